@@ -16,12 +16,12 @@
 #ifndef VSI_CLUSTER_CLUSTER_H
 #define VSI_CLUSTER_CLUSTER_H
 
+#include "channel/channels.h"
 #include "cluster/keys.h"
 #include "cluster/wire.h"
+#include "instance/elsewhere.h"
 #include "page/page.h"
-#include "registry/instance/elsewhere.h"
 #include "store/store.h"
-#include "stream/channels.h"
 #include "vestry/cluster.h"
 
 enum {

@@ -1,4 +1,4 @@
-/* Who is present where, told and heard: presences know whom they have (registry/presence/spread.c), and here it becomes
+/* Who is present where, told and heard: presences know whom they have (presence/spread.c), and here it becomes
  * messages. It goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what
  * their hashes add up to, and after a gap all are named anew, before the keys are. */
 #include <string.h>

@@ -12,10 +12,10 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "channel/histories.h"
 #include "cluster/cluster.h"
 #include "event/layout.h"
-#include "registry/effects/targets.h"
-#include "registry/named/histories.h"
+#include "registry/targets.h"
 
 /* What a message costs besides its body; and so many are done in a run, and streams closed: then the others who want
  * the thread have their turn, and the application is told what it is to be told. */

@@ -8,7 +8,7 @@
 
 #include "base/options.h"
 #include "cluster/cluster.h"
-#include "registry/effects/targets.h"
+#include "registry/targets.h"
 
 enum { PAGE_COUNT = 256, PAGE_COUNT_MOST = 4096, PAGE_BYTES = 131072, ITEM_BYTES = 4 };
 

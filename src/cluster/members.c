@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "cluster/cluster.h"
-#include "registry/instance/drain.h"
+#include "serve/drain.h"
 
 /* A jump of more is the beginning of other numbers. */
 #define LOST_MOST (UINT64_C(1) << 24)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cluster/cluster.h"
-#include "registry/effects/targets.h"
-#include "registry/instance/instance.h"
+#include "instance/instance.h"
+#include "registry/targets.h"
 
 enum { PAGE_COUNT = 256 };
 

@@ -19,14 +19,14 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "channel/channel.h"
+#include "connection/connection.h"
 #include "event/escape.h"
 #include "event/mark.h"
 #include "html/html.h"
+#include "http/answer.h"
+#include "instance/instance.h"
 #include "page/render.h"
-#include "registry/instance/instance.h"
-#include "registry/request/answer.h"
-#include "stream/channel.h"
-#include "stream/connection.h"
 
 /* What has become of a call of the handler. */
 typedef enum outcome {

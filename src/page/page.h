@@ -19,9 +19,9 @@
 
 #include "base/buffer.h"
 #include "base/siphash.h"
+#include "page/copy.h"
 #include "page/departed.h"
 #include "page/tag.h"
-#include "registry/request/copy.h"
 #include "vestry/channel.h"
 #include "vestry/html.h"
 #include "vestry/page.h"
@@ -400,7 +400,7 @@ bool vsi_is_element_id(const char *text);
 
 /* serve.c: whether the request may see the page. */
 bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request);
-/* serve.c: something may have been written to a stream; as on_written (stream/connection.h). */
+/* serve.c: something may have been written to a stream; as on_written (connection/connection.h). */
 bool vsi_page_written(vestry_connection *connection);
 /* serve.c: what a private page has beside; NULL: no memory. The running worker's, which takes the lock. */
 vsi_extra *vsi_extra_get(vsi_private *page);

@@ -5,10 +5,10 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/wait.h"
+#include "connection/connection.h"
+#include "instance/instance.h"
 #include "page/page.h"
-#include "registry/instance/instance.h"
 #include "runtime/runtime.h"
-#include "stream/connection.h"
 
 enum {
   THREADS_COUNT = 2,
@@ -189,7 +189,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
     vestry_pages_destroy(pages);
     return error;
   }
-  /* release pairs with the runner that calls it (registry/instance/hooks.c); all pages say the same */
+  /* release pairs with the runner that calls it (serve/hooks.c); all pages say the same */
   atomic_store_explicit(&v->page_written, vsi_page_written, memory_order_release);
   *ret_pages = pages;
   return VESTRY_OK;

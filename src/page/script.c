@@ -24,8 +24,8 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "instance/instance.h"
 #include "page/render.h"
-#include "registry/instance/instance.h"
 #include "vestry/csp.h"
 
 enum { RETRY_MOST_MS = 10000 }; /* that the client waits between two attempts */

@@ -4,9 +4,9 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "connection/connection.h"
+#include "http/answer.h"
 #include "page/render.h"
-#include "registry/request/answer.h"
-#include "stream/connection.h"
 
 /* ---------------------------------------------------------------------------------------------- the document ------ */
 

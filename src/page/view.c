@@ -3,8 +3,8 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "connection/connection.h"
 #include "page/page.h"
-#include "stream/connection.h"
 
 enum { FIRST_BUCKETS = 64 };
 

@@ -7,7 +7,7 @@
 // - "kept" and "barrier": conflation writes the earlier one. It must: `differs` says what would be lost. Or it is
 //   cautious, and both come to the same.
 //
-// That conflation decides so is tested from the same file by tests/stream/conflation_test.c, also where this is skipped:
+// That conflation decides so is tested from the same file by tests/connection/conflation_test.c, also where this is skipped:
 // the stand-in replaces elements instead of morphing them, so every row needs the real client (DATASTAR_JS).
 'use strict';
 const { after, test } = require('node:test');

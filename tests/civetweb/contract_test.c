@@ -1,5 +1,5 @@
 /* The contract of adapters, kept by civetweb over real sockets. */
-#include "adapter/contract.h"
+#include "testing/contract.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* Rounds of the watch over parked streams, without a socket: their connections are the memory adapter's. */
 #include "adapter/civetweb/parked.h"
 
-#include "adapter/witness.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "testing/witness.h"
 #include "vestry/memory.h"
 
 enum { STREAMS = 100 };

@@ -1,4 +1,4 @@
-/* F3: what conflation reads from an event. What it then leaves out: tests/stream/conflation_test.c. */
+/* F3: what conflation reads from an event. What it then leaves out: tests/connection/conflation_test.c. */
 #include "event/target.h"
 
 #include "html/roots.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/request/accept.h"
+#include "http/accept.h"
 
 static void require(bool condition) {
   if (!condition) abort();

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "event/query.h"
-#include "registry/request/copy.h"
+#include "page/copy.h"
 #include "vestry/vestry.h"
 
 static void require(bool condition) {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "coding/segment.h"
 #include "decode/decode.h"
-#include "stream/segment.h"
 
 static void require(bool condition) {
   if (!condition) abort();

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "registry/csrf/origin.h"
-#include "registry/once/nonce.h"
+#include "guard/nonce.h"
+#include "guard/origin.h"
 #include "vestry/host.h"
 
 static void require(bool condition) {

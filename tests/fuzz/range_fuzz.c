@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/files/conditions.h"
+#include "http/files/conditions.h"
 
 static void require(bool condition) {
   if (!condition) abort();

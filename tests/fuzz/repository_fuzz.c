@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/merge.h"
-#include "registry/request/reply.h"
+#include "http/reply.h"
+#include "signals/merge.h"
 #include "vestry/repository.h"
 #include "json/write.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/session/token.h"
+#include "session/token.h"
 
 static void require(bool condition) {
   if (!condition) abort();

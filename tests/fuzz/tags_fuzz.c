@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel/history.h"
 #include "page/tag.h"
-#include "stream/history.h"
 
 static void require(bool condition) {
   if (!condition) abort();

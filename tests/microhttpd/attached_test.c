@@ -1,9 +1,9 @@
 /* Inside a daemon of the program's own: every contract that a daemon of vestry's keeps, and each way to run one. */
 #include <stdlib.h>
 
-#include "adapter/contract.h"
 #include "microhttpd/server.h"
 #include "support/test.h"
+#include "testing/contract.h"
 #include "web/client.h"
 #include "web/exchange.h"
 #include "web/hostile_contract.h"

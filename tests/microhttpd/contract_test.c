@@ -1,5 +1,5 @@
 /* The contract of adapters, kept by libmicrohttpd over real sockets, plain and with TLS. */
-#include "adapter/contract.h"
+#include "testing/contract.h"
 
 #include <stdlib.h>
 

@@ -9,9 +9,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "adapter/contract.h"
 #include "microhttpd/server.h"
 #include "support/test.h"
+#include "testing/contract.h"
 #include "web/client.h"
 #include "web/exchange.h"
 #include "web/life_contract.h"

@@ -1,5 +1,5 @@
 /* Keys that one stream has alone, by claims of JetStream's. */
-#include "adapter/strict_race.h"
+#include "cluster/strict_race.h"
 #include "nats/server.h"
 #include "support/test.h"
 #include "vestry/nats.h"

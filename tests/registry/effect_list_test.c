@@ -1,5 +1,5 @@
 /* Effects as text, and back. */
-#include "registry/effects/effect_list.h"
+#include "registry/effect_list.h"
 
 #include <stdlib.h>
 

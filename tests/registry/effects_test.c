@@ -1,5 +1,5 @@
 /* The built-in effects to the byte, and what they refuse. */
-#include "registry/world.h"
+#include "serve/world.h"
 #include "vestry/dispatch.h"
 
 /* Dispatch this effect (JSON text) to a stream: the error, its detail, and what the stream received. */

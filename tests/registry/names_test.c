@@ -1,4 +1,4 @@
-#include "registry/effects/names.h"
+#include "registry/names.h"
 
 #include "support/test.h"
 #include "support/test_host.h"

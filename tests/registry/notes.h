@@ -2,7 +2,7 @@
 #ifndef TESTS_REGISTRY_NOTES_H
 #define TESTS_REGISTRY_NOTES_H
 
-#include "registry/world.h"
+#include "serve/world.h"
 #include "vestry/dispatch.h"
 
 typedef struct notes {

@@ -1,7 +1,7 @@
 /* Lists of connections: what fits inside, what does not, and what is under a key. */
-#include "registry/effects/targets.h"
+#include "registry/targets.h"
 
-#include "registry/world.h"
+#include "serve/world.h"
 #include "store/store.h"
 #include "vestry/dispatch.h"
 

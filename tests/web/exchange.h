@@ -2,7 +2,7 @@
 #ifndef TESTS_WEB_EXCHANGE_H
 #define TESTS_WEB_EXCHANGE_H
 
-#include "adapter/contract.h"
+#include "testing/contract.h"
 
 /* All but closes_broken. start: makes a server with calloc, without handlers of its own. */
 contract_seam web_contract_seam(const char *name, void *(*start)(const vestry_options *options, unsigned room));

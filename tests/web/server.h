@@ -3,8 +3,8 @@
 #ifndef TESTS_WEB_SERVER_H
 #define TESTS_WEB_SERVER_H
 
-#include "adapter/witness.h"
 #include "support/test_host.h"
+#include "testing/witness.h"
 #include "vestry/adapter.h"
 #include "vestry/routes.h"
 

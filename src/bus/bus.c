@@ -1,0 +1,503 @@
+/* The bus: subscriptions in their topics, publishers who walk along them, and ends that come from three sides.
+ *
+ * One lock guards all of it, and is held by nobody who calls anything. So whatever a thread knew before a call may be
+ * different after it:
+ *
+ * Publishing.  A publisher's place is a cursor in its topic: which subscription comes next. Who unlinks that one moves
+ *              the cursor on; the topic stays as long as a cursor is in it. A cursor goes no further than the last
+ *              subscription there was when it began, so a subscriber that subscribes makes no publish endless. Nothing
+ *              is copied and nothing counted beforehand: publish needs no memory.
+ * Beginning.   A subscription is made, has a place in its topic kept for it, and goes from MADE to LIVE when it is put
+ *              there; the second half needs no memory, so that it can be left for when a stream begins. A topic stays
+ *              while a place in it is kept, and places count among those that there may be.
+ * Ending.      A subscription ends once: it goes from LIVE to ENDED, and out of its topic, under the lock; whoever does
+ *              that (who unsubscribes, the connection's runner, the bus's end) counts it. From then on no call of it
+ *              begins. Calls that run meanwhile are counted in it; when there are none, one thread settles it, that is,
+ *              calls `over`: who ended it, or whose call was the last. Then it is OVER, and who waits is woken.
+ * Waiting.     Who waits for OVER is never inside a callback of any bus: unsubscribe looks and does not wait there, and
+ *              neither does the runner, should it come by from inside one (an abandoned connection; a runtime that is
+ *              stepped). So the threads that are waited for never wait themselves: there is no circle to be caught in.
+ * With a       The subscription's close node is let in before the subscription is in its topic, or else a stream could
+ * connection.  end in between and leave it there for ever. If the end comes first after all, it finds MADE, makes it
+ *              OVER, and subscribe returns CLOSED: no call has been made. The runner waits for OVER before it goes on
+ *              to the connection's hooks, so what a hook frees is used by no call any more. For that the node stays
+ *              in until `over` has returned, even if the subscription ended otherwise: inside of a callback it may
+ *              have ended without anybody waiting for its calls.
+ * Memory.      References, counted under the lock: of its life (until OVER), its holder (until unsubscribed), and the
+ *              close node (until called or taken back). Each subscription holds the bus, so holders may outlive it. */
+#include "bus/bus.h"
+
+#include <pthread.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "bus/topics.h"
+#include "connection/connection.h"
+
+#define DEFAULT_SUBSCRIPTIONS ((size_t)100000)
+
+typedef struct vsi_cursor {
+  vestry_subscription *at; /* the next to be called */
+  struct vsi_cursor *next; /* in its topic */
+} vsi_cursor;
+
+struct vestry_subscription {
+  vsi_close_node node; /* first: a close node is its subscription */
+  vestry_bus *bus;
+  vestry_subscriber subscriber;
+  /* guarded by the bus's lock */
+  enum { MADE, LIVE, ENDED, OVER } state;
+  bool settling;
+  uint32_t calls, refs;
+  uint64_t number;                   /* ascending in the order of subscribing */
+  vsi_topic *topic;                  /* in which it is, or has a place kept */
+  vestry_subscription *next, **link; /* in the topic */
+};
+
+struct vestry_bus {
+  const vestry_host *host;
+  size_t max_count;
+  _Atomic(uint32_t) refs; /* the creator's, and the subscriptions' */
+  pthread_mutex_t lock;   /* see docs/locking.md */
+  pthread_cond_t changed; /* a subscription is over, or a publisher has left */
+  /* guarded by lock */
+  vsi_topics topics;
+  vestry_bus_stats stats; /* but topics */
+  uint64_t kept_count;    /* places, of all topics */
+  uint64_t over;          /* subscriptions; in the end as many as were ever subscribed */
+  uint32_t publishers, waiters;
+  bool closed;
+};
+
+/* How many callbacks of buses this thread is inside of. */
+static _Thread_local uint32_t inside;
+
+/* ------------------------------------------------------------------------------------------------ the bus --------- */
+
+vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret_bus) {
+  vestry_bus_options own;
+  if (!ret_bus || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  const vestry_host *host = vsi_host(own.host);
+  vestry_bus *bus = vsi_calloc(host, 1, sizeof *bus);
+  if (!bus) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_topics_init(&bus->topics, host);
+  if (error) {
+    vsi_free(host, bus);
+    return error;
+  }
+  bus->host = host;
+  bus->max_count = own.max_subscriptions_count ? own.max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
+  atomic_init(&bus->refs, 1);
+  pthread_mutex_init(&bus->lock, NULL);
+  pthread_cond_init(&bus->changed, NULL);
+  *ret_bus = bus;
+  return VESTRY_OK;
+}
+
+static void bus_unref(vestry_bus *bus) {
+  /* acq_rel: the last one sees all that the others did */
+  if (atomic_fetch_sub_explicit(&bus->refs, 1, memory_order_acq_rel) != 1) return;
+  vsi_topics_finish(&bus->topics, bus->host);
+  pthread_cond_destroy(&bus->changed);
+  pthread_mutex_destroy(&bus->lock);
+  vsi_free(bus->host, bus);
+}
+
+void vestry_bus_close(vestry_bus *bus) {
+  pthread_mutex_lock(&bus->lock);
+  bus->closed = true;
+  pthread_mutex_unlock(&bus->lock);
+}
+
+void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats) {
+  pthread_mutex_lock(&bus->lock);
+  vestry_bus_stats stats = bus->stats;
+  stats.topics_count = bus->topics.count;
+  pthread_mutex_unlock(&bus->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+static void wait_locked(vestry_bus *bus) {
+  bus->waiters++;
+  pthread_cond_wait(&bus->changed, &bus->lock);
+  bus->waiters--;
+}
+
+static void wake_locked(vestry_bus *bus) {
+  if (bus->waiters) pthread_cond_broadcast(&bus->changed);
+}
+
+/* ------------------------------------------------------------------------------------ a subscription's end -------- */
+
+/* Drop a reference and the lock; the last one frees. */
+static void unref_and_unlock(vestry_subscription *s) {
+  vestry_bus *bus = s->bus;
+  bool last = --s->refs == 0;
+  pthread_mutex_unlock(&bus->lock);
+  if (!last) return;
+  vsi_free(bus->host, s);
+  bus_unref(bus);
+}
+
+/* Take the topic out when nobody is subscribed, about to be, or publishing to it: returns it, to be freed; or NULL. */
+static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
+  if (topic->first || topic->cursors || topic->kept_count) return NULL;
+  vsi_topics_remove(&bus->topics, topic);
+  return topic;
+}
+
+/* LIVE → ENDED. Returns the topic if it is to be freed. */
+static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
+  vestry_bus *bus = s->bus;
+  vsi_topic *topic = s->topic;
+  for (vsi_cursor *cursor = topic->cursors; cursor; cursor = cursor->next)
+    if (cursor->at == s) cursor->at = s->next;
+  *s->link = s->next;
+  if (s->next)
+    s->next->link = s->link;
+  else
+    topic->end = s->link;
+  s->state = ENDED;
+  bus->stats.live_count--;
+  bus->stats.ended_count++;
+  if (by_connection) bus->stats.ended_by_connection_count++;
+  return forget_locked(bus, topic);
+}
+
+/* ENDED → OVER, once no call is running. Gives the lock up meanwhile; the caller holds the bus, and does not touch the
+ * subscription afterwards unless it holds that too. */
+static void settle_locked(vestry_subscription *s) {
+  vestry_bus *bus = s->bus;
+  if (s->state != ENDED || s->calls || s->settling) return;
+  s->settling = true;
+  pthread_mutex_unlock(&bus->lock);
+  inside++;
+  if (s->subscriber.over) s->subscriber.over(s->subscriber.ctx);
+  inside--;
+  /* Not before: until here the connection's end must find it, and wait. */
+  vestry_connection *connection = s->subscriber.connection;
+  bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
+  vestry_connection_unref(connection);
+  pthread_mutex_lock(&bus->lock);
+  if (taken_back) s->refs--;
+  s->state = OVER;
+  bus->over++;
+  wake_locked(bus);
+  unref_and_unlock(s); /* that of its life */
+  pthread_mutex_lock(&bus->lock);
+}
+
+/* The caller holds the subscription. */
+static void end_and_settle_locked(vestry_subscription *s, bool by_connection) {
+  vestry_bus *bus = s->bus;
+  if (s->state == LIVE) {
+    vsi_topic *unused = end_locked(s, by_connection);
+    if (unused) {
+      pthread_mutex_unlock(&bus->lock);
+      vsi_free(bus->host, unused);
+      pthread_mutex_lock(&bus->lock);
+    }
+  }
+  settle_locked(s);
+}
+
+/* The caller holds the subscription. */
+static void wait_until_over_locked(vestry_subscription *s) {
+  while (!inside && s->state != OVER) wait_locked(s->bus);
+}
+
+static void connection_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  (void)connection, (void)cause;
+  vestry_subscription *s = (vestry_subscription *)node;
+  pthread_mutex_lock(&s->bus->lock);
+  if (s->state == MADE) s->state = OVER; /* it has not begun, and will not */
+  end_and_settle_locked(s, true);
+  wait_until_over_locked(s);
+  unref_and_unlock(s); /* the node's */
+}
+
+bool vestry_bus_unsubscribe(vestry_subscription *s) {
+  if (!s) return true;
+  pthread_mutex_lock(&s->bus->lock);
+  end_and_settle_locked(s, false);
+  wait_until_over_locked(s);
+  bool over = s->state == OVER;
+  unref_and_unlock(s); /* the holder's */
+  return over;
+}
+
+/* From the bucket on; nothing is added meanwhile. */
+static vestry_subscription *any_locked(vestry_bus *bus, size_t *bucket) {
+  for (; *bucket < bus->topics.buckets_count; ++*bucket)
+    for (const vsi_topic *topic = bus->topics.buckets[*bucket]; topic; topic = topic->next)
+      if (topic->first) return topic->first;
+  return NULL;
+}
+
+void vestry_bus_destroy(vestry_bus *bus) {
+  if (!bus) return;
+  pthread_mutex_lock(&bus->lock);
+  bus->closed = true;
+  size_t bucket = 0;
+  for (vestry_subscription *s; (s = any_locked(bus, &bucket));) {
+    s->refs++; /* the lock is given up in between */
+    end_and_settle_locked(s, false);
+    unref_and_unlock(s);
+    pthread_mutex_lock(&bus->lock);
+  }
+  while (bus->over != bus->stats.subscribed_count || bus->publishers) wait_locked(bus);
+  pthread_mutex_unlock(&bus->lock);
+  bus_unref(bus);
+}
+
+/* ------------------------------------------------------------------------------------------- subscribing -------- */
+
+/* What is allocated without the lock for what is done under it. */
+typedef struct spare {
+  vsi_topic *topic, **buckets;
+  size_t buckets_count;
+} spare;
+
+/* Whether that is enough; the first look says what is missing. */
+static bool is_enough_locked(const vestry_bus *bus, const spare *have, const vsi_topic *topic, size_t *ret_buckets) {
+  size_t wanted = topic ? 0 : vsi_topics_wanted(&bus->topics);
+  *ret_buckets = wanted;
+  return topic || (have->topic && (!wanted || (have->buckets && have->buckets_count == wanted)));
+}
+
+static vestry_err provide(const vestry_bus *bus, spare *have, uint64_t hash, vestry_slice name, size_t buckets) {
+  if (!have->topic) have->topic = vsi_topic_create(bus->host, hash, name.data, name.len);
+  if (!have->topic) return VESTRY_NO_MEMORY;
+  if (!buckets || have->buckets_count == buckets) return VESTRY_OK;
+  vsi_free(bus->host, have->buckets);
+  have->buckets = vsi_calloc(bus->host, buckets, sizeof *have->buckets);
+  have->buckets_count = have->buckets ? buckets : 0;
+  return have->buckets ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription *s) {
+  s->number = ++bus->stats.subscribed_count;
+  bus->stats.live_count++;
+  s->link = topic->end;
+  *topic->end = s;
+  topic->end = &s->next;
+  s->state = LIVE;
+}
+
+static vestry_err refusal_locked(vestry_bus *bus) {
+  if (bus->closed) return VESTRY_CLOSED;
+  if (bus->stats.live_count + bus->kept_count < bus->max_count) return VESTRY_OK;
+  bus->stats.refused_count++;
+  return VESTRY_LIMIT;
+}
+
+/* A place in the topic is kept for it. */
+static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
+  vestry_bus *bus = s->bus;
+  uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
+  spare have = {NULL, NULL, 0};
+  vestry_err error;
+  pthread_mutex_lock(&bus->lock);
+  for (size_t buckets; !(error = refusal_locked(bus));) {
+    vsi_topic *topic = vsi_topics_find(&bus->topics, hash, name.data, name.len);
+    if (is_enough_locked(bus, &have, topic, &buckets)) {
+      if (!topic) {
+        if (buckets) have.buckets = vsi_topics_grow(&bus->topics, have.buckets, buckets);
+        topic = have.topic;
+        have.topic = NULL;
+        vsi_topics_add(&bus->topics, topic);
+      }
+      topic->kept_count++;
+      bus->kept_count++;
+      s->topic = topic;
+      break;
+    }
+    pthread_mutex_unlock(&bus->lock);
+    error = provide(bus, &have, hash, name, buckets);
+    pthread_mutex_lock(&bus->lock);
+    if (error) break;
+  }
+  pthread_mutex_unlock(&bus->lock);
+  vsi_free(bus->host, have.topic);
+  vsi_free(bus->host, have.buckets);
+  return error;
+}
+
+/* MADE → LIVE, in its place; or CLOSED, and the place is given back. The caller's memory is set before it can be
+ * called. */
+static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
+  vestry_bus *bus = s->bus;
+  vsi_topic *unused = NULL;
+  pthread_mutex_lock(&bus->lock);
+  bool begins = is_wanted && !bus->closed && s->state == MADE;
+  s->topic->kept_count--;
+  bus->kept_count--;
+  if (begins) {
+    if (ret_subscription) {
+      s->refs++;
+      *ret_subscription = s;
+    }
+    append_locked(bus, s->topic, s);
+  } else {
+    unused = forget_locked(bus, s->topic);
+  }
+  pthread_mutex_unlock(&bus->lock);
+  vsi_free(bus->host, unused);
+  return begins ? VESTRY_OK : VESTRY_CLOSED;
+}
+
+/* It ends with its connection. */
+static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
+  s->subscriber.connection = vestry_connection_ref(connection);
+  s->refs++; /* the close node's */
+  if (!vsi_connection_at_close(connection, &s->node)) return VESTRY_OK;
+  s->refs--; /* nobody else knows it */
+  return VESTRY_CLOSED;
+}
+
+/* It was let in nowhere: drop what it holds. */
+static void abandon(vestry_subscription *s) {
+  vestry_connection *connection = s->subscriber.connection;
+  bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
+  vestry_connection_unref(connection);
+  pthread_mutex_lock(&s->bus->lock);
+  s->state = OVER;
+  if (taken_back) s->refs--;
+  unref_and_unlock(s); /* that of its life */
+}
+
+/* With a place kept for it, and without its connection. */
+static vestry_err prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+                          vestry_subscription **ret_subscription) {
+  vestry_subscription *s = vsi_calloc(bus->host, 1, sizeof *s);
+  if (!s) return VESTRY_NO_MEMORY;
+  vsi_close_node_init(&s->node, connection_ended);
+  s->bus = bus;
+  s->subscriber = *subscriber;
+  s->subscriber.connection = NULL;
+  s->state = MADE;
+  s->refs = 1; /* of its life */
+  atomic_fetch_add_explicit(&bus->refs, 1, memory_order_relaxed);
+  vestry_err error = keep_place(s, name);
+  if (error)
+    abandon(s);
+  else
+    *ret_subscription = s;
+  return error;
+}
+
+/* Takes it. */
+static vestry_err begin(vestry_subscription *s, vestry_connection *connection, vestry_subscription **ret_subscription) {
+  vestry_err error = connection ? bind(s, connection) : VESTRY_OK;
+  vestry_err taken = take_place(s, !error, ret_subscription);
+  if (taken) abandon(s);
+  return taken;
+}
+
+vestry_err vsi_bus_subscribe(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+                             vestry_subscription **ret_subscription) {
+  vestry_subscriber own;
+  vestry_subscription *s;
+  if (VSI_OPTIONS_TAKE(own, subscriber) || !own.call) return VESTRY_INVALID;
+  if (own.connection && !vestry_connection_is_open(own.connection)) return VESTRY_CLOSED;
+  vestry_err error = prepare(bus, name, &own, &s);
+  return error ? error : begin(s, own.connection, ret_subscription);
+}
+
+vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
+                                const vestry_subscriber *subscriber, vestry_subscription **ret_subscription) {
+  if (!bus || !topic || !topic_len) return VESTRY_INVALID;
+  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  return vsi_bus_subscribe(bus, (vestry_slice){topic, topic_len}, subscriber, ret_subscription);
+}
+
+vestry_err vsi_bus_prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+                           vestry_subscription **ret_subscription) {
+  vestry_subscriber own;
+  if (VSI_OPTIONS_TAKE(own, subscriber) || !own.call || own.connection) return VESTRY_INVALID;
+  return prepare(bus, name, &own, ret_subscription);
+}
+
+/* As if it had begun and ended. */
+static void call_over(const vestry_subscriber *subscriber) {
+  inside++;
+  if (subscriber->over) subscriber->over(subscriber->ctx);
+  inside--;
+}
+
+void vsi_bus_begin(vestry_subscription *s, vestry_connection *connection) {
+  const vestry_subscriber subscriber = s->subscriber;
+  if (begin(s, connection, NULL)) call_over(&subscriber);
+}
+
+void vsi_bus_give_up(vestry_subscription *s) {
+  const vestry_subscriber subscriber = s->subscriber;
+  (void)take_place(s, false, NULL);
+  abandon(s);
+  call_over(&subscriber);
+}
+
+/* -------------------------------------------------------------------------------------------- publishing --------- */
+
+static void leave_topic_locked(vestry_bus *bus, vsi_topic *topic, const vsi_cursor *cursor) {
+  vsi_cursor **link = &topic->cursors;
+  while (*link != cursor) link = &(*link)->next;
+  *link = cursor->next;
+  vsi_topic *unused = forget_locked(bus, topic);
+  if (!unused) return;
+  pthread_mutex_unlock(&bus->lock);
+  vsi_free(bus->host, unused);
+  pthread_mutex_lock(&bus->lock);
+}
+
+/* Gives the lock up for each call. */
+static size_t call_all_locked(vestry_bus *bus, vsi_topic *topic, vestry_bus_message *message) {
+  size_t count = 0;
+  uint64_t last = bus->stats.subscribed_count;
+  vsi_cursor cursor = {topic->first, topic->cursors};
+  topic->cursors = &cursor;
+  inside++;
+  for (vestry_subscription *s; (s = cursor.at) && s->number <= last;) {
+    cursor.at = s->next;
+    message->connection = s->subscriber.connection;
+    if (message->connection && !vestry_connection_is_open(message->connection)) continue; /* its end is under way */
+    s->calls++;
+    bus->stats.called_count++;
+    pthread_mutex_unlock(&bus->lock);
+    s->subscriber.call(message, s->subscriber.ctx);
+    count++;
+    pthread_mutex_lock(&bus->lock);
+    s->calls--;
+    settle_locked(s); /* if it has ended, and this was the last call */
+  }
+  inside--;
+  leave_topic_locked(bus, topic, &cursor);
+  return count;
+}
+
+vestry_err vsi_bus_publish(vestry_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count) {
+  uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
+  size_t count = 0;
+  pthread_mutex_lock(&bus->lock);
+  bool closed = bus->closed;
+  if (!closed) {
+    bus->stats.published_count++;
+    bus->publishers++; /* whatever is called, the bus stays */
+    vsi_topic *found = vsi_topics_find(&bus->topics, hash, name.data, name.len);
+    if (found) count = call_all_locked(bus, found, message);
+    bus->publishers--;
+    wake_locked(bus);
+  }
+  pthread_mutex_unlock(&bus->lock);
+  if (closed) return VESTRY_CLOSED;
+  if (ret_count) *ret_count = count;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_len, const void *data, size_t len,
+                              size_t *ret_count) {
+  if (!bus || !topic || !topic_len) return VESTRY_INVALID;
+  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vestry_bus_message message = {.topic = {topic, topic_len}, .data = data, .len = len};
+  return vsi_bus_publish(bus, message.topic, &message, ret_count);
+}

@@ -1,0 +1,96 @@
+/* Topics by key: the instance's bus, whose topics are packed names. */
+#include "vestry/publish.h"
+
+#include "base/memory.h"
+#include "bus/bus.h"
+#include "channel/name.h"
+#include "instance/elsewhere.h"
+
+static vestry_slice bytes_of(const vsi_scoped_key *name) {
+  return (vestry_slice){name->key.data, name->key.len};
+}
+
+vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_subscriber *subscriber,
+                            vestry_subscription **ret_subscription) {
+  vsi_scoped_key name;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  error = vsi_bus_subscribe(v->bus, bytes_of(&name), subscriber, ret_subscription);
+  vsi_scoped_key_finish(&name);
+  return error;
+}
+
+static vestry_err publish(vestry *v, const vestry_scoped_key *name, const void *data, size_t len, size_t *ret_count) {
+  vestry_bus_message message = {
+      .topic = {name->data + name->key_offset, name->len - name->key_offset},
+      .data = data,
+      .len = len,
+      .scope = {name->scope.data, name->scope.len},
+  };
+  return vsi_bus_publish(v->bus, (vestry_slice){name->data, name->len}, &message, ret_count);
+}
+
+vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
+                          size_t *ret_count) {
+  vsi_scoped_key name;
+  size_t count;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  error = publish(v, &name.key, data, len, &count);
+  vsi_scoped_key_finish(&name);
+  if (error) return error;
+  if (ret_count) *ret_count = count;
+  return count ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len) {
+  size_t count;
+  vestry_err error = publish(v, name, data, len, &count);
+  return error || count ? error : VESTRY_NOT_FOUND;
+}
+
+void vestry_publish_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
+  vestry_bus_stats_get(v->bus, ret_stats);
+}
+
+/* ------------------------------------------------------------------------------------------------- replies -------- */
+
+typedef struct subscribing {
+  vsi_attachment attachment; /* first */
+  const vestry_host *host;
+  vestry_subscription *subscription;
+} subscribing;
+
+static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+  subscribing *one = (subscribing *)attachment;
+  vsi_bus_begin(one->subscription, connection);
+  vsi_free(one->host, one);
+}
+
+static void drop(vsi_attachment *attachment) {
+  subscribing *one = (subscribing *)attachment;
+  vsi_bus_give_up(one->subscription);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_subscribe(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+                                  const vestry_subscriber *subscriber) {
+  vsi_scoped_key name;
+  vestry_err error = vsi_name_pack_for(reply, &name, scope, key);
+  if (error) return error;
+  /* First what can be given back without telling anybody. */
+  subscribing *one = vsi_calloc(reply->host, 1, sizeof *one);
+  error = one ? vsi_bus_prepare(reply->v->bus, bytes_of(&name), subscriber, &one->subscription) : VESTRY_NO_MEMORY;
+  vsi_scoped_key_finish(&name);
+  if (error == VESTRY_INVALID) (void)vsi_reply_refuse(reply, error, "a subscriber has no function, or a connection");
+  if (error) {
+    vsi_free(reply->host, one);
+    return vsi_name_attach(reply, error, NULL);
+  }
+  one->attachment.begin = begin;
+  one->attachment.drop = drop;
+  one->host = reply->host;
+  return vsi_name_attach(reply, VESTRY_OK, &one->attachment);
+}

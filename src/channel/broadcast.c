@@ -1,0 +1,175 @@
+/* Channels by key. What a reply may need is made when it says so, before there is a stream: the channel is held by a
+ * member for nobody yet, and letting it in needs no memory. */
+#include "vestry/broadcast.h"
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "channel/channels.h"
+#include "channel/name.h"
+#include "instance/elsewhere.h"
+
+/* A member for nobody yet, in the channel of that name. Takes the name. */
+static vestry_err reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
+  vestry_channel *channel;
+  vestry_err error = vsi_channels_hold(v->channels, name->key.data, name->key.len, name->key.hash, &channel);
+  vsi_scoped_key_finish(name);
+  if (error) return error;
+  error = vsi_channel_reserve(channel, ret_member);
+  vsi_channel_unref(channel);
+  return error;
+}
+
+vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
+  vsi_scoped_key name;
+  vsi_member *member;
+  if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (!error) error = reserve(v, &name, &member);
+  return error ? error : vsi_channel_admit(member, connection);
+}
+
+vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
+  vestry_channel *channel;
+  if (!v || !connection) return VESTRY_INVALID;
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
+  if (error) return error;
+  error = vestry_channel_leave(channel, connection);
+  vsi_channel_unref(channel);
+  return error;
+}
+
+/* Takes the reference. */
+static vestry_err publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+  size_t sent;
+  bool is_kept = vsi_channel_keeps(channel);
+  vestry_err error = vestry_channel_publish(channel, event, &sent);
+  vsi_channel_unref(channel);
+  if (ret_sent_count) *ret_sent_count = sent;
+  return error || sent || is_kept ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
+}
+
+/* Makes the event of a broadcast. */
+typedef struct making {
+  vestry_event *event; /* that is there already; NULL: one is made, if anybody is there */
+  const char *html;
+  size_t len;
+  const vestry_elements_options *elements; /* with html */
+  const vestry_value *values;
+  const vestry_signals_options *signals; /* with values */
+} making;
+
+static vestry_err make(const vestry *v, const making *m, vestry_event **ret_event) {
+  if (m->event) {
+    *ret_event = vestry_event_ref(m->event);
+    return VESTRY_OK;
+  }
+  return m->values ? vestry_event_signals(v->host, m->values, m->signals, ret_event)
+                   : vestry_event_elements(v->host, m->html, m->len, m->elements, ret_event);
+}
+
+/* Here, then on other nodes. What failed here is told first. */
+static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const making *m, size_t *ret_sent_count) {
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  vestry_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  if (!channel && !elsewhere) return VESTRY_NOT_FOUND;
+  vestry_event *event = NULL;
+  vestry_err error = make(v, m, &event);
+  if (error) {
+    if (channel) vsi_channel_unref(channel);
+    return error;
+  }
+  error = channel ? publish(channel, event, ret_sent_count) : VESTRY_NOT_FOUND;
+  vestry_err there = elsewhere ? elsewhere->broadcast(name, event, elsewhere->ctx) : VESTRY_NOT_FOUND;
+  vestry_event_unref(event);
+  if (error == VESTRY_NOT_FOUND) return there;
+  return error || there == VESTRY_NOT_FOUND ? error : there;
+}
+
+static vestry_err broadcast_by_key(vestry *v, vestry_scope scope, const vestry_key *key, const making *m,
+                                   size_t *ret_sent_count) {
+  vsi_scoped_key name;
+  if (!v) return VESTRY_INVALID;
+  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  error = broadcast(v, &name.key, m, ret_sent_count);
+  vsi_scoped_key_finish(&name);
+  return error;
+}
+
+vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
+                            size_t *ret_sent_count) {
+  if (ret_sent_count) *ret_sent_count = 0;
+  return event ? broadcast_by_key(v, scope, key, &(making){.event = event}, ret_sent_count) : VESTRY_INVALID;
+}
+
+vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key, const char *html,
+                                           size_t len, const vestry_elements_options *options) {
+  return broadcast_by_key(v, scope, key, &(making){.html = html, .len = len, .elements = options}, NULL);
+}
+
+vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
+                                          const vestry_value *signals, const vestry_signals_options *options) {
+  static const vestry_value none = {0};
+  return broadcast_by_key(v, scope, key, &(making){.values = signals ? signals : &none, .signals = options}, NULL);
+}
+
+vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event) {
+  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
+  vestry_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  return channel ? publish(channel, event, NULL) : VESTRY_NOT_FOUND;
+}
+
+vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
+                                      vestry_channel_stats *ret_stats) {
+  vestry_channel *channel;
+  if (!v || !ret_stats) return VESTRY_INVALID;
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
+  if (error) return error;
+  vestry_channel_stats_get(channel, ret_stats);
+  vsi_channel_unref(channel);
+  return VESTRY_OK;
+}
+
+void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats) {
+  vsi_channels_stats all;
+  vsi_channels_stats_get(v->channels, &all);
+  const vestry_channels_stats stats = {
+      .made_count = all.made, .live_count = all.live, .ended_count = all.ended, .refused_count = all.refused};
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+/* ------------------------------------------------------------------------------------------------- replies -------- */
+
+typedef struct joining {
+  vsi_attachment attachment; /* first */
+  const vestry_host *host;
+  vsi_member *member;
+} joining;
+
+static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+  joining *one = (joining *)attachment;
+  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is in it; CLOSED: it has ended */
+  vsi_free(one->host, one);
+}
+
+static void drop(vsi_attachment *attachment) {
+  joining *one = (joining *)attachment;
+  vsi_channel_discard(one->member);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_join(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key) {
+  vsi_scoped_key name;
+  vestry_err error = vsi_name_pack_for(reply, &name, scope, key);
+  if (error) return error;
+  vsi_member *member = NULL;
+  error = reserve(reply->v, &name, &member);
+  joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
+  if (!one) {
+    if (!error) vsi_channel_discard(member);
+    return vsi_name_attach(reply, error ? error : VESTRY_NO_MEMORY, NULL);
+  }
+  *one = (joining){.attachment = {.begin = begin, .drop = drop}, .host = reply->host, .member = member};
+  return vsi_name_attach(reply, VESTRY_OK, &one->attachment);
+}

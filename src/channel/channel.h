@@ -1,0 +1,92 @@
+/* Channels, as the floors above make them, and what one is made of, which the table of those with a name (channels.h)
+ * knows too. */
+#ifndef VSI_CHANNEL_CHANNEL_H
+#define VSI_CHANNEL_CHANNEL_H
+
+#include <pthread.h>
+
+#include "base/turnstile.h"
+#include "channel/members.h"
+#include "coding/epoch.h"
+#include "connection/group.h"
+#include "vestry/channel.h"
+
+/* What a channel is found by. */
+typedef struct vsi_channel_name {
+  /* Of whoever finds it: drop a reference. true: it was the last, the channel is found no more, and is the caller's to
+   * free. NULL: it has no name. */
+  bool (*unref)(vestry_channel *channel);
+  struct vsi_channels *channels; /* the table that it is in */
+  vestry_channel *next;          /* in its bucket; guarded by the table's lock */
+  uint64_t hash;
+  const unsigned char *bytes;
+  size_t len;
+} vsi_channel_name;
+
+struct vsi_history;
+
+struct vestry_channel {
+  vsi_group *group; /* a reference */
+  const vestry_host *host;
+  uint64_t epoch_max_bytes;
+  _Atomic(uint32_t) refs; /* of its owner; of members, and of those who are to be; of a name's: who works with it */
+  vsi_channel_name name;
+  pthread_mutex_t lock;            /* see docs/locking.md: nothing of others is called while it is held */
+  vsi_turnstile turnstile;         /* left under the lock */
+  vsi_members members;             /* guarded by lock */
+  vsi_member *cursor;              /* guarded by lock */
+  vestry_channel_stats stats;      /* guarded by lock; members_count is not kept here */
+  vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used inside the turnstile */
+  /* NULL: none. Set and used inside the turnstile; elsewhere it says no more than whether there is one. */
+  _Atomic(struct vsi_history *) history;
+};
+/* With its name and the first buckets of its members, about what vestry/broadcast.h says. */
+_Static_assert(sizeof(struct vestry_channel) <= 1088, "what a channel costs: vestry/broadcast.h");
+
+/* name: copied; NULL: none. OK | INVALID | NO_MEMORY */
+vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *options, const vsi_channel_name *name,
+                            vestry_channel **ret_channel);
+
+static inline vestry_err vsi_channel_create(vsi_group *group, const vestry_channel_options *options,
+                                            vestry_channel **ret_channel) {
+  return vsi_channel_make(group, options, NULL, ret_channel);
+}
+
+static inline vestry_channel *vsi_channel_ref(vestry_channel *channel) {
+  atomic_fetch_add_explicit(&channel->refs, 1, memory_order_relaxed); /* who refs holds one already */
+  return channel;
+}
+void vsi_channel_unref(vestry_channel *channel);
+
+/* Joining in two steps, of which the second needs no memory: make a member, for nobody yet. It holds the channel.
+ * OK | NO_MEMORY */
+vestry_err vsi_channel_reserve(vestry_channel *channel, vsi_member **ret_member);
+/* Let it in for a connection; takes it in any case. As vestry_channel_join, but never NO_MEMORY. */
+vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
+/* It was not let in, and will not be. */
+void vsi_channel_discard(vsi_member *member);
+
+/* Whether it has a history. Any thread. */
+static inline bool vsi_channel_keeps(vestry_channel *channel) {
+  return atomic_load_explicit(&channel->history, memory_order_relaxed) != NULL;
+}
+
+/* Whether it is a member. */
+bool vsi_channel_has(vestry_channel *channel, const vestry_connection *connection);
+
+/* It has what events go on from: they are sent to it with their ids from here on. */
+void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *connection);
+
+/* Go into the turnstile, and come out. BUSY: somebody is inside, and this thread is in one: it must not wait. */
+vestry_err vsi_channel_go_in(vestry_channel *channel);
+/* The same without waiting for anybody: whether it is inside. */
+bool vsi_channel_try(vestry_channel *channel);
+void vsi_channel_come_out(vestry_channel *channel);
+
+/* Told of a member that could not take an event, and stays open. Inside the publish, as hooks are. */
+typedef void (*vsi_refused_fn)(vestry_connection *connection, vestry_err error, void *ctx);
+/* vestry_channel_publish; with refused, what members refuse is told to it, and is no error of the publish. */
+vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
+                               size_t *ret_sent_count);
+
+#endif

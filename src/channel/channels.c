@@ -1,0 +1,209 @@
+/* Channels that nobody owns.
+ *
+ * Who holds one. Every reference to a channel is somebody's: a member's, from before it is let in until all that is
+ * done with it is done; that of a reply whose stream is to join; that of a thread which publishes, joins or takes out.
+ * The table holds none: what is in it is what somebody holds. So the last reference is the channel's end, and there is
+ * nobody in it then, nor inside its turnstile: its encoders have ended with their last members.
+ *
+ * Ending and being found. A channel is found, and a reference to it taken, under the lock; and under the lock the last
+ * reference is dropped and the channel taken out. So who finds a channel finds it with a reference that is left. A
+ * reference that is not the last is dropped without the lock, but never by a decrement that could come to zero: of two
+ * threads that came to zero one after the other, because a third found it in between, both would free it.
+ *
+ * Memory. Nothing is allocated under the lock. A channel is made without it, and given up if somebody was quicker. A
+ * table that cannot grow is slower, but works. */
+#include "channel/channels.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { FIRST_BITS = 4, DEFAULT_MAX_COUNT = 10000 };
+
+struct vsi_channels {
+  vsi_group *group; /* whose connections join */
+  const vestry_host *host;
+  size_t max_count;
+  _Atomic(const vsi_channels_watch *) watch; /* NULL: none */
+  pthread_mutex_t lock;                      /* see docs/locking.md */
+  /* guarded by lock */
+  vestry_channel **buckets;
+  unsigned bits; /* 2^bits buckets */
+  vsi_channels_stats stats;
+};
+
+vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels **ret_channels) {
+  const vestry_host *host = vsi_group_environment(group)->host;
+  vsi_channels *channels = vsi_calloc(host, 1, sizeof *channels);
+  if (!channels) return VESTRY_NO_MEMORY;
+  channels->buckets = vsi_calloc(host, (size_t)1 << FIRST_BITS, sizeof *channels->buckets);
+  if (!channels->buckets) {
+    vsi_free(host, channels);
+    return VESTRY_NO_MEMORY;
+  }
+  channels->group = group;
+  channels->host = host;
+  channels->max_count = max_count ? max_count : DEFAULT_MAX_COUNT;
+  channels->bits = FIRST_BITS;
+  pthread_mutex_init(&channels->lock, NULL);
+  *ret_channels = channels;
+  return VESTRY_OK;
+}
+
+void vsi_channels_destroy(vsi_channels *channels) {
+  if (!channels) return;
+  pthread_mutex_destroy(&channels->lock);
+  vsi_free(channels->host, channels->buckets);
+  vsi_free(channels->host, channels);
+}
+
+static vestry_channel **bucket_locked(const vsi_channels *channels, uint64_t hash) {
+  return &channels->buckets[hash >> (64 - channels->bits)]; /* the upper bits are the good ones */
+}
+
+/* With a reference. */
+static vestry_channel *find_locked(const vsi_channels *channels, const vsi_channel_name *name) {
+  vestry_channel *at = *bucket_locked(channels, name->hash);
+  while (at && !(at->name.hash == name->hash && at->name.len == name->len &&
+                 memcmp(at->name.bytes, name->bytes, name->len) == 0))
+    at = at->name.next;
+  return at ? vsi_channel_ref(at) : NULL;
+}
+
+vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash) {
+  const vsi_channel_name name = {.hash = hash, .bytes = bytes, .len = len};
+  pthread_mutex_lock(&channels->lock);
+  vestry_channel *found = find_locked(channels, &name);
+  pthread_mutex_unlock(&channels->lock);
+  return found;
+}
+
+void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch) {
+  atomic_store_explicit(&channels->watch, watch, memory_order_release); /* pairs with watch_of */
+}
+
+static const vsi_channels_watch *watch_of(vsi_channels *channels) {
+  return atomic_load_explicit(&channels->watch, memory_order_acquire);
+}
+
+/* ------------------------------------------------------------------------------------------------- ending --------- */
+
+static void take_out_locked(vsi_channels *channels, vestry_channel *channel) {
+  vestry_channel **link = bucket_locked(channels, channel->name.hash);
+  while (*link != channel) link = &(*link)->name.next;
+  *link = channel->name.next;
+  channels->stats.live--;
+  channels->stats.ended++;
+}
+
+/* Drop a reference: vsi_channel_name.unref. */
+static bool unref(vestry_channel *channel) {
+  vsi_channels *channels = channel->name.channels;
+  uint32_t refs = atomic_load_explicit(&channel->refs, memory_order_relaxed);
+  /* release, and acquire by the last one, which sees all that the others did */
+  while (refs > 1)
+    if (atomic_compare_exchange_weak_explicit(&channel->refs, &refs, refs - 1, memory_order_release,
+                                              memory_order_relaxed))
+      return false;
+  pthread_mutex_lock(&channels->lock);
+  bool is_last = atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
+  if (is_last) take_out_locked(channels, channel);
+  pthread_mutex_unlock(&channels->lock);
+  const vsi_channels_watch *watch = is_last ? watch_of(channels) : NULL;
+  if (watch) watch->left(channel->name.bytes, channel->name.len, watch->ctx);
+  return is_last;
+}
+
+/* ------------------------------------------------------------------------------------------------- making --------- */
+
+/* What is allocated without the lock. */
+typedef struct spare {
+  vestry_channel *channel;
+  vestry_channel **buckets; /* twice as many as there were; NULL: not wanted, or no memory */
+  unsigned bits;
+} spare;
+
+static bool is_crowded_locked(const vsi_channels *channels) {
+  return (channels->stats.live >> channels->bits) && channels->bits < 32;
+}
+
+static void grow_locked(vsi_channels *channels, spare *have) {
+  vestry_channel **former = channels->buckets;
+  size_t former_count = (size_t)1 << channels->bits;
+  channels->buckets = have->buckets;
+  channels->bits = have->bits;
+  for (size_t i = 0; i < former_count; i++)
+    for (vestry_channel *at = former[i], *next; at; at = next) {
+      vestry_channel **bucket = bucket_locked(channels, at->name.hash);
+      next = at->name.next;
+      at->name.next = *bucket;
+      *bucket = at;
+    }
+  have->buckets = former; /* to be freed */
+}
+
+static void add_locked(vsi_channels *channels, vestry_channel *channel) {
+  vestry_channel **bucket = bucket_locked(channels, channel->name.hash);
+  channel->name.next = *bucket;
+  *bucket = channel;
+  channels->stats.made++;
+  channels->stats.live++;
+}
+
+static vestry_err room_locked(vsi_channels *channels) {
+  if (channels->stats.live < channels->max_count) return VESTRY_OK;
+  channels->stats.refused++;
+  return VESTRY_LIMIT;
+}
+
+/* Find it, or add the spare one. */
+static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *name, spare *have,
+                              vestry_channel **ret_channel) {
+  vestry_err error = VESTRY_OK;
+  pthread_mutex_lock(&channels->lock);
+  vestry_channel *found = find_locked(channels, name);
+  if (!found) error = room_locked(channels);
+  if (!found && !error) {
+    if (have->buckets && have->bits == channels->bits + 1) grow_locked(channels, have);
+    found = have->channel;
+    have->channel = NULL;
+    add_locked(channels, found);
+  }
+  pthread_mutex_unlock(&channels->lock);
+  if (found) *ret_channel = found;
+  return error;
+}
+
+vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
+                             vestry_channel **ret_channel) {
+  const vsi_channel_name name = {.unref = unref, .channels = channels, .hash = hash, .bytes = bytes, .len = len};
+  spare have = {NULL, NULL, 0};
+  pthread_mutex_lock(&channels->lock);
+  vestry_channel *found = find_locked(channels, &name);
+  vestry_err error = found ? VESTRY_OK : room_locked(channels);
+  if (is_crowded_locked(channels)) have.bits = channels->bits + 1;
+  pthread_mutex_unlock(&channels->lock);
+  if (found) *ret_channel = found;
+  if (found || error) return error;
+  error = vsi_channel_make(channels->group, NULL, &name, &have.channel);
+  if (error) return error;
+  if (have.bits) have.buckets = vsi_calloc(channels->host, (size_t)1 << have.bits, sizeof *have.buckets);
+  const vsi_channels_watch *watch = watch_of(channels);
+  if (watch) error = watch->coming(bytes, len, watch->ctx);
+  if (!error) {
+    error = find_or_add(channels, &name, &have, ret_channel);
+    if (watch && have.channel) watch->left(bytes, len, watch->ctx);
+  }
+  vsi_free(channels->host, have.buckets);
+  if (have.channel) { /* somebody was quicker, or took the last place: it has never been in the table */
+    have.channel->name.unref = NULL;
+    vsi_channel_unref(have.channel);
+  }
+  return error;
+}
+
+void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats) {
+  pthread_mutex_lock(&channels->lock);
+  *ret_stats = channels->stats;
+  pthread_mutex_unlock(&channels->lock);
+}

@@ -1,0 +1,41 @@
+/* Channels by name: each is there while somebody is in it, or works with it, and no longer. See channels.c for the
+ * essay. Any thread; nothing of others is called while its lock is held. */
+#ifndef VSI_CHANNEL_CHANNELS_H
+#define VSI_CHANNEL_CHANNELS_H
+
+#include "channel/channel.h"
+
+typedef struct vsi_channels vsi_channels;
+
+/* made = live + ended. */
+typedef struct vsi_channels_stats {
+  uint64_t made, live, ended;
+  uint64_t refused; /* for max_count */
+} vsi_channels_stats;
+
+/* Told of names: by another floor, which knows which channels there are. Any thread, no lock held. */
+typedef struct vsi_channels_watch {
+  vestry_err (*coming)(const void *bytes, size_t len, void *ctx); /* OK | NO_MEMORY: the channel is not made */
+  void (*left)(const void *bytes, size_t len, void *ctx);         /* it has ended, or was not made after all */
+  void *ctx;
+} vsi_channels_watch;
+
+/* max_count: 0: the default. OK | NO_MEMORY */
+vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels **ret_channels);
+/* None is live. NULL is accepted. */
+void vsi_channels_destroy(vsi_channels *channels);
+
+/* A name is bytes, and a hash of them whose upper bits nobody outside can aim at. */
+
+/* A reference to the channel of that name; NULL: there is none. */
+vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
+/* The same, which is made if there is none. OK | LIMIT | NO_MEMORY */
+vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
+                             vestry_channel **ret_channel);
+
+void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
+
+/* Have somebody told; NULL: nobody any more. While none is live. It must outlive what is under way. */
+void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
+
+#endif

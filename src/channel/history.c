@@ -1,0 +1,250 @@
+/* The last events of a channel.
+ *
+ * Without holes. What is kept are the last events that were given a seq, one behind the other: the kept_count before
+ * next. So one comparison says what a stream has missed, and whether all of it is there. An event that cannot be kept
+ * (there is no memory, it is larger than the bounds, another node has lost it) takes a seq too, and all before it go:
+ * who has seen it is current, and for who has not there is a hole, which is a gap. There is no other way to lose one.
+ *
+ * Atomic against publishes. A publish gives its event the seq and then puts it into the queues of all who are members;
+ * a stream resumes by being put what it has missed, and becoming a member. Both are inside the channel's turnstile, one
+ * after the other: so an event is missed or is sent live, and never both, or neither. Seqs are in the order of the
+ * queues.
+ *
+ * What is replayed is one event, whatever its number: encoded in one piece, it costs little more than its new bytes,
+ * and either all of it is accepted or nothing. In it each has its id behind it, so a stream that breaks in the middle
+ * goes on from there. The entries are copies of their own: an event that was published has encoded forms with it as
+ * long as it lives, which nobody counts; a copy has nothing but its bytes, and these are what the bounds are about. */
+#include "channel/history.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "event/layout.h"
+#include "event/mark.h"
+
+_Static_assert(sizeof(vsi_history_entry) + 16 <= VSI_HISTORY_EVENT_COST, "and the allocator's own");
+
+enum { DEFAULT_COUNT = 1000, DIGITS = 16, SEQ_DIGITS = 20 };
+#define DEFAULT_BYTES  ((size_t)1 << 20)
+#define DEFAULT_AGE_MS ((uint64_t)600000)
+
+/* ------------------------------------------------------------------------------------------------------ ids ------- */
+
+size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]) {
+  return (size_t)snprintf(text, VSI_HISTORY_ID_BYTES, "%016llx.%llu", (unsigned long long)id.epoch,
+                          (unsigned long long)id.seq);
+}
+
+/* As it is written, and in no other way. */
+bool vsi_history_id_read(const char *text, vsi_history_id *ret_id) {
+  static const char hex[] = "0123456789abcdef";
+  vsi_history_id id = {0, 0};
+  const char *at = text;
+  for (; at < text + DIGITS; at++) {
+    const char *digit = *at ? strchr(hex, *at) : NULL;
+    if (!digit) return false;
+    id.epoch = id.epoch << 4 | (uint64_t)(digit - hex);
+  }
+  if (*at++ != '.' || (*at == '0' && at[1])) return false;
+  const char *from = at;
+  for (; *at >= '0' && *at <= '9' && at - from < SEQ_DIGITS; at++) {
+    uint64_t digit = (uint64_t)(*at - '0');
+    if (id.seq > (UINT64_MAX - digit) / 10) return false;
+    id.seq = id.seq * 10 + digit;
+  }
+  if (at == from || *at) return false;
+  *ret_id = id;
+  return true;
+}
+
+vsi_history_last vsi_history_last_of(const char *text) {
+  vsi_history_last last = {.is_given = text && *text};
+  last.is_read = last.is_given && vsi_history_id_read(text, &last.id);
+  return last;
+}
+
+/* --------------------------------------------------------------------------------------------------- its life ----- */
+
+vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_budget *budget,
+                            vsi_history_bounds bounds) {
+  uint64_t age_ms = bounds.max_age_ms ? bounds.max_age_ms : DEFAULT_AGE_MS;
+  *history = (vsi_history){
+      .host = host,
+      .budget = budget,
+      .next = 1,
+      .max_count = bounds.max_count ? bounds.max_count : DEFAULT_COUNT,
+      .max_bytes = bounds.max_bytes ? bounds.max_bytes : DEFAULT_BYTES,
+      .max_age_ns = vsi_ms_to_ns(age_ms), /* VESTRY_NEVER_MS: UINT64_MAX */
+      .used_ns = vsi_now_ns(host),
+      .end = &history->first,
+  };
+  atomic_init(&history->has_lost, false);
+  if (host->random(host->ctx, &history->epoch, sizeof history->epoch)) return VESTRY_IO;
+  if (!history->epoch) history->epoch = 1; /* 0 is none */
+  return VESTRY_OK;
+}
+
+static size_t cost_of(size_t len) {
+  return len + VSI_HISTORY_EVENT_COST;
+}
+
+static void drop_first(vsi_history *history) {
+  vsi_history_entry *entry = history->first;
+  history->first = entry->next;
+  if (!entry->next) history->end = &history->first;
+  history->stats.kept_count--;
+  history->stats.kept_bytes -= cost_of(entry->len);
+  history->stats.dropped++;
+  vsi_budget_give_back(history->budget, cost_of(entry->len));
+  vsi_free(history->host, entry);
+}
+
+static void drop_all(vsi_history *history) {
+  while (history->first) drop_first(history);
+}
+
+void vsi_history_finish(vsi_history *history) {
+  drop_all(history);
+}
+
+void vsi_history_expire(vsi_history *history, uint64_t now_ns) {
+  while (vsi_history_due_ns(history) <= now_ns) drop_first(history);
+}
+
+uint64_t vsi_history_due_ns(const vsi_history *history) {
+  return history->first ? vsi_add_saturating(history->first->at_ns, history->max_age_ns) : UINT64_MAX;
+}
+
+/* ------------------------------------------------------------------------------------------------- recording ------ */
+
+void vsi_history_lose(vsi_history *history) {
+  atomic_store_explicit(&history->has_lost, true, memory_order_relaxed); /* nothing else hangs on it */
+}
+
+static void lose(vsi_history *history) {
+  drop_all(history);
+  history->stats.losses++;
+}
+
+void vsi_history_settle(vsi_history *history) {
+  if (!atomic_exchange_explicit(&history->has_lost, false, memory_order_relaxed)) return;
+  lose(history);
+  history->next++; /* that of what was lost */
+}
+
+typedef struct marked {
+  vestry_slice bytes;
+  const char *id;
+  const vsi_event_meaning *meaning;
+} marked;
+
+static void layout_marked(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  const marked *m = ctx;
+  *meaning = *m->meaning;
+  meaning->of_stream = true; /* it is never left out */
+  if (!meaning->content_end) meaning->content_end = (uint32_t)m->bytes.len;
+  vsi_put(writer, m->bytes.data, m->bytes.len);
+  vsi_put_line(writer, "id: ", m->id);
+  vsi_put(writer, "\n", 1);
+}
+
+/* Room, in count and bytes, for one more; for one that is too large there is none, and nothing is left. */
+static bool make_room(vsi_history *history, size_t cost) {
+  while (history->first && (history->stats.kept_count == history->max_count || cost > history->max_bytes ||
+                            history->stats.kept_bytes > history->max_bytes - cost))
+    drop_first(history);
+  if (cost > history->max_bytes) return false;
+  while (!vsi_budget_take(history->budget, cost)) {
+    if (!history->first) return false;
+    drop_first(history);
+  }
+  return true;
+}
+
+static bool keep(vsi_history *history, vestry_slice bytes, uint64_t now_ns) {
+  if (!make_room(history, cost_of(bytes.len))) return false;
+  vsi_history_entry *entry = vsi_alloc(history->host, sizeof *entry + bytes.len);
+  if (!entry) {
+    vsi_budget_give_back(history->budget, cost_of(bytes.len));
+    return false;
+  }
+  entry->next = NULL;
+  entry->at_ns = now_ns;
+  entry->len = bytes.len;
+  memcpy(entry->bytes, bytes.data, bytes.len);
+  *history->end = entry;
+  history->end = &entry->next;
+  history->stats.kept_count++;
+  history->stats.kept_bytes += cost_of(bytes.len);
+  history->stats.recorded++;
+  return true;
+}
+
+vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64_t now_ns) {
+  vsi_history_settle(history);
+  vsi_history_expire(history, now_ns);
+  history->used_ns = now_ns;
+  char id[VSI_HISTORY_ID_BYTES];
+  vsi_history_id_write((vsi_history_id){history->epoch, history->next}, id);
+  const marked m = {vestry_event_bytes(event), id, vsi_event_meaning_of(event)};
+  vestry_event *made = NULL;
+  bool is_made = !vsi_event_build(history->host, layout_marked, &m, &made);
+  if (is_made) history->stats.published++;
+  if (!is_made || !keep(history, vestry_event_bytes(made), now_ns)) lose(history);
+  history->next++;
+  return made;
+}
+
+/* ------------------------------------------------------------------------------------------------- answering ------ */
+
+vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count) {
+  *ret_count = 0;
+  if (!last->is_given) return VSI_RESUME_FRESH;
+  if (!last->is_read || last->id.epoch != history->epoch || last->id.seq >= history->next) return VSI_RESUME_GAP;
+  uint64_t missed = history->next - 1 - last->id.seq;
+  if (!missed) return VSI_RESUME_CURRENT;
+  if (missed > history->stats.kept_count) return VSI_RESUME_GAP;
+  *ret_count = (size_t)missed;
+  return VSI_RESUME_REPLAYED;
+}
+
+/* Of another's making: nothing is conflated across it, and it is not left out. */
+static void be_barrier(vsi_event_meaning *meaning) {
+  meaning->kind = VSI_EVENT_SCRIPT;
+  meaning->of_stream = true;
+}
+
+typedef struct missed {
+  const vsi_history_entry *first;
+} missed;
+
+static void layout_missed(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  be_barrier(meaning);
+  for (const vsi_history_entry *at = ((const missed *)ctx)->first; at; at = at->next)
+    vsi_put(writer, at->bytes, at->len);
+}
+
+vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event) {
+  missed m = {history->first};
+  for (size_t i = history->stats.kept_count; i > count; i--) m.first = m.first->next;
+  return vsi_event_build(history->host, layout_missed, &m, ret_event);
+}
+
+static void layout_id(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  be_barrier(meaning);
+  vsi_put_line(writer, "id: ", ctx);
+  vsi_put(writer, "\n", 1);
+}
+
+vestry_err vsi_history_mark(const vsi_history *history, bool is_current, vestry_event **ret_event) {
+  char id[VSI_HISTORY_ID_BYTES];
+  vsi_history_id_write((vsi_history_id){history->epoch, history->next - 1}, id);
+  return vsi_event_build(history->host, layout_id, is_current ? id : "gap", ret_event);
+}
+
+void vsi_history_count(vsi_history *history, vsi_resume_answer answer, size_t events_count, size_t bytes) {
+  history->stats.answers[answer]++;
+  history->stats.replayed_events += events_count;
+  history->stats.replayed_bytes += bytes;
+}

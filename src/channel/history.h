@@ -1,0 +1,99 @@
+/* A history: the last events of one channel, each with its id behind it, and who has missed which. It is used inside
+ * the channel's turnstile alone, but for what is said otherwise. See history.c for the essay. */
+#ifndef VSI_CHANNEL_HISTORY_H
+#define VSI_CHANNEL_HISTORY_H
+
+#include <stdatomic.h>
+
+#include "connection/budget.h"
+#include "vestry/event.h"
+
+/* What an event costs beside its bytes: vestry/history.h. */
+#define VSI_HISTORY_EVENT_COST ((size_t)48)
+
+/* As vestry_resume_answer, vestry_history_options and vestry_history_stats, which are of a floor above. */
+typedef enum vsi_resume_answer {
+  VSI_RESUME_FRESH,
+  VSI_RESUME_CURRENT,
+  VSI_RESUME_REPLAYED,
+  VSI_RESUME_GAP
+} vsi_resume_answer;
+
+typedef struct vsi_history_bounds {
+  size_t max_count, max_bytes; /* 0: the default */
+  uint64_t max_age_ms;         /* likewise; VESTRY_NEVER_MS: any */
+} vsi_history_bounds;
+
+typedef struct vsi_history_stats {
+  size_t kept_count, kept_bytes;
+  uint64_t published, recorded, dropped, losses; /* recorded = kept_count + dropped */
+  uint64_t answers[VSI_RESUME_GAP + 1];
+  uint64_t replayed_events, replayed_bytes;
+} vsi_history_stats;
+
+/* "epoch.seq": 16 digits of 16, a point, up to 20 of 10; and a NUL. */
+enum { VSI_HISTORY_ID_BYTES = 16 + 1 + 20 + 1 };
+
+typedef struct vsi_history_id {
+  uint64_t epoch, seq;
+} vsi_history_id;
+
+/* What a stream says that it has seen last. */
+typedef struct vsi_history_last {
+  bool is_given, is_read; /* it says something; that is an id */
+  vsi_history_id id;
+} vsi_history_last;
+
+typedef struct vsi_history_entry {
+  struct vsi_history_entry *next;
+  uint64_t at_ns;
+  size_t len;
+  char bytes[];
+} vsi_history_entry;
+
+typedef struct vsi_history {
+  const vestry_host *host;
+  vsi_budget *budget;   /* of all of an instance */
+  uint64_t epoch, next; /* next: the seq of the next event, from 1 */
+  size_t max_count, max_bytes;
+  uint64_t max_age_ns;             /* UINT64_MAX: any */
+  uint64_t used_ns;                /* last */
+  vsi_history_entry *first, **end; /* those whose seqs are the kept_count before next */
+  _Atomic(bool) has_lost;          /* something that was never here; any thread */
+  vsi_history_stats stats;
+} vsi_history;
+
+/* Its id as text, terminated. Returns the length. */
+size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]);
+/* false: it is none; text is a client's. */
+bool vsi_history_id_read(const char *text, vsi_history_id *ret_id);
+/* What a Last-Event-ID says; NULL: there is none. */
+vsi_history_last vsi_history_last_of(const char *text);
+
+/* OK | IO (no randomness) */
+vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_budget *budget,
+                            vsi_history_bounds bounds);
+void vsi_history_finish(vsi_history *history);
+
+/* Give the next event its id: what members are sent, a reference; and keep it. What cannot be kept is a loss. NULL: out
+ * of memory, and the event goes out without an id, as a loss. */
+vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64_t now_ns);
+/* Drop what is too old. */
+void vsi_history_expire(vsi_history *history, uint64_t now_ns);
+/* When the oldest is; UINT64_MAX: there is none, or it never is. */
+uint64_t vsi_history_due_ns(const vsi_history *history);
+/* Something was lost elsewhere: who has not seen it has a gap. Any thread, wait-free. */
+void vsi_history_lose(vsi_history *history);
+/* Make the losses of others one's own. Before anything is answered. */
+void vsi_history_settle(vsi_history *history);
+
+/* What a stream has missed. ret_count: events, of REPLAYED. */
+vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count);
+/* The last count events as one, which nothing is conflated across. OK | TOO_LARGE | NO_MEMORY */
+vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event);
+/* An id alone, which nothing is conflated across: that of the last event; or one that is always a gap. */
+vestry_err vsi_history_mark(const vsi_history *history, bool is_current, vestry_event **ret_event);
+/* Count an answer. */
+void vsi_history_count(vsi_history *history, vsi_resume_answer answer, size_t events_count, size_t bytes);
+
+#endif

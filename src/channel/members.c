@@ -1,0 +1,82 @@
+#include "channel/members.h"
+
+#include "base/memory.h"
+
+enum { FIRST_BUCKETS = 16 };
+
+void vsi_members_init(vsi_members *members, const vestry_host *host) {
+  *members = (vsi_members){.host = host};
+}
+
+void vsi_members_finish(vsi_members *members) {
+  vsi_free(members->host, members->buckets);
+}
+
+/* Connections are numbered one after the other, so their numbers spread by themselves. */
+static vsi_member **bucket_of(const vsi_members *members, const vestry_connection *connection) {
+  return &members->buckets[vestry_connection_id(connection) & (members->buckets_count - 1)];
+}
+
+vsi_member *vsi_members_find(const vsi_members *members, const vestry_connection *connection) {
+  if (!members->buckets_count) return NULL;
+  vsi_member *at = *bucket_of(members, connection);
+  while (at && at->connection != connection) at = at->chain_next;
+  return at;
+}
+
+static void put_in_bucket(vsi_members *members, vsi_member *member) {
+  vsi_member **bucket = bucket_of(members, member->connection);
+  member->chain_next = *bucket;
+  *bucket = member;
+}
+
+/* Room for one more. A table that cannot grow is slower, but works. */
+static vestry_err grow(vsi_members *members) {
+  if (members->count < members->buckets_count) return VESTRY_OK;
+  size_t count = members->buckets_count ? members->buckets_count * 2 : FIRST_BUCKETS;
+  vsi_member **buckets = vsi_calloc(members->host, count, sizeof *buckets);
+  if (!buckets) return members->buckets_count ? VESTRY_OK : VESTRY_NO_MEMORY;
+  vsi_free(members->host, members->buckets);
+  members->buckets = buckets;
+  members->buckets_count = count;
+  for (vsi_member *at = members->first; at; at = at->next) put_in_bucket(members, at);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_members_reserve(vsi_members *members) {
+  return members->buckets_count ? VESTRY_OK : grow(members);
+}
+
+vestry_err vsi_members_add(vsi_members *members, vsi_member *member) {
+  if (vsi_members_find(members, member->connection)) return VESTRY_EXISTS;
+  vestry_err error = grow(members);
+  if (error) return error;
+  put_in_bucket(members, member);
+  member->number = ++members->last_number;
+  member->in = true;
+  member->next = NULL;
+  member->prev = members->last;
+  if (members->last)
+    members->last->next = member;
+  else
+    members->first = member;
+  members->last = member;
+  members->count++;
+  return VESTRY_OK;
+}
+
+void vsi_members_remove(vsi_members *members, vsi_member *member) {
+  vsi_member **at = bucket_of(members, member->connection);
+  while (*at != member) at = &(*at)->chain_next;
+  *at = member->chain_next;
+  if (member->prev)
+    member->prev->next = member->next;
+  else
+    members->first = member->next;
+  if (member->next)
+    member->next->prev = member->prev;
+  else
+    members->last = member->prev;
+  member->in = false;
+  members->count--;
+}

@@ -1,0 +1,40 @@
+/* A channel's members: in the order in which they joined, and by connection. */
+#ifndef VSI_CHANNEL_MEMBERS_H
+#define VSI_CHANNEL_MEMBERS_H
+
+#include "connection/close_list.h"
+
+/* One connection in one channel. */
+typedef struct vsi_member {
+  vsi_close_node at_close; /* first: a node is its member */
+  _Atomic(uint32_t) refs;
+  struct vestry_channel *channel; /* a reference */
+  vestry_connection *connection;  /* a reference */
+  uint64_t number;                /* ascending in the order of joining */
+  /* guarded by the channel's lock */
+  bool in;       /* in the list and the table */
+  bool is_fresh; /* it is to be sent the state that events go on from: until then they go to it without their ids */
+  struct vsi_member *next, *prev;
+  struct vsi_member *chain_next; /* in its bucket */
+} vsi_member;
+
+/* All guarded by the channel's lock. */
+typedef struct vsi_members {
+  const vestry_host *host;
+  vsi_member *first, *last;
+  size_t count;
+  uint64_t last_number;
+  vsi_member **buckets; /* NULL while empty */
+  size_t buckets_count; /* a power of two, or 0 */
+} vsi_members;
+
+void vsi_members_init(vsi_members *members, const vestry_host *host);
+void vsi_members_finish(vsi_members *members); /* empty */
+vsi_member *vsi_members_find(const vsi_members *members, const vestry_connection *connection);
+/* Room for the first. OK | NO_MEMORY */
+vestry_err vsi_members_reserve(vsi_members *members);
+/* Number it and put it last; where there is room for the first, this never fails for memory. OK | EXISTS | NO_MEMORY */
+vestry_err vsi_members_add(vsi_members *members, vsi_member *member);
+void vsi_members_remove(vsi_members *members, vsi_member *member);
+
+#endif

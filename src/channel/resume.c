@@ -1,0 +1,124 @@
+/* Joining where one has left off.
+ *
+ * Inside the turnstile no event is published: what the stream has missed is put into its queue, and it becomes a
+ * member, with nothing in between. If its queue has no room for all of that, it gets nothing, and is told of a gap.
+ *
+ * A gap is answered by the application, with the state, while others publish. What is published meanwhile is put into
+ * the stream before the state, or behind it. Its id would say that the stream has all up to there; but it may break
+ * before the state has come. So these events go to it without ids. When the state is in its queue, it is put the id of
+ * the last event, inside the turnstile: all up to that one are in front of it. If it breaks before it has seen that id,
+ * it must not come back with the one that it came with, as if the state, or part of it, had not come either: so the
+ * first that it is put is an id that is a gap for certain. */
+#include "channel/resume.h"
+
+#include "base/memory.h"
+#include "connection/connection.h"
+
+/* What becomes of a stream. */
+typedef struct resuming {
+  vsi_resume_answer answer;
+  size_t count;  /* of events, replayed */
+  bool is_sent;  /* something is in its queue */
+  bool is_fresh; /* it is to be sent the state, and then an id */
+} resuming;
+
+static vsi_history *history_of(const vestry_channel *channel) {
+  return atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
+}
+
+static bool has_room(const vestry_connection *connection, size_t len) {
+  uint32_t count;
+  size_t bytes;
+  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
+  return count < connection->max_queued_count && len <= connection->max_queued_bytes &&
+         bytes <= connection->max_queued_bytes - len;
+}
+
+/* Takes the event. Looks for room first: a queue that refuses counts that as an event of somebody's. */
+static bool put(vestry_connection *connection, vestry_event *event) {
+  bool is_put = has_room(connection, vestry_event_bytes(event).len) && !vsi_connection_put(connection, event);
+  vestry_event_unref(event);
+  return is_put;
+}
+
+static bool put_mark(const vsi_history *history, bool is_current, vestry_connection *connection) {
+  vestry_event *mark;
+  return !vsi_history_mark(history, is_current, &mark) && put(connection, mark);
+}
+
+/* Whether all that it has missed is in its queue. */
+static bool replay(const vsi_history *history, size_t count, vestry_connection *connection, size_t *ret_bytes) {
+  vestry_event *event;
+  if (vsi_history_missed(history, count, &event)) return false;
+  *ret_bytes = vestry_event_bytes(event).len;
+  return put(connection, event);
+}
+
+/* OK | FULL: it cannot even be told that it has a gap */
+static vestry_err catch_up(vsi_history *history, vestry_connection *connection, const vsi_history_last *last,
+                           bool has_state, resuming *r) {
+  uint64_t now_ns = vsi_now_ns(history->host);
+  size_t bytes = 0;
+  vsi_history_settle(history);
+  vsi_history_expire(history, now_ns);
+  history->used_ns = now_ns;
+  r->answer = vsi_history_answer(history, last, &r->count);
+  if (r->count && !(r->is_sent = replay(history, r->count, connection, &bytes))) {
+    r->answer = VSI_RESUME_GAP;
+    r->count = bytes = 0;
+  }
+  bool is_over = r->answer == VSI_RESUME_FRESH || r->answer == VSI_RESUME_GAP;
+  r->is_fresh = is_over && has_state;
+  if (is_over && (r->answer == VSI_RESUME_GAP || !has_state)) {
+    r->is_sent = put_mark(history, !has_state, connection);
+    if (!r->is_sent) return VESTRY_FULL;
+  }
+  vsi_history_count(history, r->answer, r->count, bytes);
+  return VESTRY_OK;
+}
+
+/* The state is in its queue, and ids may come behind it. If this one cannot, the next event's is the first; if it
+ * breaks before, it has a gap again. */
+static void give_id(vestry_channel *channel, vestry_connection *connection) {
+  vsi_channel_let_claim(channel, connection);
+  if (vsi_channel_go_in(channel)) return;
+  vsi_history *history = history_of(channel);
+  if (history) vsi_history_settle(history);
+  bool is_sent = history && put_mark(history, true, connection);
+  vsi_channel_come_out(channel);
+  if (is_sent) vsi_connection_posted(connection, VESTRY_OK);
+}
+
+/* Inside the turnstile. Takes the member. */
+static vestry_err let_in(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
+                         bool has_state, resuming *r) {
+  vestry_channel *channel = member->channel;
+  vsi_history *history = history_of(channel);
+  vestry_err error = vsi_channel_has(channel, connection) ? VESTRY_EXISTS : VESTRY_OK;
+  if (!error && !vestry_connection_is_open(connection)) error = VESTRY_CLOSED;
+  if (!error && history) error = catch_up(history, connection, last, has_state, r);
+  if (error) {
+    vsi_channel_discard(member);
+    return error;
+  }
+  member->is_fresh = r->is_fresh;
+  return vsi_channel_admit(member, connection);
+}
+
+vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
+                              vsi_resume_fn on_resume, void *ctx) {
+  resuming r = {.answer = VSI_RESUME_GAP};
+  vestry_channel *channel = vsi_channel_ref(member->channel);
+  vestry_err error = vsi_channel_go_in(channel);
+  if (error) {
+    vsi_channel_discard(member);
+  } else {
+    error = let_in(member, connection, last, on_resume, &r);
+    vsi_channel_come_out(channel);
+  }
+  if (r.is_sent) vsi_connection_posted(connection, VESTRY_OK);
+  if (!error && on_resume) error = on_resume(connection, r.answer, r.count, ctx);
+  if (!error && r.is_fresh) give_id(channel, connection);
+  vsi_channel_unref(channel);
+  return error;
+}

@@ -1,0 +1,229 @@
+/* br, spliced (RFC 7932).
+ *
+ * A brotli decoder carries four things from one meta-block to the next: the window, the last four distances, the last
+ * two bytes (contexts of literals), and where the stream stands, as far as that is less than the window, since it
+ * decides which distances are references to the static dictionary. An encoder that is told BROTLI_PARAM_STREAM_OFFSET
+ * writes no header, uses none of the distances of others, and writes its first two bytes without regard to what was
+ * before them. What is left is the place: with the offset at the window's size it takes the window for full, and so
+ * does the decoder once so many bytes have come. Hence the primer: a header, and a comment as long as a window. After
+ * it the output of a fresh encoder can follow anything that was flushed, and its later output its own earlier one.
+ *
+ * Its distances then reach into what it has seen itself, and into the static dictionary just behind a full window;
+ * never into what it does not know.
+ *
+ * What follows a certain event, and refers back to it, is not made by the library: brotli_follow.c says why.
+ *
+ * Qualities: 0 and 1 keep no history from flush to flush; from 10 on an event costs milliseconds.
+ *
+ * Memory is the host's, which may say no. libbrotlienc, built as it mostly is, cannot bear that: it calls exit
+ * (memory.c there, BROTLI_ENCODER_EXIT_ON_OOM). So its allocator never returns NULL. It jumps out of the library, back
+ * to the call that was under way, which then frees all that the encoder had. That is sound because
+ * - longjmp out of a callback to a function that has not returned is defined (C11, 7.13.2.1), needs no unwind tables,
+ *   and skips only frames of C, in which nothing runs at their end;
+ * - the encoder holds nothing but memory, and every piece of it is in our list: no lock, file or thread, and nothing
+ *   static that it writes to. What it was in the midst of is its own memory, of which no byte is read again.
+ * The other way, a reserve as large as a call can need, would have to be proven for each release anew: 1.0.9, 1.1 and
+ * 1.2 allocate differently, and the library is exchanged without us. A build that can report the want of memory loses
+ * nothing by the jump.
+ *
+ * How many encoders there are at most: coding.c. */
+#include <brotli/encode.h>
+#include <setjmp.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "coding/brotli_follow.h"
+
+enum { LEVEL_MIN = 2, LEVEL_MAX = 9, DEFAULT_LEVEL = 3, DEFAULT_STORED_BYTES = 128 };
+enum { WINDOW_BITS_MIN = 10, WINDOW_BITS_MAX = 18, DEFAULT_WINDOW_BITS = 16 };
+
+static vestry_err brotli_resolve(vestry_profile *profile) {
+  if (!profile->level) profile->level = DEFAULT_LEVEL;
+  if (!profile->window_bits) profile->window_bits = DEFAULT_WINDOW_BITS;
+  if (!profile->stored_bytes) profile->stored_bytes = DEFAULT_STORED_BYTES;
+  if (profile->level < LEVEL_MIN || profile->level > LEVEL_MAX || profile->memory_level) return VESTRY_INVALID;
+  if (profile->window_bits < WINDOW_BITS_MIN || profile->window_bits > WINDOW_BITS_MAX) return VESTRY_INVALID;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ memory --------- */
+
+/* In front of each allocation, in the encoder's ring. */
+typedef struct block {
+  alignas(max_align_t) struct block *previous;
+  struct block *next;
+} block;
+
+typedef struct brotli_encoder {
+  const vestry_host *host;
+  unsigned window_bits;
+  BrotliEncoderState *state;
+  block ring;      /* of all that the library has; itself none of it */
+  jmp_buf refused; /* where to go when there is no memory; set while the library runs */
+} brotli_encoder;
+
+static void *allocate(void *ctx, size_t size) {
+  brotli_encoder *encoder = ctx;
+  block *made = size <= SIZE_MAX - sizeof *made ? vsi_alloc(encoder->host, sizeof *made + size) : NULL;
+  if (!made) longjmp(encoder->refused, 1);
+  made->previous = &encoder->ring;
+  made->next = encoder->ring.next;
+  made->next->previous = encoder->ring.next = made;
+  return made + 1;
+}
+
+static void release(void *ctx, void *memory) {
+  brotli_encoder *encoder = ctx;
+  if (!memory) return;
+  block *freed = (block *)memory - 1;
+  freed->previous->next = freed->next;
+  freed->next->previous = freed->previous;
+  vsi_free(encoder->host, freed);
+}
+
+/* Not BrotliEncoderDestroyInstance: it would read an encoder that may have been left in the midst of something. */
+static void brotli_destroy(void *ctx) {
+  brotli_encoder *encoder = ctx;
+  while (encoder->ring.next != &encoder->ring) release(encoder, encoder->ring.next + 1);
+  vsi_free(encoder->host, encoder);
+}
+
+/* The only two calls of the library that allocate. No variable is changed between setjmp and longjmp. */
+
+static vestry_err make_state(brotli_encoder *encoder) {
+  if (setjmp(encoder->refused)) return VESTRY_NO_MEMORY;
+  encoder->state = BrotliEncoderCreateInstance(allocate, release, encoder);
+  return encoder->state ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+/* len, next: what is left of the input; after a failure only destroy may follow. */
+static vestry_err step(brotli_encoder *encoder, BrotliEncoderOperation operation, size_t *len, const uint8_t **next) {
+  if (setjmp(encoder->refused)) return VESTRY_NO_MEMORY;
+  return BrotliEncoderCompressStream(encoder->state, operation, len, next, &(size_t){0}, NULL, NULL) ? VESTRY_OK
+                                                                                                     : VESTRY_FAILED;
+}
+
+/* ----------------------------------------------------------------------------------------------- encoding -------- */
+
+static vestry_err brotli_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
+                                void **ret_encoder) {
+  brotli_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
+  if (!encoder) return VESTRY_NO_MEMORY;
+  encoder->host = host;
+  encoder->window_bits = profile->window_bits;
+  encoder->ring.previous = encoder->ring.next = &encoder->ring;
+  if (make_state(encoder)) {
+    brotli_destroy(encoder);
+    return VESTRY_NO_MEMORY;
+  }
+  bool set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_QUALITY, profile->level) &&
+             BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_LGWIN, profile->window_bits);
+  if (set && kind == VESTRY_ENCODER_SEGMENT)
+    set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_STREAM_OFFSET, UINT32_C(1) << profile->window_bits);
+  if (!set) {
+    brotli_destroy(encoder);
+    return VESTRY_UNSUPPORTED;
+  }
+  *ret_encoder = encoder;
+  return VESTRY_OK;
+}
+
+static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, BrotliEncoderOperation operation,
+                      vestry_sink *sink) {
+  const uint8_t *next = data;
+  size_t ready;
+  do { /* until there was nothing to take: input that it has taken itself may still wait for room to be put out */
+    vestry_err error = step(encoder, operation, &len, &next);
+    if (error) return error;
+    ready = 0;
+    const uint8_t *output = BrotliEncoderTakeOutput(encoder->state, &ready);
+    error = vestry_sink_put(sink, output, ready);
+    if (error) return error;
+  } while (len || ready);
+  return VESTRY_OK;
+}
+
+static vestry_err brotli_encode(void *encoder, const void *data, size_t len, vestry_sink *sink) {
+  return run(encoder, data, len, BROTLI_OPERATION_FLUSH, sink);
+}
+
+/* The library's encoder, which has not allocated much yet, is not used for it. */
+static vestry_err brotli_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
+                                vestry_sink *sink) {
+  const brotli_encoder *encoder = ctx;
+  return vsi_brotli_follow(encoder->host, encoder->window_bits, previous, previous_len, data, len, sink);
+}
+
+static vestry_err brotli_finish(void *encoder, vestry_sink *sink) {
+  return run(encoder, "", 0, BROTLI_OPERATION_FINISH, sink);
+}
+
+static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {
+  static const char end[] = "\n\n";
+  size_t window = (size_t)1 << profile->window_bits, len = window + sizeof end;
+  char *comment = vsi_alloc(host, len);
+  if (!comment) return VESTRY_NO_MEMORY;
+  memset(comment, ' ', len);
+  comment[0] = ':';
+  memcpy(comment + len - (sizeof end - 1), end, sizeof end - 1);
+  void *encoder = NULL;
+  vestry_err error = brotli_create(profile, host, VESTRY_ENCODER_STREAM, &encoder);
+  if (!error) {
+    error = brotli_encode(encoder, comment, len, sink);
+    brotli_destroy(encoder);
+  }
+  vsi_free(host, comment);
+  return error;
+}
+
+static vestry_err brotli_idle(const vestry_profile *profile, vestry_sink *sink) {
+  static const unsigned char empty_metadata = 0x06; /* not last, no nibbles of length, reserved, no bytes to skip */
+  (void)profile;
+  return vestry_sink_put(sink, &empty_metadata, 1);
+}
+
+/* The header of an uncompressed meta-block (section 9.2): ISLAST 0, MNIBBLES, MLEN - 1, ISUNCOMPRESSED 1, and zeros to
+ * the boundary. */
+static vestry_err put_uncompressed(const void *data, size_t len, vestry_sink *sink) {
+  unsigned nibbles = len <= 1u << 16 ? 4 : len <= 1u << 20 ? 5 : 6; /* as few as will do: the last must not be zero */
+  uint32_t bits = (nibbles - 4) << 1 | (uint32_t)(len - 1) << 3 | UINT32_C(1) << (3 + 4 * nibbles);
+  const unsigned char head[] = {bits & 0xff, bits >> 8 & 0xff, bits >> 16 & 0xff, bits >> 24 & 0xff};
+  vestry_err error = vestry_sink_put(sink, head, nibbles == 6 ? 4 : 3);
+  return error ? error : vestry_sink_put(sink, data, len);
+}
+
+static vestry_err brotli_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
+  (void)profile;
+  vestry_err error = VESTRY_OK;
+  for (const unsigned char *at = data; len && !error;) {
+    size_t piece = len > (size_t)1 << 24 ? (size_t)1 << 24 : len;
+    error = put_uncompressed(at, piece, sink);
+    at += piece;
+    len -= piece;
+  }
+  return error;
+}
+
+static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
+  static const unsigned char last_and_empty = 0x03;
+  (void)profile, (void)check;
+  return vestry_sink_put(sink, &last_and_empty, 1);
+}
+
+const vestry_profile_ops vestry_profile_brotli = {
+    .size = sizeof(vestry_profile_ops),
+    .coding = "br",
+    .resolve = brotli_resolve,
+    .create = brotli_create,
+    .encode = brotli_encode,
+    .finish = brotli_finish,
+    .destroy = brotli_destroy,
+    .primer = brotli_primer,
+    .idle = brotli_idle,
+    .store = brotli_store,
+    .end = brotli_end,
+    .follow = brotli_follow,
+};

@@ -1,0 +1,460 @@
+/* A brotli encoder for what has changed (RFC 7932; the numbers of sections are its).
+ *
+ * Why not libbrotlienc. It could be fed the former event, its output thrown away, and then the new one: its window is
+ * then the decoder's. But its last four distances are then those of the output that nobody gets. The decoder has those
+ * of what it was really sent, which was encoded otherwise: alone, in an epoch, framed, or as what had changed. The
+ * library writes a distance that it remembers as a code of two bits or so, there is no way to have it forget them (it
+ * does at its beginning alone, see brotli.c), and no saying from outside which ones it used. Behind an event that was
+ * framed, nine of ten such outputs decode to another text, and no decoder complains. To replay the output that the
+ * stream was really sent would need the event before the former one, and so on to the first.
+ *
+ * So the change is written here, and uses none of the decoder's distances: each is written out, but for the repetition
+ * of one that was written out before in this very output. Nothing else is carried over: there is one code for literals
+ * in all contexts, and the window is full, so that a distance up to its size means what it says.
+ *
+ * One meta-block, then what aligns it to a byte. Matches are looked for in the former event and in what is already
+ * written of the new one: first at the last distance, at which the rest of a page goes on behind a change that is as
+ * long as what was there, then by a hash of six bytes. A page is found again in long pieces; what is new in it is
+ * literals and short copies. Where there is little in common, the library does better alone: its caller takes the
+ * shorter. */
+#include "coding/brotli_follow.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+
+enum { HASH_BITS = 14, HASH_BYTES = 6, DEPTH_MOST = 24, REPEAT_LEAST = 4, DENSE_BYTES = 64, EDGE_BYTES = 16 };
+enum { LITERALS = 256, LENGTHS = 704, DISTANCES = 64, CODE_LENGTHS = 18, SYMBOLS_MOST = LENGTHS };
+enum { DEPTH_LIMIT = 15, CODE_LENGTHS_LIMIT = 5, ZEROS = 17, LAST_DISTANCE = 0, FIRST_EXPLICIT = 16 };
+
+/* Literals to insert, then bytes to copy from so far back; copy 0: it is the last one, and inserts alone. */
+typedef struct command {
+  uint32_t insert, copy, distance;
+} command;
+
+typedef struct finder {
+  const unsigned char *text; /* the end of the former event, and the new one */
+  uint32_t end;
+  uint32_t farthest; /* distance */
+  uint32_t *heads;   /* by hash: the last place, and one; 0: none */
+  uint32_t *before;  /* by place: the one before it of the same hash, and one */
+  uint32_t entered;  /* places before this one are in the table */
+  vsi_buffer commands;
+} finder;
+
+/* ----------------------------------------------------------------------------------------------- matches ---------- */
+
+static uint32_t hash_at(const unsigned char *at) {
+  uint32_t first, last; /* two that overlap: six at once would go through memory */
+  memcpy(&first, at, sizeof first);
+  memcpy(&last, at + HASH_BYTES - sizeof last, sizeof last);
+  return (uint32_t)(((uint64_t)last << 32 | first) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - HASH_BITS));
+}
+
+/* Enter places up to `to`; those inside a long copy are left out: its source has them. */
+static void enter(finder *f, uint32_t to) {
+  uint32_t from = f->entered, last = f->end < HASH_BYTES ? 0 : f->end - HASH_BYTES + 1;
+  f->entered = to;
+  if (to > last) to = last;
+  for (uint32_t at = from; at < to; at++) {
+    uint32_t *head = &f->heads[hash_at(f->text + at)];
+    f->before[at] = *head;
+    *head = at + 1;
+  }
+}
+
+static uint32_t length_of_match(const finder *f, uint32_t a, uint32_t b) {
+  const unsigned char *text = f->text;
+  uint32_t most = f->end - b, len = 0;
+  while (len + 8 <= most) {
+    uint64_t x, y;
+    memcpy(&x, text + a + len, 8);
+    memcpy(&y, text + b + len, 8);
+    if (x != y) break;
+    len += 8;
+  }
+  while (len < most && text[a + len] == text[b + len]) len++;
+  return len;
+}
+
+/* The best copy for a place: its length; 0: none. last: distance; 0: none yet. */
+static uint32_t find(const finder *f, uint32_t at, uint32_t last, uint32_t *ret_distance) {
+  uint32_t best = last ? length_of_match(f, at - last, at) : 0;
+  if (best < REPEAT_LEAST) best = 0;
+  *ret_distance = last;
+  if (f->end - at < HASH_BYTES) return best;
+  uint32_t place = f->heads[hash_at(f->text + at)];
+  for (int depth = 0; place && depth < DEPTH_MOST; depth++) {
+    uint32_t candidate = place - 1;
+    if (at - candidate > f->farthest) break;
+    uint32_t least = best ? best + 3 : HASH_BYTES; /* a distance that is written out costs about so much more */
+    if (at + least <= f->end && f->text[candidate + least - 1] == f->text[at + least - 1]) {
+      uint32_t len = length_of_match(f, candidate, at);
+      if (len >= least) {
+        best = len;
+        *ret_distance = at - candidate;
+      }
+    }
+    place = f->before[candidate];
+  }
+  return best;
+}
+
+static void enter_copy(finder *f, uint32_t to) {
+  uint32_t from = f->entered;
+  if (to > from && to - from > DENSE_BYTES) {
+    enter(f, from + EDGE_BYTES);
+    f->entered = to - EDGE_BYTES;
+  }
+  enter(f, to);
+}
+
+static void find_commands(finder *f, uint32_t from) {
+  uint32_t literals = from, at = from, last = 0;
+  enter(f, from);
+  while (at < f->end) {
+    uint32_t distance, copy = find(f, at, last, &distance);
+    if (!copy) {
+      enter(f, ++at);
+      continue;
+    }
+    while (at > literals && distance < at && f->text[at - 1] == f->text[at - 1 - distance]) {
+      at--;
+      copy++;
+    }
+    vsi_buffer_append(&f->commands, &(command){at - literals, copy, distance}, sizeof(command));
+    at += copy;
+    enter_copy(f, at);
+    literals = at;
+    last = distance;
+  }
+  if (literals < at) vsi_buffer_append(&f->commands, &(command){at - literals, 0, 0}, sizeof(command));
+}
+
+/* -------------------------------------------------------------------------------------------------- bits ---------- */
+
+typedef struct bits {
+  vestry_sink *sink;
+  vestry_err error;
+  uint64_t held;
+  unsigned held_count; /* below 8 between two puts */
+  unsigned char bytes[256];
+  size_t len;
+} bits;
+
+static void flush_bytes(bits *b) {
+  vestry_err error = vestry_sink_put(b->sink, b->bytes, b->len);
+  if (!b->error) b->error = error;
+  b->len = 0;
+}
+
+/* count: up to 32 */
+static void put_bits(bits *b, uint32_t value, unsigned count) {
+  b->held |= (uint64_t)value << b->held_count;
+  for (b->held_count += count; b->held_count >= 8; b->held_count -= 8) {
+    b->bytes[b->len++] = (unsigned char)b->held;
+    b->held >>= 8;
+    if (b->len == sizeof b->bytes) flush_bytes(b);
+  }
+}
+
+/* An empty meta-block of metadata, which ends at a byte's boundary (9.2); nothing if this is one. */
+static void align(bits *b) {
+  if (b->held_count) put_bits(b, 6, b->held_count <= 2 ? 8 - b->held_count : 16 - b->held_count);
+  flush_bytes(b);
+}
+
+/* ------------------------------------------------------------------------------------------------- codes ---------- */
+
+typedef struct code {
+  uint32_t counts[SYMBOLS_MOST];
+  uint8_t depths[SYMBOLS_MOST];
+  uint16_t words[SYMBOLS_MOST]; /* as they are put */
+} code;
+
+/* Huffman's, by two queues: leaves by weight, and the nodes in the order in which they are made. used: count of them,
+ * at least 2. Returns the greatest depth. */
+static unsigned grow_tree(code *c, const uint16_t *leaves, unsigned used, uint32_t least) {
+  uint32_t weights[2 * SYMBOLS_MOST];
+  uint16_t parents[2 * SYMBOLS_MOST], depths[2 * SYMBOLS_MOST];
+  for (unsigned i = 0; i < used; i++) weights[i] = c->counts[leaves[i]] < least ? least : c->counts[leaves[i]];
+  unsigned leaf = 0, node = used, made = used;
+  for (; made < 2 * used - 1; made++) {
+    weights[made] = 0;
+    for (int side = 0; side < 2; side++) {
+      bool is_leaf = leaf < used && (node == made || weights[leaf] <= weights[node]);
+      unsigned lightest = is_leaf ? leaf++ : node++;
+      weights[made] += weights[lightest];
+      parents[lightest] = (uint16_t)made;
+    }
+  }
+  unsigned deepest = 0;
+  depths[made - 1] = 0;
+  for (unsigned i = made - 1; i-- > 0;) {
+    depths[i] = (uint16_t)(depths[parents[i]] + 1);
+    if (depths[i] > deepest) deepest = depths[i];
+    if (i < used) c->depths[leaves[i]] = (uint8_t)depths[i];
+  }
+  return deepest;
+}
+
+/* The words of a canonical code (3.2), first bit lowest. */
+static void assign_words(code *c, unsigned size) {
+  unsigned counts[DEPTH_LIMIT + 1] = {0}, next[DEPTH_LIMIT + 1], word = 0;
+  for (unsigned i = 0; i < size; i++) counts[c->depths[i]]++;
+  counts[0] = 0;
+  for (unsigned depth = 1; depth <= DEPTH_LIMIT; depth++) next[depth] = word = (word + counts[depth - 1]) << 1;
+  for (unsigned i = 0; i < size; i++) {
+    if (!c->depths[i]) continue;
+    unsigned value = next[c->depths[i]]++, reversed = 0;
+    for (unsigned bit = 0; bit < c->depths[i]; bit++) reversed = reversed << 1 | (value >> bit & 1);
+    c->words[i] = (uint16_t)reversed;
+  }
+}
+
+/* Make the code for its counts. leaves: those used, the deepest last and of equal ones the least first, which is the
+ * order of simple codes. Returns how many; one or none has no bits. */
+static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leaves) {
+  unsigned used = 0;
+  memset(c->depths, 0, size);
+  for (unsigned i = 0; i < size; i++) {
+    if (!c->counts[i]) continue;
+    unsigned at = used++;
+    for (; at && c->counts[leaves[at - 1]] > c->counts[i]; at--) leaves[at] = leaves[at - 1];
+    leaves[at] = (uint16_t)i;
+  }
+  if (used < 2) return used;
+  /* Too deep: rare ones count for more, until it fits. Equal ones are as deep as their number has bits. */
+  for (uint32_t least = 1; grow_tree(c, leaves, used, least) > limit; least *= 2) continue;
+  assign_words(c, size);
+  for (unsigned i = 0, at; i < used && used <= 4; i++) {
+    uint16_t leaf = leaves[i];
+    for (at = i; at; at--) {
+      uint16_t other = leaves[at - 1];
+      if (c->depths[other] < c->depths[leaf] || (c->depths[other] == c->depths[leaf] && other < leaf)) break;
+      leaves[at] = other;
+    }
+    leaves[at] = leaf;
+  }
+  return used;
+}
+
+static void put_symbol(bits *b, const code *c, unsigned symbol) {
+  put_bits(b, c->words[symbol], c->depths[symbol]);
+}
+
+/* Up to four symbols (3.4). */
+static void put_simple_code(bits *b, const code *c, unsigned size, const uint16_t *leaves, unsigned used) {
+  unsigned width = 0;
+  while ((size - 1) >> width) width++;
+  put_bits(b, 1, 2);
+  put_bits(b, used ? used - 1 : 0, 2);
+  for (unsigned i = 0; i < used; i++) put_bits(b, leaves[i], width);
+  if (!used) put_bits(b, 0, width);
+  if (used == 4) put_bits(b, c->depths[leaves[3]] == 3, 1);
+}
+
+/* How deep each symbol is, in an alphabet of its own (3.5): a depth, or ZEROS with three bits: 3 to 10 symbols of depth
+ * 0, and directly behind itself eight times what it said before, less two, and so many more. (Its sign for repeated
+ * depths is not used.) */
+typedef struct depth_list {
+  unsigned count;
+  uint8_t items[SYMBOLS_MOST], more[SYMBOLS_MOST];
+} depth_list;
+
+static void add_zeros(depth_list *list, unsigned zeros) {
+  if (zeros < 3) {
+    while (zeros--) list->items[list->count++] = 0;
+    return;
+  }
+  unsigned left = zeros - 3;
+  if (left >> 3) add_zeros(list, (left >> 3) + 2); /* three at least, so that it is a ZEROS in front of this one */
+  list->more[list->count] = left & 7;
+  list->items[list->count++] = ZEROS;
+}
+
+/* How deep the items of the list are (3.5), by a code that is fixed. */
+static void put_item_depths(bits *b, const code *items, unsigned used) {
+  static const uint8_t order[CODE_LENGTHS] = {1, 2, 3, 4, 0, 5, ZEROS, 6, 16, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  static const uint8_t words[CODE_LENGTHS_LIMIT + 1] = {0, 7, 3, 2, 1, 15}, widths[] = {2, 4, 3, 2, 2, 4};
+  unsigned skipped = items->counts[1] || items->counts[2] ? 0 : items->counts[3] ? 2 : 3, end = CODE_LENGTHS;
+  if (used > 1)
+    while (!items->counts[order[end - 1]]) end--; /* they are full: the decoder stops there too */
+  put_bits(b, skipped, 2);
+  for (unsigned i = skipped; i < end; i++) {
+    unsigned depth = !items->counts[order[i]] ? 0 : used > 1 ? items->depths[order[i]] : 1;
+    put_bits(b, words[depth], widths[depth]);
+  }
+}
+
+static void put_code(bits *b, code *c, unsigned size) {
+  uint16_t leaves[SYMBOLS_MOST];
+  unsigned used = make_code(c, size, DEPTH_LIMIT, leaves);
+  if (used <= 4) {
+    put_simple_code(b, c, size, leaves, used);
+    return;
+  }
+  depth_list list = {.count = 0};
+  for (unsigned i = 0, zeros = 0; i < size; i++) {
+    if (!c->depths[i]) {
+      zeros++;
+      continue;
+    }
+    add_zeros(&list, zeros);
+    zeros = 0;
+    list.items[list.count++] = c->depths[i];
+  }
+  code items = {.counts = {0}};
+  for (unsigned i = 0; i < list.count; i++) items.counts[list.items[i]]++;
+  used = make_code(&items, CODE_LENGTHS, CODE_LENGTHS_LIMIT, leaves);
+  put_item_depths(b, &items, used);
+  for (unsigned i = 0; i < list.count; i++) {
+    put_symbol(b, &items, list.items[i]);
+    if (list.items[i] == ZEROS) put_bits(b, list.more[i], 3);
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------- commands ---------- */
+
+/* A number as a symbol, and the bits behind it. */
+typedef struct part {
+  uint32_t symbol, more, width;
+} part;
+
+static unsigned log2_of(uint32_t value) {
+  unsigned log = 0;
+  while (value >>= 1) log++;
+  return log;
+}
+
+/* Section 5: the first numbers by themselves, then two symbols for each width, then some by hand. */
+static part insert_part(uint32_t len) {
+  if (len < 6) return (part){len, 0, 0};
+  if (len < 130) {
+    unsigned width = log2_of(len - 2) - 1, high = (len - 2) >> width;
+    return (part){2 * width + high + 2, (len - 2) - (high << width), width};
+  }
+  if (len < 2114) {
+    unsigned width = log2_of(len - 66);
+    return (part){width + 10, len - 66 - (1u << width), width};
+  }
+  if (len < 6210) return (part){21, len - 2114, 12};
+  if (len < 22594) return (part){22, len - 6210, 14};
+  return (part){23, len - 22594, 24};
+}
+
+static part copy_part(uint32_t len) {
+  if (len < 10) return (part){len - 2, 0, 0};
+  if (len < 134) {
+    unsigned width = log2_of(len - 6) - 1, high = (len - 6) >> width;
+    return (part){2 * width + high + 4, (len - 6) - (high << width), width};
+  }
+  if (len < 2118) {
+    unsigned width = log2_of(len - 70);
+    return (part){width + 12, len - 70 - (1u << width), width};
+  }
+  return (part){23, len - 2118, 24};
+}
+
+/* Section 4, without postfix bits and direct codes. */
+static part distance_part(uint32_t distance, uint32_t last) {
+  if (distance == last) return (part){LAST_DISTANCE, 0, 0};
+  unsigned width = log2_of(distance + 3) - 1, high = (distance + 3) >> width & 1;
+  return (part){FIRST_EXPLICIT + 2 * (width - 1) + high, distance + 3 - ((2 + high) << width), width};
+}
+
+/* Both lengths are one symbol (5): cells of 64, by the upper bits of each; those whose distance is said. */
+static unsigned lengths_symbol(unsigned insert, unsigned copy) {
+  static const uint8_t cells[3][3] = {{2, 3, 6}, {4, 5, 8}, {7, 9, 10}};
+  return 64u * cells[insert >> 3][copy >> 3] + 8 * (insert & 7) + (copy & 7);
+}
+
+typedef struct codes {
+  code literals, lengths, distances;
+} codes;
+
+/* Run through the commands: count what they need, or put them. */
+static void each_command(const finder *f, uint32_t from, codes *c, bits *put) {
+  const command *commands = (const command *)(const void *)f->commands.data;
+  size_t count = f->commands.len / sizeof *commands;
+  const unsigned char *at = f->text + from;
+  for (uint32_t i = 0, last = 0; i < count; i++) {
+    const command *now = &commands[i];
+    part insert = insert_part(now->insert), copy = copy_part(now->copy ? now->copy : 2);
+    unsigned lengths = lengths_symbol(insert.symbol, copy.symbol);
+    if (put) {
+      put_symbol(put, &c->lengths, lengths);
+      put_bits(put, insert.more, insert.width);
+      put_bits(put, copy.more, copy.width);
+    } else {
+      c->lengths.counts[lengths]++;
+    }
+    for (const unsigned char *end = at + now->insert; at < end; at++) {
+      if (put)
+        put_symbol(put, &c->literals, *at);
+      else
+        c->literals.counts[*at]++;
+    }
+    if (!now->copy) return; /* nothing is left: the decoder copies nothing */
+    part distance = distance_part(now->distance, last);
+    if (put) {
+      put_symbol(put, &c->distances, distance.symbol);
+      put_bits(put, distance.more, distance.width);
+    } else {
+      c->distances.counts[distance.symbol]++;
+    }
+    at += now->copy;
+    last = now->distance;
+  }
+}
+
+static vestry_err put_block(const finder *f, uint32_t from, codes *c, vestry_sink *sink) {
+  bits b = {.sink = sink};
+  uint32_t len = f->end - from;
+  unsigned nibbles = len <= 1u << 16 ? 4 : 5;
+  each_command(f, from, c, NULL);
+  put_bits(&b, 0, 1); /* not the last */
+  put_bits(&b, nibbles - 4, 2);
+  put_bits(&b, len - 1, 4 * nibbles);
+  put_bits(&b, 0, 1);     /* compressed */
+  put_bits(&b, 0, 3);     /* one block type of each kind */
+  put_bits(&b, 0, 2 + 4); /* distances: no postfix, none direct */
+  put_bits(&b, 0, 2);     /* contexts of literals, of which nothing is made */
+  put_bits(&b, 0, 2);     /* one code for literals, one for distances */
+  put_code(&b, &c->literals, LITERALS);
+  put_code(&b, &c->lengths, LENGTHS);
+  put_code(&b, &c->distances, DISTANCES);
+  each_command(f, from, c, &b);
+  align(&b);
+  return b.error;
+}
+
+vestry_err vsi_brotli_follow(const vestry_host *host, unsigned window_bits, const void *previous, size_t previous_len,
+                             const void *data, size_t len, vestry_sink *sink) {
+  if (len > VSI_BROTLI_FOLLOW_MAX_BYTES) return VESTRY_UNSUPPORTED;
+  finder f = {.farthest = (UINT32_C(1) << window_bits) - 16}; /* section 9.1 */
+  uint32_t from = previous_len < f.farthest ? (uint32_t)previous_len : f.farthest;
+  f.end = from + (uint32_t)len;
+  f.heads = vsi_calloc(host, (size_t)1 << HASH_BITS, sizeof *f.heads);
+  f.before = vsi_alloc(host, f.end * sizeof *f.before);
+  unsigned char *text = vsi_alloc(host, f.end);
+  codes *c = vsi_calloc(host, 1, sizeof *c);
+  vsi_buffer_init(&f.commands, host);
+  vestry_err error = VESTRY_NO_MEMORY;
+  if (f.heads && f.before && text && c) {
+    memcpy(text, (const unsigned char *)previous + (previous_len - from), from);
+    memcpy(text + from, data, len);
+    f.text = text;
+    find_commands(&f, from);
+    error = f.commands.error;
+    if (!error) error = put_block(&f, from, c, sink);
+  }
+  vsi_buffer_finish(&f.commands);
+  vsi_free(host, c);
+  vsi_free(host, text);
+  vsi_free(host, f.before);
+  vsi_free(host, f.heads);
+  return error;
+}

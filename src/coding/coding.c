@@ -1,0 +1,294 @@
+#include "coding/coding.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+
+/* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
+ * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since whoever encodes an event alone, or what has
+ * changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one, so
+ * that it is encoded once; whoever comes later finds it made. */
+
+struct vsi_codings {
+  const vestry_host *host;
+  _Atomic(uint32_t) free[2]; /* by vestry_profile_mode: SHARED: of channels */
+  _Atomic(uint64_t) last_epoch, next_number;
+  pthread_mutex_t lock; /* innermost */
+  uint32_t count;       /* guarded by lock; so is the array, which is only added to */
+  vsi_coding *codings[VSI_CODINGS_MAX];
+};
+
+vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings) {
+  vsi_codings *codings = vsi_calloc(host, 1, sizeof *codings);
+  if (!codings) return VESTRY_NO_MEMORY;
+  codings->host = host;
+  atomic_init(&codings->free[VESTRY_PROFILE_PRIVATE], VSI_DEFAULT_PRIVATE_ENCODERS);
+  atomic_init(&codings->free[VESTRY_PROFILE_SHARED], VSI_DEFAULT_CHANNEL_ENCODERS);
+  atomic_init(&codings->last_epoch, 0);
+  uint64_t number = 0;
+  if (host->random(host->ctx, &number, sizeof number)) number = vsi_now_ns(host);
+  atomic_init(&codings->next_number, number);
+  pthread_mutex_init(&codings->lock, NULL);
+  *ret_codings = codings;
+  return VESTRY_OK;
+}
+
+void vsi_codings_limit(vsi_codings *codings, uint32_t max_private_count, uint32_t max_channel_count) {
+  if (max_private_count) atomic_store(&codings->free[VESTRY_PROFILE_PRIVATE], max_private_count);
+  if (max_channel_count) atomic_store(&codings->free[VESTRY_PROFILE_SHARED], max_channel_count);
+}
+
+static void coding_destroy(vsi_coding *coding) {
+  for (int i = 0; i < VSI_SCRATCH_COUNT; i++) {
+    if (coding->scratch[i].encoder) coding->profile.ops->destroy(coding->scratch[i].encoder);
+    vsi_turnstile_finish(&coding->scratch[i].turnstile);
+  }
+  vsi_segment_destroy(coding->primer);
+  vsi_segment_destroy(coding->idle);
+  vsi_free(coding->all->host, coding);
+}
+
+void vsi_codings_destroy(vsi_codings *codings) {
+  if (!codings) return;
+  for (uint32_t i = 0; i < codings->count; i++) coding_destroy(codings->codings[i]);
+  pthread_mutex_destroy(&codings->lock);
+  vsi_free(codings->host, codings);
+}
+
+const vestry_host *vsi_codings_host(const vsi_codings *codings) {
+  return codings->host;
+}
+
+uint64_t vsi_codings_epoch(vsi_codings *codings) {
+  return atomic_fetch_add_explicit(&codings->last_epoch, 1, memory_order_relaxed) + 1; /* only its value matters */
+}
+
+uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event) {
+  return vsi_event_number(event, &codings->next_number);
+}
+
+bool vsi_codings_reserve(vsi_codings *codings, vestry_profile_mode mode) {
+  /* relaxed: it is a count of places; what is put there is handed on by other means */
+  uint32_t left = atomic_load_explicit(&codings->free[mode], memory_order_relaxed);
+  do
+    if (!left) return false;
+  while (!atomic_compare_exchange_weak_explicit(&codings->free[mode], &left, left - 1, memory_order_relaxed,
+                                                memory_order_relaxed));
+  return true;
+}
+
+void vsi_codings_unreserve(vsi_codings *codings, vestry_profile_mode mode) {
+  atomic_fetch_add_explicit(&codings->free[mode], 1, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------------------------------ making codings -------- */
+
+static bool is_coding_name(const char *name) {
+  if (!name || !*name) return false;
+  size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'+-.^_`|~"); /* a token, but for "*" */
+  return !name[len] && len <= VSI_CODING_NAME_BYTES;
+}
+
+static bool ops_are_whole(const vestry_profile_ops *ops) {
+  if (!ops || !VSI_OPS_ARE_KNOWN(ops) || !is_coding_name(ops->coding) || !ops->resolve || !ops->create ||
+      !ops->encode || !ops->finish || !ops->destroy)
+    return false;
+  bool shared = ops->primer != NULL;
+  if ((ops->store != NULL) != shared || (ops->end != NULL) != shared) return false;
+  if (!shared && (ops->idle || ops->check || ops->reset || ops->follow)) return false;
+  return !ops->check == !ops->combine;
+}
+
+vestry_err vsi_profile_resolve(const vestry_profile *profile, vestry_profile *ret_profile) {
+  if (!profile || !ops_are_whole(profile->ops)) return VESTRY_INVALID;
+  if (profile->mode != VESTRY_PROFILE_SHARED && profile->mode != VESTRY_PROFILE_PRIVATE) return VESTRY_INVALID;
+  if (profile->mode == VESTRY_PROFILE_SHARED && !profile->ops->primer) return VESTRY_INVALID;
+  vestry_profile made = *profile;
+  vestry_err error = made.ops->resolve(&made);
+  if (!error) *ret_profile = made;
+  return error;
+}
+
+/* Whether segments of one can go to streams of the other. */
+static bool is_same(const vestry_profile *a, const vestry_profile *b) {
+  return a->ops == b->ops && a->ctx == b->ctx && a->level == b->level && a->window_bits == b->window_bits &&
+         a->memory_level == b->memory_level && a->stored_bytes == b->stored_bytes;
+}
+
+static vestry_err make_parts(vsi_coding *coding, const vestry_host *host) {
+  const vestry_profile *profile = &coding->profile;
+  if (!profile->ops->primer) return VESTRY_OK;
+  vestry_sink sink;
+  vsi_sink_init(&sink, host);
+  vestry_err error = profile->ops->primer(profile, host, &sink);
+  if (!error) error = vsi_sink_take(&sink, &coding->primer);
+  vsi_sink_finish(&sink);
+  if (error || !profile->ops->idle) return error;
+  vsi_sink_init(&sink, host);
+  error = profile->ops->idle(profile, &sink);
+  if (!error) error = vsi_sink_take(&sink, &coding->idle);
+  vsi_sink_finish(&sink);
+  return error;
+}
+
+static vsi_coding *find_locked(vsi_codings *codings, const vestry_profile *profile) {
+  for (uint32_t i = 0; i < codings->count; i++)
+    if (is_same(&codings->codings[i]->profile, profile)) return codings->codings[i];
+  return NULL;
+}
+
+vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, vsi_coding **ret_coding) {
+  vestry_profile resolved;
+  vestry_err error = vsi_profile_resolve(profile, &resolved);
+  if (error) return error;
+  pthread_mutex_lock(&codings->lock);
+  vsi_coding *found = find_locked(codings, &resolved);
+  bool full = codings->count == VSI_CODINGS_MAX;
+  pthread_mutex_unlock(&codings->lock);
+  if (!found) {
+    if (full) return VESTRY_LIMIT;
+    vsi_coding *made = vsi_calloc(codings->host, 1, sizeof *made);
+    if (!made) return VESTRY_NO_MEMORY;
+    made->all = codings;
+    made->profile = resolved;
+    made->profile.mode = VESTRY_PROFILE_SHARED;
+    for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_turnstile_init(&made->scratch[i].turnstile);
+    error = make_parts(made, codings->host); /* calls the profile: not under the lock */
+    if (!error) {
+      pthread_mutex_lock(&codings->lock);
+      found = find_locked(codings, &resolved); /* another thread may have made it meanwhile */
+      if (!found && codings->count < VSI_CODINGS_MAX) {
+        made->index = codings->count;
+        codings->codings[codings->count++] = found = made;
+      }
+      pthread_mutex_unlock(&codings->lock);
+    }
+    if (found != made) coding_destroy(made);
+    if (error) return error;
+    if (!found) return VESTRY_LIMIT;
+  }
+  *ret_coding = found;
+  return VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- encoding events --------- */
+
+static vestry_err take(const vsi_coding *coding, const vestry_event *event, vestry_sink *sink,
+                       vsi_segment **ret_segment) {
+  vestry_slice plain = vestry_event_bytes(event);
+  vestry_err error = vsi_sink_take(sink, ret_segment);
+  if (error) return error;
+  (*ret_segment)->profile = coding->profile;
+  (*ret_segment)->plain_len = plain.len;
+  if (coding->profile.ops->check) (*ret_segment)->check = coding->profile.ops->check(plain.data, plain.len);
+  return VESTRY_OK;
+}
+
+/* before: what a stream's text ends with; NULL: it does not matter. */
+static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void *encoder, const vestry_event *event,
+                         const vestry_slice *before, vsi_segment **ret_segment) {
+  const vestry_profile_ops *ops = coding->profile.ops;
+  vestry_slice plain = vestry_event_bytes(event);
+  vestry_sink sink;
+  vsi_sink_init(&sink, host);
+  vestry_err error = before ? ops->follow(encoder, before->data, before->len, plain.data, plain.len, &sink)
+                            : ops->encode(encoder, plain.data, plain.len, &sink);
+  if (!error) error = take(coding, event, &sink, ret_segment);
+  vsi_sink_finish(&sink);
+  return error;
+}
+
+vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, void *encoder,
+                             const vestry_event *event, vsi_segment **ret_segment) {
+  return encode(coding, host, encoder, event, NULL, ret_segment);
+}
+
+static vestry_err frame(const vsi_coding *coding, const vestry_event *event, vsi_segment **ret_segment) {
+  vestry_slice plain = vestry_event_bytes(event);
+  vestry_sink sink;
+  vsi_sink_init(&sink, vsi_event_host(event));
+  vestry_err error = coding->profile.ops->store(&coding->profile, plain.data, plain.len, &sink);
+  if (!error) error = take(coding, event, &sink, ret_segment);
+  vsi_sink_finish(&sink);
+  return error;
+}
+
+static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event *event) {
+  for (vsi_event_extra *extra = vsi_event_extras(event); extra; extra = extra->next) {
+    const vsi_segment *segment = vsi_segment_of(extra);
+    if (segment && is_same(&segment->profile, &coding->profile)) return segment;
+  }
+  return NULL;
+}
+
+/* By an encoder that nobody else is using. NULL: it could not be. */
+static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const vestry_host *host,
+                             const vestry_event *event, const vestry_slice *before) {
+  const vestry_profile_ops *ops = coding->profile.ops;
+  vsi_segment *segment = NULL;
+  void *encoder = scratch->encoder;
+  scratch->encoder = NULL;
+  if (!encoder && ops->create(&coding->profile, coding->all->host, VESTRY_ENCODER_SEGMENT, &encoder)) return NULL;
+  vestry_err error = encode(coding, host, encoder, event, before, &segment);
+  if (!error && ops->reset && ops->reset(encoder))
+    scratch->encoder = encoder;
+  else
+    ops->destroy(encoder);
+  return segment;
+}
+
+/* By the address, whose lowest bits are equal. */
+static vsi_scratch *scratch_of(vsi_coding *coding, const vestry_event *event) {
+  return &coding->scratch[((uintptr_t)event >> 6 ^ (uintptr_t)event >> 12) % VSI_SCRATCH_COUNT];
+}
+
+/* What a stream's text ends with: an event, then heartbeats. false: out of memory. */
+static bool add_beats(vsi_buffer *text, const vestry_event *previous, const vestry_event *heartbeat, uint32_t beats) {
+  vestry_slice first = vestry_event_bytes(previous), beat = vestry_event_bytes(heartbeat);
+  if (!vsi_buffer_reserve(text, first.len + beats * beat.len)) return false;
+  vsi_buffer_append(text, first.data, first.len);
+  while (beats--) vsi_buffer_append(text, beat.data, beat.len);
+  return !text->error;
+}
+
+vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, const vestry_event *previous,
+                               const vestry_event *heartbeat, uint32_t beats) {
+  if (!coding->profile.ops->follow || vestry_event_bytes(event).len <= coding->profile.stored_bytes) return NULL;
+  if (beats > VSI_BEATS_MOST) return NULL;
+  vsi_segment *made = NULL;
+  vsi_scratch *scratch = scratch_of(coding, event);
+  vsi_buffer text;
+  vsi_buffer_init(&text, coding->all->host);
+  vsi_turnstile_enter(&scratch->turnstile);
+  if (!beats || add_beats(&text, previous, heartbeat, beats)) {
+    vestry_slice before = beats ? (vestry_slice){text.data, text.len} : vestry_event_bytes(previous);
+    made = compress(coding, scratch, coding->all->host, event, &before);
+  }
+  vsi_buffer_finish(&text);
+  vsi_turnstile_leave(&scratch->turnstile);
+  return made;
+}
+
+vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_segment **ret_segment) {
+  const vsi_segment *found = find_made(coding, event);
+  if (!found) {
+    vsi_segment *made = NULL;
+    vsi_scratch *scratch = NULL;
+    if (vestry_event_bytes(event).len > coding->profile.stored_bytes) {
+      scratch = scratch_of(coding, event);
+      vsi_turnstile_enter(&scratch->turnstile);
+      found = find_made(coding, event);
+      if (!found) made = compress(coding, scratch, vsi_event_host(event), event, NULL);
+    }
+    /* What cannot be compressed, for lack of memory say, goes out as it is. */
+    vestry_err error = found || made ? VESTRY_OK : frame(coding, event, &made);
+    if (made) vsi_event_extra_add(event, &made->extra);
+    if (scratch) vsi_turnstile_leave(&scratch->turnstile);
+    if (error) return error;
+    if (made) found = made;
+  }
+  *ret_segment = found;
+  return VESTRY_OK;
+}

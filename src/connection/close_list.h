@@ -1,0 +1,43 @@
+/* Who wants to be told that a connection has ended: other parts of the library, each by a node that is embedded in what
+ * it keeps for the connection, so that nothing is allocated. See close_list.c for the essay. (Applications have the
+ * close hook.) */
+#ifndef VSI_CONNECTION_CLOSE_LIST_H
+#define VSI_CONNECTION_CLOSE_LIST_H
+
+#include <stdatomic.h>
+
+#include "base/spin_lock.h"
+#include "vestry/connection.h"
+
+typedef struct vsi_close_node vsi_close_node;
+
+/* The connection has ended: its transport is gone, its state is CLOSED, its close hooks have not run yet. Once, on the
+ * connection's runner (or where it was abandoned), no lock held; must not wait for I/O. The list has forgotten the node
+ * and the function may free it. */
+typedef void (*vsi_close_fn)(vsi_close_node *node, vestry_connection *connection, vestry_cause cause);
+
+struct vsi_close_node {
+  vsi_close_fn fn;
+  vsi_close_node *next, *before; /* guarded by the list's lock; a ring; next NULL: in no list */
+};
+
+typedef struct vsi_close_list {
+  vsi_close_node *first; /* guarded by lock; in order of registration, and behind the last one the first again */
+  vsi_spin_lock lock;    /* held for a few instructions */
+  bool told;             /* guarded by lock: the runner has begun to tell, nobody else is let in */
+} vsi_close_list;
+
+void vsi_close_list_init(vsi_close_list *list);
+/* Call all nodes, those that came first first. Once. */
+void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
+vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
+bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
+/* The first node with that function; NULL: none. On the runner, and only for nodes that nobody takes back: so it stays
+ * where it is until the runner itself tells it. */
+vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn);
+
+static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
+  *node = (vsi_close_node){.fn = fn};
+}
+
+#endif

@@ -1,0 +1,174 @@
+#include "connection/conflation.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "event/target.h"
+
+/* A list, oldest first, and for each target the last delivery that set it. What makes a delivery superfluous is written
+ * in event/target.c; here is only the order. Barriers cut the list into stretches: two deliveries of one stretch have
+ * none between them. A later one looks its target up, and if the delivery there is of its own stretch, that one goes.
+ *
+ * The table has one slot for several targets. A new delivery overwrites the slot; the older one is then forgotten, and
+ * written as if there were no conflation. So a step costs the same however many wait. A slot points to a waiting
+ * delivery or to nothing: take_out clears the slot of what it takes out.
+ *
+ * A delivery that finds its target by an id which another one has brought begins a new stretch: whoever came before may
+ * have taken that id away from somewhere. The ids of a stretch are kept as bits (two of 1,024 for each), so it may
+ * begin too early. Who has brought the id itself goes on into the new stretch: between it and its successor nothing of
+ * it matters but what is inside of it.
+ *
+ * A delivery that must stay because of one behind it is held: its slot says so. */
+
+enum { SLOTS = VSI_CONFLATION_SLOTS };
+
+vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_conflation) {
+  vsi_conflation *conflation = vsi_calloc(host, 1, sizeof *conflation);
+  if (!conflation) return VESTRY_NO_MEMORY;
+  conflation->host = host;
+  pthread_mutex_init(&conflation->lock, NULL);
+  *ret_conflation = conflation;
+  return VESTRY_OK;
+}
+
+void vsi_conflation_destroy(const vestry_host *host, vsi_conflation *conflation) {
+  if (!conflation) return;
+  pthread_mutex_destroy(&conflation->lock);
+  vsi_free(host, conflation);
+}
+
+static const vsi_target *target_of(const vsi_delivery *delivery) {
+  return delivery->is_of_batch ? NULL : vsi_event_target_made(delivery->event);
+}
+
+static void take_out(vsi_conflation *conflation, vsi_delivery *delivery) {
+  vsi_delivery *next = vsi_delivery_next(delivery), *before = delivery->before;
+  if (before)
+    vsi_delivery_link(before, next);
+  else
+    conflation->first = next;
+  if (next)
+    next->before = before;
+  else
+    conflation->last = before;
+  delivery->before = NULL;
+  if (conflation->signals == delivery) conflation->signals = NULL;
+  const vsi_target *target = target_of(delivery);
+  vsi_delivery **slot = &conflation->slots[target ? target->hash % SLOTS : 0];
+  if (*slot == delivery) *slot = NULL;
+}
+
+static void count_up(_Atomic(uint64_t) *counter) {
+  /* one writer at a time, and a mere count */
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* The one of the same target, if it may go. If not, it is counted. */
+static vsi_delivery *find_morph(vsi_conflation *conflation, const vsi_target *target) {
+  size_t slot = target->hash % SLOTS;
+  vsi_delivery *last = conflation->slots[slot];
+  if (!last) return NULL;
+  const vsi_target *other = target_of(last);
+  if (last->stretch == conflation->stretch && !conflation->is_held[slot] && vsi_target_replaces(target, other))
+    return last;
+  count_up(vsi_target_is_same(target, other) ? &conflation->kept_count : &conflation->forgotten_count);
+  return NULL;
+}
+
+static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *target, vestry_event **ret_merged) {
+  vsi_delivery *last = conflation->signals;
+  if (!last || !target->can_go) return NULL;
+  const vsi_target *other = target_of(last);
+  vestry_event *merged = NULL;
+  if (vsi_signals_merge(conflation->host, other, target, &merged)) return NULL; /* out of memory too: both wait */
+  if (merged && !vsi_event_target(merged)) { /* it could not be merged again: better both */
+    vestry_event_unref(merged);
+    return NULL;
+  }
+  *ret_merged = merged;
+  return last;
+}
+
+static void begin_stretch(vsi_conflation *conflation) {
+  conflation->stretch++;
+  memset(conflation->marks, 0, sizeof conflation->marks);
+}
+
+/* A target that is found by an id which may have been brought in this stretch. */
+static void find_target(vsi_conflation *conflation, const vsi_target *target) {
+  if (!target->id_len || !vsi_target_is_marked(conflation->marks, target)) return;
+  uint64_t stretch = conflation->stretch;
+  begin_stretch(conflation);
+  for (size_t i = 0; i < SLOTS; i++) {
+    vsi_delivery *waiting = conflation->slots[i];
+    const vsi_target *other = waiting && waiting->stretch == stretch ? target_of(waiting) : NULL;
+    if (!other || !vsi_target_brings(other, target)) continue;
+    waiting->stretch = conflation->stretch;
+    for (size_t k = 0; k < VSI_TARGET_MARKS / 64; k++) conflation->marks[k] |= other->marks[k];
+  }
+}
+
+/* What comes now holds others, but for that of its own target. */
+static void hold(vsi_conflation *conflation, const vsi_target *target) {
+  for (size_t i = 0; i < SLOTS; i++) {
+    const vsi_target *other = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
+    if (other && vsi_target_holds(target, other)) conflation->is_held[i] = true;
+  }
+  /* What makes signals that are missing finds a list there, or nothing. */
+  const vsi_target *signals = conflation->signals ? target_of(conflation->signals) : NULL;
+  if (signals && ((signals->has_list && target->state.bound) ||
+                  (signals->takes_away && (target->state.bound || target->state.read))))
+    conflation->signals = NULL;
+  for (size_t k = 0; k < VSI_TARGET_MARKS / 64; k++) conflation->marks[k] |= target->marks[k];
+}
+
+vsi_delivery *vsi_conflation_add(vsi_conflation *conflation, vsi_delivery *delivery, vestry_event **ret_merged) {
+  const vsi_target *target = target_of(delivery);
+  vsi_delivery *superfluous = NULL;
+  *ret_merged = NULL;
+  switch (target ? target->effect : VSI_EFFECT_UNKNOWN) {
+  case VSI_EFFECT_UNKNOWN:
+    begin_stretch(conflation);
+    conflation->signals = NULL;
+    count_up(&conflation->barriers_count);
+    break;
+  case VSI_EFFECT_PASSING:
+    find_target(conflation, target);
+    hold(conflation, target);
+    break;
+  case VSI_EFFECT_MISSING:
+    conflation->signals = NULL;
+    hold(conflation, target);
+    break;
+  case VSI_EFFECT_SIGNALS:
+    superfluous = find_signals(conflation, target, ret_merged);
+    if (superfluous) take_out(conflation, superfluous);
+    conflation->signals = target->can_go ? delivery : NULL;
+    hold(conflation, target);
+    break;
+  case VSI_EFFECT_MORPH:
+    find_target(conflation, target);
+    superfluous = find_morph(conflation, target);
+    if (superfluous) take_out(conflation, superfluous);
+    conflation->slots[target->hash % SLOTS] = NULL;
+    hold(conflation, target);
+    conflation->slots[target->hash % SLOTS] = delivery;
+    conflation->is_held[target->hash % SLOTS] = false;
+    break;
+  }
+  delivery->stretch = conflation->stretch;
+  delivery->before = conflation->last;
+  vsi_delivery_link(delivery, NULL);
+  if (conflation->last)
+    vsi_delivery_link(conflation->last, delivery);
+  else
+    conflation->first = delivery;
+  conflation->last = delivery;
+  return superfluous;
+}
+
+vsi_delivery *vsi_conflation_take(vsi_conflation *conflation) {
+  vsi_delivery *delivery = conflation->first;
+  if (delivery) take_out(conflation, delivery);
+  return delivery;
+}

@@ -1,0 +1,205 @@
+/* What a connection is made of. connection.c is what its holders call, runner.c what its runner does, refusal.c what
+ * happens when a send comes to nothing. */
+#ifndef VSI_CONNECTION_CONNECTION_H
+#define VSI_CONNECTION_CONNECTION_H
+
+#include "coding/coder.h"
+#include "connection/close_list.h"
+#include "connection/conflation.h"
+#include "connection/environment.h"
+#include "connection/queue.h"
+#include "runtime/actor.h"
+#include "runtime/wheel.h"
+#include "vestry/transport.h"
+
+/* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
+ * vestry_connection_hooks; each may be NULL. on_free: the last reference is gone, and so is the instance, perhaps; on
+ * the thread that dropped it. The context is not used any more. on_written: on the runner, of an open connection: once
+ * or more often after a vsi_connection_await_written, when something may have been written since; returns whether it is
+ * to be called again. Must not block. */
+typedef struct vsi_connection_hooks {
+  vestry_on_open_fn on_open;
+  vestry_on_close_fn on_close;
+  vestry_on_error_fn on_error;
+  void (*on_free)(const vestry_host *host, void *ctx);
+  bool (*on_written)(vestry_connection *connection, void *ctx);
+} vsi_connection_hooks;
+
+/* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
+ * them need is elsewhere: what is said of conflated events (conflation.h), and what an encoded stream remembers. */
+struct vestry_connection {
+  vsi_actor actor; /* first: an actor is its connection; held until the start */
+  vsi_queue queue;
+  _Atomic(uint32_t) refs;
+  _Atomic(uint32_t) telling; /* who is inside an on_error hook or a step, and whether there may be more (refusal.c) */
+  _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
+  _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
+  _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
+  _Atomic(bool) hurried;     /* a clean end does not wait for its peer any more */
+  _Atomic(bool) timer_fired;
+  _Atomic(bool) is_awaited; /* on_written is to be called */
+  uint8_t full : 7;         /* vestry_full_policy */
+  uint8_t signs : 1;        /* its heartbeats are signs (environment.h); both are set before the start */
+  /* The runner's own, here and below. */
+  bool timer_armed;    /* as far as the runner knows; timer_fired tells it otherwise */
+  bool blocked;        /* the transport has no room; wait for writable */
+  bool broken;         /* the transport or the coder failed: no clean end any more */
+  bool ended;          /* what ends an encoded stream is among the taken, or written */
+  uint8_t taken_count; /* SLICES_A_WRITE (runner.c), and some of the coder's own */
+  uint32_t max_queued_count;
+  uint32_t max_queued_bytes;
+  uint32_t heartbeat_ms; /* UINT32_MAX: none */
+  const vestry_transport_ops *ops;
+  void *transport;
+  uint64_t id;
+  const vsi_connection_hooks *hooks;
+  void *hooks_ctx;
+  vsi_close_list at_close; /* told after the transport, before the hooks */
+
+  const vsi_environment *environment;
+  struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */
+
+  vsi_coder
+      *coder; /* NULL: a plain stream; set before the start. What is in it is the runner's, but what is constant */
+
+  /* The runner's own. */
+  vsi_delivery *taken_last;   /* taken from the queue, encoded, not yet written whole: a ring, behind the last is the
+                                 first, the oldest; NULL: none */
+  vsi_conflation *conflation; /* of a connection that conflates: where events wait before they are taken; NULL: none */
+  size_t offset;              /* bytes of the first taken one that are written, as they go out */
+  uint64_t closing_ns;        /* when the runner first saw the cause; 0: not yet */
+  uint64_t opened_ns;
+  vsi_timer timer; /* heartbeat, then linger. Armed: it holds a reference */
+
+  /* Counted where it happens: by senders (fetch_add), by the runner (store), read by anybody. Relaxed: mere counts. */
+  _Atomic(uint64_t) accepted_count, accepted_bytes, refused_count;
+  _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
+  _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
+};
+_Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/bench-streams.md");
+
+/* After its last use of the runner's transport: for a clean end that the peer does not take, how long to wait. */
+#define VSI_LINGER_NS UINT64_C(5000000000)
+
+/* Create a connection over a transport. Nothing is written before vsi_connection_start.
+ * options: resolved (below). hooks: NULL, or borrowed until the connection is freed; hooks_ctx: handed to them.
+ * ret_connection: one reference, the caller's. On failure the transport is untouched: the caller still owns it.
+ * OK | INVALID (ops) | NO_MEMORY */
+vestry_err vsi_connection_create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
+                                 const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                                 void *hooks_ctx, vestry_connection **ret_connection);
+/* Undo a create; nobody else knows the connection. Its transport is untouched: the caller owns it again. */
+void vsi_connection_discard(vestry_connection *connection);
+
+/* Have its bytes encoded; before the start. Takes the coder. */
+void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder);
+/* Whether its bytes are encoded, or might be, as it has not begun. */
+bool vsi_connection_may_encode(const vestry_connection *connection);
+
+/* Let it run: the head is written, then what was sent meanwhile. Once. */
+void vsi_connection_start(vestry_connection *connection);
+
+/* Instead of start: forget a connection that was created but shall not open. It counts as opened and closed, its hooks
+ * run on this thread, its transport is ended unopened. */
+void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
+
+/* When the transport last took bytes of an event, or the head; 0: never. Any thread. */
+static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
+}
+
+/* Have its heartbeats be seen by its page; before the start. */
+void vsi_connection_give_signs(vestry_connection *connection);
+
+const vestry_host *vsi_connection_host(const vestry_connection *connection);
+
+/* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
+ * will. The node must stay where it is until it was called or cancelled.
+ * OK: it will be called once, unless it is cancelled; which may be before this returns | CLOSED: the connection has
+ * ended already, the node will not be called. Any thread that holds a reference. */
+vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
+/* Take a node back. true: it was in the list, and will not be called. false: its call is to come at any moment, or
+ * under way, or over; or it was never let in, or was cancelled before. The function's owner must know when it is over:
+ * this does not wait. Any thread that holds a reference, the function of this or another node included. */
+bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
+
+/* End now: what is not written is discarded, a clean end is not waited for any more. It has a cause. Any thread. */
+void vsi_connection_hurry(vestry_connection *connection);
+
+/* What a shared stream is encoded as; NULL: it is plain, or has its own encoder. Any thread, from the start on. */
+static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {
+  return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
+}
+
+/* The way to send, in two steps, so that a sender that holds a lock takes the second one without it.
+ * First: put a chain of deliveries into the queue, all or none, with nothing in between; they are counted, but the
+ * runner is not told. A chain is linked by vsi_delivery_link and ends with NULL. Any thread, lock-free, calls nothing.
+ * OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they are still the caller's. In each case
+ * vsi_connection_posted must follow */
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
+/* The same with one event, of which a reference is taken. Also: NO_MEMORY */
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event);
+/* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
+void vsi_connection_posted(vestry_connection *connection, vestry_err error);
+/* vestry_connection_send_all by a thread that may write, as it is as well one as any of the runner's: where nobody is
+ * inside and the transport does not block, what was sent is encoded and written when this returns, if there is room. No
+ * lock held; the hooks of an end run on the runner's threads as ever. */
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count);
+/* runner.c: write what waits, for a thread that has entered the actor. */
+void vsi_connection_visit(vestry_connection *connection);
+
+/* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
+ * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
+bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
+
+/* How many events it has accepted, and how many it is done with. As many as had been accepted at some moment are
+ * settled: so what was accepted then is written, or is nothing that it will write, and its room is free. Any thread;
+ * accepted is exact for a sender's own; settled is never too large, and too small only while others send. */
+static inline uint64_t vsi_connection_accepted(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->accepted_count, memory_order_relaxed);
+}
+uint64_t vsi_connection_settled(const vestry_connection *connection);
+/* Have on_written called. Any thread that holds a reference; does not block. */
+void vsi_connection_await_written(vestry_connection *connection);
+
+/* What was accepted before a close for this cause is written. */
+static inline bool vsi_cause_flushes(vestry_cause cause) {
+  return cause == VESTRY_CAUSE_DRAIN || vestry_cause_is_clean(cause);
+}
+
+/* The peer is not there any more, or as good as: nothing that is written arrives. */
+static inline bool vsi_cause_is_of_peer(vestry_cause cause) {
+  return cause == VESTRY_CAUSE_HANGUP || cause == VESTRY_CAUSE_LOST || cause == VESTRY_CAUSE_STALLED;
+}
+
+/* The actor's class for pool and for parked transports (runner.c). */
+extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
+/* Of a connection that conflates: put what waits in its queue where it can be conflated. Any thread; waits for others
+ * that are at it, which takes them a bounded number of steps. */
+void vsi_connection_conflate(vestry_connection *connection);
+/* The timer's callback (runner.c). */
+void vsi_connection_timer_fired(vsi_timer *timer);
+/* Settle what is left, end the transport, call the hooks, leave the group. Runner, or abandon (runner.c). */
+void vsi_connection_finish(vestry_connection *connection, bool clean);
+
+/* A send came to nothing: tell the hooks, if the error is theirs to know, and do what they say. Returns the error. Any
+ * thread, no lock held (refusal.c). */
+vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
+/* Stay inside, for a callback whose context lives until the connection has ended: it does not end before the leave.
+ * false: it is about to end, or has, and nobody enters any more. Any thread that holds a reference; neither waits
+ * (refusal.c). */
+bool vsi_connection_enter(vestry_connection *connection);
+void vsi_connection_leave(vestry_connection *connection);
+/* Nobody enters from here on, and no on_error hook is called. Returns whether nobody is inside; if somebody is, he
+ * notifies the actor when he leaves. Idempotent; runner, or abandon (refusal.c). */
+bool vsi_connection_hush(vestry_connection *connection);
+
+/* Send an event that was just made, if it was; drops it (connection.c). */
+vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
+
+/* Fill in defaults and check bounds: OK | INVALID. */
+vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,
+                                          const vestry_connection_options *defaults,
+                                          vestry_connection_options *ret_options);
+
+#endif

@@ -1,0 +1,25 @@
+/* Format and send. */
+#include <stdarg.h>
+
+#include "connection/connection.h"
+#include "event/event_format.h"
+
+vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, const vestry_elements_options *options,
+                                             const char *format, ...) {
+  vestry_event *event = NULL;
+  va_list arguments;
+  va_start(arguments, format);
+  vestry_err error = vsi_event_velements(vsi_connection_host(connection), options, &event, format, arguments);
+  va_end(arguments);
+  return vsi_connection_send_made(connection, error, event);
+}
+
+vestry_err vestry_connection_patch_signals_pack(vestry_connection *connection, const vestry_signals_options *options,
+                                                const char *format, ...) {
+  vestry_event *event = NULL;
+  va_list arguments;
+  va_start(arguments, format);
+  vestry_err error = vsi_event_vsignals(vsi_connection_host(connection), options, &event, format, arguments);
+  va_end(arguments);
+  return vsi_connection_send_made(connection, error, event);
+}

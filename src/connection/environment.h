@@ -1,0 +1,26 @@
+/* What a connection needs of its surroundings. Whoever keeps connections together fills it in: the group (group.c). */
+#ifndef VSI_CONNECTION_ENVIRONMENT_H
+#define VSI_CONNECTION_ENVIRONMENT_H
+
+#include "connection/budget.h"
+#include "vestry/connection.h"
+#include "vestry/runtime.h"
+
+typedef struct vsi_environment vsi_environment;
+
+/* Constant; lives as long as the last reference to a connection. No lock is held when a function is called. */
+struct vsi_environment {
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  vestry_event *heartbeat; /* a comment */
+  vestry_event *sign;      /* the heartbeat of connections whose page looks for it: says that the stream is alive */
+  vsi_budget *budget;      /* what all queues may hold together */
+  /* The budget is pressed: make room. Any thread; does not block. */
+  void (*relieve)(const vsi_environment *environment);
+  /* The connection has ended and its hooks have returned. Once, on its runner. */
+  void (*ended)(const vsi_environment *environment, vestry_connection *connection);
+  /* The connection is freed, and does not need the environment any more. Once. */
+  void (*let_go)(const vsi_environment *environment);
+};
+
+#endif

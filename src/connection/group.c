@@ -1,0 +1,317 @@
+/* All connections of one instance: a list in the order of their numbers, and what became of those that have left it. It
+ * is walked to close them all, to send them away in order (a drain), and to add up what they count.
+ *
+ * Who is closed when the budget is pressed, that is, when all queues together hold nearly what they may. The
+ * connection that holds most goes first: whoever does not read grows, whoever reads stays small, so it is the stalled
+ * ones that go. A connection that was closed gives its memory back a little later. What it still holds counts as gone
+ * at once, or one burst would close more than it must. (One that is inside a blocking transport holds its share until
+ * that lets go: the others have less room meanwhile, but are not closed for it.) One walk over all connections finds
+ * the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does this at a time,
+ * others go on. */
+#include "connection/group.h"
+
+#include <pthread.h>
+
+#include "base/memory.h"
+#include "base/wait.h"
+#include "runtime/runtime.h"
+
+enum { CHUNK = 64, SOUGHT = 16 };
+/* Live pages look for it (page/script.c). */
+static const char sign[] = "{\"_vestry\":{\"offline\":false}}";
+
+struct vsi_group {
+  vsi_environment environment; /* first: an environment is its group */
+  vestry_connection_options defaults;
+  vsi_codings *codings;
+  _Atomic(uint32_t) refs;
+  pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
+  pthread_cond_t left;             /* a connection has left */
+  vestry_connection *first, **end; /* guarded by lock; ascending ids */
+  bool closed;                     /* guarded by lock: nobody is let in */
+  vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
+  _Atomic(bool) relieving;         /* a thread is at it: a try-lock */
+  vsi_budget budget;
+};
+
+static vsi_group *group_of(const vsi_environment *environment) {
+  return (vsi_group *)(uintptr_t)environment;
+}
+
+static void relieve(const vsi_environment *environment);
+static void ended(const vsi_environment *environment, vestry_connection *connection);
+
+static void let_go(const vsi_environment *environment) {
+  vsi_group_unref(group_of(environment));
+}
+
+vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group) {
+  vestry_connection_options made;
+  vestry_err error = vsi_connection_options_resolve(defaults, NULL, &made);
+  if (error) return error;
+  const vestry_host *host = vestry_runtime_host(runtime);
+  vsi_group *group = vsi_calloc(host, 1, sizeof *group);
+  if (!group) return VESTRY_NO_MEMORY;
+  group->environment = (vsi_environment){
+      .host = host, .runtime = runtime, .budget = &group->budget, .relieve = relieve, .ended = ended, .let_go = let_go};
+  error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
+  if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
+  if (!error) error = vsi_codings_create(host, &group->codings);
+  if (error) {
+    vestry_event_unref(group->environment.heartbeat);
+    vestry_event_unref(group->environment.sign);
+    vsi_free(host, group);
+    return error;
+  }
+  group->defaults = made;
+  atomic_init(&group->refs, 1);
+  group->end = &group->first;
+  vsi_budget_init(&group->budget, 0);
+  pthread_mutex_init(&group->lock, NULL);
+  pthread_cond_init(&group->left, NULL);
+  *ret_group = group;
+  return VESTRY_OK;
+}
+
+vsi_group *vsi_group_ref(vsi_group *group) {
+  atomic_fetch_add_explicit(&group->refs, 1, memory_order_relaxed);
+  return group;
+}
+
+void vsi_group_unref(vsi_group *group) {
+  if (!group || atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) return;
+  vestry_event_unref(group->environment.heartbeat);
+  vestry_event_unref(group->environment.sign);
+  vsi_codings_destroy(group->codings);
+  pthread_cond_destroy(&group->left);
+  pthread_mutex_destroy(&group->lock);
+  vsi_free(group->environment.host, group);
+}
+
+void vsi_group_destroy(vsi_group *group) {
+  vsi_group_unref(group);
+}
+
+const vsi_environment *vsi_group_environment(const vsi_group *group) {
+  return &group->environment;
+}
+uint64_t vsi_group_heartbeat_ms(const vsi_group *group) {
+  return group->defaults.heartbeat_ms;
+}
+void vsi_group_limit(vsi_group *group, size_t max_queued_bytes) {
+  vsi_budget_init(&group->budget, max_queued_bytes);
+}
+vsi_codings *vsi_group_codings(const vsi_group *group) {
+  return group->codings;
+}
+
+/* Number a connection and put it last: OK | CLOSED. */
+static vestry_err enter(vsi_group *group, vestry_connection *connection) {
+  pthread_mutex_lock(&group->lock);
+  bool closed = group->closed;
+  if (!closed) {
+    connection->id = ++group->totals.opened;
+    group->totals.open++;
+    connection->group_link = group->end;
+    *group->end = connection;
+    group->end = &connection->group_next;
+  }
+  pthread_mutex_unlock(&group->lock);
+  return closed ? VESTRY_CLOSED : VESTRY_OK;
+}
+
+vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+                             const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                             void *hooks_ctx, vestry_connection **ret_connection) {
+  if (!group || !ret_connection) return VESTRY_INVALID;
+  vestry_connection_options made;
+  vestry_err error = vsi_connection_options_resolve(options, &group->defaults, &made);
+  if (error) return error;
+  vestry_connection *connection;
+  error = vsi_connection_create(&group->environment, ops, transport, &made, hooks, hooks_ctx, &connection);
+  if (error) return error;
+  vsi_group_ref(group); /* the connection's */
+  error = enter(group, connection);
+  if (error)
+    vsi_connection_discard(connection);
+  else
+    *ret_connection = connection;
+  return error;
+}
+
+static void add_events_locked(vsi_group_stats *sum, const vestry_connection *connection) {
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  sum->accepted += stats.accepted_count;
+  sum->written += stats.written_count;
+  sum->discarded += stats.discarded_count;
+  sum->conflated += stats.conflated_count;
+  sum->barriers += stats.barriers_count;
+  sum->kept += stats.kept_count;
+  sum->forgotten += stats.forgotten_count;
+  sum->refused += stats.refused_count;
+  sum->heartbeats += stats.heartbeats_count;
+  sum->written_bytes += stats.written_bytes;
+  sum->wire_bytes += stats.wire_bytes;
+}
+
+static void ended(const vsi_environment *environment, vestry_connection *connection) {
+  vsi_group *group = group_of(environment);
+  pthread_mutex_lock(&group->lock);
+  *connection->group_link = connection->group_next;
+  if (connection->group_next)
+    connection->group_next->group_link = connection->group_link;
+  else
+    group->end = connection->group_link;
+  group->totals.open--;
+  group->totals.closed++;
+  group->totals.closed_by_cause[vestry_connection_cause(connection)]++;
+  add_events_locked(&group->totals, connection);
+  pthread_cond_broadcast(&group->left);
+  pthread_mutex_unlock(&group->lock);
+}
+
+/* References to the next connections after an id, in order; limit: CHUNK at most. */
+static size_t next_chunk(vsi_group *group, uint64_t after_id, size_t limit, vestry_connection *chunk[CHUNK]) {
+  size_t count = 0;
+  pthread_mutex_lock(&group->lock);
+  for (vestry_connection *at = group->first; at && count < limit; at = at->group_next)
+    if (at->id > after_id) chunk[count++] = vestry_connection_ref(at);
+  pthread_mutex_unlock(&group->lock);
+  return count;
+}
+
+void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx) {
+  vestry_connection *chunk[CHUNK];
+  uint64_t after_id = 0;
+  for (size_t count; (count = next_chunk(group, after_id, CHUNK, chunk)) != 0;)
+    for (size_t i = 0; i < count; i++) {
+      after_id = chunk[i]->id;
+      fn(chunk[i], ctx);
+      vestry_connection_unref(chunk[i]);
+    }
+}
+
+static uint64_t held_by(const vestry_connection *connection) {
+  uint32_t count;
+  size_t bytes;
+  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
+  return vsi_budget_cost(count, bytes);
+}
+
+static bool is_going(const vestry_connection *connection) {
+  return !vsi_cause_flushes(vestry_connection_cause(connection)) ||
+         atomic_load_explicit(&connection->hurried, memory_order_relaxed);
+}
+
+/* References to those that hold most in their queues, most first, at most limit, and what each holds; without those
+ * that hold nothing, and those that are about to give back all they hold: ret_going, together. */
+static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
+                           uint64_t *ret_going) {
+  size_t count = 0;
+  uint64_t going = 0;
+  pthread_mutex_lock(&group->lock);
+  for (vestry_connection *at = group->first; at; at = at->group_next) {
+    uint64_t holds = held_by(at);
+    if (is_going(at)) {
+      going += holds;
+      continue;
+    }
+    if (!holds || (count == limit && held[count - 1] >= holds)) continue;
+    if (count < limit) count++;
+    size_t place = count - 1;
+    for (; place && held[place - 1] < holds; place--) {
+      held[place] = held[place - 1];
+      largest[place] = largest[place - 1];
+    }
+    held[place] = holds;
+    largest[place] = at;
+  }
+  for (size_t i = 0; i < count; i++) vestry_connection_ref(largest[i]);
+  pthread_mutex_unlock(&group->lock);
+  *ret_going = going;
+  return count;
+}
+
+static void relieve(const vsi_environment *environment) {
+  vsi_group *group = group_of(environment);
+  const vsi_budget *budget = &group->budget;
+  /* acquire pairs with the release below: who relieves next sees whom the last one has closed */
+  if (atomic_exchange_explicit(&group->relieving, true, memory_order_acquire)) return;
+  for (bool more = true; more;) {
+    vestry_connection *largest[SOUGHT];
+    uint64_t held[SOUGHT], going = 0;
+    size_t count = find_largest(group, largest, held, SOUGHT, &going);
+    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed), gone = 0;
+    for (size_t i = 0; i < count; i++) {
+      if (used > budget->mark + going + gone) {
+        /* One that ends cleanly and waits for its peer has its cause already: it is not waited for any more. */
+        if (!vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET)) vsi_connection_hurry(largest[i]);
+        gone += held[i];
+      }
+      vestry_connection_unref(largest[i]);
+    }
+    more = count == SOUGHT && used > budget->mark + going + gone;
+  }
+  atomic_store_explicit(&group->relieving, false, memory_order_release);
+}
+
+static void close_for_shutdown(vestry_connection *connection, void *ctx) {
+  (void)ctx;
+  vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+}
+
+void vsi_group_close(vsi_group *group) {
+  pthread_mutex_lock(&group->lock);
+  group->closed = true;
+  pthread_mutex_unlock(&group->lock);
+  vsi_group_each(group, close_for_shutdown, NULL);
+}
+
+uint64_t vsi_group_refuse(vsi_group *group) {
+  pthread_mutex_lock(&group->lock);
+  group->closed = true;
+  uint64_t open = group->totals.open;
+  pthread_mutex_unlock(&group->lock);
+  return open;
+}
+
+size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+                          void *ctx, size_t *ret_sent_count) {
+  vestry_connection *chunk[CHUNK];
+  size_t met = 0, sent = 0;
+  while (met < limit) {
+    size_t wanted = limit - met < CHUNK ? limit - met : CHUNK;
+    size_t count = next_chunk(group, *after_id, wanted, chunk);
+    for (size_t i = 0; i < count; i++) {
+      *after_id = chunk[i]->id;
+      if (vestry_connection_is_open(chunk[i])) sent += vsi_connection_send_off(chunk[i], retry_ms(ctx));
+      vestry_connection_unref(chunk[i]);
+    }
+    met += count;
+    if (count < wanted) break;
+  }
+  *ret_sent_count = sent;
+  return met;
+}
+
+vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
+  bool stepped = vsi_runtime_is_stepped(group->environment.runtime);
+  while (stepped && vestry_runtime_step(group->environment.runtime)) continue;
+  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
+  pthread_mutex_lock(&group->lock);
+  bool waiting = !stepped;
+  while (group->totals.open && waiting) waiting = vsi_wait_until(&group->left, &group->lock, until_ns);
+  bool empty = group->totals.open == 0;
+  pthread_mutex_unlock(&group->lock);
+  return empty ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
+  pthread_mutex_lock(&group->lock);
+  *ret_stats = group->totals;
+  for (const vestry_connection *at = group->first; at; at = at->group_next) add_events_locked(ret_stats, at);
+  ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
+  ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
+  pthread_mutex_unlock(&group->lock);
+}

@@ -1,0 +1,65 @@
+/* A group of connections: all those of one instance. It numbers them, counts what became of them, and closes them
+ * together. */
+#ifndef VSI_CONNECTION_GROUP_H
+#define VSI_CONNECTION_GROUP_H
+
+#include "connection/connection.h"
+
+typedef struct vsi_group vsi_group;
+
+typedef struct vsi_group_stats {
+  uint64_t opened, open, closed; /* opened = open + closed */
+  uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
+  uint64_t accepted, written, discarded, conflated, barriers, kept, forgotten, refused, heartbeats;
+  uint64_t written_bytes, wire_bytes;
+  uint64_t queued_bytes, queued_peak_bytes; /* of the budget */
+} vsi_group_stats;
+
+/* defaults: for connections created without options of their own; validated here. OK | INVALID | NO_MEMORY */
+vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group);
+
+/* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
+void vsi_group_close(vsi_group *group);
+
+/* Bound what all queues hold together; before the first connection. 0: the default. */
+void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
+
+/* Refuse new connections from here on. Returns how many there are: no more come. Idempotent, does not block. */
+uint64_t vsi_group_refuse(vsi_group *group);
+
+/* Send off connections in the order of their numbers, limit at most, that come after *after_id, which is moved on. Each
+ * is given the hint that retry_ms returns for it, its own. Returns how many were met: fewer than limit, there is none
+ * left. ret_sent_count: those that were not closing already. */
+size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+                          void *ctx, size_t *ret_sent_count);
+
+/* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
+vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
+
+/* Drop the creator's reference; connections hold one too, so references to them may outlive this call. NULL is
+ * accepted. */
+void vsi_group_destroy(vsi_group *group);
+
+/* What its connections have of it. Any thread. */
+const vsi_environment *vsi_group_environment(const vsi_group *group);
+/* The codings of its connections. */
+vsi_codings *vsi_group_codings(const vsi_group *group);
+vsi_group *vsi_group_ref(vsi_group *group);
+void vsi_group_unref(vsi_group *group);
+
+/* Of connections that have no options of their own. */
+uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
+
+void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
+
+/* Call fn for each connection that has not ended, with a reference held during the call, no lock held. One that is
+ * created meanwhile may be left out. */
+void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx);
+
+/* Create a connection of the group: vsi_connection_create with the group's environment, numbered and counted.
+ * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group is): the transport is untouched */
+vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+                             const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                             void *hooks_ctx, vestry_connection **ret_connection);
+
+#endif

@@ -1,0 +1,64 @@
+/* A connection's queue: bounded in count and bytes, many senders, one runner; it can be shut for good.
+ *
+ * Invariant: one atomic word holds {shut, count, bytes} of everything that was accepted and not yet settled (written or
+ * discarded). A sender first reserves room in the word, then links its deliveries into the mailbox. So a runner that
+ * sees the word shut and the count at 0 knows that nothing is in the queue, nobody is about to put anything in, and
+ * nobody ever will. */
+#ifndef VSI_CONNECTION_QUEUE_H
+#define VSI_CONNECTION_QUEUE_H
+
+#include "runtime/mailbox.h"
+#include "vestry/event.h"
+
+/* One event on its way to one connection. */
+typedef struct vsi_delivery {
+  vsi_mail mail;       /* first: a mail is its delivery */
+  vestry_event *event; /* a reference, unless the broadcast holds it. NULL: encoded bytes that are no event */
+  struct vsi_broadcast *broadcast; /* a reference; NULL: it was sent to this connection */
+  const struct vsi_segment *wire;  /* what is written for it (coder.h); NULL: the event's own bytes */
+  struct vsi_delivery *before;     /* while it waits to be conflated (conflation.h) */
+  uint64_t stretch;                /* likewise */
+  bool is_of_batch;                /* sent together with others, with nothing in between */
+  bool is_sign;                    /* a heartbeat that is to be seen */
+  bool is_heartbeat;               /* the runner's own: nobody has accepted it, no queue counts it */
+  bool owns_wire;                  /* it was encoded for this delivery alone */
+} vsi_delivery;
+
+/* The link of a delivery that is in no mailbox: its holder's alone. */
+static inline vsi_delivery *vsi_delivery_next(const vsi_delivery *delivery) {
+  return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
+}
+static inline void vsi_delivery_link(vsi_delivery *delivery, vsi_delivery *next) {
+  atomic_store_explicit(&delivery->mail.next, next ? &next->mail : NULL, memory_order_relaxed);
+}
+
+typedef struct vsi_queue {
+  _Atomic(uint64_t) load; /* bit 63: shut; 23 bits: count; 40 bits: bytes */
+  vsi_mailbox mailbox;
+} vsi_queue;
+
+enum { VSI_QUEUE_MAX_COUNT = 1000000 };
+#define VSI_QUEUE_MAX_BYTES ((size_t)1 << 30)
+
+void vsi_queue_init(vsi_queue *queue);
+
+/* Reserve room for count events of so many bytes: OK | CLOSED (shut) | FULL. Any thread, lock-free. After OK the caller
+ * must put exactly these. */
+vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uint32_t max_count, size_t max_bytes);
+
+/* Link a chain of reserved deliveries. Any thread, wait-free. */
+void vsi_queue_put_chain(vsi_queue *queue, vsi_delivery *first, vsi_delivery *last);
+
+/* Take the oldest; NULL: empty, or one is being put. Runner only. It stays counted until it is settled. */
+vsi_delivery *vsi_queue_take(vsi_queue *queue);
+
+/* An event that was taken is done with. Runner only. */
+void vsi_queue_settle(vsi_queue *queue, size_t bytes);
+
+/* No reservation succeeds after this. Idempotent, any thread. */
+void vsi_queue_shut(vsi_queue *queue);
+
+/* Counted now. Any thread. */
+void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut);
+
+#endif

@@ -1,0 +1,53 @@
+/* What a connection does when something could not be sent to it: its hooks are told, on the sender's thread, and say
+ * whether it goes on.
+ *
+ * A hook's context lives until on_close has returned, and a sender can come at any time: so the runner must know that
+ * no sender is inside a hook, and none will be, before it calls on_close. One word says both: how many are inside, and
+ * HUSHED, after which nobody enters. A sender enters by a compare-and-swap that fails on a hushed word, so the word's
+ * modification order decides. Either the sender entered first: then the hush finds it inside, the runner goes away,
+ * and the sender, which finds HUSHED when it leaves, notifies the actor; the run that follows looks again. Or the hush
+ * came first, and the hook is not called. Nobody waits: neither the runner for a hook, nor a sender for the runner.
+ *
+ * The step of a watch (watch/watch.c) enters and leaves likewise: its context lives as long. */
+#include "connection/connection.h"
+
+#define HUSHED (UINT32_C(1) << 31)
+
+bool vsi_connection_enter(vestry_connection *connection) {
+  uint32_t word = atomic_load_explicit(&connection->telling, memory_order_relaxed);
+  do {
+    if (word & HUSHED) return false;
+    /* relaxed: the word's order is all that counts, and what a hook reads was there before anybody could send */
+  } while (!atomic_compare_exchange_weak_explicit(&connection->telling, &word, word + 1, memory_order_relaxed,
+                                                  memory_order_relaxed));
+  return true;
+}
+
+void vsi_connection_leave(vestry_connection *connection) {
+  /* release pairs with the acquire in vsi_connection_hush: what the hook did to its context happens before on_close */
+  if (atomic_fetch_sub_explicit(&connection->telling, 1, memory_order_acq_rel) & HUSHED)
+    vsi_actor_notify(&connection->actor);
+}
+
+bool vsi_connection_hush(vestry_connection *connection) {
+  /* acquire pairs with leave, whose subtractions are all in the release sequence that this reads from */
+  return (atomic_fetch_or_explicit(&connection->telling, HUSHED, memory_order_acq_rel) & ~HUSHED) == 0;
+}
+
+static vestry_verdict ask(vestry_connection *connection, vestry_err error) {
+  if (!connection->hooks->on_error) return VESTRY_VERDICT_DEFAULT;
+  if (!vsi_connection_enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is nothing to decide */
+  vestry_verdict verdict = connection->hooks->on_error(connection, error, connection->hooks_ctx);
+  vsi_connection_leave(connection);
+  return verdict;
+}
+
+vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error) {
+  if (error != VESTRY_FULL && error != VESTRY_TOO_LARGE && error != VESTRY_NO_MEMORY) return error;
+  if (!vestry_connection_is_open(connection)) return error;
+  vestry_verdict verdict = ask(connection, error);
+  bool by_policy = error == VESTRY_FULL && connection->full != VESTRY_FULL_DROP;
+  if (verdict == VESTRY_VERDICT_CLOSE || (verdict != VESTRY_VERDICT_GO_ON && by_policy))
+    vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
+  return error;
+}

@@ -1,0 +1,471 @@
+/* The runner: the one thread at a time that is inside a connection. It opens the stream, writes what waits, keeps the
+ * heartbeat, and ends it.
+ *
+ * A run looks at everything anew, so it does not matter why it was roused: a send, a close, the timer, room in the
+ * transport. What it must not do is sleep with work undone that nobody will rouse it for:
+ * - a send puts, then notifies; a close sets the cause, shuts the queue, then notifies; the adapter sets writable, then
+ *   notifies; the timer notifies. A notify is followed by a whole run (actor.c). So each of these is seen.
+ * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
+ *   put the count is not, and the notify that follows brings the runner back. (One that comes later still, for what was
+ *   taken before it, finds the connection CLOSED.)
+ * - nor does it end while somebody is inside an on_error hook or a step: who leaves last notifies (refusal.c).
+ * - who awaits what is written sets is_awaited, then notifies: one whole run looks for him, and each later one until he
+ *   has it.
+ * - room that comes while a write looks for it. The runner clears `writable`, then the transport looks; the adapter
+ *   makes room, then sets `writable`. Each writes one thing and then reads or writes the other, so without more both
+ *   could miss: the look could come before the clearing is visible, and the clearing land on top of the setting. A full
+ *   fence stands between the two steps on either side, [C] and [W]. Whichever is first in their one order: if [W], the
+ *   look sees the room; if [C], the setting comes after the clearing and stays. How the transport and its adapter tell
+ *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel.
+ *
+ * A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that
+ * blocks may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full
+ * conflates what waits, in the runner's place, and tries again. Who has the lock takes from the queue: the mailbox has
+ * one consumer at a time. It is held for that, and never over a write, so whoever waits for it waits for so many steps.
+ * What a sender has put into the list is still counted in the queue, and the runner looks there as it does here. */
+#include <sched.h>
+
+#include "base/memory.h"
+#include "connection/connection.h"
+#include "runtime/runtime.h"
+
+/* Writes of one run at most, so that one busy stream leaves the pool's thread to the others now and then. */
+enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 }; /* taken_count holds the latter, and a few more */
+
+static vestry_connection *connection_of(vsi_actor *actor) {
+  return (vestry_connection *)actor;
+}
+
+static void count_up(_Atomic(uint64_t) *counter, uint64_t by) {
+  /* one writer (the runner), so a plain load and store will do */
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+static vestry_slice wire_of(const vsi_delivery *delivery) {
+  if (!delivery->wire) return vestry_event_bytes(delivery->event);
+  return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
+}
+
+static void append_taken(vestry_connection *connection, vsi_delivery *delivery) {
+  vsi_delivery *last = connection->taken_last;
+  vsi_delivery_link(delivery, last ? vsi_delivery_next(last) : delivery);
+  if (last) vsi_delivery_link(last, delivery);
+  connection->taken_last = delivery;
+  connection->taken_count++;
+}
+
+static vsi_delivery *take_out_first(vestry_connection *connection) {
+  vsi_delivery *last = connection->taken_last, *first = vsi_delivery_next(last);
+  if (first == last)
+    connection->taken_last = NULL;
+  else
+    vsi_delivery_link(last, vsi_delivery_next(first));
+  connection->taken_count--;
+  connection->offset = 0;
+  return first;
+}
+
+/* Memory, or the coder: the stream cannot be continued. */
+static void break_off(vestry_connection *connection) {
+  connection->broken = true;
+  vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* unless it was closing already: that cause stays */
+}
+
+static vestry_event *heartbeat_of(const vestry_connection *connection) {
+  const vsi_environment *environment = connection->environment;
+  return connection->signs ? environment->sign : environment->heartbeat;
+}
+
+static void encode(vestry_connection *connection, vsi_delivery *delivery) {
+  if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
+    break_off(connection);
+  vestry_event_unref(vsi_event_take_previous(delivery->event)); /* who wanted it has taken it */
+}
+
+/* Bytes of the coder's own, which are no event. */
+static void append_coded(vestry_connection *connection, const vsi_segment *segment) {
+  vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
+  if (delivery) {
+    delivery->wire = segment;
+    append_taken(connection, delivery);
+    return;
+  }
+  if (segment != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)segment);
+  break_off(connection);
+}
+
+static void drop_event(vsi_delivery *delivery) {
+  if (delivery->broadcast)
+    vsi_broadcast_unref(delivery->broadcast);
+  else
+    vestry_event_unref(delivery->event);
+}
+
+/* The event of a delivery is done with. len: what is given back for it. */
+static void settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
+                   _Atomic(uint64_t) *bytes) {
+  count_up(count, 1);
+  count_up(bytes, len);
+  drop_event(delivery);
+  vsi_free(connection->environment->host, delivery);
+  vsi_budget_give_back(connection->environment->budget, vsi_budget_cost(1, len)); /* while it is still counted */
+  vsi_queue_settle(&connection->queue, len);
+}
+
+/* The oldest taken delivery is done with: written whole, or discarded. */
+static void drop_first(vestry_connection *connection, bool written) {
+  vsi_delivery *delivery = take_out_first(connection);
+  const vestry_host *host = connection->environment->host;
+  if (!delivery->event) {
+    if (delivery->wire != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)delivery->wire);
+    vsi_free(host, delivery);
+    return;
+  }
+  vsi_coder_settle(delivery);
+  if (delivery->is_heartbeat) {
+    if (written) count_up(&connection->heartbeats_count, 1);
+    drop_event(delivery);
+    vsi_free(host, delivery);
+    return;
+  }
+  settle(connection, delivery, vestry_event_bytes(delivery->event).len,
+         written ? &connection->written_count : &connection->discarded_count,
+         written ? &connection->written_bytes : &connection->discarded_bytes);
+}
+
+/* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
+static bool is_over(const vestry_connection *connection) {
+  return connection->broken || atomic_load_explicit(&connection->hurried, memory_order_relaxed) ||
+         !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
+}
+
+/* A later event says what this one said, or what both said is now said by `merged`, which takes the later one's place:
+ * what both had reserved is then made its length. */
+static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, vsi_delivery *later,
+                      vestry_event *merged) {
+  size_t len = vestry_event_bytes(superfluous->event).len;
+  if (merged) {
+    len += vestry_event_bytes(later->event).len - vestry_event_bytes(merged).len; /* never longer than both */
+    drop_event(later);
+    later->broadcast = NULL;
+    later->event = merged;
+  }
+  settle(connection, superfluous, len, &connection->conflation->conflated_count,
+         &connection->conflation->conflated_bytes);
+}
+
+/* What waits goes where it can be conflated, whether the transport has room or not. */
+static void conflate_locked(vestry_connection *connection) {
+  for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
+    vestry_event *merged;
+    vsi_delivery *superfluous = vsi_conflation_add(connection->conflation, delivery, &merged);
+    if (superfluous) leave_out(connection, superfluous, delivery, merged);
+  }
+}
+
+void vsi_connection_conflate(vestry_connection *connection) {
+  if (!connection->conflation) return;
+  pthread_mutex_lock(&connection->conflation->lock);
+  conflate_locked(connection);
+  pthread_mutex_unlock(&connection->conflation->lock);
+}
+
+/* also_new: also what has not been where it can be conflated. */
+static vsi_delivery *take_next(vestry_connection *connection, bool also_new) {
+  if (!connection->conflation) return vsi_queue_take(&connection->queue);
+  pthread_mutex_lock(&connection->conflation->lock);
+  vsi_delivery *delivery = vsi_conflation_take(connection->conflation);
+  if (!delivery && also_new) delivery = vsi_queue_take(&connection->queue);
+  pthread_mutex_unlock(&connection->conflation->lock);
+  return delivery;
+}
+
+/* What is taken is not conflated any more, and keeps its place in the queue. So where events are conflated, no more are
+ * taken until those are written: or a page that reads a little at a time would fill its queue with them. */
+static void take_waiting(vestry_connection *connection) {
+  vsi_delivery *delivery;
+  vsi_connection_conflate(connection);
+  if (connection->conflation && connection->taken_last) return;
+  while (connection->taken_count < SLICES_A_WRITE && !connection->broken && (delivery = take_next(connection, false))) {
+    append_taken(connection, delivery);
+    encode(connection, delivery); /* in the order in which they are written: it depends on what went before */
+  }
+}
+
+static void discard_waiting(vestry_connection *connection) {
+  while (connection->taken_last) drop_first(connection, false);
+  for (vsi_delivery *delivery; (delivery = take_next(connection, true));) {
+    append_taken(connection, delivery);
+    drop_first(connection, false);
+  }
+}
+
+static void arm(vestry_connection *connection, uint64_t due_ns) {
+  bool was_armed = false;
+  vestry_connection_ref(connection); /* the armed timer's */
+  vestry_err error = vsi_ticker_arm(&connection->environment->runtime->ticker, &connection->timer, due_ns, &was_armed);
+  if (error || was_armed) vestry_connection_unref(connection);
+  connection->timer_armed = !error; /* a closed runtime has no timers */
+}
+
+void vsi_connection_timer_fired(vsi_timer *timer) {
+  vestry_connection *connection = (vestry_connection *)((char *)timer - offsetof(vestry_connection, timer));
+  /* release pairs with the exchange in keep_heartbeat */
+  atomic_store_explicit(&connection->timer_fired, true, memory_order_release);
+  vsi_actor_notify(&connection->actor);
+  vestry_connection_unref(connection);
+}
+
+void vsi_connection_finish(vestry_connection *connection, bool clean) {
+  vestry_cause cause = vestry_connection_cause(connection);
+  discard_waiting(connection);
+  if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
+    vestry_connection_unref(connection);
+  connection->ops->end(connection->transport, clean, cause);
+  vsi_coder_finish(connection->coder); /* now, and not with the last reference: an encoder is a lot */
+  /* release pairs with vestry_connection_state_get */
+  atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
+  vsi_close_list_tell(&connection->at_close, connection, cause);
+  if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
+  connection->environment->ended(connection->environment, connection);
+  vestry_connection_unref(connection); /* that of its own life */
+}
+
+/* It was never started, so no runner is or will be inside: this thread is the runner. But others may know the
+ * connection, and be in the middle of a send: a sender that holds a place in the queue puts its events within a few
+ * instructions, an on_error hook does not block, and there is nobody to be brought back by their notify. */
+void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
+  vestry_connection_close(connection, cause);
+  vsi_queue_shut(&connection->queue); /* whoever else closed it may not have come so far */
+  for (;;) {
+    discard_waiting(connection);
+    uint32_t count;
+    vsi_queue_load(&connection->queue, &count, NULL, NULL);
+    if (!count && vsi_connection_hush(connection)) break;
+    sched_yield();
+  }
+  vsi_connection_finish(connection, false);
+  vsi_actor_release(&connection->actor);
+}
+
+/* What a transport's answer means for the connection: true, it goes on. */
+static bool survived(vestry_connection *connection, vestry_io io) {
+  vestry_cause cause = VESTRY_CAUSE_ERROR;
+  switch (io) {
+  case VESTRY_IO_OK:
+  case VESTRY_IO_WOULD_BLOCK: return true;
+  case VESTRY_IO_HANGUP: cause = VESTRY_CAUSE_HANGUP; break;
+  case VESTRY_IO_STALLED: cause = VESTRY_CAUSE_STALLED; break;
+  case VESTRY_IO_ERROR: break;
+  }
+  connection->broken = true;
+  vestry_connection_close(connection, cause); /* unless it was closing already: that cause stays */
+  return false;
+}
+
+static void open_stream(vestry_connection *connection) {
+  vestry_io io = connection->ops->open(connection->transport);
+  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_ERROR; /* the head is the transport's to queue */
+  if (!survived(connection, io)) return;
+  /* release pairs with vestry_connection_state_get */
+  atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
+  atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
+  if (connection->coder && vsi_coder_primer(connection->coder).len)
+    append_coded(connection, connection->coder->coding->primer);
+  if (connection->hooks->on_open) connection->hooks->on_open(connection, connection->hooks_ctx);
+}
+
+/* One write of what was taken. */
+static void write_taken(vestry_connection *connection) {
+  vestry_slice slices[SLICES_A_WRITE];
+  size_t count = 0, wanted = 0;
+  bool has_event = false;
+  for (const vsi_delivery *at = connection->taken_last; count < connection->taken_count && count < SLICES_A_WRITE;) {
+    at = vsi_delivery_next(at);
+    has_event |= at->event && !at->is_heartbeat;
+    vestry_slice slice = wire_of(at);
+    if (!count) {
+      slice.data = (const char *)slice.data + connection->offset;
+      slice.len -= connection->offset;
+    }
+    slices[count++] = slice;
+    wanted += slice.len;
+  }
+  if (!wanted) { /* nothing to write is nothing for the transport: an empty chunk ends a stream */
+    while (count--) drop_first(connection, true);
+    return;
+  }
+  /* Before the write: room that comes while it runs must not be forgotten. */
+  atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst); /* [C] */
+  size_t written = 0;
+  vestry_io io = connection->ops->write(connection->transport, slices, count, &written);
+  count_up(&connection->writes_count, 1);
+  if (!survived(connection, io)) return;
+  if (io == VESTRY_IO_OK) written = wanted;
+  if (written > wanted) written = wanted;
+  count_up(&connection->wire_bytes, written);
+  if (written && has_event)
+    atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
+  for (size_t i = 0; i < count && written >= slices[i].len; i++) {
+    written -= slices[i].len;
+    drop_first(connection, true);
+  }
+  connection->offset += written;
+  connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
+}
+
+/* Nothing waits to be written, so nothing needs the taken ones' place. One that there is no memory for is left out. */
+static void take_heartbeat(vestry_connection *connection) {
+  vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
+  if (!delivery) return;
+  delivery->event = vestry_event_ref(heartbeat_of(connection));
+  delivery->is_heartbeat = true;
+  delivery->is_sign = connection->signs;
+  append_taken(connection, delivery);
+  encode(connection, delivery);
+}
+
+/* No event was written for the heartbeat's time: put one in. The timer is not moved at each write, but looks when it
+ * fires how long the last write is ago. */
+static void keep_heartbeat(vestry_connection *connection) {
+  if (connection->heartbeat_ms == UINT32_MAX) return;
+  /* acquire pairs with vsi_connection_timer_fired */
+  bool fired = atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
+  if (connection->timer_armed && !fired) return;
+  uint64_t now = vsi_now_ns(connection->environment->host);
+  uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
+  uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
+  if (now >= due) {
+    if (!connection->taken_last) take_heartbeat(connection);
+    due = vsi_add_saturating(now, period);
+  }
+  arm(connection, due);
+}
+
+/* Write until there is nothing left, no room, or it is somebody else's turn. */
+static void write_waiting(vestry_connection *connection) {
+  vsi_connection_conflate(connection); /* also when there is no room: that is when it counts */
+  for (int writes = 0;; writes++) {
+    if (connection->blocked) {
+      /* acquire pairs with the release in vestry_connection_writable */
+      if (!atomic_exchange_explicit(&connection->writable, false, memory_order_acquire)) return;
+      connection->blocked = false;
+    }
+    take_waiting(connection);
+    if (!connection->taken_last || is_over(connection)) return;
+    if (writes == WRITES_A_RUN) {
+      vsi_actor_notify(&connection->actor);
+      return;
+    }
+    write_taken(connection);
+    if (is_over(connection)) return;
+  }
+}
+
+/* All events of a stream that ends cleanly are written: write what its coding ends with. */
+static void write_end(vestry_connection *connection) {
+  uint32_t count;
+  vsi_queue_load(&connection->queue, &count, NULL, NULL);
+  if (!connection->coder || connection->ended || connection->taken_last || count) return;
+  connection->ended = true;
+  vsi_segment *segment = NULL;
+  if (vsi_coder_end(connection->coder, &segment))
+    break_off(connection);
+  else
+    append_coded(connection, segment);
+  write_waiting(connection);
+}
+
+static void tell_written(vestry_connection *connection) {
+  /* relaxed: who sets it notifies, and is seen by a whole run. Cleared before the call, which may be asked for anew
+   * meanwhile */
+  if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
+  atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
+  if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))
+    atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed);
+}
+
+static void run(vsi_actor *actor) {
+  vestry_connection *connection = connection_of(actor);
+  vestry_connection_state state =
+      (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed); /* ours */
+  if (state == VESTRY_STATE_CLOSED) return;
+  if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
+  if (!is_over(connection)) {
+    if (vestry_connection_is_open(connection)) keep_heartbeat(connection);
+    write_waiting(connection);
+  }
+  if (vestry_connection_is_open(connection)) {
+    tell_written(connection);
+    return;
+  }
+
+  vsi_queue_shut(&connection->queue); /* who closes sets the cause first: we may be here before its shut */
+  bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */
+  if (clean && !is_over(connection)) write_end(connection);
+  bool complete = !is_over(connection);
+  uint32_t count;
+  vsi_queue_load(&connection->queue, &count, NULL, NULL);
+  if (complete && connection->blocked && (connection->taken_last || count)) { /* the last write may have taken all */
+    uint64_t now = vsi_now_ns(connection->environment->host);
+    if (!connection->closing_ns) connection->closing_ns = now;
+    uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
+    if (now < due) {
+      arm(connection, due);
+      return;
+    }
+    complete = false; /* the peer does not take the rest: no clean end without it */
+  }
+  if (!complete) discard_waiting(connection);
+  vsi_queue_load(&connection->queue, &count, NULL, NULL);
+  /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
+  if (count || connection->taken_last) return;
+  if (!vsi_connection_hush(connection)) return; /* a hook is told of a refusal; what ends it notifies */
+  vsi_connection_finish(connection, clean && complete);
+}
+
+/* Nothing else waits for a run: whoever has more to do than to be written has notified, and gets a run behind this. But
+ * one who awaits what is written wants to be told after each. */
+void vsi_connection_visit(vestry_connection *connection) {
+  bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* ours */
+  bool is_well = has_begun && vestry_connection_is_open(connection) && !is_over(connection);
+  if (is_well) write_waiting(connection);
+  if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
+    vsi_actor_notify(&connection->actor);
+}
+
+static void hold(vsi_actor *actor) {
+  vestry_connection_ref(connection_of(actor));
+}
+
+static void let_go(vsi_actor *actor) {
+  vestry_connection_unref(connection_of(actor));
+}
+
+/* A parked thread leaves when its connection is CLOSED. A notify that comes later finds nobody to run the actor, so the
+ * notifier does: the run sees CLOSED and does nothing, and the reference of the READY actor is dropped. If the parked
+ * thread ends the stream between the look and the wake, it has taken this READY itself, and the wake is an idle one on
+ * a transport that lives until release. */
+static void wake_parked(vsi_actor *actor) {
+  vestry_connection *connection = connection_of(actor);
+  if (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_CLOSED)
+    vsi_actor_run(actor);
+  else
+    connection->ops->wake(connection->transport);
+}
+
+const vsi_actor_class vsi_connection_pooled = {.run = run, .ref = hold, .unref = let_go};
+const vsi_actor_class vsi_connection_parked = {.run = run, .ref = hold, .unref = let_go, .wake = wake_parked};
+
+vestry_connection_state vestry_connection_run(vestry_connection *connection) {
+  if (connection->actor.class == &vsi_connection_parked) vsi_actor_run(&connection->actor);
+  return vestry_connection_state_get(connection);
+}
+
+void vestry_connection_writable(vestry_connection *connection) {
+  atomic_thread_fence(memory_order_seq_cst); /* [W] */
+  /* release pairs with the exchange in write_waiting */
+  atomic_store_explicit(&connection->writable, true, memory_order_release);
+  vsi_actor_notify(&connection->actor);
+}

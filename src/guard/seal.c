@@ -1,0 +1,99 @@
+/* A seal is ID and MAC, in hexadecimal digits of one form. The MAC is the first half of the HMAC-SHA-256 (RFC 2104) of
+ * the kind, the lengths of what follows, the scope, what else it is bound to, and the ID. */
+#include "guard/seal.h"
+
+#include <nettle/hmac.h>
+#include <nettle/memops.h>
+#include <nettle/sha2.h>
+#include <string.h>
+
+enum { DIGEST_BYTES = 32, HALF_BYTES = VSI_SEAL_ID_LEN / 2, TAG = 0 };
+
+static void to_hex(const unsigned char *bytes, size_t count, char *text) {
+  static const char digits[] = "0123456789abcdef";
+  for (size_t i = 0; i < count; i++) {
+    text[2 * i] = digits[bytes[i] >> 4];
+    text[2 * i + 1] = digits[bytes[i] & 15];
+  }
+  text[2 * count] = '\0';
+}
+
+static bool is_hex(const char *text, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f'))) return false;
+  return true;
+}
+
+/* A key of its own for seals, so that a secret can serve signed sessions too. */
+static void derive(unsigned char key[DIGEST_BYTES], const void *secret, size_t len) {
+  static const char purpose[] = "vestry seals";
+  struct sha256_ctx sha;
+  struct hmac_sha256_ctx hmac;
+  unsigned char digest[DIGEST_BYTES];
+  sha256_init(&sha);
+  sha256_update(&sha, len, secret);
+  sha256_digest(&sha, sizeof digest, digest);
+  hmac_sha256_set_key(&hmac, sizeof digest, digest);
+  hmac_sha256_update(&hmac, sizeof purpose, (const uint8_t *)purpose);
+  hmac_sha256_digest(&hmac, DIGEST_BYTES, key);
+}
+
+vestry_err vsi_seals_init(vsi_seals *seals, const vestry_host *host, const void *secret, size_t secret_len,
+                          const void *previous, size_t previous_len) {
+  if ((secret && secret_len < VSI_SEAL_SECRET_LEAST_BYTES) ||
+      (previous && (!secret || previous_len < VSI_SEAL_SECRET_LEAST_BYTES)))
+    return VESTRY_INVALID;
+  seals->has_previous = previous != NULL;
+  if (previous) derive(seals->previous, previous, previous_len);
+  if (!secret) return host->random(host->ctx, seals->key, sizeof seals->key);
+  derive(seals->key, secret, secret_len);
+  return VESTRY_OK;
+}
+
+static void add(struct hmac_sha256_ctx *hmac, const void *data, size_t len) {
+  if (len) hmac_sha256_update(hmac, len, data);
+}
+
+static void mac(const unsigned char key[DIGEST_BYTES], unsigned kind, vestry_scope scope, const char *more,
+                const char *id, size_t id_len, char *text, size_t bytes) {
+  struct hmac_sha256_ctx hmac;
+  unsigned char digest[DIGEST_BYTES];
+  size_t more_len = more ? strlen(more) : 0;
+  const unsigned char head[] = {(unsigned char)kind, (unsigned char)(scope.len >> 8), (unsigned char)scope.len,
+                                (unsigned char)(more_len >> 8), (unsigned char)more_len};
+  hmac_sha256_set_key(&hmac, DIGEST_BYTES, key);
+  add(&hmac, head, sizeof head);
+  add(&hmac, scope.data, scope.len);
+  add(&hmac, more, more_len);
+  add(&hmac, id, id_len);
+  hmac_sha256_digest(&hmac, DIGEST_BYTES, digest);
+  to_hex(digest, bytes, text);
+}
+
+vestry_err vsi_seal_make(const vsi_seals *seals, const vestry_host *host, vsi_seal_kind kind, vestry_scope scope,
+                         const char *more, char text[VSI_SEAL_LEN + 1]) {
+  unsigned char id[HALF_BYTES];
+  vestry_err error = host->random(host->ctx, id, sizeof id);
+  if (error) return error;
+  to_hex(id, sizeof id, text);
+  mac(seals->key, kind, scope, more, text, VSI_SEAL_ID_LEN, text + VSI_SEAL_ID_LEN, HALF_BYTES);
+  return VESTRY_OK;
+}
+
+static bool is_by(const unsigned char key[DIGEST_BYTES], vsi_seal_kind kind, vestry_scope scope, const char *more,
+                  const char *text) {
+  char wanted[VSI_SEAL_ID_LEN + 1];
+  mac(key, kind, scope, more, text, VSI_SEAL_ID_LEN, wanted, HALF_BYTES);
+  return memeql_sec(wanted, text + VSI_SEAL_ID_LEN, VSI_SEAL_ID_LEN);
+}
+
+bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
+                      const char *text, size_t len) {
+  if (len != VSI_SEAL_LEN || !is_hex(text, len)) return false;
+  return is_by(seals->key, kind, scope, more, text) ||
+         (seals->has_previous && is_by(seals->previous, kind, scope, more, text));
+}
+
+void vsi_seal_tag(const vsi_seals *seals, vestry_scope scope, char tag[VSI_SEAL_TAG_LEN + 1]) {
+  mac(seals->key, TAG, scope, NULL, NULL, 0, tag, VSI_SEAL_TAG_LEN / 2);
+}

@@ -1,0 +1,147 @@
+/* The page takes the id out of sessionStorage when it comes, and puts it back when it goes: a copy that a browser makes
+ * of the storage while the page is there has no id in it. That is all it takes to tell a duplicate, at once, in a
+ * hidden tab, on plain http: locks and broadcasts would have to be waited for, and the one is missing there.
+ *
+ * The cookie is set in `beforeunload`, since a reload's request goes out before `pagehide`. It is no tab's own: another
+ * page that loads in the same moment may take it. So the page decides by its storage alone, and what it finds there is
+ * asked for first; the id of the cookie is only what the page was rendered for.
+ *
+ * The storage keeps a tag of the scope beside the id: after a log-in the page has no use for what is there. */
+#include "vestry/tab.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "guard/seal.h"
+#include "http/cookie.h"
+#include "http/request.h"
+#include "instance/instance.h"
+
+#define SIGNAL "tabId"
+#define COOKIE "vestry-tab"
+
+static bool is_good(const vestry_request *req, const char *text, size_t len) {
+  return vsi_seal_is_good(&req->v->seals, VSI_SEAL_TAB, vestry_request_scope(req), NULL, text, len);
+}
+
+static bool take(vestry_request *req, const char *text, size_t len) {
+  if (!text || !is_good(req, text, len)) return false;
+  memcpy(req->tab, text, len);
+  req->tab[len] = '\0';
+  req->tab_is_new = false;
+  return true;
+}
+
+static bool take_said(vestry_request *req, const char *text, size_t len) {
+  req->tab_is_said = take(req, text, len);
+  return req->tab_is_said;
+}
+
+static bool take_cookie(vestry_request *req) {
+  const char *header = vestry_request_header(req, "Cookie");
+  vestry_slice value;
+  return header && !vsi_cookie_find(header, COOKIE, &value) && take(req, value.data, value.len);
+}
+
+static vestry_err find(vestry_request *req) {
+  const json_t *signal = json_object_get(req->signals, SIGNAL);
+  if (take_said(req, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
+  const char *field = vestry_request_value(req, VESTRY_IN_FORM, SIGNAL);
+  if (req->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
+  if (take_said(req, field, field ? strlen(field) : 0)) return VESTRY_OK;
+  if (req->is_datastar || req->is_copy) return VESTRY_NOT_FOUND;
+  if (take_cookie(req)) return VESTRY_OK;
+  vestry_err error =
+      vsi_seal_make(&req->v->seals, req->v->host, VSI_SEAL_TAB, vestry_request_scope(req), NULL, req->tab);
+  if (error) *req->tab = '\0';
+  req->tab_is_new = !error;
+  return error;
+}
+
+/* Its seal in req->tab. The scope may have changed since it was last asked for: by a log-in. */
+static vestry_err know(const vestry_request *asked) {
+  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
+  vsi_request_is_asked_who(req);
+  if (req->tab_is_known) return VESTRY_OK;
+  vestry_err error = is_good(req, req->tab, strlen(req->tab)) ? VESTRY_OK : find(req);
+  req->tab_is_known = !error;
+  return error;
+}
+
+vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]) {
+  vestry_err error = know(req);
+  if (error) return error;
+  memcpy(id, req->tab, VSI_SEAL_ID_LEN);
+  id[VSI_SEAL_ID_LEN] = '\0';
+  return VESTRY_OK;
+}
+
+bool vestry_tab_is_known(const vestry_request *req) {
+  return !know(req) && req->tab_is_said;
+}
+
+/* No semicolon outside of a string and no slash: the client's reader of expressions splits at them. */
+static const char attributes[] =
+    "data-signals:tab-id=\"((t,n)=>{try{t=sessionStorage.getItem('vestry-tab'),sessionStorage.removeItem('vestry-tab')}"
+    "catch(e){}return(t||'').startsWith('%s.')?t.slice(%d):n})('','%s')\""
+    " data-on:pagehide__window=\"try{sessionStorage.setItem('vestry-tab','%s.'+$tabId)}catch(e){}\""
+    " data-on:freeze__document=\"try{sessionStorage.setItem('vestry-tab','%s.'+$tabId)}catch(e){}\""
+    " data-on:pageshow__window=\"try{evt.persisted?sessionStorage.removeItem('vestry-tab'):0}catch(e){}\""
+    " data-on:resume__document=\"try{sessionStorage.removeItem('vestry-tab')}catch(e){}\""
+    " data-on:beforeunload__window=\"document.cookie='" COOKIE "='+$tabId+';path=/;max-age=5;samesite=lax'"
+    "+(location.protocol=='https:'?';secure':'')\"";
+
+vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
+  const vsi_seals *seals = &req->v->seals;
+  const vestry_scope scope = vestry_request_scope(req);
+  char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
+  vestry_err error = know(req);
+  if (error) return error;
+  /* Who finds nothing in his storage is a new tab, whatever the cookie said. */
+  if (req->tab_is_new)
+    memcpy(own, req->tab, sizeof own);
+  else
+    error = vsi_seal_make(seals, req->v->host, VSI_SEAL_TAB, scope, NULL, own);
+  if (error) return error;
+  vsi_seal_tag(seals, scope, tag);
+  int len = snprintf(text, sizeof text, attributes, tag, VSI_SEAL_TAG_LEN + 1, own, tag, tag);
+  if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
+  const char *header = vestry_request_header(req, "Cookie");
+  vestry_slice value;
+  /* Nobody else is to take it. Without Secure, so that it goes whether it was set over https or not. */
+  if (header && !vsi_cookie_find(header, COOKIE, &value))
+    error = vestry_reply_cookie(reply, &(vestry_cookie){.name = COOKIE, .remove = true, .insecure = true});
+  if (error) return error;
+  memcpy(buffer, text, (size_t)len + 1);
+  return VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- what is kept ------ */
+
+#define SAVE                                                                                                           \
+  "try{sessionStorage.setItem('vestry-kept','%s.'+JSON.stringify(Object.fromEntries(Object.entries($)"                 \
+  ".filter(([k])=>k.startsWith('%s')))))}catch(e){}"
+
+/* As the id: the page takes it out when it comes, and puts it back when it goes. */
+static const char kept[] =
+    "<i hidden data-signals=\"((t,o)=>{try{t=sessionStorage.getItem('vestry-kept'),"
+    "sessionStorage.removeItem('vestry-kept'),o=t.startsWith('%s.')?JSON.parse(t.slice(%d)):0}catch(e){}"
+    "return o?(setTimeout(()=>dispatchEvent(new Event('vestry-kept')),1000),o):{}})()\""
+    " data-on:pagehide__window=\"" SAVE "\" data-on:freeze__document=\"" SAVE "\""
+    " data-on:pageshow__window=\"try{evt.persisted?sessionStorage.removeItem('vestry-kept'):0}catch(e){}\""
+    " data-on:resume__document=\"try{sessionStorage.removeItem('vestry-kept')}catch(e){}\"></i>";
+
+static bool is_prefix(const char *prefix) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+  size_t len = prefix ? strlen(prefix) : 0;
+  return len && len <= VESTRY_TAB_PREFIX_MAX_BYTES && strspn(prefix, letters) == len &&
+         !(*prefix >= '0' && *prefix <= '9');
+}
+
+vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
+  char tag[VSI_SEAL_TAG_LEN + 1], text[sizeof kept + 4 * VSI_SEAL_TAG_LEN + 2 * VESTRY_TAB_PREFIX_MAX_BYTES];
+  if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
+  vsi_seal_tag(&req->v->seals, vestry_request_scope(req), tag);
+  snprintf(text, sizeof text, kept, tag, VSI_SEAL_TAG_LEN + 1, tag, prefix, tag, prefix);
+  return vestry_html_add(html, "%-s", text);
+}

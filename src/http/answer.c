@@ -1,0 +1,205 @@
+#include "http/answer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "http/csp.h"
+#include "http/routes/routes.h"
+#include "serve/drain.h"
+
+int vsi_status_of(vestry *v, vestry_err error) {
+  switch (error) {
+  case VESTRY_MALFORMED: return 400;
+  case VESTRY_NOT_FOUND: return 404;
+  case VESTRY_EXISTS: return 409;
+  case VESTRY_TOO_LARGE: return 413;
+  case VESTRY_LIMIT:
+  case VESTRY_FULL: return 503;
+  case VESTRY_CLOSED: return vsi_instance_is_closing(v) ? 503 : 500;
+  default: return 500;
+  }
+}
+
+static const char *words_of(int status) {
+  switch (status) {
+  case 400: return "bad request";
+  case 404: return "not found";
+  case 405: return "this path has no such method";
+  case 406: return "no encoding of the stream is acceptable";
+  case 408: return "the request came too slowly";
+  case 409: return "it is taken";
+  case 410: return "the stream has ended";
+  case 413: return "the request is too large";
+  case 503: return "no room now, try again later";
+  default: return "internal error";
+  }
+}
+
+static vestry_err respond(const vestry_request *req, int status, const vestry_header *headers, size_t headers_count,
+                          const void *body, size_t body_len) {
+  const vestry_response response = {status, headers, headers_count, body, body_len};
+  if (req->watcher) req->watcher->answered(req->watcher, req, &response);
+  return req->ops->respond(req->server_request, &response) ? VESTRY_IO : VESTRY_OK;
+}
+
+/* The application's page, with a header more. OK: it was answered, *ret_error says how. */
+static bool answer_page(const vestry_request *req, int status, const vestry_header *more, vestry_err *ret_error) {
+  void *app;
+  vestry_handler_fn page = vsi_routes_page(req->v->routes, status, &app);
+  if (!page || req->is_datastar || req->error) return false;
+  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* what serves it made it */
+  vestry_reply reply;
+  vsi_reply_init(&reply, req->v->host);
+  reply.v = req->v;
+  reply.status = status;
+  asks->error = status;
+  bool made = page(req, &reply, app) == VESTRY_OK && !reply.no_memory && !reply.refused && reply.has_body &&
+              (!more->name || !vestry_reply_header(&reply, more->name, more->value));
+  if (made) *ret_error = vsi_answer_reply(req, &reply);
+  asks->error = 0;
+  vsi_reply_finish(&reply);
+  return made;
+}
+
+/* text: NULL: the status' own. more: a header, or none. */
+static vestry_err answer_line(const vestry_request *req, int status, const char *text, vestry_header more) {
+  vestry_err error;
+  if (status >= 400 && answer_page(req, status, &more, &error)) return error;
+  char body[192];
+  snprintf(body, sizeof body, "%s\n", text ? text : words_of(status));
+  const vestry_header headers[] = {{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, more};
+  return respond(req, status, headers, more.name ? 3 : 2, body, strlen(body));
+}
+
+vestry_err vsi_answer_status(const vestry_request *req, int status, const char *text) {
+  char retry_after[16];
+  snprintf(retry_after, sizeof retry_after, "%u", (unsigned)vsi_instance_retry_after_s(req->v));
+  return answer_line(req, status, text, (vestry_header){status == 503 ? "Retry-After" : NULL, retry_after});
+}
+
+vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow) {
+  const vestry_header header = {*allow ? "Allow" : NULL, allow};
+  bool asks_only = strcmp(req->method, "OPTIONS") == 0;
+  if (asks_only && (*allow || strcmp(req->path, "*") == 0)) return respond(req, 204, &header, *allow != 0, NULL, 0);
+  return answer_line(req, *allow ? 405 : 404, NULL, header);
+}
+
+vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
+  int status = vsi_status_of(req->v, error);
+  /* relaxed: a mere count */
+  if (status == 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
+  if (status == 500)
+    vsi_log(req->v->host, VESTRY_LOG_ERROR, "%.16s %.200s: answered 500: %s, %s", req->method, req->path,
+            vestry_err_name(error), vestry_strerror(error));
+  return vsi_answer_status(req, status, NULL);
+}
+
+vestry_err vsi_answer_nothing(const vestry_request *req) {
+  return respond(req, 204, NULL, 0, NULL, 0);
+}
+
+/* The reply's body goes to the adapter; NULL: nobody wants a byte of it. OK | LIMIT | NO_MEMORY */
+static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
+  *ret_body = NULL;
+  if (req->is_head || !reply->body_len) return VESTRY_OK;
+  vsi_body_source source = reply->rest;
+  source.bytes = reply->body;
+  vestry_err error = vsi_body_create(req->v, &source, reply->body_len, ret_body);
+  if (error) return error;
+  reply->body = NULL;
+  reply->rest.file = NULL;
+  return VESTRY_OK;
+}
+
+static vestry_err respond_with_body(const vestry_request *req, int status, const vestry_header *headers,
+                                    size_t headers_count, vestry_reply *reply) {
+  const bool takes = VSI_OPS_HAVE(req->ops, vestry_request_ops, respond_body);
+  vestry_body *body = NULL;
+  vestry_err error = req->watcher || (!takes && reply->rest.file) ? vsi_reply_load(reply) : VESTRY_OK;
+  const char *bytes = reply->body ? reply->body : reply->rest.borrowed;
+  if (!error && !takes) return respond(req, status, headers, headers_count, bytes, reply->body_len);
+  if (!error) error = give_body(req, reply, &body);
+  if (error) return vsi_answer_error(req, error);
+  vestry_response response = {status, headers, headers_count, bytes, reply->body_len};
+  if (req->watcher) req->watcher->answered(req->watcher, req, &response);
+  response.body = NULL;
+  return req->ops->respond_body(req->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
+}
+
+/* No cache gives to one what is another's: a page that knows who asked for it, unless its handler says what caches may
+ * do; and what sets a cookie or has a nonce, whatever he says. */
+static bool is_private(const vestry_request *req, const vestry_reply *reply) {
+  const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
+  vsi_caching said = vsi_reply_caching(reply);
+  if (said == VSI_CACHING_UNSAID) return req->is_personal || is_ones_own;
+  return said != VSI_CACHING_NONE && is_ones_own;
+}
+
+/* The client makes an inline script of it: a strict policy refuses that in the page, where no server hears of it, and
+ * the client tells nobody that the action has finished. */
+static void warn_of_script(const vestry_request *req, const vestry_reply *reply, int status) {
+  const vestry_header *given = vsi_reply_header_find(reply, "Content-Type");
+  const char *type = given ? given->value : reply->body_type;
+  if (!req->is_datastar || status != 200 || !type || strncasecmp(type, "text/javascript", 15) != 0) return;
+  vsi_log(req->v->host, VESTRY_LOG_WARN,
+          "%.16s %.200s: answered the Datastar client with text/javascript, an inline script: a policy without "
+          "'unsafe-inline' refuses it, and to the client the action never finishes; use effects, patches or "
+          "vestry_reply_redirect",
+          req->method, req->path);
+}
+
+vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
+  int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
+  bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
+  bool says_len = reply->knows_len && status == 304;
+  vestry_err error = vsi_csp_apply(req, reply, status, has_body);
+  if (error) return vsi_answer_error(req, error);
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
+  if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
+  if (has_body) warn_of_script(req, reply, status);
+  size_t count = 0;
+  char len[24];
+  snprintf(len, sizeof len, "%zu", reply->len);
+  if (says_len) headers[count++] = (vestry_header){"Content-Length", len};
+  if (has_body && !vsi_reply_header_find(reply, "Content-Type"))
+    headers[count++] = (vestry_header){"Content-Type", reply->body_type};
+  const bool keeps_private = is_private(req, reply);
+  if (keeps_private) headers[count++] = (vestry_header){"Cache-Control", "private, no-store"};
+  for (size_t i = 0; i < reply->headers_count; i++)
+    if (!keeps_private || strcasecmp(reply->headers[i].name, "Cache-Control") != 0)
+      headers[count++] = reply->headers[i];
+  error =
+      has_body ? respond_with_body(req, status, headers, count, reply) : respond(req, status, headers, count, NULL, 0);
+  vsi_free(reply->host, headers);
+  return error;
+}
+
+/* Compression is a stream's own matter, so an application's Content-Encoding would be a lie. */
+static bool is_of_streams(const char *name) {
+  static const char *const names[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcasecmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, bool vary, vestry_header **ret_headers,
+                              size_t *ret_count) {
+  static const vestry_header own[] = {
+      {"Content-Type", "text/event-stream"}, {"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}};
+  enum { OWN = sizeof own / sizeof *own, OF_CODING = 2 };
+  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + OWN + OF_CODING) * sizeof *headers);
+  if (!headers) return VESTRY_NO_MEMORY;
+  memcpy(headers, own, sizeof own);
+  size_t count = OWN;
+  if (coding) headers[count++] = (vestry_header){"Content-Encoding", coding};
+  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"}; /* beside the reply's own: it is a list */
+  for (size_t i = 0; i < reply->headers_count; i++)
+    if (!is_of_streams(reply->headers[i].name)) headers[count++] = reply->headers[i];
+  *ret_headers = headers;
+  *ret_count = count;
+  return VESTRY_OK;
+}

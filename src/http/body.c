@@ -1,0 +1,123 @@
+#include "http/body.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "instance/instance.h"
+
+/* What is shorter is bounded by the number of connections, as these themselves are. */
+enum { UNCOUNTED_BYTES = 1024 };
+
+/* Those that hold much leave the last sixteenth to those that hold little: these are sent while others are cut. */
+enum { SMALL_PART = 256, RESERVED_PART = 16 };
+
+struct vestry_body {
+  vestry *v;
+  size_t counted; /* of the instance's answer bytes */
+  char *bytes;    /* owned; NULL: in the file */
+  vsi_open_file *file;
+  uint64_t at; /* where it begins in the file */
+  size_t len;
+};
+
+/* One that is refused, but could be had if others held less, is wanted: until the next one is had, so much more than is
+ * there counts as too much, and those who hold most go. Relaxed: mere numbers, of which the budget alone is exact. */
+static bool take(vestry *v, size_t cost) {
+  vsi_budget *budget = &v->answer_bytes;
+  uint64_t most = cost > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;
+  bool fits = cost <= most;
+  if (fits && atomic_load_explicit(&budget->used, memory_order_relaxed) <= most - cost &&
+      vsi_budget_take(budget, cost)) {
+    if (atomic_load_explicit(&v->answer_wanted, memory_order_relaxed))
+      atomic_store_explicit(&v->answer_wanted, 0, memory_order_relaxed);
+    return true;
+  }
+  if (fits) atomic_store_explicit(&v->answer_wanted, cost, memory_order_relaxed);
+  return false;
+}
+
+vestry_err vsi_body_create(vestry *v, const vsi_body_source *source, size_t len, vestry_body **ret_body) {
+  size_t counted = source->file && len > VESTRY_BODY_PIECE_BYTES ? VESTRY_BODY_PIECE_BYTES : len;
+  if (counted < UNCOUNTED_BYTES) counted = 0;
+  if (counted && !take(v, counted)) {
+    vsi_trim_note(&v->trim, source->bytes ? len : 0); /* it is freed without having been sent */
+    return VESTRY_LIMIT;
+  }
+  vestry_body *body = vsi_alloc(v->host, sizeof *body);
+  char *bytes = body && source->borrowed ? vsi_strdup(v->host, source->borrowed, len) : source->bytes;
+  if (!body || (source->borrowed && !bytes)) {
+    vsi_free(v->host, body);
+    vsi_budget_give_back(&v->answer_bytes, counted);
+    return VESTRY_NO_MEMORY;
+  }
+  *body = (vestry_body){.v = v, .counted = counted, .bytes = bytes, .file = source->file, .at = source->at, .len = len};
+  *ret_body = body;
+  return VESTRY_OK;
+}
+
+const void *vestry_body_bytes(const vestry_body *body) {
+  return body->bytes;
+}
+
+size_t vestry_body_held_bytes(const vestry_body *body) {
+  return body->counted;
+}
+
+static vestry_err read_file(const vsi_open_file *file, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
+  for (;;) {
+    ssize_t n = pread(file->fd, buffer, capacity, (off_t)at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return VESTRY_IO; /* 0: it has become shorter */
+    *ret_len = (size_t)n;
+    return VESTRY_OK;
+  }
+}
+
+vestry_err vestry_body_read(vestry_body *body, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
+  if (at >= body->len || !capacity) return VESTRY_IO;
+  size_t left = body->len - (size_t)at, len = left < capacity ? left : capacity;
+  if (!body->bytes) return read_file(body->file, body->at + at, buffer, len, ret_len);
+  memcpy(buffer, body->bytes + at, len);
+  *ret_len = len;
+  return VESTRY_OK;
+}
+
+void vestry_body_destroy(vestry_body *body) {
+  if (!body) return;
+  vestry *v = body->v;
+  size_t counted = body->counted;
+  if (body->file) body->file->give_back(body->file);
+  vsi_free(v->host, body->bytes);
+  vsi_free(v->host, body);
+  vsi_budget_give_back(&v->answer_bytes, counted);
+  vsi_trim_note(&v->trim, counted);
+}
+
+vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
+                              char **ret_bytes) {
+  char *bytes = len == SIZE_MAX ? NULL : vsi_alloc(host, len + 1);
+  if (!bytes) return VESTRY_NO_MEMORY;
+  vestry_err error = VESTRY_OK;
+  for (size_t got = 0, n = 0; !error && got < len; got += n)
+    error = read_file(file, at + got, bytes + got, len - got, &n);
+  if (error) {
+    vsi_free(host, bytes);
+    return error;
+  }
+  bytes[len] = '\0';
+  *ret_bytes = bytes;
+  return VESTRY_OK;
+}
+
+uint64_t vestry_answer_bytes_excess(const vestry *v) {
+  uint64_t held = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed); /* mere looks */
+  uint64_t wanted = atomic_load_explicit(&v->answer_wanted, memory_order_relaxed);
+  uint64_t most = v->answer_bytes.mark > wanted ? v->answer_bytes.mark - wanted : 0;
+  return held > most ? held - most : 0;
+}
+
+void vestry_answer_cut(vestry *v) {
+  atomic_fetch_add_explicit(&v->answers_cut, 1, memory_order_relaxed); /* a mere count */
+}

@@ -1,0 +1,133 @@
+#include "http/multipart.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { BOUNDARY_MAX = 70 };
+
+/* --------------------------------------------------------------------------------- parameters of a header -------- */
+
+static bool is_space(char c) {
+  return c == ' ' || c == '\t';
+}
+
+/* The parameter at `at`, which is behind a ';', of `end`: its name and its value without quotes. Where it ends; NULL:
+ * there is none. A backslash is kept: browsers send file names with some, and escape with % instead. */
+static const char *parameter(const char *at, const char *end, vestry_slice *ret_name, vestry_slice *ret_value) {
+  while (at < end && (is_space(*at) || *at == ';')) at++;
+  const char *equals = memchr(at, '=', (size_t)(end - at));
+  if (!equals) return NULL;
+  *ret_name = (vestry_slice){at, (size_t)(equals - at)};
+  at = equals + 1;
+  bool is_quoted = at < end && *at == '"';
+  const char *from = at + is_quoted;
+  at = from;
+  while (at < end && (is_quoted ? *at != '"' : *at != ';' && !is_space(*at))) at++;
+  if (is_quoted && at == end) return NULL;
+  *ret_value = (vestry_slice){from, (size_t)(at - from)};
+  return at + is_quoted;
+}
+
+static bool is_named(vestry_slice name, const char *wanted) {
+  return name.len == strlen(wanted) && strncasecmp(name.data, wanted, name.len) == 0;
+}
+
+vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_slice body) {
+  vestry_slice name, value = {NULL, 0};
+  const char *end = content_type + strlen(content_type), *at = strchr(content_type, ';');
+  bool found = false;
+  while (at && !found) {
+    at = parameter(at, end, &name, &value);
+    found = at && is_named(name, "boundary");
+  }
+  if (!found || !value.len || value.len > BOUNDARY_MAX) return VESTRY_MALFORMED;
+  memcpy(parts->boundary, "\r\n--", 4);
+  memcpy(parts->boundary + 4, value.data, value.len);
+  parts->boundary_len = value.len + 4;
+  parts->at = body.data;
+  parts->end = body.data ? parts->at + body.len : NULL;
+  /* The first boundary may stand at the beginning, without the line break. What is before it, if anything, is nobody's
+   * (RFC 2046, 5.1.1). */
+  size_t len = parts->boundary_len - 2;
+  if (body.len >= len && memcmp(body.data, parts->boundary + 2, len) == 0) {
+    parts->at += len;
+    return VESTRY_OK;
+  }
+  const char *first = body.len ? memmem(body.data, body.len, parts->boundary, parts->boundary_len) : NULL;
+  if (!first) return VESTRY_MALFORMED;
+  parts->at = first + parts->boundary_len;
+  return VESTRY_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------- a part ----------- */
+
+static vestry_slice trimmed(const char *from, const char *to) {
+  while (from < to && is_space(*from)) from++;
+  while (to > from && is_space(to[-1])) to--;
+  return (vestry_slice){from, (size_t)(to - from)};
+}
+
+/* form-data; name="…"; filename="…" */
+static void read_disposition(vestry_slice header, vsi_part *part) {
+  const char *at = header.data, *end = at + header.len;
+  vestry_slice name, value;
+  if (header.len < 9 || strncasecmp(at, "form-data", 9) != 0) return;
+  for (at += 9; (at = parameter(at, end, &name, &value)) != NULL;) {
+    if (is_named(name, "name")) part->name = value;
+    if (is_named(name, "filename")) part->filename = value;
+  }
+}
+
+static void read_header(const char *line, const char *end, vsi_part *part) {
+  const char *colon = memchr(line, ':', (size_t)(end - line));
+  if (!colon) return;
+  const vestry_slice name = {line, (size_t)(colon - line)}, value = trimmed(colon + 1, end);
+  if (is_named(name, "Content-Disposition")) read_disposition(value, part);
+  if (is_named(name, "Content-Type")) part->type = value;
+}
+
+vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {
+  const char *at = parts->at, *end = parts->end;
+  if (end - at >= 2 && memcmp(at, "--", 2) == 0) return VESTRY_NOT_FOUND; /* the close delimiter */
+  while (at < end && is_space(*at)) at++;
+  if (end - at < 2 || memcmp(at, "\r\n", 2) != 0) return VESTRY_MALFORMED;
+  at += 2;
+  vsi_part part = {.name = {NULL, 0}};
+  for (;;) {
+    const char *stop = memmem(at, (size_t)(end - at), "\r\n", 2);
+    if (!stop) return VESTRY_MALFORMED;
+    if (stop == at) break;
+    read_header(at, stop, &part);
+    at = stop + 2;
+  }
+  /* the boundary has the line break before it, so the empty line's may be its */
+  const char *stop = memmem(at, (size_t)(end - at), parts->boundary, parts->boundary_len);
+  if (!stop || !part.name.data) return VESTRY_MALFORMED;
+  at += 2;
+  part.value = (vestry_slice){at, stop > at ? (size_t)(stop - at) : 0};
+  parts->at = stop + parts->boundary_len;
+  *ret_part = part;
+  return VESTRY_OK;
+}
+
+/* What WHATWG HTML has browsers send for the three: "multipart/form-data encoding algorithm". */
+size_t vsi_part_decode(vestry_slice text, char *to) {
+  static const struct {
+    const char *sent;
+    char is;
+  } escapes[] = {{"%22", '"'}, {"%0D", '\r'}, {"%0A", '\n'}};
+  const char *at = text.data, *end = at + text.len;
+  size_t len = 0;
+  while (at < end) {
+    char c = *at;
+    size_t taken = 1;
+    for (size_t i = 0; i < sizeof escapes / sizeof *escapes && end - at >= 3; i++) {
+      if (memcmp(at, escapes[i].sent, 3) != 0) continue;
+      c = escapes[i].is;
+      taken = 3;
+    }
+    to[len++] = c;
+    at += taken;
+  }
+  return len;
+}

@@ -1,0 +1,412 @@
+/* The reply builder: copies what it is given and refuses what must not reach the wire. */
+#include "http/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/field.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "coding/coding.h"
+#include "connection/connection.h"
+#include "instance/instance.h"
+#include "store/store.h"
+
+enum { FIRST_HEADERS = 8, FIRST_KEYS = 4, STATUS_MIN = 200, STATUS_MAX = 599 };
+
+void vsi_reply_init(vestry_reply *reply, const vestry_host *host) {
+  *reply = (vestry_reply){.host = host, .policy = VESTRY_PUT_REUSE};
+}
+
+static void header_free(const vestry_reply *reply, const vestry_header *header) {
+  vsi_free(reply->host, (void *)header->name);
+}
+
+static void drop_body(vestry_reply *reply) {
+  vsi_free(reply->host, reply->body);
+  if (reply->rest.file) reply->rest.file->give_back(reply->rest.file);
+  reply->body = NULL;
+  reply->rest = (vsi_body_source){.bytes = NULL};
+}
+
+void vsi_reply_finish(vestry_reply *reply) {
+  vsi_attachments_settle(&reply->attachments, NULL);
+  for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
+  vsi_free(reply->host, reply->headers);
+  vsi_free(reply->host, (void *)reply->body_type);
+  vsi_free(reply->host, reply->csp);
+  drop_body(reply);
+  vsi_free(reply->host, reply->key);
+  for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
+  vsi_free(reply->host, reply->more_keys);
+  vestry_connection_unref(reply->connection);
+  json_decref(reply->effects);
+  vsi_data_destroy(&reply->data);
+  vsi_reply_init(reply, reply->host);
+}
+
+bool vsi_reply_is_stream(const vestry_reply *reply) {
+  return reply->keep || reply->watches_count || json_array_size(reply->effects) > 0;
+}
+
+bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
+  if (reply->auto_close != VSI_AUTO_CLOSE_UNSET) return reply->auto_close == VSI_AUTO_CLOSE_OFF;
+  return reply->keep || reply->watches_count || v->keep_open;
+}
+
+vestry_put_policy vsi_reply_policy(const vestry_reply *reply) {
+  return reply->watches_count && !reply->keep ? VESTRY_PUT_MANY : reply->policy; /* its watch is its own stream's */
+}
+
+/* NO_MEMORY is remembered: a handler may leave it to vestry (vestry/request.h). */
+static vestry_err remember(vestry_reply *reply, vestry_err error) {
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  return error;
+}
+
+vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why) {
+  reply->refused = error;
+  vsi_log(reply->host, VESTRY_LOG_ERROR, "a reply: %s", why);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------- status, headers and body ------ */
+
+vestry_err vestry_reply_status(vestry_reply *reply, int status) {
+  if (status < STATUS_MIN || status > STATUS_MAX)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the status is not from 200 to 599");
+  reply->status = status;
+  return VESTRY_OK;
+}
+
+/* What frames the body and the connection is the adapter's to write. */
+static bool is_framing(const char *name) {
+  static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
+                                        "Trailer",        "Upgrade",           "TE",         "Date"};
+  for (size_t i = 0; i < sizeof framing / sizeof *framing; i++)
+    if (strcasecmp(name, framing[i]) == 0) return true;
+  return false;
+}
+
+const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name) {
+  for (size_t i = 0; i < reply->headers_count; i++)
+    if (strcasecmp(reply->headers[i].name, name) == 0) return &reply->headers[i];
+  return NULL;
+}
+
+/* Whether a list of directives has this one (RFC 9111, section 5.2: in any case; a value is of no interest here). */
+static bool has_directive(const char *list, const char *name) {
+  size_t len = strlen(name);
+  for (const char *at = list; *at; at += strcspn(at, ",")) {
+    at += strspn(at, ", \t");
+    if (strncasecmp(at, name, len) == 0 && strchr(", \t=", at[len])) return true;
+  }
+  return false;
+}
+
+vsi_caching vsi_reply_caching(const vestry_reply *reply) {
+  vsi_caching said = VSI_CACHING_UNSAID;
+  for (size_t i = 0; i < reply->headers_count; i++) {
+    if (strcasecmp(reply->headers[i].name, "Cache-Control") != 0) continue;
+    const char *list = reply->headers[i].value;
+    if (has_directive(list, "private") || has_directive(list, "no-store")) return VSI_CACHING_NONE;
+    if (said != VSI_CACHING_ASKED) said = has_directive(list, "no-cache") ? VSI_CACHING_ASKED : VSI_CACHING_KEPT;
+  }
+  return said;
+}
+
+static vestry_err headers_reserve(vestry_reply *reply) {
+  if (reply->headers_count < reply->headers_capacity) return VESTRY_OK;
+  size_t capacity = reply->headers_capacity ? reply->headers_capacity * 2 : FIRST_HEADERS;
+  vestry_header *headers = vsi_realloc(reply->host, reply->headers, capacity * sizeof *headers);
+  if (!headers) return VESTRY_NO_MEMORY;
+  reply->headers = headers;
+  reply->headers_capacity = capacity;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value) {
+  if (!name || !value || !vsi_is_token(name) || !vsi_is_field_value(value) || is_framing(name))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a header is not allowed, or its name or value is not well formed");
+  if (headers_reserve(reply)) return remember(reply, VESTRY_NO_MEMORY);
+  size_t name_len = strlen(name), value_len = strlen(value);
+  char *copy = vsi_alloc(reply->host, name_len + value_len + 2);
+  if (!copy) return remember(reply, VESTRY_NO_MEMORY);
+  memcpy(copy, name, name_len + 1);
+  memcpy(copy + name_len + 1, value, value_len + 1);
+  vestry_header made = {copy, copy + name_len + 1};
+  if (strcasecmp(name, "Content-Type") == 0) {
+    for (size_t i = 0; i < reply->headers_count; i++) {
+      if (strcasecmp(reply->headers[i].name, name) != 0) continue;
+      header_free(reply, &reply->headers[i]);
+      reply->headers[i] = made;
+      return VESTRY_OK;
+    }
+  }
+  reply->headers[reply->headers_count++] = made;
+  return VESTRY_OK;
+}
+
+/* A body of that type and length, and nothing of it yet. */
+static vestry_err begin_body(vestry_reply *reply, const char *content_type, size_t len) {
+  char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
+  if (!type) return remember(reply, VESTRY_NO_MEMORY);
+  vsi_free(reply->host, (void *)reply->body_type);
+  drop_body(reply);
+  reply->body_type = type;
+  reply->body_len = len;
+  reply->has_body = true;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len) {
+  vestry_err error = begin_body(reply, content_type, len);
+  if (error)
+    vsi_free(reply->host, body);
+  else
+    reply->body = body;
+  return error;
+}
+
+vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
+                               size_t len) {
+  vestry_err error = begin_body(reply, content_type, len);
+  if (error) return error;
+  reply->rest.file = file;
+  reply->rest.at = at;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len) {
+  vestry_err error = begin_body(reply, content_type, len);
+  if (!error) reply->rest.borrowed = body;
+  return error;
+}
+
+vestry_err vsi_reply_load(vestry_reply *reply) {
+  vestry_err error = VESTRY_OK;
+  char *body = NULL;
+  if (reply->body) return VESTRY_OK;
+  if (reply->rest.file)
+    error = vsi_open_file_load(reply->host, reply->rest.file, reply->rest.at, reply->body_len, &body);
+  else if (!(body = vsi_strdup(reply->host, reply->rest.borrowed ? reply->rest.borrowed : "", reply->body_len)))
+    error = VESTRY_NO_MEMORY;
+  if (error) return remember(reply, error);
+  drop_body(reply);
+  reply->body = body;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
+  if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is missing, or its content type is no header's value");
+  if (!content_type) content_type = "text/html; charset=utf-8";
+  char *copy = vsi_strdup(reply->host, len ? body : "", len);
+  return copy ? vsi_reply_take_body(reply, content_type, copy, len) : remember(reply, VESTRY_NO_MEMORY);
+}
+
+/* ---------------------------------------------------------------------------------------- key and connection ------ */
+
+/* Pack a key, once for all that is done with it. */
+static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
+                           vestry_scoped_key **ret_key) {
+  vsi_scoped_key packed;
+  reply->key_error = vsi_store_pack(reply->v->store, &packed, scope, key);
+  if (reply->key_error == VESTRY_NO_MEMORY) return remember(reply, VESTRY_NO_MEMORY);
+  if (reply->key_error) return vsi_reply_refuse(reply, reply->key_error, "the key is not well formed or too large");
+  *ret_key = vsi_scoped_key_keep(reply->host, &packed.key);
+  vsi_scoped_key_finish(&packed);
+  return *ret_key ? VESTRY_OK : remember(reply, VESTRY_NO_MEMORY);
+}
+
+vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
+  vestry_scoped_key *packed;
+  vestry_err error = pack_key(reply, reply->scope, key, &packed);
+  if (error) return error;
+  vsi_free(reply->host, reply->key);
+  reply->key = packed;
+  return VESTRY_OK;
+}
+
+/* A stream has as many already as the instance lets one have. */
+static vestry_err refuse_more(vestry_reply *reply, const char *function, const char *what) {
+  char why[160];
+  snprintf(why, sizeof why, "%s: a stream has %zu %s at most: max_per_stream_count of vestry_options", function,
+           reply->v->max_per_stream_count, what);
+  return vsi_reply_refuse(reply, VESTRY_LIMIT, why);
+}
+
+vestry_err vsi_reply_may_join(vestry_reply *reply) {
+  if (reply->attachments.count < reply->v->max_per_stream_count) return VESTRY_OK;
+  return refuse_more(reply, "vestry_reply_join and its like", "channels, topics and places");
+}
+
+static vestry_err keys_reserve(vestry_reply *reply) {
+  if (reply->more_keys_count < reply->more_keys_capacity) return VESTRY_OK;
+  size_t capacity = reply->more_keys_capacity ? reply->more_keys_capacity * 2 : FIRST_KEYS;
+  struct vsi_more_key *keys = vsi_realloc(reply->host, reply->more_keys, capacity * sizeof *keys);
+  if (!keys) return VESTRY_NO_MEMORY;
+  reply->more_keys = keys;
+  reply->more_keys_capacity = capacity;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+                                size_t many_count) {
+  vestry_err before = reply->key_error;
+  if (reply->more_keys_count >= reply->v->max_per_stream_count) {
+    reply->key_error = VESTRY_LIMIT;
+    return refuse_more(reply, "vestry_reply_add_key", "keys beside its first");
+  }
+  if (keys_reserve(reply)) return remember(reply, VESTRY_NO_MEMORY);
+  vestry_scoped_key *packed;
+  vestry_err error = pack_key(reply, scope ? *scope : reply->scope, key, &packed);
+  if (error) return error;
+  reply->key_error = before; /* a key that is good mends no other */
+  reply->more_keys[reply->more_keys_count++] = (struct vsi_more_key){packed, many_count};
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection) {
+  if (!connection) return VESTRY_INVALID;
+  vestry_connection_ref(connection);
+  vestry_connection_unref(reply->connection);
+  reply->connection = connection;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count) {
+  if ((unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  reply->keep = true;
+  reply->policy = policy;
+  reply->many_count = many_count;
+  return VESTRY_OK;
+}
+
+void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast) {
+  reply->fail_fast = fail_fast;
+}
+
+void vestry_reply_any_client(vestry_reply *reply) {
+  reply->any_client = true;
+}
+
+void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
+  reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
+}
+
+vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
+  if (VSI_OPTIONS_TAKE(reply->hooks, hooks))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "hooks of a size that is none");
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options) {
+  vestry_connection_options resolved;
+  if (!options || vsi_connection_options_resolve(options, NULL, &resolved)) return VESTRY_INVALID;
+  reply->stream = *options;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count) {
+  vestry_profile resolved[VESTRY_PROFILES_MAX];
+  if (count > VESTRY_PROFILES_MAX || (count && !profiles)) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++)
+    if (vsi_profile_resolve(&profiles[i], &resolved[i])) return VESTRY_INVALID;
+  for (size_t i = 0; i < count; i++) reply->profiles[i] = resolved[i];
+  reply->profiles_count = count;
+  reply->has_profiles = true;
+  return VESTRY_OK;
+}
+
+void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy) {
+  vsi_data before = reply->data;
+  reply->data = (vsi_data){data, destroy};
+  vsi_data_destroy(&before);
+}
+
+/* --------------------------------------------------------------------------------------------------- effects ------ */
+
+vestry_err vestry_reply_effect_json(vestry_reply *reply, json_t *effect) {
+  if (!json_is_string(json_array_get(effect, 0)))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
+  if (!reply->effects) reply->effects = json_array();
+  if (!reply->effects || json_array_append(reply->effects, effect)) return remember(reply, VESTRY_NO_MEMORY);
+  return VESTRY_OK;
+}
+
+/* Add an effect that was just packed, taking it; NULL: it could not be. */
+static vestry_err add_packed(vestry_reply *reply, json_t *effect, const json_error_t *why) {
+  if (!effect && json_error_code(why) == json_error_out_of_memory) return remember(reply, VESTRY_NO_MEMORY);
+  if (!effect) return vsi_reply_refuse(reply, VESTRY_INVALID, why->text);
+  vestry_err error = vestry_reply_effect_json(reply, effect);
+  json_decref(effect);
+  return error;
+}
+
+/* Why a value was refused: to the log, as for formats. */
+static vestry_err made_or_refused(vestry_reply *reply, const vestry_value *value, json_t **ret_json) {
+  vestry_err error = vestry_value_to_json(value, ret_json);
+  if (!error || error == VESTRY_NO_MEMORY) return remember(reply, error);
+  return vsi_reply_refuse(
+      reply, error,
+      "a value is none that JSON has: a text that is NULL or no UTF-8, HTML that failed, a number without end");
+}
+
+vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) {
+  json_t *made;
+  vestry_err error = made_or_refused(reply, effect, &made);
+  return error ? error : add_packed(reply, made, NULL);
+}
+
+/* Takes them. */
+static vestry_err add_signals(vestry_reply *reply, json_t *signals) {
+  json_error_t why = {.line = 0};
+  if (!json_is_object(signals)) {
+    json_decref(signals);
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
+  }
+  return add_packed(reply, json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals), &why);
+}
+
+vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals) {
+  json_t *made;
+  vestry_err error = made_or_refused(reply, signals, &made);
+  return error ? error : add_signals(reply, made);
+}
+
+vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...) {
+  if (!format) return VESTRY_INVALID;
+  json_error_t why = {.line = 0};
+  va_list arguments;
+  va_start(arguments, format);
+  json_t *effect = json_vpack_ex(&why, 0, format, arguments);
+  va_end(arguments);
+  return add_packed(reply, effect, &why);
+}
+
+vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...) {
+  if (!format) return VESTRY_INVALID;
+  json_error_t why = {.line = 0};
+  va_list arguments;
+  va_start(arguments, format);
+  json_t *signals = json_vpack_ex(&why, 0, format, arguments);
+  va_end(arguments);
+  return signals ? add_signals(reply, signals) : add_packed(reply, NULL, &why);
+}
+
+static vestry_err add_text_effect(vestry_reply *reply, const char *name, const char *text) {
+  json_error_t why = {.line = 0};
+  if (!text) return VESTRY_INVALID;
+  return add_packed(reply, json_pack_ex(&why, 0, "[s,s]", name, text), &why);
+}
+
+vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
+  return add_text_effect(reply, "patch-elements", html);
+}
+
+vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script) {
+  return add_text_effect(reply, "execute-script", script);
+}

@@ -1,0 +1,94 @@
+/* A reply while a handler fills it and vestry performs it. */
+#ifndef VSI_HTTP_REPLY_H
+#define VSI_HTTP_REPLY_H
+
+#include "http/attachment.h"
+#include "http/body.h"
+#include "instance/life.h"
+#include "vestry/adapter.h"
+
+struct vestry_reply {
+  const vestry_host *host;
+  int status;             /* 0: not set */
+  vestry_header *headers; /* name and value of each in one allocation, the name's */
+  size_t headers_count, headers_capacity;
+  const char *body_type; /* what vestry_reply_body said; owned */
+  char *body;            /* NULL: there is none, or rest says what it is made of (vsi_reply_load) */
+  size_t body_len;
+  vsi_body_source rest; /* instead of body: a part of a file that is lent, or bytes that outlive the request */
+  bool has_body;
+  struct vsi_csp *csp;  /* its document's policy, owned; NULL: none */
+  vestry_err csp_error; /* why it is not the one that was asked for: then there is no document */
+  bool has_nonce;       /* the body is one document's */
+  bool knows_len;       /* 304: a 200 would have had len bytes */
+  size_t len;
+
+  vestry *v;                 /* whose reply it is; NULL: none's, and then it can have no key */
+  bool is_datastar;          /* the request is the client's */
+  vestry_scope scope;        /* the request's */
+  const char *last_event_id; /* likewise, in the request; NULL: none */
+  vestry_scoped_key *key;    /* packed, in that scope; NULL: none */
+  vestry_err key_error;      /* of the last vestry_reply_key, or of any vestry_reply_add_key */
+  struct vsi_more_key {
+    vestry_scoped_key *key; /* packed */
+    size_t many_count;
+  } * more_keys; /* beside it */
+  size_t more_keys_count, more_keys_capacity;
+  vestry_connection *connection;
+  bool fail_fast;
+  bool any_client; /* a stream for whoever asked */
+  bool keep;
+  vestry_put_policy policy; /* REUSE unless reply_keep said otherwise */
+  size_t many_count;
+  enum { VSI_AUTO_CLOSE_UNSET, VSI_AUTO_CLOSE_OFF, VSI_AUTO_CLOSE_ON } auto_close;
+  vestry_connection_hooks hooks;
+  vsi_data data; /* owned */
+  vsi_attachments attachments;
+  size_t watches_count; /* among them */
+  vestry_connection_options stream;
+  bool has_profiles; /* instead of the instance's */
+  vestry_profile profiles[VESTRY_PROFILES_MAX];
+  size_t profiles_count;
+  json_t *effects;    /* an array; NULL: none */
+  bool no_memory;     /* some builder had none */
+  vestry_err refused; /* what the last builder said that refused what it was given */
+};
+
+void vsi_reply_init(vestry_reply *reply, const vestry_host *host);
+void vsi_reply_finish(vestry_reply *reply);
+
+/* OK: the reply's stream may be a part of one thing more | LIMIT: refused, and said why. */
+vestry_err vsi_reply_may_join(vestry_reply *reply);
+
+/* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
+vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
+/* vestry_reply_body without a copy: body is of the reply's host, and is taken in any case. The type is a header's
+ * value. OK | NO_MEMORY */
+vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
+/* The same with a part of a file, which is lent on OK only; and with bytes that are borrowed until the request is over.
+ * Neither is read before somebody wants the body. */
+vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
+                               size_t len);
+vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len);
+/* Whatever it is made of, reply->body has the body from here on. OK | IO | NO_MEMORY */
+vestry_err vsi_reply_load(vestry_reply *reply);
+/* Whether it wants a connection, rather than an answer. */
+bool vsi_reply_is_stream(const vestry_reply *reply);
+/* Whether a stream that it opens stays open when its effects are done. */
+bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
+
+/* When streams are stored under its key already. */
+vestry_put_policy vsi_reply_policy(const vestry_reply *reply);
+
+/* What its own Cache-Control says to caches that many share. */
+typedef enum vsi_caching {
+  VSI_CACHING_UNSAID,
+  VSI_CACHING_NONE,  /* private, no-store */
+  VSI_CACHING_ASKED, /* kept, and given to nobody before they have asked here */
+  VSI_CACHING_KEPT   /* whatever else */
+} vsi_caching;
+vsi_caching vsi_reply_caching(const vestry_reply *reply);
+/* The header of that name, in any case; NULL: none. */
+const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);
+
+#endif

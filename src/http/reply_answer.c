@@ -1,0 +1,59 @@
+/* Replies that are an answer of a certain kind: a redirect, JSON. */
+#include <string.h>
+
+#include "base/buffer.h"
+#include "event/deed.h"
+#include "event/escape.h"
+#include "http/reply.h"
+#include "json/write.h"
+
+static vestry_err take_body(vestry_reply *reply, const char *type, vsi_buffer *body) {
+  vestry_err error = body->error;
+  if (!error) error = vestry_reply_body(reply, type, body->data, body->len);
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  vsi_buffer_finish(body);
+  return error;
+}
+
+/* The client fetches; a page that a redirect led to would be its answer, and not the browser's page. It appends HTML to
+ * the body, and runs what it finds there as an expression: an answer that is a script would be an inline script, which
+ * a strict policy refuses, and would never be over (the client tells nobody that it has finished). */
+static vestry_err redirect_by_deed(vestry_reply *reply, const char *url) {
+  vsi_deed deed;
+  vestry_html html;
+  vestry_slice body;
+  vsi_deed_init(&deed, reply->host);
+  vestry_html_init(&html, reply->host);
+  vsi_deed_leave(&deed, url);
+  vestry_err error = vsi_deed_html(&deed, &html);
+  if (!error) error = vestry_html_result(&html, &body);
+  if (!error) error = vestry_reply_header(reply, "datastar-selector", "body");
+  if (!error) error = vestry_reply_header(reply, "datastar-mode", "append");
+  if (!error) error = vestry_reply_body(reply, "text/html; charset=utf-8", body.data, body.len);
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  vestry_html_finish(&html);
+  vsi_deed_finish(&deed);
+  return error ? error : vestry_reply_status(reply, 200);
+}
+
+vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url) {
+  bool is_redirect = (status >= 301 && status <= 303) || status == 307 || status == 308;
+  if (!is_redirect || !vsi_is_web_address(url))
+    return vsi_reply_refuse(reply, VESTRY_INVALID,
+                            "a redirect: 301, 302, 303, 307 or 308, and an address of the web, are wanted");
+  if (reply->is_datastar) return redirect_by_deed(reply, url);
+  vestry_err error = vestry_reply_header(reply, "Location", url);
+  return error ? error : vestry_reply_status(reply, status);
+}
+
+vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
+  vsi_writer writer = {.to = NULL};
+  if (!json || vsi_json_put(&writer, json))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "JSON that cannot be written");
+  vsi_buffer body;
+  vsi_buffer_init(&body, reply->host);
+  writer = (vsi_writer){.to = vsi_buffer_reserve(&body, writer.len)};
+  if (writer.to) (void)vsi_json_put(&writer, json); /* as before */
+  body.len += writer.len;
+  return take_body(reply, "application/json", &body);
+}

@@ -1,0 +1,583 @@
+/* Who mounts or unmounts does so in turn (`changes`), because followers are told of it: a server that has handlers of
+ * others too is given the paths of routes alone. The lock is held for reading while a path is looked up, and for
+ * writing while a tree is changed: never while something of the application's runs. What a request has found it counts
+ * itself into (`running`), under the lock, and out of when it has left. Who takes a route or a guard away unlinks it
+ * under the lock, so that nobody comes in any more, and waits for the count to be zero.
+ *
+ * Who leaves touches nothing of the route behind its count, because that may free it: whether somebody waits stands in
+ * the table. Count and waiters are both changed and then read crosswise, in sequentially consistent order: either the
+ * one who leaves sees that somebody waits, or the one who waits sees the count it left behind. */
+#include "http/routes/routes.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/field.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "instance/instance.h"
+#include "vestry/adapter.h"
+
+/* What a prefix says: a pattern, and whether it is for that path alone. */
+typedef struct part {
+  bool is_exact;
+  char *pattern; /* in the text behind what it is a part of */
+} part;
+
+struct vsi_guard {
+  vsi_guard *next; /* sorted: fewer segments first, then as they came */
+  _Atomic(uint32_t) running;
+  vestry_guard_fn guard;
+  void *app;
+  part part;
+  char text[];
+};
+
+/* How large bodies may be, for some paths. */
+typedef struct limit {
+  struct limit *next; /* sorted: more segments first, then exact ones */
+  size_t max_body_bytes;
+  part part;
+  char text[];
+} limit;
+
+typedef struct page {
+  struct page *next;
+  int status; /* 0: all others */
+  vestry_handler_fn handler;
+  void *app;
+} page;
+
+/* Who is told of routes. */
+typedef struct follower {
+  struct follower *next;
+  const vestry_route_follower *told;
+  void *ctx;
+} follower;
+
+struct vsi_routes {
+  const vestry_host *host;
+  pthread_mutex_t changes; /* before lock: one change after the other, and followers are told of them in this order */
+  vsi_route *all;          /* guarded by changes, like the next: all that are mounted */
+  follower *followers;
+  pthread_rwlock_t lock;
+  /* guarded by lock */
+  vsi_trie_node *root;
+  vsi_guard *guards;
+  size_t guards_count;
+  limit *limits;
+  page *pages;
+
+  _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then nobody takes the lock for them */
+
+  _Atomic(uint32_t) waiters;
+  pthread_mutex_t left_lock;
+  pthread_cond_t left; /* somebody has left while others waited */
+};
+
+static _Thread_local vsi_visit *visits; /* the innermost of this thread */
+
+vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
+  vsi_routes *routes = vsi_calloc(host, 1, sizeof *routes);
+  if (!routes) return VESTRY_NO_MEMORY;
+  routes->root = vsi_calloc(host, 1, sizeof *routes->root);
+  if (!routes->root) {
+    vsi_free(host, routes);
+    return VESTRY_NO_MEMORY;
+  }
+  routes->host = host;
+  pthread_mutex_init(&routes->changes, NULL);
+  pthread_rwlockattr_t attributes;
+  pthread_rwlockattr_init(&attributes);
+  /* requests that never cease would keep out who mounts */
+  pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+  pthread_rwlock_init(&routes->lock, &attributes);
+  pthread_rwlockattr_destroy(&attributes);
+  pthread_mutex_init(&routes->left_lock, NULL);
+  pthread_cond_init(&routes->left, NULL);
+  *ret_routes = routes;
+  return VESTRY_OK;
+}
+
+void vsi_routes_destroy(vsi_routes *routes) {
+  if (!routes) return;
+  vsi_trie_finish(routes->root, routes->host);
+  vsi_free(routes->host, routes->root);
+  for (vsi_guard *next, *guard = routes->guards; guard; guard = next) {
+    next = guard->next;
+    vsi_free(routes->host, guard);
+  }
+  for (limit *next, *at = routes->limits; at; at = next) {
+    next = at->next;
+    vsi_free(routes->host, at);
+  }
+  for (page *next, *at = routes->pages; at; at = next) {
+    next = at->next;
+    vsi_free(routes->host, at);
+  }
+  for (follower *next, *at = routes->followers; at; at = next) {
+    next = at->next;
+    vsi_free(routes->host, at);
+  }
+  pthread_mutex_destroy(&routes->changes);
+  pthread_rwlock_destroy(&routes->lock);
+  pthread_mutex_destroy(&routes->left_lock);
+  pthread_cond_destroy(&routes->left);
+  vsi_free(routes->host, routes);
+}
+
+/* ------------------------------------------------------------------------------------------------ prefixes -------- */
+
+static const char only_here[] = "{$}"; /* at a prefix's end */
+
+/* Read a prefix into a text with room for all of it. OK | INVALID | LIMIT */
+static vestry_err read_part(const char *prefix, char *text, part *ret_part) {
+  size_t len = strlen(prefix), more = sizeof only_here - 1;
+  bool is_exact = len > more && strcmp(prefix + len - more, only_here) == 0;
+  len -= is_exact ? more : 0;
+  memcpy(text, prefix, len);
+  text[len] = '\0';
+  *ret_part = (part){is_exact, text};
+  return vsi_pattern_check(text, false);
+}
+
+static bool fits(const part *of, const char *path) {
+  return of->is_exact ? vsi_pattern_is(of->pattern, path) : vsi_pattern_begins(of->pattern, path);
+}
+
+static bool are_alike(const part *one, const part *other) {
+  return one->is_exact == other->is_exact && strcmp(one->pattern, other->pattern) == 0;
+}
+
+static size_t depth_of(const char *pattern) {
+  size_t depth = 0;
+  for (; *pattern; pattern++) depth += *pattern == '/' && pattern[1];
+  return depth;
+}
+
+/* ------------------------------------------------------------------------------------------- a request ------------ */
+
+/* Whole names only, each once: what does not fit is left out. */
+static void add_name(char *allow, const char *name) {
+  size_t len = strlen(allow), more = strlen(name);
+  for (const char *at = allow; (at = strstr(at, name)) != NULL; at += more)
+    if ((at == allow || at[-1] == ' ') && (!at[more] || at[more] == ',')) return;
+  if (len + more + 3 > VSI_ALLOW_BYTES) return;
+  if (len) strcat(allow, ", ");
+  strcat(allow, name);
+}
+
+static void add_method(const char *method, void *allow) {
+  add_name(allow, method);
+  if (strcmp(method, "GET") == 0) add_name(allow, "HEAD");
+}
+
+static vsi_route *find_locked(vsi_routes *routes, const char *method, const char *path, vsi_captures *captures,
+                              char allow[VSI_ALLOW_BYTES]) {
+  vsi_route *route = vsi_trie_find(routes->root, method, path, captures);
+  *allow = '\0';
+  if (route) return route;
+  vsi_trie_methods(routes->root, path, add_method, allow);
+  if (*allow) add_name(allow, "OPTIONS");
+  return NULL;
+}
+
+bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
+                      char allow[VSI_ALLOW_BYTES]) {
+  ret_visit->guards_count = 0;
+  pthread_rwlock_rdlock(&routes->lock);
+  ret_visit->route = find_locked(routes, method, path, &ret_visit->captures, allow);
+  for (vsi_guard *guard = ret_visit->route ? routes->guards : NULL; guard; guard = guard->next) {
+    if (!fits(&guard->part, path)) continue;
+    atomic_fetch_add(&guard->running, 1);
+    ret_visit->guards[ret_visit->guards_count++] = guard;
+  }
+  if (ret_visit->route) atomic_fetch_add(&ret_visit->route->running, 1);
+  pthread_rwlock_unlock(&routes->lock);
+  if (!ret_visit->route) return false;
+  ret_visit->outer = visits;
+  visits = ret_visit;
+  return true;
+}
+
+void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
+  visits = visit->outer;
+  for (size_t i = 0; i < visit->guards_count; i++) atomic_fetch_sub(&visit->guards[i]->running, 1);
+  atomic_fetch_sub(&visit->route->running, 1);
+  if (!atomic_load(&routes->waiters)) return;
+  pthread_mutex_lock(&routes->left_lock);
+  pthread_cond_broadcast(&routes->left);
+  pthread_mutex_unlock(&routes->left_lock);
+}
+
+vestry_err vsi_visit_guard(const vsi_visit *visit, const vestry_request *req, vestry_reply *reply) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < visit->guards_count && !error; i++)
+    error = visit->guards[i]->guard(req, reply, visit->guards[i]->app);
+  return error;
+}
+
+int vestry_route_status(vestry *v, const char *method, const char *path) {
+  vsi_captures captures;
+  char allow[VSI_ALLOW_BYTES];
+  pthread_rwlock_rdlock(&v->routes->lock);
+  bool found = find_locked(v->routes, method, path, &captures, allow) != NULL;
+  pthread_rwlock_unlock(&v->routes->lock);
+  if (found) return 200;
+  bool asks_only = strcmp(method, "OPTIONS") == 0;
+  if (!*allow) return asks_only && strcmp(path, "*") == 0 ? 204 : 404;
+  return asks_only ? 204 : 405;
+}
+
+/* ------------------------------------------------------------------------------------- mounting, unmounting ------- */
+
+/* What was unlinked runs on until all who are in it have left. */
+static void wait_for(vsi_routes *routes, _Atomic(uint32_t) *running) {
+  atomic_fetch_add(&routes->waiters, 1);
+  pthread_mutex_lock(&routes->left_lock);
+  while (atomic_load(running)) pthread_cond_wait(&routes->left, &routes->left_lock);
+  pthread_mutex_unlock(&routes->left_lock);
+  atomic_fetch_sub(&routes->waiters, 1);
+}
+
+/* Whether this thread is in a request that runs it. */
+static bool is_inside(const _Atomic(uint32_t) *running) {
+  for (const vsi_visit *visit = visits; visit; visit = visit->outer) {
+    if (&visit->route->running == running) return true;
+    for (size_t i = 0; i < visit->guards_count; i++)
+      if (&visit->guards[i]->running == running) return true;
+  }
+  return false;
+}
+
+/* To the log, since a program often has one check behind many routes. Returns the error. */
+static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
+  if (error != VESTRY_NO_MEMORY)
+    vsi_log(v->host, VESTRY_LOG_ERROR, "routes: %s %s is refused: %s", what, pattern ? pattern : "", why);
+  return error;
+}
+
+static const char no_pattern[] = "it is no pattern: '/' and segments, of which {name}, each once, stands for one";
+
+/* Tell those before `end` that a route is none. */
+static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
+  for (const follower *at = routes->followers; at != end; at = at->next) at->told->unmounted(at->ctx, method, pattern);
+}
+
+/* Tell all of a route that comes; the first error, and then nobody was told. */
+static vestry_err tell(vsi_routes *routes, const char *method, const char *pattern) {
+  for (const follower *at = routes->followers; at; at = at->next) {
+    vestry_err error = at->told->mounts(at->ctx, method, pattern);
+    if (!error) continue;
+    untell(routes, at, method, pattern);
+    return error;
+  }
+  return VESTRY_OK;
+}
+
+static void link_route(vsi_routes *routes, vsi_route *route) {
+  route->newer = routes->all;
+  route->link = &routes->all;
+  if (route->newer) route->newer->link = &route->newer;
+  routes->all = route;
+}
+
+static void unlink_route(vsi_route *route) {
+  *route->link = route->newer;
+  if (route->newer) route->newer->link = route->link;
+}
+
+/* Under `changes`. *ret_refused: by a follower, which has said why. */
+static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
+  vestry_err error = tell(routes, route->method, route->pattern);
+  *ret_refused = error != VESTRY_OK;
+  if (error) return error;
+  pthread_rwlock_wrlock(&routes->lock);
+  error = vsi_trie_add(routes->root, routes->host, route->pattern, route);
+  pthread_rwlock_unlock(&routes->lock);
+  if (error)
+    untell(routes, NULL, route->method, route->pattern);
+  else
+    link_route(routes, route);
+  return error;
+}
+
+vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
+  if (!v) return VESTRY_INVALID;
+  if (!method || !vsi_is_token(method) || !handler)
+    return refuse(v, "a route", pattern, VESTRY_INVALID, "it needs a method and a handler");
+  vestry_err error = vsi_pattern_check(pattern, true);
+  if (error) return refuse(v, method, pattern, error, error == VESTRY_LIMIT ? "too many parameters" : no_pattern);
+  vsi_routes *routes = v->routes;
+  vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
+  if (!route) return VESTRY_NO_MEMORY;
+  bool refused;
+  pthread_mutex_lock(&routes->changes);
+  error = add(routes, route, &refused);
+  pthread_mutex_unlock(&routes->changes);
+  if (!error) return VESTRY_OK;
+  vsi_free(routes->host, route);
+  return refuse(v, method, pattern, error,
+                refused ? "a server refuses it, see above" : "the same method and path have a handler");
+}
+
+vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
+  if (!v || !method || vsi_pattern_check(pattern, true)) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  pthread_mutex_lock(&routes->changes);
+  pthread_rwlock_wrlock(&routes->lock);
+  vsi_route *route = vsi_trie_get(routes->root, pattern, method);
+  bool inside = route && is_inside(&route->running);
+  if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
+  pthread_rwlock_unlock(&routes->lock);
+  if (route && !inside) {
+    unlink_route(route);
+    untell(routes, NULL, route->method, route->pattern);
+  }
+  pthread_mutex_unlock(&routes->changes);
+  if (!route) return VESTRY_NOT_FOUND;
+  if (inside) return VESTRY_INVALID;
+  wait_for(routes, &route->running);
+  vsi_free(routes->host, route);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ followers ------- */
+
+/* Where a follower is, or would be: at the end. */
+static follower **find_follower(vsi_routes *routes, const void *ctx) {
+  follower **at = &routes->followers;
+  while (*at && (*at)->ctx != ctx) at = &(*at)->next;
+  return at;
+}
+
+/* Tell one that is new of all that there is. */
+static vestry_err tell_all(vsi_routes *routes, const follower *new) {
+  for (const vsi_route *route = routes->all; route; route = route->newer) {
+    vestry_err error = new->told->mounts(new->ctx, route->method, route->pattern);
+    if (!error) continue;
+    for (const vsi_route *done = routes->all; done != route; done = done->newer)
+      new->told->unmounted(new->ctx, done->method, done->pattern);
+    return error;
+  }
+  return VESTRY_OK;
+}
+
+vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *told, void *ctx) {
+  if (!v || !told || !told->mounts || !told->unmounted) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  follower *made = vsi_calloc(routes->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->told = told;
+  made->ctx = ctx;
+  pthread_mutex_lock(&routes->changes);
+  follower **place = find_follower(routes, ctx);
+  vestry_err error = *place ? VESTRY_INVALID : tell_all(routes, made);
+  if (!error) *place = made;
+  pthread_mutex_unlock(&routes->changes);
+  if (error) vsi_free(routes->host, made);
+  return error;
+}
+
+void vestry_routes_unfollow(vestry *v, void *ctx) {
+  vsi_routes *routes = v->routes;
+  pthread_mutex_lock(&routes->changes);
+  follower **place = find_follower(routes, ctx), *found = *place;
+  if (found) *place = found->next;
+  pthread_mutex_unlock(&routes->changes);
+  vsi_free(routes->host, found);
+}
+
+/* --------------------------------------------------------------------------------------------------- tables ------- */
+
+/* prefix and pattern as one; NULL: no memory. */
+static char *join(const vestry_host *host, const char *prefix, const char *pattern) {
+  size_t len = strlen(prefix), more = strlen(pattern) + 1;
+  char *joined = vsi_alloc(host, len + more);
+  if (!joined) return NULL;
+  memcpy(joined, prefix, len);
+  memcpy(joined + len, pattern, more);
+  return joined;
+}
+
+/* One row, mounted or unmounted. */
+static vestry_err change(vestry *v, const char *prefix, const vestry_mounted *row, void *app, bool mounts) {
+  if (!row->pattern) return VESTRY_INVALID;
+  char *pattern = join(v->host, prefix, row->pattern);
+  if (!pattern) return VESTRY_NO_MEMORY;
+  vestry_err error =
+      mounts ? vestry_route(v, row->method, pattern, row->handler, app) : vestry_unroute(v, row->method, pattern);
+  vsi_free(v->host, pattern);
+  return error;
+}
+
+vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count) {
+  if (!v || !prefix || (!rows && count)) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < count; i++) {
+    vestry_err of_row = change(v, prefix, &rows[i], NULL, false);
+    if (of_row && of_row != VESTRY_NOT_FOUND) error = of_row;
+  }
+  return error;
+}
+
+vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count, void *app) {
+  if (!v || !prefix || (!rows && count)) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
+  size_t done = 0;
+  for (; done < count && !error; done += !error) error = change(v, prefix, &rows[done], app, true);
+  if (error) (void)vestry_unmount(v, prefix, rows, done);
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------------- guards ------- */
+
+/* How many segments a prefix has. */
+static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
+  pthread_rwlock_wrlock(&routes->lock);
+  bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
+  if (has_room) {
+    vsi_guard **at = &routes->guards;
+    while (*at && depth_of((*at)->part.pattern) <= depth_of(guard->part.pattern)) at = &(*at)->next;
+    guard->next = *at;
+    *at = guard;
+    routes->guards_count++;
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  return has_room ? VESTRY_OK : VESTRY_LIMIT;
+}
+
+vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
+  if (!v || !fn) return VESTRY_INVALID;
+  if (!prefix) return refuse(v, "the guard of", prefix, VESTRY_INVALID, no_pattern);
+  vsi_routes *routes = v->routes;
+  vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + strlen(prefix) + 1);
+  if (!guard) return VESTRY_NO_MEMORY;
+  guard->guard = fn;
+  guard->app = app;
+  const char *why = no_pattern;
+  vestry_err error = read_part(prefix, guard->text, &guard->part);
+  if (!error) {
+    error = add_guard(routes, guard);
+    why = "there are too many guards";
+  }
+  if (!error) return VESTRY_OK;
+  vsi_free(routes->host, guard);
+  return refuse(v, "the guard of", prefix, error, why);
+}
+
+vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
+  if (!v || !fn || !prefix) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  part wanted;
+  char *text = vsi_alloc(routes->host, strlen(prefix) + 1);
+  if (!text) return VESTRY_NO_MEMORY;
+  vestry_err error = read_part(prefix, text, &wanted);
+  pthread_rwlock_wrlock(&routes->lock);
+  vsi_guard **at = &routes->guards;
+  while (*at && !((*at)->guard == fn && (*at)->app == app && are_alike(&(*at)->part, &wanted))) at = &(*at)->next;
+  vsi_guard *guard = *at;
+  bool inside = guard && is_inside(&guard->running);
+  if (guard && !inside) {
+    *at = guard->next;
+    routes->guards_count--;
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  vsi_free(routes->host, text);
+  if (error) return VESTRY_INVALID;
+  if (!guard) return VESTRY_NOT_FOUND;
+  if (inside) return VESTRY_INVALID;
+  wait_for(routes, &guard->running);
+  vsi_free(routes->host, guard);
+  return VESTRY_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- sizes of bodies ---- */
+
+/* Whether it goes before another: it says more of a path. */
+static bool is_closer(const part *one, const part *other) {
+  size_t depth = depth_of(one->pattern), others = depth_of(other->pattern);
+  return depth > others || (depth == others && one->is_exact && !other->is_exact);
+}
+
+vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
+  if (!v) return VESTRY_INVALID;
+  if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
+    return refuse(v, "the limit of", prefix, VESTRY_INVALID, prefix ? "it is too large" : no_pattern);
+  vsi_routes *routes = v->routes;
+  limit *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->max_body_bytes = max_body_bytes;
+  vestry_err error = read_part(prefix, made->text, &made->part);
+  if (error) {
+    vsi_free(routes->host, made);
+    return refuse(v, "the limit of", prefix, error, no_pattern);
+  }
+  pthread_rwlock_wrlock(&routes->lock);
+  limit **at = &routes->limits;
+  while (*at && !are_alike(&(*at)->part, &made->part) && !is_closer(&made->part, &(*at)->part)) at = &(*at)->next;
+  bool is_there = *at && are_alike(&(*at)->part, &made->part);
+  if (is_there) {
+    (*at)->max_body_bytes = max_body_bytes;
+  } else {
+    made->next = *at;
+    *at = made;
+    atomic_fetch_add_explicit(&routes->limits_count, 1, memory_order_relaxed);
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  if (is_there) vsi_free(routes->host, made);
+  return VESTRY_OK;
+}
+
+size_t vestry_max_body_bytes_at(vestry *v, const char *path) {
+  vsi_routes *routes = v->routes;
+  size_t bytes = v->max_body_bytes;
+  if (!atomic_load_explicit(&routes->limits_count, memory_order_relaxed)) return bytes;
+  pthread_rwlock_rdlock(&routes->lock);
+  const limit *at = routes->limits;
+  while (at && !fits(&at->part, path)) at = at->next;
+  if (at && at->max_body_bytes) bytes = at->max_body_bytes;
+  pthread_rwlock_unlock(&routes->lock);
+  return bytes;
+}
+
+/* --------------------------------------------------------------------------------------------- error pages -------- */
+
+static page *page_of(vsi_routes *routes, int status) {
+  page *at = routes->pages;
+  while (at && at->status != status) at = at->next;
+  return at;
+}
+
+vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, void *app) {
+  if (!v || (status && (status < 400 || status > 599))) return VESTRY_INVALID;
+  vsi_routes *routes = v->routes;
+  page *made = vsi_calloc(routes->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  pthread_rwlock_wrlock(&routes->lock);
+  page *there = page_of(routes, status);
+  if (!there) {
+    made->next = routes->pages;
+    routes->pages = made;
+  }
+  page *changed = there ? there : made;
+  changed->status = status;
+  changed->handler = handler;
+  changed->app = app;
+  pthread_rwlock_unlock(&routes->lock);
+  if (there) vsi_free(routes->host, made);
+  return VESTRY_OK;
+}
+
+vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app) {
+  vestry_handler_fn handler = NULL;
+  pthread_rwlock_rdlock(&routes->lock);
+  const page *found = page_of(routes, status);
+  if (!found || !found->handler) found = page_of(routes, 0);
+  if (found) {
+    handler = found->handler;
+    *ret_app = found->app;
+  }
+  pthread_rwlock_unlock(&routes->lock);
+  return handler;
+}

@@ -1,0 +1,36 @@
+/* The routes of an instance, while requests look them up and others change them. */
+#ifndef VSI_HTTP_ROUTES_H
+#define VSI_HTTP_ROUTES_H
+
+#include "http/routes/trie.h"
+
+typedef struct vsi_routes vsi_routes;
+typedef struct vsi_guard vsi_guard;
+
+vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes);
+/* No request may be under way. NULL is accepted. */
+void vsi_routes_destroy(vsi_routes *routes);
+
+/* A request inside a route: it and its guards stay until the request has left. */
+typedef struct vsi_visit {
+  struct vsi_visit *outer; /* of this thread: a handler may make requests, in memory */
+  vsi_route *route;        /* NULL: none */
+  vsi_captures captures;   /* pieces of the path */
+  vsi_guard *guards[VESTRY_GUARDS_MAX];
+  size_t guards_count;
+} vsi_visit;
+
+enum { VSI_ALLOW_BYTES = 256 };
+
+/* Whether there is a route. If so it is to be left again, by the same thread; the last one entered first. If not, allow
+ * is the value of an Allow header: all methods of the path, HEAD with GET, and OPTIONS; "" if it has none. */
+bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
+                      char allow[VSI_ALLOW_BYTES]);
+void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit);
+/* Have the guards look, the outermost first: the first error. */
+vestry_err vsi_visit_guard(const vsi_visit *visit, const vestry_request *req, vestry_reply *reply);
+
+/* The page for an error; NULL: none. */
+vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app);
+
+#endif

@@ -1,0 +1,235 @@
+/* Names and values that come with a request: in its path, its query, its form.
+ *
+ * Values are what a client sent: their count is bounded, and a place where one of them is no UTF-8, has a NUL or a
+ * broken escape has none at all, since nobody knows what was meant. */
+#include <string.h>
+#include <strings.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/utf8.h"
+#include "event/query.h"
+#include "http/multipart.h"
+#include "http/request.h"
+#include "http/routes/routes.h"
+#include "instance/instance.h"
+#include "json/value.h"
+
+enum { VALUES_MAX = 1000 };
+
+/* Room for so many pairs, and a text behind them. */
+static vestry_err make_room(vsi_values *values, const vestry_host *host, size_t count, size_t text_len,
+                            char **ret_text) {
+  if (count > VALUES_MAX) return VESTRY_TOO_LARGE;
+  values->pairs = vsi_alloc(host, count * 2 * sizeof *values->pairs + text_len);
+  if (!values->pairs) return VESTRY_NO_MEMORY;
+  *ret_text = (char *)(values->pairs + 2 * count);
+  return VESTRY_OK;
+}
+
+static bool is_text(const char *text, size_t len) {
+  return vsi_is_utf8(text, len) && !memchr(text, '\0', len);
+}
+
+/* --------------------------------------------------------------------------------- a query, a form's body --------- */
+
+/* Decode where it stands, and terminate: there is a byte behind it. */
+static vestry_err decode(char *text, size_t len) {
+  const vestry_slice encoded = {text, len};
+  size_t decoded, offset;
+  if (vsi_query_decoded_len(encoded, &decoded, &offset)) return VESTRY_MALFORMED;
+  vsi_query_decode(encoded, text); /* never behind what it reads */
+  text[decoded] = '\0';
+  return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
+}
+
+static vestry_err read_encoded(vsi_values *values, const vestry_host *host, const char *query, size_t len) {
+  if (!len) return VESTRY_OK;
+  size_t count = 1;
+  for (const char *at = query; (at = memchr(at, '&', (size_t)(query + len - at))) != NULL; at++) count++;
+  char *text;
+  vestry_err error = make_room(values, host, count, len + 1, &text);
+  if (error) return error;
+  memcpy(text, query, len);
+  for (char *at = text, *end = text + len; at < end && !error;) {
+    char *stop = memchr(at, '&', (size_t)(end - at));
+    if (!stop) stop = end;
+    char *equals = memchr(at, '=', (size_t)(stop - at));
+    if (stop > at) {
+      const char **pair = values->pairs + 2 * values->count++;
+      pair[0] = at;
+      pair[1] = equals ? equals + 1 : "";
+      error = decode(at, (size_t)((equals ? equals : stop) - at));
+      if (!error && equals) error = decode(equals + 1, (size_t)(stop - equals - 1));
+    }
+    at = stop + 1;
+  }
+  return error;
+}
+
+static vestry_err read_parts(vsi_values *values, const vestry_host *host, const char *type, vestry_slice body) {
+  vsi_parts parts, again;
+  vsi_part part;
+  size_t count = 0, len = 0;
+  vestry_err error = vsi_parts_init(&parts, type, body);
+  again = parts;
+  while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {
+    if (part.filename.data) continue;
+    count++;
+    len += part.name.len + part.value.len + 2;
+  }
+  char *text;
+  if (error == VESTRY_NOT_FOUND) error = make_room(values, host, count, len + 1, &text);
+  while (!error && vsi_parts_next(&again, &part) == VESTRY_OK) {
+    if (part.filename.data) continue;
+    const char **pair = values->pairs + 2 * values->count++;
+    pair[0] = text;
+    size_t name_len = vsi_part_decode(part.name, text);
+    text[name_len] = '\0';
+    pair[1] = memcpy(text + name_len + 1, part.value.data, part.value.len);
+    text[name_len + 1 + part.value.len] = '\0';
+    if (!is_text(pair[0], name_len) || !is_text(pair[1], part.value.len)) error = VESTRY_MALFORMED;
+    text += name_len + part.value.len + 2;
+  }
+  return error;
+}
+
+static bool is_multipart(const char *type) {
+  return strncasecmp(type, "multipart/", 10) == 0;
+}
+
+static vestry_err read_form(vsi_values *values, const vestry_request *req) {
+  const char *type = vestry_request_header(req, "Content-Type");
+  if (!vsi_request_is_form(req)) return VESTRY_OK;
+  if (is_multipart(type)) return read_parts(values, req->v->host, type, vestry_request_body(req));
+  return read_encoded(values, req->v->host, req->body, req->body_len);
+}
+
+/* ------------------------------------------------------------------------------------------------ the path -------- */
+
+static vestry_err read_path(vsi_values *values, const vestry_request *req) {
+  const vsi_visit *visit = req->visit;
+  if (!visit) return VESTRY_OK;
+  const vsi_captures *captures = &visit->captures;
+  size_t len = 0;
+  for (size_t i = 0; i < captures->count; i++) len += captures->values[i].len + 1;
+  char *text;
+  vestry_err error = make_room(values, req->v->host, captures->count, len, &text);
+  for (size_t i = 0; i < captures->count && !error; i++) {
+    const vestry_slice value = captures->values[i];
+    values->pairs[2 * i] = visit->route->names[i];
+    values->pairs[2 * i + 1] = memcpy(text, value.data, value.len);
+    text[value.len] = '\0';
+    text += value.len + 1;
+    values->count++;
+  }
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------- for the handler ------ */
+
+static const vsi_values *values_of(const vestry_request *req, vestry_in in) {
+  vsi_values *values = &((vestry_request *)(uintptr_t)req)->values[in]; /* read once, by the one thread it has */
+  if (values->is_read) return values;
+  values->is_read = true;
+  switch (in) {
+  case VESTRY_IN_PATH: values->error = read_path(values, req); break;
+  case VESTRY_IN_QUERY: values->error = read_encoded(values, req->v->host, req->query, strlen(req->query)); break;
+  case VESTRY_IN_FORM: values->error = read_form(values, req); break;
+  }
+  if (values->error) values->count = 0;
+  return values;
+}
+
+/* OK | NOT_FOUND | why there are none */
+static vestry_err find(const vestry_request *req, vestry_in in, const char *name, size_t index,
+                       const char **ret_value) {
+  if (!name || (unsigned)in >= VSI_IN_COUNT) return VESTRY_INVALID;
+  const vsi_values *values = values_of(req, in);
+  if (values->error) return values->error;
+  for (size_t i = 0; i < values->count; i++) {
+    if (strcmp(values->pairs[2 * i], name) != 0 || index--) continue;
+    *ret_value = values->pairs[2 * i + 1];
+    return VESTRY_OK;
+  }
+  return VESTRY_NOT_FOUND;
+}
+
+const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name) {
+  return vestry_request_value_at(req, in, name, 0);
+}
+
+const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index) {
+  const char *value = NULL;
+  return find(req, in, name, index, &value) ? NULL : value;
+}
+
+vestry_err vestry_request_integer(const vestry_request *req, vestry_in in, const char *name, int64_t min, int64_t max,
+                                  int64_t *ret_integer) {
+  const char *text;
+  vestry_err error = find(req, in, name, 0, &text);
+  if (error) return error;
+  bool is_negative = *text == '-';
+  uint64_t most = (uint64_t)INT64_MAX + is_negative, value = 0;
+  text += is_negative;
+  if (!*text) return VESTRY_MALFORMED;
+  for (; *text; text++) {
+    if (*text < '0' || *text > '9') return VESTRY_MALFORMED;
+    uint64_t digit = (uint64_t)(*text - '0');
+    if (value > (most - digit) / 10) return VESTRY_MALFORMED;
+    value = value * 10 + digit;
+  }
+  int64_t integer = is_negative ? (int64_t)(0 - value) : (int64_t)value;
+  if (integer < min || integer > max) return VESTRY_MALFORMED;
+  *ret_integer = integer;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_request_number(const vestry_request *req, vestry_in in, const char *name, double *ret_number) {
+  const char *text;
+  json_t *value = NULL;
+  vestry_signals_error why;
+  vestry_err error = find(req, in, name, 0, &text);
+  if (!error) error = vsi_json_parse(text, strlen(text), &req->v->signals, &value, &why); /* in every locale */
+  if (error) return error;
+  if (json_is_number(value))
+    *ret_number = json_number_value(value);
+  else
+    error = VESTRY_MALFORMED;
+  json_decref(value);
+  return error;
+}
+
+vestry_err vestry_request_boolean(const vestry_request *req, vestry_in in, const char *name, bool *ret_boolean) {
+  static const char *const words[] = {"false", "off", "0", "true", "on", "1"};
+  const char *text;
+  vestry_err error = find(req, in, name, 0, &text);
+  if (error) return error;
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    if (strcmp(text, words[i]) != 0) continue;
+    *ret_boolean = i >= 3;
+    return VESTRY_OK;
+  }
+  return VESTRY_MALFORMED;
+}
+
+vestry_err vestry_request_file(const vestry_request *req, const char *name, vestry_upload *ret_file) {
+  const char *type = vestry_request_header(req, "Content-Type");
+  vsi_parts parts;
+  vsi_part part;
+  if (!name || !ret_file) return VESTRY_INVALID;
+  if (!type || !is_multipart(type)) return VESTRY_NOT_FOUND;
+  vestry_err error = vsi_parts_init(&parts, type, vestry_request_body(req));
+  while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {
+    if (!part.filename.data || part.name.len != strlen(name) || memcmp(part.name.data, name, part.name.len) != 0)
+      continue;
+    const vestry_upload file = {.name = part.filename, .type = part.type, .bytes = part.value};
+    VSI_RESULT_GIVE(ret_file, file);
+    return VESTRY_OK;
+  }
+  return error;
+}
+
+int vestry_request_error(const vestry_request *req) {
+  return req->error;
+}

@@ -1,0 +1,48 @@
+/* Other nodes, as the registry sees them: a floor above says how they are reached (cluster/). Whoever looks here first
+ * and finds what it looks for pays a hash and a few loads. */
+#ifndef VSI_INSTANCE_ELSEWHERE_H
+#define VSI_INSTANCE_ELSEWHERE_H
+
+#include "instance/instance.h"
+#include "store/scoped_key.h"
+#include "vestry/dispatch.h"
+
+typedef struct vsi_elsewhere {
+  /* A key was dispatched to here. false: nobody else holds it, as far as anybody has told; who tells too late that he
+   * did is told of a gap. */
+  bool (*is_shared)(const vestry_scoped_key *key, void *ctx);
+  /* Dispatch to the connections that other nodes have under a key, and wait for their answers.
+   *  is_found    it is held here too: only those who are known to hold it are asked
+   *  ret_count   how many connections; set in every case
+   *  Returns  OK | NOT_FOUND (nobody) | TIMEOUT | IO | BUSY (this thread must not wait) | what they answer */
+  vestry_err (*dispatch)(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
+                         bool is_found, uint32_t *ret_count, void *ctx);
+  /* Send an event to the members that a channel has there. OK | NOT_FOUND (nobody) | FULL, IO, TOO_LARGE, NO_MEMORY
+   * (some nodes do not get it; those that live are told so) */
+  vestry_err (*broadcast)(const vestry_scoped_key *name, vestry_event *event, void *ctx);
+  /* Whether another node is known to hold a key. */
+  bool (*is_held)(const vestry_scoped_key *key, void *ctx);
+  /* The instance has begun to drain. Does not block. */
+  void (*drains)(void *ctx);
+  /* NULL, both: is_held is all that is known. This node alone may keep streams under a key, until `claimed` at least,
+   * which is called once they are in the store, or are not. OK | EXISTS (another node holds it) | LIMIT (that is not
+   * known) | NO_MEMORY. It may wait, for some seconds. */
+  vestry_err (*claim)(const vestry_scoped_key *key, void *ctx);
+  void (*claimed)(const vestry_scoped_key *key, void *ctx);
+  void *ctx;
+} vsi_elsewhere;
+
+static inline const vsi_elsewhere *vsi_instance_elsewhere(const vestry *v) {
+  return atomic_load_explicit(&v->elsewhere, memory_order_acquire); /* pairs with the release of who sets it */
+}
+
+/* Dispatch to the connections that are here, as vestry_dispatch_with does, but nowhere else. key: of the instance's
+ * store; options: data counts. */
+vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result);
+/* Publish to the members that are here. Returns as vestry_broadcast. */
+vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);
+/* Publish to the subscribers of a topic by key. Returns as vestry_publish. */
+vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len);
+
+#endif

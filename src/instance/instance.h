@@ -1,0 +1,74 @@
+/* The instance: what everything in this floor reaches through. */
+#ifndef VSI_INSTANCE_INSTANCE_H
+#define VSI_INSTANCE_INSTANCE_H
+
+#include <stdatomic.h>
+
+#include "connection/group.h"
+#include "guard/seal.h"
+#include "instance/trim.h"
+#include "presence/presences.h"
+#include "registry/names.h"
+#include "runtime/runtime.h"
+#include "vestry/bus.h"
+
+typedef bool (*vsi_written_fn)(vestry_connection *connection);
+
+struct vestry {
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  bool runtime_is_own;
+  vestry_store *store; /* of vestry_connection */
+  vestry_store_driver *driver;
+  vsi_group *group;
+  struct vsi_channels *channels;   /* by key */
+  struct vsi_histories *histories; /* of those */
+  vestry_bus *bus;                 /* of topics by key */
+  vestry_registry registry;
+  struct vsi_routes *routes;
+  struct vsi_sessions *sessions; /* NULL: none */
+  struct vsi_shares *shares;     /* of streams, of scopes; NULL: no bound */
+  vsi_presences presences;
+  vsi_seals seals;
+  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
+                    references to it are not counted */
+
+  vestry_scope_fn scope;
+  void *scope_ctx;
+  vestry_connection_hooks hooks;
+  vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
+  size_t profiles_count;
+  bool keep_open;
+  size_t max_count, max_per_scope_count; /* of the store, as options say; 0: nothing was said */
+  size_t max_per_stream_count;           /* keys beside the first, and joins */
+  size_t max_body_bytes;
+  vestry_signals_limits signals;
+  uint32_t retry_after_s;
+
+  /* Of streams that are pages': as on_written (connection/connection.h). NULL: there are none. Once it is set, it stays. */
+  _Atomic(vsi_written_fn) page_written;
+  _Atomic(const struct vsi_elsewhere *) elsewhere; /* other nodes; NULL: there are none. See elsewhere.h */
+  _Atomic(bool) closing;
+  _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (drain.c) */
+  _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
+  _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
+  _Atomic(uint64_t) watches_begun, watches_ended, watch_steps, watch_errors;
+  vsi_budget request_bytes;        /* of requests under way */
+  vsi_budget answer_bytes;         /* of answers that are being sent */
+  _Atomic(uint64_t) answer_wanted; /* by the last one that was refused (http/body.c) */
+  _Atomic(uint64_t) answers_cut;
+  vsi_trim trim;
+};
+
+/* A child process, where no thread of the instance's runs: no lock of its may be waited for. */
+static inline bool vsi_instance_is_forked(const vestry *v) {
+  return vsi_runtime_is_forked(v->runtime);
+}
+
+/* Or it is a child's copy. */
+static inline bool vsi_instance_is_closing(vestry *v) {
+  /* acquire pairs with the exchange in vestry_close. Only a first look: the store and the group refuse by themselves */
+  return atomic_load_explicit(&v->closing, memory_order_acquire) || vsi_instance_is_forked(v);
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* The life of a stream as the instance sees it: what happens when it has opened and when it has ended. Each stream that
+ * vestry_serve opens has one, as the context of its hooks. */
+#ifndef VSI_INSTANCE_LIFE_H
+#define VSI_INSTANCE_LIFE_H
+
+#include <stdatomic.h>
+
+#include "instance/instance.h"
+
+struct vestry_watcher;
+
+/* What the application wants to find again at a stream, and how it is disposed of. */
+typedef struct vsi_data {
+  void *data;
+  vestry_destroy_fn destroy; /* NULL: it needs none */
+} vsi_data;
+
+/* Two hold it: the connection, as long as anybody holds that, and the serving thread, until it is done with it. */
+typedef struct vsi_life {
+  vestry *v;
+  _Atomic(vestry_handle) handle; /* where the keeper stored it; 0: nowhere */
+  _Atomic(uint8_t) refs;
+  bool has_watches; /* constant */
+  /* constant, and so is what shares its memory: any thread that sends reads it */
+  uint16_t more_keys_count;
+  uint16_t scope_len : 11;
+  bool has_hooks : 1;
+  bool has_data : 1;
+  _Atomic(bool) ended; /* its close hook has begun */
+  bool given_up;       /* it was never to open; set before abandon, which runs the hook on that thread */
+  /* The reply's hooks, data and watches, if it has any, the handles of its other keys, then the bytes of the scope: few
+   * streams have the former, and all are idle. */
+  _Alignas(vestry_connection_hooks) unsigned char tail[];
+} vsi_life;
+enum { VSI_LIFE_KEYS_MAX = UINT16_MAX };
+_Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11 && VESTRY_REPLY_KEYS_MAX <= VSI_LIFE_KEYS_MAX, "bits");
+_Static_assert(sizeof(vsi_life) == 24, "there is one a stream");
+
+/* hooks, data, has_watches: the reply's. Two references, one for the connection: NULL when out of memory. The data
+ * stays the reply's until the connection has the life. */
+vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data,
+                          bool has_watches, size_t more_keys_count);
+/* host: the instance's, which may be gone. NULL is accepted. */
+void vsi_life_unref(vsi_life *life, const vestry_host *host);
+
+/* NULL: none. */
+static inline const vsi_data *vsi_life_data(const vsi_life *life) {
+  if (!life->has_data) return NULL;
+  return (const vsi_data *)(const void *)(life->tail + (life->has_hooks ? sizeof(vestry_connection_hooks) : 0));
+}
+
+/* Dispose of data; once. */
+static inline void vsi_data_destroy(const vsi_data *data) {
+  if (data->destroy) data->destroy(data->data);
+}
+
+/* The first of its watches; it has_watches. */
+static inline _Atomic(struct vestry_watcher *) *vsi_life_watches(const vsi_life *life) {
+  size_t before = (life->has_hooks ? sizeof(vestry_connection_hooks) : 0) + (life->has_data ? sizeof(vsi_data) : 0);
+  return (_Atomic(struct vestry_watcher *) *)(uintptr_t)(life->tail + before);
+}
+
+/* Where the keeper stored it under its other keys, as `handle`. */
+static inline _Atomic(vestry_handle) *vsi_life_handles(const vsi_life *life) {
+  return (_Atomic(vestry_handle) *)(uintptr_t)(vsi_life_watches(life) + life->has_watches);
+}
+
+static inline vestry_scope vsi_life_scope(const vsi_life *life) {
+  return (vestry_scope){vsi_life_handles(life) + life->more_keys_count, life->scope_len};
+}
+
+#endif

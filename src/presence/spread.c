@@ -1,0 +1,322 @@
+/* Presence over nodes. Each node says whom it has: those with streams of its own, or in their grace time. The others
+ * copy that, by a bit for each node; somebody is here while a bit is left, or he is here on this node. So nobody
+ * changes what is another's, and somebody with tabs on two nodes is one person.
+ *
+ * What is to be told stands in a list, each guest once, by a link of his own, like news: what is told is the difference
+ * between how it is and what was told before, when it is told.
+ *
+ * When a node says anew whom it has, nobody leaves for that: all whom it had are in doubt until they are named, and go
+ * when it has ended without it. When a node is dead, or has left, it has nobody. */
+#include "presence/presence.h"
+
+#include "base/memory.h"
+#include "base/utf8.h"
+
+void vsi_presences_init(vsi_presences *all) {
+  memset(all, 0, sizeof *all);
+  pthread_mutex_init(&all->lock, NULL);
+}
+
+void vsi_presences_finish(vsi_presences *all) {
+  pthread_mutex_destroy(&all->lock);
+}
+
+static uint64_t hash_of(const char *presence, vestry_slice place, const char *who) {
+  const vsi_siphash_key fixed = {UINT64_C(0x76657374727920), UINT64_C(0x70726573656e6365)};
+  const vsi_siphash_key own = {vsi_siphash_1_3(fixed, presence, strlen(presence)),
+                               vsi_siphash_1_3(fixed, place.data, place.len)};
+  return vsi_siphash_1_3(own, who, strlen(who));
+}
+
+uint64_t vsi_guest_hash(const vsi_guest_said *said) {
+  return hash_of(said->presence, said->place, said->who);
+}
+
+/* ------------------------------------------------------------------------------------------- whom we have --------- */
+
+void vsi_guest_spread_locked(vestry_presence *presence, vsi_guest *one) {
+  if (!presence->watch || one->is_waiting || one->is_own == one->is_spread) return;
+  bool is_first = !presence->first_waiting;
+  one->is_waiting = true;
+  one->next_waiting = NULL;
+  if (is_first)
+    presence->first_waiting = one;
+  else
+    presence->last_waiting->next_waiting = one;
+  presence->last_waiting = one;
+  if (is_first) presence->watch->soon(presence->watch->ctx);
+}
+
+static vsi_guest_said said_of(const vestry_presence *presence, const vsi_guest *one) {
+  return (vsi_guest_said){presence->name, {one->at->encoded, one->at->encoded_len}, one->who, one->is_own};
+}
+
+/* The first of those who wait; what he was when he was told of. */
+static vsi_guest *take_locked(vestry_presence *presence) {
+  vsi_guest *one = presence->first_waiting;
+  if (!one) return NULL;
+  presence->first_waiting = one->next_waiting;
+  if (!one->next_waiting) presence->last_waiting = NULL;
+  one->next_waiting = NULL;
+  one->is_waiting = false;
+  return one;
+}
+
+void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
+  pthread_mutex_lock(&all->lock);
+  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+    pthread_mutex_lock(&presence->lock);
+    for (vsi_guest *one; (one = take_locked(presence)) != NULL;) {
+      if (one->is_own != one->is_spread) {
+        const vsi_guest_said said = said_of(presence, one);
+        uint64_t hash = vsi_guest_hash(&said);
+        one->is_spread = one->is_own;
+        presence->spread_count += one->is_own ? 1 : UINT64_MAX;
+        presence->spread_sum += one->is_own ? hash : -hash;
+        fn(&said, ctx);
+      }
+      vsi_guest_let_go_locked(presence, one);
+    }
+    pthread_mutex_unlock(&presence->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+}
+
+/* Each guest of each presence; fn may free him. */
+typedef void (*guest_fn)(vestry_presence *presence, vsi_guest *one, void *ctx);
+
+static void each_locked(vestry_presence *presence, guest_fn fn, void *ctx) {
+  for (size_t i = 0; i < presence->buckets_count; i++)
+    for (vsi_guest *next, *one = presence->guests[i]; one; one = next) {
+      next = one->next_in_bucket;
+      fn(presence, one, ctx);
+    }
+}
+
+static void each(vsi_presences *all, guest_fn fn, void *ctx) {
+  pthread_mutex_lock(&all->lock);
+  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+    pthread_mutex_lock(&presence->lock);
+    each_locked(presence, fn, ctx);
+    pthread_mutex_unlock(&presence->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+}
+
+typedef struct telling {
+  vsi_guest_said_fn fn;
+  void *ctx;
+} telling;
+
+static void tell_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+  const telling *t = ctx;
+  if (!one->is_spread) return;
+  vsi_guest_said said = said_of(presence, one);
+  said.is_here = true;
+  t->fn(&said, t->ctx);
+}
+
+void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
+  each(all, tell_one, &(telling){fn, ctx});
+}
+
+void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum) {
+  *ret_count = *ret_sum = 0;
+  pthread_mutex_lock(&all->lock);
+  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+    pthread_mutex_lock(&presence->lock);
+    *ret_count += presence->spread_count;
+    *ret_sum += presence->spread_sum;
+    pthread_mutex_unlock(&presence->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+}
+
+/* -------------------------------------------------------------------------------------- whom the others have ------ */
+
+static void drop_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit) {
+  one->others &= ~bit;
+  one->unsure &= ~bit;
+  if (one->is_here && !one->is_own && !one->others) vsi_guest_leave_locked(presence, one);
+}
+
+static void hold_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit) {
+  one->others |= bit;
+  one->unsure &= ~bit;
+  if (!one->is_here) vsi_guest_come_locked(presence, one);
+}
+
+/* Somebody who was not known. */
+static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, uint64_t place_hash, const vsi_guest_said *said,
+                              uint64_t bit) {
+  if (presence->count + presence->reserved_count >= presence->max_count) {
+    presence->crowded_out |= bit;
+    presence->refused_count++;
+    return VESTRY_OK;
+  }
+  vsi_place *made = NULL;
+  vestry_err error = at ? VESTRY_OK : vsi_place_create(presence->host, said->place, place_hash, &made);
+  if (error) return error;
+  vsi_guest *one = vsi_guest_create(presence, place_hash, said->who);
+  if (!one) {
+    vsi_free(presence->host, made);
+    return VESTRY_NO_MEMORY;
+  }
+  vsi_presence_grow_locked(presence);
+  if (made) vsi_place_enter_locked(presence, made);
+  vsi_guest_enter_locked(presence, at ? at : made, one);
+  hold_locked(presence, one, bit);
+  return VESTRY_OK;
+}
+
+static vestry_err told_locked(vestry_presence *presence, const vsi_guest_said *said, uint64_t bit) {
+  uint64_t hash = vsi_place_hash(presence, said->place);
+  vsi_place *at = vsi_place_find_locked(presence, said->place, hash);
+  vsi_guest *one = vsi_guest_find_locked(presence, at, said->who);
+  if (!said->is_here) {
+    if (one) drop_locked(presence, one, bit);
+    return VESTRY_OK;
+  }
+  if (!one) return meet_locked(presence, at, hash, said, bit);
+  hold_locked(presence, one, bit);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said) {
+  size_t len = strlen(said->who);
+  if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(said->who, len)) return VESTRY_MALFORMED;
+  vestry_err error = VESTRY_OK;
+  pthread_mutex_lock(&all->lock);
+  vestry_presence *presence = all->first;
+  while (presence && strcmp(presence->name, said->presence) != 0) presence = presence->next;
+  if (presence) {
+    pthread_mutex_lock(&presence->lock);
+    error = told_locked(presence, said, UINT64_C(1) << node);
+    pthread_mutex_unlock(&presence->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+  return error;
+}
+
+static void doubt_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+  (void)presence;
+  one->unsure |= one->others & *(const uint64_t *)ctx;
+}
+
+void vsi_presences_doubt(vsi_presences *all, unsigned node) {
+  uint64_t bit = UINT64_C(1) << node;
+  each(all, doubt_one, &bit);
+  pthread_mutex_lock(&all->lock);
+  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+    pthread_mutex_lock(&presence->lock);
+    presence->crowded_out &= ~bit;
+    pthread_mutex_unlock(&presence->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+}
+
+static void sweep_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+  uint64_t bit = *(const uint64_t *)ctx;
+  if (one->unsure & bit) drop_locked(presence, one, bit);
+}
+
+void vsi_presences_sweep(vsi_presences *all, unsigned node) {
+  uint64_t bit = UINT64_C(1) << node;
+  each(all, sweep_one, &bit);
+}
+
+void vsi_presences_forget(vsi_presences *all, unsigned node) {
+  vsi_presences_doubt(all, node);
+  vsi_presences_sweep(all, node);
+}
+
+bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
+  bool any = false;
+  pthread_mutex_lock(&all->lock);
+  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+    pthread_mutex_lock(&presence->lock);
+    /* Not for each single one who leaves: then everybody would be named again and again. */
+    size_t limit = presence->max_count - presence->max_count / 8;
+    any |= (presence->crowded_out >> node & 1) && presence->count + presence->reserved_count < limit;
+    pthread_mutex_unlock(&presence->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+  return any;
+}
+
+/* -------------------------------------------------------------------------------------------------- when ---------- */
+
+static void wait_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+  (void)ctx;
+  vsi_guest_spread_locked(presence, one);
+}
+
+static void untell_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+  (void)presence, (void)ctx;
+  one->is_spread = false;
+}
+
+/* watch NULL: it ends, and nobody is told any more. */
+static void watch_locked(vestry_presence *presence, const vsi_presence_watch *watch) {
+  presence->watch = watch;
+  if (watch) {
+    each_locked(presence, wait_one, NULL);
+    return;
+  }
+  for (vsi_guest *one; (one = take_locked(presence)) != NULL;) vsi_guest_let_go_locked(presence, one);
+  each_locked(presence, untell_one, NULL);
+  presence->spread_count = presence->spread_sum = 0;
+}
+
+static void watch_all(vsi_presences *all, const vsi_presence_watch *watch) {
+  pthread_mutex_lock(&all->lock);
+  all->watch = watch;
+  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+    pthread_mutex_lock(&presence->lock);
+    watch_locked(presence, watch);
+    pthread_mutex_unlock(&presence->lock);
+  }
+  pthread_mutex_unlock(&all->lock);
+}
+
+void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch) {
+  watch_all(all, watch);
+}
+
+void vsi_presences_end(vsi_presences *all) {
+  watch_all(all, NULL);
+}
+
+vestry_err vsi_presence_begin(vestry_presence *presence) {
+  vsi_presences *all = &presence->v->presences;
+  if (!presence->name[0]) return VESTRY_OK;
+  pthread_mutex_lock(&all->lock);
+  const vestry_presence *same = all->first;
+  while (same && strcmp(same->name, presence->name) != 0) same = same->next;
+  const vsi_presence_watch *watch = all->watch;
+  if (!same) {
+    presence->watch = watch; /* nobody else knows it yet */
+    presence->next = all->first;
+    if (all->first) all->first->prev = presence;
+    all->first = presence;
+  }
+  pthread_mutex_unlock(&all->lock);
+  if (same) return VESTRY_EXISTS;
+  if (watch) watch->begins(watch->ctx);
+  return VESTRY_OK;
+}
+
+void vsi_presence_end(vestry_presence *presence) {
+  vsi_presences *all = &presence->v->presences;
+  pthread_mutex_lock(&all->lock);
+  if (presence->prev)
+    presence->prev->next = presence->next;
+  else if (all->first == presence)
+    all->first = presence->next;
+  if (presence->next) presence->next->prev = presence->prev;
+  presence->next = presence->prev = NULL;
+  pthread_mutex_unlock(&all->lock);
+  pthread_mutex_lock(&presence->lock);
+  watch_locked(presence, NULL);
+  pthread_mutex_unlock(&presence->lock);
+}

@@ -1,0 +1,227 @@
+/* What effects and interceptors may ask of the dispatch they run in. */
+#include "registry/context.h"
+#include "base/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "json/copy.h"
+
+/* Finding connections again can meet the same race again; so often it is no race. */
+enum { RECONNECTS_MAX = 4 };
+
+static void clear(vestry_dispatch_result *result) {
+  result->size = sizeof *result;
+  result->effects_count = result->errors_count = result->skipped_count = result->connections_count = 0;
+}
+
+void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, vestry_scope scope,
+                      vestry_dispatch_result *result) {
+  memset(context, 0, sizeof *context);
+  clear(result);
+  context->v = v;
+  context->request = request;
+  context->scope = scope;
+  context->result = result;
+  context->phase = VESTRY_PHASE_DISPATCH;
+  json_t *signals = request ? vestry_request_signals(request) : NULL;
+  context->data = context->state = signals ? signals : v->nothing;
+  context->root = context;
+  vsi_targets_init(&context->targets, v->host);
+}
+
+void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
+                             vestry_dispatch_result *result) {
+  memset(context, 0, sizeof *context);
+  clear(result);
+  context->v = parent->v;
+  context->request = parent->request;
+  context->scope = parent->scope;
+  context->result = result;
+  context->phase = VESTRY_PHASE_DISPATCH;
+  context->data = parent->data;
+  context->state = parent->state;
+  context->root = parent->root;
+  context->nesting = parent->nesting + 1;
+}
+
+void vsi_context_finish(vestry_dispatch_context *context) {
+  json_decref(context->args);
+  if (context->data_is_own) json_decref(context->data);
+  if (context->root == context) vsi_targets_finish(&context->targets);
+}
+
+/* Once a context: what was there is borrowed. */
+static vestry_err merge_data(vestry_dispatch_context *context, json_t *more) {
+  if (!json_object_size(more)) return VESTRY_OK;
+  if (!json_object_size(context->data)) { /* nothing to lay it over */
+    context->data = more;
+    return VESTRY_OK;
+  }
+  json_t *merged = vsi_json_copy(context->data);
+  if (!merged || json_object_update(merged, more)) {
+    json_decref(merged);
+    return VESTRY_NO_MEMORY;
+  }
+  context->data = merged;
+  context->data_is_own = true;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_dispatch_options *options) {
+  if (options->data && !json_is_object(options->data)) return VESTRY_INVALID;
+  if (options->results && !json_is_array(options->results)) return VESTRY_INVALID;
+  context->fail_fast = options->fail_fast;
+  context->results = options->results;
+  return merge_data(context, options->data);
+}
+
+/* One array serves all effects of a dispatch, unless one of them keeps it. */
+const json_t *vsi_context_args(vestry_dispatch_context *context, const json_t *list) {
+  /* acquire pairs with jansson's release when another thread drops a reference that an effect gave it */
+  if (context->args && __atomic_load_n(&context->args->refcount, __ATOMIC_ACQUIRE) == 1) {
+    json_array_clear(context->args);
+  } else {
+    json_decref(context->args);
+    context->args = json_array();
+  }
+  for (size_t i = 1; context->args && i < json_array_size(list); i++)
+    if (json_array_append(context->args, json_array_get(list, i))) return NULL;
+  return context->args;
+}
+
+void vsi_context_record(vestry_dispatch_context *context, const vsi_failure *failure) {
+  vestry_dispatch_result *result = context->result;
+  uint32_t at = result->errors_count++;
+  if (at >= sizeof result->errors / sizeof *result->errors) return;
+  vestry_dispatch_error *kept = &result->errors[at];
+  kept->phase = failure->phase;
+  kept->is_after = failure->is_after;
+  kept->error = failure->error;
+  snprintf(kept->name, sizeof kept->name, "%s", failure->name ? failure->name : "");
+  snprintf(kept->what, sizeof kept->what, "%s", failure->what ? failure->what : "");
+  memcpy(kept->detail, context->detail, sizeof kept->detail);
+}
+
+vestry *vestry_context_instance(const vestry_dispatch_context *context) {
+  return context->v;
+}
+
+const vestry_request *vestry_context_request(const vestry_dispatch_context *context) {
+  return context->request;
+}
+
+vestry_scope vestry_context_scope(const vestry_dispatch_context *context) {
+  return context->scope;
+}
+
+vestry_connection *const *vestry_context_connections(const vestry_dispatch_context *context, size_t *ret_count) {
+  *ret_count = context->root->targets.count;
+  return context->root->targets.items;
+}
+
+json_t *vestry_context_data(const vestry_dispatch_context *context) {
+  return context->data;
+}
+
+json_t *vestry_context_state(const vestry_dispatch_context *context) {
+  return context->state;
+}
+
+void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result) {
+  const vestry_dispatch_result *result = context->result;
+  size_t kept = result->errors_count < VESTRY_DISPATCH_ERRORS_MAX ? result->errors_count : VESTRY_DISPATCH_ERRORS_MAX;
+  vsi_result_give(ret_result, result, offsetof(vestry_dispatch_result, errors) + kept * sizeof *result->errors,
+                  sizeof *result);
+}
+
+const vestry_dispatch_result *vestry_context_result(const vestry_dispatch_context *context) {
+  return context->result;
+}
+
+vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value) {
+  if (!value) return VESTRY_NO_MEMORY;
+  if (!context->in_effect) {
+    json_decref(value);
+    return VESTRY_INVALID;
+  }
+  json_decref(context->value);
+  context->value = value;
+  return VESTRY_OK;
+}
+
+json_t *vestry_context_value(const vestry_dispatch_context *context) {
+  return context->phase == VESTRY_PHASE_EFFECT && context->is_after ? context->value : NULL;
+}
+
+const vestry_reply *vestry_context_reply(const vestry_dispatch_context *context) {
+  return context->phase == VESTRY_PHASE_CONNECT ? context->reply : NULL;
+}
+
+vestry_connection *vestry_context_opened(const vestry_dispatch_context *context) {
+  return context->phase == VESTRY_PHASE_CONNECT && context->is_after && !context->refusal ? context->opened : NULL;
+}
+
+vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
+  if (context->phase != VESTRY_PHASE_CONNECT || !connection) return VESTRY_INVALID;
+  return vsi_context_target(context, connection);
+}
+
+vestry_err vsi_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
+  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  vestry_err error = vsi_targets_add(&context->targets, connection);
+  if (error || !context->opened) return error;
+  /* In favour of this one: the opened stream is the first target. Its own reference is the server's (serve.c). */
+  vestry_connection_unref(context->targets.items[0]);
+  context->targets.count--;
+  memmove(context->targets.items, context->targets.items + 1, context->targets.count * sizeof *context->targets.items);
+  context->opened = NULL;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error) {
+  if (context->phase != VESTRY_PHASE_CONNECT || error == VESTRY_OK) return VESTRY_INVALID;
+  vsi_context_refuse(context, error);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err error, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(context->detail, sizeof context->detail, format, arguments);
+  va_end(arguments);
+  return error;
+}
+
+/* One round over the connections from `first` on. Returns as vestry_context_send. */
+static vestry_err send_from(vestry_dispatch_context *root, size_t first, vestry_event *event) {
+  vestry_err failure = VESTRY_OK;
+  bool accepted = false;
+  for (size_t i = first; i < root->targets.count; i++) {
+    vestry_err error = vestry_connection_send(root->targets.items[i], event);
+    if (!error)
+      accepted = true;
+    else if (error != VESTRY_CLOSED && !failure)
+      failure = error;
+  }
+  root->accepted |= accepted;
+  if (failure) return failure;
+  return accepted ? VESTRY_OK : VESTRY_CLOSED;
+}
+
+vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {
+  vestry_dispatch_context *root = context->root;
+  vestry_err error = send_from(root, 0, event);
+  for (int i = 0; error == VESTRY_CLOSED && !root->accepted && root->reconnect && i < RECONNECTS_MAX; i++) {
+    /* The closed ones stay in the list: an effect may hold what vestry_context_connections gave it. */
+    size_t first = root->targets.count;
+    if (root->reconnect(root, root->reconnect_ctx)) {
+      root->reconnect = NULL;
+      break;
+    }
+    root->result->connections_count = context->result->connections_count = (uint32_t)root->targets.count;
+    error = send_from(root, first, event);
+  }
+  if (error == VESTRY_CLOSED && !root->accepted) root->lost = true;
+  return error;
+}

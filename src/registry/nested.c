@@ -1,0 +1,138 @@
+/* Dispatches that come of a dispatch: nested, while it is under way; late, when only a handle is left of it. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "registry/context.h"
+
+/* Nothing changes in it but the count, so any thread may read it. Data and state are copies of its own, and are copied
+ * for each dispatch: jansson's counts of references are not for several threads at once. */
+struct vestry_dispatch_handle {
+  const vestry_host *host;
+  vestry *v;
+  _Atomic(uint32_t) refs;
+  json_t *data, *state;            /* often one and the same */
+  vestry_connection **connections; /* behind this struct, in the same allocation */
+  size_t connections_count, scope_len;
+  const char *scope; /* behind those */
+};
+
+/* Options of a dispatch whose connections are settled. OK | INVALID. */
+static vestry_err take_options(const vestry_dispatch_options *options, vestry_dispatch_options *ret_options) {
+  vestry_err error = VSI_OPTIONS_TAKE(*ret_options, options);
+  bool settled = !ret_options->key && !ret_options->connection && !ret_options->scope.len;
+  return error || settled ? error : VESTRY_INVALID;
+}
+
+vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *effects,
+                                   const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+  vestry_dispatch_options own_options;
+  if (!json_is_array(effects) || context->phase == VESTRY_PHASE_CONNECT || take_options(options, &own_options))
+    return VESTRY_INVALID;
+  if (context->nesting >= VESTRY_DISPATCH_MAX_NESTING)
+    return vestry_context_fail(context, VESTRY_LIMIT, "dispatches are nested deeper than %d",
+                               VESTRY_DISPATCH_MAX_NESTING);
+  /* Records take two kilobytes: eight of them nested are too much for a small stack. */
+  const vestry_host *host = context->v->host;
+  vestry_dispatch_result *result = vsi_alloc(host, sizeof *result);
+  if (!result) return VESTRY_NO_MEMORY;
+  vestry_dispatch_context nested;
+  vsi_context_init_nested(&nested, context, result);
+  vestry_err error = vsi_context_configure(&nested, &own_options);
+  if (!error) error = vsi_dispatch(&nested, effects);
+  vsi_context_give(&nested, ret_result);
+  vsi_context_finish(&nested);
+  vsi_free(host, result);
+  return error;
+}
+
+/* ret_data, ret_state: references, untouched on failure. OK | NO_MEMORY */
+static vestry_err copy_both(const json_t *data, const json_t *state, json_t **ret_data, json_t **ret_state) {
+  json_t *data_copy = json_deep_copy(data);
+  json_t *state_copy = state == data ? json_incref(data_copy) : json_deep_copy(state);
+  if (!data_copy || !state_copy) {
+    json_decref(data_copy);
+    json_decref(state_copy);
+    return VESTRY_NO_MEMORY;
+  }
+  *ret_data = data_copy;
+  *ret_state = state_copy;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch_handle **ret_handle) {
+  if (context->phase == VESTRY_PHASE_CONNECT || !ret_handle) return VESTRY_INVALID;
+  const vsi_targets *targets = &context->root->targets;
+  const vestry_host *host = context->v->host;
+  size_t connections_bytes = targets->count * sizeof *targets->items; /* they are in memory, so this fits */
+  vestry_dispatch_handle *handle = vsi_alloc(host, sizeof *handle + connections_bytes + context->scope.len);
+  json_t *data = NULL, *state = NULL;
+  if (!handle || copy_both(context->data, context->state, &data, &state)) {
+    vsi_free(host, handle);
+    return VESTRY_NO_MEMORY;
+  }
+  char *scope = (char *)(handle + 1) + connections_bytes;
+  *handle = (vestry_dispatch_handle){.host = host,
+                                     .v = context->v,
+                                     .data = data,
+                                     .state = state,
+                                     .connections = (vestry_connection **)(handle + 1),
+                                     .connections_count = targets->count,
+                                     .scope_len = context->scope.len,
+                                     .scope = scope};
+  atomic_init(&handle->refs, 1);
+  for (size_t i = 0; i < targets->count; i++) handle->connections[i] = vestry_connection_ref(targets->items[i]);
+  if (context->scope.len) memcpy(scope, context->scope.data, context->scope.len);
+  *ret_handle = handle;
+  return VESTRY_OK;
+}
+
+vestry_dispatch_handle *vestry_dispatch_handle_ref(vestry_dispatch_handle *handle) {
+  atomic_fetch_add_explicit(&handle->refs, 1, memory_order_relaxed); /* who refs holds one already */
+  return handle;
+}
+
+vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *handle) {
+  if (!handle) return NULL;
+  /* acq_rel: the last one frees what the others have read */
+  if (atomic_fetch_sub_explicit(&handle->refs, 1, memory_order_acq_rel) != 1) return NULL;
+  for (size_t i = 0; i < handle->connections_count; i++) vestry_connection_unref(handle->connections[i]);
+  json_decref(handle->data);
+  json_decref(handle->state);
+  vsi_free(handle->host, handle);
+  return NULL;
+}
+
+/* Those that are still open. OK | NOT_FOUND (there were some, none is) | NO_MEMORY. */
+static vestry_err find_again(vestry_dispatch_context *context, const vestry_dispatch_handle *handle) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; !error && i < handle->connections_count; i++)
+    if (vestry_connection_is_open(handle->connections[i]))
+      error = vsi_targets_add(&context->targets, handle->connections[i]);
+  if (!error && handle->connections_count && !context->targets.count) error = VESTRY_NOT_FOUND;
+  return error;
+}
+
+vestry_err vestry_dispatch_later(vestry_dispatch_handle *handle, json_t *effects,
+                                 const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+  vestry_dispatch_options own_options;
+  if (!handle || !json_is_array(effects) || take_options(options, &own_options)) return VESTRY_INVALID;
+  vestry_dispatch_result result;
+  vestry_dispatch_context context;
+  vsi_context_init(&context, handle->v, NULL, (vestry_scope){handle->scope, handle->scope_len}, &result);
+  json_t *data = NULL, *state = NULL;
+  vestry_err error = copy_both(handle->data, handle->state, &data, &state);
+  if (!error) {
+    context.data = data;
+    context.state = state;
+    error = vsi_context_configure(&context, &own_options);
+  }
+  if (!error) error = vsi_instance_is_closing(handle->v) ? VESTRY_CLOSED : find_again(&context, handle);
+  if (!error) error = vsi_dispatch(&context, effects);
+  vsi_context_give(&context, ret_result);
+  vsi_context_finish(&context);
+  json_decref(data);
+  json_decref(state);
+  return error;
+}

@@ -1,0 +1,102 @@
+#include "registry/targets.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "store/store.h"
+
+void vsi_targets_init(vsi_targets *targets, const vestry_host *host) {
+  targets->host = host;
+  targets->items = targets->few;
+  targets->count = 0;
+  targets->capacity = VSI_TARGETS_INLINE;
+}
+
+void vsi_targets_clear(vsi_targets *targets) {
+  while (targets->count) vestry_connection_unref(targets->items[--targets->count]);
+}
+
+void vsi_targets_finish(vsi_targets *targets) {
+  vsi_targets_clear(targets);
+  if (targets->items != targets->few) vsi_free(targets->host, targets->items);
+  vsi_targets_init(targets, targets->host);
+}
+
+vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
+  if (more <= targets->capacity - targets->count) return VESTRY_OK;
+  if (more > SIZE_MAX / 4 / sizeof *targets->items - targets->count) return VESTRY_NO_MEMORY;
+  size_t capacity = (targets->count + more) * 2;
+  bool few = targets->items == targets->few;
+  vestry_connection **items =
+      vsi_realloc(targets->host, few ? NULL : targets->items, capacity * sizeof *targets->items);
+  if (!items) return VESTRY_NO_MEMORY;
+  if (few) memcpy(items, targets->few, targets->count * sizeof *items);
+  targets->items = items;
+  targets->capacity = capacity;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection) {
+  if (vsi_targets_reserve(targets, 1)) return VESTRY_NO_MEMORY;
+  targets->items[targets->count++] = vestry_connection_ref(connection);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more) {
+  if (vsi_targets_reserve(targets, more->count)) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < more->count; i++) targets->items[targets->count++] = vestry_connection_ref(more->items[i]);
+  return VESTRY_OK;
+}
+
+void vsi_targets_prune(vsi_targets *targets) {
+  size_t kept = 0;
+  for (size_t i = 0; i < targets->count; i++) {
+    if (vestry_connection_is_open(targets->items[i]))
+      targets->items[kept++] = targets->items[i];
+    else
+      vestry_connection_unref(targets->items[i]);
+  }
+  targets->count = kept;
+}
+
+typedef struct search {
+  vestry_connection **found; /* the newest first, with a reference each; as many as there is room for */
+  size_t room, open_count, closed_count;
+} search;
+
+static void meet(void *value, void *ctx) {
+  search *s = ctx;
+  if (!vestry_connection_is_open(value)) {
+    s->closed_count++;
+    return;
+  }
+  if (s->open_count < s->room) s->found[s->open_count] = vestry_connection_ref(value);
+  s->open_count++;
+}
+
+vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count) {
+  search s = {.room = 0};
+  vestry_err error = vsi_store_with(store, key, meet, &s);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  *ret_closed_count = s.closed_count;
+  return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key) {
+  search s;
+  for (;;) {
+    s = (search){.found = targets->items + targets->count, .room = targets->capacity - targets->count};
+    vestry_err error = vsi_store_with(store, key, meet, &s);
+    if (error) return error;
+    if (s.open_count <= s.room) break;
+    for (size_t i = 0; i < s.room; i++) vestry_connection_unref(s.found[i]);
+    if (vsi_targets_reserve(targets, s.open_count)) return VESTRY_NO_MEMORY;
+  }
+  for (size_t i = 0; i < s.open_count / 2; i++) { /* the oldest first */
+    vestry_connection *other = s.found[s.open_count - 1 - i];
+    s.found[s.open_count - 1 - i] = s.found[i];
+    s.found[i] = other;
+  }
+  targets->count += s.open_count;
+  return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
+}

@@ -1,0 +1,149 @@
+/* Draining.
+ *
+ * Pace. The timer looks at the clock, not at how often it fired: of N streams, N × elapsed / window are to be gone, and
+ * it sends away what is missing. So late ticks lose nothing, and no second sees more than its share and one tick's.
+ * Streams that end by themselves leave their share unused: the drain is over sooner, never faster.
+ *
+ * Coming back. Stream k of the order is asked for the time (end of the window + pause + window × frac(k φ)), φ the
+ * golden ratio: multiples of φ modulo 1 are spread evenly whatever their number (Knuth, The Art of Computer
+ * Programming, vol. 3, section 6.4), so those who left together do not come back together, and those who do come back
+ * in one second left at many different times. No randomness is needed, and a test can tell how even it is.
+ *
+ * Threads. The drain is published once and lives as long as the instance. Its pace is the timer's own, which is never
+ * in two threads at once; what others look at is constant or atomic. */
+#include "vestry/drain.h"
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "instance/elsewhere.h"
+#include "serve/drain.h"
+
+/* Ticks a window has, so that one tick's share is small beside a second's. */
+enum { TICKS = 256, MAX_TICK_MS = 50, SHORTEST_RETURN_MS = 1000 };
+#define GOLDEN UINT32_C(2654435769) /* 2^32 / φ */
+
+typedef struct vsi_drain {
+  vestry *v;
+  vestry_timer *timer;
+  uint64_t begun_ns, window_ms, tick_ms;
+  _Atomic(uint64_t) streams_count, sent_count; /* relaxed: mere counts */
+  /* The timer's own. */
+  uint64_t after_id, met_count;
+  uint64_t left_ms; /* of the window, at this tick */
+  uint32_t number;  /* of the next stream */
+} vsi_drain;
+
+static vsi_drain *drain_of(vestry *v) {
+  return atomic_load_explicit(&v->drain, memory_order_acquire); /* pairs with the exchange in vestry_drain */
+}
+
+static uint64_t elapsed_ms(const vsi_drain *drain) {
+  uint64_t now_ns = vsi_now_ns(drain->v->host);
+  return now_ns > drain->begun_ns ? (now_ns - drain->begun_ns) / VSI_NS_PER_MS : 0;
+}
+
+static uint64_t pause_ms(const vsi_drain *drain) {
+  return (uint64_t)drain->v->retry_after_s * 1000;
+}
+
+static uint32_t next_retry_ms(void *ctx) {
+  vsi_drain *drain = ctx;
+  uint64_t spread_ms = drain->window_ms < SHORTEST_RETURN_MS ? SHORTEST_RETURN_MS : drain->window_ms;
+  uint64_t place = drain->number++ * GOLDEN; /* modulo 2^32 */
+  uint64_t retry_ms = drain->left_ms + pause_ms(drain) + ((spread_ms * place) >> 32);
+  /* A browser's timer takes 31 bits. */
+  return retry_ms < INT32_MAX ? (uint32_t)retry_ms : INT32_MAX;
+}
+
+static void send_some_off(vestry_timer *timer, void *ctx) {
+  vsi_drain *drain = ctx;
+  uint64_t elapsed = elapsed_ms(drain), window = drain->window_ms;
+  uint64_t total = atomic_load_explicit(&drain->streams_count, memory_order_relaxed);
+  drain->left_ms = elapsed < window ? window - elapsed : 0;
+  uint64_t due = elapsed < window ? total / window * elapsed + total % window * elapsed / window : total;
+  if (due > drain->met_count) {
+    size_t limit = (size_t)(due - drain->met_count), sent = 0;
+    size_t met = vsi_group_send_off(drain->v->group, &drain->after_id, limit, next_retry_ms, drain, &sent);
+    drain->met_count += met;
+    atomic_fetch_add_explicit(&drain->sent_count, sent, memory_order_relaxed);
+    if (met < limit) drain->met_count = total; /* the others have left by themselves */
+  }
+  if (drain->met_count >= total)
+    vestry_timer_cancel(timer);
+  else if (drain->left_ms && drain->left_ms < drain->tick_ms)
+    (void)vestry_timer_set(timer, drain->left_ms, drain->tick_ms); /* the last tick is at the end of the window */
+}
+
+static void free_drain(vsi_drain *drain) {
+  vestry_timer_destroy(drain->timer);
+  vsi_free(drain->v->host, drain);
+}
+
+static vestry_err create(vestry *v, uint64_t window_ms, vsi_drain **ret_drain) {
+  vsi_drain *drain = vsi_calloc(v->host, 1, sizeof *drain);
+  if (!drain) return VESTRY_NO_MEMORY;
+  drain->v = v;
+  drain->window_ms = window_ms;
+  drain->tick_ms = window_ms / TICKS < 1 ? 1 : window_ms / TICKS > MAX_TICK_MS ? MAX_TICK_MS : window_ms / TICKS;
+  drain->begun_ns = vsi_now_ns(v->host);
+  vestry_err error = vestry_timer_create(v->runtime, send_some_off, drain, &drain->timer);
+  if (error)
+    vsi_free(v->host, drain);
+  else
+    *ret_drain = drain;
+  return error;
+}
+
+vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
+  if (!v || window_ms > VESTRY_DRAIN_MAX_MS) return VESTRY_INVALID;
+  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
+  vsi_drain *drain, *none = NULL;
+  vestry_err error = create(v, window_ms, &drain);
+  if (error) return error;
+  /* release pairs with drain_of */
+  if (!atomic_compare_exchange_strong_explicit(&v->drain, &none, drain, memory_order_release, memory_order_relaxed)) {
+    free_drain(drain);
+    return VESTRY_EXISTS;
+  }
+  /* From here on the group lets nobody in; who was let in before is counted. */
+  atomic_store_explicit(&drain->streams_count, vsi_group_refuse(v->group), memory_order_relaxed);
+  error = vestry_timer_set(drain->timer, 0, drain->tick_ms); /* its lock shows the timer what was set here */
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  if (elsewhere) elsewhere->drains(elsewhere->ctx);
+  return error;
+}
+
+vestry_err vestry_drain_wait(vestry *v, uint64_t timeout_ms) {
+  if (!v || !drain_of(v)) return VESTRY_INVALID;
+  return vsi_group_wait(v->group, timeout_ms);
+}
+
+void vestry_drain_stats_get(vestry *v, vestry_drain_stats *ret_stats) {
+  const vsi_drain *drain = drain_of(v);
+  vestry_drain_stats stats = {.begun = drain != NULL};
+  if (drain) {
+    vsi_group_stats group;
+    stats.elapsed_ms = elapsed_ms(drain);
+    stats.streams_count = atomic_load_explicit(&drain->streams_count, memory_order_relaxed);
+    stats.sent_count = atomic_load_explicit(&drain->sent_count, memory_order_relaxed);
+    vsi_group_stats_get(v->group, &group);
+    stats.left_count = group.open;
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+bool vsi_instance_is_draining(vestry *v) {
+  return drain_of(v) != NULL;
+}
+
+uint32_t vsi_instance_retry_after_s(vestry *v) {
+  const vsi_drain *drain = drain_of(v);
+  if (!drain) return v->retry_after_s;
+  uint64_t elapsed = elapsed_ms(drain), left = elapsed < drain->window_ms ? drain->window_ms - elapsed : 0;
+  return v->retry_after_s + (uint32_t)((left + 999) / 1000);
+}
+
+void vsi_drain_destroy(vestry *v) {
+  vsi_drain *drain = drain_of(v);
+  if (drain) free_drain(drain);
+}

@@ -1,0 +1,226 @@
+/* The keeper finds connections for replies, and keeps and removes new ones. Two races need care.
+ *
+ * A stream must not be stored when it has ended. It may end while the put is under way: another put evicts it, the
+ * instance closes. So the keeper stores the handle where the end can find it, and then looks whether the end has come;
+ * the end says that it has come, and then looks for a handle. Both do so with sequentially consistent operations, so at
+ * least one of them sees the other, and removal by handle happens once whoever tries.
+ *
+ * For REUSE and REJECT at most one open stream may hold the key. The store's own REUSE decides when there is nothing
+ * under the key. But there may be connections that are closing and have not left yet; they have no claim. Then the
+ * stream joins them, and looks: the first open one in the order of the store's list holds the key. Everybody who joined
+ * looks after joining, and all see the same order, so of several all but one find another one before theirs, and take
+ * theirs out again. */
+#include "serve/keeper.h"
+
+#include "base/log.h"
+#include "http/reply.h"
+#include "instance/elsewhere.h"
+#include "registry/context.h"
+#include "store/store.h"
+
+/* More than will ever be under one key: joining shall displace nobody. */
+#define JOIN_COUNT ((size_t)1 << 20)
+enum { DEFAULT_MANY_COUNT = 8 };
+
+/* A key of a reply, and where the handle of its entry goes. */
+typedef struct seat {
+  const vestry_scoped_key *key;
+  size_t many_count;
+  _Atomic(vestry_handle) *handle;
+} seat;
+
+/* The open connections under a key. As vsi_targets_find; finish the list in any case. */
+static vestry_err look(vestry_dispatch_context *context, const vestry_scoped_key *key, vsi_targets *found) {
+  vsi_targets_init(found, context->v->host);
+  return vsi_targets_find(found, context->v->store, key);
+}
+
+/* Make them the targets. OK | NOT_FOUND (none is open) | errors of the look. */
+static vestry_err target_stored(vestry_dispatch_context *context) {
+  vsi_targets found;
+  vestry_err error = look(context, context->reply->key, &found);
+  size_t added = 0;
+  for (size_t i = 0; !error && i < found.count; i++) {
+    error = vsi_context_target(context, found.items[i]);
+    if (!error) added++;
+    if (error == VESTRY_CLOSED) error = VESTRY_OK;
+  }
+  vsi_targets_finish(&found);
+  return error ? error : added ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+/* OK: nobody open is there | EXISTS | errors of the look. */
+static vestry_err check_free(vestry_dispatch_context *context) {
+  size_t closed_count;
+  vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);
+  if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
+  if (!elsewhere || elsewhere->claim) return VESTRY_OK; /* it is asked for when the stream is kept */
+  return elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
+}
+
+/* The key with this number, the first being 0. NULL: no first one. */
+static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
+  return i ? reply->more_keys[i - 1].key : reply->key;
+}
+
+static bool refuse_keys(const vestry_dispatch_context *context, const char *option, size_t most) {
+  vsi_log(
+      context->v->host, VESTRY_LOG_ERROR,
+      "a reply: its stream has more keys than %s of vestry_options lets be, %zu: that bounds entries of the store, and "
+      "a key is one. For streams a user there is max_streams_per_scope_count",
+      option, most);
+  return false;
+}
+
+/* A stream that needs more entries, in all or in one scope, than there may be is never kept: it would throw others out,
+ * and then itself. */
+static bool fits_the_store(const vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  const vestry *v = context->v;
+  if (!vsi_reply_stays_open(reply, v)) return true;
+  if (v->max_count && reply->more_keys_count + (reply->key != NULL) > v->max_count)
+    return refuse_keys(context, "max_count", v->max_count);
+  size_t most = v->max_per_scope_count;
+  if (!most || reply->more_keys_count < most) return true;
+  for (size_t i = 0; i <= reply->more_keys_count; i++) {
+    size_t count = 0;
+    for (size_t k = i; k <= reply->more_keys_count && count <= most; k++)
+      count += key_at(reply, i) && key_at(reply, k) && vsi_scoped_key_is_of(key_at(reply, k), &key_at(reply, i)->scope);
+    if (count > most) return refuse_keys(context, "max_per_scope_count", most);
+  }
+  return true;
+}
+
+void vsi_keeper_find(vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  if (!context->targets.count && !context->refusal && !fits_the_store(context))
+    vsi_context_refuse(context, VESTRY_INVALID);
+  if (!reply->key || context->targets.count || context->refusal) return;
+  vestry_err error = VESTRY_OK;
+  switch (vsi_reply_policy(reply)) {
+  case VESTRY_PUT_REPLACE:
+  case VESTRY_PUT_MANY: return; /* a new stream in any case */
+  case VESTRY_PUT_REUSE:
+    error = target_stored(context);
+    if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
+    break;
+  case VESTRY_PUT_REJECT: error = check_free(context); break;
+  }
+  if (error) vsi_context_refuse(context, error);
+}
+
+/* Put the opened stream under a key, and take it out again if it has ended meanwhile. */
+static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_put_policy policy, size_t many_count) {
+  vestry_store *store = context->v->store;
+  vestry_put_result result = {0};
+  vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
+  if (error) return error;
+  /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
+   * vsi_keeper_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
+  atomic_store_explicit(s->handle, result.handle, memory_order_seq_cst);
+  if (atomic_load_explicit(&context->life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
+    vestry_store_remove_if(store, result.handle, vestry_connection_cause(context->opened));
+  return VESTRY_OK;
+}
+
+/* All streams under the key are closed: put this one beside them, then look who holds the key now. OK | EXISTS: another
+ * stream does, and this one has been removed and closed. */
+static vestry_err join(vestry_dispatch_context *context, const seat *s) {
+  vestry_err error = put(context, s, VESTRY_PUT_MANY, JOIN_COUNT);
+  if (error) return error;
+  vsi_targets found;
+  error = look(context, s->key, &found);
+  if (error == VESTRY_NOT_FOUND)
+    error = VESTRY_OK; /* it has ended already; its close hook removes the entry */
+  else if (!error && found.items[0] != context->opened)
+    error = VESTRY_EXISTS;
+  vsi_targets_finish(&found);
+  if (!error) return VESTRY_OK;
+  vestry_handle handle = atomic_load_explicit(&context->life->handle, memory_order_relaxed); /* put on this thread */
+  vestry_store_remove_if(context->v->store, handle, VESTRY_CAUSE_CLOSED);
+  return error;
+}
+
+/* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
+ * the key. */
+static vestry_err keep_alone_here(vestry_dispatch_context *context, const seat *s) {
+  bool reuse = vsi_reply_policy(context->reply) == VESTRY_PUT_REUSE;
+  vestry_err error = put(context, s, VESTRY_PUT_REUSE, 0);
+  if (error != VESTRY_EXISTS) return error;
+  error = reuse ? target_stored(context) : check_free(context);
+  if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
+  error = join(context, s); /* those there are closing */
+  if (error != VESTRY_EXISTS || !reuse) return error;
+  error = target_stored(context);
+  return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that won has ended already: 503 */
+}
+
+/* The same, where other nodes may hold the key. */
+static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
+  if (!elsewhere || !elsewhere->claim) return keep_alone_here(context, s);
+  vestry_err error = elsewhere->claim(s->key, elsewhere->ctx);
+  if (error) return error;
+  error = keep_alone_here(context, s);
+  elsewhere->claimed(s->key, elsewhere->ctx);
+  return error;
+}
+
+/* Keep it beside others. The store counts closed streams that it still has among the many, so the put allows for them.
+ * If more than many_count are open afterwards, the oldest are closed. */
+static vestry_err keep_many(vestry_dispatch_context *context, const seat *s) {
+  size_t many_count = s->many_count ? s->many_count : DEFAULT_MANY_COUNT, closed_count = 0;
+  if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
+  vestry_err error = vsi_targets_count(context->v->store, s->key, &closed_count);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  error = put(context, s, VESTRY_PUT_MANY, many_count + closed_count);
+  if (error || !closed_count) return error;
+  vsi_targets found;
+  error = look(context, s->key, &found);
+  for (size_t i = 0; !error && found.count - i > many_count; i++)
+    vestry_connection_close(found.items[i], VESTRY_CAUSE_REPLACED);
+  vsi_targets_finish(&found);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+/* Under the key of vestry_reply_key, as the policy says. */
+static vestry_err keep_first(vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  const seat s = {reply->key, reply->many_count, &context->life->handle};
+  if (!s.key) return VESTRY_OK;
+  switch (vsi_reply_policy(reply)) {
+  case VESTRY_PUT_REPLACE: return put(context, &s, VESTRY_PUT_REPLACE, 0);
+  case VESTRY_PUT_MANY: return keep_many(context, &s);
+  case VESTRY_PUT_REUSE:
+  case VESTRY_PUT_REJECT: break;
+  }
+  return keep_alone(context, &s);
+}
+
+static vestry_err keep_more(vestry_dispatch_context *context) {
+  const vestry_reply *reply = context->reply;
+  _Atomic(vestry_handle) *handles = vsi_life_handles(context->life);
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < reply->more_keys_count && !error; i++)
+    error = keep_many(context, &(seat){reply->more_keys[i].key, reply->more_keys[i].many_count, &handles[i]});
+  return error;
+}
+
+void vsi_keeper_keep(vestry_dispatch_context *context) {
+  if (!context->opened || context->refusal || !vsi_reply_stays_open(context->reply, context->v)) return;
+  vestry_err error = keep_first(context);
+  if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another */
+  if (error) vsi_context_refuse(context, error);
+}
+
+static void remove_handle(const vsi_life *life, _Atomic(vestry_handle) *at, vestry_cause cause) {
+  /* seq_cst, after the store of `ended`: see put */
+  vestry_handle handle = atomic_load_explicit(at, memory_order_seq_cst);
+  if (handle) vestry_store_remove_if(life->v->store, handle, cause);
+}
+
+void vsi_keeper_remove(vsi_life *life, vestry_cause cause) {
+  remove_handle(life, &life->handle, cause);
+  for (size_t i = 0; i < life->more_keys_count; i++) remove_handle(life, &vsi_life_handles(life)[i], cause);
+}

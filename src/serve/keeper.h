@@ -1,0 +1,18 @@
+/* The keeper: connections of replies in the store. */
+#ifndef VSI_SERVE_KEEPER_H
+#define VSI_SERVE_KEEPER_H
+
+#include "registry/context.h"
+
+/* Before a stream is opened for a reply with a key: the open connections under the key become the context's targets, or
+ * the reply is refused, as its policy says. */
+void vsi_keeper_find(vestry_dispatch_context *context);
+
+/* A stream was opened and will stay: put it under the key, or give it up for one that was quicker. */
+void vsi_keeper_keep(vestry_dispatch_context *context);
+
+/* The stream has ended, and its life says so: take it out of the store, from under all its keys, by identity, for the
+ * cause it ended for. */
+void vsi_keeper_remove(vsi_life *life, vestry_cause cause);
+
+#endif

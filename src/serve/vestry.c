@@ -1,0 +1,239 @@
+/* Making an instance of its parts, and its end in three steps. */
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "channel/channels.h"
+#include "channel/histories.h"
+#include "coding/coding.h"
+#include "connection/connection.h"
+#include "http/intake.h"
+#include "http/routes/routes.h"
+#include "instance/life.h"
+#include "registry/builtin.h"
+#include "serve/drain.h"
+#include "serve/shares.h"
+#include "session/table.h"
+
+enum { DEFAULT_RETRY_AFTER_S = 2 };
+/* What jansson's own constants have: references to them are not counted. */
+#define UNCOUNTED             SIZE_MAX
+#define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
+#define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
+#define DEFAULT_ANSWER_BYTES  ((size_t)256 << 20)
+
+/* ---------------------------------------------------------------------------- a connection in a store -------- */
+
+static void value_ref(void *value) {
+  vestry_connection_ref(value);
+}
+
+static void value_unref(void *value) {
+  vestry_connection_unref(value);
+}
+
+static void value_close(void *value, vestry_cause cause) {
+  vestry_connection_close(value, cause);
+}
+
+static uint64_t value_used_ns(void *value) {
+  return vsi_connection_last_write_ns(value);
+}
+
+static bool value_has_ended(void *value) {
+  return !vestry_connection_is_open(value);
+}
+
+/* ----------------------------------------------------------------------------------------- making one -------- */
+
+static vestry_err create_runtime(vestry *v, const vestry_options *options) {
+  v->runtime = options->runtime;
+  if (v->runtime) return VESTRY_OK;
+  v->runtime_is_own = true;
+  return vestry_runtime_create(&(vestry_runtime_options){.host = v->host, .threads_count = options->threads_count},
+                               &v->runtime);
+}
+
+static vestry_err create_store(vestry *v, const vestry_options *options) {
+  static const vestry_value_ops value = {.size = sizeof value,
+                                         .ref = value_ref,
+                                         .unref = value_unref,
+                                         .close = value_close,
+                                         .used_ns = value_used_ns,
+                                         .has_ended = value_has_ended};
+  const vestry_store_options store = {
+      .host = v->host,
+      .value = &value,
+      .purge = options->purge,
+      .purge_ctx = options->purge_ctx,
+      .max_count = options->max_count,
+      .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
+      .lifetime_ms = options->lifetime_ms,
+      .max_per_scope_count = options->max_per_scope_count,
+  };
+  const char *type = options->store ? options->store : "lru";
+  vestry_err error = vestry_store_create(options->store_types, type, &store, &v->store);
+  if (error == VESTRY_NOT_FOUND) vsi_log(v->host, VESTRY_LOG_ERROR, "instance: there is no store of type %s", type);
+  return error;
+}
+
+/* The profiles that are offered, made ready: what is wrong with them shows now, and not in a request. */
+static vestry_err create_profiles(vestry *v, const vestry_options *options) {
+  vsi_codings *codings = vsi_group_codings(v->group);
+  vsi_codings_limit(codings, options->max_private_encoders_count, options->max_channel_encoders_count);
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < options->profiles_count && !error; i++) {
+    vsi_coding *coding;
+    error = vsi_profile_resolve(&options->profiles[i], &v->profiles[i]);
+    if (!error && v->profiles[i].ops != &vestry_profile_identity)
+      error = vsi_coding_find(codings, &options->profiles[i], &coding);
+  }
+  v->profiles_count = options->profiles_count;
+  return error;
+}
+
+/* What pages are given is sealed with the instance's secret, or with that of its sessions. */
+static vestry_err create_seals(vestry *v, const vestry_options *options) {
+  vestry_session_options sessions;
+  if (options->secret || options->previous_secret)
+    return vsi_seals_init(&v->seals, v->host, options->secret, options->secret_len, options->previous_secret,
+                          options->previous_secret_len);
+  if (VSI_OPTIONS_TAKE(sessions, options->sessions)) return VESTRY_INVALID;
+  return vsi_seals_init(&v->seals, v->host, sessions.secret, sessions.secret_len, sessions.previous_secret,
+                        sessions.previous_secret_len);
+}
+
+static vestry_err create_bus(vestry *v, const vestry_options *options) {
+  const vestry_bus_options bus = {.host = v->host, .max_subscriptions_count = options->max_subscriptions_count};
+  return vestry_bus_create(&bus, &v->bus);
+}
+
+/* ret_part: what is at fault if it fails. */
+static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
+  *ret_part = "the runtime, threads_count";
+  v->nothing = json_object();
+  if (!v->nothing) return VESTRY_NO_MEMORY;
+  v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
+  vestry_err error = create_runtime(v, options);
+  if (!error) error = vsi_trim_init(&v->trim, v->runtime);
+  if (!error) error = vsi_routes_create(v->host, &v->routes);
+  if (!error) *ret_part = "secret, previous_secret", error = create_seals(v, options);
+  if (!error) *ret_part = "store, max_count, idle_ms", error = create_store(v, options);
+  if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
+  if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
+  if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
+  if (!error) *ret_part = "profiles", error = create_profiles(v, options);
+  if (!error) *ret_part = "a bound", error = vsi_channels_create(v->group, options->max_channels_count, &v->channels);
+  if (!error) error = vsi_histories_create(v, options->max_history_bytes);
+  if (!error) error = create_bus(v, options);
+  if (!error && options->max_streams_per_scope_count)
+    error = vsi_shares_create(v->host, options->max_streams_per_scope_count, &v->shares);
+  if (!error && options->sessions)
+    *ret_part = "sessions", error = vsi_sessions_create(v, options->sessions, &v->sessions);
+  if (!error) error = vsi_effects_register(&v->registry);
+  return error;
+}
+
+/* Takes what was made, whole or in part. */
+static void take_apart(vestry *v) {
+  vsi_drain_destroy(v);
+  vsi_trim_finish(&v->trim);
+  vestry_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
+  vsi_sessions_destroy(v->sessions);
+  vsi_shares_destroy(v->shares);
+  vestry_store_driver_destroy(v->driver);
+  vestry_store_destroy(v->store);
+  vsi_histories_destroy(v);
+  vsi_channels_destroy(v->channels);
+  vsi_group_destroy(v->group);
+  if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
+  vsi_routes_destroy(v->routes);
+  vsi_names_finish(&v->registry);
+  vsi_presences_finish(&v->presences);
+  if (v->nothing) v->nothing->refcount = 1;
+  json_decref(v->nothing);
+  vsi_free(v->host, v);
+}
+
+static const vestry_host *host_of(const vestry_options *options) {
+  if (options->host) return options->host;
+  return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
+}
+
+/* Why the options are none; NULL: they are. */
+static const char *find_mistake(const vestry_options *options) {
+  if (options->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
+  if (options->sessions && options->scope) return "sessions and scope do not go together: a session is the scope";
+  if (options->max_per_stream_count > VSI_LIFE_KEYS_MAX) return "max_per_stream_count is too large";
+  if (options->profiles_count > VESTRY_PROFILES_MAX) return "there are too many profiles";
+  return options->profiles_count && !options->profiles ? "profiles_count goes with profiles" : NULL;
+}
+
+static vestry_err refuse(const vestry_host *host, const char *why) {
+  vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s", why);
+  return VESTRY_INVALID;
+}
+
+vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
+  vestry_options own;
+  const vestry_options *options = &own;
+  if (!ret_instance) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(own, given))
+    return refuse(vestry_host_default(), "the options have a size that is none, or members of a later vestry");
+  const vestry_host *host = host_of(options);
+  const char *mistake = find_mistake(options), *part = "";
+  if (mistake) return refuse(host, mistake);
+  vestry *v = vsi_calloc(host, 1, sizeof *v);
+  if (!v) return VESTRY_NO_MEMORY;
+  if (VSI_OPTIONS_TAKE(v->hooks, options->hooks) || VSI_OPTIONS_TAKE(v->signals, options->signals)) {
+    vsi_free(host, v);
+    return refuse(host, "hooks or signals have a size that is none, or members of a later vestry");
+  }
+  v->host = host;
+  vsi_names_init(&v->registry, host);
+  vsi_presences_init(&v->presences);
+  v->scope = options->scope;
+  v->scope_ctx = options->scope_ctx;
+  v->keep_open = options->keep_open;
+  v->max_count = options->max_count;
+  v->max_per_scope_count = options->max_per_scope_count;
+  v->max_per_stream_count = options->max_per_stream_count ? options->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
+  v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
+  vsi_budget_init(&v->request_bytes, options->max_request_bytes ? options->max_request_bytes : DEFAULT_REQUEST_BYTES);
+  vsi_budget_init(&v->answer_bytes, options->max_answer_bytes ? options->max_answer_bytes : DEFAULT_ANSWER_BYTES);
+  v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
+  vestry_err error = fill(v, options, &part);
+  if (error) {
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));
+    take_apart(v);
+    return error;
+  }
+  *ret_instance = v;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- its end --------- */
+
+bool vestry_is_forked(const vestry *v) {
+  return vsi_instance_is_forked(v);
+}
+
+void vestry_close(vestry *v) {
+  if (vsi_instance_is_forked(v)) return;
+  /* acq_rel pairs with vsi_instance_is_closing. */
+  if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
+  vsi_group_close(v->group);
+  vestry_bus_close(v->bus);
+  vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
+}
+
+vestry_err vestry_stop(vestry *v, uint64_t timeout_ms) {
+  if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
+  vestry_close(v);
+  return vsi_group_wait(v->group, timeout_ms);
+}
+
+void vestry_destroy(vestry *v) {
+  if (!v || vsi_instance_is_forked(v)) return;
+  (void)vestry_stop(v, VESTRY_NEVER_MS);
+  take_apart(v);
+}

@@ -1,0 +1,52 @@
+/* Who has logged in, and the streams that are open for him. */
+#ifndef VSI_SESSION_RECORD_H
+#define VSI_SESSION_RECORD_H
+
+#include <stdatomic.h>
+
+#include "base/spin_lock.h"
+#include "http/reply.h"
+#include "session/token.h"
+#include "vestry/store.h"
+
+typedef struct vsi_session_stream vsi_session_stream;
+typedef struct vsi_session_user vsi_session_user;
+struct vsi_session_user {
+  const vestry_host *host;
+  struct vsi_sessions *sessions; /* that it is one of: no longer than they live; NULL: none, as of a grave */
+  _Atomic(uint32_t) refs;
+  vsi_spin_lock lock;
+  vsi_session_stream *streams; /* guarded by lock */
+  bool has_ended;              /* guarded by lock */
+  vestry_handle of_user;       /* guarded by lock: its entry among its user's; 0: none yet */
+  vestry_handle handle;        /* its entry in the table; constant once it is among its user's */
+  _Atomic(int64_t) saved_s;    /* when its use was last noted: in storage, in the cookie */
+  int64_t created_s;
+  uint64_t ends_ns; /* by the host's clock; guarded, as its place, by the lock of the lifetimes */
+  size_t place;     /* among the lifetimes, + 1; 0: not there */
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  char user[];
+};
+
+/* A reference; NULL: no memory. */
+vsi_session_user *vsi_session_record_create(const vestry_host *host, const char *hash, const char *user,
+                                            int64_t created_s);
+/* As a store has it. NULL is accepted by unref. */
+void vsi_session_record_ref(void *record);
+void vsi_session_record_unref(void *record);
+
+/* Who has logged in, for one who keeps him longer than the request. NULL is accepted, and returned. */
+struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user);
+void vsi_session_user_unref(struct vsi_session_user *user);
+
+/* It is over: streams that are open for it end for the cause, others will not begin. Returns the handle of its entry
+ * among its user's. Threads any; as often as one likes. */
+vestry_handle vsi_session_record_end(vsi_session_user *record, vestry_cause cause);
+bool vsi_session_record_has_ended(vsi_session_user *record);
+
+/* The reply's stream, if it opens one, is to be the session's. OK | NO_MEMORY */
+vestry_err vsi_session_record_enter(vsi_session_user *record, vestry_reply *reply);
+/* It is not to be. */
+void vsi_session_record_detach(const vsi_session_user *record, vestry_reply *reply);
+
+#endif

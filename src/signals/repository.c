@@ -1,0 +1,315 @@
+/* What a page has, what it should have, and the patch between the two.
+ *
+ * Values are jansson's, shared by reference and never changed in place, by one thread at a time: that of the
+ * repository. For each field two are kept: `value`, what the handler sees, and `held`, what the page is known to have
+ * (NULL: nothing), even if that is nothing that the field allows. A field has changed when the two differ. So a bad
+ * signal is repaired by the next save with no further care; and the patch of an object can say which members must go,
+ * since a merge patch (RFC 7386) leaves alone what it does not name. */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/utf8.h"
+#include "connection/connection.h"
+#include "event/signals_patch.h"
+#include "signals/schema.h"
+#include "vestry/registry.h"
+
+typedef struct slot {
+  json_t *value; /* never NULL */
+  json_t *held;  /* NULL: the page does not have it */
+  bool touched;  /* set, or known to be wrong, while the page does not have it */
+  vestry_err error;
+} slot;
+
+struct vestry_repository {
+  const vestry_schema *schema;
+  slot slots[]; /* as the schema's fields */
+};
+
+/* ------------------------------------------------------------------------------------------------- filling -------- */
+
+static vestry_err hydrate(const vsi_field *field, json_t *signals, slot *s) {
+  json_t *found = NULL;
+  vestry_err error = signals ? vsi_field_find(field, signals, &found) : VESTRY_NOT_FOUND;
+  if (error == VESTRY_INVALID) s->touched = true; /* what it is to lie in is no object: the page is put right */
+  if (!error) {
+    s->held = json_incref(found);
+    error = vsi_field_take(field, found, &s->value);
+  }
+  if (error == VESTRY_NO_MEMORY) return error;
+  if (error) s->value = json_deep_copy(field->initial); /* a reference would be counted by several threads at once */
+  if (!s->value) return VESTRY_NO_MEMORY;
+  if (error != VESTRY_NOT_FOUND) s->error = error;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_repository_create(const vestry_schema *schema, json_t *signals, vestry_repository **ret_repository) {
+  if (!schema || !ret_repository) return VESTRY_INVALID;
+  vestry_repository *made = vsi_calloc(schema->host, 1, sizeof *made + schema->count * sizeof *made->slots);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->schema = schema;
+  for (size_t i = 0; i < schema->count; i++) {
+    if (!hydrate(&schema->fields[i], signals, &made->slots[i])) continue;
+    vestry_repository_destroy(made);
+    return VESTRY_NO_MEMORY;
+  }
+  *ret_repository = made;
+  return VESTRY_OK;
+}
+
+void vestry_repository_destroy(vestry_repository *repository) {
+  if (!repository) return;
+  for (size_t i = 0; i < repository->schema->count; i++) {
+    json_decref(repository->slots[i].value);
+    json_decref(repository->slots[i].held);
+  }
+  vsi_free(repository->schema->host, repository);
+}
+
+size_t vestry_repository_errors(const vestry_repository *repository, vestry_field_error *errors, size_t capacity) {
+  size_t count = 0;
+  for (size_t i = 0; i < repository->schema->count; i++) {
+    const vsi_field *field = &repository->schema->fields[i];
+    vestry_err error = repository->slots[i].error;
+    if (error && count++ < capacity) {
+      vestry_field_error *told = &errors[count - 1];
+      *told = (vestry_field_error){.path = field->is.path, .error = error};
+      vsi_field_explain(field, error, told->message, sizeof told->message);
+    }
+  }
+  return count;
+}
+
+/* ------------------------------------------------------------------------------------------------- reading -------- */
+
+/* OK | NOT_FOUND | INVALID. */
+static vestry_err locate(const vestry_repository *repository, const char *path, vestry_field_type type,
+                         const vsi_field **ret_field, size_t *ret_at) {
+  const vsi_field *field = vsi_schema_find(repository->schema, path);
+  if (!field) return VESTRY_NOT_FOUND;
+  if (field->is.type != type) return VESTRY_INVALID;
+  *ret_field = field;
+  *ret_at = (size_t)(field - repository->schema->fields);
+  return VESTRY_OK;
+}
+
+static vestry_err get(const vestry_repository *repository, const char *path, vestry_field_type type,
+                      const json_t **ret_value) {
+  const vsi_field *field;
+  size_t at;
+  vestry_err error = locate(repository, path, type, &field, &at);
+  if (!error) *ret_value = repository->slots[at].value;
+  return error;
+}
+
+vestry_err vestry_repository_get_boolean(const vestry_repository *repository, const char *path, bool *ret_value) {
+  const json_t *value;
+  vestry_err error = get(repository, path, VESTRY_FIELD_BOOLEAN, &value);
+  if (!error) *ret_value = json_is_true(value);
+  return error;
+}
+
+vestry_err vestry_repository_get_integer(const vestry_repository *repository, const char *path, int64_t *ret_value) {
+  const json_t *value;
+  vestry_err error = get(repository, path, VESTRY_FIELD_INTEGER, &value);
+  if (!error) *ret_value = json_integer_value(value);
+  return error;
+}
+
+vestry_err vestry_repository_get_number(const vestry_repository *repository, const char *path, double *ret_value) {
+  const json_t *value;
+  vestry_err error = get(repository, path, VESTRY_FIELD_NUMBER, &value);
+  if (!error) *ret_value = json_number_value(value);
+  return error;
+}
+
+vestry_err vestry_repository_get_string(const vestry_repository *repository, const char *path, const char **ret_value,
+                                        size_t *ret_len) {
+  const json_t *value;
+  vestry_err error = get(repository, path, VESTRY_FIELD_STRING, &value);
+  if (error) return error;
+  *ret_value = json_string_value(value);
+  if (ret_len) *ret_len = json_string_length(value);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_repository_get_json(const vestry_repository *repository, const char *path, const json_t **ret_value) {
+  return get(repository, path, VESTRY_FIELD_JSON, ret_value);
+}
+
+/* ------------------------------------------------------------------------------------------------- setting -------- */
+
+/* made: taken; NULL: there was no memory for it. */
+static vestry_err set(vestry_repository *repository, const char *path, vestry_field_type type, json_t *made) {
+  const vsi_field *field;
+  size_t at;
+  json_t *value = NULL;
+  vestry_err error = locate(repository, path, type, &field, &at);
+  if (!error && !made) error = VESTRY_NO_MEMORY;
+  if (!error) error = vsi_field_take(field, made, &value);
+  json_decref(made);
+  if (error) return error;
+  json_decref(repository->slots[at].value);
+  repository->slots[at].value = value;
+  repository->slots[at].touched = true;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_repository_set_boolean(vestry_repository *repository, const char *path, bool value) {
+  return set(repository, path, VESTRY_FIELD_BOOLEAN, json_boolean(value));
+}
+
+vestry_err vestry_repository_set_integer(vestry_repository *repository, const char *path, int64_t value) {
+  return set(repository, path, VESTRY_FIELD_INTEGER, json_integer(value));
+}
+
+/* Whether the field is there at all comes first. */
+static vestry_err refuse(const vestry_repository *repository, const char *path, vestry_field_type type) {
+  const vsi_field *field;
+  size_t at;
+  vestry_err error = locate(repository, path, type, &field, &at);
+  return error ? error : VESTRY_INVALID;
+}
+
+vestry_err vestry_repository_set_number(vestry_repository *repository, const char *path, double value) {
+  if (!isfinite(value)) return refuse(repository, path, VESTRY_FIELD_NUMBER);
+  return set(repository, path, VESTRY_FIELD_NUMBER, json_real(value));
+}
+
+vestry_err vestry_repository_set_string(vestry_repository *repository, const char *path, const char *value,
+                                        size_t len) {
+  bool sound = (value || !len) && !(len && memchr(value, '\0', len)) && vsi_is_utf8(value, len);
+  if (!sound) return refuse(repository, path, VESTRY_FIELD_STRING);
+  return set(repository, path, VESTRY_FIELD_STRING, json_stringn_nocheck(value ? value : "", len));
+}
+
+vestry_err vestry_repository_set_json(vestry_repository *repository, const char *path, const json_t *value) {
+  const vsi_field *field;
+  size_t at;
+  json_t *taken = NULL, *borrowed = (json_t *)(uintptr_t)value; /* its count goes up and down, no more */
+  vestry_err error = locate(repository, path, VESTRY_FIELD_JSON, &field, &at);
+  if (!error && !value) error = VESTRY_INVALID;
+  if (!error) error = vsi_field_take(field, borrowed, &taken); /* before the copy: it may be too deep to be made */
+  json_decref(taken);
+  return error ? error : set(repository, path, VESTRY_FIELD_JSON, json_deep_copy(value));
+}
+
+/* -------------------------------------------------------------------------------------------------- saving -------- */
+
+/* 3 and 3.0 are one number to the page. */
+static bool is_equal(const json_t *a, const json_t *b) {
+  if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
+  return json_equal((json_t *)(uintptr_t)a, (json_t *)(uintptr_t)b);
+}
+
+static bool is_changed(const slot *s) {
+  if (s->held) return !is_equal(s->held, s->value);
+  return s->touched && !json_is_null(s->value); /* null where there is nothing is no change */
+}
+
+bool vestry_repository_is_changed(const vestry_repository *repository) {
+  for (size_t i = 0; i < repository->schema->count; i++)
+    if (is_changed(&repository->slots[i])) return true;
+  return false;
+}
+
+static json_t *make_patch(json_t *held, json_t *value, bool all);
+
+/* The members of value that held lacks, or has otherwise; with `all`, all of them. */
+static int add_members(json_t *patch, json_t *held, json_t *value, bool all) {
+  int failed = 0;
+  for (void *at = json_object_iter(value); !failed && at; at = json_object_iter_next(value, at)) {
+    json_t *had = json_object_getn(held, json_object_iter_key(at), json_object_iter_key_len(at));
+    json_t *has = json_object_iter_value(at);
+    if (!all && had && is_equal(had, has)) continue;
+    failed = json_object_setn_new_nocheck(patch, json_object_iter_key(at), json_object_iter_key_len(at),
+                                          make_patch(had, has, all));
+  }
+  return failed;
+}
+
+/* What the page would keep unless it is told: null removes. */
+static int remove_members(json_t *patch, json_t *held, json_t *value) {
+  int failed = 0;
+  for (void *at = json_object_iter(held); !failed && at; at = json_object_iter_next(held, at))
+    if (!json_object_getn(value, json_object_iter_key(at), json_object_iter_key_len(at)))
+      failed = json_object_setn_new_nocheck(patch, json_object_iter_key(at), json_object_iter_key_len(at), json_null());
+  return failed;
+}
+
+/* What makes `value` of `held` when it is merged. A new reference; NULL: no memory. No deeper than the value is. */
+static json_t *make_patch(json_t *held, json_t *value, bool all) {
+  if (!json_is_object(held) || !json_is_object(value)) return json_incref(value);
+  json_t *patch = json_object();
+  if (patch && (add_members(patch, held, value, all) || remove_members(patch, held, value))) {
+    json_decref(patch);
+    return NULL;
+  }
+  return patch;
+}
+
+/* OK, and the signals that are to be sent, or NULL: none | NO_MEMORY. */
+static vestry_err make_signals(const vestry_repository *repository, bool all, json_t **ret_signals) {
+  json_t *signals = NULL;
+  for (size_t i = 0; i < repository->schema->count; i++) {
+    const slot *s = &repository->slots[i];
+    if (!all && !is_changed(s)) continue;
+    if (!signals) signals = json_object();
+    json_t *patch = signals ? make_patch(s->held, s->value, all) : NULL;
+    if (!patch || vsi_field_put(&repository->schema->fields[i], signals, patch)) {
+      json_decref(signals);
+      return VESTRY_NO_MEMORY;
+    }
+  }
+  *ret_signals = signals;
+  return VESTRY_OK;
+}
+
+/* The page has them now. */
+static void keep(vestry_repository *repository, bool all) {
+  for (size_t i = 0; i < repository->schema->count; i++) {
+    slot *s = &repository->slots[i];
+    if (!all && !is_changed(s)) continue;
+    json_decref(s->held);
+    s->held = json_incref(s->value);
+    s->touched = false;
+  }
+}
+
+static vestry_err send(vestry_connection *connection, const json_t *signals) {
+  vestry_event *event = NULL;
+  vestry_err error = vsi_event_signals_value(vsi_connection_host(connection), signals, NULL, &event);
+  return vsi_connection_send_made(connection, error, event);
+}
+
+static vestry_err add_effect(vestry_reply *reply, json_t *signals) {
+  json_t *effect = json_pack("[s,[s,O]]", "patch-signals", VESTRY_QUOTE, signals); /* they may be a client's */
+  vestry_err error = effect ? vestry_reply_effect_json(reply, effect) : VESTRY_NO_MEMORY;
+  json_decref(effect);
+  return error;
+}
+
+/* To one of the two. */
+static vestry_err save(vestry_repository *repository, vestry_connection *connection, vestry_reply *reply, bool all,
+                       bool *ret_saved) {
+  json_t *signals = NULL;
+  vestry_err error = make_signals(repository, all, &signals);
+  if (!error && signals) error = connection ? send(connection, signals) : add_effect(reply, signals);
+  bool saved = signals != NULL;
+  json_decref(signals);
+  if (error) return error;
+  if (saved) keep(repository, all);
+  if (ret_saved) *ret_saved = saved;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what, vestry_connection *connection,
+                                  bool *ret_saved) {
+  return save(repository, connection, NULL, what == VESTRY_SAVE_ALL, ret_saved);
+}
+
+vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
+                                        bool *ret_saved) {
+  return save(repository, NULL, reply, what == VESTRY_SAVE_ALL, ret_saved);
+}

@@ -1,0 +1,303 @@
+/* A node of a memory network. Its actor takes one thing at a time from under the network's lock, and calls the events'
+ * functions without it; stop waits for the one that is under way. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "testing/memory_network.h"
+
+enum { RUN_MAX = 64 }; /* events in one run of the actor, so that one node keeps no thread */
+
+bool vsi_memory_node_is_up(const vsi_memory_node *node) {
+  return node->started && !node->stopped && node->part != VESTRY_MEMORY_NETWORK_DOWN;
+}
+
+/* ------------------------------------------------------------------------------------------------- arriving ------- */
+
+/* What is to be told next. */
+typedef struct news {
+  enum { NOTHING, STATE, MESSAGE } kind;
+  vestry_broker_state state;
+  vsi_parcel *parcel;
+} news;
+
+static news of_state(vestry_broker_state state) {
+  return (news){STATE, state, NULL};
+}
+
+static news next_locked(vsi_memory_node *node) {
+  vestry_memory_network *network = node->network;
+  if (!node->started || node->stopped) return (news){NOTHING, VESTRY_BROKER_DOWN, NULL};
+  bool is_up = vsi_memory_node_is_up(node);
+  if (node->told_too_late || is_up != node->told_up) {
+    node->told_up = is_up && !node->told_too_late;
+    node->told_too_late = false;
+    return of_state(node->told_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN);
+  }
+  uint64_t now_ns = vsi_now_ns(network->host);
+  while (node->arrivals.count && node->arrivals.heap[0].due_ns <= now_ns) {
+    vsi_parcel *parcel = vsi_arrivals_take(&node->arrivals).parcel;
+    if (!parcel) {
+      if (is_up) return of_state(VESTRY_BROKER_MAYBE_LOST);
+      continue;
+    }
+    bool found;
+    vsi_memory_node_find(node, parcel->subject, &found);
+    if (found) {
+      network->stats.delivered_count++;
+      return (news){MESSAGE, VESTRY_BROKER_UP, parcel};
+    }
+    network->stats.cut_count++;
+    vsi_parcel_unref(network->host, parcel);
+  }
+  return (news){NOTHING, VESTRY_BROKER_DOWN, NULL};
+}
+
+static void tell(const vsi_memory_node *node, const news *n) {
+  const vestry_broker_events *to = &node->events;
+  if (n->kind == MESSAGE) {
+    if (to->on_message) to->on_message(n->parcel->subject, n->parcel->data, n->parcel->len, to->ctx);
+  } else if (to->on_state) {
+    to->on_state(n->state, to->ctx);
+  }
+}
+
+/* See to it that it runs again when the next thing is due. */
+static void rouse_later_locked(vsi_memory_node *node) {
+  if (node->stopped || !node->arrivals.count) return;
+  uint64_t now_ns = vsi_now_ns(node->network->host), due_ns = node->arrivals.heap[0].due_ns;
+  if (due_ns <= now_ns)
+    vestry_actor_notify(node->actor);
+  else
+    (void)vestry_timer_set(node->timer, (due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0); /* CLOSED: the end */
+}
+
+void vsi_memory_node_run(vestry_actor *actor, void *ctx) {
+  (void)actor;
+  vsi_memory_node *node = ctx;
+  vestry_memory_network *network = node->network;
+  if (!network) return; /* it has not joined after all */
+  pthread_mutex_lock(&network->lock);
+  bool is_dry = false;
+  for (int i = 0; !is_dry && i < RUN_MAX; i++) {
+    news n = next_locked(node);
+    is_dry = n.kind == NOTHING;
+    if (is_dry) break;
+    node->runs = true;
+    pthread_mutex_unlock(&network->lock);
+    tell(node, &n);
+    pthread_mutex_lock(&network->lock);
+    node->runs = false;
+    vsi_parcel_unref(network->host, n.parcel);
+    pthread_cond_broadcast(&network->changed);
+  }
+  if (is_dry)
+    rouse_later_locked(node);
+  else if (!node->stopped)
+    vestry_actor_notify(node->actor);
+  pthread_mutex_unlock(&network->lock);
+}
+
+void vsi_memory_node_due(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vsi_memory_node *node = ctx;
+  vestry_actor_notify(node->actor);
+}
+
+/* ------------------------------------------------------------------------------------------- start and stop ------- */
+
+static vestry_err start(void *broker, const vestry_broker_events *given) {
+  vsi_memory_node *node = broker;
+  vestry_broker_events events;
+  if (!node || VSI_OPTIONS_TAKE(events, given)) return VESTRY_INVALID;
+  pthread_mutex_lock(&node->network->lock);
+  bool is_first = !node->started && !node->stopped;
+  if (is_first) {
+    node->events = events;
+    node->started = true;
+    vestry_actor_notify(node->actor);
+  }
+  pthread_mutex_unlock(&node->network->lock);
+  return is_first ? VESTRY_OK : VESTRY_INVALID;
+}
+
+static void stop(void *broker) {
+  vsi_memory_node *node = broker;
+  vestry_memory_network *network = node->network;
+  pthread_mutex_lock(&network->lock);
+  node->stopped = true;
+  network->stats.cut_count += vsi_arrivals_finish(network->host, &node->arrivals);
+  while (node->runs) pthread_cond_wait(&network->changed, &network->lock);
+  vestry_timer *timer = node->timer;
+  node->timer = NULL;
+  pthread_mutex_unlock(&network->lock);
+  vestry_timer_destroy(timer);
+}
+
+static void destroy(void *broker) {
+  vsi_memory_node *node = broker;
+  if (!node) return;
+  stop(node);
+  pthread_mutex_lock(&node->network->lock);
+  node->network->nodes[node->index] = NULL;
+  pthread_mutex_unlock(&node->network->lock);
+  vestry_actor_unref(node->actor);
+}
+
+void vsi_memory_node_done(void *ctx) {
+  vsi_memory_node *node = ctx;
+  vestry_memory_network *network = node->network;
+  for (size_t i = 0; i < node->subjects_count; i++) vsi_free(node->host, node->subjects[i]);
+  vsi_free(node->host, node->subjects);
+  vsi_free(node->host, node);
+  if (network) vsi_memory_network_unref(network);
+}
+
+/* ------------------------------------------------------------------------------------------------- subjects ------- */
+
+size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bool *ret_found) {
+  size_t low = 0, high = node->subjects_count;
+  *ret_found = false;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    int order = strcmp(node->subjects[middle], subject);
+    if (order == 0) {
+      *ret_found = true;
+      return middle;
+    }
+    if (order < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static vestry_err subscribe_locked(vsi_memory_node *node, const char *subject) {
+  const vestry_host *host = node->network->host;
+  bool found;
+  size_t at = vsi_memory_node_find(node, subject, &found);
+  if (found) return VESTRY_OK;
+  if (node->subjects_count == node->subjects_capacity) {
+    size_t capacity = node->subjects_capacity * 2 + 4;
+    char **subjects = vsi_realloc(host, node->subjects, capacity * sizeof *subjects);
+    if (!subjects) return VESTRY_NO_MEMORY;
+    node->subjects = subjects;
+    node->subjects_capacity = capacity;
+  }
+  char *copy = vsi_strdup(host, subject, strlen(subject));
+  if (!copy) return VESTRY_NO_MEMORY;
+  memmove(node->subjects + at + 1, node->subjects + at, (node->subjects_count++ - at) * sizeof *node->subjects);
+  node->subjects[at] = copy;
+  return VESTRY_OK;
+}
+
+static vestry_err subscribe(void *broker, const char *subject) {
+  vsi_memory_node *node = broker;
+  if (!vestry_subject_is_valid(subject)) return VESTRY_INVALID;
+  pthread_mutex_lock(&node->network->lock);
+  vestry_err error = subscribe_locked(node, subject);
+  pthread_mutex_unlock(&node->network->lock);
+  return error;
+}
+
+static vestry_err unsubscribe(void *broker, const char *subject) {
+  vsi_memory_node *node = broker;
+  if (!vestry_subject_is_valid(subject)) return VESTRY_INVALID;
+  pthread_mutex_lock(&node->network->lock);
+  bool found;
+  size_t at = vsi_memory_node_find(node, subject, &found);
+  if (found) {
+    vsi_free(node->network->host, node->subjects[at]);
+    memmove(node->subjects + at, node->subjects + at + 1, (--node->subjects_count - at) * sizeof *node->subjects);
+  }
+  pthread_mutex_unlock(&node->network->lock);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ what is asked --------- */
+
+static vestry_err publish_locked(vsi_memory_node *node, const char *subject, const void *data, size_t len) {
+  vestry_memory_network *network = node->network;
+  if (len > network->options.max_payload) return VESTRY_TOO_LARGE;
+  if (!vsi_memory_node_is_up(node)) return VESTRY_IO;
+  if (vsi_memory_chance(&node->refusals) % 10000 < network->options.full) return VESTRY_FULL;
+  return vsi_memory_network_send(network, node, subject, data, len);
+}
+
+static vestry_err publish(void *broker, const char *subject, const void *data, size_t len) {
+  vsi_memory_node *node = broker;
+  if (!vestry_subject_is_valid(subject) || (len && !data)) return VESTRY_INVALID;
+  pthread_mutex_lock(&node->network->lock);
+  vestry_err error = publish_locked(node, subject, data, len);
+  pthread_mutex_unlock(&node->network->lock);
+  return error;
+}
+
+static vestry_broker_state state(void *broker) {
+  vsi_memory_node *node = broker;
+  pthread_mutex_lock(&node->network->lock);
+  bool is_up = vsi_memory_node_is_up(node);
+  pthread_mutex_unlock(&node->network->lock);
+  return is_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN;
+}
+
+static size_t max_payload(void *broker) {
+  vsi_memory_node *node = broker;
+  pthread_mutex_lock(&node->network->lock);
+  size_t max = node->network->options.max_payload;
+  pthread_mutex_unlock(&node->network->lock);
+  return max;
+}
+
+/* Nobody reads a claim's data, so it is not kept. */
+static vestry_err claim_locked(vsi_memory_node *node, const char *name, uint64_t expected, uint64_t *ret_revision) {
+  vestry_memory_network *network = node->network;
+  size_t at = 0;
+  while (at < network->claims_count && strcmp(network->claims[at].name, name) != 0) at++;
+  if (at == network->claims_count) {
+    *ret_revision = 0;
+    if (expected) return VESTRY_EXISTS;
+    if (network->claims_count == network->claims_capacity) {
+      size_t capacity = network->claims_capacity * 2 + 4;
+      vsi_memory_claim *claims = vsi_realloc(network->host, network->claims, capacity * sizeof *claims);
+      if (!claims) return VESTRY_NO_MEMORY;
+      network->claims = claims;
+      network->claims_capacity = capacity;
+    }
+    network->claims_count++;
+    memcpy(network->claims[at].name, name, strlen(name) + 1);
+    network->claims[at].revision = 0;
+  }
+  vsi_memory_claim *claim = &network->claims[at];
+  vestry_err error = claim->revision == expected ? VESTRY_OK : VESTRY_EXISTS;
+  if (!error) claim->revision = ++network->revision;
+  *ret_revision = claim->revision;
+  return error;
+}
+
+static vestry_err claim(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                        uint64_t *ret_revision) {
+  vsi_memory_node *node = broker;
+  if (!vestry_subject_is_valid(name) || (len && !data) || !ret_revision) return VESTRY_INVALID;
+  pthread_mutex_lock(&node->network->lock);
+  vestry_err error = len > node->network->options.max_payload ? VESTRY_TOO_LARGE
+                     : !vsi_memory_node_is_up(node)           ? VESTRY_IO
+                     : node->part != 0                        ? VESTRY_TIMEOUT
+                                                              : claim_locked(node, name, expected, ret_revision);
+  pthread_mutex_unlock(&node->network->lock);
+  return error;
+}
+
+const vestry_broker_ops vsi_memory_broker_ops = {
+    .size = sizeof(vestry_broker_ops),
+    .start = start,
+    .stop = stop,
+    .publish = publish,
+    .subscribe = subscribe,
+    .unsubscribe = unsubscribe,
+    .state = state,
+    .max_payload = max_payload,
+    .claim = claim,
+    .destroy = destroy,
+};

@@ -1,0 +1,16 @@
+/* The watches of a stream, as its life has them. */
+#ifndef VSI_WATCH_WATCH_H
+#define VSI_WATCH_WATCH_H
+
+#include "instance/life.h"
+
+/* The stream is open: the first steps may come. On its runner, after its open hooks. */
+void vsi_watches_opened(vsi_life *life);
+/* Something may have been written. On the runner. Returns whether somebody still waits for more. */
+bool vsi_watches_written(vsi_life *life, const vestry_connection *connection);
+/* Any thread. */
+void vsi_watches_wake(const vsi_life *life);
+/* The connection is freed. host: the instance's, which may be gone. */
+void vsi_watches_free(vsi_life *life, const vestry_host *host);
+
+#endif

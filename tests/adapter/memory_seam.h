@@ -1,9 +1,0 @@
-/* The memory adapter as a seam for the contract: a stepped instance on a clock that is turned by hand. */
-#ifndef TESTS_ADAPTER_MEMORY_SEAM_H
-#define TESTS_ADAPTER_MEMORY_SEAM_H
-
-#include "adapter/contract.h"
-
-extern const contract_seam memory_seam;
-
-#endif

@@ -1,0 +1,320 @@
+/* E5: the bus under many threads. Publishers, subscribers that come and go, and streams that end: whatever the order,
+ * nobody is called whose end has been told, everybody's end is told once, and the sums hold. What a subscriber is
+ * called with is freed by its end, so the sanitizers see who comes late. */
+#include "vestry/bus.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#include "connection/probe.h"
+#include "runtime/random.h"
+
+enum { PUBLISHERS = 2, GUESTS = 2, STREAMS = 6, LOUD = 300, VISITS = 300, ROUNDS = 30 };
+
+typedef struct hall {
+  bench b;
+  vestry_bus *bus;
+  vestry_connection *streams[STREAMS];
+  probe probes[STREAMS];
+  _Atomic(uint64_t) called, subscribed, over, refused;
+  pthread_barrier_t start;
+} hall;
+
+/* A subscriber's own, freed when it is over. */
+typedef struct guest {
+  hall *h;
+  vestry_subscription *handle;
+  int seen;     /* plain: what the calls read and `over` writes */
+  bool *parted; /* of those with a stream: its hook has run */
+} guest;
+
+/* A stream's own, which its close hook spoils. */
+typedef struct page {
+  bool parted;
+  probe *p;
+} page;
+
+static void on_call(const vestry_bus_message *message, void *ctx) {
+  const guest *g = ctx;
+  assert_int_equal(g->seen, 1);
+  assert_true(!g->parted || !*g->parted);
+  atomic_fetch_add(&g->h->called, 1);
+  uint64_t number = *(const uint64_t *)message->data;
+  if (message->connection) (void)vestry_connection_patch_signals_text(message->connection, "{\"a\":1}", 7, NULL);
+  if (number % 64 == 1 && message->connection) vestry_connection_close(message->connection, VESTRY_CAUSE_CLOSED);
+  if (number % 32 == 2) {
+    uint64_t quiet = 0;
+    (void)vestry_bus_publish(g->h->bus, "v", 1, &quiet, sizeof quiet, NULL);
+  }
+}
+
+static void on_over(void *ctx) {
+  guest *g = ctx;
+  atomic_fetch_add(&g->h->over, 1);
+  g->seen = 2;
+  free(g);
+}
+
+static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  page *p = ctx;
+  p->parted = true;
+  probe_hooks.on_close(connection, cause, p->p);
+}
+
+typedef struct worker {
+  hall *h;
+  page *pages;
+  uint64_t seed;
+  pthread_t thread;
+} worker;
+
+static const char *topic_of(uint64_t random) {
+  static const char *const topics[] = {"t", "t", "u", "v"};
+  return topics[random % 4];
+}
+
+static void *publish_loudly(void *argument) {
+  worker *w = argument;
+  pthread_barrier_wait(&w->h->start);
+  for (uint64_t i = 0; i < LOUD; i++) {
+    uint64_t number = random_next(&w->seed);
+    vestry_err error = vestry_bus_publish(w->h->bus, topic_of(random_next(&w->seed)), 1, &number, sizeof number, NULL);
+    assert_int_equal(error, VESTRY_OK);
+  }
+  return NULL;
+}
+
+static void visit(worker *w, vestry_subscription **held) {
+  hall *h = w->h;
+  uint64_t r = random_next(&w->seed);
+  int stream = (int)((r >> 8) % (STREAMS + 2));
+  guest *g = calloc(1, sizeof *g);
+  g->h = h;
+  g->seen = 1;
+  vestry_subscriber subscriber = {.call = on_call, .over = on_over, .ctx = g};
+  if (stream < STREAMS) {
+    subscriber.connection = h->streams[stream];
+    g->parted = &w->pages[stream].parted;
+  }
+  bool hold = r & 1;
+  vestry_subscription *made = NULL;
+  vestry_err error = vestry_bus_subscribe(h->bus, topic_of(r >> 16), 1, &subscriber, hold ? &made : NULL);
+  assert_int_equal(made != NULL, hold && !error);
+  if (error) {
+    assert_int_equal(error, VESTRY_CLOSED);
+    atomic_fetch_add(&h->refused, 1);
+    free(g);
+  } else {
+    atomic_fetch_add(&h->subscribed, 1);
+  }
+  if (!made) return;
+  if (*held) assert_true(vestry_bus_unsubscribe(*held)); /* not the one just made, so that some live for a while */
+  *held = made;
+}
+
+static void *come_and_go(void *argument) {
+  worker *w = argument;
+  vestry_subscription *held[4] = {NULL};
+  pthread_barrier_wait(&w->h->start);
+  for (int i = 0; i < VISITS; i++) {
+    visit(w, &held[random_below(&w->seed, 4)]);
+    if (i % 40 == 39)
+      vestry_connection_close(w->h->streams[random_below(&w->seed, STREAMS)],
+                              i % 80 == 39 ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_HANGUP);
+  }
+  for (int i = 0; i < 4; i++) assert_true(vestry_bus_unsubscribe(held[i]));
+  return NULL;
+}
+
+static void one_round(uint64_t seed) {
+  static hall h;
+  page pages[STREAMS] = {{false, NULL}};
+  memset(&h, 0, sizeof h);
+  bench_init(&h.b, 2, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS, .full = VESTRY_FULL_DROP});
+  assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &h.b.th.host}, &h.bus), VESTRY_OK);
+  for (int i = 0; i < STREAMS; i++) {
+    probe_init(&h.probes[i]);
+    pages[i].p = &h.probes[i];
+    static const vsi_connection_hooks hooks = {.on_close = on_close};
+    assert_int_equal(vsi_group_connect(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &pages[i], &h.streams[i]),
+                     VESTRY_OK);
+    vsi_connection_start(h.streams[i]);
+  }
+  worker workers[PUBLISHERS + GUESTS];
+  pthread_barrier_init(&h.start, NULL, PUBLISHERS + GUESTS);
+  for (int i = 0; i < PUBLISHERS + GUESTS; i++) {
+    workers[i] = (worker){.h = &h, .pages = pages, .seed = seed * 100 + (uint64_t)i};
+    void *(*run)(void *) = i < PUBLISHERS ? publish_loudly : come_and_go;
+    assert_int_equal(pthread_create(&workers[i].thread, NULL, run, &workers[i]), 0);
+  }
+  for (int i = 0; i < PUBLISHERS + GUESTS; i++) pthread_join(workers[i].thread, NULL);
+  if (seed % 2) { /* the bus first, while streams end */
+    for (int i = 0; i < STREAMS; i++) vestry_connection_close(h.streams[i], VESTRY_CAUSE_CLOSED);
+  }
+  vestry_bus_stats stats = {0};
+  vestry_bus_stats_get(h.bus, &stats);
+  assert_int_equal(stats.subscribed_count, atomic_load(&h.subscribed));
+  assert_int_equal(stats.subscribed_count, stats.live_count + stats.ended_count);
+  assert_int_equal(stats.called_count, atomic_load(&h.called));
+  vestry_bus_destroy(h.bus);
+  assert_int_equal(atomic_load(&h.over), atomic_load(&h.subscribed));
+  for (int i = 0; i < STREAMS; i++) {
+    vestry_connection_close(h.streams[i], VESTRY_CAUSE_CLOSED);
+    vestry_connection_unref(h.streams[i]);
+  }
+  bench_finish(&h.b);
+  for (int i = 0; i < STREAMS; i++) probe_finish(&h.probes[i]);
+  pthread_barrier_destroy(&h.start);
+}
+
+static void e5_publishers_guests_and_streams_that_end(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= ROUNDS; seed++) one_round(seed);
+}
+
+/* ------------------------------------------------------------------------------------------- who waits ----------- */
+
+typedef struct meeting {
+  vestry_bus *bus;
+  vestry_subscription *one, *two;
+  pthread_barrier_t both_inside;
+  _Atomic(int) overs;
+} meeting;
+
+static void end_the_other(const vestry_bus_message *message, void *ctx) {
+  meeting *m = ctx;
+  pthread_barrier_wait(&m->both_inside);
+  bool first = *(const char *)message->topic.data == '1';
+  (void)vestry_bus_unsubscribe(first ? m->two : m->one); /* would wait for each other, if it waited here */
+}
+
+static void count_over(void *ctx) {
+  atomic_fetch_add(&((meeting *)ctx)->overs, 1);
+}
+
+static void *publish_two(void *ctx) {
+  meeting *m = ctx;
+  assert_int_equal(vestry_bus_publish(m->bus, "2", 1, NULL, 0, NULL), VESTRY_OK);
+  return NULL;
+}
+
+static void callbacks_that_end_each_other_do_not_wait(void **state) {
+  (void)state;
+  meeting m = {.overs = 0};
+  assert_int_equal(vestry_bus_create(NULL, &m.bus), VESTRY_OK);
+  pthread_barrier_init(&m.both_inside, NULL, 2);
+  vestry_subscriber subscriber = {.call = end_the_other, .over = count_over, .ctx = &m};
+  assert_int_equal(vestry_bus_subscribe(m.bus, "1", 1, &subscriber, &m.one), VESTRY_OK);
+  assert_int_equal(vestry_bus_subscribe(m.bus, "2", 1, &subscriber, &m.two), VESTRY_OK);
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, publish_two, &m), 0);
+  assert_int_equal(vestry_bus_publish(m.bus, "1", 1, NULL, 0, NULL), VESTRY_OK);
+  pthread_join(thread, NULL);
+  assert_int_equal(atomic_load(&m.overs), 2);
+  vestry_bus_destroy(m.bus);
+  pthread_barrier_destroy(&m.both_inside);
+}
+
+typedef struct patient {
+  vestry_bus *bus;
+  vestry_subscription *handle;
+  pthread_barrier_t inside;
+  int value; /* plain: written by the call, read by who waited for it */
+} patient;
+
+static void take_your_time(const vestry_bus_message *message, void *ctx) {
+  (void)message;
+  patient *p = ctx;
+  pthread_barrier_wait(&p->inside);
+  vestry_bus_stats stats = {0};
+  do vestry_bus_stats_get(p->bus, &stats);
+  while (!stats.ended_count); /* somebody has begun to end it, and waits */
+  p->value = 1;
+}
+
+static void *publish_one(void *ctx) {
+  patient *p = ctx;
+  assert_int_equal(vestry_bus_publish(p->bus, "t", 1, NULL, 0, NULL), VESTRY_OK);
+  return NULL;
+}
+
+static void e5_unsubscribe_waits_for_a_running_call(void **state) {
+  (void)state;
+  for (int how = 0; how < 2; how++) { /* unsubscribed; or by the bus's end */
+    patient p = {.value = 0};
+    assert_int_equal(vestry_bus_create(NULL, &p.bus), VESTRY_OK);
+    pthread_barrier_init(&p.inside, NULL, 2);
+    vestry_subscriber subscriber = {.call = take_your_time, .ctx = &p};
+    assert_int_equal(vestry_bus_subscribe(p.bus, "t", 1, &subscriber, &p.handle), VESTRY_OK);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, publish_one, &p), 0);
+    pthread_barrier_wait(&p.inside);
+    if (how == 0) {
+      assert_true(vestry_bus_unsubscribe(p.handle));
+      assert_int_equal(p.value, 1);
+      vestry_bus_destroy(p.bus);
+    } else {
+      vestry_bus_destroy(p.bus);
+      assert_int_equal(p.value, 1);
+      assert_true(vestry_bus_unsubscribe(p.handle));
+    }
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&p.inside);
+  }
+}
+
+static void told_after_the_call(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection, (void)cause;
+  ((patient *)ctx)->value++; /* plain: no call is running any more */
+}
+
+static void leave_slowly(const vestry_bus_message *message, void *ctx) {
+  patient *p = ctx;
+  if (p->handle) assert_false(vestry_bus_unsubscribe(p->handle)); /* its own call is running */
+  pthread_barrier_wait(&p->inside);
+  while (vestry_connection_state_get(message->connection) != VESTRY_STATE_CLOSED) sched_yield();
+  p->value = 1; /* the runner is about to call the hooks */
+}
+
+static void e5_the_close_hook_comes_after_a_running_call(void **state) {
+  (void)state;
+  for (int unsubscribed = 0; unsubscribed < 2; unsubscribed++) { /* by the call itself, before the stream ends */
+    bench b;
+    probe pr;
+    patient p = {.value = 0};
+    bench_init(&b, 1, NULL);
+    probe_init(&pr);
+    vestry_connection *c = NULL;
+    static const vsi_connection_hooks hooks = {.on_close = told_after_the_call};
+    assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &pr, NULL, &hooks, &p, &c), VESTRY_OK);
+    vsi_connection_start(c);
+    assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &b.th.host}, &p.bus), VESTRY_OK);
+    pthread_barrier_init(&p.inside, NULL, 2);
+    vestry_subscriber subscriber = {.call = leave_slowly, .ctx = &p, .connection = c};
+    assert_int_equal(vestry_bus_subscribe(p.bus, "t", 1, &subscriber, unsubscribed ? &p.handle : NULL), VESTRY_OK);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, publish_one, &p), 0);
+    pthread_barrier_wait(&p.inside);
+    vestry_connection_close(c, VESTRY_CAUSE_CLOSED); /* the runner ends it, and waits */
+    pthread_join(thread, NULL);
+    vestry_connection_unref(c);
+    vsi_group_close(b.group);
+    assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
+    assert_int_equal(p.value, 2);
+    vestry_bus_destroy(p.bus);
+    bench_finish(&b);
+    assert_int_equal(pr.ends, 1);
+    vsi_buffer_finish(&pr.got);
+    pthread_barrier_destroy(&p.inside);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(e5_publishers_guests_and_streams_that_end),
+      cmocka_unit_test(callbacks_that_end_each_other_do_not_wait),
+      cmocka_unit_test(e5_unsubscribe_waits_for_a_running_call),
+      cmocka_unit_test(e5_the_close_hook_comes_after_a_running_call),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

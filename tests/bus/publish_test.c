@@ -1,0 +1,384 @@
+/* K12: topics by key: who is told, and that what was handed over for it is given back once. */
+#include "vestry/publish.h"
+
+#include "serve/world.h"
+
+#define JOBS VESTRY_KEY("jobs", 7)
+
+static vestry_bus_stats bus_of(vestry *v) {
+  vestry_bus_stats stats = {0};
+  vestry_publish_stats_get(v, &stats);
+  assert_int_equal(stats.subscribed_count, stats.live_count + stats.ended_count);
+  return stats;
+}
+
+/* How many were told. */
+static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const char *text) {
+  size_t count = 99;
+  vestry_err error = vestry_publish(v, scope, key, text, strlen(text), &count);
+  assert_int_equal(error, count ? VESTRY_OK : VESTRY_NOT_FOUND);
+  return count;
+}
+
+/* One subscriber's. */
+typedef struct ear {
+  char heard[500];
+  int calls, overs, closes;
+  size_t key_len; /* of what it was told by last */
+  char key[100], scope[20];
+} ear;
+
+static void hear(const vestry_bus_message *message, void *ctx) {
+  ear *e = ctx;
+  assert_int_equal(e->overs, 0);
+  e->calls++;
+  sprintf(e->heard + strlen(e->heard), "%.*s ", (int)message->len, (const char *)message->data);
+  assert_int_equal(vestry_key_format(message->topic.data, message->topic.len, e->key, sizeof e->key, &e->key_len),
+                   VESTRY_OK);
+  sprintf(e->scope, "%.*s", (int)message->scope.len, (const char *)message->scope.data);
+  if (message->connection)
+    assert_int_equal(vestry_connection_patch_signals(message->connection, VESTRY_OBJECT("n", e->calls), NULL),
+                     VESTRY_OK);
+}
+
+static void over(void *ctx) {
+  ear *e = ctx;
+  assert_int_equal(e->overs++, 0);
+  assert_int_equal(e->closes, 0); /* before the close hook */
+}
+
+static void closed(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  ear *e = ctx;
+  (void)connection, (void)cause;
+  e->closes++;
+  assert_int_equal(e->overs, 1);
+}
+
+/* What a handler does. */
+typedef struct visit {
+  ear *ears[20]; /* subscribed, each for itself; until NULL */
+  const vestry_scope *scope;
+  const vestry_key *key;
+  vestry_subscriber subscriber; /* instead; call NULL: not used */
+  bool is_invalid;              /* use it though it is nothing */
+  const char *kept, *effects;   /* as in broadcast_test.c */
+  vestry_put_policy policy;
+  bool answers, ignores, ends; /* ends: the instance, when it has subscribed */
+  test_host *fails;
+  long fail;
+  bool has_hook;
+  vestry_err error;
+  world *w;
+} visit;
+
+static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+  visit *v = app;
+  (void)req;
+  if (v->fails) v->fails->fail_at = v->fails->allocations + v->fail;
+  for (size_t i = 0; v->ears[i]; i++)
+    v->error = vestry_reply_subscribe(reply, v->scope, v->key,
+                                      &(vestry_subscriber){.call = hear, .over = over, .ctx = v->ears[i]});
+  if (v->is_invalid) v->error = vestry_reply_subscribe(reply, v->scope, v->key, &v->subscriber);
+  if (v->fails) v->fails->fail_at = -1;
+  if (v->error && !v->ignores) return v->error;
+  if (v->ears[0]) assert_int_equal(tell(v->w->v, NOWHERE, v->key, "from the handler"), 0);
+  if (v->ends) vestry_close(v->w->v);
+  if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
+  if (v->has_hook) vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_close = closed, .ctx = v->ears[0]});
+  if (v->kept) {
+    vestry_reply_key(reply, ROOM(v->kept));
+    vestry_reply_keep(reply, v->policy, 0);
+  }
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_effect(reply, VESTRY_LIST("tell", "an effect"));
+}
+
+/* ["tell", text] */
+static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)ctx;
+  (void)tell(vestry_context_instance(context), NOWHERE, JOBS, json_string_value(json_array_get(args, 0)));
+  return VESTRY_OK;
+}
+
+static void begin(world *w, vestry_options options) {
+  world_begin(w, options);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "tell", effect_tell, NULL), VESTRY_OK);
+}
+
+static void end(world *w, wire *all[], size_t count) {
+  assert_int_equal(bus_of(w->v).topics_count, bus_of(w->v).live_count != 0);
+  world_end(w);
+  for (size_t i = 0; i < count; i++) wire_finish(all[i]);
+  test_host_assert_clean(&w->th);
+}
+
+/* ------------------------------------------------------------------------------------------------- streams -------- */
+
+static void a_stream_is_told_while_it_lives(void **state) {
+  (void)state;
+  world w;
+  begin(&w, (vestry_options){0});
+  wire r = {.datastar = true};
+  ear e = {.calls = 0};
+  visit v = {.ears = {&e}, .key = JOBS, .has_hook = true, .w = &w};
+  assert_int_equal(tell(w.v, NOWHERE, JOBS, "too early"), 0);
+  assert_int_equal(wire_serve(&w, &r, come, &v), VESTRY_OK);
+  assert_string_equal(e.heard, "an effect "); /* from the effects on, before the stream has opened */
+  assert_false(r.head_written);
+  assert_int_equal(tell(w.v, NOWHERE, JOBS, "then"), 1);
+  assert_string_equal(e.key, "[\"jobs\",7]");
+  assert_string_equal(e.scope, "");
+  assert_int_equal(tell(w.v, NOWHERE, VESTRY_KEY("jobs", 8), "another"), 0);
+  assert_int_equal(tell(w.v, (vestry_scope){"ann", 3}, JOBS, "somebody else's"), 0);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"n\":1}") + wire_count(&r, "{\"n\":2}"), 2);
+  wire_hang_up(&w, &r);
+  assert_int_equal(e.overs, 1);
+  assert_int_equal(e.closes, 1);
+  assert_int_equal(tell(w.v, NOWHERE, JOBS, "too late"), 0);
+  assert_string_equal(e.heard, "an effect then ");
+  vestry_bus_stats stats = bus_of(w.v);
+  assert_int_equal(stats.ended_by_connection_count, 1);
+  assert_int_equal(stats.topics_count, 0);
+  end(&w, (wire *[]){&r}, 1);
+}
+
+/* Never called, and given back once. */
+static void without_a_stream_nobody_is_told(void **state) {
+  (void)state;
+  world w;
+  begin(&w, (vestry_options){0});
+  wire stored = {.datastar = true};
+  wire_request(&w, &stored, come, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_PUT_REUSE});
+  const struct {
+    wire r;
+    visit v;
+    int status;
+  } rows[] = {
+      {{.datastar = false}, {.answers = true}, 200},
+      {{.datastar = true, .open_error = VESTRY_LIMIT}, {.answers = false}, 503},
+      {{.datastar = true}, {.kept = "b", .policy = VESTRY_PUT_REUSE}, 204},
+      {{.datastar = true}, {.kept = "b", .policy = VESTRY_PUT_REJECT}, 409},
+      {{.datastar = true}, {.is_invalid = true}, 500},
+  };
+  enum { ROWS = sizeof rows / sizeof *rows };
+  wire all[ROWS];
+  for (size_t i = 0; i < ROWS; i++) {
+    ear e = {.calls = 0};
+    visit v = rows[i].v;
+    v.key = JOBS;
+    v.w = &w;
+    v.ears[0] = &e;
+    all[i] = rows[i].r;
+    wire_request(&w, &all[i], come, &v);
+    if (all[i].status != rows[i].status) fail_msg("row %zu: %d", i, all[i].status);
+    assert_int_equal(e.calls, 0);
+    assert_int_equal(e.overs, 1);
+    assert_int_equal(bus_of(w.v).subscribed_count, 0);
+    assert_int_equal(bus_of(w.v).topics_count, 0);
+  }
+  end(&w, (wire *[]){&stored, &all[0], &all[1], &all[2], &all[3], &all[4]}, 6);
+}
+
+/* The instance ends between the handler and the stream. */
+static void its_end_comes_in_between(void **state) {
+  (void)state;
+  world w;
+  begin(&w, (vestry_options){0});
+  wire r = {.datastar = true}, late = {.datastar = true};
+  ear e = {.calls = 0};
+  wire_request(&w, &r, come, &(visit){.ears = {&e}, .key = JOBS, .ends = true, .w = &w});
+  assert_int_equal(r.status, 503);
+  assert_int_equal(e.overs, 1);
+  assert_int_equal(vestry_publish(w.v, NOWHERE, JOBS, NULL, 0, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_subscribe(w.v, NOWHERE, JOBS, &(vestry_subscriber){.call = hear, .ctx = &e}, NULL),
+                   VESTRY_CLOSED);
+  end(&w, (wire *[]){&r, &late}, 2);
+}
+
+/* ------------------------------------------------------------------------------------------------- others --------- */
+
+static void code_subscribes_too(void **state) {
+  (void)state;
+  world w;
+  ear ears[3] = {{.calls = 0}};
+  vestry_subscription *first;
+  vestry_scope ann = {"ann", 3};
+  begin(&w, (vestry_options){0});
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(vestry_subscribe(w.v, ann, JOBS, &(vestry_subscriber){.call = hear, .over = over, .ctx = &ears[i]},
+                                      i ? NULL : &first),
+                     VESTRY_OK);
+  assert_int_equal(tell(w.v, ann, JOBS, "all"), 3);
+  assert_string_equal(ears[2].scope, "ann");
+  assert_true(vestry_bus_unsubscribe(first));
+  assert_int_equal(ears[0].overs, 1);
+  assert_int_equal(tell(w.v, ann, JOBS, "two"), 2);
+  assert_int_equal(vestry_subscribe(NULL, ann, JOBS, &(vestry_subscriber){.call = hear}, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_subscribe(w.v, ann, JOBS, &(vestry_subscriber){.call = NULL}, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_publish(NULL, ann, JOBS, NULL, 0, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_publish(w.v, ann, JOBS, NULL, 0, NULL), VESTRY_OK);
+  end(&w, NULL, 0); /* its end is theirs */
+  for (int i = 0; i < 3; i++) assert_int_equal(ears[i].overs, 1);
+  assert_string_equal(ears[0].heard, "all ");
+}
+
+static void subscriptions_are_bounded(void **state) {
+  (void)state;
+  world w;
+  begin(&w, (vestry_options){.max_subscriptions_count = 2});
+  wire a = {.datastar = true}, b = a;
+  ear ears[4] = {{.calls = 0}};
+  visit v = {.ears = {&ears[0], &ears[1], &ears[2]}, .key = JOBS, .ignores = true, .w = &w};
+  wire_request(&w, &a, come, &v); /* what is not begun counts too */
+  assert_int_equal(v.error, VESTRY_LIMIT);
+  assert_int_equal(bus_of(w.v).live_count, 2);
+  assert_int_equal(bus_of(w.v).refused_count, 1);
+  v = (visit){.ears = {&ears[3]}, .key = JOBS, .w = &w};
+  wire_request(&w, &b, come, &v);
+  assert_int_equal(b.status, 503);
+  assert_int_equal(ears[2].overs + ears[3].overs, 0); /* never, when it failed */
+  wire_hang_up(&w, &a);
+  assert_int_equal(ears[0].overs + ears[1].overs, 2);
+  wire_finish(&b);
+  b = (wire){.datastar = true};
+  wire_request(&w, &b, come, &v);
+  assert_int_equal(b.status, 200);
+  assert_int_equal(ears[3].calls, 1);
+  end(&w, (wire *[]){&a, &b}, 2);
+}
+
+static void a_reply_subscribes_as_often_as_it_may(void **state) {
+  (void)state;
+  world w;
+  begin(&w, (vestry_options){.max_per_stream_count = 16});
+  wire r = {.datastar = true};
+  ear ears[18] = {{.calls = 0}};
+  visit v = {.key = JOBS, .ignores = true, .w = &w};
+  for (size_t i = 0; i < 18; i++) v.ears[i] = &ears[i];
+  wire_request(&w, &r, come, &v);
+  assert_int_equal(v.error, VESTRY_LIMIT);
+  assert_int_equal(bus_of(w.v).live_count, 16);
+  wire_hang_up(&w, &r);
+  for (size_t i = 0; i < 18; i++) assert_int_equal(ears[i].overs, i < 16);
+  end(&w, (wire *[]){&r}, 1);
+}
+
+static void what_is_refused(void **state) {
+  (void)state;
+  world w;
+  begin(&w, (vestry_options){0});
+  wire open = {.datastar = true};
+  wire_request(&w, &open, come, &(visit){.key = JOBS});
+  static char large[70000];
+  memset(large, 'a', sizeof large - 1);
+  const struct {
+    visit v;
+    vestry_err error;
+  } rows[] = {
+      {{.key = JOBS, .subscriber = {.call = NULL}}, VESTRY_INVALID},
+      {{.key = JOBS, .subscriber = {.call = hear, .connection = open.connection}}, VESTRY_INVALID},
+      {{.key = JOBS, .subscriber = {.size = 3, .call = hear}}, VESTRY_INVALID},
+      {{.key = NULL, .subscriber = {.call = hear}}, VESTRY_INVALID},
+      {{.key = VESTRY_KEY((const char *)NULL), .subscriber = {.call = hear}}, VESTRY_INVALID},
+      {{.key = VESTRY_KEY((const char *)large), .subscriber = {.call = hear}}, VESTRY_TOO_LARGE},
+      {{.key = JOBS, .scope = &(vestry_scope){large, 1025}, .subscriber = {.call = hear}}, VESTRY_TOO_LARGE},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    wire r = {.datastar = true};
+    visit v = rows[i].v;
+    v.is_invalid = true;
+    wire_request(&w, &r, come, &v);
+    if (v.error != rows[i].error) fail_msg("row %zu: %s", i, vestry_strerror(v.error));
+    assert_int_equal(r.status, 500); /* the client has no part in it */
+    wire_finish(&r);
+  }
+  /* Topics by key are as long as keys are, and differ where those do. */
+  ear ears[3] = {{.calls = 0}};
+  const vestry_key keys[3] = {vestry_key_bytes(large, 65000), vestry_key_bytes(large, 64999),
+                              vestry_key_string("jobs")};
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(vestry_subscribe(w.v, NOWHERE, &keys[i],
+                                      &(vestry_subscriber){.call = hear, .over = over, .ctx = &ears[i]}, NULL),
+                     VESTRY_OK);
+  assert_int_equal(tell(w.v, NOWHERE, &keys[2], "x"), 1);
+  assert_int_equal(tell(w.v, NOWHERE, VESTRY_KEY("jobs"), "x"), 0);
+  assert_int_equal(ears[0].calls + ears[1].calls, 0);
+  world_end(&w);
+  wire_finish(&open);
+  test_host_assert_clean(&w.th);
+}
+
+/* ------------------------------------------------------------------------------------------- no memory ------------ */
+
+static void errors_are_remembered(void **state) {
+  (void)state;
+  world w;
+  begin(&w, (vestry_options){0});
+  for (long fail = 0;; fail++) {
+    wire r = {.datastar = true};
+    ear e = {.calls = 0};
+    visit v = {.ears = {&e}, .key = JOBS, .fails = &w.th, .fail = fail, .ignores = true, .w = &w};
+    wire_request(&w, &r, come, &v);
+    assert_int_equal(r.status, v.error ? 500 : 200);
+    assert_true(!v.error || v.error == VESTRY_NO_MEMORY);
+    if (r.connection) wire_hang_up(&w, &r);
+    wire_finish(&r);
+    assert_int_equal(e.overs, !v.error);
+    if (!v.error) break;
+    assert_true(fail < 10);
+  }
+  end(&w, NULL, 0);
+}
+
+static vestry_err one_life(test_host *th, void *ctx) {
+  vestry *v;
+  static char text[1000];
+  (void)ctx;
+  memset(text, 'k', sizeof text - 1);
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
+  if (error) return error;
+  world w = {.v = v};
+  wire r = {.datastar = true};
+  ear e = {.calls = 0}, unbound = {.calls = 0};
+  visit come_in = {.ears = {&e}, .key = JOBS, .w = &w};
+  bool is_subscribed = false;
+  (void)wire_serve(&w, &r, come, &come_in);
+  error = come_in.error;
+  if (error) assert_int_equal(e.overs, 0);
+  if (!error && !r.connection) error = VESTRY_NO_MEMORY;
+  if (!error) {
+    error = vestry_subscribe(v, NOWHERE, VESTRY_KEY((const char *)text),
+                             &(vestry_subscriber){.call = hear, .over = over, .ctx = &unbound}, NULL);
+    is_subscribed = !error;
+  }
+  if (!error) error = vestry_publish(v, NOWHERE, VESTRY_KEY("nobody", (const char *)text), "x", 1, NULL);
+  if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
+  if (r.connection) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
+  world_settle(&w);
+  wire_finish(&r);
+  vestry_destroy(v);
+  assert_int_equal(e.overs, come_in.error == VESTRY_OK);
+  assert_int_equal(unbound.overs, is_subscribed);
+  return error;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  test_host_fail_each(one_life, NULL, true);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_stream_is_told_while_it_lives),
+      cmocka_unit_test(without_a_stream_nobody_is_told),
+      cmocka_unit_test(its_end_comes_in_between),
+      cmocka_unit_test(code_subscribes_too),
+      cmocka_unit_test(subscriptions_are_bounded),
+      cmocka_unit_test(a_reply_subscribes_as_often_as_it_may),
+      cmocka_unit_test(what_is_refused),
+      cmocka_unit_test(errors_are_remembered),
+      cmocka_unit_test(no_memory_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

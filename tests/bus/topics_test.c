@@ -1,0 +1,130 @@
+/* The table of topics: what is in is found, what is out is not, and look-ups are short however many there are. */
+#include "bus/topics.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "runtime/random.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static void add(vsi_topics *topics, const vestry_host *host, const void *bytes, size_t len) {
+  size_t wanted = vsi_topics_wanted(topics);
+  if (wanted) vsi_free(host, vsi_topics_grow(topics, vsi_calloc(host, wanted, sizeof(vsi_topic *)), wanted));
+  assert_int_equal(vsi_topics_wanted(topics), 0);
+  vsi_topics_add(topics, vsi_topic_create(host, vsi_topics_hash(topics, bytes, len), bytes, len));
+}
+
+static vsi_topic *find(const vsi_topics *topics, const void *bytes, size_t len) {
+  return vsi_topics_find(topics, vsi_topics_hash(topics, bytes, len), bytes, len);
+}
+
+static void drop(vsi_topics *topics, const vestry_host *host, const void *bytes, size_t len) {
+  vsi_topic *topic = find(topics, bytes, len);
+  vsi_topics_remove(topics, topic);
+  vsi_free(host, topic);
+}
+
+static size_t longest_chain(const vsi_topics *topics) {
+  size_t longest = 0;
+  for (size_t i = 0; i < topics->buckets_count; i++) {
+    size_t len = 0;
+    for (const vsi_topic *at = topics->buckets[i]; at; at = at->next) len++;
+    if (len > longest) longest = len;
+  }
+  return longest;
+}
+
+static void topics_differ_by_every_byte(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes;
+    size_t len;
+  } names[] = {{"a", 1}, {"b", 1}, {"a\0", 2}, {"a\0b", 3}, {"\0", 1}, {"\0\0", 2}, {"a\xff", 2}, {"ab", 2}};
+  enum { COUNT = sizeof names / sizeof *names };
+  test_host th;
+  test_host_init(&th);
+  vsi_topics topics;
+  assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
+  for (size_t i = 0; i < COUNT; i++) {
+    assert_null(find(&topics, names[i].bytes, names[i].len));
+    add(&topics, &th.host, names[i].bytes, names[i].len);
+  }
+  for (size_t i = 0; i < COUNT; i++) {
+    const vsi_topic *topic = find(&topics, names[i].bytes, names[i].len);
+    assert_int_equal(topic->len, names[i].len);
+    assert_memory_equal(topic->bytes, names[i].bytes, names[i].len);
+  }
+  for (size_t i = 0; i < COUNT; i++) {
+    drop(&topics, &th.host, names[i].bytes, names[i].len);
+    assert_null(find(&topics, names[i].bytes, names[i].len));
+    assert_int_equal(topics.count, COUNT - 1 - i);
+  }
+  vsi_topics_finish(&topics, &th.host);
+  test_host_assert_clean(&th);
+}
+
+static void as_a_set_of_numbers(void **state) {
+  (void)state;
+  enum { NUMBERS = 500, STEPS = 20000 };
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    test_host th;
+    test_host_init(&th);
+    atomic_store(&th.seed, seed);
+    uint64_t random = seed;
+    bool in[NUMBERS] = {false};
+    size_t count = 0;
+    vsi_topics topics;
+    assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
+    for (int step = 0; step < STEPS; step++) {
+      uint32_t number = (uint32_t)random_below(&random, NUMBERS);
+      assert_int_equal(find(&topics, &number, sizeof number) != NULL, in[number]);
+      if (in[number])
+        drop(&topics, &th.host, &number, sizeof number);
+      else
+        add(&topics, &th.host, &number, sizeof number);
+      in[number] = !in[number];
+      count = in[number] ? count + 1 : count - 1;
+      assert_int_equal(topics.count, count);
+    }
+    for (uint32_t number = 0; number < NUMBERS; number++)
+      if (in[number]) drop(&topics, &th.host, &number, sizeof number);
+    assert_int_equal(topics.count, 0);
+    vsi_topics_finish(&topics, &th.host);
+    test_host_assert_clean(&th);
+  }
+}
+
+static void look_ups_stay_short(void **state) {
+  (void)state;
+  enum { NUMBERS = 100000 };
+  vsi_topics topics;
+  const vestry_host *host = vestry_host_default();
+  test_host th;
+  test_host_init(&th); /* a known key */
+  assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
+  for (uint32_t number = 0; number < NUMBERS; number++) add(&topics, host, &number, sizeof number);
+  assert_true(topics.buckets_count >= topics.count);
+  assert_true(longest_chain(&topics) <= 10); /* of so many, at random, 8 or so */
+  for (uint32_t number = 0; number < NUMBERS; number++) drop(&topics, host, &number, sizeof number);
+  vsi_topics_finish(&topics, host);
+}
+
+static void needs_randomness(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  atomic_store(&th.fail_random, true);
+  vsi_topics topics;
+  assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_IO);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(topics_differ_by_every_byte),
+      cmocka_unit_test(as_a_set_of_numbers),
+      cmocka_unit_test(look_ups_stay_short),
+      cmocka_unit_test(needs_randomness),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

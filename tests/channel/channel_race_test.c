@@ -1,0 +1,174 @@
+/* Channels under many threads: publishers, senders, members that join, leave and end, all at once. Every stream is read
+ * by its decoder and has each publisher's events in that one's order; and all members that were there throughout have
+ * the same events in the same order. */
+#include <stdlib.h>
+
+#include "channel/channel.h"
+#include "coding/coder.h"
+#include "connection/probe.h"
+#include "decode/decode.h"
+#include "runtime/random.h"
+
+enum { STAYING = 6, COMING = 150, PUBLISHERS = 3, EVENTS = 150 };
+
+static const vestry_profile profiles[3] = {
+    {.ops = &vestry_profile_brotli, .window_bits = 12}, {.ops = &vestry_profile_gzip}, {.ops = &test_chain_checked}};
+
+typedef struct stream {
+  probe p;
+  const vestry_profile *profile;
+  vestry_connection *connection;
+} stream;
+
+typedef struct race {
+  bench b;
+  vestry_channel *channel, *second;
+  stream staying[STAYING], coming[COMING];
+} race;
+
+typedef struct publisher {
+  race *r;
+  int number;
+} publisher;
+
+static void open_stream(race *r, stream *s, const vestry_profile *profile) {
+  vsi_coding *coding = NULL;
+  vsi_coder *coder = NULL;
+  s->profile = profile;
+  probe_init(&s->p);
+  assert_int_equal(vsi_coding_find(vsi_group_codings(r->b.group), profile, &coding), VESTRY_OK);
+  assert_int_equal(vsi_coder_create(coding, VESTRY_PROFILE_SHARED, &coder), VESTRY_OK);
+  assert_int_equal(vsi_group_connect(r->b.group, &probe_pooled, &s->p, NULL, &probe_hooks, &s->p, &s->connection),
+                   VESTRY_OK);
+  vsi_connection_encode(s->connection, coder);
+  vsi_connection_start(s->connection);
+}
+
+/* "e" published, "p" sent to one: WHO/WHAT, and digits to make it long. */
+static vestry_event *numbered(race *r, char kind, int who, int what) {
+  char text[600];
+  vestry_event *event = NULL;
+  int len = snprintf(text, sizeof text, "%c%d/%d/%0*d", kind, who, what, what % 4 ? 300 : 3, what);
+  assert_int_equal(vestry_event_elements(&r->b.th.host, text, (size_t)len, NULL, &event), VESTRY_OK);
+  return event;
+}
+
+static void *publish(void *argument) {
+  publisher *p = argument;
+  for (int i = 0; i < EVENTS; i++) {
+    vestry_event *event = numbered(p->r, 'e', p->number, i);
+    size_t sent = 0;
+    assert_int_equal(vestry_channel_publish(p->r->channel, event, &sent), VESTRY_OK);
+    assert_true(sent >= STAYING);
+    if (i % 3 == 0) assert_int_equal(vestry_channel_publish(p->r->second, event, NULL), VESTRY_OK);
+    vestry_event_unref(event);
+    if (i % 5 == 0) {
+      event = numbered(p->r, 'p', p->number, i);
+      assert_int_equal(vestry_connection_send(p->r->staying[i % STAYING].connection, event), VESTRY_OK);
+      vestry_event_unref(event);
+    }
+    vestry_channel_stats stats = {0};
+    if (i % 16 == 0) vestry_channel_stats_get(p->r->channel, &stats);
+  }
+  return NULL;
+}
+
+static void *come_and_go(void *argument) {
+  race *r = argument;
+  uint64_t random = 5;
+  for (int i = 0; i < COMING; i++) {
+    stream *s = &r->coming[i];
+    open_stream(r, s, &profiles[random_below(&random, 3)]);
+    assert_int_equal(vestry_channel_join(r->channel, s->connection), VESTRY_OK);
+    assert_int_equal(vestry_channel_join(r->second, s->connection), VESTRY_OK);
+    if (random_below(&random, 3) == 0) assert_int_equal(vestry_channel_leave(r->channel, s->connection), VESTRY_OK);
+    if (i >= 4) { /* a few are open at any time */
+      stream *old = &r->coming[i - 4];
+      vestry_connection_close(old->connection, i % 3 ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_SIZE);
+      (void)vestry_channel_leave(r->channel, old->connection); /* against its end */
+      (void)vestry_channel_join(r->channel, old->connection);
+      (void)vestry_channel_leave(r->second, old->connection);
+    }
+  }
+  return NULL;
+}
+
+/* Read it. ret_order: what was published to the first channel, as "WHO/WHAT "…. */
+static void check(stream *s, bool throughout, vsi_buffer *ret_order) {
+  decoder d;
+  decoder_init(&d, s->profile->ops->coding);
+  decoder_feed(&d, s->p.got.data, s->p.got.len);
+  assert_false(d.broken);
+  assert_int_equal(d.ended, s->p.clean);
+  int last[2][PUBLISHERS], counts[PUBLISHERS] = {0};
+  memset(last, -1, sizeof last);
+  for (const char *at = d.text.len ? vsi_buffer_terminate(&d.text) : ""; (at = strstr(at, "elements "));) {
+    char kind;
+    int who, what;
+    at += strlen("elements ");
+    if (sscanf(at, "%c%d/%d/", &kind, &who, &what) != 3) continue; /* the end of an aborted stream */
+    assert_in_range(who, 0, PUBLISHERS - 1);
+    if (throughout) {
+      assert_true(what > last[kind == 'p'][who]);
+      if (kind == 'e') vsi_buffer_printf(ret_order, "%d/%d ", who, what);
+    } else {
+      assert_true(what >= last[kind == 'p'][who]); /* two channels: some come twice, one right behind the other */
+    }
+    last[kind == 'p'][who] = what;
+    counts[who] += kind == 'e';
+  }
+  for (int i = 0; throughout && i < PUBLISHERS; i++) assert_int_equal(counts[i], EVENTS);
+  decoder_finish(&d);
+}
+
+static void all_at_once(void **state) {
+  (void)state;
+  static race r;
+  pthread_t ids[PUBLISHERS], coming;
+  publisher publishers[PUBLISHERS];
+  bench_init(&r.b, 2, &(vestry_connection_options){.max_queued_count = 100000});
+  assert_int_equal(vsi_channel_create(r.b.group, NULL, &r.channel), VESTRY_OK);
+  assert_int_equal(vsi_channel_create(r.b.group, NULL, &r.second), VESTRY_OK);
+  for (int i = 0; i < STAYING; i++) {
+    open_stream(&r, &r.staying[i], &profiles[i % 3]);
+    assert_int_equal(vestry_channel_join(r.channel, r.staying[i].connection), VESTRY_OK);
+  }
+  for (int i = 0; i < PUBLISHERS; i++) {
+    publishers[i] = (publisher){&r, i};
+    assert_int_equal(pthread_create(&ids[i], NULL, publish, &publishers[i]), 0);
+  }
+  assert_int_equal(pthread_create(&coming, NULL, come_and_go, &r), 0);
+  for (int i = 0; i < PUBLISHERS; i++) pthread_join(ids[i], NULL);
+  pthread_join(coming, NULL);
+  for (int i = 0; i < STAYING; i++) vestry_connection_close(r.staying[i].connection, VESTRY_CAUSE_CLOSED);
+  for (int i = 0; i < COMING; i++) vestry_connection_close(r.coming[i].connection, VESTRY_CAUSE_CLOSED);
+  vestry_channel_destroy(r.second); /* while its members end */
+  assert_int_equal(vsi_group_wait(r.b.group, 60000), VESTRY_OK);
+  vestry_channel_stats stats = {0};
+  vestry_channel_stats_get(r.channel, &stats);
+  assert_int_equal(stats.members_count, 0);
+  assert_int_equal(stats.published_count, PUBLISHERS * EVENTS);
+  vestry_channel_destroy(r.channel);
+  for (int i = 0; i < STAYING; i++) vestry_connection_unref(r.staying[i].connection);
+  for (int i = 0; i < COMING; i++) vestry_connection_unref(r.coming[i].connection);
+  bench_finish(&r.b); /* nobody is inside a stream any more */
+  vsi_buffer first;
+  vsi_buffer_init(&first, NULL);
+  check(&r.staying[0], true, &first);
+  for (int i = 1; i < STAYING; i++) {
+    vsi_buffer order;
+    vsi_buffer_init(&order, NULL);
+    check(&r.staying[i], true, &order);
+    assert_string_equal(vsi_buffer_terminate(&order), vsi_buffer_terminate(&first));
+    vsi_buffer_finish(&order);
+  }
+  vsi_buffer_finish(&first);
+  for (int i = 0; i < COMING; i++) check(&r.coming[i], false, NULL);
+  for (int i = 0; i < STAYING; i++) probe_finish(&r.staying[i].p);
+  for (int i = 0; i < COMING; i++) probe_finish(&r.coming[i].p);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,232 @@
+/* Channels by name: found while somebody holds them, made once however many want it, and gone with the last. */
+#include "channel/channels.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "connection/probe.h"
+
+static vsi_channels *begin(bench *b, size_t max_count) {
+  vsi_channels *channels;
+  bench_init(b, VESTRY_THREADS_NONE, NULL);
+  assert_int_equal(vsi_channels_create(b->group, max_count, &channels), VESTRY_OK);
+  return channels;
+}
+
+static void end(bench *b, vsi_channels *channels) {
+  vsi_channels_stats stats;
+  vsi_channels_stats_get(channels, &stats);
+  assert_int_equal(stats.live, 0);
+  assert_int_equal(stats.made, stats.ended);
+  vsi_channels_destroy(channels);
+  bench_finish(b);
+}
+
+static vestry_channel *hold(vsi_channels *channels, const char *name, uint64_t hash) {
+  vestry_channel *channel = NULL;
+  assert_int_equal(vsi_channels_hold(channels, name, strlen(name), hash, &channel), VESTRY_OK);
+  return channel;
+}
+
+static bool is_there(vsi_channels *channels, const char *name, uint64_t hash) {
+  vestry_channel *found = vsi_channels_find(channels, name, strlen(name), hash);
+  if (found) vsi_channel_unref(found);
+  return found != NULL;
+}
+
+static void the_last_reference_is_its_end(void **state) {
+  (void)state;
+  bench b;
+  vsi_channels *channels = begin(&b, 0);
+  assert_false(is_there(channels, "a", 1));
+  vestry_channel *first = hold(channels, "a", 1), *second = hold(channels, "a", 1);
+  assert_ptr_equal(first, second);
+  vsi_channel_unref(first);
+  assert_true(is_there(channels, "a", 1));
+  vsi_channel_unref(second);
+  assert_false(is_there(channels, "a", 1));
+  vsi_channels_destroy(NULL);
+  end(&b, channels);
+}
+
+/* A member holds it, who waits for a connection or has one. */
+static void members_hold_it(void **state) {
+  (void)state;
+  bench b;
+  probe p, q;
+  vsi_channels *channels = begin(&b, 0);
+  probe_init(&p), probe_init(&q);
+  vestry_connection *one = bench_connect(&b, &p, NULL), *other = bench_connect(&b, &q, NULL);
+  vsi_connection_start(one);
+  vsi_connection_start(other);
+  vestry_channel *channel = hold(channels, "a", 1);
+  vsi_member *members[4];
+  for (int i = 0; i < 4; i++) assert_int_equal(vsi_channel_reserve(channel, &members[i]), VESTRY_OK);
+  vsi_channel_unref(channel);
+  vsi_channel_discard(members[0]);
+  b.th.fail_at = b.th.allocations; /* what is reserved needs no memory */
+  b.th.fail_after = true;
+  assert_int_equal(vsi_channel_admit(members[1], one), VESTRY_OK);
+  assert_int_equal(vsi_channel_admit(members[2], one), VESTRY_EXISTS);
+  assert_int_equal(vsi_channel_admit(members[3], other), VESTRY_OK);
+  b.th.fail_at = -1;
+  b.th.fail_after = false;
+  vestry_channel_stats stats = {0};
+  vestry_channel_stats_get(channel, &stats);
+  assert_int_equal(stats.members_count, 2);
+  assert_int_equal(vestry_channel_leave(channel, one), VESTRY_OK);
+  assert_true(is_there(channels, "a", 1));
+  vestry_connection_close(other, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  assert_false(is_there(channels, "a", 1));
+  vestry_connection_close(one, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(one);
+  vestry_connection_unref(other);
+  end(&b, channels);
+  probe_finish(&p), probe_finish(&q);
+}
+
+/* One hash, many names: they are told apart by their bytes, and none is lost when its neighbours go. */
+static void names_of_one_hash_are_apart(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes;
+    size_t len;
+  } names[] = {{"a", 1}, {"b", 1}, {"a\0", 2}, {"a\0b", 3}, {"\0", 1}, {"", 0}, {"ab", 2}, {"a\xff", 2}};
+  enum { COUNT = sizeof names / sizeof *names };
+  for (size_t order = 0; order < COUNT; order++) {
+    bench b;
+    vsi_channels *channels = begin(&b, 0);
+    vestry_channel *all[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+      assert_int_equal(vsi_channels_hold(channels, names[i].bytes, names[i].len, 7, &all[i]), VESTRY_OK);
+    for (size_t i = 0; i < COUNT; i++) {
+      size_t at = (i * 3 + order) % COUNT;
+      for (size_t j = 0; j < i; j++)
+        assert_null(
+            vsi_channels_find(channels, names[(j * 3 + order) % COUNT].bytes, names[(j * 3 + order) % COUNT].len, 7));
+      vestry_channel *found = vsi_channels_find(channels, names[at].bytes, names[at].len, 7);
+      assert_ptr_equal(found, all[at]);
+      vsi_channel_unref(found);
+      vsi_channel_unref(all[at]);
+    }
+    end(&b, channels);
+  }
+}
+
+/* The table grows with them; without memory it does not, and works. */
+static void it_grows_if_it_can(void **state) {
+  (void)state;
+  enum { COUNT = 300 };
+  for (int starved = 0; starved < 2; starved++) {
+    bench b;
+    vsi_channels *channels = begin(&b, COUNT);
+    vestry_channel *all[COUNT];
+    char name[20];
+    for (uint64_t i = 0; i < COUNT; i++) {
+      long before = b.th.allocations;
+      snprintf(name, sizeof name, "%d", (int)i);
+      if (starved) b.th.fail_at = before + 1; /* the channel is the first */
+      all[i] = hold(channels, name, i << 55 | i);
+      b.th.fail_at = -1;
+    }
+    vestry_channel *none;
+    assert_int_equal(vsi_channels_hold(channels, "more", 4, 1, &none), VESTRY_LIMIT);
+    assert_ptr_equal(hold(channels, "299", UINT64_C(299) << 55 | 299), all[299]); /* one that is there needs no room */
+    vsi_channel_unref(all[299]);
+    for (uint64_t i = 0; i < COUNT; i++) {
+      snprintf(name, sizeof name, "%d", (int)i);
+      assert_true(is_there(channels, name, i << 55 | i));
+      vsi_channel_unref(all[i]);
+      assert_false(is_there(channels, name, i << 55 | i));
+    }
+    end(&b, channels);
+  }
+}
+
+static vestry_err one_channel(test_host *th, void *ctx) {
+  vestry_runtime *runtime;
+  vsi_group *group = NULL;
+  vsi_channels *channels = NULL;
+  vestry_channel *channel = NULL;
+  vsi_member *member = NULL;
+  (void)ctx;
+  vestry_err error = vestry_runtime_create(
+      &(vestry_runtime_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &runtime);
+  if (error) return error;
+  error = vsi_group_create(runtime, NULL, &group);
+  if (!error) error = vsi_channels_create(group, 0, &channels);
+  if (!error) error = vsi_channels_hold(channels, "a", 1, 1, &channel);
+  if (!error) error = vsi_channel_reserve(channel, &member);
+  if (member) vsi_channel_discard(member);
+  if (channel) vsi_channel_unref(channel);
+  vsi_channels_destroy(channels);
+  vsi_group_destroy(group);
+  vestry_runtime_destroy(runtime);
+  return error;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  test_host_fail_each(one_channel, NULL, false);
+}
+
+/* ------------------------------------------------------------------------------------------------- threads -------- */
+
+enum { THREADS = 4, ROUNDS = 100000, NAMES = 2 };
+
+typedef struct taker {
+  vsi_channels *channels;
+  pthread_barrier_t *start; /* together */
+  unsigned seed;
+} taker;
+
+/* Few names and short holds: each is made, found and ended by several at once, over and over. */
+static void *take_and_give(void *ctx) {
+  taker *t = ctx;
+  vestry_channel *held[3] = {NULL};
+  static const char *const names[NAMES] = {"a", "b"};
+  pthread_barrier_wait(t->start);
+  for (int i = 0; i < ROUNDS; i++) {
+    int at = rand_r(&t->seed) % 3, name = rand_r(&t->seed) % NAMES;
+    if (held[at]) {
+      vsi_channel_unref(held[at]);
+      held[at] = NULL;
+    } else if (rand_r(&t->seed) % 2) {
+      held[at] = vsi_channels_find(t->channels, names[name], 1, (uint64_t)name << 60);
+    } else {
+      assert_int_equal(vsi_channels_hold(t->channels, names[name], 1, (uint64_t)name << 60, &held[at]), VESTRY_OK);
+    }
+    if (held[at]) assert_int_equal(held[at]->name.len, 1); /* it is there */
+  }
+  for (int i = 0; i < 3; i++)
+    if (held[i]) vsi_channel_unref(held[i]);
+  return NULL;
+}
+
+static void made_once_and_ended_once(void **state) {
+  (void)state;
+  bench b;
+  vsi_channels *channels = begin(&b, NAMES); /* no more than there are names: so there are never two of one */
+  pthread_t threads[THREADS];
+  taker takers[THREADS];
+  pthread_barrier_t start;
+  pthread_barrier_init(&start, NULL, THREADS);
+  for (unsigned i = 0; i < THREADS; i++) {
+    takers[i] = (taker){channels, &start, i + 1};
+    assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &takers[i]), 0);
+  }
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&start);
+  end(&b, channels);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_last_reference_is_its_end), cmocka_unit_test(members_hold_it),
+      cmocka_unit_test(names_of_one_hash_are_apart),   cmocka_unit_test(it_grows_if_it_can),
+      cmocka_unit_test(no_memory_is_an_error),         cmocka_unit_test(made_once_and_ended_once),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,209 @@
+/* E5: small histories of a bus and of connections that end, under many schedules, each of which changes threads at
+ * every atomic and lock of the streams as its seed says, and inside callbacks. After each: who was subscribed was told
+ * its end once, nobody was called after it, a stream's hook came after its subscriptions' ends, and the sums hold.
+ *
+ *     test_stream_schedule         the usual seeds
+ *     test_stream_schedule SEED    one of them alone, to look at */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "connection/probe.h"
+#include "runtime/random.h"
+#include "store/schedule/scheduler.h"
+#include "vestry/bus.h"
+
+enum { HISTORIES = 6000, STREAMS = 2, GUESTS = 24, OPS_MOST = 5 };
+
+typedef struct guest {
+  bool subscribed, over, gone; /* gone: unsubscribe has returned */
+  int running, stream;         /* stream -1: none */
+  size_t over_at;
+  vestry_subscription *handle; /* whose turn it is takes it */
+  uint64_t random;             /* what it does when it is called */
+} guest;
+
+/* Touched by the one thread that runs: the points are in the code under test alone. */
+static struct {
+  bench b;
+  vestry_bus *bus;
+  vestry_connection *streams[STREAMS];
+  probe probes[STREAMS];
+  bool abandoned[STREAMS], hooked[STREAMS];
+  guest guests[GUESTS];
+  size_t moments, hooked_at[STREAMS];
+  size_t guests_count, threads_count, ops_count, calls;
+  uint64_t ops[SCHEDULE_THREADS][OPS_MOST], seed;
+} h;
+
+static _Thread_local int depth;
+
+static void require_at(bool holds, int line) {
+  if (holds) return;
+  fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
+  _exit(1); /* the other threads are where they are */
+}
+#define require(holds) require_at(holds, __LINE__)
+
+static void one_op(uint64_t r);
+
+static void on_call(const vestry_bus_message *message, void *ctx) {
+  guest *g = ctx;
+  require(g->subscribed && !g->over && !g->gone);
+  require(g->stream < 0 ? !message->connection : message->connection == h.streams[g->stream]);
+  require(g->stream < 0 || !h.hooked[g->stream] || depth); /* `depth`: abandoned inside of a callback */
+  g->running++;
+  h.calls++;
+  schedule_point();
+  if (depth < 2) {
+    depth++;
+    uint64_t r = random_next(&g->random);
+    if (r % 2) one_op(r >> 8);
+    depth--;
+  }
+  schedule_point();
+  g->running--;
+}
+
+static void on_over(void *ctx) {
+  guest *g = ctx;
+  require(g->subscribed && !g->over && !g->running);
+  g->over = true;
+  g->over_at = ++h.moments;
+  schedule_point();
+}
+
+static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection, (void)cause;
+  int stream = (int)((probe *)ctx - h.probes);
+  require(!h.hooked[stream]);
+  h.hooked[stream] = true;
+  h.hooked_at[stream] = depth ? SIZE_MAX : ++h.moments; /* inside of a callback nothing is waited for */
+}
+
+static const char *const topics[] = {"t", "t", "t", "u"};
+
+static void subscribe(uint64_t r) {
+  if (h.guests_count == GUESTS) return;
+  guest *g = &h.guests[h.guests_count++];
+  g->stream = (int)(r % (STREAMS + 1)) - 1;
+  g->random = r;
+  g->subscribed = true; /* unless it is refused: then nothing may have been called */
+  vestry_subscriber subscriber = {0, on_call, on_over, g, g->stream < 0 ? NULL : h.streams[g->stream]};
+  vestry_subscription *handle = NULL;
+  vestry_err error = vestry_bus_subscribe(h.bus, topics[r / 8 % 4], 1, &subscriber, r & 64 ? &handle : NULL);
+  if (error) {
+    require(!g->over && !g->running && !handle && (error == VESTRY_CLOSED || error == VESTRY_NO_MEMORY));
+    g->subscribed = false;
+  } else {
+    require((handle != NULL) == ((r & 64) != 0));
+    g->handle = handle;
+  }
+}
+
+static void unsubscribe(size_t i) {
+  guest *g = &h.guests[i];
+  vestry_subscription *handle = g->handle;
+  if (!handle) return;
+  g->handle = NULL;
+  int calls = g->running;
+  bool over = vestry_bus_unsubscribe(handle);
+  g->gone = true;
+  require(over == g->over || !over); /* when it says that it is over, it is */
+  if (!depth) require(over && g->over && !g->running);
+  require(g->running <= calls || depth); /* none begins */
+}
+
+static void one_op(uint64_t r) {
+  switch (r % 8) {
+  case 0:
+  case 1: subscribe(r >> 3); break;
+  case 2:
+  case 3:
+    if (h.guests_count) unsubscribe((size_t)(r >> 3) % h.guests_count);
+    break;
+  case 4: {
+    size_t stream = (r >> 3) % STREAMS;
+    if (h.abandoned[stream]) break;
+    h.abandoned[stream] = true;
+    vsi_connection_abandon(h.streams[stream], VESTRY_CAUSE_CLOSED);
+    require(h.hooked[stream]);
+    break;
+  }
+  default: {
+    const char *topic = topics[(r >> 3) % 4];
+    require(vestry_bus_publish(h.bus, topic, 1, NULL, 0, NULL) == VESTRY_OK);
+  }
+  }
+}
+
+static void run(size_t thread, void *ctx) {
+  (void)ctx;
+  for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread][i]);
+}
+
+static void one_history(uint64_t seed) {
+  memset(&h, 0, sizeof h);
+  h.seed = seed;
+  uint64_t random = seed;
+  bench_init(&h.b, VESTRY_THREADS_NONE, NULL);
+  require(vestry_bus_create(&(vestry_bus_options){.host = &h.b.th.host}, &h.bus) == VESTRY_OK);
+  for (int i = 0; i < STREAMS; i++) {
+    probe_init(&h.probes[i]);
+    static const vsi_connection_hooks hooks = {.on_close = on_close};
+    require(vsi_group_connect(h.b.group, &probe_pooled, &h.probes[i], NULL, &hooks, &h.probes[i], &h.streams[i]) ==
+            VESTRY_OK);
+  }
+  for (uint64_t i = random_below(&random, 6); i; i--) subscribe(random_next(&random));
+  h.threads_count = 2 + random_below(&random, 2);
+  h.ops_count = 2 + random_below(&random, OPS_MOST - 1);
+  for (size_t t = 0; t < h.threads_count; t++)
+    for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
+  if (random_below(&random, 4) == 0)
+    atomic_store(&h.b.th.fail_at, atomic_load(&h.b.th.allocations) + (long)random_below(&random, 6));
+  size_t points = schedule_run_any(&random, 300, h.threads_count, run, NULL);
+  require(points != 0); /* 0: nobody gets on */
+  atomic_store(&h.b.th.fail_at, -1);
+  vestry_bus_stats stats = {0};
+  vestry_bus_stats_get(h.bus, &stats);
+  require(stats.subscribed_count == stats.live_count + stats.ended_count);
+  require(stats.called_count == h.calls);
+  size_t subscribed = 0, live = 0;
+  for (size_t i = 0; i < h.guests_count; i++) {
+    subscribed += h.guests[i].subscribed;
+    live += h.guests[i].subscribed && !h.guests[i].over;
+  }
+  require(stats.subscribed_count == subscribed && stats.live_count == live);
+  vestry_bus_destroy(h.bus);
+  for (size_t i = 0; i < h.guests_count; i++) {
+    require(h.guests[i].over == h.guests[i].subscribed);
+    if (h.guests[i].handle) require(vestry_bus_unsubscribe(h.guests[i].handle));
+  }
+  for (int i = 0; i < STREAMS; i++) {
+    if (!h.abandoned[i]) vsi_connection_abandon(h.streams[i], VESTRY_CAUSE_CLOSED);
+    require(h.hooked[i]);
+    vestry_connection_unref(h.streams[i]);
+    require(h.probes[i].ends == 1);
+  }
+  bench_finish(&h.b);
+  for (int i = 0; i < STREAMS; i++) require(h.probes[i].releases == 1);
+  for (size_t i = 0; i < h.guests_count; i++)
+    if (h.guests[i].subscribed && h.guests[i].stream >= 0)
+      require(h.guests[i].over_at < h.hooked_at[h.guests[i].stream]);
+}
+
+static uint64_t only_seed;
+
+static void e5_under_seeded_schedules(void **state) {
+  (void)state;
+  if (only_seed) {
+    one_history(only_seed);
+    return;
+  }
+  for (uint64_t seed = 1; seed <= HISTORIES; seed++) one_history(seed);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
+  const struct CMUnitTest tests[] = {cmocka_unit_test(e5_under_seeded_schedules)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,133 @@
+/* Small histories of channels by name, under many schedules, as schedule_test.c has them for the bus: streams join and
+ * leave, are spoken to, and end, while others do. After each nothing is left: no channel, no memory, and the sums hold.
+ *
+ *     test_stream_channels_schedule         the usual seeds
+ *     test_stream_channels_schedule SEED    one of them alone, to look at */
+#include "channel/channels.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "connection/probe.h"
+#include "runtime/random.h"
+#include "store/schedule/scheduler.h"
+
+enum { HISTORIES = 4000, STREAMS = 2, NAMES = 2, OPS_MOST = 4 };
+
+/* Touched by the one thread that runs: the points are in the code under test alone. */
+static struct {
+  bench b;
+  vsi_channels *channels;
+  vestry_event *event;
+  vestry_connection *streams[STREAMS];
+  probe probes[STREAMS];
+  bool abandoned[STREAMS];
+  size_t threads_count, ops_count;
+  uint64_t ops[SCHEDULE_THREADS][OPS_MOST], seed;
+} h;
+
+static void require_at(bool holds, int line) {
+  if (holds) return;
+  fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
+  _exit(1); /* the other threads are where they are */
+}
+#define require(holds) require_at(holds, __LINE__)
+
+static const char *const names[NAMES] = {"a", "b"};
+
+static vestry_err hold(size_t name, vestry_channel **ret_channel) {
+  return vsi_channels_hold(h.channels, names[name], 1, 0, ret_channel);
+}
+
+static void join(size_t name, vestry_connection *stream) {
+  vestry_channel *channel;
+  vsi_member *member;
+  vestry_err error = hold(name, &channel);
+  if (!error) {
+    error = vsi_channel_reserve(channel, &member);
+    vsi_channel_unref(channel);
+  }
+  if (!error) error = vsi_channel_admit(member, stream);
+  require(!error || error == VESTRY_EXISTS || error == VESTRY_CLOSED || error == VESTRY_NO_MEMORY);
+}
+
+static void one_op(uint64_t r) {
+  size_t stream = (r >> 3) % STREAMS, name = (r >> 4) % NAMES;
+  vestry_channel *channel = NULL;
+  switch (r % 8) {
+  case 0:
+  case 1:
+  case 2: join(name, h.streams[stream]); return;
+  case 3:
+    if (h.abandoned[stream]) return;
+    h.abandoned[stream] = true;
+    vsi_connection_abandon(h.streams[stream], VESTRY_CAUSE_CLOSED);
+    return;
+  case 4:
+    if (hold(name, &channel)) return;
+    break;
+  default: channel = vsi_channels_find(h.channels, names[name], 1, 0);
+  }
+  if (!channel) return;
+  require(channel->name.len == 1 && channel->name.bytes[0] == names[name][0]);
+  vestry_err error = VESTRY_OK;
+  if (r % 8 == 5) error = vestry_channel_leave(channel, h.streams[stream]);
+  if (r % 8 == 6) error = vestry_channel_publish(channel, h.event, NULL);
+  require(!error || error == VESTRY_NOT_FOUND || error == VESTRY_NO_MEMORY);
+  vsi_channel_unref(channel);
+}
+
+static void run(size_t thread, void *ctx) {
+  (void)ctx;
+  for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread][i]);
+}
+
+static void one_history(uint64_t seed) {
+  memset(&h, 0, sizeof h);
+  h.seed = seed;
+  uint64_t random = seed;
+  bench_init(&h.b, VESTRY_THREADS_NONE, NULL);
+  require(vsi_channels_create(h.b.group, 0, &h.channels) == VESTRY_OK);
+  h.event = bench_event(&h.b, "x");
+  for (int i = 0; i < STREAMS; i++) {
+    probe_init(&h.probes[i]);
+    h.streams[i] = bench_connect(&h.b, &h.probes[i], NULL);
+  }
+  h.threads_count = 2 + random_below(&random, 2);
+  h.ops_count = 1 + random_below(&random, OPS_MOST);
+  for (size_t t = 0; t < h.threads_count; t++)
+    for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
+  if (random_below(&random, 4) == 0)
+    atomic_store(&h.b.th.fail_at, atomic_load(&h.b.th.allocations) + (long)random_below(&random, 6));
+  size_t points = schedule_run_any(&random, 300, h.threads_count, run, NULL);
+  require(points != 0); /* 0: nobody gets on */
+  atomic_store(&h.b.th.fail_at, -1);
+  for (int i = 0; i < STREAMS; i++) {
+    if (!h.abandoned[i]) vsi_connection_abandon(h.streams[i], VESTRY_CAUSE_CLOSED);
+    vestry_connection_unref(h.streams[i]);
+  }
+  vsi_channels_stats stats;
+  vsi_channels_stats_get(h.channels, &stats);
+  require(stats.live == 0 && stats.made == stats.ended && stats.refused == 0);
+  vsi_channels_destroy(h.channels);
+  vestry_event_unref(h.event);
+  bench_finish(&h.b);
+  for (int i = 0; i < STREAMS; i++) probe_finish(&h.probes[i]);
+}
+
+static uint64_t only_seed;
+
+static void under_seeded_schedules(void **state) {
+  (void)state;
+  if (only_seed) {
+    one_history(only_seed);
+    return;
+  }
+  for (uint64_t seed = 1; seed <= HISTORIES; seed++) one_history(seed);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
+  const struct CMUnitTest tests[] = {cmocka_unit_test(under_seeded_schedules)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

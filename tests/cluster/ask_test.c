@@ -1,0 +1,219 @@
+/* What is asked and answered: who opens a stream just when its key is dispatched to, many that wait for answers, and
+ * what is told along with the effects. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "cluster/nodes.h"
+
+/* ---- a stream that is opened just then: it gets what is dispatched, or its node is told of a gap ---- */
+
+static void who_opens_a_moment_before_is_told(void **state) {
+  (void)state;
+  for (int wait_ms = 0; wait_ms <= 8; wait_ms++) {
+    nodes n;
+    uint32_t count;
+    nodes_begin(&n, 2, NULL);
+    node *a = &n.all[0], *b = &n.all[1];
+    node_open(a, "x", VESTRY_PUT_MANY);
+    nodes_pass_ms(&n, 3000);
+    size_t gaps = b->gaps;
+    vestry_memory_exchange *there = node_open(b, "x", VESTRY_PUT_MANY);
+    nodes_pass_ms(&n, (uint64_t)wait_ms);
+    assert_int_equal(node_tell(a, "x", "m1", &count), VESTRY_OK);
+    nodes_pass_ms(&n, 600);
+    assert_int_equal(count_in(there, "m1"), count - 1);
+    assert_int_equal(b->gaps, gaps + (count == 1));
+    nodes_end(&n);
+  }
+}
+
+/* The same where a third node has it, and this one none. */
+static void who_opens_beside_another_is_told(void **state) {
+  (void)state;
+  nodes n;
+  uint32_t count;
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  node_open(&n.all[2], "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 3000);
+  size_t gaps = b->gaps, gaps_of_a = a->gaps;
+  vestry_memory_exchange *there = node_open(b, "x", VESTRY_PUT_MANY);
+  assert_int_equal(node_tell(a, "x", "m1", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(count_in(there, "m1"), 0);
+  assert_int_equal(b->gaps, gaps + 1);
+  assert_int_equal(a->gaps, gaps_of_a);
+  nodes_end(&n);
+}
+
+/* And where what it has told of its key was lost. */
+static void what_is_told_late_is_a_gap(void **state) {
+  (void)state;
+  nodes n;
+  uint32_t count;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  node_open(a, "y", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 1000);
+  vestry_memory_network_set(n.network, &(vestry_memory_network_options){.drop = 10000});
+  vestry_memory_exchange *there = node_open(b, "y", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 20);
+  vestry_memory_network_set(n.network, NULL);
+  size_t missed = 0;
+  for (int i = 0; i < 300; i += 10) {
+    char text[16];
+    snprintf(text, sizeof text, "y%d;", i);
+    size_t gaps = b->gaps;
+    assert_int_equal(node_tell(a, "y", text, &count), VESTRY_OK);
+    bool is_missed = !count_in(there, text);
+    missed += is_missed;
+    nodes_pass_ms(&n, 10);
+    if (!is_missed) continue;
+    nodes_pass_ms(&n, 600);
+    assert_true(b->gaps > gaps);
+  }
+  assert_true(missed > 0);
+  nodes_end(&n);
+}
+
+/* Nothing was missed, and nobody is told so: what was dispatched before a stream was opened is not for it. */
+static void who_opens_later_has_no_gap(void **state) {
+  (void)state;
+  nodes n;
+  uint32_t count;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  node_open(a, "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 1000);
+  for (int i = 0; i < 20; i++) {
+    size_t gaps = b->gaps;
+    assert_int_equal(node_tell(a, "x", "before", &count), VESTRY_OK);
+    assert_int_equal(node_tell(a, "nobody", "before", &count), VESTRY_NOT_FOUND);
+    nodes_pass_ms(&n, 100);
+    vestry_memory_exchange *there = node_open(b, "x", VESTRY_PUT_MANY), *new = node_open(b, "nobody", VESTRY_PUT_MANY);
+    nodes_pass_ms(&n, 600);
+    assert_int_equal(b->gaps, gaps);
+    node_close(b, there);
+    node_close(b, new);
+    nodes_pass_ms(&n, 100);
+  }
+  nodes_end(&n);
+}
+
+/* ---- many that wait ---- */
+
+static size_t answers, full;
+
+static void count_answer(vestry_err error, uint32_t count, void *ctx) {
+  (void)count, (void)ctx;
+  answers++;
+  full += error == VESTRY_FULL;
+}
+
+static double cpu_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void ask_many(node *from, size_t count) {
+  json_t *effects = json_pack("[[s]]", "note");
+  const vestry_dispatch_options options = {.key = VESTRY_KEY("room", "hot")};
+  for (size_t i = 0; i < count; i++)
+    assert_int_equal(vestry_cluster_dispatch(from->cluster, effects, &options, count_answer, NULL), VESTRY_OK);
+  json_decref(effects);
+}
+
+/* So many of one key wait for a node that does not answer, and are over: what it takes of the processor. */
+static double time_many(size_t count) {
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node_open(&n.all[1], "hot", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 500);
+  nodes_divide(&n, "ab");
+  answers = 0;
+  double begun = cpu_s();
+  ask_many(&n.all[0], count);
+  assert_int_equal(node_stats(&n.all[0]).waiting_count, count);
+  test_host_advance_ms(&n.th, 1000);
+  nodes_settle(&n);
+  double took = cpu_s() - begun;
+  assert_int_equal(answers, count);
+  assert_int_equal(node_stats(&n.all[0]).timeout_count, count);
+  nodes_end(&n);
+  return took;
+}
+
+static void those_of_one_key_cost_what_they_are(void **state) {
+  (void)state;
+  (void)time_many(1000);
+  double few = time_many(8000), many = time_many(64000);
+  print_message("8,000 of one key: %.3f s, 64,000: %.3f s\n", few, many);
+  assert_true(many < few * 8 * 3); /* not 64 times as much */
+}
+
+static void so_many_wait_at_most(void **state) {
+  (void)state;
+  nodes n;
+  nodes_prepare(&n, NULL);
+  const vestry_cluster_options options = {
+      .node = "a", .secret = nodes_secret, .secret_len = sizeof nodes_secret, .max_waiting_count = 100};
+  node *a = node_start(&n, 0, "a", &options);
+  node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 600);
+  node_open(&n.all[1], "hot", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 500);
+  nodes_divide(&n, "ab");
+  answers = full = 0;
+  ask_many(a, 150);
+  assert_int_equal(answers, 50);
+  assert_int_equal(full, 50);
+  assert_int_equal(node_stats(a).waiting_count, 100);
+  assert_int_equal(node_stats(a).over_waiting_count, 50);
+  assert_int_equal(node_stats(a).unsent_count, 50);
+  nodes_pass_ms(&n, 1001);
+  assert_int_equal(answers, 150);
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 600);
+  ask_many(a, 1);
+  nodes_settle(&n);
+  assert_int_equal(node_stats(a).ok_count, 1);
+  nodes_end(&n);
+}
+
+/* ---- fail_fast ---- */
+
+static void fail_fast_is_told_to_others(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  node_open(a, "here", VESTRY_PUT_MANY);
+  node_open(b, "there", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 1000);
+  json_t *effects = json_pack("[[s,s],[s],[s]]", "note", "FAILED", "note", "note");
+  for (int fast = 1; fast >= 0; fast--)
+    for (int i = 0; i < 2; i++) {
+      a->effects = b->effects = 0;
+      const vestry_dispatch_options options = {.key = VESTRY_KEY("room", i ? "there" : "here"), .fail_fast = fast};
+      assert_int_equal(vestry_dispatch_with(a->v, effects, &options, NULL), VESTRY_FAILED);
+      assert_int_equal(a->effects + b->effects, fast ? 1 : 3);
+      a->effects = b->effects = 0;
+      assert_int_equal(vestry_cluster_dispatch(a->cluster, effects, &options, NULL, NULL), VESTRY_OK);
+      nodes_settle(&n);
+      assert_int_equal(a->effects + b->effects, fast ? 1 : 3);
+    }
+  json_decref(effects);
+  nodes_end(&n);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(who_opens_a_moment_before_is_told),   cmocka_unit_test(who_opens_beside_another_is_told),
+      cmocka_unit_test(what_is_told_late_is_a_gap),          cmocka_unit_test(who_opens_later_has_no_gap),
+      cmocka_unit_test(those_of_one_key_cost_what_they_are), cmocka_unit_test(so_many_wait_at_most),
+      cmocka_unit_test(fail_fast_is_told_to_others),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

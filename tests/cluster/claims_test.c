@@ -1,0 +1,339 @@
+/* REJECT and REUSE of a strict cluster: one stream has a key, on whatever node. */
+#include <stdlib.h>
+
+#include "cluster/nodes.h"
+#include "cluster/strict_race.h"
+#include "runtime/random.h"
+
+static const char *const names[] = {"a", "b", "c"};
+
+/* Who lives is sure once dead_ms have passed. */
+enum { SURE_MS = 3600, QUICK_DEAD_MS = 500 };
+
+static node *start(nodes *n, size_t place) {
+  const vestry_cluster_options options = {
+      .secret = nodes_secret, .secret_len = sizeof nodes_secret, .node = names[place], .strict = true};
+  return node_start(n, place, names[place], &options);
+}
+
+static node *start_quick(nodes *n, size_t place) {
+  const vestry_cluster_options options = {.secret = nodes_secret,
+                                          .secret_len = sizeof nodes_secret,
+                                          .node = names[place],
+                                          .strict = true,
+                                          .heartbeat_ms = 50,
+                                          .suspect_ms = 200,
+                                          .dead_ms = QUICK_DEAD_MS};
+  return node_start(n, place, names[place], &options);
+}
+
+static void begin(nodes *n, const vestry_memory_network_options *options) {
+  nodes_prepare(n, options);
+  for (size_t i = 0; i < 3; i++) start(n, i);
+  nodes_pass_ms(n, SURE_MS);
+}
+
+/* What is answered to who wants it. */
+static int want(node *of, const char *key, vestry_put_policy policy, vestry_memory_exchange **ret_stream) {
+  vestry_memory_exchange *stream = node_open(of, key, policy);
+  int status = vestry_memory_status(stream);
+  if (ret_stream) *ret_stream = stream;
+  return status;
+}
+
+static void one_has_it_wherever(void **state) {
+  (void)state;
+  nodes n;
+  vestry_memory_exchange *first, *second;
+  begin(&n, NULL);
+  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, &first), 200);
+  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
+  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 409); /* at once, before any digest has come */
+  assert_int_equal(want(c, "x", VESTRY_PUT_REUSE, NULL), 409);
+  assert_int_equal(want(a, "x", VESTRY_PUT_REUSE, NULL), 204);
+  assert_int_equal(want(b, "y", VESTRY_PUT_REUSE, NULL), 200);
+  node_close(a, first);
+  assert_int_equal(want(c, "x", VESTRY_PUT_REJECT, &second), 200); /* free at once */
+  assert_int_equal(want(a, "x", VESTRY_PUT_REUSE, NULL), 409);
+  node_stop(c); /* and when its node goes */
+  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 200);
+  vestry_cluster_stats stats = node_stats(b);
+  assert_int_equal(stats.claims_count, 3); /* x, y, x */
+  assert_int_equal(stats.claims_refused_count, 1);
+  assert_int_equal(stats.claims_unknown_count, 0);
+  /* Others are not asked. */
+  assert_int_equal(want(a, "m", VESTRY_PUT_MANY, NULL), 200);
+  assert_int_equal(want(b, "m", VESTRY_PUT_MANY, NULL), 200);
+  assert_int_equal(node_stats(b).claims_count, 3);
+  nodes_end(&n);
+}
+
+static void a_dead_node_has_nothing(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 200);
+  node_kill(a);
+  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 503); /* it may be alive */
+  nodes_pass_ms(&n, 2500);
+  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 503);
+  nodes_pass_ms(&n, 1000);
+  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 200);
+  start(&n, 0);
+  assert_int_equal(want(&n.all[0], "y", VESTRY_PUT_REJECT, NULL), 503); /* it does not know yet who is there */
+  nodes_pass_ms(&n, 2900);
+  assert_int_equal(want(&n.all[0], "y", VESTRY_PUT_REJECT, NULL), 503);
+  nodes_pass_ms(&n, 100);
+  assert_int_equal(want(&n.all[0], "x", VESTRY_PUT_REJECT, NULL), 409);
+  assert_int_equal(want(&n.all[0], "y", VESTRY_PUT_REJECT, NULL), 200);
+  nodes_end(&n);
+}
+
+/* The part without the claims lets nobody in; the other one only when the first is taken for dead. */
+static void in_a_partition_it_is_refused(void **state) {
+  (void)state;
+  nodes n;
+  vestry_memory_exchange *in_b, *in_c;
+  begin(&n, NULL);
+  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, &in_b), 200);
+  nodes_divide(&n, "aba");
+  assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 503);
+  assert_int_equal(want(c, "x", VESTRY_PUT_REJECT, NULL), 503);
+  assert_int_equal(want(c, "y", VESTRY_PUT_REJECT, NULL), 503);
+  nodes_pass_ms(&n, 3600);
+  assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 503);
+  assert_int_equal(want(a, "y", VESTRY_PUT_REJECT, NULL), 200);
+  assert_int_equal(want(c, "x", VESTRY_PUT_REJECT, &in_c), 200); /* as it is documented: b keeps what it has */
+  assert_false(vestry_memory_ended(in_b, NULL));
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 1000);
+  assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 409);
+  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
+  node_close(c, in_c);
+  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
+  node_close(b, in_b);
+  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 200);
+  nodes_divide(&n, "-aa"); /* the broker is away */
+  assert_int_equal(want(a, "z", VESTRY_PUT_REJECT, NULL), 503);
+  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
+  nodes_end(&n);
+}
+
+/* Somebody asks when the name has been set, and who has set it does not know that yet. */
+static struct {
+  nodes *in;
+  const vestry_broker_ops *own;
+  size_t claims, asked_at;
+  int status;
+} nosy;
+
+static vestry_err claim_nosily(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                               uint64_t *ret_revision) {
+  vestry_err error = nosy.own->claim(broker, name, expected, data, len, ret_revision);
+  if (++nosy.claims == nosy.asked_at) nosy.status = want(&nosy.in->all[1], "x", VESTRY_PUT_REJECT, NULL);
+  return error;
+}
+
+static void whoever_asks_in_between_is_refused(void **state) {
+  (void)state;
+  for (size_t at = 1; at <= 2; at++) { /* when it has been read; when it has been set */
+    nodes n;
+    vestry_broker probe;
+    nodes_prepare(&n, NULL);
+    assert_int_equal(vestry_memory_network_join(n.network, &probe), VESTRY_OK);
+    n.joined++;
+    nosy.in = &n, nosy.own = probe.ops, nosy.claims = 0, nosy.asked_at = at, nosy.status = 0;
+    n.claim = claim_nosily;
+    start(&n, 0);
+    n.claim = NULL;
+    start(&n, 1);
+    nodes_pass_ms(&n, SURE_MS);
+    int status = want(&n.all[0], "x", VESTRY_PUT_REJECT, NULL);
+    assert_int_equal(nosy.status, at == 1 ? 200 : 409);
+    assert_int_equal(status, at == 1 ? 409 : 200);
+    probe.ops->destroy(probe.broker);
+    nodes_end(&n);
+  }
+}
+
+/* ---- seeds: messages are late, come twice, are lost, nodes come and go ---- */
+
+enum { SEEDS_USUAL = 40, STEPS = 120 };
+static uint64_t state_of_chance;
+
+static uint64_t chance(uint64_t below) {
+  return random_below(&state_of_chance, below);
+}
+
+/* Streams that were let in, of two keys, and where. */
+static vestry_memory_exchange *streams[2][256];
+static size_t of[2][256], count[2], let_in, refused, unknown;
+
+static size_t open_of(const nodes *n, size_t key) {
+  size_t open = 0;
+  for (size_t i = 0; i < count[key]; i++)
+    open += n->all[of[key][i]].cluster && !vestry_memory_ended(streams[key][i], NULL);
+  return open;
+}
+
+static void want_and_note(nodes *n, size_t place, size_t key) {
+  vestry_memory_exchange *stream;
+  int status = want(&n->all[place], key ? "k1" : "k0", chance(3) ? VESTRY_PUT_REJECT : VESTRY_PUT_REUSE, &stream);
+  let_in += status == 200;
+  refused += status == 409;
+  unknown += status == 503;
+  assert_true(status == 200 || status == 409 || status == 503 || status == 204);
+  if (status == 200) streams[key][count[key]] = stream, of[key][count[key]++] = place;
+}
+
+/* One is not heard, for less than it takes to be taken for dead; who wants a key meanwhile is in the part with the
+ * claims. */
+static void blink(nodes *n, size_t place) {
+  static const char *const ways[] = {"baa", "aba", "aab"};
+  nodes_divide(n, ways[place]);
+  nodes_pass_ms(n, 110 + chance(100)); /* two heartbeats, and more */
+  for (size_t i = 0; i < 3; i++)
+    if (i != place && n->all[i].cluster && n->all[i].streams_count < STREAMS_MOST - 2) want_and_note(n, i, chance(2));
+  nodes_divide(n, NULL);
+  nodes_pass_ms(n, 150);
+}
+
+static void never_two_under_seeds(void **state) {
+  (void)state;
+  const char *text = getenv("CLUSTER_SEEDS");
+  uint64_t seeds = text ? strtoull(text, NULL, 10) : SEEDS_USUAL;
+  for (uint64_t seed = 1; seed <= seeds; seed++) {
+    nodes n;
+    count[0] = count[1] = 0;
+    state_of_chance = seed;
+    const vestry_memory_network_options faults = {.seed = seed,
+                                                  .delay = chance(2) ? 0 : (uint32_t)chance(1000),
+                                                  .duplicate = (uint32_t)chance(3000),
+                                                  .drop = chance(2) ? 0 : (uint32_t)chance(300),
+                                                  .max_delay_ms = 1 + (uint32_t)chance(60)};
+    nodes_prepare(&n, &faults);
+    for (size_t i = 0; i < 3; i++) start_quick(&n, i);
+    nodes_pass_ms(&n, QUICK_DEAD_MS + 100);
+    for (int i = 0; i < STEPS; i++) {
+      size_t place = chance(3), key = chance(2);
+      node *at = &n.all[place];
+      switch (chance(12)) {
+      case 0: nodes_pass_ms(&n, chance(400)); break;
+      case 1:
+      case 2: nodes_pass_ms(&n, chance(6)); break;
+      case 3:
+        if (chance(3)) break;
+        if (at->cluster) {
+          for (size_t k = 0; k < 2; k++)
+            for (size_t s = count[k]; s-- > 0;)
+              if (of[k][s] == place) streams[k][s] = streams[k][--count[k]], of[k][s] = of[k][count[k]];
+          if (chance(2))
+            node_kill(at);
+          else
+            node_stop(at);
+        } else {
+          start_quick(&n, place);
+          blink(&n, (place + 1 + chance(2)) % 3); /* somebody is silent while it begins */
+        }
+        break;
+      case 4:
+      case 5:
+        for (size_t s = 0; s < count[key]; s++)
+          if (of[key][s] == place) {
+            node_close(at, streams[key][s]);
+            streams[key][s] = streams[key][--count[key]];
+            of[key][s] = of[key][count[key]];
+            break;
+          }
+        break;
+      default:
+        if (!at->cluster || at->streams_count > STREAMS_MOST - 2) break;
+        want_and_note(&n, place, key);
+        break;
+      }
+      for (size_t k = 0; k < 2; k++)
+        if (open_of(&n, k) > 1) fail_msg("seed %llu: two have it", (unsigned long long)seed);
+    }
+    nodes_end(&n);
+  }
+  print_message("%zu let in, %zu refused, %zu not known\n", let_in, refused, unknown);
+  if (seeds >= SEEDS_USUAL) assert_true(let_in > seeds && refused > seeds && unknown);
+}
+
+static void never_two_among_threads(void **state) {
+  (void)state;
+  vestry_runtime *runtime;
+  vestry_memory_network *network;
+  vestry_broker brokers[STRICT_RACE_NODES];
+  assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 2}, &runtime), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(runtime, NULL, &network), VESTRY_OK);
+  for (size_t i = 0; i < STRICT_RACE_NODES; i++)
+    assert_int_equal(vestry_memory_network_join(network, &brokers[i]), VESTRY_OK);
+  strict_race(brokers, 300);
+  vestry_memory_network_destroy(network);
+  vestry_runtime_destroy(runtime);
+}
+
+static vestry_err reject(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("room", "x"));
+  vestry_reply_keep(reply, VESTRY_PUT_REJECT, 0);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
+}
+
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  for (long at = 0;; at++) {
+    nodes n;
+    begin(&n, NULL);
+    n.th.fail_at = n.th.allocations + at;
+    vestry_memory_exchange *one = NULL, *two = NULL;
+    int first = 500, second;
+    const vestry_memory_call call = {.datastar = true};
+    (void)vestry_memory_request(n.all[0].v, &call, reject, NULL, &one);
+    nodes_settle(&n);
+    if (one) first = vestry_memory_status(one);
+    bool is_over = n.th.allocations <= n.th.fail_at;
+    n.th.fail_at = -1;
+    second = want(&n.all[1], "x", VESTRY_PUT_REJECT, &two);
+    bool has_one = first == 200 && !vestry_memory_ended(one, NULL);
+    assert_int_equal(second, has_one ? 409 : 200); /* nothing is left of it */
+    if (is_over) assert_true(has_one);
+    vestry_memory_destroy(one);
+    nodes_end(&n);
+    if (is_over) break;
+  }
+}
+
+static void a_broker_must_be_able_to(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 1, NULL);
+  vestry *v;
+  vestry_broker broker;
+  vestry_cluster *cluster;
+  assert_int_equal(vestry_create(&(vestry_options){.host = &n.th.host, .runtime = n.runtime}, &v), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_join(n.network, &broker), VESTRY_OK);
+  vestry_broker_ops ops = *broker.ops;
+  ops.claim = NULL;
+  const vestry_cluster_options options = {
+      .node = "z", .secret = nodes_secret, .secret_len = sizeof nodes_secret, .strict = true};
+  assert_int_equal(vestry_cluster_create(v, &(vestry_broker){&ops, broker.broker}, &options, &cluster),
+                   VESTRY_UNSUPPORTED);
+  broker.ops->destroy(broker.broker);
+  vestry_destroy(v);
+  nodes_end(&n);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_has_it_wherever),          cmocka_unit_test(a_dead_node_has_nothing),
+      cmocka_unit_test(in_a_partition_it_is_refused), cmocka_unit_test(whoever_asks_in_between_is_refused),
+      cmocka_unit_test(never_two_under_seeds),        cmocka_unit_test(never_two_among_threads),
+      cmocka_unit_test(every_allocation_may_fail),    cmocka_unit_test(a_broker_must_be_able_to),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,798 @@
+/* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that does what a test says.
+ */
+#include "cluster/nodes.h"
+
+#include <stdlib.h>
+
+static const char hello[] = "[[\"note\"]]";
+
+/* ---- who is there ------------------------------------------------------------------------------------------------ */
+
+static void nodes_find_each_other(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  for (size_t i = 0; i < 3; i++) {
+    vestry_cluster_stats stats = node_stats(&n.all[i]);
+    assert_int_equal(stats.alive_count, 2);
+    assert_int_equal(stats.unsynced_count, 0);
+    for (size_t k = 0; k < 3; k++) {
+      assert_int_equal(vestry_cluster_member(n.all[i].cluster, n.all[k].name), VESTRY_MEMBER_ALIVE);
+      assert_int_equal(n.all[i].told[k], i == k ? VESTRY_MEMBER_NONE : VESTRY_MEMBER_ALIVE);
+    }
+    assert_int_equal(vestry_cluster_member(n.all[i].cluster, "z"), VESTRY_MEMBER_NONE);
+    assert_int_equal(n.all[i].lost, 0);
+  }
+  nodes_end(&n);
+}
+
+static void g7_death_is_seen_in_stated_times(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+  node_open(b, "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  size_t holders = 0;
+  assert_int_equal(vestry_cluster_holders(a->cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "x"), &holders),
+                   VESTRY_OK);
+  assert_int_equal(holders, 1);
+  size_t gaps = a->gaps;
+  node_kill(b);
+  nodes_pass_ms(&n, 700);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_SUSPECT);
+  nodes_pass_ms(&n, 2000);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DEAD);
+  assert_int_equal(a->told[1], VESTRY_MEMBER_DEAD);
+  assert_true(a->gaps > gaps); /* what it sent last may be lost */
+  assert_int_equal(node_stats(a).others_keys_count, 0);
+  /* Goodbye: at once, and nothing is lost. */
+  gaps = a->gaps;
+  node_stop(c);
+  nodes_pass_ms(&n, 2);
+  assert_int_equal(vestry_cluster_member(a->cluster, "c"), VESTRY_MEMBER_LEFT);
+  assert_int_equal(a->gaps, gaps);
+  /* It comes back. */
+  b = node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 300);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
+  node_open(b, "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(node_tell(a, "x", "again", NULL), VESTRY_OK);
+  nodes_end(&n);
+}
+
+static void of_two_of_one_name_the_newer_gives_up(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *late = node_start(&n, 2, "b", NULL);
+  nodes_pass_ms(&n, 2500);
+  assert_int_equal(vestry_cluster_member(late->cluster, "b"), VESTRY_MEMBER_REFUSED);
+  assert_int_equal(late->told[1], VESTRY_MEMBER_REFUSED);
+  assert_non_null(strstr(n.th.last_log, "takes no part"));
+  assert_int_equal(vestry_cluster_member(n.all[1].cluster, "b"), VESTRY_MEMBER_ALIVE);
+  node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(node_tell(&n.all[0], "x", "to the first", NULL), VESTRY_OK);
+  nodes_end(&n);
+}
+
+/* ---- dispatches -------------------------------------------------------------------------------------------------- */
+
+static void g2_a_key_is_reached_wherever_it_is(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  uint32_t count = 0;
+  vestry_memory_exchange *here = node_open(a, "here", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *there = node_open(b, "there", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  vestry_cluster_stats before = node_stats(a);
+  assert_int_equal(node_tell(a, "here", "one", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(node_stats(a).sent_count, before.sent_count); /* a hit here says nothing to anybody */
+  assert_int_equal(node_tell(a, "there", "two", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(node_stats(a).sent_count, before.sent_count + 1); /* only who holds it was asked */
+  assert_int_equal(node_tell(a, "nowhere", "three", &count), VESTRY_NOT_FOUND);
+  assert_int_equal(count, 0);
+  assert_int_equal(node_stats(a).sent_count, before.sent_count + 3); /* all others were */
+  assert_int_equal(count_in(here, "one"), 1);
+  assert_int_equal(count_in(there, "two"), 1);
+  /* With data, which placeholders read. */
+  vestry_cluster_stats stats = node_stats(a);
+  assert_int_equal(stats.asked_count, 2);
+  assert_int_equal(stats.ok_count, 1);
+  assert_int_equal(stats.not_found_count, 1);
+  nodes_end(&n);
+}
+
+static void many_streams_of_a_key_are_all_reached(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  uint32_t count = 0;
+  vestry_memory_exchange *streams[4];
+  for (size_t i = 0; i < 4; i++) streams[i] = node_open(&n.all[i % 3], "all", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  size_t holders = 0;
+  assert_int_equal(
+      vestry_cluster_holders(n.all[1].cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "all"), &holders),
+      VESTRY_OK);
+  assert_int_equal(holders, 3);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(node_tell(&n.all[i], "all", "everybody", &count), VESTRY_OK);
+    assert_int_equal(count, 4);
+  }
+  for (size_t i = 0; i < 4; i++) assert_int_equal(count_in(streams[i], "everybody"), 3);
+  nodes_end(&n);
+}
+
+static void a_digest_that_is_behind_finds_it_all_the_same(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+  vestry_memory_exchange *old = node_open(b, "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  node_close(b, old);
+  vestry_memory_exchange *new = node_open(c, "x", VESTRY_PUT_REPLACE);
+  assert_int_equal(node_tell(a, "x", "moved", NULL), VESTRY_OK); /* nobody has been told of either */
+  assert_int_equal(count_in(new, "moved"), 1);
+  nodes_end(&n);
+}
+
+static void what_came_of_it_is_known(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  answer is;
+  node_open(b, "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  node_ask(a, "x", "[[\"note\",\"FULL\"]]", &is);
+  nodes_settle(&n);
+  assert_int_equal(is.error, VESTRY_FULL);
+  assert_int_equal(is.count, 1);
+  /* Not on the list: it is not performed, nor what stands beside it. */
+  size_t effects = b->effects;
+  node_ask(a, "x", "[[\"note\"],[\"secret-note\"]]", &is);
+  nodes_settle(&n);
+  assert_int_equal(is.error, VESTRY_INVALID);
+  assert_int_equal(b->effects, effects);
+  /* It does not answer: it is unknown. */
+  nodes_divide(&n, "aba");
+  node_ask(a, "x", hello, &is);
+  nodes_pass_ms(&n, 999);
+  assert_int_equal(is.times, 0);
+  nodes_pass_ms(&n, 2);
+  assert_int_equal(is.times, 1);
+  assert_int_equal(is.error, VESTRY_TIMEOUT);
+  /* Waiting, without anybody to turn the clock. */
+  assert_int_equal(node_tell(a, "x", "unheard", NULL), VESTRY_TIMEOUT);
+  /* It cannot be sent. */
+  nodes_divide(&n, "-aa");
+  node_ask(a, "x", hello, &is);
+  assert_int_equal(is.times, 1);
+  assert_int_equal(is.error, VESTRY_IO);
+  node_ask(a, "nowhere", hello, &is);
+  assert_int_equal(is.error, VESTRY_IO);
+  nodes_divide(&n, NULL);
+  /* Who has just come up does not know who lives. */
+  node_ask(a, "nowhere", hello, &is);
+  nodes_settle(&n);
+  assert_int_equal(is.error, VESTRY_TIMEOUT);
+  nodes_pass_ms(&n, 600);
+  node_ask(a, "nowhere", hello, &is);
+  nodes_settle(&n);
+  assert_int_equal(is.error, VESTRY_NOT_FOUND);
+  vestry_cluster_stats stats = node_stats(a);
+  assert_int_equal(stats.refused_count, 2);
+  assert_int_equal(stats.unsent_count, 2);
+  nodes_end(&n);
+}
+
+static void a_thread_that_must_not_wait_does_not(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  answer is;
+  node_open(b, "x", VESTRY_PUT_REPLACE);
+  node_open(a, "far", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  node_ask(a, "x", "[[\"relay\"]]", &is);
+  nodes_settle(&n);
+  assert_int_equal(is.error, VESTRY_BUSY);
+  assert_int_equal(a->effects, 0);
+  nodes_end(&n);
+}
+
+static void an_end_answers_those_who_wait(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  answer is;
+  node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  nodes_divide(&n, "ab");
+  node_ask(&n.all[0], "x", hello, &is);
+  node_stop(&n.all[0]);
+  assert_int_equal(is.times, 1);
+  assert_int_equal(is.error, VESTRY_CLOSED);
+  nodes_end(&n);
+}
+
+/* ---- policies ---------------------------------------------------------------------------------------------------- */
+
+static void g4_the_newest_replaces_all_others(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  vestry_memory_exchange *second = node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  assert_true(vestry_memory_ended(first, NULL));
+  assert_false(vestry_memory_ended(second, NULL));
+  vestry_stats stats = {0};
+  vestry_stats_get(n.all[0].v, &stats);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_REPLACED], 1);
+  assert_int_equal(node_stats(&n.all[0]).replaced_count, 1);
+  /* REJECT: as far as it is known. */
+  vestry_memory_exchange *third = node_open(&n.all[2], "x", VESTRY_PUT_REJECT);
+  assert_int_equal(vestry_memory_status(third), 409);
+  /* Two at once: one of them stays. */
+  vestry_memory_exchange *fourth = node_open(&n.all[0], "y", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *fifth = node_open(&n.all[2], "y", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 20);
+  assert_true(vestry_memory_ended(fourth, NULL) != vestry_memory_ended(fifth, NULL));
+  nodes_end(&n);
+}
+
+static void g4_one_survives_a_partition(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  nodes_divide(&n, "aab");
+  nodes_pass_ms(&n, 4000);
+  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 10);
+  vestry_memory_exchange *second = node_open(&n.all[2], "x", VESTRY_PUT_REPLACE);
+  nodes_pass_ms(&n, 100);
+  assert_false(vestry_memory_ended(first, NULL));
+  assert_false(vestry_memory_ended(second, NULL));
+  assert_int_equal(node_tell(&n.all[1], "x", "its side", NULL), VESTRY_OK); /* both sides serve */
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 2000);
+  assert_true(vestry_memory_ended(first, NULL) != vestry_memory_ended(second, NULL));
+  for (size_t i = 0; i < 3; i++) assert_int_equal(node_stats(&n.all[i]).unsynced_count, 0);
+  uint32_t count = 0;
+  assert_int_equal(node_tell(&n.all[1], "x", "whole", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  nodes_end(&n);
+}
+
+/* ---- events and refreshes ---------------------------------------------------------------------------------------- */
+
+static void g3_an_event_goes_to_all_nodes_with_members(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
+  assert_int_equal(node_broadcast(a, "x", "to nobody"), VESTRY_NOT_FOUND);
+  vestry_memory_exchange *one = node_join(b, "x"), *two = node_join(b, "x"), *own = node_join(a, "x");
+  nodes_pass_ms(&n, 10);
+  vestry_cluster_stats before = node_stats(a);
+  assert_int_equal(node_broadcast(a, "x", "from a"), VESTRY_OK);
+  assert_int_equal(node_stats(a).sent_count, before.sent_count + 1); /* once to b, and nothing to c */
+  assert_int_equal(node_broadcast(c, "x", "from c"), VESTRY_OK);     /* who has no member itself */
+  nodes_settle(&n);
+  vestry_memory_exchange *all[] = {one, two, own};
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(count_in(all[i], "from a"), 1);
+    assert_int_equal(count_in(all[i], "from c"), 1);
+  }
+  /* By name, and nothing else: streams are no members, members no streams. */
+  assert_int_equal(node_tell(a, "x", "no", NULL), VESTRY_NOT_FOUND);
+  nodes_end(&n);
+}
+
+/* Its own stream tells that, and its policy decides; other pages have lost nothing. */
+static void a_slow_member_is_no_gap(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *slow = node_join(b, "x"), *other = node_join(b, "x");
+  nodes_pass_ms(&n, 10);
+  vestry_memory_mode_set(slow, VESTRY_MEMORY_BLOCKS);
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; i < 100000 && !error; i++) error = node_broadcast(b, "x", "fills it"), nodes_settle(&n);
+  assert_int_equal(error, VESTRY_FULL);
+  size_t gaps = b->gaps;
+  assert_int_equal(node_broadcast(a, "x", "from afar"), VESTRY_OK);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(count_in(other, "from afar"), 1);
+  assert_int_equal(b->gaps, gaps);
+  nodes_end(&n);
+}
+
+static void who_joins_while_it_is_sent_is_told_of_a_gap(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *late = node_join(b, "x");
+  size_t gaps = b->gaps;
+  assert_int_equal(node_broadcast(a, "x", "unseen"), VESTRY_NOT_FOUND); /* it has not told yet */
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(count_in(late, "unseen"), 0);
+  assert_int_equal(b->gaps, gaps + 1);
+  assert_int_equal(node_broadcast(a, "x", "seen"), VESTRY_OK);
+  nodes_settle(&n);
+  assert_int_equal(count_in(late, "seen"), 1);
+  nodes_end(&n);
+}
+
+static uint64_t refreshes_of(const node *of) {
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(of->pages, &stats);
+  return stats.refreshes_count;
+}
+
+static void g3_refreshes_are_told_and_coalesced(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  node_show(b);
+  node_show(a);
+  nodes_pass_ms(&n, 100);
+  size_t renders = b->renders;
+  vestry_cluster_stats before = node_stats(a);
+  uint64_t refreshes = refreshes_of(a);
+  for (size_t i = 0; i < 100; i++) {
+    assert_int_equal(vestry_refresh(a->pages, "room", NULL), VESTRY_OK);
+    if (i % 10 == 9) nodes_pass_ms(&n, 1);
+  }
+  nodes_pass_ms(&n, 60);
+  assert_in_range(b->renders - renders, 1, 2);
+  assert_in_range(node_stats(a).sent_count - before.sent_count, 2, 6); /* to two nodes */
+  assert_int_equal(refreshes_of(a), refreshes + 100);                  /* what came from afar goes no further */
+  /* What is said to stay here. */
+  size_t renders_here = a->renders;
+  renders = b->renders;
+  assert_int_equal(vestry_refresh_here(a->pages, "room", NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh_here(a->pages, "", NULL), VESTRY_INVALID);
+  nodes_pass_ms(&n, 60);
+  assert_int_equal(a->renders, renders_here + 1);
+  /* A topic that nobody shows; and everything. */
+  assert_int_equal(vestry_refresh(a->pages, "other", NULL), VESTRY_OK);
+  nodes_pass_ms(&n, 60);
+  assert_int_equal(b->renders, renders);
+  assert_int_equal(vestry_refresh(a->pages, NULL, NULL), VESTRY_OK);
+  nodes_pass_ms(&n, 60);
+  assert_int_equal(b->renders, renders + 1);
+  nodes_end(&n);
+}
+
+typedef struct heard {
+  size_t times;
+  char text[32];
+} heard;
+
+static void hear(const vestry_bus_message *message, void *ctx) {
+  heard *h = ctx;
+  h->times++;
+  snprintf(h->text, sizeof h->text, "%.*s", (int)message->len, (const char *)message->data);
+}
+
+static void bytes_are_published_to_all(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 3, NULL);
+  heard all[3] = {{0}};
+  vestry_subscription *subscriptions[3];
+  const vestry_key *topic = VESTRY_KEY("jobs");
+  for (size_t i = 0; i < 3; i++)
+    assert_int_equal(vestry_subscribe(n.all[i].v, (vestry_scope){"me", 2}, topic,
+                                      &(vestry_subscriber){.call = hear, .ctx = &all[i]}, &subscriptions[i]),
+                     VESTRY_OK);
+  assert_int_equal(vestry_cluster_publish(n.all[0].cluster, (vestry_scope){"me", 2}, topic, "done", 4), VESTRY_OK);
+  assert_int_equal(vestry_cluster_publish(n.all[0].cluster, (vestry_scope){NULL, 0}, topic, "else", 4), VESTRY_OK);
+  nodes_settle(&n);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(all[i].times, 1);
+    assert_string_equal(all[i].text, "done");
+    vestry_bus_unsubscribe(subscriptions[i]);
+  }
+  nodes_end(&n);
+}
+
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
+
+static void g6_what_is_lost_is_told_within_a_second(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *member = node_join(b, "x");
+  node_show(b);
+  nodes_pass_ms(&n, 300);
+  size_t gaps = b->gaps, lost = b->lost, renders = b->renders;
+  assert_int_equal(vestry_memory_network_set(n.network, &(vestry_memory_network_options){.drop = 10000}), VESTRY_OK);
+  assert_int_equal(node_broadcast(a, "x", "dropped"), VESTRY_OK);
+  nodes_settle(&n);
+  assert_int_equal(vestry_memory_network_set(n.network, NULL), VESTRY_OK);
+  nodes_pass_ms(&n, 500);
+  assert_int_equal(count_in(member, "dropped"), 0);
+  assert_int_equal(b->gaps, gaps + 1);
+  assert_int_equal(b->lost, lost + 1);
+  assert_int_equal(b->renders, renders + 1); /* its pages are made anew */
+  /* The broker is down: its caller is told, and so is who did not get it. */
+  gaps = b->gaps;
+  nodes_divide(&n, "-a");
+  assert_int_equal(node_broadcast(a, "x", "unsent"), VESTRY_IO);
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 500);
+  assert_int_equal(b->gaps, gaps + 1);
+  nodes_end(&n);
+}
+
+static void g5_what_comes_twice_is_done_once(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, &(vestry_memory_network_options){.seed = 3, .duplicate = 10000, .max_delay_ms = 20});
+  vestry_memory_exchange *stream = node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *member = node_join(&n.all[1], "x");
+  nodes_pass_ms(&n, 300);
+  answer is;
+  for (int i = 0; i < 20; i++) {
+    assert_int_equal(node_broadcast(&n.all[0], "x", "event"), VESTRY_OK);
+    node_ask(&n.all[0], "x", "[[\"note\"],[\"patch-signals\",{\"s\":1}]]", &is);
+    nodes_pass_ms(&n, 30);
+    assert_int_equal(is.times, 1);
+    assert_int_equal(is.error, VESTRY_OK);
+  }
+  nodes_pass_ms(&n, 100);
+  assert_int_equal(n.all[1].effects, 20);
+  assert_int_equal(count_in(stream, "{\"s\":1}"), 20);
+  assert_int_equal(count_in(member, "event"), 20 + 1); /* once in "event: datastar-patch-signals" */
+  assert_true(node_stats(&n.all[1]).duplicates_count >= 40);
+  nodes_end(&n);
+}
+
+static void g9_what_comes_in_is_bounded(void **state) {
+  (void)state;
+  nodes n;
+  nodes_prepare(&n, NULL);
+  node *a = node_start(&n, 0, "a", NULL);
+  static const char *const allow[] = {"note", NULL};
+  node *b = node_start(&n, 1, "b",
+                       &(vestry_cluster_options){.node = "b",
+                                                 .secret = nodes_secret,
+                                                 .secret_len = sizeof nodes_secret,
+                                                 .allow = allow,
+                                                 .max_inward_bytes = 400});
+  nodes_pass_ms(&n, 600);
+  node_open(b, "x", VESTRY_PUT_REPLACE);
+  node_join(b, "x");
+  nodes_pass_ms(&n, 10);
+  answer is[10];
+  size_t full = 0, ok = 0, gaps = b->gaps;
+  char text[2000];
+  snprintf(text, sizeof text, "[[\"note\"],[\"note\",\"%0900d\"]]", 1);
+  node_ask(a, "x", text, &is[0]);
+  nodes_settle(&n);
+  assert_int_equal(is[0].error, VESTRY_FULL);
+  for (size_t i = 0; i < 10; i++) node_ask(a, "x", hello, &is[i]);
+  nodes_settle(&n);
+  for (size_t i = 0; i < 10; i++) {
+    assert_int_equal(is[i].times, 1);
+    full += is[i].error == VESTRY_FULL;
+    ok += is[i].error == VESTRY_OK;
+  }
+  assert_int_equal(full + ok, 10);
+  assert_true(ok >= 1);
+  assert_int_equal(b->effects, ok);
+  memset(text, 'x', 1000);
+  text[1000] = '\0';
+  assert_int_equal(node_broadcast(a, "x", text), VESTRY_OK);
+  nodes_settle(&n);
+  assert_int_equal(b->gaps, gaps + 1);
+  assert_int_equal(node_stats(b).over_budget_count, full + 2);
+  assert_int_equal(node_stats(b).inward_bytes, 0);
+  nodes_end(&n);
+}
+
+static void g10_other_secrets_and_noise_do_nothing(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  static const char other[32] = "thirty-two bytes of another one";
+  node_start(&n, 2, "c", &(vestry_cluster_options){.node = "c", .secret = other, .secret_len = sizeof other});
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(node_stats(&n.all[0]).alive_count, 1);
+  assert_int_equal(node_stats(&n.all[2]).alive_count, 0);
+  assert_int_equal(node_stats(&n.all[0]).malformed_count, 0); /* their subjects differ */
+  nodes_end(&n);
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+  (void)state;
+  nodes n;
+  nodes_prepare(&n, NULL);
+  const char *s = nodes_secret;
+  const vestry_cluster_options wrong[] = {
+      {.secret = s, .secret_len = 32},
+      {.node = "", .secret = s, .secret_len = 32},
+      {.node = "12345678901234567890123456789012345678901234567890123456789012345", .secret = s, .secret_len = 32},
+      {.node = "a", .secret_len = 32},
+      {.node = "a", .secret = s, .secret_len = 31},
+      {.node = "a", .secret = s, .secret_len = 32, .heartbeat_ms = 1000},
+      {.node = "a", .secret = s, .secret_len = 32, .suspect_ms = 3000},
+      {.node = "a", .secret = s, .secret_len = 32, .dead_ms = 60001},
+      {.node = "a", .secret = s, .secret_len = 32, .answer_ms = 60001},
+      {.size = 1, .node = "a", .secret = s, .secret_len = 32},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_equal(node_try(&n, 0, "a", &wrong[i]), VESTRY_INVALID);
+  node *a = node_start(&n, 0, "a", NULL);
+  vestry_broker more;
+  vestry_cluster *second = NULL;
+  assert_int_equal(vestry_memory_network_join(n.network, &more), VESTRY_OK);
+  const vestry_cluster_options options = {.node = "b", .secret = s, .secret_len = 32};
+  assert_int_equal(vestry_cluster_create(a->v, &more, &options, &second), VESTRY_EXISTS);
+  assert_int_equal(vestry_cluster_create(NULL, &more, &options, &second), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_create(a->v, NULL, &options, &second), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_create(a->v, &more, NULL, &second), VESTRY_INVALID);
+  more.ops->destroy(more.broker);
+  json_t *effects = json_loads(hello, 0, NULL);
+  const vestry_key *key = VESTRY_KEY("x");
+  const vestry_dispatch_options ok = {.key = key}, none = {.key = NULL};
+  assert_int_equal(vestry_cluster_dispatch(NULL, effects, &ok, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_dispatch(a->cluster, NULL, &ok, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_dispatch(a->cluster, effects, &none, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_dispatch(a->cluster, effects, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_publish(a->cluster, (vestry_scope){NULL, 0}, key, NULL, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_publish(a->cluster, (vestry_scope){NULL, 0}, NULL, NULL, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_cluster_member(NULL, "a"), VESTRY_MEMBER_NONE);
+  json_decref(effects);
+  vestry_cluster_destroy(NULL);
+  nodes_end(&n);
+}
+
+/* ---- out of memory ----------------------------------------------------------------------------------------------- */
+
+/* Each allocation of a life fails once: nothing is lost without a word, and nothing is left. */
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  for (long at = 0;; at++) {
+    nodes n;
+    nodes_begin(&n, 1, NULL);
+    n.th.fail_at = n.th.allocations + at;
+    vestry_err error = node_try(&n, 1, "b", NULL);
+    bool is_over = n.th.allocations <= n.th.fail_at;
+    n.th.fail_at = -1;
+    if (is_over) assert_int_equal(error, VESTRY_OK);
+    if (!error) n.count = 2;
+    nodes_end(&n);
+    if (is_over) break;
+  }
+  for (long at = 0;; at++) {
+    nodes n;
+    nodes_begin(&n, 2, NULL);
+    node *a = &n.all[0], *b = &n.all[1];
+    vestry_memory_exchange *stream = node_open(b, "x", VESTRY_PUT_REPLACE), *member = node_join(b, "x");
+    nodes_pass_ms(&n, 300);
+    size_t gaps = b->gaps;
+    n.th.fail_at = n.th.allocations + at;
+    answer is;
+    const vestry_key *room = VESTRY_KEY("room", "x");
+    json_t *effects = json_pack("[[s,{s:s}]]", "patch-signals", "s", "told");
+    vestry_dispatch_result result = {0};
+    is.error = vestry_dispatch_with(a->v, effects, &(vestry_dispatch_options){.key = room}, &result);
+    json_decref(effects);
+    vestry_event *event = NULL;
+    vestry_err sent = vestry_event_comment(&n.th.host, "sent", &event);
+    if (event) sent = vestry_broadcast(a->v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", "x"), event, NULL);
+    vestry_event_unref(event);
+    nodes_pass_ms(&n, 1000);
+    bool is_over = n.th.allocations <= n.th.fail_at;
+    n.th.fail_at = -1;
+    nodes_pass_ms(&n, 1000);
+    if (is.error == VESTRY_OK && !vestry_memory_ended(stream, NULL)) assert_int_equal(count_in(stream, "told"), 1);
+    if (is_over) assert_int_equal(is.error, VESTRY_OK);
+    bool is_told = sent != VESTRY_OK || b->gaps > gaps || vestry_memory_ended(member, NULL);
+    if (!is_told) assert_int_equal(count_in(member, ": sent"), 1);
+    if (is_over) assert_false(is_told);
+    nodes_end(&n);
+    if (is_over) break;
+  }
+}
+
+static void take_here(vestry_err error, uint32_t count, void *ctx) {
+  answer *is = ctx;
+  *is = (answer){is->times + 1, error, count};
+}
+
+static vestry_err tell_here(node *from, const char *key, uint32_t *ret_count) {
+  json_t *effects = json_pack("[[s,{s:s}]]", "patch-signals", "s", "here");
+  vestry_dispatch_result result = {0};
+  const vestry_dispatch_options here = {.key = VESTRY_KEY("room", key), .only_here = true};
+  vestry_err error = vestry_dispatch_with(from->v, effects, &here, &result);
+  answer is = {0};
+  assert_int_equal(vestry_cluster_dispatch(from->cluster, effects, &here, take_here, &is), VESTRY_OK);
+  nodes_settle(from->in);
+  assert_int_equal(is.times, 1);
+  assert_int_equal(is.error, error);
+  assert_int_equal(is.count, result.connections_count);
+  json_decref(effects);
+  *ret_count = result.connections_count;
+  return error;
+}
+
+static void only_here_asks_nobody(void **state) {
+  (void)state;
+  nodes n;
+  uint32_t count;
+  nodes_begin(&n, 2, NULL);
+  vestry_memory_exchange *there = node_open(&n.all[1], "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_NOT_FOUND);
+  assert_int_equal(count, 0);
+  vestry_memory_exchange *here = node_open(&n.all[0], "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(count_in(here, "\"here\""), 2);
+  assert_int_equal(count_in(there, "\"here\""), 0);
+  assert_int_equal(node_stats(&n.all[0]).asked_count, 0);
+  nodes_end(&n);
+}
+
+/* ---- what comes from afar waits like what is said here ---- */
+
+static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_join(reply, NULL, VESTRY_KEY("board", "x"));
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 8});
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
+}
+
+static vestry_memory_exchange *open_slow(node *of) {
+  vestry_memory_exchange *stream;
+  assert_int_equal(vestry_memory_request(of->v, &(vestry_memory_call){.datastar = true}, join_slowly, NULL, &stream),
+                   VESTRY_OK);
+  of->streams[of->streams_count++] = stream;
+  nodes_settle(of->in);
+  vestry_memory_mode_set(stream, VESTRY_MEMORY_BLOCKS);
+  return stream;
+}
+
+static void broadcast_event(node *from, vestry_err made, vestry_event *event) {
+  assert_int_equal(made, VESTRY_OK);
+  assert_int_equal(vestry_broadcast(from->v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", "x"), event, NULL),
+                   VESTRY_OK);
+  vestry_event_unref(event);
+  nodes_settle(from->in);
+}
+
+static void events_from_afar_conflate(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  vestry_memory_exchange *near = open_slow(&n.all[0]), *far = open_slow(&n.all[1]);
+  nodes_pass_ms(&n, 10);
+  for (int i = 0; i < 40; i++) {
+    vestry_event *event = NULL;
+    vestry_err made;
+    switch (i % 4) {
+    case 0: made = vestry_event_elementsf(NULL, NULL, &event, "<div id=\"a\">%d</div>", i); break;
+    case 1: made = vestry_event_signals(NULL, VESTRY_OBJECT("n", i), NULL, &event); break;
+    case 2: made = vestry_event_elementsf(NULL, NULL, &event, "<div id=\"b\" title=\"t\">%d</div>", i); break;
+    default: made = vestry_event_comment(NULL, i % 8 == 3 ? "x" : "y", &event); break;
+    }
+    if (i % 4 != 3 || i < 5) {
+      broadcast_event(&n.all[0], made, event);
+    } else {
+      vestry_event_unref(event);
+    }
+  }
+  vestry_connection_stats here = {0}, there = {0};
+  vestry_connection_stats_get(vestry_memory_connection(near), &here);
+  vestry_connection_stats_get(vestry_memory_connection(far), &there);
+  assert_true(here.conflated_count > 10);
+  assert_int_equal(there.conflated_count, here.conflated_count);
+  assert_int_equal(there.barriers_count, here.barriers_count);
+  for (size_t i = 0; i < 2; i++) vestry_memory_mode_set(i ? far : near, VESTRY_MEMORY_READS);
+  nodes_settle(&n);
+  vestry_slice one = vestry_memory_received(near), other = vestry_memory_received(far);
+  assert_int_equal(one.len, other.len);
+  assert_memory_equal(one.data, other.data, one.len);
+  assert_non_null(strstr(other.data, "38"));
+  nodes_end(&n);
+}
+
+/* ---- goodbye ---- */
+
+static void a_node_that_drains_says_so_at_once(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *stream = node_open(b, "x", VESTRY_PUT_MANY);
+  nodes_pass_ms(&n, 10);
+  assert_int_equal(vestry_drain(b->v, 10000), VESTRY_OK);
+  nodes_pass_ms(&n, 1);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(vestry_cluster_member(b->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(a->told[1], VESTRY_MEMBER_DRAINING);
+  assert_int_equal(b->told[0], VESTRY_MEMBER_ALIVE);
+  /* What it has is reached. */
+  uint32_t count;
+  assert_int_equal(node_tell(a, "x", "still", &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(count_in(stream, "still"), 1);
+  assert_int_equal(vestry_memory_status(node_open(b, "y", VESTRY_PUT_MANY)), 503);
+  /* Who comes later knows too. */
+  node_start(&n, 2, "c", NULL);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(vestry_cluster_member(n.all[2].cluster, "b"), VESTRY_MEMBER_DRAINING);
+  assert_int_equal(node_stats(a).alive_count, 2);
+  /* It is suspect, and drains again. */
+  nodes_divide(&n, "aba");
+  nodes_pass_ms(&n, 1500);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_SUSPECT);
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 300);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
+  nodes_pass_ms(&n, 10000);
+  assert_true(vestry_memory_ended(stream, NULL));
+  assert_int_equal(node_tell(a, "x", "none", NULL), VESTRY_NOT_FOUND);
+  node_stop(b);
+  nodes_pass_ms(&n, 1);
+  assert_int_equal(a->told[1], VESTRY_MEMBER_LEFT);
+  /* In its next life it drains no more. */
+  node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
+  nodes_end(&n);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nodes_find_each_other),
+      cmocka_unit_test(g7_death_is_seen_in_stated_times),
+      cmocka_unit_test(of_two_of_one_name_the_newer_gives_up),
+      cmocka_unit_test(g2_a_key_is_reached_wherever_it_is),
+      cmocka_unit_test(many_streams_of_a_key_are_all_reached),
+      cmocka_unit_test(a_digest_that_is_behind_finds_it_all_the_same),
+      cmocka_unit_test(what_came_of_it_is_known),
+      cmocka_unit_test(a_thread_that_must_not_wait_does_not),
+      cmocka_unit_test(an_end_answers_those_who_wait),
+      cmocka_unit_test(g4_the_newest_replaces_all_others),
+      cmocka_unit_test(g4_one_survives_a_partition),
+      cmocka_unit_test(g3_an_event_goes_to_all_nodes_with_members),
+      cmocka_unit_test(a_slow_member_is_no_gap),
+      cmocka_unit_test(who_joins_while_it_is_sent_is_told_of_a_gap),
+      cmocka_unit_test(g3_refreshes_are_told_and_coalesced),
+      cmocka_unit_test(bytes_are_published_to_all),
+      cmocka_unit_test(g6_what_is_lost_is_told_within_a_second),
+      cmocka_unit_test(g5_what_comes_twice_is_done_once),
+      cmocka_unit_test(g9_what_comes_in_is_bounded),
+      cmocka_unit_test(g10_other_secrets_and_noise_do_nothing),
+      cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(only_here_asks_nobody),
+      cmocka_unit_test(events_from_afar_conflate),
+      cmocka_unit_test(a_node_that_drains_says_so_at_once),
+      cmocka_unit_test(every_allocation_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,372 @@
+/* Presence over nodes: who is at a place of one is there on all. */
+#include "cluster/nodes.h"
+
+static void begin(nodes *n, size_t count, const vestry_memory_network_options *options) {
+  static const char *const names[] = {"a", "b", "c", "d"};
+  nodes_prepare(n, options);
+  n->have_presence = true;
+  for (size_t i = 0; i < count; i++) node_start(n, i, names[i], NULL);
+  nodes_pass_ms(n, 600);
+}
+
+static size_t count_at(const node *of, int place) {
+  return vestry_presence_count(of->presence, VESTRY_KEY("place", place));
+}
+
+static void expect_all(const nodes *n, int place, const char *people) {
+  for (size_t i = 0; i < n->count; i++) {
+    const node *of = &n->all[i];
+    if (!of->cluster) continue;
+    for (int who = 0; who < PEOPLE_MOST; who++) {
+      bool is_there = strchr(people, '0' + who) != NULL;
+      if (node_has(of, place, who) != is_there || of->believes[place][who] != is_there)
+        fail_msg("%s: place %d: p%d is%s there: %d, believed: %d", of->name, place, who, is_there ? "" : " not",
+                 node_has(of, place, who), of->believes[place][who]);
+    }
+    assert_int_equal(count_at(of, place), strlen(people));
+    assert_false(node_presence_stats(of).is_partial);
+  }
+}
+
+/* Who is here is the sum of whom each has. */
+static void g8_the_count_is_the_sum(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, 3, NULL);
+  for (int who = 0; who < 6; who++) node_present(&n.all[who % 3], who % 2, who);
+  nodes_pass_ms(&n, 10);
+  expect_all(&n, 0, "024");
+  expect_all(&n, 1, "135");
+  expect_all(&n, 2, "");
+  size_t sum = 0;
+  for (size_t i = 0; i < 3; i++) sum += node_presence_stats(&n.all[i]).own_count;
+  assert_int_equal(sum, 6);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(node_presence_stats(&n.all[i]).here_count, sum);
+    vestry_cluster_stats stats = node_stats(&n.all[i]);
+    assert_int_equal(stats.present_count, 2);
+    assert_int_equal(stats.others_present_count, 4);
+    assert_int_equal(n.all[i].comings, 6);
+  }
+  nodes_end(&n);
+}
+
+/* Tabs on two nodes are one person, and are told of once. */
+static void tabs_on_two_nodes_are_one_person(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, 3, NULL);
+  vestry_memory_exchange *one = node_present(&n.all[0], 0, 1);
+  nodes_pass_ms(&n, 10);
+  vestry_memory_exchange *two = node_present(&n.all[1], 0, 1);
+  nodes_pass_ms(&n, 10);
+  expect_all(&n, 0, "1");
+  node_close(&n.all[0], one);
+  nodes_pass_ms(&n, GRACE_MS + 20);
+  expect_all(&n, 0, "1");
+  for (size_t i = 0; i < 3; i++) assert_int_equal(n.all[i].comings, 1);
+  /* A reload that comes to another node. */
+  node_close(&n.all[1], two);
+  nodes_pass_ms(&n, GRACE_MS / 2);
+  one = node_present(&n.all[2], 0, 1);
+  nodes_pass_ms(&n, GRACE_MS * 2);
+  expect_all(&n, 0, "1");
+  for (size_t i = 0; i < 3; i++) assert_int_equal(n.all[i].comings + n.all[i].leavings, 1);
+  node_close(&n.all[2], one);
+  nodes_pass_ms(&n, GRACE_MS + 20);
+  expect_all(&n, 0, "");
+  for (size_t i = 0; i < 3; i++) assert_int_equal(n.all[i].leavings, 1);
+  nodes_end(&n);
+}
+
+static void of_the_dead_and_of_those_who_say_goodbye(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, 3, NULL);
+  for (int who = 0; who < 3; who++) node_present(&n.all[who], 0, who);
+  node_present(&n.all[1], 0, 2);
+  nodes_pass_ms(&n, 10);
+  expect_all(&n, 0, "012");
+  node_stop(&n.all[0]);
+  nodes_pass_ms(&n, 2);
+  expect_all(&n, 0, "12");
+  node_kill(&n.all[2]);
+  nodes_pass_ms(&n, 2000);
+  assert_int_equal(count_at(&n.all[1], 0), 2);
+  nodes_pass_ms(&n, 1500);
+  expect_all(&n, 0, "12"); /* he is on b, too */
+  node_start(&n, 0, "a", NULL);
+  nodes_pass_ms(&n, 600);
+  expect_all(&n, 0, "12");
+  assert_int_equal(n.all[1].comings, 3);
+  assert_int_equal(n.all[1].leavings, 1);
+  nodes_end(&n);
+}
+
+static void both_sides_of_a_partition_keep_their_own(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, 3, NULL);
+  for (int who = 0; who < 3; who++) node_present(&n.all[who], 0, who);
+  nodes_pass_ms(&n, 10);
+  nodes_divide(&n, "aab");
+  nodes_pass_ms(&n, 3600);
+  assert_int_equal(count_at(&n.all[0], 0), 2);
+  assert_int_equal(count_at(&n.all[1], 0), 2);
+  assert_int_equal(count_at(&n.all[2], 0), 1);
+  node_present(&n.all[2], 0, 3);
+  nodes_pass_ms(&n, 10);
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 2000);
+  expect_all(&n, 0, "0123");
+  /* A short one is no news. */
+  size_t told = n.all[0].comings + n.all[0].leavings;
+  nodes_divide(&n, "aab");
+  nodes_pass_ms(&n, 1500);
+  assert_int_equal(count_at(&n.all[0], 0), 4);
+  nodes_divide(&n, NULL);
+  nodes_pass_ms(&n, 1000);
+  expect_all(&n, 0, "0123");
+  assert_int_equal(n.all[0].comings + n.all[0].leavings, told);
+  /* One is cut off, and knows it. */
+  nodes_divide(&n, "aa-");
+  nodes_pass_ms(&n, 100);
+  assert_true(node_presence_stats(&n.all[2]).is_partial);
+  nodes_end(&n);
+}
+
+static void one_that_begins_late_hears_of_all(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, 2, NULL);
+  node_presence_end(&n.all[1]);
+  node_present(&n.all[0], 0, 0);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(node_stats(&n.all[1]).unsynced_count, 0); /* that it has none is no reason to ask again and again */
+  uint64_t received = node_stats(&n.all[1]).received_count;
+  nodes_pass_ms(&n, 1000);
+  assert_true(node_stats(&n.all[1]).received_count - received <= 8 + 4);
+  node_presence_begin(&n.all[1]);
+  assert_true(node_presence_stats(&n.all[1]).is_partial);
+  nodes_pass_ms(&n, 600);
+  expect_all(&n, 0, "0");
+  node_presence_end(&n.all[0]); /* and whoever was there is gone */
+  nodes_pass_ms(&n, 1000);
+  assert_int_equal(count_at(&n.all[1], 0), 0);
+  vestry_presence *other;
+  assert_int_equal(vestry_presence_create(n.all[1].v, &(vestry_presence_options){.name = "here"}, &other),
+                   VESTRY_EXISTS);
+  assert_int_equal(vestry_presence_create(n.all[1].v, &(vestry_presence_options){.name = ""}, &other), VESTRY_INVALID);
+  char name[66];
+  memset(name, 'x', 65), name[65] = '\0';
+  assert_int_equal(vestry_presence_create(n.all[1].v, &(vestry_presence_options){.name = name}, &other),
+                   VESTRY_INVALID);
+  nodes_end(&n);
+}
+
+/* Names tell them apart, and without one nobody hears of it. */
+static void each_name_is_a_presence_of_its_own(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, 2, NULL);
+  vestry_presence *alone[2], *other[2], *here[2] = {n.all[0].presence, n.all[1].presence};
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(vestry_presence_create(n.all[i].v, NULL, &alone[i]), VESTRY_OK);
+    assert_int_equal(vestry_presence_create(n.all[i].v, &(vestry_presence_options){.name = "other"}, &other[i]),
+                     VESTRY_OK);
+  }
+  node_present(&n.all[0], 0, 0);
+  n.all[0].presence = alone[0];
+  node_present(&n.all[0], 0, 1);
+  n.all[0].presence = other[0];
+  node_present(&n.all[0], 0, 2);
+  node_present(&n.all[0], 1, 2);
+  n.all[0].presence = here[0];
+  nodes_pass_ms(&n, 600);
+  const vestry_key *place = VESTRY_KEY("place", 0);
+  assert_true(vestry_presence_is(here[1], place, "p0") && vestry_presence_is(other[1], place, "p2"));
+  assert_int_equal(vestry_presence_count(here[1], place), 1);
+  assert_int_equal(vestry_presence_count(other[1], place), 1);
+  assert_int_equal(vestry_presence_count(alone[0], place), 1);
+  assert_int_equal(vestry_presence_count(alone[1], place), 0);
+  vestry_presence_stats stats = {0};
+  vestry_presence_stats_get(other[1], &stats);
+  assert_int_equal(stats.here_count, 2);
+  assert_int_equal(stats.own_count, 0);
+  for (size_t i = 0; i < 2; i++) {
+    vestry_presence_destroy(alone[i]);
+    vestry_presence_destroy(other[i]);
+  }
+  nodes_end(&n);
+}
+
+/* Places are keys of any kind, and arrive as they were; there are more of them than one message has room for. */
+typedef struct heard {
+  size_t count;
+  bool is_right;
+} heard;
+
+static void hear_place(const vestry_presence_change *change, void *ctx) {
+  heard *h = ctx;
+  const vestry_key *key = change->place;
+  h->count++;
+  h->is_right = key->type == VESTRY_KEY_TUPLE && key->len == 4 && key->parts[0].type == VESTRY_KEY_STRING &&
+                strcmp(key->parts[0].data, "big") == 0 && key->parts[1].type == VESTRY_KEY_BYTES &&
+                key->parts[1].len == 9000 && key->parts[2].type == VESTRY_KEY_TUPLE && key->parts[2].len == 2 &&
+                key->parts[2].parts[0].integer == -5 && key->parts[2].parts[1].len == 0 &&
+                key->parts[3].integer == INT64_MIN && strcmp(change->who, "\xc3\xa9") == 0;
+}
+
+typedef struct at {
+  vestry_presence *presence;
+  const vestry_key *place;
+  const char *who;
+} at;
+
+static vestry_err come_to(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  const at *a = app;
+  vestry_reply_auto_close(reply, false);
+  vestry_err error = vestry_reply_present(reply, a->presence, a->place, a->who);
+  return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static void places_arrive_as_they_are(void **state) {
+  (void)state;
+  nodes n;
+  begin(&n, 2, NULL);
+  heard h = {0};
+  vestry_presence *from, *to;
+  assert_int_equal(vestry_presence_create(n.all[0].v, &(vestry_presence_options){.name = "big"}, &from), VESTRY_OK);
+  assert_int_equal(vestry_presence_create(
+                       n.all[1].v, &(vestry_presence_options){.name = "big", .on_change = hear_place, .ctx = &h}, &to),
+                   VESTRY_OK);
+  static unsigned char bytes[9000];
+  vestry_memory_exchange *streams[6];
+  for (int i = 0; i < 6; i++) {
+    bytes[0] = (unsigned char)i;
+    const vestry_key *place =
+        VESTRY_KEY("big", vestry_key_bytes(bytes, sizeof bytes), VESTRY_KEY(-5, vestry_key_tuple(NULL, 0)), INT64_MIN);
+    const vestry_memory_call call = {.datastar = true};
+    assert_int_equal(vestry_memory_request(n.all[0].v, &call, come_to, &(at){from, place, "\xc3\xa9"}, &streams[i]),
+                     VESTRY_OK);
+  }
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(h.count, 6);
+  assert_true(h.is_right);
+  vestry_presence_destroy(to); /* and all at once, when it begins anew */
+  h.count = 0;
+  assert_int_equal(vestry_presence_create(
+                       n.all[1].v, &(vestry_presence_options){.name = "big", .on_change = hear_place, .ctx = &h}, &to),
+                   VESTRY_OK);
+  nodes_pass_ms(&n, 600);
+  assert_int_equal(h.count, 6);
+  for (int i = 0; i < 6; i++) vestry_memory_destroy(streams[i]);
+  vestry_presence_destroy(from);
+  vestry_presence_destroy(to);
+  nodes_end(&n);
+}
+
+/* There is room for so many: one's own are not let in either, and it is said that some are missing. When there is room
+ * again, they come. */
+static void there_is_room_for_so_many(void **state) {
+  (void)state;
+  nodes n;
+  nodes_prepare(&n, NULL);
+  n.have_presence = true;
+  n.max_present = 3;
+  node_start(&n, 0, "a", NULL);
+  n.max_present = 0;
+  node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 600);
+  vestry_memory_exchange *own = node_present(&n.all[0], 0, 0);
+  for (int who = 1; who < 5; who++) node_present(&n.all[1], 0, who);
+  nodes_pass_ms(&n, 600);
+  vestry_presence_stats stats = node_presence_stats(&n.all[0]);
+  assert_int_equal(stats.here_count, 3);
+  assert_int_equal(stats.own_count, 1);
+  assert_true(stats.is_partial && stats.refused_count);
+  assert_int_equal(node_presence_stats(&n.all[1]).here_count, 5);
+  assert_false(node_presence_stats(&n.all[1]).is_partial);
+  vestry_memory_exchange *refused = node_present(&n.all[0], 0, 5);
+  assert_int_equal(vestry_memory_status(refused), 503);
+  uint64_t received = node_stats(&n.all[0]).received_count;
+  nodes_pass_ms(&n, 1000); /* nobody asks again and again */
+  assert_true(node_stats(&n.all[0]).received_count - received <= 8 + 4);
+  node_close(&n.all[0], own);
+  for (int i = 0; i < 2; i++) node_close(&n.all[1], n.all[1].streams[0]);
+  nodes_pass_ms(&n, GRACE_MS + 1000);
+  assert_int_equal(node_presence_stats(&n.all[0]).here_count, 2);
+  assert_int_equal(node_presence_stats(&n.all[1]).here_count, 2);
+  assert_false(node_presence_stats(&n.all[0]).is_partial);
+  nodes_end(&n);
+}
+
+/* Whatever cannot be allocated: within a second or two all is right. */
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  for (long number = 0;; number++) {
+    nodes n;
+    begin(&n, 2, NULL);
+    n.th.fail_at = n.th.allocations + number;
+    vestry_memory_exchange *streams[3] = {NULL};
+    for (int who = 0; who < 3; who++) {
+      const vestry_memory_call call = {.datastar = true};
+      vestry_presence *presence = n.all[who % 2].presence;
+      (void)vestry_memory_request(n.all[who % 2].v, &call, come_to, &(at){presence, VESTRY_KEY("place", who), "p0"},
+                                  &streams[who]);
+      nodes_pass_ms(&n, 10);
+    }
+    bool is_over = n.th.allocations <= n.th.fail_at;
+    n.th.fail_at = -1;
+    nodes_pass_ms(&n, 1500);
+    assert_int_equal(node_presence_stats(&n.all[0]).here_count, node_presence_stats(&n.all[1]).here_count);
+    assert_int_equal(node_presence_stats(&n.all[0]).here_count,
+                     node_presence_stats(&n.all[0]).own_count + node_presence_stats(&n.all[1]).own_count);
+    for (int who = 0; who < 3; who++) vestry_memory_destroy(streams[who]);
+    nodes_end(&n);
+    if (is_over) break;
+  }
+}
+
+/* A second cluster of an instance is refused, and the first one goes on. */
+static void a_second_cluster_ends_no_presence(void **state) {
+  (void)state;
+  nodes n;
+  nodes_prepare(&n, NULL);
+  n.have_presence = true;
+  node *a = node_start(&n, 0, "a", NULL), *b = node_start(&n, 1, "b", NULL);
+  nodes_pass_ms(&n, 1000);
+  node_present(a, 0, 1);
+  nodes_pass_ms(&n, 1000);
+  assert_true(node_has(b, 0, 1));
+  vestry_broker another;
+  assert_int_equal(vestry_memory_network_join(n.network, &another), VESTRY_OK);
+  n.joined++;
+  vestry_cluster *second = NULL;
+  const vestry_cluster_options options = {.node = "z", .secret = nodes_secret, .secret_len = sizeof nodes_secret};
+  assert_int_equal(vestry_cluster_create(a->v, &another, &options, &second), VESTRY_EXISTS);
+  node_present(a, 0, 2);
+  nodes_pass_ms(&n, 10000);
+  assert_true(node_has(b, 0, 1));
+  assert_true(node_has(b, 0, 2));
+  assert_int_equal(vestry_cluster_member(b->cluster, "z"), VESTRY_MEMBER_NONE);
+  another.ops->destroy(another.broker);
+  nodes_end(&n);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_second_cluster_ends_no_presence),
+      cmocka_unit_test(g8_the_count_is_the_sum),
+      cmocka_unit_test(tabs_on_two_nodes_are_one_person),
+      cmocka_unit_test(of_the_dead_and_of_those_who_say_goodbye),
+      cmocka_unit_test(both_sides_of_a_partition_keep_their_own),
+      cmocka_unit_test(one_that_begins_late_hears_of_all),
+      cmocka_unit_test(each_name_is_a_presence_of_its_own),
+      cmocka_unit_test(places_arrive_as_they_are),
+      cmocka_unit_test(there_is_room_for_so_many),
+      cmocka_unit_test(every_allocation_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

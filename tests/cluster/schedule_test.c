@@ -1,0 +1,410 @@
+/* A cluster under a schedule that a seed says: streams come and go, nodes die and start anew, the network is divided,
+ * loses, repeats and delays, and everybody talks. Whatever happens:
+ *   no loss without a word: what a member did not get is told it as a gap, unless its sender was cut off and died
+ *   before anybody heard of it again; who is told OK has reached so many, and all that were open, but for those who are
+ *   told of a gap;
+ *   no disorder, and nothing twice: of one sender, for one key or channel;
+ *   behind it all, in two seconds of a whole network: all digests are right, and of streams that REPLACE one is left.
+ *
+ *   CLUSTER_SEED=7 CLUSTER_SEEDS=100000 CLUSTER_STEPS=60 test_adapter_cluster_schedule */
+#include <stdlib.h>
+
+#include "cluster/nodes.h"
+#include "runtime/random.h"
+
+enum { PLACES = 3, KEYS = 3, EVENTS_MOST = 512, ASKS_MOST = 512, SEEN_MOST = 256 };
+
+static const char *const names[PLACES] = {"a", "b", "c"};
+static const char *const keys[KEYS] = {"k0", "k1", "k2"};
+
+/* A stream that is open. */
+typedef struct seen {
+  vestry_memory_exchange *stream;
+  size_t place, life;
+  int kept, joined;              /* a key's number; -1: none */
+  size_t first_event, first_ask; /* what was sent before it had come it need not have */
+} seen;
+
+/* Who is somewhere, when something is sent. */
+typedef struct moment {
+  size_t sender;
+  size_t gaps[PLACES], lives[PLACES];
+  bool hears[PLACES]; /* who has heard its sender of late */
+} moment;
+
+typedef struct event {
+  int channel;
+  moment when;
+} event;
+
+typedef struct asked {
+  answer is;
+  int key;
+  moment when;
+  size_t got; /* by streams that have gone since */
+} asked;
+
+typedef struct run {
+  nodes n;
+  uint64_t seed, state;
+  size_t lives[PLACES];
+  event events[EVENTS_MOST];
+  size_t events_count;
+  asked asks[ASKS_MOST];
+  size_t asks_count;
+  seen open[SEEN_MOST];
+  size_t open_count;
+  bool talks;
+  uint64_t killed_ns; /* the last time that a node went without a word */
+} run;
+
+static run r;
+static size_t all_events, all_asks, all_ok, all_unknown, all_gaps, all_gone, all_missed;
+
+static uint64_t chance(uint64_t below) {
+  return random_below(&r.state, below);
+}
+
+/* What happens, for who looks into a seed. */
+static void talk(const char *format, ...) VESTRY_PRINTF(1, 2);
+static void talk(const char *format, ...) {
+  if (!r.talks) return;
+  va_list arguments;
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputc('\n', stderr);
+}
+
+static unsigned long long now_ms(void) {
+  return r.n.th.now_ns / 1000000;
+}
+
+static void fail_at(const char *what, long number) {
+  fprintf(stderr, "seed %llu: %s (%ld)\n", (unsigned long long)r.seed, what, number);
+  fail();
+}
+
+/* Numbers behind a mark, "D12;": of one sender they only rise. has: which; NULL: nobody wants to know. */
+static void check_order(const seen *s, char mark, bool *has, size_t room) {
+  vestry_slice all = vestry_memory_received(s->stream);
+  long last[PLACES][16];
+  memset(last, -1, sizeof last);
+  for (const char *at = all.data; (at = strchr(at, mark)) != NULL; at++) {
+    int sender, life;
+    long number;
+    if (sscanf(at + 1, "%d.%d.%ld;", &sender, &life, &number) != 3) continue;
+    if (number <= last[sender][life % 16]) {
+      talk("%s: %s", names[s->place], (const char *)all.data);
+      fail_at("out of order, or twice", number);
+    }
+    last[sender][life % 16] = number;
+    if (has && (size_t)number < room) has[number] = true;
+  }
+}
+
+static void count_got(const seen *s) {
+  static bool has[ASKS_MOST];
+  memset(has, 0, sizeof has);
+  check_order(s, 'D', has, ASKS_MOST);
+  for (size_t i = 0; i < r.asks_count; i++) r.asks[i].got += has[i];
+}
+
+/* It is about to go. */
+static void forget(size_t at) {
+  count_got(&r.open[at]);
+  check_order(&r.open[at], 'B', NULL, 0);
+  all_gone++;
+  r.open[at] = r.open[--r.open_count];
+}
+
+static void forget_ended(void) {
+  for (size_t i = r.open_count; i-- > 0;)
+    if (vestry_memory_ended(r.open[i].stream, NULL)) forget(i);
+}
+
+static node *some_node(void) {
+  node *of = &r.n.all[chance(PLACES)];
+  return of->cluster ? of : NULL;
+}
+
+static void open_one(node *of) {
+  if (of->streams_count >= STREAMS_MOST - 1 || r.open_count == SEEN_MOST) return;
+  seen s = {.place = (size_t)(of - r.n.all),
+            .kept = -1,
+            .joined = -1,
+            .first_event = r.events_count,
+            .first_ask = r.asks_count};
+  s.life = r.lives[s.place];
+  if (chance(2)) {
+    s.kept = (int)chance(KEYS);
+    s.stream = node_open(of, keys[s.kept], s.kept == 0 ? VESTRY_PUT_REPLACE : VESTRY_PUT_MANY);
+  } else {
+    s.joined = (int)chance(KEYS);
+    s.stream = node_join(of, keys[s.joined]);
+  }
+  r.open[r.open_count++] = s;
+  talk("%llu: %s opens %s%s", now_ms(), of->name, s.kept < 0 ? "member of " : "", keys[s.kept < 0 ? s.joined : s.kept]);
+  forget_ended();
+}
+
+static void close_one(void) {
+  if (!r.open_count) return;
+  size_t at = chance(r.open_count);
+  seen s = r.open[at];
+  forget(at);
+  node_close(&r.n.all[s.place], s.stream);
+  talk("%llu: %s closes %s%s", now_ms(), names[s.place], s.kept < 0 ? "member of " : "",
+       keys[s.kept < 0 ? s.joined : s.kept]);
+}
+
+static moment now(const node *of) {
+  moment m = {.sender = (size_t)(of - r.n.all)};
+  for (size_t i = 0; i < PLACES; i++) {
+    vestry_member_state sees = vestry_cluster_member(r.n.all[i].cluster, of->name);
+    m.hears[i] = sees == VESTRY_MEMBER_ALIVE || sees == VESTRY_MEMBER_SUSPECT;
+    m.gaps[i] = r.n.all[i].gaps;
+    m.lives[i] = r.lives[i];
+  }
+  return m;
+}
+
+static void broadcast_one(node *of) {
+  if (r.events_count == EVENTS_MOST) return;
+  char text[64];
+  size_t number = r.events_count++, place = (size_t)(of - r.n.all);
+  event *e = &r.events[number];
+  e->channel = (int)chance(KEYS);
+  e->when = now(of);
+  snprintf(text, sizeof text, "B%zu.%zu.%zu;", place, r.lives[place], number);
+  vestry_err error = node_broadcast(of, keys[e->channel], text);
+  talk("%llu: event %zu of %s.%zu to %s: %s", now_ms(), number, of->name, r.lives[place], keys[e->channel],
+       vestry_err_name(error));
+}
+
+static void take_answer(vestry_err error, uint32_t count, void *ctx) {
+  answer *to = ctx;
+  talk("%llu: answer %s %u", now_ms(), vestry_err_name(error), count);
+  to->times++;
+  to->error = error;
+  to->count = count;
+}
+
+static void ask_one(node *of) {
+  if (r.asks_count == ASKS_MOST) return;
+  size_t number = r.asks_count++, place = (size_t)(of - r.n.all);
+  asked *a = &r.asks[number];
+  *a = (asked){.key = (int)chance(KEYS), .when = now(of)};
+  char text[64];
+  snprintf(text, sizeof text, "D%zu.%zu.%zu;", place, r.lives[place], number);
+  json_t *list = json_pack("[[s,{s:s}]]", "patch-signals", "s", text);
+  const vestry_key *room = VESTRY_KEY("room", keys[a->key]);
+  assert_int_equal(
+      vestry_cluster_dispatch(of->cluster, list, &(vestry_dispatch_options){.key = room}, take_answer, &a->is),
+      VESTRY_OK);
+  json_decref(list);
+  talk("%llu: %s.%zu asks %zu of %s", now_ms(), of->name, r.lives[place], number, keys[a->key]);
+}
+
+static void end_node(size_t place) {
+  for (size_t i = r.open_count; i-- > 0;)
+    if (r.open[i].place == place) forget(i);
+  /* A goodbye can be lost too. */
+  r.killed_ns = r.n.th.now_ns;
+  bool is_kill = chance(2);
+  talk("%llu: %s %s", now_ms(), names[place], is_kill ? "dies" : "stops");
+  if (is_kill)
+    node_kill(&r.n.all[place]);
+  else
+    node_stop(&r.n.all[place]);
+  r.lives[place]++;
+}
+
+static void divide(void) {
+  static const char *const ways[] = {"aab", "aba", "baa", "abc", "-aa", "a-a", "aa-"};
+  const char *way = chance(3) ? NULL : ways[chance(sizeof ways / sizeof *ways)];
+  talk("%llu: divided %s", now_ms(), way ? way : "no more");
+  nodes_divide(&r.n, way);
+}
+
+static void faults(void) {
+  vestry_memory_network_options options = {.max_delay_ms = 1 + (uint32_t)chance(100)};
+  if (chance(2)) options.delay = (uint32_t)chance(8000);
+  if (chance(2)) options.duplicate = (uint32_t)chance(4000);
+  if (chance(3) == 0) options.drop = (uint32_t)chance(3000);
+  if (chance(4) == 0) options.tell = (uint32_t)chance(10000);
+  if (chance(4) == 0) options.full = (uint32_t)chance(3000);
+  talk("%llu: delay %u of %u, twice %u, drop %u, tell %u, full %u", now_ms(), options.delay, options.max_delay_ms,
+       options.duplicate, options.drop, options.tell, options.full);
+  assert_int_equal(vestry_memory_network_set(r.n.network, &options), VESTRY_OK);
+}
+
+/* Now and then everybody's pace, without stepping through each millisecond. */
+static void pass(uint64_t ms) {
+  for (uint64_t end_ns = r.n.th.now_ns + ms * 1000000; r.n.th.now_ns < end_ns;) {
+    uint64_t next_ns = vestry_runtime_next_deadline_ns(r.n.runtime);
+    uint64_t wait_ms = next_ns <= r.n.th.now_ns ? 1 : (next_ns - r.n.th.now_ns + 999999) / 1000000;
+    uint64_t left_ms = (end_ns - r.n.th.now_ns + 999999) / 1000000;
+    test_host_advance_ms(&r.n.th, wait_ms < left_ms ? wait_ms : left_ms);
+    nodes_settle(&r.n);
+  }
+  forget_ended();
+}
+
+static void step(void) {
+  node *of = some_node();
+  size_t place = chance(PLACES);
+  switch (chance(20)) {
+  case 0: divide(); break;
+  case 1: faults(); break;
+  case 2:
+    if (chance(3) == 0 && r.n.all[place].cluster) end_node(place);
+    break;
+  case 3:
+    if (!r.n.all[place].cluster && r.n.joined < 200) {
+      talk("%llu: %s.%zu starts", now_ms(), names[place], r.lives[place]);
+      node_start(&r.n, place, names[place], NULL);
+    }
+    break;
+  case 4: pass(1 + chance(1500)); break;
+  case 5:
+  case 6: close_one(); break;
+  case 7:
+  case 8:
+  case 9:
+  case 10: pass(chance(12)); break;
+  case 11:
+  case 12:
+  case 13:
+    if (of) open_one(of);
+    break;
+  case 14:
+  case 15:
+  case 16:
+    if (of) ask_one(of);
+    break;
+  default:
+    if (of) broadcast_one(of);
+    break;
+  }
+}
+
+/* ---- behind it all ----------------------------------------------------------------------------------------------- */
+
+/* It did not come to that place, without a word. Who was cut off, spoke, and died before anybody heard of him again:
+ * nobody can know. */
+static bool is_missed(const moment *m, size_t place) {
+  if (!m->hears[place] && m->lives[m->sender] != r.lives[m->sender]) return false;
+  return r.n.all[place].gaps == m->gaps[place];
+}
+
+static void check_members(void) {
+  static bool has[EVENTS_MOST];
+  for (size_t i = 0; i < r.open_count; i++) {
+    const seen *s = &r.open[i];
+    memset(has, 0, sizeof has);
+    check_order(s, 'B', has, EVENTS_MOST);
+    for (size_t k = s->first_event; k < r.events_count; k++) {
+      const event *e = &r.events[k];
+      if (e->channel != s->joined || has[k]) continue;
+      if (is_missed(&e->when, s->place)) fail_at("an event is lost without a word", (long)k);
+      all_gaps++;
+    }
+  }
+}
+
+/* Who is told OK has reached all that were open, or they are told. */
+static void check_reached(const seen *s) {
+  static bool has[ASKS_MOST];
+  memset(has, 0, sizeof has);
+  check_order(s, 'D', has, ASKS_MOST);
+  for (size_t i = s->first_ask; i < r.asks_count; i++) {
+    const asked *a = &r.asks[i];
+    if (a->key != s->kept || has[i] || a->is.error) continue;
+    if (is_missed(&a->when, s->place)) talk("it was of %s, and at %s", names[a->when.sender], names[s->place]);
+    if (is_missed(&a->when, s->place)) fail_at("a dispatch has not reached all, without a word", (long)i);
+    all_missed++;
+  }
+}
+
+static void check_asks(void) {
+  for (size_t i = 0; i < r.open_count; i++) check_reached(&r.open[i]);
+  for (size_t i = 0; i < r.open_count; i++) count_got(&r.open[i]);
+  for (size_t i = 0; i < r.asks_count; i++) {
+    const asked *a = &r.asks[i];
+    if (a->is.times != 1) fail_at("not answered once", (long)i);
+    all_ok += a->is.error == VESTRY_OK;
+    all_unknown += a->is.error == VESTRY_TIMEOUT;
+    if (a->is.error == VESTRY_OK && a->got > a->is.count) fail_at("more have it than is told", (long)i);
+    if (a->is.error == VESTRY_NOT_FOUND && a->got) fail_at("nobody has it, is told, and somebody has", (long)i);
+  }
+}
+
+static void check_digests(void) {
+  uint64_t sum = 0;
+  size_t there = 0;
+  for (size_t i = 0; i < PLACES; i++)
+    if (r.n.all[i].cluster) {
+      vestry_cluster_stats stats = node_stats(&r.n.all[i]);
+      sum += stats.keys_count;
+      there++;
+      talk("%llu: %zu: alive %zu unsynced %zu own %llu others %llu", now_ms(), i, stats.alive_count,
+           stats.unsynced_count, (unsigned long long)stats.keys_count, (unsigned long long)stats.others_keys_count);
+    }
+  for (size_t i = 0; i < PLACES; i++) {
+    if (!r.n.all[i].cluster) continue;
+    vestry_cluster_stats stats = node_stats(&r.n.all[i]);
+    if (stats.alive_count != there - 1) fail_at("who lives is not known", (long)i);
+    if (stats.unsynced_count || stats.others_keys_count != sum - stats.keys_count)
+      fail_at("a digest is not right", (long)i);
+  }
+  size_t single = 0;
+  for (size_t i = 0; i < r.open_count; i++) single += r.open[i].kept == 0;
+  if (single > 1) fail_at("several streams REPLACE each other", (long)single);
+}
+
+static void run_one(uint64_t seed, size_t steps) {
+  memset(&r, 0, sizeof r);
+  r.seed = r.state = seed;
+  r.talks = getenv("CLUSTER_TALKS") != NULL;
+  nodes_prepare(&r.n, &(vestry_memory_network_options){.seed = seed});
+  for (size_t i = 0; i < PLACES; i++) node_start(&r.n, i, names[i], NULL);
+  if (chance(4)) pass(600);
+  for (size_t i = 0; i < steps; i++) step();
+  assert_int_equal(vestry_memory_network_set(r.n.network, NULL), VESTRY_OK);
+  nodes_divide(&r.n, NULL);
+  pass(2000);
+  bool are_known = r.n.th.now_ns - r.killed_ns > UINT64_C(3500000000);
+  if (are_known) check_digests();
+  pass(2000); /* who died has been taken for dead, and what was asked is answered or not */
+  check_digests();
+  check_members();
+  check_asks();
+  all_events += r.events_count;
+  all_asks += r.asks_count;
+  nodes_end(&r.n);
+}
+
+static uint64_t setting(const char *name, uint64_t by_default) {
+  const char *text = getenv(name);
+  return text ? strtoull(text, NULL, 10) : by_default;
+}
+
+static void whatever_happens(void **state) {
+  (void)state;
+  uint64_t seed = setting("CLUSTER_SEED", 1), count = setting("CLUSTER_SEEDS", 60);
+  size_t steps = (size_t)setting("CLUSTER_STEPS", 150);
+  for (uint64_t i = 0; i < count; i++) run_one(seed + i, steps);
+  print_message("%llu seeds: %zu events, %zu times a member was told of a gap instead; %zu dispatches, %zu OK, %zu "
+                "unknown, %zu times a stream was told of a gap instead; %zu streams ended\n",
+                (unsigned long long)count, all_events, all_gaps, all_asks, all_ok, all_unknown, all_missed, all_gone);
+  if (count >= 60) {
+    assert_true(all_gaps && all_unknown && all_gone);
+    assert_true(all_ok > all_asks / 8);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_happens)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,432 @@
+/* The contract of write profiles, one suite over all of them: what they put out is read by the decoders of the field,
+ * piece by piece, spliced in every order that the contract allows. */
+#include "vestry/profile.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "coding/coding.h"
+#include "decode/decode.h"
+#include "runtime/random.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static const vestry_profile profiles[] = {
+    {.ops = &vestry_profile_identity},
+    {.ops = &vestry_profile_gzip},
+    {.ops = &vestry_profile_gzip, .level = 1, .window_bits = 9, .memory_level = 1},
+    {.ops = &vestry_profile_gzip, .level = 9, .window_bits = 12, .memory_level = 9},
+    {.ops = &vestry_profile_brotli},
+    {.ops = &vestry_profile_brotli, .level = 2, .window_bits = 10},
+    {.ops = &vestry_profile_brotli, .level = 3, .window_bits = 14},
+    {.ops = &vestry_profile_brotli, .level = 4, .window_bits = 12},
+    {.ops = &vestry_profile_brotli, .level = 5, .window_bits = 18},
+    {.ops = &vestry_profile_brotli, .level = 6, .window_bits = 11},
+    {.ops = &vestry_profile_brotli, .level = 7, .window_bits = 16},
+    {.ops = &vestry_profile_brotli, .level = 8, .window_bits = 13},
+    {.ops = &vestry_profile_brotli, .level = 9, .window_bits = 15},
+    {.ops = &test_chain},
+    {.ops = &test_chain_checked},
+    {.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
+};
+enum { PROFILES = sizeof profiles / sizeof *profiles, EVENT_MOST = 40000, VARIED_BYTES = 8000 };
+
+/* Text that repeats itself, words of a dictionary, and noise; never empty. */
+static size_t make_event(uint64_t *seed, char *to) {
+  static const char *const words[] = {"<div class=\"row\">", "the ", "elements ", "http://www.", "\n", "data: ", " "};
+  size_t most = 1 + random_below(seed, random_below(seed, 8) ? 300 : EVENT_MOST), len = 0;
+  uint64_t kind = random_below(seed, 4);
+  while (len < most) {
+    char piece[32];
+    if (kind == 0)
+      snprintf(piece, sizeof piece, "%c", (char)(1 + random_below(seed, 255)));
+    else
+      snprintf(piece, sizeof piece, "%s%d", words[random_below(seed, 7)], (int)random_below(seed, kind * 4));
+    for (const char *at = piece; *at && len < most; at++) to[len++] = *at;
+  }
+  return len;
+}
+
+/* One far end, and what it should have read. */
+typedef struct far_end {
+  decoder d;
+  size_t primed; /* decoded bytes of the primer */
+  vsi_buffer expected;
+  uint64_t check;
+} far_end;
+
+static void far_begin(far_end *f, const vestry_profile *profile) {
+  decoder_init(&f->d, profile->ops->coding);
+  vsi_buffer_init(&f->expected, NULL);
+  f->check = 0;
+  f->primed = 0;
+}
+
+static void far_finish(far_end *f) {
+  decoder_finish(&f->d);
+  vsi_buffer_finish(&f->expected);
+}
+
+/* Feed what the sink holds, and look whether all of it has been read by now. */
+static void far_take(far_end *f, vestry_sink *sink, const char *plain, size_t len) {
+  decoder_feed(&f->d, sink->buffer.data + sizeof(vsi_segment), sink->buffer.len - sizeof(vsi_segment));
+  vsi_buffer_append(&f->expected, plain, len);
+  assert_false(f->d.broken);
+  assert_int_equal(f->d.text.len - f->primed, f->expected.len);
+  if (f->expected.len) assert_memory_equal(f->d.text.data + f->primed, f->expected.data, f->expected.len);
+}
+
+static void new_sink(vestry_sink *sink) {
+  vsi_sink_finish(sink);
+  vsi_sink_init(sink, NULL);
+}
+
+static void private_streams(void **state) {
+  (void)state;
+  static char text[EVENT_MOST + 64];
+  for (int i = 0; i < PROFILES; i++)
+    for (uint64_t seed = 1; seed < 6; seed++) {
+      uint64_t random = seed;
+      vestry_profile p;
+      assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
+      void *encoder = NULL;
+      assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder), VESTRY_OK);
+      far_end f;
+      far_begin(&f, &p);
+      vestry_sink sink;
+      vsi_sink_init(&sink, NULL);
+      for (uint64_t events = random_below(&random, 30); events; events--) {
+        size_t len = make_event(&random, text);
+        new_sink(&sink);
+        assert_int_equal(p.ops->encode(encoder, text, len, &sink), VESTRY_OK);
+        far_take(&f, &sink, text, len);
+        assert_false(f.d.ended);
+      }
+      new_sink(&sink);
+      assert_int_equal(p.ops->finish(encoder, &sink), VESTRY_OK);
+      far_take(&f, &sink, NULL, 0);
+      assert_true(f.d.ended || p.ops == &vestry_profile_identity);
+      p.ops->destroy(encoder);
+      vsi_sink_finish(&sink);
+      far_finish(&f);
+    }
+}
+
+static void far_add(far_end *f, const vestry_profile *p, const char *text, size_t len) {
+  if (p->ops->check) f->check = p->ops->combine(f->check, p->ops->check(text, len), len);
+}
+
+/* Primer; then an encoder that is used again, a fresh one or one that was reset, framed bytes, idle ones, in any order
+ * in which the used one is not interrupted; then the end. */
+static void splice(const vestry_profile *p, uint64_t seed) {
+  static char text[EVENT_MOST + 64];
+  const vestry_profile_ops *ops = p->ops;
+  far_end f;
+  far_begin(&f, p);
+  vestry_sink sink;
+  vsi_sink_init(&sink, NULL);
+  assert_int_equal(ops->primer(p, vestry_host_default(), &sink), VESTRY_OK);
+  decoder_feed(&f.d, sink.buffer.data + sizeof(vsi_segment), sink.buffer.len - sizeof(vsi_segment));
+  f.primed = f.d.text.len;
+  assert_true(!f.primed || f.d.text.data[0] == ':'); /* a comment */
+  void *encoder = NULL;
+  bool in_row = false; /* what came last is the encoder's */
+  for (uint64_t steps = random_below(&seed, 40); steps; steps--) {
+    uint64_t what = random_below(&seed, 8);
+    new_sink(&sink);
+    if (what == 0 && ops->idle) { /* does not interrupt */
+      assert_int_equal(ops->idle(p, &sink), VESTRY_OK);
+      far_take(&f, &sink, NULL, 0);
+      continue;
+    }
+    size_t len = make_event(&seed, text);
+    if (what <= 1) {
+      assert_int_equal(ops->store(p, text, len, &sink), VESTRY_OK);
+      in_row = false;
+    } else {
+      if (encoder && (!in_row || what == 2)) {
+        bool was_reset = ops->reset && ops->reset(encoder);
+        if (!was_reset) {
+          ops->destroy(encoder);
+          encoder = NULL;
+        }
+      }
+      if (!encoder)
+        assert_int_equal(ops->create(p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+      assert_int_equal(ops->encode(encoder, text, len, &sink), VESTRY_OK);
+      in_row = true;
+    }
+    far_add(&f, p, text, len);
+    far_take(&f, &sink, text, len);
+    assert_false(f.d.ended);
+  }
+  if (encoder) ops->destroy(encoder);
+  new_sink(&sink);
+  assert_int_equal(ops->end(p, f.check, &sink), VESTRY_OK);
+  far_take(&f, &sink, NULL, 0);
+  assert_true(f.d.ended || ops == &vestry_profile_identity);
+  vsi_sink_finish(&sink);
+  far_finish(&f);
+}
+
+static void shared_streams(void **state) {
+  (void)state;
+  for (int i = 0; i < PROFILES; i++) {
+    vestry_profile p;
+    assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
+    for (uint64_t seed = 0; seed < 30 && p.ops->primer; seed++) splice(&p, seed * 1000003 + (uint64_t)i);
+  }
+}
+
+/* A stream that is a bit longer than a window, and one event that is longer than the largest stored piece. */
+static void framed_bytes_of_any_length(void **state) {
+  (void)state;
+  static const size_t lengths[] = {
+      1, 2, 255, 65535, 65536, 65537, 3 * 65535 + 7, 1 << 20, (1 << 20) + 1, (1 << 24), (1 << 24) + 1};
+  size_t count = sizeof lengths / sizeof *lengths - (TEST_UNDER_TSAN ? 2 : 0), most = lengths[count - 1];
+  char *text = malloc(most);
+  assert_non_null(text);
+  for (size_t i = 0; i < most; i++) text[i] = (char)(i * 2654435761u >> 13);
+  for (int i = 0; i < PROFILES; i++) {
+    vestry_profile p;
+    assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
+    if (!p.ops->primer || (i && p.ops == profiles[i - 1].ops)) continue; /* framing knows no settings */
+    for (size_t n = 0; n < count; n++) {
+      far_end f;
+      far_begin(&f, &p);
+      vestry_sink sink;
+      vsi_sink_init(&sink, NULL);
+      assert_int_equal(p.ops->primer(&p, vestry_host_default(), &sink), VESTRY_OK);
+      decoder_feed(&f.d, sink.buffer.data + sizeof(vsi_segment), sink.buffer.len - sizeof(vsi_segment));
+      f.primed = f.d.text.len;
+      new_sink(&sink);
+      assert_int_equal(p.ops->store(&p, text, lengths[n], &sink), VESTRY_OK);
+      far_add(&f, &p, text, lengths[n]);
+      far_take(&f, &sink, text, lengths[n]);
+      new_sink(&sink);
+      assert_int_equal(p.ops->end(&p, f.check, &sink), VESTRY_OK);
+      far_take(&f, &sink, NULL, 0);
+      vsi_sink_finish(&sink);
+      far_finish(&f);
+    }
+  }
+  free(text);
+}
+
+/* Later events of an encoder refer back: a page that changes a little costs little. */
+static void events_refer_back(void **state) {
+  (void)state;
+  static char page[10000];
+  uint64_t random = 7;
+  for (size_t i = 0; i < sizeof page; i++) page[i] = (char)('a' + random_below(&random, 26));
+  static const vestry_profile_ops *const compressing[] = {&vestry_profile_gzip, &vestry_profile_brotli};
+  for (int i = 0; i < 2; i++) {
+    vestry_profile p;
+    void *encoder = NULL;
+    assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = compressing[i]}, &p), VESTRY_OK);
+    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+    for (int round = 0; round < 20; round++) {
+      vestry_sink sink;
+      vsi_sink_init(&sink, NULL);
+      assert_int_equal(p.ops->encode(encoder, page, sizeof page, &sink), VESTRY_OK);
+      size_t len = sink.buffer.len - sizeof(vsi_segment);
+      assert_true(round ? len < 300 : len > 5000);
+      vsi_sink_finish(&sink);
+      page[random_below(&random, sizeof page)] ^= 1;
+    }
+    p.ops->destroy(encoder);
+  }
+}
+
+static void settings_are_checked(void **state) {
+  (void)state;
+  static const vestry_profile bad[] = {
+      {.ops = NULL},
+      {.ops = &vestry_profile_identity, .level = 1},
+      {.ops = &vestry_profile_gzip, .level = 10},
+      {.ops = &vestry_profile_gzip, .window_bits = 8},
+      {.ops = &vestry_profile_gzip, .window_bits = 16},
+      {.ops = &vestry_profile_gzip, .memory_level = 10},
+      {.ops = &vestry_profile_brotli, .level = 1},
+      {.ops = &vestry_profile_brotli, .level = 10},
+      {.ops = &vestry_profile_brotli, .window_bits = 9},
+      {.ops = &vestry_profile_brotli, .window_bits = 19},
+      {.ops = &vestry_profile_brotli, .memory_level = 1},
+      {.ops = &vestry_profile_brotli, .mode = (vestry_profile_mode)2},
+      {.ops = &test_chain, .level = 1},
+      {.ops = &test_chain_private}, /* it knows no segments */
+  };
+  vestry_profile p = {.level = 77};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(vsi_profile_resolve(&bad[i], &p), VESTRY_INVALID);
+  assert_int_equal(p.level, 77);
+  static const char *const names[] = {NULL, "", "Br", "a b", "*", "x\n", "a,b", "0123456789012345678901234567890123"};
+  vestry_profile_ops ops = test_chain_checked;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    ops.coding = names[i];
+    assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = &ops}, &p), VESTRY_INVALID);
+  }
+#define WITHOUT(member)                                                                                                \
+  ops = test_chain_checked;                                                                                            \
+  ops.member = 0;                                                                                                      \
+  assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = &ops}, &p), VESTRY_INVALID)
+  WITHOUT(resolve);
+  WITHOUT(create);
+  WITHOUT(encode);
+  WITHOUT(finish);
+  WITHOUT(destroy);
+  WITHOUT(primer);
+  WITHOUT(store);
+  WITHOUT(end);
+  WITHOUT(check);
+  WITHOUT(combine);
+#undef WITHOUT
+}
+
+/* A sink that is out of memory is told on by every member that puts something out. */
+static void a_full_sink_is_told(void **state) {
+  (void)state;
+  for (int i = 0; i < PROFILES; i++) {
+    vestry_profile p;
+    assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
+    if (p.ops == &vestry_profile_identity) continue; /* most members put nothing out */
+    vestry_sink sink;
+    vsi_sink_init(&sink, NULL);
+    sink.buffer.error = VESTRY_NO_MEMORY;
+    void *encoder = NULL;
+    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder), VESTRY_OK);
+    assert_int_equal(p.ops->encode(encoder, "event", 5, &sink), VESTRY_NO_MEMORY);
+    p.ops->destroy(encoder);
+    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder), VESTRY_OK);
+    assert_int_equal(p.ops->finish(encoder, &sink), VESTRY_NO_MEMORY);
+    p.ops->destroy(encoder);
+    if (p.ops->primer) {
+      assert_int_equal(p.ops->primer(&p, vestry_host_default(), &sink), VESTRY_NO_MEMORY);
+      assert_int_equal(p.ops->store(&p, "event", 5, &sink), VESTRY_NO_MEMORY);
+      assert_int_equal(p.ops->end(&p, 0, &sink), VESTRY_NO_MEMORY);
+    }
+    if (p.ops->idle) assert_int_equal(p.ops->idle(&p, &sink), VESTRY_NO_MEMORY);
+    if (p.ops->follow) {
+      assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+      assert_int_equal(p.ops->follow(encoder, "event", 5, "another", 7, &sink), VESTRY_NO_MEMORY);
+      p.ops->destroy(encoder);
+    }
+    vsi_segment *segment = NULL;
+    assert_int_equal(vsi_sink_take(&sink, &segment), VESTRY_NO_MEMORY);
+    vsi_sink_finish(&sink);
+  }
+}
+
+/* Large enough for what an encoder allocates as it goes: blocks, trees, histograms. */
+static size_t make_varied(char to[VARIED_BYTES]) {
+  static const char words[] = "<p>to be or not</p>";
+  uint64_t seed = 7;
+  for (size_t i = 0; i < VARIED_BYTES; i++)
+    to[i] =
+        i / 2000 % 2 ? (char)random_below(&seed, 256) : words[(i + random_below(&seed, 40) / 39) % (sizeof words - 1)];
+  return VARIED_BYTES;
+}
+
+static vestry_err encode_something(test_host *th, void *ctx) {
+  static char varied[VARIED_BYTES];
+  size_t len = make_varied(varied);
+  vestry_profile p;
+  assert_int_equal(vsi_profile_resolve(ctx, &p), VESTRY_OK);
+  void *encoder = NULL;
+  vestry_err error = p.ops->create(&p, &th->host, VESTRY_ENCODER_SEGMENT, &encoder);
+  if (error) return error;
+  vestry_sink sink;
+  vsi_sink_init(&sink, &th->host);
+  if (p.ops->primer) error = p.ops->primer(&p, &th->host, &sink);
+  if (!error) error = p.ops->encode(encoder, "an event", 8, &sink);
+  if (!error) error = p.ops->encode(encoder, varied, len, &sink);
+  vsi_segment *segment = NULL;
+  if (!error) error = vsi_sink_take(&sink, &segment);
+  vsi_segment_destroy(segment);
+  vsi_sink_finish(&sink);
+  p.ops->destroy(encoder);
+  return error;
+}
+
+static void memory_runs_out(void **state) {
+  (void)state;
+  for (int i = 0; i < PROFILES; i++)
+    test_host_fail_each(encode_something, (void *)&profiles[i], true); /* a segment that cannot be trimmed is kept */
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_ADDRESSES false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OWN_ADDRESSES false
+#endif
+#endif
+#ifndef OWN_ADDRESSES
+#define OWN_ADDRESSES true
+#endif
+
+enum { SAID_NO_MEMORY = 42, DONE_WITHOUT = 43 };
+
+/* In a process of its own, whose address space is full: encoders are made and kept until one is refused. */
+static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
+  static char varied[VARIED_BYTES];
+  static void *encoders[10000];
+  size_t len = make_varied(varied), pages = 0, count = 0;
+  vestry_profile p;
+  FILE *statm = fopen("/proc/self/statm", "r");
+  if (vsi_profile_resolve(profile, &p) || !statm || fscanf(statm, "%zu", &pages) != 1) return 1;
+  fclose(statm);
+  size_t bytes = pages * (size_t)sysconf(_SC_PAGESIZE) + more_bytes;
+  if (setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes})) return 1;
+  vestry_err error = VESTRY_OK;
+  while (!error && count < sizeof encoders / sizeof *encoders) {
+    error = p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoders[count]);
+    if (error) break;
+    vestry_sink sink;
+    vsi_sink_init(&sink, NULL);
+    error = p.ops->encode(encoders[count++], varied, len, &sink);
+    vsi_sink_finish(&sink);
+  }
+  while (count) p.ops->destroy(encoders[--count]);
+  if (error != VESTRY_NO_MEMORY) return DONE_WITHOUT;
+  /* There is room again. */
+  void *encoder = NULL;
+  if (p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder)) return 1;
+  p.ops->destroy(encoder);
+  return SAID_NO_MEMORY;
+}
+
+/* Whatever the library of a coding does without memory, the process goes on. */
+static void the_systems_memory_runs_out(void **state) {
+  (void)state;
+  if (!OWN_ADDRESSES) skip(); /* sanitizers have terabytes of them */
+  for (int i = 0; i < PROFILES; i++) {
+    if (profiles[i].ops != &vestry_profile_brotli && profiles[i].ops != &vestry_profile_gzip) continue;
+    for (size_t more = 3 << 20; more < 4 << 20; more += 350000) {
+      pid_t child = fork();
+      assert_true(child >= 0);
+      if (!child) _exit(fill_memory(&profiles[i], more));
+      int status = 0;
+      assert_int_equal(waitpid(child, &status, 0), child);
+      assert_true(WIFEXITED(status));
+      assert_int_equal(WEXITSTATUS(status), SAID_NO_MEMORY);
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(private_streams),
+      cmocka_unit_test(shared_streams),
+      cmocka_unit_test(framed_bytes_of_any_length),
+      cmocka_unit_test(events_refer_back),
+      cmocka_unit_test(settings_are_checked),
+      cmocka_unit_test(a_full_sink_is_told),
+      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(the_systems_memory_runs_out),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

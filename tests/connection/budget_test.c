@@ -1,0 +1,299 @@
+/* F4: what all queues hold together is bounded at every moment; who does not read pays for it, and nobody else. */
+#include "connection/budget.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "connection/connection.h"
+#include "connection/probe.h"
+
+enum { READERS = 4, STALLED = 6, STREAMS = READERS + STALLED, BUDGET = 256 * 1024, TEXT = 1000 };
+
+/* Bytes that are allocated now, by all that the host is asked for. */
+typedef struct meter {
+  test_host *th;
+  void *(*reallocate)(void *ctx, void *memory, size_t size_bytes);
+  _Atomic(size_t) now, most;
+} meter;
+
+typedef struct header {
+  size_t size_bytes;
+  max_align_t memory[];
+} header;
+
+static void *metered(void *ctx, void *memory, size_t size_bytes) {
+  meter *m = ctx;
+  header *old = memory ? (header *)((char *)memory - sizeof(header)) : NULL;
+  size_t before = old ? old->size_bytes : 0;
+  header *made = m->reallocate(m->th, old, size_bytes ? size_bytes + sizeof(header) : 0);
+  if (size_bytes && !made) return NULL;
+  size_t now = atomic_fetch_add(&m->now, size_bytes - before) + size_bytes - before;
+  for (size_t most = atomic_load(&m->most); most < now && !atomic_compare_exchange_weak(&m->most, &most, now);)
+    continue;
+  if (!size_bytes) return NULL;
+  made->size_bytes = size_bytes;
+  return made->memory;
+}
+
+static uint64_t meter_now_ns(void *ctx) {
+  meter *m = ctx;
+  return m->th->host.now_ns(m->th);
+}
+
+static vestry_err meter_random(void *ctx, void *buffer, size_t len) {
+  meter *m = ctx;
+  return m->th->host.random(m->th, buffer, len);
+}
+
+typedef struct crowd {
+  test_host th;
+  meter meter;
+  vestry_host host;
+  vestry_runtime *runtime;
+  vsi_group *group;
+  probe probes[STREAMS];
+  vestry_connection *connections[STREAMS];
+} crowd;
+
+static void crowd_begin(crowd *c, uint32_t threads, vestry_full_policy full) {
+  memset(c, 0, sizeof *c);
+  test_host_init(&c->th);
+  c->meter.th = &c->th;
+  c->meter.reallocate = c->th.host.reallocate;
+  c->host = c->th.host;
+  c->host.ctx = &c->meter;
+  c->host.reallocate = metered;
+  c->host.now_ns = meter_now_ns;
+  c->host.random = meter_random;
+  c->host.log = NULL;
+  vestry_runtime_options options = {.host = &c->host, .threads_count = threads};
+  assert_int_equal(vestry_runtime_create(&options, &c->runtime), VESTRY_OK);
+  vestry_connection_options each = {.max_queued_count = 100000, .max_queued_bytes = 1 << 30, .full = full};
+  assert_int_equal(vsi_group_create(c->runtime, &each, &c->group), VESTRY_OK);
+  vsi_group_limit(c->group, BUDGET);
+  for (int i = 0; i < STREAMS; i++) {
+    probe_init(&c->probes[i]);
+    if (i >= READERS) c->probes[i].write_answer = VESTRY_IO_WOULD_BLOCK;
+    assert_int_equal(vsi_group_connect(c->group, &probe_pooled, &c->probes[i], NULL, &probe_hooks, &c->probes[i],
+                                       &c->connections[i]),
+                     VESTRY_OK);
+    vsi_connection_start(c->connections[i]);
+  }
+}
+
+static void crowd_run(crowd *c) {
+  while (vestry_runtime_step(c->runtime)) continue;
+}
+
+static vsi_group_stats crowd_stats(crowd *c) {
+  vsi_group_stats stats;
+  vsi_group_stats_get(c->group, &stats);
+  return stats;
+}
+
+static void crowd_end(crowd *c) {
+  vsi_group_close(c->group);
+  assert_int_equal(vsi_group_wait(c->group, 60000), VESTRY_OK);
+  vsi_group_stats stats = crowd_stats(c);
+  assert_int_equal(stats.accepted, stats.written + stats.discarded + stats.conflated);
+  assert_int_equal(stats.queued_bytes, 0);
+  assert_true(stats.queued_peak_bytes <= BUDGET);
+  for (int i = 0; i < STREAMS; i++) vestry_connection_unref(c->connections[i]);
+  vestry_runtime_stop(c->runtime);
+  for (int i = 0; i < STREAMS; i++) probe_finish(&c->probes[i]);
+  vsi_group_destroy(c->group);
+  vestry_runtime_destroy(c->runtime);
+  test_host_assert_clean(&c->th);
+}
+
+static vestry_err send_text(crowd *c, vestry_connection *connection, size_t len) {
+  char *text = malloc(len + 1);
+  memset(text, 'x', len);
+  text[len] = '\0';
+  vestry_event *event = NULL;
+  assert_int_equal(vestry_event_comment(&c->host, text, &event), VESTRY_OK);
+  vestry_err error = vestry_connection_send(connection, event);
+  vestry_event_unref(event);
+  free(text);
+  return error;
+}
+
+/* One to each; readers must take it. */
+static void send_round(crowd *c) {
+  for (int i = 0; i < STREAMS; i++) {
+    vestry_err error = send_text(c, c->connections[i], TEXT);
+    assert_true(error == VESTRY_OK || (i >= READERS && error == VESTRY_CLOSED));
+    vsi_group_stats stats = crowd_stats(c);
+    assert_true(stats.queued_bytes <= BUDGET);
+  }
+}
+
+static void f4_stalled_readers_pay_and_nobody_else(void **state) {
+  (void)state;
+  enum { ROUNDS = 400 };
+  crowd *c = malloc(sizeof *c);
+  crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
+  crowd_run(c);
+  size_t idle = atomic_load(&c->meter.now), evicted = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    send_round(c);
+    crowd_run(c);
+    /* The memory itself, not only the count of it. */
+    vsi_group_stats stats = crowd_stats(c);
+    assert_true(atomic_load(&c->meter.now) <= idle + stats.queued_bytes);
+    if (stats.closed_by_cause[VESTRY_CAUSE_BUDGET] != evicted) {
+      assert_true(stats.queued_bytes <= BUDGET - BUDGET / 8);
+      evicted = stats.closed_by_cause[VESTRY_CAUSE_BUDGET];
+    }
+  }
+  assert_true(atomic_load(&c->meter.most) <= idle + BUDGET + 2 * TEXT);
+  vsi_group_stats stats = crowd_stats(c);
+  assert_int_equal(stats.closed, STALLED); /* 400 rounds are more than the budget for each of them alone */
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_BUDGET], STALLED);
+  assert_int_equal(stats.refused, 0);
+  for (int i = 0; i < READERS; i++) assert_int_equal(c->probes[i].got.len, ROUNDS * (TEXT + 4));
+  crowd_end(c);
+  free(c);
+}
+
+static void f4_who_holds_most_goes_first(void **state) {
+  (void)state;
+  crowd *c = malloc(sizeof *c);
+  crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
+  crowd_run(c);
+  /* 10, 20 … 60 kB; then the smallest is sent the rest. */
+  for (int i = 0; i < STALLED; i++)
+    for (int n = 0; n <= i; n++) assert_int_equal(send_text(c, c->connections[READERS + i], 10000), VESTRY_OK);
+  for (int i = 0; i < STALLED; i++) assert_true(vestry_connection_is_open(c->connections[READERS + i]));
+  assert_int_equal(send_text(c, c->connections[READERS], 19000), VESTRY_OK);
+  for (int i = 0; i < STALLED; i++)
+    assert_int_equal(vestry_connection_cause(c->connections[READERS + i]),
+                     i == STALLED - 1 ? VESTRY_CAUSE_BUDGET : VESTRY_CAUSE_NONE);
+  /* What the closed one holds counts as gone: nobody else is closed for the next. */
+  assert_int_equal(send_text(c, c->connections[READERS], 1000), VESTRY_OK);
+  assert_int_equal(crowd_stats(c).open, STREAMS);
+  crowd_run(c);
+  assert_int_equal(crowd_stats(c).open, STREAMS - 1);
+  crowd_end(c);
+  free(c);
+}
+
+static void f4_the_last_eighth_is_refused_when_nobody_frees(void **state) {
+  (void)state;
+  crowd *c = malloc(sizeof *c);
+  crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_DROP);
+  crowd_run(c);
+  /* No step: what is closed is not freed. */
+  size_t accepted = 0;
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; error != VESTRY_FULL; i = (i + 1) % STREAMS) {
+    error = send_text(c, c->connections[i], TEXT);
+    accepted += error == VESTRY_OK;
+  }
+  assert_int_equal(accepted, BUDGET / (TEXT + 4 + VSI_DELIVERY_COST));
+  vsi_group_stats stats = crowd_stats(c);
+  assert_int_equal(stats.refused, 1);
+  assert_true(stats.queued_bytes <= BUDGET);
+  crowd_run(c);
+  int open = 0;
+  while (open < READERS && !vestry_connection_is_open(c->connections[open])) open++;
+  assert_true(open < READERS);
+  assert_int_equal(send_text(c, c->connections[open], TEXT), VESTRY_OK); /* there is room again */
+  crowd_end(c);
+  free(c);
+}
+
+static void f4_what_never_fits_is_too_large(void **state) {
+  (void)state;
+  crowd *c = malloc(sizeof *c);
+  crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
+  crowd_run(c);
+  assert_int_equal(send_text(c, c->connections[0], BUDGET), VESTRY_TOO_LARGE);
+  assert_true(vestry_connection_is_open(c->connections[0]));
+  assert_int_equal(crowd_stats(c).queued_bytes, 0);
+  crowd_end(c);
+  free(c);
+}
+
+/* A clean end that waits for its peer is not waited for when room is needed. */
+static void f4_who_lingers_is_hurried(void **state) {
+  (void)state;
+  crowd *c = malloc(sizeof *c);
+  crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
+  crowd_run(c);
+  vestry_connection *lingering = c->connections[READERS], *other = c->connections[READERS + 1];
+  assert_int_equal(send_text(c, lingering, BUDGET / 2), VESTRY_OK);
+  vestry_connection_close(lingering, VESTRY_CAUSE_CLOSED);
+  crowd_run(c);
+  assert_int_equal(vestry_connection_state_get(lingering), VESTRY_STATE_CLOSING);
+  assert_int_equal(send_text(c, other, BUDGET * 4 / 10), VESTRY_OK);
+  crowd_run(c);
+  assert_int_equal(vestry_connection_state_get(lingering), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_cause(lingering), VESTRY_CAUSE_CLOSED);
+  assert_false(c->probes[READERS].clean);
+  assert_true(vestry_connection_is_open(other));
+  crowd_end(c);
+  free(c);
+}
+
+/* ---- among threads ----------------------------------------------------------------------------------------------- */
+
+typedef struct sender {
+  crowd *c;
+  vestry_event *event;
+  size_t over;
+} sender;
+
+static void *keep_sending(void *arg) {
+  sender *s = arg;
+  for (int round = 0; round < 300; round++)
+    for (int i = 0; i < STREAMS; i++) {
+      (void)vestry_connection_send(s->c->connections[i], s->event);
+      vsi_budget *budget = vsi_group_environment(s->c->group)->budget;
+      if (atomic_load_explicit(&budget->used, memory_order_relaxed) > BUDGET) s->over++;
+    }
+  return NULL;
+}
+
+static void f4_senders_never_get_above_it(void **state) {
+  (void)state;
+  enum { SENDERS = 3 };
+  for (int round = 0; round < 5; round++) {
+    crowd *c = malloc(sizeof *c);
+    crowd_begin(c, 2, VESTRY_FULL_DROP);
+    char text[TEXT + 1];
+    memset(text, 'y', TEXT);
+    text[TEXT] = '\0';
+    vestry_event *event = NULL;
+    assert_int_equal(vestry_event_comment(&c->host, text, &event), VESTRY_OK);
+    sender senders[SENDERS];
+    pthread_t threads[SENDERS];
+    for (int i = 0; i < SENDERS; i++) {
+      senders[i] = (sender){c, event, 0};
+      assert_int_equal(pthread_create(&threads[i], NULL, keep_sending, &senders[i]), 0);
+    }
+    for (int i = 0; i < SENDERS; i++) {
+      pthread_join(threads[i], NULL);
+      assert_int_equal(senders[i].over, 0);
+    }
+    vestry_event_unref(event);
+    vsi_group_stats stats = crowd_stats(c);
+    assert_true(stats.queued_peak_bytes <= BUDGET);
+    assert_true(stats.queued_peak_bytes > BUDGET / 2);
+    assert_true(stats.closed_by_cause[VESTRY_CAUSE_BUDGET] >= 1 || stats.open == STREAMS);
+    crowd_end(c);
+    free(c);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(f4_stalled_readers_pay_and_nobody_else),
+      cmocka_unit_test(f4_who_holds_most_goes_first),
+      cmocka_unit_test(f4_the_last_eighth_is_refused_when_nobody_frees),
+      cmocka_unit_test(f4_what_never_fits_is_too_large),
+      cmocka_unit_test(f4_who_lingers_is_hurried),
+      cmocka_unit_test(f4_senders_never_get_above_it),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,74 @@
+/* Events by formats, sent. */
+#include "connection/probe.h"
+#include "vestry/connection.h"
+
+static void formats_are_sent(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  vestry_elements_options elements = {.selector = "#a", .mode = VESTRY_PATCH_APPEND};
+  vestry_signals_options signals = {.only_if_missing = true};
+  assert_int_equal(vestry_connection_patch_elementsf(c, &elements, "<p title='%s'>%d</p>", "'", 4), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals_pack(c, &signals, "{s:s}", "a", "b\n"), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_elementsf(c, NULL, "<p title=%s>", "a"), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_patch_signals_pack(c, NULL, "[i]", 1), VESTRY_INVALID);
+  bench_run(&b);
+  probe_assert_got(&p, "event: datastar-patch-elements\ndata: selector #a\ndata: mode append\n"
+                       "data: elements <p title='&#39;'>4</p>\n\n"
+                       "event: datastar-patch-signals\ndata: onlyIfMissing true\ndata: signals {\"a\":\"b\\n\"}\n\n");
+  assert_int_equal(b.th.log_lines, 1); /* of the refused format */
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(vestry_connection_patch_elementsf(c, NULL, "<p>"), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals_pack(c, NULL, "{}"), VESTRY_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+/* Whichever allocation fails, what was not sent leaves nothing behind. */
+static void without_memory(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  for (int kind = 0; kind < 2; kind++) {
+    long number = 0;
+    for (vestry_err error = VESTRY_NO_MEMORY; error; number++) {
+      long live = b.th.live;
+      b.th.fail_at = b.th.allocations + number;
+      error = kind ? vestry_connection_patch_signals_pack(c, NULL, "{s:i}", "a", 1)
+                   : vestry_connection_patch_elementsf(c, NULL, "<p>%s</p>", "a");
+      b.th.fail_at = -1;
+      if (!error) break;
+      assert_int_equal(error, VESTRY_NO_MEMORY);
+      assert_int_equal(b.th.live, live);
+    }
+    assert_int_equal(number, kind ? 2 : 3); /* the builder, which signals have not; the event, the delivery */
+  }
+  bench_run(&b);
+  probe_assert_got(&p, "event: datastar-patch-elements\ndata: elements <p>a</p>\n\n"
+                       "event: datastar-patch-signals\ndata: signals {\"a\":1}\n\n");
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(formats_are_sent),
+      cmocka_unit_test(without_memory),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,637 @@
+/* The life of a connection, step by step on a stepped runtime. */
+#include "vestry/connection.h"
+
+#include "connection/probe.h"
+
+static void opens_then_writes_in_one(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_OPENING);
+  assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+  bench_run(&b);
+  assert_int_equal(p.opens, 0); /* not started: nothing is written */
+  assert_int_equal(bench_send(&b, c, "b"), VESTRY_OK);
+  vsi_connection_start(c);
+  bench_run(&b);
+  assert_int_equal(p.opens, 1);
+  assert_int_equal(p.opened, 1);
+  assert_int_equal(p.writes, 1); /* all that waited, one write */
+  probe_assert_got(&p, ": a\n\n: b\n\n");
+  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_OPEN);
+  assert_true(vestry_connection_close(c, VESTRY_CAUSE_CLOSED));
+  assert_false(vestry_connection_close(c, VESTRY_CAUSE_IDLE)); /* the first cause wins */
+  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSING);
+  assert_int_equal(bench_send(&b, c, "c"), VESTRY_CLOSED);
+  bench_run(&b);
+  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSED);
+  assert_true(p.clean);
+  assert_int_equal(p.close_cause, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(bench_send(&b, c, "d"), VESTRY_CLOSED); /* a reference keeps memory, not liveness */
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void a_clean_end_flushes_an_abort_discards(void **state) {
+  (void)state;
+  static const struct {
+    vestry_cause cause;
+    bool clean;
+    const char *got;
+  } cases[] = {
+      {VESTRY_CAUSE_CLOSED, true, ": a\n\n"},   {VESTRY_CAUSE_REMOVED, true, ": a\n\n"},
+      {VESTRY_CAUSE_REPLACED, true, ": a\n\n"}, {VESTRY_CAUSE_SIZE, false, ""},
+      {VESTRY_CAUSE_IDLE, false, ""},           {VESTRY_CAUSE_EXPIRED, false, ""},
+      {VESTRY_CAUSE_SHUTDOWN, false, ""},       {VESTRY_CAUSE_HANGUP, false, ""},
+      {VESTRY_CAUSE_LOST, false, ""},           {VESTRY_CAUSE_ERROR, false, ""},
+      {VESTRY_CAUSE_DRAIN, false, ": a\n\n"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, NULL);
+    probe_init(&p);
+    vestry_connection *c = bench_connect(&b, &p, NULL);
+    vsi_connection_start(c);
+    bench_run(&b);
+    assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+    assert_true(vestry_connection_close(c, cases[i].cause));
+    bench_run(&b);
+    assert_int_equal(p.clean, cases[i].clean);
+    assert_int_equal(p.close_cause, cases[i].cause);
+    probe_assert_got(&p, cases[i].got);
+    vestry_connection_stats stats = {0};
+    vestry_connection_stats_get(c, &stats);
+    assert_int_equal(stats.accepted_count, 1);
+    assert_int_equal(stats.written_count + stats.discarded_count, 1);
+    assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.discarded_bytes);
+    assert_int_equal(stats.queued_bytes, 0);
+    vestry_connection_unref(c);
+    probe_finish(&p);
+    bench_finish(&b);
+  }
+}
+
+typedef struct looking {
+  vestry_connection *connection;
+  const bench *b;
+  int looks, full_looks;
+} looking;
+
+/* Whoever sees an event settled finds its room: that of the queue, and that of the budget. */
+static void look_at_room(void *ctx) {
+  looking *l = ctx;
+  vestry_connection_stats stats = {0};
+  vsi_group_stats all = {0};
+  vestry_connection_stats_get(l->connection, &stats);
+  vsi_group_stats_get(l->b->group, &all);
+  uint64_t settled = vsi_connection_settled(l->connection);
+  assert_in_range(settled, 0, stats.accepted_count);
+  uint64_t waiting = vsi_connection_accepted(l->connection) - settled;
+  assert_true(waiting >= stats.queued_count);
+  if (!waiting) assert_int_equal(all.queued_bytes, 0);
+  l->looks++;
+  l->full_looks += waiting > 0;
+}
+
+static void what_is_settled_has_given_its_room_back(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  looking l = {.connection = c, .b = &b};
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+    b.th.on_free_ctx = &l;
+    b.th.on_free = look_at_room;
+    bench_run(&b);
+    b.th.on_free = NULL;
+    assert_int_equal(vsi_connection_settled(c), i + 1);
+  }
+  assert_true(l.looks >= 3 && l.full_looks >= 3); /* it was looked inside of each settlement */
+  assert_true(vestry_connection_close(c, VESTRY_CAUSE_CLOSED));
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void closing_refuses_numbers_that_are_no_cause(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  assert_false(vestry_connection_close(c, VESTRY_CAUSE_NONE));
+  assert_false(vestry_connection_close(c, VESTRY_CAUSE_COUNT));
+  assert_true(vestry_connection_is_open(c));
+  vsi_connection_start(c);
+  vestry_connection_unref(c);
+  bench_run(&b);
+  vsi_group_close(b.group);
+  bench_run(&b);
+  assert_int_equal(p.close_cause, VESTRY_CAUSE_SHUTDOWN);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+/* A peer that is gone is not waited for, whatever the stream ends for; that stays the cause. */
+static void what_waits_for_a_peer_ends_with_it(void **state) {
+  (void)state;
+  static const vestry_cause ends[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_DRAIN};
+  static const struct {
+    vestry_cause cause;
+    bool is_gone;
+  } later[] = {{VESTRY_CAUSE_HANGUP, true},  {VESTRY_CAUSE_LOST, true},      {VESTRY_CAUSE_STALLED, true},
+               {VESTRY_CAUSE_CLOSED, false}, {VESTRY_CAUSE_SHUTDOWN, false}, {VESTRY_CAUSE_ERROR, false}};
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+    for (size_t k = 0; k < sizeof later / sizeof *later; k++) {
+      bench b;
+      probe p;
+      bench_init(&b, VESTRY_THREADS_NONE, NULL);
+      probe_init(&p);
+      vestry_connection *c = bench_connect(&b, &p, NULL);
+      vsi_connection_start(c);
+      p.write_answer = VESTRY_IO_WOULD_BLOCK;
+      assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+      assert_true(vestry_connection_close(c, ends[i]));
+      bench_run(&b);
+      assert_false(vestry_connection_close(c, later[k].cause));
+      bench_run(&b);
+      assert_int_equal(vestry_connection_state_get(c), later[k].is_gone ? VESTRY_STATE_CLOSED : VESTRY_STATE_CLOSING);
+      p.write_answer = VESTRY_IO_OK;
+      vestry_connection_writable(c);
+      bench_run(&b);
+      assert_int_equal(p.close_cause, ends[i]);
+      assert_int_equal(p.clean, !later[k].is_gone && vestry_cause_is_clean(ends[i]));
+      probe_assert_got(&p, later[k].is_gone ? "" : ": a\n\n");
+      vestry_connection_unref(c);
+      probe_finish(&p);
+      bench_finish(&b);
+    }
+}
+
+static void a_full_queue_closes_or_drops(void **state) {
+  (void)state;
+  for (int drop = 0; drop < 2; drop++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, NULL);
+    probe_init(&p);
+    vestry_connection_options options = {.max_queued_count = 2, .full = drop ? VESTRY_FULL_DROP : VESTRY_FULL_CLOSE};
+    vestry_connection *c = bench_connect(&b, &p, &options);
+    vsi_connection_start(c);
+    assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+    assert_int_equal(bench_send(&b, c, "b"), VESTRY_OK);
+    assert_int_equal(bench_send(&b, c, "c"), VESTRY_FULL);
+    assert_int_equal(bench_send(&b, c, "d"), drop ? VESTRY_FULL : VESTRY_CLOSED);
+    bench_run(&b);
+    vestry_connection_stats stats = {0};
+    vestry_connection_stats_get(c, &stats);
+    assert_int_equal(stats.refused_count, drop ? 2 : 1);
+    if (drop) {
+      probe_assert_got(&p, ": a\n\n: b\n\n");
+      assert_int_equal(bench_send(&b, c, "e"), VESTRY_OK); /* room again */
+      bench_run(&b);
+      probe_assert_got(&p, ": a\n\n: b\n\n: e\n\n");
+      vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+      bench_run(&b);
+    } else {
+      assert_int_equal(p.close_cause, VESTRY_CAUSE_FULL);
+      assert_false(p.clean);
+    }
+    vestry_connection_unref(c);
+    probe_finish(&p);
+    bench_finish(&b);
+  }
+}
+
+static void bytes_bound_too(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection_options options = {.max_queued_bytes = 12, .full = VESTRY_FULL_DROP};
+  vestry_connection *c = bench_connect(&b, &p, &options);
+  vsi_connection_start(c);
+  assert_int_equal(bench_send(&b, c, "0123456789"), VESTRY_TOO_LARGE); /* 14 bytes: never */
+  assert_int_equal(bench_send(&b, c, "012"), VESTRY_OK);               /* 7 bytes */
+  assert_int_equal(bench_send(&b, c, "012"), VESTRY_FULL);             /* 14: not now */
+  assert_int_equal(bench_send(&b, c, "0"), VESTRY_OK);                 /* 12: just */
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.queued_bytes, 12);
+  assert_int_equal(stats.queued_count, 2);
+  bench_run(&b);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void batches_are_whole_or_not_at_all(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection_options options = {.max_queued_count = 3, .full = VESTRY_FULL_DROP};
+  vestry_connection *c = bench_connect(&b, &p, &options);
+  vsi_connection_start(c);
+  vestry_event *two[2] = {bench_event(&b, "1"), bench_event(&b, "2")};
+  vestry_event *four[4] = {two[0], two[0], two[0], two[0]};
+  assert_int_equal(vestry_connection_send_all(c, two, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_send_all(c, two, 2), VESTRY_OK);
+  assert_int_equal(vestry_connection_send_all(c, two, 2), VESTRY_FULL);
+  assert_int_equal(vestry_connection_send_all(c, four, 4), VESTRY_TOO_LARGE);
+  assert_int_equal(bench_send(&b, c, "3"), VESTRY_OK);
+  bench_run(&b);
+  probe_assert_got(&p, ": 1\n\n: 2\n\n: 3\n\n");
+  vestry_event_unref(two[0]);
+  vestry_event_unref(two[1]);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void a_blocked_transport_resumes_where_it_was(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  p.take = 3;
+  assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+  assert_int_equal(bench_send(&b, c, "b"), VESTRY_OK);
+  bench_run(&b);
+  assert_int_equal(p.writes, 1);
+  bench_send(&b, c, "c");
+  bench_run(&b);
+  assert_int_equal(p.writes, 1); /* it waits for room */
+  for (int i = 0; i < 4; i++) {
+    vestry_connection_writable(c);
+    bench_run(&b);
+  }
+  probe_assert_got(&p, ": a\n\n: b\n\n: c\n\n");
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.written_count, 3);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  p.write_answer = VESTRY_IO_OK;
+  vestry_connection_writable(c);
+  bench_run(&b);
+  assert_true(p.clean);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void a_clean_end_does_not_wait_for_ever(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  bench_send(&b, c, "a");
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  assert_int_equal(p.ends, 0);
+  test_host_advance_ms(&b.th, 4990);
+  bench_run(&b);
+  assert_int_equal(p.ends, 0);
+  test_host_advance_ms(&b.th, 20);
+  bench_run(&b);
+  assert_int_equal(p.ends, 1);
+  assert_false(p.clean); /* what was accepted could not be written: that is no clean end */
+  assert_int_equal(p.close_cause, VESTRY_CAUSE_CLOSED);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+/* The same when the last write took everything, and said that this was all. */
+static void nor_for_what_came_when_all_was_taken(void **state) {
+  (void)state;
+  for (int drained = 0; drained < 2; drained++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
+    probe_init(&p);
+    vestry_connection *c = bench_connect(&b, &p, NULL);
+    vsi_connection_start(c);
+    p.write_answer = VESTRY_IO_WOULD_BLOCK;
+    p.take = SIZE_MAX;
+    bench_send(&b, c, "a");
+    bench_run(&b);
+    probe_assert_got(&p, ": a\n\n");
+    bench_send(&b, c, "b");
+    bench_run(&b);
+    vestry_connection_close(c, drained ? VESTRY_CAUSE_DRAIN : VESTRY_CAUSE_CLOSED);
+    bench_run(&b);
+    assert_int_equal(p.writes, 1); /* it waits for room */
+    assert_int_equal(p.ends, 0);
+    test_host_advance_ms(&b.th, 5010);
+    bench_run(&b);
+    assert_int_equal(p.ends, 1);
+    assert_false(p.clean);
+    vestry_connection_unref(c);
+    probe_finish(&p);
+    bench_finish(&b);
+  }
+}
+
+static void heartbeats_when_silent(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  test_host_advance_ms(&b.th, 999);
+  bench_run(&b);
+  probe_assert_got(&p, "");
+  test_host_advance_ms(&b.th, 2); /* the wheel ticks in milliseconds: at most one late */
+  bench_run(&b);
+  probe_assert_got(&p, ":\n\n");
+  test_host_advance_ms(&b.th, 600);
+  bench_send(&b, c, "x"); /* an event is a sign of life too */
+  bench_run(&b);
+  test_host_advance_ms(&b.th, 600);
+  bench_run(&b);
+  probe_assert_got(&p, ":\n\n: x\n\n");
+  test_host_advance_ms(&b.th, 402);
+  bench_run(&b);
+  probe_assert_got(&p, ":\n\n: x\n\n:\n\n");
+  p.write_answer = VESTRY_IO_HANGUP; /* the peer is found gone by the next one */
+  test_host_advance_ms(&b.th, 1002);
+  bench_run(&b);
+  assert_int_equal(p.close_cause, VESTRY_CAUSE_HANGUP);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.heartbeats_count, 2);
+  assert_int_equal(stats.accepted_count, 1);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+/* One that there is no memory for is left out; the stream lives, and the next one comes. */
+static void a_heartbeat_without_memory_is_left_out(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations));
+  test_host_advance_ms(&b.th, 1001);
+  bench_run(&b);
+  probe_assert_got(&p, "");
+  assert_true(vestry_connection_is_open(c));
+  atomic_store(&b.th.fail_at, -1);
+  test_host_advance_ms(&b.th, 1001);
+  bench_run(&b);
+  probe_assert_got(&p, ":\n\n");
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.heartbeats_count, 1);
+  vestry_connection_unref(c);
+  bench_finish(&b);
+  probe_finish(&p);
+}
+
+/* As long as the field is wide, and longer. */
+static void heartbeats_of_weeks(void **state) {
+  (void)state;
+  const uint64_t days_49_ms = UINT32_MAX - 1;
+  for (int longer = 0; longer < 2; longer++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = days_49_ms + (uint64_t)longer});
+    probe_init(&p);
+    vestry_connection *c = bench_connect(&b, &p, NULL);
+    vsi_connection_start(c);
+    bench_run(&b);
+    test_host_advance_ms(&b.th, days_49_ms + 1);
+    bench_run(&b);
+    probe_assert_got(&p, longer ? "" : ":\n\n");
+    vestry_connection_unref(c);
+    bench_finish(&b);
+    probe_finish(&p);
+  }
+}
+
+static void no_heartbeat_when_never(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  assert_true(vestry_runtime_next_deadline_ns(b.runtime) == UINT64_MAX);
+  test_host_advance_ms(&b.th, 1000000);
+  bench_run(&b);
+  probe_assert_got(&p, "");
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void transport_failures_have_their_cause(void **state) {
+  (void)state;
+  static const struct {
+    vestry_io io;
+    vestry_cause cause;
+  } cases[] = {{VESTRY_IO_HANGUP, VESTRY_CAUSE_HANGUP},
+               {VESTRY_IO_STALLED, VESTRY_CAUSE_STALLED},
+               {VESTRY_IO_ERROR, VESTRY_CAUSE_ERROR}};
+  for (size_t i = 0; i < 3; i++)
+    for (int at_open = 0; at_open < 2; at_open++)
+      for (int closing = 0; closing < 2; closing++) {
+        bench b;
+        probe p;
+        bench_init(&b, VESTRY_THREADS_NONE, NULL);
+        probe_init(&p);
+        vestry_connection *c = bench_connect(&b, &p, NULL);
+        if (at_open)
+          p.open_answer = cases[i].io;
+        else
+          p.write_answer = cases[i].io;
+        bench_send(&b, c, "a");
+        if (closing) vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+        vsi_connection_start(c);
+        bench_run(&b);
+        assert_int_equal(p.close_cause, closing ? VESTRY_CAUSE_CLOSED : cases[i].cause);
+        assert_false(p.clean);
+        assert_int_equal(p.opened, at_open ? 0 : 1);
+        vestry_connection_unref(c);
+        probe_finish(&p);
+        bench_finish(&b);
+      }
+}
+
+static void abandoned_ones_count_and_never_open(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  bench_send(&b, c, "a");
+  vsi_connection_abandon(c, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(p.opens, 0);
+  assert_int_equal(p.closed, 1);
+  assert_false(p.clean);
+  vestry_connection_unref(c);
+  bench_run(&b);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+static void refuses_bad_options_and_closed_groups(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = NULL;
+  vestry_connection_options options = {.max_queued_count = 1000001};
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  options = (vestry_connection_options){.max_queued_bytes = ((size_t)1 << 30) + 1};
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  options = (vestry_connection_options){.full = (vestry_full_policy)9};
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  options = (vestry_connection_options){.size = 1};
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
+  vestry_transport_ops ops = probe_pooled;
+  ops.end = NULL;
+  assert_int_equal(vsi_group_connect(b.group, &ops, &p, NULL, NULL, NULL, &c), VESTRY_INVALID);
+  vsi_group_close(b.group);
+  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, NULL, NULL, NULL, &c), VESTRY_CLOSED);
+  assert_null(c);
+  assert_int_equal(p.ends + p.releases, 0); /* on failure the transport is still the caller's */
+  vsi_buffer_finish(&p.got);
+  bench_finish(&b);
+}
+
+/* Every allocation of a connection's life fails once. */
+static vestry_err live(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_runtime *runtime;
+  vestry_runtime_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  vestry_err error = vestry_runtime_create(&options, &runtime);
+  if (error) return error;
+  vsi_group *group = NULL;
+  error = vsi_group_create(runtime, NULL, &group);
+  probe p;
+  probe_init(&p);
+  if (!error) {
+    vestry_connection *c = NULL;
+    error = vsi_group_connect(group, &probe_pooled, &p, NULL, &probe_hooks, &p, &c);
+    if (!error) {
+      vsi_connection_start(c);
+      error = vestry_connection_patch_signals_text(c, "{}", 2, NULL);
+      vestry_err later = vestry_connection_patch_elements(c, "<p>", 3, NULL);
+      if (!error) error = later;
+      while (vestry_runtime_step(runtime)) continue;
+      vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+      while (vestry_runtime_step(runtime)) continue;
+      vestry_connection_unref(c);
+      assert_true(p.clean);
+      assert_int_equal(p.releases, 1);
+    }
+    vsi_group_close(group);
+    vsi_group_destroy(group);
+  }
+  vsi_buffer_finish(&p.got);
+  vestry_runtime_destroy(runtime);
+  return error;
+}
+
+static void survives_every_failed_allocation(void **state) {
+  (void)state;
+  test_host_fail_each(live, NULL, false);
+}
+
+static void trickles_byte_by_byte(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 10});
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  p.take = 1;
+  char expected[4096] = "";
+  for (int i = 0; i < 100; i++) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", i);
+    assert_int_equal(bench_send(&b, c, text), VESTRY_OK);
+    snprintf(expected + strlen(expected), sizeof expected - strlen(expected), ": %d\n\n", i);
+  }
+  while (p.got.len < strlen(expected)) {
+    vestry_connection_writable(c);
+    bench_run(&b);
+  }
+  probe_assert_got(&p, expected);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  assert_true(p.clean);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(opens_then_writes_in_one),
+      cmocka_unit_test(a_clean_end_flushes_an_abort_discards),
+      cmocka_unit_test(what_is_settled_has_given_its_room_back),
+      cmocka_unit_test(closing_refuses_numbers_that_are_no_cause),
+      cmocka_unit_test(what_waits_for_a_peer_ends_with_it),
+      cmocka_unit_test(a_full_queue_closes_or_drops),
+      cmocka_unit_test(bytes_bound_too),
+      cmocka_unit_test(batches_are_whole_or_not_at_all),
+      cmocka_unit_test(a_blocked_transport_resumes_where_it_was),
+      cmocka_unit_test(a_clean_end_does_not_wait_for_ever),
+      cmocka_unit_test(nor_for_what_came_when_all_was_taken),
+      cmocka_unit_test(heartbeats_when_silent),
+      cmocka_unit_test(a_heartbeat_without_memory_is_left_out),
+      cmocka_unit_test(heartbeats_of_weeks),
+      cmocka_unit_test(no_heartbeat_when_never),
+      cmocka_unit_test(transport_failures_have_their_cause),
+      cmocka_unit_test(abandoned_ones_count_and_never_open),
+      cmocka_unit_test(refuses_bad_options_and_closed_groups),
+      cmocka_unit_test(survives_every_failed_allocation),
+      cmocka_unit_test(trickles_byte_by_byte),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

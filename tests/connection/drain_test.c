@@ -1,0 +1,129 @@
+/* F6, one stream's part: a stream that is sent off gets what was sent before, then its hint, then it is aborted. */
+#include "connection/connection.h"
+#include "connection/probe.h"
+
+static void begin(bench *b, probe *p, vestry_connection **ret_connection, const vestry_connection_options *options) {
+  bench_init(b, VESTRY_THREADS_NONE, NULL);
+  probe_init(p);
+  *ret_connection = bench_connect(b, p, options);
+  vsi_connection_start(*ret_connection);
+  bench_run(b);
+}
+
+static void end(bench *b, probe *p, vestry_connection *c) {
+  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSED);
+  assert_int_equal(p->close_cause, VESTRY_CAUSE_DRAIN);
+  assert_false(p->clean);
+  vestry_connection_unref(c);
+  probe_finish(p);
+  bench_finish(b);
+}
+
+static void f6_the_hint_comes_last_and_then_the_abort(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  vestry_connection *c;
+  begin(&b, &p, &c, NULL);
+  assert_int_equal(bench_send(&b, c, "before"), VESTRY_OK);
+  assert_true(vsi_connection_send_off(c, 4321));
+  assert_false(vsi_connection_send_off(c, 1));
+  assert_int_equal(bench_send(&b, c, "after"), VESTRY_CLOSED);
+  bench_run(&b);
+  probe_assert_got(&p, ": before\n\nretry: 4321\n\n");
+  end(&b, &p, c);
+}
+
+static void f6_a_stream_that_is_not_open_yet_opens_and_is_told(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  assert_true(vsi_connection_send_off(c, 7));
+  vsi_connection_start(c);
+  bench_run(&b);
+  probe_assert_got(&p, "retry: 7\n\n");
+  assert_int_equal(p.opened, 1);
+  end(&b, &p, c);
+}
+
+static void f6_a_full_queue_leaves_the_hint_out(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  vestry_connection *c;
+  begin(&b, &p, &c, &(vestry_connection_options){.max_queued_count = 1});
+  assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
+  assert_true(vsi_connection_send_off(c, 7));
+  bench_run(&b);
+  probe_assert_got(&p, ": a\n\n");
+  end(&b, &p, c);
+}
+
+static void f6_a_peer_that_does_not_read_is_given_five_seconds(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  vestry_connection *c;
+  begin(&b, &p, &c, NULL);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  assert_true(vsi_connection_send_off(c, 7));
+  bench_run(&b);
+  test_host_advance_ms(&b.th, 4990);
+  bench_run(&b);
+  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSING);
+  test_host_advance_ms(&b.th, 20);
+  bench_run(&b);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(c, &stats);
+  assert_int_equal(stats.discarded_count, 1);
+  assert_int_equal(stats.queued_bytes, 0);
+  end(&b, &p, c);
+}
+
+static void f6_a_peer_that_reads_again_is_told(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  vestry_connection *c;
+  begin(&b, &p, &c, NULL);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  p.take = 3;
+  assert_true(vsi_connection_send_off(c, 7));
+  bench_run(&b);
+  p.write_answer = VESTRY_IO_OK;
+  vestry_connection_writable(c);
+  bench_run(&b);
+  probe_assert_got(&p, "retry: 7\n\n");
+  end(&b, &p, c);
+}
+
+static void f6_memory_that_fails_leaves_the_hint_out(void **state) {
+  (void)state;
+  for (long n = 0; n < 2; n++) {
+    bench b;
+    probe p;
+    vestry_connection *c;
+    begin(&b, &p, &c, NULL);
+    atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
+    assert_true(vsi_connection_send_off(c, 7)); /* off it goes all the same */
+    atomic_store(&b.th.fail_at, -1);
+    bench_run(&b);
+    probe_assert_got(&p, "");
+    end(&b, &p, c);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(f6_the_hint_comes_last_and_then_the_abort),
+      cmocka_unit_test(f6_a_stream_that_is_not_open_yet_opens_and_is_told),
+      cmocka_unit_test(f6_a_full_queue_leaves_the_hint_out),
+      cmocka_unit_test(f6_a_peer_that_does_not_read_is_given_five_seconds),
+      cmocka_unit_test(f6_a_peer_that_reads_again_is_told),
+      cmocka_unit_test(f6_memory_that_fails_leaves_the_hint_out),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,50 @@
+/* A transport that records, for tests of the stream floor; and a stepped group to put connections on. */
+#ifndef TESTS_CONNECTION_PROBE_H
+#define TESTS_CONNECTION_PROBE_H
+
+#include <pthread.h>
+
+#include "base/buffer.h"
+#include "connection/group.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+typedef struct probe {
+  pthread_mutex_t lock; /* guards all below in threaded tests */
+  pthread_cond_t woken;
+  bool wake;
+  vsi_buffer got;
+  size_t writes, opens, ends, releases;
+  bool clean;
+  vestry_cause end_cause;
+  vestry_io open_answer;  /* what open returns; OK */
+  vestry_io write_answer; /* what write returns; OK */
+  size_t take;            /* with WOULD_BLOCK: bytes taken a write */
+  /* hooks */
+  size_t opened, closed;
+  vestry_cause close_cause;
+} probe;
+
+void probe_init(probe *p);
+void probe_finish(probe *p);
+extern const vestry_transport_ops probe_pooled, probe_parked;
+extern const vsi_connection_hooks probe_hooks; /* the probe is their context */
+/* The text so far must be exactly this. */
+void probe_assert_got(probe *p, const char *text);
+
+typedef struct bench {
+  test_host th;
+  vestry_runtime *runtime;
+  vsi_group *group;
+} bench;
+
+/* threads: VESTRY_THREADS_NONE or a number. */
+void bench_init(bench *b, uint32_t threads, const vestry_connection_options *defaults);
+void bench_run(bench *b); /* step until nothing is ready */
+/* Close, check that every counter adds up and that no memory is left. */
+void bench_finish(bench *b);
+vestry_connection *bench_connect(bench *b, probe *p, const vestry_connection_options *options);
+vestry_event *bench_event(bench *b, const char *text); /* a comment: ": text\n\n" */
+vestry_err bench_send(bench *b, vestry_connection *connection, const char *text);
+
+#endif

@@ -1,0 +1,215 @@
+/* Connections under many threads: order for each sender, one cause, sums that hold. Pooled and parked. */
+#include <stdlib.h>
+
+#include "connection/probe.h"
+#include "support/litmus.h"
+
+enum { SENDERS = 4, CONNECTIONS = 8, EVENTS = 400 };
+
+typedef struct sender {
+  bench *b;
+  vestry_connection **connections;
+  int number;
+  uint64_t accepted;
+} sender;
+
+static void *send_numbers(void *argument) {
+  sender *s = argument;
+  for (int i = 0; i < EVENTS; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "%d/%d", s->number, i);
+    vestry_event *event = bench_event(s->b, text);
+    for (int c = 0; c < CONNECTIONS; c++)
+      if (vestry_connection_send(s->connections[c], event) == VESTRY_OK) s->accepted++;
+    vestry_event_unref(event);
+  }
+  return NULL;
+}
+
+/* Every sender's events came in its order, none twice; with `all`, none is missing. */
+static void assert_ordered(probe *p, bool all) {
+  int next[SENDERS] = {0};
+  const char *at = vsi_buffer_terminate(&p->got);
+  while (*at) {
+    int who, what, len = 0;
+    assert_int_equal(sscanf(at, ": %d/%d\n\n%n", &who, &what, &len), 2);
+    assert_true(len > 0 && who >= 0 && who < SENDERS);
+    assert_int_equal(what, next[who]);
+    next[who]++;
+    at += len;
+  }
+  for (int i = 0; all && i < SENDERS; i++) assert_int_equal(next[i], EVENTS);
+}
+
+typedef struct parked {
+  probe *p;
+  vestry_connection *connection;
+  pthread_t thread;
+} parked;
+
+static void *park(void *argument) {
+  parked *self = argument;
+  vestry_connection_state state;
+  do {
+    pthread_mutex_lock(&self->p->lock);
+    while (!self->p->wake) pthread_cond_wait(&self->p->woken, &self->p->lock);
+    self->p->wake = false;
+    pthread_mutex_unlock(&self->p->lock);
+    state = vestry_connection_run(self->connection);
+  } while (state != VESTRY_STATE_CLOSED);
+  vestry_connection_unref(self->connection);
+  return NULL;
+}
+
+static void all_arrive_in_order(bool on_parked_threads, bool abort_half_way) {
+  bench b;
+  bench_init(&b, 3, &(vestry_connection_options){.max_queued_count = 100000, .heartbeat_ms = VESTRY_NEVER_MS});
+  static probe probes[CONNECTIONS];
+  vestry_connection *connections[CONNECTIONS];
+  parked threads[CONNECTIONS];
+  for (int c = 0; c < CONNECTIONS; c++) {
+    probe_init(&probes[c]);
+    const vestry_transport_ops *ops = on_parked_threads ? &probe_parked : &probe_pooled;
+    assert_int_equal(vsi_group_connect(b.group, ops, &probes[c], NULL, &probe_hooks, &probes[c], &connections[c]),
+                     VESTRY_OK);
+    if (on_parked_threads) {
+      threads[c] = (parked){.p = &probes[c], .connection = vestry_connection_ref(connections[c])};
+      assert_int_equal(pthread_create(&threads[c].thread, NULL, park, &threads[c]), 0);
+    }
+    vsi_connection_start(connections[c]);
+  }
+  sender senders[SENDERS];
+  pthread_t ids[SENDERS];
+  for (int i = 0; i < SENDERS; i++) {
+    senders[i] = (sender){.b = &b, .connections = connections, .number = i};
+    assert_int_equal(pthread_create(&ids[i], NULL, send_numbers, &senders[i]), 0);
+  }
+  if (abort_half_way)
+    for (int c = 0; c < CONNECTIONS; c++)
+      vestry_connection_close(connections[c], c % 2 ? VESTRY_CAUSE_SIZE : VESTRY_CAUSE_CLOSED);
+  uint64_t accepted = 0;
+  for (int i = 0; i < SENDERS; i++) {
+    pthread_join(ids[i], NULL);
+    accepted += senders[i].accepted;
+  }
+  for (int c = 0; c < CONNECTIONS; c++) vestry_connection_close(connections[c], VESTRY_CAUSE_CLOSED);
+  if (on_parked_threads)
+    for (int c = 0; c < CONNECTIONS; c++) pthread_join(threads[c].thread, NULL);
+  assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
+  vsi_group_stats stats;
+  vsi_group_stats_get(b.group, &stats);
+  assert_int_equal(stats.accepted, accepted);
+  for (int c = 0; c < CONNECTIONS; c++) vestry_connection_unref(connections[c]);
+  bench_finish(&b); /* the runtime has stopped: nobody is inside a connection any more */
+  for (int c = 0; c < CONNECTIONS; c++) {
+    assert_ordered(&probes[c], !abort_half_way);
+    probe_finish(&probes[c]);
+  }
+}
+
+static void pooled(void **state) {
+  (void)state;
+  all_arrive_in_order(false, false);
+}
+static void on_parked_threads(void **state) {
+  (void)state;
+  all_arrive_in_order(true, false);
+}
+static void pooled_closed_under_senders(void **state) {
+  (void)state;
+  for (int i = 0; i < 10; i++) all_arrive_in_order(false, true);
+}
+static void parked_closed_under_senders(void **state) {
+  (void)state;
+  for (int i = 0; i < 10; i++) all_arrive_in_order(true, true);
+}
+
+/* ---- room that comes while it is being looked for ---------------------------------------------------------------- */
+
+enum { DOORS = 300000, JITTER = 64 };
+
+/* A transport that looks whether there is room, and by nothing else is in step with the thread that makes it. */
+typedef struct door {
+  bench b;
+  vestry_connection *connection;
+  _Atomic(bool) room;
+  _Atomic(int) asked, opened; /* how often */
+} door;
+
+static vestry_io door_open(void *transport) {
+  (void)transport;
+  return VESTRY_IO_OK;
+}
+
+static vestry_io door_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  door *d = transport;
+  (void)slices, (void)count;
+  if (atomic_load_explicit(&d->room, memory_order_acquire)) return VESTRY_IO_OK;
+  *ret_written = 0;
+  return VESTRY_IO_WOULD_BLOCK;
+}
+
+static void door_end(void *transport, bool clean, vestry_cause cause) {
+  (void)transport, (void)clean, (void)cause;
+}
+
+static void door_release(void *transport) {
+  (void)transport;
+}
+
+static void *open_doors(void *argument) {
+  door *d = argument;
+  for (int round = 1; litmus_wait(&d->asked, round); round++) {
+    litmus_dally(round * 7 % JITTER);
+    atomic_store_explicit(&d->room, true, memory_order_release);
+    vestry_connection_writable(d->connection);
+    atomic_store_explicit(&d->opened, round, memory_order_release);
+  }
+  return NULL;
+}
+
+static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
+  (void)state;
+  static const vestry_transport_ops ops = {
+      sizeof(vestry_transport_ops), door_open, door_write, door_end, door_release, NULL};
+  static door d;
+  bench_init(&d.b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
+  assert_int_equal(vsi_group_connect(d.b.group, &ops, &d, NULL, NULL, NULL, &d.connection), VESTRY_OK);
+  vsi_connection_start(d.connection);
+  bench_run(&d.b);
+  vestry_event *event = bench_event(&d.b, "x");
+  pthread_t opener;
+  assert_int_equal(pthread_create(&opener, NULL, open_doors, &d), 0);
+  struct timespec since;
+  clock_gettime(CLOCK_MONOTONIC, &since);
+  for (int round = 1; litmus_goes_on(round, DOORS, &since); round++) {
+    atomic_store_explicit(&d.room, false, memory_order_relaxed);
+    assert_int_equal(vestry_connection_send(d.connection, event), VESTRY_OK);
+    atomic_store_explicit(&d.asked, round, memory_order_release);
+    litmus_dally(round * 3 % JITTER);
+    bench_run(&d.b);
+    litmus_wait(&d.opened, round);
+    bench_run(&d.b); /* what the opener has notified */
+    vestry_connection_stats stats = {0};
+    vestry_connection_stats_get(d.connection, &stats);
+    assert_int_equal(stats.written_count, round);
+  }
+  atomic_store_explicit(&d.asked, LITMUS_OVER, memory_order_release);
+  pthread_join(opener, NULL);
+  vestry_event_unref(event);
+  vestry_connection_close(d.connection, VESTRY_CAUSE_CLOSED);
+  bench_run(&d.b);
+  vestry_connection_unref(d.connection);
+  bench_finish(&d.b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(room_that_comes_during_a_write_is_not_forgotten),
+      cmocka_unit_test(pooled),
+      cmocka_unit_test(on_parked_threads),
+      cmocka_unit_test(pooled_closed_under_senders),
+      cmocka_unit_test(parked_closed_under_senders),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,139 @@
+/* C11: streams that are closed on every path. */
+#include "connection/probe.h"
+
+typedef struct stage {
+  bench b;
+  probe p;
+  vestry_connection *c;
+} stage;
+
+static void stage_begin(stage *s) {
+  bench_init(&s->b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&s->p);
+  s->c = bench_connect(&s->b, &s->p, NULL);
+  vsi_connection_start(s->c);
+}
+
+/* The stream has ended for that cause, with this on it; whoever used it has dropped his own reference. */
+static void stage_end(stage *s, vestry_cause cause, const char *text) {
+  assert_int_equal(vestry_connection_cause(s->c), cause);
+  bench_run(&s->b);
+  assert_int_equal(vestry_connection_state_get(s->c), VESTRY_STATE_CLOSED);
+  assert_int_equal(s->p.clean, vestry_cause_is_clean(cause));
+  probe_assert_got(&s->p, text);
+  vestry_connection_unref(s->c);
+  assert_int_equal(s->p.releases, 1);
+  probe_finish(&s->p);
+  bench_finish(&s->b);
+}
+
+static vestry_err send_two(vestry_connection *connection, void *ctx) {
+  stage *s = ctx;
+  assert_int_equal(bench_send(&s->b, connection, "1"), VESTRY_OK);
+  return bench_send(&s->b, connection, "2");
+}
+
+static vestry_err send_one_and_fail(vestry_connection *connection, void *ctx) {
+  stage *s = ctx;
+  assert_int_equal(bench_send(&s->b, connection, "1"), VESTRY_OK);
+  return VESTRY_FAILED;
+}
+
+static vestry_err close_early(vestry_connection *connection, void *ctx) {
+  (void)ctx;
+  vestry_connection_close(connection, VESTRY_CAUSE_EXPIRED);
+  return VESTRY_OK;
+}
+
+static vestry_err never(vestry_connection *connection, void *ctx) {
+  (void)connection;
+  (void)ctx;
+  fail_msg("called with a stream that is not open");
+  return VESTRY_OK;
+}
+
+static void c11_with_closes_whatever_comes_back(void **state) {
+  (void)state;
+  static const struct {
+    vestry_scoped_fn fn;
+    vestry_err error;
+    vestry_cause cause;
+    const char *text;
+  } rows[] = {
+      {send_two, VESTRY_OK, VESTRY_CAUSE_CLOSED, ": 1\n\n: 2\n\n"},
+      {send_one_and_fail, VESTRY_FAILED, VESTRY_CAUSE_CLOSED, ": 1\n\n"},
+      {close_early, VESTRY_OK, VESTRY_CAUSE_EXPIRED, ""},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    stage s;
+    stage_begin(&s);
+    assert_int_equal(vestry_connection_with(s.c, rows[i].fn, &s), rows[i].error);
+    assert_int_equal(vestry_connection_with(s.c, never, &s), VESTRY_CLOSED);
+    stage_end(&s, rows[i].cause, rows[i].text);
+  }
+}
+
+static vestry_err drop(vestry_connection *connection, void *ctx) {
+  (void)connection;
+  stage *s = ctx;
+  s->c = vestry_connection_unref(s->c); /* the caller's only one */
+  return bench_send(&s->b, connection, "1");
+}
+
+static void c11_with_holds_a_reference(void **state) {
+  (void)state;
+  stage s;
+  stage_begin(&s);
+  vestry_connection *last = vestry_connection_ref(s.c);
+  assert_int_equal(vestry_connection_with(s.c, drop, &s), VESTRY_OK);
+  s.c = last;
+  stage_end(&s, VESTRY_CAUSE_CLOSED, ": 1\n\n");
+}
+
+static void c11_leave(void **state) {
+  (void)state;
+  stage s;
+  stage_begin(&s);
+  vestry_connection *mine = vestry_connection_ref(s.c);
+  vestry_connection_leave(&mine);
+  assert_null(mine);
+  vestry_connection_leave(&mine);
+  stage_end(&s, VESTRY_CAUSE_CLOSED, "");
+}
+
+#ifdef VESTRY_SCOPED
+static vestry_err leave_by(stage *s, int path) {
+  VESTRY_SCOPED vestry_connection *stream = vestry_connection_ref(s->c);
+  assert_int_equal(bench_send(&s->b, stream, "1"), VESTRY_OK);
+  if (path == 0) return VESTRY_FAILED;
+  for (; path == 1;) {
+    VESTRY_SCOPED vestry_connection *none = NULL;
+    if (none == NULL) goto out;
+  }
+  assert_int_equal(bench_send(&s->b, stream, "2"), VESTRY_OK);
+out:
+  return VESTRY_OK;
+}
+
+static void c11_scoped_variables_close(void **state) {
+  (void)state;
+  for (int path = 0; path < 3; path++) {
+    stage s;
+    stage_begin(&s);
+    assert_int_equal(leave_by(&s, path), path ? VESTRY_OK : VESTRY_FAILED);
+    stage_end(&s, VESTRY_CAUSE_CLOSED, path == 2 ? ": 1\n\n: 2\n\n" : ": 1\n\n");
+  }
+}
+#endif
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(c11_with_closes_whatever_comes_back),
+      cmocka_unit_test(c11_with_holds_a_reference),
+      cmocka_unit_test(c11_leave),
+#ifdef VESTRY_SCOPED
+      cmocka_unit_test(c11_scoped_variables_close),
+#endif
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,493 @@
+/* CSRF: who may send what, with which proof. */
+#include <stdlib.h>
+
+#include "guard/origin.h"
+#include "serve/world.h"
+#include "session/token.h"
+#include "vestry/csrf.h"
+#include "vestry/session.h"
+
+static const char secret[] = "thirty-two bytes that nobody knows";
+
+/* ------------------------------------------------------------------------------------------------- a site --------- */
+
+typedef struct site {
+  world w;
+  vestry_csrf *csrf;
+  int done; /* actions */
+} site;
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  char token[VESTRY_CSRF_TOKEN_BYTES], another[VESTRY_CSRF_TOKEN_BYTES];
+  vestry_err error = vestry_csrf_token(s->csrf, req, reply, token);
+  if (!error) error = vestry_csrf_token(s->csrf, req, reply, another); /* a page can have several */
+  if (error) return error;
+  assert_string_not_equal(token, another);
+  return vestry_reply_bodyf(reply, "%s", token);
+}
+
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  (void)req;
+  s->done++;
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_err error = vestry_session_login(req, reply, "ada");
+  return error ? error : page(req, reply, app);
+}
+
+static vestry_err log_out(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_err error = vestry_session_logout(req, reply);
+  return error ? error : page(req, reply, app);
+}
+
+static const vestry_mounted routes[] = {
+    {"GET", "/", page},         {"POST", "/act", act},       {"PUT", "/act", act},     {"PATCH", "/act", act},
+    {"DELETE", "/act", act},    {"GET", "/act", act},        {"OPTIONS", "/act", act}, {"QUERY", "/act", act},
+    {"POST", "/login", log_in}, {"POST", "/logout", log_out}};
+
+static void begin(site *s, vestry_options options, const vestry_csrf_options *csrf) {
+  *s = (site){.done = 0};
+  world_begin(&s->w, options);
+  assert_int_equal(vestry_csrf_create(s->w.v, csrf, &s->csrf), VESTRY_OK);
+  assert_int_equal(vestry_mount(s->w.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->w.v, "/", vestry_csrf_guard, s->csrf), VESTRY_OK);
+}
+
+static void end(site *s) {
+  vestry_csrf_destroy(s->csrf);
+  world_end(&s->w);
+  test_host_assert_clean(&s->w.th);
+}
+
+/* A page, with what its browser has. */
+typedef struct opened {
+  char cookie[2 * VSI_TOKEN_MAX_LEN], set[2 * VSI_TOKEN_MAX_LEN];
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+} opened;
+
+static int ask(site *s, opened *o, wire *r) {
+  size_t count = 0;
+  while (r->headers[count].name) count++;
+  r->headers[count] = (vestry_header){"Cookie", o->cookie};
+  wire_request(&s->w, r, NULL, NULL);
+  *o->set = '\0';
+  const char *set = strstr(r->head, "Set-Cookie: ");
+  if (set) {
+    snprintf(o->set, sizeof o->set, "%.*s", (int)strcspn(set + 12, "\n"), set + 12);
+    snprintf(o->cookie, sizeof o->cookie, "%.*s", (int)strcspn(o->set, ";"), o->set);
+  }
+  if (r->status == 200) snprintf(o->token, sizeof o->token, "%s", r->text);
+  wire_finish(r);
+  return r->status;
+}
+
+static void open_page(site *s, opened *o) {
+  assert_int_equal(ask(s, o, &(wire){.path = "/"}), 200);
+}
+
+/* An action's status: a header more, or none. */
+static int act_with(site *s, opened *o, const char *token, const char *name, const char *value) {
+  wire r = {.method = "POST", .path = "/act"};
+  size_t count = 0;
+  if (token) r.headers[count++] = (vestry_header){"X-CSRF-Token", token};
+  if (name) r.headers[count++] = (vestry_header){name, value};
+  return ask(s, o, &r);
+}
+
+/* ------------------------------------------------------------------------------------------------ tokens ---------- */
+
+/* In memory, stored, signed. */
+static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
+  vestry_session_record *row = ctx;
+  (void)hash;
+  *row = *record;
+  return VESTRY_OK;
+}
+static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
+  (void)ctx, (void)hash, (void)ret_record;
+  return VESTRY_NOT_FOUND;
+}
+static vestry_err forget(void *ctx, const char *text) {
+  (void)ctx, (void)text;
+  return VESTRY_OK;
+}
+static const vestry_session_storage_ops storage = {.save = save, .load = load, .remove = forget, .remove_user = forget};
+
+static void a_token_is_of_its_session(void **state) {
+  (void)state;
+  vestry_session_record row;
+  const vestry_session_options ways[] = {
+      {.size = 0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
+  for (size_t way = 0; way < 3; way++) {
+    site s;
+    begin(&s, (vestry_options){.sessions = &ways[way]}, NULL);
+    opened ann = {.cookie = ""}, bob = {.cookie = ""}, before, inside;
+    open_page(&s, &ann);
+    open_page(&s, &bob);
+    assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204);
+    assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204); /* as often as one likes */
+    assert_int_equal(act_with(&s, &ann, bob.token, NULL, NULL), 403);
+    assert_int_equal(act_with(&s, &ann, NULL, NULL, NULL), 403);
+    before = ann;
+    open_page(&s, &ann);
+    assert_string_not_equal(ann.token, before.token);                    /* another text each time, */
+    assert_int_equal(act_with(&s, &ann, before.token, NULL, NULL), 204); /* and both are good */
+    /* a log-in makes those before it worthless; what its own answer has is good */
+    wire login = {.method = "POST", .path = "/login", .headers = {{"X-CSRF-Token", ann.token}}};
+    before = ann;
+    assert_int_equal(ask(&s, &ann, &login), 200);
+    assert_int_equal(act_with(&s, &ann, before.token, NULL, NULL), 403);
+    assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204);
+    inside = ann;
+    wire logout = {.method = "POST", .path = "/logout", .headers = {{"X-CSRF-Token", ann.token}}};
+    assert_int_equal(ask(&s, &ann, &logout), 200);
+    assert_int_equal(act_with(&s, &ann, inside.token, NULL, NULL), 403);
+    assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204);
+    assert_int_equal(s.done, 5);
+    end(&s);
+  }
+}
+
+static void without_sessions_it_is_of_a_cookie(void **state) {
+  (void)state;
+  for (int insecure = 0; insecure < 2; insecure++) {
+    site s;
+    begin(&s, (vestry_options){0}, &(vestry_csrf_options){.insecure = insecure});
+    opened ann = {.cookie = ""}, bob = {.cookie = ""}, first;
+    open_page(&s, &ann);
+    assert_memory_equal(ann.set, insecure ? "csrf=" : "__Host-csrf=", insecure ? 5 : 12);
+    assert_non_null(
+        strstr(ann.set, insecure ? "; Path=/; HttpOnly; SameSite=Lax" : "; Path=/; Secure; HttpOnly; SameSite=Lax"));
+    first = ann;
+    open_page(&s, &ann);
+    assert_string_equal(ann.set, ""); /* once */
+    assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204);
+    assert_int_equal(act_with(&s, &ann, first.token, NULL, NULL), 204);
+    open_page(&s, &bob);
+    assert_int_equal(act_with(&s, &ann, bob.token, NULL, NULL), 403);
+    opened nobody = {.cookie = ""}; /* without the cookie the token alone is nothing */
+    assert_int_equal(act_with(&s, &nobody, ann.token, NULL, NULL), 403);
+    opened planted = {.cookie = ""}; /* nor is a cookie that was not made here, token and all */
+    snprintf(planted.cookie, sizeof planted.cookie, "%s%s", insecure ? "csrf=" : "__Host-csrf=", ann.token);
+    assert_int_equal(act_with(&s, &planted, ann.token, NULL, NULL), 403);
+    open_page(&s, &planted);
+    assert_string_not_equal(planted.set, ""); /* it is replaced */
+    end(&s);
+  }
+}
+
+static int act_with_body(site *s, opened *o, const char *method, const char *type, bool datastar, const char *query,
+                         const char *body) {
+  wire r = {.method = method,
+            .path = "/act",
+            .query = query,
+            .datastar = datastar,
+            .headers = {{"Content-Type", type}},
+            .body = body,
+            .body_len = strlen(body)};
+  return ask(s, o, &r);
+}
+
+static void where_a_token_counts(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}}, NULL);
+  opened o = {.cookie = ""};
+  open_page(&s, &o);
+  char form[300], parts[400], json[300], query[300], plain_query[300];
+  snprintf(form, sizeof form, "a=b&csrf=%s", o.token);
+  snprintf(parts, sizeof parts, "--x\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n%s\r\n--x--\r\n", o.token);
+  snprintf(json, sizeof json, "{\"csrf\":\"%s\"}", o.token);
+  snprintf(query, sizeof query, "datastar=%%7B%%22csrf%%22%%3A%%22%s%%22%%7D", o.token);
+  snprintf(plain_query, sizeof plain_query, "csrf=%s", o.token);
+  static const char *const urlencoded = "application/x-www-form-urlencoded", *const multipart =
+                                                                                 "multipart/form-data; boundary=x";
+  for (int datastar = 0; datastar < 2; datastar++) {
+    assert_int_equal(act_with_body(&s, &o, "POST", urlencoded, datastar, NULL, form), 204);
+    assert_int_equal(act_with_body(&s, &o, "POST", multipart, datastar, NULL, parts), 204);
+    assert_int_equal(act_with_body(&s, &o, "POST", urlencoded, datastar, NULL, "a=b"), 403);
+    assert_int_equal(act_with_body(&s, &o, "POST", "text/plain", datastar, NULL, datastar ? "{}" : form), 403);
+    assert_int_equal(act_with_body(&s, &o, "POST", urlencoded, datastar, plain_query, "a=b"), 403);
+  }
+  static const char *const methods[] = {"POST", "PUT", "PATCH"};
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(act_with_body(&s, &o, methods[i], "application/json", true, NULL, json), 204);
+    assert_int_equal(act_with_body(&s, &o, methods[i], "application/json", true, NULL, "{\"csrf\":1}"), 403);
+    assert_int_equal(act_with_body(&s, &o, methods[i], "application/json", false, NULL, json), 403); /* no signals */
+  }
+  /* DELETE has its signals in the query */
+  assert_int_equal(act_with_body(&s, &o, "DELETE", "x/y", true, query, ""), 403);
+  wire r = {.method = "DELETE", .path = "/act", .datastar = true, .headers = {{"X-CSRF-Token", o.token}}};
+  assert_int_equal(ask(&s, &o, &r), 204);
+  /* a header that is wrong is not mended by a field */
+  wire both = {.method = "POST",
+               .path = "/act",
+               .headers = {{"Content-Type", urlencoded}, {"X-CSRF-Token", "x"}},
+               .body = form,
+               .body_len = strlen(form)};
+  assert_int_equal(ask(&s, &o, &both), 403);
+  end(&s);
+}
+
+static void safe_methods_pass(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, NULL);
+  opened o = {.cookie = ""};
+  static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "QUERY"};
+  for (size_t i = 0; i < 4; i++) {
+    wire r = {.method = methods[i],
+              .path = "/act",
+              .headers = {{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}}};
+    assert_int_equal(ask(&s, &o, &r), 204);
+  }
+  assert_int_equal(s.done, 4);
+  end(&s);
+}
+
+/* ---------------------------------------------------------------------------------------------- where from -------- */
+
+static int act_from(site *s, opened *o, const char *site_of, const char *origin, const char *host) {
+  wire r = {.method = "POST", .path = "/act", .headers = {{"X-CSRF-Token", o->token}}};
+  size_t count = 1;
+  if (site_of) r.headers[count++] = (vestry_header){"Sec-Fetch-Site", site_of};
+  if (origin) r.headers[count++] = (vestry_header){"Origin", origin};
+  if (host) r.headers[count++] = (vestry_header){"Host", host};
+  return ask(s, o, &r);
+}
+
+static void where_it_comes_from(void **state) {
+  (void)state;
+  static const struct {
+    const char *site, *origin, *host;
+    int status;
+  } rows[] = {
+      {"same-origin", NULL, "a.example", 204},
+      {"same-origin", "https://a.example", "a.example", 204},
+      {"none", NULL, "a.example", 204},
+      {"cross-site", NULL, "a.example", 403},
+      {"cross-site", "https://evil.example", "a.example", 403},
+      {"same-site", "https://b.a.example", "a.example", 403}, /* another host of the same site */
+      {"same-site", "https://a.example:8443", "a.example", 403},
+      {"same-site", "https://a.example", "a.example", 403}, /* the browser knows better */
+      {"", "https://a.example", "a.example", 403},
+      {"Same-Origin", NULL, "a.example", 403},
+      {"same-origin, cross-site", NULL, "a.example", 403},
+      /* over plain http browsers do not say it */
+      {NULL, "http://a.example", "a.example", 204},
+      {NULL, "http://a.example:80", "a.example", 204},
+      {NULL, "http://a.example", "a.example:80", 204},
+      {NULL, "https://a.example", "a.example:443", 204},
+      {NULL, "https://a.example", "a.example:80", 403},
+      {NULL, "http://A.Example", "a.eXample", 204},
+      {NULL, "http://a.example:8080", "a.example:8080", 204},
+      {NULL, "http://a.example:8080", "a.example:8081", 403},
+      {NULL, "http://a.example:8080", "a.example", 403},
+      {NULL, "http://[::1]:8080", "[::1]:8080", 204},
+      {NULL, "http://[::1]", "[::2]", 403},
+      {NULL, "http://evil.example", "a.example", 403},
+      {NULL, "http://a.example.evil.example", "a.example", 403},
+      {NULL, "null", "a.example", 403},
+      {NULL, "", "a.example", 403},
+      {NULL, "http://", "a.example", 403},
+      {NULL, "http://", "", 403},
+      {NULL, "http://a.example/", "a.example/", 403},
+      {NULL, "http://u@a.example", "u@a.example", 403},
+      {NULL, "file://a.example", "a.example", 403},
+      {NULL, "http://a.example", NULL, 403},
+      {NULL, NULL, "a.example", 204}, /* no browser's; it has the token all the same */
+      /* trusted */
+      {"same-site", "https://www.a.example", "a.example", 204},
+      {"cross-site", "https://partner.example:8443", "a.example", 204},
+      {"cross-site", "https://PARTNER.example:8443", "a.example", 204},
+      {NULL, "https://partner.example:8443", "a.example", 204},
+      {"cross-site", "https://partner.example", "a.example", 403},
+      {"cross-site", "http://partner.example:8443", "a.example", 403},
+      {"same-site", "http://www.a.example", "a.example", 403},
+      {"same-site", "https://www.a.example:443", "a.example", 204},
+  };
+  const char *trusted[] = {"https://www.a.example", "https://partner.example:8443"};
+  site s;
+  begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+        &(vestry_csrf_options){.trusted_origins = trusted, .trusted_origins_count = 2});
+  trusted[0] = trusted[1] = "https://overwritten.example"; /* they were copied */
+  opened o = {.cookie = ""};
+  open_page(&s, &o);
+  int done = 0;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    int status = act_from(&s, &o, rows[i].site, rows[i].origin, rows[i].host);
+    if (status != rows[i].status) fail_msg("row %zu: %d", i, status);
+    done += status == 204;
+  }
+  assert_int_equal(s.done, done);
+  /* who is trusted needs a token all the same */
+  assert_int_equal(act_with(&s, &o, NULL, "Origin", "https://www.a.example"), 403);
+  end(&s);
+}
+
+static void origins_are_checked(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  vestry_csrf *csrf = NULL;
+  static const char *const bad[] = {"a.example",          "https://a.example/", "https://", "ftp://a.example",
+                                    "https://a.example:", "https://a b",        "",         "https://a.example:123456",
+                                    "https://[::1",       "https://*.example",  "null",     "https://u@a.example"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(
+        vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins = &bad[i], .trusted_origins_count = 1}, &csrf),
+        VESTRY_INVALID);
+  assert_int_equal(vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins_count = 1}, &csrf), VESTRY_INVALID);
+  assert_int_equal(vestry_csrf_create(NULL, NULL, &csrf), VESTRY_INVALID);
+  assert_null(csrf);
+  vestry_csrf_destroy(NULL);
+  char long_host[400];
+  memset(long_host, 'a', sizeof long_host - 1);
+  long_host[sizeof long_host - 1] = '\0';
+  memcpy(long_host, "https://", 8);
+  assert_false(vsi_origin_is_good(long_host));
+  assert_false(vsi_origin_is_host(long_host, long_host + 8));
+  world_end(&w);
+  test_host_assert_clean(&w.th);
+}
+
+/* ---------------------------------------------------------------------------------------------- refusals ---------- */
+
+static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_reply_bodyf(reply, "%s: %d", (const char *)app, vestry_request_error(req));
+}
+
+static void a_refusal_says_why(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, NULL);
+  wire r = {.method = "POST", .path = "/act", .headers = {{"Sec-Fetch-Site", "cross-site"}}};
+  wire_request(&s.w, &r, NULL, NULL);
+  assert_int_equal(r.status, 403);
+  assert_non_null(strstr(r.text, "<title>403</title>"));
+  assert_non_null(strstr(r.text, "a page of another site"));
+  assert_true(wire_has_header(&r, "Content-Type: text/html; charset=utf-8"));
+  wire_finish(&r);
+  wire datastar = {.method = "POST", .path = "/act", .datastar = true, .body = "{}", .body_len = 2};
+  wire_request(&s.w, &datastar, NULL, NULL);
+  assert_int_equal(datastar.status, 403);
+  assert_true(wire_has_header(&datastar, "Content-Type: text/plain; charset=utf-8"));
+  assert_non_null(strstr(datastar.text, "Load it again"));
+  wire_finish(&datastar);
+  assert_int_equal(vestry_error_page(s.w.v, 403, own_page, (void *)(uintptr_t) "not so"), VESTRY_OK);
+  wire own = {.method = "POST", .path = "/act"};
+  wire_request(&s.w, &own, NULL, NULL);
+  assert_int_equal(own.status, 403);
+  wire_assert_text(&own, "not so: 403");
+  wire_finish(&own);
+  assert_int_equal(s.done, 0);
+  end(&s);
+}
+
+/* Hostile texts everywhere a proof can stand. */
+static void hostile_proofs(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, NULL);
+  opened o = {.cookie = ""};
+  open_page(&s, &o);
+  char cookie[sizeof o.cookie], text[70];
+  strcpy(cookie, o.cookie);
+  for (size_t i = 0; i < 64; i++) {
+    strcpy(text, o.token);
+    text[i] = text[i] == 'f' ? '0' : 'f';
+    assert_int_equal(act_with(&s, &o, text, NULL, NULL), 403);
+    text[i] = '\0';
+    assert_int_equal(act_with(&s, &o, text, NULL, NULL), 403);
+    strcpy(o.cookie, cookie);
+    char *digit = o.cookie + strlen(cookie) - 1 - i;
+    *digit = *digit == 'f' ? '0' : 'f';
+    assert_int_equal(act_with(&s, &o, o.token, NULL, NULL), 403);
+    strcpy(o.cookie, cookie);
+  }
+  snprintf(text, sizeof text, "%s0", o.token);
+  assert_int_equal(act_with(&s, &o, text, NULL, NULL), 403);
+  assert_int_equal(s.done, 0);
+  assert_int_equal(act_with(&s, &o, o.token, NULL, NULL), 204);
+  end(&s);
+}
+
+typedef struct short_run {
+  opened *with; /* an opened page, of an instance with the same secret; NULL: open one */
+  int status;   /* of its action */
+} short_run;
+
+static vestry_err run_short(test_host *th, void *ctx) {
+  short_run *run = ctx;
+  const char *origin = "https://a.example";
+  site s = {.done = 0};
+  vestry_err error = VESTRY_NO_MEMORY;
+  opened o = {.cookie = ""};
+  wire page_of = {.path = "/"}, action = {.method = "POST", .path = "/act"};
+  char form[200];
+  if (vestry_create(&(vestry_options){.host = &th->host,
+                                      .threads_count = VESTRY_THREADS_NONE,
+                                      .secret = secret,
+                                      .secret_len = sizeof secret - 1},
+                    &s.w.v))
+    return error;
+  if (!vestry_csrf_create(s.w.v, &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
+                          &s.csrf) &&
+      !vestry_mount(s.w.v, "", routes, sizeof routes / sizeof *routes, &s) &&
+      !vestry_guard(s.w.v, "/", vestry_csrf_guard, s.csrf)) {
+    if (run->with) {
+      o = *run->with;
+      snprintf(form, sizeof form, "csrf=%s", o.token);
+      action.headers[0] = (vestry_header){"Content-Type", "application/x-www-form-urlencoded"};
+      action.body = form;
+      action.body_len = strlen(form);
+      ask(&s, &o, &action);
+    }
+    int status = run->with ? action.status : ask(&s, &o, &page_of);
+    int wanted = run->with ? run->status : 200;
+    error = status == wanted ? VESTRY_OK : status == 500 ? VESTRY_NO_MEMORY : VESTRY_FAILED;
+    if (!error || wanted == 403) assert_int_equal(s.done, status == 204);
+  }
+  vestry_csrf_destroy(s.csrf);
+  vestry_destroy(s.w.v);
+  return error;
+}
+
+static void short_of_memory(void **state) {
+  (void)state;
+  test_host_fail_each(run_short, &(short_run){NULL, 200}, false);
+  site s;
+  begin(&s, (vestry_options){.secret = secret, .secret_len = sizeof secret - 1}, NULL);
+  opened o = {.cookie = ""};
+  open_page(&s, &o);
+  end(&s);
+  test_host_fail_each(run_short, &(short_run){&o, 204}, false);
+  *o.token ^= 1;
+  test_host_fail_each(run_short, &(short_run){&o, 403}, false);
+}
+
+static void no_randomness(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, NULL);
+  atomic_store(&s.w.th.fail_random, true);
+  opened o = {.cookie = ""};
+  assert_int_equal(ask(&s, &o, &(wire){.path = "/"}), 500);
+  assert_string_equal(o.set, "");
+  end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_token_is_of_its_session), cmocka_unit_test(without_sessions_it_is_of_a_cookie),
+      cmocka_unit_test(where_a_token_counts),      cmocka_unit_test(safe_methods_pass),
+      cmocka_unit_test(where_it_comes_from),       cmocka_unit_test(origins_are_checked),
+      cmocka_unit_test(a_refusal_says_why),        cmocka_unit_test(hostile_proofs),
+      cmocka_unit_test(short_of_memory),           cmocka_unit_test(no_randomness),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

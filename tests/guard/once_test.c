@@ -1,0 +1,758 @@
+/* Actions that run once: whoever repeats one gets the first one's answer. */
+#include <semaphore.h>
+#include <stdlib.h>
+
+#include "serve/world.h"
+#include "vestry/once.h"
+#include "vestry/session.h"
+
+static const char secret[] = "thirty-two bytes that nobody knows";
+static const char urlencoded[] = "application/x-www-form-urlencoded";
+
+/* ------------------------------------------------------------------------------------------------- a site --------- */
+
+typedef struct site {
+  world w;
+  vestry_once *once;
+  _Atomic(int) done; /* actions */
+  vestry_err says;   /* the action */
+  size_t body_len;   /* of its answer */
+  bool streams;
+  sem_t *inside, *go; /* it says that it is there, and waits; NULL: not */
+} site;
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+  char nonce[VESTRY_ONCE_NONCE_BYTES];
+  (void)app;
+  vestry_err error = vestry_once_nonce(req, nonce);
+  return error ? error : vestry_reply_bodyf(reply, "%s", nonce);
+}
+
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  (void)req;
+  int done = atomic_fetch_add(&s->done, 1) + 1;
+  if (s->inside) sem_post(s->inside);
+  if (s->go) sem_wait(s->go);
+  if (s->says) return s->says;
+  if (s->streams) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+  char *body = malloc(s->body_len + 1);
+  assert_non_null(body);
+  memset(body, 'x', s->body_len);
+  snprintf(body, 12, "%d ", done);
+  vestry_err error = vestry_reply_status(reply, 201);
+  if (!error) error = vestry_reply_header(reply, "Location", "/made");
+  if (!error) error = vestry_reply_body(reply, "text/plain", body, s->body_len);
+  free(body);
+  return error;
+}
+
+static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  const char *user = vestry_request_header(req, "X-User");
+  (void)reply, (void)ctx;
+  *ret_len = user ? strlen(user) : 0;
+  memcpy(buffer, user ? user : "", *ret_len);
+  return VESTRY_OK;
+}
+
+static const vestry_mounted routes[] = {
+    {"GET", "/", page}, {"GET", "/act", act}, {"POST", "/act", act}, {"POST", "/other", act}};
+
+static void begin_with(site *s, vestry_options options, const vestry_once_options *once) {
+  *s = (site){.body_len = 20};
+  options.secret = secret;
+  options.secret_len = sizeof secret - 1;
+  world_begin(&s->w, options);
+  assert_int_equal(vestry_once_create(s->w.v, once, &s->once), VESTRY_OK);
+  assert_int_equal(vestry_mount(s->w.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->w.v, "/", vestry_once_guard, s->once), VESTRY_OK);
+}
+
+static void begin(site *s) {
+  begin_with(s, (vestry_options){.scope = scope_of}, NULL);
+}
+
+static void end(site *s) {
+  vestry_once_destroy(s->once);
+  world_end(&s->w);
+  test_host_assert_clean(&s->w.th);
+}
+
+typedef char nonce[VESTRY_ONCE_NONCE_BYTES + 80];
+
+static void nonce_of(site *s, const char *user, nonce n) {
+  wire r = {.path = "/", .headers = {{"X-User", user}}};
+  wire_request(&s->w, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  snprintf(n, sizeof(nonce), "%s", r.text);
+  wire_finish(&r);
+}
+
+/* A POST by a header; what it was answered: "201 /made 1 xxx". */
+static const char *post(site *s, const char *user, const char *path, const char *n) {
+  static _Thread_local char said[64];
+  wire r = {.method = "POST", .path = path, .datastar = true, .headers = {{"X-User", user}, {"X-Once", n}}};
+  if (!n) r.headers[1] = (vestry_header){NULL, NULL};
+  r.body = "{}";
+  r.body_len = 2;
+  assert_int_equal(wire_serve(&s->w, &r, NULL, NULL), VESTRY_OK);
+  const char *location = strstr(r.head, "Location: ");
+  snprintf(said, sizeof said, "%d %.*s %.12s", r.status, location ? (int)strcspn(location + 10, "\n") : 0,
+           location ? location + 10 : "", r.text ? r.text : "");
+  if (!r.connection) wire_finish(&r);
+  return said;
+}
+
+/* -------------------------------------------------------------------------------------------- run and repeat ------ */
+
+static void a_repeated_one_gets_the_firsts_answer(void **state) {
+  (void)state;
+  site s;
+  begin(&s);
+  nonce n, other, click;
+  nonce_of(&s, "ann", n);
+  assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
+  for (int i = 0; i < 3; i++) assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
+  nonce_of(&s, "ann", other);
+  assert_string_equal(post(&s, "ann", "/act", other), "201 /made 2 ");
+  /* a page's nonce serves each click, by what is behind the dot */
+  snprintf(click, sizeof click, "%.64s.1-2-3-4", n);
+  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3 ");
+  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3 ");
+  snprintf(click, sizeof click, "%.64s.1-2-3-5", n);
+  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 4 ");
+  assert_string_equal(post(&s, "ann", "/other", click), "409  This form wa"); /* for another path */
+  assert_string_equal(post(&s, "ann", "/act", NULL), "201 /made 5 ");         /* none: as ever */
+  assert_int_equal(s.done, 5);
+  wire get = {.path = "/act", .headers = {{"X-User", "ann"}, {"X-Once", n}}}; /* safe ones do not matter */
+  wire_request(&s.w, &get, NULL, NULL);
+  assert_int_equal(s.done, 6);
+  wire_finish(&get);
+  end(&s);
+}
+
+static int post_form(site *s, const char *type, const char *body) {
+  wire r = {
+      .method = "POST", .path = "/act", .headers = {{"Content-Type", type}}, .body = body, .body_len = strlen(body)};
+  wire_request(&s->w, &r, NULL, NULL);
+  if (r.status == 409) assert_non_null(strstr(r.text, "Load it again"));
+  wire_finish(&r);
+  return r.status;
+}
+
+static void a_form_is_sent_once(void **state) {
+  (void)state;
+  site s;
+  begin(&s);
+  nonce n;
+  char form[200], parts[600];
+  nonce_of(&s, "", n);
+  snprintf(form, sizeof form, "text=milk&once=%s", n);
+  for (int i = 0; i < 3; i++) assert_int_equal(post_form(&s, urlencoded, form), 201);
+  assert_int_equal(s.done, 1);
+  snprintf(form, sizeof form, "text=eggs&once=%s", n); /* back, filled in anew, and sent: not without a word */
+  assert_int_equal(post_form(&s, urlencoded, form), 409);
+  assert_int_equal(s.done, 1);
+  nonce_of(&s, "", n);
+  static const char *const boundaries[] = {"abc", "defgh"}; /* each time another */
+  for (int i = 0; i < 4; i++) {
+    const char *boundary = boundaries[i % 2];
+    char type[60];
+    snprintf(type, sizeof type, "multipart/form-data; boundary=%s", boundary);
+    snprintf(parts, sizeof parts,
+             "--%s\r\nContent-Disposition: form-data; name=\"once\"\r\n\r\n%s\r\n"
+             "--%s\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n%s\r\n--%s--\r\n",
+             boundary, n, boundary, i < 2 ? "bytes" : "other bytes", boundary);
+    assert_int_equal(post_form(&s, type, parts), i < 2 ? 201 : 409);
+  }
+  assert_int_equal(s.done, 2);
+  end(&s);
+}
+
+static void what_is_kept_of_an_answer(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_answer_bytes = 200});
+  nonce n;
+  static const struct {
+    size_t body_len;
+    bool streams;
+    vestry_err says;
+    const char *first, *repeated;
+    int runs;
+  } rows[] = {
+      {20, false, VESTRY_OK, "201 /made 1 ", "201 /made 1 ", 1},
+      {1000, false, VESTRY_OK, "201 /made 1 ", "204  ", 1}, /* too large */
+      {20, true, VESTRY_OK, "0  ", "204  ", 1},             /* a stream (whose head has not been written yet) */
+      {20, false, VESTRY_FAILED, "500  internal err", "500  internal err", 1},
+      {20, false, VESTRY_MALFORMED, "400  bad request\n", "400  bad request\n", 1},
+      {20, false, VESTRY_EXISTS, "409  it is taken\n", "409  it is taken\n", 1},
+      {20, false, VESTRY_LIMIT, "503  no room now,", "503  no room now,", 2}, /* not now: it runs again */
+      {20, false, VESTRY_FULL, "503  no room now,", "503  no room now,", 2},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    s.body_len = rows[i].body_len;
+    s.streams = rows[i].streams;
+    s.says = rows[i].says;
+    s.done = 0;
+    nonce_of(&s, "ann", n);
+    if (rows[i].streams) {
+      wire r = {.method = "POST",
+                .path = "/act",
+                .datastar = true,
+                .headers = {{"X-User", "ann"}, {"X-Once", n}},
+                .body = "{}",
+                .body_len = 2};
+      wire_request(&s.w, &r, NULL, NULL);
+      assert_int_equal(r.status, 200);
+      wire_finish(&r);
+    } else {
+      assert_memory_equal(post(&s, "ann", "/act", n), rows[i].first, strlen(rows[i].first));
+    }
+    assert_memory_equal(post(&s, "ann", "/act", n), rows[i].repeated, strlen(rows[i].repeated));
+    assert_int_equal(s.done, rows[i].runs);
+  }
+  end(&s);
+}
+
+static void all_answers_together_are_bounded(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_answers_bytes = 3000});
+  s.body_len = 1000;
+  nonce n[4];
+  for (int i = 0; i < 4; i++) {
+    nonce_of(&s, "ann", n[i]);
+    post(&s, "ann", "/act", n[i]);
+  }
+  int kept = 0;
+  for (int i = 0; i < 4; i++) kept += memcmp(post(&s, "ann", "/act", n[i]), "201", 3) == 0;
+  assert_int_equal(kept, 2); /* 1,000 bytes and headers each */
+  assert_int_equal(s.done, 4);
+  end(&s);
+}
+
+static void a_peer_that_is_gone_is_answered_when_it_repeats(void **state) {
+  (void)state;
+  site s;
+  begin(&s);
+  nonce n;
+  nonce_of(&s, "ann", n);
+  wire r = {.method = "POST", .path = "/act", .gone = true, .headers = {{"X-User", "ann"}, {"X-Once", n}}};
+  assert_int_equal(wire_serve(&s.w, &r, NULL, NULL), VESTRY_IO); /* it is done, and nobody hears of it */
+  wire_finish(&r);
+  assert_int_equal(s.done, 1);
+  assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
+  assert_int_equal(s.done, 1);
+  end(&s);
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  atomic_fetch_add(&s->done, 1);
+  vestry_err error = vestry_session_login(req, reply, "ada");
+  return error ? error : vestry_reply_redirect(reply, 303, "/");
+}
+
+static void a_log_in_that_was_cut_off_is_told_again(void **state) {
+  (void)state;
+  site s;
+  char cookie[200], set[2][300] = {"", ""};
+  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}}, NULL);
+  assert_int_equal(vestry_route(s.w.v, "POST", "/login", log_in, &s), VESTRY_OK);
+  wire page_of = {.path = "/"};
+  nonce n;
+  wire_request(&s.w, &page_of, NULL, NULL);
+  snprintf(n, sizeof n, "%s", page_of.text);
+  const char *at = strstr(page_of.head, "Set-Cookie: ") + 12;
+  snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(at, ";"), at);
+  wire_finish(&page_of);
+  for (int i = 0; i < 2; i++) { /* both with the cookie of before, whose scope is the visitor's */
+    wire r = {.method = "POST", .path = "/login", .headers = {{"Cookie", cookie}, {"X-Once", n}}};
+    wire_request(&s.w, &r, NULL, NULL);
+    assert_int_equal(r.status, 303);
+    at = strstr(r.head, "Set-Cookie: ");
+    assert_non_null(at);
+    snprintf(set[i], sizeof set[i], "%.*s", (int)strcspn(at, "\n"), at);
+    wire_finish(&r);
+  }
+  assert_string_equal(set[0], set[1]);
+  assert_int_equal(s.done, 1);
+  end(&s);
+}
+
+/* --------------------------------------------------------------------------------------------------- forged ------- */
+
+static void what_was_not_made_here_is_refused(void **state) {
+  (void)state;
+  site s;
+  begin(&s);
+  nonce n, bad;
+  nonce_of(&s, "ann", n);
+  assert_memory_equal(post(&s, "bob", "/act", n), "403 ", 4); /* another scope's */
+  for (size_t i = 0; i < 64; i++) {
+    strcpy(bad, n);
+    bad[i] = bad[i] == 'f' ? '0' : 'f';
+    assert_memory_equal(post(&s, "ann", "/act", bad), "403 ", 4);
+  }
+  static const char *const behind[] = {".", ".a.b", ". ", ".\xc3\xa4", "a", ".a/b"};
+  for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+    snprintf(bad, sizeof bad, "%.64s%s", n, behind[i]);
+    assert_memory_equal(post(&s, "ann", "/act", bad), "403 ", 4);
+  }
+  snprintf(bad, sizeof bad, "%.64s.%065d", n, 0); /* too long */
+  assert_memory_equal(post(&s, "ann", "/act", bad), "403 ", 4);
+  assert_memory_equal(post(&s, "ann", "/act", ""), "403 ", 4);
+  assert_int_equal(s.done, 0);
+  snprintf(bad, sizeof bad, "%.64s.%064d", n, 0);
+  assert_memory_equal(post(&s, "ann", "/act", bad), "201 ", 4);
+  end(&s);
+}
+
+static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
+  (void)state;
+  site s;
+  begin(&s);
+  nonce n, forged;
+  nonce_of(&s, "ann", n);
+  long live = atomic_load(&s.w.th.live);
+  for (unsigned i = 0; i < 100000; i++) {
+    snprintf(forged, sizeof forged, "%032x%.32s", i, n + 32);
+    assert_memory_equal(post(&s, "ann", "/act", forged), "403 ", 4);
+  }
+  assert_int_equal(atomic_load(&s.w.th.live), live);
+  assert_int_equal(s.done, 0);
+  end(&s);
+}
+
+static void a_scope_is_bounded_and_harms_no_other(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of},
+             &(vestry_once_options){.max_per_scope_count = 50, .max_count = 200});
+  nonce of_bob, of_ann, click;
+  nonce_of(&s, "bob", of_bob);
+  nonce_of(&s, "ann", of_ann);
+  assert_string_equal(post(&s, "bob", "/act", of_bob), "201 /made 1 ");
+  long full = 0;
+  for (int i = 0; i < 3000; i++) { /* good ones, by one page's nonce */
+    snprintf(click, sizeof click, "%.64s.%d", of_ann, i);
+    assert_memory_equal(post(&s, "ann", "/act", click), "201 ", 4);
+    if (i == 100) full = atomic_load(&s.w.th.live);
+  }
+  assert_int_equal(atomic_load(&s.w.th.live), full);
+  assert_string_equal(post(&s, "bob", "/act", of_bob), "201 /made 1 ");
+  snprintf(click, sizeof click, "%.64s.%d", of_ann, 2999);
+  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3001 "); /* the last ones are still known, */
+  snprintf(click, sizeof click, "%.64s.%d", of_ann, 0);
+  int done = s.done;
+  post(&s, "ann", "/act", click); /* and the first are forgotten */
+  assert_int_equal(s.done, done + 1);
+  end(&s);
+}
+
+static void all_scopes_together_are_bounded(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_count = 100});
+  long full = 0;
+  for (int i = 0; i < 1000; i++) {
+    char user[16];
+    nonce n;
+    snprintf(user, sizeof user, "user%d", i);
+    nonce_of(&s, user, n);
+    post(&s, user, "/act", n);
+    if (i == 300) full = atomic_load(&s.w.th.live);
+  }
+  assert_int_equal(atomic_load(&s.w.th.live), full);
+  end(&s);
+}
+
+static void it_is_forgotten_by_time(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.lifetime_ms = 60000});
+  nonce n;
+  nonce_of(&s, "ann", n);
+  long live = atomic_load(&s.w.th.live);
+  post(&s, "ann", "/act", n);
+  test_host_advance_ms(&s.w.th, 59000);
+  world_settle(&s.w);
+  assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
+  test_host_advance_ms(&s.w.th, 2000);
+  world_settle(&s.w);
+  assert_true(atomic_load(&s.w.th.live) <= live + 2); /* without traffic */
+  assert_string_equal(post(&s, "ann", "/act", n), "201 /made 2 ");
+  end(&s);
+}
+
+static void it_can_be_required(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.required = true});
+  nonce n;
+  nonce_of(&s, "ann", n);
+  assert_memory_equal(post(&s, "ann", "/act", NULL), "403 ", 4);
+  assert_memory_equal(post(&s, "ann", "/act", n), "201 ", 4);
+  assert_int_equal(s.done, 1);
+  end(&s);
+}
+
+static void guarded_twice_it_runs_once(void **state) {
+  (void)state;
+  site s;
+  begin(&s);
+  assert_int_equal(vestry_guard(s.w.v, "/act", vestry_once_guard, s.once), VESTRY_OK);
+  nonce n;
+  nonce_of(&s, "ann", n);
+  for (int i = 0; i < 2; i++) assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
+  end(&s);
+}
+
+/* ------------------------------------------------------------------------------------------ one among many -------- */
+
+typedef struct visitor {
+  char cookie[300];
+  nonce n;
+} visitor;
+
+/* GET a page: a cookie, unless there is one, and a nonce. */
+static void visit(site *s, visitor *b) {
+  wire r = {.path = "/"};
+  if (*b->cookie) r.headers[0] = (vestry_header){"Cookie", b->cookie};
+  wire_request(&s->w, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  snprintf(b->n, sizeof b->n, "%s", r.text);
+  const char *at = strstr(r.head, "Set-Cookie: ");
+  if (at) snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at + 12, ";"), at + 12);
+  wire_finish(&r);
+}
+
+static int act_as(site *s, visitor *b, const char *path, const char *n) {
+  wire r = {.method = "POST", .path = path, .headers = {{"Cookie", b->cookie}, {"X-Once", n}}};
+  wire_request(&s->w, &r, NULL, NULL);
+  int status = r.status;
+  const char *at = strstr(r.head, "Set-Cookie: ");
+  if (at) snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at + 12, ";"), at + 12);
+  wire_finish(&r);
+  return status;
+}
+
+static vestry_err log_in_as(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
+  return error ? error : vestry_reply_redirect(reply, 303, "/");
+}
+
+static void begin_crowd(site *s) {
+  begin_with(s, (vestry_options){.sessions = &(vestry_session_options){0}},
+             &(vestry_once_options){
+                 .max_count = 200, .max_visitors_count = 80, .max_per_scope_count = 30, .lifetime_ms = 600000});
+  assert_int_equal(vestry_route(s->w.v, "GET", "/login", log_in_as, s), VESTRY_OK);
+}
+
+static void log_in_by(site *s, visitor *b, const char *query) {
+  wire r = {.path = "/login", .query = query, .headers = {{"Cookie", b->cookie}}};
+  wire_request(&s->w, &r, NULL, NULL);
+  assert_int_equal(r.status, 303);
+  const char *at = strstr(r.head, "Set-Cookie: ") + 12;
+  snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at, ";"), at);
+  wire_finish(&r);
+  visit(s, b);
+}
+
+/* What invented visitors post, or one user in many sessions, makes nobody else's request run again. */
+static void a_crowd_makes_nothing_forgotten(void **state) {
+  (void)state;
+  site s;
+  begin_crowd(&s);
+  visitor ann = {.cookie = ""}, honest = {.cookie = ""}, late = {.cookie = ""}, bob = {.cookie = ""};
+  visit(&s, &ann);
+  log_in_by(&s, &ann, "user=ann");
+  visit(&s, &honest);
+  assert_int_equal(act_as(&s, &ann, "/act", ann.n), 201);
+  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201);
+  int ran = 0, refused = 0;
+  for (int i = 0; i < 500; i++) {
+    visitor invented = {.cookie = ""};
+    visit(&s, &invented);
+    int status = act_as(&s, &invented, "/act", invented.n);
+    ran += status == 201;
+    refused += status == 503;
+  }
+  assert_int_equal(ran, 79);
+  assert_int_equal(refused, 421);
+  int done = s.done;
+  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201);
+  assert_int_equal(act_as(&s, &ann, "/act", ann.n), 201);
+  assert_int_equal(s.done, done); /* repeated, and not run */
+  for (int session = 0; session < 20; session++) {
+    *bob.cookie = '\0';
+    visit(&s, &bob);
+    log_in_by(&s, &bob, "user=bob");
+    for (int i = 0; i < 30; i++) {
+      nonce click;
+      snprintf(click, sizeof click, "%.64s.%d", bob.n, i);
+      assert_int_equal(act_as(&s, &bob, "/act", click), 201);
+    }
+  }
+  done = s.done;
+  assert_int_equal(act_as(&s, &ann, "/act", ann.n), 201);
+  assert_int_equal(s.done, done);
+  vestry_once_stats stats = {0};
+  vestry_once_stats_get(s.once, &stats);
+  assert_int_equal(stats.visitors_count, 80);
+  assert_int_equal(stats.remembered_count, 80 + 30 + 1);
+  assert_int_equal(stats.refused_count, 421);
+  assert_int_equal(stats.repeated_count, 3);
+  assert_int_equal(stats.begun_count, done);
+  /* When the client repeats them no more, visitors' places are free one by one, long before they are forgotten. */
+  test_host_advance_ms(&s.w.th, 299999);
+  visit(&s, &late);
+  assert_int_equal(act_as(&s, &late, "/act", late.n), 503);
+  test_host_advance_ms(&s.w.th, 1);
+  assert_int_equal(act_as(&s, &late, "/act", late.n), 201);
+  done = s.done;
+  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201); /* the oldest: it has gone */
+  assert_int_equal(s.done, done + 1);
+  assert_int_equal(act_as(&s, &late, "/act", late.n), 201);
+  assert_int_equal(s.done, done + 1);
+  end(&s);
+}
+
+/* Nor do visitors' answers take the room of others'. */
+static void visitors_answers_are_bounded_by_themselves(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+             &(vestry_once_options){.max_answers_bytes = 4000});
+  assert_int_equal(vestry_route(s.w.v, "GET", "/login", log_in_as, &s), VESTRY_OK);
+  s.body_len = 1000;
+  visitor b = {.cookie = ""};
+  nonce click;
+  int kept[2] = {0, 0};
+  visit(&s, &b);
+  for (int is_user = 0; is_user < 2; is_user++) {
+    if (is_user) log_in_by(&s, &b, "user=ann");
+    for (int i = 0; i < 12; i++) {
+      snprintf(click, sizeof click, "%.64s.%d", b.n, i % 6);
+      kept[is_user] += act_as(&s, &b, "/act", click) == 201;
+    }
+  }
+  assert_int_equal(kept[0], 6 + 1);
+  assert_int_equal(kept[1], 6 + 1);
+  assert_int_equal(s.done, 12);
+  end(&s);
+}
+
+/* ------------------------------------------------------------------------------------------------- at once -------- */
+
+typedef struct poster {
+  site *s;
+  const char *nonce;
+  char said[64];
+  pthread_t thread;
+} poster;
+
+static void *post_it(void *ctx) {
+  poster *p = ctx;
+  strcpy(p->said, post(p->s, "ann", "/act", p->nonce));
+  return NULL;
+}
+
+static void who_comes_meanwhile_waits(void **state) {
+  (void)state;
+  for (int round = 0; round < 2; round++) {
+    site s;
+    sem_t inside, go;
+    begin(&s);
+    sem_init(&inside, 0, 0);
+    sem_init(&go, 0, 0);
+    s.inside = &inside;
+    s.go = &go;
+    if (round) s.says = VESTRY_LIMIT; /* the next one runs, and so on */
+    nonce n;
+    nonce_of(&s, "ann", n);
+    poster posters[5];
+    for (int i = 0; i < 5; i++) {
+      posters[i] = (poster){.s = &s, .nonce = n};
+      assert_int_equal(pthread_create(&posters[i].thread, NULL, post_it, &posters[i]), 0);
+      if (i == 0) sem_wait(&inside);
+    }
+    assert_int_equal(s.done, 1);
+    for (int i = 0; i < 5; i++) sem_post(&go);
+    for (int i = 0; i < 5; i++) {
+      pthread_join(posters[i].thread, NULL);
+      assert_memory_equal(posters[i].said, round ? "503 " : "201 /made 1 ", round ? 4 : 12);
+    }
+    assert_int_equal(s.done, round ? 5 : 1);
+    sem_destroy(&inside);
+    sem_destroy(&go);
+    end(&s);
+  }
+}
+
+static void many_race_for_each(void **state) {
+  (void)state;
+  site s;
+  begin(&s);
+  for (int round = 1; round <= 200; round++) {
+    nonce n;
+    nonce_of(&s, "ann", n);
+    poster posters[4];
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "201 /made %d ", round);
+    for (int i = 0; i < 4; i++) {
+      posters[i] = (poster){.s = &s, .nonce = n};
+      assert_int_equal(pthread_create(&posters[i].thread, NULL, post_it, &posters[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+      pthread_join(posters[i].thread, NULL);
+      assert_memory_equal(posters[i].said, wanted, strlen(wanted));
+    }
+    assert_int_equal(s.done, round);
+  }
+  end(&s);
+}
+
+/* Records come and go under those who look for them: a place for four, and twenty nonces. */
+typedef struct fire {
+  site *s;
+  nonce *nonces;
+  unsigned seed;
+  pthread_t thread;
+} fire;
+
+static vestry_err at_times(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  (void)req;
+  if (atomic_fetch_add(&s->done, 1) % 7 == 0) return VESTRY_LIMIT;
+  return vestry_reply_bodyf(reply, "done");
+}
+
+static void *fire_away(void *ctx) {
+  fire *f = ctx;
+  for (int i = 0; i < 400; i++) {
+    f->seed = f->seed * 1103515245 + 12345;
+    const char *said = post(f->s, "ann", "/at-times", f->nonces[(f->seed >> 16) % 20]);
+    assert_true(memcmp(said, "200  done", 9) == 0 || memcmp(said, "503 ", 4) == 0);
+  }
+  return NULL;
+}
+
+static void under_fire_nothing_is_left_behind(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_count = 4});
+  assert_int_equal(vestry_route(s.w.v, "POST", "/at-times", at_times, &s), VESTRY_OK);
+  nonce nonces[20];
+  for (int i = 0; i < 20; i++) nonce_of(&s, "ann", nonces[i]);
+  fire fires[6];
+  for (unsigned i = 0; i < 6; i++) {
+    fires[i] = (fire){.s = &s, .nonces = nonces, .seed = i};
+    assert_int_equal(pthread_create(&fires[i].thread, NULL, fire_away, &fires[i]), 0);
+  }
+  for (int i = 0; i < 6; i++) pthread_join(fires[i].thread, NULL);
+  assert_true(s.done < 6 * 400); /* some were known */
+  end(&s);
+}
+
+/* --------------------------------------------------------------------------------------------------- memory ------- */
+
+typedef struct short_run {
+  const char *nonce;
+  bool by_form, repeats;
+} short_run;
+
+static vestry_err run_short(test_host *th, void *ctx) {
+  const short_run *run = ctx;
+  site s = {.body_len = 20};
+  vestry_err error = VESTRY_NO_MEMORY;
+  char form[200];
+  if (vestry_create(&(vestry_options){.host = &th->host,
+                                      .threads_count = VESTRY_THREADS_NONE,
+                                      .secret = secret,
+                                      .secret_len = sizeof secret - 1},
+                    &s.w.v))
+    return error;
+  snprintf(form, sizeof form, "once=%s", run->nonce);
+  if (!vestry_once_create(s.w.v, NULL, &s.once) &&
+      !vestry_mount(s.w.v, "", routes, sizeof routes / sizeof *routes, &s) &&
+      !vestry_guard(s.w.v, "/", vestry_once_guard, s.once)) {
+    for (int i = 0; i <= run->repeats; i++) {
+      wire r = {.method = "POST", .path = "/act", .headers = {{"X-Once", run->nonce}}};
+      if (run->by_form) {
+        r.headers[0] = (vestry_header){"Content-Type", urlencoded};
+        r.body = form;
+        r.body_len = strlen(form);
+      }
+      wire_request(&s.w, &r, NULL, NULL);
+      error = r.status == 201 ? VESTRY_OK : r.status == 500 ? VESTRY_NO_MEMORY : VESTRY_FAILED;
+      /* what was answered is kept, unless there was no memory for that */
+      if (i && r.status == 204) error = VESTRY_OK;
+      wire_finish(&r);
+    }
+    assert_true(s.done <= 1); /* whatever fails, it does not run twice */
+  }
+  vestry_once_destroy(s.once);
+  vestry_destroy(s.w.v);
+  return error;
+}
+
+static void short_of_memory(void **state) {
+  (void)state;
+  site s;
+  begin_with(&s, (vestry_options){0}, NULL);
+  nonce n;
+  nonce_of(&s, "", n);
+  end(&s);
+  for (int by_form = 0; by_form < 2; by_form++) {
+    test_host_fail_each(run_short, &(short_run){n, by_form, false}, true);
+    test_host_fail_each(run_short, &(short_run){n, by_form, true}, true);
+  }
+}
+
+static void wrong_options_and_no_randomness(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  vestry_once *once = NULL;
+  assert_int_equal(vestry_once_create(NULL, NULL, &once), VESTRY_INVALID);
+  assert_int_equal(vestry_once_create(w.v, NULL, NULL), VESTRY_INVALID);
+  atomic_store(&w.th.fail_random, true);
+  assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_IO);
+  assert_null(once);
+  vestry_once_destroy(NULL);
+  wire r = {.path = "/"};
+  wire_request(&w, &r, page, NULL);
+  assert_int_equal(r.status, 500);
+  wire_finish(&r);
+  world_end(&w);
+  test_host_assert_clean(&w.th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_repeated_one_gets_the_firsts_answer),
+      cmocka_unit_test(a_form_is_sent_once),
+      cmocka_unit_test(what_is_kept_of_an_answer),
+      cmocka_unit_test(all_answers_together_are_bounded),
+      cmocka_unit_test(a_peer_that_is_gone_is_answered_when_it_repeats),
+      cmocka_unit_test(a_log_in_that_was_cut_off_is_told_again),
+      cmocka_unit_test(what_was_not_made_here_is_refused),
+      cmocka_unit_test(a_hundred_thousand_forged_ones_cost_nothing),
+      cmocka_unit_test(a_scope_is_bounded_and_harms_no_other),
+      cmocka_unit_test(all_scopes_together_are_bounded),
+      cmocka_unit_test(it_is_forgotten_by_time),
+      cmocka_unit_test(it_can_be_required),
+      cmocka_unit_test(guarded_twice_it_runs_once),
+      cmocka_unit_test(who_comes_meanwhile_waits),
+      cmocka_unit_test(many_race_for_each),
+      cmocka_unit_test(under_fire_nothing_is_left_behind),
+      cmocka_unit_test(short_of_memory),
+      cmocka_unit_test(a_crowd_makes_nothing_forgotten),
+      cmocka_unit_test(visitors_answers_are_bounded_by_themselves),
+      cmocka_unit_test(wrong_options_and_no_randomness),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,372 @@
+/* Tab ids: made here, known to every request, kept nowhere. */
+#include "serve/world.h"
+#include "vestry/session.h"
+#include "vestry/tab.h"
+
+static const char secret[] = "thirty-two bytes that nobody knows";
+
+/* The id, the attributes: what a page shows. */
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+  char id[VESTRY_TAB_ID_BYTES], again[VESTRY_TAB_ID_BYTES], attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
+  (void)app;
+  vestry_err error = vestry_tab_id(req, id);
+  if (!error) error = vestry_tab_attributes(req, reply, attributes, sizeof attributes);
+  if (!error) error = vestry_tab_id(req, again);
+  if (error) return error;
+  assert_string_equal(id, again);
+  return vestry_reply_bodyf(reply, "<body %-s>%s", attributes, id);
+}
+
+static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
+  char id[VESTRY_TAB_ID_BYTES];
+  vestry_err *ret_error = app;
+  *ret_error = vestry_tab_id(req, id);
+  return vestry_reply_bodyf(reply, "%s", *ret_error ? "none" : id);
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  char before[VESTRY_TAB_ID_BYTES], after[VESTRY_TAB_ID_BYTES];
+  (void)app;
+  vestry_err error = vestry_tab_id(req, before);
+  if (!error) error = vestry_session_login(req, reply, "ada");
+  if (!error) error = vestry_tab_id(req, after);
+  if (!error) assert_string_not_equal(before, after);
+  return error ? error : vestry_reply_bodyf(reply, "%s", after);
+}
+
+typedef struct tab {
+  char id[VESTRY_TAB_ID_BYTES];
+  char sealed[65];            /* what the page would start with, if its storage is empty */
+  char cookie[200], set[200]; /* the session's; what else was set */
+} tab;
+
+static void read_cookies(wire *r, tab *t) {
+  *t->set = '\0';
+  for (const char *at = r->head; (at = strstr(at, "Set-Cookie: ")) != NULL; at++) {
+    bool is_session = strncmp(at + 12, "__Host-session=", 15) == 0;
+    char *to = is_session ? t->cookie : t->set;
+    snprintf(to, sizeof t->set, "%.*s", (int)strcspn(at + 12, is_session ? ";" : "\n"), at + 12);
+  }
+}
+
+/* Load the page, with cookies. */
+static void load(world *w, tab *t, const char *cookies) {
+  wire r = {.headers = {{"Cookie", cookies}}};
+  wire_request(w, &r, page, NULL);
+  assert_int_equal(r.status, 200);
+  const char *sealed = strstr(r.text, "('','"), *id = strchr(r.text, '>');
+  while (strchr(id + 1, '>')) id = strchr(id + 1, '>'); /* the last one ends the tag */
+  snprintf(t->sealed, sizeof t->sealed, "%.64s", sealed + 5);
+  snprintf(t->id, sizeof t->id, "%s", id + 1);
+  assert_int_equal(strspn(t->sealed, "0123456789abcdef"), 64);
+  assert_int_equal(strlen(t->id), 32);
+  read_cookies(&r, t);
+  wire_finish(&r);
+}
+
+/* What a Datastar request with that signal is. */
+static vestry_err ask(world *w, const tab *t, const char *signal, char id[VESTRY_TAB_ID_BYTES]) {
+  char body[600];
+  vestry_err error = VESTRY_FAILED;
+  int len = snprintf(body, sizeof body, "{\"tabId\":\"%s\"}", signal);
+  wire r = {
+      .method = "POST", .datastar = true, .headers = {{"Cookie", t->cookie}}, .body = body, .body_len = (size_t)len};
+  wire_request(w, &r, who, &error);
+  snprintf(id, VESTRY_TAB_ID_BYTES, "%s", r.text);
+  wire_finish(&r);
+  return error;
+}
+
+static void begin(world *w) {
+  world_begin(
+      w, (vestry_options){.sessions = &(vestry_session_options){0}, .secret = secret, .secret_len = sizeof secret - 1});
+}
+
+static void end(world *w) {
+  world_end(w);
+  test_host_assert_clean(&w->th);
+}
+
+static void every_request_knows_its_tab(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  tab t = {.id = ""}, again = {.id = ""};
+  char id[VESTRY_TAB_ID_BYTES];
+  load(&w, &t, "");
+  assert_memory_equal(t.sealed, t.id, 32); /* what was rendered is what the page begins with */
+  assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_OK);
+  assert_string_equal(id, t.id);
+  load(&w, &again, t.cookie); /* another tab of the session */
+  assert_string_not_equal(again.id, t.id);
+  assert_int_equal(ask(&w, &t, again.sealed, id), VESTRY_OK);
+  assert_string_equal(id, again.id);
+  /* in a query, as GET has it */
+  char query[200];
+  snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", t.sealed);
+  vestry_err error;
+  wire get = {.datastar = true, .query = query, .headers = {{"Cookie", t.cookie}}};
+  wire_request(&w, &get, who, &error);
+  wire_assert_text(&get, t.id);
+  wire_finish(&get);
+  /* in a form, the client's or not */
+  char form[100];
+  int len = snprintf(form, sizeof form, "tabId=%s", t.sealed);
+  for (int datastar = 0; datastar < 2; datastar++) {
+    wire post = {.method = "POST",
+                 .datastar = datastar,
+                 .headers = {{"Cookie", t.cookie}, {"Content-Type", "application/x-www-form-urlencoded"}},
+                 .body = form,
+                 .body_len = (size_t)len};
+    wire_request(&w, &post, who, &error);
+    wire_assert_text(&post, t.id);
+    wire_finish(&post);
+  }
+  end(&w);
+}
+
+static void the_cookie_carries_it_over_a_reload(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  tab t = {.id = ""}, after = {.id = ""};
+  char cookies[400], id[VESTRY_TAB_ID_BYTES];
+  load(&w, &t, "");
+  assert_string_equal(t.set, "");
+  snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
+  load(&w, &after, cookies);
+  assert_string_equal(after.id, t.id); /* the first render knows it */
+  assert_memory_equal(after.set, "vestry-tab=; Path=/; Max-Age=0", 30);
+  assert_string_not_equal(after.sealed, t.sealed); /* who finds no id in the storage is another tab */
+  assert_int_equal(ask(&w, &t, after.sealed, id), VESTRY_OK);
+  assert_string_not_equal(id, t.id);
+  end(&w);
+}
+
+static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_reply_bodyf(reply, vestry_tab_is_known(req) ? "known" : "a guess");
+}
+
+/* By the page's own word alone: a cookie may be another tab's. */
+static void a_document_says_that_it_does_not_know(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  tab t = {.id = ""};
+  char cookies[400], query[200], form[120];
+  load(&w, &t, "");
+  snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
+  snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", t.sealed);
+  int len = snprintf(form, sizeof form, "tabId=%s", t.sealed);
+  const vestry_header urlencoded = {"Content-Type", "application/x-www-form-urlencoded"};
+  wire rows[] = {
+      {.headers = {{"Cookie", t.cookie}}},
+      {.headers = {{"Cookie", cookies}}},
+      {.datastar = true, .headers = {{"Cookie", cookies}}},
+      {.datastar = true, .query = "datastar=%7B%22tabId%22%3A%22x%22%7D", .headers = {{"Cookie", cookies}}},
+      {.datastar = true, .query = query, .headers = {{"Cookie", t.cookie}}},
+      {.method = "POST", .body = form, .body_len = (size_t)len, .headers = {{"Cookie", t.cookie}, urlencoded}}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    wire_request(&w, &rows[i], is_known, NULL);
+    wire_assert_text(&rows[i], i < 4 ? "a guess" : "known");
+    wire_finish(&rows[i]);
+  }
+  end(&w);
+}
+
+static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_err error = vestry_tab_keep(req, &html, app);
+  if (!error) error = vestry_reply_html(reply, &html);
+  vestry_html_finish(&html);
+  return error;
+}
+
+static void signals_are_kept_by_a_prefix(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  static const char *const good[] = {"draft", "_d1",
+                                     "a234567890123456789012345678901234567890123456789012345678901234"};
+  for (size_t i = 0; i < 3; i++) {
+    wire r = {0};
+    wire_request(&w, &r, keep, (void *)(uintptr_t)good[i]);
+    char wanted[120];
+    snprintf(wanted, sizeof wanted, ".filter(([k])=>k.startsWith('%s'))", good[i]);
+    assert_int_equal(wire_count(&r, wanted), 2); /* pagehide, freeze */
+    assert_int_equal(wire_count(&r, "</i>"), 1);
+    wire_finish(&r);
+  }
+  static const char *const bad[] = {
+      "", "1a", "a b", "a'", "a.b", "\xc3\xa4", "a2345678901234567890123456789012345678901234567890123456789012345"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    wire r = {0};
+    wire_request(&w, &r, keep, (void *)(uintptr_t)bad[i]);
+    assert_int_equal(r.status, 500);
+    wire_finish(&r);
+  }
+  assert_int_equal(vestry_tab_keep(NULL, NULL, "a"), VESTRY_INVALID);
+  end(&w);
+}
+
+static void what_was_not_made_here_is_none(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  tab t = {.id = ""}, other = {.id = ""}, after = {.id = ""};
+  char id[VESTRY_TAB_ID_BYTES], cookies[400];
+  load(&w, &t, "");
+  load(&w, &other, ""); /* another session */
+  assert_int_equal(ask(&w, &t, other.sealed, id), VESTRY_NOT_FOUND);
+  static const char *const hostile[] = {"",
+                                        "x",
+                                        "../../",
+                                        "\\u00e4",
+                                        "0123456789abcdef0123456789abcdef",
+                                        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                                        "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0"};
+  for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+    assert_int_equal(ask(&w, &t, hostile[i], id), VESTRY_NOT_FOUND);
+    snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, hostile[i]);
+    load(&w, &after, cookies);
+    assert_string_not_equal(after.id, t.id);
+    assert_memory_equal(after.sealed, after.id, 32); /* a new one */
+  }
+  snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, other.sealed);
+  load(&w, &after, cookies);
+  assert_string_not_equal(after.id, other.id);
+  vestry_err error;
+  wire r = {.method = "POST", .datastar = true, .body = "{\"tabId\":{\"a\":[1]}}", .body_len = 19};
+  wire_request(&w, &r, who, &error);
+  assert_int_equal(error, VESTRY_NOT_FOUND);
+  wire_finish(&r);
+  end(&w);
+}
+
+static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  tab t = {.id = ""};
+  char id[VESTRY_TAB_ID_BYTES], forged[65];
+  load(&w, &t, "");
+  long live = atomic_load(&w.th.live);
+  for (unsigned i = 0; i < 100000; i++) {
+    snprintf(forged, sizeof forged, "%032x%.32s", i, t.sealed + 32);
+    assert_int_equal(ask(&w, &t, forged, id), VESTRY_NOT_FOUND);
+  }
+  assert_int_equal(atomic_load(&w.th.live), live);
+  for (int i = 0; i < 1000; i++) { /* nor do good ones */
+    tab more = {.id = ""};
+    load(&w, &more, t.cookie);
+  }
+  assert_int_equal(atomic_load(&w.th.live), live);
+  end(&w);
+}
+
+static void a_log_in_makes_another_tab(void **state) {
+  (void)state;
+  world w;
+  begin(&w);
+  tab t = {.id = ""};
+  char id[VESTRY_TAB_ID_BYTES], cookies[400];
+  load(&w, &t, "");
+  snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
+  wire r = {.method = "POST", .headers = {{"Cookie", cookies}}};
+  wire_request(&w, &r, log_in, NULL);
+  assert_int_equal(r.status, 200);
+  assert_string_not_equal(r.text, t.id);
+  read_cookies(&r, &t);
+  wire_finish(&r);
+  assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_NOT_FOUND); /* the page is that of before */
+  end(&w);
+}
+
+static void a_restart_with_the_same_secret_knows_them(void **state) {
+  (void)state;
+  const vestry_session_options are_signed = {.secret = secret, .secret_len = sizeof secret - 1};
+  for (int has_secret = 0; has_secret < 3; has_secret++) { /* none; the instance's; that of signed sessions */
+    tab t = {.id = ""};
+    char id[VESTRY_TAB_ID_BYTES];
+    for (int run = 0; run < 2; run++) {
+      world w;
+      vestry_options options = {.secret = has_secret == 1 ? secret : NULL,
+                                .secret_len = sizeof secret - 1,
+                                .sessions = has_secret == 2 ? &are_signed : NULL};
+      test_host_init(&w.th);
+      atomic_store(&w.th.seed, (uint64_t)(run + 1));
+      assert_int_equal(world_try(&w, options), VESTRY_OK);
+      if (run == 0) load(&w, &t, "");
+      if (run == 1) assert_int_equal(ask(&w, &t, t.sealed, id), has_secret ? VESTRY_OK : VESTRY_NOT_FOUND);
+      end(&w);
+    }
+  }
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(world_try(&w, (vestry_options){.secret = secret, .secret_len = 8}), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.previous_secret = secret, .previous_secret_len = 34}),
+                   VESTRY_INVALID);
+  test_host_assert_clean(&w.th);
+}
+
+static vestry_err too_small(const vestry_request *req, vestry_reply *reply, void *app) {
+  char attributes[VESTRY_TAB_ATTRIBUTES_BYTES], small[VESTRY_TAB_ATTRIBUTES_BYTES] = "as it was";
+  (void)app;
+  assert_int_equal(vestry_tab_attributes(req, reply, attributes, sizeof attributes), VESTRY_OK);
+  assert_int_equal(vestry_tab_attributes(req, reply, small, strlen(attributes)), VESTRY_TOO_LARGE);
+  assert_string_equal(small, "as it was");
+  return vestry_tab_attributes(req, reply, small, strlen(attributes) + 1);
+}
+
+static vestry_err serve_page(test_host *th, void *ctx) {
+  world w = {.v = NULL};
+  vestry_err error = VESTRY_NO_MEMORY;
+  (void)ctx;
+  if (vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &w.v)) return error;
+  wire r = {.method = "POST",
+            .headers = {{"Content-Type", "application/x-www-form-urlencoded"}, {"Cookie", "vestry-tab=x"}},
+            .body = "a=b",
+            .body_len = 3};
+  wire_request(&w, &r, page, NULL);
+  error = r.status == 200 ? VESTRY_OK : r.status == 500 ? VESTRY_NO_MEMORY : VESTRY_FAILED;
+  wire_finish(&r);
+  vestry_destroy(w.v);
+  return error;
+}
+
+static void short_of_memory_room_and_randomness(void **state) {
+  (void)state;
+  test_host_fail_each(serve_page, NULL, false);
+  world w;
+  begin(&w);
+  wire r = {.method = NULL};
+  wire_request(&w, &r, too_small, NULL);
+  assert_int_equal(r.status, 204);
+  wire_finish(&r);
+  end(&w);
+  world_begin(&w, (vestry_options){0});
+  atomic_store(&w.th.fail_random, true);
+  vestry_err error;
+  wire none = {.method = NULL};
+  wire_request(&w, &none, who, &error);
+  assert_int_equal(error, VESTRY_IO);
+  wire_finish(&none);
+  end(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_request_knows_its_tab),
+      cmocka_unit_test(the_cookie_carries_it_over_a_reload),
+      cmocka_unit_test(a_document_says_that_it_does_not_know),
+      cmocka_unit_test(signals_are_kept_by_a_prefix),
+      cmocka_unit_test(what_was_not_made_here_is_none),
+      cmocka_unit_test(a_hundred_thousand_forged_ones_cost_nothing),
+      cmocka_unit_test(a_log_in_makes_another_tab),
+      cmocka_unit_test(a_restart_with_the_same_secret_knows_them),
+      cmocka_unit_test(short_of_memory_room_and_randomness),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

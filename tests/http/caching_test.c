@@ -1,0 +1,247 @@
+/* What caches may keep: nothing that is somebody's. */
+#include <string.h>
+
+#include "serve/world.h"
+#include "vestry/csrf.h"
+#include "vestry/once.h"
+#include "vestry/session.h"
+#include "vestry/tab.h"
+
+static const char secret[] = "thirty-two bytes that nobody knows";
+static int64_t now; /* of the sessions */
+static vestry_csrf *csrf;
+static vestry_once *once;
+
+static int64_t now_s(void *ctx) {
+  (void)ctx;
+  return now;
+}
+
+/* ---- who asks whom, and for what --------------------------------------------------------------------------------- */
+
+static void nobody(const vestry_request *req, vestry_reply *reply) {
+  (void)reply;
+  (void)vestry_request_header(req, "Accept-Language");
+  (void)vestry_request_value(req, VESTRY_IN_QUERY, "q");
+}
+
+static void user(const vestry_request *req, vestry_reply *reply) {
+  (void)reply;
+  (void)vestry_session_user(req);
+}
+
+static void visitor(const vestry_request *req, vestry_reply *reply) {
+  (void)reply;
+  (void)vestry_session_is_visitor(req);
+}
+
+static void token(const vestry_request *req, vestry_reply *reply) {
+  char text[VESTRY_CSRF_TOKEN_BYTES];
+  assert_int_equal(vestry_csrf_token(csrf, req, reply, text), VESTRY_OK);
+}
+
+static void nonce(const vestry_request *req, vestry_reply *reply) {
+  char text[VESTRY_ONCE_NONCE_BYTES];
+  (void)reply;
+  assert_int_equal(vestry_once_nonce(req, text), VESTRY_OK);
+}
+
+static void tab(const vestry_request *req, vestry_reply *reply) {
+  char id[VESTRY_TAB_ID_BYTES];
+  (void)reply;
+  assert_int_equal(vestry_tab_id(req, id), VESTRY_OK);
+}
+
+static void attributes(const vestry_request *req, vestry_reply *reply) {
+  char text[VESTRY_TAB_ATTRIBUTES_BYTES];
+  assert_int_equal(vestry_tab_attributes(req, reply, text, sizeof text), VESTRY_OK);
+}
+
+static void cookie(const vestry_request *req, vestry_reply *reply) {
+  char value[16];
+  (void)reply;
+  (void)vestry_request_cookie(req, "theme", value, sizeof value);
+}
+
+static void credentials(const vestry_request *req, vestry_reply *reply) {
+  (void)reply;
+  (void)vestry_request_header(req, "authorization");
+}
+
+static void proxys_word(const vestry_request *req, vestry_reply *reply) {
+  (void)reply;
+  (void)vestry_request_header(req, "X-Remote-User");
+}
+
+static void cookie_set(const vestry_request *req, vestry_reply *reply) {
+  (void)req;
+  assert_int_equal(vestry_reply_cookie(reply, &(vestry_cookie){.name = "theme", .value = "dark"}), VESTRY_OK);
+}
+
+typedef struct asking {
+  const char *name;
+  void (*ask)(const vestry_request *req, vestry_reply *reply);
+  bool is_personal, sets_cookie;
+} asking;
+static const asking askings[] = {
+    {"nobody", nobody, false, false},
+    {"user", user, true, false},
+    {"visitor", visitor, true, false},
+    {"token", token, true, true},
+    {"nonce", nonce, true, false},
+    {"tab", tab, true, false},
+    {"attributes", attributes, true, false},
+    {"cookie", cookie, true, false},
+    {"credentials", credentials, true, false},
+    {"proxy", proxys_word, true, false},
+    {"set", cookie_set, true, true},
+};
+
+/* ---- an application ---------------------------------------------------------------------------------------------- */
+
+/* ?cc=…: the handler's own. The type is none of a document. */
+static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "cc");
+  ((const asking *)app)->ask(req, reply);
+  if (own) vestry_reply_header(reply, "Cache-Control", own);
+  return vestry_reply_body(reply, "text/plain", "x", 1);
+}
+
+static vestry_err document(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "cc");
+  if (own) vestry_reply_header(reply, "Cache-Control", own);
+  return vestry_reply_body(reply, NULL, "<p>", 3);
+}
+
+static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)reply, (void)app;
+  (void)vestry_session_user(req);
+  return VESTRY_OK;
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, "ada");
+  if (!error) error = vestry_reply_header(reply, "Cache-Control", "max-age=3600");
+  return error ? error : vestry_reply_body(reply, "application/json", "{}", 2);
+}
+
+static void begin(world *w, bool has_sessions) {
+  vestry_session_options sessions = {.insecure = true, .now_s = now_s, .idle_ms = 1000000, .lifetime_ms = 10000000};
+  now = 1000000;
+  world_begin(
+      w, (vestry_options){.secret = secret, .secret_len = sizeof secret, .sessions = has_sessions ? &sessions : NULL});
+  assert_int_equal(vestry_csrf_create(w->v, NULL, &csrf), VESTRY_OK);
+  assert_int_equal(vestry_once_create(w->v, NULL, &once), VESTRY_OK);
+  for (size_t i = 0; i < sizeof askings / sizeof *askings; i++) {
+    char path[32];
+    snprintf(path, sizeof path, "/%s", askings[i].name);
+    assert_int_equal(vestry_route(w->v, "GET", path, answer, (void *)(uintptr_t)&askings[i]), VESTRY_OK);
+  }
+  assert_int_equal(vestry_route(w->v, "GET", "/document", document, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "GET", "/guarded/nobody", answer, (void *)(uintptr_t)&askings[0]), VESTRY_OK);
+  assert_int_equal(vestry_guard(w->v, "/guarded", guard, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(w->v, "POST", "/login", log_in, NULL), VESTRY_OK);
+}
+
+static void end(world *w) {
+  vestry_csrf_destroy(csrf);
+  vestry_once_destroy(once);
+  world_end(w);
+}
+
+/* The lines of the answer's head with that name, each behind the other. */
+static void lines_of(const wire *r, const char *name, char text[256]) {
+  *text = '\0';
+  for (const char *at = r->head; *at; at += strcspn(at, "\n") + 1) {
+    size_t len = strlen(name);
+    if (strncmp(at, name, len) != 0 || strncmp(at + len, ": ", 2) != 0) continue;
+    size_t used = strlen(text);
+    snprintf(text + used, 256 - used, "%.*s|", (int)(strcspn(at, "\n") - len - 2), at + len + 2);
+  }
+}
+
+static void ask(world *w, const char *path, const char *query, const char *sent, char said[256], char set[256]) {
+  wire r = {.path = path, .query = query, .headers = {{sent ? "Cookie" : NULL, sent}}};
+  if (strcmp(path, "/login") == 0) r.method = "POST";
+  wire_request(w, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  lines_of(&r, "Cache-Control", said);
+  lines_of(&r, "Set-Cookie", set);
+  wire_finish(&r);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+static void what_is_somebodys_is_kept_by_nobody(void **state) {
+  (void)state;
+  for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
+    world w;
+    begin(&w, has_sessions);
+    for (size_t i = 0; i < sizeof askings / sizeof *askings; i++) {
+      const asking *a = &askings[i];
+      char path[32], said[256], set[256];
+      snprintf(path, sizeof path, "/%s", a->name);
+      ask(&w, path, NULL, "theme=dark", said, set);
+      if (strcmp(said, a->is_personal ? "private, no-store|" : "") != 0) fail_msg("%s: \"%s\"", a->name, said);
+      /* The handler's own word counts, */
+      ask(&w, path, "cc=max-age%3D60", "theme=dark", said, set);
+      bool sets = *set != '\0';
+      if (a->sets_cookie && !has_sessions) assert_true(sets);
+      /* but for what sets a cookie. */
+      if (strcmp(said, sets ? "private, no-store|" : "max-age=60|") != 0) fail_msg("%s: \"%s\"", a->name, said);
+      static const char *const stays[][2] = {{"cc=Private", "Private|"},
+                                             {"cc=max-age=1,%20no-store", "max-age=1, no-store|"}};
+      for (size_t own = 0; own < 2; own++) {
+        ask(&w, path, stays[own][0], NULL, said, set);
+        if (strcmp(said, stays[own][1]) != 0) fail_msg("%s: \"%s\"", a->name, said);
+      }
+      ask(&w, path, "cc=x-private,max-age=1", NULL, said, set);
+      assert_string_equal(said, *set ? "private, no-store|" : "x-private,max-age=1|");
+    }
+    char said[256], set[256];
+    ask(&w, "/guarded/nobody", NULL, NULL, said, set);
+    assert_string_equal(said, "private, no-store|");
+    end(&w);
+  }
+}
+
+/* By a tenth of idle_ms a use is noted; a cookie that says so goes with documents alone. */
+static void a_session_is_renewed_by_documents(void **state) {
+  (void)state;
+  world w;
+  char said[256], set[256], cookie_text[256];
+  begin(&w, true);
+  ask(&w, "/login", NULL, NULL, said, set);
+  assert_string_equal(said, "private, no-store|"); /* though the handler said max-age=3600 */
+  snprintf(cookie_text, sizeof cookie_text, "%.*s", (int)strcspn(set, ";"), set);
+  now += 200;
+  ask(&w, "/nobody", "cc=max-age=3600", cookie_text, said, set);
+  assert_string_equal(set, "");
+  assert_string_equal(said, "max-age=3600|");
+  now += 200;
+  ask(&w, "/nobody", NULL, cookie_text, said, set);
+  assert_string_equal(set, "");
+  now += 200;
+  ask(&w, "/document", "cc=public,max-age=3600", cookie_text, said, set); /* for everybody */
+  assert_string_equal(set, "");
+  assert_string_equal(said, "public,max-age=3600|");
+  now += 200;
+  ask(&w, "/document", NULL, cookie_text, said, set);
+  assert_string_not_equal(set, "");
+  assert_string_equal(said, "private, no-store|");
+  now += 200;
+  ask(&w, "/document", "cc=no-cache", cookie_text, said, set);
+  assert_string_not_equal(set, "");
+  assert_string_equal(said, "private, no-store|");
+  end(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_is_somebodys_is_kept_by_nobody),
+      cmocka_unit_test(a_session_is_renewed_by_documents),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

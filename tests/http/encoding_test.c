@@ -1,0 +1,292 @@
+/* Encoded streams as requests get them: negotiated, named in the head, bounded, and read to their end. */
+#include "http/encoding.h"
+
+#include <malloc.h>
+
+#include "decode/decode.h"
+#include "serve/world.h"
+#include "vestry/channel.h"
+
+static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
+
+#define HELLO "event: datastar-patch-elements\ndata: elements <p>hello</p>\n\n"
+
+static const plan hello = {.effects = "[[\"patch-elements\", \"<p>hello</p>\"]]"}, nothing = {.keep = true};
+
+/* What the stream decodes to, comments left out, is this; and it is whole if it ended cleanly. */
+static void assert_reads(wire *r, const char *coding, const char *expected) {
+  decoder d;
+  decoder_init(&d, coding);
+  decoder_feed(&d, r->text, r->text_len);
+  assert_false(d.broken);
+  const char *text = d.text.len ? vsi_buffer_terminate(&d.text) : "";
+  if (*text == ':') text = strstr(text, "\n\n") + 2;
+  assert_string_equal(text, expected);
+  if (strcmp(coding, "identity")) assert_int_equal(d.ended, r->clean);
+  decoder_finish(&d);
+}
+
+static void the_request_decides(void **state) {
+  (void)state;
+  static const struct {
+    const char *accept, *coding;
+  } cases[] = {{"gzip, deflate, br", "br"},
+               {"gzip;q=1, br;q=0.5", "gzip"},
+               {"deflate", "identity"},
+               {NULL, "identity"},
+               {"br;q=nonsense", "identity"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    world w;
+    world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+    wire r = {.datastar = true, .headers = {{cases[i].accept ? "Accept-Encoding" : NULL, cases[i].accept}}};
+    wire_plan(&w, &r, &hello);
+    assert_int_equal(r.status, 200);
+    char line[64];
+    snprintf(line, sizeof line, "Content-Encoding: %s", cases[i].coding);
+    bool plain = !strcmp(cases[i].coding, "identity");
+    assert_int_equal(wire_has_header(&r, line), !plain);
+    assert_int_equal(strstr(r.head, "Content-Encoding") != NULL, !plain);
+    assert_true(wire_has_header(&r, "Vary: Accept-Encoding")); /* also where identity was chosen */
+    assert_true(r.clean);
+    assert_reads(&r, cases[i].coding, HELLO);
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
+static void no_profiles_no_choice(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.profiles = NULL});
+  wire r = {.datastar = true, .headers = {{"Accept-Encoding", "br, *;q=0"}}};
+  wire_plan(&w, &r, &hello);
+  assert_null(strstr(r.head, "Vary"));
+  assert_null(strstr(r.head, "Content-Encoding"));
+  assert_reads(&r, "identity", HELLO);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void nothing_acceptable_is_406(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+  wire r = {.datastar = true, .headers = {{"Accept-Encoding", "deflate, identity;q=0"}}};
+  wire_plan(&w, &r, &hello);
+  assert_int_equal(r.status, 406);
+  assert_int_equal(r.opens, 0);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* A reply's own profiles stand over the instance's. */
+typedef struct reply_plan {
+  const vestry_profile *profiles;
+  size_t count;
+  vestry_err error;
+  const char *vary;
+} reply_plan;
+
+static vestry_err profiled(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  const reply_plan *p = app;
+  if (p->vary) assert_int_equal(vestry_reply_header(reply, "Vary", p->vary), VESTRY_OK);
+  assert_int_equal(vestry_reply_profiles(reply, p->profiles, p->count), p->error);
+  return vestry_reply_patch_elements(reply, "<p>hello</p>");
+}
+
+static void a_reply_offers_its_own(void **state) {
+  (void)state;
+  static const vestry_profile own[] = {{.ops = &test_chain}, {.ops = &vestry_profile_gzip}};
+  static const vestry_profile plain[] = {{.ops = &vestry_profile_identity}, {.ops = &vestry_profile_gzip}};
+  static const struct {
+    reply_plan plan;
+    const char *accept, *coding;
+  } cases[] = {{{own, 2, VESTRY_OK, NULL}, "br, gzip, x-chain", "x-chain"},
+               {{own, 2, VESTRY_OK, "Cookie"}, "br, gzip", "gzip"},
+               {{NULL, 0, VESTRY_OK, NULL}, "br, gzip", "identity"},
+               {{plain, 2, VESTRY_OK, NULL}, "*", "identity"},
+               {{own, VESTRY_PROFILES_MAX + 1, VESTRY_INVALID, NULL}, "br", "br"}, /* the instance's stay */
+               {{NULL, 1, VESTRY_INVALID, NULL}, "br", "br"}};
+  world w;
+  world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    wire r = {.datastar = true, .headers = {{"Accept-Encoding", cases[i].accept}}};
+    wire_request(&w, &r, profiled, (void *)&cases[i].plan);
+    assert_reads(&r, cases[i].coding, HELLO);
+    assert_int_equal(wire_has_header(&r, "Vary: Accept-Encoding"), cases[i].plan.count != 0 || cases[i].plan.error);
+    if (cases[i].plan.vary) assert_true(wire_has_header(&r, "Vary: Cookie"));
+    wire_finish(&r);
+  }
+  static const vestry_profile bad = {.ops = &vestry_profile_gzip, .level = 10};
+  wire r = {.datastar = true};
+  wire_request(&w, &r, profiled, &(reply_plan){&bad, 1, VESTRY_INVALID, NULL});
+  wire_finish(&r);
+  world_end(&w);
+}
+
+static void instances_refuse_bad_profiles(void **state) {
+  (void)state;
+  static const vestry_profile bad = {.ops = &vestry_profile_brotli, .level = 11}, none = {.ops = NULL};
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(world_try(&w, (vestry_options){.profiles = &bad, .profiles_count = 1}), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.profiles = &none, .profiles_count = 1}), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.profiles_count = 1}), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.profiles = offered, .profiles_count = 9}), VESTRY_INVALID);
+}
+
+/* Beyond the bound a private stream is shared, or takes the next best when its profile knows no segments. */
+static void private_streams_are_bounded(void **state) {
+  (void)state;
+  static const vestry_profile privately[] = {{.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
+                                             {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE}};
+  world w;
+  world_begin(&w, (vestry_options){.profiles = privately, .profiles_count = 2, .max_private_encoders_count = 2});
+  wire r[5];
+  static const char *const codings[] = {"x-chain", "gzip", "gzip", "identity", "x-chain"};
+  static const char *const accepts[] = {"x-chain, gzip", "gzip", "x-chain, gzip", "x-chain", "x-chain"};
+  for (int i = 0; i < 5; i++) {
+    if (i == 4) wire_hang_up(&w, &r[0]); /* a place is free again */
+    r[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accepts[i]}}};
+    wire_plan(&w, &r[i], &nothing);
+    char line[64];
+    snprintf(line, sizeof line, "Content-Encoding: %s", codings[i]);
+    assert_int_equal(wire_has_header(&r[i], line), strcmp(codings[i], "identity") != 0);
+  }
+  static const char html[] = "<p>hello</p>";
+  for (int i = 1; i < 5; i++) {
+    assert_int_equal(vestry_connection_patch_elements(r[i].connection, html, sizeof html - 1, NULL), VESTRY_OK);
+    vestry_connection_close(r[i].connection, VESTRY_CAUSE_CLOSED);
+    world_settle(&w);
+    assert_reads(&r[i], codings[i], HELLO);
+  }
+  world_end(&w);
+  for (int i = 0; i < 5; i++) wire_finish(&r[i]);
+}
+
+static void channels_of_an_instance(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+  vestry_channel *channel = NULL;
+  assert_int_equal(vestry_channel_create(NULL, NULL, &channel), VESTRY_INVALID);
+  assert_int_equal(vestry_channel_create(w.v, NULL, &channel), VESTRY_OK);
+  static const char *const accepts[] = {"br", "gzip", "identity"};
+  wire r[3];
+  for (int i = 0; i < 3; i++) {
+    r[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accepts[i]}}};
+    wire_plan(&w, &r[i], &nothing);
+    assert_int_equal(vestry_channel_join(channel, r[i].connection), VESTRY_OK);
+  }
+  vestry_event *event = NULL;
+  assert_int_equal(vestry_event_elements(&w.th.host, "<p>hello</p>", 12, NULL, &event), VESTRY_OK);
+  size_t sent;
+  assert_int_equal(vestry_channel_publish(channel, event, &sent), VESTRY_OK);
+  assert_int_equal(sent, 3);
+  vestry_event_unref(event);
+  world_settle(&w);
+  for (int i = 0; i < 3; i++) assert_reads(&r[i], accepts[i], HELLO);
+  vestry_stats stats = {0};
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(stats.written_bytes, 3 * strlen(HELLO));
+  assert_int_equal(stats.wire_bytes, r[0].text_len + r[1].text_len + r[2].text_len);
+  vestry_channel_destroy(channel);
+  world_end(&w);
+  for (int i = 0; i < 3; i++) wire_finish(&r[i]);
+}
+
+static bool has_written(world *w) {
+  vestry_stats stats = {0};
+  vestry_stats_get(w->v, &stats);
+  return stats.written_count > 0;
+}
+
+/* A request for an encoded stream, with allocation N failing: it is answered 500, or its stream is read. */
+static void memory_runs_out(void **state) {
+  (void)state;
+  static const char *const codings[] = {"br", "gzip"};
+  for (int i = 0; i < 2; i++)
+    for (long number = 0, failed = 1; failed; number++) {
+      world w;
+      world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+      wire r = {.datastar = true, .headers = {{"Accept-Encoding", codings[i]}}};
+      atomic_store(&w.th.allocations, 0);
+      atomic_store(&w.th.fail_at, number);
+      wire_plan(&w, &r, &hello);
+      failed = atomic_load(&w.th.allocations) > number;
+      atomic_store(&w.th.fail_at, -1);
+      world_settle(&w);
+      if (r.status == 200 && r.clean)
+        assert_reads(&r, codings[i], has_written(&w) ? HELLO : ""); /* the event itself may have failed */
+      else
+        assert_true(failed);
+      world_end(&w);
+      wire_finish(&r);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------ what idling costs ----- */
+
+/* Memory of the instance's host, in bytes. */
+static size_t bytes_held;
+static void *(*host_reallocate)(void *ctx, void *memory, size_t size_bytes);
+
+static void *weigh(void *ctx, void *memory, size_t size_bytes) {
+  size_t before = memory ? malloc_usable_size(memory) : 0;
+  void *now = host_reallocate(ctx, memory, size_bytes);
+  if (now || size_bytes == 0) bytes_held += (now ? malloc_usable_size(now) : 0) - before;
+  return now;
+}
+
+/* Bytes that a stream holds which was sent something and is idle now. */
+static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
+  enum { COUNT = 16 };
+  world w;
+  world_begin(&w, (vestry_options){.profiles = profile, .profiles_count = 1});
+  host_reallocate = w.th.host.reallocate;
+  w.th.host.reallocate = weigh;
+  wire streams[COUNT + 1] = {{0}};
+  size_t before = 0;
+  for (size_t i = 0; i <= COUNT; i++) {
+    streams[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accept}}};
+    wire_plan(&w, &streams[i], &nothing);
+    assert_int_equal(vestry_connection_patch_signals_text(streams[i].connection, "{}", 2, NULL), VESTRY_OK);
+    world_settle(&w);
+    assert_int_equal(streams[i].opens, 1);
+    if (i == 0) before = bytes_held; /* the first one has made what is everybody's */
+  }
+  size_t each = (bytes_held - before) / COUNT;
+  w.th.host.reallocate = host_reallocate;
+  world_end(&w);
+  for (size_t i = 0; i <= COUNT; i++) wire_finish(&streams[i]);
+  return each;
+}
+
+static void f2_an_idle_stream_has_no_encoder(void **state) {
+  (void)state;
+  static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
+                              own_brotli = {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE};
+  size_t plain = idle_bytes(&offered[0], "identity");
+  size_t brotli = idle_bytes(&offered[0], "br"), gzip = idle_bytes(&offered[1], "gzip");
+  assert_in_range(plain, 1, 4096);
+  assert_in_range(gzip, plain, plain + 64);
+  assert_in_range(brotli, plain, plain + 64);
+  assert_true(idle_bytes(&own, "gzip") > plain + 100000); /* what it would be otherwise */
+  assert_true(idle_bytes(&own_brotli, "br") > plain + 100000);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_request_decides),
+      cmocka_unit_test(no_profiles_no_choice),
+      cmocka_unit_test(nothing_acceptable_is_406),
+      cmocka_unit_test(a_reply_offers_its_own),
+      cmocka_unit_test(instances_refuse_bad_profiles),
+      cmocka_unit_test(private_streams_are_bounded),
+      cmocka_unit_test(channels_of_an_instance),
+      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(f2_an_idle_stream_has_no_encoder),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

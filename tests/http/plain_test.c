@@ -1,0 +1,135 @@
+/* Plain events on their way to readers that are not Datastar: in by any client, through the queue, channels, effects,
+ * and conflation. */
+#include "serve/world.h"
+#include "vestry/broadcast.h"
+#include "vestry/dispatch.h"
+#include "vestry/history.h"
+
+static vestry_err readings(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_reply_any_client(reply);
+  vestry_reply_key(reply, ROOM("readings"));
+  if (app) vestry_reply_stream(reply, app);
+  vestry_err error = vestry_reply_join(reply, &NOWHERE, ROOM("channel"));
+  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+/* As an EventSource asks: no header of Datastar's. */
+static void read_from(world *w, wire *r, void *stream) {
+  *r = (wire){.headers = {{"Accept", "text/event-stream"}}};
+  wire_request(w, r, readings, stream);
+  assert_int_equal(r->status, 200);
+  assert_true(wire_has_header(r, "Content-Type: text/event-stream"));
+}
+
+static void broadcast(world *w, const char *name, const char *data) {
+  vestry_event *event;
+  assert_int_equal(vestry_event_plain(NULL, name, data, strlen(data), NULL, &event), VESTRY_OK);
+  assert_int_equal(vestry_broadcast(w->v, NOWHERE, ROOM("channel"), event, NULL), VESTRY_OK);
+  vestry_event_unref(event);
+}
+
+static void whoever_asks_is_sent_them(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r, other;
+  read_from(&w, &r, NULL);
+  read_from(&w, &other, NULL);
+  assert_int_equal(vestry_connection_event(r.connection, "reading", "21\n22", 5, NULL), VESTRY_OK);
+  assert_int_equal(vestry_connection_event(r.connection, "a\nb", "", 0, NULL), VESTRY_INVALID);
+  assert_int_equal(
+      vestry_dispatch(w.v, NOWHERE, ROOM("readings"), VESTRY_LIST("send-event", "reading", VESTRY_OBJECT("t", 23))),
+      VESTRY_OK);
+  broadcast(&w, NULL, "all");
+  world_settle(&w);
+  wire_assert_text(&r, "event: reading\ndata: 21\ndata: 22\n\nevent: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
+  wire_assert_text(&other, "event: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
+  assert_true(vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED));
+  assert_int_equal(vestry_connection_event(r.connection, "reading", "24", 2, NULL), VESTRY_CLOSED);
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&other);
+  test_host_assert_clean(&w.th);
+}
+
+/* What an EventSource sends when it comes back is what a history goes on from. */
+static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_any_client(reply);
+  vestry_err error = vestry_reply_resume(reply, &NOWHERE, ROOM("channel"), NULL, NULL);
+  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static void who_comes_back_goes_on(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_history_begin(w.v, NOWHERE, ROOM("channel"), NULL), VESTRY_OK);
+  wire first = {0};
+  wire_request(&w, &first, resumed, NULL);
+  broadcast(&w, "n", "1");
+  broadcast(&w, "n", "2");
+  world_settle(&w);
+  assert_int_equal(wire_count(&first, "event: n\ndata: "), 2);
+  /* The id behind the first one. */
+  const char *at = strstr(first.text, "data: 1\n\nid: ");
+  assert_non_null(at);
+  char id[64];
+  assert_int_equal(sscanf(at, "data: 1\n\nid: %63s", id), 1);
+  wire again = {.headers = {{"Last-Event-ID", id}}};
+  wire_request(&w, &again, resumed, NULL);
+  world_settle(&w);
+  assert_int_equal(wire_count(&again, "event: n\ndata: 2\n\n"), 1);
+  assert_int_equal(wire_count(&again, "data: 1\n"), 0);
+  world_end(&w);
+  wire_finish(&first);
+  wire_finish(&again);
+  test_host_assert_clean(&w.th);
+}
+
+/* A reader that is behind gets each of them, in order, also where pages are spared what a later event sets. */
+static void none_is_conflated(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  vestry_connection_options slow = {
+      .max_queued_count = 40, .full = VESTRY_FULL_CONFLATE, .heartbeat_ms = VESTRY_NEVER_MS};
+  wire r;
+  read_from(&w, &r, &slow);
+  r.write_io = VESTRY_IO_WOULD_BLOCK; /* and nothing is taken from the queue until all is sent */
+  char expected[4096] = "";
+  for (int i = 0; i < 60; i++) {
+    char text[64];
+    if (i % 3 == 0) {
+      int len = snprintf(text, sizeof text, "%d", i);
+      assert_int_equal(vestry_connection_event(r.connection, "n", text, (size_t)len, NULL), VESTRY_OK);
+      snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "event: n\ndata: %d\n\n", i);
+    } else {
+      assert_int_equal(vestry_connection_patch_elementsf(r.connection, NULL, "<div id=\"d\">%d</div>", i), VESTRY_OK);
+    }
+  }
+  r.write_io = VESTRY_IO_OK;
+  vestry_connection_writable(r.connection);
+  world_settle(&w);
+  char plain[4096] = "";
+  for (const char *at = r.text, *end; *at; at = end + 2) {
+    end = strstr(at, "\n\n");
+    assert_non_null(end);
+    if (strncmp(at, "event: n\n", 9) == 0) strncat(plain, at, (size_t)(end + 2 - at));
+  }
+  assert_string_equal(plain, expected);
+  assert_in_range(wire_count(&r, "datastar-patch-elements"), 1, 20);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(whoever_asks_is_sent_them),
+      cmocka_unit_test(who_comes_back_goes_on),
+      cmocka_unit_test(none_is_conflated),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,279 @@
+/* Values of queries and forms, and files; those of paths are with the routes. */
+#include "serve/world.h"
+
+typedef struct asked {
+  void (*look)(const vestry_request *req);
+  int calls;
+} asked;
+
+static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
+  asked *a = app;
+  (void)reply;
+  a->look(req);
+  a->calls++;
+  return VESTRY_OK;
+}
+
+static void with(wire r, void (*fn)(const vestry_request *req)) {
+  world w;
+  world_begin(&w, (vestry_options){0});
+  asked a = {.look = fn};
+  wire_request(&w, &r, look, &a);
+  assert_int_equal(a.calls, 1);
+  assert_int_equal(r.status, 204);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+static wire form(const char *type, const char *body) {
+  return (wire){.method = "POST", .headers = {{"Content-Type", type}}, .body = body, .body_len = strlen(body)};
+}
+
+#define QUERY(req, name) vestry_request_value(req, VESTRY_IN_QUERY, name)
+#define FORM(req, name)  vestry_request_value(req, VESTRY_IN_FORM, name)
+
+/* ------------------------------------------------------------------------------------------------- queries -------- */
+
+static void see_query(const vestry_request *req) {
+  assert_string_equal(QUERY(req, "a"), "1");
+  assert_string_equal(vestry_request_value_at(req, VESTRY_IN_QUERY, "a", 1), "2");
+  assert_null(vestry_request_value_at(req, VESTRY_IN_QUERY, "a", 2));
+  assert_string_equal(QUERY(req, "b c"), "d e&f");
+  assert_string_equal(QUERY(req, "empty"), "");
+  assert_string_equal(QUERY(req, "bare"), "");
+  assert_string_equal(QUERY(req, ""), "nameless");
+  assert_null(QUERY(req, "none"));
+  assert_null(QUERY(req, NULL));
+  assert_null(FORM(req, "a"));
+  assert_null(vestry_request_value(req, VESTRY_IN_PATH, "a"));
+  assert_null(vestry_request_value(req, (vestry_in)7, "a"));
+}
+
+static void queries_are_taken_apart(void **state) {
+  (void)state;
+  with((wire){.query = "a=1&b+c=d%20e%26f&&empty=&bare&a=2&=nameless"}, see_query);
+}
+
+static void see_nothing(const vestry_request *req) {
+  int64_t integer = 7;
+  assert_null(QUERY(req, "a"));
+  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "a", 0, 9, &integer), VESTRY_MALFORMED);
+  assert_int_equal(integer, 7);
+}
+
+static void broken_queries_have_no_values(void **state) {
+  (void)state;
+  static const char *const broken[] = {"a=1&b=%zz", "a=1&b=%", "a=1&%f", "a=1&b=%00", "a=1&b=%ff", "a=1&%c3=1"};
+  for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) with((wire){.query = broken[i]}, see_nothing);
+}
+
+static void see_too_many(const vestry_request *req) {
+  int64_t integer;
+  assert_null(QUERY(req, "a"));
+  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "a", 0, 9, &integer), VESTRY_TOO_LARGE);
+}
+
+static void values_are_counted(void **state) {
+  (void)state;
+  char query[4096] = "a=1";
+  for (int i = 0; i < 1000; i++) strcat(query, "&b");
+  with((wire){.query = query}, see_too_many);
+}
+
+/* --------------------------------------------------------------------------------------------------- types -------- */
+
+static void see_types(const vestry_request *req) {
+  static const struct {
+    const char *name;
+    vestry_err error;
+    int64_t value;
+  } integers[] = {
+      {"i", VESTRY_OK, 42},           {"least", VESTRY_OK, INT64_MIN}, {"most", VESTRY_OK, INT64_MAX},
+      {"below", VESTRY_MALFORMED, 0}, {"above", VESTRY_MALFORMED, 0},  {"plus", VESTRY_MALFORMED, 0},
+      {"space", VESTRY_MALFORMED, 0}, {"dash", VESTRY_MALFORMED, 0},   {"empty", VESTRY_MALFORMED, 0},
+      {"hex", VESTRY_MALFORMED, 0},   {"none", VESTRY_NOT_FOUND, 0},   {NULL, VESTRY_INVALID, 0},
+  };
+  for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
+    int64_t got = 0;
+    assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, integers[i].name, INT64_MIN, INT64_MAX, &got),
+                     integers[i].error);
+    assert_true(got == integers[i].value);
+  }
+  int64_t got = 0;
+  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "i", 0, 41, &got), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "i", 43, 99, &got), VESTRY_MALFORMED);
+  double number = 0;
+  assert_int_equal(vestry_request_number(req, VESTRY_IN_QUERY, "n", &number), VESTRY_OK);
+  assert_true(number == -1.5e3);
+  assert_int_equal(vestry_request_number(req, VESTRY_IN_QUERY, "i", &number), VESTRY_OK);
+  assert_true(number == 42);
+  static const char *const no_numbers[] = {"empty", "hex", "t", "huge", "list"};
+  for (size_t i = 0; i < sizeof no_numbers / sizeof *no_numbers; i++)
+    assert_int_equal(vestry_request_number(req, VESTRY_IN_QUERY, no_numbers[i], &number), VESTRY_MALFORMED);
+  bool boolean = false;
+  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "t", &boolean), VESTRY_OK);
+  assert_true(boolean);
+  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "off", &boolean), VESTRY_OK);
+  assert_false(boolean);
+  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "i", &boolean), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "none", &boolean), VESTRY_NOT_FOUND);
+}
+
+static void values_have_types(void **state) {
+  (void)state;
+  with((wire){.query = "i=42&least=-9223372036854775808&most=9223372036854775807&below=-9223372036854775809&"
+                       "above=9223372036854775808&plus=%2b1&space=+1&dash=-&empty=&hex=0x1&n=-1.5e3&t=on&off=off&"
+                       "huge=1e999&list=[1]"},
+       see_types);
+}
+
+/* --------------------------------------------------------------------------------------------------- forms -------- */
+
+static void see_form(const vestry_request *req) {
+  assert_string_equal(FORM(req, "title"), "a & b");
+  assert_string_equal(FORM(req, "text"), "one\r\ntwo");
+  assert_null(QUERY(req, "title"));
+}
+
+static void forms_are_read_in_both_codings(void **state) {
+  (void)state;
+  with(form("application/x-www-form-urlencoded; charset=utf-8", "title=a+%26+b&text=one%0d%0atwo"), see_form);
+  with(form("multipart/form-data; boundary=--x",
+            "----x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\na & b\r\n"
+            "----x\r\ncontent-disposition: form-data; name=text\r\n\r\none\r\ntwo\r\n----x--\r\n"),
+       see_form);
+  with(form("multipart/form-data; charset=utf-8; Boundary=\"x y\"",
+            "nobody's\r\n--x y \t\r\nContent-Disposition: form-data; name=\"title\"\r\nX: y\r\n\r\na & b\r\n"
+            "--x y\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\none\r\ntwo\r\n--x y--nobody's"),
+       see_form);
+}
+
+static void see_empty_parts(const vestry_request *req) {
+  assert_string_equal(FORM(req, "a\"b"), "");
+  assert_string_equal(FORM(req, "c"), "\r\n");
+}
+
+static void parts_may_be_empty(void **state) {
+  (void)state;
+  with(form("multipart/form-data; boundary=x",
+            "--x\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\n\r\n"
+            "--x\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\n\r\n\r\n--x--"),
+       see_empty_parts);
+}
+
+static void see_file(const vestry_request *req) {
+  vestry_upload file = {0};
+  assert_int_equal(vestry_request_file(req, "picture", &file), VESTRY_OK);
+  assert_memory_equal(file.name.data, "..\\a.png", file.name.len);
+  assert_memory_equal(file.type.data, "image/png", file.type.len);
+  assert_int_equal(file.bytes.len, 5);
+  assert_memory_equal(file.bytes.data, "\0\xff\r\n-", 5);
+  assert_null(FORM(req, "picture"));
+  assert_string_equal(FORM(req, "title"), "t");
+  assert_int_equal(vestry_request_file(req, "title", &file), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_request_file(req, NULL, &file), VESTRY_INVALID);
+}
+
+static void files_are_pieces_of_the_body(void **state) {
+  (void)state;
+  static const char body[] = "--x\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"..\\a.png\"\r\n"
+                             "Content-Type: image/png\r\n\r\n\0\xff\r\n-\r\n"
+                             "--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nt\r\n--x--\r\n";
+  wire r = form("multipart/form-data; boundary=x", "");
+  r.body = body;
+  r.body_len = sizeof body - 1;
+  with(r, see_file);
+}
+
+static void see_no_form(const vestry_request *req) {
+  int64_t integer;
+  vestry_upload file = {0};
+  assert_null(FORM(req, "a"));
+  assert_int_equal(vestry_request_integer(req, VESTRY_IN_FORM, "a", 0, 9, &integer), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_file(req, "f", &file), VESTRY_MALFORMED);
+}
+
+static void broken_forms_have_no_values(void **state) {
+  (void)state;
+#define PART "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
+  static const struct {
+    const char *type, *body;
+  } broken[] = {
+      {"multipart/form-data", PART "--x--"},
+      {"multipart/form-data; boundary=", PART "--x--"},
+      {"multipart/form-data; boundary=\"x", PART "--x--"},
+      {"multipart/form-data; boundary=y", PART "--x--"},
+      {"multipart/form-data; boundary=01234567890123456789012345678901234567890123456789012345678901234567890", "--"},
+      {"multipart/form-data; boundary=x", ""},
+      {"multipart/form-data; boundary=x", PART},
+      {"multipart/form-data; boundary=x", PART "--x"},
+      {"multipart/form-data; boundary=x", PART "--x\r\nContent-Disposition: form-data\r\n\r\n2\r\n--x--"},
+      {"multipart/form-data; boundary=x", PART "--x\r\n\r\n2\r\n--x--"},
+      {"multipart/form-data; boundary=x", PART "--x\r\nContent-Disposition: form-data; name=\"b\"\r\n2\r\n--x--"},
+      {"multipart/form-data; boundary=x", PART "--xy\r\n\r\n"},
+  };
+#undef PART
+  for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) with(form(broken[i].type, broken[i].body), see_no_form);
+}
+
+static void see_bad_text(const vestry_request *req) {
+  assert_null(FORM(req, "a"));
+}
+
+static void texts_of_parts_are_texts(void **state) {
+  (void)state;
+  with(
+      form("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\xff\r\n--x--"),
+      see_bad_text);
+}
+
+/* ----------------------------------------------------------------------------------------------- no memory -------- */
+
+/* The allocation after so many fails; -1: none. */
+static void fail_from(test_host *th, long count) {
+  atomic_store(&th->fail_at, count < 0 ? -1 : atomic_load(&th->allocations) + count);
+}
+
+static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)reply;
+  test_host *th = app;
+  for (vestry_in in = VESTRY_IN_QUERY; in <= VESTRY_IN_FORM; in++) {
+    int64_t integer;
+    fail_from(th, 0);
+    vestry_err error = vestry_request_integer(req, in, "a", 0, 9, &integer);
+    fail_from(th, -1);
+    assert_int_equal(error, VESTRY_NO_MEMORY);
+    assert_null(vestry_request_value(req, in, "a")); /* it is not tried again */
+  }
+  return VESTRY_OK;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = form("application/x-www-form-urlencoded", "a=1");
+  r.query = "a=1";
+  wire_request(&w, &r, ask, &w.th);
+  assert_int_equal(r.status, 204);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(queries_are_taken_apart),
+      cmocka_unit_test(broken_queries_have_no_values),
+      cmocka_unit_test(values_are_counted),
+      cmocka_unit_test(values_have_types),
+      cmocka_unit_test(forms_are_read_in_both_codings),
+      cmocka_unit_test(parts_may_be_empty),
+      cmocka_unit_test(files_are_pieces_of_the_body),
+      cmocka_unit_test(broken_forms_have_no_values),
+      cmocka_unit_test(texts_of_parts_are_texts),
+      cmocka_unit_test(no_memory_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

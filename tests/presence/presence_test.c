@@ -1,0 +1,512 @@
+/* Presence: who is where, told once and in order, and exact in the end. */
+#include "serve/world.h"
+#include "vestry/presence.h"
+#include "vestry/session.h"
+
+/* What was told, and what must hold of it. */
+typedef struct told {
+  _Atomic(size_t) count;
+  char text[4096]; /* "+ada@1 -bob@0 …": who, and how many since */
+  vestry_presence *presence;
+  _Atomic(bool) is_inside;
+} told;
+
+static void note(const vestry_presence_change *change, void *ctx) {
+  told *t = ctx;
+  assert_false(atomic_exchange(&t->is_inside, true)); /* one at a time */
+  if (strlen(t->text) < sizeof t->text - 300)
+    sprintf(t->text + strlen(t->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
+  atomic_fetch_add(&t->count, 1);
+  atomic_store(&t->is_inside, false);
+}
+
+typedef struct visit {
+  vestry_presence *presence;
+  const vestry_key *place;
+  const char *who, *other; /* other: somebody at the same place, too; NULL: none */
+  vestry_err error;
+  bool answers;     /* instead of a stream */
+  bool ignores;     /* the error */
+  test_host *fails; /* the allocations of being present; NULL: none */
+} visit;
+
+static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+  visit *v = app;
+  (void)req;
+  if (v->fails) v->fails->fail_at = v->fails->allocations;
+  v->error = v->presence ? vestry_reply_present(reply, v->presence, v->place, v->who) : VESTRY_OK;
+  if (v->fails) v->fails->fail_at = -1;
+  if (v->other) (void)vestry_reply_present(reply, v->presence, v->place, v->other);
+  if (v->error && !v->ignores) return v->error;
+  if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static vestry_err come_to_none(const vestry_request *req, vestry_reply *reply, void *app) {
+  visit *v = app;
+  (void)req;
+  return v->error = vestry_reply_present(reply, NULL, v->place, v->who);
+}
+
+/* Sixteen places, and one more. */
+static vestry_err come_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
+  visit *v = app;
+  (void)req;
+  for (int i = 0; i < 16; i++)
+    assert_int_equal(vestry_reply_present(reply, v->presence, VESTRY_KEY("p", i), v->who), VESTRY_OK);
+  v->error = vestry_reply_present(reply, v->presence, VESTRY_KEY("p", 16), v->who);
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static vestry_err log_in_and_come_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
+  assert_int_equal(vestry_session_login(req, reply, "ada"), VESTRY_OK);
+  return come_everywhere(req, reply, app);
+}
+
+static void open_at(world *w, wire *r, vestry_presence *presence, const vestry_key *place, const char *who) {
+  *r = (wire){.datastar = true};
+  wire_request(w, r, come, &(visit){.presence = presence, .place = place, .who = who});
+}
+
+static void close_at(world *w, wire *r) {
+  wire_hang_up(w, r);
+  world_settle(w);
+}
+
+static vestry_presence *create(world *w, told *t, uint64_t grace_ms, size_t max_count) {
+  vestry_presence *presence;
+  *t = (told){.count = 0};
+  const vestry_presence_options options = {.grace_ms = grace_ms, .max_count = max_count, .on_change = note, .ctx = t};
+  assert_int_equal(vestry_presence_create(w->v, &options, &presence), VESTRY_OK);
+  return t->presence = presence;
+}
+
+static void wait_ms(world *w, uint64_t ms) {
+  test_host_advance_ms(&w->th, ms);
+  world_settle(w);
+}
+
+static void list(const char *who, size_t streams_count, void *ctx) {
+  sprintf((char *)ctx + strlen(ctx), "%s:%zu ", who, streams_count);
+}
+
+static void assert_here(vestry_presence *presence, const vestry_key *place, const char *expected) {
+  char text[512] = "";
+  assert_int_equal(vestry_presence_each(presence, place, list, text), VESTRY_OK);
+  assert_string_equal(text, expected);
+}
+
+#define BOARD VESTRY_KEY("board", 7)
+
+/* ---------------------------------------------------------------------------------------- comings, leavings ------- */
+
+static void people_come_and_leave(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire ada, tab, bob, elsewhere;
+  open_at(&w, &ada, presence, BOARD, "ada");
+  open_at(&w, &tab, presence, BOARD, "ada"); /* a second tab is no news */
+  open_at(&w, &bob, presence, BOARD, "bob");
+  open_at(&w, &elsewhere, presence, VESTRY_KEY("board", 8), "ada");
+  assert_string_equal(t.text, "+ada@1 +bob@2 +ada@1 ");
+  assert_here(presence, BOARD, "ada:2 bob:1 ");
+  assert_int_equal(vestry_presence_count(presence, BOARD), 2);
+  assert_true(vestry_presence_is(presence, BOARD, "bob"));
+  assert_false(vestry_presence_is(presence, BOARD, "bo"));
+  assert_false(vestry_presence_is(presence, BOARD, NULL));
+  assert_int_equal(vestry_presence_count(presence, NULL), 0);
+  close_at(&w, &ada);
+  wait_ms(&w, 5000);
+  assert_here(presence, BOARD, "ada:1 bob:1 ");
+  close_at(&w, &tab);
+  assert_here(presence, BOARD, "ada:0 bob:1 "); /* the grace time */
+  wait_ms(&w, 1999);
+  assert_int_equal(t.count, 3);
+  wait_ms(&w, 2);
+  assert_string_equal(t.text, "+ada@1 +bob@2 +ada@1 -ada@1 ");
+  assert_here(presence, BOARD, "bob:1 ");
+  close_at(&w, &bob);
+  close_at(&w, &elsewhere);
+  wait_ms(&w, 2001);
+  assert_string_equal(t.text, "+ada@1 +bob@2 +ada@1 -ada@1 -bob@0 -ada@0 ");
+  assert_here(presence, BOARD, "");
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire *all[] = {&ada, &tab, &bob, &elsewhere};
+  for (size_t i = 0; i < 4; i++) wire_finish(all[i]);
+  test_host_assert_clean(&w.th);
+}
+
+static void a_reload_is_no_news(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 100, 0);
+  wire r;
+  open_at(&w, &r, presence, NULL, "ada");
+  for (int i = 0; i < 50; i++) {
+    close_at(&w, &r);
+    wire_finish(&r);
+    wait_ms(&w, 99);
+    open_at(&w, &r, presence, NULL, "ada");
+  }
+  wait_ms(&w, 1000);
+  assert_string_equal(t.text, "+ada@1 ");
+  close_at(&w, &r);
+  wait_ms(&w, 101);
+  wire_finish(&r);
+  open_at(&w, &r, presence, NULL, "ada");
+  assert_string_equal(t.text, "+ada@1 -ada@0 +ada@1 ");
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+static void without_a_stream_nobody_comes(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire plain = {0}, answered = {.datastar = true}, refused = {.datastar = true, .open_error = VESTRY_LIMIT};
+  visit v = {.presence = presence, .place = BOARD, .who = "ada"}, answers = v;
+  answers.answers = true;
+  wire_request(&w, &plain, come, &v);
+  assert_int_equal(plain.status, 204);
+  wire_request(&w, &refused, come, &v);
+  assert_int_equal(refused.status, 503);
+  answered.datastar = false;
+  wire_request(&w, &answered, come, &answers);
+  assert_int_equal(answered.status, 200);
+  wire brief = {.datastar = true, .open_io = VESTRY_IO_HANGUP}; /* gone before it began */
+  wire_request(&w, &brief, come, &v);
+  wait_ms(&w, 5000);
+  assert_here(presence, BOARD, "");
+  assert_true(strcmp(t.text, "") == 0 || strcmp(t.text, "+ada@1 -ada@0 ") == 0);
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&plain), wire_finish(&answered), wire_finish(&refused), wire_finish(&brief);
+  test_host_assert_clean(&w.th);
+}
+
+static void several_at_once(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire r = {.datastar = true};
+  wire_request(&w, &r, come, &(visit){.presence = presence, .place = BOARD, .who = "ada", .other = "bob"});
+  assert_here(presence, BOARD, "ada:1 bob:1 ");
+  close_at(&w, &r);
+  wait_ms(&w, 2001);
+  assert_string_equal(t.text, "+ada@1 +bob@2 -ada@1 -bob@0 ");
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+/* ------------------------------------------------------------------------------------------------- bounds --------- */
+
+static void what_is_refused(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 2);
+  char name[300];
+  memset(name, 'a', sizeof name);
+  name[256] = '\0';
+  const struct {
+    const vestry_key *place;
+    const char *who;
+    int status;
+  } rows[] = {
+      {BOARD, "", 500},     {BOARD, NULL, 500},
+      {BOARD, name, 500},   {BOARD, name + 1, 200}, /* 255 bytes */
+      {BOARD, "\xff", 500}, {VESTRY_KEY((const char *)NULL), "a", 500},
+      {BOARD, "b", 200},    {BOARD, "c", 503}, /* max_count */
+  };
+  wire all[8];
+  for (size_t i = 0; i < 8; i++) {
+    open_at(&w, &all[i], presence, rows[i].place, rows[i].who);
+    if (all[i].status != rows[i].status) fail_msg("row %zu: %d", i, all[i].status);
+  }
+  assert_int_equal(vestry_presence_create(w.v, &(vestry_presence_options){.grace_ms = 86400001}, &presence),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_presence_create(NULL, NULL, &presence), VESTRY_INVALID);
+  vestry_presence_destroy(presence);
+  vestry_presence_destroy(NULL);
+  world_end(&w);
+  for (size_t i = 0; i < 8; i++) wire_finish(&all[i]);
+  test_host_assert_clean(&w.th);
+}
+
+/* So many places are for presence: a session that the stream is a part of, too, takes none of them. */
+static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
+  (void)state;
+  for (int in_session = 0; in_session < 2; in_session++) {
+    world w;
+    told t;
+    world_begin(&w,
+                (vestry_options){.max_per_stream_count = 16, .sessions = &(vestry_session_options){.insecure = true}});
+    vestry_presence *presence = create(&w, &t, 0, 0);
+    visit v = {.presence = presence, .who = "ada"};
+    wire r = {.datastar = true};
+    wire_request(&w, &r, in_session ? log_in_and_come_everywhere : come_everywhere, &v);
+    assert_int_equal(v.error, VESTRY_LIMIT);
+    assert_int_equal(r.status, 200);
+    for (int i = 0; i < 17; i++) assert_int_equal(vestry_presence_is(presence, VESTRY_KEY("p", i), "ada"), i < 16);
+    vestry_presence_destroy(presence);
+    world_end(&w);
+    wire_finish(&r);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+/* Who is there already takes no room: a reload, or another tab, is served when all room is taken. */
+static void who_is_there_needs_no_room(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 1);
+  wire ada, tab, again, bob;
+  open_at(&w, &ada, presence, BOARD, "ada");
+  open_at(&w, &tab, presence, BOARD, "ada");
+  assert_int_equal(tab.status, 200);
+  close_at(&w, &ada);
+  close_at(&w, &tab);
+  open_at(&w, &again, presence, BOARD, "ada");
+  assert_int_equal(again.status, 200);
+  open_at(&w, &bob, presence, BOARD, "bob");
+  assert_int_equal(bob.status, 503);
+  close_at(&w, &again);
+  wait_ms(&w, 2001);
+  assert_string_equal(t.text, "+ada@1 -ada@0 ");
+  wire_finish(&bob);
+  open_at(&w, &bob, presence, BOARD, "bob");
+  assert_int_equal(bob.status, 200);
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire *all[] = {&ada, &tab, &again, &bob};
+  for (size_t i = 0; i < 4; i++) wire_finish(all[i]);
+  test_host_assert_clean(&w.th);
+}
+
+/* An open stream holds what it needs: if who and place are there, one allocation more than without presence. */
+static void what_is_not_needed_is_freed(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire all[4] = {{0}};
+  long live[4];
+  for (size_t i = 0; i < 4; i++) {
+    long before = w.th.live;
+    open_at(&w, &all[i], i == 1 ? NULL : presence, BOARD, i < 3 ? "ada" : "bob");
+    live[i] = w.th.live - before;
+  }
+  assert_int_equal(live[2], live[1] + 1); /* the arrival */
+  assert_int_equal(live[3], live[1] + 2); /* and a stay */
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  for (size_t i = 0; i < 4; i++) wire_finish(&all[i]);
+  test_host_assert_clean(&w.th);
+}
+
+/* A handler may leave errors to vestry, as those of its neighbours: no stream opens without its presence. */
+static void errors_are_remembered(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 1);
+  wire r = {.datastar = true}, large = r;
+  visit v = {.presence = presence, .place = BOARD, .who = "ada", .fails = &w.th, .ignores = true};
+  wire_request(&w, &r, come, &v);
+  assert_int_equal(v.error, VESTRY_NO_MEMORY);
+  assert_int_equal(r.status, 500);
+  static char bytes[70000];
+  memset(bytes, 'a', sizeof bytes - 1);
+  v = (visit){.presence = presence, .place = VESTRY_KEY((const char *)bytes), .who = "ada"};
+  wire_request(&w, &large, come, &v);
+  assert_int_equal(v.error, VESTRY_TOO_LARGE);
+  assert_int_equal(large.status, 500); /* the client has no part in it */
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r), wire_finish(&large);
+  test_host_assert_clean(&w.th);
+}
+
+/* What no presence knows has an answer, too. */
+static void nothing_is_asked_of_none(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire r;
+  open_at(&w, &r, presence, BOARD, "ada");
+  assert_int_equal(vestry_presence_count(NULL, BOARD), 0);
+  assert_int_equal(vestry_presence_count(presence, VESTRY_KEY((const char *)NULL)), 0);
+  assert_false(vestry_presence_is(NULL, BOARD, "ada"));
+  assert_false(vestry_presence_is(presence, BOARD, NULL));
+  assert_false(vestry_presence_is(presence, VESTRY_KEY((const char *)NULL), "ada"));
+  assert_int_equal(vestry_presence_each(NULL, BOARD, list, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_presence_each(presence, BOARD, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_presence_each(presence, VESTRY_KEY((const char *)NULL), list, NULL), VESTRY_INVALID);
+  visit v = {.place = BOARD, .who = "ada"};
+  wire none = {.datastar = true};
+  wire_request(&w, &none, come_to_none, &v);
+  assert_int_equal(v.error, VESTRY_INVALID);
+  assert_int_equal(none.status, 500);
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r), wire_finish(&none);
+  test_host_assert_clean(&w.th);
+}
+
+/* A runtime of its own may outlive all else; it is told of nothing then, and frees what is left. */
+static void its_runtime_may_be_the_last(void **state) {
+  (void)state;
+  for (int steps = 0; steps < 3; steps++) { /* how much it has run */
+    world w;
+    told t;
+    vestry_runtime *own;
+    vestry_presence *presence;
+    world_begin(&w, (vestry_options){0});
+    const vestry_runtime_options stepped = {.host = &w.th.host, .threads_count = VESTRY_THREADS_NONE};
+    assert_int_equal(vestry_runtime_create(&stepped, &own), VESTRY_OK);
+    const vestry_presence_options options = {.on_change = note, .ctx = &t, .runtime = own};
+    t = (told){.count = 0};
+    assert_int_equal(vestry_presence_create(w.v, &options, &presence), VESTRY_OK);
+    wire ada, bob;
+    open_at(&w, &ada, presence, BOARD, "ada");
+    open_at(&w, &bob, presence, BOARD, "bob");
+    assert_int_equal(t.count, 0); /* not on the instance's */
+    assert_true(vestry_presence_is(presence, BOARD, "ada"));
+    if (steps > 0) assert_true(vestry_runtime_step(own));
+    if (steps > 1) vestry_runtime_stop(own);
+    assert_string_equal(t.text, steps ? "+ada@1 +bob@2 " : "");
+    close_at(&w, &ada);
+    vestry_presence_destroy(presence);
+    world_end(&w);
+    vestry_runtime_destroy(own);
+    assert_string_equal(t.text, steps ? "+ada@1 +bob@2 " : "");
+    wire_finish(&ada), wire_finish(&bob);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+static vestry_err one_stay(test_host *th, void *ctx) {
+  vestry *v;
+  vestry_presence *presence = NULL;
+  (void)ctx;
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
+  if (error) return error;
+  told t = {.count = 0};
+  error = vestry_presence_create(v, &(vestry_presence_options){.on_change = note, .ctx = &t}, &presence);
+  if (!error) {
+    world w = {.v = v};
+    wire r = {.datastar = true};
+    visit came = {.presence = presence, .place = VESTRY_KEY("board", "x", VESTRY_KEY(1, "y")), .who = "ada"};
+    (void)wire_serve(&w, &r, come, &came);
+    error = came.error;
+    if (!error && !r.connection) error = VESTRY_NO_MEMORY;
+    if (r.connection) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
+    world_settle(&w);
+    wire_finish(&r);
+  }
+  vestry_presence_destroy(presence);
+  vestry_destroy(v);
+  return error;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  test_host_fail_each(one_stay, NULL, true);
+}
+
+/* A place's key is the application's to use: parts, texts and all. */
+static void places_come_whole(const vestry_presence_change *change, void *ctx) {
+  unsigned char a[256], b[256];
+  size_t a_len, b_len;
+  assert_int_equal(vestry_key_encode(change->place, a, sizeof a, &a_len), VESTRY_OK);
+  assert_int_equal(
+      vestry_key_encode(VESTRY_KEY("board", -5, VESTRY_KEY("x", VESTRY_KEY("deep")), ""), b, sizeof b, &b_len),
+      VESTRY_OK);
+  assert_int_equal(a_len, b_len);
+  assert_memory_equal(a, b, a_len);
+  ++*(int *)ctx;
+}
+
+static void places_are_copied(void **state) {
+  (void)state;
+  world w;
+  int calls = 0;
+  vestry_presence *presence;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(
+      vestry_presence_create(w.v, &(vestry_presence_options){.on_change = places_come_whole, .ctx = &calls}, &presence),
+      VESTRY_OK);
+  wire r;
+  open_at(&w, &r, presence, VESTRY_KEY("board", -5, VESTRY_KEY("x", VESTRY_KEY("deep")), ""), "ada");
+  assert_int_equal(calls, 1);
+  close_at(&w, &r);
+  wait_ms(&w, 2001);
+  assert_int_equal(calls, 2);
+  vestry_presence_destroy(presence);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* After its end nobody is told, whatever streams do. */
+static void its_end_is_an_end(void **state) {
+  (void)state;
+  world w;
+  told t;
+  world_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 0, 0);
+  wire r, other = {.datastar = true};
+  r = other;
+  assert_int_equal(wire_serve(&w, &r, come, &(visit){.presence = presence, .place = BOARD, .who = "ada"}), VESTRY_OK);
+  vestry_presence_destroy(presence); /* a coming is under way */
+  world_settle(&w);
+  assert_int_equal(t.count, 0);
+  close_at(&w, &r);
+  wait_ms(&w, 5000);
+  assert_int_equal(t.count, 0);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(people_come_and_leave),
+      cmocka_unit_test(a_reload_is_no_news),
+      cmocka_unit_test(without_a_stream_nobody_comes),
+      cmocka_unit_test(several_at_once),
+      cmocka_unit_test(what_is_refused),
+      cmocka_unit_test(a_stream_may_be_in_as_many_places_as_it_may),
+      cmocka_unit_test(who_is_there_needs_no_room),
+      cmocka_unit_test(what_is_not_needed_is_freed),
+      cmocka_unit_test(errors_are_remembered),
+      cmocka_unit_test(nothing_is_asked_of_none),
+      cmocka_unit_test(its_runtime_may_be_the_last),
+      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(places_are_copied),
+      cmocka_unit_test(its_end_is_an_end),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,291 @@
+/* K3: presence under seeded schedules. One thread, a stepped runtime, and a seed that says what happens next: somebody
+ * opens a stream, reloads, hangs up, is replaced or given up for another stream, time passes, one of the actors that
+ * are ready runs (any of them, not the one that has waited longest), presence ends. on_change does the same, so that it
+ * is slow, and news wait. After each step it is asked who is there, and what was told must fit.
+ *
+ *     test_registry_presence_schedule               the usual seeds
+ *     test_registry_presence_schedule FIRST COUNT   others */
+#include <stdlib.h>
+
+#include "runtime/random.h"
+#include "runtime/runtime.h"
+#include "serve/world.h"
+#include "vestry/presence.h"
+
+enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GRACE_MS = 10, USUAL = 2500 };
+
+static struct {
+  world w;
+  uint64_t seed, random;
+  vestry_runtime *own; /* NULL: the instance's */
+  vestry_presence *presence;
+  size_t max_count;
+  struct {
+    bool is_here, is_believed, is_being_told;
+    size_t changed_at; /* when it was last seen to have come or left */
+    long comings, leavings;
+  } people[PLACES][PEOPLE];
+  size_t moment, told_at, believed_count[PLACES], told_count, longest;
+  wire streams[STREAMS];
+  struct {
+    int place, who;
+  } of[STREAMS];
+  size_t streams_count;
+  int depth;
+} h;
+
+static size_t told_in_all, left_out_in_all; /* that the schedules are about something */
+
+#define require(holds)                                                                                                 \
+  do {                                                                                                                 \
+    if (!(holds)) fail_msg("seed %llu: %s", (unsigned long long)h.seed, #holds);                                       \
+  } while (0)
+
+#define PLACE(place) VESTRY_KEY("p", place)
+static const char *const people[PEOPLE] = {"ada", "bob", "cyd"};
+
+/* See who is there. */
+static void look(void) {
+  h.moment++;
+  if (!h.presence) return;
+  for (int place = 0; place < PLACES; place++) {
+    size_t count = 0;
+    for (int who = 0; who < PEOPLE; who++) {
+      bool is_here = vestry_presence_is(h.presence, PLACE(place), people[who]);
+      count += is_here;
+      if (is_here == h.people[place][who].is_here) continue;
+      h.people[place][who].is_here = is_here;
+      h.people[place][who].changed_at = h.moment;
+      left_out_in_all++;
+    }
+    require(vestry_presence_count(h.presence, PLACE(place)) == count);
+  }
+}
+
+/* Those for whom there must be memory. */
+static size_t guests_count(void) {
+  size_t count = 0;
+  for (int place = 0; place < PLACES; place++)
+    for (int who = 0; who < PEOPLE; who++)
+      count += h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_told;
+  return count;
+}
+
+typedef struct visit {
+  int place, who;
+  uint64_t choice;
+} visit;
+
+static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
+  const visit *v = app;
+  (void)req;
+  vestry_err error = h.presence ? vestry_reply_present(reply, h.presence, PLACE(v->place), people[v->who]) : VESTRY_OK;
+  if (error) return error;
+  switch (v->choice % 4) {
+  case 0: /* a stream that ends at once */ vestry_reply_auto_close(reply, true); break;
+  case 1: /* one that takes the place of another */
+    vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
+    vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+    break;
+  case 2: /* or is given up for it */
+    vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
+    vestry_reply_keep(reply, VESTRY_PUT_REUSE, 0);
+    break;
+  default: vestry_reply_auto_close(reply, false);
+  }
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static void open_stream(int place, int who, uint64_t choice) {
+  if (h.streams_count == STREAMS) return;
+  look();
+  bool is_known =
+      h.people[place][who].is_here || h.people[place][who].is_believed || h.people[place][who].is_being_told;
+  bool has_room = !h.presence || is_known || guests_count() < h.max_count;
+  wire *r = &h.streams[h.streams_count];
+  *r = (wire){.datastar = true, .open_io = choice / 4 % 8 ? VESTRY_IO_OK : VESTRY_IO_HANGUP};
+  h.of[h.streams_count].place = place;
+  h.of[h.streams_count].who = who;
+  h.streams_count++;
+  visit v = {place, who, choice};
+  require(wire_serve(&h.w, r, come, &v) == VESTRY_OK);
+  /* 503 also if the stream for which it is given up has just ended */
+  require(has_room ? r->status != 503 || choice % 4 == 2 : r->status == 503);
+}
+
+static void hang_up(size_t stream) {
+  if (h.streams[stream].connection) vestry_connection_close(h.streams[stream].connection, VESTRY_CAUSE_HANGUP);
+}
+
+/* Have one of the ready actors be the first. */
+static void shuffle(vestry_runtime *runtime) {
+  vsi_pool_queue *queue = &runtime->pool.outside;
+  size_t count = atomic_load(&queue->length);
+  for (uint64_t turns = count ? random_below(&h.random, count) : 0; turns; turns--) {
+    vsi_job *job = queue->first;
+    queue->first = job->queue_next;
+    job->queue_next = NULL;
+    queue->last->queue_next = job;
+    queue->last = job;
+  }
+}
+
+static bool step(void) {
+  vestry_runtime *runtimes[] = {vestry_runtime_of(h.w.v), h.own};
+  size_t first = random_below(&h.random, 2);
+  for (size_t i = 0; i < 2; i++) {
+    vestry_runtime *runtime = runtimes[(first + i) % 2];
+    if (!runtime) continue;
+    shuffle(runtime);
+    if (vestry_runtime_step(runtime)) return true;
+  }
+  return false;
+}
+
+static void one_op(void) {
+  uint64_t r = random_next(&h.random);
+  int place = (int)((r >> 8) % PLACES), who = (int)((r >> 16) % PEOPLE);
+  size_t stream = h.streams_count ? (size_t)(r >> 24) % h.streams_count : STREAMS;
+  switch (r % 16) {
+  case 0:
+  case 1:
+  case 2: open_stream(place, who, r >> 32); break;
+  case 3:
+  case 4:
+    if (stream < STREAMS) hang_up(stream);
+    break;
+  case 5: /* a reload */
+    if (stream < STREAMS) {
+      hang_up(stream);
+      open_stream(h.of[stream].place, h.of[stream].who, r >> 32);
+    }
+    break;
+  case 6:
+  case 9: test_host_advance_ms(&h.w.th, 1 + (r >> 8) % (2 * GRACE_MS)); break;
+  case 7:
+    while (h.depth == 0 && step()) look();
+    break;
+  case 8:
+    if (h.depth || (r >> 8) % 32) break;
+    vestry_presence_destroy(h.presence);
+    h.presence = NULL;
+    break;
+  default: (void)step();
+  }
+  look();
+}
+
+static void on_change(const vestry_presence_change *change, void *ctx) {
+  int place = (int)change->place->parts[1].integer, who = 0;
+  (void)ctx;
+  require(h.presence);
+  look();
+  while (strcmp(people[who], change->who) != 0) who++;
+  h.told_count++;
+  told_in_all++;
+  require(change->here != h.people[place][who].is_believed); /* a coming, a leaving, a coming */
+  require(change->here == h.people[place][who].is_here);     /* as it is now */
+  require(h.people[place][who].changed_at >= h.told_at);     /* in the order in which it happened */
+  require(!h.people[place][who].is_being_told);
+  h.told_at = h.people[place][who].changed_at;
+  h.people[place][who].is_believed = change->here;
+  if (change->here)
+    h.people[place][who].comings++, h.believed_count[place]++;
+  else
+    h.people[place][who].leavings++, h.believed_count[place]--;
+  long difference = h.people[place][who].comings - h.people[place][who].leavings;
+  require(difference == 0 || difference == 1);
+  require(change->here_count == h.believed_count[place]);
+  if (h.depth == DEPTH_MOST) return;
+  h.people[place][who].is_being_told = true;
+  h.depth++;
+  for (uint64_t ops = random_below(&h.random, 24); ops; ops--) one_op();
+  h.depth--;
+  h.people[place][who].is_being_told = false;
+}
+
+static void settle(void) {
+  while (step()) look();
+}
+
+static void count_streams(const char *who, size_t streams_count, void *ctx) {
+  size_t(*counts)[PEOPLE] = ctx;
+  int i = 0;
+  while (strcmp(people[i], who) != 0) i++;
+  (*counts)[i] = streams_count;
+}
+
+/* All is quiet: what is known of streams, and what was told, is exact. */
+static void check_quiet(void) {
+  if (!h.presence) return;
+  for (int place = 0; place < PLACES; place++) {
+    size_t counts[PEOPLE] = {0};
+    require(vestry_presence_each(h.presence, PLACE(place), count_streams, &counts) == VESTRY_OK);
+    for (int who = 0; who < PEOPLE; who++) {
+      require(h.people[place][who].is_believed == h.people[place][who].is_here);
+      for (size_t i = 0; i < h.streams_count; i++)
+        if (h.of[i].place == place && h.of[i].who == who && h.streams[i].opens && !h.streams[i].ends)
+          require(counts[who]-- > 0);
+      require(counts[who] == 0);
+    }
+  }
+}
+
+static void one_schedule(uint64_t seed) {
+  memset(&h, 0, sizeof h);
+  h.seed = h.random = seed;
+  world_begin(&h.w, (vestry_options){0});
+  if (random_below(&h.random, 2))
+    require(vestry_runtime_create(&(vestry_runtime_options){.host = &h.w.th.host, .threads_count = VESTRY_THREADS_NONE},
+                                  &h.own) == VESTRY_OK);
+  h.max_count = 1 + random_below(&h.random, PLACES * PEOPLE);
+  require(vestry_presence_create(
+              h.w.v,
+              &(vestry_presence_options){
+                  .grace_ms = GRACE_MS, .max_count = h.max_count, .on_change = on_change, .runtime = h.own},
+              &h.presence) == VESTRY_OK);
+  for (uint64_t steps = 1 + random_below(&h.random, STEPS_MOST); steps; steps--) one_op();
+  settle();
+  check_quiet();
+  h.depth = DEPTH_MOST;                              /* nothing new comes */
+  bool ends_first = random_below(&h.random, 8) == 0; /* with all that are there */
+  for (size_t i = 0; !ends_first && i < h.streams_count; i++) hang_up(i);
+  if (!ends_first) {
+    settle();
+    test_host_advance_ms(&h.w.th, GRACE_MS + 1);
+    settle();
+    check_quiet();
+    for (int place = 0; place < PLACES; place++) require(h.believed_count[place] == 0 || !h.presence);
+    require(guests_count() == 0 || !h.presence);
+  }
+  size_t before = h.told_count;
+  vestry_presence_destroy(h.presence);
+  h.presence = NULL;
+  bool is_last = h.own && random_below(&h.random, 2);
+  if (!is_last) vestry_runtime_destroy(h.own);
+  world_end(&h.w);
+  if (is_last) vestry_runtime_destroy(h.own);
+  require(h.told_count == before);
+  for (size_t i = 0; i < h.streams_count; i++) wire_finish(&h.streams[i]);
+  test_host_assert_clean(&h.w.th);
+}
+
+static uint64_t first_seed = 1, seeds_count = USUAL;
+
+static void k3_under_seeded_schedules(void **state) {
+  (void)state;
+  for (uint64_t seed = first_seed; seed < first_seed + seeds_count; seed++) one_schedule(seed);
+  left_out_in_all -= told_in_all;
+  print_message("%llu schedules: %zu changes told, %zu left out\n", (unsigned long long)seeds_count, told_in_all,
+                left_out_in_all);
+  if (seeds_count >= USUAL) assert_true(told_in_all > seeds_count && left_out_in_all > seeds_count / 10);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 2) {
+    first_seed = strtoull(argv[1], NULL, 10);
+    seeds_count = strtoull(argv[2], NULL, 10);
+  }
+  const struct CMUnitTest tests[] = {cmocka_unit_test(k3_under_seeded_schedules)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

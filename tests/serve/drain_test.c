@@ -1,0 +1,205 @@
+/* F6: what an instance does while its streams are sent away; how evenly stands in tests/serve/drain_evenly_test.c. */
+#include "vestry/drain.h"
+
+#include "serve/world.h"
+
+enum { STREAMS = 4 };
+
+static void open_streams(world *w, wire r[STREAMS]) {
+  static const char *const keys[STREAMS] = {"a", "b", "c", "d"};
+  memset(r, 0, STREAMS * sizeof *r);
+  for (int i = 0; i < STREAMS; i++) wire_plan(w, &r[i], &(plan){.key = keys[i], .keep = true, .auto_close = -1});
+}
+
+static void finish_streams(wire r[STREAMS]) {
+  for (int i = 0; i < STREAMS; i++) wire_finish(&r[i]);
+}
+
+static void advance(world *w, uint64_t ms) {
+  test_host_advance_ms(&w->th, ms);
+  world_settle(w);
+}
+
+static vestry_drain_stats stats_of(world *w) {
+  vestry_drain_stats stats = {0};
+  vestry_drain_stats_get(w->v, &stats);
+  return stats;
+}
+
+static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
+  (void)state;
+  world w;
+  wire r[STREAMS];
+  world_begin(&w, (vestry_options){0});
+  open_streams(&w, r);
+  assert_false(stats_of(&w).begun);
+  assert_int_equal(vestry_drain_wait(w.v, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
+  assert_int_equal(vestry_drain(w.v, 4000), VESTRY_EXISTS);
+  for (int gone = 0; gone <= STREAMS; gone++) {
+    if (gone) advance(&w, 1000);
+    vestry_drain_stats stats = stats_of(&w);
+    assert_true(stats.begun);
+    assert_int_equal(stats.elapsed_ms, gone * 1000);
+    assert_int_equal(stats.streams_count, STREAMS);
+    assert_int_equal(stats.sent_count, gone);
+    assert_int_equal(stats.left_count, STREAMS - gone);
+    assert_int_equal(vestry_drain_wait(w.v, 0), gone < STREAMS ? VESTRY_TIMEOUT : VESTRY_OK);
+    for (int i = 0; i < STREAMS; i++) assert_int_equal(r[i].ends, i < gone);
+  }
+  for (int i = 0; i < STREAMS; i++) {
+    unsigned retry_ms = 0;
+    assert_int_equal(sscanf(r[i].text, "retry: %u\n\n", &retry_ms), 1);
+    uint64_t back_ms = (uint64_t)(i + 1) * 1000 + retry_ms; /* since it began */
+    assert_in_range(back_ms, 4000 + 2000, 4000 + 2000 + 4000);
+    assert_false(r[i].clean);
+    assert_int_equal(r[i].cause, VESTRY_CAUSE_DRAIN);
+    for (int j = 0; j < i; j++) assert_string_not_equal(r[i].text, r[j].text);
+  }
+  vestry_stats all = {0};
+  vestry_stats_get(w.v, &all);
+  assert_int_equal(all.closed_by_cause[VESTRY_CAUSE_DRAIN], STREAMS);
+  assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_DRAIN], STREAMS);
+  /* The timer rests: what is still to come is the store's expiry. */
+  assert_true(vestry_runtime_next_deadline_ns(vestry_runtime_of(w.v)) > atomic_load(&w.th.now_ns) + 1000000000);
+  world_end(&w);
+  finish_streams(r);
+}
+
+static void f6_new_streams_are_refused_others_still_served(void **state) {
+  (void)state;
+  world w;
+  wire r[STREAMS], late = {0}, known = {0}, plain = {0};
+  world_begin(&w, (vestry_options){.retry_after_s = 3});
+  open_streams(&w, r);
+  assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
+  advance(&w, 1500);
+  wire_plan(&w, &late, &(plan){.key = "new", .keep = true, .auto_close = -1});
+  assert_int_equal(late.status, 503);
+  assert_int_equal(late.opens, 0);
+  assert_true(wire_has_header(&late, "Retry-After: 6")); /* 2.5 s that are left, and the usual 3 */
+  wire_plan(&w, &known, &(plan){.key = "d", .effects = "[[\"patch-signals\", {\"n\": 1}]]"});
+  assert_int_equal(known.status, 204);
+  assert_int_equal(wire_count(&r[3], "signals {\"n\":1}"), 1);
+  wire_request(&w, &plain, planned, &(plan){.body = "<p>"});
+  assert_int_equal(plain.status, 200);
+  advance(&w, 2500);
+  assert_int_equal(stats_of(&w).left_count, 0);
+  vestry_stats all = {0};
+  vestry_stats_get(w.v, &all);
+  assert_int_equal(all.rejected_count, 1);
+  world_end(&w);
+  finish_streams(r);
+  wire_finish(&late);
+  wire_finish(&known);
+  wire_finish(&plain);
+}
+
+/* The stream of a request whose handler starts the drain was not there when it began. */
+static vestry_err draining(const vestry_request *req, vestry_reply *reply, void *app) {
+  world *w = app;
+  assert_int_equal(vestry_drain(w->v, 0), VESTRY_OK);
+  return planned(req, reply, &(plan){.key = "new", .keep = true, .auto_close = -1});
+}
+
+static void f6_no_window_sends_all_away_at_once(void **state) {
+  (void)state;
+  world w;
+  wire r[STREAMS], late = {.datastar = true};
+  world_begin(&w, (vestry_options){0});
+  open_streams(&w, r);
+  wire_request(&w, &late, draining, &w);
+  assert_int_equal(late.status, 503);
+  assert_int_equal(stats_of(&w).left_count, 0);
+  for (int i = 0; i < STREAMS; i++) {
+    unsigned retry_ms = 0;
+    assert_int_equal(sscanf(r[i].text, "retry: %u\n\n", &retry_ms), 1);
+    assert_in_range(retry_ms, 2000, 3000);
+  }
+  world_end(&w);
+  finish_streams(r);
+  wire_finish(&late);
+}
+
+static void f6_those_who_leave_by_themselves_end_it_sooner(void **state) {
+  (void)state;
+  world w;
+  wire r[STREAMS];
+  world_begin(&w, (vestry_options){0});
+  open_streams(&w, r);
+  assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
+  advance(&w, 1000);
+  wire_hang_up(&w, &r[1]);
+  wire_hang_up(&w, &r[3]);
+  assert_int_equal(stats_of(&w).left_count, 1);
+  advance(&w, 1000);
+  assert_int_equal(stats_of(&w).left_count, 0);
+  assert_int_equal(stats_of(&w).sent_count, 2);
+  world_end(&w);
+  finish_streams(r);
+}
+
+static void f6_a_stop_aborts_what_is_left(void **state) {
+  (void)state;
+  world w;
+  wire r[STREAMS];
+  world_begin(&w, (vestry_options){0});
+  open_streams(&w, r);
+  assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
+  advance(&w, 1000);
+  assert_int_equal(vestry_stop(w.v, 0), VESTRY_OK);
+  for (int i = 0; i < STREAMS; i++) assert_int_equal(r[i].cause, i ? VESTRY_CAUSE_SHUTDOWN : VESTRY_CAUSE_DRAIN);
+  advance(&w, 5000);
+  assert_int_equal(stats_of(&w).sent_count, 1);
+  world_end(&w);
+  finish_streams(r);
+}
+
+static void f6_refuses_what_makes_no_sense(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_drain(NULL, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_drain(w.v, VESTRY_DRAIN_MAX_MS + 1), VESTRY_INVALID);
+  vestry_close(w.v);
+  assert_int_equal(vestry_drain(w.v, 1), VESTRY_CLOSED);
+  assert_false(stats_of(&w).begun);
+  world_end(&w);
+}
+
+static void f6_begins_whole_or_not_at_all(void **state) {
+  (void)state;
+  bool begun = false;
+  for (long n = 0; !begun; n++) {
+    world w;
+    wire r[STREAMS];
+    world_begin(&w, (vestry_options){0});
+    open_streams(&w, r);
+    atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + n);
+    vestry_err error = vestry_drain(w.v, 0);
+    atomic_store(&w.th.fail_at, -1);
+    world_settle(&w);
+    begun = error == VESTRY_OK;
+    assert_int_equal(error, begun ? VESTRY_OK : VESTRY_NO_MEMORY);
+    assert_int_equal(stats_of(&w).begun, begun);
+    assert_true(begun || n < 10);
+    vestry_stats all = {0};
+    vestry_stats_get(w.v, &all);
+    assert_int_equal(all.open_count, begun ? 0 : STREAMS);
+    world_end(&w);
+    finish_streams(r);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(f6_streams_go_one_by_one_each_with_its_hint),
+      cmocka_unit_test(f6_new_streams_are_refused_others_still_served),
+      cmocka_unit_test(f6_no_window_sends_all_away_at_once),
+      cmocka_unit_test(f6_those_who_leave_by_themselves_end_it_sooner),
+      cmocka_unit_test(f6_a_stop_aborts_what_is_left),
+      cmocka_unit_test(f6_refuses_what_makes_no_sense),
+      cmocka_unit_test(f6_begins_whole_or_not_at_all),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,494 @@
+/* The instance: its making, its own effects and hooks, its end. */
+#include "serve/world.h"
+#include "vestry/session.h"
+
+#define TICK "[\"patch-signals\", {\"n\": 1}]"
+
+/* It is refused, and one line says what for. */
+static void must_refuse(vestry_options options, vestry_err wanted, const char *said) {
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(world_try(&w, options), wanted);
+  assert_null(w.v);
+  assert_true(w.th.log_lines > 0);
+  assert_non_null(strstr(w.th.last_log, "vestry_create: "));
+  if (!strstr(w.th.last_log, said)) fail_msg("it does not say \"%s\": %s", said, w.th.last_log);
+  test_host_assert_clean(&w.th);
+}
+
+static void options_are_checked(void **state) {
+  (void)state;
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(world_try(&w, (vestry_options){.size = 7}), VESTRY_INVALID);
+  must_refuse((vestry_options){.store = "no-such"}, VESTRY_NOT_FOUND, "store");
+  must_refuse((vestry_options){.max_body_bytes = SIZE_MAX}, VESTRY_INVALID, "max_body_bytes");
+  must_refuse((vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 2000000}}, VESTRY_INVALID,
+              "connection");
+  must_refuse((vestry_options){.profiles_count = 1}, VESTRY_INVALID, "profiles");
+  must_refuse((vestry_options){.secret = "short", .secret_len = 5}, VESTRY_INVALID, "secret");
+  must_refuse((vestry_options){.hooks = &(vestry_connection_hooks){.size = 1}}, VESTRY_INVALID, "hooks");
+  must_refuse((vestry_options){.sessions = &(vestry_session_options){.secret = "short", .secret_len = 5}},
+              VESTRY_INVALID, "secret");
+  atomic_store(&w.th.fail_random, true);
+  assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_IO);
+  assert_null(w.v);
+  test_host_assert_clean(&w.th);
+}
+
+static vestry_err create_one(test_host *th, void *ctx) {
+  vestry_options options = *(vestry_options *)ctx;
+  options.host = &th->host;
+  options.threads_count = VESTRY_THREADS_NONE;
+  vestry *v = NULL;
+  vestry_err error = vestry_create(&options, &v);
+  if (error) assert_null(v);
+  vestry_destroy(v);
+  return error;
+}
+
+static void creation_survives_every_allocation_failure(void **state) {
+  (void)state;
+  test_host_fail_each(create_one, &(vestry_options){0}, false);
+  test_host_fail_each(create_one, &(vestry_options){.store = "hash"}, false);
+}
+
+static void a_runtime_can_be_lent(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime;
+  assert_int_equal(vestry_runtime_create(
+                       &(vestry_runtime_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &runtime),
+                   VESTRY_OK);
+  vestry *v;
+  assert_int_equal(vestry_create(&(vestry_options){.runtime = runtime}, &v), VESTRY_OK);
+  assert_ptr_equal(vestry_runtime_of(v), runtime);
+  assert_ptr_equal(vestry_host_of(v), &th.host); /* the runtime's, when none is given */
+  assert_non_null(vestry_store_of(v));
+  vestry_destroy(v);
+  vestry_runtime_destroy(runtime);
+  vestry_destroy(NULL);
+  test_host_assert_clean(&th);
+}
+
+static void registering_is_checked(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "x", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), NULL), VESTRY_INVALID);
+  world_end(&w);
+}
+
+/* ---------------------------------------------------------------------------------------- hooks and effects ------- */
+
+typedef struct notes {
+  char text[1024];
+  vestry *v;
+} notes;
+
+static void note(notes *n, const char *text) {
+  strncat(n->text, text, sizeof n->text - strlen(n->text) - 1);
+}
+
+static void own_open(vestry_connection *connection, void *ctx) {
+  assert_int_equal(vestry_connection_state_get(connection), VESTRY_STATE_OPEN);
+  note(ctx, "own-open ");
+}
+static void own_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection;
+  note(ctx, "own-close:");
+  note(ctx, vestry_cause_name(cause));
+  note(ctx, " ");
+}
+static void all_open(vestry_connection *connection, void *ctx) {
+  (void)connection;
+  note(ctx, "all-open ");
+}
+static void all_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection, (void)cause;
+  note(ctx, "all-close ");
+}
+
+static vestry_err connection_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  size_t count;
+  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  assert_int_equal(count, 1);
+  assert_int_equal(json_array_size(args), 1);
+  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
+  assert_null(vestry_context_request(context));
+  assert_int_equal(vestry_context_scope(context).len, 3);
+  note(ctx, "connection ");
+  return VESTRY_OK;
+}
+
+static vestry_err closed_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  size_t count;
+  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
+  assert_int_equal(vestry_context_scope(context).len, 3);
+  note(ctx, "sse-closed:");
+  note(ctx, json_string_value(json_array_get(args, 1)));
+  note(ctx, " ");
+  return VESTRY_OK;
+}
+
+static vestry_err closing(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)context, (void)effect;
+  note(ctx, "[ ");
+  return VESTRY_OK;
+}
+static vestry_err closed(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)context, (void)effect;
+  note(ctx, "] ");
+  return VESTRY_OK;
+}
+
+static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply;
+  (void)req, (void)ctx;
+  memcpy(buffer, "ann", 3);
+  *ret_len = 3;
+  return VESTRY_OK;
+}
+
+static void begin_noting(world *w, notes *n) {
+  world_begin(
+      w, (vestry_options){.scope = always_ann,
+                          .hooks = &(vestry_connection_hooks){.on_open = all_open, .on_close = all_close, .ctx = n}});
+  n->v = w->v;
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "connection", connection_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "sse-closed", closed_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v),
+                                             &(vestry_interceptor){0, "close", VESTRY_PHASE_CLOSE, closing, closed, n}),
+                   VESTRY_OK);
+}
+
+static void opening_and_closing_are_told_in_order(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  begin_noting(&w, &n);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
+  assert_string_equal(n.text, "own-open all-open connection ");
+  n.text[0] = '\0';
+  wire_hang_up(&w, &r);
+  assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
+  assert_int_equal(atomic_load(&w.th.log_lines), 0);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void a_stream_that_never_opened_is_closed_too(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  begin_noting(&w, &n);
+  wire r = {.open_io = VESTRY_IO_HANGUP};
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
+  assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static vestry_err refuse(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect, (void)ctx;
+  return vestry_context_refuse(context, VESTRY_EXISTS);
+}
+
+static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  begin_noting(&w, &n);
+  assert_int_equal(
+      vestry_registry_intercept(vestry_registry_of(w.v),
+                                &(vestry_interceptor){0, "refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
+      VESTRY_OK);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
+  assert_int_equal(r.status, 409);
+  assert_string_equal(n.text, "[ own-close:closed all-close ] ");
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* C9: the reply's on_error hook and the instance's are both told of a refusal, by whatever way it comes. */
+typedef struct verdicts {
+  vestry_verdict own, all;
+  int own_told, all_told;
+  vestry_err last;
+} verdicts;
+
+static vestry_verdict own_error(vestry_connection *connection, vestry_err error, void *ctx) {
+  (void)connection;
+  verdicts *v = ctx;
+  assert_int_equal(v->all_told, v->own_told++); /* its own first */
+  v->last = error;
+  return v->own;
+}
+
+static vestry_verdict all_error(vestry_connection *connection, vestry_err error, void *ctx) {
+  (void)connection;
+  verdicts *v = ctx;
+  v->all_told++;
+  assert_int_equal(error, v->last);
+  return v->all;
+}
+
+static void c9_on_error_of_reply_and_instance(void **state) {
+  (void)state;
+  static const struct {
+    vestry_verdict own, all;
+    bool goes_on;
+  } rows[] = {
+      {VESTRY_VERDICT_DEFAULT, VESTRY_VERDICT_DEFAULT, false},
+      {VESTRY_VERDICT_DEFAULT, VESTRY_VERDICT_GO_ON, true},
+      {VESTRY_VERDICT_GO_ON, VESTRY_VERDICT_CLOSE, true},
+      {VESTRY_VERDICT_CLOSE, VESTRY_VERDICT_GO_ON, false},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    world w;
+    verdicts v = {.own = rows[i].own, .all = rows[i].all};
+    world_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_error = all_error, .ctx = &v},
+                                     .connection = &(vestry_connection_options){.max_queued_count = 1}});
+    wire r = {0};
+    wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .hooks = {.on_error = own_error, .ctx = &v}});
+    vestry_err error = vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s,{s:i}]]", "patch-signals", "n", 1,
+                                            "patch-signals", "n", 2);
+    assert_int_equal(error, VESTRY_FULL);
+    assert_int_equal(v.own_told, 1);
+    assert_int_equal(v.all_told, 1);
+    world_settle(&w);
+    assert_int_equal(wire_count(&r, "{\"n\":1}"), rows[i].goes_on ? 1 : 0); /* an abort discards */
+    assert_int_equal(r.cause, rows[i].goes_on ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_FULL);
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
+/* A page's close tells another page: hooks that dispatch, by key and by connection, also during the stop. */
+static void tell_the_others(vestry_connection *connection, vestry_cause cause, void *ctx) {
+  (void)connection, (void)cause;
+  notes *n = ctx;
+  vestry_err error = vestry_dispatch_pack(n->v, NOWHERE, ROOM("b"), "[[s,{s:i}]]", "patch-signals", "left", 1);
+  note(n, vestry_err_name(error));
+  note(n, " ");
+}
+
+static void hooks_may_dispatch(void **state) {
+  (void)state;
+  world w;
+  notes n = {.text = ""};
+  world_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_close = tell_the_others, .ctx = &n}});
+  n.v = w.v;
+  wire a = {0}, b = {0}, c = {0};
+  wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
+  wire_plan(&w, &b, &(plan){.keep = true, .key = "b"});
+  wire_plan(&w, &c, &(plan){.keep = true, .key = "c"});
+  wire_hang_up(&w, &a);
+  assert_string_equal(n.text, "OK ");
+  assert_int_equal(wire_count(&b, "{\"left\":1}"), 1);
+  world_end(&w); /* b and c end, and their hooks dispatch to nobody */
+  assert_string_equal(n.text, "OK CLOSED CLOSED ");
+  wire_finish(&a);
+  wire_finish(&b);
+  wire_finish(&c);
+}
+
+/* ------------------------------------------------------------------------------------------------ re-entry -------- */
+
+typedef struct purger {
+  world *w;
+  wire *next; /* served from inside the hook */
+  int purges;
+} purger;
+
+static void serve_from_purge(const vestry_purged *purged, void *ctx) {
+  purger *p = ctx;
+  p->purges++;
+  char key[64];
+  size_t len;
+  assert_int_equal(vestry_key_format(purged->key, purged->key_len, key, sizeof key, &len), VESTRY_OK);
+  if (p->purges > 1) return;
+  assert_string_equal(key, "[\"room\",\"a\"]");
+  assert_int_equal(purged->cause, VESTRY_CAUSE_REPLACED);
+  assert_int_equal(vestry_dispatch_pack(p->w->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "purged", 1),
+                   VESTRY_OK); /* the one that displaced it */
+  assert_int_equal(vestry_store_remove(vestry_store_of(p->w->v), NOWHERE, ROOM("none"), VESTRY_CAUSE_REMOVED, NULL),
+                   VESTRY_NOT_FOUND);
+  p->next->datastar = true;
+  assert_int_equal(wire_serve(p->w, p->next, planned, &(plan){.keep = true, .key = "b"}), VESTRY_OK);
+}
+
+static void a_purge_hook_may_do_everything(void **state) {
+  (void)state;
+  world w;
+  wire a = {0}, b = {0}, next = {0};
+  purger p = {&w, &next, 0};
+  world_begin(&w, (vestry_options){.purge = serve_from_purge, .purge_ctx = &p});
+  wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .policy = VESTRY_PUT_REPLACE});
+  wire_plan(&w, &b, &(plan){.keep = true, .key = "a", .policy = VESTRY_PUT_REPLACE});
+  assert_int_equal(p.purges, 1);
+  assert_int_equal(wire_count(&b, "{\"purged\":1}"), 1);
+  assert_true(vestry_connection_is_open(next.connection));
+  world_end(&w);
+  assert_int_equal(p.purges, 3);
+  wire_finish(&a);
+  wire_finish(&b);
+  wire_finish(&next);
+}
+
+typedef struct clock_face {
+  vestry *v;
+  int n;
+  vestry_err last;
+} clock_face;
+
+static void on_timer(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  clock_face *c = ctx;
+  c->last = vestry_dispatch_pack(c->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", ++c->n);
+}
+
+static void timers_dispatch_with_no_request(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  clock_face c = {.v = w.v};
+  vestry_timer *timer;
+  assert_int_equal(vestry_timer_create(vestry_runtime_of(w.v), on_timer, &c, &timer), VESTRY_OK);
+  assert_int_equal(vestry_timer_set(timer, 1000, 1000), VESTRY_OK);
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  for (int i = 1; i <= 3; i++) {
+    test_host_advance_ms(&w.th, 1001);
+    world_settle(&w);
+    assert_int_equal(c.n, i);
+    assert_int_equal(c.last, VESTRY_OK);
+  }
+  assert_int_equal(wire_count(&r, "event: datastar-patch-signals"), 3);
+  assert_int_equal(wire_count(&r, "{\"n\":3}"), 1);
+  wire_hang_up(&w, &r);
+  test_host_advance_ms(&w.th, 1001);
+  world_settle(&w);
+  assert_int_equal(c.last, VESTRY_NOT_FOUND);
+  vestry_timer_destroy(timer);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+/* -------------------------------------------------------------------------------------------------- the end ------- */
+
+static void the_end_in_three_steps(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, parked = {.parked = true};
+  wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
+  wire_plan(&w, &parked, &(plan){.keep = true, .key = "b", .effects = "[" TICK "]"});
+  vestry_connection_run(parked.connection);
+  vestry_close(w.v);
+  vestry_close(w.v);
+  assert_false(vestry_connection_is_open(a.connection));
+  const vestry_key *key = ROOM("late");
+  assert_int_equal(vestry_store_put(vestry_store_of(w.v), NOWHERE, key, a.connection, VESTRY_PUT_REPLACE, 0, NULL),
+                   VESTRY_CLOSED);
+  assert_int_equal(a.ends, 0);                           /* close does not wait */
+  assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the parked one needs its thread */
+  assert_int_equal(a.cause, VESTRY_CAUSE_SHUTDOWN);
+  assert_false(a.clean);
+  assert_int_equal(vestry_connection_run(parked.connection), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_stop(w.v, 0), VESTRY_OK);
+  vestry_stats stats = {0};
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
+  assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
+  assert_int_equal(stats.requests_count, 2);
+  assert_int_equal(stats.written_count, 2);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&parked);
+  test_host_assert_clean(&w.th);
+}
+
+/* A reference that an application keeps too long holds memory, not the instance. */
+static void references_outlive_the_instance(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  world_end(&w);
+  assert_int_equal(vestry_connection_cause(r.connection), VESTRY_CAUSE_SHUTDOWN);
+  assert_int_equal(vestry_connection_patch_signals_text(r.connection, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(r.releases, 0);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+static void says_its_heartbeat(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_heartbeat_ms(w.v), 15000);
+  world_end(&w);
+  world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  assert_true(vestry_heartbeat_ms(w.v) == VESTRY_NEVER_MS);
+  world_end(&w);
+}
+
+static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
+  (void)state;
+  world w;
+  wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
+  world_begin(&w, (vestry_options){.max_queued_bytes = 16384,
+                                   .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  wire_plan(&w, &a, &(plan){.key = "a", .keep = true, .auto_close = -1});
+  wire_plan(&w, &b, &(plan){.key = "b", .keep = true, .auto_close = -1});
+  char text[1001];
+  memset(text, 'x', 1000);
+  text[1000] = '\0';
+  vestry_stats stats = {0};
+  for (int i = 0; i < 20; i++) {
+    (void)vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s, s]]", "console-log", text);
+    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("b"), "[[s, s]]", "console-log", text), VESTRY_OK);
+    world_settle(&w);
+    vestry_stats_get(w.v, &stats);
+    assert_true(stats.queued_bytes <= 16384 * 7 / 8);
+  }
+  assert_int_equal(a.cause, VESTRY_CAUSE_BUDGET);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_BUDGET], 1);
+  assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_BUDGET], 1);
+  assert_int_equal(stats.queued_bytes, 0);
+  assert_true(stats.queued_peak_bytes > 16384 / 2 && stats.queued_peak_bytes <= 16384);
+  assert_int_equal(stats.refused_count, 0);
+  assert_int_equal(wire_count(&b, text), 20);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(says_its_heartbeat),
+      cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(creation_survives_every_allocation_failure),
+      cmocka_unit_test(a_runtime_can_be_lent),
+      cmocka_unit_test(registering_is_checked),
+      cmocka_unit_test(opening_and_closing_are_told_in_order),
+      cmocka_unit_test(a_stream_that_never_opened_is_closed_too),
+      cmocka_unit_test(of_a_stream_that_was_given_up_only_its_hooks_hear),
+      cmocka_unit_test(c9_on_error_of_reply_and_instance),
+      cmocka_unit_test(hooks_may_dispatch),
+      cmocka_unit_test(a_purge_hook_may_do_everything),
+      cmocka_unit_test(timers_dispatch_with_no_request),
+      cmocka_unit_test(the_end_in_three_steps),
+      cmocka_unit_test(references_outlive_the_instance),
+      cmocka_unit_test(f4_the_budget_is_an_option_and_shows_in_the_counters),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

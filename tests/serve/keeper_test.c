@@ -1,0 +1,626 @@
+/* Keeping connections: policies, and the races that an interceptor or a hook can bring about on one thread. */
+#include "serve/world.h"
+
+static const char *const tick = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
+#define TICK "[\"patch-signals\", {\"n\": 1}]"
+
+static const plan keep_replace = {.key = "a", .keep = true, .policy = VESTRY_PUT_REPLACE, .effects = "[" TICK "]"};
+static const plan keep_reuse = {.key = "a", .keep = true, .policy = VESTRY_PUT_REUSE, .effects = "[" TICK "]"};
+static const plan keep_reject = {.key = "a", .keep = true, .policy = VESTRY_PUT_REJECT, .effects = "[" TICK "]"};
+static const plan keep_many = {.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .effects = "[" TICK "]"};
+static const plan name_only = {.key = "a", .effects = "[" TICK "]"};
+
+static uint64_t live_count(world *w) {
+  return store_stats_of(w->v).live_count;
+}
+
+static uint64_t removed_for(world *w, vestry_cause cause) {
+  return store_stats_of(w->v).removed_by_cause[cause];
+}
+
+/* ----------------------------------------------------------------------------------------------- policies --------- */
+
+static void replace_takes_the_place(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, b = {0};
+  wire_plan(&w, &a, &keep_replace);
+  wire_plan(&w, &b, &keep_replace);
+  assert_int_equal(a.cause, VESTRY_CAUSE_REPLACED);
+  assert_true(a.clean); /* coming back would chase the new one away */
+  assert_int_equal(wire_count(&a, tick), 1);
+  assert_int_equal(wire_count(&b, tick), 1);
+  assert_true(vestry_connection_is_open(b.connection));
+  assert_int_equal(live_count(&w), 1);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+  test_host_assert_clean(&w.th);
+}
+
+static void reuse_sends_down_the_stored_one(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, b = {0};
+  wire_plan(&w, &a, &keep_reuse);
+  wire_plan(&w, &b, &keep_reuse);
+  assert_int_equal(b.status, 204);
+  assert_int_equal(b.opens, 0);
+  assert_int_equal(wire_count(&a, tick), 2);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
+static void reject_answers_409(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, b = {0}, c = {0};
+  wire_plan(&w, &a, &keep_reject);
+  wire_plan(&w, &b, &keep_reject);
+  assert_int_equal(b.status, 409);
+  assert_int_equal(b.opens, 0);
+  assert_int_equal(wire_count(&a, tick), 1); /* nothing of the rejected one */
+  wire_hang_up(&w, &a);
+  wire_plan(&w, &c, &keep_reject);
+  assert_int_equal(wire_count(&c, tick), 1);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+  wire_finish(&c);
+}
+
+static void many_join_and_start_by_themselves(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, b = {0}, later = {0};
+  wire_plan(&w, &a, &keep_many);
+  wire_plan(&w, &b, &keep_many);
+  assert_int_equal(wire_count(&a, tick), 1); /* the effects of b's request are for b */
+  assert_int_equal(wire_count(&b, tick), 1);
+  wire_plan(&w, &later, &name_only);
+  assert_int_equal(later.status, 204);
+  assert_int_equal(wire_count(&a, tick), 2); /* who only names the key reaches all */
+  assert_int_equal(wire_count(&b, tick), 2);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wire_count(&a, tick), 3);
+  assert_int_equal(wire_count(&b, tick), 3);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+  wire_finish(&later);
+}
+
+static void of_too_many_the_oldest_goes(void **state) {
+  (void)state;
+  for (size_t most = 0; most <= 3; most++) {
+    size_t limit = most ? most : 8;
+    world w;
+    world_begin(&w, (vestry_options){0});
+    wire wires[10] = {{0}};
+    plan p = keep_many;
+    p.many_count = most;
+    for (size_t i = 0; i < 10; i++) wire_plan(&w, &wires[i], &p);
+    for (size_t i = 0; i < 10; i++) {
+      assert_int_equal(vestry_connection_is_open(wires[i].connection), i >= 10 - limit);
+      if (i < 10 - limit) assert_int_equal(wires[i].cause, VESTRY_CAUSE_REPLACED);
+    }
+    assert_int_equal(live_count(&w), limit);
+    world_end(&w);
+    for (size_t i = 0; i < 10; i++) wire_finish(&wires[i]);
+  }
+}
+
+/* A connection that is closing but still stored counts for nothing: not against the many, wherever it stands. */
+static void closing_ones_do_not_count_among_the_many(void **state) {
+  (void)state;
+  for (size_t closing = 0; closing < 3; closing++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    wire wires[4] = {{0}};
+    plan p = keep_many;
+    p.many_count = 3;
+    for (size_t i = 0; i < 3; i++) wire_plan(&w, &wires[i], &p);
+    vestry_connection_close(wires[closing].connection, VESTRY_CAUSE_HANGUP); /* its runner does not run yet */
+    wires[3].datastar = true;
+    assert_int_equal(wire_serve(&w, &wires[3], planned, &p), VESTRY_OK);
+    world_settle(&w);
+    for (size_t i = 0; i < 4; i++) assert_int_equal(vestry_connection_is_open(wires[i].connection), i != closing);
+    assert_int_equal(live_count(&w), 3);
+    world_end(&w);
+    for (size_t i = 0; i < 4; i++) wire_finish(&wires[i]);
+  }
+}
+
+/* With room made for closing ones, an open one must still go when the many are too many: of dead, a, b and two at most,
+ * c leaves only b and itself. */
+static void of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire wires[4] = {{0}};
+  plan p = keep_many;
+  p.many_count = 3;
+  for (size_t i = 0; i < 3; i++) wire_plan(&w, &wires[i], &p);
+  vestry_connection_close(wires[0].connection, VESTRY_CAUSE_HANGUP);
+  p.many_count = 2;
+  wires[3].datastar = true;
+  assert_int_equal(wire_serve(&w, &wires[3], planned, &p), VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wires[0].cause, VESTRY_CAUSE_HANGUP);
+  assert_int_equal(wires[1].cause, VESTRY_CAUSE_REPLACED);
+  assert_true(vestry_connection_is_open(wires[2].connection));
+  assert_true(vestry_connection_is_open(wires[3].connection));
+  assert_int_equal(live_count(&w), 2);
+  world_end(&w);
+  for (size_t i = 0; i < 4; i++) wire_finish(&wires[i]);
+}
+
+/* ------------------------------------------------------------------------------------------------- leaving -------- */
+
+static void an_end_removes_by_identity_and_with_its_own_cause(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, b = {0};
+  wire_plan(&w, &a, &keep_replace);
+  /* a is displaced by b, and its late end must not take b along. */
+  b.datastar = true;
+  assert_int_equal(wire_serve(&w, &b, planned, (void *)&keep_replace), VESTRY_OK);
+  assert_false(vestry_connection_is_open(a.connection));
+  assert_int_equal(a.ends, 0);
+  world_settle(&w);
+  assert_int_equal(a.ends, 1);
+  assert_int_equal(live_count(&w), 1);
+  assert_int_equal(removed_for(&w, VESTRY_CAUSE_REPLACED), 1);
+  wire_hang_up(&w, &b);
+  assert_int_equal(live_count(&w), 0);
+  assert_int_equal(removed_for(&w, VESTRY_CAUSE_HANGUP), 1);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
+static void eviction_and_expiry_close_with_their_cause(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.max_count = 1, .idle_ms = 1000});
+  wire a = {0}, b = {0};
+  plan other = keep_replace;
+  other.key = "b";
+  wire_plan(&w, &a, &keep_replace);
+  wire_plan(&w, &b, &other);
+  assert_int_equal(a.cause, VESTRY_CAUSE_SIZE);
+  assert_false(a.clean);
+  test_host_advance_ms(&w.th, 1100); /* no traffic: the driver does it */
+  world_settle(&w);
+  assert_int_equal(b.cause, VESTRY_CAUSE_IDLE);
+  assert_int_equal(live_count(&w), 0);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
+/* Nobody looks it up, but what is written to is in use: an event counts, a heartbeat does not. */
+static void a_stream_that_gets_events_is_not_idle(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.idle_ms = 1000, .connection = &(vestry_connection_options){.heartbeat_ms = 300}});
+  wire busy = {0}, quiet = {0};
+  plan other = keep_replace;
+  other.key = "b";
+  wire_plan(&w, &busy, &keep_replace);
+  wire_plan(&w, &quiet, &other);
+  for (size_t i = 0; i < 50; i++) {
+    test_host_advance_ms(&w.th, 100);
+    if (i % 8 == 0)
+      assert_int_equal(vestry_connection_patch_signals_text(busy.connection, "{\"n\":1}", 7, NULL), VESTRY_OK);
+    world_settle(&w);
+    assert_true(vestry_connection_is_open(busy.connection));
+  }
+  assert_int_equal(quiet.cause, VESTRY_CAUSE_IDLE);
+  assert_true(wire_count(&quiet, ":\n") > 0);
+  test_host_advance_ms(&w.th, 1000);
+  world_settle(&w);
+  assert_int_equal(busy.cause, VESTRY_CAUSE_IDLE);
+  world_end(&w);
+  wire_finish(&busy);
+  wire_finish(&quiet);
+}
+
+static void a_quiet_page_stays_by_default(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0};
+  wire_plan(&w, &a, &keep_replace);
+  test_host_advance_ms(&w.th, UINT64_C(24) * 3600 * 1000);
+  world_settle(&w);
+  assert_true(vestry_connection_is_open(a.connection));
+  world_end(&w);
+  wire_finish(&a);
+}
+
+static void removing_a_key_closes_all_under_it(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire a = {0}, b = {0};
+  wire_plan(&w, &a, &keep_many);
+  wire_plan(&w, &b, &keep_many);
+  size_t count = 0;
+  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("a"), VESTRY_CAUSE_NONE, &count),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("x"), VESTRY_CAUSE_REMOVED, &count),
+                   VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, &count),
+                   VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(count, 2);
+  assert_int_equal(a.cause, VESTRY_CAUSE_REMOVED);
+  assert_int_equal(b.cause, VESTRY_CAUSE_REMOVED);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
+static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply;
+  (void)ctx;
+  vestry_err error = vestry_request_cookie(req, "session", buffer, 64);
+  if (!error) *ret_len = strlen(buffer);
+  return error;
+}
+
+static void scopes_do_not_mix(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.scope = by_cookie});
+  wire ann = {.headers = {{"Cookie", "session=ann"}}}, bob = {.headers = {{"Cookie", "session=bob"}}};
+  wire ann_again = {.headers = {{"Cookie", "session=ann"}}}, nobody = {0};
+  wire_plan(&w, &ann, &keep_reuse);
+  wire_plan(&w, &bob, &keep_reuse);
+  wire_plan(&w, &ann_again, &keep_reuse);
+  wire_plan(&w, &nobody, &keep_reuse);
+  assert_int_equal(wire_count(&ann, tick), 2);
+  assert_int_equal(wire_count(&bob, tick), 1);
+  assert_int_equal(nobody.status, 404); /* what the scope function returned */
+  assert_int_equal(
+      vestry_dispatch_pack(w.v, (vestry_scope){"bob", 3}, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1),
+      VESTRY_OK);
+  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1),
+                   VESTRY_NOT_FOUND);
+  world_settle(&w);
+  assert_int_equal(wire_count(&bob, tick), 2);
+  world_end(&w);
+  wire_finish(&ann);
+  wire_finish(&bob);
+  wire_finish(&ann_again);
+  wire_finish(&nobody);
+}
+
+static void a_cap_per_scope_evicts_there(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.scope = by_cookie, .max_per_scope_count = 2});
+  wire wires[3] = {{0}}, bob = {.headers = {{"Cookie", "session=bob"}}};
+  static const char *const keys[] = {"a", "b", "c"};
+  wire_plan(&w, &bob, &keep_reuse);
+  for (size_t i = 0; i < 3; i++) {
+    wires[i].headers[0] = (vestry_header){"Cookie", "session=ann"};
+    test_host_advance_ms(&w.th, 1000);
+    plan p = keep_reuse;
+    p.key = keys[i];
+    wire_plan(&w, &wires[i], &p);
+  }
+  assert_int_equal(wires[0].cause, VESTRY_CAUSE_SIZE);
+  assert_true(vestry_connection_is_open(wires[1].connection));
+  assert_true(vestry_connection_is_open(wires[2].connection));
+  assert_true(vestry_connection_is_open(bob.connection));
+  world_end(&w);
+  for (size_t i = 0; i < 3; i++) wire_finish(&wires[i]);
+  wire_finish(&bob);
+}
+
+static void a_store_that_is_full_refuses(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.store = "hash", .max_count = 1});
+  wire a = {0}, b = {0};
+  plan other = keep_replace;
+  other.key = "b";
+  wire_plan(&w, &a, &keep_replace);
+  wire_plan(&w, &b, &other);
+  assert_int_equal(b.status, 503);
+  assert_true(wire_has_header(&b, "Retry-After: 2"));
+  assert_int_equal(b.opens, 1);
+  assert_int_equal(b.ends, 1);
+  assert_int_equal(wire_count(&b, tick), 0);
+  assert_true(vestry_connection_is_open(a.connection));
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
+/* -------------------------------------------------------------------------------------------------- races --------- */
+
+/* An interceptor whose after runs before the keeper's: what happens between opening a stream and keeping it. */
+typedef struct meddler {
+  world *w;
+  wire *rival; /* served meanwhile */
+  const plan *rival_plan;
+  bool hang_up;       /* the new stream hangs up meanwhile */
+  bool rival_hang_up; /* the rival does, after it was served, but its runner does not run */
+  bool done;
+  vestry_connection *opened;
+} meddler;
+
+static vestry_err meddle(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  assert_null(effect);
+  meddler *m = ctx;
+  vestry_connection *opened = vestry_context_opened(context);
+  if (m->done || !opened) return VESTRY_OK;
+  m->done = true;
+  m->opened = opened;
+  if (m->rival) {
+    m->rival->datastar = true;
+    assert_int_equal(wire_serve(m->w, m->rival, planned, (void *)m->rival_plan), VESTRY_OK);
+    if (m->rival_hang_up) vestry_connection_close(m->rival->connection, VESTRY_CAUSE_HANGUP);
+  }
+  if (m->hang_up) vestry_connection_close(opened, VESTRY_CAUSE_HANGUP);
+  return VESTRY_OK;
+}
+
+static void meddle_with(world *w, meddler *m) {
+  m->w = w;
+  const vestry_interceptor interceptor = {0, "meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
+  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v), &interceptor), VESTRY_OK);
+}
+
+static void a_stream_that_ended_before_it_was_stored_is_not_stored(void **state) {
+  (void)state;
+  const plan *plans[] = {&keep_replace, &keep_reuse, &keep_reject, &keep_many};
+  for (size_t i = 0; i < 4; i++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    meddler m = {.hang_up = true};
+    meddle_with(&w, &m);
+    wire r = {.datastar = true};
+    assert_int_equal(wire_serve(&w, &r, planned, (void *)plans[i]), VESTRY_OK);
+    assert_int_equal(live_count(&w), 0); /* at once, not when the runner gets to it */
+    assert_int_equal(removed_for(&w, VESTRY_CAUSE_HANGUP), 1);
+    world_settle(&w);
+    assert_int_equal(r.cause, VESTRY_CAUSE_HANGUP);
+    assert_false(r.head_written);
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
+/* The purge hook of what a put displaces runs inside that put. */
+static void hang_up_the_new_one(const vestry_purged *purged, void *ctx) {
+  meddler *m = ctx;
+  if (purged->cause == VESTRY_CAUSE_REPLACED && m->opened && purged->value != m->opened)
+    vestry_connection_close(m->opened, VESTRY_CAUSE_HANGUP);
+}
+
+static void a_stream_that_ends_while_it_is_stored_is_taken_out(void **state) {
+  (void)state;
+  world w;
+  meddler m = {0};
+  world_begin(&w, (vestry_options){.purge = hang_up_the_new_one, .purge_ctx = &m});
+  wire a = {0}, b = {.datastar = true};
+  wire_plan(&w, &a, &keep_replace);
+  meddle_with(&w, &m);
+  assert_int_equal(wire_serve(&w, &b, planned, (void *)&keep_replace), VESTRY_OK);
+  assert_int_equal(live_count(&w), 0);
+  assert_int_equal(removed_for(&w, VESTRY_CAUSE_HANGUP), 1);
+  world_end(&w);
+  wire_finish(&a);
+  wire_finish(&b);
+}
+
+static void reuse_that_comes_second_gives_its_stream_up(void **state) {
+  (void)state;
+  for (int parked = 0; parked < 2; parked++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    wire rival = {0}, r = {.parked = parked};
+    meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
+    meddle_with(&w, &m);
+    wire_plan(&w, &r, &keep_reuse);
+    assert_int_equal(r.status, 204);
+    assert_null(r.connection);
+    assert_int_equal(r.opens, 1);
+    assert_int_equal(r.ends, 1);
+    assert_false(r.head_written);
+    assert_int_equal(wire_count(&rival, tick), 2);
+    assert_int_equal(live_count(&w), 1);
+    world_end(&w);
+    wire_finish(&rival);
+    wire_finish(&r);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+static vestry_err close_rival(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  meddler *m = ctx;
+  vestry_connection_close(m->rival->connection, VESTRY_CAUSE_HANGUP);
+  return VESTRY_OK;
+}
+
+/* The stream was given up for another, and that one dies under the effects: a request has one stream to open, so the
+ * effects are lost, and the answer says so. */
+static void a_second_stream_is_never_opened(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire rival = {0}, r = {0};
+  meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
+  meddle_with(&w, &m);
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_rival, &m), VESTRY_OK);
+  plan p = keep_reuse;
+  p.effects = "[[\"close\"]," TICK "]";
+  wire_plan(&w, &r, &p);
+  assert_int_equal(r.status, 503);
+  assert_int_equal(r.opens, 1);
+  assert_int_equal(wire_count(&rival, tick), 0); /* aborted: its own went with it */
+  world_end(&w);
+  wire_finish(&rival);
+  wire_finish(&r);
+}
+
+static vestry_err close_found(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect;
+  size_t count;
+  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  for (size_t i = 0; i < count; i++, ++*(int *)ctx) vestry_connection_close(connections[i], VESTRY_CAUSE_HANGUP);
+  return VESTRY_OK;
+}
+
+/* What was found closes before it is decided on: a new stream is opened, and the effects begin with that. */
+static void what_was_found_can_close_before_the_decision(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  int closed = 0;
+  assert_int_equal(
+      vestry_registry_intercept(vestry_registry_of(w.v),
+                                &(vestry_interceptor){0, "close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
+      VESTRY_OK);
+  wire kept = {0}, r = {0};
+  wire_plan(&w, &kept, &keep_reuse);
+  plan nothing_sent = keep_reuse;
+  nothing_sent.effects = NULL; /* so that no send finds out */
+  wire_plan(&w, &r, &nothing_sent);
+  assert_int_equal(closed, 1);
+  assert_int_equal(r.responds, 0);
+  assert_true(vestry_connection_is_open(r.connection));
+  world_end(&w);
+  wire_finish(&kept);
+  wire_finish(&r);
+}
+
+static void reject_that_comes_second_is_409(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire rival = {0}, r = {0};
+  meddler m = {.rival = &rival, .rival_plan = &keep_reject};
+  meddle_with(&w, &m);
+  wire_plan(&w, &r, &keep_reject);
+  assert_int_equal(r.status, 409);
+  assert_int_equal(r.ends, 1);
+  assert_int_equal(wire_count(&rival, tick), 1);
+  assert_int_equal(live_count(&w), 1);
+  world_end(&w);
+  wire_finish(&rival);
+  wire_finish(&r);
+}
+
+static void replace_that_comes_second_wins(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire rival = {0}, r = {0};
+  meddler m = {.rival = &rival, .rival_plan = &keep_replace};
+  meddle_with(&w, &m);
+  wire_plan(&w, &r, &keep_replace);
+  assert_true(vestry_connection_is_open(r.connection));
+  assert_int_equal(rival.cause, VESTRY_CAUSE_REPLACED);
+  world_end(&w);
+  wire_finish(&rival);
+  wire_finish(&r);
+}
+
+/* The key is held by a connection that is closing but has not left: nobody is there. */
+static void a_closing_connection_has_no_claim_to_its_key(void **state) {
+  (void)state;
+  const plan *plans[] = {&keep_reuse, &keep_reject};
+  for (size_t i = 0; i < 2; i++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    wire rival = {0}, r = {.datastar = true};
+    meddler m = {.rival = &rival, .rival_plan = &keep_replace, .rival_hang_up = true};
+    meddle_with(&w, &m);
+    assert_int_equal(wire_serve(&w, &r, planned, (void *)plans[i]), VESTRY_OK);
+    assert_non_null(r.connection);
+    assert_int_equal(live_count(&w), 2);
+    world_settle(&w);
+    assert_int_equal(live_count(&w), 1);
+    assert_int_equal(wire_count(&r, tick), 1);
+    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+    world_settle(&w);
+    assert_int_equal(wire_count(&r, tick), 2);
+    world_end(&w);
+    wire_finish(&rival);
+    wire_finish(&r);
+  }
+}
+
+/* An effect of the new stream's own reply lets another stream in, which evicts it before it has begun. */
+static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)context, (void)args;
+  meddler *m = ctx;
+  m->rival->datastar = true;
+  assert_int_equal(wire_serve(m->w, m->rival, planned, (void *)m->rival_plan), VESTRY_OK);
+  return VESTRY_OK;
+}
+
+static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.max_count = 1});
+  wire r = {0}, rival = {0};
+  plan other = keep_replace;
+  other.key = "b";
+  other.effects = "[[\"rival\"]," TICK "]";
+  meddler m = {.w = &w, .rival = &rival, .rival_plan = &keep_replace};
+  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "rival", let_rival_in, &m), VESTRY_OK);
+  wire_plan(&w, &r, &other);
+  assert_int_equal(r.responds, 0);
+  assert_int_equal(r.cause, VESTRY_CAUSE_SIZE);
+  assert_false(r.head_written); /* aborted: the browser comes back */
+  assert_false(r.clean);
+  assert_int_equal(wire_count(&rival, tick), 1);
+  assert_int_equal(live_count(&w), 1);
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&rival);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(replace_takes_the_place),
+      cmocka_unit_test(reuse_sends_down_the_stored_one),
+      cmocka_unit_test(reject_answers_409),
+      cmocka_unit_test(many_join_and_start_by_themselves),
+      cmocka_unit_test(of_too_many_the_oldest_goes),
+      cmocka_unit_test(closing_ones_do_not_count_among_the_many),
+      cmocka_unit_test(of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones),
+      cmocka_unit_test(an_end_removes_by_identity_and_with_its_own_cause),
+      cmocka_unit_test(eviction_and_expiry_close_with_their_cause),
+      cmocka_unit_test(a_stream_that_gets_events_is_not_idle),
+      cmocka_unit_test(a_quiet_page_stays_by_default),
+      cmocka_unit_test(removing_a_key_closes_all_under_it),
+      cmocka_unit_test(scopes_do_not_mix),
+      cmocka_unit_test(a_cap_per_scope_evicts_there),
+      cmocka_unit_test(a_store_that_is_full_refuses),
+      cmocka_unit_test(a_stream_that_ended_before_it_was_stored_is_not_stored),
+      cmocka_unit_test(a_stream_that_ends_while_it_is_stored_is_taken_out),
+      cmocka_unit_test(reuse_that_comes_second_gives_its_stream_up),
+      cmocka_unit_test(a_second_stream_is_never_opened),
+      cmocka_unit_test(what_was_found_can_close_before_the_decision),
+      cmocka_unit_test(reject_that_comes_second_is_409),
+      cmocka_unit_test(replace_that_comes_second_wins),
+      cmocka_unit_test(a_closing_connection_has_no_claim_to_its_key),
+      cmocka_unit_test(a_new_stream_can_be_evicted_before_it_has_begun),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,311 @@
+/* K2: a stream under several keys is reached by each, and leaves all of them, once. */
+#include "serve/world.h"
+#include "vestry/broadcast.h"
+#include "vestry/dispatch.h"
+
+static const vestry_scope ANN = {"ann", 3};
+
+/* A page of the board "b" that is its user's and its room's, too. */
+static const plan page = {
+    .key = "b", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"r", NULL, 0}, {"u", "ann", 0}}};
+
+static vestry_err tell(world *w, vestry_scope scope, const char *key) {
+  return vestry_dispatch(w->v, scope, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)));
+}
+
+static void it_is_reached_by_each(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_plan(&w, &r, &page);
+  assert_int_equal(store_stats_of(w.v).live_count, 3);
+  assert_int_equal(tell(&w, NOWHERE, "b"), VESTRY_OK);
+  assert_int_equal(tell(&w, NOWHERE, "r"), VESTRY_OK);
+  assert_int_equal(tell(&w, ANN, "u"), VESTRY_OK);
+  assert_int_equal(tell(&w, NOWHERE, "u"), VESTRY_NOT_FOUND); /* it is ann's key */
+  assert_int_equal(tell(&w, ANN, "b"), VESTRY_NOT_FOUND);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"n\":1}"), 3);
+  wire_hang_up(&w, &r);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_HANGUP], 3);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+}
+
+static void removed_by_one_it_leaves_all(void **state) {
+  (void)state;
+  static const struct {
+    vestry_scope scope;
+    const char *key;
+  } by[] = {{{NULL, 0}, "b"}, {{NULL, 0}, "r"}, {{"ann", 3}, "u"}};
+  for (size_t i = 0; i < sizeof by / sizeof *by; i++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    wire r = {0};
+    wire_plan(&w, &r, &page);
+    size_t count = 0;
+    assert_int_equal(
+        vestry_store_remove(vestry_store_of(w.v), by[i].scope, ROOM(by[i].key), VESTRY_CAUSE_REMOVED, &count),
+        VESTRY_OK);
+    assert_int_equal(count, 1);
+    world_settle(&w);
+    assert_int_equal(r.cause, VESTRY_CAUSE_REMOVED);
+    assert_int_equal(r.ends, 1);
+    const vestry_store_stats stats = store_stats_of(w.v);
+    assert_int_equal(stats.live_count, 0);
+    assert_int_equal(stats.removed_by_cause[VESTRY_CAUSE_REMOVED], 3);
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
+/* The store is full with the entries of two streams: a third evicts the first of them, whole. */
+static void evicted_by_one_it_leaves_all(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.max_count = 4});
+  wire r[3] = {{0}, {0}, {0}};
+  const plan own[3] = {{.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"a", "ann", 0}}},
+                       {.key = "b", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"b", "ann", 0}}},
+                       {.key = "c", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"c", "ann", 0}}}};
+  for (int i = 0; i < 3; i++) {
+    wire_plan(&w, &r[i], &own[i]);
+    test_host_advance_ms(&w.th, 10000); /* so that it is known whose are the oldest */
+  }
+  assert_int_equal(r[0].cause, VESTRY_CAUSE_SIZE);
+  assert_false(r[0].clean);
+  assert_true(vestry_connection_is_open(r[1].connection) && vestry_connection_is_open(r[2].connection));
+  assert_int_equal(store_stats_of(w.v).live_count, 4);
+  assert_int_equal(tell(&w, ANN, "a"), VESTRY_NOT_FOUND);
+  assert_int_equal(tell(&w, ANN, "b"), VESTRY_OK);
+  assert_int_equal(tell(&w, ANN, "c"), VESTRY_OK);
+  world_end(&w);
+  for (int i = 0; i < 3; i++) wire_finish(&r[i]);
+  test_host_assert_clean(&w.th);
+}
+
+static void each_key_has_its_bound(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r[3] = {{0}, {0}, {0}};
+  const plan two = {.key = "b",
+                    .keep = true,
+                    .policy = VESTRY_PUT_MANY,
+                    .many_count = 10,
+                    .more = {{"u", "ann", 2}, {"r", NULL, 10}}};
+  for (int i = 0; i < 3; i++) wire_plan(&w, &r[i], &two);
+  assert_int_equal(r[0].cause, VESTRY_CAUSE_REPLACED); /* ann's third page takes the place of her first */
+  assert_int_equal(store_stats_of(w.v).live_count, 6);
+  world_end(&w);
+  for (int i = 0; i < 3; i++) wire_finish(&r[i]);
+}
+
+/* The first key's policy decides; a stream that is given up for another is under none. */
+static void the_policy_is_of_the_first_key(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire first = {0}, second = {0}, third = {0};
+  plan p = page;
+  p.policy = VESTRY_PUT_REJECT;
+  wire_plan(&w, &first, &p);
+  wire_plan(&w, &second, &p);
+  assert_int_equal(second.status, 409);
+  assert_int_equal(store_stats_of(w.v).live_count, 3);
+  p.policy = VESTRY_PUT_REPLACE;
+  wire_plan(&w, &third, &p);
+  assert_int_equal(first.cause, VESTRY_CAUSE_REPLACED);
+  assert_int_equal(store_stats_of(w.v).live_count, 3);
+  world_end(&w);
+  wire_finish(&first);
+  wire_finish(&second);
+  wire_finish(&third);
+}
+
+static void no_first_key_is_needed(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  wire_plan(&w, &r, &(plan){.keep = true, .more = {{"r", NULL, 0}}});
+  assert_int_equal(tell(&w, NOWHERE, "r"), VESTRY_OK);
+  world_settle(&w);
+  assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void a_refusal_of_one_is_of_all(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.store = "hash", .max_count = 4});
+  wire first = {0}, r = {0}, next = {0};
+  wire_plan(&w, &first, &(plan){.key = "x", .keep = true, .more = {{"y", NULL, 0}}});
+  wire_plan(&w, &r, &page); /* three entries, room for two */
+  assert_int_equal(r.status, 503);
+  assert_null(r.connection);
+  assert_int_equal(store_stats_of(w.v).live_count, 2);
+  wire_plan(&w, &next, &(plan){.key = "b", .keep = true, .more = {{"r", NULL, 0}}});
+  assert_int_equal(next.opens, 1);
+  assert_int_equal(store_stats_of(w.v).live_count, 4);
+  world_end(&w);
+  wire_finish(&first);
+  wire_finish(&r);
+  wire_finish(&next);
+}
+
+/* All that was logged. */
+static char said[4096];
+static void say(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  strncat(said, line, sizeof said - strlen(said) - 1);
+}
+
+/* An operator looks at two hundred devices, each of which has a key and a channel. */
+static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  int count = *(int *)app;
+  vestry_reply_key(reply, VESTRY_KEY("operator"));
+  for (int i = 0; i < count; i++) {
+    vestry_err error = vestry_reply_add_key(reply, &NOWHERE, VESTRY_KEY("device", i), 1000);
+    if (!error) error = vestry_reply_join(reply, &NOWHERE, VESTRY_KEY("device", i));
+    if (error) return error;
+  }
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static void a_stream_may_have_many_keys(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){.max_per_stream_count = 200});
+  w.th.host.log = say;
+  said[0] = '\0';
+  int count = 200;
+  wire all = {.datastar = true}, more = {.datastar = true};
+  wire_request(&w, &all, look_at_devices, &count);
+  assert_int_equal(all.status, 200);
+  assert_int_equal(store_stats_of(w.v).live_count, 201);
+  for (int i = 0; i < count; i++) {
+    assert_int_equal(
+        vestry_dispatch(w.v, NOWHERE, VESTRY_KEY("device", i), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", i))),
+        VESTRY_OK);
+    world_settle(&w);
+  }
+  assert_int_equal(wire_count(&all, "data: signals {\"n\":"), count);
+  count = 201;
+  wire_request(&w, &more, look_at_devices, &count);
+  assert_int_equal(more.status, 500); /* not 503: the client has no part in it */
+  assert_non_null(strstr(said, "vestry_reply_add_key: a stream has 200 keys beside its first at most"));
+  assert_non_null(strstr(said, "max_per_stream_count"));
+  wire_hang_up(&w, &all);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  world_end(&w);
+  wire_finish(&all);
+  wire_finish(&more);
+  test_host_assert_clean(&w.th);
+}
+
+static vestry_err open_many(test_host *th, void *ctx) {
+  (void)ctx;
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_OK);
+  long before = atomic_load(&w.th.allocations), fails = atomic_load(&th->fail_at);
+  if (fails >= 0) atomic_store(&w.th.fail_at, before + fails);
+  int count = 20;
+  wire r = {.datastar = true};
+  wire_request(&w, &r, look_at_devices, &count);
+  bool failed = fails >= 0 && atomic_load(&w.th.allocations) > before + fails;
+  atomic_store(&w.th.fail_at, -1);
+  assert_true(r.status == 200 || (failed && r.status == 500) || r.gone || failed);
+  bool opened = r.status == 200;
+  if (opened) wire_hang_up(&w, &r);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  world_end(&w);
+  wire_finish(&r);
+  test_host_assert_clean(&w.th);
+  return failed ? VESTRY_NO_MEMORY : VESTRY_OK;
+}
+
+/* Wherever memory ends: the stream is under all of its keys, or under none. */
+static void without_memory_it_has_none(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  for (long fails = 0;; fails++) {
+    atomic_store(&th.fail_at, fails);
+    if (open_many(&th, NULL) == VESTRY_OK) break;
+    assert_true(fails < 2000);
+  }
+}
+
+static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire many = {0};
+  plan p = {.keep = true, .key = "a"};
+  for (size_t i = 0; i <= VESTRY_REPLY_KEYS_MAX; i++) p.more[i].key = "r";
+  wire_plan(&w, &many, &p);
+  assert_int_equal(many.status, 500);
+  p.more[VESTRY_REPLY_KEYS_MAX].key = NULL;
+  wire all = {0};
+  wire_plan(&w, &all, &p); /* under one key so many times: allowed, and one stream */
+  assert_int_equal(all.opens, 1);
+  wire_hang_up(&w, &all);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  static char wide[VESTRY_SCOPE_MAX_BYTES + 2];
+  memset(wide, 'a', sizeof wide - 1);
+  wire bad = {0};
+  wire_plan(&w, &bad, &(plan){.keep = true, .key = "a", .more = {{"r", wide, 0}, {"r", NULL, 0}}});
+  assert_int_equal(bad.status, 500);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  world_end(&w);
+  wire_finish(&many);
+  wire_finish(&all);
+  wire_finish(&bad);
+}
+
+static void out_of_memory_leaves_nothing_behind(void **state) {
+  (void)state;
+  bool failed = true;
+  for (long number = 0; failed; number++) {
+    assert_true(number < 1000);
+    world w;
+    world_begin(&w, (vestry_options){0});
+    long fail_at = atomic_load(&w.th.allocations) + number;
+    atomic_store(&w.th.fail_at, fail_at);
+    wire r = {0};
+    (void)wire_serve(&w, &r, planned, (void *)&page);
+    failed = atomic_load(&w.th.allocations) > fail_at;
+    atomic_store(&w.th.fail_at, -1);
+    world_settle(&w);
+    const uint64_t live = store_stats_of(w.v).live_count;
+    assert_true(live == 0 || live == 3);
+    assert_int_equal(live, r.connection && vestry_connection_is_open(r.connection) ? 3 : 0);
+    world_end(&w);
+    wire_finish(&r);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(it_is_reached_by_each),
+      cmocka_unit_test(removed_by_one_it_leaves_all),
+      cmocka_unit_test(evicted_by_one_it_leaves_all),
+      cmocka_unit_test(each_key_has_its_bound),
+      cmocka_unit_test(the_policy_is_of_the_first_key),
+      cmocka_unit_test(no_first_key_is_needed),
+      cmocka_unit_test(a_refusal_of_one_is_of_all),
+      cmocka_unit_test(a_stream_may_have_many_keys),
+      cmocka_unit_test(without_memory_it_has_none),
+      cmocka_unit_test(too_many_and_bad_keys_are_the_programs_mistake),
+      cmocka_unit_test(out_of_memory_leaves_nothing_behind),
+  };
+  return cmocka_run_group_tests_name("several keys", tests, NULL, NULL);
+}

@@ -1,0 +1,350 @@
+/* A bound of streams a scope: across keys, however many each has, over every kind of store. */
+#include "serve/shares.h"
+
+#include <stdlib.h>
+
+#include "instance/instance.h"
+#include "serve/world.h"
+#include "store/naive.h"
+#include "vestry/dispatch.h"
+
+enum { CAP = 5, TABS = 6 };
+
+static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
+  (void)reply, (void)ctx;
+  const char *user = vestry_request_header(req, "X-User");
+  if (!user) return VESTRY_OK;
+  *ret_len = strlen(user);
+  memcpy(buffer, user, *ret_len);
+  return VESTRY_OK;
+}
+
+static vestry_store_types *types;
+
+static vestry_options options_of(const char *store) {
+  return (vestry_options){.store = store, .store_types = types, .scope = by_user, .max_streams_per_scope_count = CAP};
+}
+
+static void begin(world *w, vestry_options options) {
+  test_host_init(&w->th);
+  assert_int_equal(vestry_store_types_create(&w->th.host, &types), VESTRY_OK);
+  assert_int_equal(vestry_store_types_add(types, &naive_lru_ops, NULL), VESTRY_OK);
+  options.store_types = types;
+  assert_int_equal(world_try(w, options), VESTRY_OK);
+}
+
+static void end(world *w) {
+  world_end(w);
+  vestry_store_types_destroy(types);
+}
+
+static void open_as(world *w, wire *r, const char *user, const plan *p) {
+  *r = (wire){.datastar = true, .headers = {{user ? "X-User" : "X-Nobody", user ? user : "-"}}};
+  wire_request(w, r, planned, (void *)p);
+}
+
+static bool is_open(const wire *r) {
+  return r->connection && vestry_connection_is_open(r->connection);
+}
+
+static uint64_t outnumbered(world *w) {
+  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats_get(w->v, &stats);
+  return stats.outnumbered_count;
+}
+
+/* A page that is its user's, and each device's that it shows, in everybody's scope. */
+static const plan devices = {.key = "page",
+                             .keep = true,
+                             .policy = VESTRY_PUT_MANY,
+                             .many_count = 100,
+                             .more = {{"device/1", "", 1000}, {"device/2", "", 1000}, {"mine", NULL, 100}}};
+
+static void the_sixth_of_a_user_sends_the_first_away(void **state) {
+  world w;
+  begin(&w, options_of(*state));
+  wire ann[8], bob[8], nobody[8];
+  for (int i = 0; i < 8; i++) {
+    open_as(&w, &ann[i], "ann", &devices);
+    open_as(&w, &bob[i], "bob", &devices);
+    open_as(&w, &nobody[i], NULL, &devices);
+    test_host_advance_ms(&w.th, 2000);
+  }
+  for (int i = 0; i < 8; i++) {
+    bool sent_away = i < 8 - CAP;
+    assert_int_equal(is_open(&ann[i]), !sent_away);
+    assert_int_equal(is_open(&bob[i]), !sent_away);
+    assert_true(is_open(&nobody[i])); /* the scope without a name is everybody's */
+    if (!sent_away) continue;
+    assert_int_equal(ann[i].cause, VESTRY_CAUSE_REPLACED);
+    assert_true(ann[i].clean); /* its browser stays away */
+    assert_int_equal(ann[i].ends, 1);
+  }
+  assert_int_equal(outnumbered(&w), 6);
+  assert_int_equal(store_stats_of(w.v).live_count, 4 * (2 * CAP + 8));
+  size_t count = 0;
+  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("device/1"), VESTRY_CAUSE_REMOVED, &count),
+                   VESTRY_OK);
+  assert_int_equal(count, 2 * CAP + 8);
+  end(&w);
+  for (int i = 0; i < 8; i++) {
+    wire_finish(&ann[i]);
+    wire_finish(&bob[i]);
+    wire_finish(&nobody[i]);
+  }
+  test_host_assert_clean(&w.th);
+}
+
+static void who_was_active_longest_ago_goes(void **state) {
+  world w;
+  begin(&w, options_of(*state));
+  wire tab[CAP + 3];
+  const plan keys[CAP + 3] = {{.key = "0", .keep = true}, {.key = "1", .keep = true}, {.key = "2", .keep = true},
+                              {.key = "3", .keep = true}, {.key = "4", .keep = true}, {.key = "5", .keep = true},
+                              {.key = "6", .keep = true}, {.key = "7", .keep = true}};
+  const vestry_scope ann = {"ann", 3};
+  for (int i = 0; i < CAP; i++) {
+    open_as(&w, &tab[i], "ann", &keys[i]);
+    test_host_advance_ms(&w.th, 5000);
+  }
+  /* 1 and 0 are written to; then 4, 3 and 2, in that order, but in the same second. */
+  static const char *const written[] = {"1", "0", "4", "3", "2"};
+  for (int i = 0; i < 5; i++) {
+    assert_int_equal(vestry_dispatch(w.v, ann, ROOM(written[i]), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
+                     VESTRY_OK);
+    world_settle(&w);
+    test_host_advance_ms(&w.th, i < 2 ? 5000 : 300);
+  }
+  static const int goes[] = {1, 0, 2};
+  for (int i = 0; i < 3; i++) {
+    open_as(&w, &tab[CAP + i], "ann", &keys[CAP + i]);
+    for (int k = 0; k < 3; k++) assert_int_equal(is_open(&tab[goes[k]]), k > i);
+  }
+  end(&w);
+  for (int i = 0; i < CAP + 3; i++) wire_finish(&tab[i]);
+  test_host_assert_clean(&w.th);
+}
+
+/* A stream whose client is gone holds nobody's place, though its runner has not seen to its end yet. */
+static void who_is_ending_does_not_count(void **state) {
+  world w;
+  begin(&w, options_of(*state));
+  wire tab[TABS];
+  for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
+  vestry_connection_close(tab[3].connection, VESTRY_CAUSE_LOST); /* its runner has not run */
+  open_as(&w, &tab[CAP], "ann", &devices);
+  assert_int_equal(outnumbered(&w), 0);
+  for (int i = 0; i < TABS; i++) assert_int_equal(is_open(&tab[i]), i != 3);
+  end(&w);
+  for (int i = 0; i < TABS; i++) wire_finish(&tab[i]);
+  test_host_assert_clean(&w.th);
+}
+
+/* Six tabs at a cap of five lose their server's streams, and come back one after the other, as browsers do: a stream
+ * that is aborted opens again, one that ends cleanly does not. Everybody has come back once, and then it is quiet. */
+static void six_tabs_come_to_rest(void **state) {
+  world w;
+  begin(&w, options_of(*state));
+  wire tab[TABS] = {{0}}, again[TABS] = {{0}};
+  int opened[TABS] = {0};
+  wire *now[TABS];
+  for (int i = 0; i < TABS; i++) {
+    open_as(&w, &tab[i], "ann", &devices);
+    now[i] = &tab[i];
+    opened[i] = 1;
+    test_host_advance_ms(&w.th, 100);
+  }
+  assert_false(is_open(&tab[0]));
+  for (int i = 1; i < TABS; i++) vestry_connection_close(tab[i].connection, VESTRY_CAUSE_HANGUP);
+  for (int turn = 0; turn < 20; turn++) {
+    for (int i = 0; i < TABS; i++) {
+      test_host_advance_ms(&w.th, 350);
+      if (is_open(now[i]) || (turn && now[i]->clean)) continue; /* (each comes back after the break) */
+      assert_int_equal(opened[i]++, 1);
+      now[i] = &again[i];
+      open_as(&w, now[i], "ann", &devices);
+      vestry_dispatch(w.v, (vestry_scope){"ann", 3}, ROOM("page"), /* all tabs are written to */
+                      VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", turn)));
+      world_settle(&w);
+    }
+  }
+  assert_int_equal(outnumbered(&w), 2);
+  for (int i = 0; i < TABS; i++) {
+    assert_int_equal(opened[i], 2);
+    assert_int_equal(is_open(now[i]), i > 0); /* the first one to open is the one that stays away */
+  }
+  end(&w);
+  for (int i = 0; i < TABS; i++) {
+    wire_finish(&tab[i]);
+    wire_finish(&again[i]);
+  }
+  test_host_assert_clean(&w.th);
+}
+
+/* What ends with its request, and what is given up for another stream, sends nobody away. */
+static void only_who_stays_takes_a_place(void **state) {
+  world w;
+  begin(&w, options_of(*state));
+  wire tab[CAP], action, second;
+  for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
+  open_as(&w, &action, "ann", &(plan){.effects = "[[\"patch-signals\", {\"n\": 1}]]"});
+  assert_int_equal(wire_count(&action, "{\"n\":1}"), 1);
+  open_as(&w, &second, "ann", &(plan){.key = "page", .keep = true, .policy = VESTRY_PUT_REJECT});
+  assert_int_equal(second.status, 409);
+  for (int i = 0; i < CAP; i++) assert_true(is_open(&tab[i]));
+  assert_int_equal(outnumbered(&w), 0);
+  end(&w);
+  for (int i = 0; i < CAP; i++) wire_finish(&tab[i]);
+  wire_finish(&action);
+  wire_finish(&second);
+  test_host_assert_clean(&w.th);
+}
+
+/* All that was logged. */
+static char said[4096];
+static void say(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  strncat(said, line, sizeof said - strlen(said) - 1);
+}
+
+/* A stream with more keys in a scope than the scope may have entries is refused, and throws nobody out: not others, and
+ * not itself. */
+static void more_keys_than_the_scope_may_have_are_refused(void **state) {
+  world w;
+  vestry_options options = options_of(*state);
+  options.max_per_scope_count = 3;
+  begin(&w, options);
+  w.th.host.log = say;
+  said[0] = '\0';
+  wire good, bad, other;
+  open_as(&w, &good, "ann", &(plan){.key = "good", .keep = true});
+  const plan too_many = {.key = "0",
+                         .keep = true,
+                         .policy = VESTRY_PUT_MANY,
+                         .more = {{"1", NULL, 5}, {"x", "", 5}, {"2", NULL, 5}, {"3", NULL, 5}}};
+  open_as(&w, &bad, "ann", &too_many);
+  assert_int_equal(bad.status, 500);
+  assert_null(bad.connection);
+  assert_true(is_open(&good));
+  assert_non_null(strstr(said, "max_per_scope_count"));
+  open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", NULL, 5}, {"x", "", 5}}});
+  assert_true(is_open(&other) && is_open(&good));
+  end(&w);
+  wire_finish(&good);
+  wire_finish(&bad);
+  wire_finish(&other);
+  test_host_assert_clean(&w.th);
+}
+
+enum { OPENERS = 4, OPENED = TEST_ROUNDS(200) };
+
+typedef struct opener {
+  world *w;
+  wire *tabs;
+  pthread_t thread;
+} opener;
+
+static void *open_many(void *ctx) {
+  opener *o = ctx;
+  for (size_t i = 0; i < OPENED; i++) {
+    o->tabs[i] = (wire){.datastar = true, .headers = {{"X-User", i % 2 ? "ann" : "bob"}}};
+    assert_int_equal(wire_serve(o->w, &o->tabs[i], planned, (void *)&devices), VESTRY_OK);
+  }
+  return NULL;
+}
+
+/* However many come at once: in the end as many are open as may be, and each that is not was sent away once. */
+static void as_many_stay_as_may(void **state) {
+  world w;
+  vestry_options options = options_of(*state);
+  options.threads_count = 2;
+  begin(&w, options);
+  w.th.host.log = NULL; /* the test host's is for one thread */
+  opener openers[OPENERS];
+  for (size_t i = 0; i < OPENERS; i++) {
+    openers[i] = (opener){.w = &w, .tabs = calloc(OPENED, sizeof(wire))};
+    assert_non_null(openers[i].tabs);
+    assert_int_equal(pthread_create(&openers[i].thread, NULL, open_many, &openers[i]), 0);
+  }
+  for (size_t i = 0; i < OPENERS; i++) pthread_join(openers[i].thread, NULL);
+  size_t open = 0;
+  for (size_t i = 0; i < OPENERS; i++)
+    for (size_t k = 0; k < OPENED; k++) open += is_open(&openers[i].tabs[k]);
+  assert_int_equal(open, 2 * CAP);
+  assert_int_equal(outnumbered(&w), OPENERS * OPENED - open);
+  assert_int_equal(vestry_stop(w.v, VESTRY_NEVER_MS), VESTRY_OK);
+  end(&w);
+  for (size_t i = 0; i < OPENERS; i++) {
+    for (size_t k = 0; k < OPENED; k++) wire_finish(&openers[i].tabs[k]);
+    free(openers[i].tabs);
+  }
+  test_host_assert_clean(&w.th);
+}
+
+/* Wherever memory ends: who does not get in sends nobody away. */
+static void without_memory_nobody_is_sent_away(void **state) {
+  bool opened = false;
+  for (long fails = 0; !opened; fails++) {
+    world w;
+    begin(&w, options_of(*state));
+    wire tab[TABS];
+    for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
+    atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + fails);
+    open_as(&w, &tab[CAP], "ann", &devices);
+    atomic_store(&w.th.fail_at, -1);
+    world_settle(&w);
+    opened = is_open(&tab[CAP]);
+    int others = 0;
+    for (int i = 0; i < CAP; i++) others += is_open(&tab[i]);
+    assert_int_equal(others, opened ? CAP - 1 : CAP);
+    assert_int_equal(outnumbered(&w), opened);
+    assert_true(fails < 1000);
+    end(&w);
+    for (int i = 0; i < TABS; i++) wire_finish(&tab[i]);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+static char lru[] = "lru", hash[] = "hash", own[] = "naive-lru"; /* the last one is an application's */
+
+/* The same of the store as a whole. */
+static void more_keys_than_the_store_may_have_are_refused(void **state) {
+  world w;
+  vestry_options options = options_of(*state);
+  options.max_count = 3;
+  begin(&w, options);
+  w.th.host.log = say;
+  said[0] = '\0';
+  wire good, bad, other;
+  open_as(&w, &good, "ann", &(plan){.key = "good", .keep = true});
+  open_as(&w, &bad, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}, {"2", "x", 5}, {"3", NULL, 5}}});
+  assert_int_equal(bad.status, 500);
+  assert_true(is_open(&good));
+  assert_non_null(strstr(said, "max_count"));
+  open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}}});
+  assert_true(is_open(&other) && is_open(&good));
+  end(&w);
+  wire_finish(&good);
+  wire_finish(&bad);
+  wire_finish(&other);
+  test_host_assert_clean(&w.th);
+}
+
+#define TEST(function)                                                                                                 \
+  cmocka_unit_test_prestate(function, lru), cmocka_unit_test_prestate(function, hash),                                 \
+      cmocka_unit_test_prestate(function, own)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(the_sixth_of_a_user_sends_the_first_away),
+      TEST(who_was_active_longest_ago_goes),
+      TEST(who_is_ending_does_not_count),
+      TEST(six_tabs_come_to_rest),
+      TEST(only_who_stays_takes_a_place),
+      TEST(more_keys_than_the_scope_may_have_are_refused),
+      TEST(more_keys_than_the_store_may_have_are_refused),
+      TEST(as_many_stay_as_may),
+      TEST(without_memory_nobody_is_sent_away),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

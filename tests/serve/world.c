@@ -1,0 +1,283 @@
+#include "serve/world.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+/* ------------------------------------------------------------------------------------------------ instances ------- */
+
+vestry_err world_try(world *w, vestry_options options) {
+  options.host = &w->th.host;
+  if (!options.runtime && !options.threads_count) options.threads_count = VESTRY_THREADS_NONE;
+  w->v = NULL;
+  return vestry_create(&options, &w->v);
+}
+
+void world_begin(world *w, vestry_options options) {
+  test_host_init(&w->th);
+  assert_int_equal(world_try(w, options), VESTRY_OK);
+}
+
+void world_settle(world *w) {
+  while (vestry_runtime_step(vestry_runtime_of(w->v))) continue;
+}
+
+vestry_store_stats store_stats_of(vestry *v) {
+  vestry_store_stats stats = {0};
+  vestry_store_stats_get(vestry_store_of(v), &stats);
+  return stats;
+}
+
+void world_check_stopped(vestry *v) {
+  vestry_stats stats = {0};
+  vestry_stats_get(v, &stats);
+  vestry_store_stats store = store_stats_of(v);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.opened_count, stats.closed_count);
+  uint64_t closed = 0, removed = 0;
+  for (int i = 0; i < VESTRY_CAUSE_COUNT; i++) {
+    closed += stats.closed_by_cause[i];
+    removed += store.removed_by_cause[i];
+  }
+  assert_int_equal(closed, stats.closed_count);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_NONE], 0);
+  assert_int_equal(store.live_count, 0);
+  assert_int_equal(store.put_count, store.removed_count);
+  assert_int_equal(removed, store.removed_count);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count + stats.conflated_count);
+  assert_int_equal(stats.queued_bytes, 0);
+  assert_int_equal(stats.request_bytes, 0);
+}
+
+void world_end(world *w) {
+  assert_int_equal(vestry_stop(w->v, 0), VESTRY_OK);
+  world_check_stopped(w->v);
+  vestry_destroy(w->v);
+  w->v = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ a server -------- */
+
+static const char *wire_method(void *server_request) {
+  const wire *r = server_request;
+  return r->method ? r->method : "GET";
+}
+
+static const char *wire_path(void *server_request) {
+  const wire *r = server_request;
+  return r->path ? r->path : "/";
+}
+
+static const char *wire_query(void *server_request) {
+  return ((const wire *)server_request)->query;
+}
+
+static const char *wire_header(void *server_request, const char *name) {
+  const wire *r = server_request;
+  if (r->datastar && strcasecmp(name, "datastar-request") == 0) return "true";
+  for (size_t i = 0; i < sizeof r->headers / sizeof *r->headers && r->headers[i].name; i++)
+    if (strcasecmp(r->headers[i].name, name) == 0) return r->headers[i].value;
+  return NULL;
+}
+
+static const char *wire_peer(void *server_request) {
+  (void)server_request;
+  return "192.0.2.1";
+}
+
+static int64_t wire_body_length(void *server_request) {
+  const wire *r = server_request;
+  return r->announced ? r->announced : (int64_t)r->body_len;
+}
+
+static vestry_err wire_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+  wire *r = server_request;
+  size_t len = r->body_len - r->at;
+  if (len == 0 && r->read_error) return r->read_error;
+  if (len > capacity) len = capacity;
+  if (r->piece && len > r->piece) len = r->piece;
+  if (len) memcpy(buffer, (const char *)r->body + r->at, len);
+  r->at += len;
+  *ret_len = len;
+  return VESTRY_OK;
+}
+
+static void record(wire *r, const void *data, size_t len) {
+  pthread_mutex_lock(&r->lock);
+  r->text = realloc(r->text, r->text_len + len + 1);
+  if (len) memcpy(r->text + r->text_len, data, len);
+  r->text_len += len;
+  r->text[r->text_len] = '\0';
+  pthread_mutex_unlock(&r->lock);
+}
+
+static void record_head(wire *r, const vestry_response *response) {
+  r->head[0] = '\0';
+  for (size_t i = 0; i < response->headers_count; i++) {
+    size_t len = strlen(r->head);
+    snprintf(r->head + len, sizeof r->head - len, "%s: %s\n", response->headers[i].name, response->headers[i].value);
+  }
+}
+
+static vestry_err wire_respond(void *server_request, const vestry_response *response) {
+  wire *r = server_request;
+  r->responds++;
+  assert_int_equal(r->ends, r->opens); /* a stream that was given up has ended before the answer */
+  if (r->gone) return VESTRY_IO;
+  r->status = response->status;
+  record_head(r, response);
+  record(r, response->body, response->body_len);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ streams --------- */
+
+static vestry_io stream_open(void *transport) {
+  wire *r = transport;
+  if (r->open_io == VESTRY_IO_OK) {
+    r->head_written = true;
+    r->status = 200;
+  }
+  return r->open_io;
+}
+
+static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  wire *r = transport;
+  r->writes++;
+  *ret_written = 0;
+  if (r->write_io == VESTRY_IO_OK)
+    for (size_t i = 0; i < count; i++) record(r, slices[i].data, slices[i].len);
+  return r->write_io;
+}
+
+static void stream_end(void *transport, bool clean, vestry_cause cause) {
+  wire *r = transport;
+  r->ends++;
+  r->clean = clean;
+  r->cause = cause;
+}
+
+static void stream_release(void *transport) {
+  wire *r = transport;
+  assert_int_equal(r->ends, 1);
+  r->releases++;
+}
+
+static void stream_wake(void *transport) {
+  ((wire *)transport)->wakes++;
+}
+
+static const vestry_transport_ops pooled_ops = {
+    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL};
+static const vestry_transport_ops parked_ops = {
+    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, stream_wake};
+
+static vestry_err wire_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                            void **ret_transport) {
+  wire *r = server_request;
+  if (r->open_error) return r->open_error;
+  r->opens++;
+  assert_int_equal(r->opens, 1);
+  assert_int_equal(head->status, 200);
+  record_head(r, head);
+  *ret_ops = r->parked ? &parked_ops : &pooled_ops;
+  *ret_transport = r;
+  return VESTRY_OK;
+}
+
+const vestry_request_ops wire_ops = {
+    .size = sizeof(vestry_request_ops),
+    .method = wire_method,
+    .path = wire_path,
+    .query = wire_query,
+    .header = wire_header,
+    .peer = wire_peer,
+    .body_length = wire_body_length,
+    .read = wire_read,
+    .respond = wire_respond,
+    .open = wire_open,
+};
+
+/* ------------------------------------------------------------------------------------------------ requests -------- */
+
+vestry_err wire_serve(world *w, wire *r, vestry_handler_fn handler, void *app) {
+  pthread_mutex_init(&r->lock, NULL);
+  record(r, "", 0);
+  vestry_err error = vestry_serve(w->v, &wire_ops, r, handler, app, &r->connection);
+  /* Exactly one of the two: an answer or a stream. */
+  assert_int_equal(r->responds, r->connection ? 0 : 1);
+  if (r->connection) assert_int_equal(r->opens, 1);
+  return error;
+}
+
+void wire_request(world *w, wire *r, vestry_handler_fn handler, void *app) {
+  assert_int_equal(wire_serve(w, r, handler, app), VESTRY_OK);
+  world_settle(w);
+}
+
+void wire_plan(world *w, wire *r, const plan *p) {
+  r->datastar = true;
+  wire_request(w, r, planned, (void *)p);
+}
+
+void wire_finish(wire *r) {
+  r->connection = vestry_connection_unref(r->connection);
+  assert_int_equal(r->releases, r->opens);
+  free(r->text);
+  r->text = NULL;
+  pthread_mutex_destroy(&r->lock);
+}
+
+void wire_hang_up(world *w, wire *r) {
+  vestry_connection_close(r->connection, VESTRY_CAUSE_HANGUP);
+  world_settle(w);
+}
+
+size_t wire_count(wire *r, const char *text) {
+  size_t count = 0;
+  pthread_mutex_lock(&r->lock);
+  for (const char *at = r->text; (at = strstr(at, text)) != NULL; at++) count++;
+  pthread_mutex_unlock(&r->lock);
+  return count;
+}
+
+void wire_assert_text(wire *r, const char *expected) {
+  assert_string_equal(r->text, expected);
+}
+
+bool wire_has_header(wire *r, const char *line) {
+  char wanted[512];
+  snprintf(wanted, sizeof wanted, "%s\n", line);
+  const char *at = strstr(r->head, wanted);
+  return at && (at == r->head || at[-1] == '\n');
+}
+
+/* ------------------------------------------------------------------------------------------------ replies --------- */
+
+vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  const plan *p = app;
+  vestry_err error = VESTRY_OK;
+  if (p->data) vestry_reply_data(reply, p->data, p->destroy);
+  if (p->key) error = vestry_reply_key(reply, ROOM(p->key));
+  for (size_t i = 0; !error && i < VESTRY_REPLY_KEYS_MAX + 1 && p->more[i].key; i++) {
+    const char *in = p->more[i].scope;
+    const vestry_scope scope = {in, in ? strlen(in) : 0};
+    error = vestry_reply_add_key(reply, in ? &scope : NULL, ROOM(p->more[i].key), p->more[i].many_count);
+  }
+  if (!error && p->keep) error = vestry_reply_keep(reply, p->policy, p->many_count);
+  if (p->auto_close) vestry_reply_auto_close(reply, p->auto_close > 0);
+  if (!error && p->status) error = vestry_reply_status(reply, p->status);
+  if (!error && p->header.name) error = vestry_reply_header(reply, p->header.name, p->header.value);
+  if (!error && p->body) error = vestry_reply_body(reply, NULL, p->body, strlen(p->body));
+  if (!error && p->connection) error = vestry_reply_connection(reply, p->connection);
+  if (!error) error = vestry_reply_stream(reply, &p->stream);
+  vestry_reply_hooks(reply, &p->hooks);
+  if (p->effects) {
+    json_t *effects = json_loads(p->effects, 0, NULL);
+    assert_true(json_is_array(effects));
+    for (size_t i = 0; !error && i < json_array_size(effects); i++)
+      error = vestry_reply_effect_json(reply, json_array_get(effects, i));
+    json_decref(effects);
+  }
+  return error ? error : p->error;
+}

@@ -1,0 +1,124 @@
+/* Many sessions: the bounds of a user, and of all. */
+#include "session/site.h"
+
+static vestry_session_options crowd_of(enum way way, shelf *s) {
+  vestry_session_options options = site_way(way, s);
+  options.max_count = 20;
+  options.max_per_user_count = 5;
+  return options;
+}
+
+/* Where there is room for twenty sessions, one user logs in two hundred times. */
+static void one_users_log_ins_end_nobody_elses_session(void **state) {
+  (void)state;
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    world w;
+    shelf s;
+    vestry_session_options options = crowd_of(way, &s);
+    site_begin(&w, &options);
+    browser ann = {.cookie = ""}, bob[10];
+    site_log_in(&w, &ann, "user=ann");
+    wire anns = {.path = "/live", .datastar = true}, bobs = anns;
+    site_ask(&w, &ann, &anns);
+    for (int i = 0; i < 200; i++) {
+      browser *b = &bob[i % 10];
+      *b->cookie = '\0';
+      site_log_in(&w, b, "user=bob");
+      if (i == 192) site_ask(&w, b, &bobs); /* one of the last ten, and not of the last five */
+    }
+    world_settle(&w);
+    assert_true(vestry_connection_is_open(anns.connection));
+    assert_false(vestry_connection_is_open(bobs.connection));
+    assert_false(bobs.clean); /* it comes back, to log in */
+    site_assert_is(&w, &ann, "ann");
+    for (int i = 0; i < 10; i++) {
+      browser copy = bob[i];
+      site_assert_is(&w, &copy, i < 5 ? "nobody" : "bob");
+    }
+    if (way == STORED) assert_int_equal(shelf_count(&s), 6);
+    vestry_stats stats = {.size = sizeof stats};
+    vestry_stats_get(w.v, &stats);
+    assert_int_equal(stats.sessions_live_count, 6);
+    assert_int_equal(stats.logins_count, 201);
+    assert_int_equal(stats.logins_repeated_count, 199);
+    assert_int_equal(stats.sessions_displaced_count, 195);
+    assert_int_equal(stats.logins_failed_count, 0);
+    assert_int_equal(site_status(&w, &ann, "POST", "/login", "user="), 500);
+    vestry_stats_get(w.v, &stats);
+    assert_int_equal(stats.logins_failed_count, 1);
+    world_end(&w);
+    wire_finish(&anns);
+    wire_finish(&bobs);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+/* Nor does who logs in and out all day long make it forgotten that others have logged out. */
+static void one_users_log_outs_bring_nobody_else_back(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = crowd_of(SIGNED, &s);
+  options.max_count = 200;
+  site_begin(&w, &options);
+  browser ann = {.cookie = ""}, bob = {.cookie = ""}, eve = {.cookie = ""}, thief;
+  site_log_in(&w, &ann, "user=ann");
+  thief = ann;
+  assert_int_equal(site_status(&w, &ann, "POST", "/logout", NULL), 200);
+  site_log_in(&w, &eve, "user=eve");
+  assert_int_equal(vestry_session_end_user(w.v, "eve"), VESTRY_OK);
+  for (int i = 0; i < 1000; i++) {
+    site_log_in(&w, &bob, "user=bob");
+    assert_int_equal(site_status(&w, &bob, "POST", "/logout", NULL), 200);
+  }
+  site_assert_is(&w, &thief, "nobody");
+  site_assert_is(&w, &eve, "nobody");
+  site_end(&w);
+}
+
+typedef struct entrant {
+  world *w;
+  const char *user;
+  pthread_t thread;
+} entrant;
+
+static void *log_in_often(void *ctx) {
+  entrant *e = ctx;
+  for (int i = 0; i < 100; i++) {
+    wire r = {.method = "POST", .path = "/login", .query = e->user};
+    assert_int_equal(wire_serve(e->w, &r, NULL, NULL), VESTRY_OK);
+    assert_int_equal(r.status, 303);
+    wire_finish(&r);
+  }
+  return NULL;
+}
+
+static void users_that_log_in_at_once_are_bounded(void **state) {
+  (void)state;
+  world w;
+  shelf s;
+  vestry_session_options options = crowd_of(IN_MEMORY, &s);
+  site_begin(&w, &options);
+  static const char *const users[] = {"user=a", "user=b", "user=a", "user=b", "user=a", "user=c"};
+  entrant entrants[6];
+  for (int i = 0; i < 6; i++) {
+    entrants[i] = (entrant){.w = &w, .user = users[i]};
+    assert_int_equal(pthread_create(&entrants[i].thread, NULL, log_in_often, &entrants[i]), 0);
+  }
+  for (int i = 0; i < 6; i++) pthread_join(entrants[i].thread, NULL);
+  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(stats.logins_count, 600);
+  assert_int_equal(stats.sessions_live_count, 15);
+  assert_int_equal(stats.sessions_displaced_count, 585);
+  site_end(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_users_log_ins_end_nobody_elses_session),
+      cmocka_unit_test(one_users_log_outs_bring_nobody_else_back),
+      cmocka_unit_test(users_that_log_in_at_once_are_bounded),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+#include "session/site.h"
+
+#include "vestry/routes.h"
+
+_Atomic(int64_t) site_clock_s;
+void (*site_at_next_look)(void *ctx); /* at the clock; NULL: nothing */
+void *site_at_next_look_ctx;
+
+int64_t site_now_s(void *ctx) {
+  void (*fn)(void *) = site_at_next_look;
+  (void)ctx;
+  if (fn) {
+    site_at_next_look = NULL; /* there is one thread then */
+    fn(site_at_next_look_ctx);
+  }
+  return atomic_load(&site_clock_s);
+}
+
+static void meanwhile(shelf *s, void (**fn)(void *ctx)) {
+  void (*call)(void *) = *fn;
+  if (!call) return;
+  *fn = NULL;
+  call(s->ctx);
+}
+
+static int find_locked(const shelf *s, const char *hash) {
+  for (int i = 0; i < 32; i++)
+    if (strcmp(s->rows[i].hash, hash) == 0) return i;
+  return -1;
+}
+
+static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
+  shelf *s = ctx;
+  vestry *v = s->ends_before_save;
+  s->ends_before_save = NULL;
+  if (v) assert_int_equal(vestry_session_end_user(v, record->user), VESTRY_OK);
+  pthread_mutex_lock(&s->lock);
+  s->saves++;
+  int at = find_locked(s, hash);
+  if (at < 0) at = find_locked(s, "");
+  if (!s->fails && at >= 0) {
+    strcpy(s->rows[at].hash, hash);
+    s->rows[at].record = *record;
+  }
+  pthread_mutex_unlock(&s->lock);
+  meanwhile(s, &s->after_save);
+  return s->fails;
+}
+
+static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  s->loads++;
+  int at = find_locked(s, hash);
+  if (at >= 0) *ret_record = s->rows[at].record;
+  pthread_mutex_unlock(&s->lock);
+  meanwhile(s, &s->after_load);
+  return s->fails ? s->fails : at < 0 ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
+static vestry_err forget(void *ctx, const char *hash) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  int at = find_locked(s, hash);
+  if (at >= 0) *s->rows[at].hash = '\0';
+  pthread_mutex_unlock(&s->lock);
+  return s->fails;
+}
+
+static vestry_err forget_user(void *ctx, const char *user) {
+  shelf *s = ctx;
+  pthread_mutex_lock(&s->lock);
+  for (int i = 0; i < 32; i++)
+    if (strcmp(s->rows[i].record.user, user) == 0) *s->rows[i].hash = '\0';
+  pthread_mutex_unlock(&s->lock);
+  meanwhile(s, &s->after_forget_user);
+  return s->fails;
+}
+
+const vestry_session_storage_ops shelf_ops = {.save = save, .load = load, .remove = forget, .remove_user = forget_user};
+
+vestry_err site_who(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *user = vestry_session_user(req);
+  (void)app;
+  return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
+}
+
+vestry_err site_login(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *user = vestry_request_value(req, VESTRY_IN_QUERY, "user");
+  vestry_err error = vestry_session_login(req, reply, user);
+  (void)app;
+  return error ? error : vestry_reply_redirect(reply, 303, "/");
+}
+
+vestry_err site_logout(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *before = vestry_session_user(req);
+  vestry_err error = vestry_session_logout(req, reply);
+  (void)app;
+  if (before) assert_true(*before); /* still there */
+  return error ? error : vestry_reply_bodyf(reply, "bye");
+}
+
+vestry_err site_live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+}
+
+static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_body(reply, "image/png", "x", 1);
+}
+
+void site_begin(world *w, const vestry_session_options *options) {
+  vestry_session_options made = *options;
+  made.now_s = site_now_s;
+  world_begin(w, (vestry_options){.sessions = &made});
+  static const vestry_mounted routes[] = {{"GET", "/", site_who},
+                                          {"POST", "/login", site_login},
+                                          {"POST", "/logout", site_logout},
+                                          {"GET", "/live", site_live},
+                                          {"GET", "/picture", picture}};
+  assert_int_equal(vestry_mount(w->v, "", routes, sizeof routes / sizeof *routes, NULL), VESTRY_OK);
+}
+
+void site_end(world *w) {
+  world_end(w);
+  test_host_assert_clean(&w->th);
+}
+
+/* r: with method and path. */
+void site_ask(world *w, browser *b, wire *r) {
+  if (*b->cookie) r->headers[0] = (vestry_header){"Cookie", b->cookie};
+  wire_request(w, r, NULL, NULL);
+  *b->set = '\0';
+  const char *set = strstr(r->head, "Set-Cookie: ");
+  if (!set) return;
+  set += strlen("Set-Cookie: ");
+  assert_null(strstr(set, "Set-Cookie: ")); /* one at most */
+  snprintf(b->set, sizeof b->set, "%.*s", (int)strcspn(set, "\n"), set);
+  snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(b->set, ";"), b->set);
+}
+
+int site_status(world *w, browser *b, const char *method, const char *path, const char *query) {
+  wire r = {.method = method, .path = path, .query = query};
+  site_ask(w, b, &r);
+  wire_finish(&r);
+  return r.status;
+}
+
+void site_assert_is(world *w, browser *b, const char *user) {
+  wire r = {.path = "/"};
+  site_ask(w, b, &r);
+  assert_int_equal(r.status, 200);
+  wire_assert_text(&r, user);
+  wire_finish(&r);
+}
+
+void site_log_in(world *w, browser *b, const char *query) {
+  assert_int_equal(site_status(w, b, "POST", "/login", query), 303);
+}
+
+const char site_secret[] = "thirty-two bytes that nobody knows";
+
+vestry_session_options site_way(enum way way, shelf *s) {
+  *s = (shelf){.lock = PTHREAD_MUTEX_INITIALIZER};
+  vestry_session_options options = {.idle_ms = 1000 * 1000, .lifetime_ms = 5000 * 1000};
+  if (way == STORED) {
+    options.storage = &shelf_ops;
+    options.storage_ctx = s;
+  }
+  if (way == SIGNED) {
+    options.secret = site_secret;
+    options.secret_len = sizeof site_secret - 1;
+  }
+  return options;
+}
+
+size_t shelf_count(const shelf *s) {
+  size_t count = 0;
+  for (int i = 0; i < 32; i++) count += *s->rows[i].hash != '\0';
+  return count;
+}

@@ -1,0 +1,56 @@
+/* A site with sessions, for tests: handlers, a clock turned by hand, storage whose calls can fail, and a browser. */
+#ifndef TESTS_SESSION_SITE_H
+#define TESTS_SESSION_SITE_H
+
+#include "serve/world.h"
+#include "session/token.h"
+#include "vestry/session.h"
+
+extern _Atomic(int64_t) site_clock_s;
+extern void (*site_at_next_look)(void *ctx); /* at the clock, once; NULL: nothing */
+extern void *site_at_next_look_ctx;
+int64_t site_now_s(void *ctx);
+
+/* What storage holds; each call can fail. */
+typedef struct shelf {
+  pthread_mutex_t lock;
+  struct {
+    char hash[40];
+    vestry_session_record record;
+  } rows[32];
+  int saves, loads;
+  vestry_err fails;
+  vestry *ends_before_save; /* all sessions of the user end in the middle of a save; NULL: not */
+  /* Called once, in the middle; NULL: not. */
+  void (*after_save)(void *ctx), (*after_load)(void *ctx), (*after_forget_user)(void *ctx);
+  void *ctx;
+} shelf;
+
+extern const vestry_session_storage_ops shelf_ops;
+size_t shelf_count(const shelf *s);
+
+enum way { IN_MEMORY, STORED, SIGNED };
+extern const char site_secret[35];
+vestry_session_options site_way(enum way way, shelf *s);
+
+typedef struct browser {
+  char cookie[2 * VSI_TOKEN_MAX_LEN]; /* "name=value"; "": none */
+  char set[2 * VSI_TOKEN_MAX_LEN];    /* what the last answer's Set-Cookie said; "": nothing */
+} browser;
+
+/* Its handlers of /, /login, /logout and /live. */
+vestry_err site_who(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err site_login(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err site_logout(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err site_live(const vestry_request *req, vestry_reply *reply, void *app);
+/* Routes: / says who somebody is; /login?user=, /logout, /live, /picture. */
+void site_begin(world *w, const vestry_session_options *options);
+/* Nothing is live behind it. */
+void site_end(world *w);
+/* r: with method and path. */
+void site_ask(world *w, browser *b, wire *r);
+int site_status(world *w, browser *b, const char *method, const char *path, const char *query);
+void site_assert_is(world *w, browser *b, const char *user);
+void site_log_in(world *w, browser *b, const char *query);
+
+#endif

@@ -1,0 +1,9 @@
+/* The memory adapter as a seam for the contract: a stepped instance on a clock that is turned by hand. */
+#ifndef TESTS_TESTING_MEMORY_SEAM_H
+#define TESTS_TESTING_MEMORY_SEAM_H
+
+#include "testing/contract.h"
+
+extern const contract_seam memory_seam;
+
+#endif

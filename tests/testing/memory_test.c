@@ -1,0 +1,374 @@
+#include "vestry/memory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "testing/memory_seam.h"
+#include "testing/witness.h"
+
+/* A stepped instance, and a stream on it. */
+typedef struct desk {
+  test_host th;
+  vestry *v;
+  witness witness;
+  vestry_memory_exchange *exchange;
+  vestry_connection *connection; /* borrowed */
+} desk;
+
+static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_connection_hooks hooks = witness_hooks(app);
+  vestry_reply_hooks(reply, &hooks);
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+static void desk_open(desk *d) {
+  test_host_init(&d->th);
+  witness_init(&d->witness);
+  vestry_options options = {.host = &d->th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&options, &d->v), VESTRY_OK);
+  assert_int_equal(
+      vestry_memory_request(d->v, &(vestry_memory_call){.datastar = true}, open_stream, &d->witness, &d->exchange),
+      VESTRY_OK);
+  d->connection = vestry_memory_connection(d->exchange);
+  assert_non_null(d->connection);
+}
+
+static void desk_close(desk *d) {
+  vestry_memory_destroy(d->exchange);
+  vestry_destroy(d->v);
+  witness_finish(&d->witness);
+  test_host_assert_clean(&d->th);
+}
+
+static void send(desk *d, const char *json) {
+  assert_int_equal(vestry_connection_patch_signals_text(d->connection, json, strlen(json), NULL), VESTRY_OK);
+}
+
+static void assert_received(desk *d, const char *text) {
+  vestry_slice got = vestry_memory_received(d->exchange);
+  assert_string_equal(got.data, text);
+  assert_int_equal(got.len, strlen(text));
+}
+
+#define EVENT(json) "event: datastar-patch-signals\ndata: signals " json "\n\n"
+
+static void the_head_is_written_when_it_runs(void **state) {
+  (void)state;
+  desk d;
+  desk_open(&d);
+  assert_int_equal(vestry_memory_status(d.exchange), 0);
+  assert_null(vestry_memory_header(d.exchange, "Content-Type"));
+  vestry_memory_settle(d.v);
+  assert_int_equal(vestry_memory_status(d.exchange), 200);
+  assert_string_equal(vestry_memory_header(d.exchange, "content-type"), "text/event-stream");
+  assert_int_equal(vestry_memory_writes_count(d.exchange), 0);
+  assert_received(&d, "");
+  assert_false(vestry_memory_ended(d.exchange, NULL));
+  desk_close(&d);
+}
+
+static void counts_writes(void **state) {
+  (void)state;
+  desk d;
+  desk_open(&d);
+  for (int i = 0; i < 5; i++) send(&d, "{\"a\":1}");
+  vestry_memory_settle(d.v);
+  assert_int_equal(vestry_memory_writes_count(d.exchange), 1); /* all that waited */
+  send(&d, "{\"a\":1}");
+  vestry_memory_settle(d.v);
+  assert_int_equal(vestry_memory_writes_count(d.exchange), 2);
+  desk_close(&d);
+}
+
+static void blocks_until_it_reads_again(void **state) {
+  (void)state;
+  desk d;
+  desk_open(&d);
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_BLOCKS);
+  send(&d, "{\"a\":1}");
+  vestry_memory_settle(d.v);
+  assert_int_equal(vestry_memory_status(d.exchange), 200); /* a head always fits */
+  send(&d, "{\"b\":2}");
+  vestry_memory_settle(d.v);
+  assert_received(&d, "");
+  assert_int_equal(vestry_memory_writes_count(d.exchange), 0);
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
+  vestry_memory_settle(d.v);
+  assert_received(&d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
+  desk_close(&d);
+}
+
+static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  return open_stream(req, reply, app);
+}
+
+/* What was left out, and why not more, of two streams in the instance's sums; when one has ended, too. */
+static void f3_an_instance_counts_what_conflation_keeps(void **state) {
+  (void)state;
+  static const char *const morphs[] = {"<div id=\"a\"><input data-bind:b></div>", "<div id=\"a\">1</div>",
+                                       "<div id=\"a\">2</div>", "<div id=\"a\"></div><div id=\"b\"></div>",
+                                       "<div id=\"a\">3</div>"};
+  test_host th;
+  witness w;
+  vestry *v = NULL;
+  vestry_memory_exchange *exchanges[2];
+  test_host_init(&th);
+  witness_init(&w);
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
+                   VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    vestry_memory_call call = {.datastar = true};
+    assert_int_equal(vestry_memory_request(v, &call, open_conflating, &w, &exchanges[i]), VESTRY_OK);
+    vestry_connection *connection = vestry_memory_connection(exchanges[i]);
+    for (size_t k = 0; k < sizeof morphs / sizeof *morphs; k++)
+      assert_int_equal(vestry_connection_patch_elements(connection, morphs[k], strlen(morphs[k]), NULL), VESTRY_OK);
+    vestry_memory_settle(v);
+    vestry_connection_stats stats = {0};
+    vestry_connection_stats_get(connection, &stats);
+    assert_int_equal(stats.conflated_count, 1); /* the second */
+    assert_int_equal(stats.kept_count, 2);      /* the first, for its field; the third, for the barrier behind it */
+    assert_int_equal(stats.barriers_count, 1);
+    assert_int_equal(stats.forgotten_count, 0);
+  }
+  vestry_memory_hang_up(exchanges[0]);
+  vestry_memory_settle(v);
+  vestry_stats all = {0};
+  vestry_stats_get(v, &all);
+  assert_int_equal(all.open_count, 1);
+  assert_int_equal(all.conflated_count, 2);
+  assert_int_equal(all.kept_count, 4);
+  assert_int_equal(all.barriers_count, 2);
+  assert_int_equal(all.forgotten_count, 0);
+  for (int i = 0; i < 2; i++) vestry_memory_destroy(exchanges[i]);
+  vestry_destroy(v);
+  witness_finish(&w);
+  test_host_assert_clean(&th);
+}
+
+static void trickles_byte_by_byte(void **state) {
+  (void)state;
+  desk d;
+  desk_open(&d);
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
+  send(&d, "{\"a\":1}");
+  send(&d, "{\"b\":2}");
+  vestry_memory_settle(d.v);
+  assert_received(&d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
+  assert_int_equal(vestry_memory_writes_count(d.exchange), strlen(EVENT("{\"a\":1}") EVENT("{\"b\":2}")));
+  vestry_connection_close(d.connection, VESTRY_CAUSE_CLOSED);
+  vestry_memory_settle(d.v);
+  bool clean = false;
+  assert_true(vestry_memory_ended(d.exchange, &clean));
+  assert_true(clean);
+  desk_close(&d);
+}
+
+static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
+  desk d;
+  desk_open(&d);
+  if (opened) vestry_memory_settle(d.v);
+  vestry_memory_mode_set(d.exchange, mode);
+  send(&d, "{\"a\":1}");
+  vestry_memory_settle(d.v);
+  bool clean = true;
+  assert_true(vestry_memory_ended(d.exchange, &clean));
+  assert_false(clean);
+  assert_int_equal(vestry_memory_status(d.exchange), opened ? 200 : 0);
+  assert_int_equal(vestry_connection_cause(d.connection), cause);
+  assert_int_equal(witness_closed(&d.witness), 1);
+  desk_close(&d);
+}
+
+static void stalls_and_fails(void **state) {
+  (void)state;
+  ends_for(VESTRY_MEMORY_STALLS, true, VESTRY_CAUSE_STALLED);
+  ends_for(VESTRY_MEMORY_STALLS, false, VESTRY_CAUSE_STALLED);
+  ends_for(VESTRY_MEMORY_FAILS, true, VESTRY_CAUSE_ERROR);
+  ends_for(VESTRY_MEMORY_FAILS, false, VESTRY_CAUSE_ERROR);
+}
+
+static void hangs_up_before_and_after_it_opened(void **state) {
+  (void)state;
+  for (int settled = 0; settled < 2; settled++) {
+    desk d;
+    desk_open(&d);
+    if (settled) vestry_memory_settle(d.v);
+    vestry_memory_hang_up(d.exchange);
+    vestry_memory_settle(d.v);
+    bool clean = true;
+    assert_true(vestry_memory_ended(d.exchange, &clean));
+    assert_false(clean);
+    assert_int_equal(vestry_connection_cause(d.connection), VESTRY_CAUSE_HANGUP);
+    desk_close(&d);
+  }
+}
+
+static void is_destroyed_while_open_and_after_the_instance(void **state) {
+  (void)state;
+  desk d;
+  desk_open(&d);
+  vestry_memory_settle(d.v);
+  vestry_memory_destroy(d.exchange); /* the stream is told, but nothing has run */
+  assert_int_equal(witness_closed(&d.witness), 0);
+  vestry_memory_settle(d.v);
+  assert_int_equal(witness_closed(&d.witness), 1);
+  assert_int_equal(
+      vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_stream, &d.witness, &d.exchange),
+      VESTRY_OK);
+  vestry_destroy(d.v);
+  bool clean = true;
+  assert_true(vestry_memory_ended(d.exchange, &clean));
+  assert_false(clean);
+  vestry_memory_destroy(d.exchange);
+  vestry_memory_destroy(NULL);
+  witness_finish(&d.witness);
+  test_host_assert_clean(&d.th);
+}
+
+static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_slice body = vestry_request_body(req);
+  return vestry_reply_body(reply, "text/plain", body.data, body.len);
+}
+
+static void asks_for_the_root_by_default(void **state) {
+  (void)state;
+  desk d;
+  desk_open(&d);
+  vestry_memory_exchange *plain = NULL;
+  assert_int_equal(vestry_memory_request(d.v, NULL, answer, NULL, &plain), VESTRY_OK);
+  assert_int_equal(vestry_memory_status(plain), 200);
+  assert_null(vestry_memory_connection(plain));
+  assert_false(vestry_memory_ended(plain, NULL));
+  assert_int_equal(vestry_memory_received(plain).len, 0);
+  vestry_memory_destroy(plain);
+  desk_close(&d);
+}
+
+/* A whole life: whatever fails for want of memory is answered, or the request fails, and nothing is left. */
+static vestry_err live(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  vestry *v = NULL;
+  vestry_err error = vestry_create(&options, &v);
+  if (error) return error;
+  witness w;
+  witness_init(&w);
+  vestry_memory_exchange *exchange = NULL;
+  error = vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_stream, &w, &exchange);
+  if (!error) {
+    vestry_memory_settle(v);
+    vestry_connection *connection = vestry_memory_connection(exchange);
+    if (connection) {
+      error = vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
+      vestry_memory_settle(v);
+      if (!error && vestry_connection_cause(connection) == VESTRY_CAUSE_ERROR) error = VESTRY_NO_MEMORY;
+      if (!error) assert_string_equal(vestry_memory_received(exchange).data, EVENT("{\"a\":1}"));
+    } else {
+      assert_int_equal(vestry_memory_status(exchange), 500);
+      error = VESTRY_NO_MEMORY;
+    }
+  } else {
+    assert_null(exchange);
+    error = VESTRY_NO_MEMORY; /* no room even to say so: IO */
+  }
+  vestry_memory_destroy(exchange);
+  vestry_destroy(v);
+  witness_finish(&w);
+  return error;
+}
+
+static void survives_want_of_memory(void **state) {
+  (void)state;
+  test_host_fail_each(live, NULL, false);
+}
+
+/* On pool threads: exchanges are destroyed while the pool is inside their streams. */
+static void is_destroyed_under_the_pool(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  witness w;
+  witness_init(&w);
+  vestry *v = NULL;
+  assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = 2}, &v), VESTRY_OK);
+  for (int i = 0; i < 500; i++) {
+    vestry_memory_exchange *exchange = NULL;
+    assert_int_equal(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_stream, &w, &exchange),
+                     VESTRY_OK);
+    vestry_connection *connection = vestry_memory_connection(exchange);
+    if (i % 3 == 1) vestry_memory_mode_set(exchange, VESTRY_MEMORY_TRICKLES);
+    for (int n = 0; n < 5; n++) vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
+    if (i % 3 == 2) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+    (void)vestry_memory_status(exchange);
+    vestry_memory_destroy(exchange);
+  }
+  assert_int_equal(vestry_stop(v, 60000), VESTRY_OK);
+  assert_int_equal(witness_closed(&w), 500);
+  vestry_stats stats = {0};
+  vestry_stats_get(v, &stats);
+  assert_int_equal(stats.opened_count, 500);
+  assert_int_equal(stats.closed_count, 500);
+  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
+  vestry_destroy(v);
+  witness_finish(&w);
+  test_host_assert_clean(&th);
+}
+
+static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000});
+  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+}
+
+/* A page that reads a byte at a time: what is on its way must not fill the queue. */
+static void a_page_that_trickles_is_shown_the_last_state(void **state) {
+  (void)state;
+  enum { LEN = 850, MORPHS = 2000 };
+  desk d;
+  char html[LEN + 1], last[32];
+  test_host_init(&d.th);
+  const vestry_options options = {.host = &d.th.host, .threads_count = VESTRY_THREADS_NONE};
+  assert_int_equal(vestry_create(&options, &d.v), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_narrow, NULL, &d.exchange),
+                   VESTRY_OK);
+  d.connection = vestry_memory_connection(d.exchange);
+  vestry_memory_settle(d.v);
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
+  for (int i = 1; i <= MORPHS; i++) {
+    int len = snprintf(html, sizeof html, "<div id=\"a\">%d</div>", i);
+    memset(html + len, ' ', (size_t)(LEN - len));
+    assert_int_equal(vestry_connection_patch_elements(d.connection, html, LEN, NULL), VESTRY_OK);
+    for (int step = 0; step < i % 7; step++) (void)vestry_runtime_step(vestry_runtime_of(d.v));
+  }
+  vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
+  vestry_memory_settle(d.v);
+  snprintf(last, sizeof last, ">%d</div>", MORPHS);
+  assert_non_null(strstr(vestry_memory_received(d.exchange).data, last));
+  vestry_memory_destroy(d.exchange);
+  vestry_destroy(d.v);
+  test_host_assert_clean(&d.th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_page_that_trickles_is_shown_the_last_state),
+      cmocka_unit_test(the_head_is_written_when_it_runs),
+      cmocka_unit_test(counts_writes),
+      cmocka_unit_test(blocks_until_it_reads_again),
+      cmocka_unit_test(trickles_byte_by_byte),
+      cmocka_unit_test(f3_an_instance_counts_what_conflation_keeps),
+      cmocka_unit_test(stalls_and_fails),
+      cmocka_unit_test(hangs_up_before_and_after_it_opened),
+      cmocka_unit_test(is_destroyed_while_open_and_after_the_instance),
+      cmocka_unit_test(asks_for_the_root_by_default),
+      cmocka_unit_test(survives_want_of_memory),
+      cmocka_unit_test(is_destroyed_under_the_pool),
+  };
+  int failed = cmocka_run_group_tests_name("memory adapter", tests, NULL, NULL);
+  return failed + contract_run(&memory_seam);
+}

@@ -1,0 +1,256 @@
+/* E1: the life of a watch under many schedules, each of which changes threads at every atomic and lock as its seed
+ * says, and inside of steps. One thread steps the stream's runtime, one that of the steps, two wake, send, block, free,
+ * turn the clock and close. Always: no two steps at once, none after the end, none before its time or its turn. In the
+ * end: who was woken has looked since, who is due has been called, the end came once, nothing is left.
+ *
+ *     test_registry_schedule              the usual seeds
+ *     test_registry_schedule SEED         one of them alone, to look at
+ *     test_registry_schedule FIRST COUNT  as many as you like */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "runtime/random.h"
+#include "serve/world.h"
+#include "store/schedule/scheduler.h"
+#include "vestry/watch.h"
+
+enum { HISTORIES = 3000, OPS_MOST = 8, TURNS = 40, EVERY_MS = 5, PAUSE_MS = 2 };
+
+/* Touched by the one thread that runs: the points are in the code under test alone. */
+static struct {
+  world w;
+  wire r;
+  vestry_runtime *steps_runtime;
+  vestry_watch watch;
+  vestry_watcher *watcher;
+  uint64_t seed, random; /* random: what steps do */
+  uint64_t ops[2][OPS_MOST];
+  size_t ops_count, talkers_count;  /* threads that have not done all of theirs */
+  bool is_inside, is_calm;          /* calm: steps say nothing any more */
+  size_t steps, ends, wakes, woken; /* woken: wakes that have returned */
+  size_t seen, served;              /* wakes when the last step began; woken when the run began that took it */
+  uint64_t accepted;                /* when the last step returned */
+  uint64_t not_before_ns, due_ns;   /* of the next step: its pause; when it is due unless it is woken, or UINT64_MAX */
+  uint64_t turn_ns;                 /* when the thread of the steps was last let in, and woken then */
+  size_t turn_woken;
+} h;
+
+static void require_at(bool holds, int line) {
+  if (holds) return;
+  fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
+  _exit(1); /* the other threads are where they are */
+}
+#define require(holds) require_at(holds, __LINE__)
+
+static uint64_t now_ns(void) {
+  return atomic_load(&h.w.th.now_ns);
+}
+
+static vestry_connection_stats stats_of(const vestry_connection *connection) {
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  return stats;
+}
+
+static void wake(bool by_connection) {
+  h.wakes++;
+  if (by_connection || !h.watcher)
+    vestry_connection_wake(h.r.connection);
+  else
+    vestry_watch_wake(h.watcher);
+  h.woken++;
+}
+
+static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
+  (void)ctx;
+  require(!h.is_inside && !h.ends);
+  h.is_inside = true;
+  vestry_connection_stats stats = stats_of(connection);
+  require(stats.written_count + stats.discarded_count + h.watch.ahead_count >= h.accepted);
+  require(now_ns() >= h.not_before_ns);
+  require(!h.steps || h.served < h.wakes || now_ns() >= h.due_ns); /* it has a reason */
+  require(vestry_watch_is_first(watcher) == !h.steps);
+  h.watcher = watcher;
+  h.seen = h.wakes;
+  h.served = h.turn_woken;
+  schedule_point();
+  vestry_err error = VESTRY_OK;
+  h.steps++;
+  uint64_t says = h.is_calm ? 7 : random_below(&h.random, 40);
+  for (uint64_t sends = random_below(&h.random, 4) > 0; sends && !error; sends--)
+    error = vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", (int)h.steps), NULL);
+  require(!error || error == VESTRY_CLOSED);
+  schedule_point();
+  if (says == 0) wake(false);
+  if (says == 1) vestry_connection_close(connection, VESTRY_CAUSE_REMOVED);
+  if (says == 2) vestry_watch_finish(watcher);
+  if (says == 3) vestry_watch_wait(watcher, VESTRY_NEVER_MS);
+  if (says == 4) vestry_watch_wait(watcher, 1);
+  if (says == 5 || says > 24) vestry_watch_wait(watcher, 0);
+  if (says == 6 && !error) error = VESTRY_FAILED;
+  schedule_point();
+  require(!h.ends && h.is_inside);
+  h.is_inside = false;
+  h.accepted = stats_of(connection).accepted_count; /* or more, when another sends now: then require is the weaker */
+  h.not_before_ns = h.turn_ns + h.watch.pause_ms * 1000000;
+  bool has_said = (says >= 3 && says <= 5) || says > 24, is_timed = has_said ? says != 3 : h.watch.every_ms > 0;
+  h.due_ns = is_timed ? now_ns() : UINT64_MAX; /* or somewhat later */
+  if (says == 4) h.due_ns += 1000000;
+  return error;
+}
+
+static void end(vestry_cause cause, void *ctx) {
+  (void)ctx;
+  require(!h.is_inside && !h.ends);
+  require(cause == vestry_connection_cause(h.r.connection));
+  h.ends++;
+  schedule_point();
+}
+
+static vestry_err handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_watch(reply, &h.watch);
+}
+
+static void one_op(uint64_t r) {
+  vestry_connection *connection = h.r.connection;
+  switch (r % 16) {
+  case 0:
+  case 1:
+  case 2:
+  case 3:
+  case 4: wake(r & 16); break;
+  case 5:
+  case 6: (void)vestry_connection_patch_signals(connection, VESTRY_OBJECT("x", 1), NULL); break;
+  case 7:
+  case 8: h.r.write_io = VESTRY_IO_WOULD_BLOCK; break;
+  case 9:
+  case 10:
+  case 11:
+    h.r.write_io = VESTRY_IO_OK;
+    vestry_connection_writable(connection);
+    break;
+  case 12:
+  case 13: test_host_advance_ms(&h.w.th, 1 + (r >> 4) % 6); break;
+  case 14:
+    if (r & 16) vestry_connection_close(connection, r & 32 ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_HANGUP);
+    break;
+  default: schedule_wait();
+  }
+}
+
+static bool turn_once(vestry_runtime *runtime) {
+  if (runtime == h.steps_runtime) {
+    h.turn_ns = now_ns();
+    h.turn_woken = h.woken;
+  }
+  return vestry_runtime_step(runtime);
+}
+
+static void turn(vestry_runtime *runtime) {
+  for (int i = 0, idle = 0; i < TURNS && (idle < 3 || h.talkers_count); i++) {
+    bool has_run = turn_once(runtime);
+    idle = has_run ? 0 : idle + 1;
+    if (!has_run) schedule_wait();
+  }
+}
+
+static void run(size_t thread, void *ctx) {
+  (void)ctx;
+  if (thread == 0)
+    turn(vestry_runtime_of(h.w.v));
+  else if (thread == 1)
+    turn(h.steps_runtime);
+  else {
+    for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread - 2][i]);
+    h.talkers_count--;
+  }
+}
+
+static void settle(void) {
+  bool more = true;
+  while (more) {
+    more = turn_once(vestry_runtime_of(h.w.v));
+    more |= turn_once(h.steps_runtime);
+  }
+}
+
+static void one_history(uint64_t seed) {
+  memset(&h, 0, sizeof h);
+  h.seed = seed;
+  uint64_t random = seed;
+  h.random = random_next(&random);
+  world_begin(&h.w, (vestry_options){0});
+  require(!vestry_runtime_create(&(vestry_runtime_options){.host = &h.w.th.host, .threads_count = VESTRY_THREADS_NONE},
+                                 &h.steps_runtime));
+  h.watch = (vestry_watch){.step = step,
+                           .end = end,
+                           .every_ms = random_below(&random, 2) ? EVERY_MS : 0,
+                           .pause_ms = random_below(&random, 4) ? 0 : PAUSE_MS,
+                           .ahead_count = random_below(&random, 4) ? 0 : 2,
+                           .runtime = h.steps_runtime};
+  h.r.datastar = true;
+  require(!wire_serve(&h.w, &h.r, handler, NULL));
+  for (uint64_t i = random_below(&random, 8); i; i--) { /* it may be open already, or not yet */
+    turn_once(i % 2 ? vestry_runtime_of(h.w.v) : h.steps_runtime);
+  }
+  h.talkers_count = 1 + random_below(&random, 2);
+  h.ops_count = 2 + random_below(&random, OPS_MOST - 1);
+  for (size_t t = 0; t < 2; t++)
+    for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
+  schedule_kind kind = random_below(&random, 2) ? SCHEDULE_RANDOM : SCHEDULE_PRIORITY;
+  uint64_t spread =
+      kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + random_below(&random, 5)) : 1 + random_below(&random, 4);
+  require(schedule_run(random_next(&random), kind, spread, 400, 2 + h.talkers_count, run, NULL) !=
+          0); /* 0: nobody gets on */
+  h.is_calm = true;
+  if (h.r.write_io) { /* otherwise nothing rouses anybody who sleeps over something */
+    h.r.write_io = VESTRY_IO_OK;
+    vestry_connection_writable(h.r.connection);
+  }
+  settle();
+  test_host_advance_ms(&h.w.th, PAUSE_MS);
+  settle();
+  if (vestry_connection_is_open(h.r.connection)) {
+    require(h.steps && !h.ends);
+    require(h.seen == h.wakes);
+    size_t before = h.steps;
+    bool is_due = h.due_ns != UINT64_MAX;
+    test_host_advance_ms(&h.w.th, EVERY_MS);
+    settle();
+    require((h.steps > before) == is_due);
+    wake(true);
+    test_host_advance_ms(&h.w.th, PAUSE_MS);
+    settle();
+    require(h.seen == h.wakes);
+    vestry_connection_close(h.r.connection, VESTRY_CAUSE_HANGUP);
+    settle();
+  }
+  require(h.ends == 1);
+  vestry_stats stats = {0};
+  vestry_stats_get(h.w.v, &stats);
+  require(stats.watches_begun_count == 1 && stats.watches_ended_count == 1 && stats.watches_live_count == 0);
+  require(stats.watch_steps_count == h.steps);
+  wake(true); /* in vain */
+  world_end(&h.w);
+  vestry_runtime_destroy(h.steps_runtime);
+  require(h.ends == 1);
+  wire_finish(&h.r);
+  test_host_assert_clean(&h.w.th);
+}
+
+static uint64_t first_seed = 1, seeds_count = HISTORIES;
+
+static void e1_under_seeded_schedules(void **state) {
+  (void)state;
+  for (uint64_t i = 0; i < seeds_count; i++) one_history(first_seed + i);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    first_seed = strtoull(argv[1], NULL, 10);
+    seeds_count = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  }
+  const struct CMUnitTest tests[] = {cmocka_unit_test(e1_under_seeded_schedules)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
