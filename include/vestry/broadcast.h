@@ -19,7 +19,7 @@
 #define VESTRY_BROADCAST_H
 
 #include "vestry/channel.h"
-#include "vestry/registry.h"
+#include "vestry/instance.h"
 
 #ifdef __cplusplus
 extern "C" {

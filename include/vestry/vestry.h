@@ -37,6 +37,7 @@
 #include "vestry/history.h"
 #include "vestry/host.h"
 #include "vestry/html.h"
+#include "vestry/instance.h"
 #include "vestry/key.h"
 #include "vestry/memory.h"
 #include "vestry/once.h"

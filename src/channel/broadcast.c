@@ -1,5 +1,4 @@
-/* Channels by key. What a reply may need is made when it says so, before there is a stream: the channel is held by a
- * member for nobody yet, and letting it in needs no memory. */
+/* Channels by key. */
 #include "vestry/broadcast.h"
 
 #include "base/memory.h"
@@ -8,23 +7,12 @@
 #include "channel/name.h"
 #include "instance/elsewhere.h"
 
-/* A member for nobody yet, in the channel of that name. Takes the name. */
-static vestry_err reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vestry_channel *channel;
-  vestry_err error = vsi_channels_hold(v->channels, name->key.data, name->key.len, name->key.hash, &channel);
-  vsi_scoped_key_finish(name);
-  if (error) return error;
-  error = vsi_channel_reserve(channel, ret_member);
-  vsi_channel_unref(channel);
-  return error;
-}
-
 vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
   vsi_scoped_key name;
   vsi_member *member;
   if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (!error) error = reserve(v, &name, &member);
+  if (!error) error = vsi_name_reserve(v, &name, &member);
   return error ? error : vsi_channel_admit(member, connection);
 }
 
@@ -137,39 +125,4 @@ void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats) {
   const vestry_channels_stats stats = {
       .made_count = all.made, .live_count = all.live, .ended_count = all.ended, .refused_count = all.refused};
   VSI_RESULT_GIVE(ret_stats, stats);
-}
-
-/* ------------------------------------------------------------------------------------------------- replies -------- */
-
-typedef struct joining {
-  vsi_attachment attachment; /* first */
-  const vestry_host *host;
-  vsi_member *member;
-} joining;
-
-static void begin(vsi_attachment *attachment, vestry_connection *connection) {
-  joining *one = (joining *)attachment;
-  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is in it; CLOSED: it has ended */
-  vsi_free(one->host, one);
-}
-
-static void drop(vsi_attachment *attachment) {
-  joining *one = (joining *)attachment;
-  vsi_channel_discard(one->member);
-  vsi_free(one->host, one);
-}
-
-vestry_err vestry_reply_join(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key) {
-  vsi_scoped_key name;
-  vestry_err error = vsi_name_pack_for(reply, &name, scope, key);
-  if (error) return error;
-  vsi_member *member = NULL;
-  error = reserve(reply->v, &name, &member);
-  joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
-  if (!one) {
-    if (!error) vsi_channel_discard(member);
-    return vsi_name_attach(reply, error ? error : VESTRY_NO_MEMORY, NULL);
-  }
-  *one = (joining){.attachment = {.begin = begin, .drop = drop}, .host = reply->host, .member = member};
-  return vsi_name_attach(reply, VESTRY_OK, &one->attachment);
 }

@@ -318,85 +318,27 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
 
 /* ------------------------------------------------------------------------------------------------- resuming ------- */
 
-/* A stream, and whom its application has told of it. */
-typedef struct resuming {
-  vsi_attachment attachment; /* first; of a reply's */
-  const vestry_host *host;
-  vsi_member *member;
-  vsi_history_last last;
-  vestry_resume_fn on_resume;
-  void *ctx;
-  bool is_told;
-} resuming;
-
 static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
-  resuming *one = ctx;
+  vsi_resuming *one = ctx;
   const vestry_resumed resumed = {sizeof resumed, (vestry_resume_answer)answer, count};
   one->is_told = true;
   return one->on_resume(connection, &resumed, one->ctx);
 }
 
 /* A stream that is not told how things are must not go on. */
-static vestry_err resume(resuming *one, vestry_connection *connection) {
+vestry_err vsi_resume(vsi_resuming *one, vestry_connection *connection) {
   one->is_told = false;
   vestry_err error = vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? tell : NULL, one);
   if (error && one->is_told) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
   return error;
 }
 
-/* A member for nobody yet, in a channel with a history. OK | NOT_FOUND | NO_MEMORY | errors of the key. */
-static vestry_err reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vestry_channel *channel = vsi_channels_find(v->channels, name->key.data, name->key.len, name->key.hash);
-  vsi_scoped_key_finish(name);
-  if (!channel) return VESTRY_NOT_FOUND;
-  vestry_err error = vsi_channel_keeps(channel) ? vsi_channel_reserve(channel, ret_member) : VESTRY_NOT_FOUND;
-  vsi_channel_unref(channel);
-  return error;
-}
-
 vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection,
                          const char *last_event_id, vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
-  resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
+  vsi_resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
   if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (!error) error = reserve(v, &name, &one.member);
-  return error ? error : resume(&one, connection);
-}
-
-static void begin_stream(vsi_attachment *attachment, vestry_connection *connection) {
-  resuming *one = (resuming *)attachment;
-  vestry_err error = resume(one, connection);
-  if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
-  vsi_free(one->host, one);
-}
-
-static void drop_stream(vsi_attachment *attachment) {
-  resuming *one = (resuming *)attachment;
-  vsi_channel_discard(one->member);
-  vsi_free(one->host, one);
-}
-
-vestry_err vestry_reply_resume(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
-                               vestry_resume_fn on_resume, void *ctx) {
-  vsi_scoped_key name;
-  vsi_member *member = NULL;
-  vestry_err error = vsi_name_pack_for(reply, &name, scope, key);
-  if (error) return error;
-  error = reserve(reply->v, &name, &member);
-  if (error == VESTRY_NOT_FOUND) return error; /* it may have ended this moment: the handler's to decide */
-  resuming *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
-  if (!one) {
-    if (!error) vsi_channel_discard(member);
-    return vsi_name_attach(reply, error ? error : VESTRY_NO_MEMORY, NULL);
-  }
-  *one = (resuming){
-      .attachment = {.begin = begin_stream, .drop = drop_stream},
-      .host = reply->host,
-      .member = member,
-      .last = vsi_history_last_of(reply->last_event_id),
-      .on_resume = on_resume,
-      .ctx = ctx,
-  };
-  return vsi_name_attach(reply, VESTRY_OK, &one->attachment);
+  if (!error) error = vsi_name_reserve_kept(v, &name, &one.member);
+  return error ? error : vsi_resume(&one, connection);
 }

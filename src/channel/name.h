@@ -2,7 +2,7 @@
 #ifndef VSI_CHANNEL_NAME_H
 #define VSI_CHANNEL_NAME_H
 
-#include "http/reply.h"
+#include "channel/members.h"
 #include "instance/instance.h"
 #include "store/store.h"
 #include "vestry/channel.h"
@@ -16,15 +16,10 @@ static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, ve
 /* The channel of that name, with a reference. OK | NOT_FOUND (there is none) | as vsi_name_pack */
 vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel);
 
-/* For what a reply's stream is to be a part of. Returns as vsi_name_pack, or LIMIT; the reply knows of errors. */
-vestry_err vsi_name_pack_for(vestry_reply *reply, vsi_scoped_key *name, const vestry_scope *scope,
-                             const vestry_key *key);
-
-/* An attachment was made, or there is an error: the reply has it. Returns the error. */
-static inline vestry_err vsi_name_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment) {
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
-  if (!error) vsi_attachments_add_counted(&reply->attachments, attachment);
-  return error;
-}
+/* A member for nobody yet, in the channel of that name, which is made if there is none. Takes the name.
+ * OK | LIMIT (channels) | CLOSED | NO_MEMORY */
+vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
+/* The same, in a channel that has a history. OK | NOT_FOUND (there is none) | NO_MEMORY */
+vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
 
 #endif

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cluster/cluster.h"
-#include "serve/drain.h"
+#include "instance/instance.h"
 
 enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
 #define INWARD_BYTES  ((size_t)16 << 20)
@@ -109,7 +109,7 @@ static vestry_err tie(vestry_cluster *cluster) {
   cluster->is_tied = true;
   vsi_store_watch_set(v->store, &cluster->store_watch);
   vsi_channels_watch_set(v->channels, &cluster->channels_watch);
-  vsi_presences_begin(&v->presences, &cluster->presence_watch);
+  vsi_presences_begin(v->presences, &cluster->presence_watch);
   if (cluster->pages) vsi_pages_tell(cluster->pages, vsi_tell_refresh, cluster);
   return VESTRY_OK;
 }
@@ -121,7 +121,7 @@ static void untie(vestry_cluster *cluster) {
     return;
   vsi_store_watch_set(v->store, NULL);
   vsi_channels_watch_set(v->channels, NULL);
-  vsi_presences_end(&v->presences);
+  vsi_presences_end(v->presences);
   if (cluster->pages) vsi_pages_tell(cluster->pages, NULL, NULL);
 }
 
@@ -404,7 +404,7 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
     vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
     stats.others_keys_count += count;
   }
-  vsi_presences_sum(&cluster->v->presences, &stats.present_count, &sum);
+  vsi_presences_sum(cluster->v->presences, &stats.present_count, &sum);
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].guests_count;
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);

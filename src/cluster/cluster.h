@@ -21,6 +21,7 @@
 #include "cluster/wire.h"
 #include "instance/elsewhere.h"
 #include "page/page.h"
+#include "presence/presences.h"
 #include "store/store.h"
 #include "vestry/cluster.h"
 

@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "cluster/cluster.h"
-#include "serve/drain.h"
+#include "instance/instance.h"
 
 /* A jump of more is the beginning of other numbers. */
 #define LOST_MOST (UINT64_C(1) << 24)
@@ -125,7 +125,7 @@ static void say_beat(vestry_cluster *cluster) {
   uint64_t count, sum, guests_count, guests_sum;
   vsi_buffer buffer;
   vsi_keys_told_sum(&cluster->keys, &count, &sum);
-  vsi_presences_sum(&cluster->v->presences, &guests_count, &guests_sum);
+  vsi_presences_sum(cluster->v->presences, &guests_count, &guests_sum);
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, count + guests_count, 8);
   vsi_wire_put(&buffer, sum + guests_sum, 8);
@@ -145,7 +145,7 @@ void vsi_members_say_goodbye(vestry_cluster *cluster) {
   vsi_wire_end(&buffer);
   (void)vsi_peers_send(cluster, vsi_members_alive(cluster), &buffer, VSI_WIRE_GOODBYE, 0, false);
   cluster->has_left = true;
-  vsi_presences_end(&cluster->v->presences); /* nobody is told any more */
+  vsi_presences_end(cluster->v->presences); /* nobody is told any more */
   vsi_buffer_finish(&buffer);
 }
 
@@ -286,7 +286,7 @@ static void take_beat(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   vsi_keys_hear_clock(&cluster->keys, vsi_wire_number(&reader, 8));
   uint64_t count, sum;
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
-  if (vsi_presences_have_room_again(&cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
+  if (vsi_presences_have_room_again(cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
   bool is_coming = message->flags & VSI_WIRE_MORE && (peer->is_syncing || (peer->is_synced && !peer->must_sync));
   if (is_coming) return; /* some of what it counts */
   peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;

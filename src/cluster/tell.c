@@ -181,7 +181,7 @@ void vsi_tell_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   if (has_missed) tell_missed(cluster, peer);
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
     peer->verified_ns = vsi_now_ns(cluster->host);
-    vsi_presences_sweep(&cluster->v->presences, vsi_peer_index(cluster, peer));
+    vsi_presences_sweep(cluster->v->presences, vsi_peer_index(cluster, peer));
     peer->is_syncing = peer->must_sync = false;
     peer->is_synced = true;
   }

@@ -3,7 +3,7 @@
 #define VSI_CODING_CODER_H
 
 #include "coding/broadcast.h"
-#include "connection/queue.h"
+#include "coding/delivery.h"
 
 /* No more than 64 bytes (coder.c). The runner's own, but what is said to be constant. */
 typedef struct vsi_coder {

@@ -68,7 +68,7 @@ static bool read_cookie(const vestry_csrf *csrf, const vestry_request *req, char
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value = {req->csrf_cookie, strlen(req->csrf_cookie)};
   if (!value.len && (!header || vsi_cookie_find(header, csrf->cookie, &value))) return false;
-  if (!vsi_seal_is_good(&req->v->seals, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, value.data, value.len))
+  if (!vsi_seal_is_good(req->v->seals, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, value.data, value.len))
     return false;
   memcpy(text, value.data, value.len);
   text[value.len] = '\0';
@@ -79,7 +79,7 @@ static vestry_err set_cookie(const vestry_csrf *csrf, const vestry_request *aske
                              char text[VSI_SEAL_LEN + 1]) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
   vestry_err error =
-      vsi_seal_make(&req->v->seals, req->v->host, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, text);
+      vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, text);
   if (!error)
     error =
         vestry_reply_cookie(reply, &(vestry_cookie){.name = csrf->cookie, .value = text, .insecure = csrf->insecure});
@@ -98,7 +98,7 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
     if (error) return error;
     more = cookie;
   }
-  return vsi_seal_make(&req->v->seals, req->v->host, VSI_SEAL_CSRF, vestry_request_scope(req), more, token);
+  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_CSRF, vestry_request_scope(req), more, token);
 }
 
 /* OK | NOT_FOUND | NO_MEMORY */
@@ -110,7 +110,7 @@ static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req
   if (error) return error;
   if (!req->v->sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
   const char *more = req->v->sessions ? NULL : cookie;
-  bool is_good = vsi_seal_is_good(&req->v->seals, VSI_SEAL_CSRF, vestry_request_scope(req), more, token, strlen(token));
+  bool is_good = vsi_seal_is_good(req->v->seals, VSI_SEAL_CSRF, vestry_request_scope(req), more, token, strlen(token));
   return is_good ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 

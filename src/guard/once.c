@@ -354,7 +354,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->options.required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;
-  if (error || !vsi_nonce_is_good(&req->v->seals, vestry_request_scope(req), nonce))
+  if (error || !vsi_nonce_is_good(req->v->seals, vestry_request_scope(req), nonce))
     return vsi_refuse(req, reply, 403,
                       "This page is out of date, so what it sent was not done. Load it again, and try once more.");
   return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* what serves it made it */
@@ -362,7 +362,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
   vsi_request_is_asked_who(req);
-  return vsi_seal_make(&req->v->seals, req->v->host, VSI_SEAL_ONCE, vestry_request_scope(req), NULL, nonce);
+  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_ONCE, vestry_request_scope(req), NULL, nonce);
 }
 
 /* --------------------------------------------------------------------------------------------------- making ------- */

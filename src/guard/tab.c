@@ -21,7 +21,7 @@
 #define COOKIE "vestry-tab"
 
 static bool is_good(const vestry_request *req, const char *text, size_t len) {
-  return vsi_seal_is_good(&req->v->seals, VSI_SEAL_TAB, vestry_request_scope(req), NULL, text, len);
+  return vsi_seal_is_good(req->v->seals, VSI_SEAL_TAB, vestry_request_scope(req), NULL, text, len);
 }
 
 static bool take(vestry_request *req, const char *text, size_t len) {
@@ -52,7 +52,7 @@ static vestry_err find(vestry_request *req) {
   if (req->is_datastar || req->is_copy) return VESTRY_NOT_FOUND;
   if (take_cookie(req)) return VESTRY_OK;
   vestry_err error =
-      vsi_seal_make(&req->v->seals, req->v->host, VSI_SEAL_TAB, vestry_request_scope(req), NULL, req->tab);
+      vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_TAB, vestry_request_scope(req), NULL, req->tab);
   if (error) *req->tab = '\0';
   req->tab_is_new = !error;
   return error;
@@ -92,7 +92,7 @@ static const char attributes[] =
     "+(location.protocol=='https:'?';secure':'')\"";
 
 vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
-  const vsi_seals *seals = &req->v->seals;
+  const vsi_seals *seals = req->v->seals;
   const vestry_scope scope = vestry_request_scope(req);
   char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
   vestry_err error = know(req);
@@ -141,7 +141,7 @@ static bool is_prefix(const char *prefix) {
 vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
   char tag[VSI_SEAL_TAG_LEN + 1], text[sizeof kept + 4 * VSI_SEAL_TAG_LEN + 2 * VESTRY_TAB_PREFIX_MAX_BYTES];
   if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
-  vsi_seal_tag(&req->v->seals, vestry_request_scope(req), tag);
+  vsi_seal_tag(req->v->seals, vestry_request_scope(req), tag);
   snprintf(text, sizeof text, kept, tag, VSI_SEAL_TAG_LEN + 1, tag, prefix, tag, prefix);
   return vestry_html_add(html, "%-s", text);
 }

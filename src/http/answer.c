@@ -9,7 +9,7 @@
 #include "base/options.h"
 #include "http/csp.h"
 #include "http/routes/routes.h"
-#include "serve/drain.h"
+#include "instance/instance.h"
 
 int vsi_status_of(vestry *v, vestry_err error) {
   switch (error) {

@@ -13,6 +13,7 @@
 #include "connection/connection.h"
 #include "instance/instance.h"
 #include "store/store.h"
+#include "vestry/registry.h"
 
 enum { FIRST_HEADERS = 8, FIRST_KEYS = 4, STATUS_MIN = 200, STATUS_MAX = 599 };
 

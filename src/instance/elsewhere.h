@@ -1,11 +1,14 @@
-/* Other nodes, as the registry sees them: a floor above says how they are reached (cluster/). Whoever looks here first
+/* Other nodes, as the rooms above see them: a floor above says how they are reached (cluster/). Whoever looks here first
  * and finds what it looks for pays a hash and a few loads. */
 #ifndef VSI_INSTANCE_ELSEWHERE_H
 #define VSI_INSTANCE_ELSEWHERE_H
 
 #include "instance/instance.h"
 #include "store/scoped_key.h"
-#include "vestry/dispatch.h"
+#include "vestry/value.h"
+
+struct vestry_dispatch_options;
+struct vestry_dispatch_result;
 
 typedef struct vsi_elsewhere {
   /* A key was dispatched to here. false: nobody else holds it, as far as anybody has told; who tells too late that he
@@ -15,7 +18,7 @@ typedef struct vsi_elsewhere {
    *  is_found    it is held here too: only those who are known to hold it are asked
    *  ret_count   how many connections; set in every case
    *  Returns  OK | NOT_FOUND (nobody) | TIMEOUT | IO | BUSY (this thread must not wait) | what they answer */
-  vestry_err (*dispatch)(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
+  vestry_err (*dispatch)(const vestry_scoped_key *key, json_t *effects, const struct vestry_dispatch_options *options,
                          bool is_found, uint32_t *ret_count, void *ctx);
   /* Send an event to the members that a channel has there. OK | NOT_FOUND (nobody) | FULL, IO, TOO_LARGE, NO_MEMORY
    * (some nodes do not get it; those that live are told so) */
@@ -39,7 +42,7 @@ static inline const vsi_elsewhere *vsi_instance_elsewhere(const vestry *v) {
 /* Dispatch to the connections that are here, as vestry_dispatch_with does, but nowhere else. key: of the instance's
  * store; options: data counts. */
 vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result);
+                             const struct vestry_dispatch_options *options, struct vestry_dispatch_result *ret_result);
 /* Publish to the members that are here. Returns as vestry_broadcast. */
 vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);
 /* Publish to the subscribers of a topic by key. Returns as vestry_publish. */

@@ -1,6 +1,8 @@
 /* What can be asked of an instance. */
 #include "instance/instance.h"
 
+#include "base/memory.h"
+
 vestry_runtime *vestry_runtime_of(vestry *v) {
   return v->runtime;
 }
@@ -19,4 +21,11 @@ size_t vestry_max_body_bytes(const vestry *v) {
 
 const vestry_host *vestry_host_of(const vestry *v) {
   return v->host;
+}
+
+uint32_t vsi_instance_retry_after_s(const vestry *v) {
+  if (!vsi_instance_is_draining(v)) return v->retry_after_s;
+  uint64_t now_ns = vsi_now_ns(v->host), ends_ns = atomic_load_explicit(&v->drain_ends_ns, memory_order_relaxed);
+  uint64_t left_ns = now_ns < ends_ns ? ends_ns - now_ns : 0;
+  return v->retry_after_s + (uint32_t)((left_ns + 999999999) / 1000000000);
 }

@@ -1,16 +1,14 @@
-/* The instance: what everything in this floor reaches through. */
+/* The instance: what all rooms of the core share. The struct alone: the assembly makes it and ends it (serve/vestry.c),
+ * and what each member does stands in the room that the member is of. */
 #ifndef VSI_INSTANCE_INSTANCE_H
 #define VSI_INSTANCE_INSTANCE_H
 
 #include <stdatomic.h>
 
 #include "connection/group.h"
-#include "guard/seal.h"
 #include "instance/trim.h"
-#include "presence/presences.h"
-#include "registry/names.h"
 #include "runtime/runtime.h"
-#include "vestry/bus.h"
+#include "vestry/instance.h"
 
 typedef bool (*vsi_written_fn)(vestry_connection *connection);
 
@@ -23,13 +21,13 @@ struct vestry {
   vsi_group *group;
   struct vsi_channels *channels;   /* by key */
   struct vsi_histories *histories; /* of those */
-  vestry_bus *bus;                 /* of topics by key */
-  vestry_registry registry;
+  struct vestry_bus *bus;          /* of topics by key */
+  struct vestry_registry *registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
   struct vsi_shares *shares;     /* of streams, of scopes; NULL: no bound */
-  vsi_presences presences;
-  vsi_seals seals;
+  struct vsi_presences *presences;
+  struct vsi_seals *seals;
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 
@@ -45,11 +43,12 @@ struct vestry {
   vestry_signals_limits signals;
   uint32_t retry_after_s;
 
-  /* Of streams that are pages': as on_written (connection/connection.h). NULL: there are none. Once it is set, it stays. */
+  /* Of streams that are pages': as on_written (connection/connection.h). NULL: there are none. Set once, it stays. */
   _Atomic(vsi_written_fn) page_written;
   _Atomic(const struct vsi_elsewhere *) elsewhere; /* other nodes; NULL: there are none. See elsewhere.h */
   _Atomic(bool) closing;
-  _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (drain.c) */
+  _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (serve/drain.c) */
+  _Atomic(uint64_t) drain_ends_ns;      /* relaxed: its window; 0 until it has begun */
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
   _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
   _Atomic(uint64_t) watches_begun, watches_ended, watch_steps, watch_errors;
@@ -70,5 +69,13 @@ static inline bool vsi_instance_is_closing(vestry *v) {
   /* acquire pairs with the exchange in vestry_close. Only a first look: the store and the group refuse by themselves */
   return atomic_load_explicit(&v->closing, memory_order_acquire) || vsi_instance_is_forked(v);
 }
+
+/* Whether a drain has begun. Only a first look: the group refuses by itself. Any thread. */
+static inline bool vsi_instance_is_draining(const vestry *v) {
+  return atomic_load_explicit(&v->drain, memory_order_acquire) != NULL; /* pairs with the exchange in vestry_drain */
+}
+
+/* What a 503 asks the client to wait: also for the end of the drain. Any thread. */
+uint32_t vsi_instance_retry_after_s(const vestry *v);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/siphash.h"
 #include "instance/instance.h"
+#include "presence/presences.h"
 #include "vestry/presence.h"
 
 typedef struct vsi_guest vsi_guest;

@@ -28,8 +28,10 @@ typedef struct vsi_presences {
   const vsi_presence_watch *watch; /* NULL: there are no other nodes */
 } vsi_presences;
 
-void vsi_presences_init(vsi_presences *all);
-void vsi_presences_finish(vsi_presences *all);
+/* NULL: out of memory. */
+vsi_presences *vsi_presences_create(const vestry_host *host);
+/* host: the one that it was created with. NULL is accepted. */
+void vsi_presences_destroy(vsi_presences *all, const vestry_host *host);
 
 /* Somebody has come to a place of one node's, or has left it. */
 typedef struct vsi_guest_said {

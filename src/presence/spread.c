@@ -12,13 +12,16 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 
-void vsi_presences_init(vsi_presences *all) {
-  memset(all, 0, sizeof *all);
-  pthread_mutex_init(&all->lock, NULL);
+vsi_presences *vsi_presences_create(const vestry_host *host) {
+  vsi_presences *all = vsi_calloc(host, 1, sizeof *all);
+  if (all) pthread_mutex_init(&all->lock, NULL);
+  return all;
 }
 
-void vsi_presences_finish(vsi_presences *all) {
+void vsi_presences_destroy(vsi_presences *all, const vestry_host *host) {
+  if (!all) return;
   pthread_mutex_destroy(&all->lock);
+  vsi_free(host, all);
 }
 
 static uint64_t hash_of(const char *presence, vestry_slice place, const char *who) {
@@ -288,7 +291,7 @@ void vsi_presences_end(vsi_presences *all) {
 }
 
 vestry_err vsi_presence_begin(vestry_presence *presence) {
-  vsi_presences *all = &presence->v->presences;
+  vsi_presences *all = presence->v->presences;
   if (!presence->name[0]) return VESTRY_OK;
   pthread_mutex_lock(&all->lock);
   const vestry_presence *same = all->first;
@@ -307,7 +310,7 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
 }
 
 void vsi_presence_end(vestry_presence *presence) {
-  vsi_presences *all = &presence->v->presences;
+  vsi_presences *all = presence->v->presences;
   pthread_mutex_lock(&all->lock);
   if (presence->prev)
     presence->prev->next = presence->next;

@@ -20,7 +20,7 @@ static inline vestry_err dispatch_here(vestry *v, const vestry_scoped_key *key, 
                                        uint32_t *ret_count) {
   vestry_dispatch_result result;
   vestry_dispatch_context context;
-  vsi_context_init(&context, v, NULL, key->scope, &result);
+  vsi_context_init(&context, v, NULL, NULL, key->scope, &result);
   vestry_err error = vsi_context_configure(&context, options);
   context.state = context.data; /* there is no request: what it was given is all there is */
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
@@ -61,7 +61,7 @@ static vestry_err dispatch_to(vestry *v, json_t *effects, const vestry_dispatch_
   vestry_dispatch_result result;
   vestry_dispatch_context context;
   vestry_connection *connection = options->connection;
-  vsi_context_init(&context, v, NULL, options->scope, &result);
+  vsi_context_init(&context, v, NULL, NULL, options->scope, &result);
   vestry_err error = vsi_context_configure(&context, options);
   context.state = context.data;
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;

@@ -6,7 +6,6 @@
 #include "event/signals_patch.h"
 #include "registry/context.h"
 #include "registry/effect_options.h"
-#include "vestry/watch.h"
 #include "json/write.h"
 
 static const vestry_host *host_of(vestry_dispatch_context *context) {
@@ -282,15 +281,6 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
-/* []: wakes the watches of the streams. */
-static vestry_err wake(vestry_dispatch_context *context, const json_t *args) {
-  (void)args;
-  size_t count;
-  vestry_connection *const *connections = vestry_context_connections(context, &count);
-  for (size_t i = 0; i < count; i++) vestry_connection_wake(connections[i]);
-  return VESTRY_OK;
-}
-
 typedef struct built_in {
   const char *name;
   size_t least, most; /* arguments that it takes */
@@ -322,7 +312,6 @@ vestry_err vsi_effects_register(vestry_registry *names) {
       {"prefetch", 1, 2, prefetch},
       {"send-event", 1, 3, send_event},
       {"close-sse", 0, 0, close_sse},
-      {"wake", 0, 0, wake},
   };
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof effects / sizeof *effects; i++)

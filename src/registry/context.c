@@ -15,8 +15,8 @@ static void clear(vestry_dispatch_result *result) {
   result->effects_count = result->errors_count = result->skipped_count = result->connections_count = 0;
 }
 
-void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, vestry_scope scope,
-                      vestry_dispatch_result *result) {
+void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
+                      vestry_scope scope, vestry_dispatch_result *result) {
   memset(context, 0, sizeof *context);
   clear(result);
   context->v = v;
@@ -24,7 +24,6 @@ void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_
   context->scope = scope;
   context->result = result;
   context->phase = VESTRY_PHASE_DISPATCH;
-  json_t *signals = request ? vestry_request_signals(request) : NULL;
   context->data = context->state = signals ? signals : v->nothing;
   context->root = context;
   vsi_targets_init(&context->targets, v->host);

@@ -50,9 +50,9 @@ struct vestry_dispatch_context {
   void *reconnect_ctx;
 };
 
-/* The counts of result are cleared; data and state are the request's signals, or empty. */
-void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, vestry_scope scope,
-                      vestry_dispatch_result *result);
+/* The counts of result are cleared; data and state are the signals, the request's if there is one; NULL: empty. */
+void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
+                      vestry_scope scope, vestry_dispatch_result *result);
 /* One that is nested in parent, which must outlive it. */
 void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
                              vestry_dispatch_result *result);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "registry/context.h"
 #include "registry/effect_list.h"
+#include "registry/names.h"
 #include "registry/placeholders.h"
 
 /* ------------------------------------------------------------------------------------------------ interceptors ---- */
@@ -28,7 +29,7 @@ static void intercept_one(vestry_dispatch_context *context, const vestry_interce
 }
 
 void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect) {
-  const vsi_interceptors *all = &context->v->registry.phases[phase];
+  const vsi_interceptors *all = &context->v->registry->phases[phase];
   context->phase = phase;
   context->is_after = is_after;
   for (size_t i = 0; i < all->count; i++)
@@ -191,7 +192,7 @@ static void perform_replaced(vestry_dispatch_context *context, json_t *entry, un
     fail_shape(context);
     return;
   }
-  const vsi_entry *meaning = vsi_names_performed(&context->v->registry, name, len);
+  const vsi_entry *meaning = vsi_names_performed(context->v->registry, name, len);
   if (meaning && meaning->kind == VSI_KIND_ACTION)
     perform_action(context, meaning, entry, name, depth);
   else
@@ -205,7 +206,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, unsigned de
     fail_shape(context);
     return;
   }
-  const vsi_entry *meaning = vsi_names_performed(&context->v->registry, name, len);
+  const vsi_entry *meaning = vsi_names_performed(context->v->registry, name, len);
   bool is_action = meaning && meaning->kind == VSI_KIND_ACTION;
   json_t *replaced;
   if (!vsi_placeholders_replace(context, is_action ? VESTRY_PHASE_ACTION : VESTRY_PHASE_EFFECT, entry, &replaced))

@@ -120,7 +120,7 @@ vestry_err vestry_dispatch_later(vestry_dispatch_handle *handle, json_t *effects
   if (!handle || !json_is_array(effects) || take_options(options, &own_options)) return VESTRY_INVALID;
   vestry_dispatch_result result;
   vestry_dispatch_context context;
-  vsi_context_init(&context, handle->v, NULL, (vestry_scope){handle->scope, handle->scope_len}, &result);
+  vsi_context_init(&context, handle->v, NULL, NULL, (vestry_scope){handle->scope, handle->scope_len}, &result);
   json_t *data = NULL, *state = NULL;
   vestry_err error = copy_both(handle->data, handle->state, &data, &state);
   if (!error) {

@@ -6,6 +6,7 @@
  * when the first of what it holds has changed; most walks copy nothing. */
 #include "registry/placeholders.h"
 
+#include "registry/names.h"
 #include "json/copy.h"
 #include "json/json.h"
 
@@ -69,7 +70,7 @@ static OUT_OF_LINE vestry_err put_changed(walk *w, json_t *value, const place *a
 static const vsi_entry *placeholder_of(const walk *w, const json_t *value) {
   const json_t *head = json_array_get(value, 0);
   if (!json_is_string(head)) return NULL;
-  return vsi_names_replaced(&w->context->v->registry, json_string_value(head), json_string_length(head));
+  return vsi_names_replaced(w->context->v->registry, json_string_value(head), json_string_length(head));
 }
 
 static OUT_OF_LINE vestry_err unquote(walk *w, json_t *list, json_t **ret_changed) {

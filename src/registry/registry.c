@@ -1,6 +1,7 @@
 /* Registries: what names mean. */
 #include "base/memory.h"
 #include "instance/instance.h"
+#include "registry/names.h"
 
 vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry) {
   if (!ret_registry) return VESTRY_INVALID;
@@ -47,5 +48,5 @@ vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry 
 }
 
 vestry_registry *vestry_registry_of(vestry *v) {
-  return v ? &v->registry : NULL;
+  return v ? v->registry : NULL;
 }

@@ -100,11 +100,12 @@ vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
   vsi_drain *drain, *none = NULL;
   vestry_err error = create(v, window_ms, &drain);
   if (error) return error;
-  /* release pairs with drain_of */
+  /* release pairs with drain_of, and with vsi_instance_is_draining */
   if (!atomic_compare_exchange_strong_explicit(&v->drain, &none, drain, memory_order_release, memory_order_relaxed)) {
     free_drain(drain);
     return VESTRY_EXISTS;
   }
+  atomic_store_explicit(&v->drain_ends_ns, drain->begun_ns + window_ms * VSI_NS_PER_MS, memory_order_relaxed);
   /* From here on the group lets nobody in; who was let in before is counted. */
   atomic_store_explicit(&drain->streams_count, vsi_group_refuse(v->group), memory_order_relaxed);
   error = vestry_timer_set(drain->timer, 0, drain->tick_ms); /* its lock shows the timer what was set here */
@@ -130,17 +131,6 @@ void vestry_drain_stats_get(vestry *v, vestry_drain_stats *ret_stats) {
     stats.left_count = group.open;
   }
   VSI_RESULT_GIVE(ret_stats, stats);
-}
-
-bool vsi_instance_is_draining(vestry *v) {
-  return drain_of(v) != NULL;
-}
-
-uint32_t vsi_instance_retry_after_s(vestry *v) {
-  const vsi_drain *drain = drain_of(v);
-  if (!drain) return v->retry_after_s;
-  uint64_t elapsed = elapsed_ms(drain), left = elapsed < drain->window_ms ? drain->window_ms - elapsed : 0;
-  return v->retry_after_s + (uint32_t)((left + 999) / 1000);
 }
 
 void vsi_drain_destroy(vestry *v) {

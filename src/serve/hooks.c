@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "connection/connection.h"
+#include "registry/names.h"
 #include "serve/keeper.h"
 #include "vestry/watch.h"
 #include "watch/watch.h"
@@ -19,7 +20,7 @@ static const vestry_connection_hooks *hooks_of(const vsi_life *life) {
 static void announce(vestry_dispatch_context *context, const char *name, vestry_connection *connection,
                      const char *cause) {
   vestry *v = context->v;
-  if (!vsi_names_performed(&v->registry, name, strlen(name))) return;
+  if (!vsi_names_performed(v->registry, name, strlen(name))) return;
   json_int_t id = (json_int_t)vestry_connection_id(connection);
   json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
   if (effects)
@@ -37,7 +38,7 @@ static void on_open(vestry_connection *connection, void *ctx) {
   if (v->hooks.on_open) v->hooks.on_open(connection, v->hooks.ctx);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
-  vsi_context_init(&context, v, NULL, vsi_life_scope(life), &result);
+  vsi_context_init(&context, v, NULL, NULL, vsi_life_scope(life), &result);
   if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);
@@ -51,7 +52,7 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   atomic_store_explicit(&life->ended, true, memory_order_seq_cst);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
-  vsi_context_init(&context, v, NULL, vsi_life_scope(life), &result);
+  vsi_context_init(&context, v, NULL, NULL, vsi_life_scope(life), &result);
   context.life = life;
   (void)vsi_targets_add(&context.targets, connection); /* the first needs no memory */
   vsi_keeper_remove(life, cause);

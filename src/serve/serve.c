@@ -6,8 +6,8 @@
 #include "http/answer.h"
 #include "http/encoding.h"
 #include "http/routes/routes.h"
+#include "instance/instance.h"
 #include "registry/context.h"
-#include "serve/drain.h"
 #include "serve/hooks.h"
 #include "serve/keeper.h"
 #include "serve/shares.h"
@@ -129,7 +129,7 @@ static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *con
 static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
   vestry_dispatch_context finding;
   vestry_dispatch_result found;
-  vsi_context_init(&finding, s->v, &s->request, context->scope, &found);
+  vsi_context_init(&finding, s->v, &s->request, vestry_request_signals(&s->request), context->scope, &found);
   if (s->reply.connection) (void)vsi_targets_add(&finding.targets, s->reply.connection);
   s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream: it must not fail when that is kept */
   if (!s->refusal) s->refusal = connect_stored_or_new(s, &finding);
@@ -188,7 +188,8 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   if (!is_client || !vsi_reply_is_stream(reply)) return vsi_answer_reply(&s->request, reply);
   if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* too large or not: the program's own */
   vestry_dispatch_context context;
-  vsi_context_init(&context, s->v, &s->request, vestry_request_scope(&s->request), &s->result);
+  vsi_context_init(&context, s->v, &s->request, vestry_request_signals(&s->request), vestry_request_scope(&s->request),
+                   &s->result);
   vestry_err error = perform_on(s, &context, ret_connection);
   vsi_context_finish(&context);
   return error;

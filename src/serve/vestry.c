@@ -6,15 +6,20 @@
 #include "channel/histories.h"
 #include "coding/coding.h"
 #include "connection/connection.h"
+#include "guard/seal.h"
 #include "http/intake.h"
 #include "http/routes/routes.h"
 #include "instance/life.h"
+#include "presence/presences.h"
 #include "registry/builtin.h"
 #include "serve/drain.h"
 #include "serve/shares.h"
 #include "session/table.h"
+#include "vestry/bus.h"
+#include "watch/watch.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
+_Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_LIFE_KEYS_MAX, "a life counts them");
 /* What jansson's own constants have: references to them are not counted. */
 #define UNCOUNTED             SIZE_MAX
 #define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
@@ -94,11 +99,13 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
 /* What pages are given is sealed with the instance's secret, or with that of its sessions. */
 static vestry_err create_seals(vestry *v, const vestry_options *options) {
   vestry_session_options sessions;
+  v->seals = vsi_calloc(v->host, 1, sizeof *v->seals);
+  if (!v->seals) return VESTRY_NO_MEMORY;
   if (options->secret || options->previous_secret)
-    return vsi_seals_init(&v->seals, v->host, options->secret, options->secret_len, options->previous_secret,
+    return vsi_seals_init(v->seals, v->host, options->secret, options->secret_len, options->previous_secret,
                           options->previous_secret_len);
   if (VSI_OPTIONS_TAKE(sessions, options->sessions)) return VESTRY_INVALID;
-  return vsi_seals_init(&v->seals, v->host, sessions.secret, sessions.secret_len, sessions.previous_secret,
+  return vsi_seals_init(v->seals, v->host, sessions.secret, sessions.secret_len, sessions.previous_secret,
                         sessions.previous_secret_len);
 }
 
@@ -113,7 +120,10 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
-  vestry_err error = create_runtime(v, options);
+  v->presences = vsi_presences_create(v->host);
+  if (!v->presences) return VESTRY_NO_MEMORY;
+  vestry_err error = vestry_registry_create(v->host, &v->registry);
+  if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = "secret, previous_secret", error = create_seals(v, options);
@@ -129,7 +139,8 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
     error = vsi_shares_create(v->host, options->max_streams_per_scope_count, &v->shares);
   if (!error && options->sessions)
     *ret_part = "sessions", error = vsi_sessions_create(v, options->sessions, &v->sessions);
-  if (!error) error = vsi_effects_register(&v->registry);
+  if (!error) error = vsi_effects_register(v->registry);
+  if (!error) error = vsi_watch_register(v->registry);
   return error;
 }
 
@@ -147,8 +158,9 @@ static void take_apart(vestry *v) {
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
-  vsi_names_finish(&v->registry);
-  vsi_presences_finish(&v->presences);
+  vestry_registry_destroy(v->registry);
+  vsi_presences_destroy(v->presences, v->host);
+  vsi_free(v->host, v->seals);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);
   vsi_free(v->host, v);
@@ -189,8 +201,6 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
     return refuse(host, "hooks or signals have a size that is none, or members of a later vestry");
   }
   v->host = host;
-  vsi_names_init(&v->registry, host);
-  vsi_presences_init(&v->presences);
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
   v->keep_open = options->keep_open;

@@ -3,6 +3,10 @@
 #define VSI_WATCH_WATCH_H
 
 #include "instance/life.h"
+#include "vestry/registry.h"
+
+/* The effect "wake". OK | NO_MEMORY. */
+vestry_err vsi_watch_register(vestry_registry *names);
 
 /* The stream is open: the first steps may come. On its runner, after its open hooks. */
 void vsi_watches_opened(vsi_life *life);

@@ -2,6 +2,7 @@
 #include "vestry/publish.h"
 
 #include "serve/world.h"
+#include "vestry/registry.h"
 
 #define JOBS VESTRY_KEY("jobs", 7)
 

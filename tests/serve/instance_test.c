@@ -1,5 +1,6 @@
 /* The instance: its making, its own effects and hooks, its end. */
 #include "serve/world.h"
+#include "vestry/registry.h"
 #include "vestry/session.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"

@@ -1,5 +1,6 @@
 /* Keeping connections: policies, and the races that an interceptor or a hook can bring about on one thread. */
 #include "serve/world.h"
+#include "vestry/registry.h"
 
 static const char *const tick = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
 #define TICK "[\"patch-signals\", {\"n\": 1}]"

@@ -6,6 +6,7 @@
 #include "registry/targets.h"
 #include "serve/world.h"
 #include "store/store.h"
+#include "vestry/registry.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 

@@ -1,5 +1,6 @@
 /* Serving, from the request to the bytes. */
 #include "serve/world.h"
+#include "vestry/registry.h"
 
 static const char *const tick = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
 #define TICK "[\"patch-signals\", {\"n\": 1}]"

@@ -2,6 +2,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/memory.h"
+#include "vestry/registry.h"
 
 typedef struct counter {
   vestry *v;

@@ -1,6 +1,7 @@
 /* Streams end with their session, and begin with one. */
 #include "session/site.h"
 #include "vestry/presence.h"
+#include "vestry/registry.h"
 
 static void a_log_out_ends_the_streams_of_all_tabs(void **state) {
   (void)state;

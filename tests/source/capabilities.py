@@ -62,7 +62,8 @@ class Tree:
         # A program that is run for each adapter is named after it, and the adapter.
         nouns = [noun] + ([noun.rpartition("_")[0]] if name in self.added else [])
         places = [place for each in nouns for place in (f"{each}_test.c", f"{each}/{each}_test.c")]
-        for program in (self.tests / folder / place for place in places):
+        inner = self.tests.glob(f"*/{folder}/{noun}_test.c")  # of a room's schedules
+        for program in (*(self.tests / folder / place for place in places), *inner):
             if program.exists():
                 text = "".join(path.read_text() for path in self.sources(program))
                 return set(re.findall(r"^static void (\w+)\(void \*\*", text, re.MULTILINE))

@@ -7,6 +7,7 @@
 #include "testing/witness.h"
 #include "vestry/csrf.h"
 #include "vestry/once.h"
+#include "vestry/registry.h"
 #include "vestry/routes.h"
 #include "vestry/tab.h"
 

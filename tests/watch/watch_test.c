@@ -2,6 +2,7 @@
 #include "serve/world.h"
 #include "vestry/bus.h"
 #include "vestry/drain.h"
+#include "vestry/registry.h"
 #include "vestry/watch.h"
 
 enum { SAYS_MOST = 41, SAYS_NOTHING = -1, SAYS_FINISH = -2, SAYS_NEVER = -3, SAYS_TWICE = -4 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "support/test.h"
+#include "vestry/registry.h"
 #include "web/client.h"
 
 static const server_seam *seam;

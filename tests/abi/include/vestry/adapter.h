@@ -11,12 +11,14 @@
 #ifndef VESTRY_ADAPTER_H
 #define VESTRY_ADAPTER_H
 
-#include "vestry/server.h"
+#include "vestry/routes.h"
 #include "vestry/transport.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+struct vestry_server_options; /* vestry/server.h */
 
 /** One HTTP header; borrowed, terminated, free of CR, LF and NUL. */
 typedef struct vestry_header {
@@ -148,7 +150,7 @@ struct vestry_server_adapter {
   const char *name;
   /** Start to serve. options: whole and in order; a UNIX socket or an address is there. ret_server: owned by the
    *  caller. As vestry_server_create. */
-  vestry_err (*start)(vestry *v, const vestry_server_options *options, void **ret_server);
+  vestry_err (*start)(vestry *v, const struct vestry_server_options *options, void **ret_server);
   uint16_t (*port)(void *server);                        /**< 0: a UNIX socket */
   vestry_err (*stop)(void *server, uint64_t timeout_ms); /**< as vestry_server_stop */
   void (*destroy)(void *server);                         /**< as vestry_server_destroy */

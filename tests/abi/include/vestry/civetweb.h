@@ -88,6 +88,7 @@
 #define VESTRY_CIVETWEB_H
 
 #include "vestry/adapter.h"
+#include "vestry/server.h"
 
 struct mg_connection;
 struct mg_context;

@@ -20,7 +20,7 @@
 #ifndef VESTRY_DRAIN_H
 #define VESTRY_DRAIN_H
 
-#include "vestry/registry.h"
+#include "vestry/instance.h"
 
 #ifdef __cplusplus
 extern "C" {

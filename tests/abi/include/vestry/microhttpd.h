@@ -59,6 +59,7 @@
 #define VESTRY_MICROHTTPD_H
 
 #include "vestry/adapter.h"
+#include "vestry/server.h"
 
 #ifdef __cplusplus
 extern "C" {

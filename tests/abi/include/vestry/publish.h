@@ -13,7 +13,7 @@
 #define VESTRY_PUBLISH_H
 
 #include "vestry/bus.h"
-#include "vestry/registry.h"
+#include "vestry/instance.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -17,20 +17,12 @@
 #ifndef VESTRY_REQUEST_H
 #define VESTRY_REQUEST_H
 
-#include "vestry/connection.h"
 #include "vestry/html.h"
-#include "vestry/profile.h"
-#include "vestry/signals.h"
-#include "vestry/store.h"
+#include "vestry/instance.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** What came in. */
-typedef struct vestry_request vestry_request;
-/** What is to go out. */
-typedef struct vestry_reply vestry_reply;
 
 /** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the
  *  thread. req and reply are valid during the call.

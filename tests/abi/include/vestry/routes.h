@@ -20,7 +20,7 @@
 #ifndef VESTRY_ROUTES_H
 #define VESTRY_ROUTES_H
 
-#include "vestry/registry.h"
+#include "vestry/request.h"
 
 #ifdef __cplusplus
 extern "C" {
