@@ -1,5 +1,5 @@
 /* Topics by key: the instance's bus, whose topics are packed names. */
-#include "vestry/publish.h"
+#include "bus/publish.h"
 
 #include "base/memory.h"
 #include "bus/bus.h"

@@ -1,5 +1,5 @@
 /* Channels by key. */
-#include "vestry/broadcast.h"
+#include "channel/broadcast.h"
 
 #include "base/memory.h"
 #include "base/options.h"

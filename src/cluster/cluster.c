@@ -5,8 +5,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "bus/publish.h"
 #include "cluster/cluster.h"
 #include "instance/instance.h"
+#include "registry/anywhere.h"
 
 enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
 #define INWARD_BYTES  ((size_t)16 << 20)

@@ -12,9 +12,12 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "bus/publish.h"
+#include "channel/broadcast.h"
 #include "channel/histories.h"
 #include "cluster/cluster.h"
 #include "event/layout.h"
+#include "registry/anywhere.h"
 #include "registry/targets.h"
 
 /* What a message costs besides its body; and so many are done in a run, and streams closed: then the others who want

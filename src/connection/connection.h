@@ -23,6 +23,7 @@ typedef struct vsi_connection_hooks {
   vestry_on_error_fn on_error;
   void (*on_free)(const vestry_host *host, void *ctx);
   bool (*on_written)(vestry_connection *connection, void *ctx);
+  bool has_life; /* its context is a vsi_life (instance/life.h) */
 } vsi_connection_hooks;
 
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of

@@ -39,13 +39,4 @@ static inline const vsi_elsewhere *vsi_instance_elsewhere(const vestry *v) {
   return atomic_load_explicit(&v->elsewhere, memory_order_acquire); /* pairs with the release of who sets it */
 }
 
-/* Dispatch to the connections that are here, as vestry_dispatch_with does, but nowhere else. key: of the instance's
- * store; options: data counts. */
-vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                             const struct vestry_dispatch_options *options, struct vestry_dispatch_result *ret_result);
-/* Publish to the members that are here. Returns as vestry_broadcast. */
-vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);
-/* Publish to the subscribers of a topic by key. Returns as vestry_publish. */
-vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len);
-
 #endif

@@ -3,6 +3,10 @@
 
 #include "base/memory.h"
 
+bool vestry_is_forked(const vestry *v) {
+  return vsi_instance_is_forked(v);
+}
+
 vestry_runtime *vestry_runtime_of(vestry *v) {
   return v->runtime;
 }

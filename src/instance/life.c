@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "connection/connection.h"
 
 vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data,
                           bool has_watches, size_t more_keys_count) {
@@ -32,4 +33,8 @@ vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection
 void vsi_life_unref(vsi_life *life, const vestry_host *host) {
   /* acq_rel: the last one frees what the other has written */
   if (life && atomic_fetch_sub_explicit(&life->refs, 1, memory_order_acq_rel) == 1) vsi_free(host, life);
+}
+
+vsi_life *vsi_life_of(const vestry_connection *connection) {
+  return connection->hooks && connection->hooks->has_life ? connection->hooks_ctx : NULL;
 }

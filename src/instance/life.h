@@ -43,6 +43,9 @@ vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection
 /* host: the instance's, which may be gone. NULL is accepted. */
 void vsi_life_unref(vsi_life *life, const vestry_host *host);
 
+/* NULL: the connection is of no instance. */
+vsi_life *vsi_life_of(const vestry_connection *connection);
+
 /* NULL: none. */
 static inline const vsi_data *vsi_life_data(const vsi_life *life) {
   if (!life->has_data) return NULL;

@@ -1,4 +1,6 @@
 /* Dispatching from anywhere, with no request in sight; and from inside a dispatch. */
+#include "registry/anywhere.h"
+
 #include "base/options.h"
 #include "instance/elsewhere.h"
 #include "registry/context.h"

@@ -90,15 +90,9 @@ static bool on_written(vestry_connection *connection, void *ctx) {
   return (page_written && page_written(connection)) || more;
 }
 
-const vsi_connection_hooks vsi_life_hooks = {
-    .on_open = on_open, .on_close = on_close, .on_error = on_error, .on_free = on_free, .on_written = on_written};
-
-void *vestry_connection_data(const vestry_connection *connection) {
-  if (connection->hooks != &vsi_life_hooks) return NULL; /* nobody's instance */
-  const vsi_data *data = vsi_life_data(connection->hooks_ctx);
-  return data ? data->data : NULL;
-}
-
-void vestry_connection_wake(vestry_connection *connection) {
-  if (connection->hooks == &vsi_life_hooks) vsi_watches_wake(connection->hooks_ctx);
-}
+const vsi_connection_hooks vsi_life_hooks = {.has_life = true,
+                                             .on_open = on_open,
+                                             .on_close = on_close,
+                                             .on_error = on_error,
+                                             .on_free = on_free,
+                                             .on_written = on_written};

@@ -223,10 +223,6 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
 
 /* ------------------------------------------------------------------------------------------- its end --------- */
 
-bool vestry_is_forked(const vestry *v) {
-  return vsi_instance_is_forked(v);
-}
-
 void vestry_close(vestry *v) {
   if (vsi_instance_is_forked(v)) return;
   /* acq_rel pairs with vsi_instance_is_closing. */

@@ -237,7 +237,9 @@ bool vsi_watches_written(vsi_life *life, const vestry_connection *connection) {
   return more;
 }
 
-void vsi_watches_wake(const vsi_life *life) {
+void vestry_connection_wake(vestry_connection *connection) {
+  const vsi_life *life = vsi_life_of(connection);
+  if (!life) return;
   for (vestry_watcher *watcher = first_of(life); watcher; watcher = next_of(watcher)) vestry_watch_wake(watcher);
 }
 

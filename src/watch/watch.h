@@ -12,8 +12,6 @@ vestry_err vsi_watch_register(vestry_registry *names);
 void vsi_watches_opened(vsi_life *life);
 /* Something may have been written. On the runner. Returns whether somebody still waits for more. */
 bool vsi_watches_written(vsi_life *life, const vestry_connection *connection);
-/* Any thread. */
-void vsi_watches_wake(const vsi_life *life);
 /* The connection is freed. host: the instance's, which may be gone. */
 void vsi_watches_free(vsi_life *life, const vestry_host *host);
 

@@ -1,0 +1,13 @@
+/* Dispatches with no request in sight, on this node alone. */
+#ifndef VSI_REGISTRY_ANYWHERE_H
+#define VSI_REGISTRY_ANYWHERE_H
+
+#include "store/scoped_key.h"
+#include "vestry/dispatch.h"
+
+/* Dispatch to the connections that are here, as vestry_dispatch_with does, but nowhere else. key: of the instance's
+ * store; options: data counts. */
+vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result);
+
+#endif
