@@ -237,8 +237,8 @@ static void of_who_has_the_file_alone(void **state) {
 }
 
 /* The same, of a commit that is not sure to change a byte (of a table with a column that is made of others nobody knows
- * what has changed): it is one if a page is written behind its hook. Here all were written before, since the cache holds
- * a page or two, and others are read behind the change. The oracle's seed 200000255. */
+ * what has changed): it is known for one if a page is written behind its hook. Here all were written before: the cache
+ * holds a page or two, and others are read behind the change. The oracle's seed 200000255. */
 static void of_who_has_the_file_alone_and_little_cache(void **state) {
   (void)state;
   static const char *const begun[] = {NULL,
