@@ -291,6 +291,26 @@ static vestry_err serve_script(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_file(req, reply, ((struct app *)ctx)->files, "chat.js");
 }
 
+/* GET /counters: how closely the pages follow the database, and what came of it so far. */
+static vestry_err serve_counters(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  vestry_sqlite_stats followed = {0};
+  vestry_pages_stats pages = {0};
+  (void)req;
+  vestry_sqlite_stats_get(app->db.followed, &followed);
+  vestry_pages_stats_get(app->pages, &pages);
+  json_t *counters =
+      json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "level",
+                app->db.level == VESTRY_SQLITE_PAGES ? "pages" : "tables", "commits",
+                (json_int_t)followed.commits_count, "other_commits", (json_int_t)followed.other_commits_count,
+                "recorded", (json_int_t)followed.recorded_count, "coarse", (json_int_t)followed.coarse_count,
+                "refreshed", (json_int_t)followed.refreshed_count, "streams", (json_int_t)pages.streams_count,
+                "renders", (json_int_t)pages.renders_count, "unchanged", (json_int_t)pages.unchanged_count);
+  vestry_err err = counters ? vestry_reply_json(reply, counters) : VESTRY_NO_MEMORY;
+  json_decref(counters);
+  return err;
+}
+
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return program_page(ctx, reply, "Chat", "<main id=\"login\"><h1>%s</h1><p><a href=\"/\">To the chat</a></p></main>",
                       vestry_request_error(req) == 404 ? "There is no such page" : "That did not work");
@@ -299,6 +319,7 @@ static vestry_err error_page(const vestry_request *req, vestry_reply *reply, voi
 vestry_err actions_mount(struct app *app) {
   static const vestry_mounted routes[] = {{"GET", "/", serve},
                                           {"GET", "/chat.js", serve_script},
+                                          {"GET", "/counters", serve_counters},
                                           {"POST", "/login", login},
                                           {"POST", "/logout", logout},
                                           {"POST", "/channel", create_channel},
@@ -313,6 +334,7 @@ vestry_err actions_mount(struct app *app) {
   vestry_err err = vestry_guard(v, "/", vestry_csrf_guard, app->csrf);
   if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
   if (!err) err = vestry_guard(v, "/channel", for_members, app);
+  if (!err) err = vestry_guard(v, "/counters", for_members, app);
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
   return err ? err : vestry_error_page(v, 0, error_page, &app->program);
 }

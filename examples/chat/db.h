@@ -12,6 +12,7 @@ struct db {
   vestry_sqlite_pool *pool;
   vestry_sqlite_sessions *sessions; /* who has logged in */
   vestry_sqlite *followed;          /* by the pages; NULL: not */
+  vestry_sqlite_level level;        /* how closely */
 };
 
 /* Open it, make it if there is none. What it cannot do is in the log. */

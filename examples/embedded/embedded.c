@@ -24,7 +24,7 @@ static const char *client_version = VESTRY_DATASTAR_VERSION;
 
 /* ---- what vestry serves ------------------------------------------------------------------------------------------ */
 
-/* The scope is the user of the monitor's own log-in; who is none is sent there. */
+/* The scope is the user of the monitor's own log-in; who is none is sent to the page that asks for a name. */
 static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char *name, size_t *ret_len, void *ctx) {
   struct mg_connection *one = vestry_civetweb_request_of(req);
   struct MHD_Connection *other = vestry_microhttpd_connection_of(req);
@@ -32,17 +32,31 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
   if (one) cookies = mg_get_header(one, "Cookie");
   if (other) cookies = MHD_lookup_connection_value(other, MHD_HEADER_KIND, "Cookie");
   (void)ctx, *ret_len = monitor_user(cookies, name);
-  if (*ret_len) return VESTRY_OK;
-  vestry_reply_redirect(reply, 303, "/login");
+  if (*ret_len || strcmp(vestry_request_path(req), "/welcome") == 0) return VESTRY_OK;
+  vestry_reply_redirect(reply, 303, "/welcome");
   return VESTRY_FAILED;
+}
+
+/* Nothing runs in a document but the client, which needs more of a browser before 1.0.3. */
+static void set_policy(vestry_reply *reply) {
+  bool is_old = strcmp(client_version, "1.0.3") < 0;
+  vestry_reply_csp(reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old});
+}
+
+/* The form is a document of vestry's, so that it has a policy; whoever sends it is logged in by the monitor. */
+static vestry_err welcome(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx, set_policy(reply);
+  return vestry_reply_bodyf(reply,
+                            "<!doctype html><html lang=\"en\"><title>Log in</title><link rel=\"icon\" "
+                            "href=\"data:,\"><form action=\"/login\"><label>Name <input name=\"name\" "
+                            "required maxlength=\"%d\"></label><button>Log in</button></form>",
+                            NAME_MAX);
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   vestry_html html;
   (void)req, (void)ctx, vestry_html_init(&html, NULL);
-  // Nothing runs but the client, which needs more of a browser before 1.0.3.
-  bool is_old = strcmp(client_version, "1.0.3") < 0;
-  vestry_reply_csp(reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old});
+  set_policy(reply);
   vestry_html_add(&html,
                   "<!doctype html><html lang=\"en\"><title>Devices</title><link rel=\"icon\" href=\"data:,\">"
                   "<script type=\"module\" src=\"" VESTRY_DATASTAR_CDN_URL "\"></script>"
@@ -159,6 +173,7 @@ int main(int argc, char **argv) {
   if (vestry_create(&options, &v)) return 1;
   vestry_registry_effect(vestry_registry_of(v), "show", show, NULL);
   vestry_route(v, "GET", "/", page, NULL);
+  vestry_route(v, "GET", "/welcome", welcome, NULL);
   vestry_route(v, "GET", "/live", live, NULL);
   vestry_route(v, "POST", "/cool/{id}", cool, NULL);
   unsigned bound = 0;

@@ -13,24 +13,24 @@ static struct user {
 } users[USERS_MAX];      /* guarded by monitor_lock */
 static unsigned log_ins; /* the same */
 
-/* Answers for either server. A real log-in asks for a password, by POST. */
-static int answer(const char *path, const char *name, char cookie[64], char text[128]) {
-  int status = 200;
+/* Answers for either server: text, or with none of it where to go on. A real log-in asks for a password, by POST. */
+static int answer(const char *path, const char *name, char cookie[64], char text[128], const char **location) {
+  int status = 303;
   pthread_mutex_lock(&monitor_lock);
   struct user *user = &users[log_ins % USERS_MAX];
   if (strcmp(path, "/values.json") == 0) {
+    status = 200;
     snprintf(text, 128, "[%d,%d,%d,%d]\n", celsius[0], celsius[1], celsius[2], celsius[3]);
   } else if (strcmp(path, "/login") != 0) {
     status = 404;
   } else if (!name || !*name || strlen(name) > NAME_MAX ||
              getrandom(&user->token, sizeof user->token, 0) != sizeof user->token) {
-    snprintf(text, 128,
-             "<!doctype html><title>Log in</title><form><input name=\"name\"><button>Log in</button></form>");
+    *location = "/welcome"; /* asks for one */
   } else {
     log_ins++; /* of a hundred the oldest gives way */
     snprintf(user->name, sizeof user->name, "%s", name);
     snprintf(cookie, 64, "monitor=%016llx; HttpOnly; SameSite=Lax", user->token);
-    status = 303;
+    *location = "/";
   }
   pthread_mutex_unlock(&monitor_lock);
   return status;
@@ -51,20 +51,25 @@ int monitor_by_civetweb(struct mg_connection *conn, void *ctx) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   const char *query = info->query_string ? info->query_string : "";
   char name[64] = "", cookie[64] = "", text[128] = "";
+  const char *location = NULL;
   (void)ctx, mg_get_var(query, strlen(query), "name", name, sizeof name);
-  int status = answer(info->local_uri, name, cookie, text);
+  int status = answer(info->local_uri, name, cookie, text, &location);
   mg_printf(conn, "HTTP/1.1 %d OK\r\nConnection: close\r\nContent-Length: %zu\r\n", status, strlen(text));
-  if (*cookie) mg_printf(conn, "Set-Cookie: %s\r\nLocation: /\r\n", cookie);
-  mg_printf(conn, "Content-Type: %s\r\n\r\n%s", *text == '<' ? "text/html" : "application/json", text);
+  if (*cookie) mg_printf(conn, "Set-Cookie: %s\r\n", cookie);
+  if (location) mg_printf(conn, "Location: %s\r\n", location);
+  mg_printf(conn, "Content-Type: application/json\r\n\r\n%s", text);
   return status;
 }
 
 enum MHD_Result monitor_by_microhttpd(struct MHD_Connection *conn, const char *path) {
   char cookie[64] = "", text[128] = "";
-  int status = answer(path, MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND, "name"), cookie, text);
+  const char *location = NULL;
+  const char *name = MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND, "name");
+  int status = answer(path, name, cookie, text, &location);
   struct MHD_Response *made = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
-  if (*cookie) MHD_add_response_header(made, "Set-Cookie", cookie), MHD_add_response_header(made, "Location", "/");
-  MHD_add_response_header(made, "Content-Type", *text == '<' ? "text/html" : "application/json");
+  if (*cookie) MHD_add_response_header(made, "Set-Cookie", cookie);
+  if (location) MHD_add_response_header(made, "Location", location);
+  MHD_add_response_header(made, "Content-Type", "application/json");
   enum MHD_Result result = MHD_queue_response(conn, (unsigned)status, made);
   MHD_destroy_response(made);
   return result;

@@ -65,8 +65,9 @@ VESTRY_API void vestry_files_destroy(vestry_files *files);
  *  already stays. If it has a status already, other than 200 (an error page), or the method is neither GET nor
  *  HEAD, the file is the body, and no more is asked.
  *  path     below the folder, or of the table; may be what a client sent
- *  Returns  OK | NOT_FOUND (no such file; a path that leads elsewhere; NULL) | TOO_LARGE (answered 500) | LIMIT (no
- *           descriptor is free) | IO | NO_MEMORY; but for the last the reply is then as it was
+ *  Returns  OK | NOT_FOUND (no such file; a path that leads elsewhere; NULL) | TOO_LARGE (answered 500) | IO | LIMIT
+ *           (no descriptor is free; there is no room, as vestry_reply_body says) | NO_MEMORY; but for the last two the
+ *           reply is then as it was
  *  Threads  the handler's; blocks on the file system */
 VESTRY_API vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files,
                                         const char *path);

@@ -106,10 +106,11 @@ typedef struct vestry_options {
                                     apart, channels, topics and places that it may be a part of from its beginning
                                     (vestry_reply_join, …). Beyond it LIMIT, which is the program's mistake: 500, and
                                     said in the log. 0: 64; at most 65,535 */
-  size_t max_answer_bytes;     /**< of the bodies of all answers that are being sent; from seven eighths on the
-                                       connections whose answers hold most are closed, and beyond it 503. Files in
-                                       folders (vestry/files.h) are sent from their descriptors: of them a piece counts.
-                                       0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes */
+  size_t max_answer_bytes;     /**< of the bodies of all answers that are being made or sent: a reply has the room of
+                                    its body before there is memory of it. From seven eighths on the connections whose
+                                    answers hold most are closed, and beyond it 503. Files in folders (vestry/files.h)
+                                    are sent from their descriptors: of them a piece counts. 0: 256 MiB; SIZE_MAX: no
+                                    bound. See vestry_stats.answer_bytes */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
@@ -145,7 +146,7 @@ typedef struct vestry_stats {
   uint64_t sessions_live_count, logins_count, logins_failed_count, logins_repeated_count, sessions_displaced_count;
   /** Of the streams that were closed for REPLACED, those whose scope had max_streams_per_scope_count. */
   uint64_t outnumbered_count;
-  /** What the bodies of all answers hold that are being sent now, and the most there ever was; never above
+  /** What the bodies of all answers hold that are being made or sent now, and the most there ever was; never above
    *  max_answer_bytes. Bodies below a kilobyte are not counted: the bound of connections bounds them. And how many
    *  answers were cut because all of them held too much, and they most. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;

@@ -161,7 +161,9 @@ typedef struct vestry_cookie {
 VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied; an empty
  *  body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
- *  NO_MEMORY. */
+ *  LIMIT (the bodies of all answers hold what they may, max_answer_bytes of vestry_options: no memory was taken, and
+ *  the reply has no body. It is answered 503 with Retry-After, if the handler returns OK or LIMIT and gives it no other
+ *  body; for vestry_once_guard it has run) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
 
 /** The body as HTML by a format of vestry/html.h: a %s is escaped for where it stands. Otherwise as vestry_reply_body;
@@ -177,10 +179,11 @@ VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
  *  answer; so a request of its is answered with status 200 and an element whose `data-init` leaves the page (HTML, and
  *  headers that have it appended to the body), which no policy takes for an inline script.
  *  url      relative, http or https. It is the application's to say where a page may lead: not what a client sent
- *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | NO_MEMORY */
+ *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | LIMIT (as vestry_reply_body) |
+ *           NO_MEMORY */
 VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url);
 /** The body as JSON, application/json; json is borrowed. OK | INVALID (NULL; nested deeper than 256; a text in it that
- *  is not UTF-8) | NO_MEMORY. */
+ *  is not UTF-8) | LIMIT (as vestry_reply_body) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json);
 
 /** Name the key: of the stored connections that the effects go to, and of a new stream that is kept. Copied.

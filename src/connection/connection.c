@@ -128,11 +128,19 @@ const vestry_host *vsi_connection_host(const vestry_connection *connection) {
   return connection->environment->host;
 }
 
-void vsi_connection_hurry(vestry_connection *connection) {
+static void hurry(vestry_connection *connection, uint8_t how) {
   /* A closed connection has no runner. relaxed: if it closes just after this load, one notify is in vain. */
   if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
-  atomic_store_explicit(&connection->hurried, true, memory_order_relaxed); /* the notify hands it over */
+  uint8_t before = atomic_load_explicit(&connection->hurry, memory_order_relaxed);
+  while (before < how) /* relaxed: the notify hands it over */
+    if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
+                                              memory_order_relaxed))
+      break;
   vsi_actor_notify(&connection->actor);
+}
+
+void vsi_connection_hurry(vestry_connection *connection) {
+  hurry(connection, VSI_HURRY_NOW);
 }
 
 /* The stream's socket is the parent's, and so is its runner. A closed connection that somebody holds outlives its
@@ -148,7 +156,8 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   /* The door. acq_rel pairs with vestry_connection_cause: whoever sees the cause sees what led to it. */
   if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
                                                memory_order_acquire)) {
-    if (vsi_cause_is_of_peer(cause)) vsi_connection_hurry(connection); /* what waits for the peer waits in vain */
+    if (vsi_cause_is_of_peer(cause)) hurry(connection, VSI_HURRY_NOW); /* what waits for the peer waits in vain */
+    if (cause == VESTRY_CAUSE_SHUTDOWN) hurry(connection, VSI_HURRY_SOON);
     return false;
   }
   vsi_queue_shut(&connection->queue);

@@ -26,6 +26,9 @@ typedef struct vsi_connection_hooks {
   bool has_life; /* its context is a vsi_life (instance/life.h) */
 } vsi_connection_hooks;
 
+/* A clean end that waits for its peer: as long as that takes of it, for so long only, or not any more. */
+enum { VSI_HURRY_NONE, VSI_HURRY_SOON, VSI_HURRY_NOW };
+
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
  * them need is elsewhere: what is said of conflated events (conflation.h), and what an encoded stream remembers. */
 struct vestry_connection {
@@ -36,7 +39,7 @@ struct vestry_connection {
   _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
   _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
   _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
-  _Atomic(bool) hurried;     /* a clean end does not wait for its peer any more */
+  _Atomic(uint8_t) hurry;    /* how a clean end waits for its peer: VSI_HURRY_…; it only grows */
   _Atomic(bool) timer_fired;
   _Atomic(bool) is_awaited; /* on_written is to be called */
   uint8_t full : 7;         /* vestry_full_policy */
@@ -79,8 +82,11 @@ struct vestry_connection {
 };
 _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/bench-streams.md");
 
-/* After its last use of the runner's transport: for a clean end that the peer does not take, how long to wait. */
-#define VSI_LINGER_NS UINT64_C(5000000000)
+/* How long an end waits for a peer that takes nothing of it; and in all for one that goes on taking, so that none who
+ * takes a little now and then holds a stream for ever. That concerns a clean end only: one that drains, or whose server
+ * stops, has the shorter time from its beginning on. */
+#define VSI_LINGER_NS      UINT64_C(5000000000)
+#define VSI_LINGER_MOST_NS UINT64_C(60000000000)
 
 /* Create a connection over a transport. Nothing is written before vsi_connection_start.
  * options: resolved (below). hooks: NULL, or borrowed until the connection is freed; hooks_ctx: handed to them.

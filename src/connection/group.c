@@ -201,7 +201,7 @@ static uint64_t held_by(const vestry_connection *connection) {
 
 static bool is_going(const vestry_connection *connection) {
   return !vsi_cause_flushes(vestry_connection_cause(connection)) ||
-         atomic_load_explicit(&connection->hurried, memory_order_relaxed);
+         atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW;
 }
 
 /* References to those that hold most in their queues, most first, at most limit, and what each holds; without those

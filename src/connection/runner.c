@@ -135,7 +135,7 @@ static void drop_first(vestry_connection *connection, bool written) {
 
 /* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
 static bool is_over(const vestry_connection *connection) {
-  return connection->broken || atomic_load_explicit(&connection->hurried, memory_order_relaxed) ||
+  return connection->broken || atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW ||
          !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
 }
 
@@ -377,6 +377,17 @@ static void write_end(vestry_connection *connection) {
   write_waiting(connection);
 }
 
+/* When an end does not wait for its peer any more. */
+static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean) {
+  uint64_t since = connection->closing_ns;
+  uint64_t taken = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed); /* ours */
+  if (clean && taken > since && atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NONE) {
+    uint64_t most = vsi_add_saturating(since, VSI_LINGER_MOST_NS), due = vsi_add_saturating(taken, VSI_LINGER_NS);
+    return due < most ? due : most;
+  }
+  return vsi_add_saturating(since, VSI_LINGER_NS);
+}
+
 static void tell_written(vestry_connection *connection) {
   /* relaxed: who sets it notifies, and is seen by a whole run. Cleared before the call, which may be asked for anew
    * meanwhile */
@@ -410,7 +421,7 @@ static void run(vsi_actor *actor) {
   if (complete && connection->blocked && (connection->taken_last || count)) { /* the last write may have taken all */
     uint64_t now = vsi_now_ns(connection->environment->host);
     if (!connection->closing_ns) connection->closing_ns = now;
-    uint64_t due = vsi_add_saturating(connection->closing_ns, VSI_LINGER_NS);
+    uint64_t due = patience_ends_ns(connection, clean);
     if (now < due) {
       arm(connection, due);
       return;

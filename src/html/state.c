@@ -4,7 +4,7 @@
 
 #include "base/ascii.h"
 
-/* What the client does is asked of it by tests/browser/morph.test.js (Datastar 1.0.2). What follows from it:
+/* What the client does is asked of it by tests/browser/morph.test.js (Datastar 1.0.2 and 1.0.4). What follows from it:
  *
  * A morph keeps an element that has an id if both have it, wherever it stands; it sets the value of an input or a
  * textarea, and what is ticked or chosen, only where the markup says other than the element's. So of a field with an id

@@ -54,15 +54,18 @@ static bool answer_page(const vestry_request *req, int status, const vestry_head
   vestry_request *asks = (vestry_request *)(uintptr_t)req; /* what serves it made it */
   vestry_reply reply;
   vsi_reply_init(&reply, req->v->host);
-  reply.v = req->v;
+  reply.v = reply.room.v = req->v;
   reply.status = status;
   asks->error = status;
-  bool made = page(req, &reply, app) == VESTRY_OK && !reply.no_memory && !reply.refused && reply.has_body &&
+  vestry_err error = page(req, &reply, app);
+  bool has_no_room = reply.no_room && (!error || error == VESTRY_LIMIT) && status != 503;
+  bool made = !error && !reply.no_memory && !reply.refused && reply.has_body && !reply.no_room &&
               (!more->name || !vestry_reply_header(&reply, more->name, more->value));
   if (made) *ret_error = vsi_answer_reply(req, &reply);
+  if (has_no_room) *ret_error = vsi_answer_error(req, VESTRY_LIMIT);
   asks->error = 0;
   vsi_reply_finish(&reply);
-  return made;
+  return made || has_no_room;
 }
 
 /* text: NULL: the status' own. more: a header, or none. */
@@ -90,8 +93,8 @@ vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow) {
 
 vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
   int status = vsi_status_of(req->v, error);
-  /* relaxed: a mere count */
-  if (status == 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
+  /* relaxed: a mere count. Once, though the page for it is refused, too */
+  if (status == 503 && req->error != 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
   if (status == 500)
     vsi_log(req->v->host, VESTRY_LOG_ERROR, "%.16s %.200s: answered 500: %s, %s", req->method, req->path,
             vestry_err_name(error), vestry_strerror(error));
@@ -108,11 +111,17 @@ static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vest
   if (req->is_head || !reply->body_len) return VESTRY_OK;
   vsi_body_source source = reply->rest;
   source.bytes = reply->body;
-  vestry_err error = vsi_body_create(req->v, &source, reply->body_len, ret_body);
+  vestry_err error = vsi_body_create(&reply->room, &source, reply->body_len, ret_body);
   if (error) return error;
   reply->body = NULL;
   reply->rest.file = NULL;
   return VESTRY_OK;
+}
+
+/* Instead of the reply; the answer's page may have its room. */
+static vestry_err answer_instead(const vestry_request *req, vestry_reply *reply, vestry_err error) {
+  vsi_reply_drop_body(reply);
+  return vsi_answer_error(req, error);
 }
 
 static vestry_err respond_with_body(const vestry_request *req, int status, const vestry_header *headers,
@@ -123,10 +132,11 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   const char *bytes = reply->body ? reply->body : reply->rest.borrowed;
   if (!error && !takes) return respond(req, status, headers, headers_count, bytes, reply->body_len);
   if (!error) error = give_body(req, reply, &body);
-  if (error) return vsi_answer_error(req, error);
+  if (error) return answer_instead(req, reply, error);
   vestry_response response = {status, headers, headers_count, bytes, reply->body_len};
   if (req->watcher) req->watcher->answered(req->watcher, req, &response);
   response.body = NULL;
+  if (!body) vsi_reply_drop_body(reply); /* HEAD */
   return req->ops->respond_body(req->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
 }
 
@@ -157,9 +167,10 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
   vestry_err error = vsi_csp_apply(req, reply, status, has_body);
-  if (error) return vsi_answer_error(req, error);
+  if (error) return answer_instead(req, reply, error);
   vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
-  if (!headers) return vsi_answer_error(req, VESTRY_NO_MEMORY);
+  if (!headers) return answer_instead(req, reply, VESTRY_NO_MEMORY);
+  if (!has_body) vsi_reply_drop_body(reply);
   if (has_body) warn_of_script(req, reply, status);
   size_t count = 0;
   char len[24];

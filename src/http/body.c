@@ -14,9 +14,8 @@ enum { UNCOUNTED_BYTES = 1024 };
 enum { SMALL_PART = 256, RESERVED_PART = 16 };
 
 struct vestry_body {
-  vestry *v;
-  size_t counted; /* of the instance's answer bytes */
-  char *bytes;    /* owned; NULL: in the file */
+  vsi_room room;
+  char *bytes; /* owned; NULL: in the file */
   vsi_open_file *file;
   uint64_t at; /* where it begins in the file */
   size_t len;
@@ -24,10 +23,11 @@ struct vestry_body {
 
 /* One that is refused, but could be had if others held less, is wanted: until the next one is had, so much more than is
  * there counts as too much, and those who hold most go. Relaxed: mere numbers, of which the budget alone is exact. */
-static bool take(vestry *v, size_t cost) {
+static bool take(vestry *v, size_t held, size_t whole) {
   vsi_budget *budget = &v->answer_bytes;
-  uint64_t most = cost > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;
-  bool fits = cost <= most;
+  uint64_t most = whole > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;
+  uint64_t cost = whole - held;
+  bool fits = whole <= most;
   if (fits && atomic_load_explicit(&budget->used, memory_order_relaxed) <= most - cost &&
       vsi_budget_take(budget, cost)) {
     if (atomic_load_explicit(&v->answer_wanted, memory_order_relaxed))
@@ -38,21 +38,33 @@ static bool take(vestry *v, size_t cost) {
   return false;
 }
 
-vestry_err vsi_body_create(vestry *v, const vsi_body_source *source, size_t len, vestry_body **ret_body) {
-  size_t counted = source->file && len > VESTRY_BODY_PIECE_BYTES ? VESTRY_BODY_PIECE_BYTES : len;
-  if (counted < UNCOUNTED_BYTES) counted = 0;
-  if (counted && !take(v, counted)) {
-    vsi_trim_note(&v->trim, source->bytes ? len : 0); /* it is freed without having been sent */
+vestry_err vsi_room_resize(vsi_room *room, size_t len) {
+  const size_t counted = len < UNCOUNTED_BYTES || !room->v ? 0 : len;
+  if (counted > room->bytes && !take(room->v, room->bytes, counted)) return VESTRY_LIMIT;
+  if (counted < room->bytes) vsi_budget_give_back(&room->v->answer_bytes, room->bytes - counted);
+  room->bytes = counted;
+  return VESTRY_OK;
+}
+
+void vsi_room_give_back(vsi_room *room) {
+  if (!room->bytes) return;
+  vsi_budget_give_back(&room->v->answer_bytes, room->bytes);
+  vsi_trim_note(&room->v->trim, room->bytes);
+  room->bytes = 0;
+}
+
+vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t len, vestry_body **ret_body) {
+  const vestry_host *host = room->v->host;
+  if (vsi_room_resize(room, source->file && len > VESTRY_BODY_PIECE_BYTES ? VESTRY_BODY_PIECE_BYTES : len))
     return VESTRY_LIMIT;
-  }
-  vestry_body *body = vsi_alloc(v->host, sizeof *body);
-  char *bytes = body && source->borrowed ? vsi_strdup(v->host, source->borrowed, len) : source->bytes;
+  vestry_body *body = vsi_alloc(host, sizeof *body);
+  char *bytes = body && source->borrowed ? vsi_strdup(host, source->borrowed, len) : source->bytes;
   if (!body || (source->borrowed && !bytes)) {
-    vsi_free(v->host, body);
-    vsi_budget_give_back(&v->answer_bytes, counted);
+    vsi_free(host, body);
     return VESTRY_NO_MEMORY;
   }
-  *body = (vestry_body){.v = v, .counted = counted, .bytes = bytes, .file = source->file, .at = source->at, .len = len};
+  *body = (vestry_body){.room = *room, .bytes = bytes, .file = source->file, .at = source->at, .len = len};
+  room->bytes = 0;
   *ret_body = body;
   return VESTRY_OK;
 }
@@ -62,7 +74,7 @@ const void *vestry_body_bytes(const vestry_body *body) {
 }
 
 size_t vestry_body_held_bytes(const vestry_body *body) {
-  return body->counted;
+  return body->room.bytes;
 }
 
 static vestry_err read_file(const vsi_open_file *file, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
@@ -86,13 +98,11 @@ vestry_err vestry_body_read(vestry_body *body, uint64_t at, void *buffer, size_t
 
 void vestry_body_destroy(vestry_body *body) {
   if (!body) return;
-  vestry *v = body->v;
-  size_t counted = body->counted;
+  vsi_room room = body->room;
   if (body->file) body->file->give_back(body->file);
-  vsi_free(v->host, body->bytes);
-  vsi_free(v->host, body);
-  vsi_budget_give_back(&v->answer_bytes, counted);
-  vsi_trim_note(&v->trim, counted);
+  vsi_free(room.v->host, body->bytes);
+  vsi_free(room.v->host, body);
+  vsi_room_give_back(&room);
 }
 
 vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,

@@ -25,11 +25,19 @@ static void header_free(const vestry_reply *reply, const vestry_header *header) 
   vsi_free(reply->host, (void *)header->name);
 }
 
-static void drop_body(vestry_reply *reply) {
+/* But for its room. */
+static void free_body(vestry_reply *reply) {
   vsi_free(reply->host, reply->body);
   if (reply->rest.file) reply->rest.file->give_back(reply->rest.file);
   reply->body = NULL;
   reply->rest = (vsi_body_source){.bytes = NULL};
+}
+
+void vsi_reply_drop_body(vestry_reply *reply) {
+  free_body(reply);
+  vsi_room_give_back(&reply->room);
+  reply->has_body = false;
+  reply->body_len = 0;
 }
 
 void vsi_reply_finish(vestry_reply *reply) {
@@ -38,7 +46,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_free(reply->host, reply->headers);
   vsi_free(reply->host, (void *)reply->body_type);
   vsi_free(reply->host, reply->csp);
-  drop_body(reply);
+  vsi_reply_drop_body(reply);
   vsi_free(reply->host, reply->key);
   for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
   vsi_free(reply->host, reply->more_keys);
@@ -150,20 +158,35 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
   return VESTRY_OK;
 }
 
-/* A body of that type and length, and nothing of it yet. */
-static vestry_err begin_body(vestry_reply *reply, const char *content_type, size_t len) {
+/* So much in memory. LIMIT is remembered until there is a body that has room: a handler may leave it to vestry. */
+static vestry_err resize_room(vestry_reply *reply, size_t len) {
+  vestry_err error = vsi_room_resize(&reply->room, len);
+  reply->no_room |= error == VESTRY_LIMIT;
+  return error;
+}
+
+vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len) {
+  vsi_reply_drop_body(reply);
+  return resize_room(reply, len);
+}
+
+/* A body of that type and length, of which so much is in memory, and nothing of it yet. */
+static vestry_err begin_body(vestry_reply *reply, const char *content_type, size_t len, size_t held) {
+  vestry_err error = resize_room(reply, held);
+  if (error) return error;
   char *type = vsi_strdup(reply->host, content_type, strlen(content_type));
   if (!type) return remember(reply, VESTRY_NO_MEMORY);
   vsi_free(reply->host, (void *)reply->body_type);
-  drop_body(reply);
+  free_body(reply);
   reply->body_type = type;
   reply->body_len = len;
   reply->has_body = true;
+  reply->no_room = false;
   return VESTRY_OK;
 }
 
 vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len) {
-  vestry_err error = begin_body(reply, content_type, len);
+  vestry_err error = begin_body(reply, content_type, len, len);
   if (error)
     vsi_free(reply->host, body);
   else
@@ -173,7 +196,7 @@ vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, ch
 
 vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
                                size_t len) {
-  vestry_err error = begin_body(reply, content_type, len);
+  vestry_err error = begin_body(reply, content_type, len, 0);
   if (error) return error;
   reply->rest.file = file;
   reply->rest.at = at;
@@ -181,21 +204,22 @@ vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vs
 }
 
 vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len) {
-  vestry_err error = begin_body(reply, content_type, len);
+  vestry_err error = begin_body(reply, content_type, len, 0);
   if (!error) reply->rest.borrowed = body;
   return error;
 }
 
 vestry_err vsi_reply_load(vestry_reply *reply) {
-  vestry_err error = VESTRY_OK;
   char *body = NULL;
   if (reply->body) return VESTRY_OK;
+  vestry_err error = resize_room(reply, reply->body_len);
+  if (error) return error;
   if (reply->rest.file)
     error = vsi_open_file_load(reply->host, reply->rest.file, reply->rest.at, reply->body_len, &body);
   else if (!(body = vsi_strdup(reply->host, reply->rest.borrowed ? reply->rest.borrowed : "", reply->body_len)))
     error = VESTRY_NO_MEMORY;
   if (error) return remember(reply, error);
-  drop_body(reply);
+  free_body(reply);
   reply->body = body;
   return VESTRY_OK;
 }
@@ -204,6 +228,8 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
   if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is missing, or its content type is no header's value");
   if (!content_type) content_type = "text/html; charset=utf-8";
+  vestry_err error = vsi_reply_make_room(reply, len);
+  if (error) return error;
   char *copy = vsi_strdup(reply->host, len ? body : "", len);
   return copy ? vsi_reply_take_body(reply, content_type, copy, len) : remember(reply, VESTRY_NO_MEMORY);
 }

@@ -16,7 +16,9 @@ struct vestry_reply {
   char *body;            /* NULL: there is none, or rest says what it is made of (vsi_reply_load) */
   size_t body_len;
   vsi_body_source rest; /* instead of body: a part of a file that is lent, or bytes that outlive the request */
+  vsi_room room;        /* the body's, from before it is made; of what is no answer, a page rendered again, nobody's */
   bool has_body;
+  bool no_room;         /* there was none for the last body: 503, but for a stream */
   struct vsi_csp *csp;  /* its document's policy, owned; NULL: none */
   vestry_err csp_error; /* why it is not the one that was asked for: then there is no document */
   bool has_nonce;       /* the body is one document's */
@@ -62,15 +64,20 @@ vestry_err vsi_reply_may_join(vestry_reply *reply);
 
 /* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
+/* Whatever body it has is dropped, and there is room for one of len bytes: before there is memory of it, and before
+ * vsi_reply_take_body. OK | LIMIT */
+vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len);
+/* It has no body any more, and its room is given back. */
+void vsi_reply_drop_body(vestry_reply *reply);
 /* vestry_reply_body without a copy: body is of the reply's host, and is taken in any case. The type is a header's
- * value. OK | NO_MEMORY */
+ * value. OK | LIMIT | NO_MEMORY */
 vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
 /* The same with a part of a file, which is lent on OK only; and with bytes that are borrowed until the request is over.
  * Neither is read before somebody wants the body. */
 vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
                                size_t len);
 vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len);
-/* Whatever it is made of, reply->body has the body from here on. OK | IO | NO_MEMORY */
+/* Whatever it is made of, reply->body has the body from here on. OK | LIMIT | IO | NO_MEMORY */
 vestry_err vsi_reply_load(vestry_reply *reply);
 /* Whether it wants a connection, rather than an answer. */
 bool vsi_reply_is_stream(const vestry_reply *reply);

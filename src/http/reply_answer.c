@@ -1,19 +1,11 @@
 /* Replies that are an answer of a certain kind: a redirect, JSON. */
 #include <string.h>
 
-#include "base/buffer.h"
+#include "base/memory.h"
 #include "event/deed.h"
 #include "event/escape.h"
 #include "http/reply.h"
 #include "json/write.h"
-
-static vestry_err take_body(vestry_reply *reply, const char *type, vsi_buffer *body) {
-  vestry_err error = body->error;
-  if (!error) error = vestry_reply_body(reply, type, body->data, body->len);
-  reply->no_memory |= error == VESTRY_NO_MEMORY;
-  vsi_buffer_finish(body);
-  return error;
-}
 
 /* The client fetches; a page that a redirect led to would be its answer, and not the browser's page. It appends HTML to
  * the body, and runs what it finds there as an expression: an answer that is a script would be an inline script, which
@@ -50,10 +42,14 @@ vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
   vsi_writer writer = {.to = NULL};
   if (!json || vsi_json_put(&writer, json))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "JSON that cannot be written");
-  vsi_buffer body;
-  vsi_buffer_init(&body, reply->host);
-  writer = (vsi_writer){.to = vsi_buffer_reserve(&body, writer.len)};
-  if (writer.to) (void)vsi_json_put(&writer, json); /* as before */
-  body.len += writer.len;
-  return take_body(reply, "application/json", &body);
+  const size_t len = writer.len;
+  vestry_err error = vsi_reply_make_room(reply, len);
+  if (error) return error;
+  char *text = vsi_alloc(reply->host, len + 1);
+  reply->no_memory |= !text;
+  if (!text) return VESTRY_NO_MEMORY;
+  writer = (vsi_writer){.to = text};
+  (void)vsi_json_put(&writer, json); /* as before */
+  text[len] = '\0';
+  return vsi_reply_take_body(reply, "application/json", text, len);
 }

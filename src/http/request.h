@@ -13,7 +13,7 @@ typedef struct vsi_values {
   const char **pairs; /* a name, a value, and so on, in one allocation with their texts; owned */
 } vsi_values;
 
-/* The session of a request (registry/session). */
+/* The session of a request (session/). */
 enum { VSI_SESSION_CHANGES_MAX = 4, VSI_SESSION_ID_BYTES = 33 };
 typedef struct vsi_session {
   char id[VSI_SESSION_ID_BYTES];                            /* terminated; "": there are no sessions */

@@ -181,11 +181,19 @@ static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestr
   return vsi_answer_nothing(&s->request);
 }
 
+/* The reply is not performed: what it has is nobody's, before the error's page needs room. */
+static vestry_err refuse(serving *s, vestry_err error) {
+  vsi_reply_drop_body(&s->reply);
+  return vsi_answer_error(&s->request, error);
+}
+
 static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   vestry_reply *reply = &s->reply;
-  if (reply->no_memory) return vsi_answer_error(&s->request, VESTRY_NO_MEMORY);
+  if (reply->no_memory) return refuse(s, VESTRY_NO_MEMORY);
   bool is_client = s->request.is_datastar || (reply->any_client && !s->request.is_head);
-  if (!is_client || !vsi_reply_is_stream(reply)) return vsi_answer_reply(&s->request, reply);
+  if (!is_client || !vsi_reply_is_stream(reply))
+    return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
+  vsi_reply_drop_body(reply);
   if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* too large or not: the program's own */
   vestry_dispatch_context context;
   vsi_context_init(&context, s->v, &s->request, vestry_request_signals(&s->request), vestry_request_scope(&s->request),
@@ -212,7 +220,7 @@ static vestry_err refuse_reading(serving *s, vestry_err error, const vestry_sign
 /* Whether a reply is the answer though an error was returned. A guard's is with any status; a handler's may have been
  * begun for the better, so it is with a status that says what went wrong, and a body that says it too. */
 static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err error) {
-  if (!reply->status || reply->no_memory) return false;
+  if (!reply->status || reply->no_memory || reply->no_room) return false;
   return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
 }
 
@@ -221,7 +229,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   vestry_signals_error why;
   vestry_err error = vsi_request_read(&s->request, &why);
   if (error) return refuse_reading(s, error, &why);
-  s->reply.v = s->v;
+  s->reply.v = s->reply.room.v = s->v;
   s->reply.is_datastar = s->request.is_datastar;
   s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
   error = s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
@@ -234,10 +242,11 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   if (!error) error = handler(&s->request, &s->reply, app);
   bool is_answer = error && is_whole(&s->reply, is_guarded, error);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
-  s->request.handled = error;
+  /* Without room for the answer, what was asked is done all the same: it is not to be done again. */
+  s->request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
-  return error ? vsi_answer_error(&s->request, error) : perform(s, ret_connection);
+  return error ? refuse(s, error) : perform(s, ret_connection);
 }
 
 static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {

@@ -23,13 +23,14 @@ async function pageOf(t, expected) {
     while (status === 404); // until the page's stream is kept
     assert.equal(status, 204);
   };
-  // What the server is told of the signals that are left.
+  // What the server is told of the signals that are left, as it answers just this request: the page shows the last
+  // answer, and goes on showing it until the next has come.
   const said = async () => {
-    await one.page.evaluate(() => (document.getElementById('said').textContent = ''));
-    await one.page.click('#say');
-    await one.until(() => document.getElementById('said').textContent !== '');
-    const signals = JSON.parse(await one.page.textContent('#said'));
-    return { list: signals.list, who: signals.who };
+    const isAnswer = (response) => response.url() === `${server.url}said`;
+    const [response] = await Promise.all([one.page.waitForResponse(isAnswer), one.page.click('#say')]);
+    const [, patched] = /^data: signals (.*)$/m.exec(await response.text());
+    const { list, who } = JSON.parse(JSON.parse(patched).said.signals);
+    return { list, who };
   };
   return { ...one, patch, said, problems };
 }

@@ -359,6 +359,118 @@ static void nor_for_what_came_when_all_was_taken(void **state) {
   }
 }
 
+/* Who reads slowly, but goes on, is not one who does not read. */
+enum { SLOW_STEP_MS = 4000, SLOW_BYTES = 90 };
+
+static vestry_connection *begin_slow(bench *b, probe *p, size_t take) {
+  char text[SLOW_BYTES - 3] = {
+      0}; /* with what is around it SLOW_BYTES: ": ", two ends of lines, but no end of a text */
+  memset(text, 'x', sizeof text - 1);
+  bench_init(b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
+  probe_init(p);
+  vestry_connection *c = bench_connect(b, p, NULL);
+  vsi_connection_start(c);
+  p->write_answer = VESTRY_IO_WOULD_BLOCK;
+  assert_int_equal(bench_send(b, c, text), VESTRY_OK);
+  bench_run(b);
+  p->take = take;
+  return c;
+}
+
+static void take_some(bench *b, vestry_connection *c, uint64_t after_ms) {
+  test_host_advance_ms(&b->th, after_ms);
+  bench_run(b);
+  vestry_connection_writable(c);
+  bench_run(b);
+}
+
+static void finish_slow(bench *b, probe *p, vestry_connection *c, bool clean) {
+  assert_int_equal(p->ends, 1);
+  assert_int_equal(p->clean, clean);
+  vestry_connection_unref(c);
+  probe_finish(p);
+  bench_finish(b);
+}
+
+static void a_slow_peer_is_waited_for_while_it_takes_something(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  vestry_connection *c = begin_slow(&b, &p, SLOW_BYTES / 10);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  for (int i = 0; i < 9; i++) {
+    take_some(&b, c, SLOW_STEP_MS);
+    assert_int_equal(p.ends, 0);
+  }
+  take_some(&b, c, SLOW_STEP_MS); /* the last of it, after 40 s */
+  assert_int_equal(p.got.len, SLOW_BYTES);
+  finish_slow(&b, &p, c, true);
+}
+
+static void a_slow_peer_that_takes_nothing_more_is_not(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  vestry_connection *c = begin_slow(&b, &p, 1);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  take_some(&b, c, SLOW_STEP_MS);
+  p.take = 0;
+  take_some(&b, c, SLOW_STEP_MS);
+  assert_int_equal(p.ends, 0);
+  test_host_advance_ms(&b.th, 1010);
+  bench_run(&b);
+  finish_slow(&b, &p, c, false);
+}
+
+static void one_that_takes_a_little_now_and_then_has_a_minute(void **state) {
+  (void)state;
+  bench b;
+  probe p;
+  vestry_connection *c = begin_slow(&b, &p, 1);
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  bench_run(&b);
+  for (int i = 0; i < 14; i++) take_some(&b, c, SLOW_STEP_MS);
+  take_some(&b, c, 3990);
+  assert_int_equal(p.ends, 0);
+  test_host_advance_ms(&b.th, 20);
+  bench_run(&b);
+  finish_slow(&b, &p, c, false);
+}
+
+/* A drain, and a stop, are not put off by it. */
+static void no_stop_waits_longer_for_a_slow_peer(void **state) {
+  (void)state;
+  static const struct {
+    vestry_cause cause;
+    uint64_t stop_ms; /* 0: none */
+    bool ends_at_once;
+  } cases[] = {{VESTRY_CAUSE_DRAIN, 0, false}, {VESTRY_CAUSE_CLOSED, 1000, false}, {VESTRY_CAUSE_CLOSED, 8000, true}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    bench b;
+    probe p;
+    vestry_connection *c = begin_slow(&b, &p, 1);
+    vestry_connection_close(c, cases[i].cause);
+    bench_run(&b);
+    for (uint64_t ms = 0; ms < 4000 || ms < cases[i].stop_ms; ms += 1000) {
+      if (ms && ms == cases[i].stop_ms) assert_false(vestry_connection_close(c, VESTRY_CAUSE_SHUTDOWN));
+      take_some(&b, c, 1000);
+      assert_int_equal(p.ends, 0);
+    }
+    if (cases[i].ends_at_once) {
+      assert_false(vestry_connection_close(c, VESTRY_CAUSE_SHUTDOWN));
+    } else {
+      take_some(&b, c, 990);
+      assert_int_equal(p.ends, 0);
+      test_host_advance_ms(&b.th, 20);
+    }
+    bench_run(&b);
+    assert_int_equal(p.close_cause, cases[i].cause);
+    finish_slow(&b, &p, c, false);
+  }
+}
+
 static void heartbeats_when_silent(void **state) {
   (void)state;
   bench b;
@@ -623,6 +735,10 @@ int main(void) {
       cmocka_unit_test(a_blocked_transport_resumes_where_it_was),
       cmocka_unit_test(a_clean_end_does_not_wait_for_ever),
       cmocka_unit_test(nor_for_what_came_when_all_was_taken),
+      cmocka_unit_test(a_slow_peer_is_waited_for_while_it_takes_something),
+      cmocka_unit_test(a_slow_peer_that_takes_nothing_more_is_not),
+      cmocka_unit_test(one_that_takes_a_little_now_and_then_has_a_minute),
+      cmocka_unit_test(no_stop_waits_longer_for_a_slow_peer),
       cmocka_unit_test(heartbeats_when_silent),
       cmocka_unit_test(a_heartbeat_without_memory_is_left_out),
       cmocka_unit_test(heartbeats_of_weeks),

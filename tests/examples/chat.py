@@ -131,6 +131,16 @@ def run(file):
     assert ada.act('POST', '/channel/99/message', text='x')[0] == 404
     assert ada.act('POST', '/channel/1/message', edit=1)[0] == 404  # no text at all
 
+    # All of this is followed exactly: by the pages of the database that a render has read.
+    counters = json.loads(ada.get('/counters')[1])
+    assert counters['level'] == 'pages', counters
+    assert counters['coarse'] == 0 and counters['recorded'] > 0 and counters['refreshed'] > 0, counters
+    assert counters['commits'] >= 7 and counters['streams'] == 1, counters
+    connection = http.client.HTTPConnection('127.0.0.1', server.port, timeout=PATIENCE_S)
+    connection.request('GET', '/counters')
+    assert connection.getresponse().status == 303  # not for everybody
+    connection.close()
+
     # Another process.
     with sqlite3.connect(file, timeout=PATIENCE_S) as other:
         other.execute("INSERT INTO message(channel, id, author, text) SELECT 1, max(id) + 1, 'cron', 'by another process' FROM message WHERE channel = 1")

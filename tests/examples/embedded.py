@@ -69,8 +69,11 @@ class Stream:
 
 
 def uses(monitor):
-    assert monitor.ask("GET", "/")[:1] == (303,), "who is not logged in is sent to the log-in"
-    assert "<form>" in monitor.ask("GET", "/login")[2]
+    for path in ("/", "/login", "/login?name=", "/login?name=" + 21 * "a"):
+        status, headers, _ = monitor.ask("GET", path)
+        assert (status, headers["Location"]) == (303, "/welcome"), f"{path}: who is not logged in is asked for a name"
+    status, headers, text = monitor.ask("GET", "/welcome")
+    assert status == 200 and "<form " in text and "script-src" in headers["Content-Security-Policy"], headers
     assert len(json.loads(monitor.ask("GET", "/values.json")[2])) == 4
     assert monitor.ask("GET", "/nothing")[0] == 404
     ada, bob = monitor.log_in("ada"), monitor.log_in("bob")

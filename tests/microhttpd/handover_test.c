@@ -1,12 +1,15 @@
 /* Plain streams: the socket is handed over, libmicrohttpd forgets it, and nobody sees anything of that. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,6 +33,8 @@ int __real_dup3(int from, int to, int flags);
 int __wrap_dup3(int from, int to, int flags);
 ssize_t __real_send(int fd, const void *data, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
 
 static atomic_int dup3_fails, finals_refused, final_pieces; /* how often; bytes of the final chunk that go at once */
 
@@ -53,6 +58,18 @@ ssize_t __wrap_send(int fd, const void *data, size_t len, int flags) {
     return -1;
   }
   return __real_send(fd, data, len, flags);
+}
+
+static atomic_uint looks_count; /* at what a peer has not taken yet */
+
+int __wrap_ioctl(int fd, unsigned long request, ...) {
+  va_list arguments;
+  va_start(arguments, request);
+  void *argument = va_arg(arguments, void *);
+  va_end(arguments);
+  int answer = __real_ioctl(fd, request, argument);
+  if (request == SIOCOUTQ) atomic_fetch_add(&looks_count, 1);
+  return answer;
 }
 
 /* ---- what is left ------------------------------------------------------------------------------------------------ */
@@ -269,6 +286,88 @@ static void it_does_not_wait_for_ever(void **state) {
   atomic_store(&finals_refused, 0);
 }
 
+/* A stream that has ended, of whose event the kernel holds most, and whose final chunk finds no room; time stands. */
+enum { MUCH_BYTES = 160000, HELD_BYTES = 200000, PIECE_BYTES = 8000, STEP_S = 4 };
+
+static void end_unread(client *c) {
+  server_start(&s, &(server_settings){.adapter = {.send_buffer_bytes = HELD_BYTES, .lost_ms = VESTRY_NEVER_MS}});
+  client_connect(c, s.port, true);
+  client_say(c, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(witness_wait_opened(&s.witness, 1));
+  vestry_connection *connection = witness_connection(&s.witness, 0);
+  static char text[MUCH_BYTES];
+  memset(text, 'x', sizeof text);
+  assert_int_equal(vestry_connection_patch_elements(connection, text, sizeof text, NULL), VESTRY_OK);
+  client_expect(c, "data: elements x");
+  server_hold_clock(true);
+  atomic_store(&finals_refused, INT32_MAX);
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
+  assert_int_equal(streams(), 1);
+}
+
+/* Its peer reads on, or not, and some time passes; the watch, which another one's end wakes, has looked. */
+static void let_pass(client *c, bool reads, unsigned seconds) {
+  size_t wanted = c->len + PIECE_BYTES; /* more than its own kernel holds, so that ours holds less */
+  while (reads && c->len < wanted && !c->ended) client_read(c);
+  unsigned before = atomic_load(&looks_count);
+  atomic_fetch_add(&server_clock_ahead_ns, seconds * UINT64_C(1000000000));
+  double until = seconds_now() + 30;
+  while (atomic_load(&looks_count) == before && seconds_now() < until) {
+    client other;
+    server_open(&s, &other);
+    client_abort(&other);
+  }
+  assert_int_not_equal(atomic_load(&looks_count), before);
+}
+
+static void finish_unread(client *c) {
+  client_close(c);
+  atomic_store(&finals_refused, 0);
+  wait_for_no_stream();
+  server_stop(&s);
+  server_hold_clock(false);
+  atomic_store(&server_clock_ahead_ns, 0);
+}
+
+static void it_waits_for_who_reads_slowly(void **state) {
+  (void)state;
+  client c;
+  end_unread(&c);
+  for (int i = 0; i < 5; i++) let_pass(&c, true, STEP_S);
+  atomic_store(&finals_refused, 0);
+  server_hold_clock(false); /* there is room: the next look finds it */
+  client_read_all(&c);
+  assert_true(c.complete && !c.reset);
+  assert_true(c.body_len > MUCH_BYTES);
+  finish_unread(&c);
+}
+
+static void it_waits_a_minute_for_who_reads_slowly(void **state) {
+  (void)state;
+  client c;
+  end_unread(&c);
+  for (int i = 0; i < 14; i++) let_pass(&c, true, STEP_S);
+  let_pass(&c, true, 3);
+  let_pass(&c, true, 1);
+  client_read_all(&c);
+  assert_false(c.complete);
+  assert_true(c.body_len > MUCH_BYTES); /* what the kernel had comes all the same */
+  finish_unread(&c);
+}
+
+static void it_does_not_wait_for_who_reads_no_more(void **state) {
+  (void)state;
+  client c;
+  end_unread(&c);
+  let_pass(&c, true, STEP_S);
+  let_pass(&c, false, STEP_S);
+  let_pass(&c, false, 1);
+  client_read_all(&c);
+  assert_false(c.complete);
+  finish_unread(&c);
+}
+
 /* ---- no descriptors ---------------------------------------------------------------------------------------------- */
 
 /* One stream is closed for it, and no other. */
@@ -447,6 +546,9 @@ int main(void) {
       cmocka_unit_test(it_waits_for_nobody_who_is_gone),
       cmocka_unit_test(it_does_not_hold_a_stop_up),
       cmocka_unit_test(it_does_not_wait_for_ever),
+      cmocka_unit_test(it_waits_for_who_reads_slowly),
+      cmocka_unit_test(it_waits_a_minute_for_who_reads_slowly),
+      cmocka_unit_test(it_does_not_wait_for_who_reads_no_more),
       cmocka_unit_test(one_without_a_descriptor_ends_alone),
       cmocka_unit_test(streams_count_among_connections),
       cmocka_unit_test(streams_count_for_their_address),

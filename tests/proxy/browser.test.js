@@ -5,7 +5,7 @@ const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { newSession, versionOptions, closeChrome } = require('../browser/harness.js');
-const { KINDS, until, startProgram, startProxy } = require('./proxies.js');
+const { KINDS, until, startProgram, startProxy, abortComesAs } = require('./proxies.js');
 
 const TABS = 8; // over HTTP/1.1 six would have a stream, and no request would come through
 
@@ -23,8 +23,8 @@ for (const kind of KINDS) {
     const server = await startProgram(t, 'unix', { more: await versionOptions() });
     const proxy = await startProxy(t, kind, server.upstream, { linger: '3s' });
     const session = await newSession(t, { ignoreHTTPSErrors: true });
-    // HAProxy tells a page with HTTP/2 of no abort: it has to come back after every end.
-    const where = `${proxy.url}/${kind === 'haproxy' ? '?always' : ''}`;
+    // A page that is told of no abort has to come back after every end.
+    const where = `${proxy.url}/${abortComesAs(kind, 'HTTP/2') === 'aborted' ? '' : '?always'}`;
     const tabs = [];
     while (tabs.length < TABS) tabs.push(await session.tab(where));
     await until('all have a stream', async () => (await server.seen()).open === TABS);

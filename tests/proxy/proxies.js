@@ -205,6 +205,19 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
   }
 }
 
+// How an abort, the program's or the proxy's own, comes to a client: 'aborted', or 'clean' as an end does. Over HTTP/1.1
+// it stays an abort. Towards HTTP/2 HAProxy 2.6 (Debian 12) makes a clean end of each, and those from 3.0.9 and 3.2 on
+// (Debian 13 has 3.0.11) of none. The versions between them do so unless it comes within a chunk: 'either'.
+function abortComesAs(kind, version) {
+  if (kind !== 'haproxy' || version !== 'HTTP/2') return 'aborted';
+  const { stdout } = spawnSync(program(kind), ['-v'], { encoding: 'utf8' });
+  const [, ...words] = /^HAProxy version (\d+)\.(\d+)[.-](?:dev)?(\d+)/.exec(stdout) ??
+    assert.fail(`haproxy -v says no version: ${stdout}`);
+  const [major, minor, patch] = words.map(Number);
+  if (major < 2 || (major === 2 && minor < 7)) return 'clean';
+  return major > 3 || (major === 3 && (minor >= 2 || (minor === 0 && patch >= 9))) ? 'aborted' : 'either';
+}
+
 /* ---- clients ----------------------------------------------------------------------------------------------------- */
 
 const DATASTAR = { 'datastar-request': 'true' };
@@ -295,4 +308,4 @@ function connect1(t, proxy) {
   };
 }
 
-module.exports = { KINDS, IS_ROOT, now, until, program, startProgram, startProxy, connect1, connect2, persist };
+module.exports = { KINDS, IS_ROOT, now, until, program, startProgram, startProxy, abortComesAs, connect1, connect2, persist };

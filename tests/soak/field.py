@@ -40,6 +40,9 @@ class Field:
     def going(self):
         return time.monotonic() < self.until
 
+    def first_half(self):
+        return time.monotonic() < self.until - self.seconds / 2
+
     def turns(self, a_second):
         """Yields so many times a second, scaled, until the time is over; catches up in bursts."""
         a_second = max(1, a_second * self.scale / (TLS_COSTS if self.target.tls else 1))

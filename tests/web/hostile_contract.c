@@ -1,6 +1,7 @@
 #include "web/hostile_contract.h"
 
 #include <sched.h>
+#include <time.h>
 
 #include "support/test.h"
 #include "web/client.h"
@@ -295,12 +296,15 @@ static void send_half(client *c) {
   client_say(c, "GET /echo HTTP/1.1\r\nHost: ");
 }
 
-/* All places are held by halves of heads, and the backlog is full of those who gave up waiting. When the others go,
- * too, the next one is served at once: within a second on a machine at rest (scripts/soak asks for that), and long
- * before half a head is given up on any. */
-static void who_has_gone_holds_no_place(void **state) {
-  (void)state;
-  if (seam->has_own_targets) skip(); /* as long as they have no head they are the daemon's, under its limits */
+static double seconds_worked(void) {
+  struct timespec worked;
+  assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &worked), 0);
+  return (double)worked.tv_sec + (double)worked.tv_nsec / 1e9;
+}
+
+/* All places are held by halves of heads, and the backlog is full of those who gave up waiting. How long the next one
+ * waits when the others have gone, too: without the work, which under valgrind takes longer. */
+static double seconds_behind_who_has_gone(void) {
   static client staying[STAYING];
   seam->start(&s, &(web_settings){.room = 8});
   for (int i = 0; i < STAYING; i++) send_half(&staying[i]);
@@ -310,11 +314,21 @@ static void who_has_gone_holds_no_place(void **state) {
     client_close(&c);
   }
   for (int i = 0; i < STAYING; i++) client_close(&staying[i]);
-  double since = seconds_now();
+  double since = seconds_now() - seconds_worked();
   server_assert_serves(&s);
-  double took = seconds_now() - since;
-  if (took > 8) fail_msg("the first answer took %.1f s", took);
+  double waited = seconds_now() - seconds_worked() - since;
   server_stop(&s);
+  return waited;
+}
+
+/* The next one is served at once, within the second that scripts/soak asks for. What has to wait for something (a head
+ * that is given up, a look at who is silent) does so each time; a busy machine does not do it three times. */
+static void who_has_gone_holds_no_place(void **state) {
+  (void)state;
+  if (seam->has_own_targets) skip(); /* as long as they have no head they are the daemon's, under its limits */
+  double waited = seconds_behind_who_has_gone();
+  for (int again = 0; waited > 1 && again < 2; again++) waited = seconds_behind_who_has_gone();
+  if (waited > 1) fail_msg("the first answer came after %.1f s beside the work", waited);
 }
 
 int hostile_contract_run(const server_seam *tested) {

@@ -15,11 +15,17 @@ double seconds_now(void) {
 }
 
 _Atomic(uint64_t) server_clock_ahead_ns;
+static _Atomic(uint64_t) server_clock_held_ns; /* 0: it goes */
 _Atomic(long) server_debug_lines;
 
 static uint64_t real_now_ns(void *ctx) {
   (void)ctx;
-  return vestry_host_default()->now_ns(NULL) + atomic_load(&server_clock_ahead_ns);
+  uint64_t held_ns = atomic_load(&server_clock_held_ns);
+  return (held_ns ? held_ns : vestry_host_default()->now_ns(NULL)) + atomic_load(&server_clock_ahead_ns);
+}
+
+void server_hold_clock(bool hold) {
+  atomic_store(&server_clock_held_ns, hold ? vestry_host_default()->now_ns(NULL) : 0);
 }
 
 static vestry_err real_random(void *ctx, void *buffer, size_t len) {

@@ -20,6 +20,8 @@ typedef struct server {
 
 /* Of all servers: their clock is so much ahead of the real one; so many lines were logged for who looks for them. */
 extern _Atomic(uint64_t) server_clock_ahead_ns;
+/* Let the host's clock stand where it is, but for that, or go on. */
+void server_hold_clock(bool hold);
 extern _Atomic(long) server_debug_lines;
 
 /* What can be asked of any of them. */

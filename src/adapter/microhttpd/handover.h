@@ -15,6 +15,8 @@ void vsi_microhttpd_handover_end(vsi_microhttpd_stream *stream, bool clean);
 
 /* For the watch, under its lock: there is room, perhaps. Returns whether all is sent, or nothing more can be. */
 bool vsi_microhttpd_handover_goes_on(vsi_microhttpd_stream *stream);
+/* The same, some time later: or whether it is not waited for any more. */
+bool vsi_microhttpd_handover_look(vsi_microhttpd_stream *stream);
 /* For the watch, without it: one that lingered is over, or is not waited for any more. */
 void vsi_microhttpd_handover_over(vsi_microhttpd_stream *stream);
 

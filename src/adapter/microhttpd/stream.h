@@ -27,7 +27,8 @@ typedef struct vsi_microhttpd_stream {
   vestry_connection *connection; /* from begin: a reference, until the answer is freed */
   vsi_microhttpd_key key;        /* in the watch */
   vsi_microhttpd_wire wire;
-  uint32_t until_s; /* of one that lingers: when it has done so for long enough */
+  uint32_t until_s, most_s; /* of one that lingers: when it has done so for long enough, and at the latest */
+  int unread_bytes;         /* of one that lingers: what its peer has not taken yet, at the last look */
   _Atomic(uint8_t) state;
   bool is_begun;   /* set before libmicrohttpd hears of the answer */
   bool asked_room; /* the watch tells of room */

@@ -12,7 +12,7 @@
  * the lock, with a reference.
  *
  * Streams that linger (handover.c) are the watch's own: whoever takes one out of the table under the lock, the thread
- * or a stop, puts it down. While there are some, the thread looks once a second who has lingered for long enough. */
+ * or a stop, puts it down. While there are some, the thread looks once a second at each. */
 #include "adapter/microhttpd/watch.h"
 
 #include <errno.h>
@@ -138,11 +138,7 @@ static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_m
   return entry->stream;
 }
 
-static bool is_late(const vsi_microhttpd_watch *watch, const vsi_microhttpd_stream *stream) {
-  return vsi_outside_now_ns(watch->host) / 1000000000 >= stream->until_s;
-}
-
-/* A handful from `*at` on, so that no lock is held over what is done with them: of those that are late, or of all;
+/* A handful from `*at` on, so that no lock is held over what is done with them: of those that are over, or of all;
  * references to the connections of the others, too, if they are wanted. */
 typedef struct handful {
   vsi_microhttpd_stream *over[CLOSED_AT_ONCE];
@@ -150,26 +146,26 @@ typedef struct handful {
   uint32_t over_count, open_count;
 } handful;
 
-static void pick_locked(vsi_microhttpd_watch *watch, uint32_t *at, bool late_only, handful *picked) {
+static void pick_locked(vsi_microhttpd_watch *watch, uint32_t *at, bool over_only, handful *picked) {
   picked->over_count = picked->open_count = 0;
   for (; *at < watch->entries_count; ++*at) {
     vsi_microhttpd_entry *entry = &watch->entries[*at];
     if (picked->over_count == CLOSED_AT_ONCE || picked->open_count == CLOSED_AT_ONCE) return;
     if (!entry->stream) continue;
-    if (entry->lingers && (!late_only || is_late(watch, entry->stream)))
+    if (entry->lingers && (!over_only || vsi_microhttpd_handover_look(entry->stream)))
       picked->over[picked->over_count++] = take_out_locked(watch, entry);
-    else if (!entry->lingers && !late_only)
+    else if (!entry->lingers && !over_only)
       picked->open[picked->open_count++] = vestry_connection_ref(entry->stream->connection);
   }
 }
 
-static void close_some(vsi_microhttpd_watch *watch, bool late_only, vestry_cause cause) {
+static void close_some(vsi_microhttpd_watch *watch, bool over_only, vestry_cause cause) {
   handful picked;
   uint32_t at = 0;
   do {
     pthread_mutex_lock(&watch->lock);
-    if (!late_only) watch->is_shut = true;
-    pick_locked(watch, &at, late_only, &picked);
+    if (!over_only) watch->is_shut = true;
+    pick_locked(watch, &at, over_only, &picked);
     pthread_mutex_unlock(&watch->lock);
     for (uint32_t i = 0; i < picked.over_count; i++) vsi_microhttpd_handover_over(picked.over[i]);
     for (uint32_t i = 0; i < picked.open_count; i++) {

@@ -243,7 +243,9 @@ static vestry_err give_body(vestry_reply *reply, const vestry_files *files, cons
     return error;
   }
   char *bytes;
-  if (error == VESTRY_LIMIT) error = vsi_open_file_load(reply->host, &here, first, len, &bytes);
+  if (error != VESTRY_LIMIT) return error;
+  error = vsi_reply_make_room(reply, len);
+  if (!error) error = vsi_open_file_load(reply->host, &here, first, len, &bytes);
   return error ? error : vsi_reply_take_body(reply, type, bytes, len);
 }
 

@@ -92,7 +92,7 @@ typedef struct vestry_request_ops {
                      void **ret_transport);
   /** As respond, with a body that the adapter takes, whatever it returns: it destroys the body when it is sent, or
    *  never will be. The response has no body, and its body_len is that of the whole. NULL: respond gets all bodies, in
-   *  memory; they are counted nowhere then.
+   *  memory, and they are counted until it returns.
    *  body  NULL: no byte of it is wanted (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
 } vestry_request_ops;

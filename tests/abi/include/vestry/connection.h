@@ -200,9 +200,10 @@ VESTRY_API vestry_err vestry_connection_patch_signals_pack(vestry_connection *co
                                                            ...);
 
 /** End it for a cause. The first cause wins. A clean cause (vestry_cause_is_clean) lets what was accepted before be
- *  written, for which a peer that does not read is given five seconds, and ends the stream so that the browser stays
- *  away; any other discards it and aborts. Later calls do nothing, but HANGUP, LOST and STALLED: they say that the peer
- *  is gone, and what waits for it is discarded at once.
+ *  written, and ends the stream so that the browser stays away; any other discards it and aborts. A peer that does not
+ *  read is given five seconds for it, and one that reads slowly a minute; what has no room then is discarded, and that
+ *  is an abort. Later calls do nothing, but HANGUP, LOST and STALLED, which say that the peer is gone: what waits for
+ *  it is discarded at once; and SHUTDOWN: one that reads slowly has five seconds, too, from the first call on.
  *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
