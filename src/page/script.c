@@ -11,6 +11,11 @@
  * that is loaded hidden opens its stream when it is first shown; and one whose stream is broken gives up when it is
  * hidden, and begins anew when it is shown.
  *
+ * The client ends a request when its element goes, but only one that no other can end ('cleanup'). These are the
+ * element's own to end, so it looks after that too: the nodes above it tell when one of their children has gone. An
+ * element that is moved, or put in again, begins anew: the client runs `data-init` once more, with the tag of the
+ * document, and the page may have been changed since. So that is said once.
+ *
  * A stream whose network swallows all, or that a proxy has forgotten, neither ends nor says anything. So a page's
  * heartbeats are signals, which the client tells of; `seen` is when anything came last. A hidden tab has no stream, and
  * expects nothing.
@@ -59,7 +64,7 @@ uint64_t vsi_document_read(const char *text) {
  * to twice that, and then for longer: so long as the server has not said otherwise, each tab has a time of its own. */
 static void put_open(vestry_html *html, const vestry_page *page, const char *url, const char *had, const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
-  vestry_html_add(html, "el.had = '%s'; el.wait = 500; el.live = 0; el.hidden = false;", had);
+  vestry_html_add(html, "el.had = '%s'; if (el.open) el.had = ''; el.wait = 500; el.live = 0; el.hidden = false;", had);
   vestry_html_add(html, " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
                         " $_vestry.go = ''; $_vestry.reload = 0;"
                         " const headers = el.had ? {'last-event-id': el.had");
@@ -93,8 +98,16 @@ static void put_fetch(vestry_html *html) {
                   " if (type !== 'finished' || --el.live || !el.run || $_vestry.over) return;"
                   " if (el.got === 1) leave();"
                   " if (el.got === 2) el.run = null, el.wait = Math.min(el.wait * 2, 60000),"
-                  " setTimeout(() => el.run || document.hidden || el.open(), el.wait / 2)\"",
+                  " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2)\"",
                   RETRY_MOST_MS);
+}
+
+/* Its stream ends with it. */
+static void put_end(vestry_html *html) {
+  vestry_html_add(html,
+                  " el.ends?.disconnect(); el.ends = new MutationObserver(() => { if (el.isConnected) return;"
+                  " el.ends.disconnect(); el.run?.abort(); el.run = null });"
+                  " for (let at = el.parentNode; at; at = at.parentNode) el.ends.observe(at, {childList: true});");
 }
 
 /* What the server says by signals: where to go, or when to load the page anew. By a timer, so that what came with it is
@@ -119,6 +132,7 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   put_fetch(html);
   vestry_html_add(html, " data-init=\"");
   put_open(html, page, url, had, number);
+  put_end(html);
   vestry_html_add(html, " %-s || el.open()\" data-on:online__window=\"%-s || el.open()\"", is_away, is_away);
   vestry_html_add(html,
                   " data-on:visibilitychange__document=\"document.hidden"

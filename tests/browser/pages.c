@@ -11,6 +11,7 @@
  *   GET /over          its render says 204 when the text is "over"
  *   GET /allowed       who is logged in may see it: allow says so
  *   POST /text         the body is the text from now on; POST /text/{user}: a user's
+ *   POST /first        all is again as it was at first
  *   POST /draft        from the page: the signal `draft`
  *   POST /login        form: user; POST /logout
  *   GET /seen          as JSON: counters, drafts, whether a render waits */
@@ -159,6 +160,21 @@ static vestry_err post_text(const vestry_request *req, vestry_reply *reply, void
   return set_text(app, reply, app->text, vestry_request_body(req), "text");
 }
 
+static void begin_text(struct app *app) {
+  snprintf(app->text, sizeof app->text, "first of %d", (int)getpid());
+  app->changes = 0;
+}
+
+static vestry_err post_first(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  pthread_mutex_lock(&app->lock);
+  begin_text(app);
+  pthread_mutex_unlock(&app->lock);
+  vestry_err err = vestry_refresh(app->pages, "text", NULL);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
 static vestry_err post_own(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int number = number_of(vestry_request_value(req, VESTRY_IN_PATH, "user"));
@@ -218,7 +234,7 @@ int main(int argc, char **argv) {
                                                     heartbeat ? strtoul(heartbeat, NULL, 10) : HEARTBEAT_MS};
   static const vestry_session_options sessions = {
       .insecure = true, .secret = "the sessions of a test outlive a kill", .secret_len = 32};
-  snprintf(app.text, sizeof app.text, "first of %d", (int)getpid());
+  begin_text(&app);
   program_start(&app.program, argc, argv, "test_browser_pages", "Live pages",
                 &(vestry_options){.connection = &connection, .sessions = &sessions});
   vestry *v = app.program.v;
@@ -244,6 +260,7 @@ int main(int argc, char **argv) {
   vestry_route(v, "POST", "/logout", logout, &app);
   vestry_route(v, "POST", "/text", post_text, &app);
   vestry_route(v, "POST", "/text/{user}", post_own, &app);
+  vestry_route(v, "POST", "/first", post_first, &app);
   vestry_route(v, "POST", "/draft", post_draft, &app);
   vestry_route(v, "POST", "/sleep", post_sleep, &app);
   vestry_route(v, "POST", "/wake", post_wake, &app);
