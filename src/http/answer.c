@@ -70,7 +70,7 @@ static bool answer_page(const vestry_request *req, int status, const vestry_head
 
 /* text: NULL: the status' own. more: a header, or none. */
 static vestry_err answer_line(const vestry_request *req, int status, const char *text, vestry_header more) {
-  vestry_err error;
+  vestry_err error = VESTRY_OK;
   if (status >= 400 && answer_page(req, status, &more, &error)) return error;
   char body[192];
   snprintf(body, sizeof body, "%s\n", text ? text : words_of(status));
