@@ -1,4 +1,5 @@
-/* What the broker's seam asks for: publish leaves a letter in the outbox, and no function waits for libnats, but claims. */
+/* What the broker's seam asks for. publish leaves a letter in the outbox; of these functions claim alone speaks to
+ * libnats. */
 #include "base/options.h"
 #include "base/outside.h"
 #include "base/thread.h"

@@ -60,7 +60,8 @@ size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bo
 /* Send one message to all who are to have it. Under the lock. OK | NO_MEMORY: nobody has it. */
 vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_node *from, const char *subject,
                                    const void *data, size_t len);
-/* A node that is new: its place in the order, its streams of chance, a reference. Takes the lock. OK | LIMIT | NO_MEMORY */
+/* A node that is new: its place in the order, its streams of chance, a reference. Takes the lock. OK | LIMIT |
+ * NO_MEMORY */
 vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_node *node);
 /* Give a reference back; the last one frees it. Takes the lock. */
 void vsi_memory_network_unref(vestry_memory_network *network);
