@@ -23,7 +23,6 @@ STATED = [
     ["html/escape", "html/format", "html/html", "html/learned"],
     ["page/deliver", "page/observe", "page/pages", "page/render", "page/schedule", "page/script", "page/serve",
      "page/topic", "page/view"],
-    ["presence/presence", "presence/spread"],
     ["sqlite/cache", "sqlite/file", "sqlite/reads"],
     ["sqlite/connection", "sqlite/database", "sqlite/others"],
     ["sqlite/pool", "sqlite/pool_open"],
