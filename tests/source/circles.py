@@ -23,10 +23,6 @@ STATED = [
     ["html/escape", "html/format", "html/html", "html/learned"],
     ["page/deliver", "page/observe", "page/pages", "page/render", "page/schedule", "page/script", "page/serve",
      "page/topic", "page/view"],
-    ["sqlite/cache", "sqlite/file", "sqlite/reads"],
-    ["sqlite/connection", "sqlite/database", "sqlite/others"],
-    ["sqlite/pool", "sqlite/pool_open"],
-    ["sqlite/sqlite", "sqlite/tab"],
     ["store/builtin", "store/driver", "store/expiry", "store/leaving", "store/listing", "store/look", "store/put",
      "store/remove", "store/scopes", "store/shard", "store/store", "store/table", "store/types", "store/visit"],
 ]
