@@ -1,8 +1,8 @@
 /* Two things are known of each guest: whether he is here, and what on_change was told last. Where the two differ there
- * is news, and the guest stands in a list of news, once, by a link of his own: so telling needs no memory, and news that
- * waits for a slow on_change is bounded by the number of guests. A change that makes the two equal again takes the guest
- * out; one that makes them differ puts him at the end. So on_change hears what happened last to each guest, in the order
- * in which it happened, and what it hears of one guest alternates.
+ * is news, and the guest stands in a list of news, once, by a link of his own: so telling needs no memory, and the news
+ * that waits for a slow on_change is bounded by the number of guests. A change that makes the two equal again takes the
+ * guest out; one that makes them differ puts him at the end. So on_change hears what happened last to each guest, in
+ * the order in which it happened, and what it hears of one guest alternates.
  *
  * A guest is in the tables while he is here, is believed to be, or is being told of; and all who are there count among
  * max_count. */
