@@ -3,10 +3,15 @@
 #define VSI_BASE_RING_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 typedef struct vsi_ring {
   struct vsi_ring *next, *prev;
 } vsi_ring;
+
+/* What carries a link. `type` and `member`: as for offsetof. */
+#define VSI_RING_OWNER(link, type, member) ((type *)(uintptr_t)((const char *)(link)-offsetof(type, member)))
 
 /* A head, of an empty list. */
 static inline void vsi_ring_init(vsi_ring *head) {

@@ -8,6 +8,7 @@
 #include "bus/publish.h"
 #include "cluster/cluster.h"
 #include "instance/instance.h"
+#include "presence/spread.h"
 #include "registry/anywhere.h"
 
 enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };

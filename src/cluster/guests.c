@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cluster/cluster.h"
+#include "presence/spread.h"
 
 enum { MESSAGE_BYTES = 16384 };
 

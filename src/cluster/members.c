@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "cluster/cluster.h"
 #include "instance/instance.h"
+#include "presence/spread.h"
 
 /* A jump of more is the beginning of other numbers. */
 #define LOST_MOST (UINT64_C(1) << 24)

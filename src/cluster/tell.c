@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "cluster/cluster.h"
 #include "event/layout.h"
+#include "presence/spread.h"
 
 enum { CHANGES_A_MESSAGE = 2048, CHANGE_BYTES = 16, SENT_KEPT_MS = 2000 };
 

@@ -1,4 +1,4 @@
-/* The broker: what its parts share. broker.c is the seam's functions, link.c the thread that speaks to libnats. */
+/* The broker: what the seam's functions (nats.c) and the thread that speaks to libnats (link.c) share. */
 #ifndef VSI_NATS_BROKER_H
 #define VSI_NATS_BROKER_H
 
@@ -34,12 +34,17 @@ typedef struct vsi_nats_broker {
 enum { VSI_NATS_COMPLETE_MS = 5000 };
 
 /* A reference of libnats's less. The owner's is the last, and frees it. */
-void vsi_nats_broker_unref_locked(vsi_nats_broker *broker);
+static inline void vsi_nats_broker_unref_locked(vsi_nats_broker *broker) {
+  broker->refs--;
+  pthread_cond_broadcast(&broker->changed);
+}
 
 /* An interest has changed: the link's thread is to see to it. Under the lock. */
-void vsi_nats_broker_queue_locked(vsi_nats_broker *broker, vsi_nats_interest *interest);
-
-/* The link's thread: connects, subscribes, writes, until the broker stops. argument: the broker. */
-void *vsi_nats_link_run(void *argument);
+static inline void vsi_nats_broker_queue_locked(vsi_nats_broker *broker, vsi_nats_interest *interest) {
+  if (interest->is_queued) return;
+  interest->is_queued = true;
+  if (!broker->outbox.first) pthread_cond_broadcast(&broker->changed);
+  vsi_nats_outbox_add(&broker->outbox, &interest->item);
+}
 
 #endif

@@ -9,6 +9,8 @@
  * that it is closed. Until then each has a reference to what it is called back with. The next connection waits for
  * both, so that no message of the last one comes among those of the next; if libnats does not say so within some
  * seconds (without memory it cannot), it goes on, and what the reference holds is not freed. */
+#include "nats/link.h"
+
 #include <stdio.h>
 
 #include "base/outside.h"

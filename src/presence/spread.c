@@ -7,10 +7,12 @@
  *
  * When a node says anew whom it has, nobody leaves for that: all whom it had are in doubt until they are named, and go
  * when it has ended without it. When a node is dead, or has left, it has nobody. */
-#include "presence/presence.h"
+#include "presence/spread.h"
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "presence/guest.h"
+#include "presence/place.h"
 
 vsi_presences *vsi_presences_create(const vestry_host *host) {
   vsi_presences *all = vsi_calloc(host, 1, sizeof *all);
@@ -37,21 +39,8 @@ uint64_t vsi_guest_hash(const vsi_guest_said *said) {
 
 /* ------------------------------------------------------------------------------------------- whom we have --------- */
 
-void vsi_guest_spread_locked(vestry_presence *presence, vsi_guest *one) {
-  if (!presence->watch || one->is_waiting || one->is_own == one->is_spread) return;
-  bool is_first = !presence->first_waiting;
-  one->is_waiting = true;
-  one->next_waiting = NULL;
-  if (is_first)
-    presence->first_waiting = one;
-  else
-    presence->last_waiting->next_waiting = one;
-  presence->last_waiting = one;
-  if (is_first) presence->watch->soon(presence->watch->ctx);
-}
-
 static vsi_guest_said said_of(const vestry_presence *presence, const vsi_guest *one) {
-  return (vsi_guest_said){presence->name, {one->at->encoded, one->at->encoded_len}, one->who, one->is_own};
+  return (vsi_guest_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
 }
 
 /* The first of those who wait; what he was when he was told of. */
@@ -89,7 +78,7 @@ void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
 typedef void (*guest_fn)(vestry_presence *presence, vsi_guest *one, void *ctx);
 
 static void each_locked(vestry_presence *presence, guest_fn fn, void *ctx) {
-  for (size_t i = 0; i < presence->buckets_count; i++)
+  for (size_t i = 0; i >> presence->bits == 0; i++)
     for (vsi_guest *next, *one = presence->guests[i]; one; one = next) {
       next = one->next_in_bucket;
       fn(presence, one, ctx);
@@ -150,7 +139,7 @@ static void hold_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit)
 }
 
 /* Somebody who was not known. */
-static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, uint64_t place_hash, const vsi_guest_said *said,
+static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place, const char *who,
                               uint64_t bit) {
   if (presence->count + presence->reserved_count >= presence->max_count) {
     presence->crowded_out |= bit;
@@ -158,9 +147,9 @@ static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, uint64_t
     return VESTRY_OK;
   }
   vsi_place *made = NULL;
-  vestry_err error = at ? VESTRY_OK : vsi_place_create(presence->host, said->place, place_hash, &made);
+  vestry_err error = at ? VESTRY_OK : vsi_place_create(presence->host, place, &made);
   if (error) return error;
-  vsi_guest *one = vsi_guest_create(presence, place_hash, said->who);
+  vsi_guest *one = vsi_guest_create(presence, place, who);
   if (!one) {
     vsi_free(presence->host, made);
     return VESTRY_NO_MEMORY;
@@ -172,17 +161,27 @@ static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, uint64_t
   return VESTRY_OK;
 }
 
-static vestry_err told_locked(vestry_presence *presence, const vsi_guest_said *said, uint64_t bit) {
-  uint64_t hash = vsi_place_hash(presence, said->place);
-  vsi_place *at = vsi_place_find_locked(presence, said->place, hash);
+static vestry_err told_locked(vestry_presence *presence, const vestry_scoped_key *place, const vsi_guest_said *said,
+                              uint64_t bit) {
+  vsi_place *at = vsi_place_find_locked(presence, place);
   vsi_guest *one = vsi_guest_find_locked(presence, at, said->who);
-  if (!said->is_here) {
-    if (one) drop_locked(presence, one, bit);
-    return VESTRY_OK;
-  }
-  if (!one) return meet_locked(presence, at, hash, said, bit);
-  hold_locked(presence, one, bit);
+  if (said->is_here && !one) return meet_locked(presence, at, place, said->who, bit);
+  if (said->is_here)
+    hold_locked(presence, one, bit);
+  else if (one)
+    drop_locked(presence, one, bit);
   return VESTRY_OK;
+}
+
+static vestry_err told(vestry_presence *presence, const vsi_guest_said *said, uint64_t bit) {
+  vsi_scoped_key place;
+  vestry_err error = vsi_place_pack_encoded(presence, said->place, &place);
+  if (error) return error == VESTRY_NO_MEMORY ? error : VESTRY_MALFORMED;
+  pthread_mutex_lock(&presence->lock);
+  error = told_locked(presence, &place.key, said, bit);
+  pthread_mutex_unlock(&presence->lock);
+  vsi_scoped_key_finish(&place);
+  return error;
 }
 
 vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said) {
@@ -192,11 +191,7 @@ vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest
   pthread_mutex_lock(&all->lock);
   vestry_presence *presence = all->first;
   while (presence && strcmp(presence->name, said->presence) != 0) presence = presence->next;
-  if (presence) {
-    pthread_mutex_lock(&presence->lock);
-    error = told_locked(presence, said, UINT64_C(1) << node);
-    pthread_mutex_unlock(&presence->lock);
-  }
+  if (presence) error = told(presence, said, UINT64_C(1) << node);
   pthread_mutex_unlock(&all->lock);
   return error;
 }

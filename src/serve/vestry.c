@@ -10,7 +10,7 @@
 #include "http/intake.h"
 #include "http/routes/routes.h"
 #include "instance/life.h"
-#include "presence/presences.h"
+#include "presence/spread.h"
 #include "registry/builtin.h"
 #include "serve/drain.h"
 #include "serve/shares.h"

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "sqlite/recording.h"
 #include "vestry/sqlite.h"
 
 typedef struct shim {

@@ -22,10 +22,6 @@ bool vsi_sqlite_cache_learn(vsi_sqlite_cache *cache, sqlite3 *db, void *owner);
 /* Be told of it no more. NULL-safe for caches that are not known. */
 void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache);
 
-/* Whom it tells (reads.c): a page was fetched on this thread; nobody knows any more which pages are fetched. */
-void vsi_sqlite_reads_page(const void *owner, uint32_t page);
-void vsi_sqlite_reads_lose(const void *owner);
-
 /* Whether vestry_sqlite_record_pages was called, and this SQLite can; and whether it was, and this one cannot. */
 bool vsi_sqlite_cache_is_recorded(void);
 bool vsi_sqlite_cache_is_refused(void);

@@ -26,9 +26,15 @@
  * there was a hook. So attaching expires all statements, and a statement that changes something else than rows is taken
  * for a change of everything. VACUUM calls no commit hook at all: what it commits is somebody else's, unless nobody
  * else can see its number. */
-#include <ctype.h>
+#include "sqlite/connection.h"
 
-#include "sqlite/sqlite.h"
+#include <ctype.h>
+#include <sys/stat.h>
+
+#include "sqlite/account.h"
+#include "sqlite/counter.h"
+#include "sqlite/publish.h"
+#include "sqlite/tab.h"
 
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
@@ -36,57 +42,13 @@
 #pragma weak sqlite3_preupdate_count
 #pragma weak sqlite3_db_name
 
-/* ------------------------------------------------------------------------------------------------ publishing ------ */
+/* ------------------------------------------------------------------------------------------------- settling ------- */
 
 /* Pages that SQLite has written so far, in all files of the connection. The connection's thread's. */
 static int count_written(const vestry_sqlite_connection *connection) {
   int now = 0, most;
   (void)sqlite3_db_status(connection->db, SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
   return now;
-}
-
-static void forget(vestry_sqlite_connection *connection) {
-  vsi_sqlite_topics_clear(&connection->topics);
-  connection->has_changes = connection->is_sure = connection->is_mixed = false;
-  connection->has_deleted = connection->has_others = false;
-  atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* settle: it is the thread's again */
-}
-
-static void refresh_topics(vestry_sqlite_connection *connection) {
-  vestry_sqlite *database = connection->database;
-  /* Nothing that a hook was told of: the schema. */
-  if (!connection->has_changes) connection->topics.are_all = true;
-  if (connection->topics.are_all) database->stats.whole_count++;
-  if (vsi_sqlite_topics_refresh(&connection->topics, database->pages, &database->seq)) /* a name that is none */
-    (void)vestry_refresh(database->pages, NULL, &database->seq);
-}
-
-static void publish(vestry_sqlite_connection *connection, bool has_number) {
-  vestry_sqlite *database = connection->database;
-  refresh_topics(connection);
-  if (vsi_sqlite_exact_publish(&database->exact, &connection->actor, connection->announced.value, connection->is_quiet,
-                               connection->topics.are_all, &database->seq))
-    vsi_sqlite_rouse(database);
-  if (has_number) vsi_sqlite_account(database, connection->announced);
-  database->stats.commits_count++;
-  forget(connection);
-}
-
-void vsi_sqlite_publish(vestry_sqlite_connection *connection) {
-  publish(connection, true);
-}
-
-void vsi_sqlite_publish_perhaps(vestry_sqlite_connection *connection) {
-  vestry_sqlite *database = connection->database;
-  refresh_topics(connection);
-  if (vsi_sqlite_exact_doubt(&database->exact, &connection->actor, connection->announced.value, &database->seq))
-    vsi_sqlite_rouse(database);
-  forget(connection);
-}
-
-static void drop(vestry_sqlite_connection *connection) {
-  vsi_sqlite_exact_forget(&connection->database->exact, &connection->actor, &connection->database->seq);
-  forget(connection);
 }
 
 /* Whether the connection has the file for itself, so that nobody else commits, nor looks. */
@@ -115,15 +77,15 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   } else if (is_reached && has_written) {
     if (connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
         (!last.is_wal && is_exclusive(connection)))
-      publish(connection, true);
+      vsi_sqlite_publish(connection, true);
     else
       vsi_sqlite_publish_perhaps(connection); /* whoever looks finds the number, and takes it for somebody else's */
   } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
   } else if (!connection->announced.is_wal && (has_written || is_exclusive(connection))) {
-    publish(connection, false); /* the number stands still; a page may have been written before the hook */
+    vsi_sqlite_publish(connection, false); /* the number stands still; a page may have been written before the hook */
   } else {
-    drop(connection);
+    vsi_sqlite_publish_nothing(connection);
   }
 }
 
@@ -286,7 +248,7 @@ static void after_rollback(void *ctx) {
   connection->is_committing = false;
   vsi_sqlite_exact_forget(&database->exact, &connection->actor, &database->seq);
   pthread_mutex_unlock(&database->lock);
-  forget(connection);
+  vsi_sqlite_publish_forget(connection);
 }
 
 /* Whether a statement changes rows, or nothing, by its first word. */
@@ -412,13 +374,25 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   return VESTRY_OK;
 }
 
+/* Whether a connection's main database is this one's file. */
+static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
+  const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
+  struct stat of_one, of_other;
+  int has_moved = 0; /* and what is there now is another one */
+  (void)sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+  if (!one || !other || !*other || has_moved) return false;
+  if (strcmp(one, other) == 0) return true;
+  return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
+         of_one.st_ino == of_other.st_ino;
+}
+
 vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
   if (!database || !db || !ret_connection || db == database->db || db == database->writer_db) return VESTRY_INVALID;
   const vsi_sqlite_call call = {database->host, "vestry_sqlite_attach", database->path};
   if (!sqlite3_get_autocommit(db) || sqlite3_txn_state(db, NULL) != SQLITE_TXN_NONE)
     return vsi_sqlite_refuse(&call, VESTRY_BUSY,
                              "the connection is in a transaction, or in a statement: end that first");
-  if (!vsi_sqlite_is_same_file(database, db)) {
+  if (!is_same_file(database, db)) {
     const char *name = sqlite3_db_filename(db, "main");
     return vsi_sqlite_refuse(&call, VESTRY_INVALID,
                              "the connection is open on %s; or the file was replaced since: open "

@@ -9,7 +9,7 @@
  *
  * The file is read through the sqlite3_file of an open connection. To open and close it here would drop the locks that
  * SQLite has on it: POSIX has them by process. */
-#include "sqlite/sqlite.h"
+#include "sqlite/counter.h"
 
 enum {
   HEADER_BYTES = 28,

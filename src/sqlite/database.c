@@ -1,10 +1,10 @@
 /* The life of a database: two connections of its own, one that looks and one that notes, and a thread. */
-#include <stdlib.h>
-#include <sys/stat.h>
-
 #include "base/options.h"
 #include "base/thread.h"
-#include "sqlite/sqlite.h"
+#include "sqlite/connection.h"
+#include "sqlite/counter.h"
+#include "sqlite/others.h"
+#include "sqlite/tab.h"
 
 enum {
   POLL_MS = 50,
@@ -181,17 +181,6 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   pthread_mutex_destroy(&database->lock);
   vsi_outside_free(database->host, database->path);
   vsi_outside_free(database->host, database);
-}
-
-bool vsi_sqlite_is_same_file(const vestry_sqlite *database, sqlite3 *db) {
-  const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
-  struct stat of_one, of_other;
-  int has_moved = 0; /* and what is there now is another one */
-  (void)sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
-  if (!one || !other || !*other || has_moved) return false;
-  if (strcmp(one, other) == 0) return true;
-  return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
-         of_one.st_ino == of_other.st_ino;
 }
 
 vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {

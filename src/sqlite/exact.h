@@ -5,6 +5,7 @@
 #include "sqlite/changes.h"
 #include "sqlite/frames.h"
 #include "sqlite/index.h"
+#include "sqlite/reader.h"
 #include "vestry/sqlite.h"
 
 /* A commit of an attached connection, until it is followed. */

@@ -46,6 +46,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "sqlite/recording.h"
+
 /* They are missing in a SQLite that was built without them. */
 #pragma weak sqlite3_compileoption_get
 #pragma weak sqlite3_compileoption_used

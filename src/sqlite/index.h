@@ -2,7 +2,7 @@
 #ifndef VSI_SQLITE_INDEX_H
 #define VSI_SQLITE_INDEX_H
 
-#include "sqlite/reads.h"
+#include "sqlite/recording.h"
 
 /* What a commit changed. */
 typedef struct vsi_sqlite_commit {

@@ -7,47 +7,15 @@
  *
  * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something
  * new, it is asked for again by a read transaction, during which nobody writes. */
+#include "sqlite/others.h"
 
 #include "base/wait.h"
-#include "sqlite/sqlite.h"
+#include "sqlite/account.h"
+#include "sqlite/counter.h"
+#include "sqlite/publish.h"
+#include "sqlite/tab.h"
 
 enum { MOMENT_MS = 1 };
-
-static uint64_t *word_of(vestry_sqlite *database, uint32_t number, uint64_t *ret_bit) {
-  number %= VSI_SQLITE_WINDOW;
-  *ret_bit = UINT64_C(1) << number % 64;
-  return &database->accounted[number / 64];
-}
-
-/* Whether it was accounted for. It is not any more: it passes. */
-static bool take(vestry_sqlite *database, uint32_t number) {
-  uint64_t bit, *word = word_of(database, number, &bit);
-  bool was = *word & bit;
-  *word &= ~bit;
-  return was;
-}
-
-void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number) {
-  uint32_t ahead = number.value - database->seen.value;
-  if (number.is_wal != database->seen.is_wal) return; /* the next look finds that out */
-  if (ahead == 1) {                                   /* nearly always */
-    do database->seen.value++, ahead++;
-    while (ahead <= VSI_SQLITE_WINDOW && take(database, database->seen.value + 1));
-    return;
-  }
-  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or behind: numbers begin anew */
-    if ((int32_t)ahead > 0 || (int32_t)ahead < -VSI_SQLITE_WINDOW) database->is_lost = true;
-    return;
-  }
-  uint64_t bit, *word = word_of(database, number.value, &bit);
-  *word |= bit;
-}
-
-void vsi_sqlite_refresh_all(vestry_sqlite *database) {
-  vsi_sqlite_exact_whole(&database->exact, NULL);
-  (void)vestry_refresh_here(database->pages, NULL, &database->seq); /* other nodes look for themselves */
-  database->stats.whole_count++;
-}
 
 /* Somebody who has announced that number, and surely commits with it; or: and perhaps does. */
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
@@ -62,18 +30,10 @@ static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, v
 static void publish_announced(vestry_sqlite *database, vsi_sqlite_number number) {
   vestry_sqlite_connection *connection = find_announced(database, number, true);
   if (connection) {
-    vsi_sqlite_publish(connection);
+    vsi_sqlite_publish(connection, true);
     return; /* all others that have announced it commit nothing, and find out themselves */
   }
   while ((connection = find_announced(database, number, false))) vsi_sqlite_publish_perhaps(connection);
-}
-
-/* Everything from here on is accounted for. */
-void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
-  memset(database->accounted, 0, sizeof database->accounted);
-  database->seen = last;
-  database->is_lost = false;
-  vsi_sqlite_refresh_all(database);
 }
 
 /* Up to last all is committed. */
@@ -88,7 +48,7 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
     const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
     publish_announced(database, next);
     if (database->seen.value != next.value - 1) continue; /* it is accounted for, and those behind it perhaps too */
-    if (!take(database, next.value)) others++;
+    if (!vsi_sqlite_account_take(database, next.value)) others++;
     database->seen = next;
   }
   database->stats.other_commits_count += others;
@@ -141,12 +101,6 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
                    "gone when this program ends; start it again",
                    database->path);
   database->has_moved = has_moved;
-}
-
-void vsi_sqlite_rouse(vestry_sqlite *database) {
-  if (database->is_roused) return;
-  database->is_roused = true;
-  pthread_cond_signal(&database->end);
 }
 
 /* Until it is over, or that time has gone by; or it is roused, if it can be. */

@@ -7,10 +7,9 @@
  * Those that wait stand in line, one line for each kind of what is given, and each has a condition of its own: glibc
  * can lose a signal where several wait for one. What is given wakes the first of the line; who leaves the line wakes
  * the next if there is more. */
-#include "sqlite/pool.h"
-
 #include "base/options.h"
 #include "base/wait.h"
+#include "sqlite/pool_open.h"
 
 enum {
   CONNECTIONS = 8,
@@ -21,16 +20,6 @@ enum {
   BUSY_MS = 5000,
   FILE_MODE = 0600
 };
-
-vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
-  return (vsi_sqlite_call){pool->host, function, pool->path};
-}
-
-vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vestry_sqlite_loan *loan, int result,
-                                const char *doing) {
-  vestry_err error = vsi_sqlite_fail(call, loan->db, result, doing);
-  return error == VESTRY_BUSY || (result & 0xff) == SQLITE_IOERR ? VESTRY_LIMIT : error;
-}
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 

@@ -1,5 +1,7 @@
 /* Opening: the file is made if there is none, its tables are brought to their version, and each connection is set up.
  * The first connection does what is done once. */
+#include "sqlite/pool_open.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/wait.h"
-#include "sqlite/pool.h"
 
 static const char function[] = "vestry_sqlite_pool_create";
 

@@ -1,5 +1,5 @@
 /* Running one statement of a loan: values in, rows out. */
-#include "sqlite/pool.h"
+#include "sqlite/loan.h"
 
 void vestry_sqlite_row_integer(sqlite3_stmt *row, void *ctx) {
   *(int64_t *)ctx = sqlite3_column_int64(row, 0);

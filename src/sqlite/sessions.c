@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "base/options.h"
-#include "sqlite/pool.h"
+#include "sqlite/loan.h"
 #include "sqlite/schema.h"
 #include "vestry/sqlite_sessions.h"
 

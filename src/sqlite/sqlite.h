@@ -111,66 +111,6 @@ struct vestry_sqlite_change {
   int operation; /* SQLITE_INSERT, UPDATE, DELETE */
 };
 
-/* ---- database.c ---- */
-
-/* Whether a connection's main database is this one's file. */
-bool vsi_sqlite_is_same_file(const vestry_sqlite *database, sqlite3 *db);
-
-/* ---- counter.c ---- */
-
-/* The number of the last commit. Under the lock.
- *  file      of any connection to the database
- *  Returns  whether it could be read */
-bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
-/* Find the WAL's index, if there is one by now. Under the lock. OK | BUSY | NO_MEMORY | IO */
-vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
-/* Whether a number that was announced has been committed, now that last is the last one. After a change of the mode and
- * after a crash numbers begin anew: then it has been. */
-static inline bool vsi_sqlite_is_reached(vsi_sqlite_number announced, vsi_sqlite_number last) {
-  return announced.is_wal != last.is_wal || announced.value - 1 != last.value;
-}
-
-/* ---- others.c: under the database's lock ---- */
-
-/* A number is accounted for. */
-void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number);
-/* Refresh what was committed and is not accounted for. OK | BUSY | IO */
-vestry_err vsi_sqlite_look(vestry_sqlite *database);
-/* Say once that the path leads to another file by now, or to none. */
-void vsi_sqlite_miss_file(vestry_sqlite *database);
-/* Anything may have changed, by whomever. */
-void vsi_sqlite_refresh_all(vestry_sqlite *database);
-/* The same, and all commits up to this one are accounted for by it. */
-void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
-/* Have the thread look soon. */
-void vsi_sqlite_rouse(vestry_sqlite *database);
-void *vsi_sqlite_follow(void *database); /* the thread */
-
-/* ---- connection.c ---- */
-
-/* The same, without asking whether it may be. NO_MEMORY | BUSY | EXISTS | IO */
-vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection);
-/* Publish what it announced: its commit can be seen. Under the database's lock. */
-void vsi_sqlite_publish(vestry_sqlite_connection *connection);
-/* The number that it announced is reached, by its commit or by somebody else's: refresh what it would, and what the
- * other one would. Under the database's lock. */
-void vsi_sqlite_publish_perhaps(vestry_sqlite_connection *connection);
-/* Publish what it has committed. connection: of this thread. */
-void vsi_sqlite_settle(void *connection);
-
-/* ---- tab.c ---- */
-
-#define VSI_SQLITE_TAB_TABLE "vestry_tab"
-extern const vsi_sqlite_schema vsi_sqlite_tab_schema;
-enum { VSI_SQLITE_TAB_COLUMN = 1 };
-/* The topic of a tab's state. */
-enum { VSI_SQLITE_TAB_TOPIC_BYTES = 44 };
-void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char topic[VSI_SQLITE_TAB_TOPIC_BYTES]);
-/* Note what was read. On the database's own thread, or in sync; no lock is held. Waits for nobody. */
-void vsi_sqlite_tab_touch_all(vestry_sqlite *database);
-void vsi_sqlite_tab_forget_touches(vestry_sqlite *database);
-void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection);
-
 /* What a result of SQLite's is here, once the database is followed; what is not to be expected gets a line in the log.
  *  doing  what was tried: "the state of a tab cannot be read" */
 static inline vestry_err vsi_sqlite_fault(const vestry_sqlite *database, sqlite3 *db, int result, const char *doing) {

@@ -10,7 +10,8 @@
  * That a state is read is noted when a tenth of ttl has gone by, not by the reader, who may be a render, inside of a
  * transaction, and would have to write: the database's own thread does it, with a connection of its own. It waits for
  * nobody; if it cannot write, the next read asks for it again. */
-#include "sqlite/sqlite.h"
+#include "sqlite/tab.h"
+
 #include "vestry/session.h"
 
 enum { EXPIRED_AT_ONCE = 64, COUNTED_EACH = 1024, EVICTED_AT_ONCE = 4096 };

@@ -1,5 +1,7 @@
 /* A node of a memory network. Its actor takes one thing at a time from under the network's lock, and calls the events'
  * functions without it; stop waits for the one that is under way. */
+#include "testing/memory_broker.h"
+
 #include <string.h>
 
 #include "base/memory.h"
@@ -7,10 +9,6 @@
 #include "testing/memory_network.h"
 
 enum { RUN_MAX = 64 }; /* events in one run of the actor, so that one node keeps no thread */
-
-bool vsi_memory_node_is_up(const vsi_memory_node *node) {
-  return node->started && !node->stopped && node->part != VESTRY_MEMORY_NETWORK_DOWN;
-}
 
 /* ------------------------------------------------------------------------------------------------- arriving ------- */
 
@@ -72,7 +70,7 @@ static void rouse_later_locked(vsi_memory_node *node) {
     (void)vestry_timer_set(node->timer, (due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0); /* CLOSED: the end */
 }
 
-void vsi_memory_node_run(vestry_actor *actor, void *ctx) {
+static void node_run(vestry_actor *actor, void *ctx) {
   (void)actor;
   vsi_memory_node *node = ctx;
   vestry_memory_network *network = node->network;
@@ -98,7 +96,7 @@ void vsi_memory_node_run(vestry_actor *actor, void *ctx) {
   pthread_mutex_unlock(&network->lock);
 }
 
-void vsi_memory_node_due(vestry_timer *timer, void *ctx) {
+static void node_due(vestry_timer *timer, void *ctx) {
   (void)timer;
   vsi_memory_node *node = ctx;
   vestry_actor_notify(node->actor);
@@ -144,7 +142,7 @@ static void destroy(void *broker) {
   vestry_actor_unref(node->actor);
 }
 
-void vsi_memory_node_done(void *ctx) {
+static void node_done(void *ctx) {
   vsi_memory_node *node = ctx;
   vestry_memory_network *network = node->network;
   for (size_t i = 0; i < node->subjects_count; i++) vsi_free(node->host, node->subjects[i]);
@@ -154,24 +152,6 @@ void vsi_memory_node_done(void *ctx) {
 }
 
 /* ------------------------------------------------------------------------------------------------- subjects ------- */
-
-size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bool *ret_found) {
-  size_t low = 0, high = node->subjects_count;
-  *ret_found = false;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    int order = strcmp(node->subjects[middle], subject);
-    if (order == 0) {
-      *ret_found = true;
-      return middle;
-    }
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
-}
 
 static vestry_err subscribe_locked(vsi_memory_node *node, const char *subject) {
   const vestry_host *host = node->network->host;
@@ -301,3 +281,27 @@ const vestry_broker_ops vsi_memory_broker_ops = {
     .claim = claim,
     .destroy = destroy,
 };
+
+vestry_err vestry_memory_network_join(vestry_memory_network *network, vestry_broker *ret_broker) {
+  if (!network || !ret_broker) return VESTRY_INVALID;
+  const vestry_host *host = network->host;
+  vsi_memory_node *node = vsi_calloc(host, 1, sizeof *node);
+  if (!node) return VESTRY_NO_MEMORY;
+  node->host = host;
+  node->network = network;
+  vestry_err error = vestry_timer_create(network->runtime, node_due, node, &node->timer);
+  const vestry_actor_options actor = {.run = node_run, .done = node_done, .ctx = node};
+  if (!error) error = vestry_actor_create(network->runtime, &actor, &node->actor);
+  if (!error) error = vsi_memory_network_enter(network, node);
+  if (!error) {
+    *ret_broker = (vestry_broker){&vsi_memory_broker_ops, node};
+    return VESTRY_OK;
+  }
+  node->network = NULL; /* it has not joined */
+  vestry_timer_destroy(node->timer);
+  if (node->actor)
+    vestry_actor_unref(node->actor); /* its done frees the node */
+  else
+    vsi_free(host, node);
+  return error;
+}

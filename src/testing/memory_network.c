@@ -75,8 +75,8 @@ static vestry_err make_room_locked(vestry_memory_network *network) {
   return VESTRY_OK;
 }
 
-/* Its place in the order, and its streams of chance, which are of the seed and its place alone. */
-static vestry_err enter(vestry_memory_network *network, vsi_memory_node *node) {
+/* The streams of chance are of the seed and the place alone. */
+vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_node *node) {
   pthread_mutex_lock(&network->lock);
   vestry_err error = make_room_locked(network);
   if (!error) {
@@ -88,37 +88,6 @@ static vestry_err enter(vestry_memory_network *network, vsi_memory_node *node) {
     network->refs++;
   }
   pthread_mutex_unlock(&network->lock);
-  return error;
-}
-
-vestry_err vestry_memory_network_join(vestry_memory_network *network, vestry_broker *ret_broker) {
-  if (!network || !ret_broker) return VESTRY_INVALID;
-  const vestry_host *host = network->host;
-  vsi_memory_node *node = vsi_calloc(host, 1, sizeof *node);
-  if (!node) return VESTRY_NO_MEMORY;
-  node->host = host;
-  node->network = network;
-  vestry_timer *timer = NULL;
-  vestry_err error = vestry_timer_create(network->runtime, vsi_memory_node_due, node, &timer);
-  if (!error) {
-    node->timer = timer;
-    error = vestry_actor_create(
-        network->runtime,
-        &(vestry_actor_options){.run = vsi_memory_node_run, .done = vsi_memory_node_done, .ctx = node}, &node->actor);
-  }
-  if (!error) {
-    error = enter(network, node);
-    if (!error) {
-      *ret_broker = (vestry_broker){&vsi_memory_broker_ops, node};
-      return VESTRY_OK;
-    }
-    node->network = NULL; /* its done frees it */
-    vestry_timer_destroy(timer);
-    vestry_actor_unref(node->actor);
-    return error;
-  }
-  vestry_timer_destroy(timer);
-  vsi_free(host, node);
   return error;
 }
 
@@ -166,6 +135,28 @@ vestry_err vestry_memory_network_divide(vestry_memory_network *network, const ui
 }
 
 /* ------------------------------------------------------------------------------------------------- sending -------- */
+
+bool vsi_memory_node_is_up(const vsi_memory_node *node) {
+  return node->started && !node->stopped && node->part != VESTRY_MEMORY_NETWORK_DOWN;
+}
+
+size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bool *ret_found) {
+  size_t low = 0, high = node->subjects_count;
+  *ret_found = false;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    int order = strcmp(node->subjects[middle], subject);
+    if (order == 0) {
+      *ret_found = true;
+      return middle;
+    }
+    if (order < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
 
 /* What chance has in store for one message on its way to one receiver. */
 typedef struct fate {

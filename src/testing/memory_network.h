@@ -1,10 +1,10 @@
-/* A memory network: its nodes and its faults (memory_network.c), and a node, which is a broker (memory_broker.c). */
+/* A memory network: its nodes and its faults. A node of it is a broker (memory_broker.c). */
 #ifndef VSI_TESTING_MEMORY_NETWORK_H
 #define VSI_TESTING_MEMORY_NETWORK_H
 
 #include <pthread.h>
 
-#include "cluster/arrivals.h"
+#include "testing/arrivals.h"
 
 /* One sender's messages to one subject arrive in order: each place remembers when the last of its streams is due. Two
  * streams that share a place are in order too, which is more than was promised. */
@@ -60,14 +60,10 @@ size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bo
 /* Send one message to all who are to have it. Under the lock. OK | NO_MEMORY: nobody has it. */
 vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_node *from, const char *subject,
                                    const void *data, size_t len);
+/* A node that is new: its place in the order, its streams of chance, a reference. Takes the lock. OK | LIMIT |
+ * NO_MEMORY */
+vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_node *node);
 /* Give a reference back; the last one frees it. Takes the lock. */
 void vsi_memory_network_unref(vestry_memory_network *network);
-
-extern const vestry_broker_ops vsi_memory_broker_ops;
-
-/* What the node's actor and timer do; node: the ctx. */
-void vsi_memory_node_run(vestry_actor *actor, void *node);
-void vsi_memory_node_done(void *node);
-void vsi_memory_node_due(vestry_timer *timer, void *node);
 
 #endif

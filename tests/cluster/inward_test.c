@@ -1,7 +1,7 @@
 /* What others want done here, under load that never ends: the application is told of gaps and members all the same, and
  * others have their turn. */
 #include "cluster/cluster.h" /* first: a node is something else there */
-#include "testing/memory_network.h"
+#include "testing/memory_broker.h"
 
 #include "cluster/nodes.h"
 

@@ -1,4 +1,4 @@
-#include "testing/memory_network.h" /* first: a node is something else there */
+#include "testing/memory_broker.h"
 
 #include "cluster/nodes.h"
 

@@ -1,6 +1,6 @@
 /* What is told to all: what is too large for the broker, and more keys than it takes at once. */
 #include "cluster/cluster.h" /* first: a node is something else there */
-#include "testing/memory_network.h"
+#include "testing/memory_broker.h"
 
 #include <stdlib.h>
 

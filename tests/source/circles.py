@@ -21,17 +21,10 @@ STATED = [
      "cluster/list", "cluster/meet", "cluster/members", "cluster/older", "cluster/tell"],
     ["connection/connection", "connection/refusal", "connection/runner"],
     ["html/escape", "html/format", "html/html", "html/learned"],
-    ["nats/broker", "nats/link"],
     ["page/deliver", "page/observe", "page/pages", "page/render", "page/schedule", "page/script", "page/serve",
      "page/topic", "page/view"],
-    ["presence/presence", "presence/spread"],
-    ["sqlite/cache", "sqlite/file", "sqlite/reads"],
-    ["sqlite/connection", "sqlite/database", "sqlite/others"],
-    ["sqlite/pool", "sqlite/pool_open"],
-    ["sqlite/sqlite", "sqlite/tab"],
     ["store/builtin", "store/driver", "store/expiry", "store/leaving", "store/listing", "store/look", "store/put",
      "store/remove", "store/scopes", "store/shard", "store/store", "store/table", "store/types", "store/visit"],
-    ["testing/memory_broker", "testing/memory_network"],
 ]
 
 DEFINED = re.compile(r"^(?:static inline )?[A-Za-z_][\w \t*]*?\b((?:vsi|vestry)_\w+)\([^;{}]*\)\s*\{", re.M)

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "sqlite/level.h"
-#include "sqlite/reads.h"
+#include "sqlite/reader.h"
+#include "sqlite/recording.h"
 #include "sqlite/shown.h"
 #include "sqlite/sqlite.h"
 

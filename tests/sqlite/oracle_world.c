@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "runtime/random.h"
+#include "sqlite/counter.h"
 #include "sqlite/level.h"
-#include "sqlite/sqlite.h"
+#include "sqlite/others.h"
 
 #define chance oracle_chance
 

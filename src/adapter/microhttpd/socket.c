@@ -136,9 +136,9 @@ static size_t find_largest_locked(vsi_microhttpd_sockets *sockets, vsi_microhttp
   return count;
 }
 
-/* As with the streams' queues (connection/budget.c): a peer that sends a body and does not finish it holds much, one that
- * asks holds little; so those that hold most go, and newcomers get in. What was cut counts as gone already: its memory
- * comes back when its thread closes it. Requests that are complete are left alone. */
+/* As with the streams' queues (connection/budget.c): a peer that sends a body and does not finish it holds much, one
+ * that asks holds little; so those that hold most go, and newcomers get in. What was cut counts as gone already: its
+ * memory comes back when its thread closes it. Requests that are complete are left alone. */
 static void relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
   vsi_microhttpd_socket *largest[SOUGHT];

@@ -1,6 +1,6 @@
-/* The connections of a pool, as its files see them. */
-#ifndef VSI_SQLITE_POOL_H
-#define VSI_SQLITE_POOL_H
+/* A pool and its connections, which are lent. */
+#ifndef VSI_SQLITE_LOAN_H
+#define VSI_SQLITE_LOAN_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -48,19 +48,15 @@ struct vestry_sqlite_pool {
   struct vestry_sqlite_loan loans[];
 };
 
-/* ---- pool_open.c ---- */
-
-/* Open all connections of a pool that has none yet, and see to the tables. What fails is logged.
- * OK | INVALID | NO_MEMORY | BUSY | LIMIT | IO */
-vestry_err vsi_sqlite_pool_open(vestry_sqlite_pool *pool, const vestry_sqlite_pool_options *given);
-
-/* ---- pool.c ---- */
-
 /* For what is logged. */
-vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function);
-/* vsi_sqlite_fail, for who has borrowed a connection. What will be over is LIMIT: another program writes, the disk is
- * full, or fails. */
-vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vestry_sqlite_loan *loan, int result,
-                                const char *doing);
+static inline vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
+  return (vsi_sqlite_call){pool->host, function, pool->path};
+}
+/* vsi_sqlite_fail, for a borrower. What will be over is LIMIT: another program writes, the disk is full, or fails. */
+static inline vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vestry_sqlite_loan *loan, int result,
+                                              const char *doing) {
+  vestry_err error = vsi_sqlite_fail(call, loan->db, result, doing);
+  return error == VESTRY_BUSY || (result & 0xff) == SQLITE_IOERR ? VESTRY_LIMIT : error;
+}
 
 #endif

@@ -1,4 +1,4 @@
-#include "cluster/arrivals.h"
+#include "testing/arrivals.h"
 
 #include <string.h>
 

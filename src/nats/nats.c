@@ -1,16 +1,13 @@
-#include "nats/broker.h"
-
+/* What the broker's seam asks for. publish leaves a letter in the outbox; of these functions claim alone speaks to
+ * libnats. */
 #include "base/options.h"
 #include "base/outside.h"
 #include "base/thread.h"
 #include "base/wait.h"
+#include "nats/broker.h"
+#include "nats/link.h"
 
 enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
-
-void vsi_nats_broker_unref_locked(vsi_nats_broker *broker) {
-  broker->refs--;
-  pthread_cond_broadcast(&broker->changed);
-}
 
 /* Until libnats has no reference any more: then nothing of the host's is used any more. */
 static bool is_alone(vsi_nats_broker *broker) {
@@ -114,13 +111,6 @@ static vestry_err publish(void *self, const char *subject, const void *data, siz
 }
 
 /* ---- subjects ---------------------------------------------------------------------------------------------------- */
-
-void vsi_nats_broker_queue_locked(vsi_nats_broker *broker, vsi_nats_interest *interest) {
-  if (interest->is_queued) return;
-  interest->is_queued = true;
-  if (!broker->outbox.first) pthread_cond_broadcast(&broker->changed);
-  vsi_nats_outbox_add(&broker->outbox, &interest->item);
-}
 
 static vestry_err subscribe(void *self, const char *subject) {
   vsi_nats_broker *broker = self;

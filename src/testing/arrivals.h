@@ -1,7 +1,7 @@
 /* What is on its way to one node of a memory network: messages by when they arrive, and of those due at one time in the
  * order in which they were sent. The network's lock guards all of it. */
-#ifndef VSI_CLUSTER_ARRIVALS_H
-#define VSI_CLUSTER_ARRIVALS_H
+#ifndef VSI_TESTING_ARRIVALS_H
+#define VSI_TESTING_ARRIVALS_H
 
 #include "vestry/broker.h"
 

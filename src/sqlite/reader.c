@@ -23,106 +23,12 @@
  * FTS5 keeps the list of its segments, which is one row of a table of its own; whoever reads an index of FTS5 is taken
  * to read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders
  * that read its tables are not followed by pages. */
-#include "sqlite/reads.h"
-
-#include "sqlite/program.h"
+#include "sqlite/reader.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-static _Thread_local vsi_sqlite_recording *recordings;
-
-/* ------------------------------------------------------------------------------------------------- recordings ----- */
-
-void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *host, void *owner,
-                            vestry_render *render, uint32_t max_pages) {
-  *recording = (vsi_sqlite_recording){.outer = recordings,
-                                      .host = host,
-                                      .owner = owner,
-                                      .render = render,
-                                      .lacks_pages = !max_pages,
-                                      .slots_count = VSI_SQLITE_FIRST_SLOTS,
-                                      .max_pages = max_pages,
-                                      .seen_room = VSI_SQLITE_FIRST_SEEN};
-  recording->slots = recording->first_slots;
-  recording->seen = recording->first_seen;
-  recordings = recording;
-}
-
-void vsi_sqlite_reads_end(vsi_sqlite_recording *recording) {
-  recordings = recording->outer;
-}
-
-void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
-  if (recording->slots != recording->first_slots) vsi_outside_free(recording->host, recording->slots);
-  if (recording->seen != recording->first_seen) vsi_outside_free(recording->host, recording->seen);
-  vsi_sqlite_uses_finish(recording->host, &recording->uses);
-}
-
-vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner) {
-  vsi_sqlite_recording *at = recordings;
-  while (at && at->owner != owner) at = at->outer;
-  return at;
-}
-
-static uint32_t slot_of(const vsi_sqlite_recording *recording, uint32_t page) {
-  uint32_t at = (page * 2654435769u) >> 7 & (recording->slots_count - 1);
-  while (recording->slots[at] && recording->slots[at] != page) at = (at + 1) & (recording->slots_count - 1);
-  return at;
-}
-
-static bool grow(vsi_sqlite_recording *recording) {
-  uint32_t *former = recording->slots, former_count = recording->slots_count;
-  uint32_t *slots = vsi_outside_calloc(recording->host, (size_t)former_count * 4, sizeof *slots);
-  if (!slots) return false;
-  recording->slots = slots;
-  recording->slots_count = former_count * 4;
-  for (uint32_t i = 0; i < former_count; i++)
-    if (former[i]) slots[slot_of(recording, former[i])] = former[i];
-  if (former != recording->first_slots) vsi_outside_free(recording->host, former);
-  return true;
-}
-
-static void add_page(vsi_sqlite_recording *recording, uint32_t page) {
-  if (page == recording->last_page || recording->lacks_pages) return;
-  recording->last_page = page;
-  uint32_t at = slot_of(recording, page);
-  if (recording->slots[at]) return;
-  if (recording->pages_count == recording->max_pages ||
-      (recording->pages_count >= recording->slots_count / 2 && !grow(recording))) {
-    recording->lacks_pages = true;
-    return;
-  }
-  recording->slots[slot_of(recording, page)] = page;
-  recording->pages_count++;
-}
-
-void vsi_sqlite_reads_page(const void *owner, uint32_t page) {
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(owner);
-  if (!recording) return;
-  if (!recording->is_paused)
-    add_page(recording, page);
-  else if (recording->tab_pages)
-    recording->has_new_tab_pages |= vsi_sqlite_tab_pages_add(recording->tab_pages, page);
-}
-
-void vsi_sqlite_reads_lose(const void *owner) {
-  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(owner);
-  if (recording) recording->lacks_pages = true;
-}
-
-static int compare(const void *a, const void *b) {
-  uint32_t first = *(const uint32_t *)a, second = *(const uint32_t *)b;
-  return (first > second) - (first < second);
-}
-
-uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording) {
-  uint32_t count = 0;
-  for (uint32_t i = 0; i < recording->slots_count; i++)
-    if (recording->slots[i]) recording->slots[count++] = recording->slots[i];
-  if (count > 1) qsort(recording->slots, count, sizeof *recording->slots, compare);
-  return count;
-}
+#include "sqlite/program.h"
+#include "sqlite/recording.h"
 
 static void add_uses(vsi_sqlite_recording *recording, const vsi_sqlite_use *uses, uint32_t count) {
   for (uint32_t i = 0; i < count; i++)

@@ -1,0 +1,52 @@
+/* What nodes say to each other of the presences that have a name. The floor above carries it (cluster/guests.c): that
+ * takes what is to be told, and says what was heard. */
+#ifndef VSI_PRESENCE_SPREAD_H
+#define VSI_PRESENCE_SPREAD_H
+
+#include "presence/presences.h"
+#include "vestry/presence.h"
+
+/* NULL: out of memory. */
+vsi_presences *vsi_presences_create(const vestry_host *host);
+/* host: the one that it was created with. NULL is accepted. */
+void vsi_presences_destroy(vsi_presences *all, const vestry_host *host);
+
+/* Somebody has come to a place of one node's, or has left it. */
+typedef struct vsi_guest_said {
+  const char *presence; /* its name */
+  vestry_slice place;   /* a key, encoded */
+  const char *who;
+  bool is_here;
+} vsi_guest_said;
+
+/* One number for who, place and presence, the same on all nodes. */
+uint64_t vsi_guest_hash(const vsi_guest_said *said);
+
+/* From now on, until the end, the others are told. Nothing is forgotten by the end. */
+void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
+void vsi_presences_end(vsi_presences *all);
+
+/* Called under locks: it must not call a presence. */
+typedef void (*vsi_guest_said_fn)(const vsi_guest_said *said, void *ctx);
+/* All changes that wait to be told; they count as told. */
+void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
+/* All who were told to be here. */
+void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
+/* How many these are, and what their hashes add up to. */
+void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
+
+/* What another node says of its own. OK, also if there is no such presence or no room | MALFORMED | NO_MEMORY */
+vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said);
+/* It begins to name all whom it has; that was all: who was not named is gone. */
+void vsi_presences_doubt(vsi_presences *all, unsigned node);
+void vsi_presences_sweep(vsi_presences *all, unsigned node);
+/* It has nobody, as far as anybody knows. */
+void vsi_presences_forget(vsi_presences *all, unsigned node);
+/* There was no room for some of its own, and now there is. */
+bool vsi_presences_have_room_again(vsi_presences *all, unsigned node);
+
+/* A presence begins: OK | EXISTS (the name); and ends. One without a name is of its node alone. No lock held. */
+vestry_err vsi_presence_begin(vestry_presence *presence);
+void vsi_presence_end(vestry_presence *presence);
+
+#endif
