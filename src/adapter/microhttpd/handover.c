@@ -22,8 +22,8 @@
  * kernel has them. Then the stream lingers: its socket stays in the watch, which sends the rest when there is room. It
  * holds its place, and a reference to the vestry connection so that its memory stays. It is cut when the peer goes,
  * when the adapter stops, and when the peer has taken nothing for five seconds, or not all within a minute: as any end
- * waits for its peer (connection/connection.h). The kernel tells of room when a third of what it holds has gone, for which
- * a slow peer takes longer than that. So the watch looks once a second whether there is room for these few bytes
+ * waits for its peer (connection/connection.h). The kernel tells of room when a third of what it holds has gone, for
+ * which a slow peer takes longer than that. So the watch looks once a second whether there is room for these few bytes
  * already, and whether the peer has taken anything. */
 #include "adapter/microhttpd/handover.h"
 
