@@ -1,5 +1,24 @@
 /** All of vestry, but for what needs a library of its own: include vestry/civetweb.h or vestry/microhttpd.h, the
- *  adapters of servers, or vestry/nats.h, a broker, beside it.
+ *  adapters of servers, vestry/sqlite.h, or vestry/nats.h, a broker, beside it.
+ *
+ *  The tour, in reading order:
+ *  - An instance holds everything together (instance.h). It has a store, in which connections are kept by keys
+ *    (key.h, store.h). A connection is one open stream (connection.h); what is sent to it is an event (event.h,
+ *    script.h, selector.h), several at once a batch (batch.h).
+ *  - A handler serves a path (routes.h): it is given a request and fills a reply (request.h), for which a server calls
+ *    it (server.h; adapter.h and transport.h for those who bring another). Files of a folder need no handler (files.h).
+ *    What pages are made of: html.h, and actions of the page for its server (backend_action.h).
+ *  - What a page says comes as signals (signals.h), by a schema if you like (repository.h); values of C for the way
+ *    back are value.h.
+ *  - A reply's effects are data, by names (registry.h, effects.h). They are dispatched from any thread (dispatch.h).
+ *  - Who asks: session.h. What is refused: requests that other sites forge (csrf.h), an action's second run (once.h),
+ *    scripts that no policy allows (csp.h); which tab asks: tab.h.
+ *  - Pages that render again when their data changes: page.h; over SQLite without a word: sqlite.h. A function that
+ *    feeds a stream: watch.h. Who is here: presence.h.
+ *  - One event to many: channel.h, by key broadcast.h, with what was missed history.h, compressed by profile.h.
+ *    Messages to functions: bus.h, by key publish.h.
+ *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h.
+ *  - For tests of your own: memory.h and browser.h. What can go wrong, in three lists: error.h, cause.h, refusal.h.
  *
  *  Structs grow from version to version, and programs that were compiled before run on. One rule for all of them: the
  *  first member is `size`, sizeof the struct; 0 stands for the struct as the first release has it. There is

@@ -23,7 +23,11 @@ for name in clang-format-14 clang-format; do
 done
 if [ -n "$formatter" ]; then
   # shellcheck disable=SC2086
-  "$formatter" --dry-run -Werror --style=file $files || status=1
+  if ! said=$("$formatter" --dry-run -Werror --style=file $files 2>&1); then
+    echo "$said"
+    echo "To mend it: $formatter -i $(echo "$said" | sed -n 's/^\([^: ]*\):[0-9]*:[0-9]*: error:.*/\1/p' | sort -u | tr '\n' ' ')"
+    status=1
+  fi
 elif apt-cache show clang-format-14 >/dev/null 2>&1; then
   echo "clang-format 14 is needed: apt-get install clang-format-14"
   status=1
