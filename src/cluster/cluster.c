@@ -8,6 +8,8 @@
 #include "bus/publish.h"
 #include "cluster/cluster.h"
 #include "instance/instance.h"
+#include "page/secret.h"
+#include "page/topic.h"
 #include "presence/spread.h"
 #include "registry/anywhere.h"
 

@@ -20,10 +20,10 @@
 #include "cluster/keys.h"
 #include "cluster/wire.h"
 #include "instance/elsewhere.h"
-#include "page/page.h"
 #include "presence/presences.h"
 #include "store/store.h"
 #include "vestry/cluster.h"
+#include "vestry/page.h"
 
 enum {
   VSI_ASK_BUCKETS = 16384,

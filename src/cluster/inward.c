@@ -17,6 +17,7 @@
 #include "channel/histories.h"
 #include "cluster/cluster.h"
 #include "event/layout.h"
+#include "page/topic.h"
 #include "registry/anywhere.h"
 #include "registry/targets.h"
 

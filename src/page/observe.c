@@ -1,41 +1,41 @@
 /* Observers of renders.
  *
- * Which of them a render tells that it began is noted in the render, and they stay in their places until it has told
+ * Which of them were told that a render began is known to the render, and they stay in their places until it has told
  * them that it ended. So their functions are called without the lock, and who leaves waits for those alone that have
  * begun before. */
-#include "base/options.h"
-#include "page/render.h"
+#include "page/observe.h"
 
-void vsi_observers_begin(vestry_render *render) {
-  vestry_pages *pages = render->pages;
-  if (!render->names) return; /* a document, or the inside of a part: its view renders again */
+#include "base/options.h"
+#include "page/view.h"
+
+uint8_t vsi_observers_begin(vestry_pages *pages, vestry_render *render) {
+  uint8_t told = 0;
   vsi_pages_lock(pages);
   for (size_t i = 0; i < pages->observers_count; i++) {
     vsi_observer *observer = &pages->observers[i];
     if (!observer->is_taken || observer->is_over) continue;
     observer->inside_count++;
-    render->observers |= (uint8_t)(1u << i);
+    told |= (uint8_t)(1u << i);
   }
   vsi_pages_unlock(pages);
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++)
-    if (render->observers >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
+    if (told >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
+  return told;
 }
 
-void vsi_observers_end(vestry_render *render) {
-  vestry_pages *pages = render->pages;
+void vsi_observers_end(vestry_pages *pages, vestry_render *render, uint8_t told) {
   bool is_awaited = false;
-  if (!render->observers) return;
+  if (!told) return;
   for (size_t i = VESTRY_RENDER_OBSERVERS_MAX; i--;)
-    if (render->observers >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
+    if (told >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
   vsi_pages_lock(pages);
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
-    if (!(render->observers >> i & 1)) continue;
+    if (!(told >> i & 1)) continue;
     pages->observers[i].inside_count--;
     is_awaited |= pages->observers[i].is_over;
   }
   if (is_awaited) pthread_cond_broadcast(&pages->quiet);
   vsi_pages_unlock(pages);
-  render->observers = 0;
 }
 
 static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {

@@ -14,6 +14,9 @@
 #include "base/options.h"
 #include "html/content.h"
 #include "html/html.h"
+#include "page/observe.h"
+#include "page/script.h"
+#include "page/topic.h"
 #include "vestry/csp.h"
 #include "vestry/session.h"
 
@@ -48,13 +51,18 @@ static vestry_err handle(vestry_render *render) {
   return page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
 }
 
+/* Observers are told, but not of a document, nor of the inside of a part: its view renders again. */
+static uint8_t begin(vestry_render *render) {
+  return render->names ? vsi_observers_begin(render->pages, render) : 0;
+}
+
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_render *render = app;
   render->req = req;
   render->reply = reply;
-  vsi_observers_begin(render);
+  uint8_t told = begin(render);
   vestry_err error = handle(render);
-  vsi_observers_end(render);
+  vsi_observers_end(render->pages, render, told);
   return error ? error : render->error;
 }
 
@@ -89,10 +97,14 @@ static vestry_err stick(vestry_render *render, vestry_err error, const char *why
   return error;
 }
 
+static const char *nonce_of(const vestry_render *render) {
+  return render->is_stream ? "" : vestry_reply_nonce(render->reply);
+}
+
 /* A content is the same for everybody, or it would be sent to each tab as soon as its stream begins. */
 static vestry_err check_nonce(vestry_render *render) {
   const vestry_slice content = vsi_render_content(render);
-  const char *nonce = render->is_stream ? "" : vestry_reply_nonce(render->reply);
+  const char *nonce = nonce_of(render);
   if (!*nonce || !memmem(content.data, content.len, nonce, strlen(nonce))) return VESTRY_OK;
   return stick(
       render, VESTRY_INVALID,
@@ -217,7 +229,11 @@ vestry_err vestry_render_end(vestry_render *render, vestry_html *html) {
   render->end = vsi_html_of(html)->len;
   if ((error = check_nonce(render))) return error;
   hash_content(render);
-  return render->is_stream ? VESTRY_OK : vsi_stream_element(render, html);
+  return render->is_stream ? VESTRY_OK : vsi_stream_element(render->page, render->req, &render->tag, html);
+}
+
+vestry_err vestry_render_head(vestry_render *render, vestry_html *html) {
+  return vsi_stream_style(nonce_of(render), html);
 }
 
 /* ---------------------------------------------------------------------------------------------------- parts ------- */
@@ -244,7 +260,7 @@ bool vsi_is_element_id(const char *text) {
 static vestry_err take_part(vestry_render *render, const vestry_page_part *given, vsi_named_part **ret_named) {
   vsi_named_part *named = &render->parts[render->parts_count];
   vestry_page_part part;
-  if (render->parts_count == VSI_PARTS_MAX) return VESTRY_LIMIT;
+  if (render->parts_count == VESTRY_PAGE_PARTS_MAX) return VESTRY_LIMIT;
   if (!given || VSI_OPTIONS_TAKE(part, given) || !part.render || !part.id || !part.share) return VESTRY_INVALID;
   if (!part.element) part.element = "div";
   if (!vsi_is_element_id(part.id) || !vsi_is_element_name(part.element) || strlen(part.share) > 1024)
@@ -273,9 +289,9 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
   inner.share = part->share;
   inner.is_part = true;
   inner.is_stream = is_stream;
-  vsi_observers_begin(&inner);
+  uint8_t told = begin(&inner);
   vestry_err error = part->render(&inner, html, part->app);
-  vsi_observers_end(&inner);
+  vsi_observers_end(pages, &inner, told);
   if (!error) error = inner.error;
   return error ? error : vestry_html_error(html, NULL, NULL);
 }

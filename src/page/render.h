@@ -2,7 +2,10 @@
 #ifndef VSI_PAGE_RENDER_H
 #define VSI_PAGE_RENDER_H
 
-#include "page/page.h"
+#include "base/buffer.h"
+#include "http/reply.h"
+#include "page/pages.h"
+#include "page/tag.h"
 
 /* A part as a render has named it. */
 typedef struct vsi_named_part {
@@ -24,14 +27,13 @@ struct vestry_render {
   bool is_stream;     /* it is not for a document */
   bool is_denied;     /* by allow */
   bool is_current;    /* the tab has that version */
-  uint8_t observers;  /* who was told that it began: their places, as bits */
   vestry_err error;   /* that sticks: of a topic or a part */
   size_t begin, end;  /* of the content, in html; of an ordinary handler's, in the reply's body */
   size_t head_end;    /* likewise: of the head; 0: none */
   const vsi_tag *had; /* what the tab has; NULL: nobody knows */
   vsi_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
   size_t parts_count;
-  vsi_named_part parts[VSI_PARTS_MAX];
+  vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];
 };
 
 void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share);
@@ -46,8 +48,8 @@ bool vsi_render_find(vestry_render *render);
  * own view will look for itself. OK | what it says | what sticks in the builder */
 vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
                            vsi_buffer *names);
-
-/* script.c: the element that opens a page's stream, behind the content. */
-vestry_err vsi_stream_element(vestry_render *render, vestry_html *html);
+/* A letter, then letters, digits, - and _. */
+bool vsi_is_element_name(const char *text);
+bool vsi_is_element_id(const char *text);
 
 #endif

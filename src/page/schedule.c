@@ -1,4 +1,4 @@
-/* When which view is rendered, and by whom.
+/* When which view is rendered.
  *
  * A view that was marked waits in a heap, for the time at which it is due: at once, or an interval after its last
  * render began. So the first change shows at once, and the last one always (a throttle that leads and trails); and
@@ -19,15 +19,13 @@
  *
  * A refresh of everything counts (all_number), and walks along the second part. A private view that waits is to be run
  * anyway, and looks then; one that runs is in the second part. Behind all_at is what the walk has not seen. A view that
- * ends leaves a hole in front of it: that is closed by the one just before all_at, and the hole that this leaves by the
- * last one, which so stays among those that are still to be seen.
- *
- * Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up nobody
- * but those behind it when all do. Who has nothing to do is in a list, and is roused by who makes work. */
-#include "base/memory.h"
-#include "page/page.h"
+ * ends leaves a hole. If the walk has passed the hole, the last view that the walk has seen is moved into it, and
+ * leaves a hole in turn, at all_at. The last view of all is moved there, and so is still to be seen. */
+#include "page/schedule.h"
 
-enum { FIRST_ROOM = 64, RUNS_IN_A_ROW = 16 };
+#include "base/memory.h"
+
+enum { FIRST_ROOM = 64 };
 #define FIRST_AGAIN_NS (UINT64_C(1000) * VSI_NS_PER_MS)
 enum { MOST_DOUBLINGS = 5 };
 #define HEAD_START_NS (UINT64_C(1000) * VSI_NS_PER_MS)
@@ -108,6 +106,7 @@ void vsi_schedule_give_back(vestry_pages *pages) {
 
 void vsi_schedule_enter(vsi_view *view) {
   vestry_pages *pages = view->page->pages;
+  view->is_first = true;
   view->all_number = pages->all_number;
   set(pages, pages->views_count++, view);
 }
@@ -222,8 +221,7 @@ static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
   pages->timer_ns = vestry_timer_set(pages->timer, ms, 0) ? 0 : due;
 }
 
-/* The next one that is due; NULL: none, and the timer is set for when one will be. */
-static vsi_view *next_due(vestry_pages *pages) {
+vsi_view *vsi_schedule_next(vestry_pages *pages) {
   uint64_t now = vsi_now_ns(pages->host), due;
   vsi_view *first = pages->is_closed ? NULL : first_waiting(pages, now, &due);
   if (!first) return NULL;
@@ -235,8 +233,7 @@ static vsi_view *next_due(vestry_pages *pages) {
   return NULL;
 }
 
-/* Somebody else is to look for the others, however long this run takes. */
-static void hand_over(vestry_pages *pages) {
+void vsi_schedule_hand_over(vestry_pages *pages) {
   uint64_t now = vsi_now_ns(pages->host), due;
   bool is_waiting = first_waiting(pages, now, &due) != NULL;
   if (pages->first_dirty || pages->is_all_walked || (is_waiting && due <= now))
@@ -251,8 +248,7 @@ static uint64_t again_ns(const vsi_view *view) {
   return ns < MOST_AGAIN_NS ? ns : MOST_AGAIN_NS;
 }
 
-/* After a run: idle, or due again. */
-static void put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq) {
+void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq) {
   uint64_t now = vsi_now_ns(view->page->pages->host);
   view->state = VSI_VIEW_IDLE;
   if (result == VSI_RUN_DONE) {
@@ -273,48 +269,6 @@ static void put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq)
   } else if (view->is_shared && vsi_shared_of(view)->joining) {
     vsi_schedule_at(view, now);
   }
-}
-
-/* With the lock, which it gives up meanwhile. */
-static void run_view(vsi_worker *worker, vsi_view *view) {
-  vestry_pages *pages = worker->pages;
-  bool is_dirty = view->is_dirty;
-  uint64_t marked_seq = view->marked_seq, seq = pages->seq;
-  view->is_dirty = false;
-  view->marked_seq = 0;
-  pages->running_count++;
-  hand_over(pages);
-  vsi_pages_unlock(pages);
-  vsi_run_result result = vsi_view_run(view, &worker->html, is_dirty, seq);
-  vsi_pages_lock(pages);
-  put_back(view, result, marked_seq);
-  if (pages->dead_views || pages->dead_seats) { /* while it counts: the end of the pages waits for it */
-    vsi_pages_unlock(pages);
-    vsi_pages_lock(pages);
-  }
-  pages->running_count--;
-  pthread_cond_broadcast(&pages->quiet);
-}
-
-void vsi_worker_run(vestry_actor *self, void *ctx) {
-  vsi_worker *worker = ctx;
-  vestry_pages *pages = worker->pages;
-  vsi_pages_lock(pages);
-  bool is_more = !pages->is_closed;
-  for (size_t i = 0; i < RUNS_IN_A_ROW && is_more; i++) {
-    bool is_walking = vsi_topics_walk(pages);
-    vsi_view *view = next_due(pages);
-    if (view) run_view(worker, view);
-    is_more = (view || is_walking) && !pages->is_closed;
-  }
-  if (is_more) {
-    vestry_actor_notify(self);
-  } else if (!worker->is_idle) {
-    worker->is_idle = true;
-    worker->next_idle = pages->idle;
-    pages->idle = worker;
-  }
-  vsi_pages_unlock(pages);
 }
 
 void vsi_schedule_fire(vestry_timer *timer, void *ctx) {

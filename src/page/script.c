@@ -24,14 +24,14 @@
  * no script in by a stream. A stream that begins anew forgets what the former one said: it may say it again.
  *
  * No inline style: the banner is hidden also where a policy forbids these, and before the client runs. */
+#include "page/script.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "instance/instance.h"
-#include "page/render.h"
-#include "vestry/csp.h"
 
 enum { RETRY_MOST_MS = 10000 }; /* that the client waits between two attempts */
 
@@ -150,28 +150,28 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   return vestry_html_add(html, "></div>");
 }
 
-vestry_err vsi_stream_element(vestry_render *render, vestry_html *html) {
-  char tag[VSI_TAG_BYTES];
-  (void)vsi_tag_write(&render->tag, tag);
+vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_tag *tag,
+                              vestry_html *html) {
+  const vestry_host *host = page->pages->host;
+  char had[VSI_TAG_BYTES];
+  (void)vsi_tag_write(tag, had);
   vsi_buffer url;
-  vsi_buffer_init(&url, render->pages->host);
-  put_path(&url, vestry_request_path(render->req));
-  const char *query = vestry_request_query(render->req);
+  vsi_buffer_init(&url, host);
+  put_path(&url, vestry_request_path(req));
+  const char *query = vestry_request_query(req);
   if (*query) vsi_buffer_append_char(&url, '?');
   vsi_buffer_append_str(&url, query);
   const char *text = vsi_buffer_terminate(&url);
   char number[17] = "";
   uint64_t document = 0;
-  const vestry_host *host = render->pages->host;
-  if (render->parts_count && !host->random(host->ctx, &document, sizeof document)) /* without, it has none */
+  if (tag->parts_count && !host->random(host->ctx, &document, sizeof document)) /* without, it has none */
     snprintf(number, sizeof number, "%016llx", (unsigned long long)document);
-  vestry_err error = text ? put_element(html, render->page, text, tag, number) : VESTRY_NO_MEMORY;
+  vestry_err error = text ? put_element(html, page, text, had, number) : VESTRY_NO_MEMORY;
   vsi_buffer_finish(&url);
   return error;
 }
 
-vestry_err vestry_render_head(vestry_render *render, vestry_html *html) {
-  const char *nonce = render->is_stream ? "" : vestry_reply_nonce(render->reply);
+vestry_err vsi_stream_style(const char *nonce, vestry_html *html) {
   if (*nonce)
     vestry_html_add(html, "<style nonce=\"%s\">", nonce);
   else

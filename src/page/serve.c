@@ -1,4 +1,5 @@
-/* Serving a page: the document to a browser, the stream to its client. */
+#include "page/serve.h"
+
 #include <string.h>
 
 #include "base/buffer.h"
@@ -6,7 +7,14 @@
 #include "base/memory.h"
 #include "connection/connection.h"
 #include "http/answer.h"
+#include "page/departed.h"
+#include "page/extra.h"
+#include "page/reference.h"
 #include "page/render.h"
+#include "page/say.h"
+#include "page/schedule.h"
+#include "page/script.h"
+#include "page/seat.h"
 
 /* ---------------------------------------------------------------------------------------------- the document ------ */
 
@@ -34,7 +42,7 @@ static vestry_err complete(vestry_render *render, vestry_reply *reply) {
   vsi_buffer_init(&all, render->pages->host);
   vestry_err error = vestry_render_head(render, &head);
   if (!error) error = vestry_html_result(&head, &style);
-  if (!error) error = vsi_stream_element(render, &element);
+  if (!error) error = vsi_stream_element(render->page, render->req, &render->tag, &element);
   if (!error) error = vestry_html_result(&element, &stream);
   if (!error) {
     vsi_buffer_append(&all, reply->body, render->head_end);
@@ -83,81 +91,12 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
 
 /* ------------------------------------------------------------------------------------------------ the stream ------ */
 
-static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {
-  const vestry_page *page = app;
-  (void)reply;
-  return page->allow(req, page->app);
-}
-
-bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
-  vestry_reply reply;
-  vsi_reply_init(&reply, page->pages->host);
-  vestry_err error = vsi_request_copy_handle(request, &reply, ask, (void *)(uintptr_t)page);
-  vsi_reply_finish(&reply);
-  return !error;
-}
-
-vsi_extra *vsi_extra_get(vsi_private *page) {
-  vestry_pages *pages = page->view.page->pages;
-  if (page->extra) return page->extra;
-  vsi_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
-  vsi_pages_lock(pages); /* whoever ends the stream looks for it */
-  page->extra = extra;
-  vsi_pages_unlock(pages);
-  return extra;
-}
-
-void vsi_extra_forget_tag(vsi_private *page) {
-  vestry_pages *pages = page->view.page->pages;
-  vsi_extra *extra = page->extra;
-  if (!extra) return;
-  vsi_free(pages->host, extra->tag);
-  extra->tag = NULL;
-  if (extra->document || extra->renders) return; /* it has parts, or will have */
-  vsi_pages_lock(pages);
-  page->extra = NULL;
-  vsi_pages_unlock(pages);
-  vsi_free(pages->host, extra);
-}
-
-uint64_t vsi_tag_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
-  const uint64_t words[2] = {vsi_siphash_1_3(pages->content_secret, id, strlen(id)),
-                             vsi_siphash_1_3(pages->content_secret, share, strlen(share))};
-  return hash ^ vsi_siphash_1_3(pages->version_secret, words, sizeof words);
-}
-
-/* What the tab has if it has seen all: if the last that was put into its stream was a part's event. Sendings of several
- * views may overlap, and then nobody knows which was the last. */
-static void remember(vsi_private *page) {
-  const vsi_view *view = &page->view;
-  vestry_pages *pages = view->page->pages;
-  const vsi_extra *extra = page->extra;
-  const vsi_seat *last = NULL;
-  if (!extra || !extra->document || !page->viewer.seats || !view->has_hash || view->is_first) return;
-  uint64_t from = extra->sent.from;
-  vsi_tag tag = {.hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
-  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
-    const vsi_shared *part = seat->shared;
-    if (!seat->is_in || !part->view.has_hash || seat->render != extra->renders || seat->place >= VSI_PARTS_MAX) return;
-    bool is_published = part->sent.from > seat->joined;
-    uint64_t seat_from = is_published ? part->sent.from : seat->joined;
-    if (seat_from > from) {
-      last = seat;
-      from = seat_from;
-    }
-    tag.parts[seat->place] = part->view.hash.high;
-  }
-  if (!last || view->state == VSI_VIEW_RUNNING) return;
-  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer) {
-    bool is_published = seat->shared->sent.from > seat->joined;
-    uint64_t to = is_published ? seat->shared->sent.to : seat->joined;
-    if (to == UINT64_MAX || (seat != last && to >= from)) return;
-  }
-  if (extra->sent.to >= from) return;
-  const vsi_shared *shared = last->shared;
-  vsi_departed_put(pages->departed, extra->document,
-                   vsi_tag_claim(pages, shared->id, shared->key + shared->share_at, shared->view.hash.high), &tag);
-}
+/* A stream of a shared page. */
+typedef struct vsi_watching {
+  vsi_viewer viewer;  /* first */
+  vsi_seat *promised; /* until the stream begins */
+  bool is_of_other_build;
+} vsi_watching;
 
 /* With the lock. */
 static void leave_locked(vsi_viewer *viewer) {
@@ -172,7 +111,7 @@ static void private_ended(vsi_close_node *node, vestry_connection *connection, v
   vestry_pages *pages = page->viewer.pages;
   (void)connection, (void)cause;
   vsi_pages_lock(pages);
-  remember(page);
+  vsi_extra_remember(page);
   leave_locked(&page->viewer);
   vsi_view_end(&page->view); /* and the viewer, now or by the worker that has it */
   vsi_pages_unlock(pages);
@@ -218,7 +157,7 @@ static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *co
   vsi_connection_give_signs(connection);
   (void)vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
   tell_retry(pages, connection);
-  if (is_of_other_build) vsi_page_reload(pages, connection, pages->reload_ms);
+  if (is_of_other_build) vsi_say_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
   viewer->seats = NULL;
   viewer->pages = pages;
@@ -241,11 +180,11 @@ static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_c
 static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)attachment;
   vestry_pages *pages = page->view.page->pages;
-  const vsi_tag *tag = page->extra ? page->extra->tag : NULL;
+  const vsi_tag *tag = vsi_extra_tag(page);
   begin(&page->viewer, pages, connection, tag && tag->build != pages->build);
   vsi_pages_lock(pages);
   count_begun(pages);
-  vsi_view_enter(&page->view);
+  vsi_schedule_enter(&page->view);
   vsi_schedule_mark(&page->view, 0);
   vsi_pages_unlock(pages);
   tell_of_end(&page->viewer, connection, private_ended);
@@ -276,27 +215,13 @@ static vestry_err reserve_private(vestry_pages *pages, const vsi_request_copy *r
   return error;
 }
 
-/* tag: what the tab said that it has; NULL: nothing. */
-static vestry_err take_extra(vsi_private *page, uint64_t document, const vsi_tag *tag) {
-  const vestry_host *host = page->view.page->pages->host;
-  if (!document && !tag) return VESTRY_OK;
-  vsi_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
-  if (!extra) return VESTRY_NO_MEMORY;
-  extra->document = document;
-  if (!tag) return VESTRY_OK;
-  extra->tag = vsi_alloc(host, sizeof *tag);
-  if (!extra->tag) return VESTRY_NO_MEMORY;
-  *extra->tag = *tag;
-  return VESTRY_OK;
-}
-
 static vestry_err attach_private(const vestry_request *req, vestry_reply *reply, vestry_page *page, uint64_t document,
                                  const vsi_tag *tag) {
   vestry_pages *pages = page->pages;
   vsi_private *own = vsi_calloc(pages->host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
   own->view.page = page;
-  vestry_err error = take_extra(own, document, tag);
+  vestry_err error = vsi_extra_take(own, document, tag);
   if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
   if (!error) error = reserve_private(pages, own->view.request);
   if (error) {
@@ -340,7 +265,7 @@ static vestry_err promise(vsi_watching *watching, vestry_page *page, vsi_request
   size_t share_at, whose_bytes = whose ? vsi_request_copy_bytes(whose) : 0;
   vsi_buffer key;
   vsi_buffer_init(&key, pages->host);
-  vsi_page_key(&key, page, vsi_request_copy_target(request), share, &share_at);
+  vsi_key_of_page(&key, page, vsi_request_copy_target(request), share, &share_at);
   vestry_err error = key.error;
   vsi_pages_lock(pages);
   if (!error) error = vsi_requests_take(pages, whose_bytes);

@@ -20,6 +20,11 @@ typedef struct vsi_tag {
   uint64_t parts[VSI_TAG_PARTS_MAX]; /* of each part's content the first word of the hash, in their order */
 } vsi_tag;
 
+/* It claims no content but that of one part (vsi_secret_claim). */
+static inline bool vsi_tag_is_of_part(const vsi_tag *tag) {
+  return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
+}
+
 /* Terminated. Returns its length. */
 size_t vsi_tag_write(const vsi_tag *tag, char text[VSI_TAG_BYTES]);
 /* false: it is none; text is a client's. */

@@ -14,14 +14,32 @@
  * A topic is used from its being named on, not only from when the view is linked to it. Else who asks in between would
  * give up what the topic is refreshed for, and the view would wait for it for ever. Names of renders under way are
  * counted by a few bits of their hash: at worst a topic is taken for used that is not, for the time of a render. */
+#include "page/topic.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "page/page.h"
+#include "page/schedule.h"
 
 enum { MARKED_AT_ONCE = 256, FIRST_BUCKETS = 64 };
+
+struct vsi_topic {
+  vsi_topic *next; /* in its bucket */
+  uint64_t hash;
+  uint64_t seq; /* of its last refresh */
+  vsi_link *first;
+  vsi_link walk;         /* in the list while its views are marked */
+  vsi_topic *next_dirty; /* among those that were refreshed, whose views are to be marked */
+  uint64_t dirty_seq;    /* of the first refresh that the walk is for */
+  uint64_t again_seq;    /* of the first one that came during it, so that it is walked again; 0: none */
+  bool is_dirty, is_walked;
+  bool is_linked, is_named; /* while a view's links are brought up to date: it has one; its render has named it */
+  uint32_t len;
+  size_t views_count; /* links */
+  char name[];
+};
 
 static uint64_t hash_of(const vestry_pages *pages, const char *name, size_t len) {
   return vsi_siphash_1_3(pages->buckets_secret, name, len);
@@ -360,4 +378,14 @@ bool vsi_topics_walk(vestry_pages *pages) {
     free_if_unused(pages, topic);
   }
   return pages->first_dirty || pages->is_all_walked;
+}
+
+void vsi_topics_free(vestry_pages *pages) {
+  for (size_t i = 0; i < pages->topics_size; i++) { /* those that were refreshed, and not walked any more */
+    for (vsi_topic *next, *topic = pages->topics[i]; topic; topic = next) {
+      next = topic->next;
+      vsi_free(pages->host, topic);
+    }
+  }
+  vsi_free(pages->host, pages->topics);
 }

@@ -21,8 +21,6 @@ STATED = [
      "cluster/list", "cluster/meet", "cluster/members", "cluster/older", "cluster/tell"],
     ["connection/connection", "connection/refusal", "connection/runner"],
     ["html/escape", "html/format", "html/html", "html/learned"],
-    ["page/deliver", "page/observe", "page/pages", "page/render", "page/schedule", "page/script", "page/serve",
-     "page/topic", "page/view"],
     ["store/builtin", "store/driver", "store/expiry", "store/leaving", "store/listing", "store/look", "store/put",
      "store/remove", "store/scopes", "store/shard", "store/store", "store/table", "store/types", "store/visit"],
 ]

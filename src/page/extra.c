@@ -1,0 +1,75 @@
+#include "page/extra.h"
+
+#include "base/memory.h"
+#include "page/departed.h"
+#include "page/secret.h"
+
+vestry_err vsi_extra_take(vsi_private *page, uint64_t document, const vsi_tag *tag) {
+  const vestry_host *host = page->view.page->pages->host;
+  if (!document && !tag) return VESTRY_OK;
+  vsi_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
+  if (!extra) return VESTRY_NO_MEMORY;
+  extra->document = document;
+  if (!tag) return VESTRY_OK;
+  extra->tag = vsi_alloc(host, sizeof *tag);
+  if (!extra->tag) return VESTRY_NO_MEMORY;
+  *extra->tag = *tag;
+  return VESTRY_OK;
+}
+
+vsi_extra *vsi_extra_get(vsi_private *page) {
+  vestry_pages *pages = page->view.page->pages;
+  if (page->extra) return page->extra;
+  vsi_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
+  vsi_pages_lock(pages); /* whoever ends the stream looks for it */
+  page->extra = extra;
+  vsi_pages_unlock(pages);
+  return extra;
+}
+
+void vsi_extra_forget_tag(vsi_private *page) {
+  vestry_pages *pages = page->view.page->pages;
+  vsi_extra *extra = page->extra;
+  if (!extra) return;
+  vsi_free(pages->host, extra->tag);
+  extra->tag = NULL;
+  if (extra->document || extra->renders) return; /* it has parts, or will have */
+  vsi_pages_lock(pages);
+  page->extra = NULL;
+  vsi_pages_unlock(pages);
+  vsi_free(pages->host, extra);
+}
+
+/* If the last event of the stream was a part's, its id claims that part alone: so what a tab has that has seen this
+ * event is remembered here. Sendings of several views may overlap, and then it is not known which was the last. */
+void vsi_extra_remember(const vsi_private *page) {
+  const vsi_view *view = &page->view;
+  vestry_pages *pages = view->page->pages;
+  const vsi_extra *extra = page->extra;
+  const vsi_seat *last = NULL;
+  if (!extra || !extra->document || !page->viewer.seats || !view->has_hash || view->is_first) return;
+  uint64_t from = extra->sent.from;
+  vsi_tag tag = {.hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
+  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
+    const vsi_shared *part = seat->shared;
+    if (!seat->is_in || !part->view.has_hash || seat->render != extra->renders || seat->place >= VESTRY_PAGE_PARTS_MAX)
+      return;
+    bool is_published = part->sent.from > seat->joined;
+    uint64_t seat_from = is_published ? part->sent.from : seat->joined;
+    if (seat_from > from) {
+      last = seat;
+      from = seat_from;
+    }
+    tag.parts[seat->place] = part->view.hash.high;
+  }
+  if (!last || view->state == VSI_VIEW_RUNNING) return;
+  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer) {
+    bool is_published = seat->shared->sent.from > seat->joined;
+    uint64_t to = is_published ? seat->shared->sent.to : seat->joined;
+    if (to == UINT64_MAX || (seat != last && to >= from)) return;
+  }
+  if (extra->sent.to >= from) return;
+  const vsi_shared *shared = last->shared;
+  vsi_departed_put(pages->departed, extra->document,
+                   vsi_secret_claim(pages, shared->id, shared->key + shared->share_at, shared->view.hash.high), &tag);
+}

@@ -1,0 +1,281 @@
+/* A private page that takes another part in the place of one must not be shown the former one's news under its own
+ * heading. So its run leaves the former's channel first, behind which nothing of it is put into the stream; then the
+ * content goes out together with the new part's inside, with nothing in between; and only then it joins the new one. A
+ * seat that the other view's worker is just letting join is marked as over, under the lock: the worker puts nothing
+ * into the stream without having looked at that mark under the same lock. */
+#include "page/private.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "connection/connection.h"
+#include "event/mark.h"
+#include "page/extra.h"
+#include "page/say.h"
+#include "page/seat.h"
+#include "page/secret.h"
+
+/* A part of a private page, while its content is sent. */
+typedef struct change {
+  vsi_seat *seat;  /* held; NULL: new */
+  vsi_seat *taken; /* a new one's, promised */
+  vestry_event *inside;
+  uint64_t hash;
+} change;
+
+static vsi_seat *find_seat(const vsi_viewer *viewer, const vsi_buffer *key) {
+  vsi_seat *seat = viewer->seats;
+  while (seat && !(seat->shared->key_len == key->len && memcmp(seat->shared->key, key->data, key->len) == 0))
+    seat = seat->next_of_viewer;
+  return seat;
+}
+
+/* The seat that the page has of a part already, or the promise of a new one. */
+static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, change *c) {
+  vestry_pages *pages = r->pages;
+  vsi_viewer *viewer = &r->private->viewer;
+  size_t share_at;
+  vsi_buffer key;
+  vsi_buffer_init(&key, pages->host);
+  vsi_key_of_part(&key, part, &share_at);
+  vestry_err error = key.error;
+  vsi_pages_lock(pages);
+  if (!error && r->view->is_over) error = VESTRY_CLOSED;
+  if (!error) c->seat = find_seat(viewer, &key);
+  if (c->seat) {
+    vsi_seat_hold(c->seat);
+    c->seat->render = r->private->extra->renders;
+  } else if (!error) {
+    error = vsi_seat_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
+  }
+  vsi_pages_unlock(pages);
+  vsi_buffer_finish(&key);
+  if (!c->taken) return error;
+  c->taken->render = r->private->extra->renders;
+  c->taken->page = r->view->page;
+  if (r->view->page->allow) c->taken->request = vsi_request_copy_ref(r->view->request);
+  return error;
+}
+
+/* What is inside a part that the page has not shown yet: it goes out with the page's content. */
+static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *c) {
+  vestry_html html;
+  char selector[132];
+  const vestry_elements_options options = vsi_run_inside(part->id, selector);
+  vestry_html_init(&html, r->pages->host);
+  vestry_slice inside;
+  vestry_err error = vsi_part_render(r->pages, true, part, &html, NULL);
+  if (!error) error = vestry_html_result(&html, &inside);
+  if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
+  if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
+  vestry_html_finish(&html);
+  if (error) vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vestry_strerror(error));
+  return error;
+}
+
+/* Leave the parts that the page does not have any more; nothing of them comes behind this. */
+static void leave_former(vsi_run *r) {
+  vestry_pages *pages = r->pages;
+  vsi_seat *former[VESTRY_PAGE_PARTS_MAX];
+  size_t former_count = 0;
+  if (!r->private->extra) return; /* it never had any */
+  vsi_pages_lock(pages);
+  for (vsi_seat *next, *seat = r->private->viewer.seats; seat; seat = next) {
+    next = seat->next_of_viewer;
+    if (seat->render == r->private->extra->renders || former_count == VESTRY_PAGE_PARTS_MAX) continue;
+    vsi_seat_hold(seat);
+    vsi_seat_leave(seat);
+    former[former_count++] = seat;
+  }
+  vsi_pages_unlock(pages);
+  if (!former_count) return;
+  for (size_t i = 0; i < former_count; i++)
+    (void)vestry_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < former_count; i++) vsi_seat_release(former[i]);
+  vsi_pages_unlock(pages);
+}
+
+/* What the tab will have, as its event's id says. Of a part, what was certainly sent before; what nobody knows is 0. */
+static void fill_tag(vsi_run *r, const change *changes) {
+  vsi_tag *tag = &r->render.tag;
+  tag->parts_count = r->render.parts_count;
+  vsi_pages_lock(r->pages);
+  for (size_t i = 0; i < tag->parts_count; i++) {
+    const vsi_seat *seat = changes[i].seat;
+    if (!seat)
+      tag->parts[i] = changes[i].hash;
+    else if (seat->is_in)
+      tag->parts[i] = seat->shared->view.has_hash ? seat->shared->view.hash.high : 0;
+    else
+      tag->parts[i] = seat->has_hash ? seat->hash : 0;
+  }
+  vsi_pages_unlock(r->pages);
+}
+
+/* A part that changed while the content was sent may stand before it, and the id behind it would claim what the part
+ * was before: then another id comes behind. */
+static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_TAG_BYTES]) {
+  char now[VSI_TAG_BYTES];
+  for (;;) {
+    fill_tag(r, changes);
+    (void)vsi_tag_write(&r->render.tag, now);
+    if (strcmp(text, now) == 0) return VESTRY_OK;
+    vestry_event *mark;
+    vestry_err error = vsi_event_mark(r->pages->host, now, &mark);
+    if (error) return error;
+    error = vestry_connection_send(r->private->viewer.connection, mark);
+    vestry_event_unref(mark);
+    if (error) return error;
+    memcpy(text, now, sizeof now);
+  }
+}
+
+/* The content unless it is the same, the insides of new parts, and the id, behind all of it. */
+static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
+  vestry_event *events[2 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
+  size_t events_count = 0;
+  char text[VSI_TAG_BYTES];
+  bool has_inside = false;
+  for (size_t i = 0; i < r->render.parts_count; i++) has_inside |= changes[i].inside != NULL;
+  if (is_same && !has_inside) return VESTRY_OK;
+  fill_tag(r, changes);
+  (void)vsi_tag_write(&r->render.tag, text);
+  vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, has_inside ? NULL : text);
+  if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
+  if (error) return error;
+  if (!is_same) {
+    if (r->has_hash) vestry_event_follow(r->event, r->kept);
+    events[events_count++] = r->event;
+  }
+  for (size_t i = 0; i < r->render.parts_count; i++)
+    if (changes[i].inside) events[events_count++] = changes[i].inside;
+  if (mark) events[events_count++] = mark;
+  vsi_run_begin_sending(r);
+  error = vsi_connection_send_here(r->private->viewer.connection, events, events_count);
+  vestry_event_unref(mark);
+  if (error) return error;
+  vsi_extra_forget_tag(r->private); /* it has been sent something else */
+  return correct_mark(r, changes, text);
+}
+
+static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  vsi_pages_lock(pages);
+  bool is_sent = !error && !view->is_over;
+  for (size_t i = 0; i < r->render.parts_count; i++) {
+    vsi_seat *taken = changes[i].taken;
+    vsi_seat *seat = changes[i].seat ? changes[i].seat : taken;
+    if (seat) seat->place = (uint8_t)i;
+    if (changes[i].seat) vsi_seat_release(changes[i].seat);
+    if (!taken) continue;
+    taken->hash = changes[i].hash;
+    taken->has_hash = true;
+    taken->joined = r->private->extra->sent.from;
+    if (is_sent)
+      vsi_seat_take(taken);
+    else
+      vsi_seat_drop(taken);
+  }
+  vsi_run_settle(r, is_same, error);
+  vsi_pages_unlock(pages);
+}
+
+/* A run of a private page has come to nothing. */
+static vsi_run_result fail(vsi_run *r) {
+  vestry_connection *connection = r->private->viewer.connection;
+  if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* nobody is there to be told */
+  if (!r->failures) vsi_say_failing(connection, true);
+  return VSI_RUN_FAILED;
+}
+
+/* A page with parts, or that had some: each seat has the number of the last render that named it. */
+static vestry_err count_render(vsi_run *r) {
+  vsi_extra *extra = r->private->extra;
+  if (!r->render.parts_count && !(extra && extra->renders)) return VESTRY_OK;
+  extra = vsi_extra_get(r->private);
+  if (!extra) return VESTRY_NO_MEMORY;
+  vsi_pages_lock(r->pages);
+  extra->renders++;
+  vsi_pages_unlock(r->pages);
+  return VESTRY_OK;
+}
+
+/* A seat or the promise of one for each part, and what is inside of the new ones. tag_fits: the tab has all of it. */
+static vestry_err prepare_parts(vsi_run *r, change *changes, bool tag_fits) {
+  const vsi_tag *tag = vsi_extra_tag(r->private);
+  vestry_err error = count_render(r);
+  for (size_t i = 0; !error && i < r->render.parts_count; i++) {
+    const vestry_page_part *part = &r->render.parts[i].part;
+    error = find_or_promise(r, part, &changes[i]);
+    if (error || changes[i].seat) continue;
+    if (tag_fits)
+      changes[i].hash = tag->parts[i];
+    else if (tag && vsi_tag_is_of_part(tag))
+      changes[i].hash = vsi_secret_claim(r->pages, part->id, part->share, tag->parts[0]);
+    else
+      error = make_inside(r, part, &changes[i]);
+  }
+  return error;
+}
+
+static vsi_run_result deliver_private(vsi_run *r) {
+  vsi_view *view = r->view;
+  const vsi_tag *tag = vsi_extra_tag(r->private);
+  size_t parts_count = r->render.parts_count;
+  change changes[VESTRY_PAGE_PARTS_MAX];
+  memset(changes, 0, parts_count * sizeof *changes);
+  bool tag_fits = tag && !r->has_hash && vsi_hash_128_equal(tag->hash, r->hash) && tag->parts_count == parts_count;
+  bool is_same = tag_fits || (r->has_hash && vsi_hash_128_equal(view->hash, r->hash));
+  vestry_err error = prepare_parts(r, changes, tag_fits);
+  if (!error) {
+    leave_former(r);
+    error = send_content(r, changes, is_same);
+  }
+  settle_private(r, changes, is_same, error);
+  for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
+  if (error) return fail(r);
+  if (r->failures) vsi_say_failing(r->private->viewer.connection, false);
+  return VSI_RUN_DONE;
+}
+
+/* Render when it is written: its runner tells (vsi_page_written). */
+static vsi_run_result block(vsi_run *r) {
+  vsi_pages_lock(r->pages);
+  r->pages->stats.postponed_count++;
+  r->view->is_blocked = true;
+  vsi_pages_unlock(r->pages);
+  vsi_connection_await_written(r->private->viewer.connection);
+  return VSI_RUN_BLOCKED;
+}
+
+vsi_run_result vsi_private_run(vsi_run *r) {
+  vsi_view *view = r->view;
+  vestry_connection *connection = r->private->viewer.connection;
+  uint32_t queued_count;
+  size_t queued_bytes;
+  bool is_shut;
+  vsi_queue_load(&connection->queue, &queued_count, &queued_bytes, &is_shut);
+  if (is_shut) return VSI_RUN_DONE;                  /* it is about to end */
+  if (queued_count && !r->is_first) return block(r); /* at first it is what opens the stream */
+  vsi_outcome made = vsi_run_make(r);
+  if (made == VSI_MADE_CONTENT) {
+    vsi_run_result result = deliver_private(r);
+    if (result == VSI_RUN_DONE) vsi_extra_forget_tag(r->private); /* what was not sent is asked of it again */
+    return result;
+  }
+  if (made == VSI_MADE_NOTHING) {
+    vsi_pages_lock(r->pages);
+    view->hash = r->render.had->hash;
+    vsi_run_set_has_hash(r, true);
+    vsi_run_set_version(r, true);
+    vsi_pages_unlock(r->pages);
+    vsi_extra_forget_tag(r->private);
+    if (r->failures) vsi_say_failing(connection, false);
+    return VSI_RUN_DONE;
+  }
+  if (made == VSI_MADE_FAILED) return fail(r);
+  vsi_run_lead_away(r, made, connection);
+  return VSI_RUN_DONE;
+}

@@ -1,0 +1,10 @@
+/* A run of a private page. */
+#ifndef VSI_PAGE_PRIVATE_H
+#define VSI_PAGE_PRIVATE_H
+
+#include "page/run.h"
+#include "page/schedule.h"
+
+vsi_run_result vsi_private_run(vsi_run *r);
+
+#endif

@@ -1,0 +1,32 @@
+#include "page/reference.h"
+
+#include "base/memory.h"
+#include "page/departed.h"
+#include "page/topic.h"
+
+static void free_pages(vestry_pages *pages) {
+  const vestry_host *host = pages->host;
+  for (vestry_page *next, *page = pages->pages_list; page; page = next) {
+    next = page->next;
+    vsi_free(host, page);
+  }
+  vsi_topics_free(pages);
+  vestry_event_unref(pages->well);
+  vsi_departed_destroy(pages->departed);
+  vsi_free(host, pages->offline_text);
+  vsi_free(host, pages->failing_text);
+  vsi_free(host, pages->shared);
+  vsi_free(host, pages->views);
+  vsi_free(host, pages->shared_waiting);
+  vsi_free(host, pages->workers);
+  pthread_cond_destroy(&pages->quiet);
+  pthread_mutex_destroy(&pages->lock);
+  vsi_free(host, pages);
+}
+
+void vsi_pages_unref(vestry_pages *pages) {
+  vsi_pages_lock(pages);
+  bool is_last = --pages->refs == 0;
+  vsi_pages_unlock(pages);
+  if (is_last) free_pages(pages);
+}

@@ -1,0 +1,251 @@
+/* A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes
+ * only when what was sent has been accepted: what could not be sent is found to differ again by the next run.
+ *
+ * The id behind a page's event claims its parts too. It stands behind all that it claims. When a part changes later,
+ * the id that the tab has would still claim the part's former content, which the part may come back to while the tab is
+ * away: so a part's event has an id of its own, which claims that part alone. */
+#include "page/run.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "connection/connection.h"
+#include "event/escape.h"
+#include "event/mark.h"
+#include "html/html.h"
+#include "http/answer.h"
+#include "instance/instance.h"
+#include "page/extra.h"
+#include "page/kept.h"
+#include "page/say.h"
+#include "page/schedule.h"
+#include "page/secret.h"
+#include "page/topic.h"
+
+void vsi_run_begin(vsi_run *r, vsi_view *view, vestry_html *html, uint64_t started_seq) {
+  vestry_pages *pages = view->page->pages;
+  r->pages = pages;
+  r->view = view;
+  r->started_seq = started_seq;
+  r->event = NULL;
+  r->render.parts_count = 0;
+  r->render.pages = pages;
+  r->render.tag = (vsi_tag){.build = pages->build};
+  vsi_pages_lock(pages);
+  r->shared = view->is_shared ? vsi_shared_of(view) : NULL;
+  r->private = view->is_shared ? NULL : vsi_private_of(view);
+  r->is_first = view->is_first;
+  r->has_hash = view->has_hash;
+  r->has_version = view->has_version;
+  r->failures = view->failures;
+  r->kept = !view->is_over && view->kept ? vestry_event_ref(view->kept->event) : NULL;
+  vsi_pages_unlock(pages);
+  vsi_buffer_init(&r->names, pages->host);
+  r->html = html;
+  vestry_html_clear(html);
+  vsi_reply_init(&r->reply, pages->host);
+}
+
+enum { HTML_KEPT_BYTES = 1 << 18 };
+
+void vsi_run_end(vsi_run *r) {
+  vestry_event_unref(r->event);
+  vestry_event_unref(r->kept);
+  vsi_render_finish(&r->render);
+  vsi_reply_finish(&r->reply);
+  if (vsi_html_of(r->html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(r->html);
+  vsi_buffer_finish(&r->names);
+}
+
+static vsi_outcome classify(vsi_run *r, vestry_err error) {
+  const vestry_render *render = &r->render;
+  int status = r->reply.status;
+  if (render->is_denied) return VSI_MADE_RELOAD;
+  if (error) return vsi_status_of(r->pages->v, error) < 500 ? VSI_MADE_RELOAD : VSI_MADE_FAILED;
+  if (render->is_current) return VSI_MADE_NOTHING;
+  if (status >= 500) return VSI_MADE_FAILED;
+  if (status == 204) return VSI_MADE_END;
+  if (status >= 300 && status < 400) return VSI_MADE_REDIRECT;
+  if (render->is_ended || (render->page->handler && vsi_render_find(&r->render))) return VSI_MADE_CONTENT;
+  if (status >= 400) return VSI_MADE_RELOAD;
+  if (render->page->handler) return VSI_MADE_FAILED;
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: its content was not begun and ended",
+          vsi_request_copy_path(r->view->request));
+  return VSI_MADE_FAILED;
+}
+
+static vsi_outcome make_part(vsi_run *r) {
+  const vsi_shared *shared = r->shared;
+  const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
+  vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names);
+  if (error) {
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
+    return VSI_MADE_FAILED;
+  }
+  vsi_html *html = vsi_html_of(r->html);
+  r->content = (vestry_slice){html->data ? html->data : "", html->len};
+  r->hash = vsi_siphash_128_of(r->pages->content_secret, r->content.data, r->content.len);
+  return VSI_MADE_CONTENT;
+}
+
+/* What the stream has already, as far as its view knows. Of a shared view the event must be there, too: streams
+ * that come now want it. */
+static const vsi_tag *what_it_has(vsi_run *r) {
+  const vsi_view *view = r->view;
+  const vsi_tag *said = r->private ? vsi_extra_tag(r->private) : NULL;
+  if (said) return said;
+  if (!r->has_hash || !r->has_version || (r->shared && !r->kept)) return NULL;
+  r->had = (vsi_tag){.hash = view->hash, .has_version = true, .version = view->version};
+  return &r->had;
+}
+
+static vsi_outcome make_page(vsi_run *r) {
+  vsi_view *view = r->view;
+  const vsi_shared *shared = r->shared;
+  vsi_render_init(&r->render, view->page, r->html, shared ? shared->key + shared->share_at : NULL);
+  r->render.names = &r->names;
+  r->render.is_stream = true;
+  r->render.had = what_it_has(r);
+  vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
+  if (!error) error = vestry_html_error(r->html, NULL, NULL);
+  r->render.req = NULL; /* it is gone */
+  vsi_outcome made = classify(r, error);
+  if (made == VSI_MADE_CONTENT) {
+    r->content = vsi_render_content(&r->render);
+    r->hash = r->render.tag.hash;
+  } else if (made == VSI_MADE_FAILED && error) {
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", vsi_request_copy_path(view->request),
+            vestry_strerror(error));
+  }
+  return made;
+}
+
+/* Depend on what was named, and on nothing else if that is what the view now shows. With the lock. */
+static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
+  vsi_view *view = r->view;
+  bool is_stale = false;
+  vestry_err error = VESTRY_OK;
+  if (!view->is_over) error = vsi_topics_name(view, &r->names, made == VSI_MADE_CONTENT, r->started_seq, &is_stale);
+  vsi_topics_noted(r->pages, &r->names);
+  if (is_stale) {
+    view->is_dirty = true;
+    if (!view->marked_seq) view->marked_seq = r->started_seq + 1;
+  }
+  return error ? VSI_MADE_FAILED : made;
+}
+
+vsi_outcome vsi_run_make(vsi_run *r) {
+  vsi_view *view = r->view;
+  vestry_pages *pages = r->pages;
+  vsi_schedule_began(view, r->shared, vsi_now_ns(pages->host));
+  vsi_outcome made = vsi_view_is_part(view) ? make_part(r) : make_page(r);
+  vsi_pages_lock(pages);
+  made = depend(r, made);
+  pages->stats.renders_count++;
+  if (made == VSI_MADE_FAILED)
+    pages->stats.failed_count++;
+  else if (made == VSI_MADE_NOTHING)
+    pages->stats.current_count++;
+  else if (made != VSI_MADE_CONTENT)
+    pages->stats.dropped_count++;
+  r->is_first &= made == VSI_MADE_FAILED;
+  view->is_first = r->is_first;
+  vsi_pages_unlock(pages);
+  return made;
+}
+
+void vsi_run_set_has_hash(vsi_run *r, bool has_hash) {
+  r->view->has_hash = r->has_hash = has_hash;
+}
+
+void vsi_run_set_version(vsi_run *r, bool has_version) {
+  r->view->has_version = r->has_version = has_version;
+  r->view->version = r->render.tag.version;
+}
+
+vestry_elements_options vsi_run_inside(const char *id, char selector[132]) {
+  selector[0] = '#';
+  memcpy(selector + 1, id, strlen(id) + 1);
+  return (vestry_elements_options){.selector = selector, .mode = VESTRY_PATCH_INNER};
+}
+
+vestry_err vsi_run_format(vsi_run *r, const char *tag) {
+  const vsi_shared *shared = r->shared;
+  vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
+  char selector[132], text[VSI_TAG_BYTES];
+  if (vsi_view_is_part(r->view)) {
+    options = vsi_run_inside(shared->id, selector);
+    const vsi_tag of_part = {
+        .build = r->pages->build,
+        .parts_count = 1,
+        .parts = {vsi_secret_claim(r->pages, shared->id, shared->key + shared->share_at, r->hash.high)}};
+    (void)vsi_tag_write(&of_part, text);
+    tag = text;
+  }
+  if (!tag) return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);
+  return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag, &r->event);
+}
+
+/* By the rules of vestry_event_redirect: an address that would run code is none. */
+static void redirect(vsi_run *r, vestry_connection *connection, const char *url) {
+  if (vsi_is_web_address(url)) {
+    vsi_say_go(connection, url);
+    return;
+  }
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: redirected to what is no address of the web",
+          vsi_request_copy_path(r->view->request));
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+}
+
+void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection) {
+  const vestry_header *location = vsi_reply_header_find(&r->reply, "Location");
+  if (made == VSI_MADE_REDIRECT && location)
+    redirect(r, connection, location->value);
+  else if (made == VSI_MADE_END || made == VSI_MADE_REDIRECT)
+    vsi_say_over(connection);
+  else if (made == VSI_MADE_RELOAD)
+    vsi_say_reload(r->pages, connection, VSI_SAY_RELOAD_MS);
+}
+
+/* When the view sends; NULL: nobody will ask. */
+static vsi_sending *sending_of(vsi_run *r) {
+  if (r->shared) return &r->shared->sent;
+  return r->private->extra ? &r->private->extra->sent : NULL;
+}
+
+void vsi_run_begin_sending(vsi_run *r) {
+  vsi_sending *sending = sending_of(r);
+  vsi_pages_lock(r->pages);
+  uint64_t from = ++r->pages->sent;
+  if (sending) *sending = (vsi_sending){.from = from, .to = UINT64_MAX};
+  vsi_pages_unlock(r->pages);
+}
+
+/* Whether the next event can be encoded as what has changed, or others may join. */
+static bool is_of_use(const vsi_run *r) {
+  return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
+}
+
+void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  vsi_sending *sending = sending_of(r);
+  if (sending && sending->to == UINT64_MAX) sending->to = ++pages->sent;
+  if (!error && !view->is_over) {
+    view->hash = r->hash;
+    vsi_run_set_has_hash(r, true);
+    vsi_run_set_version(r, r->render.tag.has_version);
+    if (r->event && is_of_use(r)) {
+      vsi_kept_put(view, vestry_event_ref(r->event));
+      vsi_kept_trim(pages);
+    }
+  } else {
+    vsi_run_set_has_hash(r, false);
+  }
+  if (error) pages->stats.unsent_count++;
+  if (is_same && !error)
+    pages->stats.unchanged_count++;
+  else
+    pages->stats.changed_count++;
+}

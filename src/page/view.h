@@ -1,0 +1,165 @@
+/* Views and who sees them.
+ *
+ * A view is what is rendered: a private page, a shared page, or a part that pages share. A viewer is a stream. A
+ * private view has one viewer, and is one with it. A shared one has seats, one for each stream that sees it, and a
+ * channel for what it sends.
+ *
+ * There are many private pages, and most are idle. So what one of them is made of is one allocation, without holes, and
+ * what it needs only while it does something is elsewhere: what it has kept (kept.h), what its tab said and its parts
+ * (vsi_extra), more topics than one (vsi_more_link), and what a render needs, in the worker's run (run.h). */
+#ifndef VSI_PAGE_VIEW_H
+#define VSI_PAGE_VIEW_H
+
+#include "connection/close_list.h"
+#include "http/attachment.h"
+#include "page/copy.h"
+#include "page/pages.h"
+#include "page/tag.h"
+#include "vestry/channel.h"
+
+typedef struct vsi_viewer vsi_viewer;
+
+/* A view depends on a topic. */
+typedef struct vsi_link {
+  vsi_topic *topic;            /* NULL: none */
+  struct vsi_link *next, **at; /* of the topic */
+  vsi_view *view;              /* NULL: no link, but how far a walk along the topic's links has come */
+} vsi_link;
+
+/* A view's second topic, and those behind it. */
+typedef struct vsi_more_link {
+  vsi_link link; /* first */
+  struct vsi_more_link *next;
+} vsi_more_link;
+
+typedef enum vsi_view_state {
+  VSI_VIEW_IDLE,    /* nothing to do, or nothing before its stream is written (is_blocked) */
+  VSI_VIEW_WAITING, /* in a heap */
+  VSI_VIEW_RUNNING  /* a worker has it */
+} vsi_view_state;
+
+/* From when to when something was sent, in pages->sent. To UINT64_MAX: it is being sent. */
+typedef struct vsi_sending {
+  uint64_t from, to;
+} vsi_sending;
+
+/* What is rendered: the part of a vsi_private, or of a vsi_shared. */
+struct vsi_view {
+  vestry_page *page;         /* of a part: pages->parts */
+  vsi_request_copy *request; /* a reference; NULL: a part */
+  union {
+    vsi_kept *kept; /* guarded by the lock; NULL: dropped, or nothing yet */
+    vsi_view *next_dead;
+  };
+  vsi_hash_128 hash; /* of the content that all who see it have, if has_hash; the running worker's */
+  uint64_t version;  /* likewise, if has_version */
+  /* All below is guarded by the lock. */
+  vsi_link link; /* to the first topic */
+  vsi_more_link *more_links;
+  uint64_t at_ns;      /* waiting: when it is due. Otherwise: an interval later it may be rendered again */
+  uint32_t place;      /* in pages->views */
+  uint32_t all_number; /* of the last refresh of everything that it is marked for */
+  /* Of the first refresh that it has not been rendered for; 0: none. It does not wrap: at a million refreshes a second
+   * not for nine years. */
+  uint64_t marked_seq : 48;
+  uint64_t state : 2;    /* vsi_view_state */
+  uint64_t failures : 3; /* in a row; up to VSI_FAILURES_MOST */
+  uint64_t is_shared : 1;
+  uint64_t is_dirty : 1;
+  uint64_t is_over : 1;    /* it has begun, and nobody sees it any more */
+  uint64_t is_first : 1;   /* nothing has been rendered yet */
+  uint64_t is_blocked : 1; /* what its stream was sent is not written: whoever writes it tells (vsi_page_written) */
+  uint64_t has_hash : 1, has_version : 1;
+};
+
+enum { VSI_FAILURES_MOST = 7 };
+
+/* What only views have that many see. */
+struct vsi_shared {
+  vsi_view view;    /* first */
+  vsi_shared *next; /* in its bucket */
+  uint64_t hash;    /* of the key */
+  vestry_channel *channel;
+  vsi_seat *seats;          /* all that were taken */
+  vsi_seat *joining;        /* those of them that do not have what it shows, or not surely */
+  size_t seats_count;       /* those that were only promised included */
+  vsi_sending sent;         /* the last time */
+  uint64_t started_ns;      /* its last render: it is run to let streams join, too */
+  bool asks;                /* some seats are of pages that not everybody may see */
+  const char *id, *element; /* of a part: of its element; owned */
+  vestry_page_fn render;    /* of a part; NULL: the page's */
+  void *app;
+  uint32_t waiting_place;     /* in pages->shared_waiting */
+  uint32_t key_len, share_at; /* the key says all that makes two views one; in it the share, terminated */
+  char key[];
+};
+
+/* A stream that sees a shared view. */
+struct vsi_seat {
+  vsi_viewer *viewer;
+  vsi_shared *shared;
+  vestry_connection *connection; /* a reference, once it was taken */
+  const vestry_page *page;       /* that is shown there: its own, or the one that the part stands in */
+  vsi_request_copy *request;     /* a reference: whose it is, of a page that not everybody may see; otherwise NULL */
+  size_t request_bytes;          /* that it has of the budget for them */
+  vsi_seat *next_of_viewer;
+  vsi_seat *next, **at; /* of the view */
+  vsi_seat *next_joining, **joining_at;
+  uint64_t hash;   /* the first half of that of what the stream has, if has_hash */
+  uint64_t joined; /* pages->sent when it was put into the stream what the view shows */
+  uint32_t render; /* of the viewer's own view: the last one that named it */
+  uint16_t holds;  /* of workers: while there are any, it stays, and so does its view */
+  bool has_hash, is_joining, is_over;
+  uint8_t place; /* of a part: among the page's parts */
+  bool is_in;    /* it is a member of the channel, and has what the view's hash says */
+  bool is_told;  /* the running worker's: that the page fails */
+};
+
+/* A stream of a page: until it begins one of its reply's attachments, from then on told of its end by the same node. */
+struct vsi_viewer {
+  union {
+    vsi_attachment attachment;
+    struct {
+      vsi_close_node node;
+      vestry_connection *connection; /* a reference */
+      vsi_seat *seats;               /* guarded by the lock: of a shared page one; of a private page its parts' */
+      vestry_pages *pages;           /* a reference */
+    };
+  };
+};
+
+/* What a private page has while its tab's word counts, and if it has parts. */
+typedef struct vsi_extra {
+  vsi_tag *tag;      /* what the tab said it has, until the first render; NULL: nothing. The running worker's */
+  uint64_t document; /* its number, of a page with parts; 0: none */
+  vsi_sending sent;  /* guarded by the lock: the last time */
+  uint32_t renders;  /* counts those that were delivered: its seats have the number of the last one that named them */
+} vsi_extra;
+
+/* A private page: a stream, and what is rendered for it. */
+typedef struct vsi_private {
+  vsi_viewer viewer; /* first */
+  vsi_extra *extra;  /* NULL: none. The running worker's, guarded by the lock */
+  vsi_view view;
+} vsi_private;
+_Static_assert(sizeof(vsi_private) <= 168, "an idle page's own memory: docs/bench-pages.md");
+
+static inline vsi_private *vsi_private_of(const vsi_view *view) {
+  return (vsi_private *)(uintptr_t)((const char *)view - offsetof(vsi_private, view));
+}
+static inline vsi_shared *vsi_shared_of(const vsi_view *view) {
+  return (vsi_shared *)(uintptr_t)view;
+}
+
+static inline bool vsi_view_is_part(const vsi_view *view) {
+  return view->page == &view->page->pages->parts;
+}
+
+/* Give the lock up, and free what has died under it. Whoever waits by a condition gives it up without this. */
+void vsi_pages_unlock(vestry_pages *pages);
+/* With the lock: the view, or the seat, which nobody uses any more, is freed when the lock is given up. */
+void vsi_view_bury(vsi_view *view);
+void vsi_seat_bury(vsi_seat *seat);
+void vsi_view_free(vsi_view *view); /* no lock; a private page's with its viewer */
+
+#endif

@@ -1,0 +1,90 @@
+/* Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up nobody
+ * but those behind it when all do. A worker that has nothing to do is in a list, and whatever makes work
+ * rouses it (vsi_schedule_wake). */
+#include "page/worker.h"
+
+#include "base/memory.h"
+#include "page/private.h"
+#include "page/reference.h"
+#include "page/schedule.h"
+#include "page/shared.h"
+#include "page/topic.h"
+
+enum { RUNS_IN_A_ROW = 16 };
+
+/* With the lock, which it gives up meanwhile. */
+static void run_view(vsi_worker *worker, vsi_view *view) {
+  vestry_pages *pages = worker->pages;
+  bool is_dirty = view->is_dirty;
+  uint64_t marked_seq = view->marked_seq, seq = pages->seq;
+  view->is_dirty = false;
+  view->marked_seq = 0;
+  pages->running_count++;
+  vsi_schedule_hand_over(pages);
+  vsi_pages_unlock(pages);
+  vsi_run run;
+  vsi_run_begin(&run, view, &worker->html, seq);
+  vsi_run_result result = run.shared ? vsi_shared_run(&run, is_dirty) : vsi_private_run(&run);
+  vsi_run_end(&run);
+  vsi_pages_lock(pages);
+  vsi_schedule_put_back(view, result, marked_seq);
+  if (pages->dead_views || pages->dead_seats) { /* while it counts: the end of the pages waits for it */
+    vsi_pages_unlock(pages);
+    vsi_pages_lock(pages);
+  }
+  pages->running_count--;
+  pthread_cond_broadcast(&pages->quiet);
+}
+
+static void run_worker(vestry_actor *self, void *ctx) {
+  vsi_worker *worker = ctx;
+  vestry_pages *pages = worker->pages;
+  vsi_pages_lock(pages);
+  bool is_more = !pages->is_closed;
+  for (size_t i = 0; i < RUNS_IN_A_ROW && is_more; i++) {
+    bool is_walking = vsi_topics_walk(pages);
+    vsi_view *view = vsi_schedule_next(pages);
+    if (view) run_view(worker, view);
+    is_more = (view || is_walking) && !pages->is_closed;
+  }
+  if (is_more) {
+    vestry_actor_notify(self);
+  } else if (!worker->is_idle) {
+    worker->is_idle = true;
+    worker->next_idle = pages->idle;
+    pages->idle = worker;
+  }
+  vsi_pages_unlock(pages);
+}
+
+static void end_worker(void *ctx) {
+  vsi_worker *worker = ctx;
+  vestry_html_finish(&worker->html);
+  vsi_pages_unref(worker->pages);
+}
+
+vestry_err vsi_workers_create(vestry_pages *pages, size_t count) {
+  pages->workers = vsi_calloc(pages->host, count, sizeof *pages->workers);
+  if (!pages->workers) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < count; i++) {
+    vsi_worker *worker = &pages->workers[i];
+    worker->pages = pages;
+    vestry_html_init(&worker->html, pages->host);
+    const vestry_actor_options options = {.run = run_worker, .done = end_worker, .ctx = worker};
+    pages->refs++;
+    vestry_err error = vestry_actor_create(pages->runtime, &options, &worker->actor);
+    if (error) {
+      pages->refs--;
+      return error;
+    }
+    pages->workers_count++;
+    worker->is_idle = true;
+    worker->next_idle = pages->idle;
+    pages->idle = worker;
+  }
+  return VESTRY_OK;
+}
+
+void vsi_workers_end(vestry_pages *pages) {
+  for (size_t i = 0; i < pages->workers_count; i++) vestry_actor_unref(pages->workers[i].actor);
+}
