@@ -1,7 +1,9 @@
-/* What a worker of civetweb's does for one request on a path with a route. */
+#include "adapter/civetweb/serve.h"
+
 #include <civetweb.h>
 
 #include "adapter/civetweb/answer.h"
+#include "adapter/civetweb/operations.h"
 #include "adapter/civetweb/stream.h"
 #include "adapter/civetweb/target.h"
 #include "adapter/web/policy.h"
