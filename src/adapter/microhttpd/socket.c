@@ -19,7 +19,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "adapter/microhttpd/request.h"
 #include "adapter/web/gate.h"
 #include "base/outside.h"
 #include "base/wait.h"
@@ -285,12 +284,17 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *socke
 }
 
 void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket) {
+  vsi_microhttpd_socket_ends(socket);
+  vsi_outside_free(socket->all->host, socket);
+}
+
+void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   pthread_mutex_lock(&sockets->lock);
   leave_locked(socket);
   sockets->going -= socket->going;
   pthread_mutex_unlock(&sockets->lock);
-  vsi_outside_free(sockets->host, socket);
+  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
 }
 
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket) {
@@ -298,12 +302,6 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
     atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
     return;
   }
-  pthread_mutex_lock(&sockets->lock);
-  leave_locked(socket);
-  sockets->going -= socket->going;
-  pthread_mutex_unlock(&sockets->lock);
-  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
-  vsi_microhttpd_request_destroy(socket->request);
   give_bytes(socket);
   if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
   vsi_outside_free(sockets->host, socket);
