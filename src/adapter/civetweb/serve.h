@@ -4,7 +4,7 @@
 
 struct mg_connection;
 
-/* civetweb's handler of a mount, which is its callback data: returns the status, or 0 if the request is not vestry's. */
+/* civetweb's handler of a mount, which is its callback data. Returns the status, or 0: the request is not vestry's. */
 int vsi_civetweb_serve_mount(struct mg_connection *conn, void *mount);
 
 #endif

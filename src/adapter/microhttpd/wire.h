@@ -22,7 +22,7 @@ typedef struct vsi_microhttpd_wire {
 vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slice *slices, size_t count,
                                     size_t *ret_written);
 
-/* The body is over: what is left of it to be sent is the final chunk, if it has one. Plain wires only, like the next. */
+/* The body is over: what is left to be sent is its final chunk, if it has one. Plain wires only, like the next. */
 void vsi_microhttpd_wire_finish(vsi_microhttpd_wire *wire);
 /* Send as much of the final chunk as there is room for. Returns whether all is sent, or nothing more can be. */
 bool vsi_microhttpd_wire_flush(vsi_microhttpd_wire *wire);
