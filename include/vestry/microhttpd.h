@@ -177,9 +177,11 @@ typedef struct vestry_microhttpd_attach_options {
  *  how much memory each has, say the daemon's options (MHD_OPTION_CONNECTION_LIMIT, _TIMEOUT, _MEMORY_LIMIT,
  *  _PER_IP_CONNECTION_LIMIT); a head that comes in drops lasts as long as its client likes, and with epoll
  *  libmicrohttpd notices a client that has gone in the middle of one by _TIMEOUT alone: set it. What heads hold is not
- *  counted in vestry_options.max_request_bytes; what bodies hold is. Streams of one address have no bound of their
- *  own: bound them by scope or by store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has
- *  given away. An address in the form "http://host/path", and "*", are the application's.
+ *  counted in vestry_options.max_request_bytes; what bodies hold is. After its answer a connection is the daemon's:
+ *  none is closed because answers hold too much (vestry_options.max_answer_bytes); further ones are 503 until _TIMEOUT
+ *  has ended those that nobody reads. Streams of one address have no bound of their own: bound them by scope or by
+ *  store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has given away. An address in the form
+ *  "http://host/path", and "*", are the application's.
  *
  *  v            borrowed; must outlive the adapter
  *  daemon       its flags are looked at; borrowed for the call. NULL: not started yet, and they are looked at with

@@ -138,6 +138,41 @@ static void requests_that_break_off_leave_nothing(void **state) {
   server_stop(&s);
 }
 
+static vestry_err say_much(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  char *text = app;
+  return vestry_reply_body(reply, "text/plain", text, strlen(text));
+}
+
+/* vestry is done with a request when it has answered, but the daemon still sends: from then on vestry may neither cut
+ * the socket nor look at what it had of it. */
+static void answers_outlive_their_requests(void **state) {
+  (void)state;
+  enum { MUCH = 16 << 20 }; /* more than the kernel takes for who reads nothing */
+  static client clients[2];
+  char *much = calloc(1, MUCH + 1);
+  assert_non_null(much);
+  memset(much, 'a', MUCH);
+  attached_start(&s, &(attached_settings){.threads = 2, .options.max_answer_bytes = MUCH / 2 * 5});
+  assert_int_equal(vestry_route(s.v, "GET", "/much", say_much, much), VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    client_ask(&clients[i], s.port, "GET", "/much", NULL);
+    assert_int_equal(client_status(&clients[i]), 200);
+  }
+  for (int i = 0; i < 8; i++) assert_int_equal(status_of("/much"), 503);
+  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats_get(s.v, &stats);
+  assert_int_equal(stats.answers_cut_count, 0);
+  for (int i = 0; i < 2; i++) {
+    client_finish(&clients[i], false);
+    assert_int_equal(clients[i].body_len, MUCH);
+    client_close(&clients[i]);
+  }
+  for (double until = seconds_now() + 30; status_of("/much") != 200;) assert_true(seconds_now() < until);
+  server_stop(&s);
+  free(much);
+}
+
 static enum MHD_Result serve_nothing(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
                                      const char *version, const char *data, size_t *data_len, void **req_cls) {
   (void)cls, (void)conn, (void)url, (void)method, (void)version, (void)data, (void)data_len, (void)req_cls;
@@ -212,9 +247,13 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_has_no_route_is_the_programs),     cmocka_unit_test(queries_come_as_they_were_meant),
-      cmocka_unit_test(requests_that_break_off_leave_nothing), cmocka_unit_test(daemons_that_do_not_fit_are_refused),
-      cmocka_unit_test(the_programs_log_in_is_the_scope),      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(what_has_no_route_is_the_programs),
+      cmocka_unit_test(queries_come_as_they_were_meant),
+      cmocka_unit_test(requests_that_break_off_leave_nothing),
+      cmocka_unit_test(daemons_that_do_not_fit_are_refused),
+      cmocka_unit_test(answers_outlive_their_requests),
+      cmocka_unit_test(the_programs_log_in_is_the_scope),
+      cmocka_unit_test(no_memory_is_an_error),
   };
   return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) +
          hostile_contract_run(&microhttpd_attached_seam) + hostile_contract_run(&microhttpd_lenient_seam) +

@@ -11,12 +11,6 @@ import sys
 # Each with the reason why it stays.
 STATED = [
     # still to be cut
-    ["adapter/civetweb/adapter", "adapter/civetweb/answer", "adapter/civetweb/request", "adapter/civetweb/serve",
-     "adapter/civetweb/stream", "adapter/civetweb/target"],
-    ["adapter/microhttpd/adapter", "adapter/microhttpd/answer", "adapter/microhttpd/daemon",
-     "adapter/microhttpd/door", "adapter/microhttpd/handover", "adapter/microhttpd/request",
-     "adapter/microhttpd/serve", "adapter/microhttpd/socket", "adapter/microhttpd/stream",
-     "adapter/microhttpd/suspended", "adapter/microhttpd/watch"],
     ["cluster/ask", "cluster/claims", "cluster/cluster", "cluster/digest", "cluster/guests", "cluster/inward",
      "cluster/list", "cluster/meet", "cluster/members", "cluster/older", "cluster/tell"],
     ["connection/connection", "connection/refusal", "connection/runner"],

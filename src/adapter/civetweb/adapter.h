@@ -41,8 +41,4 @@ struct vestry_civetweb {
   vsi_web_gate gate;
 };
 
-/* What civetweb calls for a request that matches a mount, which is its callback data (serve.c). */
-struct mg_connection;
-int vsi_civetweb_serve_mount(struct mg_connection *conn, void *mount);
-
 #endif

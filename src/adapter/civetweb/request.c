@@ -4,11 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "adapter/civetweb/answer.h"
 #include "adapter/civetweb/head.h"
-#include "adapter/civetweb/stream.h"
 #include "adapter/web/framing.h"
-#include "adapter/web/policy.h"
 #include "base/field.h"
 #include "base/outside.h"
 
@@ -68,34 +65,7 @@ void vsi_civetweb_request_close(vsi_civetweb_request *request) {
   mg_disable_connection_keep_alive(request->conn);
 }
 
-/* ---- operations -------------------------------------------------------------------------------------------------- */
-
-static const char *request_method(void *server_request) {
-  return ((vsi_civetweb_request *)server_request)->info->request_method;
-}
-
-static const char *request_path(void *server_request) {
-  return ((vsi_civetweb_request *)server_request)->path;
-}
-
-static const char *request_query(void *server_request) {
-  return ((vsi_civetweb_request *)server_request)->info->query_string;
-}
-
-static const char *request_header(void *server_request, const char *name) {
-  const vsi_civetweb_request *request = server_request;
-  return mg_get_header(request->conn, name);
-}
-
-static const char *request_peer(void *server_request) {
-  return ((vsi_civetweb_request *)server_request)->info->remote_addr;
-}
-
-static int64_t request_body_length(void *server_request) {
-  const vsi_civetweb_request *request = server_request;
-  if (request->is_chunked) return -1;
-  return request->info->content_length > 0 ? request->info->content_length : 0;
-}
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 static bool clear_deadline(vsi_civetweb_request *request) {
   return vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
@@ -150,7 +120,7 @@ static vestry_err read_piece(vsi_civetweb_request *request, void *buffer, size_t
   return VESTRY_OK;
 }
 
-static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+vestry_err vsi_civetweb_request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
   vsi_civetweb_request *request = server_request;
   if (request->body_ended || !capacity) {
     *ret_len = 0;
@@ -164,24 +134,7 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
   return VESTRY_OK;
 }
 
-const vestry_request_ops vsi_civetweb_request_ops = {
-    .size = sizeof(vestry_request_ops),
-    .method = request_method,
-    .path = request_path,
-    .query = request_query,
-    .header = request_header,
-    .peer = request_peer,
-    .body_length = request_body_length,
-    .read = request_read,
-    .respond = vsi_civetweb_respond,
-    .open = vsi_civetweb_open,
-    .respond_body = vsi_civetweb_respond_body,
-};
-
-struct mg_connection *vestry_civetweb_request_of(const vestry_request *req) {
-  const vsi_civetweb_request *request = vestry_request_server(req, &vsi_civetweb_request_ops);
-  return request ? request->conn : NULL;
-}
+/* ---- the answer -------------------------------------------------------------------------------------------------- */
 
 void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
   if (!request->wants_alive) vsi_civetweb_request_close(request);

@@ -41,6 +41,9 @@ bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request);
 /* The connection does not outlive the request, whatever was negotiated. */
 void vsi_civetweb_request_close(vsi_civetweb_request *request);
 
+/* vestry_request_ops.read. */
+vestry_err vsi_civetweb_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);
+
 /* Before an answer: when much of the body is unread, or the server keeps no connections, this one ends with it. */
 void vsi_civetweb_request_answering(vsi_civetweb_request *request);
 /* While an answer that holds so much is written, it can be cut. */
@@ -49,8 +52,5 @@ void vsi_civetweb_request_sent(vsi_civetweb_request *request);
 /* After the answer: take what the client still sends of its body, within bounds, so that it gets to read the answer,
  * and civetweb has nothing left to wait for. */
 void vsi_civetweb_request_finish(vsi_civetweb_request *request);
-
-/* The operations; server_request is a vsi_civetweb_request. */
-extern const vestry_request_ops vsi_civetweb_request_ops;
 
 #endif

@@ -1,7 +1,9 @@
-/* What a worker of civetweb's does for one request on a path with a route. */
+#include "adapter/civetweb/serve.h"
+
 #include <civetweb.h>
 
 #include "adapter/civetweb/answer.h"
+#include "adapter/civetweb/operations.h"
 #include "adapter/civetweb/stream.h"
 #include "adapter/civetweb/target.h"
 #include "adapter/web/policy.h"
@@ -58,21 +60,22 @@ static int serve_by(vestry_civetweb *adapter, struct mg_connection *conn, const 
   return status;
 }
 
-/* One that is refused is answered where it would be mounted. */
-static const char *path_or_sent(const vsi_civetweb_target *target, const struct mg_request_info *info) {
-  return target->path ? target->path : info->local_uri;
-}
-
-/* 0: the server's own affair. */
-static int serve_first(vestry_civetweb *adapter, struct mg_connection *conn) {
+/* by_mount: it is of whatever adapter of this server has a route for it. 0: the server's own affair. */
+static int serve_at(vestry_civetweb *adapter, struct mg_connection *conn, bool by_mount) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   if (!info || !info->local_uri) return 0;
   vsi_civetweb_target target;
   vsi_civetweb_target_read(&target, adapter, info);
-  const vsi_civetweb_neighbour *by =
-      vsi_civetweb_neighbours_find(&adapter->neighbour, info->request_method, path_or_sent(&target, info));
-  if (!by && adapter->answers_all) by = &adapter->neighbour;
-  int status = by ? serve_by(by->adapter, conn, info, &target) : 0;
+  /* One that is refused is answered where it would be mounted. */
+  const char *method = info->request_method, *path = target.path ? target.path : info->local_uri;
+  vestry_civetweb *by = adapter->answers_all ? adapter : NULL;
+  if (by_mount) {
+    const vsi_civetweb_neighbour *found = vsi_civetweb_neighbours_find(&adapter->neighbour, method, path);
+    if (found) by = found->adapter;
+  } else if (!by && vestry_route_status(adapter->v, method, path) != 404) {
+    by = adapter;
+  }
+  int status = by ? serve_by(by, conn, info, &target) : 0;
   vsi_civetweb_target_finish(&target, adapter);
   return status;
 }
@@ -88,19 +91,12 @@ int vsi_civetweb_serve_mount(struct mg_connection *conn, void *data) {
   vsi_civetweb_mount *mount = data;
   atomic_fetch_add(&mount->running, 1);
   /* One that goes has no route; if it has again, another mount is for it in a moment. */
-  int status = atomic_load(&mount->is_going) ? refuse_for_now(mount->adapter, conn) : serve_first(mount->adapter, conn);
+  int status =
+      atomic_load(&mount->is_going) ? refuse_for_now(mount->adapter, conn) : serve_at(mount->adapter, conn, true);
   atomic_fetch_sub(&mount->running, 1);
   return status;
 }
 
 int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connection *conn) {
-  const struct mg_request_info *info = mg_get_request_info(conn);
-  if (!info || !info->local_uri) return 0;
-  vsi_civetweb_target target;
-  vsi_civetweb_target_read(&target, adapter, info);
-  bool is_ours =
-      adapter->answers_all || vestry_route_status(adapter->v, info->request_method, path_or_sent(&target, info)) != 404;
-  int status = is_ours ? serve_by(adapter, conn, info, &target) : 0;
-  vsi_civetweb_target_finish(&target, adapter);
-  return status;
+  return serve_at(adapter, conn, false);
 }

@@ -45,7 +45,4 @@ static inline bool vsi_microhttpd_is_attached(const vestry_microhttpd *adapter) 
   return adapter->attached.slots.count != 0;
 }
 
-/* TCP_USER_TIMEOUT by an option; 0: the system's. */
-unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);
-
 #endif

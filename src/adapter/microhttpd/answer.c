@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "adapter/microhttpd/socket.h"
-
 /* A 304's. libmicrohttpd writes it itself. */
 static bool is_length(const vestry_header *header) {
   return strcasecmp(header->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;

@@ -6,15 +6,14 @@
  * then its socket is handed over (handover.c) or it is suspended (suspended.c), as in a daemon of vestry's, for which
  * suspending must be allowed. A request is over for vestry when it was answered; libmicrohttpd tells of one that breaks
  * off before. */
-#include "adapter/microhttpd/adapter.h"
-
 #include <stdio.h>
 
-#include "adapter/microhttpd/daemon.h"
+#include "adapter/microhttpd/adapter.h"
 #include "adapter/microhttpd/habits.h"
-#include "adapter/microhttpd/handover.h"
+#include "adapter/microhttpd/life.h"
 #include "adapter/microhttpd/request.h"
 #include "adapter/microhttpd/serve.h"
+#include "adapter/microhttpd/settings.h"
 #include "base/options.h"
 #include "base/outside.h"
 
@@ -138,23 +137,16 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   if (streams > VSI_MICROHTTPD_MAX_STREAMS || requests > MAX_REQUESTS ||
       !vsi_microhttpd_send_buffer_fits(own.send_buffer_bytes))
     return VESTRY_INVALID;
-  const vestry_host *host = vestry_host_of(v);
-  vestry_microhttpd *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
+  vestry_microhttpd *adapter = vsi_microhttpd_life_create(v, streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->v = v;
-  adapter->host = host;
-  adapter->send_buffer_bytes = (int)own.send_buffer_bytes;
   adapter->is_strict = own.is_strict;
   adapter->attached.lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
-  vsi_web_gate_init(&adapter->gate, streams);
-  vestry_err error = vsi_microhttpd_slots_init(&adapter->attached.slots, host, requests);
+  vestry_err error = vsi_microhttpd_slots_init(&adapter->attached.slots, adapter->host, requests);
   if (!error && daemon) error = look_at(adapter, daemon);
   if (!error) error = learn_habits(adapter);
-  if (!error) error = vsi_microhttpd_watch_init(&adapter->watch, host, streams);
-  if (!error) error = vsi_microhttpd_handover_init(adapter);
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms ? own.request_timeout_ms
                                                                              : VSI_MICROHTTPD_DEFAULT_REQUEST_MS};
-  if (!error) error = vsi_microhttpd_sockets_begin(&adapter->sockets, v, &limits);
+  if (!error) error = vsi_microhttpd_life_begin(adapter, &limits);
   if (error) {
     vestry_microhttpd_destroy(adapter);
     return error;

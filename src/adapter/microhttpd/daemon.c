@@ -3,89 +3,19 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "adapter/microhttpd/habits.h"
 #include "adapter/microhttpd/serve.h"
-#include "adapter/microhttpd/stream.h"
+#include "adapter/microhttpd/transport.h"
 #include "base/outside.h"
 
-enum {
-  DEFAULT_STREAMS = VSI_MICROHTTPD_DEFAULT_STREAMS,
-  MAX_STREAMS = VSI_MICROHTTPD_MAX_STREAMS,
-  LEAST_MORE_CONNECTIONS = 64,
-  MAX_CONNECTIONS = 2 * MAX_STREAMS,
-  DEFAULT_MEMORY_BYTES = 4096,
-  LEAST_MEMORY_BYTES = 1024,
-  MAX_MEMORY_BYTES = 16 << 20,
-  DEFAULT_UNIX_MODE = 0660,
-  MAX_UNIX_MODE = 0777,
-  DEFAULT_TIMEOUT_S = 30,
-  MAX_THREADS = 256,
-  DESCRIPTORS = 8, /* of the door, the watch and the streams above */
-  DESCRIPTORS_A_THREAD = 3,
-  LEAST_SEND_BUFFER_BYTES = 4096,
-  MAX_SEND_BUFFER_BYTES = 64 << 20,
-  LEAST_RESERVE = 16, /* for the application */
-  MOST_RESERVE = 256,
-  STRICT = 1,
-  LINE_BYTES = 512
-};
-
-static unsigned processors(void) {
-  long count = sysconf(_SC_NPROCESSORS_ONLN);
-  return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
-}
-
-bool vsi_microhttpd_send_buffer_fits(size_t bytes) {
-  return !bytes || (bytes >= LEAST_SEND_BUFFER_BYTES && bytes <= MAX_SEND_BUFFER_BYTES);
-}
-
-vestry_err vsi_microhttpd_settings_resolve(const vestry_microhttpd_options *options,
-                                           vsi_microhttpd_settings *ret_settings) {
-  uint32_t streams = options->max_streams ? options->max_streams : DEFAULT_STREAMS;
-  if (streams > MAX_STREAMS) return VESTRY_INVALID;
-  uint32_t more = streams / 4 > LEAST_MORE_CONNECTIONS ? streams / 4 : LEAST_MORE_CONNECTIONS;
-  vsi_microhttpd_settings made = {
-      .address = options->address ? options->address : "0.0.0.0",
-      .port = options->port,
-      .unix_path = options->unix_path,
-      .unix_mode = options->unix_mode ? options->unix_mode : DEFAULT_UNIX_MODE,
-      .streams_count = streams,
-      .threads_count = options->threads_count ? options->threads_count : processors(),
-      .connections_count = options->max_connections ? options->max_connections : streams + more,
-      .timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S,
-      .send_buffer_bytes = options->send_buffer_bytes,
-      .tls_key = options->tls_key,
-      .tls_certificate = options->tls_certificate,
-  };
-  made.limits = (vsi_microhttpd_limits){
-      .request_ms = options->request_timeout_ms ? options->request_timeout_ms : VSI_MICROHTTPD_DEFAULT_REQUEST_MS,
-      .idle_ms = made.timeout_s * UINT64_C(1000),
-      .memory_bytes = options->memory_bytes ? options->memory_bytes : DEFAULT_MEMORY_BYTES,
-      .per_address = options->max_per_address,
-  };
-  /* Each thread has its share of the connections, and needs at least one. */
-  if (made.threads_count > MAX_THREADS || made.connections_count > MAX_CONNECTIONS ||
-      made.connections_count <= streams || made.connections_count < made.threads_count)
-    return VESTRY_INVALID;
-  if (made.limits.memory_bytes < LEAST_MEMORY_BYTES || made.limits.memory_bytes > MAX_MEMORY_BYTES)
-    return VESTRY_INVALID;
-  if (!vsi_microhttpd_send_buffer_fits(made.send_buffer_bytes)) return VESTRY_INVALID;
-  if (!made.tls_key != !made.tls_certificate) return VESTRY_INVALID;
-  if (made.unix_path && (options->address || options->port || !vsi_microhttpd_unix_path_fits(made.unix_path)))
-    return VESTRY_INVALID;
-  if (options->unix_mode && (!made.unix_path || made.unix_mode > MAX_UNIX_MODE)) return VESTRY_INVALID;
-  *ret_settings = made;
-  return VESTRY_OK;
-}
+enum { STRICT = 1, LINE_BYTES = 512 };
 
 /* What it says while it starts tells why it does not; later it tells of clients that broke off. */
 static void log_line(void *cls, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
 static void log_line(void *cls, const char *format, va_list arguments) {
   vestry_microhttpd *adapter = cls;
-  if (vsi_microhttpd_stream_is_closing()) return;
+  if (vsi_microhttpd_transport_is_closing()) return;
   bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
   char line[LINE_BYTES];
   size_t prefix = (size_t)snprintf(line, sizeof line, "%slibmicrohttpd: ", started ? "" : "vestry_microhttpd_create: ");
@@ -120,43 +50,6 @@ static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd
                           MHD_OPTION_NOTIFY_CONNECTION, vsi_microhttpd_connected, adapter, MHD_OPTION_URI_LOG_CALLBACK,
                           vsi_microhttpd_started, adapter, MHD_OPTION_NOTIFY_COMPLETED, vsi_microhttpd_completed,
                           adapter, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
-}
-
-/* The descriptors that are left for connections, and for streams among them. */
-static vestry_err fit(vestry_microhttpd *adapter, const vsi_microhttpd_settings *wanted,
-                      vsi_microhttpd_settings *ret_settings) {
-  struct rlimit limit;
-  *ret_settings = *wanted;
-  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
-  unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
-  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
-  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
-  reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * wanted->threads_count;
-  char line[LINE_BYTES];
-  if (all < reserve + wanted->threads_count + 1) {
-    snprintf(line, sizeof line,
-             "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
-             "(ulimit -n)",
-             all, (unsigned)wanted->threads_count, reserve + (unsigned)wanted->threads_count + 1);
-    vsi_outside_log(adapter->host, VESTRY_LOG_ERROR, line);
-    return VESTRY_IO;
-  }
-  unsigned most = all - reserve;
-  if (wanted->connections_count <= most) return VESTRY_OK;
-  ret_settings->connections_count = most;
-  if (ret_settings->streams_count > most - (most + 4) / 5) ret_settings->streams_count = most - (most + 4) / 5;
-  snprintf(line, sizeof line, "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u",
-           all, most, (unsigned)ret_settings->streams_count, wanted->connections_count,
-           (unsigned)wanted->streams_count);
-  vsi_outside_log(adapter->host, VESTRY_LOG_WARN, line);
-  return VESTRY_OK;
-}
-
-vestry_err vsi_microhttpd_settings_fit(vestry_microhttpd *adapter, vsi_microhttpd_settings *settings) {
-  vsi_microhttpd_settings fitting;
-  vestry_err error = fit(adapter, settings, &fitting);
-  if (!error) *settings = fitting;
-  return error;
 }
 
 /* Whether heads have to be looked at, or it refuses by itself those that can be read in two ways. */

@@ -18,32 +18,23 @@
  * close alone. A socket that is closed with unread bytes is reset, and what was sent may never be seen: so what came is
  * read and thrown away first.
  *
- * The final chunk may find no room, when the peer reads slowly: the runner is told that all events were taken when the
- * kernel has them. Then the stream lingers: its socket stays in the watch, which sends the rest when there is room. It
- * holds its place, and a reference to the vestry connection so that its memory stays. It is cut when the peer goes,
- * when the adapter stops, and when the peer has taken nothing for five seconds, or not all within a minute: as any end
- * waits for its peer (connection/connection.h). The kernel tells of room when a third of what it holds has gone, for
- * which a slow peer takes longer than that. So the watch looks once a second whether there is room for these few bytes
- * already, and whether the peer has taken anything. */
+ * The final chunk may find no room, when the peer reads slowly. Then the stream lingers (linger.c): its socket stays in
+ * the watch. It holds its place, and a reference to the vestry connection so that its memory stays. */
 #include "adapter/microhttpd/handover.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "adapter/microhttpd/socket.h"
+#include "adapter/microhttpd/adapter.h"
+#include "adapter/microhttpd/linger.h"
+#include "adapter/microhttpd/place.h"
 #include "base/outside.h"
 
-enum { LINGER_S = 5, LINGER_MOST_S = 60, WASTE_BYTES = 4096, MOST_WASTE = 16 };
-
-static const char final_chunk[] = "0\r\n\r\n";
-enum { FINAL_BYTES = sizeof final_chunk - 1 };
+enum { WASTE_BYTES = 4096, MOST_WASTE = 16 };
 
 vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter) {
   if (adapter->is_tls) return VESTRY_OK;
@@ -113,37 +104,7 @@ static void put_down(vsi_microhttpd_stream *stream) {
   for (int i = 0; i < MOST_WASTE && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) continue;
   close(fd);
   if (!vsi_microhttpd_is_attached(adapter)) vsi_microhttpd_sockets_leave(&adapter->sockets, stream->address);
-  vsi_microhttpd_give_place(adapter, stream->key);
-}
-
-static uint32_t now_s(const vsi_microhttpd_stream *stream) {
-  return (uint32_t)(vsi_outside_now_ns(stream->host) / 1000000000);
-}
-
-/* What was sent and has not come to the peer; of a UNIX socket, what it has not read, and what that takes beside. */
-static int unread_bytes(const vsi_microhttpd_stream *stream) {
-  int bytes = 0;
-  return ioctl(stream->wire.fd, SIOCOUTQ, &bytes) == 0 ? bytes : INT_MAX;
-}
-
-bool vsi_microhttpd_handover_goes_on(vsi_microhttpd_stream *stream) {
-  ssize_t sent;
-  do sent = send(stream->wire.fd, final_chunk + FINAL_BYTES - stream->left, stream->left, MSG_NOSIGNAL | MSG_DONTWAIT);
-  while (sent < 0 && errno == EINTR);
-  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return true; /* nobody is there */
-  if (sent > 0) stream->left = (uint8_t)(stream->left - sent);
-  return !stream->left;
-}
-
-bool vsi_microhttpd_handover_look(vsi_microhttpd_stream *stream) {
-  if (vsi_microhttpd_handover_goes_on(stream)) return true;
-  uint32_t now = now_s(stream);
-  int unread = unread_bytes(stream);
-  if (unread < stream->unread_bytes) {
-    stream->unread_bytes = unread;
-    stream->until_s = now + LINGER_S < stream->most_s ? now + LINGER_S : stream->most_s;
-  }
-  return now >= stream->until_s;
+  vsi_microhttpd_place_give(adapter, stream->key);
 }
 
 void vsi_microhttpd_handover_over(vsi_microhttpd_stream *stream) {
@@ -155,12 +116,10 @@ void vsi_microhttpd_handover_over(vsi_microhttpd_stream *stream) {
 void vsi_microhttpd_handover_end(vsi_microhttpd_stream *stream, bool clean) {
   vestry_microhttpd *adapter = stream->adapter;
   vsi_microhttpd_key key = stream->key;
-  stream->left = clean && stream->wire.is_chunked ? FINAL_BYTES : 0;
-  if (stream->left && !vsi_microhttpd_handover_goes_on(stream)) {
+  if (clean) vsi_microhttpd_wire_finish(&stream->wire);
+  if (!vsi_microhttpd_wire_flush(&stream->wire)) {
     vestry_connection_ref(stream->connection);
-    stream->until_s = now_s(stream) + LINGER_S;
-    stream->most_s = now_s(stream) + LINGER_MOST_S;
-    stream->unread_bytes = unread_bytes(stream);
+    vsi_microhttpd_linger_begin(stream);
     if (vsi_microhttpd_watch_linger(&adapter->watch, key)) {
       /* A stop that did not find it lingering has shut the gate before. */
       return;

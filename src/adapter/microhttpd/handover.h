@@ -13,11 +13,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream);
 /* The end of one that is OURS. Nothing of it is touched any more but by the watch, if it lingers. */
 void vsi_microhttpd_handover_end(vsi_microhttpd_stream *stream, bool clean);
 
-/* For the watch, under its lock: there is room, perhaps. Returns whether all is sent, or nothing more can be. */
-bool vsi_microhttpd_handover_goes_on(vsi_microhttpd_stream *stream);
-/* The same, some time later: or whether it is not waited for any more. */
-bool vsi_microhttpd_handover_look(vsi_microhttpd_stream *stream);
-/* For the watch, without it: one that lingered is over, or is not waited for any more. */
+/* For the watch (vsi_microhttpd_over_fn): one that lingered is over, or is not waited for any more. */
 void vsi_microhttpd_handover_over(vsi_microhttpd_stream *stream);
 
 #endif

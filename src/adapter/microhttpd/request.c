@@ -1,15 +1,10 @@
 #include "adapter/microhttpd/request.h"
 
-#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
-#include "adapter/microhttpd/answer.h"
 #include "adapter/microhttpd/head.h"
-#include "adapter/microhttpd/socket.h"
-#include "adapter/microhttpd/stream.h"
 #include "adapter/microhttpd/target.h"
-#include "adapter/web/policy.h"
 #include "adapter/web/target.h"
 #include "base/field.h"
 #include "base/outside.h"
@@ -158,52 +153,8 @@ bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *da
   return request->body_passed <= PASSED_BYTES;
 }
 
-bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
-  if (!is_unwanted(request)) return false;
-  if (!request->is_chunked && !request->body_length) return false;
-  if (request->refused == 400 || request->body_length > PASSED_BYTES) return true;
-  const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
-  return expect && strcasecmp(expect, "100-continue") == 0; /* who is not told to go on sends nothing */
-}
-
-/* ---- operations -------------------------------------------------------------------------------------------------- */
-
-static const char *request_method(void *server_request) {
-  return ((vsi_microhttpd_request *)server_request)->method;
-}
-
-static const char *request_path(void *server_request) {
-  return ((vsi_microhttpd_request *)server_request)->path;
-}
-
-static const char *request_query(void *server_request) {
-  return ((vsi_microhttpd_request *)server_request)->query;
-}
-
-static const char *request_header(void *server_request, const char *name) {
-  const vsi_microhttpd_request *request = server_request;
-  return MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
-}
-
-static const char *request_peer(void *server_request) {
-  vsi_microhttpd_request *request = server_request;
-  const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  const struct sockaddr *address = info ? info->client_addr : NULL;
-  const void *number = NULL;
-  if (address && address->sa_family == AF_INET) number = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
-  if (address && address->sa_family == AF_INET6)
-    number = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-  if (!number || !inet_ntop(address->sa_family, number, request->peer, sizeof request->peer)) return "";
-  return request->peer;
-}
-
-static int64_t request_body_length(void *server_request) {
-  const vsi_microhttpd_request *request = server_request;
-  return request->is_chunked ? -1 : (int64_t)request->body_length;
-}
-
 /* It is all here already, or one byte more than is allowed. */
-static vestry_err request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
+vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
   vsi_microhttpd_request *request = server_request;
   if (request->no_memory) return VESTRY_NO_MEMORY;
   if (!request->is_routed) return VESTRY_LIMIT; /* its route came when its body had been passed over: once more */
@@ -215,21 +166,10 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
   return VESTRY_OK;
 }
 
-struct MHD_Connection *vestry_microhttpd_connection_of(const vestry_request *req) {
-  const vsi_microhttpd_request *request = vestry_request_server(req, &vsi_microhttpd_request_ops);
-  return request ? request->conn : NULL;
+bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
+  if (!is_unwanted(request)) return false;
+  if (!request->is_chunked && !request->body_length) return false;
+  if (request->refused == 400 || request->body_length > PASSED_BYTES) return true;
+  const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
+  return expect && strcasecmp(expect, "100-continue") == 0; /* who is not told to go on sends nothing */
 }
-
-const vestry_request_ops vsi_microhttpd_request_ops = {
-    .size = sizeof(vestry_request_ops),
-    .method = request_method,
-    .path = request_path,
-    .query = request_query,
-    .header = request_header,
-    .peer = request_peer,
-    .body_length = request_body_length,
-    .read = request_read,
-    .respond = vsi_microhttpd_respond,
-    .open = vsi_microhttpd_open,
-    .respond_body = vsi_microhttpd_respond_body,
-};

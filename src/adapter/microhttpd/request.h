@@ -8,12 +8,11 @@
 #include "adapter/microhttpd/adapter.h"
 
 struct vsi_microhttpd_stream;
-struct vsi_microhttpd_socket;
 
 typedef struct vsi_microhttpd_request {
   vestry_microhttpd *adapter;
   struct MHD_Connection *conn;
-  struct vsi_microhttpd_socket *socket; /* which has it */
+  vsi_microhttpd_socket *socket;        /* which has it */
   const char *method;                   /* libmicrohttpd's */
   bool has_begun;                       /* its head was looked at */
   bool is_head;                         /* the method is HEAD: answers have no body */
@@ -41,7 +40,7 @@ typedef struct vsi_microhttpd_request {
 
 /* NULL: no memory. target: copied. The socket has it from here on. */
 vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
-                                                      struct vsi_microhttpd_socket *socket, const char *target);
+                                                      vsi_microhttpd_socket *socket, const char *target);
 /* The same for a request of a daemon that is not vestry's, whose target was taken apart already. path: decoded */
 vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version);
@@ -53,11 +52,10 @@ void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *m
                                   const char *version);
 /* Take some of its body. false: enough is enough, the connection is to be closed. */
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len);
+/* vestry_request_ops.read. */
+vestry_err vsi_microhttpd_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);
 /* Whether the client would be told to go on with a body that nobody wants, or that is too large to be passed over: it
  * is to be answered now. */
 bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request);
-
-/* The operations; server_request is a vsi_microhttpd_request. */
-extern const vestry_request_ops vsi_microhttpd_request_ops;
 
 #endif

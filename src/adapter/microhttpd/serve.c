@@ -3,15 +3,20 @@
 #include <sys/socket.h>
 
 #include "adapter/microhttpd/answer.h"
-#include "adapter/microhttpd/socket.h"
-#include "adapter/microhttpd/stream.h"
+#include "adapter/microhttpd/operations.h"
+#include "adapter/microhttpd/transport.h"
 #include "adapter/web/policy.h"
 
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                               enum MHD_ConnectionNotificationCode code) {
   vestry_microhttpd *adapter = cls;
   if (code != MHD_CONNECTION_NOTIFY_STARTED) {
-    vsi_microhttpd_socket_destroy(&adapter->sockets, *socket_context);
+    vsi_microhttpd_socket *socket = *socket_context;
+    if (socket) {
+      vsi_microhttpd_socket_ends(socket);
+      vsi_microhttpd_request_destroy(socket->request);
+    }
+    vsi_microhttpd_socket_destroy(&adapter->sockets, socket);
     *socket_context = NULL;
     return;
   }
@@ -34,7 +39,7 @@ void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *
 static vestry_err serve(vsi_microhttpd_request *request) {
   vestry_connection *connection = NULL;
   vestry_err error = vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &connection);
-  return error || !connection ? error : vsi_microhttpd_stream_begin(request, connection);
+  return error || !connection ? error : vsi_microhttpd_transport_begin(request, connection);
 }
 
 static vestry_err refuse(vsi_microhttpd_request *request) {

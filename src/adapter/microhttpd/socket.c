@@ -19,7 +19,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "adapter/microhttpd/request.h"
 #include "adapter/web/gate.h"
 #include "base/outside.h"
 #include "base/wait.h"
@@ -252,45 +251,55 @@ static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *co
   return error;
 }
 
+static vsi_microhttpd_socket *make(vsi_microhttpd_sockets *sockets, int fd) {
+  vsi_microhttpd_socket *made = vsi_outside_calloc(sockets->host, 1, sizeof *made);
+  if (!made) return NULL;
+  made->all = sockets;
+  made->fd = fd;
+  return made;
+}
+
+static void wait_for_request(vsi_microhttpd_socket *socket) {
+  vsi_microhttpd_sockets *sockets = socket->all;
+  pthread_mutex_lock(&sockets->lock);
+  wait_locked(socket, vsi_outside_now_ns(sockets->host), sockets->request_ns);
+  pthread_mutex_unlock(&sockets->lock);
+}
+
 vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   atomic_fetch_add_explicit(&sockets->count, 1, memory_order_relaxed);
   vsi_microhttpd_arrivals_leave(&sockets->arrivals, fd);
-  vsi_microhttpd_socket *made = vsi_outside_calloc(sockets->host, 1, sizeof *made);
-  if (made) {
-    made->all = sockets;
-    made->fd = fd;
-    made->is_first = true;
-  }
+  vsi_microhttpd_socket *made = make(sockets, fd);
   if (!made || enter(made, conn)) {
     vsi_outside_free(sockets->host, made);
     shutdown(fd, SHUT_RDWR);
     return NULL;
   }
-  pthread_mutex_lock(&sockets->lock);
-  wait_locked(made, vsi_outside_now_ns(sockets->host), sockets->request_ns);
-  pthread_mutex_unlock(&sockets->lock);
+  made->is_first = true;
+  wait_for_request(made);
   return made;
 }
 
 vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
-  vsi_microhttpd_socket *made = vsi_outside_calloc(sockets->host, 1, sizeof *made);
-  if (!made) return NULL;
-  made->all = sockets;
-  made->fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  pthread_mutex_lock(&sockets->lock);
-  wait_locked(made, vsi_outside_now_ns(sockets->host), sockets->request_ns);
-  pthread_mutex_unlock(&sockets->lock);
+  int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  vsi_microhttpd_socket *made = make(sockets, fd);
+  if (made) wait_for_request(made);
   return made;
 }
 
 void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket) {
+  vsi_microhttpd_socket_ends(socket);
+  vsi_outside_free(socket->all->host, socket);
+}
+
+void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   pthread_mutex_lock(&sockets->lock);
   leave_locked(socket);
   sockets->going -= socket->going;
   pthread_mutex_unlock(&sockets->lock);
-  vsi_outside_free(sockets->host, socket);
+  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
 }
 
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket) {
@@ -298,12 +307,6 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
     atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
     return;
   }
-  pthread_mutex_lock(&sockets->lock);
-  leave_locked(socket);
-  sockets->going -= socket->going;
-  pthread_mutex_unlock(&sockets->lock);
-  vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
-  vsi_microhttpd_request_destroy(socket->request);
   give_bytes(socket);
   if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
   vsi_outside_free(sockets->host, socket);

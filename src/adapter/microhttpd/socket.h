@@ -78,7 +78,9 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sock
  * which the daemon tells before it closes. NULL: no memory. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn);
 void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket);
-/* It will be closed. Frees its request. NULL: it was turned away. */
+/* It will be closed: from here on it is not looked at, and not cut. Its request goes next. */
+void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket);
+/* It has ended and has no request. NULL: it was turned away. */
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket);
 /* The body of its request holds so much. Where all hold too much, those that hold most are cut. */
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);

@@ -1,9 +1,14 @@
-/* A stream: an answer of libmicrohttpd's whose bytes vestry writes, from the end of its head on. */
+/* A stream: an answer of libmicrohttpd's whose bytes vestry writes, from the end of its head on. Who has its socket. */
 #ifndef VSI_MICROHTTPD_STREAM_H
 #define VSI_MICROHTTPD_STREAM_H
 
-#include "adapter/microhttpd/request.h"
+#include <microhttpd.h>
+#include <stdatomic.h>
+
 #include "adapter/microhttpd/wire.h"
+#include "adapter/web/addresses.h"
+#include "vestry/connection.h"
+#include "vestry/microhttpd.h"
 
 /* Who has the socket; stream.c says who changes it. */
 enum {
@@ -13,6 +18,9 @@ enum {
   VSI_MICROHTTPD_ABORTED, /* the same */
   VSI_MICROHTTPD_GONE     /* nobody: it was lost before the head was out, or could not be taken over */
 };
+
+/* What names an entry of the watch, this one and no later one in its place. */
+typedef uint64_t vsi_microhttpd_key;
 
 typedef struct vsi_microhttpd_stream {
   const vestry_host *host;
@@ -26,32 +34,19 @@ typedef struct vsi_microhttpd_stream {
   };
   vestry_connection *connection; /* from begin: a reference, until the answer is freed */
   vsi_microhttpd_key key;        /* in the watch */
-  vsi_microhttpd_wire wire;
-  uint32_t until_s, most_s; /* of one that lingers: when it has done so for long enough, and at the latest */
-  int unread_bytes;         /* of one that lingers: what its peer has not taken yet, at the last look */
+  vsi_microhttpd_wire wire;      /* what is left of its final chunk is guarded by the watch once it lingers */
+  uint32_t until_s, most_s;      /* of one that lingers: when it has done so for long enough, and at the latest */
+  int unread_bytes;              /* of one that lingers: what its peer has not taken yet, at the last look */
   _Atomic(uint8_t) state;
   bool is_begun;   /* set before libmicrohttpd hears of the answer */
   bool asked_room; /* the watch tells of room */
-  uint8_t left;    /* of the final chunk: what the socket has not taken yet; guarded by the watch once it lingers */
 } vsi_microhttpd_stream;
-
-/* vestry_request_ops.open. */
-vestry_err vsi_microhttpd_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
-                               void **ret_transport);
-
-/* Queue request->stream as the answer of the request. connection: its; the reference is taken, whatever comes of it.
- * OK | IO: the connection closes */
-vestry_err vsi_microhttpd_stream_begin(vsi_microhttpd_request *request, vestry_connection *connection);
-
-/* Whether libmicrohttpd is closing a connection on this thread because a stream told it to: what it says of that is no
- * news. */
-bool vsi_microhttpd_stream_is_closing(void);
 
 /* The socket may be ours now: HEAD → OURS, and the connection is told. false: it has ended meanwhile. */
 bool vsi_microhttpd_stream_taken(vsi_microhttpd_stream *stream, bool is_watched);
 /* The socket cannot be had: HEAD → GONE. */
 void vsi_microhttpd_stream_lost(vsi_microhttpd_stream *stream, vestry_cause cause);
-/* Give the place back. The last touch of the adapter: who waits at its gate may free it. */
-void vsi_microhttpd_give_place(vestry_microhttpd *adapter, vsi_microhttpd_key key);
+/* The end of its connection: HEAD → CLEAN or ABORTED. true: the socket is ours, and is to be given up. */
+bool vsi_microhttpd_stream_ended(vsi_microhttpd_stream *stream, bool clean);
 
 #endif

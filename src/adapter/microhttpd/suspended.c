@@ -12,6 +12,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "adapter/microhttpd/adapter.h"
+
 /* It is in the watch before it is ours, so that the first write can ask for room; what the watch says until then is
  * only that the peer has gone. */
 ssize_t vsi_microhttpd_suspended_take(vsi_microhttpd_stream *stream) {

@@ -11,7 +11,7 @@
  * to libmicrohttpd, only after the removal, which takes the lock too. What is done with the connection is done without
  * the lock, with a reference.
  *
- * Streams that linger (handover.c) are the watch's own: whoever takes one out of the table under the lock, the thread
+ * Streams that linger (linger.c) are the watch's own: whoever takes one out of the table under the lock, the thread
  * or a stop, puts it down. While there are some, the thread looks once a second at each. */
 #include "adapter/microhttpd/watch.h"
 
@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "adapter/microhttpd/handover.h"
+#include "adapter/microhttpd/linger.h"
 #include "adapter/microhttpd/verdict.h"
 #include "base/outside.h"
 #include "base/thread.h"
@@ -152,7 +152,7 @@ static void pick_locked(vsi_microhttpd_watch *watch, uint32_t *at, bool over_onl
     vsi_microhttpd_entry *entry = &watch->entries[*at];
     if (picked->over_count == CLOSED_AT_ONCE || picked->open_count == CLOSED_AT_ONCE) return;
     if (!entry->stream) continue;
-    if (entry->lingers && (!over_only || vsi_microhttpd_handover_look(entry->stream)))
+    if (entry->lingers && (!over_only || vsi_microhttpd_linger_is_over(entry->stream)))
       picked->over[picked->over_count++] = take_out_locked(watch, entry);
     else if (!entry->lingers && !over_only)
       picked->open[picked->open_count++] = vestry_connection_ref(entry->stream->connection);
@@ -167,7 +167,7 @@ static void close_some(vsi_microhttpd_watch *watch, bool over_only, vestry_cause
     if (!over_only) watch->is_shut = true;
     pick_locked(watch, &at, over_only, &picked);
     pthread_mutex_unlock(&watch->lock);
-    for (uint32_t i = 0; i < picked.over_count; i++) vsi_microhttpd_handover_over(picked.over[i]);
+    for (uint32_t i = 0; i < picked.over_count; i++) watch->over(picked.over[i]);
     for (uint32_t i = 0; i < picked.open_count; i++) {
       vestry_connection_close(picked.open[i], cause);
       vestry_connection_unref(picked.open[i]);
@@ -195,13 +195,13 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
   pthread_mutex_lock(&watch->lock);
   vsi_microhttpd_entry *entry = entry_locked(watch, event->data.u64);
   if (entry && entry->fd >= 0 && entry->lingers) {
-    if (has_ended || vsi_microhttpd_handover_goes_on(entry->stream)) over = take_out_locked(watch, entry);
+    if (has_ended || vsi_microhttpd_wire_flush(&entry->stream->wire)) over = take_out_locked(watch, entry);
   } else if (entry && entry->fd >= 0) {
     connection = vestry_connection_ref(entry->stream->connection);
     if (has_ended) cause = vsi_microhttpd_verdict(entry->fd, error_of(entry->fd));
   }
   pthread_mutex_unlock(&watch->lock);
-  if (over) vsi_microhttpd_handover_over(over);
+  if (over) watch->over(over);
   if (!connection) return;
   if (cause)
     vestry_connection_close(connection, cause);
@@ -246,8 +246,9 @@ static void *keep_watch(void *argument) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity) {
-  *watch = (vsi_microhttpd_watch){.host = host, .capacity = capacity, .first_free = NONE};
+vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity,
+                                     vsi_microhttpd_over_fn over) {
+  *watch = (vsi_microhttpd_watch){.host = host, .over = over, .capacity = capacity, .first_free = NONE};
   pthread_mutex_init(&watch->lock, NULL);
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
   watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

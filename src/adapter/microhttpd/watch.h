@@ -4,24 +4,27 @@
 
 #include <pthread.h>
 
-#include "vestry/transport.h"
-
-struct vsi_microhttpd_stream;
+#include "adapter/microhttpd/stream.h"
 
 /* A stream's place in the watch. */
 typedef struct vsi_microhttpd_entry {
-  struct vsi_microhttpd_stream *stream; /* NULL: the entry is free, or its stream has not begun */
-  uint32_t generation : 31;             /* of those that had this place, which one */
-  uint32_t lingers : 1;                 /* the stream has ended, and the last of it waits for room (handover.c) */
+  vsi_microhttpd_stream *stream; /* NULL: the entry is free, or its stream has not begun */
+  uint32_t generation : 31;      /* of those that had this place, which one */
+  uint32_t lingers : 1;          /* the stream has ended, and the last of it waits for room (linger.c) */
   union {
     int fd;             /* of a taken one: its socket; -1: it is not watched */
     uint32_t next_free; /* of a free one */
   };
 } vsi_microhttpd_entry;
 
+/* What puts a stream down that lingered: it is over, or not waited for any more. Threads the watch's or that of
+ * vsi_microhttpd_watch_shut; no lock is held. */
+typedef void (*vsi_microhttpd_over_fn)(vsi_microhttpd_stream *stream);
+
 typedef struct vsi_microhttpd_watch {
   const vestry_host *host;
-  int epoll, told; /* -1: none */
+  vsi_microhttpd_over_fn over; /* constant */
+  int epoll, told;             /* -1: none */
   pthread_t thread;
   bool started;
   uint32_t capacity;
@@ -33,25 +36,22 @@ typedef struct vsi_microhttpd_watch {
   bool is_shut;                  /* guarded by lock: none may linger any more */
 } vsi_microhttpd_watch;
 
-/* What names an entry, this one and no later one in its place. */
-typedef uint64_t vsi_microhttpd_key;
-
 /* OK | NO_MEMORY | IO (no thread, no descriptor). Takes no streams beyond capacity. */
-vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity);
+vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity,
+                                     vsi_microhttpd_over_fn over);
 /* Ends the thread. Takes one that was only zeroed, or whose init has failed. */
 void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch);
 
 /* Take a place: OK | NO_MEMORY | LIMIT. */
 vestry_err vsi_microhttpd_watch_reserve(vsi_microhttpd_watch *watch, vsi_microhttpd_key *ret_key);
 /* Say whose place it is. stream: with its connection; both are kept until it is removed or given back. */
-void vsi_microhttpd_watch_name(vsi_microhttpd_watch *watch, vsi_microhttpd_key key,
-                               struct vsi_microhttpd_stream *stream);
+void vsi_microhttpd_watch_name(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, vsi_microhttpd_stream *stream);
 /* Watch a socket: its end closes the connection. false: it cannot be watched. */
 bool vsi_microhttpd_watch_add(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, int fd);
 /* From now on also tell the connection when there is room in it again; at once, if there is. */
 void vsi_microhttpd_watch_room(vsi_microhttpd_watch *watch, vsi_microhttpd_key key);
 /* From now on the stream is the watch's: it sends the rest when there is room, and then, or when nothing comes of it,
- * puts the stream down (vsi_microhttpd_handover_over). false: it is not watched, or none may linger any more. */
+ * puts the stream down (vsi_microhttpd_over_fn). false: it is not watched, or none may linger any more. */
 bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key key);
 /* When it has returned, the watch does not touch the socket any more. Nothing, if it is not watched. */
 void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key key);

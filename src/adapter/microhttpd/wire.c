@@ -192,3 +192,22 @@ vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slic
   if (io == VESTRY_IO_WOULD_BLOCK) *ret_written = offered - rest.left;
   return io;
 }
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static const char final_chunk[] = "0\r\n\r\n";
+enum { FINAL_BYTES = sizeof final_chunk - 1 };
+
+void vsi_microhttpd_wire_finish(vsi_microhttpd_wire *wire) {
+  wire->left = wire->is_chunked ? FINAL_BYTES : 0;
+}
+
+bool vsi_microhttpd_wire_flush(vsi_microhttpd_wire *wire) {
+  if (!wire->left) return true;
+  ssize_t sent;
+  do sent = send(wire->fd, final_chunk + FINAL_BYTES - wire->left, wire->left, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return true; /* nobody is there */
+  if (sent > 0) wire->left = (uint8_t)(wire->left - sent);
+  return !wire->left;
+}

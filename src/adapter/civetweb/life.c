@@ -1,9 +1,10 @@
-#include "adapter/civetweb/adapter.h"
-
+/* An adapter's life: from its making, beside a server that runs, to its end. */
 #include <civetweb.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "adapter/civetweb/adapter.h"
+#include "adapter/civetweb/serve.h"
 #include "adapter/web/policy.h"
 #include "base/options.h"
 #include "base/outside.h"
@@ -15,8 +16,6 @@ void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32
   if (ret_parked) *ret_parked = vsi_web_gate_streams(&adapter->gate);
   if (ret_capacity) *ret_capacity = adapter->gate.capacity;
 }
-
-/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t least(uint64_t a, uint64_t b) {
   return a < b ? a : b;

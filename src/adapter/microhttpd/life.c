@@ -1,48 +1,48 @@
-#include "adapter/microhttpd/adapter.h"
-
-#include <limits.h>
+#include "adapter/microhttpd/life.h"
 
 #include "adapter/microhttpd/daemon.h"
 #include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/request.h"
-#include "adapter/web/policy.h"
 #include "base/options.h"
 #include "base/outside.h"
 #include "base/wait.h"
 
-/* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
-unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
-  if (lost_ms == VESTRY_NEVER_MS) return 0;
-  if (!lost_ms) lost_ms = vestry_heartbeat_ms(v);
-  if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
-  return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
+vestry_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
+  const vestry_host *host = vestry_host_of(v);
+  vestry_microhttpd *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
+  if (!adapter) return NULL;
+  adapter->v = v;
+  adapter->host = host;
+  adapter->send_buffer_bytes = (int)send_buffer_bytes;
+  vsi_web_gate_init(&adapter->gate, streams_count);
+  return adapter;
+}
+
+vestry_err vsi_microhttpd_life_begin(vestry_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
+  vestry_err error =
+      vsi_microhttpd_watch_init(&adapter->watch, adapter->host, adapter->gate.capacity, vsi_microhttpd_handover_over);
+  if (!error) error = vsi_microhttpd_handover_init(adapter);
+  return error ? error : vsi_microhttpd_sockets_begin(&adapter->sockets, adapter->v, limits);
 }
 
 vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given,
                                     vestry_microhttpd **ret_adapter) {
   vestry_microhttpd_options own;
-  const vestry_microhttpd_options *options = &own;
   vsi_microhttpd_settings settings;
   if (!v || !ret_adapter) return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
-  if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(options, &settings)) {
+  if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own, &settings)) {
     vsi_outside_log(host, VESTRY_LOG_ERROR,
                     "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
                     "vestry/microhttpd.h");
     return VESTRY_INVALID;
   }
-  vestry_microhttpd *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
+  vestry_err error = vsi_microhttpd_settings_fit(host, &settings);
+  if (error) return error;
+  vestry_microhttpd *adapter = vsi_microhttpd_life_create(v, settings.streams_count, settings.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->v = v;
-  adapter->host = host;
-  settings.lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
   adapter->is_tls = settings.tls_key != NULL;
-  adapter->send_buffer_bytes = (int)settings.send_buffer_bytes;
-  vestry_err error = vsi_microhttpd_settings_fit(adapter, &settings);
-  vsi_web_gate_init(&adapter->gate, settings.streams_count);
-  if (!error) error = vsi_microhttpd_watch_init(&adapter->watch, host, settings.streams_count);
-  if (!error) error = vsi_microhttpd_handover_init(adapter);
-  if (!error) error = vsi_microhttpd_sockets_begin(&adapter->sockets, v, &settings.limits);
+  error = vsi_microhttpd_life_begin(adapter, &settings.limits);
   if (!error) error = vsi_microhttpd_daemon_start(adapter, &settings);
   if (error) {
     vestry_microhttpd_destroy(adapter);

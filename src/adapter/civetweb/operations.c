@@ -1,0 +1,52 @@
+#include "adapter/civetweb/operations.h"
+
+#include <civetweb.h>
+
+#include "adapter/civetweb/answer.h"
+#include "adapter/civetweb/stream.h"
+
+static const char *request_method(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->info->request_method;
+}
+
+static const char *request_path(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->path;
+}
+
+static const char *request_query(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->info->query_string;
+}
+
+static const char *request_header(void *server_request, const char *name) {
+  const vsi_civetweb_request *request = server_request;
+  return mg_get_header(request->conn, name);
+}
+
+static const char *request_peer(void *server_request) {
+  return ((vsi_civetweb_request *)server_request)->info->remote_addr;
+}
+
+static int64_t request_body_length(void *server_request) {
+  const vsi_civetweb_request *request = server_request;
+  if (request->is_chunked) return -1;
+  return request->info->content_length > 0 ? request->info->content_length : 0;
+}
+
+const vestry_request_ops vsi_civetweb_request_ops = {
+    .size = sizeof(vestry_request_ops),
+    .method = request_method,
+    .path = request_path,
+    .query = request_query,
+    .header = request_header,
+    .peer = request_peer,
+    .body_length = request_body_length,
+    .read = vsi_civetweb_request_read,
+    .respond = vsi_civetweb_respond,
+    .open = vsi_civetweb_open,
+    .respond_body = vsi_civetweb_respond_body,
+};
+
+struct mg_connection *vestry_civetweb_request_of(const vestry_request *req) {
+  const vsi_civetweb_request *request = vestry_request_server(req, &vsi_civetweb_request_ops);
+  return request ? request->conn : NULL;
+}

@@ -1,0 +1,41 @@
+/* The runner is told that all events were taken when the kernel has them. The final chunk may find no room then: the
+ * peer reads slowly. The stream is cut when the peer goes, when the adapter stops, and when the peer has taken nothing
+ * for five seconds, or not all within a minute: as any end waits for its peer (connection/connection.h). The kernel
+ * tells of room when a third of what it holds has gone, which takes a slow peer longer than that. So the watch looks
+ * once a second whether there is room for these few bytes already, and whether the peer has taken anything. */
+#include "adapter/microhttpd/linger.h"
+
+#include <limits.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "base/outside.h"
+
+enum { LINGER_S = 5, LINGER_MOST_S = 60 };
+
+static uint32_t now_s(const vsi_microhttpd_stream *stream) {
+  return (uint32_t)(vsi_outside_now_ns(stream->host) / 1000000000);
+}
+
+/* What was sent and has not come to the peer; of a UNIX socket, what it has not read, and what that takes beside. */
+static int unread_bytes(const vsi_microhttpd_stream *stream) {
+  int bytes = 0;
+  return ioctl(stream->wire.fd, SIOCOUTQ, &bytes) == 0 ? bytes : INT_MAX;
+}
+
+void vsi_microhttpd_linger_begin(vsi_microhttpd_stream *stream) {
+  stream->until_s = now_s(stream) + LINGER_S;
+  stream->most_s = now_s(stream) + LINGER_MOST_S;
+  stream->unread_bytes = unread_bytes(stream);
+}
+
+bool vsi_microhttpd_linger_is_over(vsi_microhttpd_stream *stream) {
+  if (vsi_microhttpd_wire_flush(&stream->wire)) return true;
+  uint32_t now = now_s(stream);
+  int unread = unread_bytes(stream);
+  if (unread < stream->unread_bytes) {
+    stream->unread_bytes = unread;
+    stream->until_s = now + LINGER_S < stream->most_s ? now + LINGER_S : stream->most_s;
+  }
+  return now >= stream->until_s;
+}

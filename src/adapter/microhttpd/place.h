@@ -1,0 +1,12 @@
+/* The place that a stream takes among those that there may be at once: in the gate, and in the watch. */
+#ifndef VSI_MICROHTTPD_PLACE_H
+#define VSI_MICROHTTPD_PLACE_H
+
+#include "adapter/microhttpd/stream.h"
+
+/* OK | NO_MEMORY | LIMIT */
+vestry_err vsi_microhttpd_place_take(vestry_microhttpd *adapter, vsi_microhttpd_key *ret_key);
+/* The last touch of the adapter: who waits at its gate may free it. */
+void vsi_microhttpd_place_give(vestry_microhttpd *adapter, vsi_microhttpd_key key);
+
+#endif

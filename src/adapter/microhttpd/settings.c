@@ -1,0 +1,114 @@
+#include "adapter/microhttpd/settings.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "adapter/microhttpd/unix_socket.h"
+#include "adapter/web/policy.h"
+#include "base/outside.h"
+
+enum {
+  LEAST_MORE_CONNECTIONS = 64,
+  MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS,
+  DEFAULT_MEMORY_BYTES = 4096,
+  LEAST_MEMORY_BYTES = 1024,
+  MAX_MEMORY_BYTES = 16 << 20,
+  DEFAULT_UNIX_MODE = 0660,
+  MAX_UNIX_MODE = 0777,
+  DEFAULT_TIMEOUT_S = 30,
+  MAX_THREADS = 256,
+  DESCRIPTORS = 8, /* of the door, the watch and the streams */
+  DESCRIPTORS_A_THREAD = 3,
+  LEAST_SEND_BUFFER_BYTES = 4096,
+  MAX_SEND_BUFFER_BYTES = 64 << 20,
+  LEAST_RESERVE = 16, /* for the application */
+  MOST_RESERVE = 256,
+  LINE_BYTES = 512
+};
+
+/* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
+unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
+  if (lost_ms == VESTRY_NEVER_MS) return 0;
+  if (!lost_ms) lost_ms = vestry_heartbeat_ms(v);
+  if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
+  return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
+}
+
+static unsigned processors(void) {
+  long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
+}
+
+bool vsi_microhttpd_send_buffer_fits(size_t bytes) {
+  return !bytes || (bytes >= LEAST_SEND_BUFFER_BYTES && bytes <= MAX_SEND_BUFFER_BYTES);
+}
+
+vestry_err vsi_microhttpd_settings_resolve(const vestry *v, const vestry_microhttpd_options *options,
+                                           vsi_microhttpd_settings *ret_settings) {
+  uint32_t streams = options->max_streams ? options->max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
+  if (streams > VSI_MICROHTTPD_MAX_STREAMS) return VESTRY_INVALID;
+  uint32_t more = streams / 4 > LEAST_MORE_CONNECTIONS ? streams / 4 : LEAST_MORE_CONNECTIONS;
+  vsi_microhttpd_settings made = {
+      .address = options->address ? options->address : "0.0.0.0",
+      .port = options->port,
+      .unix_path = options->unix_path,
+      .unix_mode = options->unix_mode ? options->unix_mode : DEFAULT_UNIX_MODE,
+      .streams_count = streams,
+      .threads_count = options->threads_count ? options->threads_count : processors(),
+      .connections_count = options->max_connections ? options->max_connections : streams + more,
+      .timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S,
+      .lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms),
+      .send_buffer_bytes = options->send_buffer_bytes,
+      .tls_key = options->tls_key,
+      .tls_certificate = options->tls_certificate,
+  };
+  made.limits = (vsi_microhttpd_limits){
+      .request_ms = options->request_timeout_ms ? options->request_timeout_ms : VSI_MICROHTTPD_DEFAULT_REQUEST_MS,
+      .idle_ms = made.timeout_s * UINT64_C(1000),
+      .memory_bytes = options->memory_bytes ? options->memory_bytes : DEFAULT_MEMORY_BYTES,
+      .per_address = options->max_per_address,
+  };
+  /* Each thread has its share of the connections, and needs at least one. */
+  if (made.threads_count > MAX_THREADS || made.connections_count > MAX_CONNECTIONS ||
+      made.connections_count <= streams || made.connections_count < made.threads_count)
+    return VESTRY_INVALID;
+  if (made.limits.memory_bytes < LEAST_MEMORY_BYTES || made.limits.memory_bytes > MAX_MEMORY_BYTES)
+    return VESTRY_INVALID;
+  if (!vsi_microhttpd_send_buffer_fits(made.send_buffer_bytes)) return VESTRY_INVALID;
+  if (!made.tls_key != !made.tls_certificate) return VESTRY_INVALID;
+  if (made.unix_path && (options->address || options->port || !vsi_microhttpd_unix_path_fits(made.unix_path)))
+    return VESTRY_INVALID;
+  if (options->unix_mode && (!made.unix_path || made.unix_mode > MAX_UNIX_MODE)) return VESTRY_INVALID;
+  *ret_settings = made;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vsi_microhttpd_settings *settings) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
+  unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
+  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
+  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
+  reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * settings->threads_count;
+  char line[LINE_BYTES];
+  if (all < reserve + settings->threads_count + 1) {
+    snprintf(line, sizeof line,
+             "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
+             "(ulimit -n)",
+             all, (unsigned)settings->threads_count, reserve + (unsigned)settings->threads_count + 1);
+    vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+    return VESTRY_IO;
+  }
+  unsigned most = all - reserve;
+  if (settings->connections_count <= most) return VESTRY_OK;
+  uint32_t streams = most - (most + 4) / 5;
+  if (streams > settings->streams_count) streams = settings->streams_count;
+  snprintf(line, sizeof line, "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u",
+           all, most, (unsigned)streams, settings->connections_count, (unsigned)settings->streams_count);
+  vsi_outside_log(host, VESTRY_LOG_WARN, line);
+  settings->connections_count = most;
+  settings->streams_count = streams;
+  return VESTRY_OK;
+}
