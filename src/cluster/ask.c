@@ -14,14 +14,59 @@
  * has to wait is seen at once, however long the line is; and whatever ends lets on only who stands first.
  *
  * All wait equally long, so they are due in the order in which they were asked. So many wait at most; one more is FULL.
- * / */
+ */
+#include "cluster/ask.h"
+
 #include <string.h>
 
 #include "base/memory.h"
 #include "cluster/cluster.h"
+#include "cluster/letter.h"
+#include "cluster/peers.h"
+#include "cluster/recent.h"
 #include "runtime/runtime.h"
 
 _Thread_local unsigned vsi_cluster_inside;
+
+/* A dispatch that waits for answers. */
+typedef struct vsi_ask {
+  struct vsi_ask *next; /* in its bucket; then among those that are done */
+  struct vsi_ask *newer, *older;
+  struct vsi_line *line;                   /* its key's; NULL: it waits for none */
+  struct vsi_ask *line_newer, *line_older; /* of the line's list that it is in */
+  uint64_t id, hash, due_ns;               /* hash: of the key */
+  uint64_t asked, awaited;                 /* nodes, a bit each */
+  bool has_begun;                          /* those who are known to hold it have been asked */
+  bool is_held;                            /* behind an older one of its key: nobody is awaited */
+  bool is_in_line;                         /* in a list of the line's: held, or begun and not asked of all */
+  bool was_sent;
+  bool is_found;     /* here: nobody but those who are known to hold it is asked */
+  bool is_fail_fast; /* nothing more is to be performed once something has failed */
+  bool asks_all;     /* nobody is left to be asked */
+  uint8_t kind;      /* ASK or LIST */
+  uint64_t only;     /* of a LIST: whom to ask */
+  vsi_buffer *page;  /* where what a LIST is answered goes; NULL: nowhere */
+  uint32_t count;    /* connections so far */
+  vestry_err error;
+  vestry_answer_fn on_answer;
+  void *ctx;
+  vsi_buffer message; /* to be sealed for each receiver */
+} vsi_ask;
+
+typedef struct vsi_asks {
+  vsi_ask *first, *last;
+} vsi_asks;
+
+/* Those of one key. */
+typedef struct vsi_line {
+  struct vsi_line *next;
+  uint64_t hash;
+  size_t count;       /* asks of the key */
+  vsi_asks begun;     /* that may still be asked of others; the oldest first */
+  vsi_asks held;      /* that have not begun; likewise */
+  size_t again_count; /* of begun: those that have to be asked of others, and are held */
+  uint64_t common;    /* nodes that all of begun were asked, at least */
+} vsi_line;
 
 /* ------------------------------------------------------------------------------------------------ those that wait - */
 
@@ -116,7 +161,7 @@ static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
   take_out(cluster, ask);
   /* Who has opened a stream of the key meanwhile has not got it, and is told so when he tells of it. */
-  if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_tell_remember(cluster, ask->hash, ask->asked);
+  if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
   ask->error = error;
   count_end(cluster, ask);
   ask->next = *done;
@@ -128,12 +173,16 @@ static void free_ask(vestry_cluster *cluster, vsi_ask *ask) {
   vsi_free(cluster->host, ask);
 }
 
+void vsi_ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx) {
+  vsi_cluster_inside++;
+  if (on_answer) on_answer(error, count, ctx);
+  vsi_cluster_inside--;
+}
+
 void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
   for (vsi_ask *next; done; done = next) {
     next = done->next;
-    vsi_cluster_inside++;
-    if (done->on_answer) done->on_answer(done->error, done->count, done->ctx);
-    vsi_cluster_inside--;
+    vsi_ask_answer(done->on_answer, done->error, done->count, done->ctx);
     free_ask(cluster, done);
   }
 }
@@ -143,8 +192,8 @@ void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
 static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
-                                     ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
+    vestry_err error = vsi_letter_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
+                                       ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
     if (!error)
       ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
     else if (!ask->error)
@@ -154,11 +203,11 @@ static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
 }
 
 static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
-  uint64_t alive = vsi_members_alive(cluster);
+  uint64_t alive = vsi_peers_alive(cluster);
   if (ask->has_begun) return alive & ~ask->asked;
   if (ask->kind == VSI_WIRE_LIST) return alive & ask->only;
   uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & alive;
-  return ask->is_found ? holders : holders | vsi_members_unsynced(cluster);
+  return ask->is_found ? holders : holders | vsi_peers_unsynced(cluster);
 }
 
 /* An older one of its key may still go where it would be first. */
@@ -197,7 +246,7 @@ bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned nod
 
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
   if (ask->error || ask->count) return ask->error;
-  if (ask->is_found || vsi_members_are_known(cluster)) return VESTRY_NOT_FOUND;
+  if (ask->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
   return cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO; /* nobody has said yes; but not all may have been asked */
 }
 
@@ -330,7 +379,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
   vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
   uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
   vsi_ask *ask = *find(cluster, id);
-  uint64_t bit = UINT64_C(1) << vsi_peer_index(cluster, peer);
+  uint64_t bit = vsi_peer_bit(cluster, peer);
   if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* it has come too late */
   ask->awaited &= ~bit;
   if (ask->page && reader.left) vsi_buffer_append(ask->page, reader.at, reader.left);
@@ -380,7 +429,7 @@ void vsi_asks_end(vestry_cluster *cluster, vestry_err error) {
   vsi_asks_finish(cluster, done);
 }
 
-void vsi_ask_give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
+static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
   vsi_ask *ask = *find(cluster, id);
@@ -416,16 +465,20 @@ static void wake(vestry_err error, uint32_t count, void *ctx) {
 static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   if (vsi_runtime_is_stepped(cluster->runtime)) {
     while (!w->is_done && vestry_runtime_step(cluster->runtime)) continue;
-    if (!w->is_done) vsi_ask_give_up(cluster, id, VESTRY_TIMEOUT);
+    if (!w->is_done) give_up(cluster, id, VESTRY_TIMEOUT);
   }
   pthread_mutex_lock(&w->lock);
   while (!w->is_done) pthread_cond_wait(&w->done, &w->lock);
   pthread_mutex_unlock(&w->lock);
 }
 
+bool vsi_ask_may_wait(const vestry_cluster *cluster) {
+  return !vsi_cluster_inside && !vsi_runtime_is_inside(cluster->runtime);
+}
+
 vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_t *ret_count) {
   *ret_count = 0;
-  if (vsi_cluster_inside || vsi_runtime_is_inside(cluster->runtime)) return VESTRY_BUSY;
+  if (!vsi_ask_may_wait(cluster)) return VESTRY_BUSY;
   waiter w = {.is_done = false};
   uint64_t id;
   pthread_mutex_init(&w.lock, NULL);
@@ -442,11 +495,4 @@ vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_
   pthread_cond_destroy(&w.done);
   pthread_mutex_destroy(&w.lock);
   return error;
-}
-
-vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
-                            bool is_found, uint32_t *ret_count, void *cluster) {
-  const vsi_asking asking = {
-      .key = key, .effects = effects, .data = options->data, .is_found = is_found, .is_fail_fast = options->fail_fast};
-  return vsi_ask_wait(cluster, &asking, ret_count);
 }

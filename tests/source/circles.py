@@ -17,8 +17,6 @@ STATED = [
      "adapter/microhttpd/door", "adapter/microhttpd/handover", "adapter/microhttpd/request",
      "adapter/microhttpd/serve", "adapter/microhttpd/socket", "adapter/microhttpd/stream",
      "adapter/microhttpd/suspended", "adapter/microhttpd/watch"],
-    ["cluster/ask", "cluster/claims", "cluster/cluster", "cluster/digest", "cluster/guests", "cluster/inward",
-     "cluster/list", "cluster/meet", "cluster/members", "cluster/older", "cluster/tell"],
     ["connection/connection", "connection/refusal", "connection/runner"],
     ["html/escape", "html/format", "html/html", "html/learned"],
     ["store/builtin", "store/driver", "store/expiry", "store/leaving", "store/listing", "store/look", "store/put",
