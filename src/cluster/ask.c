@@ -36,15 +36,15 @@ typedef struct vsi_ask {
   struct vsi_ask *line_newer, *line_older; /* of the line's list that it is in */
   uint64_t id, hash, due_ns;               /* hash: of the key */
   uint64_t asked, awaited;                 /* nodes, a bit each */
-  bool has_begun;                          /* those who are known to hold it have been asked */
+  bool has_begun;                          /* the nodes that are known to hold the key have been asked */
   bool is_held;                            /* behind an older one of its key: nobody is awaited */
   bool is_in_line;                         /* in a list of the line's: held, or begun and not asked of all */
   bool was_sent;
-  bool is_found;     /* here: nobody but those who are known to hold it is asked */
+  bool is_found;     /* here: no node is asked but those that are known to hold the key */
   bool is_fail_fast; /* nothing more is to be performed once something has failed */
-  bool asks_all;     /* nobody is left to be asked */
+  bool asks_all;     /* no node is left to be asked */
   uint8_t kind;      /* ASK or LIST */
-  uint64_t only;     /* of a LIST: whom to ask */
+  uint64_t only;     /* of a LIST: the nodes to ask */
   vsi_buffer *page;  /* where what a LIST is answered goes; NULL: nowhere */
   uint32_t count;    /* connections so far */
   vestry_err error;

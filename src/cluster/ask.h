@@ -15,7 +15,7 @@ typedef struct vsi_asking {
   bool is_fail_fast;
   uint32_t count; /* what came of it here */
   vestry_err error;
-  vestry_answer_fn on_answer; /* NULL: nobody wants to know */
+  vestry_answer_fn on_answer; /* NULL: it is not to be told */
   void *ctx;
   /* Or, instead of the key and the effects: */
   const vsi_wire_list *list; /* its id does not count */

@@ -20,7 +20,7 @@
  *
  * Lives. Each start of a node draws an epoch. A message says whose life it comes from and which one it is for. A life
  * counts from when it has proven that it goes on (meet.c), and each of its messages once: they carry a turn that only
- * rises. So what somebody has recorded and plays back is nothing: it is of a life that proves nothing, or has come.
+ * rises. So a message that was recorded and is played back counts for nothing: its life proves nothing, or it has come.
  *
  * Locks. `lock` guards all but what is constant; messages are handed to the broker under it, so that numbers and order
  * agree. The keys have a lock of their own, inside of it. Nothing of the application's is called under either. */
@@ -45,7 +45,7 @@ enum {
   VSI_REFRESH_BYTES = 16384
 };
 
-/* A channel, or a key, that was sent to: who may have come too late to get it. */
+/* A channel, or a key, that was sent to: nodes that it was not sent to may have come too late. */
 typedef struct vsi_recent {
   uint64_t hash; /* 0: several */
   uint64_t sent; /* nodes that it went to, a bit each */
@@ -103,20 +103,23 @@ struct vestry_cluster {
   uint64_t twin_epoch;    /* a life of such a node that is to give up; 0: none */
   uint8_t other_version;  /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
   uint64_t other_logged_ns;
+  /* What is asked (ask.c), and claimed (claims.c). */
   struct vsi_ask *asks[VSI_ASK_BUCKETS];
   struct vsi_line *lines[VSI_LINE_BUCKETS];
   struct vsi_ask *oldest, *newest;
   uint64_t last_ask_id;
   struct vsi_claim *claims; /* of keys that threads of this node put streams under */
+  /* What is told (tell.c), and was sent (recent.c). */
   bool refreshes_all;
   vsi_buffer refreshes; /* topics that are to be told: a length of two bytes and the topic */
   vsi_recent recent[VSI_RECENT_CHANNELS];
-  vsi_key_change changes[VSI_KEYS_WAITING]; /* of who flushes */
-  vestry_handle closing[VSI_CLOSING_MAX];   /* streams that others have replaced: the actor closes them */
+  vsi_key_change changes[VSI_KEYS_WAITING]; /* of the thread that tells */
+  /* Streams that others have replaced (replaced.c): the actor closes them. */
+  vestry_handle closing[VSI_CLOSING_MAX];
   size_t closing_count;
   vsi_older older[VSI_OLDER_MAX];
   size_t older_count;
-  vsi_older sought[VSI_OLDER_MAX]; /* the actor's: of these it looks through the store (replaced.c) */
+  vsi_older sought[VSI_OLDER_MAX]; /* the actor's: of these it looks through the store */
   size_t sought_count;
   vestry_list_cursor sought_at;
   vestry_cluster_stats stats;

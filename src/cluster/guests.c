@@ -30,7 +30,7 @@ static void begin(telling *t, const char *name) {
   vsi_buffer_append(&t->buffer, name, len);
 }
 
-/* To whom it does not get is told all. */
+/* A node that it does not get to is told all. */
 static void send(telling *t) {
   vsi_wire_end(&t->buffer);
   uint8_t flags = t->begins_all ? VSI_WIRE_FIRST : 0;

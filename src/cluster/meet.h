@@ -5,7 +5,7 @@
 #include "cluster/wire.h"
 #include "vestry/cluster.h"
 
-/* Somebody is there: ask for a proof that it goes on, unless that is known. */
+/* A life is heard of: ask for a proof that it goes on, unless that is known. */
 void vsi_meet_prompt(vestry_cluster *cluster, const vsi_wire_message *message);
 /* MEET. false: nothing came of it. */
 bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message);

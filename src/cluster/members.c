@@ -1,11 +1,12 @@
-/* Who lives, and what they have sent.
+/* Which nodes live, and what of theirs has come.
  *
- * A member is one from when it has proven that it goes on (meet.c). Silence makes it suspect, then dead. Who is suspect
- * is brought back by its next message; who is dead has to prove itself anew. Then both sides have a gap: this one says
- * so to itself, and has given away a number when it took the other for dead, which tells the other.
+ * A member is one from when it has proven that it goes on (meet.c). Silence makes it suspect, then dead. A suspect is
+ * brought back by its next message; a dead one has to prove itself anew. Then both sides have a gap: this one says so
+ * to itself, and has given away a number when it took the other for dead, which tells the other.
  *
  * A goodbye says how much was sent. But a channel that has got its first member just now may have been sent to without
- * it, because the telling of it was still under way; and who has left will not look back (told.c). So that is a gap. */
+ * it, because the telling of it was still under way; and a node that has left will not look back (told.c). So that is a
+ * gap. */
 #include "cluster/members.h"
 
 #include <string.h>
@@ -38,7 +39,7 @@ static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_sta
   vsi_cluster_notify(cluster);
 }
 
-/* Nothing is known to be there. */
+/* Nothing is known to be held there. */
 static void forget(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
   vsi_guests_forget(cluster, peer);
@@ -46,7 +47,7 @@ static void forget(vestry_cluster *cluster, vsi_peer *peer) {
 
 /* -------------------------------------------------------------------------------------------------- lives --------- */
 
-/* A place for one more: a new one, or that of who went first. NULL: all are taken by those that live. */
+/* A place for one more: a new one, or that of the node that went first. NULL: all are taken by those that live. */
 static vsi_peer *find_place(vestry_cluster *cluster) {
   if (cluster->peers_count < VSI_NODES_MAX) return &cluster->peers[cluster->peers_count++];
   vsi_peer *found = NULL;

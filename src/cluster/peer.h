@@ -10,7 +10,7 @@ typedef struct vsi_peer {
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
   uint64_t heard_ns;
-  uint64_t proofs;      /* how often it, or a former life of it, has proven itself: a challenge is good for one proof */
+  uint64_t proofs;      /* of this life and former ones of the node: a challenge is good for one proof */
   uint64_t out_seq;     /* the last number that was given */
   uint64_t in_seq;      /* the last one that has come, or is known to be lost */
   uint64_t in_turn;     /* of the last message that has come */
@@ -25,7 +25,7 @@ typedef struct vsi_peer {
   bool is_telling_all;  /* what is told is part of all that there is */
   struct vsi_digest *digests, *last_digest; /* what waits to be told it */
   size_t digests_bytes, digests_most;       /* how much that is; how much it may be */
-  uint64_t guests_count, guests_sum;        /* who is present there, as far as it has told; their hashes added up */
+  uint64_t guests_count, guests_sum;        /* guests there, as far as it has told; their hashes added up */
   /* What the application is to be told. */
   bool has_gap, has_news;
   uint64_t lost_count;

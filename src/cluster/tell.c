@@ -29,7 +29,7 @@ static void put_changes(vsi_buffer *buffer, uint64_t clock_ms, const vsi_key_cha
   }
 }
 
-/* Some of them, as a message of their own; to whom it does not get is told all. */
+/* Some of them, as a message of their own; a node that it does not get to is told all. */
 static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t clock_ms, const vsi_key_change *changes,
                          size_t count) {
   vsi_buffer buffer;
@@ -106,8 +106,7 @@ static void tell_keys(vestry_cluster *cluster) {
 
 /* -------------------------------------------------------------------------------------------------- refreshes ----- */
 
-/* The same topic again within 5 ms: found among those that wait, the last ones first being of no use, all are looked
- * through; they are bounded. */
+/* The same topic again within 5 ms. All that wait are looked through; they are bounded. */
 static bool is_waiting(const vsi_buffer *topics, const char *topic, size_t len) {
   for (size_t at = 0; at < topics->len;) {
     const unsigned char *head = (const unsigned char *)topics->data + at;
