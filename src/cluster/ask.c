@@ -30,15 +30,15 @@ _Thread_local unsigned vsi_cluster_inside;
 
 /* A dispatch that waits for answers. */
 typedef struct vsi_ask {
-  struct vsi_ask *next; /* in its bucket; then among those that are done */
-  struct vsi_ask *newer, *older;
-  struct vsi_line *line;                   /* its key's; NULL: it waits for none */
-  struct vsi_ask *line_newer, *line_older; /* of the line's list that it is in */
-  uint64_t id, hash, due_ns;               /* hash: of the key */
-  uint64_t asked, awaited;                 /* nodes, a bit each */
-  bool has_begun;                          /* the nodes that are known to hold the key have been asked */
-  bool is_held;                            /* behind an older one of its key: nobody is awaited */
-  bool is_in_line;                         /* in a list of the line's: held, or begun and not asked of all */
+  struct vsi_ask *next;      /* in its bucket; then among those that are done */
+  vsi_ring by_age;           /* of all */
+  struct vsi_line *line;     /* its key's; NULL: it waits for none */
+  vsi_ring in_line;          /* of the line's list that it is in */
+  uint64_t id, hash, due_ns; /* hash: of the key */
+  uint64_t asked, awaited;   /* nodes, a bit each */
+  bool has_begun;            /* the nodes that are known to hold the key have been asked */
+  bool is_held;              /* behind an older one of its key: nobody is awaited */
+  bool is_in_line;           /* in a list of the line's: held, or begun and not asked of all */
   bool was_sent;
   bool is_found;     /* here: no node is asked but those that are known to hold the key */
   bool is_fail_fast; /* nothing more is to be performed once something has failed */
@@ -53,35 +53,31 @@ typedef struct vsi_ask {
   vsi_buffer message; /* to be sealed for each receiver */
 } vsi_ask;
 
-typedef struct vsi_asks {
-  vsi_ask *first, *last;
-} vsi_asks;
-
 /* Those of one key. */
 typedef struct vsi_line {
   struct vsi_line *next;
   uint64_t hash;
   size_t count;       /* asks of the key */
-  vsi_asks begun;     /* that may still be asked of others; the oldest first */
-  vsi_asks held;      /* that have not begun; likewise */
+  vsi_ring begun;     /* that may still be asked of others; the oldest first */
+  vsi_ring held;      /* that have not begun; likewise */
   size_t again_count; /* of begun: those that have to be asked of others, and are held */
   uint64_t common;    /* nodes that all of begun were asked, at least */
 } vsi_line;
 
 /* ------------------------------------------------------------------------------------------------ those that wait - */
 
-static void append(vsi_asks *list, vsi_ask *ask) {
-  ask->line_older = list->last;
-  ask->line_newer = NULL;
-  *(list->last ? &list->last->line_newer : &list->first) = ask;
-  list->last = ask;
-  ask->is_in_line = true;
+static vsi_ask *oldest(const vestry_cluster *cluster) {
+  const vsi_ring *all = &cluster->asked;
+  return vsi_ring_is_empty(all) ? NULL : VSI_RING_OWNER(all->next, vsi_ask, by_age);
 }
 
-static void take_from(vsi_asks *list, vsi_ask *ask) {
-  *(ask->line_older ? &ask->line_older->line_newer : &list->first) = ask->line_newer;
-  *(ask->line_newer ? &ask->line_newer->line_older : &list->last) = ask->line_older;
-  ask->is_in_line = false;
+static vsi_ask *first_of(const vsi_ring *list) {
+  return vsi_ring_is_empty(list) ? NULL : VSI_RING_OWNER(list->next, vsi_ask, in_line);
+}
+
+static void append(vsi_ring *list, vsi_ask *ask) {
+  vsi_ring_add_last(list, &ask->in_line);
+  ask->is_in_line = true;
 }
 
 static vsi_line **place_of(const vestry_cluster *cluster, uint64_t hash) {
@@ -97,6 +93,8 @@ static vestry_err enter_line(vestry_cluster *cluster, vsi_ask *ask) {
     vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
     if (!line) return VESTRY_NO_MEMORY;
     line->hash = ask->hash;
+    vsi_ring_init(&line->begun);
+    vsi_ring_init(&line->held);
     *at = line;
   }
   ask->line = *at;
@@ -108,7 +106,8 @@ static vestry_err enter_line(vestry_cluster *cluster, vsi_ask *ask) {
 static void step_out(vsi_ask *ask) {
   vsi_line *line = ask->line;
   if (!line || !ask->is_in_line) return;
-  take_from(ask->has_begun ? &line->begun : &line->held, ask);
+  vsi_ring_remove(&ask->in_line);
+  ask->is_in_line = false;
   line->again_count -= ask->has_begun && ask->is_held;
   ask->is_held = false;
 }
@@ -123,13 +122,7 @@ static void insert(vestry_cluster *cluster, vsi_ask *ask) {
   vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
   ask->next = *bucket;
   *bucket = ask;
-  ask->older = cluster->newest;
-  ask->newer = NULL;
-  if (cluster->newest)
-    cluster->newest->newer = ask;
-  else
-    cluster->oldest = ask;
-  cluster->newest = ask;
+  vsi_ring_add_last(&cluster->asked, &ask->by_age);
 }
 
 static vsi_ask **find(vestry_cluster *cluster, uint64_t id) {
@@ -140,8 +133,7 @@ static vsi_ask **find(vestry_cluster *cluster, uint64_t id) {
 
 static void take_out(vestry_cluster *cluster, vsi_ask *ask) {
   *find(cluster, ask->id) = ask->next;
-  *(ask->older ? &ask->older->newer : &cluster->oldest) = ask->newer;
-  *(ask->newer ? &ask->newer->older : &cluster->newest) = ask->older;
+  vsi_ring_remove(&ask->by_age);
   step_out(ask);
   if (ask->line) ask->line->count--;
 }
@@ -214,9 +206,9 @@ static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
 static bool must_wait(const vsi_ask *ask, uint64_t mask) {
   const vsi_line *line = ask->line;
   if (!line) return false;
-  if (ask->has_begun) return line->begun.first != ask;
-  return (line->held.first && line->held.first != ask) || line->again_count ||
-         (line->begun.first && (mask & ~line->common));
+  if (ask->has_begun) return first_of(&line->begun) != ask;
+  const vsi_ask *held = first_of(&line->held);
+  return (held && held != ask) || line->again_count || (first_of(&line->begun) && (mask & ~line->common));
 }
 
 static void hold(vsi_ask *ask) {
@@ -235,13 +227,13 @@ static void step_on(vsi_ask *ask, uint64_t mask) {
   ask->asks_all |= ask->has_begun;
   ask->has_begun = true;
   if (!line || ask->asks_all) return;
-  line->common = line->begun.first ? line->common & mask : mask;
+  line->common = first_of(&line->begun) ? line->common & mask : mask;
   append(&line->begun, ask);
 }
 
 bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
   const vsi_line *line = *place_of(cluster, hash);
-  return line && line->begun.first && !(line->common >> node & 1);
+  return line && first_of(&line->begun) && !(line->common >> node & 1);
 }
 
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
@@ -303,7 +295,7 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
 /* Whoever of a line can go on, now that one has ended or has been sent to all. The line may be freed. */
 static void release(vestry_cluster *cluster, vsi_line *line, vsi_ask **done) {
   while (line) {
-    vsi_ask *first = line->begun.first, *ask = first && first->is_held ? first : line->held.first;
+    vsi_ask *first = first_of(&line->begun), *ask = first && first->is_held ? first : first_of(&line->held);
     vestry_err error;
     if (!ask) break;
     bool is_over = go_on(cluster, ask, &error);
@@ -331,7 +323,7 @@ static vestry_err begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
   cluster->stats.asked_count++;
   cluster->stats.waiting_count++;
-  bool is_first = !cluster->oldest;
+  bool is_first = !oldest(cluster);
   insert(cluster, ask);
   if (is_full) {
     cluster->stats.over_waiting_count++;
@@ -395,7 +387,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
 static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_ask **done) {
   enum { AT_ONCE = 256 };
   int left = AT_ONCE;
-  for (vsi_ask *ask; (ask = cluster->oldest) != NULL && ask->due_ns <= now_ns && left > 0; left--) {
+  for (vsi_ask *ask; (ask = oldest(cluster)) != NULL && ask->due_ns <= now_ns && left > 0; left--) {
     vsi_line *line = ask->line;
     end(cluster, ask, VESTRY_TIMEOUT, done);
     release(cluster, line, done);
@@ -410,8 +402,8 @@ void vsi_asks_due(vestry_timer *timer, void *ctx) {
     vsi_cluster_lock(cluster);
     uint64_t now_ns = vsi_now_ns(cluster->host);
     is_over = end_those_due(cluster, now_ns, &done);
-    if (is_over && cluster->oldest)
-      (void)vestry_timer_set(timer, (cluster->oldest->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
+    const vsi_ask *next = is_over ? oldest(cluster) : NULL;
+    if (next) (void)vestry_timer_set(timer, (next->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
     vsi_cluster_unlock(cluster);
     vsi_asks_finish(cluster, done);
   }
@@ -420,7 +412,7 @@ void vsi_asks_due(vestry_timer *timer, void *ctx) {
 void vsi_asks_end(vestry_cluster *cluster, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
-  for (vsi_ask *ask; (ask = cluster->oldest) != NULL;) {
+  for (vsi_ask *ask; (ask = oldest(cluster)) != NULL;) {
     vsi_line *line = ask->line;
     end(cluster, ask, error, &done);
     free_line_if_empty(cluster, line);

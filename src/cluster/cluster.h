@@ -27,6 +27,7 @@
 #ifndef VSI_CLUSTER_CLUSTER_H
 #define VSI_CLUSTER_CLUSTER_H
 
+#include "base/ring.h"
 #include "channel/channels.h"
 #include "cluster/keys.h"
 #include "cluster/peer.h"
@@ -106,7 +107,7 @@ struct vestry_cluster {
   /* What is asked (ask.c), and claimed (claims.c). */
   struct vsi_ask *asks[VSI_ASK_BUCKETS];
   struct vsi_line *lines[VSI_LINE_BUCKETS];
-  struct vsi_ask *oldest, *newest;
+  vsi_ring asked; /* the oldest first */
   uint64_t last_ask_id;
   struct vsi_claim *claims; /* of keys that threads of this node put streams under */
   /* What is told (tell.c), and was sent (recent.c). */

@@ -152,6 +152,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   pthread_cond_init(&cluster->quiet, NULL);
   pthread_cond_init(&cluster->claimed, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
+  vsi_ring_init(&cluster->asked);
   vestry_err error = fill(cluster, &options);
   if (!error) error = vsi_ties_make(cluster);
   if (!error && cluster->pages) share_secret(cluster->pages, &options);
