@@ -9,20 +9,26 @@
 #include "page/topic.h"
 #include "presence/spread.h"
 
-static vestry_err key_comes(const vestry_scoped_key *key, vestry_put_policy policy, void *ctx) {
-  (void)policy;
-  vestry_cluster *cluster = ctx;
+static vestry_err come(vestry_cluster *cluster, uint64_t hash) {
   bool is_first;
-  vestry_err error = vsi_keys_come(&cluster->keys, vsi_cluster_hash_key(cluster, key), &is_first);
+  vestry_err error = vsi_keys_come(&cluster->keys, hash, &is_first);
   if (is_first) vsi_cluster_tell_soon(cluster);
   return error;
 }
 
-static void key_left(const vestry_scoped_key *key, vestry_handle handle, void *ctx) {
-  vestry_cluster *cluster = ctx;
+static void leave(vestry_cluster *cluster, uint64_t hash, vestry_handle handle) {
   bool is_first;
-  vsi_keys_leave(&cluster->keys, vsi_cluster_hash_key(cluster, key), handle, &is_first);
+  vsi_keys_leave(&cluster->keys, hash, handle, &is_first);
   if (is_first) vsi_cluster_tell_soon(cluster);
+}
+
+static vestry_err key_comes(const vestry_scoped_key *key, vestry_put_policy policy, void *cluster) {
+  (void)policy;
+  return come(cluster, vsi_cluster_hash_key(cluster, key));
+}
+
+static void key_left(const vestry_scoped_key *key, vestry_handle handle, void *cluster) {
+  leave(cluster, vsi_cluster_hash_key(cluster, key), handle);
 }
 
 static void key_came(const vestry_scoped_key *key, vestry_put_policy policy, vestry_handle handle, void *ctx) {
@@ -36,19 +42,12 @@ static void key_came(const vestry_scoped_key *key, vestry_put_policy policy, ves
   }
 }
 
-static vestry_err channel_comes(const void *bytes, size_t len, void *ctx) {
-  vestry_cluster *cluster = ctx;
-  bool is_first;
-  vestry_err error = vsi_keys_come(&cluster->keys, vsi_cluster_hash_channel(cluster, bytes, len), &is_first);
-  if (is_first) vsi_cluster_tell_soon(cluster);
-  return error;
+static vestry_err channel_comes(const void *bytes, size_t len, void *cluster) {
+  return come(cluster, vsi_cluster_hash_channel(cluster, bytes, len));
 }
 
-static void channel_left(const void *bytes, size_t len, void *ctx) {
-  vestry_cluster *cluster = ctx;
-  bool is_first;
-  vsi_keys_leave(&cluster->keys, vsi_cluster_hash_channel(cluster, bytes, len), 0, &is_first);
-  if (is_first) vsi_cluster_tell_soon(cluster);
+static void channel_left(const void *bytes, size_t len, void *cluster) {
+  leave(cluster, vsi_cluster_hash_channel(cluster, bytes, len), 0);
 }
 
 static vestry_err broadcast(const vestry_scoped_key *name, vestry_event *event, void *ctx) {
