@@ -14,29 +14,70 @@
  * has to wait is seen at once, however long the line is; and whatever ends lets on only who stands first.
  *
  * All wait equally long, so they are due in the order in which they were asked. So many wait at most; one more is FULL.
- * / */
+ */
+#include "cluster/ask.h"
+
 #include <string.h>
 
 #include "base/memory.h"
 #include "cluster/cluster.h"
+#include "cluster/letter.h"
+#include "cluster/peers.h"
+#include "cluster/recent.h"
 #include "runtime/runtime.h"
 
 _Thread_local unsigned vsi_cluster_inside;
 
+/* A dispatch that waits for answers. */
+typedef struct vsi_ask {
+  struct vsi_ask *next;      /* in its bucket; then among those that are done */
+  vsi_ring by_age;           /* of all */
+  struct vsi_line *line;     /* its key's; NULL: it waits for none */
+  vsi_ring in_line;          /* of the line's list that it is in */
+  uint64_t id, hash, due_ns; /* hash: of the key */
+  uint64_t asked, awaited;   /* nodes, a bit each */
+  bool has_begun;            /* the nodes that are known to hold the key have been asked */
+  bool is_held;              /* behind an older one of its key: nobody is awaited */
+  bool is_in_line;           /* in a list of the line's: held, or begun and not asked of all */
+  bool was_sent;
+  bool is_found;     /* here: no node is asked but those that are known to hold the key */
+  bool is_fail_fast; /* nothing more is to be performed once something has failed */
+  bool asks_all;     /* no node is left to be asked */
+  uint8_t kind;      /* ASK or LIST */
+  uint64_t only;     /* of a LIST: the nodes to ask */
+  vsi_buffer *page;  /* where what a LIST is answered goes; NULL: nowhere */
+  uint32_t count;    /* connections so far */
+  vestry_err error;
+  vestry_answer_fn on_answer;
+  void *ctx;
+  vsi_buffer message; /* to be sealed for each receiver */
+} vsi_ask;
+
+/* Those of one key. */
+typedef struct vsi_line {
+  struct vsi_line *next;
+  uint64_t hash;
+  size_t count;       /* asks of the key */
+  vsi_ring begun;     /* that may still be asked of others; the oldest first */
+  vsi_ring held;      /* that have not begun; likewise */
+  size_t again_count; /* of begun: those that have to be asked of others, and are held */
+  uint64_t common;    /* nodes that all of begun were asked, at least */
+} vsi_line;
+
 /* ------------------------------------------------------------------------------------------------ those that wait - */
 
-static void append(vsi_asks *list, vsi_ask *ask) {
-  ask->line_older = list->last;
-  ask->line_newer = NULL;
-  *(list->last ? &list->last->line_newer : &list->first) = ask;
-  list->last = ask;
-  ask->is_in_line = true;
+static vsi_ask *oldest(const vestry_cluster *cluster) {
+  const vsi_ring *all = &cluster->asked;
+  return vsi_ring_is_empty(all) ? NULL : VSI_RING_OWNER(all->next, vsi_ask, by_age);
 }
 
-static void take_from(vsi_asks *list, vsi_ask *ask) {
-  *(ask->line_older ? &ask->line_older->line_newer : &list->first) = ask->line_newer;
-  *(ask->line_newer ? &ask->line_newer->line_older : &list->last) = ask->line_older;
-  ask->is_in_line = false;
+static vsi_ask *first_of(const vsi_ring *list) {
+  return vsi_ring_is_empty(list) ? NULL : VSI_RING_OWNER(list->next, vsi_ask, in_line);
+}
+
+static void append(vsi_ring *list, vsi_ask *ask) {
+  vsi_ring_add_last(list, &ask->in_line);
+  ask->is_in_line = true;
 }
 
 static vsi_line **place_of(const vestry_cluster *cluster, uint64_t hash) {
@@ -52,6 +93,8 @@ static vestry_err enter_line(vestry_cluster *cluster, vsi_ask *ask) {
     vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
     if (!line) return VESTRY_NO_MEMORY;
     line->hash = ask->hash;
+    vsi_ring_init(&line->begun);
+    vsi_ring_init(&line->held);
     *at = line;
   }
   ask->line = *at;
@@ -63,7 +106,8 @@ static vestry_err enter_line(vestry_cluster *cluster, vsi_ask *ask) {
 static void step_out(vsi_ask *ask) {
   vsi_line *line = ask->line;
   if (!line || !ask->is_in_line) return;
-  take_from(ask->has_begun ? &line->begun : &line->held, ask);
+  vsi_ring_remove(&ask->in_line);
+  ask->is_in_line = false;
   line->again_count -= ask->has_begun && ask->is_held;
   ask->is_held = false;
 }
@@ -78,13 +122,7 @@ static void insert(vestry_cluster *cluster, vsi_ask *ask) {
   vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
   ask->next = *bucket;
   *bucket = ask;
-  ask->older = cluster->newest;
-  ask->newer = NULL;
-  if (cluster->newest)
-    cluster->newest->newer = ask;
-  else
-    cluster->oldest = ask;
-  cluster->newest = ask;
+  vsi_ring_add_last(&cluster->asked, &ask->by_age);
 }
 
 static vsi_ask **find(vestry_cluster *cluster, uint64_t id) {
@@ -95,8 +133,7 @@ static vsi_ask **find(vestry_cluster *cluster, uint64_t id) {
 
 static void take_out(vestry_cluster *cluster, vsi_ask *ask) {
   *find(cluster, ask->id) = ask->next;
-  *(ask->older ? &ask->older->newer : &cluster->oldest) = ask->newer;
-  *(ask->newer ? &ask->newer->older : &cluster->newest) = ask->older;
+  vsi_ring_remove(&ask->by_age);
   step_out(ask);
   if (ask->line) ask->line->count--;
 }
@@ -116,7 +153,7 @@ static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
   take_out(cluster, ask);
   /* Who has opened a stream of the key meanwhile has not got it, and is told so when he tells of it. */
-  if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_tell_remember(cluster, ask->hash, ask->asked);
+  if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
   ask->error = error;
   count_end(cluster, ask);
   ask->next = *done;
@@ -128,12 +165,16 @@ static void free_ask(vestry_cluster *cluster, vsi_ask *ask) {
   vsi_free(cluster->host, ask);
 }
 
+void vsi_ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx) {
+  vsi_cluster_inside++;
+  if (on_answer) on_answer(error, count, ctx);
+  vsi_cluster_inside--;
+}
+
 void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
   for (vsi_ask *next; done; done = next) {
     next = done->next;
-    vsi_cluster_inside++;
-    if (done->on_answer) done->on_answer(done->error, done->count, done->ctx);
-    vsi_cluster_inside--;
+    vsi_ask_answer(done->on_answer, done->error, done->count, done->ctx);
     free_ask(cluster, done);
   }
 }
@@ -143,8 +184,8 @@ void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
 static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_peer_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
-                                     ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
+    vestry_err error = vsi_letter_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
+                                       ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
     if (!error)
       ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
     else if (!ask->error)
@@ -154,20 +195,20 @@ static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
 }
 
 static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
-  uint64_t alive = vsi_members_alive(cluster);
+  uint64_t alive = vsi_peers_alive(cluster);
   if (ask->has_begun) return alive & ~ask->asked;
   if (ask->kind == VSI_WIRE_LIST) return alive & ask->only;
   uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & alive;
-  return ask->is_found ? holders : holders | vsi_members_unsynced(cluster);
+  return ask->is_found ? holders : holders | vsi_peers_unsynced(cluster);
 }
 
 /* An older one of its key may still go where it would be first. */
 static bool must_wait(const vsi_ask *ask, uint64_t mask) {
   const vsi_line *line = ask->line;
   if (!line) return false;
-  if (ask->has_begun) return line->begun.first != ask;
-  return (line->held.first && line->held.first != ask) || line->again_count ||
-         (line->begun.first && (mask & ~line->common));
+  if (ask->has_begun) return first_of(&line->begun) != ask;
+  const vsi_ask *held = first_of(&line->held);
+  return (held && held != ask) || line->again_count || (first_of(&line->begun) && (mask & ~line->common));
 }
 
 static void hold(vsi_ask *ask) {
@@ -186,18 +227,18 @@ static void step_on(vsi_ask *ask, uint64_t mask) {
   ask->asks_all |= ask->has_begun;
   ask->has_begun = true;
   if (!line || ask->asks_all) return;
-  line->common = line->begun.first ? line->common & mask : mask;
+  line->common = first_of(&line->begun) ? line->common & mask : mask;
   append(&line->begun, ask);
 }
 
 bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
   const vsi_line *line = *place_of(cluster, hash);
-  return line && line->begun.first && !(line->common >> node & 1);
+  return line && first_of(&line->begun) && !(line->common >> node & 1);
 }
 
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
   if (ask->error || ask->count) return ask->error;
-  if (ask->is_found || vsi_members_are_known(cluster)) return VESTRY_NOT_FOUND;
+  if (ask->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
   return cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO; /* nobody has said yes; but not all may have been asked */
 }
 
@@ -254,7 +295,7 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
 /* Whoever of a line can go on, now that one has ended or has been sent to all. The line may be freed. */
 static void release(vestry_cluster *cluster, vsi_line *line, vsi_ask **done) {
   while (line) {
-    vsi_ask *first = line->begun.first, *ask = first && first->is_held ? first : line->held.first;
+    vsi_ask *first = first_of(&line->begun), *ask = first && first->is_held ? first : first_of(&line->held);
     vestry_err error;
     if (!ask) break;
     bool is_over = go_on(cluster, ask, &error);
@@ -282,7 +323,7 @@ static vestry_err begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
   cluster->stats.asked_count++;
   cluster->stats.waiting_count++;
-  bool is_first = !cluster->oldest;
+  bool is_first = !oldest(cluster);
   insert(cluster, ask);
   if (is_full) {
     cluster->stats.over_waiting_count++;
@@ -330,7 +371,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
   vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
   uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
   vsi_ask *ask = *find(cluster, id);
-  uint64_t bit = UINT64_C(1) << vsi_peer_index(cluster, peer);
+  uint64_t bit = vsi_peer_bit(cluster, peer);
   if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* it has come too late */
   ask->awaited &= ~bit;
   if (ask->page && reader.left) vsi_buffer_append(ask->page, reader.at, reader.left);
@@ -346,7 +387,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
 static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_ask **done) {
   enum { AT_ONCE = 256 };
   int left = AT_ONCE;
-  for (vsi_ask *ask; (ask = cluster->oldest) != NULL && ask->due_ns <= now_ns && left > 0; left--) {
+  for (vsi_ask *ask; (ask = oldest(cluster)) != NULL && ask->due_ns <= now_ns && left > 0; left--) {
     vsi_line *line = ask->line;
     end(cluster, ask, VESTRY_TIMEOUT, done);
     release(cluster, line, done);
@@ -361,8 +402,8 @@ void vsi_asks_due(vestry_timer *timer, void *ctx) {
     vsi_cluster_lock(cluster);
     uint64_t now_ns = vsi_now_ns(cluster->host);
     is_over = end_those_due(cluster, now_ns, &done);
-    if (is_over && cluster->oldest)
-      (void)vestry_timer_set(timer, (cluster->oldest->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
+    const vsi_ask *next = is_over ? oldest(cluster) : NULL;
+    if (next) (void)vestry_timer_set(timer, (next->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
     vsi_cluster_unlock(cluster);
     vsi_asks_finish(cluster, done);
   }
@@ -371,7 +412,7 @@ void vsi_asks_due(vestry_timer *timer, void *ctx) {
 void vsi_asks_end(vestry_cluster *cluster, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
-  for (vsi_ask *ask; (ask = cluster->oldest) != NULL;) {
+  for (vsi_ask *ask; (ask = oldest(cluster)) != NULL;) {
     vsi_line *line = ask->line;
     end(cluster, ask, error, &done);
     free_line_if_empty(cluster, line);
@@ -380,7 +421,7 @@ void vsi_asks_end(vestry_cluster *cluster, vestry_err error) {
   vsi_asks_finish(cluster, done);
 }
 
-void vsi_ask_give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
+static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
   vsi_ask *ask = *find(cluster, id);
@@ -416,16 +457,20 @@ static void wake(vestry_err error, uint32_t count, void *ctx) {
 static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   if (vsi_runtime_is_stepped(cluster->runtime)) {
     while (!w->is_done && vestry_runtime_step(cluster->runtime)) continue;
-    if (!w->is_done) vsi_ask_give_up(cluster, id, VESTRY_TIMEOUT);
+    if (!w->is_done) give_up(cluster, id, VESTRY_TIMEOUT);
   }
   pthread_mutex_lock(&w->lock);
   while (!w->is_done) pthread_cond_wait(&w->done, &w->lock);
   pthread_mutex_unlock(&w->lock);
 }
 
+bool vsi_ask_may_wait(const vestry_cluster *cluster) {
+  return !vsi_cluster_inside && !vsi_runtime_is_inside(cluster->runtime);
+}
+
 vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_t *ret_count) {
   *ret_count = 0;
-  if (vsi_cluster_inside || vsi_runtime_is_inside(cluster->runtime)) return VESTRY_BUSY;
+  if (!vsi_ask_may_wait(cluster)) return VESTRY_BUSY;
   waiter w = {.is_done = false};
   uint64_t id;
   pthread_mutex_init(&w.lock, NULL);
@@ -442,11 +487,4 @@ vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_
   pthread_cond_destroy(&w.done);
   pthread_mutex_destroy(&w.lock);
   return error;
-}
-
-vestry_err vsi_ask_and_wait(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
-                            bool is_found, uint32_t *ret_count, void *cluster) {
-  const vsi_asking asking = {
-      .key = key, .effects = effects, .data = options->data, .is_found = is_found, .is_fail_fast = options->fail_fast};
-  return vsi_ask_wait(cluster, &asking, ret_count);
 }

@@ -13,22 +13,26 @@
  * Who cannot be asked may hold it: the answer is no, until he is taken for dead. Nor does a node that has just begun,
  * or has just reached the broker again, know who is silent: until dead_ms have passed it lets nobody in. In a partition
  * only that part lets somebody in which the claims are in; the other one keeps whom it has. */
+#include "cluster/claims.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "cluster/ask.h"
 #include "cluster/cluster.h"
+#include "cluster/peers.h"
 #include "runtime/runtime.h"
 
 enum { NAMES = 65536, TRIES = 5 };
 
-struct vsi_claim {
-  vsi_claim *next;
+typedef struct vsi_claim {
+  struct vsi_claim *next;
   uint64_t hash;
   size_t users; /* threads of this node that put a stream under it */
   bool is_ours; /* others are told that it is held */
   bool is_sure; /* and it is: the claim is done with */
-};
+} vsi_claim;
 
 static vsi_claim *find(vestry_cluster *cluster, uint64_t hash) {
   vsi_claim *claim = cluster->claims;
@@ -52,8 +56,8 @@ static void let_go(vestry_cluster *cluster, vsi_claim *claim) {
 /* OK: nobody | EXISTS: somebody does | LIMIT: that is not known */
 static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
   vsi_cluster_lock(cluster);
-  bool are_known = vsi_members_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
-  uint64_t alive = vsi_members_alive(cluster);
+  bool are_known = vsi_peers_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
+  uint64_t alive = vsi_peers_alive(cluster);
   vsi_cluster_unlock(cluster);
   if (!are_known) return VESTRY_LIMIT;
   if (!alive) return VESTRY_OK;
@@ -116,7 +120,7 @@ static vestry_err enter(vestry_cluster *cluster, uint64_t hash, vsi_claim **ret_
 
 vestry_err vsi_claims_begin(const vestry_scoped_key *key, void *ctx) {
   vestry_cluster *cluster = ctx;
-  if (vsi_cluster_inside || vsi_runtime_is_inside(cluster->runtime)) return VESTRY_LIMIT; /* it must not wait */
+  if (!vsi_ask_may_wait(cluster)) return VESTRY_LIMIT;
   vsi_claim *claim;
   vsi_cluster_lock(cluster);
   vestry_err error = enter(cluster, vsi_cluster_hash_key(cluster, key), &claim);

@@ -5,18 +5,21 @@
  *
  * What waits is bounded, by twice what a telling of everything takes: a node that gets beyond that, or that cannot be
  * sent to, is told all anew. */
+#include "cluster/digest.h"
+
 #include "base/memory.h"
 #include "cluster/cluster.h"
+#include "cluster/letter.h"
 
 /* Messages of a run, for all nodes; and what may wait beside a telling of everything. */
 enum { RUN_MOST = 32, WAITING_BYTES = 1 << 20 };
 
-struct vsi_digest {
-  vsi_digest *next;
+typedef struct vsi_digest {
+  struct vsi_digest *next;
   vsi_wire_kind kind;
   uint8_t flags;
   vsi_buffer message; /* to be sealed */
-};
+} vsi_digest;
 
 void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer) {
   for (vsi_digest *d = peer->digests, *next; d; d = next) {
@@ -58,7 +61,7 @@ bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer
     return false;
   }
   if (!peer->digests && !peer->is_telling_all) {
-    vestry_err error = vsi_peer_send(cluster, peer, buffer, kind, flags, false);
+    vestry_err error = vsi_letter_send(cluster, peer, buffer, kind, flags, false);
     if (!error) return true;
     if (error != VESTRY_FULL) {
       give_up(cluster, peer);
@@ -73,7 +76,7 @@ bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer
 
 static void go_on(vestry_cluster *cluster, vsi_peer *peer, size_t most) {
   for (vsi_digest *d; most > 0 && (d = peer->digests) != NULL; most--) {
-    vestry_err error = vsi_peer_send(cluster, peer, &d->message, d->kind, d->flags, false);
+    vestry_err error = vsi_letter_send(cluster, peer, &d->message, d->kind, d->flags, false);
     if (error == VESTRY_FULL) return;
     if (error) {
       give_up(cluster, peer);
@@ -100,5 +103,5 @@ void vsi_digests_go_on(vestry_cluster *cluster) {
     if (peer->digests) go_on(cluster, peer, RUN_MOST / waiting + 1);
     is_over &= !peer->digests;
   }
-  if (!is_over) vsi_tell_soon(cluster);
+  if (!is_over) vsi_cluster_tell_soon(cluster);
 }

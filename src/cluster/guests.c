@@ -1,9 +1,12 @@
 /* Who is present where, told and heard: presences know whom they have (presence/spread.c), and here it becomes
  * messages. It goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what
  * their hashes add up to, and after a gap all are named anew, before the keys are. */
+#include "cluster/guests.h"
+
 #include <string.h>
 
 #include "cluster/cluster.h"
+#include "cluster/digest.h"
 #include "presence/spread.h"
 
 enum { MESSAGE_BYTES = 16384 };
@@ -27,7 +30,7 @@ static void begin(telling *t, const char *name) {
   vsi_buffer_append(&t->buffer, name, len);
 }
 
-/* To whom it does not get is told all. */
+/* A node that it does not get to is told all. */
 static void send(telling *t) {
   vsi_wire_end(&t->buffer);
   uint8_t flags = t->begins_all ? VSI_WIRE_FIRST : 0;
@@ -65,10 +68,8 @@ void vsi_guests_tell(vestry_cluster *cluster, uint64_t mask) {
 }
 
 void vsi_guests_tell_all(vestry_cluster *cluster, vsi_peer *peer) {
-  telling t = {.cluster = cluster,
-               .mask = UINT64_C(1) << vsi_peer_index(cluster, peer),
-               .begins_all = true,
-               .most = bytes_a_message(cluster)};
+  telling t = {
+      .cluster = cluster, .mask = vsi_peer_bit(cluster, peer), .begins_all = true, .most = bytes_a_message(cluster)};
   vsi_presences_list(cluster->v->presences, say, &t);
   if (!t.name[0] && t.begins_all) begin(&t, ""); /* there are none: that is told too */
   if (t.name[0] || t.begins_all) send(&t);
@@ -110,37 +111,10 @@ void vsi_guests_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_mes
   }
   while (is_well && reader.left) is_well = take_one(cluster, peer, name, &reader);
   if (is_well) return;
-  peer->is_synced = peer->is_syncing = false;
-  peer->must_sync = true;
+  vsi_peer_must_sync(peer);
 }
 
 void vsi_guests_forget(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_presences_forget(cluster->v->presences, vsi_peer_index(cluster, peer));
   peer->guests_count = peer->guests_sum = 0;
-}
-
-/* ------------------------------------------------------------------------------------------- what presences call -- */
-
-void vsi_guests_soon(void *cluster) {
-  vsi_tell_soon(cluster);
-}
-
-/* One that has just been made has not heard what was said before. */
-void vsi_guests_begin(void *ctx) {
-  vestry_cluster *cluster = ctx;
-  vsi_cluster_lock(cluster);
-  for (size_t i = 0; i < cluster->peers_count; i++) {
-    vsi_peer *peer = &cluster->peers[i];
-    peer->is_synced = peer->is_syncing = false;
-    peer->must_sync = true;
-  }
-  vsi_cluster_unlock(cluster);
-}
-
-bool vsi_guests_are_known(void *ctx) {
-  vestry_cluster *cluster = ctx;
-  vsi_cluster_lock(cluster);
-  bool are = vsi_members_are_known(cluster) && !vsi_members_unsynced(cluster);
-  vsi_cluster_unlock(cluster);
-  return are;
 }

@@ -2,27 +2,32 @@
  * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
  * bounded in bytes: beyond it who asks is told FULL, and what nobody waits for is a gap.
  *
- * The actor also tells the application how members are and what was lost. That needs no memory: each peer has a place
- * for it, and what comes before it was told is told along with it. And it closes streams that other nodes have
- * replaced: closing calls the application's hooks, which are never called on the broker's thread.
+ * The actor also tells the application how members are and what was lost (news.c), and closes streams that other nodes
+ * have replaced (replaced.c).
  *
  * A run ends after some messages, however many wait: so what is told is told soon, and a runtime of one thread has time
  * for others. */
+#include "cluster/inward.h"
+
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "bus/publish.h"
 #include "channel/broadcast.h"
-#include "channel/histories.h"
+#include "cluster/ask.h"
+#include "cluster/claims.h"
 #include "cluster/cluster.h"
+#include "cluster/letter.h"
+#include "cluster/list.h"
+#include "cluster/news.h"
+#include "cluster/replaced.h"
 #include "event/layout.h"
 #include "page/topic.h"
 #include "registry/anywhere.h"
 #include "registry/targets.h"
 
-/* What a message costs besides its body; and so many are done in a run, and streams closed: then the others who want
- * the thread have their turn, and the application is told what it is to be told. */
+/* What a message costs besides its body; and so many are done in a run: then others that want the thread have their
+ * turn, and the application is told what it is to be told. */
 enum { WORK_BYTES = 128, RUN_MAX = 64 };
 
 typedef struct work {
@@ -45,7 +50,7 @@ static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_
   vsi_wire_put(&buffer, count, 4);
   if (page) vsi_buffer_append(&buffer, page->data, page->len);
   vsi_wire_end(&buffer);
-  (void)vsi_peer_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* who waits will not know */
+  (void)vsi_letter_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* who waits will not know */
   vsi_buffer_finish(&buffer);
 }
 
@@ -88,7 +93,7 @@ static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
     return;
   }
   vsi_peer_lose(peer, 1);
-  vsi_inward_notify(cluster);
+  vsi_cluster_notify(cluster);
 }
 
 /* What is answered at once: somebody waits for it before he lets a stream in. */
@@ -197,31 +202,17 @@ static void layout_bytes(vsi_writer *writer, vsi_event_meaning *meaning, const v
   vsi_put(writer, made->bytes.data, made->bytes.len);
 }
 
-static vestry_err do_event(vestry_cluster *cluster, vsi_wire_name name, vsi_wire_reader *reader) {
-  vsi_scoped_key key;
+static vestry_err do_event(vestry_cluster *cluster, const vestry_scoped_key *channel, vsi_wire_reader *reader) {
   vestry_event *event;
   made_elsewhere made;
   if (vsi_wire_read_meaning(reader, &made.meaning)) return VESTRY_MALFORMED;
   vestry_slice bytes = made.bytes = (vestry_slice){reader->at, reader->left};
   const char *text = bytes.data;
   if (bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n') return VESTRY_MALFORMED;
-  vestry_err error = vsi_cluster_pack(cluster, name, &key);
+  vestry_err error = vsi_event_build(cluster->host, layout_bytes, &made, &event);
   if (error) return error;
-  error = vsi_event_build(cluster->host, layout_bytes, &made, &event);
-  if (!error) {
-    error = vsi_broadcast_here(cluster->v, &key.key, event);
-    vestry_event_unref(event);
-  }
-  vsi_scoped_key_finish(&key);
-  return error;
-}
-
-static vestry_err do_publish(vestry_cluster *cluster, vsi_wire_name name, vestry_slice bytes) {
-  vsi_scoped_key key;
-  vestry_err error = vsi_cluster_pack(cluster, name, &key);
-  if (error) return error;
-  error = vsi_publish_here(cluster->v, &key.key, bytes.data, bytes.len);
-  vsi_scoped_key_finish(&key);
+  error = vsi_broadcast_here(cluster->v, channel, event);
+  vestry_event_unref(event);
   return error;
 }
 
@@ -243,8 +234,15 @@ static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
   if (w->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
   vsi_wire_name name = vsi_wire_read_name(&reader);
   if (reader.has_failed) return VESTRY_MALFORMED;
-  if (w->kind == VSI_WIRE_EVENT) return do_event(cluster, name, &reader);
-  return do_publish(cluster, name, (vestry_slice){reader.at, reader.left});
+  vsi_scoped_key key;
+  vestry_err error = vsi_cluster_pack(cluster, name, &key);
+  if (error) return error;
+  if (w->kind == VSI_WIRE_EVENT)
+    error = do_event(cluster, &key.key, &reader);
+  else
+    error = vsi_publish_here(cluster->v, &key.key, reader.at, reader.left);
+  vsi_scoped_key_finish(&key);
+  return error;
 }
 
 /* What is told to nobody, or to nobody any more, is not lost. A stream that could not take it tells so itself. */
@@ -263,63 +261,12 @@ static void do_one(vestry_cluster *cluster, work *w) {
     for (size_t i = 0; i < cluster->peers_count; i++)
       if (cluster->peers[i].id == w->from) vsi_peer_lose(&cluster->peers[i], 1);
     vsi_cluster_unlock(cluster);
-    vsi_inward_notify(cluster);
+    vsi_cluster_notify(cluster);
   }
   free_work(cluster, w);
 }
 
-/* -------------------------------------------------------------------------------------------------- telling ------- */
-
-/* Something to be told, taken out. */
-typedef struct news {
-  char node[VESTRY_NODE_MAX_BYTES + 1];
-  bool has_gap, has_state;
-  uint64_t lost_count;
-  vestry_member_state state;
-  uint8_t other_version; /* of the wire; 0: nobody speaks it */
-} news;
-
-static bool take_news(vestry_cluster *cluster, news *n) {
-  *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
-  if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
-  n->other_version = cluster->other_version;
-  cluster->has_own_gap = cluster->has_own_news = false;
-  cluster->other_version = 0;
-  for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
-    vsi_peer *peer = &cluster->peers[i];
-    n->has_gap = peer->has_gap;
-    n->has_state = peer->has_news;
-    if (!n->has_gap && !n->has_state) continue;
-    memcpy(n->node, peer->name, sizeof n->node);
-    n->lost_count = peer->lost_count;
-    n->state = peer->state;
-    peer->has_gap = false;
-    peer->lost_count = 0;
-    if (n->has_state) peer->has_news = false;
-  }
-  if (n->has_gap) {
-    cluster->stats.gaps_count++;
-    cluster->stats.lost_count += n->lost_count;
-  }
-  return n->has_gap || n->has_state || n->other_version;
-}
-
-static void tell(vestry_cluster *cluster, const news *n) {
-  if (n->other_version)
-    vsi_log(
-        cluster->host, VESTRY_LOG_ERROR,
-        "cluster: a node with this secret speaks version %u of the wire, this node %s version %u: neither hears the "
-        "other; give all nodes one version of vestry",
-        n->other_version, cluster->name, VSI_WIRE_VERSION);
-  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
-    vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
-  if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
-  if (!n->has_gap) return;
-  vsi_histories_lose(cluster->v);
-  const vestry_gap gap = {.size = sizeof gap, .node = n->node, .lost_count = n->lost_count};
-  if (cluster->on_gap) cluster->on_gap(&gap, cluster->ctx);
-  if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);
-}
+/* ---------------------------------------------------------------------------------------------- the actor --------- */
 
 static bool begin_run(vestry_cluster *cluster) {
   vsi_cluster_lock(cluster);
@@ -329,35 +276,12 @@ static bool begin_run(vestry_cluster *cluster) {
   return may_run;
 }
 
-static bool tell_one(vestry_cluster *cluster) {
-  news n;
-  vsi_cluster_lock(cluster);
-  bool any = !cluster->has_ended && take_news(cluster, &n);
-  vsi_cluster_unlock(cluster);
-  if (any) tell(cluster, &n);
-  return any;
-}
-
-/* Streams that others have replaced. false: there are none. */
-static bool close_some(vestry_cluster *cluster) {
-  vestry_handle handles[RUN_MAX];
-  vsi_cluster_lock(cluster);
-  size_t count = cluster->closing_count < RUN_MAX ? cluster->closing_count : RUN_MAX;
-  cluster->closing_count -= count;
-  memcpy(handles, cluster->closing + cluster->closing_count, count * sizeof *handles);
-  vsi_cluster_unlock(cluster);
-  for (size_t i = 0; i < count; i++)
-    (void)vestry_store_remove_if(vestry_store_of(cluster->v), handles[i], VESTRY_CAUSE_REPLACED);
-  return count > 0;
-}
-
 void vsi_inward_run(vestry_actor *actor, void *ctx) {
   vestry_cluster *cluster = ctx;
   bool may_run = begin_run(cluster), has_more = false;
   vsi_cluster_inside++;
-  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = tell_one(cluster)); i++) continue;
-  if (may_run) has_more |= close_some(cluster);
-  if (may_run) has_more |= vsi_older_go_on(cluster);
+  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_news_tell(cluster)); i++) continue;
+  if (may_run) has_more |= vsi_replaced_close_some(cluster);
   vestry_message *message = NULL;
   for (int i = 0; i < RUN_MAX && (message = vestry_actor_receive(actor)) != NULL; i++) {
     if (may_run)

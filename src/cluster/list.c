@@ -4,10 +4,14 @@
  * A listing goes from node to node, its own first, then the others in the order of their numbers. Each page is one
  * node's, as its store lists it; a key of several nodes is named by each. Who does not answer is left out, and the
  * cursor says that something may be missing. */
+#include "cluster/list.h"
+
 #include <string.h>
 
 #include "base/options.h"
+#include "cluster/ask.h"
 #include "cluster/cluster.h"
+#include "cluster/peers.h"
 #include "registry/targets.h"
 
 enum { PAGE_COUNT = 256, PAGE_COUNT_MOST = 4096, PAGE_BYTES = 131072, ITEM_BYTES = 4 };
@@ -82,9 +86,9 @@ static vestry_err count_streams(vestry_cluster *cluster, const vestry_scoped_key
   vestry_err error = count_here(cluster, key, &here);
   if (is_no_answer(error)) return error;
   vsi_cluster_lock(cluster);
-  uint64_t unsynced = vsi_members_unsynced(cluster);
-  uint64_t holders = vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) & vsi_members_alive(cluster);
-  count->is_partial = unsynced || !vsi_members_are_known(cluster);
+  uint64_t unsynced = vsi_peers_unsynced(cluster);
+  uint64_t holders = vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) & vsi_peers_alive(cluster);
+  count->is_partial = unsynced || !vsi_peers_are_known(cluster);
   vsi_cluster_unlock(cluster);
   count->nodes_count = (size_t)__builtin_popcountll(holders) + (here > 0);
   if (holders | unsynced) {
@@ -161,7 +165,7 @@ static void go_on(vestry_cluster *cluster, vestry_cluster_cursor *cursor) {
   cursor->keys = (vestry_list_cursor){0};
   vsi_cluster_lock(cluster);
   cursor->done = !find_next(cluster, cursor->node, cursor);
-  if (cursor->done && !vsi_members_are_known(cluster)) cursor->is_partial = true;
+  if (cursor->done && !vsi_peers_are_known(cluster)) cursor->is_partial = true;
   vsi_cluster_unlock(cluster);
 }
 

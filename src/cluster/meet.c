@@ -26,10 +26,15 @@
  * Two nodes of one name. Each proves to the other that it lives. Which one began later cannot be seen alike by both, as
  * messages take time; so only the one with the lower epoch judges, once, by the other's age: it gives up itself, or
  * says so to the other with its next proof. All others stay with the one that they know, as long as that is well. */
+#include "cluster/meet.h"
+
 #include <string.h>
 
 #include "base/memory.h"
 #include "cluster/cluster.h"
+#include "cluster/letter.h"
+#include "cluster/members.h"
+#include "cluster/peers.h"
 
 typedef struct meeting {
   uint64_t nonce, echo; /* 0: no proof is asked for; none is given */
@@ -76,10 +81,9 @@ static bool is_own_nonce(const vestry_cluster *cluster, const vsi_wire_message *
 }
 
 static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks, uint64_t echo, uint8_t flags) {
-  if (cluster->has_left || cluster->is_refused) return;
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vsi_buffer buffer;
-  vsi_members_subject_of(cluster, to->from, subject);
+  vsi_letter_subject(cluster, to->from, subject);
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, asks ? make_nonce(cluster, to, step_now(cluster)) : 0, 8);
   vsi_wire_put(&buffer, echo, 8);
@@ -87,19 +91,10 @@ static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks,
   vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
   vsi_buffer_append(&buffer, cluster->name, strlen(cluster->name));
   vsi_wire_end(&buffer);
-  if (!buffer.error) {
-    const vsi_wire_message message = {
-        .kind = VSI_WIRE_MEET,
-        .flags = (uint8_t)(flags | vsi_members_own_flags(cluster)),
-        .from = cluster->id,
-        .epoch = cluster->epoch,
-        .to = to->epoch,
-        .turn = ++cluster->turn,
-    };
-    vsi_wire_seal(&buffer, cluster->seal_key, &message);
-    (void)cluster->broker.ops->publish(cluster->broker.broker, subject, buffer.data, buffer.len);
-  }
-  vsi_buffer_finish(&buffer); /* what is lost is asked for again with the next heartbeat */
+  const vsi_wire_message message = {
+      .kind = VSI_WIRE_MEET, .flags = (uint8_t)(flags | vsi_members_own_flags(cluster)), .to = to->epoch};
+  (void)vsi_letter_post(cluster, subject, &buffer, message); /* what is lost is asked for with the next heartbeat */
+  vsi_buffer_finish(&buffer);
 }
 
 /* -------------------------------------------------------------------------------------------------- meeting ------- */
@@ -112,13 +107,13 @@ static bool is_wanted(const vestry_cluster *cluster, const vsi_peer *peer, uint6
 }
 
 void vsi_meet_prompt(vestry_cluster *cluster, const vsi_wire_message *message) {
-  if (is_wanted(cluster, vsi_peer_of(cluster, message->from), message->epoch)) send(cluster, message, true, 0, 0);
+  if (is_wanted(cluster, vsi_peers_find(cluster, message->from), message->epoch)) send(cluster, message, true, 0, 0);
 }
 
 bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message) {
   meeting m;
   if (!read_meeting(cluster, message, &m)) return false;
-  const vsi_peer *peer = vsi_peer_of(cluster, message->from);
+  const vsi_peer *peer = vsi_peers_find(cluster, message->from);
   if (peer && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return false;
   bool is_proof = is_own_nonce(cluster, message, m.echo);
   bool asks = !is_proof && is_wanted(cluster, peer, message->epoch);

@@ -38,6 +38,12 @@ enum { VSI_WIRE_MORE = 2 };
 /* Of ASK: nothing more is performed once something has failed. */
 enum { VSI_WIRE_FAIL_FAST = 1 };
 
+static inline bool vsi_wire_is_numbered(vsi_wire_kind kind) {
+  return kind >= VSI_WIRE_KEYS;
+}
+/* One change in KEYS: a hash and a word of eight bytes each. */
+enum { VSI_WIRE_CHANGE = 16 };
+
 typedef struct vsi_wire_message {
   uint8_t kind, flags;
   uint64_t from, epoch; /* whose: its name, hashed, and its life */

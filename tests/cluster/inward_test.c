@@ -1,6 +1,7 @@
 /* What others want done here, under load that never ends: the application is told of gaps and members all the same, and
  * others have their turn. */
 #include "cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/inward.h"
 #include "testing/memory_broker.h"
 
 #include "cluster/nodes.h"
@@ -40,7 +41,7 @@ static vestry_err publish_and_feed(void *broker, const char *subject, const void
     vsi_peer_lose(peer, 1);
     peer->state = VESTRY_MEMBER_SUSPECT;
     peer->has_news = true;
-    vsi_inward_notify(feed.at->cluster);
+    vsi_cluster_notify(feed.at->cluster);
   }
   if (!feed.gap_at && feed.fed > NEWS_AT && feed.at->gaps) feed.gap_at = feed.fed;
   if (!feed.member_at && feed.at->told[0] == VESTRY_MEMBER_SUSPECT) feed.member_at = feed.fed;

@@ -104,7 +104,7 @@ static void more_keys_than_the_broker_takes_arrive(void **state) {
   narrow.refused = 0;
   a->ops.publish = publish_narrowly;
   for (uint64_t i = 1; i <= KEYS; i++) assert_int_equal(vsi_keys_come(&a->cluster->keys, i * 2, &is_first), VESTRY_OK);
-  vsi_tell_soon(a->cluster);
+  vsi_cluster_tell_soon(a->cluster);
   size_t most = 0;
   for (int i = 0; i < 40 && known(b) < KEYS; i++) {
     pass_narrowly(&n, 10);
@@ -112,7 +112,7 @@ static void more_keys_than_the_broker_takes_arrive(void **state) {
       vsi_keys_leave(&a->cluster->keys, (uint64_t)(i * 20) * 2 + k * 2, 0, &is_first);
       assert_int_equal(vsi_keys_come(&a->cluster->keys, (KEYS + (uint64_t)i * 20 + k) * 2, &is_first), VESTRY_OK);
     }
-    vsi_tell_soon(a->cluster);
+    vsi_cluster_tell_soon(a->cluster);
     if (known(b) > most) most = known(b);
   }
   pass_narrowly(&n, 400);

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "cluster/cluster.h"
+#include "cluster/hearing.h"
+#include "cluster/members.h"
+#include "cluster/peers.h"
 #include "vestry/vestry.h"
 
 static void require(bool condition) {
@@ -57,7 +60,7 @@ static void prove(vestry_cluster *cluster, const vsi_wire_message *message, bool
   const vestry_slice name = {"n", 1};
   if (is_stranger || message->from == cluster->id || !message->epoch || !message->to) return;
   vsi_cluster_lock(cluster);
-  const vsi_peer *peer = vsi_peer_of(cluster, message->from);
+  const vsi_peer *peer = vsi_peers_find(cluster, message->from);
   vsi_wire_message proof = *message;
   proof.turn = 0;
   if (!peer || !vsi_peer_lives(peer) || peer->epoch != message->epoch) (void)vsi_members_prove(cluster, &proof, &name);

@@ -5,6 +5,7 @@
  *
  *   REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats_replay */
 #include "cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/peers.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -179,9 +180,9 @@ static bool have_met(void) {
       if (holders != 1) return false;
     }
     vsi_cluster_lock(w.at[i].cluster);
-    bool knows = vsi_members_are_known(w.at[i].cluster);
+    bool knows = vsi_peers_are_known(w.at[i].cluster);
     for (size_t k = 0; k < PLACES; k++) {
-      const vsi_peer *peer = i == k ? NULL : vsi_peer_of(w.at[i].cluster, w.at[k].cluster->id);
+      const vsi_peer *peer = i == k ? NULL : vsi_peers_find(w.at[i].cluster, w.at[k].cluster->id);
       knows &= i == k || (peer && peer->epoch == w.at[k].cluster->epoch && peer->has_met && !peer->has_gap);
     }
     vsi_cluster_unlock(w.at[i].cluster);

@@ -1,14 +1,42 @@
-/* Streams that a newer one elsewhere has replaced, and that were not put by REPLACE themselves: MANY and REUSE beside a
+/* Streams that a newer one elsewhere has replaced. Closing calls the application's hooks, which are never called on the
+ * broker's thread: so the actor does it.
+ *
+ * Those that were put by REPLACE themselves are known by their handles. Not so the others: MANY and REUSE beside a
  * REPLACE of the same key. Of them only the key's hash is known. So the store is looked through, a page a run, for all
  * keys that are sought at that time: it is seldom that a key is put in two ways, and no stream has to be remembered for
  * it. What is newer than the stream that replaces stays. */
+#include "cluster/replaced.h"
+
 #include <string.h>
 
 #include "cluster/cluster.h"
-#include "instance/instance.h"
 #include "registry/targets.h"
 
-enum { PAGE_COUNT = 256 };
+enum { CLOSED_MAX = 64, PAGE_COUNT = 256 };
+
+bool vsi_replaced_have_room(const vestry_cluster *cluster) {
+  return cluster->closing_count < VSI_CLOSING_MAX && cluster->older_count < VSI_OLDER_MAX;
+}
+
+void vsi_replaced_note(vestry_cluster *cluster, vsi_key_change by, vsi_keys_replaced_here replaced) {
+  if (replaced.handle) cluster->closing[cluster->closing_count++] = replaced.handle;
+  if (replaced.has_others) cluster->older[cluster->older_count++] = (vsi_older){by.hash, by.stamp};
+  if (replaced.handle || replaced.has_others) vsi_cluster_notify(cluster);
+  cluster->stats.replaced_count += replaced.handle != 0;
+}
+
+/* Those whose handles are known. false: there are none. */
+static bool close_known(vestry_cluster *cluster) {
+  vestry_handle handles[CLOSED_MAX];
+  vsi_cluster_lock(cluster);
+  size_t count = cluster->closing_count < CLOSED_MAX ? cluster->closing_count : CLOSED_MAX;
+  cluster->closing_count -= count;
+  memcpy(handles, cluster->closing + cluster->closing_count, count * sizeof *handles);
+  vsi_cluster_unlock(cluster);
+  for (size_t i = 0; i < count; i++)
+    (void)vestry_store_remove_if(vestry_store_of(cluster->v), handles[i], VESTRY_CAUSE_REPLACED);
+  return count > 0;
+}
 
 /* Out of memory: then with the next heartbeats. */
 static void have_it_told_again(vestry_cluster *cluster) {
@@ -57,7 +85,8 @@ static void begin(vestry_cluster *cluster) {
   cluster->sought_at = (vestry_list_cursor){0};
 }
 
-bool vsi_older_go_on(vestry_cluster *cluster) {
+/* Those that are looked for. false: there is nothing to look for. */
+static bool close_sought(vestry_cluster *cluster) {
   if (!cluster->sought_count) begin(cluster);
   if (!cluster->sought_count) return false;
   vestry_err error =
@@ -65,4 +94,9 @@ bool vsi_older_go_on(vestry_cluster *cluster) {
   if (error) have_it_told_again(cluster); /* NO_MEMORY */
   if (error || cluster->sought_at.done) cluster->sought_count = 0;
   return true;
+}
+
+bool vsi_replaced_close_some(vestry_cluster *cluster) {
+  bool has_more = close_known(cluster);
+  return close_sought(cluster) || has_more;
 }

@@ -1,0 +1,47 @@
+/* What is asked of other nodes, and answered. */
+#ifndef VSI_CLUSTER_ASK_H
+#define VSI_CLUSTER_ASK_H
+
+#include "cluster/peer.h"
+#include "cluster/wire.h"
+#include "store/scoped_key.h"
+
+struct vsi_ask;
+
+typedef struct vsi_asking {
+  const vestry_scoped_key *key;
+  json_t *effects, *data; /* data NULL: none */
+  bool is_found;          /* as vsi_elsewhere.dispatch */
+  bool is_fail_fast;
+  uint32_t count; /* what came of it here */
+  vestry_err error;
+  vestry_answer_fn on_answer; /* NULL: it is not to be told */
+  void *ctx;
+  /* Or, instead of the key and the effects: */
+  const vsi_wire_list *list; /* its id does not count */
+  uint64_t only;             /* nodes, a bit each */
+  vsi_buffer *page;          /* takes what comes; NULL: nothing but counts is wanted. Valid until on_answer */
+} vsi_asking;
+/* Ask; on_answer is called, unless it fails. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
+vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id);
+/* Whether one of a key is under way that a node was not asked. */
+bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node);
+/* Call on_answer: what came of it here is all there is. Without the lock; it may be NULL. */
+void vsi_ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx);
+/* ANSWER from another node: *done takes what is done with. Under the lock. */
+void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
+                  struct vsi_ask **done);
+/* Call them, without the lock. */
+void vsi_asks_finish(vestry_cluster *cluster, struct vsi_ask *done);
+void vsi_asks_due(vestry_timer *timer, void *cluster);
+/* All that wait, for this. */
+void vsi_asks_end(vestry_cluster *cluster, vestry_err error);
+/* Whether this thread may wait for answers: not inside of the runtime, nor of a function of the application's that the
+ * cluster calls. */
+bool vsi_ask_may_wait(const vestry_cluster *cluster);
+/* So many of those this thread is inside of. */
+extern _Thread_local unsigned vsi_cluster_inside;
+/* Ask, and wait; on_answer and ctx do not count. OK | BUSY (this thread must not wait) | as on_answer is told */
+vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *asking, uint32_t *ret_count);
+
+#endif

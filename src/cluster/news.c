@@ -1,0 +1,70 @@
+/* How members are, and what was lost. No memory is needed for that: each peer has a place for its news, and news that
+ * come before the last were told are told along with them. */
+#include "cluster/news.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "channel/histories.h"
+#include "cluster/cluster.h"
+#include "page/topic.h"
+
+/* Something to be told, taken out. */
+typedef struct news {
+  char node[VESTRY_NODE_MAX_BYTES + 1];
+  bool has_gap, has_state;
+  uint64_t lost_count;
+  vestry_member_state state;
+  uint8_t other_version; /* of the wire; 0: nobody speaks it */
+} news;
+
+static bool take_news(vestry_cluster *cluster, news *n) {
+  *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
+  if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
+  n->other_version = cluster->other_version;
+  cluster->has_own_gap = cluster->has_own_news = false;
+  cluster->other_version = 0;
+  for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    n->has_gap = peer->has_gap;
+    n->has_state = peer->has_news;
+    if (!n->has_gap && !n->has_state) continue;
+    memcpy(n->node, peer->name, sizeof n->node);
+    n->lost_count = peer->lost_count;
+    n->state = peer->state;
+    peer->has_gap = false;
+    peer->lost_count = 0;
+    if (n->has_state) peer->has_news = false;
+  }
+  if (n->has_gap) {
+    cluster->stats.gaps_count++;
+    cluster->stats.lost_count += n->lost_count;
+  }
+  return n->has_gap || n->has_state || n->other_version;
+}
+
+static void tell(vestry_cluster *cluster, const news *n) {
+  if (n->other_version)
+    vsi_log(
+        cluster->host, VESTRY_LOG_ERROR,
+        "cluster: a node with this secret speaks version %u of the wire, this node %s version %u: neither hears the "
+        "other; give all nodes one version of vestry",
+        n->other_version, cluster->name, VSI_WIRE_VERSION);
+  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
+    vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
+  if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
+  if (!n->has_gap) return;
+  vsi_histories_lose(cluster->v);
+  const vestry_gap gap = {.size = sizeof gap, .node = n->node, .lost_count = n->lost_count};
+  if (cluster->on_gap) cluster->on_gap(&gap, cluster->ctx);
+  if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);
+}
+
+bool vsi_news_tell(vestry_cluster *cluster) {
+  news n;
+  vsi_cluster_lock(cluster);
+  bool any = !cluster->has_ended && take_news(cluster, &n);
+  vsi_cluster_unlock(cluster);
+  if (any) tell(cluster, &n);
+  return any;
+}

@@ -1,0 +1,55 @@
+/* What an application asks of its cluster: how members are, how many hold a key, counters. */
+#include <string.h>
+
+#include "base/options.h"
+#include "cluster/cluster.h"
+#include "cluster/peers.h"
+#include "presence/spread.h"
+
+static vestry_member_state own_state(const vestry_cluster *cluster) {
+  if (cluster->is_refused) return VESTRY_MEMBER_REFUSED;
+  if (cluster->has_left) return VESTRY_MEMBER_LEFT;
+  return vsi_instance_is_draining(cluster->v) ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE;
+}
+
+vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *node) {
+  vestry_member_state state = VESTRY_MEMBER_NONE;
+  if (!cluster || !node) return state;
+  vsi_cluster_lock(cluster);
+  if (strcmp(node, cluster->name) == 0) state = own_state(cluster);
+  for (size_t i = 0; i < cluster->peers_count && state == VESTRY_MEMBER_NONE; i++)
+    if (strcmp(node, cluster->peers[i].name) == 0) state = cluster->peers[i].state;
+  vsi_cluster_unlock(cluster);
+  return state;
+}
+
+vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
+                                  size_t *ret_count) {
+  if (!cluster || !ret_count) return VESTRY_INVALID;
+  vsi_scoped_key name;
+  vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
+  if (error) return error;
+  *ret_count = vsi_keys_holders(&cluster->keys, vsi_cluster_hash_key(cluster, &name.key));
+  vsi_scoped_key_finish(&name);
+  return VESTRY_OK;
+}
+
+void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret_stats) {
+  uint64_t sum, count;
+  vsi_cluster_lock(cluster);
+  vestry_cluster_stats stats = cluster->stats;
+  stats.alive_count = (size_t)__builtin_popcountll(vsi_peers_alive(cluster));
+  stats.unsynced_count = (size_t)__builtin_popcountll(vsi_peers_unsynced(cluster));
+  vsi_keys_told_sum(&cluster->keys, &stats.keys_count, &sum);
+  for (unsigned i = 0; i < cluster->peers_count; i++) {
+    vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
+    stats.others_keys_count += count;
+  }
+  vsi_presences_sum(cluster->v->presences, &stats.present_count, &sum);
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].guests_count;
+  stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
+  stats.inward_bytes = atomic_load_explicit(&cluster->inward_bytes, memory_order_relaxed);
+  vsi_cluster_unlock(cluster);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
