@@ -19,8 +19,6 @@ STATED = [
      "adapter/microhttpd/suspended", "adapter/microhttpd/watch"],
     ["cluster/ask", "cluster/claims", "cluster/cluster", "cluster/digest", "cluster/guests", "cluster/inward",
      "cluster/list", "cluster/meet", "cluster/members", "cluster/older", "cluster/tell"],
-    ["store/builtin", "store/driver", "store/expiry", "store/leaving", "store/listing", "store/look", "store/put",
-     "store/remove", "store/scopes", "store/shard", "store/store", "store/table", "store/types", "store/visit"],
 ]
 
 DEFINED = re.compile(r"^(?:static inline )?[A-Za-z_][\w \t*]*?\b((?:vsi|vestry)_\w+)\([^;{}]*\)\s*\{", re.M)
