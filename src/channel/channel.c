@@ -31,6 +31,7 @@
 #include "base/options.h"
 #include "channel/history.h"
 #include "connection/connection.h"
+#include "connection/send.h"
 
 enum { CHUNK = 64 };
 #define DEFAULT_EPOCH_MAX_BYTES ((uint64_t)64 << 20)

@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "connection/connection.h"
+#include "connection/send.h"
 
 /* What becomes of a stream. */
 typedef struct resuming {

@@ -1,5 +1,5 @@
-/* What a connection is made of. connection.c is what its holders call, runner.c what its runner does, refusal.c what
- * happens when a send comes to nothing. */
+/* A connection: what it is made of, its references, its state and its end. It is made by create.c, and run by runner.c;
+ * send.c sends to it. */
 #ifndef VSI_CONNECTION_CONNECTION_H
 #define VSI_CONNECTION_CONNECTION_H
 
@@ -82,19 +82,6 @@ struct vestry_connection {
 };
 _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/bench-streams.md");
 
-/* How long an end waits for a peer that takes nothing of it; and in all for one that goes on taking, so that none who
- * takes a little now and then holds a stream for ever. That concerns a clean end only: one that drains, or whose server
- * stops, has the shorter time from its beginning on. */
-#define VSI_LINGER_NS      UINT64_C(5000000000)
-#define VSI_LINGER_MOST_NS UINT64_C(60000000000)
-
-/* Create a connection over a transport. Nothing is written before vsi_connection_start.
- * options: resolved (below). hooks: NULL, or borrowed until the connection is freed; hooks_ctx: handed to them.
- * ret_connection: one reference, the caller's. On failure the transport is untouched: the caller still owns it.
- * OK | INVALID (ops) | NO_MEMORY */
-vestry_err vsi_connection_create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
-                                 const vestry_connection_options *options, const vsi_connection_hooks *hooks,
-                                 void *hooks_ctx, vestry_connection **ret_connection);
 /* Undo a create; nobody else knows the connection. Its transport is untouched: the caller owns it again. */
 void vsi_connection_discard(vestry_connection *connection);
 
@@ -105,10 +92,6 @@ bool vsi_connection_may_encode(const vestry_connection *connection);
 
 /* Let it run: the head is written, then what was sent meanwhile. Once. */
 void vsi_connection_start(vestry_connection *connection);
-
-/* Instead of start: forget a connection that was created but shall not open. It counts as opened and closed, its hooks
- * run on this thread, its transport is ended unopened. */
-void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
 
 /* When the transport last took bytes of an event, or the head; 0: never. Any thread. */
 static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *connection) {
@@ -130,6 +113,10 @@ vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node
  * this does not wait. Any thread that holds a reference, the function of this or another node included. */
 bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
 
+/* Whether this process is a child of the one that has the stream's socket and its runner. A closed connection that is
+ * held outlives its runtime, so that one is not asked. (relaxed: a holder that outlives the runtime saw it end.) */
+bool vsi_connection_is_forked(const vestry_connection *connection);
+
 /* End now: what is not written is discarded, a clean end is not waited for any more. It has a cause. Any thread. */
 void vsi_connection_hurry(vestry_connection *connection);
 
@@ -137,27 +124,6 @@ void vsi_connection_hurry(vestry_connection *connection);
 static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {
   return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
 }
-
-/* The way to send, in two steps, so that a sender that holds a lock takes the second one without it.
- * First: put a chain of deliveries into the queue, all or none, with nothing in between; they are counted, but the
- * runner is not told. A chain is linked by vsi_delivery_link and ends with NULL. Any thread, lock-free, calls nothing.
- * OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they are still the caller's. In each case
- * vsi_connection_posted must follow */
-vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
-/* The same with one event, of which a reference is taken. Also: NO_MEMORY */
-vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event);
-/* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
-void vsi_connection_posted(vestry_connection *connection, vestry_err error);
-/* vestry_connection_send_all by a thread that may write, as it is as well one as any of the runner's: where nobody is
- * inside and the transport does not block, what was sent is encoded and written when this returns, if there is room. No
- * lock held; the hooks of an end run on the runner's threads as ever. */
-vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count);
-/* runner.c: write what waits, for a thread that has entered the actor. */
-void vsi_connection_visit(vestry_connection *connection);
-
-/* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
- * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
-bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
 
 /* How many events it has accepted, and how many it is done with. As many as had been accepted at some moment are
  * settled: so what was accepted then is written, or is nothing that it will write, and its room is free. Any thread;
@@ -178,35 +144,5 @@ static inline bool vsi_cause_flushes(vestry_cause cause) {
 static inline bool vsi_cause_is_of_peer(vestry_cause cause) {
   return cause == VESTRY_CAUSE_HANGUP || cause == VESTRY_CAUSE_LOST || cause == VESTRY_CAUSE_STALLED;
 }
-
-/* The actor's class for pool and for parked transports (runner.c). */
-extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
-/* Of a connection that conflates: put what waits in its queue where it can be conflated. Any thread; waits for others
- * that are at it, which takes them a bounded number of steps. */
-void vsi_connection_conflate(vestry_connection *connection);
-/* The timer's callback (runner.c). */
-void vsi_connection_timer_fired(vsi_timer *timer);
-/* Settle what is left, end the transport, call the hooks, leave the group. Runner, or abandon (runner.c). */
-void vsi_connection_finish(vestry_connection *connection, bool clean);
-
-/* A send came to nothing: tell the hooks, if the error is theirs to know, and do what they say. Returns the error. Any
- * thread, no lock held (refusal.c). */
-vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
-/* Stay inside, for a callback whose context lives until the connection has ended: it does not end before the leave.
- * false: it is about to end, or has, and nobody enters any more. Any thread that holds a reference; neither waits
- * (refusal.c). */
-bool vsi_connection_enter(vestry_connection *connection);
-void vsi_connection_leave(vestry_connection *connection);
-/* Nobody enters from here on, and no on_error hook is called. Returns whether nobody is inside; if somebody is, he
- * notifies the actor when he leaves. Idempotent; runner, or abandon (refusal.c). */
-bool vsi_connection_hush(vestry_connection *connection);
-
-/* Send an event that was just made, if it was; drops it (connection.c). */
-vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
-
-/* Fill in defaults and check bounds: OK | INVALID. */
-vestry_err vsi_connection_options_resolve(const vestry_connection_options *options,
-                                          const vestry_connection_options *defaults,
-                                          vestry_connection_options *ret_options);
 
 #endif

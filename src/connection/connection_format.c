@@ -1,7 +1,7 @@
 /* Format and send. */
 #include <stdarg.h>
 
-#include "connection/connection.h"
+#include "connection/send.h"
 #include "event/event_format.h"
 
 vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, const vestry_elements_options *options,

@@ -14,6 +14,8 @@
 
 #include "base/memory.h"
 #include "base/wait.h"
+#include "connection/create.h"
+#include "connection/send.h"
 #include "runtime/runtime.h"
 
 enum { CHUNK = 64, SOUGHT = 16 };
@@ -28,6 +30,7 @@ struct vsi_group {
   pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
   pthread_cond_t left;             /* a connection has left */
   vestry_connection *first, **end; /* guarded by lock; ascending ids */
+  vsi_group_walk *walks;           /* guarded by lock: those under way, which keep their places in the list */
   bool closed;                     /* guarded by lock: nobody is let in */
   vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
   _Atomic(bool) relieving;         /* a thread is at it: a try-lock */
@@ -105,6 +108,27 @@ vsi_codings *vsi_group_codings(const vsi_group *group) {
   return group->codings;
 }
 
+void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk) {
+  pthread_mutex_lock(&group->lock);
+  *walk = (vsi_group_walk){group->first, group->walks};
+  group->walks = walk;
+  pthread_mutex_unlock(&group->lock);
+}
+
+void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk) {
+  pthread_mutex_lock(&group->lock);
+  vsi_group_walk **at = &group->walks;
+  while (*at != walk) at = &(*at)->other;
+  *at = walk->other;
+  pthread_mutex_unlock(&group->lock);
+}
+
+/* All walks that are at one connection are at another from here on. */
+static void move_walks_locked(vsi_group *group, const vestry_connection *from, vestry_connection *to) {
+  for (vsi_group_walk *at = group->walks; at; at = at->other)
+    if (at->next == from) at->next = to;
+}
+
 /* Number a connection and put it last: OK | CLOSED. */
 static vestry_err enter(vsi_group *group, vestry_connection *connection) {
   pthread_mutex_lock(&group->lock);
@@ -115,6 +139,7 @@ static vestry_err enter(vsi_group *group, vestry_connection *connection) {
     connection->group_link = group->end;
     *group->end = connection;
     group->end = &connection->group_next;
+    move_walks_locked(group, NULL, connection); /* those that had met all */
   }
   pthread_mutex_unlock(&group->lock);
   return closed ? VESTRY_CLOSED : VESTRY_OK;
@@ -158,6 +183,7 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
 static void ended(const vsi_environment *environment, vestry_connection *connection) {
   vsi_group *group = group_of(environment);
   pthread_mutex_lock(&group->lock);
+  move_walks_locked(group, connection, connection->group_next);
   *connection->group_link = connection->group_next;
   if (connection->group_next)
     connection->group_next->group_link = connection->group_link;
@@ -171,25 +197,14 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   pthread_mutex_unlock(&group->lock);
 }
 
-/* References to the next connections after an id, in order; limit: CHUNK at most. */
-static size_t next_chunk(vsi_group *group, uint64_t after_id, size_t limit, vestry_connection *chunk[CHUNK]) {
+/* References to the connections that a walk meets next, in order; limit: CHUNK at most. */
+static size_t next_chunk(vsi_group *group, vsi_group_walk *walk, size_t limit, vestry_connection *chunk[CHUNK]) {
   size_t count = 0;
   pthread_mutex_lock(&group->lock);
-  for (vestry_connection *at = group->first; at && count < limit; at = at->group_next)
-    if (at->id > after_id) chunk[count++] = vestry_connection_ref(at);
+  for (; walk->next && count < limit; walk->next = walk->next->group_next)
+    chunk[count++] = vestry_connection_ref(walk->next);
   pthread_mutex_unlock(&group->lock);
   return count;
-}
-
-void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx) {
-  vestry_connection *chunk[CHUNK];
-  uint64_t after_id = 0;
-  for (size_t count; (count = next_chunk(group, after_id, CHUNK, chunk)) != 0;)
-    for (size_t i = 0; i < count; i++) {
-      after_id = chunk[i]->id;
-      fn(chunk[i], ctx);
-      vestry_connection_unref(chunk[i]);
-    }
 }
 
 static uint64_t held_by(const vestry_connection *connection) {
@@ -256,18 +271,6 @@ static void relieve(const vsi_environment *environment) {
   atomic_store_explicit(&group->relieving, false, memory_order_release);
 }
 
-static void close_for_shutdown(vestry_connection *connection, void *ctx) {
-  (void)ctx;
-  vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
-}
-
-void vsi_group_close(vsi_group *group) {
-  pthread_mutex_lock(&group->lock);
-  group->closed = true;
-  pthread_mutex_unlock(&group->lock);
-  vsi_group_each(group, close_for_shutdown, NULL);
-}
-
 uint64_t vsi_group_refuse(vsi_group *group) {
   pthread_mutex_lock(&group->lock);
   group->closed = true;
@@ -276,15 +279,27 @@ uint64_t vsi_group_refuse(vsi_group *group) {
   return open;
 }
 
-size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+void vsi_group_close(vsi_group *group) {
+  vestry_connection *chunk[CHUNK];
+  vsi_group_walk walk;
+  (void)vsi_group_refuse(group);
+  vsi_group_walk_begin(group, &walk);
+  for (size_t count; (count = next_chunk(group, &walk, CHUNK, chunk)) != 0;)
+    for (size_t i = 0; i < count; i++) {
+      vestry_connection_close(chunk[i], VESTRY_CAUSE_SHUTDOWN);
+      vestry_connection_unref(chunk[i]);
+    }
+  vsi_group_walk_end(group, &walk);
+}
+
+size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
                           void *ctx, size_t *ret_sent_count) {
   vestry_connection *chunk[CHUNK];
   size_t met = 0, sent = 0;
   while (met < limit) {
     size_t wanted = limit - met < CHUNK ? limit - met : CHUNK;
-    size_t count = next_chunk(group, *after_id, wanted, chunk);
+    size_t count = next_chunk(group, walk, wanted, chunk);
     for (size_t i = 0; i < count; i++) {
-      *after_id = chunk[i]->id;
       if (vestry_connection_is_open(chunk[i])) sent += vsi_connection_send_off(chunk[i], retry_ms(ctx));
       vestry_connection_unref(chunk[i]);
     }

@@ -27,10 +27,20 @@ void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
 /* Refuse new connections from here on. Returns how many there are: no more come. Idempotent, does not block. */
 uint64_t vsi_group_refuse(vsi_group *group);
 
-/* Send off connections in the order of their numbers, limit at most, that come after *after_id, which is moved on. Each
- * is given the hint that retry_ms returns for it, its own. Returns how many were met: fewer than limit, there is none
- * left. ret_sent_count: those that were not closing already. */
-size_t vsi_group_send_off(vsi_group *group, uint64_t *after_id, size_t limit, uint32_t (*retry_ms)(void *ctx),
+/* A walk through the connections in the order of their numbers. It keeps its place while they come and go. */
+typedef struct vsi_group_walk {
+  vestry_connection *next;      /* guarded by the group's lock; not met yet; NULL: all are */
+  struct vsi_group_walk *other; /* likewise; of the group's walks */
+} vsi_group_walk;
+
+/* Begin one before the first connection, and end it. A walk must stay where it is between the two. Any thread. */
+void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk);
+void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk);
+
+/* Send off the connections that a walk meets next, limit at most. Each is given the hint that retry_ms returns for it,
+ * its own. Returns how many were met: fewer than limit, there is none left. ret_sent_count: those that were not closing
+ * already. */
+size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
                           void *ctx, size_t *ret_sent_count);
 
 /* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
@@ -51,10 +61,6 @@ void vsi_group_unref(vsi_group *group);
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
-
-/* Call fn for each connection that has not ended, with a reference held during the call, no lock held. One that is
- * created meanwhile may be left out. */
-void vsi_group_each(vsi_group *group, void (*fn)(vestry_connection *connection, void *ctx), void *ctx);
 
 /* Create a connection of the group: vsi_connection_create with the group's environment, numbered and counted.
  * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group is): the transport is untouched */

@@ -9,7 +9,7 @@
  * came first, and the hook is not called. Nobody waits: neither the runner for a hook, nor a sender for the runner.
  *
  * The step of a watch (watch/watch.c) enters and leaves likewise: its context lives as long. */
-#include "connection/connection.h"
+#include "connection/refusal.h"
 
 #define HUSHED (UINT32_C(1) << 31)
 

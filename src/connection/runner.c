@@ -16,29 +16,27 @@
  *   could miss: the look could come before the clearing is visible, and the clearing land on top of the setting. A full
  *   fence stands between the two steps on either side, [C] and [W]. Whichever is first in their one order: if [W], the
  *   look sees the room; if [C], the setting comes after the clearing and stays. How the transport and its adapter tell
- *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel.
- *
- * A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that
- * blocks may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full
- * conflates what waits, in the runner's place, and tries again. Who has the lock takes from the queue: the mailbox has
- * one consumer at a time. It is held for that, and never over a write, so whoever waits for it waits for so many steps.
- * What a sender has put into the list is still counted in the queue, and the runner looks there as it does here. */
+ *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel. */
+#include "connection/runner.h"
+
 #include <sched.h>
 
 #include "base/memory.h"
-#include "connection/connection.h"
+#include "connection/backlog.h"
+#include "connection/refusal.h"
 #include "runtime/runtime.h"
+
+/* How long an end waits for a peer that takes nothing of it; and in all for one that goes on taking, so that none who
+ * takes a little now and then holds a stream for ever. That concerns a clean end only: one that drains, or whose server
+ * stops, has the shorter time from its beginning on. */
+#define LINGER_NS      UINT64_C(5000000000)
+#define LINGER_MOST_NS UINT64_C(60000000000)
 
 /* Writes of one run at most, so that one busy stream leaves the pool's thread to the others now and then. */
 enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 }; /* taken_count holds the latter, and a few more */
 
 static vestry_connection *connection_of(vsi_actor *actor) {
   return (vestry_connection *)actor;
-}
-
-static void count_up(_Atomic(uint64_t) *counter, uint64_t by) {
-  /* one writer (the runner), so a plain load and store will do */
-  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
 static vestry_slice wire_of(const vsi_delivery *delivery) {
@@ -94,24 +92,6 @@ static void append_coded(vestry_connection *connection, const vsi_segment *segme
   break_off(connection);
 }
 
-static void drop_event(vsi_delivery *delivery) {
-  if (delivery->broadcast)
-    vsi_broadcast_unref(delivery->broadcast);
-  else
-    vestry_event_unref(delivery->event);
-}
-
-/* The event of a delivery is done with. len: what is given back for it. */
-static void settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
-                   _Atomic(uint64_t) *bytes) {
-  count_up(count, 1);
-  count_up(bytes, len);
-  drop_event(delivery);
-  vsi_free(connection->environment->host, delivery);
-  vsi_budget_give_back(connection->environment->budget, vsi_budget_cost(1, len)); /* while it is still counted */
-  vsi_queue_settle(&connection->queue, len);
-}
-
 /* The oldest taken delivery is done with: written whole, or discarded. */
 static void drop_first(vestry_connection *connection, bool written) {
   vsi_delivery *delivery = take_out_first(connection);
@@ -123,14 +103,14 @@ static void drop_first(vestry_connection *connection, bool written) {
   }
   vsi_coder_settle(delivery);
   if (delivery->is_heartbeat) {
-    if (written) count_up(&connection->heartbeats_count, 1);
-    drop_event(delivery);
+    if (written) vsi_connection_count(&connection->heartbeats_count, 1);
+    vsi_delivery_drop_event(delivery);
     vsi_free(host, delivery);
     return;
   }
-  settle(connection, delivery, vestry_event_bytes(delivery->event).len,
-         written ? &connection->written_count : &connection->discarded_count,
-         written ? &connection->written_bytes : &connection->discarded_bytes);
+  vsi_connection_settle(connection, delivery, vestry_event_bytes(delivery->event).len,
+                        written ? &connection->written_count : &connection->discarded_count,
+                        written ? &connection->written_bytes : &connection->discarded_bytes);
 }
 
 /* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
@@ -139,54 +119,14 @@ static bool is_over(const vestry_connection *connection) {
          !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
 }
 
-/* A later event says what this one said, or what both said is now said by `merged`, which takes the later one's place:
- * what both had reserved is then made its length. */
-static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, vsi_delivery *later,
-                      vestry_event *merged) {
-  size_t len = vestry_event_bytes(superfluous->event).len;
-  if (merged) {
-    len += vestry_event_bytes(later->event).len - vestry_event_bytes(merged).len; /* never longer than both */
-    drop_event(later);
-    later->broadcast = NULL;
-    later->event = merged;
-  }
-  settle(connection, superfluous, len, &connection->conflation->conflated_count,
-         &connection->conflation->conflated_bytes);
-}
-
-/* What waits goes where it can be conflated, whether the transport has room or not. */
-static void conflate_locked(vestry_connection *connection) {
-  for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
-    vestry_event *merged;
-    vsi_delivery *superfluous = vsi_conflation_add(connection->conflation, delivery, &merged);
-    if (superfluous) leave_out(connection, superfluous, delivery, merged);
-  }
-}
-
-void vsi_connection_conflate(vestry_connection *connection) {
-  if (!connection->conflation) return;
-  pthread_mutex_lock(&connection->conflation->lock);
-  conflate_locked(connection);
-  pthread_mutex_unlock(&connection->conflation->lock);
-}
-
-/* also_new: also what has not been where it can be conflated. */
-static vsi_delivery *take_next(vestry_connection *connection, bool also_new) {
-  if (!connection->conflation) return vsi_queue_take(&connection->queue);
-  pthread_mutex_lock(&connection->conflation->lock);
-  vsi_delivery *delivery = vsi_conflation_take(connection->conflation);
-  if (!delivery && also_new) delivery = vsi_queue_take(&connection->queue);
-  pthread_mutex_unlock(&connection->conflation->lock);
-  return delivery;
-}
-
 /* What is taken is not conflated any more, and keeps its place in the queue. So where events are conflated, no more are
  * taken until those are written: or a page that reads a little at a time would fill its queue with them. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
   vsi_connection_conflate(connection);
   if (connection->conflation && connection->taken_last) return;
-  while (connection->taken_count < SLICES_A_WRITE && !connection->broken && (delivery = take_next(connection, false))) {
+  while (connection->taken_count < SLICES_A_WRITE && !connection->broken &&
+         (delivery = vsi_connection_take(connection, false))) {
     append_taken(connection, delivery);
     encode(connection, delivery); /* in the order in which they are written: it depends on what went before */
   }
@@ -194,7 +134,7 @@ static void take_waiting(vestry_connection *connection) {
 
 static void discard_waiting(vestry_connection *connection) {
   while (connection->taken_last) drop_first(connection, false);
-  for (vsi_delivery *delivery; (delivery = take_next(connection, true));) {
+  for (vsi_delivery *delivery; (delivery = vsi_connection_take(connection, true));) {
     append_taken(connection, delivery);
     drop_first(connection, false);
   }
@@ -216,7 +156,8 @@ void vsi_connection_timer_fired(vsi_timer *timer) {
   vestry_connection_unref(connection);
 }
 
-void vsi_connection_finish(vestry_connection *connection, bool clean) {
+/* Settle what is left, end the transport, call the hooks, leave the group. */
+static void finish(vestry_connection *connection, bool clean) {
   vestry_cause cause = vestry_connection_cause(connection);
   discard_waiting(connection);
   if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
@@ -244,7 +185,7 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
     if (!count && vsi_connection_hush(connection)) break;
     sched_yield();
   }
-  vsi_connection_finish(connection, false);
+  finish(connection, false);
   vsi_actor_release(&connection->actor);
 }
 
@@ -300,11 +241,11 @@ static void write_taken(vestry_connection *connection) {
   atomic_thread_fence(memory_order_seq_cst); /* [C] */
   size_t written = 0;
   vestry_io io = connection->ops->write(connection->transport, slices, count, &written);
-  count_up(&connection->writes_count, 1);
+  vsi_connection_count(&connection->writes_count, 1);
   if (!survived(connection, io)) return;
   if (io == VESTRY_IO_OK) written = wanted;
   if (written > wanted) written = wanted;
-  count_up(&connection->wire_bytes, written);
+  vsi_connection_count(&connection->wire_bytes, written);
   if (written && has_event)
     atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
   for (size_t i = 0; i < count && written >= slices[i].len; i++) {
@@ -382,10 +323,10 @@ static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean
   uint64_t since = connection->closing_ns;
   uint64_t taken = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed); /* ours */
   if (clean && taken > since && atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NONE) {
-    uint64_t most = vsi_add_saturating(since, VSI_LINGER_MOST_NS), due = vsi_add_saturating(taken, VSI_LINGER_NS);
+    uint64_t most = vsi_add_saturating(since, LINGER_MOST_NS), due = vsi_add_saturating(taken, LINGER_NS);
     return due < most ? due : most;
   }
-  return vsi_add_saturating(since, VSI_LINGER_NS);
+  return vsi_add_saturating(since, LINGER_NS);
 }
 
 static void tell_written(vestry_connection *connection) {
@@ -433,7 +374,7 @@ static void run(vsi_actor *actor) {
   /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
   if (count || connection->taken_last) return;
   if (!vsi_connection_hush(connection)) return; /* a hook is told of a refusal; what ends it notifies */
-  vsi_connection_finish(connection, clean && complete);
+  finish(connection, clean && complete);
 }
 
 /* Nothing else waits for a run: whoever has more to do than to be written has notified, and gets a run behind this. But

@@ -1,5 +1,5 @@
 /* Make an event and send it: one function for each kind of event. */
-#include "connection/connection.h"
+#include "connection/send.h"
 
 #define SEND(connection, make, ...)                                                                                    \
   do {                                                                                                                 \

@@ -10,6 +10,8 @@
 
 #include "base/field.h"
 #include "base/options.h"
+#include "html/escape.h"
+#include "html/format.h"
 #include "html/html.h"
 
 enum { MAX_HEADERS = 64 };

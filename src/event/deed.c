@@ -4,7 +4,7 @@
 
 #include "base/options.h"
 #include "event/script.h"
-#include "html/html.h"
+#include "html/escape.h"
 
 void vsi_deed_init(vsi_deed *deed, const vestry_host *host) {
   deed->host = host;

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "event/signals_patch.h"
-#include "html/html.h"
+#include "html/builder.h"
 #include "json/value.h"
 
 vestry_err vsi_html_settle(vestry_html *html, const char *format, vestry_slice *ret_html) {

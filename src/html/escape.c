@@ -1,9 +1,10 @@
 /* Escapes, each for one kind of place. They share a loop: what stands for itself is copied in runs, valid UTF-8 among
  * it, and every other byte is handed to the kind's own function. */
+#include "html/escape.h"
+
 #include <string.h>
 
 #include "base/utf8.h"
-#include "html/html.h"
 
 static const char digits[] = "0123456789abcdef";
 

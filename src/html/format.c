@@ -1,10 +1,11 @@
 /* The formats of vestry/html.h. They are checked by the compiler as printf's, so they mean the same, but numbers are
  * written here, since printf's own would follow the locale. */
+#include "html/format.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
-#include "html/format.h"
 
 enum { MAX_WIDTH = 1000 };
 

@@ -2,7 +2,16 @@
 #ifndef VSI_HTML_FORMAT_H
 #define VSI_HTML_FORMAT_H
 
-#include "html/html.h"
+#include <stdarg.h>
+
+#include "html/builder.h"
+
+/* What is done with the parts of a format. */
+typedef struct vsi_format_sink {
+  void (*literal)(vsi_html *html, const char *bytes, size_t len); /* the format's own text, and numbers */
+  void (*text)(vsi_html *html, const char *text, size_t len);     /* %s */
+  void (*raw)(vsi_html *html, const char *text, size_t len);      /* %-s */
+} vsi_format_sink;
 
 typedef enum vsi_length {
   VSI_LEN_NONE,
@@ -44,5 +53,11 @@ intmax_t vsi_format_next_signed(vsi_format_reader *reader, vsi_length len);
 uintmax_t vsi_format_next_unsigned(vsi_format_reader *reader, vsi_length len);
 /* All from reader->at on. The caller begins and ends the arguments. */
 void vsi_format_read_on(vsi_format_reader *reader);
+/* A whole format. */
+void vsi_html_format(vsi_html *html, const vsi_format_sink *sink, const char *format, va_list arguments)
+    VESTRY_PRINTF(3, 0);
+
+/* Why a text is refused: it is NULL. */
+extern const char vsi_html_why_null[];
 
 #endif

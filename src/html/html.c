@@ -1,22 +1,16 @@
 #include "html/html.h"
 
-#include <string.h>
-
 #include "base/memory.h"
+#include "html/escape.h"
+#include "html/insert.h"
+#include "html/learned.h"
 #include "html/place.h"
 #include "vestry/value.h"
 #include "json/value.h"
 
-enum { FIRST_CAPACITY = 256 };
-
 void vestry_html_init(vestry_html *builder, const vestry_host *host) {
   vsi_html *html = vsi_html_of(builder);
   *html = (vsi_html){.host = vsi_host(host)};
-  vsi_place_init(&html->place);
-}
-
-void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity) {
-  *html = (vsi_html){.data = buffer, .capacity = capacity, .is_fixed = true};
   vsi_place_init(&html->place);
 }
 
@@ -37,40 +31,6 @@ void vestry_html_clear(vestry_html *builder) {
   vsi_place_init(&html->place);
 }
 
-vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why) {
-  if (html->error) return html->error;
-  html->error = error;
-  html->why = why;
-  return error;
-}
-
-bool vsi_html_make_room(vsi_html *html, size_t more) {
-  if (html->error) return false;
-  if (html->data && more < html->capacity - html->len) return true;
-  if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "it does not fit the buffer"), false;
-  size_t capacity = html->capacity ? html->capacity : FIRST_CAPACITY;
-  if (more < SIZE_MAX / 2 - html->len) {
-    while (capacity - html->len <= more) capacity *= 2;
-    char *data = vsi_realloc(html->host, html->data, capacity);
-    if (data) {
-      html->data = data;
-      html->capacity = capacity;
-      return true;
-    }
-  }
-  return vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory"), false;
-}
-
-void vsi_html_put(vsi_html *html, const char *bytes, size_t len) {
-  if (!len || !vsi_html_reserve(html, len)) return;
-  memcpy(html->data + html->len, bytes, len);
-  html->len += len;
-}
-
-void vsi_html_put_str(vsi_html *html, const char *text) {
-  vsi_html_put(html, text, strlen(text));
-}
-
 /* ---------------------------------------------------------------------------------------------------- pieces ------ */
 
 static void put_own(vsi_html *html, const char *bytes, size_t len) {
@@ -79,70 +39,6 @@ static void put_own(vsi_html *html, const char *bytes, size_t len) {
   vsi_place_read(&html->place, bytes, len);
   const char *why = vsi_place_conflict(&html->place);
   if (why) vsi_html_fail(html, VESTRY_INVALID, why);
-}
-
-/* Whether what was put last could be the beginning of a character reference: a `&`, or that and letters and digits. Its
- * end would be looked for in the text that follows. The longest name of a reference has 31 characters. */
-static bool ends_in_reference(const vsi_html *html) {
-  for (size_t back = 1; back <= 33 && back <= html->len; back++) {
-    char c = html->data[html->len - back], letter = (char)(c | 0x20);
-    if (c == '&') return true;
-    if (c != '#' && !(c >= '0' && c <= '9') && !(letter >= 'a' && letter <= 'z')) return false;
-  }
-  return false;
-}
-
-/* The parser takes a CR and the LF behind it for one line feed. */
-static bool ends_in_cr(const vsi_html *html) {
-  return html->len && html->data[html->len - 1] == '\r';
-}
-
-static const char why_reference[] = "it stands behind a & and could make a character reference with it";
-
-static const char *find_fault(const vsi_html *html, vsi_slot *ret_slot) {
-  const char *why = NULL;
-  *ret_slot = vsi_place_slot(&html->place, &why);
-  if (*ret_slot == VSI_SLOT_JS_CODE || *ret_slot == VSI_SLOT_SCRIPT)
-    return "it stands in code, outside of a string: vestry_html_js puts it there with quotes";
-  if (!why && ends_in_reference(html)) return why_reference;
-  return why;
-}
-
-void vsi_html_insert(vsi_html *html, const char *text, size_t len) {
-  if (html->error) return;
-  vsi_slot slot;
-  const char *why = find_fault(html, &slot);
-  if (why) {
-    vsi_html_fail(html, VESTRY_INVALID, why);
-    return;
-  }
-  bool is_dropped = len && *text == '\n' && vsi_place_drops_newline(&html->place);
-  bool is_merged = len && *text == '\n' && slot != VSI_SLOT_JS_STRING && ends_in_cr(html);
-  bool runs = vsi_place_insert(&html->place, slot, text, len);
-  if (is_dropped) vsi_html_put(html, "\n", 1);
-  if (is_merged) vsi_html_put_str(html, "&#10;");
-  if (is_merged) text++, len--;
-  if (slot == VSI_SLOT_JS_STRING)
-    vsi_html_escape_js(html, text, len);
-  else if (runs)
-    vsi_html_put_str(html, "about:invalid");
-  else
-    vsi_html_escape_text(html, text, len);
-}
-
-void vsi_html_insert_settled(vsi_html *html, bool in_js, const char *text, size_t len) {
-  if (html->error) return;
-  if (ends_in_reference(html)) {
-    vsi_html_fail(html, VESTRY_INVALID, why_reference);
-    return;
-  }
-  bool is_merged = len && *text == '\n' && !in_js && ends_in_cr(html);
-  if (is_merged) vsi_html_put_str(html, "&#10;");
-  if (is_merged) text++, len--;
-  if (in_js)
-    vsi_html_escape_js(html, text, len);
-  else
-    vsi_html_escape_text(html, text, len);
 }
 
 vestry_err vestry_html_vadd(vestry_html *builder, const char *format, va_list arguments) {

@@ -13,11 +13,12 @@
  * does not matter who lies at that address meanwhile. A format is noted when it comes for the second time, and only by
  * a builder that was used for some; so who builds one small piece pays nothing for this. Without memory nothing is
  * learned. */
-#include "html/format.h"
+#include "html/learned.h"
 
 #include <string.h>
 
 #include "base/memory.h"
+#include "html/insert.h"
 #include "html/place.h"
 
 enum {

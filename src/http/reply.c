@@ -11,6 +11,7 @@
 #include "base/options.h"
 #include "coding/coding.h"
 #include "connection/connection.h"
+#include "connection/create.h"
 #include "instance/instance.h"
 #include "store/store.h"
 #include "vestry/registry.h"

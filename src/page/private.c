@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "connection/connection.h"
+#include "connection/send.h"
 #include "event/mark.h"
 #include "page/extra.h"
 #include "page/say.h"

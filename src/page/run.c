@@ -13,7 +13,7 @@
 #include "connection/connection.h"
 #include "event/escape.h"
 #include "event/mark.h"
-#include "html/html.h"
+#include "html/builder.h"
 #include "http/answer.h"
 #include "instance/instance.h"
 #include "page/extra.h"

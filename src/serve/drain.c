@@ -28,7 +28,8 @@ typedef struct vsi_drain {
   uint64_t begun_ns, window_ms, tick_ms;
   _Atomic(uint64_t) streams_count, sent_count; /* relaxed: mere counts */
   /* The timer's own. */
-  uint64_t after_id, met_count;
+  vsi_group_walk walk;
+  uint64_t met_count;
   uint64_t left_ms; /* of the window, at this tick */
   uint32_t number;  /* of the next stream */
 } vsi_drain;
@@ -63,7 +64,7 @@ static void send_some_off(vestry_timer *timer, void *ctx) {
   uint64_t due = elapsed < window ? total / window * elapsed + total % window * elapsed / window : total;
   if (due > drain->met_count) {
     size_t limit = (size_t)(due - drain->met_count), sent = 0;
-    size_t met = vsi_group_send_off(drain->v->group, &drain->after_id, limit, next_retry_ms, drain, &sent);
+    size_t met = vsi_group_send_off(drain->v->group, &drain->walk, limit, next_retry_ms, drain, &sent);
     drain->met_count += met;
     atomic_fetch_add_explicit(&drain->sent_count, sent, memory_order_relaxed);
     if (met < limit) drain->met_count = total; /* the others have left by themselves */
@@ -76,6 +77,7 @@ static void send_some_off(vestry_timer *timer, void *ctx) {
 
 static void free_drain(vsi_drain *drain) {
   vestry_timer_destroy(drain->timer);
+  vsi_group_walk_end(drain->v->group, &drain->walk);
   vsi_free(drain->v->host, drain);
 }
 
@@ -87,11 +89,13 @@ static vestry_err create(vestry *v, uint64_t window_ms, vsi_drain **ret_drain) {
   drain->tick_ms = window_ms / TICKS < 1 ? 1 : window_ms / TICKS > MAX_TICK_MS ? MAX_TICK_MS : window_ms / TICKS;
   drain->begun_ns = vsi_now_ns(v->host);
   vestry_err error = vestry_timer_create(v->runtime, send_some_off, drain, &drain->timer);
-  if (error)
+  if (error) {
     vsi_free(v->host, drain);
-  else
-    *ret_drain = drain;
-  return error;
+    return error;
+  }
+  vsi_group_walk_begin(v->group, &drain->walk);
+  *ret_drain = drain;
+  return VESTRY_OK;
 }
 
 vestry_err vestry_drain(vestry *v, uint64_t window_ms) {

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "connection/runner.h"
 #include "http/answer.h"
 #include "http/encoding.h"
 #include "http/routes/routes.h"

@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
-#include "connection/connection.h"
+#include "connection/send.h"
 #include "event/signals_patch.h"
 #include "signals/schema.h"
 #include "vestry/registry.h"

@@ -2,20 +2,8 @@
 #ifndef VSI_SQLITE_INDEX_H
 #define VSI_SQLITE_INDEX_H
 
+#include "sqlite/judge.h"
 #include "sqlite/recording.h"
-
-/* What a commit changed. */
-typedef struct vsi_sqlite_commit {
-  bool is_whole;     /* everything, and the schema */
-  bool is_of_render; /* a render made it: it refreshes nothing */
-  bool knows_tables, knows_pages;
-  const vsi_sqlite_use *uses; /* sorted */
-  size_t uses_count;
-  const vsi_sqlite_key *keys; /* sorted */
-  size_t keys_count;
-  const uint32_t *pages;
-  size_t pages_count;
-} vsi_sqlite_commit;
 
 typedef struct vsi_sqlite_index_stats {
   uint64_t refreshed_count, refreshed_sets_count, whole_count, recorded_count, coarse_count;

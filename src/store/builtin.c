@@ -1,5 +1,10 @@
 #include "store/builtin.h"
 
+#include "store/expiry.h"
+#include "store/listing.h"
+#include "store/look.h"
+#include "store/put.h"
+#include "store/remove.h"
 #include "store/table.h"
 
 enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
@@ -21,5 +26,12 @@ static vestry_err create_lru(const vestry_store_options *options, vestry_store_e
   return vsi_table_create(options->host, &rules, exit, ret_self);
 }
 
-const vestry_store_ops vsi_hash_store_ops = VSI_TABLE_OPS("hash", create_hash);
-const vestry_store_ops vsi_lru_store_ops = VSI_TABLE_OPS("lru", create_lru);
+#define OPS(name, create_fn)                                                                                           \
+  {                                                                                                                    \
+    .size = sizeof(vestry_store_ops), .type = name, .create = create_fn, .destroy = vsi_table_destroy,                 \
+    .put = vsi_table_put, .get = vsi_table_get, .with = vsi_table_with, .remove = vsi_table_remove,                    \
+    .remove_if = vsi_table_remove_if, .clear = vsi_table_clear, .list = vsi_table_list, .tick = vsi_table_tick,        \
+    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats                                           \
+  }
+const vestry_store_ops vsi_hash_store_ops = OPS("hash", create_hash);
+const vestry_store_ops vsi_lru_store_ops = OPS("lru", create_lru);

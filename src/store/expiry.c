@@ -9,6 +9,8 @@
  *
  * seq_cst, as the driver's armed_ns: of a put that sets the deadline and then looks for a driver, and a driver that
  * comes and then looks for a deadline, one sees the other. */
+#include "store/expiry.h"
+
 #include "store/visit.h"
 
 enum { EXPIRE_BATCH = 64 };

@@ -3,6 +3,8 @@
  * Keys are listed in the order of the hashes by which they are placed, which is that of shards and of homes in them. A
  * key's hash never changes, so it does not matter what is put, moved or resized meanwhile: a key that is there all the
  * time is met exactly once, one that comes or goes at most once. The cursor is the hash from which to go on. */
+#include "store/listing.h"
+
 #include "base/buffer.h"
 #include "store/visit.h"
 

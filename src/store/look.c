@@ -1,4 +1,6 @@
 /* Looking up. */
+#include "store/look.h"
+
 #include "store/visit.h"
 
 /* Of a key that has several values, or some that are due. Call fn for each that is left, and unlock. */

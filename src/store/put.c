@@ -14,8 +14,11 @@
  *
  * The victim's memory. A newcomer whose key has as many words as the victim's gets its entry, which is in the cache
  * already; what is gone is a copy on the stack. A full store in use asks for no memory. */
+#include "store/put.h"
+
 #include <sched.h>
 
+#include "store/expiry.h"
 #include "store/visit.h"
 
 typedef struct putting {

@@ -1,4 +1,6 @@
 /* Taking values out of a table: by key, by handle, all of them. */
+#include "store/remove.h"
+
 #include "store/visit.h"
 
 enum { CLEAR_BATCH = 64 };

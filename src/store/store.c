@@ -8,42 +8,10 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/processor.h"
-#include "store/scoped_key.h"
+#include "store/deadline.h"
+#include "store/types.h"
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
-
-static bool is_cause(vestry_cause cause) {
-  return cause > VESTRY_CAUSE_NONE && cause < VESTRY_CAUSE_COUNT;
-}
-
-/* ---------------------------------------------------------------------------------------------------- the exit ---- */
-
-void vestry_store_hold(vestry_store_exit *exit, void *value) {
-  exit->value.ref(value);
-}
-
-uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value) {
-  return exit->value.used_ns ? exit->value.used_ns(value) : 0;
-}
-
-bool vestry_store_has_ended(vestry_store_exit *exit, void *value) {
-  return exit->value.has_ended && exit->value.has_ended(value);
-}
-
-void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
-                        vestry_cause cause) {
-  if (!is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */
-  /* release: pairs with the acquire in vestry_store_stats_get: who counts this removal counts its put too */
-  if (exit->counts) atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
-  if (exit->purge)
-    exit->purge(
-        &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
-        exit->purge_ctx);
-  const vsi_store_watch *watch = atomic_load_explicit(&exit->watch, memory_order_acquire);
-  if (__builtin_expect(watch != NULL, 0)) watch->left(key, handle, watch->ctx);
-  exit->value.close(value, cause);
-  exit->value.unref(value);
-}
 
 /* ---------------------------------------------------------------------------------------------------- its life ---- */
 
@@ -208,7 +176,7 @@ vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vest
 
 vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key, vestry_cause cause,
                                size_t *ret_count) {
-  if (!is_cause(cause)) return VESTRY_INVALID;
+  if (!vsi_store_is_cause(cause)) return VESTRY_INVALID;
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return error;
@@ -220,7 +188,7 @@ vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const ve
 }
 
 bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause) {
-  return handle && is_cause(cause) && store->ops->remove_if(store->self, handle, cause);
+  return handle && vsi_store_is_cause(cause) && store->ops->remove_if(store->self, handle, cause);
 }
 
 vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,

@@ -2,8 +2,8 @@
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H
 
+#include "store/exit.h"
 #include "store/shard.h"
-#include "store/store.h"
 
 enum { VSI_SHARDS_MOST = 256 };
 
@@ -37,27 +37,9 @@ typedef struct vsi_table {
 
 vestry_err vsi_table_create(const vestry_host *host, const vsi_table_rules *rules, vestry_store_exit *exit,
                             void **ret_self);
-/* As the members of vestry_store_ops. */
+/* As the members of vestry_store_ops; the others are operations with files of their own (builtin.c). */
 void vsi_table_destroy(void *self);
-vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
-                         size_t many_count, vestry_put_result *ret_result);
-vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count);
-vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
-size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause cause);
-bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause);
-void vsi_table_clear(void *self, vestry_cause cause);
-vestry_err vsi_table_list(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
-                          vestry_list_fn fn, void *ctx);
-void vsi_table_tick(void *self);
-uint64_t vsi_table_next_deadline_ns(void *self);
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
-
-#define VSI_TABLE_OPS(name, create_fn)                                                                                 \
-  {                                                                                                                    \
-    sizeof(vestry_store_ops), name, create_fn, vsi_table_destroy, vsi_table_put, vsi_table_get, vsi_table_with,        \
-        vsi_table_remove, vsi_table_remove_if, vsi_table_clear, vsi_table_list, vsi_table_tick,                        \
-        vsi_table_next_deadline_ns, vsi_table_stats                                                                    \
-  }
 
 /* By which a key is placed. */
 static inline uint64_t vsi_table_hash(const vsi_table *table, const vestry_scoped_key *key) {
@@ -73,8 +55,5 @@ static inline void vsi_table_release(vsi_table *table, vsi_shard *shard, vsi_lea
   vsi_spin_lock_give(&shard->lock);
   if (!vsi_leaving_is_empty(leaving)) vsi_leaving_run(leaving, table->host, table->extra_bytes, table->exit);
 }
-
-/* A value was put at a tick: something will be due. */
-void vsi_table_expect(vsi_table *table, uint32_t now);
 
 #endif

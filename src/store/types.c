@@ -1,9 +1,10 @@
+#include "store/types.h"
+
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/options.h"
 #include "store/builtin.h"
-#include "store/store.h"
 
 typedef struct type {
   struct type *next;

@@ -24,6 +24,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "connection/connection.h"
+#include "connection/refusal.h"
 #include "http/reply.h"
 #include "runtime/runtime.h"
 #include "vestry/watch.h"

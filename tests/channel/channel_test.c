@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "connection/connection.h"
 #include "connection/listener.h"
+#include "connection/runner.h"
 
 static const vestry_profile brotli = {.ops = &vestry_profile_brotli}, gzip = {.ops = &vestry_profile_gzip};
 

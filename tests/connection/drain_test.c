@@ -1,6 +1,6 @@
 /* F6, one stream's part: a stream that is sent off gets what was sent before, then its hint, then it is aborted. */
-#include "connection/connection.h"
 #include "connection/probe.h"
+#include "connection/send.h"
 
 static void begin(bench *b, probe *p, vestry_connection **ret_connection, const vestry_connection_options *options) {
   bench_init(b, VESTRY_THREADS_NONE, NULL);

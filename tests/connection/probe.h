@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "connection/group.h"
+#include "connection/runner.h"
 #include "support/test.h"
 #include "support/test_host.h"
 

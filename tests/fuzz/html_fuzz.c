@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "html/html.h"
+#include "html/builder.h"
 #include "html/place.h"
 #include "vestry/vestry.h"
 

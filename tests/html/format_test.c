@@ -1,4 +1,4 @@
-#include "html/html.h"
+#include "html/builder.h"
 
 #include <inttypes.h>
 #include <limits.h>

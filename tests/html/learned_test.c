@@ -1,5 +1,5 @@
 /* A builder that has learned its formats, against one that never does: a fixed one. */
-#include "html/html.h"
+#include "html/builder.h"
 
 #include "support/test.h"
 #include "support/test_host.h"

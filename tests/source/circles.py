@@ -9,6 +9,7 @@ import re
 import sys
 
 # Each with the reason why it stays.
+<<<<<<< HEAD
 STATED = []
 
 DEFINED = re.compile(r"^(?:static inline )?[A-Za-z_][\w \t*]*?\b((?:vsi|vestry)_\w+)\([^;{}]*\)\s*\{", re.M)

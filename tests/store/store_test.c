@@ -1,5 +1,6 @@
 /* The front: creating stores by name, and what it guards against. */
 #include "store/store.h"
+#include "store/types.h"
 
 #include "store/naive.h"
 #include "store/world.h"

@@ -1,0 +1,147 @@
+#include "connection/send.h"
+
+#include "base/memory.h"
+#include "connection/backlog.h"
+#include "connection/refusal.h"
+#include "connection/runner.h"
+#include "event/target.h"
+
+_Static_assert(sizeof(vsi_delivery) <= VSI_DELIVERY_COST / 2, "the other half is the event's head and the allocator's");
+
+static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
+  while (delivery) {
+    vsi_delivery *next = vsi_delivery_next(delivery);
+    vestry_event_unref(delivery->event);
+    vsi_free(host, delivery);
+    delivery = next;
+  }
+}
+
+static vestry_err try_reserve(vestry_connection *connection, size_t count, size_t bytes) {
+  vsi_budget *budget = connection->environment->budget;
+  uint64_t cost = vsi_budget_cost(count, bytes);
+  if (cost > budget->max) return VESTRY_TOO_LARGE;
+  if (!vsi_budget_take(budget, cost)) return VESTRY_FULL;
+  vestry_err error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
+                                       connection->max_queued_bytes);
+  if (error) vsi_budget_give_back(budget, cost);
+  return error;
+}
+
+static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
+  enum { TRIES = 3 }; /* others may be faster to take the room that was made */
+  vestry_err error = try_reserve(connection, count, bytes);
+  for (int i = 0; connection->conflation && error == VESTRY_FULL && i < TRIES; i++) {
+    vsi_connection_conflate(connection);
+    error = try_reserve(connection, count, bytes);
+  }
+  if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
+  return error;
+}
+
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first) {
+  if (!vestry_connection_is_open(connection) || vsi_connection_is_forked(connection)) return VESTRY_CLOSED;
+  size_t count = 0, bytes = 0;
+  vsi_delivery *last = NULL;
+  for (vsi_delivery *at = first; at; at = vsi_delivery_next(at)) {
+    size_t len = vestry_event_bytes(at->event).len;
+    if (len > connection->max_queued_bytes - bytes || count == connection->max_queued_count) return VESTRY_TOO_LARGE;
+    bytes += len;
+    count++;
+    last = at;
+  }
+  if (connection->conflation && count == 1)
+    (void)vsi_event_target(first->event); /* read once for all, here, not by the runner */
+  vestry_err error = reserve(connection, count, bytes);
+  if (error) return error;
+  atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
+  atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
+  vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
+  return VESTRY_OK;
+}
+
+static void relieve(const vsi_environment *environment) {
+  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
+}
+
+void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
+  if (!error)
+    vsi_actor_notify(&connection->actor);
+  else
+    (void)vsi_connection_refused(connection, error);
+  relieve(connection->environment);
+}
+
+bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
+  const vestry_host *host = connection->environment->host;
+  vsi_delivery *delivery = vsi_calloc(host, 1, sizeof *delivery);
+  if (delivery && (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery)))
+    free_chain(host, delivery);
+  bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
+  if (!decided) vsi_actor_notify(&connection->actor); /* whoever was first may have roused it before the post */
+  return decided;
+}
+
+/* A chain of deliveries of events; NULL: no memory. */
+static vsi_delivery *make_chain(const vestry_host *host, vestry_event *const *events, size_t count) {
+  vsi_delivery *first = NULL, *last = NULL;
+  for (size_t i = 0; i < count; i++) {
+    vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
+    if (!delivery) {
+      free_chain(host, first);
+      return NULL;
+    }
+    *delivery = (vsi_delivery){.event = vestry_event_ref(events[i]), .is_of_batch = count > 1};
+    if (last)
+      vsi_delivery_link(last, delivery);
+    else
+      first = delivery;
+    last = delivery;
+  }
+  return first;
+}
+
+static vestry_err put_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  const vestry_host *host = connection->environment->host;
+  vsi_delivery *chain = make_chain(host, events, count); /* memory first, room second: what is reserved must be put */
+  vestry_err error = chain ? vsi_connection_post(connection, chain) : VESTRY_NO_MEMORY;
+  if (error) free_chain(host, chain);
+  return error;
+}
+
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event) {
+  return put_all(connection, &event, 1);
+}
+
+vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  if (!count) return VESTRY_INVALID;
+  vestry_err error = put_all(connection, events, count);
+  vsi_connection_posted(connection, error);
+  return error;
+}
+
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  vestry_err error = put_all(connection, events, count);
+  if (error) {
+    vsi_connection_posted(connection, error);
+    return error;
+  }
+  if (vsi_actor_enter(&connection->actor)) {
+    vsi_connection_visit(connection);
+    vsi_actor_release(&connection->actor);
+  }
+  relieve(connection->environment);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
+  return vestry_connection_send_all(connection, &event, 1);
+}
+
+vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event) {
+  if (error) return vsi_connection_refused(connection, error);
+  error = vestry_connection_send(connection, event);
+  vestry_event_unref(event);
+  return error;
+}

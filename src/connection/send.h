@@ -1,0 +1,29 @@
+/* Sending to a connection: the queue is filled, and the runner roused. */
+#ifndef VSI_CONNECTION_SEND_H
+#define VSI_CONNECTION_SEND_H
+
+#include "connection/connection.h"
+
+/* The way to send, in two steps, so that a sender that holds a lock takes the second one without it.
+ * First: put a chain of deliveries into the queue, all or none, with nothing in between; they are counted, but the
+ * runner is not told. A chain is linked by vsi_delivery_link and ends with NULL. Any thread, lock-free, calls nothing.
+ * OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they are still the caller's. In each case
+ * vsi_connection_posted must follow */
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
+/* The same with one event, of which a reference is taken. Also: NO_MEMORY */
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event);
+/* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
+void vsi_connection_posted(vestry_connection *connection, vestry_err error);
+/* vestry_connection_send_all by a thread that may write, as it is as well one as any of the runner's: where nobody is
+ * inside and the transport does not block, what was sent is encoded and written when this returns, if there is room. No
+ * lock held; the hooks of an end run on the runner's threads as ever. */
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count);
+
+/* Send an event that was just made, if it was; drops it. */
+vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
+
+/* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
+ * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
+bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
+
+#endif

@@ -1,0 +1,27 @@
+/* What a commit means for a set of reads. */
+#ifndef VSI_SQLITE_JUDGE_H
+#define VSI_SQLITE_JUDGE_H
+
+#include "sqlite/sets.h"
+
+/* What a commit changed. */
+typedef struct vsi_sqlite_commit {
+  bool is_whole;     /* everything, and the schema */
+  bool is_of_render; /* a render made it: it refreshes nothing */
+  bool knows_tables, knows_pages;
+  const vsi_sqlite_use *uses; /* sorted */
+  size_t uses_count;
+  const vsi_sqlite_key *keys; /* sorted */
+  size_t keys_count;
+  const uint32_t *pages;
+  size_t pages_count;
+} vsi_sqlite_commit;
+
+/* Nothing; it wrote what the set has read, and changed nothing of it; it is to be refreshed. */
+typedef enum vsi_sqlite_verdict { VSI_SQLITE_NOTHING, VSI_SQLITE_VOID, VSI_SQLITE_REFRESH } vsi_sqlite_verdict;
+
+vsi_sqlite_verdict vsi_sqlite_judge(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p);
+/* By tables alone. */
+bool vsi_sqlite_meets_tables(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p);
+
+#endif

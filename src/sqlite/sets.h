@@ -1,0 +1,88 @@
+/* Sets of reads, found by what they are, by pages and by tables. One thread at a time. */
+#ifndef VSI_SQLITE_SETS_H
+#define VSI_SQLITE_SETS_H
+
+#include "sqlite/tables.h"
+#include "vestry/page.h"
+
+typedef struct vsi_sqlite_set vsi_sqlite_set;
+
+/* A set stands in the list of a page or of a table. */
+typedef struct vsi_sqlite_place {
+  struct vsi_sqlite_place *next, **at; /* NULL: it stands nowhere */
+  vsi_sqlite_set *of;
+} vsi_sqlite_place;
+
+/* A page that is in some set. */
+typedef struct vsi_sqlite_page_entry {
+  struct vsi_sqlite_page_entry *next; /* in its bucket */
+  vsi_sqlite_place *first;
+  uint32_t page;
+} vsi_sqlite_page_entry;
+
+struct vsi_sqlite_set {
+  vsi_sqlite_set *next_of_bucket;
+  vsi_sqlite_set *next, **at;               /* among all */
+  vsi_sqlite_set *next_coarse, **coarse_at; /* among those that are followed by tables */
+  uint64_t hash, number;
+  uint64_t hit; /* the last commit that met it */
+  size_t bytes;
+  uint32_t pins; /* who is about to name its topic */
+  uint32_t pages_count, uses_count, places_count;
+  bool is_exact; /* its pages are what it depends on */
+  bool is_wild, is_all;
+  bool is_findable; /* renders to come may share it */
+  vsi_sqlite_use *uses;
+  uint32_t *pages;
+  vsi_sqlite_place *places; /* of its pages; of its tables once it is coarse */
+};
+
+/* What a set is to be. Its arrays are borrowed. */
+typedef struct vsi_sqlite_plan {
+  const vsi_sqlite_use *uses;
+  const uint32_t *pages;
+  uint32_t uses_count, pages_count;
+  bool is_exact, is_wild, is_all;
+  uint64_t hash;
+} vsi_sqlite_plan;
+
+/* It is to be followed by tables. */
+static inline void vsi_sqlite_plan_without_pages(vsi_sqlite_plan *p) {
+  p->is_exact = false;
+  p->pages_count = 0;
+}
+
+typedef struct vsi_sqlite_sets {
+  vestry_pages *topics;
+  const vestry_host *host;
+  size_t max_bytes, bytes;
+  uint64_t numbers;
+  vsi_sqlite_set *all_sets, *coarse_sets;
+  vsi_sqlite_set *everything; /* depends on all; for those that nothing more can be kept of */
+  size_t sets_count, pages_count;
+  size_t entered_count; /* since the last sweep */
+  vsi_sqlite_set **buckets;
+  vsi_sqlite_page_entry **pages;
+  size_t buckets_count, pages_buckets_count;
+  vsi_sqlite_place **tables; /* by number: those that are followed by them */
+  uint32_t tables_count;
+} vsi_sqlite_sets;
+
+/* OK | NO_MEMORY; finish it in any case. */
+vestry_err vsi_sqlite_sets_init(vsi_sqlite_sets *sets, vestry_pages *topics, const vestry_host *host, size_t max_bytes);
+void vsi_sqlite_sets_finish(vsi_sqlite_sets *sets);
+
+/* The set of what a render has read, or of more: one that is there, or a new one. */
+vsi_sqlite_set *vsi_sqlite_sets_place(vsi_sqlite_sets *sets, vsi_sqlite_plan *p);
+/* The sets that have read a page; NULL: none has. */
+vsi_sqlite_page_entry *vsi_sqlite_sets_find_page(const vsi_sqlite_sets *sets, uint32_t page);
+/* Renders to come share it no more, and it is followed by tables. */
+void vsi_sqlite_set_make_void(vsi_sqlite_sets *sets, vsi_sqlite_set *s);
+void vsi_sqlite_set_remove(vsi_sqlite_sets *sets, vsi_sqlite_set *s);
+/* Whether a page depends on it, or is about to. */
+bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const vsi_sqlite_set *s);
+/* The topic that its renders name. */
+enum { VSI_SQLITE_SET_TOPIC_BYTES = 48 };
+void vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const vsi_sqlite_set *s, char topic[VSI_SQLITE_SET_TOPIC_BYTES]);
+
+#endif

@@ -1,0 +1,28 @@
+#include "store/exit.h"
+
+void vestry_store_hold(vestry_store_exit *exit, void *value) {
+  exit->value.ref(value);
+}
+
+uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value) {
+  return exit->value.used_ns ? exit->value.used_ns(value) : 0;
+}
+
+bool vestry_store_has_ended(vestry_store_exit *exit, void *value) {
+  return exit->value.has_ended && exit->value.has_ended(value);
+}
+
+void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
+                        vestry_cause cause) {
+  if (!vsi_store_is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */
+  /* release: pairs with the acquire in vestry_store_stats_get: who counts this removal counts its put too */
+  if (exit->counts) atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
+  if (exit->purge)
+    exit->purge(
+        &(vestry_purged){key->scope, key->data + key->key_offset, key->len - key->key_offset, value, handle, cause},
+        exit->purge_ctx);
+  const vsi_store_watch *watch = atomic_load_explicit(&exit->watch, memory_order_acquire);
+  if (__builtin_expect(watch != NULL, 0)) watch->left(key, handle, watch->ctx);
+  exit->value.close(value, cause);
+  exit->value.unref(value);
+}

@@ -1,0 +1,21 @@
+/* What every store is made of, whatever its type. */
+#ifndef VSI_STORE_FRONT_H
+#define VSI_STORE_FRONT_H
+
+#include <pthread.h>
+
+#include "store/exit.h"
+#include "vestry/runtime.h"
+
+struct vestry_store {
+  const vestry_host *host;
+  const vestry_store_ops *ops;
+  void *self; /* the implementation's */
+  vestry_store_exit exit;
+  _Atomic(uint64_t) put, hits, misses;
+  _Atomic(uint64_t) armed_ns; /* when the driver ticks next; 0: no driver; written under driver_lock */
+  pthread_mutex_t driver_lock;
+  vestry_timer *timer; /* the driver's; guarded by driver_lock; NULL: no driver */
+};
+
+#endif

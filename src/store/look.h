@@ -1,0 +1,10 @@
+/* Looking up in a table. As the members of vestry_store_ops. */
+#ifndef VSI_STORE_LOOK_H
+#define VSI_STORE_LOOK_H
+
+#include "vestry/store.h"
+
+vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count);
+vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
+
+#endif

@@ -1,0 +1,132 @@
+/* A group walks its connections in the order of their numbers, wherever it stopped, while they come and go. */
+#include "connection/group.h"
+
+#include <time.h>
+
+#include "connection/probe.h"
+
+enum { COUNT = 10 };
+
+static vestry_io open_quietly(void *transport) {
+  (void)transport;
+  return VESTRY_IO_OK;
+}
+
+static vestry_io write_quietly(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  (void)transport, (void)slices, (void)count, (void)ret_written;
+  return VESTRY_IO_OK;
+}
+
+static void end_quietly(void *transport, bool clean, vestry_cause cause) {
+  (void)transport, (void)clean, (void)cause;
+}
+
+static void release_quietly(void *transport) {
+  (void)transport;
+}
+
+static const vestry_transport_ops quiet = {
+    .size = sizeof quiet, .open = open_quietly, .write = write_quietly, .end = end_quietly, .release = release_quietly};
+
+static vestry_connection *connect_one(bench *b) {
+  vestry_connection *made;
+  assert_int_equal(vsi_group_connect(b->group, &quiet, b, NULL, NULL, NULL, &made), VESTRY_OK);
+  vsi_connection_start(made);
+  return made;
+}
+
+static void end_one(bench *b, vestry_connection **connection) {
+  vestry_connection_close(*connection, VESTRY_CAUSE_HANGUP);
+  bench_run(b);
+  *connection = vestry_connection_unref(*connection);
+}
+
+static uint32_t in_a_second(void *ctx) {
+  (void)ctx;
+  return 1000;
+}
+
+/* How many a walk meets; they are those that are told of, and no others. */
+static void assert_meets(bench *b, vsi_group_walk *walk, size_t limit, vestry_connection *const *those, size_t count) {
+  size_t sent = 0;
+  assert_int_equal(vsi_group_send_off(b->group, walk, limit, in_a_second, NULL, &sent), count);
+  assert_int_equal(sent, count);
+  for (size_t i = 0; i < count; i++) assert_int_equal(vestry_connection_cause(those[i]), VESTRY_CAUSE_DRAIN);
+}
+
+static void a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes(void **state) {
+  (void)state;
+  bench b;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  vestry_connection *all[COUNT], *last;
+  for (size_t i = 0; i < COUNT; i++) all[i] = connect_one(&b);
+  bench_run(&b);
+  vsi_group_walk walk, other;
+  vsi_group_walk_begin(b.group, &walk);
+  vsi_group_walk_begin(b.group, &other);
+  assert_meets(&b, &walk, 3, all, 3);
+  assert_true(vestry_connection_is_open(all[3]));
+  end_one(&b, &all[3]); /* the one that is next, */
+  end_one(&b, &all[0]); /* one that was met, */
+  end_one(&b, &all[5]); /* and one that is not yet */
+  assert_meets(&b, &walk, 2, (vestry_connection *const[]){all[4], all[6]}, 2);
+  assert_true(vestry_connection_is_open(all[7]));
+  bench_run(&b); /* those that were sent off end */
+  end_one(&b, &all[9]);
+  assert_meets(&b, &walk, 100, &all[7], 2);
+  assert_meets(&b, &walk, 100, NULL, 0);
+  last = connect_one(&b);
+  assert_meets(&b, &walk, 100, &last, 1); /* who comes later is met later */
+  assert_meets(&b, &walk, 100, NULL, 0);
+  size_t sent = 1;
+  assert_int_equal(vsi_group_send_off(b.group, &other, 100, in_a_second, NULL, &sent), 3); /* 7, 8, and the last */
+  assert_int_equal(sent, 0);
+  vsi_group_walk_end(b.group, &walk);
+  vsi_group_walk_end(b.group, &other);
+  for (size_t i = 0; i < COUNT; i++) vestry_connection_unref(all[i]);
+  vestry_connection_unref(last);
+  bench_finish(&b);
+}
+
+static uint64_t cpu_ns(void) {
+  struct timespec now;
+  assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), 0);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* What it costs to close count connections that have a cause already, all of which are still there. */
+static uint64_t close_all_ns(size_t count) {
+  enum { TRIES = 3 };
+  bench b;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection *one = connect_one(&b);
+    vestry_connection_close(one, VESTRY_CAUSE_CLOSED);
+    vestry_connection_unref(one);
+  }
+  uint64_t least = UINT64_MAX;
+  for (int i = 0; i < TRIES; i++) {
+    uint64_t begun = cpu_ns();
+    vsi_group_close(b.group);
+    uint64_t took = cpu_ns() - begun;
+    if (took < least) least = took;
+  }
+  bench_finish(&b);
+  return least;
+}
+
+/* From the list's head for every 64 of them it would be 64 times as much, and here it is eight or so. */
+static void eight_times_the_connections_are_closed_in_about_eight_times_the_time(void **state) {
+  enum { FEW = 4000, MANY = 8 * FEW, MOST = 32 };
+  (void)state;
+  uint64_t few = close_all_ns(FEW), many = close_all_ns(MANY);
+  assert_in_range(many, 1, few * MOST);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes),
+      cmocka_unit_test(eight_times_the_connections_are_closed_in_about_eight_times_the_time),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
