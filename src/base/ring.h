@@ -30,5 +30,8 @@ static inline void vsi_ring_add_last(vsi_ring *head, vsi_ring *member) {
   head->prev->next = member;
   head->prev = member;
 }
+static inline void vsi_ring_add_first(vsi_ring *head, vsi_ring *member) {
+  vsi_ring_add_last(head->next, member);
+}
 
 #endif

@@ -92,6 +92,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pages->reload_ms = options.reload_ms ? options.reload_ms : RELOAD_MS;
   pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
   pages->last_dirty = &pages->first_dirty;
+  vsi_ring_init(&pages->kept);
   pthread_mutex_init(&pages->lock, NULL);
   pthread_cond_init(&pages->quiet, NULL);
   vestry_err error = fill(pages, &options);

@@ -78,6 +78,8 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   if (!shared) return NULL;
   shared->view.page = page ? page : &pages->parts;
   shared->view.is_shared = true;
+  vsi_ring_init(&shared->seats);
+  vsi_ring_init(&shared->joining);
   shared->hash = hash;
   shared->key_len = (uint32_t)key->len;
   shared->share_at = (uint32_t)share_at;

@@ -9,11 +9,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/ring.h"
 #include "base/siphash.h"
 #include "vestry/page.h"
 
 typedef struct vsi_departed vsi_departed;
-typedef struct vsi_kept vsi_kept;
 typedef struct vsi_seat vsi_seat;
 typedef struct vsi_shared vsi_shared;
 typedef struct vsi_topic vsi_topic;
@@ -99,7 +99,7 @@ struct vestry_pages {
   vsi_view *dead_views; /* to be freed when the lock is given up: that calls transports and profiles */
   vsi_seat *dead_seats;
   bool is_hasty; /* a test waits: intervals are none */
-  vsi_kept *newest_kept, *oldest_kept;
+  vsi_ring kept; /* of vsi_kept; the oldest first */
   vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX];
   size_t observers_count;
   vestry_pages_stats stats;

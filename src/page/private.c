@@ -255,9 +255,8 @@ vsi_run_result vsi_private_run(vsi_run *r) {
   vsi_view *view = r->view;
   vestry_connection *connection = r->private->viewer.connection;
   uint32_t queued_count;
-  size_t queued_bytes;
   bool is_shut;
-  vsi_queue_load(&connection->queue, &queued_count, &queued_bytes, &is_shut);
+  vsi_queue_load(&connection->queue, &queued_count, NULL, &is_shut);
   if (is_shut) return VSI_RUN_DONE;                  /* it is about to end */
   if (queued_count && !r->is_first) return block(r); /* at first it is what opens the stream */
   vsi_outcome made = vsi_run_make(r);

@@ -236,10 +236,7 @@ void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error) {
     view->hash = r->hash;
     vsi_run_set_has_hash(r, true);
     vsi_run_set_version(r, r->render.tag.has_version);
-    if (r->event && is_of_use(r)) {
-      vsi_kept_put(view, vestry_event_ref(r->event));
-      vsi_kept_trim(pages);
-    }
+    if (r->event && is_of_use(r)) vsi_kept_put(view, vestry_event_ref(r->event));
   } else {
     vsi_run_set_has_hash(r, false);
   }

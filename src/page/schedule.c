@@ -266,7 +266,7 @@ void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marke
     vsi_schedule_at(view, now + again_ns(view));
   } else if (view->is_dirty) {
     vsi_schedule_at(view, due_after(view));
-  } else if (view->is_shared && vsi_shared_of(view)->joining) {
+  } else if (view->is_shared && !vsi_ring_is_empty(&vsi_shared_of(view)->joining)) {
     vsi_schedule_at(view, now);
   }
 }

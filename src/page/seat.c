@@ -9,7 +9,7 @@ void vsi_view_end(vsi_view *view) {
   vestry_pages *pages = view->page->pages;
   bool is_running = view->state == VSI_VIEW_RUNNING;
   vsi_topics_forget(view);
-  vsi_kept_put(view, NULL);
+  vsi_kept_drop(view);
   if (view->is_shared) vsi_key_forget(vsi_shared_of(view));
   vsi_schedule_leave(view);
   if (view->request) vsi_requests_give_back(pages, vsi_request_copy_bytes(view->request));
@@ -40,11 +40,7 @@ void vsi_seat_drop(vsi_seat *seat) {
 }
 
 void vsi_seat_join(vsi_shared *shared, vsi_seat *seat) {
-  seat->is_joining = true;
-  seat->joining_at = &shared->joining;
-  seat->next_joining = shared->joining;
-  if (seat->next_joining) seat->next_joining->joining_at = &seat->next_joining;
-  shared->joining = seat;
+  vsi_ring_add_first(&shared->joining, &seat->joining);
 }
 
 void vsi_seat_take(vsi_seat *seat) {
@@ -53,10 +49,7 @@ void vsi_seat_take(vsi_seat *seat) {
   seat->connection = vestry_connection_ref(seat->viewer->connection);
   seat->next_of_viewer = seat->viewer->seats;
   seat->viewer->seats = seat;
-  seat->at = &shared->seats;
-  seat->next = shared->seats;
-  if (seat->next) seat->next->at = &seat->next;
-  shared->seats = seat;
+  vsi_ring_add_first(&shared->seats, &seat->of_shared);
   shared->asks |= seat->request != NULL;
   vsi_seat_join(shared, seat);
   if (view->is_first) view->is_dirty = true;
@@ -64,18 +57,15 @@ void vsi_seat_take(vsi_seat *seat) {
 }
 
 void vsi_seat_joined(vsi_seat *seat) {
-  if (!seat->is_joining) return;
-  *seat->joining_at = seat->next_joining;
-  if (seat->next_joining) seat->next_joining->joining_at = seat->joining_at;
-  seat->is_joining = false;
+  vsi_ring_remove(&seat->joining);
+  vsi_ring_init(&seat->joining);
 }
 
 void vsi_seat_leave(vsi_seat *seat) {
   vsi_seat **at = &seat->viewer->seats;
   while (*at != seat) at = &(*at)->next_of_viewer;
   *at = seat->next_of_viewer;
-  *seat->at = seat->next;
-  if (seat->next) seat->next->at = seat->at;
+  vsi_ring_remove(&seat->of_shared);
   vsi_seat_joined(seat);
   seat->is_over = true;
   if (!seat->holds) vsi_seat_drop(seat);

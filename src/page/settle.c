@@ -9,16 +9,15 @@ enum { STEPS_A_VIEW = 100 };
 
 static bool is_written(const vestry_connection *connection) {
   uint32_t count;
-  size_t bytes;
   bool is_shut;
-  vsi_queue_load(&connection->queue, &count, &bytes, &is_shut);
+  vsi_queue_load(&connection->queue, &count, NULL, &is_shut);
   return !count || is_shut;
 }
 
 static bool is_shared_written(const vsi_shared *shared) {
-  for (const vsi_seat *seat = shared->seats; seat; seat = seat->next)
-    if (!is_written(seat->connection)) return false;
-  return !shared->joining;
+  for (const vsi_ring *at = shared->seats.next; at != &shared->seats; at = at->next)
+    if (!is_written(VSI_RING_OWNER(at, vsi_seat, of_shared)->connection)) return false;
+  return vsi_ring_is_empty(&shared->joining);
 }
 
 static bool is_view_settled(const vsi_view *view, uint64_t seq) {

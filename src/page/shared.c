@@ -19,16 +19,15 @@ typedef struct held {
 /* joining: those that join; they do so no more. Otherwise all. OK | NO_MEMORY */
 static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   vestry_pages *pages = r->pages;
-  vsi_shared *shared = r->shared;
+  vsi_ring *next, *seats = joining ? &r->shared->joining : &r->shared->seats;
   size_t room = 0;
   *ret_held = (held){NULL, 0};
   vsi_pages_lock(pages);
-  for (vsi_seat *seat = joining ? shared->joining : shared->seats; seat;
-       seat = joining ? seat->next_joining : seat->next)
-    room++;
+  for (vsi_ring *at = seats->next; at != seats; at = at->next) room++;
   if (room) ret_held->seats = vsi_alloc(pages->host, room * sizeof *ret_held->seats);
-  for (vsi_seat *next, *seat = joining ? shared->joining : shared->seats; seat && ret_held->seats; seat = next) {
-    next = joining ? seat->next_joining : seat->next;
+  for (vsi_ring *at = seats->next; at != seats && ret_held->seats; at = next) {
+    vsi_seat *seat = joining ? VSI_RING_OWNER(at, vsi_seat, joining) : VSI_RING_OWNER(at, vsi_seat, of_shared);
+    next = at->next;
     vsi_seat_hold(seat);
     if (joining) vsi_seat_joined(seat);
     ret_held->seats[ret_held->count++] = seat;

@@ -8,8 +8,8 @@
  * of another name.
  *
  * A refresh counts, and puts the topic into a list: that is all that its caller pays. A worker walks along the topic's
- * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself, as a link
- * that is none: so links may come and go meanwhile.
+ * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself: so links may
+ * come and go meanwhile.
  *
  * A topic is used from its being named on, not only from when the view is linked to it. Else who asks in between would
  * give up what the topic is refreshed for, and the view would wait for it for ever. Names of renders under way are
@@ -28,9 +28,9 @@ enum { MARKED_AT_ONCE = 256, FIRST_BUCKETS = 64 };
 struct vsi_topic {
   vsi_topic *next; /* in its bucket */
   uint64_t hash;
-  uint64_t seq; /* of its last refresh */
-  vsi_link *first;
-  vsi_link walk;         /* in the list while its views are marked */
+  uint64_t seq;          /* of its last refresh */
+  vsi_ring links;        /* of its views */
+  vsi_ring walk;         /* among them while the views are marked: behind the last one that was */
   vsi_topic *next_dirty; /* among those that were refreshed, whose views are to be marked */
   uint64_t dirty_seq;    /* of the first refresh that the walk is for */
   uint64_t again_seq;    /* of the first one that came during it, so that it is walked again; 0: none */
@@ -75,6 +75,7 @@ static vsi_topic *create(vestry_pages *pages, uint64_t hash, const char *name, s
   grow(pages);
   vsi_topic *topic = pages->topics_size ? vsi_calloc(pages->host, 1, sizeof *topic + len) : NULL;
   if (!topic) return NULL;
+  vsi_ring_init(&topic->links);
   topic->hash = hash;
   topic->len = (uint32_t)len;
   memcpy(topic->name, name, len);
@@ -87,7 +88,7 @@ static vsi_topic *create(vestry_pages *pages, uint64_t hash, const char *name, s
 }
 
 static void free_if_unused(vestry_pages *pages, vsi_topic *topic) {
-  if (topic->first || topic->is_dirty) return;
+  if (!vsi_ring_is_empty(&topic->links) || topic->is_dirty) return;
   vsi_topic **at = &pages->topics[topic->hash & (pages->topics_size - 1)];
   while (*at != topic) at = &(*at)->next;
   *at = topic->next;
@@ -96,18 +97,6 @@ static void free_if_unused(vestry_pages *pages, vsi_topic *topic) {
 }
 
 /* ---------------------------------------------------------------------------------------------------- links ------- */
-
-static void insert(vsi_link *link, vsi_link **at) {
-  link->at = at;
-  link->next = *at;
-  if (link->next) link->next->at = &link->next;
-  *at = link;
-}
-
-static void take_out(vsi_link *link) {
-  *link->at = link->next;
-  if (link->next) link->next->at = link->at;
-}
 
 /* What stands in front of each name in a render's notes. */
 typedef struct note {
@@ -151,7 +140,7 @@ static bool add_link(vsi_view *view, vsi_topic *topic) {
   }
   link->view = view;
   link->topic = topic;
-  insert(link, &topic->first);
+  vsi_ring_add_first(&topic->links, &link->at);
   topic->views_count++;
   return topic->is_linked = true;
 }
@@ -173,7 +162,7 @@ static vestry_err name_one(vsi_view *view, const note *of, const char *name, uin
 /* Drop a link, and its topic if it was the last. */
 static void drop_link(vsi_link *link) {
   vsi_topic *topic = link->topic;
-  take_out(link);
+  vsi_ring_remove(&link->at);
   topic->views_count--;
   link->topic = NULL;
   free_if_unused(link->view->page->pages, topic);
@@ -311,8 +300,8 @@ bool vestry_topic_is_used(vestry_pages *pages, const char *name) {
   uint64_t hash = hash_of(pages, name, len);
   vsi_pages_lock(pages);
   const vsi_topic *topic = find(pages, hash, name, len);
-  bool is_used = (topic && topic->first && (topic->first->view || topic->first->next)) ||
-                 atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
+  bool is_used =
+      (topic && topic->views_count) || atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
   vsi_pages_unlock(pages);
   return is_used;
 }
@@ -345,16 +334,16 @@ static void walk_all(vestry_pages *pages, size_t *left) {
 }
 
 static void walk_topic(vsi_topic *topic, size_t *left) {
-  vsi_link *walk = &topic->walk;
+  vsi_ring *walk = &topic->walk;
   if (!topic->is_walked) {
     topic->is_walked = true;
-    insert(walk, &topic->first);
+    vsi_ring_add_first(&topic->links, walk);
   }
-  for (; walk->next && *left; --*left) {
-    vsi_link *link = walk->next;
-    take_out(walk);
-    insert(walk, &link->next);
-    vsi_schedule_mark(link->view, topic->dirty_seq);
+  for (; walk->next != &topic->links && *left; --*left) {
+    vsi_ring *at = walk->next;
+    vsi_ring_remove(walk);
+    vsi_ring_add_first(at, walk);
+    vsi_schedule_mark(VSI_RING_OWNER(at, vsi_link, at)->view, topic->dirty_seq);
   }
 }
 
@@ -364,8 +353,8 @@ bool vsi_topics_walk(vestry_pages *pages) {
   while (pages->first_dirty && left) {
     vsi_topic *topic = pages->first_dirty;
     walk_topic(topic, &left);
-    if (topic->walk.next) break;
-    take_out(&topic->walk);
+    if (topic->walk.next != &topic->links) break;
+    vsi_ring_remove(&topic->walk);
     topic->is_walked = false;
     if (topic->again_seq) {
       topic->dirty_seq = topic->again_seq;

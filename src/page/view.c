@@ -40,7 +40,7 @@ static void free_seat(const vestry_host *host, vsi_seat *seat) {
 
 void vsi_seat_bury(vsi_seat *seat) {
   vestry_pages *pages = seat->shared->view.page->pages;
-  seat->next = pages->dead_seats;
+  seat->next_of_viewer = pages->dead_seats;
   pages->dead_seats = seat;
 }
 
@@ -52,7 +52,7 @@ void vsi_pages_unlock(vestry_pages *pages) {
   pages->dead_seats = NULL;
   pthread_mutex_unlock(&pages->lock);
   for (vsi_seat *next; seats; seats = next) {
-    next = seats->next;
+    next = seats->next_of_viewer;
     free_seat(host, seats);
   }
   for (vsi_view *next; views; views = next) {

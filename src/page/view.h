@@ -21,9 +21,9 @@ typedef struct vsi_viewer vsi_viewer;
 
 /* A view depends on a topic. */
 typedef struct vsi_link {
-  vsi_topic *topic;            /* NULL: none */
-  struct vsi_link *next, **at; /* of the topic */
-  vsi_view *view;              /* NULL: no link, but how far a walk along the topic's links has come */
+  vsi_topic *topic; /* NULL: none */
+  vsi_ring at;      /* among the topic's */
+  vsi_view *view;
 } vsi_link;
 
 /* A view's second topic, and those behind it. */
@@ -48,7 +48,7 @@ struct vsi_view {
   vestry_page *page;         /* of a part: pages->parts */
   vsi_request_copy *request; /* a reference; NULL: a part */
   union {
-    vsi_kept *kept; /* guarded by the lock; NULL: dropped, or nothing yet */
+    struct vsi_kept *kept; /* guarded by the lock; NULL: dropped, or nothing yet */
     vsi_view *next_dead;
   };
   vsi_hash_128 hash; /* of the content that all who see it have, if has_hash; the running worker's */
@@ -80,8 +80,8 @@ struct vsi_shared {
   vsi_shared *next; /* in its bucket */
   uint64_t hash;    /* of the key */
   vestry_channel *channel;
-  vsi_seat *seats;          /* all that were taken */
-  vsi_seat *joining;        /* those of them that do not have what it shows, or not surely */
+  vsi_ring seats;           /* all that were taken */
+  vsi_ring joining;         /* those of them that do not have what it shows, or not surely */
   size_t seats_count;       /* those that were only promised included */
   vsi_sending sent;         /* the last time */
   uint64_t started_ns;      /* its last render: it is run to let streams join, too */
@@ -103,13 +103,13 @@ struct vsi_seat {
   vsi_request_copy *request;     /* a reference: whose it is, of a page that not everybody may see; otherwise NULL */
   size_t request_bytes;          /* that it has of the budget for them */
   vsi_seat *next_of_viewer;
-  vsi_seat *next, **at; /* of the view */
-  vsi_seat *next_joining, **joining_at;
-  uint64_t hash;   /* the first half of that of what the stream has, if has_hash */
-  uint64_t joined; /* pages->sent when it was put into the stream what the view shows */
-  uint32_t render; /* of the viewer's own view: the last one that named it */
-  uint16_t holds;  /* of workers: while there are any, it stays, and so does its view */
-  bool has_hash, is_joining, is_over;
+  vsi_ring of_shared; /* among the view's, once it was taken */
+  vsi_ring joining;   /* among those of them that join; otherwise alone */
+  uint64_t hash;      /* the first half of that of what the stream has, if has_hash */
+  uint64_t joined;    /* pages->sent when it was put into the stream what the view shows */
+  uint32_t render;    /* of the viewer's own view: the last one that named it */
+  uint16_t holds;     /* of workers: while there are any, it stays, and so does its view */
+  bool has_hash, is_over;
   uint8_t place; /* of a part: among the page's parts */
   bool is_in;    /* it is a member of the channel, and has what the view's hash says */
   bool is_told;  /* the running worker's: that the page fails */
