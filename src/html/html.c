@@ -98,7 +98,7 @@ void vsi_html_code_end(vsi_html *html) {
 vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
   vsi_html *html = vsi_html_of(builder);
   if (!text && len) return vsi_html_fail(html, VESTRY_INVALID, "a text is NULL");
-  const char *quote;
+  const char *quote = NULL;
   if (vsi_html_code_begin(html, true, '\'', &quote)) return html->error;
   vsi_html_put_str(html, quote);
   vsi_html_escape_js(html, text, len);
@@ -110,7 +110,7 @@ vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
 vestry_err vestry_html_json(vestry_html *builder, const json_t *value) {
   vsi_html *html = vsi_html_of(builder);
   if (!value) return vsi_html_fail(html, VESTRY_INVALID, "a value is NULL");
-  const char *quote;
+  const char *quote = NULL;
   if (vsi_html_code_begin(html, true, '"', &quote)) return html->error;
   vsi_html_put_json(html, value, quote);
   vsi_html_code_end(html);
