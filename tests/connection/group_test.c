@@ -1,8 +1,6 @@
 /* A group walks its connections in the order of their numbers, wherever it stopped, while they come and go. */
 #include "connection/group.h"
 
-#include <time.h>
-
 #include "connection/probe.h"
 
 enum { COUNT = 10 };
@@ -88,45 +86,9 @@ static void a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes(void **stat
   bench_finish(&b);
 }
 
-static uint64_t cpu_ns(void) {
-  struct timespec now;
-  assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), 0);
-  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-/* What it costs to close count connections that have a cause already, all of which are still there. */
-static uint64_t close_all_ns(size_t count) {
-  enum { TRIES = 3 };
-  bench b;
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  for (size_t i = 0; i < count; i++) {
-    vestry_connection *one = connect_one(&b);
-    vestry_connection_close(one, VESTRY_CAUSE_CLOSED);
-    vestry_connection_unref(one);
-  }
-  uint64_t least = UINT64_MAX;
-  for (int i = 0; i < TRIES; i++) {
-    uint64_t begun = cpu_ns();
-    vsi_group_close(b.group);
-    uint64_t took = cpu_ns() - begun;
-    if (took < least) least = took;
-  }
-  bench_finish(&b);
-  return least;
-}
-
-/* From the list's head for every 64 of them it would be 64 times as much, and here it is eight or so. */
-static void eight_times_the_connections_are_closed_in_about_eight_times_the_time(void **state) {
-  enum { FEW = 4000, MANY = 8 * FEW, MOST = 32 };
-  (void)state;
-  uint64_t few = close_all_ns(FEW), many = close_all_ns(MANY);
-  assert_in_range(many, 1, few * MOST);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes),
-      cmocka_unit_test(eight_times_the_connections_are_closed_in_about_eight_times_the_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
