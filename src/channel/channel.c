@@ -32,6 +32,7 @@
 #include "channel/history.h"
 #include "connection/connection.h"
 #include "connection/send.h"
+#include "instance/instance.h"
 
 enum { CHUNK = 64 };
 #define DEFAULT_EPOCH_MAX_BYTES ((uint64_t)64 << 20)
@@ -89,6 +90,10 @@ vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *opti
   vsi_members_init(&channel->members, host);
   *ret_channel = channel;
   return VESTRY_OK;
+}
+
+vestry_err vestry_channel_create(vestry *v, const vestry_channel_options *options, vestry_channel **ret_channel) {
+  return v ? vsi_channel_create(v->group, options, ret_channel) : VESTRY_INVALID;
 }
 
 /* ------------------------------------------------------------------------------------------- the turnstile -------- */
