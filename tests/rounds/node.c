@@ -473,7 +473,7 @@ static vestry_err begin(int argc, char **argv) {
 static void end(void) {
   for (int i = 0; i < STREAMS_MOST; i++)
     if (me.streams[i]) vestry_connection_unref(me.streams[i]);
-  if (vestry_stop(me.v, 0)) abort();
+  if (vestry_stop(me.v, VESTRY_NEVER_MS)) abort(); /* the world says when that is too long */
   vestry_cluster_destroy(me.cluster);
   me.broker.ops->destroy(me.broker.broker);
   vestry_pages_destroy(me.pages);

@@ -10,9 +10,9 @@
 static const char *const fast[] = {"heartbeat_ms=50", "suspect_ms=200", "dead_ms=600",          "answer_ms=500",
                                    "ping_ms=100",     "connect_ms=300", "reconnect_max_ms=100", NULL};
 static const char *const defaults[] = {NULL};
-static const char *const narrow[] = {
-    "heartbeat_ms=50", "suspect_ms=200",       "dead_ms=600",           "answer_ms=60000",
-    "ping_ms=100",     "reconnect_max_ms=100", "max_inward_bytes=8192", NULL};
+/* Nobody is suspected meanwhile, however slow the machine is. */
+static const char *const narrow[] = {"heartbeat_ms=50", "suspect_ms=20000",      "dead_ms=60000",
+                                     "answer_ms=60000", "max_inward_bytes=8192", NULL};
 enum { A, B, C };
 
 static world w;
@@ -27,6 +27,13 @@ static int begin_fast(void **state) {
 static int begin(void **state) {
   (void)state;
   world_begin(&w, 1, defaults);
+  world_start_all(&w);
+  return 0;
+}
+
+static int begin_narrow(void **state) {
+  (void)state;
+  world_begin(&w, 1, narrow);
   world_start_all(&w);
   return 0;
 }
@@ -347,12 +354,13 @@ static void what_comes_twice_is_done_once(void **state) {
     }
     world_pass(&w, 1);
   }
-  world_pass(&w, 400);
   for (size_t i = first; i < w.messages_count; i++) {
-    const message *m = answered((int)i);
-    assert_string_equal(m->error, "OK");
-    if (m->kind != 'P') assert_int_equal(m->got_count, PLACES);
+    assert_string_equal(answered((int)i)->error, "OK");
+    if (MESSAGE(i)->kind != 'P') WORLD_AWAIT(&w, 5000, MESSAGE(i)->got_count >= PLACES);
   }
+  world_pass(&w, 400); /* whatever came twice is there now, too */
+  for (size_t i = first; i < w.messages_count; i++)
+    if (MESSAGE(i)->kind != 'P') assert_int_equal(MESSAGE(i)->got_count, PLACES);
   assert_true(world_stats(&w, A).duplicates > 200);
   assert_int_equal(w.failures, 0); /* it was heard once, in order */
 }
@@ -378,17 +386,12 @@ static void a_node_that_goes_in_order_says_so(void **state) {
 
 static void a_node_that_does_not_keep_up_is_full(void **state) {
   (void)state;
-  world_kill(&w, C);
-  for (int i = 0; i < PLACES; i++) {
-    world_kill(&w, i);
-    world_start(&w, i, narrow);
-    WORLD_AWAIT(&w, 10000, w.players[i].is_up);
-  }
   opened(world_open(&w, C, "far", false));
   opened(world_join(&w, C, "c"));
   equal(2);
   world_pass(&w, 300);
   world_say(&w, C, "shut 1");
+  (void)world_stats(&w, C); /* it has obeyed */
   int held = (int)w.messages_count;
   (void)world_send(&w, A, 'D', "far"); /* to have a number */
   answered(held);
@@ -398,16 +401,20 @@ static void a_node_that_does_not_keep_up_is_full(void **state) {
   uint64_t since_ns = clock_ns();
   size_t first = w.messages_count, full = 0;
   for (int i = 0; i < 100; i++) (void)world_send(&w, A, 'D', "far");
-  WORLD_AWAIT(&w, 5000, !strcmp(MESSAGE(first + 99)->error, "FULL"));
+  WORLD_AWAIT(&w, 5000, !strcmp(MESSAGE(first + 99)->error, "FULL")); /* and so C has come to all of them */
+  for (size_t i = first; i < first + 100; i++) full += !strcmp(MESSAGE(i)->error, "FULL");
   for (int i = 0; i < 5; i++) (void)world_send(&w, A, 'B', "c");
-  world_pass(&w, 200);
+  WORLD_AWAIT(&w, 5000, world_stats(&w, C).over_budget > full); /* of a broadcast, too, something is lost */
   world_say(&w, C, "shut 0");
   for (size_t i = first; i < first + 100; i++) {
     const message *m = answered((int)i);
-    full += !strcmp(m->error, "FULL");
-    if (strcmp(m->error, "FULL") != 0) assert_string_equal(m->error, "OK");
-    assert_int_equal(m->got_count, !strcmp(m->error, "OK"));
+    if (!strcmp(m->error, "FULL")) continue;
+    assert_string_equal(m->error, "OK");
+    WORLD_AWAIT(&w, 5000, m->got_count); /* each node tells by a pipe of its own */
   }
+  world_pass(&w, 50);
+  for (size_t i = first; i < first + 100; i++)
+    assert_int_equal(MESSAGE(i)->got_count, !strcmp(MESSAGE(i)->error, "OK"));
   assert_true(full > 20 && full < 100);
   WORLD_AWAIT(&w, TOLD_WITHIN_MS, count_told('G', C, A, since_ns));
   assert_true(world_stats(&w, C).over_budget >= full);
@@ -428,7 +435,7 @@ int main(void) {
       TEST(both_sides_serve_and_agree_when_it_heals, begin_fast),
       TEST(what_comes_twice_is_done_once, begin_fast),
       TEST(a_node_that_goes_in_order_says_so, begin),
-      TEST(a_node_that_does_not_keep_up_is_full, begin_fast),
+      TEST(a_node_that_does_not_keep_up_is_full, begin_narrow),
   };
   if (getenv("ROWS_ONLY")) cmocka_set_test_filter(getenv("ROWS_ONLY"));
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -364,7 +364,7 @@ void world_poll(world *w, uint64_t until_ns) {
   look_for_broker(w);
   for (int i = 0; i < PLACES; i++) {
     proxy_carry(&w->proxies[i], now_ns);
-    if (w->players[i].pid) (void)read_player(w, i);
+    if (w->players[i].pid && !read_player(w, i) && !w->players[i].has_gone) fail_msg("%c has died by itself", 'a' + i);
   }
   uint64_t after_ns = clock_ns();
   if (after_ns - now_ns > LATE_MS * MS) stalled(w, "world, at work", now_ns, after_ns);
