@@ -5,8 +5,9 @@
  *  server gave it. vestry_serve calls the application's handler and performs its reply: it answers through `respond`,
  *  or opens a stream through `open`. An opened stream is a transport: it takes bytes until it is ended.
  *
- *  Who runs a connection is the transport's choice: without `wake` the runtime's pool does, and `write` must not block;
- *  with `wake` a thread of the adapter's does (a parked one), by calling vestry_connection_run each time it was woken.
+ *  The transport chooses which thread runs a connection: without `wake` the runtime's pool does, and `write` must not
+ *  block; with `wake` a thread of the adapter's does (a parked one), by calling vestry_connection_run each time it was
+ *  woken.
  */
 #ifndef VESTRY_ADAPTER_H
 #define VESTRY_ADAPTER_H
@@ -123,9 +124,9 @@ VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_r
  *  Threads  any; does not block */
 VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);
 
-/** Who is told of an instance's routes: an adapter inside a server that has handlers of others too, and is to be given
+/** A follower of an instance's routes: an adapter inside a server that has handlers of others too, and is to be given
  *  no paths but vestry's. Both are called in turn, never at once for one instance, and under a lock of its routes: they
- *  must neither mount nor unmount, nor wait for anybody who does. */
+ *  must neither mount nor unmount, nor wait for a thread that does. */
 typedef struct vestry_route_follower {
   size_t size; /**< sizeof(vestry_route_follower), or 0 */
   /** A route is about to be mounted; method and pattern as vestry_route was given them, borrowed. OK | any other error:
@@ -138,10 +139,11 @@ typedef struct vestry_route_follower {
 /** Be told of the routes that there are, and of each that comes and goes.
  *  follower, ctx  borrowed until vestry_routes_unfollow; ctx: one instance, one follower
  *  Returns  OK | INVALID (an argument; ctx follows already) | NO_MEMORY | what mounts said to a route that was there:
- *           then unmounted was called for those before it, and nobody follows
+ *           then unmounted was called for those before it, and ctx does not follow
  *  Threads  any, but not from inside a follower; blocks while another thread mounts */
 VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *follower, void *ctx);
-/** Be told no more: when it returns, none of its functions runs. Who does not follow is accepted. Threads as follow. */
+/** Follow no more: when it returns, none of the follower's functions runs. A ctx that does not follow is accepted.
+ *  Threads as follow. */
 VESTRY_API void vestry_routes_unfollow(vestry *v, void *ctx);
 
 /** A server of an adapter's, for vestry_server_create. All are mandatory. */

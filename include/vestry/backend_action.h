@@ -95,7 +95,7 @@ typedef struct vestry_backend_action_options {
                   What it sends, signals or a form's fields, is what they were at the press. [cancellation: DISABLED].
                   For GET and QUERY it is the header alone: their retries send what is newest */
   vestry_press press; /**< of once */
-  bool unordered;     /**< of once: sent at once, not behind those of its page that were pressed before it */
+  bool unordered;     /**< of once: sent at once, not after the presses of its page that came before it */
 } vestry_backend_action_options;
 
 /** Write an action string.

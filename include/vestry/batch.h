@@ -34,7 +34,7 @@ VESTRY_API vestry_err vestry_batch_create(const vestry_host *host, vestry_batch 
 /** Drop its events and free it. NULL is accepted. Threads one at a time. */
 VESTRY_API void vestry_batch_destroy(vestry_batch *batch);
 
-/** Add an event behind those that are there.
+/** Append an event to the batch.
  *  event    borrowed; a reference is taken on OK only
  *  Returns  OK | INVALID (NULL) | TOO_LARGE (a million events) | NO_MEMORY | the first failure of an earlier addition,
  *           which sticks until vestry_batch_clear: nothing is added
@@ -49,7 +49,7 @@ VESTRY_API vestry_err vestry_batch_patch_signals_text(vestry_batch *batch, const
 VESTRY_API vestry_err vestry_batch_execute_script(vestry_batch *batch, const char *script, size_t len,
                                                   const vestry_script_options *options);
 
-/** How many events are in it. Threads any, while nobody fills it. */
+/** How many events are in it. Threads any, while no thread fills it. */
 VESTRY_API size_t vestry_batch_count(const vestry_batch *batch);
 /** Drop its events, and the failure that stuck; it can be filled anew. What was sent is on its way. Threads one at a
  *  time. */
@@ -58,7 +58,7 @@ VESTRY_API void vestry_batch_clear(vestry_batch *batch);
 /** Send it to one connection; it stays as it is, and may be sent again.
  *  Returns  as vestry_connection_send_all | OK for an empty batch, if the connection is open | the failure that stuck:
  *           nothing was sent
- *  Threads  any, while nobody fills it; does not block */
+ *  Threads  any, while no thread fills it; does not block */
 VESTRY_API vestry_err vestry_batch_send(const vestry_batch *batch, vestry_connection *connection);
 
 /** Send it to each of some connections: to every one whole or not at all.
@@ -67,7 +67,7 @@ VESTRY_API vestry_err vestry_batch_send(const vestry_batch *batch, vestry_connec
  *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
  *           NO_MEMORY: one that is open could not take it (the first of these failures); the others have it | the
  *           failure that stuck: nothing was sent, ret_count is 0
- *  Threads  any, while nobody fills it; does not block */
+ *  Threads  any, while no thread fills it; does not block */
 VESTRY_API vestry_err vestry_batch_send_each(const vestry_batch *batch, vestry_connection *const *connections,
                                              size_t count, size_t *ret_count);
 

@@ -7,8 +7,8 @@
  *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // from anywhere
  *
  *  What vestry_dispatch is to streams one by one, this is to a channel (vestry/channel.h). Its name is a scope and a
- *  key, as theirs is. A channel is there while somebody is in it: it is made when the first joins, and ends when the
- *  last has left and nobody is at work in it. Nobody creates it, and nobody destroys it.
+ *  key, as theirs is. A channel is there while it has members: it is made when the first stream joins, and ends when
+ *  the last has left and no call is at work in it. The application neither creates nor destroys it.
  *  Joining is not storing: dispatches do not reach a stream by what it has joined, nor broadcasts by what it is kept
  *  under.
  *
@@ -28,10 +28,10 @@ extern "C" {
 /** Have the stream that this reply opens join a channel, until it ends. Nothing happens if it opens none, or if it is
  *  given up for a stored one. For several channels, call it several times; a second time for one is no harm.
  *
- *  It joins behind the handler, before the reply's effects are performed. What is published until then it does not get.
- *  What is published from then on is in its queue, in order with the effects, and is written when the stream opens. So
- *  let an effect read the state that a page starts with: nothing is missed in between. What the handler itself has read
- *  may be older than what the page is sent first.
+ *  The stream joins after the handler, before the reply's effects are performed. What is published until then it does
+ *  not get. What is published from then on is in its queue, in order with the effects, and is written when the stream
+ *  opens. So let an effect read the state that a page starts with: nothing is missed in between. What the handler
+ *  itself has read may be older than what the page is sent first.
  *  scope    whose channel it is; NULL: the request's
  *  key      copied
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of vestry_options;
@@ -53,18 +53,18 @@ VESTRY_API vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_ke
  *  Threads  as vestry_join */
 VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
 
-/** Publish an event to all who are in a channel now: vestry_channel_publish, by key. Where nobody is, nothing is made
- *  or encoded: that costs as much as a look-up.
+/** Publish an event to all members that a channel has now: vestry_channel_publish, by key. Without members nothing is
+ *  made or encoded: that costs as much as a look-up.
  *  event            borrowed
  *  ret_sent_count   members that have accepted it; may be NULL; set in every case
- *  Returns  as vestry_channel_publish, but NOT_FOUND where nobody is and nothing is kept (vestry/history.h); and
- *           INVALID, TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
+ *  Returns  as vestry_channel_publish, but NOT_FOUND where there is no member and nothing is kept (vestry/history.h);
+ *           and INVALID, TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
  *  Threads  as vestry_channel_publish */
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);
 
-/** The same with an event that is made for it, if somebody is there: vestry_connection_patch_elements and its like, by
- *  key. Returns as vestry_broadcast, or what making the event says. */
+/** The same with an event that is made for it, if the channel has members: vestry_connection_patch_elements and its
+ *  like, by key. Returns as vestry_broadcast, or what making the event says. */
 VESTRY_API vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key,
                                                       const char *html, size_t len,
                                                       const vestry_elements_options *options);

@@ -3,7 +3,7 @@
  *
  *  A broker delivers bytes to all nodes that are subscribed to a subject, the sender's own included. It promises
  *  little: what one node publishes to one subject arrives in order, as far as it arrives. It may lose and repeat
- *  messages, and need not notice; what it notices it says as VESTRY_BROKER_MAYBE_LOST. It keeps nothing for those who
+ *  messages, and need not notice; what it notices it says as VESTRY_BROKER_MAYBE_LOST. It keeps nothing for nodes that
  *  are away. Order, repetition and loss are the cluster's to find out.
  *
  *  Subjects are 1 to VESTRY_SUBJECT_MAX_BYTES characters of a–z, 0–9 and '.', neither at an end nor beside another. A
@@ -27,7 +27,7 @@ typedef enum vestry_broker_state {
   VESTRY_BROKER_MAYBE_LOST /**< said to on_state only, while it is up: messages to this node were dropped */
 } vestry_broker_state;
 
-/** What a broker tells the one who uses it. Its functions are never called two at once, nor from inside a function of
+/** What a broker tells its user, the cluster. Its functions are never called two at once, nor from inside a function of
  *  the broker's, on threads of the broker's choice, no lock held. They may call publish, subscribe, unsubscribe, state
  *  and max_payload; they do not block for long, because what arrives meanwhile waits within bounds. */
 typedef struct vestry_broker_events {
@@ -36,7 +36,7 @@ typedef struct vestry_broker_events {
   void (*on_message)(const char *subject, const void *data, size_t len, void *ctx);
   /** It is up, is down, or has dropped something. At first it is down, and nothing is said of that. DOWN and UP come by
    *  turns; what happened too fast is told all the same. When UP is told, all subscriptions stand again; messages may
-   *  come just before it. MAYBE_LOST comes where the gap is: between the messages before it and those behind it. */
+   *  come just before it. MAYBE_LOST comes where the gap is: between the messages before it and those after it. */
   void (*on_state)(vestry_broker_state state, void *ctx);
   void *ctx;
 } vestry_broker_events;
@@ -52,7 +52,7 @@ typedef struct vestry_broker_ops {
   /** Disconnect: when it returns, no event's function runs or will run. What was published before is handed to the
    *  broker first, for at most a second or so. Idempotent. Not from an event's function. */
   void (*stop)(void *broker);
-  /** Send to all who are subscribed.
+  /** Send to all subscribers.
    *  data     copied; NULL when len is 0
    *  Returns  OK (taken; it can still be lost) | INVALID (subject) | TOO_LARGE | FULL (what waits to be handed over has
    *           reached its bound) | IO (down: it was not sent and will not be) | NO_MEMORY. Does not block */
@@ -68,7 +68,7 @@ typedef struct vestry_broker_ops {
   vestry_broker_state (*state)(void *broker);
   /** The largest message, in bytes; while it has never been up, a guess. Does not block. */
   size_t (*max_payload)(void *broker);
-  /** Set a name's value if its revision is the one expected: for those who must not be two. NULL: it cannot.
+  /** Set a name's value if its revision is the one expected: for nodes of which only one may win. NULL: it cannot.
    *  name      as subjects are
    *  expected  the revision that it must have; 0: it must not exist
    *  ret       the revision that it has now, also with EXISTS
@@ -102,7 +102,7 @@ typedef struct vestry_memory_network_options {
   uint64_t seed;         /**< the same seed, the same calls, the same clock: the same faults */
   uint32_t drop;         /**< is lost without a word */
   uint32_t duplicate;    /**< arrives twice, the second time up to max_delay_ms later than the first */
-  uint32_t delay;        /**< arrives up to max_delay_ms later, and so behind messages of other senders, and of the same
+  uint32_t delay;        /**< arrives up to max_delay_ms later, and so after messages of other senders, and of the same
                               one to other subjects */
   uint32_t tell;         /**< of those that are lost to a node which is up, so many are noticed (MAYBE_LOST) */
   uint32_t full;         /**< of calls of publish, so many are FULL and send nothing: chances of the sender */
@@ -122,8 +122,9 @@ VESTRY_API vestry_err vestry_memory_network_create(vestry_runtime *runtime,
                                                    vestry_memory_network **ret_network);
 /** Free it, after its brokers. NULL is accepted. Threads any. */
 VESTRY_API void vestry_memory_network_destroy(vestry_memory_network *network);
-/** Connect one more node: its broker. Its destroy is a death, as far as the others see; who comes back joins anew.
- *  ret_broker  owned by the caller, who calls its destroy; untouched on failure
+/** Connect one more node: its broker. Its destroy is a death, as far as the others see; a node that comes back joins
+ *  anew.
+ *  ret_broker  owned by the caller, which calls its destroy; untouched on failure
  *  Returns  OK | NO_MEMORY | CLOSED (the runtime) | LIMIT (65,536 have joined)
  *  Threads  any */
 VESTRY_API vestry_err vestry_memory_network_join(vestry_memory_network *network, vestry_broker *ret_broker);
@@ -133,12 +134,12 @@ VESTRY_API vestry_err vestry_memory_network_join(vestry_memory_network *network,
 VESTRY_API vestry_err vestry_memory_network_set(vestry_memory_network *network,
                                                 const vestry_memory_network_options *options);
 
-/** A part of a divided network for those who are cut off from the broker, and know it: DOWN. */
+/** A part of a divided network for nodes that are cut off from the broker, and know it: DOWN. */
 #define VESTRY_MEMORY_NETWORK_DOWN ((uint8_t)63)
 
 /** Divide it: nodes hear each other only within one part, and do not know it. What is under way between parts is lost.
  *  Claims are answered in part 0, and time out in others.
- *  parts    by the order of joining, which part a node is in, 0 to 63; who joins later is in part 0
+ *  parts    by the order of joining, which part a node is in, 0 to 63; a node that joins later is in part 0
  *  count    how many parts are said, the first so many nodes; the others are in part 0. 0: whole again
  *  Returns  OK | INVALID (more than have joined, or a part above 63)
  *  Threads  any */

@@ -1,5 +1,5 @@
-/** The event bus: messages by topic, within the process. Who knows that something happened publishes it, without
- *  knowing who wants to know; who shows it to a page subscribes for as long as that page's stream lives.
+/** The event bus: messages by topic, within the process. Code that notices a change publishes it, without knowing the
+ *  subscribers; code that shows it to a page subscribes for as long as that page's stream lives.
  *
  *      static void on_price(const vestry_bus_message *message, void *ctx) {
  *        const price *p = message->data;                  // what the publisher handed over, valid during the call
@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-/** Topics and who is subscribed to them. */
+/** Topics and their subscribers. */
 typedef struct vestry_bus vestry_bus;
 /** One subscription, as its holder sees it. */
 typedef struct vestry_subscription vestry_subscription;
@@ -52,7 +52,7 @@ typedef struct vestry_bus_message {
 } vestry_bus_message;
 
 /** A message of the topic. On the publisher's thread, no lock held; must not block: its connection's end waits for it,
- *  and so does who unsubscribes it. May publish, subscribe and unsubscribe, itself too. */
+ *  and so does vestry_bus_unsubscribe. May publish, subscribe and unsubscribe, itself too. */
 typedef void (*vestry_bus_message_fn)(const vestry_bus_message *message, void *ctx);
 
 /** The subscription is over: its function is not running and will not be called again; ctx may be freed. Exactly once
@@ -60,7 +60,7 @@ typedef void (*vestry_bus_message_fn)(const vestry_bus_message *message, void *c
  *  runner, that of vestry_bus_destroy, or that of the last call that was still running. Must not block. */
 typedef void (*vestry_subscription_over_fn)(void *ctx);
 
-/** Who wants to be called. */
+/** A subscriber. */
 typedef struct vestry_subscriber {
   size_t size; /**< sizeof(vestry_subscriber), or 0 */
   vestry_bus_message_fn call;
@@ -84,7 +84,7 @@ typedef struct vestry_bus_stats {
   uint64_t subscribed_count, live_count, ended_count;
   uint64_t ended_by_connection_count;     /**< of those that ended */
   uint64_t refused_count;                 /**< subscriptions, for LIMIT */
-  uint64_t topics_count;                  /**< that somebody is subscribed to now */
+  uint64_t topics_count;                  /**< that have subscribers now */
   uint64_t published_count, called_count; /**< messages; and how often a subscriber was called with one */
 } vestry_bus_stats;
 
@@ -99,13 +99,13 @@ VESTRY_API vestry_err vestry_bus_create(const vestry_bus_options *options, vestr
  *  Threads  any; does not block */
 VESTRY_API void vestry_bus_close(vestry_bus *bus);
 
-/** Close it, end all subscriptions, wait until all are over and nobody is publishing, then free. Nothing may be called
- *  with the bus any more; what vestry_bus_subscribe returned must still be handed to vestry_bus_unsubscribe, now or
- *  later. NULL is accepted.
+/** Close it, end all subscriptions, wait until all are over and no thread is publishing, then free. Nothing may be
+ *  called with the bus any more; what vestry_bus_subscribe returned must still be handed to vestry_bus_unsubscribe, now
+ *  or later. NULL is accepted.
  *  Threads  not from a callback of the bus; waits for running callbacks */
 VESTRY_API void vestry_bus_destroy(vestry_bus *bus);
 
-/** Subscribe to a topic: called for what is published from now on, after those who subscribed before.
+/** Subscribe to a topic: called for what is published from now on, after the earlier subscribers.
  *  topic             1 to VESTRY_TOPIC_MAX_BYTES bytes; copied
  *  subscriber        call is mandatory; copied
  *  ret_subscription  for vestry_bus_unsubscribe, exactly once, also when it has ended by itself. NULL: it lives until
@@ -125,11 +125,11 @@ VESTRY_API vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, s
  *  Threads  any; may wait for running callbacks of this subscription; runs its `over` */
 VESTRY_API bool vestry_bus_unsubscribe(vestry_subscription *subscription);
 
-/** Call everybody who is subscribed to a topic now, in the order in which they subscribed. Who is unsubscribed
- *  meanwhile is not called any more, who subscribes meanwhile not yet. The cost does not depend on other topics.
+/** Call all subscribers that a topic has now, in the order in which they subscribed. One that is unsubscribed meanwhile
+ *  is not called any more, one that subscribes meanwhile not yet. The cost does not depend on other topics.
  *  topic, data  borrowed; data may be NULL
  *  ret_count    how many were called; may be NULL; untouched on failure
- *  Returns  OK (even if nobody was there) | INVALID | TOO_LARGE (topic) | CLOSED
+ *  Returns  OK (also without subscribers) | INVALID | TOO_LARGE (topic) | CLOSED
  *  Threads  any; runs the subscribers on this thread; takes the bus's lock between them; needs no memory */
 VESTRY_API vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_len, const void *data,
                                          size_t len, size_t *ret_count);

@@ -11,10 +11,10 @@
  *
  *  What it costs. Members are of any encoding (vestry/profile.h). For each shared one that members have, the channel
  *  keeps one encoder, whose output refers back to what it published before: an "epoch". A member that has taken every
- *  event of the epoch, and nothing else since it began, is aligned and takes these bytes. Whoever is not (it joined
- *  later, was sent something of its own, or missed an event because its queue was full) takes the same event encoded
- *  alone, which is made once for all of those. Its own runner decides that when it writes. So a publish costs one
- *  encoder and, if somebody is unaligned, one more, whatever the number of members; then a queue operation each.
+ *  event of the epoch, and nothing else since it began, is aligned and takes these bytes. A member that is not aligned
+ *  (it joined later, was sent something of its own, or missed an event because its queue was full) takes the same event
+ *  encoded alone, which is made once for all of those. Its own runner decides that when it writes. So a publish costs
+ *  one encoder and, if a member is not aligned, one more, whatever the number of members; then a queue operation each.
  *
  *  A new epoch aligns everybody; its first event is as long as one that is encoded alone. One begins when
  *  - the last one has put as many events alone as the channel has members of that encoding: by then being unaligned has
@@ -79,16 +79,16 @@ VESTRY_API vestry_err vestry_channel_join(vestry_channel *channel, vestry_connec
  *  Threads  as join */
 VESTRY_API vestry_err vestry_channel_leave(vestry_channel *channel, vestry_connection *connection);
 
-/** Publish an event to all who are members when it is called; one who joins or leaves meanwhile may get it.
+/** Publish an event to all that are members when it is called; one that joins or leaves meanwhile may get it.
  *  event            borrowed
  *  ret_sent_count   members that have accepted it; may be NULL; set in every case
  *  Returns  OK: all have it but those that are closed, or were closed by their policy because they were full; also when
  *           there is no member | FULL, TOO_LARGE, NO_MEMORY: at least one that stays open could not take it, the others
- *           have it | BUSY: nobody has it (see below)
+ *           have it | BUSY: none has it (see below)
  *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other
  *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread, and
- *           transports' wakes and profiles' members: they are inside this publish, and must wait for none. So what they
- *           publish themselves is BUSY, if somebody is inside the channel, which in this one somebody is */
+ *           transports' wakes and profiles' members: they are inside this publish, and must wait for none. So they
+ *           cannot publish to a channel in use, this one included: BUSY */
 VESTRY_API vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count);
 
 /** Counters, a snapshot. Threads any; waits for publishes, as publish does; where publish would be BUSY, alone_count is

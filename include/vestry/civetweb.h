@@ -13,36 +13,37 @@
  *
  *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
  *  admitted up to num_threads less a reserve; beyond it the answer is 503 with Retry-After. Set num_threads to the
- *  streams you want plus the reserve, connection_queue to match, listen_backlog to 4096 (whoever finds it full comes
- *  back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), decode_url to no if parameters in
- *  paths may hold anything (docs/security.md: it forgets how a path was sent), and request_timeout_ms to how long a
- *  client may stall.
+ *  streams you want plus the reserve, connection_queue to match, listen_backlog to 4096 (a client that finds it full
+ *  comes back a second later), tcp_nodelay to 1 (otherwise small patches wait for 40 ms), decode_url to no if
+ *  parameters in paths may hold anything (docs/security.md: it forgets how a path was sent), and request_timeout_ms to
+ *  how long a client may stall.
  *
  *  How soon a stream ends when its client has gone: civetweb itself sees it at the second write after it, which is the
  *  second heartbeat. But on Linux the kernel is asked every watch_ms which sockets the server's ports have
  *  (NETLINK_SOCK_DIAG, no privilege needed). A client that closes, or whose machine resets the connection, is HANGUP
  *  within that time; one that acknowledges nothing for lost_ms is LOST, at most heartbeat + lost_ms + 2 × watch_ms
- *  after the cut. (Nobody can get a worker out of a write: a stream that is lost in the middle of one takes nothing
- *  more from then on, but ends, and gives its worker and memory back, when request_timeout_ms is over too.) A client
- *  that acknowledges but does not read is neither; it is STALLED when a write to it got nowhere for
+ *  after the cut. (A worker cannot be got out of a write: a stream that is lost in the middle of one takes nothing more
+ *  from then on, but ends, and gives its worker and memory back, when request_timeout_ms is over too.) A client that
+ *  acknowledges but does not read is neither; it is STALLED when a write to it got nowhere for
  *  request_timeout_ms. A client that shuts only its sending half is taken for one that closed; browsers do not do
  *  that.
  *
  *  What civetweb cannot do is foreseen instead: vestry_civetweb_check. When it cannot make all its threads it goes on
- *  with fewer, or accepts nobody, and mg_start says nothing (and mg_stop may never return). When descriptors run out it
- *  asks for one again and again, which takes a processor; its own clients take num_threads + connection_queue + 1 at
- *  most, and 64 more are reckoned for all else: if the application opens more than that, raise RLIMIT_NOFILE by them.
+ *  with fewer, or accepts no connection, and mg_start says nothing (and mg_stop may never return). When descriptors run
+ *  out it asks for one again and again, which takes a processor; its own clients take num_threads + connection_queue +
+ *  1 at most, and 64 more are reckoned for all else: if the application opens more than that, raise RLIMIT_NOFILE by
+ *  them.
  *
  *  How long a client may hold a worker: the head of a request must be there within twice request_timeout_ms, by
  *  civetweb itself. The body, whole, within body_ms; what is left of one that was answered before its end (413, 405)
  *  within linger_ms. A timer of the runtime looks a sixteenth of the shorter of the two apart (10 to 250 ms), and shuts
- *  the socket of who is overdue for reading: so all is over at most 250 ms later. A body that is late is answered 408.
- *  When bodies hold more than seven eighths of vestry_options.max_request_bytes, those that hold most and are not
- *  complete are ended likewise, answered 503 and counted as BUDGET, so that newcomers get in.
+ *  the socket of a client that is overdue for reading: so all is over at most 250 ms later. A body that is late is
+ *  answered 408. When bodies hold more than seven eighths of vestry_options.max_request_bytes, those that hold most and
+ *  are not complete are ended likewise, answered 503 and counted as BUDGET, so that newcomers get in.
  *  Paths that have no route, and what other handlers read, are civetweb's affair, which waits anew for each
  *  byte.
  *
- *  Each head says whether the connection goes on. It does with enable_keep_alive if the client wants it, and behind all
+ *  Each head says whether the connection goes on. It does with enable_keep_alive if the client wants it, and after all
  *  answers but streams, refused bodies and broken requests. A connection that is kept holds a worker until
  *  keep_alive_timeout_ms (500 if it is not set) have passed without a request. A chunked body with trailers that no
  *  header Trailer announced is the one end that is not announced.
@@ -72,7 +73,8 @@
  *  Several instances can be in one server, each with an adapter. Their routes are the server's together: one that
  *  another of them has is EXISTS, at create or when it is mounted; of two patterns that match one path the older
  *  adapter's has it. They park the same workers: no adapter opens a stream while all of them together have as many as
- *  its own capacity. An adapter that has stopped has no routes any more, but answers 503 where nobody else has one.
+ *  its own capacity. An adapter that has stopped has no routes any more, but answers 503 where no other adapter has
+ *  one.
  *
  *  civetweb up to 1.17 does not know the method QUERY (RFC 10008), and answers it 400 before anybody sees it. So a
  *  route for QUERY is UNSUPPORTED here, at create or when it is mounted, and the log says why; a request with it is
@@ -118,7 +120,7 @@ typedef struct vestry_civetweb_options {
                                  answered 503 and closed. Ten times a second this process's descriptors are looked
                                  through: of an address that has too many, those that are in no request are shut, the
                                  longest silent first (needs /proc). Those that civetweb has not accepted yet are not
-                                 seen. 0: no limit, because a proxy, or all who share a NAT, are one address */
+                                 seen. 0: no limit, because a proxy, or all users of a NAT, are one address */
   bool answers_all; /**< what has no route is answered 404 by vestry (vestry_error_page), not left to the server */
 } vestry_civetweb_options;
 
@@ -142,12 +144,12 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *  v, server    borrowed; both must outlive the adapter, the server may be stopped before it is destroyed
  *  options      NULL: the defaults; copied
  *  ret_adapter  owned by the caller; untouched on failure
- *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find who has gone) |
- *           INVALID (an argument; num_threads leaves no room for a stream; a max_per_address that is not that of the
- *           instance which is there) | EXISTS (another instance in this server has one of the routes: logged) |
- *           UNSUPPORTED (a route for QUERY, and this civetweb does not take it: logged) | LIMIT (RLIMIT_NOFILE, as
- *           check says; the host's log has the numbers) | NO_MEMORY | CLOSED (the instance's runtime) | IO (no
- *           randomness)
+ *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find the peers that
+ *           have gone) | INVALID (an argument; num_threads leaves no room for a stream; a max_per_address that is not
+ *           that of the instance which is there) | EXISTS (another instance in this server has one of the routes:
+ *           logged) | UNSUPPORTED (a route for QUERY, and this civetweb does not take it: logged) | LIMIT
+ *           (RLIMIT_NOFILE, as check says; the host's log has the numbers) | NO_MEMORY | CLOSED (the instance's
+ *           runtime) | IO (no randomness)
  *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
 VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
                                              const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
@@ -186,8 +188,8 @@ VESTRY_API struct mg_connection *vestry_civetweb_request_of(const vestry_request
  *  Threads  not from a handler; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms);
 
-/** mg_stop, but prompt: civetweb's accept loop looks at its stop flag every two seconds or when somebody connects, so
- *  somebody connects. The server is gone afterwards. It still takes up to two seconds while a client holds a connection
+/** mg_stop, but prompt: civetweb's accept loop looks at its stop flag every two seconds or when a client connects, so
+ *  vestry connects. The server is gone afterwards. It still takes up to two seconds while a client holds a connection
  *  open on which it sends nothing: civetweb's workers look no more often. NULL is accepted.
  *  Threads  not from a handler; blocks until all workers have ended */
 VESTRY_API void vestry_civetweb_stop_server(struct mg_context *server);

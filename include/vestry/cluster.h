@@ -7,9 +7,10 @@
  *
  *  With a cluster these functions reach further, and are called as ever:
  *  - vestry_dispatch and its like, by key: the streams of this node first. If there are none, or other nodes hold the
- *    key too, those are asked who hold it, and wait for their answers is at most answer_ms. OK: the result counts all
- *    connections. NOT_FOUND: all nodes that live have said that they have none. TIMEOUT: somebody has not answered, it
- *    may have been performed or not. IO: it could not be sent. FULL and other errors come from afar as from here.
+ *    key too, vestry asks the nodes that hold it, and waits for their answers for at most answer_ms. OK: the result
+ *    counts all connections. NOT_FOUND: all nodes that live have said that they have none. TIMEOUT: a node has not
+ *    answered, and may have performed it or not. IO: it could not be sent. FULL and other errors come from afar as from
+ *    here.
  *    BUSY, and nothing was sent: this thread must not wait, because it is one of the instance's runtime, or inside of a
  *    function of the cluster's: call vestry_cluster_dispatch there. options.results stays without what others gave. A
  *    stepped runtime is stepped meanwhile; TIMEOUT, if nothing is ready any more.
@@ -23,14 +24,14 @@
  *    within what messages take, one. (Those that did not REPLACE are found by looking through the store: a key that is
  *    put in two ways costs that.) MANY counts on each node by itself. REJECT refuses if another node is known to
  *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
- *    With options.strict both let one stream in, on whatever node: who comes second is told EXISTS (409), by REUSE
+ *    With options.strict both let one stream in, on whatever node: the second is told EXISTS (409), by REUSE
  *    too if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream
  *    that is kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that
- *    is ill. Where somebody who lives has not answered, where nothing can be claimed, on a thread that must not wait,
- *    and for dead_ms after this node has begun or has reached the broker again, nobody is let in: LIMIT (503). A
- *    stream's end frees its key at once, a node's death after dead_ms. In a partition only the part with the claims
- *    lets in more, once the other one is taken for dead; that keeps what it has, so that there may be two until one
- *    ends.
+ *    is ill. Where a node that lives has not answered, where nothing can be claimed, on a thread that must not wait,
+ *    and for dead_ms after this node has begun or has reached the broker again, no stream is let in: LIMIT (503). A
+ *    stream's end frees its key at once, a node's death after dead_ms. In a partition only the side that reaches the
+ *    claims lets in more, once it takes the other side for dead. The other side keeps its streams, so that a key may
+ *    have two until one ends.
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  - Pages: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does
  *    (vestry/page.h), if the cluster was given these pages.
@@ -38,21 +39,22 @@
  *  a name, nonces, and channels without a key.
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
- *  who sends, or as a gap to who should have received (on_gap), within a second while nodes hear each other; then all
- *  pages of that node render again. Who opens a stream, or joins a channel, while something is sent to its key, and has
- *  not told of it yet, has a gap too. A gap can be told where nothing was lost. What a node has said that was cut off,
- *  and that died before anybody heard it again, nobody knows of.
+ *  the sender, or as a gap to the node that should have received (on_gap), within a second while nodes hear each other;
+ *  then all pages of that node render again. A node where a stream opens, or joins a channel, while something is sent
+ *  to its key, and that has not told of it yet, has a gap too. A gap can be told where nothing was lost. If a node dies
+ *  that no other could hear, its last messages are lost, and no gap tells of them.
  *
  *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
- *  asked as ever; after dead_ms it is dead: nobody asks it. A node that starts again before it was missed is known
+ *  asked as ever; after dead_ms it is dead: no node asks it. A node that starts again before it was missed is known
  *  within three heartbeats. When nodes hear each other again, both have a gap. A node that begins to drain
  *  (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says goodbye.
  *
- *  What nodes say is sealed with the secret: who has it is trusted, up to the allow-list. Who reaches the broker
- *  without it can read, and record, but what is played back is nothing: a node counts once it has answered a challenge,
- *  and each message once. Keys and scopes are in messages, never in subjects: these are "vestry.<hash>.all" and
- *  "vestry.<hash>.n.<hash>". Nothing is encrypted: use TLS to the broker. docs/cluster-wire.md has the format, and what
- *  is believed of it. Nodes have one byte order, and one version of the format: one of another version is logged. */
+ *  What nodes say is sealed with the secret: a node that has it is trusted, up to the allow-list. An attacker that
+ *  reaches the broker without it can read, and record, but what is played back is nothing: a node counts once it has
+ *  answered a challenge, and each message once. Keys and scopes are in messages, never in subjects: these are
+ *  "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use TLS to the broker. docs/cluster-wire.md
+ *  has the format, and what is believed of it. Nodes have one byte order, and one version of the format: one of another
+ *  version is logged. */
 #ifndef VESTRY_CLUSTER_H
 #define VESTRY_CLUSTER_H
 
@@ -80,13 +82,13 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing,
                               and all others are DEAD to it */
   VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has.
-                              Behind it comes SUSPECT, DEAD or LEFT */
+                              After it comes SUSPECT, DEAD or LEFT */
 } vestry_member_state;
 
 /** Something may have been lost on its way here. */
 typedef struct vestry_gap {
   size_t size;         /**< sizeof(vestry_gap) of this library */
-  const char *node;    /**< who sent it; "": not known. Valid during the call */
+  const char *node;    /**< the sender; "": not known. Valid during the call */
   uint64_t lost_count; /**< messages; 0: not known. A refresh, an event or what is dispatched is one */
 } vestry_gap;
 
@@ -114,7 +116,7 @@ typedef struct vestry_cluster_options {
                                     all others are INVALID. NULL: none. Copied */
   size_t max_inward_bytes;    /**< of what has arrived and is not done yet [16 MiB]: beyond it dispatches are FULL, and
                                     all else is a gap */
-  vestry_gap_fn on_gap;       /**< NULL: nobody is told */
+  vestry_gap_fn on_gap;       /**< NULL: gaps are not told */
   vestry_member_fn on_member; /**< NULL: likewise */
   void *ctx;                  /**< handed to both */
   bool strict;                /**< REJECT and REUSE are exact (see above); the broker must be able to claim. The same on
@@ -123,9 +125,9 @@ typedef struct vestry_cluster_options {
       max_waiting_count; /**< dispatches, counts and pages that wait for answers at once [65,536]: one more is FULL */
 } vestry_cluster_options;
 
-/** Join a cluster: start the broker, and tell whoever is there.
- *  v            borrowed; nothing has been stored yet, nobody has joined a channel. Its threads do the work
- *  broker       copied; what is behind it is borrowed, not started yet, and must outlive the cluster
+/** Join a cluster: start the broker, and tell the nodes that are there.
+ *  v            borrowed; nothing has been stored yet, no stream has joined a channel. Its threads do the work
+ *  broker       copied; its self is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
  *  Returns  OK, also while the broker is down | INVALID (an option; streams are there) | EXISTS (v has one) |
  *           UNSUPPORTED (strict, and the broker cannot claim) | NO_MEMORY | IO (no randomness, no thread) | CLOSED
@@ -144,7 +146,7 @@ typedef void (*vestry_answer_fn)(vestry_err error, uint32_t connections_count, v
 
 /** vestry_dispatch_with, by key, for threads that must not wait.
  *  options    key is mandatory; results is not used
- *  on_answer  NULL: nobody wants to know
+ *  on_answer  NULL: the answer is not told
  *  Returns  OK: on_answer is called, once | INVALID, TOO_LARGE (effects, key, options) | CLOSED (the instance) |
  *           NO_MEMORY. What fails otherwise is told to on_answer
  *  Threads  any; performs the effects for the streams that are here, on this thread */
@@ -180,7 +182,7 @@ typedef struct vestry_cluster_count {
                              not known yet which nodes live */
 } vestry_cluster_count;
 
-/** Count them: those here, and those of the nodes that hold the key, which are asked; nobody is, if none does.
+/** Count them: those here, and those of the nodes that hold the key, which are asked, if there are any.
  *  Returns  OK, also if there are none | INVALID, TOO_LARGE (key) | BUSY (as vestry_dispatch above: from a thread that
  *           must not wait) | NO_MEMORY | CLOSED
  *  Threads  any; waits for answers, at most answer_ms. A stepped runtime is stepped meanwhile */
@@ -237,7 +239,7 @@ typedef struct vestry_cluster_stats {
   uint64_t unsent_count;      /**< IO, FULL of the broker, TOO_LARGE, NO_MEMORY */
   uint64_t refused_count;     /**< another error, from afar; CLOSED */
   uint64_t waiting_count;     /**< now */
-  uint64_t answered_count;    /**< of those of others, what was performed or answered here, or found nobody */
+  uint64_t answered_count;    /**< of those of others, what was performed or answered here, or found no stream */
   uint64_t sent_count;        /**< messages that the broker has taken */
   uint64_t send_failed_count; /**< that it has not */
   uint64_t received_count, taken_count, duplicates_count;

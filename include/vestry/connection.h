@@ -2,7 +2,7 @@
  *
  *  A connection lives once: OPENING → OPEN → CLOSING → CLOSED, with one cause. Sending never blocks: an event goes into
  *  the connection's bounded queue, and the connection's own runner writes all that waits in one write. A reference
- *  keeps the memory, not the stream: who holds a closed connection gets VESTRY_CLOSED.
+ *  keeps the memory, not the stream: calls on a closed connection return VESTRY_CLOSED.
  *
  *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
  *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after what was sent before
@@ -41,7 +41,7 @@ typedef enum vestry_full_policy {
    *  slow page is shown the latest state and not all that led to it. Left out is
    *  - a morph (outer, inner, replace) of one element when a later one sets the same, by mode, namespace and id: the
    *    selector is "#id", or there is none and the HTML is one element with an id;
-   *  - a signals patch, when the one behind it can say both (RFC 7386): they become one, in the later one's place.
+   *  - a signals patch, when the one after it can say both (RFC 7386): they become one, in the later one's place.
    *  Appends, prepends, before, after, removes, scripts, what belongs to a batch, and signals that are only set if
    *  missing never are; and nothing is left out across a script, a batch, a selector that is not one id, or HTML that
    *  could run something: handlers, embedded documents, elements that the page defines, Datastar attributes but those
@@ -107,7 +107,7 @@ typedef struct vestry_connection_stats {
   uint64_t discarded_count, discarded_bytes; /**< accepted, but the connection ended first */
   uint64_t conflated_count, conflated_bytes; /**< accepted, and left out for a later one (VESTRY_FULL_CONFLATE) */
   /** Of a connection that conflates: why less was left out. If one of them grows with every event, look there. */
-  uint64_t barriers_count;  /**< accepted, and nothing before it is left out for what is behind it */
+  uint64_t barriers_count;  /**< accepted, and nothing before it is left out for what comes after it */
   uint64_t kept_count;      /**< morphs that stayed though a later one has their target: what they hold, or what came
                                  in between (a barrier, too), would be lost */
   uint64_t forgotten_count; /**< morphs that stayed since too many targets wait: of the 64 places for them each keeps
@@ -128,8 +128,8 @@ typedef struct vestry_connection_stats {
 
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_connection *vestry_connection_ref(vestry_connection *connection);
-/** Drop a reference (NULL accepted); the stream stays open: whoever serves it holds one too. Returns NULL. Threads any;
- *  does not block. */
+/** Drop a reference (NULL accepted); the stream stays open: its server holds one too. Returns NULL. Threads any; does
+ *  not block. */
 VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connection);
 
 /** A number of its own within the instance, from 1; never reused. Threads any. */

@@ -14,8 +14,8 @@
  *  The attribute is put in when the document is answered, and in no other place: what a handler or a page's render has
  *  made is the same for everybody. So a page's content, its hash, the id that a stream says, a version, and what is
  *  encoded once for many tabs have no nonce in them, and two answers from the same render have two. Streams, and all
- *  answers to the client, have none. It stands behind the name of the `html` tag; where there is no such tag, one is
- *  put in behind the doctype.
+ *  answers to the client, have none. It stands right after the name of the `html` tag; where there is no such tag, one
+ *  is put in after the doctype.
  *
  *  What it costs:
  *  - The answer is `private, no-store`, whatever its handler says, and has no ETag, Last-Modified or Accept-Ranges: a
@@ -66,7 +66,7 @@ typedef struct vestry_csp {
  *  csp      NULL: the defaults. Read during the call
  *  Returns  OK, also for a reply that is no document: then nothing comes of it but the headers, without a nonce |
  *           INVALID (client: another scheme, a blank, quote, comma or semicolon; directives: a comma or control
- *           character, a directive without a name; size; said in the log) | NO_MEMORY | IO (no randomness). Behind an
+ *           character, a directive without a name; size; said in the log) | NO_MEMORY | IO (no randomness). After an
  *           error the reply is answered 500, also if the handler goes on
  *  Threads  the handler's, or the render's; does not block */
 VESTRY_API vestry_err vestry_reply_csp(vestry_reply *reply, const vestry_csp *csp);

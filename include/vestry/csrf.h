@@ -62,7 +62,7 @@ VESTRY_API void vestry_csrf_destroy(vestry_csrf *csrf);
 /** The guard, for vestry_guard; app is the vestry_csrf. A handler may call it too, and return what it returns. */
 VESTRY_API vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** A token for a page. Behind a log-in in the same handler, it is one of the new session.
+/** A token for a page. After a log-in in the same handler, it is one of the new session.
  *  reply    has the cookie, where there are no sessions
  *  token    set on OK
  *  Returns  OK | INVALID (in an error page of a request that has no session yet) | NO_MEMORY | IO (no randomness)

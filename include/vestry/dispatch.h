@@ -34,12 +34,12 @@
 extern "C" {
 #endif
 
-/** How to dispatch. Zero is the default: to nobody, without data. */
+/** How to dispatch. Zero is the default: to no connection, without data. */
 typedef struct vestry_dispatch_options {
   size_t size;                   /**< sizeof(vestry_dispatch_options), or 0 */
   vestry_scope scope;            /**< of the key */
   const vestry_key *key;         /**< to the open connections stored under it; borrowed. NULL: see connection */
-  vestry_connection *connection; /**< to this one; borrowed. NULL, and no key: to nobody; what an effect sends then is
+  vestry_connection *connection; /**< to this one; borrowed. NULL, and no key: to none; what an effect sends then is
                                       CLOSED. Both: INVALID */
   json_t *data;                  /**< dispatch data, an object; borrowed. NULL: empty */
   bool fail_fast;                /**< perform no more once something has failed; afters of interceptors still run */
@@ -75,8 +75,8 @@ VESTRY_API json_t *vestry_context_value(const vestry_dispatch_context *context);
 
 /** Dispatch more now, for the same connections and request, and the same state; its failures and results are its own.
  *  effects     borrowed
- *  options     data is added to the dispatch data for this call; fail_fast and results as ever; whom it is for must be
- *              unset. NULL: the defaults
+ *  options     data is added to the dispatch data for this call; fail_fast and results as ever; its key and connection
+ *              must be unset. NULL: the defaults
  *  ret_result  may be NULL; set unless INVALID or LIMIT
  *  Returns  OK | INVALID (also: in PHASE_CONNECT) | LIMIT (VESTRY_DISPATCH_MAX_NESTING) | NO_MEMORY | the first
  *           failure */
@@ -101,7 +101,7 @@ VESTRY_API vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_
 /** Dispatch more, later: as vestry_context_dispatch, but from any thread, as often as wanted, until the instance is
  *  destroyed; nesting and counts begin anew.
  *  Returns  OK | INVALID | NOT_FOUND (all its connections have closed: nothing was dispatched) | CLOSED (the instance)
- *           | NO_MEMORY | the first failure. A dispatch that was for nobody still is
+ *           | NO_MEMORY | the first failure. One that was for no connection still is
  *  Threads  any, several at once; runs the effects on this thread; does not block unless an effect does */
 VESTRY_API vestry_err vestry_dispatch_later(vestry_dispatch_handle *handle, json_t *effects,
                                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result);

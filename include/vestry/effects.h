@@ -23,7 +23,7 @@ extern "C" {
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_effects_print(const json_t *effects, char *buffer, size_t capacity, size_t *ret_len);
 
-/** Parse a list of effects: a JSON array of arrays that are headed by names, nothing behind it but white space. Checked
+/** Parse a list of effects: a JSON array of arrays that are headed by names, nothing after it but white space. Checked
  *  before a tree is built, and as strict as vestry_signals_parse. What vestry_effects_print printed is parsed to an
  *  equal list, within the limits, unless a text in it has a zero character.
  *  json         len bytes, not terminated

@@ -101,7 +101,7 @@ typedef struct vestry_script_options {
   size_t size; /**< sizeof(vestry_script_options), or 0 */
   vestry_event_options event;
   bool keep;                          /**< leave the element in the page; default: it removes itself once it has run */
-  const vestry_attribute *attributes; /**< in this order, behind the one that removes it; copied */
+  const vestry_attribute *attributes; /**< in this order, after the one that removes it; copied */
   size_t attributes_count;            /**< at most 64 */
 } vestry_script_options;
 
@@ -191,7 +191,7 @@ typedef struct vestry_plain_options {
 /** An event with a name and data of your own, for readers that are not Datastar: `new EventSource(url)` with
  *  addEventListener(name, …), curl, another program. The Datastar client passes over it. It is never conflated.
  *  name     on one line; NULL or "": none, which an EventSource calls "message". Not one that begins with "datastar":
- *           whoever chose it could patch a page
+ *           such a name could patch a page
  *  data     UTF-8, len bytes; copied; CR, LF and CRLF each end a line, and are read as LF. It may be empty
  *  options  NULL: the defaults
  *  Returns  OK | INVALID (a line break in name or id, such a name, data NULL with len > 0, an options size larger than

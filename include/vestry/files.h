@@ -6,7 +6,7 @@
  *
  *  Answers have the type that the name's ending says, an ETag, and what caches and players ask for: 304 for what has
  *  not changed, 412 for what is another by now (If-Match, If-Unmodified-Since), one range of bytes. A file that has
- *  `name.br` or `name.gz` beside it, no older than itself, is sent so encoded to who accepts it.
+ *  `name.br` or `name.gz` beside it, no older than itself, is sent so encoded to clients that accept it.
  *
  *  There is no way out of the folder: no symbolic link is followed, no segment begins with a dot, and what is no
  *  regular file is not there. An ETag is a hash of the file. Files are read for that when they are first asked for, on
@@ -46,7 +46,7 @@ typedef struct vestry_files_options {
   const char *folder;          /**< its path; it is opened once, and may be reached by links. Or NULL … */
   const vestry_file *embedded; /**< … and a table; borrowed */
   size_t embedded_count;       /**< rows of it */
-  uint64_t max_age_s;          /**< for so long nobody asks again; 0: caches ask each time (no-cache) */
+  uint64_t max_age_s;          /**< for so long no cache asks again; 0: caches ask each time (no-cache) */
   size_t
       max_file_bytes; /**< of a file in the folder; 0: 16 MiB. Larger ones are answered 500, with a line in the log */
 } vestry_files_options;

@@ -15,33 +15,34 @@
  *        return vestry_connection_patch_elements(connection, ...);   // the present state, whole
  *      }
  *
- *  Behind each event that is broadcast while there is a history stands its id, `epoch.seq`: the history's life, 64
+ *  After each event that is broadcast while there is a history stands its id, `epoch.seq`: the history's life, 64
  *  random bits in hex, and a count from 1. The client says the last one that it has seen when it comes back
  *  (Last-Event-ID). What it has missed is sent in order, once, before what comes then, and with nothing of the channel
  *  in between; or else it is a gap, and the application sends the present state. A gap is a stream like any other: its
  *  status is 200.
  *
- *  None is missing and none comes twice, as ids tell. An id stands behind its event: where a stream is cut exactly
+ *  None is missing and none comes twice, as ids tell. An id stands after its event: where a stream is cut exactly
  *  between the two, that one event comes again. (The other way round it would be lost.) Let one that must not be
  *  applied twice have an element with an id.
  *
  *  Nothing is lost without a word. What cannot be kept, for memory or for the bounds, what the cluster has lost
- *  (vestry/cluster.h: on_gap), and what was before the history began, is a gap for who has not seen it. A stream that
- *  stays open, and could not take an event, is closed, whatever its policy, for FULL or ERROR: it comes back, and says
- *  what it has. For the same reason events of a history are never conflated.
+ *  (vestry/cluster.h: on_gap), and what was before the history began, is a gap for each stream that has not seen it. A
+ *  stream that stays open, and could not take an event, is closed, whatever its policy, for FULL or ERROR: it comes
+ *  back, and says what it has. For the same reason events of a history are never conflated.
  *
  *  State and events. An application that keeps a state too changes it and then broadcasts. A change can be in the state
  *  that a gap is answered with, and its event still to come: then the stream gets both. So let an event be harmless
  *  where the state has it already, which it is if it patches an element with an id by a morph; or hold a lock of the
  *  application's around change and broadcast, and around reading and sending the state in on_resume: then what has come
- *  before the state is in it, and what comes behind is not.
+ *  before the state is in it, and what comes after it is not.
  *
  *  A stream has one id: with two histories, or a history and a page, one of them is answered with a gap, for certain.
  *
  *  With a cluster each node keeps a history of its own, of what it was sent: begin it on every node where it is wanted
- *  (behind vestry_cluster_create), and the node is sent all broadcasts to the channel, if nobody is in it, too. A
- *  stream that comes to another node is a GAP there: two nodes that broadcast at the same time may be heard in another
- *  order by each of the others, so a count at one says nothing at another. Sticky routing by the key avoids that.
+ *  (after vestry_cluster_create), and the node is sent all broadcasts to the channel, also while the channel has no
+ *  member there. A stream that comes to another node is a GAP there: two nodes that broadcast at the same time may be
+ *  heard in another order by each of the others, so a count at one says nothing at another. Sticky routing by the key
+ *  avoids that.
  *
  *  What it costs: an event is copied twice when it is broadcast; what is missed is encoded for each stream by itself.
  *  It does not outlive the process. */
@@ -77,7 +78,7 @@ typedef struct vestry_history_options {
  *  Threads  any; waits for publishes to the channel, as vestry_channel_publish does */
 VESTRY_API vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key *key,
                                            const vestry_history_options *options);
-/** End it: members stay, and get events without ids. Who comes back later has a gap.
+/** End it: members stay, and get events without ids. A stream that comes back later has a gap.
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY (for a long key; it goes on) | BUSY
  *  Threads  as vestry_history_begin */
 VESTRY_API vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *key);
@@ -100,7 +101,7 @@ typedef struct vestry_resumed {
 } vestry_resumed;
 
 /** A stream has joined: for FRESH and GAP, send it the present state, whole. What is broadcast from here on is put into
- *  the stream, before or behind what this sends. The stream is then given the id of the last event that stands before
+ *  the stream, before or after what this sends. The stream is then given the id of the last event that stands before
  *  this point; until then it has none, so that it has a gap again if it breaks before.
  *  On the thread that has it resume, before the reply's effects; no lock held; once, and not if there is no stream.
  *  resumed  valid during the call
@@ -108,8 +109,8 @@ typedef struct vestry_resumed {
 typedef vestry_err (*vestry_resume_fn)(vestry_connection *connection, const vestry_resumed *resumed, void *ctx);
 
 /** Have the stream that this reply opens join a channel, until it ends, and go on where its Last-Event-ID says: instead
- *  of vestry_reply_join, with its rules. Whoever may join may be sent what is kept, from before that time too. If the
- *  history has ended meanwhile, it is a GAP.
+ *  of vestry_reply_join, with its rules. A stream that may join may be sent all that is kept, from before that time
+ *  too. If the history has ended meanwhile, it is a GAP.
  *  scope      whose channel it is; NULL: the request's
  *  key        copied
  *  on_resume  NULL: there is no state to send; after a gap the stream goes on from where it joins
@@ -136,10 +137,10 @@ typedef struct vestry_history_stats {
   size_t size; /**< sizeof(vestry_history_stats), or 0 */
   size_t kept_count, kept_bytes;
   uint64_t published_count; /**< events that were given an id */
-  uint64_t last_seq;        /**< of the last one, or of a loss that came behind it; 0: none */
+  uint64_t last_seq;        /**< of the last one, or of a loss that came after it; 0: none */
   uint64_t recorded_count, dropped_count;
-  uint64_t losses_count; /**< times that events were not recorded (memory, bounds, the cluster): a gap for who had not
-                              seen them */
+  uint64_t losses_count; /**< times that events were not recorded (memory, bounds, the cluster): a gap for each stream
+                              that had not seen them */
   uint64_t fresh_count, current_count, replayed_count, gap_count; /**< streams, by their answer */
   uint64_t replayed_events_count, replayed_bytes;
 } vestry_history_stats;

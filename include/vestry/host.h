@@ -29,7 +29,7 @@ typedef struct vestry_slice {
 /** How much a line of the log matters. */
 typedef enum vestry_log_level {
   VESTRY_LOG_ERROR = 1, /**< something was lost or refused that should not have been */
-  VESTRY_LOG_WARN = 2,  /**< it goes on, but somebody should look */
+  VESTRY_LOG_WARN = 2,  /**< it goes on, but a person should look */
   VESTRY_LOG_INFO = 3,
   VESTRY_LOG_DEBUG = 4
 } vestry_log_level;
@@ -47,9 +47,9 @@ typedef struct vestry_host {
   /** Fill a buffer with random bytes fit for keys and session ids. VESTRY_OK or VESTRY_IO. Any thread. Mandatory. */
   vestry_err (*random)(void *ctx, void *buffer, size_t len);
   /** Take one line of log (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: nothing is logged. A
-   *  client can cause lines, one a request or so: whoever keeps them bounds them. */
+   *  client can cause lines, one a request or so: this function bounds what it keeps. */
   void (*log)(void *ctx, vestry_log_level level, const char *line);
-  /** The clock of now_ns, but cheaper, and behind it by up to 10 ms: to note uses by, where that is exact enough. NULL:
+  /** The clock of now_ns, but cheaper, and late by up to 10 ms: to note uses by, where that is exact enough. NULL:
    *  now_ns is asked. Any thread, concurrently. */
   uint64_t (*coarse_ns)(void *ctx);
 } vestry_host;

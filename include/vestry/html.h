@@ -22,12 +22,12 @@
  *  |   URLs                                            | about:invalid                                               |
  *  | …of iframe, frame, object, embed                  | likewise, unless it is relative or begins with http: or     |
  *  |                                                   | https:                                                      |
- *  | …of script, base and SVG's use; of link, unless   | refused, but for the fragment: behind a # of the format's   |
+ *  | …of script, base and SVG's use; of link, unless   | refused, but for the fragment: after a # of the format's    |
  *  |   a rel before it says that it is information     | own (`href="/icons.svg#%s"`) it may stand                   |
  *  |   (canonical, icon, alternate, next, …)           |                                                             |
  *  | …of on…, data-on…, data-text and the other        | inside a quoted string: escaped as part of a JavaScript     |
  *  |   attributes whose value is code                  | string; elsewhere refused: use vestry_html_js               |
- *  | …of data-attr:NAME                                | likewise, and where NAME is a URL only behind what settles  |
+ *  | …of data-attr:NAME                                | likewise, and where NAME is a URL only after what settles   |
  *  |                                                   | that it is no script: `'/people/%s'`. Refused where NAME    |
  *  |                                                   | refuses a text, and in data-attr without a name             |
  *  | …of style, srcdoc; of what animates others        | refused                                                     |
@@ -37,7 +37,7 @@
  *  |   beside it, charset, sandbox, is, …)             |                                                             |
  *  | a value without quotes, a name, a comment,        | refused                                                     |
  *  | script, style, and where the builder lost its way |                                                             |
- *  | right behind `&`, or `&` and letters or digits    | refused: it could complete a character reference            |
+ *  | right after `&`, or `&` and letters or digits     | refused: it could complete a character reference |
  *
  *  Refused means: INVALID, and vestry_html_error says why and where in the format. An address of the application's own
  *  that is refused as a `%s` (`<script src="…">`) is part of the format, or HTML as it is: `%-s`. The builder loses its
@@ -110,7 +110,7 @@ VESTRY_API vestry_err vestry_html_json(vestry_html *html, const json_t *value);
 VESTRY_API vestry_err vestry_html_json_pack(vestry_html *html, const char *format, ...);
 
 /** What was built so far.
- *  ret_html  len bytes with a NUL behind them, never NULL; valid until the builder is used again; untouched on failure
+ *  ret_html  len bytes, then a NUL, never NULL; valid until the builder is used again; untouched on failure
  *  Returns   OK | the error that stuck | NO_MEMORY */
 VESTRY_API vestry_err vestry_html_result(vestry_html *html, vestry_slice *ret_html);
 /** The error that stuck, or OK.

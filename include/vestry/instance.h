@@ -1,6 +1,6 @@
 /** The instance: the object that ties a store, its connections and the effects that reach them together. A program
  *  creates one, gives it routes (vestry/routes.h), starts a server on it (vestry/server.h, or an adapter's own
- *  functions), and stops and destroys it at its end, behind the server:
+ *  functions), and stops and destroys it at its end, after the server:
  *
  *      vestry *v;
  *      if (vestry_create(&(vestry_options){.max_count = 10000, .sessions = &sessions}, &v)) return 1;
@@ -54,8 +54,8 @@ typedef struct vestry_options {
   uint64_t lifetime_ms;
   size_t max_per_scope_count; /**< entries of one scope in the store, a stream having one for each of its keys there; of
                                    everybody's scope too, the one without a name: with keys in it
-                                   (vestry_reply_add_key) all pages together have this bound. Who goes does so for
-                                   SIZE, and its browser comes back; a stream with more keys than this, or than
+                                   (vestry_reply_add_key) all pages together have this bound. A stream that goes does so
+                                   for SIZE, and its browser comes back; a stream with more keys than this, or than
                                    max_count, is refused: 500, and said in the log. For a bound of streams a user see
                                    max_streams_per_scope_count */
   vestry_purge_fn purge;      /**< value is a vestry_connection */
@@ -140,9 +140,9 @@ typedef struct vestry_stats {
    *  and how many of these ended their stream by an error. */
   uint64_t watches_begun_count, watches_live_count, watches_ended_count;
   uint64_t watch_steps_count, watch_errors_count;
-  /** Sessions (vestry/session.h) that somebody has logged in to and memory holds; and calls of vestry_session_login:
-   *  those that said OK, those that failed, and of the first those whose user had a session in memory already. Many
-   *  that repeat: a script, or a password that many have. Sessions that ended because their user had too many. */
+  /** Sessions (vestry/session.h) that have a user and that memory holds; and calls of vestry_session_login: those that
+   *  said OK, those that failed, and of the first those whose user had a session in memory already. Many that repeat: a
+   *  script, or a password that many have. Sessions that ended because their user had too many. */
   uint64_t sessions_live_count, logins_count, logins_failed_count, logins_repeated_count, sessions_displaced_count;
   /** Of the streams that were closed for REPLACED, those whose scope had max_streams_per_scope_count. */
   uint64_t outnumbered_count;
@@ -164,7 +164,7 @@ VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_
  *  vestry_close and vestry_destroy, and the destroys of adapters, pages, timers and so on, do nothing, vestry_stop says
  *  CLOSED, and so does whatever dispatches, serves, broadcasts, sends, posts or sets a timer; streams stay the
  *  parent's. Nothing else of the instance may be called there. What the child holds goes with it: it calls exec (every
- *  descriptor of vestry's is closed by that) or _exit. A program that becomes a daemon creates its instance behind the
+ *  descriptor of vestry's is closed by that) or _exit. A program that becomes a daemon creates its instance after the
  *  fork.
  *  Threads  any; a load */
 VESTRY_API bool vestry_is_forked(const vestry *v);

@@ -29,16 +29,16 @@
  *
  *  What can be read in two ways is answered 400, and the connection closes: heads with names that are no tokens, folded
  *  lines, lines that end with a bare LF, control characters, no Host or two, an unclear length of the body; targets
- *  whose path somebody else could tidy up: "//", segments that end with a dot (so ".." too), encoded slashes,
- *  backslashes, control bytes, broken escapes, no UTF-8, '#'. Targets of the form "http://host/path" are served, "*" is
- *  no path of a handler's. A connection is not kept behind a chunked body, whose trailers cannot be looked at: the
- *  answer says so with Connection: close, and a stream's connection always closes. So does that of a 304 of a handler's
- *  own, since libmicrohttpd cannot be silent about a length and go on; those of vestry/files.h tell it. Folded
+ *  whose path a proxy could tidy up: "//", segments that end with a dot (so ".." too), encoded slashes, backslashes,
+ *  control bytes, broken escapes, no UTF-8, '#'. Targets of the form "http://host/path" are served, "*" is no path of a
+ *  handler's. A connection is not kept after a chunked body, whose trailers cannot be looked at: the answer says so
+ *  with Connection: close, and a stream's connection always closes. So does that of a 304 of a handler's own, since
+ *  libmicrohttpd cannot be silent about a length and go on; those of vestry/files.h tell it. Folded
  *  lines, bare LFs and lines that begin with a colon are refused by libmicrohttpd 1.0 itself, and found by vestry with
  *  0.9.75; create asks the library which it is, and with one that does neither it logs a warning. What vestry turns
  *  away is counted in vestry_stats.turned_away, what libmicrohttpd refuses is not.
  *
- *  The connection of a stream closes behind it, and its head says so ("Connection: close"): a browser then closes it as
+ *  The connection of a stream closes after it, and its head says so ("Connection: close"): a browser then closes it as
  *  soon as the tab is closed or shows another page, and does not wait for more of an answer first.
  *
  *  How soon a stream ends when its client has gone: one that closes, or whose machine resets the connection, is HANGUP
@@ -47,11 +47,11 @@
  *  that closed; browsers do not do that. A request that breaks off is not answered: the connection closes, within a
  *  second when the client has closed, else after request_timeout_ms.
  *
- *  On a UNIX socket (unix_path) it listens for a proxy on the same machine. A socket that a server left behind which is
- *  gone is replaced; one where somebody listens, and a file that is no socket, are not touched: create fails with IO.
- *  destroy removes the file. vestry_request_peer is "", vestry_microhttpd_port 0. A peer that closes is HANGUP at once;
- *  lost_ms has no meaning there: one that does not read is noticed when its queue is full. An adapter listens in one
- *  place; one instance may have several adapters.
+ *  On a UNIX socket (unix_path) it listens for a proxy on the same machine. The socket of a server that is gone is
+ *  replaced; one where a process listens, and a file that is no socket, are not touched: create fails with IO. destroy
+ *  removes the file. vestry_request_peer is "", vestry_microhttpd_port 0. A peer that closes is HANGUP at once; lost_ms
+ *  has no meaning there: one that does not read is noticed when its queue is full. An adapter listens in one place; one
+ *  instance may have several adapters.
  *
  *  HTTP/1.1 and 1.0; a proxy in front gives HTTP/2. A stream to an HTTP/1.0 client lasts until the connection closes:
  *  that client cannot tell an end from an abort. */
@@ -77,14 +77,14 @@ typedef struct vestry_microhttpd_options {
   const char *address;      /**< to listen on, a number; NULL: 0.0.0.0, which is every IPv4 address */
   uint16_t port;            /**< 0: a free one, see vestry_microhttpd_port */
   const char *unix_path;    /**< a UNIX socket to listen on, instead of address and port; NULL: none. See above */
-  uint32_t unix_mode;       /**< who may connect to it: the file's permissions, whatever the umask; 0: 0660 */
+  uint32_t unix_mode;       /**< which users may connect to it: the file's permissions, whatever the umask; 0: 0660 */
   uint32_t threads_count;   /**< that serve requests; 0: one a processor, at least 2; at most 256 */
   uint32_t max_streams;     /**< open at once; beyond it 503 with Retry-After. 0: 10,000; at most 1,000,000 */
   uint32_t max_connections; /**< at once, streams included: more than max_streams; beyond it nothing is accepted. 0:
                                  max_streams and a quarter more, at least 64 more. No thread serves more than an equal
                                  share, plain streams aside */
   uint32_t max_per_address; /**< connections of one IPv4 address, or of one IPv6 /64, at once, streams included; those
-                                 beyond it are closed. 0: no limit, because a proxy, or all who share a NAT, are one
+                                 beyond it are closed. 0: no limit, because a proxy, or all users of a NAT, are one
                                  address */
   uint32_t timeout_s;       /**< of silence, after which a connection that is no stream is closed; 0: 30 */
   uint64_t request_timeout_ms; /**< a request must be complete, head and body, so long after its connection was
@@ -101,7 +101,7 @@ typedef struct vestry_microhttpd_options {
                                  0: the system's, some MB (net.ipv4.tcp_wmem); from 4,096 to 64 MiB */
   const char *tls_key;      /**< the text in PEM, not a file's name; with key and certificate it serves HTTPS and
                                  nothing else. Borrowed for create */
-  const char *tls_certificate; /**< PEM, the chain behind it if there is one */
+  const char *tls_certificate; /**< PEM, then its chain if there is one */
 } vestry_microhttpd_options;
 
 /** A libmicrohttpd server by vestry/server.h. */
@@ -169,7 +169,7 @@ typedef struct vestry_microhttpd_attach_options {
  *  Start a daemon of libmicrohttpd 1.0 (Debian 13) with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict. One
  *  that is not strict joins folded lines, ends lines at a bare LF, takes a tab for a blank of a request line, and
  *  answers further blanks in it with a redirect, before vestry sees any of it. Without is_strict attach logs a warning
- *  there, and vestry refuses what may have been a fold: values with two blanks in a row. A bare LF behind a value that
+ *  there, and vestry refuses what may have been a fold: values with two blanks in a row. A bare LF after a value that
  *  ends with a blank it cannot see. With 0.9.75 all of these are found, strict or not. A daemon with a negative level
  *  cannot keep the promise of one reading (docs/security.md).
  *
@@ -179,9 +179,9 @@ typedef struct vestry_microhttpd_attach_options {
  *  libmicrohttpd notices a client that has gone in the middle of one by _TIMEOUT alone: set it. What heads hold is not
  *  counted in vestry_options.max_request_bytes; what bodies hold is. After its answer a connection is the daemon's:
  *  none is closed because answers hold too much (vestry_options.max_answer_bytes); further ones are 503 until _TIMEOUT
- *  has ended those that nobody reads. Streams of one address have no bound of their own: bound them by scope or by
- *  store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has given away. An address in the form
- *  "http://host/path", and "*", are the application's.
+ *  has ended those that their clients do not read. Streams of one address have no bound of their own: bound them by
+ *  scope or by store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has given away. An address
+ *  in the form "http://host/path", and "*", are the application's.
  *
  *  v            borrowed; must outlive the adapter
  *  daemon       its flags are looked at; borrowed for the call. NULL: not started yet, and they are looked at with

@@ -4,7 +4,7 @@
  *      const char *servers[] = {"nats://10.0.0.1:4222", "nats://10.0.0.2:4222"};
  *      vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 2, .name = "web-1"}, &broker);
  *
- *  What is behind the seam (vestry/broker.h) differs from what libnats does by itself:
+ *  What this does for the seam (vestry/broker.h) differs from what libnats does by itself:
  *  - Nothing is held back while it is down: publish fails, and what waited for a connection that has ended is dropped.
  *  - A message goes to the socket as soon as the thread that writes comes to it; no timer gathers messages first.
  *  - A broker that has stopped is noticed after ping_ms × (pings_out + 1), 3 s; until then publish is OK.
@@ -13,9 +13,9 @@
  *    MAYBE_LOST is told in its place.
  *
  *  Threads: one that writes and one that calls the events' functions, which block all signals; and of libnats one
- *  that reads for each connection, and a few for the process, one of which delivers for all users of libnats: who makes
- *  it wait in a handler of his own holds up vestry's messages too, and has libnats drop some in the end, which is
- *  told before and behind the place. Their number does not grow with subscriptions. libnats ignores SIGPIPE for the
+ *  that reads for each connection, and a few for the process, one of which delivers for all users of libnats: an
+ *  application's handler that makes it wait holds up vestry's messages too, and has libnats drop some in the end, which
+ *  is told before and after the place. Their number does not grow with subscriptions. libnats ignores SIGPIPE for the
  *  process, from create on.
  *
  *  stop and destroy wait for an attempt to connect that is under way: for connect_ms, and as long as it takes to
@@ -40,14 +40,14 @@ typedef struct vestry_nats_options {
   size_t servers_count;       /**< 0: "nats://127.0.0.1:4222" alone */
   const char *name;           /**< what the server's administrator sees; NULL: "vestry" */
 
-  /* Who it is: one of these, or none. */
+  /* As which user it logs in: one of these, or none. */
   const char *user, *password;
   const char *token;
   const char *credentials_file;      /**< a user's JWT and NKey seed, as `nsc` writes them */
   const char *nkey, *nkey_seed_file; /**< the public key, and the file that has its seed */
 
   bool tls;                /**< the server must speak TLS; a tls:// address says so too */
-  const char *tls_ca_file; /**< whom to trust besides those whom the system does, PEM; NULL: nobody. Implies tls */
+  const char *tls_ca_file; /**< authorities to trust besides the system's, PEM; NULL: none. Implies tls */
   const char *tls_certificate_file, *tls_key_file; /**< its own, PEM; both or none. Imply tls */
   const char *tls_host; /**< the name that the server's certificate must have; NULL: the address's */
 
@@ -69,7 +69,7 @@ typedef struct vestry_nats_options {
 
 /** Make a broker; nothing is connected before its start.
  *  options     NULL: the defaults
- *  ret_broker  owned by the caller, who calls its destroy; untouched on failure
+ *  ret_broker  owned by the caller, which calls its destroy; untouched on failure
  *  Returns  OK | INVALID (an option) | NO_MEMORY | UNSUPPORTED (this libnats has no TLS) | IO (a file cannot be read or
  *           used; the host's log says which)
  *  Threads  any; reads files */
@@ -82,7 +82,7 @@ typedef struct vestry_nats_stats {
   uint64_t written_count;     /**< handed to libnats, which wrote them */
   uint64_t discarded_count;   /**< that waited when the connection ended */
   uint64_t received_count;    /**< from the server = delivered_count + dropped_count + waiting ones */
-  uint64_t delivered_count;   /**< to on_message, or to nobody, because the subject was unsubscribed meanwhile */
+  uint64_t delivered_count;   /**< to on_message, or dropped, because the subject was unsubscribed meanwhile */
   uint64_t dropped_count;     /**< beyond a bound, or out of memory */
   uint64_t connections_count; /**< how often it has come up */
   uint64_t attempts_count;    /**< how often it has tried */

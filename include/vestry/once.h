@@ -4,7 +4,7 @@
  *  answered; and the actions carry what they say with them, so that each repetition says what was meant by the press.
  *
  *      vestry_once_create(v, NULL, &once);
- *      vestry_guard(v, "/", vestry_once_guard, once);       // behind vestry_csrf_guard
+ *      vestry_guard(v, "/", vestry_once_guard, once);       // after vestry_csrf_guard
  *
  *      char attributes[VESTRY_ONCE_ATTRIBUTES_BYTES];       // a page, once, outside what is patched
  *      vestry_once_attributes(req, attributes, sizeof attributes);
@@ -22,18 +22,18 @@
  *  - runs after all if the first one's guard or handler said LIMIT or FULL, "not now";
  *  - with a form's nonce, but other fields, or for another path, is answered 409: it was sent already.
  *  What has a nonce that was not made here for this scope is answered 403; what has none runs as ever, unless it is
- *  required. The first one is forgotten after lifetime_ms, or behind max_per_scope_count others of its own scope (or of
+ *  required. The first one is forgotten after lifetime_ms, or after max_per_scope_count others of its own scope (or of
  *  its user, in all his sessions), the one that was used longest ago: its repetition would run again. Others do not
  *  make it forgotten before the client has given up: where there is no room for one more but for one younger than
- *  retries_ms, the newcomer is answered 503, and is not done. Visitors, whom anybody can invent, have a share of the
- *  room: requests of an instance with sessions in which nobody is logged in. Behind a crash a repetition
- *  runs again, too: who must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
+ *  retries_ms, the newcomer is answered 503, and is not done. Requests without a logged-in user, of an instance with
+ *  sessions, have a share of the room, for any client can invent them. After a crash a repetition runs again, too: an
+ *  application that must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
  *  examples/chat does.
  *
  *  The actions of a page with these attributes
  *  - are sent one at a time, in the order of the presses, each when the former is answered (or its answer's first event
  *    has come), so that they arrive in this order however often each is repeated. One that takes long holds up those
- *    behind it, unless it is `unordered`. An answer of the type text/javascript is never over, as the client sees it,
+ *    after it, unless it is `unordered`. An answer of the type text/javascript is never over, as the client sees it,
  *    and holds them up for good: answer with vestry_reply_redirect, an effect, or patches (the log says so, too);
  *  - with CONTENT_FORM send the form as it was at the press, files too. If it is invalid then, the browser shows where,
  *    and nothing is sent. (Of an action that is not `once`, the client reads the form anew for a retry, and if it has
@@ -41,8 +41,8 @@
  *  - with VESTRY_PRESS_UNTIL_ANSWERED take a second press for the first one: what says the same before the first is
  *    answered, or within half a second, or is a double click's second. Meanwhile the element is `aria-busy`. If the
  *    client has given up, pressing again repeats the request with its nonce;
- *  - leave their options at the element as `el.once`: for who hears in `datastar-fetch` that one has failed,
- *    `el.once.payload` is what it said.
+ *  - leave their options at the element as `el.once`: a script that hears in `datastar-fetch` that one has failed finds
+ *    in `el.once.payload` what it said.
  *  On a page that has only the signal `_once` (of vestry_once_nonce), each action still runs once with the signals of
  *  its press; but in no order, forms are read anew, and each press is one. */
 #ifndef VESTRY_ONCE_H
@@ -94,7 +94,7 @@ VESTRY_API vestry_err vestry_once_create(vestry *v, const vestry_once_options *o
 /** No request may use it any more. Before vestry_destroy. NULL is accepted. */
 VESTRY_API void vestry_once_destroy(vestry_once *once);
 
-/** The guard, for vestry_guard; app is the vestry_once. Guards before it run for repeated requests too, those behind it
+/** The guard, for vestry_guard; app is the vestry_once. Guards before it run for repeated requests too, those after it
  *  for the first alone. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
 

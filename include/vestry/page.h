@@ -30,15 +30,15 @@
  *  user or signal: so it can leak none. A private page can have parts that are shared, see vestry_render_part.
  *
  *  Opening, hiding, showing or losing the stream of an unchanged page sends no content: each event's id says what the
- *  tab then has, and the client sends it along (Last-Event-ID). The id behind a part's event says only what that part
+ *  tab then has, and the client sends it along (Last-Event-ID). The id after a part's event says only what that part
  *  is: a tab that comes back with it is sent the page's content, and the parts but that one.
  *
  *  That holds at any machine that has the same secret, as all nodes of a cluster have, and after a restart with it. An
  *  id says what the content is, by a hash of 128 bits of it: where the content is equal nothing is sent, wherever it
  *  was made. It says of which build the page was: another one has the tab load its page anew. And it says of which
  *  version the data were, if the application knows: a number of a process is known in that process alone, one that
- *  means the same everywhere (vestry_render_is_current_anywhere) on all machines. What was put into a stream last is
- *  known where that was: a tab that comes to another machine with the id of a part is sent the page's content and its
+ *  means the same everywhere (vestry_render_is_current_anywhere) on all machines. Only the node that served a stream
+ *  knows its last event: a tab that comes to another node with the id of a part is sent the page's content and its
  *  other parts.
  *
  *  A stream that cannot take what others share with it (its queue is full, or the event is larger than it may hold) is
@@ -115,7 +115,7 @@ typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, v
 /** Whether a request may see a page: asked before each render, that of a part in it too, so that a right that was taken
  *  away ends the stream.
  *  OK | any error, which is answered; in a stream the tab loads its page anew, and so gets that answer. (A request for
- *  a stream is answered 403 then, unless the error is a failure, 500 and above, behind which it tries again.) */
+ *  a stream is answered 403 then, unless the error is a failure, 500 and above, after which it tries again.) */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
 /** Says what a page depends on, by vestry_render_topic, before its handler is called. */
@@ -162,9 +162,9 @@ VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply 
 VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** The request: of the document, or in a stream the copy of the one that opened it. The copy has its path and query,
- *  the signals that it was sent with (those of then), its scope and who had logged in. Its method is GET, it has no
- *  body, and of headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto,
- *  -Host, -User and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has
+ *  the signals that it was sent with (those of then), its scope and its user. Its method is GET, it has no body, and of
+ *  headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User and
+ *  -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has
  *  them. In a shared render it has path and query, and no signals, headers, scope or user. NULL in a part. Valid
  *  during the render. */
 VESTRY_API const vestry_request *vestry_render_request(const vestry_render *render);
@@ -188,7 +188,7 @@ VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *top
  *  belong into a topic unless nothing else is named like it. Returns also INVALID for a format that is none. */
 VESTRY_API vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
 /** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
- *  that version, return VESTRY_OK without rendering. To be asked behind all topics and before all parts.
+ *  that version, return VESTRY_OK without rendering. To be asked after all topics and before all parts.
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
  *  It is compared with what these pages have said themselves, whatever their secret: a count that a process keeps is
  *  never taken for the same one of another, or of the one before a restart, whose data may be others.
@@ -202,7 +202,7 @@ VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version
 VESTRY_API bool vestry_render_is_current_anywhere(vestry_render *render, uint64_t version);
 
 /** Append to the head the style of the banner that the page shows while its stream is broken or its renders fail: an
- *  element of the class vestry-banner, which style sheets behind it may set otherwise. Without it the banner stands
+ *  element of the class vestry-banner, which style sheets after it may set otherwise. Without it the banner stands
  *  where the content ends. The style has the nonce of the reply's policy, if vestry_reply_csp was called before.
  *  As vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
@@ -216,7 +216,7 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  403 to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is
  *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. Redirects,
  *  and loading the page anew, are signals that it looks at. It needs no inline style and no inline script: of a
- *  policy's script-src what the client needs (vestry/csp.h). In a stream what stands behind it is thrown away. As
+ *  policy's script-src what the client needs (vestry/csp.h). In a stream what stands after it is thrown away. As
  *  vestry_html_add; INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
@@ -246,7 +246,7 @@ VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *htm
 /** Something changed: the pages that depend on a topic render again, if any do. Costs the same whatever their number.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes. NULL: every page
  *  ret_seq  the change's number, for vestry_pages_settle; NULL: not wanted
- *  Returns  OK, also if nobody depends on it | INVALID | TOO_LARGE
+ *  Returns  OK, also if no page depends on it | INVALID | TOO_LARGE
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 /** The same of this node alone: the other nodes of a cluster (vestry/cluster.h) are told nothing. For what each of them
@@ -256,15 +256,15 @@ VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic
 VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 
-/** Whether some page depends on a topic now, or is about to: a render that runs has named it. Who makes topics up finds
- *  out by this which ones nobody needs any more. While renders run, it may be true of some that nobody needs.
+/** Whether some page depends on a topic now, or is about to: a render that runs has named it. Code that makes topics up
+ *  finds out by this which ones no page needs any more. While renders run, it may be true of some that no page needs.
  *  Threads  any; takes a lock briefly */
 VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
 /** How many private pages, shared ones and parts depend on a topic now: so many are rendered when it is refreshed.
  *  Renders that run may add to them. Threads any; takes a lock briefly. */
 VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic);
 
-/** Who is told of renders: to find out what they depend on, from what they do. Both are called on the render's thread,
+/** An observer of renders: it finds out what they depend on, from what they do. Both are called on the render's thread,
  *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
  *  since a stream renders again when it begins; neither are renders inside of a render. */
 typedef struct vestry_render_observer {
@@ -299,7 +299,8 @@ typedef struct vestry_pages_stats {
   size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
-  size_t views_count;       /**< that are rendered: private pages, shared ones and parts; each once, whoever sees it */
+  size_t views_count;       /**< that are rendered: private pages, shared ones and parts; each once, however many see
+                                 it */
   size_t topics_count;      /**< that some page depends on */
   uint64_t refreshes_count; /**< of topics, and of all pages: calls of vestry_refresh and its like, not renders */
   uint64_t documents_count; /**< served */
@@ -308,7 +309,7 @@ typedef struct vestry_pages_stats {
   uint64_t unchanged_count; /**< it was the same */
   uint64_t current_count;   /**< the version was the same */
   uint64_t failed_count;    /**< an error, a status of 5xx */
-  uint64_t dropped_count;   /**< it was for nobody any more, or led elsewhere: redirects, ends */
+  uint64_t dropped_count;   /**< it was for no stream any more, or led elsewhere: redirects, ends */
   uint64_t unsent_count;    /**< of the changed: some stream could not take it, and gets what it needs later */
   uint64_t postponed_count; /**< the last event was not written yet */
   size_t kept_bytes;        /**< of contents, now */

@@ -9,15 +9,15 @@
  *        // change->who has come to change->place, or has left it: dispatch a new list to the place's pages
  *      }
  *
- *  Somebody is present from the first stream that says so until grace_ms after the last one has ended: a reload, or a
+ *  A person is present from the first stream that says so until grace_ms after the last one has ended: a reload, or a
  *  stream that breaks and comes back, is no change. Several tabs are one person.
  *
- *  In a cluster (vestry/cluster.h) a presence with a name is of all nodes that have one of this name: whoever is at a
- *  place of one node is there on all, and somebody with tabs on two nodes is one person. Each node tells its own,
- *  within 5 ms, and calls its own on_change. Who was on a node leaves when it says goodbye, or is taken for dead. When
- *  two parts of a divided network take each other for dead, each has its own; afterwards both have all again, within a
- *  second. on_change is to bring up to date what is on its own node, since each has one: by
- *  vestry_dispatch_options.only_here, say. */
+ *  In a cluster (vestry/cluster.h) a presence with a name is of all nodes that have one of this name: a person at a
+ *  place of one node is there on all, and a person with tabs on two nodes is one. Each node tells its own, within 5 ms,
+ *  and calls its own on_change. The persons of a node leave when it says goodbye, or is taken for dead. When two parts
+ *  of a divided network take each other for dead, each has its own; afterwards both have all again, within a second.
+ *  on_change is to bring up to date what is on its own node, since each has one: by vestry_dispatch_options.only_here,
+ *  say. */
 #ifndef VESTRY_PRESENCE_H
 #define VESTRY_PRESENCE_H
 
@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-/** Who is where. */
+/** Persons and the places where they are. */
 typedef struct vestry_presence vestry_presence;
 
 /** What has changed. Valid during the call; may grow at its end. */
@@ -50,17 +50,18 @@ typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *c
 typedef struct vestry_presence_options {
   size_t size;       /**< sizeof(vestry_presence_options), or 0 */
   uint64_t grace_ms; /**< bridges reloads; 0: 2,000; at most a day */
-  size_t max_count;  /**< of who and place, all together; who has left, too, until that was told. 0: 100,000 */
-  vestry_presence_fn on_change; /**< NULL: nobody is told */
+  size_t max_count;  /**< pairs of who and place, all together; those that have left, too, until that was told. 0:
+                          100,000 */
+  vestry_presence_fn on_change; /**< NULL: changes are not told */
   void *ctx;                    /**< handed to it */
   vestry_runtime *runtime;      /**< on whose threads on_change runs; one with one thread is a thread of your own.
                                      Borrowed: destroy it after vestry_presence_destroy, before or after
                                      vestry_destroy, while the instance's host is good. Once it is stopped, no grace
-                                     time ends and nobody is told. NULL: the instance's */
+                                     time ends and no change is told. NULL: the instance's */
   const char *name; /**< of one that spans the nodes of a cluster: 1 to 64 bytes, of its own in this instance;
                                      copied. Each node keeps the time of its own guests, and counts all in max_count;
-                                     those of others for whom there is no room are left out (is_partial). NULL: it is of
-                                     this node alone */
+                                     guests of other nodes beyond it are left out (is_partial). NULL: it is of this node
+                                     alone */
 } vestry_presence_options;
 
 /** Create one.
@@ -73,31 +74,31 @@ VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_pres
                                              vestry_presence **ret_presence);
 
 /** End it: on_change does not run any more, nor will it. Streams that are open go on, and are counted no more. NULL is
- *  accepted. Before vestry_destroy; before or after vestry_stop: what is told behind that is of streams that it ended.
- *  Threads  not from on_change; waits for one that runs. No handler may call vestry_reply_present any more, nor anybody
- *           ask; streams may begin and end meanwhile */
+ *  accepted. Before vestry_destroy; before or after vestry_stop: what is told after that is of streams that it ended.
+ *  Threads  not from on_change; waits for one that runs. No handler may call vestry_reply_present any more, nor any
+ *           thread ask; streams may begin and end meanwhile */
 VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
 
-/** Have somebody be present at a place as long as the stream is open that this reply opens. Nothing happens if it opens
+/** Have a person be present at a place as long as the stream is open that this reply opens. Nothing happens if it opens
  *  none, or if it is given up for a stored one. For several places, call it several times.
  *  place    copied; NULL: one for all
  *  who      UTF-8, 1 to 255 bytes; copied
  *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (max_per_stream_count of vestry_options;
- *           or max_count, but never for who is there already, the grace time included) | NO_MEMORY
+ *           or max_count, but never for a person that is there already, the grace time included) | NO_MEMORY
  *           (may be left to vestry)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);
 
-/** How many are at a place. 0: nobody; a place that is no key; presence is NULL. place: NULL: the one for all. Threads
+/** How many are at a place. 0: none; a place that is no key; presence is NULL. place: NULL: the one for all. Threads
  *  any; takes a lock briefly. */
 VESTRY_API size_t vestry_presence_count(vestry_presence *presence, const vestry_key *place);
-/** Whether somebody is. false also if presence or who is NULL. Threads any; takes a lock briefly. */
+/** Whether this person is. false also if presence or who is NULL. Threads any; takes a lock briefly. */
 VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *who);
 /** Called for one who is at a place; streams_count: on this node; 0 in the grace time, or if only others have him. */
 typedef void (*vestry_presence_each_fn)(const char *who, size_t streams_count, void *ctx);
-/** Name all who are at a place, as they came: a snapshot.
- *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (nobody was named)
+/** Name all persons at a place, as they came: a snapshot.
+ *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (none was named)
  *  Threads  any; fn runs on this thread, no lock held */
 VESTRY_API vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *place,
                                            vestry_presence_each_fn fn, void *ctx);
@@ -105,7 +106,7 @@ VESTRY_API vestry_err vestry_presence_each(vestry_presence *presence, const vest
 /** How many are there, and whether that is all. */
 typedef struct vestry_presence_stats {
   size_t size;            /**< sizeof(vestry_presence_stats), or 0 */
-  size_t here_count;      /**< of who and place, on all nodes */
+  size_t here_count;      /**< pairs of who and place, on all nodes */
   size_t own_count;       /**< of these, on this node */
   uint64_t refused_count; /**< how often there was no room for one of another node's */
   bool is_partial;        /**< some may be missing, or be gone: a node that lives has not told all of its own yet, there

@@ -29,7 +29,7 @@ extern "C" {
 
 /** Whose encoder it is. */
 typedef enum vestry_profile_mode {
-  VESTRY_PROFILE_SHARED = 0, /**< nobody's: segments are spliced */
+  VESTRY_PROFILE_SHARED = 0, /**< no stream's own: segments are spliced */
   VESTRY_PROFILE_PRIVATE     /**< the stream's own */
 } vestry_profile_mode;
 
@@ -98,7 +98,7 @@ typedef struct vestry_profile_ops {
   vestry_err (*idle)(const vestry_profile *profile, vestry_sink *sink);
   /** Frame bytes without an encoder. len > 0. */
   vestry_err (*store)(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink);
-  /** A checksum that the end of a stream needs: of one event; and of a stream that had `stream` (0 behind the primer)
+  /** A checksum that the end of a stream needs: of one event; and of a stream that had `stream` (0 after the primer)
    *  and now gets an event of len bytes that has `event`. Must be quick. Both or neither. */
   uint64_t (*check)(const void *data, size_t len);
   uint64_t (*combine)(uint64_t stream, uint64_t event, size_t len);

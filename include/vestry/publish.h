@@ -7,8 +7,8 @@
  *      vestry_publish(v, scope, VESTRY_KEY("jobs"), &job, sizeof job, NULL);   // from anywhere
  *
  *  Each instance has a bus (vestry/bus.h) whose topics are named as streams are, by a scope and a key. Subscribers,
- *  messages, order and ends are as there. Topics by key and keys of streams do not meet: who is subscribed is reached
- *  by vestry_publish alone. */
+ *  messages, order and ends are as there. Topics by key and keys of streams do not meet: vestry_publish alone reaches
+ *  subscribers. */
 #ifndef VESTRY_PUBLISH_H
 #define VESTRY_PUBLISH_H
 
@@ -23,7 +23,7 @@ extern "C" {
  *  one, `call` is never called. `over` is called once in any case, if this returns OK: when the stream ends, before its
  *  close hooks; or when there is none, when the request has been answered, on the serving thread.
  *
- *  It begins as vestry_reply_join does: behind the handler, before the reply's effects are performed. What is published
+ *  It begins as vestry_reply_join does: after the handler, before the reply's effects are performed. What is published
  *  until then it is not called for; what it sends from then on is written when the stream opens.
  *  scope       whose topic it is; NULL: the request's
  *  key         copied
@@ -43,11 +43,11 @@ VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, const vestry_s
 VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key,
                                        const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
 
-/** Call everybody who is subscribed to a topic now: vestry_bus_publish, by key.
+/** Call all subscribers that a topic has now: vestry_bus_publish, by key.
  *  data       borrowed; may be NULL
  *  ret_count  how many were called; may be NULL; untouched on failure but NOT_FOUND, which sets it to 0
- *  Returns  OK | NOT_FOUND (nobody was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY
- *           (for a long key)
+ *  Returns  OK | NOT_FOUND (none was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for
+ *           a long key)
  *  Threads  as vestry_bus_publish */
 VESTRY_API vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
                                      size_t *ret_count);

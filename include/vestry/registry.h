@@ -31,15 +31,15 @@ typedef struct vestry_dispatch_context vestry_dispatch_context;
 
 /* --------------------------------------------------------------------------------------------- registering -------- */
 
-/** An effect. args: the array behind the name, borrowed. On the dispatching thread, no lock held; must not block when
+/** An effect. args: the array after the name, borrowed. On the dispatching thread, no lock held; must not block when
  *  the dispatch came from a timer or a hook. OK, or an error that is recorded in the dispatch's result. */
 typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const json_t *args, void *ctx);
 
 /** An action: a pure function from the state and its arguments to a list of effects and more actions. They are
- *  performed in its place, depth first: what an action comes to is done before what stands behind it.
- *  state        an object: the request's signals, or the data that a dispatch without request was given, else empty.
+ *  performed in its place, depth first: what an action comes to is done before what stands after it. state an object:
+ *  the request's signals, or the data that a dispatch without request was given, else empty.
  *               Borrowed, not to be changed; parts of it may go into the list (json_incref)
- *  args         the array behind the name, borrowed
+ *  args         the array after the name, borrowed
  *  ret_effects  NULL before; left so, or an empty array: nothing is done. Taken; anything but a list of arrays that are
  *               headed by names is recorded as INVALID, and none of it is performed
  *  Returns  OK, or an error that is recorded; then nothing is performed. On the dispatching thread, no lock held */
@@ -48,14 +48,14 @@ typedef vestry_err (*vestry_action_fn)(const json_t *state, const json_t *args, 
 /** A placeholder: a list headed by its name, anywhere in an effect or action, is replaced by what this function gives,
  *  innermost first, when the effect or action comes up. What it gives is not looked at again in that pass.
  *  data       the dispatch data (vestry_context_data), borrowed, not to be changed; parts may be given (json_incref)
- *  args       the array behind the name, placeholders in it replaced already; borrowed
- *  ret_value  NULL before; taken. Left so, or when it gives itself, the list stays as it is and waits for a later
- *             dispatch: one that is nested or late, and brings the data which it lacks
+ *  args       the array after the name, placeholders in it replaced already; borrowed
+ *  ret_value  NULL before; taken. If it stays NULL, or is the placeholder's own list, that list stays in place and
+ *             waits for a later dispatch: one that is nested or late, and brings the data which it lacks
  *  Returns  OK, or an error that is recorded; then the effect or action is not performed. On the dispatching thread, no
  *           lock held */
 typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *args, json_t **ret_value, void *ctx);
 
-/** [VESTRY_QUOTE, x] is replaced by x, in which no placeholder is looked for: for values that come from a client, who
+/** [VESTRY_QUOTE, x] is replaced by x, in which no placeholder is looked for: for values that come from a client, which
  *  could otherwise name placeholders too. */
 #define VESTRY_QUOTE "vestry/quote"
 
@@ -158,8 +158,8 @@ typedef struct vestry_dispatch_result {
  *  effects  one effect, a list headed by its name; or a list of effects
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID, TOO_LARGE (effects, key) | CLOSED
  *           (the instance) | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_with
- *           tells all. An effect that nobody registered fails with NOT_FOUND too: connections_count is 0 only when
- *           nobody was there
+ *           tells all. An effect that is not registered fails with NOT_FOUND too: connections_count is 0 only when
+ *           there was no connection
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
                                       const vestry_value *effects);
@@ -171,7 +171,7 @@ VESTRY_API vestry_err vestry_dispatch_pack(vestry *v, vestry_scope scope, const 
 
 /** The instance that dispatches. */
 VESTRY_API vestry *vestry_context_instance(const vestry_dispatch_context *context);
-/** The request behind the dispatch; NULL when there is none. */
+/** The request that the dispatch answers; NULL when there is none. */
 VESTRY_API const vestry_request *vestry_context_request(const vestry_dispatch_context *context);
 /** The scope of the request or dispatch. */
 VESTRY_API vestry_scope vestry_context_scope(const vestry_dispatch_context *context);

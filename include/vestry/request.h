@@ -68,7 +68,7 @@ VESTRY_API vestry_err vestry_request_json(const vestry_request *req, const vestr
 /** Where a value of a request stands. */
 typedef enum vestry_in {
   VESTRY_IN_PATH,  /**< what a parameter of its route's pattern stood for (vestry/routes.h) */
-  VESTRY_IN_QUERY, /**< behind the '?' */
+  VESTRY_IN_QUERY, /**< after the '?' */
   VESTRY_IN_FORM   /**< a field of the form that is the body: application/x-www-form-urlencoded, or
                         multipart/form-data without its files */
 } vestry_in;
@@ -127,12 +127,12 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  own. OK | INVALID (no token for a name; a control character other than a tab in the value; a header that frames the
  *  body: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Trailer, Upgrade, TE, Date) | NO_MEMORY.
  *
- *  An answer without a Cache-Control of yours is `private, no-store` once a guard or the handler has asked who asks:
- *  for the user or the session, a tab, a token, a nonce, a cookie, or a header that names somebody (Cookie,
- *  Authorization, X-Remote-User, X-Forwarded-User, X-Forwarded-Email). So is every answer that sets a cookie, unless
- *  yours says private or no-store. What else differs from one to another (by scope or peer) you say yourself. */
+ *  An answer without a Cache-Control of yours is `private, no-store` once a guard or the handler has asked where the
+ *  request comes from: for the user or the session, a tab, a token, a nonce, a cookie, or a header that names a user
+ *  (Cookie, Authorization, X-Remote-User, X-Forwarded-User, X-Forwarded-Email). So is every answer that sets a cookie,
+ *  unless yours says private or no-store. What else differs from one to another (by scope or peer) you say yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
-/** Who sends a cookie along. */
+/** Which requests a cookie goes with. */
 typedef enum vestry_same_site {
   VESTRY_SAME_SITE_LAX,    /**< this site, and links to it from elsewhere */
   VESTRY_SAME_SITE_STRICT, /**< this site alone */
@@ -174,10 +174,10 @@ VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format
  *  422 for a form that was filled in wrongly, say. As vestry_reply_body, or the error that sticks in the builder. */
 VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
-/** Send the browser to another page: 301, 302, 303 (see other: the one behind a form), 307 or 308. An ordinary request
- *  is answered with that status and Location. The Datastar client fetches, and would take the page it is led to for its
- *  answer; so a request of its is answered with status 200 and an element whose `data-init` leaves the page (HTML, and
- *  headers that have it appended to the body), which no policy takes for an inline script.
+/** Send the browser to another page: 301, 302, 303 (see other: for the answer to a form), 307 or 308. An ordinary
+ *  request is answered with that status and Location. The Datastar client fetches, and would take the page it is led to
+ *  for its answer; so a request of its is answered with status 200 and an element whose `data-init` leaves the page
+ *  (HTML, and headers that have it appended to the body), which no policy takes for an inline script.
  *  url      relative, http or https. It is the application's to say where a page may lead: not what a client sent
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | LIMIT (as vestry_reply_body) |
  *           NO_MEMORY */
@@ -220,13 +220,13 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *                       Later dispatches by the key, and replies that name it without keeping, reach all of them
  *              REUSE    no stream is opened, the effects go to them and the answer is 204
  *              REJECT   the answer is 409, no effect is dispatched
- *              When two requests race for a key that nobody holds, one is stored and the other finds it there.
+ *              When two requests race for a key that no stream holds, one is stored and the other finds it there.
  *  many_count  for MANY: open connections under the key at most, 0: 8; beyond it the oldest is closed for REPLACED
  *  A store that is full or closed, or has no memory, refuses: 503, 503, 500, and no effect is dispatched.
  *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count);
-/** Close the new stream when its effects are done, even if some failed, or do not; over the default of
- *  vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
+/** true: close the new stream after its effects, also after failed ones; false: leave it open. It wins over the default
+ *  of vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
 /** Perform no more of the effects once something has failed, an effect or an interceptor. Otherwise the rest goes
  *  on. */

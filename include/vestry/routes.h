@@ -68,8 +68,8 @@ VESTRY_API vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry
 /** Guards of an instance at most. */
 #define VESTRY_GUARDS_MAX 32
 
-/** Steps in before handlers: to let nobody in but those who may, to have them log in first, to limit rates. It has what
- *  a handler has: scope, body, signals, the route's parameters.
+/** Steps in before handlers: to let in only permitted users, to have them log in first, to limit rates. It has what a
+ *  handler has: scope, body, signals, the route's parameters.
  *  reply    the handler's, for what its answer is to have too. It may also be the answer: with a status
  *           (vestry_reply_status, vestry_reply_redirect) and an error returned, it is answered as it is
  *  Returns  OK: go on | any error: the handler is not called, and the error is answered as if it were the handler's,
@@ -83,8 +83,8 @@ typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *r
  *  Returns  OK | INVALID (no pattern; a rest in it; no guard) | LIMIT | NO_MEMORY. The host's log says why
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
-/** Take the guard away that was put there with these. As vestry_unroute, but from inside the guard itself or a handler
- *  behind it it is INVALID. */
+/** Take the guard away that was put there with these. As vestry_unroute, but from inside the guard itself, or a handler
+ *  that it guards, it is INVALID. */
 VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
 
 /** A body has so many bytes at most. */

@@ -106,7 +106,7 @@ typedef struct vestry_message {
 /** Runs when the actor has messages or was notified. On a pool thread (or in vestry_runtime_step), no lock held, never
  *  in two threads at once for one actor. Should receive until NULL; what it leaves is offered again at once. */
 typedef void (*vestry_actor_run_fn)(vestry_actor *self, void *ctx);
-/** Takes a message that nobody will receive, because the actor was destroyed. Thread of the last unref or run. */
+/** Takes a message that will not be received, because the actor was destroyed. Thread of the last unref or run. */
 typedef void (*vestry_actor_drop_fn)(vestry_message *message, void *ctx);
 /** The actor is gone: its ctx may be freed. Exactly once, after the last run and drop, no lock held, any thread.
  *  Not called when vestry_actor_create failed. */

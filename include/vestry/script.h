@@ -12,8 +12,8 @@
  *  that every application must think of itself: an address that a client names may lead to another site.
  *
  *  Addresses (URLs) are relative, or absolute with the scheme http or https; all others are INVALID, and so are control
- *  characters within. `javascript:` is a program and not an address, in whatever case and behind whatever spaces. Who
- *  wants `mailto:` or a scheme of his own executes a script of his own.
+ *  characters within. `javascript:` is a program and not an address, in whatever case and after whatever spaces. For
+ *  `mailto:`, or a scheme of your own, execute a script of your own.
  *
  *  All: options NULL are the defaults of vestry_event_script, its attributes are the element's, and what it returns is
  *  returned here (INVALID also for an attribute `data-init`). host is borrowed

@@ -1,4 +1,4 @@
-/** A server for those who have none: an adapter, the usual settings, signals, and an end in good order.
+/** A server for programs that have none: an adapter, the usual settings, signals, and an end in good order.
  *
  *      #include <vestry/microhttpd.h>
  *      #include <vestry/vestry.h>
@@ -12,7 +12,7 @@
  *        return err ? 1 : 0;
  *      }
  *
- *  Who has a server, or wants all of an adapter's settings, uses the adapter's own functions instead. */
+ *  A program that has a server, or wants all of an adapter's settings, uses the adapter's own functions instead. */
 #ifndef VESTRY_SERVER_H
 #define VESTRY_SERVER_H
 
@@ -68,7 +68,7 @@ VESTRY_API vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout
 VESTRY_API void vestry_server_destroy(vestry_server *server);
 
 /** Start a server, serve until SIGINT or SIGTERM, drain, stop, destroy. A second signal ends the process at once.
- *  SIGPIPE is ignored meanwhile, if nobody has a handler for it. All is as before when it returns.
+ *  SIGPIPE is ignored meanwhile, if it has no handler. All is as before when it returns.
  *  Returns  OK (a signal ended it) | what vestry_server_create returns | EXISTS (it runs already in this process)
  *  Threads  any, such as main; blocks. It does not matter which thread gets the signal */
 VESTRY_API vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter,

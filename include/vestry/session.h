@@ -1,4 +1,4 @@
-/** Sessions: a cookie of which only vestry knows what is in it, a user behind it, and streams that end with it.
+/** Sessions: a cookie that no client can forge, the user that it stands for, and streams that end with it.
  *
  *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){.storage = &ops, .storage_ctx = db}}, &v);
  *
@@ -9,17 +9,17 @@
  *      const char *user = vestry_session_user(req);            // NULL: not logged in
  *      vestry_session_logout(req, reply);                      // in all tabs, now
  *
- *  Each request has a session, and its scope is the session's: who comes without a cookie gets one, with the first
- *  answer that is a page, a redirect or a stream. A session in which nobody has logged in is nothing but a random id:
- *  it takes no memory, and gives no rights.
+ *  Each request has a session, and its scope is the session's: a request without a cookie gets one, with the first
+ *  answer that is a page, a redirect or a stream. A session without a user is nothing but a random id: it takes no
+ *  memory, and gives no rights.
  *
- *  A session that somebody has logged in to is kept in one of three ways.
+ *  A session with a user is kept in one of three ways.
  *  - in memory, if nothing else is set: it ends with the process;
- *  - stored: storage keeps it, memory is its cache, and it outlives a restart. Storage is given a hash of the id: who
- *    steals the database opens no session;
+ *  - stored: storage keeps it, memory is its cache, and it outlives a restart. Storage is given a hash of the id: a
+ *    stolen database opens no session;
  *  - signed: with a secret, the cookie itself says who the user is, and it outlives a restart without storage. That a
  *    session was ended by log-out is kept in memory, of max_count sessions, and of ten times max_per_user_count of one
- *    user: a restart forgets it, or so many log-outs behind it, and then a cookie that somebody had copied before is
+ *    user: a restart forgets it, or so many log-outs after it, and then a copy of the cookie that was made before is
  *    good again until idle_ms or lifetime_ms is over. Where that matters, store them.
  *
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-: other sites cannot send a form in the
@@ -79,50 +79,50 @@ typedef struct vestry_session_options {
   void *now_ctx;                             /**< handed to it */
   size_t
       max_per_user_count; /**< sessions of one user that memory holds at most; 0: 100. A log-in beyond it ends the one
-                                  of his that memory has had longest, and its streams, wherever it is kept: nobody can
+                                  of his that memory has had longest, and its streams, wherever it is kept: no user can
                                   end others' sessions by logging in again and again. Each log-in looks at so many */
 } vestry_session_options;
 
-/** Who has logged in to the request's session, as it is now: after vestry_session_login and vestry_session_logout it is
- *  another one. NULL: nobody, or the instance has no sessions. Valid during the handler. Handler's thread only. */
+/** The user of the request's session, as it is now: after vestry_session_login and vestry_session_logout it is another
+ *  one. NULL: none, or the instance has no sessions. Valid during the handler. Handler's thread only. */
 VESTRY_API const char *vestry_session_user(const vestry_request *req);
 
-/** Whether the instance has sessions and nobody has logged in to the request's: somebody whom anybody can invent.
- *  Handler's thread only. */
+/** Whether the instance has sessions and the request's has no user: any client can invent such a session. Handler's
+ *  thread only. */
 VESTRY_API bool vestry_session_is_visitor(const vestry_request *req);
 
-/** Log in: the session gets a new id (so an id that somebody else has planted is worth nothing) and this user. The one
+/** Log in: the session gets a new id (so an id that an attacker has planted is worth nothing) and this user. The one
  *  that the request came with ends, with its streams, if a user was logged in to it. From here on the request's scope
  *  is the new session's: call it before keys are named.
  *  user     UTF-8, 1 to 255 bytes, no control characters
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
- *           randomness) | CLOSED (vestry_session_end_user has met it) | what storage says. On failure nobody has logged
- *           in. The session before may have ended: then the request goes on as after a log-out, vestry_session_user
- *           says NULL, and what is answered, a page or a stream that says what went wrong, is a visitor's
+ *           randomness) | CLOSED (vestry_session_end_user has met it) | what storage says. On failure the session has
+ *           no user. The session before may have ended: then the request goes on as after a log-out,
+ *           vestry_session_user says NULL, and what is answered, a page or a stream that says what went wrong, is a
+ *           visitor's
  *  Threads  the handler's; may block in storage. In a handler, a guard or an effect; not in an error page */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 
 /** Log out: the session ends now, in all tabs. Streams that it has opened are closed, cleanly: their browsers stay
- *  away. One that is just being opened is closed too. The request goes on in a new session that nobody has logged in
- *  to. OK, also if nobody was | INVALID | NO_MEMORY | IO | what storage says (it has ended all the same). As
- *  vestry_session_login. */
+ *  away. One that is just being opened is closed too. The request goes on in a new session without a user. OK, also if
+ *  it had none | INVALID | NO_MEMORY | IO | what storage says (it has ended all the same). As vestry_session_login. */
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 
-/** End all sessions of a user, wherever: when a password was changed, or somebody was thrown out. Looks at each session
+/** End all sessions of a user, wherever: when a password was changed, or a user was thrown out. Looks at each session
  *  that memory holds. A log-in of that user that is under way fails with CLOSED; one that begins when this has returned
- *  stands; but if it is of this very second, and stored or signed, it does not come back once memory has lost it.
+ *  stays valid. A stored or signed one of the same second may not: once memory has lost it, it does not come back.
  *  OK | INVALID | NO_MEMORY | what storage says (those that memory holds have ended all the same).
  *  Threads  any; may block in storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
 
 /** For processes that share a storage: ask it again about sessions that memory holds. Those that it has no more have
- *  been ended elsewhere: they end here too, and their streams are closed, cleanly. A process that logs somebody out
- *  tells the others, as by vestry_cluster_publish, and these call this; until then their memory believes in the
- *  session. Where such a message may be lost (vestry_gap_fn), all are asked about.
+ *  been ended elsewhere: they end here too, and their streams are closed, cleanly. A process that logs a user out tells
+ *  the others, as by vestry_cluster_publish, and these call this; until then their memory believes in the session.
+ *  Where such a message may be lost (vestry_gap_fn), all are asked about.
  *  scope    a session's, as vestry_request_scope has it before the log-out; one that memory does not hold is OK. NULL:
  *           all that memory holds, one call of storage each
  *  Returns  OK | INVALID (the instance has no sessions, or no storage) | NO_MEMORY | what storage says (the last of its
- *           errors; of whom it could not say goes on)
+ *           errors; sessions of which it could not say go on)
  *  Threads  any; may block in storage; not from a function of the storage's */
 VESTRY_API vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope);
 

@@ -27,8 +27,8 @@ typedef struct vestry_signals_error {
   char message[96]; /**< one English sentence without a full stop, terminated; safe to show: no input is repeated */
 } vestry_signals_error;
 
-/** Parse signals: one JSON object, nothing behind it but white space. Size, depth and count are checked before a tree
- *  is built. Of duplicate names the last wins, as in the browser. Beyond JSON's grammar these are MALFORMED too: a zero
+/** Parse signals: one JSON object, nothing after it but white space. Size, depth and count are checked before a tree is
+ *  built. Of duplicate names the last wins, as in the browser. Beyond JSON's grammar these are MALFORMED too: a zero
  *  character (`\u0000`; C would end the text there), half a surrogate pair, an integer beyond 64 bits, a number beyond
  *  a double.
  *  json         len bytes, not terminated; an empty text is an empty object
@@ -59,7 +59,7 @@ VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const 
  *             wrong type, the message says "PATH SO FAR: what is wanted, what was found", cut to fit
  *  Returns  OK | NOT_FOUND | MALFORMED (on the way is something else than an object or array) | INVALID (the path: an
  *           empty name, too many of them)
- *  Threads  any, while nobody changes signals; does not block */
+ *  Threads  any, while no thread changes signals; does not block */
 VESTRY_API vestry_err vestry_signals_get(const json_t *signals, const char *path, json_t **ret_value,
                                          vestry_signals_error *ret_error);
 

@@ -1,20 +1,20 @@
-/** Pages over SQLite (libvestry-sqlite): who writes to the database refreshes the pages that show what was written.
+/** Pages over SQLite (libvestry-sqlite): a write to the database refreshes the pages that show what was written.
  *
  *      vestry_sqlite_record_pages();                          // exact refresh: first thing in main, see below
  *      vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = "chat.db"}, &database);
  *      sqlite3_open("chat.db", &db);
  *      vestry_sqlite_attach(database, db, &connection);       // each connection that pages read or handlers write with
  *
- *  From then on a handler inserts a row and returns; the pages that read it render again once the commit can be seen by
- *  everybody, never before, and never for what was rolled back. What a page reads is recorded while it renders: it
+ *  From then on a handler inserts a row and returns; the pages that read it render again once every connection can see
+ *  the commit, never before, and never for what was rolled back. What a page reads is recorded while it renders: it
  *  names no topic. Commits of other processes (the sqlite3 shell, a cron job) are seen too, within poll_ms.
  *
  *  Three levels say how much a commit refreshes; each is sound, the later ones refresh less:
  *    TOPICS  what was changed becomes topics, by `topics` or as "table/NAME"; pages name what they depend on
  *    TABLES  also: pages that read a table and columns that the commit changed; where a statement looks rows up by an
  *            integer key (of the rowid, or the first column of an index), rows of that key
- *    PAGES   also: of those, only pages that read a page of the database file that the commit wrote. An insert writes
- *            the page where its row belongs, so ranges and what is not there yet are covered too
+ *    PAGES   of the pages at level TABLES, only those that read a page of the database file that the commit wrote. An
+ *            insert writes the page where its row belongs, so ranges and what is not there yet are covered too
  *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; without, what
  *  holds is TABLES. So it is where this SQLite cannot, or a connection that shares its cache, and the log says so once;
  *  and for a render that reads more than max_pages. A change of the schema, VACUUM and what cannot be followed refresh
@@ -23,8 +23,8 @@
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
  *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
  *  render (sqlite3_blob_open), statements that were begun before the render. For these a page names a topic
- *  (vestry_render_topic). Topics are refreshed by what attached connections commit; what others do refreshes those who
- *  read it, and at level TOPICS all. What a render writes refreshes nothing, or it would go on for ever.
+ *  (vestry_render_topic). Topics are refreshed by what attached connections commit; what others commit refreshes the
+ *  pages that read it, and at level TOPICS all. What a render writes refreshes nothing, or it would go on for ever.
  *
  *  State of tabs: bytes by (scope, tab) in a table of the same database, which a tab's handlers write and its page
  *  reads: which channel it shows, the draft. A write refreshes that tab's page and no other. */
@@ -56,7 +56,7 @@ typedef enum vestry_sqlite_level {
 typedef struct vestry_sqlite_change vestry_sqlite_change;
 /** Says which topics a changed row refreshes, by vestry_sqlite_topic. Called while the row is being changed, on the
  *  thread that does so: it must not use the connection. For tables without rowid, rowid is 0. Of a virtual table it is
- *  told of the tables behind it. Whatever it says, states of tabs refresh their tabs.
+ *  told of the tables that store it. Whatever it says, states of tabs refresh their tabs.
  *  Threads  any */
 typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
 /** Refresh a topic when the transaction is committed. A change of a thousand rows may say it a thousand times. Topics
@@ -91,8 +91,8 @@ typedef struct vestry_sqlite_options {
 
 /** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
  *  made by sqlite3_config, and costs other connections a function call a page.
- *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite lets nobody
- *           stand before its page cache). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
+ *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite has a page
+ *           cache that cannot be replaced). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
  *  Threads  before any other use of SQLite */
 VESTRY_API vestry_err vestry_sqlite_record_pages(void);
 
@@ -131,10 +131,11 @@ VESTRY_API vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db,
  *  Threads  that of the connection, outside of a transaction */
 VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
 
-/** Have everything refreshed that was committed until now, by whomever. For tests: settle behind it.
+/** Have everything refreshed that was committed until now, by any process. For tests: settle after it.
  *  ret_seq  for vestry_pages_settle; NULL: not wanted
- *  Returns  OK | IO | BUSY (for five seconds somebody has been writing, or one connection has had the file for itself,
- *           by locking_mode EXCLUSIVE, and its last statement was not stepped to its end; never in WAL mode)
+ *  Returns  OK | IO | BUSY (for five seconds another connection has been writing, or one connection has had the file
+ *           for itself, by locking_mode EXCLUSIVE, and its last statement was not stepped to its end; never in WAL
+ *           mode)
  *  Threads  any, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
 

@@ -1,5 +1,5 @@
-/** Connections to a database of SQLite (libvestry-sqlite): opened once, with their statements prepared once, lent to
- *  whoever reads or writes, and followed by pages if they are to be.
+/** Connections to a database of SQLite (libvestry-sqlite): opened once, with their statements prepared once, lent for
+ *  each read or write, and followed by pages if they are to be.
  *
  *      vestry_sqlite_pool_create(
  *          &(vestry_sqlite_pool_options){.path = "chat.db", .schema = schema, .schema_version = 1}, &pool);
@@ -40,7 +40,7 @@ typedef struct vestry_sqlite_pool_options {
   uint32_t file_mode;      /**< of a file that is made [0600: what it has of sessions and secrets is this user's] */
   const char *schema; /**< SQL that makes the tables of this version, from nothing or from any version before: it is
                                 run in one transaction when the file has an older one. Borrowed for the call; NULL: the
-                                tables are somebody else's matter */
+                                pool makes no tables */
   int schema_version; /**< the file's `user_version` once it has those tables; 1 or more. A file of a later version is
                                 left as it is, and not opened */
   const char *setup; /**< SQL for each connection when it is opened, pragmas such as "PRAGMA synchronous = FULL" [none].
@@ -74,7 +74,7 @@ VESTRY_API void vestry_sqlite_pool_unfollow(vestry_sqlite_pool *pool);
 /** Is told of a transaction that was committed by vestry_sqlite_give, or by what calls it here. On the thread that
  *  commits, when the connection has been given back; no lock is held. It may borrow one. */
 typedef void (*vestry_sqlite_commit_fn)(void *ctx);
-/** Have somebody told of each commit of this pool: other processes, say. NULL: nobody any more; when it returns, a call
+/** Call a function for each commit of this pool: to tell other processes, say. NULL: no more; when it returns, a call
  *  that has begun may still be under way. Threads any. */
 VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sqlite_commit_fn fn, void *ctx);
 
@@ -89,8 +89,8 @@ VESTRY_API vestry_err vestry_sqlite_read(vestry_sqlite_pool *pool, vestry_sqlite
  *  (vestry_render_topic). Only for reading: what it wrote would refresh nothing. A thread may have one of each kind;
  *  give it back before the other is taken where many threads do so, or they wait for each other. Otherwise as above. */
 VESTRY_API vestry_err vestry_sqlite_read_aside(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan);
-/** One to write with, in a transaction (BEGIN IMMEDIATE): one writer at a time, so that nobody of this process is told
- *  that the database is busy.
+/** One to write with, in a transaction (BEGIN IMMEDIATE): one writer at a time, so that no writer of this process is
+ *  told that the database is busy.
  *  Returns  OK | INVALID (this thread has a connection to read with, or writes already: give it back first) | the
  *           errors above
  *  Threads  as above; blocks on the disk */
@@ -140,7 +140,7 @@ typedef struct vestry_sqlite_pool_stats {
   size_t size;                /**< sizeof(vestry_sqlite_pool_stats), or 0 */
   uint64_t loans_count;       /**< connections that were lent */
   uint64_t waits_count;       /**< of these, after waiting for one */
-  uint64_t refused_count;     /**< LIMIT: nobody gave one back in time */
+  uint64_t refused_count;     /**< LIMIT: none was given back in time */
   uint64_t prepared_count;    /**< statements that were prepared: should not grow in the end */
   uint64_t committed_count;   /**< transactions */
   uint64_t rolled_back_count; /**< likewise, for an error */

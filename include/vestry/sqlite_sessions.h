@@ -5,9 +5,9 @@
  *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){
  *                                          .storage = vestry_sqlite_sessions_ops(), .storage_ctx = stored}}, &v);
  *
- *  Who has logged in is still so after a restart, or a crash. The table, vestry_session, has a hash of each session's
- *  id: who steals the file opens no session. A session whose time is over is deleted, also if nobody ever comes back
- *  with it: each log-in deletes some of them, and vestry_sqlite_sessions_expire does so from a timer. */
+ *  A user that has logged in still is after a restart, or a crash. The table, vestry_session, has a hash of each
+ *  session's id: a stolen file opens no session. A session whose time is over is deleted, also if its cookie never
+ *  comes back: each log-in deletes some of them, and vestry_sqlite_sessions_expire does so from a timer. */
 #ifndef VESTRY_SQLITE_SESSIONS_H
 #define VESTRY_SQLITE_SESSIONS_H
 

@@ -70,7 +70,7 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *      uses; but one that has ended before those that live (found among the 64 that were used longest ago), and never
  *      the very value that is put: LIMIT if the scope has no other.
  *    - When the store is full (max_count), the values that were last used go by ticks of a 4,000th of idle_ms or
- *      lifetime_ms, in whole ms: nobody before one of an earlier tick. Inside a tick the order is exact among values of
+ *      lifetime_ms, in whole ms: none before one of an earlier tick. Inside a tick the order is exact among values of
  *      one key, and near it among keys.
  *    - When a key is full (PUT_MANY), the value that was put longest ago goes, whatever was looked up. */
 
@@ -160,14 +160,14 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *  many_count  for PUT_MANY: values under one key at most; 0: 8
  *  ret_result  may be NULL; untouched on failure
  *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key, value NULL, policy) | TOO_LARGE (key, scope) | FULL, LIMIT
- *           (hash store's bounds; LIMIT of an lru store: nobody but this very value could make room in the scope) |
- *           CLOSED (the store) | NO_MEMORY (store unchanged in every one of these cases, but for values whose time has
- *           come: they leave first)
+ *           (hash store's bounds; LIMIT of an lru store: only this very value could make room in the scope) | CLOSED
+ *           (the store) | NO_MEMORY (store unchanged in every one of these cases, but for values that have expired:
+ *           they leave first)
  *  Threads  any; takes a lock briefly; runs the callbacks of what leaves, after the lock is released. The victim of a
  *           full store is never the value being put
- *  A value that ends while it is being put may do so before its handle is known. Whoever puts one that can end looks
- *  after the put, and removes it by its handle if it has; whoever ends it marks it as ended before it looks for a
- *  handle to remove. Then no ended value stays stored. */
+ *  A value that ends while it is being put may do so before its handle is known. After the put, check whether the value
+ *  has ended; if so, remove it by its handle. The code that ends a value marks it as ended before it looks for a handle
+ *  to remove. Then no ended value stays stored. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                        vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result);
 
@@ -176,14 +176,13 @@ VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, 
  *  count      in: room in values; out: how many were written. With more values than room the most recent are written
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key) | NO_MEMORY (never when scope and key together encode to 250
  *           bytes or less). count is 0 in all but the first
- *  Threads  any; does not block on I/O; runs ref, and the callbacks of values of this key whose time has come but no
- *           tick: they leave, no lock held, and are not found */
+ *  Threads  any; does not block on I/O; runs ref, and the callbacks of this key's expired values that no tick has
+ *           removed yet: they are removed first, no lock held, and are not returned */
 VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                                        size_t *count);
 
 /** Looks at a value where it is kept. On the thread that asks, under a lock of the store's: it must be short, and must
- *  not block, wait for another thread, or call the store. The value is not referenced: who wants to keep it refs it
- *  here. */
+ *  not block, wait for another thread, or call the store. The value is not referenced: to keep it, ref it here. */
 typedef void (*vestry_with_fn)(void *value, void *ctx);
 /** Call a function for each value of a key, the most recently put first, and count as their use: get without
  *  references, for what can be done at once.
@@ -246,8 +245,8 @@ typedef struct vestry_scoped_key {
   size_t len;
   size_t key_offset;  /**< data + key_offset is what vestry_key_encode made */
   vestry_scope scope; /**< the scope's own bytes, inside data */
-  /** Of the bytes, by a secret of the store's, for a table of the implementation's: who does not know the secret cannot
-   *  choose keys that collide in its upper bits. Nobody reads it in vestry_store_leave. */
+  /** Of the bytes, by a secret of the store's, for a table of the implementation's: without the secret no client can
+   *  choose keys that collide in its upper bits. vestry_store_leave does not read it. */
   uint64_t hash;
 } vestry_scoped_key;
 
@@ -264,7 +263,7 @@ VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_
 /** Take a reference on a value, as get must before it releases its lock. Threads any. */
 VESTRY_API void vestry_store_hold(vestry_store_exit *exit, void *value);
 /** When a value was last used otherwise than through the store, on the host's clock; 0: never. Ask before one leaves
- *  for IDLE: who was used since stays. May be called under the implementation's lock. Threads any. */
+ *  for IDLE: a value that was used since stays. May be called under the implementation's lock. Threads any. */
 VESTRY_API uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value);
 /** Whether a value has ended (vestry_value_ops.has_ended). Ask before one leaves because its scope is full: one that
  *  has goes first. May be called under the implementation's lock. Threads any. */

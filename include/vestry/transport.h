@@ -1,7 +1,7 @@
 /** Transports: how a connection's bytes reach its peer. For those who write adapters.
  *
- *  A transport takes bytes until it is ended. Who runs a connection is its transport's choice: without `wake` the
- *  runtime's pool does, and `write` must not block; with `wake` a thread of the adapter's does (a parked one), by
+ *  A transport takes bytes until it is ended. The transport chooses which thread runs its connection: without `wake`
+ *  the runtime's pool does, and `write` must not block; with `wake` a thread of the adapter's does (a parked one), by
  *  calling vestry_connection_run each time it was woken. */
 #ifndef VESTRY_TRANSPORT_H
 #define VESTRY_TRANSPORT_H

@@ -11,10 +11,10 @@
  *  - What a page says comes as signals (signals.h), by a schema if you like (repository.h); values of C for the way
  *    back are value.h.
  *  - A reply's effects are data, by names (registry.h, effects.h). They are dispatched from any thread (dispatch.h).
- *  - Who asks: session.h. What is refused: requests that other sites forge (csrf.h), an action's second run (once.h),
- *    scripts that no policy allows (csp.h); which tab asks: tab.h.
- *  - Pages that render again when their data changes: page.h; over SQLite without a word: sqlite.h. A function that
- *    feeds a stream: watch.h. Who is here: presence.h.
+ *  - Which user asks: session.h. What is refused: requests that other sites forge (csrf.h), an action's second run
+ *    (once.h), scripts that no policy allows (csp.h); which tab asks: tab.h.
+ *  - Pages that render again when their data changes: page.h; over SQLite, without naming topics: sqlite.h. A function
+ *    that feeds a stream: watch.h. Who is here: presence.h.
  *  - One event to many: channel.h, by key broadcast.h, with what was missed history.h, compressed by profile.h.
  *    Messages to functions: bus.h, by key publish.h.
  *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h.
@@ -26,7 +26,7 @@
  *  - What goes in (options, hooks, tables of functions): zero is the default, so name the members that you set. A
  *    shorter struct has the default where it ends; a longer one may have nothing but zeroes there, otherwise INVALID.
  *    What a member points to is read during the call and copied, unless it says that it is borrowed. (In C a compound
- *    literal ends with its block: not inside an `if` that the call is behind.)
+ *    literal ends with its block: not inside an `if` that ends before the call.)
  *  - What comes out (stats, results): begin with = {0}, or set size. You get as much as there is room for.
  *  Structs that the library lends to a callback may grow at their end; they have no size. These stay as they are:
  *  vestry_slice, vestry_key, vestry_value, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,

@@ -10,7 +10,7 @@
  *
  *  A step looks, sends what there is to send, and returns; it says when it is to be called again, or that it is done.
  *  It is also called when it is woken, and never before as many events of its stream have been written as had been
- *  accepted when its last step returned: a page that does not read slows its own watch, and nobody else's. */
+ *  accepted when its last step returned: a page that does not read slows its own watch, and no other. */
 #ifndef VESTRY_WATCH_H
 #define VESTRY_WATCH_H
 
