@@ -24,7 +24,7 @@ void vsi_buffer_append_str(vsi_buffer *buffer, const char *text);
 void vsi_buffer_append_char(vsi_buffer *buffer, char c);
 void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) VESTRY_PRINTF(2, 3);
 
-/* Put a NUL behind the bytes (not counted in len) and return them; NULL when out of memory. */
+/* Put a NUL after the bytes (not counted in len) and return them; NULL when out of memory. */
 const char *vsi_buffer_terminate(vsi_buffer *buffer);
 /* Hand the terminated bytes over to the caller (free with vsi_free); NULL when out of memory. Empties the buffer. */
 char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);

@@ -17,7 +17,7 @@ static inline bool vsi_is_token(const char *text) {
   return true;
 }
 
-/* A value: no control character but the tab. CR and LF would begin another header, the rest is nobody's value. */
+/* A value: no control character but the tab. CR and LF would begin another header, and no header has the rest. */
 static inline bool vsi_is_field_value(const char *text) {
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;

@@ -31,7 +31,7 @@ static uint64_t default_now_ns(void *ctx) {
   return read_clock(CLOCK_MONOTONIC);
 }
 
-/* The kernel's last timer tick: 1 to 10 ms behind, at a seventh of the price. */
+/* The kernel's last timer tick: 1 to 10 ms late, at a seventh of the price. */
 static uint64_t default_coarse_ns(void *ctx) {
   (void)ctx;
   return read_clock(CLOCK_MONOTONIC_COARSE);
@@ -67,7 +67,7 @@ static bool take_turn(uint64_t now_ns) {
   return true;
 }
 
-/* In one piece. Whoever reads may be gone; that must not end the process. */
+/* In one piece. The reader may be gone; that must not end the process. */
 static void write_line(const char *line, size_t len) {
   sigset_t pipe_only, pending, before;
   sigemptyset(&pipe_only);

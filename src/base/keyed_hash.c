@@ -1,8 +1,8 @@
 #include "base/keyed_hash.h"
 
-/* Who floods a table wants many keys with one home, that is with one value of the upper d bits of their hashes. He sees
- * no hash; he can at best measure time. So it must be improbable, over the choice of the secret, that any two keys he
- * names share a home: then the keys that are in one's way are few on average, whatever keys he names.
+/* An attacker that floods a table wants many keys with one home, that is with one value of the upper d bits of their
+ * hashes. He sees no hash; he can at best measure time. So it must be improbable, over the choice of the secret, that
+ * any two keys he names share a home: then the keys that are in one's way are few on average, whatever keys he names.
  *
  * NH (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: fast and secure message authentication", CRYPTO 1999): the
  * sum of (w[0] + k[0]) (w[1] + k[1]) + (w[2] + k[2]) (w[3] + k[3]) + …, the inner sums modulo 2^64, the outer one
@@ -23,9 +23,9 @@
  * index that fits into memory is twice what a random function would have. The lower bits are worse: they are used only
  * to tell keys apart before they are compared.
  *
- * It is no pseudo-random function: who saw hashes could learn the secret. Nobody does; only the order of keys in an
- * index and in a listing follows them. A longer key than the secret has words for is hashed with SipHash, which is
- * slower and assumes more, but takes any length. */
+ * It is no pseudo-random function: from hashes one could learn the secret. No client sees any; only the order of keys
+ * in an index and in a listing follows them. A longer key than the secret has words for is hashed with SipHash, which
+ * is slower and assumes more, but takes any length. */
 
 vestry_err vsi_keyed_hash_init(vsi_keyed_hash *hash, const vestry_host *host) {
   if (host->random(host->ctx, hash, sizeof *hash)) return VESTRY_IO;

@@ -1,4 +1,4 @@
-/* The hash of a key that comes from users: who does not know the secret cannot choose keys that collide.
+/* The hash of a key that comes from users: without the secret no user can choose keys that collide.
  *
  * A key is given as words and a number (its lengths, say). Up to 64 words take NH and a multiply-shift, three
  * multiplications for 48 bytes and three to end with; longer ones SipHash-1-3. keyed_hash.c says why that is enough.

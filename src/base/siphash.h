@@ -1,5 +1,5 @@
 /* SipHash (Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012): a keyed hash of bytes that come
- * from users. Who does not know the key cannot choose inputs that collide. */
+ * from users. Without the key no user can choose inputs that collide. */
 #ifndef VSI_BASE_SIPHASH_H
 #define VSI_BASE_SIPHASH_H
 
@@ -15,7 +15,7 @@ typedef struct vsi_siphash_key {
 
 /* From 16 bytes, little-endian, as the paper has it. */
 vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]);
-/* One that nobody knows. OK | IO (no randomness) */
+/* A random key. OK | IO (no randomness) */
 vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphash_key *ret_key);
 
 /* One compression and three finalization rounds: what hash tables use. data may be NULL when len is 0. */
@@ -63,7 +63,7 @@ typedef struct vsi_siphash_128 {
 void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
 /* data may be NULL when len is 0. */
 void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len);
-/* Of all so far; more can come behind it. */
+/* Of all so far; more can come after it. */
 vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash);
 
 /* Of bytes that are all there. */

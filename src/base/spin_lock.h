@@ -1,9 +1,10 @@
 /* A lock for a few instructions: Concurrency Kit's ck_spinlock_fas, four bytes, one exchange to take it and one store
  * to give it back.
  *
- * Who finds it taken waits a little longer each time (ck_backoff), and then gives its processor away: with more threads
- * than processors the holder may be one that does not run, and no spinning brings it back. A bare ck_spinlock_fas_lock
- * collapses there: 200 threads on 2 processors then wait a time slice for each holder that was interrupted. */
+ * A thread that finds it taken waits a little longer each time (ck_backoff), and then gives its processor away: with
+ * more threads than processors the holder may be one that does not run, and no spinning brings it back. A bare
+ * ck_spinlock_fas_lock collapses there: 200 threads on 2 processors then wait a time slice for each holder that was
+ * interrupted. */
 #ifndef VSI_BASE_SPIN_LOCK_H
 #define VSI_BASE_SPIN_LOCK_H
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 typedef struct vsi_turnstile {
-  sem_t free; /* 1, or 0: somebody is inside */
+  sem_t free; /* 1, or 0: a thread is inside */
 } vsi_turnstile;
 
 static inline void vsi_turnstile_init(vsi_turnstile *turnstile) {

@@ -1,4 +1,4 @@
-/* Waiting for a condition, but not for ever: by the monotonic clock, which nobody sets. It may differ from the host's
+/* Waiting for a condition, but not for ever: by the monotonic clock, which cannot be set. It may differ from the host's
  * clock, which says what time it is for all else. Header only, as base/thread.h is. */
 #ifndef VSI_BASE_WAIT_H
 #define VSI_BASE_WAIT_H

@@ -31,7 +31,7 @@ static inline void vsi_words_copy(uint64_t *to, const void *from, size_t bytes) 
   while (to < end);
 }
 
-/* At most 8 bytes, the first one lowest, zeroes behind them; reads none beyond. */
+/* At most 8 bytes, the first one lowest, zeroes after them; reads none beyond. */
 static inline uint64_t vsi_load_bytes(const unsigned char *at, size_t len) {
   uint64_t word = 0;
   if (len == 8) {

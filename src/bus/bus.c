@@ -1,22 +1,24 @@
-/* The bus: subscriptions in their topics, publishers who walk along them, and ends that come from three sides.
+/* The bus: subscriptions in their topics, publishers that walk along them, and ends that come from three sides.
  *
- * One lock guards all of it, and is held by nobody who calls anything. So whatever a thread knew before a call may be
- * different after it:
+ * One lock guards all of it, and no thread holds it while it calls anything. So whatever a thread knew before a call
+ * may be different after it:
  *
- * Publishing.  A publisher's place is a cursor in its topic: which subscription comes next. Who unlinks that one moves
- *              the cursor on; the topic stays as long as a cursor is in it. A cursor goes no further than the last
- *              subscription there was when it began, so a subscriber that subscribes makes no publish endless. Nothing
- *              is copied and nothing counted beforehand: publish needs no memory.
+ * Publishing.  A publisher's place is a cursor in its topic: which subscription comes next. The thread that unlinks
+ *              that one moves the cursor on; the topic stays as long as a cursor is in it. A cursor goes no further
+ *              than the last subscription there was when it began, so a subscriber that subscribes makes no publish
+ *              endless. Nothing is copied and nothing counted beforehand: publish needs no memory.
  * Beginning.   A subscription is made, has a place in its topic kept for it, and goes from MADE to LIVE when it is put
  *              there; the second half needs no memory, so that it can be left for when a stream begins. A topic stays
  *              while a place in it is kept, and places count among those that there may be.
- * Ending.      A subscription ends once: it goes from LIVE to ENDED, and out of its topic, under the lock; whoever does
- *              that (who unsubscribes, the connection's runner, the bus's end) counts it. From then on no call of it
- *              begins. Calls that run meanwhile are counted in it; when there are none, one thread settles it, that is,
- *              calls `over`: who ended it, or whose call was the last. Then it is OVER, and who waits is woken.
- * Waiting.     Who waits for OVER is never inside a callback of any bus: unsubscribe looks and does not wait there, and
- *              neither does the runner, should it come by from inside one (an abandoned connection; a runtime that is
- *              stepped). So the threads that are waited for never wait themselves: there is no circle to be caught in.
+ * Ending.      A subscription ends once: it goes from LIVE to ENDED, and out of its topic, under the lock; the thread
+ *              that does that (one that unsubscribes, the connection's runner, the bus's end) counts it. From then on
+ *              no call of it begins. Calls that run meanwhile are counted in it; when there are none, one thread
+ *              settles it, that is, calls `over`: the one that ended it, or that made the last call. Then it is OVER,
+ *              and waiting threads are woken.
+ * Waiting.     A thread that waits for OVER is never inside a callback of any bus: unsubscribe looks and does not wait
+ *              there, and neither does the runner, should it come by from inside one (an abandoned connection; a
+ *              runtime that is stepped). So the threads that are waited for never wait themselves: there is no circle
+ *              to be caught in.
  * With a       The subscription's close node is let in before the subscription is in its topic, or else a stream could
  * connection.  end in between and leave it there for ever. If the end comes first after all, it finds MADE, makes it
  *              OVER, and subscribe returns CLOSED: no call has been made. The runner waits for OVER before it goes on
@@ -139,7 +141,8 @@ static void unref_and_unlock(vestry_subscription *s) {
   bus_unref(bus);
 }
 
-/* Take the topic out when nobody is subscribed, about to be, or publishing to it: returns it, to be freed; or NULL. */
+/* Take the topic out when it has no subscription, none that is about to come, and no publisher in it: returns it, to be
+ * freed; or NULL. */
 static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
   if (topic->first || topic->cursors || topic->kept_count) return NULL;
   vsi_topics_remove(&bus->topics, topic);
@@ -351,7 +354,7 @@ static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
   s->subscriber.connection = vestry_connection_ref(connection);
   s->refs++; /* the close node's */
   if (!vsi_connection_at_close(connection, &s->node)) return VESTRY_OK;
-  s->refs--; /* nobody else knows it */
+  s->refs--; /* no other thread knows it */
   return VESTRY_CLOSED;
 }
 

@@ -5,8 +5,8 @@
 #include "base/memory.h"
 
 /* Chains in a power of two of buckets, at most one topic a bucket on average. Topics can be named by users, so the hash
- * is keyed: nobody outside can choose names that meet in one chain. The table grows, by doubling, and does not shrink:
- * it is bounded by the number of subscriptions, at eight bytes each. */
+ * is keyed: no user can choose names that meet in one chain. The table grows, by doubling, and does not shrink: it is
+ * bounded by the number of subscriptions, at eight bytes each. */
 
 enum { FIRST_BUCKETS = 16 };
 

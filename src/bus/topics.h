@@ -10,8 +10,8 @@ typedef struct vsi_topic {
   struct vsi_topic *next; /* in its bucket */
   uint64_t hash;
   vestry_subscription *first, **end; /* in the order of subscribing */
-  struct vsi_cursor *cursors;        /* those who are publishing to it; see bus.c */
-  size_t kept_count;                 /* places kept for those who are about to subscribe */
+  struct vsi_cursor *cursors;        /* of the threads that publish to it; see bus.c */
+  size_t kept_count;                 /* places kept for subscriptions that are about to come */
   size_t len;
   unsigned char bytes[];
 } vsi_topic;

@@ -18,7 +18,8 @@
  *
  * Waiting for oneself. A publish calls what belongs to others: hooks, transports, profiles. If these publish, they
  * would wait in front of a turnstile that is left only when they return: their own, or that of a thread which waits for
- * theirs. So a thread that is inside one waits in front of none (`publishes_inside`): it goes in if nobody is there.
+ * theirs. So a thread that is inside one waits in front of none (`publishes_inside`): it goes in if the turnstile is
+ * free.
  *
  * Encoders that are needed no more. An encoder is used inside the turnstile alone. A thread that takes out the last
  * member of a coding may be a runner, which must not wait: it enters only if the turnstile is free. If it is taken,
@@ -42,13 +43,13 @@ enum { CHUNK = 64 };
 typedef struct publishing {
   vestry_event *event;      /* with its id, of a channel with a history */
   vestry_event *plain;      /* without */
-  vsi_broadcast *broadcast; /* NULL: nobody is aligned to anything */
+  vsi_broadcast *broadcast; /* NULL: no member is aligned */
   uint64_t last_number;     /* of the members that it is for */
   size_t left;              /* of them, at most */
   size_t sent;
-  bool is_kept;           /* it has an id, and who cannot take it does not stay */
+  bool is_kept;           /* it has an id, and a member that cannot take it does not stay */
   vestry_err error;       /* the first that a member which stays open gave */
-  vsi_refused_fn refused; /* NULL: nobody is told */
+  vsi_refused_fn refused; /* NULL: refusals are not told */
   void *refused_ctx;
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
@@ -126,7 +127,7 @@ static void leave_turnstile(vestry_channel *channel) {
     channel->stats.alone_count += alone;
   }
   vsi_turnstile_leave(
-      &channel->turnstile); /* under the lock: who takes out the last member finds it free, or is seen */
+      &channel->turnstile); /* under the lock: a thread that takes out the last member finds it free, or is seen */
   pthread_mutex_unlock(&channel->lock);
 }
 
@@ -299,7 +300,7 @@ static size_t lane_members(vestry_channel *channel, const vsi_lane *lane) {
   return count;
 }
 
-/* The event's bytes for those who are aligned, of each coding that members have. */
+/* The event's bytes for aligned members, in each coding that members have. */
 static void encode(vestry_channel *channel, publishing *p) {
   vsi_lane_bytes lanes[VSI_CODINGS_MAX];
   uint32_t count = 0;

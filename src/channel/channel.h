@@ -13,8 +13,8 @@
 
 /* What a channel is found by. */
 typedef struct vsi_channel_name {
-  /* Of whoever finds it: drop a reference. true: it was the last, the channel is found no more, and is the caller's to
-   * free. NULL: it has no name. */
+  /* Of a thread that has found it: drop a reference. true: it was the last, the channel is found no more, and is the
+   * caller's to free. NULL: it has no name. */
   bool (*unref)(vestry_channel *channel);
   struct vsi_channels *channels; /* the table that it is in */
   vestry_channel *next;          /* in its bucket; guarded by the table's lock */
@@ -29,7 +29,8 @@ struct vestry_channel {
   vsi_group *group; /* a reference */
   const vestry_host *host;
   uint64_t epoch_max_bytes;
-  _Atomic(uint32_t) refs; /* of its owner; of members, and of those who are to be; of a name's: who works with it */
+  _Atomic(uint32_t) refs; /* of its owner; of members, present and reserved; of a name's: of threads that work with
+                             it */
   vsi_channel_name name;
   pthread_mutex_t lock;            /* see docs/locking.md: nothing of others is called while it is held */
   vsi_turnstile turnstile;         /* left under the lock */
@@ -53,12 +54,12 @@ static inline vestry_err vsi_channel_create(vsi_group *group, const vestry_chann
 }
 
 static inline vestry_channel *vsi_channel_ref(vestry_channel *channel) {
-  atomic_fetch_add_explicit(&channel->refs, 1, memory_order_relaxed); /* who refs holds one already */
+  atomic_fetch_add_explicit(&channel->refs, 1, memory_order_relaxed); /* the caller holds one already */
   return channel;
 }
 void vsi_channel_unref(vestry_channel *channel);
 
-/* Joining in two steps, of which the second needs no memory: make a member, for nobody yet. It holds the channel.
+/* Joining in two steps, of which the second needs no memory: make a member, without a stream yet. It holds the channel.
  * OK | NO_MEMORY */
 vestry_err vsi_channel_reserve(vestry_channel *channel, vsi_member **ret_member);
 /* Let it in for a connection; takes it in any case. As vestry_channel_join, but never NO_MEMORY. */
@@ -77,7 +78,7 @@ bool vsi_channel_has(vestry_channel *channel, const vestry_connection *connectio
 /* It has what events go on from: they are sent to it with their ids from here on. */
 void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *connection);
 
-/* Go into the turnstile, and come out. BUSY: somebody is inside, and this thread is in one: it must not wait. */
+/* Go into the turnstile, and come out. BUSY: another thread is inside, and this one is in one: it must not wait. */
 vestry_err vsi_channel_go_in(vestry_channel *channel);
 /* The same without waiting for anybody: whether it is inside. */
 bool vsi_channel_try(vestry_channel *channel);

@@ -1,17 +1,17 @@
-/* Channels that nobody owns.
+/* Channels without an owner.
  *
- * Who holds one. Every reference to a channel is somebody's: a member's, from before it is let in until all that is
- * done with it is done; that of a reply whose stream is to join; that of a thread which publishes, joins or takes out.
- * The table holds none: what is in it is what somebody holds. So the last reference is the channel's end, and there is
- * nobody in it then, nor inside its turnstile: its encoders have ended with their last members.
+ * What holds one. Every reference to a channel has a holder: a member, from before it is let in until all that is done
+ * with it is done; a reply whose stream is to join; a thread which publishes, joins or takes out. The table holds none:
+ * it has the channels that have a holder. So the last reference is the channel's end; it has no member then, and no
+ * thread is inside its turnstile: its encoders have ended with their last members.
  *
  * Ending and being found. A channel is found, and a reference to it taken, under the lock; and under the lock the last
- * reference is dropped and the channel taken out. So who finds a channel finds it with a reference that is left. A
- * reference that is not the last is dropped without the lock, but never by a decrement that could come to zero: of two
- * threads that came to zero one after the other, because a third found it in between, both would free it.
+ * reference is dropped and the channel taken out. So a channel that is found has a reference left. A reference that is
+ * not the last is dropped without the lock, but never by a decrement that could come to zero: of two threads that came
+ * to zero one after the other, because a third found it in between, both would free it.
  *
- * Memory. Nothing is allocated under the lock. A channel is made without it, and given up if somebody was quicker. A
- * table that cannot grow is slower, but works. */
+ * Memory. Nothing is allocated under the lock. A channel is made without it, and given up if another thread was
+ * quicker. A table that cannot grow is slower, but works. */
 #include "channel/channels.h"
 
 #include <string.h>
@@ -195,7 +195,7 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
     if (watch && have.channel) watch->left(bytes, len, watch->ctx);
   }
   vsi_free(channels->host, have.buckets);
-  if (have.channel) { /* somebody was quicker, or took the last place: it has never been in the table */
+  if (have.channel) { /* another thread was quicker, or took the last place: it has never been in the table */
     have.channel->name.unref = NULL;
     vsi_channel_unref(have.channel);
   }

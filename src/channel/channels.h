@@ -1,5 +1,5 @@
-/* Channels by name: each is there while somebody is in it, or works with it, and no longer. See channels.c for the
- * essay. Any thread; nothing of others is called while its lock is held. */
+/* Channels by name: each is there while it has a member, or a thread works with it, and no longer. See channels.c for
+ * the essay. Any thread; nothing of others is called while its lock is held. */
 #ifndef VSI_CHANNEL_CHANNELS_H
 #define VSI_CHANNEL_CHANNELS_H
 
@@ -25,7 +25,7 @@ vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels 
 /* None is live. NULL is accepted. */
 void vsi_channels_destroy(vsi_channels *channels);
 
-/* A name is bytes, and a hash of them whose upper bits nobody outside can aim at. */
+/* A name is bytes, and a hash of them whose upper bits no user can aim at. */
 
 /* A reference to the channel of that name; NULL: there is none. */
 vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
@@ -35,7 +35,7 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
 
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
 
-/* Have somebody told; NULL: nobody any more. While none is live. It must outlive what is under way. */
+/* Set the watcher; NULL: none any more. While no channel is live. It must outlive what is under way. */
 void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
 
 #endif

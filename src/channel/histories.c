@@ -1,6 +1,6 @@
 /* Histories by key.
  *
- * A history holds its channel, which so is there while nobody is in it, and is told of to a cluster. Who takes it out
+ * A history holds its channel, which so is there also without members, and is told of to a cluster. What takes it out
  * of the channel, inside the turnstile, ends it: the application, its own timer, or the instance. So it ends once.
  * From then on no publish and no stream finds it; the timer is waited for, unless it is the one that ends it.
  *
@@ -178,7 +178,7 @@ static bool look(keeping *one) {
   return is_idle;
 }
 
-/* Its channel is there: who ends the history waits for this. */
+/* Its channel is there: the end of the history waits for this. */
 static void is_due(vestry_timer *timer, void *ctx) {
   keeping *one = ctx;
   vestry_channel *channel = one->channel;

@@ -17,9 +17,9 @@ void vsi_histories_lose(vestry *v);
 
 /* A stream that joins a channel where it has left off. */
 typedef struct vsi_resuming {
-  vsi_member *member; /* for nobody yet */
+  vsi_member *member; /* without a stream yet */
   vsi_history_last last;
-  vestry_resume_fn on_resume; /* NULL: nobody is told */
+  vestry_resume_fn on_resume; /* NULL: it is not told */
   void *ctx;
   bool is_told; /* vsi_resume's own */
 } vsi_resuming;

@@ -1,19 +1,20 @@
 /* The last events of a channel.
  *
- * Without holes. What is kept are the last events that were given a seq, one behind the other: the kept_count before
+ * Without holes. What is kept are the last events that were given a seq, one after the other: the kept_count before
  * next. So one comparison says what a stream has missed, and whether all of it is there. An event that cannot be kept
  * (there is no memory, it is larger than the bounds, another node has lost it) takes a seq too, and all before it go:
- * who has seen it is current, and for who has not there is a hole, which is a gap. There is no other way to lose one.
+ * a stream that has seen it is current, and for a stream that has not there is a hole, which is a gap. There is no
+ * other way to lose one.
  *
- * Atomic against publishes. A publish gives its event the seq and then puts it into the queues of all who are members;
- * a stream resumes by being put what it has missed, and becoming a member. Both are inside the channel's turnstile, one
- * after the other: so an event is missed or is sent live, and never both, or neither. Seqs are in the order of the
- * queues.
+ * Atomic against publishes. A publish gives its event the seq and then puts it into the queues of all members; a stream
+ * resumes by being put what it has missed, and becoming a member. Both are inside the channel's turnstile, one after
+ * the other: so an event is missed or is sent live, and never both, or neither. Seqs are in the order of the queues.
  *
  * What is replayed is one event, whatever its number: encoded in one piece, it costs little more than its new bytes,
- * and either all of it is accepted or nothing. In it each has its id behind it, so a stream that breaks in the middle
+ * and either all of it is accepted or nothing. In it each is followed by its id, so a stream that breaks in the middle
  * goes on from there. The entries are copies of their own: an event that was published has encoded forms with it as
- * long as it lives, which nobody counts; a copy has nothing but its bytes, and these are what the bounds are about. */
+ * long as it lives, which no bound counts; a copy has nothing but its bytes, and these are what the bounds are
+ * about. */
 #include "channel/history.h"
 
 #include <stdio.h>

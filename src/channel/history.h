@@ -1,5 +1,5 @@
-/* A history: the last events of one channel, each with its id behind it, and who has missed which. It is used inside
- * the channel's turnstile alone, but for what is said otherwise. See history.c for the essay. */
+/* A history: the last events of one channel, each followed by its id, and which of them a stream has missed. It is used
+ * inside the channel's turnstile alone, but for what is said otherwise. See history.c for the essay. */
 #ifndef VSI_CHANNEL_HISTORY_H
 #define VSI_CHANNEL_HISTORY_H
 
@@ -82,7 +82,7 @@ vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64
 void vsi_history_expire(vsi_history *history, uint64_t now_ns);
 /* When the oldest is; UINT64_MAX: there is none, or it never is. */
 uint64_t vsi_history_due_ns(const vsi_history *history);
-/* Something was lost elsewhere: who has not seen it has a gap. Any thread, wait-free. */
+/* Something was lost elsewhere: a stream that has not seen it has a gap. Any thread, wait-free. */
 void vsi_history_lose(vsi_history *history);
 /* Make the losses of others one's own. Before anything is answered. */
 void vsi_history_settle(vsi_history *history);

@@ -4,7 +4,7 @@
  * member, with nothing in between. If its queue has no room for all of that, it gets nothing, and is told of a gap.
  *
  * A gap is answered by the application, with the state, while others publish. What is published meanwhile is put into
- * the stream before the state, or behind it. Its id would say that the stream has all up to there; but it may break
+ * the stream before the state, or after it. Its id would say that the stream has all up to there; but it may break
  * before the state has come. So these events go to it without ids. When the state is in its queue, it is put the id of
  * the last event, inside the turnstile: all up to that one are in front of it. If it breaks before it has seen that id,
  * it must not come back with the one that it came with, as if the state, or part of it, had not come either: so the
@@ -35,7 +35,7 @@ static bool has_room(const vestry_connection *connection, size_t len) {
          bytes <= connection->max_queued_bytes - len;
 }
 
-/* Takes the event. Looks for room first: a queue that refuses counts that as an event of somebody's. */
+/* Takes the event. Looks for room first: a queue that refuses counts that as an event that was sent. */
 static bool put(vestry_connection *connection, vestry_event *event) {
   bool is_put = has_room(connection, vestry_event_bytes(event).len) && !vsi_connection_put(connection, event);
   vestry_event_unref(event);
@@ -78,8 +78,8 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
   return VESTRY_OK;
 }
 
-/* The state is in its queue, and ids may come behind it. If this one cannot, the next event's is the first; if it
- * breaks before, it has a gap again. */
+/* The state is in its queue, and ids may come after it. If this one cannot, the next event's is the first; if it breaks
+ * before, it has a gap again. */
 static void give_id(vestry_channel *channel, vestry_connection *connection) {
   vsi_channel_let_claim(channel, connection);
   if (vsi_channel_go_in(channel)) return;

@@ -2,7 +2,8 @@
 
 #include "base/memory.h"
 
-/* Counting: relaxed to add (who adds holds one already), acq_rel to drop: the last one sees all that the others did. */
+/* Counting: relaxed to add (the adder holds one already), acq_rel to drop: the last one sees all that the others
+ * did. */
 
 vsi_epoch *vsi_epoch_create(const vestry_host *host, uint64_t id) {
   vsi_epoch *epoch = vsi_alloc(host, sizeof *epoch);

@@ -1,4 +1,4 @@
-/* Broadcasts: an event on its way to a channel's members, with the bytes that those take who are aligned. */
+/* Broadcasts: an event on its way to a channel's members, with the bytes that aligned members take. */
 #ifndef VSI_CODING_BROADCAST_H
 #define VSI_CODING_BROADCAST_H
 

@@ -8,7 +8,7 @@
  * does the decoder once so many bytes have come. Hence the primer: a header, and a comment as long as a window. After
  * it the output of a fresh encoder can follow anything that was flushed, and its later output its own earlier one.
  *
- * Its distances then reach into what it has seen itself, and into the static dictionary just behind a full window;
+ * Its distances then reach into what it has seen itself, and into the static dictionary just before a full window;
  * never into what it does not know.
  *
  * What follows a certain event, and refers back to it, is not made by the library: brotli_follow.c says why.

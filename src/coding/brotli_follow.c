@@ -1,11 +1,11 @@
 /* A brotli encoder for what has changed (RFC 7932; the numbers of sections are its).
  *
  * Why not libbrotlienc. It could be fed the former event, its output thrown away, and then the new one: its window is
- * then the decoder's. But its last four distances are then those of the output that nobody gets. The decoder has those
- * of what it was really sent, which was encoded otherwise: alone, in an epoch, framed, or as what had changed. The
- * library writes a distance that it remembers as a code of two bits or so, there is no way to have it forget them (it
- * does at its beginning alone, see brotli.c), and no saying from outside which ones it used. Behind an event that was
- * framed, nine of ten such outputs decode to another text, and no decoder complains. To replay the output that the
+ * then the decoder's. But its last four distances are then those of the output that is thrown away. The decoder has
+ * those of what it was really sent, which was encoded otherwise: alone, in an epoch, framed, or as what had changed.
+ * The library writes a distance that it remembers as a code of two bits or so, there is no way to have it forget them
+ * (it does at its beginning alone, see brotli.c), and no saying from outside which ones it used. After an event that
+ * was framed, nine of ten such outputs decode to another text, and no decoder complains. To replay the output that the
  * stream was really sent would need the event before the former one, and so on to the first.
  *
  * So the change is written here, and uses none of the decoder's distances: each is written out, but for the repetition
@@ -13,7 +13,7 @@
  * in all contexts, and the window is full, so that a distance up to its size means what it says.
  *
  * One meta-block, then what aligns it to a byte. Matches are looked for in the former event and in what is already
- * written of the new one: first at the last distance, at which the rest of a page goes on behind a change that is as
+ * written of the new one: first at the last distance, at which the rest of a page goes on after a change that is as
  * long as what was there, then by a hash of six bytes. A page is found again in long pieces; what is new in it is
  * literals and short copies. Where there is little in common, the library does better alone: its caller takes the
  * shorter. */
@@ -257,7 +257,7 @@ static void put_simple_code(bits *b, const code *c, unsigned size, const uint16_
 }
 
 /* How deep each symbol is, in an alphabet of its own (3.5): a depth, or ZEROS with three bits: 3 to 10 symbols of depth
- * 0, and directly behind itself eight times what it said before, less two, and so many more. (Its sign for repeated
+ * 0, and directly after itself eight times what it said before, less two, and so many more. (Its sign for repeated
  * depths is not used.) */
 typedef struct depth_list {
   unsigned count;
@@ -318,7 +318,7 @@ static void put_code(bits *b, code *c, unsigned size) {
 
 /* ---------------------------------------------------------------------------------------------- commands ---------- */
 
-/* A number as a symbol, and the bits behind it. */
+/* A number as a symbol, and the bits after it. */
 typedef struct part {
   uint32_t symbol, more, width;
 } part;

@@ -16,17 +16,17 @@
  * The decision is made when the runner takes the event out of the queue. It writes what it took in that order, or ends
  * the stream without another byte, so "taken" is as good as "written". What never came into the queue, because it was
  * full, or has left it, because it was conflated, was never taken: the next event of the epoch finds the stream one
- * behind, and goes out alone. Nobody needs to tell. In the same way an event that was to follow one that was never
- * taken goes out alone.
+ * late, and goes out alone. It needs not be told. In the same way an event that was to follow one that was never taken
+ * goes out alone.
  *
  * Heartbeats that decode to something may have come between the two: they are all one event, so the text is known from
  * their number.
  *
- * What was written last is known by its number, and not by its address: nobody holds a reference to it, since that
- * would keep the last event of every stream. The event that another one follows is held by that one, so its text is
- * there; if it was given up, for memory, there is nothing to follow. A following segment is made for one stream; when a
- * second one comes to the event, it has let go of the other. Where little of the page is as it was, the event is
- * encoded alone too, and the shorter is taken. */
+ * What was written last is known by its number, and not by its address: no reference to it is held, since that would
+ * keep the last event of every stream. The event that another one follows is held by that one, so its text is there; if
+ * it was given up, for memory, there is nothing to follow. A following segment is made for one stream; when a second
+ * one comes to the event, it has let go of the other. Where little of the page is as it was, the event is encoded alone
+ * too, and the shorter is taken. */
 
 enum { WORTH = 4 }; /* a change that is at most this part of its event is not compared */
 

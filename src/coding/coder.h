@@ -38,7 +38,7 @@ vestry_slice vsi_coder_primer(const vsi_coder *coder);
  * OK | NO_MEMORY | what the profile says: the stream cannot go on. */
 vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat);
 
-/* What ends the stream, behind everything. ret_segment: the caller's; NULL: nothing is needed. Errors as above. */
+/* What ends the stream, after everything. ret_segment: the caller's; NULL: nothing is needed. Errors as above. */
 vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment);
 
 /* Free what a delivery's wire owns. */

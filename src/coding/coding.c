@@ -7,9 +7,9 @@
 #include "base/options.h"
 
 /* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
- * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since whoever encodes an event alone, or what has
- * changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one, so
- * that it is encoded once; whoever comes later finds it made. */
+ * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since a thread that encodes an event alone, or what
+ * has changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one,
+ * so that it is encoded once; a thread that comes later finds it made. */
 
 struct vsi_codings {
   const vestry_host *host;
@@ -223,7 +223,7 @@ static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event
   return NULL;
 }
 
-/* By an encoder that nobody else is using. NULL: it could not be. */
+/* By an encoder that no other thread is using. NULL: it could not be. */
 static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const vestry_host *host,
                              const vestry_event *event, const vestry_slice *before) {
   const vestry_profile_ops *ops = coding->profile.ops;

@@ -14,7 +14,7 @@ enum { VSI_CODINGS_MAX = 16, VSI_SCRATCH_COUNT = 4, VSI_CODING_NAME_BYTES = 31 }
 
 typedef struct vsi_codings vsi_codings;
 
-/* Makes segments for whoever needs one alone; kept if it can be reset. */
+/* Makes segments for streams that need one alone; kept if it can be reset. */
 typedef struct vsi_scratch {
   vsi_turnstile turnstile;
   void *encoder; /* used inside the turnstile alone; NULL: none is kept */
@@ -32,7 +32,7 @@ typedef struct vsi_coding {
 vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings);
 /* Other bounds than the defaults, before anything is reserved; zero: the default stays. */
 void vsi_codings_limit(vsi_codings *codings, uint32_t max_private_count, uint32_t max_channel_count);
-/* Nobody may use a coding any more. NULL is accepted. */
+/* No thread uses a coding any more. NULL is accepted. */
 void vsi_codings_destroy(vsi_codings *codings);
 
 /* 64 brotli encoders are 36 MB. */

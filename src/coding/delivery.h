@@ -14,7 +14,7 @@ typedef struct vsi_delivery {
   uint64_t stretch;                /* likewise */
   bool is_of_batch;                /* sent together with others, with nothing in between */
   bool is_sign;                    /* a heartbeat that is to be seen */
-  bool is_heartbeat;               /* the runner's own: nobody has accepted it, no queue counts it */
+  bool is_heartbeat;               /* the runner's own: no queue has accepted or counts it */
   bool owns_wire;                  /* it was encoded for this delivery alone */
 } vsi_delivery;
 

@@ -1,7 +1,7 @@
 #include "coding/epoch.h"
 
 /* When to begin anew. Until the next epoch a stream that is not aligned costs, with each event, the difference between
- * the event alone and its aligned bytes. A new epoch costs that difference once, for every stream. Nobody knows how
+ * the event alone and its aligned bytes. A new epoch costs that difference once, for every stream. It is not known how
  * many events are still to come, which is the old question of whether to rent or to buy: rent until the rent paid is
  * the price, then buy. So a new epoch begins when as many events have gone out alone in this one as there are streams;
  * the total is then at most twice what it would have been with foresight (Karlin, Manasse, Rudolph and Sleator,
@@ -49,7 +49,7 @@ bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, 
   }
   vsi_segment *segment = NULL;
   if (vsi_coding_encode(lane->coding, vsi_codings_host(lane->coding->all), lane->encoder, event, &segment)) {
-    /* it has seen an event that nobody will have had */
+    /* it has seen an event that no stream will have had */
     *ret_ended_alone += vsi_lane_end(lane);
     return false;
   }

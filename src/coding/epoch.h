@@ -14,8 +14,8 @@ typedef struct vsi_lane {
   uint64_t bytes;       /* published in it */
 } vsi_lane;
 
-/* Encode an event for those who are aligned, in the epoch under way or in a new one (see vestry/channel.h for the
- * rules). ret_bytes: the caller's. false: there is no epoch, everybody takes it alone.
+/* Encode an event for aligned members, in the epoch under way or in a new one (see vestry/channel.h for the rules).
+ * ret_bytes: the caller's. false: there is no epoch, all members take it alone.
  * ret_begun: whether an epoch began; ret_ended_alone: what the one that ended had put alone. */
 bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, uint64_t epoch_max_bytes,
                      vsi_lane_bytes *ret_bytes, bool *ret_begun, uint64_t *ret_ended_alone);

@@ -9,7 +9,7 @@
 typedef struct vsi_segment {
   vsi_event_extra extra;   /* first: a segment that was encoded alone is kept with its event */
   const vestry_host *host; /* whose memory it is */
-  vestry_profile profile;  /* of one that is kept: whom it serves */
+  vestry_profile profile;  /* of one that is kept: the profile that it serves */
   uint64_t check;          /* of what was encoded (vestry_profile_ops.check) */
   size_t plain_len;        /* what it decodes to */
   size_t len;

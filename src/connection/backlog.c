@@ -1,8 +1,9 @@
 /* A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that
  * blocks may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full
- * conflates what waits, in the runner's place, and tries again. Who has the lock takes from the queue: the mailbox has
- * one consumer at a time. It is held for that, and never over a write, so whoever waits for it waits for so many steps.
- * What a sender has put into the list is still counted in the queue, and the runner looks there as it does here. */
+ * conflates what waits, in the runner's place, and tries again. The thread that has the lock takes from the queue: the
+ * mailbox has one consumer at a time. It is held for that, and never over a write, so a thread that waits for it waits
+ * for so many steps. What a sender has put into the list is still counted in the queue, and the runner looks there as
+ * it does here. */
 #include "connection/backlog.h"
 
 #include "base/memory.h"

@@ -5,7 +5,7 @@
  * maximum at every moment, and exactly what the counter says. An event that waits in several queues is counted in each,
  * though its bytes are there once: the counter is an upper bound of the memory.
  *
- * Nobody waits. Memory comes back when a closed connection's runner gets to it, on another thread, and a sender does
+ * No sender waits. Memory comes back when a closed connection's runner gets to it, on another thread, and a sender does
  * not wait for that. So closing begins an eighth below the maximum: what is sent while the runners free goes into that
  * eighth. Only a sender that fills it faster than they free is refused, as by a full queue.
  *

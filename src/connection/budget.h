@@ -1,5 +1,5 @@
-/* The budget: what all queues of a group hold together, and may hold. Arithmetic only: who is closed when it is pressed
- * is the group's to decide (group.c). */
+/* The budget: what all queues of a group hold together, and may hold. Arithmetic only: the group decides which
+ * connections are closed when it is pressed (group.c). */
 #ifndef VSI_CONNECTION_BUDGET_H
 #define VSI_CONNECTION_BUDGET_H
 

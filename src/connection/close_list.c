@@ -1,20 +1,21 @@
 #include "connection/close_list.h"
 
-/* Three parties meet over a node: who registers it, who cancels it, and the runner that ends the connection. What they
- * rely on:
+/* Three parties meet over a node: the thread that registers it, the thread that cancels it, and the runner that ends
+ * the connection. What they rely on:
  *
  * Once.       A node is in the list from the add to the one critical section that takes it out: a cancel's, which sees
  *             it in (next is set) and clears next; or the runner's, which does the same and then calls it. The lock
  *             makes one of them the first, the other finds next cleared. So each node that was let in is either called
  *             or taken back, never both, and never twice.
- * Nobody is   The runner sets `told` in the first of its critical sections, before it takes anything. An add that comes
+ * None is     The runner sets `told` in the first of its critical sections, before it takes anything. An add that comes
  * forgotten.  before is in the list and is taken; one that comes after sees `told` and is refused. There is no third.
  *             The list is empty for ever when tell returns: from `told` on it can only shrink.
  * Bounded.    A function that registers a node with the connection that is ending is refused, so tell ends.
  * Memory.     When a node is called, neither the list nor the runner touches it again, so its function may free it, and
- *             a cancel that comes later must not be made by who cannot be sure that the node is still there: false says
- *             nothing about whether the call is over. What is written before an add is visible to the call, and what
- *             the canceller of a node does after its true follows what who registered it did: both through the lock.
+ *             a cancel that comes later must not be made by a thread that cannot be sure that the node is still there:
+ *             false says nothing about whether the call is over. What is written before an add is visible to the call,
+ *             and what the canceller of a node does after its true follows what the thread did that registered it: both
+ *             through the lock.
  * No lock is  Nodes are taken one by one, and the lock is given up for each call. So a function can cancel others that
  * held.       are still to come, and a cancel on another thread never waits for a call.
  *

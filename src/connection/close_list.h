@@ -1,6 +1,6 @@
-/* Who wants to be told that a connection has ended: other parts of the library, each by a node that is embedded in what
- * it keeps for the connection, so that nothing is allocated. See close_list.c for the essay. (Applications have the
- * close hook.) */
+/* What is told that a connection has ended: other parts of the library, each by a node that is embedded in what it
+ * keeps for the connection, so that nothing is allocated. See close_list.c for the essay. (Applications have the close
+ * hook.) */
 #ifndef VSI_CONNECTION_CLOSE_LIST_H
 #define VSI_CONNECTION_CLOSE_LIST_H
 
@@ -22,9 +22,9 @@ struct vsi_close_node {
 };
 
 typedef struct vsi_close_list {
-  vsi_close_node *first; /* guarded by lock; in order of registration, and behind the last one the first again */
+  vsi_close_node *first; /* guarded by lock; in order of registration, and after the last one the first again */
   vsi_spin_lock lock;    /* held for a few instructions */
-  bool told;             /* guarded by lock: the runner has begun to tell, nobody else is let in */
+  bool told;             /* guarded by lock: the runner has begun to tell, no more nodes are let in */
 } vsi_close_list;
 
 void vsi_close_list_init(vsi_close_list *list);
@@ -32,8 +32,8 @@ void vsi_close_list_init(vsi_close_list *list);
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
-/* The first node with that function; NULL: none. On the runner, and only for nodes that nobody takes back: so it stays
- * where it is until the runner itself tells it. */
+/* The first node with that function; NULL: none. On the runner, and only for nodes that are never taken back: so it
+ * stays where it is until the runner itself tells it. */
 vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn);
 
 static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {

@@ -13,12 +13,12 @@
  * written as if there were no conflation. So a step costs the same however many wait. A slot points to a waiting
  * delivery or to nothing: take_out clears the slot of what it takes out.
  *
- * A delivery that finds its target by an id which another one has brought begins a new stretch: whoever came before may
- * have taken that id away from somewhere. The ids of a stretch are kept as bits (two of 1,024 for each), so it may
- * begin too early. Who has brought the id itself goes on into the new stretch: between it and its successor nothing of
- * it matters but what is inside of it.
+ * A delivery that finds its target by an id which another one has brought begins a new stretch: an earlier one may have
+ * taken that id away from somewhere. The ids of a stretch are kept as bits (two of 1,024 for each), so it may begin too
+ * early. The delivery that has brought the id itself goes on into the new stretch: between it and its successor nothing
+ * of it matters but what is inside of it.
  *
- * A delivery that must stay because of one behind it is held: its slot says so. */
+ * A delivery that must stay because of a later one is held: its slot says so. */
 
 enum { SLOTS = VSI_CONFLATION_SLOTS };
 

@@ -27,7 +27,7 @@ vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_c
 /* Nothing waits in it. NULL is accepted. */
 void vsi_conflation_destroy(const vestry_host *host, vsi_conflation *conflation);
 
-/* Put a delivery behind all others. Returns one that it makes superfluous, which is out of the list and now the
+/* Put a delivery after all others. Returns one that it makes superfluous, which is out of the list and now the
  * caller's; NULL: none. ret_merged: what the added delivery shall say in place of its own event, so that it says what
  * both said; the caller's; NULL: its own. A constant number of steps, and the reading of two signals patches of 4 KiB
  * at most. Under the lock, like take. */

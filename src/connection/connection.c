@@ -20,7 +20,7 @@ void vsi_connection_give_signs(vestry_connection *connection) {
   connection->signs = true;
 }
 
-/* acquire pairs with the release of the state (runner.c), which comes behind the coder. */
+/* acquire pairs with the release of the state (runner.c), which comes after the coder. */
 bool vsi_connection_may_encode(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_OPENING || connection->coder;
 }
@@ -31,7 +31,7 @@ void vsi_connection_start(vestry_connection *connection) {
 }
 
 vestry_connection *vestry_connection_ref(vestry_connection *connection) {
-  atomic_fetch_add_explicit(&connection->refs, 1, memory_order_relaxed); /* who refs holds one already */
+  atomic_fetch_add_explicit(&connection->refs, 1, memory_order_relaxed); /* the caller holds one already */
   return connection;
 }
 
@@ -94,7 +94,7 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   if (vsi_connection_is_forked(connection) || cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT)
     return false;
   uint8_t none = VESTRY_CAUSE_NONE;
-  /* The door. acq_rel pairs with vestry_connection_cause: whoever sees the cause sees what led to it. */
+  /* The door. acq_rel pairs with vestry_connection_cause: a thread that sees the cause sees what led to it. */
   if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
                                                memory_order_acquire)) {
     if (vsi_cause_is_of_peer(cause)) hurry(connection, VSI_HURRY_NOW); /* what waits for the peer waits in vain */
@@ -106,10 +106,10 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   return true;
 }
 
-/* What was accepted and is in the queue no more, from the word that counts the room: whoever sees an event settled
- * finds its room, and that of the budget, which was given back before. An event is in the word before it is accepted.
- * So the count of those that are accepted is read first (acquire: the word behind it), and others who send meanwhile
- * make the answer too small, never too large; their events bring a run of the runner's, which looks again. */
+/* What was accepted and is in the queue no more, from the word that counts the room: a thread that sees an event
+ * settled finds its room, and that of the budget, which was given back before. An event is in the word before it is
+ * accepted. So the count of those that are accepted is read first (acquire: the word after it), and others that send
+ * meanwhile make the answer too small, never too large; their events bring a run of the runner's, which looks again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
   uint32_t queued;
@@ -150,7 +150,7 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .cause = vestry_connection_cause(connection),
   };
   /* The coder comes when others can find the connection already, but before the start: acquire pairs with the release
-   * of the state behind that (runner.c). */
+   * of the state after that (runner.c). */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
   if (has_begun && connection->coder) stats.followed_count = READ(coder->followed_count);
   if (connection->conflation) {

@@ -12,7 +12,7 @@
 #include "runtime/wheel.h"
 #include "vestry/transport.h"
 
-/* Whom a connection tells about its life: the one who made it, by one table for all that he makes. As
+/* What a connection tells about its life: to the room that made it, by one table for all that the room makes. As
  * vestry_connection_hooks; each may be NULL. on_free: the last reference is gone, and so is the instance, perhaps; on
  * the thread that dropped it. The context is not used any more. on_written: on the runner, of an open connection: once
  * or more often after a vsi_connection_await_written, when something may have been written since; returns whether it is
@@ -35,7 +35,8 @@ struct vestry_connection {
   vsi_actor actor; /* first: an actor is its connection; held until the start */
   vsi_queue queue;
   _Atomic(uint32_t) refs;
-  _Atomic(uint32_t) telling; /* who is inside an on_error hook or a step, and whether there may be more (refusal.c) */
+  _Atomic(uint32_t) telling; /* how many threads are inside an on_error hook or a step, and whether there may be more
+                                (refusal.c) */
   _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */
   _Atomic(uint8_t) cause;    /* vestry_cause; NONE → a cause, once */
   _Atomic(bool) writable;    /* set by the adapter, taken by the runner */
@@ -67,7 +68,7 @@ struct vestry_connection {
       *coder; /* NULL: a plain stream; set before the start. What is in it is the runner's, but what is constant */
 
   /* The runner's own. */
-  vsi_delivery *taken_last;   /* taken from the queue, encoded, not yet written whole: a ring, behind the last is the
+  vsi_delivery *taken_last;   /* taken from the queue, encoded, not yet written whole: a ring, after the last is the
                                  first, the oldest; NULL: none */
   vsi_conflation *conflation; /* of a connection that conflates: where events wait before they are taken; NULL: none */
   size_t offset;              /* bytes of the first taken one that are written, as they go out */
@@ -82,7 +83,7 @@ struct vestry_connection {
 };
 _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/bench-streams.md");
 
-/* Undo a create; nobody else knows the connection. Its transport is untouched: the caller owns it again. */
+/* Undo a create; no other thread knows the connection. Its transport is untouched: the caller owns it again. */
 void vsi_connection_discard(vestry_connection *connection);
 
 /* Have its bytes encoded; before the start. Takes the coder. */

@@ -1,4 +1,4 @@
-/* What a connection needs of its surroundings. Whoever keeps connections together fills it in: the group (group.c). */
+/* What a connection needs of its surroundings. The group, which keeps connections together, fills it in (group.c). */
 #ifndef VSI_CONNECTION_ENVIRONMENT_H
 #define VSI_CONNECTION_ENVIRONMENT_H
 

@@ -1,9 +1,9 @@
 /* All connections of one instance: a list in the order of their numbers, and what became of those that have left it. It
  * is walked to close them all, to send them away in order (a drain), and to add up what they count.
  *
- * Who is closed when the budget is pressed, that is, when all queues together hold nearly what they may. The
- * connection that holds most goes first: whoever does not read grows, whoever reads stays small, so it is the stalled
- * ones that go. A connection that was closed gives its memory back a little later. What it still holds counts as gone
+ * Which connection is closed when the budget is pressed, that is, when all queues together hold nearly what they may.
+ * The connection that holds most goes first: one that is not read grows, one that is read stays small, so it is the
+ * stalled ones that go. A connection that was closed gives its memory back a little later. What it still holds counts as gone
  * at once, or one burst would close more than it must. (One that is inside a blocking transport holds its share until
  * that lets go: the others have less room meanwhile, but are not closed for it.) One walk over all connections finds
  * the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does this at a time,
@@ -31,7 +31,7 @@ struct vsi_group {
   pthread_cond_t left;             /* a connection has left */
   vestry_connection *first, **end; /* guarded by lock; ascending ids */
   vsi_group_walk *walks;           /* guarded by lock: those under way, which keep their places in the list */
-  bool closed;                     /* guarded by lock: nobody is let in */
+  bool closed;                     /* guarded by lock: no connection is let in */
   vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
   _Atomic(bool) relieving;         /* a thread is at it: a try-lock */
   vsi_budget budget;
@@ -251,7 +251,7 @@ static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64
 static void relieve(const vsi_environment *environment) {
   vsi_group *group = group_of(environment);
   const vsi_budget *budget = &group->budget;
-  /* acquire pairs with the release below: who relieves next sees whom the last one has closed */
+  /* acquire pairs with the release below: the next thread that relieves sees what the last one has closed */
   if (atomic_exchange_explicit(&group->relieving, true, memory_order_acquire)) return;
   for (bool more = true; more;) {
     vestry_connection *largest[SOUGHT];

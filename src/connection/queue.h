@@ -2,8 +2,8 @@
  *
  * Invariant: one atomic word holds {shut, count, bytes} of everything that was accepted and not yet settled (written or
  * discarded). A sender first reserves room in the word, then links its deliveries into the mailbox. So a runner that
- * sees the word shut and the count at 0 knows that nothing is in the queue, nobody is about to put anything in, and
- * nobody ever will. */
+ * sees the word shut and the count at 0 knows that nothing is in the queue, no sender is about to put anything in, and
+ * none ever will. */
 #ifndef VSI_CONNECTION_QUEUE_H
 #define VSI_CONNECTION_QUEUE_H
 

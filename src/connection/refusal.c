@@ -3,10 +3,10 @@
  *
  * A hook's context lives until on_close has returned, and a sender can come at any time: so the runner must know that
  * no sender is inside a hook, and none will be, before it calls on_close. One word says both: how many are inside, and
- * HUSHED, after which nobody enters. A sender enters by a compare-and-swap that fails on a hushed word, so the word's
- * modification order decides. Either the sender entered first: then the hush finds it inside, the runner goes away,
- * and the sender, which finds HUSHED when it leaves, notifies the actor; the run that follows looks again. Or the hush
- * came first, and the hook is not called. Nobody waits: neither the runner for a hook, nor a sender for the runner.
+ * HUSHED, after which no sender enters. A sender enters by a compare-and-swap that fails on a hushed word, so the
+ * word's modification order decides. Either the sender entered first: then the hush finds it inside, the runner goes
+ * away, and the sender, which finds HUSHED when it leaves, notifies the actor; the run that follows looks again. Or the
+ * hush came first, and the hook is not called. No thread waits: neither the runner for a hook, nor a sender for the runner.
  *
  * The step of a watch (watch/watch.c) enters and leaves likewise: its context lives as long. */
 #include "connection/refusal.h"

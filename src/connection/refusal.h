@@ -8,11 +8,12 @@
  * thread, no lock held. */
 vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
 /* Stay inside, for a callback whose context lives until the connection has ended: it does not end before the leave.
- * false: it is about to end, or has, and nobody enters any more. Any thread that holds a reference; neither waits. */
+ * false: it is about to end, or has, and no thread enters any more. Any thread that holds a reference; neither
+ * waits. */
 bool vsi_connection_enter(vestry_connection *connection);
 void vsi_connection_leave(vestry_connection *connection);
-/* Nobody enters from here on, and no on_error hook is called. Returns whether nobody is inside; if somebody is, he
- * notifies the actor when he leaves. Idempotent; runner, or abandon. */
+/* No sender enters from here on, and no on_error hook is called. Returns whether none is inside; if one is, it notifies
+ * the actor when it leaves. Idempotent; runner, or abandon. */
 bool vsi_connection_hush(vestry_connection *connection);
 
 #endif

@@ -2,15 +2,15 @@
  * heartbeat, and ends it.
  *
  * A run looks at everything anew, so it does not matter why it was roused: a send, a close, the timer, room in the
- * transport. What it must not do is sleep with work undone that nobody will rouse it for:
+ * transport. What it must not do is sleep with work undone that nothing will rouse it for:
  * - a send puts, then notifies; a close sets the cause, shuts the queue, then notifies; the adapter sets writable, then
  *   notifies; the timer notifies. A notify is followed by a whole run (actor.c). So each of these is seen.
  * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
  *   put the count is not, and the notify that follows brings the runner back. (One that comes later still, for what was
  *   taken before it, finds the connection CLOSED.)
- * - nor does it end while somebody is inside an on_error hook or a step: who leaves last notifies (refusal.c).
- * - who awaits what is written sets is_awaited, then notifies: one whole run looks for him, and each later one until he
- *   has it.
+ * - nor does it end while a thread is inside an on_error hook or a step: the last that leaves notifies (refusal.c).
+ * - a worker that awaits what is written sets is_awaited, then notifies: one whole run looks for it, and each later one
+ *   until it was told.
  * - room that comes while a write looks for it. The runner clears `writable`, then the transport looks; the adapter
  *   makes room, then sets `writable`. Each writes one thing and then reads or writes the other, so without more both
  *   could miss: the look could come before the clearing is visible, and the clearing land on top of the setting. A full
@@ -26,9 +26,9 @@
 #include "connection/refusal.h"
 #include "runtime/runtime.h"
 
-/* How long an end waits for a peer that takes nothing of it; and in all for one that goes on taking, so that none who
- * takes a little now and then holds a stream for ever. That concerns a clean end only: one that drains, or whose server
- * stops, has the shorter time from its beginning on. */
+/* How long an end waits for a peer that takes nothing of it; and in all for one that goes on taking, so that a peer
+ * that takes a little now and then does not hold a stream for ever. That concerns a clean end only: one that drains, or
+ * whose server stops, has the shorter time from its beginning on. */
 #define LINGER_NS      UINT64_C(5000000000)
 #define LINGER_MOST_NS UINT64_C(60000000000)
 
@@ -77,7 +77,7 @@ static vestry_event *heartbeat_of(const vestry_connection *connection) {
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
   if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
     break_off(connection);
-  vestry_event_unref(vsi_event_take_previous(delivery->event)); /* who wanted it has taken it */
+  vestry_event_unref(vsi_event_take_previous(delivery->event)); /* its taker has it already */
 }
 
 /* Bytes of the coder's own, which are no event. */
@@ -174,10 +174,10 @@ static void finish(vestry_connection *connection, bool clean) {
 
 /* It was never started, so no runner is or will be inside: this thread is the runner. But others may know the
  * connection, and be in the middle of a send: a sender that holds a place in the queue puts its events within a few
- * instructions, an on_error hook does not block, and there is nobody to be brought back by their notify. */
+ * instructions, an on_error hook does not block, and their notify brings no thread back. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vestry_connection_close(connection, cause);
-  vsi_queue_shut(&connection->queue); /* whoever else closed it may not have come so far */
+  vsi_queue_shut(&connection->queue); /* another thread that closed it may not have come so far */
   for (;;) {
     discard_waiting(connection);
     uint32_t count;
@@ -284,7 +284,7 @@ static void keep_heartbeat(vestry_connection *connection) {
   arm(connection, due);
 }
 
-/* Write until there is nothing left, no room, or it is somebody else's turn. */
+/* Write until there is nothing left, no room, or it is another thread's turn. */
 static void write_waiting(vestry_connection *connection) {
   vsi_connection_conflate(connection); /* also when there is no room: that is when it counts */
   for (int writes = 0;; writes++) {
@@ -330,8 +330,8 @@ static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean
 }
 
 static void tell_written(vestry_connection *connection) {
-  /* relaxed: who sets it notifies, and is seen by a whole run. Cleared before the call, which may be asked for anew
-   * meanwhile */
+  /* relaxed: the thread that sets it notifies, and is seen by a whole run. Cleared before the call, which may be asked
+   * for anew meanwhile */
   if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
   atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
   if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))
@@ -353,7 +353,7 @@ static void run(vsi_actor *actor) {
     return;
   }
 
-  vsi_queue_shut(&connection->queue); /* who closes sets the cause first: we may be here before its shut */
+  vsi_queue_shut(&connection->queue); /* a close sets the cause first: we may be here before its shut */
   bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */
   if (clean && !is_over(connection)) write_end(connection);
   bool complete = !is_over(connection);
@@ -377,8 +377,8 @@ static void run(vsi_actor *actor) {
   finish(connection, clean && complete);
 }
 
-/* Nothing else waits for a run: whoever has more to do than to be written has notified, and gets a run behind this. But
- * one who awaits what is written wants to be told after each. */
+/* Nothing else waits for a run: a thread with more to do than a write has notified, and gets a run after this. But a
+ * page that awaits what is written is told after each. */
 void vsi_connection_visit(vestry_connection *connection) {
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* ours */
   bool is_well = has_begun && vestry_connection_is_open(connection) && !is_over(connection);
@@ -395,10 +395,10 @@ static void let_go(vsi_actor *actor) {
   vestry_connection_unref(connection_of(actor));
 }
 
-/* A parked thread leaves when its connection is CLOSED. A notify that comes later finds nobody to run the actor, so the
- * notifier does: the run sees CLOSED and does nothing, and the reference of the READY actor is dropped. If the parked
- * thread ends the stream between the look and the wake, it has taken this READY itself, and the wake is an idle one on
- * a transport that lives until release. */
+/* A parked thread leaves when its connection is CLOSED. A notify that comes later finds no thread that runs the actor,
+ * so the notifier does: the run sees CLOSED and does nothing, and the reference of the READY actor is dropped. If the
+ * parked thread ends the stream between the look and the wake, it has taken this READY itself, and the wake is an idle
+ * one on a transport that lives until release. */
 static void wake_parked(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
   if (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_CLOSED)

@@ -1,4 +1,4 @@
-/* Streams that are closed when somebody is done with them, on every path. */
+/* Streams that are closed when their user is done with them, on every path. */
 #include "vestry/connection.h"
 
 vestry_err vestry_connection_with(vestry_connection *connection, vestry_scoped_fn fn, void *ctx) {

@@ -78,7 +78,7 @@ bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
   if (delivery && (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery)))
     free_chain(host, delivery);
   bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
-  if (!decided) vsi_actor_notify(&connection->actor); /* whoever was first may have roused it before the post */
+  if (!decided) vsi_actor_notify(&connection->actor); /* another thread may have roused it before the post */
   return decided;
 }
 

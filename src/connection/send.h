@@ -14,9 +14,9 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
 vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event);
 /* Second: rouse the runner, or tell of what was refused and do what the policy says. No lock held. */
 void vsi_connection_posted(vestry_connection *connection, vestry_err error);
-/* vestry_connection_send_all by a thread that may write, as it is as well one as any of the runner's: where nobody is
- * inside and the transport does not block, what was sent is encoded and written when this returns, if there is room. No
- * lock held; the hooks of an end run on the runner's threads as ever. */
+/* vestry_connection_send_all by a thread that may write, as it is as well one as any of the runner's: where no thread
+ * is inside and the transport does not block, what was sent is encoded and written when this returns, if there is room.
+ * No lock held; the hooks of an end run on the runner's threads as ever. */
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count);
 
 /* Send an event that was just made, if it was; drops it. */

@@ -1,6 +1,6 @@
 /* Something that a page is to do, as an element whose `data-init` the client runs: a redirect, an event of the page's
  * own. It is an expression, and no script element, so a policy lets it in that has no 'unsafe-inline'; and that an
- * element has its handlers before a deed that is sent behind it reaches it. */
+ * element has its handlers before a deed that is sent after it reaches it. */
 #ifndef VSI_EVENT_DEED_H
 #define VSI_EVENT_DEED_H
 

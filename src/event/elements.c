@@ -98,7 +98,7 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   vsi_put_line(writer, "data: viewTransitionSelector ", p->options.view_transition_selector);
   if (p->options.ns != VESTRY_NAMESPACE_HTML) vsi_put_line(writer, "data: namespace ", namespace_names[p->options.ns]);
   if (p->has_elements) {
-    /* The client splits a data line at its first space, so an empty line keeps the one behind the key. */
+    /* The client splits a data line at its first space, so an empty line keeps the one after the key. */
     vsi_put_content_key(writer, meaning, "data: elements ");
     vsi_put_lines(writer, p->html, p->len, "data: elements ");
     vsi_put(writer, "\n", 1);

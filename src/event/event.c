@@ -9,12 +9,12 @@
 #include "event/layout.h"
 #include "event/mark.h"
 
-/* One allocation: this, and the bytes right behind it. Nothing but the count, the list of extras, the number and the
+/* One allocation: this, and the bytes right after it. Nothing but the count, the list of extras, the number and the
  * event before changes after vsi_event_build.
  *
- * The event before is a reference that can be taken out, once: whoever swaps it for NULL has it. So a runner that
- * encodes the event and a thread that has another one follow it, which drops what this one followed, need not know of
- * each other. */
+ * The event before is a reference that can be taken out, once: the thread that swaps it for NULL has it. So a runner
+ * that encodes the event and a thread that has another one follow it, which drops what this one followed, need not know
+ * of each other. */
 struct vestry_event {
   const vestry_host *host;
   _Atomic(size_t) references;
@@ -50,15 +50,15 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
 }
 
 vestry_event *vestry_event_ref(vestry_event *event) {
-  /* relaxed: whoever passes a reference on has one, so the event cannot be going away meanwhile, and the bytes were
-   * published by whatever handed the event to this thread. */
+  /* relaxed: a caller that passes a reference on has one, so the event cannot be going away meanwhile, and the bytes
+   * were published by whatever handed the event to this thread. */
   atomic_fetch_add_explicit(&event->references, 1, memory_order_relaxed);
   return event;
 }
 
 /* Returns the reference that the event held. */
 static vestry_event *destroy(vestry_event *event) {
-  vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* nobody else is left */
+  vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* no other holder is left */
   while (extra) {
     vsi_event_extra *next = extra->next;
     extra->release(extra);
@@ -82,7 +82,8 @@ void vestry_event_follow(vestry_event *event, vestry_event *previous) {
     vestry_event_ref(previous);
     vestry_event_unref(vsi_event_take_previous(previous));
   }
-  /* acq_rel: release pairs with the acquire of who takes it, acquire with the release of who has set what is there */
+  /* acq_rel: release pairs with the acquire of the thread that takes it, acquire with the release of the one that set
+   * what is there */
   vestry_event_unref(atomic_exchange_explicit(&event->previous, previous, memory_order_acq_rel));
 }
 
@@ -109,8 +110,9 @@ vsi_event_extra *vsi_event_extras(const vestry_event *event) {
 
 void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra) {
   extra->next = atomic_load_explicit(&event->extras, memory_order_relaxed);
-  /* release pairs with the acquire in vsi_event_extras: who sees the extra sees what it is made of. Those below it were
-   * released by their own pushes, which this one continues (a read-modify-write in their release sequence). */
+  /* release pairs with the acquire in vsi_event_extras: a thread that sees the extra sees what it is made of. Those
+   * below it were released by their own pushes, which this one continues (a read-modify-write in their release
+   * sequence). */
   while (!atomic_compare_exchange_weak_explicit(&event->extras, &extra->next, extra, memory_order_release,
                                                 memory_order_relaxed))
     continue;

@@ -1,4 +1,4 @@
-/* Events by formats, for those who have a va_list. */
+/* Events by formats, for callers with a va_list. */
 #ifndef VSI_EVENT_EVENT_FORMAT_H
 #define VSI_EVENT_EVENT_FORMAT_H
 
@@ -7,7 +7,7 @@
 #include "vestry/event.h"
 #include "vestry/html.h"
 
-/* vestry_html_result, for callers who have no other way to say what is wrong with a format: the log says it.
+/* vestry_html_result, for callers that have no other way to say what is wrong with a format: the log says it.
  * format: what was added last; NULL: not known. */
 vestry_err vsi_html_settle(vestry_html *html, const char *format, vestry_slice *ret_html);
 

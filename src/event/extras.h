@@ -9,7 +9,7 @@
 /* Embedded first in what is kept. */
 typedef struct vsi_event_extra {
   struct vsi_event_extra *next; /* set by vsi_event_extra_add, constant from then on */
-  /* Frees it, with the event; whoever drops the event's last reference. */
+  /* Frees it, with the event; on the thread that drops the event's last reference. */
   void (*release)(struct vsi_event_extra *extra);
 } vsi_event_extra;
 

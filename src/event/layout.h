@@ -6,7 +6,7 @@
 #include "base/writer.h"
 #include "vestry/event.h"
 
-/* What an event says to the page. Its layout notes it, so that nobody reads the event's text to find it out. */
+/* What an event says to the page. Its layout notes it, so that it need not be read out of the event's text. */
 typedef enum vsi_event_kind {
   VSI_EVENT_NOTHING, /* a comment, a retry */
   VSI_EVENT_ELEMENTS,
@@ -21,7 +21,7 @@ typedef struct vsi_event_meaning {
   /* Places in the event's bytes. */
   uint32_t selector, selector_len; /* len 0: none */
   uint32_t content;                /* the first line of HTML or JSON. 0: there is none */
-  uint32_t content_end;            /* behind the empty line that ends it; 0: the end of the event */
+  uint32_t content_end;            /* after the empty line that ends it; 0: the end of the event */
 } vsi_event_meaning;
 
 /* Text of any length, each line but the first with the prefix in front; see lines.h. */
@@ -32,7 +32,7 @@ void vsi_put_line(vsi_writer *writer, const char *key, const char *value);
 /* The lines that open an event for the page: its type, id and retry. Notes them. */
 void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
                   const vestry_event_options *options);
-/* The key of the first line of HTML or JSON ("data: elements "), which begins behind it. Notes the place. */
+/* The key of the first line of HTML or JSON ("data: elements "), which begins after it. Notes the place. */
 void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key);
 
 /* meaning: zero before each pass; what it says after the second one counts. */

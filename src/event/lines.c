@@ -145,7 +145,7 @@ static inline char *copy(char *to, const char *text, size_t len, const char *pre
     for (; ends; ends &= ends - 1) {
       unsigned i = (unsigned)__builtin_ctzll(ends);
       const char *stop = text + at + i;
-      if (!(second >> i & 1)) { /* otherwise the CR has ended the line already, and the next begins behind the LF */
+      if (!(second >> i & 1)) { /* otherwise the CR has ended the line already, and the next begins after the LF */
         to = put(to, line, (size_t)(stop - line));
         *to++ = '\n';
         to = put(to, prefix, prefix_len);

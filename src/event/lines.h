@@ -13,7 +13,7 @@ typedef struct vsi_line_breaks {
 vsi_line_breaks vsi_lines_count(const char *text, size_t len);
 
 /* Copy text to `to`, every line break as LF and then the prefix of the next line. Writes exactly
- * len - breaks.bytes + breaks.count * (1 + prefix_len) bytes and returns the place behind them. No overlap. */
+ * len - breaks.bytes + breaks.count * (1 + prefix_len) bytes and returns the place after them. No overlap. */
 char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
 
 /* The same, by words of eight bytes instead of SSE2's vectors: what the two above are on other processors. They have

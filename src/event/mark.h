@@ -1,15 +1,15 @@
-/* Events that say behind them what the page then has.
+/* Events that are followed by a mark of what the page then has.
  *
  * The client remembers an id as soon as its line has come, before it has seen the rest of the event. If the stream
  * breaks in between, it comes back and claims to have what it never got. So the id of an event whose content is claimed
- * stands in a block of its own, behind the event: that is a block without data, of which nothing but the id counts
+ * stands in a block of its own, after the event: that is a block without data, of which nothing but the id counts
  * (WHATWG HTML, section 9.2.6). The two are one event of vestry's: neither is conflated, or sent, without the other. */
 #ifndef VSI_EVENT_MARK_H
 #define VSI_EVENT_MARK_H
 
 #include "vestry/event.h"
 
-/* vestry_event_elements, and behind it a block with the id. options: whole, without an id; mark: not empty, no line
+/* vestry_event_elements, and after it a block with the id. options: whole, without an id; mark: not empty, no line
  * break. */
 vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
                                      const vestry_elements_options *options, const char *mark,

@@ -31,7 +31,7 @@ static void plain_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   vsi_put_str(writer, "\n\n");
 }
 
-/* Names that the Datastar client acts on: whoever chose one could patch the page. */
+/* Names that the Datastar client acts on: an event of such a name could patch the page. */
 static bool is_datastars(const char *name) {
   static const char prefix[] = "datastar";
   return strncmp(name, prefix, sizeof prefix - 1) == 0;

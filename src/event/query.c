@@ -23,7 +23,7 @@ static int decode_one(const char *at, const char *end, size_t *ret_bytes) {
   return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* Names are compared decoded, as every server does it. A broken escape in one makes it nobody's name. */
+/* Names are compared decoded, as every server does it. A name with a broken escape equals none. */
 static bool is_name(const char *at, const char *end, const char *name) {
   for (; at < end && *name; name++) {
     size_t bytes;

@@ -16,7 +16,7 @@ static vestry_err send_off(vsi_deed *deed, const vestry_script_options *options,
   return error;
 }
 
-/* One call with one string: before '…' behind. */
+/* One call with one string: before '…' after. */
 static vestry_err call(const vestry_host *host, const char *before, const char *string, size_t len, const char *behind,
                        const vestry_script_options *options, vestry_event **ret_event) {
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
@@ -77,7 +77,7 @@ vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, co
               ret_event);
 }
 
-/* The application's attributes behind the one that makes the script a rule. */
+/* The application's attributes after the one that makes the script a rule. */
 enum { MAX_ATTRIBUTES = 64 };
 
 vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,

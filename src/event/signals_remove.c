@@ -34,7 +34,7 @@ static int compare_paths(const void *a, const void *b) {
   return rank(*left) - rank(*right);
 }
 
-/* Where the whole names end that two paths begin with together: the length in bytes, with the dot behind them. */
+/* Where the whole names end that two paths begin with together: the length in bytes, with the dot after them. */
 static size_t common_len(const char *a, const char *b) {
   size_t len = 0;
   for (size_t i = 0; a[i] && a[i] == b[i]; i++)

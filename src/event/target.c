@@ -266,7 +266,7 @@ static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, 
   bool sets_itself = meaning->mode == VESTRY_PATCH_OUTER || meaning->mode == VESTRY_PATCH_REPLACE;
   vestry_slice root = {NULL, 0};
   bool is_read = vsi_html_read(html, sets_itself, &root, &target->state);
-  if (look.has_state && (!is_read || meaning->ns != VESTRY_NAMESPACE_HTML)) return; /* nobody knows what it does */
+  if (look.has_state && (!is_read || meaning->ns != VESTRY_NAMESPACE_HTML)) return; /* it is not known what it does */
   if (meaning->mode == VESTRY_PATCH_REPLACE) vsi_html_state_forget_user(&target->state);
   if (!selector.len) id = root;
   vsi_effect effect = VSI_EFFECT_UNKNOWN;

@@ -7,7 +7,7 @@
 #include "html/roots.h"
 
 typedef enum vsi_effect {
-  VSI_EFFECT_UNKNOWN, /* a barrier: nothing before it is left out for something behind it */
+  VSI_EFFECT_UNKNOWN, /* a barrier: nothing before it is left out for something after it */
   VSI_EFFECT_PASSING, /* stays, but others may be left out across it */
   VSI_EFFECT_MORPH,   /* sets all of one element, or of its children */
   VSI_EFFECT_SIGNALS, /* merges signals */

@@ -1,6 +1,6 @@
-/* A token is a seal of the scope; where there are no sessions, of the cookie's text too, which is a seal itself: then
- * who can neither read nor set the cookie cannot make the two fit. That each token is made anew, and not one for the
- * session in disguise, is what masking is for (BREACH), with less to it. */
+/* A token is a seal of the scope; where there are no sessions, of the cookie's text too, which is a seal itself: then a
+ * site that can neither read nor set the cookie cannot make the two fit. That each token is made anew, and not one for
+ * the session in disguise, is what masking is for (BREACH), with less to it. */
 #include "vestry/csrf.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ struct vestry_csrf {
   const char *cookie;
   bool insecure;
   size_t origins_count;
-  char *origins[]; /* their texts behind it, in the same allocation */
+  char *origins[]; /* their texts after it, in the same allocation */
 };
 
 vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestry_csrf **ret_csrf) {

@@ -6,7 +6,7 @@
 
 enum { VSI_NONCE_MORE_MAX = 64, VSI_NONCE_MAX_LEN = VSI_SEAL_LEN + 1 + VSI_NONCE_MORE_MAX };
 
-/* Whether it was made for the scope; behind the dot are 1 to VSI_NONCE_MORE_MAX digits, letters and dashes. text: any
+/* Whether it was made for the scope; after the dot are 1 to VSI_NONCE_MORE_MAX digits, letters and dashes. text: any
  * bytes, terminated. */
 bool vsi_nonce_is_good(const vsi_seals *seals, vestry_scope scope, const char *text);
 

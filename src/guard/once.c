@@ -5,10 +5,10 @@
  *
  * A record holds a reference of the store's, one of the request that runs, and one of each that waits.
  *
- * Places. What is young enough to be repeated by the client is not forgotten for somebody else: who finds no place is
- * told to come later. Visitors, whom anybody can invent, have a share of the places and of the answers' bytes, and all
- * sessions of a user are one scope, so that neither can take those of others. A record has its place from before it is
- * put until it has left the store; those that have been put stand in line, the oldest first. */
+ * Places. What is young enough to be repeated by the client is not forgotten for another client's: a request that finds
+ * no place is told to come later. Visitors, which any client can invent, have a share of the places and of the answers'
+ * bytes, and all sessions of a user are one scope, so that neither can take those of others. A record has its place
+ * from before it is put until it has left the store; those that have been put stand in line, the oldest first. */
 #include "vestry/once.h"
 
 #include <nettle/sha2.h>
@@ -82,7 +82,7 @@ typedef struct record {
 /* -------------------------------------------------------------------------------------------------- records ------- */
 
 static void ref_record(void *value) {
-  atomic_fetch_add_explicit(&((record *)value)->refs, 1, memory_order_relaxed); /* who holds holds one already */
+  atomic_fetch_add_explicit(&((record *)value)->refs, 1, memory_order_relaxed); /* the caller holds one already */
 }
 
 static void unref_record(void *value) {
@@ -152,7 +152,7 @@ static void give_place(record *r) {
   pthread_mutex_unlock(&r->once->lock);
 }
 
-/* Wake who waits for it. */
+/* Wake the threads that wait for it. */
 static void settle(record *r, progress reached) {
   pthread_mutex_lock(&r->once->lock);
   r->progress = reached;
@@ -196,7 +196,7 @@ static void keep(record *r, const vestry_response *response) {
 
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
   record *r = (record *)watcher;
-  if (r->progress != RUNS) return; /* nobody else changes it */
+  if (r->progress != RUNS) return; /* no other thread changes it */
   if (req->handled == VESTRY_LIMIT || req->handled == VESTRY_FULL) {
     vestry_store_remove_if(r->once->store, r->handle, VESTRY_CAUSE_REMOVED);
     settle(r, FORGOTTEN);

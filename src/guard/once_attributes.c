@@ -3,17 +3,17 @@
  *
  * Order. Each of the client's requests backs off by itself: of three that wait for a server, the last may be the first
  * that finds it. So a page sends one at a time, in the order of the presses, and the next one when the former is
- * answered: when it is finished, or its answer's first event has come, so that one whose answer is a stream holds up
- * nobody.
+ * answered: when it is finished, or its answer's first event has come, so that one whose answer is a stream holds up no
+ * other.
  *
  * Forms. A retry reads the form anew, which may be another by then, or invalid: then the client gives up silently. So
- * what is sent is a copy: its fields, files too, in a form without rules that nobody sees, outside of the body, which
+ * what is sent is a copy: its fields, files too, in a form without rules that is not shown, outside of the body, which
  * may be patched. A form that is invalid when it is pressed is shown to be, and is not sent.
  *
  * Presses. What says the same as one that is not answered yet is that one, and so is what comes within half a second of
  * it: a second press is most often later than the answer. And so is the second click of a double click, whatever it
- * says: an answer may have emptied the field. If the client has given up, nobody knows whether it was done: when it is
- * pressed again, it says so with the nonce that it had.
+ * says: an answer may have emptied the field. If the client has given up, it does not know whether it was done: when it
+ * is pressed again, it says so with the nonce that it had.
  *
  * No inline script, and nothing of it is in what is patched. */
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 enum { AUTHORITY_MAX_BYTES = 255 + 6 };
 
-/* What is behind the scheme, and the port that need not be written. NULL: neither http nor https. */
+/* What comes after the scheme, and the port that need not be written. NULL: neither http nor https. */
 static const char *authority_of(const char *origin, const char **ret_port) {
   if (strncasecmp(origin, "http://", 7) == 0) {
     *ret_port = ":80";

@@ -97,7 +97,7 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
   vestry_err error = know(req);
   if (error) return error;
-  /* Who finds nothing in his storage is a new tab, whatever the cookie said. */
+  /* A page that finds nothing in its storage is a new tab, whatever the cookie said. */
   if (req->tab_is_new)
     memcpy(own, req->tab, sizeof own);
   else
@@ -108,7 +108,7 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
-  /* Nobody else is to take it. Without Secure, so that it goes whether it was set over https or not. */
+  /* No other page is to take it. Without Secure, so that it goes whether it was set over https or not. */
   if (header && !vsi_cookie_find(header, COOKIE, &value))
     error = vestry_reply_cookie(reply, &(vestry_cookie){.name = COOKIE, .remove = true, .insecure = true});
   if (error) return error;
