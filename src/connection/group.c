@@ -3,11 +3,11 @@
  *
  * Which connection is closed when the budget is pressed, that is, when all queues together hold nearly what they may.
  * The connection that holds most goes first: one that is not read grows, one that is read stays small, so it is the
- * stalled ones that go. A connection that was closed gives its memory back a little later. What it still holds counts as gone
- * at once, or one burst would close more than it must. (One that is inside a blocking transport holds its share until
- * that lets go: the others have less room meanwhile, but are not closed for it.) One walk over all connections finds
- * the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does this at a time,
- * others go on. */
+ * stalled ones that go. A connection that was closed gives its memory back a little later. What it still holds counts
+ * as gone at once, or one burst would close more than it must. (One that is inside a blocking transport holds its share
+ * until that lets go: the others have less room meanwhile, but are not closed for it.) One walk over all connections
+ * finds the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does this at a
+ * time, others go on. */
 #include "connection/group.h"
 
 #include <pthread.h>

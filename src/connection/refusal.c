@@ -6,7 +6,8 @@
  * HUSHED, after which no sender enters. A sender enters by a compare-and-swap that fails on a hushed word, so the
  * word's modification order decides. Either the sender entered first: then the hush finds it inside, the runner goes
  * away, and the sender, which finds HUSHED when it leaves, notifies the actor; the run that follows looks again. Or the
- * hush came first, and the hook is not called. No thread waits: neither the runner for a hook, nor a sender for the runner.
+ * hush came first, and the hook is not called. No thread waits: neither the runner for a hook, nor a sender for the
+ * runner.
  *
  * The step of a watch (watch/watch.c) enters and leaves likewise: its context lives as long. */
 #include "connection/refusal.h"
