@@ -66,8 +66,8 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
   forget(cluster, peer);
   vsi_digests_drop(cluster, peer);
   vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .wants_all = true, .proofs = cluster->proofs_before};
-  /* Numbers go on from above all that were given before, to whomever: should this be a life that was given up for
-   * another by mistake, it will not take what comes for what it has had. */
+  /* Numbers go on from above all that were given before, to any node. Should this be a life that was given up for
+   * another by mistake, it takes no new message for one that it has had. */
   fresh.out_seq = vsi_now_ns(cluster->host);
   if (is_same) {
     fresh.proofs = peer->proofs;

@@ -6,7 +6,7 @@
 #include "html/js.h"
 #include "html/value.h"
 
-/* What is known of the tag, or of the script element behind it. */
+/* What is known of the tag, or of the script element after it. */
 enum {
   HAS_ROLE = 1,   /* its rel or type has been read; others by that name do not count */
   PLAIN_LINK = 2, /* the link is no more than information */
@@ -63,7 +63,7 @@ void vsi_attribute_end(vsi_html_place *place) {
 }
 
 /* Collect a URL as its parser reads it: it passes over white space and controls at the front, and tabs and line breaks
- * anywhere. (Spaces further behind cannot make a scheme of what is none.) */
+ * anywhere. (Spaces further on cannot make a scheme of what is none.) */
 static void url_read(vsi_html_place *place, char c) {
   if ((unsigned char)c > 0x20 && place->name_len < sizeof place->name - 1) vsi_name_add(place, c);
 }
@@ -174,12 +174,12 @@ bool vsi_attribute_insert(vsi_html_place *place, vsi_slot slot, const char *text
   for (size_t i = 0; i < len && place->name_len < sizeof place->name - 1; i++)
     url_read(place, text[i] == '&' || text[i] == '\\' ? '/' : text[i]);
   if (scheme_of(place, place->kind) != RUNS) return false;
-  vsi_name_begin(place, ':'); /* what is put there instead has a scheme, and no other can come behind it */
+  vsi_name_begin(place, ':'); /* what is put there instead has a scheme, and no other can come after it */
   return true;
 }
 
 /* The scheme of a URL is known by its first bytes, whatever follows. In code a number ends nothing, and neither does an
- * escaped text in a string; what stood right before them is then behind them. */
+ * escaped text in a string; what stood right before them is then after them. */
 bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js) {
   switch (place->kind) {
   case VSI_VALUE_TEXT: return true;

@@ -1,6 +1,6 @@
 /* The document is read once, tag by tag, while open.c says which elements are open. What is before the content matters
- * only by that; what is behind it, only in that the id might be there a second time. So before the content HTML must
- * fit as far as open.c reads it, but a document whose footer is in disorder has a content all the same. */
+ * only by that; what is after it, only in that the id might be there a second time. So before the content HTML must fit
+ * as far as open.c reads it, but a document whose footer is in disorder has a content all the same. */
 #include "html/content.h"
 
 #include <string.h>
@@ -38,7 +38,7 @@ static size_t put_utf8(uint32_t c, char out[4]) {
   return more + 1;
 }
 
-/* The character reference at '&'; returns what is behind it, NULL: it is one that is not known here. */
+/* The character reference at '&'; returns what is after it, NULL: it is one that is not known here. */
 static const char *read_reference(const char *at, const char *end, uint32_t *ret_c) {
   static const struct {
     const char *name;
@@ -175,7 +175,7 @@ static vsi_content_fault begin_noscript(walk *w, size_t at, const char *text, ve
   return VSI_CONTENT_FOUND;
 }
 
-/* Behind the text of an element and its end tag. */
+/* After the text of an element and its end tag. */
 static const char *skip_text(const walk *w, const char *at, vestry_slice name) {
   vsi_tag tag;
   vsi_tag_attribute attribute;

@@ -12,14 +12,14 @@ typedef enum vsi_content_fault {
   VSI_CONTENT_DUPLICATE,  /* more than one element has it */
   VSI_CONTENT_UNBALANCED, /* it is not closed; or tags in it or before it do not fit, so that a parser repairs them */
   VSI_CONTENT_FOREIGN,    /* it stands in svg or math */
-  VSI_CONTENT_UNSURE,     /* it cannot be told whether there is one, or another one behind it */
+  VSI_CONTENT_UNSURE,     /* it cannot be told whether there is one, or another one after it */
   VSI_CONTENT_TOO_LARGE   /* the document has more than VSI_CONTENT_MAX_BYTES */
 } vsi_content_fault;
 
 /* Offsets into the document, in bytes. */
 typedef struct vsi_content {
-  size_t begin, end;        /* the element: from its '<' to behind its end tag */
-  size_t name_end, tag_end; /* of its start tag: behind the name, where attributes can be put; behind the '>' */
+  size_t begin, end;        /* the element: from its '<' to after its end tag */
+  size_t name_end, tag_end; /* of its start tag: after the name, where attributes can be put; after the '>' */
   size_t head_end;          /* where the head ends: what is put there is the last in it */
   size_t body_begin;        /* the body's start tag, likewise; all three are 0 if there is none */
   size_t body_name_end, body_tag_end;

@@ -13,7 +13,7 @@ const vsi_element_rule vsi_elements[VSI_ELEMENTS_COUNT] = {
     [VSI_EL_MATH_POINT] = {"", VSI_ACT_ORDINARY, VSI_IS_FOREIGN | VSI_SPECIAL | VSI_SCOPE},
 };
 
-/* By length, the first element whose name has it; behind the last length, the end. */
+/* By length, the first element whose name has it; after the last length, the end. */
 static const uint8_t first[] = {
     VSI_EL_A,
     VSI_EL_A,

@@ -167,7 +167,7 @@ typedef enum vsi_element_act {
   VSI_ACT_BLOCK,     /* closes a p */
   VSI_ACT_HEADING,   /* a block; any of them ends any other */
   VSI_ACT_ITEM,      /* ends the item before it */
-  VSI_ACT_FORMAT,    /* goes on behind what should have ended it */
+  VSI_ACT_FORMAT,    /* goes on after what should have ended it */
   VSI_ACT_LONE,      /* must not stand in another one */
   VSI_ACT_FORM,      /* likewise, and its end tag may stand anywhere */
   VSI_ACT_OBJECT,    /* what is open inside of it does not count outside, and the other way round */
@@ -175,7 +175,7 @@ typedef enum vsi_element_act {
   VSI_ACT_RULE,      /* likewise, but closes a p */
   VSI_ACT_TEXT,      /* its content is text */
   VSI_ACT_PLAINTEXT, /* likewise, and has no end */
-  VSI_ACT_NOSCRIPT,  /* likewise, for who runs scripts */
+  VSI_ACT_NOSCRIPT,  /* likewise, where scripts run */
   VSI_ACT_TABLE,
   VSI_ACT_TABLE_PART,
   VSI_ACT_SELECT,

@@ -39,11 +39,11 @@ typedef struct vsi_conversion {
 typedef struct vsi_format_reader {
   vsi_html *html;
   const vsi_format_sink *sink;
-  const char *format, *at; /* `at`: behind what was read */
+  const char *format, *at; /* `at`: after what was read */
   va_list arguments;
 } vsi_format_reader;
 
-/* What stands behind a `%` that is not doubled. takes_stars: their arguments are taken, which is what a call does that
+/* What stands after a `%` that is not doubled. takes_stars: their arguments are taken, which is what a call does that
  * also puts the conversion. Returns why it is none; NULL: it is one. */
 const char *vsi_format_read(vsi_format_reader *reader, bool takes_stars, vsi_conversion *ret_conversion);
 /* Write a conversion, with its argument. */

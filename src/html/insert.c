@@ -14,7 +14,7 @@ static bool ends_in_reference(const vsi_html *html) {
   return false;
 }
 
-/* The parser takes a CR and the LF behind it for one line feed. */
+/* The parser takes a CR and the LF after it for one line feed. */
 static bool ends_in_cr(const vsi_html *html) {
   return html->len && html->data[html->len - 1] == '\r';
 }

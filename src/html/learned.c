@@ -1,18 +1,17 @@
 /* A list is made row by row, by one format, and a page is made again with each change. To read the format, and the
  * HTML in it, each time again would be most of what a row costs. So a builder that is used long enough notes what it
- * finds: a program of the format's own text in pieces, the conversions behind them, and the place behind all of it.
+ * finds: a program of the format's own text in pieces, the conversions after them, and the place after all of it.
  *
  * That holds as long as it begins in ordinary text, where nothing of what stood before matters, and as long as no
- * argument changes what comes behind it. Whether one can is known of its place (vsi_place_is_settled): a number or an
+ * argument changes what comes after it. Whether one can is known of its place (vsi_place_is_settled): a number or an
  * escaped text cannot end the text, the value or the string that it stands in. What depends on arguments is looked at
  * each time: a `&` or a CR before a text; the HTML of a %-s in ordinary text, which must leave the place as it was; and
  * that of a %-s elsewhere, such as the name of an element, which must be what it was when the format was learned. If it
  * is not, the rest is read as ever. So is a format of which none of this can be said: it is noted as unfit.
  *
  * A format is found by its address, and is the same only if all its bytes are, which a program has a copy of: so it
- * does not matter who lies at that address meanwhile. A format is noted when it comes for the second time, and only by
- * a builder that was used for some; so who builds one small piece pays nothing for this. Without memory nothing is
- * learned. */
+ * does not matter what lies at that address meanwhile. A format is noted when it comes for the second time, and only by
+ * a builder that was used for some; so one small piece costs nothing for this. Without memory nothing is learned. */
 #include "html/learned.h"
 
 #include <string.h>
@@ -47,10 +46,10 @@ typedef enum act {
   OTHER
 } act;
 
-/* A piece of the format's own text, and what stands behind it. */
+/* A piece of the format's own text, and what stands after it. */
 typedef struct step {
   uint16_t at, len;     /* the piece */
-  uint16_t begin, next; /* the conversion, from its % on, and what is behind it */
+  uint16_t begin, next; /* the conversion, from its % on, and what is after it */
   uint8_t act;
   uint8_t fixed; /* which */
   bool in_js;
@@ -65,9 +64,9 @@ typedef struct fixed {
 
 typedef struct program {
   vsi_html_place behind;
-  const char *format;  /* a copy, behind the steps */
+  const char *format;  /* a copy, after the steps */
   size_t format_bytes; /* with the NUL */
-  const fixed *fixed;  /* behind the steps, too */
+  const fixed *fixed;  /* after the steps, too */
   size_t steps_count;
   step steps[];
 } program;
@@ -96,7 +95,7 @@ static act act_of(const vsi_conversion *c) {
   return is_decimal && !has_more && !c->plus && !c->space && c->width <= MAX_FILL ? DECIMAL : OTHER;
 }
 
-/* Own text, up to the next conversion or behind the next doubled %. false: it cannot be learned. */
+/* Own text, up to the next conversion or after the next doubled %. false: it cannot be learned. */
 static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bool *ret_conversion) {
   const char *from = r->at, *percent = strchrnul(from, '%');
   s->at = (uint16_t)(from - r->format);
@@ -278,7 +277,7 @@ static void put_decimal(vsi_html *html, const vsi_conversion *c, uintmax_t numbe
     to += (size_t)c->width - whole;
   }
   if (is_negative && !c->zero) *to++ = '-';
-  char *at = to + len; /* from behind */
+  char *at = to + len; /* from the end */
   for (; number >= 100; number /= 100) memcpy(at -= 2, pairs + number % 100 * 2, 2);
   if (number >= 10)
     memcpy(at - 2, pairs + number * 2, 2);
@@ -326,7 +325,7 @@ static bool do_fixed(vsi_format_reader *r, const vsi_format_sink *sink, const fi
   return is_same;
 }
 
-/* false: behind this step all is as it was not known to be. */
+/* false: after this step nothing is as it was known to be. */
 static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const program *p, const step *s) {
   vsi_html *html = r->html;
   switch ((act)s->act) {

@@ -1,15 +1,15 @@
 /* The parser of HTML keeps a list of open elements, and almost any tag closes some of them: those whose end tags may be
  * left out, and those that must not stand where the tag does. That much is here, exactly. What is not here is how the
- * parser puts right what is wrong: formatting that goes on behind the element that should have ended it, elements that
+ * parser puts right what is wrong: formatting that goes on after the element that should have ended it, elements that
  * are moved out of tables, forms in forms. Where that begins a sentence is returned, and nothing more is said. So the
  * list of active formatting elements is not needed: it has those that are open, and no others.
  *
  * A tag in the content must do the same wherever the content stands. What it does depends on what is open around it
  * only where a search for an element comes to the content's own place without an end. That is refused, too.
  *
- * noscript is text for who runs scripts, and holds elements for others (among them the client, when it reads an event).
- * So inside the content it is read as elements, which must begin and end inside of it, and content.c sees to it that it
- * ends where it does as a text. */
+ * noscript is text for readers that run scripts, and holds elements for others (among them the client, when it reads an
+ * event). So inside the content it is read as elements, which must begin and end inside of it, and content.c sees to it
+ * that it ends where it does as a text. */
 #include "html/open.h"
 
 #include <string.h>
@@ -296,7 +296,7 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
   return push(open, tag, element);
 }
 
-/* Where it is not known, or does not matter, which elements are open: in templates, and behind what is not understood.
+/* Where it is not known, or does not matter, which elements are open: in templates, and after what is not understood.
  * It must only be known what is text. (And what shields formatting, such as a cell, must be closed in the template: if
  * it is left to the template's end, the parser forgets to take the shield away.) */
 static bool is_shield(const vsi_open *open, vsi_element element) {

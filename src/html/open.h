@@ -30,7 +30,7 @@ const char *vsi_open_end(vsi_open *open, const vsi_tag *tag, vsi_element element
 /* A text that is not white space alone. */
 const char *vsi_open_text(vsi_open *open);
 
-/* Behind what is not understood: go on, but loosely. false: where svg and math begin and end is not known any more. */
+/* After what is not understood: go on, but loosely. false: where svg and math begin and end is not known any more. */
 bool vsi_open_lose(vsi_open *open);
 
 static inline vsi_element vsi_open_at(const vsi_open *open, size_t i) {

@@ -19,8 +19,8 @@
 
 enum {
   TEXT,
-  TAG_OPEN,     /* behind < */
-  END_TAG_OPEN, /* behind </ */
+  TAG_OPEN,     /* after < */
+  END_TAG_OPEN, /* after </ */
   TAG_NAME,
   BEFORE_NAME, /* of an attribute */
   NAME,
@@ -30,8 +30,8 @@ enum {
   SINGLE_QUOTED,
   UNQUOTED,
   AFTER_VALUE,
-  SELF_CLOSING, /* behind the / of a tag */
-  DECLARATION,  /* behind <! */
+  SELF_CLOSING, /* after the / of a tag */
+  DECLARATION,  /* after <! */
   DECLARATION_DASH,
   COMMENT_START,
   COMMENT_START_DASH,
@@ -88,7 +88,7 @@ static void text_until(vsi_html_place *place, char c) {
   uint8_t matched = place->matched;
   place->matched = 0;
   if (matched == LESS_BANG) {
-    if (c == '-') place->state = LOST; /* <!--: a <script behind it would hide the next </script> */
+    if (c == '-') place->state = LOST; /* <!--: a <script after it would hide the next </script> */
   } else if (matched == LESS && c == '/') {
     place->matched = SLASH;
     return;

@@ -19,8 +19,8 @@ bool vsi_place_insert(vsi_html_place *place, vsi_slot slot, const char *text, si
 const char *vsi_place_conflict(const vsi_html_place *place);
 /* Ordinary text, of which nothing before matters: what is read from here on is read as from the beginning. */
 bool vsi_place_is_plain(const vsi_html_place *place);
-/* Whether a text of others, or a number, can be put here whatever it is, and changes nothing of what comes behind it;
- * if so it is noted as there. ret_in_js: it stands in a JavaScript string. */
+/* Whether a text of others, or a number, can be put here whatever it is, and changes nothing of what comes after it; if
+ * so it is noted as there. ret_in_js: it stands in a JavaScript string. */
 bool vsi_place_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js);
 /* Whether the parser would drop a line feed that came next. */
 bool vsi_place_drops_newline(const vsi_html_place *place);

@@ -78,7 +78,7 @@ static void note_attribute(tag *t, vestry_slice name, vestry_slice value, vsi_ht
   if (is_shown(name)) vsi_html_state_read(state, value);
 }
 
-/* The tag that begins at '<'; returns what is behind it; NULL: it is none that is understood. */
+/* The tag that begins at '<'; returns what is after it; NULL: it is none that is understood. */
 static const char *read_tag(const char *at, const char *end, tag *ret_tag, vsi_html_state *state) {
   vsi_tag reader;
   vsi_tag_attribute attribute;

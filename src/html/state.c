@@ -19,8 +19,8 @@
  * Several inputs of one name, whose signal is a list, are numbered in the order in which they come: they must be the
  * same in both.
  *
- * Who comes in between and is about the same signal finds it there or not: then the earlier one stays, unless both only
- * read it. */
+ * An event that comes in between and is about the same signal finds it there or not: then the earlier one stays, unless
+ * both only read it. */
 
 uint64_t vsi_html_hash(uint64_t hash, vestry_slice text) {
   const unsigned char *bytes = text.data;

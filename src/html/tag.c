@@ -36,7 +36,7 @@ bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event)
   return true;
 }
 
-/* The value behind a '='; returns what is behind it, NULL: the text ends in it. */
+/* The value after a '='; returns what is after it, NULL: the text ends in it. */
 static const char *read_value(const char *at, const char *end, vestry_slice *ret_value) {
   if (*at == '"' || *at == '\'') {
     const char *close = memchr(at + 1, *at, length(at + 1, end));
@@ -88,7 +88,7 @@ static bool begins(const char *at, const char *end, const char *with) {
   return length(at, end) >= strlen(with) && memcmp(at, with, strlen(with)) == 0;
 }
 
-/* Behind "<!--": it ends at "-->" or "--!>", where the dashes of its beginning count only before a '>'. */
+/* After "<!--": it ends at "-->" or "--!>", where the dashes of its beginning count only before a '>'. */
 static const char *skip_comment(const char *at, const char *end) {
   if (begins(at, end, ">")) return at + 1;
   if (begins(at, end, "->")) return at + 2;
@@ -107,12 +107,12 @@ const char *vsi_tag_skip_markup(const char *at, const char *end, bool reads_cdat
   return behind(at, end, ">");
 }
 
-/* Whether a tag's name is this one: at stands behind its '<' or "</". */
+/* Whether a tag's name is this one: at stands after its '<' or "</". */
 static bool is_named(const char *at, const char *end, vestry_slice name) {
   return length(at, end) > name.len && strncasecmp(at, name.data, name.len) == 0 && is_name_end(at[name.len]);
 }
 
-/* The text of a script. Behind "<!--", up to "-->", a "<script" hides the next "</script". */
+/* The text of a script. After "<!--", up to "-->", a "<script" hides the next "</script". */
 static const char *script_end(const char *at, const char *end, vestry_slice name) {
   enum { PLAIN, ESCAPED, DOUBLE_ESCAPED } state = PLAIN;
   while (at < end) {

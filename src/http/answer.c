@@ -105,7 +105,7 @@ vestry_err vsi_answer_nothing(const vestry_request *req) {
   return respond(req, 204, NULL, 0, NULL, 0);
 }
 
-/* The reply's body goes to the adapter; NULL: nobody wants a byte of it. OK | LIMIT | NO_MEMORY */
+/* The reply's body goes to the adapter; NULL: not a byte of it is wanted. OK | LIMIT | NO_MEMORY */
 static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
   *ret_body = NULL;
   if (req->is_head || !reply->body_len) return VESTRY_OK;
@@ -140,8 +140,8 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   return req->ops->respond_body(req->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
 }
 
-/* No cache gives to one what is another's: a page that knows who asked for it, unless its handler says what caches may
- * do; and what sets a cookie or has a nonce, whatever he says. */
+/* No cache gives to one what is another's: a page that knows its user, unless its handler says what caches may do; and
+ * what sets a cookie or has a nonce, whatever the handler says. */
 static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
   vsi_caching said = vsi_reply_caching(reply);
@@ -150,7 +150,7 @@ static bool is_private(const vestry_request *req, const vestry_reply *reply) {
 }
 
 /* The client makes an inline script of it: a strict policy refuses that in the page, where no server hears of it, and
- * the client tells nobody that the action has finished. */
+ * the client does not say that the action has finished. */
 static void warn_of_script(const vestry_request *req, const vestry_reply *reply, int status) {
   const vestry_header *given = vsi_reply_header_find(reply, "Content-Type");
   const char *type = given ? given->value : reply->body_type;

@@ -1,4 +1,4 @@
-/* What a reply's stream is to be a part of, from its beginning to its end: a session, somebody's presence, a channel, a
+/* What a reply's stream is to be a part of, from its beginning to its end: a session, a presence, a channel, a
  * topic. */
 #ifndef VSI_HTTP_ATTACHMENT_H
 #define VSI_HTTP_ATTACHMENT_H
@@ -6,7 +6,7 @@
 #include "connection/close_list.h"
 
 typedef struct vsi_attachment {
-  vsi_close_node node; /* first: whoever begins it may have itself told of the stream's end */
+  vsi_close_node node; /* first: an attachment that begins may have itself told of the stream's end */
   struct vsi_attachment *next;
   /* One of the two is called, once, and may free it. No lock held. */
   void (*begin)(struct vsi_attachment *attachment, vestry_connection *connection); /* it opens, and is kept */

@@ -22,7 +22,7 @@ struct vestry_body {
 };
 
 /* One that is refused, but could be had if others held less, is wanted: until the next one is had, so much more than is
- * there counts as too much, and those who hold most go. Relaxed: mere numbers, of which the budget alone is exact. */
+ * there counts as too much, and those that hold most go. Relaxed: mere numbers, of which the budget alone is exact. */
 static bool take(vestry *v, size_t held, size_t whole) {
   vsi_budget *budget = &v->answer_bytes;
   uint64_t most = whole > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;

@@ -35,7 +35,7 @@ typedef struct vsi_body_source {
  * what is borrowed, or for a piece of the file) | NO_MEMORY */
 vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t len, vestry_body **ret_body);
 
-/* Read a part of a file into memory of the host, and a NUL behind it. OK | IO (it is shorter) | NO_MEMORY */
+/* Read a part of a file into memory of the host, and a NUL after it. OK | IO (it is shorter) | NO_MEMORY */
 vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
                               char **ret_bytes);
 

@@ -1,5 +1,5 @@
-/* Whoever sends a Cookie header may write anything into it. A pair that is not well formed is passed over, and nothing
- * in it can become part of another: pairs end at semicolons, whatever quotes say. */
+/* A client may write anything into a Cookie header. A pair that is not well formed is passed over, and nothing in it
+ * can become part of another: pairs end at semicolons, whatever quotes say. */
 #include "http/cookie.h"
 
 #include <string.h>

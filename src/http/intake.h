@@ -1,4 +1,4 @@
-/* What comes in: who is turned away, and what all requests under way hold. */
+/* What comes in: which requests are turned away, and what all that are under way hold. */
 #ifndef VSI_HTTP_INTAKE_H
 #define VSI_HTTP_INTAKE_H
 

@@ -11,7 +11,7 @@ static bool is_space(char c) {
   return c == ' ' || c == '\t';
 }
 
-/* The parameter at `at`, which is behind a ';', of `end`: its name and its value without quotes. Where it ends; NULL:
+/* The parameter at `at`, which is after a ';', of `end`: its name and its value without quotes. Where it ends; NULL:
  * there is none. A backslash is kept: browsers send file names with some, and escape with % instead. */
 static const char *parameter(const char *at, const char *end, vestry_slice *ret_name, vestry_slice *ret_value) {
   while (at < end && (is_space(*at) || *at == ';')) at++;
@@ -46,7 +46,7 @@ vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_sli
   parts->boundary_len = value.len + 4;
   parts->at = body.data;
   parts->end = body.data ? parts->at + body.len : NULL;
-  /* The first boundary may stand at the beginning, without the line break. What is before it, if anything, is nobody's
+  /* The first boundary may stand at the beginning, without the line break. What is before it, if anything, is no part's
    * (RFC 2046, 5.1.1). */
   size_t len = parts->boundary_len - 2;
   if (body.len >= len && memcmp(body.data, parts->boundary + 2, len) == 0) {

@@ -16,7 +16,7 @@ struct vestry_reply {
   char *body;            /* NULL: there is none, or rest says what it is made of (vsi_reply_load) */
   size_t body_len;
   vsi_body_source rest; /* instead of body: a part of a file that is lent, or bytes that outlive the request */
-  vsi_room room;        /* the body's, from before it is made; of what is no answer, a page rendered again, nobody's */
+  vsi_room room;        /* the body's, from before it is made; of what is no answer, a page rendered again, none */
   bool has_body;
   bool no_room;         /* there was none for the last body: 503, but for a stream */
   struct vsi_csp *csp;  /* its document's policy, owned; NULL: none */
@@ -38,7 +38,7 @@ struct vestry_reply {
   size_t more_keys_count, more_keys_capacity;
   vestry_connection *connection;
   bool fail_fast;
-  bool any_client; /* a stream for whoever asked */
+  bool any_client; /* a stream for any client */
   bool keep;
   vestry_put_policy policy; /* REUSE unless reply_keep said otherwise */
   size_t many_count;
@@ -73,7 +73,7 @@ void vsi_reply_drop_body(vestry_reply *reply);
  * value. OK | LIMIT | NO_MEMORY */
 vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
 /* The same with a part of a file, which is lent on OK only; and with bytes that are borrowed until the request is over.
- * Neither is read before somebody wants the body. */
+ * Neither is read before the body is wanted. */
 vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
                                size_t len);
 vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len);
@@ -91,7 +91,7 @@ vestry_put_policy vsi_reply_policy(const vestry_reply *reply);
 typedef enum vsi_caching {
   VSI_CACHING_UNSAID,
   VSI_CACHING_NONE,  /* private, no-store */
-  VSI_CACHING_ASKED, /* kept, and given to nobody before they have asked here */
+  VSI_CACHING_ASKED, /* kept, and given out only after asking here */
   VSI_CACHING_KEPT   /* whatever else */
 } vsi_caching;
 vsi_caching vsi_reply_caching(const vestry_reply *reply);

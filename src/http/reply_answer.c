@@ -9,7 +9,7 @@
 
 /* The client fetches; a page that a redirect led to would be its answer, and not the browser's page. It appends HTML to
  * the body, and runs what it finds there as an expression: an answer that is a script would be an inline script, which
- * a strict policy refuses, and would never be over (the client tells nobody that it has finished). */
+ * a strict policy refuses, and would never be over (the client does not say that it has finished). */
 static vestry_err redirect_by_deed(vestry_reply *reply, const char *url) {
   vsi_deed deed;
   vestry_html html;

@@ -55,7 +55,7 @@ static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t mos
   size_t limit = announced >= 0 ? (size_t)announced : most + 1;
   while (body->len < limit) {
     size_t room = limit - body->len < READ_BYTES ? limit - body->len : READ_BYTES, len = 0;
-    vestry_err error = make_room(req, body, room + 1); /* one for the NUL behind it all */
+    vestry_err error = make_room(req, body, room + 1); /* one for the NUL after it all */
     if (!error) error = req->ops->read(req->server_request, body->data + body->len, room, &len);
     if (error) return error;
     if (len > room) return VESTRY_IO;
@@ -140,7 +140,7 @@ const char *vestry_request_query(const vestry_request *req) {
   return req->query;
 }
 
-/* Headers that say who asks. */
+/* Headers that name a user. */
 static bool says_who(const char *name) {
   static const char *const names[] = {"Cookie", "Authorization", "X-Remote-User", "X-Forwarded-User",
                                       "X-Forwarded-Email"};

@@ -19,7 +19,7 @@ typedef struct vsi_session {
   char id[VSI_SESSION_ID_BYTES];                            /* terminated; "": there are no sessions */
   bool is_new;                                              /* the browser is to be told */
   bool was_changed;                                         /* by log-in or log-out */
-  struct vsi_session_user *user;                            /* a reference; NULL: nobody has logged in */
+  struct vsi_session_user *user;                            /* a reference; NULL: no user has logged in */
   struct vsi_session_user *former[VSI_SESSION_CHANGES_MAX]; /* references: the handler may still hold their names */
   size_t former_count;
 } vsi_session;
@@ -41,15 +41,16 @@ struct vestry_request {
   const char *method, *path, *query; /* the adapter's, never NULL */
   bool is_datastar, is_head;
   bool is_copy;                  /* of one that was served before (copy.h) */
-  bool is_personal;              /* somebody asked who asks: the answer is nobody else's */
+  bool is_personal;              /* the handler asked for the user: the answer is no other's */
   int error;                     /* the status of an error page that is being made; 0: none */
   const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];
   vsi_session session;
-  char tab[VSI_REQUEST_SEAL_BYTES];         /* the seal of its tab, once somebody asked; "": none yet */
+  char tab[VSI_REQUEST_SEAL_BYTES];         /* the seal of its tab, once it was asked for; "": none yet */
   bool tab_is_new;                          /* made for this request */
   bool tab_is_said;                         /* by the page itself: it is the tab's, and no guess */
-  bool tab_is_known;                        /* the seal is of this scope; whoever sets another scope sets it to false */
+  bool tab_is_known;                        /* the seal is of this scope; code that sets another scope sets it to
+                                               false */
   char csrf_cookie[VSI_REQUEST_SEAL_BYTES]; /* one that the answer sets; "": none */
   vsi_watcher *watcher;                     /* NULL: none */
   vestry_err handled;                       /* what the guards and the handler said */
@@ -61,7 +62,7 @@ struct vestry_request {
   char scope[VESTRY_SCOPE_MAX_BYTES];
 };
 
-/* The answer is of whoever asks, and no cache's to give to others. */
+/* The answer is for the request's user alone: no cache may give it to others. */
 static inline void vsi_request_is_asked_who(const vestry_request *req) {
   ((vestry_request *)(uintptr_t)req)->is_personal = true; /* what serves it made it */
 }

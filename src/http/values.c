@@ -1,7 +1,7 @@
 /* Names and values that come with a request: in its path, its query, its form.
  *
  * Values are what a client sent: their count is bounded, and a place where one of them is no UTF-8, has a NUL or a
- * broken escape has none at all, since nobody knows what was meant. */
+ * broken escape has none at all, since it is not known what was meant. */
 #include <string.h>
 #include <strings.h>
 
@@ -17,7 +17,7 @@
 
 enum { VALUES_MAX = 1000 };
 
-/* Room for so many pairs, and a text behind them. */
+/* Room for so many pairs, and a text after them. */
 static vestry_err make_room(vsi_values *values, const vestry_host *host, size_t count, size_t text_len,
                             char **ret_text) {
   if (count > VALUES_MAX) return VESTRY_TOO_LARGE;
@@ -33,12 +33,12 @@ static bool is_text(const char *text, size_t len) {
 
 /* --------------------------------------------------------------------------------- a query, a form's body --------- */
 
-/* Decode where it stands, and terminate: there is a byte behind it. */
+/* Decode where it stands, and terminate: there is a byte after it. */
 static vestry_err decode(char *text, size_t len) {
   const vestry_slice encoded = {text, len};
   size_t decoded, offset;
   if (vsi_query_decoded_len(encoded, &decoded, &offset)) return VESTRY_MALFORMED;
-  vsi_query_decode(encoded, text); /* never behind what it reads */
+  vsi_query_decode(encoded, text); /* never past what it reads */
   text[decoded] = '\0';
   return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
 }

@@ -11,16 +11,16 @@ struct vestry_dispatch_options;
 struct vestry_dispatch_result;
 
 typedef struct vsi_elsewhere {
-  /* A key was dispatched to here. false: nobody else holds it, as far as anybody has told; who tells too late that he
-   * did is told of a gap. */
+  /* A key was dispatched to here. false: no other node holds it, as far as they have told; a node that tells too late
+   * that it did is told of a gap. */
   bool (*is_shared)(const vestry_scoped_key *key, void *ctx);
   /* Dispatch to the connections that other nodes have under a key, and wait for their answers.
-   *  is_found    it is held here too: only those who are known to hold it are asked
+   *  is_found    it is held here too: only nodes that are known to hold it are asked
    *  ret_count   how many connections; set in every case
-   *  Returns  OK | NOT_FOUND (nobody) | TIMEOUT | IO | BUSY (this thread must not wait) | what they answer */
+   *  Returns  OK | NOT_FOUND (no stream) | TIMEOUT | IO | BUSY (this thread must not wait) | what they answer */
   vestry_err (*dispatch)(const vestry_scoped_key *key, json_t *effects, const struct vestry_dispatch_options *options,
                          bool is_found, uint32_t *ret_count, void *ctx);
-  /* Send an event to the members that a channel has there. OK | NOT_FOUND (nobody) | FULL, IO, TOO_LARGE, NO_MEMORY
+  /* Send an event to the members that a channel has there. OK | NOT_FOUND (no member) | FULL, IO, TOO_LARGE, NO_MEMORY
    * (some nodes do not get it; those that live are told so) */
   vestry_err (*broadcast)(const vestry_scoped_key *name, vestry_event *event, void *ctx);
   /* Whether another node is known to hold a key. */
@@ -36,7 +36,8 @@ typedef struct vsi_elsewhere {
 } vsi_elsewhere;
 
 static inline const vsi_elsewhere *vsi_instance_elsewhere(const vestry *v) {
-  return atomic_load_explicit(&v->elsewhere, memory_order_acquire); /* pairs with the release of who sets it */
+  return atomic_load_explicit(&v->elsewhere, memory_order_acquire); /* pairs with the release of the thread that sets
+                                                                       it */
 }
 
 #endif

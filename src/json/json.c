@@ -10,7 +10,7 @@
 #include <emmintrin.h>
 #endif
 
-/* A reader over the text. The scan_ functions move `at` behind what they accept; at a fault they leave it there and
+/* A reader over the text. The scan_ functions move `at` past what they accept; at a fault they leave it there and
  * return why, a sentence, or NULL when all is well. */
 typedef struct reader {
   const unsigned char *at, *end;
@@ -32,7 +32,7 @@ static bool skip_digits(reader *r) {
 static const char *scan_number(reader *r) {
   if (*r->at == '-') r->at++;
   if (r->at < r->end && *r->at == '0')
-    r->at++; /* a digit behind it is found by whoever expects ',' there */
+    r->at++; /* a digit after it is found by the code that expects ',' there */
   else if (!skip_digits(r))
     return "a number has no digits";
   if (r->at < r->end && *r->at == '.') {
@@ -63,7 +63,7 @@ static const char *scan_utf8(reader *r) {
   return NULL;
 }
 
-/* The four digits behind \u; at stands on the first. */
+/* The four digits after \u; at stands on the first. */
 static const char *scan_hex4(reader *r, unsigned *ret_unit) {
   unsigned unit = 0;
   for (int i = 0; i < 4; i++, r->at++) {
@@ -181,7 +181,7 @@ static inline const char *scan_scalar(reader *r) {
   }
 }
 
-/* at stands on a member's name; it ends up behind the colon. */
+/* at stands on a member's name; it ends up after the colon. */
 static const char *scan_name(reader *r) {
   if (*r->at != '"') return "a name in quotes is expected";
   const char *why = scan_string(r);
@@ -217,7 +217,7 @@ static void open_level(levels *l, bool object) {
   l->is_object[l->depth / 64] = object ? l->is_object[l->depth / 64] | bit : l->is_object[l->depth / 64] & ~bit;
 }
 
-/* Behind a value: closing brackets, and the comma in front of the next value; or the end of the outermost one, depth 0.
+/* After a value: closing brackets, and the comma in front of the next value; or the end of the outermost one, depth 0.
  */
 static inline const char *scan_behind(reader *r, levels *l) {
   while (l->depth) {
@@ -233,7 +233,7 @@ static inline const char *scan_behind(reader *r, levels *l) {
   return NULL;
 }
 
-/* From behind the bracket that opens the outermost object or array to behind the one that closes it. OK | MALFORMED |
+/* From after the bracket that opens the outermost object or array to after the one that closes it. OK | MALFORMED |
  * TOO_LARGE, and why. */
 static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limits, const char **ret_why) {
   uint32_t count = 0;

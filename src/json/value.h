@@ -10,7 +10,7 @@
  * that does not fit; ret_fault says where) | NO_MEMORY. */
 vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault);
 
-/* Any value from text that nobody has looked at yet, within a client's limits (NULL: the defaults). As
+/* Any value from text that was not looked at yet, within a client's limits (NULL: the defaults). As
  * vestry_signals_parse, but an empty text is MALFORMED. */
 vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
                           vsi_json_fault *ret_fault);

@@ -7,7 +7,7 @@
 #include "store/store.h"
 #include "json/value.h"
 
-/* Perform it for those who were found. Finishes the context. */
+/* Perform it for the connections that were found. Finishes the context. */
 static vestry_err perform(vestry_dispatch_context *context, vestry_err error, json_t *effects,
                           vestry_dispatch_result *ret_result) {
   if (!error) error = vsi_dispatch(context, effects);
@@ -57,7 +57,7 @@ static vestry_err dispatch_by_key(vestry *v, const vestry_scoped_key *key, json_
   return error || other == VESTRY_NOT_FOUND ? error : other;
 }
 
-/* To one connection, or to nobody. */
+/* To one connection, or to none. */
 static vestry_err dispatch_to(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                               vestry_dispatch_result *ret_result) {
   vestry_dispatch_result result;

@@ -135,7 +135,7 @@ static vestry_err remove_signals(vestry_dispatch_context *context, const json_t 
   return send(context, error, event, "a path");
 }
 
-/* What the effects that are scripts have in common: options behind their first argument. */
+/* What the effects that are scripts have in common: options after their first argument. */
 typedef struct script_args {
   vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
   vestry_script_options options;
@@ -277,7 +277,7 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   size_t count;
   vestry_connection *const *connections = vestry_context_connections(context, &count);
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
-  context->root->reconnect = NULL; /* what comes behind this effect finds them closed on purpose */
+  context->root->reconnect = NULL; /* what comes after this effect finds them closed on purpose */
   return VESTRY_OK;
 }
 

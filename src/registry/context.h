@@ -1,4 +1,4 @@
-/* A dispatch under way: whom it is for, what it may ask, what has gone wrong. One thread's. */
+/* A dispatch under way: its connections, what it may ask, what has gone wrong. One thread's. */
 #ifndef VSI_REGISTRY_CONTEXT_H
 #define VSI_REGISTRY_CONTEXT_H
 
@@ -60,11 +60,11 @@ void vsi_context_finish(vestry_dispatch_context *context);
 /* Give the caller what came of it; ret_result may be NULL. */
 void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result);
 
-/* Take data (over what is there, for names of both), fail_fast and results; but whom it is for the caller has settled.
+/* Take data (over what is there, for names of both), fail_fast and results; but its connections the caller has settled.
  * OK | INVALID | NO_MEMORY. */
 vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_dispatch_options *options);
 
-/* What is behind the head of a list, as an array: valid until the next call, or longer by a reference. NULL: out of
+/* What is after the head of a list, as an array: valid until the next call, or longer by a reference. NULL: out of
  * memory. */
 const json_t *vsi_context_args(vestry_dispatch_context *context, const json_t *list);
 
@@ -91,7 +91,7 @@ void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase,
  * failure like another. OK | the first failure. */
 vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects);
 
-/* Log what a dispatch could tell nobody else. whose: "a reply", say. */
+/* Log what a dispatch could not tell its caller. whose: "a reply", say. */
 void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const char *whose);
 
 #endif

@@ -53,8 +53,8 @@ static vestry_err fail_exhausted(vestry_dispatch_context *context) {
   return vestry_context_fail(context, VESTRY_LIMIT, "more than %d came of one dispatch", VESTRY_DISPATCH_MAX_COUNT);
 }
 
-/* Record that the bound of the whole was reached, once for each dispatch: the nested one that reaches it records it in
- * its own result, and so does each dispatch around it when it goes on. */
+/* Record once in each dispatch that the bound was reached, which counts a dispatch and all that are nested in it: a
+ * nested one records it in its own result, and each dispatch around it in its own when it goes on. */
 static void say_exhausted(vestry_dispatch_context *context, const json_t *entry) {
   if (context->said_exhausted) return;
   context->said_exhausted = true;

@@ -32,7 +32,7 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
   return hash ^ (hash >> 32);
 }
 
-/* A word at a time. Names in the table are the application's own, so nobody chooses them to collide; what a stranger
+/* A word at a time. Names in the table are the application's own, so no client chooses them to collide; what a stranger
  * looks up costs a walk over its run of slots at worst. */
 static uint64_t hash_of(const char *name, size_t len) {
   uint64_t hash = len, word = 0;

@@ -60,7 +60,7 @@ vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor 
 /* Both, with all of another registry's. OK | NO_MEMORY (names unchanged). */
 vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more);
 
-/* What a name means, an effect or action; or a placeholder or quote. NULL: nobody said. name: any bytes. */
+/* What a name means, an effect or action; or a placeholder or quote. NULL: not registered. name: any bytes. */
 const vsi_entry *vsi_names_performed(const vestry_registry *names, const char *name, size_t len);
 const vsi_entry *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len);
 

@@ -13,9 +13,9 @@ struct vestry_dispatch_handle {
   vestry *v;
   _Atomic(uint32_t) refs;
   json_t *data, *state;            /* often one and the same */
-  vestry_connection **connections; /* behind this struct, in the same allocation */
+  vestry_connection **connections; /* after this struct, in the same allocation */
   size_t connections_count, scope_len;
-  const char *scope; /* behind those */
+  const char *scope; /* after those */
 };
 
 /* Options of a dispatch whose connections are settled. OK | INVALID. */
@@ -89,7 +89,7 @@ vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch
 }
 
 vestry_dispatch_handle *vestry_dispatch_handle_ref(vestry_dispatch_handle *handle) {
-  atomic_fetch_add_explicit(&handle->refs, 1, memory_order_relaxed); /* who refs holds one already */
+  atomic_fetch_add_explicit(&handle->refs, 1, memory_order_relaxed); /* the caller holds one already */
   return handle;
 }
 

@@ -2,7 +2,7 @@
  * placeholder gives takes its place and is not walked. Whether a list is a placeholder is judged by its head as it was
  * written, before the walk: what another placeholder gave is a value, never a name.
  *
- * Effects are the caller's, who may dispatch them again, so nothing is changed in place. A list or object is copied
+ * Effects are the caller's, which may dispatch them again, so nothing is changed in place. A list or object is copied
  * when the first of what it holds has changed; most walks copy nothing. */
 #include "registry/placeholders.h"
 
@@ -31,7 +31,7 @@ static vestry_err fail(walk *w, const char *name, vestry_err error) {
   return error;
 }
 
-/* Out of memory or too deep: nobody's fault in particular. */
+/* Out of memory or too deep: the fault of no one placeholder. */
 static OUT_OF_LINE vestry_err fail_walk(walk *w, vestry_err error, const char *detail) {
   vestry_context_fail(w->context, error, "%s", detail);
   return fail(w, w->within, error);

@@ -16,19 +16,19 @@
  *
  * One that is made held begins as RUNNING, and the thread that makes it is the one inside: release is the end of that
  * run. So it is for a thread that enters, from IDLE to RUNNING: it is no run, and what others notify of meanwhile gets
- * one behind it.
+ * one after it.
  *
  * Exclusion.       Only READY → RUNNING, or IDLE → RUNNING, lets a thread in, by a compare-and-swap: one wins.
- *                  READY comes about by exactly one transition at a time, and who makes it schedules the actor exactly
- *                  once, so an actor is in at most one queue, at most once.
+ *                  READY comes about by exactly one transition at a time, and the thread that makes it schedules the
+ *                  actor exactly once, so an actor is in at most one queue, at most once.
  * No lost wake-up. notify always leaves NOTIFIED set. From IDLE it schedules; on READY a run is still to begin; on
  *                  RUNNING the end of the run finds the bit and schedules. Nothing but the begin of a run clears it.
  * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. notify writes even when the bit
  *                  is set already: a mere look would leave the notifier's earlier writes unpublished to the run that is
- *                  to come. [N] is an acquire too: who finds IDLE and schedules writes queue_next and looks at what the
- *                  last run left, after the end [E] of that run. [E] is a read-modify-write as well, never a store, so
- *                  that it stays in the release sequence of every notify before it; and it is a release, so that a run
- *                  sees all of the one before it although they were on different threads.
+ *                  to come. [N] is an acquire too: a thread that finds IDLE and schedules writes queue_next and looks
+ *                  at what the last run left, after the end [E] of that run. [E] is a read-modify-write as well, never
+ *                  a store, so that it stays in the release sequence of every notify before it; and it is a release, so
+ *                  that a run sees all of the one before it although they were on different threads.
  * Life.            The reference taken on IDLE → READY is held until the run ends IDLE, through any number of
  *                  RUNNING → READY turns. It is taken before the transition: once the state is READY, the thread of a
  *                  woken actor may run it, and give the reference up, before we come to the next line. */
@@ -75,7 +75,7 @@ void vsi_actor_notify(vsi_actor *actor) {
                                                   memory_order_acq_rel, /* [N] */
                                                   memory_order_relaxed));
   if (state != IDLE) {
-    if (held) class->unref(actor); /* somebody else was faster; not the last one: the caller holds one */
+    if (held) class->unref(actor); /* another thread was faster; not the last one: the caller holds one */
     return;
   }
   schedule(actor);
@@ -84,7 +84,7 @@ void vsi_actor_notify(vsi_actor *actor) {
 bool vsi_actor_enter(vsi_actor *actor) {
   const vsi_actor_class *class = actor->class;
   uint32_t idle = IDLE;
-  /* relaxed: a look, so that who finds it busy takes no reference in vain */
+  /* relaxed: a look, so that a thread that finds it busy takes no reference in vain */
   if (!class->wake && actor->pool->workers_count && atomic_load_explicit(&actor->state, memory_order_relaxed) == IDLE) {
     class->ref(actor);
     if (atomic_compare_exchange_strong_explicit(&actor->state, &idle, RUNNING, memory_order_acq_rel, /* [N], [B] */

@@ -1,4 +1,4 @@
-/* The scheduling half of an actor, without a mailbox: whoever embeds it decides what a run does.
+/* The scheduling half of an actor, without a mailbox: its owner decides what a run does.
  *
  * vestry_actor (mailbox of messages) and the stream (bounded mailbox of events) are both built on it. An actor runs
  * where its class says: on the runtime's pool, or on a thread of its owner's that `wake` rouses. */
@@ -45,7 +45,7 @@ void vsi_actor_notify(vsi_actor *actor);
 
 /* vsi_actor_notify by a thread that would rather do itself what the notify is for.
  * Returns  true: the actor was IDLE and is RUNNING; the caller is inside until it calls vsi_actor_release. What others
- *          notify of meanwhile gets a run behind that. false: it will run, as after a notify: it is busy, is not the
+ *          notify of meanwhile gets a run after that. false: it will run, as after a notify: it is busy, is not the
  *          pool's, or the pool has no threads of its own */
 bool vsi_actor_enter(vsi_actor *actor);
 

@@ -11,7 +11,7 @@
  *
  * It is Dmitry Vyukov's intrusive MPSC node-based queue ("Intrusive MPSC node-based queue", 1024cores.net). A push is
  * one exchange and one store, whatever the others do: wait-free. The price is the moment between the two, when the list
- * is cut: everything behind the cut is in the queue, but the consumer cannot reach it. pop then says NULL, and the
+ * is cut: everything after the cut is in the queue, but the consumer cannot reach it. pop then says NULL, and the
  * producer's notify, which comes after its store, makes the consumer look again.
  *
  * Invariant.   Following `next` from tail meets every mail that was pushed and not popped, in the order of the
@@ -22,7 +22,7 @@
  *              which enters by one exchange, stays together.
  * Memory.      A node has two writers of its `next`: its owner before the exchange (NULL), and the one producer whose
  *              exchange returned it. pop hands a node out only when it has read a non-NULL next from it, so that
- *              producer has already written, and nobody touches the node again: the consumer may free it at once.
+ *              producer has already written, and no thread touches the node again: the consumer may free it at once.
  * Pairing.     [L] store-release of prev->next with the load-acquire of next in pop: the mail's contents are visible
  *              before the mail is. [X] the exchange is acq_rel: its acquire half pairs with the release half of the
  *              exchange that put prev there, so that prev->next = NULL, written before that one, cannot overtake and
@@ -53,8 +53,8 @@ vsi_mail *vsi_mailbox_pop(vsi_mailbox *box) {
     next = atomic_load_explicit(&tail->next, memory_order_acquire); /* [L] */
   }
   if (!next) {
-    /* tail is the last node, or the link behind it is under way. Only in the first case may the stub go in; when a
-     * producer slips in between this look and the push, the stub lands behind its mail, which is just as well. The load
+    /* tail is the last node, or the link after it is under way. Only in the first case may the stub go in; when a
+     * producer slips in between this look and the push, the stub lands after its mail, which is just as well. The load
      * is relaxed: the exchange inside the push orders what follows from it. */
     if (atomic_load_explicit(&box->head, memory_order_relaxed) != tail) return NULL;
     vsi_mailbox_push(box, &box->stub);

@@ -26,7 +26,7 @@ struct vestry_actor {
 };
 
 static void actor_unref(vestry_actor *actor) {
-  /* release: what this holder did comes before the free; acquire: the one who frees sees what all the others did. */
+  /* release: what this holder did comes before the free; acquire: the one that frees sees what all the others did. */
   if (atomic_fetch_sub_explicit(&actor->references, 1, memory_order_acq_rel) != 1) return;
   vestry_actor_options *options = &actor->options;
   for (vsi_mail *mail; (mail = vsi_mailbox_pop(&actor->mailbox)) != NULL;)
@@ -48,8 +48,9 @@ static void class_run(vsi_actor *scheduled) {
   actor->saw_end = actor->received = false;
   actor->options.run(actor, actor->options.ctx);
   /* What was left is offered again. Not when receive said NULL last: then the mailbox is empty, or a post is under way
-   * and its own notify follows. And not when nobody holds the actor any more and the run did not take anything: then it
-   * never will, and the messages are dropped with it. (relaxed: a holder that lets go now finds us still counted.) */
+   * and its own notify follows. And not when no reference to the actor is held any more and the run did not take
+   * anything: then it never will, and the messages are dropped with it. (relaxed: a holder that lets go now finds us
+   * still counted.) */
   if (!actor->saw_end && !vsi_mailbox_is_empty(&actor->mailbox) &&
       (actor->received || atomic_load_explicit(&actor->references, memory_order_relaxed) > 1))
     vsi_actor_notify(scheduled);

@@ -16,7 +16,7 @@
  *
  * where a worker is looking from its wake-up, or the end of a run, until it has taken a job or parked. Each step
  * keeps it:
- *   submit    queued + 1. It then grants a wake-up, unless nobody is parked.
+ *   submit    queued + 1. It then grants a wake-up, unless no worker is parked.
  *   resubmit  queued + 1, and a run has ended: looking + 1. No wake-up is needed, hence none is paid for when one busy
  *             job keeps a pool of idle workers company.
  *   take      queued - 1, looking - 1. One at a time: a thief that moved several would hide them on the way.
@@ -70,7 +70,7 @@ static vsi_job *queue_pop(vsi_pool_queue *queue) {
   if (job) {
     queue->first = job->queue_next;
     size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
-    atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment harms nobody */
+    atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment does no harm */
   }
   pthread_mutex_unlock(&queue->lock);
   return job;
@@ -97,7 +97,7 @@ static void wake_one(vsi_pool *pool) {
   if (worker) pthread_cond_signal(&worker->woken);
 }
 
-/* Nobody has woken it. Under park_lock. */
+/* No thread has woken it. Under park_lock. */
 static void take_off(vsi_pool_worker *worker) {
   vsi_pool_worker **at = &worker->pool->first_parked;
   while (*at != worker) at = &(*at)->parked_next;
@@ -162,7 +162,7 @@ bool vsi_pool_is_mine(const vsi_pool *pool) {
 }
 
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
-  if (!is_at_home(pool)) return; /* nobody would run it, and the queue's lock may never be given up */
+  if (!is_at_home(pool)) return; /* no worker would run it, and the queue's lock may never be given up */
   queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
 }

@@ -27,7 +27,7 @@ typedef struct vsi_pool_worker {
   uint32_t index;
   uint32_t turn; /* the worker's own */
   vsi_pool_queue queue;
-  pthread_cond_t woken;                /* nobody but this worker waits for it */
+  pthread_cond_t woken;                /* this worker alone waits for it */
   bool is_woken;                       /* guarded by park_lock: a wake-up granted and not yet used */
   struct vsi_pool_worker *parked_next; /* guarded by park_lock */
   char padding[64];                    /* keeps two workers' queues off one cache line */
@@ -35,14 +35,14 @@ typedef struct vsi_pool_worker {
 
 typedef struct vsi_pool {
   const vestry_host *host;
-  vsi_home *home; /* NULL: nobody asks */
+  vsi_home *home; /* NULL: it is not asked */
   void (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
   vsi_pool_queue outside; /* what threads that are no workers submit */
 
   pthread_mutex_t park_lock;     /* innermost */
-  vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and that nobody has woken yet */
+  vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and were not woken yet */
   _Atomic(uint32_t) parked;      /* how many these are; written under park_lock */
   bool stopping;                 /* guarded by park_lock */
   vsi_wake *wake; /* of a stepped pool that a loop steps, which counts as parked; guarded by park_lock; NULL: none */
@@ -60,14 +60,14 @@ void vsi_pool_finish(vsi_pool *pool);
 bool vsi_pool_run_one(vsi_pool *pool);
 bool vsi_pool_drain(vsi_pool *pool);
 
-/* A stepped pool: whoever submits tells this from here on, which is readable now. Once. */
+/* A stepped pool: each submit tells this from here on, which is readable now. Once. */
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake);
 /* A stepped pool: run one job, or say in its wake that there was none. */
 bool vsi_pool_run_or_clear(vsi_pool *pool);
 
 /* Queue a job. Any thread. */
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job);
-/* The same for the thread that has just run the job. It looks for the next one at once, so nobody is woken. */
+/* The same for the thread that has just run the job. It looks for the next one at once, so none is woken. */
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 
 /* This thread is one of its workers. */

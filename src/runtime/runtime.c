@@ -58,7 +58,7 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
 
 void vestry_runtime_close(vestry_runtime *runtime) {
   if (vsi_runtime_is_forked(runtime)) return;
-  /* release pairs with vsi_runtime_is_closed: who is refused sees what came before the close */
+  /* release pairs with vsi_runtime_is_closed: a thread that is refused sees what came before the close */
   if (!atomic_exchange_explicit(&runtime->closed, true, memory_order_release)) vsi_ticker_close(&runtime->ticker);
 }
 

@@ -4,9 +4,9 @@
 #include "base/thread.h"
 #include "base/wait.h"
 
-/* One thread serves all timers. It sleeps until the wheel's next stop; whoever arms a timer for an earlier tick wakes
- * it (asleep_until_tick says whether that is needed, so that arming while it is awake, or for later, costs no system
- * call).
+/* One thread serves all timers. It sleeps until the wheel's next stop; a thread that arms a timer for an earlier tick
+ * wakes it (asleep_until_tick says whether that is needed, so that arming while it is awake, or for later, costs no
+ * system call).
  *
  * The sleep is measured by CLOCK_MONOTONIC even if the host has another clock: the host's says how long to sleep, and
  * is asked again afterwards. So a timer never fires before its time on the host's clock, but a host clock that is

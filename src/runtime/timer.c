@@ -12,7 +12,7 @@
  * threads at once" and the pool thread; `pending` carries the news from one to the other, and being a flag, it makes
  * periods that were missed into one.
  *
- * References. The owner holds one, until destroy. Each time on the wheel holds one: whoever takes the timer off (cancel
+ * References. The owner holds one, until destroy. Each time on the wheel holds one: what takes the timer off (a cancel
  * that says true, or the fire) gives it up. The actor holds one from READY to the end of the run. So a fire that was
  * already under way when the timer was cancelled or destroyed still finds memory, sees that nothing is due, and lets
  * go.

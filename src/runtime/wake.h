@@ -17,9 +17,9 @@ typedef struct vsi_wake {
 vestry_err vsi_wake_init(vsi_wake *wake);
 void vsi_wake_finish(vsi_wake *wake);
 
-/* Something is ready: any thread, behind what made it so. No more than one write until it is cleared. */
+/* Something is ready: any thread, after what made it so. No more than one write until it is cleared. */
 void vsi_wake_tell(vsi_wake *wake);
-/* The stepper has found nothing ready. It looks once more behind this. */
+/* The stepper has found nothing ready. It looks once more after this. */
 void vsi_wake_clear(vsi_wake *wake);
 
 /* Readable from so many ns of real time on; UINT64_MAX: not by time. What was before is forgotten. */

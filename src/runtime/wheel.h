@@ -1,5 +1,5 @@
-/* A hierarchical timing wheel of vsi_timers: no lock, no clock, no thread. Times are ticks, and whoever drives the
- * wheel says what a tick is. Nothing allocates, nothing fails. */
+/* A hierarchical timing wheel of vsi_timers: no lock, no clock, no thread. Times are ticks, and the driver of the wheel
+ * says what a tick is. Nothing allocates, nothing fails. */
 #ifndef VSI_RUNTIME_WHEEL_H
 #define VSI_RUNTIME_WHEEL_H
 

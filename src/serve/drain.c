@@ -6,8 +6,8 @@
  *
  * Coming back. Stream k of the order is asked for the time (end of the window + pause + window × frac(k φ)), φ the
  * golden ratio: multiples of φ modulo 1 are spread evenly whatever their number (Knuth, The Art of Computer
- * Programming, vol. 3, section 6.4), so those who left together do not come back together, and those who do come back
- * in one second left at many different times. No randomness is needed, and a test can tell how even it is.
+ * Programming, vol. 3, section 6.4), so clients that left together do not come back together, and those that do come
+ * back in one second left at many different times. No randomness is needed, and a test can tell how even it is.
  *
  * Threads. The drain is published once and lives as long as the instance. Its pace is the timer's own, which is never
  * in two threads at once; what others look at is constant or atomic. */
@@ -110,7 +110,7 @@ vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
     return VESTRY_EXISTS;
   }
   atomic_store_explicit(&v->drain_ends_ns, drain->begun_ns + window_ms * VSI_NS_PER_MS, memory_order_relaxed);
-  /* From here on the group lets nobody in; who was let in before is counted. */
+  /* From here on the group lets no stream in; those that were let in before are counted. */
   atomic_store_explicit(&drain->streams_count, vsi_group_refuse(v->group), memory_order_relaxed);
   error = vestry_timer_set(drain->timer, 0, drain->tick_ms); /* its lock shows the timer what was set here */
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);

@@ -60,7 +60,7 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   const vestry_connection_hooks *own = hooks_of(life);
   if (own->on_close) own->on_close(connection, cause, own->ctx);
   if (v->hooks.on_close) v->hooks.on_close(connection, cause, v->hooks.ctx);
-  /* Of a stream that was given up for another nobody has heard: nothing was dispatched to it. */
+  /* A stream that was given up for another was never told of: nothing was dispatched to it. */
   if (!life->given_up) announce(&context, "sse-closed", connection, vestry_cause_name(cause));
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true, NULL);
   vsi_dispatch_log(v, &result, "an ended stream");

@@ -3,13 +3,13 @@
  * A stream must not be stored when it has ended. It may end while the put is under way: another put evicts it, the
  * instance closes. So the keeper stores the handle where the end can find it, and then looks whether the end has come;
  * the end says that it has come, and then looks for a handle. Both do so with sequentially consistent operations, so at
- * least one of them sees the other, and removal by handle happens once whoever tries.
+ * least one of them sees the other, and removal by handle happens once, whichever of them tries.
  *
  * For REUSE and REJECT at most one open stream may hold the key. The store's own REUSE decides when there is nothing
  * under the key. But there may be connections that are closing and have not left yet; they have no claim. Then the
- * stream joins them, and looks: the first open one in the order of the store's list holds the key. Everybody who joined
- * looks after joining, and all see the same order, so of several all but one find another one before theirs, and take
- * theirs out again. */
+ * stream joins them, and looks: the first open one in the order of the store's list holds the key. Each stream that
+ * joined looks after joining, and all see the same order, so of several all but one find another one before theirs, and
+ * take theirs out again. */
 #include "serve/keeper.h"
 
 #include "base/log.h"
@@ -18,7 +18,7 @@
 #include "registry/context.h"
 #include "store/store.h"
 
-/* More than will ever be under one key: joining shall displace nobody. */
+/* More than will ever be under one key: joining shall displace none. */
 #define JOIN_COUNT ((size_t)1 << 20)
 enum { DEFAULT_MANY_COUNT = 8 };
 
@@ -49,7 +49,7 @@ static vestry_err target_stored(vestry_dispatch_context *context) {
   return error ? error : added ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-/* OK: nobody open is there | EXISTS | errors of the look. */
+/* OK: no open one is there | EXISTS | errors of the look. */
 static vestry_err check_free(vestry_dispatch_context *context) {
   size_t closed_count;
   vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);

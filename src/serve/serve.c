@@ -182,7 +182,7 @@ static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestr
   return vsi_answer_nothing(&s->request);
 }
 
-/* The reply is not performed: what it has is nobody's, before the error's page needs room. */
+/* The reply is not performed: what it has is given up, before the error's page needs room. */
 static vestry_err refuse(serving *s, vestry_err error) {
   vsi_reply_drop_body(&s->reply);
   return vsi_answer_error(&s->request, error);

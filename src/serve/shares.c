@@ -1,9 +1,9 @@
 /* A scope's streams, in a store of vestry's own under one key, in the order in which they came.
  *
- * Who goes. One that has ended, or is about to, takes nobody's place: it is not counted. Of the others the one that was
- * active longest ago goes: its last event was written then, or it opened. But who writes to all tabs of a user reaches
- * them in any order, which says nothing; so those whose last activity lies within a second of the longest ago count as
- * alike, and of those the one that came first goes. The newcomer stays.
+ * Which stream goes. One that has ended, or is about to, takes no other's place: it is not counted. Of the others the
+ * one that was active longest ago goes: its last event was written then, or it opened. But an event to all tabs of a
+ * user reaches them in any order, which says nothing; so those whose last activity lies within a second of the longest
+ * ago count as alike, and of those the one that came first goes. The newcomer stays.
  *
  * It goes for REPLACED, by which its client does not come back: if it did, it would send away the next one, which came
  * back in its turn, and so on for ever.
@@ -80,13 +80,14 @@ static void on_end(vsi_close_node *node, vestry_connection *connection, vestry_c
   vsi_free(shares->host, one);
 }
 
-/* ----------------------------------------------------------------------------------------------- who has to go ---- */
+/* ----------------------------------------------------------------------------------------------- which has to go
+ * --- */
 
 typedef struct look {
   const entered *newcomer;
   size_t count;      /* of those that stay */
   uint64_t least_ns; /* when the one that was active longest ago was */
-  entered *goes;     /* NULL: nobody yet */
+  entered *goes;     /* NULL: none yet */
 } look;
 
 static uint64_t active_ns(const entered *one) {
@@ -113,7 +114,7 @@ static void choose_one(void *value, void *ctx) {
   if (one != l->newcomer && stays(one) && active_ns(one) <= vsi_add_saturating(l->least_ns, ALIKE_NS)) l->goes = one;
 }
 
-/* A reference; NULL: nobody has to go. Under the lock. */
+/* A reference; NULL: none has to go. Under the lock. */
 static vestry_connection *choose_locked(vsi_shares *shares, const vestry_scope *scope, const entered *newcomer) {
   look l = {.newcomer = newcomer, .least_ns = UINT64_MAX};
   if (vestry_store_with(shares->streams, *scope, STREAM, count_one, &l) || l.count <= shares->max_count) return NULL;
@@ -141,7 +142,7 @@ vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_conne
     vsi_free(shares->host, one);
     return error;
   }
-  if (vsi_connection_at_close(connection, &one->node)) /* it has ended already, and tells nobody any more */
+  if (vsi_connection_at_close(connection, &one->node)) /* it has ended already, and calls no node any more */
     on_end(&one->node, connection, VESTRY_CAUSE_CLOSED);
   if (!goes) return VESTRY_OK;
   atomic_fetch_add_explicit(&shares->outnumbered, 1, memory_order_relaxed); /* a mere count */

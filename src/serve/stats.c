@@ -1,4 +1,4 @@
-/* The counters of an instance, from those who count. */
+/* The counters of an instance, from the rooms that count. */
 #include "base/options.h"
 #include "http/intake.h"
 #include "instance/instance.h"

@@ -11,7 +11,7 @@ void vsi_sqlite_publish_forget(vestry_sqlite_connection *connection) {
 
 static void refresh_topics(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
-  /* Nothing that a hook was told of: the schema. */
+  /* No hook has told what was changed: it is the schema. */
   if (!connection->has_changes) connection->topics.are_all = true;
   if (connection->topics.are_all) database->stats.whole_count++;
   if (vsi_sqlite_topics_refresh(&connection->topics, database->pages, &database->seq)) /* a name that is none */

@@ -172,7 +172,7 @@ static int choose(const vestry_files *files, const char *path, const char *accep
   for (int coding = 0; coding < PLAIN; coding++)
     offered[coding] = find_encoded(files, path, coding, f, &encoded[coding]) ? NULL : coding_names[coding];
   size_t chosen = PLAIN;
-  /* one who takes nothing at all gets it as it is (RFC 9110, section 12.5.3 leaves that to us) */
+  /* a client that takes nothing at all gets it as it is (RFC 9110, section 12.5.3 leaves that to us) */
   if (vsi_accept_choose(accept, offered, PLAIN, &chosen)) chosen = PLAIN;
   for (size_t coding = 0; coding < PLAIN; coding++)
     if (coding != chosen) lose(&encoded[coding]);
@@ -203,7 +203,8 @@ static bool is_known(const vestry_request *req, const char *etag, const int64_t 
   return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s <= since_s;
 }
 
-/* A range counts if If-Range has this very tag (section 13.1.5). A date there never has: who got a tag must send it. */
+/* A range counts if If-Range has this very tag (section 13.1.5). A date there never has: a client that got a tag must
+ * send it. */
 static bool may_be_part(const vestry_request *req, const char *etag) {
   const char *only_if = vestry_request_header(req, "If-Range");
   return !only_if || strcmp(only_if, etag) == 0;
@@ -249,7 +250,7 @@ static vestry_err give_body(vestry_reply *reply, const vestry_files *files, cons
   return error ? error : vsi_reply_take_body(reply, type, bytes, len);
 }
 
-/* A document that is given a nonce (vestry/csp.h) is nobody else's: its bytes are not those of the file, so it has no
+/* A document that is given a nonce (vestry/csp.h) is for one client: its bytes are not those of the file, so it has no
  * parts, and they are put together here, so it is not encoded. */
 static bool gets_nonce(const vestry_reply *reply, const char *type) {
   return reply->csp && strncasecmp(type, "text/html", 9) == 0;
@@ -285,7 +286,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
 }
 
 vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files, const char *path) {
-  /* Conditions count where the answer would be 200 (section 13.2.1), and are those of who reads. */
+  /* Conditions count where the answer would be 200 (section 13.2.1), and are those of a request that reads. */
   bool is_get = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
   bool as_asked = is_get && (!reply->status || reply->status == 200);
   found f;

@@ -1,5 +1,5 @@
 /* A file is the same as it was if all of these are: its device, its number, its length, when it was written, and when
- * anything of it was changed, which nobody can set. The system's clock moves in steps: a file that was changed a moment
+ * anything of it was changed, which cannot be set. The system's clock moves in steps: a file that was changed a moment
  * ago may be changed again without a sign of it. So what is young is hashed each time, and remembered only later.
  *
  * The table has places for sets of four, and no list: of a set, the place that was used longest ago is given away. A

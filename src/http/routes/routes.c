@@ -1,12 +1,12 @@
-/* Who mounts or unmounts does so in turn (`changes`), because followers are told of it: a server that has handlers of
- * others too is given the paths of routes alone. The lock is held for reading while a path is looked up, and for
+/* Threads that mount or unmount do so in turn (`changes`), because followers are told of it: a server that has handlers
+ * of others too is given the paths of routes alone. The lock is held for reading while a path is looked up, and for
  * writing while a tree is changed: never while something of the application's runs. What a request has found it counts
- * itself into (`running`), under the lock, and out of when it has left. Who takes a route or a guard away unlinks it
- * under the lock, so that nobody comes in any more, and waits for the count to be zero.
+ * itself into (`running`), under the lock, and out of when it has left. A thread that takes a route or a guard away
+ * unlinks it under the lock, so that no request comes in any more, and waits for the count to be zero.
  *
- * Who leaves touches nothing of the route behind its count, because that may free it: whether somebody waits stands in
- * the table. Count and waiters are both changed and then read crosswise, in sequentially consistent order: either the
- * one who leaves sees that somebody waits, or the one who waits sees the count it left behind. */
+ * A request that leaves touches nothing of the route after its count, because that may free it: whether a thread waits
+ * stands in the table. Count and waiters are both changed and then read crosswise, in sequentially consistent order:
+ * either the request that leaves sees that a thread waits, or the waiting thread sees the lowered count. */
 #include "http/routes/routes.h"
 
 #include <pthread.h>
@@ -21,7 +21,7 @@
 /* What a prefix says: a pattern, and whether it is for that path alone. */
 typedef struct part {
   bool is_exact;
-  char *pattern; /* in the text behind what it is a part of */
+  char *pattern; /* in the text after what it is a part of */
 } part;
 
 struct vsi_guard {
@@ -48,7 +48,7 @@ typedef struct page {
   void *app;
 } page;
 
-/* Who is told of routes. */
+/* What is told of routes. */
 typedef struct follower {
   struct follower *next;
   const vestry_route_follower *told;
@@ -68,11 +68,11 @@ struct vsi_routes {
   limit *limits;
   page *pages;
 
-  _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then nobody takes the lock for them */
+  _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then the lock is not taken for them */
 
   _Atomic(uint32_t) waiters;
   pthread_mutex_t left_lock;
-  pthread_cond_t left; /* somebody has left while others waited */
+  pthread_cond_t left; /* a request has left while a thread waited */
 };
 
 static _Thread_local vsi_visit *visits; /* the innermost of this thread */
@@ -89,7 +89,7 @@ vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
   pthread_mutex_init(&routes->changes, NULL);
   pthread_rwlockattr_t attributes;
   pthread_rwlockattr_init(&attributes);
-  /* requests that never cease would keep out who mounts */
+  /* requests that never cease would keep out a mount */
   pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
   pthread_rwlock_init(&routes->lock, &attributes);
   pthread_rwlockattr_destroy(&attributes);
@@ -231,7 +231,7 @@ int vestry_route_status(vestry *v, const char *method, const char *path) {
 
 /* ------------------------------------------------------------------------------------- mounting, unmounting ------- */
 
-/* What was unlinked runs on until all who are in it have left. */
+/* What was unlinked runs on until all requests in it have left. */
 static void wait_for(vsi_routes *routes, _Atomic(uint32_t) *running) {
   atomic_fetch_add(&routes->waiters, 1);
   pthread_mutex_lock(&routes->left_lock);
@@ -250,7 +250,7 @@ static bool is_inside(const _Atomic(uint32_t) *running) {
   return false;
 }
 
-/* To the log, since a program often has one check behind many routes. Returns the error. */
+/* To the log, since a program often has one check for many routes. Returns the error. */
 static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
   if (error != VESTRY_NO_MEMORY)
     vsi_log(v->host, VESTRY_LOG_ERROR, "routes: %s %s is refused: %s", what, pattern ? pattern : "", why);
@@ -264,7 +264,7 @@ static void untell(vsi_routes *routes, const follower *end, const char *method, 
   for (const follower *at = routes->followers; at != end; at = at->next) at->told->unmounted(at->ctx, method, pattern);
 }
 
-/* Tell all of a route that comes; the first error, and then nobody was told. */
+/* Tell all of a route that comes; the first error, and then no follower was told. */
 static vestry_err tell(vsi_routes *routes, const char *method, const char *pattern) {
   for (const follower *at = routes->followers; at; at = at->next) {
     vestry_err error = at->told->mounts(at->ctx, method, pattern);

@@ -10,7 +10,7 @@
 
 /* ------------------------------------------------------------------------------------------------ patterns -------- */
 
-/* The segment behind a '/', and past it: at the next '/', or the end. */
+/* The segment after a '/', and past it: at the next '/', or the end. */
 static const char *segment_of(const char *slash, size_t *ret_len) {
   *ret_len = strcspn(slash + 1, "/");
   return slash + 1;

@@ -1,4 +1,4 @@
-/* Patterns of paths, by their segments. Who calls keeps it from being changed meanwhile. */
+/* Patterns of paths, by their segments. The caller keeps it from being changed meanwhile. */
 #ifndef VSI_HTTP_TRIE_H
 #define VSI_HTTP_TRIE_H
 
