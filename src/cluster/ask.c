@@ -1,17 +1,17 @@
 /* What is asked and answered.
  *
- * First those are asked who hold the key, as far as they have told, and those of whom that is not known. If they all
- * say no, the digest was behind: then all others who live are asked. Nothing but a no is asked again; so what may have
- * been performed is never performed twice.
+ * First those nodes are asked that hold the key, as far as they have told, and those of which that is not known. If
+ * they all say no, the digest was late: then all others that live are asked. Nothing but a no is asked again; so what
+ * may have been performed is never performed twice.
  *
- * Order. What this node sends for one key is to arrive in order, and who is asked second gets it later. So while one
- * might still have to be asked of others, a younger one of the same key that would go to one of these at once is held.
- * One that goes only where all older ones went need not wait: links keep order, and so do their answers.
+ * Order. What this node sends for one key is to arrive in order, and a node that is asked second gets it later. So
+ * while one might still have to be asked of others, a younger one of the same key that would go to one of these at once
+ * is held. One that goes only where all older ones went need not wait: links keep order, and so do their answers.
  *
  * Lines. Those of one key stand in a line, in two lists: those that have begun and may still be asked of others, and
- * behind them those that have not begun, because they are held. One that is asked of others has to be the first of the
+ * after them those that have not begun, because they are held. One that is asked of others has to be the first of the
  * line; until then it is held where it is. The line knows which nodes all that have begun were asked. So whether one
- * has to wait is seen at once, however long the line is; and whatever ends lets on only who stands first.
+ * has to wait is seen at once, however long the line is; and whatever ends lets on only the first.
  *
  * All wait equally long, so they are due in the order in which they were asked. So many wait at most; one more is FULL.
  */
@@ -37,7 +37,7 @@ typedef struct vsi_ask {
   uint64_t id, hash, due_ns; /* hash: of the key */
   uint64_t asked, awaited;   /* nodes, a bit each */
   bool has_begun;            /* the nodes that are known to hold the key have been asked */
-  bool is_held;              /* behind an older one of its key: nobody is awaited */
+  bool is_held;              /* after an older one of its key: no answer is awaited */
   bool is_in_line;           /* in a list of the line's: held, or begun and not asked of all */
   bool was_sent;
   bool is_found;     /* here: no node is asked but those that are known to hold the key */
@@ -149,10 +149,10 @@ static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
   }
 }
 
-/* Behind it, release its line. */
+/* After it, release its line. */
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
   take_out(cluster, ask);
-  /* Who has opened a stream of the key meanwhile has not got it, and is told so when he tells of it. */
+  /* A node that has opened a stream of the key meanwhile has not got it, and is told so when it tells of it. */
   if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
   ask->error = error;
   count_end(cluster, ask);
@@ -220,7 +220,7 @@ static void hold(vsi_ask *ask) {
     append(&ask->line->held, ask);
 }
 
-/* It is sent: those who are known to hold it are asked, or all others. */
+/* It is sent: the nodes that are known to hold it are asked, or all others. */
 static void step_on(vsi_ask *ask, uint64_t mask) {
   vsi_line *line = ask->line;
   step_out(ask);
@@ -239,10 +239,10 @@ bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned nod
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
   if (ask->error || ask->count) return ask->error;
   if (ask->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
-  return cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO; /* nobody has said yes; but not all may have been asked */
+  return cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO; /* none has said yes; but not all may have been asked */
 }
 
-/* Ask those who are next, unless it is held. Whether it is done with, and what came of it. */
+/* Ask the next nodes, unless it is held. Whether it is done with, and what came of it. */
 static bool go_on(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) {
   while (!ask->awaited) {
     if (ask->has_begun && (ask->asks_all || ask->count || ask->error)) {
@@ -292,7 +292,7 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
   return error;
 }
 
-/* Whoever of a line can go on, now that one has ended or has been sent to all. The line may be freed. */
+/* Those of a line that can go on go on, now that one has ended or has been sent to all. The line may be freed. */
 static void release(vestry_cluster *cluster, vsi_line *line, vsi_ask **done) {
   while (line) {
     vsi_ask *first = first_of(&line->begun), *ask = first && first->is_held ? first : first_of(&line->held);
@@ -307,7 +307,7 @@ static void release(vestry_cluster *cluster, vsi_line *line, vsi_ask **done) {
   free_line_if_empty(cluster, line);
 }
 
-/* It begins, or somebody has answered. */
+/* It begins, or a node has answered. */
 static void advance(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   vsi_line *line = ask->line;
   vestry_err error;
@@ -453,7 +453,8 @@ static void wake(vestry_err error, uint32_t count, void *ctx) {
   pthread_mutex_unlock(&w->lock);
 }
 
-/* The answers come, or the timer says that they do not. A stepped runtime's timer may never: nobody turns the clock. */
+/* The answers come, or the timer says that they do not. A stepped runtime's timer may never: its clock does not turn by
+ * itself. */
 static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   if (vsi_runtime_is_stepped(cluster->runtime)) {
     while (!w->is_done && vestry_runtime_step(cluster->runtime)) continue;

@@ -1,18 +1,18 @@
-/* REJECT and REUSE on all nodes, exactly: who opens such a stream claims the key first.
+/* REJECT and REUSE on all nodes, exactly: a node that opens such a stream claims the key first.
  *
- * Whether a key is held its nodes know best: each answers for itself. What they cannot see is who else asks at the same
- * time. The broker's claims tell that: names with a revision each, of which one is set for a key by its hash. Who wants
- * the key reads the revision, asks all others whether they hold it, and sets the name if its revision is still the one
- * that was read. Of two who do so at once one is refused, and asks again. So nothing is released: the claim is no lock,
- * but tells that nobody has come in between; a stream that ends, or a node that dies, is not held any more, and that is
- * all. Keys whose hashes share a name disturb each other and no more.
+ * Whether a key is held its nodes know best: each answers for itself. What they cannot see is which other node asks at
+ * the same time. The broker's claims tell that: names with a revision each, of which one is set for a key by its hash.
+ * A node that wants the key reads the revision, asks all others whether they hold it, and sets the name if its revision
+ * is still the one that was read. Of two that do so at once one is refused, and asks again. So nothing is released: the
+ * claim is no lock, but tells that no other node has come in between; a stream that ends, or a node that dies, is not
+ * held any more, and that is all. Keys whose hashes share a name disturb each other and no more.
  *
- * From when it sets the name, a node says that it holds the key: whoever asks before it knows what came of it must not
- * hear a no. Until then it says no, so that two who ask each other do not both give up.
+ * From when it sets the name, a node says that it holds the key: one that asks before it knows what came of it must not
+ * hear a no. Until then it says no, so that two that ask each other do not both give up.
  *
- * Who cannot be asked may hold it: the answer is no, until he is taken for dead. Nor does a node that has just begun,
- * or has just reached the broker again, know who is silent: until dead_ms have passed it lets nobody in. In a partition
- * only that part lets somebody in which the claims are in; the other one keeps whom it has. */
+ * A node that cannot be asked may hold it: the answer is no, until it is taken for dead. Nor does a node that has just
+ * begun, or has just reached the broker again, know which nodes are silent: until dead_ms have passed it lets no stream
+ * in. In a partition only the side that reaches the claims lets streams in; the other side keeps its own. */
 #include "cluster/claims.h"
 
 #include <stdio.h>
@@ -53,7 +53,7 @@ static void let_go(vestry_cluster *cluster, vsi_claim *claim) {
   vsi_free(cluster->host, claim);
 }
 
-/* OK: nobody | EXISTS: somebody does | LIMIT: that is not known */
+/* OK: no node does | EXISTS: one does | LIMIT: that is not known */
 static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
   vsi_cluster_lock(cluster);
   bool are_known = vsi_peers_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
@@ -75,7 +75,7 @@ static void set_ours(vestry_cluster *cluster, vsi_claim *claim, bool is_ours) {
   vsi_cluster_unlock(cluster);
 }
 
-/* OK: nobody else has come in between | EXISTS: the key is held | LIMIT: that is not known | NO_MEMORY */
+/* OK: no other node has come in between | EXISTS: the key is held | LIMIT: that is not known | NO_MEMORY */
 static vestry_err acquire(vestry_cluster *cluster, vsi_claim *claim) {
   char name[VESTRY_SUBJECT_MAX_BYTES + 1];
   const vestry_broker *broker = &cluster->broker;

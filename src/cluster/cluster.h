@@ -1,11 +1,11 @@
 /* A node's part of a cluster: the struct that all files of this room share, and no behaviour. From the bottom up:
  *
- * peer.h      another node                          members.c   who lives, and what of theirs has come
- * peers.c     which nodes there are, and are known  meet.c      who is who
+ * peer.h      another node                          members.c   which nodes live, what of theirs came
+ * peers.c     which nodes there are, and are known  meet.c      how nodes meet
  * letter.c    what goes to a node: sealed, counted  claims.c    a key that one stream has alone
  * digest.c    keys and guests on their way          list.c      which keys there are
  * recent.c    what some nodes alone were sent       replaced.c  streams that newer ones have replaced
- * guests.c    who is present                        news.c      what the application is told
+ * guests.c    guests, told and heard                news.c      what the application is told
  * ask.c       what is asked and answered            inward.c    what others want done here
  * tell.c      what is told to all                   beat.c      heartbeats
  * told.c      what others tell of their keys        hearing.c   what comes in, and whose it is

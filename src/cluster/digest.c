@@ -1,7 +1,7 @@
 /* Digests on their way: KEYS and PRESENT, one after the other for each node. A few are handed to the broker at once.
  * All keys and guests can be more than it takes; and what it cannot take would be lost, so that they had to be told
  * anew, for ever. So what waits is kept here, and goes on by some messages every 5 ms: others have room in the broker,
- * too. What comes and goes meanwhile stands behind it, since it is said of what was told before.
+ * too. What comes and goes meanwhile stands after it, since it is said of what was told before.
  *
  * What waits is bounded, by twice what a telling of everything takes: a node that gets beyond that, or that cannot be
  * sent to, is told all anew. */

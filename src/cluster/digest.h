@@ -5,7 +5,7 @@
 #include "cluster/peer.h"
 #include "cluster/wire.h"
 
-/* Tell a node of keys or guests, behind what it is still to be told of them. false: it wants all. */
+/* Tell a node of keys or guests, after what it is still to be told of them. false: it wants all. */
 bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags);
 /* Tell some more of what waits. */
 void vsi_digests_go_on(vestry_cluster *cluster);

@@ -1,6 +1,6 @@
-/* Who is present where, told and heard: presences know whom they have (presence/spread.c), and here it becomes
- * messages. It goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what
- * their hashes add up to, and after a gap all are named anew, before the keys are. */
+/* Guests of presences, told and heard: presences know their own (presence/spread.c), and here it becomes messages. It
+ * goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what their hashes add
+ * up to, and after a gap all are named anew, before the keys are. */
 #include "cluster/guests.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@
 
 enum { MESSAGE_BYTES = 16384 };
 
-/* Messages that are being made, and whom they are for. */
+/* Messages that are being made, and the nodes that they are for. */
 typedef struct telling {
   vestry_cluster *cluster;
   uint64_t mask;

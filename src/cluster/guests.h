@@ -1,4 +1,4 @@
-/* Who is present, told and heard. All under the lock. */
+/* Guests of presences, told and heard. All under the lock. */
 #ifndef VSI_CLUSTER_GUESTS_H
 #define VSI_CLUSTER_GUESTS_H
 

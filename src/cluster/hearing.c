@@ -30,7 +30,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     break;
   case VSI_WIRE_KEYS: vsi_told_take(cluster, peer, message); break;
   case VSI_WIRE_PRESENT: vsi_guests_take(cluster, peer, message); break;
-  case VSI_WIRE_MISSED: /* nobody has counted it; what is known of keys is right */
+  case VSI_WIRE_MISSED: /* no letter counts it; what is known of keys is right */
     vsi_peer_lose(peer, 0);
     vsi_cluster_notify(cluster);
     break;
@@ -67,7 +67,7 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
   }
 }
 
-/* What cannot be opened. A node of another version is told of, once a minute: it hears nobody either. */
+/* What cannot be opened. A node of another version is told of, once a minute: it hears no other node either. */
 static void count_malformed(vestry_cluster *cluster, const void *data, size_t len) {
   enum { LOGGED_EVERY_MS = 60000 };
   cluster->stats.received_count++;
@@ -116,7 +116,7 @@ void vsi_cluster_state(vestry_broker_state state, void *ctx) {
     cluster->is_up = state == VESTRY_BROKER_UP;
     cluster->up_ns = vsi_now_ns(cluster->host);
     if (cluster->is_up) {
-      cluster->has_own_gap = true; /* who has spoken meanwhile, and has gone, will never be heard of */
+      cluster->has_own_gap = true; /* a node that has spoken meanwhile, and has gone, will never be heard of */
       vsi_cluster_notify(cluster);
       vsi_beat_say_hello(cluster);
     }

@@ -1,6 +1,6 @@
 /* What others want done here. The broker's thread copies it, and the actor does it, one thing after the other: so what
  * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
- * bounded in bytes: beyond it who asks is told FULL, and what nobody waits for is a gap.
+ * bounded in bytes: beyond it a node that asks is told FULL, and what no node waits for is a gap.
  *
  * The actor also tells the application how members are and what was lost (news.c), and closes streams that other nodes
  * have replaced (replaced.c).
@@ -50,7 +50,7 @@ static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_
   vsi_wire_put(&buffer, count, 4);
   if (page) vsi_buffer_append(&buffer, page->data, page->len);
   vsi_wire_end(&buffer);
-  (void)vsi_letter_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* who waits will not know */
+  (void)vsi_letter_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* the node that waits will not know */
   vsi_buffer_finish(&buffer);
 }
 
@@ -96,7 +96,7 @@ static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   vsi_cluster_notify(cluster);
 }
 
-/* What is answered at once: somebody waits for it before he lets a stream in. */
+/* What is answered at once: a node waits for it before it lets a stream in. */
 static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_list list;
   if (message->kind != VSI_WIRE_LIST || vsi_wire_read_list(message->body, message->len, &list)) return false;
@@ -228,7 +228,7 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
   return VESTRY_OK;
 }
 
-/* What nobody waits for. */
+/* What no node waits for. */
 static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
   vsi_wire_reader reader = vsi_wire_read(w->body, w->len);
   if (w->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
@@ -245,7 +245,7 @@ static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
   return error;
 }
 
-/* What is told to nobody, or to nobody any more, is not lost. A stream that could not take it tells so itself. */
+/* What has no receiver, or none any more, is not lost. A stream that could not take it tells so itself. */
 static bool is_lost(vestry_err error) {
   return error && error != VESTRY_NOT_FOUND && error != VESTRY_CLOSED && error != VESTRY_FULL &&
          error != VESTRY_TOO_LARGE;

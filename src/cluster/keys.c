@@ -1,10 +1,10 @@
 /* Digests. Each node owns the set of its keys, hashed with the cluster's secret, and tells the others what comes and
- * goes; the others copy it. Nobody changes what is another's, so there is nothing to agree on: a copy is right, or it
- * is behind, and a count and a sum of the hashes say which.
+ * goes; the others copy it. No node changes what is another's, so there is nothing to agree on: a copy is right, or it
+ * is late, and a count and a sum of the hashes say which.
  *
- * One table has both, so that one look tells whether a key is here and elsewhere. An entry stays while anybody holds
- * the key, or is still to be told that nobody here does. Two keys of one hash are one to the digest: then nodes are
- * asked in vain, or a key that is nobody's is looked for; what is stored under it is found by its name all the same.
+ * One table has both, so that one look tells whether a key is here and elsewhere. An entry stays while a node holds the
+ * key, or is still to be told that this one does not. Two keys of one hash are one to the digest: then nodes are asked
+ * in vain, or a key that no node has is looked for; what is stored under it is found by its name all the same.
  *
  * Streams come before they are put and leave after they were removed; both only count. What is told is the difference
  * between the count and what was told before, when it is told: so a stream that came and left between two tellings
@@ -13,13 +13,13 @@
  * Of two threads that put one key at once, the one whose stream was replaced may be the last to say so: what has left
  * already is not taken for what is there.
  *
- * REPLACE. Who puts one takes a stamp: the time on the cluster's clock, above all that it has been told of. That clock
- * is the one of all nodes' that is furthest; each says where it is with its heartbeats, and who is behind moves on. It
- * goes on at its own pace in each part of a divided network, so the newer of two streams has the higher stamp there
- * too, but for what messages take. Of two nodes that hold such a key the one with the lower stamp, or the lower id,
- * closes its stream when it is told of the other; and whatever streams it has that are older than the other's stamp,
- * whichever way they were put. A stream that REPLACEd and has gone before it was told is told of as gone, with its
- * stamp, to who may have older ones. */
+ * REPLACE. A node that puts one takes a stamp: the time on the cluster's clock, above all that it has been told of.
+ * That clock is the one of all nodes' that is furthest; each says where it is with its heartbeats, and a node whose
+ * clock is late moves on. It goes on at its own pace in each part of a divided network, so the newer of two streams has
+ * the higher stamp there too, but for what messages take. Of two nodes that hold such a key the one with the lower
+ * stamp, or the lower id, closes its stream when it is told of the other; and whatever streams it has that are older
+ * than the other's stamp, whichever way they were put. A stream that REPLACEd and has gone before it was told is told
+ * of as gone, with its stamp, to the nodes that may have older ones. */
 #include "cluster/keys.h"
 
 #include <string.h>
@@ -99,7 +99,7 @@ static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
   return entry;
 }
 
-/* Those behind it move up, as far as they are not where they belong. */
+/* Those after it move up, as far as they are not where they belong. */
 static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
   if (entry->count || entry->others || entry->is_told || entry->is_waiting) return;
   size_t capacity = keys->capacity, hole = (size_t)(entry - keys->entries);
@@ -122,8 +122,8 @@ static bool is_shared(const vsi_key_entry *entry) {
 /* Keep shared_count right; was: before the change. */
 static void recount_locked(vsi_keys *keys, const vsi_key_entry *entry, bool was) {
   bool is = is_shared(entry);
-  /* seq_cst: one that begins to be shared is counted here, and behind it was_hit looks; who dispatches notes the hit,
-   * and behind it looks at the count (elsewhere.h). At least one of the two sees the other. */
+  /* seq_cst: one that begins to be shared is counted here, and after it was_hit looks; a dispatch notes the hit, and
+   * after it looks at the count (elsewhere.h). At least one of the two sees the other. */
   if (is && !was) atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_seq_cst);
   if (was && !is) atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_seq_cst);
 }
@@ -173,7 +173,7 @@ uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
   return clock_ms;
 }
 
-/* Who has been alone until now takes its streams along. */
+/* A node that has been alone until now takes its streams along. */
 void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms) {
   pthread_mutex_lock(&keys->lock);
   uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;
@@ -259,7 +259,7 @@ static void tell_locked(vsi_keys *keys, vsi_key_entry *entry) {
   entry->is_told = is_here;
 }
 
-/* It was said when it was replaced; who has gone since then replaces nothing more. */
+/* It was said when it was replaced; a stream that has gone since then replaces nothing more. */
 static void forget_stamp_locked(vsi_key_entry *entry) {
   if (!entry->count) entry->stamp = 0;
 }

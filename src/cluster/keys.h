@@ -11,13 +11,14 @@
 /* Other nodes have a number below this, and a bit in a mask. */
 enum { VSI_NODES_MAX = 64 };
 
-/* Set in the hashes of channels' names, which are keys here like others, but nobody asks whether they are shared. */
+/* Set in the hashes of channels' names, which are keys here like others, but it is not asked whether they are
+ * shared. */
 #define VSI_KEYS_CHANNEL UINT64_C(1)
 
 /* What is known of one key: 32 bytes. */
 typedef struct vsi_key_entry {
   uint64_t hash;
-  uint64_t others;         /* who holds it; a bit each */
+  uint64_t others;         /* the nodes that hold it; a bit each */
   vestry_handle handle;    /* of the stream that was put here last to REPLACE all others; 0: none */
   uint64_t stamp : 40;     /* when it was, on the clock of the cluster */
   uint64_t count : 21;     /* streams here */
@@ -74,7 +75,7 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
 
 /* Whether streams are here, or about to be. */
 bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash);
-/* Who holds it elsewhere; and how many nodes do, this one included. */
+/* Which other nodes hold it; and how many do, this one included. */
 uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_memory_bytes(vsi_keys *keys);
@@ -97,8 +98,8 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
  * known) | FULL (something is to be closed, and cannot be now) */
 vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, bool its_id_wins,
                          vsi_keys_replaced_here *ret_replaced, bool *ret_is_new);
-/* The cluster's clock, in ms: of all nodes the one that is furthest. What another one says of it: it is not behind that
- * any more. What was on that clock when something was on this node's. */
+/* The cluster's clock, in ms: of all nodes the one that is furthest. What another one says of it: it is not earlier
+ * than that any more. What was on that clock when something was on this node's. */
 uint64_t vsi_keys_clock(vsi_keys *keys);
 void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms);
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);

@@ -1,9 +1,9 @@
-/* Keys over all nodes: how many streams one has, and all of them by pages. Digests know who holds a key, but not how
- * often, nor what it is called: so those who hold it are asked.
+/* Keys over all nodes: how many streams one has, and all of them by pages. Digests know which nodes hold a key, but not
+ * how often, nor what it is called: so the nodes that hold it are asked.
  *
  * A listing goes from node to node, its own first, then the others in the order of their numbers. Each page is one
- * node's, as its store lists it; a key of several nodes is named by each. Who does not answer is left out, and the
- * cursor says that something may be missing. */
+ * node's, as its store lists it; a key of several nodes is named by each. A node that does not answer is left out, and
+ * the cursor says that something may be missing. */
 #include "cluster/list.h"
 
 #include <string.h>
@@ -147,7 +147,7 @@ static bool hand_out_page(const listing *l, vsi_wire_reader reader, bool is_chec
   return true;
 }
 
-/* The next node behind the one of a number, that lives; and its bit. false: there is none. */
+/* The next node after the one of a number, that lives; and its bit. false: there is none. */
 static bool find_next(vestry_cluster *cluster, uint64_t id, vestry_cluster_cursor *cursor) {
   const vsi_peer *next = NULL;
   for (size_t i = 0; i < cluster->peers_count; i++) {

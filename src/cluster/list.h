@@ -5,7 +5,7 @@
 #include "cluster/wire.h"
 #include "vestry/cluster.h"
 
-/* What a LIST of another node's is answered; page: what goes behind the error and the count. OK | NOT_FOUND | errors */
+/* What a LIST of another node's is answered; page: what goes after the error and the count. OK | NOT_FOUND | errors */
 vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, uint32_t *ret_count, vsi_buffer *page);
 
 #endif

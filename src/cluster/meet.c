@@ -1,9 +1,9 @@
-/* Who is who: how nodes meet.
+/* How nodes meet, and know each other.
  *
- * Whoever reaches the broker can record what nodes say and play it back, at any time, in any order. So nothing is
- * believed because it is sealed; it has to be of a life that goes on, and to be new.
+ * An attacker that reaches the broker can record what nodes say and play it back, at any time, in any order. So nothing
+ * is believed because it is sealed; it has to be of a life that goes on, and to be new.
  *
- * A HELLO says that somebody is there, and nothing more. It is answered with a challenge: a number that nobody can know
+ * A HELLO says that a node is there, and nothing more. It is answered with a challenge: a number that cannot be known
  * before, which only a node with the secret can send back under its seal, from its life to this one. Then that life
  * counts. Both sides do so, in three messages:
  *
@@ -12,13 +12,13 @@
  *      MEET (nonce a, echo b) → b    a proves itself, and wants a proof: b counts it from here on
  *      MEET (echo a)  →  a           b proves itself: a counts it from here on
  *
- * Who proves itself does so before it sends anything else to who has asked: so nothing of what follows is sent to
- * somebody who does not listen yet.
+ * A node proves itself before it sends anything else to the node that has asked: so nothing of what follows is sent to
+ * one that does not listen yet.
  *
  * Challenges are not stored: one is a keyed hash, with a key that this life has drawn, of the other's life, of how
- * often that node has proven itself, and of the time in steps of dead_ms. So who is flooded with old HELLOs keeps
- * nothing of them; a proof is good once, and not for long. And while a life of a node is well, nobody asks another one
- * of its name.
+ * often that node has proven itself, and of the time in steps of dead_ms. So a node that is flooded with old HELLOs
+ * keeps nothing of them; a proof is good once, and not for long. And while a life of a node is well, nobody asks
+ * another one of its name.
  *
  * What follows from a life that counts has a turn, which only rises: the MEET's too. What is not above it has been said
  * before. Silence for dead_ms ends that, and the next word has to be a proof again.
@@ -125,7 +125,7 @@ bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message) {
 
 /* ---------------------------------------------------------------------------------------- two of one name --------- */
 
-/* The one with the lower epoch says who goes. true: it is this node. */
+/* The one with the lower epoch says which of the two goes. true: it is this node. */
 static bool judge(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
   if (cluster->epoch > message->epoch) return message->flags & VSI_WIRE_YIELD;
   if (cluster->twin_epoch == message->epoch) return false; /* once */

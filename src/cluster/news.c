@@ -15,7 +15,7 @@ typedef struct news {
   bool has_gap, has_state;
   uint64_t lost_count;
   vestry_member_state state;
-  uint8_t other_version; /* of the wire; 0: nobody speaks it */
+  uint8_t other_version; /* of the wire; 0: no node speaks it */
 } news;
 
 static bool take_news(vestry_cluster *cluster, news *n) {

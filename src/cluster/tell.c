@@ -1,4 +1,4 @@
-/* What is told to all: which keys came and went, who is present, which pages are refreshed, and events of channels.
+/* What is told to all: which keys and guests came and went, which pages are refreshed, and events of channels.
  *
  * Keys and refreshes wait for 5 ms at most, and travel together. An event goes at once, to the nodes that have
  * told that they have members and to those of which it is not known; one that has told too late is found later
@@ -150,7 +150,7 @@ static void tell_refreshes(vestry_cluster *cluster) {
 
 /* ---------------------------------------------------------------------------------------------------- events ------ */
 
-/* To some nodes. What is too large for the broker nobody can have, and its sender is told: so nobody has missed it. */
+/* To some nodes. What is too large for the broker no node can have, and its sender is told: so none has missed it. */
 static vestry_err send_event(vestry_cluster *cluster, uint64_t mask, uint64_t hash, const vestry_scoped_key *name,
                              vestry_event *event) {
   vestry_slice bytes = vestry_event_bytes(event);

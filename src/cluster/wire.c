@@ -4,7 +4,7 @@
 
 #include "vestry/key.h"
 
-/* All versions have had these many bytes in front of the body at least, and the seal behind it. */
+/* All versions have had these many bytes in front of the body at least, and the seal after it. */
 enum { LEAST_HEAD = 40 };
 
 static const unsigned char zeroes[VSI_WIRE_HEAD];

@@ -10,7 +10,7 @@
 enum { VSI_WIRE_VERSION = 3, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
-  VSI_WIRE_HELLO = 1, /* to all: somebody is there. Nothing is believed of it */
+  VSI_WIRE_HELLO = 1, /* to all: a node is there. Nothing is believed of it */
   VSI_WIRE_MEET,      /* to one: prove that you live; here is my proof */
   /* Those below count only from a life that has proven itself. */
   VSI_WIRE_BEAT,    /* to one: its keys, and how much it has sent */
@@ -23,7 +23,7 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_EVENT,
   VSI_WIRE_REFRESH,
   VSI_WIRE_PUBLISH,
-  VSI_WIRE_PRESENT, /* who has come where, or has left */
+  VSI_WIRE_PRESENT, /* which guests have come where, or have left */
   VSI_WIRE_MISSED,  /* you have told too late of a channel or a key: something was sent without you */
   VSI_WIRE_LIST,    /* asks for a page of keys, or how many streams one has */
   VSI_WIRE_KINDS
@@ -49,7 +49,7 @@ typedef struct vsi_wire_message {
   uint64_t from, epoch; /* whose: its name, hashed, and its life */
   uint64_t to;          /* the receiver's life; 0: all */
   uint64_t seq;         /* its number; of BEAT, GOODBYE and RESYNC the last one that was given; of others 0 */
-  uint64_t turn;        /* it only rises in one life, whoever is spoken to: what has come before shows by it */
+  uint64_t turn;        /* it only rises in one life, whichever node is spoken to: what has come before shows by it */
   const unsigned char *body;
   size_t len;
 } vsi_wire_message;

@@ -1,5 +1,6 @@
 /* JetStream compares and sets for us: a write says which revision it expects. What libnats tells of a refusal is only
- * that there was one, so the revision is asked for behind it; whoever set it meanwhile is another one all the same. */
+ * that there was one, so the revision is asked for after it; a node that set it meanwhile is another one all the
+ * same. */
 #include "nats/claims.h"
 
 #include <string.h>
@@ -134,7 +135,7 @@ vestry_err vsi_nats_claims_set(vsi_nats_claims *claims, const vsi_nats_settings 
   kvStore *bucket = NULL;
   natsStatus s = bucket_locked(claims, settings, connection, &bucket);
   pthread_mutex_unlock(&claims->lock);
-  vestry_err error = VESTRY_IO; /* who waited for another one to open it, in vain */
+  vestry_err error = VESTRY_IO; /* it waited for another one to open it, in vain */
   uint64_t revision = 0;
   if (s)
     error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set yet */

@@ -22,7 +22,7 @@ void vsi_nats_claims_init(vsi_nats_claims *claims);
 void vsi_nats_claims_finish(vsi_nats_claims *claims);
 /* There is a connection. It lives until the detach. */
 void vsi_nats_claims_attach(vsi_nats_claims *claims, natsConnection *connection);
-/* New claims are IO; then, behind a natsConnection_Close, which ends those under way: until none is. */
+/* New claims are IO; then, after a natsConnection_Close, which ends those under way: until none is. */
 void vsi_nats_claims_cut(vsi_nats_claims *claims);
 void vsi_nats_claims_detach(vsi_nats_claims *claims);
 

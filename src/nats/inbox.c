@@ -1,6 +1,6 @@
 /* A message is on three threads on its way in: libnats's reader, libnats's deliverer, and this one. The deliverer is of
- * all who use libnats in the process, so it must not wait for anybody; and what waits in libnats is bounded for each
- * subscription only, which is no bound. */
+ * all users of libnats in the process, so it must not wait for one of them; and what waits in libnats is bounded for
+ * each subscription only, which is no bound. */
 #include "nats/inbox.h"
 
 #include "base/outside.h"
@@ -69,7 +69,7 @@ void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, nats
     add_locked(inbox, news);
   } else {
     inbox->dropped_count++;
-    if (!inbox->deaf) lose_locked(inbox); /* who is down knows */
+    if (!inbox->deaf) lose_locked(inbox); /* when it is down, that was told */
   }
   pthread_mutex_unlock(&inbox->lock);
   if (fits) return;
@@ -115,7 +115,7 @@ static void tell(const vsi_nats_inbox *inbox, const vsi_nats_news *news) {
     tell_state(inbox, news->is_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN);
     return;
   }
-  /* acquire pairs with the release of who unsubscribes: then nothing more comes */
+  /* acquire pairs with the release of the unsubscribing thread: then nothing more comes */
   if (!atomic_load_explicit(&news->interest->wanted, memory_order_acquire) || !inbox->events.on_message) return;
   inbox->events.on_message(news->interest->subject, natsMsg_GetData(news->message),
                            (size_t)natsMsg_GetDataLength(news->message), inbox->events.ctx);

@@ -26,7 +26,7 @@ typedef struct vsi_nats_inbox {
   vsi_nats_news up, down;
   size_t bytes, count;
   bool deaf;  /* down was said: what still comes of the last connection is dropped */
-  bool lost;  /* something behind the last of the list */
+  bool lost;  /* something after the last of the list */
   bool stops; /* nothing more is told */
   uint64_t received_count, delivered_count, dropped_count;
 } vsi_nats_inbox;
@@ -47,7 +47,7 @@ void vsi_nats_inbox_say(vsi_nats_inbox *inbox, bool is_up);
 void vsi_nats_inbox_listen(vsi_nats_inbox *inbox);
 /* Until what was said last has been told, or nothing more is. */
 void vsi_nats_inbox_wait_told(vsi_nats_inbox *inbox);
-/* Nothing more is told: who waits for that goes on. */
+/* Nothing more is told: a thread that waits for that goes on. */
 void vsi_nats_inbox_close(vsi_nats_inbox *inbox);
 
 #endif

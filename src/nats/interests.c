@@ -3,7 +3,7 @@
 #include "base/outside.h"
 
 vsi_nats_interest *vsi_nats_interest_ref(vsi_nats_interest *interest) {
-  atomic_fetch_add_explicit(&interest->refs, 1, memory_order_relaxed); /* who takes one has one */
+  atomic_fetch_add_explicit(&interest->refs, 1, memory_order_relaxed); /* the caller has one */
   return interest;
 }
 

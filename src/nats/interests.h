@@ -1,5 +1,5 @@
-/* The subjects that somebody wants, and some that nobody wants any more but that are still subscribed to: a table of
- * interests by subject. The broker's lock guards it. */
+/* The subjects that are wanted, and some that are wanted no more but are still subscribed to: a table of interests by
+ * subject. The broker's lock guards it. */
 #ifndef VSI_NATS_INTERESTS_H
 #define VSI_NATS_INTERESTS_H
 
@@ -9,7 +9,7 @@
 #include "base/ring.h"
 #include "nats/outbox.h"
 
-/* In the table as long as it is wanted, in the outbox, or subscribed to; alive as long as somebody has a reference: the
+/* In the table as long as it is wanted, in the outbox, or subscribed to; alive as long as there is a reference: of the
  * table, libnats for its callbacks, a message on its way. */
 typedef struct vsi_nats_interest {
   vsi_nats_item item; /* first; its place in the outbox */
@@ -27,7 +27,7 @@ typedef struct vsi_nats_interest {
 
   /* Of libnats's thread that delivers: */
   _Atomic(int64_t) dropped_count; /* by libnats, as known so far */
-  int doubtful_count;             /* messages, among which or behind which something was dropped */
+  int doubtful_count;             /* messages, among which or after which something was dropped */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
 } vsi_nats_interest;
 

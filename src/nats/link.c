@@ -1,9 +1,9 @@
-/* One thread speaks to libnats; all others leave what they have in the outbox. So nobody else waits for a socket that
- * is full, or for libnats's lock while it is, and there is one order of subscribing and publishing.
+/* One thread speaks to libnats; all others leave what they have in the outbox. So no other thread waits for a socket
+ * that is full, or for libnats's lock while it is, and there is one order of subscribing and publishing.
  *
  * A connection is made, used and thrown away; nothing of one lives in the next. Up is said when the server has answered
- * behind all subscriptions. Down is said as soon as the connection is known to have ended: by a write that failed, or
- * by libnats, whose reader and whose pings notice. What waits then is dropped: it was never to arrive late.
+ * after all subscriptions. Down is said as soon as the connection is known to have ended: by a write that failed, or by
+ * libnats, whose reader and whose pings notice. What waits then is dropped: it was never to arrive late.
  *
  * libnats calls back for a subscription until it has said that it is complete, and for a connection until it has said
  * that it is closed. Until then each has a reference to what it is called back with. The next connection waits for
@@ -78,9 +78,9 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
   vsi_outside_log(w->broker->host, VESTRY_LOG_WARN, line);
 }
 
-/* libnats has dropped something, because a handler of somebody's held up its thread: of which subscription, and where,
+/* libnats has dropped something, because an application's handler held up its thread: of which subscription, and where,
  * it does not say. It drops what comes when a subscription's list is full, so the gap is in the list, or at its end: it
- * is told before the list and behind it. True: behind this message. */
+ * is told before the list and after it. True: after this message. */
 static bool look_for_gap(vsi_nats_broker *broker, vsi_nats_interest *interest, natsSubscription *sub) {
   int64_t dropped;
   int left;
@@ -148,7 +148,7 @@ static void fall(vsi_nats_interest *interest) {
   interest->sub = NULL;
 }
 
-/* An interest is out of the outbox. If nobody wants it, and it is not subscribed to, it is out of the table too. */
+/* An interest is out of the outbox. If it is not wanted, and not subscribed to, it is out of the table too. */
 static bool take_out(link *l, vsi_nats_interest *interest) {
   vsi_nats_broker *broker = l->broker;
   pthread_mutex_lock(&broker->lock);
@@ -196,7 +196,7 @@ static void settle(link *l, vsi_nats_letter *letter, bool is_written) {
   vsi_outside_free(broker->host, letter);
 }
 
-/* All of a list, until something fails or the time is up: what is behind that is dropped. until_ns 0: no limit. */
+/* All of a list, until something fails or the time is up: what is after that is dropped. until_ns 0: no limit. */
 static natsStatus perform(link *l, vsi_nats_item *first, uint64_t until_ns) {
   natsStatus s = NATS_OK;
   for (vsi_nats_item *item = first, *next; item; item = next) {
@@ -260,7 +260,7 @@ static void queue_if_wanted(vsi_nats_interest *interest, void *ctx) {
   vsi_nats_broker_queue_locked(ctx, interest);
 }
 
-/* All subscriptions, and the server's answer behind them; again, until no interest has changed meanwhile. */
+/* All subscriptions, and the server's answer after them; again, until no interest has changed meanwhile. */
 static natsStatus subscribe_all(link *l) {
   vsi_nats_broker *broker = l->broker;
   pthread_mutex_lock(&broker->lock);
@@ -274,7 +274,7 @@ static natsStatus subscribe_all(link *l) {
     if (!some && !is_over) {
       broker->connections_count++;
       atomic_store(&broker->max_payload, max_payload);
-      /* release pairs with the acquire of who publishes */
+      /* release pairs with the acquire of a publisher */
       atomic_store_explicit(&broker->is_up, true, memory_order_release);
     }
     pthread_mutex_unlock(&broker->lock);

@@ -55,7 +55,8 @@ static void destroy(void *self) {
   if (!broker) return;
   stop(broker);
   const vestry_host *host = broker->host;
-  if (!is_alone(broker)) { /* somebody's handler holds up libnats's thread, or libnats had no memory to call back */
+  if (!is_alone(broker)) { /* an application's handler holds up libnats's thread, or libnats had no memory to call
+                              back */
     vsi_outside_log(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
     return;
   }

@@ -81,7 +81,7 @@ static natsStatus set_identity(natsOptions *nats, const vestry_nats_options *o) 
 }
 
 /* From the beginning each time: libnats takes a new context when a former connection still has the old one, and then
- * trusts nobody that it was told of before. */
+ * trusts no authority that it was told of before. */
 static natsStatus set_tls(vsi_nats_settings *settings, const char *host) {
   natsStatus s = natsOptions_SetSecure(settings->nats, false);
   if (!s) s = natsOptions_SetSecure(settings->nats, true);
@@ -182,7 +182,7 @@ void vsi_nats_settings_finish(vsi_nats_settings *s) {
 
 /* ---- one connection ---------------------------------------------------------------------------------------------- */
 
-/* The host in an address: behind the scheme and who it is, before the port. */
+/* The host in an address: after the scheme and the user, before the port. */
 static void host_of(const char *url, char ret_host[HOST_MAX]) {
   const char *from = strstr(url, "://") + 3;
   size_t len = strcspn(from, "/?#");

@@ -10,7 +10,7 @@
 #include "instance/instance.h"
 #include "session/record.h"
 
-/* Of a client's headers those that say who or what it is; what frames or negotiates is of no use any more. */
+/* Of a client's headers those that say which user and client it is; what frames or negotiates is of no use any more. */
 static const char *const kept_headers[] = {"Cookie",           "Authorization",     "Host",
                                            "Accept-Language",  "User-Agent",        "Referer",
                                            "X-Forwarded-For",  "X-Forwarded-Proto", "X-Forwarded-Host",
@@ -23,7 +23,7 @@ struct vsi_request_copy {
   uint32_t len, scope_len;
   uint16_t pairs_count, headers_count;
   vestry *v;
-  struct vsi_session_user *user; /* a reference; NULL: nobody has logged in */
+  struct vsi_session_user *user; /* a reference; NULL: no user has logged in */
   const char *signals;           /* a query of nothing else; "": the client has sent none */
   /* path, query: the target; signals; pairs of the path: name, value; headers: name, value; scope. All but the scope
    * are terminated. */
@@ -111,7 +111,7 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
 }
 
 vsi_request_copy *vsi_request_copy_ref(vsi_request_copy *copy) {
-  atomic_fetch_add_explicit(&copy->refs, 1, memory_order_relaxed); /* who holds holds one already */
+  atomic_fetch_add_explicit(&copy->refs, 1, memory_order_relaxed); /* the caller holds one already */
   return copy;
 }
 

@@ -1,9 +1,10 @@
 /* What tabs had when their streams ended.
  *
  * A tab that comes back says the last id that it has seen. For a page's own content that is its whole tag. But a part's
- * event is the same bytes for all who share the part, so its id can say nothing of the rest of each page. The server
- * knows the rest: what it has put into the tab's stream, and in which order. If the last that it has put there is the
- * last that the tab has seen, the tab has all of it. So that is kept for a while, under a number that the document has.
+ * event is the same bytes for all pages that share the part, so its id can say nothing of the rest of each page. The
+ * server knows the rest: what it has put into the tab's stream, and in which order. If the last that it has put there
+ * is the last that the tab has seen, the tab has all of it. So that is kept for a while, under a number that the
+ * document has.
  *
  * A fixed number of slots, in a table whose hash has a secret, since clients say the numbers: a new one takes the place
  * of the one that has been there longest. */
@@ -47,7 +48,7 @@ void vsi_departed_destroy(vsi_departed *departed) {
   vsi_free(departed->host, departed);
 }
 
-/* Most applications have no parts: the table is made for the first who departs. */
+/* Most applications have no parts: the table is made for the first tab that departs. */
 static bool make(vsi_departed *departed) {
   if (departed->slots) return true;
   departed->buckets = vsi_calloc(departed->host, departed->count, sizeof *departed->buckets);

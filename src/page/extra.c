@@ -21,7 +21,7 @@ vsi_extra *vsi_extra_get(vsi_private *page) {
   vestry_pages *pages = page->view.page->pages;
   if (page->extra) return page->extra;
   vsi_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
-  vsi_pages_lock(pages); /* whoever ends the stream looks for it */
+  vsi_pages_lock(pages); /* the thread that ends the stream looks for it */
   page->extra = extra;
   vsi_pages_unlock(pages);
   return extra;

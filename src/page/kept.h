@@ -7,7 +7,7 @@
 typedef struct vsi_kept {
   vsi_ring by_age;
   vsi_view *view;
-  vestry_event *event; /* what all who see it have; a reference */
+  vestry_event *event; /* what all its viewers have; a reference */
 } vsi_kept;
 
 /* What a view's content is now: kept if there is memory for it. The oldest ones go that are beyond the bound of all.

@@ -1,8 +1,8 @@
 /* Observers of renders.
  *
  * Which of them were told that a render began is known to the render, and they stay in their places until it has told
- * them that it ended. So their functions are called without the lock, and who leaves waits for those alone that have
- * begun before. */
+ * them that it ended. So their functions are called without the lock, and an observer that leaves waits for those alone
+ * that have begun before. */
 #include "page/observe.h"
 
 #include "base/options.h"
@@ -46,7 +46,7 @@ static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {
   return NULL;
 }
 
-/* Behind those that are there: it is told after them. */
+/* After those that are there: it is told after them. */
 static vestry_err add_locked(vestry_pages *pages, const vestry_render_observer *own) {
   if (find_locked(pages, own->ctx)) return VESTRY_EXISTS;
   while (pages->observers_count && !pages->observers[pages->observers_count - 1].is_taken) pages->observers_count--;

@@ -4,7 +4,7 @@
 
 #include "page/pages.h"
 
-/* Tell those who observe that a render begins. Returns those that were told: their places, as bits. */
+/* Tell the observers that a render begins. Returns those that were told: their places, as bits. */
 uint8_t vsi_observers_begin(vestry_pages *pages, vestry_render *render);
 /* Tell those that it ends, the last one first. */
 void vsi_observers_end(vestry_pages *pages, vestry_render *render, uint8_t told);

@@ -1,8 +1,8 @@
 /* Pages: what all views, workers and streams of one vestry_pages share.
  *
- * One lock guards who is there, what depends on what, and which views are due. Nothing that takes long happens under
- * it: a worker takes a view that is due, lets the lock go, renders and sends, and takes it again to put the view back.
- * While it does, the view is running: it is that worker's alone, and whoever refreshes or ends it leaves a mark. */
+ * One lock guards viewers, what depends on what, and which views are due. Nothing that takes long happens under it: a
+ * worker takes a view that is due, lets the lock go, renders and sends, and takes it again to put the view back. While
+ * it does, the view is running: it is that worker's alone, and a thread that refreshes or ends it leaves a mark. */
 #ifndef VSI_PAGE_PAGES_H
 #define VSI_PAGE_PAGES_H
 
@@ -20,7 +20,7 @@ typedef struct vsi_topic vsi_topic;
 typedef struct vsi_view vsi_view;
 typedef struct vsi_worker vsi_worker;
 
-/* Who is told of renders. Its place is free for another when it is over and no render is inside. */
+/* An observer of renders. Its place is free for another when it is over and no render is inside. */
 typedef struct vsi_observer {
   vestry_render_observer is; /* its functions do not change while a render is inside */
   size_t inside_count;
@@ -67,7 +67,7 @@ struct vestry_pages {
   pthread_mutex_t lock;
   pthread_cond_t quiet; /* no worker runs any more; a view was put back */
   /* All below is guarded by the lock. */
-  vsi_refreshed_fn refreshed; /* NULL: nobody is told */
+  vsi_refreshed_fn refreshed; /* NULL: it is not told */
   void *refreshed_ctx;
   size_t refs; /* the owner's; each worker's actor; each viewer's */
   bool is_closed;

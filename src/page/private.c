@@ -1,5 +1,5 @@
 /* A private page that takes another part in the place of one must not be shown the former one's news under its own
- * heading. So its run leaves the former's channel first, behind which nothing of it is put into the stream; then the
+ * heading. So its run leaves the former's channel first, after which nothing of it is put into the stream; then the
  * content goes out together with the new part's inside, with nothing in between; and only then it joins the new one. A
  * seat that the other view's worker is just letting join is marked as over, under the lock: the worker puts nothing
  * into the stream without having looked at that mark under the same lock. */
@@ -74,7 +74,7 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   return error;
 }
 
-/* Leave the parts that the page does not have any more; nothing of them comes behind this. */
+/* Leave the parts that the page does not have any more; nothing of them comes after this. */
 static void leave_former(vsi_run *r) {
   vestry_pages *pages = r->pages;
   vsi_seat *former[VESTRY_PAGE_PARTS_MAX];
@@ -97,7 +97,7 @@ static void leave_former(vsi_run *r) {
   vsi_pages_unlock(pages);
 }
 
-/* What the tab will have, as its event's id says. Of a part, what was certainly sent before; what nobody knows is 0. */
+/* What the tab will have, as its event's id says. Of a part, what was certainly sent before; what is not known is 0. */
 static void fill_tag(vsi_run *r, const change *changes) {
   vsi_tag *tag = &r->render.tag;
   tag->parts_count = r->render.parts_count;
@@ -114,8 +114,8 @@ static void fill_tag(vsi_run *r, const change *changes) {
   vsi_pages_unlock(r->pages);
 }
 
-/* A part that changed while the content was sent may stand before it, and the id behind it would claim what the part
- * was before: then another id comes behind. */
+/* A part that changed while the content was sent may stand before it, and the id after it would claim what the part was
+ * before: then another id comes after it. */
 static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_TAG_BYTES]) {
   char now[VSI_TAG_BYTES];
   for (;;) {
@@ -132,7 +132,7 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_
   }
 }
 
-/* The content unless it is the same, the insides of new parts, and the id, behind all of it. */
+/* The content unless it is the same, the insides of new parts, and the id, after all of it. */
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   vestry_event *events[2 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0;
@@ -186,7 +186,7 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
 /* A run of a private page has come to nothing. */
 static vsi_run_result fail(vsi_run *r) {
   vestry_connection *connection = r->private->viewer.connection;
-  if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* nobody is there to be told */
+  if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* there is no stream to be told */
   if (!r->failures) vsi_say_failing(connection, true);
   return VSI_RUN_FAILED;
 }

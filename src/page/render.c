@@ -173,7 +173,7 @@ vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) 
   return is_made ? vestry_render_topic(render, topic) : stick(render, VESTRY_INVALID, "a format that is none");
 }
 
-/* Of this page alone: the same number means something else at another address, and for somebody else. With the own
+/* Of this page alone: the same number means something else at another address, and for another user. With the own
  * secret also of this process alone: a count that another one made is never taken for one of ours. */
 static uint64_t hash_version(const vestry_render *render, vsi_siphash_key key, uint64_t version) {
   const char *path = vestry_request_path(render->req), *query = vestry_request_query(render->req);

@@ -30,7 +30,7 @@ struct vestry_render {
   vestry_err error;   /* that sticks: of a topic or a part */
   size_t begin, end;  /* of the content, in html; of an ordinary handler's, in the reply's body */
   size_t head_end;    /* likewise: of the head; 0: none */
-  const vsi_tag *had; /* what the tab has; NULL: nobody knows */
+  const vsi_tag *had; /* what the tab has; NULL: not known */
   vsi_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
   size_t parts_count;
   vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];

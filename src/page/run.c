@@ -1,8 +1,8 @@
 /* A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes
  * only when what was sent has been accepted: what could not be sent is found to differ again by the next run.
  *
- * The id behind a page's event claims its parts too. It stands behind all that it claims. When a part changes later,
- * the id that the tab has would still claim the part's former content, which the part may come back to while the tab is
+ * The id after a page's event claims its parts too. It stands after all that it claims. When a part changes later, the
+ * id that the tab has would still claim the part's former content, which the part may come back to while the tab is
  * away: so a part's event has an id of its own, which claims that part alone. */
 #include "page/run.h"
 
@@ -208,7 +208,7 @@ void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connecti
     vsi_say_reload(r->pages, connection, VSI_SAY_RELOAD_MS);
 }
 
-/* When the view sends; NULL: nobody will ask. */
+/* When the view sends; NULL: it is not asked for. */
 static vsi_sending *sending_of(vsi_run *r) {
   if (r->shared) return &r->shared->sent;
   return r->private->extra ? &r->private->extra->sent : NULL;

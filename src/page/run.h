@@ -42,17 +42,17 @@ void vsi_run_end(vsi_run *r);
 
 /* Render, and have the view depend on what was named. */
 vsi_outcome vsi_run_make(vsi_run *r);
-/* What all who see the view have is known, or not any more. With the lock. */
+/* What all viewers of the view have is known, or not any more. With the lock. */
 void vsi_run_set_has_hash(vsi_run *r, bool has_hash);
 void vsi_run_set_version(vsi_run *r, bool has_version);
 /* What a part's element is patched by. */
 vestry_elements_options vsi_run_inside(const char *id, char selector[132]);
-/* The event, with its id behind it; tag NULL: without. OK | NO_MEMORY | TOO_LARGE */
+/* The event, with its id after it; tag NULL: without. OK | NO_MEMORY | TOO_LARGE */
 vestry_err vsi_run_format(vsi_run *r, const char *tag);
 /* The content is none: what becomes of one stream. */
 void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection);
 void vsi_run_begin_sending(vsi_run *r);
-/* What was made is what all who see the view have, if it was accepted. With the lock. */
+/* What was made is what all viewers of the view have, if it was accepted. With the lock. */
 void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error);
 
 #endif

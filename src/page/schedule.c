@@ -4,23 +4,23 @@
  * render began. So the first change shows at once, and the last one always (a throttle that leads and trails); and
  * since the one that is due longest goes first, none starves however busy the others are. A private page whose stream
  * has not written what it was sent is in no heap: it is blocked, and costs nothing until the stream's runner says that
- * all is written. The worker says that it waits for that before it asks to be told, and both look at the queue behind
- * what the other one has said: so it is told, or finds the queue empty.
+ * all is written. The worker says that it waits for that before it asks to be told, and both look at the queue after
+ * what they have said: so it is told, or finds the queue empty.
  *
  * What many see goes first. There may be a private page for each tab, and one commit may concern them all: two thousand
- * renders, which take tenths of a second, and a message that a hundred tabs are to show would stand behind them. So
+ * renders, which take tenths of a second, and a message that a hundred tabs are to show would come after them. So
  * shared views wait in a heap of their own, and one that is due goes before all private ones but those that were due
- * HEAD_START_NS before it: it is as if these had been due that much later, and none starves. As a rule nobody notices,
- * for there are few shared views, and each is rendered once an interval, however many see it.
+ * HEAD_START_NS before it: it is as if these had been due that much later, and none starves. As a rule this does not
+ * show, for there are few shared views, and each is rendered once an interval, however many see it.
  *
  * All views are in one array, of which the heap of private ones is the first part: so one that begins to wait needs no
  * memory, and one that does nothing is in no list beside. It changes places with the first that does not wait. A shared
  * view stays where it is; the array of their heap has room for all of them.
  *
  * A refresh of everything counts (all_number), and walks along the second part. A private view that waits is to be run
- * anyway, and looks then; one that runs is in the second part. Behind all_at is what the walk has not seen. A view that
- * ends leaves a hole. If the walk has passed the hole, the last view that the walk has seen is moved into it, and
- * leaves a hole in turn, at all_at. The last view of all is moved there, and so is still to be seen. */
+ * anyway, and looks then; one that runs is in the second part. From all_at on are the views that the walk has not seen.
+ * A view that ends leaves a hole. If the walk has passed the hole, the last view that the walk has seen is moved into
+ * it, and leaves a hole in turn, at all_at. The last view of all is moved there, and so is still to be seen. */
 #include "page/schedule.h"
 
 #include "base/memory.h"
@@ -111,7 +111,7 @@ void vsi_schedule_enter(vsi_view *view) {
   set(pages, pages->views_count++, view);
 }
 
-/* Out of its heap; a private one to the first place behind it. */
+/* Out of its heap; a private one to the first place after it. */
 static void stop_waiting(vsi_view *view) {
   heap h = heap_of(view);
   size_t at = view->is_shared ? vsi_shared_of(view)->waiting_place : view->place;
@@ -141,7 +141,7 @@ void vsi_schedule_at(vsi_view *view, uint64_t due_ns) {
   heap h = heap_of(view);
   view->state = VSI_VIEW_WAITING;
   view->at_ns = due_ns;
-  if (!view->is_shared) set(pages, view->place, pages->views[pages->waiting_count]); /* who changes places with it */
+  if (!view->is_shared) set(pages, view->place, pages->views[pages->waiting_count]); /* they change places */
   set_waiting(h, (*h.count)++, view);
   if (move_up(h, *h.count - 1) == 0) vsi_schedule_wake(pages);
 }
@@ -176,7 +176,7 @@ static void catch_up(vsi_view *view) {
   const vestry_pages *pages = view->page->pages;
   if (view->all_number == pages->all_number) return;
   view->all_number = pages->all_number;
-  vsi_schedule_mark(view, 1); /* of some earlier one: nobody knows which */
+  vsi_schedule_mark(view, 1); /* of some earlier one: it is not known which */
 }
 
 /* It is to be run: whether it renders or not, its interval is that of its last render. A private one that waits, waits
@@ -213,9 +213,9 @@ static vsi_view *first_waiting(const vestry_pages *pages, uint64_t now, uint64_t
   return shared->at_ns <= own->at_ns || (is_due && shared->at_ns - own->at_ns <= HEAD_START_NS) ? shared : own;
 }
 
-/* Have somebody look then. */
+/* Have a worker look then. */
 static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
-  if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now) return; /* who looks then sets it anew */
+  if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now) return; /* the worker then sets it */
   /* CLOSED: the runtime ends, nothing is rendered any more */
   uint64_t ms = (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS;
   pages->timer_ns = vestry_timer_set(pages->timer, ms, 0) ? 0 : due;

@@ -1,9 +1,8 @@
 /* The element that opens a page's stream and looks after it, by attributes of the client's alone.
  *
  * The first request says what the document has, and the client itself keeps that up to date: while it tries again, and
- * when a hidden tab is shown. Whoever opens the stream anew starts a new request, which would say again what the
- * document had at first, and the page may have been changed and changed back since. So these requests say nothing, and
- * get all.
+ * when a hidden tab is shown. To open the stream anew starts a new request, which would say again what the document had
+ * at first, and the page may have been changed and changed back since. So these requests say nothing, and get all.
  *
  * A browser opens six connections to a host over HTTP/1.1: a seventh tab hangs if hidden tabs have streams. The client
  * closes that of a tab which is hidden, but opens one in a tab that is loaded in the background, and goes on trying

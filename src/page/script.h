@@ -5,7 +5,7 @@
 #include "page/pages.h"
 #include "page/tag.h"
 
-/* Behind the content; tag: of that. */
+/* After the content; tag: of that. */
 vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_tag *tag,
                               vestry_html *html);
 /* The style that it needs; nonce: "": none. */

@@ -21,7 +21,7 @@ void vsi_seat_drop(vsi_seat *seat);
 /* A worker uses the seat without the lock. */
 void vsi_seat_hold(vsi_seat *seat);
 void vsi_seat_release(vsi_seat *seat);
-/* Nobody sees the view any more. It dies now, or when the worker that has it is done. */
+/* The view has no viewer any more. It dies now, or when the worker that has it is done. */
 void vsi_view_end(vsi_view *view);
 
 #endif

@@ -8,7 +8,7 @@
 vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *options);
 /* What a cluster's nodes hash tags with, unless the pages were given a secret. Before the first request. */
 void vsi_pages_share_secret(vestry_pages *pages, const void *secret, size_t len);
-/* A part's content as the id behind its event claims it: no other part is mistaken for it. */
+/* A part's content as the id after its event claims it: no other part is mistaken for it. */
 uint64_t vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash);
 
 #endif

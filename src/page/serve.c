@@ -152,7 +152,7 @@ static void tell_retry(vestry_pages *pages, vestry_connection *connection) {
   vestry_event_unref(event);
 }
 
-/* The attachment turns into the viewer that it was made for: what the stream begins with, and who it is. */
+/* The attachment turns into the viewer that it was made for: what the stream begins with, and which view it sees. */
 static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool is_of_other_build) {
   vsi_connection_give_signs(connection);
   (void)vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
@@ -171,7 +171,7 @@ static void count_begun(vestry_pages *pages) {
 
 static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
   vsi_close_node_init(&viewer->node, ended);
-  if (vsi_connection_at_close(connection, &viewer->node)) /* it has ended already, and tells nobody */
+  if (vsi_connection_at_close(connection, &viewer->node)) /* it has ended already, and calls no node */
     ended(&viewer->node, connection, VESTRY_CAUSE_NONE);
 }
 
@@ -327,7 +327,7 @@ static bool has_page(const vestry_reply *reply) {
   return at;
 }
 
-/* On a status of 403 the tab loads its page anew, and so gets the answer itself. Behind a failure it comes back. */
+/* On a status of 403 the tab loads its page anew, and so gets the answer itself. After a failure it comes back. */
 static vestry_err deny(vestry_reply *reply, vestry_err error) {
   return vsi_status_of(reply->v, error) < 500 ? vestry_reply_status(reply, 403) : error;
 }

@@ -53,7 +53,7 @@ static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
   return settled ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
-/* Streams are written by others, who do not tell: so it looks again and again. */
+/* Streams are written by other threads, which do not tell: so it looks again and again. */
 vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms) {
   if (!pages) return VESTRY_INVALID;
   if (vsi_runtime_is_stepped(pages->runtime)) return settle_by_steps(pages, seq);

@@ -1,4 +1,4 @@
-/* State tags: what a tab has, in an event's id. Nobody but who knows the secret can tell which content a tag is of. */
+/* State tags: what a tab has, in an event's id. Only with the secret can it be told which content a tag is of. */
 #ifndef VSI_PAGE_TAG_H
 #define VSI_PAGE_TAG_H
 

@@ -2,18 +2,19 @@
  *
  * A render notes the topics that it names, and its view is linked to all of them when it is over, and to none that it
  * did not name. No refresh is lost, whenever it comes. A view that is linked to the topic is marked by the walk. One
- * that is not looks whether a refresh came since the render began: at the topic's number, or if nobody was linked to it
- * until now, at `recent`, which has the last refresh of all topics with the same few bits of the hash. So a topic that
- * nobody depends on takes no memory, however often it is refreshed; at worst a view is rendered once more for a topic
- * of another name.
+ * that is not looks whether a refresh came since the render began: at the topic's number, or if no view was linked to
+ * it until now, at `recent`, which has the last refresh of all topics with the same few bits of the hash. So a topic
+ * that no view depends on takes no memory, however often it is refreshed; at worst a view is rendered once more for a
+ * topic of another name.
  *
  * A refresh counts, and puts the topic into a list: that is all that its caller pays. A worker walks along the topic's
  * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself: so links may
  * come and go meanwhile.
  *
- * A topic is used from its being named on, not only from when the view is linked to it. Else who asks in between would
- * give up what the topic is refreshed for, and the view would wait for it for ever. Names of renders under way are
- * counted by a few bits of their hash: at worst a topic is taken for used that is not, for the time of a render. */
+ * A topic is used from its being named on, not only from when the view is linked to it. Else an application that asks
+ * in between would give up what the topic is refreshed for, and the view would wait for it for ever. Names of renders
+ * under way are counted by a few bits of their hash: at worst a topic is taken for used that is not, for the time of a
+ * render. */
 #include "page/topic.h"
 
 #include <stdarg.h>
@@ -30,7 +31,7 @@ struct vsi_topic {
   uint64_t hash;
   uint64_t seq;          /* of its last refresh */
   vsi_ring links;        /* of its views */
-  vsi_ring walk;         /* among them while the views are marked: behind the last one that was */
+  vsi_ring walk;         /* among them while the views are marked: after the last one that was */
   vsi_topic *next_dirty; /* among those that were refreshed, whose views are to be marked */
   uint64_t dirty_seq;    /* of the first refresh that the walk is for */
   uint64_t again_seq;    /* of the first one that came during it, so that it is walked again; 0: none */
@@ -104,7 +105,7 @@ typedef struct note {
   size_t len;
 } note;
 
-/* Whoever learns of the name from the render's thread finds it counted; the uncounting is under the lock. */
+/* A thread that learns of the name from the render's thread finds it counted; the uncounting is under the lock. */
 void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, size_t len) {
   const note of = {hash_of(pages, name, len), len};
   vsi_buffer_append(names, &of, sizeof of);
@@ -175,7 +176,8 @@ static bool stays(const vsi_link *link, bool forget) {
   return is_named || !forget;
 }
 
-/* Topics carry the marks meanwhile: so nobody looks for a topic among a view's links, or for a link among names. */
+/* Topics carry the marks meanwhile: so no search goes for a topic through a view's links, or for a link through
+ * names. */
 vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq,
                            bool *ret_stale) {
   vestry_err error = names->error;

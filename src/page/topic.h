@@ -20,7 +20,7 @@ bool vsi_topics_walk(vestry_pages *pages);
 /* No lock, at the end: free those that no view depends on any more. */
 void vsi_topics_free(vestry_pages *pages);
 
-/* No lock: as vestry_refresh, but nobody is told; len: at most VESTRY_PAGE_TOPIC_MAX_BYTES, 0: every page. */
+/* No lock: as vestry_refresh, but not told to other nodes; len: at most VESTRY_PAGE_TOPIC_MAX_BYTES, 0: every page. */
 void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len);
 /* No lock: refreshed is called from now on; NULL: nothing is. ctx must outlive what is under way. */
 void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);

@@ -1,4 +1,4 @@
-/* Views and who sees them.
+/* Views and their viewers.
  *
  * A view is what is rendered: a private page, a shared page, or a part that pages share. A viewer is a stream. A
  * private view has one viewer, and is one with it. A shared one has seats, one for each stream that sees it, and a
@@ -26,7 +26,7 @@ typedef struct vsi_link {
   vsi_view *view;
 } vsi_link;
 
-/* A view's second topic, and those behind it. */
+/* A view's second topic, and those after it. */
 typedef struct vsi_more_link {
   vsi_link link; /* first */
   struct vsi_more_link *next;
@@ -51,7 +51,7 @@ struct vsi_view {
     struct vsi_kept *kept; /* guarded by the lock; NULL: dropped, or nothing yet */
     vsi_view *next_dead;
   };
-  vsi_hash_128 hash; /* of the content that all who see it have, if has_hash; the running worker's */
+  vsi_hash_128 hash; /* of the content that all its viewers have, if has_hash; the running worker's */
   uint64_t version;  /* likewise, if has_version */
   /* All below is guarded by the lock. */
   vsi_link link; /* to the first topic */
@@ -66,9 +66,9 @@ struct vsi_view {
   uint64_t failures : 3; /* in a row; up to VSI_FAILURES_MOST */
   uint64_t is_shared : 1;
   uint64_t is_dirty : 1;
-  uint64_t is_over : 1;    /* it has begun, and nobody sees it any more */
+  uint64_t is_over : 1;    /* it has begun, and has no viewer any more */
   uint64_t is_first : 1;   /* nothing has been rendered yet */
-  uint64_t is_blocked : 1; /* what its stream was sent is not written: whoever writes it tells (vsi_page_written) */
+  uint64_t is_blocked : 1; /* what its stream was sent is not written: its runner tells when it is (vsi_page_written) */
   uint64_t has_hash : 1, has_version : 1;
 };
 
@@ -155,9 +155,9 @@ static inline bool vsi_view_is_part(const vsi_view *view) {
   return view->page == &view->page->pages->parts;
 }
 
-/* Give the lock up, and free what has died under it. Whoever waits by a condition gives it up without this. */
+/* Give the lock up, and free what has died under it. A wait by a condition gives it up without this. */
 void vsi_pages_unlock(vestry_pages *pages);
-/* With the lock: the view, or the seat, which nobody uses any more, is freed when the lock is given up. */
+/* With the lock: the view, or the seat, which is used no more, is freed when the lock is given up. */
 void vsi_view_bury(vsi_view *view);
 void vsi_seat_bury(vsi_seat *seat);
 void vsi_view_free(vsi_view *view); /* no lock; a private page's with its viewer */

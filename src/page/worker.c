@@ -1,6 +1,6 @@
-/* Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up nobody
- * but those behind it when all do. A worker that has nothing to do is in a list, and whatever makes work
- * rouses it (vsi_schedule_wake). */
+/* Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up no
+ * other; when all of them wait, due views wait too. A worker that has nothing to do is in a list, and whatever makes
+ * work rouses it (vsi_schedule_wake). */
 #include "page/worker.h"
 
 #include "base/memory.h"

@@ -1,4 +1,5 @@
-/* A reply says who will be where, its stream makes it so, and the stream's end, and a grace time after it, undo it.
+/* A reply says which person will be where, its stream makes it so, and the stream's end, and a grace time after it,
+ * undo it.
  *
  * What a reply may need is made when it says so, before there is a stream: a guest, a place, and room among max_count.
  * So when the stream begins nothing can fail; what is not needed is freed then. */
@@ -77,14 +78,14 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   free_spares(presence->host, one);
   vsi_close_node_init(&one->attachment.node, stream_ended);
   if (vsi_connection_at_close(connection,
-                              &one->attachment.node)) /* the connection has ended already, and calls nobody any more */
+                              &one->attachment.node)) /* the connection has ended already, and calls no node any more */
     stream_ended(&one->attachment.node, connection, VESTRY_CAUSE_NONE);
 }
 
-/* Count a coming that is to be. A newcomer is refused when max_count are guests or reserved. Who is there already, or
- * has left and that is not told yet, is let in even then. That passes no bound: when his stream begins he is found in
- * the tables, and no guest is added. If he has left by then, his place has become free, and what is reserved for him
- * takes it. */
+/* Count a coming that is to be. A newcomer is refused when max_count are guests or reserved. A person that is there
+ * already, or has left and that is not told yet, is let in even then. That passes no bound: when his stream begins he
+ * is found in the tables, and no guest is added. If he has left by then, his place has become free, and what is
+ * reserved for him takes it. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   pthread_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;

@@ -1,21 +1,21 @@
-/* All grace times are equal, so those who have gone leave in the order in which they went: a list and one timer. */
+/* All grace times are equal, so guests that have gone leave in the order in which they went: a list and one timer. */
 #include "presence/grace.h"
 
 #include "base/memory.h"
 #include "presence/guest.h"
 
-/* NULL: nobody has gone. */
+/* NULL: none has gone. */
 static vsi_guest *first_locked(const vestry_presence *presence) {
   return vsi_ring_is_empty(&presence->gone) ? NULL : VSI_RING_OWNER(presence->gone.next, vsi_guest, gone);
 }
 
-/* Have the timer fire when the first who has gone is to leave. */
+/* Have the timer fire when the first guest that has gone is to leave. */
 static void arm_locked(vestry_presence *presence) {
   const vsi_guest *first = first_locked(presence);
   if (!first || presence->is_closed) return;
   uint64_t now = vsi_now_ns(presence->host), due = first->leaves_ns;
   uint64_t ms = due > now ? (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS : 0;
-  (void)vestry_timer_set(presence->timer, ms, 0); /* CLOSED: the runtime ends, and nobody is told any more */
+  (void)vestry_timer_set(presence->timer, ms, 0); /* CLOSED: the runtime ends, and no change is told any more */
 }
 
 void vsi_grace_begin_locked(vestry_presence *presence, vsi_guest *one) {

@@ -4,8 +4,8 @@
  * guest out; one that makes them differ puts him at the end. So on_change hears what happened last to each guest, in
  * the order in which it happened, and what it hears of one guest alternates.
  *
- * A guest is in the tables while he is here, is believed to be, or is being told of; and all who are there count among
- * max_count. */
+ * A guest is in the tables while he is here, is believed to be, or is being told of; and all guests that are there
+ * count among max_count. */
 #include "presence/guest.h"
 
 #include "base/memory.h"
@@ -33,7 +33,7 @@ vsi_guest *vsi_guest_find_locked(const vestry_presence *presence, const vsi_plac
   return found;
 }
 
-/* He has come or left, which makes news, or makes news that nobody has heard untrue. */
+/* He has come or left, which makes news, or makes untold news untrue. */
 static void tell_locked(vestry_presence *presence, vsi_guest *one) {
   if (one->is_news) {
     one->is_news = false;

@@ -4,7 +4,7 @@
 
 #include "presence/table.h"
 
-/* A guest whom nobody knows yet (vsi_free). NULL: out of memory. */
+/* A guest that is in no table yet (vsi_free). NULL: out of memory. */
 vsi_guest *vsi_guest_create(const vestry_presence *presence, const vestry_scoped_key *place, const char *who);
 /* NULL: at is NULL, or he is not known there. */
 vsi_guest *vsi_guest_find_locked(const vestry_presence *presence, const vsi_place *at, const char *who);

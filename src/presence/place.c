@@ -14,7 +14,7 @@ vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice 
   return vsi_scoped_key_init_encoded(packed, &presence->hash, presence->host, no_scope, encoded);
 }
 
-/* How many keys it is made of, and how many bytes they have, each behind a NUL. */
+/* How many keys it is made of, and how many bytes they have, each after a NUL. */
 static vestry_err measure(vestry_slice encoded, size_t *ret_parts, size_t *ret_bytes) {
   vsi_key_reader reader;
   vestry_key part;

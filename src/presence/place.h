@@ -1,4 +1,4 @@
-/* A place of a presence: a key, and the guests who are there. Functions named _locked: the presence's lock is held. */
+/* A place of a presence: a key, and the guests that are there. Functions named _locked: the presence's lock is held. */
 #ifndef VSI_PRESENCE_PLACE_H
 #define VSI_PRESENCE_PLACE_H
 
@@ -11,7 +11,7 @@ vestry_err vsi_place_pack(const vestry_presence *presence, const vestry_key *pla
 /* The same for a key that another node has encoded. */
 vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice encoded, vsi_scoped_key *packed);
 
-/* One that nobody knows yet (vsi_free). packed: copied. OK | MALFORMED | NO_MEMORY */
+/* One that is in no table yet (vsi_free). packed: copied. OK | MALFORMED | NO_MEMORY */
 vestry_err vsi_place_create(const vestry_host *host, const vestry_scoped_key *packed, vsi_place **ret_place);
 /* NULL: no guest is known there. */
 vsi_place *vsi_place_find_locked(const vestry_presence *presence, const vestry_scoped_key *packed);

@@ -1,4 +1,4 @@
-/* Who is at which place, and an actor that tells of each change (on_change). */
+/* The guests of each place, and an actor that tells of each change (on_change). */
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"

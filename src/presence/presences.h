@@ -14,9 +14,9 @@ enum { VSI_PRESENCE_NODES_MAX = 64, VSI_PRESENCE_NAME_MAX = 64, VSI_PRESENCE_WHO
 typedef struct vsi_presence_watch {
   /* Something waits to be told. */
   void (*soon)(void *ctx);
-  /* There is one more: others have to say again whom they have. No lock held. */
+  /* There is one more: others have to name their guests again. No lock held. */
   void (*begins)(void *ctx);
-  /* All nodes that live are known, and whom they have. No lock held. */
+  /* All nodes that live are known, and their guests. No lock held. */
   bool (*knows_all)(void *ctx);
   void *ctx;
 } vsi_presence_watch;

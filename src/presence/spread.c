@@ -1,12 +1,12 @@
-/* Presence over nodes. Each node says whom it has: those with streams of its own, or in their grace time. The others
- * copy that, by a bit for each node; somebody is here while a bit is left, or he is here on this node. So nobody
- * changes what is another's, and somebody with tabs on two nodes is one person.
+/* Presence over nodes. Each node names its guests: those with streams of its own, or in their grace time. The others
+ * copy that, by a bit for each node; a guest is here while a bit is left, or he is here on this node. So no node
+ * changes what is another's, and a person with tabs on two nodes is one guest.
  *
  * What is to be told stands in a list, each guest once, by a link of his own, like news: what is told is the difference
  * between how it is and what was told before, when it is told.
  *
- * When a node says anew whom it has, nobody leaves for that: all whom it had are in doubt until they are named, and go
- * when it has ended without it. When a node is dead, or has left, it has nobody. */
+ * When a node names its guests anew, none leaves for that: all that it had are in doubt until they are named, and go
+ * when it has ended without it. When a node is dead, or has left, it has none. */
 #include "presence/spread.h"
 
 #include "base/memory.h"
@@ -37,13 +37,13 @@ uint64_t vsi_guest_hash(const vsi_guest_said *said) {
   return hash_of(said->presence, said->place, said->who);
 }
 
-/* ------------------------------------------------------------------------------------------- whom we have --------- */
+/* --------------------------------------------------------------------------------------------- our guests -------- */
 
 static vsi_guest_said said_of(const vestry_presence *presence, const vsi_guest *one) {
   return (vsi_guest_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
 }
 
-/* The first of those who wait; what he was when he was told of. */
+/* The first guest that waits; what he was when he was told of. */
 static vsi_guest *take_locked(vestry_presence *presence) {
   vsi_guest *one = presence->first_waiting;
   if (!one) return NULL;
@@ -124,7 +124,7 @@ void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_su
   pthread_mutex_unlock(&all->lock);
 }
 
-/* -------------------------------------------------------------------------------------- whom the others have ------ */
+/* ------------------------------------------------------------------------------------ the guests of others ------- */
 
 static void drop_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit) {
   one->others &= ~bit;
@@ -138,7 +138,7 @@ static void hold_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit)
   if (!one->is_here) vsi_guest_come_locked(presence, one);
 }
 
-/* Somebody who was not known. */
+/* A guest that was not known. */
 static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place, const char *who,
                               uint64_t bit) {
   if (presence->count + presence->reserved_count >= presence->max_count) {
@@ -233,7 +233,7 @@ bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   pthread_mutex_lock(&all->lock);
   for (vestry_presence *presence = all->first; presence; presence = presence->next) {
     pthread_mutex_lock(&presence->lock);
-    /* Not for each single one who leaves: then everybody would be named again and again. */
+    /* Not for each single one that leaves: then all would be named again and again. */
     size_t limit = presence->max_count - presence->max_count / 8;
     any |= (presence->crowded_out >> node & 1) && presence->count + presence->reserved_count < limit;
     pthread_mutex_unlock(&presence->lock);
@@ -254,7 +254,7 @@ static void untell_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
   one->is_spread = false;
 }
 
-/* watch NULL: it ends, and nobody is told any more. */
+/* watch NULL: it ends, and other nodes are told no more. */
 static void watch_locked(vestry_presence *presence, const vsi_presence_watch *watch) {
   presence->watch = watch;
   if (watch) {
@@ -293,7 +293,7 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
   while (same && strcmp(same->name, presence->name) != 0) same = same->next;
   const vsi_presence_watch *watch = all->watch;
   if (!same) {
-    presence->watch = watch; /* nobody else knows it yet */
+    presence->watch = watch; /* no other thread knows it yet */
     presence->next = all->first;
     if (all->first) all->first->prev = presence;
     all->first = presence;

@@ -11,7 +11,7 @@ vsi_presences *vsi_presences_create(const vestry_host *host);
 /* host: the one that it was created with. NULL is accepted. */
 void vsi_presences_destroy(vsi_presences *all, const vestry_host *host);
 
-/* Somebody has come to a place of one node's, or has left it. */
+/* A guest has come to a place of one node's, or has left it. */
 typedef struct vsi_guest_said {
   const char *presence; /* its name */
   vestry_slice place;   /* a key, encoded */
@@ -30,17 +30,17 @@ void vsi_presences_end(vsi_presences *all);
 typedef void (*vsi_guest_said_fn)(const vsi_guest_said *said, void *ctx);
 /* All changes that wait to be told; they count as told. */
 void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
-/* All who were told to be here. */
+/* All guests that were told to be here. */
 void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
 /* How many these are, and what their hashes add up to. */
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
 
 /* What another node says of its own. OK, also if there is no such presence or no room | MALFORMED | NO_MEMORY */
 vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said);
-/* It begins to name all whom it has; that was all: who was not named is gone. */
+/* It begins to name all its guests; that was all: a guest that was not named is gone. */
 void vsi_presences_doubt(vsi_presences *all, unsigned node);
 void vsi_presences_sweep(vsi_presences *all, unsigned node);
-/* It has nobody, as far as anybody knows. */
+/* It has no guest, as far as is known. */
 void vsi_presences_forget(vsi_presences *all, unsigned node);
 /* There was no room for some of its own, and now there is. */
 bool vsi_presences_have_room_again(vsi_presences *all, unsigned node);

@@ -16,8 +16,8 @@ typedef struct vsi_guest vsi_guest;
 
 typedef struct vsi_place {
   struct vsi_place *next;   /* in its bucket */
-  vsi_ring guests;          /* who are here, in the order of coming */
-  size_t count, told_count; /* guests who are here; guests of whom that was told last */
+  vsi_ring guests;          /* that are here, in the order of coming */
+  size_t count, told_count; /* guests that are here; how many of them were told last */
   size_t refs;              /* of guests */
   const vestry_key *key;    /* for on_change; in one allocation with this, as are the bytes of packed */
   vestry_scoped_key packed; /* the same key, of no scope */
@@ -29,19 +29,19 @@ struct vsi_guest {
   vsi_guest *next_in_bucket;
   vsi_ring at_place, news, gone; /* a member of each while is_here, is_news, is_gone */
   vsi_guest *next_waiting;       /* to be told to other nodes */
-  uint64_t others, unsure; /* nodes that have him; of these, those that say anew whom they have, and did not name him */
-  size_t streams_count;    /* on this node */
-  uint64_t leaves_ns;      /* no streams: when he leaves this node */
-  bool is_own;             /* he has streams on this node, or is in the grace time */
-  bool is_here, is_gone;   /* is_here: is_own, or others have him; is_gone: in the grace time */
-  bool is_told, is_news;   /* what on_change was told; is_news: in the list, since is_here differs from it */
+  uint64_t others, unsure;       /* nodes that have him; of these, those that name theirs anew, and did not name him */
+  size_t streams_count;          /* on this node */
+  uint64_t leaves_ns;            /* no streams: when he leaves this node */
+  bool is_own;                   /* he has streams on this node, or is in the grace time */
+  bool is_here, is_gone;         /* is_here: is_own, or others have him; is_gone: in the grace time */
+  bool is_told, is_news;         /* what on_change was told; is_news: in the list, since is_here differs from it */
   bool is_being_told;
   bool is_spread, is_waiting; /* other nodes were told that is_own; is_waiting: in the list of those to be told */
   char who[];
 };
 
 struct vestry_presence {
-  vestry *v; /* of who creates and destroys it */
+  vestry *v; /* the instance that it was created with */
   const vestry_host *host;
   vestry_presence *next, *prev;         /* guarded by the lock of v->presences */
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* "": of this node alone */
@@ -59,14 +59,14 @@ struct vestry_presence {
   size_t refs; /* the owner, the actor, attachments */
   bool is_closed;
   size_t count, reserved_count; /* guests; those that replies have made and not begun */
-  size_t here_count, own_count; /* guests who are here; of these, those of this node */
+  size_t here_count, own_count; /* guests that are here; of these, those of this node */
   vsi_place **places;
   vsi_guest **guests;
   unsigned bits;                   /* 2^bits buckets of each of both */
   vsi_ring gone, news;             /* guests: in the order of leaves_ns; in the order of what has happened */
-  const vsi_presence_watch *watch; /* NULL: nobody is told but on_change */
+  const vsi_presence_watch *watch; /* NULL: on_change alone is told */
   vsi_guest *first_waiting, *last_waiting;
-  uint64_t spread_count, spread_sum;   /* of guests who are spread */
+  uint64_t spread_count, spread_sum;   /* of guests that are spread */
   uint64_t crowded_out, refused_count; /* nodes for whose guests there was no room; how often */
 };
 

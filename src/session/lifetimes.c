@@ -43,7 +43,7 @@ static vsi_session_user *take_due(vsi_session_lifetimes *lifetimes, uint64_t now
   pthread_mutex_lock(&lifetimes->lock);
   if (lifetimes->count && lifetimes->heap[0]->ends_ns <= now) {
     due = lifetimes->heap[0];
-    vsi_session_record_ref(due); /* who drops the last reference removes it first, under this lock */
+    vsi_session_record_ref(due); /* the thread that drops the last reference removes it first, under this lock */
     remove_locked(lifetimes, due);
   }
   pthread_mutex_unlock(&lifetimes->lock);

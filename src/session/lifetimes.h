@@ -13,7 +13,7 @@ typedef struct vsi_session_lifetimes {
   void (*end)(vsi_session_user *record); /* no lock held; may remove records */
   pthread_mutex_t lock;
   size_t count, room;      /* guarded by lock */
-  vsi_session_user **heap; /* guarded by lock; who ends first comes first */
+  vsi_session_user **heap; /* guarded by lock; the one that ends first comes first */
 } vsi_session_lifetimes;
 
 /* Zeroed before. OK | NO_MEMORY | CLOSED (the runtime) */

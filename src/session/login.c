@@ -1,8 +1,8 @@
-/* A log-in must not survive an end of all of its user's sessions that comes when storage has it and the table has not,
- * or the other way round. By their seconds the two cannot be told apart: who changes a password ends all sessions and
- * logs in again at once. So log-ins and ends that are under way stand in two lists, and each tells those of the other
- * kind that it finds there, of the same user: a log-in that has met an end fails. One that has not was in both places
- * before the end began, and is found there; or begins after it is over. */
+/* A log-in is in storage before it is in the table, or out of one before the other. An end of all of its user's
+ * sessions may come in between, and must still end it. By their seconds the two cannot be told apart: a user that
+ * changes a password ends all sessions and logs in again at once. So log-ins and ends that are under way stand in two
+ * lists, and each tells those of the other kind that it finds there, of the same user: a log-in that has met an end
+ * fails. One that has not was in both places before the end began, and is found there; or begins after it is over. */
 #include <string.h>
 
 #include "base/utf8.h"
@@ -13,7 +13,7 @@
 typedef vsi_session_user record;
 typedef vsi_session_under_way under_way;
 
-/* The request goes on in another session. Takes it; NULL: nobody's. What the handler was told stays valid. */
+/* The request goes on in another session. Takes it; NULL: one without a user. What the handler was told stays valid. */
 static void change(vestry_request *req, vestry_reply *reply, const char *id, record *session) {
   if (req->session.user) req->session.former[req->session.former_count++] = req->session.user;
   req->session.user = session;
@@ -87,7 +87,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
   return error;
 }
 
-/* It is nobody's, and shall never have been. */
+/* It has no user, and shall never have had one. */
 static void uncreate_session(vsi_sessions *sessions, const char *id) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vsi_token_hash(id, hash);
@@ -95,8 +95,8 @@ static void uncreate_session(vsi_sessions *sessions, const char *id) {
   if (sessions->options.storage) (void)sessions->options.storage->remove(sessions->options.storage_ctx, hash);
 }
 
-/* End the request's session: it goes on in a new one, of that id, that nobody has logged in to. Whatever fails, and
- * whoever may come back by it, the request is not his any more: what it says and opens must not be what he may see. */
+/* End the request's session: it goes on in a new one, of that id, without a user. Whatever fails, and whatever cookie
+ * may come back by it, the request is not his any more: what it says and opens must not be what he may see. */
 static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const char *id) {
   vestry_err error = vsi_session_end_everywhere(req->v->sessions, req->session.user);
   vsi_session_record_detach(req->session.user, reply);
@@ -104,7 +104,7 @@ static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const 
   return error;
 }
 
-/* In a new session, of the user's. The one before has ended if somebody had logged in to it. */
+/* In a new session, of the user's. The one before has ended if it had a user. */
 static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *user) {
   vsi_sessions *sessions = req->v->sessions;
   /* Two ids: that of a log-in that fails may be left in storage. */
@@ -190,7 +190,7 @@ typedef struct check {
   vestry_err error;
 } check;
 
-/* A log-in is in storage before it is in the table: who is in the table and not in storage is there no more. */
+/* A log-in is in storage before it is in the table: one that is in the table and not in storage is over. */
 static void check_one(check *c, vestry_scope scope) {
   const vestry_session_options *options = &c->sessions->options;
   vestry_session_record stored = {.size = sizeof stored};

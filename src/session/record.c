@@ -33,7 +33,7 @@ record *vsi_session_record_create(const vestry_host *host, const char *hash, con
 }
 
 void vsi_session_record_ref(void *value) {
-  atomic_fetch_add_explicit(&((record *)value)->refs, 1, memory_order_relaxed); /* who holds holds one already */
+  atomic_fetch_add_explicit(&((record *)value)->refs, 1, memory_order_relaxed); /* the caller holds one already */
 }
 
 void vsi_session_record_unref(void *value) {
@@ -125,7 +125,7 @@ static void begin_stream(vsi_attachment *attachment, vestry_connection *connecti
     return;
   }
   vsi_close_node_init(&stream->attachment.node, stream_ended);
-  /* One that has ended already tells nobody any more. */
+  /* One that has ended already calls no node any more. */
   if (vsi_connection_at_close(connection, &stream->attachment.node))
     stream_ended(&stream->attachment.node, connection, VESTRY_CAUSE_NONE);
 }

@@ -1,4 +1,4 @@
-/* Who has logged in, and the streams that are open for him. */
+/* A user that has logged in, and the streams that are open for him. */
 #ifndef VSI_SESSION_RECORD_H
 #define VSI_SESSION_RECORD_H
 
@@ -35,7 +35,7 @@ vsi_session_user *vsi_session_record_create(const vestry_host *host, const char 
 void vsi_session_record_ref(void *record);
 void vsi_session_record_unref(void *record);
 
-/* Who has logged in, for one who keeps him longer than the request. NULL is accepted, and returned. */
+/* The user that has logged in, for a holder that keeps him longer than the request. NULL is accepted, and returned. */
 struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user);
 void vsi_session_user_unref(struct vsi_session_user *user);
 

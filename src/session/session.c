@@ -1,4 +1,4 @@
-/* Which session a request is of, and who that is: in memory, or else by a signed cookie, or from storage. */
+/* Which session a request is of, and its user: in memory, or else by a signed cookie, or from storage. */
 #include "session/session.h"
 
 #include <string.h>
@@ -45,7 +45,7 @@ static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t use
          now - used_s >= vsi_session_seconds(sessions->options.idle_ms);
 }
 
-/* From storage. A reference, or NULL: nobody has logged in, or an error. */
+/* From storage. A reference, or NULL: no user has logged in, or an error. */
 static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
   vestry_session_record stored = {.size = sizeof stored};
   const vestry_session_storage_ops *ops = sessions->options.storage;
@@ -137,7 +137,7 @@ vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply) {
   if (read_cookie(sessions, req, &token)) {
     error = find(sessions, req, &token);
     memcpy(req->session.id, token.id, sizeof token.id);
-    /* One that somebody had logged in to, and that is over: its id is not used again. */
+    /* One that had a user, and that is over: its id is not used again. */
     bool is_over = !token.is_visitor && !req->session.user;
     if (!error && is_over) error = vsi_token_id(sessions->host, req->session.id);
     req->session.is_new |= is_over;
@@ -158,7 +158,7 @@ static bool is_for_browsers(const vestry_reply *reply) {
 }
 
 /* A log-in or log-out is told with every answer; what can wait, a renewal or a visitor's id, with a document, unless
- * that one is for everybody: who wants to know who asks says so before. */
+ * that one is the same for all users: a handler that wants to know its user says so before. */
 void vsi_session_tell(const vestry_request *req, vestry_reply *reply) {
   const vsi_sessions *sessions = req->v->sessions;
   const record *session = req->session.user;

@@ -6,7 +6,7 @@
 #include "http/request.h"
 #include "session/token.h"
 
-/* Find a request's session: its scope, and who it is. The reply's stream, if it opens one, is to be the session's.
+/* Find a request's session: its scope, and its user. The reply's stream, if it opens one, is to be the session's.
  * OK | NO_MEMORY | IO | what storage says */
 vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply);
 /* Before the reply is performed: have the browser told what it does not know. */

@@ -1,5 +1,5 @@
-/* A log-in is a record, in a store of vestry's own: bounded, and emptied by time. Whoever leaves that store, for
- * whatever cause, comes by one door (leave_table), and his streams end.
+/* A log-in is a record, in a store of vestry's own: bounded, and emptied by time. A record that leaves that store, for
+ * whatever cause, comes by one door (leave_table), and its streams end.
  *
  * Records stand in two more places: among their user's, where the one that came first goes when there are too many;
  * and among the lifetimes, by which they end though they were loaded late in their life. A record is put into the
@@ -8,8 +8,8 @@
  *
  * A session that has ended by log-out must not come back by a cookie that is still good, a signed one, or by what a
  * request has just loaded from storage: `ended` keeps its hash until the cookie is good no more. A request that loads
- * looks there after it has put the record. Graves have a share a user: who logs in and out all day long makes nobody
- * else's forgotten. */
+ * looks there after it has put the record. Graves have a share a user: a user that logs in and out all day long makes
+ * no other's forgotten. */
 #include "session/table.h"
 
 #include <string.h>
@@ -174,7 +174,7 @@ vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user) {
 
 vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
   vestry_err error = VESTRY_OK;
-  /* First the grave: who puts it back meanwhile looks there afterwards. */
+  /* First the grave: a request that puts it back meanwhile looks there afterwards. */
   if (sessions->is_signed || sessions->options.storage)
     error = bury(sessions, sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
   vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
@@ -270,7 +270,7 @@ vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *given, v
 
 void vsi_sessions_destroy(vsi_sessions *sessions) {
   if (!sessions) return;
-  if (sessions->table) vestry_store_close(sessions->table); /* who is in it is in the others */
+  if (sessions->table) vestry_store_close(sessions->table); /* what is in it is in the others */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
   vestry_store_driver_destroy(sessions->table_driver);
   vestry_store_driver_destroy(sessions->ended_driver);

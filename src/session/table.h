@@ -7,7 +7,7 @@
 
 typedef struct vsi_sessions vsi_sessions;
 
-/* A log-in, or an end of a user's sessions, that is under way. On the stack of who does it. */
+/* A log-in, or an end of a user's sessions, that is under way. On the stack of the thread that does it. */
 typedef struct vsi_session_under_way {
   const char *user;
   bool has_met; /* of a log-in: an end of that user's sessions */
@@ -48,7 +48,7 @@ vsi_session_user *vsi_session_look(const vsi_sessions *sessions, vestry_scope sc
 /* Any of a user's. Likewise. */
 vsi_session_user *vsi_session_look_of(const vsi_sessions *sessions, const char *user);
 /* Put one that has just been made: for a log-in whatever is there, or else EXISTS. It may be that one of its user's
- * goes for it. Whoever says OK has it in memory, or it has ended since.
+ * goes for it. After OK it is in memory, or has ended since.
  * OK | EXISTS | NO_MEMORY | CLOSED */
 vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, vestry_put_policy policy);
 /* It leaves memory; or whichever has its hash. */

@@ -103,7 +103,7 @@ bool vsi_token_read(vestry_slice given, const vsi_secret *secret, const vsi_secr
   memcpy(text, given.data, given.len);
   text[given.len] = '\0';
   ret_token->is_signed = given.len > VSI_TOKEN_ID_LEN;
-  /* Who is known only by a signature is nobody without one. */
+  /* A session that is known only by a signature has no user without one. */
   if (ret_token->is_visitor ? ret_token->is_signed : ret_token->is_signed != (secret != NULL)) return false;
   if (!is_hex(text, VSI_TOKEN_ID_LEN)) return false;
   memcpy(ret_token->id, text, VSI_TOKEN_ID_LEN);

@@ -140,7 +140,7 @@ static bool is_path(const char *path, const char **ret_leaf) {
   }
 }
 
-/* The end before a point, a point before all else: what lies inside of a path comes right behind it. */
+/* The end before a point, a point before all else: what lies inside of a path comes right after it. */
 static int rank(char c) {
   return !c ? 0 : c == '.' ? 1 : (unsigned char)c + 1;
 }

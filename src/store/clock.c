@@ -5,7 +5,7 @@
 enum { TICKS_A_SPAN = 4080 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
 #define COARSE_ENOUGH_NS UINT64_C(20000000)
-#define COARSE_LAG_NS    UINT64_C(10000000) /* so far behind the exact clock may the coarse one be */
+#define COARSE_LAG_NS    UINT64_C(10000000) /* so late may the coarse clock be */
 
 /* Ticks that make up a span; a use that the coarse clock noted may have been later by its lag. */
 static uint32_t ticks_in(const vsi_clock *clock, uint64_t span_ns) {

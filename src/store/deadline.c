@@ -1,8 +1,8 @@
 /* A put can bring the deadline forward, in most stores only when they were empty: armed_ns says how far the driver
- * sleeps, and a put or a tick that finds an earlier deadline re-arms the timer. No deadline is slept over: who makes a
- * deadline earlier does so first, and then reads armed_ns; the driver, when it comes and when it has fired, first
- * writes armed_ns and then asks for the deadline. All four are sequentially consistent (in the built-in stores; an
- * application's own has a lock of its own to order them), so one sees the other. */
+ * sleeps, and a put or a tick that finds an earlier deadline re-arms the timer. No deadline is slept over: a thread
+ * that makes a deadline earlier does so first, and then reads armed_ns; the driver, when it comes and when it has
+ * fired, first writes armed_ns and then asks for the deadline. All four are sequentially consistent (in the built-in
+ * stores; an application's own has a lock of its own to order them), so one sees the other. */
 #include "store/deadline.h"
 
 #include "runtime/timer.h"

@@ -1,6 +1,7 @@
 /* An entry: one value under one key, with the key inside it, whatever its length. One allocation holds it.
  *
- * Everything here is guarded by the lock of the entry's shard; one that has left belongs to who took it out. */
+ * Everything here is guarded by the lock of the entry's shard; one that has left belongs to the thread that took it
+ * out. */
 #ifndef VSI_STORE_ENTRY_H
 #define VSI_STORE_ENTRY_H
 

@@ -1,6 +1,6 @@
 /* What falls due in a table, and when.
  *
- * deadline_ns is never later than what is due first, so that who drives the store sleeps to it; asking for it takes one
+ * deadline_ns is never later than what is due first, so that the store's driver sleeps to it; asking for it takes one
  * load. A tick sets it to the end of the clock, takes out what is due shard by shard, and sets it to the earliest of
  * what the shards have left. A put that finds the end of the clock there sets it to its own deadline, under its shard's
  * lock; one that finds anything else leaves it: what was put before is due before. (A put that comes to a shard before

@@ -3,7 +3,7 @@
  *   a bucket, one line of cache:  6 tags of 16 bits | passed | 6 entries
  *
  * A key's home is a bucket; if that is full, it lies in the next one that is not. Each full bucket that it passed by
- * counts it, and a look-up ends at the first bucket that nobody has passed by: no tombstones (Bronson and Shi, "Open-
+ * counts it, and a look-up ends at the first bucket that no key has passed by: no tombstones (Bronson and Shi, "Open-
  * sourcing F14 for faster, more memory-efficient hash tables", 2019). A bucket's tags are compared at once. */
 #ifndef VSI_STORE_INDEX_H
 #define VSI_STORE_INDEX_H
@@ -22,7 +22,7 @@ enum { VSI_BUCKET_PLACES = 6, VSI_BUCKET_LOAD_MOST = 4 };
 
 typedef struct vsi_bucket {
   uint16_t tags[VSI_BUCKET_PLACES]; /* odd, of the hash; 0: empty */
-  uint32_t passed;                  /* keys that belong here or before and lie behind */
+  uint32_t passed;                  /* keys that belong here or before and lie further on */
   vsi_entry *at[VSI_BUCKET_PLACES];
 } vsi_bucket;
 

@@ -87,7 +87,7 @@ void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len
   reader->at = encoded;
   reader->end = len ? reader->at + len : reader->at;
   reader->depth = 0;
-  reader->whole = len > VESTRY_KEY_MAX_BYTES; /* too long for a key: the first read finds bytes behind the end */
+  reader->whole = len > VESTRY_KEY_MAX_BYTES; /* too long for a key: the first read finds bytes after the end */
 }
 
 vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed) {

@@ -28,7 +28,7 @@ typedef struct vsi_key_reader {
 
 void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len);
 
-/* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: how many tuples end behind it.
+/* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: how many tuples end after it.
  * OK | NOT_FOUND (the end: what was read is exactly one key) | MALFORMED. */
 vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed);
 

@@ -109,7 +109,7 @@ static step get_place(putting *p, vestry_err *ret_error) {
 
 /* --------------------------------------------------------------------------------------------------- memory ---- */
 
-/* The memory and the place of who has to go, if both will do, and nothing else has to be looked after. */
+/* The memory and the place of the entry that has to go, if both will do, and nothing else has to be looked after. */
 static inline void reuse_oldest(putting *p) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;
@@ -135,7 +135,7 @@ VSI_SELDOM static step make_entry(putting *p) {
 
 /* ---------------------------------------------------------------------------------------------- caps per scope ---- */
 
-/* Room in the scope: of one that is full somebody else goes, and that place is the newcomer's. */
+/* Room in the scope: of one that is full another entry goes, and that place is the newcomer's. */
 VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) {
   vsi_table *table = p->table;
   if (!p->share)

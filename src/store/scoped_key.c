@@ -17,7 +17,7 @@ static inline vsi_packer pack_integer(vsi_packer to, int64_t integer) {
   return vsi_pack(to, number, 1);
 }
 
-/* An integer, a short string or bytes, or a tuple of them. false: it is none, or a leaf begins behind `last`. */
+/* An integer, a short string or bytes, or a tuple of them. false: it is none, or a leaf begins after `last`. */
 static inline bool pack_flat(vsi_packer *in_out, const uint64_t *last, const vestry_key *key) {
   vsi_packer to = *in_out;
   const vestry_key *leaf = key, *end = key + 1;
@@ -83,7 +83,7 @@ static vestry_err make_room(vsi_scoped_key *scoped, const vestry_host *host, ves
   scoped->heap = NULL;
   *ret_lens = &scoped->lens;
   size_t count = vsi_words_for(scope.len) + vsi_words_for(key_len);
-  if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* new memory, the words behind their lengths */
+  if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* new memory, the words after their lengths */
     if (!(scoped->heap = vsi_alloc(host, (2 + count) * sizeof(uint64_t)))) return VESTRY_NO_MEMORY;
     *ret_lens = (uint32_t *)scoped->heap + 1;
   }

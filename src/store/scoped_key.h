@@ -63,7 +63,7 @@ static inline const uint64_t *vsi_scoped_key_words(const vestry_scoped_key *key)
   return (const uint64_t *)(const void *)(key->data + sizeof(uint32_t));
 }
 
-/* The key that stands behind its lengths. data: any alignment. */
+/* The key that stands after its lengths. data: any alignment. */
 static inline vestry_scoped_key vsi_scoped_key_at(const void *data, uint32_t lens, uint64_t hash) {
   const unsigned char *bytes = data, *scope = bytes + sizeof lens;
   size_t scope_len = vsi_lens_scope(lens), key_offset = sizeof lens + vsi_words_for(scope_len) * 8;

@@ -1,15 +1,15 @@
 /* A shard: one lock, and what it guards: an index, and its entries in the order of use.
  *
- * Every operation of the built-in stores is one visit to one shard under its lock, look-ups too. So nobody looks at
+ * Every operation of the built-in stores is one visit to one shard under its lock, look-ups too. So no thread looks at
  * what another has taken out: it goes through its callbacks after the unlock, and is freed at once.
  *
  * The order. A use moves its entry to the list's end, but once a tick only; a further use in that tick leaves a mark.
  * So the list is in the order of ticks, and its head is both the next victim and what falls due first. Between ticks
- * the order is exact. Inside one tick it is that of first uses, and who is marked is passed over once (visit.h). Of
- * values that share a key each use moves them all, so that they leave in the order of their uses inside a tick too; and
- * a scope's own list (scopes.h), which says who goes when the scope is full, is in the order of all uses. A
- * clock that was read before the lock was waited for may be behind: an entry is never filed under an earlier tick than
- * the one before it. */
+ * the order is exact. Inside one tick it is that of first uses, and an entry that is marked is passed over once
+ * (visit.h). Of values that share a key each use moves them all, so that they leave in the order of their uses inside a
+ * tick too; and a scope's own list (scopes.h), which says which entry goes when the scope is full, is in the order of
+ * all uses. A clock that was read before the lock was waited for may be late: an entry is never filed under an earlier
+ * tick than the one before it. */
 #ifndef VSI_STORE_SHARD_H
 #define VSI_STORE_SHARD_H
 

@@ -1,5 +1,5 @@
 /* The front of every store, whatever its type. A call comes in with a scope and a key, which are packed into one run
- * of bytes; or with that run, from those who have packed it already (vsi_store_…). The front checks the arguments,
+ * of bytes; or with that run, from callers that have packed it already (vsi_store_…). The front checks the arguments,
  * counts, holds the references, and asks the type's operation to do the work. A value has one way out,
  * vestry_store_leave, which an implementation calls: there its removal is counted, the purge hook is told, and it is
  * closed and dropped. */
@@ -60,7 +60,7 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-/* A put that somebody watches. */
+/* A put that is watched. */
 VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_watch *watch,
                                          const vestry_scoped_key *key, void *value, vestry_put_policy policy,
                                          size_t many_count, vestry_put_result *result) {

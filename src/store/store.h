@@ -1,4 +1,4 @@
-/* The front of every store, for those who have packed a key already, or watch what comes and leaves. */
+/* The front of every store, for callers that have packed a key already, or watch what comes and leaves. */
 #ifndef VSI_STORE_STORE_H
 #define VSI_STORE_STORE_H
 
@@ -15,7 +15,7 @@ vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void
                          size_t many_count, vestry_put_result *ret_result);
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
 
-/* Have somebody told of all that comes and leaves; NULL: nobody any more. It must outlive what is under way. */
+/* Set the watcher of all that comes and leaves; NULL: none any more. It must outlive what is under way. */
 static inline void vsi_store_watch_set(vestry_store *store, const vsi_store_watch *watch) {
   /* release pairs with the acquire of puts and of values that leave */
   atomic_store_explicit(&store->exit.watch, watch, memory_order_release);

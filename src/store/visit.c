@@ -27,8 +27,8 @@ static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uin
 }
 
 /* Values of one key leave in the order of their uses, inside a tick too. So each use files those that have others
- * beside them anew, and only the newest, behind all others of its key, may have a mark: it says that nothing has
- * changed among them in its tick since all were used. */
+ * beside them anew, and only the newest, after all others of its key, may have a mark: it says that nothing has changed
+ * among them in its tick since all were used. */
 VSI_SELDOM void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   bool in_order = (newest->touched & 1) && !vsi_tick_age(now, vsi_entry_tick(newest));
   bool capped = table->rules.max_per_scope != 0;
@@ -49,7 +49,7 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
   file_again(table, shard, used, now);
 }
 
-/* Its place by its mark was somewhere behind its place in the list: if its tick is not over, at the end. */
+/* Its place by its mark was somewhere after its place in the list: if its tick is not over, at the end. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   newest->touched &= ~1u;
   if (vsi_entry_tick(newest) == vsi_visit_tick(shard, now)) file_again(table, shard, newest, now);

@@ -66,12 +66,12 @@ void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vs
 /* The newest of a key is about to get one beside it: it gives its mark back. */
 void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
 
-/* As vsi_visit_due, for who is about to take the entry out: one that was used without the store's knowledge is filed
- * anew, and stays. */
+/* As vsi_visit_due, for a caller that is about to take the entry out: one that was used without the store's knowledge
+ * is filed anew, and stays. */
 vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now);
 
-/* Whose turn it is; NULL: there is nobody. Where all are of this very tick, who was used again since it was filed is
- * filed once more; but only so many, or one put would have to see through a whole shard. */
+/* The entry that goes next; NULL: there is none. Where all are of this very tick, an entry that was used since it was
+ * filed is filed again; but at most so many entries, or one put would walk through a whole shard. */
 enum { VSI_VISIT_CHANCES = 64 };
 static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
   if (__builtin_expect(vsi_ring_is_empty(&shard->used), 0)) return NULL;

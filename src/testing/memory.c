@@ -1,7 +1,8 @@
 /* The memory adapter: a server without a network.
  *
- * An exchange is held by its caller and, while there is one, by its stream's transport; whoever lets go last frees it.
- * So a caller may destroy an exchange while the pool is still inside the stream, and a connection may outlive both.
+ * An exchange is held by its caller and, while there is one, by its stream's transport; the last of them to let go
+ * frees it. So a caller may destroy an exchange while the pool is still inside the stream, and a connection may outlive
+ * both.
  *
  * Lock: exchange->lock is innermost. Nothing of vestry's is called while it is held: what a far end does (becoming
  * writable, hanging up) is decided under the lock and told to the connection after it. */
@@ -33,14 +34,14 @@ struct vestry_memory_exchange {
   int status;          /* what the client has seen; 0: nothing yet */
   int head_status;     /* of the stream that was prepared */
   vsi_buffer headers;  /* name NUL value NUL …: of the answer, or of the stream that was prepared */
-  vsi_buffer received; /* room for a terminator is kept behind it */
+  vsi_buffer received; /* room for a terminator is kept after it */
   size_t writes_count;
   size_t asked_len; /* of received: what vestry_memory_since has handed out */
   bool hung_up, ended, ended_clean;
 };
 
 static vestry_memory_exchange *hold(vestry_memory_exchange *exchange) {
-  atomic_fetch_add_explicit(&exchange->refs, 1, memory_order_relaxed); /* who holds holds one already */
+  atomic_fetch_add_explicit(&exchange->refs, 1, memory_order_relaxed); /* the caller holds one already */
   return exchange;
 }
 

@@ -230,7 +230,7 @@ static size_t max_payload(void *broker) {
   return max;
 }
 
-/* Nobody reads a claim's data, so it is not kept. */
+/* A claim's data is never read, so it is not kept. */
 static vestry_err claim_locked(vsi_memory_node *node, const char *name, uint64_t expected, uint64_t *ret_revision) {
   vestry_memory_network *network = node->network;
   size_t at = 0;

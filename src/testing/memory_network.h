@@ -57,7 +57,7 @@ uint64_t vsi_memory_chance(uint64_t *stream);
 bool vsi_memory_node_is_up(const vsi_memory_node *node);
 /* Where a subject is, or would be. Under the lock. */
 size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bool *ret_found);
-/* Send one message to all who are to have it. Under the lock. OK | NO_MEMORY: nobody has it. */
+/* Send one message to all nodes that are to have it. Under the lock. OK | NO_MEMORY: none has it. */
 vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_node *from, const char *subject,
                                    const void *data, size_t len);
 /* A node that is new: its place in the order, its streams of chance, a reference. Takes the lock. OK | LIMIT |

@@ -4,17 +4,17 @@
  * When.       A step is due when the watch was woken, when its deadline has come, or when the last step said so.
  *             `is_due` remembers it until the step is taken: a run that must put it off does not forget it.
  * No wake-up  A wake sets is_woken and notifies; the run that takes is_woken away takes a step, or leaves is_due. One
- * is lost.    that finds is_woken set already need not notify: who set it does, and the run that takes it away comes
- *             after both, and sees what both have done before, since both wrote the word that it reads. One that comes
- *             during a step sets it again, and the run is followed by another (runtime/actor.c).
+ * is lost.    that finds is_woken set already need not notify: the one that set it does, and the run that takes it away
+ *             comes after both, and sees what both have done before, since both wrote the word that it reads. One that
+ *             comes during a step sets it again, and the run is followed by another (runtime/actor.c).
  * Pacing.     A step is put off until as many events are settled as had been accepted when the last one returned. The
  *             watch sets `awaits`, then has the connection's runner look (vsi_connection_await_written): a whole run of
  *             it follows, which sees `awaits`, and notifies now or in a later run. So neither sleeps over the other.
- *             The mark is a count, not "the queue is empty": who else sends to the stream does not hold the watch up.
+ *             The mark is a count, not "the queue is empty": another sender to the stream does not hold the watch up.
  * Its end.    A step is inside the connection (vsi_connection_enter), which does not end before it has left, and lets
- *             nobody in when it ends. So when the close list tells of the end no step runs or will: the end function is
- *             called there and then. Whatever ends a stream goes through that one door (docs/architecture.md).
- * Memory.     A watcher is freed with its connection. Who may still touch it holds a reference to that: the actor from
+ *             no thread in when it ends. So when the close list tells of the end no step runs or will: the end function
+ *             is called there and then. Whatever ends a stream goes through that one door (docs/architecture.md).
+ * Memory.     A watcher is freed with its connection. What may still touch it holds a reference to that: the actor from
  *             READY to the end of the run, the armed timer, a subscription, the application. */
 #include "watch/watch.h"
 
@@ -118,7 +118,7 @@ static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
   if (watcher->has_said && !watcher->wait_ms) {
     watcher->is_due = true;
     watcher->deadline_ns = UINT64_MAX;
-    vsi_actor_notify(&watcher->actor); /* behind those who are ready now */
+    vsi_actor_notify(&watcher->actor); /* after those that are ready now */
   } else {
     watcher->deadline_ns = next_deadline(watcher);
     arm(watcher, watcher->deadline_ns);
@@ -260,7 +260,7 @@ static void tell_end(const vestry_watcher *watcher, vestry_cause cause) {
 static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   vestry_watcher *watcher = (vestry_watcher *)(void *)node;
   if (vsi_ticker_cancel(&watcher->runtime->ticker, &watcher->timer)) vestry_connection_unref(connection);
-  /* release pairs with vestry_stats_get: who sees an end sees its beginning */
+  /* release pairs with vestry_stats_get: a thread that sees an end sees its beginning */
   atomic_fetch_add_explicit(&watcher->v->watches_ended, 1, memory_order_release);
   tell_end(watcher, cause);
 }
