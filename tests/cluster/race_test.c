@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "support/test.h"
+#include "support/until.h"
 #include "vestry/vestry.h"
 
 enum { NODES = 2, TALKERS = 3, TURNS = 200 };
@@ -129,10 +130,6 @@ static void *come_and_go(void *ctx) {
   return NULL;
 }
 
-static void pause_ms(long ms) {
-  nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
-}
-
 static bool have_met(void) {
   for (size_t i = 0; i < NODES; i++) {
     vestry_cluster_stats stats = {0};
@@ -155,18 +152,17 @@ static void all_at_once(void **state) {
   start(1, "b");
   vestry_memory_exchange *streams[] = {open_one(&w.nodes[0], 0), open_one(&w.nodes[1], 1), open_one(&w.nodes[0], 2),
                                        open_one(&w.nodes[1], 2)};
-  while (!have_met()) pause_ms(5);
+  UNTIL(have_met());
   for (size_t n = 0; n < NODES; n++) {
     for (size_t i = 0; i < TALKERS; i++) pthread_create(&threads[count++], NULL, talk, &w.nodes[n]);
     pthread_create(&threads[count++], NULL, come_and_go, &w.nodes[n]);
   }
   while (count) pthread_join(threads[--count], NULL);
   assert_int_equal(w.unexpected, VESTRY_OK);
-  while (atomic_load(&w.answers) < atomic_load(&w.asked)) pause_ms(5);
+  UNTIL(atomic_load(&w.answers) >= atomic_load(&w.asked));
   assert_int_equal(w.asked, NODES * TALKERS * TURNS);
   for (size_t n = 0; n < NODES; n++) /* those of keys 0, 1 and 2 are still there, and nobody else */
-    while (atomic_load(&w.nodes[n].present) != 3 || vestry_presence_count(w.nodes[n].presence, VESTRY_KEY("k", 0)) != 1)
-      pause_ms(5);
+    UNTIL(atomic_load(&w.nodes[n].present) == 3 && vestry_presence_count(w.nodes[n].presence, VESTRY_KEY("k", 0)) == 1);
   uint32_t performed = 0;
   for (size_t n = 0; n < NODES; n++) performed += atomic_load(&w.nodes[n].performed);
   assert_int_equal(performed, w.delivered);

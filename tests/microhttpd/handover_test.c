@@ -17,6 +17,7 @@
 #include "adapter/microhttpd/adapter.h"
 #include "microhttpd/server.h"
 #include "support/test.h"
+#include "support/until.h"
 #include "web/client.h"
 
 static server s;
@@ -94,8 +95,7 @@ static void an_idle_stream_holds_nothing_of_the_servers(void **state) {
     client_expect(&clients[1][i], "data: signals {}");
     held += malloc_usable_size(clients[1][i].text) + malloc_usable_size(clients[1][i].body);
   }
-  double until = seconds_now() + 30;
-  while (allocated_bytes() > before + held + IDLE_STREAMS * MOST_IDLE_BYTES && seconds_now() < until) sched_yield();
+  UNTIL(allocated_bytes() <= before + held + IDLE_STREAMS * MOST_IDLE_BYTES);
   long each = ((long)allocated_bytes() - (long)before - (long)held) / IDLE_STREAMS;
   print_message("%ld bytes for each\n", each);
   assert_true(each <= MOST_IDLE_BYTES);
@@ -143,9 +143,7 @@ static void no_line_is_written_about_it(void **state) {
       assert_int_equal(c.complete, i % 2 == 0);
       client_close(&c);
     }
-    double until = seconds_now() + 30;
-    while (streams() && seconds_now() < until) sched_yield();
-    assert_int_equal(streams(), 0);
+    UNTIL(!streams());
     assert_int_equal(atomic_load(&server_debug_lines), before);
     assert_int_equal(atomic_load(&s.th.log_lines), told);
     server_stop(&s);
@@ -223,12 +221,6 @@ static void end_without_room(client *c, int refused, int pieces) {
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
 }
 
-static void wait_for_no_stream(void) {
-  double until = seconds_now() + 30;
-  while (streams() && seconds_now() < until) sched_yield();
-  assert_int_equal(streams(), 0);
-}
-
 static void it_waits_for_room(void **state) {
   (void)state;
   server_start(&s, NULL);
@@ -238,7 +230,7 @@ static void it_waits_for_room(void **state) {
     client_read_all(&c);
     assert_true(c.complete && !c.reset);
     client_close(&c);
-    wait_for_no_stream();
+    UNTIL(!streams());
   }
   server_stop(&s);
 }
@@ -250,7 +242,7 @@ static void it_waits_for_nobody_who_is_gone(void **state) {
   end_without_room(&c, INT32_MAX, 0);
   assert_int_equal(streams(), 1);
   client_abort(&c);
-  wait_for_no_stream();
+  UNTIL(!streams());
   server_stop(&s);
 }
 
@@ -280,7 +272,7 @@ static void it_does_not_wait_for_ever(void **state) {
   client_read_all(&c);
   assert_false(c.complete);
   client_close(&c);
-  wait_for_no_stream();
+  UNTIL(!streams());
   server_stop(&s);
   atomic_store(&server_clock_ahead_ns, 0);
   atomic_store(&finals_refused, 0);
@@ -327,7 +319,7 @@ static void let_pass(client *c, bool reads, unsigned seconds) {
 static void finish_unread(client *c) {
   client_close(c);
   atomic_store(&finals_refused, 0);
-  wait_for_no_stream();
+  UNTIL(!streams());
   server_stop(&s);
   server_hold_clock(false);
   atomic_store(&server_clock_ahead_ns, 0);

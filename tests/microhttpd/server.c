@@ -8,6 +8,7 @@
 #include "adapter/microhttpd/habits.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
+#include "support/until.h"
 #include "web/client.h"
 #include "web/readings.h"
 
@@ -21,8 +22,7 @@ unsigned server_descriptors(void) {
 }
 
 void server_wait_descriptors(unsigned count) {
-  double until = seconds_now() + 30;
-  while (server_descriptors() > count && seconds_now() < until) sched_yield();
+  UNTIL(server_descriptors() <= count);
   assert_int_equal(server_descriptors(), count);
 }
 

@@ -14,10 +14,11 @@
 #include "nats/server.h"
 #include "runtime/random.h"
 #include "support/test.h"
+#include "support/until.h"
 #include "vestry/nats.h"
 #include "vestry/vestry.h"
 
-enum { PLACES = 3, LIVES = 3, KEPT = 16384, SEEN = 65536, SEEDS_A_LIFE = 1000, WAIT_MS = 20000 };
+enum { PLACES = 3, LIVES = 3, KEPT = 16384, SEEN = 65536, SEEDS_A_LIFE = 1000 };
 
 static const char *const names[PLACES] = {"a", "b", "c"};
 static const char secret[] = "all nodes of this test have the same";
@@ -49,14 +50,6 @@ typedef struct world {
 } world;
 
 static world w;
-
-static void pause_ms(long ms) {
-  nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
-}
-
-static uint64_t now_ms(void) {
-  return vestry_host_default()->now_ns(vestry_host_default()->ctx) / 1000000;
-}
 
 /* ---- the recorder ---- */
 
@@ -197,17 +190,6 @@ static size_t written(size_t i) {
   return stats.written_count;
 }
 
-static void meet(void) {
-  uint64_t until = now_ms() + WAIT_MS;
-  while (!have_met()) {
-    play(atomic_load(&w.kept_count) ? 20 : 0);
-    assert_true(now_ms() < until);
-    pause_ms(5);
-  }
-  pause_ms(300); /* what of the meeting is told on the way, is told */
-  for (size_t i = 0; i < PLACES; i++) w.at[i].had = written(i);
-}
-
 static void tell(size_t from, size_t to) {
   size_t before = to < PLACES ? atomic_load(&w.at[to].performed) : 0;
   vestry_dispatch_result result = {0};
@@ -232,11 +214,28 @@ static void broadcast(size_t from) {
 
 /* Everybody has had every event, and none twice. */
 static void check_events(size_t sent) {
-  uint64_t until = now_ms() + WAIT_MS;
   for (size_t i = 0; i < PLACES; i++) {
     w.at[i].had += sent;
-    while (written(i) < w.at[i].had && now_ms() < until) pause_ms(1);
+    UNTIL(written(i) >= w.at[i].had);
     assert_int_equal(written(i), w.at[i].had);
+  }
+}
+
+static bool have_met_or_hear(void) {
+  if (have_met()) return true;
+  play(atomic_load(&w.kept_count) ? 20 : 0);
+  return false;
+}
+
+/* Behind an event of each node comes nothing any more that nodes told each other while they met: they keep the order. */
+static void meet(void) {
+  UNTIL(have_met_or_hear());
+  size_t before[PLACES];
+  for (size_t i = 0; i < PLACES; i++) before[i] = written(i);
+  for (size_t i = 0; i < PLACES; i++) broadcast(i);
+  for (size_t i = 0; i < PLACES; i++) {
+    UNTIL(written(i) >= before[i] + PLACES);
+    w.at[i].had = written(i);
   }
 }
 
@@ -274,11 +273,7 @@ static void begin(void) {
   nats_server_start(&w.server, NULL);
   assert_int_equal(connect_to(&w.recorder), VESTRY_OK);
   assert_int_equal(w.recorder.ops->start(w.recorder.broker, &(vestry_broker_events){.on_message = record}), VESTRY_OK);
-  uint64_t until = now_ms() + WAIT_MS;
-  while (w.recorder.ops->state(w.recorder.broker) != VESTRY_BROKER_UP) {
-    assert_true(now_ms() < until);
-    pause_ms(5);
-  }
+  UNTIL(w.recorder.ops->state(w.recorder.broker) == VESTRY_BROKER_UP);
 }
 
 static void finish(void) {

@@ -12,6 +12,7 @@
 
 #include "sqlite/schema.h"
 #include "sqlite/site.h"
+#include "support/until.h"
 #include "vestry/sqlite_pool.h"
 
 /* One life of a program: an instance, a page that shows how many rows there are, and the database followed. */
@@ -352,7 +353,7 @@ static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **st
       prepare(&l);
       assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK); /* beside one that writes all the time */
       leave(&l);
-      while (rows() < before + 3) nanosleep(&(struct timespec){.tv_nsec = 100000 + round * 70000}, NULL);
+      UNTIL(rows() >= before + 3 + round % 3);
       kill(o.pid, SIGKILL);
       assert_true(WIFSIGNALED(end_of(&o)));
       prepare(&l);

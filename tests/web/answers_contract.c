@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "support/test.h"
+#include "support/until.h"
 #include "vestry/files.h"
 #include "web/client.h"
 
@@ -138,12 +139,6 @@ static const kind kinds[] = {
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-static void wait_for_nothing(void) {
-  double until = seconds_now() + WAIT_S;
-  while (stats_of().answer_bytes && seconds_now() < until) sched_yield();
-  assert_int_equal(stats_of().answer_bytes, 0);
-}
-
 /* Whoever asks, and reads: the whole body, byte for byte. */
 static void assert_whole(const kind *of) {
   client c;
@@ -174,7 +169,7 @@ static void every_kind_arrives_whole(void **state) {
   (void)state;
   start();
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]);
-  wait_for_nothing();
+  UNTIL(!stats_of().answer_bytes);
   assert_int_equal(stats_of().answers_cut_count, 0);
   assert_true(stats_of().answer_peak_bytes <= LARGE);
   stop();
@@ -197,9 +192,7 @@ static void hold(const kind *of, client readers[READERS]) {
     client_connect(&readers[i], s.port, true);
     client_say(&readers[i], "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", of->path, of->headers);
   }
-  double until = seconds_now() + WAIT_S;
-  while (!is_settled(of, &before) && seconds_now() < until) sched_yield();
-  assert_true(is_settled(of, &before));
+  UNTIL(is_settled(of, &before));
 }
 
 /* What handlers made in vain for those who were refused or cut goes a moment later. */
@@ -215,7 +208,7 @@ static void who_reads_nothing_holds_little(void **state) {
   static client readers[READERS];
   start();
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_whole(&kinds[i]); /* the allocator knows them all */
-  wait_for_nothing();
+  UNTIL(!stats_of().answer_bytes);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const kind *of = &kinds[i];
     size_t before = resident(), most = of->most * READERS < MOST ? of->most * READERS : MOST;
@@ -225,7 +218,7 @@ static void who_reads_nothing_holds_little(void **state) {
     server_assert_serves(&s);
     assert_part();
     for (size_t reader = 0; reader < READERS; reader++) client_close(&readers[reader]);
-    wait_for_nothing();
+    UNTIL(!stats_of().answer_bytes);
     wait_for_resident(of, before + SLACK / 2);
   }
   stop();
@@ -238,7 +231,7 @@ static void without_room_no_body_is_made(void **state) {
   static const kind of = {"/counted", "", 200, LARGE};
   start();
   assert_whole(&of);
-  wait_for_nothing();
+  UNTIL(!stats_of().answer_bytes);
   atomic_store(&unmade_count, 0);
   const vestry_stats before = stats_of();
   hold(&of, readers);
@@ -246,7 +239,7 @@ static void without_room_no_body_is_made(void **state) {
   assert_int_equal(atomic_load(&unmade_count), stats_of().rejected_count - before.rejected_count);
   assert_int_equal(atomic_load(&uncounted_count), 0);
   for (size_t reader = 0; reader < READERS; reader++) client_close(&readers[reader]);
-  wait_for_nothing();
+  UNTIL(!stats_of().answer_bytes);
   stop();
 }
 
@@ -325,7 +318,7 @@ static void little_is_read_for_little(void **state) {
   /* of a body that a handler makes, somebody has to make it to know its length: it is counted so long */
   ask_and_finish("HEAD", "/html", "", 200, length);
   assert_int_equal(stats_of().answer_peak_bytes, LARGE);
-  wait_for_nothing();
+  UNTIL(!stats_of().answer_bytes);
   stop();
 }
 
@@ -344,7 +337,7 @@ static void a_file_that_shrinks_breaks_off(void **state) {
   assert_false(c.complete);
   assert_true(c.body_len < LARGE);
   client_close(&c);
-  wait_for_nothing();
+  UNTIL(!stats_of().answer_bytes);
   server_assert_serves(&s);
   stop();
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "support/test.h"
+#include "support/until.h"
 #include "web/client.h"
 
 static const server_seam *seam;
@@ -270,12 +271,10 @@ static void unfinished_bodies_refuse_no_newcomer(void **state) {
   (void)state;
   static client held[HELD];
   seam->start(&s, &(web_settings){.room = HELD, .options.max_request_bytes = MOST});
-  double until = seconds_now() + 60;
   for (size_t i = 0; i < HELD; i++) {
     client newcomer;
     send_body(&held[i], EACH + 1, EACH);
-    while (!has_room_after(i + 1) && seconds_now() < until) sched_yield();
-    assert_true(seconds_now() < until);
+    UNTIL(has_room_after(i + 1));
     send_body(&newcomer, SMALL, SMALL);
     assert_int_equal(client_status(&newcomer), 200);
     client_close(&newcomer);
@@ -284,8 +283,7 @@ static void unfinished_bodies_refuse_no_newcomer(void **state) {
   assert_true(stats.turned_away[VESTRY_REFUSAL_BUDGET] >= HELD - FIT);
   assert_true(stats.request_peak_bytes <= MOST);
   for (int i = 0; i < HELD; i++) client_close(&held[i]);
-  while (stats_of().request_bytes && seconds_now() < until) sched_yield();
-  assert_int_equal(stats_of().request_bytes, 0);
+  UNTIL(!stats_of().request_bytes);
   server_stop(&s);
 }
 

@@ -1,0 +1,13 @@
+#!/bin/sh
+# No test waits for a time: tests/support/until.h says why, and how a test waits. Prints the lines that do.
+# $1 is the project's folder.
+set -eu
+cd "$1"
+# A time passes on purpose in: a thread that measures how late it is run; SQLite's busy handler.
+allowed='^tests/(rounds/node\.c|sqlite/others_test\.c):'
+found=$(grep -nE '\b(usleep|nanosleep|clock_nanosleep|sleep|thrd_sleep)\(' -r tests --include='*.c' --include='*.h' |
+  grep -vE "$allowed" || true)
+[ -z "$found" ] && exit 0
+echo "$found"
+echo "sleeps: a test waits until something is so, by UNTIL (tests/support/until.h), and for no time."
+exit 1

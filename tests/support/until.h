@@ -1,0 +1,43 @@
+/* Waiting for what another thread or process does. A test never waits for a time: a busy machine takes longer than any
+ * that one thinks of, and a quick one waits for nothing. It waits until something is so, and fails after two minutes.
+ *
+ *   UNTIL(atomic_load(&told) == 3);
+ *
+ * The condition is evaluated again and again, and so must change nothing. tests/source/sleeps.sh holds tests to this. */
+#ifndef TESTS_SUPPORT_UNTIL_H
+#define TESTS_SUPPORT_UNTIL_H
+
+#include <poll.h>
+#include <sched.h>
+#include <time.h>
+
+#include "support/test.h"
+
+enum { UNTIL_MOST_S = 120, UNTIL_YIELDS = 100 };
+
+typedef struct until_wait {
+  unsigned looks;
+  time_t end_s; /* of the monotonic clock; 0: no look yet */
+} until_wait;
+
+static inline void until_look(until_wait *wait, const char *file, int line, const char *condition) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (!wait->end_s) wait->end_s = now.tv_sec + UNTIL_MOST_S;
+  if (now.tv_sec > wait->end_s) {
+    print_error("%s:%d: in vain for %d s: %s\n", file, line, UNTIL_MOST_S, condition);
+    _fail(file, line);
+  }
+  if (wait->looks++ < UNTIL_YIELDS)
+    sched_yield();
+  else
+    poll(NULL, 0, 1);
+}
+
+#define UNTIL(condition)                                                                                               \
+  do {                                                                                                                 \
+    until_wait wait_ = {0};                                                                                            \
+    while (!(condition)) until_look(&wait_, __FILE__, __LINE__, #condition);                                           \
+  } while (0)
+
+#endif
