@@ -17,8 +17,8 @@
  *
  * Challenges are not stored: one is a keyed hash, with a key that this life has drawn, of the other's life, of how
  * often that node has proven itself, and of the time in steps of dead_ms. So a node that is flooded with old HELLOs
- * keeps nothing of them; a proof is good once, and not for long. And while a life of a node is well, nobody asks
- * another one of its name.
+ * keeps nothing of them; a proof is good once, and not for long. And while a life of a node is well, another one of its
+ * name is not asked.
  *
  * What follows from a life that counts has a turn, which only rises: the MEET's too. What is not above it has been said
  * before. Silence for dead_ms ends that, and the next word has to be a proof again.

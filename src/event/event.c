@@ -88,7 +88,7 @@ void vestry_event_follow(vestry_event *event, vestry_event *previous) {
 }
 
 vestry_event *vsi_event_take_previous(vestry_event *event) {
-  /* A look first: most events follow none, and a swap would take the line from all others who send it. */
+  /* A look first: most events follow none, and a swap would take the line from all others that send it. */
   if (!atomic_load_explicit(&event->previous, memory_order_relaxed)) return NULL;
   return atomic_exchange_explicit(&event->previous, NULL, memory_order_acq_rel);
 }

@@ -21,7 +21,7 @@ void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number) {
     while (ahead <= VSI_SQLITE_WINDOW && vsi_sqlite_account_take(database, database->seen.value + 1));
     return;
   }
-  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or behind: numbers begin anew */
+  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or far back: numbers begin anew */
     if ((int32_t)ahead > 0 || (int32_t)ahead < -VSI_SQLITE_WINDOW) database->is_lost = true;
     return;
   }

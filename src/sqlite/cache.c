@@ -2,11 +2,11 @@
  * own, which asks SQLite's, sees all reads. It is a setting of the process, and made before SQLite is used.
  *
  * A cache knows neither connection nor file. Whose it is is learned by a statement that reads the first page of the
- * main database and nothing else: the first cache that is asked is the one. Those that nobody has learned are other
- * databases', of tables in memory, and of what a statement sorts: nothing of these is anybody else's to change.
+ * main database and nothing else: the first cache that is asked is the one. Those that were not learned are other
+ * databases', of tables in memory, and of what a statement sorts: no other connection changes these.
  *
  * When the size of pages changes, SQLite makes a new cache and gives the old one up. That is noticed here, and until
- * the new one is learned nobody knows what was read.
+ * the new one is learned it is not known what was read.
  *
  * What SQLite reads past its caches, the file says (file.c).
  *

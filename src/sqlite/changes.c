@@ -1,9 +1,9 @@
 /* A row that comes or goes changes all columns. One that is updated changes those whose values differ; but to compare
- * costs, so only columns that somebody reads are, and all others are taken to have changed: who begins to read one of
- * them meanwhile misses nothing. When many rows were compared, it is enough.
+ * costs, so only columns that some statement reads are, and all others are taken to have changed: a statement that
+ * begins to read one of them meanwhile misses nothing. When many rows were compared, it is enough.
  *
- * Of columns by which somebody looks rows up, and of the rowid, all values are noted that rows have before and behind:
- * who looks up others is not concerned. Who begins to look rows up by a column meanwhile is.
+ * Of columns by which statements look rows up, and of the rowid, all values are noted that rows have before and after:
+ * a look-up of others is not concerned. One that begins meanwhile, by a column without such values, is.
  *
  * What is known of a table's columns is of one schema. If that is not today's any more, all columns have changed; and
  * if the schema changes before the commit, everything is refreshed for that. */
@@ -51,7 +51,7 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
   return changed;
 }
 
-/* Of rows from before, values of columns that nobody looked rows up by were not noted. */
+/* Of rows from before, values of columns that no look-up went by were not noted. */
 static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name) {
   vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
   size_t len = strlen(name);

@@ -2,30 +2,30 @@
  *
  * SQLite calls the hooks of a transaction in this order: preupdate for each row; commit, before it can be seen; the
  * statement's trace (SQLITE_TRACE_PROFILE), when it can. But a statement that is reset before its end, as one with
- * RETURNING that was stepped once, commits in its reset, behind its trace. A COMMIT that finds the file locked has
+ * RETURNING that was stepped once, commits in its reset, after its trace. A COMMIT that finds the file locked has
  * called the commit hook, and will again. And a transaction that changes no byte, as an UPDATE with equal values, calls
- * the hook and commits nothing: the number that it would have had is somebody else's to come. So no hook says by itself
- * that something is committed, and a number that was announced and is reached says it only of a transaction that surely
- * changes a byte: of one in which a row comes, say (is_sure_change has all). That one is published by whoever finds the
- * number reached: the trace nearly always, otherwise the connection's next hook, or the thread that looks for commits
- * of others. Before it is reached, nobody does.
+ * the hook and commits nothing: the number that it would have had is that of another commit to come. So no hook says by
+ * itself that something is committed, and a number that was announced and is reached says it only of a transaction that
+ * surely changes a byte: of one in which a row comes, say (is_sure_change has all). That one is published where the
+ * number is found reached: the trace nearly always, otherwise the connection's next hook, or the thread that looks for
+ * commits of others. Before it is reached, it is not published.
  *
  * Of any other the connection itself finds out, by what SQLite counts: a commit writes a page at least, and how many
  * pages a connection has written is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the next hook
  * nothing else is written. The count is of all files of the connection, and of all connections that share its cache: if
- * there are several, and for the thread that looks, it may be either, and is taken for both: what was announced, and a
- * commit of somebody else of which nobody knows more.
+ * there are several, and for the thread that looks, it may be either, and is taken for both: what was announced, and
+ * another connection's commit of which no more is known.
  *
  * Where the number in the file stands still, because one connection has the file for itself (locking_mode EXCLUSIVE
- * with a rollback journal), nobody else can commit, and what that connection commits is published by its own hooks.
+ * with a rollback journal), no other can commit, and what that connection commits is published by its own hooks.
  *
- * A commit may fail behind its hook, and its lock be gone before the rollback hook is called. If the number was reached
- * in between, by somebody else, and taken for this one's, everything is refreshed.
+ * A commit may fail after its hook, and its lock be gone before the rollback hook is called. If the number was reached
+ * in between, by another connection, and taken for this one's, everything is refreshed.
  *
  * What SQLite tells no hook of: changes of the schema, and DELETE without WHERE, if its statement was prepared before
  * there was a hook. So attaching expires all statements, and a statement that changes something else than rows is taken
- * for a change of everything. VACUUM calls no commit hook at all: what it commits is somebody else's, unless nobody
- * else can see its number. */
+ * for a change of everything. VACUUM calls no commit hook at all: what it commits is taken for another connection's,
+ * unless no other can see its number. */
 #include "sqlite/connection.h"
 
 #include <ctype.h>
@@ -51,7 +51,7 @@ static int count_written(const vestry_sqlite_connection *connection) {
   return now;
 }
 
-/* Whether the connection has the file for itself, so that nobody else commits, nor looks. */
+/* Whether the connection has the file for itself, so that no other commits, nor looks. */
 static bool is_exclusive(const vestry_sqlite_connection *connection) {
   enum { EXCLUSIVE = 4 };
   int lock = 0;
@@ -79,7 +79,7 @@ static void settle_locked(vestry_sqlite_connection *connection) {
         (!last.is_wal && is_exclusive(connection)))
       vsi_sqlite_publish(connection, true);
     else
-      vsi_sqlite_publish_perhaps(connection); /* whoever looks finds the number, and takes it for somebody else's */
+      vsi_sqlite_publish_perhaps(connection); /* a look finds the number, and takes it for another's */
   } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
   } else if (!connection->announced.is_wal && (has_written || is_exclusive(connection))) {
@@ -89,7 +89,7 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   }
 }
 
-/* Whatever runs on the connection behind a commit hook runs behind that commit. Inside of a hook the connection's mutex
+/* Whatever runs on the connection after a commit hook runs after that commit. Inside of a hook the connection's mutex
  * is held already; it comes before the database's lock everywhere. */
 static void settle(vestry_sqlite_connection *connection) {
   sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
@@ -106,7 +106,7 @@ void vsi_sqlite_settle(void *connection) {
   settle(connection);
 }
 
-/* VACUUM commits, and no hook is called. It is found by its number like a commit of somebody else, unless nobody can
+/* VACUUM commits, and no hook is called. It is found by its number like a commit of another connection, unless none can
  * look. */
 static void settle_unannounced(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
@@ -144,8 +144,8 @@ static void say_tab(vestry_sqlite_change *change) {
   if (!value) value = vestry_sqlite_change_new(change, VSI_SQLITE_TAB_COLUMN);
   const void *tab = value ? sqlite3_value_blob(value) : NULL;
   char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
-  if (!tab || sqlite3_value_bytes(value) != VSI_SQLITE_TAB_BYTES) return; /* somebody else's row: no tab has that id */
-  vsi_sqlite_tab_topic(tab, topic);
+  if (!tab || sqlite3_value_bytes(value) != VSI_SQLITE_TAB_BYTES) return; /* no row of a tab's */
+  id * / vsi_sqlite_tab_topic(tab, topic);
   vestry_sqlite_topic(change, topic);
 }
 
@@ -281,7 +281,7 @@ static int before_statement(void *ctx, int action, const char *first, const char
   return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->actor.reader, action, first, second, schema);
 }
 
-/* Before and behind every statement, those that others run inside of theirs included. */
+/* Before and after every statement, those that others run inside of theirs included. */
 static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   if (what == SQLITE_TRACE_STMT) {

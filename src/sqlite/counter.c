@@ -1,11 +1,12 @@
 /* What SQLite counts commits with, read where all processes share it.
  *
- * In WAL mode that is a word of the WAL's index (`iChange`, 8 bytes from its beginning), which is written last: whoever
- * reads it there can read what was committed. It is mapped once, by the database's own connection, so looking at it is
- * one load: no call of SQLite's, no lock. That connection stays open, which keeps the mode: nobody else can leave it.
+ * In WAL mode that is a word of the WAL's index (`iChange`, 8 bytes from its beginning), which is written last: a
+ * reader that finds it there can read what was committed. It is mapped once, by the database's own connection, so
+ * looking at it is one load: no call of SQLite's, no lock. That connection stays open, which keeps the mode: no other
+ * connection can leave it.
  *
  * Otherwise it is the counter in the file's header (24 bytes from its beginning). It is there before the commit is
- * over: who did not make it looks again while nobody can write (others.c).
+ * over: a connection that did not make it looks again while none can write (others.c).
  *
  * The file is read through the sqlite3_file of an open connection. To open and close it here would drop the locks that
  * SQLite has on it: POSIX has them by process. */

@@ -193,7 +193,7 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
     if (!error && ret_seq) *ret_seq = database->seq;
     pthread_mutex_unlock(&database->lock);
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
-    wait_a_moment(); /* somebody writes; never in WAL mode */
+    wait_a_moment(); /* another connection writes; never in WAL mode */
   }
 }
 

@@ -1,11 +1,11 @@
-/* Commits in their order, each with what is known of it: pages from the WAL, whoever made it; tables, if an attached
- * connection did, which has announced its number.
+/* Commits in their order, each with what is known of it: pages from the WAL, of any connection's; tables, if an
+ * attached connection did, which has announced its number.
  *
- * In WAL mode a commit that nobody knows the tables of is followed by its pages alone, so what hooks say can only spare
- * refreshes. Otherwise there are tables alone, and what others commit refreshes everything.
+ * In WAL mode a commit of unknown tables is followed by its pages alone, so what hooks say can only spare refreshes.
+ * Otherwise there are tables alone, and what others commit refreshes everything.
  *
  * A commit that no hook was told of a row of (VACUUM and its kind) is followed by its pages alone, too. Where pages are
- * moved (auto_vacuum), a commit writes pages of tables that it does not change: whoever has read them is void, as the
+ * moved (auto_vacuum), a commit writes pages of tables that it does not change: sets that have them are void, as the
  * index says.
  *
  * A render that reads what another transaction has changed and not committed yet, on the same connection, is rare, and
@@ -15,9 +15,9 @@
 struct vsi_sqlite_record {
   vsi_sqlite_record *next;
   uint32_t number, uses_count, keys_count;
-  vsi_sqlite_key *keys; /* behind the uses, in the same allocation */
+  vsi_sqlite_key *keys; /* after the uses, in the same allocation */
   bool is_of_render, is_whole, knows_tables, changes_tabs;
-  bool is_doubtful; /* it may be somebody else's */
+  bool is_doubtful; /* it may be another connection's */
   vsi_sqlite_use uses[];
 };
 
@@ -27,7 +27,7 @@ static void begin(vestry_render *render, void *ctx) {
   vsi_sqlite_exact *exact = ctx;
   uint64_t begun = vsi_sqlite_index_begin(exact->index);
   vsi_sqlite_recording *recording = vsi_outside_calloc(exact->host, 1, sizeof *recording);
-  if (!recording) { /* nobody will know what it reads */
+  if (!recording) { /* it will not be known what it reads */
     vsi_sqlite_index_enter_all(exact->index, render);
     return;
   }
@@ -93,7 +93,7 @@ vestry_err vsi_sqlite_exact_follow_wal(vsi_sqlite_exact *exact, sqlite3 *db, con
   vestry_err error = vsi_sqlite_frames_init(&exact->frames, exact->host, db, index);
   if (error) return error;
   atomic_store_explicit(&exact->has_frames, true, memory_order_release);
-  vsi_sqlite_exact_whole(exact, NULL); /* who renders now has read what was committed in another way */
+  vsi_sqlite_exact_whole(exact, NULL); /* a render of now has read what was committed in another way */
   return VESTRY_OK;
 }
 
@@ -152,8 +152,8 @@ void vsi_sqlite_actor_tab_begins(vsi_sqlite_exact *exact, vsi_sqlite_actor *acto
   recording->has_new_tab_pages = false;
 }
 
-/* Who follows a commit of somebody else's counts it and then looks whether a state is on its pages; who reads a state
- * adds its pages and then looks what was counted: one of them sees the other. */
+/* A thread that follows another connection's commit counts it and then looks whether a state is on its pages; one that
+ * reads a state adds its pages and then looks what was counted: one of them sees the other. */
 bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor) {
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(exact);
   if (!recording || !recording->tab_pages) return false;
@@ -185,7 +185,7 @@ static vsi_sqlite_record *make_record(vsi_sqlite_exact *exact, vsi_sqlite_actor 
   size_t uses_bytes = uses->count * sizeof *uses->uses, keys_count = actor->changes.keys_count;
   vsi_sqlite_record *made =
       vsi_outside_calloc(exact->host, 1, sizeof *made + uses_bytes + keys_count * sizeof *made->keys);
-  if (!made) { /* it is taken for somebody else's */
+  if (!made) { /* it is taken for another connection's */
     if (actor->changes_tabs) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
     return NULL;
   }
@@ -280,7 +280,7 @@ typedef struct look {
   uint64_t *ret_seq, *ret_whole;
 } look;
 
-/* Its record. Those before it are of no use any more, nor those that may be of somebody else, if one is not. */
+/* Its record. Those before it are of no use any more, nor those that may be of another connection, if one is not. */
 static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) {
   vsi_sqlite_record *found = NULL;
   for (vsi_sqlite_record **at = &exact->first; *at;) {

@@ -38,7 +38,7 @@ typedef struct vsi_sqlite_actor {
   vsi_sqlite_changes changes;
   uint64_t changer; /* the render that has changed all so far, by its number; 0: not a render */
   bool has_changes;
-  bool is_seen;      /* somebody else's render has read what is not committed */
+  bool is_seen;      /* another render has read what is not committed */
   bool changes_tabs; /* rows of VSI_SQLITE_TAB_TABLE are among the changes */
 } vsi_sqlite_actor;
 
@@ -70,7 +70,7 @@ void vsi_sqlite_exact_leaves(vsi_sqlite_exact *exact, const void *writer);
 
 /* A render has read a tab's state, between these. Commits of others say which pages they wrote, and nothing of tabs: if
  * one of these pages may hold states, all tabs are refreshed, by VSI_SQLITE_TABS_TOPIC.
- *  Returns  whether one may have come between its beginning and its reading of a page that nobody had read before */
+ *  Returns  whether one may have come between its beginning and its reading of a page that was not read before */
 void vsi_sqlite_actor_tab_begins(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor);
 bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor);
 #define VSI_SQLITE_TABS_TOPIC "vestry_tab"
@@ -83,7 +83,8 @@ bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor)
  *  Returns   whether it is to be followed: there is a WAL to read, which says better what was changed */
 bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, bool is_quiet,
                               bool is_whole, uint64_t *ret_seq);
-/* It was, or somebody else's transaction was, under that number: which of them cannot be told. Returns as above. */
+/* It was, or another connection's transaction was, under that number: which of them cannot be told. Returns as
+ * above. */
 bool vsi_sqlite_exact_doubt(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, uint64_t *ret_seq);
 /* It was not. */
 void vsi_sqlite_exact_forget(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint64_t *ret_seq);

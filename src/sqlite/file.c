@@ -6,7 +6,7 @@
  * the chain on which a value begins, pages that are only gone along, and all that stand in the WAL come through the
  * cache as ever. (SQLite's accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c, read in
  * 3.46.1 and 3.53.2; sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query reads a page through
- * the cache today and past it behind the next checkpoint.
+ * the cache today and past it after the next checkpoint.
  *
  * Either way the file is asked: SQLite has no other access to it than the methods of its sqlite3_file
  * (sqlite.org/c3ref/io_methods.html), and where a page is, is its number times the size of pages. So the methods of a
@@ -21,15 +21,15 @@
  *   - the header (24 bytes from the beginning, the change counter) counts as page 1, which every reader has;
  *   - backups, VACUUM, sqlite_dbpage, integrity checks and sqlite3_serialize take their pages from the cache;
  *   - each connection has a file of its own, also when several are open on one: what a checkpoint or a reader of
- *     another connection does is told to nobody here. What is told goes to the recording of the thread that reads.
+ *     another connection does is not told here. What is told goes to the recording of the thread that reads.
  * A page that is told of and was not read, as one that xFetch has not mapped, makes a set larger by a page that the
  * cache tells of next. To miss one is what must not be; and no page comes without a call.
  *
- * Why not a VFS. A VFS would have to be the default one before a connection is opened, or be named by who opens it; a
- * VFS of the application's, named in its sqlite3_open_v2, would stay unseen. And one that is registered calls
- * sqlite3_initialize, behind which nobody can configure SQLite any more. The methods are a pointer at the beginning
- * of each open file, whichever VFS has made it (unix-excl, one that encrypts): those of the outermost are replaced,
- * so offsets are the ones that SQLite asked for. Functions of the copy get the file that they always got.
+ * Why not a VFS. A VFS would have to be the default one before a connection is opened, or be named by the code that
+ * opens it; a VFS of the application's, named in its sqlite3_open_v2, would stay unseen. And one that is registered
+ * calls sqlite3_initialize, after which SQLite cannot be configured any more. The methods are a pointer at the
+ * beginning of each open file, whichever VFS has made it (unix-excl, one that encrypts): those of the outermost are
+ * replaced, so offsets are the ones that SQLite asked for. Functions of the copy get the file that they always got.
  *
  * Why not switch it off. No setting of a connection does, nor any file control. From 3.48 on SQLite asks the file
  * whether pages may be read in part (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and reads nothing past its
@@ -53,9 +53,9 @@
 #pragma weak sqlite3_compileoption_used
 
 typedef struct shim {
-  sqlite3_io_methods methods; /* the file's: whoever has the file has this */
+  sqlite3_io_methods methods; /* the file's: an owner of the file has this */
   const sqlite3_io_methods *inner;
-  vsi_sqlite_watch *watch; /* NULL: nobody's */
+  vsi_sqlite_watch *watch; /* NULL: none */
 } shim;
 
 static shim *shim_of(const sqlite3_file *file) {

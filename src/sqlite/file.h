@@ -19,7 +19,7 @@ bool vsi_sqlite_file_is_read_past_cache(void);
  *  Returns  whether it is watched: not, if there is no memory, and if another connection with the same file is
  *  Threads  the connection's */
 bool vsi_sqlite_file_watch(vsi_sqlite_watch *watch, sqlite3_file *file, const vsi_sqlite_cache *cache);
-/* Whether it still is: not, if the file was closed, and if somebody has put other methods in the place of these. */
+/* Whether it still is: not, if the file was closed, and if other methods were put in the place of these. */
 bool vsi_sqlite_file_is_watched(const vsi_sqlite_watch *watch);
 /* Be told of it no more. NULL-safe for files that are not watched. */
 void vsi_sqlite_file_forget(vsi_sqlite_watch *watch);

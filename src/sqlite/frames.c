@@ -11,7 +11,7 @@
 #include "sqlite/frames.h"
 
 enum {
-  HEAD_WORDS = 12, /* there are two copies, one behind the other */
+  HEAD_WORDS = 12, /* there are two copies, one after the other */
   WORD_VERSION = 0,
   WORD_NUMBER = 2,
   WORD_SIZES = 3, /* a byte: there is an index; a byte: the order of bytes in checksums; two: a page's size */
@@ -83,7 +83,7 @@ static uint32_t big_endian(const unsigned char *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Go on behind what is committed now, under the schema of now, or one before it, which shows when the next commit says
+/* Go on after what is committed now, under the schema of now, or one before it, which shows when the next commit says
  * which it is. OK | BUSY */
 static vestry_err begin_anew(vsi_sqlite_frames *frames) {
   sqlite3_stmt *statement = NULL;
@@ -140,7 +140,7 @@ static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlit
   return true;
 }
 
-/* One commit, that begins behind frames->frame. */
+/* One commit, that begins after frames->frame. */
 static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const head *h, vsi_sqlite_written *written) {
   const uint32_t page_size = page_bytes(h), last = h->words[WORD_LAST_FRAME];
   *written = (vsi_sqlite_written){.number = frames->number + 1};

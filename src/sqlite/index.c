@@ -10,13 +10,13 @@
  *
  * But then a set's pages may be written without its render being made again. What was on them may stand elsewhere now,
  * and the next change of it writes other pages. So such a set is void: from there on it is followed by tables, and when
- * nobody knows what tables a commit changed, by everything, until its renders come again, and enter a new one. The same
- * with what a render itself writes, which refreshes nothing.
+ * it is not known what tables a commit changed, by everything, until its renders come again, and enter a new one. The
+ * same with what a render itself writes, which refreshes nothing.
  *
  * A commit that is followed while a render runs is kept until it ends, and is then compared with what it has read: so
  * it does not matter which comes first. Too many of them, and the render is made again.
  *
- * Page 1 is read by everybody who reads, and written whenever the file grows: it counts only for those that look at the
+ * Page 1 is read by every statement, and written whenever the file grows: it counts only for those that look at the
  * schema. A change of the schema refreshes all.
  *
  * Locks: the index's is taken before that of the pages. */
@@ -34,7 +34,7 @@ typedef struct recent {
   struct recent *next;
   uint64_t number;
   size_t bytes;
-  vsi_sqlite_commit commit; /* its arrays are behind it */
+  vsi_sqlite_commit commit; /* its arrays are after it */
 } recent;
 
 struct vsi_sqlite_index {
@@ -66,7 +66,7 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
                  commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
   recent *made = index->running && bytes <= RECENT_BYTES ? vsi_outside_calloc(index->sets.host, 1, bytes) : NULL;
-  if (!made) { /* nobody misses it, or there is no room for it: who runs now is rendered again */
+  if (!made) { /* it is not missed, or there is no room for it: a render of now is made again */
     while (index->first_recent) drop_recent(index);
     index->forgotten = index->commits;
     return;
@@ -213,7 +213,7 @@ static plan plan_for(vsi_sqlite_recording *recording) {
   return p;
 }
 
-/* What came while it ran. Behind a commit that makes it void it is followed by tables. */
+/* What came while it ran. After a commit that makes it void it is followed by tables. */
 static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun) {
   verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
   for (const recent *at = index->first_recent; at && worst != VSI_SQLITE_REFRESH; at = at->next) {

@@ -1,4 +1,4 @@
-/* Who has read what: from pages of the file and from tables to the topics of renders. */
+/* What renders have read: from pages of the file and from tables to the topics of renders. */
 #ifndef VSI_SQLITE_INDEX_H
 #define VSI_SQLITE_INDEX_H
 

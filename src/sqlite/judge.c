@@ -27,6 +27,6 @@ vsi_sqlite_verdict vsi_sqlite_judge(const vsi_sqlite_commit *commit, const vsi_s
     if (!meets_pages(commit, p)) return VSI_SQLITE_NOTHING;
     return commit->is_of_render || !vsi_sqlite_meets_tables(commit, p) ? VSI_SQLITE_VOID : VSI_SQLITE_REFRESH;
   }
-  if (commit->is_of_render) return p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING; /* nobody knows where it wrote */
+  if (commit->is_of_render) return p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING; /* it wrote anywhere */
   return vsi_sqlite_meets_tables(commit, p) ? VSI_SQLITE_REFRESH : p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING;
 }

@@ -17,7 +17,7 @@ typedef enum vsi_sqlite_given {
   VSI_SQLITE_GIVEN_COUNT
 } vsi_sqlite_given;
 
-/* Somebody who waits. On the stack of who does it. */
+/* A thread that waits. On its stack. */
 typedef struct vsi_sqlite_waiter {
   pthread_cond_t condition;
   struct vsi_sqlite_waiter *next;
@@ -26,7 +26,7 @@ typedef struct vsi_sqlite_waiter {
 struct vestry_sqlite_loan {
   vestry_sqlite_pool *pool;
   sqlite3 *db;
-  vestry_sqlite_connection *attached; /* NULL: nobody follows */
+  vestry_sqlite_connection *attached; /* NULL: it is not followed */
   vsi_sqlite_statements statements;
   bool is_aside;
   bool is_writing; /* the borrower's */
@@ -39,10 +39,10 @@ struct vestry_sqlite_pool {
   char *path;
   vestry_sqlite_pool_options options; /* defaults filled in; texts are not to be used */
   pthread_mutex_t lock;
-  vsi_sqlite_waiter *lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock; who came first comes first */
-  vestry_sqlite_commit_fn on_commit;                /* guarded by lock; NULL: nobody is told */
+  vsi_sqlite_waiter *lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock; the first that came is the first */
+  vestry_sqlite_commit_fn on_commit;                /* guarded by lock; NULL: it is not told */
   void *on_commit_ctx;
-  bool is_written;                /* guarded by lock: somebody is the writer */
+  bool is_written;                /* guarded by lock: a thread is the writer */
   vestry_sqlite_pool_stats stats; /* guarded by lock */
   size_t loans_count;             /* aside ones stand last */
   struct vestry_sqlite_loan loans[];

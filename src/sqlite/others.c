@@ -1,12 +1,13 @@
 /* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
  * and the last one there is. One that was announced is the announcer's, if that surely changes something. If not, it
- * may be the announcer's, or that has committed nothing and somebody else has: it is taken for both (connection.c).
+ * may be the announcer's, or that has committed nothing and another connection has: it is taken for both
+ * (connection.c).
  *
  * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
  * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.
  *
  * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something
- * new, it is asked for again by a read transaction, during which nobody writes. */
+ * new, it is asked for again by a read transaction, during which no connection writes. */
 #include "sqlite/others.h"
 
 #include "base/wait.h"
@@ -17,7 +18,7 @@
 
 enum { MOMENT_MS = 1 };
 
-/* Somebody who has announced that number, and surely commits with it; or: and perhaps does. */
+/* A connection that has announced that number, and surely commits with it; or: and perhaps does. */
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
   for (vestry_sqlite_connection *at = database->connections; at; at = at->next)
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
@@ -47,7 +48,7 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   while (database->seen.value != last.value) {
     const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
     publish_announced(database, next);
-    if (database->seen.value != next.value - 1) continue; /* it is accounted for, and those behind it perhaps too */
+    if (database->seen.value != next.value - 1) continue; /* it is accounted for, and those after it perhaps too */
     if (!vsi_sqlite_account_take(database, next.value)) others++;
     database->seen = next;
   }
@@ -64,7 +65,7 @@ static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
   return database->is_lost || last.is_wal != database->seen.is_wal || last.value != database->seen.value;
 }
 
-/* The number while nobody writes. */
+/* The number while no connection writes. */
 static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_last) {
   int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
@@ -110,8 +111,8 @@ static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
     if (!vsi_wait_until(&database->end, &database->lock, due_ns)) break;
 }
 
-/* To rouse it costs who does as much as a commit. So behind a look that it was roused for it waits a moment, in which
- * nobody has to rouse it, and looks again. */
+/* To rouse this thread costs a committer as much as a commit. So after a look that it was roused for, the thread waits
+ * a moment and looks again: in that moment no committer has to rouse it. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
   pthread_mutex_lock(&database->lock);

@@ -1,12 +1,12 @@
 /* A pool: a few connections, each in use by one thread at a time, and one writer among them.
  *
- * Who writes waits for the turn first, and then for a connection, so that those that wait for the turn hold none. A
+ * A writer waits for the turn first, and then for a connection, so that those that wait for the turn hold none. A
  * thread that has a connection gets the same one again: it could wait for itself otherwise, when a page's part reads
  * inside of the page's render, and it would not see what it has written itself.
  *
  * Those that wait stand in line, one line for each kind of what is given, and each has a condition of its own: glibc
- * can lose a signal where several wait for one. What is given wakes the first of the line; who leaves the line wakes
- * the next if there is more. */
+ * can lose a signal where several wait for one. What is given wakes the first of the line; a thread that leaves the
+ * line wakes the next if there is more. */
 #include "base/options.h"
 #include "base/wait.h"
 #include "sqlite/pool_open.h"

@@ -35,8 +35,8 @@ static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int
   return result;
 }
 
-/* Who sets the mode reads, and then writes: of two that do so at once SQLite refuses one, without waiting, since each
- * would wait for the other. So it is tried again, as long as others may be waited for. */
+/* A connection that sets the mode reads, and then writes: of two that do so at once SQLite refuses one, without
+ * waiting, since each would wait for the other. So it is tried again, as long as others may be waited for. */
 static int set_mode(sqlite3 *db, uint32_t busy_ms) {
   const uint64_t due_ns = vsi_monotonic_in_ms(busy_ms);
   for (;;) {

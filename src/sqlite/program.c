@@ -1,4 +1,4 @@
-/* A page of the file holds forty rows; who looks up one of them by its key depends on that one alone. The program of a
+/* A page of the file holds forty rows; a look-up of one of them by its key depends on that one alone. The program of a
  * statement says so: the cursor on a table is moved by nothing but SeekRowid with a register, or a cursor on an index
  * to the first entry of a key and on to the next ones, each compared with the same key before it is read. If that
  * register is loaded once, from a parameter or with a constant, the rows that the statement can see of the table are
@@ -275,7 +275,7 @@ static moves moves_of(const vsi_sqlite_operation *is) {
   return (moves)kinds[is->kind].moves;
 }
 
-/* Whether the operation at that place compares the entry with the key from that register on, and ends behind it. */
+/* Whether the operation at that place compares the entry with the key from that register on, and ends after it. */
 static bool is_end(const vsi_sqlite_program *program, int64_t at, int cursor, moves how, int key) {
   if (at < 0 || at >= program->count) return false;
   const vsi_sqlite_operation *is = &program->operations[at];
@@ -355,7 +355,7 @@ static bool is_of_name(char byte) {
   return isalnum((unsigned char)byte) || byte == '_' || (unsigned char)byte >= 0x80;
 }
 
-/* Behind a string, a quoted name or a comment that begins here; NULL: none does. */
+/* After a string, a quoted name or a comment that begins here; NULL: none does. */
 static const char *skip_quoted(const char *at) {
   char end = *at == '[' ? ']' : *at;
   if (at[0] == '-' && at[1] == '-') return at + strcspn(at, "\n");
@@ -372,7 +372,7 @@ static const char *skip_quoted(const char *at) {
   return at;
 }
 
-/* Behind a value that was written for a parameter. */
+/* After a value that was written for a parameter. */
 static const char *skip_value(const char *at, bool *ret_is_integer) {
   const char *begin = at;
   *ret_is_integer = false;

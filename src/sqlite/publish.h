@@ -6,8 +6,8 @@
 
 /* Publish what it announced: its commit can be seen. has_number: under the number that it announced. */
 void vsi_sqlite_publish(vestry_sqlite_connection *connection, bool has_number);
-/* The number that it announced is reached, by its commit or by somebody else's: refresh what it would, and what the
- * other one would. */
+/* The number that it announced is reached, by its commit or by another connection's: refresh what it would, and what
+ * the other one would. */
 void vsi_sqlite_publish_perhaps(vestry_sqlite_connection *connection);
 /* What it announced was not committed. */
 void vsi_sqlite_publish_nothing(vestry_sqlite_connection *connection);

@@ -20,9 +20,9 @@
  * at: to prepare it may be to run it. What cannot be prepared has read the schema.
  *
  * A module of virtual tables may keep in memory what it has read of the file before this render, and read it no more.
- * FTS5 keeps the list of its segments, which is one row of a table of its own; whoever reads an index of FTS5 is taken
- * to read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders
- * that read its tables are not followed by pages. */
+ * FTS5 keeps the list of its segments, which is one row of a table of its own; a read of an index of FTS5 is taken to
+ * read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders that
+ * read its tables are not followed by pages. */
 #include "sqlite/reader.h"
 
 #include <stdio.h>
@@ -44,8 +44,8 @@ struct vsi_sqlite_statement {
   uint32_t hash, uses_count;
   bool is_wild, lacks_pages;
   bool is_keyed;        /* some of its uses are of rows whose key is bound */
-  vsi_sqlite_use *uses; /* behind the text, in its allocation */
-  const char *besides;  /* behind those: SQL that reads what else it depends on; NULL: nothing */
+  vsi_sqlite_use *uses; /* after the text, in its allocation */
+  const char *besides;  /* after those: SQL that reads what else it depends on; NULL: nothing */
   char text[];
 };
 
@@ -108,7 +108,7 @@ bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own) {
 
 static void note(vsi_sqlite_reader *reader, const char *table, const char *column, const char *schema) {
   analysis *a = reader->analysis;
-  if (schema && sqlite3_stricmp(schema, "main") != 0) return; /* nobody else's, or another database */
+  if (schema && sqlite3_stricmp(schema, "main") != 0) return; /* a temporary one, or of another database */
   for (const name *at = a->names; at; at = at->next)
     if (strcmp(at->table, table) == 0 && strcmp(at->column, column) == 0) return;
   size_t table_len = strlen(table) + 1, column_len = strlen(column) + 1;
@@ -300,7 +300,7 @@ static bool look_at_anything(const name *n) {
          sqlite3_stricmp(n->table, "sqlite_dbpage") == 0;
 }
 
-/* How a virtual table was made: the name of its module, in its declaration, which SQLite writes. NULL: who knows. */
+/* How a virtual table was made: the name of its module, in its declaration, which SQLite writes. NULL: not known. */
 static const char *find_module(const char *sql) {
   static const char begin[] = "CREATE VIRTUAL TABLE ";
   if (!sql || strncmp(sql, begin, sizeof begin - 1) != 0) return NULL;

@@ -64,7 +64,7 @@ vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner);
 /* Pages in order, in the place of the table. Returns how many; the array is the recording's. */
 uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording);
 
-/* A page of the owner's file was fetched on this thread; nobody knows any more which pages are fetched. */
+/* A page of the owner's file was fetched on this thread; it is not known any more which pages are fetched. */
 void vsi_sqlite_reads_page(const void *owner, uint32_t page);
 void vsi_sqlite_reads_lose(const void *owner);
 

@@ -94,7 +94,7 @@ vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const char *sql, co
   bool writes = false;
   vestry_err error = vestry_sqlite_read(pool, &loan);
   if (error) return error;
-  bool is_inside = loan->depth > 1; /* this thread's own, so nobody else changes it */
+  bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = ask_kind(loan, sql, &writes);
   if (!error && writes) {
     (void)vestry_sqlite_give(loan, VESTRY_OK);

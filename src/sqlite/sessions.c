@@ -1,5 +1,5 @@
-/* Sessions as rows. What ends by time is found by an index of its own, a few at once, by whoever writes anyway: so the
- * table is as large as there are sessions, whether their browsers come back or not. */
+/* Sessions as rows. What ends by time is found by an index of its own, a few at once, by a connection that writes
+ * anyway: so the table is as large as there are sessions, whether their browsers come back or not. */
 #include <time.h>
 
 #include "base/options.h"
@@ -105,7 +105,7 @@ static void read_row(sqlite3_stmt *row, void *ctx) {
   vestry_session_record *record = ctx;
   const unsigned char *user = sqlite3_column_text(row, 0);
   size_t len = (size_t)sqlite3_column_bytes(row, 0);
-  if (!user || len >= sizeof record->user) return; /* nobody */
+  if (!user || len >= sizeof record->user) return; /* no session */
   memcpy(record->user, user, len);
   record->user[len] = '\0';
   record->created_s = sqlite3_column_int64(row, 1);

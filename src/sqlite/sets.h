@@ -27,7 +27,7 @@ struct vsi_sqlite_set {
   uint64_t hash, number;
   uint64_t hit; /* the last commit that met it */
   size_t bytes;
-  uint32_t pins; /* who is about to name its topic */
+  uint32_t pins; /* renders that are about to name its topic */
   uint32_t pages_count, uses_count, places_count;
   bool is_exact; /* its pages are what it depends on */
   bool is_wild, is_all;

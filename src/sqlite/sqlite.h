@@ -1,13 +1,13 @@
 /* Databases and their connections, as the files of this folder see them.
  *
  * Every commit to the file has a number: the one that SQLite itself counts commits with, so that a process need not ask
- * others. A connection that commits knows its number beforehand, since nobody else can commit then: it announces it in
- * the commit hook, together with what the transaction changed, and once it is committed, it is published. A number that
- * nobody announced is the commit of somebody else; one that was announced, and whose connection has not said yet
- * whether it has committed, may be either.
+ * others. A connection that commits knows its number beforehand, since no other can commit then: it announces it in the
+ * commit hook, together with what the transaction changed, and once it is committed, it is published. A number that was
+ * not announced is another connection's commit; one that was announced, and whose connection has not said yet whether
+ * it has committed, may be either.
  *
  * One lock guards what is announced and which numbers are accounted for. Under it pages are refreshed; no SQL runs but
- * that of the database's own connection, which waits for nobody.
+ * that of the database's own connection, which does not wait.
  *
  * What belongs where: a hook notes, and publishes what was committed; it makes no SQL and renders nothing. */
 #ifndef VSI_SQLITE_SQLITE_H
@@ -99,7 +99,7 @@ struct vestry_sqlite_connection {
   bool is_shared;              /* its cache is another one's, too */
   /* The connection's thread's. */
   int written;        /* pages that SQLite had written when a commit that is not sure was announced, or settled */
-  bool is_committing; /* behind its commit hook, and before any other */
+  bool is_committing; /* after its commit hook, and before any other */
   bool is_quiet;      /* what is changed now refreshes nothing */
   struct vsi_sqlite_tab_statements {
     sqlite3_stmt *read, *write, *insert, *remove, *evict, *expire, *count, *bound, *begin, *end, *undo, *undo_all;

@@ -7,9 +7,9 @@
  * too. A few more than must go then make room for others, so that they are counted seldom. It is a savepoint, so that
  * it is all or nothing, in the application's transaction too.
  *
- * That a state is read is noted when a tenth of ttl has gone by, not by the reader, who may be a render, inside of a
- * transaction, and would have to write: the database's own thread does it, with a connection of its own. It waits for
- * nobody; if it cannot write, the next read asks for it again. */
+ * That a state is read is noted when a tenth of ttl has gone by, not by the reader, which may be a render, inside of a
+ * transaction, and would have to write: the database's own thread does it, with a connection of its own. It does not
+ * wait; if it cannot write, the next read asks for it again. */
 #include "sqlite/tab.h"
 
 #include "vestry/session.h"

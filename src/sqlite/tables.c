@@ -123,7 +123,7 @@ void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
   pthread_mutex_destroy(&tables->lock);
 }
 
-/* Names are of the schema's author, not of users: nobody aims at this. In any case. */
+/* Names are of the schema's author, not of users: no client aims at this. In any case. */
 static uint32_t hash_of(const char *name) {
   uint32_t hash = 2166136261;
   for (; *name; name++) hash = (hash ^ (*name >= 'A' && *name <= 'Z' ? *name + 32 : *name)) * 16777619;

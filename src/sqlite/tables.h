@@ -1,4 +1,4 @@
-/* Tables by name, and which of their columns somebody reads or changes. */
+/* Tables by name, and which of their columns are read or changed. */
 #ifndef VSI_SQLITE_TABLES_H
 #define VSI_SQLITE_TABLES_H
 
@@ -10,7 +10,7 @@
 #include "vestry/error.h"
 
 /* Columns as bits: column i is bit i, and those that are further on share one. One bit says which rows there are: it is
- * of everybody who reads the table, and changes with rows that come and go. */
+ * of every reader of the table, and changes with rows that come and go. */
 #define VSI_SQLITE_ROWS         (UINT64_C(1) << 63)
 #define VSI_SQLITE_LAST_COLUMNS (UINT64_C(1) << 62)
 #define VSI_SQLITE_ALL_COLUMNS  UINT64_MAX
@@ -39,7 +39,7 @@ typedef struct vsi_sqlite_uses {
   uint32_t count, room;
 } vsi_sqlite_uses;
 
-/* A value in a row that is changed, before or behind. */
+/* A value in a row that is changed, before or after. */
 typedef struct vsi_sqlite_key {
   int64_t key;
   uint32_t table;
@@ -60,9 +60,9 @@ bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const v
 typedef struct vsi_sqlite_table {
   uint32_t next; /* in its bucket, one more than its place */
   uint32_t generation;
-  uint64_t always; /* columns by which its rows are sorted somewhere: whoever reads the table is taken to read them */
-  uint64_t read;   /* columns that somebody has read */
-  uint64_t keyed;  /* columns, and by VSI_SQLITE_ROWS the rowid, by which somebody looks rows up */
+  uint64_t always; /* columns by which its rows are sorted somewhere: a reader of the table is taken to read them */
+  uint64_t read;   /* columns that were read */
+  uint64_t keyed;  /* columns, and by VSI_SQLITE_ROWS the rowid, by which rows are looked up */
   bool is_made;    /* some of its columns are made of others: in rows they stand elsewhere */
   uint64_t filled; /* columns that have a default: a row from before the column is said to have NULL there */
   uint32_t columns_count;
@@ -91,7 +91,7 @@ void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t table, uint32_t 
                             uint64_t filled, bool is_made, char **names, uint32_t names_count);
 /* The bits of a column that is read, and note that it is; "" is none. Of what is not known it is all. */
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);
-/* Somebody looks rows up by a column, or the rowid. Returns whether it is told in what is changed. */
+/* Rows are looked up by a column, or the rowid. Returns whether it is told in what is changed. */
 bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, int column);
 /* What is known of one. */
 typedef struct vsi_sqlite_known {

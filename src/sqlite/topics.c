@@ -1,5 +1,6 @@
-/* Names lie one behind the other; a table of offsets finds those that are there already. Applications name topics by
- * what users type, so names may be chosen to meet in the table: who finds no place in a few steps makes it "all". */
+/* Names lie one after the other; a table of offsets finds those that are there already. Applications name topics by
+ * what users type, so names may be chosen to meet in the table: a name that finds no place in a few steps makes it
+ * "all". */
 #include "sqlite/topics.h"
 
 #include "sqlite/host.h"

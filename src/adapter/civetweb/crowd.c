@@ -64,7 +64,7 @@ static void see(vsi_civetweb_crowd *crowd, int fd) {
   crowd->clients[crowd->clients_count++] = seen;
 }
 
-/* By address; of one address, who was silent for longest comes first. */
+/* By address; of one address, the one that was silent for longest comes first. */
 static int compare(const void *left, const void *right) {
   const client *a = left, *b = right;
   if (a->address.prefix != b->address.prefix) return a->address.prefix < b->address.prefix ? -1 : 1;
@@ -101,7 +101,7 @@ static bool shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *o
   return left < count;
 }
 
-/* As this process sees them; the kernel's list of sockets has also those that nobody has accepted. */
+/* As this process sees them; the kernel's list of sockets has also those that were not accepted. */
 static bool see_all(vsi_civetweb_crowd *crowd) {
   DIR *all = opendir("/proc/self/fd");
   if (!all) return false;

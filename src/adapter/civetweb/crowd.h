@@ -36,7 +36,7 @@ typedef struct vsi_civetweb_crowd {
   bool warned;
 } vsi_civetweb_crowd;
 
-/* limit  connections of one address; 0: none, and nobody is looked at. OK | NO_MEMORY | CLOSED (the runtime) */
+/* limit  connections of one address; 0: none, and none is looked at. OK | NO_MEMORY | CLOSED (the runtime) */
 vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const vestry_host *host, uint32_t limit,
                                    const vsi_civetweb_port *ports, size_t ports_count);
 /* No guest is there. Takes one that was only zeroed. */

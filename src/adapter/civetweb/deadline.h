@@ -1,9 +1,10 @@
-/* Deadlines of requests: who is still waiting for a client's bytes when its time is up is roused; and so are, when
- * requests hold too many bytes together, those that hold most. Answers have no deadline, but the same bound: who is
- * writing one for a client that does not read is roused, when all together hold too much and his holds most.
+/* Deadlines of requests: a request that still waits for a client's bytes when its time is up is roused; and so are,
+ * when requests hold too many bytes together, those that hold most. Answers have no deadline, but the same bound: a
+ * thread that is writing one for a client that does not read is roused, when all together hold too much and its answer
+ * holds most.
  *
- * mg_read waits anew for each byte, up to request_timeout_ms, and gives no access to its socket. So a timer looks who
- * is overdue, finds the descriptor by its peer, and shuts it for reading: mg_read returns at once, and the answer can
+ * mg_read waits anew for each byte, up to request_timeout_ms, and gives no access to its socket. So a timer looks which
+ * are overdue, finds the descriptor by its peer, and shuts it for reading: mg_read returns at once, and the answer can
  * still be written. One that writes is shut altogether: mg_write fails. */
 #ifndef VSI_CIVETWEB_DEADLINE_H
 #define VSI_CIVETWEB_DEADLINE_H
@@ -35,7 +36,7 @@ typedef struct vsi_civetweb_deadlines {
   vsi_civetweb_deadline *first; /* guarded by lock */
 } vsi_civetweb_deadlines;
 
-/* Look who is overdue every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
+/* Look which are overdue every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
 vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry *v, uint64_t period_ms);
 /* No deadline is set. Takes one that was only zeroed. */
 void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines);

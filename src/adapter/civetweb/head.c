@@ -5,10 +5,10 @@
  * It cuts names and values out of the bytes that were read, by putting a NUL over each byte that ends one. So the NULs
  * tell what was there:
  *   - between the words of the request line there is one NUL, as there was one blank;
- *   - a value ends with CR LF, two NULs, and behind the last header stands the CR of the empty line and a NUL,
- *     which is put over the last byte of the head. A CR alone ends the headers, too, but not the head;
+ *   - a value ends with CR LF, two NULs, and after the last header stands the CR of the empty line and a NUL, which is
+ *     put over the last byte of the head. A CR alone ends the headers, too, but not the head;
  *   - between the version and the first header there are the two NULs of CR LF, and no blank;
- *   - a name ends with one NUL, the colon, and blanks behind it stay. */
+ *   - a name ends with one NUL, the colon, and blanks after it stay. */
 #include "adapter/civetweb/head.h"
 
 #include <civetweb.h>
@@ -21,11 +21,11 @@ static const char *end_of(const char *text) {
 /* Lines that end with a bare LF are taken, but not the last one, of which it cannot be told what follows. */
 static bool is_last(const struct mg_request_info *info, const char *value, size_t capacity) {
   const char *end = end_of(value);
-  if ((size_t)(end - info->request_method) + 4 > capacity) return false; /* not even an empty line fits behind it */
+  if ((size_t)(end - info->request_method) + 4 > capacity) return false; /* not even an empty line fits after it */
   return end[1] == '\0' && end[2] == '\r' && end[3] == '\0';
 }
 
-/* One blank each. A path or query that was decoded in place leaves some of its bytes behind the decoded one. */
+/* One blank each. A path or query that was decoded in place leaves some of its bytes after the decoded one. */
 static bool line_is_whole(const struct mg_request_info *info) {
   static const char name[] = "HTTP/";
   const char *version = info->http_version - (sizeof name - 1), *query = info->query_string;
@@ -34,7 +34,7 @@ static bool line_is_whole(const struct mg_request_info *info) {
          memcmp(version, name, sizeof name - 1) == 0 && version[-1] == '\0' && (version[-2] != '\0' || asks_nothing);
 }
 
-/* One byte may have been a CR, and what stands behind it in a line of its own. */
+/* One byte may have been a CR, and what stands after it in a line of its own. */
 static bool begins_a_line(const struct mg_request_info *info, const char *name) {
   return name - end_of(info->http_version) == 2;
 }

@@ -21,7 +21,7 @@ enum { TIMER_PROBE = 4 };
 
 /* A dump's request with a filter on the local port: port_low <= port <= port_high. A filter is a list of conditional
  * jumps: by `yes` bytes to the next one, by `no` bytes to beyond the end, which rejects. The port of a condition stands
- * in the `no` of the entry behind it. */
+ * in the `no` of the entry after it. */
 typedef struct request {
   struct nlmsghdr header;
   struct inet_diag_req_v2 diag;

@@ -1,7 +1,7 @@
 /* civetweb looks for a handler in three rounds: one for exactly the path; one for a path above it; then the patterns,
  * in the order in which they were set. The first that it finds has the request. If that one says that it is not
  * concerned, civetweb looks for a file, and for no other handler. So one handler for all paths would keep requests from
- * patterns that the program sets behind it. Instead each route is a pattern of civetweb's:
+ * patterns that the program sets after it. Instead each route is a pattern of civetweb's:
  *
  *   {id}       ?*    one character, and more of the segment (civetweb's paths have no "//")
  *   {path...}  **
@@ -13,8 +13,8 @@
  * to set it again would mean to wait until all streams of the first have ended.
  *
  * To take a handler away civetweb waits until no request is inside, streams too. So that is done later, by a timer, and
- * only for mounts in which nobody is: a request counts itself in and then looks whether the mount is going, the sweeper
- * marks the mount and then looks whether somebody is inside. Both in sequentially consistent order: one of them sees
+ * only for mounts in which no request is: a request counts itself in and then looks whether the mount is going, the
+ * sweeper marks the mount and then looks whether one is inside. Both in sequentially consistent order: one of them sees
  * the other. */
 #include "adapter/civetweb/mounts.h"
 
@@ -30,7 +30,7 @@ static const char all_paths[] = "/{all...}";
 
 /* ---- patterns ---------------------------------------------------------------------------------------------------- */
 
-/* What stands behind the first slash, and how long it is; whether it is a parameter, and whether that is the rest. */
+/* What stands after the first slash, and how long it is; whether it is a parameter, and whether that is the rest. */
 static const char *segment_of(const char *slash, size_t *ret_len, bool *ret_parameter, bool *ret_rest) {
   const char *segment = slash + 1;
   *ret_len = strcspn(segment, "/");
@@ -231,7 +231,7 @@ static const vestry_route_follower follower = {
 
 /* ---- those that no route has any more ---------------------------------------------------------------------------- */
 
-/* Whether nobody is inside, and who comes from now on does not stay. */
+/* Whether no request is inside, and one that comes from now on does not stay. */
 static bool goes(vsi_civetweb_mount *mount) {
   atomic_store(&mount->is_going, true);
   if (!atomic_load(&mount->running)) return true;
@@ -259,7 +259,7 @@ static vsi_civetweb_mount *take_idle(vsi_civetweb_mounts *of, bool *ret_left) {
   return idle;
 }
 
-/* Whoever is on the way to a mount's handler is let through; it stays for a moment only. */
+/* A request on the way to a mount's handler is let through; it stays for a moment only. */
 static void free_idle(const vsi_civetweb_mounts *of, vsi_civetweb_mount *idle) {
   for (vsi_civetweb_mount *next; idle; idle = next) {
     next = idle->next;

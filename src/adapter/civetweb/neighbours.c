@@ -92,7 +92,7 @@ static bool is_alone(const neighbour *one) {
   return !atomic_load_explicit(&one->is_shared, memory_order_relaxed);
 }
 
-/* One that has stopped has its requests told so, if nobody else has taken its routes. */
+/* One that has stopped has its requests told so, if no other adapter has taken its routes. */
 neighbour *vsi_civetweb_neighbours_find(neighbour *one, const char *method, const char *path) {
   if (is_alone(one)) return vestry_route_status(one->v, method, path) != 404 ? one : NULL;
   neighbour *found = NULL;

@@ -26,18 +26,18 @@ typedef struct vsi_civetweb_neighbour {
   struct vsi_civetweb_claim *claims;   /* its routes: mounts.h */
   _Atomic(bool) is_open;               /* it serves: its create is through */
   _Atomic(bool) has_told_of_query;     /* a request with that method was refused, and the log has it */
-  _Atomic(bool) is_shared;             /* there is, or was, another one; relaxed: who hears it late finds itself */
+  _Atomic(bool) is_shared;             /* there is, or was, another one; relaxed: one that hears it late finds itself */
   bool has_entered;
 } vsi_civetweb_neighbour;
 
 /* Be known. All constants are set; limit: as its options say.
- *  ret_first  who watches the connections of each address; NULL: nobody yet. Untouched on failure
- *  Returns    OK | INVALID (the limit is another one than that of who is there: logged) */
+ *  ret_first  what watches the connections of each address; NULL: nothing yet. Untouched on failure
+ *  Returns    OK | INVALID (the limit is another one than that of the adapters that are there: logged) */
 vestry_err vsi_civetweb_neighbours_enter(vsi_civetweb_neighbour *one, vsi_civetweb_neighbour **ret_first);
 /* Takes one that never entered. */
 void vsi_civetweb_neighbours_leave(vsi_civetweb_neighbour *one);
 
-/* Have the log of whoever is in this server say that civetweb refuses the method QUERY: once each. */
+/* Have the log of each adapter in this server say that civetweb refuses the method QUERY: once each. */
 void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server);
 
 /* Taken inside of a lock of an instance's routes (adapter.h), outside of a gate's. */

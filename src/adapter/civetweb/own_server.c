@@ -45,7 +45,7 @@ static int log_message(const struct mg_connection *conn, const char *message) {
   return 1;
 }
 
-/* civetweb listens, but answers nobody yet. */
+/* civetweb listens, but answers no request yet. */
 static void add_vestry(const struct mg_context *context) {
   own_server *own = mg_get_user_data(context);
   own->error = vestry_civetweb_create(own->v, (struct mg_context *)(uintptr_t)context, &own->options, &own->adapter);
@@ -75,7 +75,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
       "listening_ports", place,
       "num_threads", threads, /* each stream has one for its life */
       "connection_queue", threads,
-      "listen_backlog", "4096", /* who finds it full waits for a second */
+      "listen_backlog", "4096", /* a client that finds it full waits for a second */
       "decode_url", "no", /* it would forget how a path was sent */
       "tcp_nodelay", "1", /* small patches would wait for 40 ms */
       "request_timeout_ms", "10000", /* how long a client may stall */

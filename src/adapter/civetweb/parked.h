@@ -43,7 +43,7 @@ void vsi_civetweb_parked_remove(vsi_civetweb_parked *parked, vsi_civetweb_entry 
 void vsi_civetweb_parked_close_all(vsi_civetweb_parked *parked, vestry_cause cause);
 
 /* A round of the watch: begin, then see for each socket there is, then close. One round at a time.
- * begin  false: nobody is parked, so there is no round
+ * begin  false: no thread is parked, so there is no round
  * see    the socket belongs to the stream that has its cookie, or to the youngest without one that has its peer
  * unseen how many of those that were there at the begin have no socket so far
  * close  closes the unseen for HANGUP, the judged for their verdict */

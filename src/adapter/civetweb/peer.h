@@ -1,4 +1,4 @@
-/* A stream's peer: who it is, and what its socket says of it. */
+/* A stream's peer: its address, and what its socket says of it. */
 #ifndef VSI_CIVETWEB_PEER_H
 #define VSI_CIVETWEB_PEER_H
 

@@ -9,7 +9,7 @@
 #include "base/field.h"
 #include "base/outside.h"
 
-/* Of a body that nobody wanted so much is skipped, and the connection goes on; with more it is closed. Then so much is
+/* Of a body that was not wanted so much is skipped, and the connection goes on; with more it is closed. Then so much is
  * still taken, as closing a socket with unread bytes resets it, and the client might lose the answer that told it why.
  */
 enum { SKIP_BYTES = 64 * 1024, LINGER_BYTES = 4 * 1024 * 1024, LINGER_PIECE = 4096 };
@@ -28,8 +28,8 @@ static bool list_names(const char *list, const char *token) {
 
 /* What civetweb itself will do after the handler; our Connection header has to agree with it. It reads the list
  * loosely, so it is told to close where we say so: vsi_civetweb_request_answering. It closes where the client would
- * upgrade. Behind a chunked body 1.15 closes if there are trailers, and 1.16 goes on behind whatever it takes for
- * trailers; vestry sees neither, so it closes: what follows need not be a request to everybody. */
+ * upgrade. After a chunked body 1.15 closes if there are trailers, and 1.16 goes on after whatever it takes for
+ * trailers; vestry sees neither, so it closes: what follows need not be a request to every server. */
 static bool wants_alive(const vsi_civetweb_request *request) {
   if (!request->adapter->keep_alive || request->is_chunked) return false;
   const char *connection = mg_get_header(request->conn, "Connection");
@@ -103,7 +103,7 @@ static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
 /* One piece of a body that has not ended. *ret_len 0: now it has. */
 static vestry_err read_piece(vsi_civetweb_request *request, void *buffer, size_t capacity, size_t *ret_len) {
   uint64_t since = vsi_outside_now_ns(request->adapter->host);
-  if (is_overdue(request)) return break_off(request, since); /* bytes that come all the time wake nobody */
+  if (is_overdue(request)) return break_off(request, since); /* bytes that come all the time wake no thread */
   if (request->expects) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     request->expects = false;
@@ -139,7 +139,7 @@ vestry_err vsi_civetweb_request_read(void *server_request, void *buffer, size_t 
 void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
   if (!request->wants_alive) vsi_civetweb_request_close(request);
   if (request->body_ended) return;
-  request->lingers = !request->expects; /* who was not told to go on sends nothing */
+  request->lingers = !request->expects; /* a client that was not told to go on sends nothing */
   if (request->lingers && !request->is_chunked && request->body_left <= SKIP_BYTES) return;
   vsi_civetweb_request_close(request);
 }

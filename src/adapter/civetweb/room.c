@@ -1,9 +1,9 @@
 /* What civetweb does not look at itself.
  *
- * When a thread cannot be made it goes on with those it has; when the one that accepts cannot, with none, and nobody is
- * told. And when descriptors run out, its accepting thread asks for one again and again as fast as it can. Neither can
- * be mended from outside once it runs, but it can be foreseen: it never has more clients than threads, places in its
- * queue and one in its hand. */
+ * When a thread cannot be made it goes on with those it has; when the one that accepts cannot, with none, and says
+ * nothing. And when descriptors run out, its accepting thread asks for one again and again as fast as it can. Neither
+ * can be mended from outside once it runs, but it can be foreseen: it never has more clients than threads, places in
+ * its queue and one in its hand. */
 #include "adapter/civetweb/room.h"
 
 #include <pthread.h>

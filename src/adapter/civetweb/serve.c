@@ -12,7 +12,7 @@ static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
   const vestry_civetweb *adapter = request->adapter;
   if (!request->path || !vsi_civetweb_request_is_framed(request)) {
-    request->body_ended = true; /* who knows where it does */
+    request->body_ended = true; /* it is not known where it does */
     vsi_civetweb_request_close(request);
     vestry_turn_away(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     vsi_civetweb_refuse(request, 400, NULL, NULL);

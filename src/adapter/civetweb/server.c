@@ -1,7 +1,7 @@
 /* Stopping a civetweb server without its two seconds.
  *
  * mg_stop sets a flag and waits for the accepting thread to see it. That thread sleeps in a poll of two seconds, which
- * ends at once when somebody connects. So while mg_stop waits, a thread knocks: it connects to each port, and hangs up.
+ * ends at once when a client connects. So while mg_stop waits, a thread knocks: it connects to each port, and hangs up.
  * It begins a moment after mg_stop was called: a client that is accepted before the flag is set, but not taken up by a
  * worker before it is, would be a descriptor that civetweb never closes. */
 #include <arpa/inet.h>
@@ -38,7 +38,7 @@ typedef struct knocking {
 static void knock(const door *at) {
   int client = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (client < 0) return;
-  /* Whether it is refused or not: either nobody listens any more, or the one who does was roused. */
+  /* Whether it is refused or not: either the server listens no more, or its thread was roused. */
   int connected = connect(client, (const struct sockaddr *)&at->address, at->len);
   (void)connected;
   close(client);

@@ -85,7 +85,7 @@ void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_se
 
 /* The feature bit only says that TLS was compiled in; whether the libraries of this machine fit is found out by
  * initialising them. The calls are counted: a civetweb that is initialised already stays so. But 1.15 says no only to
- * the first who asks in a process: half of the initialisation stays, and is taken for the whole afterwards. */
+ * the first call in a process: half of the initialisation stays, and is taken for the whole afterwards. */
 static bool tls_works(void) {
   if (!mg_check_feature(MG_FEATURES_TLS)) return false;
   unsigned features = mg_init_library(MG_FEATURES_TLS);

@@ -48,7 +48,7 @@ static clarity clarity_of(const struct mg_request_info *info, const char *path) 
   return encoded == least || (encoded > least && !strchr(path + 1, '/')) ? CLEAR : UNCLEAR;
 }
 
-/* What stands before the path and behind it is kept as it was sent. */
+/* What stands before the path and after it is kept as it was sent. */
 static bool rest_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
   const char *query = query_is_decoded || !info->query_string ? "" : info->query_string;
   const size_t before = (size_t)(info->local_uri_raw - info->request_uri), query_len = strlen(query);
@@ -84,7 +84,7 @@ static void put_pluses(vsi_civetweb_target *target, const vestry_host *host, con
   target->path = text;
 }
 
-/* The server has cut the target in two and changed nothing of it. The path is put behind the target. */
+/* The server has cut the target in two and changed nothing of it. The path is put after the target. */
 static void read_raw(vsi_civetweb_target *target, const struct mg_request_info *info, const vestry_host *host,
                      bool query_is_decoded) {
   const char *query = query_is_decoded || !info->query_string ? "" : info->query_string, *rest;

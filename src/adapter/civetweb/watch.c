@@ -32,7 +32,7 @@ static void look(vestry_timer *timer, void *ctx) {
   if (!vsi_civetweb_parked_begin(watch->parked)) return;
   watch->now_ns = vsi_outside_now_ns(watch->host);
   vestry_err error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
-  /* A dump can miss a socket whose neighbour goes away meanwhile, so nobody is gone who was not missed twice. */
+  /* A dump can miss a socket whose neighbour goes away meanwhile, so no peer is gone that was not missed twice. */
   if (!error && vsi_civetweb_parked_unseen(watch->parked))
     error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
   if (!error) {

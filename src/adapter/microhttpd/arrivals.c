@@ -1,6 +1,6 @@
-/* A thread of libmicrohttpd's that has no memory for a connection closes it and tells nobody. So arrivals are known by
- * their descriptors: one that is accepted again under the same number was closed meanwhile, and so was one that is no
- * descriptor any more. (One that the application got meanwhile stays counted until it is closed.) */
+/* A thread of libmicrohttpd's that has no memory for a connection closes it and does not say so. So arrivals are known
+ * by their descriptors: one that is accepted again under the same number was closed meanwhile, and so was one that is
+ * no descriptor any more. (One that the application got meanwhile stays counted until it is closed.) */
 #include "adapter/microhttpd/arrivals.h"
 
 #include <fcntl.h>

@@ -14,7 +14,7 @@ typedef struct vsi_microhttpd_arrivals {
   unsigned char *is_on_way; /* guarded by lock, like the next: by descriptor */
   size_t capacity;          /* of it */
   _Atomic(uint32_t) on_way; /* written under lock */
-  bool is_awaited;          /* guarded by lock: somebody waits for `fewer`, which says that it went down */
+  bool is_awaited;          /* guarded by lock: a thread waits for `fewer`, which says that it went down */
   pthread_cond_t fewer;
 } vsi_microhttpd_arrivals;
 
@@ -25,7 +25,7 @@ void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals);
 /* A descriptor that was accepted is about to be handed over. OK | NO_MEMORY (a byte for each descriptor). Threads any,
  * like those below. */
 vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd);
-/* Its thread has it, or nobody. */
+/* Its thread has it, or it was closed. */
 void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd);
 uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals);
 /* Wait while so many are on their way, for so long at most. */

@@ -36,8 +36,9 @@ static bool is_want(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* Who ended before he was let in has sent all that he will: if that has no end of a head, it is no request. Many that
- * came and went while there was no place are thrown out here, and take none. What is encrypted cannot be read here. */
+/* A client that ended before it was let in has sent all that it will: if that has no end of a head, it is no request.
+ * Many that came and went while there was no place are thrown out here, and take none. What is encrypted cannot be read
+ * here. */
 static bool has_come_in_vain(const vsi_microhttpd_door *door, int fd) {
   struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
   char head[PEEKED_BYTES];
@@ -50,7 +51,7 @@ static bool has_come_in_vain(const vsi_microhttpd_door *door, int fd) {
   return !memmem(head, (size_t)len, "\n\r\n", 3) && !memmem(head, (size_t)len, "\n\n", 2); /* of mere LF, too */
 }
 
-/* OK | LIMIT: no descriptors | NOT_FOUND: nobody is there */
+/* OK | LIMIT: no descriptors | NOT_FOUND: no client is there */
 static vestry_err let_in(vsi_microhttpd_door *door) {
   struct sockaddr_storage address;
   socklen_t len = sizeof address;

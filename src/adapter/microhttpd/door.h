@@ -25,7 +25,7 @@ typedef struct vsi_microhttpd_door {
   atomic_bool is_closing; /* set, then told by `stop` */
 } vsi_microhttpd_door;
 
-/* Listen, and let nobody in yet.
+/* Listen, and let no client in yet.
  * address, port  as the adapter's options; address: no NULL
  * lost_ms        TCP_USER_TIMEOUT of its connections; 0: the system's
  * OK | INVALID (no address) | IO (which is logged) */
@@ -38,7 +38,8 @@ vestry_err vsi_microhttpd_door_open(vsi_microhttpd_door *door, struct MHD_Daemon
                                     vsi_microhttpd_sockets *sockets);
 /* 0: it was not made, or is a UNIX socket's. */
 uint16_t vsi_microhttpd_door_port(const vsi_microhttpd_door *door);
-/* From here on nobody comes in, and nobody listens. May be called twice, and for one that was never made. */
+/* From here on no client comes in, and the socket listens no more. May be called twice, and for one that was never
+ * made. */
 void vsi_microhttpd_door_close(vsi_microhttpd_door *door);
 
 #endif

@@ -24,7 +24,7 @@ static const char *const plain_heads[] = {
     "POST /p HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\nContent-Length: 3\r\nX: \r\n\r\nabc",
 };
 
-/* Behind a request line and a Host; the last one ends the head. */
+/* After a request line and a Host; the last one ends the head. */
 static const char *const odd_lines[] = {
     "X: 1\r\n 2\r\n\r\n", "X:\r\n 2\r\n\r\n",   "X: 1\r\n \r\n\r\n",   "X: 1\r\n\t2\r\nY: 1\r\n\r\n",
     "X: 1\n 2\r\n\r\n",   "X: 1\nY: 2\r\n\r\n", "X: 1 \nY: 2\r\n\r\n", "X: 1\n\r\n",

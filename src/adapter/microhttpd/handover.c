@@ -2,13 +2,13 @@
  *
  *   1  MHD_suspend_connection takes the descriptor out of its event loop;
  *   2  the socket gets a second descriptor, which is ours (F_DUPFD);
- *   3  the first one is made to name a socket that is nobody's (dup3): one for the whole adapter, never connected;
+ *   3  the first one is made to name a socket without a peer (dup3): one for the whole adapter, never connected;
  *   4  MHD_resume_connection; the callback, asked again, says END_WITH_ERROR, and libmicrohttpd shuts down and closes
- *      what is nobody's, and frees all that it had of the connection: 4.9 kB.
+ *      that, and frees all that it had of the connection: 4.9 kB.
  *
  * In its epoll mode it visits a connection that the callback closed so once more, and frees it then, only when that is
  * the one that is silent for longest, or has a time-out of its own. So it gets one; otherwise the descriptor and the
- * memory stay behind any connection that is idle.
+ * memory stay with any connection that is idle.
  *
  * So the peer sees nothing of it, and an idle stream costs what vestry has of it. Without the suspension libmicrohttpd
  * would take a descriptor out of its epoll that is not in it, for which it ends the process. When there is no second
@@ -85,7 +85,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
                         : vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn));
   bool is_watched = vsi_microhttpd_watch_add(&adapter->watch, stream->key, own);
   if (!vsi_microhttpd_stream_taken(stream, is_watched)) {
-    /* Nobody but us looks at the state now. */
+    /* No other thread looks at the state now. */
     uint8_t verdict = atomic_load_explicit(&stream->state, memory_order_relaxed);
     atomic_store_explicit(&stream->state, VSI_MICROHTTPD_OURS, memory_order_relaxed);
     vsi_microhttpd_handover_end(stream, verdict == VSI_MICROHTTPD_CLEAN);

@@ -11,11 +11,11 @@
  * where the one before it ends, and the last one ends the head, nothing stands between them that was read in a way of
  * libmicrohttpd's own. The two differ in what they leave between a value and the next name:
  *
- *   0.9.75  CR and LF are NULs, and blanks behind the value belong to it
- *   1.0     the byte behind the value is a NUL, be it a blank or the CR; the rest is as it was
+ *   0.9.75  CR and LF are NULs, and blanks after the value belong to it
+ *   1.0     the byte after the value is a NUL, be it a blank or the CR; the rest is as it was
  *
  * In 1.0 CR and LF of a fold are two blanks; so of two blanks in a row the first may have been a fold, and is refused.
- * One thing it does not show, a bare LF behind a value that ends with a blank; and a body may have been moved over the
+ * One thing it does not show, a bare LF after a value that ends with a blank; and a body may have been moved over the
  * end of the head, so that only its length can be looked at. That is why a daemon of 1.0 is to be strict: then it
  * refuses all this by itself, nothing is measured, and two blanks are two blanks. Which it is, is found out by asking
  * it (habits.c).
@@ -26,7 +26,7 @@
 
 #include <string.h>
 
-/* What stands behind a value: not known, so nothing is measured; two NULs; one NUL and the rest of the line's end. */
+/* What stands after a value: not known, so nothing is measured; two NULs; one NUL and the rest of the line's end. */
 typedef enum layout { UNKNOWN, NULS, REST } layout;
 
 typedef struct reading {
@@ -41,14 +41,14 @@ static bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
-/* How many bytes a line's end has, from the NUL behind its last part; 0: it is none, or no plain one. */
+/* How many bytes a line's end has, from the NUL after its last part; 0: it is none, or no plain one. */
 static size_t line_end(const reading *r) {
   const char *at = r->at;
   size_t left = (size_t)(r->end - at);
   if (left < 2 || at[0]) return 0;
   if (r->layout == NULS) return at[1] ? 0 : 2;
   if (at[1] == '\n') return 2;
-  return left >= 3 && at[1] == '\r' && at[2] == '\n' ? 3 : 0; /* one blank behind the value */
+  return left >= 3 && at[1] == '\r' && at[2] == '\n' ? 3 : 0; /* one blank after the value */
 }
 
 static void pass_line_end(reading *r) {
@@ -97,7 +97,7 @@ static enum MHD_Result see(void *cls, enum MHD_ValueKind kind, const char *name,
   return r->is_plain ? MHD_YES : MHD_NO;
 }
 
-/* By what stands behind the version. */
+/* By what stands after the version. */
 static layout layout_of(const reading *r) {
   if (r->end - r->at < 2 || r->at[0]) return UNKNOWN;
   return r->at[1] == '\0' ? NULS : REST;

@@ -6,7 +6,7 @@
 
 /* OK | NO_MEMORY | LIMIT */
 vestry_err vsi_microhttpd_place_take(vestry_microhttpd *adapter, vsi_microhttpd_key *ret_key);
-/* The last touch of the adapter: who waits at its gate may free it. */
+/* The last touch of the adapter: a thread that waits at its gate may free it. */
 void vsi_microhttpd_place_give(vestry_microhttpd *adapter, vsi_microhttpd_key key);
 
 #endif

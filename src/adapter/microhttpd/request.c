@@ -9,7 +9,7 @@
 #include "base/field.h"
 #include "base/outside.h"
 
-/* So much of a body that nobody wants is taken before the answer: a socket that is closed with unread bytes resets the
+/* So much of a body that is not wanted is taken before the answer: a socket that is closed with unread bytes resets the
  * connection, and the client might lose the answer that told it why. */
 enum { PASSED_BYTES = 4 * 1024 * 1024, LEAST_BODY_BYTES = 1024 };
 
@@ -81,7 +81,7 @@ static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line
   /* Trailers are read like heads, but cannot be measured: what follows them may be no request. */
   if (request->is_chunked) request->socket->is_spent = true;
   if (!is_plain || !request->is_legal || !vsi_web_framing_is_clear(&framing, request->is_http11)) {
-    request->is_chunked = true; /* who knows where its body ends */
+    request->is_chunked = true; /* it is not known where its body ends */
     vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     return 400;
   }
@@ -161,7 +161,7 @@ vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_
   size_t left = request->body_len - request->body_read, len = left < capacity ? left : capacity;
   if (len) memcpy(buffer, request->body + request->body_read, len);
   request->body_read += len;
-  if (request->body && request->body_read == request->body_len) forget_body(request); /* whoever read it has it */
+  if (request->body && request->body_read == request->body_len) forget_body(request); /* its reader has it */
   *ret_len = len;
   return VESTRY_OK;
 }
@@ -171,5 +171,5 @@ bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
   if (!request->is_chunked && !request->body_length) return false;
   if (request->refused == 400 || request->body_length > PASSED_BYTES) return true;
   const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
-  return expect && strcasecmp(expect, "100-continue") == 0; /* who is not told to go on sends nothing */
+  return expect && strcasecmp(expect, "100-continue") == 0; /* a client that is not told so sends nothing */
 }

@@ -27,14 +27,14 @@ typedef struct vsi_microhttpd_request {
   char *body;           /* as far as it came, at most one byte beyond the limit */
   size_t body_len, body_capacity, body_read;
   size_t max_body_bytes; /* of its path */
-  uint64_t body_passed;  /* of a body that nobody wants: what was thrown away */
+  uint64_t body_passed;  /* of a body that is not wanted: what was thrown away */
   bool no_memory;        /* for the body */
 
   char peer[INET6_ADDRSTRLEN];
   size_t target_len; /* as it was sent */
   bool is_legal;     /* the target is one that has a path */
   const char *query; /* in target; NULL: none */
-  char *path;        /* decoded; in target, behind what was sent */
+  char *path;        /* decoded; in target, after what was sent */
   char target[];     /* as sent; attached: the query, put together again */
 } vsi_microhttpd_request;
 
@@ -54,7 +54,7 @@ void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *m
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len);
 /* vestry_request_ops.read. */
 vestry_err vsi_microhttpd_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);
-/* Whether the client would be told to go on with a body that nobody wants, or that is too large to be passed over: it
+/* Whether the client would be told to go on with a body that is not wanted, or that is too large to be passed over: it
  * is to be answered now. */
 bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request);
 

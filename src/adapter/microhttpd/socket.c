@@ -8,7 +8,8 @@
  * served by then. libmicrohttpd sees the shutdown
  * as a hang-up, in any mode, and closes.
  *
- * Who is late with bytes unread is not to blame: a handler holds up the thread. It is looked at again next time.
+ * A client that is late with bytes unread is not to blame: a handler holds up the thread. It is looked at again next
+ * time.
  *
  * A descriptor is shut down only while it is in the ring, under the lock. libmicrohttpd closes it after it has told of
  * that, which takes it out of the ring under the same lock; so it is never another one's. */
@@ -46,7 +47,7 @@ static void leave_locked(vsi_microhttpd_socket *socket) {
   if (socket->all->is_shut) pthread_cond_signal(&socket->all->fewer);
 }
 
-/* Nothing more is to be read from it: what came and was not read yet could be had even behind the shutdown. */
+/* Nothing more is to be read from it: what came and was not read yet could be had even after the shutdown. */
 static void hush(int fd) {
   char waste[WASTE_BYTES];
   shutdown(fd, SHUT_RDWR);
@@ -87,7 +88,7 @@ static void cut_locked(vsi_microhttpd_socket *socket) {
 
 static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t now) {
   bool is_late = now >= socket->until_ns && socket->until_ns != UINT64_MAX, has_ended = events != 0;
-  bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: nobody wants what is unread */
+  bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: what is unread is not wanted */
   if (!is_dead && (is_late || has_ended) && has_unread(socket->fd)) is_late = has_ended = false;
   if (is_late) vestry_turn_away(socket->all->v, VESTRY_REFUSAL_DEADLINE);
   if (!has_ended)
@@ -195,9 +196,9 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
 
 /* A libmicrohttpd that is told to stop queues no answer any more, but says that it did (until 1.0.1, which says that it
  * did not); after a request that it would refuse itself it looks at the answer, and the process ends. So it is told
- * when no request can come any more. Who is in the middle of an answer sends no request; who is on the way to its
- * thread is cut when it gets there. libmicrohttpd may miss an end (arrivals.c, and above), so this does not wait for
- * the last one; but it does wait as long as one goes after the other, however slow the machine is. */
+ * when no request can come any more. A client in the middle of an answer sends no request; a connection on the way to
+ * its thread is cut when it gets there. libmicrohttpd may miss an end (arrivals.c, and above), so this does not wait
+ * for the last one; but it does wait as long as one goes after the other, however slow the machine is. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   uint32_t before, left = UINT32_MAX;
   do {

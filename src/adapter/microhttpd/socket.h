@@ -59,13 +59,13 @@ typedef struct vsi_microhttpd_limits {
 /* OK | NO_MEMORY | CLOSED (the runtime) | IO (no randomness); finish it whatever is returned */
 vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
                                         const vsi_microhttpd_limits *limits);
-/* All that wait for a request are closed, those that come to it too; for a moment it is waited until they are. Nobody
- * is accepted any more. */
+/* All that wait for a request are closed, those that come to it too; for a moment it is waited until they are. None is
+ * accepted any more. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets);
 /* libmicrohttpd must have none any more. */
 void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets);
 
-/* All places are taken: look at once who has gone. Threads any. */
+/* All places are taken: look at once which clients have gone. Threads any. */
 void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets);
 /* How many descriptors connections have, those that are on their way to their threads too. Threads any. */
 uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets);

@@ -1,4 +1,4 @@
-/* Who has the socket (the states are in stream.h):
+/* Which thread has the socket (the states are in stream.h):
  *
  *                reader                 end
  *       HEAD ------------------> OURS --------+---> closed (plain)

@@ -1,4 +1,5 @@
-/* A stream: an answer of libmicrohttpd's whose bytes vestry writes, from the end of its head on. Who has its socket. */
+/* A stream: an answer of libmicrohttpd's whose bytes vestry writes, from the end of its head on; and the owner of its
+ * socket. */
 #ifndef VSI_MICROHTTPD_STREAM_H
 #define VSI_MICROHTTPD_STREAM_H
 
@@ -10,13 +11,13 @@
 #include "vestry/connection.h"
 #include "vestry/microhttpd.h"
 
-/* Who has the socket; stream.c says who changes it. */
+/* The owner of the socket; stream.c says which thread changes it. */
 enum {
   VSI_MICROHTTPD_HEAD,    /* libmicrohttpd, the head is not out. A write takes nothing */
   VSI_MICROHTTPD_OURS,    /* vestry */
   VSI_MICROHTTPD_CLEAN,   /* libmicrohttpd, again or still: the stream has ended, and how is said when it asks */
   VSI_MICROHTTPD_ABORTED, /* the same */
-  VSI_MICROHTTPD_GONE     /* nobody: it was lost before the head was out, or could not be taken over */
+  VSI_MICROHTTPD_GONE     /* no thread: it was lost before the head was out, or could not be taken over */
 };
 
 /* What names an entry of the watch, this one and no later one in its place. */
@@ -30,7 +31,7 @@ typedef struct vsi_microhttpd_stream {
       struct MHD_Connection *conn;   /* until the socket is handed over, or the end */
       struct MHD_Response *response; /* ours until begin; from then on libmicrohttpd's, until it frees it */
     };
-    vsi_web_address address; /* of one that was handed over: who is counted for it */
+    vsi_web_address address; /* of one that was handed over: it is counted for this one */
   };
   vestry_connection *connection; /* from begin: a reference, until the answer is freed */
   vsi_microhttpd_key key;        /* in the watch */

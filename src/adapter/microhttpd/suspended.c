@@ -5,7 +5,7 @@
  * END_WITH_ERROR makes it close without one. end() finds the connection of libmicrohttpd alive: it is suspended until
  * end() resumes it.
  *
- * To find who is to be resumed, libmicrohttpd looks at every suspended connection of the thread. */
+ * To find which are to be resumed, libmicrohttpd looks at every suspended connection of the thread. */
 #include "adapter/microhttpd/suspended.h"
 
 #include <netinet/in.h>

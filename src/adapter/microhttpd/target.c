@@ -1,5 +1,5 @@
 /* libmicrohttpd has decoded the path, and the arguments, where they lay: what stands before the first argument, or the
- * version, was the path. Decoding has left one NUL in there, behind the decoded path; a second one was %00. The path is
+ * version, was the path. Decoding has left one NUL in there, after the decoded path; a second one was %00. The path is
  * clear when no byte of it was encoded that need not be, or there is but one segment: no slash was. */
 #include "adapter/microhttpd/target.h"
 
@@ -67,6 +67,6 @@ bool vsi_microhttpd_target_is_clear(const char *path, const char *version, const
   const char *end = query->first ? query->first - 1 : version - 1;
   if (!query->first && end > path && !end[-1] && (size_t)(end - path - 1) >= strlen(path) &&
       (size_t)(end - path - 1 - strlen(path)) % 2 == 0)
-    end--; /* a '?' and nothing behind it */
+    end--; /* a '?' and nothing after it */
   return version > path && path_is_clear(path, end) && query_is_clear(version, query);
 }

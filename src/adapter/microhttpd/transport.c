@@ -1,9 +1,9 @@
 /* The transport of a stream: libmicrohttpd's head, vestry's bytes.
  *
  * libmicrohttpd sends the head of an answer whose length is not known, and then asks a callback for content. When it
- * asks for the first time the head is out, and the socket becomes vestry's: from then on whoever runs the connection
- * writes chunks to it (wire.c) without waiting, the watch sees room and ends (watch.c), and libmicrohttpd has nothing
- * to do with it. How it becomes vestry's depends on the connection:
+ * asks for the first time the head is out, and the socket becomes vestry's: from then on the connection's runner writes
+ * chunks to it (wire.c) without waiting, the watch sees room and ends (watch.c), and libmicrohttpd has nothing to do
+ * with it. How it becomes vestry's depends on the connection:
  *
  *   plain  the socket is handed over, and libmicrohttpd forgets it (handover.c)
  *   TLS    libmicrohttpd keeps the connection, with the session in it, suspended until the stream ends (suspended.c)
@@ -11,21 +11,21 @@
  * The other way is to hand the bytes over to the callback, each time anew: resume, be asked, copy, be asked again, be
  * suspended. Both were built and measured (2 processors, 9,900 streams, 100 bytes). A broadcast takes 7.9–8.3 µs of CPU
  * a delivery written directly and 8.5–9.1 µs through the callback. But one event to one stream, its request included,
- * takes 32 against 98 µs, and 0.1 against 1.5 ms in one of a hundred cases: to find who is to be resumed, libmicrohttpd
- * looks at every suspended connection of the thread, under a lock that whoever resumes waits for. Handed over, a stream
- * meets libmicrohttpd once in its life, and senders never do.
+ * takes 32 against 98 µs, and 0.1 against 1.5 ms in one of a hundred cases: to find which are to be resumed,
+ * libmicrohttpd looks at every suspended connection of the thread, under a lock that each resume waits for. Handed
+ * over, a stream meets libmicrohttpd once in its life, and senders never do.
  *
  * What this rests on, and what the contract's tests would notice if another libmicrohttpd did it differently: it leaves
- * a suspended connection alone; nothing of the head stays behind in its memory; chunks need no state between them.
+ * a suspended connection alone; nothing of the head stays in its memory; chunks need no state between them.
  *
  * The head says "Connection: close", and so it is done: nothing follows a stream. Chromium reads on for some seconds
  * when a page leaves an answer whose connection it could use again, and only then closes; the place of the stream is
  * taken until then. Streams end because their pages go, hardly ever cleanly, so there is little to be reused. (It could
- * be: a socket can be given back to libmicrohttpd behind the final chunk, MHD_add_connection.)
+ * be: a socket can be given back to libmicrohttpd after the final chunk, MHD_add_connection.)
  *
  * References: libmicrohttpd's answer holds one to the vestry connection until it is freed, and the connection releases
  * its transport last. So the transport outlives the answer. The place (in the gate, and in the watch's table) is given
- * back by whoever closes the socket: handed over, its end; otherwise the freeing of the answer. */
+ * back where the socket is closed: handed over, its end; otherwise the freeing of the answer. */
 #include "adapter/microhttpd/transport.h"
 
 #include <netinet/in.h>
@@ -115,7 +115,7 @@ static ssize_t stream_read(void *cls, uint64_t position, char *buffer, size_t ca
     told = stream->wire.tls ? vsi_microhttpd_suspended_take(stream) : vsi_microhttpd_handover_take(stream);
     break;
   case VSI_MICROHTTPD_CLEAN: told = MHD_CONTENT_READER_END_OF_STREAM; break;
-  case VSI_MICROHTTPD_OURS: break; /* it was handed over: what libmicrohttpd has is nobody's */
+  case VSI_MICROHTTPD_OURS: break; /* it was handed over: what libmicrohttpd has is no stream's */
   default: break;
   }
   is_closing = told == MHD_CONTENT_READER_END_WITH_ERROR;

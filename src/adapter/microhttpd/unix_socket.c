@@ -1,8 +1,8 @@
-/* A server that ends in a hurry leaves its socket's file behind, and then nobody can bind to that path. So who finds a
- * socket there connects to it: it is refused if nobody listens, and the file may go. But a server that has its file and
- * does not listen yet is refused too, and between the refusal and the removal somebody else may have come. So whoever
- * starts holds a lock on the folder (flock, which leaves no file), from the look until it listens. It is not waited for
- * without end, as anybody who may read the folder can hold it.
+/* A server that ends in a hurry leaves its socket's file behind, and then no other can bind to that path. So a server
+ * that finds a socket there connects to it: it is refused if no process listens, and the file may go. But a server that
+ * has its file and does not listen yet is refused too, and between the refusal and the removal another server may have
+ * come. So a server that starts holds a lock on the folder (flock, which leaves no file), from the look until it
+ * listens. It is not waited for without end, as any user that may read the folder can hold it.
  *
  * The file has its mode before the socket listens: until then all are refused. */
 #include "adapter/microhttpd/unix_socket.h"

@@ -18,9 +18,9 @@ typedef struct vsi_microhttpd_unix_socket {
 /* Whether a path fits into an address: neither empty nor too long. */
 bool vsi_microhttpd_unix_path_fits(const char *path);
 
-/* Listen at a path. A file that a server left there which is gone is replaced; a socket where somebody listens, and
+/* Listen at a path. A file that a server left there which is gone is replaced; a socket where a process listens, and
  * what is no socket, stay as they are.
- * mode     of the file, whatever the umask; nobody can connect before it has it
+ * mode     of the file, whatever the umask; no user can connect before it has it
  * ret_fd   owned by the caller; does not block
  * Returns  OK | NO_MEMORY | IO (the log says why)
  * Blocks for START_PATIENCE_MS at most, while another server starts in the same folder. */

@@ -6,13 +6,13 @@
  * has asked for it, as most never need to.
  *
  * The thread has events in its hands whose streams may have ended meanwhile, and whose memory and descriptor may be
- * somebody else's by now. So an event does not carry a pointer but the number of an entry in a table and the entry's
- * generation, and is looked up under the lock. Who is found there still has his descriptor: it is closed, or goes back
- * to libmicrohttpd, only after the removal, which takes the lock too. What is done with the connection is done without
- * the lock, with a reference.
+ * another stream's by now. So an event does not carry a pointer but the number of an entry in a table and the entry's
+ * generation, and is looked up under the lock. A stream that is found there still has its descriptor: it is closed, or
+ * goes back to libmicrohttpd, only after the removal, which takes the lock too. What is done with the connection is
+ * done without the lock, with a reference.
  *
- * Streams that linger (linger.c) are the watch's own: whoever takes one out of the table under the lock, the thread
- * or a stop, puts it down. While there are some, the thread looks once a second at each. */
+ * Streams that linger (linger.c) are the watch's own: what takes one out of the table under the lock, the thread or a
+ * stop, puts it down. While there are some, the thread looks once a second at each. */
 #include "adapter/microhttpd/watch.h"
 
 #include <errno.h>
@@ -114,7 +114,7 @@ void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key
   pthread_mutex_unlock(&watch->lock);
 }
 
-/* ---- who lingers ------------------------------------------------------------------------------------------------- */
+/* ---- lingering --------------------------------------------------------------------------------------------------- */
 
 bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
   pthread_mutex_lock(&watch->lock);
@@ -129,7 +129,7 @@ bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key
   return lingers;
 }
 
-/* Whoever takes it out puts it down. */
+/* The thread that takes it out puts it down. */
 static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_microhttpd_entry *entry) {
   control(watch, EPOLL_CTL_DEL, entry->fd, 0, 0);
   entry->fd = -1;

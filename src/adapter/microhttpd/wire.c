@@ -207,7 +207,7 @@ bool vsi_microhttpd_wire_flush(vsi_microhttpd_wire *wire) {
   ssize_t sent;
   do sent = send(wire->fd, final_chunk + FINAL_BYTES - wire->left, wire->left, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent < 0 && errno == EINTR);
-  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return true; /* nobody is there */
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return true; /* no peer is there */
   if (sent > 0) wire->left = (uint8_t)(wire->left - sent);
   return !wire->left;
 }

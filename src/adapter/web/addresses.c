@@ -1,5 +1,5 @@
-/* Open addressing with linear probing, at most half full; what leaves is closed up behind it, so that no graves are
- * left and a look-up ends at the first free slot. */
+/* Open addressing with linear probing, at most half full; the slots after one that leaves are moved up, so that no
+ * graves are left and a look-up ends at the first free slot. */
 #include "adapter/web/addresses.h"
 
 #include <arpa/inet.h>
@@ -119,7 +119,7 @@ static void close_up_locked(vsi_web_addresses *addresses, size_t hole) {
   size_t mask = addresses->capacity - 1;
   for (size_t at = (hole + 1) & mask; addresses->slots[at].count; at = (at + 1) & mask) {
     size_t home = home_of(addresses, addresses->slots[at].address);
-    if (((at - home) & mask) < ((at - hole) & mask)) continue; /* its home is behind the hole */
+    if (((at - home) & mask) < ((at - hole) & mask)) continue; /* its home is after the hole */
     addresses->slots[hole] = addresses->slots[at];
     addresses->slots[at].count = 0;
     hole = at;

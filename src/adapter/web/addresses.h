@@ -20,7 +20,7 @@ struct vsi_web_address_slot;
 
 typedef struct vsi_web_addresses {
   const vestry_host *host;
-  vsi_siphash_key key; /* nobody outside can choose addresses that collide */
+  vsi_siphash_key key; /* no client can choose addresses that collide */
   uint32_t limit;      /* for each; 0: none, and nothing is counted */
   pthread_mutex_t lock;
   struct vsi_web_address_slot *slots; /* guarded by lock, like what follows; open addressing */

@@ -5,7 +5,7 @@
 
 #include "base/field.h"
 
-/* At most 18 digits and nothing else, so that nobody's arithmetic overflows, and no server reads "12abc" as 12. */
+/* At most 18 digits and nothing else, so that no arithmetic overflows, and no server reads "12abc" as 12. */
 static bool is_length(const char *text) {
   size_t digits = strspn(text, "0123456789");
   return digits >= 1 && digits <= 18 && text[digits] == '\0';

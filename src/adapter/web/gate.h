@@ -1,4 +1,4 @@
-/* The gate of an adapter: who is inside, how many streams there are, and the wait until all have left. */
+/* The gate of an adapter: how many threads are inside, how many streams there are, and the wait until all have left. */
 #ifndef VSI_WEB_GATE_H
 #define VSI_WEB_GATE_H
 
@@ -9,7 +9,7 @@
 typedef struct vsi_web_gate {
   uint32_t capacity;    /* places for streams; constant */
   pthread_mutex_t lock; /* innermost; nothing is called while it is held */
-  pthread_cond_t left;  /* somebody has left */
+  pthread_cond_t left;  /* a thread has left */
   bool stopping;        /* guarded by lock */
   uint32_t inside;      /* guarded by lock: requests that are being served */
   uint32_t streams;     /* guarded by lock: places that are taken */
@@ -27,7 +27,7 @@ void vsi_web_gate_give_place(vsi_web_gate *gate);
 bool vsi_web_gate_is_shut(vsi_web_gate *gate);
 uint32_t vsi_web_gate_streams(vsi_web_gate *gate);
 
-/* From here on nobody gets in. */
+/* From here on no thread gets in. */
 void vsi_web_gate_shut(vsi_web_gate *gate);
 /* Wait until no request is served and no place is taken. until_ns: base/wait.h. OK | TIMEOUT */
 vestry_err vsi_web_gate_wait(vsi_web_gate *gate, uint64_t until_ns);

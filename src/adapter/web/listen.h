@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-/* error: an errno. Returns a static text, which goes behind what is wrong. */
+/* error: an errno. Returns a static text, which goes after what is wrong. */
 static inline const char *vsi_listen_advice(int error) {
   switch (error) {
   case EADDRINUSE: return "choose another port, or end the program that listens there";

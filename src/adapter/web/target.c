@@ -43,7 +43,7 @@ size_t vsi_web_path_least_encoded(const char *path) {
   return count;
 }
 
-/* What nobody has a reason to encode: who does may want somebody else not to see it. */
+/* What no client has a reason to encode: one that does may want to hide it from a proxy. */
 static bool is_unreserved(unsigned char c) {
   return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-._~", c));
 }

@@ -1,5 +1,5 @@
 /* Request targets: from the bytes of a request line to the path that handlers are mounted on, the same way for every
- * server. What could be another path to somebody else, a proxy with rules or a server that tidies up, is refused. */
+ * server. What could be another path to a proxy with rules, or to a server that tidies up, is refused. */
 #ifndef VSI_WEB_TARGET_H
 #define VSI_WEB_TARGET_H
 
@@ -14,12 +14,12 @@
  *   - control bytes and NUL, encoded or not; spaces and bytes above 126 that are not encoded; '#'; a '%' without two
  *     hexadecimal digits; what is no UTF-8 when it is decoded;
  *   - in paths of several segments, letters, digits and - . _ ~ that are encoded, and " < > ` { } that are not: no
- *     client has a reason for either, and somebody who compares paths as they were sent could be led astray;
+ *     client has a reason for either, and a proxy that compares paths as they were sent could be led astray;
  *   - all other forms: "host:443", "ftp://host/", "http://user@host/", "path".
  * A query is not decoded: it is refused for spaces, control bytes and '#' alone.
  *
  * path       room for strlen(target) + 2 bytes; terminated when it is not refused
- * ret_query  in target, behind the '?'; NULL: none. Untouched when it is refused
+ * ret_query  in target, after the '?'; NULL: none. Untouched when it is refused
  * false: refused, answer 400 */
 bool vsi_web_target_read(const char *target, char *path, const char **ret_query);
 
