@@ -145,7 +145,7 @@ static void say_tab(vestry_sqlite_change *change) {
   const void *tab = value ? sqlite3_value_blob(value) : NULL;
   char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
   if (!tab || sqlite3_value_bytes(value) != VSI_SQLITE_TAB_BYTES) return; /* no row of a tab's */
-  id * / vsi_sqlite_tab_topic(tab, topic);
+  vsi_sqlite_tab_topic(tab, topic);
   vestry_sqlite_topic(change, topic);
 }
 
