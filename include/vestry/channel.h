@@ -16,7 +16,7 @@
  *  encoded alone, which is made once for all of those. Its own runner decides that when it writes. So a publish costs
  *  one encoder and, if a member is not aligned, one more, whatever the number of members; then a queue operation each.
  *
- *  A new epoch aligns everybody; its first event is as long as one that is encoded alone. One begins when
+ *  A new epoch aligns all members; its first event is as long as one that is encoded alone. One begins when
  *  - the last one has put as many events alone as the channel has members of that encoding: by then being unaligned has
  *    cost about as much as aligning all of them will;
  *  - the last one has seen epoch_max_bytes;

@@ -36,8 +36,8 @@ typedef struct vestry_dispatch_context vestry_dispatch_context;
 typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const json_t *args, void *ctx);
 
 /** An action: a pure function from the state and its arguments to a list of effects and more actions. They are
- *  performed in its place, depth first: what an action comes to is done before what stands after it. state an object:
- *  the request's signals, or the data that a dispatch without request was given, else empty.
+ *  performed in its place, depth first: what an action comes to is done before what stands after it.
+ *  state        an object: the request's signals, or the data that a dispatch without request was given, else empty.
  *               Borrowed, not to be changed; parts of it may go into the list (json_incref)
  *  args         the array after the name, borrowed
  *  ret_effects  NULL before; left so, or an empty array: nothing is done. Taken; anything but a list of arrays that are

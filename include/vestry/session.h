@@ -17,10 +17,10 @@
  *  - in memory, if nothing else is set: it ends with the process;
  *  - stored: storage keeps it, memory is its cache, and it outlives a restart. Storage is given a hash of the id: a
  *    stolen database opens no session;
- *  - signed: with a secret, the cookie itself says who the user is, and it outlives a restart without storage. That a
- *    session was ended by log-out is kept in memory, of max_count sessions, and of ten times max_per_user_count of one
- *    user: a restart forgets it, or so many log-outs after it, and then a copy of the cookie that was made before is
- *    good again until idle_ms or lifetime_ms is over. Where that matters, store them.
+ *  - signed: with a secret, the cookie itself names the user, and it outlives a restart without storage. That a session
+ *    was ended by log-out is kept in memory, of max_count sessions, and of ten times max_per_user_count of one user: a
+ *    restart forgets it, or so many log-outs after it, and then a copy of the cookie that was made before is good again
+ *    until idle_ms or lifetime_ms is over. Where that matters, store them.
  *
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-: other sites cannot send a form in the
  *  user's name, nor can a neighbouring host set it. (A GET from another site has the cookie: let GET change

@@ -35,7 +35,7 @@ typedef struct vestry_sqlite_sessions_options {
 /** Make the table, unless it is there.
  *  pool          borrowed; must not be destroyed before
  *  options       NULL: the defaults
- *  ret_sessions  owned by the caller, who destroys it after the instance. Untouched on failure
+ *  ret_sessions  owned by the caller, which destroys it after the instance. Untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY | BUSY | LIMIT (the disk is full; no connection) | IO (also: the table is of a
  *           later version of vestry). The log says why, and what helps
  *  Threads  any; blocks on the disk */

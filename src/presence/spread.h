@@ -19,7 +19,7 @@ typedef struct vsi_guest_said {
   bool is_here;
 } vsi_guest_said;
 
-/* One number for who, place and presence, the same on all nodes. */
+/* One number for a guest, his place and its presence, the same on all nodes. */
 uint64_t vsi_guest_hash(const vsi_guest_said *said);
 
 /* From now on, until the end, the others are told. Nothing is forgotten by the end. */

@@ -8,7 +8,7 @@
 void vsi_sqlite_account(vestry_sqlite *database, vsi_sqlite_number number);
 /* Whether it was accounted for. It is not any more: it passes. */
 bool vsi_sqlite_account_take(vestry_sqlite *database, uint32_t number);
-/* Anything may have changed, by whomever. */
+/* Anything may have changed, by any connection. */
 void vsi_sqlite_refresh_all(vestry_sqlite *database);
 /* The same, and all commits up to this one are accounted for by it. */
 void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
