@@ -124,8 +124,8 @@ static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_pu
   return VESTRY_OK;
 }
 
-/* All streams under the key are closed: put this one beside them, then look which holds the key now. OK | EXISTS: another
- * stream does, and this one has been removed and closed. */
+/* All streams under the key are closed: put this one beside them, then look which holds the key now.
+ * OK | EXISTS: another stream does, and this one has been removed and closed. */
 static vestry_err join(vestry_dispatch_context *context, const seat *s) {
   vestry_err error = put(context, s, VESTRY_PUT_MANY, JOIN_COUNT);
   if (error) return error;

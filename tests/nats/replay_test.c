@@ -227,7 +227,8 @@ static bool have_met_or_hear(void) {
   return false;
 }
 
-/* Behind an event of each node comes nothing any more that nodes told each other while they met: they keep the order. */
+/* After an event of each node comes nothing any more that nodes told each other while they met: they keep the
+ * order. */
 static void meet(void) {
   UNTIL(have_met_or_hear());
   size_t before[PLACES];

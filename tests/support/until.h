@@ -3,7 +3,8 @@
  *
  *   UNTIL(atomic_load(&told) == 3);
  *
- * The condition is evaluated again and again, and so must change nothing. tests/source/sleeps.sh holds tests to this. */
+ * The condition is evaluated again and again, and so must change nothing. tests/source/sleeps.sh holds tests to
+ * this. */
 #ifndef TESTS_SUPPORT_UNTIL_H
 #define TESTS_SUPPORT_UNTIL_H
 
