@@ -75,12 +75,12 @@ typedef struct visit {
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
-  if (v->fails) v->fails->fail_at = v->fails->allocations + v->fail;
+  if (v->fails) test_host_fail_in(v->fails, v->fail);
   for (size_t i = 0; v->ears[i]; i++)
     v->error = vestry_reply_subscribe(reply, v->scope, v->key,
                                       &(vestry_subscriber){.call = hear, .over = over, .ctx = v->ears[i]});
   if (v->is_invalid) v->error = vestry_reply_subscribe(reply, v->scope, v->key, &v->subscriber);
-  if (v->fails) v->fails->fail_at = -1;
+  if (v->fails) test_host_fail_no_more(v->fails);
   if (v->error && !v->ignores) return v->error;
   if (v->ears[0]) assert_int_equal(tell(v->w->v, NOWHERE, v->key, "from the handler"), 0);
   if (v->ends) vestry_close(v->w->v);

@@ -53,12 +53,12 @@ typedef struct visit {
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
-  if (v->fails) v->fails->fail_at = v->fails->allocations + v->fail;
+  if (v->fails) test_host_fail_in(v->fails, v->fail);
   for (size_t i = 0; v->keys[i]; i++) {
     v->error = vestry_reply_join(reply, v->scope, v->keys[i]);
     v->joined += !v->error;
   }
-  if (v->fails) v->fails->fail_at = -1;
+  if (v->fails) test_host_fail_no_more(v->fails);
   if (v->error && !v->ignores) return v->error;
   if (v->tells) assert_int_equal(tell(v->w->v, NOWHERE, v->keys[0], "from the handler"), 0);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);

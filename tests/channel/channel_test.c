@@ -641,7 +641,7 @@ static bool live(long fail_at) {
     listener_finish(&at[i], at[i].p.clean);
   }
   bool failed = atomic_load(&b.th.allocations) > fail_at;
-  atomic_store(&b.th.fail_at, -1);
+  test_host_fail_no_more(&b.th);
   bench_finish(&b);
   if (!failed) assert_int_equal(first_error, VESTRY_OK);
   return failed;

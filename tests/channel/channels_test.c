@@ -64,12 +64,12 @@ static void members_hold_it(void **state) {
   for (int i = 0; i < 4; i++) assert_int_equal(vsi_channel_reserve(channel, &members[i]), VESTRY_OK);
   vsi_channel_unref(channel);
   vsi_channel_discard(members[0]);
-  b.th.fail_at = b.th.allocations; /* what is reserved needs no memory */
+  test_host_fail_in(&b.th, 0); /* what is reserved needs no memory */
   b.th.fail_after = true;
   assert_int_equal(vsi_channel_admit(members[1], one), VESTRY_OK);
   assert_int_equal(vsi_channel_admit(members[2], one), VESTRY_EXISTS);
   assert_int_equal(vsi_channel_admit(members[3], other), VESTRY_OK);
-  b.th.fail_at = -1;
+  test_host_fail_no_more(&b.th);
   b.th.fail_after = false;
   vestry_channel_stats stats = {0};
   vestry_channel_stats_get(channel, &stats);
@@ -129,7 +129,7 @@ static void it_grows_if_it_can(void **state) {
       snprintf(name, sizeof name, "%d", (int)i);
       if (starved) b.th.fail_at = before + 1; /* the channel is the first */
       all[i] = hold(channels, name, i << 55 | i);
-      b.th.fail_at = -1;
+      test_host_fail_no_more(&b.th);
     }
     vestry_channel *none;
     assert_int_equal(vsi_channels_hold(channels, "more", 4, 1, &none), VESTRY_LIMIT);

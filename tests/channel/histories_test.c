@@ -483,15 +483,14 @@ static void g12_memory_runs_out_anywhere(void **state) {
     assert_whole(&s, &t);
     log_tab_cut(&t);
     settle(&s);
-    s.th.fail_at = s.th.allocations + fail;
+    test_host_fail_in(&s.th, fail);
     write_line(&s);
     write_line(&s);
     log_tab_try(&t, s.v, live, &s);
     settle(&s);
     write_line(&s);
     settle(&s);
-    bool has_failed = s.th.allocations > s.th.fail_at;
-    s.th.fail_at = -1;
+    bool has_failed = test_host_has_failed(&s.th);
     for (int again = 0; again < 3; again++) { /* it comes back until it is let in */
       settle(&s);
       if (t.stream) log_tab_read(&t, SIZE_MAX);

@@ -216,10 +216,9 @@ static void g12_memory_that_runs_out_is_a_gap(void **state) {
     put(&k, "a");
     vestry_event *event = NULL;
     assert_int_equal(vestry_event_comment(NULL, "b", &event), VESTRY_OK);
-    k.th.fail_at = k.th.allocations + fail;
+    test_host_fail_in(&k.th, fail);
     vestry_event *made = vsi_history_take(&k.history, event, now(&k));
-    bool has_failed = k.th.allocations > k.th.fail_at;
-    k.th.fail_at = -1;
+    bool has_failed = test_host_has_failed(&k.th);
     assert_int_equal(made == NULL, fail == 0);
     vestry_event_unref(made);
     vestry_event_unref(event);

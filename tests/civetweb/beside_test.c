@@ -412,9 +412,9 @@ static void no_memory_leaves_nothing_behind(void **state) {
   set_own("/echo/*");
   vestry_err error = VESTRY_NO_MEMORY;
   for (long n = 0; error; n++) {
-    atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
+    test_host_fail_in(&b.th, n);
     error = second_add(&b, 0);
-    atomic_store(&b.th.fail_at, -1);
+    test_host_fail_no_more(&b.th);
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     assert_string_equal(ask("GET", "/b/c", ""), error ? "404" : "second");
   }

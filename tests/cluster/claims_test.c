@@ -289,15 +289,14 @@ static void every_allocation_may_fail(void **state) {
   for (long at = 0;; at++) {
     nodes n;
     begin(&n, NULL);
-    n.th.fail_at = n.th.allocations + at;
+    test_host_fail_in(&n.th, at);
     vestry_memory_exchange *one = NULL, *two = NULL;
     int first = 500, second;
     const vestry_memory_call call = {.datastar = true};
     (void)vestry_memory_request(n.all[0].v, &call, reject, NULL, &one);
     nodes_settle(&n);
     if (one) first = vestry_memory_status(one);
-    bool is_over = n.th.allocations <= n.th.fail_at;
-    n.th.fail_at = -1;
+    bool is_over = !test_host_has_failed(&n.th);
     second = want(&n.all[1], "x", VESTRY_PUT_REJECT, &two);
     bool has_one = first == 200 && !vestry_memory_ended(one, NULL);
     assert_int_equal(second, has_one ? 409 : 200); /* nothing is left of it */

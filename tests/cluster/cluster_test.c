@@ -575,10 +575,9 @@ static void every_allocation_may_fail(void **state) {
   for (long at = 0;; at++) {
     nodes n;
     nodes_begin(&n, 1, NULL);
-    n.th.fail_at = n.th.allocations + at;
+    test_host_fail_in(&n.th, at);
     vestry_err error = node_try(&n, 1, "b", NULL);
-    bool is_over = n.th.allocations <= n.th.fail_at;
-    n.th.fail_at = -1;
+    bool is_over = !test_host_has_failed(&n.th);
     if (is_over) assert_int_equal(error, VESTRY_OK);
     if (!error) n.count = 2;
     nodes_end(&n);
@@ -591,7 +590,7 @@ static void every_allocation_may_fail(void **state) {
     vestry_memory_exchange *stream = node_open(b, "x", VESTRY_PUT_REPLACE), *member = node_join(b, "x");
     nodes_pass_ms(&n, 300);
     size_t gaps = b->gaps;
-    n.th.fail_at = n.th.allocations + at;
+    test_host_fail_in(&n.th, at);
     answer is;
     const vestry_key *room = VESTRY_KEY("room", "x");
     json_t *effects = json_pack("[[s,{s:s}]]", "patch-signals", "s", "told");
@@ -603,8 +602,7 @@ static void every_allocation_may_fail(void **state) {
     if (event) sent = vestry_broadcast(a->v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", "x"), event, NULL);
     vestry_event_unref(event);
     nodes_pass_ms(&n, 1000);
-    bool is_over = n.th.allocations <= n.th.fail_at;
-    n.th.fail_at = -1;
+    bool is_over = !test_host_has_failed(&n.th);
     nodes_pass_ms(&n, 1000);
     if (is.error == VESTRY_OK && !vestry_memory_ended(stream, NULL)) assert_int_equal(count_in(stream, "told"), 1);
     if (is_over) assert_int_equal(is.error, VESTRY_OK);

@@ -223,12 +223,11 @@ static void every_allocation_may_fail(void **state) {
     nodes_pass_ms(&n, 10);
     vestry_cluster_cursor cursor = {0};
     vestry_cluster_count count = {0};
-    n.th.fail_at = n.th.allocations + at;
+    test_host_fail_in(&n.th, at);
     vestry_err error = vestry_cluster_count_get(n.all[0].cluster, (vestry_scope){0}, VESTRY_KEY("room", "x"), &count);
     vestry_err listed = VESTRY_OK;
     while (!listed && !cursor.done) listed = vestry_cluster_list(n.all[0].cluster, NULL, 1, &cursor, see, &s);
-    bool is_over = n.th.allocations <= n.th.fail_at;
-    n.th.fail_at = -1;
+    bool is_over = !test_host_has_failed(&n.th);
     if (!error && !count.is_partial) assert_int_equal(count.streams_count, 1);
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     if (listed) assert_int_equal(listed, VESTRY_NO_MEMORY);

@@ -308,7 +308,7 @@ static void every_allocation_may_fail(void **state) {
   for (long number = 0;; number++) {
     nodes n;
     begin(&n, 2, NULL);
-    n.th.fail_at = n.th.allocations + number;
+    test_host_fail_in(&n.th, number);
     vestry_memory_exchange *streams[3] = {NULL};
     for (int who = 0; who < 3; who++) {
       const vestry_memory_call call = {.datastar = true};
@@ -317,8 +317,7 @@ static void every_allocation_may_fail(void **state) {
                                   &streams[who]);
       nodes_pass_ms(&n, 10);
     }
-    bool is_over = n.th.allocations <= n.th.fail_at;
-    n.th.fail_at = -1;
+    bool is_over = !test_host_has_failed(&n.th);
     nodes_pass_ms(&n, 1500);
     assert_int_equal(node_presence_stats(&n.all[0]).here_count, node_presence_stats(&n.all[1]).here_count);
     assert_int_equal(node_presence_stats(&n.all[0]).here_count,

@@ -604,7 +604,7 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
   }
   bool failed = atomic_load(&b.th.allocations) > fail_at;
   if (!failed) assert_int_equal(followed_by(&l), 2);
-  atomic_store(&b.th.fail_at, -1);
+  test_host_fail_no_more(&b.th);
   atomic_store(&b.th.fail_after, false);
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
   bench_run(&b);

@@ -793,11 +793,11 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
     probe_init(&p);
     vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE};
     vestry_connection *c = NULL;
-    atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
+    test_host_fail_in(&b.th, n);
     vestry_err error = vsi_group_connect(b.group, &probe_pooled, &p, &options, &probe_hooks, &p, &c);
     if (error) {
       assert_int_equal(error, VESTRY_NO_MEMORY);
-      atomic_store(&b.th.fail_at, -1);
+      test_host_fail_no_more(&b.th);
       vsi_buffer_finish(&p.got);
       bench_finish(&b);
       continue;
@@ -808,8 +808,7 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
       accepted[i] = vestry_connection_patch_signals_text(c, patches[i], strlen(patches[i]), NULL) == VESTRY_OK;
     vsi_connection_start(c);
     bench_run(&b);
-    failed = atomic_load(&b.th.allocations) > atomic_load(&b.th.fail_at);
-    atomic_store(&b.th.fail_at, -1);
+    failed = test_host_has_failed(&b.th);
     static page got;
     page_init(&got);
     page_apply(&got, vsi_buffer_terminate(&p.got), p.got.len);

@@ -45,10 +45,10 @@ static void without_memory(void **state) {
     long number = 0;
     for (vestry_err error = VESTRY_NO_MEMORY; error; number++) {
       long live = b.th.live;
-      b.th.fail_at = b.th.allocations + number;
+      test_host_fail_in(&b.th, number);
       error = kind ? vestry_connection_patch_signals_pack(c, NULL, "{s:i}", "a", 1)
                    : vestry_connection_patch_elementsf(c, NULL, "<p>%s</p>", "a");
-      b.th.fail_at = -1;
+      test_host_fail_no_more(&b.th);
       if (!error) break;
       assert_int_equal(error, VESTRY_NO_MEMORY);
       assert_int_equal(b.th.live, live);

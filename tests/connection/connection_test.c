@@ -518,12 +518,12 @@ static void a_heartbeat_without_memory_is_left_out(void **state) {
   vestry_connection *c = bench_connect(&b, &p, NULL);
   vsi_connection_start(c);
   bench_run(&b);
-  atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations));
+  test_host_fail_in(&b.th, 0);
   test_host_advance_ms(&b.th, 1001);
   bench_run(&b);
   probe_assert_got(&p, "");
   assert_true(vestry_connection_is_open(c));
-  atomic_store(&b.th.fail_at, -1);
+  test_host_fail_no_more(&b.th);
   test_host_advance_ms(&b.th, 1001);
   bench_run(&b);
   probe_assert_got(&p, ":\n\n");

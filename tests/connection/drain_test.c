@@ -107,9 +107,9 @@ static void f6_memory_that_fails_leaves_the_hint_out(void **state) {
     probe p;
     vestry_connection *c;
     begin(&b, &p, &c, NULL);
-    atomic_store(&b.th.fail_at, atomic_load(&b.th.allocations) + n);
+    test_host_fail_in(&b.th, n);
     assert_true(vsi_connection_send_off(c, 7)); /* off it goes all the same */
-    atomic_store(&b.th.fail_at, -1);
+    test_host_fail_no_more(&b.th);
     bench_run(&b);
     probe_assert_got(&p, "");
     end(&b, &p, c);

@@ -139,7 +139,7 @@ static void c9_the_hook_decides_on_other_errors(void **state) {
       vestry_event *event = bench_event(&s.b, "a");
       vestry_event *three[] = {event, event, event};
       vestry_err error = VESTRY_OK, expected = way < 3 ? VESTRY_TOO_LARGE : VESTRY_NO_MEMORY;
-      if (way >= 3) atomic_store(&s.b.th.fail_at, atomic_load(&s.b.th.allocations));
+      if (way >= 3) test_host_fail_in(&s.b.th, 0);
       switch (way) {
       case 0: error = vestry_connection_patch_elements(s.c, "longer than 12 bytes", 20, NULL); break;
       case 1: error = vestry_connection_send_all(s.c, three, 3); break;

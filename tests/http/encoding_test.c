@@ -215,7 +215,7 @@ static void memory_runs_out(void **state) {
       atomic_store(&w.th.fail_at, number);
       wire_plan(&w, &r, &hello);
       failed = atomic_load(&w.th.allocations) > number;
-      atomic_store(&w.th.fail_at, -1);
+      test_host_fail_no_more(&w.th);
       world_settle(&w);
       if (r.status == 200 && r.clean)
         assert_reads(&r, codings[i], has_written(&w) ? HELLO : ""); /* the event itself may have failed */

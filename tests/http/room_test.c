@@ -448,10 +448,9 @@ static void without_memory_its_room_is_back(void **state) {
     for (long fail = 0; !is_done; fail++) {
       wire r = {.path = "/"};
       s.fill = kinds[i];
-      atomic_store(&s.w.th.fail_at, atomic_load(&s.w.th.allocations) + fail);
+      test_host_fail_in(&s.w.th, fail);
       int status = ask(&s, &r);
-      is_done = atomic_load(&s.w.th.allocations) <= atomic_load(&s.w.th.fail_at);
-      atomic_store(&s.w.th.fail_at, -1);
+      is_done = !test_host_has_failed(&s.w.th);
       int best = kinds[i] == is_missing ? 404 : 200;
       if (status != best && (is_done || status != 500)) fail_msg("%zu, allocation %ld: %d", i, fail, status);
       wire_finish(&r);

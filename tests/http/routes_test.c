@@ -464,7 +464,7 @@ static void errors_have_pages(void **state) {
 
 /* The allocation after so many fails; -1: none. */
 static void fail_from(test_host *th, long count) {
-  atomic_store(&th->fail_at, count < 0 ? -1 : atomic_load(&th->allocations) + count);
+  test_host_fail_in(th, count);
 }
 
 static void no_memory_changes_nothing(void **state) {

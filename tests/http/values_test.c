@@ -232,7 +232,7 @@ static void texts_of_parts_are_texts(void **state) {
 
 /* The allocation after so many fails; -1: none. */
 static void fail_from(test_host *th, long count) {
-  atomic_store(&th->fail_at, count < 0 ? -1 : atomic_load(&th->allocations) + count);
+  test_host_fail_in(th, count);
 }
 
 static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {

@@ -205,7 +205,7 @@ static void survives_want_of_memory(void **state) {
   unsigned served = 0, refused = 0, closed = 0;
   for (long number = 0; number < 60; number++) {
     client c;
-    atomic_store(&s.th.fail_at, atomic_load(&s.th.allocations) + number);
+    test_host_fail_in(&s.th, number);
     if (number % 2)
       client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\n");
     else
@@ -218,7 +218,7 @@ static void survives_want_of_memory(void **state) {
     else
       refused++;
     client_close(&c);
-    atomic_store(&s.th.fail_at, -1);
+    test_host_fail_no_more(&s.th);
     server_assert_serves(&s);
   }
   print_message("%u served, %u refused, %u closed\n", served, refused, closed);

@@ -260,7 +260,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
   atomic_store(&s.th.fail_at, before + number);
   run(&s, tabs);
   bool failed = atomic_load(&s.th.allocations) > before + number;
-  atomic_store(&s.th.fail_at, -1);
+  test_host_fail_no_more(&s.th);
   atomic_store(&s.th.fail_after, false);
   for (int i = 0; i < 70;
        i++) { /* longer than the longest wait; who was turned away comes back, and says what it has */

@@ -234,10 +234,9 @@ static void names_without_memory_are_used_by_nobody(void **state) {
     const vestry_memory_call call = {.path = "/private", .datastar = true};
     vestry_memory_exchange *one;
     assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &one), VESTRY_OK);
-    atomic_store(&s.th.fail_at, atomic_load(&s.th.allocations) + fail_at);
+    test_host_fail_in(&s.th, fail_at);
     (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
-    has_failed = atomic_load(&s.th.allocations) > atomic_load(&s.th.fail_at);
-    atomic_store(&s.th.fail_at, -1);
+    has_failed = test_host_has_failed(&s.th);
     vestry_memory_destroy(one);
     vestry_memory_settle(s.v);
     for (int i = 0; i < NAMES; i++) assert_false(vestry_topic_is_used(s.pages, names[i]));

@@ -49,7 +49,7 @@ static void change(world *w, int number) {
 
 /* The next allocation but a few fails. */
 static void fail_later(world *w) {
-  if (w->th && atomic_load(&w->seed)) atomic_store(&w->th->fail_at, atomic_load(&w->th->allocations) + chance(w, 12));
+  if (w->th && atomic_load(&w->seed)) test_host_fail_in(w->th, chance(w, 12));
 }
 
 /* Names the topic before or behind the reading, and sometimes something changes in between. */
@@ -240,7 +240,7 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
   case 7: assert_int_equal(vestry_refresh(w->pages, NULL, NULL), VESTRY_OK); break;
   case 8: atomic_store(&w->denied, rand_r(seed) % 3 ? -1 : t->who); break;
   case 9:
-    if (rand_r(seed) % 4 == 0) atomic_store(&th->fail_at, atomic_load(&th->allocations) + rand_r(seed) % 40);
+    if (rand_r(seed) % 4 == 0) test_host_fail_in(th, rand_r(seed) % 40);
     break;
   default:
     for (int i = rand_r(seed) % 12; i > 0; i--) (void)vestry_runtime_step(vestry_runtime_of(w->v));
@@ -284,7 +284,7 @@ static void run_schedule(unsigned seed) {
   for (int i = 0; i < TABS; i++) tabs[i].who = i;
   for (int i = 0; i < ACTIONS; i++) act(w, &th, &tabs[rand_r(&seed) % TABS], &seed);
   atomic_store(&w->seed, 0);
-  atomic_store(&th.fail_at, -1);
+  test_host_fail_no_more(&th);
   atomic_store(&w->denied, -1);
   for (int i = 0; i < 2; i++) { /* the second time for those that hung up, which is seen when they are written to */
     vestry_memory_settle(w->v);

@@ -33,9 +33,9 @@ typedef struct visit {
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
   (void)req;
-  if (v->fails) v->fails->fail_at = v->fails->allocations;
+  if (v->fails) test_host_fail_in(v->fails, 0);
   v->error = v->presence ? vestry_reply_present(reply, v->presence, v->place, v->who) : VESTRY_OK;
-  if (v->fails) v->fails->fail_at = -1;
+  if (v->fails) test_host_fail_no_more(v->fails);
   if (v->other) (void)vestry_reply_present(reply, v->presence, v->place, v->other);
   if (v->error && !v->ignores) return v->error;
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);

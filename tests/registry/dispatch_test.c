@@ -433,12 +433,10 @@ static bool dispatch_failing(long number) {
     wire_plan(&w, &wires[i], &(plan){.key = long_key, .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 10});
   }
   json_t *effects = json_of("[[\"patch-elements-seq\",[\"a\",\"b\"]]," TICK "]");
-  long fail_at = atomic_load(&w.th.allocations) + number;
-  atomic_store(&w.th.fail_at, fail_at);
+  test_host_fail_in(&w.th, number);
   vestry_dispatch_result result = {0};
   vestry_err error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM(long_key)}, &result);
-  bool failed = atomic_load(&w.th.allocations) > fail_at;
-  atomic_store(&w.th.fail_at, -1);
+  bool failed = test_host_has_failed(&w.th);
   assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
   if (failed && result.connections_count) assert_int_equal(result.errors_count, 1);
   world_settle(&w);

@@ -355,12 +355,10 @@ static bool keeping_fails(long number) {
   }
   const vestry_key *key = ROOM("a");
   json_t *effects = json_of("[[\"keep\"]]"), *tick = json_of("[[\"e\"]]");
-  long fail_at = atomic_load(&w.th.allocations) + number;
-  atomic_store(&w.th.fail_at, fail_at);
+  test_host_fail_in(&w.th, number);
   vestry_err error = vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = key}, NULL);
   if (!error) error = vestry_dispatch_later(k.handle, tick, NULL, NULL);
-  bool failed = atomic_load(&w.th.allocations) > fail_at;
-  atomic_store(&w.th.fail_at, -1);
+  bool failed = test_host_has_failed(&w.th);
   assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
   assert_string_equal(n.text, failed ? "" : "e[] ");
   vestry_dispatch_handle_unref(k.handle);

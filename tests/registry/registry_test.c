@@ -179,11 +179,9 @@ static void using_is_all_or_nothing(void **state) {
     n.text[0] = '\0';
     world_begin(&w, (vestry_options){0});
     assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "e", says_one, &n), VESTRY_OK);
-    long fail_at = atomic_load(&w.th.allocations) + number;
-    atomic_store(&w.th.fail_at, fail_at);
+    test_host_fail_in(&w.th, number);
     vestry_err error = vestry_registry_add(vestry_registry_of(w.v), registry);
-    failed = atomic_load(&w.th.allocations) > fail_at;
-    atomic_store(&w.th.fail_at, -1);
+    failed = test_host_has_failed(&w.th);
     assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
     dispatch_text(&w, "[[\"e\"]]", NULL, VESTRY_OK, NULL);
     assert_string_equal(n.text, failed ? "one " : "two ");

@@ -121,10 +121,9 @@ static void out_of_memory_leaves_the_list_as_it_was(void **state) {
     vsi_targets targets;
     vsi_targets_init(&targets, &w.th.host);
     assert_int_equal(vsi_targets_add(&targets, wires[0].connection), VESTRY_OK);
-    atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + number);
+    test_host_fail_in(&w.th, number);
     vestry_err error = find(&w, &targets, NULL);
-    bool failed = atomic_load(&w.th.allocations) > atomic_load(&w.th.fail_at);
-    atomic_store(&w.th.fail_at, -1);
+    bool failed = test_host_has_failed(&w.th);
     assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
     assert_int_equal(targets.count, failed ? 1 : 41);
     vsi_targets_finish(&targets);

@@ -175,9 +175,9 @@ static void f6_begins_whole_or_not_at_all(void **state) {
     wire r[STREAMS];
     world_begin(&w, (vestry_options){0});
     open_streams(&w, r);
-    atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + n);
+    test_host_fail_in(&w.th, n);
     vestry_err error = vestry_drain(w.v, 0);
-    atomic_store(&w.th.fail_at, -1);
+    test_host_fail_no_more(&w.th);
     world_settle(&w);
     begun = error == VESTRY_OK;
     assert_int_equal(error, begun ? VESTRY_OK : VESTRY_NO_MEMORY);

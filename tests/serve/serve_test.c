@@ -628,12 +628,10 @@ static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
   for (bool failed = true; failed; number++) {
     world w;
     world_begin(&w, (vestry_options){0});
-    long fail_at = atomic_load(&w.th.allocations) + number;
-    atomic_store(&w.th.fail_at, fail_at);
+    test_host_fail_in(&w.th, number);
     wire r = {0};
     wire_request(&w, &r, ignore_errors, (void *)key);
-    failed = atomic_load(&w.th.allocations) > fail_at;
-    atomic_store(&w.th.fail_at, -1);
+    failed = test_host_has_failed(&w.th);
     assert_int_equal(r.status, failed ? 500 : 200);
     wire_assert_text(&r, failed ? "internal error\n" : "text");
     world_end(&w);
@@ -788,13 +786,11 @@ static bool serve_failing(const memory_case *c, long number) {
   reply.data = &d;
   reply.destroy = datum_destroy;
   if (c->is_second) wire_plan(&w, &first, &(plan){.keep = true, .key = "a"});
-  long fail_at = atomic_load(&w.th.allocations) + number;
-  atomic_store(&w.th.fail_at, fail_at);
+  test_host_fail_in(&w.th, number);
   r.datastar = true;
   assert_int_equal(wire_serve(&w, &r, planned_with_data, &reply), VESTRY_OK);
   world_settle(&w);
-  bool failed = atomic_load(&w.th.allocations) > fail_at;
-  atomic_store(&w.th.fail_at, -1);
+  bool failed = test_host_has_failed(&w.th);
   bool told = atomic_load(&w.th.log_lines) > 0;
   assert_int_equal(told, failed);
   if (!failed && !r.responds) assert_int_equal(wire_count(&r, "event: "), 1);

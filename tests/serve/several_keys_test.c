@@ -214,13 +214,11 @@ static vestry_err open_many(test_host *th, void *ctx) {
   world w;
   test_host_init(&w.th);
   assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_OK);
-  long before = atomic_load(&w.th.allocations), fails = atomic_load(&th->fail_at);
-  if (fails >= 0) atomic_store(&w.th.fail_at, before + fails);
+  test_host_fail_in(&w.th, atomic_load(&th->fail_at));
   int count = 20;
   wire r = {.datastar = true};
   wire_request(&w, &r, look_at_devices, &count);
-  bool failed = fails >= 0 && atomic_load(&w.th.allocations) > before + fails;
-  atomic_store(&w.th.fail_at, -1);
+  bool failed = test_host_has_failed(&w.th);
   assert_true(r.status == 200 || (failed && r.status == 500) || r.gone || failed);
   bool opened = r.status == 200;
   if (opened) wire_hang_up(&w, &r);
@@ -237,7 +235,7 @@ static void without_memory_it_has_none(void **state) {
   test_host th;
   test_host_init(&th);
   for (long fails = 0;; fails++) {
-    atomic_store(&th.fail_at, fails);
+    test_host_fail_in(&th, fails);
     if (open_many(&th, NULL) == VESTRY_OK) break;
     assert_true(fails < 2000);
   }
@@ -277,12 +275,10 @@ static void out_of_memory_leaves_nothing_behind(void **state) {
     assert_true(number < 1000);
     world w;
     world_begin(&w, (vestry_options){0});
-    long fail_at = atomic_load(&w.th.allocations) + number;
-    atomic_store(&w.th.fail_at, fail_at);
+    test_host_fail_in(&w.th, number);
     wire r = {0};
     (void)wire_serve(&w, &r, planned, (void *)&page);
-    failed = atomic_load(&w.th.allocations) > fail_at;
-    atomic_store(&w.th.fail_at, -1);
+    failed = test_host_has_failed(&w.th);
     world_settle(&w);
     const uint64_t live = store_stats_of(w.v).live_count;
     assert_true(live == 0 || live == 3);

@@ -289,9 +289,9 @@ static void without_memory_nobody_is_sent_away(void **state) {
     begin(&w, options_of(*state));
     wire tab[TABS];
     for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
-    atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + fails);
+    test_host_fail_in(&w.th, fails);
     open_as(&w, &tab[CAP], "ann", &devices);
-    atomic_store(&w.th.fail_at, -1);
+    test_host_fail_no_more(&w.th);
     world_settle(&w);
     opened = is_open(&tab[CAP]);
     int others = 0;

@@ -195,9 +195,9 @@ typedef struct short_of_memory {
 /* Whatever became of the log-in, the page is told who it is now. */
 static vestry_err try_login_and_say_who(const vestry_request *req, vestry_reply *reply, void *app) {
   short_of_memory *s = app;
-  atomic_store(&s->w.th.fail_at, atomic_load(&s->w.th.allocations) + s->fail_at);
+  test_host_fail_in(&s->w.th, s->fail_at);
   s->error = vestry_session_login(req, reply, "b");
-  atomic_store(&s->w.th.fail_at, -1);
+  test_host_fail_no_more(&s->w.th);
   const char *user = vestry_session_user(req);
   snprintf(s->user, sizeof s->user, "%s", user ? user : "nobody");
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("user", s->user));

@@ -533,9 +533,9 @@ static void a_save_without_memory_is_made_up_for(void **state) {
   vestry_repository_set_integer(r, "count", 6);
   vestry_err error = VESTRY_NO_MEMORY;
   for (long number = 0; error; number++) {
-    atomic_store(&w.th.fail_at, atomic_load(&w.th.allocations) + number);
+    test_host_fail_in(&w.th, number);
     error = vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, NULL);
-    atomic_store(&w.th.fail_at, -1);
+    test_host_fail_no_more(&w.th);
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     assert_int_equal(vestry_repository_is_changed(r), error != VESTRY_OK);
   }

@@ -462,11 +462,11 @@ static void memory_that_runs_out_hides_no_change(void **state) {
     for (int i = 0; i < 60; i++) {
       char sql[100], truth[SHOWN_TEXT_BYTES];
       snprintf(sql, sizeof sql, "INSERT INTO message VALUES(%d, %d, 'x', 0)", i % 2 ? 8 : 1, 1000 + i);
-      atomic_store(&s.th.fail_at, atomic_load(&s.th.allocations) + i % 30);
+      test_host_fail_in(&s.th, i % 30);
       shown_run(i % 3 ? s.writer : s.other, sql);
       (void)vestry_sqlite_sync(s.database, NULL);
       (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
-      atomic_store(&s.th.fail_at, -1);
+      test_host_fail_no_more(&s.th);
       test_host_advance_ms(&s.th, 60000);
       shown_settle(&s);
       for (size_t at = 0; at < s.count; at++) { /* whose stream could not be told of it: it comes back */

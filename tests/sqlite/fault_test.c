@@ -248,7 +248,7 @@ static void open_life(life *l) {
 }
 
 static void stop_own(life *l) {
-  l->s.th.fail_at = -1;
+  test_host_fail_no_more(&l->s.th);
 }
 
 static void stop_sqlite(life *l) {
@@ -261,7 +261,7 @@ static void memory_runs_out_anywhere(void **state) {
   for (long number = 0, failed = 1; failed; number++) {
     life l;
     open_life(&l);
-    l.s.th.fail_at = l.s.th.allocations + number;
+    test_host_fail_in(&l.s.th, number);
     long end = l.s.th.fail_at;
     vestry_err error = live(&l, stop_own);
     failed = l.s.th.allocations > end;

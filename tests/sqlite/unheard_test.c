@@ -320,10 +320,9 @@ static void without_memory_for_the_first_pages(void **state) {
     const vestry_memory_call call = {.path = "/page", .query = "0", .datastar = true};
     assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &s.all[0].stream), VESTRY_OK);
     s.count = 1;
-    atomic_store(&s.th.fail_at, atomic_load(&s.th.allocations) + i);
+    test_host_fail_in(&s.th, i);
     (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
-    bool has_failed = atomic_load(&s.th.allocations) > atomic_load(&s.th.fail_at);
-    atomic_store(&s.th.fail_at, -1);
+    bool has_failed = test_host_has_failed(&s.th);
     if (vestry_memory_ended(s.all[0].stream, NULL)) { /* it could not be told: it comes back */
       vestry_memory_destroy(s.all[0].stream);
       shown_tab(&s, 0);

@@ -138,7 +138,7 @@ static void a_page_without_memory_is_not_lost(void **state) {
   assert_int_equal(vestry_store_list(w.store, NULL, 10, &cursor, on_listed, &l), VESTRY_OK);
   assert_int_equal(l.total, 10);
   vestry_list_cursor before = cursor;
-  atomic_store(&w.th->fail_at, atomic_load(&w.th->allocations));
+  test_host_fail_in(w.th, 0);
   assert_int_equal(vestry_store_list(w.store, NULL, 10, &cursor, on_listed, &l), VESTRY_NO_MEMORY);
   assert_int_equal(l.total, 10);
   assert_memory_equal(&before, &cursor, sizeof cursor);

@@ -138,13 +138,13 @@ static void without_memory_it_fills_up(void **state) {
   (void)state;
   open_index(0);
   atomic_store(&th.fail_after, true);
-  atomic_store(&th.fail_at, atomic_load(&th.allocations));
+  test_host_fail_in(&th, 0);
   size_t i = 0;
   while (!add(i)) i++;
   assert_int_equal(i, 2 * VSI_BUCKET_PLACES);
   check_all();
   while (i--) take_out(i);
-  atomic_store(&th.fail_at, -1);
+  test_host_fail_no_more(&th);
   for (i = 0; i < COUNT; i++) assert_int_equal(add(i), VESTRY_OK);
   check_all();
   end_index();

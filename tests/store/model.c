@@ -499,7 +499,7 @@ void model_step(model *m, model_source *source) {
   uint64_t what = source->below(source, 32);
   m->failing = m->setting.memory_fails && what >= 18 && source->below(source, 4) == 0;
   if (m->failing) {
-    atomic_store(&m->world.th->fail_at, atomic_load(&m->world.th->allocations) + (long)source->below(source, 3));
+    test_host_fail_in(m->world.th, (long)source->below(source, 3));
     atomic_store(&m->world.th->fail_after, source->below(source, 2));
   }
   switch (what) {
@@ -528,7 +528,7 @@ void model_step(model *m, model_source *source) {
   case 17: with_any(m, source); break;
   default: put_any(m, source);
   }
-  atomic_store(&m->world.th->fail_at, -1);
+  test_host_fail_no_more(m->world.th);
   check_stats(m);
   if (m->step % 64 == 0) world_check(&m->world);
 }

@@ -134,7 +134,7 @@ static void long_scoped_keys_are_allocated(void **state) {
   assert_int_equal(vsi_scoped_key_init(&scoped, &hash, &th.host, (vestry_scope){scope, sizeof scope}, &small),
                    VESTRY_TOO_LARGE);
   assert_int_equal(vsi_scoped_key_init(&scoped, &hash, &th.host, (vestry_scope){NULL, 1}, &small), VESTRY_INVALID);
-  atomic_store(&th.fail_at, atomic_load(&th.allocations));
+  test_host_fail_in(&th, 0);
   assert_int_equal(vsi_scoped_key_init(&scoped, &hash, &th.host, full, &longest), VESTRY_NO_MEMORY);
   test_host_assert_clean(&th);
 }

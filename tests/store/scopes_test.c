@@ -132,9 +132,9 @@ static void without_memory_nobody_is_lost(void **state) {
   (void)state;
   for (long fails = 0; fails < 80; fails++) {
     open_scopes();
-    atomic_store(&th.fail_at, atomic_load(&th.allocations) + fails);
+    test_host_fail_in(&th, fails);
     many_enter(&th, NULL);
-    atomic_store(&th.fail_at, -1);
+    test_host_fail_no_more(&th);
     assert_int_equal(many_enter(&th, NULL), VESTRY_OK);
     end_scopes();
   }

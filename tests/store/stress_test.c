@@ -39,7 +39,7 @@ static void list_some(uint64_t r) {
 static void fail_soon(uint64_t r) {
   if (!memory_fails) return;
   atomic_store(&w.th->fail_after, r & 1);
-  atomic_store(&w.th->fail_at, r & 2 ? -1 : atomic_load(&w.th->allocations) + (long)(r >> 2) % 4);
+  test_host_fail_in(w.th, r & 2 ? -1 : (long)(r >> 2) % 4);
 }
 
 static void one_step(uint64_t r) {
@@ -114,7 +114,7 @@ static void stress(const store_kind *kind, vestry_store_options options) {
   for (size_t round = 0; round < ROUNDS; round++) {
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier);
-    atomic_store(&w.th->fail_at, -1);
+    test_host_fail_no_more(w.th);
     world_check(&w);
     pthread_barrier_wait(&barrier);
   }

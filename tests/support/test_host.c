@@ -63,15 +63,27 @@ void test_host_assert_clean(test_host *th) {
   assert_int_equal(atomic_load(&th->live), 0);
 }
 
+void test_host_fail_in(test_host *th, long number) {
+  atomic_store(&th->fail_at, number < 0 ? -1 : atomic_load(&th->allocations) + number);
+}
+
+bool test_host_has_failed(test_host *th) {
+  long at = atomic_exchange(&th->fail_at, -1);
+  return at >= 0 && atomic_load(&th->allocations) > at;
+}
+
+void test_host_fail_no_more(test_host *th) {
+  atomic_store(&th->fail_at, -1);
+}
+
 void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate) {
   for (long number = 0;; number++) {
     test_host th;
     test_host_init(&th);
-    atomic_store(&th.fail_at, number);
+    test_host_fail_in(&th, number);
     vestry_err error = body(&th, ctx);
     test_host_assert_clean(&th);
-    bool failed = atomic_load(&th.allocations) > number;
-    if (!failed) {
+    if (!test_host_has_failed(&th)) {
       assert_int_equal(error, VESTRY_OK);
       return;
     }

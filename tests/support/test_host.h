@@ -27,6 +27,13 @@ void test_host_advance_ms(test_host *th, uint64_t ms);
 /* cmocka assertion that nothing is live. */
 void test_host_assert_clean(test_host *th);
 
+/* Of the allocations from here on the one with this number, from 0, fails; below 0: none. */
+void test_host_fail_in(test_host *th, long number);
+/* None fails any more. Returns whether the one that was to fail has been asked for: a loop over all numbers ends with
+ * the first for which it has not. */
+bool test_host_has_failed(test_host *th);
+void test_host_fail_no_more(test_host *th);
+
 /* Style rule 23: run `body` with allocation N failing for N = 0, 1, 2 … until a run in which none failed. `body`
  * returns what the code under test returned: it must be VESTRY_NO_MEMORY exactly when an allocation failed and OK
  * otherwise (or OK too, when tolerate is set: the code may do without), and nothing may be live after each run. */

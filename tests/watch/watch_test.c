@@ -725,15 +725,14 @@ static vestry_err survive(world *w, attempt *ret) {
   feed f = feed_of(w, (vestry_watch){.every_ms = 10});
   vestry_bus *bus;
   long fail_at = atomic_load(&w->th.fail_at);
-  atomic_store(&w->th.fail_at, -1);
+  test_host_fail_no_more(&w->th);
   assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &w->th.host}, &bus), VESTRY_OK);
   f.bus = bus;
-  atomic_store(&w->th.fail_at, fail_at < 0 ? -1 : atomic_load(&w->th.allocations) + fail_at);
+  test_host_fail_in(&w->th, fail_at);
   (void)wire_serve(w, &r, keyed, &f);
   world_settle(w);
   pass_ms(w, 10);
-  bool failed = fail_at >= 0 && atomic_load(&w->th.allocations) > atomic_load(&w->th.fail_at);
-  atomic_store(&w->th.fail_at, -1);
+  bool failed = fail_at >= 0 && test_host_has_failed(&w->th);
   if (r.connection) wire_hang_up(w, &r);
   world_settle(w);
   *ret = (attempt){f.ends, f.steps};

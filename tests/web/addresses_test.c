@@ -129,7 +129,7 @@ static void survives_want_of_memory(void **state) {
     in[i] = error == VESTRY_OK;
     wanted += !in[i];
   }
-  th.fail_at = -1;
+  test_host_fail_no_more(&th);
   assert_true(wanted > 0);
   for (uint64_t i = 0; i < ADDRESSES; i++) {
     assert_int_equal(vsi_web_addresses_of(&a, (vsi_web_address){i, AF_INET}), in[i]);

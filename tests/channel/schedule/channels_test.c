@@ -97,11 +97,10 @@ static void one_history(uint64_t seed) {
   h.ops_count = 1 + random_below(&random, OPS_MOST);
   for (size_t t = 0; t < h.threads_count; t++)
     for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
-  if (random_below(&random, 4) == 0)
-    atomic_store(&h.b.th.fail_at, atomic_load(&h.b.th.allocations) + (long)random_below(&random, 6));
+  if (random_below(&random, 4) == 0) test_host_fail_in(&h.b.th, (long)random_below(&random, 6));
   size_t points = schedule_run_any(&random, 300, h.threads_count, run, NULL);
   require(points != 0); /* 0: nobody gets on */
-  atomic_store(&h.b.th.fail_at, -1);
+  test_host_fail_no_more(&h.b.th);
   for (int i = 0; i < STREAMS; i++) {
     if (!h.abandoned[i]) vsi_connection_abandon(h.streams[i], VESTRY_CAUSE_CLOSED);
     vestry_connection_unref(h.streams[i]);

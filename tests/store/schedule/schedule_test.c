@@ -110,9 +110,9 @@ static void one_store(uint64_t seed) {
     for (size_t t = 0; t < p.threads_count; t++)
       for (size_t i = 0; i < p.ops_count; i++) p.ops[t][i] = random_next(&p.random);
     test_host *host = linear_host(p.under_test);
-    if (p.fails && below(&p, 2)) atomic_store(&host->fail_at, atomic_load(&host->allocations) + (long)below(&p, 4));
+    if (p.fails && below(&p, 2)) test_host_fail_in(host, (long)below(&p, 4));
     points = schedule_run_any(&p.random, points, p.threads_count, run, &p);
-    atomic_store(&host->fail_at, -1);
+    test_host_fail_no_more(host);
     if (!points) {
       print_message("seed %llu, window %zu: nobody gets on\n", (unsigned long long)seed, window);
       _exit(1); /* the threads are still there */
