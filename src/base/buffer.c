@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 
 void vsi_buffer_init(vsi_buffer *buffer, const vestry_host *host) {
@@ -22,22 +23,9 @@ void vsi_buffer_clear(vsi_buffer *buffer) {
 
 char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more) {
   if (buffer->error) return NULL;
-  if (more <= buffer->capacity - buffer->len && buffer->data) return buffer->data + buffer->len;
-  if (more > SIZE_MAX / 2 - buffer->len) {
-    buffer->error = VESTRY_NO_MEMORY;
-    return NULL;
-  }
-  size_t want = buffer->len + more;
-  size_t capacity = buffer->capacity ? buffer->capacity : 64;
-  while (capacity < want) capacity *= 2;
-  char *data = vsi_realloc(buffer->host, buffer->data, capacity);
-  if (!data) {
-    buffer->error = VESTRY_NO_MEMORY;
-    return NULL;
-  }
-  buffer->data = data;
-  buffer->capacity = capacity;
-  return data + buffer->len;
+  if (!buffer->data && !more) more = 1; /* where nothing goes is a place, too */
+  buffer->error = VSI_ARRAY_RESERVE(buffer->host, buffer->data, buffer->len, buffer->capacity, more);
+  return buffer->error ? NULL : buffer->data + buffer->len;
 }
 
 void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len) {

@@ -1,12 +1,13 @@
 #include "vestry/batch.h"
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "connection/queue.h"
 
 struct vestry_batch {
   const vestry_host *host;
   vestry_event **events; /* a reference each */
-  size_t count, capacity;
+  size_t count, room;
   vestry_err error; /* the first failure; OK: none */
 };
 
@@ -36,14 +37,8 @@ size_t vestry_batch_count(const vestry_batch *batch) {
 }
 
 static vestry_err make_room(vestry_batch *batch) {
-  if (batch->count < batch->capacity) return VESTRY_OK;
   if (batch->count >= VSI_QUEUE_MAX_COUNT) return VESTRY_TOO_LARGE; /* no queue holds more */
-  size_t capacity = batch->capacity ? 2 * batch->capacity : 8;
-  vestry_event **events = vsi_realloc(batch->host, batch->events, capacity * sizeof(vestry_event *));
-  if (!events) return VESTRY_NO_MEMORY;
-  batch->events = events;
-  batch->capacity = capacity;
-  return VESTRY_OK;
+  return VSI_ARRAY_RESERVE(batch->host, batch->events, batch->count, batch->room, 1);
 }
 
 vestry_err vestry_batch_add(vestry_batch *batch, vestry_event *event) {

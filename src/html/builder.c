@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "html/place.h"
 
@@ -23,16 +24,8 @@ bool vsi_html_make_room(vsi_html *html, size_t more) {
   if (html->error) return false;
   if (html->data && more < html->capacity - html->len) return true;
   if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "it does not fit the buffer"), false;
-  size_t capacity = html->capacity ? html->capacity : FIRST_CAPACITY;
-  if (more < SIZE_MAX / 2 - html->len) {
-    while (capacity - html->len <= more) capacity *= 2;
-    char *data = vsi_realloc(html->host, html->data, capacity);
-    if (data) {
-      html->data = data;
-      html->capacity = capacity;
-      return true;
-    }
-  }
+  size_t wanted = html->data || more >= FIRST_CAPACITY ? more : FIRST_CAPACITY - 1;
+  if (more < SIZE_MAX && !VSI_ARRAY_RESERVE(html->host, html->data, html->len, html->capacity, wanted + 1)) return true;
   return vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory"), false;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/array.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -16,7 +17,7 @@
 #include "store/store.h"
 #include "vestry/registry.h"
 
-enum { FIRST_HEADERS = 8, FIRST_KEYS = 4, STATUS_MIN = 200, STATUS_MAX = 599 };
+enum { STATUS_MIN = 200, STATUS_MAX = 599 };
 
 void vsi_reply_init(vestry_reply *reply, const vestry_host *host) {
   *reply = (vestry_reply){.host = host, .policy = VESTRY_PUT_REUSE};
@@ -127,20 +128,11 @@ vsi_caching vsi_reply_caching(const vestry_reply *reply) {
   return said;
 }
 
-static vestry_err headers_reserve(vestry_reply *reply) {
-  if (reply->headers_count < reply->headers_capacity) return VESTRY_OK;
-  size_t capacity = reply->headers_capacity ? reply->headers_capacity * 2 : FIRST_HEADERS;
-  vestry_header *headers = vsi_realloc(reply->host, reply->headers, capacity * sizeof *headers);
-  if (!headers) return VESTRY_NO_MEMORY;
-  reply->headers = headers;
-  reply->headers_capacity = capacity;
-  return VESTRY_OK;
-}
-
 vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value) {
   if (!name || !value || !vsi_is_token(name) || !vsi_is_field_value(value) || is_framing(name))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "a header is not allowed, or its name or value is not well formed");
-  if (headers_reserve(reply)) return remember(reply, VESTRY_NO_MEMORY);
+  if (VSI_ARRAY_RESERVE(reply->host, reply->headers, reply->headers_count, reply->headers_room, 1))
+    return remember(reply, VESTRY_NO_MEMORY);
   size_t name_len = strlen(name), value_len = strlen(value);
   char *copy = vsi_alloc(reply->host, name_len + value_len + 2);
   if (!copy) return remember(reply, VESTRY_NO_MEMORY);
@@ -271,16 +263,6 @@ vestry_err vsi_reply_may_join(vestry_reply *reply) {
   return refuse_more(reply, "vestry_reply_join and its like", "channels, topics and places");
 }
 
-static vestry_err keys_reserve(vestry_reply *reply) {
-  if (reply->more_keys_count < reply->more_keys_capacity) return VESTRY_OK;
-  size_t capacity = reply->more_keys_capacity ? reply->more_keys_capacity * 2 : FIRST_KEYS;
-  struct vsi_more_key *keys = vsi_realloc(reply->host, reply->more_keys, capacity * sizeof *keys);
-  if (!keys) return VESTRY_NO_MEMORY;
-  reply->more_keys = keys;
-  reply->more_keys_capacity = capacity;
-  return VESTRY_OK;
-}
-
 vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
                                 size_t many_count) {
   vestry_err before = reply->key_error;
@@ -288,7 +270,8 @@ vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, 
     reply->key_error = VESTRY_LIMIT;
     return refuse_more(reply, "vestry_reply_add_key", "keys beside its first");
   }
-  if (keys_reserve(reply)) return remember(reply, VESTRY_NO_MEMORY);
+  if (VSI_ARRAY_RESERVE(reply->host, reply->more_keys, reply->more_keys_count, reply->more_keys_room, 1))
+    return remember(reply, VESTRY_NO_MEMORY);
   vestry_scoped_key *packed;
   vestry_err error = pack_key(reply, scope ? *scope : reply->scope, key, &packed);
   if (error) return error;

@@ -11,7 +11,7 @@ struct vestry_reply {
   const vestry_host *host;
   int status;             /* 0: not set */
   vestry_header *headers; /* name and value of each in one allocation, the name's */
-  size_t headers_count, headers_capacity;
+  size_t headers_count, headers_room;
   const char *body_type; /* what vestry_reply_body said; owned */
   char *body;            /* NULL: there is none, or rest says what it is made of (vsi_reply_load) */
   size_t body_len;
@@ -35,7 +35,7 @@ struct vestry_reply {
     vestry_scoped_key *key; /* packed */
     size_t many_count;
   } * more_keys; /* beside it */
-  size_t more_keys_count, more_keys_capacity;
+  size_t more_keys_count, more_keys_room;
   vestry_connection *connection;
   bool fail_fast;
   bool any_client; /* a stream for any client */

@@ -3,7 +3,7 @@
  * each subscription only, which is no bound. */
 #include "nats/inbox.h"
 
-#include "base/outside.h"
+#include "base/memory.h"
 #include "base/thread.h"
 
 enum { MESSAGE_BYTES = 256 };
@@ -20,7 +20,7 @@ static void settle(vsi_nats_inbox *inbox, vsi_nats_news *news) {
   if (!news->is_message) return;
   natsMsg_Destroy(news->message);
   vsi_nats_interest_unref(news->interest);
-  vsi_outside_free(inbox->host, news);
+  vsi_free(inbox->host, news);
 }
 
 void vsi_nats_inbox_finish(vsi_nats_inbox *inbox) {
@@ -55,7 +55,7 @@ static size_t bytes_of(const natsMsg *message) {
 
 void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, natsMsg *message) {
   size_t bytes = bytes_of(message);
-  vsi_nats_news *news = vsi_outside_calloc(inbox->host, 1, sizeof *news);
+  vsi_nats_news *news = vsi_calloc(inbox->host, 1, sizeof *news);
   pthread_mutex_lock(&inbox->lock);
   inbox->received_count++;
   bool fits = news && inbox->count < inbox->max_count && bytes <= inbox->max_bytes - inbox->bytes && !inbox->stops &&
@@ -74,7 +74,7 @@ void vsi_nats_inbox_put(vsi_nats_inbox *inbox, vsi_nats_interest *interest, nats
   pthread_mutex_unlock(&inbox->lock);
   if (fits) return;
   natsMsg_Destroy(message);
-  vsi_outside_free(inbox->host, news);
+  vsi_free(inbox->host, news);
 }
 
 void vsi_nats_inbox_lose(vsi_nats_inbox *inbox) {

@@ -1,6 +1,6 @@
 #include "nats/interests.h"
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 vsi_nats_interest *vsi_nats_interest_ref(vsi_nats_interest *interest) {
   atomic_fetch_add_explicit(&interest->refs, 1, memory_order_relaxed); /* the caller has one */
@@ -9,8 +9,7 @@ vsi_nats_interest *vsi_nats_interest_ref(vsi_nats_interest *interest) {
 
 void vsi_nats_interest_unref(vsi_nats_interest *interest) {
   /* acq_rel: the last one sees all that the others did */
-  if (atomic_fetch_sub_explicit(&interest->refs, 1, memory_order_acq_rel) == 1)
-    vsi_outside_free(interest->host, interest);
+  if (atomic_fetch_sub_explicit(&interest->refs, 1, memory_order_acq_rel) == 1) vsi_free(interest->host, interest);
 }
 
 void vsi_nats_interests_init(vsi_nats_interests *interests, const vestry_host *host) {
@@ -24,7 +23,7 @@ void vsi_nats_interests_finish(vsi_nats_interests *interests) {
       next = interest->next;
       vsi_nats_interest_unref(interest);
     }
-  vsi_outside_free(interests->host, interests->buckets);
+  vsi_free(interests->host, interests->buckets);
   interests->buckets = NULL;
   interests->buckets_count = interests->count = interests->wanted_count = 0;
 }
@@ -51,7 +50,7 @@ vsi_nats_interest *vsi_nats_interests_find(const vsi_nats_interests *interests, 
 static bool grow(vsi_nats_interests *interests) {
   vsi_nats_interests larger = *interests;
   larger.buckets_count = interests->buckets_count ? interests->buckets_count * 2 : 64;
-  larger.buckets = vsi_outside_calloc(interests->host, larger.buckets_count, sizeof *larger.buckets);
+  larger.buckets = vsi_calloc(interests->host, larger.buckets_count, sizeof *larger.buckets);
   if (!larger.buckets) return false;
   for (size_t i = 0; i < interests->buckets_count; i++)
     for (vsi_nats_interest *moved = interests->buckets[i], *next; moved; moved = next) {
@@ -60,14 +59,14 @@ static bool grow(vsi_nats_interests *interests) {
       moved->next = *to;
       *to = moved;
     }
-  vsi_outside_free(interests->host, interests->buckets);
+  vsi_free(interests->host, interests->buckets);
   *interests = larger;
   return true;
 }
 
 vsi_nats_interest *vsi_nats_interests_add(vsi_nats_interests *interests, const char *subject, void *broker) {
   if (interests->count >= interests->buckets_count && !grow(interests)) return NULL;
-  vsi_nats_interest *made = vsi_outside_calloc(interests->host, 1, sizeof *made);
+  vsi_nats_interest *made = vsi_calloc(interests->host, 1, sizeof *made);
   if (!made) return NULL;
   made->item.is_interest = true;
   made->broker = broker;

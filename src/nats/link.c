@@ -13,7 +13,8 @@
 
 #include <stdio.h>
 
-#include "base/outside.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/wait.h"
 #include "nats/broker.h"
 
@@ -44,7 +45,7 @@ typedef struct link {
 static void wire_unref_locked(wire *w) {
   if (--w->refs) return;
   vsi_nats_broker_unref_locked(w->broker);
-  vsi_outside_free(w->broker->host, w);
+  vsi_free(w->broker->host, w);
 }
 
 static void set_down_locked(vsi_nats_broker *broker) {
@@ -75,7 +76,7 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
   }
   if (w->complaints_count++ >= COMPLAINTS_MAX) return;
   snprintf(line, sizeof line, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
-  vsi_outside_log(w->broker->host, VESTRY_LOG_WARN, line);
+  vsi_log_line(w->broker->host, VESTRY_LOG_WARN, line);
 }
 
 /* libnats has dropped something, because an application's handler held up its thread: of which subscription, and where,
@@ -193,7 +194,7 @@ static void settle(link *l, vsi_nats_letter *letter, bool is_written) {
   broker->outbox.bytes -= vsi_nats_letter_bytes(letter->len);
   *(is_written ? &broker->written_count : &broker->discarded_count) += 1;
   pthread_mutex_unlock(&broker->lock);
-  vsi_outside_free(broker->host, letter);
+  vsi_free(broker->host, letter);
 }
 
 /* All of a list, until something fails or the time is up: what is after that is dropped. until_ns 0: no limit. */
@@ -226,13 +227,13 @@ static void complain(link *l, natsStatus status) {
   l->has_complained = true;
   snprintf(line, sizeof line, "nats: no connection to any of %zu servers: %s; trying on",
            l->broker->settings.options.servers_count, natsStatus_GetText(status));
-  vsi_outside_log(l->broker->host, VESTRY_LOG_WARN, line);
+  vsi_log_line(l->broker->host, VESTRY_LOG_WARN, line);
 }
 
 static natsStatus connect_to(link *l, size_t server) {
   vsi_nats_broker *broker = l->broker;
   natsOptions *options = broker->settings.nats;
-  wire *w = vsi_outside_calloc(broker->host, 1, sizeof *w);
+  wire *w = vsi_calloc(broker->host, 1, sizeof *w);
   if (!w) return NATS_NO_MEMORY;
   pthread_mutex_lock(&broker->lock);
   w->broker = broker;
@@ -412,7 +413,7 @@ static void live(link *l) {
     }
     ms = options->reconnect_ms;
     l->has_complained = false;
-    vsi_outside_log(broker->host, VESTRY_LOG_INFO, "nats: up");
+    vsi_log_line(broker->host, VESTRY_LOG_INFO, "nats: up");
     vsi_nats_claims_attach(&broker->claims, l->connection);
     vsi_nats_inbox_say(&broker->inbox, true);
     serve(l);
@@ -422,7 +423,7 @@ static void live(link *l) {
     vsi_nats_inbox_say(&broker->inbox, false);
     disconnect(l);
     if (is_stopping(broker)) break;
-    vsi_outside_log(broker->host, VESTRY_LOG_WARN, "nats: down");
+    vsi_log_line(broker->host, VESTRY_LOG_WARN, "nats: down");
     vsi_nats_inbox_wait_told(&broker->inbox);
     pause_ms(broker, 1); /* all nodes come back at once otherwise */
   }
@@ -433,12 +434,12 @@ void *vsi_nats_link_run(void *argument) {
   link l = {.broker = broker};
   vsi_ring_init(&l.standing);
   size_t count = broker->settings.options.servers_count;
-  while (!(l.order = vsi_outside_alloc(broker->host, count * sizeof *l.order)) && !is_stopping(broker))
+  while (!(l.order = vsi_alloc(broker->host, count * sizeof *l.order)) && !is_stopping(broker))
     pause_ms(broker, broker->settings.options.reconnect_ms);
   for (size_t i = 0; l.order && i < count; i++) l.order[i] = i;
   if (l.order) live(&l);
   drop_all(&l);
-  vsi_outside_free(broker->host, l.order);
+  vsi_free(broker->host, l.order);
   nats_ReleaseThreadMemory();
   return NULL;
 }

@@ -1,7 +1,8 @@
 /* What the broker's seam asks for. publish leaves a letter in the outbox; of these functions claim alone speaks to
  * libnats. */
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
-#include "base/outside.h"
 #include "base/thread.h"
 #include "base/wait.h"
 #include "nats/broker.h"
@@ -57,7 +58,7 @@ static void destroy(void *self) {
   const vestry_host *host = broker->host;
   if (!is_alone(broker)) { /* an application's handler holds up libnats's thread, or libnats had no memory to call
                               back */
-    vsi_outside_log(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
+    vsi_log_line(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
     return;
   }
   vsi_nats_inbox_finish(&broker->inbox);
@@ -66,7 +67,7 @@ static void destroy(void *self) {
   pthread_cond_destroy(&broker->changed);
   pthread_mutex_destroy(&broker->lock);
   vsi_nats_settings_finish(&broker->settings);
-  vsi_outside_free(host, broker);
+  vsi_free(host, broker);
 }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
@@ -107,7 +108,7 @@ static vestry_err publish(void *self, const char *subject, const void *data, siz
   vsi_nats_letter *letter = vsi_nats_letter_new(broker->host, subject, data, len);
   if (!letter) return VESTRY_NO_MEMORY;
   vestry_err error = post(broker, letter);
-  if (error) vsi_outside_free(broker->host, letter);
+  if (error) vsi_free(broker->host, letter);
   return error;
 }
 
@@ -166,7 +167,7 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   vestry_err error = vsi_nats_settings_init(&settings, options);
   if (error) return error;
   const vestry_host *host = settings.host;
-  vsi_nats_broker *broker = vsi_outside_calloc(host, 1, sizeof *broker);
+  vsi_nats_broker *broker = vsi_calloc(host, 1, sizeof *broker);
   if (!broker) {
     vsi_nats_settings_finish(&settings);
     return VESTRY_NO_MEMORY;

@@ -1,6 +1,6 @@
 #include "nats/outbox.h"
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 enum { LETTER_BYTES = 128 };
 
@@ -23,7 +23,7 @@ vsi_nats_item *vsi_nats_outbox_take(vsi_nats_outbox *outbox) {
 }
 
 vsi_nats_letter *vsi_nats_letter_new(const vestry_host *host, const char *subject, const void *data, size_t len) {
-  vsi_nats_letter *letter = vsi_outside_alloc(host, sizeof *letter + len);
+  vsi_nats_letter *letter = vsi_alloc(host, sizeof *letter + len);
   if (!letter) return NULL;
   letter->item.is_interest = false;
   letter->len = len;

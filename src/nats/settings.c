@@ -5,8 +5,9 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
-#include "base/outside.h"
 #include "base/thread.h"
 #include "nats/status.h"
 
@@ -14,7 +15,7 @@ enum { HOST_MAX = 256, LINE_MAX_BYTES = 256, PENDING_MIN = 1024 };
 
 static char *copy(const vestry_host *host, const char *text) {
   size_t size = strlen(text) + 1;
-  char *made = vsi_outside_alloc(host, size);
+  char *made = vsi_alloc(host, size);
   return made ? memcpy(made, text, size) : NULL;
 }
 
@@ -118,7 +119,7 @@ static vestry_err make_nats(vsi_nats_settings *s) {
   if (!status) return VESTRY_OK;
   char line[LINE_MAX_BYTES];
   snprintf(line, sizeof line, "nats: %s: %s", part, natsStatus_GetText(status));
-  vsi_outside_log(s->host, VESTRY_LOG_ERROR, line);
+  vsi_log_line(s->host, VESTRY_LOG_ERROR, line);
   return vsi_nats_error(status);
 }
 
@@ -127,13 +128,13 @@ static vestry_err refuse_server(const vestry_host *host, size_t number) {
   char line[LINE_MAX_BYTES];
   snprintf(line, sizeof line,
            "vestry_nats_create: options.servers[%zu] is not written nats://HOST:PORT, or tls://HOST:PORT", number);
-  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  vsi_log_line(host, VESTRY_LOG_ERROR, line);
   return VESTRY_INVALID;
 }
 
 static vestry_err copy_texts(vsi_nats_settings *s) {
   const vestry_nats_options *o = &s->options;
-  s->servers = vsi_outside_calloc(s->host, o->servers_count, sizeof *s->servers);
+  s->servers = vsi_calloc(s->host, o->servers_count, sizeof *s->servers);
   if (!s->servers) return VESTRY_NO_MEMORY;
   for (size_t i = 0; i < o->servers_count; i++) {
     if (!o->servers[i] || !is_address(o->servers[i])) return refuse_server(s->host, i);
@@ -157,9 +158,8 @@ vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_option
   memset(s, 0, sizeof *s);
   if (VSI_OPTIONS_TAKE(s->options, given) || !are_sane(&s->options)) {
     const vestry_host *host = s->options.host ? s->options.host : vestry_host_default();
-    vsi_outside_log(
-        host, VESTRY_LOG_ERROR,
-        "vestry_nats_create: an option is out of its bounds, or does not go with another: see vestry/nats.h");
+    vsi_log_line(host, VESTRY_LOG_ERROR,
+                 "vestry_nats_create: an option is out of its bounds, or does not go with another: see vestry/nats.h");
     return VESTRY_INVALID;
   }
   fill_in(&s->options);
@@ -173,10 +173,10 @@ vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_option
 
 void vsi_nats_settings_finish(vsi_nats_settings *s) {
   natsOptions_Destroy(s->nats);
-  for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_outside_free(s->host, s->servers[i]);
-  vsi_outside_free(s->host, s->servers);
+  for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_free(s->host, s->servers[i]);
+  vsi_free(s->host, s->servers);
   char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file, s->claims_bucket};
-  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_outside_free(s->host, texts[i]);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_free(s->host, texts[i]);
   memset(s, 0, sizeof *s);
 }
 

@@ -23,10 +23,9 @@
  * it, and leaves a hole in turn, at all_at. The last view of all is moved there, and so is still to be seen. */
 #include "page/schedule.h"
 
+#include "base/array.h"
 #include "base/memory.h"
 
-enum { FIRST_ROOM = 64 };
-#define FIRST_AGAIN_NS (UINT64_C(1000) * VSI_NS_PER_MS)
 enum { MOST_DOUBLINGS = 5 };
 #define HEAD_START_NS (UINT64_C(1000) * VSI_NS_PER_MS)
 #define MOST_AGAIN_NS (UINT64_C(30000) * VSI_NS_PER_MS)
@@ -83,13 +82,7 @@ static void move_down(heap h, size_t at) {
 
 /* Room for one more of those that there are. OK | NO_MEMORY */
 static vestry_err make_room(const vestry_pages *pages, vsi_view ***views, size_t *room, size_t count) {
-  if (count < *room) return VESTRY_OK;
-  size_t more = *room ? *room * 2 : FIRST_ROOM;
-  vsi_view **grown = more <= UINT32_MAX ? vsi_realloc(pages->host, *views, more * sizeof(vsi_view *)) : NULL;
-  if (!grown) return VESTRY_NO_MEMORY;
-  *views = grown;
-  *room = more;
-  return VESTRY_OK;
+  return count < UINT32_MAX ? VSI_ARRAY_RESERVE(pages->host, *views, count, *room, 1) : VESTRY_NO_MEMORY;
 }
 
 vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared) {

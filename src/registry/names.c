@@ -2,10 +2,11 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "base/options.h"
 
-enum { FIRST_SLOTS = 32, FIRST_INTERCEPTORS = 4 };
+enum { FIRST_SLOTS = 32 };
 
 void vsi_names_init(vestry_registry *names, const vestry_host *host) {
   *names = (vestry_registry){.host = host};
@@ -116,13 +117,7 @@ vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor 
       (!own.before && !own.after))
     return VESTRY_INVALID;
   vsi_interceptors *phase = &names->phases[own.phase];
-  if (phase->count == phase->capacity) {
-    size_t capacity = phase->capacity ? phase->capacity * 2 : FIRST_INTERCEPTORS;
-    vestry_interceptor *grown = vsi_realloc(names->host, phase->items, capacity * sizeof *grown);
-    if (!grown) return VESTRY_NO_MEMORY;
-    phase->items = grown;
-    phase->capacity = capacity;
-  }
+  if (VSI_ARRAY_RESERVE(names->host, phase->items, phase->count, phase->room, 1)) return VESTRY_NO_MEMORY;
   char *name = vsi_strdup(names->host, own.name, strlen(own.name));
   if (!name) return VESTRY_NO_MEMORY;
   phase->items[phase->count] = own;

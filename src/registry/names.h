@@ -39,7 +39,7 @@ typedef struct vsi_name {
 
 typedef struct vsi_interceptors {
   vestry_interceptor *items; /* in order of registration */
-  size_t count, capacity;
+  size_t count, room;
 } vsi_interceptors;
 
 struct vestry_registry {

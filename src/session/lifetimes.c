@@ -1,9 +1,10 @@
 #include "session/lifetimes.h"
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "runtime/timer.h"
 
-enum { ENDS_AT_ONCE = 256, ROOM_AT_FIRST = 64 };
+enum { ENDS_AT_ONCE = 256 };
 
 static void put_at(vsi_session_lifetimes *lifetimes, size_t at, vsi_session_user *record) {
   lifetimes->heap[at] = record;
@@ -81,19 +82,9 @@ void vsi_session_lifetimes_finish(vsi_session_lifetimes *lifetimes) {
   vsi_free(lifetimes->host, lifetimes->heap);
 }
 
-static vestry_err grow_locked(vsi_session_lifetimes *lifetimes) {
-  if (lifetimes->count < lifetimes->room) return VESTRY_OK;
-  size_t room = lifetimes->room ? 2 * lifetimes->room : ROOM_AT_FIRST;
-  vsi_session_user **heap = vsi_realloc(lifetimes->host, lifetimes->heap, room * sizeof *heap);
-  if (!heap) return VESTRY_NO_MEMORY;
-  lifetimes->heap = heap;
-  lifetimes->room = room;
-  return VESTRY_OK;
-}
-
 vestry_err vsi_session_lifetimes_add(vsi_session_lifetimes *lifetimes, vsi_session_user *record, uint64_t ends_ns) {
   pthread_mutex_lock(&lifetimes->lock);
-  vestry_err error = grow_locked(lifetimes);
+  vestry_err error = VSI_ARRAY_RESERVE(lifetimes->host, lifetimes->heap, lifetimes->count, lifetimes->room, 1);
   if (!error) {
     record->ends_ns = ends_ns;
     file(lifetimes, lifetimes->count++, record);

@@ -9,6 +9,8 @@
  * if the schema changes before the commit, everything is refreshed for that. */
 #include "sqlite/changes.h"
 
+#include "base/array.h"
+
 enum { COMPARED_MOST = 1024, KEYS_MOST = 1024 };
 
 #pragma weak sqlite3_preupdate_old
@@ -78,13 +80,7 @@ static bool add_key(const vestry_host *host, vsi_sqlite_changes *changes, int32_
     if (at->key == key && at->table == added.table && at->column == column) return true;
   }
   if (changes->keys_count == KEYS_MOST) return false;
-  if (changes->keys_count == changes->keys_room) {
-    uint32_t room = changes->keys_room ? changes->keys_room * 2 : 16;
-    vsi_sqlite_key *grown = host->reallocate(host->ctx, changes->keys, room * sizeof *grown);
-    if (!grown) return false;
-    changes->keys = grown;
-    changes->keys_room = room;
-  }
+  if (VSI_ARRAY_RESERVE(host, changes->keys, changes->keys_count, changes->keys_room, 1)) return false;
   changes->keys[changes->keys_count++] = added;
   return true;
 }
@@ -148,5 +144,5 @@ void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes) {
 
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes) {
   vsi_sqlite_uses_finish(host, &changes->uses);
-  vsi_outside_free(host, changes->keys);
+  vsi_free(host, changes->keys);
 }

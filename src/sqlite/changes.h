@@ -11,7 +11,7 @@ enum { VSI_SQLITE_NAME_MOST = 63 };
 typedef struct vsi_sqlite_changes {
   vsi_sqlite_uses uses; /* each table once */
   vsi_sqlite_key *keys;
-  uint32_t keys_count, keys_room;
+  size_t keys_count, keys_room;
   bool are_unknown; /* there was no memory for all */
   /* The table that was changed last: most changes are of the same one. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */

@@ -343,7 +343,7 @@ static bool is_attached_locked(const vestry_sqlite *database, const sqlite3 *db)
 vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods) return VESTRY_IO;
-  vestry_sqlite_connection *connection = vsi_outside_calloc(database->host, 1, sizeof *connection);
+  vestry_sqlite_connection *connection = vsi_calloc(database->host, 1, sizeof *connection);
   if (!connection) return VESTRY_NO_MEMORY;
   connection->database = database;
   connection->db = db;
@@ -362,7 +362,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   }
   pthread_mutex_unlock(&database->lock);
   if (!is_new) {
-    vsi_outside_free(database->host, connection);
+    vsi_free(database->host, connection);
     return VESTRY_EXISTS;
   }
   /* What is mapped is read past the cache, whose pages are recorded. */
@@ -435,5 +435,5 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   pthread_mutex_unlock(&database->lock);
   vsi_sqlite_actor_finish(&database->exact, &connection->actor);
   vsi_sqlite_topics_finish(&connection->topics);
-  vsi_outside_free(database->host, connection);
+  vsi_free(database->host, connection);
 }

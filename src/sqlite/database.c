@@ -124,7 +124,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
     return vsi_sqlite_refuse(
         &call, VESTRY_UNSUPPORTED,
         "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads: link another");
-  vestry_sqlite *database = vsi_outside_calloc(host, 1, sizeof *database);
+  vestry_sqlite *database = vsi_calloc(host, 1, sizeof *database);
   if (!database) return vsi_sqlite_refuse(&call, VESTRY_NO_MEMORY, "%s", vestry_strerror(VESTRY_NO_MEMORY));
   database->pages = pages;
   database->host = host;
@@ -135,7 +135,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   pthread_mutex_init(&database->writer_lock, NULL);
   pthread_cond_init(&database->end, NULL);
   size_t len = strlen(options.path);
-  database->path = vsi_outside_calloc(host, len + 1, 1);
+  database->path = vsi_calloc(host, len + 1, 1);
   vestry_err error = VESTRY_NO_MEMORY;
   if (database->path) {
     memcpy(database->path, options.path, len);
@@ -179,8 +179,8 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   pthread_cond_destroy(&database->end);
   pthread_mutex_destroy(&database->writer_lock);
   pthread_mutex_destroy(&database->lock);
-  vsi_outside_free(database->host, database->path);
-  vsi_outside_free(database->host, database);
+  vsi_free(database->host, database->path);
+  vsi_free(database->host, database);
 }
 
 vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {

@@ -26,7 +26,7 @@ struct vsi_sqlite_record {
 static void begin(vestry_render *render, void *ctx) {
   vsi_sqlite_exact *exact = ctx;
   uint64_t begun = vsi_sqlite_index_begin(exact->index);
-  vsi_sqlite_recording *recording = vsi_outside_calloc(exact->host, 1, sizeof *recording);
+  vsi_sqlite_recording *recording = vsi_calloc(exact->host, 1, sizeof *recording);
   if (!recording) { /* it will not be known what it reads */
     vsi_sqlite_index_enter_all(exact->index, render);
     return;
@@ -53,7 +53,7 @@ static void end(vestry_render *render, void *ctx) {
   else
     vsi_sqlite_index_end(exact->index);
   vsi_sqlite_reads_finish(recording);
-  vsi_outside_free(exact->host, recording);
+  vsi_free(exact->host, recording);
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
@@ -81,7 +81,7 @@ void vsi_sqlite_exact_finish(vsi_sqlite_exact *exact) {
   if (exact->is_observing) (void)vestry_pages_unobserve(exact->pages, exact);
   for (vsi_sqlite_record *next, *at = exact->first; at; at = next) {
     next = at->next;
-    vsi_outside_free(exact->host, at);
+    vsi_free(exact->host, at);
   }
   vsi_sqlite_index_destroy(exact->index);
   if (exact->last) vsi_sqlite_tables_finish(&exact->tables);
@@ -183,8 +183,7 @@ static vsi_sqlite_record *make_record(vsi_sqlite_exact *exact, vsi_sqlite_actor 
                                       bool is_quiet) {
   vsi_sqlite_uses *uses = &actor->changes.uses;
   size_t uses_bytes = uses->count * sizeof *uses->uses, keys_count = actor->changes.keys_count;
-  vsi_sqlite_record *made =
-      vsi_outside_calloc(exact->host, 1, sizeof *made + uses_bytes + keys_count * sizeof *made->keys);
+  vsi_sqlite_record *made = vsi_calloc(exact->host, 1, sizeof *made + uses_bytes + keys_count * sizeof *made->keys);
   if (!made) { /* it is taken for another connection's */
     if (actor->changes_tabs) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
     return NULL;
@@ -237,7 +236,7 @@ bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, 
     vsi_sqlite_exact_whole(exact, ret_seq);
   else if (!has_frames)
     follow_tables(exact, record, ret_seq);
-  vsi_outside_free(exact->host, record);
+  vsi_free(exact->host, record);
   return has_frames;
 }
 
@@ -299,7 +298,7 @@ static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) 
       found->changes_tabs |= record->changes_tabs;
       found->is_whole |= record->is_whole;
     }
-    vsi_outside_free(exact->host, record);
+    vsi_free(exact->host, record);
   }
   return found;
 }
@@ -340,7 +339,7 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   } else {
     (void)vsi_sqlite_index_commit(exact->index, &commit, l->ret_seq);
   }
-  vsi_outside_free(exact->host, record);
+  vsi_free(exact->host, record);
 }
 
 vestry_err vsi_sqlite_exact_follow(vsi_sqlite_exact *exact, vsi_sqlite_publish_fn publish, void *ctx, uint64_t *ret_seq,

@@ -10,6 +10,8 @@
  * overwritten while it is read is seen. */
 #include "sqlite/frames.h"
 
+#include "base/array.h"
+
 enum {
   HEAD_WORDS = 12, /* there are two copies, one after the other */
   WORD_VERSION = 0,
@@ -22,8 +24,7 @@ enum {
   WAL_HEAD_BYTES = 32,
   FRAME_HEAD_BYTES = 24,
   PAGE_HEAD_BYTES = 100, /* of the database's first page */
-  SCHEMA_AT = 40,
-  FIRST_ROOM = 256
+  SCHEMA_AT = 40
 };
 static const uint32_t version = 3007000;
 
@@ -107,20 +108,14 @@ vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *
 }
 
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames) {
-  vsi_outside_free(frames->host, frames->pages);
+  vsi_free(frames->host, frames->pages);
   frames->pages = NULL;
 }
 
 /* --------------------------------------------------------------------------------------------------- reading ------ */
 
 static bool put_page(vsi_sqlite_frames *frames, size_t at, uint32_t page) {
-  if (at == frames->pages_room) {
-    size_t room = at ? at * 2 : FIRST_ROOM;
-    uint32_t *grown = frames->host->reallocate(frames->host->ctx, frames->pages, room * sizeof *grown);
-    if (!grown) return false;
-    frames->pages = grown;
-    frames->pages_room = room;
-  }
+  if (VSI_ARRAY_RESERVE(frames->host, frames->pages, at, frames->pages_room, 1)) return false;
   frames->pages[at] = page;
   return true;
 }

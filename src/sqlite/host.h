@@ -2,7 +2,7 @@
 #ifndef VSI_SQLITE_HOST_H
 #define VSI_SQLITE_HOST_H
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* One line, cut to what a log takes; control characters become question marks. */
 void vsi_sqlite_log(const vestry_host *host, vestry_log_level level, const char *format, ...) VESTRY_PRINTF(3, 4);

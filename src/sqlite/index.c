@@ -58,14 +58,14 @@ static void drop_recent(vsi_sqlite_index *index) {
   if (!index->first_recent) index->last_recent = &index->first_recent;
   index->recent_count--;
   index->recent_bytes -= first->bytes;
-  vsi_outside_free(index->sets.host, first);
+  vsi_free(index->sets.host, first);
 }
 
 /* Keep it for the renders that run. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
                  commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
-  recent *made = index->running && bytes <= RECENT_BYTES ? vsi_outside_calloc(index->sets.host, 1, bytes) : NULL;
+  recent *made = index->running && bytes <= RECENT_BYTES ? vsi_calloc(index->sets.host, 1, bytes) : NULL;
   if (!made) { /* it is not missed, or there is no room for it: a render of now is made again */
     while (index->first_recent) drop_recent(index);
     index->forgotten = index->commits;
@@ -270,7 +270,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 
 vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, size_t max_bytes,
                                    vsi_sqlite_index **ret_index) {
-  vsi_sqlite_index *index = vsi_outside_calloc(host, 1, sizeof *index);
+  vsi_sqlite_index *index = vsi_calloc(host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->last_recent = &index->first_recent;
   pthread_mutex_init(&index->lock, NULL);
@@ -288,7 +288,7 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   const vestry_host *host = index->sets.host;
   vsi_sqlite_sets_finish(&index->sets);
   pthread_mutex_destroy(&index->lock);
-  vsi_outside_free(host, index);
+  vsi_free(host, index);
 }
 
 void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats) {

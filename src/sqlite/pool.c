@@ -39,11 +39,11 @@ static vestry_err refuse_options(const vestry_host *host, const char *path, cons
 
 static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
   size_t count = options->connections_count + options->aside_count, len = strlen(options->path);
-  vestry_sqlite_pool *pool = vsi_outside_calloc(host, 1, sizeof *pool + count * sizeof *pool->loans);
-  char *path = vsi_outside_calloc(host, len + 1, 1);
+  vestry_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->loans);
+  char *path = vsi_calloc(host, len + 1, 1);
   if (!pool || !path) {
-    vsi_outside_free(host, pool);
-    vsi_outside_free(host, path);
+    vsi_free(host, pool);
+    vsi_free(host, path);
     return NULL;
   }
   memcpy(path, options->path, len);
@@ -86,8 +86,8 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
     sqlite3_close(loan->db);
   }
   pthread_mutex_destroy(&pool->lock);
-  vsi_outside_free(host, pool->path);
-  vsi_outside_free(host, pool);
+  vsi_free(host, pool->path);
+  vsi_free(host, pool);
 }
 
 /* ------------------------------------------------------------------------------------------------- following ------ */

@@ -16,6 +16,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+
 enum { OPERATIONS_MOST = 4096, COPIES_MOST = 4 };
 
 /* What an operation writes, of the registers that its operands name. */
@@ -200,27 +202,17 @@ static uint16_t kind_of(const char *name) {
 
 void vsi_sqlite_program_add(vsi_sqlite_program *program, const char *name, int p1, int p2, int p3, const char *p4) {
   uint16_t which = program->is_unknown ? KINDS : kind_of(name);
-  if (which == KINDS || program->count == OPERATIONS_MOST) {
+  if (which == KINDS || program->count == OPERATIONS_MOST ||
+      VSI_ARRAY_RESERVE(program->host, program->operations, program->count, program->room, 1)) {
     program->is_unknown = true;
     return;
-  }
-  if (program->count == program->room) {
-    uint32_t room = program->room ? program->room * 2 : 64;
-    vsi_sqlite_operation *grown =
-        program->host->reallocate(program->host->ctx, program->operations, room * sizeof *grown);
-    if (!grown) {
-      program->is_unknown = true;
-      return;
-    }
-    program->operations = grown;
-    program->room = room;
   }
   program->operations[program->count++] =
       (vsi_sqlite_operation){.kind = which, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4 ? strtoll(p4, NULL, 10) : 0};
 }
 
 void vsi_sqlite_program_finish(vsi_sqlite_program *program) {
-  vsi_outside_free(program->host, program->operations);
+  vsi_free(program->host, program->operations);
   program->operations = NULL;
   program->count = program->room = 0;
 }

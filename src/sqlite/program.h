@@ -16,7 +16,7 @@ typedef struct vsi_sqlite_operation {
 typedef struct vsi_sqlite_program {
   const vestry_host *host;
   vsi_sqlite_operation *operations;
-  uint32_t count, room;
+  size_t count, room;
   bool is_unknown; /* an operation is not known, or they are too many */
 } vsi_sqlite_program;
 

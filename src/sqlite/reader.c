@@ -27,6 +27,7 @@
 
 #include <stdio.h>
 
+#include "base/array.h"
 #include "sqlite/program.h"
 #include "sqlite/recording.h"
 
@@ -60,7 +61,7 @@ typedef struct name {
 typedef struct vsi_sqlite_analysis {
   name *names;     /* as the authorizer is told: not of all tables, nor all columns */
   uint32_t *roots; /* of all trees of the main database that it opens */
-  uint32_t roots_count, roots_room;
+  size_t roots_count, roots_room;
   vsi_sqlite_program program;
   bool opens_virtual;
   bool is_rough; /* the names are not to be relied on */
@@ -74,7 +75,7 @@ static void forget_statements(vsi_sqlite_reader *reader) {
   for (size_t i = 0; i < VSI_SQLITE_STATEMENT_BUCKETS; i++) {
     for (vsi_sqlite_statement *next, *at = reader->statements[i]; at; at = next) {
       next = at->next;
-      vsi_outside_free(reader->host, at);
+      vsi_free(reader->host, at);
     }
     reader->statements[i] = NULL;
   }
@@ -112,7 +113,7 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
   for (const name *at = a->names; at; at = at->next)
     if (strcmp(at->table, table) == 0 && strcmp(at->column, column) == 0) return;
   size_t table_len = strlen(table) + 1, column_len = strlen(column) + 1;
-  name *made = vsi_outside_calloc(reader->host, 1, sizeof *made + table_len + column_len);
+  name *made = vsi_calloc(reader->host, 1, sizeof *made + table_len + column_len);
   if (!made) {
     a->has_failed = true;
     return;
@@ -187,14 +188,7 @@ static bool take_column(sqlite3_stmt *row, void *ctx) {
   columns *all = ctx;
   const char *text = (const char *)sqlite3_column_text(row, 0);
   size_t len = text ? strlen(text) + 1 : 0;
-  if (all->len + len > all->room) {
-    size_t room = (all->len + len) * 2;
-    char *grown = all->host->reallocate(all->host->ctx, all->bytes, room);
-    if (!grown) return !(all->has_failed = true);
-    all->bytes = grown;
-    all->room = room;
-  }
-  if (!len) return !(all->has_failed = true);
+  if (!len || VSI_ARRAY_RESERVE(all->host, all->bytes, all->len, all->room, len)) return !(all->has_failed = true);
   memcpy(all->bytes + all->len, text, len);
   all->len += len;
   if (sqlite3_column_int(row, 1) >= 2) { /* it is made of others */
@@ -230,15 +224,14 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
                    "WHERE x.key",
                    table, take_indexed, &all);
   char **names = NULL;
-  if (!result && !all.has_failed && all.count)
-    names = vsi_outside_calloc(reader->host, 1, all.count * sizeof *names + all.len);
+  if (!result && !all.has_failed && all.count) names = vsi_calloc(reader->host, 1, all.count * sizeof *names + all.len);
   if (names) {
     char *at = (char *)(names + all.count);
     memcpy(at, all.bytes, all.len);
     for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
     vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, all.filled, all.is_made, names, all.count);
   }
-  vsi_outside_free(reader->host, all.bytes);
+  vsi_free(reader->host, all.bytes);
   return names ? VESTRY_OK : VESTRY_IO;
 }
 
@@ -262,13 +255,7 @@ static bool take_operation(sqlite3_stmt *row, void *ctx) {
   }
   for (uint32_t i = 0; i < a->roots_count; i++)
     if (a->roots[i] == root) return true;
-  if (a->roots_count == a->roots_room) {
-    uint32_t room = a->roots_room ? a->roots_room * 2 : 8;
-    uint32_t *grown = host->reallocate(host->ctx, a->roots, room * sizeof *grown);
-    if (!grown) return !(a->has_failed = true);
-    a->roots = grown;
-    a->roots_room = room;
-  }
+  if (VSI_ARRAY_RESERVE(host, a->roots, a->roots_count, a->roots_room, 1)) return !(a->has_failed = true);
   a->roots[a->roots_count++] = root;
   return true;
 }
@@ -479,9 +466,9 @@ static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t 
   for (uint32_t i = 0; i < a.roots_count && !error; i++) error = take_root(reader, a.roots[i], generation, uses, &a);
   for (name *next, *at = a.names; at; at = next) {
     next = at->next;
-    vsi_outside_free(reader->host, at);
+    vsi_free(reader->host, at);
   }
-  vsi_outside_free(reader->host, a.roots);
+  vsi_free(reader->host, a.roots);
   vsi_sqlite_program_finish(&a.program);
   *ret_found = a;
   return error;
@@ -495,7 +482,7 @@ static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, s
   size_t uses_bytes = uses->count * sizeof *uses->uses, text_bytes = (len + 8) / 8 * 8;
   size_t besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
   vsi_sqlite_statement *made =
-      vsi_outside_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes + besides_bytes);
+      vsi_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes + besides_bytes);
   if (!made) return NULL;
   *made = (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(reader->numbers, 1, memory_order_relaxed),
                                  .len = len,

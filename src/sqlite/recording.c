@@ -24,8 +24,8 @@ void vsi_sqlite_reads_end(vsi_sqlite_recording *recording) {
 }
 
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
-  if (recording->slots != recording->first_slots) vsi_outside_free(recording->host, recording->slots);
-  if (recording->seen != recording->first_seen) vsi_outside_free(recording->host, recording->seen);
+  if (recording->slots != recording->first_slots) vsi_free(recording->host, recording->slots);
+  if (recording->seen != recording->first_seen) vsi_free(recording->host, recording->seen);
   vsi_sqlite_uses_finish(recording->host, &recording->uses);
 }
 
@@ -43,13 +43,13 @@ static uint32_t slot_of(const vsi_sqlite_recording *recording, uint32_t page) {
 
 static bool grow(vsi_sqlite_recording *recording) {
   uint32_t *former = recording->slots, former_count = recording->slots_count;
-  uint32_t *slots = vsi_outside_calloc(recording->host, (size_t)former_count * 4, sizeof *slots);
+  uint32_t *slots = vsi_calloc(recording->host, (size_t)former_count * 4, sizeof *slots);
   if (!slots) return false;
   recording->slots = slots;
   recording->slots_count = former_count * 4;
   for (uint32_t i = 0; i < former_count; i++)
     if (former[i]) slots[slot_of(recording, former[i])] = former[i];
-  if (former != recording->first_slots) vsi_outside_free(recording->host, former);
+  if (former != recording->first_slots) vsi_free(recording->host, former);
   return true;
 }
 

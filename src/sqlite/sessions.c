@@ -160,7 +160,7 @@ vestry_err vestry_sqlite_sessions_create(vestry_sqlite_pool *pool, const vestry_
   if (!options.now_s) options.now_s = system_s;
   vestry_err error = make_table(pool);
   if (error) return error;
-  vestry_sqlite_sessions *sessions = vsi_outside_calloc(pool->host, 1, sizeof *sessions);
+  vestry_sqlite_sessions *sessions = vsi_calloc(pool->host, 1, sizeof *sessions);
   if (!sessions) return VESTRY_NO_MEMORY;
   sessions->pool = pool;
   sessions->options = options;
@@ -169,5 +169,5 @@ vestry_err vestry_sqlite_sessions_create(vestry_sqlite_pool *pool, const vestry_
 }
 
 void vestry_sqlite_sessions_destroy(vestry_sqlite_sessions *sessions) {
-  if (sessions) vsi_outside_free(sessions->pool->host, sessions);
+  if (sessions) vsi_free(sessions->pool->host, sessions);
 }

@@ -40,7 +40,7 @@ page_entry *vsi_sqlite_sets_find_page(const vsi_sqlite_sets *sets, uint32_t page
 static void grow_pages(vsi_sqlite_sets *sets) {
   if (sets->pages_count < sets->pages_buckets_count) return;
   size_t former_count = sets->pages_buckets_count, count = former_count ? former_count * 2 : FIRST_BUCKETS;
-  page_entry **buckets = vsi_outside_calloc(sets->host, count, sizeof *buckets), **former = sets->pages;
+  page_entry **buckets = vsi_calloc(sets->host, count, sizeof *buckets), **former = sets->pages;
   if (!buckets) return;
   sets->pages = buckets;
   sets->pages_buckets_count = count;
@@ -52,14 +52,14 @@ static void grow_pages(vsi_sqlite_sets *sets) {
       *bucket = at;
     }
   }
-  vsi_outside_free(sets->host, former);
+  vsi_free(sets->host, former);
 }
 
 static page_entry *make_page(vsi_sqlite_sets *sets, uint32_t page) {
   page_entry *entry = vsi_sqlite_sets_find_page(sets, page);
   if (entry) return entry;
   grow_pages(sets);
-  entry = sets->pages_buckets_count ? vsi_outside_calloc(sets->host, 1, sizeof *entry) : NULL;
+  entry = sets->pages_buckets_count ? vsi_calloc(sets->host, 1, sizeof *entry) : NULL;
   if (!entry) return NULL;
   page_entry **bucket = &sets->pages[bucket_of_page(sets, page)];
   entry->page = page;
@@ -77,7 +77,7 @@ static void free_page_if_unused(vsi_sqlite_sets *sets, uint32_t page) {
   page_entry *entry = *at;
   if (!entry || entry->first) return;
   *at = entry->next;
-  vsi_outside_free(sets->host, entry);
+  vsi_free(sets->host, entry);
   sets->pages_count--;
   sets->bytes -= sizeof *entry;
 }
@@ -85,13 +85,13 @@ static void free_page_if_unused(vsi_sqlite_sets *sets, uint32_t page) {
 static bool grow_tables(vsi_sqlite_sets *sets, uint32_t count) {
   if (count <= sets->tables_count) return true;
   count = count < 16 ? 16 : count * 2;
-  place **grown = vsi_outside_calloc(sets->host, count, sizeof(place *));
+  place **grown = vsi_calloc(sets->host, count, sizeof(place *));
   if (!grown) return false;
   for (uint32_t i = 0; i < sets->tables_count; i++) {
     grown[i] = sets->tables[i];
     if (grown[i]) grown[i]->at = &grown[i];
   }
-  vsi_outside_free(sets->host, sets->tables);
+  vsi_free(sets->host, sets->tables);
   sets->tables = grown;
   sets->tables_count = count;
   return true;
@@ -149,7 +149,7 @@ void vsi_sqlite_set_remove(vsi_sqlite_sets *sets, set *s) {
   if (s->next) s->next->at = s->at;
   sets->sets_count--;
   sets->bytes -= s->bytes;
-  vsi_outside_free(sets->host, s);
+  vsi_free(sets->host, s);
 }
 
 void vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const set *s, char topic[VSI_SQLITE_SET_TOPIC_BYTES]) {
@@ -178,9 +178,9 @@ static void sweep(vsi_sqlite_sets *sets) {
 static void grow_buckets(vsi_sqlite_sets *sets) {
   if (sets->sets_count < sets->buckets_count) return;
   size_t count = sets->buckets_count ? sets->buckets_count * 2 : FIRST_BUCKETS;
-  set **buckets = vsi_outside_calloc(sets->host, count, sizeof *buckets);
+  set **buckets = vsi_calloc(sets->host, count, sizeof *buckets);
   if (!buckets) return;
-  vsi_outside_free(sets->host, sets->buckets);
+  vsi_free(sets->host, sets->buckets);
   sets->buckets = buckets;
   sets->buckets_count = count;
   for (set *s = sets->all_sets; s; s = s->next) {
@@ -230,7 +230,7 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   grow_buckets(sets);
   if (sets->bytes + bytes + p->pages_count * sizeof(page_entry) > sets->max_bytes && !p->is_all) return NULL;
   if (!sets->buckets_count || !grow_tables(sets, tables)) return NULL;
-  set *s = vsi_outside_calloc(sets->host, 1, bytes);
+  set *s = vsi_calloc(sets->host, 1, bytes);
   if (!s) return NULL;
   s->bytes = bytes;
   s->places = (place *)(s + 1);
@@ -251,7 +251,7 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
       continue;
     }
     leave_pages(sets, s);
-    vsi_outside_free(sets->host, s);
+    vsi_free(sets->host, s);
     return NULL;
   }
   if (!s->is_exact) make_coarse(sets, s);
@@ -299,7 +299,7 @@ vestry_err vsi_sqlite_sets_init(vsi_sqlite_sets *sets, vestry_pages *topics, con
 
 void vsi_sqlite_sets_finish(vsi_sqlite_sets *sets) {
   while (sets->all_sets) vsi_sqlite_set_remove(sets, sets->all_sets);
-  vsi_outside_free(sets->host, sets->buckets);
-  vsi_outside_free(sets->host, sets->pages);
-  vsi_outside_free(sets->host, sets->tables);
+  vsi_free(sets->host, sets->buckets);
+  vsi_free(sets->host, sets->pages);
+  vsi_free(sets->host, sets->tables);
 }

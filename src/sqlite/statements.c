@@ -3,13 +3,13 @@
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;
   statements->most = most;
-  statements->all = vsi_outside_calloc(host, most, sizeof *statements->all);
+  statements->all = vsi_calloc(host, most, sizeof *statements->all);
   return statements->all ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements) {
   for (size_t i = 0; i < statements->count; i++) sqlite3_finalize(statements->all[i].statement);
-  vsi_outside_free(statements->host, statements->all);
+  vsi_free(statements->host, statements->all);
   statements->all = NULL;
   statements->count = 0;
 }

@@ -132,7 +132,7 @@ static void note_touch(vestry_sqlite *database, const owner *whose) {
   for (vsi_sqlite_touch *at = database->touches; is_new && at; at = at->next)
     is_new = memcmp(at->tab, whose->tab, sizeof at->tab) != 0;
   vsi_sqlite_touch *touch =
-      is_new ? vsi_outside_calloc(database->host, 1, sizeof *touch + whose->scope.len) : NULL; /* or the next time */
+      is_new ? vsi_calloc(database->host, 1, sizeof *touch + whose->scope.len) : NULL; /* or the next time */
   if (touch) {
     memcpy(touch->tab, whose->tab, sizeof touch->tab);
     touch->ttl_s = whose->ttl_s;
@@ -157,7 +157,7 @@ static vsi_sqlite_touch *take_touches(vestry_sqlite *database) {
 void vsi_sqlite_tab_forget_touches(vestry_sqlite *database) {
   for (vsi_sqlite_touch *next, *touch = take_touches(database); touch; touch = next) {
     next = touch->next;
-    vsi_outside_free(database->host, touch);
+    vsi_free(database->host, touch);
   }
 }
 
@@ -174,7 +174,7 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
     if (!result) result = sqlite3_bind_int64(writer->tab.write, 3, now + touch->ttl_s);
     if (!result) result = run(writer->tab.write);
     if (result) is_over = true; /* the others would fare the same */
-    vsi_outside_free(database->host, touch);
+    vsi_free(database->host, touch);
   }
   pthread_mutex_unlock(&database->writer_lock);
 }

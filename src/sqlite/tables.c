@@ -3,6 +3,8 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+
 /* ------------------------------------------------------------------------------------------------------ uses ------ */
 
 static bool are_of_same_rows(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {
@@ -37,13 +39,7 @@ vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, c
     keys += at->table == added.table;
   }
   if (keys >= VSI_SQLITE_KEYS_MAX) unite(uses, &added);
-  if (uses->count == uses->room) {
-    uint32_t room = uses->room ? uses->room * 2 : 8;
-    vsi_sqlite_use *grown = host->reallocate(host->ctx, uses->uses, room * sizeof *grown);
-    if (!grown) return VESTRY_NO_MEMORY;
-    uses->uses = grown;
-    uses->room = room;
-  }
+  if (VSI_ARRAY_RESERVE(host, uses->uses, uses->count, uses->room, 1)) return VESTRY_NO_MEMORY;
   uses->uses[uses->count++] = added;
   return VESTRY_OK;
 }
@@ -61,7 +57,7 @@ void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses) {
 }
 
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses) {
-  vsi_outside_free(host, uses->uses);
+  vsi_free(host, uses->uses);
   *uses = (vsi_sqlite_uses){NULL, 0, 0};
 }
 
@@ -115,11 +111,11 @@ void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) 
 
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
   for (uint32_t i = 0; i < tables->count; i++) {
-    vsi_outside_free(tables->host, tables->tables[i]->columns);
-    vsi_outside_free(tables->host, tables->tables[i]);
+    vsi_free(tables->host, tables->tables[i]->columns);
+    vsi_free(tables->host, tables->tables[i]);
   }
-  vsi_outside_free(tables->host, tables->tables);
-  vsi_outside_free(tables->host, tables->buckets);
+  vsi_free(tables->host, tables->tables);
+  vsi_free(tables->host, tables->buckets);
   pthread_mutex_destroy(&tables->lock);
 }
 
@@ -135,9 +131,9 @@ static bool grow(vsi_sqlite_tables *tables) {
   vsi_sqlite_table **grown = tables->host->reallocate(tables->host->ctx, tables->tables, room * sizeof *grown);
   if (!grown) return false;
   tables->tables = grown;
-  uint32_t *buckets = vsi_outside_calloc(tables->host, (size_t)room * 2, sizeof *buckets);
+  uint32_t *buckets = vsi_calloc(tables->host, (size_t)room * 2, sizeof *buckets);
   if (!buckets) return false;
-  vsi_outside_free(tables->host, tables->buckets);
+  vsi_free(tables->host, tables->buckets);
   tables->buckets = buckets;
   tables->buckets_count = room * 2;
   tables->room = room;
@@ -160,7 +156,7 @@ static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint3
   if (tables->count == VSI_SQLITE_TABLES_MAX) return VESTRY_LIMIT;
   if (tables->count == tables->room && !grow(tables)) return VESTRY_NO_MEMORY;
   size_t len = strlen(name) + 1;
-  vsi_sqlite_table *table = vsi_outside_calloc(tables->host, 1, sizeof *table + len);
+  vsi_sqlite_table *table = vsi_calloc(tables->host, 1, sizeof *table + len);
   if (!table) return VESTRY_NO_MEMORY;
   memcpy(table->name, name, len);
   uint32_t *bucket = &tables->buckets[hash & (tables->buckets_count - 1)];
@@ -183,7 +179,7 @@ void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t
   pthread_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
   bool is_again = table->columns && table->generation == generation; /* by another thread at the same time */
-  vsi_outside_free(tables->host, table->columns);
+  vsi_free(tables->host, table->columns);
   table->generation = generation;
   table->always = always | VSI_SQLITE_ROWS;
   table->columns = names;

@@ -36,7 +36,7 @@ typedef struct vsi_sqlite_use {
 /* Several, each table once for each key. */
 typedef struct vsi_sqlite_uses {
   vsi_sqlite_use *uses;
-  uint32_t count, room;
+  size_t count, room;
 } vsi_sqlite_uses;
 
 /* A value in a row that is changed, before or after. */

@@ -3,6 +3,7 @@
  * "all". */
 #include "sqlite/topics.h"
 
+#include "base/array.h"
 #include "sqlite/host.h"
 
 enum { SLOTS_FIRST = 16, STEPS_MOST = 64, KEPT_BYTES = 8192 };
@@ -13,8 +14,8 @@ void vsi_sqlite_topics_init(vsi_sqlite_topics *topics, const vestry_host *host) 
 }
 
 void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
-  vsi_outside_free(topics->host, topics->bytes);
-  vsi_outside_free(topics->host, topics->slots);
+  vsi_free(topics->host, topics->bytes);
+  vsi_free(topics->host, topics->slots);
   vsi_sqlite_topics_init(topics, topics->host);
 }
 
@@ -40,9 +41,9 @@ static uint32_t *find(const vsi_sqlite_topics *topics, const char *topic, size_t
 
 static bool grow_slots(vsi_sqlite_topics *topics) {
   size_t count = topics->slots_count ? topics->slots_count * 4 : SLOTS_FIRST;
-  uint32_t *slots = vsi_outside_calloc(topics->host, count, sizeof *slots);
+  uint32_t *slots = vsi_calloc(topics->host, count, sizeof *slots);
   if (!slots) return false;
-  vsi_outside_free(topics->host, topics->slots);
+  vsi_free(topics->host, topics->slots);
   topics->slots = slots;
   topics->slots_count = count;
   for (size_t at = 0, len; at < topics->bytes_count; at += len + 1) {
@@ -54,16 +55,6 @@ static bool grow_slots(vsi_sqlite_topics *topics) {
   return true;
 }
 
-static bool grow_bytes(vsi_sqlite_topics *topics, size_t more) {
-  size_t room = topics->bytes_room ? topics->bytes_room : 256;
-  while (room - topics->bytes_count < more) room *= 2;
-  char *bytes = topics->host->reallocate(topics->host->ctx, topics->bytes, room);
-  if (!bytes) return false;
-  topics->bytes = bytes;
-  topics->bytes_room = room;
-  return true;
-}
-
 static bool add(vsi_sqlite_topics *topics, const char *topic, size_t len) {
   if (topics->count && is_at(topics, topics->last, topic, len)) return true;
   if (topics->count * 2 >= topics->slots_count && !grow_slots(topics)) return false;
@@ -71,7 +62,7 @@ static bool add(vsi_sqlite_topics *topics, const char *topic, size_t len) {
   if (!slot) return false;
   if (!*slot) {
     if (topics->count == VSI_SQLITE_TOPICS_MAX || topics->bytes_count + len >= VSI_SQLITE_TOPICS_BYTES) return false;
-    if (topics->bytes_room - topics->bytes_count <= len && !grow_bytes(topics, len + 1)) return false;
+    if (VSI_ARRAY_RESERVE(topics->host, topics->bytes, topics->bytes_count, topics->bytes_room, len + 1)) return false;
     memcpy(topics->bytes + topics->bytes_count, topic, len);
     topics->bytes[topics->bytes_count + len] = '\0';
     *slot = (uint32_t)topics->bytes_count + 1;

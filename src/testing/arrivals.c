@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 
 vsi_parcel *vsi_parcel_new(const vestry_host *host, size_t sender, const char *subject, const void *data, size_t len) {
@@ -20,14 +21,7 @@ void vsi_parcel_unref(const vestry_host *host, vsi_parcel *parcel) {
 }
 
 vestry_err vsi_arrivals_reserve(const vestry_host *host, vsi_arrivals *arrivals, size_t more) {
-  if (arrivals->capacity - arrivals->count >= more) return VESTRY_OK;
-  size_t capacity = arrivals->capacity + arrivals->capacity / 2 + more + 6;
-  if (capacity > SIZE_MAX / sizeof *arrivals->heap) return VESTRY_NO_MEMORY;
-  vsi_arrival *heap = vsi_realloc(host, arrivals->heap, capacity * sizeof *heap);
-  if (!heap) return VESTRY_NO_MEMORY;
-  arrivals->heap = heap;
-  arrivals->capacity = capacity;
-  return VESTRY_OK;
+  return VSI_ARRAY_RESERVE(host, arrivals->heap, arrivals->count, arrivals->room, more);
 }
 
 static bool is_before(const vsi_arrival *a, const vsi_arrival *b) {

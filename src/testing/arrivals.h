@@ -22,7 +22,7 @@ typedef struct vsi_arrival {
 /* A heap: the next one is the first. Zero is empty. */
 typedef struct vsi_arrivals {
   vsi_arrival *heap;
-  size_t count, capacity;
+  size_t count, room;
 } vsi_arrivals;
 
 /* One reference. NULL: out of memory. */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "testing/memory_network.h"
@@ -158,13 +159,7 @@ static vestry_err subscribe_locked(vsi_memory_node *node, const char *subject) {
   bool found;
   size_t at = vsi_memory_node_find(node, subject, &found);
   if (found) return VESTRY_OK;
-  if (node->subjects_count == node->subjects_capacity) {
-    size_t capacity = node->subjects_capacity * 2 + 4;
-    char **subjects = vsi_realloc(host, node->subjects, capacity * sizeof *subjects);
-    if (!subjects) return VESTRY_NO_MEMORY;
-    node->subjects = subjects;
-    node->subjects_capacity = capacity;
-  }
+  if (VSI_ARRAY_RESERVE(host, node->subjects, node->subjects_count, node->subjects_room, 1)) return VESTRY_NO_MEMORY;
   char *copy = vsi_strdup(host, subject, strlen(subject));
   if (!copy) return VESTRY_NO_MEMORY;
   memmove(node->subjects + at + 1, node->subjects + at, (node->subjects_count++ - at) * sizeof *node->subjects);
@@ -238,13 +233,8 @@ static vestry_err claim_locked(vsi_memory_node *node, const char *name, uint64_t
   if (at == network->claims_count) {
     *ret_revision = 0;
     if (expected) return VESTRY_EXISTS;
-    if (network->claims_count == network->claims_capacity) {
-      size_t capacity = network->claims_capacity * 2 + 4;
-      vsi_memory_claim *claims = vsi_realloc(network->host, network->claims, capacity * sizeof *claims);
-      if (!claims) return VESTRY_NO_MEMORY;
-      network->claims = claims;
-      network->claims_capacity = capacity;
-    }
+    if (VSI_ARRAY_RESERVE(network->host, network->claims, network->claims_count, network->claims_room, 1))
+      return VESTRY_NO_MEMORY;
     network->claims_count++;
     memcpy(network->claims[at].name, name, strlen(name) + 1);
     network->claims[at].revision = 0;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "base/options.h"
 
@@ -66,13 +67,7 @@ void vestry_memory_network_destroy(vestry_memory_network *network) {
 
 static vestry_err make_room_locked(vestry_memory_network *network) {
   if (network->nodes_count == NODES_MAX) return VESTRY_LIMIT;
-  if (network->nodes_count < network->nodes_capacity) return VESTRY_OK;
-  size_t capacity = network->nodes_capacity * 2 + 4;
-  vsi_memory_node **nodes = vsi_realloc(network->host, network->nodes, capacity * sizeof *nodes);
-  if (!nodes) return VESTRY_NO_MEMORY;
-  network->nodes = nodes;
-  network->nodes_capacity = capacity;
-  return VESTRY_OK;
+  return VSI_ARRAY_RESERVE(network->host, network->nodes, network->nodes_count, network->nodes_room, 1);
 }
 
 /* The streams of chance are of the seed and the place alone. */

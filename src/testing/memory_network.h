@@ -30,7 +30,7 @@ typedef struct vsi_memory_node {
   uint64_t faults, refusals; /* its streams of chance: for what comes to it, and for what it sends */
   vsi_arrivals arrivals;
   char **subjects; /* sorted */
-  size_t subjects_count, subjects_capacity;
+  size_t subjects_count, subjects_room;
   uint64_t last_due_ns[VSI_MEMORY_STREAMS];
 } vsi_memory_node;
 
@@ -43,11 +43,11 @@ struct vestry_memory_network {
   size_t refs; /* the owner's, and each node's */
   vestry_memory_network_options options;
   vsi_memory_node **nodes; /* by index; NULL: destroyed */
-  size_t nodes_count, nodes_capacity;
+  size_t nodes_count, nodes_room;
   uint64_t order; /* of what was sent */
   uint64_t revision;
   vsi_memory_claim *claims;
-  size_t claims_count, claims_capacity;
+  size_t claims_count, claims_room;
   vestry_memory_network_stats stats; /* but for waiting_count */
 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* A head is mostly below 1 KiB. Worker stacks are small, so no more than this is put on them. */
 enum { ON_STACK = 2048, TOGETHER = 16384 };
@@ -78,11 +78,11 @@ static vsi_civetweb_framing framing_of(int status) {
 /* From the file, piece by piece: so much is not put on a worker's stack. */
 static bool write_file(const vsi_civetweb_request *request, vestry_body *body, size_t len) {
   const vestry_host *host = request->adapter->host;
-  char *piece = vsi_outside_alloc(host, VESTRY_BODY_PIECE_BYTES);
+  char *piece = vsi_alloc(host, VESTRY_BODY_PIECE_BYTES);
   bool written = piece != NULL;
   for (size_t at = 0, got = 0; written && at < len; at += got)
     written = !vestry_body_read(body, at, piece, VESTRY_BODY_PIECE_BYTES, &got) && write_all(request->conn, piece, got);
-  vsi_outside_free(host, piece);
+  vsi_free(host, piece);
   return written;
 }
 
@@ -103,7 +103,7 @@ static vestry_err write_answer(vsi_civetweb_request *request, const vestry_respo
   /* A small body goes out with its head: one write, one packet. */
   size_t together = in_memory <= TOGETHER ? in_memory : 0;
   if (head_len >= sizeof small || together > sizeof small - head_len) {
-    text = vsi_outside_calloc(host, 1, head_len + together + 1);
+    text = vsi_calloc(host, 1, head_len + together + 1);
     if (!text) {
       vsi_civetweb_request_close(request);
       return VESTRY_NO_MEMORY;
@@ -113,7 +113,7 @@ static vestry_err write_answer(vsi_civetweb_request *request, const vestry_respo
   if (together) memcpy(text + head_len, bytes, together);
   request->status = response->status;
   bool written = write_all(request->conn, text, head_len + together);
-  if (text != small) vsi_outside_free(host, text);
+  if (text != small) vsi_free(host, text);
   if (written && in_memory > together) written = write_all(request->conn, bytes, in_memory);
   if (written && in_file) written = write_file(request, body, in_file);
   if (written) return VESTRY_OK;

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "adapter/web/addresses.h"
-#include "base/outside.h"
+#include "base/array.h"
+#include "base/log.h"
+#include "base/memory.h"
 
 /* Where there were too many, more are waiting for the workers that they held. */
-enum { PERIOD_MS = 100, SOON_MS = 5, LEAST_CAPACITY = 64 };
+enum { PERIOD_MS = 100, SOON_MS = 5 };
 
 typedef struct vsi_civetweb_client {
   vsi_web_address address;
@@ -41,24 +43,14 @@ static bool is_ending(int fd) {
   return poll(&at, 1, 0) > 0;
 }
 
-static bool make_room(vsi_civetweb_crowd *crowd) {
-  if (crowd->clients_count < crowd->clients_capacity) return true;
-  size_t capacity = crowd->clients_capacity ? crowd->clients_capacity * 2 : LEAST_CAPACITY;
-  client *clients = vsi_outside_calloc(crowd->host, capacity, sizeof *clients);
-  if (!clients) return false;
-  if (crowd->clients_count) memcpy(clients, crowd->clients, crowd->clients_count * sizeof *clients);
-  vsi_outside_free(crowd->host, crowd->clients);
-  crowd->clients = clients;
-  crowd->clients_capacity = capacity;
-  return true;
-}
-
 static void see(vsi_civetweb_crowd *crowd, int fd) {
   client seen = {.fd = fd};
   if (!vsi_civetweb_peer_of_descriptor(fd, &seen.peer) || !is_ours(crowd, &seen.peer) || is_ending(fd)) return;
   struct tcp_info info = {0};
   socklen_t len = sizeof info;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || !make_room(crowd)) return;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
+      VSI_ARRAY_RESERVE(crowd->host, crowd->clients, crowd->clients_count, crowd->clients_room, 1))
+    return;
   seen.address = address_of(&seen.peer);
   seen.silent_ms = info.tcpi_last_data_recv;
   crowd->clients[crowd->clients_count++] = seen;
@@ -117,7 +109,7 @@ static void look(vestry_timer *timer, void *ctx) {
   crowd->clients_count = 0;
   if (!see_all(crowd) && !crowd->warned) {
     crowd->warned = true;
-    vsi_outside_log(
+    vsi_log_line(
         crowd->host, VESTRY_LOG_WARN,
         "civetweb: /proc/self/fd cannot be read; connections that are no requests yet have no limit per address");
   }
@@ -141,7 +133,7 @@ vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const v
   crowd->host = host;
   crowd->limit = limit;
   if (!limit || !ports_count) return VESTRY_OK;
-  crowd->ports = vsi_outside_calloc(host, ports_count, sizeof *ports);
+  crowd->ports = vsi_calloc(host, ports_count, sizeof *ports);
   if (!crowd->ports) return VESTRY_NO_MEMORY;
   memcpy(crowd->ports, ports, ports_count * sizeof *ports);
   crowd->ports_count = ports_count;
@@ -158,8 +150,8 @@ void vsi_civetweb_crowd_finish(vsi_civetweb_crowd *crowd) {
     crowd->timer = NULL;
   }
   if (!crowd->host) return;
-  vsi_outside_free(crowd->host, crowd->clients);
-  vsi_outside_free(crowd->host, crowd->ports);
+  vsi_free(crowd->host, crowd->clients);
+  vsi_free(crowd->host, crowd->ports);
   crowd->clients = NULL;
   crowd->ports = NULL;
 }

@@ -30,7 +30,7 @@ typedef struct vsi_civetweb_crowd {
 
   /* The timer's. */
   struct vsi_civetweb_client *clients; /* of the round */
-  size_t clients_count, clients_capacity;
+  size_t clients_count, clients_room;
   vsi_civetweb_port *ports;
   size_t ports_count;
   bool warned;

@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* Where descriptors end, if no limit says so. */
 enum { DESCRIPTORS_MOST = 1 << 20 };
@@ -62,7 +62,7 @@ static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
 }
 
 static void rouse(vsi_civetweb_deadlines *deadlines) {
-  uint64_t now_ns = vsi_outside_now_ns(deadlines->host);
+  uint64_t now_ns = vsi_now_ns(deadlines->host);
   size_t count = 0;
   pthread_mutex_lock(&deadlines->lock);
   relieve_locked(deadlines, false);

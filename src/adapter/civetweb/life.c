@@ -6,8 +6,9 @@
 #include "adapter/civetweb/adapter.h"
 #include "adapter/civetweb/serve.h"
 #include "adapter/web/policy.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
-#include "base/outside.h"
 #include "base/wait.h"
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000, PORTS_MAX = 64 };
@@ -55,8 +56,8 @@ static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetwe
                                   uint64_t request_timeout_ms) {
   uint64_t body_ms = options->body_ms ? options->body_ms : request_timeout_ms;
   uint64_t linger_ms = options->linger_ms ? options->linger_ms : least(request_timeout_ms, LINGER_MS);
-  adapter->body_ns = vsi_outside_ms_to_ns(body_ms);
-  adapter->linger_ns = vsi_outside_ms_to_ns(linger_ms);
+  adapter->body_ns = vsi_ms_to_ns(body_ms);
+  adapter->linger_ns = vsi_ms_to_ns(linger_ms);
   return vsi_civetweb_deadlines_init(&adapter->deadlines, adapter->v, round_ms(least(body_ms, linger_ms)));
 }
 
@@ -105,17 +106,17 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   char why[160];
   vestry_err error = vsi_civetweb_check_descriptors(&settings, why, sizeof why);
   if (error) {
-    vsi_outside_log(host, VESTRY_LOG_ERROR, why);
+    vsi_log_line(host, VESTRY_LOG_ERROR, why);
     return error;
   }
   if (!settings.nodelay)
-    vsi_outside_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
-  vestry_civetweb *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
+    vsi_log_line(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
+  vestry_civetweb *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;
   adapter->host = host;
   adapter->server = server;
-  adapter->request_timeout_ns = vsi_outside_ms_to_ns(settings.request_timeout_ms);
+  adapter->request_timeout_ns = vsi_ms_to_ns(settings.request_timeout_ms);
   adapter->keep_alive = settings.keep_alive;
   adapter->head_bytes = settings.head_bytes;
   adapter->query_is_decoded = settings.query_is_decoded;
@@ -153,5 +154,5 @@ void vestry_civetweb_destroy(vestry_civetweb *adapter) {
   vsi_civetweb_crowd_finish(&adapter->own_guests.crowd);
   vsi_web_addresses_finish(&adapter->own_guests.addresses);
   vsi_web_gate_finish(&adapter->gate);
-  vsi_outside_free(adapter->host, adapter);
+  vsi_free(adapter->host, adapter);
 }

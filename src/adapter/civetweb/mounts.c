@@ -23,7 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/outside.h"
+#include "base/log.h"
+#include "base/memory.h"
 
 enum { SWEEP_MS = 100, SUFFIX_BYTES = 32, LINE_BYTES = 512 };
 static const char all_paths[] = "/{all...}";
@@ -91,7 +92,7 @@ static bool has_claim(const vsi_civetweb_neighbour *neighbour, const void *name)
 
 static vsi_civetweb_claim *make_claim(const vestry_host *host, const char *method, const char *pattern) {
   size_t method_len = strlen(method);
-  vsi_civetweb_claim *made = vsi_outside_calloc(host, 1, sizeof *made + method_len + 1 + strlen(pattern) + 1);
+  vsi_civetweb_claim *made = vsi_calloc(host, 1, sizeof *made + method_len + 1 + strlen(pattern) + 1);
   if (!made) return NULL;
   memcpy(made->name, method, method_len);
   made->name[method_len] = ' ';
@@ -104,7 +105,7 @@ static vsi_civetweb_claim *make_claim(const vestry_host *host, const char *metho
 
 static vsi_civetweb_mount *make_mount(const vsi_civetweb_mounts *of, const char *pattern) {
   size_t capacity = 2 * strlen(pattern) + 2 + SUFFIX_BYTES;
-  vsi_civetweb_mount *made = vsi_outside_calloc(of->self->host, 1, sizeof *made + capacity);
+  vsi_civetweb_mount *made = vsi_calloc(of->self->host, 1, sizeof *made + capacity);
   if (!made) return NULL;
   size_t len = vsi_civetweb_uri_of(pattern, made->uri);
   snprintf(made->uri + len, capacity - len, "|#vestry %p", (void *)made);
@@ -146,7 +147,7 @@ static void log_taken(const vestry_host *host, const char *method, const char *p
   snprintf(line, sizeof line,
            "civetweb: another instance of vestry in the same server has the route %s %s: give one of them other paths",
            method, pattern);
-  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  vsi_log_line(host, VESTRY_LOG_ERROR, line);
 }
 
 static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char *pattern, bool has_mount) {
@@ -171,8 +172,8 @@ static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char 
   bool mount_used = used && used->mount == mount;
   vsi_civetweb_neighbours_unlock();
   if (error == VESTRY_EXISTS) log_taken(host, method, pattern);
-  if (!mount_used) vsi_outside_free(host, mount);
-  if (!used) vsi_outside_free(host, made);
+  if (!mount_used) vsi_free(host, mount);
+  if (!used) vsi_free(host, made);
   return error;
 }
 
@@ -182,7 +183,7 @@ static vestry_err refuse_query(const vestry_host *host, const char *pattern) {
            "civetweb: the route QUERY %.200s is refused: civetweb %.16s answers that method itself, with 400, before "
            "anybody sees it. Mount it for POST, or serve by libmicrohttpd",
            pattern, mg_version());
-  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  vsi_log_line(host, VESTRY_LOG_ERROR, line);
   return VESTRY_UNSUPPORTED;
 }
 
@@ -222,7 +223,7 @@ static void unmounted(void *ctx, const char *method, const char *pattern) {
     has_idle = gone->mount && --gone->mount->claims_count == 0;
   }
   vsi_civetweb_neighbours_unlock();
-  vsi_outside_free(of->self->host, gone);
+  vsi_free(of->self->host, gone);
   if (has_idle) vestry_timer_set(of->sweeper, SWEEP_MS, 0);
 }
 
@@ -264,7 +265,7 @@ static void free_idle(const vsi_civetweb_mounts *of, vsi_civetweb_mount *idle) {
   for (vsi_civetweb_mount *next; idle; idle = next) {
     next = idle->next;
     mg_set_request_handler(of->self->server, idle->uri, NULL, NULL);
-    vsi_outside_free(of->self->host, idle);
+    vsi_free(of->self->host, idle);
   }
 }
 
@@ -324,11 +325,11 @@ void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of) {
   vsi_civetweb_neighbours_unlock();
   for (vsi_civetweb_mount *next; mounts; mounts = next) {
     next = mounts->next;
-    vsi_outside_free(of->self->host, mounts);
+    vsi_free(of->self->host, mounts);
   }
   for (vsi_civetweb_claim *next; claims; claims = next) {
     next = claims->next;
-    vsi_outside_free(of->self->host, claims);
+    vsi_free(of->self->host, claims);
   }
   *of = (vsi_civetweb_mounts){.sweeper = NULL};
 }

@@ -7,7 +7,8 @@
 
 #include "adapter/civetweb/settings.h"
 #include "adapter/web/listen.h"
-#include "base/outside.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "vestry/civetweb.h"
 
 enum { THREADS = 128, STOP_MS = 1000 };
@@ -41,7 +42,7 @@ static int log_message(const struct mg_connection *conn, const char *message) {
     snprintf(line, sizeof line, "civetweb: %s", message);
   else
     snprintf(line, sizeof line, "vestry_server_civetweb: %s%s%s", message, *helps ? "; " : "", helps);
-  vsi_outside_log(own->host, is_up ? VESTRY_LOG_WARN : VESTRY_LOG_ERROR, line);
+  vsi_log_line(own->host, is_up ? VESTRY_LOG_WARN : VESTRY_LOG_ERROR, line);
   return 1;
 }
 
@@ -57,7 +58,7 @@ static void destroy(void *server) {
   if (own->adapter) (void)vestry_civetweb_stop(own->adapter, STOP_MS);
   vestry_civetweb_stop_server(own->server);
   vestry_civetweb_destroy(own->adapter);
-  vsi_outside_free(own->host, own);
+  vsi_free(own->host, own);
 }
 
 static vestry_err listen_on(own_server *own, const vestry_server_options *options) {
@@ -84,7 +85,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
   vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
   if (error) {
     snprintf(line, sizeof line, "vestry_server_civetweb: %s", why);
-    vsi_outside_log(own->host, VESTRY_LOG_ERROR, line);
+    vsi_log_line(own->host, VESTRY_LOG_ERROR, line);
     return error;
   }
   const struct mg_callbacks callbacks = {
@@ -100,12 +101,11 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
 static vestry_err start(vestry *v, const vestry_server_options *options, void **ret_server) {
   const vestry_host *host = vestry_host_of(v);
   if (options->unix_path || options->tls_key) {
-    vsi_outside_log(host, VESTRY_LOG_ERROR,
-                    "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
+    vsi_log_line(host, VESTRY_LOG_ERROR, "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
     return VESTRY_UNSUPPORTED;
   }
   if (options->max_streams > 100000) return VESTRY_INVALID;
-  own_server *own = vsi_outside_calloc(host, 1, sizeof *own);
+  own_server *own = vsi_calloc(host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
   own->v = v;
   own->host = host;

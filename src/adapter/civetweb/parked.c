@@ -1,6 +1,6 @@
 #include "adapter/civetweb/parked.h"
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* How many connections are closed between two takings of the lock. */
 enum { BATCH = 32, LEAST_BUCKETS = 16 };
@@ -11,7 +11,7 @@ vestry_err vsi_civetweb_parked_init(vsi_civetweb_parked *parked, const vestry_ho
   uint64_t seed = 0;
   vestry_err error = host->random(host->ctx, &seed, sizeof seed);
   if (error) return error;
-  vsi_civetweb_entry **buckets = vsi_outside_calloc(host, count, sizeof *buckets);
+  vsi_civetweb_entry **buckets = vsi_calloc(host, count, sizeof *buckets);
   if (!buckets) return VESTRY_NO_MEMORY;
   *parked = (vsi_civetweb_parked){.buckets = buckets, .buckets_count = count, .seed = seed};
   pthread_mutex_init(&parked->lock, NULL);
@@ -21,7 +21,7 @@ vestry_err vsi_civetweb_parked_init(vsi_civetweb_parked *parked, const vestry_ho
 void vsi_civetweb_parked_finish(vsi_civetweb_parked *parked, const vestry_host *host) {
   if (!parked->buckets) return;
   pthread_mutex_destroy(&parked->lock);
-  vsi_outside_free(host, parked->buckets);
+  vsi_free(host, parked->buckets);
   parked->buckets = NULL;
 }
 

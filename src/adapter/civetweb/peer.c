@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* A shut window is probed at growing distances, up to two minutes. One probe may just have been sent; the second one
  * goes out only when the first was not answered. */
@@ -83,7 +83,7 @@ vestry_cause vsi_civetweb_peer_judge(uint64_t *unacked_since_ns, const vsi_civet
   }
   if (*unacked_since_ns == UINT64_MAX) *unacked_since_ns = now_ns;
   if (socket->window_shut && socket->probes_count < UNANSWERED_PROBES) return VESTRY_CAUSE_NONE;
-  uint64_t unacked_ns = now_ns - *unacked_since_ns, quiet_ns = vsi_outside_ms_to_ns(socket->since_ack_ms);
+  uint64_t unacked_ns = now_ns - *unacked_since_ns, quiet_ns = vsi_ms_to_ns(socket->since_ack_ms);
   uint64_t waited_ns = unacked_ns < quiet_ns ? unacked_ns : quiet_ns;
   return waited_ns >= lost_ns ? VESTRY_CAUSE_LOST : VESTRY_CAUSE_NONE;
 }

@@ -7,7 +7,7 @@
 #include "adapter/civetweb/head.h"
 #include "adapter/web/framing.h"
 #include "base/field.h"
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* Of a body that was not wanted so much is skipped, and the connection goes on; with more it is closed. Then so much is
  * still taken, as closing a socket with unread bytes resets it, and the client might lose the answer that told it why.
@@ -78,7 +78,7 @@ static bool find_peer(const vsi_civetweb_request *request, vsi_civetweb_peer *re
 
 /* A peer that is no IP address has none; then civetweb's own waiting, byte by byte, is all there is. */
 static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns) {
-  uint64_t now_ns = vsi_outside_now_ns(request->adapter->host);
+  uint64_t now_ns = vsi_now_ns(request->adapter->host);
   vsi_civetweb_peer peer;
   clear_deadline(request);
   if (timeout_ns > UINT64_MAX - now_ns || !find_peer(request, &peer)) return;
@@ -86,7 +86,7 @@ static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns) {
 }
 
 static bool is_overdue(const vsi_civetweb_request *request) {
-  return request->deadline.is_set && vsi_outside_now_ns(request->adapter->host) >= request->deadline.due_ns;
+  return request->deadline.is_set && vsi_now_ns(request->adapter->host) >= request->deadline.due_ns;
 }
 
 /* A body that broke off: whatever follows on the connection is no request. */
@@ -96,13 +96,13 @@ static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
   clear_deadline(request);
   vsi_civetweb_request_close(request);
   if (request->deadline.is_cut) return VESTRY_LIMIT;
-  uint64_t passed = vsi_outside_now_ns(request->adapter->host) - since_ns;
+  uint64_t passed = vsi_now_ns(request->adapter->host) - since_ns;
   return late || passed >= request->adapter->request_timeout_ns ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
 /* One piece of a body that has not ended. *ret_len 0: now it has. */
 static vestry_err read_piece(vsi_civetweb_request *request, void *buffer, size_t capacity, size_t *ret_len) {
-  uint64_t since = vsi_outside_now_ns(request->adapter->host);
+  uint64_t since = vsi_now_ns(request->adapter->host);
   if (is_overdue(request)) return break_off(request, since); /* bytes that come all the time wake no thread */
   if (request->expects) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";

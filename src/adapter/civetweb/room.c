@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "base/outside.h"
+#include "base/memory.h"
 #include "base/thread.h"
 
 /* STACK_BYTES: as Debian builds civetweb. SETTLE_TURNS: a thread that was joined is counted for a moment more. */
@@ -52,7 +52,7 @@ static unsigned long threads_now(void) {
 
 uint32_t vsi_civetweb_try_threads(uint32_t count) {
   const vestry_host *host = vestry_host_default();
-  pthread_t *threads = vsi_outside_calloc(host, count, sizeof *threads);
+  pthread_t *threads = vsi_calloc(host, count, sizeof *threads);
   if (!threads) return 0;
   trial of = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
   const unsigned long before = threads_now();
@@ -63,7 +63,7 @@ uint32_t vsi_civetweb_try_threads(uint32_t count) {
   pthread_mutex_unlock(&of.lock);
   for (uint32_t i = 0; i < made; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < SETTLE_TURNS && threads_now() > before; i++) sched_yield();
-  vsi_outside_free(host, threads);
+  vsi_free(host, threads);
   return made;
 }
 

@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #include "adapter/civetweb/answer.h"
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* A run of events goes out as one chunk in one write. Small ones are put together on the worker's stack, which is small
  * too; a very large one is cut. CHUNK_HEAD: a size in hexadecimal, CR LF. */
@@ -39,10 +39,10 @@ struct vsi_civetweb_stream {
 /* mg_write does not say why it wrote less than asked: a peer that is gone makes it fail at once, one that does not read
  * after the server's request_timeout_ms. */
 static vestry_io write_bytes(vsi_civetweb_stream *stream, const char *data, size_t len) {
-  uint64_t since = vsi_outside_now_ns(stream->host);
+  uint64_t since = vsi_now_ns(stream->host);
   if (mg_write(stream->conn, data, len) == (int)len) return VESTRY_IO_OK;
   stream->broken = true;
-  uint64_t passed = vsi_outside_now_ns(stream->host) - since;
+  uint64_t passed = vsi_now_ns(stream->host) - since;
   return passed >= stream->timeout_ns ? VESTRY_IO_STALLED : VESTRY_IO_HANGUP;
 }
 
@@ -50,7 +50,7 @@ static vestry_io stream_open(void *transport) {
   vsi_civetweb_stream *stream = transport;
   stream->began = true;
   vestry_io io = write_bytes(stream, stream->head, stream->head_len);
-  vsi_outside_free(stream->host, stream->head);
+  vsi_free(stream->host, stream->head);
   stream->head = NULL;
   return io;
 }
@@ -111,7 +111,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
     if (piece > left) piece = left;
     io = write_piece(stream, &from, piece, buffer);
   }
-  if (buffer != small) vsi_outside_free(stream->host, buffer);
+  if (buffer != small) vsi_free(stream->host, buffer);
   return io;
 }
 
@@ -134,8 +134,8 @@ static void stream_release(void *transport) {
   vsi_civetweb_stream *stream = transport;
   pthread_cond_destroy(&stream->woken);
   pthread_mutex_destroy(&stream->lock);
-  vsi_outside_free(stream->host, stream->head);
-  vsi_outside_free(stream->host, stream);
+  vsi_free(stream->host, stream->head);
+  vsi_free(stream->host, stream);
 }
 
 static void stream_wake(void *transport) {
@@ -166,12 +166,12 @@ static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const ve
   const vestry_host *host = request->adapter->host;
   vsi_civetweb_framing framing = request->is_http11 ? VSI_CIVETWEB_CHUNKED : VSI_CIVETWEB_UNTIL_CLOSE;
   int64_t unix_s = vsi_civetweb_unix_s();
-  vsi_civetweb_stream *stream = vsi_outside_calloc(host, 1, sizeof *stream);
+  vsi_civetweb_stream *stream = vsi_calloc(host, 1, sizeof *stream);
   if (!stream) return NULL;
   stream->head_len = vsi_civetweb_head_format(NULL, 0, head, framing, false, unix_s);
-  stream->head = vsi_outside_calloc(host, 1, stream->head_len + 1);
+  stream->head = vsi_calloc(host, 1, stream->head_len + 1);
   if (!stream->head) {
-    vsi_outside_free(host, stream);
+    vsi_free(host, stream);
     return NULL;
   }
   vsi_civetweb_head_format(stream->head, stream->head_len + 1, head, framing, false, unix_s);

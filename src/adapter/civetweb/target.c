@@ -14,7 +14,7 @@
 
 #include "adapter/civetweb/adapter.h"
 #include "adapter/web/target.h"
-#include "base/outside.h"
+#include "base/memory.h"
 
 enum { ON_STACK = 1024 };
 static const char version_name[] = "HTTP/";
@@ -54,14 +54,14 @@ static bool rest_is_clear(const struct mg_request_info *info, const vestry_host 
   const size_t before = (size_t)(info->local_uri_raw - info->request_uri), query_len = strlen(query);
   const size_t len = before + sizeof "/?" - 1 + query_len;
   char small[ON_STACK], *target = small;
-  if (2 * len + 3 > sizeof small) target = vsi_outside_calloc(host, 2, len + 2);
+  if (2 * len + 3 > sizeof small) target = vsi_calloc(host, 2, len + 2);
   if (!target) return false;
   memcpy(target, info->request_uri, before);
   memcpy(target + before, "/?", 2);
   memcpy(target + before + 2, query, query_len + 1);
   const char *rest;
   bool is_clear = vsi_web_target_read(target, target + len + 1, &rest);
-  if (target != small) vsi_outside_free(host, target);
+  if (target != small) vsi_free(host, target);
   return is_clear;
 }
 
@@ -76,7 +76,7 @@ static clarity decoded_clarity(const struct mg_request_info *info, const vestry_
 static void put_pluses(vsi_civetweb_target *target, const vestry_host *host, const char *path) {
   const size_t size = strlen(path) + 1;
   char *text = target->small;
-  if (size > sizeof target->small) text = target->owned = vsi_outside_alloc(host, size);
+  if (size > sizeof target->small) text = target->owned = vsi_alloc(host, size);
   if (!text) return;
   memcpy(text, path, size);
   for (char *at = text; *at; at++)
@@ -91,7 +91,7 @@ static void read_raw(vsi_civetweb_target *target, const struct mg_request_info *
   const size_t before = info->request_uri ? strlen(info->request_uri) : 0, query_len = strlen(query);
   const size_t len = before + 1 + query_len;
   char *text = target->small;
-  if (2 * len + 3 > sizeof target->small) text = target->owned = vsi_outside_calloc(host, 2, len + 2);
+  if (2 * len + 3 > sizeof target->small) text = target->owned = vsi_calloc(host, 2, len + 2);
   if (!text || !before) return;
   memcpy(text, info->request_uri, before);
   text[before] = '?';
@@ -113,5 +113,5 @@ void vsi_civetweb_target_read(vsi_civetweb_target *target, const struct vestry_c
 }
 
 void vsi_civetweb_target_finish(vsi_civetweb_target *target, const struct vestry_civetweb *adapter) {
-  vsi_outside_free(adapter->host, target->owned);
+  vsi_free(adapter->host, target->owned);
 }

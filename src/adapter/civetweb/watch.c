@@ -9,7 +9,8 @@
  * through the kernel's table of 262,144 chains, and 1 ms more for each 1,000 sockets. */
 #include "adapter/civetweb/watch.h"
 
-#include "base/outside.h"
+#include "base/log.h"
+#include "base/memory.h"
 
 struct vsi_civetweb_watch {
   const vestry_host *host;
@@ -30,7 +31,7 @@ static void look(vestry_timer *timer, void *ctx) {
   (void)timer;
   vsi_civetweb_watch *watch = ctx;
   if (!vsi_civetweb_parked_begin(watch->parked)) return;
-  watch->now_ns = vsi_outside_now_ns(watch->host);
+  watch->now_ns = vsi_now_ns(watch->host);
   vestry_err error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
   /* A dump can miss a socket whose neighbour goes away meanwhile, so no peer is gone that was not missed twice. */
   if (!error && vsi_civetweb_parked_unseen(watch->parked))
@@ -39,8 +40,8 @@ static void look(vestry_timer *timer, void *ctx) {
     vsi_civetweb_parked_close(watch->parked);
   } else if (!watch->warned) {
     watch->warned = true;
-    vsi_outside_log(watch->host, VESTRY_LOG_WARN,
-                    "civetweb: the kernel did not answer about sockets; peers that are gone may be found later");
+    vsi_log_line(watch->host, VESTRY_LOG_WARN,
+                 "civetweb: the kernel did not answer about sockets; peers that are gone may be found later");
   }
 }
 
@@ -69,17 +70,16 @@ static bool is_told(vsi_civetweb_watch *watch, const vsi_civetweb_port *ports, s
 vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host *host, vsi_civetweb_parked *parked,
                                      const vsi_civetweb_port *ports, size_t ports_count, uint64_t watch_ms,
                                      uint64_t lost_ms, vsi_civetweb_watch **ret_watch) {
-  vsi_civetweb_watch *watch = vsi_outside_calloc(host, 1, sizeof *watch);
+  vsi_civetweb_watch *watch = vsi_calloc(host, 1, sizeof *watch);
   if (!watch) return VESTRY_NO_MEMORY;
   watch->host = host;
   watch->parked = parked;
-  watch->lost_ns = vsi_outside_ms_to_ns(lost_ms);
+  watch->lost_ns = vsi_ms_to_ns(lost_ms);
   vsi_civetweb_kernel_init(&watch->kernel, ports, ports_count);
   if (!ports_count || !is_told(watch, ports, ports_count)) {
-    vsi_outside_log(
-        host, VESTRY_LOG_WARN,
-        "civetweb: the kernel does not tell about the server's sockets; a peer that is gone is found by the "
-        "second heartbeat after it");
+    vsi_log_line(host, VESTRY_LOG_WARN,
+                 "civetweb: the kernel does not tell about the server's sockets; a peer that is gone is found by the "
+                 "second heartbeat after it");
     vsi_civetweb_watch_destroy(watch);
     *ret_watch = NULL;
     return VESTRY_OK;
@@ -98,5 +98,5 @@ void vsi_civetweb_watch_destroy(vsi_civetweb_watch *watch) {
   if (!watch) return;
   vestry_timer_destroy(watch->timer);
   vsi_civetweb_kernel_finish(&watch->kernel);
-  vsi_outside_free(watch->host, watch);
+  vsi_free(watch->host, watch);
 }

@@ -6,10 +6,9 @@
 #include <fcntl.h>
 
 #include "adapter/web/gate.h"
-#include "base/outside.h"
+#include "base/array.h"
+#include "base/memory.h"
 #include "base/wait.h"
-
-enum { LEAST_CAPACITY = 256 };
 
 void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host) {
   arrivals->host = host;
@@ -19,20 +18,16 @@ void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestr
 
 void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals) {
   if (!arrivals->host) return;
-  vsi_outside_free(arrivals->host, arrivals->is_on_way);
+  vsi_free(arrivals->host, arrivals->is_on_way);
   pthread_cond_destroy(&arrivals->fewer);
   pthread_mutex_destroy(&arrivals->lock);
 }
 
 static vestry_err grow_locked(vsi_microhttpd_arrivals *arrivals, size_t least) {
-  size_t capacity = arrivals->capacity ? arrivals->capacity : LEAST_CAPACITY;
-  while (capacity < least) capacity *= 2;
-  unsigned char *grown = arrivals->host->reallocate(arrivals->host->ctx, arrivals->is_on_way, capacity);
-  if (!grown) return VESTRY_NO_MEMORY;
-  memset(grown + arrivals->capacity, 0, capacity - arrivals->capacity);
-  arrivals->is_on_way = grown;
-  arrivals->capacity = capacity;
-  return VESTRY_OK;
+  size_t before = arrivals->room;
+  vestry_err error = VSI_ARRAY_RESERVE(arrivals->host, arrivals->is_on_way, 0, arrivals->room, least);
+  if (!error) memset(arrivals->is_on_way + before, 0, arrivals->room - before);
+  return error;
 }
 
 static void mark_locked(vsi_microhttpd_arrivals *arrivals, size_t fd, bool is_on_way) {
@@ -46,7 +41,7 @@ static void mark_locked(vsi_microhttpd_arrivals *arrivals, size_t fd, bool is_on
 vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd) {
   size_t at = (size_t)fd;
   pthread_mutex_lock(&arrivals->lock);
-  vestry_err error = at < arrivals->capacity ? VESTRY_OK : grow_locked(arrivals, at + 1);
+  vestry_err error = at < arrivals->room ? VESTRY_OK : grow_locked(arrivals, at + 1);
   if (!error) mark_locked(arrivals, at, true);
   pthread_mutex_unlock(&arrivals->lock);
   return error;
@@ -54,7 +49,7 @@ vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int 
 
 void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd) {
   pthread_mutex_lock(&arrivals->lock);
-  if ((size_t)fd < arrivals->capacity) mark_locked(arrivals, (size_t)fd, false);
+  if ((size_t)fd < arrivals->room) mark_locked(arrivals, (size_t)fd, false);
   pthread_mutex_unlock(&arrivals->lock);
 }
 
@@ -76,7 +71,7 @@ void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t mo
 
 void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals) {
   pthread_mutex_lock(&arrivals->lock);
-  for (size_t fd = 0; fd < arrivals->capacity && vsi_microhttpd_arrivals_count(arrivals); fd++)
+  for (size_t fd = 0; fd < arrivals->room && vsi_microhttpd_arrivals_count(arrivals); fd++)
     if (arrivals->is_on_way[fd] && fcntl((int)fd, F_GETFD) < 0) mark_locked(arrivals, fd, false);
   pthread_mutex_unlock(&arrivals->lock);
 }

@@ -12,7 +12,7 @@ typedef struct vsi_microhttpd_arrivals {
   const vestry_host *host;
   pthread_mutex_t lock;     /* innermost */
   unsigned char *is_on_way; /* guarded by lock, like the next: by descriptor */
-  size_t capacity;          /* of it */
+  size_t room;              /* of it */
   _Atomic(uint32_t) on_way; /* written under lock */
   bool is_awaited;          /* guarded by lock: a thread waits for `fewer`, which says that it went down */
   pthread_cond_t fewer;

@@ -14,8 +14,8 @@
 #include "adapter/microhttpd/request.h"
 #include "adapter/microhttpd/serve.h"
 #include "adapter/microhttpd/settings.h"
+#include "base/log.h"
 #include "base/options.h"
-#include "base/outside.h"
 
 enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20, LINE_BYTES = 256 };
 
@@ -41,7 +41,7 @@ static vestry_err check(const vestry_microhttpd *adapter, struct MHD_Daemon *dae
     why = "vestry_microhttpd_attach: MHD_USE_THREAD_PER_CONNECTION does not go together with streams; take a pool of "
           "threads";
   if (!why) return VESTRY_OK;
-  vsi_outside_log(adapter->host, VESTRY_LOG_ERROR, why);
+  vsi_log_line(adapter->host, VESTRY_LOG_ERROR, why);
   return VESTRY_UNSUPPORTED;
 }
 
@@ -74,7 +74,7 @@ static vestry_err learn_habits(vestry_microhttpd *adapter) {
       "vestry_microhttpd_attach: libmicrohttpd %s takes heads that can be read in two ways, and not all of them are "
       "found afterwards: start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict",
       MHD_get_version());
-  vsi_outside_log(adapter->host, VESTRY_LOG_WARN, line);
+  vsi_log_line(adapter->host, VESTRY_LOG_WARN, line);
   return VESTRY_OK;
 }
 

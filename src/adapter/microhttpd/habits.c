@@ -13,7 +13,7 @@
 #include "adapter/microhttpd/head.h"
 #include "adapter/microhttpd/target.h"
 #include "adapter/web/target.h"
-#include "base/outside.h"
+#include "base/log.h"
 
 enum { TURNS = 8, LINE_BYTES = 192, SAMPLE_BYTES = 256 };
 
@@ -155,6 +155,6 @@ vestry_err vsi_microhttpd_habits_find(const vestry_host *host, vsi_microhttpd_ha
            "vestry_microhttpd: libmicrohttpd %s cannot be asked how it reads heads: %s; let there be more descriptors "
            "(ulimit -n)",
            MHD_get_version(), strerror(errno));
-  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  vsi_log_line(host, VESTRY_LOG_ERROR, line);
   return VESTRY_IO;
 }

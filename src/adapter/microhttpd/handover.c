@@ -32,7 +32,7 @@
 #include "adapter/microhttpd/adapter.h"
 #include "adapter/microhttpd/linger.h"
 #include "adapter/microhttpd/place.h"
-#include "base/outside.h"
+#include "base/log.h"
 
 enum { WASTE_BYTES = 4096, MOST_WASTE = 16 };
 
@@ -41,8 +41,8 @@ vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter) {
   adapter->nobody = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   adapter->has_nobody = adapter->nobody >= 0;
   if (adapter->has_nobody) return VESTRY_OK;
-  vsi_outside_log(adapter->host, VESTRY_LOG_ERROR,
-                  "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
+  vsi_log_line(adapter->host, VESTRY_LOG_ERROR,
+               "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
   return VESTRY_IO;
 }
 

@@ -3,13 +3,14 @@
 #include "adapter/microhttpd/daemon.h"
 #include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/request.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
-#include "base/outside.h"
 #include "base/wait.h"
 
 vestry_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
   const vestry_host *host = vestry_host_of(v);
-  vestry_microhttpd *adapter = vsi_outside_calloc(host, 1, sizeof *adapter);
+  vestry_microhttpd *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return NULL;
   adapter->v = v;
   adapter->host = host;
@@ -32,9 +33,9 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!v || !ret_adapter) return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
   if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own, &settings)) {
-    vsi_outside_log(host, VESTRY_LOG_ERROR,
-                    "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
-                    "vestry/microhttpd.h");
+    vsi_log_line(host, VESTRY_LOG_ERROR,
+                 "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
+                 "vestry/microhttpd.h");
     return VESTRY_INVALID;
   }
   vestry_err error = vsi_microhttpd_settings_fit(host, &settings);
@@ -89,5 +90,5 @@ void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
   vsi_microhttpd_watch_finish(&adapter->watch);
   vsi_microhttpd_handover_finish(adapter);
   vsi_web_gate_finish(&adapter->gate);
-  vsi_outside_free(adapter->host, adapter);
+  vsi_free(adapter->host, adapter);
 }

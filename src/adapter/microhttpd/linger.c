@@ -9,12 +9,12 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 enum { LINGER_S = 5, LINGER_MOST_S = 60 };
 
 static uint32_t now_s(const vsi_microhttpd_stream *stream) {
-  return (uint32_t)(vsi_outside_now_ns(stream->host) / 1000000000);
+  return (uint32_t)(vsi_now_ns(stream->host) / 1000000000);
 }
 
 /* What was sent and has not come to the peer; of a UNIX socket, what it has not read, and what that takes beside. */

@@ -7,7 +7,7 @@
 #include "adapter/microhttpd/target.h"
 #include "adapter/web/target.h"
 #include "base/field.h"
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* So much of a body that is not wanted is taken before the answer: a socket that is closed with unread bytes resets the
  * connection, and the client might lose the answer that told it why. */
@@ -16,7 +16,7 @@ enum { PASSED_BYTES = 4 * 1024 * 1024, LEAST_BODY_BYTES = 1024 };
 vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
                                                       vsi_microhttpd_socket *socket, const char *target) {
   size_t len = strlen(target) + 1;
-  vsi_microhttpd_request *request = vsi_outside_calloc(adapter->host, 1, sizeof *request + len + len + 1);
+  vsi_microhttpd_request *request = vsi_calloc(adapter->host, 1, sizeof *request + len + len + 1);
   if (!request) return NULL;
   request->adapter = adapter;
   request->conn = conn;
@@ -37,7 +37,7 @@ vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter,
   size_t path_len = strlen(path) + 1;
   vsi_microhttpd_socket *socket = vsi_microhttpd_socket_adopt(&adapter->sockets, conn);
   if (!socket) return NULL;
-  vsi_microhttpd_request *request = vsi_outside_calloc(adapter->host, 1, sizeof *request + query.len + 1 + path_len);
+  vsi_microhttpd_request *request = vsi_calloc(adapter->host, 1, sizeof *request + query.len + 1 + path_len);
   if (!request) {
     vsi_microhttpd_socket_release(socket);
     return NULL;
@@ -55,7 +55,7 @@ vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter,
 }
 
 static void forget_body(vsi_microhttpd_request *request) {
-  vsi_outside_free(request->adapter->host, request->body);
+  vsi_free(request->adapter->host, request->body);
   if (request->body_capacity) vsi_microhttpd_socket_holds(request->socket, 0);
   vestry_request_bytes_give(request->adapter->v, request->body_capacity);
   request->body = NULL;
@@ -68,7 +68,7 @@ void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
   request->socket->request = NULL;
   forget_body(request);
   if (adopted) vsi_microhttpd_socket_release(adopted);
-  vsi_outside_free(request->adapter->host, request);
+  vsi_free(request->adapter->host, request);
 }
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */

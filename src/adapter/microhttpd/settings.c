@@ -7,7 +7,7 @@
 
 #include "adapter/microhttpd/unix_socket.h"
 #include "adapter/web/policy.h"
-#include "base/outside.h"
+#include "base/log.h"
 
 enum {
   LEAST_MORE_CONNECTIONS = 64,
@@ -98,7 +98,7 @@ vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vsi_microhttpd_s
              "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
              "(ulimit -n)",
              all, (unsigned)settings->threads_count, reserve + (unsigned)settings->threads_count + 1);
-    vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+    vsi_log_line(host, VESTRY_LOG_ERROR, line);
     return VESTRY_IO;
   }
   unsigned most = all - reserve;
@@ -107,7 +107,7 @@ vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vsi_microhttpd_s
   if (streams > settings->streams_count) streams = settings->streams_count;
   snprintf(line, sizeof line, "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u",
            all, most, (unsigned)streams, settings->connections_count, (unsigned)settings->streams_count);
-  vsi_outside_log(host, VESTRY_LOG_WARN, line);
+  vsi_log_line(host, VESTRY_LOG_WARN, line);
   settings->connections_count = most;
   settings->streams_count = streams;
   return VESTRY_OK;

@@ -1,13 +1,13 @@
 #include "adapter/microhttpd/slots.h"
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 vestry_err vsi_microhttpd_slots_init(vsi_microhttpd_slots *slots, const vestry_host *host, uint32_t count) {
-  void **places = vsi_outside_calloc(host, count, sizeof *places);
-  uint32_t *free_places = vsi_outside_calloc(host, count, sizeof *free_places);
+  void **places = vsi_calloc(host, count, sizeof *places);
+  uint32_t *free_places = vsi_calloc(host, count, sizeof *free_places);
   if (!places || !free_places) {
-    vsi_outside_free(host, places);
-    vsi_outside_free(host, free_places);
+    vsi_free(host, places);
+    vsi_free(host, free_places);
     return VESTRY_NO_MEMORY;
   }
   *slots =
@@ -20,8 +20,8 @@ vestry_err vsi_microhttpd_slots_init(vsi_microhttpd_slots *slots, const vestry_h
 void vsi_microhttpd_slots_finish(vsi_microhttpd_slots *slots) {
   if (!slots->count) return;
   pthread_mutex_destroy(&slots->lock);
-  vsi_outside_free(slots->host, slots->slots);
-  vsi_outside_free(slots->host, slots->free);
+  vsi_free(slots->host, slots->slots);
+  vsi_free(slots->host, slots->free);
   slots->count = 0;
 }
 

@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 
 #include "adapter/web/gate.h"
-#include "base/outside.h"
+#include "base/memory.h"
 #include "base/wait.h"
 
 enum {
@@ -101,7 +101,7 @@ static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t n
 void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets) {
   struct pollfd polled[LOOKED_AT];
   vsi_microhttpd_socket *looked_at[LOOKED_AT];
-  uint64_t now = vsi_outside_now_ns(sockets->host);
+  uint64_t now = vsi_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);
   vsi_microhttpd_socket *ring = &sockets->waiting, *at = ring->next;
   while (at != ring) {
@@ -168,8 +168,8 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   sockets->v = v;
   sockets->host = vestry_host_of(v);
   sockets->memory_bytes = limits->memory_bytes;
-  sockets->request_ns = vsi_outside_ms_to_ns(limits->request_ms);
-  sockets->idle_ns = vsi_outside_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
+  sockets->request_ns = vsi_ms_to_ns(limits->request_ms);
+  sockets->idle_ns = vsi_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
   vsi_microhttpd_sendings_begin(&sockets->sendings, v);
   sockets->waiting.next = sockets->waiting.previous = &sockets->waiting;
@@ -253,7 +253,7 @@ static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *co
 }
 
 static vsi_microhttpd_socket *make(vsi_microhttpd_sockets *sockets, int fd) {
-  vsi_microhttpd_socket *made = vsi_outside_calloc(sockets->host, 1, sizeof *made);
+  vsi_microhttpd_socket *made = vsi_calloc(sockets->host, 1, sizeof *made);
   if (!made) return NULL;
   made->all = sockets;
   made->fd = fd;
@@ -263,7 +263,7 @@ static vsi_microhttpd_socket *make(vsi_microhttpd_sockets *sockets, int fd) {
 static void wait_for_request(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   pthread_mutex_lock(&sockets->lock);
-  wait_locked(socket, vsi_outside_now_ns(sockets->host), sockets->request_ns);
+  wait_locked(socket, vsi_now_ns(sockets->host), sockets->request_ns);
   pthread_mutex_unlock(&sockets->lock);
 }
 
@@ -273,7 +273,7 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sock
   vsi_microhttpd_arrivals_leave(&sockets->arrivals, fd);
   vsi_microhttpd_socket *made = make(sockets, fd);
   if (!made || enter(made, conn)) {
-    vsi_outside_free(sockets->host, made);
+    vsi_free(sockets->host, made);
     shutdown(fd, SHUT_RDWR);
     return NULL;
   }
@@ -291,7 +291,7 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *socke
 
 void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_socket_ends(socket);
-  vsi_outside_free(socket->all->host, socket);
+  vsi_free(socket->all->host, socket);
 }
 
 void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
@@ -310,14 +310,14 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
   }
   give_bytes(socket);
   if (!socket->is_handed_over) vsi_microhttpd_sockets_leave(sockets, socket->address);
-  vsi_outside_free(sockets->host, socket);
+  vsi_free(sockets->host, socket);
 }
 
 /* ---- its requests ------------------------------------------------------------------------------------------------ */
 
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
-  uint64_t now = vsi_outside_now_ns(sockets->host);
+  uint64_t now = vsi_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);
   if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
   pthread_mutex_unlock(&sockets->lock);
@@ -353,7 +353,7 @@ void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
   bool stays = take_bytes(socket);
-  uint64_t now = vsi_outside_now_ns(sockets->host);
+  uint64_t now = vsi_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);
   wait_locked(socket, now, sockets->idle_ns);
   if (!stays) cut_locked(socket);

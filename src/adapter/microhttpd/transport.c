@@ -38,7 +38,7 @@
 #include "adapter/microhttpd/stream.h"
 #include "adapter/microhttpd/suspended.h"
 #include "adapter/microhttpd/verdict.h"
-#include "base/outside.h"
+#include "base/memory.h"
 
 /* ---- what the connection's runner does --------------------------------------------------------------------------- */
 
@@ -85,7 +85,7 @@ static void stream_release(void *transport) {
     MHD_destroy_response(stream->response);
     vsi_microhttpd_place_give(stream->adapter, stream->key);
   }
-  vsi_outside_free(host, stream);
+  vsi_free(host, stream);
 }
 
 static const vestry_transport_ops stream_ops = {
@@ -149,7 +149,7 @@ static void tune(const vestry_microhttpd *adapter, int fd) {
 
 static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, const vestry_response *head) {
   const vestry_host *host = request->adapter->host;
-  vsi_microhttpd_stream *stream = vsi_outside_calloc(host, 1, sizeof *stream);
+  vsi_microhttpd_stream *stream = vsi_calloc(host, 1, sizeof *stream);
   if (!stream) return NULL;
   /* The block is for content that the callback gives, which is none. */
   stream->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, stream_read, stream, stream_freed);
@@ -159,7 +159,7 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
     stream->response = NULL;
   }
   if (!stream->response) {
-    vsi_outside_free(host, stream);
+    vsi_free(host, stream);
     return NULL;
   }
   /* So that libmicrohttpd and wire.c agree, whatever versions there are. */

@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/outside.h"
+#include "base/log.h"
+#include "base/memory.h"
 
 enum { START_PATIENCE_MS = 2000, LOOK_AGAIN_MS = 10, LINE_BYTES = 512 };
 
@@ -38,7 +39,7 @@ static vestry_err fail(const vestry_host *host, const char *path, const char *wh
       "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder that this user may write "
       "to",
       path, why);
-  vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+  vsi_log_line(host, VESTRY_LOG_ERROR, line);
   return VESTRY_IO;
 }
 
@@ -110,14 +111,14 @@ vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *at, const vest
   int folder = lock_folder(path);
   if (folder < 0)
     return fail(host, path, errno == EWOULDBLOCK ? "another server starts in this folder" : strerror(errno));
-  at->path = vsi_outside_calloc(host, 1, strlen(path) + 1);
+  at->path = vsi_calloc(host, 1, strlen(path) + 1);
   vestry_err error = at->path ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (at->path) {
     memcpy(at->path, path, strlen(path) + 1);
     const char *why = listen_locked(at, mode, backlog, ret_fd);
     if (why) {
       error = fail(host, path, why);
-      vsi_outside_free(host, at->path);
+      vsi_free(host, at->path);
       at->path = NULL;
     }
   }
@@ -129,6 +130,6 @@ void vsi_microhttpd_unix_finish(vsi_microhttpd_unix_socket *at) {
   struct stat found;
   if (!at->path) return;
   if (lstat(at->path, &found) == 0 && found.st_dev == at->device && found.st_ino == at->inode) unlink(at->path);
-  vsi_outside_free(at->host, at->path);
+  vsi_free(at->host, at->path);
   at->path = NULL;
 }

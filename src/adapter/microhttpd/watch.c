@@ -24,7 +24,8 @@
 
 #include "adapter/microhttpd/linger.h"
 #include "adapter/microhttpd/verdict.h"
-#include "base/outside.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/thread.h"
 
 enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
@@ -227,7 +228,7 @@ static bool is_told(vsi_microhttpd_watch *watch) {
 
 static void *keep_watch(void *argument) {
   vsi_microhttpd_watch *watch = argument;
-  uint64_t looked_ns = vsi_outside_now_ns(watch->host);
+  uint64_t looked_ns = vsi_now_ns(watch->host);
   for (;;) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int most_ms = patience_ms(watch), count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, most_ms);
@@ -237,7 +238,7 @@ static void *keep_watch(void *argument) {
       else if (!is_told(watch))
         return NULL;
     }
-    uint64_t now = vsi_outside_now_ns(watch->host);
+    uint64_t now = vsi_now_ns(watch->host);
     if (most_ms < 0 || now - looked_ns < LOOK_MS * UINT64_C(1000000)) continue;
     looked_ns = now;
     close_some(watch, true, VESTRY_CAUSE_NONE);
@@ -257,7 +258,7 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
     snprintf(line, sizeof line,
              "vestry_microhttpd_create: streams cannot be watched: %s; let there be more descriptors (ulimit -n)",
              strerror(errno));
-    vsi_outside_log(host, VESTRY_LOG_ERROR, line);
+    vsi_log_line(host, VESTRY_LOG_ERROR, line);
     return VESTRY_IO;
   }
   watch->started = !vsi_thread_start(host, &watch->thread, "vestry-watch", keep_watch, watch);
@@ -273,6 +274,6 @@ void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch) {
   if (watch->epoll >= 0) close(watch->epoll);
   if (watch->told >= 0) close(watch->told);
   pthread_mutex_destroy(&watch->lock);
-  vsi_outside_free(watch->host, watch->entries);
+  vsi_free(watch->host, watch->entries);
   watch->host = NULL;
 }

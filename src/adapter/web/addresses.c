@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "base/outside.h"
+#include "base/memory.h"
 
 enum { LEAST_CAPACITY = 64 };
 
@@ -61,7 +61,7 @@ vestry_err vsi_web_addresses_init(vsi_web_addresses *addresses, const vestry_hos
 
 void vsi_web_addresses_finish(vsi_web_addresses *addresses) {
   if (!addresses->host) return;
-  vsi_outside_free(addresses->host, addresses->slots);
+  vsi_free(addresses->host, addresses->slots);
   pthread_mutex_destroy(&addresses->lock);
   *addresses = (vsi_web_addresses){.host = NULL};
 }
@@ -85,13 +85,13 @@ static vestry_err grow_locked(vsi_web_addresses *addresses) {
   slot *old = addresses->slots;
   if (addresses->count < old_capacity / 2) return VESTRY_OK;
   size_t capacity = old_capacity ? old_capacity * 2 : LEAST_CAPACITY;
-  slot *slots = vsi_outside_calloc(addresses->host, capacity, sizeof *slots);
+  slot *slots = vsi_calloc(addresses->host, capacity, sizeof *slots);
   if (!slots) return VESTRY_NO_MEMORY;
   addresses->slots = slots;
   addresses->capacity = capacity;
   for (size_t i = 0; i < old_capacity; i++)
     if (old[i].count) slots[find_locked(addresses, old[i].address)] = old[i];
-  vsi_outside_free(addresses->host, old);
+  vsi_free(addresses->host, old);
   return VESTRY_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 
@@ -155,13 +156,7 @@ static vsi_trie_node *literal_of(vsi_trie_node *node, const vestry_host *host, c
   bool found;
   size_t position = position_of(node, segment, len, &found);
   if (found) return node->literals[position];
-  if (node->literals_count == node->literals_capacity) {
-    size_t capacity = node->literals_capacity ? 2 * node->literals_capacity : 4;
-    vsi_trie_node **grown = vsi_realloc(host, node->literals, capacity * sizeof *grown);
-    if (!grown) return NULL;
-    node->literals = grown;
-    node->literals_capacity = capacity;
-  }
+  if (VSI_ARRAY_RESERVE(host, node->literals, node->literals_count, node->literals_room, 1)) return NULL;
   vsi_trie_node *made = make_node(node, host, segment, len);
   if (!made) return NULL;
   memmove(node->literals + position + 1, node->literals + position,

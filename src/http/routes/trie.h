@@ -21,7 +21,7 @@ typedef struct vsi_route {
 typedef struct vsi_trie_node {
   struct vsi_trie_node *parent;
   struct vsi_trie_node **literals; /* by their segment */
-  size_t literals_count, literals_capacity;
+  size_t literals_count, literals_room;
   struct vsi_trie_node *parameter; /* for one segment, whatever it is; NULL: none */
   struct vsi_trie_node *rest;      /* for all that is left; NULL: none */
   vsi_route *routes;

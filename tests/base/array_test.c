@@ -1,0 +1,76 @@
+#include "base/array.h"
+
+#include "support/test.h"
+#include "support/test_host.h"
+
+typedef struct numbers {
+  uint32_t *items;
+  size_t count, room;
+} numbers;
+
+static vestry_err add(const vestry_host *host, numbers *all, uint32_t number) {
+  vestry_err error = VSI_ARRAY_RESERVE(host, all->items, all->count, all->room, 1);
+  if (!error) all->items[all->count++] = number;
+  return error;
+}
+
+/* Whatever fails, what is there stays. */
+static vestry_err fill(test_host *th, void *ctx) {
+  (void)ctx;
+  numbers all = {NULL, 0, 0};
+  vestry_err error = VESTRY_OK;
+  for (uint32_t i = 0; i < 1000 && !error; i++) error = add(&th->host, &all, i);
+  if (!error) assert_int_equal(all.count, 1000);
+  for (uint32_t i = 0; i < all.count; i++) assert_int_equal(all.items[i], i);
+  vsi_free(&th->host, all.items);
+  return error;
+}
+
+static void grows_and_keeps_what_it_has(void **state) {
+  (void)state;
+  test_host_fail_each(fill, NULL, false);
+}
+
+static void room_doubles(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  numbers all = {NULL, 0, 0};
+  assert_int_equal(add(&th.host, &all, 1), VESTRY_OK);
+  assert_int_equal(all.room, 16); /* 64 bytes */
+  assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, 15), VESTRY_OK);
+  assert_int_equal(all.room, 16);
+  assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, 16), VESTRY_OK);
+  assert_int_equal(all.room, 32);
+  assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, 100), VESTRY_OK);
+  assert_int_equal(all.room, 128);
+  assert_int_equal(all.items[0], 1);
+  vsi_free(&th.host, all.items);
+  test_host_assert_clean(&th);
+}
+
+static void sizes_that_wrap_are_no_memory(void **state) {
+  (void)state;
+  const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX / sizeof(uint32_t)};
+  test_host th;
+  test_host_init(&th);
+  numbers all = {NULL, 0, 0};
+  assert_int_equal(add(&th.host, &all, 7), VESTRY_OK);
+  const uint32_t *items = all.items;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, sizes[i]), VESTRY_NO_MEMORY);
+    assert_ptr_equal(all.items, items);
+    assert_int_equal(all.room, 16);
+  }
+  vsi_free(&th.host, all.items);
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(grows_and_keeps_what_it_has),
+      cmocka_unit_test(room_doubles),
+      cmocka_unit_test(sizes_that_wrap_are_no_memory),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
