@@ -33,6 +33,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 #include "bus/topics.h"
 #include "connection/connection.h"
 
@@ -59,7 +60,7 @@ struct vestry_subscription {
 struct vestry_bus {
   const vestry_host *host;
   size_t max_count;
-  _Atomic(uint32_t) refs; /* the creator's, and the subscriptions' */
+  vsi_refs refs;          /* the creator's, and the subscriptions' */
   pthread_mutex_t lock;   /* see docs/locking.md */
   pthread_cond_t changed; /* a subscription is over, or a publisher has left */
   /* guarded by lock */
@@ -89,7 +90,7 @@ vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret
   }
   bus->host = host;
   bus->max_count = own.max_subscriptions_count ? own.max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
-  atomic_init(&bus->refs, 1);
+  VSI_REFS_INIT(&bus->refs, 1);
   pthread_mutex_init(&bus->lock, NULL);
   pthread_cond_init(&bus->changed, NULL);
   *ret_bus = bus;
@@ -97,8 +98,7 @@ vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret
 }
 
 static void bus_unref(vestry_bus *bus) {
-  /* acq_rel: the last one sees all that the others did */
-  if (atomic_fetch_sub_explicit(&bus->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!VSI_REFS_DROP(&bus->refs)) return;
   vsi_topics_finish(&bus->topics, bus->host);
   pthread_cond_destroy(&bus->changed);
   pthread_mutex_destroy(&bus->lock);
@@ -380,7 +380,7 @@ static vestry_err prepare(vestry_bus *bus, vestry_slice name, const vestry_subsc
   s->subscriber.connection = NULL;
   s->state = MADE;
   s->refs = 1; /* of its life */
-  atomic_fetch_add_explicit(&bus->refs, 1, memory_order_relaxed);
+  VSI_REFS_TAKE(&bus->refs);
   vestry_err error = keep_place(s, name);
   if (error)
     abandon(s);

@@ -30,6 +30,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 #include "channel/history.h"
 #include "connection/connection.h"
 #include "connection/send.h"
@@ -59,8 +60,7 @@ typedef struct publishing {
 
 void vsi_channel_unref(vestry_channel *channel) {
   /* acq_rel: the last one sees all that the others did */
-  bool is_last = channel->name.unref ? channel->name.unref(channel)
-                                     : atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
+  bool is_last = channel->name.unref ? channel->name.unref(channel) : VSI_REFS_DROP(&channel->refs);
   if (!is_last) return;
   vsi_members_finish(&channel->members);
   vsi_turnstile_finish(&channel->turnstile);
@@ -85,7 +85,7 @@ vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *opti
   channel->group = vsi_group_ref(group);
   channel->host = host;
   channel->epoch_max_bytes = own.epoch_max_bytes ? own.epoch_max_bytes : DEFAULT_EPOCH_MAX_BYTES;
-  atomic_init(&channel->refs, 1);
+  VSI_REFS_INIT(&channel->refs, 1);
   pthread_mutex_init(&channel->lock, NULL);
   vsi_turnstile_init(&channel->turnstile);
   vsi_members_init(&channel->members, host);
@@ -151,7 +151,7 @@ void vsi_channel_come_out(vestry_channel *channel) {
 /* ------------------------------------------------------------------------------------ joining and leaving --------- */
 
 static void member_unref(vsi_member *member) {
-  if (atomic_fetch_sub_explicit(&member->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!VSI_REFS_DROP(&member->refs)) return;
   vestry_channel *channel = member->channel;
   vestry_connection_unref(member->connection);
   vsi_free(channel->host, member);
@@ -187,7 +187,7 @@ vestry_err vsi_channel_reserve(vestry_channel *channel, vsi_member **ret_member)
   vsi_member *member = vsi_calloc(channel->host, 1, sizeof *member);
   if (!member) return VESTRY_NO_MEMORY;
   vsi_close_node_init(&member->at_close, connection_closed);
-  atomic_init(&member->refs, 1);
+  VSI_REFS_INIT(&member->refs, 1);
   member->channel = vsi_channel_ref(channel);
   pthread_mutex_lock(&channel->lock);
   vestry_err error = vsi_members_reserve(&channel->members);
@@ -227,7 +227,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
     member_unref(member);
     return VESTRY_INVALID;
   }
-  atomic_fetch_add_explicit(&member->refs, 1, memory_order_relaxed); /* the node's; there is this thread's */
+  VSI_REFS_TAKE(&member->refs); /* the node's; there is this thread's */
   member->connection = vestry_connection_ref(connection);
   pthread_mutex_lock(&channel->lock);
   vestry_err error = vsi_members_add(&channel->members, member);
@@ -267,7 +267,7 @@ static bool take_out(vestry_channel *channel, const vestry_connection *connectio
   pthread_mutex_lock(&channel->lock);
   vsi_member *member = connection ? vsi_members_find(&channel->members, connection) : channel->members.first;
   if (member) {
-    atomic_fetch_add_explicit(&member->refs, 1, memory_order_relaxed); /* the node's is not dropped under the lock */
+    VSI_REFS_TAKE(&member->refs); /* the node's is not dropped under the lock */
     entered = take_out_locked(channel, member);
   }
   pthread_mutex_unlock(&channel->lock);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/refs.h"
 #include "base/turnstile.h"
 #include "channel/members.h"
 #include "coding/epoch.h"
@@ -29,7 +30,7 @@ struct vestry_channel {
   vsi_group *group; /* a reference */
   const vestry_host *host;
   uint64_t epoch_max_bytes;
-  _Atomic(uint32_t) refs; /* of its owner; of members, present and reserved; of a name's: of threads that work with
+  vsi_refs refs; /* of its owner; of members, present and reserved; of a name's: of threads that work with
                              it */
   vsi_channel_name name;
   pthread_mutex_t lock;            /* see docs/locking.md: nothing of others is called while it is held */
@@ -54,7 +55,7 @@ static inline vestry_err vsi_channel_create(vsi_group *group, const vestry_chann
 }
 
 static inline vestry_channel *vsi_channel_ref(vestry_channel *channel) {
-  atomic_fetch_add_explicit(&channel->refs, 1, memory_order_relaxed); /* the caller holds one already */
+  VSI_REFS_TAKE(&channel->refs);
   return channel;
 }
 void vsi_channel_unref(vestry_channel *channel);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/refs.h"
 
 enum { FIRST_BITS = 4, DEFAULT_MAX_COUNT = 10000 };
 
@@ -106,7 +107,7 @@ static bool unref(vestry_channel *channel) {
                                               memory_order_relaxed))
       return false;
   pthread_mutex_lock(&channels->lock);
-  bool is_last = atomic_fetch_sub_explicit(&channel->refs, 1, memory_order_acq_rel) == 1;
+  bool is_last = VSI_REFS_DROP(&channel->refs);
   if (is_last) take_out_locked(channels, channel);
   pthread_mutex_unlock(&channels->lock);
   const vsi_channels_watch *watch = is_last ? watch_of(channels) : NULL;

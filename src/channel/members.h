@@ -2,12 +2,13 @@
 #ifndef VSI_CHANNEL_MEMBERS_H
 #define VSI_CHANNEL_MEMBERS_H
 
+#include "base/refs.h"
 #include "connection/close_list.h"
 
 /* One connection in one channel. */
 typedef struct vsi_member {
   vsi_close_node at_close; /* first: a node is its member */
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   struct vestry_channel *channel; /* a reference */
   vestry_connection *connection;  /* a reference */
   uint64_t number;                /* ascending in the order of joining */

@@ -2,13 +2,10 @@
 
 #include "base/memory.h"
 
-/* Counting: relaxed to add (the adder holds one already), acq_rel to drop: the last one sees all that the others
- * did. */
-
 vsi_epoch *vsi_epoch_create(const vestry_host *host, uint64_t id) {
   vsi_epoch *epoch = vsi_alloc(host, sizeof *epoch);
   if (!epoch) return NULL;
-  atomic_init(&epoch->refs, 1);
+  VSI_REFS_INIT(&epoch->refs, 1);
   atomic_init(&epoch->alone, 0);
   epoch->host = host;
   epoch->id = id;
@@ -16,12 +13,12 @@ vsi_epoch *vsi_epoch_create(const vestry_host *host, uint64_t id) {
 }
 
 vsi_epoch *vsi_epoch_ref(vsi_epoch *epoch) {
-  atomic_fetch_add_explicit(&epoch->refs, 1, memory_order_relaxed);
+  VSI_REFS_TAKE(&epoch->refs);
   return epoch;
 }
 
 void vsi_epoch_unref(vsi_epoch *epoch) {
-  if (epoch && atomic_fetch_sub_explicit(&epoch->refs, 1, memory_order_acq_rel) == 1) vsi_free(epoch->host, epoch);
+  if (epoch && VSI_REFS_DROP(&epoch->refs)) vsi_free(epoch->host, epoch);
 }
 
 void vsi_lane_bytes_finish(vsi_lane_bytes *lane) {
@@ -33,7 +30,7 @@ vsi_broadcast *vsi_broadcast_create(const vestry_host *host, vestry_event *event
                                     uint32_t lanes_count) {
   vsi_broadcast *broadcast = vsi_alloc(host, sizeof *broadcast + lanes_count * sizeof *lanes);
   if (!broadcast) return NULL;
-  atomic_init(&broadcast->refs, 1);
+  VSI_REFS_INIT(&broadcast->refs, 1);
   broadcast->host = host;
   broadcast->event = vestry_event_ref(event);
   broadcast->lanes_count = lanes_count;
@@ -42,12 +39,12 @@ vsi_broadcast *vsi_broadcast_create(const vestry_host *host, vestry_event *event
 }
 
 vsi_broadcast *vsi_broadcast_ref(vsi_broadcast *broadcast) {
-  atomic_fetch_add_explicit(&broadcast->refs, 1, memory_order_relaxed);
+  VSI_REFS_TAKE(&broadcast->refs);
   return broadcast;
 }
 
 void vsi_broadcast_unref(vsi_broadcast *broadcast) {
-  if (!broadcast || atomic_fetch_sub_explicit(&broadcast->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!broadcast || !VSI_REFS_DROP(&broadcast->refs)) return;
   for (uint32_t i = 0; i < broadcast->lanes_count; i++) vsi_lane_bytes_finish(&broadcast->lanes[i]);
   vestry_event_unref(broadcast->event);
   vsi_free(broadcast->host, broadcast);

@@ -2,11 +2,12 @@
 #ifndef VSI_CODING_BROADCAST_H
 #define VSI_CODING_BROADCAST_H
 
+#include "base/refs.h"
 #include "coding/coding.h"
 
 /* What an epoch's streams have in common; its encoder is the channel's (epoch.h). A broadcast may outlive both. */
 typedef struct vsi_epoch {
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   _Atomic(uint64_t) alone; /* events written to streams that were not aligned; relaxed: a mere count */
   const vestry_host *host;
   uint64_t id; /* in the group; from 1 */
@@ -21,7 +22,7 @@ typedef struct vsi_lane_bytes {
 } vsi_lane_bytes;
 
 typedef struct vsi_broadcast {
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   const vestry_host *host;
   vestry_event *event; /* a reference */
   uint32_t lanes_count;

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 #include "runtime/runtime.h"
 
 void vsi_connection_discard(vestry_connection *connection) {
@@ -31,14 +32,13 @@ void vsi_connection_start(vestry_connection *connection) {
 }
 
 vestry_connection *vestry_connection_ref(vestry_connection *connection) {
-  atomic_fetch_add_explicit(&connection->refs, 1, memory_order_relaxed); /* the caller holds one already */
+  VSI_REFS_TAKE(&connection->refs);
   return connection;
 }
 
 vestry_connection *vestry_connection_unref(vestry_connection *connection) {
   if (!connection) return NULL;
-  /* acq_rel: the last one sees all that the others did */
-  if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) != 1) return NULL;
+  if (!VSI_REFS_DROP(&connection->refs)) return NULL;
   connection->ops->release(connection->transport);
   if (connection->hooks->on_free) connection->hooks->on_free(connection->environment->host, connection->hooks_ctx);
   vsi_connection_discard(connection);

@@ -3,6 +3,7 @@
 #ifndef VSI_CONNECTION_CONNECTION_H
 #define VSI_CONNECTION_CONNECTION_H
 
+#include "base/refs.h"
 #include "coding/coder.h"
 #include "connection/close_list.h"
 #include "connection/conflation.h"
@@ -34,7 +35,7 @@ enum { VSI_HURRY_NONE, VSI_HURRY_SOON, VSI_HURRY_NOW };
 struct vestry_connection {
   vsi_actor actor; /* first: an actor is its connection; held until the start */
   vsi_queue queue;
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   _Atomic(uint32_t) telling; /* how many threads are inside an on_error hook or a step, and whether there may be more
                                 (refusal.c) */
   _Atomic(uint8_t) state;    /* vestry_connection_state but CLOSING, which is "has a cause"; written by the runner */

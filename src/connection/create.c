@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 #include "connection/runner.h"
 #include "runtime/runtime.h"
 
@@ -41,7 +42,7 @@ vestry_err vsi_connection_create(const vsi_environment *environment, const vestr
   vsi_queue_init(&connection->queue);
   vsi_close_list_init(&connection->at_close);
   /* The caller's; that of its own life, which the runner drops; the held actor's. */
-  atomic_init(&connection->refs, 3);
+  VSI_REFS_INIT(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   atomic_init(&connection->telling, 0);
   connection->full = (uint8_t)options->full;

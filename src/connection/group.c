@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "base/memory.h"
+#include "base/refs.h"
 #include "base/wait.h"
 #include "connection/create.h"
 #include "connection/send.h"
@@ -26,7 +27,7 @@ struct vsi_group {
   vsi_environment environment; /* first: an environment is its group */
   vestry_connection_options defaults;
   vsi_codings *codings;
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
   pthread_cond_t left;             /* a connection has left */
   vestry_connection *first, **end; /* guarded by lock; ascending ids */
@@ -67,7 +68,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
     return error;
   }
   group->defaults = made;
-  atomic_init(&group->refs, 1);
+  VSI_REFS_INIT(&group->refs, 1);
   group->end = &group->first;
   vsi_budget_init(&group->budget, 0);
   pthread_mutex_init(&group->lock, NULL);
@@ -77,12 +78,12 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
 }
 
 vsi_group *vsi_group_ref(vsi_group *group) {
-  atomic_fetch_add_explicit(&group->refs, 1, memory_order_relaxed);
+  VSI_REFS_TAKE(&group->refs);
   return group;
 }
 
 void vsi_group_unref(vsi_group *group) {
-  if (!group || atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!group || !VSI_REFS_DROP(&group->refs)) return;
   vestry_event_unref(group->environment.heartbeat);
   vestry_event_unref(group->environment.sign);
   vsi_codings_destroy(group->codings);

@@ -5,6 +5,7 @@
 
 #include "base/field.h"
 #include "base/memory.h"
+#include "base/refs.h"
 #include "event/extras.h"
 #include "event/layout.h"
 #include "event/mark.h"
@@ -36,7 +37,7 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   vestry_event *event = vsi_alloc(host, sizeof *event + counter.len);
   if (!event) return VESTRY_NO_MEMORY;
   event->host = host;
-  atomic_init(&event->references, 1);
+  VSI_REFS_INIT(&event->references, 1);
   atomic_init(&event->extras, NULL);
   atomic_init(&event->previous, NULL);
   atomic_init(&event->number, 0);
@@ -52,7 +53,7 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
 vestry_event *vestry_event_ref(vestry_event *event) {
   /* relaxed: a caller that passes a reference on has one, so the event cannot be going away meanwhile, and the bytes
    * were published by whatever handed the event to this thread. */
-  atomic_fetch_add_explicit(&event->references, 1, memory_order_relaxed);
+  VSI_REFS_TAKE(&event->references);
   return event;
 }
 
@@ -72,7 +73,7 @@ static vestry_event *destroy(vestry_event *event) {
 vestry_event *vestry_event_unref(vestry_event *event) {
   /* release: this thread's reads of the bytes come before the count drops. acquire, for the last one: so do everybody
    * else's, before the memory is given back. Each unref pairs with the last. */
-  while (event && atomic_fetch_sub_explicit(&event->references, 1, memory_order_acq_rel) == 1) event = destroy(event);
+  while (event && VSI_REFS_DROP(&event->references)) event = destroy(event);
   return NULL;
 }
 

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 #include "guard/nonce.h"
 #include "guard/proof.h"
 #include "http/multipart.h"
@@ -66,7 +67,7 @@ typedef struct record {
   vsi_watcher watcher; /* first */
   vestry_once *once;
   places *places; /* its own are among them */
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   uint64_t came_ns;
   struct record *older, *newer; /* guarded by once->lock */
   bool in_line, has_left;       /* guarded by once->lock; has_left: the store */
@@ -82,13 +83,12 @@ typedef struct record {
 /* -------------------------------------------------------------------------------------------------- records ------- */
 
 static void ref_record(void *value) {
-  atomic_fetch_add_explicit(&((record *)value)->refs, 1, memory_order_relaxed); /* the caller holds one already */
+  VSI_REFS_TAKE(&((record *)value)->refs);
 }
 
 static void unref_record(void *value) {
   record *held = value;
-  /* acq_rel: the last one frees what the others have written */
-  if (!held || atomic_fetch_sub_explicit(&held->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!held || !VSI_REFS_DROP(&held->refs)) return;
   if (held->answer) atomic_fetch_sub_explicit(&held->places->answers_bytes, held->answer_len, memory_order_relaxed);
   vsi_free(held->once->host, held->answer);
   vsi_free(held->once->host, held);
@@ -290,7 +290,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, vs
   made->once = once;
   made->places = vestry_session_is_visitor(req) ? &once->visitors : &once->users;
   made->came_ns = vsi_now_ns(once->host);
-  atomic_init(&made->refs, 1);
+  VSI_REFS_INIT(&made->refs, 1);
   digest_of(req, place, made->digest);
   *ret_record = made;
   return VESTRY_OK;

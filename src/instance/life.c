@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/refs.h"
 #include "connection/connection.h"
 
 vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data,
@@ -20,7 +21,7 @@ vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection
   life->more_keys_count = (uint16_t)more_keys_count;
   if (has_hooks) memcpy(life->tail, hooks, sizeof *hooks);
   if (has_data) memcpy(life->tail + before - sizeof *data, data, sizeof *data);
-  atomic_init(&life->refs, 2);
+  VSI_REFS_INIT(&life->refs, 2);
   atomic_init(&life->handle, 0);
   for (size_t i = 0; i < more_keys_count; i++) atomic_init(&vsi_life_handles(life)[i], 0);
   if (has_watches) atomic_init(vsi_life_watches(life), NULL);
@@ -31,8 +32,7 @@ vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection
 }
 
 void vsi_life_unref(vsi_life *life, const vestry_host *host) {
-  /* acq_rel: the last one frees what the other has written */
-  if (life && atomic_fetch_sub_explicit(&life->refs, 1, memory_order_acq_rel) == 1) vsi_free(host, life);
+  if (life && VSI_REFS_DROP(&life->refs)) vsi_free(host, life);
 }
 
 vsi_life *vsi_life_of(const vestry_connection *connection) {

@@ -1,15 +1,15 @@
 #include "nats/interests.h"
 
 #include "base/memory.h"
+#include "base/refs.h"
 
 vsi_nats_interest *vsi_nats_interest_ref(vsi_nats_interest *interest) {
-  atomic_fetch_add_explicit(&interest->refs, 1, memory_order_relaxed); /* the caller has one */
+  VSI_REFS_TAKE(&interest->refs);
   return interest;
 }
 
 void vsi_nats_interest_unref(vsi_nats_interest *interest) {
-  /* acq_rel: the last one sees all that the others did */
-  if (atomic_fetch_sub_explicit(&interest->refs, 1, memory_order_acq_rel) == 1) vsi_free(interest->host, interest);
+  if (VSI_REFS_DROP(&interest->refs)) vsi_free(interest->host, interest);
 }
 
 void vsi_nats_interests_init(vsi_nats_interests *interests, const vestry_host *host) {
@@ -71,7 +71,7 @@ vsi_nats_interest *vsi_nats_interests_add(vsi_nats_interests *interests, const c
   made->item.is_interest = true;
   made->broker = broker;
   made->host = interests->host;
-  atomic_init(&made->refs, 1);
+  VSI_REFS_INIT(&made->refs, 1);
   made->hash = hash_of(interests, subject);
   memcpy(made->subject, subject, strlen(subject) + 1);
   vsi_nats_interest **to = bucket(interests, made->hash);

@@ -1,10 +1,10 @@
 #include "page/copy.h"
 
-#include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/memory.h"
+#include "base/refs.h"
 #include "event/query.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
@@ -19,7 +19,7 @@ static const char *const kept_headers[] = {"Cookie",           "Authorization", 
 enum { HEADERS_COUNT = sizeof kept_headers / sizeof *kept_headers };
 
 struct vsi_request_copy {
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   uint32_t len, scope_len;
   uint16_t pairs_count, headers_count;
   vestry *v;
@@ -84,7 +84,7 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
   size_t room = room_for(req, kind, query_len, signals.len);
   vsi_request_copy *copy = room < UINT32_MAX ? vsi_calloc(host, 1, sizeof *copy + room) : NULL;
   if (!copy) return VESTRY_NO_MEMORY;
-  atomic_init(&copy->refs, 1);
+  VSI_REFS_INIT(&copy->refs, 1);
   copy->v = req->v;
   char *at = put_text(copy->text, req->path);
   (void)without_signals(req->query, at, &signals);
@@ -111,13 +111,12 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
 }
 
 vsi_request_copy *vsi_request_copy_ref(vsi_request_copy *copy) {
-  atomic_fetch_add_explicit(&copy->refs, 1, memory_order_relaxed); /* the caller holds one already */
+  VSI_REFS_TAKE(&copy->refs);
   return copy;
 }
 
 void vsi_request_copy_unref(vsi_request_copy *copy) {
-  /* acq_rel: the last one frees what the others have used */
-  if (!copy || atomic_fetch_sub_explicit(&copy->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!copy || !VSI_REFS_DROP(&copy->refs)) return;
   vsi_session_user_unref(copy->user);
   vsi_free(copy->v->host, copy);
 }

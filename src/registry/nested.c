@@ -1,9 +1,9 @@
 /* Dispatches that come of a dispatch: nested, while it is under way; late, when only a handle is left of it. */
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 #include "registry/context.h"
 
 /* Nothing changes in it but the count, so any thread may read it. Data and state are copies of its own, and are copied
@@ -11,7 +11,7 @@
 struct vestry_dispatch_handle {
   const vestry_host *host;
   vestry *v;
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   json_t *data, *state;            /* often one and the same */
   vestry_connection **connections; /* after this struct, in the same allocation */
   size_t connections_count, scope_len;
@@ -81,7 +81,7 @@ vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch
                                      .connections_count = targets->count,
                                      .scope_len = context->scope.len,
                                      .scope = scope};
-  atomic_init(&handle->refs, 1);
+  VSI_REFS_INIT(&handle->refs, 1);
   for (size_t i = 0; i < targets->count; i++) handle->connections[i] = vestry_connection_ref(targets->items[i]);
   if (context->scope.len) memcpy(scope, context->scope.data, context->scope.len);
   *ret_handle = handle;
@@ -89,14 +89,13 @@ vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch
 }
 
 vestry_dispatch_handle *vestry_dispatch_handle_ref(vestry_dispatch_handle *handle) {
-  atomic_fetch_add_explicit(&handle->refs, 1, memory_order_relaxed); /* the caller holds one already */
+  VSI_REFS_TAKE(&handle->refs);
   return handle;
 }
 
 vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *handle) {
   if (!handle) return NULL;
-  /* acq_rel: the last one frees what the others have read */
-  if (atomic_fetch_sub_explicit(&handle->refs, 1, memory_order_acq_rel) != 1) return NULL;
+  if (!VSI_REFS_DROP(&handle->refs)) return NULL;
   for (size_t i = 0; i < handle->connections_count; i++) vestry_connection_unref(handle->connections[i]);
   json_decref(handle->data);
   json_decref(handle->state);

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 #include "runtime/actor.h"
 #include "runtime/mailbox.h"
 #include "runtime/runtime.h"
@@ -26,8 +27,7 @@ struct vestry_actor {
 };
 
 static void actor_unref(vestry_actor *actor) {
-  /* release: what this holder did comes before the free; acquire: the one that frees sees what all the others did. */
-  if (atomic_fetch_sub_explicit(&actor->references, 1, memory_order_acq_rel) != 1) return;
+  if (!VSI_REFS_DROP(&actor->references)) return;
   vestry_actor_options *options = &actor->options;
   for (vsi_mail *mail; (mail = vsi_mailbox_pop(&actor->mailbox)) != NULL;)
     if (options->drop) options->drop((vestry_message *)mail, options->ctx);
@@ -66,7 +66,7 @@ vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_optio
   if (!actor) return VESTRY_NO_MEMORY;
   vsi_actor_init(&actor->scheduled, &message_actor, &runtime->pool);
   vsi_mailbox_init(&actor->mailbox);
-  atomic_init(&actor->references, 1);
+  VSI_REFS_INIT(&actor->references, 1);
   actor->runtime = runtime;
   actor->host = runtime->host;
   actor->options = own;
@@ -76,7 +76,7 @@ vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_optio
 
 vestry_actor *vestry_actor_ref(vestry_actor *actor) {
   /* relaxed: the caller has a reference already, so there is nothing to order. */
-  atomic_fetch_add_explicit(&actor->references, 1, memory_order_relaxed);
+  VSI_REFS_TAKE(&actor->references);
   return actor;
 }
 

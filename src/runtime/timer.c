@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "base/refs.h"
 #include "runtime/actor.h"
 #include "runtime/runtime.h"
 
@@ -41,12 +42,12 @@ struct vestry_timer {
 };
 
 static void timer_ref(vestry_timer *timer) {
-  atomic_fetch_add_explicit(&timer->references, 1, memory_order_relaxed); /* the caller has one already */
+  VSI_REFS_TAKE(&timer->references);
 }
 
 static void timer_unref(vestry_timer *timer) {
   /* release and acquire: all holders' last words come before the free */
-  if (atomic_fetch_sub_explicit(&timer->references, 1, memory_order_acq_rel) != 1) return;
+  if (!VSI_REFS_DROP(&timer->references)) return;
   pthread_cond_destroy(&timer->idle);
   pthread_mutex_destroy(&timer->lock);
   vsi_free(timer->runtime->host, timer);
@@ -124,7 +125,7 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
   if (!timer) return VESTRY_NO_MEMORY;
   vsi_actor_init(&timer->actor, &timer_actor, &runtime->pool);
   vsi_timer_init(&timer->wheel_timer, wheel_fire);
-  atomic_init(&timer->references, 1);
+  VSI_REFS_INIT(&timer->references, 1);
   timer->runtime = runtime;
   timer->fire = fire;
   timer->ctx = ctx;

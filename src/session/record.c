@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/refs.h"
 #include "connection/connection.h"
 
 typedef vsi_session_user record;
@@ -24,7 +25,7 @@ record *vsi_session_record_create(const vestry_host *host, const char *hash, con
   record *made = vsi_calloc(host, 1, sizeof *made + len);
   if (!made) return NULL;
   made->host = host;
-  atomic_init(&made->refs, 1);
+  VSI_REFS_INIT(&made->refs, 1);
   made->created_s = created_s;
   atomic_init(&made->saved_s, created_s);
   memcpy(made->hash, hash, strlen(hash)); /* terminated by zeros; a grave has none */
@@ -33,13 +34,12 @@ record *vsi_session_record_create(const vestry_host *host, const char *hash, con
 }
 
 void vsi_session_record_ref(void *value) {
-  atomic_fetch_add_explicit(&((record *)value)->refs, 1, memory_order_relaxed); /* the caller holds one already */
+  VSI_REFS_TAKE(&((record *)value)->refs);
 }
 
 void vsi_session_record_unref(void *value) {
   record *held = value;
-  /* acq_rel: the last one frees what the others have written */
-  if (held && atomic_fetch_sub_explicit(&held->refs, 1, memory_order_acq_rel) == 1) vsi_free(held->host, held);
+  if (held && VSI_REFS_DROP(&held->refs)) vsi_free(held->host, held);
 }
 
 struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user) {

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/refs.h"
 #include "base/spin_lock.h"
 #include "http/reply.h"
 #include "session/token.h"
@@ -14,7 +15,7 @@ typedef struct vsi_session_user vsi_session_user;
 struct vsi_session_user {
   const vestry_host *host;
   struct vsi_sessions *sessions; /* that it is one of: no longer than they live; NULL: none, as of a grave */
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
   vsi_spin_lock lock;
   vsi_session_stream *streams; /* guarded by lock */
   bool has_ended;              /* guarded by lock */

@@ -9,17 +9,17 @@
 #include "vestry/memory.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/refs.h"
 
 struct vestry_memory_exchange {
   const vestry_host *host;
-  _Atomic(uint32_t) refs;
+  vsi_refs refs;
 
   /* The serving thread's, while vestry_serve runs. */
   const vestry_memory_call *call;
@@ -41,13 +41,12 @@ struct vestry_memory_exchange {
 };
 
 static vestry_memory_exchange *hold(vestry_memory_exchange *exchange) {
-  atomic_fetch_add_explicit(&exchange->refs, 1, memory_order_relaxed); /* the caller holds one already */
+  VSI_REFS_TAKE(&exchange->refs);
   return exchange;
 }
 
 static void let_go(vestry_memory_exchange *exchange) {
-  /* acq_rel: the last one sees all that the others did */
-  if (atomic_fetch_sub_explicit(&exchange->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!VSI_REFS_DROP(&exchange->refs)) return;
   vsi_buffer_finish(&exchange->headers);
   vsi_buffer_finish(&exchange->received);
   pthread_mutex_destroy(&exchange->lock);
@@ -253,7 +252,7 @@ vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vest
   vestry_memory_exchange *exchange = vsi_calloc(host, 1, sizeof *exchange);
   if (!exchange) return VESTRY_NO_MEMORY;
   exchange->host = host;
-  atomic_init(&exchange->refs, 1);
+  VSI_REFS_INIT(&exchange->refs, 1);
   exchange->call = &own;
   pthread_mutex_init(&exchange->lock, NULL);
   vsi_buffer_init(&exchange->headers, host);
