@@ -30,6 +30,7 @@
 #include "bus/bus.h"
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "base/memory.h"
 #include "base/options.h"
@@ -52,9 +53,9 @@ struct vestry_subscription {
   enum { MADE, LIVE, ENDED, OVER } state;
   bool settling;
   uint32_t calls, refs;
-  uint64_t number;                   /* ascending in the order of subscribing */
-  vsi_topic *topic;                  /* in which it is, or has a place kept */
-  vestry_subscription *next, **link; /* in the topic */
+  uint64_t number;                     /* ascending in the order of subscribing */
+  vsi_topic *topic;                    /* in which it is, or has a place kept */
+  TAILQ_ENTRY(vestry_subscription) at; /* in the topic */
 };
 
 struct vestry_bus {
@@ -144,7 +145,7 @@ static void unref_and_unlock(vestry_subscription *s) {
 /* Take the topic out when it has no subscription, none that is about to come, and no publisher in it: returns it, to be
  * freed; or NULL. */
 static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
-  if (topic->first || topic->cursors || topic->kept_count) return NULL;
+  if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return NULL;
   vsi_topics_remove(&bus->topics, topic);
   return topic;
 }
@@ -154,12 +155,8 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
   vestry_bus *bus = s->bus;
   vsi_topic *topic = s->topic;
   for (vsi_cursor *cursor = topic->cursors; cursor; cursor = cursor->next)
-    if (cursor->at == s) cursor->at = s->next;
-  *s->link = s->next;
-  if (s->next)
-    s->next->link = s->link;
-  else
-    topic->end = s->link;
+    if (cursor->at == s) cursor->at = TAILQ_NEXT(s, at);
+  TAILQ_REMOVE(&topic->subscriptions, s, at);
   s->state = ENDED;
   bus->stats.live_count--;
   bus->stats.ended_count++;
@@ -233,7 +230,7 @@ bool vestry_bus_unsubscribe(vestry_subscription *s) {
 static vestry_subscription *any_locked(vestry_bus *bus, size_t *bucket) {
   for (; *bucket < bus->topics.buckets_count; ++*bucket)
     for (const vsi_topic *topic = bus->topics.buckets[*bucket]; topic; topic = topic->next)
-      if (topic->first) return topic->first;
+      if (!TAILQ_EMPTY(&topic->subscriptions)) return TAILQ_FIRST(&topic->subscriptions);
   return NULL;
 }
 
@@ -281,9 +278,7 @@ static vestry_err provide(const vestry_bus *bus, spare *have, uint64_t hash, ves
 static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription *s) {
   s->number = ++bus->stats.subscribed_count;
   bus->stats.live_count++;
-  s->link = topic->end;
-  *topic->end = s;
-  topic->end = &s->next;
+  TAILQ_INSERT_TAIL(&topic->subscriptions, s, at);
   s->state = LIVE;
 }
 
@@ -457,11 +452,11 @@ static void leave_topic_locked(vestry_bus *bus, vsi_topic *topic, const vsi_curs
 static size_t call_all_locked(vestry_bus *bus, vsi_topic *topic, vestry_bus_message *message) {
   size_t count = 0;
   uint64_t last = bus->stats.subscribed_count;
-  vsi_cursor cursor = {topic->first, topic->cursors};
+  vsi_cursor cursor = {TAILQ_FIRST(&topic->subscriptions), topic->cursors};
   topic->cursors = &cursor;
   inside++;
   for (vestry_subscription *s; (s = cursor.at) && s->number <= last;) {
-    cursor.at = s->next;
+    cursor.at = TAILQ_NEXT(s, at);
     message->connection = s->subscriber.connection;
     if (message->connection && !vestry_connection_is_open(message->connection)) continue; /* its end is under way */
     s->calls++;

@@ -39,7 +39,7 @@ vsi_topic *vsi_topic_create(const vestry_host *host, uint64_t hash, const void *
   vsi_topic *topic = vsi_alloc(host, sizeof *topic + len);
   if (!topic) return NULL;
   *topic = (vsi_topic){.hash = hash, .len = len};
-  topic->end = &topic->first;
+  TAILQ_INIT(&topic->subscriptions);
   memcpy(topic->bytes, bytes, len);
   return topic;
 }

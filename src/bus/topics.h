@@ -3,15 +3,17 @@
 #ifndef VSI_BUS_TOPICS_H
 #define VSI_BUS_TOPICS_H
 
+#include <sys/queue.h>
+
 #include "base/siphash.h"
 #include "vestry/bus.h"
 
 typedef struct vsi_topic {
   struct vsi_topic *next; /* in its bucket */
   uint64_t hash;
-  vestry_subscription *first, **end; /* in the order of subscribing */
-  struct vsi_cursor *cursors;        /* of the threads that publish to it; see bus.c */
-  size_t kept_count;                 /* places kept for subscriptions that are about to come */
+  TAILQ_HEAD(, vestry_subscription) subscriptions; /* in the order of subscribing */
+  struct vsi_cursor *cursors;                      /* of the threads that publish to it; see bus.c */
+  size_t kept_count;                               /* places kept for subscriptions that are about to come */
   size_t len;
   unsigned char bytes[];
 } vsi_topic;

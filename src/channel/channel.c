@@ -166,7 +166,7 @@ static vsi_lane *lane_of(vestry_channel *channel, const vestry_connection *conne
 
 /* Take a member out. true: an encoder has become idle, and the caller is inside the turnstile to end it. */
 static bool take_out_locked(vestry_channel *channel, vsi_member *member) {
-  if (channel->cursor == member) channel->cursor = member->next;
+  if (channel->cursor == member) channel->cursor = TAILQ_NEXT(member, in_order);
   vsi_members_remove(&channel->members, member);
   vsi_lane *lane = lane_of(channel, member->connection);
   return lane && --lane->members_count == 0 && vsi_turnstile_try(&channel->turnstile);
@@ -265,7 +265,8 @@ vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *conne
 static bool take_out(vestry_channel *channel, const vestry_connection *connection) {
   bool entered = false;
   pthread_mutex_lock(&channel->lock);
-  vsi_member *member = connection ? vsi_members_find(&channel->members, connection) : channel->members.first;
+  vsi_member *member =
+      connection ? vsi_members_find(&channel->members, connection) : TAILQ_FIRST(&channel->members.list);
   if (member) {
     VSI_REFS_TAKE(&member->refs); /* the node's is not dropped under the lock */
     entered = take_out_locked(channel, member);
@@ -367,7 +368,7 @@ static size_t post_chunk(vestry_channel *channel, publishing *p) {
   while (count < CHUNK && channel->cursor && channel->cursor->number <= p->last_number) {
     const vsi_member *member = channel->cursor;
     vestry_connection *connection = member->connection;
-    channel->cursor = member->next;
+    channel->cursor = TAILQ_NEXT(member, in_order);
     vestry_err error = post_locked(p, member);
     channel->stats.accepted_count += !error;
     channel->stats.refused_count += error && error != VESTRY_CLOSED;
@@ -425,7 +426,7 @@ vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi
   vestry_event *own = take_id(channel, &p);
   pthread_mutex_lock(&channel->lock);
   channel->stats.published_count++;
-  channel->cursor = channel->members.first;
+  channel->cursor = TAILQ_FIRST(&channel->members.list);
   p.last_number = channel->members.last_number;
   p.left = channel->members.count;
   pthread_mutex_unlock(&channel->lock);

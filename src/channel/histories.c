@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/memory.h"
 #include "base/options.h"
@@ -29,9 +30,9 @@ _Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_C
 typedef struct keeping {
   vsi_history history; /* first: a channel's history is its keeping */
   struct vsi_histories *all;
-  vestry_channel *channel;    /* a reference */
-  vestry_timer *timer;        /* NULL: it never expires */
-  struct keeping *next, **at; /* guarded by the lock */
+  vestry_channel *channel; /* a reference */
+  vestry_timer *timer;     /* NULL: it never expires */
+  LIST_ENTRY(keeping) in;  /* guarded by the lock */
 } keeping;
 
 typedef struct vsi_histories {
@@ -41,7 +42,7 @@ typedef struct vsi_histories {
   pthread_mutex_t lock; /* see docs/locking.md; nothing is called while it is held */
   pthread_cond_t fewer;
   /* guarded by lock */
-  keeping *first; /* those that are in their channels */
+  LIST_HEAD(, keeping) list; /* those that are in their channels */
   uint64_t begun, ended;
 } vsi_histories;
 
@@ -62,7 +63,7 @@ vestry_err vsi_histories_create(vestry *v, size_t max_bytes) {
 void vsi_histories_lose(vestry *v) {
   vsi_histories *all = v->histories;
   pthread_mutex_lock(&all->lock);
-  for (keeping *at = all->first; at; at = at->next) vsi_history_lose(&at->history);
+  for (keeping *at = LIST_FIRST(&all->list); at; at = LIST_NEXT(at, in)) vsi_history_lose(&at->history);
   pthread_mutex_unlock(&all->lock);
 }
 
@@ -86,8 +87,7 @@ void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
 static void take_out(keeping *one) {
   atomic_store_explicit(&one->channel->history, NULL, memory_order_relaxed);
   pthread_mutex_lock(&one->all->lock);
-  *one->at = one->next;
-  if (one->next) one->next->at = one->at;
+  LIST_REMOVE(one, in);
   pthread_mutex_unlock(&one->all->lock);
 }
 
@@ -127,7 +127,7 @@ static vestry_err end(vestry_channel *channel) {
 /* A reference to the channel of any; NULL: there is none. */
 static vestry_channel *find_any(vsi_histories *all) {
   pthread_mutex_lock(&all->lock);
-  vestry_channel *channel = all->first ? vsi_channel_ref(all->first->channel) : NULL;
+  vestry_channel *channel = LIST_EMPTY(&all->list) ? NULL : vsi_channel_ref(LIST_FIRST(&all->list)->channel);
   pthread_mutex_unlock(&all->lock);
   return channel;
 }
@@ -153,7 +153,7 @@ void vsi_histories_destroy(vestry *v) {
 static bool has_members(vestry_channel *channel) {
   vsi_member *any;
   pthread_mutex_lock(&channel->lock);
-  any = channel->members.first;
+  any = TAILQ_FIRST(&channel->members.list);
   pthread_mutex_unlock(&channel->lock);
   return any;
 }
@@ -224,10 +224,7 @@ static void put_in(keeping *one) {
   vsi_histories *all = one->all;
   atomic_store_explicit(&one->channel->history, &one->history, memory_order_relaxed);
   pthread_mutex_lock(&all->lock);
-  one->next = all->first;
-  one->at = &all->first;
-  if (one->next) one->next->at = &one->next;
-  all->first = one;
+  LIST_INSERT_HEAD(&all->list, one, in);
   all->begun++;
   pthread_mutex_unlock(&all->lock);
   if (one->timer) set_timer(one, one->history.used_ns);

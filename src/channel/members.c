@@ -6,6 +6,7 @@ enum { FIRST_BUCKETS = 16 };
 
 void vsi_members_init(vsi_members *members, const vestry_host *host) {
   *members = (vsi_members){.host = host};
+  TAILQ_INIT(&members->list);
 }
 
 void vsi_members_finish(vsi_members *members) {
@@ -39,7 +40,7 @@ static vestry_err grow(vsi_members *members) {
   vsi_free(members->host, members->buckets);
   members->buckets = buckets;
   members->buckets_count = count;
-  for (vsi_member *at = members->first; at; at = at->next) put_in_bucket(members, at);
+  for (vsi_member *at = TAILQ_FIRST(&members->list); at; at = TAILQ_NEXT(at, in_order)) put_in_bucket(members, at);
   return VESTRY_OK;
 }
 
@@ -54,13 +55,7 @@ vestry_err vsi_members_add(vsi_members *members, vsi_member *member) {
   put_in_bucket(members, member);
   member->number = ++members->last_number;
   member->in = true;
-  member->next = NULL;
-  member->prev = members->last;
-  if (members->last)
-    members->last->next = member;
-  else
-    members->first = member;
-  members->last = member;
+  TAILQ_INSERT_TAIL(&members->list, member, in_order);
   members->count++;
   return VESTRY_OK;
 }
@@ -69,14 +64,7 @@ void vsi_members_remove(vsi_members *members, vsi_member *member) {
   vsi_member **at = bucket_of(members, member->connection);
   while (*at != member) at = &(*at)->chain_next;
   *at = member->chain_next;
-  if (member->prev)
-    member->prev->next = member->next;
-  else
-    members->first = member->next;
-  if (member->next)
-    member->next->prev = member->prev;
-  else
-    members->last = member->prev;
+  TAILQ_REMOVE(&members->list, member, in_order);
   member->in = false;
   members->count--;
 }

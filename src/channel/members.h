@@ -2,6 +2,8 @@
 #ifndef VSI_CHANNEL_MEMBERS_H
 #define VSI_CHANNEL_MEMBERS_H
 
+#include <sys/queue.h>
+
 #include "base/refs.h"
 #include "connection/close_list.h"
 
@@ -15,14 +17,14 @@ typedef struct vsi_member {
   /* guarded by the channel's lock */
   bool in;       /* in the list and the table */
   bool is_fresh; /* it is to be sent the state that events go on from: until then they go to it without their ids */
-  struct vsi_member *next, *prev;
+  TAILQ_ENTRY(vsi_member) in_order;
   struct vsi_member *chain_next; /* in its bucket */
 } vsi_member;
 
 /* All guarded by the channel's lock. */
 typedef struct vsi_members {
   const vestry_host *host;
-  vsi_member *first, *last;
+  TAILQ_HEAD(, vsi_member) list;
   size_t count;
   uint64_t last_number;
   vsi_member **buckets; /* NULL while empty */

@@ -3,6 +3,8 @@
 #ifndef VSI_CONNECTION_CONNECTION_H
 #define VSI_CONNECTION_CONNECTION_H
 
+#include <sys/queue.h>
+
 #include "base/refs.h"
 #include "coding/coder.h"
 #include "connection/close_list.h"
@@ -63,7 +65,7 @@ struct vestry_connection {
   vsi_close_list at_close; /* told after the transport, before the hooks */
 
   const vsi_environment *environment;
-  struct vestry_connection *group_next, **group_link; /* guarded by the group's lock */
+  TAILQ_ENTRY(vestry_connection) in_group; /* guarded by the group's lock */
 
   vsi_coder
       *coder; /* NULL: a plain stream; set before the start. What is in it is the runner's, but what is constant */

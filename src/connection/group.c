@@ -11,6 +11,7 @@
 #include "connection/group.h"
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "base/memory.h"
 #include "base/refs.h"
@@ -28,13 +29,13 @@ struct vsi_group {
   vestry_connection_options defaults;
   vsi_codings *codings;
   vsi_refs refs;
-  pthread_mutex_t lock;            /* see docs/locking.md: nothing is called while it is held */
-  pthread_cond_t left;             /* a connection has left */
-  vestry_connection *first, **end; /* guarded by lock; ascending ids */
-  vsi_group_walk *walks;           /* guarded by lock: those under way, which keep their places in the list */
-  bool closed;                     /* guarded by lock: no connection is let in */
-  vsi_group_stats totals;          /* guarded by lock; events: of those that have left */
-  _Atomic(bool) relieving;         /* a thread is at it: a try-lock */
+  pthread_mutex_t lock;                 /* see docs/locking.md: nothing is called while it is held */
+  pthread_cond_t left;                  /* a connection has left */
+  TAILQ_HEAD(, vestry_connection) list; /* guarded by lock; ascending ids */
+  vsi_group_walk *walks;                /* guarded by lock: those under way, which keep their places in the list */
+  bool closed;                          /* guarded by lock: no connection is let in */
+  vsi_group_stats totals;               /* guarded by lock; events: of those that have left */
+  _Atomic(bool) relieving;              /* a thread is at it: a try-lock */
   vsi_budget budget;
 };
 
@@ -69,7 +70,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   }
   group->defaults = made;
   VSI_REFS_INIT(&group->refs, 1);
-  group->end = &group->first;
+  TAILQ_INIT(&group->list);
   vsi_budget_init(&group->budget, 0);
   pthread_mutex_init(&group->lock, NULL);
   pthread_cond_init(&group->left, NULL);
@@ -111,7 +112,7 @@ vsi_codings *vsi_group_codings(const vsi_group *group) {
 
 void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk) {
   pthread_mutex_lock(&group->lock);
-  *walk = (vsi_group_walk){group->first, group->walks};
+  *walk = (vsi_group_walk){TAILQ_FIRST(&group->list), group->walks};
   group->walks = walk;
   pthread_mutex_unlock(&group->lock);
 }
@@ -137,9 +138,7 @@ static vestry_err enter(vsi_group *group, vestry_connection *connection) {
   if (!closed) {
     connection->id = ++group->totals.opened;
     group->totals.open++;
-    connection->group_link = group->end;
-    *group->end = connection;
-    group->end = &connection->group_next;
+    TAILQ_INSERT_TAIL(&group->list, connection, in_group);
     move_walks_locked(group, NULL, connection); /* those that had met all */
   }
   pthread_mutex_unlock(&group->lock);
@@ -184,12 +183,8 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
 static void ended(const vsi_environment *environment, vestry_connection *connection) {
   vsi_group *group = group_of(environment);
   pthread_mutex_lock(&group->lock);
-  move_walks_locked(group, connection, connection->group_next);
-  *connection->group_link = connection->group_next;
-  if (connection->group_next)
-    connection->group_next->group_link = connection->group_link;
-  else
-    group->end = connection->group_link;
+  move_walks_locked(group, connection, TAILQ_NEXT(connection, in_group));
+  TAILQ_REMOVE(&group->list, connection, in_group);
   group->totals.open--;
   group->totals.closed++;
   group->totals.closed_by_cause[vestry_connection_cause(connection)]++;
@@ -202,7 +197,7 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
 static size_t next_chunk(vsi_group *group, vsi_group_walk *walk, size_t limit, vestry_connection *chunk[CHUNK]) {
   size_t count = 0;
   pthread_mutex_lock(&group->lock);
-  for (; walk->next && count < limit; walk->next = walk->next->group_next)
+  for (; walk->next && count < limit; walk->next = TAILQ_NEXT(walk->next, in_group))
     chunk[count++] = vestry_connection_ref(walk->next);
   pthread_mutex_unlock(&group->lock);
   return count;
@@ -227,7 +222,7 @@ static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64
   size_t count = 0;
   uint64_t going = 0;
   pthread_mutex_lock(&group->lock);
-  for (vestry_connection *at = group->first; at; at = at->group_next) {
+  for (vestry_connection *at = TAILQ_FIRST(&group->list); at; at = TAILQ_NEXT(at, in_group)) {
     uint64_t holds = held_by(at);
     if (is_going(at)) {
       going += holds;
@@ -326,7 +321,8 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
   pthread_mutex_lock(&group->lock);
   *ret_stats = group->totals;
-  for (const vestry_connection *at = group->first; at; at = at->group_next) add_events_locked(ret_stats, at);
+  for (const vestry_connection *at = TAILQ_FIRST(&group->list); at; at = TAILQ_NEXT(at, in_group))
+    add_events_locked(ret_stats, at);
   ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
   ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
   pthread_mutex_unlock(&group->lock);

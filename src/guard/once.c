@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/queue.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -43,8 +44,8 @@ struct record;
 
 /* Places of users, or of visitors. */
 typedef struct places {
-  size_t max_count, count;        /* count: guarded by once->lock */
-  struct record *oldest, *newest; /* guarded by once->lock */
+  size_t max_count, count;   /* count: guarded by once->lock */
+  TAILQ_HEAD(, record) line; /* the oldest first; guarded by once->lock */
   size_t max_answers_bytes;
   _Atomic(size_t) answers_bytes; /* relaxed: a bound, which a few threads at once may miss by an answer each */
 } places;
@@ -69,9 +70,9 @@ typedef struct record {
   places *places; /* its own are among them */
   vsi_refs refs;
   uint64_t came_ns;
-  struct record *older, *newer; /* guarded by once->lock */
-  bool in_line, has_left;       /* guarded by once->lock; has_left: the store */
-  vestry_handle handle;         /* written and read by the request that runs */
+  TAILQ_ENTRY(record) at; /* guarded by once->lock */
+  bool in_line, has_left; /* guarded by once->lock; has_left: the store */
+  vestry_handle handle;   /* written and read by the request that runs */
   unsigned char digest[DIGEST_BYTES];
   progress progress; /* guarded by once->lock; what follows is constant from ANSWERED on */
   int status;        /* 0: it was a stream */
@@ -95,9 +96,7 @@ static void unref_record(void *value) {
 }
 
 static void leave_line_locked(record *r) {
-  *(r->older ? &r->older->newer : &r->places->oldest) = r->newer;
-  *(r->newer ? &r->newer->older : &r->places->newest) = r->older;
-  r->older = r->newer = NULL;
+  TAILQ_REMOVE(&r->places->line, r, at);
   r->in_line = false;
 }
 
@@ -116,9 +115,7 @@ static void close_record(void *value, vestry_cause cause) {
 static void stand_in_line(record *r) {
   pthread_mutex_lock(&r->once->lock);
   if (!r->has_left) {
-    r->older = r->places->newest;
-    *(r->older ? &r->older->newer : &r->places->oldest) = r;
-    r->places->newest = r;
+    TAILQ_INSERT_TAIL(&r->places->line, r, at);
     r->in_line = true;
   }
   pthread_mutex_unlock(&r->once->lock);
@@ -134,10 +131,11 @@ static bool take_place(record *r) {
     bool has_place = r->places->count < r->places->max_count;
     if (has_place) {
       r->places->count++;
-    } else if (r->places->oldest && r->came_ns - r->places->oldest->came_ns >= retries_ns) {
-      old = r->places->oldest;
+    } else if ((old = TAILQ_FIRST(&r->places->line)) && r->came_ns - old->came_ns >= retries_ns) {
       ref_record(old); /* the store has one as long as it is in line */
       leave_line_locked(old);
+    } else {
+      old = NULL;
     }
     pthread_mutex_unlock(&once->lock);
     if (!old) return has_place;
@@ -385,6 +383,8 @@ static vestry_err make_store(vestry_once *once) {
 static void share_out(vestry_once *once) {
   const vestry_once_options *o = &once->options;
   double share = (double)o->max_visitors_count / (double)o->max_count;
+  TAILQ_INIT(&once->visitors.line);
+  TAILQ_INIT(&once->users.line);
   once->visitors.max_count = o->max_visitors_count;
   once->visitors.max_answers_bytes = (size_t)(share * (double)o->max_answers_bytes);
   once->users.max_count = o->max_count - o->max_visitors_count;

@@ -28,6 +28,7 @@
 
 enum { MOST_DOUBLINGS = 5 };
 #define HEAD_START_NS (UINT64_C(1000) * VSI_NS_PER_MS)
+#define FIRST_AGAIN_NS (UINT64_C(1000) * VSI_NS_PER_MS)
 #define MOST_AGAIN_NS (UINT64_C(30000) * VSI_NS_PER_MS)
 
 /* --------------------------------------------------------------------------------- all views, and the heaps ------- */

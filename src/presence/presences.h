@@ -4,6 +4,7 @@
 #define VSI_PRESENCE_PRESENCES_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "vestry/host.h"
 
@@ -24,7 +25,7 @@ typedef struct vsi_presence_watch {
 typedef struct vsi_presences {
   pthread_mutex_t lock;
   /* guarded by lock */
-  struct vestry_presence *first;
+  LIST_HEAD(, vestry_presence) list;
   const vsi_presence_watch *watch; /* NULL: there are no other nodes */
 } vsi_presences;
 

@@ -56,7 +56,7 @@ static vsi_guest *take_locked(vestry_presence *presence) {
 
 void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
   pthread_mutex_lock(&all->lock);
-  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     pthread_mutex_lock(&presence->lock);
     for (vsi_guest *one; (one = take_locked(presence)) != NULL;) {
       if (one->is_own != one->is_spread) {
@@ -87,7 +87,7 @@ static void each_locked(vestry_presence *presence, guest_fn fn, void *ctx) {
 
 static void each(vsi_presences *all, guest_fn fn, void *ctx) {
   pthread_mutex_lock(&all->lock);
-  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     pthread_mutex_lock(&presence->lock);
     each_locked(presence, fn, ctx);
     pthread_mutex_unlock(&presence->lock);
@@ -115,7 +115,7 @@ void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum) {
   *ret_count = *ret_sum = 0;
   pthread_mutex_lock(&all->lock);
-  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     pthread_mutex_lock(&presence->lock);
     *ret_count += presence->spread_count;
     *ret_sum += presence->spread_sum;
@@ -189,8 +189,8 @@ vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest
   if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(said->who, len)) return VESTRY_MALFORMED;
   vestry_err error = VESTRY_OK;
   pthread_mutex_lock(&all->lock);
-  vestry_presence *presence = all->first;
-  while (presence && strcmp(presence->name, said->presence) != 0) presence = presence->next;
+  vestry_presence *presence = LIST_FIRST(&all->list);
+  while (presence && strcmp(presence->name, said->presence) != 0) presence = LIST_NEXT(presence, in);
   if (presence) error = told(presence, said, UINT64_C(1) << node);
   pthread_mutex_unlock(&all->lock);
   return error;
@@ -205,7 +205,7 @@ void vsi_presences_doubt(vsi_presences *all, unsigned node) {
   uint64_t bit = UINT64_C(1) << node;
   each(all, doubt_one, &bit);
   pthread_mutex_lock(&all->lock);
-  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     pthread_mutex_lock(&presence->lock);
     presence->crowded_out &= ~bit;
     pthread_mutex_unlock(&presence->lock);
@@ -231,7 +231,7 @@ void vsi_presences_forget(vsi_presences *all, unsigned node) {
 bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   bool any = false;
   pthread_mutex_lock(&all->lock);
-  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     pthread_mutex_lock(&presence->lock);
     /* Not for each single one that leaves: then all would be named again and again. */
     size_t limit = presence->max_count - presence->max_count / 8;
@@ -269,7 +269,7 @@ static void watch_locked(vestry_presence *presence, const vsi_presence_watch *wa
 static void watch_all(vsi_presences *all, const vsi_presence_watch *watch) {
   pthread_mutex_lock(&all->lock);
   all->watch = watch;
-  for (vestry_presence *presence = all->first; presence; presence = presence->next) {
+  for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     pthread_mutex_lock(&presence->lock);
     watch_locked(presence, watch);
     pthread_mutex_unlock(&presence->lock);
@@ -289,14 +289,13 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
   vsi_presences *all = presence->v->presences;
   if (!presence->name[0]) return VESTRY_OK;
   pthread_mutex_lock(&all->lock);
-  const vestry_presence *same = all->first;
-  while (same && strcmp(same->name, presence->name) != 0) same = same->next;
+  const vestry_presence *same = LIST_FIRST(&all->list);
+  while (same && strcmp(same->name, presence->name) != 0) same = LIST_NEXT(same, in);
   const vsi_presence_watch *watch = all->watch;
   if (!same) {
     presence->watch = watch; /* no other thread knows it yet */
-    presence->next = all->first;
-    if (all->first) all->first->prev = presence;
-    all->first = presence;
+    LIST_INSERT_HEAD(&all->list, presence, in);
+    presence->is_entered = true;
   }
   pthread_mutex_unlock(&all->lock);
   if (same) return VESTRY_EXISTS;
@@ -307,12 +306,8 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
 void vsi_presence_end(vestry_presence *presence) {
   vsi_presences *all = presence->v->presences;
   pthread_mutex_lock(&all->lock);
-  if (presence->prev)
-    presence->prev->next = presence->next;
-  else if (all->first == presence)
-    all->first = presence->next;
-  if (presence->next) presence->next->prev = presence->prev;
-  presence->next = presence->prev = NULL;
+  if (presence->is_entered) LIST_REMOVE(presence, in);
+  presence->is_entered = false;
   pthread_mutex_unlock(&all->lock);
   pthread_mutex_lock(&presence->lock);
   watch_locked(presence, NULL);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/keyed_hash.h"
 #include "base/ring.h"
@@ -43,7 +44,8 @@ struct vsi_guest {
 struct vestry_presence {
   vestry *v; /* the instance that it was created with */
   const vestry_host *host;
-  vestry_presence *next, *prev;         /* guarded by the lock of v->presences */
+  LIST_ENTRY(vestry_presence) in;       /* guarded by the lock of v->presences */
+  bool is_entered;                      /* likewise: it is in the list */
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* "": of this node alone */
   uint64_t grace_ns;
   size_t max_count;

@@ -14,10 +14,10 @@ typedef vsi_session_stream entered;
 
 /* A stream of a session. */
 struct vsi_session_stream {
-  vsi_attachment attachment;     /* first */
-  record *session;               /* a reference */
-  vestry_connection *connection; /* borrowed: it is entered no longer than that lives */
-  entered *next, *prev;          /* guarded by the session's lock; in it while connection is not NULL */
+  vsi_attachment attachment;         /* first */
+  record *session;                   /* a reference */
+  vestry_connection *connection;     /* borrowed: it is entered no longer than that lives */
+  LIST_ENTRY(vsi_session_stream) in; /* guarded by the session's lock; in it while connection is not NULL */
 };
 
 record *vsi_session_record_create(const vestry_host *host, const char *hash, const char *user, int64_t created_s) {
@@ -56,11 +56,9 @@ vestry_handle vsi_session_record_end(record *ends, vestry_cause cause) {
   ends->has_ended = true;
   vestry_handle of_user = ends->of_user;
   for (;;) {
-    entered *first = ends->streams;
+    entered *first = LIST_FIRST(&ends->streams);
     if (!first) break;
-    ends->streams = first->next;
-    if (first->next) first->next->prev = NULL;
-    first->prev = first->next = NULL;
+    LIST_REMOVE(first, in);
     vestry_connection *connection = vestry_connection_ref(first->connection);
     first->connection = NULL;
     vsi_spin_lock_give(&ends->lock);
@@ -96,13 +94,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   record *session = stream->session;
   (void)connection, (void)cause;
   vsi_spin_lock_take(&session->lock);
-  if (stream->connection) {
-    if (stream->prev)
-      stream->prev->next = stream->next;
-    else
-      session->streams = stream->next;
-    if (stream->next) stream->next->prev = stream->prev;
-  }
+  if (stream->connection) LIST_REMOVE(stream, in);
   vsi_spin_lock_give(&session->lock);
   free_entered(stream);
 }
@@ -114,9 +106,7 @@ static void begin_stream(vsi_attachment *attachment, vestry_connection *connecti
   bool has_ended = session->has_ended;
   if (!has_ended) {
     stream->connection = connection;
-    stream->next = session->streams;
-    if (stream->next) stream->next->prev = stream;
-    session->streams = stream;
+    LIST_INSERT_HEAD(&session->streams, stream, in);
   }
   vsi_spin_lock_give(&session->lock);
   if (has_ended) {

@@ -3,6 +3,7 @@
 #define VSI_SESSION_RECORD_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "base/refs.h"
 #include "base/spin_lock.h"
@@ -17,11 +18,11 @@ struct vsi_session_user {
   struct vsi_sessions *sessions; /* that it is one of: no longer than they live; NULL: none, as of a grave */
   vsi_refs refs;
   vsi_spin_lock lock;
-  vsi_session_stream *streams; /* guarded by lock */
-  bool has_ended;              /* guarded by lock */
-  vestry_handle of_user;       /* guarded by lock: its entry among its user's; 0: none yet */
-  vestry_handle handle;        /* its entry in the table; constant once it is among its user's */
-  _Atomic(int64_t) saved_s;    /* when its use was last noted: in storage, in the cookie */
+  LIST_HEAD(, vsi_session_stream) streams; /* guarded by lock */
+  bool has_ended;                          /* guarded by lock */
+  vestry_handle of_user;                   /* guarded by lock: its entry among its user's; 0: none yet */
+  vestry_handle handle;                    /* its entry in the table; constant once it is among its user's */
+  _Atomic(int64_t) saved_s;                /* when its use was last noted: in storage, in the cookie */
   int64_t created_s;
   uint64_t ends_ns; /* by the host's clock; guarded, as its place, by the lock of the lifetimes */
   size_t place;     /* among the lifetimes, + 1; 0: not there */

@@ -335,7 +335,7 @@ static void take_hooks(const vestry_sqlite *database, sqlite3 *db) {
 }
 
 static bool is_attached_locked(const vestry_sqlite *database, const sqlite3 *db) {
-  for (const vestry_sqlite_connection *at = database->connections; at; at = at->next)
+  for (const vestry_sqlite_connection *at = LIST_FIRST(&database->connections); at; at = LIST_NEXT(at, in))
     if (at->db == db) return true;
   return false;
 }
@@ -351,13 +351,10 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   vsi_sqlite_topics_init(&connection->topics, database->host);
   pthread_mutex_lock(&database->lock);
   bool is_new = !is_attached_locked(database, db);
-  for (vestry_sqlite_connection *at = is_new ? database->connections : NULL; at; at = at->next)
+  for (vestry_sqlite_connection *at = is_new ? LIST_FIRST(&database->connections) : NULL; at; at = LIST_NEXT(at, in))
     if (at->file == file) at->is_shared = connection->is_shared = true;
   if (is_new) {
-    connection->next = database->connections;
-    connection->at = &database->connections;
-    if (connection->next) connection->next->at = &connection->next;
-    database->connections = connection;
+    LIST_INSERT_HEAD(&database->connections, connection, in);
     (void)vsi_sqlite_counter_open(database); /* the mode may be another one by now */
   }
   pthread_mutex_unlock(&database->lock);
@@ -429,8 +426,7 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vsi_sqlite_exact_leaves(&database->exact, connection);
   take_hooks(database, connection->db);
   pthread_mutex_lock(&database->lock);
-  *connection->at = connection->next;
-  if (connection->next) connection->next->at = connection->at;
+  LIST_REMOVE(connection, in);
   if (connection != database->writer) database->stats.connections_count--;
   pthread_mutex_unlock(&database->lock);
   vsi_sqlite_actor_finish(&database->exact, &connection->actor);

@@ -20,7 +20,7 @@ enum { MOMENT_MS = 1 };
 
 /* A connection that has announced that number, and surely commits with it; or: and perhaps does. */
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
-  for (vestry_sqlite_connection *at = database->connections; at; at = at->next)
+  for (vestry_sqlite_connection *at = LIST_FIRST(&database->connections); at; at = LIST_NEXT(at, in))
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
         at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->has_changes)
       return at;

@@ -16,7 +16,8 @@ typedef struct vsi_sqlite_operation {
 typedef struct vsi_sqlite_program {
   const vestry_host *host;
   vsi_sqlite_operation *operations;
-  size_t count, room;
+  uint32_t count;
+  size_t room;
   bool is_unknown; /* an operation is not known, or they are too many */
 } vsi_sqlite_program;
 

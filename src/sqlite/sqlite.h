@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "sqlite/exact.h"
 #include "sqlite/fault.h"
@@ -66,7 +67,7 @@ struct vestry_sqlite {
   vsi_sqlite_exact exact;
   const _Atomic(uint32_t) *wal_index; /* the head of the WAL's index, which all processes share; NULL: not in WAL mode.
                                          Once it is, it stays so, because db is open */
-  vestry_sqlite_connection *connections;
+  LIST_HEAD(, vestry_sqlite_connection) connections;
   vsi_sqlite_number seen;                     /* up to this all commits are accounted for */
   bool is_lost;                               /* something was committed whose number cannot be told */
   bool has_moved;                             /* the path leads to another file; the log was told */
@@ -84,7 +85,7 @@ struct vestry_sqlite_connection {
   vestry_sqlite *database;
   sqlite3 *db;
   sqlite3_file *file;
-  vestry_sqlite_connection *next, **at; /* of the database; guarded by its lock */
+  LIST_ENTRY(vestry_sqlite_connection) in; /* of the database; guarded by its lock */
   /* The transaction that runs, or that was announced: the connection's thread's, and once it is announced guarded by
    * the database's lock. */
   vsi_sqlite_topics topics;

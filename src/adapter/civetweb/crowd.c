@@ -65,7 +65,7 @@ static int compare(const void *left, const void *right) {
 }
 
 static bool is_guest_locked(const vsi_civetweb_crowd *crowd, const vsi_civetweb_peer *peer) {
-  for (const vsi_civetweb_guest *at = crowd->first; at; at = at->next)
+  for (const vsi_civetweb_guest *at = LIST_FIRST(&crowd->guests); at; at = LIST_NEXT(at, in))
     if (vsi_civetweb_peer_equal(&at->peer, peer)) return true;
   return false;
 }
@@ -161,18 +161,14 @@ void vsi_civetweb_crowd_enter(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *gue
   guest->peer = *peer;
   guest->is_there = true;
   pthread_mutex_lock(&crowd->lock);
-  guest->next = crowd->first;
-  guest->link = &crowd->first;
-  if (guest->next) guest->next->link = &guest->next;
-  crowd->first = guest;
+  LIST_INSERT_HEAD(&crowd->guests, guest, in);
   pthread_mutex_unlock(&crowd->lock);
 }
 
 void vsi_civetweb_crowd_leave(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest) {
   if (!guest->is_there) return;
   pthread_mutex_lock(&crowd->lock);
-  *guest->link = guest->next;
-  if (guest->next) guest->next->link = guest->link;
+  LIST_REMOVE(guest, in);
   pthread_mutex_unlock(&crowd->lock);
   guest->is_there = false;
 }

@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#include <sys/queue.h>
+
 #include "adapter/civetweb/kernel.h"
 #include "vestry/adapter.h"
 
@@ -15,7 +17,7 @@ struct vsi_civetweb_client;
 
 /* One request's; part of it. Guarded by crowd->lock while it is there. */
 typedef struct vsi_civetweb_guest {
-  struct vsi_civetweb_guest *next, **link;
+  LIST_ENTRY(vsi_civetweb_guest) in;
   vsi_civetweb_peer peer;
   bool is_there; /* the worker's */
 } vsi_civetweb_guest;
@@ -26,7 +28,7 @@ typedef struct vsi_civetweb_crowd {
   vestry_timer *timer; /* NULL: there is no limit */
   uint32_t limit;
   pthread_mutex_t lock;
-  vsi_civetweb_guest *first; /* guarded by lock */
+  LIST_HEAD(, vsi_civetweb_guest) guests; /* guarded by lock */
 
   /* The timer's. */
   struct vsi_civetweb_client *clients; /* of the round */

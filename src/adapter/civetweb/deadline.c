@@ -22,7 +22,7 @@ static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count)
   for (int fd = 0; fd < end && count; fd++) {
     vsi_civetweb_peer peer;
     if (!vsi_civetweb_peer_of_descriptor(fd, &peer)) continue;
-    for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next) {
+    for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
       if (!at->is_overdue || !vsi_civetweb_peer_equal(&at->peer, &peer)) continue;
       shutdown(fd, at->is_answer ? SHUT_RDWR : SHUT_RD);
       at->is_overdue = false;
@@ -38,7 +38,7 @@ static size_t held_by(vsi_civetweb_deadline *deadline) {
 
 static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
   vsi_civetweb_deadline *largest = NULL;
-  for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next) /* the oldest comes last */
+  for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) /* the oldest comes last */
     if (at->is_answer == of_answers && !at->has_passed && !at->is_cut && held_by(at) &&
         held_by(at) >= (largest ? held_by(largest) : 0))
       largest = at;
@@ -49,7 +49,7 @@ static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadli
 static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
   vestry *v = deadlines->v;
   uint64_t excess = of_answers ? vestry_answer_bytes_excess(v) : vestry_request_bytes_excess(v), going = 0;
-  for (vsi_civetweb_deadline *at = deadlines->first; excess && at; at = at->next)
+  for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); excess && at; at = LIST_NEXT(at, in))
     going += at->is_answer == of_answers && at->is_cut ? held_by(at) : 0;
   for (vsi_civetweb_deadline *at; going < excess && (at = find_largest_locked(deadlines, of_answers));
        going += held_by(at)) {
@@ -67,7 +67,7 @@ static void rouse(vsi_civetweb_deadlines *deadlines) {
   pthread_mutex_lock(&deadlines->lock);
   relieve_locked(deadlines, false);
   relieve_locked(deadlines, true);
-  for (vsi_civetweb_deadline *at = deadlines->first; at; at = at->next) {
+  for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
     /* Once: one that is not found was reset, of which its worker is told. */
     at->is_overdue = !at->has_passed && (at->is_cut || at->due_ns <= now_ns);
     at->has_passed |= at->is_overdue;
@@ -112,10 +112,7 @@ static void enter(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *dead
   deadline->has_passed = deadline->is_cut = false;
   atomic_init(&deadline->held_bytes, bytes);
   pthread_mutex_lock(&deadlines->lock);
-  deadline->next = deadlines->first;
-  deadline->link = &deadlines->first;
-  if (deadline->next) deadline->next->link = &deadline->next;
-  deadlines->first = deadline;
+  LIST_INSERT_HEAD(&deadlines->list, deadline, in);
   pthread_mutex_unlock(&deadlines->lock);
 }
 
@@ -136,8 +133,7 @@ void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines) {
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline) {
   if (!deadline->is_set) return false;
   pthread_mutex_lock(&deadlines->lock);
-  *deadline->link = deadline->next;
-  if (deadline->next) deadline->next->link = deadline->link;
+  LIST_REMOVE(deadline, in);
   bool has_passed = deadline->has_passed;
   pthread_mutex_unlock(&deadlines->lock);
   deadline->is_set = false;

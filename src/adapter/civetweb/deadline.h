@@ -11,13 +11,14 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "adapter/civetweb/peer.h"
 #include "vestry/adapter.h"
 
 /* One request's; part of it, zeroed to begin with. All guarded by deadlines->lock while it is set. */
 typedef struct vsi_civetweb_deadline {
-  struct vsi_civetweb_deadline *next, **link;
+  LIST_ENTRY(vsi_civetweb_deadline) in;
   vsi_civetweb_peer peer;
   uint64_t due_ns;            /* constant while it is set */
   bool is_answer;             /* what is held is one's; constant while it is set */
@@ -33,7 +34,7 @@ typedef struct vsi_civetweb_deadlines {
   const vestry_host *host;
   vestry_timer *timer; /* NULL: never made */
   pthread_mutex_t lock;
-  vsi_civetweb_deadline *first; /* guarded by lock */
+  LIST_HEAD(, vsi_civetweb_deadline) list; /* guarded by lock */
 } vsi_civetweb_deadlines;
 
 /* Look which are overdue every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */

@@ -7,7 +7,7 @@
 
 void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v) {
   all->v = v;
-  all->ring.next = all->ring.previous = &all->ring;
+  TAILQ_INIT(&all->list);
   pthread_mutex_init(&all->lock, NULL);
 }
 
@@ -17,7 +17,7 @@ void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all) {
 
 static vsi_microhttpd_sending *find_largest_locked(vsi_microhttpd_sendings *all) {
   vsi_microhttpd_sending *largest = NULL;
-  for (vsi_microhttpd_sending *at = all->ring.next; at != &all->ring; at = at->next)
+  for (vsi_microhttpd_sending *at = TAILQ_FIRST(&all->list); at; at = TAILQ_NEXT(at, in))
     if (!at->is_cut && (!largest || at->bytes > largest->bytes)) largest = at;
   return largest;
 }
@@ -41,19 +41,16 @@ void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_s
   sending->fd = fd;
   sending->bytes = bytes;
   sending->is_cut = false;
-  sending->next = &all->ring;
-  sending->previous = all->ring.previous;
-  sending->previous->next = sending;
-  all->ring.previous = sending;
+  sending->is_in = true;
+  TAILQ_INSERT_TAIL(&all->list, sending, in);
   pthread_mutex_unlock(&all->lock);
 }
 
 void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending) {
   pthread_mutex_lock(&all->lock);
-  if (sending->next) {
-    sending->previous->next = sending->next;
-    sending->next->previous = sending->previous;
-    sending->next = sending->previous = NULL;
+  if (sending->is_in) {
+    TAILQ_REMOVE(&all->list, sending, in);
+    sending->is_in = false;
     if (sending->is_cut) all->going -= sending->bytes;
   }
   pthread_mutex_unlock(&all->lock);

@@ -4,12 +4,14 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "vestry/adapter.h"
 
 /* One connection's answer, a part of its socket; zeroed to begin with. All guarded by all->lock. */
 typedef struct vsi_microhttpd_sending {
-  struct vsi_microhttpd_sending *next, *previous; /* NULL: it is not in the ring */
+  TAILQ_ENTRY(vsi_microhttpd_sending) in;
+  bool is_in;
   int fd;
   size_t bytes; /* that its body holds */
   bool is_cut;
@@ -18,8 +20,8 @@ typedef struct vsi_microhttpd_sending {
 typedef struct vsi_microhttpd_sendings {
   vestry *v; /* NULL: not begun */
   pthread_mutex_t lock;
-  vsi_microhttpd_sending ring; /* the oldest first */
-  uint64_t going;              /* what those hold that were cut and are still in the ring */
+  TAILQ_HEAD(, vsi_microhttpd_sending) list; /* the oldest first */
+  uint64_t going;                            /* what those hold that were cut and are still in the list */
 } vsi_microhttpd_sendings;
 
 void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v);

@@ -11,8 +11,8 @@
  * A client that is late with bytes unread is not to blame: a handler holds up the thread. It is looked at again next
  * time.
  *
- * A descriptor is shut down only while it is in the ring, under the lock. libmicrohttpd closes it after it has told of
- * that, which takes it out of the ring under the same lock; so it is never another one's. */
+ * A descriptor is shut down only while it is in the list, under the lock. libmicrohttpd closes it after it has told of
+ * that, which takes it out of the list under the same lock; so it is never another one's. */
 #include "adapter/microhttpd/socket.h"
 
 #include <poll.h>
@@ -37,13 +37,12 @@ enum {
 #define IDLE_GRACE_NS UINT64_C(1000000000)
 #define ENDED_NS      UINT64_C(20000000)
 
-/* ---- the ring ---------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 static void leave_locked(vsi_microhttpd_socket *socket) {
   if (!socket->is_waiting) return;
   socket->is_waiting = false;
-  socket->previous->next = socket->next;
-  socket->next->previous = socket->previous;
+  TAILQ_REMOVE(&socket->all->waiting, socket, in);
   if (socket->all->is_shut) pthread_cond_signal(&socket->all->fewer);
 }
 
@@ -56,15 +55,11 @@ static void hush(int fd) {
 
 /* For so long from now on; UINT64_MAX: for ever. */
 static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ns) {
-  vsi_microhttpd_socket *ring = &socket->all->waiting;
   leave_locked(socket);
   socket->until_ns = for_ns > UINT64_MAX - now ? UINT64_MAX : now + for_ns;
   socket->is_waiting = true;
   socket->ended_ns = 0;
-  socket->previous = ring->previous;
-  socket->next = ring;
-  ring->previous->next = socket;
-  ring->previous = socket;
+  TAILQ_INSERT_TAIL(&socket->all->waiting, socket, in);
   if (socket->all->is_shut) hush(socket->fd);
 }
 
@@ -79,7 +74,7 @@ static uint64_t held_by(const vsi_microhttpd_socket *socket) {
   return socket->body_bytes + (socket->holds_bytes ? socket->all->memory_bytes : 0);
 }
 
-/* It stays in the ring: libmicrohttpd is told again at each look until it has closed. */
+/* It stays in the list: libmicrohttpd is told again at each look until it has closed. */
 static void cut_locked(vsi_microhttpd_socket *socket) {
   if (!socket->going) socket->all->going += socket->going = held_by(socket);
   socket->until_ns = UINT64_MAX;
@@ -103,10 +98,10 @@ void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets) {
   vsi_microhttpd_socket *looked_at[LOOKED_AT];
   uint64_t now = vsi_now_ns(sockets->host);
   pthread_mutex_lock(&sockets->lock);
-  vsi_microhttpd_socket *ring = &sockets->waiting, *at = ring->next;
-  while (at != ring) {
+  vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting);
+  while (at) {
     nfds_t count = 0;
-    for (; at != ring && count < LOOKED_AT; at = at->next) {
+    for (; at && count < LOOKED_AT; at = TAILQ_NEXT(at, in)) {
       polled[count] = (struct pollfd){.fd = at->fd, .events = POLLRDHUP};
       looked_at[count++] = at;
     }
@@ -126,7 +121,7 @@ static void look(vestry_timer *timer, void *ctx) {
 /* Those that hold most, the largest first and of equals the one that waits longest. Returns how many. */
 static size_t find_largest_locked(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *ret_largest[SOUGHT]) {
   size_t count = 0;
-  for (vsi_microhttpd_socket *at = sockets->waiting.next; at != &sockets->waiting; at = at->next) {
+  for (vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting); at; at = TAILQ_NEXT(at, in)) {
     uint64_t held = held_by(at);
     if (!held || at->going || (count == SOUGHT && held <= held_by(ret_largest[SOUGHT - 1]))) continue;
     size_t place = count < SOUGHT ? count++ : SOUGHT - 1;
@@ -172,7 +167,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   sockets->idle_ns = vsi_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
   vsi_microhttpd_sendings_begin(&sockets->sendings, v);
-  sockets->waiting.next = sockets->waiting.previous = &sockets->waiting;
+  TAILQ_INIT(&sockets->waiting);
   pthread_mutex_init(&sockets->lock, NULL);
   pthread_cond_init(&sockets->fewer, NULL);
   vestry_err error = vsi_web_addresses_init(&sockets->addresses, sockets->host, limits->per_address);
@@ -209,12 +204,11 @@ void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   } while (left && left < before);
   pthread_mutex_lock(&sockets->lock);
   sockets->is_shut = true;
-  vsi_microhttpd_socket *ring = &sockets->waiting;
-  for (vsi_microhttpd_socket *at = ring->next; at != ring; at = at->next) {
+  for (vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting); at; at = TAILQ_NEXT(at, in)) {
     cut_locked(at);
     hush(at->fd);
   }
-  for (bool late = false; ring->next != ring && !late;)
+  for (bool late = false; !TAILQ_EMPTY(&sockets->waiting) && !late;)
     late = !vsi_wait_until(&sockets->fewer, &sockets->lock, vsi_monotonic_in_ms(SHUT_MS));
   pthread_mutex_unlock(&sockets->lock);
 }

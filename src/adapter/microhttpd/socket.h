@@ -4,6 +4,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "adapter/microhttpd/arrivals.h"
 #include "adapter/microhttpd/sending.h"
@@ -16,7 +17,7 @@ struct vsi_microhttpd_request;
  * hangs on it, because libmicrohttpd does not tell of the end of every request, but of every close. */
 typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_sockets *all;
-  struct vsi_microhttpd_socket *next, *previous; /* guarded by all->lock, like the next four; in all->waiting */
+  TAILQ_ENTRY(vsi_microhttpd_socket) in; /* guarded by all->lock, like the next four; in all->waiting */
   uint64_t until_ns;
   bool is_waiting;   /* for a request, or the rest of it */
   bool is_first;     /* its first request is not complete: the time since the accept counts */
@@ -36,14 +37,14 @@ typedef struct vsi_microhttpd_socket {
 typedef struct vsi_microhttpd_sockets {
   vestry *v;
   const vestry_host *host;
-  size_t memory_bytes;                  /* of each connection */
-  uint64_t request_ns, idle_ns;         /* for a request from its first byte to its last; for the next one to come */
-  vestry_timer *timer;                  /* NULL: not begun */
-  pthread_mutex_t lock;                 /* innermost; no descriptor of a socket is closed while it is held */
-  struct vsi_microhttpd_socket waiting; /* guarded by lock: a ring */
-  pthread_cond_t fewer;                 /* one has left the ring, after is_shut */
-  bool is_shut;                         /* guarded by lock */
-  uint64_t going;                       /* guarded by lock: of all that were cut and are not closed yet */
+  size_t memory_bytes;          /* of each connection */
+  uint64_t request_ns, idle_ns; /* for a request from its first byte to its last; for the next one to come */
+  vestry_timer *timer;          /* NULL: not begun */
+  pthread_mutex_t lock;         /* innermost; no descriptor of a socket is closed while it is held */
+  TAILQ_HEAD(, vsi_microhttpd_socket) waiting; /* guarded by lock */
+  pthread_cond_t fewer;                        /* one has left them, after is_shut */
+  bool is_shut;                                /* guarded by lock */
+  uint64_t going;                              /* guarded by lock: of all that were cut and are not closed yet */
   vsi_web_addresses addresses;
   _Atomic(uint32_t) count; /* that are open, those that are turned away too; relaxed */
   vsi_microhttpd_arrivals arrivals;

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/field.h"
 #include "base/log.h"
@@ -58,7 +59,7 @@ typedef struct follower {
 struct vsi_routes {
   const vestry_host *host;
   pthread_mutex_t changes; /* before lock: one change after the other, and followers are told of them in this order */
-  vsi_route *all;          /* guarded by changes, like the next: all that are mounted */
+  LIST_HEAD(, vsi_route) all; /* guarded by changes, like the next: all that are mounted */
   follower *followers;
   pthread_rwlock_t lock;
   /* guarded by lock */
@@ -275,18 +276,6 @@ static vestry_err tell(vsi_routes *routes, const char *method, const char *patte
   return VESTRY_OK;
 }
 
-static void link_route(vsi_routes *routes, vsi_route *route) {
-  route->newer = routes->all;
-  route->link = &routes->all;
-  if (route->newer) route->newer->link = &route->newer;
-  routes->all = route;
-}
-
-static void unlink_route(vsi_route *route) {
-  *route->link = route->newer;
-  if (route->newer) route->newer->link = route->link;
-}
-
 /* Under `changes`. *ret_refused: by a follower, which has said why. */
 static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   vestry_err error = tell(routes, route->method, route->pattern);
@@ -298,7 +287,7 @@ static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   if (error)
     untell(routes, NULL, route->method, route->pattern);
   else
-    link_route(routes, route);
+    LIST_INSERT_HEAD(&routes->all, route, in);
   return error;
 }
 
@@ -331,7 +320,7 @@ vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
   pthread_rwlock_unlock(&routes->lock);
   if (route && !inside) {
-    unlink_route(route);
+    LIST_REMOVE(route, in);
     untell(routes, NULL, route->method, route->pattern);
   }
   pthread_mutex_unlock(&routes->changes);
@@ -353,10 +342,10 @@ static follower **find_follower(vsi_routes *routes, const void *ctx) {
 
 /* Tell one that is new of all that there is. */
 static vestry_err tell_all(vsi_routes *routes, const follower *new) {
-  for (const vsi_route *route = routes->all; route; route = route->newer) {
+  for (const vsi_route *route = LIST_FIRST(&routes->all); route; route = LIST_NEXT(route, in)) {
     vestry_err error = new->told->mounts(new->ctx, route->method, route->pattern);
     if (!error) continue;
-    for (const vsi_route *done = routes->all; done != route; done = done->newer)
+    for (const vsi_route *done = LIST_FIRST(&routes->all); done != route; done = LIST_NEXT(done, in))
       new->told->unmounted(new->ctx, done->method, done->pattern);
     return error;
   }

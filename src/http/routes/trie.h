@@ -3,6 +3,7 @@
 #define VSI_HTTP_TRIE_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "vestry/routes.h"
 
@@ -14,7 +15,7 @@ typedef struct vsi_route {
   size_t names_count;
   const char *names[VESTRY_ROUTE_PARAMETERS_MAX]; /* of its parameters; in text */
   const char *method, *pattern;                   /* in text */
-  struct vsi_route *newer, **link;                /* in a list of all; whose, and guarded how, see routes.c */
+  LIST_ENTRY(vsi_route) in;                       /* in a list of all; whose, and guarded how, see routes.c */
   char text[];
 } vsi_route;
 
