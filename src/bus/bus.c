@@ -146,7 +146,7 @@ static void unref_and_unlock(vestry_subscription *s) {
  * freed; or NULL. */
 static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
   if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return NULL;
-  vsi_topics_remove(&bus->topics, topic);
+  vsi_map_remove(&bus->topics.map, &topic->in);
   return topic;
 }
 
@@ -228,9 +228,11 @@ bool vestry_bus_unsubscribe(vestry_subscription *s) {
 
 /* From the bucket on; nothing is added meanwhile. */
 static vestry_subscription *any_locked(vestry_bus *bus, size_t *bucket) {
-  for (; *bucket < bus->topics.buckets_count; ++*bucket)
-    for (const vsi_topic *topic = bus->topics.buckets[*bucket]; topic; topic = topic->next)
-      if (!TAILQ_EMPTY(&topic->subscriptions)) return TAILQ_FIRST(&topic->subscriptions);
+  const vsi_map *map = &bus->topics.map;
+  for (; map->buckets && *bucket >> map->bits == 0; ++*bucket)
+    for (const vsi_map_link *at = map->buckets[*bucket]; at; at = at->next)
+      if (!TAILQ_EMPTY(&((const vsi_topic *)at)->subscriptions))
+        return TAILQ_FIRST(&((const vsi_topic *)at)->subscriptions);
   return NULL;
 }
 
@@ -254,25 +256,20 @@ void vestry_bus_destroy(vestry_bus *bus) {
 
 /* What is allocated without the lock for what is done under it. */
 typedef struct spare {
-  vsi_topic *topic, **buckets;
-  size_t buckets_count;
+  vsi_topic *topic;
+  vsi_map_room room;
 } spare;
 
 /* Whether that is enough; the first look says what is missing. */
-static bool is_enough_locked(const vestry_bus *bus, const spare *have, const vsi_topic *topic, size_t *ret_buckets) {
-  size_t wanted = topic ? 0 : vsi_topics_wanted(&bus->topics);
-  *ret_buckets = wanted;
-  return topic || (have->topic && (!wanted || (have->buckets && have->buckets_count == wanted)));
+static bool is_enough_locked(const vestry_bus *bus, const spare *have, const vsi_topic *topic, unsigned *ret_bits) {
+  const vsi_map *map = &bus->topics.map;
+  *ret_bits = topic ? 0 : vsi_map_wanted(map, map->count + 1);
+  return topic || (have->topic && (!*ret_bits || (have->room.buckets && have->room.bits >= *ret_bits)));
 }
 
-static vestry_err provide(const vestry_bus *bus, spare *have, uint64_t hash, vestry_slice name, size_t buckets) {
+static vestry_err provide(const vestry_bus *bus, spare *have, uint64_t hash, vestry_slice name, unsigned bits) {
   if (!have->topic) have->topic = vsi_topic_create(bus->host, hash, name.data, name.len);
-  if (!have->topic) return VESTRY_NO_MEMORY;
-  if (!buckets || have->buckets_count == buckets) return VESTRY_OK;
-  vsi_free(bus->host, have->buckets);
-  have->buckets = vsi_calloc(bus->host, buckets, sizeof *have->buckets);
-  have->buckets_count = have->buckets ? buckets : 0;
-  return have->buckets ? VESTRY_OK : VESTRY_NO_MEMORY;
+  return have->topic ? vsi_map_room_make(&have->room, bus->host, bits) : VESTRY_NO_MEMORY;
 }
 
 static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription *s) {
@@ -293,17 +290,17 @@ static vestry_err refusal_locked(vestry_bus *bus) {
 static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   vestry_bus *bus = s->bus;
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
-  spare have = {NULL, NULL, 0};
+  spare have = {NULL, {NULL, 0}};
   vestry_err error;
   pthread_mutex_lock(&bus->lock);
-  for (size_t buckets; !(error = refusal_locked(bus));) {
+  for (unsigned bits; !(error = refusal_locked(bus));) {
     vsi_topic *topic = vsi_topics_find(&bus->topics, hash, name.data, name.len);
-    if (is_enough_locked(bus, &have, topic, &buckets)) {
+    if (is_enough_locked(bus, &have, topic, &bits)) {
       if (!topic) {
-        if (buckets) have.buckets = vsi_topics_grow(&bus->topics, have.buckets, buckets);
+        if (bits) vsi_map_room_take(&bus->topics.map, &have.room);
         topic = have.topic;
         have.topic = NULL;
-        vsi_topics_add(&bus->topics, topic);
+        vsi_map_add(&bus->topics.map, &topic->in, hash);
       }
       topic->kept_count++;
       bus->kept_count++;
@@ -311,13 +308,13 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
       break;
     }
     pthread_mutex_unlock(&bus->lock);
-    error = provide(bus, &have, hash, name, buckets);
+    error = provide(bus, &have, hash, name, bits);
     pthread_mutex_lock(&bus->lock);
     if (error) break;
   }
   pthread_mutex_unlock(&bus->lock);
   vsi_free(bus->host, have.topic);
-  vsi_free(bus->host, have.buckets);
+  vsi_map_room_free(&have.room, bus->host);
   return error;
 }
 

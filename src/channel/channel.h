@@ -18,8 +18,7 @@ typedef struct vsi_channel_name {
    * caller's to free. NULL: it has no name. */
   bool (*unref)(vestry_channel *channel);
   struct vsi_channels *channels; /* the table that it is in */
-  vestry_channel *next;          /* in its bucket; guarded by the table's lock */
-  uint64_t hash;
+  vsi_map_link in;               /* guarded by the table's lock, but for the hash */
   const unsigned char *bytes;
   size_t len;
 } vsi_channel_name;

@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "base/refs.h"
 
-enum { FIRST_BITS = 4, DEFAULT_MAX_COUNT = 10000 };
+enum { DEFAULT_MAX_COUNT = 10000 };
 
 struct vsi_channels {
   vsi_group *group; /* whose connections join */
@@ -28,8 +28,7 @@ struct vsi_channels {
   _Atomic(const vsi_channels_watch *) watch; /* NULL: none */
   pthread_mutex_t lock;                      /* see docs/locking.md */
   /* guarded by lock */
-  vestry_channel **buckets;
-  unsigned bits; /* 2^bits buckets */
+  vsi_map map;
   vsi_channels_stats stats;
 };
 
@@ -37,15 +36,13 @@ vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels 
   const vestry_host *host = vsi_group_environment(group)->host;
   vsi_channels *channels = vsi_calloc(host, 1, sizeof *channels);
   if (!channels) return VESTRY_NO_MEMORY;
-  channels->buckets = vsi_calloc(host, (size_t)1 << FIRST_BITS, sizeof *channels->buckets);
-  if (!channels->buckets) {
+  if (vsi_map_reserve(&channels->map, host, 1)) {
     vsi_free(host, channels);
     return VESTRY_NO_MEMORY;
   }
   channels->group = group;
   channels->host = host;
   channels->max_count = max_count ? max_count : DEFAULT_MAX_COUNT;
-  channels->bits = FIRST_BITS;
   pthread_mutex_init(&channels->lock, NULL);
   *ret_channels = channels;
   return VESTRY_OK;
@@ -54,25 +51,22 @@ vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels 
 void vsi_channels_destroy(vsi_channels *channels) {
   if (!channels) return;
   pthread_mutex_destroy(&channels->lock);
-  vsi_free(channels->host, channels->buckets);
+  vsi_map_finish(&channels->map, channels->host);
   vsi_free(channels->host, channels);
-}
-
-static vestry_channel **bucket_locked(const vsi_channels *channels, uint64_t hash) {
-  return &channels->buckets[hash >> (64 - channels->bits)]; /* the upper bits are the good ones */
 }
 
 /* With a reference. */
 static vestry_channel *find_locked(const vsi_channels *channels, const vsi_channel_name *name) {
-  vestry_channel *at = *bucket_locked(channels, name->hash);
-  while (at && !(at->name.hash == name->hash && at->name.len == name->len &&
-                 memcmp(at->name.bytes, name->bytes, name->len) == 0))
-    at = at->name.next;
-  return at ? vsi_channel_ref(at) : NULL;
+  for (vsi_map_link *at = vsi_map_first(&channels->map, name->in.hash); at; at = vsi_map_further(at)) {
+    vestry_channel *channel = VSI_MAP_OWNER(at, vestry_channel, name.in);
+    if (channel->name.len == name->len && memcmp(channel->name.bytes, name->bytes, name->len) == 0)
+      return vsi_channel_ref(channel);
+  }
+  return NULL;
 }
 
 vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash) {
-  const vsi_channel_name name = {.hash = hash, .bytes = bytes, .len = len};
+  const vsi_channel_name name = {.in = {.hash = hash}, .bytes = bytes, .len = len};
   pthread_mutex_lock(&channels->lock);
   vestry_channel *found = find_locked(channels, &name);
   pthread_mutex_unlock(&channels->lock);
@@ -90,9 +84,7 @@ static const vsi_channels_watch *watch_of(vsi_channels *channels) {
 /* ------------------------------------------------------------------------------------------------- ending --------- */
 
 static void take_out_locked(vsi_channels *channels, vestry_channel *channel) {
-  vestry_channel **link = bucket_locked(channels, channel->name.hash);
-  while (*link != channel) link = &(*link)->name.next;
-  *link = channel->name.next;
+  vsi_map_remove(&channels->map, &channel->name.in);
   channels->stats.live--;
   channels->stats.ended++;
 }
@@ -120,33 +112,11 @@ static bool unref(vestry_channel *channel) {
 /* What is allocated without the lock. */
 typedef struct spare {
   vestry_channel *channel;
-  vestry_channel **buckets; /* twice as many as there were; NULL: not wanted, or no memory */
-  unsigned bits;
+  vsi_map_room room;
 } spare;
 
-static bool is_crowded_locked(const vsi_channels *channels) {
-  return (channels->stats.live >> channels->bits) && channels->bits < 32;
-}
-
-static void grow_locked(vsi_channels *channels, spare *have) {
-  vestry_channel **former = channels->buckets;
-  size_t former_count = (size_t)1 << channels->bits;
-  channels->buckets = have->buckets;
-  channels->bits = have->bits;
-  for (size_t i = 0; i < former_count; i++)
-    for (vestry_channel *at = former[i], *next; at; at = next) {
-      vestry_channel **bucket = bucket_locked(channels, at->name.hash);
-      next = at->name.next;
-      at->name.next = *bucket;
-      *bucket = at;
-    }
-  have->buckets = former; /* to be freed */
-}
-
 static void add_locked(vsi_channels *channels, vestry_channel *channel) {
-  vestry_channel **bucket = bucket_locked(channels, channel->name.hash);
-  channel->name.next = *bucket;
-  *bucket = channel;
+  vsi_map_add(&channels->map, &channel->name.in, channel->name.in.hash);
   channels->stats.made++;
   channels->stats.live++;
 }
@@ -165,7 +135,7 @@ static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *na
   vestry_channel *found = find_locked(channels, name);
   if (!found) error = room_locked(channels);
   if (!found && !error) {
-    if (have->buckets && have->bits == channels->bits + 1) grow_locked(channels, have);
+    vsi_map_room_take(&channels->map, &have->room);
     found = have->channel;
     have->channel = NULL;
     add_locked(channels, found);
@@ -177,25 +147,26 @@ static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *na
 
 vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
                              vestry_channel **ret_channel) {
-  const vsi_channel_name name = {.unref = unref, .channels = channels, .hash = hash, .bytes = bytes, .len = len};
-  spare have = {NULL, NULL, 0};
+  const vsi_channel_name name = {
+      .unref = unref, .channels = channels, .in = {.hash = hash}, .bytes = bytes, .len = len};
+  spare have = {NULL, {NULL, 0}};
   pthread_mutex_lock(&channels->lock);
   vestry_channel *found = find_locked(channels, &name);
   vestry_err error = found ? VESTRY_OK : room_locked(channels);
-  if (is_crowded_locked(channels)) have.bits = channels->bits + 1;
+  unsigned bits = vsi_map_wanted(&channels->map, channels->map.count + 1);
   pthread_mutex_unlock(&channels->lock);
   if (found) *ret_channel = found;
   if (found || error) return error;
   error = vsi_channel_make(channels->group, NULL, &name, &have.channel);
   if (error) return error;
-  if (have.bits) have.buckets = vsi_calloc(channels->host, (size_t)1 << have.bits, sizeof *have.buckets);
+  (void)vsi_map_room_make(&have.room, channels->host, bits);
   const vsi_channels_watch *watch = watch_of(channels);
   if (watch) error = watch->coming(bytes, len, watch->ctx);
   if (!error) {
     error = find_or_add(channels, &name, &have, ret_channel);
     if (watch && have.channel) watch->left(bytes, len, watch->ctx);
   }
-  vsi_free(channels->host, have.buckets);
+  vsi_map_room_free(&have.room, channels->host);
   if (have.channel) { /* another thread was quicker, or took the last place: it has never been in the table */
     have.channel->name.unref = NULL;
     vsi_channel_unref(have.channel);

@@ -6,6 +6,7 @@
 #include <nats/nats.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "base/ring.h"
 #include "nats/outbox.h"
 
@@ -16,10 +17,9 @@ typedef struct vsi_nats_interest {
   void *broker;       /* for libnats's callbacks */
   const vestry_host *host;
   _Atomic(size_t) refs;
-  _Atomic(bool) wanted;           /* written under the lock */
-  bool is_queued;                 /* in the outbox; guarded by the lock */
-  struct vsi_nats_interest *next; /* of its bucket */
-  uint64_t hash;
+  _Atomic(bool) wanted; /* written under the lock */
+  bool is_queued;       /* in the outbox; guarded by the lock */
+  vsi_map_link in;      /* the table */
 
   /* Of the thread that speaks to libnats: */
   vsi_ring standing; /* member while there is a sub */
@@ -33,9 +33,8 @@ typedef struct vsi_nats_interest {
 
 typedef struct vsi_nats_interests {
   const vestry_host *host;
-  vsi_nats_interest **buckets;
-  size_t buckets_count; /* a power of two; 0: none yet */
-  size_t count, wanted_count;
+  vsi_map map;
+  size_t wanted_count;
   uint64_t key; /* subjects are of vestry's making, so a plain hash with a random start will do */
 } vsi_nats_interests;
 

@@ -5,8 +5,6 @@
 #include "base/memory.h"
 #include "page/schedule.h"
 
-enum { FIRST_BUCKETS = 64 };
-
 /* Each field with its length before it: no two keys are alike by accident. */
 static void put(vsi_buffer *key, const void *bytes, size_t len) {
   vsi_buffer_append(key, &len, sizeof len);
@@ -33,31 +31,12 @@ void vsi_key_of_part(vsi_buffer *key, const vestry_page_part *part, size_t *ret_
   put_share(key, part->share, ret_share_at);
 }
 
-/* More buckets, if there is memory for them: without, it is slower. */
-static void grow(vestry_pages *pages) {
-  if (pages->shared_count < pages->shared_size) return;
-  size_t size = pages->shared_size ? pages->shared_size * 2 : FIRST_BUCKETS;
-  vsi_shared **buckets = vsi_calloc(pages->host, size, sizeof(vsi_shared *));
-  if (!buckets) return;
-  for (size_t i = 0; i < pages->shared_size; i++) {
-    for (vsi_shared *next, *shared = pages->shared[i]; shared; shared = next) {
-      next = shared->next;
-      shared->next = buckets[shared->hash & (size - 1)];
-      buckets[shared->hash & (size - 1)] = shared;
-    }
-  }
-  vsi_free(pages->host, pages->shared);
-  pages->shared = buckets;
-  pages->shared_size = size;
-}
-
 static vsi_shared *find_shared(const vestry_pages *pages, uint64_t hash, const vsi_buffer *key) {
-  if (!pages->shared_size) return NULL;
-  vsi_shared *shared = pages->shared[hash & (pages->shared_size - 1)];
-  while (shared &&
-         !(shared->hash == hash && shared->key_len == key->len && memcmp(shared->key, key->data, key->len) == 0))
-    shared = shared->next;
-  return shared;
+  for (const vsi_map_link *at = vsi_map_first(&pages->shared, hash); at; at = vsi_map_further(at)) {
+    vsi_shared *shared = VSI_MAP_OWNER(at, vsi_shared, in);
+    if (shared->key_len == key->len && memcmp(shared->key, key->data, key->len) == 0) return shared;
+  }
+  return NULL;
 }
 
 /* Of a part the names of its element, in one allocation. */
@@ -80,7 +59,7 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   shared->view.is_shared = true;
   vsi_ring_init(&shared->seats);
   vsi_ring_init(&shared->joining);
-  shared->hash = hash;
+  shared->in.hash = hash;
   shared->key_len = (uint32_t)key->len;
   shared->share_at = (uint32_t)share_at;
   memcpy(shared->key, key->data, key->len);
@@ -92,11 +71,8 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
 
 /* In its bucket and among all. Room was reserved, and the request is in the budget. */
 static void enter_shared(vestry_pages *pages, vsi_shared *shared, vsi_request_copy *request) {
-  vsi_shared **bucket = &pages->shared[shared->hash & (pages->shared_size - 1)];
   shared->view.request = request ? vsi_request_copy_ref(request) : NULL;
-  shared->next = *bucket;
-  *bucket = shared;
-  pages->shared_count++;
+  vsi_map_add(&pages->shared, &shared->in, shared->in.hash);
   vsi_schedule_enter(&shared->view);
 }
 
@@ -105,9 +81,8 @@ vestry_err vsi_key_view(vestry_pages *pages, vestry_page *page, const vestry_pag
   uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
   *ret_shared = find_shared(pages, hash, key);
   if (*ret_shared) return VESTRY_OK;
-  grow(pages);
-  size_t request_bytes = request ? vsi_request_copy_bytes(request) : 0;
-  vestry_err error = pages->shared_size ? vsi_requests_take(pages, request_bytes) : VESTRY_NO_MEMORY;
+  vestry_err error = vsi_map_reserve(&pages->shared, pages->host, pages->shared.count + 1);
+  if (!error) error = vsi_requests_take(pages, request_bytes);
   if (error) return error;
   error = vsi_schedule_reserve(pages, true);
   if (!error) *ret_shared = create_shared(pages, page, hash, part, key, share_at);
@@ -122,8 +97,5 @@ vestry_err vsi_key_view(vestry_pages *pages, vestry_page *page, const vestry_pag
 
 void vsi_key_forget(const vsi_shared *shared) {
   vestry_pages *pages = shared->view.page->pages;
-  vsi_shared **at = &pages->shared[shared->hash & (pages->shared_size - 1)];
-  while (*at != shared) at = &(*at)->next;
-  *at = shared->next;
-  pages->shared_count--;
+  vsi_map_remove(&pages->shared, &shared->in);
 }

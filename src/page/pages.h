@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "base/ring.h"
 #include "base/siphash.h"
 #include "vestry/page.h"
@@ -83,10 +84,7 @@ struct vestry_pages {
   size_t all_at;
   uint64_t all_seq;       /* of the first of them that the walk is for */
   uint64_t all_again_seq; /* of the first one that came during it, so that it is walked again; 0: none */
-  vsi_topic **topics;
-  vsi_shared **shared;
-  size_t topics_size, shared_size; /* of the two: powers of two */
-  size_t topics_count, shared_count;
+  vsi_map topics, shared;
   vsi_topic *first_dirty, **last_dirty;
   /* All views: first a heap of the private ones that wait, the earliest first, then the others. So there is room for
    * each to wait, and one place says where it is. */

@@ -15,7 +15,7 @@ static void free_pages(vestry_pages *pages) {
   vsi_departed_destroy(pages->departed);
   vsi_free(host, pages->offline_text);
   vsi_free(host, pages->failing_text);
-  vsi_free(host, pages->shared);
+  vsi_map_finish(&pages->shared, host);
   vsi_free(host, pages->views);
   vsi_free(host, pages->shared_waiting);
   vsi_free(host, pages->workers);

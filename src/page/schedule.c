@@ -27,9 +27,9 @@
 #include "base/memory.h"
 
 enum { MOST_DOUBLINGS = 5 };
-#define HEAD_START_NS (UINT64_C(1000) * VSI_NS_PER_MS)
+#define HEAD_START_NS  (UINT64_C(1000) * VSI_NS_PER_MS)
 #define FIRST_AGAIN_NS (UINT64_C(1000) * VSI_NS_PER_MS)
-#define MOST_AGAIN_NS (UINT64_C(30000) * VSI_NS_PER_MS)
+#define MOST_AGAIN_NS  (UINT64_C(30000) * VSI_NS_PER_MS)
 
 /* --------------------------------------------------------------------------------- all views, and the heaps ------- */
 
@@ -89,7 +89,7 @@ static vestry_err make_room(const vestry_pages *pages, vsi_view ***views, size_t
 vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared) {
   vestry_err error = make_room(pages, &pages->views, &pages->views_room, pages->reserved_count);
   if (!error && is_shared)
-    error = make_room(pages, &pages->shared_waiting, &pages->shared_waiting_room, pages->shared_count);
+    error = make_room(pages, &pages->shared_waiting, &pages->shared_waiting_room, pages->shared.count);
   pages->reserved_count += !error;
   return error;
 }

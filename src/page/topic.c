@@ -24,11 +24,10 @@
 #include "base/memory.h"
 #include "page/schedule.h"
 
-enum { MARKED_AT_ONCE = 256, FIRST_BUCKETS = 64 };
+enum { MARKED_AT_ONCE = 256 };
 
 struct vsi_topic {
-  vsi_topic *next; /* in its bucket */
-  uint64_t hash;
+  vsi_map_link in;       /* first */
   uint64_t seq;          /* of its last refresh */
   vsi_ring links;        /* of its views */
   vsi_ring walk;         /* among them while the views are marked: after the last one that was */
@@ -47,53 +46,28 @@ static uint64_t hash_of(const vestry_pages *pages, const char *name, size_t len)
 }
 
 static vsi_topic *find(const vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
-  if (!pages->topics_size) return NULL;
-  vsi_topic *topic = pages->topics[hash & (pages->topics_size - 1)];
-  while (topic && !(topic->hash == hash && topic->len == len && memcmp(topic->name, name, len) == 0))
-    topic = topic->next;
-  return topic;
-}
-
-/* More buckets, if there is memory for them: without, it is slower. */
-static void grow(vestry_pages *pages) {
-  if (pages->topics_count < pages->topics_size) return;
-  size_t size = pages->topics_size ? pages->topics_size * 2 : FIRST_BUCKETS;
-  vsi_topic **topics = vsi_calloc(pages->host, size, sizeof *topics);
-  if (!topics) return;
-  for (size_t i = 0; i < pages->topics_size; i++) {
-    for (vsi_topic *next, *topic = pages->topics[i]; topic; topic = next) {
-      next = topic->next;
-      topic->next = topics[topic->hash & (size - 1)];
-      topics[topic->hash & (size - 1)] = topic;
-    }
+  for (vsi_map_link *at = vsi_map_first(&pages->topics, hash); at; at = vsi_map_further(at)) {
+    vsi_topic *topic = (vsi_topic *)at;
+    if (topic->len == len && memcmp(topic->name, name, len) == 0) return topic;
   }
-  vsi_free(pages->host, pages->topics);
-  pages->topics = topics;
-  pages->topics_size = size;
+  return NULL;
 }
 
 static vsi_topic *create(vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
-  grow(pages);
-  vsi_topic *topic = pages->topics_size ? vsi_calloc(pages->host, 1, sizeof *topic + len) : NULL;
+  if (vsi_map_reserve(&pages->topics, pages->host, pages->topics.count + 1)) return NULL;
+  vsi_topic *topic = vsi_calloc(pages->host, 1, sizeof *topic + len);
   if (!topic) return NULL;
   vsi_ring_init(&topic->links);
-  topic->hash = hash;
   topic->len = (uint32_t)len;
   memcpy(topic->name, name, len);
   topic->seq = pages->recent[hash % VSI_RECENT];
-  vsi_topic **bucket = &pages->topics[hash & (pages->topics_size - 1)];
-  topic->next = *bucket;
-  *bucket = topic;
-  pages->topics_count++;
+  vsi_map_add(&pages->topics, &topic->in, hash);
   return topic;
 }
 
 static void free_if_unused(vestry_pages *pages, vsi_topic *topic) {
   if (!vsi_ring_is_empty(&topic->links) || topic->is_dirty) return;
-  vsi_topic **at = &pages->topics[topic->hash & (pages->topics_size - 1)];
-  while (*at != topic) at = &(*at)->next;
-  *at = topic->next;
-  pages->topics_count--;
+  vsi_map_remove(&pages->topics, &topic->in);
   vsi_free(pages->host, topic);
 }
 
@@ -372,11 +346,10 @@ bool vsi_topics_walk(vestry_pages *pages) {
 }
 
 void vsi_topics_free(vestry_pages *pages) {
-  for (size_t i = 0; i < pages->topics_size; i++) { /* those that were refreshed, and not walked any more */
-    for (vsi_topic *next, *topic = pages->topics[i]; topic; topic = next) {
-      next = topic->next;
-      vsi_free(pages->host, topic);
-    }
+  /* Those that were refreshed, and not walked any more. */
+  for (vsi_map_link *next, *at = vsi_map_after(&pages->topics, NULL); at; at = next) {
+    next = vsi_map_after(&pages->topics, at);
+    vsi_free(pages->host, at);
   }
-  vsi_free(pages->host, pages->topics);
+  vsi_map_finish(&pages->topics, pages->host);
 }

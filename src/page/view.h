@@ -76,9 +76,8 @@ enum { VSI_FAILURES_MOST = 7 };
 
 /* What only views have that many see. */
 struct vsi_shared {
-  vsi_view view;    /* first */
-  vsi_shared *next; /* in its bucket */
-  uint64_t hash;    /* of the key */
+  vsi_view view;   /* first */
+  vsi_map_link in; /* by the key */
   vestry_channel *channel;
   vsi_ring seats;           /* all that were taken */
   vsi_ring joining;         /* those of them that do not have what it shows, or not surely */

@@ -89,7 +89,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   pthread_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
-  if (!error && presence->count + presence->reserved_count >= presence->max_count) {
+  if (!error && presence->guests.count + presence->reserved_count >= presence->max_count) {
     const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
     if (!vsi_guest_find_locked(presence, at, one->spare->who)) error = VESTRY_LIMIT;
   }

@@ -19,7 +19,7 @@ vsi_guest *vsi_guest_create(const vestry_presence *presence, const vestry_scoped
   size_t len = strlen(who) + 1;
   vsi_guest *made = vsi_calloc(presence->host, 1, sizeof *made + len);
   if (!made) return NULL;
-  made->hash = hash_guest(presence, place->hash, who);
+  made->in.hash = hash_guest(presence, place->hash, who);
   memcpy(made->who, who, len);
   return made;
 }
@@ -27,10 +27,11 @@ vsi_guest *vsi_guest_create(const vestry_presence *presence, const vestry_scoped
 vsi_guest *vsi_guest_find_locked(const vestry_presence *presence, const vsi_place *at, const char *who) {
   if (!at) return NULL;
   uint64_t hash = hash_guest(presence, at->packed.hash, who);
-  vsi_guest *found = *vsi_presence_guests_locked(presence, hash);
-  while (found && !(found->hash == hash && found->at == at && strcmp(found->who, who) == 0))
-    found = found->next_in_bucket;
-  return found;
+  for (vsi_map_link *in = vsi_map_first(&presence->guests, hash); in; in = vsi_map_further(in)) {
+    vsi_guest *found = VSI_MAP_OWNER(in, vsi_guest, in);
+    if (found->at == at && strcmp(found->who, who) == 0) return found;
+  }
+  return NULL;
 }
 
 /* He has come or left, which makes news, or makes untold news untrue. */
@@ -49,21 +50,15 @@ static void tell_locked(vestry_presence *presence, vsi_guest *one) {
 
 void vsi_guest_let_go_locked(vestry_presence *presence, vsi_guest *one) {
   if (one->is_here || one->is_news || one->is_being_told || one->is_waiting) return;
-  vsi_guest **link = vsi_presence_guests_locked(presence, one->hash);
-  while (*link != one) link = &(*link)->next_in_bucket;
-  *link = one->next_in_bucket;
-  presence->count--;
+  vsi_map_remove(&presence->guests, &one->in);
   vsi_place_unref_locked(presence, one->at);
   vsi_free(presence->host, one);
 }
 
 void vsi_guest_enter_locked(vestry_presence *presence, vsi_place *at, vsi_guest *one) {
-  vsi_guest **bucket = vsi_presence_guests_locked(presence, one->hash);
   one->at = at;
   at->refs++;
-  one->next_in_bucket = *bucket;
-  *bucket = one;
-  presence->count++;
+  vsi_map_add(&presence->guests, &one->in, one->in.hash);
 }
 
 void vsi_guest_come_locked(vestry_presence *presence, vsi_guest *one) {

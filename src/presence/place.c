@@ -64,23 +64,19 @@ vestry_err vsi_place_create(const vestry_host *host, const vestry_scoped_key *pa
 }
 
 vsi_place *vsi_place_find_locked(const vestry_presence *presence, const vestry_scoped_key *packed) {
-  vsi_place *at = *vsi_presence_places_locked(presence, packed->hash);
-  while (at && !(at->packed.hash == packed->hash && at->packed.len == packed->len &&
-                 memcmp(at->packed.data, packed->data, packed->len) == 0))
-    at = at->next;
-  return at;
+  for (vsi_map_link *in = vsi_map_first(&presence->places, packed->hash); in; in = vsi_map_further(in)) {
+    vsi_place *at = VSI_MAP_OWNER(in, vsi_place, in);
+    if (at->packed.len == packed->len && memcmp(at->packed.data, packed->data, packed->len) == 0) return at;
+  }
+  return NULL;
 }
 
 void vsi_place_enter_locked(vestry_presence *presence, vsi_place *at) {
-  vsi_place **bucket = vsi_presence_places_locked(presence, at->packed.hash);
-  at->next = *bucket;
-  *bucket = at;
+  vsi_map_add(&presence->places, &at->in, at->packed.hash);
 }
 
 void vsi_place_unref_locked(vestry_presence *presence, vsi_place *at) {
   if (--at->refs) return;
-  vsi_place **link = vsi_presence_places_locked(presence, at->packed.hash);
-  while (*link != at) link = &(*link)->next;
-  *link = at->next;
+  vsi_map_remove(&presence->places, &at->in);
   vsi_free(presence->host, at);
 }

@@ -78,11 +78,10 @@ void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
 typedef void (*guest_fn)(vestry_presence *presence, vsi_guest *one, void *ctx);
 
 static void each_locked(vestry_presence *presence, guest_fn fn, void *ctx) {
-  for (size_t i = 0; i >> presence->bits == 0; i++)
-    for (vsi_guest *next, *one = presence->guests[i]; one; one = next) {
-      next = one->next_in_bucket;
-      fn(presence, one, ctx);
-    }
+  for (vsi_map_link *next, *at = vsi_map_after(&presence->guests, NULL); at; at = next) {
+    next = vsi_map_after(&presence->guests, at);
+    fn(presence, VSI_MAP_OWNER(at, vsi_guest, in), ctx);
+  }
 }
 
 static void each(vsi_presences *all, guest_fn fn, void *ctx) {
@@ -141,7 +140,7 @@ static void hold_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit)
 /* A guest that was not known. */
 static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place, const char *who,
                               uint64_t bit) {
-  if (presence->count + presence->reserved_count >= presence->max_count) {
+  if (presence->guests.count + presence->reserved_count >= presence->max_count) {
     presence->crowded_out |= bit;
     presence->refused_count++;
     return VESTRY_OK;
@@ -235,7 +234,7 @@ bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
     pthread_mutex_lock(&presence->lock);
     /* Not for each single one that leaves: then all would be named again and again. */
     size_t limit = presence->max_count - presence->max_count / 8;
-    any |= (presence->crowded_out >> node & 1) && presence->count + presence->reserved_count < limit;
+    any |= (presence->crowded_out >> node & 1) && presence->guests.count + presence->reserved_count < limit;
     pthread_mutex_unlock(&presence->lock);
   }
   pthread_mutex_unlock(&all->lock);

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 #include "base/keyed_hash.h"
+#include "base/map.h"
 #include "base/ring.h"
 #include "instance/instance.h"
 #include "presence/presences.h"
@@ -16,7 +17,7 @@
 typedef struct vsi_guest vsi_guest;
 
 typedef struct vsi_place {
-  struct vsi_place *next;   /* in its bucket */
+  vsi_map_link in;          /* its presence's places */
   vsi_ring guests;          /* that are here, in the order of coming */
   size_t count, told_count; /* guests that are here; how many of them were told last */
   size_t refs;              /* of guests */
@@ -25,9 +26,8 @@ typedef struct vsi_place {
 } vsi_place;
 
 struct vsi_guest {
-  uint64_t hash;
+  vsi_map_link in; /* his presence's guests */
   vsi_place *at;
-  vsi_guest *next_in_bucket;
   vsi_ring at_place, news, gone; /* a member of each while is_here, is_news, is_gone */
   vsi_guest *next_waiting;       /* to be told to other nodes */
   uint64_t others, unsure;       /* nodes that have him; of these, those that name theirs anew, and did not name him */
@@ -60,11 +60,9 @@ struct vestry_presence {
   /* guarded by lock */
   size_t refs; /* the owner, the actor, attachments */
   bool is_closed;
-  size_t count, reserved_count; /* guests; those that replies have made and not begun */
+  size_t reserved_count;        /* guests that replies have made and not begun */
   size_t here_count, own_count; /* guests that are here; of these, those of this node */
-  vsi_place **places;
-  vsi_guest **guests;
-  unsigned bits;                   /* 2^bits buckets of each of both */
+  vsi_map places, guests;
   vsi_ring gone, news;             /* guests: in the order of leaves_ns; in the order of what has happened */
   const vsi_presence_watch *watch; /* NULL: on_change alone is told */
   vsi_guest *first_waiting, *last_waiting;
@@ -78,13 +76,5 @@ vestry_err vsi_presence_init(vestry_presence *presence);
 void vsi_presence_unref(vestry_presence *presence);
 /* Room for one guest more, if there is memory for it: without, the tables are slower, but work. */
 void vsi_presence_grow_locked(vestry_presence *presence);
-
-/* Where places and guests of a hash begin; its upper bits are the good ones. */
-static inline vsi_place **vsi_presence_places_locked(const vestry_presence *presence, uint64_t hash) {
-  return &presence->places[hash >> (64 - presence->bits)];
-}
-static inline vsi_guest **vsi_presence_guests_locked(const vestry_presence *presence, uint64_t hash) {
-  return &presence->guests[hash >> (64 - presence->bits)];
-}
 
 #endif

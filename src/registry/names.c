@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/options.h"
 
@@ -26,24 +27,10 @@ void vsi_names_finish(vestry_registry *names) {
 
 /* -------------------------------------------------------------------------------------------------- the table ----- */
 
-#define GOLDEN UINT64_C(0x9E3779B97F4A7C15) /* 2^64 over the golden ratio: Knuth's multiplicative hashing */
-
-static uint64_t mix(uint64_t hash, uint64_t word) {
-  hash = (hash ^ word) * GOLDEN;
-  return hash ^ (hash >> 32);
-}
-
-/* A word at a time. Names in the table are the application's own, so no client chooses them to collide; what a stranger
- * looks up costs a walk over its run of slots at worst. */
+/* Names in the table are the application's own, so no client chooses them to collide; what a stranger looks up costs a walk
+ * over its run of slots at worst. */
 static uint64_t hash_of(const char *name, size_t len) {
-  uint64_t hash = len, word = 0;
-  for (; len > sizeof word; name += sizeof word, len -= sizeof word) {
-    memcpy(&word, name, sizeof word);
-    hash = mix(hash, word);
-  }
-  word = 0;
-  memcpy(&word, name, len);
-  return mix(mix(hash, word), 0);
+  return vsi_hash_bytes(0, name, len);
 }
 
 /* The slot that has the name, or the free one where it belongs. There is always a free one. */

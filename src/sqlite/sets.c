@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 
-enum { FIRST_BUCKETS = 64, SWEEP_FROM = 64 };
+#include "base/hash.h"
+
+enum { SWEEP_FROM = 64 };
 
 typedef vsi_sqlite_set set;
 typedef vsi_sqlite_place place;
@@ -26,59 +28,26 @@ static void take_out(place *where) {
   where->at = NULL;
 }
 
-static size_t bucket_of_page(const vsi_sqlite_sets *sets, uint32_t page) {
-  return (page * UINT64_C(11400714819323198485)) >> 32 & (sets->pages_buckets_count - 1);
-}
-
 page_entry *vsi_sqlite_sets_find_page(const vsi_sqlite_sets *sets, uint32_t page) {
-  page_entry *at = sets->pages_buckets_count ? sets->pages[bucket_of_page(sets, page)] : NULL;
-  while (at && at->page != page) at = at->next;
-  return at;
-}
-
-/* More buckets, if there is memory for them: without, it is slower. */
-static void grow_pages(vsi_sqlite_sets *sets) {
-  if (sets->pages_count < sets->pages_buckets_count) return;
-  size_t former_count = sets->pages_buckets_count, count = former_count ? former_count * 2 : FIRST_BUCKETS;
-  page_entry **buckets = vsi_calloc(sets->host, count, sizeof *buckets), **former = sets->pages;
-  if (!buckets) return;
-  sets->pages = buckets;
-  sets->pages_buckets_count = count;
-  for (size_t i = 0; i < former_count; i++) {
-    for (page_entry *next, *at = former[i]; at; at = next) {
-      next = at->next;
-      page_entry **bucket = &buckets[bucket_of_page(sets, at->page)];
-      at->next = *bucket;
-      *bucket = at;
-    }
-  }
-  vsi_free(sets->host, former);
+  return (page_entry *)vsi_map_first(&sets->pages, vsi_hash_number(page));
 }
 
 static page_entry *make_page(vsi_sqlite_sets *sets, uint32_t page) {
   page_entry *entry = vsi_sqlite_sets_find_page(sets, page);
   if (entry) return entry;
-  grow_pages(sets);
-  entry = sets->pages_buckets_count ? vsi_calloc(sets->host, 1, sizeof *entry) : NULL;
+  if (vsi_map_reserve(&sets->pages, sets->host, sets->pages.count + 1)) return NULL;
+  entry = vsi_calloc(sets->host, 1, sizeof *entry);
   if (!entry) return NULL;
-  page_entry **bucket = &sets->pages[bucket_of_page(sets, page)];
-  entry->page = page;
-  entry->next = *bucket;
-  *bucket = entry;
-  sets->pages_count++;
+  vsi_map_add(&sets->pages, &entry->in, vsi_hash_number(page));
   sets->bytes += sizeof *entry;
   return entry;
 }
 
 static void free_page_if_unused(vsi_sqlite_sets *sets, uint32_t page) {
-  if (!sets->pages_buckets_count) return; /* there was no memory for the first ones */
-  page_entry **at = &sets->pages[bucket_of_page(sets, page)];
-  while (*at && (*at)->page != page) at = &(*at)->next;
-  page_entry *entry = *at;
+  page_entry *entry = vsi_sqlite_sets_find_page(sets, page);
   if (!entry || entry->first) return;
-  *at = entry->next;
+  vsi_map_remove(&sets->pages, &entry->in);
   vsi_free(sets->host, entry);
-  sets->pages_count--;
   sets->bytes -= sizeof *entry;
 }
 
@@ -117,16 +86,10 @@ static void make_coarse(vsi_sqlite_sets *sets, set *s) {
     if (!i || s->uses[i].table != s->uses[i - 1].table) insert(&s->places[i], &sets->tables[s->uses[i].table], s);
 }
 
-static set **bucket_of(const vsi_sqlite_sets *sets, uint64_t hash) {
-  return &sets->buckets[hash & (sets->buckets_count - 1)];
-}
-
 /* Renders to come share it no more. */
 static void hide(vsi_sqlite_sets *sets, set *s) {
   if (!s->is_findable) return;
-  set **at = bucket_of(sets, s->hash);
-  while (*at != s) at = &(*at)->next_of_bucket;
-  *at = s->next_of_bucket;
+  vsi_map_remove(&sets->findable, &s->in);
   s->is_findable = false;
 }
 
@@ -175,39 +138,18 @@ static void sweep(vsi_sqlite_sets *sets) {
   }
 }
 
-static void grow_buckets(vsi_sqlite_sets *sets) {
-  if (sets->sets_count < sets->buckets_count) return;
-  size_t count = sets->buckets_count ? sets->buckets_count * 2 : FIRST_BUCKETS;
-  set **buckets = vsi_calloc(sets->host, count, sizeof *buckets);
-  if (!buckets) return;
-  vsi_free(sets->host, sets->buckets);
-  sets->buckets = buckets;
-  sets->buckets_count = count;
-  for (set *s = sets->all_sets; s; s = s->next) {
-    if (!s->is_findable) continue;
-    set **bucket = bucket_of(sets, s->hash);
-    s->next_of_bucket = *bucket;
-    *bucket = s;
-  }
-}
-
-static uint64_t mix(uint64_t hash, uint64_t word) {
-  hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-  return hash ^ hash >> 29;
-}
-
 static void hash_plan(plan *p) {
   uint64_t hash = (uint64_t)p->is_exact | (uint64_t)p->is_wild << 1 | (uint64_t)p->is_all << 2;
   for (uint32_t i = 0; i < p->uses_count; i++) {
-    hash = mix(mix(hash, p->uses[i].table), p->uses[i].columns);
-    hash = mix(mix(hash, (uint64_t)p->uses[i].column), (uint64_t)p->uses[i].key);
+    hash = vsi_hash_mix(vsi_hash_mix(hash, p->uses[i].table), p->uses[i].columns);
+    hash = vsi_hash_mix(vsi_hash_mix(hash, (uint64_t)p->uses[i].column), (uint64_t)p->uses[i].key);
   }
-  for (uint32_t i = 0; i < p->pages_count; i++) hash = mix(hash, p->pages[i]);
-  p->hash = mix(hash, p->pages_count);
+  for (uint32_t i = 0; i < p->pages_count; i++) hash = vsi_hash_mix(hash, p->pages[i]);
+  p->hash = vsi_hash_mix(hash, p->pages_count);
 }
 
 static bool is_plan_of(const plan *p, const set *s) {
-  if (s->hash != p->hash || s->is_exact != p->is_exact || s->is_wild != p->is_wild || s->is_all != p->is_all ||
+  if (s->is_exact != p->is_exact || s->is_wild != p->is_wild || s->is_all != p->is_all ||
       s->uses_count != p->uses_count || s->pages_count != p->pages_count)
     return false;
   for (uint32_t i = 0; i < p->uses_count; i++)
@@ -216,9 +158,9 @@ static bool is_plan_of(const plan *p, const set *s) {
 }
 
 static set *find_set(const vsi_sqlite_sets *sets, const plan *p) {
-  set *s = sets->buckets_count ? *bucket_of(sets, p->hash) : NULL;
-  while (s && !is_plan_of(p, s)) s = s->next_of_bucket;
-  return s;
+  vsi_map_link *at = vsi_map_first(&sets->findable, p->hash);
+  while (at && !is_plan_of(p, (set *)at)) at = vsi_map_further(at);
+  return (set *)at;
 }
 
 /* NULL: no memory, or no room under the bound. */
@@ -227,9 +169,8 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   size_t bytes =
       sizeof(set) + p->uses_count * sizeof *p->uses + places_count * sizeof(place) + p->pages_count * sizeof *p->pages;
   uint32_t tables = p->uses_count ? p->uses[p->uses_count - 1].table + 1 : 0;
-  grow_buckets(sets);
   if (sets->bytes + bytes + p->pages_count * sizeof(page_entry) > sets->max_bytes && !p->is_all) return NULL;
-  if (!sets->buckets_count || !grow_tables(sets, tables)) return NULL;
+  if (vsi_map_reserve(&sets->findable, sets->host, sets->sets_count + 1) || !grow_tables(sets, tables)) return NULL;
   set *s = vsi_calloc(sets->host, 1, bytes);
   if (!s) return NULL;
   s->bytes = bytes;
@@ -238,7 +179,6 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   s->pages = (uint32_t *)(s->uses + p->uses_count);
   s->is_wild = p->is_wild;
   s->is_all = p->is_all;
-  s->hash = p->hash;
   s->uses_count = p->uses_count;
   s->pages_count = p->pages_count;
   if (p->uses_count) memcpy(s->uses, p->uses, p->uses_count * sizeof *p->uses);
@@ -263,8 +203,7 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   sets->sets_count++;
   sets->bytes += bytes;
   s->is_findable = true;
-  s->next_of_bucket = *bucket_of(sets, s->hash);
-  *bucket_of(sets, s->hash) = s;
+  vsi_map_add(&sets->findable, &s->in, p->hash);
   return s;
 }
 
@@ -299,7 +238,7 @@ vestry_err vsi_sqlite_sets_init(vsi_sqlite_sets *sets, vestry_pages *topics, con
 
 void vsi_sqlite_sets_finish(vsi_sqlite_sets *sets) {
   while (sets->all_sets) vsi_sqlite_set_remove(sets, sets->all_sets);
-  vsi_free(sets->host, sets->buckets);
-  vsi_free(sets->host, sets->pages);
+  vsi_map_finish(&sets->findable, sets->host);
+  vsi_map_finish(&sets->pages, sets->host);
   vsi_free(sets->host, sets->tables);
 }

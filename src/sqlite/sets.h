@@ -2,6 +2,7 @@
 #ifndef VSI_SQLITE_SETS_H
 #define VSI_SQLITE_SETS_H
 
+#include "base/map.h"
 #include "sqlite/tables.h"
 #include "vestry/page.h"
 
@@ -15,16 +16,15 @@ typedef struct vsi_sqlite_place {
 
 /* A page that is in some set. */
 typedef struct vsi_sqlite_page_entry {
-  struct vsi_sqlite_page_entry *next; /* in its bucket */
+  vsi_map_link in; /* first; two pages have two hashes */
   vsi_sqlite_place *first;
-  uint32_t page;
 } vsi_sqlite_page_entry;
 
 struct vsi_sqlite_set {
-  vsi_sqlite_set *next_of_bucket;
+  vsi_map_link in;                          /* first; a member while it is findable */
   vsi_sqlite_set *next, **at;               /* among all */
   vsi_sqlite_set *next_coarse, **coarse_at; /* among those that are followed by tables */
-  uint64_t hash, number;
+  uint64_t number;
   uint64_t hit; /* the last commit that met it */
   size_t bytes;
   uint32_t pins; /* renders that are about to name its topic */
@@ -59,11 +59,9 @@ typedef struct vsi_sqlite_sets {
   uint64_t numbers;
   vsi_sqlite_set *all_sets, *coarse_sets;
   vsi_sqlite_set *everything; /* depends on all; for those that nothing more can be kept of */
-  size_t sets_count, pages_count;
+  size_t sets_count;
   size_t entered_count; /* since the last sweep */
-  vsi_sqlite_set **buckets;
-  vsi_sqlite_page_entry **pages;
-  size_t buckets_count, pages_buckets_count;
+  vsi_map findable, pages;
   vsi_sqlite_place **tables; /* by number: those that are followed by them */
   uint32_t tables_count;
 } vsi_sqlite_sets;

@@ -9,10 +9,10 @@
 #include "support/test_host.h"
 
 static void add(vsi_topics *topics, const vestry_host *host, const void *bytes, size_t len) {
-  size_t wanted = vsi_topics_wanted(topics);
-  if (wanted) vsi_free(host, vsi_topics_grow(topics, vsi_calloc(host, wanted, sizeof(vsi_topic *)), wanted));
-  assert_int_equal(vsi_topics_wanted(topics), 0);
-  vsi_topics_add(topics, vsi_topic_create(host, vsi_topics_hash(topics, bytes, len), bytes, len));
+  assert_int_equal(vsi_map_reserve(&topics->map, host, topics->map.count + 1), VESTRY_OK);
+  assert_int_equal(vsi_map_wanted(&topics->map, topics->map.count + 1), 0);
+  vsi_topic *topic = vsi_topic_create(host, vsi_topics_hash(topics, bytes, len), bytes, len);
+  vsi_map_add(&topics->map, &topic->in, topic->in.hash);
 }
 
 static vsi_topic *find(const vsi_topics *topics, const void *bytes, size_t len) {
@@ -21,15 +21,15 @@ static vsi_topic *find(const vsi_topics *topics, const void *bytes, size_t len) 
 
 static void drop(vsi_topics *topics, const vestry_host *host, const void *bytes, size_t len) {
   vsi_topic *topic = find(topics, bytes, len);
-  vsi_topics_remove(topics, topic);
+  vsi_map_remove(&topics->map, &topic->in);
   vsi_free(host, topic);
 }
 
 static size_t longest_chain(const vsi_topics *topics) {
   size_t longest = 0;
-  for (size_t i = 0; i < topics->buckets_count; i++) {
+  for (size_t i = 0; i >> topics->map.bits == 0; i++) {
     size_t len = 0;
-    for (const vsi_topic *at = topics->buckets[i]; at; at = at->next) len++;
+    for (const vsi_map_link *at = topics->map.buckets[i]; at; at = at->next) len++;
     if (len > longest) longest = len;
   }
   return longest;
@@ -58,7 +58,7 @@ static void topics_differ_by_every_byte(void **state) {
   for (size_t i = 0; i < COUNT; i++) {
     drop(&topics, &th.host, names[i].bytes, names[i].len);
     assert_null(find(&topics, names[i].bytes, names[i].len));
-    assert_int_equal(topics.count, COUNT - 1 - i);
+    assert_int_equal(topics.map.count, COUNT - 1 - i);
   }
   vsi_topics_finish(&topics, &th.host);
   test_host_assert_clean(&th);
@@ -85,11 +85,11 @@ static void as_a_set_of_numbers(void **state) {
         add(&topics, &th.host, &number, sizeof number);
       in[number] = !in[number];
       count = in[number] ? count + 1 : count - 1;
-      assert_int_equal(topics.count, count);
+      assert_int_equal(topics.map.count, count);
     }
     for (uint32_t number = 0; number < NUMBERS; number++)
       if (in[number]) drop(&topics, &th.host, &number, sizeof number);
-    assert_int_equal(topics.count, 0);
+    assert_int_equal(topics.map.count, 0);
     vsi_topics_finish(&topics, &th.host);
     test_host_assert_clean(&th);
   }
@@ -104,7 +104,7 @@ static void look_ups_stay_short(void **state) {
   test_host_init(&th); /* a known key */
   assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
   for (uint32_t number = 0; number < NUMBERS; number++) add(&topics, host, &number, sizeof number);
-  assert_true(topics.buckets_count >= topics.count);
+  assert_true((size_t)1 << topics.map.bits >= topics.map.count);
   assert_true(longest_chain(&topics) <= 10); /* of so many, at random, 8 or so */
   for (uint32_t number = 0; number < NUMBERS; number++) drop(&topics, host, &number, sizeof number);
   vsi_topics_finish(&topics, host);

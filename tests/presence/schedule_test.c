@@ -119,7 +119,7 @@ static void hang_up(size_t stream) {
 
 /* Have one of the ready actors be the first. */
 static void shuffle(vestry_runtime *runtime) {
-  vsi_pool_queue *queue = &runtime->pool.outside;
+  vsi_job_queue *queue = &runtime->pool.outside;
   size_t count = atomic_load(&queue->length);
   for (uint64_t turns = count ? random_below(&h.random, count) : 0; turns; turns--) {
     vsi_job *job = queue->first;

@@ -1,0 +1,34 @@
+/* The hash of keys that are vestry's or the application's own: no client chooses them to collide. What a stranger may
+ * choose is hashed with a secret: base/keyed_hash.h, base/siphash.h. Of its process only: never stored or sent. The
+ * upper bits are the good ones. */
+#ifndef VSI_BASE_HASH_H
+#define VSI_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VSI_HASH_GOLDEN UINT64_C(0x9E3779B97F4A7C15) /* 2^64 over the golden ratio: Knuth's multiplicative hashing */
+
+/* Of numbers that spread by themselves, as ids do. */
+static inline uint64_t vsi_hash_number(uint64_t number) {
+  return number * VSI_HASH_GOLDEN;
+}
+/* Of one word more. */
+static inline uint64_t vsi_hash_mix(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * VSI_HASH_GOLDEN;
+  return hash ^ hash >> 32;
+}
+static inline uint64_t vsi_hash_bytes(uint64_t seed, const void *bytes, size_t len) {
+  uint64_t hash = seed ^ len, word = 0;
+  const unsigned char *at = bytes;
+  for (; len > sizeof word; at += sizeof word, len -= sizeof word) {
+    memcpy(&word, at, sizeof word);
+    hash = vsi_hash_mix(hash, word);
+  }
+  word = 0;
+  if (len) memcpy(&word, at, len);
+  return vsi_hash_mix(vsi_hash_mix(hash, word), 0);
+}
+
+#endif

@@ -1,0 +1,129 @@
+/* A hash map whose members carry their links, each with its hash: chains in a power of two of buckets, one member a
+ * bucket on average. A look-up goes along the members that have the hash, and the caller compares their keys, so that
+ * nothing is called by a pointer. The upper bits of a hash choose the bucket. Zeroes are an empty map; it allocates
+ * nothing but its buckets, which grow and do not shrink. Header only, as base/memory.h is.
+ *
+ * Concurrency Kit's ck_ht and ck_rhs store pairs in slots: for each map an allocator of global functions without a
+ * context, so no host's memory; a table that moves all of itself under its user's lock when it grows; and no member's
+ * own link, so that to add may need memory. The store and the cluster's keys have tables of their own, made for their
+ * look-ups. */
+#ifndef VSI_BASE_MAP_H
+#define VSI_BASE_MAP_H
+
+#include "base/memory.h"
+#include "vestry/error.h"
+
+typedef struct vsi_map_link {
+  struct vsi_map_link *next; /* in its bucket */
+  uint64_t hash;
+} vsi_map_link;
+
+typedef struct vsi_map {
+  vsi_map_link **buckets; /* NULL: none yet */
+  size_t count;           /* members */
+  unsigned bits;          /* 2^bits buckets */
+} vsi_map;
+
+enum { VSI_MAP_FIRST_BITS = 4 };
+
+/* What carries a link, or NULL for NULL. `type` and `member`: as for offsetof. */
+#define VSI_MAP_OWNER(link, type, member) ((type *)vsi_map_owner(link, offsetof(type, member)))
+static inline void *vsi_map_owner(const vsi_map_link *link, size_t offset) {
+  return link ? (void *)((uintptr_t)link - offset) : NULL;
+}
+
+/* The members are the caller's. */
+static inline void vsi_map_finish(vsi_map *map, const vestry_host *host) {
+  vsi_free(host, map->buckets);
+  *map = (vsi_map){.buckets = NULL};
+}
+
+static inline vsi_map_link **vsi_map_bucket(const vsi_map *map, uint64_t hash) {
+  return &map->buckets[hash >> (64 - map->bits)];
+}
+
+/* From here on in its bucket, the first one that has the hash; NULL: none has. */
+static inline vsi_map_link *vsi_map_along(vsi_map_link *at, uint64_t hash) {
+  while (at && at->hash != hash) at = at->next;
+  return at;
+}
+/* Those that have a hash: the first, and the next one after each; NULL: there are no more. */
+static inline vsi_map_link *vsi_map_first(const vsi_map *map, uint64_t hash) {
+  return map->buckets ? vsi_map_along(*vsi_map_bucket(map, hash), hash) : NULL;
+}
+static inline vsi_map_link *vsi_map_further(const vsi_map_link *at) {
+  return vsi_map_along(at->next, at->hash);
+}
+
+/* All members, in any order: the one after this; of NULL the first; NULL: there are no more. */
+static inline vsi_map_link *vsi_map_after(const vsi_map *map, const vsi_map_link *at) {
+  if (!map->buckets || (at && at->next)) return at ? at->next : NULL;
+  const size_t end = (size_t)1 << map->bits;
+  size_t bucket = at ? (size_t)(at->hash >> (64 - map->bits)) + 1 : 0;
+  while (bucket < end && !map->buckets[bucket]) bucket++;
+  return bucket < end ? map->buckets[bucket] : NULL;
+}
+
+/* There are buckets. */
+static inline void vsi_map_add(vsi_map *map, vsi_map_link *link, uint64_t hash) {
+  vsi_map_link **bucket = vsi_map_bucket(map, hash);
+  *link = (vsi_map_link){*bucket, hash};
+  *bucket = link;
+  map->count++;
+}
+static inline void vsi_map_remove(vsi_map *map, const vsi_map_link *link) {
+  vsi_map_link **at = vsi_map_bucket(map, link->hash);
+  while (*at != link) at = &(*at)->next;
+  *at = link->next;
+  map->count--;
+}
+
+/* ---------------------------------------------------------------------------------------------------- growing ------ */
+
+/* Buckets that are not a map's: those that it is to have, allocated where its user holds no lock, or those that it had.
+ */
+typedef struct vsi_map_room {
+  vsi_map_link **buckets; /* NULL: none */
+  unsigned bits;
+} vsi_map_room;
+
+/* How many bits there should be for so many members; 0: there are enough. */
+static inline unsigned vsi_map_wanted(const vsi_map *map, size_t count) {
+  unsigned bits = map->buckets ? map->bits : VSI_MAP_FIRST_BITS;
+  while (bits < 48 && count > (size_t)1 << bits) bits++;
+  return map->buckets && bits == map->bits ? 0 : bits;
+}
+/* OK, also if bits are 0 or it has them | NO_MEMORY: it has none */
+static inline vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host *host, unsigned bits) {
+  if (!bits || (room->buckets && room->bits >= bits)) return VESTRY_OK;
+  vsi_free(host, room->buckets);
+  room->buckets = vsi_calloc(host, (size_t)1 << bits, sizeof *room->buckets);
+  room->bits = bits;
+  return room->buckets ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+/* Let the map have these, if they are more; the former ones are in room then, to be freed. */
+static inline void vsi_map_room_take(vsi_map *map, vsi_map_room *room) {
+  if (!room->buckets || (map->buckets && room->bits <= map->bits)) return;
+  vsi_map former = *map;
+  *map = (vsi_map){.buckets = room->buckets, .bits = room->bits};
+  for (vsi_map_link *next, *at = vsi_map_after(&former, NULL); at; at = next) {
+    next = vsi_map_after(&former, at);
+    vsi_map_add(map, at, at->hash);
+  }
+  *room = (vsi_map_room){former.buckets, former.bits};
+}
+static inline void vsi_map_room_free(vsi_map_room *room, const vestry_host *host) {
+  vsi_free(host, room->buckets);
+}
+
+/* Room for so many members. Without memory a map that has buckets keeps them: it is slower then, but works.
+ * OK | NO_MEMORY: it has none */
+static inline vestry_err vsi_map_reserve(vsi_map *map, const vestry_host *host, size_t count) {
+  vsi_map_room room = {NULL, 0};
+  vestry_err error = vsi_map_room_make(&room, host, vsi_map_wanted(map, count));
+  vsi_map_room_take(map, &room);
+  vsi_map_room_free(&room, host);
+  return map->buckets ? VESTRY_OK : error;
+}
+
+#endif

@@ -1,0 +1,53 @@
+#include "base/refs.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "support/test.h"
+
+enum { THREADS = 8, STEPS = 10000 };
+
+/* Each holder writes its own, and the last one reads all: ThreadSanitizer sees whether the drops order that. */
+static struct {
+  vsi_refs refs;
+  size_t written[THREADS];
+  size_t ends, sum;
+} shared;
+
+static void *hold(void *ctx) {
+  size_t *own = ctx;
+  for (size_t i = 0; i < STEPS; i++) {
+    VSI_REFS_TAKE(&shared.refs);
+    ++*own;
+    if (VSI_REFS_DROP(&shared.refs)) shared.ends++; /* never: the first one is still held */
+  }
+  if (!VSI_REFS_DROP(&shared.refs)) return NULL;
+  shared.ends++;
+  for (size_t i = 0; i < THREADS; i++) shared.sum += shared.written[i];
+  return NULL;
+}
+
+static void the_last_one_sees_all(void **state) {
+  (void)state;
+  pthread_t threads[THREADS];
+  VSI_REFS_INIT(&shared.refs, THREADS);
+  for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, hold, &shared.written[i]), 0);
+  for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  assert_int_equal(shared.ends, 1);
+  assert_int_equal(shared.sum, THREADS * STEPS);
+}
+
+static void counts_of_any_width(void **state) {
+  (void)state;
+  _Atomic(uint8_t) small;
+  VSI_REFS_INIT(&small, 2);
+  assert_false(VSI_REFS_DROP(&small));
+  VSI_REFS_TAKE(&small);
+  assert_false(VSI_REFS_DROP(&small));
+  assert_true(VSI_REFS_DROP(&small));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(the_last_one_sees_all), cmocka_unit_test(counts_of_any_width)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
