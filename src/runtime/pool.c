@@ -39,43 +39,6 @@ enum { FAIR_TURNS = 16 };
  * for the calling thread. */
 static _Thread_local vsi_pool_worker *this_worker;
 
-static void queue_init(vsi_pool_queue *queue) {
-  pthread_mutex_init(&queue->lock, NULL); /* cannot fail: Linux mutexes own nothing; so below */
-  queue->first = queue->last = NULL;
-  atomic_init(&queue->length, 0);
-}
-
-static void queue_finish(vsi_pool_queue *queue) {
-  pthread_mutex_destroy(&queue->lock);
-}
-
-static void queue_push(vsi_pool_queue *queue, vsi_job *job) {
-  job->queue_next = NULL;
-  pthread_mutex_lock(&queue->lock);
-  if (queue->first)
-    queue->last->queue_next = job;
-  else
-    queue->first = job;
-  queue->last = job;
-  size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
-  atomic_store_explicit(&queue->length, length + 1, memory_order_seq_cst);    /* [S1] */
-  pthread_mutex_unlock(&queue->lock);
-}
-
-static vsi_job *queue_pop(vsi_pool_queue *queue) {
-  /* relaxed: a miss is made good by P2 before anybody sleeps on it */
-  if (atomic_load_explicit(&queue->length, memory_order_relaxed) == 0) return NULL;
-  pthread_mutex_lock(&queue->lock);
-  vsi_job *job = queue->first;
-  if (job) {
-    queue->first = job->queue_next;
-    size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
-    atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment does no harm */
-  }
-  pthread_mutex_unlock(&queue->lock);
-  return job;
-}
-
 static bool anything_queued(vsi_pool *pool) {
   if (atomic_load_explicit(&pool->outside.length, memory_order_seq_cst)) return true; /* [P2] */
   for (uint32_t i = 0; i < pool->workers_count; i++)
@@ -128,14 +91,14 @@ static vsi_job *take(vsi_pool_worker *worker) {
   vsi_job *job = NULL;
   uint32_t turn = worker->turn++;
   if (turn % FAIR_TURNS == 0) {
-    job = queue_pop(&pool->outside);
-    if (!job) job = queue_pop(&pool->workers[turn / FAIR_TURNS % pool->workers_count].queue);
+    job = vsi_job_queue_pop(&pool->outside);
+    if (!job) job = vsi_job_queue_pop(&pool->workers[turn / FAIR_TURNS % pool->workers_count].queue);
     if (job) return job;
   }
-  job = queue_pop(&worker->queue);
-  if (!job) job = queue_pop(&pool->outside);
+  job = vsi_job_queue_pop(&worker->queue);
+  if (!job) job = vsi_job_queue_pop(&pool->outside);
   for (uint32_t i = 1; i < pool->workers_count && !job; i++)
-    job = queue_pop(&pool->workers[(worker->index + i) % pool->workers_count].queue);
+    job = vsi_job_queue_pop(&pool->workers[(worker->index + i) % pool->workers_count].queue);
   return job;
 }
 
@@ -163,16 +126,16 @@ bool vsi_pool_is_mine(const vsi_pool *pool) {
 
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
   if (!is_at_home(pool)) return; /* no worker would run it, and the queue's lock may never be given up */
-  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
+  vsi_job_queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
 }
 
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
-  queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
+  vsi_job_queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
 }
 
 bool vsi_pool_run_one(vsi_pool *pool) {
-  vsi_job *job = queue_pop(&pool->outside);
+  vsi_job *job = vsi_job_queue_pop(&pool->outside);
   if (job) pool->run(job);
   return job != NULL;
 }
@@ -214,7 +177,7 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   pool->run = run;
   pool->workers = workers;
   pool->workers_count = workers_count;
-  queue_init(&pool->outside);
+  vsi_job_queue_init(&pool->outside);
   pthread_mutex_init(&pool->park_lock, NULL);
   pool->first_parked = NULL;
   atomic_init(&pool->parked, 0);
@@ -224,7 +187,7 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread: workers look at each other's */
     workers[i].pool = pool;
     workers[i].index = i;
-    queue_init(&workers[i].queue);
+    vsi_job_queue_init(&workers[i].queue);
     pthread_cond_init(&workers[i].woken, NULL);
   }
   for (uint32_t i = 0; i < workers_count; i++) {
@@ -245,10 +208,10 @@ void vsi_pool_stop(vsi_pool *pool) {
 
 void vsi_pool_finish(vsi_pool *pool) {
   for (uint32_t i = 0; i < pool->workers_count; i++) {
-    queue_finish(&pool->workers[i].queue);
+    vsi_job_queue_finish(&pool->workers[i].queue);
     pthread_cond_destroy(&pool->workers[i].woken);
   }
-  queue_finish(&pool->outside);
+  vsi_job_queue_finish(&pool->outside);
   pthread_mutex_destroy(&pool->park_lock);
   vsi_free(pool->host, pool->workers);
 }

@@ -6,27 +6,15 @@
 #include <stdatomic.h>
 
 #include "runtime/home.h"
+#include "runtime/job_queue.h"
 #include "runtime/wake.h"
-
-/* What a pool runs: embedded in whatever it belongs to. It is in at most one queue, at most once. */
-typedef struct vsi_job {
-  struct vsi_job *queue_next; /* owned by the queue that it is in */
-} vsi_job;
-
-/* First in, first out. */
-typedef struct vsi_pool_queue {
-  pthread_mutex_t lock;   /* innermost */
-  vsi_job *first;         /* guarded by lock */
-  vsi_job *last;          /* guarded by lock; meaningless while empty */
-  _Atomic(size_t) length; /* written under lock, read without it */
-} vsi_pool_queue;
 
 typedef struct vsi_pool_worker {
   struct vsi_pool *pool;
   pthread_t thread;
   uint32_t index;
   uint32_t turn; /* the worker's own */
-  vsi_pool_queue queue;
+  vsi_job_queue queue;
   pthread_cond_t woken;                /* this worker alone waits for it */
   bool is_woken;                       /* guarded by park_lock: a wake-up granted and not yet used */
   struct vsi_pool_worker *parked_next; /* guarded by park_lock */
@@ -39,7 +27,7 @@ typedef struct vsi_pool {
   void (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
-  vsi_pool_queue outside; /* what threads that are no workers submit */
+  vsi_job_queue outside; /* what threads that are no workers submit */
 
   pthread_mutex_t park_lock;     /* innermost */
   vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and were not woken yet */

@@ -1,0 +1,388 @@
+/* bench-containers: vestry's own containers beside Concurrency Kit's, in one run.
+ *
+ *   bench-containers [--rounds N] [--messages N] [--keys N]
+ *
+ * Each line is a job, each column a container; they take turns, round after round, so that what disturbs the machine
+ * disturbs all of them. Nanoseconds for one message or one look-up: the median of the rounds, and the best.
+ *
+ *   mailbox   a message to an actor: many producers, one consumer
+ *   jobs      a job to a worker: many producers, many consumers
+ *   map       a number is looked up, or is taken out and put in again
+ *
+ * A message is a node that its producer uses again when a consumer has given it back, WINDOW of them a producer: as
+ * with actors, little is under way at a time. A ring that is full, or a queue that is empty, gives the processor away.
+ */
+#include <ck_fifo.h>
+#include <ck_ht.h>
+#include <ck_ring.h>
+#include <ck_stack.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/map.h"
+#include "bench.h"
+#include "runtime/job_queue.h"
+#include "runtime/mailbox.h"
+
+enum { WINDOW = 256, PRODUCERS_MOST = 8, RING = 4096, ROUNDS_MOST = 101 };
+
+#ifdef CK_F_FIFO_MPMC
+#define HAS_FIFO 1
+typedef ck_fifo_mpmc_entry_t fifo_entry;
+#else
+#define HAS_FIFO 0
+typedef int fifo_entry;
+#endif
+
+/* One message, with the links of all containers. */
+typedef struct node {
+  vsi_mail mail;
+  vsi_job job;
+  ck_stack_entry_t stacked;
+  fifo_entry *entry; /* that it is put into the fifo by; another one when it comes out */
+  _Atomic(bool) is_free;
+} node;
+
+typedef struct queue {
+  const char *name;
+  void (*init)(void);
+  void (*push)(node *node);
+  node *(*pop)(void); /* NULL: there is none now */
+} queue;
+
+#define NODE_OF(link, member) ((node *)(void *)((char *)(link)-offsetof(node, member)))
+
+/* ------------------------------------------------------------------------------------------------- contenders ----- */
+
+static vsi_mailbox mailbox;
+static void mailbox_init(void) {
+  vsi_mailbox_init(&mailbox);
+}
+static void mailbox_push(node *n) {
+  vsi_mailbox_push(&mailbox, &n->mail);
+}
+static node *mailbox_pop(void) {
+  vsi_mail *mail = vsi_mailbox_pop(&mailbox);
+  return mail ? NODE_OF(mail, mail) : NULL;
+}
+
+static vsi_job_queue jobs;
+static void jobs_init(void) {
+  vsi_job_queue_init(&jobs);
+}
+static void jobs_push(node *n) {
+  vsi_job_queue_push(&jobs, &n->job);
+}
+static node *jobs_pop(void) {
+  vsi_job *job = vsi_job_queue_pop(&jobs);
+  return job ? NODE_OF(job, job) : NULL;
+}
+
+static ck_ring_t ring;
+static ck_ring_buffer_t ring_buffer[RING];
+static void ring_init(void) {
+  ck_ring_init(&ring, RING);
+}
+static void ring_push_mpsc(node *n) {
+  while (!ck_ring_enqueue_mpsc(&ring, ring_buffer, n)) sched_yield();
+}
+static node *ring_pop_mpsc(void) {
+  node *n;
+  return ck_ring_dequeue_mpsc(&ring, ring_buffer, &n) ? n : NULL;
+}
+static void ring_push_mpmc(node *n) {
+  while (!ck_ring_enqueue_mpmc(&ring, ring_buffer, n)) sched_yield();
+}
+static node *ring_pop_mpmc(void) {
+  node *n;
+  return ck_ring_dequeue_mpmc(&ring, ring_buffer, &n) ? n : NULL;
+}
+
+/* All that is there at once, turned round: that is the only order a stack can be brought into. One consumer. */
+static ck_stack_t stack;
+static ck_stack_entry_t *turned;
+static void stack_init(void) {
+  ck_stack_init(&stack);
+  turned = NULL;
+}
+static void stack_push(node *n) {
+  ck_stack_push_mpmc(&stack, &n->stacked);
+}
+static node *stack_pop(void) {
+  if (!turned)
+    for (ck_stack_entry_t *next, *at = ck_stack_batch_pop_mpmc(&stack); at; at = next) {
+      next = at->next;
+      at->next = turned;
+      turned = at;
+    }
+  ck_stack_entry_t *first = turned;
+  if (!first) return NULL;
+  turned = first->next;
+  return NODE_OF(first, stacked);
+}
+
+#if HAS_FIFO
+static ck_fifo_mpmc_t fifo;
+static fifo_entry *fifo_stub;
+static void fifo_init(void) {
+  if (fifo_stub) ck_fifo_mpmc_deinit(&fifo, &fifo_stub);
+  if (!fifo_stub) fifo_stub = aligned_alloc(16, sizeof *fifo_stub);
+  ck_fifo_mpmc_init(&fifo, fifo_stub);
+}
+static void fifo_push(node *n) {
+  ck_fifo_mpmc_enqueue(&fifo, n->entry, n);
+}
+static node *fifo_pop(void) {
+  node *n;
+  fifo_entry *garbage;
+  if (!ck_fifo_mpmc_dequeue(&fifo, &n, &garbage)) return NULL;
+  n->entry = garbage; /* others may still read it: it is never freed */
+  return n;
+}
+#endif
+
+static const queue mailboxes[] = {
+    {"vsi_mailbox", mailbox_init, mailbox_push, mailbox_pop},
+    {"ck_ring mpsc", ring_init, ring_push_mpsc, ring_pop_mpsc},
+    {"ck_stack, turned", stack_init, stack_push, stack_pop},
+#if HAS_FIFO
+    {"ck_fifo mpmc", fifo_init, fifo_push, fifo_pop},
+#endif
+};
+static const queue job_queues[] = {
+    {"vsi_job_queue", jobs_init, jobs_push, jobs_pop},
+    {"ck_ring mpmc", ring_init, ring_push_mpmc, ring_pop_mpmc},
+#if HAS_FIFO
+    {"ck_fifo mpmc", fifo_init, fifo_push, fifo_pop},
+#endif
+};
+enum { MAILBOXES = sizeof mailboxes / sizeof *mailboxes, JOB_QUEUES = sizeof job_queues / sizeof *job_queues };
+
+/* ------------------------------------------------------------------------------------------------- messages ------- */
+
+static node *nodes; /* WINDOW for each producer */
+static struct {
+  const queue *of;
+  uint64_t each; /* messages of each producer */
+  uint64_t all;
+  _Atomic(uint64_t) taken;
+} run;
+
+static void *produce(void *ctx) {
+  node *own = ctx;
+  for (uint64_t i = 0; i < run.each; i++) {
+    node *n = &own[i % WINDOW];
+    while (!atomic_load_explicit(&n->is_free, memory_order_acquire)) sched_yield();
+    atomic_store_explicit(&n->is_free, false, memory_order_relaxed);
+    run.of->push(n);
+  }
+  return NULL;
+}
+
+static void *consume(void *ctx) {
+  (void)ctx;
+  while (atomic_load_explicit(&run.taken, memory_order_relaxed) < run.all) {
+    uint64_t count = 0;
+    for (node *n; count < 64 && (n = run.of->pop()) != NULL; count++)
+      atomic_store_explicit(&n->is_free, true, memory_order_release);
+    if (count)
+      atomic_fetch_add_explicit(&run.taken, count, memory_order_relaxed);
+    else
+      sched_yield();
+  }
+  return NULL;
+}
+
+/* One thread, a message at a time: what it costs if nobody is in the way. */
+static double alone(const queue *of, uint64_t messages) {
+  of->init();
+  uint64_t begun = bench_now_ns();
+  for (uint64_t i = 0; i < messages; i++) {
+    of->push(&nodes[i % WINDOW]);
+    if (!of->pop()) abort();
+  }
+  return (double)(bench_now_ns() - begun) / (double)messages;
+}
+
+static double together(const queue *of, uint64_t messages, unsigned producers, unsigned consumers) {
+  pthread_t threads[2 * PRODUCERS_MOST];
+  of->init();
+  run.of = of;
+  run.each = messages / producers;
+  run.all = run.each * producers;
+  atomic_store(&run.taken, 0);
+  uint64_t begun = bench_now_ns();
+  for (unsigned i = 0; i < producers + consumers; i++) {
+    void *(*body)(void *) = i < producers ? produce : consume;
+    if (pthread_create(&threads[i], NULL, body, i < producers ? &nodes[i * WINDOW] : NULL)) abort();
+  }
+  for (unsigned i = 0; i < producers + consumers; i++) pthread_join(threads[i], NULL);
+  return (double)(bench_now_ns() - begun) / (double)run.all;
+}
+
+/* -------------------------------------------------------------------------------------------------- the map ------- */
+
+typedef struct number {
+  vsi_map_link in; /* first */
+  uint64_t is;
+} number;
+
+static number *numbers;
+static vsi_map map;
+static ck_ht_t table;
+
+static void *ht_malloc(size_t size) {
+  return malloc(size);
+}
+static void ht_free(void *memory, size_t size, bool later) {
+  (void)size, (void)later;
+  free(memory);
+}
+static struct ck_malloc ht_memory = {.malloc = ht_malloc, .free = ht_free};
+
+/* ck_ht's keys are neither 0 nor ~0. */
+static void map_fill(uint64_t keys) {
+  if (vsi_map_reserve(&map, vestry_host_default(), keys) ||
+      !ck_ht_init(&table, CK_HT_MODE_DIRECT | CK_HT_WORKLOAD_DELETE, NULL, &ht_memory, (uint32_t)keys, 1))
+    abort();
+  for (uint64_t i = 0; i < keys; i++) {
+    ck_ht_hash_t hash;
+    ck_ht_entry_t entry;
+    numbers[i].is = i + 1;
+    vsi_map_add(&map, &numbers[i].in, vsi_hash_number(i + 1));
+    ck_ht_hash_direct(&hash, &table, i + 1);
+    ck_ht_entry_set_direct(&entry, hash, i + 1, (uintptr_t)&numbers[i]);
+    if (!ck_ht_put_spmc(&table, hash, &entry)) abort();
+  }
+}
+
+static number *map_find(uint64_t is) {
+  for (vsi_map_link *at = vsi_map_first(&map, vsi_hash_number(is)); at; at = vsi_map_further(at))
+    if (((number *)at)->is == is) return (number *)at;
+  return NULL;
+}
+
+static number *table_find(uint64_t is) {
+  ck_ht_hash_t hash;
+  ck_ht_entry_t entry;
+  ck_ht_hash_direct(&hash, &table, is);
+  ck_ht_entry_key_set_direct(&entry, is);
+  return ck_ht_get_spmc(&table, hash, &entry) ? (number *)ck_ht_entry_value_direct(&entry) : NULL;
+}
+
+/* Keys one after the other, but far from each other. */
+static uint64_t key_at(uint64_t i, uint64_t keys) {
+  return i * UINT64_C(2654435761) % keys + 1;
+}
+
+static double look_up(number *(*find)(uint64_t is), uint64_t count, uint64_t keys) {
+  uint64_t begun = bench_now_ns(), sum = 0;
+  for (uint64_t i = 0; i < count; i++) sum += find(key_at(i, keys))->is;
+  double ns = (double)(bench_now_ns() - begun) / (double)count;
+  if (!sum) abort();
+  return ns;
+}
+
+static double replace_map(uint64_t count, uint64_t keys) {
+  uint64_t begun = bench_now_ns();
+  for (uint64_t i = 0; i < count; i++) {
+    number *one = map_find(key_at(i, keys));
+    vsi_map_remove(&map, &one->in);
+    vsi_map_add(&map, &one->in, vsi_hash_number(one->is));
+  }
+  return (double)(bench_now_ns() - begun) / (double)count;
+}
+
+static double replace_table(uint64_t count, uint64_t keys) {
+  uint64_t begun = bench_now_ns();
+  for (uint64_t i = 0; i < count; i++) {
+    ck_ht_hash_t hash;
+    ck_ht_entry_t entry;
+    uint64_t is = key_at(i, keys);
+    ck_ht_hash_direct(&hash, &table, is);
+    ck_ht_entry_key_set_direct(&entry, is);
+    if (!ck_ht_remove_spmc(&table, hash, &entry)) abort();
+    ck_ht_entry_set_direct(&entry, hash, is, (uintptr_t)&numbers[is - 1]);
+    if (!ck_ht_put_spmc(&table, hash, &entry)) abort();
+  }
+  return (double)(bench_now_ns() - begun) / (double)count;
+}
+
+/* ---------------------------------------------------------------------------------------------------- figures ----- */
+
+static int compare(const void *a, const void *b) {
+  double first = *(const double *)a, second = *(const double *)b;
+  return (first > second) - (first < second);
+}
+
+static void print(const char *job, const char *name, double *ns, uint64_t rounds) {
+  qsort(ns, rounds, sizeof *ns, compare);
+  printf("%-28s %-18s %9.1f %9.1f\n", job, name, ns[rounds / 2], ns[0]);
+}
+
+static void measure_queues(const char *job, const queue *queues, size_t count, uint64_t messages, uint64_t rounds,
+                           unsigned producers, unsigned consumers) {
+  static double ns[4][ROUNDS_MOST];
+  for (uint64_t round = 0; round < rounds; round++)
+    for (size_t i = 0; i < count; i++)
+      ns[i][round] = producers ? together(&queues[i], messages, producers, consumers) : alone(&queues[i], messages);
+  for (size_t i = 0; i < count; i++) print(job, queues[i].name, ns[i], rounds);
+}
+
+static void measure_maps(uint64_t count, uint64_t keys, uint64_t rounds) {
+  static double ns[4][ROUNDS_MOST];
+  numbers = calloc(keys, sizeof *numbers);
+  if (!numbers) abort();
+  map_fill(keys);
+  for (uint64_t round = 0; round < rounds; round++) {
+    ns[0][round] = look_up(map_find, count, keys);
+    ns[1][round] = look_up(table_find, count, keys);
+    ns[2][round] = replace_map(count, keys);
+    ns[3][round] = replace_table(count, keys);
+  }
+  print("map: look up", "vsi_map", ns[0], rounds);
+  print("map: look up", "ck_ht", ns[1], rounds);
+  print("map: out and in again", "vsi_map", ns[2], rounds);
+  print("map: out and in again", "ck_ht", ns[3], rounds);
+  vsi_map_finish(&map, vestry_host_default());
+  ck_ht_destroy(&table);
+  free(numbers);
+}
+
+static void make_nodes(void) {
+  nodes = calloc(PRODUCERS_MOST * WINDOW, sizeof *nodes);
+  if (!nodes) abort();
+  for (size_t i = 0; i < PRODUCERS_MOST * WINDOW; i++) {
+    atomic_init(&nodes[i].is_free, true);
+    nodes[i].entry = aligned_alloc(16, (sizeof *nodes[i].entry + 15) / 16 * 16);
+    if (!nodes[i].entry) abort();
+  }
+}
+
+int main(int argc, char **argv) {
+  uint64_t rounds = 11, messages = 1000000, keys = 10000;
+  const bench_option options[] = {{"--rounds", NULL, &rounds, 1, ROUNDS_MOST},
+                                  {"--messages", NULL, &messages, 1000, 100000000},
+                                  {"--keys", NULL, &keys, 16, 10000000}};
+  int failure = bench_options(argc - 1, argv + 1, options, sizeof options / sizeof *options);
+  if (failure) return failure;
+  printf("%" PRIu64 " rounds of %" PRIu64 " messages, %" PRIu64 " keys; sizeof: vsi_mailbox %zu, vsi_job_queue %zu, "
+         "vsi_map_link %zu, ck_ring %zu and %zu a place\n",
+         rounds, messages, keys, sizeof(vsi_mailbox), sizeof(vsi_job_queue), sizeof(vsi_map_link), sizeof(ck_ring_t),
+         sizeof(ck_ring_buffer_t));
+  printf("%-28s %-18s %9s %9s\n", "nanoseconds each", "", "median", "best");
+  make_nodes();
+  measure_queues("mailbox: alone", mailboxes, MAILBOXES, messages, rounds, 0, 0);
+  measure_queues("mailbox: 1 to 1", mailboxes, MAILBOXES, messages, rounds, 1, 1);
+  measure_queues("mailbox: 4 to 1", mailboxes, MAILBOXES, messages, rounds, 4, 1);
+  measure_queues("jobs: alone", job_queues, JOB_QUEUES, messages, rounds, 0, 0);
+  measure_queues("jobs: 1 to 1", job_queues, JOB_QUEUES, messages, rounds, 1, 1);
+  measure_queues("jobs: 4 to 4", job_queues, JOB_QUEUES, messages, rounds, 4, 4);
+  measure_maps(messages, keys, rounds);
+  return 0;
+}
