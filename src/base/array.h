@@ -1,5 +1,5 @@
-/* Arrays that grow. An array is three members of whatever holds it: its items, how many there are, and how many there is
- * room for; zeroes are an empty one, and vsi_free frees its items. Header only, as base/memory.h is.
+/* Arrays that grow. An array is three members of whatever holds it: its items, how many there are, and how many there
+ * is room for; zeroes are an empty one, and vsi_free frees its items. Header only, as base/memory.h is.
  *
  * The room doubles, so that an item which is added costs the same on average however many there are. */
 #ifndef VSI_BASE_ARRAY_H

@@ -78,7 +78,7 @@ static inline void vsi_map_remove(vsi_map *map, const vsi_map_link *link) {
   map->count--;
 }
 
-/* ---------------------------------------------------------------------------------------------------- growing ------ */
+/* --------------------------------------------------------------------------------------------------- growing ------ */
 
 /* Buckets that are not a map's: those that it is to have, allocated where its user holds no lock, or those that it had.
  */

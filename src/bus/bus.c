@@ -115,7 +115,7 @@ void vestry_bus_close(vestry_bus *bus) {
 void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats) {
   pthread_mutex_lock(&bus->lock);
   vestry_bus_stats stats = bus->stats;
-  stats.topics_count = bus->topics.count;
+  stats.topics_count = bus->topics.map.count;
   pthread_mutex_unlock(&bus->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/map.h"
 #include "base/refs.h"
 #include "base/turnstile.h"
 #include "channel/members.h"

@@ -81,6 +81,7 @@ vestry_err vsi_key_view(vestry_pages *pages, vestry_page *page, const vestry_pag
   uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
   *ret_shared = find_shared(pages, hash, key);
   if (*ret_shared) return VESTRY_OK;
+  size_t request_bytes = request ? vsi_request_copy_bytes(request) : 0;
   vestry_err error = vsi_map_reserve(&pages->shared, pages->host, pages->shared.count + 1);
   if (!error) error = vsi_requests_take(pages, request_bytes);
   if (error) return error;

@@ -27,8 +27,8 @@ void vsi_names_finish(vestry_registry *names) {
 
 /* -------------------------------------------------------------------------------------------------- the table ----- */
 
-/* Names in the table are the application's own, so no client chooses them to collide; what a stranger looks up costs a walk
- * over its run of slots at worst. */
+/* Names in the table are the application's own, so no client chooses them to collide; what a stranger looks up costs a
+ * walk over its run of slots at worst. */
 static uint64_t hash_of(const char *name, size_t len) {
   return vsi_hash_bytes(0, name, len);
 }

@@ -10,14 +10,14 @@ typedef struct number {
   vsi_map_link in;
 } number;
 
-typedef uint64_t hash_fn(uint64_t number);
+typedef uint64_t hash_fn(uint64_t of);
 
 /* Many have one hash. */
-static uint64_t few(uint64_t number) {
-  return number % 7 << 61;
+static uint64_t few(uint64_t of) {
+  return of % 7 << 61;
 }
-static uint64_t all_one(uint64_t number) {
-  (void)number;
+static uint64_t all_one(uint64_t of) {
+  (void)of;
   return 0;
 }
 
