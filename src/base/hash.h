@@ -20,15 +20,16 @@ static inline uint64_t vsi_hash_mix(uint64_t hash, uint64_t word) {
   return hash ^ hash >> 32;
 }
 static inline uint64_t vsi_hash_bytes(uint64_t seed, const void *bytes, size_t len) {
-  uint64_t hash = seed ^ len, word = 0;
+  uint64_t hash = seed, word = 0;
   const unsigned char *at = bytes;
+  size_t all = len;
   for (; len > sizeof word; at += sizeof word, len -= sizeof word) {
     memcpy(&word, at, sizeof word);
     hash = vsi_hash_mix(hash, word);
   }
   word = 0;
   if (len) memcpy(&word, at, len);
-  return vsi_hash_mix(vsi_hash_mix(hash, word), 0);
+  return vsi_hash_mix(vsi_hash_mix(hash, word), all);
 }
 
 #endif
