@@ -3,7 +3,7 @@
  *   bench-containers [--rounds N] [--messages N] [--keys N]
  *
  * Each line is a job, each column a container; they take turns, round after round, so that what disturbs the machine
- * disturbs all of them. Nanoseconds for one message or one look-up: the median of the rounds, and the best.
+ * disturbs them all. Nanoseconds for one message or one look-up: the median of the rounds, and the best.
  *
  *   mailbox   a message to an actor: many producers, one consumer
  *   jobs      a job to a worker: many producers, many consumers

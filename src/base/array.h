@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "vestry/error.h"
 
-/* Room for `more` items behind the `count` that there are; without memory the array stays as it was. items, a T *, and
+/* Room for `more` items after the `count` that there are; without memory the array stays as it was. items, a T *, and
  * room, a size_t, are the array's own, and are written. OK | NO_MEMORY */
 #define VSI_ARRAY_RESERVE(host, items, count, room, more)                                                              \
   vsi_array_make_room(host, &(items), count, &(room), more, sizeof *(items))

@@ -1,9 +1,9 @@
-/* A count of references, of any atomic integer type: whoever holds one may take more, and the last one to be dropped
- * ends what is counted.
+/* A count of references, of any atomic integer type: a holder of one may take more, and the last one to be dropped ends
+ * what is counted.
  *
- * The orders: relaxed to take, since a reference that is held keeps the object alive, and whoever hands the new one on
- * to another thread orders that by the way it is handed on. acq_rel to drop: release, so that all that was done with
- * the reference comes before its end; acquire, so that the last one sees all that the others did before it frees. */
+ * The orders: relaxed to take, since a reference that is held keeps the object alive, and handing the new one on to
+ * another thread orders that. acq_rel to drop: release, so that all that was done with the reference comes before the
+ * end; acquire, so that the last one sees all that the others did before it frees. */
 #ifndef VSI_BASE_REFS_H
 #define VSI_BASE_REFS_H
 
@@ -12,7 +12,7 @@
 
 typedef _Atomic(uint32_t) vsi_refs;
 
-/* Nobody else sees it yet. */
+/* No other thread sees it yet. */
 #define VSI_REFS_INIT(refs, count) atomic_init(refs, count)
 #define VSI_REFS_TAKE(refs)        ((void)atomic_fetch_add_explicit(refs, 1, memory_order_relaxed))
 /* Whether it was the last one. */
