@@ -75,6 +75,7 @@ typedef struct way {
   void (*stop)(struct way *self);
   ear ear;
   uint64_t number;
+  bool is_alone;            /* one message at a time */
   vestry_broker brokers[2]; /* from, to */
   natsConnection *connections[2];
   natsSubscription *sub;
@@ -90,12 +91,11 @@ static void on_message(const char *about, const void *data, size_t len, void *ct
 static bool start_seam(way *self, const char *url) {
   const vestry_broker_events nothing = {0}, events = {.on_message = on_message, .ctx = self};
   for (int i = 0; i < 2; i++) {
-    const vestry_nats_options options = {
-        .servers = &url, .servers_count = 1, .max_in_count = 1000000, .max_in_bytes = SIZE_MAX / 2};
+    const vestry_nats_options options = {.servers = &url, .servers_count = 1};
     if (vestry_nats_create(&options, &self->brokers[i])) return false;
-    if (self->brokers[i].ops->start(self->brokers[i].broker, i ? &events : &nothing)) return false;
+    if (self->brokers[i].ops->start(self->brokers[i].broker, &self->name, (size_t)i, i ? &events : &nothing))
+      return false;
   }
-  if (self->brokers[1].ops->subscribe(self->brokers[1].broker, self->name)) return false;
   uint64_t until_ns = bench_now_ns() + PATIENCE_S * UINT64_C(1000000000);
   for (int i = 0; i < 2; i++)
     while (self->brokers[i].ops->state(self->brokers[i].broker) != VESTRY_BROKER_UP) {
@@ -109,6 +109,7 @@ static bool publish_seam(way *self, const void *data, size_t len) {
   const vestry_broker *from = &self->brokers[0];
   vestry_err error;
   while ((error = from->ops->publish(from->broker, self->name, data, len)) == VESTRY_FULL) sched_yield();
+  from->ops->flush(from->broker, self->is_alone);
   return !error;
 }
 
@@ -163,6 +164,7 @@ static bool send_one(way *w, char *data, size_t len) {
 }
 
 static bool measure_latency(way *w, char *data, size_t len, uint64_t rounds) {
+  w->is_alone = true;
   for (uint64_t i = 0; i < rounds; i++) {
     want(&w->ear, w->number + 1);
     if (!send_one(w, data, len) || !wait_for(&w->ear)) return false;
@@ -173,6 +175,7 @@ static bool measure_latency(way *w, char *data, size_t len, uint64_t rounds) {
 
 static bool measure_throughput(way *w, char *data, size_t len, uint64_t messages) {
   uint64_t since = bench_now_ns();
+  w->is_alone = false;
   want(&w->ear, w->number + messages);
   for (uint64_t i = 0; i < messages; i++)
     if (!send_one(w, data, len)) return false;

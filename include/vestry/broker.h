@@ -28,8 +28,8 @@ typedef enum vestry_broker_state {
 } vestry_broker_state;
 
 /** What a broker tells its user, the cluster. Its functions are never called two at once, nor from inside a function of
- *  the broker's, on threads of the broker's choice, no lock held. They may call publish, subscribe, unsubscribe, state
- *  and max_payload; they do not block for long, because what arrives meanwhile waits within bounds. */
+ *  the broker's, on threads of the broker's choice, no lock held. They may call publish, flush, state and max_payload;
+ *  they do not block for long, because what arrives meanwhile waits within bounds. */
 typedef struct vestry_broker_events {
   size_t size; /**< sizeof(vestry_broker_events), or 0 */
   /** A message. subject, terminated, and data: valid during the call. */
@@ -44,26 +44,27 @@ typedef struct vestry_broker_events {
 /** What a broker does. Its functions may be called by any thread, several at once, but for start, stop and destroy. */
 typedef struct vestry_broker_ops {
   size_t size; /**< sizeof(vestry_broker_ops), or 0 */
-  /** Connect, and go on trying for ever. Once. Does not wait for the connection.
-   *  events   copied
-   *  Returns  OK, also if it is down yet | INVALID (an argument, or a second time) | NO_MEMORY | IO (no thread) |
-   *           CLOSED (its runtime) */
-  vestry_err (*start)(void *broker, const vestry_broker_events *events);
+  /** Connect, and go on trying for ever. Once. Does not wait for the connection. From now on messages to these subjects
+   *  arrive, and after each time that it was down: what this node publishes afterwards for sure, what others publish
+   *  from when the broker has heard of it.
+   *  subjects  copied; no two alike. NULL when count is 0
+   *  events    copied
+   *  Returns   OK, also if it is down yet | INVALID (an argument, or a second time) | NO_MEMORY | IO (no thread, or no
+   *            descriptor) | CLOSED (its runtime) */
+  vestry_err (*start)(void *broker, const char *const *subjects, size_t count, const vestry_broker_events *events);
   /** Disconnect: when it returns, no event's function runs or will run. What was published before is handed to the
    *  broker first, for at most a second or so. Idempotent. Not from an event's function. */
   void (*stop)(void *broker);
-  /** Send to all subscribers.
+  /** Send to all subscribers, at the next flush at the latest.
    *  data     copied; NULL when len is 0
    *  Returns  OK (taken; it can still be lost) | INVALID (subject) | TOO_LARGE | FULL (what waits to be handed over has
    *           reached its bound) | IO (down: it was not sent and will not be) | NO_MEMORY. Does not block */
   vestry_err (*publish)(void *broker, const char *subject, const void *data, size_t len);
-  /** From now on messages to a subject arrive, and after each time that it was down: what this node publishes
-   *  afterwards for sure, what others publish from when the broker has heard of it. A second time: OK.
-   *  Returns  OK, also while it is down and before start | INVALID (subject) | NO_MEMORY. Does not block */
-  vestry_err (*subscribe)(void *broker, const char *subject);
-  /** No more. One message of it may be under way to on_message in another thread. One that is not there: OK.
-   *  Returns  OK | INVALID (subject). Does not block */
-  vestry_err (*unsubscribe)(void *broker, const char *subject);
+  /** Hand over what was published. A thread that publishes calls it afterwards, once for all that is to go together.
+   *  at_once  this thread may write, because it has nothing else to do; otherwise a thread of the broker's writes, and
+   *           takes along what is published until it comes to it
+   *  Does not block */
+  void (*flush)(void *broker, bool at_once);
   /** UP or DOWN, now: publish asks the same. Does not block. */
   vestry_broker_state (*state)(void *broker);
   /** The largest message, in bytes; while it has never been up, a guess. Does not block. */
@@ -89,6 +90,9 @@ typedef struct vestry_broker {
 /** Whether that is a subject. NULL is none.
  *  Threads  any; does not block */
 VESTRY_API bool vestry_subject_is_valid(const char *subject);
+/** Whether these are subjects, no two alike: what start takes. They are few: each is compared with each.
+ *  Threads  any; does not block */
+VESTRY_API bool vestry_subjects_are_valid(const char *const *subjects, size_t count);
 
 /* ------------------------------------------------------------------------------------- the memory broker ------- */
 
@@ -152,7 +156,7 @@ typedef struct vestry_memory_network_stats {
   uint64_t sent_count;
   uint64_t delivered_count;  /**< on_message was called, or is about to be */
   uint64_t dropped_count;    /**< by a fault */
-  uint64_t cut_count;        /**< its receiver was cut off, had stopped, or was not subscribed any more */
+  uint64_t cut_count;        /**< its receiver was cut off, or had stopped */
   uint64_t waiting_count;    /**< on its way */
   uint64_t duplicated_count; /**< of those sent, so many are the second of two */
 } vestry_memory_network_stats;

@@ -6,16 +6,17 @@
  *
  *  What this does for the seam (vestry/broker.h) differs from what libnats does by itself:
  *  - Nothing is held back while it is down: publish fails, and what waited for a connection that has ended is dropped.
- *  - A message goes to the socket as soon as the thread that writes comes to it; no timer gathers messages first.
+ *  - No timer gathers messages: they go to the socket with the flush, written by the thread that calls it, or by the
+ *    broker's own along with all that has come together by then.
  *  - A broker that has stopped is noticed after ping_ms × (pings_out + 1), 3 s; until then publish is OK.
  *  - It connects for ever, whatever the server answers, also after refused credentials; libnats would give up.
- *  - What arrives waits for on_message in one queue, bounded in messages and bytes. What is beyond is dropped, and
- *    MAYBE_LOST is told in its place.
+ *  - The thread that reads calls on_message itself. So nothing waits in this process but what one read has brought.
+ *    While a function is slow, messages wait in the server within its own bounds (max_pending and write_deadline of
+ *    nats-server), and it ends the connection beyond them: DOWN. So this broker never says MAYBE_LOST.
  *
- *  Threads: one that writes and one that calls the events' functions, which block all signals; and of libnats one
- *  that reads for each connection, and a few for the process, one of which delivers for all users of libnats: an
- *  application's handler that makes it wait holds up vestry's messages too, and has libnats drop some in the end, which
- *  is told before and after the place. Their number does not grow with subscriptions. libnats ignores SIGPIPE for the
+ *  Threads: one that reads and calls the events' functions, and one that connects and asks whether the server is there,
+ *  which block all signals; and of libnats a few for the process. Their number does not grow with subjects. A handler
+ *  of the application's that holds up libnats's threads holds up nothing here. libnats ignores SIGPIPE for the
  *  process, from create on.
  *
  *  stop and destroy wait for an attempt to connect that is under way: for connect_ms, and as long as it takes to
@@ -59,8 +60,6 @@ typedef struct vestry_nats_options {
   uint64_t reconnect_max_ms; /**< it doubles up to this; 0: 1,000 */
 
   size_t max_out_bytes; /**< what waits to be written, with 128 bytes for each message; beyond it FULL. 0: 8 MiB */
-  size_t max_in_bytes;  /**< what waits for on_message, with 256 bytes for each; beyond it is lost. 0: 64 MiB */
-  size_t max_in_count;  /**< the same in messages; 0: 65,536 */
 
   const char *claims_bucket; /**< a key-value bucket of JetStream's for claims, which the first claim makes if there
                                    is none: letters, digits, '-' and '_'. NULL: no claims */
@@ -79,15 +78,12 @@ VESTRY_API vestry_err vestry_nats_create(const vestry_nats_options *options, ves
 typedef struct vestry_nats_stats {
   size_t size;                /**< sizeof(vestry_nats_stats), or 0 */
   uint64_t published_count;   /**< taken by publish = written_count + discarded_count + waiting ones */
-  uint64_t written_count;     /**< handed to libnats, which wrote them */
+  uint64_t written_count;     /**< that the socket has taken */
   uint64_t discarded_count;   /**< that waited when the connection ended */
-  uint64_t received_count;    /**< from the server = delivered_count + dropped_count + waiting ones */
-  uint64_t delivered_count;   /**< to on_message, or dropped, because the subject was unsubscribed meanwhile */
-  uint64_t dropped_count;     /**< beyond a bound, or out of memory */
+  uint64_t received_count;    /**< from the server, for on_message */
   uint64_t connections_count; /**< how often it has come up */
   uint64_t attempts_count;    /**< how often it has tried */
-  size_t out_bytes, in_bytes; /**< waiting now, as bounded */
-  size_t subscriptions_count; /**< that are wanted now */
+  size_t out_bytes;           /**< waiting now, as bounded */
 } vestry_nats_stats;
 
 /** A snapshot of a broker that vestry_nats_create made.

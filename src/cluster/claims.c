@@ -121,7 +121,7 @@ static vestry_err enter(vestry_cluster *cluster, uint64_t hash, vsi_claim **ret_
 vestry_err vsi_claims_begin(const vestry_scoped_key *key, void *ctx) {
   vestry_cluster *cluster = ctx;
   if (!vsi_ask_may_wait(cluster)) return VESTRY_LIMIT;
-  vsi_claim *claim;
+  vsi_claim *claim = NULL;
   vsi_cluster_lock(cluster);
   vestry_err error = enter(cluster, vsi_cluster_hash_key(cluster, key), &claim);
   bool is_sure = error || claim->is_sure;

@@ -22,8 +22,9 @@
  * counts from when it has proven that it goes on (meet.c), and each of its messages once: they carry a turn that only
  * rises. So a message that was recorded and is played back counts for nothing: its life proves nothing, or it has come.
  *
- * Locks. `lock` guards all but what is constant; messages are handed to the broker under it, so that numbers and order
- * agree. The keys have a lock of their own, inside of it. Nothing of the application's is called under either. */
+ * Locks. `lock` guards all but what is constant; messages are published under it, so that numbers and order agree, and
+ * flushed when it is given back. The keys have a lock of their own, inside of it. Nothing of the application's is
+ * called under either. */
 #ifndef VSI_CLUSTER_CLUSTER_H
 #define VSI_CLUSTER_CLUSTER_H
 
@@ -98,6 +99,7 @@ struct vestry_cluster {
   uint64_t up_ns; /* since when */
   bool has_ended, has_left, is_refused, is_running;
   bool has_own_news, has_own_gap;
+  bool has_letters;       /* published since the last flush */
   uint64_t turn;          /* of the last message that was sent */
   uint64_t proofs_before; /* of nodes that have no place: above those of all that had one */
   uint64_t twin_proofs;   /* of other nodes of this one's name */
@@ -129,8 +131,17 @@ struct vestry_cluster {
 static inline void vsi_cluster_lock(vestry_cluster *cluster) {
   pthread_mutex_lock(&cluster->lock);
 }
-static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
+/* What this thread has published goes on its way. A thread that is alone in waiting for other nodes writes by itself:
+ * to wake another one costs more. Once several ask at once, or more is to come, the broker's thread writes, and what is
+ * asked meanwhile goes together. */
+static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more) {
+  bool has_letters = cluster->has_letters, at_once = !has_more && cluster->stats.waiting_count <= 1;
+  cluster->has_letters = false;
   pthread_mutex_unlock(&cluster->lock);
+  if (has_letters) cluster->broker.ops->flush(cluster->broker.broker, at_once);
+}
+static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
+  vsi_cluster_unlock_for(cluster, false);
 }
 
 /* What others told of, or lost, is to be told to the application; what others want is to be done. */

@@ -33,6 +33,7 @@ enum { WORK_BYTES = 128, RUN_MAX = 64 };
 typedef struct work {
   vestry_message message; /* first */
   uint8_t kind, flags;
+  bool has_more; /* another one is done after it: its answer goes with this one's */
   uint64_t from, epoch;
   size_t len;
   unsigned char body[];
@@ -62,7 +63,7 @@ static void answer_to(vestry_cluster *cluster, const work *w, uint64_t id, vestr
     vsi_peer *peer = &cluster->peers[i];
     if (peer->id == w->from && peer->epoch == w->epoch) answer(cluster, peer, id, error, count, page);
   }
-  vsi_cluster_unlock(cluster);
+  vsi_cluster_unlock_for(cluster, w->has_more);
 }
 
 /* -------------------------------------------------------------------------------------------------- arriving ------ */
@@ -282,14 +283,16 @@ void vsi_inward_run(vestry_actor *actor, void *ctx) {
   vsi_cluster_inside++;
   for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_news_tell(cluster)); i++) continue;
   if (may_run) has_more |= vsi_replaced_close_some(cluster);
-  vestry_message *message = NULL;
-  for (int i = 0; i < RUN_MAX && (message = vestry_actor_receive(actor)) != NULL; i++) {
+  int left = RUN_MAX;
+  for (work *w = (work *)vestry_actor_receive(actor), *next; w; w = next) {
+    next = --left ? (work *)vestry_actor_receive(actor) : NULL;
+    w->has_more = next != NULL;
     if (may_run)
-      do_one(cluster, (work *)message);
+      do_one(cluster, w);
     else
-      free_work(cluster, (work *)message);
+      free_work(cluster, w);
   }
-  if (has_more || message) vestry_actor_notify(actor);
+  if (has_more || !left) vestry_actor_notify(actor);
   vsi_cluster_inside--;
   vsi_cluster_lock(cluster);
   cluster->is_running = false;

@@ -16,6 +16,7 @@ vestry_err vsi_letter_post(vestry_cluster *cluster, const char *subject, vsi_buf
   message.epoch = cluster->epoch;
   message.turn = ++cluster->turn;
   vsi_wire_seal(buffer, cluster->seal_key, &message);
+  cluster->has_letters = true;
   return cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
 }
 

@@ -113,9 +113,8 @@ static vestry_err fill(vestry_cluster *cluster, const vestry_cluster_options *op
 static vestry_err start(vestry_cluster *cluster) {
   const vestry_broker *broker = &cluster->broker;
   const vestry_broker_events events = {.on_message = vsi_cluster_heard, .on_state = vsi_cluster_state, .ctx = cluster};
-  vestry_err error = broker->ops->subscribe(broker->broker, cluster->own_subject);
-  if (!error) error = broker->ops->subscribe(broker->broker, cluster->all_subject);
-  if (!error) error = broker->ops->start(broker->broker, &events);
+  const char *const subjects[] = {cluster->own_subject, cluster->all_subject};
+  vestry_err error = broker->ops->start(broker->broker, subjects, sizeof subjects / sizeof *subjects, &events);
   uint64_t heartbeat_ms = cluster->heartbeat_ns / VSI_NS_PER_MS;
   if (!error) error = vestry_timer_set(cluster->heartbeat, heartbeat_ms, heartbeat_ms);
   return error;

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "vestry/broker.h"
 
 bool vestry_subject_is_valid(const char *subject) {
@@ -11,4 +13,14 @@ bool vestry_subject_is_valid(const char *subject) {
     before = c;
   }
   return before != '.';
+}
+
+bool vestry_subjects_are_valid(const char *const *subjects, size_t count) {
+  if (count && !subjects) return false;
+  for (size_t i = 0; i < count; i++) {
+    if (!vestry_subject_is_valid(subjects[i])) return false;
+    for (size_t j = 0; j < i; j++)
+      if (strcmp(subjects[i], subjects[j]) == 0) return false;
+  }
+  return true;
 }

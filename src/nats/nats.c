@@ -1,11 +1,13 @@
-/* What the broker's seam asks for. publish leaves a letter in the outbox; of these functions claim alone speaks to
- * libnats. */
+/* What the broker's seam asks for. publish leaves a letter in the outbox; flush and claim speak to libnats. */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/thread.h"
 #include "base/wait.h"
-#include "nats/broker.h"
+#include "nats/ear.h"
 #include "nats/link.h"
 
 enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
@@ -22,17 +24,46 @@ static bool is_alone(vsi_nats_broker *broker) {
 
 /* ---- start and stop ---------------------------------------------------------------------------------------------- */
 
-static vestry_err start(void *self, const vestry_broker_events *given) {
+static vestry_err take_subjects(vsi_nats_broker *broker, const char *const *subjects, size_t count) {
+  broker->subjects = vsi_calloc(broker->host, count, sizeof *broker->subjects);
+  broker->subs = vsi_calloc(broker->host, count, sizeof(natsSubscription *));
+  if (!broker->subjects || !broker->subs) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < count; i++) strcpy(broker->subjects[i], subjects[i]);
+  broker->subjects_count = count;
+  return VESTRY_OK;
+}
+
+static void end_ear(vsi_nats_broker *broker) {
+  pthread_mutex_lock(&broker->lock);
+  broker->ends = true;
+  pthread_mutex_unlock(&broker->lock);
+  vsi_nats_ear_wake(broker);
+  pthread_join(broker->ear, NULL);
+}
+
+static vestry_err start_threads(vsi_nats_broker *broker) {
+  broker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (broker->wake_fd < 0) {
+    vsi_log_line(broker->host, VESTRY_LOG_ERROR, "nats: no descriptor is left; look at RLIMIT_NOFILE (ulimit -n)");
+    return VESTRY_IO;
+  }
+  vestry_err error = vsi_thread_start(broker->host, &broker->ear, "vestry-nats-ear", vsi_nats_ear_run, broker);
+  if (error) return error;
+  error = vsi_thread_start(broker->host, &broker->link, "vestry-nats", vsi_nats_link_run, broker);
+  if (error) end_ear(broker);
+  return error;
+}
+
+static vestry_err start(void *self, const char *const *subjects, size_t count, const vestry_broker_events *given) {
   vsi_nats_broker *broker = self;
   vestry_broker_events events;
-  if (VSI_OPTIONS_TAKE(events, given) || broker->started || broker->stopped) return VESTRY_INVALID;
-  vestry_err error = vsi_nats_inbox_start(&broker->inbox, &events);
-  if (error) return error;
-  error = vsi_thread_start(broker->host, &broker->link, "vestry-nats-out", vsi_nats_link_run, broker);
-  if (error)
-    vsi_nats_inbox_stop(&broker->inbox);
-  else
-    broker->started = true;
+  if (VSI_OPTIONS_TAKE(events, given) || broker->started || broker->stopped ||
+      !vestry_subjects_are_valid(subjects, count))
+    return VESTRY_INVALID;
+  broker->events = events;
+  vestry_err error = take_subjects(broker, subjects, count);
+  if (!error) error = start_threads(broker);
+  broker->started = !error;
   broker->stopped = !broker->started;
   return error;
 }
@@ -40,13 +71,13 @@ static vestry_err start(void *self, const vestry_broker_events *given) {
 static void stop(void *self) {
   vsi_nats_broker *broker = self;
   if (broker->started && !broker->stopped) {
+    atomic_store(&broker->is_deaf, true);
     pthread_mutex_lock(&broker->lock);
     broker->stops = true;
     pthread_cond_broadcast(&broker->changed);
     pthread_mutex_unlock(&broker->lock);
-    vsi_nats_inbox_close(&broker->inbox);
     pthread_join(broker->link, NULL);
-    vsi_nats_inbox_stop(&broker->inbox);
+    end_ear(broker);
   }
   broker->stopped = true;
 }
@@ -61,11 +92,13 @@ static void destroy(void *self) {
     vsi_log_line(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
     return;
   }
-  vsi_nats_inbox_finish(&broker->inbox);
-  vsi_nats_interests_finish(&broker->interests);
+  if (broker->wake_fd >= 0) (void)close(broker->wake_fd);
+  vsi_free(host, broker->subjects);
+  vsi_free(host, broker->subs);
   vsi_nats_claims_finish(&broker->claims);
   pthread_cond_destroy(&broker->changed);
   pthread_mutex_destroy(&broker->lock);
+  pthread_mutex_destroy(&broker->io);
   vsi_nats_settings_finish(&broker->settings);
   vsi_free(host, broker);
 }
@@ -93,8 +126,7 @@ static vestry_err post(vsi_nats_broker *broker, vsi_nats_letter *letter) {
   } else {
     broker->outbox.bytes += bytes;
     broker->published_count++;
-    if (!broker->outbox.first) pthread_cond_broadcast(&broker->changed);
-    vsi_nats_outbox_add(&broker->outbox, &letter->item);
+    vsi_nats_outbox_add(&broker->outbox, letter);
   }
   pthread_mutex_unlock(&broker->lock);
   return error;
@@ -112,35 +144,12 @@ static vestry_err publish(void *self, const char *subject, const void *data, siz
   return error;
 }
 
-/* ---- subjects ---------------------------------------------------------------------------------------------------- */
-
-static vestry_err subscribe(void *self, const char *subject) {
+static void flush(void *self, bool at_once) {
   vsi_nats_broker *broker = self;
-  if (!vestry_subject_is_valid(subject)) return VESTRY_INVALID;
-  pthread_mutex_lock(&broker->lock);
-  vsi_nats_interest *interest = vsi_nats_interests_find(&broker->interests, subject);
-  if (!interest) interest = vsi_nats_interests_add(&broker->interests, subject, broker);
-  if (interest && !atomic_load_explicit(&interest->wanted, memory_order_relaxed)) {
-    atomic_store_explicit(&interest->wanted, true, memory_order_release);
-    broker->interests.wanted_count++;
-    vsi_nats_broker_queue_locked(broker, interest);
-  }
-  pthread_mutex_unlock(&broker->lock);
-  return interest ? VESTRY_OK : VESTRY_NO_MEMORY;
-}
-
-static vestry_err unsubscribe(void *self, const char *subject) {
-  vsi_nats_broker *broker = self;
-  if (!vestry_subject_is_valid(subject)) return VESTRY_INVALID;
-  pthread_mutex_lock(&broker->lock);
-  vsi_nats_interest *interest = vsi_nats_interests_find(&broker->interests, subject);
-  if (interest && atomic_load_explicit(&interest->wanted, memory_order_relaxed)) {
-    atomic_store_explicit(&interest->wanted, false, memory_order_release); /* pairs with the inbox's acquire */
-    broker->interests.wanted_count--;
-    vsi_nats_broker_queue_locked(broker, interest);
-  }
-  pthread_mutex_unlock(&broker->lock);
-  return VESTRY_OK;
+  if (at_once && !broker->settings.tls)
+    vsi_nats_ear_write(broker);
+  else
+    vsi_nats_ear_wake(broker);
 }
 
 /* ---- claims ------------------------------------------------------------------------------------------------------ */
@@ -156,8 +165,8 @@ static vestry_err claim(void *self, const char *name, uint64_t expected, const v
 /* ---- making one -------------------------------------------------------------------------------------------------- */
 
 #define OPS                                                                                                            \
-  .size = sizeof(vestry_broker_ops), .start = start, .stop = stop, .publish = publish, .subscribe = subscribe,         \
-  .unsubscribe = unsubscribe, .state = state, .max_payload = max_payload, .destroy = destroy
+  .size = sizeof(vestry_broker_ops), .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, \
+  .max_payload = max_payload, .destroy = destroy
 
 static const vestry_broker_ops ops = {OPS}, ops_with_claims = {OPS, .claim = claim};
 
@@ -176,11 +185,11 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   broker->settings = settings;
   broker->refs = 1;
   atomic_init(&broker->max_payload, GUESSED_PAYLOAD);
+  broker->wake_fd = broker->socket = -1;
+  pthread_mutex_init(&broker->io, NULL);
   pthread_mutex_init(&broker->lock, NULL);
   pthread_cond_init(&broker->changed, NULL);
   vsi_nats_outbox_init(&broker->outbox, settings.options.max_out_bytes);
-  vsi_nats_interests_init(&broker->interests, host);
-  vsi_nats_inbox_init(&broker->inbox, host, settings.options.max_in_bytes, settings.options.max_in_count);
   vsi_nats_claims_init(&broker->claims);
   *ret_broker = (vestry_broker){settings.claims_bucket ? &ops_with_claims : &ops, broker};
   return VESTRY_OK;
@@ -197,13 +206,7 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   stats.connections_count = broker->connections_count;
   stats.attempts_count = broker->attempts_count;
   stats.out_bytes = broker->outbox.bytes;
-  stats.subscriptions_count = broker->interests.wanted_count;
-  pthread_mutex_lock(&broker->inbox.lock);
-  stats.received_count = broker->inbox.received_count;
-  stats.delivered_count = broker->inbox.delivered_count;
-  stats.dropped_count = broker->inbox.dropped_count;
-  stats.in_bytes = broker->inbox.bytes;
-  pthread_mutex_unlock(&broker->inbox.lock);
   pthread_mutex_unlock(&broker->lock);
+  stats.received_count = atomic_load(&broker->heard_count);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -9,14 +9,14 @@ void vsi_nats_outbox_init(vsi_nats_outbox *outbox, size_t max_bytes) {
   outbox->end = &outbox->first;
 }
 
-void vsi_nats_outbox_add(vsi_nats_outbox *outbox, vsi_nats_item *item) {
-  item->next = NULL;
-  *outbox->end = item;
-  outbox->end = &item->next;
+void vsi_nats_outbox_add(vsi_nats_outbox *outbox, vsi_nats_letter *letter) {
+  letter->next = NULL;
+  *outbox->end = letter;
+  outbox->end = &letter->next;
 }
 
-vsi_nats_item *vsi_nats_outbox_take(vsi_nats_outbox *outbox) {
-  vsi_nats_item *all = outbox->first;
+vsi_nats_letter *vsi_nats_outbox_take(vsi_nats_outbox *outbox) {
+  vsi_nats_letter *all = outbox->first;
   outbox->first = NULL;
   outbox->end = &outbox->first;
   return all;
@@ -25,7 +25,6 @@ vsi_nats_item *vsi_nats_outbox_take(vsi_nats_outbox *outbox) {
 vsi_nats_letter *vsi_nats_letter_new(const vestry_host *host, const char *subject, const void *data, size_t len) {
   vsi_nats_letter *letter = vsi_alloc(host, sizeof *letter + len);
   if (!letter) return NULL;
-  letter->item.is_interest = false;
   letter->len = len;
   memcpy(letter->subject, subject, strlen(subject) + 1);
   if (len) memcpy(letter->data, data, len);

@@ -11,7 +11,7 @@
 #include "base/thread.h"
 #include "nats/status.h"
 
-enum { HOST_MAX = 256, LINE_MAX_BYTES = 256, PENDING_MIN = 1024 };
+enum { HOST_MAX = 256, LINE_MAX_BYTES = 256 };
 
 static char *copy(const vestry_host *host, const char *text) {
   size_t size = strlen(text) + 1;
@@ -32,7 +32,7 @@ static bool are_sane(const vestry_nats_options *o) {
          (!o->password || o->user) && !o->nkey == !o->nkey_seed_file && !o->tls_certificate_file == !o->tls_key_file &&
          (!o->claims_bucket || is_bucket(o->claims_bucket)) && o->connect_ms <= 600000 && o->ping_ms <= 600000 &&
          o->write_ms <= 600000 && o->pings_out <= 1000 && o->reconnect_ms <= 600000 && o->reconnect_max_ms <= 600000 &&
-         o->claims_replicas <= 5 && o->max_in_count <= 1000000;
+         o->claims_replicas <= 5;
 }
 
 #define DEFAULT(member, value)                                                                                         \
@@ -51,8 +51,6 @@ static void fill_in(vestry_nats_options *o) {
   DEFAULT(reconnect_max_ms, 1000);
   if (o->reconnect_max_ms < o->reconnect_ms) o->reconnect_max_ms = o->reconnect_ms;
   DEFAULT(max_out_bytes, (size_t)8 << 20);
-  DEFAULT(max_in_bytes, (size_t)64 << 20);
-  DEFAULT(max_in_count, 65536);
   DEFAULT(claims_replicas, 1);
 }
 
@@ -60,16 +58,13 @@ static void fill_in(vestry_nats_options *o) {
 
 static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
   natsStatus s = natsOptions_SetAllowReconnect(nats, false);
-  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for each subscription */
+  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for a claim's answers */
   if (!s) s = natsOptions_SetSendAsap(nats, true);              /* no thread that waits a millisecond for more */
   if (!s) s = natsOptions_SetIgnoreDiscoveredServers(nats, true);
   if (!s) s = natsOptions_SetName(nats, o->name);
   if (!s) s = natsOptions_SetTimeout(nats, (int64_t)o->connect_ms);
-  if (!s) s = natsOptions_SetPingInterval(nats, (int64_t)o->ping_ms);
-  if (!s) s = natsOptions_SetMaxPingsOut(nats, (int)o->pings_out);
+  if (!s) s = natsOptions_SetPingInterval(nats, 0); /* libnats would close a connection that others are inside of */
   if (!s) s = natsOptions_SetWriteDeadline(nats, (int64_t)o->write_ms);
-  size_t pending = o->max_in_count < PENDING_MIN ? PENDING_MIN : o->max_in_count;
-  if (!s) s = natsOptions_SetMaxPendingMsgs(nats, (int)pending); /* of one subscription, and 1 KiB for each */
   return s;
 }
 

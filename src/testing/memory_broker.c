@@ -40,14 +40,8 @@ static news next_locked(vsi_memory_node *node) {
       if (is_up) return of_state(VESTRY_BROKER_MAYBE_LOST);
       continue;
     }
-    bool found;
-    vsi_memory_node_find(node, parcel->subject, &found);
-    if (found) {
-      network->stats.delivered_count++;
-      return (news){MESSAGE, VESTRY_BROKER_UP, parcel};
-    }
-    network->stats.cut_count++;
-    vsi_parcel_unref(network->host, parcel);
+    network->stats.delivered_count++;
+    return (news){MESSAGE, VESTRY_BROKER_UP, parcel};
   }
   return (news){NOTHING, VESTRY_BROKER_DOWN, NULL};
 }
@@ -105,18 +99,39 @@ static void node_due(vestry_timer *timer, void *ctx) {
 
 /* ------------------------------------------------------------------------------------------- start and stop ------- */
 
-static vestry_err start(void *broker, const vestry_broker_events *given) {
+static void free_subjects(const vestry_host *host, char **subjects, size_t count) {
+  for (size_t i = 0; subjects && i < count; i++) vsi_free(host, subjects[i]);
+  vsi_free(host, subjects);
+}
+
+/* NULL: out of memory. */
+static char **copy_subjects(const vestry_host *host, const char *const *subjects, size_t count) {
+  char **made = vsi_calloc(host, count, sizeof *made);
+  for (size_t i = 0; made && i < count; i++)
+    if (!(made[i] = vsi_strdup(host, subjects[i], strlen(subjects[i])))) {
+      free_subjects(host, made, count);
+      return NULL;
+    }
+  return made;
+}
+
+static vestry_err start(void *broker, const char *const *subjects, size_t count, const vestry_broker_events *given) {
   vsi_memory_node *node = broker;
   vestry_broker_events events;
-  if (!node || VSI_OPTIONS_TAKE(events, given)) return VESTRY_INVALID;
+  if (!node || VSI_OPTIONS_TAKE(events, given) || !vestry_subjects_are_valid(subjects, count)) return VESTRY_INVALID;
+  char **own = copy_subjects(node->host, subjects, count);
+  if (!own) return VESTRY_NO_MEMORY;
   pthread_mutex_lock(&node->network->lock);
   bool is_first = !node->started && !node->stopped;
   if (is_first) {
     node->events = events;
+    node->subjects = own;
+    node->subjects_count = count;
     node->started = true;
     vestry_actor_notify(node->actor);
   }
   pthread_mutex_unlock(&node->network->lock);
+  if (!is_first) free_subjects(node->host, own, count);
   return is_first ? VESTRY_OK : VESTRY_INVALID;
 }
 
@@ -146,48 +161,9 @@ static void destroy(void *broker) {
 static void node_done(void *ctx) {
   vsi_memory_node *node = ctx;
   vestry_memory_network *network = node->network;
-  for (size_t i = 0; i < node->subjects_count; i++) vsi_free(node->host, node->subjects[i]);
-  vsi_free(node->host, node->subjects);
+  free_subjects(node->host, node->subjects, node->subjects_count);
   vsi_free(node->host, node);
   if (network) vsi_memory_network_unref(network);
-}
-
-/* ------------------------------------------------------------------------------------------------- subjects ------- */
-
-static vestry_err subscribe_locked(vsi_memory_node *node, const char *subject) {
-  const vestry_host *host = node->network->host;
-  bool found;
-  size_t at = vsi_memory_node_find(node, subject, &found);
-  if (found) return VESTRY_OK;
-  if (VSI_ARRAY_RESERVE(host, node->subjects, node->subjects_count, node->subjects_room, 1)) return VESTRY_NO_MEMORY;
-  char *copy = vsi_strdup(host, subject, strlen(subject));
-  if (!copy) return VESTRY_NO_MEMORY;
-  memmove(node->subjects + at + 1, node->subjects + at, (node->subjects_count++ - at) * sizeof *node->subjects);
-  node->subjects[at] = copy;
-  return VESTRY_OK;
-}
-
-static vestry_err subscribe(void *broker, const char *subject) {
-  vsi_memory_node *node = broker;
-  if (!vestry_subject_is_valid(subject)) return VESTRY_INVALID;
-  pthread_mutex_lock(&node->network->lock);
-  vestry_err error = subscribe_locked(node, subject);
-  pthread_mutex_unlock(&node->network->lock);
-  return error;
-}
-
-static vestry_err unsubscribe(void *broker, const char *subject) {
-  vsi_memory_node *node = broker;
-  if (!vestry_subject_is_valid(subject)) return VESTRY_INVALID;
-  pthread_mutex_lock(&node->network->lock);
-  bool found;
-  size_t at = vsi_memory_node_find(node, subject, &found);
-  if (found) {
-    vsi_free(node->network->host, node->subjects[at]);
-    memmove(node->subjects + at, node->subjects + at + 1, (--node->subjects_count - at) * sizeof *node->subjects);
-  }
-  pthread_mutex_unlock(&node->network->lock);
-  return VESTRY_OK;
 }
 
 /* ------------------------------------------------------------------------------------------ what is asked --------- */
@@ -207,6 +183,11 @@ static vestry_err publish(void *broker, const char *subject, const void *data, s
   vestry_err error = publish_locked(node, subject, data, len);
   pthread_mutex_unlock(&node->network->lock);
   return error;
+}
+
+/* What is published is under way. */
+static void flush(void *broker, bool at_once) {
+  (void)broker, (void)at_once;
 }
 
 static vestry_broker_state state(void *broker) {
@@ -264,8 +245,7 @@ const vestry_broker_ops vsi_memory_broker_ops = {
     .start = start,
     .stop = stop,
     .publish = publish,
-    .subscribe = subscribe,
-    .unsubscribe = unsubscribe,
+    .flush = flush,
     .state = state,
     .max_payload = max_payload,
     .claim = claim,

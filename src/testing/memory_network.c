@@ -135,24 +135,6 @@ bool vsi_memory_node_is_up(const vsi_memory_node *node) {
   return node->started && !node->stopped && node->part != VESTRY_MEMORY_NETWORK_DOWN;
 }
 
-size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bool *ret_found) {
-  size_t low = 0, high = node->subjects_count;
-  *ret_found = false;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    int order = strcmp(node->subjects[middle], subject);
-    if (order == 0) {
-      *ret_found = true;
-      return middle;
-    }
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
-}
-
 /* What chance has in store for one message on its way to one receiver. */
 typedef struct fate {
   bool is_dropped, is_told, is_twice;
@@ -213,7 +195,8 @@ static void send_to(vsi_memory_node *to, const vsi_memory_node *from, vsi_parcel
 
 static bool hears(const vsi_memory_node *to, const char *subject) {
   bool found = false;
-  if (to && to->started && !to->stopped) vsi_memory_node_find(to, subject, &found);
+  if (!to || !to->started || to->stopped) return false;
+  for (size_t i = 0; !found && i < to->subjects_count; i++) found = strcmp(to->subjects[i], subject) == 0;
   return found;
 }
 

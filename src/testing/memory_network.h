@@ -29,8 +29,8 @@ typedef struct vsi_memory_node {
   uint8_t part;
   uint64_t faults, refusals; /* its streams of chance: for what comes to it, and for what it sends */
   vsi_arrivals arrivals;
-  char **subjects; /* sorted */
-  size_t subjects_count, subjects_room;
+  char **subjects;
+  size_t subjects_count;
   uint64_t last_due_ns[VSI_MEMORY_STREAMS];
 } vsi_memory_node;
 
@@ -55,8 +55,6 @@ struct vestry_memory_network {
 uint64_t vsi_memory_chance(uint64_t *stream);
 /* It is connected to the broker: it publishes, and hears its part. Under the lock. */
 bool vsi_memory_node_is_up(const vsi_memory_node *node);
-/* Where a subject is, or would be. Under the lock. */
-size_t vsi_memory_node_find(const vsi_memory_node *node, const char *subject, bool *ret_found);
 /* Send one message to all nodes that are to have it. Under the lock. OK | NO_MEMORY: none has it. */
 vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_node *from, const char *subject,
                                    const void *data, size_t len);

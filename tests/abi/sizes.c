@@ -235,7 +235,7 @@ static vestry_err take_broker_events(const void *given) {
   vestry_broker broker;
   assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
-  vestry_err error = broker.ops->start(broker.broker, given);
+  vestry_err error = broker.ops->start(broker.broker, NULL, 0, given);
   broker.ops->destroy(broker.broker);
   vestry_memory_network_destroy(network);
   return error;

@@ -49,26 +49,22 @@ static int end(void **state) {
   return 0;
 }
 
+/* Each hears what it is to hear, and the fence. */
 static void start_all(void) {
-  for (int i = 0; i < NODES; i++) ear_start(&the.nodes[i]);
+  for (int i = 0; i < NODES; i++) {
+    ear_hears(&the.nodes[i], "fence");
+    ear_start(&the.nodes[i]);
+  }
   for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
 }
 
-/* All that was published before by anybody has arrived, and every subscription stands. */
+/* All that was published before by anybody has arrived. */
 static void fence(void) {
-  static unsigned number;
-  char subject[32];
-  snprintf(subject, sizeof subject, "fence.%u", ++number);
-  for (int i = 0; i < NODES; i++) assert_int_equal(ear_subscribe(&the.nodes[i], subject), VESTRY_OK);
-  for (int i = 0; i < NODES; i++) {
-    AWAIT(ear_publish(&the.nodes[i], subject, "mine") == VESTRY_OK);
-    AWAIT(ear_messages(&the.nodes[i], subject) > 0); /* its subscription stands */
-  }
   size_t before[NODES];
   for (int i = 0; i < NODES; i++) {
-    for (int j = 0; j < NODES; j++) before[j] = ear_messages(&the.nodes[j], subject);
-    assert_int_equal(ear_publish(&the.nodes[i], subject, "all"), VESTRY_OK);
-    for (int j = 0; j < NODES; j++) AWAIT(ear_messages(&the.nodes[j], subject) > before[j]);
+    for (int j = 0; j < NODES; j++) before[j] = ear_messages(&the.nodes[j], "fence");
+    assert_int_equal(ear_publish(&the.nodes[i], "fence", "all"), VESTRY_OK);
+    for (int j = 0; j < NODES; j++) AWAIT(ear_messages(&the.nodes[j], "fence") > before[j]);
   }
 }
 
@@ -76,13 +72,11 @@ static void fence(void) {
 
 static void all_who_are_subscribed_hear_it_the_sender_too(void **state) {
   (void)state;
+  for (int i = 0; i < NODES; i++) ear_hears(&the.nodes[i], "news.1");
   start_all();
-  for (int i = 0; i < NODES; i++) assert_int_equal(ear_subscribe(&the.nodes[i], "news.1"), VESTRY_OK);
-  fence();
   static const char bytes[] = "a\0b\r\nPUB c 1\r\n\xff";
-  assert_int_equal(the.nodes[1].broker.ops->publish(the.nodes[1].broker.broker, "news.1", bytes, sizeof bytes),
-                   VESTRY_OK);
-  assert_int_equal(the.nodes[1].broker.ops->publish(the.nodes[1].broker.broker, "news.1", NULL, 0), VESTRY_OK);
+  assert_int_equal(ear_publish_bytes(&the.nodes[1], "news.1", bytes, sizeof bytes), VESTRY_OK);
+  assert_int_equal(ear_publish_bytes(&the.nodes[1], "news.1", NULL, 0), VESTRY_OK);
   for (int i = 0; i < NODES; i++) {
     AWAIT(ear_messages(&the.nodes[i], "news.1") == 2);
     heard first = ear_nth(&the.nodes[i], "news.1", 0);
@@ -94,10 +88,9 @@ static void all_who_are_subscribed_hear_it_the_sender_too(void **state) {
 
 static void others_hear_nothing(void **state) {
   (void)state;
+  ear_hears(&the.nodes[0], "a");
+  ear_hears(&the.nodes[1], "a.b");
   start_all();
-  assert_int_equal(ear_subscribe(&the.nodes[0], "a"), VESTRY_OK);
-  assert_int_equal(ear_subscribe(&the.nodes[1], "a.b"), VESTRY_OK);
-  fence();
   assert_int_equal(ear_publish(&the.nodes[2], "a", "1"), VESTRY_OK);
   assert_int_equal(ear_publish(&the.nodes[2], "a.b.c", "2"), VESTRY_OK);
   fence();
@@ -106,46 +99,46 @@ static void others_hear_nothing(void **state) {
   assert_int_equal(ear_messages(&the.nodes[2], "a"), 0);
 }
 
-static void a_second_subscription_is_none(void **state) {
+static void a_subject_is_heard_once(void **state) {
   (void)state;
+  ear *e = &the.nodes[0];
+  ear_hears(e, "twice");
+  ear_hears(e, "other");
+  ear_hears(e, "twice");
+  assert_int_equal(ear_try_start(e), VESTRY_INVALID);
+  e->subjects_count--;
   start_all();
-  for (int i = 0; i < 3; i++) assert_int_equal(ear_subscribe(&the.nodes[0], "twice"), VESTRY_OK);
-  fence();
   assert_int_equal(ear_publish(&the.nodes[1], "twice", "1"), VESTRY_OK);
   fence();
-  assert_int_equal(ear_messages(&the.nodes[0], "twice"), 1);
+  assert_int_equal(ear_messages(e, "twice"), 1);
 }
 
-static void who_has_unsubscribed_hears_nothing_more(void **state) {
+/* As many as are published before a flush go with it, in order; and nobody else has to flush. */
+static void many_go_with_one_flush(void **state) {
   (void)state;
+  enum { COUNT = 300 };
+  ear_hears(&the.nodes[1], "many");
   start_all();
-  ear *e = &the.nodes[0];
-  assert_int_equal(ear_subscribe(e, "off"), VESTRY_OK);
-  assert_int_equal(ear_subscribe(e, "on"), VESTRY_OK);
-  fence();
-  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "off"), VESTRY_OK);
-  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "off"), VESTRY_OK);
-  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "never.was"), VESTRY_OK);
-  assert_int_equal(ear_publish(e, "off", "1"), VESTRY_OK);
-  assert_int_equal(ear_publish(&the.nodes[1], "off", "2"), VESTRY_OK);
-  assert_int_equal(ear_publish(&the.nodes[1], "on", "3"), VESTRY_OK);
-  fence();
-  assert_int_equal(ear_messages(e, "off"), 0);
-  assert_int_equal(ear_messages(e, "on"), 1);
-  assert_int_equal(ear_subscribe(e, "off"), VESTRY_OK); /* and again */
-  fence();
-  assert_int_equal(ear_publish(&the.nodes[1], "off", "4"), VESTRY_OK);
-  fence();
-  assert_int_equal(ear_messages(e, "off"), 1);
+  const vestry_broker *from = &the.nodes[0].broker;
+  for (int at_once = 0; at_once < 2; at_once++) {
+    for (int i = 0; i < COUNT; i++) {
+      char text[16];
+      int len = snprintf(text, sizeof text, "%d", at_once * COUNT + i);
+      assert_int_equal(from->ops->publish(from->broker, "many", text, (size_t)len), VESTRY_OK);
+    }
+    from->ops->flush(from->broker, at_once);
+    AWAIT(ear_messages(&the.nodes[1], "many") == (size_t)(at_once + 1) * COUNT);
+  }
+  from->ops->flush(from->broker, true); /* nothing */
+  for (int i = 0; i < 2 * COUNT; i++) assert_int_equal(atoi(ear_nth(&the.nodes[1], "many", (size_t)i).data), i);
 }
 
 static void one_senders_messages_to_one_subject_are_in_order(void **state) {
   (void)state;
   enum { COUNT = 400 };
+  ear_hears(&the.nodes[2], "even");
+  ear_hears(&the.nodes[2], "odd");
   start_all();
-  assert_int_equal(ear_subscribe(&the.nodes[2], "even"), VESTRY_OK);
-  assert_int_equal(ear_subscribe(&the.nodes[2], "odd"), VESTRY_OK);
-  fence();
   for (int i = 0; i < COUNT; i++)
     for (int sender = 0; sender < 2; sender++) {
       char text[32];
@@ -167,16 +160,15 @@ static void one_senders_messages_to_one_subject_are_in_order(void **state) {
 
 static void a_message_has_a_largest_size(void **state) {
   (void)state;
-  start_all();
   ear *e = &the.nodes[0];
-  assert_int_equal(ear_subscribe(e, "large"), VESTRY_OK);
-  fence();
+  ear_hears(e, "large");
+  start_all();
   size_t max = e->broker.ops->max_payload(e->broker.broker);
   assert_true(max >= 1024);
   unsigned char *data = malloc(max + 1);
   for (size_t i = 0; i <= max; i++) data[i] = (unsigned char)(i * 7 + i / 251);
-  assert_int_equal(e->broker.ops->publish(e->broker.broker, "large", data, max + 1), VESTRY_TOO_LARGE);
-  assert_int_equal(e->broker.ops->publish(e->broker.broker, "large", data, max), VESTRY_OK);
+  assert_int_equal(ear_publish_bytes(e, "large", data, max + 1), VESTRY_TOO_LARGE);
+  assert_int_equal(ear_publish_bytes(e, "large", data, max), VESTRY_OK);
   AWAIT(ear_messages(e, "large") == 1);
   heard what = ear_nth(e, "large", 0);
   assert_int_equal(what.len, max);
@@ -204,23 +196,27 @@ static void what_is_no_subject_is_refused(void **state) {
       "a 1\r\nhi", "PUB a 0\r\n\r",
       "a\x7f",     "a/b",
   };
-  start_all();
   ear *e = &the.nodes[0];
-  assert_int_equal(ear_subscribe(e, "evil"), VESTRY_OK);
-  fence();
+  assert_int_equal(sizeof longest - 1, VESTRY_SUBJECT_MAX_BYTES);
+  char longer[sizeof longest + 1];
+  snprintf(longer, sizeof longer, "%sx", longest);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    const char *const some[] = {"good", bad[i]};
+    assert_int_equal(e->broker.ops->start(e->broker.broker, some, 2, &e->events), VESTRY_INVALID);
+  }
+  assert_int_equal(e->broker.ops->start(e->broker.broker, (const char *const[]){longer}, 1, &e->events),
+                   VESTRY_INVALID);
+  assert_int_equal(e->broker.ops->start(e->broker.broker, NULL, 1, &e->events), VESTRY_INVALID);
+  ear_hears(e, "evil");
+  ear_hears(e, longest);
+  start_all();
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(e->broker.ops->publish(e->broker.broker, bad[i], "x", 1), VESTRY_INVALID);
-    assert_int_equal(e->broker.ops->subscribe(e->broker.broker, bad[i]), VESTRY_INVALID);
-    assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, bad[i]), VESTRY_INVALID);
     uint64_t revision = 0;
     if (e->broker.ops->claim)
       assert_int_equal(e->broker.ops->claim(e->broker.broker, bad[i], 0, "x", 1, &revision), VESTRY_INVALID);
   }
-  assert_int_equal(sizeof longest - 1, VESTRY_SUBJECT_MAX_BYTES);
-  char longer[sizeof longest + 1];
-  snprintf(longer, sizeof longer, "%sx", longest);
   assert_int_equal(ear_publish(e, longer, "x"), VESTRY_INVALID);
-  assert_int_equal(ear_subscribe(e, longest), VESTRY_OK);
   assert_int_equal(ear_publish(e, longest, "x"), VESTRY_OK);
   AWAIT(ear_messages(e, longest) == 1);
   fence();
@@ -245,13 +241,12 @@ static void *publish_each(void *ctx) {
 
 static void threads_publish_at_once(void **state) {
   (void)state;
-  start_all();
   char subject[16];
   for (int i = 0; i < THREADS; i++) {
     snprintf(subject, sizeof subject, "t.%d", i);
-    assert_int_equal(ear_subscribe(&the.nodes[1], subject), VESTRY_OK);
+    ear_hears(&the.nodes[1], subject);
   }
-  fence();
+  start_all();
   pthread_t threads[THREADS];
   for (intptr_t i = 0; i < THREADS; i++)
     assert_int_equal(pthread_create(&threads[i], NULL, publish_each, (void *)i), 0);
@@ -270,14 +265,13 @@ static void threads_publish_at_once(void **state) {
 
 static void pass_on(ear *self, const heard *what) {
   char next[16];
-  if (what->is_state) return;
+  if (what->is_state || strncmp(what->subject, "hop.", 4) != 0) return;
   int number = atoi(what->data);
   if (number >= 20) return;
   snprintf(next, sizeof next, "hop.%d", number + 1);
   char text[16];
   snprintf(text, sizeof text, "%d", number + 1);
-  if (ear_subscribe(self, next) || ear_publish(self, next, text) ||
-      self->broker.ops->unsubscribe(self->broker.broker, what->subject) || state_of(self) != VESTRY_BROKER_UP ||
+  if (ear_publish(self, next, text) || state_of(self) != VESTRY_BROKER_UP ||
       !self->broker.ops->max_payload(self->broker.broker))
     atomic_fetch_add(&self->faults, 1);
 }
@@ -285,9 +279,13 @@ static void pass_on(ear *self, const heard *what) {
 static void events_functions_may_call_it(void **state) {
   (void)state;
   the.nodes[0].then = pass_on;
+  for (int i = 1; i <= 20; i++) {
+    char subject[16];
+    snprintf(subject, sizeof subject, "hop.%d", i);
+    ear_hears(&the.nodes[0], subject);
+  }
   start_all();
-  assert_int_equal(ear_subscribe(&the.nodes[0], "hop.1"), VESTRY_OK);
-  assert_int_equal(ear_publish(&the.nodes[0], "hop.1", "1"), VESTRY_OK); /* it is subscribed before it publishes */
+  assert_int_equal(ear_publish(&the.nodes[0], "hop.1", "1"), VESTRY_OK);
   AWAIT(ear_messages(&the.nodes[0], "hop.20") == 1);
 }
 
@@ -302,10 +300,9 @@ static void *storm(void *ctx) {
 
 static void nothing_comes_after_the_stop(void **state) {
   (void)state;
-  start_all();
   ear *e = &the.nodes[0];
-  assert_int_equal(ear_subscribe(e, "storm"), VESTRY_OK);
-  fence();
+  ear_hears(e, "storm");
+  start_all();
   atomic_store(&storm_ends, false);
   pthread_t threads[2];
   for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, storm, &the.nodes[i]), 0);
@@ -315,7 +312,7 @@ static void nothing_comes_after_the_stop(void **state) {
   e->broker.ops->stop(e->broker.broker);
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
   assert_int_equal(ear_publish(e, "storm", "x"), VESTRY_IO);
-  assert_int_equal(e->broker.ops->start(e->broker.broker, &e->events), VESTRY_INVALID);
+  assert_int_equal(ear_try_start(e), VESTRY_INVALID);
   the.kind->settle(the.world);
   atomic_store(&storm_ends, true);
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
@@ -323,9 +320,8 @@ static void nothing_comes_after_the_stop(void **state) {
 
 static void what_was_published_before_the_stop_arrives(void **state) {
   (void)state;
+  ear_hears(&the.nodes[1], "last");
   start_all();
-  assert_int_equal(ear_subscribe(&the.nodes[1], "last"), VESTRY_OK);
-  fence();
   for (int i = 0; i < 200; i++) assert_int_equal(ear_publish(&the.nodes[0], "last", "words"), VESTRY_OK);
   the.nodes[0].broker.ops->stop(the.nodes[0].broker.broker);
   atomic_store(&the.nodes[0].over, true);
@@ -339,14 +335,14 @@ static void it_is_down_before_it_is_started(void **state) {
   ear *e = &the.nodes[0];
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
   assert_int_equal(ear_publish(e, "early", "x"), VESTRY_IO);
-  assert_int_equal(ear_subscribe(e, "early"), VESTRY_OK);
+  ear_hears(e, "early");
   struct {
     vestry_broker_events known;
     void *more;
   } longer = {.known = {.size = sizeof longer}, .more = e};
-  assert_int_equal(e->broker.ops->start(e->broker.broker, (vestry_broker_events *)&longer), VESTRY_INVALID);
+  assert_int_equal(e->broker.ops->start(e->broker.broker, NULL, 0, (vestry_broker_events *)&longer), VESTRY_INVALID);
   start_all();
-  assert_int_equal(e->broker.ops->start(e->broker.broker, &e->events), VESTRY_INVALID);
+  assert_int_equal(ear_try_start(e), VESTRY_INVALID);
   assert_int_equal(state_of(e), VESTRY_BROKER_UP);
   assert_int_equal(ear_publish(e, "early", "bird"), VESTRY_OK);
   AWAIT(ear_messages(e, "early") == 1);
@@ -357,21 +353,17 @@ static void it_comes_back_with_all_subscriptions(void **state) {
   (void)state;
   enum { SUBJECTS = 300 };
   char subject[32];
-  start_all();
   ear *e = &the.nodes[0];
   for (int i = 0; i < SUBJECTS; i++) {
     snprintf(subject, sizeof subject, "s.%d", i);
-    assert_int_equal(ear_subscribe(e, subject), VESTRY_OK);
+    ear_hears(e, subject);
   }
-  assert_int_equal(ear_subscribe(e, "gone"), VESTRY_OK);
-  fence();
+  start_all();
   the.kind->bring_down(the.world);
   for (int i = 0; i < NODES; i++) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_DOWN) == 1);
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
   assert_int_equal(ear_publish(e, "s.1", "held back?"), VESTRY_IO); /* nothing is */
   assert_int_equal(ear_publish(&the.nodes[1], "s.1", "held back?"), VESTRY_IO);
-  assert_int_equal(ear_subscribe(e, "meanwhile"), VESTRY_OK);
-  assert_int_equal(e->broker.ops->unsubscribe(e->broker.broker, "gone"), VESTRY_OK);
   for (int i = 0; i < NODES; i++) ear_forget(&the.nodes[i]);
   the.kind->bring_up(the.world);
   for (int i = NODES; i-- > 0;) AWAIT(ear_states(&the.nodes[i], VESTRY_BROKER_UP) == 1);
@@ -380,16 +372,12 @@ static void it_comes_back_with_all_subscriptions(void **state) {
     snprintf(subject, sizeof subject, "s.%d", i);
     assert_int_equal(ear_publish(&the.nodes[1], subject, "back"), VESTRY_OK);
   }
-  assert_int_equal(ear_publish(&the.nodes[1], "meanwhile", "back"), VESTRY_OK);
-  assert_int_equal(ear_publish(&the.nodes[1], "gone", "back"), VESTRY_OK);
-  AWAIT(ear_messages(e, "meanwhile") == 1);
+  fence();
   for (int i = 0; i < SUBJECTS; i++) {
     snprintf(subject, sizeof subject, "s.%d", i);
     assert_int_equal(ear_messages(e, subject), 1);
     assert_string_equal(ear_nth(e, subject, 0).data, "back");
   }
-  fence();
-  assert_int_equal(ear_messages(e, "gone"), 0);
   assert_int_equal(ear_states(e, VESTRY_BROKER_UP), 1);
   assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
 }
@@ -398,7 +386,7 @@ static void it_may_be_down_when_it_is_started(void **state) {
   (void)state;
   the.kind->bring_down(the.world);
   ear *e = &the.nodes[0];
-  assert_int_equal(ear_subscribe(e, "patience"), VESTRY_OK);
+  ear_hears(e, "patience");
   for (int i = 0; i < NODES; i++) ear_start(&the.nodes[i]);
   the.kind->settle(the.world);
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
@@ -469,8 +457,8 @@ int broker_contract_run(const contract_world *world) {
   const struct CMUnitTest tests[] = {
       TEST(all_who_are_subscribed_hear_it_the_sender_too),
       TEST(others_hear_nothing),
-      TEST(a_second_subscription_is_none),
-      TEST(who_has_unsubscribed_hears_nothing_more),
+      TEST(a_subject_is_heard_once),
+      TEST(many_go_with_one_flush),
       TEST(one_senders_messages_to_one_subject_are_in_order),
       TEST(a_message_has_a_largest_size),
       TEST(what_is_no_subject_is_refused),

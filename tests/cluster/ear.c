@@ -39,8 +39,21 @@ void ear_init(ear *e, vestry_broker broker) {
   pthread_cond_init(&e->changed, NULL);
 }
 
+void ear_hears(ear *e, const char *subject) {
+  e->subjects = realloc(e->subjects, (e->subjects_count + 1) * sizeof *e->subjects);
+  snprintf(e->subjects[e->subjects_count++], sizeof *e->subjects, "%s", subject);
+}
+
+vestry_err ear_try_start(ear *e) {
+  const char **subjects = calloc(e->subjects_count + 1, sizeof *subjects);
+  for (size_t i = 0; i < e->subjects_count; i++) subjects[i] = e->subjects[i];
+  vestry_err error = e->broker.ops->start(e->broker.broker, subjects, e->subjects_count, &e->events);
+  free(subjects);
+  return error;
+}
+
 void ear_start(ear *e) {
-  assert_int_equal(e->broker.ops->start(e->broker.broker, &e->events), VESTRY_OK);
+  assert_int_equal(ear_try_start(e), VESTRY_OK);
 }
 
 void ear_forget(ear *e) {
@@ -57,6 +70,7 @@ void ear_finish(ear *e) {
   assert_int_equal(atomic_load(&e->faults), 0);
   ear_forget(e);
   free(e->all);
+  free(e->subjects);
   pthread_cond_destroy(&e->changed);
   pthread_mutex_destroy(&e->lock);
 }
@@ -94,12 +108,14 @@ heard ear_nth(ear *e, const char *subject, size_t n) {
   return found;
 }
 
-vestry_err ear_publish(ear *e, const char *subject, const char *text) {
-  return e->broker.ops->publish(e->broker.broker, subject, text, strlen(text));
+vestry_err ear_publish_bytes(ear *e, const char *subject, const void *data, size_t len) {
+  vestry_err error = e->broker.ops->publish(e->broker.broker, subject, data, len);
+  e->broker.ops->flush(e->broker.broker, atomic_fetch_add(&e->published_count, 1) % 2 == 0);
+  return error;
 }
 
-vestry_err ear_subscribe(ear *e, const char *subject) {
-  return e->broker.ops->subscribe(e->broker.broker, subject);
+vestry_err ear_publish(ear *e, const char *subject, const char *text) {
+  return ear_publish_bytes(e, subject, text, strlen(text));
 }
 
 void ear_wait(ear *e) {

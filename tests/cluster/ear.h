@@ -18,7 +18,10 @@ typedef struct heard {
 
 typedef struct ear {
   vestry_broker broker;
-  vestry_broker_events events; /* for start */
+  vestry_broker_events events;                    /* for start */
+  char (*subjects)[VESTRY_SUBJECT_MAX_BYTES + 1]; /* likewise */
+  size_t subjects_count;
+  _Atomic(unsigned) published_count;
   _Atomic(int) inside;
   _Atomic(bool) over; /* it has stopped: nothing may come */
   _Atomic(int) faults;
@@ -33,6 +36,8 @@ typedef struct ear {
 } ear;
 
 void ear_init(ear *e, vestry_broker broker);
+void ear_hears(ear *e, const char *subject); /* before the start */
+vestry_err ear_try_start(ear *e);
 void ear_start(ear *e);  /* OK, or the test fails */
 void ear_finish(ear *e); /* stop, destroy, free, and fail if there were faults */
 
@@ -41,9 +46,9 @@ size_t ear_states(ear *e, vestry_broker_state state);
 heard ear_nth(ear *e, const char *subject, size_t n); /* borrowed */
 void ear_forget(ear *e);
 
-/* Short for the calls of its broker. */
+/* Publish and flush, at once and not by turns. */
 vestry_err ear_publish(ear *e, const char *subject, const char *text);
-vestry_err ear_subscribe(ear *e, const char *subject);
+vestry_err ear_publish_bytes(ear *e, const char *subject, const void *data, size_t len);
 
 /* Until something is heard, or for a moment. */
 void ear_wait(ear *e);

@@ -30,9 +30,8 @@ static void begin_to_listen(eavesdropper *e, nodes *n, const node *victim) {
   snprintf(e->subject, sizeof e->subject, "%s", victim->cluster->all_subject);
   assert_int_equal(vestry_memory_network_join(n->network, &e->broker), VESTRY_OK);
   n->joined++;
-  assert_int_equal(e->broker.ops->subscribe(e->broker.broker, e->subject), VESTRY_OK);
   const vestry_broker_events events = {.on_message = overhear, .ctx = e};
-  assert_int_equal(e->broker.ops->start(e->broker.broker, &events), VESTRY_OK);
+  assert_int_equal(e->broker.ops->start(e->broker.broker, (const char *const[]){e->subject}, 1, &events), VESTRY_OK);
 }
 
 static void play(eavesdropper *e, const void *data, size_t len) {

@@ -84,12 +84,13 @@ static void on_state(vestry_broker_state state, void *ctx) {
   of->in->on_broker--;
 }
 
-static vestry_err start_watched(void *broker, const vestry_broker_events *events) {
+static vestry_err start_watched(void *broker, const char *const *subjects, size_t count,
+                                const vestry_broker_events *events) {
   node *of = world->all;
   while (of->broker.broker != broker) of++;
   of->events = *events;
   return vsi_memory_broker_ops.start(
-      broker, &(vestry_broker_events){.on_message = on_message, .on_state = on_state, .ctx = of});
+      broker, subjects, count, &(vestry_broker_events){.on_message = on_message, .on_state = on_state, .ctx = of});
 }
 
 /* ---- lives ---- */

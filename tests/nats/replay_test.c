@@ -5,6 +5,7 @@
  *
  *   REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats_replay */
 #include "cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/letter.h"
 #include "cluster/peers.h"
 
 #include <stdatomic.h>
@@ -84,6 +85,7 @@ static void play(size_t count) {
     const char *to = random_below(&w.state, 8) ? one->subject : w.kept[random_below(&w.state, kept)].subject;
     w.played += !w.recorder.ops->publish(w.recorder.broker, to, one->data, one->len);
   }
+  w.recorder.ops->flush(w.recorder.broker, true);
 }
 
 /* ---- the living ---- */
@@ -125,6 +127,21 @@ static vestry_err connect_to(vestry_broker *ret_broker) {
   return vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 1}, ret_broker);
 }
 
+/* It hears what all places hear: the subjects of a place are those of its name. of: the first node. */
+static void begin_recording(const place *of) {
+  char own[PLACES][VESTRY_SUBJECT_MAX_BYTES + 1];
+  const char *subjects[PLACES + 1] = {of->cluster->all_subject};
+  for (size_t i = 0; i < PLACES; i++) {
+    vsi_letter_subject(of->cluster, vsi_siphash_1_3(of->cluster->name_key, names[i], strlen(names[i])), own[i]);
+    subjects[i + 1] = own[i];
+  }
+  assert_string_equal(own[0], of->cluster->own_subject);
+  assert_int_equal(connect_to(&w.recorder), VESTRY_OK);
+  const vestry_broker_events events = {.on_message = record};
+  assert_int_equal(w.recorder.ops->start(w.recorder.broker, subjects, PLACES + 1, &events), VESTRY_OK);
+  UNTIL(w.recorder.ops->state(w.recorder.broker) == VESTRY_BROKER_UP);
+}
+
 static void begin_life(size_t i) {
   static const char *const allow[] = {"note", NULL};
   place *of = &w.at[i];
@@ -141,9 +158,7 @@ static void begin_life(size_t i) {
                                           .on_gap = on_gap,
                                           .ctx = of};
   assert_int_equal(vestry_cluster_create(of->v, &of->broker, &options, &of->cluster), VESTRY_OK);
-  const char *own = of->cluster->own_subject, *all = of->cluster->all_subject;
-  assert_int_equal(w.recorder.ops->subscribe(w.recorder.broker, own), VESTRY_OK);
-  assert_int_equal(w.recorder.ops->subscribe(w.recorder.broker, all), VESTRY_OK);
+  if (!w.recorder.ops) begin_recording(of);
   of->stream = request(of, keep, names[i]);
   of->member = request(of, join, NULL);
   w.lives++;
@@ -272,9 +287,6 @@ static uint64_t setting(const char *name, uint64_t by_default) {
 static void begin(void) {
   nats_server_init(&w.server);
   nats_server_start(&w.server, NULL);
-  assert_int_equal(connect_to(&w.recorder), VESTRY_OK);
-  assert_int_equal(w.recorder.ops->start(w.recorder.broker, &(vestry_broker_events){.on_message = record}), VESTRY_OK);
-  UNTIL(w.recorder.ops->state(w.recorder.broker) == VESTRY_BROKER_UP);
 }
 
 static void finish(void) {

@@ -76,9 +76,7 @@ static void begin(network *n, const vestry_memory_network_options *options, size
     *h = (hearer){.in = n, .index = i, .digest = 1};
     assert_int_equal(vestry_memory_network_join(n->network, &h->broker), VESTRY_OK);
     const vestry_broker_events events = {.on_message = on_message, .on_state = on_state, .ctx = h};
-    assert_int_equal(h->broker.ops->subscribe(h->broker.broker, "s0"), VESTRY_OK);
-    assert_int_equal(h->broker.ops->subscribe(h->broker.broker, "s1"), VESTRY_OK);
-    assert_int_equal(h->broker.ops->start(h->broker.broker, &events), VESTRY_OK);
+    assert_int_equal(h->broker.ops->start(h->broker.broker, (const char *const[]){"s0", "s1"}, 2, &events), VESTRY_OK);
   }
   settle(n);
 }
@@ -121,8 +119,7 @@ static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
   if (others_talk) {
     const vestry_broker_events events = {.on_message = on_message, .on_state = on_state, .ctx = &crowd};
     assert_int_equal(vestry_memory_network_join(n.network, &crowd.broker), VESTRY_OK);
-    assert_int_equal(crowd.broker.ops->subscribe(crowd.broker.broker, "s2"), VESTRY_OK);
-    assert_int_equal(crowd.broker.ops->start(crowd.broker.broker, &events), VESTRY_OK);
+    assert_int_equal(crowd.broker.ops->start(crowd.broker.broker, (const char *const[]){"s2"}, 1, &events), VESTRY_OK);
   }
   size_t full = 0;
   for (long i = 1; i <= 60; i++) {
@@ -356,12 +353,9 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
   error = vestry_memory_network_create(runtime, &(vestry_memory_network_options){.duplicate = 10000}, &net);
   for (int i = 0; !error && i < 2; i++) {
     error = vestry_memory_network_join(net, &nodes[i]);
-    if (!error) error = nodes[i].ops->start(nodes[i].broker, &(vestry_broker_events){.on_message = hear_nothing});
-    for (int s = 0; !error && s < 9; s++) {
-      char subject[8];
-      snprintf(subject, sizeof subject, "s%d", s);
-      error = nodes[i].ops->subscribe(nodes[i].broker, subject);
-    }
+    static const char *const subjects[] = {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"};
+    const vestry_broker_events events = {.on_message = hear_nothing};
+    if (!error) error = nodes[i].ops->start(nodes[i].broker, subjects, 9, &events);
   }
   for (int i = 0; !error && i < 12; i++) {
     vestry_memory_network_stats before = {0}, after = {0};

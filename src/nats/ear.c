@@ -1,0 +1,256 @@
+/* libnats reads with one thread and delivers with another one. Each thread that has to be woken costs more than all
+ * that is done with a message. So libnats is told that its socket is looked after by an
+ * event loop: then it reads and writes when it is asked to, and this thread asks, and tells what has come.
+ *
+ * A thread that is inside of libnats for the socket has `io`: libnats reads into one buffer, and closes a descriptor
+ * that another thread may be about to use. This thread waits for `io`. Others only try: they leave a letter in the
+ * outbox, and if another thread has `io` just now, that one looks into the outbox afterwards. So letters gather while
+ * one thread writes, and go in one write then. A letter is not lost between two threads: it is in the outbox before its
+ * thread tries, and a thread that gives `io` back looks afterwards.
+ *
+ * What the socket does not take libnats keeps; nothing more is given to it until the socket has taken all. With TLS a
+ * write can wait for the socket, so there this thread alone writes. */
+#include "nats/ear.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/wait.h"
+
+enum { BATCH_COUNT = 64, NS_PER_MS = 1000000 };
+
+/* This thread sees to it that what libnats has is written; and it is this broker's ear, which looks around before it
+ * sleeps. */
+static _Thread_local bool writes;
+static _Thread_local const vsi_nats_broker *ear_of;
+
+void vsi_nats_ear_wake(vsi_nats_broker *broker) {
+  if (ear_of != broker && !atomic_exchange(&broker->is_woken, true)) (void)eventfd_write(broker->wake_fd, 1);
+}
+
+/* ---- what libnats asks an event loop for ------------------------------------------------------------------------- */
+
+static natsStatus on_attach(void **ret_ctx, void *loop, natsConnection *connection, natsSock socket) {
+  (void)connection;
+  vsi_nats_broker *broker = *ret_ctx = loop;
+  broker->attached = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+  return broker->attached < 0 ? NATS_SYS_ERROR : NATS_OK;
+}
+
+static natsStatus on_read(void *ctx, bool is_wanted) {
+  (void)ctx, (void)is_wanted;
+  return NATS_OK;
+}
+
+/* libnats has something for the socket, or nothing any more. libnats holds a lock of its own. */
+static natsStatus on_write(void *ctx, bool is_wanted) {
+  vsi_nats_broker *broker = ctx;
+  atomic_store(&broker->must_write, is_wanted);
+  if (is_wanted && !writes) vsi_nats_ear_wake(broker);
+  return NATS_OK;
+}
+
+/* The connection has ended. */
+static natsStatus on_detach(void *ctx) {
+  vsi_nats_broker *broker = ctx;
+  pthread_mutex_lock(&broker->lock);
+  atomic_store(&broker->is_over, true);
+  atomic_store_explicit(&broker->is_up, false, memory_order_release);
+  pthread_cond_broadcast(&broker->changed);
+  pthread_mutex_unlock(&broker->lock);
+  return NATS_OK;
+}
+
+natsStatus vsi_nats_ear_choose(vsi_nats_broker *broker) {
+  return natsOptions_SetEventLoop(broker->settings.nats, broker, on_attach, on_read, on_write, on_detach);
+}
+
+/* ---- writing, with io -------------------------------------------------------------------------------------------- */
+
+/* If the socket has taken all, what was taken out is written. */
+static void settle_taken(vsi_nats_broker *broker) {
+  if (!broker->taken_count || atomic_load(&broker->must_write) || atomic_load(&broker->is_over)) return;
+  pthread_mutex_lock(&broker->lock);
+  broker->written_count += broker->taken_count;
+  broker->outbox.bytes -= broker->taken_bytes;
+  if (broker->stops && !broker->outbox.bytes) pthread_cond_broadcast(&broker->changed); /* these were the last words */
+  pthread_mutex_unlock(&broker->lock);
+  broker->taken_count = broker->taken_bytes = 0;
+}
+
+/* One that libnats does not take, for its size or for want of memory, is lost alone. */
+static void give(vsi_nats_broker *broker, vsi_nats_letter *letter) {
+  size_t bytes = vsi_nats_letter_bytes(letter->len);
+  if (natsConnection_Publish(broker->connection, letter->subject, letter->data, (int)letter->len) == NATS_OK) {
+    broker->taken_count++;
+    broker->taken_bytes += bytes;
+  } else {
+    pthread_mutex_lock(&broker->lock);
+    broker->discarded_count++;
+    broker->outbox.bytes -= bytes;
+    pthread_mutex_unlock(&broker->lock);
+  }
+  vsi_free(broker->host, letter);
+}
+
+/* libnats must have something: it takes a write of nothing for the end. */
+static void write_taken(vsi_nats_broker *broker) {
+  writes = true;
+  if (atomic_load(&broker->must_write)) natsConnection_ProcessWriteEvent(broker->connection);
+  writes = false;
+  settle_taken(broker);
+}
+
+static void write_outbox(vsi_nats_broker *broker) {
+  pthread_mutex_lock(&broker->lock);
+  vsi_nats_letter *letter = vsi_nats_outbox_take(&broker->outbox);
+  pthread_mutex_unlock(&broker->lock);
+  writes = true;
+  for (vsi_nats_letter *next; letter; letter = next) {
+    next = letter->next;
+    give(broker, letter);
+  }
+  write_taken(broker);
+}
+
+static bool has_letters(vsi_nats_broker *broker) {
+  pthread_mutex_lock(&broker->lock);
+  bool has = broker->outbox.first != NULL;
+  pthread_mutex_unlock(&broker->lock);
+  return has;
+}
+
+void vsi_nats_ear_write(vsi_nats_broker *broker) {
+  for (bool may_write = true; may_write && has_letters(broker) && pthread_mutex_trylock(&broker->io) == 0;) {
+    may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
+    if (may_write) write_outbox(broker);
+    pthread_mutex_unlock(&broker->io);
+    if (atomic_load(&broker->must_write)) vsi_nats_ear_wake(broker); /* it waits for the socket */
+  }
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/* Some of what has come, in the order of each subject. With io. */
+static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
+  size_t count = 0;
+  for (size_t i = 0; broker->connection && i < broker->subjects_count; i++) {
+    int left = 0;
+    if (!broker->subs[i] || natsSubscription_GetPending(broker->subs[i], &left, NULL)) continue;
+    while (left-- > 0 && count < BATCH_COUNT && natsSubscription_NextMsg(&batch[count], broker->subs[i], 0) == NATS_OK)
+      count++;
+  }
+  return count;
+}
+
+static void tell(vsi_nats_broker *broker, natsMsg *const *batch, size_t count) {
+  const vestry_broker_events *events = &broker->events;
+  for (size_t i = 0; i < count; i++) {
+    if (!atomic_load(&broker->is_deaf)) {
+      atomic_fetch_add_explicit(&broker->heard_count, 1, memory_order_relaxed);
+      if (events->on_message)
+        events->on_message(natsMsg_GetSubject(batch[i]), natsMsg_GetData(batch[i]),
+                           (size_t)natsMsg_GetDataLength(batch[i]), events->ctx);
+    }
+    natsMsg_Destroy(batch[i]);
+  }
+}
+
+/* Do what the socket is ready for, and tell what has come. */
+static void serve_socket(vsi_nats_broker *broker, short ready) {
+  natsMsg *batch[BATCH_COUNT];
+  size_t count;
+  do {
+    pthread_mutex_lock(&broker->io);
+    if (broker->connection && ready & POLLOUT) write_taken(broker);
+    if (broker->connection && ready & ~POLLOUT) {
+      natsConnection_ProcessReadEvent(broker->connection);
+      atomic_fetch_add_explicit(&broker->reads_count, 1, memory_order_relaxed);
+    }
+    count = collect(broker, batch);
+    pthread_mutex_unlock(&broker->io);
+    vsi_nats_ear_write(broker);
+    atomic_store(&broker->is_telling, true);
+    tell(broker, batch, count);
+    atomic_store(&broker->is_telling, false);
+    ready = 0;
+  } while (count == BATCH_COUNT);
+}
+
+/* Up comes before down: the link's thread waits until down was told before it comes up again. */
+static void tell_states(vsi_nats_broker *broker) {
+  const vestry_broker_events *events = &broker->events;
+  pthread_mutex_lock(&broker->lock);
+  bool said[] = {broker->up_waits, broker->down_waits};
+  pthread_mutex_unlock(&broker->lock);
+  if (!said[0] && !said[1]) return;
+  atomic_store(&broker->is_telling, true);
+  for (int is_down = 0; is_down < 2; is_down++)
+    if (said[is_down] && events->on_state && !atomic_load(&broker->is_deaf))
+      events->on_state(is_down ? VESTRY_BROKER_DOWN : VESTRY_BROKER_UP, events->ctx);
+  atomic_store(&broker->is_telling, false);
+  pthread_mutex_lock(&broker->lock);
+  if (said[0]) broker->up_waits = false;
+  if (said[1]) broker->down_waits = false;
+  pthread_cond_broadcast(&broker->changed);
+  pthread_mutex_unlock(&broker->lock);
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
+
+/* What the socket is ready for, or 0: the thread was woken. until_ns: until when the socket has to take something; 0:
+ * it need not. */
+static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
+  pthread_mutex_lock(&broker->io);
+  int socket = atomic_load(&broker->is_over) ? -1 : broker->socket;
+  pthread_mutex_unlock(&broker->io);
+  struct pollfd all[] = {{.fd = broker->wake_fd, .events = POLLIN},
+                         {.fd = socket, .events = (short)(until_ns ? POLLIN | POLLOUT : POLLIN)}};
+  uint64_t now_ns = until_ns ? vsi_monotonic_ns() : 0;
+  int wait_ms = !until_ns ? -1 : until_ns > now_ns ? (int)((until_ns - now_ns) / NS_PER_MS) + 1 : 0;
+  if (poll(all, 2, wait_ms) < 0) return 0;
+  if (all[0].revents) {
+    eventfd_t count;
+    (void)eventfd_read(broker->wake_fd, &count);
+    atomic_store(&broker->is_woken, false);
+  }
+  return socket < 0 ? 0 : all[1].revents;
+}
+
+static void give_up(vsi_nats_broker *broker) {
+  pthread_mutex_lock(&broker->io);
+  if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR); /* then it can be read, and has ended */
+  pthread_mutex_unlock(&broker->io);
+}
+
+static bool has_ended(vsi_nats_broker *broker) {
+  pthread_mutex_lock(&broker->lock);
+  bool ends = broker->ends;
+  pthread_mutex_unlock(&broker->lock);
+  return ends;
+}
+
+void *vsi_nats_ear_run(void *argument) {
+  vsi_nats_broker *broker = argument;
+  uint64_t until_ns = 0;
+  ear_of = broker;
+  while (!has_ended(broker)) {
+    if (!atomic_load(&broker->must_write))
+      until_ns = 0;
+    else if (!until_ns)
+      until_ns = vsi_monotonic_in_ms(broker->settings.options.write_ms);
+    short ready = wait_ready(broker, until_ns);
+    bool is_stuck = until_ns && !(ready & POLLOUT) && vsi_monotonic_ns() > until_ns;
+    if (ready & POLLOUT || is_stuck) until_ns = 0;
+    if (is_stuck) give_up(broker);
+    if (ready) serve_socket(broker, ready);
+    tell_states(broker);
+    vsi_nats_ear_write(broker);
+  }
+  nats_ReleaseThreadMemory();
+  return NULL;
+}
