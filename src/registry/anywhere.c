@@ -7,9 +7,9 @@
 #include "store/store.h"
 #include "json/value.h"
 
-/* Perform it for the connections that were found. Finishes the context. */
-static vestry_err perform(vestry_dispatch_context *context, vestry_err error, json_t *effects,
-                          vestry_dispatch_result *ret_result) {
+/* Dispatch to the connections that were found. Finishes the context. */
+static vestry_err dispatch_to_found(vestry_dispatch_context *context, vestry_err error, json_t *effects,
+                                    vestry_dispatch_result *ret_result) {
   if (!error) error = vsi_dispatch(context, effects);
   vsi_context_give(context, ret_result);
   vsi_context_finish(context);
@@ -27,7 +27,7 @@ static inline vestry_err dispatch_here(vestry *v, const vestry_scoped_key *key, 
   context.state = context.data; /* there is no request: what it was given is all there is */
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
   if (!error) error = vsi_targets_find(&context.targets, v->store, key);
-  error = perform(&context, error, effects, ret_result);
+  error = dispatch_to_found(&context, error, effects, ret_result);
   *ret_count = result.connections_count;
   return error;
 }
@@ -69,7 +69,7 @@ static vestry_err dispatch_to(vestry *v, json_t *effects, const vestry_dispatch_
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
   if (!error && connection)
     error = vestry_connection_is_open(connection) ? vsi_targets_add(&context.targets, connection) : VESTRY_NOT_FOUND;
-  return perform(&context, error, effects, ret_result);
+  return dispatch_to_found(&context, error, effects, ret_result);
 }
 
 /* What fails before anything was looked for. */

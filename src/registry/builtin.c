@@ -284,16 +284,16 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
 typedef struct built_in {
   const char *name;
   size_t least, most; /* arguments that it takes */
-  vestry_err (*perform)(vestry_dispatch_context *context, const json_t *args);
+  vestry_err (*run)(vestry_dispatch_context *context, const json_t *args);
 } built_in;
 
-static vestry_err perform(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+static vestry_err run_built_in(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   const built_in *effect = ctx;
   size_t count = json_array_size(args);
   if (count < effect->least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
   if (count > effect->most)
     return vestry_context_fail(context, VESTRY_INVALID, "at most %zu arguments are wanted", effect->most);
-  return effect->perform(context, args);
+  return effect->run(context, args);
 }
 
 vestry_err vsi_effects_register(vestry_registry *names) {
@@ -316,7 +316,7 @@ vestry_err vsi_effects_register(vestry_registry *names) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof effects / sizeof *effects; i++)
     error = vsi_names_set(names, effects[i].name,
-                          &(vsi_entry){VSI_KIND_EFFECT, .fn.effect = perform, .ctx = (void *)&effects[i]});
+                          &(vsi_entry){VSI_KIND_EFFECT, .fn.effect = run_built_in, .ctx = (void *)&effects[i]});
   if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_entry){.kind = VSI_KIND_QUOTE});
   return error;
 }

@@ -165,7 +165,7 @@ static vestry_err answer_refusal(serving *s, vestry_err refusal) {
   return is_gone ? vsi_answer_status(&s->request, 410, NULL) : vsi_answer_error(&s->request, refusal);
 }
 
-static vestry_err perform_on(serving *s, vestry_dispatch_context *context, vestry_connection **ret_connection) {
+static vestry_err dispatch_reply(serving *s, vestry_dispatch_context *context, vestry_connection **ret_connection) {
   vestry_err error = find_connections(s, context);
   if (error) return answer_refusal(s, error);
   context->reconnect = s->reply.connection ? NULL : find_again;
@@ -188,7 +188,7 @@ static vestry_err refuse(serving *s, vestry_err error) {
   return vsi_answer_error(&s->request, error);
 }
 
-static vestry_err perform(serving *s, vestry_connection **ret_connection) {
+static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
   vestry_reply *reply = &s->reply;
   if (reply->no_memory) return refuse(s, VESTRY_NO_MEMORY);
   bool is_client = s->request.is_datastar || (reply->any_client && !s->request.is_head);
@@ -199,7 +199,7 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   vestry_dispatch_context context;
   vsi_context_init(&context, s->v, &s->request, vestry_request_signals(&s->request), vestry_request_scope(&s->request),
                    &s->result);
-  vestry_err error = perform_on(s, &context, ret_connection);
+  vestry_err error = dispatch_reply(s, &context, ret_connection);
   vsi_context_finish(&context);
   return error;
 }
@@ -247,7 +247,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   s->request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
-  return error ? refuse(s, error) : perform(s, ret_connection);
+  return error ? refuse(s, error) : carry_out(s, ret_connection);
 }
 
 static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {

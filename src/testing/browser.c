@@ -137,7 +137,7 @@ static void finish(ask *a) {
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) vsi_buffer_finish(all[i]);
 }
 
-static vestry_err perform(vestry_browser *browser, ask *a, vestry_memory_exchange **ret_exchange) {
+static vestry_err request(vestry_browser *browser, ask *a, vestry_memory_exchange **ret_exchange) {
   const char *query = strchr(a->url, '?');
   if (!decode_path(&a->path, a->url)) return VESTRY_INVALID;
   if (query && query[1]) {
@@ -188,7 +188,7 @@ static vestry_err follow(vestry_browser *browser, vestry_memory_exchange *page, 
     vestry_memory_exchange *before = page;
     ask a = {.method = "GET", .url = url};
     begin(browser, &a);
-    error = count < REDIRECTS_MAX ? perform(browser, &a, &page) : VESTRY_LIMIT;
+    error = count < REDIRECTS_MAX ? request(browser, &a, &page) : VESTRY_LIMIT;
     finish(&a);
     vestry_memory_destroy(before);
   }
@@ -200,7 +200,7 @@ vestry_err vestry_browser_get(vestry_browser *browser, const char *url, vestry_m
   if (!browser || !url || !ret_page) return VESTRY_INVALID;
   vestry_memory_exchange *page;
   begin(browser, &a);
-  vestry_err error = perform(browser, &a, &page);
+  vestry_err error = request(browser, &a, &page);
   finish(&a);
   return error ? error : follow(browser, page, ret_page);
 }
@@ -239,7 +239,7 @@ vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const v
   vestry_memory_exchange *page = NULL;
   begin(browser, &a);
   json_object_foreach(object, name, value) if (!add_field(&a.body, name, value)) error = VESTRY_INVALID;
-  if (!error) error = perform(browser, &a, &page);
+  if (!error) error = request(browser, &a, &page);
   finish(&a);
   json_decref(object);
   return error ? error : follow(browser, page, ret_page);
@@ -264,7 +264,7 @@ vestry_err vestry_browser_send(vestry_browser *browser, const char *method, cons
     vsi_buffer_append_str(&a.body, text);
   }
   free(text);
-  if (!error) error = perform(browser, &a, ret_exchange);
+  if (!error) error = request(browser, &a, ret_exchange);
   finish(&a);
   json_decref(object);
   return error;
