@@ -1,3 +1,4 @@
+/* essay: keys that users choose, and a hash that they cannot aim at */
 #include "base/keyed_hash.h"
 
 /* An attacker that floods a table wants many keys with one home, that is with one value of the upper d bits of their

@@ -1,3 +1,4 @@
+/* essay: publishers, and subscriptions that end under them */
 /* The bus: subscriptions in their topics, publishers that walk along them, and ends that come from three sides.
  *
  * One lock guards all of it, and no thread holds it while it calls anything. So whatever a thread knew before a call

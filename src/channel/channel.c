@@ -1,3 +1,4 @@
+/* essay: one order for all members, without a lock while runners are roused */
 /* Publishing to many.
  *
  * One order for all. A publish goes through the channel's turnstile, and is inside until every member's queue has its

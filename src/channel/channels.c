@@ -1,3 +1,4 @@
+/* essay: channels without an owner, found while they end */
 /* Channels without an owner.
  *
  * What holds one. Every reference to a channel has a holder: a member, from before it is let in until all that is done

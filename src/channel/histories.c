@@ -1,3 +1,4 @@
+/* essay: a history that ends once, whatever ends it */
 /* Histories by key.
  *
  * A history holds its channel, which so is there also without members, and is told of to a cluster. What takes it out

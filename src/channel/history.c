@@ -1,3 +1,4 @@
+/* essay: the last events of a channel, without holes */
 /* The last events of a channel.
  *
  * Without holes. What is kept are the last events that were given a seq, one after the other: the kept_count before

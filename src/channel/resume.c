@@ -1,3 +1,4 @@
+/* essay: a stream that joins where it has left off, and a gap that is one until it is filled */
 /* Joining where one has left off.
  *
  * Inside the turnstile no event is published: what the stream has missed is put into its queue, and it becomes a

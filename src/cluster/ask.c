@@ -1,3 +1,4 @@
+/* essay: what is asked for one key stays in order */
 /* What is asked and answered.
  *
  * First those nodes are asked that hold the key, as far as they have told, and those of which that is not known. If

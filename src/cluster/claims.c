@@ -1,3 +1,4 @@
+/* essay: a key that one stream has alone, on whatever node */
 /* REJECT and REUSE on all nodes, exactly: a node that opens such a stream claims the key first.
  *
  * Whether a key is held its nodes know best: each answers for itself. What they cannot see is which other node asks at

@@ -1,3 +1,4 @@
+/* essay: links between nodes, lives, and what is lost on the way */
 /* Which nodes live, and what of theirs has come.
  *
  * A member is one from when it has proven that it goes on (meet.c). Silence makes it suspect, then dead. A suspect is

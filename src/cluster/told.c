@@ -1,3 +1,4 @@
+/* essay: a node that tells of a channel or a key after something was sent without it */
 /* What others tell of their keys, and which of them have told too late.
  *
  * An event of a channel goes to the nodes that have told that they have members. A node that has told too late, because

@@ -1,3 +1,4 @@
+/* essay: what a stream carries from one meta-block, or block, to the next */
 /* br, spliced (RFC 7932).
  *
  * A brotli decoder carries four things from one meta-block to the next: the window, the last four distances, the last

@@ -1,3 +1,4 @@
+/* essay: what has changed, encoded for a decoder whose last distances are not known */
 /* A brotli encoder for what has changed (RFC 7932; the numbers of sections are its).
  *
  * Why not libbrotlienc. It could be fed the former event, its output thrown away, and then the new one: its window is

@@ -1,3 +1,4 @@
+/* essay: which bytes a stream gets */
 #include "coding/coder.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* essay: how many encoders there are at most */
 #include "coding/coding.h"
 
 #include <pthread.h>

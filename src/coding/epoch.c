@@ -1,3 +1,4 @@
+/* essay: when an epoch has cost enough */
 #include "coding/epoch.h"
 
 /* When to begin anew. Until the next epoch a stream that is not aligned costs, with each event, the difference between

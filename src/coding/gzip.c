@@ -1,3 +1,4 @@
+/* essay: what a stream carries from one meta-block, or block, to the next */
 /* gzip, spliced from raw deflate (RFC 1951, RFC 1952).
  *
  * Why segments need no primer here. Deflate has no state that runs from block to block but the 32 KiB of output that

@@ -1,3 +1,4 @@
+/* essay: what all queues hold together, and which stream is closed for it */
 /* What the whole instance may have queued.
  *
  * Hard. A sender takes its events' cost from the budget before it takes room in the queue, by a compare-and-swap that

@@ -1,3 +1,4 @@
+/* essay: what is told that a connection has ended, once or not at all */
 #include "connection/close_list.h"
 
 /* Three parties meet over a node: the thread that registers it, the thread that cancels it, and the runner that ends

@@ -1,3 +1,4 @@
+/* essay: which events a later one makes superfluous, and past which others */
 #include "connection/conflation.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* essay: a queue that can be shut and then is empty for ever */
 #include "connection/queue.h"
 
 /* The word. Reservation and settlement are single read-modify-writes of it, so its modification order is the truth

@@ -1,3 +1,4 @@
+/* essay: line breaks, 64 bytes at a time */
 #include "event/lines.h"
 
 #include <endian.h>

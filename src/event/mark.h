@@ -1,3 +1,4 @@
+/* essay: what a tab claims to have, and when it may */
 /* Events that are followed by a mark of what the page then has.
  *
  * The client remembers an id as soon as its line has come, before it has seen the rest of the event. If the stream

@@ -1,3 +1,4 @@
+/* essay: a request that is repeated while the first one runs */
 /* What was seen is a record in a store of vestry's own, under its scope and nonce: bounded, and emptied by time. Of
  * several requests the one whose put succeeds runs; the others find its record, and wait for it to be answered. They
  * wait on threads of the server's, but on no more than there are requests under way, and the one they wait for has a

@@ -1,3 +1,4 @@
+/* essay: a page's content, in a document of the application's making */
 /* The document is read once, tag by tag, while open.c says which elements are open. What is before the content matters
  * only by that; what is after it, only in that the id might be there a second time. So before the content HTML must fit
  * as far as open.c reads it, but a document whose footer is in disorder has a content all the same. */

@@ -1,3 +1,4 @@
+/* essay: which elements are open, without a parser's repairs */
 /* The parser of HTML keeps a list of open elements, and almost any tag closes some of them: those whose end tags may be
  * left out, and those that must not stand where the tag does. That much is here, exactly. What is not here is how the
  * parser puts right what is wrong: formatting that goes on after the element that should have ended it, elements that

@@ -1,3 +1,4 @@
+/* essay: what a user or a signal would lose by it */
 #include "html/state.h"
 
 #include <string.h>

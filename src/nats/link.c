@@ -1,3 +1,4 @@
+/* essay: connections that leave nothing behind */
 /* The thread that makes connections, and sleeps while there is one, but for asking whether the server is there.
  *
  * A connection is made, used and thrown away; nothing of one lives in the next. Up is said when the server has answered

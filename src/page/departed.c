@@ -1,3 +1,4 @@
+/* essay: a tab that comes back, and what it had */
 /* What tabs had when their streams ended.
  *
  * A tab that comes back says the last id that it has seen. For a page's own content that is its whole tag. But a part's

@@ -1,3 +1,5 @@
+/* essay: which view is rendered when: first, last, and fairly in between; what many see before what one sees; one whose
+ * stream takes nothing; everything at once */
 /* When which view is rendered.
  *
  * A view that was marked waits in a heap, for the time at which it is due: at once, or an interval after its last

@@ -1,3 +1,4 @@
+/* essay: a refresh that comes while a page renders, or that no page depends on yet */
 /* Topics: what views depend on.
  *
  * A render notes the topics that it names, and its view is linked to all of them when it is over, and to none that it

@@ -1,3 +1,4 @@
+/* essay: what an idle page is made of */
 /* Views and their viewers.
  *
  * A view is what is rendered: a private page, a shared page, or a part that pages share. A viewer is a stream. A

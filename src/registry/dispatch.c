@@ -1,3 +1,4 @@
+/* essay: the order of effects and actions, and what ends their loops */
 /* Performing effects and actions, with the interceptors around them, and telling what became of them.
  *
  * A list is gone through once. Each entry has its placeholders replaced when its turn comes; an effect is performed at

@@ -1,3 +1,4 @@
+/* essay: the mailbox */
 #include "runtime/mailbox.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* essay: work stealing and parking */
 #include "runtime/pool.h"
 
 #include <stdio.h>

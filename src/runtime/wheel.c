@@ -1,3 +1,4 @@
+/* essay: the timing wheel */
 #include "runtime/wheel.h"
 
 #include <stddef.h>

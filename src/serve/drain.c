@@ -1,3 +1,4 @@
+/* essay: sending all streams away evenly, and having them come back evenly */
 /* Draining.
  *
  * Pace. The timer looks at the clock, not at how often it fired: of N streams, N × elapsed / window are to be gone, and

@@ -1,3 +1,4 @@
+/* essay: a stored connection that ends while it is being put */
 /* The keeper finds connections for replies, and keeps and removes new ones. Two races need care.
  *
  * A stream must not be stored when it has ended. It may end while the put is under way: another put evicts it, the

@@ -1,3 +1,4 @@
+/* essay: when every connection can see a commit, and what says so */
 /* Connections that are attached, and what their hooks do.
  *
  * SQLite calls the hooks of a transaction in this order: preupdate for each row; commit, before it can be seen; the

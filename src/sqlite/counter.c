@@ -1,3 +1,4 @@
+/* essay: what SQLite counts commits with, read without asking SQLite */
 /* What SQLite counts commits with, read where all processes share it.
  *
  * In WAL mode that is a word of the WAL's index (`iChange`, 8 bytes from its beginning), which is written last: a

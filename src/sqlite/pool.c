@@ -1,3 +1,4 @@
+/* essay: connections that are lent, one writer, and the threads that wait */
 /* A pool: a few connections, each in use by one thread at a time, and one writer among them.
  *
  * A writer waits for the turn first, and then for a connection, so that those that wait for the turn hold none. A

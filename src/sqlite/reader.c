@@ -1,3 +1,4 @@
+/* essay: what a statement reads, and a schema that changes under it */
 /* What a render has read: which pages of the file, and which tables and columns its statements name.
  *
  * Pages are told of by SQLite's cache (cache.c), and by its file (file.c). For tables, each statement that begins

@@ -1,3 +1,4 @@
+/* essay: a state that is written at the price of one statement, and ends some day */
 /* State of tabs. The statements are prepared once a connection, when they are first needed.
  *
  * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,

@@ -1,3 +1,4 @@
+/* essay: a deadline that is asked for with one load */
 /* What falls due in a table, and when.
  *
  * deadline_ns is never later than what is due first, so that the store's driver sleeps to it; asking for it takes one

@@ -1,3 +1,4 @@
+/* essay: an index of cache lines without tombstones */
 /* The index of one shard: from a key to its newest entry. All under the shard's lock, but vsi_index_fetch.
  *
  *   a bucket, one line of cache:  6 tags of 16 bits | passed | 6 entries

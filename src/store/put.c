@@ -1,3 +1,4 @@
+/* essay: one bound over many shards, and the victim's memory */
 /* Putting a value into a table.
  *
  * The bound is one for all shards: `count` is the number of places taken. A put that adds a value first takes a place,

@@ -1,3 +1,4 @@
+/* essay: one visit to one shard; recency and expiry by one order */
 /* A shard: one lock, and what it guards: an index, and its entries in the order of use.
  *
  * Every operation of the built-in stores is one visit to one shard under its lock, look-ups too. So no thread looks at

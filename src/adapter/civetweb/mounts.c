@@ -1,3 +1,4 @@
+/* essay: paths that civetweb gives to vestry, and no others */
 /* civetweb looks for a handler in three rounds: one for exactly the path; one for a path above it; then the patterns,
  * in the order in which they were set. The first that it finds has the request. If that one says that it is not
  * concerned, civetweb looks for a file, and for no other handler. So one handler for all paths would keep requests from

@@ -1,3 +1,4 @@
+/* essay: which peers are gone, asked of the kernel */
 /* The watch asks the kernel, and closes.
  *
  * civetweb notices that a peer has gone when a write fails, which is the second write after it: with heartbeats, half a

@@ -1,3 +1,4 @@
+/* essay: a socket that libmicrohttpd is made to forget */
 /* libmicrohttpd has no call that gives a socket away, but with calls that it documents it can be left with another one:
  *
  *   1  MHD_suspend_connection takes the descriptor out of its event loop;

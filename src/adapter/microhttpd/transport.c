@@ -1,3 +1,4 @@
+/* essay: an answer whose socket vestry writes */
 /* The transport of a stream: libmicrohttpd's head, vestry's bytes.
  *
  * libmicrohttpd sends the head of an answer whose length is not known, and then asks a callback for content. When it

@@ -1,3 +1,4 @@
+/* essay: ends and room, seen by one thread for all */
 /* The watch sees ends and room.
  *
  * libmicrohttpd does not look at the sockets of streams, so it sees neither that a peer has gone nor that there is room

@@ -1,3 +1,4 @@
+/* essay: chunks cut anywhere */
 /* Chunks on a socket that takes what it likes.
  *
  * All that is to be written becomes one chunk (several, if it is more than CHUNK_MAX bytes), "SIZE CR LF data CR LF",

@@ -1,3 +1,4 @@
+/* essay: a path that leads nowhere but into the folder */
 #include "http/files/folder.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* essay: a route that is unmounted while requests are in it */
 /* Threads that mount or unmount do so in turn (`changes`), because followers are told of it: a server that has handlers
  * of others too is given the paths of routes alone. The lock is held for reading while a path is looked up, and for
  * writing while a tree is changed: never while something of the application's runs. What a request has found it counts
