@@ -21,6 +21,9 @@
  *    cost about as much as aligning all of them will;
  *  - the last one has seen epoch_max_bytes;
  *  - its encoder failed, or was given up because no member of that encoding was left.
+ *  An example: a channel has 100 members that take brotli, all aligned. Member 7 is sent a toast of its own. The next
+ *  event is encoded twice: 99 members take the bytes that refer back, member 7 takes the event alone. So it goes on for
+ *  100 events; then an epoch begins, whose first event is written alone for all, and member 7 is aligned again.
  *  Heartbeats do not unalign (brotli, gzip). A member of two channels is unaligned by each for the other. Channels of
  *  an instance have max_channel_encoders_count encoders between them (vestry_options); one that gets none encodes every
  *  event alone. */

@@ -31,7 +31,12 @@
  *    and for dead_ms after this node has begun or has reached the broker again, no stream is let in: LIMIT (503). A
  *    stream's end frees its key at once, a node's death after dead_ms. In a partition only the side that reaches the
  *    claims lets in more, once it takes the other side for dead. The other side keeps its streams, so that a key may
- *    have two until one ends.
+ *    have two until one ends. A strict key over time, with REJECT on nodes A, B and C:
+ *        0 ms      A is asked for a stream: B and C say no, A sets the claim: it opens
+ *        5 ms      B is asked for one: A says yes: EXISTS
+ *        9,000 ms  A's stream ends; B is asked again: it opens
+ *        9,500 ms  B dies; C is asked: B does not answer: LIMIT
+ *        12,500 ms B is taken for dead (dead_ms); C is asked again: it opens
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  - Pages: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does
  *    (vestry/page.h), if the cluster was given these pages.

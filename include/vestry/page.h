@@ -31,7 +31,10 @@
  *
  *  Opening, hiding, showing or losing the stream of an unchanged page sends no content: each event's id says what the
  *  tab then has, and the client sends it along (Last-Event-ID). The id after a part's event says only what that part
- *  is: a tab that comes back with it is sent the page's content, and the parts but that one.
+ *  is: a tab that comes back with it is sent the page's content, and the parts but that one. An example: a page P has
+ *  the parts A and B. After P's event the id says what P, A and B are: a tab that comes back with it is sent nothing.
+ *  Then A changes: the id after its event says what A is. A tab that comes back with that id, to a node that does not
+ *  know its stream, is sent P and B.
  *
  *  That holds at any machine that has the same secret, as all nodes of a cluster have, and after a restart with it. An
  *  id says what the content is, by a hash of 128 bits of it: where the content is equal nothing is sent, wherever it

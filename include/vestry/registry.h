@@ -50,7 +50,9 @@ typedef vestry_err (*vestry_action_fn)(const json_t *state, const json_t *args, 
  *  data       the dispatch data (vestry_context_data), borrowed, not to be changed; parts may be given (json_incref)
  *  args       the array after the name, placeholders in it replaced already; borrowed
  *  ret_value  NULL before; taken. If it stays NULL, or is the placeholder's own list, that list stays in place and
- *             waits for a later dispatch: one that is nested or late, and brings the data which it lacks
+ *             waits for a later dispatch: one that is nested or late, and brings the data which it lacks. So in
+ *             ["show-order", ["id-of-saved"]] the inner list stays while the data has no id; when the effect that
+ *             saves the order dispatches this with the data {"id": 7}, it becomes ["show-order", 7]
  *  Returns  OK, or an error that is recorded; then the effect or action is not performed. On the dispatching thread, no
  *           lock held */
 typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *args, json_t **ret_value, void *ctx);
