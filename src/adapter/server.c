@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/thread.h"
 #include "vestry/adapter.h"
 #include "vestry/drain.h"
 
@@ -141,7 +142,7 @@ static void *burn(void *ctx) {
 
 static void light(fuse *f, uint64_t ms, const vestry_host *host) {
   *f = (fuse){.ms = ms, .fd = ms ? eventfd(0, EFD_CLOEXEC) : -1};
-  f->burns = f->fd >= 0 && pthread_create(&f->thread, NULL, burn, f) == 0;
+  f->burns = f->fd >= 0 && !vsi_thread_start(host, &f->thread, "vestry-fuse", burn, f);
   if (ms && !f->burns) vsi_log(host, VESTRY_LOG_WARN, "server: no thread for stop_ms: it may take longer to stop");
 }
 

@@ -1,18 +1,32 @@
-/* Logging through the host. */
+/* Logging through the host. Header only, as base/memory.h is. */
 #ifndef VSI_BASE_LOG_H
 #define VSI_BASE_LOG_H
+
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "vestry/error.h"
 #include "vestry/host.h"
 
 /* Formats into 1,024 bytes on the stack (longer lines are cut) and hands the line over; nothing without a logger. */
-void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...) VESTRY_PRINTF(3, 4);
-/* Say what a function was called with that it does not accept. Returns INVALID. */
-vestry_err vsi_mistake(const vestry_host *host, const char *function, const char *why);
+static inline void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+static inline void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...) {
+  if (!host->log) return;
+  char line[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  for (char *at = line; *at; at++)
+    if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = '?'; /* what a client sent must not forge lines */
+  host->log(host->ctx, level, line);
+}
 
-/* A line that is ready, for libraries of their own, which do not see the functions above. */
-static inline void vsi_log_line(const vestry_host *host, vestry_log_level level, const char *line) {
-  if (host->log) host->log(host->ctx, level, line);
+/* Say what a function was called with that it does not accept. Returns INVALID. */
+static inline vestry_err vsi_mistake(const vestry_host *host, const char *function, const char *why) {
+  vsi_log(host, VESTRY_LOG_ERROR, "%s: %s", function, why);
+  return VESTRY_INVALID;
 }
 
 #endif

@@ -20,7 +20,7 @@
 #include "nats/broker.h"
 #include "nats/ear.h"
 
-enum { LAST_WORDS_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, LINE_MAX_BYTES = 256, NS_PER_MS = 1000000 };
+enum { LAST_WORDS_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000 };
 
 /* One connection, as its callbacks see it. */
 typedef struct wire {
@@ -69,21 +69,17 @@ static void on_closed(natsConnection *connection, void *ctx) {
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
   wire *w = ctx;
-  char line[LINE_MAX_BYTES];
   if (w->complaints_count++ >= COMPLAINTS_MAX) return;
-  snprintf(line, sizeof line, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
-  vsi_log_line(w->broker->host, VESTRY_LOG_WARN, line);
+  vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
 }
 
 /* ---- coming up --------------------------------------------------------------------------------------------------- */
 
 static void complain(linking *l, natsStatus status) {
-  char line[LINE_MAX_BYTES];
   if (l->has_complained) return;
   l->has_complained = true;
-  snprintf(line, sizeof line, "nats: no connection to any of %zu servers: %s; trying on",
-           l->broker->settings.options.servers_count, natsStatus_GetText(status));
-  vsi_log_line(l->broker->host, VESTRY_LOG_WARN, line);
+  vsi_log(l->broker->host, VESTRY_LOG_WARN, "nats: no connection to any of %zu servers: %s; trying on",
+          l->broker->settings.options.servers_count, natsStatus_GetText(status));
 }
 
 static natsStatus connect_to(linking *l, size_t server) {
@@ -339,14 +335,14 @@ static void live(linking *l) {
     }
     ms = options->reconnect_ms;
     l->has_complained = false;
-    vsi_log_line(broker->host, VESTRY_LOG_INFO, "nats: up");
+    vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
     vsi_nats_claims_attach(&broker->claims, l->connection);
     say(broker, &broker->up_waits);
     serve(l);
     disconnect(l);
     say(broker, &broker->down_waits);
     if (is_stopping(broker)) break;
-    vsi_log_line(broker->host, VESTRY_LOG_WARN, "nats: down");
+    vsi_log(broker->host, VESTRY_LOG_WARN, "nats: down");
     wait_told(broker);
     pause_ms(broker, 1); /* all nodes come back at once otherwise */
   }

@@ -11,7 +11,7 @@
 #include "base/thread.h"
 #include "nats/status.h"
 
-enum { HOST_MAX = 256, LINE_MAX_BYTES = 256 };
+enum { HOST_MAX = 256 };
 
 static char *copy(const vestry_host *host, const char *text) {
   size_t size = strlen(text) + 1;
@@ -112,18 +112,14 @@ static vestry_err make_nats(vsi_nats_settings *s) {
     status = set_tls(s, NULL);
   }
   if (!status) return VESTRY_OK;
-  char line[LINE_MAX_BYTES];
-  snprintf(line, sizeof line, "nats: %s: %s", part, natsStatus_GetText(status));
-  vsi_log_line(s->host, VESTRY_LOG_ERROR, line);
+  vsi_log(s->host, VESTRY_LOG_ERROR, "nats: %s: %s", part, natsStatus_GetText(status));
   return vsi_nats_error(status);
 }
 
 /* Which one it is, and not what it says: it may have a password. */
 static vestry_err refuse_server(const vestry_host *host, size_t number) {
-  char line[LINE_MAX_BYTES];
-  snprintf(line, sizeof line,
-           "vestry_nats_create: options.servers[%zu] is not written nats://HOST:PORT, or tls://HOST:PORT", number);
-  vsi_log_line(host, VESTRY_LOG_ERROR, line);
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "vestry_nats_create: options.servers[%zu] is not written nats://HOST:PORT, or tls://HOST:PORT", number);
   return VESTRY_INVALID;
 }
 
@@ -153,8 +149,8 @@ vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_option
   memset(s, 0, sizeof *s);
   if (VSI_OPTIONS_TAKE(s->options, given) || !are_sane(&s->options)) {
     const vestry_host *host = s->options.host ? s->options.host : vestry_host_default();
-    vsi_log_line(host, VESTRY_LOG_ERROR,
-                 "vestry_nats_create: an option is out of its bounds, or does not go with another: see vestry/nats.h");
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_nats_create: an option is out of its bounds, or does not go with another: see vestry/nats.h");
     return VESTRY_INVALID;
   }
   fill_in(&s->options);

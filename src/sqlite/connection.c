@@ -32,6 +32,7 @@
 #include <ctype.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "sqlite/account.h"
 #include "sqlite/counter.h"
 #include "sqlite/publish.h"
@@ -410,11 +411,10 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
   database->is_coarse |= is_coarse;
   pthread_mutex_unlock(&database->lock);
   if (is_news)
-    vsi_sqlite_log(
-        database->host, VESTRY_LOG_WARN,
-        "%s, %s: which pages of the file a connection reads is not known, and what it renders is followed by "
-        "tables: it shares its cache with another one, or there is no memory",
-        call.function, call.path);
+    vsi_log(database->host, VESTRY_LOG_WARN,
+            "%s, %s: which pages of the file a connection reads is not known, and what it renders is followed by "
+            "tables: it shares its cache with another one, or there is no memory",
+            call.function, call.path);
   *ret_connection = connection;
   return VESTRY_OK;
 }

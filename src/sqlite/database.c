@@ -1,4 +1,5 @@
 /* The life of a database: two connections of its own, one that looks and one that notes, and a thread. */
+#include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
 #include "sqlite/connection.h"
@@ -156,10 +157,10 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
     return error;
   }
   if (options.level == VESTRY_SQLITE_DEFAULT && vsi_sqlite_cache_is_refused())
-    vsi_sqlite_log(host, VESTRY_LOG_WARN,
-                   "%s, %s: the level is TABLES, and commits render more than they would at PAGES: this SQLite lets "
-                   "nobody stand before its page cache",
-                   call.function, options.path);
+    vsi_log(host, VESTRY_LOG_WARN,
+            "%s, %s: the level is TABLES, and commits render more than they would at PAGES: this SQLite lets "
+            "nobody stand before its page cache",
+            call.function, options.path);
   *ret_database = database;
   return VESTRY_OK;
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+
 vestry_err vsi_sqlite_code(int result) {
   switch (result & 0xff) {
   case SQLITE_OK:
@@ -43,8 +45,8 @@ static void say(const vsi_sqlite_call *call, sqlite3 *db, int result, const char
   if ((extended & 0xff) == kind) result = extended;
   const int system = db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR) ? sqlite3_system_errno(db) : 0;
   const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(result), *helps = advice(result, system);
-  vsi_sqlite_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function, call->path, doing, why,
-                 result, system ? ", " : "", system ? strerror(system) : "", helps ? "; " : "", helps ? helps : "");
+  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function, call->path, doing, why, result,
+          system ? ", " : "", system ? strerror(system) : "", helps ? "; " : "", helps ? helps : "");
 }
 
 vestry_err vsi_sqlite_fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing) {
@@ -65,6 +67,6 @@ vestry_err vsi_sqlite_refuse(const vsi_sqlite_call *call, vestry_err error, cons
   va_start(arguments, format);
   vsnprintf(reason, sizeof reason, format, arguments);
   va_end(arguments);
-  vsi_sqlite_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s", call->function, call->path, reason);
+  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s", call->function, call->path, reason);
   return error;
 }

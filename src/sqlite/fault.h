@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "sqlite/host.h"
+#include "base/memory.h"
 #include "vestry/error.h"
 
 /* A function of the library that the application has called. */

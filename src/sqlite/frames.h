@@ -5,7 +5,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
-#include "sqlite/host.h"
+#include "base/memory.h"
 #include "vestry/error.h"
 
 /* One commit. */

@@ -11,6 +11,7 @@
  * new, it is asked for again by a read transaction, during which no connection writes. */
 #include "sqlite/others.h"
 
+#include "base/log.h"
 #include "base/wait.h"
 #include "sqlite/account.h"
 #include "sqlite/counter.h"
@@ -87,8 +88,8 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
                                     &database->stats.whole_count);
   bool is_failing = error && error != VESTRY_BUSY;
   if (is_failing && !database->is_failing)
-    vsi_sqlite_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
-                   vestry_strerror(error));
+    vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
+            vestry_strerror(error));
   if (is_failing) database->is_lost = true; /* whatever comes meanwhile */
   database->is_failing = is_failing;
   return error;
@@ -98,10 +99,10 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
   int has_moved = 0;
   if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) return;
   if (has_moved && !database->has_moved)
-    vsi_sqlite_log(database->host, VESTRY_LOG_ERROR,
-                   "SQLite, %s: the file was removed, or another one has its place: what is written from here on is "
-                   "gone when this program ends; start it again",
-                   database->path);
+    vsi_log(database->host, VESTRY_LOG_ERROR,
+            "SQLite, %s: the file was removed, or another one has its place: what is written from here on is "
+            "gone when this program ends; start it again",
+            database->path);
   database->has_moved = has_moved;
 }
 

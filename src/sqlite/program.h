@@ -5,7 +5,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-#include "sqlite/host.h"
+#include "base/memory.h"
 
 typedef struct vsi_sqlite_operation {
   uint16_t kind;

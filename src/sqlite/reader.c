@@ -29,6 +29,7 @@
 #include <stdio.h>
 
 #include "base/array.h"
+#include "base/hash.h"
 #include "sqlite/program.h"
 #include "sqlite/recording.h"
 
@@ -85,11 +86,8 @@ static void forget_statements(vsi_sqlite_reader *reader) {
 
 /* Texts are the application's, not its users'. */
 static uint32_t hash_of(const char *text, size_t *ret_len) {
-  uint64_t hash = UINT64_C(14695981039346656037);
-  const char *at = text;
-  for (; *at; at++) hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
-  *ret_len = (size_t)(at - text);
-  return (uint32_t)(hash ^ hash >> 32);
+  *ret_len = strlen(text);
+  return (uint32_t)vsi_hash_bytes(0, text, *ret_len);
 }
 
 static vsi_sqlite_statement *find(const vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t hash) {

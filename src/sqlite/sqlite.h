@@ -17,9 +17,9 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "base/memory.h"
 #include "sqlite/exact.h"
 #include "sqlite/fault.h"
-#include "sqlite/host.h"
 #include "sqlite/schema.h"
 #include "sqlite/topics.h"
 #include "vestry/registry.h"

@@ -4,7 +4,7 @@
 
 #include <sqlite3.h>
 
-#include "sqlite/host.h"
+#include "base/memory.h"
 
 typedef struct vsi_sqlite_statement {
   sqlite3_stmt *statement;

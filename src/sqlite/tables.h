@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "sqlite/host.h"
+#include "base/memory.h"
 #include "vestry/error.h"
 
 /* Columns as bits: column i is bit i, and those that are further on share one. One bit says which rows there are: it is

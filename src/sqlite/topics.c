@@ -4,7 +4,8 @@
 #include "sqlite/topics.h"
 
 #include "base/array.h"
-#include "sqlite/host.h"
+#include "base/hash.h"
+#include "base/memory.h"
 
 enum { SLOTS_FIRST = 16, STEPS_MOST = 64, KEPT_BYTES = 8192 };
 
@@ -19,19 +20,13 @@ void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
   vsi_sqlite_topics_init(topics, topics->host);
 }
 
-static size_t hash(const char *topic, size_t len) {
-  uint64_t sum = 0x9e3779b97f4a7c15;
-  for (size_t i = 0; i < len; i++) sum = (sum ^ (unsigned char)topic[i]) * 0x100000001b3;
-  return (size_t)(sum ^ sum >> 29);
-}
-
 static bool is_at(const vsi_sqlite_topics *topics, size_t at, const char *topic, size_t len) {
   return strncmp(topics->bytes + at, topic, len) == 0 && topics->bytes[at + len] == '\0';
 }
 
 /* The slot that has it or is to have it; NULL: there is none near. */
 static uint32_t *find(const vsi_sqlite_topics *topics, const char *topic, size_t len) {
-  size_t mask = topics->slots_count - 1, at = hash(topic, len) & mask;
+  size_t mask = topics->slots_count - 1, at = (size_t)vsi_hash_bytes(0, topic, len) & mask;
   for (size_t step = 0; step < STEPS_MOST && step <= mask; step++, at = (at + 1) & mask) {
     uint32_t *slot = &topics->slots[at];
     if (!*slot || is_at(topics, *slot - 1, topic, len)) return slot;

@@ -109,9 +109,8 @@ static void look(vestry_timer *timer, void *ctx) {
   crowd->clients_count = 0;
   if (!see_all(crowd) && !crowd->warned) {
     crowd->warned = true;
-    vsi_log_line(
-        crowd->host, VESTRY_LOG_WARN,
-        "civetweb: /proc/self/fd cannot be read; connections that are no requests yet have no limit per address");
+    vsi_log(crowd->host, VESTRY_LOG_WARN,
+            "civetweb: /proc/self/fd cannot be read; connections that are no requests yet have no limit per address");
   }
   if (crowd->clients_count <= crowd->limit) return;
   qsort(crowd->clients, crowd->clients_count, sizeof *crowd->clients, compare);

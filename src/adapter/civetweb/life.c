@@ -106,11 +106,11 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   char why[160];
   vestry_err error = vsi_civetweb_check_descriptors(&settings, why, sizeof why);
   if (error) {
-    vsi_log_line(host, VESTRY_LOG_ERROR, why);
+    vsi_log(host, VESTRY_LOG_ERROR, "%s", why);
     return error;
   }
   if (!settings.nodelay)
-    vsi_log_line(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
+    vsi_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
   vestry_civetweb *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->v = v;

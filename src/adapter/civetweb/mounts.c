@@ -27,7 +27,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { SWEEP_MS = 100, SUFFIX_BYTES = 32, LINE_BYTES = 512 };
+enum { SWEEP_MS = 100, SUFFIX_BYTES = 32 };
 static const char all_paths[] = "/{all...}";
 
 /* ---- patterns ---------------------------------------------------------------------------------------------------- */
@@ -144,11 +144,9 @@ bool vsi_civetweb_takes_query(const char *version) {
 /* ---- what the instance tells ------------------------------------------------------------------------------------- */
 
 static void log_taken(const vestry_host *host, const char *method, const char *pattern) {
-  char line[LINE_BYTES];
-  snprintf(line, sizeof line,
-           "civetweb: another instance of vestry in the same server has the route %s %s: give one of them other paths",
-           method, pattern);
-  vsi_log_line(host, VESTRY_LOG_ERROR, line);
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "civetweb: another instance of vestry in the same server has the route %s %s: give one of them other paths",
+          method, pattern);
 }
 
 static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char *pattern, bool has_mount) {
@@ -179,12 +177,10 @@ static vestry_err claim(vsi_civetweb_mounts *of, const char *method, const char 
 }
 
 static vestry_err refuse_query(const vestry_host *host, const char *pattern) {
-  char line[LINE_BYTES];
-  snprintf(line, sizeof line,
-           "civetweb: the route QUERY %.200s is refused: civetweb %.16s answers that method itself, with 400, before "
-           "anybody sees it. Mount it for POST, or serve by libmicrohttpd",
-           pattern, mg_version());
-  vsi_log_line(host, VESTRY_LOG_ERROR, line);
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "civetweb: the route QUERY %.200s is refused: civetweb %.16s answers that method itself, with 400, before "
+          "anybody sees it. Mount it for POST, or serve by libmicrohttpd",
+          pattern, mg_version());
   return VESTRY_UNSUPPORTED;
 }
 

@@ -48,9 +48,9 @@ vestry_err vsi_civetweb_neighbours_enter(neighbour *one, neighbour **ret_first) 
   }
   pthread_mutex_unlock(&lock);
   if (error)
-    vsi_log_line(one->host, VESTRY_LOG_ERROR,
-                 "civetweb: max_per_address is the server's, and another instance of vestry in it has another one: "
-                 "leave it out, or say it with the first");
+    vsi_log(one->host, VESTRY_LOG_ERROR,
+            "civetweb: max_per_address is the server's, and another instance of vestry in it has another one: "
+            "leave it out, or say it with the first");
   return error;
 }
 
@@ -80,9 +80,9 @@ void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server) {
         host = at->host;
     pthread_mutex_unlock(&lock);
     if (!host) return;
-    vsi_log_line(host, VESTRY_LOG_WARN,
-                 "civetweb: a request with the method QUERY was answered 501: civetweb up to 1.17 refuses the "
-                 "method before anybody sees it. Send POST, or serve by libmicrohttpd (said once)");
+    vsi_log(host, VESTRY_LOG_WARN,
+            "civetweb: a request with the method QUERY was answered 501: civetweb up to 1.17 refuses the "
+            "method before anybody sees it. Send POST, or serve by libmicrohttpd (said once)");
   }
 }
 

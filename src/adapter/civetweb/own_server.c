@@ -32,17 +32,15 @@ static int errno_in(const char *message) {
 
 static int log_message(const struct mg_connection *conn, const char *message) {
   own_server *own = mg_get_user_data(mg_get_context(conn));
-  char line[512];
   if (!own) return 1;
   /* Why it does not start is in the first line; those that follow say that it does not. */
   bool is_first = !atomic_exchange(&own->complained, true), is_up = atomic_load(&own->started);
   if (!is_first && !is_up) return 1;
   const char *helps = strncmp(message, "cannot ", 7) == 0 ? vsi_listen_advice(errno_in(message)) : "";
   if (is_up)
-    snprintf(line, sizeof line, "civetweb: %s", message);
+    vsi_log(own->host, VESTRY_LOG_WARN, "civetweb: %s", message);
   else
-    snprintf(line, sizeof line, "vestry_server_civetweb: %s%s%s", message, *helps ? "; " : "", helps);
-  vsi_log_line(own->host, is_up ? VESTRY_LOG_WARN : VESTRY_LOG_ERROR, line);
+    vsi_log(own->host, VESTRY_LOG_ERROR, "vestry_server_civetweb: %s%s%s", message, *helps ? "; " : "", helps);
   return 1;
 }
 
@@ -67,7 +65,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
     count = options->max_streams + 1;
     while (count - vsi_civetweb_reserve(0, count) < options->max_streams) count++;
   }
-  char place[64], threads[16], why[256], line[320];
+  char place[64], threads[16], why[256];
   bool is_six = strchr(options->address, ':');
   snprintf(place, sizeof place, is_six ? "[%s]:%u" : "%s:%u", options->address, options->port);
   snprintf(threads, sizeof threads, "%u", count);
@@ -84,8 +82,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
   /* clang-format on */
   vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
   if (error) {
-    snprintf(line, sizeof line, "vestry_server_civetweb: %s", why);
-    vsi_log_line(own->host, VESTRY_LOG_ERROR, line);
+    vsi_log(own->host, VESTRY_LOG_ERROR, "vestry_server_civetweb: %s", why);
     return error;
   }
   const struct mg_callbacks callbacks = {
@@ -101,7 +98,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
 static vestry_err start(vestry *v, const vestry_server_options *options, void **ret_server) {
   const vestry_host *host = vestry_host_of(v);
   if (options->unix_path || options->tls_key) {
-    vsi_log_line(host, VESTRY_LOG_ERROR, "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
+    vsi_log(host, VESTRY_LOG_ERROR, "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
     return VESTRY_UNSUPPORTED;
   }
   if (options->max_streams > 100000) return VESTRY_INVALID;

@@ -41,8 +41,8 @@ static void look(vestry_timer *timer, void *ctx) {
     vsi_civetweb_parked_close(watch->parked);
   } else if (!watch->warned) {
     watch->warned = true;
-    vsi_log_line(watch->host, VESTRY_LOG_WARN,
-                 "civetweb: the kernel did not answer about sockets; peers that are gone may be found later");
+    vsi_log(watch->host, VESTRY_LOG_WARN,
+            "civetweb: the kernel did not answer about sockets; peers that are gone may be found later");
   }
 }
 
@@ -78,9 +78,9 @@ vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host 
   watch->lost_ns = vsi_ms_to_ns(lost_ms);
   vsi_civetweb_kernel_init(&watch->kernel, ports, ports_count);
   if (!ports_count || !is_told(watch, ports, ports_count)) {
-    vsi_log_line(host, VESTRY_LOG_WARN,
-                 "civetweb: the kernel does not tell about the server's sockets; a peer that is gone is found by the "
-                 "second heartbeat after it");
+    vsi_log(host, VESTRY_LOG_WARN,
+            "civetweb: the kernel does not tell about the server's sockets; a peer that is gone is found by the "
+            "second heartbeat after it");
     vsi_civetweb_watch_destroy(watch);
     *ret_watch = NULL;
     return VESTRY_OK;

@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/options.h"
 
-enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20, LINE_BYTES = 256 };
+enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
 
 /* It was answered, or broke off. */
 static void forget(vsi_microhttpd_request *request, void **pointer) {
@@ -42,7 +42,7 @@ static vestry_err check(const vestry_microhttpd *adapter, struct MHD_Daemon *dae
     why = "vestry_microhttpd_attach: MHD_USE_THREAD_PER_CONNECTION does not go together with streams; take a pool of "
           "threads";
   if (!why) return VESTRY_OK;
-  vsi_log_line(adapter->host, VESTRY_LOG_ERROR, why);
+  vsi_log(adapter->host, VESTRY_LOG_ERROR, "%s", why);
   return VESTRY_UNSUPPORTED;
 }
 
@@ -69,13 +69,11 @@ static vestry_err learn_habits(vestry_microhttpd *adapter) {
   adapter->measures_heads = !refuses && habits.keeps_heads;
   adapter->attached.keeps_targets = habits.keeps_targets;
   if (refuses || habits.finds_odd) return VESTRY_OK;
-  char line[LINE_BYTES];
-  snprintf(
-      line, sizeof line,
+  vsi_log(
+      adapter->host, VESTRY_LOG_WARN,
       "vestry_microhttpd_attach: libmicrohttpd %s takes heads that can be read in two ways, and not all of them are "
       "found afterwards: start the daemon with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict",
       MHD_get_version());
-  vsi_log_line(adapter->host, VESTRY_LOG_WARN, line);
   return VESTRY_OK;
 }
 

@@ -21,7 +21,7 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   size_t prefix = (size_t)snprintf(line, sizeof line, "%slibmicrohttpd: ", started ? "" : "vestry_microhttpd_create: ");
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   line[strcspn(line, "\n")] = '\0';
-  vsi_log_line(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, line);
+  vsi_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, "%s", line);
 }
 
 static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
@@ -60,20 +60,18 @@ static vestry_err learn_habits(vestry_microhttpd *adapter) {
   adapter->is_strict = habits.refuses_odd || !habits.finds_odd;
   adapter->measures_heads = !habits.refuses_odd && habits.keeps_heads;
   if (habits.refuses_odd || habits.finds_odd) return VESTRY_OK;
-  char line[LINE_BYTES];
-  snprintf(line, sizeof line,
-           "libmicrohttpd %s takes heads that can be read in two ways, and vestry does not find them: put a proxy in "
-           "front that refuses them, or take 0.9.75 or 1.0",
-           MHD_get_version());
-  vsi_log_line(adapter->host, VESTRY_LOG_WARN, line);
+  vsi_log(adapter->host, VESTRY_LOG_WARN,
+          "libmicrohttpd %s takes heads that can be read in two ways, and vestry does not find them: put a proxy in "
+          "front that refuses them, or take 0.9.75 or 1.0",
+          MHD_get_version());
   return VESTRY_OK;
 }
 
 vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
       (settings->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
-    vsi_log_line(adapter->host, VESTRY_LOG_ERROR,
-                 "vestry_microhttpd_create: this libmicrohttpd was built without epoll, or without TLS: take another");
+    vsi_log(adapter->host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: this libmicrohttpd was built without epoll, or without TLS: take another");
     return VESTRY_UNSUPPORTED;
   }
   vestry_err error = learn_habits(adapter);

@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, PEEKED_BYTES = 4096, LINE_BYTES = 256 };
+enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, PEEKED_BYTES = 4096 };
 
 /* ---- letting in -------------------------------------------------------------------------------------------------- */
 
@@ -88,8 +88,8 @@ static void *keep_door(void *argument) {
     vestry_err error = let_in(door);
     if (error == VESTRY_LIMIT && !in_want) {
       vestry_turn_away(door->v, VESTRY_REFUSAL_DESCRIPTORS);
-      vsi_log_line(door->host, VESTRY_LOG_WARN,
-                   "libmicrohttpd: no descriptors are left; connections wait until there are some");
+      vsi_log(door->host, VESTRY_LOG_WARN,
+              "libmicrohttpd: no descriptors are left; connections wait until there are some");
     }
     in_want = error == VESTRY_LIMIT || (in_want && error == VESTRY_NOT_FOUND);
     if (error == VESTRY_LIMIT) wait_for(door, -1, WAIT_MS);
@@ -114,14 +114,14 @@ static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at
 
 vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port,
                                     unsigned lost_ms) {
-  char number[8], line[LINE_BYTES];
+  char number[8];
   *door = (vsi_microhttpd_door){.v = v, .host = vestry_host_of(v), .listener = -1, .stop = -1};
   snprintf(number, sizeof number, "%u", port);
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) {
-    vsi_log_line(door->host, VESTRY_LOG_ERROR,
-                 "vestry_microhttpd_create: the address is to be a number, as 127.0.0.1 or ::1");
+    vsi_log(door->host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: the address is to be a number, as 127.0.0.1 or ::1");
     return VESTRY_INVALID;
   }
   vestry_err error = listen_at(door, at, lost_ms);
@@ -129,9 +129,8 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
   const int why = errno;
   freeaddrinfo(at);
   if (!error && door->stop >= 0) return VESTRY_OK;
-  snprintf(line, sizeof line, "vestry_microhttpd_create: cannot listen at %s, port %u: %s; %s", address, port,
-           strerror(why), vsi_listen_advice(why));
-  vsi_log_line(door->host, VESTRY_LOG_ERROR, line);
+  vsi_log(door->host, VESTRY_LOG_ERROR, "vestry_microhttpd_create: cannot listen at %s, port %u: %s; %s", address, port,
+          strerror(why), vsi_listen_advice(why));
   return VESTRY_IO;
 }
 
@@ -141,8 +140,8 @@ vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, c
   if (error) return error;
   door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (door->stop >= 0) return VESTRY_OK;
-  vsi_log_line(door->host, VESTRY_LOG_ERROR,
-               "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
+  vsi_log(door->host, VESTRY_LOG_ERROR,
+          "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
   return VESTRY_IO;
 }
 

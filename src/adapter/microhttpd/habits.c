@@ -15,7 +15,7 @@
 #include "adapter/web/target.h"
 #include "base/log.h"
 
-enum { TURNS = 8, LINE_BYTES = 192, SAMPLE_BYTES = 256 };
+enum { TURNS = 8, SAMPLE_BYTES = 256 };
 
 static const char *const plain_heads[] = {
     "GET /p HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -150,11 +150,9 @@ vestry_err vsi_microhttpd_habits_find(const vestry_host *host, vsi_microhttpd_ha
     *ret_habits = found;
     return VESTRY_OK;
   }
-  char line[LINE_BYTES];
-  snprintf(line, sizeof line,
-           "vestry_microhttpd: libmicrohttpd %s cannot be asked how it reads heads: %s; let there be more descriptors "
-           "(ulimit -n)",
-           MHD_get_version(), strerror(errno));
-  vsi_log_line(host, VESTRY_LOG_ERROR, line);
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "vestry_microhttpd: libmicrohttpd %s cannot be asked how it reads heads: %s; let there be more descriptors "
+          "(ulimit -n)",
+          MHD_get_version(), strerror(errno));
   return VESTRY_IO;
 }

@@ -42,8 +42,8 @@ vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter) {
   adapter->nobody = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   adapter->has_nobody = adapter->nobody >= 0;
   if (adapter->has_nobody) return VESTRY_OK;
-  vsi_log_line(adapter->host, VESTRY_LOG_ERROR,
-               "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
+  vsi_log(adapter->host, VESTRY_LOG_ERROR,
+          "vestry_microhttpd_create: no descriptor is left: let there be more (ulimit -n)");
   return VESTRY_IO;
 }
 

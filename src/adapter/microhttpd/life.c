@@ -33,9 +33,9 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!v || !ret_adapter) return VESTRY_INVALID;
   const vestry_host *host = vestry_host_of(v);
   if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own, &settings)) {
-    vsi_log_line(host, VESTRY_LOG_ERROR,
-                 "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
-                 "vestry/microhttpd.h");
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
+            "vestry/microhttpd.h");
     return VESTRY_INVALID;
   }
   vestry_err error = vsi_microhttpd_settings_fit(host, &settings);

@@ -24,8 +24,7 @@ enum {
   LEAST_SEND_BUFFER_BYTES = 4096,
   MAX_SEND_BUFFER_BYTES = 64 << 20,
   LEAST_RESERVE = 16, /* for the application */
-  MOST_RESERVE = 256,
-  LINE_BYTES = 512
+  MOST_RESERVE = 256
 };
 
 /* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
@@ -92,22 +91,20 @@ vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vsi_microhttpd_s
   if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
   if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
   reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * settings->threads_count;
-  char line[LINE_BYTES];
   if (all < reserve + settings->threads_count + 1) {
-    snprintf(line, sizeof line,
-             "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
-             "(ulimit -n)",
-             all, (unsigned)settings->threads_count, reserve + (unsigned)settings->threads_count + 1);
-    vsi_log_line(host, VESTRY_LOG_ERROR, line);
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
+            "(ulimit -n)",
+            all, (unsigned)settings->threads_count, reserve + (unsigned)settings->threads_count + 1);
     return VESTRY_IO;
   }
   unsigned most = all - reserve;
   if (settings->connections_count <= most) return VESTRY_OK;
   uint32_t streams = most - (most + 4) / 5;
   if (streams > settings->streams_count) streams = settings->streams_count;
-  snprintf(line, sizeof line, "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u",
-           all, most, (unsigned)streams, settings->connections_count, (unsigned)settings->streams_count);
-  vsi_log_line(host, VESTRY_LOG_WARN, line);
+  vsi_log(host, VESTRY_LOG_WARN,
+          "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u", all, most,
+          (unsigned)streams, settings->connections_count, (unsigned)settings->streams_count);
   settings->connections_count = most;
   settings->streams_count = streams;
   return VESTRY_OK;

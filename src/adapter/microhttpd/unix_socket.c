@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { START_PATIENCE_MS = 2000, LOOK_AGAIN_MS = 10, LINE_BYTES = 512 };
+enum { START_PATIENCE_MS = 2000, LOOK_AGAIN_MS = 10 };
 
 bool vsi_microhttpd_unix_path_fits(const char *path) {
   return *path && strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path;
@@ -34,13 +34,11 @@ static struct sockaddr_un address_of(const char *path) {
 }
 
 static vestry_err fail(const vestry_host *host, const char *path, const char *why) {
-  char line[LINE_BYTES];
-  snprintf(
-      line, sizeof line,
+  vsi_log(
+      host, VESTRY_LOG_ERROR,
       "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder that this user may write "
       "to",
       path, why);
-  vsi_log_line(host, VESTRY_LOG_ERROR, line);
   return VESTRY_IO;
 }
 

@@ -255,11 +255,9 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_h
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
   watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD)) {
-    char line[160];
-    snprintf(line, sizeof line,
-             "vestry_microhttpd_create: streams cannot be watched: %s; let there be more descriptors (ulimit -n)",
-             strerror(errno));
-    vsi_log_line(host, VESTRY_LOG_ERROR, line);
+    vsi_log(host, VESTRY_LOG_ERROR,
+            "vestry_microhttpd_create: streams cannot be watched: %s; let there be more descriptors (ulimit -n)",
+            strerror(errno));
     return VESTRY_IO;
   }
   watch->started = !vsi_thread_start(host, &watch->thread, "vestry-watch", keep_watch, watch);

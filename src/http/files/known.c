@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_LENT = 64 };
@@ -66,8 +67,7 @@ static bool is_same(const identity *a, const identity *b) {
 
 /* Numbers of files are the file system's: no client chooses them. */
 static place *set_of(vsi_known *known, const identity *of) {
-  uint64_t mixed = (of->number ^ of->device << 32) * UINT64_C(0x9e3779b97f4a7c15);
-  return known->places[mixed >> 56];
+  return known->places[vsi_hash_number(of->number ^ of->device << 32) >> 56];
 }
 
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known) {
