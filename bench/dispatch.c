@@ -20,6 +20,7 @@
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "vestry/memory.h"
 
 enum { MAX_ROUNDS = 10000 };
 

@@ -16,6 +16,7 @@
 
 #include "auction.h"
 #include "bench.h"
+#include "vestry/memory.h"
 
 enum { PATH_MOST = 300, CHANNELS_MOST = 1000, TURNS = 21 };
 

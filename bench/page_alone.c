@@ -1,4 +1,5 @@
 #include "page_alone.h"
+#include "vestry/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -17,6 +17,7 @@
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "vestry/memory.h"
 
 enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300, ID_BYTES = 16 };
 

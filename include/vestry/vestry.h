@@ -18,7 +18,8 @@
  *  - One event to many: channel.h, by key broadcast.h, with what was missed history.h, compressed by profile.h.
  *    Messages to functions: bus.h, by key publish.h.
  *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h.
- *  - For tests of your own: memory.h and browser.h. What can go wrong, in three lists: error.h, cause.h, refusal.h.
+ *  - What can go wrong, in three lists: error.h, cause.h, refusal.h. For tests of your own (libvestry-testing, and not
+ *    included here): memory.h, browser.h, memory_network.h.
  *
  *  Structs grow from version to version, and programs that were compiled before run on. One rule for all of them: the
  *  first member is `size`, sizeof the struct; 0 stands for the struct as the first release has it. There is
@@ -39,7 +40,6 @@
 #include "vestry/batch.h"
 #include "vestry/broadcast.h"
 #include "vestry/broker.h"
-#include "vestry/browser.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"
 #include "vestry/channel.h"
@@ -58,7 +58,6 @@
 #include "vestry/html.h"
 #include "vestry/instance.h"
 #include "vestry/key.h"
-#include "vestry/memory.h"
 #include "vestry/once.h"
 #include "vestry/page.h"
 #include "vestry/presence.h"

@@ -3,6 +3,7 @@
 #define VSI_TESTING_MEMORY_BROKER_H
 
 #include "vestry/broker.h"
+#include "vestry/memory_network.h"
 
 /* The broker of it is a vsi_memory_node. */
 extern const vestry_broker_ops vsi_memory_broker_ops;

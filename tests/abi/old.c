@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 static unsigned opened, closed, purged, heard, intercepted;

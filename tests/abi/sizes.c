@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "vestry/memory.h"
+#include "vestry/memory_network.h"
 #include "vestry/vestry.h"
 
 /* A struct of the library's with room behind it, as a program of tomorrow has it. */

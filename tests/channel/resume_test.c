@@ -5,6 +5,8 @@
 #include "channel/log_tab.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/memory.h"
+#include "vestry/memory_network.h"
 #include "vestry/vestry.h"
 
 static const char secret[32] = "thirty-two bytes, all of them.";

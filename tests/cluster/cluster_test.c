@@ -1,6 +1,7 @@
 /* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that does what a test says.
  */
 #include "cluster/nodes.h"
+#include "vestry/memory_network.h"
 
 #include <stdlib.h>
 

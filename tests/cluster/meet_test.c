@@ -4,6 +4,7 @@
 #include "cluster/hearing.h"
 
 #include "cluster/nodes.h"
+#include "vestry/memory_network.h"
 
 /* ---- somebody who reaches the broker ---- */
 

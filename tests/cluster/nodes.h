@@ -5,6 +5,8 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/memory.h"
+#include "vestry/memory_network.h"
 #include "vestry/vestry.h"
 
 enum { NODES_MOST = 4, STREAMS_MOST = 64, PLACES_MOST = 3, PEOPLE_MOST = 6, GRACE_MS = 200 };

@@ -1,5 +1,6 @@
 /* Presence over nodes: who is at a place of one is there on all. */
 #include "cluster/nodes.h"
+#include "vestry/memory_network.h"
 
 static void begin(nodes *n, size_t count, const vestry_memory_network_options *options) {
   static const char *const names[] = {"a", "b", "c", "d"};

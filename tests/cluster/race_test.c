@@ -7,6 +7,8 @@
 
 #include "support/test.h"
 #include "support/until.h"
+#include "vestry/memory.h"
+#include "vestry/memory_network.h"
 #include "vestry/vestry.h"
 
 enum { NODES = 2, TALKERS = 3, TURNS = 200 };

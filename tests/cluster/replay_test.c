@@ -14,6 +14,7 @@
 
 #include "cluster/nodes.h"
 #include "runtime/random.h"
+#include "vestry/memory_network.h"
 
 enum { PLACES = 3, LIVES = 3, KEPT = 4096, SEEN = 16384, DELAY_MS = 20 };
 

@@ -6,6 +6,7 @@
 
 #include "support/test.h"
 #include "support/until.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 enum { KEYS = 2, THREADS = 2 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cluster/nodes.h"
+#include "vestry/memory_network.h"
 
 static size_t kept(const node *of) {
   vestry_history_stats stats = {0};

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vestry/browser.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 /* An example does not go on after what should not happen. */

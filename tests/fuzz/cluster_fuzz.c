@@ -9,6 +9,8 @@
 #include "cluster/hearing.h"
 #include "cluster/members.h"
 #include "cluster/peers.h"
+#include "vestry/memory.h"
+#include "vestry/memory_network.h"
 #include "vestry/vestry.h"
 
 static void require(bool condition) {

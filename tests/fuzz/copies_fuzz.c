@@ -5,6 +5,7 @@
 
 #include "event/query.h"
 #include "page/copy.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 static void require(bool condition) {

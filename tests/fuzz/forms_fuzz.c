@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "support/test_host.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {

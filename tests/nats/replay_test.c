@@ -16,6 +16,7 @@
 #include "runtime/random.h"
 #include "support/test.h"
 #include "support/until.h"
+#include "vestry/memory.h"
 #include "vestry/nats.h"
 #include "vestry/vestry.h"
 

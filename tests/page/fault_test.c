@@ -8,6 +8,7 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };

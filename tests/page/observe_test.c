@@ -4,6 +4,7 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 typedef struct site {

@@ -5,6 +5,7 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 /* An application with some rooms. */

@@ -7,6 +7,7 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/memory.h"
 #include "vestry/vestry.h"
 
 enum { ROOMS = 3, TABS = 5, ACTIONS = 40, SCHEDULES = 4000 };

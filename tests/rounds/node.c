@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vestry/adapter.h"
 #include "vestry/nats.h"
 #include "vestry/vestry.h"
 

@@ -5,6 +5,7 @@
 #include "vestry/csrf.h"
 #include "vestry/files.h"
 #include "vestry/memory.h"
+#include "vestry/memory_network.h"
 #include "vestry/once.h"
 #include "vestry/page.h"
 #include "vestry/presence.h"

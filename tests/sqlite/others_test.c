@@ -8,6 +8,7 @@
 
 #include "sqlite/site.h"
 #include "support/until.h"
+#include "vestry/memory_network.h"
 
 static vestry_sqlite_stats stats_of(site *s) {
   vestry_sqlite_stats stats = {0};

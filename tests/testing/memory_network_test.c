@@ -4,6 +4,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/broker.h"
+#include "vestry/memory_network.h"
 
 enum { NODES = 4 };
 
