@@ -264,8 +264,9 @@ VESTRY_API vestry_err vestry_reply_effect_json(vestry_reply *reply, json_t *effe
  *  clients over with s, never inside the format. OK | INVALID | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...);
 /** Shorthands for the effects patch-elements, patch-signals (an object; or a json_pack format for one) and
- *  execute-script. As vestry_reply_effect; texts are UTF-8, otherwise INVALID. Signals are quoted (VESTRY_QUOTE), so
- *  that values of a client's may be among them; with vestry_reply_effect they can have placeholders.
+ *  execute-script. As vestry_reply_effect; texts are UTF-8, otherwise INVALID. No placeholder
+ *  is looked for in signals, so that values of a client's may be among them; with vestry_reply_effect they can have
+ *  some.
  *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n)); */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals);

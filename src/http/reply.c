@@ -54,6 +54,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_free(reply->host, reply->more_keys);
   vestry_connection_unref(reply->connection);
   json_decref(reply->effects);
+  vsi_free(reply->host, reply->are_plain);
   vsi_data_destroy(&reply->data);
   vsi_reply_init(reply, reply->host);
 }
@@ -340,12 +341,27 @@ void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destro
 
 /* --------------------------------------------------------------------------------------------------- effects ------ */
 
+static vestry_err add_effect(vestry_reply *reply, json_t *effect, bool is_plain) {
+  size_t count = json_array_size(reply->effects);
+  if (!reply->effects) reply->effects = json_array();
+  if (!reply->effects || VSI_ARRAY_RESERVE(reply->host, reply->are_plain, count, reply->plain_room, 1) ||
+      json_array_append(reply->effects, effect))
+    return remember(reply, VESTRY_NO_MEMORY);
+  reply->are_plain[count] = is_plain;
+  return VESTRY_OK;
+}
+
 vestry_err vestry_reply_effect_json(vestry_reply *reply, json_t *effect) {
   if (!json_is_string(json_array_get(effect, 0)))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
-  if (!reply->effects) reply->effects = json_array();
-  if (!reply->effects || json_array_append(reply->effects, effect)) return remember(reply, VESTRY_NO_MEMORY);
-  return VESTRY_OK;
+  return add_effect(reply, effect, false);
+}
+
+vestry_err vsi_reply_add_signals(vestry_reply *reply, json_t *signals) {
+  json_t *effect = json_pack("[s,O]", "patch-signals", signals);
+  vestry_err error = effect ? add_effect(reply, effect, true) : remember(reply, VESTRY_NO_MEMORY);
+  json_decref(effect);
+  return error;
 }
 
 /* Add an effect that was just packed, taking it; NULL: it could not be. */
@@ -374,12 +390,10 @@ vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) 
 
 /* Takes them. */
 static vestry_err add_signals(vestry_reply *reply, json_t *signals) {
-  json_error_t why = {.line = 0};
-  if (!json_is_object(signals)) {
-    json_decref(signals);
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
-  }
-  return add_packed(reply, json_pack_ex(&why, 0, "[s,[s,o]]", "patch-signals", VESTRY_QUOTE, signals), &why);
+  vestry_err error = json_is_object(signals) ? vsi_reply_add_signals(reply, signals)
+                                             : vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
+  json_decref(signals);
+  return error;
 }
 
 vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals) {

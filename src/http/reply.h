@@ -51,7 +51,9 @@ struct vestry_reply {
   bool has_profiles; /* instead of the instance's */
   vestry_profile profiles[VESTRY_PROFILES_MAX];
   size_t profiles_count;
-  json_t *effects;    /* an array; NULL: none */
+  json_t *effects; /* an array; NULL: none */
+  bool *are_plain; /* of each: no placeholder is looked for in it */
+  size_t plain_room;
   bool no_memory;     /* some builder had none */
   vestry_err refused; /* what the last builder said that refused what it was given */
 };
@@ -63,6 +65,8 @@ void vsi_reply_finish(vestry_reply *reply);
 vestry_err vsi_reply_may_join(vestry_reply *reply);
 
 /* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
+/* Add patch-signals. They may be a client's: no placeholder is looked for in them. signals: an object, borrowed. */
+vestry_err vsi_reply_add_signals(vestry_reply *reply, json_t *signals);
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
 /* Whatever body it has is dropped, and there is room for one of len bytes: before there is memory of it, and before
  * vsi_reply_take_body. OK | LIMIT */

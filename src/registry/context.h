@@ -22,12 +22,13 @@ struct vestry_dispatch_context {
   json_t *data, *state; /* objects, never NULL; borrowed, but merged data is own */
   bool data_is_own;
   bool fail_fast;
-  json_t *results;     /* of the caller's; NULL: not wanted */
-  json_t *value;       /* what the running effect gave; owned; NULL: nothing */
-  bool in_effect;      /* an effect runs: value may be set */
-  json_t *args;        /* vsi_context_args; owned; NULL: none yet */
-  const char *within;  /* the action that gave what is performed; NULL: none */
-  bool said_exhausted; /* the result says already that the bound was reached */
+  const bool *are_plain; /* of each entry that is dispatched: it has no placeholders; NULL: all may have some */
+  json_t *results;       /* of the caller's; NULL: not wanted */
+  json_t *value;         /* what the running effect gave; owned; NULL: nothing */
+  bool in_effect;        /* an effect runs: value may be set */
+  json_t *args;          /* vsi_context_args; owned; NULL: none yet */
+  const char *within;    /* the action that gave what is performed; NULL: none */
+  bool said_exhausted;   /* the result says already that the bound was reached */
 
   /* Nesting. What is below is kept by the outermost dispatch; nested ones reach it through root. */
   vestry_dispatch_context *root; /* the outermost, or itself */

@@ -40,6 +40,7 @@ void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase,
 /* --------------------------------------------------------------------------------------------------- performing --- */
 
 static void perform(vestry_dispatch_context *context, json_t *entry, unsigned depth);
+static void perform_replaced(vestry_dispatch_context *context, json_t *entry, unsigned depth);
 
 /* Something has failed, and that is to be all. */
 static bool is_over(const vestry_dispatch_context *context) {
@@ -85,7 +86,10 @@ static void perform_list(vestry_dispatch_context *context, const json_t *list, u
       context->result->skipped_count += (uint32_t)(json_array_size(list) - i);
       return;
     }
-    perform(context, entry, depth);
+    if (!depth && context->are_plain && context->are_plain[i])
+      perform_replaced(context, entry, depth);
+    else
+      perform(context, entry, depth);
   }
 }
 
@@ -185,7 +189,7 @@ static void fail_shape(vestry_dispatch_context *context) {
   fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
 }
 
-/* Its placeholders have been replaced. */
+/* Its placeholders have been replaced, or it has none. */
 static void perform_replaced(vestry_dispatch_context *context, json_t *entry, unsigned depth) {
   size_t len;
   const char *name = name_of(entry, &len);

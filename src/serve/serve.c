@@ -171,6 +171,7 @@ static vestry_err dispatch_reply(serving *s, vestry_dispatch_context *context, v
   context->reconnect = s->reply.connection ? NULL : find_again;
   context->reconnect_ctx = s;
   context->fail_fast = s->reply.fail_fast;
+  context->are_plain = s->reply.are_plain;
   vsi_dispatch(context, s->reply.effects);
   vsi_dispatch_log(s->v, &s->result, "a reply");
   if (s->opened) {

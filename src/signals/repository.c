@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "connection/send.h"
 #include "event/signals_patch.h"
+#include "http/reply.h"
 #include "signals/schema.h"
 #include "vestry/registry.h"
 
@@ -283,19 +284,12 @@ static vestry_err send(vestry_connection *connection, const json_t *signals) {
   return vsi_connection_send_made(connection, error, event);
 }
 
-static vestry_err add_effect(vestry_reply *reply, json_t *signals) {
-  json_t *effect = json_pack("[s,[s,O]]", "patch-signals", VESTRY_QUOTE, signals); /* they may be a client's */
-  vestry_err error = effect ? vestry_reply_effect_json(reply, effect) : VESTRY_NO_MEMORY;
-  json_decref(effect);
-  return error;
-}
-
 /* To one of the two. */
 static vestry_err save(vestry_repository *repository, vestry_connection *connection, vestry_reply *reply, bool all,
                        bool *ret_saved) {
   json_t *signals = NULL;
   vestry_err error = make_signals(repository, all, &signals);
-  if (!error && signals) error = connection ? send(connection, signals) : add_effect(reply, signals);
+  if (!error && signals) error = connection ? send(connection, signals) : vsi_reply_add_signals(reply, signals);
   bool saved = signals != NULL;
   json_decref(signals);
   if (error) return error;

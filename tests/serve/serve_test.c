@@ -43,6 +43,37 @@ static void a_stream_for_any_client(void **state) {
   wire_finish(&r);
 }
 
+static vestry_err seven(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
+  (void)data, (void)args, (void)ctx;
+  *ret_value = json_integer(7);
+  return VESTRY_OK;
+}
+
+/* The first and the last may have placeholders; in signals, which may be a client's, none is looked for. */
+static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)app;
+  vestry_reply_any_client(reply);
+  vestry_err error = vestry_reply_effect_pack(reply, "[s,{s:[s]}]", "patch-signals", "first", "seven");
+  if (!error) error = vestry_reply_patch_signals_pack(reply, "{s:[s]}", "second", "seven");
+  if (!error) error = vestry_reply_effect_pack(reply, "[s,{s:[s]}]", "patch-signals", "third", "seven");
+  return error;
+}
+
+static void signals_of_a_reply_name_no_placeholders(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w.v), "seven", seven, NULL), VESTRY_OK);
+  wire r = {0};
+  wire_request(&w, &r, seven_thrice, NULL);
+  assert_int_equal(wire_count(&r, "data: signals {\"first\":7}\n"), 1);
+  assert_int_equal(wire_count(&r, "data: signals {\"second\":[\"seven\"]}\n"), 1);
+  assert_int_equal(wire_count(&r, "data: signals {\"third\":7}\n"), 1);
+  world_end(&w);
+  wire_finish(&r);
+}
+
 static void the_handlers_own_headers_win(void **state) {
   (void)state;
   world w;
@@ -863,6 +894,7 @@ int main(void) {
       cmocka_unit_test(data_lives_as_long_as_the_stream_is_held),
       cmocka_unit_test(data_without_a_stream_is_destroyed_when_the_request_is_answered),
       cmocka_unit_test(of_several_data_the_last_stays),
+      cmocka_unit_test(signals_of_a_reply_name_no_placeholders),
       cmocka_unit_test(serving_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
