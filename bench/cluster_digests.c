@@ -77,7 +77,7 @@ static bool open_stream(place *p, uint64_t i) {
 
 static uint64_t streams_of(const place *p) {
   vestry_store_stats stats = {0};
-  vestry_store_stats_get(vestry_store_of(p->v), &stats);
+  vestry_store_stats_get(vestry_parts_of(p->v)->store, &stats);
   return stats.live_count;
 }
 
@@ -205,7 +205,7 @@ static bool measure_lives(place *within, place *apart, const bench_process *othe
 /* ---- a local hit ------------------------------------------------------------------------------------------------- */
 
 static bool hit(place *p, json_t *effects, double *ret_ns) {
-  vestry_runtime *runtime = vestry_runtime_of(p->v);
+  vestry_runtime *runtime = vestry_parts_of(p->v)->runtime;
   if (!open_stream(p, 0)) return false;
   while (vestry_runtime_step(runtime)) continue;
   vestry_err error = VESTRY_OK;
@@ -230,7 +230,7 @@ static bool measure_local(const char *url, uint64_t others_keys) {
   bool ok =
       open_place(&within, "local", url, 1, true, false) && open_place(&apart, "local", NULL, 1, true, false) && effects;
   for (uint64_t until_ns = bench_now_ns() + PATIENCE_MS * UINT64_C(1000000); ok;) {
-    while (vestry_runtime_step(vestry_runtime_of(within.v))) continue;
+    while (vestry_runtime_step(vestry_parts_of(within.v)->runtime)) continue;
     vestry_cluster_stats stats = cluster_stats(&within);
     if (stats.others_keys_count == others_keys && !stats.unsynced_count) break;
     ok = bench_now_ns() < until_ns;

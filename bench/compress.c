@@ -193,7 +193,7 @@ static double own_cpu_us(void) {
 }
 
 static void settle(vestry *v) {
-  while (vestry_runtime_step(vestry_runtime_of(v))) continue;
+  while (vestry_runtime_step(vestry_parts_of(v)->runtime)) continue;
 }
 
 static uint64_t next_random(void) {

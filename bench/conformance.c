@@ -44,10 +44,10 @@ static json_t *effect_of(const struct kind *kind, json_t *event) {
 
 /* The case; a new reference. vestry reads the signals of Datastar's client alone, so others' are read here. */
 static vestry_err read_case(const vestry_request *req, json_t **ret_case) {
-  const char *method = vestry_request_method(req), *query = vestry_request_query(req);
-  vestry_slice body = vestry_request_body(req);
-  if (vestry_request_is_datastar(req)) {
-    *ret_case = json_incref(vestry_request_signals(req));
+  const char *method = req->method, *query = req->query;
+  vestry_slice body = req->body;
+  if (req->is_datastar) {
+    *ret_case = json_incref(req->signals);
     return VESTRY_OK;
   }
   if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "DELETE") == 0)
@@ -64,7 +64,7 @@ static vestry_err play_events(json_t *events, vestry_reply *reply) {
     const struct kind *kind = kind_of(event);
     if (!kind) return VESTRY_MALFORMED;
     json_t *effect = effect_of(kind, event);
-    error = effect ? vestry_reply_effect_json(reply, effect) : VESTRY_NO_MEMORY;
+    error = effect ? vestry_reply_effect(reply, VESTRY_VALUES(effect)) : VESTRY_NO_MEMORY;
     json_decref(effect);
     if (error) return error;
   }

@@ -80,7 +80,8 @@ static vestry_err send_dispatch(work *w) {
 }
 
 static vestry_err send_format(work *w) {
-  return vestry_dispatch_pack(w->v, nowhere, VESTRY_KEY("counter", 1), "[[s,{s:i}]]", "patch-signals", "counter", 1234);
+  return vestry_dispatch(w->v, nowhere, VESTRY_KEY("counter", 1),
+                         VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 1234)));
 }
 
 static vestry_err send_channel(work *w) {
@@ -116,7 +117,7 @@ typedef struct measured {
 
 /* Whether the stream got what it was sent, all of it and nothing else. */
 static bool is_right(vestry_memory_exchange *exchange, uint64_t count) {
-  vestry_slice received = vestry_memory_received(exchange);
+  vestry_slice received = vestry_memory_look(exchange).received;
   if (received.len != count * (sizeof one_event - 1)) return false;
   for (uint64_t i = 0; i < count; i++)
     if (memcmp((const char *)received.data + i * (sizeof one_event - 1), one_event, sizeof one_event - 1) != 0)
@@ -128,8 +129,8 @@ static bool run_round(work *w, const struct way *way, uint64_t count, measured *
   vestry_memory_exchange *exchange;
   if (vestry_memory_request(w->v, &(vestry_memory_call){.datastar = true}, subscribe, NULL, &exchange)) return false;
   vestry_memory_settle(w->v);
-  w->connection = vestry_memory_connection(exchange);
-  vestry_runtime *runtime = vestry_runtime_of(w->v);
+  w->connection = vestry_memory_look(exchange).connection;
+  vestry_runtime *runtime = vestry_parts_of(w->v)->runtime;
   vestry_err error = vestry_channel_join(w->channel, w->connection);
   if (!error) error = vestry_join(w->v, nowhere, VESTRY_KEY("counter", 1), w->connection);
   uint64_t allocated = allocations, began = bench_now_ns();
@@ -168,7 +169,7 @@ static bool begin(work *w, vestry_host *host) {
   if (!w->effects || vestry_create(&options, &w->v)) return false;
   if (vestry_event_signals_text(host, signals, sizeof signals - 1, NULL, &w->event)) return false;
   if (vestry_channel_create(w->v, NULL, &w->channel)) return false;
-  return vestry_registry_intercept(vestry_registry_of(w->v),
+  return vestry_registry_intercept(vestry_parts_of(w->v)->registry,
                                    &(vestry_interceptor){0, "count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
          VESTRY_OK;
 }

@@ -83,7 +83,7 @@ static void compare(const char *data, size_t len, void *ctx) {
 
 static bool is_right(vestry_memory_exchange *exchange, const char *encoding, const vestry_event *a,
                      const vestry_event *b) {
-  vestry_slice got = vestry_memory_received(exchange);
+  vestry_slice got = vestry_memory_look(exchange).received;
   bench_decoder *decoder = bench_decoder_create(encoding);
   expected e = {.events = {a, b}};
   bool right = decoder && bench_decoder_feed(decoder, got.data, got.len, compare, &e) && !e.wrong &&
@@ -97,7 +97,7 @@ static bool run_round(vestry *v, const char *encoding, page *p, size_t page_byte
   vestry_memory_exchange *exchange = NULL;
   vestry_memory_call call = {.datastar = true, .headers = &accept, .headers_count = 1};
   if (vestry_memory_request(v, &call, keep_open, NULL, &exchange)) return false;
-  vestry_connection *connection = vestry_memory_connection(exchange);
+  vestry_connection *connection = vestry_memory_look(exchange).connection;
   p->len = 0;
   while (p->len + 100 < page_bytes) add_message(p);
   vestry_event *first = event_of(p);
@@ -106,14 +106,14 @@ static bool run_round(vestry *v, const char *encoding, page *p, size_t page_byte
   bool ok = connection && first && second && !vestry_connection_send(connection, first);
   vestry_memory_settle(v);
   if (ok && follows) vestry_event_follow(second, first);
-  size_t before = vestry_memory_received(exchange).len;
+  size_t before = vestry_memory_look(exchange).received.len;
   uint64_t began = bench_now_ns();
   ok = ok && !vestry_connection_send(connection, second);
   vestry_memory_settle(v);
   m->us[m->rounds++] = (double)(bench_now_ns() - began) / 1e3;
   vestry_connection_stats stats = {0};
   if (ok) vestry_connection_stats_get(connection, &stats);
-  m->wire_bytes += vestry_memory_received(exchange).len - before;
+  m->wire_bytes += vestry_memory_look(exchange).received.len - before;
   m->event_bytes += second ? vestry_event_bytes(second).len : 0;
   m->followed += stats.followed_count;
   ok = ok && is_right(exchange, encoding, first, second);

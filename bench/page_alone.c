@@ -181,7 +181,7 @@ static int unchanged(uint64_t rounds, uint64_t bytes) {
   bool ok = beyond && open_site(&s, bytes, true, NULL, false);
   vestry_memory_exchange *stream = ok ? open_stream(&s, serve, NULL, NULL) : NULL;
   ok = stream && settle(&s, 0);
-  size_t before = ok ? vestry_memory_received(stream).len : 0;
+  size_t before = ok ? vestry_memory_look(stream).received.len : 0;
   s.is_timed = true;
   for (uint64_t round = 0; ok && round < rounds; round++) {
     s.handler_ns = 0;
@@ -190,7 +190,7 @@ static int unchanged(uint64_t rounds, uint64_t bytes) {
     beyond[round] = (double)(bench_now_ns() - began - s.handler_ns) / 1e3;
     ok = ok && s.handler_ns;
   }
-  size_t sent = ok ? vestry_memory_received(stream).len - before : 1;
+  size_t sent = ok ? vestry_memory_look(stream).received.len - before : 1;
   if (ok)
     printf("vestry pages alone=unchanged bytes=%zu rounds=%" PRIu64 " us=%.2f p99_us=%.2f sent_bytes=%zu\n", s.len,
            rounds, percentile(beyond, rounds, 0.5), percentile(beyond, rounds, 0.99), sent);
@@ -222,7 +222,7 @@ static void append(const char *data, size_t len, void *ctx) {
 
 /* By the decoder that others wrote: the page with its last message, once. */
 static bool shows(vestry_memory_exchange *stream, const site *s) {
-  vestry_slice got = vestry_memory_received(stream);
+  vestry_slice got = vestry_memory_look(stream).received;
   bench_decoder *decoder = bench_decoder_create("br");
   decoded t = {NULL, 0, 0};
   bool ok = decoder && bench_decoder_feed(decoder, got.data, got.len, append, &t) && t.len;
@@ -245,7 +245,7 @@ static int message(uint64_t rounds, uint64_t bytes) {
     s.is_timed = false;
     vestry_memory_exchange *stream = open_stream(&s, serve, "br", NULL);
     ok = stream && settle(&s, 0);
-    size_t before = ok ? vestry_memory_received(stream).len : 0, len = s.len;
+    size_t before = ok ? vestry_memory_look(stream).received.len : 0, len = s.len;
     int64_t held = bench_counted_bytes();
     add_message(&s);
     len = s.len - len;
@@ -256,7 +256,7 @@ static int message(uint64_t rounds, uint64_t bytes) {
     uint64_t took_ns = bench_now_ns() - began - s.handler_ns;
     if (ok && round) { /* the first one warms up */
       beyond[round - 1] = (double)took_ns / 1e3;
-      wire += vestry_memory_received(stream).len - before;
+      wire += vestry_memory_look(stream).received.len - before;
       more += bench_counted_bytes() - held - (int64_t)len;
     }
     ok = ok && shows(stream, &s);
@@ -288,7 +288,7 @@ static size_t chunk_bytes(size_t bytes) {
 
 /* As many bytes as a page's stream begins with, so that the far end remembers as much. */
 static bool say_as_much(const site *s, vestry_memory_exchange *stream) {
-  return !vestry_connection_send(vestry_memory_connection(stream), s->opening);
+  return !vestry_connection_send(vestry_memory_look(stream).connection, s->opening);
 }
 
 /* What is sent is encoded, since what nothing can be encoded against is not kept. */
@@ -320,12 +320,12 @@ static bool learn(site *s, char tag[TAG_BYTES]) {
   static const char form[] = "event: datastar-patch-signals\ndata: signals {\"x\":\"\"}\n\n";
   vestry_memory_exchange *stream = open_stream(s, serve, NULL, NULL);
   bool ok = stream && settle(s, 0);
-  const char *at = ok ? strstr(vestry_memory_received(stream).data, "\nid: ") : NULL;
+  const char *at = ok ? strstr(vestry_memory_look(stream).received.data, "\nid: ") : NULL;
   if (at) snprintf(tag, TAG_BYTES, "%.*s", (int)strcspn(at + 5, "\n"), at + 5);
   vestry_memory_destroy(stream);
   stream = at ? open_stream(s, serve, NULL, tag) : NULL;
   ok = stream && settle(s, 0);
-  size_t len = ok ? vestry_memory_received(stream).len : 0;
+  size_t len = ok ? vestry_memory_look(stream).received.len : 0;
   vestry_memory_destroy(stream);
   vestry_memory_settle(s->v);
   char text[1024];
@@ -348,10 +348,10 @@ static int idle(uint64_t pages, uint64_t bytes) {
   ok = ok && measure_streams(&s, streams, pages, keep, NULL, &warm);
   if (ok) end_streams(&s, streams, pages);
   ok = ok && measure_streams(&s, streams, pages, keep, NULL, &plain);
-  ok = ok && (opening = vestry_memory_received(streams[0]).len) > 0;
+  ok = ok && (opening = vestry_memory_look(streams[0]).received.len) > 0;
   if (ok) end_streams(&s, streams, pages);
   ok = ok && measure_streams(&s, streams, pages, serve, tag, &page);
-  ok = ok && vestry_memory_received(streams[0]).len == opening;
+  ok = ok && vestry_memory_look(streams[0]).received.len == opening;
   if (ok) vestry_pages_stats_get(s.pages, &stats);
   ok = ok && stats.unchanged_count == pages + 1 && !stats.kept_bytes /* learn's is one */;
   if (ok) end_streams(&s, streams, pages);

@@ -136,7 +136,7 @@ static vestry_err post_state(const vestry_request *req, vestry_reply *reply, voi
   const char *topic = vestry_request_value(req, VESTRY_IN_QUERY, "topic");
   if (!topic || !*topic || strlen(topic) >= TOPIC_BYTES) return VESTRY_MALFORMED;
   pthread_mutex_lock(&b->lock);
-  vestry_err error = set_locked(b, topic, vestry_request_body(req));
+  vestry_err error = set_locked(b, topic, req->body);
   pthread_mutex_unlock(&b->lock);
   if (!error) error = vestry_refresh(b->pages, topic, NULL);
   return error ? error : vestry_reply_status(reply, 204);

@@ -39,7 +39,7 @@ enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
 
 /* The key a request names; the broadcast's when it names none. buffer holds what the key borrows. */
 static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], vestry_key parts[2], vestry_key *ret) {
-  const char *query = vestry_request_query(req);
+  const char *query = req->query;
   size_t len = 0;
   vestry_err error = vestry_query_value(query, strlen(query), "key", buffer, MAX_KEY_BYTES, &len);
   if (error && error != VESTRY_NOT_FOUND) return error;
@@ -57,7 +57,7 @@ static void join_broadcast(vestry_connection *connection, void *channel) {
 static const vestry_scope everybody = {NULL, 0};
 
 static bool is_of_channel(const vestry_request *req) {
-  return strncmp(vestry_request_query(req), "channel", 7) == 0;
+  return strncmp(req->query, "channel", 7) == 0;
 }
 
 /* Each under a key of its own, as tabs are. */
@@ -65,7 +65,7 @@ static vestry_err sub_channel(vestry_reply *reply) {
   static _Atomic(int) tabs;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("tab", atomic_fetch_add(&tabs, 1)));
   if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  if (!error) error = vestry_reply_join(reply, &everybody, VESTRY_KEY("channel"));
+  if (!error) error = vestry_reply_join(reply, everybody, VESTRY_KEY("channel"));
   if (!error) vestry_reply_any_client(reply);
   return error;
 }
@@ -112,7 +112,7 @@ static vestry_err publish(vestry *v, const vestry_key *key, json_t *effect, uint
 /* The body as a JSON value if it is one, otherwise as a string. */
 static vestry_err body_value(const vestry_request *req, json_t **ret_value) {
   static const vestry_signals_limits limits = {.max_bytes = MAX_BODY_BYTES};
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   vestry_err error = vestry_request_json(req, &limits, ret_value, NULL);
   if (error != VESTRY_MALFORMED) return error;
   json_t *text = json_stringn(body.len ? body.data : "", body.len);
@@ -132,7 +132,8 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   const served *all = app;
   if (is_of_channel(req)) {
     vestry_event *event = NULL;
-    error = vestry_event_signals_pack(NULL, NULL, &event, "{s:o}", "v", value);
+    error = vestry_event_signals(NULL, VESTRY_OBJECT("v", value), NULL, &event);
+    json_decref(value);
     return broadcast_event(all->v, error, event, reply);
   }
   json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
@@ -144,7 +145,7 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
 }
 
 static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   const served *all = app;
   vestry_event *event = NULL;
   vestry_err error = vestry_event_elements(NULL, body.data, body.len, NULL, &event);
@@ -155,7 +156,7 @@ static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *app) {
-  const char *query = vestry_request_query(req);
+  const char *query = req->query;
   char ms[32] = "";
   size_t len = 0;
   vestry_err error = vestry_query_value(query, strlen(query), "ms", ms, sizeof ms - 1, &len);
@@ -167,7 +168,8 @@ static vestry_err close_key(const vestry_request *req, vestry_reply *reply, void
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
-  if (!error) error = vestry_store_remove(vestry_store_of(app), (vestry_scope){0}, &key, VESTRY_CAUSE_CLOSED, NULL);
+  if (!error)
+    error = vestry_store_remove(vestry_parts_of(app)->store, (vestry_scope){0}, &key, VESTRY_CAUSE_CLOSED, NULL);
   return error ? error : vestry_reply_status(reply, 204);
 }
 
@@ -208,7 +210,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_stats s = {.size = sizeof s};
   vestry_stats_get(app, &s);
   vestry_store_stats kept = {0};
-  vestry_store_stats_get(vestry_store_of(app), &kept);
+  vestry_store_stats_get(vestry_parts_of(app)->store, &kept);
   json_t *causes = json_object();
   for (int i = 1; i < VESTRY_CAUSE_COUNT; i++)
     json_object_set_new(causes, vestry_cause_name((vestry_cause)i), json_integer((json_int_t)s.closed_by_cause[i]));
@@ -361,10 +363,10 @@ int bench_serve(int argc, char **argv) {
       .size = sizeof instance,
       .store = "hash",
       .connection = &(vestry_connection_options){.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
-      .max_queued_bytes = budget_bytes,
-      .max_body_bytes = MAX_BODY_BYTES,
-      .max_request_bytes = request_bytes,
-      .max_answer_bytes = answer_bytes,
+      .bounds = &(vestry_bounds){.max_queued_bytes = budget_bytes,
+                                 .max_body_bytes = MAX_BODY_BYTES,
+                                 .max_request_bytes = request_bytes,
+                                 .max_answer_bytes = answer_bytes},
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();

@@ -101,7 +101,7 @@ static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .name = "Ada Lovelace", .email = "ada@example.org"};
   program_start(&app.program, argc, argv, "edit", "A card that is edited in place", &(vestry_options){0});
-  vestry_registry_effect(vestry_registry_of(app.program.v), "show", show, &app);
+  vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "show", show, &app);
   vestry_route(app.program.v, "GET", "/", page, &app);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "GET", "/form", form, &app);

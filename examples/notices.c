@@ -9,7 +9,7 @@ enum { NAME_MAX = 30, TEXT_MAX = 140 };
 
 /* GET /?user=…: whose page it is. (An application with a log-in would know, and ask nobody.) */
 static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
-  const char *query = vestry_request_query(req);
+  const char *query = req->query;
   vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_MAX + 1, &(size_t){0});
   if (err || !*user) strcpy(user, "guest");
 }
@@ -49,8 +49,8 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   (void)app;
   read_user(req, user);
   vestry_err err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  if (!err) err = vestry_reply_subscribe(reply, NULL, VESTRY_KEY("to", user), &page);
-  return err ? err : vestry_reply_subscribe(reply, NULL, VESTRY_KEY("to", ""), &page);
+  if (!err) err = vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("to", user), &page);
+  return err ? err : vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("to", ""), &page);
 }
 
 /* What a page is sent: all of it or nothing, with nothing in between. */

@@ -72,7 +72,7 @@ static void add_results(vestry_html *html, const char *query) {
 /* GET /, also with ?query=…: complete without any script. */
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char query[QUERY_MAX + 1] = "";
-  const char *sent = vestry_request_query(req);
+  const char *sent = req->query;
   vestry_query_value(sent, strlen(sent), "query", query, sizeof query, &(size_t){0});
   vestry_html results;
   vestry_html_init(&results, NULL);

@@ -72,16 +72,16 @@ static vestry_err left(vestry_dispatch_context *context, const json_t *args, voi
 static void tell(vestry_repository *told, const char *field, const char *what) {
   char path[32];
   snprintf(path, sizeof path, "errors.%s", field);
-  vestry_repository_set_string(told, path, what, strlen(what));
+  vestry_repository_set(told, path, VESTRY_VALUES(what));
 }
 
 /* POST /check while one types, when an empty field is no fault yet; POST /signup when one is done. */
 static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  bool is_complete = strcmp(vestry_request_path(req), "/signup") == 0, is_taken = false;
+  bool is_complete = strcmp(req->path, "/signup") == 0, is_taken = false;
   vestry_repository *sent = NULL, *told = NULL;
-  vestry_err err = vestry_repository_create(app->sent, vestry_request_signals(req), &sent);
-  if (!err) err = vestry_repository_create(app->told, vestry_request_signals(req), &told);
+  vestry_err err = vestry_repository_create(app->sent, req->signals, &sent);
+  if (!err) err = vestry_repository_create(app->told, req->signals, &told);
   if (err) return vestry_repository_destroy(sent), err;
   const char *name = "", *email = "", *needed = is_complete ? "This is needed." : "";
   int64_t seats = 1;
@@ -124,7 +124,7 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "signup", "A form that is checked while one types", &(vestry_options){0});
   vestry_schema_create(NULL, sent_fields, 3, &app.sent, NULL);
   vestry_schema_create(NULL, told_fields, 3, &app.told, NULL);
-  vestry_registry_effect(vestry_registry_of(app.program.v), "left", left, &app);
+  vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "left", left, &app);
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "POST", "/check", check, &app);

@@ -66,7 +66,7 @@ struct app {
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
-                      vestry_request_error(req) == 404 ? "There is no such page" : "That did not work");
+                      req->error == 404 ? "There is no such page" : "That did not work");
 }
 
 static void add_board(sqlite3_stmt *row, void *html) {
@@ -129,7 +129,7 @@ static vestry_err for_members(const vestry_request *req, vestry_reply *reply, vo
   (void)ctx;
   if (vestry_session_user(req)) return VESTRY_OK;
   vestry_reply_redirect(reply, 303, "/");
-  if (vestry_request_is_datastar(req)) vestry_reply_status(reply, 401);
+  if (req->is_datastar) vestry_reply_status(reply, 401);
   return VESTRY_FAILED;
 }
 
@@ -254,9 +254,9 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
   if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
-  if (!err) err = vestry_reply_join(reply, &(vestry_scope){0}, VESTRY_KEY("board", board));
+  if (!err) err = vestry_reply_join(reply, (vestry_scope){0}, VESTRY_KEY("board", board));
   if (!err)
-    err = vestry_reply_add_key(reply, &(vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);
+    err = vestry_reply_add_key(reply, (vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);
   if (!err) err = vestry_reply_present(reply, app->presence, VESTRY_KEY("board", board), vestry_session_user(req));
   return err ? err : vestry_reply_effect(reply, VESTRY_LIST("draw", board));
 }
@@ -295,14 +295,14 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
 /* The card's next stage, as the page that asks knows it, so that asking twice moves it once. */
 static int64_t stage_of(const vestry_request *req) {
   int64_t stage = -1;
-  (void)vestry_signals_integer(vestry_request_signals(req), "stage", 0, STAGES - 1, &stage, NULL);
+  (void)vestry_signals_integer(req->signals, "stage", 0, STAGES - 1, &stage, NULL);
   return stage;
 }
 
 /* PUT, DELETE /board/{board}/card/{card}, POST …/move */
 static vestry_err change_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *method = vestry_request_method(req), *text = program_text(req, "draft", TEXT_MAX);
+  const char *method = req->method, *text = program_text(req, "draft", TEXT_MAX);
   int64_t board, card;
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_request_integer(req, VESTRY_IN_PATH, "card", 1, INT64_MAX, &card);
@@ -388,10 +388,10 @@ static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_actor_options painter = {.run = paint, .drop = drop, .ctx = app};
   const vestry_presence_options presence = {.grace_ms = app->grace_ms, .on_change = on_presence, .ctx = app};
-  vestry_err err = vestry_actor_create(vestry_runtime_of(v), &painter, &app->painter);
+  vestry_err err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
   if (!err) err = vestry_once_create(v, NULL, &app->once);
-  if (!err) err = vestry_registry_effect(vestry_registry_of(v), "draw", effect_draw, app);
+  if (!err) err = vestry_registry_effect(vestry_parts_of(v)->registry, "draw", effect_draw, app);
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
   if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
   if (!err) err = vestry_guard(v, "/board", for_members, app);
@@ -417,7 +417,7 @@ int main(int argc, char **argv) {
   vestry_err err = begin(&app);
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
-  vestry_runtime_stop(vestry_runtime_of(app.program.v)); /* the painter has drawn what it was told to */
+  vestry_runtime_stop(vestry_parts_of(app.program.v)->runtime); /* the painter has drawn what it was told to */
   vestry_presence_destroy(app.presence);
   vestry_once_destroy(app.once);
   vestry_actor_unref(app.painter);

@@ -18,7 +18,7 @@ static vestry_err for_members(const vestry_request *req, vestry_reply *reply, vo
   (void)ctx;
   if (vestry_session_user(req)) return VESTRY_OK;
   vestry_reply_redirect(reply, 303, "/");
-  if (vestry_request_is_datastar(req)) vestry_reply_status(reply, 401); /* the tab loads its page anew */
+  if (req->is_datastar) vestry_reply_status(reply, 401); /* the tab loads its page anew */
   return VESTRY_FAILED;
 }
 
@@ -37,7 +37,7 @@ struct former {
 };
 
 static void note_former(const vestry_request *req, struct former *former) {
-  const vestry_scope scope = vestry_request_scope(req);
+  const vestry_scope scope = req->scope;
   former->len = vestry_session_user(req) ? scope.len : 0;
   if (former->len) memcpy(former->scope, scope.data, scope.len);
 }
@@ -101,7 +101,7 @@ static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
 static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *user = vestry_session_user(req);
-  if (!user && vestry_request_is_datastar(req)) return vestry_reply_status(reply, 401);
+  if (!user && req->is_datastar) return vestry_reply_status(reply, 401);
   if (!user) return page_login(app, req, reply, "");
   vestry_err err = vestry_reply_present(reply, app->presence, NULL, user);
   if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_bytes = QUEUED_MAX_BYTES});
@@ -207,7 +207,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   char draft[DRAFT_BYTES];
   vestry_err err = channel_of(req, &channel);
   if (!err) err = page_draft(req, channel, draft);
-  if (!err) err = vestry_signals_string(vestry_request_signals(req), "text", &text, NULL);
+  if (!err) err = vestry_signals_string(req->signals, "text", &text, NULL);
   if (err) return err;
   const char *wrong = NULL;
   if (!is_good(text, SIZE_MAX))
@@ -264,7 +264,7 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
   int channel;
   int64_t id;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_signals_integer(vestry_request_signals(req), "edit", 1, INT32_MAX, &id, NULL);
+  if (!err) err = vestry_signals_integer(req->signals, "edit", 1, INT32_MAX, &id, NULL);
   if (err) return err;
   if (!is_good(text, TEXT_MAX)) return complain(reply, "A message has some text, and at most 2,000 characters.");
   return change(ctx, reply,
@@ -278,7 +278,7 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
   int channel;
   int64_t id;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_signals_integer(vestry_request_signals(req), "drop", 1, INT32_MAX, &id, NULL);
+  if (!err) err = vestry_signals_integer(req->signals, "drop", 1, INT32_MAX, &id, NULL);
   if (err) return err;
   return change(
       ctx, reply,
@@ -313,7 +313,7 @@ static vestry_err serve_counters(const vestry_request *req, vestry_reply *reply,
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return program_page(ctx, reply, "Chat", "<main id=\"login\"><h1>%s</h1><p><a href=\"/\">To the chat</a></p></main>",
-                      vestry_request_error(req) == 404 ? "There is no such page" : "That did not work");
+                      req->error == 404 ? "There is no such page" : "That did not work");
 }
 
 vestry_err actions_mount(struct app *app) {

@@ -190,7 +190,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
 
 static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ctx) {
   if (vestry_session_user(req)) return vestry_page_serve(req, reply, ((struct cluster *)ctx)->page, "cluster");
-  return vestry_request_is_datastar(req) ? vestry_reply_status(reply, 401) : vestry_reply_redirect(reply, 303, "/");
+  return req->is_datastar ? vestry_reply_status(reply, 401) : vestry_reply_redirect(reply, 303, "/");
 }
 
 /* --------------------------------------------------------------------------------------- begin and end ------------ */
@@ -252,7 +252,7 @@ vestry_err cluster_begin(struct app *app) {
   if (!err) err = join(cluster);
   if (!err) err = vestry_page_create(app->pages, &page, &cluster->page);
   if (!err) err = vestry_route(v, "GET", "/cluster", serve, cluster);
-  if (!err) err = vestry_timer_create(vestry_runtime_of(v), beat, cluster, &cluster->timer);
+  if (!err) err = vestry_timer_create(vestry_parts_of(v)->runtime, beat, cluster, &cluster->timer);
   if (!err) err = vestry_timer_set(cluster->timer, 0, BEAT_MS);
   if (!err) vestry_sqlite_pool_on_commit(app->db.pool, on_commit, cluster);
   return err;

@@ -100,7 +100,7 @@ static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   vestry_err err =
       vestry_sqlite_run_alone(app->db.pool, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
   vestry_html_add(html, "<i data-signals:_last=\"");
-  vestry_html_json(html, last);
+  vestry_html_json(html, VESTRY_VALUES(last));
   json_decref(last);
   vestry_html_add(html, "\"></i>");
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
@@ -253,7 +253,7 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   (void)vestry_html_result(&view->links, &links);
   put_part(render, html, "tally", "div", "", tally, app);
   vestry_html_add(html, "<aside data-signals:_seen=\"");
-  vestry_html_json(html, view->seen);
+  vestry_html_json(html, VESTRY_VALUES(view->seen));
   vestry_html_add(html, "\"><div><nav aria-label=\"Channels\"><ul>%-s</ul></nav><form id=\"new\" data-on:submit=\"",
                   (const char *)links.data);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|name)$"), "/channel");

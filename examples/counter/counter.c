@@ -31,8 +31,8 @@ struct app {
  * else who sends some, only their form is looked at. */
 static vestry_err from_anybody(const vestry_request *req, vestry_reply *reply) {
   vestry_reply_any_client(reply);
-  if (vestry_request_is_datastar(req)) return VESTRY_OK;
-  vestry_slice body = vestry_request_body(req);
+  if (req->is_datastar) return VESTRY_OK;
+  vestry_slice body = req->body;
   json_t *signals;
   vestry_err err = vestry_signals_parse(body.data, body.len, NULL, &signals, NULL);
   if (!err) json_decref(signals);
@@ -55,7 +55,7 @@ static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_err err = from_anybody(req, reply);
   if (err) return err;
   uint64_t handled;
-  const vestry_host *host = vestry_host_of(app->v);
+  const vestry_host *host = vestry_parts_of(app->v)->host;
   err = host->random(host->ctx, &handled, sizeof handled);
   if (err != VESTRY_OK) return err;
   char name[17];
@@ -69,7 +69,7 @@ static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx
  * would take the place of a stranger's. */
 static vestry_err stop(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  vestry_scope id = vestry_request_scope(req);
+  vestry_scope id = req->scope;
   struct session *session = session_find(&app->sessions, id);
   if (session) {
     session_stop_locked(session);
@@ -120,7 +120,7 @@ static vestry_err effect_start(vestry_dispatch_context *context, const json_t *a
   struct app *app = ctx;
   (void)args;
   struct session *session;
-  vestry_err err = session_enter(&app->sessions, vestry_context_scope(context), &session);
+  vestry_err err = session_enter(&app->sessions, vestry_context_info(context)->scope, &session);
   if (err != VESTRY_OK) return err;
   session_start_locked(session);
   err = patch(context, session, NULL);
@@ -132,7 +132,7 @@ static vestry_err effect_start(vestry_dispatch_context *context, const json_t *a
 static vestry_err effect_add(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
   struct session *session;
-  vestry_err err = session_enter(&app->sessions, vestry_context_scope(context), &session);
+  vestry_err err = session_enter(&app->sessions, vestry_context_info(context)->scope, &session);
   if (err != VESTRY_OK) return err;
   session->value += json_integer_value(json_array_get(args, 0));
   err = patch(context, session, json_string_value(json_array_get(args, 1)));
@@ -146,7 +146,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   struct page_state state = {.client = app->options.server.client_url,
                              .client_needs_eval = app->options.server.client_needs_eval};
-  session_look(&app->sessions, vestry_request_scope(req), &state.counter, &state.running);
+  session_look(&app->sessions, req->scope, &state.counter, &state.running);
   return page_reply(&state, reply);
 }
 
@@ -170,15 +170,15 @@ int main(int argc, char **argv) {
 
   vestry_err err = vestry_create(
       &(vestry_options){.store = app.options.store,
-                        .max_count = app.options.max_count,
+                        .bounds = &(vestry_bounds){.max_count = app.options.max_count},
                         .idle_ms = app.options.idle_ms,
                         .connection = &(vestry_connection_options){.heartbeat_ms = app.options.heartbeat_ms},
                         .sessions =
                             &(vestry_session_options){.cookie = "vestry_session", .insecure = true}}, /* plain HTTP */
       &app.v);
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
-  if (!err) err = vestry_registry_effect(vestry_registry_of(app.v), "counter/start", effect_start, &app);
-  if (!err) err = vestry_registry_effect(vestry_registry_of(app.v), "counter/add", effect_add, &app);
+  if (!err) err = vestry_registry_effect(vestry_parts_of(app.v)->registry, "counter/start", effect_start, &app);
+  if (!err) err = vestry_registry_effect(vestry_parts_of(app.v)->registry, "counter/add", effect_add, &app);
   if (!err) err = mount(&app);
   bool served = !err && !options_serve(&app.options.server, app.v);
   if (err) fprintf(stderr, "counter: it does not start (%s)\n", vestry_err_name(err));

@@ -21,7 +21,8 @@ vestry_err keys_json_reply(vestry *v, vestry_reply *reply) {
   json_t *keys = json_array(), *causes = json_object();
   vestry_list_cursor cursor = {0};
   vestry_err err = VESTRY_OK;
-  while (err == VESTRY_OK && !cursor.done) err = vestry_store_list(vestry_store_of(v), NULL, 0, &cursor, add_key, keys);
+  while (err == VESTRY_OK && !cursor.done)
+    err = vestry_store_list(vestry_parts_of(v)->store, NULL, 0, &cursor, add_key, keys);
   vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)

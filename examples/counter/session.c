@@ -35,7 +35,7 @@ static void forget(void *value, vestry_cause cause) {
 static vestry_err make(struct sessions *sessions, vestry_scope id, struct session **ret_session) {
   struct session *session = calloc(1, sizeof *session);
   if (!session) return VESTRY_NO_MEMORY;
-  vestry_err err = vestry_timer_create(vestry_runtime_of(sessions->v), sessions->tick, session, &session->timer);
+  vestry_err err = vestry_timer_create(vestry_parts_of(sessions->v)->runtime, sessions->tick, session, &session->timer);
   if (err != VESTRY_OK) {
     free(session);
     return err;
@@ -56,7 +56,7 @@ vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn t
                                   .idle_ms = FORGET_MS};
   vestry_err err = vestry_store_create(NULL, "lru", &options, &sessions->store);
   if (err != VESTRY_OK) return err;
-  return vestry_store_driver_create(sessions->store, vestry_runtime_of(v), &sessions->driver);
+  return vestry_store_driver_create(sessions->store, vestry_parts_of(v)->runtime, &sessions->driver);
 }
 
 void sessions_finish(struct sessions *sessions) {

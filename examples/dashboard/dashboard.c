@@ -209,7 +209,7 @@ int main(int argc, char **argv) {
   vestry_err err = vestry_pages_create(v, NULL, &app.pages);
   if (!err) err = vestry_page_create(app.pages, &(vestry_page_options){.render = render, .app = &app}, &app.page);
   if (!err) err = vestry_route(v, "GET", "/", dashboard, &app);
-  if (!err) err = vestry_timer_create(vestry_runtime_of(v), tick, &app, &app.timer);
+  if (!err) err = vestry_timer_create(vestry_parts_of(v)->runtime, tick, &app, &app.timer);
   if (!err) err = vestry_timer_set(app.timer, TICK_MS, TICK_MS);
   if (!err) program_wait(&app.program);
   vestry_timer_destroy(app.timer);

@@ -32,7 +32,7 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
   if (one) cookies = mg_get_header(one, "Cookie");
   if (other) cookies = MHD_lookup_connection_value(other, MHD_HEADER_KIND, "Cookie");
   (void)ctx, *ret_len = monitor_user(cookies, name);
-  if (*ret_len || strcmp(vestry_request_path(req), "/welcome") == 0) return VESTRY_OK;
+  if (*ret_len || strcmp(req->path, "/welcome") == 0) return VESTRY_OK;
   vestry_reply_redirect(reply, 303, "/welcome");
   return VESTRY_FAILED;
 }
@@ -74,7 +74,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req, (void)ctx, vestry_reply_key(reply, VESTRY_KEY("page"));
   for (int i = 0; i < DEVICES; i++) {
-    vestry_reply_add_key(reply, &everybody, VESTRY_KEY("device", i), USERS_MAX * STREAMS_A_USER);
+    vestry_reply_add_key(reply, everybody, VESTRY_KEY("device", i), USERS_MAX * STREAMS_A_USER);
     vestry_reply_effect(reply, VESTRY_LIST("show", i));
   }
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, STREAMS_A_USER);
@@ -168,10 +168,11 @@ int main(int argc, char **argv) {
   sigset_t ends;
   sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
-  const vestry_options options = {
-      .size = sizeof options, .scope = scope_of, .max_streams_per_scope_count = STREAMS_A_USER};
+  const vestry_options options = {.size = sizeof options,
+                                  .scope = scope_of,
+                                  .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};
   if (vestry_create(&options, &v)) return 1;
-  vestry_registry_effect(vestry_registry_of(v), "show", show, NULL);
+  vestry_registry_effect(vestry_parts_of(v)->registry, "show", show, NULL);
   vestry_route(v, "GET", "/", page, NULL);
   vestry_route(v, "GET", "/welcome", welcome, NULL);
   vestry_route(v, "GET", "/live", live, NULL);

@@ -37,7 +37,7 @@ struct app {
 
 /* A person is a session. Its name is random, so 64 bits tell all apart (FNV-1a). */
 static uint64_t person_of(const vestry_request *req) {
-  const vestry_scope scope = vestry_request_scope(req);
+  const vestry_scope scope = req->scope;
   uint64_t hash = 14695981039346656037U;
   for (size_t i = 0; i < scope.len; i++) hash = (hash ^ ((const unsigned char *)scope.data)[i]) * 1099511628211U;
   return hash ? hash : 1;
@@ -223,7 +223,7 @@ static vestry_err ask_new(const vestry_request *req, vestry_reply *reply, void *
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return program_page(ctx, reply, "Questions", SORRY,
-                      vestry_request_error(req) == 404 ? "There is no such question" : "That did not work");
+                      req->error == 404 ? "There is no such question" : "That did not work");
 }
 
 int main(int argc, char **argv) {

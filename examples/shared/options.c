@@ -160,7 +160,7 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
 }
 
 static vestry_err file(const vestry_request *req, vestry_reply *reply, void *files) {
-  return vestry_reply_file(req, reply, files, vestry_request_path(req) + 1);
+  return vestry_reply_file(req, reply, files, req->path + 1);
 }
 
 vestry_err options_files(struct server_options *options, vestry *v, const void *style, size_t style_len) {

@@ -74,7 +74,7 @@ vestry_err program_page(const struct program *program, vestry_reply *reply, cons
 
 const char *program_text(const vestry_request *req, const char *path, size_t max_bytes) {
   const char *text = NULL;
-  vestry_err err = vestry_signals_string(vestry_request_signals(req), path, &text, NULL);
+  vestry_err err = vestry_signals_string(req->signals, path, &text, NULL);
   return !err && strlen(text) <= max_bytes ? text : NULL;
 }
 
@@ -92,8 +92,9 @@ void program_start(struct program *program, int argc, char **argv, const char *n
                              &program->options);
   if (status >= 0) exit(status);
   static const vestry_signals_limits limits = {.max_bytes = MAX_REQUEST_BYTES};
+  static const vestry_bounds bounds = {.max_body_bytes = MAX_REQUEST_BYTES};
   vestry_options bounded = *options;
-  if (!bounded.max_body_bytes) bounded.max_body_bytes = MAX_REQUEST_BYTES;
+  if (!bounded.bounds) bounded.bounds = &bounds;
   if (!bounded.signals) bounded.signals = &limits;
   if (program->prepare && !program->prepare(program->own, &bounded)) exit(program_finish(program));
   vestry_err err = vestry_create(&bounded, &program->v);

@@ -57,7 +57,7 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
 /** Files are read in pieces of no more than so many bytes. */
 #define VESTRY_BODY_PIECE_BYTES 16384
 
-/** How much more than seven eighths of vestry_options.max_answer_bytes bodies hold now, or would with one that was just
+/** How much more than seven eighths of vestry_bounds.max_answer_bytes bodies hold now, or would with one that was just
  *  refused for want of room; 0: no more than that. Whenever it answers an adapter looks here, and closes the
  *  connections whose answers hold most until what they hold is as much; it counts each by vestry_answer_cut. Threads
  *  any; does not block. */
@@ -162,12 +162,12 @@ struct vestry_server_adapter {
  *  what is no refusal, is not counted. Threads any; does not block. */
 VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
 
-/** Take memory for a head, or for a body that is read ahead, out of vestry_options.max_request_bytes; what the body
+/** Take memory for a head, or for a body that is read ahead, out of vestry_bounds.max_request_bytes; what the body
  *  grows by is taken as it grows. Each byte is given back once, before the instance is destroyed.
  *  Returns  true | false (that would be more than the bound: nothing was taken. Answer 503 and count BUDGET)
  *  Threads  any; does not block */
 VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
-/** How much more than seven eighths of vestry_options.max_request_bytes is taken now; 0: no more than that. An adapter
+/** How much more than seven eighths of vestry_bounds.max_request_bytes is taken now; 0: no more than that. An adapter
  *  that reads ahead closes, from here on, the requests that hold most and are not complete, counts BUDGET for each, and
  *  leaves the last eighth to those that come meanwhile. Threads any; does not block */
 VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);

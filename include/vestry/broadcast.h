@@ -2,7 +2,7 @@
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
- *        return vestry_reply_join(reply, NULL, VESTRY_KEY("board", id));   // until the stream ends
+ *        return vestry_reply_join(reply, req->scope, VESTRY_KEY("board", id));   // until the stream ends
  *      }
  *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // from anywhere
  *
@@ -32,13 +32,13 @@ extern "C" {
  *  not get. What is published from then on is in its queue, in order with the effects, and is written when the stream
  *  opens. So let an effect read the state that a page starts with: nothing is missed in between. What the handler
  *  itself has read may be older than what the page is sent first.
- *  scope    whose channel it is; NULL: the request's
+ *  scope    whose channel it is; req->scope: of the request's own
  *  key      copied
- *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of vestry_options;
- *           or vestry_options.max_channels_count, but never for a channel that is there) | NO_MEMORY (may be
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of vestry_bounds;
+ *           or vestry_bounds.max_channels_count, but never for a channel that is there) | NO_MEMORY (may be
  *           left to vestry)
  *  Threads  the handler's */
-VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key);
+VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key);
 
 /** Have a connection join a channel: it gets what is published from here on, until it leaves or ends.
  *  scope, key  copied

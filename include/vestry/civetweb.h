@@ -38,7 +38,7 @@
  *  civetweb itself. The body, whole, within body_ms; what is left of one that was answered before its end (413, 405)
  *  within linger_ms. A timer of the runtime looks a sixteenth of the shorter of the two apart (10 to 250 ms), and shuts
  *  the socket of a client that is overdue for reading: so all is over at most 250 ms later. A body that is late is
- *  answered 408. When bodies hold more than seven eighths of vestry_options.max_request_bytes, those that hold most and
+ *  answered 408. When bodies hold more than seven eighths of vestry_bounds.max_request_bytes, those that hold most and
  *  are not complete are ended likewise, answered 503 and counted as BUDGET, so that newcomers get in.
  *  Paths that have no route, and what other handlers read, are civetweb's affair, which waits anew for each
  *  byte.

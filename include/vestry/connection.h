@@ -187,17 +187,12 @@ VESTRY_API vestry_err vestry_connection_redirect(vestry_connection *connection, 
 VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
                                                       const vestry_signals_options *options);
 
-/** Elements and signals by formats: vestry_event_elementsf (escapes each %s for where it stands),
- *  vestry_event_signals_pack (json_pack's), and then vestry_connection_send.
+/** Elements by a format: vestry_event_elementsf (escapes each %s for where it stands), and then vestry_connection_send.
  *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", id, message);
- *      vestry_connection_patch_signals_pack(connection, NULL, "{s:i}", "counter", 4);
- *  Threads any; do not block. */
+ *  Threads any; does not block. */
 VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
                                                         const vestry_elements_options *options, const char *format, ...)
     VESTRY_PRINTF(3, 4);
-VESTRY_API vestry_err vestry_connection_patch_signals_pack(vestry_connection *connection,
-                                                           const vestry_signals_options *options, const char *format,
-                                                           ...);
 
 /** End it for a cause. The first cause wins. A clean cause (vestry_cause_is_clean) lets what was accepted before be
  *  written, and ends the stream so that the browser stays away; any other discards it and aborts. A peer that does not

@@ -59,19 +59,11 @@ VESTRY_API vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const ves
 
 /* Inside effects and interceptors, on the callback's thread only. */
 
-/** The dispatch data and the state, both objects and never NULL; borrowed, not to be changed. */
-VESTRY_API json_t *vestry_context_data(const vestry_dispatch_context *context);
-VESTRY_API json_t *vestry_context_state(const vestry_dispatch_context *context);
-/** What has come of this dispatch so far; borrowed. */
-VESTRY_API const vestry_dispatch_result *vestry_context_result(const vestry_dispatch_context *context);
-
 /** Give a value as the effect's result; the last one counts, and none if the effect fails.
  *  value    taken in any case; NULL: NO_MEMORY, so that an effect can end with
  *           return vestry_context_return(context, json_pack(…));
  *  Returns  OK | NO_MEMORY | INVALID (not inside an effect) */
 VESTRY_API vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value);
-/** The value that the effect gave; borrowed. In PHASE_EFFECT's after; NULL elsewhere, and when it gave none. */
-VESTRY_API json_t *vestry_context_value(const vestry_dispatch_context *context);
 
 /** Dispatch more now, for the same connections and request, and the same state; its failures and results are its own.
  *  effects     borrowed

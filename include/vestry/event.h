@@ -146,18 +146,12 @@ VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *s
 VESTRY_API vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, size_t len,
                                                 const vestry_signals_options *options, vestry_event **ret_event);
 
-/** The same with an object of C's own values (VESTRY_OBJECT).
+/** The same with an object of C's own values, VESTRY_OBJECT("counter", 4), or of a json_t, VESTRY_VALUES(json), which is
+ *  borrowed.
  *  Returns  as vestry_event_signals_text; INVALID also for what vestry_value_to_json refuses, and for what is no object
  */
 VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
                                            const vestry_signals_options *options, vestry_event **ret_event);
-
-/** The same with an object made in the format language of jansson's json_pack: "{s:i}", "counter", 4. The compiler does
- *  not check the format: hand texts of others over with s, never inside it.
- *  Returns  as vestry_event_signals_text; INVALID also for a format that does not fit or makes no object, and for text
- *           that is not valid UTF-8 */
-VESTRY_API vestry_err vestry_event_signals_pack(const vestry_host *host, const vestry_signals_options *options,
-                                                vestry_event **ret_event, const char *format, ...);
 
 /** Remove signals: patch them with null. `user.name` becomes {"user":{"name":null}}; several paths become one object,
  *  with its names in ascending order.

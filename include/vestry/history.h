@@ -8,7 +8,7 @@
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
- *        return vestry_reply_resume(reply, NULL, VESTRY_KEY("log", id), show, app);   // instead of vestry_reply_join
+ *        return vestry_reply_resume(reply, req->scope, VESTRY_KEY("log", id), show, app);   // instead of vestry_reply_join
  *      }
  *      static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *app) {
  *        if (resumed->answer != VESTRY_RESUME_FRESH && resumed->answer != VESTRY_RESUME_GAP) return VESTRY_OK;
@@ -63,13 +63,13 @@ typedef struct vestry_history_options {
   size_t size;         /**< sizeof(vestry_history_options), or 0 */
   uint32_t max_count;  /**< events [1,000] */
   size_t max_bytes;    /**< their bytes with their ids, and VESTRY_HISTORY_EVENT_COST for each [1 MiB]. A larger one is
-                           sent, and is a gap. Of all histories together: vestry_options.max_history_bytes */
+                           sent, and is a gap. Of all histories together: vestry_bounds.max_history_bytes */
   uint64_t max_age_ms; /**< how old they may be [600,000]. A history ends by itself when it has been for so long, up to
                             twice that, without an event and without a member. VESTRY_NEVER_MS: neither */
 } vestry_history_options;
 
 /** Give a channel a history: from here on its events have ids and are kept. The channel is there as long as the history
- *  is, and counts in vestry_options.max_channels_count. It ends by vestry_history_end, by itself, or with the instance.
+ *  is, and counts in vestry_bounds.max_channels_count. It ends by vestry_history_end, by itself, or with the instance.
  *  scope, key  copied
  *  options     NULL: the defaults; copied
  *  Returns  OK | EXISTS (it has one, which stays as it is, for another max_age_ms at least) | INVALID, TOO_LARGE
@@ -111,7 +111,7 @@ typedef vestry_err (*vestry_resume_fn)(vestry_connection *connection, const vest
 /** Have the stream that this reply opens join a channel, until it ends, and go on where its Last-Event-ID says: instead
  *  of vestry_reply_join, with its rules. A stream that may join may be sent all that is kept, from before that time
  *  too. If the history has ended meanwhile, it is a GAP.
- *  scope      whose channel it is; NULL: the request's
+ *  scope      whose channel it is; req->scope: of the request's own
  *  key        copied
  *  on_resume  NULL: there is no state to send; after a gap the stream goes on from where it joins
  *  ctx        must live until then; of a stream: until it ends or the reply is dropped
@@ -119,7 +119,7 @@ typedef vestry_err (*vestry_resume_fn)(vestry_connection *connection, const vest
  *           places of one reply) | NO_MEMORY (may be left to vestry)
  *  Threads  the handler's; the stream's joining waits for publishes to the channel. From inside a publish to it, it
  *           cannot, and the stream is closed for ERROR */
-VESTRY_API vestry_err vestry_reply_resume(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+VESTRY_API vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                           vestry_resume_fn on_resume, void *ctx);
 
 /** The same for a connection that is there. All that is missed, and nothing else, is put into its queue before this
@@ -154,7 +154,7 @@ VESTRY_API vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, co
 typedef struct vestry_histories_stats {
   size_t size; /**< sizeof(vestry_histories_stats), or 0 */
   uint64_t begun_count, live_count, ended_count;
-  uint64_t kept_bytes, kept_peak_bytes; /**< at most vestry_options.max_history_bytes */
+  uint64_t kept_bytes, kept_peak_bytes; /**< at most vestry_bounds.max_history_bytes */
 } vestry_histories_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

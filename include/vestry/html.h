@@ -55,7 +55,7 @@
 #include <jansson.h>
 #include <stdarg.h>
 
-#include "vestry/host.h"
+#include "vestry/value.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -102,12 +102,10 @@ VESTRY_API vestry_err vestry_html_js(vestry_html *html, const char *text, size_t
 
 /** Append a value as JSON, as in data-signals="…", at the places of vestry_html_js. It reads back the same as JSON and
  *  as JavaScript. (But for a member named __proto__, which JavaScript does not take for a member.)
- *  value    borrowed, any JSON value
- *  Returns  as vestry_html_js; INVALID also for NULL */
-VESTRY_API vestry_err vestry_html_json(vestry_html *html, const json_t *value);
-/** The same, made in the format language of jansson's json_pack: vestry_html_json_pack(&html, "{s:i}", "counter", 4).
- *  Returns  as vestry_html_json; INVALID also for a format that does not fit. The compiler does not check it */
-VESTRY_API vestry_err vestry_html_json_pack(vestry_html *html, const char *format, ...);
+ *      vestry_html_json(&html, VESTRY_OBJECT("counter", 4));
+ *      vestry_html_json(&html, VESTRY_VALUES(json));            // a json_t: borrowed
+ *  Returns  as vestry_html_js; INVALID, TOO_LARGE also for what vestry_value_to_json refuses */
+VESTRY_API vestry_err vestry_html_json(vestry_html *html, const vestry_value *value);
 
 /** What was built so far.
  *  ret_html  len bytes, then a NUL, never NULL; valid until the builder is used again; untouched on failure

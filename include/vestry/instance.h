@@ -3,7 +3,7 @@
  *  functions), and stops and destroys it at its end, after the server:
  *
  *      vestry *v;
- *      if (vestry_create(&(vestry_options){.max_count = 10000, .sessions = &sessions}, &v)) return 1;
+ *      if (vestry_create(&(vestry_options){.bounds = &(vestry_bounds){.max_count = 10000}, .sessions = &sessions}, &v)) return 1;
  *      vestry_route(v, "GET", "/", page, &app);
  *      vestry_err err = vestry_server_run(v, &vestry_server_microhttpd, NULL);
  *      vestry_destroy(v);
@@ -38,6 +38,47 @@ typedef struct vestry_reply vestry_reply;
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                       void *ctx);
 
+/** How much an instance holds at most. 0 is the default, which each member says. */
+typedef struct vestry_bounds {
+  size_t size;                /**< sizeof(vestry_bounds), or 0 */
+  size_t max_count;           /**< of the store; as vestry_store_options, like lifetime_ms and the cap */
+  size_t max_per_scope_count; /**< entries of one scope in the store, a stream having one for each of its keys there; of
+      everybody's scope too, the one without a name: with keys in it
+      (vestry_reply_add_key) all pages together have this bound. A stream that goes does so for
+      SIZE, and its browser comes back; a stream with more keys than this, or than
+      max_count, is refused: 500, and said in the log. For a bound of streams a user see
+      max_streams_per_scope_count */
+  size_t max_streams_per_scope_count; /**< streams that stay open of one scope at most, of a user say: by the scope of
+      the request that opened them, whatever keys they have in whatever scopes,
+      and whatever the store. When one more opens, the one that was active (opened,
+      or written an event) longest ago is closed for REPLACED: its browser does not
+      come back, for it would send the next one away. Of those that were active
+      within the same second it is the one that opened first; streams that are
+      ending do not count. The scope without a name has no such bound. 0: none. See
+      vestry_stats.outnumbered_count. Opening looks at so many streams */
+  size_t max_per_stream_count; /**< keys that one stream may have beside its first (vestry_reply_add_key), and, counted
+      apart, channels, topics and places that it may be a part of from its beginning
+      (vestry_reply_join, …). Beyond it LIMIT, which is the program's mistake: 500, and
+      said in the log. 0: 64; at most 65,535 */
+  size_t max_queued_bytes;     /**< of all streams together; 0: 1 GiB; SIZE_MAX: no bound but each stream's.
+      See vestry_stats.queued_bytes */
+  size_t max_body_bytes;       /**< of a request; 0: 1 MiB; beyond it 413 */
+  size_t max_request_bytes;    /**< of the heads and bodies of all requests under way together; beyond it 503,
+      and from seven eighths on those that hold most are closed where a
+      server reads ahead (see its adapter).
+      0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes */
+  size_t max_answer_bytes;     /**< of the bodies of all answers that are being made or sent: a reply has the room of
+      its body before there is memory of it. From seven eighths on the connections whose
+      answers hold most are closed, and beyond it 503. Files in folders (vestry/files.h)
+      are sent from their descriptors: of them a piece counts. 0: 256 MiB; SIZE_MAX: no
+      bound. See vestry_stats.answer_bytes */
+  size_t max_history_bytes;    /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
+  size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
+  size_t max_subscriptions_count;      /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
+  uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
+  uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
+} vestry_bounds;
+
 /** What an instance is made of. Zero is the default. */
 typedef struct vestry_options {
   size_t size;             /**< sizeof(vestry_options), or 0 */
@@ -47,18 +88,12 @@ typedef struct vestry_options {
 
   const char *store;                     /**< type by name; NULL: "lru" */
   const vestry_store_types *store_types; /**< borrowed; NULL: the built-in ones */
-  size_t max_count;                      /**< of the store; as vestry_store_options, like lifetime_ms and the cap */
   uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and that no event was written to,
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */
   uint64_t lifetime_ms;
-  size_t max_per_scope_count; /**< entries of one scope in the store, a stream having one for each of its keys there; of
-                                   everybody's scope too, the one without a name: with keys in it
-                                   (vestry_reply_add_key) all pages together have this bound. A stream that goes does so
-                                   for SIZE, and its browser comes back; a stream with more keys than this, or than
-                                   max_count, is refused: 500, and said in the log. For a bound of streams a user see
-                                   max_streams_per_scope_count */
-  vestry_purge_fn purge;      /**< value is a vestry_connection */
+  const vestry_bounds *bounds; /**< how much it holds at most. Copied; NULL: the defaults */
+  vestry_purge_fn purge;       /**< value is a vestry_connection */
   void *purge_ctx;
 
   vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
@@ -68,22 +103,13 @@ typedef struct vestry_options {
 
   const vestry_connection_options *connection; /**< for every stream; a reply can change them for its own. Copied;
                                                      NULL: the defaults, as for the next two */
-  size_t max_queued_bytes;              /**< of all streams together; 0: 1 GiB; SIZE_MAX: no bound but each stream's.
-                                             See vestry_stats.queued_bytes */
-  const vestry_connection_hooks *hooks; /**< for every stream */
+  const vestry_connection_hooks *hooks;        /**< for every stream */
   bool keep_open;                       /**< auto-close is off unless a reply says otherwise; see vestry_reply_keep */
-  size_t max_body_bytes;                /**< of a request; 0: 1 MiB; beyond it 413 */
-  size_t max_request_bytes;             /**< of the heads and bodies of all requests under way together; beyond it 503,
-                                             and from seven eighths on those that hold most are closed where a
-                                             server reads ahead (see its adapter).
-                                             0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes */
   const vestry_signals_limits *signals; /**< of what requests bring */
   uint32_t retry_after_s;               /**< of a 503; 0: 2 */
 
-  const vestry_profile *profiles;      /**< offered to every stream, best first; copied. NULL: identity alone */
-  size_t profiles_count;               /**< at most VESTRY_PROFILES_MAX */
-  uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
-  uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
+  const vestry_profile *profiles; /**< offered to every stream, best first; copied. NULL: identity alone */
+  size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */
 
   const void *secret;          /**< at least 32 bytes, with which tab ids, CSRF tokens and nonces are sealed; NULL: that
                                     of signed sessions, or random ones: then no page that is open outlives a restart.
@@ -91,26 +117,6 @@ typedef struct vestry_options {
   size_t secret_len;           /**< of the secret */
   const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
   size_t previous_secret_len;  /**< of that */
-  size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
-  size_t max_subscriptions_count;     /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
-  size_t max_history_bytes;           /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
-  size_t max_streams_per_scope_count; /**< streams that stay open of one scope at most, of a user say: by the scope of
-                                           the request that opened them, whatever keys they have in whatever scopes,
-                                           and whatever the store. When one more opens, the one that was active (opened,
-                                           or written an event) longest ago is closed for REPLACED: its browser does not
-                                           come back, for it would send the next one away. Of those that were active
-                                           within the same second it is the one that opened first; streams that are
-                                           ending do not count. The scope without a name has no such bound. 0: none. See
-                                           vestry_stats.outnumbered_count. Opening looks at so many streams */
-  size_t max_per_stream_count; /**< keys that one stream may have beside its first (vestry_reply_add_key), and, counted
-                                    apart, channels, topics and places that it may be a part of from its beginning
-                                    (vestry_reply_join, …). Beyond it LIMIT, which is the program's mistake: 500, and
-                                    said in the log. 0: 64; at most 65,535 */
-  size_t max_answer_bytes;     /**< of the bodies of all answers that are being made or sent: a reply has the room of
-                                    its body before there is memory of it. From seven eighths on the connections whose
-                                    answers hold most are closed, and beyond it 503. Files in folders (vestry/files.h)
-                                    are sent from their descriptors: of them a piece counts. 0: 256 MiB; SIZE_MAX: no
-                                    bound. See vestry_stats.answer_bytes */
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
@@ -189,15 +195,21 @@ VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
  *  Threads  as vestry_stop */
 VESTRY_API void vestry_destroy(vestry *v);
 
-/** What the instance works with; borrowed, valid as long as the instance. Threads any; do not block. */
-VESTRY_API vestry_runtime *vestry_runtime_of(vestry *v);
-VESTRY_API vestry_store *vestry_store_of(vestry *v);
-VESTRY_API const vestry_host *vestry_host_of(const vestry *v);
-/** How long its streams stay silent before a heartbeat, unless a reply says otherwise; VESTRY_NEVER_MS: for ever.
- *  Threads any. */
-VESTRY_API uint64_t vestry_heartbeat_ms(const vestry *v);
-/** How large a request's body may be where vestry_body_limit says nothing else. Threads any. */
-VESTRY_API size_t vestry_max_body_bytes(const vestry *v);
+/** What an instance works with. */
+typedef struct vestry_parts {
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  vestry_store *store;              /**< of connections */
+  struct vestry_registry *registry; /**< to register effects with, before the first request (vestry/registry.h) */
+  uint64_t heartbeat_ms;            /**< how long its streams stay silent before a heartbeat, unless a reply says
+                                         otherwise; VESTRY_NEVER_MS: for ever */
+  size_t max_body_bytes;            /**< of a request, where vestry_body_limit says nothing else */
+} vestry_parts;
+
+/** The parts of an instance, borrowed: they do not change, and are there as long as the instance.
+ *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start, &app);
+ *  Threads any; does not block. */
+VESTRY_API const vestry_parts *vestry_parts_of(const vestry *v);
 /** Counters, a snapshot. Threads any. */
 VESTRY_API void vestry_stats_get(vestry *v, vestry_stats *ret_stats);
 

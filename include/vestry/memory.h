@@ -5,7 +5,7 @@
  *      vestry_memory_request(v, &(vestry_memory_call){.method = "PUT", .path = "/", .datastar = true}, start,
  *                            &app, &page);
  *      vestry_memory_settle(v);                           // stepped runtime: let everything that is ready run
- *      vestry_slice bytes = vestry_memory_received(page); // the stream's bytes so far, without HTTP framing
+ *      vestry_slice bytes = vestry_memory_look(page).received; // the stream's bytes so far, without HTTP framing
  *      vestry_memory_hang_up(page);                       // the client goes away */
 #ifndef VESTRY_MEMORY_H
 #define VESTRY_MEMORY_H
@@ -64,24 +64,26 @@ VESTRY_API void vestry_memory_settle(vestry *v);
 
 /* All below: any thread; take the exchange's lock briefly. */
 
-/** Status of the answer or of the stream's head; 0: no answer yet (a stream's head is written when it first runs). */
-VESTRY_API int vestry_memory_status(vestry_memory_exchange *exchange);
-/** Value of the answer's header, name in any case; NULL: none, or no answer yet. Valid while the exchange lives. */
-VESTRY_API const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name);
-/** The same of several headers with that name: the one at index, from 0. */
-VESTRY_API const char *vestry_memory_header_at(vestry_memory_exchange *exchange, const char *name, size_t index);
-/** Body or stream bytes received so far; terminated, valid until the next call on this exchange or the next write. For
- *  stepped runtimes and for streams that have ended. */
-VESTRY_API vestry_slice vestry_memory_received(vestry_memory_exchange *exchange);
-/** What has come since it was last asked for by this function; the first time all. Otherwise as
- *  vestry_memory_received. */
+/** What has come of a request so far. */
+typedef struct vestry_memory_seen {
+  int status; /**< of the answer or of the stream's head; 0: no answer yet (a stream's head is written when it
+                               first runs) */
+  vestry_slice received; /**< bytes of the body or of the stream; terminated, valid until the next call on this exchange
+                               or the next write. For stepped runtimes and for streams that have ended */
+  size_t writes_count;   /**< that the stream has taken, the head not counted */
+  vestry_connection *connection; /**< the stream's, borrowed from the exchange; NULL: the request opened none */
+  bool ended;                    /**< the stream has ended */
+  bool clean;                    /**< and cleanly */
+} vestry_memory_seen;
+
+/** What has come so far: vestry_memory_look(page).status. */
+VESTRY_API vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange);
+/** Value of the answer's header, name in any case; of several with that name the one at index, from 0. NULL: none, or no
+ *  answer yet. Valid while the exchange lives. */
+VESTRY_API const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name, size_t index);
+/** What has come since it was last asked for by this function; the first time all. As
+ *  vestry_memory_seen.received otherwise. */
 VESTRY_API vestry_slice vestry_memory_since(vestry_memory_exchange *exchange);
-/** How many writes the stream has taken, the head not counted. */
-VESTRY_API size_t vestry_memory_writes_count(vestry_memory_exchange *exchange);
-/** The stream's connection, borrowed from the exchange; NULL: the request opened none. */
-VESTRY_API vestry_connection *vestry_memory_connection(vestry_memory_exchange *exchange);
-/** Whether the stream has ended, and if so whether cleanly (ret_clean may be NULL). */
-VESTRY_API bool vestry_memory_ended(vestry_memory_exchange *exchange, bool *ret_clean);
 /** Change how the far end behaves; going back to READS makes a blocked stream writable. */
 VESTRY_API void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode);
 /** The far end closes: the connection closes for HANGUP, at its next write or now. */

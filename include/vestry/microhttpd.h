@@ -14,9 +14,9 @@
  *  one that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need
  *  none of these threads; the instance's runtime writes them, which must therefore have threads of its own.
  *
- *  Bodies are read whole before the handler is called, up to vestry_options.max_body_bytes; of a larger one up to 4 MiB
+ *  Bodies are read whole before the handler is called, up to vestry_bounds.max_body_bytes; of a larger one up to 4 MiB
  *  more are passed over before it is answered 413. What heads and bodies hold counts: memory_bytes for each connection
- *  that is no stream, and a body as it grows. From seven eighths of vestry_options.max_request_bytes on, connections
+ *  that is no stream, and a body as it grows. From seven eighths of vestry_bounds.max_request_bytes on, connections
  *  whose request is not complete are closed, those that hold most first, and of equals the one that waits longest; so
  *  bodies that are never finished keep no newcomer out. If that does not free memory soon enough, because threads are
  *  busy, a body is answered 503 with Retry-After, and a connection is closed. Each counts as BUDGET.
@@ -177,8 +177,8 @@ typedef struct vestry_microhttpd_attach_options {
  *  how much memory each has, say the daemon's options (MHD_OPTION_CONNECTION_LIMIT, _TIMEOUT, _MEMORY_LIMIT,
  *  _PER_IP_CONNECTION_LIMIT); a head that comes in drops lasts as long as its client likes, and with epoll
  *  libmicrohttpd notices a client that has gone in the middle of one by _TIMEOUT alone: set it. What heads hold is not
- *  counted in vestry_options.max_request_bytes; what bodies hold is. After its answer a connection is the daemon's:
- *  none is closed because answers hold too much (vestry_options.max_answer_bytes); further ones are 503 until _TIMEOUT
+ *  counted in vestry_bounds.max_request_bytes; what bodies hold is. After its answer a connection is the daemon's:
+ *  none is closed because answers hold too much (vestry_bounds.max_answer_bytes); further ones are 503 until _TIMEOUT
  *  has ended those that their clients do not read. Streams of one address have no bound of their own: bound them by
  *  scope or by store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has given away. An address
  *  in the form "http://host/path", and "*", are the application's.

@@ -83,7 +83,7 @@ VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
  *  none, or if it is given up for a stored one. For several places, call it several times.
  *  place    copied; NULL: one for all
  *  who      UTF-8, 1 to 255 bytes; copied
- *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (max_per_stream_count of vestry_options;
+ *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (max_per_stream_count of vestry_bounds;
  *           or max_count, but never for a person that is there already, the grace time included) | NO_MEMORY
  *           (may be left to vestry)
  *  Threads  the handler's */

@@ -11,7 +11,7 @@
  *  (vestry/channel.h) lets later events refer back to earlier ones. What is sent to one stream alone can refer back to
  *  what was sent before it (vestry_event_follow). An idle stream costs 64 bytes more than a plain one.
  *  PRIVATE: an encoder for each stream, for the best ratio of what is sent to one alone. It costs what the coding costs
- *  (brotli: 0.6 MB, gzip: 0.3 MB), so their number is bounded (vestry_options.max_private_encoders_count); beyond it a
+ *  (brotli: 0.6 MB, gzip: 0.3 MB), so their number is bounded (vestry_bounds.max_private_encoders_count); beyond it a
  *  stream is SHARED, or identity if the profile knows no segments.
  *
  *  Every event is flushed when it is written; nothing is held back for a better ratio.

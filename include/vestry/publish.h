@@ -2,7 +2,7 @@
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
- *        return vestry_reply_subscribe(reply, NULL, VESTRY_KEY("jobs"), &(vestry_subscriber){.call = show_job});
+ *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("jobs"), &(vestry_subscriber){.call = show_job});
  *      }
  *      vestry_publish(v, scope, VESTRY_KEY("jobs"), &job, sizeof job, NULL);   // from anywhere
  *
@@ -25,14 +25,14 @@ extern "C" {
  *
  *  It begins as vestry_reply_join does: after the handler, before the reply's effects are performed. What is published
  *  until then it is not called for; what it sends from then on is written when the stream opens.
- *  scope       whose topic it is; NULL: the request's
+ *  scope       whose topic it is; req->scope: of the request's own
  *  key         copied
  *  subscriber  call is mandatory, connection NULL: messages have the stream's. Copied
  *  Returns  OK | INVALID (scope, key, subscriber) | TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of
- *           vestry_options; or max_subscriptions_count) | CLOSED (the instance) |
+ *           vestry_bounds; or max_subscriptions_count) | CLOSED (the instance) |
  *           NO_MEMORY (may be left to vestry). On failure neither function is ever called
  *  Threads  the handler's */
-VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                              const vestry_subscriber *subscriber);
 
 /** Subscribe to a topic: vestry_bus_subscribe, by key. One that is bound to no connection ends with

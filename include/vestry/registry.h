@@ -5,7 +5,7 @@
  *  are known only when it is dispatched; interceptors step in before and after. Any thread dispatches effects to the
  *  connections stored under a key, with no request in sight:
  *
- *      vestry_registry_effect(vestry_registry_of(v), "counter/start", start_timer, &app);
+ *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start_timer, &app);
  *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4)));
  *
  *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector,
@@ -47,7 +47,7 @@ typedef vestry_err (*vestry_action_fn)(const json_t *state, const json_t *args, 
 
 /** A placeholder: a list headed by its name, anywhere in an effect or action, is replaced by what this function gives,
  *  innermost first, when the effect or action comes up. What it gives is not looked at again in that pass.
- *  data       the dispatch data (vestry_context_data), borrowed, not to be changed; parts may be given (json_incref)
+ *  data       the dispatch data (vestry_dispatch_info), borrowed, not to be changed; parts may be given (json_incref)
  *  args       the array after the name, placeholders in it replaced already; borrowed
  *  ret_value  NULL before; taken. If it stays NULL, or is the placeholder's own list, that list stays in place and
  *             waits for a later dispatch: one that is nested or late, and brings the data which it lacks. So in
@@ -65,7 +65,7 @@ typedef vestry_err (*vestry_placeholder_fn)(const json_t *data, const json_t *ar
 typedef enum vestry_phase {
   VESTRY_PHASE_CONNECT,  /**< which connections: around the decision where a reply's effects go. before may add stored
                               ones (vestry_context_target); none added: a stream is opened. after knows what came of it
-                              (vestry_context_opened); nothing is dispatched yet */
+                              (vestry_dispatch_info.opened); nothing is dispatched yet */
   VESTRY_PHASE_DISPATCH, /**< around one dispatch, nested ones too */
   VESTRY_PHASE_ACTION,   /**< around one action, and all that it comes to */
   VESTRY_PHASE_EFFECT,   /**< around one effect */
@@ -115,11 +115,6 @@ VESTRY_API vestry_err vestry_registry_intercept(vestry_registry *registry, const
  *  and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). */
 VESTRY_API vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more);
 
-/** The instance's own registry, which has the built-in effects: register what the application has, or add a registry.
- *  Threads  one at a time, before the first request or dispatch: from then on names are only read, without a lock. An
- *           effect is found by one hashed look-up and one comparison, whatever else is registered */
-VESTRY_API vestry_registry *vestry_registry_of(vestry *v);
-
 /* ---------------------------------------------------------------------------------------------- dispatching ------- */
 
 /** What went wrong in a dispatch, one record a failure. Texts are cut to fit. */
@@ -157,7 +152,8 @@ typedef struct vestry_dispatch_result {
 /** Dispatch effects to all open connections stored under a key. One failing effect does not stop the others.
  *  vestry/dispatch.h has more forms: with data, nested, late, of JSON, with the effects' results.
  *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", n)));
- *  effects  one effect, a list headed by its name; or a list of effects
+ *  effects  one effect, a list headed by its name; or a list of effects. JSON is one of them as well:
+ *           VESTRY_VALUES(json), which is borrowed
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID, TOO_LARGE (effects, key) | CLOSED
  *           (the instance) | NO_MEMORY | else the first failure, an effect's or an interceptor's; vestry_dispatch_with
  *           tells all. An effect that is not registered fails with NOT_FOUND too: connections_count is 0 only when
@@ -165,30 +161,31 @@ typedef struct vestry_dispatch_result {
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
                                       const vestry_value *effects);
-/** The same with a list of effects, [["name", args…], …], in the format language of jansson's json_pack. */
-VESTRY_API vestry_err vestry_dispatch_pack(vestry *v, vestry_scope scope, const vestry_key *key, const char *format,
-                                           ...);
 
-/* Inside effects and interceptors. All borrowed, the callback's thread only. */
+/* Inside effects and interceptors, on the callback's thread only. */
 
-/** The instance that dispatches. */
-VESTRY_API vestry *vestry_context_instance(const vestry_dispatch_context *context);
-/** The request that the dispatch answers; NULL when there is none. */
-VESTRY_API const vestry_request *vestry_context_request(const vestry_dispatch_context *context);
-/** The scope of the request or dispatch. */
-VESTRY_API vestry_scope vestry_context_scope(const vestry_dispatch_context *context);
-/** The connections it is for, and how many. */
-VESTRY_API vestry_connection *const *vestry_context_connections(const vestry_dispatch_context *context,
-                                                                size_t *ret_count);
-/** The reply that is being performed, in PHASE_CONNECT; NULL otherwise. */
-VESTRY_API const vestry_reply *vestry_context_reply(const vestry_dispatch_context *context);
+/** A dispatch, as an effect or an interceptor sees it; all of it borrowed. */
+typedef struct vestry_dispatch_info {
+  vestry *v;                             /**< the instance that dispatches */
+  const vestry_request *request;         /**< that the dispatch answers; NULL: none */
+  vestry_scope scope;                    /**< of the request or dispatch */
+  vestry_connection *const *connections; /**< that it is for */
+  size_t connections_count;
+  json_t *data, *state;                 /**< objects, never NULL, not to be changed: see vestry/dispatch.h */
+  const vestry_dispatch_result *result; /**< what has come of it so far */
+  json_t *value;                        /**< PHASE_EFFECT's after: what the effect gave; otherwise, or if none, NULL */
+  const vestry_reply *reply;            /**< PHASE_CONNECT: that is performed; otherwise NULL */
+  /** PHASE_CONNECT's after: the stream that was opened for this reply; otherwise, or if there is none, NULL. */
+  vestry_connection *opened;
+} vestry_dispatch_info;
+
+/** The dispatch that is under way, as it stands now. Valid during the callback; the next call of it writes it anew. */
+VESTRY_API const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context);
 /** Add a connection to those the reply's effects go to; a reference is taken. PHASE_CONNECT only. In after, when a
  *  stream was opened: that stream is given up, unopened, in favour of the connections added now, and the request is
  *  answered 204.
  *  OK | CLOSED (it is not open: not added) | INVALID (phase) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection);
-/** The stream that was opened for this reply; NULL: there is none. PHASE_CONNECT's after only, NULL elsewhere. */
-VESTRY_API vestry_connection *vestry_context_opened(const vestry_dispatch_context *context);
 /** Refuse the reply: the request is answered with this error, as for a handler; a stream that was opened for it is
  *  given up; nothing is dispatched. The first refusal counts. PHASE_CONNECT only.
  *  OK | INVALID (phase, VESTRY_OK as error). */

@@ -10,11 +10,11 @@
  *
  *      static vestry_err up(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_repository *r;
- *        vestry_err error = vestry_repository_create(schema, vestry_request_signals(req), &r);
+ *        vestry_err error = vestry_repository_create(schema, req->signals, &r);
  *        if (error) return error;                                        // NO_MEMORY: bad signals are no failure
  *        int64_t count = 0;
  *        vestry_repository_get_integer(r, "count", &count);              // within its bounds, whatever was sent
- *        error = vestry_repository_set_integer(r, "count", count + 1);   // LIMIT at 100
+ *        error = vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));   // LIMIT at 100
  *        if (!error) error = vestry_repository_save_reply(r, reply, NULL);  // patch-signals {"count":8}
  *        vestry_repository_destroy(r);
  *        return error;
@@ -97,7 +97,7 @@ typedef struct vestry_repository vestry_repository;
 
 /** Make a repository and fill it.
  *  schema          borrowed
- *  signals         as vestry_request_signals has them; borrowed, but its values are kept by reference: do not change
+ *  signals         as a request has them (vestry_request.signals); borrowed, but its values are kept by reference: do not change
  *                  them. NULL: none, all have their defaults
  *  ret_repository  owned by the caller; untouched on failure
  *  Returns  OK, whatever the signals are (see vestry_repository_errors) | INVALID (a NULL) | NO_MEMORY
@@ -136,17 +136,14 @@ VESTRY_API vestry_err vestry_repository_get_json(const vestry_repository *reposi
                                                  const json_t **ret_value);
 
 /** Set a field.
- *  value    copied. Texts: no NUL in them, since a request that brings one back is refused as malformed. JSON: null
- *           removes the signal; members of objects that are null are the same as absent ones
- *  Returns  OK | NOT_FOUND (path) | INVALID (the field is of another type; a text that is not UTF-8, a number that is
- *           not finite) | LIMIT (bounds) | TOO_LARGE (bytes, or nested deeper than 240) | NO_MEMORY; on failure the
- *           field has the value it had */
-VESTRY_API vestry_err vestry_repository_set_boolean(vestry_repository *repository, const char *path, bool value);
-VESTRY_API vestry_err vestry_repository_set_integer(vestry_repository *repository, const char *path, int64_t value);
-VESTRY_API vestry_err vestry_repository_set_number(vestry_repository *repository, const char *path, double value);
-VESTRY_API vestry_err vestry_repository_set_string(vestry_repository *repository, const char *path, const char *value,
-                                                   size_t len);
-VESTRY_API vestry_err vestry_repository_set_json(vestry_repository *repository, const char *path, const json_t *value);
+ *      vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));
+ *  value    copied; of the field's type: a bool, an integer, a double, a text. Texts: no NUL in them, since a request
+ *           that brings one back is refused as malformed. JSON (a json_t, a list or an object): null removes the signal;
+ *           members of objects that are null are the same as absent ones
+ *  Returns  OK | NOT_FOUND (path) | INVALID (the field is of another type; what vestry_value_to_json refuses) | LIMIT
+ *           (bounds) | TOO_LARGE (bytes, or nested deeper than 240) | NO_MEMORY; on failure the field has the value it
+ *           had */
+VESTRY_API vestry_err vestry_repository_set(vestry_repository *repository, const char *path, const vestry_value *value);
 
 /** Whether a save would send anything: a field differs from what the page has. A field that the page did not have
  *  differs once it was set. */
@@ -168,7 +165,7 @@ typedef enum vestry_save {
 VESTRY_API vestry_err vestry_repository_save(vestry_repository *repository, vestry_save what,
                                              vestry_connection *connection, bool *ret_saved);
 /** The same as an effect of a reply, patch-signals. OK means that the reply has it; with nothing changed it has no
- *  effect. Errors as vestry_reply_effect_json. */
+ *  effect. Errors as vestry_reply_effect. */
 VESTRY_API vestry_err vestry_repository_save_reply(vestry_repository *repository, vestry_save what, vestry_reply *reply,
                                                    bool *ret_saved);
 

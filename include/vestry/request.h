@@ -12,7 +12,7 @@
  *
  *      static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_key(reply, VESTRY_KEY("counter", 1));
- *        return vestry_reply_effect_pack(reply, "[s,{s:i}]", "patch-signals", "counter", add_ten(app));
+ *        return vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", add_ten(app)));
  *      } */
 #ifndef VESTRY_REQUEST_H
 #define VESTRY_REQUEST_H
@@ -36,14 +36,24 @@ extern "C" {
  *  error */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
-/* Everything a request hands out is borrowed from it and valid during the handler. Handler's thread only. */
+/** A request: what it says of itself, to be read and not to be written. All of it is borrowed and valid during the
+ *  handler; what the functions hand out, too. Handler's thread only. */
+struct vestry_request {
+  vestry *v;          /**< the instance that serves it */
+  const char *method; /**< "GET", "POST", … as sent */
+  const char *path;   /**< URL-decoded, without query */
+  const char *query;  /**< as sent, without '?'; "" when there is none. See vestry_query_value */
+  vestry_slice body;  /**< whole; len 0 when there is none. Bounded by max_body_bytes (vestry/instance.h) */
+  json_t *signals;    /**< the page's, an object; NULL for an ordinary request. json_incref to keep them on this thread,
+                             json_deep_copy for another. A form sent by the client (contentType 'form') has an empty
+                             object. Signals that are too large are answered 413 and malformed ones 400 before the
+                             handler is called */
+  vestry_scope scope; /**< what the scope function made of the request */
+  bool is_datastar;   /**< the Datastar client sent it: header Datastar-Request is "true" */
+  int error;          /**< in a handler of vestry_error_page: the status that it makes a page for; otherwise 0 */
+  struct vsi_request *own; /**< the library's */
+};
 
-/** "GET", "POST", … as sent. */
-VESTRY_API const char *vestry_request_method(const vestry_request *req);
-/** The path, URL-decoded, without query. */
-VESTRY_API const char *vestry_request_path(const vestry_request *req);
-/** The query as sent, without '?'; "" when there is none. See vestry_query_value. */
-VESTRY_API const char *vestry_request_query(const vestry_request *req);
 /** A header's value, name in any case; NULL: not there. */
 VESTRY_API const char *vestry_request_header(const vestry_request *req, const char *name);
 /** The value of a cookie, without the quotes around it if it has them. Of several with that name the first. A cookie
@@ -53,8 +63,6 @@ VESTRY_API const char *vestry_request_header(const vestry_request *req, const ch
 VESTRY_API vestry_err vestry_request_cookie(const vestry_request *req, const char *name, char *buffer, size_t capacity);
 /** The peer's address as text; "" when unknown, and of a peer on a UNIX socket. A proxy's, if there is one in front. */
 VESTRY_API const char *vestry_request_peer(const vestry_request *req);
-/** The body, whole; len 0 when there is none. Bounded by vestry_options.max_body_bytes. */
-VESTRY_API vestry_slice vestry_request_body(const vestry_request *req);
 /** The body as JSON, whatever value it is: for requests that no page makes. Size, depth and count are checked before
  *  anything is built: what reads or frees a value recurses, and a server's threads may have little stack (civetweb's
  *  100 kB: jansson's own json_loads, which goes 2,048 deep, ends the process there).
@@ -104,20 +112,6 @@ typedef struct vestry_upload {
  *  OK | NOT_FOUND | MALFORMED (no such form) | INVALID. */
 VESTRY_API vestry_err vestry_request_file(const vestry_request *req, const char *name, vestry_upload *ret_file);
 
-/** In a handler of vestry_error_page: the status that it makes a page for; otherwise 0. */
-VESTRY_API int vestry_request_error(const vestry_request *req);
-/** Whether the Datastar client sent it: header Datastar-Request is "true". */
-VESTRY_API bool vestry_request_is_datastar(const vestry_request *req);
-/** The page's signals, an object; NULL for an ordinary request. Borrowed: json_incref to keep on
- *  this thread, json_deep_copy for another. A form sent by the
- *  client (contentType 'form') has an empty object. Signals that are too large are answered 413 and malformed ones 400
- *  before the handler is called. */
-VESTRY_API json_t *vestry_request_signals(const vestry_request *req);
-/** What the scope function made of the request. */
-VESTRY_API vestry_scope vestry_request_scope(const vestry_request *req);
-/** The instance that serves it. */
-VESTRY_API struct vestry *vestry_request_instance(const vestry_request *req);
-
 /** Status of the answer; otherwise 200, or 204 when there is no body. A status that has no body (204, 205, 304) drops
  *  it. Ignored when the reply goes down a stored connection or opens a stream.
  *  OK | INVALID (not 200 to 599). */
@@ -161,7 +155,7 @@ typedef struct vestry_cookie {
 VESTRY_API vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *cookie);
 /** The body and, unless a header says otherwise, its content type (NULL: text/html; charset=utf-8). Copied; an empty
  *  body is one, too. The last wins. OK | INVALID (the content type, as a header's value; body NULL with len > 0) |
- *  LIMIT (the bodies of all answers hold what they may, max_answer_bytes of vestry_options: no memory was taken, and
+ *  LIMIT (the bodies of all answers hold what they may, max_answer_bytes of vestry_bounds: no memory was taken, and
  *  the reply has no body. It is answered 503 with Retry-After, if the handler returns OK or LIMIT and gives it no other
  *  body; for vestry_once_guard it has run) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len);
@@ -194,17 +188,17 @@ VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *ke
  *  is removed or evicted by one. Each key is an entry of the store's, and counts for its bounds; for the cap of a scope
  *  it counts in the scope of each. Only vestry_reply_keep looks for other streams, and only under vestry_reply_key's
  *  key; a reply that keeps no stream takes no notice of these. No more keys than
- *  vestry_options.max_per_stream_count, 64 unless it says otherwise. For what many streams look at a channel
+ *  vestry_bounds.max_per_stream_count, 64 unless it says otherwise. For what many streams look at a channel
  *  (vestry_reply_join) costs less than a key: it is one event to all.
- *  scope       whose key it is; NULL: the request's
+ *  scope       whose key it is; req->scope: of the request's own
  *  key         copied
  *  many_count  open streams under it at most, 0: 8; beyond it the oldest is closed for REPLACED
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count), all of them
  *           answered 500, and said why in the log | NO_MEMORY. A store that is full or closed
  *           refuses: 503, no effect is dispatched, and the stream is under none of its keys */
-VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                            size_t many_count);
-/** Keys that a reply may have beside that of vestry_reply_key, unless vestry_options.max_per_stream_count says
+/** Keys that a reply may have beside that of vestry_reply_key, unless vestry_bounds.max_per_stream_count says
  *  otherwise. */
 #define VESTRY_REPLY_KEYS_MAX 64
 
@@ -256,21 +250,16 @@ VESTRY_API vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_pr
 
 /** Add one effect: a list that is headed by its name.
  *      vestry_reply_effect(reply, VESTRY_LIST("counter/start", step));
+ *      vestry_reply_effect(reply, VESTRY_VALUES(json));   // of JSON made elsewhere: a reference is taken on OK only
  *  OK | INVALID (no list headed by a text; what vestry_value_to_json refuses) | TOO_LARGE | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect);
-/** The same, of JSON made elsewhere; a reference is taken on OK only. OK | INVALID | NO_MEMORY. */
-VESTRY_API vestry_err vestry_reply_effect_json(vestry_reply *reply, json_t *effect);
-/** The same in the format language of jansson's json_pack. The format is not checked by the compiler: hand strings of
- *  clients over with s, never inside the format. OK | INVALID | NO_MEMORY. */
-VESTRY_API vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...);
-/** Shorthands for the effects patch-elements, patch-signals (an object; or a json_pack format for one) and
+/** Shorthands for the effects patch-elements, patch-signals (an object) and
  *  execute-script. As vestry_reply_effect; texts are UTF-8, otherwise INVALID. No placeholder
  *  is looked for in signals, so that values of a client's may be among them; with vestry_reply_effect they can have
  *  some.
  *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n)); */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals);
-VESTRY_API vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...);
 VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
 /** vestry_reply_patch_elements by a format of vestry/html.h: a %s is escaped for where it stands. INVALID also for what
  *  vestry_html_add refuses: the host's log says why and where. */

@@ -90,7 +90,7 @@ VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard
 /** A body has so many bytes at most. */
 #define VESTRY_BODY_BYTES_MAX (SIZE_MAX / 4)
 
-/** How large the bodies of requests may be at and below a path, instead of vestry_options.max_body_bytes: more for
+/** How large the bodies of requests may be at and below a path, instead of vestry_bounds.max_body_bytes: more for
  *  uploads, less for all others. Beyond it 413. Of several prefixes the one with most segments holds, and of these one
  *  with "{$}". (Signals have bounds of their own, vestry_signals_limits; all bodies together max_request_bytes.)
  *  prefix          as vestry_guard has it. Copied
@@ -107,7 +107,7 @@ VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
  *  of the Datastar client's has the plain line. The reply has the status already; the page is what the handler sets. If
  *  it fails, the plain line is answered. Nothing is known of the request but its head: no scope, no body.
  *  status   400 to 599; 0: each that has no page of its own
- *  handler  asks vestry_request_error what it is for. NULL: no page any more
+ *  handler  finds in vestry_request.error what it is for. NULL: no page any more
  *  app      must live as long as the instance
  *  Returns  OK | INVALID | NO_MEMORY
  *  Threads  as vestry_route */

@@ -119,7 +119,7 @@ VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user
  *  been ended elsewhere: they end here too, and their streams are closed, cleanly. A process that logs a user out tells
  *  the others, as by vestry_cluster_publish, and these call this; until then their memory believes in the session.
  *  Where such a message may be lost (vestry_gap_fn), all are asked about.
- *  scope    a session's, as vestry_request_scope has it before the log-out; one that memory does not hold is OK. NULL:
+ *  scope    a session's, as vestry_request.scope is before the log-out; one that memory does not hold is OK. NULL:
  *           all that memory holds, one call of storage each
  *  Returns  OK | INVALID (the instance has no sessions, or no storage) | NO_MEMORY | what storage says (the last of its
  *           errors; sessions of which it could not say go on)

@@ -34,7 +34,7 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
                                 vestry_server **ret_server) {
   vestry_server_options options;
   if (!v) return VESTRY_INVALID;
-  const vestry_host *host = vestry_host_of(v);
+  const vestry_host *host = vestry_parts_of(v)->host;
   if (!adapter || !VSI_OPS_ARE_KNOWN(adapter) || !ret_server || VSI_OPTIONS_TAKE(options, given)) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: no adapter, or adapter or options of a later version");
     return VESTRY_INVALID;
@@ -178,7 +178,7 @@ static vestry_err serve(vestry *v, const vestry_server_adapter *adapter, const v
 vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given) {
   vestry_server_options options;
   if (!v) return VESTRY_INVALID;
-  const vestry_host *host = vestry_host_of(v);
+  const vestry_host *host = vestry_parts_of(v)->host;
   if (!adapter || VSI_OPTIONS_TAKE(options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_server_run: no adapter, options of a later version, or too large a drain_ms");

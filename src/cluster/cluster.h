@@ -176,7 +176,8 @@ static inline vsi_wire_name vsi_cluster_name_of(const vestry_scoped_key *key) {
 }
 static inline vestry_err vsi_cluster_pack(const vestry_cluster *cluster, vsi_wire_name name, vsi_scoped_key *ret_key) {
   const vestry_scope scope = {name.scope.data, name.scope.len};
-  return vsi_scoped_key_init_encoded(ret_key, &vestry_store_of(cluster->v)->exit.hash, cluster->host, scope, name.key);
+  return vsi_scoped_key_init_encoded(ret_key, &vestry_parts_of(cluster->v)->store->exit.hash, cluster->host, scope,
+                                     name.key);
 }
 
 #endif

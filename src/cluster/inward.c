@@ -159,7 +159,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, boo
   vestry_err error = vsi_cluster_pack(cluster, ask->name, &key);
   if (error) return error;
   size_t closed_count;
-  error = vsi_targets_count(vestry_store_of(cluster->v), &key.key, &closed_count);
+  error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, &closed_count);
   if (!error) error = read_effects(cluster, ask->effects, &effects);
   json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
   if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;

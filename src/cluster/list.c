@@ -35,8 +35,9 @@ static vestry_err put_page(vestry_cluster *cluster, const vsi_wire_list *list, v
     vestry_list_cursor cursor = {.position = list->position, .until = list->until};
     vsi_buffer keys;
     vsi_buffer_init(&keys, cluster->host);
-    vestry_err error = vestry_store_list(vestry_store_of(cluster->v), list->what == VSI_WIRE_LIST_SCOPE ? &scope : NULL,
-                                         count, &cursor, put_listed, &keys);
+    vestry_err error =
+        vestry_store_list(vestry_parts_of(cluster->v)->store, list->what == VSI_WIRE_LIST_SCOPE ? &scope : NULL, count,
+                          &cursor, put_listed, &keys);
     if (!error) error = keys.error;
     bool is_good = !error && (keys.len <= most || count == 1);
     if (is_good) {
@@ -54,7 +55,7 @@ static vestry_err put_page(vestry_cluster *cluster, const vsi_wire_list *list, v
 static vestry_err count_here(vestry_cluster *cluster, const vestry_scoped_key *key, uint32_t *ret_count) {
   vsi_targets found;
   vsi_targets_init(&found, cluster->host);
-  vestry_err error = vsi_targets_find(&found, vestry_store_of(cluster->v), key);
+  vestry_err error = vsi_targets_find(&found, vestry_parts_of(cluster->v)->store, key);
   *ret_count = (uint32_t)found.count;
   vsi_targets_finish(&found);
   return error;
@@ -106,7 +107,7 @@ vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_scope scope,
   vestry_cluster_count count = {0};
   if (!cluster || !ret_count) return VESTRY_INVALID;
   vsi_scoped_key name;
-  vestry_err error = vsi_store_pack(vestry_store_of(cluster->v), &name, scope, key);
+  vestry_err error = vsi_store_pack(vestry_parts_of(cluster->v)->store, &name, scope, key);
   if (error) return error;
   error = count_streams(cluster, &name.key, &count);
   vsi_scoped_key_finish(&name);
@@ -225,7 +226,8 @@ vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_scope *only
     error = list_other(&l, cursor, &has_failed);
   } else {
     memcpy(l.node, cluster->name, sizeof l.node);
-    error = vestry_store_list(vestry_store_of(cluster->v), only_scope, page_count, &cursor->keys, hand_out_own, &l);
+    error =
+        vestry_store_list(vestry_parts_of(cluster->v)->store, only_scope, page_count, &cursor->keys, hand_out_own, &l);
   }
   if (error) return error;
   cursor->is_partial |= has_failed;

@@ -34,7 +34,7 @@ static bool close_known(vestry_cluster *cluster) {
   memcpy(handles, cluster->closing + cluster->closing_count, count * sizeof *handles);
   vsi_cluster_unlock(cluster);
   for (size_t i = 0; i < count; i++)
-    (void)vestry_store_remove_if(vestry_store_of(cluster->v), handles[i], VESTRY_CAUSE_REPLACED);
+    (void)vestry_store_remove_if(vestry_parts_of(cluster->v)->store, handles[i], VESTRY_CAUSE_REPLACED);
   return count > 0;
 }
 
@@ -48,7 +48,8 @@ static void have_it_told_again(vestry_cluster *cluster) {
 static void close_older(vestry_cluster *cluster, const vestry_scoped_key *key, uint64_t stamp) {
   vsi_targets found;
   vsi_targets_init(&found, cluster->host);
-  if (vsi_targets_find(&found, vestry_store_of(cluster->v), key) == VESTRY_NO_MEMORY) have_it_told_again(cluster);
+  if (vsi_targets_find(&found, vestry_parts_of(cluster->v)->store, key) == VESTRY_NO_MEMORY)
+    have_it_told_again(cluster);
   for (size_t i = 0; i < found.count; i++) {
     vestry_connection_stats stats = {0};
     vestry_connection_stats_get(found.items[i], &stats);
@@ -90,7 +91,7 @@ static bool close_sought(vestry_cluster *cluster) {
   if (!cluster->sought_count) begin(cluster);
   if (!cluster->sought_count) return false;
   vestry_err error =
-      vestry_store_list(vestry_store_of(cluster->v), NULL, PAGE_COUNT, &cluster->sought_at, look_at, cluster);
+      vestry_store_list(vestry_parts_of(cluster->v)->store, NULL, PAGE_COUNT, &cluster->sought_at, look_at, cluster);
   if (error) have_it_told_again(cluster); /* NO_MEMORY */
   if (error || cluster->sought_at.done) cluster->sought_count = 0;
   return true;

@@ -13,13 +13,3 @@ vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, cons
   va_end(arguments);
   return vsi_connection_send_made(connection, error, event);
 }
-
-vestry_err vestry_connection_patch_signals_pack(vestry_connection *connection, const vestry_signals_options *options,
-                                                const char *format, ...) {
-  vestry_event *event = NULL;
-  va_list arguments;
-  va_start(arguments, format);
-  vestry_err error = vsi_event_vsignals(vsi_connection_host(connection), options, &event, format, arguments);
-  va_end(arguments);
-  return vsi_connection_send_made(connection, error, event);
-}

@@ -1,4 +1,4 @@
-/* Events by formats: HTML by the builder's, signals by jansson's. */
+/* Events by formats of the builder's, and of typed values. */
 #include "event/event_format.h"
 
 #include <string.h>
@@ -47,25 +47,5 @@ vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *sig
   vestry_err error = vestry_value_to_json(signals, &made);
   if (!error) error = vsi_event_signals_value(host, made, options, ret_event);
   json_decref(made);
-  return error;
-}
-
-vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_options *options, vestry_event **ret_event,
-                              const char *format, va_list arguments) {
-  if (!format) return VESTRY_INVALID;
-  json_t *signals = NULL;
-  vestry_err error = vsi_json_vpack(format, arguments, &signals);
-  if (error) return error;
-  error = vsi_event_signals_value(host, signals, options, ret_event);
-  json_decref(signals);
-  return error;
-}
-
-vestry_err vestry_event_signals_pack(const vestry_host *host, const vestry_signals_options *options,
-                                     vestry_event **ret_event, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vestry_err error = vsi_event_vsignals(host, options, ret_event, format, arguments);
-  va_end(arguments);
   return error;
 }

@@ -13,7 +13,5 @@ vestry_err vsi_html_settle(vestry_html *html, const char *format, vestry_slice *
 
 vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
                                vestry_event **ret_event, const char *format, va_list arguments) VESTRY_PRINTF(4, 0);
-vestry_err vsi_event_vsignals(const vestry_host *host, const vestry_signals_options *options, vestry_event **ret_event,
-                              const char *format, va_list arguments);
 
 #endif

@@ -67,7 +67,7 @@ void vestry_csrf_destroy(vestry_csrf *csrf) {
 /* The cookie's text, of the request or of its answer; false: there is none that is good. */
 static bool read_cookie(const vestry_csrf *csrf, const vestry_request *req, char text[VSI_SEAL_LEN + 1]) {
   const char *header = vestry_request_header(req, "Cookie");
-  vestry_slice value = {req->csrf_cookie, strlen(req->csrf_cookie)};
+  vestry_slice value = {req->own->csrf_cookie, strlen(req->own->csrf_cookie)};
   if (!value.len && (!header || vsi_cookie_find(header, csrf->cookie, &value))) return false;
   if (!vsi_seal_is_good(req->v->seals, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, value.data, value.len))
     return false;
@@ -84,7 +84,7 @@ static vestry_err set_cookie(const vestry_csrf *csrf, const vestry_request *aske
   if (!error)
     error =
         vestry_reply_cookie(reply, &(vestry_cookie){.name = csrf->cookie, .value = text, .insecure = csrf->insecure});
-  if (!error) memcpy(req->csrf_cookie, text, VSI_SEAL_LEN + 1);
+  if (!error) memcpy(req->own->csrf_cookie, text, VSI_SEAL_LEN + 1);
   return error;
 }
 
@@ -93,13 +93,13 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
   char cookie[VSI_SEAL_LEN + 1];
   const char *more = NULL;
   vsi_request_is_asked_who(req);
-  if (req->v->sessions && !req->session.id[0]) return VESTRY_INVALID;
+  if (req->v->sessions && !req->own->session.id[0]) return VESTRY_INVALID;
   if (!req->v->sessions) {
     vestry_err error = read_cookie(csrf, req, cookie) ? VESTRY_OK : set_cookie(csrf, req, reply, cookie);
     if (error) return error;
     more = cookie;
   }
-  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_CSRF, vestry_request_scope(req), more, token);
+  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_CSRF, req->scope, more, token);
 }
 
 /* OK | NOT_FOUND | NO_MEMORY */
@@ -111,7 +111,7 @@ static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req
   if (error) return error;
   if (!req->v->sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
   const char *more = req->v->sessions ? NULL : cookie;
-  bool is_good = vsi_seal_is_good(req->v->seals, VSI_SEAL_CSRF, vestry_request_scope(req), more, token, strlen(token));
+  bool is_good = vsi_seal_is_good(req->v->seals, VSI_SEAL_CSRF, req->scope, more, token, strlen(token));
   return is_good ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 

@@ -196,7 +196,7 @@ static void keep(record *r, const vestry_response *response) {
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
   record *r = (record *)watcher;
   if (r->progress != RUNS) return; /* no other thread changes it */
-  if (req->handled == VESTRY_LIMIT || req->handled == VESTRY_FULL) {
+  if (req->own->handled == VESTRY_LIMIT || req->own->handled == VESTRY_FULL) {
     vestry_store_remove_if(r->once->store, r->handle, VESTRY_CAUSE_REMOVED);
     settle(r, FORGOTTEN);
     return;
@@ -244,8 +244,8 @@ static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
   vsi_parts parts;
   vsi_part part;
-  if (!type || strncasecmp(type, "multipart/", 10) != 0 || vsi_parts_init(&parts, type, vestry_request_body(req))) {
-    add(sha, vestry_request_body(req));
+  if (!type || strncasecmp(type, "multipart/", 10) != 0 || vsi_parts_init(&parts, type, req->body)) {
+    add(sha, req->body);
     return;
   }
   while (!vsi_parts_next(&parts, &part)) {
@@ -278,7 +278,7 @@ static void take(void *value, void *ctx) {
 /* Whose requests are counted together: a user's of all his sessions. The nonce is the session's all the same. */
 static vestry_scope scope_of(const vestry_request *req) {
   const char *user = req->v->sessions ? vestry_session_user(req) : NULL;
-  return user ? (vestry_scope){user, strlen(user)} : vestry_request_scope(req);
+  return user ? (vestry_scope){user, strlen(user)} : req->scope;
 }
 
 static vestry_err create_record(vestry_once *once, const vestry_request *req, vsi_proof_place place,
@@ -341,7 +341,7 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
     return error;
   }
   atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed);
-  req->watcher = &made->watcher; /* has the reference */
+  req->own->watcher = &made->watcher; /* has the reference */
   return VESTRY_OK;
 }
 
@@ -349,11 +349,11 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   vestry_once *once = app;
   const char *nonce;
   vsi_proof_place place;
-  if (vsi_request_is_safe(req) || req->watcher) return VESTRY_OK; /* this one runs already: it was guarded twice */
+  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* this one runs already: it was guarded twice */
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->options.required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;
-  if (error || !vsi_nonce_is_good(req->v->seals, vestry_request_scope(req), nonce))
+  if (error || !vsi_nonce_is_good(req->v->seals, req->scope, nonce))
     return vsi_refuse(req, reply, 403,
                       "This page is out of date, so what it sent was not done. Load it again, and try once more.");
   return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* what serves it made it */
@@ -361,7 +361,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
   vsi_request_is_asked_who(req);
-  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_ONCE, vestry_request_scope(req), NULL, nonce);
+  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_ONCE, req->scope, NULL, nonce);
 }
 
 /* --------------------------------------------------------------------------------------------------- making ------- */

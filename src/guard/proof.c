@@ -18,7 +18,7 @@ vestry_err vsi_proof_find(const vestry_request *req, const char *header, const c
   vsi_proof_place place = VSI_PROOF_HEADER;
   if (!text) {
     text = vestry_request_value(req, VESTRY_IN_FORM, name);
-    if (req->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
+    if (req->own->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
     place = VSI_PROOF_FIELD;
   }
   bool has_query = strcmp(req->method, "GET") == 0 || strcmp(req->method, "DELETE") == 0;

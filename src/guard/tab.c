@@ -22,20 +22,20 @@
 #define COOKIE "vestry-tab"
 
 static bool is_good(const vestry_request *req, const char *text, size_t len) {
-  return vsi_seal_is_good(req->v->seals, VSI_SEAL_TAB, vestry_request_scope(req), NULL, text, len);
+  return vsi_seal_is_good(req->v->seals, VSI_SEAL_TAB, req->scope, NULL, text, len);
 }
 
 static bool take(vestry_request *req, const char *text, size_t len) {
   if (!text || !is_good(req, text, len)) return false;
-  memcpy(req->tab, text, len);
-  req->tab[len] = '\0';
-  req->tab_is_new = false;
+  memcpy(req->own->tab, text, len);
+  req->own->tab[len] = '\0';
+  req->own->tab_is_new = false;
   return true;
 }
 
 static bool take_said(vestry_request *req, const char *text, size_t len) {
-  req->tab_is_said = take(req, text, len);
-  return req->tab_is_said;
+  req->own->tab_is_said = take(req, text, len);
+  return req->own->tab_is_said;
 }
 
 static bool take_cookie(vestry_request *req) {
@@ -48,37 +48,36 @@ static vestry_err find(vestry_request *req) {
   const json_t *signal = json_object_get(req->signals, SIGNAL);
   if (take_said(req, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, SIGNAL);
-  if (req->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
+  if (req->own->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
   if (take_said(req, field, field ? strlen(field) : 0)) return VESTRY_OK;
-  if (req->is_datastar || req->is_copy) return VESTRY_NOT_FOUND;
+  if (req->is_datastar || req->own->is_copy) return VESTRY_NOT_FOUND;
   if (take_cookie(req)) return VESTRY_OK;
-  vestry_err error =
-      vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_TAB, vestry_request_scope(req), NULL, req->tab);
-  if (error) *req->tab = '\0';
-  req->tab_is_new = !error;
+  vestry_err error = vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_TAB, req->scope, NULL, req->own->tab);
+  if (error) *req->own->tab = '\0';
+  req->own->tab_is_new = !error;
   return error;
 }
 
-/* Its seal in req->tab. The scope may have changed since it was last asked for: by a log-in. */
+/* Its seal in req->own->tab. The scope may have changed since it was last asked for: by a log-in. */
 static vestry_err know(const vestry_request *asked) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
   vsi_request_is_asked_who(req);
-  if (req->tab_is_known) return VESTRY_OK;
-  vestry_err error = is_good(req, req->tab, strlen(req->tab)) ? VESTRY_OK : find(req);
-  req->tab_is_known = !error;
+  if (req->own->tab_is_known) return VESTRY_OK;
+  vestry_err error = is_good(req, req->own->tab, strlen(req->own->tab)) ? VESTRY_OK : find(req);
+  req->own->tab_is_known = !error;
   return error;
 }
 
 vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]) {
   vestry_err error = know(req);
   if (error) return error;
-  memcpy(id, req->tab, VSI_SEAL_ID_LEN);
+  memcpy(id, req->own->tab, VSI_SEAL_ID_LEN);
   id[VSI_SEAL_ID_LEN] = '\0';
   return VESTRY_OK;
 }
 
 bool vestry_tab_is_known(const vestry_request *req) {
-  return !know(req) && req->tab_is_said;
+  return !know(req) && req->own->tab_is_said;
 }
 
 /* No semicolon outside of a string and no slash: the client's reader of expressions splits at them. */
@@ -94,13 +93,13 @@ static const char attributes[] =
 
 vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
   const vsi_seals *seals = req->v->seals;
-  const vestry_scope scope = vestry_request_scope(req);
+  const vestry_scope scope = req->scope;
   char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
   vestry_err error = know(req);
   if (error) return error;
   /* A page that finds nothing in its storage is a new tab, whatever the cookie said. */
-  if (req->tab_is_new)
-    memcpy(own, req->tab, sizeof own);
+  if (req->own->tab_is_new)
+    memcpy(own, req->own->tab, sizeof own);
   else
     error = vsi_seal_make(seals, req->v->host, VSI_SEAL_TAB, scope, NULL, own);
   if (error) return error;
@@ -142,7 +141,7 @@ static bool is_prefix(const char *prefix) {
 vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
   char tag[VSI_SEAL_TAG_LEN + 1], text[sizeof kept + 4 * VSI_SEAL_TAG_LEN + 2 * VESTRY_TAB_PREFIX_MAX_BYTES];
   if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
-  vsi_seal_tag(req->v->seals, vestry_request_scope(req), tag);
+  vsi_seal_tag(req->v->seals, req->scope, tag);
   snprintf(text, sizeof text, kept, tag, VSI_SEAL_TAG_LEN + 1, tag, prefix, tag, prefix);
   return vestry_html_add(html, "%-s", text);
 }

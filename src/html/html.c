@@ -6,7 +6,6 @@
 #include "html/learned.h"
 #include "html/place.h"
 #include "vestry/value.h"
-#include "json/value.h"
 
 void vestry_html_init(vestry_html *builder, const vestry_host *host) {
   vsi_html *html = vsi_html_of(builder);
@@ -107,31 +106,26 @@ vestry_err vestry_html_js(vestry_html *builder, const char *text, size_t len) {
   return html->error;
 }
 
-vestry_err vestry_html_json(vestry_html *builder, const json_t *value) {
-  vsi_html *html = vsi_html_of(builder);
-  if (!value) return vsi_html_fail(html, VESTRY_INVALID, "a value is NULL");
+static vestry_err put_json(vsi_html *html, const json_t *value) {
   const char *quote = NULL;
+  if (!value) return vsi_html_fail(html, VESTRY_INVALID, "a value is NULL");
   if (vsi_html_code_begin(html, true, '"', &quote)) return html->error;
   vsi_html_put_json(html, value, quote);
   vsi_html_code_end(html);
   return html->error;
 }
 
-vestry_err vestry_html_json_pack(vestry_html *builder, const char *format, ...) {
+vestry_err vestry_html_json(vestry_html *builder, const vestry_value *value) {
   vsi_html *html = vsi_html_of(builder);
   if (html->error) return html->error;
-  if (!format) return vsi_html_fail(html, VESTRY_INVALID, "a format is NULL");
-  json_t *value = NULL;
-  va_list arguments;
-  va_start(arguments, format);
-  vestry_err error = vsi_json_vpack(format, arguments, &value);
-  va_end(arguments);
-  if (!error)
-    vestry_html_json(builder, value);
-  else
-    vsi_html_fail(html, error, error == VESTRY_NO_MEMORY ? "out of memory" : "the format of a value does not fit");
-  json_decref(value);
-  return html->error;
+  if (!value || value->type == VESTRY_VALUE_JSON) return put_json(html, value ? value->json : NULL); /* not counted */
+  json_t *made = NULL;
+  vestry_err error = vestry_value_to_json(value, &made);
+  if (error)
+    return vsi_html_fail(html, error, error == VESTRY_NO_MEMORY ? "out of memory" : "a value is none that JSON has");
+  error = put_json(html, made);
+  json_decref(made);
+  return error;
 }
 
 /* ------------------------------------------------------------------------------------------------------- end ------ */

@@ -42,8 +42,8 @@ static const char *words_of(int status) {
 static vestry_err respond(const vestry_request *req, int status, const vestry_header *headers, size_t headers_count,
                           const void *body, size_t body_len) {
   const vestry_response response = {status, headers, headers_count, body, body_len};
-  if (req->watcher) req->watcher->answered(req->watcher, req, &response);
-  return req->ops->respond(req->server_request, &response) ? VESTRY_IO : VESTRY_OK;
+  if (req->own->watcher) req->own->watcher->answered(req->own->watcher, req, &response);
+  return req->own->ops->respond(req->own->server_request, &response) ? VESTRY_IO : VESTRY_OK;
 }
 
 /* The application's page, with a header more. OK: it was answered, *ret_error says how. */
@@ -108,7 +108,7 @@ vestry_err vsi_answer_nothing(const vestry_request *req) {
 /* The reply's body goes to the adapter; NULL: not a byte of it is wanted. OK | LIMIT | NO_MEMORY */
 static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
   *ret_body = NULL;
-  if (req->is_head || !reply->body_len) return VESTRY_OK;
+  if (req->own->is_head || !reply->body_len) return VESTRY_OK;
   vsi_body_source source = reply->rest;
   source.bytes = reply->body;
   vestry_err error = vsi_body_create(&reply->room, &source, reply->body_len, ret_body);
@@ -126,18 +126,18 @@ static vestry_err answer_instead(const vestry_request *req, vestry_reply *reply,
 
 static vestry_err respond_with_body(const vestry_request *req, int status, const vestry_header *headers,
                                     size_t headers_count, vestry_reply *reply) {
-  const bool takes = VSI_OPS_HAVE(req->ops, vestry_request_ops, respond_body);
+  const bool takes = VSI_OPS_HAVE(req->own->ops, vestry_request_ops, respond_body);
   vestry_body *body = NULL;
-  vestry_err error = req->watcher || (!takes && reply->rest.file) ? vsi_reply_load(reply) : VESTRY_OK;
+  vestry_err error = req->own->watcher || (!takes && reply->rest.file) ? vsi_reply_load(reply) : VESTRY_OK;
   const char *bytes = reply->body ? reply->body : reply->rest.borrowed;
   if (!error && !takes) return respond(req, status, headers, headers_count, bytes, reply->body_len);
   if (!error) error = give_body(req, reply, &body);
   if (error) return answer_instead(req, reply, error);
   vestry_response response = {status, headers, headers_count, bytes, reply->body_len};
-  if (req->watcher) req->watcher->answered(req->watcher, req, &response);
+  if (req->own->watcher) req->own->watcher->answered(req->own->watcher, req, &response);
   response.body = NULL;
   if (!body) vsi_reply_drop_body(reply); /* HEAD */
-  return req->ops->respond_body(req->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
+  return req->own->ops->respond_body(req->own->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
 }
 
 /* No cache gives to one what is another's: a page that knows its user, unless its handler says what caches may do; and
@@ -145,7 +145,7 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
 static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
   vsi_caching said = vsi_reply_caching(reply);
-  if (said == VSI_CACHING_UNSAID) return req->is_personal || is_ones_own;
+  if (said == VSI_CACHING_UNSAID) return req->own->is_personal || is_ones_own;
   return said != VSI_CACHING_NONE && is_ones_own;
 }
 

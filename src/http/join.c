@@ -11,10 +11,10 @@
 #include "vestry/publish.h"
 
 /* Returns as vsi_name_pack, or LIMIT; the reply knows of errors. */
-static vestry_err pack(vestry_reply *reply, vsi_scoped_key *name, const vestry_scope *scope, const vestry_key *key) {
+static vestry_err pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key) {
   vestry_err error = vsi_reply_may_join(reply);
   if (error) return error;
-  error = vsi_name_pack(reply->v, name, scope ? *scope : reply->scope, key);
+  error = vsi_name_pack(reply->v, name, scope, key);
   if (error && error != VESTRY_NO_MEMORY)
     return vsi_reply_refuse(reply, error, "the key of a channel or topic is not well formed or too large");
   reply->no_memory |= error == VESTRY_NO_MEMORY;
@@ -48,7 +48,7 @@ static void drop_member(vsi_attachment *attachment) {
   vsi_free(one->host, one);
 }
 
-vestry_err vestry_reply_join(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key) {
+vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key) {
   vsi_scoped_key name;
   vestry_err error = pack(reply, &name, scope, key);
   if (error) return error;
@@ -84,7 +84,7 @@ static void drop_resuming(vsi_attachment *attachment) {
   vsi_free(one->host, one);
 }
 
-vestry_err vestry_reply_resume(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
   vestry_err error = pack(reply, &name, scope, key);
@@ -125,7 +125,7 @@ static void drop_subscription(vsi_attachment *attachment) {
   vsi_free(one->host, one);
 }
 
-vestry_err vestry_reply_subscribe(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
+vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                   const vestry_subscriber *subscriber) {
   vsi_scoped_key name;
   vestry_err error = pack(reply, &name, scope, key);

@@ -254,7 +254,7 @@ vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
 /* A stream has as many already as the instance lets one have. */
 static vestry_err refuse_more(vestry_reply *reply, const char *function, const char *what) {
   char why[160];
-  snprintf(why, sizeof why, "%s: a stream has %zu %s at most: max_per_stream_count of vestry_options", function,
+  snprintf(why, sizeof why, "%s: a stream has %zu %s at most: max_per_stream_count of vestry_bounds", function,
            reply->v->max_per_stream_count, what);
   return vsi_reply_refuse(reply, VESTRY_LIMIT, why);
 }
@@ -264,8 +264,7 @@ vestry_err vsi_reply_may_join(vestry_reply *reply) {
   return refuse_more(reply, "vestry_reply_join and its like", "channels, topics and places");
 }
 
-vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, const vestry_key *key,
-                                size_t many_count) {
+vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key, size_t many_count) {
   vestry_err before = reply->key_error;
   if (reply->more_keys_count >= reply->v->max_per_stream_count) {
     reply->key_error = VESTRY_LIMIT;
@@ -274,7 +273,7 @@ vestry_err vestry_reply_add_key(vestry_reply *reply, const vestry_scope *scope, 
   if (VSI_ARRAY_RESERVE(reply->host, reply->more_keys, reply->more_keys_count, reply->more_keys_room, 1))
     return remember(reply, VESTRY_NO_MEMORY);
   vestry_scoped_key *packed;
-  vestry_err error = pack_key(reply, scope ? *scope : reply->scope, key, &packed);
+  vestry_err error = pack_key(reply, scope, key, &packed);
   if (error) return error;
   reply->key_error = before; /* a key that is good mends no other */
   reply->more_keys[reply->more_keys_count++] = (struct vsi_more_key){packed, many_count};
@@ -351,7 +350,8 @@ static vestry_err add_effect(vestry_reply *reply, json_t *effect, bool is_plain)
   return VESTRY_OK;
 }
 
-vestry_err vestry_reply_effect_json(vestry_reply *reply, json_t *effect) {
+/* Takes a reference. */
+static vestry_err add_named(vestry_reply *reply, json_t *effect) {
   if (!json_is_string(json_array_get(effect, 0)))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
   return add_effect(reply, effect, false);
@@ -368,7 +368,7 @@ vestry_err vsi_reply_add_signals(vestry_reply *reply, json_t *signals) {
 static vestry_err add_packed(vestry_reply *reply, json_t *effect, const json_error_t *why) {
   if (!effect && json_error_code(why) == json_error_out_of_memory) return remember(reply, VESTRY_NO_MEMORY);
   if (!effect) return vsi_reply_refuse(reply, VESTRY_INVALID, why->text);
-  vestry_err error = vestry_reply_effect_json(reply, effect);
+  vestry_err error = add_named(reply, effect);
   json_decref(effect);
   return error;
 }
@@ -400,26 +400,6 @@ vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *s
   json_t *made;
   vestry_err error = made_or_refused(reply, signals, &made);
   return error ? error : add_signals(reply, made);
-}
-
-vestry_err vestry_reply_effect_pack(vestry_reply *reply, const char *format, ...) {
-  if (!format) return VESTRY_INVALID;
-  json_error_t why = {.line = 0};
-  va_list arguments;
-  va_start(arguments, format);
-  json_t *effect = json_vpack_ex(&why, 0, format, arguments);
-  va_end(arguments);
-  return add_packed(reply, effect, &why);
-}
-
-vestry_err vestry_reply_patch_signals_pack(vestry_reply *reply, const char *format, ...) {
-  if (!format) return VESTRY_INVALID;
-  json_error_t why = {.line = 0};
-  va_list arguments;
-  va_start(arguments, format);
-  json_t *signals = json_vpack_ex(&why, 0, format, arguments);
-  va_end(arguments);
-  return signals ? add_signals(reply, signals) : add_packed(reply, NULL, &why);
 }
 
 static vestry_err add_text_effect(vestry_reply *reply, const char *name, const char *text) {

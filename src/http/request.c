@@ -11,41 +11,43 @@
 
 enum { READ_BYTES = 16384 };
 
-void vsi_request_init(vestry_request *req, vestry *v, const vestry_request_ops *ops, void *server_request) {
-  memset(req, 0, offsetof(vestry_request, scope)); /* the scope's room is written before it is read */
-  req->v = v;
-  req->ops = ops;
-  req->server_request = server_request;
+void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
+ void *server_request) {
+  memset(own, 0, offsetof(vsi_request, scope)); /* the scope's room is written before it is read */
+  *req = (vestry_request){.v = v, .own = own};
+  req->own->ops = ops;
+  req->own->server_request = server_request;
   const char *method = ops->method(server_request), *path = ops->path(server_request);
   const char *query = ops->query(server_request);
   req->method = method ? method : "";
   req->path = path ? path : "";
   req->query = query ? query : "";
   const char *datastar = ops->header(server_request, "Datastar-Request");
-  req->is_head = strcmp(req->method, "HEAD") == 0; /* asks what GET would answer: for no stream */
-  req->is_datastar = !req->is_head && datastar && strcmp(datastar, "true") == 0;
+  req->own->is_head = strcmp(req->method, "HEAD") == 0; /* asks what GET would answer: for no stream */
+  req->is_datastar = !req->own->is_head && datastar && strcmp(datastar, "true") == 0;
 }
 
 void vsi_request_finish(vestry_request *req) {
-  vsi_free(req->v->host, req->body);
+  vsi_free(req->v->host, req->own->body);
   json_decref(req->signals);
   for (size_t i = 0; i < VSI_IN_COUNT; i++)
-    if (req->values[i].pairs) vsi_free(req->v->host, req->values[i].pairs);
-  vestry_request_bytes_give(req->v, req->body_taken);
-  req->body = NULL;
-  req->body_taken = 0;
+    if (req->own->values[i].pairs) vsi_free(req->v->host, req->own->values[i].pairs);
+  vestry_request_bytes_give(req->v, req->own->body_taken);
+  req->own->body = NULL;
+  req->body = (vestry_slice){NULL, 0};
+  req->own->body_taken = 0;
   req->signals = NULL;
 }
 
 /* Room for some more of the body; what the buffer holds is taken from all requests' bytes. OK | LIMIT | NO_MEMORY */
 static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more) {
   if (!vsi_buffer_reserve(body, more)) return VESTRY_NO_MEMORY;
-  size_t grown = body->capacity - req->body_taken;
+  size_t grown = body->capacity - req->own->body_taken;
   if (!vestry_request_bytes_take(req->v, grown)) {
     vestry_turn_away(req->v, VESTRY_REFUSAL_BUDGET);
     return VESTRY_LIMIT;
   }
-  req->body_taken += grown;
+  req->own->body_taken += grown;
   return VESTRY_OK;
 }
 
@@ -56,7 +58,7 @@ static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t mos
   while (body->len < limit) {
     size_t room = limit - body->len < READ_BYTES ? limit - body->len : READ_BYTES, len = 0;
     vestry_err error = make_room(req, body, room + 1); /* one for the NUL after it all */
-    if (!error) error = req->ops->read(req->server_request, body->data + body->len, room, &len);
+    if (!error) error = req->own->ops->read(req->own->server_request, body->data + body->len, room, &len);
     if (error) return error;
     if (len > room) return VESTRY_IO;
     if (len == 0) return announced >= 0 ? VESTRY_IO : VESTRY_OK; /* it broke off before its length */
@@ -66,7 +68,7 @@ static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t mos
 }
 
 static vestry_err read_body(vestry_request *req) {
-  int64_t announced = req->ops->body_length(req->server_request);
+  int64_t announced = req->own->ops->body_length(req->own->server_request);
   if (announced == 0) return VESTRY_OK;
   const size_t most = vestry_max_body_bytes_at(req->v, req->path);
   if (announced > 0 && (uint64_t)announced > most) return VESTRY_TOO_LARGE;
@@ -75,9 +77,9 @@ static vestry_err read_body(vestry_request *req) {
   vestry_err error = read_pieces(req, announced, most, &body);
   size_t len = 0;
   if (!error && body.len) {
-    req->body = vsi_buffer_take(&body, &len);
-    req->body_len = len;
-    if (!req->body) error = VESTRY_NO_MEMORY;
+    req->own->body = vsi_buffer_take(&body, &len);
+    if (!req->own->body) error = VESTRY_NO_MEMORY;
+    if (!error) req->body = (vestry_slice){req->own->body, len};
   }
   vsi_buffer_finish(&body);
   return error;
@@ -103,7 +105,7 @@ static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const vestry_signals_limits *limits = &req->v->signals;
   if (has_signals_in_query(req))
     return vestry_signals_parse_query(req->v->host, req->query, strlen(req->query), limits, &req->signals, why);
-  if (!vsi_request_is_form(req)) return vestry_signals_parse(req->body, req->body_len, limits, &req->signals, why);
+  if (!vsi_request_is_form(req)) return vestry_signals_parse(req->body.data, req->body.len, limits, &req->signals, why);
   req->signals = json_object();
   return req->signals ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
@@ -118,27 +120,15 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
   if (!req->v->scope) return VESTRY_OK;
   size_t len = 0;
-  req->tab_is_known = false;
-  vestry_err error = req->v->scope(req, reply, req->scope, &len, req->v->scope_ctx);
+  req->own->tab_is_known = false;
+  vestry_err error = req->v->scope(req, reply, req->own->scope, &len, req->v->scope_ctx);
   if (error) return error;
-  if (len > sizeof req->scope) return VESTRY_FAILED;
-  req->scope_len = len;
+  if (len > sizeof req->own->scope) return VESTRY_FAILED;
+  vsi_request_set_scope(req, len);
   return VESTRY_OK;
 }
 
 /* ------------------------------------------------------------------------------------------ what a handler asks --- */
-
-const char *vestry_request_method(const vestry_request *req) {
-  return req->method;
-}
-
-const char *vestry_request_path(const vestry_request *req) {
-  return req->path;
-}
-
-const char *vestry_request_query(const vestry_request *req) {
-  return req->query;
-}
 
 /* Headers that name a user. */
 static bool says_who(const char *name) {
@@ -151,39 +141,20 @@ static bool says_who(const char *name) {
 
 const char *vestry_request_header(const vestry_request *req, const char *name) {
   if (says_who(name)) vsi_request_is_asked_who(req);
-  return req->ops->header(req->server_request, name);
+  return req->own->ops->header(req->own->server_request, name);
 }
 
 const char *vestry_request_peer(const vestry_request *req) {
-  const char *peer = req->ops->peer(req->server_request);
+  const char *peer = req->own->ops->peer(req->own->server_request);
   return peer ? peer : "";
 }
 
 void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops) {
-  return ops && req->ops == ops ? req->server_request : NULL;
-}
-
-vestry_slice vestry_request_body(const vestry_request *req) {
-  return (vestry_slice){req->body, req->body_len};
+  return ops && req->own->ops == ops ? req->own->server_request : NULL;
 }
 
 vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_limits *limits, json_t **ret_value,
                                vestry_signals_error *ret_error) {
-  return vsi_json_parse(req->body, req->body_len, limits ? limits : &req->v->signals, ret_value, ret_error);
+  return vsi_json_parse(req->body.data, req->body.len, limits ? limits : &req->v->signals, ret_value, ret_error);
 }
 
-bool vestry_request_is_datastar(const vestry_request *req) {
-  return req->is_datastar;
-}
-
-json_t *vestry_request_signals(const vestry_request *req) {
-  return req->signals;
-}
-
-vestry_scope vestry_request_scope(const vestry_request *req) {
-  return (vestry_scope){req->scope_len ? req->scope : NULL, req->scope_len};
-}
-
-struct vestry *vestry_request_instance(const vestry_request *req) {
-  return req->v;
-}

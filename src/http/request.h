@@ -3,6 +3,7 @@
 #define VSI_HTTP_REQUEST_H
 
 #include "vestry/adapter.h"
+#include "vestry/request.h"
 
 /* Names and values that come with a request, of one place (values.c). */
 enum { VSI_IN_COUNT = VESTRY_IN_FORM + 1 };
@@ -34,15 +35,13 @@ typedef struct vsi_watcher {
 /* Room for a seal (registry/guard). */
 enum { VSI_REQUEST_SEAL_BYTES = 65 };
 
-struct vestry_request {
-  vestry *v;
+/* What a vestry_request has beside what everybody may read (vestry/request.h). */
+typedef struct vsi_request {
   const vestry_request_ops *ops;
   void *server_request;
-  const char *method, *path, *query; /* the adapter's, never NULL */
-  bool is_datastar, is_head;
+  bool is_head;
   bool is_copy;                  /* of one that was served before (copy.h) */
   bool is_personal;              /* the handler asked for the user: the answer is no other's */
-  int error;                     /* the status of an error page that is being made; 0: none */
   const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];
   vsi_session session;
@@ -54,24 +53,27 @@ struct vestry_request {
   char csrf_cookie[VSI_REQUEST_SEAL_BYTES]; /* one that the answer sets; "": none */
   vsi_watcher *watcher;                     /* NULL: none */
   vestry_err handled;                       /* what the guards and the handler said */
-  char *body;                               /* NULL: none */
-  size_t body_len;
-  size_t body_taken; /* of the instance's request bytes */
-  json_t *signals;   /* NULL until read, or for an ordinary request */
-  size_t scope_len;
+  char *body;                               /* owned; NULL: none */
+  size_t body_taken;                        /* of the instance's request bytes */
   char scope[VESTRY_SCOPE_MAX_BYTES];
-};
+} vsi_request;
+
+/* So many bytes of its own room are its scope. */
+static inline void vsi_request_set_scope(vestry_request *req, size_t len) {
+  req->scope = (vestry_scope){len ? req->own->scope : NULL, len};
+}
 
 /* The answer is for the request's user alone: no cache may give it to others. */
 static inline void vsi_request_is_asked_who(const vestry_request *req) {
-  ((vestry_request *)(uintptr_t)req)->is_personal = true; /* what serves it made it */
+  req->own->is_personal = true;
 }
 
 /* Whether the body is a form's, in either coding. */
 bool vsi_request_is_form(const vestry_request *req);
 
-/* ops: checked already. */
-void vsi_request_init(vestry_request *req, vestry *v, const vestry_request_ops *ops, void *server_request);
+/* own: its other half, which stays as long as it. ops: checked already. */
+void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
+                      void *server_request);
 void vsi_request_finish(vestry_request *req);
 
 /* Read the body and the signals. Blocks as the server does.

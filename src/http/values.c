@@ -101,14 +101,14 @@ static bool is_multipart(const char *type) {
 static vestry_err read_form(vsi_values *values, const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
   if (!vsi_request_is_form(req)) return VESTRY_OK;
-  if (is_multipart(type)) return read_parts(values, req->v->host, type, vestry_request_body(req));
-  return read_encoded(values, req->v->host, req->body, req->body_len);
+  if (is_multipart(type)) return read_parts(values, req->v->host, type, req->body);
+  return read_encoded(values, req->v->host, req->body.data, req->body.len);
 }
 
 /* ------------------------------------------------------------------------------------------------ the path -------- */
 
 static vestry_err read_path(vsi_values *values, const vestry_request *req) {
-  const vsi_visit *visit = req->visit;
+  const vsi_visit *visit = req->own->visit;
   if (!visit) return VESTRY_OK;
   const vsi_captures *captures = &visit->captures;
   size_t len = 0;
@@ -129,7 +129,7 @@ static vestry_err read_path(vsi_values *values, const vestry_request *req) {
 /* ------------------------------------------------------------------------------------------- for the handler ------ */
 
 static const vsi_values *values_of(const vestry_request *req, vestry_in in) {
-  vsi_values *values = &((vestry_request *)(uintptr_t)req)->values[in]; /* read once, by the one thread it has */
+  vsi_values *values = &req->own->values[in]; /* read once, by the one thread it has */
   if (values->is_read) return values;
   values->is_read = true;
   switch (in) {
@@ -219,7 +219,7 @@ vestry_err vestry_request_file(const vestry_request *req, const char *name, vest
   vsi_part part;
   if (!name || !ret_file) return VESTRY_INVALID;
   if (!type || !is_multipart(type)) return VESTRY_NOT_FOUND;
-  vestry_err error = vsi_parts_init(&parts, type, vestry_request_body(req));
+  vestry_err error = vsi_parts_init(&parts, type, req->body);
   while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {
     if (!part.filename.data || part.name.len != strlen(name) || memcmp(part.name.data, name, part.name.len) != 0)
       continue;
@@ -228,8 +228,4 @@ vestry_err vestry_request_file(const vestry_request *req, const char *name, vest
     return VESTRY_OK;
   }
   return error;
-}
-
-int vestry_request_error(const vestry_request *req) {
-  return req->error;
 }

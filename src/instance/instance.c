@@ -7,24 +7,8 @@ bool vestry_is_forked(const vestry *v) {
   return vsi_instance_is_forked(v);
 }
 
-vestry_runtime *vestry_runtime_of(vestry *v) {
-  return v->runtime;
-}
-
-vestry_store *vestry_store_of(vestry *v) {
-  return v->store;
-}
-
-uint64_t vestry_heartbeat_ms(const vestry *v) {
-  return vsi_group_heartbeat_ms(v->group);
-}
-
-size_t vestry_max_body_bytes(const vestry *v) {
-  return v->max_body_bytes;
-}
-
-const vestry_host *vestry_host_of(const vestry *v) {
-  return v->host;
+const vestry_parts *vestry_parts_of(const vestry *v) {
+  return &v->parts;
 }
 
 uint32_t vsi_instance_retry_after_s(const vestry *v) {

@@ -4,6 +4,7 @@
 #define VSI_INSTANCE_INSTANCE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "connection/group.h"
 #include "instance/trim.h"
@@ -13,16 +14,23 @@
 typedef bool (*vsi_written_fn)(vestry_connection *connection);
 
 struct vestry {
-  const vestry_host *host;
-  vestry_runtime *runtime;
+  union {
+    vestry_parts parts; /* what everybody may ask for, by shorter names: */
+    struct {
+      const vestry_host *host;
+      vestry_runtime *runtime;
+      vestry_store *store; /* of vestry_connection */
+      struct vestry_registry *registry;
+      uint64_t heartbeat_ms;
+      size_t max_body_bytes;
+    };
+  };
   bool runtime_is_own;
-  vestry_store *store; /* of vestry_connection */
   vestry_store_driver *driver;
   vsi_group *group;
   struct vsi_channels *channels;   /* by key */
   struct vsi_histories *histories; /* of those */
   struct vestry_bus *bus;          /* of topics by key */
-  struct vestry_registry *registry;
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
   struct vsi_shares *shares;     /* of streams, of scopes; NULL: no bound */
@@ -39,7 +47,6 @@ struct vestry {
   bool keep_open;
   size_t max_count, max_per_scope_count; /* of the store, as options say; 0: nothing was said */
   size_t max_per_stream_count;           /* keys beside the first, and joins */
-  size_t max_body_bytes;
   vestry_signals_limits signals;
   uint32_t retry_after_s;
 
@@ -58,6 +65,8 @@ struct vestry {
   _Atomic(uint64_t) answers_cut;
   vsi_trim trim;
 };
+
+_Static_assert(offsetof(struct vestry, max_body_bytes) == offsetof(vestry_parts, max_body_bytes), "the names of parts");
 
 /* A child process, where no thread of the instance's runs: no lock of its may be waited for. */
 static inline bool vsi_instance_is_forked(const vestry *v) {

@@ -18,11 +18,3 @@ vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_
   size_t offset = why.position > 0 ? (size_t)why.position : 0;
   return vsi_json_fail(VESTRY_MALFORMED, offset, "a number is too large", ret_fault);
 }
-
-vestry_err vsi_json_vpack(const char *format, va_list arguments, json_t **ret_value) {
-  json_error_t why = {.line = 0};
-  json_t *value = json_vpack_ex(&why, 0, format, arguments);
-  if (!value) return json_error_code(&why) == json_error_out_of_memory ? VESTRY_NO_MEMORY : VESTRY_INVALID;
-  *ret_value = value;
-  return VESTRY_OK;
-}

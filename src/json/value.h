@@ -2,8 +2,6 @@
 #ifndef VSI_JSON_VALUE_H
 #define VSI_JSON_VALUE_H
 
-#include <stdarg.h>
-
 #include "json/json.h"
 
 /* Any value, of text that one of the checks in event/json.h has found well formed, with for_c. OK | MALFORMED (a number
@@ -14,9 +12,5 @@ vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_
  * vestry_signals_parse, but an empty text is MALFORMED. */
 vestry_err vsi_json_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_value,
                           vsi_json_fault *ret_fault);
-
-/* By a format of json_pack's, not NULL. The arguments are left indeterminate. OK | INVALID (it does not fit) |
- * NO_MEMORY. */
-vestry_err vsi_json_vpack(const char *format, va_list arguments, json_t **ret_value);
 
 #endif

@@ -62,11 +62,11 @@ static char *put_text(char *at, const char *text) {
 }
 
 static size_t room_for(const vestry_request *req, vsi_copy_kind kind, size_t query_len, size_t signals_len) {
-  const vsi_values *path = &req->values[VESTRY_IN_PATH];
+  const vsi_values *path = &req->own->values[VESTRY_IN_PATH];
   size_t len = strlen(req->path) + 1 + query_len + 1;
   for (size_t i = 0; i < 2 * path->count; i++) len += strlen(path->pairs[i]) + 1;
   if (kind == VSI_COPY_SHARED) return len + 1;
-  len += signals_len + 1 + req->scope_len;
+  len += signals_len + 1 + req->scope.len;
   for (size_t i = 0; i < HEADERS_COUNT; i++) {
     const char *value = vestry_request_header(req, kept_headers[i]);
     if (value) len += strlen(kept_headers[i]) + strlen(value) + 2;
@@ -77,7 +77,7 @@ static size_t room_for(const vestry_request *req, vsi_copy_kind kind, size_t que
 vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind, vsi_request_copy **ret_copy) {
   const vestry_host *host = req->v->host;
   (void)vestry_request_value(req, VESTRY_IN_PATH, ""); /* has them read */
-  const vsi_values *path = &req->values[VESTRY_IN_PATH];
+  const vsi_values *path = &req->own->values[VESTRY_IN_PATH];
   if (path->error) return path->error;
   vestry_slice signals;
   size_t query_len = without_signals(req->query, NULL, &signals);
@@ -101,9 +101,9 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
       at = put_text(put_text(at, kept_headers[i]), value);
       copy->headers_count++;
     }
-    copy->scope_len = (uint32_t)req->scope_len;
-    if (req->scope_len) memcpy(at, req->scope, req->scope_len);
-    copy->user = vsi_session_user_ref(req->session.user);
+    copy->scope_len = (uint32_t)req->scope.len;
+    if (req->scope.len) memcpy(at, req->scope.data, req->scope.len);
+    copy->user = vsi_session_user_ref(req->own->session.user);
   }
   copy->len = (uint32_t)room;
   *ret_copy = copy;
@@ -232,16 +232,17 @@ static vestry_err give_signals(const vsi_request_copy *copy, vestry_request *req
 
 vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, vestry_handler_fn handler, void *app) {
   vestry_request req;
-  vsi_request_init(&req, copy->v, &copy_ops, copy);
+  vsi_request own;
+  vsi_request_init(&req, &own, copy->v, &copy_ops, copy);
   const char *scope = headers_of(copy);
   for (size_t i = 0; i < 2u * copy->headers_count; i++) scope = next(scope);
-  req.is_copy = true;
-  req.scope_len = copy->scope_len;
-  if (req.scope_len) memcpy(req.scope, scope, req.scope_len);
-  req.session.user = copy->user; /* lent: vsi_session_end is not called */
+  own.is_copy = true;
+  if (copy->scope_len) memcpy(own.scope, scope, copy->scope_len);
+  vsi_request_set_scope(&req, copy->scope_len);
+  own.session.user = copy->user; /* lent: vsi_session_end is not called */
   reply->v = copy->v;
-  reply->scope = vestry_request_scope(&req);
-  vestry_err error = give_path(copy, &req.values[VESTRY_IN_PATH]);
+  reply->scope = req.scope;
+  vestry_err error = give_path(copy, &own.values[VESTRY_IN_PATH]);
   if (!error) error = give_signals(copy, &req);
   if (!error) error = handler(&req, reply, app);
   if (!error && reply->no_memory) error = VESTRY_NO_MEMORY;

@@ -46,7 +46,7 @@ static vestry_err handle(vestry_render *render) {
   if (page->topics)
     error = page->topics(render, page->app);
   else if (page->handler)
-    error = vestry_render_topic(render, vestry_request_path(req));
+    error = vestry_render_topic(render, req->path);
   if (error) return error;
   return page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
 }
@@ -176,8 +176,8 @@ vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) 
 /* Of this page alone: the same number means something else at another address, and for another user. With the own
  * secret also of this process alone: a count that another one made is never taken for one of ours. */
 static uint64_t hash_version(const vestry_render *render, vsi_siphash_key key, uint64_t version) {
-  const char *path = vestry_request_path(render->req), *query = vestry_request_query(render->req);
-  const vestry_scope scope = render->share ? (vestry_scope){NULL, 0} : vestry_request_scope(render->req);
+  const char *path = render->req->path, *query = render->req->query;
+  const vestry_scope scope = render->share ? (vestry_scope){NULL, 0} : render->req->scope;
   const char *user = render->share ? NULL : vestry_session_user(render->req);
   uint64_t words[6] = {version,
                        vsi_siphash_1_3(key, path, strlen(path)),

@@ -158,8 +158,8 @@ vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req
   (void)vsi_tag_write(tag, had);
   vsi_buffer url;
   vsi_buffer_init(&url, host);
-  put_path(&url, vestry_request_path(req));
-  const char *query = vestry_request_query(req);
+  put_path(&url, req->path);
+  const char *query = req->query;
   if (*query) vsi_buffer_append_char(&url, '?');
   vsi_buffer_append_str(&url, query);
   const char *text = vsi_buffer_terminate(&url);

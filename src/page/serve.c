@@ -24,7 +24,7 @@ static vestry_err answer(vestry_render *render, vestry_html *html, vestry_reply 
   bool has_status = reply->status >= 300 || reply->status == 204;
   if (!render->is_ended && !has_status)
     vsi_log(render->pages->host, VESTRY_LOG_WARN, "the page at %s: it has no content, and so no stream",
-            vestry_request_path(render->req));
+            render->req->path);
   vestry_slice made;
   error = vestry_html_result(html, &made);
   if (error || (has_status && !made.len)) return error;
@@ -354,8 +354,7 @@ vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, ves
   if (!req || !reply || !page || (share && strlen(share) > 1024))
     return reply ? vsi_reply_refuse(reply, VESTRY_INVALID, "a page is missing, or its share is too long")
                  : VESTRY_INVALID;
-  return vestry_request_is_datastar(req) ? serve_stream(req, reply, page, share)
-                                         : serve_document(req, reply, page, share);
+  return req->is_datastar ? serve_stream(req, reply, page, share) : serve_document(req, reply, page, share);
 }
 
 vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app) {

@@ -5,7 +5,6 @@
 #include "instance/elsewhere.h"
 #include "registry/context.h"
 #include "store/store.h"
-#include "json/value.h"
 
 /* Dispatch to the connections that were found. Finishes the context. */
 static vestry_err dispatch_to_found(vestry_dispatch_context *context, vestry_err error, json_t *effects,
@@ -98,25 +97,17 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   return error;
 }
 
+/* One effect, no list of them. */
+static bool is_one(const vestry_value *effects) {
+  if (effects->type == VESTRY_VALUE_JSON) return json_is_string(json_array_get(effects->json, 0));
+  return effects->count && effects->items && effects->items->type == VESTRY_VALUE_STRING;
+}
+
 vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_value *effects) {
   if (!key) return VESTRY_INVALID;
   json_t *list = NULL;
-  bool is_one = effects && effects->count && effects->items && effects->items->type == VESTRY_VALUE_STRING;
-  vestry_err error = vestry_value_to_json(is_one ? VESTRY_LIST(effects) : effects, &list);
+  vestry_err error = vestry_value_to_json(effects && is_one(effects) ? VESTRY_LIST(effects) : effects, &list);
   if (!error) error = vestry_dispatch_with(v, list, &(vestry_dispatch_options){.scope = scope, .key = key}, NULL);
   json_decref(list);
-  return error;
-}
-
-vestry_err vestry_dispatch_pack(vestry *v, vestry_scope scope, const vestry_key *key, const char *format, ...) {
-  if (!key || !format) return VESTRY_INVALID;
-  json_t *effects = NULL;
-  va_list arguments;
-  va_start(arguments, format);
-  vestry_err error = vsi_json_vpack(format, arguments, &effects);
-  va_end(arguments);
-  if (error) return error;
-  error = vestry_dispatch_with(v, effects, &(vestry_dispatch_options){.scope = scope, .key = key}, NULL);
-  json_decref(effects);
   return error;
 }

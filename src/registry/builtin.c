@@ -9,7 +9,7 @@
 #include "json/write.h"
 
 static const vestry_host *host_of(vestry_dispatch_context *context) {
-  return vestry_host_of(vestry_context_instance(context));
+  return vestry_parts_of(vestry_context_info(context)->v)->host;
 }
 
 /* Send an event and drop it. error: what making it returned; if that is an error, nothing is sent. what: names the
@@ -274,8 +274,8 @@ static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t 
 /* []: ends the streams cleanly, after what was sent before. */
 static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args) {
   (void)args;
-  size_t count;
-  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  vestry_connection *const *connections = vestry_context_info(context)->connections;
+  size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
   context->root->reconnect = NULL; /* what comes after this effect finds them closed on purpose */
   return VESTRY_OK;

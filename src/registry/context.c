@@ -17,7 +17,7 @@ static void clear(vestry_dispatch_result *result) {
 
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
                       vestry_scope scope, vestry_dispatch_result *result) {
-  memset(context, 0, sizeof *context);
+  memset(context, 0, offsetof(vestry_dispatch_context, info));
   clear(result);
   context->v = v;
   context->request = request;
@@ -31,7 +31,7 @@ void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_
 
 void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
                              vestry_dispatch_result *result) {
-  memset(context, 0, sizeof *context);
+  memset(context, 0, offsetof(vestry_dispatch_context, info));
   clear(result);
   context->v = parent->v;
   context->request = parent->request;
@@ -48,6 +48,24 @@ void vsi_context_finish(vestry_dispatch_context *context) {
   json_decref(context->args);
   if (context->data_is_own) json_decref(context->data);
   if (context->root == context) vsi_targets_finish(&context->targets);
+}
+
+const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context) {
+  vestry_dispatch_info *info =
+      (vestry_dispatch_info *)(uintptr_t)&context->info; /* one thread's: it is made when asked for */
+  const bool connects = context->phase == VESTRY_PHASE_CONNECT, after = context->is_after;
+  *info = (vestry_dispatch_info){.v = context->v,
+                                 .request = context->request,
+                                 .scope = context->scope,
+                                 .connections = context->root->targets.items,
+                                 .connections_count = context->root->targets.count,
+                                 .data = context->data,
+                                 .state = context->state,
+                                 .result = context->result,
+                                 .value = context->phase == VESTRY_PHASE_EFFECT && after ? context->value : NULL,
+                                 .reply = connects ? context->reply : NULL,
+                                 .opened = connects && after && !context->refusal ? context->opened : NULL};
+  return info;
 }
 
 /* Once a context: what was there is borrowed. */
@@ -102,40 +120,11 @@ void vsi_context_record(vestry_dispatch_context *context, const vsi_failure *fai
   memcpy(kept->detail, context->detail, sizeof kept->detail);
 }
 
-vestry *vestry_context_instance(const vestry_dispatch_context *context) {
-  return context->v;
-}
-
-const vestry_request *vestry_context_request(const vestry_dispatch_context *context) {
-  return context->request;
-}
-
-vestry_scope vestry_context_scope(const vestry_dispatch_context *context) {
-  return context->scope;
-}
-
-vestry_connection *const *vestry_context_connections(const vestry_dispatch_context *context, size_t *ret_count) {
-  *ret_count = context->root->targets.count;
-  return context->root->targets.items;
-}
-
-json_t *vestry_context_data(const vestry_dispatch_context *context) {
-  return context->data;
-}
-
-json_t *vestry_context_state(const vestry_dispatch_context *context) {
-  return context->state;
-}
-
 void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result) {
   const vestry_dispatch_result *result = context->result;
   size_t kept = result->errors_count < VESTRY_DISPATCH_ERRORS_MAX ? result->errors_count : VESTRY_DISPATCH_ERRORS_MAX;
   vsi_result_give(ret_result, result, offsetof(vestry_dispatch_result, errors) + kept * sizeof *result->errors,
                   sizeof *result);
-}
-
-const vestry_dispatch_result *vestry_context_result(const vestry_dispatch_context *context) {
-  return context->result;
 }
 
 vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value) {
@@ -147,18 +136,6 @@ vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value
   json_decref(context->value);
   context->value = value;
   return VESTRY_OK;
-}
-
-json_t *vestry_context_value(const vestry_dispatch_context *context) {
-  return context->phase == VESTRY_PHASE_EFFECT && context->is_after ? context->value : NULL;
-}
-
-const vestry_reply *vestry_context_reply(const vestry_dispatch_context *context) {
-  return context->phase == VESTRY_PHASE_CONNECT ? context->reply : NULL;
-}
-
-vestry_connection *vestry_context_opened(const vestry_dispatch_context *context) {
-  return context->phase == VESTRY_PHASE_CONNECT && context->is_after && !context->refusal ? context->opened : NULL;
 }
 
 vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
@@ -212,7 +189,7 @@ vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *e
   vestry_dispatch_context *root = context->root;
   vestry_err error = send_from(root, 0, event);
   for (int i = 0; error == VESTRY_CLOSED && !root->accepted && root->reconnect && i < RECONNECTS_MAX; i++) {
-    /* The closed ones stay in the list: an effect may hold what vestry_context_connections gave it. */
+    /* The closed ones stay in the list: an effect may hold what vestry_context_info gave it. */
     size_t first = root->targets.count;
     if (root->reconnect(root, root->reconnect_ctx)) {
       root->reconnect = NULL;

@@ -49,6 +49,8 @@ struct vestry_dispatch_context {
   bool lost;     /* all connections were closed for one, and none had taken anything before */
   vsi_reconnect_fn reconnect;
   void *reconnect_ctx;
+
+  vestry_dispatch_info info; /* of vestry_context_info, which makes it */
 };
 
 /* The counts of result are cleared; data and state are the signals, the request's if there is one; NULL: empty. */

@@ -46,7 +46,3 @@ vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_int
 vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more) {
   return registry && more ? vsi_names_add(registry, more) : VESTRY_INVALID;
 }
-
-vestry_registry *vestry_registry_of(vestry *v) {
-  return v ? v->registry : NULL;
-}

@@ -18,7 +18,8 @@
 typedef struct serving {
   vestry *v;
   vestry_request request;
-  vsi_visit visit; /* of the route, if the handler is by the routes */
+  vsi_request own_request; /* its other half */
+  vsi_visit visit;         /* of the route, if the handler is by the routes */
   vestry_reply reply;
   vestry_dispatch_result result;
 
@@ -37,10 +38,10 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   const vestry_transport_ops *ops = NULL;
   void *transport = NULL;
   s->asked_to_open = true;
-  vestry_err error = req->ops->open(req->server_request, head, &ops, &transport);
+  vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
   if (error) return error;
-  s->life = vsi_life_create(s->v, vestry_request_scope(req), &s->reply.hooks, &s->reply.data,
-                            s->reply.watches_count > 0, s->reply.more_keys_count);
+  s->life = vsi_life_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.watches_count > 0,
+                            s->reply.more_keys_count);
   error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_life_hooks, s->life, &s->opened);
@@ -116,7 +117,7 @@ static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *con
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL);
   vsi_keeper_keep(context);
   if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
-    context->refusal = vsi_shares_enter(s->v->shares, vestry_request_scope(&s->request), context->opened);
+    context->refusal = vsi_shares_enter(s->v->shares, s->request.scope, context->opened);
   if (s->opened && context->refusal)
     give_up(s, cause_of_refusal(context->refusal));
   else if (s->opened && !context->opened)
@@ -130,7 +131,7 @@ static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *con
 static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
   vestry_dispatch_context finding;
   vestry_dispatch_result found;
-  vsi_context_init(&finding, s->v, &s->request, vestry_request_signals(&s->request), context->scope, &found);
+  vsi_context_init(&finding, s->v, &s->request, s->request.signals, context->scope, &found);
   if (s->reply.connection) (void)vsi_targets_add(&finding.targets, s->reply.connection);
   s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream: it must not fail when that is kept */
   if (!s->refusal) s->refusal = connect_stored_or_new(s, &finding);
@@ -192,14 +193,13 @@ static vestry_err refuse(serving *s, vestry_err error) {
 static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
   vestry_reply *reply = &s->reply;
   if (reply->no_memory) return refuse(s, VESTRY_NO_MEMORY);
-  bool is_client = s->request.is_datastar || (reply->any_client && !s->request.is_head);
+  bool is_client = s->request.is_datastar || (reply->any_client && !s->own_request.is_head);
   if (!is_client || !vsi_reply_is_stream(reply))
     return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
   vsi_reply_drop_body(reply);
   if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* too large or not: the program's own */
   vestry_dispatch_context context;
-  vsi_context_init(&context, s->v, &s->request, vestry_request_signals(&s->request), vestry_request_scope(&s->request),
-                   &s->result);
+  vsi_context_init(&context, s->v, &s->request, s->request.signals, s->request.scope, &s->result);
   vestry_err error = dispatch_reply(s, &context, ret_connection);
   vsi_context_finish(&context);
   return error;
@@ -235,17 +235,17 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   s->reply.is_datastar = s->request.is_datastar;
   s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
   error = s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
-  s->request.is_personal = false; /* until guards or the handler ask */
+  s->own_request.is_personal = false; /* until guards or the handler ask */
   if (!error) {
-    s->reply.scope = vestry_request_scope(&s->request);
-    if (s->request.visit) error = vsi_visit_guard(s->request.visit, &s->request, &s->reply);
+    s->reply.scope = s->request.scope;
+    if (s->own_request.visit) error = vsi_visit_guard(s->own_request.visit, &s->request, &s->reply);
   }
   bool is_guarded = error != VESTRY_OK;
   if (!error) error = handler(&s->request, &s->reply, app);
   bool is_answer = error && is_whole(&s->reply, is_guarded, error);
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
   /* Without room for the answer, what was asked is done all the same: it is not to be done again. */
-  s->request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
+  s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? refuse(s, error) : carry_out(s, ret_connection);
@@ -253,8 +253,8 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
 
 static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   vestry_err error = serve(s, handler, app, ret_connection);
-  if (s->request.watcher) s->request.watcher->over(s->request.watcher);
-  s->request.watcher = NULL;
+  if (s->own_request.watcher) s->own_request.watcher->over(s->own_request.watcher);
+  s->own_request.watcher = NULL;
   return error;
 }
 
@@ -262,10 +262,10 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   vestry_request *req = &s->request;
   char allow[VSI_ALLOW_BYTES];
   if (!vsi_routes_enter(s->v->routes, req->method, req->path, &s->visit, allow)) return vsi_answer_unrouted(req, allow);
-  req->visit = &s->visit;
+  req->own->visit = &s->visit;
   vestry_err error = serve_watched(s, s->visit.route->handler, s->visit.route->app, ret_connection);
   vsi_routes_leave(s->v->routes, &s->visit);
-  req->visit = NULL;
+  req->own->visit = NULL;
   return error;
 }
 
@@ -284,7 +284,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   s.asked_to_open = false;
   s.not_acceptable = false;
   s.refusal = VESTRY_OK;
-  vsi_request_init(&s.request, v, ops, server_request);
+  vsi_request_init(&s.request, &s.own_request, v, ops, server_request);
   vsi_reply_init(&s.reply, v->host);
   vestry_err error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_reply_finish(&s.reply);

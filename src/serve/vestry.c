@@ -70,10 +70,10 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
       .value = &value,
       .purge = options->purge,
       .purge_ctx = options->purge_ctx,
-      .max_count = options->max_count,
+      .max_count = options->bounds->max_count,
       .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
       .lifetime_ms = options->lifetime_ms,
-      .max_per_scope_count = options->max_per_scope_count,
+      .max_per_scope_count = options->bounds->max_per_scope_count,
   };
   const char *type = options->store ? options->store : "lru";
   vestry_err error = vestry_store_create(options->store_types, type, &store, &v->store);
@@ -84,7 +84,7 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
 /* The profiles that are offered, made ready: what is wrong with them shows now, and not in a request. */
 static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   vsi_codings *codings = vsi_group_codings(v->group);
-  vsi_codings_limit(codings, options->max_private_encoders_count, options->max_channel_encoders_count);
+  vsi_codings_limit(codings, options->bounds->max_private_encoders_count, options->bounds->max_channel_encoders_count);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < options->profiles_count && !error; i++) {
     vsi_coding *coding;
@@ -110,7 +110,7 @@ static vestry_err create_seals(vestry *v, const vestry_options *options) {
 }
 
 static vestry_err create_bus(vestry *v, const vestry_options *options) {
-  const vestry_bus_options bus = {.host = v->host, .max_subscriptions_count = options->max_subscriptions_count};
+  const vestry_bus_options bus = {.host = v->host, .max_subscriptions_count = options->bounds->max_subscriptions_count};
   return vestry_bus_create(&bus, &v->bus);
 }
 
@@ -130,13 +130,15 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) *ret_part = "store, max_count, idle_ms", error = create_store(v, options);
   if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
   if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
-  if (!error) vsi_group_limit(v->group, options->max_queued_bytes);
+  if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
+  if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
   if (!error) *ret_part = "profiles", error = create_profiles(v, options);
-  if (!error) *ret_part = "a bound", error = vsi_channels_create(v->group, options->max_channels_count, &v->channels);
-  if (!error) error = vsi_histories_create(v, options->max_history_bytes);
+  if (!error)
+    *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count, &v->channels);
+  if (!error) error = vsi_histories_create(v, options->bounds->max_history_bytes);
   if (!error) error = create_bus(v, options);
-  if (!error && options->max_streams_per_scope_count)
-    error = vsi_shares_create(v->host, options->max_streams_per_scope_count, &v->shares);
+  if (!error && options->bounds->max_streams_per_scope_count)
+    error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
   if (!error && options->sessions)
     *ret_part = "sessions", error = vsi_sessions_create(v, options->sessions, &v->sessions);
   if (!error) error = vsi_effects_register(v->registry);
@@ -173,9 +175,9 @@ static const vestry_host *host_of(const vestry_options *options) {
 
 /* Why the options are none; NULL: they are. */
 static const char *find_mistake(const vestry_options *options) {
-  if (options->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
+  if (options->bounds->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
   if (options->sessions && options->scope) return "sessions and scope do not go together: a session is the scope";
-  if (options->max_per_stream_count > VSI_LIFE_KEYS_MAX) return "max_per_stream_count is too large";
+  if (options->bounds->max_per_stream_count > VSI_LIFE_KEYS_MAX) return "max_per_stream_count is too large";
   if (options->profiles_count > VESTRY_PROFILES_MAX) return "there are too many profiles";
   return options->profiles_count && !options->profiles ? "profiles_count goes with profiles" : NULL;
 }
@@ -192,6 +194,10 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   if (VSI_OPTIONS_TAKE(own, given))
     return refuse(vestry_host_default(), "the options have a size that is none, or members of a later vestry");
   const vestry_host *host = host_of(options);
+  vestry_bounds bounds;
+  if (VSI_OPTIONS_TAKE(bounds, options->bounds))
+    return refuse(host, "bounds have a size that is none, or members of a later vestry");
+  own.bounds = &bounds;
   const char *mistake = find_mistake(options), *part = "";
   if (mistake) return refuse(host, mistake);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
@@ -204,12 +210,15 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
   v->keep_open = options->keep_open;
-  v->max_count = options->max_count;
-  v->max_per_scope_count = options->max_per_scope_count;
-  v->max_per_stream_count = options->max_per_stream_count ? options->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
-  v->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY_BYTES;
-  vsi_budget_init(&v->request_bytes, options->max_request_bytes ? options->max_request_bytes : DEFAULT_REQUEST_BYTES);
-  vsi_budget_init(&v->answer_bytes, options->max_answer_bytes ? options->max_answer_bytes : DEFAULT_ANSWER_BYTES);
+  v->max_count = options->bounds->max_count;
+  v->max_per_scope_count = options->bounds->max_per_scope_count;
+  v->max_per_stream_count =
+      options->bounds->max_per_stream_count ? options->bounds->max_per_stream_count : VESTRY_REPLY_KEYS_MAX;
+  v->max_body_bytes = options->bounds->max_body_bytes ? options->bounds->max_body_bytes : DEFAULT_BODY_BYTES;
+  vsi_budget_init(&v->request_bytes,
+                  options->bounds->max_request_bytes ? options->bounds->max_request_bytes : DEFAULT_REQUEST_BYTES);
+  vsi_budget_init(&v->answer_bytes,
+                  options->bounds->max_answer_bytes ? options->bounds->max_answer_bytes : DEFAULT_ANSWER_BYTES);
   v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options, &part);
   if (error) {

@@ -15,10 +15,10 @@ typedef vsi_session_under_way under_way;
 
 /* The request goes on in another session. Takes it; NULL: one without a user. What the handler was told stays valid. */
 static void change(vestry_request *req, vestry_reply *reply, const char *id, record *session) {
-  if (req->session.user) req->session.former[req->session.former_count++] = req->session.user;
-  req->session.user = session;
-  req->session.is_new = req->session.was_changed = true;
-  memcpy(req->session.id, id, sizeof req->session.id);
+  if (req->own->session.user) req->own->session.former[req->own->session.former_count++] = req->own->session.user;
+  req->own->session.user = session;
+  req->own->session.is_new = req->own->session.was_changed = true;
+  memcpy(req->own->session.id, id, sizeof req->own->session.id);
   vsi_session_set_scope(req, reply);
 }
 
@@ -59,9 +59,9 @@ static bool is_user(const char *user) {
 /* Why the session cannot be changed here; NULL: it can. */
 static const char *why_closed(const vestry_request *req, const vestry_reply *reply) {
   if (!req->v->sessions) return "a log-in or log-out, but the instance has no sessions (vestry_options.sessions)";
-  if (!req->session.id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
+  if (!req->own->session.id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
   if (reply->key || reply->more_keys_count) return "a log-in or log-out behind a key: it comes before keys are named";
-  return req->session.former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
+  return req->own->session.former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
 }
 
 /* Into storage and the table. A reference. */
@@ -98,8 +98,8 @@ static void uncreate_session(vsi_sessions *sessions, const char *id) {
 /* End the request's session: it goes on in a new one, of that id, without a user. Whatever fails, and whatever cookie
  * may come back by it, the request is not his any more: what it says and opens must not be what he may see. */
 static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const char *id) {
-  vestry_err error = vsi_session_end_everywhere(req->v->sessions, req->session.user);
-  vsi_session_record_detach(req->session.user, reply);
+  vestry_err error = vsi_session_end_everywhere(req->v->sessions, req->own->session.user);
+  vsi_session_record_detach(req->own->session.user, reply);
   change(req, reply, id, NULL);
   return error;
 }
@@ -111,7 +111,7 @@ static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *u
   char id[VSI_TOKEN_ID_LEN + 1], nobodys[VSI_TOKEN_ID_LEN + 1];
   record *made = NULL;
   vestry_err error = vsi_token_id(sessions->host, id);
-  if (!error && req->session.user) {
+  if (!error && req->own->session.user) {
     error = vsi_token_id(sessions->host, nobodys);
     if (!error) error = leave_session(req, reply, nobodys);
   }
@@ -146,7 +146,7 @@ vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *repl
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* as above */
   const char *why = why_closed(req, reply);
   if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
-  if (!req->session.user) return VESTRY_OK;
+  if (!req->own->session.user) return VESTRY_OK;
   char id[VSI_TOKEN_ID_LEN + 1];
   vestry_err error = vsi_token_id(req->v->sessions->host, id);
   if (error) return error;

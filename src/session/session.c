@@ -97,11 +97,11 @@ static bool note_use(vsi_sessions *sessions, record *session) {
 
 void vsi_session_set_scope(vestry_request *req, vestry_reply *reply) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
-  vsi_token_hash(req->session.id, hash);
-  memcpy(req->scope, hash, VSI_TOKEN_HASH_LEN);
-  req->scope_len = VSI_TOKEN_HASH_LEN;
-  req->tab_is_known = false;
-  reply->scope = vestry_request_scope(req);
+  vsi_token_hash(req->own->session.id, hash);
+  memcpy(req->own->scope, hash, VSI_TOKEN_HASH_LEN);
+  vsi_request_set_scope(req, VSI_TOKEN_HASH_LEN);
+  req->own->tab_is_known = false;
+  reply->scope = req->scope;
 }
 
 static bool read_cookie(const vsi_sessions *sessions, const vestry_request *req, vsi_token *ret_token) {
@@ -126,8 +126,8 @@ static vestry_err find(vsi_sessions *sessions, vestry_request *req, const vsi_to
   if (!session && token->is_signed) session = believe(sessions, token, hash, &error);
   if (!session && !token->is_visitor && sessions->options.storage) session = load(sessions, hash, &error);
   if (error) return error;
-  req->session.user = session;
-  if (session && note_use(sessions, session)) req->session.is_new = true;
+  req->own->session.user = session;
+  if (session && note_use(sessions, session)) req->own->session.is_new = true;
   return VESTRY_OK;
 }
 
@@ -137,16 +137,16 @@ vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply) {
   vestry_err error = VESTRY_OK;
   if (read_cookie(sessions, req, &token)) {
     error = find(sessions, req, &token);
-    memcpy(req->session.id, token.id, sizeof token.id);
+    memcpy(req->own->session.id, token.id, sizeof token.id);
     /* One that had a user, and that is over: its id is not used again. */
-    bool is_over = !token.is_visitor && !req->session.user;
-    if (!error && is_over) error = vsi_token_id(sessions->host, req->session.id);
-    req->session.is_new |= is_over;
+    bool is_over = !token.is_visitor && !req->own->session.user;
+    if (!error && is_over) error = vsi_token_id(sessions->host, req->own->session.id);
+    req->own->session.is_new |= is_over;
   } else {
-    error = vsi_token_id(sessions->host, req->session.id);
-    req->session.is_new = true;
+    error = vsi_token_id(sessions->host, req->own->session.id);
+    req->own->session.is_new = true;
   }
-  if (!error && req->session.user) error = vsi_session_record_enter(req->session.user, reply);
+  if (!error && req->own->session.user) error = vsi_session_record_enter(req->own->session.user, reply);
   if (!error) vsi_session_set_scope(req, reply);
   return error;
 }
@@ -162,12 +162,12 @@ static bool is_for_browsers(const vestry_reply *reply) {
  * that one is the same for all users: a handler that wants to know its user says so before. */
 void vsi_session_tell(const vestry_request *req, vestry_reply *reply) {
   const vsi_sessions *sessions = req->v->sessions;
-  const record *session = req->session.user;
-  if (!req->session.is_new) return;
-  bool waits = !is_for_browsers(reply) || (!req->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
-  if (waits && !req->session.was_changed) return;
+  const record *session = req->own->session.user;
+  if (!req->own->session.is_new) return;
+  bool waits = !is_for_browsers(reply) || (!req->own->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
+  if (waits && !req->own->session.was_changed) return;
   vsi_token token = {.is_visitor = !session, .is_signed = session && sessions->is_signed};
-  memcpy(token.id, req->session.id, sizeof token.id);
+  memcpy(token.id, req->own->session.id, sizeof token.id);
   if (token.is_signed) {
     token.created_s = session->created_s;
     token.issued_s = atomic_load_explicit(&session->saved_s, memory_order_relaxed);
@@ -185,20 +185,20 @@ void vsi_session_tell(const vestry_request *req, vestry_reply *reply) {
 }
 
 void vsi_session_end(vestry_request *req) {
-  vsi_session_record_unref(req->session.user);
-  for (size_t i = 0; i < req->session.former_count; i++) vsi_session_record_unref(req->session.former[i]);
-  req->session.user = NULL;
-  req->session.former_count = 0;
+  vsi_session_record_unref(req->own->session.user);
+  for (size_t i = 0; i < req->own->session.former_count; i++) vsi_session_record_unref(req->own->session.former[i]);
+  req->own->session.user = NULL;
+  req->own->session.former_count = 0;
 }
 
 const char *vestry_session_user(const vestry_request *req) {
   vsi_request_is_asked_who(req);
-  return req->session.user ? req->session.user->user : NULL;
+  return req->own->session.user ? req->own->session.user->user : NULL;
 }
 
 bool vestry_session_is_visitor(const vestry_request *req) {
   vsi_request_is_asked_who(req);
-  return req->v->sessions && !req->session.user;
+  return req->v->sessions && !req->own->session.user;
 }
 
 void vsi_session_stats(vestry *v, vestry_stats *stats) {

@@ -5,11 +5,9 @@
  * (NULL: nothing), even if that is nothing that the field allows. A field has changed when the two differ. So a bad
  * signal is repaired by the next save with no further care; and the patch of an object can say which members must go,
  * since a merge patch (RFC 7386) leaves alone what it does not name. */
-#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "connection/send.h"
 #include "event/signals_patch.h"
 #include "http/reply.h"
@@ -141,59 +139,45 @@ vestry_err vestry_repository_get_json(const vestry_repository *repository, const
 
 /* ------------------------------------------------------------------------------------------------- setting -------- */
 
-/* made: taken; NULL: there was no memory for it. */
-static vestry_err set(vestry_repository *repository, const char *path, vestry_field_type type, json_t *made) {
-  const vsi_field *field;
-  size_t at;
-  json_t *value = NULL;
-  vestry_err error = locate(repository, path, type, &field, &at);
-  if (!error && !made) error = VESTRY_NO_MEMORY;
-  if (!error) error = vsi_field_take(field, made, &value);
+/* Whether a value is of the type of a field, and a text without NUL. */
+static bool fits(const vsi_field *field, const json_t *value) {
+  switch (field->is.type) {
+  case VESTRY_FIELD_BOOLEAN: return json_is_boolean(value);
+  case VESTRY_FIELD_INTEGER: return json_is_integer(value);
+  case VESTRY_FIELD_NUMBER: return json_is_real(value);
+  case VESTRY_FIELD_STRING:
+    return json_is_string(value) && !memchr(json_string_value(value), '\0', json_string_length(value));
+  case VESTRY_FIELD_JSON: break;
+  }
+  return true;
+}
+
+/* A copy, so that whoever gave it may change it. value: it was taken once, so it is not too deep to be made. */
+static vestry_err copy_json(const vsi_field *field, const json_t *value, json_t **ret_value) {
+  json_t *copy = json_deep_copy(value);
+  vestry_err error = copy ? vsi_field_take(field, copy, ret_value) : VESTRY_NO_MEMORY;
+  json_decref(copy);
+  return error;
+}
+
+vestry_err vestry_repository_set(vestry_repository *repository, const char *path, const vestry_value *value) {
+  const vsi_field *field = vsi_schema_find(repository->schema, path);
+  if (!field) return VESTRY_NOT_FOUND;
+  json_t *made = NULL, *taken = NULL;
+  vestry_err error = vestry_value_to_json(value, &made);
+  if (!error && !fits(field, made)) error = VESTRY_INVALID;
+  if (!error) error = vsi_field_take(field, made, &taken);
+  if (!error && field->is.type == VESTRY_FIELD_JSON) {
+    json_decref(taken);
+    error = copy_json(field, made, &taken);
+  }
   json_decref(made);
   if (error) return error;
-  json_decref(repository->slots[at].value);
-  repository->slots[at].value = value;
-  repository->slots[at].touched = true;
+  slot *s = &repository->slots[field - repository->schema->fields];
+  json_decref(s->value);
+  s->value = taken;
+  s->touched = true;
   return VESTRY_OK;
-}
-
-vestry_err vestry_repository_set_boolean(vestry_repository *repository, const char *path, bool value) {
-  return set(repository, path, VESTRY_FIELD_BOOLEAN, json_boolean(value));
-}
-
-vestry_err vestry_repository_set_integer(vestry_repository *repository, const char *path, int64_t value) {
-  return set(repository, path, VESTRY_FIELD_INTEGER, json_integer(value));
-}
-
-/* Whether the field is there at all comes first. */
-static vestry_err refuse(const vestry_repository *repository, const char *path, vestry_field_type type) {
-  const vsi_field *field;
-  size_t at;
-  vestry_err error = locate(repository, path, type, &field, &at);
-  return error ? error : VESTRY_INVALID;
-}
-
-vestry_err vestry_repository_set_number(vestry_repository *repository, const char *path, double value) {
-  if (!isfinite(value)) return refuse(repository, path, VESTRY_FIELD_NUMBER);
-  return set(repository, path, VESTRY_FIELD_NUMBER, json_real(value));
-}
-
-vestry_err vestry_repository_set_string(vestry_repository *repository, const char *path, const char *value,
-                                        size_t len) {
-  bool sound = (value || !len) && !(len && memchr(value, '\0', len)) && vsi_is_utf8(value, len);
-  if (!sound) return refuse(repository, path, VESTRY_FIELD_STRING);
-  return set(repository, path, VESTRY_FIELD_STRING, json_stringn_nocheck(value ? value : "", len));
-}
-
-vestry_err vestry_repository_set_json(vestry_repository *repository, const char *path, const json_t *value) {
-  const vsi_field *field;
-  size_t at;
-  json_t *taken = NULL, *borrowed = (json_t *)(uintptr_t)value; /* its count goes up and down, no more */
-  vestry_err error = locate(repository, path, VESTRY_FIELD_JSON, &field, &at);
-  if (!error && !value) error = VESTRY_INVALID;
-  if (!error) error = vsi_field_take(field, borrowed, &taken); /* before the copy: it may be too deep to be made */
-  json_decref(taken);
-  return error ? error : set(repository, path, VESTRY_FIELD_JSON, json_deep_copy(value));
 }
 
 /* -------------------------------------------------------------------------------------------------- saving -------- */

@@ -116,7 +116,7 @@ static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlit
 vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *given, vestry_sqlite **ret_database) {
   vestry_sqlite_options options;
   if (!pages) return VESTRY_INVALID;
-  const vestry_host *host = vestry_host_of(vestry_pages_instance(pages));
+  const vestry_host *host = vestry_parts_of(vestry_pages_instance(pages))->host;
   const char *mistake = find_mistake(given, &options);
   if (!mistake && !ret_database) mistake = "ret_database is NULL";
   const vsi_sqlite_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path};

@@ -61,7 +61,7 @@ static vestry_err find_owner(const vestry_sqlite *database, const vestry_request
   vestry_err error = vestry_tab_id(req, id);
   if (error) return error;
   const vestry_sqlite_options *options = &database->options;
-  ret_owner->scope = vestry_request_scope(req);
+  ret_owner->scope = req->scope;
   ret_owner->ttl_s = vestry_session_is_visitor(req) ? options->visitor_tab_ttl_s : options->tab_ttl_s;
   for (size_t i = 0; i < VSI_SQLITE_TAB_BYTES; i++)
     ret_owner->tab[i] = (unsigned char)(nibble(id[2 * i]) << 4 | nibble(id[2 * i + 1]));

@@ -20,10 +20,10 @@ struct vestry_browser {
 
 vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser) {
   if (!v || !ret_browser) return VESTRY_INVALID;
-  vestry_browser *browser = vsi_calloc(vestry_host_of(v), 1, sizeof *browser);
+  vestry_browser *browser = vsi_calloc(vestry_parts_of(v)->host, 1, sizeof *browser);
   if (!browser) return VESTRY_NO_MEMORY;
   browser->v = v;
-  browser->host = vestry_host_of(v);
+  browser->host = vestry_parts_of(v)->host;
   *ret_browser = browser;
   return VESTRY_OK;
 }
@@ -162,7 +162,7 @@ static vestry_err request(vestry_browser *browser, ask *a, vestry_memory_exchang
   if (error) return error;
   vestry_memory_settle(browser->v);
   const char *set;
-  for (size_t i = 0; !error && (set = vestry_memory_header_at(made, "Set-Cookie", i)) != NULL; i++)
+  for (size_t i = 0; !error && (set = vestry_memory_header(made, "Set-Cookie", i)) != NULL; i++)
     error = keep_cookie(browser, set);
   if (error)
     vestry_memory_destroy(made);
@@ -173,8 +173,8 @@ static vestry_err request(vestry_browser *browser, ask *a, vestry_memory_exchang
 
 /* A redirect that a browser follows: by GET, but for 307 and 308, where that would send the form again. */
 static const char *leads_to(vestry_memory_exchange *page) {
-  int status = vestry_memory_status(page);
-  return status >= 301 && status <= 303 ? vestry_memory_header(page, "Location") : NULL;
+  int status = vestry_memory_look(page).status;
+  return status >= 301 && status <= 303 ? vestry_memory_header(page, "Location", 0) : NULL;
 }
 
 static vestry_err follow(vestry_browser *browser, vestry_memory_exchange *page, vestry_memory_exchange **ret_page) {

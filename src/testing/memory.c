@@ -248,7 +248,7 @@ vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vest
                                  vestry_memory_exchange **ret_exchange) {
   vestry_memory_call own;
   if (VSI_OPTIONS_TAKE(own, call)) return VESTRY_INVALID;
-  const vestry_host *host = vestry_host_of(v);
+  const vestry_host *host = vestry_parts_of(v)->host;
   vestry_memory_exchange *exchange = vsi_calloc(host, 1, sizeof *exchange);
   if (!exchange) return VESTRY_NO_MEMORY;
   exchange->host = host;
@@ -278,21 +278,10 @@ void vestry_memory_destroy(vestry_memory_exchange *exchange) {
 }
 
 void vestry_memory_settle(vestry *v) {
-  while (vestry_runtime_step(vestry_runtime_of(v))) continue;
+  while (vestry_runtime_step(vestry_parts_of(v)->runtime)) continue;
 }
 
-int vestry_memory_status(vestry_memory_exchange *exchange) {
-  pthread_mutex_lock(&exchange->lock);
-  int status = exchange->status;
-  pthread_mutex_unlock(&exchange->lock);
-  return status;
-}
-
-const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name) {
-  return vestry_memory_header_at(exchange, name, 0);
-}
-
-const char *vestry_memory_header_at(vestry_memory_exchange *exchange, const char *name, size_t index) {
+const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name, size_t index) {
   const char *found = NULL;
   pthread_mutex_lock(&exchange->lock);
   const char *at = exchange->headers.data, *end = at ? at + exchange->headers.len : at;
@@ -305,43 +294,29 @@ const char *vestry_memory_header_at(vestry_memory_exchange *exchange, const char
   return found; /* headers do not change any more once a status was seen */
 }
 
-vestry_slice vestry_memory_received(vestry_memory_exchange *exchange) {
+vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange) {
   pthread_mutex_lock(&exchange->lock);
-  vestry_slice received = {"", 0};
+  vestry_memory_seen seen = {.status = exchange->status,
+                             .received = {"", 0},
+                             .writes_count = exchange->writes_count,
+                             .connection = exchange->connection,
+                             .ended = exchange->connection && exchange->ended};
+  seen.clean = seen.ended && exchange->ended_clean;
   if (exchange->received.len) {
     vsi_buffer_terminate(&exchange->received); /* cannot fail: make_room_locked left room */
-    received = (vestry_slice){exchange->received.data, exchange->received.len};
+    seen.received = (vestry_slice){exchange->received.data, exchange->received.len};
   }
   pthread_mutex_unlock(&exchange->lock);
-  return received;
+  return seen;
 }
 
 vestry_slice vestry_memory_since(vestry_memory_exchange *exchange) {
-  vestry_slice all = vestry_memory_received(exchange);
+  vestry_slice all = vestry_memory_look(exchange).received;
   pthread_mutex_lock(&exchange->lock);
   size_t before = exchange->asked_len;
   exchange->asked_len = all.len;
   pthread_mutex_unlock(&exchange->lock);
   return (vestry_slice){(const char *)all.data + before, all.len - before};
-}
-
-size_t vestry_memory_writes_count(vestry_memory_exchange *exchange) {
-  pthread_mutex_lock(&exchange->lock);
-  size_t count = exchange->writes_count;
-  pthread_mutex_unlock(&exchange->lock);
-  return count;
-}
-
-vestry_connection *vestry_memory_connection(vestry_memory_exchange *exchange) {
-  return exchange->connection;
-}
-
-bool vestry_memory_ended(vestry_memory_exchange *exchange, bool *ret_clean) {
-  pthread_mutex_lock(&exchange->lock);
-  bool ended = exchange->connection && exchange->ended;
-  if (ended && ret_clean) *ret_clean = exchange->ended_clean;
-  pthread_mutex_unlock(&exchange->lock);
-  return ended;
 }
 
 void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode) {

@@ -321,9 +321,9 @@ vestry_err vestry_reply_watch(vestry_reply *reply, const vestry_watch *given) {
 /* []: wakes the watches of the streams. */
 static vestry_err wake(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
-  size_t count;
   if (json_array_size(args)) return vestry_context_fail(context, VESTRY_INVALID, "no arguments are wanted");
-  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  vestry_connection *const *connections = vestry_context_info(context)->connections;
+  size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) vestry_connection_wake(connections[i]);
   return VESTRY_OK;
 }

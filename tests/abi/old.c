@@ -74,7 +74,7 @@ static void a_page(vestry *v) {
   const vestry_memory_call call = {.method = "PUT", .datastar = true, .body = "{}", .body_len = 2};
   assert(!vestry_memory_request(v, &call, live, NULL, &page));
   vestry_memory_settle(v);
-  vestry_connection *connection = vestry_memory_connection(page);
+  vestry_connection *connection = vestry_memory_look(page).connection;
   assert(connection && opened == 1);
   json_t *effects = json_pack("[[s,{s:i}],[s]]", "patch-signals", "n", 1, "nobody's");
   vestry_dispatch_result result = {.size = sizeof result};
@@ -104,7 +104,7 @@ static void a_page(vestry *v) {
   vestry_connection_stats sent = {.size = sizeof sent};
   vestry_connection_stats_get(connection, &sent);
   assert(sent.accepted_count == 2 && sent.written_count == 2 && sent.state == VESTRY_STATE_OPEN);
-  assert(strstr(vestry_memory_received(page).data, "data: selector #a\ndata: mode append\n"));
+  assert(strstr(vestry_memory_look(page).received.data, "data: selector #a\ndata: mode append\n"));
   vestry_channel_destroy(channel);
   vestry_bus_destroy(bus);
   vestry_memory_destroy(page);
@@ -137,7 +137,7 @@ int main(void) {
   vestry *v;
   assert(!vestry_create(&options, &v));
   const vestry_interceptor interceptor = {.name = "around", .phase = VESTRY_PHASE_EFFECT, .before = around};
-  assert(!vestry_registry_intercept(vestry_registry_of(v), &interceptor));
+  assert(!vestry_registry_intercept(vestry_parts_of(v)->registry, &interceptor));
   a_page(v);
   assert(!vestry_drain(v, 0));
   vestry_drain_stats drained = {.size = sizeof drained};

@@ -55,6 +55,9 @@ static vestry_err take_options(const void *given) {
 static vestry_err take_connection(const void *given) {
   return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .connection = given});
 }
+static vestry_err take_bounds(const void *given) {
+  return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .bounds = given});
+}
 static vestry_err take_hooks(const void *given) {
   return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .hooks = given});
 }
@@ -75,7 +78,7 @@ static vestry_err take_runtime(const void *given) {
 }
 static vestry_err take_actor(const void *given) {
   vestry_actor *made;
-  vestry_err error = vestry_actor_create(vestry_runtime_of(v), given, &made);
+  vestry_err error = vestry_actor_create(vestry_parts_of(v)->runtime, given, &made);
   if (!error) vestry_actor_unref(made);
   return error;
 }
@@ -197,7 +200,7 @@ static vestry_err take_watch(const void *given) {
   vestry_memory_exchange *made;
   vestry_err error = vestry_memory_request(v, NULL, watch_it, (void *)given, &made);
   if (error) return error;
-  error = vestry_memory_status(made) == 204 ? VESTRY_OK : VESTRY_INVALID;
+  error = vestry_memory_look(made).status == 204 ? VESTRY_OK : VESTRY_INVALID;
   vestry_memory_destroy(made);
   return error;
 }
@@ -228,14 +231,14 @@ static vestry_err take_files(const void *given) {
 }
 static vestry_err take_network(const void *given) {
   vestry_memory_network *made;
-  vestry_err error = vestry_memory_network_create(vestry_runtime_of(v), given, &made);
+  vestry_err error = vestry_memory_network_create(vestry_parts_of(v)->runtime, given, &made);
   if (!error) vestry_memory_network_destroy(made);
   return error;
 }
 static vestry_err take_broker_events(const void *given) {
   vestry_memory_network *network;
   vestry_broker broker;
-  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(vestry_parts_of(v)->runtime, NULL, &network), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
   vestry_err error = broker.ops->start(broker.broker, NULL, 0, given);
   broker.ops->destroy(broker.broker);
@@ -247,8 +250,8 @@ static vestry_err take_cluster(const void *given) {
   vestry_memory_network *network;
   vestry_broker broker;
   vestry_cluster *made;
-  assert_int_equal(vestry_create(&(vestry_options){.runtime = vestry_runtime_of(v)}, &of), VESTRY_OK);
-  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
+  assert_int_equal(vestry_create(&(vestry_options){.runtime = vestry_parts_of(v)->runtime}, &of), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(vestry_parts_of(v)->runtime, NULL, &network), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
   vestry_err error = vestry_cluster_create(of, &broker, given, &made);
   if (!error) vestry_cluster_destroy(made);
@@ -343,6 +346,7 @@ static const struct {
   size_t size;
 } taken[] = {
     {"vestry_options", take_options, &options, sizeof options},
+    {"vestry_bounds", take_bounds, zero, sizeof(vestry_bounds)},
     {"vestry_connection_options", take_connection, zero, sizeof(vestry_connection_options)},
     {"vestry_connection_hooks", take_hooks, zero, sizeof(vestry_connection_hooks)},
     {"vestry_signals_limits", take_limits, zero, sizeof(vestry_signals_limits)},
@@ -429,7 +433,7 @@ static void fill_stats(void *ret) {
   vestry_stats_get(v, ret);
 }
 static void fill_store_stats(void *ret) {
-  vestry_store_stats_get(vestry_store_of(v), ret);
+  vestry_store_stats_get(vestry_parts_of(v)->store, ret);
 }
 static void fill_connection_stats(void *ret) {
   vestry_connection_stats_get(connection, ret);
@@ -460,8 +464,8 @@ static void fill_cluster(void *ret, bool is_count) {
   vestry_memory_network *network;
   vestry_broker broker;
   vestry_cluster *cluster;
-  assert_int_equal(vestry_create(&(vestry_options){.runtime = vestry_runtime_of(v)}, &of), VESTRY_OK);
-  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
+  assert_int_equal(vestry_create(&(vestry_options){.runtime = vestry_parts_of(v)->runtime}, &of), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(vestry_parts_of(v)->runtime, NULL, &network), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
   assert_int_equal(vestry_cluster_create(of, &broker, &cluster_made, &cluster), VESTRY_OK);
   if (is_count)
@@ -487,7 +491,7 @@ static void fill_presence_stats(void *ret) {
 }
 static void fill_network_stats(void *ret) {
   vestry_memory_network *network;
-  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(v), NULL, &network), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(vestry_parts_of(v)->runtime, NULL, &network), VESTRY_OK);
   vestry_memory_network_stats_get(network, ret);
   vestry_memory_network_destroy(network);
 }
@@ -539,7 +543,7 @@ static void what_comes_out_fits_the_room(void **state) {
   vestry_memory_exchange *page;
   const vestry_memory_call call = {.method = "PUT", .datastar = true, .body = "{}", .body_len = 2};
   assert_int_equal(vestry_memory_request(v, &call, live, NULL, &page), VESTRY_OK);
-  connection = vestry_memory_connection(page);
+  connection = vestry_memory_look(page).connection;
   assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
   assert_int_equal(vestry_channel_create(v, NULL, &channel), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK);

@@ -60,13 +60,12 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
 
 static vestry_err perform(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   json_t *effects = json_loadb(body.data, body.len, JSON_ALLOW_NUL, NULL);
   if (!effects) return VESTRY_MALFORMED;
   vestry_dispatch_result result = {0};
   vestry_err error = vestry_dispatch_with(
-      vestry_request_instance(req), effects,
-      &(vestry_dispatch_options){.scope = vestry_request_scope(req), .key = VESTRY_KEY("page")}, &result);
+      req->v, effects, &(vestry_dispatch_options){.scope = req->scope, .key = VESTRY_KEY("page")}, &result);
   json_decref(effects);
   return error ? error : vestry_reply_status(reply, 204);
 }

@@ -27,7 +27,7 @@ static vestry_err note(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   const char *site = vestry_request_header(req, "Sec-Fetch-Site");
   (void)reply;
-  if (strcmp(vestry_request_method(req), "POST") != 0) return VESTRY_OK;
+  if (strcmp(req->method, "POST") != 0) return VESTRY_OK;
   pthread_mutex_lock(&app->lock);
   snprintf(app->site, sizeof app->site, "%s", site ? site : "");
   pthread_mutex_unlock(&app->lock);
@@ -114,7 +114,7 @@ static vestry_err lot(const vestry_request *req, vestry_reply *reply, void *ctx)
   struct app *app = ctx;
   const char *what = vestry_request_value(req, VESTRY_IN_FORM, "what");
   const char *by = vestry_request_value(req, VESTRY_IN_FORM, "by");
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   bool has_file = memmem(body.data, body.len, "filename=\"cat.txt\"", 18) && memmem(body.data, body.len, "miaow", 5);
   pthread_mutex_lock(&app->lock);
   size_t len = strlen(app->lots);

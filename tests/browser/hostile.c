@@ -212,11 +212,11 @@ static void code_places(const char *text) {
     json_t *object = json_pack("{s:O,s:[O]}", "a", checked, "b", checked);
     json_object_set_nocheck(object, *text ? text : "empty", value);
     vestry_html_add(&html, "<p data-signals=\"");
-    vestry_html_json(&html, object);
+    vestry_html_json(&html, VESTRY_VALUES(object));
     vestry_html_add(&html, "\" data-x='");
-    vestry_html_json(&html, object);
+    vestry_html_json(&html, VESTRY_VALUES(object));
     vestry_html_add(&html, "'></p><script type=\"application/json\">");
-    vestry_html_json(&html, object);
+    vestry_html_json(&html, VESTRY_VALUES(object));
     vestry_html_add(&html, "</script>");
     show("json", text, len);
     json_decref(object);
@@ -273,7 +273,7 @@ static void client_places(const char *text) {
   vestry_html_add(&html, "\"></b><b data-text=\"f('%s')\"></b><b data-text=\"", text);
   json_t *value = json_string(text);
   if (value)
-    vestry_html_json(&html, value);
+    vestry_html_json(&html, VESTRY_VALUES(value));
   else
     vestry_html_js(&html, text, strlen(text));
   json_decref(value);

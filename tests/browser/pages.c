@@ -78,7 +78,7 @@ static bool text_is(struct app *app, const char *text) {
 static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const vestry_request *req = vestry_render_request(render);
-  const char *path = vestry_request_path(req), *user = vestry_session_user(req);
+  const char *path = req->path, *user = vestry_session_user(req);
   bool is_slow = strcmp(path, "/slow") == 0;
   char topic[64];
   snprintf(topic, sizeof topic, "user/%d", number_of(user));
@@ -157,7 +157,7 @@ static vestry_err set_text(struct app *app, vestry_reply *reply, char *text, ves
 
 static vestry_err post_text(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  return set_text(app, reply, app->text, vestry_request_body(req), "text");
+  return set_text(app, reply, app->text, req->body, "text");
 }
 
 static void begin_text(struct app *app) {
@@ -180,7 +180,7 @@ static vestry_err post_own(const vestry_request *req, vestry_reply *reply, void 
   int number = number_of(vestry_request_value(req, VESTRY_IN_PATH, "user"));
   char topic[64];
   snprintf(topic, sizeof topic, "user/%d", number);
-  return set_text(app, reply, app->of_user[number], vestry_request_body(req), topic);
+  return set_text(app, reply, app->of_user[number], req->body, topic);
 }
 
 static vestry_err post_draft(const vestry_request *req, vestry_reply *reply, void *ctx) {

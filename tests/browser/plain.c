@@ -30,18 +30,18 @@ static vestry_err readings(const vestry_request *req, vestry_reply *reply, void 
   (void)req, (void)ctx;
   vestry_reply_any_client(reply);
   vestry_reply_key(reply, READINGS);
-  vestry_err err = vestry_reply_resume(reply, &everybody, READINGS, NULL, NULL);
+  vestry_err err = vestry_reply_resume(reply, everybody, READINGS, NULL, NULL);
   return err ? err : vestry_reply_keep(reply, VESTRY_PUT_MANY, 100);
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct program *program = ctx;
   char name[64] = "";
-  const char *query = vestry_request_query(req);
+  const char *query = req->query;
   size_t len;
   vestry_err err = vestry_query_value(query, strlen(query), "name", name, sizeof name, &len);
   if (err) return err;
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   vestry_event *event = NULL;
   err = vestry_event_plain(NULL, name, body.data, body.len, &(vestry_plain_options){.event.retry_ms = 50}, &event);
   if (!err) err = vestry_broadcast(program->v, everybody, READINGS, event, NULL);
@@ -52,7 +52,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
 static vestry_err cut(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req;
   struct program *program = ctx;
-  vestry_store_remove(vestry_store_of(program->v), everybody, READINGS, VESTRY_CAUSE_HANGUP, NULL);
+  vestry_store_remove(vestry_parts_of(program->v)->store, everybody, READINGS, VESTRY_CAUSE_HANGUP, NULL);
   return vestry_reply_status(reply, 204);
 }
 

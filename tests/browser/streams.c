@@ -33,7 +33,7 @@ static json_int_t now_ms(void) {
 
 /* A value in the query, of letters and digits; else "". */
 static void query_value(const vestry_request *req, const char *name, char value[32]) {
-  const char *query = vestry_request_query(req), *at = query ? strstr(query, name) : NULL;
+  const char *query = req->query, *at = query ? strstr(query, name) : NULL;
   size_t len = at ? strspn(at + strlen(name), "abcdefghijklmnopqrstuvwxyz0123456789") : 0;
   snprintf(value, 32, "%.*s", (int)(len < 31 ? len : 31), at ? at + strlen(name) : "");
 }
@@ -64,9 +64,9 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
   /* Room for all of a burst, so that no stream is closed for want of it. */
   vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
-  if (strcmp(vestry_request_path(req), "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
+  if (strcmp(req->path, "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
   vestry_reply_stream(reply, &options);
-  return vestry_reply_patch_signals_pack(reply, "{s:i}", "server", (int)getpid());
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("server", (int)getpid()));
 }
 
 /* One of each kind, and again. What a later one makes superfluous: the number, the status, most signals. */
@@ -87,7 +87,8 @@ static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
   case 3:
     snprintf(key, sizeof key, "k%d", i % 7);
     snprintf(gone, sizeof gone, "k%d", i % 3);
-    return vestry_event_signals_pack(NULL, NULL, ret_event, "{s:i,s:{s:n,s:i}}", "n", i, "part", gone, key, i);
+    return vestry_event_signals(NULL, VESTRY_OBJECT("n", i, "part", VESTRY_OBJECT(gone, vestry_value_null(), key, i)),
+                                NULL, ret_event);
   default: return vestry_event_elementsf(NULL, &append, ret_event, "<li>%d</li>", i);
   }
 }
@@ -100,7 +101,7 @@ static vestry_err effect_burst(vestry_dispatch_context *context, const json_t *a
   for (int i = 0; !err && i <= EVENTS; i++) {
     vestry_event *event = NULL;
     err =
-        i < EVENTS ? make(app, i, &event) : vestry_event_signals_pack(NULL, NULL, &event, "{s:i}", "done", app->round);
+        i < EVENTS ? make(app, i, &event) : vestry_event_signals(NULL, VESTRY_OBJECT("done", app->round), NULL, &event);
     if (!err) err = vestry_context_send(context, event);
     vestry_event_unref(event);
   }
@@ -112,7 +113,7 @@ static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ct
   (void)req;
   pthread_mutex_lock(&app->lock);
   app->round++;
-  vestry_err err = vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s]]", "burst");
+  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("burst"));
   pthread_mutex_unlock(&app->lock);
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -120,8 +121,7 @@ static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ct
 static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t window_ms;
-  vestry_err err =
-      vestry_signals_integer(vestry_request_signals(req), "window_ms", 0, VESTRY_DRAIN_MAX_MS, &window_ms, NULL);
+  vestry_err err = vestry_signals_integer(req->signals, "window_ms", 0, VESTRY_DRAIN_MAX_MS, &window_ms, NULL);
   if (!err) err = vestry_drain(app->program.v, (uint64_t)window_ms);
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -160,7 +160,7 @@ int main(int argc, char **argv) {
   app.program.runs_scripts = true;
   program_start(&app.program, argc, argv, "test_browser_streams", "Streams that are watched",
                 &(vestry_options){.retry_after_s = RETRY_AFTER_S});
-  vestry_registry_effect(vestry_registry_of(app.program.v), "burst", effect_burst, &app);
+  vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "burst", effect_burst, &app);
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "GET", "/conflating", stream, &app);

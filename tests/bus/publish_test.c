@@ -77,9 +77,10 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   (void)req;
   if (v->fails) test_host_fail_in(v->fails, v->fail);
   for (size_t i = 0; v->ears[i]; i++)
-    v->error = vestry_reply_subscribe(reply, v->scope, v->key,
+    v->error = vestry_reply_subscribe(reply, v->scope ? *v->scope : req->scope, v->key,
                                       &(vestry_subscriber){.call = hear, .over = over, .ctx = v->ears[i]});
-  if (v->is_invalid) v->error = vestry_reply_subscribe(reply, v->scope, v->key, &v->subscriber);
+  if (v->is_invalid)
+    v->error = vestry_reply_subscribe(reply, v->scope ? *v->scope : req->scope, v->key, &v->subscriber);
   if (v->fails) test_host_fail_no_more(v->fails);
   if (v->error && !v->ignores) return v->error;
   if (v->ears[0]) assert_int_equal(tell(v->w->v, NOWHERE, v->key, "from the handler"), 0);
@@ -97,13 +98,13 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
 /* ["tell", text] */
 static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
-  (void)tell(vestry_context_instance(context), NOWHERE, JOBS, json_string_value(json_array_get(args, 0)));
+  (void)tell(vestry_context_info(context)->v, NOWHERE, JOBS, json_string_value(json_array_get(args, 0)));
   return VESTRY_OK;
 }
 
 static void begin(world *w, vestry_options options) {
   world_begin(w, options);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "tell", effect_tell, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "tell", effect_tell, NULL), VESTRY_OK);
 }
 
 static void end(world *w, wire *all[], size_t count) {
@@ -227,7 +228,7 @@ static void code_subscribes_too(void **state) {
 static void subscriptions_are_bounded(void **state) {
   (void)state;
   world w;
-  begin(&w, (vestry_options){.max_subscriptions_count = 2});
+  begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_subscriptions_count = 2}});
   wire a = {.datastar = true}, b = a;
   ear ears[4] = {{.calls = 0}};
   visit v = {.ears = {&ears[0], &ears[1], &ears[2]}, .key = JOBS, .ignores = true, .w = &w};
@@ -252,7 +253,7 @@ static void subscriptions_are_bounded(void **state) {
 static void a_reply_subscribes_as_often_as_it_may(void **state) {
   (void)state;
   world w;
-  begin(&w, (vestry_options){.max_per_stream_count = 16});
+  begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
   ear ears[18] = {{.calls = 0}};
   visit v = {.key = JOBS, .ignores = true, .w = &w};

@@ -55,7 +55,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   (void)req;
   if (v->fails) test_host_fail_in(v->fails, v->fail);
   for (size_t i = 0; v->keys[i]; i++) {
-    v->error = vestry_reply_join(reply, v->scope, v->keys[i]);
+    v->error = vestry_reply_join(reply, v->scope ? *v->scope : req->scope, v->keys[i]);
     v->joined += !v->error;
   }
   if (v->fails) test_host_fail_no_more(v->fails);
@@ -71,7 +71,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (!v->effects) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
   json_t *effects = json_loads(v->effects, 0, NULL);
   for (size_t i = 0; i < json_array_size(effects); i++)
-    assert_int_equal(vestry_reply_effect_json(reply, json_array_get(effects, i)), VESTRY_OK);
+    assert_int_equal(vestry_reply_effect(reply, VESTRY_VALUES(json_array_get(effects, i))), VESTRY_OK);
   json_decref(effects);
   return VESTRY_OK;
 }
@@ -193,7 +193,7 @@ static void a_reply_joins_several(void **state) {
 /* ["tell", text] */
 static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
-  tell(vestry_context_instance(context), NOWHERE, BOARD, json_string_value(json_array_get(args, 0)));
+  tell(vestry_context_info(context)->v, NOWHERE, BOARD, json_string_value(json_array_get(args, 0)));
   return VESTRY_OK;
 }
 
@@ -202,7 +202,7 @@ static void it_joins_between_the_handler_and_the_effects(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "tell", effect_tell, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "tell", effect_tell, NULL), VESTRY_OK);
   wire r = {.datastar = true};
   visit v = {.keys = {BOARD},
              .tells = true,
@@ -307,7 +307,7 @@ static void channels_are_bounded(void **state) {
   (void)state;
   world w;
   wire all[5];
-  world_begin(&w, (vestry_options){.max_channels_count = 2});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_channels_count = 2}});
   open_in(&w, &all[0], VESTRY_KEY(1));
   open_in(&w, &all[1], VESTRY_KEY(2));
   all[2] = (wire){.datastar = true};
@@ -327,7 +327,7 @@ static void channels_are_bounded(void **state) {
 static void a_reply_joins_as_many_as_it_may(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_per_stream_count = 16});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
   visit v = {.ignores = true};
   vestry_key keys[18];

@@ -56,13 +56,13 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   visit *v = app;
   (void)req;
   vestry_err error = VESTRY_OK;
-  if (v->stays) error = vestry_reply_join(reply, NULL, VESTRY_KEY("stay"));
+  if (v->stays) error = vestry_reply_join(reply, req->scope, VESTRY_KEY("stay"));
   for (int i = 0; !v->stays && !error && i < 2; i++)
-    error = vestry_reply_join(reply, NULL, VESTRY_KEY("p", v->places[i]));
+    error = vestry_reply_join(reply, req->scope, VESTRY_KEY("p", v->places[i]));
   ear *e = malloc(sizeof *e);
   *e = (ear){.r = v->r};
   if (!error)
-    error = vestry_reply_subscribe(reply, NULL, VESTRY_KEY("t", v->places[0]),
+    error = vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("t", v->places[0]),
                                    &(vestry_subscriber){.call = hear, .over = over, .ctx = e});
   assert_int_equal(error, VESTRY_OK);
   atomic_fetch_add(&v->r->begun, 1);
@@ -99,7 +99,7 @@ static void speak(runner *t, int round) {
 }
 
 static void move(runner *t, vestry_memory_exchange *exchange) {
-  vestry_connection *connection = vestry_memory_connection(exchange);
+  vestry_connection *connection = vestry_memory_look(exchange).connection;
   int place = some(t, PLACES);
   vestry_err error = some(t, 2) ? vestry_leave(t->r->v, nowhere, VESTRY_KEY("p", place), connection)
                                 : vestry_join(t->r->v, nowhere, VESTRY_KEY("p", place), connection);
@@ -117,7 +117,7 @@ static void *run(void *ctx) {
     if (count == OPEN_MOST || (count && some(t, 2))) {
       int at = some(t, count);
       if (some(t, 2)) /* it ends while it leaves, joins and is spoken to */
-        vestry_connection_close(vestry_memory_connection(open[at]), VESTRY_CAUSE_CLOSED);
+        vestry_connection_close(vestry_memory_look(open[at]).connection, VESTRY_CAUSE_CLOSED);
       vestry_memory_destroy(open[at]);
       open[at] = open[--count];
     }
@@ -132,7 +132,7 @@ static void *run(void *ctx) {
 
 /* All that was said to those who stay, in each speaker's order. */
 static void check(vestry_memory_exchange *exchange) {
-  vestry_slice got = vestry_memory_received(exchange);
+  vestry_slice got = vestry_memory_look(exchange).received;
   char *text = malloc(got.len + 1);
   memcpy(text, got.data, got.len);
   text[got.len] = '\0';
@@ -164,7 +164,7 @@ static void nothing_is_left(void **state) {
     }
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     for (int i = 0; i < STAYING; i++)
-      vestry_connection_close(vestry_memory_connection(staying[i]), VESTRY_CAUSE_CLOSED);
+      vestry_connection_close(vestry_memory_look(staying[i]).connection, VESTRY_CAUSE_CLOSED);
     assert_int_equal(vestry_stop(r->v, VESTRY_NEVER_MS), VESTRY_OK);
     for (int i = 0; i < STAYING; i++) {
       check(staying[i]);

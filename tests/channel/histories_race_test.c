@@ -43,7 +43,7 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  return vestry_reply_resume(reply, NULL, LOG, show, app);
+  return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
 
 static void *write_lines(void *ctx) {
@@ -58,8 +58,8 @@ static void *write_lines(void *ctx) {
 }
 
 static void break_off(log_tab *t) {
-  vestry_connection_close(vestry_memory_connection(t->stream), VESTRY_CAUSE_SIZE);
-  while (!vestry_memory_ended(t->stream, NULL)) sched_yield();
+  vestry_connection_close(vestry_memory_look(t->stream).connection, VESTRY_CAUSE_SIZE);
+  while (!vestry_memory_look(t->stream).ended) sched_yield();
 }
 
 static _Atomic(unsigned) seeds;
@@ -72,16 +72,16 @@ static void *come_and_go(void *ctx) {
     log_tab_connect(&t, r->v, live, r);
     for (int k = rand_r(&random) % 20; k > 0; k--) sched_yield();
     break_off(&t);
-    size_t all = vestry_memory_received(t.stream).len;
+    size_t all = vestry_memory_look(t.stream).received.len;
     log_tab_read(&t, rand_r(&random) % 3 ? SIZE_MAX : all ? (size_t)rand_r(&random) % all : 0);
     log_tab_cut(&t);
   }
   atomic_fetch_sub(&r->coming, 1);
   while (atomic_load(&r->writing)) sched_yield();
   log_tab_connect(&t, r->v, live, r);
-  vestry_connection *connection = vestry_memory_connection(t.stream);
+  vestry_connection *connection = vestry_memory_look(t.stream).connection;
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED); /* what was accepted is written */
-  while (!vestry_memory_ended(t.stream, NULL)) sched_yield();
+  while (!vestry_memory_look(t.stream).ended) sched_yield();
   log_tab_read(&t, SIZE_MAX);
   assert_int_equal(t.wrong, 0);
   assert_int_equal(t.broken, 0);
@@ -129,7 +129,7 @@ static void *begin_and_end(void *ctx) {
     vestry_connection *connection = NULL;
     log_tab t = {0};
     log_tab_try(&t, r->v, live, r);
-    if (t.stream) connection = vestry_memory_connection(t.stream);
+    if (t.stream) connection = vestry_memory_look(t.stream).connection;
     if (connection && i % 2) (void)vestry_leave(r->v, NOWHERE, LOG, connection);
     if (t.stream) log_tab_cut(&t);
     if (i % 3 == 0) (void)vestry_history_end(r->v, NOWHERE, LOG);

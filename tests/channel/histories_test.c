@@ -46,7 +46,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
   (void)req;
   vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
   vestry_reply_stream(reply, &s->stream);
-  return vestry_reply_resume(reply, NULL, LOG, s->has_no_state ? NULL : show, s);
+  return vestry_reply_resume(reply, req->scope, LOG, s->has_no_state ? NULL : show, s);
 }
 
 static void open_site(site *s, const vestry_history_options *options) {
@@ -113,7 +113,7 @@ static void g12_a_stream_goes_on_where_it_broke(void **state) {
   log_tab_cut(&t);
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_CURRENT);
-  assert_int_equal(vestry_memory_received(t.stream).len, 0); /* nothing, not a byte */
+  assert_int_equal(vestry_memory_look(t.stream).received.len, 0); /* nothing, not a byte */
   assert_whole(&s, &t);
   assert_int_equal(s.states, 1);
   vestry_history_stats stats = stats_of(&s);
@@ -162,7 +162,7 @@ static void g12_what_is_unknown_is_a_gap(void **state) {
     const char *id = i < sizeof ids / sizeof *ids ? ids[i] : endless;
     t.given = id;
     connect(&s, &t);
-    assert_int_equal(vestry_memory_status(t.stream), 200); /* the client retries after nothing else */
+    assert_int_equal(vestry_memory_look(t.stream).status, 200); /* the client retries after nothing else */
     assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
     assert_whole(&s, &t);
     log_tab_end(&t);
@@ -277,7 +277,7 @@ static void g12_a_gap_is_filled_wherever_the_stream_is_cut(void **state) {
     s.meanwhile = 0;
     write_line(&s);
     settle(&s);
-    size_t all = vestry_memory_received(t.stream).len;
+    size_t all = vestry_memory_look(t.stream).received.len;
     log_tab_read(&t, cut);
     log_tab_cut(&t);
     write_line(&s);
@@ -297,7 +297,7 @@ static void lose_line(site *s, log_tab *tabs, size_t count) {
   s->last++;
   vsi_histories_lose(s->v);
   for (size_t i = 0; i < count; i++) {
-    vestry_connection *connection = tabs[i].stream ? vestry_memory_connection(tabs[i].stream) : NULL;
+    vestry_connection *connection = tabs[i].stream ? vestry_memory_look(tabs[i].stream).connection : NULL;
     if (connection && log_send_state(connection, s->last)) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
   }
 }
@@ -350,7 +350,7 @@ static void run_seed(unsigned seed) {
     if (tabs[i].stream) vestry_memory_mode_set(tabs[i].stream, VESTRY_MEMORY_READS);
     settle(&s);
     if (tabs[i].stream) log_tab_read(&tabs[i], SIZE_MAX);
-    if (tabs[i].stream && vestry_memory_ended(tabs[i].stream, NULL)) log_tab_cut(&tabs[i]); /* it was full: back */
+    if (tabs[i].stream && vestry_memory_look(tabs[i].stream).ended) log_tab_cut(&tabs[i]); /* it was full: back */
     if (!tabs[i].stream) connect(&s, &tabs[i]);
     settle(&s);
     log_tab_read(&tabs[i], SIZE_MAX);
@@ -383,7 +383,7 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
     vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
     for (int k = 0; k < 4; k++) assert_int_equal(write_line(&s), VESTRY_OK);
     assert_int_equal(write_line(&s), VESTRY_OK);
-    assert_int_equal(vestry_connection_cause(vestry_memory_connection(t.stream)), VESTRY_CAUSE_FULL);
+    assert_int_equal(vestry_connection_cause(vestry_memory_look(t.stream).connection), VESTRY_CAUSE_FULL);
     vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
     settle(&s);
     log_tab_read(&t, SIZE_MAX);
@@ -412,7 +412,7 @@ static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
   assert_whole(&s, &t);
   assert_int_equal(stats_of(&s).gap_count, 1);
   vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(vestry_memory_connection(t.stream), &stats);
+  vestry_connection_stats_get(vestry_memory_look(t.stream).connection, &stats);
   assert_int_equal(stats.refused_count, 0);
   log_tab_end(&t);
   close_site(&s);
@@ -432,7 +432,7 @@ static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
     s.stream = (vestry_connection_options){.max_queued_bytes = 1000};
     connect(&s, &t);
     assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
-    all = vestry_memory_received(t.stream).len;
+    all = vestry_memory_look(t.stream).received.len;
     log_tab_read(&t, cut);
     log_tab_cut(&t);
     s.stream = (vestry_connection_options){0};
@@ -453,7 +453,7 @@ static void g12_events_that_are_kept_are_not_conflated(void **state) {
   connect(&s, &t);
   assert_whole(&s, &t);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
-  vestry_connection *connection = vestry_memory_connection(t.stream);
+  vestry_connection *connection = vestry_memory_look(t.stream).connection;
   static const char html[] = "<div id=\"x\">1</div>";
   write_line(&s); /* it is being written, and not looked at any more */
   settle(&s);
@@ -465,7 +465,7 @@ static void g12_events_that_are_kept_are_not_conflated(void **state) {
   assert_int_equal(stats.conflated_count, 1);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
   settle(&s);
-  assert_non_null(strstr(vestry_memory_received(t.stream).data, ".2\n\n"));
+  assert_non_null(strstr(vestry_memory_look(t.stream).received.data, ".2\n\n"));
   assert_whole(&s, &t);
   log_tab_end(&t);
   close_site(&s);
@@ -494,7 +494,7 @@ static void g12_memory_runs_out_anywhere(void **state) {
     for (int again = 0; again < 3; again++) { /* it comes back until it is let in */
       settle(&s);
       if (t.stream) log_tab_read(&t, SIZE_MAX);
-      if (t.stream && !vestry_memory_ended(t.stream, NULL) && vestry_memory_connection(t.stream)) break;
+      if (t.stream && !vestry_memory_look(t.stream).ended && vestry_memory_look(t.stream).connection) break;
       log_tab_cut(&t);
       connect(&s, &t);
     }
@@ -512,7 +512,7 @@ static void g12_memory_runs_out_anywhere(void **state) {
 
 static vestry_err without_history(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  assert_int_equal(vestry_reply_resume(reply, NULL, VESTRY_KEY("none"), NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_reply_resume(reply, req->scope, VESTRY_KEY("none"), NULL, NULL), VESTRY_NOT_FOUND);
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 
@@ -524,7 +524,7 @@ static void g12_connections_resume_by_hand(void **state) {
   write_line(&s);
   log_tab_connect(&t, s.v, without_history, NULL);
   settle(&s);
-  vestry_connection *connection = vestry_memory_connection(t.stream);
+  vestry_connection *connection = vestry_memory_look(t.stream).connection;
   assert_int_equal(vestry_resume(s.v, NOWHERE, VESTRY_KEY("none"), connection, NULL, show, &s), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, "nonsense", show, &s), VESTRY_OK);
   assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);

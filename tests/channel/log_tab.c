@@ -80,7 +80,7 @@ static void take(log_tab *t, const char *line, size_t len, uint64_t *ret_line, u
 }
 
 void log_tab_read(log_tab *t, size_t most) {
-  vestry_slice all = vestry_memory_received(t->stream);
+  vestry_slice all = vestry_memory_look(t->stream).received;
   const char *text = all.data, *end = text + (all.len < most ? all.len : most);
   uint64_t line = 0, state = 0;
   const char *block = text + t->read;

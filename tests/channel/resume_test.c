@@ -130,7 +130,7 @@ static void load(tab *t, node *at, const char *path) {
   *t = (tab){.path = path};
   vestry_memory_exchange *document = NULL;
   assert_int_equal(vestry_memory_request(at->v, &(vestry_memory_call){.path = path}, NULL, NULL, &document), VESTRY_OK);
-  const char *had = strstr(vestry_memory_received(document).data, "el.had = '");
+  const char *had = strstr(vestry_memory_look(document).received.data, "el.had = '");
   assert_non_null(had);
   copy_until(t->had, sizeof t->had, had + strlen("el.had = '"), '\'');
   vestry_memory_destroy(document);
@@ -270,7 +270,7 @@ static void g11_another_build_loads_anew(void **state) {
   assert_null(strstr(connect(&t, &w.nodes[0]), "reload"));
   leave(&t, &w.nodes[0]);
   assert_non_null(strstr(connect(&t, &w.nodes[1]), "{\"_vestry\":{\"reload\":"));
-  assert_true(vestry_memory_ended(t.stream, NULL));
+  assert_true(vestry_memory_look(t.stream).ended);
   leave(&t, &w.nodes[1]);
   end(&w);
 }
@@ -339,7 +339,7 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  return vestry_reply_resume(reply, NULL, LOG, show, app);
+  return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
 
 static void pass_ms(world *w, uint64_t ms) {

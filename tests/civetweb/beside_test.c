@@ -175,7 +175,7 @@ static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply
 
 static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  vestry_scope scope = vestry_request_scope(req);
+  vestry_scope scope = req->scope;
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 

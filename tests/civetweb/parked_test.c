@@ -47,7 +47,7 @@ static int end(void **state) {
 static void park(int i, int port) {
   const vestry_memory_call call = {.datastar = true};
   assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[i]), VESTRY_OK);
-  entries[i].connection = vestry_memory_connection(exchanges[i]);
+  entries[i].connection = vestry_memory_look(exchanges[i]).connection;
   entries[i].has_peer = vsi_civetweb_peer_parse("10.0.0.1", port, 80, &entries[i].peer);
   assert_true(entries[i].has_peer);
   vsi_civetweb_parked_add(&parked, &entries[i]);
@@ -155,7 +155,7 @@ static void whom_it_cannot_watch_it_leaves_alone(void **state) {
   (void)state;
   const vestry_memory_call call = {.datastar = true};
   assert_int_equal(vestry_memory_request(v, &call, open_stream, NULL, &exchanges[0]), VESTRY_OK);
-  entries[0].connection = vestry_memory_connection(exchanges[0]);
+  entries[0].connection = vestry_memory_look(exchanges[0]).connection;
   entries[0].has_peer = vsi_civetweb_peer_parse("elsewhere", 1, 2, &entries[0].peer);
   assert_false(entries[0].has_peer);
   vsi_civetweb_parked_add(&parked, &entries[0]);

@@ -205,7 +205,7 @@ static void survives_want_of_memory(void **state) {
   vestry_civetweb *adapter = NULL;
   atomic_store(&th.fail_random, true);
   assert_int_equal(vestry_civetweb_create(v, civetweb, NULL, &adapter), VESTRY_IO);
-  vestry_runtime_close(vestry_runtime_of(v));
+  vestry_runtime_close(vestry_parts_of(v)->runtime);
   atomic_store(&th.fail_random, false);
   assert_int_equal(vestry_civetweb_create(v, civetweb, NULL, &adapter), VESTRY_CLOSED);
   assert_null(adapter);

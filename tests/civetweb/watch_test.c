@@ -128,8 +128,9 @@ static void goes_on_without_a_kernel_that_tells(void **state) {
   vsi_civetweb_watch *watch = (vsi_civetweb_watch *)(uintptr_t)1;
   vsi_civetweb_parked parked;
   assert_int_equal(vsi_civetweb_parked_init(&parked, &s.th.host, 4), VESTRY_OK);
-  assert_int_equal(vsi_civetweb_watch_create(vestry_runtime_of(s.v), &s.th.host, &parked, nobodys, 2, 10, 10, &watch),
-                   VESTRY_OK);
+  assert_int_equal(
+      vsi_civetweb_watch_create(vestry_parts_of(s.v)->runtime, &s.th.host, &parked, nobodys, 2, 10, 10, &watch),
+      VESTRY_OK);
   assert_null(watch);
   assert_int_equal(atomic_load(&s.th.log_lines), 1);
   assert_non_null(strstr(s.th.last_log, "heartbeat"));

@@ -37,7 +37,7 @@ static void begin(nodes *n, const vestry_memory_network_options *options) {
 /* What is answered to who wants it. */
 static int want(node *of, const char *key, vestry_put_policy policy, vestry_memory_exchange **ret_stream) {
   vestry_memory_exchange *stream = node_open(of, key, policy);
-  int status = vestry_memory_status(stream);
+  int status = vestry_memory_look(stream).status;
   if (ret_stream) *ret_stream = stream;
   return status;
 }
@@ -108,7 +108,7 @@ static void in_a_partition_it_is_refused(void **state) {
   assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 503);
   assert_int_equal(want(a, "y", VESTRY_PUT_REJECT, NULL), 200);
   assert_int_equal(want(c, "x", VESTRY_PUT_REJECT, &in_c), 200); /* as it is documented: b keeps what it has */
-  assert_false(vestry_memory_ended(in_b, NULL));
+  assert_false(vestry_memory_look(in_b).ended);
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 1000);
   assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 409);
@@ -176,7 +176,7 @@ static size_t of[2][256], count[2], let_in, refused, unknown;
 static size_t open_of(const nodes *n, size_t key) {
   size_t open = 0;
   for (size_t i = 0; i < count[key]; i++)
-    open += n->all[of[key][i]].cluster && !vestry_memory_ended(streams[key][i], NULL);
+    open += n->all[of[key][i]].cluster && !vestry_memory_look(streams[key][i]).ended;
   return open;
 }
 
@@ -296,10 +296,10 @@ static void every_allocation_may_fail(void **state) {
     const vestry_memory_call call = {.datastar = true};
     (void)vestry_memory_request(n.all[0].v, &call, reject, NULL, &one);
     nodes_settle(&n);
-    if (one) first = vestry_memory_status(one);
+    if (one) first = vestry_memory_look(one).status;
     bool is_over = !test_host_has_failed(&n.th);
     second = want(&n.all[1], "x", VESTRY_PUT_REJECT, &two);
-    bool has_one = first == 200 && !vestry_memory_ended(one, NULL);
+    bool has_one = first == 200 && !vestry_memory_look(one).ended;
     assert_int_equal(second, has_one ? 409 : 200); /* nothing is left of it */
     if (is_over) assert_true(has_one);
     vestry_memory_destroy(one);

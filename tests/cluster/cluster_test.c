@@ -238,20 +238,20 @@ static void g4_the_newest_replaces_all_others(void **state) {
   nodes_pass_ms(&n, 10);
   vestry_memory_exchange *second = node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
   nodes_pass_ms(&n, 10);
-  assert_true(vestry_memory_ended(first, NULL));
-  assert_false(vestry_memory_ended(second, NULL));
+  assert_true(vestry_memory_look(first).ended);
+  assert_false(vestry_memory_look(second).ended);
   vestry_stats stats = {0};
   vestry_stats_get(n.all[0].v, &stats);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_REPLACED], 1);
   assert_int_equal(node_stats(&n.all[0]).replaced_count, 1);
   /* REJECT: as far as it is known. */
   vestry_memory_exchange *third = node_open(&n.all[2], "x", VESTRY_PUT_REJECT);
-  assert_int_equal(vestry_memory_status(third), 409);
+  assert_int_equal(vestry_memory_look(third).status, 409);
   /* Two at once: one of them stays. */
   vestry_memory_exchange *fourth = node_open(&n.all[0], "y", VESTRY_PUT_REPLACE);
   vestry_memory_exchange *fifth = node_open(&n.all[2], "y", VESTRY_PUT_REPLACE);
   nodes_pass_ms(&n, 20);
-  assert_true(vestry_memory_ended(fourth, NULL) != vestry_memory_ended(fifth, NULL));
+  assert_true(vestry_memory_look(fourth).ended != vestry_memory_look(fifth).ended);
   nodes_end(&n);
 }
 
@@ -265,12 +265,12 @@ static void g4_one_survives_a_partition(void **state) {
   nodes_pass_ms(&n, 10);
   vestry_memory_exchange *second = node_open(&n.all[2], "x", VESTRY_PUT_REPLACE);
   nodes_pass_ms(&n, 100);
-  assert_false(vestry_memory_ended(first, NULL));
-  assert_false(vestry_memory_ended(second, NULL));
+  assert_false(vestry_memory_look(first).ended);
+  assert_false(vestry_memory_look(second).ended);
   assert_int_equal(node_tell(&n.all[1], "x", "its side", NULL), VESTRY_OK); /* both sides serve */
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 2000);
-  assert_true(vestry_memory_ended(first, NULL) != vestry_memory_ended(second, NULL));
+  assert_true(vestry_memory_look(first).ended != vestry_memory_look(second).ended);
   for (size_t i = 0; i < 3; i++) assert_int_equal(node_stats(&n.all[i]).unsynced_count, 0);
   uint32_t count = 0;
   assert_int_equal(node_tell(&n.all[1], "x", "whole", &count), VESTRY_OK);
@@ -605,9 +605,9 @@ static void every_allocation_may_fail(void **state) {
     nodes_pass_ms(&n, 1000);
     bool is_over = !test_host_has_failed(&n.th);
     nodes_pass_ms(&n, 1000);
-    if (is.error == VESTRY_OK && !vestry_memory_ended(stream, NULL)) assert_int_equal(count_in(stream, "told"), 1);
+    if (is.error == VESTRY_OK && !vestry_memory_look(stream).ended) assert_int_equal(count_in(stream, "told"), 1);
     if (is_over) assert_int_equal(is.error, VESTRY_OK);
-    bool is_told = sent != VESTRY_OK || b->gaps > gaps || vestry_memory_ended(member, NULL);
+    bool is_told = sent != VESTRY_OK || b->gaps > gaps || vestry_memory_look(member).ended;
     if (!is_told) assert_int_equal(count_in(member, ": sent"), 1);
     if (is_over) assert_false(is_told);
     nodes_end(&n);
@@ -659,7 +659,7 @@ static void only_here_asks_nobody(void **state) {
 
 static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  vestry_reply_join(reply, NULL, VESTRY_KEY("board", "x"));
+  vestry_reply_join(reply, req->scope, VESTRY_KEY("board", "x"));
   vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 8});
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
@@ -705,14 +705,14 @@ static void events_from_afar_conflate(void **state) {
     }
   }
   vestry_connection_stats here = {0}, there = {0};
-  vestry_connection_stats_get(vestry_memory_connection(near), &here);
-  vestry_connection_stats_get(vestry_memory_connection(far), &there);
+  vestry_connection_stats_get(vestry_memory_look(near).connection, &here);
+  vestry_connection_stats_get(vestry_memory_look(far).connection, &there);
   assert_true(here.conflated_count > 10);
   assert_int_equal(there.conflated_count, here.conflated_count);
   assert_int_equal(there.barriers_count, here.barriers_count);
   for (size_t i = 0; i < 2; i++) vestry_memory_mode_set(i ? far : near, VESTRY_MEMORY_READS);
   nodes_settle(&n);
-  vestry_slice one = vestry_memory_received(near), other = vestry_memory_received(far);
+  vestry_slice one = vestry_memory_look(near).received, other = vestry_memory_look(far).received;
   assert_int_equal(one.len, other.len);
   assert_memory_equal(one.data, other.data, one.len);
   assert_non_null(strstr(other.data, "38"));
@@ -739,7 +739,7 @@ static void a_node_that_drains_says_so_at_once(void **state) {
   assert_int_equal(node_tell(a, "x", "still", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(count_in(stream, "still"), 1);
-  assert_int_equal(vestry_memory_status(node_open(b, "y", VESTRY_PUT_MANY)), 503);
+  assert_int_equal(vestry_memory_look(node_open(b, "y", VESTRY_PUT_MANY)).status, 503);
   /* Who comes later knows too. */
   node_start(&n, 2, "c", NULL);
   nodes_pass_ms(&n, 600);
@@ -753,7 +753,7 @@ static void a_node_that_drains_says_so_at_once(void **state) {
   nodes_pass_ms(&n, 300);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_DRAINING);
   nodes_pass_ms(&n, 10000);
-  assert_true(vestry_memory_ended(stream, NULL));
+  assert_true(vestry_memory_look(stream).ended);
   assert_int_equal(node_tell(a, "x", "none", NULL), VESTRY_NOT_FOUND);
   node_stop(b);
   nodes_pass_ms(&n, 1);

@@ -95,7 +95,7 @@ typedef struct visit {
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   const visit *of = app;
-  vestry_reply_add_key(reply, &of->scope, of->key, 0);
+  vestry_reply_add_key(reply, of->scope, of->key, 0);
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
@@ -202,7 +202,8 @@ static void a_thread_that_must_not_wait_does_not(void **state) {
   node_start(&n, 0, "a", &options);
   node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 600);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(n.all[0].v), "count", count_inside, &n.all[0]), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(n.all[0].v)->registry, "count", count_inside, &n.all[0]),
+                   VESTRY_OK);
   node_open(&n.all[0], "x", VESTRY_PUT_MANY);
   node_open(&n.all[1], "far", VESTRY_PUT_MANY);
   nodes_pass_ms(&n, 10);

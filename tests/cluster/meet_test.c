@@ -178,7 +178,7 @@ static void who_is_refused_knows_of_nobody(void **state) {
   assert_int_equal(vestry_cluster_member(late->cluster, "b"), VESTRY_MEMBER_REFUSED);
   assert_int_equal(node_stats(late).alive_count, 0);
   assert_int_equal(node_stats(late).others_keys_count, 0);
-  assert_int_equal(vestry_memory_status(node_open(late, "x", VESTRY_PUT_REJECT)), 200);
+  assert_int_equal(vestry_memory_look(node_open(late, "x", VESTRY_PUT_REJECT)).status, 200);
   node_close(a, x);
   nodes_end(&n);
 }

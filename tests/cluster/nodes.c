@@ -53,7 +53,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
 /* ["relay"]: dispatches to ("room", "far") and waits, which it must not. */
 static vestry_err relay(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args, (void)ctx;
-  return vestry_dispatch(vestry_context_instance(context), (vestry_scope){NULL, 0}, VESTRY_KEY("room", "far"),
+  return vestry_dispatch(vestry_context_info(context)->v, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "far"),
                          VESTRY_LIST("note"));
 }
 
@@ -117,9 +117,9 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   vestry_cluster_options own = {.node = name, .secret = nodes_secret, .secret_len = sizeof nodes_secret};
   if (given) own = *given;
   vestry_err error = vestry_create(&options, &of->v);
-  if (!error) error = vestry_registry_effect(vestry_registry_of(of->v), "note", note, of);
-  if (!error) error = vestry_registry_effect(vestry_registry_of(of->v), "secret-note", note, of);
-  if (!error) error = vestry_registry_effect(vestry_registry_of(of->v), "relay", relay, of);
+  if (!error) error = vestry_registry_effect(vestry_parts_of(of->v)->registry, "note", note, of);
+  if (!error) error = vestry_registry_effect(vestry_parts_of(of->v)->registry, "secret-note", note, of);
+  if (!error) error = vestry_registry_effect(vestry_parts_of(of->v)->registry, "relay", relay, of);
   if (!error) error = vestry_pages_create(of->v, &(vestry_pages_options){.threads_count = 1}, &of->pages);
   if (!error) error = vestry_page_create(of->pages, &(vestry_page_options){.render = render, .app = of}, &of->page);
   if (!error) error = vestry_memory_network_join(n->network, &of->broker);
@@ -226,7 +226,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   const visit *of = app;
   if (of->kept) vestry_reply_key(reply, VESTRY_KEY("room", of->kept));
   if (of->kept) vestry_reply_keep(reply, of->policy, 0);
-  if (of->joined) vestry_reply_join(reply, NULL, VESTRY_KEY("board", of->joined));
+  if (of->joined) vestry_reply_join(reply, req->scope, VESTRY_KEY("board", of->joined));
   char who[8];
   snprintf(who, sizeof who, "p%d", of->who);
   vestry_err error = of->presence ? vestry_reply_present(reply, of->presence, VESTRY_KEY("place", of->place), who) : 0;
@@ -299,7 +299,7 @@ vestry_presence_stats node_presence_stats(const node *of) {
 }
 
 size_t count_in(vestry_memory_exchange *stream, const char *text) {
-  vestry_slice all = vestry_memory_received(stream);
+  vestry_slice all = vestry_memory_look(stream).received;
   size_t count = 0;
   for (const char *at = all.data; (at = strstr(at, text)) != NULL; at += strlen(text)) count++;
   return count;

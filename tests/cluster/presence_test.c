@@ -290,7 +290,7 @@ static void there_is_room_for_so_many(void **state) {
   assert_int_equal(node_presence_stats(&n.all[1]).here_count, 5);
   assert_false(node_presence_stats(&n.all[1]).is_partial);
   vestry_memory_exchange *refused = node_present(&n.all[0], 0, 5);
-  assert_int_equal(vestry_memory_status(refused), 503);
+  assert_int_equal(vestry_memory_look(refused).status, 503);
   uint64_t received = node_stats(&n.all[0]).received_count;
   nodes_pass_ms(&n, 1000); /* nobody asks again and again */
   assert_true(node_stats(&n.all[0]).received_count - received <= 8 + 4);

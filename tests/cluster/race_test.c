@@ -34,8 +34,7 @@ static world w;
 
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
-  size_t count;
-  (void)vestry_context_connections(context, &count);
+  size_t count = vestry_context_info(context)->connections_count;
   atomic_fetch_add(&((node *)ctx)->performed, (uint32_t)count);
   return VESTRY_OK;
 }
@@ -55,7 +54,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   vestry_reply_key(reply, VESTRY_KEY("k", of->key));
   vestry_err error = vestry_reply_present(reply, of->presence, VESTRY_KEY("k", of->key), "somebody");
   if (error) return error;
-  vestry_reply_join(reply, NULL, VESTRY_KEY("all"));
+  vestry_reply_join(reply, req->scope, VESTRY_KEY("all"));
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 
@@ -72,7 +71,7 @@ static void start(size_t at, const char *name) {
   static const char *const allow[] = {"note", NULL};
   node *of = &w.nodes[at];
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &of->v), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(of->v), "note", note, of), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(of->v)->registry, "note", note, of), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(w.network, &of->broker), VESTRY_OK);
   const vestry_cluster_options options = {.node = name,
                                           .secret = secret,

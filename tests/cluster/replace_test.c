@@ -14,9 +14,9 @@ static void it_closes_streams_of_any_policy(void **state) {
   vestry_memory_exchange *by_b = node_open(b, "k", VESTRY_PUT_REPLACE);
   node_open(b, "r", VESTRY_PUT_REPLACE);
   nodes_pass_ms(&n, 100);
-  for (int i = 0; i < 3; i++) assert_true(vestry_memory_ended(many[i], NULL));
-  assert_true(vestry_memory_ended(reuse, NULL));
-  assert_false(vestry_memory_ended(other, NULL));
+  for (int i = 0; i < 3; i++) assert_true(vestry_memory_look(many[i]).ended);
+  assert_true(vestry_memory_look(reuse).ended);
+  assert_false(vestry_memory_look(other).ended);
   assert_int_equal(a->replaced, 4);
   assert_int_equal(node_stats(a).replaced_count, 4);
   /* What comes later stands beside it, as on one node; and stays when all keys are told anew. */
@@ -26,8 +26,8 @@ static void it_closes_streams_of_any_policy(void **state) {
   nodes_pass_ms(&n, 4000);
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 2000);
-  assert_false(vestry_memory_ended(later, NULL));
-  assert_false(vestry_memory_ended(by_b, NULL));
+  assert_false(vestry_memory_look(later).ended);
+  assert_false(vestry_memory_look(by_b).ended);
   nodes_end(&n);
 }
 
@@ -42,8 +42,8 @@ static void one_that_has_gone_has_replaced_all_the_same(void **state) {
   node_close(b, node_open(b, "k", VESTRY_PUT_REPLACE));
   node_close(b, node_open(b, "s", VESTRY_PUT_REPLACE));
   nodes_pass_ms(&n, 100);
-  assert_true(vestry_memory_ended(many, NULL));
-  assert_true(vestry_memory_ended(single, NULL));
+  assert_true(vestry_memory_look(many).ended);
+  assert_true(vestry_memory_look(single).ended);
   assert_int_equal(node_stats(b).keys_count, 0);
   nodes_end(&n);
 }
@@ -63,8 +63,8 @@ static void after_a_partition_the_newer_one_stays(void **state) {
     nodes_pass_ms(&n, 100);
     nodes_divide(&n, NULL);
     nodes_pass_ms(&n, 3000);
-    assert_true(vestry_memory_ended(older, NULL));
-    assert_false(vestry_memory_ended(newer, NULL));
+    assert_true(vestry_memory_look(older).ended);
+    assert_false(vestry_memory_look(newer).ended);
     nodes_end(&n);
   }
 }
@@ -85,7 +85,7 @@ static void many_keys_are_looked_through(void **state) {
   nodes_pass_ms(&n, 1000);
   for (size_t i = 0; i < KEYS; i += 2) node_open(b, key[i], VESTRY_PUT_REPLACE);
   nodes_pass_ms(&n, 100);
-  for (size_t i = 0; i < KEYS; i++) assert_int_equal(vestry_memory_ended(many[i], NULL), i % 2 == 0);
+  for (size_t i = 0; i < KEYS; i++) assert_int_equal(vestry_memory_look(many[i]).ended, i % 2 == 0);
   nodes_end(&n);
 }
 

@@ -88,7 +88,7 @@ static void fail_at(const char *what, long number) {
 
 /* Numbers behind a mark, "D12;": of one sender they only rise. has: which; NULL: nobody wants to know. */
 static void check_order(const seen *s, char mark, bool *has, size_t room) {
-  vestry_slice all = vestry_memory_received(s->stream);
+  vestry_slice all = vestry_memory_look(s->stream).received;
   long last[PLACES][16];
   memset(last, -1, sizeof last);
   for (const char *at = all.data; (at = strchr(at, mark)) != NULL; at++) {
@@ -121,7 +121,7 @@ static void forget(size_t at) {
 
 static void forget_ended(void) {
   for (size_t i = r.open_count; i-- > 0;)
-    if (vestry_memory_ended(r.open[i].stream, NULL)) forget(i);
+    if (vestry_memory_look(r.open[i].stream).ended) forget(i);
 }
 
 static node *some_node(void) {

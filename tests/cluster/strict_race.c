@@ -30,7 +30,7 @@ static void *want(void *ctx) {
     int key = i % KEYS;
     vestry_memory_exchange *stream = NULL;
     if (vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, &key, &stream)) w.unexpected++;
-    int status = stream ? vestry_memory_status(stream) : 500;
+    int status = stream ? vestry_memory_look(stream).status : 500;
     if (!status || status == 200) { /* a refusal is answered at once, a stream begins when it runs */
       if (atomic_fetch_add(&w.held[key], 1) != 0) w.two++;
       w.let_in++;
@@ -58,7 +58,7 @@ static bool have_met(void) {
     int key = 100 + (int)i;
     vestry_memory_exchange *stream = NULL;
     assert_int_equal(vestry_memory_request(w.v[i], &(vestry_memory_call){.datastar = true}, come, &key, &stream), 0);
-    bool is_in = vestry_memory_status(stream) != 503;
+    bool is_in = vestry_memory_look(stream).status != 503;
     vestry_memory_destroy(stream);
     if (!is_in) return false;
   }

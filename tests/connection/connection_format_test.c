@@ -14,9 +14,9 @@ static void formats_are_sent(void **state) {
   vestry_elements_options elements = {.selector = "#a", .mode = VESTRY_PATCH_APPEND};
   vestry_signals_options signals = {.only_if_missing = true};
   assert_int_equal(vestry_connection_patch_elementsf(c, &elements, "<p title='%s'>%d</p>", "'", 4), VESTRY_OK);
-  assert_int_equal(vestry_connection_patch_signals_pack(c, &signals, "{s:s}", "a", "b\n"), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals(c, VESTRY_OBJECT("a", "b\n"), &signals), VESTRY_OK);
   assert_int_equal(vestry_connection_patch_elementsf(c, NULL, "<p title=%s>", "a"), VESTRY_INVALID);
-  assert_int_equal(vestry_connection_patch_signals_pack(c, NULL, "[i]", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_patch_signals(c, VESTRY_LIST(1), NULL), VESTRY_INVALID);
   bench_run(&b);
   probe_assert_got(&p, "event: datastar-patch-elements\ndata: selector #a\ndata: mode append\n"
                        "data: elements <p title='&#39;'>4</p>\n\n"
@@ -24,7 +24,8 @@ static void formats_are_sent(void **state) {
   assert_int_equal(b.th.log_lines, 1); /* of the refused format */
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   assert_int_equal(vestry_connection_patch_elementsf(c, NULL, "<p>"), VESTRY_CLOSED);
-  assert_int_equal(vestry_connection_patch_signals_pack(c, NULL, "{}"), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals(c, &(const vestry_value){.type = VESTRY_VALUE_OBJECT}, NULL),
+                   VESTRY_CLOSED);
   bench_run(&b);
   vestry_connection_unref(c);
   probe_finish(&p);
@@ -46,7 +47,7 @@ static void without_memory(void **state) {
     for (vestry_err error = VESTRY_NO_MEMORY; error; number++) {
       long live = b.th.live;
       test_host_fail_in(&b.th, number);
-      error = kind ? vestry_connection_patch_signals_pack(c, NULL, "{s:i}", "a", 1)
+      error = kind ? vestry_connection_patch_signals(c, VESTRY_OBJECT("a", 1), NULL)
                    : vestry_connection_patch_elementsf(c, NULL, "<p>%s</p>", "a");
       test_host_fail_no_more(&b.th);
       if (!error) break;

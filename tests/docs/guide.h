@@ -65,8 +65,9 @@ static inline vestry_memory_exchange *guide_ask(vestry *v, const char *method, c
 
 /* Print what the exchange has received since *shown bytes, a line each, behind a name; an answer's status first. */
 static inline void guide_show(const char *who, vestry_memory_exchange *exchange, size_t *shown) {
-  if (*shown == 0 && !vestry_memory_connection(exchange)) printf("%s | %d\n", who, vestry_memory_status(exchange));
-  vestry_slice got = vestry_memory_received(exchange);
+  if (*shown == 0 && !vestry_memory_look(exchange).connection)
+    printf("%s | %d\n", who, vestry_memory_look(exchange).status);
+  vestry_slice got = vestry_memory_look(exchange).received;
   const char *text = got.data;
   for (size_t at = *shown; at < got.len;) {
     size_t len = strcspn(text + at, "\n");

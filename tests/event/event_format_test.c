@@ -34,20 +34,22 @@ static void a_refused_format_is_logged_with_its_place(void **state) {
 static void signals(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
-  expect_event(vestry_event_signals_pack(NULL, NULL, &event, "{s:i,s:s,s:n}", "a", 1, "b", "\n\"", "c"), &event,
-               "event: datastar-patch-signals\ndata: signals {\"a\":1,\"b\":\"\\n\\\"\",\"c\":null}\n\n");
+  expect_event(vestry_event_signals(NULL, VESTRY_OBJECT("a", 1, "b", "\n\"", "c", vestry_value_null()), NULL, &event),
+               &event, "event: datastar-patch-signals\ndata: signals {\"a\":1,\"b\":\"\\n\\\"\",\"c\":null}\n\n");
   vestry_signals_options options = {.only_if_missing = true};
-  expect_event(vestry_event_signals_pack(NULL, &options, &event, "{}"), &event,
+  expect_event(vestry_event_signals(NULL, &(const vestry_value){.type = VESTRY_VALUE_OBJECT}, &options, &event), &event,
                "event: datastar-patch-signals\ndata: onlyIfMissing true\ndata: signals {}\n\n");
   event = expect_untouched;
-  expect_error(vestry_event_signals_pack(NULL, NULL, &event, "[i]", 1), &event, VESTRY_INVALID);
-  expect_error(vestry_event_signals_pack(NULL, NULL, &event, "i", 1), &event, VESTRY_INVALID);
-  expect_error(vestry_event_signals_pack(NULL, NULL, &event, "{s:", "a"), &event, VESTRY_INVALID);
-  expect_error(vestry_event_signals_pack(NULL, NULL, &event, ""), &event, VESTRY_INVALID);
-  expect_error(vestry_event_signals_pack(NULL, NULL, &event, NULL), &event, VESTRY_INVALID);
-  expect_error(vestry_event_signals_pack(NULL, NULL, &event, "{s:s}", "a", "\xFF"), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, VESTRY_LIST(1), NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, VESTRY_OBJECT("a", (const char *)NULL), NULL, &event), &event,
+               VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, &(const vestry_value){.count = 0}, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, NULL, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, VESTRY_OBJECT("a", "\xFF"), NULL, &event), &event, VESTRY_INVALID);
   options.event.id = "a\nb";
-  expect_error(vestry_event_signals_pack(NULL, &options, &event, "{}"), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, &(const vestry_value){.type = VESTRY_VALUE_OBJECT}, &options, &event), &event,
+               VESTRY_INVALID);
 }
 
 static vestry_err build(test_host *th, void *ctx) {
@@ -55,7 +57,7 @@ static vestry_err build(test_host *th, void *ctx) {
   vestry_event *event;
   vestry_err error = vestry_event_elementsf(&th->host, NULL, &event, "<p>%s%500d", "a", 1);
   if (!error) vestry_event_unref(event);
-  if (!error) error = vestry_event_signals_pack(&th->host, NULL, &event, "{s:s}", "a", "b");
+  if (!error) error = vestry_event_signals(&th->host, VESTRY_OBJECT("a", "b"), NULL, &event);
   if (!error) vestry_event_unref(event);
   return error;
 }

@@ -49,7 +49,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   vestry_reply_key(reply, VESTRY_KEY(1));
   vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
   if (vestry_reply_present(reply, app, VESTRY_KEY(1), "w")) return VESTRY_NO_MEMORY;
-  vestry_reply_join(reply, NULL, VESTRY_KEY(1));
+  vestry_reply_join(reply, req->scope, VESTRY_KEY(1));
   return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
 }
 
@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require(!vestry_memory_network_create(runtime, NULL, &network));
   require(!vestry_memory_network_join(network, &broker));
   require(!vestry_create(&(vestry_options){.host = &host, .runtime = runtime}, &v));
-  require(!vestry_registry_effect(vestry_registry_of(v), "forbidden", perform, NULL));
+  require(!vestry_registry_effect(vestry_parts_of(v)->registry, "forbidden", perform, NULL));
   require(!vestry_pages_create(v, &(vestry_pages_options){.threads_count = 1}, &pages));
   const vestry_cluster_options options = {.node = "a",
                                           .secret = secret,

@@ -38,7 +38,7 @@ static void check_others(const char *query, const char *copied) {
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)reply, (void)app;
-  require(!has_signals(vestry_request_query(req)));
+  require(!has_signals(req->query));
   return VESTRY_OK;
 }
 
@@ -49,16 +49,15 @@ static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *a
     vestry_reply own;
     require(!vsi_request_copy_create(req, kind, &copy));
     const char *copied = vsi_request_copy_query(copy);
-    check_others(vestry_request_query(req), copied);
+    check_others(req->query, copied);
     vestry_slice target = vsi_request_copy_target(copy);
     require(target.len == strlen(vsi_request_copy_path(copy)) + strlen(copied) + 2);
-    vsi_reply_init(&own, vestry_host_of(vestry_request_instance(req)));
+    vsi_reply_init(&own, vestry_parts_of(req->v)->host);
     vestry_err error = vsi_request_copy_handle(copy, &own, look, NULL);
     json_t *expected = NULL;
     vestry_err wanted = VESTRY_OK;
-    if (kind == VSI_COPY_PRIVATE && has_signals(vestry_request_query(req)))
-      wanted = vestry_signals_parse_query(NULL, vestry_request_query(req), strlen(vestry_request_query(req)), NULL,
-                                          &expected, NULL);
+    if (kind == VSI_COPY_PRIVATE && has_signals(req->query))
+      wanted = vestry_signals_parse_query(NULL, req->query, strlen(req->query), NULL, &expected, NULL);
     require(!error == !wanted);
     json_decref(expected);
     vsi_reply_finish(&own);

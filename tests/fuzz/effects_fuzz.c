@@ -67,13 +67,13 @@ static void end(void) {
 /* Anew now and then, for what the stream has recorded only grows. */
 static void begin(void) {
   static int inputs;
-  if (v && inputs++ % INPUTS_AN_INSTANCE && !vestry_memory_ended(exchange, NULL)) return;
+  if (v && inputs++ % INPUTS_AN_INSTANCE && !vestry_memory_look(exchange).ended) return;
   if (!v) atexit(end);
   end();
   require(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v) == VESTRY_OK);
-  require(vestry_registry_effect(vestry_registry_of(v), "nest", nest, NULL) == VESTRY_OK);
-  require(vestry_registry_action(vestry_registry_of(v), "do", act, NULL) == VESTRY_OK);
-  require(vestry_registry_placeholder(vestry_registry_of(v), "get", value_of, NULL) == VESTRY_OK);
+  require(vestry_registry_effect(vestry_parts_of(v)->registry, "nest", nest, NULL) == VESTRY_OK);
+  require(vestry_registry_action(vestry_parts_of(v)->registry, "do", act, NULL) == VESTRY_OK);
+  require(vestry_registry_placeholder(vestry_parts_of(v)->registry, "get", value_of, NULL) == VESTRY_OK);
   require(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, keep, NULL, &exchange) == VESTRY_OK);
   vestry_memory_settle(v);
 }

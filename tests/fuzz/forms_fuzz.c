@@ -10,14 +10,14 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   (void)reply, (void)app;
   for (size_t i = 0; i < 3; i++) {
     const char *value = vestry_request_value_at(req, VESTRY_IN_FORM, "a", i);
-    if (value && strlen(value) > vestry_request_body(req).len) abort();
+    if (value && strlen(value) > req->body.len) abort();
   }
   int64_t integer;
   (void)vestry_request_integer(req, VESTRY_IN_FORM, "n", -5, 5, &integer);
   vestry_upload file = {0};
   if (!vestry_request_file(req, "f", &file)) {
-    const char *body = vestry_request_body(req).data, *bytes = file.bytes.data;
-    if (bytes < body || bytes + file.bytes.len > body + vestry_request_body(req).len) abort();
+    const char *body = req->body.data, *bytes = file.bytes.data;
+    if (bytes < body || bytes + file.bytes.len > body + req->body.len) abort();
   }
   return VESTRY_OK;
 }

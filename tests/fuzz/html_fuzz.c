@@ -140,7 +140,7 @@ static void check_code(const char *before, const char *text, size_t len) {
       value = json_stringn(text, len); /* NULL: not valid UTF-8 */
     }
     vestry_err error = kind == 0   ? vestry_html_js(&html, text, len)
-                       : kind == 1 ? vestry_html_json(&html, value)
+                       : kind == 1 ? vestry_html_json(&html, VESTRY_VALUES(value))
                                    : vestry_html_backend_action(&html, VESTRY_METHOD_GET, NULL, "/%.*s?%-.*s", (int)len,
                                                                 text, (int)len, text);
     bool in_script = !error && memchr("'\"", vsi_html_of(&html)->data[from], 2) != NULL;

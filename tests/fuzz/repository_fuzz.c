@@ -44,11 +44,11 @@ static void check_values(const vestry_repository *r) {
 
 static void set_all(vestry_repository *r, json_t *value) {
   vestry_err errors[] = {
-      vestry_repository_set_json(r, "j", value),
-      vestry_repository_set_integer(r, "i", json_integer_value(value)),
-      vestry_repository_set_integer(r, "o.i", json_integer_value(value)),
-      vestry_repository_set_number(r, "o.n", json_number_value(value)),
-      vestry_repository_set_string(r, "o.s", json_string_value(value), json_string_length(value)),
+      vestry_repository_set(r, "j", VESTRY_VALUES(value)),
+      vestry_repository_set(r, "i", VESTRY_VALUES(json_integer_value(value))),
+      vestry_repository_set(r, "o.i", VESTRY_VALUES(json_integer_value(value))),
+      vestry_repository_set(r, "o.n", VESTRY_VALUES(json_number_value(value))),
+      vestry_repository_set(r, "o.s", VESTRY_VALUES(json_string_value(value) ? json_string_value(value) : "")),
   };
   for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
     require(errors[i] == VESTRY_OK || errors[i] == VESTRY_LIMIT || errors[i] == VESTRY_TOO_LARGE);

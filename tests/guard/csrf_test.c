@@ -358,7 +358,7 @@ static void origins_are_checked(void **state) {
 /* ---------------------------------------------------------------------------------------------- refusals ---------- */
 
 static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void *app) {
-  return vestry_reply_bodyf(reply, "%s: %d", (const char *)app, vestry_request_error(req));
+  return vestry_reply_bodyf(reply, "%s: %d", (const char *)app, req->error);
 }
 
 static void a_refusal_says_why(void **state) {

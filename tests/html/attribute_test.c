@@ -21,7 +21,7 @@ static bool takes_code(const char *before) {
   vestry_html_raw(&html, before, strlen(before));
   vestry_html_js(&html, "a", 1);
   vestry_err error = vestry_html_error(&html, NULL, NULL);
-  assert_int_equal(vestry_html_json_pack(&html, "{}"), error);
+  assert_int_equal(vestry_html_json(&html, &(const vestry_value){.type = VESTRY_VALUE_OBJECT}), error);
   return error == VESTRY_OK;
 }
 

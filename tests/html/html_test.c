@@ -122,7 +122,7 @@ static void json_values(void **state) {
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<p data-signals='");
-  vestry_html_json_pack(&html, "{s:i,s:[b,n,f],s:s}", "a", -1, "b", 1, 0.5, "c", NASTY);
+  vestry_html_json(&html, VESTRY_OBJECT("a", -1, "b", VESTRY_LIST(VESTRY_TRUE, vestry_value_null(), 0.5), "c", NASTY));
   vestry_html_add(&html, "'>");
   expect_html(
       &html,
@@ -130,23 +130,23 @@ static void json_values(void **state) {
       "\\u003cb\\u003e\\u0026\\u0022\\u0027\\u0060\\u005c\\u0024\\u0040\\u003b\\u0028\\r\\n\xC3\xA4\\u003c/script"
       "\\u003e&quot;}'>");
   vestry_html_add(&html, "<script type=\"application/json\">");
-  vestry_html_json_pack(&html, "{s:s}", "a\"b", "</script>\b\x01\xE2\x80\xA8\\");
+  vestry_html_json(&html, VESTRY_OBJECT("a\"b", "</script>\b\x01\xE2\x80\xA8\\"));
   vestry_html_add(&html, "</script>%s", "<");
   expect_html(&html,
               "<script type=\"application/json\">{\"a\\u0022b\":\"\\u003c/script\\u003e\\b\\u0001\\u2028\\u005c\"}"
               "</script>&lt;");
   json_t *text = json_stringn("a\0/b", 4);
-  assert_int_equal(vestry_html_json(&html, text), VESTRY_OK);
+  assert_int_equal(vestry_html_json(&html, VESTRY_VALUES(text)), VESTRY_OK);
   json_decref(text);
   expect_html(&html, "&quot;a\\u0000/b&quot;");
   assert_int_equal(vestry_html_json(&html, NULL), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_json_pack(&html, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_html_json(&html, VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
-  assert_int_equal(vestry_html_json_pack(&html, "{s", "a"), VESTRY_INVALID);
-  expect_refused(&html, 0, "format of a value");
-  assert_int_equal(vestry_html_json_pack(&html, "[s]", "\xFF"), VESTRY_INVALID);
-  expect_refused(&html, 0, "format of a value");
+  assert_int_equal(vestry_html_json(&html, VESTRY_OBJECT("a", (const char *)NULL)), VESTRY_INVALID);
+  expect_refused(&html, 0, "none that JSON has");
+  assert_int_equal(vestry_html_json(&html, VESTRY_LIST("\xFF")), VESTRY_INVALID);
+  expect_refused(&html, 0, "none that JSON has");
   vestry_html_finish(&html);
 }
 
@@ -167,7 +167,7 @@ static void code_is_refused_where_it_is_none(void **state) {
     assert_int_equal(vestry_html_js(&html, "a", 1), VESTRY_INVALID);
     expect_refused(&html, 0, rows[i].words);
     vestry_html_raw(&html, rows[i].before, strlen(rows[i].before));
-    assert_int_equal(vestry_html_json_pack(&html, "i", 1), VESTRY_INVALID);
+    assert_int_equal(vestry_html_json(&html, VESTRY_VALUES(1)), VESTRY_INVALID);
     expect_refused(&html, 0, rows[i].words);
   }
   vestry_html_finish(&html);
@@ -218,7 +218,7 @@ static void the_first_error_sticks(void **state) {
   assert_int_equal(vestry_html_add(&html, "<style>%s", "a"), VESTRY_INVALID);
   assert_int_equal(vestry_html_raw(&html, "a", 1), VESTRY_INVALID);
   assert_int_equal(vestry_html_js(&html, "a", 1), VESTRY_INVALID);
-  assert_int_equal(vestry_html_json_pack(&html, "i", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_html_json(&html, VESTRY_VALUES(1)), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
   assert_int_equal(vestry_html_raw(&html, NULL, 1), VESTRY_INVALID);
   expect_refused(&html, 0, "NULL");
@@ -241,7 +241,7 @@ static vestry_err build(test_host *th, void *ctx) {
   for (int i = 0; i < 100; i++) {
     vestry_html_add(&html, "<p title=\"%s\">%s %d", NASTY, NASTY, i);
     vestry_html_js(&html, NASTY, strlen(NASTY));
-    vestry_html_json_pack(&html, "[s]", NASTY);
+    vestry_html_json(&html, VESTRY_LIST(NASTY));
   }
   vestry_err error = vestry_html_result(&html, &made);
   if (!error) assert_int_equal(strlen(made.data), made.len);

@@ -142,7 +142,9 @@ static void private_streams_are_bounded(void **state) {
   static const vestry_profile privately[] = {{.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
                                              {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE}};
   world w;
-  world_begin(&w, (vestry_options){.profiles = privately, .profiles_count = 2, .max_private_encoders_count = 2});
+  world_begin(&w, (vestry_options){.profiles = privately,
+                                   .profiles_count = 2,
+                                   .bounds = &(vestry_bounds){.max_private_encoders_count = 2}});
   wire r[5];
   static const char *const codings[] = {"x-chain", "gzip", "gzip", "identity", "x-chain"};
   static const char *const accepts[] = {"x-chain, gzip", "gzip", "x-chain, gzip", "x-chain", "x-chain"};

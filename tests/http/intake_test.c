@@ -26,7 +26,7 @@ static void refusals_are_counted(void **state) {
 static void what_is_taken_has_a_bound(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_request_bytes = 1000});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_true(vestry_request_bytes_take(w.v, 600));
   assert_false(vestry_request_bytes_take(w.v, 401));
   assert_true(vestry_request_bytes_take(w.v, 400));
@@ -38,7 +38,7 @@ static void what_is_taken_has_a_bound(void **state) {
   assert_int_equal(stats_of(&w).request_peak_bytes, 1000);
   vestry_request_bytes_give(w.v, 400);
   world_end(&w);
-  world_begin(&w, (vestry_options){.max_request_bytes = SIZE_MAX});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = SIZE_MAX}});
   assert_true(vestry_request_bytes_take(w.v, SIZE_MAX / 2));
   vestry_request_bytes_give(w.v, SIZE_MAX / 2);
   world_end(&w);
@@ -52,7 +52,7 @@ static void what_is_taken_has_a_bound(void **state) {
 static void what_is_above_seven_eighths_is_told(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_request_bytes = 1000});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_int_equal(vestry_request_bytes_excess(w.v), 0);
   assert_true(vestry_request_bytes_take(w.v, 875));
   assert_int_equal(vestry_request_bytes_excess(w.v), 0);
@@ -109,7 +109,7 @@ static void a_body_beyond_the_bound_is_refused(void **state) {
   for (int announced = 0; announced >= -1; announced--) {
     const size_t bound = announced ? 150000 : 100000; /* one that is chunked is doubled once more */
     world w;
-    world_begin(&w, (vestry_options){.max_request_bytes = bound});
+    world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = bound}});
     wire second = {.method = "POST", .body = body, .body_len = sizeof body, .announced = announced};
     wire small = {.method = "POST", .body = body, .body_len = 100};
     seen s = {.w = &w, .other = &second};

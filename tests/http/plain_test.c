@@ -10,7 +10,7 @@ static vestry_err readings(const vestry_request *req, vestry_reply *reply, void 
   vestry_reply_any_client(reply);
   vestry_reply_key(reply, ROOM("readings"));
   if (app) vestry_reply_stream(reply, app);
-  vestry_err error = vestry_reply_join(reply, &NOWHERE, ROOM("channel"));
+  vestry_err error = vestry_reply_join(reply, NOWHERE, ROOM("channel"));
   return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 
@@ -57,7 +57,7 @@ static void whoever_asks_is_sent_them(void **state) {
 static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_any_client(reply);
-  vestry_err error = vestry_reply_resume(reply, &NOWHERE, ROOM("channel"), NULL, NULL);
+  vestry_err error = vestry_reply_resume(reply, NOWHERE, ROOM("channel"), NULL, NULL);
   return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 

@@ -17,18 +17,18 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   seen *s = app;
   (void)reply;
   s->calls++;
-  snprintf(s->method, sizeof s->method, "%s", vestry_request_method(req));
-  snprintf(s->path, sizeof s->path, "%s", vestry_request_path(req));
-  snprintf(s->query, sizeof s->query, "%s", vestry_request_query(req));
+  snprintf(s->method, sizeof s->method, "%s", req->method);
+  snprintf(s->path, sizeof s->path, "%s", req->path);
+  snprintf(s->query, sizeof s->query, "%s", req->query);
   snprintf(s->peer, sizeof s->peer, "%s", vestry_request_peer(req));
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   snprintf(s->body, sizeof s->body, "%.*s", (int)body.len, body.len ? (const char *)body.data : "");
-  s->is_datastar = vestry_request_is_datastar(req);
-  s->signals = json_incref(vestry_request_signals(req));
+  s->is_datastar = req->is_datastar;
+  s->signals = json_incref(req->signals);
   s->cookie_error = vestry_request_cookie(req, "id", s->cookie, sizeof s->cookie);
-  vestry_scope scope = vestry_request_scope(req);
+  vestry_scope scope = req->scope;
   snprintf(s->scope, sizeof s->scope, "%.*s", (int)scope.len, scope.len ? (const char *)scope.data : "");
-  s->instance = vestry_request_instance(req);
+  s->instance = req->v;
   return VESTRY_OK;
 }
 
@@ -228,7 +228,8 @@ static void bodies_are_bounded_announced_or_not(void **state) {
               .body_len = cases[i].len,
               .announced = cases[i].announced,
               .piece = cases[i].piece};
-    assert_int_equal(ask((vestry_options){.max_body_bytes = cases[i].max}, &r, &s), cases[i].status);
+    assert_int_equal(ask((vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = cases[i].max}}, &r, &s),
+                     cases[i].status);
     assert_int_equal(s.calls, cases[i].status == 204);
     size_t expected = cases[i].announced > 0 ? (size_t)cases[i].announced : cases[i].len;
     if (s.calls) assert_int_equal(strlen(s.body), expected);
@@ -258,7 +259,8 @@ static void assert_parsed(const char *body, size_t len, const vestry_signals_lim
                           const char *expected) {
   parsed p = {.limits = limits};
   world w;
-  world_begin(&w, (vestry_options){.max_body_bytes = 4 << 20, .signals = &(vestry_signals_limits){.max_count = 5}});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 4 << 20},
+                                   .signals = &(vestry_signals_limits){.max_count = 5}});
   wire r = {.method = "POST", .body = body, .body_len = len};
   wire_request(&w, &r, parse_body, &p);
   assert_int_equal(p.error, error);
@@ -369,9 +371,9 @@ static void the_default_is_a_megabyte(void **state) {
 static vestry_err by_tab(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
   (void)reply;
   assert_int_equal(*ret_len, 0);
-  assert_int_equal(vestry_request_scope(req).len, 0);
+  assert_int_equal(req->scope.len, 0);
   if (*(vestry_err *)ctx) return *(vestry_err *)ctx;
-  const char *tab = json_string_value(json_object_get(vestry_request_signals(req), "tab"));
+  const char *tab = json_string_value(json_object_get(req->signals, "tab"));
   if (!tab) return VESTRY_OK; /* the scope without a name */
   *ret_len = strlen(tab);
   memcpy(buffer, tab, *ret_len);
@@ -431,7 +433,7 @@ static vestry_err by_session(const vestry_request *req, vestry_reply *reply, cha
   }
   if (strcmp(how, "status") == 0) {
     (void)vestry_reply_status(reply, 401);
-    (void)vestry_reply_bodyf(reply, "<p>%s</p>", vestry_request_path(req));
+    (void)vestry_reply_bodyf(reply, "<p>%s</p>", req->path);
     return VESTRY_MALFORMED;
   }
   if (strcmp(how, "mistake") == 0) return vestry_reply_header(reply, "Content-Length", "7");

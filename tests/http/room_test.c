@@ -82,8 +82,9 @@ static void begin(site *s, bool takes_bodies) {
   assert_non_null(s->bytes);
   memset(s->bytes, 'b', LARGE);
   s->bytes[LARGE] = '\0';
-  world_begin(&s->w, (vestry_options){
-                         .max_answer_bytes = MOST, .secret = "thirty-two bytes that nobody knows", .secret_len = 34});
+  world_begin(&s->w, (vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST},
+                                      .secret = "thirty-two bytes that nobody knows",
+                                      .secret_len = 34});
   s->table[0] = (vestry_file){.path = "large.html", .bytes = s->bytes, .len = LARGE};
   const vestry_files_options files = {.embedded = s->table, .embedded_count = 1};
   assert_int_equal(vestry_files_create(&files, &s->files), VESTRY_OK);

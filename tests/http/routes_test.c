@@ -321,7 +321,7 @@ static int post_bytes(world *w, const char *path, size_t len) {
 static void bodies_have_limits_by_their_path(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_body_bytes = 1000});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   static const char *const paths[] = {"/", "/a", "/a/{id}", "/a/{id}/file"};
   for (size_t i = 0; i < 4; i++) mount(&w, "POST", paths[i], "p");
   assert_int_equal(post_bytes(&w, "/a/7/file", 1000), 200);
@@ -342,7 +342,7 @@ static void bodies_have_limits_by_their_path(void **state) {
   assert_int_equal(vestry_body_limit(w.v, "/a", 0), VESTRY_OK); /* as the instance's, again */
   assert_int_equal(post_bytes(&w, "/a/7", 1000), 200);
   assert_int_equal(post_bytes(&w, "/a/7", 1001), 413);
-  assert_int_equal(vestry_max_body_bytes(w.v), 1000);
+  assert_int_equal(vestry_parts_of(w.v)->max_body_bytes, 1000);
   assert_int_equal(vestry_body_limit(w.v, "a", 1), VESTRY_INVALID);
   assert_int_equal(vestry_body_limit(w.v, NULL, 1), VESTRY_INVALID);
   assert_int_equal(vestry_body_limit(w.v, "/a", SIZE_MAX), VESTRY_INVALID);
@@ -417,10 +417,9 @@ static vestry_err not_well(const vestry_request *req, vestry_reply *reply, void 
 }
 
 static vestry_err say_error(const vestry_request *req, vestry_reply *reply, void *app) {
-  assert_int_equal(vestry_request_scope(req).len, 0);
+  assert_int_equal(req->scope.len, 0);
   if (strcmp(app, "fails") == 0) return VESTRY_FAILED;
-  return vestry_reply_bodyf(reply, "<h1>%s %d %s</h1>", (const char *)app, vestry_request_error(req),
-                            vestry_request_path(req));
+  return vestry_reply_bodyf(reply, "<h1>%s %d %s</h1>", (const char *)app, req->error, req->path);
 }
 
 static void errors_have_pages(void **state) {
@@ -492,7 +491,7 @@ static void no_memory_changes_nothing(void **state) {
 /* ---------------------------------------------------------------------------------------- ends under fire --------- */
 
 static vestry_err end_itself(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry *v = vestry_request_instance(req);
+  vestry *v = req->v;
   (void)reply, (void)app;
   assert_int_equal(vestry_unroute(v, "GET", "/self"), VESTRY_INVALID);
   assert_int_equal(vestry_unroute(v, "GET", "/gone"), VESTRY_OK); /* another one may be */
@@ -501,7 +500,7 @@ static vestry_err end_itself(const vestry_request *req, vestry_reply *reply, voi
 
 static vestry_err guard_itself(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)reply;
-  assert_int_equal(vestry_unguard(vestry_request_instance(req), "/self", guard_itself, app), VESTRY_INVALID);
+  assert_int_equal(vestry_unguard(req->v, "/self", guard_itself, app), VESTRY_INVALID);
   return VESTRY_OK;
 }
 

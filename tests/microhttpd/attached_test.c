@@ -87,7 +87,7 @@ static void what_has_no_route_is_the_programs(void **state) {
 
 static vestry_err say_query(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  const char *query = vestry_request_query(req);
+  const char *query = req->query;
   return vestry_reply_body(reply, "text/plain", query ? query : "", query ? strlen(query) : 0);
 }
 
@@ -153,7 +153,8 @@ static void answers_outlive_their_requests(void **state) {
   char *much = calloc(1, MUCH + 1);
   assert_non_null(much);
   memset(much, 'a', MUCH);
-  attached_start(&s, &(attached_settings){.threads = 2, .options.max_answer_bytes = MUCH / 2 * 5});
+  attached_start(
+      &s, &(attached_settings){.threads = 2, .options.bounds = &(vestry_bounds){.max_answer_bytes = MUCH / 2 * 5}});
   assert_int_equal(vestry_route(s.v, "GET", "/much", say_much, much), VESTRY_OK);
   for (int i = 0; i < 2; i++) {
     client_ask(&clients[i], s.port, "GET", "/much", NULL);
@@ -213,7 +214,7 @@ static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply
 
 static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  vestry_scope scope = vestry_request_scope(req);
+  vestry_scope scope = req->scope;
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 

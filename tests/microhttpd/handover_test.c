@@ -479,7 +479,7 @@ static unsigned random_below(unsigned count) {
 /* It ends cleanly by itself, while libmicrohttpd still has the head to send, or a moment later. */
 static vestry_err open_and_end(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  return vestry_reply_patch_signals_pack(reply, "{s:i}", "brief", 1);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("brief", 1));
 }
 
 static void hand_over_races_with_every_end(void **state) {

@@ -72,7 +72,7 @@ static void begin_body(client *c, size_t announced, size_t sent) {
 static void unfinished_bodies_have_a_budget(void **state) {
   (void)state;
   enum { HELD = 20, EACH = 100000 };
-  server_start(&s, &(server_settings){.options.max_request_bytes = 2400000});
+  server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = 2400000}});
   client held[HELD], more;
   for (int i = 0; i < HELD; i++) begin_body(&held[i], EACH + 1, EACH);
   WAIT_FOR(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
@@ -100,7 +100,7 @@ static void unfinished_bodies_have_a_budget(void **state) {
 /* A length that is only announced costs nothing. */
 static void announced_bodies_cost_nothing(void **state) {
   (void)state;
-  server_start(&s, &(server_settings){.options.max_request_bytes = 400000});
+  server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = 400000}});
   client c[10];
   for (int i = 0; i < 10; i++) begin_body(&c[i], 1000000, 1000);
   server_assert_serves(&s);

@@ -29,15 +29,15 @@ static void refuses_paths_with_a_nul(void **state) {
 
 static vestry_err say_signals(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  assert_string_equal(vestry_request_method(req), "QUERY");
-  json_t *signals = vestry_request_signals(req);
+  assert_string_equal(req->method, "QUERY");
+  json_t *signals = req->signals;
   return signals ? vestry_reply_json(reply, signals) : server_echo(req, reply, app);
 }
 
 /* RFC 10008: a body, as POST has; the signals are in it. Its bounds are those of all. */
 static void query_has_a_body(void **state) {
   (void)state;
-  server_start(&s, &(server_settings){.options.max_body_bytes = 1000});
+  server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   assert_int_equal(vestry_route(s.v, "QUERY", "/ask", say_signals, NULL), VESTRY_OK);
   static const char *const heads[] = {
       "Datastar-Request: true\r\nContent-Type: application/json\r\nContent-Length: 7\r\n",
@@ -66,7 +66,7 @@ static void query_has_a_body(void **state) {
 
 static void refuses_large_bodies_early(void **state) {
   (void)state;
-  server_start(&s, &(server_settings){.options.max_body_bytes = 1000});
+  server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   /* Who asks first is told before he sends; who is far beyond all bounds, too. */
   assert_int_equal(
       server_status_of(&s, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"),

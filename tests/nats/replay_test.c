@@ -110,7 +110,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
 
 static vestry_err join(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  vestry_reply_join(reply, NULL, VESTRY_KEY("board"));
+  vestry_reply_join(reply, req->scope, VESTRY_KEY("board"));
   vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_count = 1 << 20, .max_queued_bytes = 1 << 24});
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
@@ -149,7 +149,7 @@ static void begin_life(size_t i) {
   of->gaps = of->performed = 0;
   assert_int_equal(connect_to(&of->broker), VESTRY_OK);
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 1}, &of->v), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(of->v), "note", note, of), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(of->v)->registry, "note", note, of), VESTRY_OK);
   const vestry_cluster_options options = {.node = names[i],
                                           .secret = secret,
                                           .secret_len = sizeof secret,
@@ -202,7 +202,7 @@ static bool have_met(void) {
 
 static size_t written(size_t i) {
   vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(vestry_memory_connection(w.at[i].member), &stats);
+  vestry_connection_stats_get(vestry_memory_look(w.at[i].member).connection, &stats);
   return stats.written_count;
 }
 

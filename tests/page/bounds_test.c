@@ -107,7 +107,7 @@ static void refresh(site *s) {
 }
 
 static bool has(vestry_memory_exchange *stream, const char *text) {
-  return strstr(vestry_memory_received(stream).data, text) != NULL;
+  return strstr(vestry_memory_look(stream).received.data, text) != NULL;
 }
 
 /* ------------------------------------------------------------------------------------------ blocked streams ------- */
@@ -219,7 +219,7 @@ static void a_render_names_as_many_topics_as_it_may(void **state) {
   refresh(&s);
   assert_int_equal(stats_of(&s).failed_count, 1);
   vestry_memory_exchange *document = ask(&s, "/", NULL, false); /* who writes it is told there and then */
-  assert_int_equal(vestry_memory_status(document), 503);
+  assert_int_equal(vestry_memory_look(document).status, 503);
   vestry_memory_destroy(document);
   s.topics = 1;
   pass(&s, 1000);
@@ -266,23 +266,23 @@ static void copied_requests_have_a_budget(void **state) {
   assert_in_range(stats.requests_bytes, 3 * 1500, 5000);
   assert_int_equal(stats.requests_refused_count, TABS - 3);
   for (size_t i = 3; i < TABS; i++) {
-    assert_int_equal(vestry_memory_status(tabs[i]), 503);
-    assert_non_null(vestry_memory_header(tabs[i], "Retry-After"));
+    assert_int_equal(vestry_memory_look(tabs[i]).status, 503);
+    assert_non_null(vestry_memory_header(tabs[i], "Retry-After", 0));
   }
   vestry_memory_exchange *document = ask(&s, "/", query, false);
-  assert_int_equal(vestry_memory_status(document), 200);
+  assert_int_equal(vestry_memory_look(document).status, 200);
   vestry_memory_destroy(document);
   vestry_memory_exchange *same = ask(&s, "/shared", query, true); /* no room for a view of its own */
-  assert_int_equal(vestry_memory_status(same), 503);
+  assert_int_equal(vestry_memory_look(same).status, 503);
   vestry_memory_destroy(same);
   query[0] = 'a';
   same = ask(&s, "/shared", query, true); /* there is one that it shares */
-  assert_int_equal(vestry_memory_status(same), 200);
+  assert_int_equal(vestry_memory_look(same).status, 200);
   vestry_memory_destroy(same);
   vestry_memory_destroy(tabs[1]);
   vestry_memory_settle(s.v);
   tabs[1] = ask(&s, "/", query, true); /* its place is free */
-  assert_int_equal(vestry_memory_status(tabs[1]), 200);
+  assert_int_equal(vestry_memory_look(tabs[1]).status, 200);
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
   close_site(&s);
 }
@@ -292,8 +292,8 @@ static void a_reply_serves_one_page(void **state) {
   site s;
   open_site(&s, NULL);
   vestry_memory_exchange *stream = ask(&s, "/twice", NULL, true);
-  assert_int_equal(vestry_memory_status(stream), 500);
-  assert_null(vestry_memory_connection(stream));
+  assert_int_equal(vestry_memory_look(stream).status, 500);
+  assert_null(vestry_memory_look(stream).connection);
   vestry_memory_destroy(stream);
   close_site(&s);
 }
@@ -343,7 +343,7 @@ static void it_is_led_to_addresses_of_the_web_alone(void **state) {
     if (rows[i].says) assert_true(has(tab, rows[i].says));
     if (!rows[i].says) assert_false(has(tab, "\"go\""));
     assert_false(has(tab, "<script"));
-    assert_true(vestry_memory_ended(tab, NULL));
+    assert_true(vestry_memory_look(tab).ended);
     vestry_memory_destroy(tab);
     close_site(&s);
   }
@@ -370,7 +370,7 @@ static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
       size_t at = (size_t)rand_r(&seed) % TABS;
       vestry_memory_destroy(tabs[at]);
       tabs[at] = begin(&s, "/", NULL, true, false);
-      (void)vestry_runtime_step(vestry_runtime_of(s.v));
+      (void)vestry_runtime_step(vestry_parts_of(s.v)->runtime);
     }
     pass(&s, 20);
     snprintf(wanted, sizeof wanted, "<p>%d</p>", s.shown);
@@ -391,10 +391,10 @@ static void a_private_document_is_kept_by_no_cache(void **state) {
   open_site(&s, NULL);
   vestry_memory_exchange *private = begin(&s, "/", NULL, false, true),
                          *shared = begin(&s, "/shared", NULL, false, true);
-  assert_int_equal(vestry_memory_status(private), 200);
-  assert_string_equal(vestry_memory_header(private, "Cache-Control"), "private, no-store");
-  assert_int_equal(vestry_memory_status(shared), 200);
-  assert_null(vestry_memory_header(shared, "Cache-Control"));
+  assert_int_equal(vestry_memory_look(private).status, 200);
+  assert_string_equal(vestry_memory_header(private, "Cache-Control", 0), "private, no-store");
+  assert_int_equal(vestry_memory_look(shared).status, 200);
+  assert_null(vestry_memory_header(shared, "Cache-Control", 0));
   vestry_memory_destroy(private);
   vestry_memory_destroy(shared);
   close_site(&s);

@@ -107,14 +107,14 @@ static size_t count_of(const char *text, const char *what) {
 /* Its nonce, where it belongs and nowhere else; and what its tab has. */
 static void read_document(site *s, const char *path, size_t nonces, char nonce[128], char had[128]) {
   vestry_memory_exchange *document = get(s, path, NULL);
-  assert_int_equal(vestry_memory_status(document), 200);
-  const char *text = vestry_memory_received(document).data;
+  assert_int_equal(vestry_memory_look(document).status, 200);
+  const char *text = vestry_memory_look(document).received.data;
   between(text, "<html data-nonce=\"", "\"", nonce);
   assert_int_equal(strlen(nonce), 32);
   assert_int_equal(count_of(text, nonce), nonces);
   assert_non_null(strstr(text, "<style nonce=\""));
-  assert_int_equal(count_of(vestry_memory_header(document, "Content-Security-Policy"), nonce), 2);
-  assert_string_equal(vestry_memory_header(document, "Cache-Control"), "private, no-store");
+  assert_int_equal(count_of(vestry_memory_header(document, "Content-Security-Policy", 0), nonce), 2);
+  assert_string_equal(vestry_memory_header(document, "Cache-Control", 0), "private, no-store");
   between(text, "el.had = '", "'", had);
   vestry_memory_destroy(document);
 }
@@ -134,13 +134,13 @@ static void documents_differ_and_what_tabs_have_does_not(void **state) {
     /* The stream of the first document: it has all, and is sent no content. */
     vestry_memory_exchange *stream = get(&s, paths[i], had);
     assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 1000), VESTRY_OK);
-    assert_null(strstr(vestry_memory_received(stream).data, "patch-elements"));
-    assert_null(vestry_memory_header(stream, "Content-Security-Policy"));
+    assert_null(strstr(vestry_memory_look(stream).received.data, "patch-elements"));
+    assert_null(vestry_memory_header(stream, "Content-Security-Policy", 0));
     s.text = "second";
     uint64_t seq;
     assert_int_equal(vestry_refresh(s.pages, i == 3 ? "/whole" : "text", &seq), VESTRY_OK);
     assert_int_equal(vestry_pages_settle(s.pages, seq, 1000), VESTRY_OK);
-    const char *text = vestry_memory_received(stream).data;
+    const char *text = vestry_memory_look(stream).received.data;
     assert_non_null(strstr(text, "second"));
     assert_null(strstr(text, "nonce"));
     vestry_memory_destroy(stream);
@@ -156,7 +156,7 @@ static void a_nonce_in_the_content_is_refused(void **state) {
     open_site(&s);
     s.spoils = true;
     vestry_memory_exchange *document = get(&s, paths[i], NULL);
-    assert_int_equal(vestry_memory_status(document), 500);
+    assert_int_equal(vestry_memory_look(document).status, 500);
     assert_true(atomic_load(&s.th.log_lines) > 0);
     vestry_memory_destroy(document);
     close_site(&s);

@@ -145,9 +145,9 @@ static const char *read_all(tab *t) {
 static bool load(site *s, tab *t) {
   vestry_memory_exchange *document;
   if (get(s, t, false, &document) || !document) return false;
-  const char *text = vestry_memory_received(document).data;
+  const char *text = vestry_memory_look(document).received.data;
   const char *tag = text ? strstr(text, "el.had = '") : NULL;
-  if (vestry_memory_status(document) == 200 && tag) {
+  if (vestry_memory_look(document).status == 200 && tag) {
     const char *heading = strstr(text, "<h1>"), *item = strstr(text, "<li>");
     t->heading = atoi(heading + 4);
     if (item) t->item = atoi(item + 4);
@@ -266,9 +266,9 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
   for (int i = 0; i < 70;
        i++) { /* longer than the longest wait; who was turned away comes back, and says what it has */
     for (size_t j = 0; j < 3; j++) {
-      if (tabs[j].stream && vestry_memory_ended(tabs[j].stream, NULL)) break_off(&tabs[j]);
+      if (tabs[j].stream && vestry_memory_look(tabs[j].stream).ended) break_off(&tabs[j]);
       if (!tabs[j].stream) open_stream(&s, &tabs[j]);
-      if (tabs[j].stream && !vestry_memory_connection(tabs[j].stream)) break_off(&tabs[j]);
+      if (tabs[j].stream && !vestry_memory_look(tabs[j].stream).connection) break_off(&tabs[j]);
     }
     pass(&s, 1000);
   }
@@ -344,7 +344,7 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
     }
     if (i == 0) vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
     vestry_memory_settle(s.v);
-    if (vestry_memory_ended(slow.stream, NULL)) { /* then it comes back */
+    if (vestry_memory_look(slow.stream).ended) { /* then it comes back */
       break_off(&slow);
       slow.cookie = NULL;
       open_stream(&s, &slow);
@@ -370,7 +370,7 @@ static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
   vestry_memory_settle(s.v);
   pass(&s, 20);
   read_all(&t);
-  assert_true(t.heading == s.heading || vestry_memory_ended(t.stream, NULL));
+  assert_true(t.heading == s.heading || vestry_memory_look(t.stream).ended);
   break_off(&t);
   vestry_memory_settle(s.v);
   close_site(&s);
@@ -386,7 +386,7 @@ static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   s.error = VESTRY_NOT_FOUND;
   open_stream(&s, &t);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS); /* so it lasts until it has ended */
-  for (int i = 0; i < 1000; i++) (void)vestry_runtime_step(vestry_runtime_of(s.v));
+  for (int i = 0; i < 1000; i++) (void)vestry_runtime_step(vestry_parts_of(s.v)->runtime);
   assert_int_equal(s.calls, 1);
   s.error = VESTRY_OK;
   s.heading++;
@@ -592,14 +592,14 @@ static void a_share_key_leaks_nothing(void **state) {
   assert_int_equal(stats.views_count, 2); /* two keys are two pages */
   vestry_memory_exchange *document;
   assert_int_equal(get(&s, &ada, false, &document), VESTRY_OK);
-  assert_null(strstr(vestry_memory_received(document).data, "secret"));
+  assert_null(strstr(vestry_memory_look(document).received.data, "secret"));
   vestry_memory_destroy(document);
   s.heading++;
   refresh(&s, "all");
   settle(&s);
   check(&s, &ada);
   check(&s, &bob);
-  assert_null(strstr(vestry_memory_received(ada.stream).data, "secret"));
+  assert_null(strstr(vestry_memory_look(ada.stream).received.data, "secret"));
   assert_null(strstr(s.th.last_log, "secret"));
   s.error = VESTRY_OK;
   char tag[400];
@@ -614,7 +614,7 @@ static void a_share_key_leaks_nothing(void **state) {
   longest[sizeof longest - 1] = '\0';
   tab mallory = {.path = "/mine", .cookie = longest};
   assert_int_equal(get(&s, &mallory, true, &mallory.stream), VESTRY_OK);
-  assert_int_equal(vestry_memory_status(mallory.stream), 500);
+  assert_int_equal(vestry_memory_look(mallory.stream).status, 500);
   break_off(&ada);
   break_off(&bob);
   vestry_memory_destroy(mallory.stream);
@@ -706,7 +706,7 @@ static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   const char *text = read_all(&t);
   assert_null(strstr(text, "999"));
   assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
-  assert_true(vestry_memory_ended(t.stream, NULL));
+  assert_true(vestry_memory_look(t.stream).ended);
   break_off(&t);
   vestry_memory_settle(s.v);
   close_site(&s);
@@ -779,7 +779,7 @@ static void a_render_may_ask_and_refresh(void **state) {
   settle(&s);
   assert_int_equal(s.calls, calls + 2);
   check(&s, &t);
-  assert_null(strstr(vestry_memory_received(t.stream).data, "dropped"));
+  assert_null(strstr(vestry_memory_look(t.stream).received.data, "dropped"));
   break_off(&t);
   vestry_memory_settle(s.v);
   close_site(&s);
@@ -851,8 +851,8 @@ static void methods_of_a_pages_route(void **state) {
     const vestry_memory_call call = {.method = rows[i].method, .path = "/private", .datastar = rows[i].datastar};
     assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &exchange), VESTRY_OK);
     vestry_memory_settle(s.v);
-    assert_int_equal(vestry_memory_status(exchange), rows[i].status);
-    assert_null(vestry_memory_connection(exchange));
+    assert_int_equal(vestry_memory_look(exchange).status, rows[i].status);
+    assert_null(vestry_memory_look(exchange).connection);
     vestry_memory_destroy(exchange);
   }
   close_site(&s);
@@ -866,8 +866,8 @@ static void a_page_opens_its_stream_where_it_came_from(void **state) {
   vestry_memory_exchange *document;
   const vestry_memory_call call = {.path = "//evil.example/x", .query = "a='\"><script>&b=`\\"};
   assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &document), VESTRY_OK);
-  assert_int_equal(vestry_memory_status(document), 200);
-  const char *text = vestry_memory_received(document).data;
+  assert_int_equal(vestry_memory_look(document).status, 200);
+  const char *text = vestry_memory_look(document).received.data;
   assert_null(strstr(text, "'//evil"));
   assert_null(strstr(text, "'//evil"));
   assert_null(strstr(text, "<script"));
@@ -889,7 +889,7 @@ typedef struct slow {
 
 static vestry_err make_slow(vestry_render *render, vestry_html *html, void *app) {
   slow *w = app;
-  bool is_first = strcmp(vestry_request_query(vestry_render_request(render)), "first") == 0;
+  bool is_first = strcmp(vestry_render_request(render)->query, "first") == 0;
   vestry_render_topic(render, is_first ? "first" : "other");
   pthread_mutex_lock(&w->lock);
   if (vestry_render_is_stream(render) && !is_first) w->others++;

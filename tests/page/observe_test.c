@@ -59,7 +59,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   if (s->error) return s->error;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%zu</p>", s->calls);
-  const char *query = vestry_request_query(vestry_render_request(render));
+  const char *query = vestry_render_request(render)->query;
   if (strstr(query, "part=1"))
     vestry_render_part(render, html, &(vestry_page_part){.id = "list", .share = "list", .render = make_part, .app = s});
   return vestry_render_end(render, html);

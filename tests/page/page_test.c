@@ -148,8 +148,8 @@ static void between(const char *in, const char *from, const char *to, char *out,
 static void open_tab(site *s, tab *t, const char *path, const char *query, const char *cookie) {
   vestry_memory_exchange *document;
   get(s, path, query, cookie, NULL, false, &document);
-  assert_int_equal(vestry_memory_status(document), 200);
-  between(vestry_memory_received(document).data, "el.had = '", "'", t->tag, sizeof t->tag);
+  assert_int_equal(vestry_memory_look(document).status, 200);
+  between(vestry_memory_look(document).received.data, "el.had = '", "'", t->tag, sizeof t->tag);
   vestry_memory_destroy(document);
   get(s, path, query, cookie, t->tag, true, &t->stream);
 }
@@ -190,7 +190,7 @@ static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
   put(&s, 1, "hello <all>");
   vestry_memory_exchange *document;
   get(&s, "/room", "room=1", NULL, NULL, false, &document);
-  const char *text = vestry_memory_received(document).data;
+  const char *text = vestry_memory_look(document).received.data;
   assert_non_null(strstr(text, "</style><main id=\"content\"><p>hello &lt;all&gt;</p></main>"
                                "<div class=\"vestry-banner\""));
   assert_non_null(strstr(text, "/room?room=1"));
@@ -236,7 +236,7 @@ static void a_change_between_document_and_stream_is_seen(void **state) {
   vestry_memory_exchange *document;
   tab t;
   get(&s, "/room", "room=1", NULL, NULL, false, &document);
-  between(vestry_memory_received(document).data, "el.had = '", "'", t.tag, sizeof t.tag);
+  between(vestry_memory_look(document).received.data, "el.had = '", "'", t.tag, sizeof t.tag);
   vestry_memory_destroy(document);
   put(&s, 1, "second");
   assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
@@ -369,7 +369,7 @@ static void renders_are_an_interval_apart(void **state) {
   assert_in_range(s.calls - before, 1000 / 16, 1000 / 15 + 2);
   test_host_advance_ms(&s.th, 20);
   vestry_memory_settle(s.v);
-  vestry_slice got = vestry_memory_received(t.stream);
+  vestry_slice got = vestry_memory_look(t.stream).received;
   assert_non_null(strstr(got.data, "at 999<")); /* the last always */
   size_t after = s.calls;
   test_host_advance_ms(&s.th, 1000);
@@ -405,8 +405,8 @@ static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
   test_host_advance_ms(&s.th, 20);
   vestry_memory_settle(s.v);
   assert_int_equal(s.calls, before + 11);
-  assert_non_null(strstr(vestry_memory_received(slow.stream).data, "<p>two</p>"));
-  assert_null(strstr(vestry_memory_received(slow.stream).data, "<p>three</p>"));
+  assert_non_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>two</p>"));
+  assert_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>three</p>"));
   close_tab(&slow);
   close_tab(&fast);
   close_site(&s);
@@ -445,9 +445,8 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
       assert_non_null(strstr(text, rows[i].says));
     else
       assert_string_equal(text, "");
-    bool clean = false;
-    assert_int_equal(vestry_memory_ended(t.stream, &clean), rows[i].ends);
-    assert_int_equal(clean, rows[i].ends);
+    assert_int_equal(vestry_memory_look(t.stream).ended, rows[i].ends);
+    assert_int_equal(vestry_memory_look(t.stream).clean, rows[i].ends);
     close_tab(&t);
     close_site(&s);
   }
@@ -509,10 +508,10 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
     const char *text = since(&t);
     assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
     assert_null(strstr(text, "secret"));
-    assert_true(vestry_memory_ended(t.stream, NULL));
+    assert_true(vestry_memory_look(t.stream).ended);
     vestry_memory_exchange *document;
     get(&s, paths[i], "room=1", "me", NULL, false, &document);
-    assert_int_equal(vestry_memory_status(document), 404);
+    assert_int_equal(vestry_memory_look(document).status, 404);
     vestry_memory_destroy(document);
     close_tab(&t);
     close_site(&s);
@@ -577,10 +576,10 @@ static vestry_err look(vestry_render *render, vestry_html *html, void *app) {
   if (vestry_render_is_stream(render)) s->calls++;
   vestry_render_begin(render, html);
   assert_null(vestry_request_header(req, "Cookie"));
-  assert_null(vestry_request_signals(req));
-  assert_int_equal(vestry_request_scope(req).len, 0);
+  assert_null(req->signals);
+  assert_int_equal(req->scope.len, 0);
   assert_null(vestry_session_user(req));
-  assert_string_equal(vestry_request_query(req), "a=1");
+  assert_string_equal(req->query, "a=1");
   vestry_html_add(html, "%s", vestry_render_share(render));
   return vestry_render_end(render, html);
 }
@@ -598,11 +597,11 @@ static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
   assert_int_equal(vestry_route(s.v, "GET", "/look", serve_look, page), VESTRY_OK);
   vestry_memory_exchange *document, *stream;
   get(&s, "/look", "a=1", "secret", NULL, false, &document);
-  assert_int_equal(vestry_memory_status(document), 200);
+  assert_int_equal(vestry_memory_look(document).status, 200);
   get(&s, "/look", "a=1&datastar=%7B%22mine%22%3A1%7D", "secret", NULL, true, &stream);
   settle(&s);
   assert_int_equal(s.calls, 1);
-  assert_non_null(strstr(vestry_memory_received(stream).data, "<main id=\"content\">k</main>"));
+  assert_non_null(strstr(vestry_memory_look(stream).received.data, "<main id=\"content\">k</main>"));
   vestry_memory_destroy(document);
   vestry_memory_destroy(stream);
   close_site(&s);
@@ -633,7 +632,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
 /* A private page with a heading of its own, and a list that it shares. */
 static vestry_err make_with_list(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
-  const vestry_scope who = vestry_request_scope(vestry_render_request(render));
+  const vestry_scope who = vestry_render_request(render)->scope;
   took(s, "p", s->page_ms);
   s->calls++;
   vestry_render_topic(render, "who");
@@ -665,7 +664,7 @@ static void a_part_is_rendered_once_for_all_pages(void **state) {
   open_list_site(&s);
   vestry_memory_exchange *document;
   get(&s, "/list", NULL, "ada", NULL, false, &document);
-  assert_non_null(strstr(vestry_memory_received(document).data,
+  assert_non_null(strstr(vestry_memory_look(document).received.data,
                          "<main id=\"content\"><h1>ada in 1</h1><ul id=\"list\" data-ignore-morph>"
                          "<li>first</li></ul></main>"));
   vestry_memory_destroy(document);
@@ -807,8 +806,8 @@ static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **stat
   open_list_site(&s);
   vestry_memory_exchange *page;
   get(&s, "/list", NULL, "ada", NULL, false, &page);
-  between(vestry_memory_received(page).data, "'vestry-document': '", "'", document, sizeof document);
-  between(vestry_memory_received(page).data, "el.had = '", "'", t.tag, sizeof t.tag);
+  between(vestry_memory_look(page).received.data, "'vestry-document': '", "'", document, sizeof document);
+  between(vestry_memory_look(page).received.data, "el.had = '", "'", t.tag, sizeof t.tag);
   vestry_memory_destroy(page);
   open_again(&s, &t, t.tag, document);
   assert_string_equal(since(&t), "");
@@ -863,7 +862,7 @@ static void a_page_knows_its_tab(void **state) {
   put(&s, 1, "first");
   vestry_memory_exchange *document;
   get(&s, "/tab", NULL, "me", NULL, false, &document);
-  const char *text = vestry_memory_received(document).data;
+  const char *text = vestry_memory_look(document).received.data;
   between(text, "<p>", ":", id, sizeof id);
   between(text, "el.had = '", "'", t.tag, sizeof t.tag);
   assert_non_null(strstr(text, "include: '^tabId"));
@@ -898,7 +897,7 @@ static void a_page_knows_its_tab(void **state) {
 static vestry_err ordinary(const vestry_request *req, vestry_reply *reply, void *app) {
   site *s = app;
   s->calls++;
-  assert_false(vestry_request_is_datastar(req));
+  assert_false(req->is_datastar);
   if (s->status) return vestry_reply_redirect(reply, s->status, "/else");
   return vestry_reply_bodyf(
       reply,
@@ -923,7 +922,7 @@ static void an_ordinary_handler_is_live(void **state) {
   put(&s, 1, "first");
   vestry_memory_exchange *document;
   get(&s, "/ordinary", NULL, NULL, NULL, false, &document);
-  const char *text = vestry_memory_received(document).data;
+  const char *text = vestry_memory_look(document).received.data;
   assert_non_null(strstr(text, "</style></head>"));
   assert_non_null(strstr(text, "<section>inner</section></section><div class=\"vestry-banner\""));
   assert_non_null(strstr(text, "></div></body></html>"));
@@ -941,7 +940,7 @@ static void an_ordinary_handler_is_live(void **state) {
   assert_int_equal(vestry_refresh(s.pages, "/ordinary", NULL), VESTRY_OK);
   vestry_memory_settle(s.v);
   assert_non_null(strstr(since(&t), "/else"));
-  assert_true(vestry_memory_ended(t.stream, NULL));
+  assert_true(vestry_memory_look(t.stream).ended);
   close_tab(&t);
   close_site(&s);
 }
@@ -953,8 +952,8 @@ static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **stat
   s.versioned = true; /* the id stands there twice */
   vestry_memory_exchange *document;
   get(&s, "/ordinary", NULL, NULL, NULL, false, &document);
-  assert_int_equal(vestry_memory_status(document), 200);
-  assert_null(strstr(vestry_memory_received(document).data, "data-init"));
+  assert_int_equal(vestry_memory_look(document).status, 200);
+  assert_null(strstr(vestry_memory_look(document).received.data, "data-init"));
   assert_non_null(strstr(s.th.last_log, "#content"));
   vestry_memory_destroy(document);
   close_site(&s);

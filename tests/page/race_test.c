@@ -179,7 +179,7 @@ static void ask_for_stream(world *w, tab *t) {
   vestry_err error = vestry_memory_request(w->v, &call, NULL, NULL, &t->stream);
   if (error) t->stream = NULL;
   if (!w->th) assert_int_equal(error, VESTRY_OK);
-  if (t->stream && !vestry_memory_connection(t->stream)) { /* no memory, or it may not be seen */
+  if (t->stream && !vestry_memory_look(t->stream).connection) { /* no memory, or it may not be seen */
     vestry_memory_destroy(t->stream);
     t->stream = NULL;
   }
@@ -210,7 +210,7 @@ static void check_tab(world *w, tab *t) {
   read_tab(t);
   if (strncmp(t->shown, wanted, strlen(wanted)) != 0)
     fprintf(stderr, "seed %u, kind %d, versioned %d wants %s, has %s in\n%s\n", current_seed, t->kind, w->is_versioned,
-            wanted, t->shown, (const char *)vestry_memory_received(t->stream).data);
+            wanted, t->shown, (const char *)vestry_memory_look(t->stream).received.data);
   assert_memory_equal(t->shown, wanted, strlen(wanted));
 }
 
@@ -244,7 +244,7 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
     if (rand_r(seed) % 4 == 0) test_host_fail_in(th, rand_r(seed) % 40);
     break;
   default:
-    for (int i = rand_r(seed) % 12; i > 0; i--) (void)vestry_runtime_step(vestry_runtime_of(w->v));
+    for (int i = rand_r(seed) % 12; i > 0; i--) (void)vestry_runtime_step(vestry_parts_of(w->v)->runtime);
   }
 }
 
@@ -252,7 +252,7 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
 static void bring_back(world *w, tab tabs[TABS]) {
   for (int i = 0; i < TABS; i++) {
     if (!tabs[i].stream) continue;
-    if (vestry_connection_is_open(vestry_memory_connection(tabs[i].stream))) {
+    if (vestry_connection_is_open(vestry_memory_look(tabs[i].stream).connection)) {
       vestry_memory_mode_set(tabs[i].stream, VESTRY_MEMORY_READS);
     } else {
       close_tab(w, &tabs[i]);

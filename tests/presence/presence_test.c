@@ -256,8 +256,8 @@ static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
   for (int in_session = 0; in_session < 2; in_session++) {
     world w;
     told t;
-    world_begin(&w,
-                (vestry_options){.max_per_stream_count = 16, .sessions = &(vestry_session_options){.insecure = true}});
+    world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16},
+                                     .sessions = &(vestry_session_options){.insecure = true}});
     vestry_presence *presence = create(&w, &t, 0, 0);
     visit v = {.presence = presence, .who = "ada"};
     wire r = {.datastar = true};

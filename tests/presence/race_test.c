@@ -98,7 +98,7 @@ static void a_crowd_is_counted_exactly(void **state) {
       while (vestry_presence_count(b->presence, VESTRY_KEY("p", place))) sched_yield();
     assert_int_equal(vestry_stop(b->v, VESTRY_NEVER_MS), VESTRY_OK);
     vestry_presence *presence = b->presence;
-    vestry_runtime_stop(vestry_runtime_of(b->v)); /* all that was posted is told */
+    vestry_runtime_stop(vestry_parts_of(b->v)->runtime); /* all that was posted is told */
     vestry_presence_destroy(presence);
     for (int place = 0; place < PLACES; place++) assert_int_equal(b->here_count[place], 0);
     assert_true(b->told > 0 && b->told % 2 == 0);
@@ -149,12 +149,12 @@ static void a_slow_on_change_is_told_what_is_left(void **state) {
   leave(&s, "cyd", enter(&s, "cyd"));
   leave(&s, "ada", ada); /* four fit: those of whom nothing is to be told take no room */
   vestry_memory_exchange *dan = enter(&s, "dan"), *cyd = enter(&s, "cyd"), *eve = enter(&s, "eve");
-  assert_non_null(vestry_memory_connection(eve));
+  assert_non_null(vestry_memory_look(eve).connection);
   vestry_memory_exchange *fay = enter(&s, "fay"); /* of ada it is to be told that she has left */
-  assert_int_equal(vestry_memory_status(fay), 503);
+  assert_int_equal(vestry_memory_look(fay).status, 503);
   vestry_memory_destroy(fay);
   ada = enter(&s, "ada"); /* she has a place until then */
-  assert_non_null(vestry_memory_connection(ada));
+  assert_non_null(vestry_memory_look(ada).connection);
   leave(&s, "ada", ada);
   atomic_store(&s.may_go_on, true);
   while (atomic_load(&s.told) < 5) sched_yield();

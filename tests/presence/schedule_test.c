@@ -131,7 +131,7 @@ static void shuffle(vestry_runtime *runtime) {
 }
 
 static bool step(void) {
-  vestry_runtime *runtimes[] = {vestry_runtime_of(h.w.v), h.own};
+  vestry_runtime *runtimes[] = {vestry_parts_of(h.w.v)->runtime, h.own};
   size_t first = random_below(&h.random, 2);
   for (size_t i = 0; i < 2; i++) {
     vestry_runtime *runtime = runtimes[(first + i) % 2];

@@ -27,7 +27,7 @@ struct app {
 };
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  const char *query = vestry_request_query(req);
+  const char *query = req->query;
   return program_page(ctx, reply, "Behind a proxy",
                       "<main data-signals=\"{n: 0}\" "
                       "data-init=\"@get('/stream', {retry: '%s', retryMaxCount: Infinity})\">"
@@ -45,17 +45,16 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
         app->seen, json_pack("{s:s,s:s}", "peer", vestry_request_peer(req), "forwarded", forwarded ? forwarded : ""));
   pthread_mutex_unlock(&app->lock);
   vestry_reply_key(reply, PAGES);
-  vestry_reply_patch_signals_pack(reply, "{s:b}", "there",
-                                  true); /* over HTTP/2 nginx keeps the head until a byte follows */
+  vestry_reply_patch_signals(
+      reply, VESTRY_OBJECT("there", VESTRY_TRUE)); /* over HTTP/2 nginx keeps the head until a byte follows */
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t n;
-  vestry_err err = vestry_signals_integer(vestry_request_signals(req), "n", 0, INT32_MAX, &n, NULL);
-  if (!err)
-    err = vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s, {s:I}]]", "patch-signals", "n", (json_int_t)n);
+  vestry_err err = vestry_signals_integer(req->signals, "n", 0, INT32_MAX, &n, NULL);
+  if (!err) err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", n)));
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -66,7 +65,7 @@ static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ct
   if (!filler) return VESTRY_NO_MEMORY;
   memset(filler, 'x', FLOOD_BYTES);
   vestry_err err =
-      vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s, {s:s}]]", "patch-signals", "filler", filler);
+      vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("patch-signals", VESTRY_OBJECT("filler", filler)));
   free(filler);
   bool is_over = err == VESTRY_FULL || err == VESTRY_NOT_FOUND; /* its queue is full; it closed for that already */
   return err && !is_over ? err : vestry_reply_status(reply, 204);
@@ -75,7 +74,7 @@ static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ct
 static vestry_err finish(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   (void)req;
-  vestry_err err = vestry_dispatch_pack(app->program.v, NO_SCOPE, PAGES, "[[s]]", "close-sse");
+  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("close-sse"));
   return err ? err : vestry_reply_status(reply, 204);
 }
 

@@ -36,7 +36,7 @@ static void b9_the_state_is_the_requests_signals(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "add", add_step, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "add", add_step, NULL), VESTRY_OK);
   wire r = {.query = "datastar=%7B%22step%22%3A10%7D"};
   wire_plan(&w, &r, &(plan){.effects = "[[\"add\",1]]"});
   assert_string_equal(n.text, "e[11] ");
@@ -49,7 +49,7 @@ static void b9_without_a_request_the_state_is_what_was_handed_in_or_empty(void *
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "add", add_step, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "add", add_step, NULL), VESTRY_OK);
   json_t *data = json_of("{\"step\":20}");
   dispatch_text(&w, "[[\"add\",1]]", &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
   dispatch_text(&w, "[[\"add\",1]]", NULL, VESTRY_OK, NULL);
@@ -104,7 +104,7 @@ static void b9_b12_failures_say_where_they_come_from(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "broken", gives_and_fails, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "broken", gives_and_fails, NULL), VESTRY_OK);
   vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"do\",[[\"broken\"],[\"fail\"],[\"nobody\"],[\"e\"]]],[\"fail\"]]", NULL, VESTRY_EXISTS,
                 &result);
@@ -153,7 +153,7 @@ static void b9_the_depth_is_bounded(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "countdown", countdown, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "countdown", countdown, NULL), VESTRY_OK);
   char effects[64];
   vestry_dispatch_result result = {0};
   snprintf(effects, sizeof effects, "[[\"countdown\",%d]]", VESTRY_ACTIONS_MAX_DEPTH - 1);
@@ -189,8 +189,8 @@ static void b9_the_count_is_bounded(void **state) {
   notes n;
   begin(&w, &n);
   unsigned count = 0;
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "doubles", doubles, &count), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "count", count_effect, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "doubles", doubles, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "count", count_effect, &count), VESTRY_OK);
   json_t *many = json_array(), *effects;
   for (int i = 0; i < VESTRY_DISPATCH_MAX_COUNT + 1; i++) json_array_append_new(many, json_pack("[s]", "count"));
   vestry_dispatch_result result = {0};
@@ -248,7 +248,7 @@ static void arguments_can_be_kept(void **state) {
   notes n;
   begin(&w, &n);
   size_t count = 0;
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep_args, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep_args, &count), VESTRY_OK);
   dispatch_text(&w, "[[\"e\",0],[\"keep\",1],[\"keep\",2,3],[\"keep\"],[\"e\",4]]", NULL, VESTRY_OK, NULL);
   for (size_t i = 0; i < 3; i++) {
     note_json(&n, kept_args[i]);

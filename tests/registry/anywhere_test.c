@@ -71,7 +71,7 @@ static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *ar
   (void)args, (void)ctx;
   assert_int_equal(vestry_context_return(context, json_string("first")), VESTRY_OK);
   assert_int_equal(vestry_context_return(context, NULL), VESTRY_NO_MEMORY);
-  assert_null(vestry_context_value(context)); /* that is for interceptors */
+  assert_null(vestry_context_info(context)->value); /* that is for interceptors */
   return vestry_context_return(context, json_string("second"));
 }
 
@@ -80,7 +80,7 @@ static void b12_results_are_collected(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "twice", gives_twice, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "twice", gives_twice, NULL), VESTRY_OK);
   json_t *results = json_of("[\"before\"]"), *data = json_of("{\"x\":[7]}");
   vestry_dispatch_result result = {0};
   dispatch_text(&w,
@@ -154,8 +154,8 @@ static void b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast(void **st
 
 static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_err error = vestry_reply_effect_pack(reply, "[s]", "fail");
-  if (!error) error = vestry_reply_effect_pack(reply, "[s,i]", "e", 1);
+  vestry_err error = vestry_reply_effect(reply, VESTRY_LIST("fail"));
+  if (!error) error = vestry_reply_effect(reply, VESTRY_LIST("e", 1));
   vestry_reply_fail_fast(reply, app != NULL);
   return error;
 }
@@ -177,9 +177,9 @@ static void b12_a_reply_can_fail_fast(void **state) {
 
 /* What an interceptor sees of the effect behind it. */
 static vestry_err look(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  const vestry_dispatch_result *result = vestry_context_result(context);
+  const vestry_dispatch_result *result = vestry_context_info(context)->result;
   note(ctx, "%s:%u,%u ", json_string_value(json_array_get(effect, 0)), result->effects_count, result->errors_count);
-  if (vestry_context_value(context)) note_json(ctx, vestry_context_value(context));
+  if (vestry_context_info(context)->value) note_json(ctx, vestry_context_info(context)->value);
   assert_int_equal(vestry_context_return(context, json_null()), VESTRY_INVALID); /* that is for effects */
   note(ctx, " ");
   return VESTRY_OK;
@@ -190,7 +190,7 @@ static void b11_b12_interceptors_see_results(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v),
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry,
                                              &(vestry_interceptor){0, "l", VESTRY_PHASE_EFFECT, look, look, &n}),
                    VESTRY_OK);
   dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);

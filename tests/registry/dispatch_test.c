@@ -6,8 +6,7 @@
 
 static vestry_err counting_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   notes *n = ctx;
-  size_t count;
-  vestry_context_connections(context, &count);
+  size_t count = vestry_context_info(context)->connections_count;
   note(n, "effect(%s,%zu) ", json_string_value(json_array_get(args, 0)), count);
   if (json_is_true(json_array_get(args, 1))) return vestry_context_fail(context, VESTRY_FAILED, "as %s told", "was");
   return VESTRY_OK;
@@ -30,7 +29,7 @@ static void b11_interceptors_run_in_order_and_back(void **state) {
   intercept(&w, &a, VESTRY_PHASE_DISPATCH);
   intercept(&w, &d, VESTRY_PHASE_EFFECT);
   intercept(&w, &b, VESTRY_PHASE_DISPATCH);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "e", counting_effect, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "e", counting_effect, &n), VESTRY_OK);
   json_t *effects = json_of("[[\"e\",\"1\"],[\"e\",\"2\"]]");
   vestry_dispatch_result result = {0};
   assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
@@ -53,7 +52,7 @@ static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
   intercept(&w, &a, VESTRY_PHASE_DISPATCH);
   intercept(&w, &c, VESTRY_PHASE_EFFECT);
   intercept(&w, &d, VESTRY_PHASE_EFFECT);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "e", counting_effect, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "e", counting_effect, &n), VESTRY_OK);
   json_t *effects = json_of("[[\"e\",\"1\",true],[\"e\",\"2\"]]");
   vestry_dispatch_result result = {0};
   assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
@@ -137,8 +136,10 @@ static void what_cannot_be_dispatched_is_said(void **state) {
   begin_with_one(&w, &r);
   json_t *effects = json_of("[" TICK "]"), *object = json_object();
   vestry_dispatch_result result = {0};
-  assert_int_equal(vestry_dispatch_pack(NULL, NOWHERE, ROOM("a"), "[]"), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, NULL, "[]"), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(NULL, NOWHERE, ROOM("a"), &(const vestry_value){.type = VESTRY_VALUE_LIST}),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, NULL, &(const vestry_value){.type = VESTRY_VALUE_LIST}),
+                   VESTRY_INVALID);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, NULL, VESTRY_LIST("tick")), VESTRY_INVALID);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
@@ -155,10 +156,12 @@ static void what_cannot_be_dispatched_is_said(void **state) {
   assert_int_equal(wire_count(&r, "{\"one\":1}"), 1);
   assert_int_equal(wire_count(&r, "{\"two\":2.5}"), 1);
   assert_int_equal(wire_count(&r, "{\"three\":\"3\"}"), 1);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[["), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "{}"), VESTRY_INVALID);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, (const vestry_key[]){vestry_key_string(NULL)}, "[]"),
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST((const char *)NULL)), VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), &(const vestry_value){.type = VESTRY_VALUE_OBJECT}),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, (const vestry_key[]){vestry_key_string(NULL)},
+                                   &(const vestry_value){.type = VESTRY_VALUE_LIST}),
                    VESTRY_INVALID);
   assert_int_equal(vestry_dispatch_with(w.v, NULL, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
                    VESTRY_INVALID);
@@ -239,10 +242,9 @@ static void one_full_connection_does_not_stop_the_others(void **state) {
 static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
   json_int_t depth = json_integer_value(json_array_get(args, 0));
-  size_t count;
-  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  vestry_connection *connection = vestry_context_info(context)->connections[0];
   json_t *effects = depth ? json_pack("[[s,I]]", "more", depth - 1) : json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
-  vestry_err error = vestry_dispatch_with(vestry_context_instance(context), effects,
+  vestry_err error = vestry_dispatch_with(vestry_context_info(context)->v, effects,
                                           &(vestry_dispatch_options){.connection = connection}, NULL);
   json_decref(effects);
   return error;
@@ -253,8 +255,8 @@ static void effects_dispatch_more(void **state) {
   world w;
   wire r;
   begin_with_one(&w, &r);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "more", dispatch_more, NULL), VESTRY_OK);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,i]]", "more", 20), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "more", dispatch_more, NULL), VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("more", 20)), VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
   world_end(&w);
@@ -263,20 +265,19 @@ static void effects_dispatch_more(void **state) {
 
 static vestry_err check_context(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   world *w = ctx;
-  assert_ptr_equal(vestry_context_instance(context), w->v);
-  const vestry_request *req = vestry_context_request(context);
-  vestry_scope scope = vestry_context_scope(context);
+  assert_ptr_equal(vestry_context_info(context)->v, w->v);
+  const vestry_request *req = vestry_context_info(context)->request;
+  vestry_scope scope = vestry_context_info(context)->scope;
   bool from_request = json_is_true(json_array_get(args, 0));
   assert_int_equal(req != NULL, from_request);
-  if (req) assert_string_equal(vestry_request_path(req), "/room");
+  if (req) assert_string_equal(req->path, "/room");
   assert_int_equal(scope.len, 3);
   assert_memory_equal(scope.data, "ann", 3);
   /* What is CONNECT's alone. */
-  size_t count;
-  vestry_connection *connection = vestry_context_connections(context, &count)[0];
-  assert_int_equal(count, 1);
-  assert_null(vestry_context_reply(context));
-  assert_null(vestry_context_opened(context));
+  vestry_connection *connection = vestry_context_info(context)->connections[0];
+  assert_int_equal(vestry_context_info(context)->connections_count, 1);
+  assert_null(vestry_context_info(context)->reply);
+  assert_null(vestry_context_info(context)->opened);
   assert_int_equal(vestry_context_target(context, connection), VESTRY_INVALID);
   assert_int_equal(vestry_context_refuse(context, VESTRY_FAILED), VESTRY_INVALID);
   return VESTRY_OK;
@@ -294,11 +295,12 @@ static void a_context_knows_where_it_comes_from(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){.scope = always_ann});
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "check", check_context, &w), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "check", check_context, &w), VESTRY_OK);
   wire r = {.path = "/room"}, again = {.path = "/room"};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"check\",true]]"});
   wire_plan(&w, &again, &(plan){.key = "a", .effects = "[[\"check\",true]]"});
-  assert_int_equal(vestry_dispatch_pack(w.v, (vestry_scope){"ann", 3}, ROOM("a"), "[[s,b]]", "check", 0), VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, (vestry_scope){"ann", 3}, ROOM("a"), VESTRY_LIST("check", VESTRY_FALSE)),
+                   VESTRY_OK);
   assert_int_equal(atomic_load(&w.th.log_lines), 0);
   world_end(&w);
   wire_finish(&r);
@@ -318,9 +320,9 @@ typedef struct connecting {
 static vestry_err connect_before(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   connecting *c = ctx;
   assert_null(effect);
-  assert_non_null(vestry_context_reply(context));
-  assert_non_null(vestry_context_request(context));
-  assert_null(vestry_context_opened(context));
+  assert_non_null(vestry_context_info(context)->reply);
+  assert_non_null(vestry_context_info(context)->request);
+  assert_null(vestry_context_info(context)->opened);
   c->befores++;
   if (c->found) return vestry_context_target(context, c->found);
   if (c->refuse_before) return vestry_context_refuse(context, c->refuse_before);
@@ -331,13 +333,13 @@ static vestry_err connect_after(vestry_dispatch_context *context, const json_t *
   connecting *c = ctx;
   (void)effect;
   c->afters++;
-  if (vestry_context_opened(context)) c->opened++;
+  if (vestry_context_info(context)->opened) c->opened++;
   if (c->instead) return vestry_context_target(context, c->instead);
   if (c->refuse_after) {
     assert_int_equal(vestry_context_refuse(context, VESTRY_OK), VESTRY_INVALID);
     assert_int_equal(vestry_context_refuse(context, c->refuse_after), VESTRY_OK);
     assert_int_equal(vestry_context_refuse(context, VESTRY_FAILED), VESTRY_OK); /* the first counts */
-    assert_null(vestry_context_opened(context));
+    assert_null(vestry_context_info(context)->opened);
   }
   return VESTRY_OK;
 }
@@ -345,10 +347,10 @@ static vestry_err connect_after(vestry_dispatch_context *context, const json_t *
 static void connect_with(world *w, connecting *c) {
   world_begin(w, (vestry_options){0});
   c->w = w;
-  assert_int_equal(
-      vestry_registry_intercept(vestry_registry_of(w->v), &(vestry_interceptor){0, "connecting", VESTRY_PHASE_CONNECT,
-                                                                                connect_before, connect_after, c}),
-      VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(
+                       vestry_parts_of(w->v)->registry,
+                       &(vestry_interceptor){0, "connecting", VESTRY_PHASE_CONNECT, connect_before, connect_after, c}),
+                   VESTRY_OK);
 }
 
 static void an_interceptor_finds_connections(void **state) {

@@ -284,7 +284,8 @@ static void close_sse_ends_cleanly_after_what_was_sent(void **state) {
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   assert_int_equal(
-      vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s]]", "patch-signals", "n", 1, "close-sse"),
+      vestry_dispatch(w.v, NOWHERE, ROOM("a"),
+                      VESTRY_LIST(VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)), VESTRY_LIST("close-sse"))),
       VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
@@ -305,7 +306,7 @@ static void an_application_can_replace_a_built_in_one(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   json_int_t got = 0;
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "patch-signals", mine, &got), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "patch-signals", mine, &got), VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.effects = "[[\"patch-signals\",7]]"});
   assert_int_equal(got, 7);

@@ -24,7 +24,7 @@ static vestry_err nest(vestry_dispatch_context *context, const json_t *args, voi
 
 static void begin_nesting(world *w, notes *n) {
   begin(w, n);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "nest", nest, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "nest", nest, n), VESTRY_OK);
 }
 
 static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void **state) {
@@ -66,8 +66,8 @@ static vestry_err state_action(const json_t *state, const json_t *args, json_t *
 
 static vestry_err note_data(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
-  note_json(ctx, vestry_context_data(context));
-  note_json(ctx, vestry_context_state(context));
+  note_json(ctx, vestry_context_info(context)->data);
+  note_json(ctx, vestry_context_info(context)->state);
   note(ctx, " ");
   return VESTRY_OK;
 }
@@ -78,8 +78,8 @@ static void b13_data_is_merged_and_the_state_stays(void **state) {
   world w;
   notes n;
   begin_nesting(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "state", state_action, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "show", note_data, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "state", state_action, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "show", note_data, &n), VESTRY_OK);
   json_t *data = json_of("{\"x\":1}");
   dispatch_text(&w, "[[\"nest\",{\"y\":2},[[\"nest\",{\"x\":3},[[\"show\"],[\"state\"]]],[\"show\"]]],[\"show\"]]",
                 &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
@@ -119,7 +119,7 @@ static void b13_nesting_is_bounded(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "self", nests_itself, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "self", nests_itself, &n), VESTRY_OK);
   vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"self\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_string_equal(n.text, "n n n n n n n n n e[] ");
@@ -145,7 +145,7 @@ static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
   notes n;
   begin(&w, &n);
   unsigned count = 0;
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "twice", nests_twice, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "twice", nests_twice, &count), VESTRY_OK);
   vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"twice\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
@@ -156,8 +156,8 @@ static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
 /* A nested dispatch sends to the connections of the reply; if they have all closed, to the stream that is opened. */
 static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
-  size_t count;
-  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  vestry_connection *const *connections = vestry_context_info(context)->connections;
+  size_t count = vestry_context_info(context)->connections_count;
   assert_int_equal(count, 1);
   vestry_connection_close(connections[0], VESTRY_CAUSE_HANGUP);
   return vestry_context_dispatch(context, json_array_get(args, 0), NULL, NULL);
@@ -168,7 +168,7 @@ static void b13_a_nested_dispatch_finds_the_new_stream(void **state) {
   world w;
   notes n;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_then_nest, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_then_nest, NULL), VESTRY_OK);
   wire stored = {0}, fresh = {0};
   wire_plan(&w, &stored, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &fresh, &(plan){.key = "a", .effects = "[[\"close\",[[\"patch-signals\",{\"n\":1}]]]]"});
@@ -211,9 +211,9 @@ static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *
 static vestry_err check_late(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
   keeper *k = ctx;
-  assert_null(vestry_context_request(context)); /* it is gone */
-  assert_ptr_equal(vestry_context_instance(context), k->w->v);
-  vestry_scope scope = vestry_context_scope(context);
+  assert_null(vestry_context_info(context)->request); /* it is gone */
+  assert_ptr_equal(vestry_context_info(context)->v, k->w->v);
+  vestry_scope scope = vestry_context_info(context)->scope;
   assert_int_equal(scope.len, 3);
   assert_memory_equal(scope.data, "ann", 3);
   note(k->n, "checked ");
@@ -227,9 +227,9 @@ static void b13_late_dispatch_has_what_the_request_had(void **state) {
   keeper k = {&w, &n, NULL};
   world_begin(&w, (vestry_options){.scope = by_user});
   register_all(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "check", check_late, &k), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "show", note_data, &n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "check", check_late, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "show", note_data, &n), VESTRY_OK);
   wire r = {.query = "datastar=%7B%22x%22%3A9%7D"};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"keep\"]]"});
   assert_non_null(k.handle);
@@ -261,7 +261,7 @@ static void b13_late_dispatch_keeps_the_data_of_where_it_was_kept(void **state) 
   notes n;
   keeper k = {&w, &n, NULL};
   begin_nesting(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep, &k), VESTRY_OK);
   wire wires[3];
   for (size_t i = 0; i < 3; i++) {
     wires[i] = (wire){0};
@@ -305,7 +305,7 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
   assert_int_equal(vestry_context_keep(context, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_context_keep(context, &handle), VESTRY_OK);
   const vestry_dispatch_options wrong[] = {
-      {.size = 1},         {.key = key},      {.connection = vestry_context_connections(context, &count)[0]},
+      {.size = 1},         {.key = key},      {.connection = vestry_context_info(context)->connections[0]},
       {.scope = {"x", 1}}, {.data = effects}, {.results = object},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -329,11 +329,11 @@ static void what_makes_no_sense_is_refused(void **state) {
   keeper k = {&w, &n, NULL};
   begin(&w, &n);
   int count = 0;
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "misuse", misuse, &k), VESTRY_OK);
-  assert_int_equal(
-      vestry_registry_intercept(vestry_registry_of(w.v), &(vestry_interceptor){0, "m", VESTRY_PHASE_CONNECT,
-                                                                               misuse_connect, misuse_connect, &count}),
-      VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "misuse", misuse, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(
+                       vestry_parts_of(w.v)->registry,
+                       &(vestry_interceptor){0, "m", VESTRY_PHASE_CONNECT, misuse_connect, misuse_connect, &count}),
+                   VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.effects = "[[\"misuse\"]]"});
   assert_string_equal(n.text, "done");
@@ -347,7 +347,7 @@ static bool keeping_fails(long number) {
   notes n;
   keeper k = {&w, &n, NULL};
   begin(&w, &n);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep, &k), VESTRY_OK);
   wire wires[10];
   for (size_t i = 0; i < 10; i++) {
     wires[i] = (wire){0};
@@ -385,7 +385,7 @@ static vestry_err nest_plainly(vestry_dispatch_context *context, const json_t *a
 
 static vestry_err see_all(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args, (void)ctx;
-  return json_object_size(vestry_context_data(context)) == 20 ? VESTRY_OK : VESTRY_FAILED;
+  return json_object_size(vestry_context_info(context)->data) == 20 ? VESTRY_OK : VESTRY_FAILED;
 }
 
 /* Data that cannot be merged whole is not used in part. */
@@ -397,8 +397,8 @@ static void merging_survives_every_allocation_failure(void **state) {
     world w;
     notes n;
     begin(&w, &n);
-    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "nest", nest_plainly, NULL), VESTRY_OK);
-    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "see", see_all, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "nest", nest_plainly, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "see", see_all, NULL), VESTRY_OK);
     json_t *data = json_object(), *more = json_object();
     for (int i = 0; i < 20; i++) {
       char name[8];
@@ -449,7 +449,7 @@ static vestry_err take(vestry_dispatch_context *context, const json_t *args, voi
   ++*(int *)ctx;
   json_t *signals = json_pack("{s:O}", "k", json_array_get(json_array_get(args, 0), 0)); /* as deep as can be sent */
   json_t *effects = json_pack("[[s,[s,o]]]", "patch-signals", VESTRY_QUOTE, signals);
-  vestry_err error = vestry_dispatch_with(vestry_context_instance(context), effects, NULL, NULL); /* to nobody */
+  vestry_err error = vestry_dispatch_with(vestry_context_info(context)->v, effects, NULL, NULL); /* to nobody */
   json_decref(effects);
   return error == VESTRY_CLOSED ? VESTRY_OK : error;
 }
@@ -468,9 +468,9 @@ static void b13_the_worst_fits_a_small_stack(void **state) {
   notes n;
   int count = 0;
   begin(&w, &n);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "down", go_down, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "again", again, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "take", take, &count), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "down", go_down, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "again", again, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "take", take, &count), VESTRY_OK);
   deepest = json_of("[\"data\",\"id\"]");
   for (int i = 0; i < 254; i++) deepest = json_pack("[o]", deepest);
   pthread_attr_t attributes;
@@ -498,7 +498,7 @@ typedef struct crowd {
 static vestry_err count_up(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   crowd *c = ctx;
   assert_int_equal(json_integer_value(json_array_get(args, 0)), 5);
-  assert_int_equal(json_integer_value(json_object_get(vestry_context_state(context), "x")), 9);
+  assert_int_equal(json_integer_value(json_object_get(vestry_context_info(context)->state, "x")), 9);
   atomic_fetch_add(&c->performed, 1);
   vestry_dispatch_handle *again; /* the same once more, from inside */
   assert_int_equal(vestry_context_keep(context, &again), VESTRY_OK);
@@ -530,9 +530,10 @@ static void b13_late_dispatch_from_many_threads(void **state) {
     crowd c = {.handle = NULL};
     world_begin(&w, (vestry_options){.threads_count = 2,
                                      .connection = &(vestry_connection_options){.max_queued_count = 10000}});
-    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "keep", keep, &k), VESTRY_OK);
-    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "count", count_up, &c), VESTRY_OK);
-    assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w.v), "data", data_placeholder, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep, &k), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "count", count_up, &c), VESTRY_OK);
+    assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w.v)->registry, "data", data_placeholder, NULL),
+                     VESTRY_OK);
     wire r = {.datastar = true, .query = "datastar=%7B%22x%22%3A9%7D"};
     plan p = {.keep = true, .key = "a", .effects = "[[\"keep\"]]"};
     assert_int_equal(wire_serve(&w, &r, planned, &p), VESTRY_OK);

@@ -65,17 +65,18 @@ vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, vo
 }
 
 void intercept(world *w, noter *o, vestry_phase phase) {
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v),
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry,
                                              &(vestry_interceptor){0, o->name, phase, note_before, note_after, o}),
                    VESTRY_OK);
 }
 
 void register_all(world *w, notes *n) {
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "e", noting_effect, n), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "fail", failing_effect, n), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "give", giving_effect, n), VESTRY_OK);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w->v), "do", listed_action, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w->v), "data", data_placeholder, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "e", noting_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "fail", failing_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "give", giving_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w->v)->registry, "do", listed_action, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "data", data_placeholder, NULL),
+                   VESTRY_OK);
 }
 
 json_t *json_of(const char *text) {

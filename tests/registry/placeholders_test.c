@@ -37,10 +37,11 @@ static void begin(world *w, notes *n) {
   world_begin(w, (vestry_options){0});
   n->text[0] = '\0';
   register_all(w, n);
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w->v), "p", noting, n), VESTRY_OK);
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w->v), "name", names_another, NULL), VESTRY_OK);
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w->v), "itself", itself, n), VESTRY_OK);
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w->v), "fails", fails, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "p", noting, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "name", names_another, NULL),
+                   VESTRY_OK);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "itself", itself, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "fails", fails, NULL), VESTRY_OK);
 }
 
 /* Dispatch with the data {"x":1}; what was noted. */
@@ -141,7 +142,7 @@ static void b10_a_requests_signals_are_the_data(void **state) {
 /* What a client sent names no placeholders when a handler sends it back. */
 static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  return vestry_reply_patch_signals_pack(reply, "O", vestry_request_signals(req));
+  return vestry_reply_patch_signals(reply, VESTRY_VALUES(req->signals));
 }
 
 static void a_client_names_no_placeholders(void **state) {
@@ -177,7 +178,8 @@ static void the_depth_is_bounded(void **state) {
   for (int too_deep = 0; too_deep < 2; too_deep++) {
     json_t *inside = nest(254 + too_deep, json_of("[\"data\",\"x\"]"));
     json_t *effects = json_pack("[[s,o]]", "vestry/none", inside);
-    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "vestry/none", giving_effect, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "vestry/none", giving_effect, NULL),
+                     VESTRY_OK);
     vestry_dispatch_result result = {0};
     vestry_err error = vestry_dispatch_with(w.v, effects, NULL, &result);
     assert_int_equal(error, too_deep ? VESTRY_TOO_LARGE : VESTRY_OK);

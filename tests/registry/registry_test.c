@@ -37,7 +37,7 @@ static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void 
   assert_int_equal(vestry_registry_placeholder(plugin, "seven", seven, NULL), VESTRY_OK);
   vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
   assert_int_equal(vestry_registry_intercept(plugin, &interceptor), VESTRY_OK);
-  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), plugin), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(w.v)->registry, plugin), VESTRY_OK);
   vestry_registry_destroy(plugin); /* the instance keeps what it brought */
   dispatch_text(&w, "[[\"do\",[[\"e\",[\"seven\"]]]]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a<e e[7] a>e ");
@@ -63,13 +63,13 @@ static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   of_b.ctx = &b;
   assert_int_equal(vestry_registry_intercept(first, &of_a), VESTRY_OK);
   assert_int_equal(vestry_registry_intercept(second, &of_b), VESTRY_OK);
-  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), first), VESTRY_OK);
-  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), second), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(w.v)->registry, first), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(w.v)->registry, second), VESTRY_OK);
   intercept(&w, &c, VESTRY_PHASE_DISPATCH);
   dispatch_text(&w, "[[\"x\"],[\"y\"],[\"z\"],[\"patch-signals\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< b< c< two one two two c> b> a> ");
   n.text[0] = '\0';
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "y", says_two, &n),
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "y", says_two, &n),
                    VESTRY_OK); /* the short form, later still */
   dispatch_text(&w, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< b< c< two c> b> a> ");
@@ -95,13 +95,13 @@ static void b8_registries_are_made_of_registries_and_shared(void **state) {
   assert_int_equal(vestry_registry_add(whole, part), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(part, "y", says_two, &n), VESTRY_OK); /* later: whole has its own copy */
   assert_int_equal(vestry_registry_add(part, part), VESTRY_OK);                 /* interceptors append, names stay */
-  assert_int_equal(vestry_registry_add(vestry_registry_of(one.v), whole), VESTRY_OK);
-  assert_int_equal(vestry_registry_add(vestry_registry_of(two.v), whole), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(one.v)->registry, whole), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(two.v)->registry, whole), VESTRY_OK);
   vestry_registry_destroy(whole);
   dispatch_text(&one, "[[\"x\"],[\"y\"]]", NULL, VESTRY_OK, NULL);
   dispatch_text(&two, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< two one a< one ");
-  assert_int_equal(vestry_registry_add(vestry_registry_of(two.v), part), VESTRY_OK);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(two.v)->registry, part), VESTRY_OK);
   n.text[0] = '\0';
   dispatch_text(&two, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< a< a< two ");
@@ -129,14 +129,14 @@ static void what_is_no_registration_is_refused(void **state) {
   assert_int_equal(vestry_registry_intercept(registry, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_add(registry, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_add(NULL, registry), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_add(vestry_registry_of(w.v), NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_add(vestry_registry_of(NULL), registry), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(NULL), "a", noting_effect, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(NULL), "a", listed_action, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_action(vestry_registry_of(w.v), "a", NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(NULL), "a", seven, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w.v), "a", NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(w.v)->registry, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_add(vestry_parts_of(NULL)->registry, registry), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(NULL)->registry, "a", noting_effect, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(NULL)->registry, "a", listed_action, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(NULL)->registry, "a", seven, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w.v)->registry, "a", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, NULL), VESTRY_INVALID);
   vestry_registry_destroy(registry);
   vestry_registry_destroy(NULL);
   world_end(&w);
@@ -178,9 +178,9 @@ static void using_is_all_or_nothing(void **state) {
     world w;
     n.text[0] = '\0';
     world_begin(&w, (vestry_options){0});
-    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "e", says_one, &n), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "e", says_one, &n), VESTRY_OK);
     test_host_fail_in(&w.th, number);
-    vestry_err error = vestry_registry_add(vestry_registry_of(w.v), registry);
+    vestry_err error = vestry_registry_add(vestry_parts_of(w.v)->registry, registry);
     failed = test_host_has_failed(&w.th);
     assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
     dispatch_text(&w, "[[\"e\"]]", NULL, VESTRY_OK, NULL);

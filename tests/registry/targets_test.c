@@ -23,7 +23,7 @@ static void empty(world *w, wire *wires, size_t count) {
 }
 
 static vestry_err find(world *w, vsi_targets *targets, size_t *closed_count) {
-  vestry_store *store = vestry_store_of(w->v);
+  vestry_store *store = vestry_parts_of(w->v)->store;
   vsi_scoped_key key;
   assert_int_equal(vsi_store_pack(store, &key, NOWHERE, ROOM("a")), VESTRY_OK);
   vestry_err error = vsi_targets_find(targets, store, &key.key);

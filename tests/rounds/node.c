@@ -197,7 +197,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
     vestry_reply_key(reply, VESTRY_KEY("room", of->name));
     vestry_reply_keep(reply, of->policy, 0);
   } else {
-    vestry_reply_join(reply, NULL, VESTRY_KEY("board", of->name));
+    vestry_reply_join(reply, req->scope, VESTRY_KEY("board", of->name));
   }
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
@@ -460,7 +460,7 @@ static vestry_err begin(int argc, char **argv) {
   };
   vestry_cluster_options own = cluster;
   vestry_err error = vestry_create(&(vestry_options){.host = &me.host, .threads_count = 2}, &me.v);
-  if (!error) error = vestry_registry_effect(vestry_registry_of(me.v), "hold", hold, NULL);
+  if (!error) error = vestry_registry_effect(vestry_parts_of(me.v)->registry, "hold", hold, NULL);
   if (!error) error = vestry_pages_create(me.v, &(vestry_pages_options){.threads_count = 1}, &me.pages);
   if (!error) error = vestry_page_create(me.pages, &(vestry_page_options){.render = render}, &me.page);
   const vestry_subscriber hears = {.call = on_published};

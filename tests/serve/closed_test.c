@@ -48,8 +48,8 @@ static void e6_effects_after_close_sse_are_refused_without_harm(void **state) {
 
 static vestry_err close_and_send(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
-  size_t count;
-  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  vestry_connection *const *connections = vestry_context_info(context)->connections;
+  size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_IDLE);
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, "late", &event), VESTRY_OK);
@@ -65,8 +65,8 @@ static void e6_context_send_to_closed_connections_is_refused_without_harm(void *
   wire r;
   vestry_err sent = VESTRY_OK;
   begin(&w, &r);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "late", close_and_send, &sent), VESTRY_OK);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s]]", "late"), VESTRY_CLOSED);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "late", close_and_send, &sent), VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("late")), VESTRY_CLOSED);
   assert_int_equal(sent, VESTRY_CLOSED);
   end(&w, &r);
 }

@@ -34,7 +34,7 @@ static void note_end(vestry_connection *connection, vestry_cause cause, void *ct
 static vestry_err open_page(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_auto_close(reply, false);
-  return vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 1);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
 static void f6_no_second_sees_more_than_its_share(void **state) {
@@ -80,13 +80,14 @@ static void f6_no_second_sees_more_than_its_share(void **state) {
   for (int i = 0; i < STREAMS; i++) {
     unsigned retry_ms = 0;
     bool clean = true;
-    const char *text = vestry_memory_received(d->exchanges[i]).data, *hint = strstr(text, "\n\nretry: ");
+    const char *text = vestry_memory_look(d->exchanges[i]).received.data, *hint = strstr(text, "\n\nretry: ");
     assert_non_null(hint); /* behind the event, whole, and last */
     assert_int_equal(sscanf(hint, "\n\nretry: %u\n\n", &retry_ms), 1);
     assert_string_equal(hint + strlen(hint) - 2, "\n\n");
-    assert_true(vestry_memory_ended(d->exchanges[i], &clean));
+    clean = vestry_memory_look(d->exchanges[i]).clean;
+    assert_true(vestry_memory_look(d->exchanges[i]).ended);
     assert_false(clean);
-    uint64_t left_ms = d->ended_ms[vestry_connection_id(vestry_memory_connection(d->exchanges[i]))];
+    uint64_t left_ms = d->ended_ms[vestry_connection_id(vestry_memory_look(d->exchanges[i]).connection)];
     uint64_t back_ms = left_ms + retry_ms;
     assert_in_range(back_ms, (WINDOW_S + PAUSE_S) * 1000, (2 * WINDOW_S + PAUSE_S) * 1000);
     unsigned *back = &d->back[back_ms / 1000];
@@ -129,8 +130,8 @@ static void *keep_opening(void *arg) {
     int count = 0;
     for (; count < FEW && !refused; count++) {
       assert_int_equal(vestry_memory_request(c->v, &call, open_page, NULL, &exchanges[count]), VESTRY_OK);
-      refused = vestry_memory_connection(exchanges[count]) == NULL;
-      if (refused) assert_int_equal(vestry_memory_status(exchanges[count]), 503);
+      refused = vestry_memory_look(exchanges[count]).connection == NULL;
+      if (refused) assert_int_equal(vestry_memory_look(exchanges[count]).status, 503);
       atomic_fetch_add(refused ? &c->refused : &c->opened, 1);
     }
     vestry_err error = vestry_drain(c->v, 5);

@@ -24,7 +24,8 @@ static void options_are_checked(void **state) {
   assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
   assert_int_equal(world_try(&w, (vestry_options){.size = 7}), VESTRY_INVALID);
   must_refuse((vestry_options){.store = "no-such"}, VESTRY_NOT_FOUND, "store");
-  must_refuse((vestry_options){.max_body_bytes = SIZE_MAX}, VESTRY_INVALID, "max_body_bytes");
+  must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = SIZE_MAX}}, VESTRY_INVALID,
+              "max_body_bytes");
   must_refuse((vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 2000000}}, VESTRY_INVALID,
               "connection");
   must_refuse((vestry_options){.profiles_count = 1}, VESTRY_INVALID, "profiles");
@@ -65,9 +66,9 @@ static void a_runtime_can_be_lent(void **state) {
                    VESTRY_OK);
   vestry *v;
   assert_int_equal(vestry_create(&(vestry_options){.runtime = runtime}, &v), VESTRY_OK);
-  assert_ptr_equal(vestry_runtime_of(v), runtime);
-  assert_ptr_equal(vestry_host_of(v), &th.host); /* the runtime's, when none is given */
-  assert_non_null(vestry_store_of(v));
+  assert_ptr_equal(vestry_parts_of(v)->runtime, runtime);
+  assert_ptr_equal(vestry_parts_of(v)->host, &th.host); /* the runtime's, when none is given */
+  assert_non_null(vestry_parts_of(v)->store);
   vestry_destroy(v);
   vestry_runtime_destroy(runtime);
   vestry_destroy(NULL);
@@ -78,8 +79,8 @@ static void registering_is_checked(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "x", NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "x", NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, NULL), VESTRY_INVALID);
   world_end(&w);
 }
 
@@ -114,22 +115,20 @@ static void all_close(vestry_connection *connection, vestry_cause cause, void *c
 }
 
 static vestry_err connection_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  size_t count;
-  vestry_connection *connection = vestry_context_connections(context, &count)[0];
-  assert_int_equal(count, 1);
+  vestry_connection *connection = vestry_context_info(context)->connections[0];
+  assert_int_equal(vestry_context_info(context)->connections_count, 1);
   assert_int_equal(json_array_size(args), 1);
   assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
-  assert_null(vestry_context_request(context));
-  assert_int_equal(vestry_context_scope(context).len, 3);
+  assert_null(vestry_context_info(context)->request);
+  assert_int_equal(vestry_context_info(context)->scope.len, 3);
   note(ctx, "connection ");
   return VESTRY_OK;
 }
 
 static vestry_err closed_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  size_t count;
-  vestry_connection *connection = vestry_context_connections(context, &count)[0];
+  vestry_connection *connection = vestry_context_info(context)->connections[0];
   assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
-  assert_int_equal(vestry_context_scope(context).len, 3);
+  assert_int_equal(vestry_context_info(context)->scope.len, 3);
   note(ctx, "sse-closed:");
   note(ctx, json_string_value(json_array_get(args, 1)));
   note(ctx, " ");
@@ -160,9 +159,10 @@ static void begin_noting(world *w, notes *n) {
       w, (vestry_options){.scope = always_ann,
                           .hooks = &(vestry_connection_hooks){.on_open = all_open, .on_close = all_close, .ctx = n}});
   n->v = w->v;
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "connection", connection_effect, n), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w->v), "sse-closed", closed_effect, n), VESTRY_OK);
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v),
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "connection", connection_effect, n),
+                   VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "sse-closed", closed_effect, n), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry,
                                              &(vestry_interceptor){0, "close", VESTRY_PHASE_CLOSE, closing, closed, n}),
                    VESTRY_OK);
 }
@@ -206,7 +206,7 @@ static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   notes n = {.text = ""};
   begin_noting(&w, &n);
   assert_int_equal(
-      vestry_registry_intercept(vestry_registry_of(w.v),
+      vestry_registry_intercept(vestry_parts_of(w.v)->registry,
                                 &(vestry_interceptor){0, "refuse", VESTRY_PHASE_CONNECT, NULL, refuse, NULL}),
       VESTRY_OK);
   wire r = {0};
@@ -258,8 +258,9 @@ static void c9_on_error_of_reply_and_instance(void **state) {
                                      .connection = &(vestry_connection_options){.max_queued_count = 1}});
     wire r = {0};
     wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .hooks = {.on_error = own_error, .ctx = &v}});
-    vestry_err error = vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}],[s,{s:i}]]", "patch-signals", "n", 1,
-                                            "patch-signals", "n", 2);
+    vestry_err error = vestry_dispatch(w.v, NOWHERE, ROOM("a"),
+                                       VESTRY_LIST(VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)),
+                                                   VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 2))));
     assert_int_equal(error, VESTRY_FULL);
     assert_int_equal(v.own_told, 1);
     assert_int_equal(v.all_told, 1);
@@ -275,7 +276,7 @@ static void c9_on_error_of_reply_and_instance(void **state) {
 static void tell_the_others(vestry_connection *connection, vestry_cause cause, void *ctx) {
   (void)connection, (void)cause;
   notes *n = ctx;
-  vestry_err error = vestry_dispatch_pack(n->v, NOWHERE, ROOM("b"), "[[s,{s:i}]]", "patch-signals", "left", 1);
+  vestry_err error = vestry_dispatch(n->v, NOWHERE, ROOM("b"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("left", 1)));
   note(n, vestry_err_name(error));
   note(n, " ");
 }
@@ -317,10 +318,12 @@ static void serve_from_purge(const vestry_purged *purged, void *ctx) {
   if (p->purges > 1) return;
   assert_string_equal(key, "[\"room\",\"a\"]");
   assert_int_equal(purged->cause, VESTRY_CAUSE_REPLACED);
-  assert_int_equal(vestry_dispatch_pack(p->w->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "purged", 1),
-                   VESTRY_OK); /* the one that displaced it */
-  assert_int_equal(vestry_store_remove(vestry_store_of(p->w->v), NOWHERE, ROOM("none"), VESTRY_CAUSE_REMOVED, NULL),
-                   VESTRY_NOT_FOUND);
+  assert_int_equal(
+      vestry_dispatch(p->w->v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("purged", 1))),
+      VESTRY_OK); /* the one that displaced it */
+  assert_int_equal(
+      vestry_store_remove(vestry_parts_of(p->w->v)->store, NOWHERE, ROOM("none"), VESTRY_CAUSE_REMOVED, NULL),
+      VESTRY_NOT_FOUND);
   p->next->datastar = true;
   assert_int_equal(wire_serve(p->w, p->next, planned, &(plan){.keep = true, .key = "b"}), VESTRY_OK);
 }
@@ -352,7 +355,7 @@ typedef struct clock_face {
 static void on_timer(vestry_timer *timer, void *ctx) {
   (void)timer;
   clock_face *c = ctx;
-  c->last = vestry_dispatch_pack(c->v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", ++c->n);
+  c->last = vestry_dispatch(c->v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", ++c->n)));
 }
 
 static void timers_dispatch_with_no_request(void **state) {
@@ -361,7 +364,7 @@ static void timers_dispatch_with_no_request(void **state) {
   world_begin(&w, (vestry_options){0});
   clock_face c = {.v = w.v};
   vestry_timer *timer;
-  assert_int_equal(vestry_timer_create(vestry_runtime_of(w.v), on_timer, &c, &timer), VESTRY_OK);
+  assert_int_equal(vestry_timer_create(vestry_parts_of(w.v)->runtime, on_timer, &c, &timer), VESTRY_OK);
   assert_int_equal(vestry_timer_set(timer, 1000, 1000), VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
@@ -396,8 +399,9 @@ static void the_end_in_three_steps(void **state) {
   vestry_close(w.v);
   assert_false(vestry_connection_is_open(a.connection));
   const vestry_key *key = ROOM("late");
-  assert_int_equal(vestry_store_put(vestry_store_of(w.v), NOWHERE, key, a.connection, VESTRY_PUT_REPLACE, 0, NULL),
-                   VESTRY_CLOSED);
+  assert_int_equal(
+      vestry_store_put(vestry_parts_of(w.v)->store, NOWHERE, key, a.connection, VESTRY_PUT_REPLACE, 0, NULL),
+      VESTRY_CLOSED);
   assert_int_equal(a.ends, 0);                           /* close does not wait */
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the parked one needs its thread */
   assert_int_equal(a.cause, VESTRY_CAUSE_SHUTDOWN);
@@ -435,10 +439,10 @@ static void says_its_heartbeat(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_heartbeat_ms(w.v), 15000);
+  assert_int_equal(vestry_parts_of(w.v)->heartbeat_ms, 15000);
   world_end(&w);
   world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
-  assert_true(vestry_heartbeat_ms(w.v) == VESTRY_NEVER_MS);
+  assert_true(vestry_parts_of(w.v)->heartbeat_ms == VESTRY_NEVER_MS);
   world_end(&w);
 }
 
@@ -446,7 +450,7 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   (void)state;
   world w;
   wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
-  world_begin(&w, (vestry_options){.max_queued_bytes = 16384,
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 16384},
                                    .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   wire_plan(&w, &a, &(plan){.key = "a", .keep = true, .auto_close = -1});
   wire_plan(&w, &b, &(plan){.key = "b", .keep = true, .auto_close = -1});
@@ -455,8 +459,8 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   text[1000] = '\0';
   vestry_stats stats = {0};
   for (int i = 0; i < 20; i++) {
-    (void)vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s, s]]", "console-log", text);
-    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("b"), "[[s, s]]", "console-log", text), VESTRY_OK);
+    (void)vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("console-log", text));
+    assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("b"), VESTRY_LIST("console-log", text)), VESTRY_OK);
     world_settle(&w);
     vestry_stats_get(w.v, &stats);
     assert_true(stats.queued_bytes <= 16384 * 7 / 8);

@@ -87,7 +87,8 @@ static void many_join_and_start_by_themselves(void **state) {
   assert_int_equal(later.status, 204);
   assert_int_equal(wire_count(&a, tick), 2); /* who only names the key reaches all */
   assert_int_equal(wire_count(&b, tick), 2);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
+                   VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&a, tick), 3);
   assert_int_equal(wire_count(&b, tick), 3);
@@ -190,7 +191,7 @@ static void an_end_removes_by_identity_and_with_its_own_cause(void **state) {
 static void eviction_and_expiry_close_with_their_cause(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_count = 1, .idle_ms = 1000});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}, .idle_ms = 1000});
   wire a = {0}, b = {0};
   plan other = keep_replace;
   other.key = "b";
@@ -255,11 +256,11 @@ static void removing_a_key_closes_all_under_it(void **state) {
   wire_plan(&w, &a, &keep_many);
   wire_plan(&w, &b, &keep_many);
   size_t count = 0;
-  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("a"), VESTRY_CAUSE_NONE, &count),
+  assert_int_equal(vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("a"), VESTRY_CAUSE_NONE, &count),
                    VESTRY_INVALID);
-  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("x"), VESTRY_CAUSE_REMOVED, &count),
+  assert_int_equal(vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("x"), VESTRY_CAUSE_REMOVED, &count),
                    VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, &count),
+  assert_int_equal(vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, &count),
                    VESTRY_OK);
   world_settle(&w);
   assert_int_equal(count, 2);
@@ -292,9 +293,9 @@ static void scopes_do_not_mix(void **state) {
   assert_int_equal(wire_count(&bob, tick), 1);
   assert_int_equal(nobody.status, 404); /* what the scope function returned */
   assert_int_equal(
-      vestry_dispatch_pack(w.v, (vestry_scope){"bob", 3}, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1),
+      vestry_dispatch(w.v, (vestry_scope){"bob", 3}, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
       VESTRY_OK);
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1),
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                    VESTRY_NOT_FOUND);
   world_settle(&w);
   assert_int_equal(wire_count(&bob, tick), 2);
@@ -308,7 +309,7 @@ static void scopes_do_not_mix(void **state) {
 static void a_cap_per_scope_evicts_there(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.scope = by_cookie, .max_per_scope_count = 2});
+  world_begin(&w, (vestry_options){.scope = by_cookie, .bounds = &(vestry_bounds){.max_per_scope_count = 2}});
   wire wires[3] = {{0}}, bob = {.headers = {{"Cookie", "session=bob"}}};
   static const char *const keys[] = {"a", "b", "c"};
   wire_plan(&w, &bob, &keep_reuse);
@@ -331,7 +332,7 @@ static void a_cap_per_scope_evicts_there(void **state) {
 static void a_store_that_is_full_refuses(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.store = "hash", .max_count = 1});
+  world_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 1}});
   wire a = {0}, b = {0};
   plan other = keep_replace;
   other.key = "b";
@@ -364,7 +365,7 @@ typedef struct meddler {
 static vestry_err meddle(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   assert_null(effect);
   meddler *m = ctx;
-  vestry_connection *opened = vestry_context_opened(context);
+  vestry_connection *opened = vestry_context_info(context)->opened;
   if (m->done || !opened) return VESTRY_OK;
   m->done = true;
   m->opened = opened;
@@ -380,7 +381,7 @@ static vestry_err meddle(vestry_dispatch_context *context, const json_t *effect,
 static void meddle_with(world *w, meddler *m) {
   m->w = w;
   const vestry_interceptor interceptor = {0, "meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w->v), &interceptor), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry, &interceptor), VESTRY_OK);
 }
 
 static void a_stream_that_ended_before_it_was_stored_is_not_stored(void **state) {
@@ -465,7 +466,7 @@ static void a_second_stream_is_never_opened(void **state) {
   wire rival = {0}, r = {0};
   meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
   meddle_with(&w, &m);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_rival, &m), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_rival, &m), VESTRY_OK);
   plan p = keep_reuse;
   p.effects = "[[\"close\"]," TICK "]";
   wire_plan(&w, &r, &p);
@@ -479,8 +480,8 @@ static void a_second_stream_is_never_opened(void **state) {
 
 static vestry_err close_found(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   (void)effect;
-  size_t count;
-  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  vestry_connection *const *connections = vestry_context_info(context)->connections;
+  size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++, ++*(int *)ctx) vestry_connection_close(connections[i], VESTRY_CAUSE_HANGUP);
   return VESTRY_OK;
 }
@@ -492,7 +493,7 @@ static void what_was_found_can_close_before_the_decision(void **state) {
   world_begin(&w, (vestry_options){0});
   int closed = 0;
   assert_int_equal(
-      vestry_registry_intercept(vestry_registry_of(w.v),
+      vestry_registry_intercept(vestry_parts_of(w.v)->registry,
                                 &(vestry_interceptor){0, "close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
       VESTRY_OK);
   wire kept = {0}, r = {0};
@@ -556,7 +557,8 @@ static void a_closing_connection_has_no_claim_to_its_key(void **state) {
     world_settle(&w);
     assert_int_equal(live_count(&w), 1);
     assert_int_equal(wire_count(&r, tick), 1);
-    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+    assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
+                     VESTRY_OK);
     world_settle(&w);
     assert_int_equal(wire_count(&r, tick), 2);
     world_end(&w);
@@ -577,13 +579,13 @@ static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *a
 static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_count = 1});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}});
   wire r = {0}, rival = {0};
   plan other = keep_replace;
   other.key = "b";
   other.effects = "[[\"rival\"]," TICK "]";
   meddler m = {.w = &w, .rival = &rival, .rival_plan = &keep_replace};
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "rival", let_rival_in, &m), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "rival", let_rival_in, &m), VESTRY_OK);
   wire_plan(&w, &r, &other);
   assert_int_equal(r.responds, 0);
   assert_int_equal(r.cause, VESTRY_CAUSE_SIZE);

@@ -69,7 +69,7 @@ static void who_begins_wrongly_is_told(void **state) {
            "vestry_presence_create", "grace_ms");
   must_say(&w, vestry_files_create(&(vestry_files_options){.host = &w.th.host}, &files), "vestry_files_create",
            "folder");
-  assert_int_equal(vestry_memory_network_create(vestry_runtime_of(w.v), NULL, &network), VESTRY_OK);
+  assert_int_equal(vestry_memory_network_create(vestry_parts_of(w.v)->runtime, NULL, &network), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(network, &broker), VESTRY_OK);
   must_say(&w,
            vestry_cluster_create(w.v, &broker,

@@ -72,10 +72,10 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
     assert_true(vestry_connection_is_open(r->connection));
   }
   vsi_scoped_key key;
-  assert_int_equal(vsi_store_pack(vestry_store_of(all.w.v), &key, NOWHERE, ROOM("a")), VESTRY_OK);
+  assert_int_equal(vsi_store_pack(vestry_parts_of(all.w.v)->store, &key, NOWHERE, ROOM("a")), VESTRY_OK);
   vsi_targets found;
   vsi_targets_init(&found, &all.w.th.host);
-  assert_int_equal(vsi_targets_find(&found, vestry_store_of(all.w.v), &key.key), VESTRY_OK);
+  assert_int_equal(vsi_targets_find(&found, vestry_parts_of(all.w.v)->store, &key.key), VESTRY_OK);
   vsi_scoped_key_finish(&key);
   assert_int_equal(found.count, *ret_winners);
   vsi_targets_finish(&found);
@@ -146,7 +146,7 @@ static void *fill(void *ctx) {
 static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   outsider *o = ctx;
   (void)effect;
-  o->connection = vestry_connection_ref(vestry_context_opened(context));
+  o->connection = vestry_connection_ref(vestry_context_info(context)->opened);
   assert_int_equal(pthread_create(&o->thread, NULL, fill, o), 0);
   while (!atomic_load_explicit(&o->told, memory_order_relaxed)) sched_yield();
   return vestry_context_refuse(context, VESTRY_LIMIT);
@@ -158,7 +158,7 @@ static void a_stream_is_given_up_while_its_hook_runs(void **state) {
   outsider o = {.said = VESTRY_OK};
   world_begin(&w, (vestry_options){.threads_count = 2});
   const vestry_interceptor interceptor = {0, "shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
-  assert_int_equal(vestry_registry_intercept(vestry_registry_of(w.v), &interceptor), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, &interceptor), VESTRY_OK);
   wire r = {.datastar = true};
   const plan full = {.key = "a",
                      .keep = true,
@@ -201,7 +201,7 @@ static void storm_close(vestry_connection *connection, vestry_cause cause, void 
   storm *s = ctx;
   (void)cause;
   const char *key = keys[vestry_connection_id(connection) % KEYS];
-  (void)vestry_dispatch_pack(s->w.v, NOWHERE, ROOM(key), "[[s,{s:i}]]", "patch-signals", "left", 1);
+  (void)vestry_dispatch(s->w.v, NOWHERE, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("left", 1)));
   atomic_fetch_add(&s->closed, 1);
 }
 
@@ -240,9 +240,9 @@ static void *run_dispatcher(void *ctx) {
     const char *key = keys[next_random(&me->seed) % KEYS];
     vestry *v = me->storm->w.v;
     if (next_random(&me->seed) % 32 == 0)
-      (void)vestry_store_remove(vestry_store_of(v), NOWHERE, ROOM(key), VESTRY_CAUSE_REMOVED, NULL);
+      (void)vestry_store_remove(vestry_parts_of(v)->store, NOWHERE, ROOM(key), VESTRY_CAUSE_REMOVED, NULL);
     else
-      (void)vestry_dispatch_pack(v, NOWHERE, ROOM(key), "[[s,{s:i}]]", "patch-signals", "n", i);
+      (void)vestry_dispatch(v, NOWHERE, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", i)));
   }
   return NULL;
 }
@@ -251,7 +251,7 @@ static void *run_ticker(void *ctx) {
   storm *s = ctx;
   while (!atomic_load(&s->done)) {
     test_host_advance_ms(&s->w.th, 7);
-    (void)vestry_store_tick(vestry_store_of(s->w.v));
+    (void)vestry_store_tick(vestry_parts_of(s->w.v)->store);
     vestry_stats stats = {0};
     vestry_stats_get(s->w.v, &stats);
     if (stats.opened_count != stats.open_count + stats.closed_count) abort();
@@ -264,7 +264,7 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
   memset(&s, 0, sizeof s);
   world_begin(&s.w, (vestry_options){
                         .threads_count = 2,
-                        .max_count = 16,
+                        .bounds = &(vestry_bounds){.max_count = 16},
                         .idle_ms = 500,
                         .hooks = &(vestry_connection_hooks){.on_open = storm_open, .on_close = storm_close, .ctx = &s},
                         .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});

@@ -26,7 +26,7 @@ static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *repl
   (void)req;
   (void)app;
   vestry_reply_any_client(reply);
-  return vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 1);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
 static void a_stream_for_any_client(void **state) {
@@ -64,7 +64,7 @@ static void signals_of_a_reply_name_no_placeholders(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_registry_placeholder(vestry_registry_of(w.v), "seven", seven, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w.v)->registry, "seven", seven, NULL), VESTRY_OK);
   wire r = {0};
   wire_request(&w, &r, seven_thrice, NULL);
   assert_int_equal(wire_count(&r, "data: signals {\"first\":7}\n"), 1);
@@ -205,7 +205,8 @@ static void keep_without_effects_opens_a_stream(void **state) {
   assert_true(r.head_written);
   assert_int_equal(r.ends, 0);
   wire_assert_text(&r, "");
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
+                   VESTRY_OK);
   world_settle(&w);
   wire_assert_text(&r, tick);
   world_end(&w);
@@ -331,8 +332,7 @@ static void a_closed_stored_connection_is_passed_over(void **state) {
 static vestry_err close_it(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
   wire *victim = ctx;
-  size_t count;
-  assert_true(vestry_context_connections(context, &count)[0] == victim->connection);
+  assert_true(vestry_context_info(context)->connections[0] == victim->connection);
   vestry_connection_close(victim->connection, VESTRY_CAUSE_HANGUP);
   return VESTRY_OK;
 }
@@ -349,8 +349,8 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   int counted = 0;
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "count", count_it, &counted), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "count", count_it, &counted), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later,
             &(plan){.key = "a",
@@ -362,7 +362,8 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
   assert_int_equal(wire_count(&later, tick), 2);
   assert_int_equal(wire_count(&kept, tick), 0);
   assert_true(vestry_connection_is_open(later.connection));
-  assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s,{s:i}]]", "patch-signals", "n", 1), VESTRY_OK);
+  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
+                   VESTRY_OK);
   world_settle(&w);
   assert_int_equal(wire_count(&later, tick), 3); /* and it is kept */
   world_end(&w);
@@ -376,7 +377,7 @@ static void what_was_accepted_before_is_not_repeated(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[" TICK ",[\"close\"]," TICK "]"});
   assert_int_equal(later.status, 204);
@@ -407,7 +408,7 @@ static void nobody_left_and_no_room_is_503(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {.open_error = VESTRY_LIMIT};
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[[\"close\"]," TICK "," TICK "]"});
   assert_int_equal(later.status, 503);
@@ -421,7 +422,7 @@ static void own_connection_that_dies_under_the_effects_is_410(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "close", close_it, &kept), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.connection = kept.connection, .effects = "[[\"close\"]," TICK "]"});
   assert_int_equal(later.status, 410);
@@ -456,8 +457,8 @@ static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, voi
   case 0: return vestry_reply_bodyf(reply, "<script src=%s></script>", "x");
   case 1: return vestry_reply_patch_elementsf(reply, "<p %s=1>", "x");
   case 2: return vestry_reply_patch_elements(reply, "<p>\xff</p>");
-  case 3: return vestry_reply_patch_signals_pack(reply, "{s:s}", "name", "\xff");
-  case 4: return vestry_reply_effect_pack(reply, "{s:s}", "no", "list");
+  case 3: return vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", "\xff"));
+  case 4: return vestry_reply_effect(reply, VESTRY_OBJECT("no", "list"));
   case 5: return vestry_reply_header(reply, "X-Name", "a\nb");
   case 6: return vestry_reply_status(reply, 99);
   case 7: return vestry_reply_key(reply, (const vestry_key[]){vestry_key_string(too_large_key())});
@@ -558,7 +559,7 @@ static void a_closing_instance_answers_503(void **state) {
 }
 
 static vestry_err close_instance(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_close(vestry_request_instance(req));
+  vestry_close(req->v);
   return planned(req, reply, app);
 }
 
@@ -626,7 +627,7 @@ static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, 
   (void)vestry_reply_key(reply, app);
   (void)vestry_reply_header(reply, "X-A", "b");
   (void)vestry_reply_body(reply, NULL, "text", 4);
-  (void)vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 1);
+  (void)vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
   return VESTRY_OK;
 }
 
@@ -701,8 +702,8 @@ static void datum_closed(vestry_connection *connection, vestry_cause cause, void
 
 static vestry_err datum_dispatched(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args, (void)ctx;
-  size_t count;
-  vestry_connection *const *connections = vestry_context_connections(context, &count);
+  vestry_connection *const *connections = vestry_context_info(context)->connections;
+  size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) datum_of(connections[i])->dispatched++;
   return VESTRY_OK;
 }
@@ -712,7 +713,7 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
   for (int with_hooks = 0; with_hooks < 2; with_hooks++) {
     world w;
     world_begin(&w, (vestry_options){0});
-    assert_int_equal(vestry_registry_effect(vestry_registry_of(w.v), "note", datum_dispatched, NULL), VESTRY_OK);
+    assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "note", datum_dispatched, NULL), VESTRY_OK);
     datum d = {0};
     plan p = {.key = "a", .keep = true, .effects = "[[\"note\"]]", .data = &d, .destroy = datum_destroy};
     if (with_hooks) p.hooks = (vestry_connection_hooks){.on_open = datum_opened, .on_close = datum_closed};
@@ -720,7 +721,7 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
     wire_plan(&w, &r, &p);
     wire_plan(&w, &none, &(plan){.key = "b", .keep = true});
     assert_null(vestry_connection_data(none.connection));
-    assert_int_equal(vestry_dispatch_pack(w.v, NOWHERE, ROOM("a"), "[[s]]", "note"), VESTRY_OK);
+    assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("note")), VESTRY_OK);
     wire_hang_up(&w, &r);
     assert_int_equal(d.dispatched, 2);
     assert_int_equal(d.opened, with_hooks);

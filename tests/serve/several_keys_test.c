@@ -48,7 +48,7 @@ static void removed_by_one_it_leaves_all(void **state) {
     wire_plan(&w, &r, &page);
     size_t count = 0;
     assert_int_equal(
-        vestry_store_remove(vestry_store_of(w.v), by[i].scope, ROOM(by[i].key), VESTRY_CAUSE_REMOVED, &count),
+        vestry_store_remove(vestry_parts_of(w.v)->store, by[i].scope, ROOM(by[i].key), VESTRY_CAUSE_REMOVED, &count),
         VESTRY_OK);
     assert_int_equal(count, 1);
     world_settle(&w);
@@ -66,7 +66,7 @@ static void removed_by_one_it_leaves_all(void **state) {
 static void evicted_by_one_it_leaves_all(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_count = 4});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 4}});
   wire r[3] = {{0}, {0}, {0}};
   const plan own[3] = {{.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"a", "ann", 0}}},
                        {.key = "b", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"b", "ann", 0}}},
@@ -142,7 +142,7 @@ static void no_first_key_is_needed(void **state) {
 static void a_refusal_of_one_is_of_all(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.store = "hash", .max_count = 4});
+  world_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 4}});
   wire first = {0}, r = {0}, next = {0};
   wire_plan(&w, &first, &(plan){.key = "x", .keep = true, .more = {{"y", NULL, 0}}});
   wire_plan(&w, &r, &page); /* three entries, room for two */
@@ -171,8 +171,8 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
   int count = *(int *)app;
   vestry_reply_key(reply, VESTRY_KEY("operator"));
   for (int i = 0; i < count; i++) {
-    vestry_err error = vestry_reply_add_key(reply, &NOWHERE, VESTRY_KEY("device", i), 1000);
-    if (!error) error = vestry_reply_join(reply, &NOWHERE, VESTRY_KEY("device", i));
+    vestry_err error = vestry_reply_add_key(reply, NOWHERE, VESTRY_KEY("device", i), 1000);
+    if (!error) error = vestry_reply_join(reply, NOWHERE, VESTRY_KEY("device", i));
     if (error) return error;
   }
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
@@ -181,7 +181,7 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
 static void a_stream_may_have_many_keys(void **state) {
   (void)state;
   world w;
-  world_begin(&w, (vestry_options){.max_per_stream_count = 200});
+  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 200}});
   w.th.host.log = say;
   said[0] = '\0';
   int count = 200;

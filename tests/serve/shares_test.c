@@ -22,7 +22,8 @@ static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *
 static vestry_store_types *types;
 
 static vestry_options options_of(const char *store) {
-  return (vestry_options){.store = store, .store_types = types, .scope = by_user, .max_streams_per_scope_count = CAP};
+  static const vestry_bounds bounds = {.max_streams_per_scope_count = CAP};
+  return (vestry_options){.store = store, .store_types = types, .scope = by_user, .bounds = &bounds};
 }
 
 static void begin(world *w, vestry_options options) {
@@ -83,8 +84,9 @@ static void the_sixth_of_a_user_sends_the_first_away(void **state) {
   assert_int_equal(outnumbered(&w), 6);
   assert_int_equal(store_stats_of(w.v).live_count, 4 * (2 * CAP + 8));
   size_t count = 0;
-  assert_int_equal(vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("device/1"), VESTRY_CAUSE_REMOVED, &count),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("device/1"), VESTRY_CAUSE_REMOVED, &count),
+      VESTRY_OK);
   assert_int_equal(count, 2 * CAP + 8);
   end(&w);
   for (int i = 0; i < 8; i++) {
@@ -212,7 +214,7 @@ static void say(void *ctx, vestry_log_level level, const char *line) {
 static void more_keys_than_the_scope_may_have_are_refused(void **state) {
   world w;
   vestry_options options = options_of(*state);
-  options.max_per_scope_count = 3;
+  options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_per_scope_count = 3};
   begin(&w, options);
   w.th.host.log = say;
   said[0] = '\0';
@@ -311,7 +313,7 @@ static char lru[] = "lru", hash[] = "hash", own[] = "naive-lru"; /* the last one
 static void more_keys_than_the_store_may_have_are_refused(void **state) {
   world w;
   vestry_options options = options_of(*state);
-  options.max_count = 3;
+  options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_count = 3};
   begin(&w, options);
   w.th.host.log = say;
   said[0] = '\0';

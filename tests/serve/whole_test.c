@@ -31,8 +31,8 @@ static vestry_err by_session(const vestry_request *req, vestry_reply *reply, cha
 static void tick(vestry_timer *timer, void *ctx) {
   counter *c = ctx;
   (void)timer;
-  c->last = vestry_dispatch_pack(c->v, (vestry_scope){"ann", 3}, VESTRY_KEY("counter", 1), "[[s,{s:I}]]",
-                                 "patch-signals", "counter", (json_int_t)++c->count);
+  c->last = vestry_dispatch(c->v, (vestry_scope){"ann", 3}, VESTRY_KEY("counter", 1),
+                            VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", ++c->count)));
 }
 
 static vestry_err start_timer(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -55,16 +55,16 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ap
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
   vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
-  return vestry_reply_effect_pack(reply, "[s]", "counter/start");
+  return vestry_reply_effect(reply, VESTRY_LIST("counter/start"));
 }
 
 static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *app) {
   counter *c = app;
-  json_t *by = json_object_get(vestry_request_signals(req), "by");
+  json_t *by = json_object_get(req->signals, "by");
   if (!json_is_integer(by)) return VESTRY_MALFORMED;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
   c->count += json_integer_value(by);
-  return vestry_reply_patch_signals_pack(reply, "{s:I}", "counter", (json_int_t)c->count);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", c->count));
 }
 
 static void house_begin(house *h) {
@@ -75,10 +75,12 @@ static void house_begin(house *h) {
                     &h->v),
       VESTRY_OK);
   h->counter.v = h->v;
-  assert_int_equal(vestry_timer_create(vestry_runtime_of(h->v), tick, &h->counter, &h->counter.timer), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(h->v), "counter/start", start_timer, &h->counter),
+  assert_int_equal(vestry_timer_create(vestry_parts_of(h->v)->runtime, tick, &h->counter, &h->counter.timer),
                    VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(h->v), "sse-closed", stop_timer, &h->counter), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(h->v)->registry, "counter/start", start_timer, &h->counter),
+                   VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(h->v)->registry, "sse-closed", stop_timer, &h->counter),
+                   VESTRY_OK);
 }
 
 static void house_end(house *h) {
@@ -89,7 +91,7 @@ static void house_end(house *h) {
   assert_int_equal(stats.open_count, 0);
   assert_int_equal(stats.opened_count, stats.closed_count);
   vestry_store_stats store = {0};
-  vestry_store_stats_get(vestry_store_of(h->v), &store);
+  vestry_store_stats_get(vestry_parts_of(h->v)->store, &store);
   assert_int_equal(store.live_count, 0);
   assert_int_equal(store.put_count, store.removed_count);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count);
@@ -108,7 +110,7 @@ static vestry_memory_exchange *ask(house *h, vestry_memory_call call, vestry_han
 }
 
 static void assert_received(vestry_memory_exchange *exchange, const char *expected) {
-  vestry_slice bytes = vestry_memory_received(exchange);
+  vestry_slice bytes = vestry_memory_look(exchange).received;
   assert_int_equal(bytes.len, strlen(expected));
   assert_memory_equal(bytes.data, expected, bytes.len);
 }
@@ -120,25 +122,25 @@ static void the_counter_counts(void **state) {
   house h;
   house_begin(&h);
   vestry_memory_exchange *plain = ask(&h, (vestry_memory_call){.path = "/"}, page);
-  assert_int_equal(vestry_memory_status(plain), 200);
-  assert_string_equal(vestry_memory_header(plain, "content-type"), "text/html; charset=utf-8");
+  assert_int_equal(vestry_memory_look(plain).status, 200);
+  assert_string_equal(vestry_memory_header(plain, "content-type", 0), "text/html; charset=utf-8");
 
   vestry_memory_exchange *stream = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
-  assert_int_equal(vestry_memory_status(stream), 200);
-  assert_string_equal(vestry_memory_header(stream, "content-type"), "text/event-stream");
-  assert_string_equal(vestry_memory_header(stream, "cache-control"), "no-cache, no-transform");
-  assert_string_equal(vestry_memory_header(stream, "x-accel-buffering"), "no");
+  assert_int_equal(vestry_memory_look(stream).status, 200);
+  assert_string_equal(vestry_memory_header(stream, "content-type", 0), "text/event-stream");
+  assert_string_equal(vestry_memory_header(stream, "cache-control", 0), "no-cache, no-transform");
+  assert_string_equal(vestry_memory_header(stream, "x-accel-buffering", 0), "no");
   test_host_advance_ms(&h.th, 1001);
   vestry_memory_settle(h.v);
   assert_received(stream, COUNTED(1));
 
   vestry_memory_call jump_by_ten = {.method = "POST", .datastar = true, .body = "{\"by\":10}", .body_len = 9};
   vestry_memory_exchange *jumped = ask(&h, jump_by_ten, jump);
-  assert_int_equal(vestry_memory_status(jumped), 204);
+  assert_int_equal(vestry_memory_look(jumped).status, 204);
   assert_received(stream, COUNTED(1) COUNTED(11));
   vestry_memory_call bad = {.method = "POST", .datastar = true, .body = "{\"by\":[]}", .body_len = 9};
   vestry_memory_exchange *refused = ask(&h, bad, jump);
-  assert_int_equal(vestry_memory_status(refused), 400);
+  assert_int_equal(vestry_memory_look(refused).status, 400);
 
   vestry_memory_hang_up(stream);
   vestry_memory_settle(h.v);
@@ -162,7 +164,7 @@ static void the_counter_counts(void **state) {
 static vestry_err prefer(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   vestry_connection *preferred = *(vestry_connection **)ctx;
   (void)effect;
-  return preferred && vestry_context_opened(context) ? vestry_context_target(context, preferred) : VESTRY_OK;
+  return preferred && vestry_context_info(context)->opened ? vestry_context_target(context, preferred) : VESTRY_OK;
 }
 
 static void a_stream_that_is_given_up_is_answered(void **state) {
@@ -171,17 +173,17 @@ static void a_stream_that_is_given_up_is_answered(void **state) {
   house_begin(&h);
   vestry_connection *preferred = NULL;
   assert_int_equal(
-      vestry_registry_intercept(vestry_registry_of(h.v),
+      vestry_registry_intercept(vestry_parts_of(h.v)->registry,
                                 &(vestry_interceptor){0, "prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
       VESTRY_OK);
   vestry_memory_exchange *first = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
-  preferred = vestry_memory_connection(first);
+  preferred = vestry_memory_look(first).connection;
   vestry_memory_exchange *second = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
-  assert_int_equal(vestry_memory_status(second), 204);
-  assert_null(vestry_memory_connection(second));
-  assert_null(vestry_memory_header(second, "content-type")); /* nothing is left of the stream's head */
+  assert_int_equal(vestry_memory_look(second).status, 204);
+  assert_null(vestry_memory_look(second).connection);
+  assert_null(vestry_memory_header(second, "content-type", 0)); /* nothing is left of the stream's head */
   assert_received(second, "");
-  assert_false(vestry_memory_ended(first, NULL));
+  assert_false(vestry_memory_look(first).ended);
   vestry_memory_destroy(first);
   vestry_memory_destroy(second);
   house_end(&h);
@@ -192,8 +194,8 @@ static void no_room_is_503(void **state) {
   house h;
   house_begin(&h);
   vestry_memory_exchange *stream = ask(&h, (vestry_memory_call){.datastar = true, .no_room = true}, start);
-  assert_int_equal(vestry_memory_status(stream), 503);
-  assert_string_equal(vestry_memory_header(stream, "Retry-After"), "2");
+  assert_int_equal(vestry_memory_look(stream).status, 503);
+  assert_string_equal(vestry_memory_header(stream, "Retry-After", 0), "2");
   vestry_memory_destroy(stream);
   house_end(&h);
 }

@@ -18,12 +18,12 @@ void world_begin(world *w, vestry_options options) {
 }
 
 void world_settle(world *w) {
-  while (vestry_runtime_step(vestry_runtime_of(w->v))) continue;
+  while (vestry_runtime_step(vestry_parts_of(w->v)->runtime)) continue;
 }
 
 vestry_store_stats store_stats_of(vestry *v) {
   vestry_store_stats stats = {0};
-  vestry_store_stats_get(vestry_store_of(v), &stats);
+  vestry_store_stats_get(vestry_parts_of(v)->store, &stats);
   return stats;
 }
 
@@ -262,7 +262,7 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
   for (size_t i = 0; !error && i < VESTRY_REPLY_KEYS_MAX + 1 && p->more[i].key; i++) {
     const char *in = p->more[i].scope;
     const vestry_scope scope = {in, in ? strlen(in) : 0};
-    error = vestry_reply_add_key(reply, in ? &scope : NULL, ROOM(p->more[i].key), p->more[i].many_count);
+    error = vestry_reply_add_key(reply, in ? scope : req->scope, ROOM(p->more[i].key), p->more[i].many_count);
   }
   if (!error && p->keep) error = vestry_reply_keep(reply, p->policy, p->many_count);
   if (p->auto_close) vestry_reply_auto_close(reply, p->auto_close > 0);
@@ -276,7 +276,7 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
     json_t *effects = json_loads(p->effects, 0, NULL);
     assert_true(json_is_array(effects));
     for (size_t i = 0; !error && i < json_array_size(effects); i++)
-      error = vestry_reply_effect_json(reply, json_array_get(effects, i));
+      error = vestry_reply_effect(reply, VESTRY_VALUES(json_array_get(effects, i)));
     json_decref(effects);
   }
   return error ? error : p->error;

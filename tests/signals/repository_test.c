@@ -184,28 +184,30 @@ static void e3_several_errors_are_collected(void **state) {
 static void e3_setting_beyond_bounds_is_an_error(void **state) {
   (void)state;
   vestry_repository *r = open_with(NULL);
-  assert_int_equal(vestry_repository_set_integer(r, "count", 101), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set_integer(r, "count", -11), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set_integer(r, "big", VESTRY_INTEGER_FIELD_MAX + 1), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set_integer(r, "big", INT64_MIN), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set_number(r, "ratio", 1.5), VESTRY_LIMIT);
-  assert_int_equal(vestry_repository_set_number(r, "ratio", NAN), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set_number(r, "ratio", INFINITY), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set_number(r, "none", NAN), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_repository_set_string(r, "user.name", "123456789", 9), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_repository_set_string(r, "user.name", "\xff", 1), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set_string(r, "user.name", "a\0b", 3), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set_string(r, "user.name", NULL, 1), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set_string(r, "user", "\xff", 1), VESTRY_NOT_FOUND);
-  json_t *nested = json_array(), *wide = json_string("a text of more than thirty-eight bytes, so too large");
-  assert_int_equal(vestry_repository_set_json(r, "user.cart", wide), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_repository_set_json(r, "user.cart", NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(101)), VESTRY_LIMIT);
+  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(-11)), VESTRY_LIMIT);
+  assert_int_equal(vestry_repository_set(r, "big", VESTRY_VALUES(VESTRY_INTEGER_FIELD_MAX + 1)), VESTRY_LIMIT);
+  assert_int_equal(vestry_repository_set(r, "big", VESTRY_VALUES(INT64_MIN)), VESTRY_LIMIT);
+  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(1.5)), VESTRY_LIMIT);
+  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(NAN)), VESTRY_INVALID);
+  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(INFINITY)), VESTRY_INVALID);
+  assert_int_equal(vestry_repository_set(r, "none", VESTRY_VALUES(NAN)), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES("123456789")), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES("\xff")), VESTRY_INVALID);
+  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES((const char *)NULL)), VESTRY_INVALID);
+  assert_int_equal(vestry_repository_set(r, "user", VESTRY_VALUES("\xff")), VESTRY_NOT_FOUND);
+  json_t *nul = json_stringn("a\0b", 3), *nested = json_array(), *wide = json_string("a text of more than thirty-eight bytes, so too large");
+  assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES(nul)), VESTRY_INVALID);
+  json_decref(nul);
+  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(wide)), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
   for (int i = 0; i < 100000; i++) { /* deeper than any stack: refused before anything goes down there */
     json_t *outer = json_array();
     json_array_append_new(outer, nested);
     nested = outer;
     if (i > 300 && i < 99990) continue;
-    assert_int_equal(vestry_repository_set_json(r, "user.cart", nested), i < 19 ? VESTRY_OK : VESTRY_TOO_LARGE);
+    assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(nested)),
+                     i < 19 ? VESTRY_OK : VESTRY_TOO_LARGE);
   }
   while (json_array_size(nested)) { /* not by jansson's recursion */
     json_t *inner = json_incref(json_array_get(nested, 0));
@@ -214,10 +216,11 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
   }
   json_decref(nested);
   json_decref(wide);
-  assert_int_equal(vestry_repository_set_integer(r, "ratio", 1), VESTRY_INVALID); /* the field is of another type */
-  assert_int_equal(vestry_repository_set_boolean(r, "count", true), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_set_boolean(r, "nothing", true), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_repository_set_boolean(r, NULL, true), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(1)),
+                   VESTRY_INVALID); /* the field is of another type */
+  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_INVALID);
+  assert_int_equal(vestry_repository_set(r, "nothing", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_repository_set(r, NULL, VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
   int64_t untouched = 77;
   assert_int_equal(vestry_repository_get_integer(r, "ratio", &untouched), VESTRY_INVALID);
   assert_int_equal(vestry_repository_get_integer(r, "user", &untouched), VESTRY_NOT_FOUND);
@@ -231,17 +234,18 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
 static void e3_save_sends_only_what_changed(void **state) {
   (void)state;
   vestry_repository *r = open_with("{\"count\":5,\"user\":{\"name\":\"anna\"},\"open\":true}");
-  assert_int_equal(vestry_repository_set_integer(r, "count", 6), VESTRY_OK);
-  assert_int_equal(vestry_repository_set_boolean(r, "open", true), VESTRY_OK); /* as the page has it */
+  assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(6)), VESTRY_OK);
+  assert_int_equal(vestry_repository_set(r, "open", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_OK); /* as the page has it */
   assert_saves(r, false, "{\"count\":6}");
   assert_saves(r, false, ""); /* what was saved is the new base */
-  vestry_repository_set_integer(r, "count", 7);
-  vestry_repository_set_integer(r, "count", 6); /* and back */
+  vestry_repository_set(r, "count", VESTRY_VALUES(7));
+  vestry_repository_set(r, "count", VESTRY_VALUES(6)); /* and back */
   assert_saves(r, false, "");
-  vestry_repository_set_string(r, "user.name", "</script>\"", 2);
-  vestry_repository_set_number(r, "ratio", 0.25);
+  vestry_repository_set(r, "user.name", VESTRY_VALUES("</"));
+  vestry_repository_set(r, "ratio", VESTRY_VALUES(0.25));
   assert_saves(r, false, "{\"ratio\":0.25,\"user\":{\"name\":\"</\"}}");
-  assert_int_equal(vestry_repository_set_integer(r, "big", 0), VESTRY_OK); /* the default: but the page has nothing */
+  assert_int_equal(vestry_repository_set(r, "big", VESTRY_VALUES(0)),
+                   VESTRY_OK); /* the default: but the page has nothing */
   assert_saves(r, false, "{\"big\":0}");
   vestry_repository_destroy(r);
 }
@@ -250,7 +254,7 @@ static void e3_save_all_sends_all(void **state) {
   (void)state;
   vestry_repository *r = open_with("{\"count\":9,\"user\":{\"cart\":{\"a\":1,\"b\":2}}}");
   json_t *cart = json_pack("{s:i}", "a", 1);
-  assert_int_equal(vestry_repository_set_json(r, "user.cart", cart), VESTRY_OK);
+  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
   json_object_set_new(cart, "a", json_integer(2)); /* copied */
   json_decref(cart);
   assert_saves(r, true,
@@ -264,7 +268,7 @@ static void e3_save_all_sends_all(void **state) {
 
 static void set_cart(vestry_repository *r, const char *json) {
   json_t *cart = json_loads(json, JSON_DECODE_ANY, NULL);
-  assert_int_equal(vestry_repository_set_json(r, "user.cart", cart), VESTRY_OK);
+  assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
   json_decref(cart);
 }
 
@@ -336,7 +340,7 @@ static void e3_the_page_has_what_was_saved(void **state) {
       for (int i = 0; i < 3; i++) {
         if (random_below(&random, 2)) continue;
         json_t *value = any_value(&random, 2);
-        assert_int_equal(vestry_repository_set_json(r, paths[i], value), VESTRY_OK);
+        assert_int_equal(vestry_repository_set(r, paths[i], VESTRY_VALUES(value)), VESTRY_OK);
         json_decref(value);
         set[i] = true;
       }
@@ -384,7 +388,7 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   bool saved = true;
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
   assert_false(saved);
-  vestry_repository_set_integer(r, "count", 2);
+  vestry_repository_set(r, "count", VESTRY_VALUES(2));
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
   assert_true(saved);
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_OK);
@@ -392,7 +396,7 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   wire_assert_text(&to, "event: datastar-patch-signals\ndata: signals {\"count\":2}\n\n"
                         "event: datastar-patch-signals\ndata: signals {\"open\":true,\"count\":2,\"ratio\":0.5,"
                         "\"user\":{\"name\":\"nobody\",\"cart\":[]},\"big\":0}\n\n");
-  vestry_repository_set_integer(r, "count", 3);
+  vestry_repository_set(r, "count", VESTRY_VALUES(3));
   wire_hang_up(&w, &to);
   saved = false;
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
@@ -410,11 +414,11 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
 
 static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_repository *r;
-  vestry_err error = vestry_repository_create(app, vestry_request_signals(req), &r);
+  vestry_err error = vestry_repository_create(app, req->signals, &r);
   if (error) return error;
   int64_t count = 0;
   error = vestry_repository_get_integer(r, "count", &count);
-  if (!error) error = vestry_repository_set_integer(r, "count", count + 1);
+  if (!error) error = vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));
   if (!error) error = vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL);
   vestry_repository_destroy(r);
   return error;
@@ -455,12 +459,13 @@ static vestry_err work(test_host *th, void *ctx) {
   vsi_reply_init(&reply, &th->host);
   vestry_err error = vestry_schema_create(&th->host, fields, FIELDS, &own, NULL);
   if (!error) error = vestry_repository_create(own, signals, &r);
-  if (!error) error = vestry_repository_set_string(r, "user.name", "x", 1);
-  if (!error) error = vestry_repository_set_number(r, "ratio", 0.75);
+  if (!error) error = vestry_repository_set(r, "user.name", VESTRY_VALUES("x"));
+  if (!error) error = vestry_repository_set(r, "ratio", VESTRY_VALUES(0.75));
   if (!error) {
     const json_t *had = NULL, *has = NULL;
     vestry_repository_get_json(r, "user.cart", &had);
-    error = vestry_repository_set_json(r, "user.cart", json_object_get(json_object_get(signals, "user"), "other"));
+    error = vestry_repository_set(r, "user.cart",
+                                  VESTRY_VALUES(json_object_get(json_object_get(signals, "user"), "other")));
     vestry_repository_get_json(r, "user.cart", &has);
     assert_int_equal(had == has, error != VESTRY_OK);
   }
@@ -529,7 +534,7 @@ static void a_save_without_memory_is_made_up_for(void **state) {
   vestry_repository *r;
   vestry_schema_create(&w.th.host, fields, FIELDS, &own, NULL);
   vestry_repository_create(own, NULL, &r);
-  vestry_repository_set_integer(r, "count", 6);
+  vestry_repository_set(r, "count", VESTRY_VALUES(6));
   vestry_err error = VESTRY_NO_MEMORY;
   for (long number = 0; error; number++) {
     test_host_fail_in(&w.th, number);
@@ -555,7 +560,7 @@ static void *use_the_schema(void *start) {
   for (int i = 0; i < ROUNDS; i++) {
     vestry_repository *r = open_with(i % 2 ? "{\"count\": 1}" : NULL);
     assert_values(r, i % 2 ? "1 1 0.5 nobody [] 0" : "1 5 0.5 nobody [] 0");
-    assert_int_equal(vestry_repository_set_boolean(r, "open", false), VESTRY_OK);
+    assert_int_equal(vestry_repository_set(r, "open", VESTRY_VALUES(VESTRY_FALSE)), VESTRY_OK);
     vestry_reply reply;
     vsi_reply_init(&reply, vestry_host_default());
     assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);

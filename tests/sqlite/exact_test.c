@@ -470,7 +470,7 @@ static void memory_that_runs_out_hides_no_change(void **state) {
       test_host_advance_ms(&s.th, 60000);
       shown_settle(&s);
       for (size_t at = 0; at < s.count; at++) { /* whose stream could not be told of it: it comes back */
-        if (!vestry_memory_ended(s.all[at].stream, NULL)) continue;
+        if (!vestry_memory_look(s.all[at].stream).ended) continue;
         vestry_memory_destroy(s.all[at].stream);
         shown_tab(&s, at);
         ended++;
@@ -519,7 +519,7 @@ static const char race_sql[] = "SELECT count(*), max(id) FROM message WHERE chan
 static vestry_err race_render(vestry_render *render, vestry_html *html, void *app) {
   race *r = app;
   char sql[100];
-  size_t at = strtoul(vestry_request_query(vestry_render_request(render)), NULL, 10);
+  size_t at = strtoul(vestry_render_request(render)->query, NULL, 10);
   snprintf(sql, sizeof sql, race_sql, at);
   pthread_mutex_lock(&r->reading);
   shown_text(r->s->reader, sql, r->shown[at]);

@@ -93,7 +93,7 @@ static void what_others_commit_is_told_to_no_node(void **state) {
     vestry_broker brokers[2];
     vestry_cluster *clusters[2];
     site_open(&s, mode ? "delete" : "wal", NULL);
-    vestry_runtime *runtime = vestry_runtime_of(s.v);
+    vestry_runtime *runtime = vestry_parts_of(s.v)->runtime;
     assert_int_equal(vestry_create(&(vestry_options){.host = &s.th.host, .runtime = runtime}, &other), VESTRY_OK);
     assert_int_equal(vestry_memory_network_create(runtime, NULL, &network), VESTRY_OK);
     for (int i = 0; i < 2; i++) {

@@ -111,10 +111,10 @@ static const char *ask(shop *s, const char *path, const char *query, cookie c) {
   const vestry_memory_call call = {.path = path, .query = query, .headers = headers, .headers_count = *c != '\0'};
   assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
   vestry_memory_settle(s->v);
-  const char *set = vestry_memory_header(exchange, "Set-Cookie");
+  const char *set = vestry_memory_header(exchange, "Set-Cookie", 0);
   if (set) snprintf(c, sizeof(cookie), "%.*s", (int)strcspn(set, ";"), set);
-  const vestry_slice body = vestry_memory_received(exchange);
-  snprintf(said, sizeof said, "%d %.*s", vestry_memory_status(exchange), (int)body.len, (const char *)body.data);
+  const vestry_slice body = vestry_memory_look(exchange).received;
+  snprintf(said, sizeof said, "%d %.*s", vestry_memory_look(exchange).status, (int)body.len, (const char *)body.data);
   vestry_memory_destroy(exchange);
   return said;
 }

@@ -239,7 +239,7 @@ static void a_shared_page_has_no_tab(void **state) {
   assert_int_equal(vestry_route(s.v, "GET", "/all", serve_shared, page), VESTRY_OK);
   const vestry_memory_call call = {.path = "/all"};
   assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &exchange), VESTRY_OK);
-  assert_int_equal(vestry_memory_status(exchange), 404);
+  assert_int_equal(vestry_memory_look(exchange).status, 404);
   vestry_memory_destroy(exchange);
   close_shown(&w);
 }
@@ -335,7 +335,7 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static void take_cookie(vestry_memory_exchange *exchange, char cookie[100]) {
-  const char *said = vestry_memory_header(exchange, "Set-Cookie");
+  const char *said = vestry_memory_header(exchange, "Set-Cookie", 0);
   assert_non_null(said);
   snprintf(cookie, 100, "%.*s", (int)strcspn(said, ";"), said);
   vestry_memory_destroy(exchange);

@@ -3,7 +3,7 @@
 static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *app) {
   tabs_act *a = app;
   char attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
-  if (!vestry_request_is_datastar(req)) {
+  if (!req->is_datastar) {
     assert_int_equal(vestry_tab_attributes(req, reply, attributes, sizeof attributes), VESTRY_OK);
     const char *at = strstr(attributes, "('','");
     assert_non_null(at);

@@ -323,7 +323,7 @@ static void without_memory_for_the_first_pages(void **state) {
     test_host_fail_in(&s.th, i);
     (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
     bool has_failed = test_host_has_failed(&s.th);
-    if (vestry_memory_ended(s.all[0].stream, NULL)) { /* it could not be told: it comes back */
+    if (vestry_memory_look(s.all[0].stream).ended) { /* it could not be told: it comes back */
       vestry_memory_destroy(s.all[0].stream);
       shown_tab(&s, 0);
     }

@@ -35,7 +35,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *text = NULL;
   (void)app;
-  vestry_err error = vestry_signals_string(vestry_request_signals(req), "text", &text, NULL);
+  vestry_err error = vestry_signals_string(req->signals, "text", &text, NULL);
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", text));
 }
@@ -71,7 +71,7 @@ static void it_logs_in_and_hears(void **state) {
   assert_int_equal(vestry_browser_create(v, &ada), VESTRY_OK);
   assert_int_equal(vestry_browser_create(v, &bob), VESTRY_OK);
   assert_int_equal(vestry_browser_get(ada, "/a%20b/%C3%A4?page=1#part", &page), VESTRY_OK);
-  assert_text(vestry_memory_received(page), "nobody 1");
+  assert_text(vestry_memory_look(page).received, "nobody 1");
   vestry_memory_destroy(page);
   assert_non_null(vestry_browser_cookie(ada, "session"));
   assert_null(vestry_browser_cookie(bob, "session"));
@@ -79,15 +79,15 @@ static void it_logs_in_and_hears(void **state) {
                        ada, "/login",
                        VESTRY_OBJECT("user", "a+d=a & \xc3\xa4", "stays", VESTRY_TRUE, "hurries", VESTRY_FALSE), &page),
                    VESTRY_OK);
-  assert_int_equal(vestry_memory_status(page), 200);
-  assert_text(vestry_memory_received(page), "a+d=a &amp; \xc3\xa4 a &amp; b");
+  assert_int_equal(vestry_memory_look(page).status, 200);
+  assert_text(vestry_memory_look(page).received, "a+d=a &amp; \xc3\xa4 a &amp; b");
   vestry_memory_destroy(page);
   assert_int_equal(vestry_browser_send(ada, "GET", "/live", NULL, &tab), VESTRY_OK);
   assert_non_null(strstr(vestry_memory_since(tab).data, "\"begins\":true"));
   assert_int_equal(vestry_memory_since(tab).len, 0);
   assert_int_equal(vestry_browser_send(ada, "POST", "/say", VESTRY_OBJECT("text", "hi \"you\" & me"), &answer),
                    VESTRY_OK);
-  assert_int_equal(vestry_memory_status(answer), 204);
+  assert_int_equal(vestry_memory_look(answer).status, 204);
   vestry_memory_destroy(answer);
   assert_text(vestry_memory_since(tab),
               "event: datastar-patch-signals\ndata: signals {\"said\":\"hi \\\"you\\\" & me\"}\n\n");
@@ -95,7 +95,7 @@ static void it_logs_in_and_hears(void **state) {
   vestry_memory_destroy(answer);
   assert_non_null(strstr(vestry_memory_since(tab).data, "bye"));
   assert_int_equal(vestry_browser_get(bob, "/", &page), VESTRY_OK); /* who has cookies of his own */
-  assert_text(vestry_memory_received(page), "nobody -");
+  assert_text(vestry_memory_look(page).received, "nobody -");
   vestry_memory_destroy(page);
   vestry_memory_destroy(tab);
   vestry_browser_destroy(ada);
@@ -120,7 +120,7 @@ static void what_it_refuses(void **state) {
   assert_int_equal(vestry_browser_form(one, "/login", VESTRY_LIST(1), &page), VESTRY_INVALID);
   assert_int_equal(vestry_browser_form(one, "/login", VESTRY_OBJECT("a", VESTRY_LIST(1)), &page), VESTRY_INVALID);
   assert_int_equal(vestry_browser_get(one, "/nowhere", &page), VESTRY_OK);
-  assert_int_equal(vestry_memory_status(page), 404);
+  assert_int_equal(vestry_memory_look(page).status, 404);
   vestry_memory_destroy(page);
   vestry_browser_destroy(one);
   vestry_browser_destroy(NULL);

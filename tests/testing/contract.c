@@ -39,17 +39,17 @@ static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app
   scene *s = app;
   pthread_mutex_lock(&s->lock);
   s->served++;
-  keep_text(s->method, vestry_request_method(req));
-  keep_text(s->path, vestry_request_path(req));
-  keep_text(s->query, vestry_request_query(req));
+  keep_text(s->method, req->method);
+  keep_text(s->path, req->path);
+  keep_text(s->query, req->query);
   keep_text(s->header, vestry_request_header(req, "x-asked"));
   keep_text(s->peer, vestry_request_peer(req));
-  s->is_datastar = vestry_request_is_datastar(req);
-  json_t *signals = vestry_request_signals(req);
+  s->is_datastar = req->is_datastar;
+  json_t *signals = req->signals;
   char *dumped = signals ? json_dumps(signals, JSON_COMPACT) : NULL;
   keep_text(s->signals, dumped);
   free(dumped);
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   free(s->body);
   s->body = malloc(body.len + 1);
   s->body_len = body.len;
@@ -67,7 +67,7 @@ static vestry_err nothing(const vestry_request *req, vestry_reply *reply, void *
 /* Answers the error whose number is the query. */
 static vestry_err answer_error(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)reply, (void)app;
-  return (vestry_err)atoi(vestry_request_query(req));
+  return (vestry_err)atoi(req->query);
 }
 
 static vestry_err large(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -96,7 +96,7 @@ static vestry_err keep_stream(const vestry_request *req, vestry_reply *reply, vo
 static vestry_err send_to_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("stream", 1));
-  return vestry_reply_patch_signals_pack(reply, "{s:i}", "n", 42);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 42));
 }
 
 static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -104,8 +104,8 @@ static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, v
   scene *s = app;
   vestry_connection_hooks hooks = witness_hooks(&s->witness);
   vestry_reply_hooks(reply, &hooks);
-  vestry_reply_patch_signals_pack(reply, "{s:i}", "first", 1);
-  return vestry_reply_patch_signals_pack(reply, "{s:i}", "second", 2);
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("first", 1));
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("second", 2));
 }
 
 /* ---- the scene --------------------------------------------------------------------------------------------------- */
@@ -408,7 +408,7 @@ static void writes_a_batch_in_one_write(void **state) {
   for (int i = 0; i < 60; i++) {
     char json[32];
     snprintf(json, sizeof json, "{\"n\":%d}", i);
-    const vestry_host *host = vestry_host_of(the.seam->instance(the.server));
+    const vestry_host *host = vestry_parts_of(the.seam->instance(the.server))->host;
     assert_int_equal(vestry_event_signals_text(host, json, strlen(json), NULL, &events[i]), VESTRY_OK);
   }
   vestry_connection_stats before = {0}, after = {0};
@@ -590,8 +590,8 @@ static void later_requests_speak_down_the_stored_stream(void **state) {
   the.seam->expect(kept, "data: signals {\"n\":42}\n\n");
   the.seam->forget(action);
   vestry_scope scope = {NULL, 0};
-  assert_int_equal(vestry_dispatch_pack(the.seam->instance(the.server), scope, VESTRY_KEY("stream", 1), "[[s,{s:i}]]",
-                                        "patch-signals", "m", 43),
+  assert_int_equal(vestry_dispatch(the.seam->instance(the.server), scope, VESTRY_KEY("stream", 1),
+                                   VESTRY_LIST("patch-signals", VESTRY_OBJECT("m", 43))),
                    VESTRY_OK);
   the.seam->expect(kept, "data: signals {\"m\":43}\n\n");
   /* A second one of the key takes the first one's place, which ends so that its client stays away. */

@@ -74,29 +74,29 @@ static void *ask(void *server, const contract_ask *what) {
 }
 
 static int status(void *asked) {
-  return vestry_memory_status(((exchange *)asked)->memory);
+  return vestry_memory_look(((exchange *)asked)->memory).status;
 }
 
 static const char *header(void *asked, const char *name) {
-  return vestry_memory_header(((exchange *)asked)->memory, name);
+  return vestry_memory_header(((exchange *)asked)->memory, name, 0);
 }
 
 static void expect(void *asked, const char *text) {
   exchange *from = asked;
   settle(from->server);
-  vestry_slice got = vestry_memory_received(from->memory);
+  vestry_slice got = vestry_memory_look(from->memory).received;
   if (!memmem(got.data, got.len, text, strlen(text))) fail_msg("\"%s\" did not come", text);
 }
 
 static vestry_slice body(void *asked) {
-  return vestry_memory_received(((exchange *)asked)->memory);
+  return vestry_memory_look(((exchange *)asked)->memory).received;
 }
 
 static bool end(void *asked) {
   exchange *from = asked;
   settle(from->server);
-  bool clean = false;
-  assert_true(vestry_memory_ended(from->memory, &clean));
+  bool clean = vestry_memory_look(from->memory).clean;
+  assert_true(vestry_memory_look(from->memory).ended);
   return clean;
 }
 

@@ -32,7 +32,7 @@ static void desk_open(desk *d) {
   assert_int_equal(
       vestry_memory_request(d->v, &(vestry_memory_call){.datastar = true}, open_stream, &d->witness, &d->exchange),
       VESTRY_OK);
-  d->connection = vestry_memory_connection(d->exchange);
+  d->connection = vestry_memory_look(d->exchange).connection;
   assert_non_null(d->connection);
 }
 
@@ -48,7 +48,7 @@ static void send(desk *d, const char *json) {
 }
 
 static void assert_received(desk *d, const char *text) {
-  vestry_slice got = vestry_memory_received(d->exchange);
+  vestry_slice got = vestry_memory_look(d->exchange).received;
   assert_string_equal(got.data, text);
   assert_int_equal(got.len, strlen(text));
 }
@@ -59,14 +59,14 @@ static void the_head_is_written_when_it_runs(void **state) {
   (void)state;
   desk d;
   desk_open(&d);
-  assert_int_equal(vestry_memory_status(d.exchange), 0);
-  assert_null(vestry_memory_header(d.exchange, "Content-Type"));
+  assert_int_equal(vestry_memory_look(d.exchange).status, 0);
+  assert_null(vestry_memory_header(d.exchange, "Content-Type", 0));
   vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_status(d.exchange), 200);
-  assert_string_equal(vestry_memory_header(d.exchange, "content-type"), "text/event-stream");
-  assert_int_equal(vestry_memory_writes_count(d.exchange), 0);
+  assert_int_equal(vestry_memory_look(d.exchange).status, 200);
+  assert_string_equal(vestry_memory_header(d.exchange, "content-type", 0), "text/event-stream");
+  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 0);
   assert_received(&d, "");
-  assert_false(vestry_memory_ended(d.exchange, NULL));
+  assert_false(vestry_memory_look(d.exchange).ended);
   desk_close(&d);
 }
 
@@ -76,10 +76,10 @@ static void counts_writes(void **state) {
   desk_open(&d);
   for (int i = 0; i < 5; i++) send(&d, "{\"a\":1}");
   vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_writes_count(d.exchange), 1); /* all that waited */
+  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 1); /* all that waited */
   send(&d, "{\"a\":1}");
   vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_writes_count(d.exchange), 2);
+  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 2);
   desk_close(&d);
 }
 
@@ -90,11 +90,11 @@ static void blocks_until_it_reads_again(void **state) {
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_BLOCKS);
   send(&d, "{\"a\":1}");
   vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_status(d.exchange), 200); /* a head always fits */
+  assert_int_equal(vestry_memory_look(d.exchange).status, 200); /* a head always fits */
   send(&d, "{\"b\":2}");
   vestry_memory_settle(d.v);
   assert_received(&d, "");
-  assert_int_equal(vestry_memory_writes_count(d.exchange), 0);
+  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 0);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
   vestry_memory_settle(d.v);
   assert_received(&d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
@@ -123,7 +123,7 @@ static void f3_an_instance_counts_what_conflation_keeps(void **state) {
   for (int i = 0; i < 2; i++) {
     vestry_memory_call call = {.datastar = true};
     assert_int_equal(vestry_memory_request(v, &call, open_conflating, &w, &exchanges[i]), VESTRY_OK);
-    vestry_connection *connection = vestry_memory_connection(exchanges[i]);
+    vestry_connection *connection = vestry_memory_look(exchanges[i]).connection;
     for (size_t k = 0; k < sizeof morphs / sizeof *morphs; k++)
       assert_int_equal(vestry_connection_patch_elements(connection, morphs[k], strlen(morphs[k]), NULL), VESTRY_OK);
     vestry_memory_settle(v);
@@ -158,11 +158,11 @@ static void trickles_byte_by_byte(void **state) {
   send(&d, "{\"b\":2}");
   vestry_memory_settle(d.v);
   assert_received(&d, EVENT("{\"a\":1}") EVENT("{\"b\":2}"));
-  assert_int_equal(vestry_memory_writes_count(d.exchange), strlen(EVENT("{\"a\":1}") EVENT("{\"b\":2}")));
+  assert_int_equal(vestry_memory_look(d.exchange).writes_count, strlen(EVENT("{\"a\":1}") EVENT("{\"b\":2}")));
   vestry_connection_close(d.connection, VESTRY_CAUSE_CLOSED);
   vestry_memory_settle(d.v);
-  bool clean = false;
-  assert_true(vestry_memory_ended(d.exchange, &clean));
+  bool clean = vestry_memory_look(d.exchange).clean;
+  assert_true(vestry_memory_look(d.exchange).ended);
   assert_true(clean);
   desk_close(&d);
 }
@@ -174,10 +174,10 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
   vestry_memory_mode_set(d.exchange, mode);
   send(&d, "{\"a\":1}");
   vestry_memory_settle(d.v);
-  bool clean = true;
-  assert_true(vestry_memory_ended(d.exchange, &clean));
+  bool clean = vestry_memory_look(d.exchange).clean;
+  assert_true(vestry_memory_look(d.exchange).ended);
   assert_false(clean);
-  assert_int_equal(vestry_memory_status(d.exchange), opened ? 200 : 0);
+  assert_int_equal(vestry_memory_look(d.exchange).status, opened ? 200 : 0);
   assert_int_equal(vestry_connection_cause(d.connection), cause);
   assert_int_equal(witness_closed(&d.witness), 1);
   desk_close(&d);
@@ -199,8 +199,8 @@ static void hangs_up_before_and_after_it_opened(void **state) {
     if (settled) vestry_memory_settle(d.v);
     vestry_memory_hang_up(d.exchange);
     vestry_memory_settle(d.v);
-    bool clean = true;
-    assert_true(vestry_memory_ended(d.exchange, &clean));
+    bool clean = vestry_memory_look(d.exchange).clean;
+    assert_true(vestry_memory_look(d.exchange).ended);
     assert_false(clean);
     assert_int_equal(vestry_connection_cause(d.connection), VESTRY_CAUSE_HANGUP);
     desk_close(&d);
@@ -220,8 +220,8 @@ static void is_destroyed_while_open_and_after_the_instance(void **state) {
       vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_stream, &d.witness, &d.exchange),
       VESTRY_OK);
   vestry_destroy(d.v);
-  bool clean = true;
-  assert_true(vestry_memory_ended(d.exchange, &clean));
+  bool clean = vestry_memory_look(d.exchange).clean;
+  assert_true(vestry_memory_look(d.exchange).ended);
   assert_false(clean);
   vestry_memory_destroy(d.exchange);
   vestry_memory_destroy(NULL);
@@ -231,7 +231,7 @@ static void is_destroyed_while_open_and_after_the_instance(void **state) {
 
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   return vestry_reply_body(reply, "text/plain", body.data, body.len);
 }
 
@@ -241,10 +241,10 @@ static void asks_for_the_root_by_default(void **state) {
   desk_open(&d);
   vestry_memory_exchange *plain = NULL;
   assert_int_equal(vestry_memory_request(d.v, NULL, answer, NULL, &plain), VESTRY_OK);
-  assert_int_equal(vestry_memory_status(plain), 200);
-  assert_null(vestry_memory_connection(plain));
-  assert_false(vestry_memory_ended(plain, NULL));
-  assert_int_equal(vestry_memory_received(plain).len, 0);
+  assert_int_equal(vestry_memory_look(plain).status, 200);
+  assert_null(vestry_memory_look(plain).connection);
+  assert_false(vestry_memory_look(plain).ended);
+  assert_int_equal(vestry_memory_look(plain).received.len, 0);
   vestry_memory_destroy(plain);
   desk_close(&d);
 }
@@ -262,14 +262,14 @@ static vestry_err live(test_host *th, void *ctx) {
   error = vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_stream, &w, &exchange);
   if (!error) {
     vestry_memory_settle(v);
-    vestry_connection *connection = vestry_memory_connection(exchange);
+    vestry_connection *connection = vestry_memory_look(exchange).connection;
     if (connection) {
       error = vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
       vestry_memory_settle(v);
       if (!error && vestry_connection_cause(connection) == VESTRY_CAUSE_ERROR) error = VESTRY_NO_MEMORY;
-      if (!error) assert_string_equal(vestry_memory_received(exchange).data, EVENT("{\"a\":1}"));
+      if (!error) assert_string_equal(vestry_memory_look(exchange).received.data, EVENT("{\"a\":1}"));
     } else {
-      assert_int_equal(vestry_memory_status(exchange), 500);
+      assert_int_equal(vestry_memory_look(exchange).status, 500);
       error = VESTRY_NO_MEMORY;
     }
   } else {
@@ -300,11 +300,11 @@ static void is_destroyed_under_the_pool(void **state) {
     vestry_memory_exchange *exchange = NULL;
     assert_int_equal(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, open_stream, &w, &exchange),
                      VESTRY_OK);
-    vestry_connection *connection = vestry_memory_connection(exchange);
+    vestry_connection *connection = vestry_memory_look(exchange).connection;
     if (i % 3 == 1) vestry_memory_mode_set(exchange, VESTRY_MEMORY_TRICKLES);
     for (int n = 0; n < 5; n++) vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
     if (i % 3 == 2) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-    (void)vestry_memory_status(exchange);
+    (void)vestry_memory_look(exchange).status;
     vestry_memory_destroy(exchange);
   }
   assert_int_equal(vestry_stop(v, 60000), VESTRY_OK);
@@ -336,19 +336,19 @@ static void a_page_that_trickles_is_shown_the_last_state(void **state) {
   assert_int_equal(vestry_create(&options, &d.v), VESTRY_OK);
   assert_int_equal(vestry_memory_request(d.v, &(vestry_memory_call){.datastar = true}, open_narrow, NULL, &d.exchange),
                    VESTRY_OK);
-  d.connection = vestry_memory_connection(d.exchange);
+  d.connection = vestry_memory_look(d.exchange).connection;
   vestry_memory_settle(d.v);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
   for (int i = 1; i <= MORPHS; i++) {
     int len = snprintf(html, sizeof html, "<div id=\"a\">%d</div>", i);
     memset(html + len, ' ', (size_t)(LEN - len));
     assert_int_equal(vestry_connection_patch_elements(d.connection, html, LEN, NULL), VESTRY_OK);
-    for (int step = 0; step < i % 7; step++) (void)vestry_runtime_step(vestry_runtime_of(d.v));
+    for (int step = 0; step < i % 7; step++) (void)vestry_runtime_step(vestry_parts_of(d.v)->runtime);
   }
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
   vestry_memory_settle(d.v);
   snprintf(last, sizeof last, ">%d</div>", MORPHS);
-  assert_non_null(strstr(vestry_memory_received(d.exchange).data, last));
+  assert_non_null(strstr(vestry_memory_look(d.exchange).received.data, last));
   vestry_memory_destroy(d.exchange);
   vestry_destroy(d.v);
   test_host_assert_clean(&d.th);

@@ -78,7 +78,7 @@ static void *come_and_go(void *ctx) {
     if (!*at)
       assert_int_equal(vestry_memory_request(c->v, &(vestry_memory_call){.datastar = true}, handler, &c->seed, at),
                        VESTRY_OK);
-    vestry_connection *connection = vestry_memory_connection(*at);
+    vestry_connection *connection = vestry_memory_look(*at).connection;
     switch (rand_r(&c->seed) % 16) {
     case 0:
       vestry_memory_destroy(*at); /* hangs up */
@@ -165,7 +165,7 @@ static void no_wake_is_lost(void **state) {
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &v), VESTRY_OK);
   assert_int_equal(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, echo_handler, &e, &page),
                    VESTRY_OK);
-  e.connection = vestry_memory_connection(page);
+  e.connection = vestry_memory_look(page).connection;
   pthread_t threads[3];
   for (size_t i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, ask, &e), 0);
   for (size_t i = 0; i < 3; i++) pthread_join(threads[i], NULL);
@@ -232,7 +232,7 @@ static void steps_on_own_threads_may_block(void **state) {
   assert_int_equal(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, echo_handler, &e, &other),
                    VESTRY_OK);
   atomic_store(&e.asked, 1);
-  vestry_connection_wake(vestry_memory_connection(other));
+  vestry_connection_wake(vestry_memory_look(other).connection);
   while (!atomic_load(&e.seen)) sched_yield();
   vestry_memory_hang_up(page);
   assert_int_equal(vestry_stop(v, 20), VESTRY_TIMEOUT); /* the step is waited for */

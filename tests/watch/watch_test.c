@@ -289,7 +289,7 @@ static void at_once_is_fair(void **state) {
   turns t = {&f, 0};
   vestry_actor *other;
   assert_int_equal(
-      vestry_actor_create(vestry_runtime_of(w.v), &(vestry_actor_options){.run = take_turn, .ctx = &t}, &other),
+      vestry_actor_create(vestry_parts_of(w.v)->runtime, &(vestry_actor_options){.run = take_turn, .ctx = &t}, &other),
       VESTRY_OK);
   assert_int_equal(wire_serve(&w, &r, handler, &f), VESTRY_OK);
   vestry_actor_notify(other);
@@ -661,7 +661,7 @@ static void the_end_comes_once_whatever_happens(void **state) {
     wire r = cases[i].wire;
     world_begin(&w, (vestry_options){0});
     if (cases[i].refuses)
-      vestry_registry_intercept(vestry_registry_of(w.v),
+      vestry_registry_intercept(vestry_parts_of(w.v)->registry,
                                 &(vestry_interceptor){.name = "no", .phase = VESTRY_PHASE_CONNECT, .after = refuse_it});
     feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
     wire_request(&w, &r, cases[i].handler, &f);
@@ -672,7 +672,7 @@ static void the_end_comes_once_whatever_happens(void **state) {
     assert_int_equal(f.ends, !goes_on);
     if (cases[i].drains) vestry_drain(w.v, 0), world_settle(&w);
     if (cases[i].removes) {
-      vestry_store_remove(vestry_store_of(w.v), NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, NULL);
+      vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, NULL);
       world_settle(&w);
     }
     if (goes_on && cases[i].cause == VESTRY_CAUSE_HANGUP) wire_hang_up(&w, &r), world_settle(&w);

@@ -96,7 +96,8 @@ static void start(void) {
   write_file("both.txt", 4096);
   write_file("both.txt.br", LARGE);
   table[0] = (vestry_file){.path = "large.txt", .bytes = text, .len = LARGE};
-  seam->start(&s, &(web_settings){.room = READERS + 20, .options = {.max_answer_bytes = MOST}});
+  seam->start(&s,
+              &(web_settings){.room = READERS + 20, .options = {.bounds = &(vestry_bounds){.max_answer_bytes = MOST}}});
   assert_int_equal(vestry_files_create(&(vestry_files_options){.folder = folder}, &files), VESTRY_OK);
   assert_int_equal(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 1}, &embedded),
                    VESTRY_OK);

@@ -270,7 +270,7 @@ static bool has_room_after(size_t bodies) {
 static void unfinished_bodies_refuse_no_newcomer(void **state) {
   (void)state;
   static client held[HELD];
-  seam->start(&s, &(web_settings){.room = HELD, .options.max_request_bytes = MOST});
+  seam->start(&s, &(web_settings){.room = HELD, .options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
   for (size_t i = 0; i < HELD; i++) {
     client newcomer;
     send_body(&held[i], EACH + 1, EACH);

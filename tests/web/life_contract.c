@@ -222,7 +222,7 @@ static vestry_err wait_in_effect(vestry_dispatch_context *context, const json_t 
 }
 
 static vestry_err open_through_gate(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_effect_pack(reply, "[s]", "wait");
+  vestry_reply_effect(reply, VESTRY_LIST("wait"));
   return server_open_stream(req, reply, app);
 }
 
@@ -230,7 +230,7 @@ static void ends_streams_that_open_while_it_stops(void **state) {
   (void)state;
   start(NULL);
   gate_reset();
-  assert_int_equal(vestry_registry_effect(vestry_registry_of(s.v), "wait", wait_in_effect, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(s.v)->registry, "wait", wait_in_effect, NULL), VESTRY_OK);
   assert_int_equal(vestry_route(s.v, "GET", "/gate", open_through_gate, &s), VESTRY_OK);
   client c;
   client_ask(&c, s.port, "GET", "/gate", "Datastar-Request: true\r\n");

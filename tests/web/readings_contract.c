@@ -51,17 +51,17 @@ static const char mark[] = "SAW\n";
 static vestry_err say_seen(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   seen all = {.len = 0};
-  const char *query = vestry_request_query(req);
+  const char *query = req->query;
   if (!query || seam->has_own_targets) query = ""; /* put together again there */
   put(&all, mark, sizeof mark - 1);
-  put_line(&all, "method", vestry_request_method(req), strlen(vestry_request_method(req)));
-  put_line(&all, "path", vestry_request_path(req), strlen(vestry_request_path(req)));
+  put_line(&all, "method", req->method, strlen(req->method));
+  put_line(&all, "path", req->path, strlen(req->path));
   put_line(&all, "query", query, strlen(query));
   for (size_t i = 0; i < NAMES; i++) {
     const char *value = vestry_request_header(req, names[i]);
     if (value) put_line(&all, names[i], value, strlen(value));
   }
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   put(&all, body.data, body.len);
   return vestry_reply_body(reply, "text/plain", all.text, all.len);
 }

@@ -53,7 +53,7 @@ vestry_err server_open_stream(const vestry_request *req, vestry_reply *reply, vo
 
 vestry_err server_echo(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  vestry_slice body = vestry_request_body(req);
+  vestry_slice body = req->body;
   return body.len ? vestry_reply_body(reply, "text/plain", body.data, body.len)
                   : vestry_reply_body(reply, "text/plain", "nothing", 7);
 }

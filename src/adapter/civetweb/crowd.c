@@ -136,7 +136,7 @@ vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const v
   if (!crowd->ports) return VESTRY_NO_MEMORY;
   memcpy(crowd->ports, ports, ports_count * sizeof *ports);
   crowd->ports_count = ports_count;
-  vestry_err error = vestry_timer_create(vestry_runtime_of(v), look, crowd, &crowd->timer);
+  vestry_err error = vestry_timer_create(vestry_parts_of(v)->runtime, look, crowd, &crowd->timer);
   if (error) return error;
   pthread_mutex_init(&crowd->lock, NULL);
   return vestry_timer_set(crowd->timer, PERIOD_MS, PERIOD_MS);

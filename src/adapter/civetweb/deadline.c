@@ -84,8 +84,8 @@ static void look(vestry_timer *timer, void *ctx) {
 
 vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry *v, uint64_t period_ms) {
   deadlines->v = v;
-  deadlines->host = vestry_host_of(v);
-  vestry_err error = vestry_timer_create(vestry_runtime_of(v), look, deadlines, &deadlines->timer);
+  deadlines->host = vestry_parts_of(v)->host;
+  vestry_err error = vestry_timer_create(vestry_parts_of(v)->runtime, look, deadlines, &deadlines->timer);
   if (error) return error;
   pthread_mutex_init(&deadlines->lock, NULL);
   return vestry_timer_set(deadlines->timer, period_ms, period_ms);

@@ -31,7 +31,7 @@ static uint64_t round_ms(uint64_t due_ms) {
 /* The worst case is a cut just after a heartbeat: one heartbeat until there is something to acknowledge, then lost_ms,
  * then two rounds of the watch. */
 static uint64_t default_lost_ms(const vestry *v, uint64_t watch_ms) {
-  uint64_t heartbeat_ms = vestry_heartbeat_ms(v);
+  uint64_t heartbeat_ms = vestry_parts_of(v)->heartbeat_ms;
   if (heartbeat_ms == VESTRY_NEVER_MS) return VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
   return heartbeat_ms / 4 > watch_ms ? heartbeat_ms - 2 * watch_ms : heartbeat_ms / 2 + 1;
 }
@@ -45,11 +45,11 @@ static size_t read_ports(const struct mg_context *server, vsi_civetweb_port port
 
 static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_options *options,
                               const vsi_civetweb_port *ports, size_t ports_count) {
-  uint64_t watch_ms = options->watch_ms ? options->watch_ms : round_ms(vestry_heartbeat_ms(adapter->v));
+  uint64_t watch_ms = options->watch_ms ? options->watch_ms : round_ms(vestry_parts_of(adapter->v)->heartbeat_ms);
   uint64_t lost_ms = options->lost_ms ? options->lost_ms : default_lost_ms(adapter->v, watch_ms);
   if (watch_ms == VESTRY_NEVER_MS) return VESTRY_OK;
-  return vsi_civetweb_watch_create(vestry_runtime_of(adapter->v), adapter->host, &adapter->parked, ports, ports_count,
-                                   watch_ms, lost_ms, &adapter->watch);
+  return vsi_civetweb_watch_create(vestry_parts_of(adapter->v)->runtime, adapter->host, &adapter->parked, ports,
+                                   ports_count, watch_ms, lost_ms, &adapter->watch);
 }
 
 static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetweb_options *options,
@@ -98,7 +98,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   vestry_civetweb_options own;
   if (!v || !server || !ret_adapter || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
   const vestry_civetweb_options *options = &own;
-  const vestry_host *host = vestry_host_of(v);
+  const vestry_host *host = vestry_parts_of(v)->host;
   vsi_civetweb_settings settings;
   vsi_civetweb_settings_read(server, &settings);
   uint32_t reserve = vsi_civetweb_reserve(options->reserve_threads, settings.threads_count);

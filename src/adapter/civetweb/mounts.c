@@ -283,7 +283,7 @@ vestry_err vsi_civetweb_mounts_begin(vsi_civetweb_mounts *of, vsi_civetweb_neigh
   of->self = self;
   of->serve = serve;
   of->takes_all = takes_all;
-  vestry_err error = vestry_timer_create(vestry_runtime_of(self->v), sweep, of, &of->sweeper);
+  vestry_err error = vestry_timer_create(vestry_parts_of(self->v)->runtime, sweep, of, &of->sweeper);
   if (error) return error;
   pthread_mutex_init(&of->sweeping, NULL);
   error = vestry_routes_follow(self->v, &follower, of);

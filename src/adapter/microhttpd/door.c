@@ -115,7 +115,7 @@ static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at
 vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port,
                                     unsigned lost_ms) {
   char number[8];
-  *door = (vsi_microhttpd_door){.v = v, .host = vestry_host_of(v), .listener = -1, .stop = -1};
+  *door = (vsi_microhttpd_door){.v = v, .host = vestry_parts_of(v)->host, .listener = -1, .stop = -1};
   snprintf(number, sizeof number, "%u", port);
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
@@ -135,7 +135,7 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
 }
 
 vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, const char *path, mode_t mode) {
-  *door = (vsi_microhttpd_door){.v = v, .host = vestry_host_of(v), .listener = -1, .stop = -1};
+  *door = (vsi_microhttpd_door){.v = v, .host = vestry_parts_of(v)->host, .listener = -1, .stop = -1};
   vestry_err error = vsi_microhttpd_unix_listen(&door->file, door->host, path, mode, BACKLOG, &door->listener);
   if (error) return error;
   door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

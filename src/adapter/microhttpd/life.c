@@ -9,7 +9,7 @@
 #include "base/wait.h"
 
 vestry_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
-  const vestry_host *host = vestry_host_of(v);
+  const vestry_host *host = vestry_parts_of(v)->host;
   vestry_microhttpd *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return NULL;
   adapter->v = v;
@@ -31,7 +31,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   vestry_microhttpd_options own;
   vsi_microhttpd_settings settings;
   if (!v || !ret_adapter) return VESTRY_INVALID;
-  const vestry_host *host = vestry_host_of(v);
+  const vestry_host *host = vestry_parts_of(v)->host;
   if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own, &settings)) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "

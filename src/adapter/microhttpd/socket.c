@@ -162,7 +162,7 @@ void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_byte
 vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
                                         const vsi_microhttpd_limits *limits) {
   sockets->v = v;
-  sockets->host = vestry_host_of(v);
+  sockets->host = vestry_parts_of(v)->host;
   sockets->memory_bytes = limits->memory_bytes;
   sockets->request_ns = vsi_ms_to_ns(limits->request_ms);
   sockets->idle_ns = vsi_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
@@ -172,7 +172,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   pthread_mutex_init(&sockets->lock, NULL);
   pthread_cond_init(&sockets->fewer, NULL);
   vestry_err error = vsi_web_addresses_init(&sockets->addresses, sockets->host, limits->per_address);
-  if (!error) error = vestry_timer_create(vestry_runtime_of(v), look, sockets, &sockets->timer);
+  if (!error) error = vestry_timer_create(vestry_parts_of(v)->runtime, look, sockets, &sockets->timer);
   if (error) return error;
   uint64_t period_ms = limits->request_ms / LOOKS;
   if (period_ms < LEAST_LOOK_MS) period_ms = LEAST_LOOK_MS;

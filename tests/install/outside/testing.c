@@ -18,7 +18,7 @@ int main(void) {
   if (vestry_create(&(vestry_options){.threads_count = 1}, &v)) return 1;
   if (vestry_memory_request(v, &call, greet, NULL, &tab)) return 1;
   if (vestry_stop(v, VESTRY_NEVER_MS)) return 1;
-  vestry_slice got = vestry_memory_received(tab);
+  vestry_slice got = vestry_memory_look(tab).received;
   int found = memmem(got.data, got.len, "hello", 5) != NULL;
   vestry_memory_destroy(tab);
   vestry_destroy(v);

@@ -158,7 +158,7 @@ static void turn(vestry_runtime *runtime) {
 static void run(size_t thread, void *ctx) {
   (void)ctx;
   if (thread == 0)
-    turn(vestry_runtime_of(h.w.v));
+    turn(vestry_parts_of(h.w.v)->runtime);
   else if (thread == 1)
     turn(h.steps_runtime);
   else {
@@ -170,7 +170,7 @@ static void run(size_t thread, void *ctx) {
 static void settle(void) {
   bool more = true;
   while (more) {
-    more = turn_once(vestry_runtime_of(h.w.v));
+    more = turn_once(vestry_parts_of(h.w.v)->runtime);
     more |= turn_once(h.steps_runtime);
   }
 }
@@ -192,7 +192,7 @@ static void one_history(uint64_t seed) {
   h.r.datastar = true;
   require(!wire_serve(&h.w, &h.r, handler, NULL));
   for (uint64_t i = random_below(&random, 8); i; i--) { /* it may be open already, or not yet */
-    turn_once(i % 2 ? vestry_runtime_of(h.w.v) : h.steps_runtime);
+    turn_once(i % 2 ? vestry_parts_of(h.w.v)->runtime : h.steps_runtime);
   }
   h.talkers_count = 1 + random_below(&random, 2);
   h.ops_count = 2 + random_below(&random, OPS_MOST - 1);
