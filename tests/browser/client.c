@@ -14,9 +14,10 @@ static struct program program;
 /* What the page is asked with, as text: the names in the order of the alphabet. */
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *name) {
   char *text = json_dumps(req->signals, JSON_COMPACT | JSON_SORT_KEYS);
-  vestry_err error = text ? vestry_reply_patch_signals(
-                                reply, VESTRY_OBJECT(name, VESTRY_OBJECT("method", req->method, "signals", text)))
-                          : VESTRY_NO_MEMORY;
+  vestry_err error =
+      text ? vestry_reply_patch_signals(
+                 reply, VESTRY_OBJECT((const char *)name, VESTRY_OBJECT("method", req->method, "signals", text)))
+           : VESTRY_NO_MEMORY;
   free(text);
   return error;
 }

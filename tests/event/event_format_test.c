@@ -41,7 +41,7 @@ static void signals(void **state) {
                "event: datastar-patch-signals\ndata: onlyIfMissing true\ndata: signals {}\n\n");
   event = expect_untouched;
   expect_error(vestry_event_signals(NULL, VESTRY_LIST(1), NULL, &event), &event, VESTRY_INVALID);
-  expect_error(vestry_event_signals(NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vestry_event_signals(NULL, VESTRY_VALUES(1), NULL, &event), &event, VESTRY_INVALID);
   expect_error(vestry_event_signals(NULL, VESTRY_OBJECT("a", (const char *)NULL), NULL, &event), &event,
                VESTRY_INVALID);
   expect_error(vestry_event_signals(NULL, &(const vestry_value){.count = 0}, NULL, &event), &event, VESTRY_INVALID);

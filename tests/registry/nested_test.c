@@ -299,7 +299,6 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
   keeper *k = ctx;
   json_t *effects = json_array(), *object = json_object();
   const vestry_key *key = ROOM("a");
-  size_t count;
   vestry_dispatch_handle *handle;
   (void)args;
   assert_int_equal(vestry_context_keep(context, NULL), VESTRY_INVALID);
