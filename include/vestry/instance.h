@@ -3,7 +3,7 @@
  *  functions), and stops and destroys it at its end, after the server:
  *
  *      vestry *v;
- *      if (vestry_create(&(vestry_options){.bounds = &(vestry_bounds){.max_count = 10000}, .sessions = &sessions}, &v)) return 1;
+ *      if (vestry_create(&(vestry_options){.sessions = &sessions}, &v)) return 1;
  *      vestry_route(v, "GET", "/", page, &app);
  *      vestry_err err = vestry_server_run(v, &vestry_server_microhttpd, NULL);
  *      vestry_destroy(v);

@@ -78,8 +78,8 @@ typedef struct vestry_memory_seen {
 
 /** What has come so far: vestry_memory_look(page).status. */
 VESTRY_API vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange);
-/** Value of the answer's header, name in any case; of several with that name the one at index, from 0. NULL: none, or no
- *  answer yet. Valid while the exchange lives. */
+/** Value of the answer's header, name in any case; of several with that name the one at index, from 0. NULL: none, or
+ *  no answer yet. Valid while the exchange lives. */
 VESTRY_API const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name, size_t index);
 /** What has come since it was last asked for by this function; the first time all. As
  *  vestry_memory_seen.received otherwise. */

@@ -97,8 +97,8 @@ typedef struct vestry_repository vestry_repository;
 
 /** Make a repository and fill it.
  *  schema          borrowed
- *  signals         as a request has them (vestry_request.signals); borrowed, but its values are kept by reference: do not change
- *                  them. NULL: none, all have their defaults
+ *  signals         as a request has them (vestry_request.signals); borrowed, but its values are kept by reference: do not
+ *                  change them. NULL: none, all have their defaults
  *  ret_repository  owned by the caller; untouched on failure
  *  Returns  OK, whatever the signals are (see vestry_repository_errors) | INVALID (a NULL) | NO_MEMORY
  *  Threads  any; does not block */
@@ -138,7 +138,7 @@ VESTRY_API vestry_err vestry_repository_get_json(const vestry_repository *reposi
 /** Set a field.
  *      vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));
  *  value    copied; of the field's type: a bool, an integer, a double, a text. Texts: no NUL in them, since a request
- *           that brings one back is refused as malformed. JSON (a json_t, a list or an object): null removes the signal;
+ *           that brings one back is refused as malformed. JSON (a json_t, a list, an object): null removes the signal;
  *           members of objects that are null are the same as absent ones
  *  Returns  OK | NOT_FOUND (path) | INVALID (the field is of another type; what vestry_value_to_json refuses) | LIMIT
  *           (bounds) | TOO_LARGE (bytes, or nested deeper than 240) | NO_MEMORY; on failure the field has the value it

@@ -12,7 +12,7 @@
 enum { READ_BYTES = 16384 };
 
 void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
- void *server_request) {
+                      void *server_request) {
   memset(own, 0, offsetof(vsi_request, scope)); /* the scope's room is written before it is read */
   *req = (vestry_request){.v = v, .own = own};
   req->own->ops = ops;
@@ -157,4 +157,3 @@ vestry_err vestry_request_json(const vestry_request *req, const vestry_signals_l
                                vestry_signals_error *ret_error) {
   return vsi_json_parse(req->body.data, req->body.len, limits ? limits : &req->v->signals, ret_value, ret_error);
 }
-

@@ -8,7 +8,7 @@ bool vestry_is_forked(const vestry *v) {
 }
 
 const vestry_parts *vestry_parts_of(const vestry *v) {
-  return &v->parts;
+  return v ? &v->parts : NULL;
 }
 
 uint32_t vsi_instance_retry_after_s(const vestry *v) {

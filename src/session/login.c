@@ -61,7 +61,8 @@ static const char *why_closed(const vestry_request *req, const vestry_reply *rep
   if (!req->v->sessions) return "a log-in or log-out, but the instance has no sessions (vestry_options.sessions)";
   if (!req->own->session.id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
   if (reply->key || reply->more_keys_count) return "a log-in or log-out behind a key: it comes before keys are named";
-  return req->own->session.former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
+  return req->own->session.former_count < VSI_SESSION_CHANGES_MAX ? NULL
+                                                                  : "too many log-ins and log-outs of one request";
 }
 
 /* Into storage and the table. A reference. */

@@ -196,7 +196,8 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
   assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES("\xff")), VESTRY_INVALID);
   assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES((const char *)NULL)), VESTRY_INVALID);
   assert_int_equal(vestry_repository_set(r, "user", VESTRY_VALUES("\xff")), VESTRY_NOT_FOUND);
-  json_t *nul = json_stringn("a\0b", 3), *nested = json_array(), *wide = json_string("a text of more than thirty-eight bytes, so too large");
+  json_t *nul = json_stringn("a\0b", 3), *nested = json_array(),
+         *wide = json_string("a text of more than thirty-eight bytes, so too large");
   assert_int_equal(vestry_repository_set(r, "user.name", VESTRY_VALUES(nul)), VESTRY_INVALID);
   json_decref(nul);
   assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(wide)), VESTRY_TOO_LARGE);
