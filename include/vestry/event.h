@@ -146,8 +146,8 @@ VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *s
 VESTRY_API vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, size_t len,
                                                 const vestry_signals_options *options, vestry_event **ret_event);
 
-/** The same with an object of C's own values, VESTRY_OBJECT("counter", 4), or of a json_t, VESTRY_VALUES(json), which is
- *  borrowed.
+/** The same with an object of C's own values, VESTRY_OBJECT("counter", 4), or of a json_t, VESTRY_VALUES(json), which
+ *  is borrowed.
  *  Returns  as vestry_event_signals_text; INVALID also for what vestry_value_to_json refuses, and for what is no object
  */
 VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,

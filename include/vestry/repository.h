@@ -97,7 +97,7 @@ typedef struct vestry_repository vestry_repository;
 
 /** Make a repository and fill it.
  *  schema          borrowed
- *  signals         as a request has them (vestry_request.signals); borrowed, but its values are kept by reference: do not
+ *  signals         as a request has them (vestry_request.signals); borrowed, its values are kept by reference: do not
  *                  change them. NULL: none, all have their defaults
  *  ret_repository  owned by the caller; untouched on failure
  *  Returns  OK, whatever the signals are (see vestry_repository_errors) | INVALID (a NULL) | NO_MEMORY

@@ -154,7 +154,7 @@ static inline vestry_value vestry_value_self(vestry_value value) {
 #define VESTRY_VALUES_16(a, ...) VESTRY_VALUE(a), VESTRY_VALUES_15(__VA_ARGS__)
 #define VESTRY_VALUES_PASTE_(a, b) a##b
 #define VESTRY_VALUES_PASTE(a, b) VESTRY_VALUES_PASTE_(a, b)
-/** A pointer to 1 to 16 values, one behind the other: VESTRY_VALUES(x) is a pointer to one. They live until the end of
+/** A pointer to 1 to 16 values, one after the other: VESTRY_VALUES(x) is a pointer to one. They live until the end of
  *  the enclosing block, as do those of the next two. */
 #define VESTRY_VALUES(...)                                                                                             \
   ((const vestry_value[]){VESTRY_VALUES_PASTE(VESTRY_VALUES_, VESTRY_VALUE_COUNT(__VA_ARGS__))(__VA_ARGS__)})

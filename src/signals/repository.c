@@ -152,7 +152,7 @@ static bool fits(const vsi_field *field, const json_t *value) {
   return true;
 }
 
-/* A copy, so that whoever gave it may change it. value: it was taken once, so it is not too deep to be made. */
+/* A copy, so that the caller may change its own. value: it was taken once, so it is not too deep to be made. */
 static vestry_err copy_json(const vsi_field *field, const json_t *value, json_t **ret_value) {
   json_t *copy = json_deep_copy(value);
   vestry_err error = copy ? vsi_field_take(field, copy, ret_value) : VESTRY_NO_MEMORY;
