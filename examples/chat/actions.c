@@ -57,7 +57,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
     return page_login(app, req, reply, "A name is wanted, of at most 40 characters.");
   }
   vestry_sqlite_loan *db;
-  err = vestry_sqlite_write(app->db.pool, &db);
+  err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
   if (err) return err;
   err = vestry_sqlite_run(db,
                           "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
@@ -121,7 +121,7 @@ static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) 
   int channel;
   vestry_sqlite_loan *db;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_sqlite_write(app->db.pool, &db);
+  if (!err) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
   if (!err) err = vestry_sqlite_give(db, enter(db, req, channel));
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -139,7 +139,7 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
   int64_t id = 0;
   vestry_sqlite_loan *db;
   if (!is_good(name, NAME_MAX)) return complain(reply, "A channel needs a name, of at most 40 characters.");
-  vestry_err err = vestry_sqlite_write(app->db.pool, &db);
+  vestry_err err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
   if (err) return err;
   err = vestry_sqlite_run(db,
                           "INSERT INTO channel(name) SELECT trim(?1) WHERE (SELECT count(*) FROM channel) < ?2 "
@@ -180,7 +180,7 @@ static vestry_err add_message(struct app *app, const vestry_request *req, int ch
                               const char *text) {
   const char *user = vestry_session_user(req), *once = vestry_request_header(req, "X-Once");
   vestry_sqlite_loan *db;
-  vestry_err err = vestry_sqlite_write(app->db.pool, &db);
+  vestry_err err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
   if (err) return err;
   int64_t id = 0;
   err = keep_pace(app, db, user);
@@ -231,7 +231,7 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
   if (err) return err;
   const char *text = program_text(req, draft, TEXT_MAX * 4);
   vestry_sqlite_loan *db;
-  if (text) err = vestry_sqlite_write(app->db.pool, &db);
+  if (text) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
   if (text && !err) err = vestry_sqlite_give(db, set_draft(db, req, draft, text));
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -240,7 +240,7 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
 static vestry_err show_older(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_sqlite_loan *db;
-  vestry_err err = vestry_sqlite_write(app->db.pool, &db);
+  vestry_err err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
   if (err) return err;
   json_t *state = db_tab(db, req, NULL);
   json_int_t older = json_integer_value(json_object_get(state, "older")) + SHOWN;

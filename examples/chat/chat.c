@@ -16,7 +16,7 @@ static void count(vestry_timer *timer, void *ctx) {
       "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS NOT coalesce("
       "(SELECT max(id) FROM message WHERE channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
       NULL, NULL, NULL);
-  if (err || vestry_sqlite_write(app->db.pool, &db)) return;
+  if (err || vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db)) return;
   static const char *const updates[] = {
       ("INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
        "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)"),

@@ -203,7 +203,7 @@ static vestry_err look_aside(struct app *app, vestry_render *render, struct view
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
   if (!err) err = vestry_render_topic(render, "gone");
   vestry_sqlite_loan *db;
-  if (!err) err = vestry_sqlite_read_aside(app->db.pool, &db);
+  if (!err) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_READ_ASIDE, &db);
   if (err) return err;
   err = vestry_sqlite_run(
       db,
@@ -222,7 +222,7 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->seen = json_object();
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->seen ? look_aside(app, render, view) : VESTRY_NO_MEMORY;
   vestry_sqlite_loan *db;
-  if (!err) err = vestry_sqlite_read(app->db.pool, &db);
+  if (!err) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_READ, &db);
   if (err) return err;
   view->state = db_tab(db, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));

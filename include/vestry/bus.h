@@ -23,12 +23,12 @@
  *  subscribers of their topic on their own thread: of one publisher each subscriber sees the messages in their order;
  *  two publishers may be in one subscriber at once.
  *
- *  Each instance has a bus of its own, whose topics are named as streams are, by scope and key: vestry/publish.h. Take
- *  one of these for topics of no instance's, or to bound them apart. */
+ *  Each instance has a bus of its own, whose topics are named as streams are, by scope and key: see "by key" below.
+ *  Take one of these for topics of no instance's, or to bound them apart. */
 #ifndef VESTRY_BUS_H
 #define VESTRY_BUS_H
 
-#include "vestry/connection.h"
+#include "vestry/instance.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,7 +44,7 @@ typedef struct vestry_subscription vestry_subscription;
 
 /** What a subscriber is called with; all of it borrowed, valid during the call. May grow at its end. */
 typedef struct vestry_bus_message {
-  vestry_slice topic; /**< of a topic by key (vestry/publish.h): the key, as vestry_key_encode makes it */
+  vestry_slice topic; /**< of a topic by key (below): the key, as vestry_key_encode makes it */
   const void *data;   /**< the publisher's */
   size_t len;
   vestry_connection *connection; /**< which the subscription is bound to; NULL: to none */
@@ -136,6 +136,53 @@ VESTRY_API vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, siz
 
 /** Counters, a snapshot. Threads any. */
 VESTRY_API void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats);
+
+/* --------------------------------------------------------------------------------------------------- by key ------- */
+
+/* Functions that are told that something happened, by a name that needs no bus to be made:
+ *
+ *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+ *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+ *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("jobs"), &(vestry_subscriber){.call = show_job});
+ *      }
+ *      vestry_publish(v, scope, VESTRY_KEY("jobs"), &job, sizeof job, NULL);   // from anywhere
+ *
+ *  Each instance has a bus (vestry_parts.bus) whose topics are named as streams are, by a scope and a key. Subscribers,
+ *  messages, order and ends are those of every bus. Topics by key and keys of streams do not meet: vestry_publish alone
+ *  reaches subscribers. It stays on its node; vestry/cluster.h says what crosses nodes, and why. */
+
+/** Subscribe for the stream that this reply opens, until it ends. If the reply opens none, or gives it up for a stored
+ *  one, `call` is never called. `over` is called once in any case, if this returns OK: when the stream ends, before its
+ *  close hooks; or when there is none, when the request has been answered, on the serving thread.
+ *
+ *  It begins as vestry_reply_join does: after the handler, before the reply's effects are performed. What is published
+ *  until then it is not called for; what it sends from then on is written when the stream opens.
+ *  scope       whose topic it is; req->scope: of the request's own
+ *  key         copied
+ *  subscriber  call is mandatory, connection NULL: messages have the stream's. Copied
+ *  Returns  OK | INVALID (scope, key, subscriber) | TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of
+ *           vestry_bounds; or max_subscriptions_count) | CLOSED (the instance) |
+ *           NO_MEMORY (may be left to vestry). On failure neither function is ever called
+ *  Threads  the handler's */
+VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
+                                             const vestry_subscriber *subscriber);
+
+/** Subscribe to a topic: vestry_bus_subscribe, by key. One that is bound to no connection ends with
+ *  vestry_bus_unsubscribe, or with vestry_destroy.
+ *  scope, key  copied
+ *  Returns  as vestry_bus_subscribe; INVALID, TOO_LARGE (scope, key)
+ *  Threads  any; takes the bus's lock; runs no callbacks */
+VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key,
+                                       const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
+
+/** Call all subscribers that a topic has now: vestry_bus_publish, by key.
+ *  data       borrowed; may be NULL
+ *  ret_count  how many were called; may be NULL; untouched on failure but NOT_FOUND, which sets it to 0
+ *  Returns  OK | NOT_FOUND (none was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for
+ *           a long key)
+ *  Threads  as vestry_bus_publish */
+VESTRY_API vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
+                                     size_t *ret_count);
 
 #ifdef __cplusplus
 }

@@ -40,8 +40,10 @@
  *  - A presence with a name (vestry/presence.h): who is at a place of any node.
  *  - Pages: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does
  *    (vestry/page.h), if the cluster was given these pages.
- *  What stays on its node: vestry_publish (vestry_cluster_publish goes to all, with bytes), sessions, presences without
- *  a name, nonces, and channels without a key.
+ *  One rule says what crosses: data does, pointers do not. Effects, events and topics of pages are data: dispatches,
+ *  broadcasts and refreshes reach all nodes. A message of vestry_publish is a pointer: it stays on its node, and
+ *  vestry_cluster_publish takes bytes to all. Sessions, presences without a name, nonces, and channels without a key
+ *  stay on their node, too.
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  the sender, or as a gap to the node that should have received (on_gap), within a second while nodes hear each other;

@@ -1,7 +1,7 @@
 /** Histories: what a channel was sent lately, so that a stream that breaks misses nothing of it.
  *
  *  Pages are state: a tab that comes back is shown how things are now (vestry/page.h). Logs, chats and tokens of a
- *  language model are not: their events append, and each of them counts. A channel by key (vestry/broadcast.h) may
+ *  language model are not: their events append, and each of them counts. A channel by key (vestry/channel.h) may
  *  have a history for that.
  *
  *      vestry_history_begin(v, scope, VESTRY_KEY("log", id), NULL);      // EXISTS: it has one
@@ -49,7 +49,7 @@
 #ifndef VESTRY_HISTORY_H
 #define VESTRY_HISTORY_H
 
-#include "vestry/broadcast.h"
+#include "vestry/channel.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -3,7 +3,8 @@
  *  functions), and stops and destroys it at its end, after the server:
  *
  *      vestry *v;
- *      if (vestry_create(&(vestry_options){.sessions = &sessions}, &v)) return 1;
+ *      vestry_options options = {.bounds = &(vestry_bounds){.max_count = 10000}, .sessions = &sessions};
+ *      if (vestry_create(&options, &v)) return 1;
  *      vestry_route(v, "GET", "/", page, &app);
  *      vestry_err err = vestry_server_run(v, &vestry_server_microhttpd, NULL);
  *      vestry_destroy(v);
@@ -40,41 +41,40 @@ typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *r
 
 /** How much an instance holds at most. 0 is the default, which each member says. */
 typedef struct vestry_bounds {
-  size_t size;                /**< sizeof(vestry_bounds), or 0 */
-  size_t max_count;           /**< of the store; as vestry_store_options, like lifetime_ms and the cap */
-  size_t max_per_scope_count; /**< entries of one scope in the store, a stream having one for each of its keys there; of
-      everybody's scope too, the one without a name: with keys in it
-      (vestry_reply_add_key) all pages together have this bound. A stream that goes does so for
-      SIZE, and its browser comes back; a stream with more keys than this, or than
-      max_count, is refused: 500, and said in the log. For a bound of streams a user see
-      max_streams_per_scope_count */
-  size_t max_streams_per_scope_count; /**< streams that stay open of one scope at most, of a user say: by the scope of
-      the request that opened them, whatever keys they have in whatever scopes,
-      and whatever the store. When one more opens, the one that was active (opened,
-      or written an event) longest ago is closed for REPLACED: its browser does not
-      come back, for it would send the next one away. Of those that were active
-      within the same second it is the one that opened first; streams that are
-      ending do not count. The scope without a name has no such bound. 0: none. See
-      vestry_stats.outnumbered_count. Opening looks at so many streams */
-  size_t max_per_stream_count; /**< keys that one stream may have beside its first (vestry_reply_add_key), and, counted
-      apart, channels, topics and places that it may be a part of from its beginning
-      (vestry_reply_join, …). Beyond it LIMIT, which is the program's mistake: 500, and
-      said in the log. 0: 64; at most 65,535 */
-  size_t max_queued_bytes;     /**< of all streams together; 0: 1 GiB; SIZE_MAX: no bound but each stream's.
-      See vestry_stats.queued_bytes */
-  size_t max_body_bytes;       /**< of a request; 0: 1 MiB; beyond it 413 */
-  size_t max_request_bytes;    /**< of the heads and bodies of all requests under way together; beyond it 503,
-      and from seven eighths on those that hold most are closed where a
-      server reads ahead (see its adapter).
-      0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.request_bytes */
-  size_t max_answer_bytes;     /**< of the bodies of all answers that are being made or sent: a reply has the room of
-      its body before there is memory of it. From seven eighths on the connections whose
-      answers hold most are closed, and beyond it 503. Files in folders (vestry/files.h)
-      are sent from their descriptors: of them a piece counts. 0: 256 MiB; SIZE_MAX: no
-      bound. See vestry_stats.answer_bytes */
-  size_t max_history_bytes;    /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
-  size_t max_channels_count;   /**< by key, at one time (vestry/broadcast.h); 0: 10,000 */
-  size_t max_subscriptions_count;      /**< to topics by key, at one time (vestry/publish.h); 0: 100,000 */
+  size_t size;      /**< sizeof(vestry_bounds), or 0 */
+  size_t max_count; /**< of the store; as vestry_store_options, like lifetime_ms and the cap */
+  /** Entries of one scope in the store, a stream having one for each of its keys there; of everybody's scope
+   *  too, the one without a name: with keys in it (vestry_reply_add_key) all pages together have this bound. A
+   *  stream that goes does so for SIZE, and its browser comes back; a stream with more keys than this, or than
+   *  max_count, is refused: 500, and said in the log. For a bound of streams a user see
+   *  max_streams_per_scope_count. */
+  size_t max_per_scope_count;
+  /** Streams that stay open of one scope at most, of a user say: by the scope of the request that opened them,
+   *  whatever keys they have in whatever scopes, and whatever the store. When one more opens, the one that was
+   *  active (opened, or written an event) longest ago is closed for REPLACED: its browser does not come back,
+   *  for it would send the next one away. Of those that were active within the same second it is the one that
+   *  opened first; streams that are ending do not count. The scope without a name has no such bound. 0: none.
+   *  See vestry_stats.outnumbered_count. Opening looks at so many streams. */
+  size_t max_streams_per_scope_count;
+  /** Keys that one stream may have beside its first (vestry_reply_add_key), and, counted apart, channels,
+   *  topics and places that it may be a part of from its beginning (vestry_reply_join, …). Beyond it LIMIT,
+   *  which is the program's mistake: 500, and said in the log. 0: 64; at most 65,535. */
+  size_t max_per_stream_count;
+  /** Of all streams together; 0: 1 GiB; SIZE_MAX: no bound but each stream's. See vestry_stats.queued_bytes. */
+  size_t max_queued_bytes;
+  size_t max_body_bytes; /**< of a request; 0: 1 MiB; beyond it 413 */
+  /** Of the heads and bodies of all requests under way together; beyond it 503, and from seven eighths on those
+   *  that hold most are closed where a server reads ahead (see its adapter). 0: 256 MiB; SIZE_MAX: no bound.
+   *  See vestry_stats.request_bytes. */
+  size_t max_request_bytes;
+  /** Of the bodies of all answers that are being made or sent: a reply has the room of its body before there is
+   *  memory of it. From seven eighths on the connections whose answers hold most are closed, and beyond it 503.
+   *  Files in folders (vestry/files.h) are sent from their descriptors: of them a piece counts. 0: 256 MiB;
+   *  SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
+  size_t max_answer_bytes;
+  size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
+  size_t max_channels_count;      /**< by key, at one time (vestry/channel.h); 0: 10,000 */
+  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/bus.h); 0: 100,000 */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
 } vestry_bounds;
@@ -201,6 +201,7 @@ typedef struct vestry_parts {
   vestry_runtime *runtime;
   vestry_store *store;              /**< of connections */
   struct vestry_registry *registry; /**< to register effects with, before the first request (vestry/registry.h) */
+  struct vestry_bus *bus;           /**< of topics by key, whose counters vestry_bus_stats_get has (vestry/bus.h) */
   uint64_t heartbeat_ms;            /**< how long its streams stay silent before a heartbeat, unless a reply says
                                          otherwise; VESTRY_NEVER_MS: for ever */
   size_t max_body_bytes;            /**< of a request, where vestry_body_limit says nothing else */

@@ -260,7 +260,6 @@ VESTRY_API vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_valu
  *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n)); */
 VESTRY_API vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html);
 VESTRY_API vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals);
-VESTRY_API vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script);
 /** vestry_reply_patch_elements by a format of vestry/html.h: a %s is escaped for where it stands. INVALID also for what
  *  vestry_html_add refuses: the host's log says why and where. */
 VESTRY_API vestry_err vestry_reply_patch_elementsf(vestry_reply *reply, const char *format, ...) VESTRY_PRINTF(2, 3);

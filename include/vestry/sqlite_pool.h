@@ -6,11 +6,11 @@
  *      vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = "chat.db"}, &database);
  *      vestry_sqlite_pool_follow(pool, database);            // live pages: see vestry/sqlite.h. Else leave both out
  *
- *      vestry_sqlite_write(pool, &loan);                     // a handler: one transaction, one writer at a time
+ *      vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan);                     // a handler: one transaction, one writer at a time
  *      err = vestry_sqlite_run(loan, "INSERT INTO message(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
  *      err = vestry_sqlite_give(loan, err);                  // commits if OK, rolls back otherwise
  *
- *      vestry_sqlite_read(pool, &loan);                      // a render
+ *      vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);                      // a render
  *      err = vestry_sqlite_run(loan, "SELECT id, text FROM message", NULL, add_row, html);
  *      err = vestry_sqlite_give(loan, err);
  *
@@ -80,21 +80,27 @@ VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sq
 
 /* ------------------------------------------------------------------------------------------------- loans --------- */
 
-/** Borrow a connection to read with: for a render, or a handler. A thread that has one of this pool gets the same one
- *  again, inside of its transaction too, and gives it back as often.
- *  Returns  OK | LIMIT (none within wait_ms)
- *  Threads  any; waits for at most wait_ms. What it returns belongs to this thread */
-VESTRY_API vestry_err vestry_sqlite_read(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan);
-/** One that pages do not follow: what a render reads with it renders it again only for a topic that it names
- *  (vestry_render_topic). Only for reading: what it wrote would refresh nothing. A thread may have one of each kind;
- *  give it back before the other is taken where many threads do so, or they wait for each other. Otherwise as above. */
-VESTRY_API vestry_err vestry_sqlite_read_aside(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan);
-/** One to write with, in a transaction (BEGIN IMMEDIATE): one writer at a time, so that no writer of this process is
- *  told that the database is busy.
- *  Returns  OK | INVALID (this thread has a connection to read with, or writes already: give it back first) | the
- *           errors above
- *  Threads  as above; blocks on the disk */
-VESTRY_API vestry_err vestry_sqlite_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan);
+/** What a connection is borrowed for. */
+typedef enum vestry_sqlite_use {
+  /** To read with: for a render, or a handler. A thread that has one of this pool gets the same one again, inside of its
+   *  transaction too, and gives it back as often. */
+  VESTRY_SQLITE_READ,
+  /** To read with one that pages do not follow: what a render reads with it renders it again only for a topic that it
+   *  names (vestry_render_topic). Only for reading: what it wrote would refresh nothing. A thread may have one of each
+   *  kind; give it back before the other is taken where many threads do so, or they wait for each other. */
+  VESTRY_SQLITE_READ_ASIDE,
+  /** To write with, in a transaction (BEGIN IMMEDIATE): one writer at a time, so that no writer of this process is told
+   *  that the database is busy. */
+  VESTRY_SQLITE_WRITE
+} vestry_sqlite_use;
+
+/** Borrow a connection.
+ *  ret_loan  to be given back by vestry_sqlite_give; untouched on failure
+ *  Returns   OK | LIMIT (none within wait_ms) | INVALID (also: this thread is to write, and has a connection to read
+ *            with, or writes already: give it back first) | the errors above
+ *  Threads   any; waits for at most wait_ms; to write it blocks on the disk. What it returns belongs to this thread */
+VESTRY_API vestry_err vestry_sqlite_borrow(vestry_sqlite_pool *pool, vestry_sqlite_use use,
+                                           vestry_sqlite_loan **ret_loan);
 /** Give it back. What was written is committed if error is OK, and rolled back otherwise; statements are reset.
  *  Returns  error; if that is OK, what committing said: the errors above
  *  Threads  that which has borrowed it; blocks on the disk */
@@ -123,8 +129,8 @@ VESTRY_API void vestry_sqlite_row_integer(sqlite3_stmt *row, void *ctx);
  *  Threads  that which has borrowed it; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_run(vestry_sqlite_loan *loan, const char *sql, const vestry_value *values,
                                         vestry_sqlite_row_fn row, void *ctx);
-/** The same with a connection of its own, in a transaction of its own if it writes. The errors of vestry_sqlite_read or
- *  vestry_sqlite_write, too. In a thread that has a connection already, it is run with that one. (What cannot be in a
+/** The same with a connection of its own, in a transaction of its own if it writes. The errors of vestry_sqlite_borrow,
+ *  too. In a thread that has a connection already, it is run with that one. (What cannot be in a
  *  transaction, VACUUM and some pragmas, is for sqlite3_exec, with vestry_sqlite_loan_db.)
  *  Threads  any; as those */
 VESTRY_API vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const char *sql, const vestry_value *values,

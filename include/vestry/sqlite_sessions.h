@@ -51,7 +51,7 @@ VESTRY_API const vestry_session_storage_ops *vestry_sqlite_sessions_ops(void);
 
 /** Delete some of those whose time is over, for a timer: expired_at_once at most.
  *  ret_count  how many; so many as expired_at_once: there may be more. NULL: not wanted
- *  Returns  OK | the errors of vestry_sqlite_write
+ *  Returns  OK | the errors of vestry_sqlite_borrow
  *  Threads  any; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sessions_expire(vestry_sqlite_sessions *sessions, size_t *ret_count);
 

@@ -15,8 +15,8 @@
  *    (once.h), scripts that no policy allows (csp.h); which tab asks: tab.h.
  *  - Pages that render again when their data changes: page.h; over SQLite, without naming topics: sqlite.h. A function
  *    that feeds a stream: watch.h. Who is here: presence.h.
- *  - One event to many: channel.h, by key broadcast.h, with what was missed history.h, compressed by profile.h.
- *    Messages to functions: bus.h, by key publish.h.
+ *  - One event to many: channel.h, with what was missed history.h, compressed by profile.h.
+ *    Messages to functions: bus.h.
  *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h.
  *  - What can go wrong, in three lists: error.h, cause.h, refusal.h. For tests of your own (libvestry-testing, and not
  *    included here): memory.h, browser.h, memory_network.h.
@@ -38,7 +38,6 @@
 
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"
-#include "vestry/broadcast.h"
 #include "vestry/broker.h"
 #include "vestry/bus.h"
 #include "vestry/cause.h"
@@ -62,7 +61,6 @@
 #include "vestry/page.h"
 #include "vestry/presence.h"
 #include "vestry/profile.h"
-#include "vestry/publish.h"
 #include "vestry/refusal.h"
 #include "vestry/registry.h"
 #include "vestry/repository.h"

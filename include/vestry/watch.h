@@ -87,8 +87,6 @@ VESTRY_API bool vestry_watch_is_first(const vestry_watcher *watcher);
  *  Returns  as vestry_bus_subscribe */
 VESTRY_API vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_bus *bus, const void *topic,
                                              size_t topic_len);
-/** The stream's connection, borrowed. Threads any. */
-VESTRY_API vestry_connection *vestry_watch_connection(const vestry_watcher *watcher);
 
 /** Have a step called: what the caller did before, that step sees. Wakes are coalesced: several before a step are one,
  *  and one that comes while a step runs is followed by another step. Nothing happens when the stream is closed.

@@ -3,7 +3,7 @@
 #define VSI_BUS_PUBLISH_H
 
 #include "store/scoped_key.h"
-#include "vestry/publish.h"
+#include "vestry/bus.h"
 
 /* Publish to the subscribers of a topic by key. Returns as vestry_publish. */
 vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len);

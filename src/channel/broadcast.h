@@ -3,7 +3,7 @@
 #define VSI_CHANNEL_BROADCAST_H
 
 #include "store/scoped_key.h"
-#include "vestry/broadcast.h"
+#include "vestry/channel.h"
 
 /* Publish to the members that are here. Returns as vestry_broadcast. */
 vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);

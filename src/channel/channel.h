@@ -42,8 +42,8 @@ struct vestry_channel {
   /* NULL: none. Set and used inside the turnstile; elsewhere it says no more than whether there is one. */
   _Atomic(struct vsi_history *) history;
 };
-/* With its name and the first buckets of its members, about what vestry/broadcast.h says. */
-_Static_assert(sizeof(struct vestry_channel) <= 1088, "what a channel costs: vestry/broadcast.h");
+/* With its name and the first buckets of its members, about what vestry/channel.h says. */
+_Static_assert(sizeof(struct vestry_channel) <= 1088, "what a channel costs: vestry/channel.h");
 
 /* name: copied; NULL: none. OK | INVALID | NO_MEMORY */
 vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *options, const vsi_channel_name *name,

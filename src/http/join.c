@@ -7,8 +7,8 @@
 #include "channel/histories.h"
 #include "channel/name.h"
 #include "http/reply.h"
-#include "vestry/broadcast.h"
-#include "vestry/publish.h"
+#include "vestry/bus.h"
+#include "vestry/channel.h"
 
 /* Returns as vsi_name_pack, or LIMIT; the reply knows of errors. */
 static vestry_err pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key) {

@@ -412,10 +412,6 @@ vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
   return add_text_effect(reply, "patch-elements", html);
 }
 
-vestry_err vestry_reply_execute_script(vestry_reply *reply, const char *script) {
-  return add_text_effect(reply, "execute-script", script);
-}
-
 void *vestry_connection_data(const vestry_connection *connection) {
   const vsi_life *life = vsi_life_of(connection);
   const vsi_data *data = life ? vsi_life_data(life) : NULL;

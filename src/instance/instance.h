@@ -21,6 +21,7 @@ struct vestry {
       vestry_runtime *runtime;
       vestry_store *store; /* of vestry_connection */
       struct vestry_registry *registry;
+      struct vestry_bus *bus; /* of topics by key */
       uint64_t heartbeat_ms;
       size_t max_body_bytes;
     };
@@ -30,7 +31,6 @@ struct vestry {
   vsi_group *group;
   struct vsi_channels *channels;   /* by key */
   struct vsi_histories *histories; /* of those */
-  struct vestry_bus *bus;          /* of topics by key */
   struct vsi_routes *routes;
   struct vsi_sessions *sessions; /* NULL: none */
   struct vsi_shares *shares;     /* of streams, of scopes; NULL: no bound */

@@ -215,14 +215,6 @@ static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *func
   return VESTRY_OK;
 }
 
-vestry_err vestry_sqlite_read(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
-  return lend(pool, false, "vestry_sqlite_read", ret_loan);
-}
-
-vestry_err vestry_sqlite_read_aside(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
-  return lend(pool, true, "vestry_sqlite_read_aside", ret_loan);
-}
-
 static void give_turn_locked(vestry_sqlite_pool *pool) {
   pool->is_written = false;
   wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
@@ -244,11 +236,11 @@ static vestry_err take_turn(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_l
   if (!has_one && !loan) pool->stats.refused_count++;
   pthread_mutex_unlock(&pool->lock);
   *ret_loan = loan;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_write");
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
   if (has_one)
     return vsi_sqlite_refuse(&call, VESTRY_INVALID,
                              "this thread has a connection already: give it back before it writes with another");
-  return loan ? VESTRY_OK : refuse(pool, "vestry_sqlite_write");
+  return loan ? VESTRY_OK : refuse(pool, "vestry_sqlite_borrow to write");
 }
 
 static int run_text(vestry_sqlite_loan *loan, const char *sql) {
@@ -275,12 +267,11 @@ static void give_back(vestry_sqlite_loan *loan) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-vestry_err vestry_sqlite_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
-  if (!pool || !ret_loan) return VESTRY_INVALID;
+static vestry_err lend_to_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
   vestry_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
   if (error) return error;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_write");
+  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
   loan->is_writing = true;
   error = vsi_sqlite_pool_fail(&call, loan, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
   if (error)
@@ -288,6 +279,16 @@ vestry_err vestry_sqlite_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **re
   else
     *ret_loan = loan;
   return error;
+}
+
+vestry_err vestry_sqlite_borrow(vestry_sqlite_pool *pool, vestry_sqlite_use use, vestry_sqlite_loan **ret_loan) {
+  if (!pool || !ret_loan) return VESTRY_INVALID;
+  switch (use) {
+  case VESTRY_SQLITE_READ: return lend(pool, false, "vestry_sqlite_borrow to read", ret_loan);
+  case VESTRY_SQLITE_READ_ASIDE: return lend(pool, true, "vestry_sqlite_borrow to read aside", ret_loan);
+  case VESTRY_SQLITE_WRITE: return lend_to_write(pool, ret_loan);
+  }
+  return VESTRY_INVALID;
 }
 
 /* false: it was lent to this thread several times, and stays with it. */

@@ -92,13 +92,13 @@ vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const char *sql, co
                                    vestry_sqlite_row_fn row, void *ctx) {
   vestry_sqlite_loan *loan;
   bool writes = false;
-  vestry_err error = vestry_sqlite_read(pool, &loan);
+  vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = ask_kind(loan, sql, &writes);
   if (!error && writes) {
     (void)vestry_sqlite_give(loan, VESTRY_OK);
-    error = vestry_sqlite_write(pool, &loan);
+    error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan);
     if (error) return error;
   }
   if (!error) error = vestry_sqlite_run(loan, sql, values, row, ctx);

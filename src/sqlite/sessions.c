@@ -68,7 +68,7 @@ vestry_err vestry_sqlite_sessions_expire(vestry_sqlite_sessions *sessions, size_
   if (!sessions) return VESTRY_INVALID;
   vestry_sqlite_loan *loan;
   size_t count = 0;
-  vestry_err error = vestry_sqlite_write(sessions->pool, &loan);
+  vestry_err error = vestry_sqlite_borrow(sessions->pool, VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
   error = vestry_sqlite_give(loan, expire(sessions, loan, &count));
   if (!error && ret_count) *ret_count = count;
@@ -93,7 +93,7 @@ static vestry_err add(vestry_sqlite_sessions *sessions, vestry_sqlite_loan *loan
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   vestry_sqlite_sessions *sessions = ctx;
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_write(sessions->pool, &loan);
+  vestry_err error = vestry_sqlite_borrow(sessions->pool, VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
   if (record->used_s > record->created_s)
     error = vestry_sqlite_run(loan, use_sql, VESTRY_LIST(hash, record->used_s), NULL, NULL);
@@ -117,7 +117,7 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
   vestry_sqlite_sessions *sessions = ctx;
   vestry_sqlite_loan *loan;
   vestry_session_record record = {.size = sizeof record};
-  vestry_err error = vestry_sqlite_read(sessions->pool, &loan);
+  vestry_err error = vestry_sqlite_borrow(sessions->pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
   error = vestry_sqlite_give(loan, vestry_sqlite_run(loan, load_sql, VESTRY_LIST(hash), read_row, &record));
   if (!error) *ret_record = record;
@@ -145,7 +145,7 @@ const vestry_session_storage_ops *vestry_sqlite_sessions_ops(void) {
 static vestry_err make_table(vestry_sqlite_pool *pool) {
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_sessions_create");
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_read(pool, &loan);
+  vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
   return vestry_sqlite_give(loan, vsi_sqlite_schema_bring(&call, vestry_sqlite_loan_db(loan), &schema));
 }

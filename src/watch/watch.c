@@ -179,10 +179,6 @@ bool vestry_watch_is_first(const vestry_watcher *watcher) {
   return !watcher->has_stepped;
 }
 
-vestry_connection *vestry_watch_connection(const vestry_watcher *watcher) {
-  return watcher->connection;
-}
-
 void vestry_watch_wake(vestry_watcher *watcher) {
   if (!vestry_connection_is_open(watcher->connection)) return;
   /* acq_rel pairs with the exchange in look, both ways: a wake that is coalesced publishes what was done before, too */

@@ -457,7 +457,7 @@ static void fill_channels_stats(void *ret) {
   vestry_channels_stats_get(v, ret);
 }
 static void fill_stats_of_a_bus_of_an_instance(void *ret) {
-  vestry_publish_stats_get(v, ret);
+  vestry_bus_stats_get(vestry_parts_of(v)->bus, ret);
 }
 static void fill_cluster(void *ret, bool is_count) {
   vestry *of;

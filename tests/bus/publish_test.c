@@ -1,5 +1,5 @@
 /* K12: topics by key: who is told, and that what was handed over for it is given back once. */
-#include "vestry/publish.h"
+#include "vestry/bus.h"
 
 #include "serve/world.h"
 #include "vestry/registry.h"
@@ -8,7 +8,7 @@
 
 static vestry_bus_stats bus_of(vestry *v) {
   vestry_bus_stats stats = {0};
-  vestry_publish_stats_get(v, &stats);
+  vestry_bus_stats_get(vestry_parts_of(v)->bus, &stats);
   assert_int_equal(stats.subscribed_count, stats.live_count + stats.ended_count);
   return stats;
 }

@@ -1,5 +1,5 @@
 /* K12: channels by key: who is in one, from when to when, and what is left of it. */
-#include "vestry/broadcast.h"
+#include "vestry/channel.h"
 
 #include <stdlib.h>
 
@@ -443,7 +443,7 @@ static void keys_may_be_hostile(void **state) {
   close_all(&w, (wire *[]){&r}, 1);
 }
 
-/* What broadcast.h says it costs. */
+/* What channel.h says it costs. */
 static void what_it_costs(void **state) {
   (void)state;
   assert_true(sizeof(struct vestry_channel) + 16 * sizeof(void *) <= 1300);

@@ -6,9 +6,9 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/broadcast.h"
+#include "vestry/bus.h"
+#include "vestry/channel.h"
 #include "vestry/memory.h"
-#include "vestry/publish.h"
 
 enum { THREADS = 4, PLACES = 5, ROUNDS = 1200, OPEN_MOST = 6, STAYING = 2 };
 
@@ -176,7 +176,7 @@ static void nothing_is_left(void **state) {
     assert_int_equal(channels.made_count, channels.ended_count);
     assert_true(channels.made_count > PLACES); /* they came and went */
     vestry_bus_stats bus = {0};
-    vestry_publish_stats_get(r->v, &bus);
+    vestry_bus_stats_get(vestry_parts_of(r->v)->bus, &bus);
     assert_int_equal(bus.live_count, 0);
     assert_int_equal(bus.topics_count, 0);
     assert_int_equal(r->overs, r->begun);

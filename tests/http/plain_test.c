@@ -1,7 +1,7 @@
 /* Plain events on their way to readers that are not Datastar: in by any client, through the queue, channels, effects,
  * and conflation. */
 #include "serve/world.h"
-#include "vestry/broadcast.h"
+#include "vestry/channel.h"
 #include "vestry/dispatch.h"
 #include "vestry/history.h"
 

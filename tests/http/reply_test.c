@@ -107,14 +107,14 @@ static void effects_are_arrays_headed_by_a_name(void **state) {
   assert_int_equal(vestry_reply_patch_signals(&reply, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_reply_patch_elements(&reply, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_reply_patch_elements(&reply, "\xc3"), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_execute_script(&reply, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("execute-script", (const char *)NULL)), VESTRY_INVALID);
   assert_false(vsi_reply_is_stream(&reply));
   assert_false(reply.no_memory);
 
   assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("a", 1)), VESTRY_OK);
   assert_int_equal(vestry_reply_patch_signals(&reply, VESTRY_OBJECT("x", VESTRY_OBJECT("y", VESTRY_TRUE))), VESTRY_OK);
   assert_int_equal(vestry_reply_patch_elements(&reply, "<p>\"</p>"), VESTRY_OK);
-  assert_int_equal(vestry_reply_execute_script(&reply, "f()"), VESTRY_OK);
+  assert_int_equal(vestry_reply_effect(&reply, VESTRY_LIST("execute-script", "f()")), VESTRY_OK);
   assert_true(vsi_reply_is_stream(&reply));
   char *dump = json_dumps(reply.effects, JSON_COMPACT);
   assert_string_equal(dump, "[[\"a\",1],[\"patch-signals\",{\"x\":{\"y\":true}}],[\"patch-elements\",\"<p>\\\"</p>\"],"

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "serve/world.h"
-#include "vestry/broadcast.h"
+#include "vestry/channel.h"
 #include "vestry/dispatch.h"
 #include "vestry/once.h"
 #include "vestry/presence.h"

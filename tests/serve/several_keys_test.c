@@ -1,6 +1,6 @@
 /* K2: a stream under several keys is reached by each, and leaves all of them, once. */
 #include "serve/world.h"
-#include "vestry/broadcast.h"
+#include "vestry/channel.h"
 #include "vestry/dispatch.h"
 
 static const vestry_scope ANN = {"ann", 3};

@@ -297,7 +297,7 @@ static int pool_as_another(void) {
                                               .setup = "PRAGMA synchronous = OFF"};
   if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
   if (vestry_sqlite_pool_create(&options, &pool)) return 2; /* the log has said why */
-  if (vestry_sqlite_write(pool, &loan)) return 3;
+  if (vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan)) return 3;
   vestry_err error = vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL);
   if (vestry_sqlite_give(loan, error)) return 4;
   vestry_sqlite_pool_destroy(pool);

@@ -94,7 +94,7 @@ static void values_go_in_and_rows_come_out(void **state) {
   vestry_sqlite_loan *loan;
   char text[200] = "";
   const bool yes = true;
-  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t VALUES(?, ?, ?, ?)",
                                      VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
                    VESTRY_OK);
@@ -141,7 +141,7 @@ static void statements_are_prepared_once(void **state) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .statements_count = 4});
   vestry_sqlite_loan *loan;
-  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
   int64_t found;
   for (int i = 0; i < 300; i++) {
     char sql[40];
@@ -181,7 +181,7 @@ static void a_statement_may_run_inside_of_itself(void **state) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   nest n = {0};
-  assert_int_equal(vestry_sqlite_read(l.pool, &n.loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &n.loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_run(n.loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, &n),
                    VESTRY_OK);
   assert_int_equal(n.rows, 2 + 4 + 8 + 16);
@@ -198,7 +198,7 @@ static void what_was_not_reset_is(void **state) {
   vestry_sqlite_loan *loan;
   sqlite3_stmt *statement;
   for (int i = 0; i < 10; i++) insert(&l, i);
-  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
   assert_int_equal(sqlite3_bind_int(statement, 1, 3), SQLITE_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
@@ -207,7 +207,7 @@ static void what_was_not_reset_is(void **state) {
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_wal_checkpoint_v2(other, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), SQLITE_OK);
   sqlite3_close(other);
-  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_DONE); /* nothing is greater than null */
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
@@ -221,21 +221,22 @@ static void a_transaction_is_whole_or_nothing(void **state) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   vestry_sqlite_loan *loan, *again;
-  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   insert(&l, 1); /* this thread's functions work in its transaction */
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
-  assert_int_equal(vestry_sqlite_read(l.pool, &again), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &again), VESTRY_OK);
   assert_ptr_equal(again, loan);
   assert_int_equal(vestry_sqlite_give(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND); /* not the last: it stays */
-  assert_int_equal(vestry_sqlite_write(l.pool, &again), VESTRY_INVALID);
-  assert_said(&l, "vestry_sqlite_write", "give it back before");
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &again), VESTRY_INVALID);
+  assert_said(&l, "vestry_sqlite_borrow to write", "give it back before");
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
-  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   insert(&l, 1);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
-  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK); /* one that somebody else has ended */
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan),
+                   VESTRY_OK); /* one that somebody else has ended */
   insert(&l, 2);
   assert_int_equal(sqlite3_exec(vestry_sqlite_loan_db(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_IO);
@@ -261,7 +262,7 @@ static void commits_are_told(void **state) {
   insert(&l, 1);
   assert_int_equal(l.told, 1);
   assert_int_equal(l.rows_when_told, 1);
-  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   insert(&l, 2);
   assert_int_equal(l.told, 1);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
@@ -275,7 +276,7 @@ static void commits_are_told(void **state) {
 static void *try_to_read(void *ctx) {
   lender *l = ctx;
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_read(l->pool, &loan);
+  vestry_err error = vestry_sqlite_borrow(l->pool, VESTRY_SQLITE_READ, &loan);
   if (!error) vestry_sqlite_give(loan, VESTRY_OK);
   return (void *)(uintptr_t)error;
 }
@@ -283,7 +284,7 @@ static void *try_to_read(void *ctx) {
 static void *try_to_write(void *ctx) {
   lender *l = ctx;
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_write(l->pool, &loan);
+  vestry_err error = vestry_sqlite_borrow(l->pool, VESTRY_SQLITE_WRITE, &loan);
   if (!error) vestry_sqlite_give(loan, VESTRY_OK);
   return (void *)(uintptr_t)error;
 }
@@ -301,11 +302,11 @@ static void nobody_waits_for_ever(void **state) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
   vestry_sqlite_loan *loan, *aside;
-  assert_int_equal(vestry_sqlite_read(l.pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_read, &l), VESTRY_LIMIT);
-  assert_said(&l, "vestry_sqlite_read", "connections_count is 1; raise it");
+  assert_said(&l, "vestry_sqlite_borrow to read", "connections_count is 1; raise it");
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_LIMIT);
-  assert_int_equal(vestry_sqlite_read_aside(l.pool, &aside), VESTRY_OK); /* one of each kind */
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ_ASIDE, &aside), VESTRY_OK); /* one of each kind */
   assert_ptr_not_equal(aside, loan);
   assert_int_equal(vestry_sqlite_give(aside, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
@@ -314,8 +315,8 @@ static void nobody_waits_for_ever(void **state) {
   sqlite3 *other; /* nor for another process */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-  assert_int_equal(vestry_sqlite_write(l.pool, &loan), VESTRY_LIMIT);
-  assert_said(&l, "vestry_sqlite_write", "another program is writing to it");
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_LIMIT);
+  assert_said(&l, "vestry_sqlite_borrow to write", "another program is writing to it");
   sqlite3_close(other);
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK);
   end(&l);
@@ -333,14 +334,14 @@ static void *work(void *ctx) {
     vestry_sqlite_loan *loan;
     int64_t found;
     if ((w->seed + (unsigned)i) % 3) {
-      assert_int_equal(vestry_sqlite_write(w->l->pool, &loan), VESTRY_OK);
+      assert_int_equal(vestry_sqlite_borrow(w->l->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
       assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sqlite_row_integer, &found),
                        VESTRY_OK);
       assert_int_equal(vestry_sqlite_run(loan, "UPDATE t SET x = ? WHERE id = 0", VESTRY_LIST(found + 1), NULL, NULL),
                        VESTRY_OK);
       if (i % 10 == 0) sched_yield();
     } else {
-      assert_int_equal(vestry_sqlite_read(w->l->pool, &loan), VESTRY_OK);
+      assert_int_equal(vestry_sqlite_borrow(w->l->pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
       assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sqlite_row_integer, &found),
                        VESTRY_OK);
     }
@@ -473,7 +474,7 @@ static void pages_follow_what_is_committed(void **state) {
   vestry_sqlite_loan *loan;
   assert_int_equal(vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.th.host, .path = s.path}, &pool),
                    VESTRY_OK);
-  assert_int_equal(vestry_sqlite_read(pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
   assert_null(vestry_sqlite_loan_connection(loan));
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* one is lent */
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
@@ -482,7 +483,7 @@ static void pages_follow_what_is_committed(void **state) {
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s.database, &stats);
   size_t others = stats.connections_count - 8;
-  assert_int_equal(vestry_sqlite_write(pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   assert_non_null(vestry_sqlite_loan_connection(loan));
   assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
   site_settle(&s);
@@ -490,12 +491,12 @@ static void pages_follow_what_is_committed(void **state) {
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
   site_settle(&s);
   assert_int_equal(site_seen(&s, "table/t"), 1);
-  assert_int_equal(vestry_sqlite_write(pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
   site_settle(&s);
   assert_int_equal(site_seen(&s, "table/t"), 0);
-  assert_int_equal(vestry_sqlite_read_aside(pool, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ_ASIDE, &loan), VESTRY_OK);
   assert_null(vestry_sqlite_loan_connection(loan));
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
   vestry_sqlite_pool_unfollow(pool);
