@@ -200,7 +200,6 @@ static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
 }
 
 static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *function, vestry_sqlite_loan **ret_loan) {
-  if (!pool || !ret_loan) return VESTRY_INVALID;
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   pthread_mutex_lock(&pool->lock);
   vestry_sqlite_loan *loan = own_locked(pool, is_aside);
