@@ -6,11 +6,11 @@
  *      vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = "chat.db"}, &database);
  *      vestry_sqlite_pool_follow(pool, database);            // live pages: see vestry/sqlite.h. Else leave both out
  *
- *      vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan);                     // a handler: one transaction, one writer at a time
+ *      vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan); // a handler: one transaction, one writer at a time
  *      err = vestry_sqlite_run(loan, "INSERT INTO message(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
  *      err = vestry_sqlite_give(loan, err);                  // commits if OK, rolls back otherwise
  *
- *      vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);                      // a render
+ *      vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);  // a render
  *      err = vestry_sqlite_run(loan, "SELECT id, text FROM message", NULL, add_row, html);
  *      err = vestry_sqlite_give(loan, err);
  *
@@ -82,8 +82,8 @@ VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sq
 
 /** What a connection is borrowed for. */
 typedef enum vestry_sqlite_use {
-  /** To read with: for a render, or a handler. A thread that has one of this pool gets the same one again, inside of its
-   *  transaction too, and gives it back as often. */
+  /** To read with: for a render, or a handler. A thread that has one of this pool gets the same one again, inside of
+   *  its transaction too, and gives it back as often. */
   VESTRY_SQLITE_READ,
   /** To read with one that pages do not follow: what a render reads with it renders it again only for a topic that it
    *  names (vestry_render_topic). Only for reading: what it wrote would refresh nothing. A thread may have one of each
