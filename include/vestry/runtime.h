@@ -69,6 +69,9 @@ VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
  *  Threads  as vestry_runtime_stop */
 VESTRY_API void vestry_runtime_destroy(vestry_runtime *runtime);
 
+/** The host that the runtime was created with. Threads any; does not block. */
+VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime);
+
 /** Stepped runtimes: fire the timers that are due by the host's clock, then run one ready actor once.
  *  Returns  true: something was fired or run; false: nothing to do now (or the runtime owns threads)
  *  Threads  one at a time, the caller's choice; runs callbacks on this thread */

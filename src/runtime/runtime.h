@@ -45,7 +45,4 @@ static inline bool vsi_runtime_is_stepped(const vestry_runtime *runtime) {
  * for ever. */
 bool vsi_runtime_is_inside(const vestry_runtime *runtime);
 
-/* The host that the runtime was created with. */
-const vestry_host *vsi_runtime_host(const vestry_runtime *runtime);
-
 #endif

@@ -170,7 +170,7 @@ static void take_apart(vestry *v) {
 
 static const vestry_host *host_of(const vestry_options *options) {
   if (options->host) return options->host;
-  return options->runtime ? vsi_runtime_host(options->runtime) : vestry_host_default();
+  return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
 }
 
 /* Why the options are none; NULL: they are. */
