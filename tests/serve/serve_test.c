@@ -54,9 +54,11 @@ static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, v
   (void)req;
   (void)app;
   vestry_reply_any_client(reply);
-  vestry_err error = vestry_reply_effect_pack(reply, "[s,{s:[s]}]", "patch-signals", "first", "seven");
-  if (!error) error = vestry_reply_patch_signals_pack(reply, "{s:[s]}", "second", "seven");
-  if (!error) error = vestry_reply_effect_pack(reply, "[s,{s:[s]}]", "patch-signals", "third", "seven");
+  vestry_err error =
+      vestry_reply_effect(reply, VESTRY_LIST("patch-signals", VESTRY_OBJECT("first", VESTRY_LIST("seven"))));
+  if (!error) error = vestry_reply_patch_signals(reply, VESTRY_OBJECT("second", VESTRY_LIST("seven")));
+  if (!error)
+    error = vestry_reply_effect(reply, VESTRY_LIST("patch-signals", VESTRY_OBJECT("third", VESTRY_LIST("seven"))));
   return error;
 }
 
