@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench exact, the auction: many pages that look at rows that lie beside each other.
  *
  * 60 users at 50 lots: 200 pages of a lot each (its row, its highest bids with their users' names), a page of each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pages of an auction, whose rows lie beside each other: whom a commit renders. */
 #ifndef BENCH_AUCTION_H
 #define BENCH_AUCTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench: one program, a subcommand a file. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H

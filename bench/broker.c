@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench broker: what it costs to go through NATS by the seam, beside libnats by itself, in one run and by turns.
  *
  *   seam     vestry_nats_create's brokers: publish on one, on_message of another

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A nats-server of a benchmark's own. */
 #ifndef BENCH_BROKER_H
 #define BENCH_BROKER_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bars in panels, as SVG that is readable on light and on dark."""
 from xml.sax.saxutils import escape
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench chat: tabs of the example chat, each of a session of its own, in some channels, and messages at a rate.
  * Every tab must show every message of its channel, within the last hundred that it shows, and in the end the last one.
  * A message's delay is from before its POST until a tab has it decoded. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench churn: clients that come, subscribe, read a little, and are killed at random: by an orderly close, by a
  * reset, by a reset before the answer. At the end the server must be empty. */
 #include <errno.h>

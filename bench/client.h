@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests to a server on this machine. */
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A node of a cluster by NATS, for vestry-bench serve. */
 #ifndef BENCH_CLUSTER_H
 #define BENCH_CLUSTER_H

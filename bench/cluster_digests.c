@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What it costs a node that others are told of its keys, and that it knows theirs: beside an instance of no cluster, in
  * one process and by turns, over the memory adapter. Two other nodes are processes of their own, each with streams
  * under keys of its own.

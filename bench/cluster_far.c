@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A dispatch to another node, beside a bare message of NATS from one process to another, and a dispatch to a stream
  * that is here: one at a time, by turns, in one run.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench cluster: what it costs that a stream may be on another node. */
 #include "cluster_load.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench cluster, in parts. Each returns the exit status. */
 #ifndef BENCH_CLUSTER_LOAD_H
 #define BENCH_CLUSTER_LOAD_H

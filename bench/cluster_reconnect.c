@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Many streams of one node reconnect at once, while this node dispatches to a third one: what those who have nothing to
  * do with it notice.
  *

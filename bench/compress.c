@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench compress: what a broadcast costs, encoded and plain.
  *
  * Streams over loopback TCP, one channel, one thread that publishes and writes (a stepped runtime), and a child process

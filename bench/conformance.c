@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd]: the server that the official Datastar SDK suite
  * plays its cases against.
  *

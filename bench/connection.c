@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each thread keeps free connections of its own, and counts on its own; too many or too few are exchanged, a batch at a
  * time, with those that all threads share. So nothing here is contended but the connections themselves. */
 #include "connection.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Connections as a store sees them: a count of references, and closed or not. All are created ahead; one that is closed
  * and no longer referenced is taken again, by the thread that dropped it first, as an allocator would have it. */
 #ifndef BENCH_CONNECTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bench-containers: vestry's own containers beside Concurrency Kit's, in one run.
  *
  *   bench-containers [--rounds N] [--messages N] [--keys N]

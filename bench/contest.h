@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A contest: one contender, one workload, one line. vestry's stores and the peers each fill a contest_ops, and this
  * runs them alike: connections and keys made ahead, threads that start together, counts that must add up. */
 #ifndef BENCH_CONTEST_H

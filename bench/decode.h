@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a stream's bytes decode to, by the decoders that others wrote: zlib for gzip, libbrotlidec for br. */
 #ifndef BENCH_DECODE_H
 #define BENCH_DECODE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench dispatch: what one effect costs, from the call to the bytes in a memory transport.
  *
  * Ways of sending the same {"counter":N} to one connection:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "encodes.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A coding whose encodings are counted. */
 #ifndef BENCH_ENCODES_H
 #define BENCH_ENCODES_H

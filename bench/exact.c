@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench exact: whom a commit renders, and what it costs to record what a render reads.
  *
  * Channels with messages, a page for each that shows its last fifty and the list of channels; all are open. One message

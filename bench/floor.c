@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench floor: the least that a server can do. One thread, an epoll, one write(2) a stream: no bounds, no order
  * to keep between threads, no clients that are slow; one whose socket takes not all at once is dropped.
  *

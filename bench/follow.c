@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench follow: what a change of a private page costs.
  *
  * A page of messages goes to one stream, then the same page with one more: encoded alone, and as what has changed since

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench format: how fast events are made. Elements and signals of so many bytes, on so many lines, are formatted
  * and dropped again and again on one thread; before that, what comes out is read back, byte by byte. */
 #include <inttypes.h>

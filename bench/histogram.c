@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "histogram.h"
 
 enum { STEPS_LOG = 5 };

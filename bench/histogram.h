@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How often which duration came: 32 steps for each doubling, so a percentile is at most 3 % too high. */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contest of IDLE. Entries are put at an even pace for half of the idle time, and expire at that pace when it is
  * over; nobody touches them. Some threads use a few other keys all the while; how long each of their operations takes
  * is kept apart for a time when nothing expires and for the time of the expiry. A driver turns the clock. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench load: N streams, R rounds of one broadcast each, or of one event to one of them. Every stream must get
  * all that is for it, in order, byte for byte. Beside them, some that never read and some that are killed. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a page of measurements says of the machine, and who else was busy on it."""
 import os
 import platform

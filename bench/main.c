@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench SUBCOMMAND: how vestry is measured. */
 #include <stdio.h>
 #include <string.h>

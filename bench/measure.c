@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Clocks, and what /proc says of a process. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Those who log in at `serve --members`, and what they do once: for attacks on both. */
 #ifndef BENCH_MEMBERS_H
 #define BENCH_MEMBERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A host whose memory is counted: what an instance holds now. */
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H

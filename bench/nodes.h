@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Nodes of a cluster to be measured: processes of this program, and what they cost. */
 #ifndef BENCH_NODES_H
 #define BENCH_NODES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* --name VALUE options. */
 #include <errno.h>
 #include <inttypes.h>

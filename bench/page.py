@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Medians, and tables in Markdown."""
 import statistics
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pages by themselves, without a socket: what they cost beyond the handler that makes them. */
 #ifndef BENCH_PAGE_ALONE_H
 #define BENCH_PAGE_ALONE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench pages: N pages of one topic over sockets, and R changes of what they show. Every page must show each
  * change, in order, byte for byte; at a rate a page may leave changes out, but must end up with the last one. */
 #include <errno.h>

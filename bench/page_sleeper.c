@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One page's handler sleeps. Meanwhile others POST, pages of their own change with that, and streams that show nothing
  * new have their heartbeats: what is timed is what a POST takes, and how long there is between two heartbeats of a
  * stream. Rounds without the sleeper and with it take turns, on the same server and the same streams, and each round

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench pages --sleeper: what others notice of a handler that sleeps. */
 #ifndef BENCH_PAGE_SLEEPER_H
 #define BENCH_PAGE_SLEEPER_H

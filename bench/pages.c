@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Live pages of vestry-bench serve --pages, on the public headers alone.
  *
  *   GET /page?topic=T&bytes=N[&private=1]  shows T's text in <span id="state">, and N bytes of rows; with &sleep_ms=N

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Live pages for measurements. */
 #ifndef BENCH_PAGES_H
 #define BENCH_PAGES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What vestry-bench load publishes, and the line of the event that readers must see for it. */
 #ifndef BENCH_PAYLOAD_H
 #define BENCH_PAYLOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The publisher writes a round and then counts it as published (release); readers look at that count (acquire) before
  * they compare what came. A round's place is used again only when all its events were counted as delivered, which goes
  * the other way, and the publisher has a place of its own to write. So no reader reads a line that is being written,

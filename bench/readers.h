@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams that are read: some threads, each with an epoll and its share of the streams, check every event that comes
  * against the one that is due, and time it. */
 #ifndef BENCH_READERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What it costs to find a request's route, as adapters ask for it, among as many as a large application has. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench serve: a server to be measured, on the public headers alone.
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The server of a program here, by the name of its adapter. */
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Servers to be measured: each on a port of its own, ended by its process id."""
 import json
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench sqlite: what pages over SQLite cost a connection.
  *
  * Two databases with the same tables and rows, WAL, synchronous NORMAL. One is followed, and its connection attached;

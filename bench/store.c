@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry-bench store: a store by itself, under the workloads that its peers run too (peers/). */
 #include "store.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry's stores as contenders. */
 #ifndef BENCH_STORE_H
 #define BENCH_STORE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The far end of a stream: a socket that subscribes, and a parser that follows head, chunks, encoding and lines as they
  * come, however they are cut. */
 #ifndef BENCH_STREAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The far end of a stream of Socket.IO 4, over a websocket from the beginning: frames, in them packets of Engine.IO, in
  * these packets of Socket.IO. Only what its server sends unasked: no fragments, nothing compressed, no binary. A
  * message is a line of data here, and an empty one behind it, as an event of a text/event-stream is. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A key is its index, mixed: the first eight bytes by a bijection, so that distinct indices make distinct keys, the
  * others from those. peers/CaffeinePeer.java has the same formulas; the checksums in the lines show that they agree. */
 #include "workload.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Workloads: which keys a contender gets, in which order. Everything follows from the seed, and is made before the
  * clock runs, so that stores are measured and not generators; contenders of one run get the same bytes. */
 #ifndef BENCH_WORKLOAD_H

@@ -5,6 +5,7 @@
 #      *  Returns  OK | NOT_FOUND
 #      *  Threads  any */
 # The first comment of a file is the file's. What follows without a blank line or a comment of its own shares the last.
+# SPDX-License-Identifier: MIT
 /^\/\*\* / && !begun++ && sub(/^\/\*\* /, " *  ") { print "/** @file" }
 
 /^\/\*\*/ { comment = 1; owner = "" }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Click to edit: a click turns a card into a form, and what is saved is seen at once in every page that shows it. */
 #include <pthread.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 # cmake -D INPUT=page.html -D OUTPUT=page_html.c -D NAME=page_html -D HEADER=page.h -P embed.cmake
 # Makes a file into a C array NAME, with a zero behind it, and its length NAME_len, as HEADER declares them.
+# SPDX-License-Identifier: MIT
 file(READ ${INPUT} bytes HEX)
 string(LENGTH "${bytes}" len)
 math(EXPR len "${len} / 2")

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Notices: each page subscribes to its user's topic for as long as its stream lives; who publishes does not know who is
  * there. A notice is elements and two scripts, made once and sent to all as one. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Progress of a long job: it runs on a thread of the program's own, which knows no request, and wakes all pages'
  * watches. */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Active search: the list follows what is typed, and so does the address, which can be kept and sent to others. */
 #include <stdio.h>
 #include <string.h>

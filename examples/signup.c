@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A form with validation: the server checks while one types, sends only what has changed, and tells all pages how many
  * seats are left. */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Socket.IO with its Redis adapter, as an application uses it: one process of several.
 //
 //   ?key=K of a handshake   the socket joins the room K

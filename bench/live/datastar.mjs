@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The official TypeScript SDK on Node, as an application uses it: one process, a generator a stream. With each change the
 // page is rendered for each of its streams, and patched.
 //

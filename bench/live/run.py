@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Runs the contests of scripts/bench-pages, interleaved, and writes their lines as JSON: run.py BUILD OUTPUT [--quick]
 
 One repetition goes through all contests; the next begins each with another contender. Each run over sockets has a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Caffeine under the workloads of ../workload.c (same formulas, same keys; the stream's checksum shows it), with the
 // line and the checks of ../contest.c. What a connection store would ask of it: a maximum size, expiry after access, a
 // removal listener that closes. A key is a record of the key's bytes as longs, made for each call as its user would; a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // RocksDB's LRUCache with 64 shards: a mutex, a hash table and a list of uses each. Its bound is split among the
 // shards, so it may hold a little more than it was told (64 shards of 157 for 10,000) and evicts a key of the same
 // shard, not the oldest of all. An entry counts 1, its own memory is not charged; the least recently used goes first (no

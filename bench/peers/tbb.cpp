@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // oneTBB's concurrent_hash_map with keys of 48 or 16 bytes held inline, for look-ups: it evicts nothing and has no order of
 // uses. A look-up holds the entry's reader lock; get takes a reference to the connection under it, with reads it there
 // and then.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A mutex and a uthash table, whose order of insertion serves as the list of uses: a touched entry is taken out and
  * put in again. What many programs have, and hard to beat with one thread. The hash is uthash's own, without a seed. */
 #include <pthread.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What pages over SQLite cost, as a page of Markdown: report.py BUILD_DIRECTORY OUT_DIRECTORY RUNS"""
 import datetime
 import pathlib

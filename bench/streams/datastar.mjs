@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The official TypeScript SDK on Node, as an application uses it: one process, a generator a stream.
 //
 //   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all

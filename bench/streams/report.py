@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Writes what run.py measured as a page and a chart: report.py RUNS.json DIRECTORY"""
 import json
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The board: people log in, work on boards of cards together, see who is there, and send each other notices. Pages show
  * what the database says: whoever changes it has the board drawn anew, by one actor, for all its pages. */
 #include <stdio.h>

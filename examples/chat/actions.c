@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What people do. An action changes rows, and says so to nobody: whoever sees them renders again. */
 #include "chat.h"
 

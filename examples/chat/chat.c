@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the command line to the end: the database first, which has the secret that the instance seals with; then the
  * instance, its pages, and what they follow. */
 #include "chat.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The chat: people log in by a name and talk in channels. All of it is in SQLite, and pages are made of what is there:
  * an action changes rows and is done, and every tab that shows these rows renders again, once they are on the disk.
  *

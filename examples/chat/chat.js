@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Keeps a reader's place in #messages. Who is at the end stays at the end, whatever comes; who reads above it keeps what
 // they read where it is, whatever comes below or goes above; and who goes to another channel begins at its end.
 function follow(room) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Several processes of the chat, on one database. What one of them commits the others see by themselves, within
  * 50 ms; so all that they tell each other is to look at once, and whose session has ended. What is lost of that comes
  * late, and nothing else: after a gap each looks for itself.

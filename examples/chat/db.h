@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The database: connections that are lent (vestry/sqlite_pool.h), sessions, and what the pages follow. Whoever changes
  * something here has said so to every page that shows it. */
 #ifndef CHAT_DB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a tab shows. Its page is private: it has its user's name, the channel that this tab shows, how far its user has
  * read. What many look at stands in it as parts, which are rendered once for all of them: the messages of a channel,
  * how far each channel goes, who is here. A page depends on what it has read. It names topics for the rest: for who is

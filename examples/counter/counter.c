@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The counter: a click opens a stream, vestry keeps it under a key, and everything that happens later in the session,
  * in any tab, handler or timer, goes down that stream. */
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "keys_json.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* GET /keys: what the store holds, for people who want to look inside. */
 #ifndef COUNTER_KEYS_JSON_H
 #define COUNTER_KEYS_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The counter's command line: what all examples understand, and what is its own. */
 #ifndef COUNTER_OPTIONS_H
 #define COUNTER_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The counter's page: page.html with its {{names}} filled in. */
 #ifndef COUNTER_PAGE_H
 #define COUNTER_PAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each session has a counter. The session itself is vestry's: nobody logs in here, so it is a random id in a cookie,
  * which takes no memory and outlives a restart. */
 #ifndef COUNTER_SESSION_H

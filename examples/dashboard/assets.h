@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of this folder, made into arrays by the build. */
 #ifndef DASHBOARD_ASSETS_H
 #define DASHBOARD_ASSETS_H

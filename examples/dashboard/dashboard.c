@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The dashboard: what this machine's processors, memory and network do, in charts that move once a second. All who look
  * see the same page, so one render serves them all; when nobody looks, nothing is rendered. There is no lock: the timer
  * alone writes the history, and renders read it. */

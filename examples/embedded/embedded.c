@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry inside a program that was there before it: a device monitor (monitor.c) with a server of its own, civetweb or
  * libmicrohttpd, a log-in of its own, and a thread that measures. What is added is a page of live values: a key a
  * device, five streams a user, and whoever changes a value tells all pages that show it. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A device monitor as it was before vestry: a log-in by a cookie, its values, and handlers for two servers. */
 #ifndef EXAMPLES_MONITOR_H
 #define EXAMPLES_MONITOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of this folder, made into arrays by the build. */
 #ifndef POLL_ASSETS_H
 #define POLL_ASSETS_H

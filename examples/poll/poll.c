@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The poll: people ask questions, others vote, and everybody sees the bars move. A question's page is private, since it
  * marks one's own vote; the bars in it are a part that all its pages share, rendered once for all of them. There is no
  * lock: questions do not change once they are asked, and votes are atomic. All of it is in memory. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the small examples share: an instance in a server, from the command line to the last answer, and the frame of
  * their pages.
  *

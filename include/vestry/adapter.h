@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The adapter seam: what a web server must offer so that vestry can serve with it. For those who write adapters;
  *  applications include the header of the adapter they use.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Action strings: what makes a Datastar page send a request, such as \@get('/x'), for the value of an attribute.
  *
  *      char go[256];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Batches: several events collected, then sent as one, with nothing in between.
  *
  *      vestry_batch *batch;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The broker seam: what carries messages between the nodes of a cluster. For those who write brokers; applications
  *  make one (vestry/nats.h; memory_network.h for tests) and hand it to vestry_cluster_create.
  *

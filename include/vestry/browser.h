@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** A browser for tests: it asks an instance as a browser does, by its routes, through the memory adapter
  *  (vestry/memory.h) and without a network. It keeps cookies, follows redirects, sends forms, and makes the Datastar
  *  client's requests.

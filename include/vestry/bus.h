@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The event bus: messages by topic, within the process. Code that notices a change publishes it, without knowing the
  *  subscribers; code that shows it to a page subscribes for as long as that page's stream lives.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Causes: why a connection ended, or left a store. Every end has exactly one. */
 #ifndef VESTRY_CAUSE_H
 #define VESTRY_CAUSE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Channels: one event to many connections, compressed once.
  *
  *  A channel has members, which join and leave; one whose connection ends has left. An event that is published goes to

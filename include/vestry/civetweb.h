@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The civetweb adapter: adds an instance's routes (vestry/routes.h) to a civetweb server that the application has
  *  configured and started.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Clusters: several processes, on one machine or on several, that reach each other's streams.
  *
  *      vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 2}, &broker);

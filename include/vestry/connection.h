@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Connections: one browser's stream, kept open, and spoken to from any thread.
  *
  *  A connection lives once: OPENING → OPEN → CLOSING → CLOSED, with one cause. Sending never blocks: an event goes into

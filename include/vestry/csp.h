@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Content-Security-Policy: a document under which nothing runs but its own scripts and the Datastar client, by one
  *  call.
  *

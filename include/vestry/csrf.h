@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** CSRF: no other site sends requests in a user's name. A guard that lets an unsafe request (all but GET, HEAD,
  *  OPTIONS, QUERY and TRACE) pass only if it comes from this site's own pages, which it must prove twice.
  *

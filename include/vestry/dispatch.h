@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Dispatching in full: with data, nested in an effect, later from another thread, and with what came of it.
  *
  *  An effect that starts a job keeps its dispatch, and dispatches more when the job is done. What it could not know

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Draining: every stream is sent away, evenly over a window, so that neither this server nor the next is overrun.
  *
  *      vestry_drain(v, 10000);                           // on SIGTERM, say

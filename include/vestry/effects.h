@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Effects as text: a list of them is data, which can be logged, stored, and sent to another process or machine.
  *
  *      char text[512];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Error codes: one enum, 0 is success. Every fallible function of vestry returns one.
  *
  *  Structs of options grow from version to version, by one rule. Their first member is `size`: set it to sizeof the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Events: what a Datastar page understands, as immutable bytes.
  *
  *  An event is formatted once, and the same bytes go to one connection or to ten thousand; it is reference-counted for

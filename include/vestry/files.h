@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Static files: a folder, or bytes in the program.
  *
  *      vestry_files *files;

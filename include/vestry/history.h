@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Histories: what a channel was sent lately, so that a stream that breaks misses nothing of it.
  *
  *  Pages are state: a tab that comes back is shown how things are now (vestry/page.h). Logs, chats and tokens of a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The host: what the embedding program supplies to the library. Memory, time, randomness and a place to log.
  *
  *  vestry calls nothing else of the platform for these four, so a test can fail any allocation, turn the clock by hand

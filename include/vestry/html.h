@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** HTML, built piece by piece, with the texts of others in it: everything is escaped for the place where it stands.
  *
  *      vestry_html html;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The instance: the object that ties a store, its connections and the effects that reach them together. A program
  *  creates one, gives it routes (vestry/routes.h), starts a server on it (vestry/server.h, or an adapter's own
  *  functions), and stops and destroys it at its end, after the server:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Keys: the names under which connections are kept. A key is an integer, a string, bytes, or a tuple of keys.
  *
  *      VESTRY_KEY("counter", 1)                        // C: a tuple of a string and an integer

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The memory adapter: requests made by hand and streams that record what they were sent. For tests, of vestry and of
  *  applications; no socket is involved.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Several nodes in one process, with a network between them that is as bad as a seed says: for tests, of vestry and of
  *  applications. Its functions are in libvestry-testing.
  *

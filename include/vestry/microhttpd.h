@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The libmicrohttpd adapter: a server of vestry's own for many streams. Some threads serve all of them, and a
  *  client that has gone is seen at once. An idle stream costs vestry's own bytes, some hundred, and nothing of the
  *  server's, whose connection is given back when the head is out; with TLS it costs the connection and its session too,

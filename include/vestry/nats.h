@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** A broker by NATS: nodes of a cluster hear each other through nats-server. A library of its own, vestry-nats.
  *
  *      vestry_broker broker;

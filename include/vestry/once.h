@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Actions that run once. The Datastar client repeats a request that the network has broken, POST too and whatever its
  *  `retry` says, with the headers that it had; since 1.0.3 it builds URL and body anew, of the signals and the form as
  *  they are then. A guard that knows what it has seen lets the first request run, and answers the others as it was

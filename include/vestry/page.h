@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Live pages: an ordinary handler makes a page, and every open tab of it is kept up to date.
  *
  *      static vestry_err room(vestry_render *render, vestry_html *html, void *app) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Presence: who is at a place now, told when it changes.
  *
  *      vestry_presence_create(v, &(vestry_presence_options){.on_change = say_who, .ctx = &app}, &presence);

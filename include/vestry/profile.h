@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Write profiles: how the bytes of a stream are encoded on their way to the client.
  *
  *  An instance is given the profiles that it offers, and each request's Accept-Encoding decides which one its stream

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Refusals: why a connection or a request was turned away before a handler saw it. Adapters and the registry count
  *  them; vestry_stats tells how many there were. */
 #ifndef VESTRY_REFUSAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The registry: effects by name.
  *
  *  An effect is data, a JSON array headed by a name: ["patch-signals", {"counter": 4}]. A registry says what names

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The signal repository: the signals that a handler works with, declared once with types, defaults and bounds; read
  *  from the request, changed by name, and sent back as far as they have changed.
  *

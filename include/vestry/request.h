@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Requests and replies: what a handler is given, and the data it answers with.
  *
  *  A handler sends nothing itself. It fills a reply: a status and body, or a key and effects; vestry performs it:

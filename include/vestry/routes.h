@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Routes: which handler serves a request. They belong to the instance, and are the same on all of its adapters.
  *
  *      vestry_route(v, "GET", "/", page, &app);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The runtime: actors, a pool of threads that runs them, and timers.
  *
  *  An actor is a function with a mailbox. At most one thread is inside an actor at a time, so an actor's state needs

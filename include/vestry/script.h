@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** What pages are often to do, as events: the console, another address, an event of the page's own, prefetching.
  *
  *  Each but prefetching is a hidden element, appended to the body, with an expression in `data-init`, which the client

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** CSS selectors for the texts of others. */
 #ifndef VESTRY_SELECTOR_H
 #define VESTRY_SELECTOR_H

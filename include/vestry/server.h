@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** A server for programs that have none: an adapter, the usual settings, signals, and an end in good order.
  *
  *      #include <vestry/microhttpd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Sessions: a cookie that no client can forge, the user that it stands for, and streams that end with it.
  *
  *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){.storage = &ops, .storage_ctx = db}}, &v);

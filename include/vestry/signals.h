@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Signals: the page's state as it arrives with a request. All of it comes from the client: nothing in it is trusted.
  *
  *  GET and DELETE carry the signals in the query parameter `datastar`, the other methods as a JSON body. Values are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Pages over SQLite (libvestry-sqlite): a write to the database refreshes the pages that show what was written.
  *
  *      vestry_sqlite_record_pages();                          // exact refresh: first thing in main, see below

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Connections to a database of SQLite (libvestry-sqlite): opened once, with their statements prepared once, lent for
  *  each read or write, and followed by pages if they are to be.
  *

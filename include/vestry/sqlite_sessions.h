@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Sessions in a database of SQLite (libvestry-sqlite): the storage of vestry/session.h, over a table that vestry makes
  *  in the application's database.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Stores: where connections are kept by scoped key.
  *
  *  A store holds values under keys; in vestry a value is a connection, but a store knows it only by a few functions. A

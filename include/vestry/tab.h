@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Tab ids: each tab of a browser has an id, and every request of its pages says it.
  *
  *      char attributes[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Transports: how a connection's bytes reach its peer. For those who write adapters.
  *
  *  A transport takes bytes until it is ended. The transport chooses which thread runs its connection: without `wake`

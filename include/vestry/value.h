@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Values for signals and effects: what goes to a page is made of C's own values, and the compiler knows their types.
  *
  *      VESTRY_OBJECT("counter", 4, "name", name, "price", 1.5)      // an object: names and values by turns

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** The library's version, at compile time and at run time. */
 #ifndef VESTRY_VERSION_H
 #define VESTRY_VERSION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** All of vestry, but for what needs a library of its own: include vestry/civetweb.h or vestry/microhttpd.h, the
  *  adapters of servers, vestry/sqlite.h, or vestry/nats.h, a broker, beside it.
  *

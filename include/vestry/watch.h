@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /** Watches: a stream that is fed by a step function, which is called again and again until the stream ends.
  *
  *      static vestry_err tick(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {

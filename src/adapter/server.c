@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: signals, on any thread, and a process that ends */
 /* A server by its adapter, and a process around it. Signals arrive on any thread, whenever: what a handler can do there
  * is write to a descriptor, on which vestry_server_run waits. */

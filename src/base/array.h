@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Arrays that grow. An array is three members of whatever holds it: its items, how many there are, and how many there
  * is room for; zeroes are an empty one, and vsi_free frees its items. Header only, as base/memory.h is.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A growing run of bytes on the host's allocator. Errors stick: append as often as you like, look once at the end. */
 #ifndef VSI_BASE_BUFFER_H
 #define VSI_BASE_BUFFER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vestry/error.h"
 
 #include <stddef.h>

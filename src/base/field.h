@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What may stand in an HTTP header (RFC 9110, section 5). */
 #ifndef VSI_BASE_FIELD_H
 #define VSI_BASE_FIELD_H

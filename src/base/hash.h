@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hash of keys that are vestry's or the application's own: no client chooses them to collide. What a stranger may
  * choose is hashed with a secret: base/keyed_hash.h, base/siphash.h. Of its process only: never stored or sent. The
  * upper bits are the good ones. */

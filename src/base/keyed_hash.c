@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: keys that users choose, and a hash that they cannot aim at */
 #include "base/keyed_hash.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hash of a key that comes from users: without the secret no user can choose keys that collide.
  *
  * A key is given as words and a number (its lengths, say). Up to 64 words take NH and a multiply-shift, three

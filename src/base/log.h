@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Logging through the host. Header only, as base/memory.h is. */
 #ifndef VSI_BASE_LOG_H
 #define VSI_BASE_LOG_H

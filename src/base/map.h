@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A hash map whose members carry their links, each with its hash: chains in a power of two of buckets, one member a
  * bucket on average. A look-up goes along the members that have the hash, and the caller compares their keys, so that
  * nothing is called by a pointer. The upper bits of a hash choose the bucket. Zeroes are an empty map; it allocates

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Allocation and time through the host, and the checked arithmetic that goes with them. Header only: libraries of their
  * own do not see the core's functions, which are hidden. */
 #ifndef VSI_BASE_MEMORY_H

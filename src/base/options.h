@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one rule for public structs, which grow from version to version (include/vestry/vestry.h says it to users).
  *
  * The first member is `size_t size`: sizeof the struct as the caller was compiled. 0 stands for the struct as the

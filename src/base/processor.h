@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the processor and its caches want to know. */
 #ifndef VSI_BASE_PROCESSOR_H
 #define VSI_BASE_PROCESSOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A count of references, of any atomic integer type: a holder of one may take more, and the last one to be dropped ends
  * what is counted.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vestry/refusal.h"
 
 #include <stddef.h>

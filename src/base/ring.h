@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A list that is a ring with its head: members carry their links, and are taken out wherever they are. */
 #ifndef VSI_BASE_RING_H
 #define VSI_BASE_RING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SipHash (Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012): a keyed hash of bytes that come
  * from users. Without the key no user can choose inputs that collide. */
 #ifndef VSI_BASE_SIPHASH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a lock for a few instructions, with more threads than processors */
 /* A lock for a few instructions: Concurrency Kit's ck_spinlock_fas, four bytes, one exchange to take it and one store
  * to give it back.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads of the library's. Header only: libraries of their own do not see the core's functions. */
 #ifndef VSI_BASE_THREAD_H
 #define VSI_BASE_THREAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A turnstile: one thread at a time is inside, the others wait in front of it. Unlike under a mutex, a thread that is
  * inside holds no lock, so it may call what belongs to others (a profile's members, a transport's wake), as long as
  * that does not come back to the same turnstile.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/utf8.h"
 
 /* Unicode, table 3-7: the lead decides how many bytes follow and where the first of them may lie; 0: no lead. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* UTF-8 of others, sequence by sequence. */
 #ifndef VSI_BASE_UTF8_H
 #define VSI_BASE_UTF8_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting for a condition, but not for ever: by the monotonic clock, which cannot be set. It may differ from the host's
  * clock, which says what time it is for all else. Header only, as base/thread.h is. */
 #ifndef VSI_BASE_WAIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes as words, the first byte lowest: what is compared, copied and hashed by words is packed into them once. */
 #ifndef VSI_BASE_WORDS_H
 #define VSI_BASE_WORDS_H

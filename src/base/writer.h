@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing text of a length that is not known yet. A writer that has nowhere to write only counts: what puts text into a
  * writer runs twice, and the second pass fills memory of the exact size. */
 #ifndef VSI_BASE_WRITER_H

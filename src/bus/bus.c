@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: publishers, and subscriptions that end under them */
 /* The bus: subscriptions in their topics, publishers that walk along them, and ends that come from three sides.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bus, as the floor above uses it: topics of any length, whose bytes are not what their subscribers are shown; and
  * subscribing in two steps, of which the second needs no memory. */
 #ifndef VSI_BUS_BUS_H

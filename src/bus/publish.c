@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Topics by key: the instance's bus, whose topics are packed names. */
 #include "bus/publish.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Topics by key, on this node alone. */
 #ifndef VSI_BUS_PUBLISH_H
 #define VSI_BUS_PUBLISH_H

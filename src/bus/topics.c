@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "bus/topics.h"
 
 #include <string.h>

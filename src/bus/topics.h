@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A bus's topics by their bytes: a hash table whose look-ups cost the same however many there are. Guarded by the bus's
  * lock; allocates nothing itself, so that nothing is allocated under that lock. */
 #ifndef VSI_BUS_TOPICS_H

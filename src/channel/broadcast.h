@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels by key, on this node alone. */
 #ifndef VSI_CHANNEL_BROADCAST_H
 #define VSI_CHANNEL_BROADCAST_H

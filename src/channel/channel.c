@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: one order for all members, without a lock while runners are roused */
 /* Publishing to many.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: channels without an owner, found while they end */
 /* Channels without an owner.
  *

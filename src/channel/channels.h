@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels by name: each is there while it has a member, or a thread works with it, and no longer. See channels.c for
  * the essay. Any thread; nothing of others is called while its lock is held. */
 #ifndef VSI_CHANNEL_CHANNELS_H

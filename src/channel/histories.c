@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a history that ends once, whatever ends it */
 /* Histories by key.
  *

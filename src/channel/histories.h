@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Histories of an instance's channels by key: history.c has them. */
 #ifndef VSI_CHANNEL_HISTORIES_H
 #define VSI_CHANNEL_HISTORIES_H

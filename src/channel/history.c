@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: the last events of a channel, without holes */
 /* The last events of a channel.
  *

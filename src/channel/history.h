@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A history: the last events of one channel, each followed by its id, and which of them a stream has missed. It is used
  * inside the channel's turnstile alone, but for what is said otherwise. See history.c for the essay. */
 #ifndef VSI_CHANNEL_HISTORY_H

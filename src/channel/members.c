@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "channel/members.h"
 
 #include "base/memory.h"

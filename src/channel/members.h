@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A channel's members: in the order in which they joined, and by connection. */
 #ifndef VSI_CHANNEL_MEMBERS_H
 #define VSI_CHANNEL_MEMBERS_H

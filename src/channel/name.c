@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "channel/name.h"
 
 #include "channel/channel.h"

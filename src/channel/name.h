@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names of channels and topics: a scope and a key, packed as the store packs those of streams. */
 #ifndef VSI_CHANNEL_NAME_H
 #define VSI_CHANNEL_NAME_H

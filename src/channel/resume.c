@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a stream that joins where it has left off, and a gap that is one until it is filled */
 /* Joining where one has left off.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream that joins a channel where it has left off. */
 #ifndef VSI_CHANNEL_RESUME_H
 #define VSI_CHANNEL_RESUME_H

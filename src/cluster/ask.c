@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what is asked for one key stays in order */
 /* What is asked and answered.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is asked of other nodes, and answered. */
 #ifndef VSI_CLUSTER_ASK_H
 #define VSI_CLUSTER_ASK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a node says to all of itself, every heartbeat: that it is there (HELLO), and to each that it knows what is known
  * here of keys and guests, and how much was sent (BEAT). A node that knows something else asks for all. */
 #include "cluster/beat.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Heartbeats. */
 #ifndef VSI_CLUSTER_BEAT_H
 #define VSI_CLUSTER_BEAT_H

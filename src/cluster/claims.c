@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a key that one stream has alone, on whatever node */
 /* REJECT and REUSE on all nodes, exactly: a node that opens such a stream claims the key first.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which node may have a key alone. */
 #ifndef VSI_CLUSTER_CLAIMS_H
 #define VSI_CLUSTER_CLAIMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: links between nodes, lives, and what is lost on the way */
 /* A node's part of a cluster: the struct that all files of this room share, and no behaviour. From the bottom up:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Digests on their way: KEYS and PRESENT, one after the other for each node. A few are handed to the broker at once.
  * All keys and guests can be more than it takes; and what it cannot take would be lost, so that they had to be told
  * anew, for ever. So what waits is kept here, and goes on by some messages every 5 ms: others have room in the broker,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* KEYS and PRESENT on their way to a node, one after the other. All under the lock. */
 #ifndef VSI_CLUSTER_DIGEST_H
 #define VSI_CLUSTER_DIGEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the application sends to all nodes, and the instance's dispatch to other nodes. */
 #ifndef VSI_CLUSTER_DISPATCH_H
 #define VSI_CLUSTER_DISPATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Guests of presences, told and heard. All under the lock. */
 #ifndef VSI_CLUSTER_GUESTS_H
 #define VSI_CLUSTER_GUESTS_H

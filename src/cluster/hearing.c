@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What comes in. A message is opened, judged by the life that it is of and by whether it has come before, and handed to
  * the file that knows its kind. One of a life that does not count is a reason to ask for a proof, and nothing more
  * (meet.c). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What comes from the broker. */
 #ifndef VSI_CLUSTER_HEARING_H
 #define VSI_CLUSTER_HEARING_H

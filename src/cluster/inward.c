@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What others want done here. The broker's thread copies it, and the actor does it, one thing after the other: so what
  * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
  * bounded in bytes: beyond it a node that asks is told FULL, and what no node waits for is a gap.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What other nodes want done here. */
 #ifndef VSI_CLUSTER_INWARD_H
 #define VSI_CLUSTER_INWARD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which node holds which key, by digests that each node owns */
 /* Digests. Each node owns the set of its keys, hashed with the cluster's secret, and tells the others what comes and
  * goes; the others copy it. No node changes what is another's, so there is nothing to agree on: a copy is right, or it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which node holds which key: hashes of keys, each node's own and those that the others have told of. keys.c has the
  * essay. Any thread; its lock is innermost. */
 #ifndef VSI_CLUSTER_KEYS_H

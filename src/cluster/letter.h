@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What goes to other nodes: sealed, numbered, handed to the broker. All under the lock. */
 #ifndef VSI_CLUSTER_LETTER_H
 #define VSI_CLUSTER_LETTER_H

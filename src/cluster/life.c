@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a cluster is made and ended. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys over all nodes: how many streams one has, and all of them by pages. Digests know which nodes hold a key, but not
  * how often, nor what it is called: so the nodes that hold it are asked.
  *

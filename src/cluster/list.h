@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys over all nodes. */
 #ifndef VSI_CLUSTER_LIST_H
 #define VSI_CLUSTER_LIST_H

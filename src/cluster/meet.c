@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How nodes meet, and know each other.
  *
  * An attacker that reaches the broker can record what nodes say and play it back, at any time, in any order. So nothing

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How nodes meet. All under the lock. */
 #ifndef VSI_CLUSTER_MEET_H
 #define VSI_CLUSTER_MEET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: links between nodes, lives, and what is lost on the way */
 /* Which nodes live, and what of theirs has come.
  *

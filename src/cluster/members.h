@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which nodes live, and what of theirs has come. All under the lock. */
 #ifndef VSI_CLUSTER_MEMBERS_H
 #define VSI_CLUSTER_MEMBERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How members are, and what was lost. No memory is needed for that: each peer has a place for its news, and news that
  * come before the last were told are told along with them. */
 #include "cluster/news.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the application is to be told of members, gaps and versions. */
 #ifndef VSI_CLUSTER_NEWS_H
 #define VSI_CLUSTER_NEWS_H

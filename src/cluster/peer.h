@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Another node, in one of its lives. The cluster's lock guards all of it. */
 #ifndef VSI_CLUSTER_PEER_H
 #define VSI_CLUSTER_PEER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cluster/peers.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The other nodes: which there are, and what is known of them. All under the lock. */
 #ifndef VSI_CLUSTER_PEERS_H
 #define VSI_CLUSTER_PEERS_H

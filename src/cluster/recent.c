@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An event, or a dispatch, goes to the nodes that have told that they have members. A node that has told too late,
  * because its telling was under way, must not miss it without a word (told.c). Of several that share a place, only the
  * nodes that all of them were sent to are known. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels and keys that were sent to some nodes alone, for as long as another one may tell too late that it has
  * members. All under the lock. */
 #ifndef VSI_CLUSTER_RECENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams that a newer one elsewhere has replaced. Closing calls the application's hooks, which are never called on the
  * broker's thread: so the actor does it.
  *

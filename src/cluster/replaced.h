@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams here that newer ones on other nodes have replaced. */
 #ifndef VSI_CLUSTER_REPLACED_H
 #define VSI_CLUSTER_REPLACED_H

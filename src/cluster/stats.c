@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an application asks of its cluster: how members are, how many hold a key, counters. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is told to all: which keys and guests came and went, which pages are refreshed, and events of channels.
  *
  * Keys and refreshes wait for 5 ms at most, and travel together. An event goes at once, to the nodes that have

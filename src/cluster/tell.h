@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is told to all nodes. */
 #ifndef VSI_CLUSTER_TELL_H
 #define VSI_CLUSTER_TELL_H

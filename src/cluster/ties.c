@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cluster/ties.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ties of a cluster to its instance: what the instance asks of other nodes, and what it tells them. */
 #ifndef VSI_CLUSTER_TIES_H
 #define VSI_CLUSTER_TIES_H

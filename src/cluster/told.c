@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a node that tells of a channel or a key after something was sent without it */
 /* What others tell of their keys, and which of them have told too late.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What other nodes tell of their keys. */
 #ifndef VSI_CLUSTER_TOLD_H
 #define VSI_CLUSTER_TOLD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Messages between nodes: docs/cluster-wire.md has the table. All numbers are little-endian. What comes in is checked
  * byte by byte; nothing of it is believed before its seal was looked at. */
 #ifndef VSI_CLUSTER_WIRE_H

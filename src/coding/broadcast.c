@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "coding/broadcast.h"
 
 #include "base/memory.h"

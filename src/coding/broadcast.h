@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Broadcasts: an event on its way to a channel's members, with the bytes that aligned members take. */
 #ifndef VSI_CODING_BROADCAST_H
 #define VSI_CODING_BROADCAST_H

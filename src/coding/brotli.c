@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a stream carries from one meta-block, or block, to the next */
 /* br, spliced (RFC 7932).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what has changed, encoded for a decoder whose last distances are not known */
 /* A brotli encoder for what has changed (RFC 7932; the numbers of sections are its).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What has changed, as brotli: one event for a stream whose text ends with another one. */
 #ifndef VSI_CODING_BROTLI_FOLLOW_H
 #define VSI_CODING_BROTLI_FOLLOW_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which bytes a stream gets */
 #include "coding/coder.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A coder: what one encoded stream remembers between its writes. A plain stream has none. */
 #ifndef VSI_CODING_CODER_H
 #define VSI_CODING_CODER_H

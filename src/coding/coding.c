@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: how many encoders there are at most */
 #include "coding/coding.h"
 

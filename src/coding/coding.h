@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Codings: the profiles that a group's streams use, resolved, with what all streams of one share; and the bounds on
  * encoders. */
 #ifndef VSI_CODING_CODING_H

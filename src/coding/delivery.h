@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Deliveries: an event on its way to one connection, with the bytes that are written for it. */
 #ifndef VSI_CODING_DELIVERY_H
 #define VSI_CODING_DELIVERY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: when an epoch has cost enough */
 #include "coding/epoch.h"
 

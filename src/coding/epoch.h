@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Epochs: for one coding, the encoder that makes a channel's events refer to each other, and when it starts anew. */
 #ifndef VSI_CODING_EPOCH_H
 #define VSI_CODING_EPOCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a stream carries from one meta-block, or block, to the next */
 /* gzip, spliced from raw deflate (RFC 1951, RFC 1952).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Identity: bytes as they are. A stream of this profile has no coder at all; these members are there so that identity
  * can stand in a list, and keeps the same contract as the others. */
 #include "base/memory.h"

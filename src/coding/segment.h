@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Segments: encoded bytes, and what a stream must know of them. And the sink that profiles fill. */
 #ifndef VSI_CODING_SEGMENT_H
 #define VSI_CODING_SEGMENT_H

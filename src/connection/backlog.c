@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: events that wait, and which threads may conflate them */
 /* A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that
  * blocks may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full

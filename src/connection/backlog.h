@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What waits in a connection's queue, and where it can be conflated. */
 #ifndef VSI_CONNECTION_BACKLOG_H
 #define VSI_CONNECTION_BACKLOG_H

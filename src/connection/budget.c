@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what all queues hold together, and which stream is closed for it */
 /* What the whole instance may have queued.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The budget: what all queues of a group hold together, and may hold. Arithmetic only: the group decides which
  * connections are closed when it is pressed (group.c). */
 #ifndef VSI_CONNECTION_BUDGET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what is told that a connection has ended, once or not at all */
 #include "connection/close_list.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is told that a connection has ended: other parts of the library, each by a node that is embedded in what it
  * keeps for the connection, so that nothing is allocated. See close_list.c for the essay. (Applications have the close
  * hook.) */

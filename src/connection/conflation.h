@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the events of a conflating connection wait until they are written, or conflated with a later one. */
 #ifndef VSI_CONNECTION_CONFLATION_H
 #define VSI_CONNECTION_CONFLATION_H

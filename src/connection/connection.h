@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A connection: what it is made of, its references, its state and its end. It is made by create.c, and run by runner.c;
  * send.c sends to it. */
 #ifndef VSI_CONNECTION_CONNECTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Format and send. */
 #include <stdarg.h>
 

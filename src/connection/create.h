@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making a connection. */
 #ifndef VSI_CONNECTION_CREATE_H
 #define VSI_CONNECTION_CREATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a connection needs of its surroundings. The group, which keeps connections together, fills it in (group.c). */
 #ifndef VSI_CONNECTION_ENVIRONMENT_H
 #define VSI_CONNECTION_ENVIRONMENT_H

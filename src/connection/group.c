@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All connections of one instance: a list in the order of their numbers, and what became of those that have left it. It
  * is walked to close them all, to send them away in order (a drain), and to add up what they count.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A group of connections: all those of one instance. It numbers them, counts what became of them, and closes them
  * together. */
 #ifndef VSI_CONNECTION_GROUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a queue that can be shut and then is empty for ever */
 #include "connection/queue.h"
 

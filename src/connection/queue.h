@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A connection's queue: bounded in count and bytes, many senders, one runner; it can be shut for good.
  *
  * Invariant: one atomic word holds {shut, count, bytes} of everything that was accepted and not yet settled (written or

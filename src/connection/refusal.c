@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a hook that any sender calls, and never after the last one */
 /* What a connection does when something could not be sent to it: its hooks are told, on the sender's thread, and say
  * whether it goes on.

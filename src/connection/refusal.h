@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A send that comes to nothing, and callbacks whose context lives until the connection has ended. */
 #ifndef VSI_CONNECTION_REFUSAL_H
 #define VSI_CONNECTION_REFUSAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a runner must not sleep over */
 /* The runner: the one thread at a time that is inside a connection. It opens the stream, writes what waits, keeps the
  * heartbeat, and ends it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The runner: the one thread at a time that is inside a connection. */
 #ifndef VSI_CONNECTION_RUNNER_H
 #define VSI_CONNECTION_RUNNER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams that are closed when their user is done with them, on every path. */
 #include "vestry/connection.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "connection/send.h"
 
 #include "base/memory.h"

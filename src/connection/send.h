@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sending to a connection: the queue is filled, and the runner roused. */
 #ifndef VSI_CONNECTION_SEND_H
 #define VSI_CONNECTION_SEND_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Make an event and send it: one function for each kind of event. */
 #include "connection/send.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a page is to do, without a script element */
 /* Something that a page is to do, as an element whose `data-init` the client runs: a redirect, an event of the page's
  * own. It is an expression, and no script element, so a policy lets it in that has no 'unsafe-inline'; and that an

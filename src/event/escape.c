@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "event/escape.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Escaping for the places where an event puts text of others: a script element's text and its attributes' values. */
 #ifndef VSI_EVENT_ESCAPE_H
 #define VSI_EVENT_ESCAPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events by formats of the builder's, and of typed values. */
 #include "event/event_format.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events by formats, for callers with a va_list. */
 #ifndef VSI_EVENT_EVENT_FORMAT_H
 #define VSI_EVENT_EVENT_FORMAT_H

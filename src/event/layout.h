@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How events are laid out. An event's layout is a function that puts its parts into a writer. It runs twice: the first
  * pass counts, the second fills one allocation of the exact size. */
 #ifndef VSI_EVENT_LAYOUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: line breaks, 64 bytes at a time */
 #include "event/lines.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Line breaks in text. CR, LF and CRLF each end a line, as an event stream's reader sees it; nothing else does: U+2028,
  * U+2029 and U+0085 are text, and no byte of a UTF-8 sequence, valid or broken, is taken for a CR or LF. */
 #ifndef VSI_EVENT_LINES_H

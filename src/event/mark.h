@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a tab claims to have, and when it may */
 /* Events that are followed by a mark of what the page then has.
  *

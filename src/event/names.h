@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The wire's names of modes and namespaces. */
 #ifndef VSI_EVENT_NAMES_H
 #define VSI_EVENT_NAMES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events of the application's own names, as the specification of event streams has them (WHATWG HTML, section 9.2):
  * for EventSource and other readers. To the Datastar client they are nothing. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Query strings and form bodies (application/x-www-form-urlencoded). */
 #ifndef VSI_EVENT_QUERY_H
 #define VSI_EVENT_QUERY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What elements that make a page do something have in common: their options. */
 #ifndef VSI_EVENT_SCRIPT_H
 #define VSI_EVENT_SCRIPT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What script.h has: deeds, and a rule for the browser, which is a script element of its own kind. */
 #include <string.h>
 

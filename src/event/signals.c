@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vestry/signals.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two signals patches into one. */
 #include <jansson.h>
 

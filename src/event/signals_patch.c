@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "event/signals_patch.h"
 
 #include "base/field.h"

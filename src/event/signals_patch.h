@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Patching signals that are values, not text. */
 #ifndef VSI_EVENT_SIGNALS_PATCH_H
 #define VSI_EVENT_SIGNALS_PATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Removing signals: paths into one JSON object of nulls. */
 #include <stdlib.h>
 #include <string.h>

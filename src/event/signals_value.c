@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Values of signals, by path and by type. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which events a later one makes superfluous, and past which others */
 #include "event/target.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an event does to the page, as far as its text tells: which later one would make it superfluous, and past which
  * others it may be left out. Conservative: what is not understood is a barrier. */
 #ifndef VSI_EVENT_TARGET_H

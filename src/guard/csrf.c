@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: tokens without masks */
 /* A token is a seal of the scope; where there are no sessions, of the cookie's text too, which is a seal itself: then a
  * site that can neither read nor set the cookie cannot make the two fit. That each token is made anew, and not one for

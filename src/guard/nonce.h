@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A nonce, as a request has it: a seal, and perhaps a dot and what a page has added. */
 #ifndef VSI_GUARD_NONCE_H
 #define VSI_GUARD_NONCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a request that is repeated while the first one runs */
 /* What was seen is a record in a store of vestry's own, under its scope and nonce: bounded, and emptied by time. Of
  * several requests the one whose put succeeds runs; the others find its record, and wait for it to be answered. They

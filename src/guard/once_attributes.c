@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: presses of a page: their order, what they say, and which are one */
 /* What a page does for its actions that run once. Each is handed over by its expression (event/backend_action.c), with
  * what it says, and with a function that has the client send it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "guard/origin.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Origins, as browsers write them: "https://example.org:8443". */
 #ifndef VSI_GUARD_ORIGIN_H
 #define VSI_GUARD_ORIGIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "guard/proof.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What guards ask of a request, and how they refuse it. */
 #ifndef VSI_GUARD_PROOF_H
 #define VSI_GUARD_PROOF_H

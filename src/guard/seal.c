@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A seal is ID and MAC, in hexadecimal digits of one form. The MAC is the first half of the HMAC-SHA-256 (RFC 2104) of
  * the kind, the lengths of what follows, the scope, what else it is bound to, and the ID. */
 #include "guard/seal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Seals: 128 random bits and a MAC that says what they are for and whose they are. Tab ids, CSRF tokens and nonces are
  * seals, so that what was not made here is refused without anything being remembered. */
 #ifndef VSI_GUARD_SEAL_H

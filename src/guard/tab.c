@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a tab, and its duplicate */
 /* The page takes the id out of sessionStorage when it comes, and puts it back when it goes: a copy that a browser makes
  * of the storage while the page is there has no id in it. That is all it takes to tell a duplicate, at once, in a

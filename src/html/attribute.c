@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/attribute.h"
 
 #include <string.h>

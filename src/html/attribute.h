@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The attribute that is being read, and the one thing that is known of its tag: what is in place.c without the
  * states. While a name is read it is in place->name; after that, the beginning of the value is. */
 #ifndef VSI_HTML_ATTRIBUTE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A builder: its bytes, its room, its error. */
 #ifndef VSI_HTML_BUILDER_H
 #define VSI_HTML_BUILDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a page's content, in a document of the application's making */
 /* The document is read once, tag by tag, while open.c says which elements are open. What is before the content matters
  * only by that; what is after it, only in that the id might be there a second time. So before the content HTML must fit

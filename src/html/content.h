@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The content of a page: the one element in a whole document that is sent when the page changes. */
 #ifndef VSI_HTML_CONTENT_H
 #define VSI_HTML_CONTENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the reader of HTML knows of where it is. */
 #ifndef VSI_HTML_CURSOR_H
 #define VSI_HTML_CURSOR_H

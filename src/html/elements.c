@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/elements.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The elements of HTML that its parser treats in a way of their own: WHATWG HTML, section 13.2.6. */
 #ifndef VSI_HTML_ELEMENTS_H
 #define VSI_HTML_ELEMENTS_H

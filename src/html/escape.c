@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: JavaScript strings that two readers and a client rewrite */
 /* Escapes, each for one kind of place. They share a loop: what stands for itself is copied in runs, valid UTF-8 among
  * it, and every other byte is handed to the kind's own function. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Texts and values, escaped. */
 #ifndef VSI_HTML_ESCAPE_H
 #define VSI_HTML_ESCAPE_H

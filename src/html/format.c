@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The formats of vestry/html.h. They are checked by the compiler as printf's, so they mean the same, but numbers are
  * written here, since printf's own would follow the locale. */
 #include "html/format.h"

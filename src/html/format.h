@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The conversions of formats: read, and written. */
 #ifndef VSI_HTML_FORMAT_H
 #define VSI_HTML_FORMAT_H

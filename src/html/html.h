@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Code, where a builder stands. */
 #ifndef VSI_HTML_HTML_H
 #define VSI_HTML_HTML_H

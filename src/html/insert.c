@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/insert.h"
 
 #include "html/escape.h"

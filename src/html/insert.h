@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Texts of others, where a builder stands. */
 #ifndef VSI_HTML_INSERT_H
 #define VSI_HTML_INSERT_H

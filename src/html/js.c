@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JavaScript, as far as one must read it to know whether a byte is part of a string. To tell the `/` of a division from
  * that of a regular expression takes a parser, and so do the braces of a template: these, and comments, are where the
  * reader gives up. In an attribute, character references are another spelling of quotes and backslashes. A browser

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small reader of JavaScript, as far as strings go. */
 #ifndef VSI_HTML_JS_H
 #define VSI_HTML_JS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a builder knows of formats that come again and again */
 /* A list is made row by row, by one format, and a page is made again with each change. To read the format, and the
  * HTML in it, each time again would be most of what a row costs. So a builder that is used long enough notes what it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Formats that a builder knows. */
 #ifndef VSI_HTML_LEARNED_H
 #define VSI_HTML_LEARNED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which elements are open, without a parser's repairs */
 /* The parser of HTML keeps a list of open elements, and almost any tag closes some of them: those whose end tags may be
  * left out, and those that must not stand where the tag does. That much is here, exactly. What is not here is how the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which elements are open: what the parser's tree construction (WHATWG HTML, section 13.2.6) makes of tags, as far as
  * HTML keeps to it. */
 #ifndef VSI_HTML_OPEN_H

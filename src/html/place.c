@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what stands where in HTML that is being written */
 /* A tokenizer of HTML that keeps nothing but its state: WHATWG HTML, section 13.2.5, with states merged that differ
  * only in what they emit. Whatever it might read otherwise than a browser does ends in LOST, where nothing of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where in the HTML the next byte will stand, found by reading along. */
 #ifndef VSI_HTML_PLACE_H
 #define VSI_HTML_PLACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The html element of a document, for code that puts an attribute into its tag. */
 #ifndef VSI_HTML_ROOT_TAG_H
 #define VSI_HTML_ROOT_TAG_H

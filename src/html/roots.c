@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/roots.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether HTML is one element, and which; and what state is in it. */
 #ifndef VSI_HTML_ROOTS_H
 #define VSI_HTML_ROOTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a user or a signal would lose by it */
 #include "html/state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What elements hold beyond what their HTML says: signals that they make, what a user has typed or chosen, the focus.
  * And whether one HTML can be left out for another without a loss of it. */
 #ifndef VSI_HTML_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tags of HTML that lies in memory, and what stands between them: WHATWG HTML, section 13.2.5. This is the tokenizer
  * for whole HTML (roots.c, content.c); place.c reads HTML that comes in pieces. */
 #ifndef VSI_HTML_TAG_H

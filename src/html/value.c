@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what the value of an attribute can do */
 /* The attributes of HTML, SVG and MathML, those that browsers had once among them, and Datastar's. What is not listed
  * cannot run anything on any element, nor load what does: Chromium says so (tests/browser/attributes.test.js).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the value of an attribute is to a browser, and to the Datastar client: one table. */
 #ifndef VSI_HTML_VALUE_H
 #define VSI_HTML_VALUE_H

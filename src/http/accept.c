@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "http/accept.h"
 
 #include <stdbool.h>

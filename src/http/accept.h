@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Accept-Encoding. */
 #ifndef VSI_HTTP_ACCEPT_H
 #define VSI_HTTP_ACCEPT_H

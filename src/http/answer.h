@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers that are no streams. */
 #ifndef VSI_HTTP_ANSWER_H
 #define VSI_HTTP_ANSWER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a reply's stream is to be a part of, from its beginning to its end: a session, a presence, a channel, a
  * topic. */
 #ifndef VSI_HTTP_ATTACHMENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bodies of answers: what an adapter is given, and what all of them hold together. */
 #ifndef VSI_HTTP_BODY_H
 #define VSI_HTTP_BODY_H

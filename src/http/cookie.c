@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A client may write anything into a Cookie header. A pair that is not well formed is passed over, and nothing in it
  * can become part of another: pairs end at semicolons, whatever quotes say. */
 #include "http/cookie.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cookies of a request, read by the grammar of RFC 6265, section 4.1.1. */
 #ifndef VSI_HTTP_COOKIE_H
 #define VSI_HTTP_COOKIE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The nonce is put into what has been made already: no render knows it, so none is another's because of it. */
 #include "http/csp.h"
 

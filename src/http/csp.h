@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The policy of a document, from the handler to the answer. */
 #ifndef VSI_HTTP_CSP_H
 #define VSI_HTTP_CSP_H

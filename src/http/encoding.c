@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "http/encoding.h"
 
 #include "http/accept.h"

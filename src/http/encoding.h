@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which encoding a new stream gets. */
 #ifndef VSI_HTTP_ENCODING_H
 #define VSI_HTTP_ENCODING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "http/intake.h"
 
 #include "instance/instance.h"

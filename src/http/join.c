@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a reply's stream is a part of from its beginning: channels, and topics. What is needed for it is made when the
  * reply says so, before there is a stream: a channel is held by a member without a stream, and letting it in needs no
  * memory; a subscription can be given back untold. */

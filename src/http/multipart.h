@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Forms with files: multipart/form-data (RFC 7578, RFC 2046 section 5.1). */
 #ifndef VSI_HTTP_MULTIPART_H
 #define VSI_HTTP_MULTIPART_H

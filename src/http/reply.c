@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reply builder: copies what it is given and refuses what must not reach the wire. */
 #include "http/reply.h"
 

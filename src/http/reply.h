@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A reply while a handler fills it and vestry performs it. */
 #ifndef VSI_HTTP_REPLY_H
 #define VSI_HTTP_REPLY_H

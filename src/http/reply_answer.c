@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Replies that are an answer of a certain kind: a redirect, JSON. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Replies by formats of the HTML builder. */
 #include <stdarg.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A request while it is served. */
 #ifndef VSI_HTTP_REQUEST_H
 #define VSI_HTTP_REQUEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cookies of an answer: what a browser would refuse or read otherwise (RFC 6265bis, section 5) is refused here. */
 #include <inttypes.h>
 #include <string.h>

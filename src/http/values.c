@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names and values that come with a request: in its path, its query, its form.
  *
  * Values are what a client sent: their count is bounded, and a place where one of them is no UTF-8, has a NUL or a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Other nodes, as the rooms above see them: a floor above says how they are reached (cluster/). A room that looks here
  * first and finds what it looks for pays a hash and a few loads. */
 #ifndef VSI_INSTANCE_ELSEWHERE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What can be asked of an instance. */
 #include "instance/instance.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The instance: what all rooms of the core share. The struct alone: the assembly makes it and ends it (serve/vestry.c),
  * and what each member does stands in the room that the member is of. */
 #ifndef VSI_INSTANCE_INSTANCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of a stream as the instance sees it: what happens when it has opened and when it has ended. Each stream that
  * vestry_serve opens has one, as the context of its hooks. */
 #ifndef VSI_INSTANCE_LIFE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "instance/trim.h"
 
 #include <malloc.h>

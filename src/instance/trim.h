@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Giving memory back to the system. What requests and answers held goes to the allocator, which keeps much of it: the
  * largest that was ever freed is, from then on, no page of its own any more. So some time after much was given back the
  * allocator is asked to let go of what it does not need. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "json/copy.h"
 
 #include <stddef.h>

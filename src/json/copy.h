@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Copying JSON values that share their parts. */
 #ifndef VSI_JSON_COPY_H
 #define VSI_JSON_COPY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checking JSON text (RFC 8259) without building anything: one pass, no recursion, no memory. What comes from a client
  * is checked by it before a tree is allocated, what goes to a client before it is sent. */
 #ifndef VSI_JSON_JSON_H

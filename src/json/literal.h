@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Text as a string literal, for where JSON or JavaScript is made. */
 #ifndef VSI_JSON_LITERAL_H
 #define VSI_JSON_LITERAL_H

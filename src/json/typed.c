@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JSON of C's own values. */
 #include "vestry/value.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "json/value.h"
 
 /* jansson gets text that is known to be well formed. All it can still refuse is a number that does not fit its types,

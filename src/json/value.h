@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making jansson's values, and telling why when they cannot be made. */
 #ifndef VSI_JSON_VALUE_H
 #define VSI_JSON_VALUE_H

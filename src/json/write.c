@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* jansson could do this, but it would cost a hash table and an entry for each level, to see a value that contains
  * itself, and a buffer, and the text would have to be checked once more. Here nothing is allocated, and a bounded depth
  * ends what contains itself. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing JSON values as text. */
 #ifndef VSI_JSON_WRITE_H
 #define VSI_JSON_WRITE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The broker: what the seam's functions (nats.c), the thread that connects (link.c) and the thread that reads and
  * writes (ear.c) share. */
 #ifndef VSI_NATS_BROKER_H

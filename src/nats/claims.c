@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what refuses a claim, and the revision that it has instead */
 /* JetStream compares and sets for us: a write says which revision it expects. What libnats tells of a refusal is only
  * that there was one, so the revision is asked for after it; a node that set it meanwhile is another one all the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims by a key-value bucket of JetStream's. */
 #ifndef VSI_NATS_CLAIMS_H
 #define VSI_NATS_CLAIMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: one thread for what comes, and any thread for what goes */
 /* libnats reads with one thread and delivers with another one. Each thread that has to be woken costs more than all
  * that is done with a message. So libnats is told that its socket is looked after by an

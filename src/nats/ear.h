@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread that reads what comes in and tells it, and writing what goes out. */
 #ifndef VSI_NATS_EAR_H
 #define VSI_NATS_EAR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: connections that leave nothing behind */
 /* The thread that makes connections, and sleeps while there is one, but for asking whether the server is there.
  *

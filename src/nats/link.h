@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread that makes connections. */
 #ifndef VSI_NATS_LINK_H
 #define VSI_NATS_LINK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the broker's seam asks for. publish leaves a letter in the outbox; flush and claim speak to libnats. */
 #include <sys/eventfd.h>
 #include <unistd.h>

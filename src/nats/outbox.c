@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nats/outbox.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Letters that wait to be written, in order, bounded in bytes. Under the broker's lock. */
 #ifndef VSI_NATS_OUTBOX_H
 #define VSI_NATS_OUTBOX_H

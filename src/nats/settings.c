@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each connection is made anew (link.c), to one server, and libnats never reconnects by itself: it would hold messages
  * back meanwhile, and would give up after two refusals. The host's name in the server's certificate is always checked,
  * also by a libnats that was built not to. */

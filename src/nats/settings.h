@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a broker was made with, as libnats wants it. */
 #ifndef VSI_NATS_SETTINGS_H
 #define VSI_NATS_SETTINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nats/status.h"
 
 vestry_err vsi_nats_error(natsStatus status) {

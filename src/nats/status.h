@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libnats's statuses as vestry's errors. */
 #ifndef VSI_NATS_STATUS_H
 #define VSI_NATS_STATUS_H

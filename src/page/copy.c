@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/copy.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A request that outlives the adapter's: what a page is rendered from again and again. In one allocation. */
 #ifndef VSI_PAGE_COPY_H
 #define VSI_PAGE_COPY_H

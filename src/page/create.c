@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of pages: what they are made of, and their end. */
 #include <string.h>
 

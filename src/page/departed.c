@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a tab that comes back, and what it had */
 /* What tabs had when their streams ended.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What tabs had when their streams ended: for those that come back. */
 #ifndef VSI_PAGE_DEPARTED_H
 #define VSI_PAGE_DEPARTED_H

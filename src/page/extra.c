@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/extra.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a private page has beside while its tab's word counts, and if it has parts. */
 #ifndef VSI_PAGE_EXTRA_H
 #define VSI_PAGE_EXTRA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/kept.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Contents that views keep: for the next ones to be encoded against. With the lock held. */
 #ifndef VSI_PAGE_KEPT_H
 #define VSI_PAGE_KEPT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys of shared views: what makes two views one, and the views that there are by them. */
 #ifndef VSI_PAGE_KEY_H
 #define VSI_PAGE_KEY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Observers of renders.
  *
  * Which of them were told that a render began is known to the render, and they stay in their places until it has told

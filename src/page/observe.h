@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Observers of renders. No lock. */
 #ifndef VSI_PAGE_OBSERVE_H
 #define VSI_PAGE_OBSERVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A page: what it is made of, and which requests may see it. */
 #ifndef VSI_PAGE_PAGE_H
 #define VSI_PAGE_PAGE_H

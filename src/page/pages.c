@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/pages.h"
 
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pages: what all views, workers and streams of one vestry_pages share.
  *
  * One lock guards viewers, what depends on what, and which views are due. Nothing that takes long happens under it: a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a part that takes another one's place, and no news of the former after it */
 /* A private page that takes another part in the place of one must not be shown the former one's news under its own
  * heading. So its run leaves the former's channel first, after which nothing of it is put into the stream; then the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A run of a private page. */
 #ifndef VSI_PAGE_PRIVATE_H
 #define VSI_PAGE_PRIVATE_H

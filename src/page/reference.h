@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* References to pages: the owner's, each worker's, each stream's. */
 #ifndef VSI_PAGE_REFERENCE_H
 #define VSI_PAGE_REFERENCE_H

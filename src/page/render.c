@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One call of a page's handler: what it asks, and what it marks.
  *
  * The content's hash must be the same whether the content was made for a document or for a stream, although a document

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One call of a page's handler, or of a part's render. */
 #ifndef VSI_PAGE_RENDER_H
 #define VSI_PAGE_RENDER_H

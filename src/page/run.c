@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a hash and an id claim of a stream, and when */
 /* A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes
  * only when what was sent has been accepted: what could not be sent is found to differ again by the next run.

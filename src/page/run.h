@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One run of a view by a worker: render it, compare, send what differs. Without the lock but where it says otherwise.
  * Here is what runs of private pages (private.c) and of shared views (shared.c) have in common. */
 #ifndef VSI_PAGE_RUN_H

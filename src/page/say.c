@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/say.h"
 
 static vestry_err say(vestry_connection *connection, const vestry_value *state) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is said of a page itself, to one stream: by signals, on which the page's element acts (script.c). So no script
  * comes by a stream. */
 #ifndef VSI_PAGE_SAY_H

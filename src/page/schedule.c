@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which view is rendered when: first, last, and fairly in between; what many see before what one sees; one whose
  * stream takes nothing; everything at once */
 /* When which view is rendered.

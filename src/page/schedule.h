@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When which view is rendered. All with the lock held but where it says otherwise. */
 #ifndef VSI_PAGE_SCHEDULE_H
 #define VSI_PAGE_SCHEDULE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a tab claims to have, and when it may */
 /* essay: a stream that says nothing any more, seen by its page */
 /* The element that opens a page's stream and looks after it, by attributes of the client's alone.

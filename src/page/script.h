@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The element that opens a page's stream and looks after it. */
 #ifndef VSI_PAGE_SCRIPT_H
 #define VSI_PAGE_SCRIPT_H

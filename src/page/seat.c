@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/seat.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Seats: the streams that see a shared view; and a view's end, with its last viewer. All with the lock held. */
 #ifndef VSI_PAGE_SEAT_H
 #define VSI_PAGE_SEAT_H

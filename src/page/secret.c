@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/secret.h"
 
 #include <string.h>

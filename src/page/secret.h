@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Secrets of pages: what tags and their versions are hashed with. */
 #ifndef VSI_PAGE_SECRET_H
 #define VSI_PAGE_SECRET_H

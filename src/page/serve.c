@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/serve.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Serving a page: the document to a browser, the stream to its client. */
 #ifndef VSI_PAGE_SERVE_H
 #define VSI_PAGE_SERVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting until all that was refreshed is rendered and written: for tests. */
 #include "base/wait.h"
 #include "connection/connection.h"

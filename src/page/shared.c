@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a stream that joins a view that many see, and misses nothing */
 /* A shared view's run is the only one that publishes to its channel and that lets streams join it. So a stream that
  * joins is sent what the view shows, and then every change: nothing is missed or sent twice in between. */

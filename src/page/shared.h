@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A run of a view that many see. */
 #ifndef VSI_PAGE_SHARED_H
 #define VSI_PAGE_SHARED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "page/tag.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* State tags: what a tab has, in an event's id. Only with the secret can it be told which content a tag is of. */
 #ifndef VSI_PAGE_TAG_H
 #define VSI_PAGE_TAG_H

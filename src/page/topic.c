@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a refresh that comes while a page renders, or that no page depends on yet */
 /* Topics: what views depend on.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Topics: what views depend on. With the lock held but where it says otherwise. */
 #ifndef VSI_PAGE_TOPIC_H
 #define VSI_PAGE_TOPIC_H

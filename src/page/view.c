@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of views and seats: a view ends with its last viewer, but a worker that is just running it buries it. */
 #include "page/view.h"
 

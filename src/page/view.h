@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what an idle page is made of */
 /* Views and their viewers.
  *

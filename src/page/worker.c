@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: by how many threads pages are rendered */
 /* Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up no
  * other; when all of them wait, due views wait too. A worker that has nothing to do is in a list, and whatever makes

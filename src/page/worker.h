@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Workers: by which views are rendered. */
 #ifndef VSI_PAGE_WORKER_H
 #define VSI_PAGE_WORKER_H

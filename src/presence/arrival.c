@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a stream needs to make a person present, made before there is a stream */
 /* A reply says which person will be where, its stream makes it so, and the stream's end, and a grace time after it,
  * undo it.

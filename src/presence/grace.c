@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All grace times are equal, so guests that have gone leave in the order in which they went: a list and one timer. */
 #include "presence/grace.h"
 

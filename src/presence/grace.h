@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The grace time of guests whose last stream on this node has ended. Functions named _locked: the presence's lock is
  * held. */
 #ifndef VSI_PRESENCE_GRACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a coming and a leaving, told once and in order, of which no more wait than there are guests */
 /* Two things are known of each guest: whether he is here, and what on_change was told last. Where the two differ there
  * is news, and the guest stands in a list of news, once, by a link of his own: so telling needs no memory, and the news

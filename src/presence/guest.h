@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A guest: one person at one place. Functions named _locked: the presence's lock is held. */
 #ifndef VSI_PRESENCE_GUEST_H
 #define VSI_PRESENCE_GUEST_H

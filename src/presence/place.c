@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "presence/place.h"
 
 #include "base/memory.h"

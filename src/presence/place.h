@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A place of a presence: a key, and the guests that are there. Functions named _locked: the presence's lock is held. */
 #ifndef VSI_PRESENCE_PLACE_H
 #define VSI_PRESENCE_PLACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The guests of each place, and an actor that tells of each change (on_change). */
 #include "base/buffer.h"
 #include "base/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The presences of an instance that have a name, and the watch of the floor above, which tells other nodes of them
  * (spread.h). */
 #ifndef VSI_PRESENCE_PRESENCES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: one person on several nodes; guests that are in doubt while a node names its guests anew */
 /* Presence over nodes. Each node names its guests: those with streams of its own, or in their grace time. The others
  * copy that, by a bit for each node; a guest is here while a bit is left, or he is here on this node. So no node

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What nodes say to each other of the presences that have a name. The floor above carries it (cluster/guests.c): that
  * takes what is to be told, and says what was heard. */
 #ifndef VSI_PRESENCE_SPREAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "presence/table.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A presence: its places and its guests, a table of each, and the lists that guests are in. Functions named _locked:
  * the presence's lock is held. */
 #ifndef VSI_PRESENCE_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dispatching from anywhere, with no request in sight; and from inside a dispatch. */
 #include "registry/anywhere.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dispatches with no request in sight, on this node alone. */
 #ifndef VSI_REGISTRY_ANYWHERE_H
 #define VSI_REGISTRY_ANYWHERE_H

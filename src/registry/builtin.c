@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The built-in effects: arguments read strictly, one event formatted, and sent through vestry_context_send. */
 #include "registry/builtin.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The built-in effects. */
 #ifndef VSI_REGISTRY_BUILTIN_H
 #define VSI_REGISTRY_BUILTIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What effects and interceptors may ask of the dispatch they run in. */
 #include "registry/context.h"
 #include "base/options.h"

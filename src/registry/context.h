@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A dispatch under way: its connections, what it may ask, what has gone wrong. One thread's. */
 #ifndef VSI_REGISTRY_CONTEXT_H
 #define VSI_REGISTRY_CONTEXT_H

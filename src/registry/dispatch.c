@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: the order of effects and actions, and what ends their loops */
 /* Performing effects and actions, with the interceptors around them, and telling what became of them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "registry/effect_list.h"
 
 #include "json/value.h"

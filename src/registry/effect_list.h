@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lists of effects: [["name", arguments…], …]. */
 #ifndef VSI_REGISTRY_EFFECT_LIST_H
 #define VSI_REGISTRY_EFFECT_LIST_H

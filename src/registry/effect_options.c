@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "registry/effect_options.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Options of the built-in effects, from JSON objects. Strict: an unknown name or a wrong type is INVALID, and the
  * context is told which. What is read borrows from the object. NULL and null: the defaults. */
 #ifndef VSI_REGISTRY_EFFECT_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: names, found by one hash and one comparison */
 /* What names mean, and the interceptors around them. Filled before the first request or dispatch, only read from then
  * on, so that look-ups take no lock.

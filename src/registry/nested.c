@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dispatches that come of a dispatch: nested, while it is under way; late, when only a handle is left of it. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: placeholders in data that is shared */
 /* One walk over a value, depth first, so that what is inside a placeholder is replaced before it; the value that a
  * placeholder gives takes its place and is not walked. Whether a list is a placeholder is judged by its head as it was

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Placeholders: lists that stand for values which are known only at dispatch. */
 #ifndef VSI_REGISTRY_PLACEHOLDERS_H
 #define VSI_REGISTRY_PLACEHOLDERS_H

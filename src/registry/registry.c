@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Registries: what names mean. */
 #include "base/memory.h"
 #include "instance/instance.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "registry/targets.h"
 
 #include <string.h>

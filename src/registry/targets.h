@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The connections that something is for: a list of held references, without an allocation while it is short. */
 #ifndef VSI_REGISTRY_TARGETS_H
 #define VSI_REGISTRY_TARGETS_H

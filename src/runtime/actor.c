@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: no lost wake-up, at most one thread in an actor, also one that only looks in */
 #include "runtime/actor.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The scheduling half of an actor, without a mailbox: its owner decides what a run does.
  *
  * vestry_actor (mailbox of messages) and the stream (bounded mailbox of events) are both built on it. An actor runs

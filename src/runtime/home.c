@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "runtime/home.h"
 
 #include <sys/mman.h>

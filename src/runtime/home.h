@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The process that a runtime was made in. A child that was forked off has the memory, but no thread: a call that waits
  * there waits for ever, also for a lock that some thread held when it was forked. So what would wait asks first. */
 #ifndef VSI_RUNTIME_HOME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A queue of jobs, first in, first out, with a length that is read without its lock. How it stands beside Concurrency
  * Kit's queues is measured: bench/containers.c. */
 #ifndef VSI_RUNTIME_JOB_QUEUE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: the mailbox */
 #include "runtime/mailbox.h"
 

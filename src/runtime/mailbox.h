@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An unbounded intrusive queue: many producers, one consumer (Vyukov's). See mailbox.c for the essay. */
 #ifndef VSI_RUNTIME_MAILBOX_H
 #define VSI_RUNTIME_MAILBOX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: work stealing and parking */
 #include "runtime/pool.h"
 

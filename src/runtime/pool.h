@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pool: threads that run jobs, or for a stepped runtime just the queue of jobs. */
 #ifndef VSI_RUNTIME_POOL_H
 #define VSI_RUNTIME_POOL_H

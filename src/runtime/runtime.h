@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a runtime is made of: a pool that runs actors and a ticker that fires timers. */
 #ifndef VSI_RUNTIME_RUNTIME_H
 #define VSI_RUNTIME_RUNTIME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "runtime/ticker.h"
 
 #include "base/memory.h"

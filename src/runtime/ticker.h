@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ticker: turns the wheel by the host's clock and fires what is due, on a thread of its own or when it is stepped.
  * A tick is a millisecond of that clock. Arming and cancelling are O(1). */
 #ifndef VSI_RUNTIME_TICKER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry_timer, for the library itself. */
 #ifndef VSI_RUNTIME_TIMER_H
 #define VSI_RUNTIME_TIMER_H

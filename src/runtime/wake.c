@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Nothing that becomes ready is missed. A thread that submits first queues the job [S1], then exchanges is_ready for
  * true [S2], and writes the event if it was false. A thread that steps and finds nothing reads the event [C1], stores
  * false [C2], and then looks at the queue once more [C3]. S1 and S2, and C2 and C3, are seq_cst: if S2 reads true, it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What tells a loop of the application's that a stepped runtime wants to be stepped: one descriptor, which is readable
  * while something is ready or due. */
 #ifndef VSI_RUNTIME_WAKE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: the timing wheel */
 #include "runtime/wheel.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A hierarchical timing wheel of vsi_timers: no lock, no clock, no thread. Times are ticks, and the driver of the wheel
  * says what a tick is. Nothing allocates, nothing fails. */
 #ifndef VSI_RUNTIME_WHEEL_H

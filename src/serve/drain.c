@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: sending all streams away evenly, and having them come back evenly */
 /* Draining.
  *

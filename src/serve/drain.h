@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the assembly must know of a drain. */
 #ifndef VSI_SERVE_DRAIN_H
 #define VSI_SERVE_DRAIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What happens when a stream has opened and when it has ended: the keeper, the reply's hooks and the instance's, and
  * the effects that the application registered for it. */
 #include "serve/hooks.h"

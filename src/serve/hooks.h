@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hooks of every stream that vestry_serve opens. */
 #ifndef VSI_SERVE_HOOKS_H
 #define VSI_SERVE_HOOKS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a stored connection that ends while it is being put */
 /* The keeper finds connections for replies, and keeps and removes new ones. Two races need care.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The keeper: connections of replies in the store. */
 #ifndef VSI_SERVE_KEEPER_H
 #define VSI_SERVE_KEEPER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Serving: from a server's request to an answer, or to a stream. */
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A scope's streams, in a store of vestry's own under one key, in the order in which they came.
  *
  * Which stream goes. One that has ended, or is about to, takes no other's place: it is not counted. Of the others the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How many streams each scope has, whatever keys they have, of an instance that bounds them. Not of the scope without a
  * name: it is everybody's. */
 #ifndef VSI_SERVE_SHARES_H

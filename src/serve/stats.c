@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The counters of an instance, from the rooms that count. */
 #include "base/options.h"
 #include "http/intake.h"

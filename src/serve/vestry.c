@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making an instance of its parts, and its end in three steps. */
 #include "base/log.h"
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When sessions end, whenever they were loaded: a heap, and a timer for the first of it. */
 #ifndef VSI_SESSION_LIFETIMES_H
 #define VSI_SESSION_LIFETIMES_H

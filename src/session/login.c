@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A log-in is in storage before it is in the table, or out of one before the other. An end of all of its user's
  * sessions may come in between, and must still end it. By their seconds the two cannot be told apart: a user that
  * changes a password ends all sessions and logs in again at once. So log-ins and ends that are under way stand in two

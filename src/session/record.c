@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* No stream outlives its session. A stream is entered into its record when it opens, under the record's lock, unless
  * the record has ended; an end says so under the same lock, and then closes the streams that are entered. One of the
  * two sees the other. A stream holds its record, and leaves it when it ends. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A user that has logged in, and the streams that are open for him. */
 #ifndef VSI_SESSION_RECORD_H
 #define VSI_SESSION_RECORD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: no stream outlives its session */
 /* Which session a request is of, and its user: in memory, or else by a signed cookie, or from storage. */
 #include "session/session.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A request's session. */
 #ifndef VSI_SESSION_SESSION_H
 #define VSI_SESSION_SESSION_H

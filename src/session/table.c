@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A log-in is a record, in a store of vestry's own: bounded, and emptied by time. A record that leaves that store, for
  * whatever cause, comes by one door (leave_table), and its streams end.
  *

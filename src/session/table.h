@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sessions that memory holds, and what it remembers of those that have ended. */
 #ifndef VSI_SESSION_TABLE_H
 #define VSI_SESSION_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A token is -ID, a visitor's; ID; or ID.CREATED.ISSUED.USER.MAC: all in hexadecimal digits, so that it can stand in a
  * cookie and has one form only. The MAC is HMAC-SHA-256 (RFC 2104) of all that is before its dot, and is compared in
  * constant time. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is in the cookie of a session. */
 #ifndef VSI_SESSION_TOKEN_H
 #define VSI_SESSION_TOKEN_H

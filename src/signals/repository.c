@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a page has, what it should have, and the patch between the two.
  *
  * Values are jansson's, shared by reference and never changed in place, by one thread at a time: that of the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "signals/schema.h"
 
 #include <math.h> /* macros alone: libm is not linked */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A repository's fields, checked: what each one takes, and where it lies in the page's signals. */
 #ifndef VSI_SIGNALS_SCHEMA_H
 #define VSI_SIGNALS_SCHEMA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/account.h"
 
 static uint64_t *word_of(vestry_sqlite *database, uint32_t number, uint64_t *ret_bit) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which commits are accounted for, by their numbers. All under the database's lock. */
 #ifndef VSI_SQLITE_ACCOUNT_H
 #define VSI_SQLITE_ACCOUNT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which render reads which page of the file, without asking SQLite */
 /* Every page that SQLite looks at it fetches from its page cache, also one that is in it already. So a cache of one's
  * own, which asks SQLite's, sees all reads. It is a setting of the process, and made before SQLite is used.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SQLite's page caches, and which pages are fetched from them. */
 #ifndef VSI_SQLITE_CACHE_H
 #define VSI_SQLITE_CACHE_H

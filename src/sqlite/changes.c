@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: columns that have changed, as far as anybody wants to know */
 /* A row that comes or goes changes all columns. One that is updated changes those whose values differ; but to compare
  * costs, so only columns that some statement reads are, and all others are taken to have changed: a statement that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a transaction changes, by tables and columns, while it runs. The connection's thread's. */
 #ifndef VSI_SQLITE_CHANGES_H
 #define VSI_SQLITE_CHANGES_H

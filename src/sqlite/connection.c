@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: when every connection can see a commit, and what says so */
 /* Connections that are attached, and what their hooks do.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Connections that are attached. */
 #ifndef VSI_SQLITE_CONNECTION_H
 #define VSI_SQLITE_CONNECTION_H

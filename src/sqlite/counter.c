@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what SQLite counts commits with, read without asking SQLite */
 /* What SQLite counts commits with, read where all processes share it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The number that SQLite counts a file's commits with. */
 #ifndef VSI_SQLITE_COUNTER_H
 #define VSI_SQLITE_COUNTER_H

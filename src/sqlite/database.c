@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of a database: two connections of its own, one that looks and one that notes, and a thread. */
 #include "base/log.h"
 #include "base/options.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commits in their order, each with what is known of it: pages from the WAL, of any connection's; tables, if an
  * attached connection did, which has announced its number.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exact refresh of one database: renders are observed, commits are followed. The rest of the library calls this. */
 #ifndef VSI_SQLITE_EXACT_H
 #define VSI_SQLITE_EXACT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is said when SQLite refuses something: for people, one line in the log, which names the function that was
  * called, the file, what is wrong, and what helps. */
 #ifndef VSI_SQLITE_FAULT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what is read past the cache, told by the file */
 /* SQLite reads a page of the database from its page cache (cache.c), but for two: a page of a file that is mapped,
  * which it asks the file for (xFetch), and, from 3.45 on or built with SQLITE_DIRECT_OVERFLOW_READ, a page of a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The file of a connection's main database, and which of its pages are read past the page cache. */
 #ifndef VSI_SQLITE_FILE_H
 #define VSI_SQLITE_FILE_H

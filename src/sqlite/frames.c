@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which pages a commit wrote, and that none was missed */
 /* What commits wrote stands in the WAL: each frame has the number of its page, and the last frame of a commit says so.
  * Where the WAL ends that everybody may see, the head of its index says, which all processes share and which is written

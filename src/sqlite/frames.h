@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which pages of the file a commit wrote, read in the WAL. */
 #ifndef VSI_SQLITE_FRAMES_H
 #define VSI_SQLITE_FRAMES_H

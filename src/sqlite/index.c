@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: why a render misses no change of what it has read */
 /* Sets of reads, found by pages and by tables. Renders that have read the same share a set, and a set is a topic, which
  * its renders name: so a page that a thousand tabs show alike costs one set and one refresh.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What renders have read: from pages of the file and from tables to the topics of renders. */
 #ifndef VSI_SQLITE_INDEX_H
 #define VSI_SQLITE_INDEX_H

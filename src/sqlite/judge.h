@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a commit means for a set of reads. */
 #ifndef VSI_SQLITE_JUDGE_H
 #define VSI_SQLITE_JUDGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A pool and its connections, which are lent. */
 #ifndef VSI_SQLITE_LOAN_H
 #define VSI_SQLITE_LOAN_H

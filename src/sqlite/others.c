@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: commits of others, told from one's own */
 /* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
  * and the last one there is. One that was announced is the announcer's, if that surely changes something. If not, it

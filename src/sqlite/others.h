@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commits that no attached connection made. */
 #ifndef VSI_SQLITE_OTHERS_H
 #define VSI_SQLITE_OTHERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: connections that are lent, one writer, and the threads that wait */
 /* A pool: a few connections, each in use by one thread at a time, and one writer among them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening: the file is made if there is none, its tables are brought to their version, and each connection is set up.
  * The first connection does what is done once. */
 #include "sqlite/pool_open.h"

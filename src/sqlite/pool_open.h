@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening a pool. */
 #ifndef VSI_SQLITE_POOL_OPEN_H
 #define VSI_SQLITE_POOL_OPEN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which rows a statement can look at, by its program */
 /* A page of the file holds forty rows; a look-up of one of them by its key depends on that one alone. The program of a
  * statement says so: the cursor on a table is moved by nothing but SeekRowid with a register, or a cursor on an index

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which rows of a table a statement can look at, as its program says: those of a key that is bound, or stands in it. */
 #ifndef VSI_SQLITE_PROGRAM_H
 #define VSI_SQLITE_PROGRAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/publish.h"
 
 #include "sqlite/account.h"

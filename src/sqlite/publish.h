@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a connection's transaction has changed, published or forgotten. All under the database's lock. */
 #ifndef VSI_SQLITE_PUBLISH_H
 #define VSI_SQLITE_PUBLISH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: what a statement reads, and a schema that changes under it */
 /* What a render has read: which pages of the file, and which tables and columns its statements name.
  *

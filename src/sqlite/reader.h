@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What statements of one connection read, asked of SQLite once for each text, and recorded for the render of the thread
  * (recording.h). */
 #ifndef VSI_SQLITE_READER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/recording.h"
 
 #include <stdlib.h>

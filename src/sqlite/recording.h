@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What renders read: a recording for each render that is under way, in its thread. SQLite's cache (cache.c) and file
  * (file.c) tell of pages, the reader (reader.c) of tables. */
 #ifndef VSI_SQLITE_RECORDING_H

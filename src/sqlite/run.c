@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running one statement of a loan: values in, rows out. */
 #include "sqlite/loan.h"
 

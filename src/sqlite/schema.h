@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Versions of the tables that vestry has in an application's database.
  *
  * Each part of this library that has tables there has a name and a version of its own, in the table vestry_schema:

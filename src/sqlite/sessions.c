@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: sessions that go though their browsers do not come back */
 /* Sessions as rows. What ends by time is found by an index of its own, a few at once, by a connection that writes
  * anyway: so the table is as large as there are sessions, whether their browsers come back or not. */

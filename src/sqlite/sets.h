@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sets of reads, found by what they are, by pages and by tables. One thread at a time. */
 #ifndef VSI_SQLITE_SETS_H
 #define VSI_SQLITE_SETS_H

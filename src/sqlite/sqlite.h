@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Databases and their connections, as the files of this folder see them.
  *
  * Every commit to the file has a number: the one that SQLite itself counts commits with, so that a process need not ask

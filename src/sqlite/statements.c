@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/statements.h"
 
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {

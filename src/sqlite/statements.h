@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The statements of one connection that are kept prepared. */
 #ifndef VSI_SQLITE_STATEMENTS_H
 #define VSI_SQLITE_STATEMENTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a state that is written at the price of one statement, and ends some day */
 /* State of tabs. The statements are prepared once a connection, when they are first needed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* States of tabs. */
 #ifndef VSI_SQLITE_TAB_H
 #define VSI_SQLITE_TAB_H

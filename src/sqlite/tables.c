@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/tables.h"
 
 #include <sqlite3.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables by name, and which of their columns are read or changed. */
 #ifndef VSI_SQLITE_TABLES_H
 #define VSI_SQLITE_TABLES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names lie one after the other; a table of offsets finds those that are there already. Applications name topics by
  * what users type, so names may be chosen to meet in the table: a name that finds no place in a few steps makes it
  * "all". */

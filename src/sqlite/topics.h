@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The topics of a transaction: a set that is filled while rows are changed, and emptied when they are published or
  * rolled back. One thread at a time. */
 #ifndef VSI_SQLITE_TOPICS_H

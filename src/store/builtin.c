@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/builtin.h"
 
 #include "store/expiry.h"

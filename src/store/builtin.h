@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store types that every application has. */
 #ifndef VSI_STORE_BUILTIN_H
 #define VSI_STORE_BUILTIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A store's time: ticks, and how many of them an entry may be unused, or live.
  *
  * A tick is about a 4096th of the shorter span, in whole milliseconds, as the runtime's timers have them. An entry that

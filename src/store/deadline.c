@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a driver that sleeps over no deadline */
 /* A put can bring the deadline forward, in most stores only when they were empty: armed_ns says how far the driver
  * sleeps, and a put or a tick that finds an earlier deadline re-arms the timer. No deadline is slept over: a thread

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When a store is to tick next, and a driver that sleeps until then. */
 #ifndef VSI_STORE_DEADLINE_H
 #define VSI_STORE_DEADLINE_H

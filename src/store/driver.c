@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The driver sleeps on a timer until the store's next deadline, ticks, and asks for the deadline after that
  * (deadline.c). */
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An entry: one value under one key, with the key inside it, whatever its length. One allocation holds it.
  *
  * Everything here is guarded by the lock of the entry's shard; one that has left belongs to the thread that took it

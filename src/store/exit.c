@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/exit.h"
 
 void vestry_store_hold(vestry_store_exit *exit, void *value) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one door through which values leave, and what an implementation asks of a value. */
 #ifndef VSI_STORE_EXIT_H
 #define VSI_STORE_EXIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a deadline that is asked for with one load */
 /* What falls due in a table, and when.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What falls due in a table, and when. */
 #ifndef VSI_STORE_EXPIRY_H
 #define VSI_STORE_EXPIRY_H

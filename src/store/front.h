@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every store is made of, whatever its type. */
 #ifndef VSI_STORE_FRONT_H
 #define VSI_STORE_FRONT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/index.h"
 
 /* Above VSI_BUCKET_LOAD_MOST in a bucket on average it doubles, below 1 it is halved. */

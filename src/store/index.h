@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: an index of cache lines without tombstones */
 /* The index of one shard: from a key to its newest entry. All under the shard's lock, but vsi_index_fetch.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Encoded keys: measuring and reading them.
  *
  *   integer   01  zigzag of the value

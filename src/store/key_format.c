@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Encoded keys as JSON. */
 #include <inttypes.h>
 #include <stdio.h>

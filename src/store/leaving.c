@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/leaving.h"
 
 void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What leaves a store: taken out under a lock, seen through its callbacks after it. It is a list of entries, by their
  * own links, so that leaving needs no memory. */
 #ifndef VSI_STORE_LEAVING_H

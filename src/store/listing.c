@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Listing a table: a page of keys is copied under a shard's lock, and handed out without it.
  *
  * Keys are listed in the order of the hashes by which they are placed, which is that of shards and of homes in them. A

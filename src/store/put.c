@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: one bound over many shards, and the victim's memory */
 /* Putting a value into a table.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Putting into a table. As the member of vestry_store_ops. */
 #ifndef VSI_STORE_PUT_H
 #define VSI_STORE_PUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Taking values out of a table: by key, by handle, all of them. */
 #include "store/remove.h"
 

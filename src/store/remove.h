@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Taking values out of a table. As the members of vestry_store_ops. */
 #ifndef VSI_STORE_REMOVE_H
 #define VSI_STORE_REMOVE_H

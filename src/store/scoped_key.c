@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/scoped_key.h"
 
 #include "base/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A scoped key in one run of bytes, which is made of words so that it is compared and hashed by words:
  *
  *   4 bytes   both lengths: the scope's << 16 | the key's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/scopes.h"
 
 enum { CHAINS_LEAST = 8 };

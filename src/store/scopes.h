@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How many values each scope of a shard has, and which was used longest ago: in a store with a cap per scope, where all
  * keys of a scope are in one shard. All under its lock. A share is there while the scope has a value, or a put is under
  * way in it. */

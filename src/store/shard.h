@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: one visit to one shard; recency and expiry by one order */
 /* A shard: one lock, and what it guards: an index, and its entries in the order of use.
  *

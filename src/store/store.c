@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The front of every store, whatever its type. A call comes in with a scope and a key, which are packed into one run
  * of bytes; or with that run, from callers that have packed it already (vsi_store_…). The front checks the arguments,
  * counts, holds the references, and asks the type's operation to do the work. A value has one way out,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The front of every store, for callers that have packed a key already, or watch what comes and leaves. */
 #ifndef VSI_STORE_STORE_H
 #define VSI_STORE_STORE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the built-in stores are made of: shards, a bound over all of them, and a clock. */
 #ifndef VSI_STORE_TABLE_H
 #define VSI_STORE_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/types.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The types of stores, by name. */
 #ifndef VSI_STORE_TYPES_H
 #define VSI_STORE_TYPES_H

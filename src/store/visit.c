@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/visit.h"
 
 /* The first in the order of birth is another. */

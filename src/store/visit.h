@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: one visit to one shard; recency and expiry by one order */
 /* What an operation does to a shard while it has the lock: all of this is under it. now: a tick, as vsi_clock_now. */
 #ifndef VSI_STORE_VISIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "testing/arrivals.h"
 
 #include <string.h>

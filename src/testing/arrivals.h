@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is on its way to one node of a memory network: messages by when they arrive, and of those due at one time in the
  * order in which they were sent. The network's lock guards all of it. */
 #ifndef VSI_TESTING_ARRIVALS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vestry/browser.h"
 
 #include <stdlib.h>

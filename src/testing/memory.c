@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory adapter: a server without a network.
  *
  * An exchange is held by its caller and, while there is one, by its stream's transport; the last of them to let go

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A node of a memory network. Its actor takes one thing at a time from under the network's lock, and calls the events'
  * functions without it; stop waits for the one that is under way. */
 #include "testing/memory_broker.h"

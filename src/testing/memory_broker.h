@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A node of a memory network, as a broker: vestry_memory_network_join (vestry/broker.h) makes it. */
 #ifndef VSI_TESTING_MEMORY_BROKER_H
 #define VSI_TESTING_MEMORY_BROKER_H

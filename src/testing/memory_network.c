@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a network that goes wrong, and the same way again */
 /* What happens to a message is drawn when it is sent, from a stream of chance that is its receiver's: always the same
  * number of draws, whatever the chances are, so that a chance that is changed, or a node more, changes nothing else. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A memory network: its nodes and its faults. A node of it is a broker (memory_broker.c). */
 #ifndef VSI_TESTING_MEMORY_NETWORK_H
 #define VSI_TESTING_MEMORY_NETWORK_H

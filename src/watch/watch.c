@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: when a step is due, and an end after the last one */
 /* A watch is an actor whose run takes at most one step, and looks at everything anew: so it does not matter why it was
  * roused. It is embedded in the watcher like its timer: one allocation, in the handler, and then nothing fails.

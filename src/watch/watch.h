@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The watches of a stream, as its life has them. */
 #ifndef VSI_WATCH_WATCH_H
 #define VSI_WATCH_WATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether something makes an object: ITEMS are what. */
 #include "vestry/value.h"
 

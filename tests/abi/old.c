@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program of an application's, as it was written and compiled when the layouts were frozen. */
 #undef NDEBUG
 #include <assert.h>

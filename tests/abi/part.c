@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether something can be a part of a key: PART is what. */
 #include <stdbool.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Structs of another size than this library's: what is shorter is the default where it ends, what is longer must say
  * nothing there; and what comes out fits the room that there is. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The default host's log: what it writes to stderr, and how much of it at most. */
 #include "vestry/host.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/keyed_hash.h"
 
 #include <stdlib.h>

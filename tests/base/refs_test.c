@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/refs.h"
 
 #include <pthread.h>

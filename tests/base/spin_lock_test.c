@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/spin_lock.h"
 
 #include <pthread.h>

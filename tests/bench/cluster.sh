@@ -1,6 +1,7 @@
 #!/bin/sh
 # Each way of measuring a cluster runs, with a nats-server of its own, and says so in its lines; what keys take has a
 # bound: cluster.sh VESTRY_BENCH
+# SPDX-License-Identifier: MIT
 set -eu
 bench=$1
 failed=0

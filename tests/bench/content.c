@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bench-content: how long it takes to find a page's content, and to hash bytes, by size. It is no part of vestry-bench,
  * which sees the public headers alone.
  *

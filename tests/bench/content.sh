@@ -1,5 +1,6 @@
 #!/bin/sh
 # Finding and hashing contents of all sizes runs, and each size has its line: content.sh BENCH_CONTENT
+# SPDX-License-Identifier: MIT
 set -eu
 failed=0
 said=$("$1" --round-ms 1)

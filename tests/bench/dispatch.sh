@@ -1,6 +1,7 @@
 #!/bin/sh
 # Each way of sending runs for a moment, checks its bytes, and keeps to its allocations: dispatch.sh VESTRY_BENCH
 # Times depend on the machine and are not looked at; allocations do not.
+# SPDX-License-Identifier: MIT
 set -eu
 bench=$1
 failed=0

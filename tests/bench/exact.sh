@@ -1,6 +1,7 @@
 #!/bin/sh
 # Whom a commit renders: exact.sh VESTRY_BENCH. Rows are looked up by keys: those whom it concerns, at both levels; in
 # the auction at most five times as many. What takes time is not looked at.
+# SPDX-License-Identifier: MIT
 set -eu
 bench=$1
 folder=$(mktemp -d)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A contender that holds what was put last in a ring, and can be made to err: faulty FAULT OPTIONS… */
 #include <stdio.h>
 #include <stdlib.h>

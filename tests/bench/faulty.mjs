@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A server of streams that can be made to err once, at its third event: node faulty.mjs FAULT
 import { createServer } from "node:http";
 

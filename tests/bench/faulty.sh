@@ -1,5 +1,6 @@
 #!/bin/sh
 # A run of a contender that closes twice, forgets a close, holds too much and so on fails, and says why: faulty.sh FAULTY
+# SPDX-License-Identifier: MIT
 set -eu
 failed=0
 run() { # FAULT STATUS WORDS

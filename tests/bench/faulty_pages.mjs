@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A server of pages that errs: the last page never sees the last change of six.
 import { createServer } from "node:http";
 

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Both kinds of events are formatted, found right, and timed in one line each: format.sh VESTRY_BENCH
+# SPDX-License-Identifier: MIT
 set -eu
 number='[0-9]+(\.[0-9]+)?'
 failed=0

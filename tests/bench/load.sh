@@ -1,5 +1,6 @@
 #!/bin/sh
 # The load generator against servers that are right, of every kind, and against one that errs: load.sh VESTRY_BENCH NODE
+# SPDX-License-Identifier: MIT
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$1

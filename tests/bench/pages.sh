@@ -1,6 +1,7 @@
 #!/bin/sh
 # Live pages over sockets, of both kinds, against vestry and a peer that errs; and by themselves, where bytes and memory
 # may not become more: pages.sh VESTRY_BENCH [NODE]. (What takes time is not looked at here.)
+# SPDX-License-Identifier: MIT
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$1

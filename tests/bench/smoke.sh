@@ -1,5 +1,6 @@
 #!/bin/sh
 # Every workload runs for a moment, succeeds, and says so in one line whose counts add up: smoke.sh VESTRY_BENCH
+# SPDX-License-Identifier: MIT
 set -eu
 bench=$1
 failed=0

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The far end of streams follows head, chunks, encodings and lines wherever they are cut, and takes nothing for an
  * answer that is none. */
 #include <brotli/encode.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The streams of keys are what they are said to be, and the histogram's percentiles are right to 4 %. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every attribute of every element of HTML, SVG and MathML with a text that would run if it could: what the builder
 // takes (hostile.c), Chromium shows in a page, and nothing runs, nor is anything of others loaded that could. Attributes
 // are those of the standards, and those that this Chromium knows besides. SEED chooses which texts are tried where; ALL=1

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What tests of the example chat need: people in browsers of their own, what they do, and another process at the database.
 'use strict';
 const { execFileSync } = require('node:child_process');

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The example chat, used in Chromium by several people at once.
 'use strict';
 const { after, test } = require('node:test');

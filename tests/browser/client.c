@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for client.test.js: what later clients can do, and what changed in them.
  *   GET /         the page, under a strict policy
  *   QUERY /ask    answers the signals that it was asked with; mounted where the server takes the method

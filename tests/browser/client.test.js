@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What later clients can do, and what changed in them, with pages of the library's making: the method QUERY (1.0.4),
 // texts that look like actions and signals, signals that are set to null, and arrays that shrink.
 'use strict';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The chat on three nodes: three processes, one database, Debian's nats-server between them, and where it matters a
 // balancer in front, which knows nothing of sessions. Nodes and the broker are killed.
 'use strict';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Encoded streams in Chromium: a page that joins late reads what the others read, through br and gzip.
 'use strict';
 const { after, test } = require('node:test');

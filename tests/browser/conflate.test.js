@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // F3: pages that are sent more than they can take. Whatever the server leaves out for one with the policy CONFLATE, in
 // the end it shows what a page shows that was sent everything.
 'use strict';

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The content of pages: content SEED COUNT prints COUNT documents, whole ones and broken ones, put together at random
  * from the SEED, and what vsi_content_find says of each: a line with, in this order and with tabs in between, "plain"
  * or "odd" (a plain one is as pages are, with end tags left out where that is allowed), the fault's number, the offsets

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What vsi_content_find finds in documents, whole and broken (content.c), against what Chromium reads. When it says that
 // it has found the content, then the bytes it names, in another document or in an event, come to the very element that
 // the whole document has; and what is put where it says stands there. SEED and COUNT choose other documents.

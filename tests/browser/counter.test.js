@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The counter's page, clicked through in Chromium.
 'use strict';
 const { after, test } = require('node:test');

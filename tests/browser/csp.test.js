@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every example under its policy, with whatever client there is: no page does what its policy refuses, and with a client
 // that compiles by a nonce no policy lets strings or inline scripts be code. The examples are those of the folder.
 'use strict';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // F6: a server that is to end sends its pages away, each with a hint when to come back (include/vestry/drain.h). They
 // come back by themselves, none before its time, to the server that has taken over.
 'use strict';

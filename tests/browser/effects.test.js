@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // C3: what the effects that have a page do something do to it in Chromium, and that their texts stay texts. All do so
 // under a strict policy, too; prefetch and scripts, which are script elements, only with a client that gives them the
 // document's nonce.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The page's own element, and what becomes of its stream: it is one as long as the element is in the page, however often
 // the element is moved, morphed or put in anew, and it ends with the element. Asked of the real client (DATASTAR_JS):
 // what it does with elements that go, and with their requests, is different by its version.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The example embedded, used in Chromium: a program's own server and log-in, with pages of vestry's in it.
 'use strict';
 const { after, test } = require('node:test');

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A page that is gone: its stream ends soon, however the page went. (Chromium reads on for seconds behind a page that is
 // gone, when it could use the connection again for the rest of the answer; so heads of streams say that it cannot.)
 'use strict';

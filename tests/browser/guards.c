@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for guards.test.js: sessions, tab ids, tokens and actions that run once, on one page.
  *   GET /        the page; #rendered is the tab's id as the server knew it then
  *   GET /stream  tells the page, in the signal `seen`, which tab it was asked by

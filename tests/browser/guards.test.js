@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Tab ids, CSRF tokens and actions that run once, as a browser has them.
 'use strict';
 const { after, test } = require('node:test');

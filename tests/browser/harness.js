@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What every browser test needs: a counter of its own on a free port, Chromium, and pages that load no other thing.
 'use strict';
 const { spawn } = require('node:child_process');

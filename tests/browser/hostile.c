@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Hostile texts in all the places that the library puts texts: hostile SEED COUNT, or hostile asked
  *
  * Prints a line for each text and place: the place's name, the text, what was made of it, and for some places something

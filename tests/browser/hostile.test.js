@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Hostile texts, put into pages by the library (hostile.c), and read back by Chromium's own parsers of HTML, CSS and
 // JavaScript: each text must come back as it was, and nothing else may have come of it. SEED and COUNT choose others.
 'use strict';

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for log.test.js: a log whose lines are appended one by one, by a channel with a history.
  *   GET /                      the page; GET /log is its stream
  *   POST /write?lines=N        that many more lines

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // G12: a log whose stream breaks: nothing is missing and nothing is there twice; behind a restart all is shown anew.
 'use strict';
 const { after, test } = require('node:test');

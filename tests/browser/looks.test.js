@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How the counter's page looks: on a phone and on a desk, light and dark. SCREENSHOTS=folder keeps the pictures.
 'use strict';
 const { after, test } = require('node:test');

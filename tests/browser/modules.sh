@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs what the browser tests need of npm, if it is not there: modules.sh FOLDER. FOLDER is the build's.
+# SPDX-License-Identifier: MIT
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
 folder=$1

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What conflation of morphs rests on (src/html/state.c), asked of the client itself. Each row of conflation.json: what is
 // there at first, what the user does, an earlier morph, what comes in between, and a later morph of the same target. The
 // page is shown all of them, one by one, and beside it all but the earlier one.

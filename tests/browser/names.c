@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for names.test.js: what is in a path comes to the handler as it was in the page.
  *   GET /                a page
  *   GET /names/{name}/x  the name, as text */

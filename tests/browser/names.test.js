@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Names in paths, as Chromium sends them: those that a script encodes with encodeURIComponent, those that the browser
 // encodes by itself in a link's address, and those that stay closed.
 'use strict';

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for pages.test.js: live pages, and what can happen to them. A page shows who is logged in, a text that all
  * share, the text of who is logged in, and an input. Its heartbeats are short, unless PAGES_HEARTBEAT_MS says
  * otherwise.

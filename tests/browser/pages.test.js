@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // D1, D19: live pages in a browser: they are up to date in all tabs, and look after themselves whatever happens to them.
 // What the stand-in for the client does not model runs with the real one alone (DATASTAR_JS).
 //

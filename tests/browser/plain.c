@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for plain.test.js: events of its own names, for pages without Datastar.
  *   GET /          a page with a script of its own, and an EventSource
  *   GET /readings  the stream; from a history, so that who comes back goes on

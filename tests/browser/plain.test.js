@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Events of the application's own names, read by an EventSource in a page that has no Datastar.
 'use strict';
 const { after, test } = require('node:test');

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // An HTTP proxy between Chromium and a server, in which the network can be broken. It asks the server for no encoding,
 // so that it can read along.
 'use strict';

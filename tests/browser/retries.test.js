@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the client repeats, and what is pressed twice. With the stand-in each test runs twice: its retries are built anew,
 // as by today's clients, or are sent as they were ('kept'). A real client does what it does.
 'use strict';

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the browser tests: run.sh FOLDER COUNTER VESTRY_BENCH [FILE…]. FOLDER is the build's, for what npm installs.
 # DATASTAR_JS names a Datastar client to test with, instead of the stand-in.
+# SPDX-License-Identifier: MIT
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
 folder=$1

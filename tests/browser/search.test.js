@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The example search, used in Chromium.
 'use strict';
 const { after, test } = require('node:test');

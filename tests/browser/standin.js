@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A stand-in for the Datastar client, so that the tests need no network: what the examples' pages use of it, written
 // from the protocol's description. It is not Datastar; DATASTAR_JS names the real client to test with.
 //

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for the tests of what becomes of streams: conflate.test.js, drain.test.js, gone.test.js. Its one page keeps
  * a stream open and shows what it is sent.
  *   GET /?stream=conflating&tab=NAME  the page; its stream has the policy VESTRY_FULL_CONFLATE, or else the default

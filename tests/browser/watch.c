@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for watch.test.js: a clock, and a countdown, by watches.
  *   GET /            the page; GET /clock and GET /countdown are its streams
  *   GET /seen        as JSON: how many watches have begun and ended, and how often an end was told */

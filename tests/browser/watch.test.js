@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Watches in a page: a clock that ticks, ends with its tab, and comes back with it; a countdown that ends itself.
 'use strict';
 const { after, test } = require('node:test');

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The small examples and requests that no page of theirs sends.
 'use strict';
 const { after, test } = require('node:test');

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* E5: the event bus, on one thread. */
 #include "vestry/bus.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* K12: topics by key: who is told, and that what was handed over for it is given back once. */
 #include "vestry/bus.h"
 

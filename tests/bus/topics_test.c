@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of topics: what is in is found, what is out is not, and look-ups are short however many there are. */
 #include "bus/topics.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* K12: channels by key: who is in one, from when to when, and what is left of it. */
 #include "vestry/channel.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels and topics by key under threads: streams come and go, join and leave, and all speak to all. Whatever the
  * order, those who stay hear everything, in each speaker's order; and in the end nothing is left. */
 #include <pthread.h>

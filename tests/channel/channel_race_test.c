@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels under many threads: publishers, senders, members that join, leave and end, all at once. Every stream is read
  * by its decoder and has each publisher's events in that one's order; and all members that were there throughout have
  * the same events in the same order. */

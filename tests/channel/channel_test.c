@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels: who gets what, in which order, and at what price. That it can be decoded is the business of splice_test.c;
  * every listener here checks it nevertheless. */
 #include "channel/channel.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels by name: found while somebody holds them, made once however many want it, and gone with the last. */
 #include "channel/channels.h"
 

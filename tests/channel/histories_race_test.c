@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* G12 under threads: some write, others come, break and come back with what they have seen, wherever the stream was
  * cut. State and events are one, by a lock of the application's. Whatever the order, nobody misses a line or has one
  * twice. */

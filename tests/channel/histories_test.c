@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* G12: streams that break, and miss nothing. A tab is a model of the client: it applies what comes, and remembers ids
  * as soon as their line has come. On the stepped runtime. */
 #include "vestry/history.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* G12: what a history keeps, and whom it answers what. */
 #include "channel/history.h"
 

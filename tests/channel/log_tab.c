@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "channel/log_tab.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A tab that shows a log: a model of the client. Lines are numbered from 1, and appended one by one; the state is all
  * of them. It applies each event when its empty line has come, and remembers an id as soon as its line has. */
 #ifndef TESTS_CHANNEL_LOG_TAB_H

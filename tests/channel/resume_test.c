@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* G11: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does;
  * G12: a history of a channel on each node. Two nodes of a cluster on the stepped runtime. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/answer.h"
 
 #include "support/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Beside others in one server: handlers of the program's own, in whatever order they are set, and other instances. */
 #include <civetweb.h>
 #include <sched.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of adapters, kept by civetweb over real sockets. */
 #include "testing/contract.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of life; then room by threads, stalled readers that hold a worker, and the end of the server. */
 #include <arpa/inet.h>
 #include <fcntl.h>

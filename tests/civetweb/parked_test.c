@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rounds of the watch over parked streams, without a socket: their connections are the memory adapter's. */
 #include "adapter/civetweb/parked.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/peer.h"
 
 #include "support/test.h"

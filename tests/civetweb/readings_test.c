@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What handlers see of odd requests, through civetweb. */
 #include "web/readings_contract.h"
 

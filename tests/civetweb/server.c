@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "civetweb/server.h"
 
 #include "support/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A civetweb server on a port of its own, with vestry in it. */
 #ifndef TESTS_CIVETWEB_SERVER_H
 #define TESTS_CIVETWEB_SERVER_H

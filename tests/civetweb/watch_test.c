@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Peers that go: each in its own way, and within its time. */
 #include "adapter/civetweb/watch.h"
 

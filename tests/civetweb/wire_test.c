@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is on the wire, by the contract and by civetweb's ways: its own paths, connections that are kept, requests that
  * are too large or too slow. */
 #include <civetweb.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is asked and answered: who opens a stream just when its key is dispatched to, many that wait for answers, and
  * what is told along with the effects. */
 #include <stdlib.h>

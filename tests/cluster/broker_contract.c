@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cluster/broker_contract.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every broker must do, whatever carries its messages: run once for each. Everything waits for what it asks for,
  * and fails the test when that does not come. */
 #ifndef TESTS_CLUSTER_BROKER_CONTRACT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* REJECT and REUSE of a strict cluster: one stream has a key, on whatever node. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that does what a test says.
  */
 #include "cluster/nodes.h"

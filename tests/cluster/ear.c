@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cluster/ear.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a node hears: all messages and states in order. It sees to it that no two calls overlap, and that none comes
  * after the stop. */
 #ifndef TESTS_CLUSTER_EAR_H

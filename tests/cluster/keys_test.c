@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who holds which key: the table against a naive one, and what is told of it. */
 #include "cluster/keys.h"
 

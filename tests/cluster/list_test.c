@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys over all nodes: how many streams one has, and all of them by pages. */
 #include "cluster/nodes.h"
 

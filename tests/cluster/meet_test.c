@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How nodes meet: what somebody plays back who reaches the broker (cluster_replay_test.c has all of it, here is what it
  * did before), nodes of one name, nodes of another version. */
 #include "cluster/cluster.h" /* first: a node is something else there */

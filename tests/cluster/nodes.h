@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Several nodes of one cluster in one process: instances on one stepped runtime, with a memory network between them and
  * a clock that is turned by hand. The same seed, the same run. */
 #ifndef TESTS_CLUSTER_NODES_H

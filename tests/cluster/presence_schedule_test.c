@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Presence over nodes under a schedule that a seed says: people come and go, nodes die and start anew, presences end
  * and begin, the network is divided, loses, repeats and delays. Whatever happens:
  *   who is at a place of a node is there on that node, at once;

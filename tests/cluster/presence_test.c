@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Presence over nodes: who is at a place of one is there on all. */
 #include "cluster/nodes.h"
 #include "vestry/memory_network.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A cluster with threads: two nodes, each on a pool of its own, and threads that open, end, dispatch, broadcast and
  * refresh all at once. Whoever asks is answered, and what was OK has arrived. */
 #include <pthread.h>

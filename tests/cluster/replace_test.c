@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* REPLACE over nodes: a newer stream closes those that other nodes have under its key, however they were put; and after
  * a partition the newer one stays, whoever has been busier meanwhile. */
 #include "cluster/nodes.h"

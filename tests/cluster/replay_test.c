@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C1: somebody who reaches the broker, and has no secret, records all that nodes say in three lives and plays it back,
  * in any order, to anybody, mixed with what the living say. Whatever it plays:
  *   no node leaves, is refused, or is taken for dead; who is dead stays dead;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A cluster under a schedule that a seed says: streams come and go, nodes die and start anew, the network is divided,
  * loses, repeats and delays, and everybody talks. Whatever happens:
  *   no loss without a word: what a member did not get is told it as a gap, unless its sender was cut off and died

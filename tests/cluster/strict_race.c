@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cluster/strict_race.h"
 
 #include <pthread.h>

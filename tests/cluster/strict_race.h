@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Nodes of a strict cluster, with threads: all want one key alone, all the time. Never two have it. */
 #ifndef TESTS_CLUSTER_STRICT_RACE_H
 #define TESTS_CLUSTER_STRICT_RACE_H

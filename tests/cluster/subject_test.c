@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is a subject: against a slow definition, for all short strings of telling bytes, and at the bound of lengths. */
 #include "support/test.h"
 #include "vestry/broker.h"

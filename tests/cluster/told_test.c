@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is told to all: what is too large for the broker, and more keys than it takes at once. */
 #include "cluster/cluster.h" /* first: a node is something else there */
 #include "testing/memory_broker.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Messages: what is written is read, and nothing else is. */
 #include "cluster/wire.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What has changed, as brotli: whatever was before it on the stream, the decoder reads the event. */
 #include "coding/brotli_follow.h"
 

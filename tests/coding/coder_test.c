@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Coders, and the codings that streams share: what is made once, what is counted, and what an ending stream gives back.
  */
 #include "coding/coder.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of write profiles, one suite over all of them: what they put out is read by the decoders of the field,
  * piece by piece, spliced in every order that the contract allows. */
 #include "vestry/profile.h"

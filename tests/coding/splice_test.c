@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The property of encoded streams: whatever happens to a stream, the decoder of its coding reads exactly the events
  * that its queue accepted, in order; and after a clean end it says that the stream is whole. Many small worlds, each
  * made of a seed: streams of all encodings that open, join and leave channels, are sent events by themselves and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "conformance/http.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One HTTP/1.1 request over loopback, the whole answer, and no more HTTP than that takes. */
 #ifndef TESTS_CONFORMANCE_HTTP_H
 #define TESTS_CONFORMANCE_HTTP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* conformance_runner SERVER ADAPTER: starts the conformance server on a free port, plays every official case against it
  * with every method, as Datastar's client and as any other, and compares by the official rule and by bytes. The cases
  * are in VESTRY_CONFORMANCE_DIR. Exit status 0, 1, or 77 when there are no cases to play. */

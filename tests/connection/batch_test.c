@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C10: batches arrive whole, in their order, with nothing in between; or not at all. */
 #include "vestry/batch.h"
 

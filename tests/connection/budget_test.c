@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* F4: what all queues hold together is bounded at every moment; who does not read pays for it, and nobody else. */
 #include "connection/budget.h"
 

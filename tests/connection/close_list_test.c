@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who is told that a connection has ended: each once, in order, or not at all once taken back. */
 #include "connection/close_list.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* E6: whatever is sent to a connection that has been closed is refused without harm: CLOSED, nothing written, nothing
  * counted as accepted, nothing kept. */
 #include "connection/probe.h"

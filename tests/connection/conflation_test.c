@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* F3: a slow page is shown the latest state. The property: whatever is left out, the page is in the end what it would
  * be had everything been applied. Many small worlds, each made of a seed. And what is left out at all, by example. */
 #include "connection/conflation.h"

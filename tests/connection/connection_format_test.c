@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events by formats, sent. */
 #include "connection/probe.h"
 #include "vestry/connection.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of a connection, step by step on a stepped runtime. */
 #include "vestry/connection.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* F6, one stream's part: a stream that is sent off gets what was sent before, then its hint, then it is aborted. */
 #include "connection/probe.h"
 #include "connection/send.h"

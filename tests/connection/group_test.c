@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A group walks its connections in the order of their numbers, wherever it stopped, while they come and go. */
 #include "connection/group.h"
 

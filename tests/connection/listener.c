@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "connection/listener.h"
 
 vestry_err listener_open(listener *l, bench *b, const vestry_profile *profile,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream of any encoding on a bench, and what its page should have read. */
 #ifndef TESTS_CONNECTION_LISTENER_H
 #define TESTS_CONNECTION_LISTENER_H

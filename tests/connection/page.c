@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "connection/page.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small model of a page: a tree of elements with ids, and signals; it reads events as a Datastar client does. */
 #ifndef TESTS_CONNECTION_PAGE_H
 #define TESTS_CONNECTION_PAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A transport that records, for tests of the stream floor; and a stepped group to put connections on. */
 #ifndef TESTS_CONNECTION_PROBE_H
 #define TESTS_CONNECTION_PROBE_H

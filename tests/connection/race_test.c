@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Connections under many threads: order for each sender, one cause, sums that hold. Pooled and parked. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C9, C12: what could not be sent is told to the on_error hook, which decides; and never after on_close. */
 #include <pthread.h>
 #include <stdatomic.h>

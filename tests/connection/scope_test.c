@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C11: streams that are closed on every path. */
 #include "connection/probe.h"
 

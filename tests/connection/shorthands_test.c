@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C2, C3: the forms that format and send, each to the byte that its event has. */
 #include "connection/probe.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "decode/chain.h"
 
 #include <stdlib.h>

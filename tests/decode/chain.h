@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The decoder of the x-chain profile (decode.h).
  *
  * A stream is 'C', then records: kind, 4 bytes of length, the bytes scrambled by a key. Kinds: 0 key 0; 1 the key that

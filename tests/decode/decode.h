@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The far end of an encoded stream: the decoders that browsers use, fed piece by piece. */
 #ifndef TESTS_DECODE_DECODE_H
 #define TESTS_DECODE_DECODE_H

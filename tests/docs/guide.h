@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the hidden parts of the guide's pages play the browser with: an instance on a clock that is turned by hand, and
  * pages that print what they are sent. docs/guide/testing.md shows how it is done. */
 #ifndef TESTS_DOCS_GUIDE_H

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The snippets of a page of the guide work: guide.py PAGE FOLDER COMPILER FLAG… -- LIBRARY…
 
 All ```c blocks of a page are one program, in their order, together with its hidden parts: comments that begin with a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vestry/backend_action.h"
 
 #include "html/expect.h"

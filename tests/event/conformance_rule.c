@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "event/conformance_rule.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How an answer is compared with what the official Datastar SDK suite expects. */
 #ifndef TESTS_EVENT_CONFORMANCE_RULE_H
 #define TESTS_EVENT_CONFORMANCE_RULE_H

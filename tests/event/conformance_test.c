@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cases of the official Datastar SDK suite, formatted without a server. They are not part of this repository:
  * VESTRY_CONFORMANCE_DIR says where they are, and without it there is nothing to test here. */
 #include "event/conformance_rule.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "event/event_format.h"
 
 #include "event/expect.h"

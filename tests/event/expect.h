@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the event tests say over and over. */
 #ifndef TESTS_EVENT_EXPECT_H
 #define TESTS_EVENT_EXPECT_H

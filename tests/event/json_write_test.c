@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JSON written: to the byte, the same as jansson reads, and checked for what the wire must not carry. */
 #include "json/write.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Text as a literal that JSON and JavaScript both read, and a script element survives. */
 #include "json/literal.h"
 

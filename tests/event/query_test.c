@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "event/query.h"
 
 #include "event/expect.h"

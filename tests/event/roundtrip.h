@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The property of every event: whatever text it was made from, an independent reader finds exactly one event, of the
  * right kind, whose data is that text with its line breaks as LF. Used by a test and by a fuzz target.
  *

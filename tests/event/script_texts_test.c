@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C3: what pages are often to do, as elements with an expression, to the byte, and what cannot get into them. */
 #include "vestry/script.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vestry/selector.h"
 
 #include "support/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "event/expect.h"
 #include "support/test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C2: removing signals by their paths. */
 #include "event/expect.h"
 #include "support/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C5: values of signals by path and type; what a client sent may be anything. */
 #include "support/test.h"
 #include "vestry/signals.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "event/sse_parser.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A reader of event streams for tests, after WHATWG HTML section 9.2.6, one byte at a time and with nothing of the
  * library's own code, so that what the library writes is judged by somebody else. Aborts when out of memory. */
 #ifndef TESTS_EVENT_SSE_PARSER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* F3: what conflation reads from an event. What it then leaves out: tests/connection/conflation_test.c. */
 #include "event/target.h"
 

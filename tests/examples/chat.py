@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The chat's contract, on the wire: chat.py PROGRAM ADAPTER"""
 import http.client
 import json

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "examples/client.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A plain HTTP client on a socket: it shows what is really on the wire, and can behave badly. */
 #ifndef TESTS_EXAMPLES_CLIENT_H
 #define TESTS_EXAMPLES_CLIENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The counter's contract, on the wire: counter_test PROGRAM [ADAPTER] */
 #include "support/test.h"
 

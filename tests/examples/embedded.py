@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The device monitor, as its users meet it: embedded.py PROGRAM SERVER
 
 The program's own log-in and handlers answer beside vestry's; a change reaches the streams of all; a user has five; it

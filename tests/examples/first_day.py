@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What everybody does with an example on the first day: start it, use it, end it by Ctrl-C, start it again; start it
 twice, kill it, let the disk be full, give it a file or a port that it cannot have: first_day.py FOLDER-OF-PROGRAMS
 ADAPTER [EXAMPLE…]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "examples/process.h"
 
 #include <poll.h>

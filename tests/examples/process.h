@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The counter as a process of its own, as a user starts it. */
 #ifndef TESTS_EXAMPLES_PROCESS_H
 #define TESTS_EXAMPLES_PROCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Accept-Encoding: any bytes. Input: the header's value. What is chosen is on offer, does not depend on what is not,
  * and a refusal needs a q of 0 in the header. */
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a node hears from others. Any bytes are no message, unless they are sealed. And whoever has the secret may say
  * what he wants: nothing breaks, counters add up, and what is not allowed is not performed.
  * Input: messages, each of a kind, flags, whose it is, a number, a length of two bytes, and a body; as they are, and

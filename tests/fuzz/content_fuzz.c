@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The content of a document (src/html/content.h). Input: an id, a NUL, the document.
  *
  * What is found lies in the document, and begins and ends with tags. Alone it is found as a whole, and so it is between

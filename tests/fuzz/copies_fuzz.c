@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Copies of requests: whatever the query, a shared copy has no signals, a private one has those of the request, and
  * all else stays as it was. Input: the query. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Effects as text from anywhere: parsed under any limits, printed, parsed again, and dispatched to a stream by an
  * instance that has actions and placeholders of every kind. jansson is the second opinion on the parsing.
  * Input: a byte each for max_depth, max_count, and bits (1: fail fast; 2: data is the first effect's first argument),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events from any text and any fields: what is made must read back whole (tests/event/roundtrip.h).
  * Input: a byte for the kind, one for mode and namespace, one for flags, one for retry; id, selector and a third field,
  * each ended by a NUL; the text. Flag bits say which fields are given at all. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One event behind another one, both any bytes: the decoders read both. Input: a byte each for the coding, the window,
  * how the former one is encoded, and where in the rest it ends; what is behind is the event. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Forms: whatever is taken for a body, in either coding, gives values that are texts, or none. */
 #include <stdlib.h>
 #include <string.h>

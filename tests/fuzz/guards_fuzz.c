@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What pages prove themselves by: any bytes. Input: a text, and behind a NUL another, and behind that a place and a
  * change.
  *

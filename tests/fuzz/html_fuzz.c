@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The HTML builder: any HTML around any text, and any format.
  * Input: HTML, a NUL, more HTML, a NUL, and a text, which may have NULs. The text is put between the two, in each way
  * there is. If the builder takes it, what it wrote there must be inert and read back as the text. The first HTML is a

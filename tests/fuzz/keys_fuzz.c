@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys. Any bytes as an encoded key: what is accepted is read into a key again, which must encode to the very same
  * bytes (else two encodings were one key), and its text must be JSON, by jansson. And any key, built from the bytes:
  * what is encoded must be accepted.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Paths of signals. Removing: whatever the paths, the event is an object in which each of them ends at a null, or one
  * on its way does, and there are no other nulls. Reading: any path in any signals is found or refused in words.
  * Input: paths, each ended by a NUL, and then JSON text. */

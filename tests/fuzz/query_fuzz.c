@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Query strings: any bytes. Input: a name, a NUL, the query. */
 #include <stdlib.h>
 #include <string.h>

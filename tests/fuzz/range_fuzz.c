@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Range: any bytes. Input: a byte for the file's length, then the header's value. A part lies within the file, and
  * written anew it is the same part. */
 #include <stdio.h>

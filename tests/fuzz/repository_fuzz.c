@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A page's signals, any text, into a repository; then a value, any text, into its fields; and back to the page. All
  * values are within their bounds, and once everything was saved the page has nothing wrong in it.
  * Input: JSON of the page's signals, a zero byte, JSON of a value in an object: {"v": …}. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Request targets. What is taken names one path: written down again in other ways, it is read as the same one; and it
  * has nothing in it that somebody else could tidy up. Input: a target. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a page is to do, made of any texts: one event, one element, the text inside a string that reads back; and no
  * address that a browser would take for a program.
  * Input: a byte for the kind, then the text. */

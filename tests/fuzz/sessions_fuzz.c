@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cookies of sessions: any bytes. Input: a cookie's value, and behind a NUL what a token is made of: two numbers of
  * eight bytes, a place, a change, a user.
  *

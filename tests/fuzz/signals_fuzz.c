@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals from a client: any bytes, under any limits. jansson alone, without limits, is the second opinion.
  * Input: a byte each for max_depth, max_count and max_bytes (times 16), then the text. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operations on a store, against a naive model: tests/store/model.h says what is checked. Clock jumps, failing memory
  * and all settings included.
  * Input: which store and which setting, then the operations, in bytes that are taken as they are needed; a number below

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* State tags, and ids of histories, which come from clients: what is read is what was written, and nothing else is
  * read. */
 #include <stdlib.h>

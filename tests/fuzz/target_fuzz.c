@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What conflation reads from events (src/event/target.h), against what a browser reads from them: events go through the
  * tests' own reader of streams, and what the client then has is read once more, after WHATWG HTML, section 13.2.5.
  * Input: a byte for the kind, one each for mode and namespace of the first and the second, one for flags; a selector

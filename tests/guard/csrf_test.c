@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CSRF: who may send what, with which proof. */
 #include <stdlib.h>
 

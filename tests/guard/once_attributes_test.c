@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a page has for its actions that run once: a nonce, and what keeps presses in order, which
  * tests/browser/retries.test.js runs. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Actions that run once: whoever repeats one gets the first one's answer. */
 #include <semaphore.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Seals: made here, for this, and for whom. */
 #include "guard/seal.h"
 #include "support/test.h"

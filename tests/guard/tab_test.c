@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tab ids: made here, known to every request, kept nowhere. */
 #include "serve/world.h"
 #include "vestry/session.h"

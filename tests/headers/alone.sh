@@ -1,5 +1,6 @@
 #!/bin/sh
 # Compiles each public header alone, twice in a row, with no feature macros: alone.sh c11|cxx INCLUDE_DIRECTORY
+# SPDX-License-Identifier: MIT
 set -eu
 include=$2
 case $1 in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/content.h"
 
 #include <stdlib.h>

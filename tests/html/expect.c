@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/expect.h"
 
 #include "support/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of the HTML builder say over and over. */
 #ifndef TESTS_EVENT_HTML_EXPECT_H
 #define TESTS_EVENT_HTML_EXPECT_H

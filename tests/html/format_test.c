@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/builder.h"
 
 #include <inttypes.h>

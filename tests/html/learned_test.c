@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A builder that has learned its formats, against one that never does: a fixed one. */
 #include "html/builder.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/root_tag.h"
 
 #include <string.h>

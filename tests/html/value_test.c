@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "html/value.h"
 
 #include <string.h>

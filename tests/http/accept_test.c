@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Accept-Encoding with its q-values (RFC 9110, section 12.5.3). */
 #include "http/accept.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What caches may keep: nothing that is somebody's. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "http/cookie.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Policies of documents: what the header says, where the nonce stands, and what it is kept out of. */
 #include "vestry/csp.h"
 

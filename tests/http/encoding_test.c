@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Encoded streams as requests get them: negotiated, named in the head, bounded, and read to their end. */
 #include "http/encoding.h"
 

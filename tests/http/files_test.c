@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Static files: what is answered, and what is not there. */
 #include "vestry/files.h"
 

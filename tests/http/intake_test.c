@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who is turned away, and what all requests under way hold. */
 #include <string.h>
 

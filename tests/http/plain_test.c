@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plain events on their way to readers that are not Datastar: in by any client, through the queue, channels, effects,
  * and conflation. */
 #include "serve/world.h"

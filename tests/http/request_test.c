@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a handler sees of a request, and what it never gets to see. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The room of bodies: had before there is memory of them, refused in time, given back whatever comes of the reply. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Routes: which handler a path has, who guards it, what is answered when there is none, and ends under fire. */
 #include "serve/world.h"
 #include "vestry/routes.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Values of queries and forms, and files; those of paths are with the routes. */
 #include "serve/world.h"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The programs of the guide's page about embedding are built and run as outsiders do it, against an installation:
 embedding.py PAGE GUIDE.PY FOLDER COMPILER
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs a build into a temporary prefix, moves it, and builds programs against it:
 # install.sh BUILD_DIRECTORY COMPILER GENERATOR
+# SPDX-License-Identifier: MIT
 set -eu
 build=$1
 compiler=$2

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The counter of a build starts on both adapters, answers, and ends cleanly: smoke.sh BUILD_DIRECTORY
+# SPDX-License-Identifier: MIT
 set -eu
 scratch=$(mktemp -d)
 server=

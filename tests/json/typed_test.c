@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* K9: values of C's own types become JSON of the same type, or are refused. */
 #include "vestry/value.h"
 

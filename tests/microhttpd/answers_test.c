@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What answers hold, and that it is bounded and given back. */
 #include "web/answers_contract.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/arrivals.h"
 
 #include <sys/eventfd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A daemon of a program's own, with vestry in it. */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside a daemon of the program's own: every contract that a daemon of vestry's keeps, and each way to run one. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of adapters, kept by libmicrohttpd over real sockets, plain and with TLS. */
 #include "testing/contract.h"
 

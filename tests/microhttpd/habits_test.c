@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whatever libmicrohttpd is there at run time: heads with two readings are refused, by it or by vestry. */
 #include "adapter/microhttpd/habits.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plain streams: the socket is handed over, libmicrohttpd forgets it, and nobody sees anything of that. */
 #include <errno.h>
 #include <fcntl.h>

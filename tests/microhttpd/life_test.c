@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of life and of peers that go; then how libmicrohttpd sees a cut, and a destroy without a stop, also
  * while clients send what libmicrohttpd refuses itself. */
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What clients can take of a server: time, memory, connections and descriptors; then hostile requests, by the
  * contract. */
 #include <poll.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What handlers see of odd requests, through libmicrohttpd. */
 #include "web/readings_contract.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is on the wire, by the contract and by libmicrohttpd's ways: requests that are not well formed, TLS that is
  * none, settings, and memory that runs out. */
 #include "adapter/microhttpd/serve.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "microhttpd/server.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A libmicrohttpd server on a port of its own, with vestry in it. */
 #ifndef TESTS_MICROHTTPD_SERVER_H
 #define TESTS_MICROHTTPD_SERVER_H

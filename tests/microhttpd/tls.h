@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* TLS for tests: a key and a certificate made on the spot, and clients that check it. */
 #ifndef TESTS_MICROHTTPD_TLS_H
 #define TESTS_MICROHTTPD_TLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All contracts on a UNIX socket; then its file: what may be replaced, who may connect, what is left behind. */
 #include "adapter/microhttpd/unix_socket.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The wire over a pair of sockets that takes little: every cut there can be. */
 #include "adapter/microhttpd/wire.h"
 

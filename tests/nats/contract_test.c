@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of brokers, kept by NATS. */
 #include <stdlib.h>
 

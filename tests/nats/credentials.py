@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes what `nsc` would: credentials.py FOLDER
 
 An operator, an account that it vouches for, and a user that the account vouches for, who may use the subjects below

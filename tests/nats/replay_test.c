@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* C1 over NATS: as tests/cluster/replay_test.c, with a broker as it is, threads, and time that passes by
  * itself. A user of the server who has no secret records all that three nodes say in three lives each, and goes on
  * recording. A seed is a way to play that back while the nodes talk; all seeds share the nodes, one of which begins a

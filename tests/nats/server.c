@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nats/server.h"
 
 #include <arpa/inet.h>

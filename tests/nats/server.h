@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A nats-server of the test's own: a process on a free port of the loopback, with a folder for what it keeps. */
 #ifndef TESTS_NATS_SERVER_H
 #define TESTS_NATS_SERVER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whom the broker trusts, who it says it is, and what it does with servers that refuse it; memory that runs out. */
 #include <nats/nats.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys that one stream has alone, by claims of JetStream's. */
 #include "cluster/strict_race.h"
 #include "nats/server.h"

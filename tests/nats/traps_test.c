@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What libnats does by itself, and the broker must not: each test fails without what is done against it. */
 #include <malloc.h>
 #include <nats/nats.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What live pages may hold, and what they cost while nothing can be done for them: streams that take nothing, topics of
  * one render, copied requests, renders that were kept. On the stepped runtime. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Policies and live pages: each document has a nonce of its own, and nothing that is compared, kept or shared has
  * one. */
 #include <stdlib.h>

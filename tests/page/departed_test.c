@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What tabs had when their streams ended: by numbers that clients say. */
 #include <time.h>
 

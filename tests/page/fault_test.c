@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Live pages when something is wrong: no memory, streams that do not take what they are sent, renders that fail or
  * hang, streams that end in the middle, clients that lie. Whatever happens, a page that is well again shows what is. */
 #include <pthread.h>

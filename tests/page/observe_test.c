@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Observers of renders: told of each that a stream is made from, and of nothing else; what they name is depended on. */
 #include <pthread.h>
 #include <stdatomic.h>

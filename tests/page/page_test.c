@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Live pages: one handler, every open tab up to date, nothing for nothing. On the stepped runtime. */
 #include "vestry/page.h"
 

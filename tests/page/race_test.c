@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Live pages race: whatever the order of changes, refreshes, renders, joins and ends, in the end every page shows what
  * is, and everything adds up. With seeds on the stepped runtime (VESTRY_SCHEDULES=1000000 for a long run), and with
  * threads. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Presence: who is where, told once and in order, and exact in the end. */
 #include "serve/world.h"
 #include "vestry/presence.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Presence under threads: whatever the order, what is told makes sense, and in the end it is exact. */
 #include <pthread.h>
 #include <sched.h>

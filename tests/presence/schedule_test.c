@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* K3: presence under seeded schedules. One thread, a stepped runtime, and a seed that says what happens next: somebody
  * opens a stream, reloads, hangs up, is replaced or given up for another stream, time passes, one of the actors that
  * are ready runs (any of them, not the one that has waited longest), presence ends. on_change does the same, so that it

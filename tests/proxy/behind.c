@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server for the tests of proxies.
  *   GET /           a page that keeps a stream open and shows what was said; ?always: that comes back after every end
  *   GET /stream     the stream; brotli and gzip are offered

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Chromium in front of Debian's nginx and HAProxy, with TLS and HTTP/2: more tabs than HTTP/1.1 has connections, all on
 // one connection; they live through a reload of the proxy, and come back when a stream is cut.
 'use strict';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A cache in front, as careless as its keeper may be: no page that knows who asks goes to another, and no cookie.
 'use strict';
 const { test } = require('node:test');

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // scripts/demo cluster: three nodes of the chat behind HAProxy, nginx or nothing, by the configurations of examples/proxy.
 // Clients here repeat nothing: that is the balancer's to do.
 'use strict';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What every test of proxies needs: a program, a proxy in front of it with a configuration of examples/proxy, and
 // clients. All of it is on the loopback interface or in network namespaces, and ends with its test.
 'use strict';

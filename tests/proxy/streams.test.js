@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Streams through Debian's nginx and HAProxy, as clients of our own see them: events pass at once, plain and encoded,
 // over TCP and over a UNIX socket; streams live through a reload; who leaves, or is cut off, is gone in time.
 'use strict';

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Actions (B9): what they see, what comes of them, in which order, and where it ends. */
 #include "registry/notes.h"
 

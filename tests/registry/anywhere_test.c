@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dispatching from anywhere in full: to whom, with what, and what comes back (B12, B14). */
 #include "registry/notes.h"
 

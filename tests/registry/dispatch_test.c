@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dispatching: order, interceptors, failures, and where from. */
 #include "registry/notes.h"
 #include "vestry/dispatch.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Effects as text, and back. */
 #include "registry/effect_list.h"
 

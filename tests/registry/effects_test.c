@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The built-in effects to the byte, and what they refuse. */
 #include "serve/world.h"
 #include "vestry/dispatch.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Nested and late dispatch (B13): what is kept alive, what is added for one call, and from which threads. */
 #include <pthread.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Effects, actions, placeholders and interceptors for tests of dispatching, which note in order what happened. */
 #ifndef TESTS_REGISTRY_NOTES_H
 #define TESTS_REGISTRY_NOTES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Placeholders (B10): what they are given, what takes their place, and what waits. */
 #include "registry/notes.h"
 

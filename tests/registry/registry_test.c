@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Registries: what they bring, how they compose (B8). */
 #include "registry/notes.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lists of connections: what fits inside, what does not, and what is under a key. */
 #include "registry/targets.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is to be so, whatever happens; all of it from the record of a world. Order and repetition are looked at as
  * messages come (world.c). */
 #ifndef TESTS_ROUNDS_CHECK_H

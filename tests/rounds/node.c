@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One node of a cluster, as a process of its own: an instance with real threads, over NATS. It does what it is told by
  * lines on its input, and tells by lines on its output what came of it, and when. The streams are its own transport's:
  * they take everything, and each mark that they are sent is told as it comes, so that also of a node that is killed it

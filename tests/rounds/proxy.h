@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A proxy of the tests' own between one node and the broker. It knows NATS's frames well enough to repeat or to lose
  * whole messages to the node; what the node says is carried as it is. One thread drives it, between polls. */
 #ifndef TESTS_ROUNDS_PROXY_H

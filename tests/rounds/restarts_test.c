@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The broker is killed and started again under load, all settings as they are by default: of whatever a node did not
  * get it is told within a second from when the broker listens again.
  *

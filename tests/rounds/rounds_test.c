@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rounds: three nodes under load, and what a seed says happens to them: they are killed and started anew, stopped and
  * continued, cut off, black-holed in one or both directions, and told everything late and twice; the broker is killed
  * and started, or stopped. Whatever happens:

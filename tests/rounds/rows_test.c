@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a cluster promises, one test for each promise, of three processes; and two traps of the broker's. Where a
  * promise names times, the settings are those that it is made for: the defaults. */
 #include <signal.h>

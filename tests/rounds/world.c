@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "rounds/world.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Three nodes, each a process, a broker, and a proxy before each node; and the record of all that was said and done.
  * One thread does all of it: time passes in world_pass and WORLD_AWAIT alone, in which proxies carry and lines are
  * taken.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "runtime/latch.h"
 
 void latch_init(latch *l) {

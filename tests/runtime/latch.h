@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting for other threads without sleeping: a number that grows, and those who wait for it to reach theirs. */
 #ifndef TESTS_RUNTIME_LATCH_H
 #define TESTS_RUNTIME_LATCH_H

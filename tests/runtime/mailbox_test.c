@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "runtime/mailbox.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry_actor: messages, references, the end. */
 #include <pthread.h>
 #include <sched.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pool and the runtime that owns it: fairness, stealing, parking, start and stop. */
 #include "runtime/pool.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Seeded pseudo-random numbers for tests: splitmix64. */
 #ifndef TESTS_RUNTIME_RANDOM_H
 #define TESTS_RUNTIME_RANDOM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vsi_timer: the wheel on a clock, stepped and with its thread. */
 #include "runtime/ticker.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vestry_timer: callbacks, periods, and the end of a timer. */
 #include <pthread.h>
 #include <sched.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A loop of the application's that steps a runtime when its descriptor says so. Nobody sleeps: poll waits for what the
  * test says must come, and gives up after a time that is far too long. */
 #include "runtime/wake.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "runtime/wheel.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 #!/bin/sh
 # What .ci/run makes of its two runs, which are made up here: ci.sh REPOSITORY
+# SPDX-License-Identifier: MIT
 set -eu
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What scripts/on promises, with a chroot of a few programs that a made-up mmdebstrap makes: on.py REPOSITORY
 
 It is made once, and again if it was left half-made; runs at the same time do not harm each other; exit statuses and

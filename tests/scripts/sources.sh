@@ -1,6 +1,7 @@
 #!/bin/sh
 # Which mirrors a chroot of another Debian is made of, by what apt is told of this one: sources.sh REPOSITORY
 # Made-up files of apt in both formats; nothing is fetched.
+# SPDX-License-Identifier: MIT
 set -eu
 repository=$1
 # shellcheck disable=SC1091

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* E6: effects for connections that have been closed are refused without harm: CLOSED, recorded, nothing written. */
 #include "serve/world.h"
 #include "vestry/dispatch.h"

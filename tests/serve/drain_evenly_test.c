@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* F6: how evenly ten thousand streams are sent away, and come back. And a drain among threads. */
 #include "vestry/drain.h"
 

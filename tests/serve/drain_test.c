@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* F6: what an instance does while its streams are sent away; how evenly stands in tests/serve/drain_evenly_test.c. */
 #include "vestry/drain.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The instance: its making, its own effects and hooks, its end. */
 #include "serve/world.h"
 #include "vestry/registry.h"

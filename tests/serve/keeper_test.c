@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keeping connections: policies, and the races that an interceptor or a hook can bring about on one thread. */
 #include "serve/world.h"
 #include "vestry/registry.h"

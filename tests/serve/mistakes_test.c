@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who calls what a program is begun with, and says something that cannot be, is told what, in the log. */
 #include "support/test.h"
 #include "support/test_host.h"

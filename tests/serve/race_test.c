@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads: serving, dispatching, closing and stopping at once. Whatever the order, the counters add up at the end, and
  * what a policy promises holds. */
 #include <sched.h>

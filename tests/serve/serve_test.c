@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Serving, from the request to the bytes. */
 #include "serve/world.h"
 #include "vestry/registry.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* K2: a stream under several keys is reached by each, and leaves all of them, once. */
 #include "serve/world.h"
 #include "vestry/channel.h"

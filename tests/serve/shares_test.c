@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A bound of streams a scope: across keys, however many each has, over every kind of store. */
 #include "serve/shares.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a request to the bytes through a whole adapter: the counter of the introduction, and a stream given up. */
 #include "support/test.h"
 #include "support/test_host.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small world for tests of the registry: an instance on a stepped runtime with a manual clock, a server's requests
  * made by hand, and streams that record what they are sent. */
 #ifndef TESTS_SERVE_WORLD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Many sessions: the bounds of a user, and of all. */
 #include "session/site.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sessions: who somebody is, from cookie to cookie. */
 #include "session/site.h"
 

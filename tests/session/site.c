@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "session/site.h"
 
 #include "vestry/routes.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A site with sessions, for tests: handlers, a clock turned by hand, storage whose calls can fail, and a browser. */
 #ifndef TESTS_SESSION_SITE_H
 #define TESTS_SESSION_SITE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sessions in storage: it fails, and others are quicker. */
 #include "session/site.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams end with their session, and begin with one. */
 #include "session/site.h"
 #include "vestry/presence.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "signals/merge.h"
 
 json_t *merge_patch(json_t *target, json_t *patch) {

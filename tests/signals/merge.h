@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A page as the wire has it: signals, into which patches are merged. */
 #ifndef TESTS_SIGNALS_MERGE_H
 #define TESTS_SIGNALS_MERGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* E3: what a schema is refused for, and how its fields are found. */
 #include "signals/schema.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The attacks: a table, and a function for each. The text of a function says what it does and what a server that minds
 it would lose."""
 import collections

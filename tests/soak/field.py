@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What hostile clients are made of: addresses to come from, a pace, and sockets that never wait.
 
 An attack is a function of a Field. It runs in a process of its own, ends by itself when the field's time is over, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Honest clients, each kind a process of its own, and what they saw: latencies, and everything that went wrong.
 
 - readers hold streams under one key and check that every event comes, once and in order;

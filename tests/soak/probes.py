@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Single requests with one right answer: ambiguous paths, heads that hide a second request, deep JSON."""
 import http.client
 import socket

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Replayed broker messages: two nodes of vestry-bench serve on a nats-server, and somebody who has access to the server,
 but not the cluster's secret. He records what the nodes say in three lives each, and plays it back, in any order, as fast
 as he can, while honest clients dispatch from one node to streams of the other.

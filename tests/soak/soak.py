@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """All hostile clients against vestry-bench serve, with honest ones beside them; prints a table and a verdict.
 
 soak.py BENCH [--server civetweb|microhttpd|tls]… [--only ATTACK]… [--seconds N] [--mixed N] [--short] [--seed N]

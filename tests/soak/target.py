@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The server under attack: vestry-bench serve, what /proc says of it, and its counters."""
 import http.client
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Every capability has a test that is in the tree: capabilities.py REPOSITORY
 
 Reads tests/capabilities.md: its rows, the tests they name, and which rows may be without one. Needs no build."""

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """No circles among files: circles.py REPOSITORY [UNIT]
 
 A unit is a .c file with its header. It depends on the units whose headers it includes, and on those whose functions it

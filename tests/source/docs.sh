@@ -1,5 +1,6 @@
 #!/bin/sh
 # The API documentation can be made, and nothing public is undocumented: docs.sh DIRECTORY_WITH_THE_DOXYFILE
+# SPDX-License-Identifier: MIT
 set -eu
 rm -f "$1/warnings.txt"
 doxygen "$1/Doxyfile"

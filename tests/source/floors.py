@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """A room includes itself and the rooms below it, never one above: floors.py REPOSITORY
 
 The rooms and the public headers of each are read from the table under "Floors" in docs/architecture.md. Each row is a

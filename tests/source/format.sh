@@ -1,6 +1,7 @@
 #!/bin/sh
 # All C of the project is as clang-format 14 with .clang-format leaves it: format.sh REPOSITORY
 # Others format differently. Where Debian has no clang-format 14 (Debian 13), only widths are looked at: exit status 77.
+# SPDX-License-Identifier: MIT
 set -eu
 cd "$1"
 # Tracked files, and those that could be; outside of a clone, all.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The built libraries ask of the C library and the kernel what the oldest system has that README names, and more only
 # where it is there: glibc.sh LIBRARY_DIRECTORY
+# SPDX-License-Identifier: MIT
 set -eu
 oldest=2.34 # Debian 12 has 2.36. From 2.34 on the threads' functions are in libc, and carry this version.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Each lock of src/ has one row in docs/locking.md, and one place in its order: locking.py REPOSITORY
 
 A lock is a field or a variable of the types below. A turnstile's semaphore is none: the page says why."""

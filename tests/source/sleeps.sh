@@ -1,6 +1,7 @@
 #!/bin/sh
 # No test waits for a time: tests/support/until.h says why, and how a test waits. Prints the lines that do.
 # $1 is the project's folder.
+# SPDX-License-Identifier: MIT
 set -eu
 cd "$1"
 # A time passes on purpose in: a thread that measures how late it is run; SQLite's busy handler.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The shared libraries export what the public headers declare, no more and no less, and the static ones define nothing
 # outside of vestry_ and vsi_: symbols.sh REPOSITORY LIBRARY_DIRECTORY
+# SPDX-License-Identifier: MIT
 set -eu
 include=$1/include/vestry
 lib=$2

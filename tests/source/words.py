@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Sentences about things do not have a person for their subject: words.py REPOSITORY | words.py --planted
 
 Where a comment or a page says "who", "somebody" or "nobody" of a thread, a stream or a node, its reader stops and asks

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A database is begun with, again and again: however it was left, a program that opens it follows it. */
 #include <fcntl.h>
 #include <sched.h>

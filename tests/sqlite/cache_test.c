@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recording of pages is asked for before SQLite is used, and once. */
 #include "sqlite/cache.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is committed refreshes the pages that depend on it: after it can be seen by everybody, never before, and never
  * for what was rolled back. In all modes of the journal. */
 #include "sqlite/site.h"

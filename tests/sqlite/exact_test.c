@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exact refresh: what a render read is recorded, and a commit renders what it concerns. On the stepped runtime. */
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When something is wrong with the database, or memory runs out: clear errors, a line in the log, nothing lost that was
  * acknowledged, and afterwards all is well. */
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pages that SQLite reads past its cache are told of, whatever reads them; and pages over them are not missed. */
 #include "sqlite/file.h"
 

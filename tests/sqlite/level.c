@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/level.h"
 
 #include <sqlite3.h>

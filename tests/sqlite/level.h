@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Level PAGES, where it can be had. */
 #ifndef TESTS_SQLITE_LEVEL_H
 #define TESTS_SQLITE_LEVEL_H

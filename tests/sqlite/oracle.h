@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The oracle's worlds: random schemas, random pages over them, random commits by several connections, attached and not,
  * and by another process. oracle_test.c judges. What is random follows from a world's seed; what comes inside of
  * renders has chances of its own, so that what is committed does not depend on what is rendered. */

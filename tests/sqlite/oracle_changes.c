@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is committed: rows, several together, blobs, statements that are stepped once, the schema, the file. */
 #include <stdio.h>
 

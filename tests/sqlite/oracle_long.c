@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Values of many pages: read whole, in parts, and as blobs; changed at one byte, made longer, cut. SQLite keeps what
  * does not fit on a row's page in a chain of others, and writes only those of them whose bytes change. */
 #include <stdio.h>

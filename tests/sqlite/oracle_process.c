@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* It is forked before there are threads or SQLite has begun. A message is an operation, a length and that many bytes;
  * the answer is a byte. It ends when nobody speaks to it any more. */
 #include <stdlib.h>

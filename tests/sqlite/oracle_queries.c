@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What pages ask. A result never depends on the plan: what is cut off is sorted by all that is shown. */
 #include <stdio.h>
 

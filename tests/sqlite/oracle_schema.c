@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Schemas: tables with and without rowid, generated columns, foreign keys, indexes of all kinds, views, triggers,
  * virtual tables, tables and views of TEMP; and what changes them. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The oracle of exact refresh: random schemas, random pages over them, random commits (oracle.h). After each step every
  * page's true result is computed afresh, and must be what the page shows: a page that is not is a miss. How many were
  * rendered for nothing is counted, by what was committed.

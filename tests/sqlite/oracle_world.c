@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A world: files, connections, an instance with pages; made of a seed. */
 #include "sqlite/oracle.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commits of others are seen: of other connections, of other processes, beside one's own, however they race. */
 #include <pthread.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Connections that are lent, and their statements. */
 #include <pthread.h>
 #include <sched.h>

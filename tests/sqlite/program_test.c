@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rows that are looked up by a key: whose key is changed, and nobody else, is rendered; where the key is not known, or
  * compares otherwise than as an integer, all are. */
 #include "sqlite/program.h"

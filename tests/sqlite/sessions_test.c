@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sessions in a database: they outlive restarts, and go when their time is over, whoever comes back. */
 #include <stdlib.h>
 #include <unistd.h>

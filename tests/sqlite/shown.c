@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/shown.h"
 
 #include <stdlib.h>

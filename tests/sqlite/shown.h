@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A site whose pages are what statements show: it counts how often each was rendered, at whatever level. On the stepped
  * runtime. */
 #ifndef TESTS_SQLITE_SHOWN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/site.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A site over a database: its pages name their topic in the query, count their renders, and show what a statement
  * gives. On the stepped runtime; time is turned by hand, SQLite's too. */
 #ifndef TESTS_SQLITE_SITE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* State of tabs: (scope, tab) → bytes, in the application's database. */
 #include "sqlite/level.h"
 #include "sqlite/tabs.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sqlite/tabs.h"
 
 static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *app) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tabs of a site's, which write and read their states. */
 #ifndef TESTS_SQLITE_TABS_H
 #define TESTS_SQLITE_TABS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* No commit unheard: what was not heard once, a test each. Whatever is committed, by whomever and however, each page
  * shows what is. The oracle found all of these by seed, or finds them now. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/contract.h"
 
 #define KEY VESTRY_KEY("counter", 1)

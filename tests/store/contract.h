@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every store must do, whoever wrote it: each part runs for each kind and returns the number of failed tests. */
 #ifndef TESTS_STORE_CONTRACT_H
 #define TESTS_STORE_CONTRACT_H

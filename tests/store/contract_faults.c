@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract under a failing allocator (style rule 23) and under many threads. */
 #include <pthread.h>
 #include <sched.h>

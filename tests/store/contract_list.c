@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of listing (A6). */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract suite over every store there is: the built-in ones and two of an application's (A2). */
 #include "store/contract.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When what is idle or old leaves, and why (A3, A4).
  *
  * The LRU store counts time in ticks, of 1 ms for all times that are used here but the default of ten minutes, where a

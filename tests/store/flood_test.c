@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys that a user has chosen so that they collide do not slow a store: what the choice is made with — a hash without a
  * key, or the key of another store — is not what this store hashes with. */
 #include "runtime/random.h"

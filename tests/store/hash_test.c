@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the hash store does besides the contract: it refuses what is too much. */
 #include <pthread.h>
 

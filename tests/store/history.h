@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A store whose operations are recorded while several threads use it, and checked: linear.h says for what. */
 #ifndef TESTS_STORE_HISTORY_H
 #define TESTS_STORE_HISTORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/invariants.h"
 
 #include <stdlib.h>

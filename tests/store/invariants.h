@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is true of a built-in store whenever no operation is under way: index, order of uses, births, scopes and counts
  * agree. */
 #ifndef TESTS_STORE_INVARIANTS_H

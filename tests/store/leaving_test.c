@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/leaving.h"
 
 #include "store/store.h"

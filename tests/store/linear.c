@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/linear.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether a history of one key, recorded while several threads used a store, is linearizable: whether each operation
  * can be given one moment between its call and its return, so that in the order of these moments a key that holds one
  * value at most would have answered the same.

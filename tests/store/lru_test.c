@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the LRU store does besides the contract: who has to go, and what is left. (When: expiry_test.c.) Uses a tick
  * apart are told apart. */
 #include "store/world.h"

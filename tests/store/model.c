@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/model.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A naive store that is told what a store under test did, operation by operation, and says whether it may have done so.
  *
  * Where the semantics are exact it predicts: answers, order, counts. Where they leave room — which of several that were

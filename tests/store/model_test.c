@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operation fuzzing: the same random operations on a built-in store and on the naive one, compared after each. A
  * failure prints the seed and the step; run the program with the seed as its argument to have it alone. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/naive.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stores as an application would bring its own: one linked list under a mutex, every operation a walk over it. They
  * are also the truth that the built-in stores are compared with, so nothing here is clever and nothing is shared with
  * them. */

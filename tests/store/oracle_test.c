@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An oracle over traces: it knows when each key was last used, and judges each eviction. Nobody goes who was used in
  * the last tenth of the residence time (since the last use of the oldest) while an older one lives; and nobody at all
  * whose last use was more than a tick after the oldest's. */

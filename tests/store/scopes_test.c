@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/scopes.h"
 
 #include "store/store.h"

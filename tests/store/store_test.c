@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The front: creating stores by name, and what it guards against. */
 #include "store/store.h"
 #include "store/types.h"

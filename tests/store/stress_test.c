@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* More threads than processors, callbacks that go back in, a clock that jumps and memory that fails: afterwards
  * everything has left as often as it was put, and the invariants hold. */
 #include <pthread.h>

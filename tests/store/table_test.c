@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the built-in stores do that takes several shards, several threads, or a look inside. */
 #include "store/table.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/world.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A store with values that count what happens to them, and the checks that follow from "exactly once". */
 #ifndef TESTS_STORE_WORLD_H
 #define TESTS_STORE_WORLD_H

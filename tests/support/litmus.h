@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two threads that are in step by counts, and by nothing else, so that what lies between two counts can meet in every
  * way a processor allows. */
 #ifndef TESTS_SUPPORT_LITMUS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What cmocka wants included before it, and cmocka. */
 #ifndef TESTS_SUPPORT_TEST_H
 #define TESTS_SUPPORT_TEST_H

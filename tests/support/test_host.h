@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A host for tests: counts and fails allocations, turns its clock by hand, repeats its randomness. Thread-safe. */
 #ifndef TESTS_SUPPORT_TEST_HOST_H
 #define TESTS_SUPPORT_TEST_HOST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting for what another thread or process does. A test never waits for a time: a busy machine takes longer than any
  * that one thinks of, and a quick one waits for nothing. It waits until something is so, and fails after two minutes.
  *

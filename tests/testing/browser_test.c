@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A test's browser does what a browser does. */
 #include "vestry/browser.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "testing/contract.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every adapter must do, whatever its server: run once for each. A seam is an adapter with a client at its far
  * end. Everything waits for what it asks for, and fails the test when that does not come. */
 #ifndef TESTS_TESTING_CONTRACT_H

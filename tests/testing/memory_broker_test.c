@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract of brokers, kept by the memory broker, on a stepped runtime and on one with threads. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A memory network goes wrong as its seed says, and its counters tell what came of every message. */
 #include <stdlib.h>
 

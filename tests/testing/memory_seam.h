@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory adapter as a seam for the contract: a stepped instance on a clock that is turned by hand. */
 #ifndef TESTS_TESTING_MEMORY_SEAM_H
 #define TESTS_TESTING_MEMORY_SEAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vestry/memory.h"
 
 #include <pthread.h>

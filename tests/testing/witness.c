@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "testing/witness.h"
 
 #include <time.h>

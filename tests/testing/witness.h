@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sees what becomes of connections, through their hooks, and waits for it. */
 #ifndef TESTS_TESTING_WITNESS_H
 #define TESTS_TESTING_WITNESS_H

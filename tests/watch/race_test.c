@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches under threads: whatever the order, no two steps at once, none after the end, one end, no wake lost. */
 #include <pthread.h>
 #include <sched.h>

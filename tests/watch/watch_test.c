@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches: when steps are called, what slows and what wakes them, and an end that comes once, whatever happens. */
 #include "serve/world.h"
 #include "vestry/bus.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/web/addresses.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/answers_contract.h"
 
 #include <fcntl.h>

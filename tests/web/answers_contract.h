@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What answers hold: of every kind, asked for by clients that read nothing, beside clients that do. */
 #ifndef TESTS_WEB_ANSWERS_CONTRACT_H
 #define TESTS_WEB_ANSWERS_CONTRACT_H

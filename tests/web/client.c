@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/client.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A client made of a bare socket: it shows what is on the wire, and can behave badly. Every wait ends after a minute,
  * and then the test fails. */
 #ifndef TESTS_WEB_CLIENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/exchange.h"
 
 #include <stdlib.h>

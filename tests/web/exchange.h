@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract's seam for any server, with a client over a socket. */
 #ifndef TESTS_WEB_EXCHANGE_H
 #define TESTS_WEB_EXCHANGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/web/framing.h"
 
 #include "support/test.h"

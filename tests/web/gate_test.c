@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/web/gate.h"
 #include "base/wait.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/hostile_contract.h"
 
 #include <sched.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests that can be read in two ways: as they must be refused with every web server. */
 #ifndef TESTS_WEB_HOSTILE_CONTRACT_H
 #define TESTS_WEB_HOSTILE_CONTRACT_H

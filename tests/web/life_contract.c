@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/life_contract.h"
 
 #include <pthread.h>

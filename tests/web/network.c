@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/network.h"
 
 #include <fcntl.h>

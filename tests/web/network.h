@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network that can be cut: a pair of interfaces, each in a namespace of its own. The thread that opens it is at the
    near end until it closes it, and so are the threads that it makes meanwhile. */
 #ifndef TESTS_WEB_NETWORK_H

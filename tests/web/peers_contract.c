@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/peers_contract.h"
 
 #include <stdlib.h>

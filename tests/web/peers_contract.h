@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Peers that go, each in its own way: as it must be with every web server. */
 #ifndef TESTS_WEB_PEERS_CONTRACT_H
 #define TESTS_WEB_PEERS_CONTRACT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/readings.h"
 
 #include <ctype.h>

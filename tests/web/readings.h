@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What may be sent to a server, odd or not, and the one reading that RFC 9110 and 9112 leave of it: written down once
  * more, with nothing of vestry's, so that what a handler saw can be compared with it. */
 #ifndef TESTS_WEB_READINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/readings_contract.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whatever a client sends: what a handler sees of it is the one reading that it has, or it is refused, and nothing that
  * stands behind it is taken for a request. */
 #ifndef TESTS_WEB_READINGS_CONTRACT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/server.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A web server on a port of its own, with vestry in it, as every adapter's tests have it. What one adapter has more is
  * in its own server.h. */
 #ifndef TESTS_WEB_SERVER_H

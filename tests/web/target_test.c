@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/web/target.h"
 
 #include <stdlib.h>

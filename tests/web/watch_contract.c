@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/watch_contract.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches, and clients that go: as it must be with every web server. */
 #ifndef TESTS_WEB_WATCH_CONTRACT_H
 #define TESTS_WEB_WATCH_CONTRACT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "web/wire_contract.h"
 
 #include <stdlib.h>

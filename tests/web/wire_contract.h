@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is on the wire: methods, paths, framing, connections that are kept: as it must be with every web server. */
 #ifndef TESTS_WEB_WIRE_CONTRACT_H
 #define TESTS_WEB_WIRE_CONTRACT_H

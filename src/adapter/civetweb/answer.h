@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers: heads as text, and whole answers. */
 #ifndef VSI_CIVETWEB_ANSWER_H
 #define VSI_CIVETWEB_ANSWER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Not too many connections of one address, also of those that are no requests yet.
  *
  * civetweb hands out neither connections nor sockets before a request is there. But they are this process's own, so a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/deadline.h"
 
 #include <sys/resource.h>

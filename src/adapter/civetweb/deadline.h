@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Deadlines of requests: a request that still waits for a client's bytes when its time is up is roused; and so are,
  * when requests hold too many bytes together, those that hold most. Answers have no deadline, but the same bound: a
  * thread that is writing one for a client that does not read is roused, when all together hold too much and its answer

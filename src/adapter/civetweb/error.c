@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* civetweb's own answers to what it cannot read. It begins them with the version that it has read, which is whatever
  * stood there: of "GET /a b HTTP/1.1" it is "b HTTP/1.1" and the lines after it, so what a client sent comes back in
  * front of the headers. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* civetweb stops reading headers at a line that begins with a colon, a blank or a byte above 126, and after 64 of them,
  * and takes what follows for nothing: a Content-Length there is not seen, and the body becomes a second request. It
  * takes blanks away in front of the first header, in front of each colon, and between the words of the request line.

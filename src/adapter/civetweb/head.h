@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether civetweb read a request's head to its end. */
 #ifndef VSI_CIVETWEB_HEAD_H
 #define VSI_CIVETWEB_HEAD_H

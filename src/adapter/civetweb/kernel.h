@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The kernel's word on a server's TCP sockets, by NETLINK_SOCK_DIAG: which peers are there, and what they have
  * acknowledged. It takes no descriptor of the server's and no privilege. */
 #ifndef VSI_CIVETWEB_KERNEL_H

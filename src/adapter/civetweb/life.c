@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An adapter's life: from its making, beside a server that runs, to its end. */
 #include <civetweb.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: paths that civetweb gives to vestry, and no others */
 /* civetweb looks for a handler in three rounds: one for exactly the path; one for a path above it; then the patterns,
  * in the order in which they were set. The first that it finds has the request. If that one says that it is not

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The paths that a civetweb server gives to an adapter: those of its instance's routes, and no others, so that civetweb
  * itself goes on to the program's own handlers, whenever these were set. */
 #ifndef VSI_CIVETWEB_MOUNTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The adapters of one civetweb server, of several instances of vestry in one program. A server cannot be asked which
  * handlers it has, so adapters know of each other by themselves: the list of all of this process is this library's one
  * static thing. */

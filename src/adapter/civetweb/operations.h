@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What vestry asks of a request: vestry/adapter.h's operations, by civetweb. */
 #ifndef VSI_CIVETWEB_OPERATIONS_H
 #define VSI_CIVETWEB_OPERATIONS_H

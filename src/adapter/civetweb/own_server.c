@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A civetweb server by vestry/server.h. */
 #include <civetweb.h>
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/parked.h"
 
 #include "base/memory.h"

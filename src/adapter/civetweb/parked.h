@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parked streams of an adapter, found by their peers. */
 #ifndef VSI_CIVETWEB_PARKED_H
 #define VSI_CIVETWEB_PARKED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream's peer: its address, and what its socket says of it. */
 #ifndef VSI_CIVETWEB_PEER_H
 #define VSI_CIVETWEB_PEER_H

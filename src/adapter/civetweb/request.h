@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One request of civetweb's, as vestry sees it. It lives on the serving thread's stack. */
 #ifndef VSI_CIVETWEB_REQUEST_H
 #define VSI_CIVETWEB_REQUEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What civetweb does not look at itself.
  *
  * When a thread cannot be made it goes on with those it has; when the one that accepts cannot, with none, and says

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether the system has room for a server: threads and descriptors. */
 #ifndef VSI_CIVETWEB_ROOM_H
 #define VSI_CIVETWEB_ROOM_H

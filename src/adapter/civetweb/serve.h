@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a worker of civetweb's does for one request on a path with a route. */
 #ifndef VSI_CIVETWEB_SERVE_H
 #define VSI_CIVETWEB_SERVE_H

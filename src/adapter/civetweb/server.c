@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stopping a civetweb server without its two seconds.
  *
  * mg_stop sets a flag and waits for the accepting thread to see it. That thread sleeps in a poll of two seconds, which

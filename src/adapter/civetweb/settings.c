@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/settings.h"
 
 #include <civetweb.h>

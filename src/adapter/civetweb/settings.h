@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A civetweb server's settings, as far as they concern vestry. */
 #ifndef VSI_CIVETWEB_SETTINGS_H
 #define VSI_CIVETWEB_SETTINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream belongs to one worker of the server, which does all its writing and between writes waits for its turn.
  *
  * The server's connection object is reused for other clients once the handler has returned, so `conn` is used by the

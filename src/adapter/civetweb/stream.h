@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream: the answer of a worker that is parked for the stream's life. */
 #ifndef VSI_CIVETWEB_STREAM_H
 #define VSI_CIVETWEB_STREAM_H

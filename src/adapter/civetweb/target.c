@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* civetweb decodes a path in place, unless it is told not to (decode_url), and tidies up a copy of it, so what was sent
  * is gone when the handler is called. What is left tells enough:
  *   - local_uri_raw is decoded and not tidied up: when it is not the path itself, dots, slashes or backslashes were

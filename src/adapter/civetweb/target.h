@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which path a request names, in civetweb's words. */
 #ifndef VSI_CIVETWEB_TARGET_H
 #define VSI_CIVETWEB_TARGET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which peers are gone, asked of the kernel */
 /* The watch asks the kernel, and closes.
  *

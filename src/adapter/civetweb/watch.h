@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The watch: finds the streams whose peers have gone. */
 #ifndef VSI_CIVETWEB_WATCH_H
 #define VSI_CIVETWEB_WATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an adapter is made of. */
 #ifndef VSI_MICROHTTPD_ADAPTER_H
 #define VSI_MICROHTTPD_ADAPTER_H

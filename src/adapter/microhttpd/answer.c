@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/answer.h"
 
 #include <errno.h>

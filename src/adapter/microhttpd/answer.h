@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers: whole ones, and heads. */
 #ifndef VSI_MICROHTTPD_ANSWER_H
 #define VSI_MICROHTTPD_ANSWER_H

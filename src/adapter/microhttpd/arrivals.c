@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A thread of libmicrohttpd's that has no memory for a connection closes it and does not say so. So arrivals are known
  * by their descriptors: one that is accepted again under the same number was closed meanwhile, and so was one that is
  * no descriptor any more. (One that the application got meanwhile stays counted until it is closed.) */

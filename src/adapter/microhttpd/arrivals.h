@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The connections on their way from the door to libmicrohttpd's threads. */
 #ifndef VSI_MICROHTTPD_ARRIVALS_H
 #define VSI_MICROHTTPD_ARRIVALS_H

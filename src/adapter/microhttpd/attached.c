@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: requests inside a daemon that is not vestry's */
 /* In a daemon of the application's vestry is asked from inside of the application's access handler. libmicrohttpd calls
  * that several times for a request, with one pointer that the first call may set: to a slot in a table here, if the

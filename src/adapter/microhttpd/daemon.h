@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Starting libmicrohttpd. */
 #ifndef VSI_MICROHTTPD_DAEMON_H
 #define VSI_MICROHTTPD_DAEMON_H

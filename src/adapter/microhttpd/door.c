@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door listens, on a port or a UNIX socket. Its one thread accepts connections and gives them to libmicrohttpd, as
  * long as there are fewer than may be.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door: vestry accepts connections itself and hands them to libmicrohttpd. */
 #ifndef VSI_MICROHTTPD_DOOR_H
 #define VSI_MICROHTTPD_DOOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two daemons without a thread, one strict and one not, are sent heads over pairs of sockets. A head that comes to the
  * handler, and is found plain there, has one reading to this libmicrohttpd. */
 #include "adapter/microhttpd/habits.h"

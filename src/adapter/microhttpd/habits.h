@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How the libmicrohttpd that is there at run time reads heads: it is asked, once for each adapter, with some of them.
  * A program that was built with one version may run with another; distributions patch them; and no function tells. */
 #ifndef VSI_MICROHTTPD_HABITS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a socket that libmicrohttpd is made to forget */
 /* libmicrohttpd has no call that gives a socket away, but with calls that it documents it can be left with another one:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams on plain connections: the socket is handed over to vestry, and libmicrohttpd forgets the connection. */
 #ifndef VSI_MICROHTTPD_HANDOVER_H
 #define VSI_MICROHTTPD_HANDOVER_H

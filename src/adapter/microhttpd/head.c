@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: heads that are measured */
 /* libmicrohttpd reads more than HTTP allows, and does not say so. A proxy in front may read the same bytes as another
  * number of requests.

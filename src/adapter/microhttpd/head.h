@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Heads as libmicrohttpd hands them over: whether there is a second way to read one. */
 #ifndef VSI_MICROHTTPD_HEAD_H
 #define VSI_MICROHTTPD_HEAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/life.h"
 
 #include "adapter/microhttpd/daemon.h"

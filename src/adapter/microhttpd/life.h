@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An adapter's life, whether its daemon is its own or the application's. vestry_microhttpd_destroy ends it. */
 #ifndef VSI_MICROHTTPD_LIFE_H
 #define VSI_MICROHTTPD_LIFE_H

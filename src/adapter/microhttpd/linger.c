@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: an end that waits for a peer that reads slowly */
 /* The runner is told that all events were taken when the kernel has them. The final chunk may find no room then: the
  * peer reads slowly. The stream is cut when the peer goes, when the adapter stops, and when the peer has taken nothing

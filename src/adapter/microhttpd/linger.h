@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How long a stream that has ended waits for its peer to make room for the final chunk. */
 #ifndef VSI_MICROHTTPD_LINGER_H
 #define VSI_MICROHTTPD_LINGER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/operations.h"
 
 #include <netinet/in.h>

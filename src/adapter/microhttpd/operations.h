@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What vestry asks of a request: vestry/adapter.h's operations, by libmicrohttpd. */
 #ifndef VSI_MICROHTTPD_OPERATIONS_H
 #define VSI_MICROHTTPD_OPERATIONS_H

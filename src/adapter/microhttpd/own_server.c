@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A libmicrohttpd server by vestry/server.h. */
 #include "vestry/microhttpd.h"
 

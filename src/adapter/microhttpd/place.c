@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/place.h"
 
 #include "adapter/microhttpd/adapter.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The place that a stream takes among those that there may be at once: in the gate, and in the watch. */
 #ifndef VSI_MICROHTTPD_PLACE_H
 #define VSI_MICROHTTPD_PLACE_H

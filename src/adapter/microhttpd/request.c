@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/request.h"
 
 #include <string.h>

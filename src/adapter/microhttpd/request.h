@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One request of libmicrohttpd's, as vestry sees it. It lives from the request line until libmicrohttpd is done with
  * the request or closes the connection, or until its stream has begun. Used by one thread, that of the connection. */
 #ifndef VSI_MICROHTTPD_REQUEST_H

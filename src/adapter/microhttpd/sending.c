@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* As with requests (socket.c): a client that asks for much and reads nothing holds much. Those that hold most are shut
  * down, of equals those that were there first; libmicrohttpd sees a hang-up, closes, and frees the body. Until it does
  * so they count as gone. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers that are being sent: whose connection is closed when all of them hold too much. */
 #ifndef VSI_MICROHTTPD_SENDING_H
 #define VSI_MICROHTTPD_SENDING_H

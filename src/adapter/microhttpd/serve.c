@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/serve.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What libmicrohttpd calls for connections and requests. cls: the adapter. */
 #ifndef VSI_MICROHTTPD_SERVE_H
 #define VSI_MICROHTTPD_SERVE_H

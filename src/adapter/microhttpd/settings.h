@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What libmicrohttpd is started with. */
 #ifndef VSI_MICROHTTPD_SETTINGS_H
 #define VSI_MICROHTTPD_SETTINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A table of things that are under way, each known by a pointer to its slot: such a pointer is never another one's. */
 #ifndef VSI_MICROHTTPD_SLOTS_H
 #define VSI_MICROHTTPD_SLOTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: deadlines, and descriptors that are never another's */
 /* Deadlines of vestry's own. libmicrohttpd's time-out begins anew with every byte, so that a request in drops lasts for
  * ever; and in its epoll mode it does not see an end that came in one burst with a part of a request, so that a client

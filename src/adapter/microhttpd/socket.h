@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The connections that libmicrohttpd has: what each of them holds, and how long it may wait for a request. */
 #ifndef VSI_MICROHTTPD_SOCKET_H
 #define VSI_MICROHTTPD_SOCKET_H

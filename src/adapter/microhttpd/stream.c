@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: which of two threads has a stream's socket */
 /* Which thread has the socket (the states are in stream.h):
  *

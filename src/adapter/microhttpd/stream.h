@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream: an answer of libmicrohttpd's whose bytes vestry writes, from the end of its head on; and the owner of its
  * socket. */
 #ifndef VSI_MICROHTTPD_STREAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A TLS session cannot be taken out of libmicrohttpd, so the connection stays there, suspended: nothing is read from
  * its socket or written to it, no time-out runs, it is not closed. From then on vestry writes records through the
  * session (MHD_CONNECTION_INFO_GNUTLS_SESSION). At the end the connection is resumed, and the callback, asked for the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams on TLS connections: libmicrohttpd keeps the connection, suspended, and vestry writes through its session. */
 #ifndef VSI_MICROHTTPD_SUSPENDED_H
 #define VSI_MICROHTTPD_SUSPENDED_H

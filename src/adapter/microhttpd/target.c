@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libmicrohttpd has decoded the path, and the arguments, where they lay: what stands before the first argument, or the
  * version, was the path. Decoding has left one NUL in there, after the decoded path; a second one was %00. The path is
  * clear when no byte of it was encoded that need not be, or there is but one segment: no slash was. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The target of a request that libmicrohttpd has taken apart and decoded already: in a daemon of the application's. */
 #ifndef VSI_MICROHTTPD_TARGET_H
 #define VSI_MICROHTTPD_TARGET_H

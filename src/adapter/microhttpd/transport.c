@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: an answer whose socket vestry writes */
 /* The transport of a stream: libmicrohttpd's head, vestry's bytes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The transport of a stream: what vestry's connection writes to, and the answer that libmicrohttpd has. */
 #ifndef VSI_MICROHTTPD_TRANSPORT_H
 #define VSI_MICROHTTPD_TRANSPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a UNIX socket's file that a server left behind */
 /* A server that ends in a hurry leaves its socket's file behind, and then no other can bind to that path. So a server
  * that finds a socket there connects to it: it is refused if no process listens, and the file may go. But a server that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A UNIX socket that listens, and the file it has in the file system. */
 #ifndef VSI_MICROHTTPD_UNIX_SOCKET_H
 #define VSI_MICROHTTPD_UNIX_SOCKET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Why a socket's peer is not there any more. */
 #ifndef VSI_MICROHTTPD_VERDICT_H
 #define VSI_MICROHTTPD_VERDICT_H

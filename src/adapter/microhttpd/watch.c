@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: ends and room, seen by one thread for all */
 /* The watch sees ends and room.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The watch: one thread that sees what happens at the sockets of all streams. */
 #ifndef VSI_MICROHTTPD_WATCH_H
 #define VSI_MICROHTTPD_WATCH_H

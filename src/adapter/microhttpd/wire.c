@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: chunks cut anywhere */
 /* Chunks on a socket that takes what it likes.
  *

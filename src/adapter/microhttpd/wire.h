@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The wire of a stream: its bytes as chunks on a socket, plain or with TLS, without ever waiting. */
 #ifndef VSI_MICROHTTPD_WIRE_H
 #define VSI_MICROHTTPD_WIRE_H

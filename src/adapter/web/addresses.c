@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Open addressing with linear probing, at most half full; the slots after one that leaves are moved up, so that no
  * graves are left and a look-up ends at the first free slot. */
 #include "adapter/web/addresses.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How many connections or requests each peer address has now, so that one client cannot take all of them. An IPv4
  * address counts as itself, an IPv6 address as its /64, which is what one client is given. */
 #ifndef VSI_WEB_ADDRESSES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether a request's headers say clearly where its body ends, and can be read in one way only: names are tokens,
  * values have no control characters, a request of HTTP/1.1 has one Host. If not, the next request on this connection
  * could be one that the client of another proxy hop smuggled in: answer 400, close, and count AMBIGUOUS. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gate of an adapter: how many threads are inside, how many streams there are, and the wait until all have left. */
 #ifndef VSI_WEB_GATE_H
 #define VSI_WEB_GATE_H

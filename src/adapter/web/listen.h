@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What helps where a server cannot listen. */
 #ifndef VSI_ADAPTER_WEB_LISTEN_H
 #define VSI_ADAPTER_WEB_LISTEN_H

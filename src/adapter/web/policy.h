@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What all web servers with vestry in them answer and promise alike. */
 #ifndef VSI_WEB_POLICY_H
 #define VSI_WEB_POLICY_H

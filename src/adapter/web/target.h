@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Request targets: from the bytes of a request line to the path that handlers are mounted on, the same way for every
  * server. What could be another path to a proxy with rules, or to a server that tidies up, is refused. */
 #ifndef VSI_WEB_TARGET_H

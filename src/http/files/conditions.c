@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "http/files/conditions.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Static files. A representation is a file's bytes in one coding, with its ETag: a hash of them, so that it is strong
  * (RFC 9110, section 8.8.1), each coding has its own (8.8.3.3), and several machines with the same file agree. */
 #include "vestry/files.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a path that leads nowhere but into the folder */
 #include "http/files/folder.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening and reading what is in a folder, and nothing else. */
 #ifndef VSI_HTTP_FOLDER_H
 #define VSI_HTTP_FOLDER_H

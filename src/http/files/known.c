@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file is the same as it was if all of these are: its device, its number, its length, when it was written, and when
  * anything of it was changed, which cannot be set. The system's clock moves in steps: a file that was changed a moment
  * ago may be changed again without a sign of it. So what is young is hashed each time, and remembered only later.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* essay: a route that is unmounted while requests are in it */
 /* Threads that mount or unmount do so in turn (`changes`), because followers are told of it: a server that has handlers
  * of others too is given the paths of routes alone. The lock is held for reading while a path is looked up, and for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The routes of an instance, while requests look them up and others change them. */
 #ifndef VSI_HTTP_ROUTES_H
 #define VSI_HTTP_ROUTES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A tree of segments: a node for each way a pattern goes on. A path is followed down: first the segment as it is
  * written, then any, then the rest; what has no route for the method in the end goes back to the next of these. How
  * often depends on the patterns alone, which are the application's. */

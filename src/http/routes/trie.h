@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Patterns of paths, by their segments. The caller keeps it from being changed meanwhile. */
 #ifndef VSI_HTTP_TRIE_H
 #define VSI_HTTP_TRIE_H

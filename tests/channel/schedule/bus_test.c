@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* E5: small histories of a bus and of connections that end, under many schedules, each of which changes threads at
  * every atomic and lock of the streams as its seed says, and inside callbacks. After each: who was subscribed was told
  * its end once, nobody was called after it, a stream's hook came after its subscriptions' ends, and the sums hold.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* As for the stores, and waiting for a condition, which may end without one, or for a semaphore. */
 #ifndef TESTS_CHANNEL_YIELDS_H
 #define TESTS_CHANNEL_YIELDS_H

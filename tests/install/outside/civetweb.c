@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The same with the civetweb adapter: vestry is added to a server that is this program's own. */
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program of somebody who installed vestry: it can do a little work, and says which version it runs with. */
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The same with the libmicrohttpd adapter: vestry starts the server. */
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The same with the NATS broker, which needs no server to be made. */
 #include <stdio.h>
 

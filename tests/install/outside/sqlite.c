@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pages over SQLite, followed for a moment. */
 #define _POSIX_C_SOURCE 200809L /* mkstemp */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program that wants nothing but a store. */
 #include <stdio.h>
 

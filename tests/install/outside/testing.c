@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* memmem */
 /* An application's test of a handler, with no server: the stream has what the handler sent. Prints the version. */
 #include <stdio.h>

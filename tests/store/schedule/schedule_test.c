@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small histories under many schedules, each of which changes threads at every atomic, lock and callback of the stores
  * as its seed says. After each: the histories are linearizable key by key, everything left once, and the invariants
  * hold.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "store/schedule/scheduler.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads of which one runs at a time, and changes at points that a generator chooses: so that a seed is a schedule,
  * and a failure can be had again. It explores the interleavings of a sequentially consistent machine. */
 #ifndef TESTS_STORE_SCHEDULE_SCHEDULER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Included before everything else into the sources of the stores, for the test of schedules alone: every operation on
  * an atomic, every lock and every yield is a point where another thread may be let run instead. (Plain memory needs
  * none: that the stores have no races on it is what the thread sanitizer is asked.) */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* E1: the life of a watch under many schedules, each of which changes threads at every atomic and lock as its seed
  * says, and inside of steps. One thread steps the stream's runtime, one that of the steps, two wake, send, block, free,
  * turn the clock and close. Always: no two steps at once, none after the end, none before its time or its turn. In the
