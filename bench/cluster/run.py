@@ -5,11 +5,9 @@
 One repetition goes through all contests; the next begins each with another contender. Each run has nodes of its own, and
 a nats-server or a redis-server of its own, which are ended by their process ids.
 """
-import argparse
 import collections
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -19,7 +17,7 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-import machine  # noqa: E402
+import turns  # noqa: E402
 from servers import START_S, Server, free_port, node_version, parse, version_of  # noqa: E402
 
 Contest = collections.namedtuple("Contest", "name load contenders")
@@ -137,37 +135,6 @@ def can_run(build, contender):
     return contender != SOCKETIO or (program("redis-server") and os.path.isdir(os.path.join(build, "socketio/node_modules")))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("build")
-    parser.add_argument("output")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    parser.add_argument("--repetitions", type=int)
-    args = parser.parse_args()
-    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    chosen = [contest for contest in contests(args.quick) if args.only in (None, contest.name)]
-    if not chosen:
-        sys.exit(f"--only: there is no contest {args.only}")
-    repetitions = args.repetitions or (1 if args.quick else 3)
-    began, before, runs = time.time(), machine.processor_seconds(), []
-    for repetition in range(repetitions):
-        for contest in chosen:
-            able = [contender for contender in contest.contenders if can_run(args.build, contender)]
-            first = repetition % max(1, len(able))
-            for contender in able[first:] + able[:first]:
-                for said in run(args.build, contest, contender):
-                    runs.append(said)
-                    print(f"{repetition + 1} {contest.name} {contender}: {said}", file=sys.stderr)
-        result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
-                  "others_share": machine.others_share(before, machine.processor_seconds()),
-                  "repetitions": repetition + 1,
-                  "machine": machine.describe(["nats-server", "libnats3.4", "redis-server", "libmicrohttpd12", "libbrotli1"]),
-                  "node": node_version(), "socketio": version_of(args.build, "socketio/node_modules/socket.io"),
-                  "adapter": version_of(args.build, "socketio/node_modules/@socket.io/redis-adapter"), "runs": runs}
-        with open(args.output, "w", encoding="utf-8") as output:
-            json.dump(result, output, indent=1)
-
-
-main()
+turns.main(contests, can_run, run, ["nats-server", "libnats3.4", "redis-server", "libmicrohttpd12", "libbrotli1"],
+           lambda build: {"node": node_version(), "socketio": version_of(build, "socketio/node_modules/socket.io"),
+                          "adapter": version_of(build, "socketio/node_modules/@socket.io/redis-adapter")})

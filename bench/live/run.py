@@ -5,18 +5,14 @@
 One repetition goes through all contests; the next begins each with another contender. Each run over sockets has a
 server of its own, which is ended by its process id.
 """
-import argparse
 import collections
-import json
 import os
-import resource
 import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-import machine  # noqa: E402
+import turns  # noqa: E402
 from servers import Server, node_version, parse, sdk_version  # noqa: E402
 
 Contest = collections.namedtuple("Contest", "name options contenders")
@@ -85,35 +81,6 @@ def can_run(build, contender):
     return contender != "node" or os.path.isdir(os.path.join(build, "datastar-sdk", "node_modules"))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("build")
-    parser.add_argument("output")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    args = parser.parse_args()
-    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    chosen = [contest for contest in contests(args.quick) if args.only in (None, contest.name)]
-    if not chosen:
-        sys.exit(f"--only: there is no contest {args.only}")
-    repetitions = 1 if args.quick else 3
-    began, before, runs = time.time(), machine.processor_seconds(), []
-    for repetition in range(repetitions):
-        for contest in chosen:
-            able = [contender for contender in contest.contenders if can_run(args.build, contender)]
-            first = repetition % max(1, len(able))
-            for contender in able[first:] + able[:first]:
-                runs.append(run(args.build, contest, contender))
-                print(f"{repetition + 1} {contest.name} {contender}: {runs[-1]}", file=sys.stderr)
-        result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
-                  "others_share": machine.others_share(before, machine.processor_seconds()),
-                  "repetitions": repetition + 1,
-                  "machine": machine.describe(["libmicrohttpd12", "libcivetweb1", "libbrotli1"]),
-                  "node": node_version(), "sdk": sdk_version(args.build), "runs": runs}
-        with open(args.output, "w", encoding="utf-8") as output:
-            json.dump(result, output, indent=1)
-
-
-
-main()
+turns.main(contests, can_run, lambda build, contest, contender: [run(build, contest, contender)],
+           ["libmicrohttpd12", "libcivetweb1", "libbrotli1"],
+           lambda build: {"node": node_version(), "sdk": sdk_version(build)})

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""The main of a contest of programs: contenders take turns, and what they say is written as JSON after each repetition.
+
+One repetition goes through all contests; the next begins each with another contender.
+"""
+import argparse
+import json
+import resource
+import sys
+import time
+
+import machine
+
+
+def main(contests, can_run, run, packages, versions):
+    """contests(quick): what to run, each with a name and contenders. can_run(build, contender); run(build, contest,
+    contender): the lines that were said, as dictionaries. packages: those of which the machine's versions are told.
+    versions(build): what else the result has."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("output")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only")
+    parser.add_argument("--repetitions", type=int)
+    args = parser.parse_args()
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    chosen = [contest for contest in contests(args.quick) if args.only in (None, contest.name)]
+    if not chosen:
+        sys.exit(f"--only: there is no contest {args.only}")
+    began, before, runs = time.time(), machine.processor_seconds(), []
+    for repetition in range(args.repetitions or (1 if args.quick else 3)):
+        for contest in chosen:
+            able = [contender for contender in contest.contenders if can_run(args.build, contender)]
+            first = repetition % max(1, len(able))
+            for contender in able[first:] + able[:first]:
+                for said in run(args.build, contest, contender):
+                    runs.append(said)
+                    print(f"{repetition + 1} {contest.name} {contender}: {said}", file=sys.stderr)
+        result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
+                  "others_share": machine.others_share(before, machine.processor_seconds()),
+                  "repetitions": repetition + 1, "machine": machine.describe(packages), **versions(args.build),
+                  "runs": runs}
+        with open(args.output, "w", encoding="utf-8") as output:
+            json.dump(result, output, indent=1)
