@@ -64,7 +64,7 @@ static json_t *save(vestry_repository *r, json_t *page, bool all) {
                 : vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved)));
   require(all || saved == changed);
   require(!vestry_repository_is_changed(r));
-  json_t *signals = json_array_get(json_array_get(json_array_get(reply.effects, 0), 1), 1); /* quoted */
+  json_t *signals = json_array_get(json_array_get(reply.effects, 0), 1);
   require(saved == json_is_object(signals));
   if (saved) {
     char *text = json_dumps(signals, JSON_COMPACT);
