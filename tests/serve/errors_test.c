@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* What a request is answered when something goes wrong, and what is logged. */
+#include "serve/world.h"
+#include "vestry/registry.h"
+
+/* Of several lines the first says why. */
+static void (*plain_log)(void *ctx, vestry_log_level level, const char *line);
+static char *first_log; /* 1,024 bytes */
+
+static void keep_first(void *ctx, vestry_log_level level, const char *line) {
+  if (!*first_log) snprintf(first_log, 1024, "%s", line);
+  plain_log(ctx, level, line);
+}
+
+static const char *too_large_key(void) {
+  static char text[1 << 20];
+  memset(text, 'a', sizeof text - 1);
+  return text;
+}
+
+/* One mistake of the program's own each; the client sent nothing that is wrong. */
+static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_event *none = NULL;
+  (void)req;
+  switch (*(const int *)app) {
+  case 0: return vestry_reply_bodyf(reply, "<script src=%s></script>", "x");
+  case 1: return vestry_reply_patch_elementsf(reply, "<p %s=1>", "x");
+  case 2: return vestry_reply_patch_elements(reply, "<p>\xff</p>");
+  case 3: return vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", "\xff"));
+  case 4: return vestry_reply_effect(reply, VESTRY_OBJECT("no", "list"));
+  case 5: return vestry_reply_header(reply, "X-Name", "a\nb");
+  case 6: return vestry_reply_status(reply, 99);
+  case 7: return vestry_reply_key(reply, (const vestry_key[]){vestry_key_string(too_large_key())});
+  case 8: return vestry_event_signals_text(NULL, "{no JSON}", 9, NULL, &none);
+  case 9: return vestry_event_custom(NULL, "name", "no JSON", 7, NULL, &none);
+  default: return vestry_reply_bodyf(reply, "<p>%s</p>", "\xff");
+  }
+}
+
+static void mistakes_of_the_program_are_500_and_logged(void **state) {
+  (void)state;
+  static const char *const reasons[] = {
+      "html: byte", "html: byte", "UTF-8", "UTF-8", "an effect is a", "header", "the status", "the key", "", "", NULL};
+  for (int i = 0; i < (int)(sizeof reasons / sizeof *reasons); i++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    wire r = {.datastar = true, .path = "/some/where"};
+    char reason[1024] = "";
+    first_log = reason;
+    plain_log = w.th.host.log;
+    w.th.host.log = keep_first;
+    wire_request(&w, &r, err_itself, &i);
+    if (reasons[i]) { /* the last is put right by the builder of HTML */
+      assert_int_equal(r.status, 500);
+      assert_non_null(strstr(reason, reasons[i]));
+      assert_non_null(strstr(w.th.last_log, "GET /some/where: answered 500: INVALID"));
+    } else if (r.status != 200) {
+      assert_int_equal(r.status, 500);
+    }
+    world_end(&w);
+    wire_finish(&r);
+  }
+}
+
+static void errors_of_handlers_have_their_status(void **state) {
+  (void)state;
+  static const struct {
+    vestry_err error;
+    int status;
+  } cases[] = {
+      {VESTRY_INVALID, 500},   {VESTRY_MALFORMED, 400},   {VESTRY_NOT_FOUND, 404}, {VESTRY_EXISTS, 409},
+      {VESTRY_TOO_LARGE, 413}, {VESTRY_LIMIT, 503},       {VESTRY_FULL, 503},      {VESTRY_NO_MEMORY, 500},
+      {VESTRY_CLOSED, 500},    {VESTRY_UNSUPPORTED, 500}, {VESTRY_TIMEOUT, 500},   {VESTRY_IO, 500},
+      {VESTRY_FAILED, 500},
+  };
+  world w;
+  world_begin(&w, (vestry_options){.retry_after_s = 7});
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    wire r = {0};
+    wire_plan(&w, &r, &(plan){.error = cases[i].error, .body = "thrown away", .effects = "[" TICK "]"});
+    assert_int_equal(r.status, cases[i].status);
+    assert_true(wire_has_header(&r, "Content-Type: text/plain; charset=utf-8"));
+    assert_int_equal(wire_has_header(&r, "Retry-After: 7"), r.status == 503);
+    assert_null(strstr(r.text, "thrown away"));
+    assert_true(r.text_len > 1 && r.text[r.text_len - 1] == '\n');
+    assert_int_equal(r.opens, 0);
+    wire_finish(&r);
+  }
+  vestry_stats stats = {0};
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(stats.requests_count, sizeof cases / sizeof *cases);
+  assert_int_equal(stats.rejected_count, 2);
+  world_end(&w);
+}
+
+static void no_room_for_a_stream_is_503(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {.open_error = VESTRY_LIMIT}, broken = {.open_error = VESTRY_UNSUPPORTED};
+  wire_plan(&w, &r, &(plan){.effects = "[" TICK "]"});
+  assert_int_equal(r.status, 503);
+  assert_true(wire_has_header(&r, "Retry-After: 2"));
+  wire_plan(&w, &broken, &(plan){.effects = "[" TICK "]"});
+  assert_int_equal(broken.status, 500);
+  vestry_stats stats = {0};
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(stats.rejected_count, 1);
+  assert_int_equal(stats.opened_count, 0);
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&broken);
+}
+
+static void a_closing_instance_answers_503(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  vestry_close(w.v);
+  wire r = {0}, plain = {0};
+  wire_plan(&w, &r, &(plan){.effects = "[" TICK "]"});
+  assert_int_equal(r.status, 503);
+  wire_request(&w, &plain, planned, &(plan){.body = "x"});
+  assert_int_equal(plain.status, 503);
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&plain);
+}
+
+static vestry_err close_instance(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_close(req->v);
+  return planned(req, reply, app);
+}
+
+static void an_instance_that_closes_during_the_handler_opens_nothing(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {.datastar = true};
+  wire_request(&w, &r, close_instance, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
+  assert_int_equal(r.status, 503);
+  assert_int_equal(r.opens, 0);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void a_peer_that_is_gone_is_io(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {.gone = true}, failed = {.gone = true};
+  assert_int_equal(wire_serve(&w, &r, planned, &(plan){.body = "x"}), VESTRY_IO);
+  assert_int_equal(wire_serve(&w, &failed, planned, &(plan){.error = VESTRY_FAILED}), VESTRY_IO);
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&failed);
+}
+
+static void a_stream_whose_peer_is_gone_before_the_head(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {.open_io = VESTRY_IO_HANGUP};
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
+  assert_int_equal(r.ends, 1);
+  assert_false(r.clean);
+  vestry_stats stats = {0};
+  vestry_stats_get(w.v, &stats);
+  assert_int_equal(store_stats_of(w.v).live_count, 0);
+  assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_HANGUP], 1);
+  world_end(&w);
+  wire_finish(&r);
+}
+
+static void incomplete_ops_are_invalid(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  wire r = {0};
+  vestry_connection *untouched = (vestry_connection *)&r;
+  vestry_request_ops ops = wire_ops;
+  ops.size = offsetof(vestry_request_ops, respond_body) - 1; /* less than when it was frozen */
+  assert_int_equal(vestry_serve(w.v, &ops, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
+  ops = wire_ops;
+  ops.open = NULL;
+  assert_int_equal(vestry_serve(w.v, &ops, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
+  assert_int_equal(vestry_serve(w.v, NULL, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
+  assert_ptr_equal(untouched, &r);
+  assert_int_equal(r.responds, 0);
+  world_end(&w);
+}
+
+/* A handler that looks at no error, as those of the introduction. */
+static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  (void)vestry_reply_key(reply, app);
+  (void)vestry_reply_header(reply, "X-A", "b");
+  (void)vestry_reply_body(reply, NULL, "text", 4);
+  (void)vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+  return VESTRY_OK;
+}
+
+static void a_refused_key_is_not_performed_without(void **state) {
+  (void)state;
+  world w;
+  world_begin(&w, (vestry_options){0});
+  vestry_key bad = vestry_key_string(NULL);
+  wire r = {.datastar = true}, plain = {0};
+  wire_request(&w, &r, ignore_errors, &bad);
+  assert_int_equal(r.status, 500);
+  assert_int_equal(r.opens, 0);
+  vestry_key large = vestry_key_string(too_large_key());
+  wire_finish(&r);
+  r = (wire){.datastar = true};
+  wire_request(&w, &r, ignore_errors, &large);
+  assert_int_equal(r.status, 500);               /* 413 would blame the client */
+  wire_request(&w, &plain, ignore_errors, &bad); /* where there are no effects it does not matter */
+  assert_int_equal(plain.status, 200);
+  wire_assert_text(&plain, "text");
+  world_end(&w);
+  wire_finish(&r);
+  wire_finish(&plain);
+}
+
+static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
+  (void)state;
+  const vestry_key *key = VESTRY_KEY("a");
+  long number = 0;
+  for (bool failed = true; failed; number++) {
+    world w;
+    world_begin(&w, (vestry_options){0});
+    test_host_fail_in(&w.th, number);
+    wire r = {0};
+    wire_request(&w, &r, ignore_errors, (void *)key);
+    failed = test_host_has_failed(&w.th);
+    assert_int_equal(r.status, failed ? 500 : 200);
+    wire_assert_text(&r, failed ? "internal error\n" : "text");
+    world_end(&w);
+    wire_finish(&r);
+  }
+  assert_true(number > 4);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(mistakes_of_the_program_are_500_and_logged),
+      cmocka_unit_test(errors_of_handlers_have_their_status),
+      cmocka_unit_test(no_room_for_a_stream_is_503),
+      cmocka_unit_test(a_closing_instance_answers_503),
+      cmocka_unit_test(an_instance_that_closes_during_the_handler_opens_nothing),
+      cmocka_unit_test(a_peer_that_is_gone_is_io),
+      cmocka_unit_test(a_stream_whose_peer_is_gone_before_the_head),
+      cmocka_unit_test(incomplete_ops_are_invalid),
+      cmocka_unit_test(a_refused_key_is_not_performed_without),
+      cmocka_unit_test(handlers_may_leave_want_of_memory_to_vestry),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
