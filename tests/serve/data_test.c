@@ -3,6 +3,8 @@
 #include "serve/world.h"
 #include "vestry/registry.h"
 
+#define TICK "[\"patch-signals\", {\"n\": 1}]"
+
 /* -------------------------------------------------------------------------------------------- data of a stream ---- */
 
 /* It is destroyed once, and nobody is told of it later. */

@@ -3,6 +3,8 @@
 #include "serve/world.h"
 #include "vestry/registry.h"
 
+#define TICK "[\"patch-signals\", {\"n\": 1}]"
+
 /* Of several lines the first says why. */
 static void (*plain_log)(void *ctx, vestry_log_level level, const char *line);
 static char *first_log; /* 1,024 bytes */

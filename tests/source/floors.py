@@ -48,7 +48,8 @@ def main():
                 target, where = found[1], f"{name}:{number}"
                 if is_program:
                     rooms_seen = ("vestry", *MEASURES_PRIVATE.get(name, ()))
-                    if target.split("/")[0] not in rooms_seen and not (path.parent / target).exists():
+                    is_own = (path.parent / target).exists() or (top / folder / target).exists()
+                    if target.split("/")[0] not in rooms_seen and not is_own:
                         problems.append(f"{where}: includes {target}, which is not public")
                     continue
                 to = homes.get(target) or target.split("/")[0]
