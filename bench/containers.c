@@ -366,7 +366,7 @@ static void make_nodes(void) {
 }
 
 int main(int argc, char **argv) {
-  uint64_t rounds = 11, messages = 1000000, keys = 10000;
+  uint64_t rounds = 11, messages = 20000, keys = 10000;
   const bench_option options[] = {{"--rounds", NULL, &rounds, 1, ROUNDS_MOST},
                                   {"--messages", NULL, &messages, 1000, 100000000},
                                   {"--keys", NULL, &keys, 16, 10000000}};
