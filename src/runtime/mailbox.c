@@ -17,8 +17,8 @@
  * producer's notify, which comes after its store, makes the consumer look again.
  *
  * Beside Concurrency Kit's (bench-containers, two processors, nanoseconds a message, four producers): 54, ck_stack that
- * is turned round 32, ck_ring 83, ck_fifo 110. A ring is bounded, and a push must not fail. A stack has no order between
- * its turns but one that the consumer makes, by walking over all that waits.
+ * is turned round 32, ck_ring 83, ck_fifo 110. A ring is bounded, and a push must not fail. A stack has the order that
+ * its consumer makes by walking over all that waits.
  *
  * Invariant.   Following `next` from tail meets every mail that was pushed and not popped, in the order of the
  *              exchanges on head, once the cuts are mended; the last one is *head. The list is never without a node:
