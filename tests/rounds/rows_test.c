@@ -24,37 +24,9 @@ enum { A, B, C };
 
 static world w;
 
-static int begin_fast(void **state) {
-  (void)state;
-  world_begin(&w, 1, fast);
-  world_start_all(&w);
-  return 0;
-}
-
-static int begin_unhurried(void **state) {
-  (void)state;
-  world_begin(&w, 1, unhurried);
-  world_start_all(&w);
-  return 0;
-}
-
-static int begin_patient(void **state) {
-  (void)state;
-  world_begin(&w, 1, patient);
-  world_start_all(&w);
-  return 0;
-}
-
+/* The settings of the nodes are the test's initial state. */
 static int begin(void **state) {
-  (void)state;
-  world_begin(&w, 1, defaults);
-  world_start_all(&w);
-  return 0;
-}
-
-static int begin_narrow(void **state) {
-  (void)state;
-  world_begin(&w, 1, narrow);
+  world_begin(&w, 1, *state);
   world_start_all(&w);
   return 0;
 }
@@ -443,20 +415,20 @@ static void a_node_that_does_not_keep_up_is_full(void **state) {
 }
 
 int main(void) {
-#define TEST(name, how) cmocka_unit_test_setup_teardown(name, how, end)
+#define TEST(name, settings) cmocka_unit_test_prestate_setup_teardown(name, begin, end, (void *)(settings))
   const struct CMUnitTest tests[] = {
-      TEST(ten_thousand_keys_are_reached_from_every_node, begin_patient),
-      TEST(its_answer_says_what_came_of_it, begin_unhurried),
-      TEST(whoever_is_killed_meanwhile_nobody_is_told_a_lie, begin_fast),
-      TEST(a_stopped_node_is_noticed_by_heartbeats, begin),
-      TEST(the_first_request_to_a_dead_node_is_unknown_not_a_no, begin),
-      TEST(an_event_goes_once_to_each_node, begin),
-      TEST(bytes_go_everywhere_if_that_is_asked_for, begin),
-      TEST(a_hundred_refreshes_are_two_renders, begin),
-      TEST(both_sides_serve_and_agree_when_it_heals, begin_patient),
-      TEST(what_comes_twice_is_done_once, begin_patient),
-      TEST(a_node_that_goes_in_order_says_so, begin),
-      TEST(a_node_that_does_not_keep_up_is_full, begin_narrow),
+      TEST(ten_thousand_keys_are_reached_from_every_node, patient),
+      TEST(its_answer_says_what_came_of_it, unhurried),
+      TEST(whoever_is_killed_meanwhile_nobody_is_told_a_lie, fast),
+      TEST(a_stopped_node_is_noticed_by_heartbeats, defaults),
+      TEST(the_first_request_to_a_dead_node_is_unknown_not_a_no, defaults),
+      TEST(an_event_goes_once_to_each_node, defaults),
+      TEST(bytes_go_everywhere_if_that_is_asked_for, defaults),
+      TEST(a_hundred_refreshes_are_two_renders, defaults),
+      TEST(both_sides_serve_and_agree_when_it_heals, patient),
+      TEST(what_comes_twice_is_done_once, patient),
+      TEST(a_node_that_goes_in_order_says_so, defaults),
+      TEST(a_node_that_does_not_keep_up_is_full, narrow),
   };
   if (getenv("ROWS_ONLY")) cmocka_set_test_filter(getenv("ROWS_ONLY"));
   return cmocka_run_group_tests(tests, NULL, NULL);
