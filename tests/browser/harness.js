@@ -16,7 +16,7 @@ const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
 // What does not depend on the adapter is not done again on the other one.
 const sameOnBoth = ADAPTER === 'civetweb' ? false : 'it is the same on both adapters';
-const TIMEOUT_MS = Number(process.env.PATIENCE ?? 60_000);
+const TIMEOUT_MS = Number(process.env.PATIENCE ?? 180_000);
 // Texts that would do harm where they are not escaped; each fits into any field of the examples (30 bytes at least).
 const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
   "'+pwned()+'", '`${pwned()}`', '&lt;&amp;&#39;', "\\');pwned()//", '@get("/x") $left', '%s%n%d', 'ünï©ødé 😀',
@@ -148,6 +148,7 @@ async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
   const context = await (await chrome()).newContext(options);
   context.setDefaultTimeout(TIMEOUT_MS);
   t.after(() => context.close());
+  keepJournal(context);
   const problems = [];
   await context.route(/^https?:\/\/(?!127\.0\.0\.1[:/])/, (route) => {
     const url = route.request().url();
@@ -170,10 +171,38 @@ async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
   };
 }
 
+// What a wait that was in vain says: the last requests of the session, and what the tab shows.
+const journals = new WeakMap();
+function keepJournal(context) {
+  const journal = [];
+  journals.set(context, journal);
+  context.on('request', (request) => {
+    journal.push({ request, at: Date.now(), became: 'not answered' });
+    if (journal.length > 40) journal.shift();
+  });
+  const became = (request, what) => {
+    const entry = journal.find((one) => one.request === request);
+    if (entry) entry.became = `${what} after ${Date.now() - entry.at} ms`;
+  };
+  context.on('response', (answer) => became(answer.request(), answer.status()));
+  context.on('requestfailed', (request) => became(request, request.failure()?.errorText));
+}
+async function stateOf(page) {
+  const lines = (journals.get(page.context()) ?? []).map(({ request, at, became }) =>
+    `${new Date(at).toISOString().slice(11, 23)} ${request.method()} ${request.url().slice(0, 120)}: ${became}`);
+  const shown = await Promise.race([page.evaluate(() => document.body.innerText).catch((error) => error.message),
+    new Promise((done) => setTimeout(() => done('(the page does not answer)'), 5000))]);
+  return `\nat ${new Date().toISOString().slice(11, 23)}, after\n${lines.join('\n')}\nthe page shows\n${shown.slice(0, 2000)}`;
+}
+
 function tabOf(page) {
   const text = (selector) => page.textContent(selector);
   // By the clock: the frames that Playwright would wait for are rare in a tab behind others.
-  const until = (condition, argument) => page.waitForFunction(condition, argument, { polling: 50 });
+  const until = (condition, argument) =>
+    page.waitForFunction(condition, argument, { polling: 50 }).catch(async (error) => {
+      error.message += await stateOf(page);
+      throw error;
+    });
   return {
     page,
     until,

@@ -57,7 +57,7 @@ const hide = (tab, is) => tab.page.evaluate((value) => window.setHidden(value), 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** Ask again and again until it is so; who waits has a bound. */
-async function until(condition, what, ms = 20_000) {
+async function until(condition, what, ms = 120_000) {
   const since = Date.now();
   for (let last; ; await pause(10)) {
     last = await condition();

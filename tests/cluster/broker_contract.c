@@ -7,7 +7,7 @@
 #include "cluster/ear.h"
 #include "support/test.h"
 
-enum { NODES = 3, PATIENCE_S = 60 };
+enum { NODES = 3, PATIENCE_S = 240 };
 
 /* One test's network, and its nodes. */
 static struct scene {

@@ -15,7 +15,7 @@
 #include "conformance/http.h"
 #include "event/conformance_rule.h"
 
-enum { OFFICIAL_CASES = 20, SKIPPED = 77, PATIENCE_S = 60 };
+enum { OFFICIAL_CASES = 20, SKIPPED = 77, PATIENCE_S = 240 };
 
 static const char *const methods[] = {"GET", "DELETE", "POST", "PUT", "PATCH"};
 enum { METHODS = sizeof methods / sizeof *methods };

@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 BLOCK = re.compile(r"^(?P<open>```(?P<kind>\w*)|<!-- c)\n(?P<text>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
 

@@ -14,7 +14,7 @@ import time
 import urllib.parse
 
 PROGRAM, ADAPTER = sys.argv[1:]
-PATIENCE_S = 30
+PATIENCE_S = 240
 
 
 class Server:

@@ -12,7 +12,7 @@
 #include "examples/process.h"
 #include "support/test.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 240000 };
 
 void client_connect(struct client *client, unsigned port, bool small) {
   *client = (struct client){.capacity = 4096, .text = calloc(1, 4096)};

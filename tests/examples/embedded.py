@@ -13,7 +13,7 @@ import sys
 import time
 
 PROGRAM, SERVER = sys.argv[1:3]
-PATIENCE_S = 30
+PATIENCE_S = 240
 
 
 class Monitor:

@@ -26,7 +26,7 @@ import time
 import urllib.parse
 
 PROGRAMS, ADAPTER = os.path.abspath(sys.argv[1]), sys.argv[2]
-PATIENCE_S = 30
+PATIENCE_S = 240
 CODES = ('argument is outside', 'operating system or peer', 'could last for ever')  # what strerror says of codes: no help
 
 

@@ -13,7 +13,7 @@
 const char *process_path;
 const char *process_adapter = "civetweb";
 
-enum { ARGUMENTS_MAX = 24, PRINTED_MAX = 4096, PATIENCE_MS = 30000 };
+enum { ARGUMENTS_MAX = 24, PRINTED_MAX = 4096, PATIENCE_MS = 240000 };
 
 uint64_t now_ms(void) {
   struct timespec now;

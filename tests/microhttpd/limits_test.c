@@ -15,7 +15,7 @@
 #include "web/client.h"
 #include "web/hostile_contract.h"
 
-enum { PATIENCE_S = 60 };
+enum { PATIENCE_S = 240 };
 
 static server s;
 

@@ -17,7 +17,7 @@ const zlib = require('node:zlib');
 
 const BEHIND = process.env.BEHIND ?? path.join(__dirname, '../../build/bin/test_proxy_behind');
 const EXAMPLES = path.join(__dirname, '../../examples/proxy');
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const KINDS = ['nginx', 'haproxy'];
 const IS_ROOT = process.geteuid() === 0;
 const now = () => performance.now();

@@ -16,7 +16,7 @@
 #include "support/test_host.h"
 #include "vestry/runtime.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 240000 };
 
 typedef struct loop {
   test_host th;

@@ -13,7 +13,7 @@ import tempfile
 import time
 
 REPOSITORY = sys.argv[1]
-PATIENCE_S = 60
+PATIENCE_S = 240
 PROGRAMS = ["/usr/bin/env", "/bin/sh", "/bin/cat", "/bin/sleep"]
 MMDEBSTRAP = """#!/bin/sh
 # mmdebstrap OPTION… SUITE ROOT -

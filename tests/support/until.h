@@ -15,7 +15,7 @@
 
 #include "support/test.h"
 
-enum { UNTIL_MOST_S = 120, UNTIL_YIELDS = 100 };
+enum { UNTIL_MOST_S = 240, UNTIL_YIELDS = 100 };
 
 typedef struct until_wait {
   unsigned looks;

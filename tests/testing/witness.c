@@ -5,7 +5,7 @@
 
 #include "support/test.h"
 
-enum { PATIENCE_S = 60 };
+enum { PATIENCE_S = 240 };
 
 void witness_init(witness *w) {
   memset(w, 0, sizeof *w);

@@ -13,7 +13,7 @@
 #include "web/client.h"
 
 /* READERS of LARGE are ten times of what answers may hold. */
-enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB, WAIT_S = 60 };
+enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB, WAIT_S = 240 };
 
 /* Sanitizers keep what is freed. */
 static const bool is_plain = !TEST_UNDER_ASAN && !TEST_UNDER_TSAN;

@@ -15,7 +15,7 @@
 #include "web/readings.h"
 
 enum { DEFAULT_COUNT = 2000, PLACES = 8, ANSWER_BYTES = 16384, SEEN_BYTES = 8192, QUIET_MS = 30, LONG_MS = 5000 };
-enum { MOST_TOLD = 12, PATIENCE_S = 60 };
+enum { MOST_TOLD = 12, PATIENCE_S = 240 };
 
 static const server_seam *seam;
 static server s;
