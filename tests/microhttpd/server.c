@@ -103,11 +103,12 @@ static void start_on(server *s, const web_settings *settings, bool unix_socket) 
   static const web_settings defaults = {.room = 0};
   if (!settings) settings = &defaults;
   assert_false(settings->lost_ms && settings->stalled_ms); /* which are one here */
+  const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENT_S;
   server_start(s, &(server_settings){.unix_socket = unix_socket,
                                      .adapter = {.max_streams = settings->room,
                                                  .address = settings->address,
-                                                 .timeout_s = settings->silent_s,
-                                                 .request_timeout_ms = settings->silent_s * UINT64_C(1000),
+                                                 .timeout_s = silent_s,
+                                                 .request_timeout_ms = silent_s * UINT64_C(1000),
                                                  .lost_ms = settings->lost_ms + settings->stalled_ms},
                                      .tls = settings->tls,
                                      .options = settings->options});

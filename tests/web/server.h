@@ -25,6 +25,9 @@ extern _Atomic(uint64_t) server_clock_ahead_ns;
 void server_hold_clock(bool hold);
 extern _Atomic(long) server_debug_lines;
 
+/* Servers wait so long for a client that a busy machine holds up, unless a test is about that. */
+enum { PATIENT_S = 240 };
+
 /* What can be asked of any of them. */
 typedef struct web_settings {
   unsigned room;       /* for so many streams; 0: for some */
@@ -32,7 +35,7 @@ typedef struct web_settings {
   uint64_t lost_ms;    /* as the adapter's */
   uint64_t watch_ms;   /* as the adapter's, if it has to look for peers that have gone */
   uint64_t stalled_ms; /* so long a reader may stall; 0: half a minute, or the heartbeat */
-  unsigned silent_s;   /* so long a request may be unfinished, where that is a setting; 0: half a minute */
+  unsigned silent_s;   /* so long a request may be unfinished, where that is a setting; 0: PATIENT_S */
   bool keep_alive;     /* connections outlive their request; where that is no setting, they always do */
   bool tls;            /* clients use it too; only where there is has_tls */
   vestry_options options;
