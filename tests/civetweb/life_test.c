@@ -176,16 +176,15 @@ static void stops_with_a_stalled_reader(void **state) {
   assert_int_equal(server_cause(&s, moving), VESTRY_CAUSE_SHUTDOWN);
   assert_int_equal(vestry_connection_cause(stuck), VESTRY_CAUSE_SHUTDOWN);
   client_read_all(&well);
-  server_finish(&s);                       /* ends the stuck write */
-  assert_true(seconds_now() - since < 10); /* two seconds, were the machine idle; not the half minute of its timeout */
+  server_finish(&s);                             /* ends the stuck write */
+  assert_true(seconds_now() - since < PROMPT_S); /* two seconds, were the machine idle; not PATIENT_S */
   client_close(&stalled);
   client_close(&well);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
-static void stops_on_an_address_of_its_own(void **state) {
-  (void)state;
+static double seconds_to_stop_on_an_address_of_its_own(void) {
   server_start(&s, &(server_settings){.ports = "127.0.0.3:0, 127.0.0.2:0"});
   client c;
   client_connect_to(&c, "127.0.0.3", s.port, false);
@@ -195,7 +194,14 @@ static void stops_on_an_address_of_its_own(void **state) {
   client_close(&c);
   double since = seconds_now();
   server_stop(&s);
-  assert_true(seconds_now() - since < 1.5);
+  return seconds_now() - since;
+}
+
+static void stops_on_an_address_of_its_own(void **state) {
+  (void)state;
+  double took = seconds_to_stop_on_an_address_of_its_own();
+  for (int i = 1; took >= 1.5 && i < TRIES; i++) took = seconds_to_stop_on_an_address_of_its_own();
+  assert_true(took < 1.5);
 }
 
 static void stops_while_a_client_says_nothing(void **state) {
@@ -207,7 +213,7 @@ static void stops_while_a_client_says_nothing(void **state) {
   server_open(&s, &c); /* others are served */
   double since = seconds_now();
   server_stop(&s);
-  assert_true(seconds_now() - since < 10); /* civetweb lets go of them within two seconds */
+  assert_true(seconds_now() - since < PROMPT_S); /* civetweb lets go of them within two seconds */
   for (int i = 0; i < 3; i++) client_close(&silent[i]);
   client_close(&c);
 }

@@ -54,7 +54,7 @@ static void f5_finds_one_behind_a_cut(void **state) {
       .watch_ms = 20, .lost_ms = 500, .options.connection = &(vestry_connection_options){.heartbeat_ms = 100}};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, 0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500 + 2 x watch 20\n", took * 1e3);
-  assert_true(took >= 0.45 && took < 10); /* the machine may be slow, but not that slow */
+  assert_true(took >= 0.45 && took < PROMPT_S); /* not the hours that the kernel waits */
 }
 
 static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
@@ -62,7 +62,7 @@ static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
   const web_settings settings = {.options.connection = &(vestry_connection_options){.heartbeat_ms = 600}};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 3, 0);
   print_message("lost after %.0f ms; promised: two heartbeats of 600\n", took * 1e3);
-  assert_true(took >= 0.5 && took < 10);
+  assert_true(took >= 0.5 && took < PROMPT_S);
 }
 
 static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
@@ -72,7 +72,7 @@ static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
   settings.options.connection = &(vestry_connection_options){.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
   double took = peers_seconds_until_lost(&civetweb_seam, &settings, 8, BYTES);
   print_message("over after %.0f ms; promised: lost, and the request timeout of 2,000 for the write\n", took * 1e3);
-  assert_true(took >= 0.45 && took < 10);
+  assert_true(took >= 0.45 && took < PROMPT_S);
 }
 
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */

@@ -79,14 +79,14 @@ static void f5_finds_one_behind_a_cut(void **state) {
   (void)state;
   double took = seconds_until_lost(0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500\n", took * 1e3);
-  assert_true(took >= 0.4 && took < 10); /* the machine may be slow, but not that slow */
+  assert_true(took >= 0.4 && took < PROMPT_S); /* not the hours that the kernel waits */
 }
 
 static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
   (void)state;
   double took = seconds_until_lost(16 << 20);
   print_message("lost after %.0f ms; promised: lost 500\n", took * 1e3);
-  assert_true(took >= 0.4 && took < 10);
+  assert_true(took >= 0.4 && took < PROMPT_S);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */

