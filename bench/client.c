@@ -53,6 +53,9 @@ void bench_client_finish(bench_client *client) {
   client->fd = -1;
 }
 
+/* No byte of an answer came: a server ends a kept connection when it likes, also as the next request is on its way. */
+enum { NOTHING_CAME = -2 };
+
 /* An answer whose body has a Content-Length, or none. */
 static int read_answer(bench_client *client) {
   char answer[8192];
@@ -60,7 +63,7 @@ static int read_answer(bench_client *client) {
   char *end = NULL;
   while (!end && got < sizeof answer - 1) {
     ssize_t n = recv(client->fd, answer + got, sizeof answer - 1 - got, 0);
-    if (n <= 0) return -1;
+    if (n <= 0) return got ? -1 : NOTHING_CAME;
     got += (size_t)n;
     answer[got] = '\0';
     end = strstr(answer, "\r\n\r\n");
@@ -87,7 +90,7 @@ static int post_once(bench_client *client, const char *head, size_t head_len, co
   ssize_t sent = sendmsg(client->fd, &message, MSG_NOSIGNAL);
   size_t done = sent > 0 ? (size_t)sent : 0;
   bool all = done >= head_len && bench_send_all(client->fd, body + (done - head_len), len - (done - head_len));
-  int status = all ? read_answer(client) : -1;
+  int status = all ? read_answer(client) : NOTHING_CAME;
   if (status < 0) bench_client_finish(client);
   return status;
 }
@@ -96,7 +99,10 @@ int bench_post(bench_client *client, const char *path, const char *headers, cons
   char head[1024];
   int head_len = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %zu\r\n\r\n",
                           path, headers, len);
-  return post_once(client, head, (size_t)head_len, body, len);
+  const bool is_kept = client->fd >= 0;
+  int status = post_once(client, head, (size_t)head_len, body, len);
+  if (status == NOTHING_CAME && is_kept) status = post_once(client, head, (size_t)head_len, body, len);
+  return status < 0 ? -1 : status;
 }
 
 /* ---- a connection for one request -------------------------------------------------------------------------------- */
