@@ -238,9 +238,8 @@ VESTRY_API void vestry_store_driver_destroy(vestry_store_driver *driver);
 
 /* ------------------------------------------------------------------ for those who bring a store of their own ---- */
 
-/** A key in canonical form, as a store implementation sees it: lengths, scope and key in one run of bytes, and where
- *  the
- *  key begins. Equal bytes, equal keys. */
+/** A key in canonical form, as a store implementation sees it: lengths, scope and key in one run of bytes. Two keys are
+ *  equal if, and only if, their bytes are. */
 typedef struct vestry_scoped_key {
   const unsigned char *data; /**< lengths and scope, then the encoded key; aligned for a uint32_t */
   size_t len;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Observers of renders.
  *
- * Which of them were told that a render began is known to the render, and they stay in their places until it has told
- * them that it ended. So their functions are called without the lock, and an observer that leaves waits for those alone
- * that have begun before. */
+ * A render keeps the places of the observers that it has told of its begin. An observer stays in its place until the
+ * render has told it of its end. So observers' functions are called without the lock, and an observer that leaves waits
+ * only for the renders that have told it of their begin. */
 #include "page/observe.h"
 
 #include "base/options.h"
@@ -47,7 +47,7 @@ static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {
   return NULL;
 }
 
-/* After those that are there: it is told after them. */
+/* Add an observer after the others: it is told after them. */
 static vestry_err add_locked(vestry_pages *pages, const vestry_render_observer *own) {
   if (find_locked(pages, own->ctx)) return VESTRY_EXISTS;
   while (pages->observers_count && !pages->observers[pages->observers_count - 1].is_taken) pages->observers_count--;

@@ -5,9 +5,9 @@
 
 #include "page/pages.h"
 
-/* Tell the observers that a render begins. Returns those that were told: their places, as bits. */
+/* Tell the observers that a render begins. Returns the places of those that were told, as bits. */
 uint8_t vsi_observers_begin(vestry_pages *pages, vestry_render *render);
-/* Tell those that it ends, the last one first. */
+/* Tell these observers that the render ends, the last one first. */
 void vsi_observers_end(vestry_pages *pages, vestry_render *render, uint8_t told);
 
 #endif

@@ -4,26 +4,28 @@
 /* When which view is rendered.
  *
  * A view that was marked waits in a heap, for the time at which it is due: at once, or an interval after its last
- * render began. So the first change shows at once, and the last one always (a throttle that leads and trails); and
- * since the one that is due longest goes first, none starves however busy the others are. A private page whose stream
- * has not written what it was sent is in no heap: it is blocked, and costs nothing until the stream's runner says that
- * all is written. The worker says that it waits for that before it asks to be told, and both look at the queue after
- * what they have said: so it is told, or finds the queue empty.
+ * render began. So the first change shows at once, and the last one always (a throttle that leads and trails). The view
+ * that has been due longest goes first: so no view starves, however busy the others are. A private page is blocked
+ * while its stream has events to write: it is in no heap, and costs nothing until the stream's runner says that all is
+ * written. No such message is lost: the worker marks the view as blocked before it asks the runner to tell, and a run
+ * of the runner, which looks at the mark and the queue, follows each time it is asked.
  *
  * What many see goes first. There may be a private page for each tab, and one commit may concern them all: two thousand
  * renders, which take tenths of a second, and a message that a hundred tabs are to show would come after them. So
- * shared views wait in a heap of their own, and one that is due goes before all private ones but those that were due
- * HEAD_START_NS before it: it is as if these had been due that much later, and none starves. As a rule this does not
- * show, for there are few shared views, and each is rendered once an interval, however many see it.
+ * shared views wait in a heap of their own. A shared view that is due goes before every private view, unless the
+ * private view was due more than HEAD_START_NS before it. So no private view starves. As a rule this costs private
+ * views nothing: there are few shared views, and each is rendered once an interval, however many tabs see it.
  *
- * All views are in one array, of which the heap of private ones is the first part: so one that begins to wait needs no
- * memory, and one that does nothing is in no list beside. It changes places with the first that does not wait. A shared
- * view stays where it is; the array of their heap has room for all of them.
+ * All views are in one array. Its first part is the heap of the private views that wait; all other views follow. A
+ * private view that begins to wait changes places with the first view that is not in the heap: so it needs no memory,
+ * and an idle view is in no other list. A shared view keeps its place in the array; the heap of shared views is an
+ * array of its own, with room for all of them.
  *
- * A refresh of everything counts (all_number), and walks along the second part. A private view that waits is to be run
- * anyway, and looks then; one that runs is in the second part. From all_at on are the views that the walk has not seen.
- * A view that ends leaves a hole. If the walk has passed the hole, the last view that the walk has seen is moved into
- * it, and leaves a hole in turn, at all_at. The last view of all is moved there, and so is still to be seen. */
+ * A refresh of everything increments all_number, and marks the views of the second part, in a walk. A private view that
+ * waits will run anyway, and compares all_number then; a view that runs is in the second part. The walk has not seen
+ * the views from all_at on. A view that ends leaves a hole. If the walk has passed the hole, the last view that the
+ * walk has seen is moved into it, and leaves a hole in turn, at all_at. The last view of all is moved there, and so is
+ * still to be seen. */
 #include "page/schedule.h"
 
 #include "base/array.h"
@@ -47,7 +49,7 @@ static heap heap_of(const vsi_view *view) {
                          : (heap){pages->views, &pages->waiting_count};
 }
 
-/* Among all. */
+/* Put a view at a place among all views. */
 static void set(vestry_pages *pages, size_t place, vsi_view *view) {
   pages->views[place] = view;
   view->place = (uint32_t)place;
@@ -84,7 +86,7 @@ static void move_down(heap h, size_t at) {
   set_waiting(h, at, view);
 }
 
-/* Room for one more of those that there are. OK | NO_MEMORY */
+/* Room for one more than count. OK | NO_MEMORY */
 static vestry_err make_room(const vestry_pages *pages, vsi_view ***views, size_t *room, size_t count) {
   return count < UINT32_MAX ? VSI_ARRAY_RESERVE(pages->host, *views, count, *room, 1) : VESTRY_NO_MEMORY;
 }
@@ -108,7 +110,7 @@ void vsi_schedule_enter(vsi_view *view) {
   set(pages, pages->views_count++, view);
 }
 
-/* Out of its heap; a private one to the first place after it. */
+/* Take a view out of its heap; a private view goes to the first place after the heap. */
 static void stop_waiting(vsi_view *view) {
   heap h = heap_of(view);
   size_t at = view->is_shared ? vsi_shared_of(view)->waiting_place : view->place;
@@ -168,16 +170,16 @@ void vsi_schedule_began(vsi_view *view, vsi_shared *shared, uint64_t now_ns) {
   if (shared) shared->started_ns = now_ns;
 }
 
-/* A refresh of everything that came while it waited. */
+/* Mark the view for a refresh of everything that came while it waited. */
 static void catch_up(vsi_view *view) {
   const vestry_pages *pages = view->page->pages;
   if (view->all_number == pages->all_number) return;
   view->all_number = pages->all_number;
-  vsi_schedule_mark(view, 1); /* of some earlier one: it is not known which */
+  vsi_schedule_mark(view, 1); /* some earlier refresh: its number is not known */
 }
 
-/* It is to be run: whether it renders or not, its interval is that of its last render. A private one that waits, waits
- * to be rendered, and so was due that long after it. */
+/* Take the view out of its heap to run it. at_ns becomes the time of its last render again, so that its interval counts
+ * from there even if this run renders nothing. For a private view that time is one interval before it was due. */
 static void begin_run(vsi_view *view) {
   uint64_t interval_ns = view->page->pages->interval_ns, due_ns = view->at_ns;
   stop_waiting(view);
@@ -196,7 +198,7 @@ void vsi_schedule_wake(vestry_pages *pages) {
   vestry_actor_notify(worker->actor);
 }
 
-/* Those that wait: the one that goes first, if it is due; NULL: none waits. ret_due_ns: when the first one is due. */
+/* The waiting view that goes first, due or not; NULL: none waits. ret_due_ns: the earliest time at which one is due. */
 static vsi_view *first_waiting(const vestry_pages *pages, uint64_t now, uint64_t *ret_due_ns) {
   vsi_view *own = pages->waiting_count ? pages->views[0] : NULL;
   vsi_view *shared = pages->shared_waiting_count ? pages->shared_waiting[0] : NULL;
@@ -210,7 +212,7 @@ static vsi_view *first_waiting(const vestry_pages *pages, uint64_t now, uint64_t
   return shared->at_ns <= own->at_ns || (is_due && shared->at_ns - own->at_ns <= HEAD_START_NS) ? shared : own;
 }
 
-/* Have a worker look then. */
+/* Set the timer, so that a worker looks then. */
 static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
   if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now) return; /* the worker then sets it */
   /* CLOSED: the runtime ends, nothing is rendered any more */

@@ -23,7 +23,7 @@ static bool is_shared_written(const vsi_shared *shared) {
 
 static bool is_view_settled(const vsi_view *view, uint64_t seq) {
   const vestry_connection *connection = view->is_shared ? NULL : vsi_private_of(view)->viewer.connection;
-  if (connection && !vestry_connection_is_open(connection)) return true; /* it is rendered no more */
+  if (connection && !vestry_connection_is_open(connection)) return true; /* its view is rendered no more */
   if (view->is_first || view->all_number != view->page->pages->all_number) return false;
   if (view->marked_seq && view->marked_seq <= seq) return false;
   return connection ? is_written(connection) : is_shared_written(vsi_shared_of(view));
@@ -54,7 +54,7 @@ static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
   return settled ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
-/* Streams are written by other threads, which do not tell: so it looks again and again. */
+/* Other threads write the streams, and do not tell when they are done: so this function looks every millisecond. */
 vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms) {
   if (!pages) return VESTRY_INVALID;
   if (vsi_runtime_is_stepped(pages->runtime)) return settle_by_steps(pages, seq);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: commits of others, told from one's own */
-/* Commits that no attached connection made, found by their numbers: those between the last one that is accounted for
- * and the last one there is. One that was announced is the announcer's, if that surely changes something. If not, it
- * may be the announcer's, or that has committed nothing and another connection has: it is taken for both
- * (connection.c).
+/* Commits that no attached connection made. They are found by their numbers: those after the last number that is
+ * accounted for, up to the last number of the file. An attached connection announces the number of its next commit. If
+ * that commit surely changes the file, the number is the announcer's. If not, the number may be the announcer's, or the
+ * announcer has committed nothing and another connection has: then the number is taken for both (connection.c).
  *
- * A thread looks every poll_ms. In WAL mode to look is to load one word, so it costs nothing to speak of, and no
- * notification of the file system's comes when the WAL's index is written, which is when the commit can be seen.
+ * A thread looks every poll_ms. In WAL mode a look loads one word, and costs nothing to speak of. A notification by the
+ * file system cannot replace it: none comes when the WAL's index is written, and only then can the commit be seen.
  *
- * Otherwise the number in the file's header is read; it is there before the commit is over. So if it says something
- * new, it is asked for again by a read transaction, during which no connection writes. */
+ * In other modes a look reads the number in the file's header, which is there before the commit is over. So if the
+ * number is new, a read transaction reads it again: during that no connection writes. */
 #include "sqlite/others.h"
 
 #include "base/log.h"
@@ -21,7 +21,8 @@
 
 enum { MOMENT_MS = 1 };
 
-/* A connection that has announced that number, and surely commits with it; or: and perhaps does. */
+/* A connection that has announced this number. is_sure: one whose commit surely takes it; otherwise one whose commit
+ * perhaps does. */
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
   for (vestry_sqlite_connection *at = LIST_FIRST(&database->connections); at; at = LIST_NEXT(at, in))
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
@@ -30,17 +31,17 @@ static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, v
   return NULL;
 }
 
-/* The number is reached. */
+/* A commit with this number is there: publish the changes of the connections that have announced it. */
 static void publish_announced(vestry_sqlite *database, vsi_sqlite_number number) {
   vestry_sqlite_connection *connection = find_announced(database, number, true);
   if (connection) {
     vsi_sqlite_publish(connection, true);
-    return; /* all others that have announced it commit nothing, and find out themselves */
+    return; /* others that announced it have committed nothing, and find that out themselves */
   }
   while ((connection = find_announced(database, number, false))) vsi_sqlite_publish_perhaps(connection);
 }
 
-/* Up to last all is committed. */
+/* All commits up to last are there: account for each number that is not accounted for yet. */
 static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   uint32_t others = 0;
   if (database->is_lost || last.is_wal != database->seen.is_wal ||
@@ -51,7 +52,7 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   while (database->seen.value != last.value) {
     const vsi_sqlite_number next = {database->seen.value + 1, last.is_wal};
     publish_announced(database, next);
-    if (database->seen.value != next.value - 1) continue; /* it is accounted for, and those after it perhaps too */
+    if (database->seen.value != next.value - 1) continue; /* publishing accounted for it, perhaps for later ones too */
     if (!vsi_sqlite_account_take(database, next.value)) others++;
     database->seen = next;
   }
@@ -63,7 +64,7 @@ static void publish_number(uint32_t number, void *ctx) {
   publish_announced(ctx, (vsi_sqlite_number){number, true});
 }
 
-/* Whether something is committed, or about to be, that is not accounted for. */
+/* Whether a commit that is done, or nearly done, is not accounted for yet. */
 static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
   return database->is_lost || last.is_wal != database->seen.is_wal || last.value != database->seen.value;
 }
@@ -91,7 +92,7 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   if (is_failing && !database->is_failing)
     vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
             vestry_strerror(error));
-  if (is_failing) database->is_lost = true; /* whatever comes meanwhile */
+  if (is_failing) database->is_lost = true; /* the next look that succeeds refreshes everything */
   database->is_failing = is_failing;
   return error;
 }
@@ -107,7 +108,7 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
   database->has_moved = has_moved;
 }
 
-/* Until it is over, or that time has gone by; or it is roused, if it can be. */
+/* Wait until the database is given up, the time has gone by, or, if can_be_roused, this thread was roused. */
 static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
   uint64_t due_ns = vsi_monotonic_in_ms(ms);
   while (!database->is_over && !(can_be_roused && database->is_roused))

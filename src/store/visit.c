@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/visit.h"
 
-/* The first in the order of birth is another. */
+/* The first entry in the order of birth has changed: publish its tick. */
 static void publish_born(vsi_table *table, vsi_shard *shard) {
   uint32_t tick = VSI_TICK_NONE;
   if (!vsi_ring_is_empty(&shard->born)) tick = vsi_entry_extra(vsi_entry_of_born(shard->born.next))->born;
@@ -27,9 +27,9 @@ static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uin
   vsi_visit_file_last(table, shard, entry, now);
 }
 
-/* Values of one key leave in the order of their uses, inside a tick too. So each use files those that have others
- * beside them anew, and only the newest, after all others of its key, may have a mark: it says that nothing has changed
- * among them in its tick since all were used. */
+/* Values of one key leave in the order of their uses, inside a tick too. So each use files the used values of such a
+ * key anew. Only the newest value, which stands after all others of its key, may have a mark. The mark says: all values
+ * were used in this tick, and their order has not changed since. */
 VSI_SELDOM void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   bool in_order = (newest->touched & 1) && !vsi_tick_age(now, vsi_entry_tick(newest));
   bool capped = table->rules.max_per_scope != 0;
@@ -50,14 +50,15 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
   file_again(table, shard, used, now);
 }
 
-/* Its place by its mark was somewhere after its place in the list: if its tick is not over, at the end. */
+/* The mark stood for a place later than the entry's place in the list. Without the mark, the entry moves to the end of
+ * the list, if its tick is not over. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   newest->touched &= ~1u;
   if (vsi_entry_tick(newest) == vsi_visit_tick(shard, now)) file_again(table, shard, newest, now);
 }
 
-/* An entry was used in this tick, which may be over: it goes where it belongs in the order of use. That is not looked
- * for long: then it counts as used somewhat later. */
+/* File an entry that was used in the tick `used`, which may be long over, where it belongs in the order of use. After
+ * FILE_STEPS steps the search ends: then the entry counts as used somewhat later. */
 enum { FILE_STEPS = 64 };
 static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
   vsi_visit_unfile(table, shard, entry);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one visit to one shard; recency and expiry by one order */
-/* What an operation does to a shard while it has the lock: all of this is under it. now: a tick, as vsi_clock_now. */
+/* What an operation does to a shard. All of these functions run under the shard's lock. now: a tick, as
+ * vsi_clock_now. */
 #ifndef VSI_STORE_VISIT_H
 #define VSI_STORE_VISIT_H
 
@@ -8,7 +9,7 @@
 
 /* ---------------------------------------------------------------------------------------------- order and time ---- */
 
-/* The cause for which an entry has to leave by now: what ended first. NONE: none. */
+/* The cause for which an entry has to leave by now: idle time or lifetime, whichever ended first. NONE: it may stay. */
 static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entry, uint32_t now) {
   const vsi_clock *clock = &table->clock;
   uint32_t unused = vsi_tick_age(now, vsi_entry_tick(entry));
@@ -24,14 +25,14 @@ static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entr
 static inline void vsi_visit_publish_tick(_Atomic(uint32_t) *to, uint32_t tick) {
   if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
 }
-/* The head of the list of uses is another. */
+/* The head of the list of uses has changed: publish its tick. */
 static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
   if (!table->rules.evicts) return;
   uint32_t tick = VSI_TICK_NONE;
   if (!vsi_ring_is_empty(&shard->used)) tick = vsi_entry_tick(vsi_entry_of_used(shard->used.next));
   vsi_visit_publish_tick(&table->oldest[shard->number], tick);
 }
-/* Now, but not before the last use. */
+/* The tick for a use now: never before the tick of the shard's last use. */
 static inline uint32_t vsi_visit_tick(const vsi_shard *shard, uint32_t now) {
   if (vsi_ring_is_empty(&shard->used)) return now;
   uint32_t last = vsi_entry_tick(vsi_entry_of_used(shard->used.prev));
@@ -50,11 +51,11 @@ static inline void vsi_visit_unfile(vsi_table *table, vsi_shard *shard, vsi_entr
   if (was_first) vsi_visit_publish(table, shard);
 }
 
-/* An entry that is its key's only one is used. */
+/* Count a use of an entry that is the only one of its key. */
 static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
   if (__builtin_expect(table->rules.max_per_scope != 0, 0)) vsi_scopes_use(entry);
   if (__builtin_expect(entry->touched == (now << 1 | 1), 1)) return;
-  if (!vsi_tick_age(now, vsi_entry_tick(entry))) { /* in this tick again, or the clock was read long ago */
+  if (!vsi_tick_age(now, vsi_entry_tick(entry))) { /* used in this tick already, or since now was read */
     entry->touched |= 1;
     return;
   }
@@ -62,18 +63,18 @@ static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *
   vsi_visit_file_last(table, shard, entry, now);
 }
 
-/* Of a key that has several values: all are used, in the order of their puts, or one of them is. */
+/* Count a use of all values of a key that has several, in the order of their puts; or of one of them. */
 void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
 void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vsi_entry *used, uint32_t now);
-/* The newest of a key is about to get one beside it: it gives its mark back. */
+/* A second value is about to join the newest one of a key: take the newest one's mark back. */
 void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
 
-/* As vsi_visit_due, for a caller that is about to take the entry out: one that was used without the store's knowledge
- * is filed anew, and stays. */
+/* As vsi_visit_due, for a caller that is about to take the entry out. An entry that was used without the store's
+ * knowledge (vestry_value_ops.used_ns) is filed anew, and stays. */
 vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now);
 
-/* The entry that goes next; NULL: there is none. Where all are of this very tick, an entry that was used since it was
- * filed is filed again; but at most so many entries, or one put would walk through a whole shard. */
+/* The entry that goes next; NULL: there is none. An entry of this very tick that was used since it was filed is filed
+ * again; but at most VSI_VISIT_CHANCES entries are, or one put could walk through a whole shard. */
 enum { VSI_VISIT_CHANCES = 64 };
 static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
   if (__builtin_expect(vsi_ring_is_empty(&shard->used), 0)) return NULL;
@@ -89,7 +90,8 @@ static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
 
 /* -------------------------------------------------------------------------------------------- coming and going ---- */
 
-/* What an entry's extra takes part in. share: NULL without a cap per scope. */
+/* Enter an entry's extra into the order of birth and into its scope's share, or take it out of them. share: NULL
+ * without a cap per scope. */
 void vsi_visit_add_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vsi_scope_share *share);
 void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry);
 
@@ -108,7 +110,8 @@ static inline void vsi_visit_unlink(vsi_table *table, vsi_shard *shard, vsi_entr
   shard->live--;
 }
 
-/* Take an entry out for a cause. keeps_place: its place in the bound is the caller's. */
+/* Take an entry out for a cause. keeps_place: its place in the bound (max_count) is not given back, but goes to the
+ * caller. */
 static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vestry_cause cause,
                                   bool keeps_place, vsi_leaving *leaving) {
   vsi_visit_unlink(table, shard, entry);
@@ -119,16 +122,16 @@ static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry 
   if (__builtin_expect(shard->live <= vsi_index_mask(&shard->index), 0)) vsi_index_shrink(&shard->index, shard->live);
 }
 
-/* An entry that is its key's only one, and not due. */
+/* Whether an entry is the only one of its key, and not due. */
 static inline bool vsi_visit_is_sole(const vsi_table *table, vsi_entry *entry, uint32_t now) {
   return __builtin_expect(entry->older == entry && !vsi_visit_due(table, entry, now), 1);
 }
 
-/* Take out what is due of a key. Returns its newest that is left. */
+/* Take out the entries of a key that are due. Returns the newest of the others; NULL: none is left. */
 vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
                               vsi_leaving *leaving);
 
-/* The newest entry of a key; what is due of it is taken out. */
+/* The newest entry of a key, after those that are due were taken out; NULL: none. */
 static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, const vestry_scoped_key *key, uint64_t hash,
                                         uint32_t now, vsi_leaving *leaving) {
   vsi_entry *newest = vsi_index_find(&shard->index, key, hash);
