@@ -2,21 +2,20 @@
 /* essay: the last events of a channel, without holes */
 /* The last events of a channel.
  *
- * Without holes. What is kept are the last events that were given a seq, one after the other: the kept_count before
+ * Without holes. The history keeps the last kept_count events that were given a seq: those with the seqs just before
  * next. So one comparison says what a stream has missed, and whether all of it is there. An event that cannot be kept
- * (there is no memory, it is larger than the bounds, another node has lost it) takes a seq too, and all before it go:
- * a stream that has seen it is current, and for a stream that has not there is a hole, which is a gap. There is no
- * other way to lose one.
+ * (there is no memory, it is larger than the bounds, another node has lost it) takes a seq too, and all events before
+ * it are dropped: a stream that has seen it is current, a stream that has not has a gap. Nothing else makes a hole.
  *
- * Atomic against publishes. A publish gives its event the seq and then puts it into the queues of all members; a stream
- * resumes by being put what it has missed, and becoming a member. Both are inside the channel's turnstile, one after
- * the other: so an event is missed or is sent live, and never both, or neither. Seqs are in the order of the queues.
+ * Atomic against publishes. A publish gives its event a seq, then puts it into the queues of all members. A resume puts
+ * what a stream has missed into its queue, then makes the stream a member. Both are inside the channel's turnstile, one
+ * after the other: so each event reaches the stream either as missed or live, never both, and never neither. Seqs are
+ * in the order of the queues.
  *
- * What is replayed is one event, whatever its number: encoded in one piece, it costs little more than its new bytes,
- * and either all of it is accepted or nothing. In it each is followed by its id, so a stream that breaks in the middle
- * goes on from there. The entries are copies of their own: an event that was published has encoded forms with it as
- * long as it lives, which no bound counts; a copy has nothing but its bytes, and these are what the bounds are
- * about. */
+ * A replay is one event, however many events were missed: encoded in one piece it costs little more than its new bytes,
+ * and the queue accepts all of it or nothing. In it each missed event is followed by its id, so a stream that breaks in
+ * the middle goes on from there. The entries are copies: a published event keeps its encoded forms as long as it lives,
+ * and no bound counts these; a copy has only its bytes, which the bounds count. */
 #include "channel/history.h"
 
 #include <stdio.h>
@@ -39,7 +38,7 @@ size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]) 
                           (unsigned long long)id.seq);
 }
 
-/* As it is written, and in no other way. */
+/* Accepts exactly what vsi_history_id_write writes. */
 bool vsi_history_id_read(const char *text, vsi_history_id *ret_id) {
   static const char hex[] = "0123456789abcdef";
   vsi_history_id id = {0, 0};
@@ -133,7 +132,7 @@ static void lose(vsi_history *history) {
 void vsi_history_settle(vsi_history *history) {
   if (!atomic_exchange_explicit(&history->has_lost, false, memory_order_relaxed)) return;
   lose(history);
-  history->next++; /* that of what was lost */
+  history->next++; /* the seq of the event that was lost */
 }
 
 typedef struct marked {
@@ -152,7 +151,7 @@ static void layout_marked(vsi_writer *writer, vsi_event_meaning *meaning, const 
   vsi_put(writer, "\n", 1);
 }
 
-/* Room, in count and bytes, for one more; for one that is too large there is none, and nothing is left. */
+/* Drop the oldest events until one more has room, in count and bytes. false: it has no room, and nothing is left. */
 static bool make_room(vsi_history *history, size_t cost) {
   while (history->first && (history->stats.kept_count == history->max_count || cost > history->max_bytes ||
                             history->stats.kept_bytes > history->max_bytes - cost))
@@ -212,7 +211,7 @@ vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_histo
   return VSI_RESUME_REPLAYED;
 }
 
-/* Of another's making: nothing is conflated across it, and it is not left out. */
+/* Nothing is conflated across this event, and it is not left out. */
 static void be_barrier(vsi_event_meaning *meaning) {
   meaning->kind = VSI_EVENT_SCRIPT;
   meaning->of_stream = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A history: the last events of one channel, each followed by its id, and which of them a stream has missed. It is used
- * inside the channel's turnstile alone, but for what is said otherwise. See history.c for the essay. */
+/* A history: the last events of one channel, each followed by its id, and which of them a stream has missed. Used
+ * inside the channel's turnstile only, unless a function says otherwise. See history.c for the essay. */
 #ifndef VSI_CHANNEL_HISTORY_H
 #define VSI_CHANNEL_HISTORY_H
 
@@ -39,9 +39,9 @@ typedef struct vsi_history_id {
   uint64_t epoch, seq;
 } vsi_history_id;
 
-/* What a stream says that it has seen last. */
+/* The last event that a stream says it has seen. */
 typedef struct vsi_history_last {
-  bool is_given, is_read; /* it says something; that is an id */
+  bool is_given, is_read; /* the stream says something; what it says is an id */
   vsi_history_id id;
 } vsi_history_last;
 
@@ -54,19 +54,19 @@ typedef struct vsi_history_entry {
 
 typedef struct vsi_history {
   const vestry_host *host;
-  vsi_budget *budget;   /* of all of an instance */
+  vsi_budget *budget;   /* shared by all histories of an instance */
   uint64_t epoch, next; /* next: the seq of the next event, from 1 */
   size_t max_count, max_bytes;
   uint64_t max_age_ns;             /* UINT64_MAX: any */
   uint64_t used_ns;                /* last */
   vsi_history_entry *first, **end; /* those whose seqs are the kept_count before next */
-  _Atomic(bool) has_lost;          /* something that was never here; any thread */
+  _Atomic(bool) has_lost;          /* an event was lost before it came here; any thread */
   vsi_history_stats stats;
 } vsi_history;
 
 /* Its id as text, terminated. Returns the length. */
 size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]);
-/* false: it is none; text is a client's. */
+/* false: the text is no id. It is a client's, so it can be anything. */
 bool vsi_history_id_read(const char *text, vsi_history_id *ret_id);
 /* What a Last-Event-ID says; NULL: there is none. */
 vsi_history_last vsi_history_last_of(const char *text);
@@ -76,23 +76,24 @@ vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_b
                             vsi_history_bounds bounds);
 void vsi_history_finish(vsi_history *history);
 
-/* Give the next event its id: what members are sent, a reference; and keep it. What cannot be kept is a loss. NULL: out
- * of memory, and the event goes out without an id, as a loss. */
+/* Give the next event its id, and keep it. Returns a reference to the event that members are sent. An event that cannot
+ * be kept is a loss. NULL: out of memory, and the event goes out without an id, as a loss. */
 vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64_t now_ns);
 /* Drop what is too old. */
 void vsi_history_expire(vsi_history *history, uint64_t now_ns);
-/* When the oldest is; UINT64_MAX: there is none, or it never is. */
+/* When the oldest event becomes too old; UINT64_MAX: there is none, or it never does. */
 uint64_t vsi_history_due_ns(const vsi_history *history);
-/* Something was lost elsewhere: a stream that has not seen it has a gap. Any thread, wait-free. */
+/* An event was lost elsewhere: a stream that has not seen it has a gap. Any thread, wait-free. */
 void vsi_history_lose(vsi_history *history);
-/* Make the losses of others one's own. Before anything is answered. */
+/* Count a loss elsewhere: it takes a seq, and nothing before it is kept. Call this before anything is answered. */
 void vsi_history_settle(vsi_history *history);
 
 /* What a stream has missed. ret_count: events, of REPLAYED. */
 vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count);
 /* The last count events as one, which nothing is conflated across. OK | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event);
-/* An id alone, which nothing is conflated across: that of the last event; or one that is always a gap. */
+/* An event that is an id alone, which nothing is conflated across: the id of the last event (is_current), or one that
+ * is always a gap. */
 vestry_err vsi_history_mark(const vsi_history *history, bool is_current, vestry_event **ret_event);
 /* Count an answer. */
 void vsi_history_count(vsi_history *history, vsi_resume_answer answer, size_t events_count, size_t bytes);

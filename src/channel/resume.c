@@ -5,12 +5,12 @@
  * Inside the turnstile no event is published: what the stream has missed is put into its queue, and it becomes a
  * member, with nothing in between. If its queue has no room for all of that, it gets nothing, and is told of a gap.
  *
- * A gap is answered by the application, with the state, while others publish. What is published meanwhile is put into
- * the stream before the state, or after it. Its id would say that the stream has all up to there; but it may break
- * before the state has come. So these events go to it without ids. When the state is in its queue, it is put the id of
- * the last event, inside the turnstile: all up to that one are in front of it. If it breaks before it has seen that id,
- * it must not come back with the one that it came with, as if the state, or part of it, had not come either: so the
- * first that it is put is an id that is a gap for certain. */
+ * The application answers a gap with the state, while others publish. An event that is published meanwhile stands in
+ * the stream's queue before the state, or after it. Its id would say that the stream has all up to that event; but the
+ * stream may break before the state has come. So these events go to the stream without ids. After the state the id of
+ * the last event is put into the queue, inside the turnstile: all events up to that one are in front of the id. A
+ * stream that breaks before it has seen that id must not come back with its old id, as if nothing of the state had
+ * come: so the first thing in its queue is an id that is a gap for certain. */
 #include "channel/resume.h"
 
 #include "base/memory.h"
@@ -22,7 +22,7 @@ typedef struct resuming {
   vsi_resume_answer answer;
   size_t count;  /* of events, replayed */
   bool is_sent;  /* something is in its queue */
-  bool is_fresh; /* it is to be sent the state, and then an id */
+  bool is_fresh; /* the application sends it the state, and then it gets an id */
 } resuming;
 
 static vsi_history *history_of(const vestry_channel *channel) {
@@ -49,7 +49,7 @@ static bool put_mark(const vsi_history *history, bool is_current, vestry_connect
   return !vsi_history_mark(history, is_current, &mark) && put(connection, mark);
 }
 
-/* Whether all that it has missed is in its queue. */
+/* Put the last count events into the stream's queue. Returns whether all of them are there. */
 static bool replay(const vsi_history *history, size_t count, vestry_connection *connection, size_t *ret_bytes) {
   vestry_event *event;
   if (vsi_history_missed(history, count, &event)) return false;
@@ -57,7 +57,7 @@ static bool replay(const vsi_history *history, size_t count, vestry_connection *
   return put(connection, event);
 }
 
-/* OK | FULL: it cannot even be told that it has a gap */
+/* Put what the stream has missed into its queue. OK | FULL: the stream cannot even be told that it has a gap */
 static vestry_err catch_up(vsi_history *history, vestry_connection *connection, const vsi_history_last *last,
                            bool has_state, resuming *r) {
   uint64_t now_ns = vsi_now_ns(history->host);
@@ -80,8 +80,8 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
   return VESTRY_OK;
 }
 
-/* The state is in its queue, and ids may come after it. If this one cannot, the next event's is the first; if it breaks
- * before, it has a gap again. */
+/* The state is in the stream's queue: put the id of the last event after it. If that has no room, the next event brings
+ * the first id; a stream that breaks before that has a gap again. */
 static void give_id(vestry_channel *channel, vestry_connection *connection) {
   vsi_channel_let_claim(channel, connection);
   if (vsi_channel_go_in(channel)) return;

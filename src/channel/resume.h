@@ -9,8 +9,9 @@
 /* vestry_resume_fn. count: events that were replayed. */
 typedef vestry_err (*vsi_resume_fn)(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx);
 
-/* Let a member in that was reserved, after what it has missed; and tell of it. Takes the member in any case.
- * OK | EXISTS | CLOSED | INVALID | FULL (also: no memory) | BUSY (see vsi_channel_go_in) | what on_resume says */
+/* Put what the connection has missed into its queue, make it the reserved member, and call on_resume. Takes the member
+ * in any case. OK | EXISTS | CLOSED | INVALID | FULL (also: no memory) | BUSY (see vsi_channel_go_in) | what on_resume
+ * says */
 vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
                               vsi_resume_fn on_resume, void *ctx);
 

@@ -47,7 +47,8 @@ static vestry_err respond(const vestry_request *req, int status, const vestry_he
   return req->own->ops->respond(req->own->server_request, &response) ? VESTRY_IO : VESTRY_OK;
 }
 
-/* The application's page, with a header more. OK: it was answered, *ret_error says how. */
+/* Answer with the application's page for the status, and one header more. true: it was answered, and *ret_error says
+ * how; false: there is no such page, or it failed. */
 static bool answer_page(const vestry_request *req, int status, const vestry_header *more, vestry_err *ret_error) {
   void *app;
   vestry_handler_fn page = vsi_routes_page(req->v->routes, status, &app);
@@ -106,7 +107,8 @@ vestry_err vsi_answer_nothing(const vestry_request *req) {
   return respond(req, 204, NULL, 0, NULL, 0);
 }
 
-/* The reply's body goes to the adapter; NULL: not a byte of it is wanted. OK | LIMIT | NO_MEMORY */
+/* Hand the reply's body to the adapter. *ret_body NULL: the reply has none, or the request is a HEAD. OK | LIMIT |
+ * NO_MEMORY */
 static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
   *ret_body = NULL;
   if (req->own->is_head || !reply->body_len) return VESTRY_OK;
@@ -119,7 +121,7 @@ static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vest
   return VESTRY_OK;
 }
 
-/* Instead of the reply; the answer's page may have its room. */
+/* Answer an error instead of the reply. The reply's body is dropped first: the error's page may need its room. */
 static vestry_err answer_instead(const vestry_request *req, vestry_reply *reply, vestry_err error) {
   vsi_reply_drop_body(reply);
   return vsi_answer_error(req, error);
@@ -141,8 +143,8 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   return req->own->ops->respond_body(req->own->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
 }
 
-/* No cache gives to one what is another's: a page that knows its user, unless its handler says what caches may do; and
- * what sets a cookie or has a nonce, whatever the handler says. */
+/* Whether caches must keep nothing of this answer. So it is for a page that knows its user, unless the handler says
+ * what caches may do; and for an answer that sets a cookie or has a nonce, whatever the handler says. */
 static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
   vsi_caching said = vsi_reply_caching(reply);
@@ -150,8 +152,8 @@ static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   return said != VSI_CACHING_NONE && is_ones_own;
 }
 
-/* The client makes an inline script of it: a strict policy refuses that in the page, where no server hears of it, and
- * the client does not say that the action has finished. */
+/* Warn of text/javascript for the Datastar client, which makes an inline script of it. A strict policy refuses that
+ * script in the page, where no server hears of it, and the client never says that the action has finished. */
 static void warn_of_script(const vestry_request *req, const vestry_reply *reply, int status) {
   const vestry_header *given = vsi_reply_header_find(reply, "Content-Type");
   const char *type = given ? given->value : reply->body_type;

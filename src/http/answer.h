@@ -19,8 +19,8 @@ vestry_err vsi_answer_error(const vestry_request *req, vestry_err error);
 vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow);
 /* 204 */
 vestry_err vsi_answer_nothing(const vestry_request *req);
-/* Status, headers and body of a reply, which has no body any more; 500 when out of memory, 503 when all answers hold
- * what they may. */
+/* Answer with a reply's status, headers and body; after that the reply has no body. 500 when out of memory, 503 when
+ * all answers together hold what they may. */
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply);
 
 /* The headers of a stream's head: vestry's own and those of the reply that are not among them.

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one person on several nodes; guests that are in doubt while a node names its guests anew */
-/* Presence over nodes. Each node names its guests: those with streams of its own, or in their grace time. The others
- * copy that, by a bit for each node; a guest is here while a bit is left, or he is here on this node. So no node
- * changes what is another's, and a person with tabs on two nodes is one guest.
+/* Presence over nodes. Each node names its guests: people with streams on that node, or in their grace time there. The
+ * other nodes note that, by a bit for each node. A guest is here while a bit is set, or while he is this node's own. So
+ * no node changes what another one has said, and a person with tabs on two nodes is one guest.
  *
- * What is to be told stands in a list, each guest once, by a link of his own, like news: what is told is the difference
- * between how it is and what was told before, when it is told.
+ * Guests that have changed stand in a list, each once, by a link of his own, until that is told. What is told is the
+ * difference between what he is at that moment and what was told of him before.
  *
- * When a node names its guests anew, none leaves for that: all that it had are in doubt until they are named, and go
- * when it has ended without it. When a node is dead, or has left, it has none. */
+ * When a node names its guests anew, no guest leaves because of that: all that it had are in doubt until it names them.
+ * Those that it has not named when it is done leave. When a node is dead, or has left, it has none. */
 #include "presence/spread.h"
 
 #include "base/memory.h"
@@ -45,7 +45,7 @@ static vsi_guest_said said_of(const vestry_presence *presence, const vsi_guest *
   return (vsi_guest_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
 }
 
-/* The first guest that waits; what he was when he was told of. */
+/* Take the first guest off the list of those that wait to be told. */
 static vsi_guest *take_locked(vestry_presence *presence) {
   vsi_guest *one = presence->first_waiting;
   if (!one) return NULL;
@@ -139,7 +139,7 @@ static void hold_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit)
   if (!one->is_here) vsi_guest_come_locked(presence, one);
 }
 
-/* A guest that was not known. */
+/* Another node has named a guest that is not known here. */
 static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place, const char *who,
                               uint64_t bit) {
   if (presence->guests.count + presence->reserved_count >= presence->max_count) {
@@ -234,7 +234,7 @@ bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   pthread_mutex_lock(&all->lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     pthread_mutex_lock(&presence->lock);
-    /* Not for each single one that leaves: then all would be named again and again. */
+    /* Only when an eighth is free: otherwise all guests would be named again for each one that leaves. */
     size_t limit = presence->max_count - presence->max_count / 8;
     any |= (presence->crowded_out >> node & 1) && presence->guests.count + presence->reserved_count < limit;
     pthread_mutex_unlock(&presence->lock);

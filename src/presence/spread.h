@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What nodes say to each other of the presences that have a name. The floor above carries it (cluster/guests.c): that
- * takes what is to be told, and says what was heard. */
+/* What nodes say to each other of the presences that have a name. The floor above (cluster/guests.c) carries it: it
+ * takes the changes to tell, and passes on what it has heard. */
 #ifndef VSI_PRESENCE_SPREAD_H
 #define VSI_PRESENCE_SPREAD_H
 
@@ -23,7 +23,7 @@ typedef struct vsi_guest_said {
 /* One number for a guest, his place and its presence, the same on all nodes. */
 uint64_t vsi_guest_hash(const vsi_guest_said *said);
 
-/* From now on, until the end, the others are told. Nothing is forgotten by the end. */
+/* Other nodes are told of guests from the begin until the end. The end forgets no guest. */
 void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
 void vsi_presences_end(vsi_presences *all);
 
@@ -36,14 +36,15 @@ void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
 /* How many these are, and what their hashes add up to. */
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
 
-/* What another node says of its own. OK, also if there is no such presence or no room | MALFORMED | NO_MEMORY */
+/* Another node says that one of its guests has come or left. OK, also if there is no such presence or no room |
+ * MALFORMED | NO_MEMORY */
 vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said);
-/* It begins to name all its guests; that was all: a guest that was not named is gone. */
+/* doubt: the node begins to name all its guests. sweep: it has named all; a guest that it has not named is gone. */
 void vsi_presences_doubt(vsi_presences *all, unsigned node);
 void vsi_presences_sweep(vsi_presences *all, unsigned node);
-/* It has no guest, as far as is known. */
+/* The node has no guest, as far as is known. */
 void vsi_presences_forget(vsi_presences *all, unsigned node);
-/* There was no room for some of its own, and now there is. */
+/* Whether there was no room for some guests of the node, and now there is. */
 bool vsi_presences_have_room_again(vsi_presences *all, unsigned node);
 
 /* A presence begins: OK | EXISTS (the name); and ends. One without a name is of its node alone. No lock held. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* No stream outlives its session. A stream is entered into its record when it opens, under the record's lock, unless
- * the record has ended; an end says so under the same lock, and then closes the streams that are entered. One of the
- * two sees the other. A stream holds its record, and leaves it when it ends. */
+ * the record has ended; an end marks the record as ended under the same lock, and then closes the streams that are
+ * entered. So either the stream sees the end, or the end sees the stream. A stream holds a reference to its record, and
+ * leaves the record when it ends. */
 #include "session/record.h"
 
 #include <string.h>

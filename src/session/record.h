@@ -42,14 +42,14 @@ void vsi_session_record_unref(void *record);
 struct vsi_session_user *vsi_session_user_ref(struct vsi_session_user *user);
 void vsi_session_user_unref(struct vsi_session_user *user);
 
-/* It is over: streams that are open for it end for the cause, others will not begin. Returns the handle of its entry
- * among its user's. Threads any; as often as one likes. */
+/* End a session: its open streams end for the cause, and no other begins. Returns the handle of the record's entry
+ * among its user's. Any thread; may be called again. */
 vestry_handle vsi_session_record_end(vsi_session_user *record, vestry_cause cause);
 bool vsi_session_record_has_ended(vsi_session_user *record);
 
 /* The reply's stream, if it opens one, is to be the session's. OK | NO_MEMORY */
 vestry_err vsi_session_record_enter(vsi_session_user *record, vestry_reply *reply);
-/* It is not to be. */
+/* Undo that: the reply's stream is not to be the session's. */
 void vsi_session_record_detach(const vsi_session_user *record, vestry_reply *reply);
 
 #endif

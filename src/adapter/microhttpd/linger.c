@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: an end that waits for a peer that reads slowly */
 /* The runner is told that all events were taken when the kernel has them. The final chunk may find no room then: the
- * peer reads slowly. The stream is cut when the peer goes, when the adapter stops, and when the peer has taken nothing
- * for five seconds, or not all within a minute: as any end waits for its peer (connection/connection.h). The kernel
- * tells of room when a third of what it holds has gone, which takes a slow peer longer than that. So the watch looks
- * once a second whether there is room for these few bytes already, and whether the peer has taken anything. */
+ * peer reads slowly. The stream is cut when the peer goes, when the adapter stops, when the peer has taken nothing for
+ * five seconds, and when it has not taken all within a minute: any end waits for its peer as long
+ * (connection/connection.h). The kernel tells of room only when a third of its buffer is free, and a slow peer may need
+ * more than five seconds for that. So the watch looks once a second whether these few bytes have room already, and
+ * whether the peer has taken anything. */
 #include "adapter/microhttpd/linger.h"
 
 #include <limits.h>
@@ -19,7 +20,7 @@ static uint32_t now_s(const vsi_microhttpd_stream *stream) {
   return (uint32_t)(vsi_now_ns(stream->host) / 1000000000);
 }
 
-/* What was sent and has not come to the peer; of a UNIX socket, what it has not read, and what that takes beside. */
+/* Bytes that were sent and have not reached the peer. Of a UNIX socket: the memory of what the peer has not read. */
 static int unread_bytes(const vsi_microhttpd_stream *stream) {
   int bytes = 0;
   return ioctl(stream->wire.fd, SIOCOUTQ, &bytes) == 0 ? bytes : INT_MAX;

@@ -5,10 +5,10 @@
 
 #include "adapter/microhttpd/stream.h"
 
-/* From now on. */
+/* Begin to wait. */
 void vsi_microhttpd_linger_begin(vsi_microhttpd_stream *stream);
-/* Look at it, some time later. Returns whether all is sent, nothing more can be, or the peer is not waited for any
- * more. */
+/* Look at the stream again, some time later. Returns whether the wait is over: all bytes are sent, no more can be, or
+ * the peer has had its time. */
 bool vsi_microhttpd_linger_is_over(vsi_microhttpd_stream *stream);
 
 #endif
