@@ -5,10 +5,10 @@
  * Which connection is closed when the budget is pressed, that is, when all queues together hold nearly what they may.
  * The connection that holds most goes first: one that is not read grows, one that is read stays small, so it is the
  * stalled ones that go. A connection that was closed gives its memory back a little later. What it still holds counts
- * as gone at once, or one burst would close more than it must. (One that is inside a blocking transport holds its share
- * until that lets go: the others have less room meanwhile, but are not closed for it.) One walk over all connections
- * finds the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does this at a
- * time, others go on. */
+ * as gone at once, or one burst would close more than it must. (A connection inside a blocking write holds its share
+ * until the write returns: the others have less room meanwhile, but are not closed for it.) One walk over all
+ * connections finds the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does
+ * this at a time, others go on. */
 #include "connection/group.h"
 
 #include <pthread.h>
@@ -126,7 +126,7 @@ void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk) {
   pthread_mutex_unlock(&group->lock);
 }
 
-/* All walks that are at one connection are at another from here on. */
+/* Move all walks that are at one connection to another. */
 static void move_walks_locked(vsi_group *group, const vestry_connection *from, vestry_connection *to) {
   for (vsi_group_walk *at = group->walks; at; at = at->other)
     if (at->next == from) at->next = to;
@@ -216,8 +216,9 @@ static bool is_going(const vestry_connection *connection) {
          atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW;
 }
 
-/* References to those that hold most in their queues, most first, at most limit, and what each holds; without those
- * that hold nothing, and those that are about to give back all they hold: ret_going, together. */
+/* Find the connections whose queues hold most, at most limit of them, most first: a reference to each, and what it
+ * holds. Left out are those that hold nothing, and those that are about to give back all they hold; ret_going says what
+ * the latter hold together. */
 static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
                            uint64_t *ret_going) {
   size_t count = 0;
@@ -257,7 +258,7 @@ static void relieve(const vsi_environment *environment) {
     uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed), gone = 0;
     for (size_t i = 0; i < count; i++) {
       if (used > budget->mark + going + gone) {
-        /* One that ends cleanly and waits for its peer has its cause already: it is not waited for any more. */
+        /* A connection that ends cleanly and waits for its peer has its cause already: it waits no longer. */
         if (!vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET)) vsi_connection_hurry(largest[i]);
         gone += held[i];
       }

@@ -34,7 +34,7 @@ typedef struct vsi_group_walk {
   struct vsi_group_walk *other; /* likewise; of the group's walks */
 } vsi_group_walk;
 
-/* Begin one before the first connection, and end it. A walk must stay where it is between the two. Any thread. */
+/* Begin a walk at the first connection, and end it. Between the two the struct must stay at its address. Any thread. */
 void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk);
 void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk);
 
@@ -51,14 +51,14 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
  * accepted. */
 void vsi_group_destroy(vsi_group *group);
 
-/* What its connections have of it. Any thread. */
+/* What all connections of the group share. Any thread. */
 const vsi_environment *vsi_group_environment(const vsi_group *group);
 /* The codings of its connections. */
 vsi_codings *vsi_group_codings(const vsi_group *group);
 vsi_group *vsi_group_ref(vsi_group *group);
 void vsi_group_unref(vsi_group *group);
 
-/* Of connections that have no options of their own. */
+/* The heartbeat of connections that have no options of their own. */
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);

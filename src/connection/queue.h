@@ -36,7 +36,7 @@ void vsi_queue_settle(vsi_queue *queue, size_t bytes);
 /* No reservation succeeds after this. Idempotent, any thread. */
 void vsi_queue_shut(vsi_queue *queue);
 
-/* Counted now. Any thread. */
+/* What is counted now: queued and taken events, until they are settled. Any thread. */
 void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut);
 
 #endif

@@ -28,9 +28,9 @@
 #include "connection/refusal.h"
 #include "runtime/runtime.h"
 
-/* How long an end waits for a peer that takes nothing of it; and in all for one that goes on taking, so that a peer
- * that takes a little now and then does not hold a stream for ever. That concerns a clean end only: one that drains, or
- * whose server stops, has the shorter time from its beginning on. */
+/* How long an end waits for a peer that takes nothing; and how long in all for a peer that goes on taking, so that one
+ * that takes a little now and then does not hold a stream for ever. Only a clean end has the longer time: an end that
+ * aborts, or whose server stops, has the shorter time, from its beginning on. */
 #define LINGER_NS      UINT64_C(5000000000)
 #define LINGER_MOST_NS UINT64_C(60000000000)
 
@@ -65,7 +65,7 @@ static vsi_delivery *take_out_first(vestry_connection *connection) {
   return first;
 }
 
-/* Memory, or the coder: the stream cannot be continued. */
+/* Out of memory, or the coder failed: the stream cannot go on. */
 static void break_off(vestry_connection *connection) {
   connection->broken = true;
   vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* unless it was closing already: that cause stays */
@@ -121,8 +121,9 @@ static bool is_over(const vestry_connection *connection) {
          !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
 }
 
-/* What is taken is not conflated any more, and keeps its place in the queue. So where events are conflated, no more are
- * taken until those are written: or a page that reads a little at a time would fill its queue with them. */
+/* An event that was taken is not conflated any more, and still counts in the queue. So where events are conflated, no
+ * more are taken until these are written: otherwise a page that reads a little at a time would fill its queue with
+ * taken events. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
   vsi_connection_conflate(connection);
@@ -174,9 +175,9 @@ static void finish(vestry_connection *connection, bool clean) {
   vestry_connection_unref(connection); /* that of its own life */
 }
 
-/* It was never started, so no runner is or will be inside: this thread is the runner. But others may know the
- * connection, and be in the middle of a send: a sender that holds a place in the queue puts its events within a few
- * instructions, an on_error hook does not block, and their notify brings no thread back. */
+/* The connection was never started, so no runner is inside it or will be: this thread is the runner. But other threads
+ * may know the connection, and be in the middle of a send: a sender that holds a place in the queue puts its events
+ * within a few instructions, an on_error hook does not block, and their notify brings no thread back. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vestry_connection_close(connection, cause);
   vsi_queue_shut(&connection->queue); /* another thread that closed it may not have come so far */
@@ -258,7 +259,8 @@ static void write_taken(vestry_connection *connection) {
   connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
 }
 
-/* Nothing waits to be written, so nothing needs the taken ones' place. One that there is no memory for is left out. */
+/* Put a heartbeat among the taken events. No event waits to be written, so the heartbeat takes no event's place.
+ * Without memory it is left out. */
 static void take_heartbeat(vestry_connection *connection) {
   vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (!delivery) return;
@@ -269,8 +271,8 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* No event was written for the heartbeat's time: put one in. The timer is not moved at each write, but looks when it
- * fires how long the last write is ago. */
+/* If no event was written for the heartbeat's time, put a heartbeat in. A write does not move the timer: when the timer
+ * fires, this function looks how long ago the last write was. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired */
@@ -320,7 +322,7 @@ static void write_end(vestry_connection *connection) {
   write_waiting(connection);
 }
 
-/* When an end does not wait for its peer any more. */
+/* The time at which an end stops waiting for its peer. */
 static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean) {
   uint64_t since = connection->closing_ns;
   uint64_t taken = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed); /* ours */
@@ -332,8 +334,8 @@ static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean
 }
 
 static void tell_written(vestry_connection *connection) {
-  /* relaxed: the thread that sets it notifies, and is seen by a whole run. Cleared before the call, which may be asked
-   * for anew meanwhile */
+  /* relaxed: the thread that sets it notifies, and a whole run that sees it follows. Cleared before the call: another
+   * thread may set it again meanwhile */
   if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
   atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
   if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))
@@ -379,8 +381,8 @@ static void run(vsi_actor *actor) {
   finish(connection, clean && complete);
 }
 
-/* Nothing else waits for a run: a thread with more to do than a write has notified, and gets a run after this. But a
- * page that awaits what is written is told after each. */
+/* A visit writes, and does nothing else that a run does: a thread that needs more than a write has notified, and a run
+ * follows. But a page that waits until its events are written needs a run after each visit. */
 void vsi_connection_visit(vestry_connection *connection) {
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* ours */
   bool is_well = has_begun && vestry_connection_is_open(connection) && !is_over(connection);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what is read past the cache, told by the file */
-/* SQLite reads a page of the database from its page cache (cache.c), but for two: a page of a file that is mapped,
- * which it asks the file for (xFetch), and, from 3.45 on or built with SQLITE_DIRECT_OVERFLOW_READ, a page of a
- * long value. A row that does not fit on a page goes on in a chain of overflow pages. When SQLite copies a value
- * out of such a chain, it reads each page that it copies from its beginning straight from the file into the value
- * (xRead), unless the page stands in the WAL, or pages of the cache are changed and not written yet. The page of
- * the chain on which a value begins, pages that are only gone along, and all that stand in the WAL come through the
- * cache as ever. (SQLite's accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c, read in
- * 3.46.1 and 3.53.2; sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query reads a page through
- * the cache today and past it after the next checkpoint.
+/* SQLite reads pages of the database from its page cache (cache.c), with two exceptions: pages of a mapped file, which
+ * it asks the file for (xFetch); and, from 3.45 on or if built with SQLITE_DIRECT_OVERFLOW_READ, pages of a long value.
+ * A row that does not fit on a page goes on in a chain of overflow pages. When SQLite copies a value out of such a
+ * chain, it reads each page that it copies from its beginning straight from the file into the value (xRead), unless the
+ * page stands in the WAL, or pages of the cache are changed and not written yet. The page of the chain on which a value
+ * begins, pages that SQLite only passes on its way, and all pages that stand in the WAL come through the cache as ever.
+ * (SQLite's accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c, read in 3.46.1 and 3.53.2;
+ * sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query reads a page through the cache today and past
+ * it after the next checkpoint.
  *
- * Either way the file is asked: SQLite has no other access to it than the methods of its sqlite3_file
- * (sqlite.org/c3ref/io_methods.html), and where a page is, is its number times the size of pages. So the methods of a
- * connection's file are replaced by a copy that tells of what xRead and xFetch are asked for, and goes on with those
- * that were there. What the cache says and what the file says together is all that is read:
+ * Either way SQLite asks the file: it has no other access to it than the methods of its sqlite3_file
+ * (sqlite.org/c3ref/io_methods.html), and the place of a page in the file says its number. So the methods of a
+ * connection's file are replaced by a copy, which tells what xRead and xFetch are asked for and then calls the original
+ * methods. What the cache tells and what the file tells is, together, all that is read:
  *
  *   - a read past the cache, by whatever calls for it (a column, a key that is compared, sqlite3_blob_read), is one
  *     xRead at the page's place, or one xFetch;
@@ -24,8 +24,8 @@
  *   - backups, VACUUM, sqlite_dbpage, integrity checks and sqlite3_serialize take their pages from the cache;
  *   - each connection has a file of its own, also when several are open on one: what a checkpoint or a reader of
  *     another connection does is not told here. What is told goes to the recording of the thread that reads.
- * A page that is told of and was not read, as one that xFetch has not mapped, makes a set larger by a page that the
- * cache tells of next. To miss one is what must not be; and no page comes without a call.
+ * A page may be told of and not be read, as one that xFetch has not mapped: that makes a set larger by a page that the
+ * cache tells of next anyway. No page may be missed; and none is, since no page comes without a call.
  *
  * Why not a VFS. A VFS would have to be the default one before a connection is opened, or be named by the code that
  * opens it; a VFS of the application's, named in its sqlite3_open_v2, would stay unseen. And one that is registered
@@ -33,16 +33,16 @@
  * beginning of each open file, whichever VFS has made it (unix-excl, one that encrypts): those of the outermost are
  * replaced, so offsets are the ones that SQLite asked for. Functions of the copy get the file that they always got.
  *
- * Why not switch it off. No setting of a connection does, nor any file control. From 3.48 on SQLite asks the file
- * whether pages may be read in part (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and reads nothing past its
- * cache if they may not: but then long values fill the cache again, and 3.45 to 3.47 do not ask. When all SQLites do,
- * that bit makes this file unnecessary, but for files that are mapped.
+ * Why not switch it off. No setting of a connection switches it off, nor does a file control. From 3.48 on SQLite asks
+ * the file whether pages may be read in part (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and reads nothing
+ * past its cache if they may not: but then long values fill the cache again, and 3.45 to 3.47 do not ask. When all
+ * SQLites do, that bit makes this file unnecessary, but for files that are mapped.
  *
  * A SQLite before 3.45 that says it was built without DIRECT_OVERFLOW_READ is not watched: nothing passes its cache,
  * so long as no file is mapped.
  *
- * A copy stays with its file until that is closed, told of or not: another connection that shares the file (a shared
- * cache) may be in it. */
+ * A copy stays with its file until the file is closed, watched or not: another connection that shares the file (a
+ * shared cache) may be inside one of its functions. */
 #include "sqlite/file.h"
 
 #include <stddef.h>
@@ -50,7 +50,7 @@
 
 #include "sqlite/recording.h"
 
-/* They are missing in a SQLite that was built without them. */
+/* These functions are missing in a SQLite that was built without them. */
 #pragma weak sqlite3_compileoption_get
 #pragma weak sqlite3_compileoption_used
 

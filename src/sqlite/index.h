@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What renders have read: from pages of the file and from tables to the topics of renders. */
+/* An index of what renders have read: from a page of the file, or a table, it finds the topics of the renders that read
+ * it. */
 #ifndef VSI_SQLITE_INDEX_H
 #define VSI_SQLITE_INDEX_H
 
@@ -19,12 +20,13 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host,
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index);
 /* A render begins: commits from here on are kept until it ends. Returns how many were followed. */
 uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index);
-/* It has ended: have it depend on what it has read. */
+/* The render has ended: make it depend on what it has read. */
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording);
-/* It has ended, and depends on nothing; or, while it runs, on everything. */
+/* end: the render has ended, and depends on nothing. enter_all: a render that runs depends on everything. */
 void vsi_sqlite_index_end(vsi_sqlite_index *index);
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render);
-/* A commit can be seen by everybody: refresh those that it concerns. Commits come in their order. Returns how many.
+/* Every connection can see a commit now: refresh the renders that it concerns. Commits come in their order. Returns how
+ * many were refreshed.
  *  ret_seq  of the last refresh; untouched if there was none */
 size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq);
 void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats);

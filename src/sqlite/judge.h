@@ -18,11 +18,12 @@ typedef struct vsi_sqlite_commit {
   size_t pages_count;
 } vsi_sqlite_commit;
 
-/* Nothing; it wrote what the set has read, and changed nothing of it; it is to be refreshed. */
+/* NOTHING: the commit does not concern the set. VOID: it may have written pages that the set has read, but refreshes
+ * nothing: from then on the set is followed by tables. REFRESH: the set's renders are refreshed. */
 typedef enum vsi_sqlite_verdict { VSI_SQLITE_NOTHING, VSI_SQLITE_VOID, VSI_SQLITE_REFRESH } vsi_sqlite_verdict;
 
 vsi_sqlite_verdict vsi_sqlite_judge(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p);
-/* By tables alone. */
+/* Whether a commit concerns a set, by tables alone. */
 bool vsi_sqlite_meets_tables(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p);
 
 #endif
