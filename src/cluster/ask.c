@@ -2,20 +2,22 @@
 /* essay: what is asked for one key stays in order */
 /* What is asked and answered.
  *
- * First those nodes are asked that hold the key, as far as they have told, and those of which that is not known. If
- * they all say no, the digest was late: then all others that live are asked. Nothing but a no is asked again; so what
- * may have been performed is never performed twice.
+ * First vestry asks the nodes that have told that they hold the key, and the nodes whose keys are not known in full. If
+ * all of them say no, the digest may be late: then vestry asks all other nodes that live. It does so only after a no;
+ * so what may have been performed is never performed twice.
  *
- * Order. What this node sends for one key is to arrive in order, and a node that is asked second gets it later. So
- * while one might still have to be asked of others, a younger one of the same key that would go to one of these at once
- * is held. One that goes only where all older ones went need not wait: links keep order, and so do their answers.
+ * Order. What this node sends for one key is to arrive in order, and a node that is asked in the second round gets its
+ * message later. So while an older ask of the key may still have to go to other nodes, a younger one that would go to
+ * one of these at once is held. A younger ask that goes only to nodes to which all older ones went need not wait: links
+ * keep order, and so do their answers.
  *
- * Lines. Those of one key stand in a line, in two lists: those that have begun and may still be asked of others, and
- * after them those that have not begun, because they are held. One that is asked of others has to be the first of the
- * line; until then it is held where it is. The line knows which nodes all that have begun were asked. So whether one
- * has to wait is seen at once, however long the line is; and whatever ends lets on only the first.
+ * Lines. The asks of one key stand in a line, in two lists: those that have begun and may still have to go to other
+ * nodes; after them those that are held and have not begun. Only the first ask of the line may go to other nodes; any
+ * other is held in its place. The line knows the nodes to which all asks that have begun went. So whether an ask has to
+ * wait is seen at once, however long the line is; and when an ask ends, only the head of the line is looked at.
  *
- * All wait equally long, so they are due in the order in which they were asked. So many wait at most; one more is FULL.
+ * All asks wait equally long, so they are due in the order in which they were made. At most max_waiting_count wait; one
+ * more is FULL.
  */
 #include "cluster/ask.h"
 
@@ -154,7 +156,8 @@ static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
 /* After it, release its line. */
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
   take_out(cluster, ask);
-  /* A node that has opened a stream of the key meanwhile has not got it, and is told so when it tells of it. */
+  /* A node that has opened a stream of the key meanwhile has not got this: it is told of a gap when it tells of the
+   * stream. */
   if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
   ask->error = error;
   count_end(cluster, ask);
@@ -204,7 +207,8 @@ static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
   return ask->is_found ? holders : holders | vsi_peers_unsynced(cluster);
 }
 
-/* An older one of its key may still go where it would be first. */
+/* Whether an ask has to be held: an older one of its key may still have to go to a node to which this one would go
+ * first. */
 static bool must_wait(const vsi_ask *ask, uint64_t mask) {
   const vsi_line *line = ask->line;
   if (!line) return false;
@@ -222,7 +226,7 @@ static void hold(vsi_ask *ask) {
     append(&ask->line->held, ask);
 }
 
-/* It is sent: the nodes that are known to hold it are asked, or all others. */
+/* The ask is about to be sent: first to the nodes that are known to hold the key, the second time to all others. */
 static void step_on(vsi_ask *ask, uint64_t mask) {
   vsi_line *line = ask->line;
   step_out(ask);
@@ -244,7 +248,7 @@ static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
   return cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO; /* none has said yes; but not all may have been asked */
 }
 
-/* Ask the next nodes, unless it is held. Whether it is done with, and what came of it. */
+/* Send the ask to the next nodes, unless it has to be held. Returns whether it is over; *ret_error: what came of it. */
 static bool go_on(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) {
   while (!ask->awaited) {
     if (ask->has_begun && (ask->asks_all || ask->count || ask->error)) {
@@ -294,7 +298,7 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
   return error;
 }
 
-/* Those of a line that can go on go on, now that one has ended or has been sent to all. The line may be freed. */
+/* An ask of the line has ended, or was sent to all nodes: let those go on that now can. May free the line. */
 static void release(vestry_cluster *cluster, vsi_line *line, vsi_ask **done) {
   while (line) {
     vsi_ask *first = first_of(&line->begun), *ask = first && first->is_held ? first : first_of(&line->held);
@@ -309,7 +313,7 @@ static void release(vestry_cluster *cluster, vsi_line *line, vsi_ask **done) {
   free_line_if_empty(cluster, line);
 }
 
-/* It begins, or a node has answered. */
+/* Go on with an ask that begins, or that a node has answered. */
 static void advance(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   vsi_line *line = ask->line;
   vestry_err error;
@@ -385,7 +389,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
 
 /* --------------------------------------------------------------------------------------------- not answered ------- */
 
-/* false: so many were due that the others shall have the lock in between. */
+/* End the asks that are due. false: there may be more, and other threads get the lock in between. */
 static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_ask **done) {
   enum { AT_ONCE = 256 };
   int left = AT_ONCE;
@@ -455,8 +459,8 @@ static void wake(vestry_err error, uint32_t count, void *ctx) {
   pthread_mutex_unlock(&w->lock);
 }
 
-/* The answers come, or the timer says that they do not. A stepped runtime's timer may never: its clock does not turn by
- * itself. */
+/* Wait for the answers, or for the timer's TIMEOUT. On a stepped runtime the timer may never fire, since the clock does
+ * not turn by itself: there the ask is given up when nothing is left to step. */
 static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   if (vsi_runtime_is_stepped(cluster->runtime)) {
     while (!w->is_done && vestry_runtime_step(cluster->runtime)) continue;

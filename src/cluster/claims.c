@@ -2,19 +2,21 @@
 /* essay: a key that one stream has alone, on whatever node */
 /* REJECT and REUSE on all nodes, exactly: a node that opens such a stream claims the key first.
  *
- * Whether a key is held its nodes know best: each answers for itself. What they cannot see is which other node asks at
- * the same time. The broker's claims tell that: names with a revision each, of which one is set for a key by its hash.
- * A node that wants the key reads the revision, asks all others whether they hold it, and sets the name if its revision
- * is still the one that was read. Of two that do so at once one is refused, and asks again. So nothing is released: the
- * claim is no lock, but tells that no other node has come in between; a stream that ends, or a node that dies, is not
- * held any more, and that is all. Keys whose hashes share a name disturb each other and no more.
+ * Each node knows best whether it holds a key, and answers for itself. No node sees which other node asks at the same
+ * time: the broker's claims show that. They are names with a revision each, and the hash of a key says which name is
+ * set for it. A node that wants the key reads the name's revision, asks all other nodes whether they hold the key, and
+ * sets the name if its revision is still the one that was read. If two nodes do so at once, one of them is refused, and
+ * asks again. Nothing has to be released: the claim is no lock, it shows that no other node has come in between. When a
+ * stream ends, or its node dies, no node says any more that it holds the key, and that is all. Keys whose hashes share
+ * a name disturb each other, and no more.
  *
- * From when it sets the name, a node says that it holds the key: one that asks before it knows what came of it must not
- * hear a no. Until then it says no, so that two that ask each other do not both give up.
+ * A node says that it holds the key from just before it sets the name: a node that asks while the outcome is open must
+ * not hear a no. Before that it says no, so that two nodes that ask each other do not both give up.
  *
- * A node that cannot be asked may hold it: the answer is no, until it is taken for dead. Nor does a node that has just
- * begun, or has just reached the broker again, know which nodes are silent: until dead_ms have passed it lets no stream
- * in. In a partition only the side that reaches the claims lets streams in; the other side keeps its own. */
+ * A node that cannot be asked may hold the key: until that node is taken for dead, no other node lets a stream in. A
+ * node that has just begun, or has just reached the broker again, does not know which nodes are silent: until dead_ms
+ * have passed it lets no stream in. In a partition only the side that reaches the claims lets streams in; the other
+ * side keeps its own. */
 #include "cluster/claims.h"
 
 #include <stdio.h>
@@ -33,7 +35,7 @@ typedef struct vsi_claim {
   uint64_t hash;
   size_t users; /* threads of this node that put a stream under it */
   bool is_ours; /* others are told that it is held */
-  bool is_sure; /* and it is: the claim is done with */
+  bool is_sure; /* and this node holds it: the claim was granted */
 } vsi_claim;
 
 static vsi_claim *find(vestry_cluster *cluster, uint64_t hash) {
@@ -55,7 +57,8 @@ static void let_go(vestry_cluster *cluster, vsi_claim *claim) {
   vsi_free(cluster->host, claim);
 }
 
-/* OK: no node does | EXISTS: one does | LIMIT: that is not known */
+/* Ask all other nodes whether they hold the key. OK: none does | EXISTS: one does | LIMIT: that is not known |
+ * NO_MEMORY */
 static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
   vsi_cluster_lock(cluster);
   bool are_known = vsi_peers_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
@@ -99,19 +102,19 @@ static vestry_err acquire(vestry_cluster *cluster, vsi_claim *claim) {
   return VESTRY_LIMIT;
 }
 
-/* The one of a key that this thread uses from now on; others of this node wait until it is sure. *ret_claim NULL: there
- * is none any more, and this thread must not wait. */
+/* Find or make the claim of a key, and count this thread as a user of it. While another thread of this node acquires
+ * the claim, wait until it is sure or gone. OK | LIMIT (this thread must not wait) | NO_MEMORY */
 static vestry_err enter(vestry_cluster *cluster, uint64_t hash, vsi_claim **ret_claim) {
   vsi_claim *claim;
   while ((claim = find(cluster, hash)) != NULL && !claim->is_sure) {
-    if (vsi_runtime_is_stepped(cluster->runtime)) return VESTRY_LIMIT; /* it is this thread's own */
+    if (vsi_runtime_is_stepped(cluster->runtime)) return VESTRY_LIMIT; /* this thread acquires it */
     pthread_cond_wait(&cluster->claimed, &cluster->lock);
   }
   if (!claim) {
     claim = vsi_calloc(cluster->host, 1, sizeof *claim);
     if (!claim) return VESTRY_NO_MEMORY;
     claim->hash = hash;
-    claim->is_ours = claim->is_sure = vsi_keys_are_here(&cluster->keys, hash); /* then what is here decides */
+    claim->is_ours = claim->is_sure = vsi_keys_are_here(&cluster->keys, hash); /* then this node's store decides */
     claim->next = cluster->claims;
     cluster->claims = claim;
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which node may have a key alone. */
+/* Which node may keep a stream under a key that one stream has alone. */
 #ifndef VSI_CLUSTER_CLAIMS_H
 #define VSI_CLUSTER_CLAIMS_H
 

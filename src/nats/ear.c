@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one thread for what comes, and any thread for what goes */
 /* libnats reads with one thread and delivers with another one. Each thread that has to be woken costs more than all
- * that is done with a message. So libnats is told that its socket is looked after by an
- * event loop: then it reads and writes when it is asked to, and this thread asks, and tells what has come.
+ * that is done with a message. So libnats is told that an event loop looks after its socket: then libnats reads and
+ * writes when this thread asks it to, and this thread passes on the messages that have come.
  *
- * A thread that is inside of libnats for the socket has `io`: libnats reads into one buffer, and closes a descriptor
- * that another thread may be about to use. This thread waits for `io`. Others only try: they leave a letter in the
- * outbox, and if another thread has `io` just now, that one looks into the outbox afterwards. So letters gather while
- * one thread writes, and go in one write then. A letter is not lost between two threads: it is in the outbox before its
- * thread tries, and a thread that gives `io` back looks afterwards.
+ * A thread has `io` while it is inside of libnats for the socket: libnats reads into one buffer, and closes a
+ * descriptor that another thread may be about to use. This thread waits for `io`. Others only try: they leave a letter
+ * in the outbox, and if another thread has `io` just now, that thread looks into the outbox afterwards. So letters
+ * gather while one thread writes, and then go in one write. No letter is lost between two threads: a letter is in the
+ * outbox before its thread tries, and a thread that gives `io` back looks afterwards.
  *
- * What the socket does not take libnats keeps; nothing more is given to it until the socket has taken all. With TLS a
- * write can wait for the socket, so there this thread alone writes. */
+ * libnats keeps the bytes that the socket does not take, and gets no more until the socket has taken all of them. With
+ * TLS a write can wait for the socket, so there this thread alone writes. */
 #include "nats/ear.h"
 
 #include <fcntl.h>
@@ -25,8 +25,8 @@
 
 enum { BATCH_COUNT = 64, NS_PER_MS = 1000000 };
 
-/* This thread sees to it that what libnats has is written; and it is this broker's ear, which looks around before it
- * sleeps. */
+/* writes: this thread writes what libnats has for the socket. ear_of: this thread is the ear of that broker, and looks
+ * around before it sleeps. */
 static _Thread_local bool writes;
 static _Thread_local const vsi_nats_broker *ear_of;
 
@@ -48,7 +48,7 @@ static natsStatus on_read(void *ctx, bool is_wanted) {
   return NATS_OK;
 }
 
-/* libnats has something for the socket, or nothing any more. libnats holds a lock of its own. */
+/* libnats has bytes for the socket (is_wanted), or none any more. libnats holds a lock of its own during the call. */
 static natsStatus on_write(void *ctx, bool is_wanted) {
   vsi_nats_broker *broker = ctx;
   atomic_store(&broker->must_write, is_wanted);
@@ -73,7 +73,7 @@ natsStatus vsi_nats_ear_choose(vsi_nats_broker *broker) {
 
 /* ---- writing, with io -------------------------------------------------------------------------------------------- */
 
-/* If the socket has taken all, what was taken out is written. */
+/* If the socket has taken all bytes, the letters that were taken out of the outbox count as written. */
 static void settle_taken(vsi_nats_broker *broker) {
   if (!broker->taken_count || atomic_load(&broker->must_write) || atomic_load(&broker->is_over)) return;
   pthread_mutex_lock(&broker->lock);
@@ -84,7 +84,8 @@ static void settle_taken(vsi_nats_broker *broker) {
   broker->taken_count = broker->taken_bytes = 0;
 }
 
-/* One that libnats does not take, for its size or for want of memory, is lost alone. */
+/* Give a letter to libnats. If libnats does not take it (too large, out of memory), this letter is lost, and no
+ * other. */
 static void give(vsi_nats_broker *broker, vsi_nats_letter *letter) {
   size_t bytes = vsi_nats_letter_bytes(letter->len);
   if (natsConnection_Publish(broker->connection, letter->subject, letter->data, (int)letter->len) == NATS_OK) {
@@ -99,7 +100,7 @@ static void give(vsi_nats_broker *broker, vsi_nats_letter *letter) {
   vsi_free(broker->host, letter);
 }
 
-/* libnats must have something: it takes a write of nothing for the end. */
+/* Call libnats only when it has bytes to write: it takes a write of nothing for the end of the connection. */
 static void write_taken(vsi_nats_broker *broker) {
   writes = true;
   if (atomic_load(&broker->must_write)) natsConnection_ProcessWriteEvent(broker->connection);
@@ -131,13 +132,13 @@ void vsi_nats_ear_write(vsi_nats_broker *broker) {
     may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
     if (may_write) write_outbox(broker);
     pthread_mutex_unlock(&broker->io);
-    if (atomic_load(&broker->must_write)) vsi_nats_ear_wake(broker); /* it waits for the socket */
+    if (atomic_load(&broker->must_write)) vsi_nats_ear_wake(broker); /* the ear waits for the socket */
   }
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Some of what has come, in the order of each subject. With io. */
+/* Take messages that have come, BATCH_COUNT at most, those of each subject in order. With io. */
 static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
   size_t count = 0;
   for (size_t i = 0; broker->connection && i < broker->subjects_count; i++) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread that reads what comes in and tells it, and writing what goes out. */
+/* The thread that reads messages and passes them on; and how messages are written. */
 #ifndef VSI_NATS_EAR_H
 #define VSI_NATS_EAR_H
 
 #include "nats/broker.h"
 
-/* Have libnats leave the socket to us: of the options that connections are made with. */
+/* Set libnats's options so that libnats leaves the socket to this library. Before connections are made with them. */
 natsStatus vsi_nats_ear_choose(vsi_nats_broker *broker);
 /* The thread, from start to stop. argument: the vsi_nats_broker. */
 void *vsi_nats_ear_run(void *argument);

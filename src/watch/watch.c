@@ -5,19 +5,22 @@
  *
  * When.       A step is due when the watch was woken, when its deadline has come, or when the last step said so.
  *             `is_due` remembers it until the step is taken: a run that must put it off does not forget it.
- * No wake-up  A wake sets is_woken and notifies; the run that takes is_woken away takes a step, or leaves is_due. One
- * is lost.    that finds is_woken set already need not notify: the one that set it does, and the run that takes it away
- *             comes after both, and sees what both have done before, since both wrote the word that it reads. One that
- *             comes during a step sets it again, and the run is followed by another (runtime/actor.c).
- * Pacing.     A step is put off until as many events are settled as had been accepted when the last one returned. The
- *             watch sets `awaits`, then has the connection's runner look (vsi_connection_await_written): a whole run of
- *             it follows, which sees `awaits`, and notifies now or in a later run. So neither sleeps over the other.
- *             The mark is a count, not "the queue is empty": another sender to the stream does not hold the watch up.
- * Its end.    A step is inside the connection (vsi_connection_enter), which does not end before it has left, and lets
- *             no thread in when it ends. So when the close list tells of the end no step runs or will: the end function
- *             is called there and then. Whatever ends a stream goes through that one door (docs/architecture.md).
- * Memory.     A watcher is freed with its connection. What may still touch it holds a reference to that: the actor from
- *             READY to the end of the run, the armed timer, a subscription, the application. */
+ * No wake-up  A wake sets is_woken and notifies; the run that clears is_woken takes a step, or sets is_due. A wake that
+ * is lost.    finds is_woken set already need not notify: the wake that set it does. The run that clears it comes after
+ *             both wakes, and sees what both threads did before them, since both wrote the word that the run reads. A
+ *             wake during a step sets is_woken again, and another run follows (runtime/actor.c).
+ * Pacing.     A step is put off until as many events are settled as had been accepted when the last step returned. The
+ *             watch sets `awaits`, then asks for a look of the connection's runner (vsi_connection_await_written): a
+ *             whole run of the runner follows, sees `awaits`, and notifies now or in a later run. So neither sleeps
+ *             while the other waits for it. The mark is a count, not "the queue is empty": so another sender to the
+ *             stream does not hold the watch up.
+ * Its end.    A step is inside the connection (vsi_connection_enter): the connection does not end before the step has
+ *             left it, and lets no thread in once it ends. So when the close list tells of the end, no step runs, and
+ *             none will: the end function is called there and then. Every end of a stream goes through that one door
+ *             (docs/architecture.md).
+ * Memory.     A watcher is freed with its connection. Each thing that may still touch the watcher holds a reference to
+ *             the connection: the actor from READY to the end of the run, the armed timer, a subscription, the
+ *             application. */
 #include "watch/watch.h"
 
 #include <stddef.h>
