@@ -14,8 +14,9 @@
  *  keeps one encoder, whose output refers back to what it published before: an "epoch". A member that has taken every
  *  event of the epoch, and nothing else since it began, is aligned and takes these bytes. A member that is not aligned
  *  (it joined later, was sent something of its own, or missed an event because its queue was full) takes the same event
- *  encoded alone, which is made once for all of those. Its own runner decides that when it writes. So a publish costs
- *  one encoder and, if a member is not aligned, one more, whatever the number of members; then a queue operation each.
+ *  encoded alone, which is made once for all of those. The runner of each member decides that when it writes. So a
+ *  publish costs one encoder and, if a member is not aligned, one more, whatever the number of members; then a queue
+ *  operation each.
  *
  *  A new epoch aligns all members; its first event is as long as one that is encoded alone. One begins when
  *  - the last one has put as many events alone as the channel has members of that encoding: by then being unaligned has
@@ -107,23 +108,24 @@ VESTRY_API void vestry_channel_stats_get(vestry_channel *channel, vestry_channel
  *      }
  *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // from anywhere
  *
- *  What vestry_dispatch is to streams one by one, this is to a channel (vestry/channel.h). Its name is a scope and a
- *  key, as theirs is. A channel is there while it has members: it is made when the first stream joins, and ends when
- *  the last has left and no call is at work in it. The application neither creates nor destroys it.
- *  Joining is not storing: dispatches do not reach a stream by what it has joined, nor broadcasts by what it is kept
+ *  vestry_dispatch reaches streams one by one, vestry_broadcast a channel of them; both by a scope and a key. A channel
+ *  is there while it has members: it is made when the first stream joins, and ends when the last has left and no call
+ *  is at work in it. The application neither creates nor destroys it. Joining is not storing: a dispatch does not reach
+ *  a stream by the channels that it has joined, and a broadcast does not reach a stream by the keys that it is kept
  *  under.
  *
  *  What it costs: a channel 1.3 kB and its name, and for each encoding that its members have an encoder, of which all
  *  channels share max_channel_encoders_count; a member 104 bytes. To find a channel costs the same however many there
  *  are. */
 
-/** Have the stream that this reply opens join a channel, until it ends. Nothing happens if it opens none, or if it is
- *  given up for a stored one. For several channels, call it several times; a second time for one is no harm.
+/** Let the stream that this reply opens join a channel until the stream ends. Nothing happens if the reply opens no
+ *  stream, or if the stream is given up for a stored one. Call this once for each channel; a second call for the same
+ *  one does no harm.
  *
- *  The stream joins after the handler, before the reply's effects are performed. What is published until then it does
- *  not get. What is published from then on is in its queue, in order with the effects, and is written when the stream
- *  opens. So let an effect read the state that a page starts with: nothing is missed in between. What the handler
- *  itself has read may be older than what the page is sent first.
+ *  The stream joins after the handler, before the reply's effects are performed. The stream gets no event that was
+ *  published before that. An event that is published from then on is in its queue, in order with the effects, and is
+ *  written when the stream opens. So let an effect read the state that a page starts with: then no change is missed in
+ *  between. State that the handler has read may have changed before the stream joins.
  *  scope    whose channel it is; req->scope: of the request's own
  *  key      copied
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of vestry_bounds;

@@ -20,19 +20,19 @@
  *    members. Nothing is waited for.
  *  - vestry_refresh: of the cluster's pages, on all nodes; several within 5 ms travel together. (vestry_refresh_here
  *    stays here.)
- *  - Keys: a stream that REPLACEs closes those that other nodes have under its key, however they were put, if they were
- *    opened before it: within milliseconds, or when a partition heals. Of two that REPLACE the newer one stays; of two
- *    within what messages take, one. (Those that did not REPLACE are found by looking through the store: a key that is
- *    put in two ways costs that.) MANY counts on each node by itself. REJECT refuses if another node is known to
- *    hold the key; two that come within milliseconds may both be let in. REUSE looks at this node alone.
- *    With options.strict both let one stream in, on whatever node: the second is told EXISTS (409), by REUSE
- *    too if another node has it. The handler's thread asks all nodes and the broker for that, once for each stream
- *    that is kept so, and waits as vestry_dispatch does, and for the broker's claim, which may take seconds if that
- *    is ill. Where a node that lives has not answered, where nothing can be claimed, on a thread that must not wait,
- *    and for dead_ms after this node has begun or has reached the broker again, no stream is let in: LIMIT (503). A
- *    stream's end frees its key at once, a node's death after dead_ms. In a partition only the side that reaches the
- *    claims lets in more, once it takes the other side for dead. The other side keeps its streams, so that a key may
- *    have two until one ends. A strict key over time, with REJECT on nodes A, B and C:
+ *  - Keys: a stream that REPLACEs closes the older streams that other nodes have under its key, however these were put:
+ *    within milliseconds, or when a partition heals. Of two streams that REPLACE the newer one stays; if both open
+ *    within the time that a message takes, one of them stays. (Older streams that did not REPLACE are found by a walk
+ *    through the store: a key that is put in two ways costs that.) MANY counts on each node by itself. REJECT refuses
+ *    if another node is known to hold the key; two that come within milliseconds may both be let in. REUSE looks at
+ *    this node alone. With options.strict REJECT and REUSE let one stream in, on whatever node: the second stream gets
+ *    EXISTS (409), with REUSE too if the first is on another node. The handler's thread asks all nodes and the broker
+ *    for that, once for each stream that is kept so, and waits as vestry_dispatch does, and for the broker's claim,
+ *    which may take seconds if that is ill. Where a node that lives has not answered, where nothing can be claimed, on
+ *    a thread that must not wait, and for dead_ms after this node has begun or has reached the broker again, no stream
+ *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only
+ *    the side that reaches the claims lets in more, once it takes the other side for dead. The other side keeps its
+ *    streams, so that a key may have two until one ends. A strict key over time, with REJECT on nodes A, B and C:
  *        0 ms      A is asked for a stream: B and C say no, A sets the claim: it opens
  *        5 ms      B is asked for one: A says yes: EXISTS
  *        9,000 ms  A's stream ends; B is asked again: it opens
@@ -48,21 +48,21 @@
  *
  *  Order: what one node sends for one key, or to one channel, arrives in order, and once. Loss is told: by an error to
  *  the sender, or as a gap to the node that should have received (on_gap), within a second while nodes hear each other;
- *  then all pages of that node render again. A node where a stream opens, or joins a channel, while something is sent
- *  to its key, and that has not told of it yet, has a gap too. A gap can be told where nothing was lost. If a node dies
- *  that no other could hear, its last messages are lost, and no gap tells of them.
+ *  then all pages of that node render again. A node has a gap, too, if a stream opens there, or joins a channel, while
+ *  a message is on its way to that key, and before the node has told of the stream. A gap can be told where nothing was
+ *  lost. If a node dies that no other could hear, its last messages are lost, and no gap tells of them.
  *
- *  Nodes tell each other every heartbeat_ms that they live. One that was not heard for suspect_ms is suspect, and is
+ *  Nodes tell each other every heartbeat_ms that they live. A node that was not heard for suspect_ms is suspect, and is
  *  asked as ever; after dead_ms it is dead: no node asks it. A node that starts again before it was missed is known
  *  within three heartbeats. When nodes hear each other again, both have a gap. A node that begins to drain
  *  (vestry/drain.h) says so at once, and stays for what it holds; when its instance closes it says goodbye.
  *
  *  What nodes say is sealed with the secret: a node that has it is trusted, up to the allow-list. An attacker that
- *  reaches the broker without it can read, and record, but what is played back is nothing: a node counts once it has
- *  answered a challenge, and each message once. Keys and scopes are in messages, never in subjects: these are
- *  "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use TLS to the broker. docs/cluster-wire.md
- *  has the format, and what is believed of it. Nodes have one byte order, and one version of the format: one of another
- *  version is logged. */
+ *  reaches the broker without the secret can read and record messages, but to play them back has no effect: a node
+ *  counts only after it has answered a challenge, and each message counts once. Keys and scopes are in messages, never
+ *  in subjects: these are "vestry.<hash>.all" and "vestry.<hash>.n.<hash>". Nothing is encrypted: use TLS to the
+ *  broker. docs/cluster-wire.md has the format, and what is believed of it. Nodes have one byte order, and one version
+ *  of the format: one of another version is logged. */
 #ifndef VESTRY_CLUSTER_H
 #define VESTRY_CLUSTER_H
 

@@ -96,8 +96,8 @@ typedef struct vestry_connection_options {
   uint32_t max_queued_count; /**< events accepted and not yet handed to the transport [1,024]; at most 1,000,000 */
   size_t max_queued_bytes;   /**< their bytes [1 MiB]; at most 1 GiB. One event larger than this is TOO_LARGE */
   vestry_full_policy full;   /**< [close] */
-  uint64_t heartbeat_ms;     /**< a comment is sent when nothing was for so long [15,000]; VESTRY_NEVER_MS, or more
-                                  than 49 days: none. One that there is no memory for is left out */
+  uint64_t heartbeat_ms;     /**< a comment is sent when nothing was sent for so long [15,000]; VESTRY_NEVER_MS, or more
+                                  than 49 days: none. Without memory for it the comment is left out */
 } vestry_connection_options;
 
 /** Counters of one connection, since it was created. */
@@ -137,9 +137,9 @@ VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connect
 VESTRY_API uint64_t vestry_connection_id(const vestry_connection *connection);
 /** Disposes of data that was handed over. */
 typedef void (*vestry_destroy_fn)(void *data);
-/** The data that the reply which opened it brought (vestry_reply_data); NULL: none. It is there before the first hook
- *  and does not change, and lives as long as the caller's reference, past the end of the stream too. What is in it may
- *  be used by several threads at once: that is the application's to order. Threads any; one load. */
+/** The data of the reply that opened the stream (vestry_reply_data); NULL: none. The pointer is there before the first
+ *  hook and does not change. The data lives as long as the caller's reference, past the end of the stream too. Several
+ *  threads may use the data at once: the application has to order that. Threads any; one load. */
 VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
 /** Where it is in its life; may have moved on when you look. Threads any. */
 VESTRY_API vestry_connection_state vestry_connection_state_get(const vestry_connection *connection);
@@ -196,10 +196,11 @@ VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *conne
     VESTRY_PRINTF(3, 4);
 
 /** End it for a cause. The first cause wins. A clean cause (vestry_cause_is_clean) lets what was accepted before be
- *  written, and ends the stream so that the browser stays away; any other discards it and aborts. A peer that does not
- *  read is given five seconds for it, and one that reads slowly a minute; what has no room then is discarded, and that
- *  is an abort. Later calls do nothing, but HANGUP, LOST and STALLED, which say that the peer is gone: what waits for
- *  it is discarded at once; and SHUTDOWN: one that reads slowly has five seconds, too, from the first call on.
+ *  written, and ends the stream so that the browser stays away; any other discards it and aborts. A clean end gives a
+ *  peer that does not read five seconds, and a peer that reads slowly a minute; what has not gone out then is
+ *  discarded, and the end is an abort. Later calls do nothing, with these exceptions. HANGUP, LOST and STALLED say that
+ *  the peer is gone: what waits for it is discarded at once. After SHUTDOWN a peer that reads slowly, too, has five
+ *  seconds, from the first call on.
  *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
@@ -207,8 +208,8 @@ VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_ca
 /** What is done with a stream before it is closed. On the caller's thread; its error is returned to the caller. */
 typedef vestry_err (*vestry_scoped_fn)(vestry_connection *connection, void *ctx);
 
-/** Use a stream and close it, whatever comes of it: calls fn, then closes for CLOSED, cleanly, after what was sent
- *  before. fn may close it itself for another cause: the first one counts.
+/** Use a stream and close it, whatever fn returns: calls fn, then closes the stream for CLOSED, cleanly, after all that
+ *  was sent before. fn may close the stream for another cause: the first cause counts.
  *  connection  borrowed; a reference is held meanwhile
  *  Returns  what fn returned | CLOSED: it was not open, and fn was not called
  *  Threads  any; blocks as fn does */

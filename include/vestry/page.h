@@ -18,9 +18,10 @@
  *      add_message(app, text);
  *      vestry_refresh(pages, "room/7", NULL);                // from anywhere: all tabs that show it render again
  *
- *  The same function makes the document and, in the page's stream, its content again: from the request that opened the
- *  stream, on a render thread, once what it depends on was refreshed. What it makes is compared with what the tab has:
- *  the same content costs no byte. Otherwise it is sent as a morph of the content's element.
+ *  The same function makes the document and, in the page's stream, its content again: on a render thread, from the
+ *  request that opened the stream, once a topic was refreshed that the page depends on. The new content is compared
+ *  with the content that the tab has: the same content costs no byte; other content is sent as a morph of the content's
+ *  element.
  *
  *  No change is lost. What is refreshed while a page renders, or between the document and its stream, renders it again.
  *  Renders of one page are at least interval_ms apart, the first at once and the last one always; a page whose last
@@ -213,15 +214,16 @@ VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *htm
 /** Append the start tag of the content's element. In a stream, what stands before it is thrown away.
  *  As vestry_html_add; INVALID also when it was begun. */
 VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *html);
-/** Append its end tag and, in a document, the element that opens the page's stream and looks after it: one request at
- *  one URL, which is tried again for ever, each tab at times of its own; begun anew when the browser is online again,
- *  when the page comes back from the browser's cache, when nothing was heard for two and a half heartbeats
- *  (vestry_options), and when the stream was ended, as by a log-out, but not by a status of 204. An answer of 401 or
- *  403 to it has the tab load its page anew. A tab that is loaded in the background, or hidden while its stream is
- *  broken, opens it when it is shown. Its signal _vestry.offline says how it stands; the banner shows it. Redirects,
- *  and loading the page anew, are signals that it looks at. It needs no inline style and no inline script: of a
- *  policy's script-src what the client needs (vestry/csp.h). In a stream what stands after it is thrown away. As
- *  vestry_html_add; INVALID also when it was not begun. */
+/** Append the end tag of the content's element and, in a document, the element that opens the page's stream and looks
+ *  after it. The stream is one request at one URL. The element tries it again for ever, each tab at times of its own,
+ *  and begins it anew when the browser is online again, when the page comes back from the browser's cache, when nothing
+ *  was heard for two and a half heartbeats (vestry_options), and when the stream was ended, as by a log-out, but not by
+ *  a status of 204. After an answer of 401 or 403 the tab loads its page anew. A tab that is loaded in the background,
+ *  or hidden while its stream is broken, opens the stream when the tab is shown. The signal _vestry.offline says
+ *  whether the stream is broken; the banner shows it. Redirects, and loading the page anew, are signals that the
+ *  element looks at. The element needs no inline style and no inline script; of a policy's script-src it needs what the
+ *  client needs (vestry/csp.h). In a stream, what stands after the content is thrown away. As vestry_html_add; INVALID
+ *  also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and
@@ -253,8 +255,8 @@ VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *htm
  *  Returns  OK, also if no page depends on it | INVALID | TOO_LARGE
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
-/** The same of this node alone: the other nodes of a cluster (vestry/cluster.h) are told nothing. For what each of them
- *  sees by itself, or what is about this process. Arguments and results as above. */
+/** The same of this node alone: the other nodes of a cluster (vestry/cluster.h) are told nothing. For a change that
+ *  each node sees by itself, or that is about this process alone. Arguments and results as above. */
 VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 /** The same by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). */
 VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
@@ -282,7 +284,7 @@ typedef struct vestry_render_observer {
 #define VESTRY_RENDER_OBSERVERS_MAX 4
 
 /** Have renders observed, from the next one on. The first observer is the first to begin and the last to end.
- *  observer  copied; its ctx is what it is known by
+ *  observer  copied; its ctx identifies it
  *  Returns  OK | INVALID (a function is missing) | EXISTS (one with that ctx is there) | LIMIT
  *  Threads  any */
 VESTRY_API vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer);

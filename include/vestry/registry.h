@@ -3,8 +3,8 @@
  *
  *  An effect is data, a JSON array headed by a name: ["patch-signals", {"counter": 4}]. A registry says what names
  *  mean: effects do something; actions are pure functions that give more effects; placeholders stand for values that
- *  are known only when it is dispatched; interceptors step in before and after. Any thread dispatches effects to the
- *  connections stored under a key, with no request in sight:
+ *  are known only when an effect is dispatched; interceptors step in before and after. Any thread dispatches effects to
+ *  the connections stored under a key, with no request in sight:
  *
  *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start_timer, &app);
  *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4)));
@@ -36,8 +36,9 @@ typedef struct vestry_dispatch_context vestry_dispatch_context;
  *  the dispatch came from a timer or a hook. OK, or an error that is recorded in the dispatch's result. */
 typedef vestry_err (*vestry_effect_fn)(vestry_dispatch_context *context, const json_t *args, void *ctx);
 
-/** An action: a pure function from the state and its arguments to a list of effects and more actions. They are
- *  performed in its place, depth first: what an action comes to is done before what stands after it.
+/** An action: a pure function from the state and its arguments to a list of effects and more actions. The list is
+ *  performed in the action's place, depth first: all that an action gives is performed before what stands after the
+ *  action.
  *  state        an object: the request's signals, or the data that a dispatch without request was given, else empty.
  *               Borrowed, not to be changed; parts of it may go into the list (json_incref)
  *  args         the array after the name, borrowed
@@ -94,13 +95,13 @@ typedef struct vestry_registry vestry_registry;
  *  host          borrowed; NULL: the default
  *  ret_registry  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  any; a registry is used by one at a time, like all that follows */
+ *  Threads  any; one thread at a time uses a registry, by this and all functions that follow */
 VESTRY_API vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry);
 /** Free it; instances that use it keep what it brought. NULL is accepted. */
 VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
 
-/** Say what a name means. It can mean a placeholder, and beside that an effect or an action; of two of a kind the last
- *  wins, and so it does between an effect and an action.
+/** Say what a name means. A name can mean a placeholder and, beside that, one effect or action. The last placeholder of
+ *  a name wins, and so does its last effect or action.
  *  name     copied; not empty, at most 255 bytes
  *  ctx      handed to the function; must live as long as the instances that use the registry
  *  Returns  OK | INVALID | NO_MEMORY (registry unchanged) */
@@ -112,8 +113,8 @@ VESTRY_API vestry_err vestry_registry_placeholder(vestry_registry *registry, con
                                                   vestry_placeholder_fn placeholder, void *ctx);
 /** Append an interceptor. OK | INVALID | NO_MEMORY (registry unchanged). */
 VESTRY_API vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_interceptor *interceptor);
-/** Add all of another registry: its names win over those that are there, its interceptors come after. It is copied from
- *  and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). */
+/** Add all of another registry: its names win over those that are there, its interceptors come after. The other
+ *  registry is copied, and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). */
 VESTRY_API vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more);
 
 /* ---------------------------------------------------------------------------------------------- dispatching ------- */
@@ -180,7 +181,8 @@ typedef struct vestry_dispatch_info {
   vestry_connection *opened;
 } vestry_dispatch_info;
 
-/** The dispatch that is under way, as it stands now. Valid during the callback; the next call of it writes it anew. */
+/** The dispatch that is under way, as it stands now. Valid during the callback; the next call of this function
+ *  overwrites it. */
 VESTRY_API const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context);
 /** Add a connection to those the reply's effects go to; a reference is taken. PHASE_CONNECT only. In after, when a
  *  stream was opened: that stream is given up, unopened, in favour of the connections added now, and the request is

@@ -28,13 +28,12 @@ extern "C" {
 /** An application's handler. On the adapter's thread, no lock held; may block as long as the server can spare the
  *  thread. req and reply are valid during the call.
  *  Returns  OK; otherwise the error is answered, and the reply thrown away, unless it has a status of 400 or more and a
- *  body: then it is the answer, whatever the error. What a client got wrong: MALFORMED 400 (so
- *  say vestry_request_json and the functions of vestry/signals.h); NOT_FOUND 404; EXISTS 409; TOO_LARGE 413. LIMIT and
- *  FULL: 503 with Retry-After. All others 500, with a line in the host's log: INVALID among them, since it is what
- *  functions say to a program that handed them what they do not take; and so is any error that a builder of this reply
- *  has said, of a format that was refused, say. To answer otherwise, set status and body, and return OK or an error:
- *  what counts requests that failed, and vestry_once_guard, which forgets those that say LIMIT and FULL, goes by the
- *  error */
+ *  body: then it is the answer, whatever the error. Mistakes of the client: MALFORMED 400 (from vestry_request_json and
+ *  the functions of vestry/signals.h); NOT_FOUND 404; EXISTS 409; TOO_LARGE 413. LIMIT and FULL: 503 with Retry-After.
+ *  All others 500, with a line in the host's log: INVALID among them, since functions return it to a program that
+ *  passes a wrong argument; and any error that a builder of this reply has returned, for a refused format, say. To
+ *  answer otherwise, set status and body, and return OK or an error: counters of failed requests go by the error, and
+ *  so does vestry_once_guard, which forgets requests that return LIMIT or FULL */
 typedef vestry_err (*vestry_handler_fn)(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** A request: what it says of itself, to be read and not to be written. All of it is borrowed and valid during the
@@ -170,10 +169,10 @@ VESTRY_API vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format
 VESTRY_API vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html);
 
 /** Send the browser to another page: 301, 302, 303 (see other: for the answer to a form), 307 or 308. An ordinary
- *  request is answered with that status and Location. The Datastar client fetches, and would take the page it is led to
- *  for its answer; so a request of its is answered with status 200 and an element whose `data-init` leaves the page
- *  (HTML, and headers that have it appended to the body), which no policy takes for an inline script.
- *  url      relative, http or https. It is the application's to say where a page may lead: not what a client sent
+ *  request is answered with that status and Location. The Datastar client fetches, and would take the page that the
+ *  redirect leads to for the answer; so its request is answered with status 200 and an element whose `data-init` leaves
+ *  the page (HTML, and headers that have it appended to the body), which no policy takes for an inline script.
+ *  url      relative, http or https. Never one that a client sent: the application says where a page may lead
  *  Returns  OK | INVALID (another status; another scheme, a control character, empty) | LIMIT (as vestry_reply_body) |
  *           NO_MEMORY */
 VESTRY_API vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url);
@@ -185,12 +184,12 @@ VESTRY_API vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json)
  *  OK | INVALID, TOO_LARGE (the key; 500, if the reply is a stream's or the handler returns it) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key);
 /** Keep the stream that this request opens under one more key, beside others: a page is its user's and its board's.
- *  Dispatches, removals and lists reach it by each of its keys. It leaves all of them when it ends; so it does when it
- *  is removed or evicted by one. Each key is an entry of the store's, and counts for its bounds; for the cap of a scope
- *  it counts in the scope of each. Only vestry_reply_keep looks for other streams, and only under vestry_reply_key's
- *  key; a reply that keeps no stream takes no notice of these. No more keys than
- *  vestry_bounds.max_per_stream_count, 64 unless it says otherwise. For what many streams look at a channel
- *  (vestry_reply_join) costs less than a key: it is one event to all.
+ *  Dispatches, removals and lists reach it by each of its keys. The stream leaves all of its keys when it ends, and
+ *  also when it is removed or evicted under one of them. Each key is an entry of the store's, and counts for its
+ *  bounds; for the cap of a scope it counts in the scope of each. Only vestry_reply_keep looks for other streams, and
+ *  only under vestry_reply_key's key; a reply that keeps no stream ignores these keys. No more keys than
+ *  vestry_bounds.max_per_stream_count, 64 unless it says otherwise. Where many streams look at one thing, a channel
+ *  (vestry_reply_join) costs less than a key: one event goes to all.
  *  scope       whose key it is; req->scope: of the request's own
  *  key         copied
  *  many_count  open streams under it at most, 0: 8; beyond it the oldest is closed for REPLACED

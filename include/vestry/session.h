@@ -18,10 +18,10 @@
  *  - in memory, if nothing else is set: it ends with the process;
  *  - stored: storage keeps it, memory is its cache, and it outlives a restart. Storage is given a hash of the id: a
  *    stolen database opens no session;
- *  - signed: with a secret, the cookie itself names the user, and it outlives a restart without storage. That a session
- *    was ended by log-out is kept in memory, of max_count sessions, and of ten times max_per_user_count of one user: a
- *    restart forgets it, or so many log-outs after it, and then a copy of the cookie that was made before is good again
- *    until idle_ms or lifetime_ms is over. Where that matters, store them.
+ *  - signed: with a secret, the cookie itself names the user, and it outlives a restart without storage. A log-out is
+ *    noted in memory: for max_count sessions, and for ten times max_per_user_count sessions of one user. A restart
+ *    forgets it, and so do as many later log-outs; then a copy of the cookie that was made before is good again until
+ *    idle_ms or lifetime_ms is over. Where that matters, store sessions.
  *
  *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-: other sites cannot send a form in the
  *  user's name, nor can a neighbouring host set it. (A GET from another site has the cookie: let GET change
@@ -92,9 +92,9 @@ VESTRY_API const char *vestry_session_user(const vestry_request *req);
  *  thread only. */
 VESTRY_API bool vestry_session_is_visitor(const vestry_request *req);
 
-/** Log in: the session gets a new id (so an id that an attacker has planted is worth nothing) and this user. The one
- *  that the request came with ends, with its streams, if a user was logged in to it. From here on the request's scope
- *  is the new session's: call it before keys are named.
+/** Log in: the session gets a new id (so an id that an attacker has planted is worth nothing) and this user. The
+ *  session that the request came with ends, with its streams, if it had a user. From here on the request's scope is the
+ *  new session's: call it before keys are named.
  *  user     UTF-8, 1 to 255 bytes, no control characters
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
  *           randomness) | CLOSED (vestry_session_end_user has met it) | what storage says. On failure the session has
@@ -106,7 +106,8 @@ VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_rep
 
 /** Log out: the session ends now, in all tabs. Streams that it has opened are closed, cleanly: their browsers stay
  *  away. One that is just being opened is closed too. The request goes on in a new session without a user. OK, also if
- *  it had none | INVALID | NO_MEMORY | IO | what storage says (it has ended all the same). As vestry_session_login. */
+ *  the session had no user | INVALID | NO_MEMORY | IO | what storage says (it has ended all the same). As
+ *  vestry_session_login. */
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 
 /** End all sessions of a user, wherever: when a password was changed, or a user was thrown out. Looks at each session
@@ -116,10 +117,10 @@ VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_re
  *  Threads  any; may block in storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
 
-/** For processes that share a storage: ask it again about sessions that memory holds. Those that it has no more have
- *  been ended elsewhere: they end here too, and their streams are closed, cleanly. A process that logs a user out tells
- *  the others, as by vestry_cluster_publish, and these call this; until then their memory believes in the session.
- *  Where such a message may be lost (vestry_gap_fn), all are asked about.
+/** For processes that share a storage: ask the storage again about sessions that memory holds. A session that the
+ *  storage no longer has was ended elsewhere: it ends here too, and its streams are closed, cleanly. A process that
+ *  logs a user out tells the others, as by vestry_cluster_publish, and these call this; until then their memory
+ *  believes in the session. Where such a message may be lost (vestry_gap_fn), all are asked about.
  *  scope    a session's, as vestry_request.scope is before the log-out; one that memory does not hold is OK. NULL:
  *           all that memory holds, one call of storage each
  *  Returns  OK | INVALID (the instance has no sessions, or no storage) | NO_MEMORY | what storage says (the last of its

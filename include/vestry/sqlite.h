@@ -16,10 +16,10 @@
  *            integer key (of the rowid, or the first column of an index), rows of that key
  *    PAGES   of the pages at level TABLES, only those that read a page of the database file that the commit wrote. An
  *            insert writes the page where its row belongs, so ranges and what is not there yet are covered too
- *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; without, what
- *  holds is TABLES. So it is where this SQLite cannot, or a connection that shares its cache, and the log says so once;
- *  and for a render that reads more than max_pages. A change of the schema, VACUUM and what cannot be followed refresh
- *  every page that read the database.
+ *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; otherwise the
+ *  level is TABLES. The level is TABLES, too, where this SQLite cannot do it and for a connection that shares its cache
+ *  (the log says so once), and for a render that reads more than max_pages. A change of the schema, VACUUM and what
+ *  cannot be followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
  *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
@@ -53,11 +53,11 @@ typedef enum vestry_sqlite_level {
   VESTRY_SQLITE_PAGES
 } vestry_sqlite_level;
 
-/** The topics of a change are said to this. */
+/** Takes the topics of a change. */
 typedef struct vestry_sqlite_change vestry_sqlite_change;
 /** Says which topics a changed row refreshes, by vestry_sqlite_topic. Called while the row is being changed, on the
- *  thread that does so: it must not use the connection. For tables without rowid, rowid is 0. Of a virtual table it is
- *  told of the tables that store it. Whatever it says, states of tabs refresh their tabs.
+ *  thread that does so: it must not use the connection. For tables without rowid, rowid is 0. For a virtual table it is
+ *  called with the tables that store that. States of tabs refresh their tabs, whatever it says.
  *  Threads  any */
 typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
 /** Refresh a topic when the transaction is committed. A change of a thousand rows may say it a thousand times. Topics
@@ -132,7 +132,7 @@ VESTRY_API vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db,
  *  Threads  that of the connection, outside of a transaction */
 VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
 
-/** Have everything refreshed that was committed until now, by any process. For tests: settle after it.
+/** Refresh pages for everything that was committed until now, by any process. For tests: settle after it.
  *  ret_seq  for vestry_pages_settle; NULL: not wanted
  *  Returns  OK | IO | BUSY (for five seconds another connection has been writing, or one connection has had the file
  *           for itself, by locking_mode EXCLUSIVE, and its last statement was not stepped to its end; never in WAL
@@ -142,9 +142,9 @@ VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_
 
 /* ------------------------------------------------------------------------------------------ state of a tab ------- */
 
-/** Read the state of the tab that a request comes from (vestry/tab.h). A document's is that of the tab that it is made
- *  for, which is a guess: what must not be seen in another tab is read where vestry_tab_is_known is true. In a render,
- *  the page renders again when the state is written.
+/** Read the state of the tab that a request comes from (vestry/tab.h). A document's tab is a guess: read state that no
+ *  other tab may show only where vestry_tab_is_known is true. In a render, the page renders again when the state is
+ *  written.
  *  req       the handler's, or vestry_render_request
  *  render    the render that reads, NULL: none
  *  buffer    receives it, at most capacity bytes

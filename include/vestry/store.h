@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** Stores: where connections are kept by scoped key.
  *
- *  A store holds values under keys; in vestry a value is a connection, but a store knows it only by a few functions. A
- *  key can hold several values at once. Whatever leaves a store does so exactly once, with one cause: the purge hook is
- *  called, then the value's close, then its reference is dropped.
+ *  A store holds values under keys; in vestry a value is a connection, but a store knows a value only by a few
+ *  functions. A key can hold several values at once. Whatever leaves a store does so exactly once, with one cause: the
+ *  purge hook is called, then the value's close, then its reference is dropped.
  *
  *      vestry_store_options options = {.value = connection_functions, .idle_ms = 600000, .max_count = 10000};
  *      vestry_store_create(NULL, "lru", &options, &store);
@@ -34,15 +34,15 @@ typedef struct vestry_value_ops {
   void (*ref)(void *value);
   /** No lock held; may call the store. */
   void (*unref)(void *value);
-  /** It has left the store: close it for this cause. Nothing happens when it is closed already. No lock held; may call
-   *  the store. */
+  /** The value has left the store: close it for this cause. Does nothing to a value that is closed already. No lock
+   *  held; may call the store. */
   void (*close)(void *value, vestry_cause cause);
-  /** When it was last used otherwise than through the store, on the store's host's clock; 0: never. Asked of a value
-   *  that would leave for IDLE. May run under a lock of the store's: read, and do nothing else. NULL: only what goes
-   *  through the store is a use. */
+  /** When the value was last used otherwise than through the store, on the clock of the store's host; 0: never. The
+   *  store asks this of a value that would leave for IDLE. May run under a lock of the store's: read, and do nothing
+   *  else. NULL: only what goes through the store is a use. */
   uint64_t (*used_ns)(void *value);
-  /** It has ended, or is about to, and only has not left yet: then it makes room in its scope before any other. May run
-   *  under a lock of the store's: read, and do nothing else. NULL: none has. */
+  /** Whether the value has ended, or is about to, and has not left the store yet: such a value makes room in its scope
+   *  before any other. May run under a lock of the store's: read, and do nothing else. NULL: none has. */
   bool (*has_ended)(void *value);
 } vestry_value_ops;
 
@@ -60,7 +60,7 @@ typedef struct vestry_purged {
 } vestry_purged;
 
 /** Called once for each value that leaves, before its close. Any thread that calls or drives the store, no lock held;
- *  may call the store. (One that puts what it is told of into a full store makes another value leave, and so on.) */
+ *  may call the store. (A hook that puts the value into a full store again makes another value leave, and so on.) */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
 /** Which value of an "lru" store goes when there is no room: the least recently used.
@@ -94,13 +94,13 @@ typedef struct vestry_store_options {
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
   { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 
-/** What to do when the key holds values already. One that is the very value being put is refreshed under every policy,
- *  in its old place among them. */
+/** What to do when the key holds values already. If the value that is put is one of them, it is refreshed under every
+ *  policy, and keeps its place among them. */
 typedef enum vestry_put_policy {
   VESTRY_PUT_REPLACE = 0, /**< the others leave for REPLACED */
   VESTRY_PUT_REUSE,       /**< nothing is put or refreshed; the caller gets EXISTS and may get what is there */
   VESTRY_PUT_REJECT,      /**< nothing is put, EXISTS: as REUSE for the store; the registry answers differently */
-  VESTRY_PUT_MANY         /**< it joins them; beyond the maximum the one put longest ago leaves for REPLACED */
+  VESTRY_PUT_MANY         /**< the value joins them; beyond the maximum the oldest put leaves for REPLACED */
 } vestry_put_policy;
 
 /** What a put did. */
