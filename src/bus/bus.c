@@ -5,28 +5,27 @@
  * One lock guards all of it, and no thread holds it while it calls anything. So whatever a thread knew before a call
  * may be different after it:
  *
- * Publishing.  A publisher's place is a cursor in its topic: which subscription comes next. The thread that unlinks
- *              that one moves the cursor on; the topic stays as long as a cursor is in it. A cursor goes no further
- *              than the last subscription there was when it began, so a subscriber that subscribes makes no publish
+ * Publishing.  A publisher's place is a cursor in its topic: the subscription that comes next. The thread that unlinks
+ *              that subscription moves the cursor on; the topic stays as long as a cursor is in it. A cursor stops at
+ *              the subscription that was the last one when it began, so subscribers that come meanwhile make no publish
  *              endless. Nothing is copied and nothing counted beforehand: publish needs no memory.
- * Beginning.   A subscription is made, has a place in its topic kept for it, and goes from MADE to LIVE when it is put
- *              there; the second half needs no memory, so that it can be left for when a stream begins. A topic stays
- *              while a place in it is kept, and places count among those that there may be.
- * Ending.      A subscription ends once: it goes from LIVE to ENDED, and out of its topic, under the lock; the thread
- *              that does that (one that unsubscribes, the connection's runner, the bus's end) counts it. From then on
- *              no call of it begins. Calls that run meanwhile are counted in it; when there are none, one thread
- *              settles it, that is, calls `over`: the one that ended it, or that made the last call. Then it is OVER,
- *              and waiting threads are woken.
- * Waiting.     A thread that waits for OVER is never inside a callback of any bus: unsubscribe looks and does not wait
- *              there, and neither does the runner, should it come by from inside one (an abandoned connection; a
- *              runtime that is stepped). So the threads that are waited for never wait themselves: there is no circle
- *              to be caught in.
- * With a       The subscription's close node is let in before the subscription is in its topic, or else a stream could
- * connection.  end in between and leave it there for ever. If the end comes first after all, it finds MADE, makes it
- *              OVER, and subscribe returns CLOSED: no call has been made. The runner waits for OVER before it goes on
- *              to the connection's hooks, so what a hook frees is used by no call any more. For that the node stays
- *              in until `over` has returned, even if the subscription ended otherwise: inside of a callback it may
- *              have ended without anybody waiting for its calls.
+ * Beginning.   A subscription is made, and a place in its topic is kept for it. When it is put there it goes from MADE
+ *              to LIVE: that needs no memory, so it can happen later, when a stream begins. A topic stays while a place
+ *              in it is kept, and kept places count among max_subscriptions_count.
+ * Ending.      A subscription ends once: under the lock it goes from LIVE to ENDED, and out of its topic. The thread
+ *              that does so (one that unsubscribes, the connection's runner, the bus's end) counts the end. From then
+ *              on no call of the subscription begins. It counts its calls that still run; when there are none, one
+ *              thread settles it, that is, calls `over`: the thread that ended it, or the thread of the last call. Then
+ *              it is OVER, and waiting threads are woken.
+ * Waiting.     A thread that waits for OVER is never inside a callback of any bus: there, unsubscribe looks and does
+ *              not wait, and neither does the runner, if it runs inside a callback (an abandoned connection; a runtime
+ *              that is stepped). So the threads that are waited for never wait themselves: no circle can form.
+ * With a       The subscription's close node is let in before the subscription is in its topic: otherwise a stream
+ * connection.  could end in between, and leave the subscription there for ever. If the stream ends first, its end finds
+ *              MADE and makes it OVER, and subscribe returns CLOSED: no call has been made. The runner waits for OVER
+ *              before it goes on to the connection's hooks, so no call uses any more what a hook frees. Therefore the
+ *              node stays in until `over` has returned, even if the subscription ended otherwise: inside of a callback
+ *              it may have ended while no thread waited for its calls.
  * Memory.      References, counted under the lock: of its life (until OVER), its holder (until unsubscribed), and the
  *              close node (until called or taken back). Each subscription holds the bus, so holders may outlive it. */
 #include "bus/bus.h"
@@ -144,8 +143,8 @@ static void unref_and_unlock(vestry_subscription *s) {
   bus_unref(bus);
 }
 
-/* Take the topic out when it has no subscription, none that is about to come, and no publisher in it: returns it, to be
- * freed; or NULL. */
+/* Take a topic out that has no subscription, no place kept for one, and no publisher in it. Returns the topic, to be
+ * freed, or NULL. */
 static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
   if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return NULL;
   vsi_map_remove(&bus->topics.map, &topic->in);
@@ -166,8 +165,8 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
   return forget_locked(bus, topic);
 }
 
-/* ENDED → OVER, once no call is running. Gives the lock up meanwhile; the caller holds the bus, and does not touch the
- * subscription afterwards unless it holds that too. */
+/* ENDED → OVER, once no call is running. Gives the lock up meanwhile. The caller holds the bus; it must not touch the
+ * subscription afterwards, unless it holds the subscription too. */
 static void settle_locked(vestry_subscription *s) {
   vestry_bus *bus = s->bus;
   if (s->state != ENDED || s->calls || s->settling) return;
@@ -176,7 +175,7 @@ static void settle_locked(vestry_subscription *s) {
   inside++;
   if (s->subscriber.over) s->subscriber.over(s->subscriber.ctx);
   inside--;
-  /* Not before: until here the connection's end must find it, and wait. */
+  /* Not earlier: until here the connection's end must find the node, and wait. */
   vestry_connection *connection = s->subscriber.connection;
   bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
   vestry_connection_unref(connection);
@@ -228,7 +227,7 @@ bool vestry_bus_unsubscribe(vestry_subscription *s) {
   return over;
 }
 
-/* From the bucket on; nothing is added meanwhile. */
+/* Any subscription of a topic, from this bucket on. No topic is added meanwhile. */
 static vestry_subscription *any_locked(vestry_bus *bus, size_t *bucket) {
   const vsi_map *map = &bus->topics.map;
   for (; map->buckets && *bucket >> map->bits == 0; ++*bucket)
@@ -256,13 +255,13 @@ void vestry_bus_destroy(vestry_bus *bus) {
 
 /* ------------------------------------------------------------------------------------------- subscribing -------- */
 
-/* What is allocated without the lock for what is done under it. */
+/* Memory that is allocated without the lock, for use under it. */
 typedef struct spare {
   vsi_topic *topic;
   vsi_map_room room;
 } spare;
 
-/* Whether that is enough; the first look says what is missing. */
+/* Whether the spare memory is enough; ret_bits says what is missing. */
 static bool is_enough_locked(const vestry_bus *bus, const spare *have, const vsi_topic *topic, unsigned *ret_bits) {
   const vsi_map *map = &bus->topics.map;
   *ret_bits = topic ? 0 : vsi_map_wanted(map, map->count + 1);
@@ -288,7 +287,7 @@ static vestry_err refusal_locked(vestry_bus *bus) {
   return VESTRY_LIMIT;
 }
 
-/* A place in the topic is kept for it. */
+/* Keep a place in its topic for a subscription. */
 static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   vestry_bus *bus = s->bus;
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
@@ -320,8 +319,8 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   return error;
 }
 
-/* MADE → LIVE, in its place; or CLOSED, and the place is given back. The caller's memory is set before it can be
- * called. */
+/* MADE → LIVE, in its place; or CLOSED, and the place is given back. *ret_subscription is set before the subscription
+ * can be called. */
 static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
   vestry_bus *bus = s->bus;
   vsi_topic *unused = NULL;
@@ -343,7 +342,7 @@ static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subs
   return begins ? VESTRY_OK : VESTRY_CLOSED;
 }
 
-/* It ends with its connection. */
+/* Let the subscription end with its connection. */
 static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
   s->subscriber.connection = vestry_connection_ref(connection);
   s->refs++; /* the close node's */
@@ -352,7 +351,7 @@ static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
   return VESTRY_CLOSED;
 }
 
-/* It was let in nowhere: drop what it holds. */
+/* The subscription was let in nowhere: drop what it holds. */
 static void abandon(vestry_subscription *s) {
   vestry_connection *connection = s->subscriber.connection;
   bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
@@ -363,7 +362,7 @@ static void abandon(vestry_subscription *s) {
   unref_and_unlock(s); /* that of its life */
 }
 
-/* With a place kept for it, and without its connection. */
+/* Make a subscription, with a place kept for it, and without its connection. */
 static vestry_err prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                           vestry_subscription **ret_subscription) {
   vestry_subscription *s = vsi_calloc(bus->host, 1, sizeof *s);
@@ -383,7 +382,7 @@ static vestry_err prepare(vestry_bus *bus, vestry_slice name, const vestry_subsc
   return error;
 }
 
-/* Takes it. */
+/* Begin a prepared subscription; takes it. */
 static vestry_err begin(vestry_subscription *s, vestry_connection *connection, vestry_subscription **ret_subscription) {
   vestry_err error = connection ? bind(s, connection) : VESTRY_OK;
   vestry_err taken = take_place(s, !error, ret_subscription);
@@ -415,7 +414,7 @@ vestry_err vsi_bus_prepare(vestry_bus *bus, vestry_slice name, const vestry_subs
   return prepare(bus, name, &own, ret_subscription);
 }
 
-/* As if it had begun and ended. */
+/* Tell of an end, as if the subscription had begun and ended. */
 static void call_over(const vestry_subscriber *subscriber) {
   inside++;
   if (subscriber->over) subscriber->over(subscriber->ctx);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The bus, as the floor above uses it: topics of any length, whose bytes are not what their subscribers are shown; and
- * subscribing in two steps, of which the second needs no memory. */
+/* The bus, as the floor above uses it: topics of any length, whose bytes are not shown to subscribers; and a
+ * subscription in two steps, of which the second needs no memory. */
 #ifndef VSI_BUS_BUS_H
 #define VSI_BUS_BUS_H
 
@@ -18,9 +18,10 @@ vestry_err vsi_bus_subscribe(vestry_bus *bus, vestry_slice name, const vestry_su
  * subscriber: without connection. OK | INVALID | LIMIT | CLOSED | NO_MEMORY */
 vestry_err vsi_bus_prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                            vestry_subscription **ret_subscription);
-/* Begin it, until the connection ends. If that has ended already, or the bus is closed, it is over. */
+/* Begin a subscription, until the connection ends. If the connection has ended, or the bus is closed, the subscription
+ * is over. */
 void vsi_bus_begin(vestry_subscription *subscription, vestry_connection *connection);
-/* It is over, and has never begun. */
+/* End a subscription that has not begun. */
 void vsi_bus_give_up(vestry_subscription *subscription);
 
 #endif

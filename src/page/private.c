@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a part that takes another one's place, and no news of the former after it */
-/* A private page that takes another part in the place of one must not be shown the former one's news under its own
- * heading. So its run leaves the former's channel first, after which nothing of it is put into the stream; then the
- * content goes out together with the new part's inside, with nothing in between; and only then it joins the new one. A
- * seat that the other view's worker is just letting join is marked as over, under the lock: the worker puts nothing
- * into the stream without having looked at that mark under the same lock. */
+/* A private page may replace one part by another. It must not show changes of the former part under the new part's
+ * heading. So its run leaves the former part's channel first: from then on nothing of that part is put into the stream.
+ * Then the content goes out together with the inside of the new part, with nothing in between. Only then the run joins
+ * the new part's channel. The former part's worker may just be letting this stream join: the run marks the seat as
+ * over, under the lock, and the worker looks at that mark under the same lock before it puts anything into the
+ * stream. */
 #include "page/private.h"
 
 #include <string.h>
@@ -99,7 +100,8 @@ static void leave_former(vsi_run *r) {
   vsi_pages_unlock(pages);
 }
 
-/* What the tab will have, as its event's id says. Of a part, what was certainly sent before; what is not known is 0. */
+/* Fill in the tag of the event's id: what the tab will have. For a part it is the content that was certainly sent
+ * before; 0: not known. */
 static void fill_tag(vsi_run *r, const change *changes) {
   vsi_tag *tag = &r->render.tag;
   tag->parts_count = r->render.parts_count;
@@ -116,8 +118,8 @@ static void fill_tag(vsi_run *r, const change *changes) {
   vsi_pages_unlock(r->pages);
 }
 
-/* A part that changed while the content was sent may stand before it, and the id after it would claim what the part was
- * before: then another id comes after it. */
+/* A part may change while the content is sent. Its event may then stand before the content, whose id says what the part
+ * was before: so another id is sent after the content. */
 static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_TAG_BYTES]) {
   char now[VSI_TAG_BYTES];
   for (;;) {
@@ -134,7 +136,7 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_
   }
 }
 
-/* The content unless it is the same, the insides of new parts, and the id, after all of it. */
+/* Send the content, unless the tab has it; the insides of new parts; and the id after all of them. */
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   vestry_event *events[2 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0;
@@ -158,7 +160,7 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   error = vsi_connection_send_here(r->private->viewer.connection, events, events_count);
   vestry_event_unref(mark);
   if (error) return error;
-  vsi_extra_forget_tag(r->private); /* it has been sent something else */
+  vsi_extra_forget_tag(r->private); /* the tab has other content now */
   return correct_mark(r, changes, text);
 }
 
@@ -243,7 +245,7 @@ static vsi_run_result deliver_private(vsi_run *r) {
   return VSI_RUN_DONE;
 }
 
-/* Render when it is written: its runner tells (vsi_page_written). */
+/* Put the render off until the stream has written its events: its runner tells (vsi_page_written). */
 static vsi_run_result block(vsi_run *r) {
   vsi_pages_lock(r->pages);
   r->pages->stats.postponed_count++;

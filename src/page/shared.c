@@ -18,7 +18,8 @@ typedef struct held {
   size_t count;
 } held;
 
-/* joining: those that join; they do so no more. Otherwise all. OK | NO_MEMORY */
+/* Hold seats. joining: those that join, which this takes off the list of those that join; otherwise all. OK |
+ * NO_MEMORY */
 static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   vestry_pages *pages = r->pages;
   vsi_ring *next, *seats = joining ? &r->shared->joining : &r->shared->seats;
@@ -38,7 +39,7 @@ static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   return room && !ret_held->seats ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* again: those that are not over join later. */
+/* Release seats. again: those that are not over join later. */
 static void release(vsi_run *r, held *whom, bool again) {
   vestry_pages *pages = r->pages;
   vsi_shared *shared = r->shared;
@@ -52,7 +53,7 @@ static void release(vsi_run *r, held *whom, bool again) {
   vsi_free(pages->host, whom->seats);
 }
 
-/* Streams whose request may not see the page any more are sent away before it changes. */
+/* Before the page changes, send away the streams whose requests may not see it any more. */
 static vestry_err ask_all(vsi_run *r) {
   held all;
   vsi_pages_lock(r->pages);
@@ -76,7 +77,7 @@ static vsi_run_result lead_all_away(vsi_run *r, vsi_outcome made, held *joining)
   for (size_t i = 0; i < all.count; i++) vsi_run_lead_away(r, made, all.seats[i]->connection);
   release(r, &all, false);
   vsi_pages_lock(r->pages);
-  vsi_run_set_has_hash(r, false); /* what it showed is not for streams that come now */
+  vsi_run_set_has_hash(r, false); /* streams that come now are not to be shown the old content */
   vsi_pages_unlock(r->pages);
   return VSI_RUN_DONE;
 }
@@ -90,7 +91,7 @@ static void tell_all(vsi_run *r, bool is_failing) {
   vestry_event_unref(event);
 }
 
-/* Streams that join while it fails are in no channel yet. */
+/* Tell the streams that join that the page fails: they are in no channel yet. */
 static void tell_joining(vsi_run *r, const held *joining) {
   for (size_t i = 0; i < joining->count && !vsi_view_is_part(r->view); i++) {
     vsi_seat *seat = joining->seats[i];
@@ -99,7 +100,7 @@ static void tell_joining(vsi_run *r, const held *joining) {
   }
 }
 
-/* The stream cannot take what all others have: its tab comes back, and says what it has. */
+/* End a stream that cannot take an event that all others have: its tab comes back, and says what it has. */
 static void send_back(vestry_connection *connection, vestry_err error) {
   vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
 }
@@ -107,7 +108,7 @@ static void send_back(vestry_connection *connection, vestry_err error) {
 static void member_refused(vestry_connection *connection, vestry_err error, void *ctx) {
   vestry_err *ret_error = ctx;
   if (error == VESTRY_NO_MEMORY)
-    *ret_error = error; /* more of them may have none: all are sent it again */
+    *ret_error = error; /* other streams may be short of memory too: all are sent the event again */
   else
     send_back(connection, error);
 }
@@ -146,7 +147,7 @@ static bool has_content(const vsi_run *r, const vsi_seat *seat) {
   return r->has_hash && seat->has_hash && seat->hash == r->view->hash.high;
 }
 
-/* Let a stream join, with what it does not have. OK | NO_MEMORY */
+/* Let a stream join, and send it the content if it does not have that. OK | NO_MEMORY */
 static vestry_err join(vsi_run *r, vsi_seat *seat) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
@@ -180,7 +181,7 @@ static bool needs_content(const vsi_run *r, const held *joining) {
 static vsi_run_result join_all(vsi_run *r, held *joining) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < joining->count && !error; i++) error = join(r, joining->seats[i]);
-  release(r, joining, error); /* a stream that has joined, and has it, joins again without being sent it */
+  release(r, joining, error); /* a stream that has joined and has the content joins again, and is not sent it again */
   return error ? VSI_RUN_FAILED : VSI_RUN_DONE;
 }
 

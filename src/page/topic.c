@@ -2,21 +2,21 @@
 /* essay: a refresh that comes while a page renders, or that no page depends on yet */
 /* Topics: what views depend on.
  *
- * A render notes the topics that it names, and its view is linked to all of them when it is over, and to none that it
- * did not name. No refresh is lost, whenever it comes. A view that is linked to the topic is marked by the walk. One
- * that is not looks whether a refresh came since the render began: at the topic's number, or if no view was linked to
- * it until now, at `recent`, which has the last refresh of all topics with the same few bits of the hash. So a topic
- * that no view depends on takes no memory, however often it is refreshed; at worst a view is rendered once more for a
- * topic of another name.
+ * A render notes the topics that it names. When the render is over, its view is linked to these topics and to no
+ * others. No refresh is lost, whenever it comes. The walk marks each view that is linked to the topic. A view that is
+ * just being linked looks whether a refresh came since its render began: at the topic's number; or, if no view was
+ * linked to the topic until now, at `recent`, which has the last refresh of all topics with the same few bits of the
+ * hash. So a topic that no view depends on takes no memory, however often it is refreshed; at worst a view is rendered
+ * once more for a topic of another name.
  *
- * A refresh counts, and puts the topic into a list: that is all that its caller pays. A worker walks along the topic's
- * links, some at a time, with the lock let go in between. Where it has come to stands in the list itself: so links may
- * come and go meanwhile.
+ * A refresh takes a number, and puts the topic into a list: that is all that its caller pays. A worker walks along the
+ * topic's links, some at a time, and lets the lock go in between. A mark in the list of links says how far it has come:
+ * so links may come and go meanwhile.
  *
- * A topic is used from its being named on, not only from when the view is linked to it. Else an application that asks
- * in between would give up what the topic is refreshed for, and the view would wait for it for ever. Names of renders
- * under way are counted by a few bits of their hash: at worst a topic is taken for used that is not, for the time of a
- * render. */
+ * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_is_used).
+ * Otherwise an application that asks in between would stop refreshing the topic, and the view would wait for ever.
+ * Names of renders under way are counted by a few bits of their hash: at worst a topic that is not used counts as used,
+ * for the time of a render. */
 #include "page/topic.h"
 
 #include <stdarg.h>
@@ -81,7 +81,8 @@ typedef struct note {
   size_t len;
 } note;
 
-/* A thread that learns of the name from the render's thread finds it counted; the uncounting is under the lock. */
+/* The name is counted before the render's thread can tell it to another thread; it is taken off the count under the
+ * lock. */
 void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, size_t len) {
   const note of = {hash_of(pages, name, len), len};
   vsi_buffer_append(names, &of, sizeof of);
@@ -89,7 +90,7 @@ void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, s
   if (!names->error) atomic_fetch_add_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
 }
 
-/* The next name that stands in it whole; one that there was no memory for is cut off. */
+/* The next name that stands in the notes as a whole. A name that there was no memory for is cut off, and left out. */
 static const char *next_name(const vsi_buffer *names, size_t *at, note *ret_of) {
   if (names->len - *at < sizeof *ret_of) return NULL;
   memcpy(ret_of, names->data + *at, sizeof *ret_of);
@@ -105,7 +106,7 @@ void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names) {
     atomic_fetch_sub_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
 }
 
-/* Links stay where they are: a topic's list goes through them. */
+/* Link a view to a topic. Links stay at their addresses: a topic's list goes through them. */
 static bool add_link(vsi_view *view, vsi_topic *topic) {
   vsi_link *link = &view->link;
   if (link->topic) {
@@ -145,15 +146,15 @@ static void drop_link(vsi_link *link) {
   free_if_unused(link->view->page->pages, topic);
 }
 
-/* Whether a link stays; the topic's marks are taken away. */
+/* Whether a link stays. Takes the topic's marks (is_linked, is_named) away. */
 static bool stays(const vsi_link *link, bool forget) {
   bool is_named = link->topic->is_named;
   link->topic->is_linked = link->topic->is_named = false;
   return is_named || !forget;
 }
 
-/* Topics carry the marks meanwhile: so no search goes for a topic through a view's links, or for a link through
- * names. */
+/* Bring a view's links up to date. Topics carry marks meanwhile, so nothing searches a view's links for a topic, or
+ * names for a link. */
 vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq,
                            bool *ret_stale) {
   vestry_err error = names->error;
@@ -193,7 +194,7 @@ static void refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   if (!topic) return;
   topic->seq = pages->seq;
   if (topic->is_dirty) {
-    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for those that it has passed */
+    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for views passed already */
     return;
   }
   topic->is_dirty = true;
@@ -215,7 +216,7 @@ static void refresh_all(vestry_pages *pages) {
   if (!pages->is_all_walked)
     begin_walk(pages, pages->seq);
   else if (!pages->all_again_seq)
-    pages->all_again_seq = pages->seq; /* not at once: the last ones would never be reached */
+    pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last views */
 }
 
 static uint64_t refresh_locked(vestry_pages *pages, const char *topic, size_t len) {
@@ -348,7 +349,7 @@ bool vsi_topics_walk(vestry_pages *pages) {
 }
 
 void vsi_topics_free(vestry_pages *pages) {
-  /* Those that were refreshed, and not walked any more. */
+  /* Only topics are left that were refreshed and are not walked any more. */
   for (vsi_map_link *next, *at = vsi_map_after(&pages->topics, NULL); at; at = next) {
     next = vsi_map_after(&pages->topics, at);
     vsi_free(pages->host, at);

@@ -63,7 +63,7 @@ static void drop_recent(vsi_sqlite_index *index) {
   vsi_free(index->sets.host, first);
 }
 
-/* Keep it for the renders that run. */
+/* Keep a commit for the renders that run. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
                  commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
@@ -130,7 +130,7 @@ static void judge_set(refreshes *r, const vsi_sqlite_commit *commit, set *s) {
   if (is == VSI_SQLITE_REFRESH) refresh(r, s);
 }
 
-/* Those that have read the page: of these it is known that it meets them. */
+/* Follow a page that was written to the sets that have read it: they need no search by pages. */
 static void follow_page(refreshes *r, const vsi_sqlite_commit *commit, uint32_t page) {
   vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, page);
   for (place *next, *at = entry ? entry->first : NULL; at; at = next) {
@@ -155,7 +155,7 @@ static void follow_tables(refreshes *r, const vsi_sqlite_commit *commit) {
   }
 }
 
-/* Those that depend on more than tables. */
+/* Follow a commit to the sets that depend on more than tables. */
 static void follow_coarse(refreshes *r, const vsi_sqlite_commit *commit) {
   for (set *next, *s = r->index->sets.coarse_sets; s; s = next) {
     next = s->next_coarse;
