@@ -64,25 +64,26 @@ void vsi_channel_unref(vestry_channel *channel);
 /* Joining in two steps, of which the second needs no memory: make a member, without a stream yet. It holds the channel.
  * OK | NO_MEMORY */
 vestry_err vsi_channel_reserve(vestry_channel *channel, vsi_member **ret_member);
-/* Let it in for a connection; takes it in any case. As vestry_channel_join, but never NO_MEMORY. */
+/* Let a member in for a connection; takes the member in any case. As vestry_channel_join, but never NO_MEMORY. */
 vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
-/* It was not let in, and will not be. */
+/* Free a member that will not be let in. */
 void vsi_channel_discard(vsi_member *member);
 
-/* Whether it has a history. Any thread. */
+/* Whether a channel has a history. Any thread. */
 static inline bool vsi_channel_keeps(vestry_channel *channel) {
   return atomic_load_explicit(&channel->history, memory_order_relaxed) != NULL;
 }
 
-/* Whether it is a member. */
+/* Whether a connection is a member. */
 bool vsi_channel_has(vestry_channel *channel, const vestry_connection *connection);
 
-/* It has what events go on from: they are sent to it with their ids from here on. */
+/* The connection has the state: from here on events are sent to it with their ids. */
 void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *connection);
 
-/* Go into the turnstile, and come out. BUSY: another thread is inside, and this one is in one: it must not wait. */
+/* Go into the turnstile, and come out. BUSY: another thread is inside, and this thread is inside of a turnstile
+ * already, so it must not wait. */
 vestry_err vsi_channel_go_in(vestry_channel *channel);
-/* The same without waiting for anybody: whether it is inside. */
+/* Go in, but do not wait. Returns whether this thread is inside. */
 bool vsi_channel_try(vestry_channel *channel);
 void vsi_channel_come_out(vestry_channel *channel);
 

@@ -100,7 +100,7 @@ static void free_keeping(keeping *one) {
   vsi_free(one->all->host, one);
 }
 
-/* It was taken out. */
+/* A history was taken out: free it. */
 static void finish(keeping *one) {
   vsi_histories *all = one->all;
   free_keeping(one);

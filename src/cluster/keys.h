@@ -69,14 +69,14 @@ void vsi_keys_finish(vsi_keys *keys);
 
 /* A stream comes. *ret_first: nothing waited to be told before. OK | NO_MEMORY */
 vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first);
-/* It has REPLACEd all others, by this handle; unless it has left again. As above. */
+/* A stream has REPLACEd all others of its key, by this handle, unless it has left again. As above. */
 void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first);
-/* One has left; handle 0: it has none. As above. */
+/* A stream has left; handle 0: it has none. As above. */
 void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first);
 
 /* Whether streams are here, or about to be. */
 bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash);
-/* Which other nodes hold it; and how many do, this one included. */
+/* Which other nodes hold a key; and how many nodes do, this one included. */
 uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_memory_bytes(vsi_keys *keys);
@@ -104,7 +104,7 @@ vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, b
 uint64_t vsi_keys_clock(vsi_keys *keys);
 void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms);
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns);
-/* It holds nothing, as far as anybody knows. */
+/* A node holds no key, as far as is known. */
 void vsi_keys_forget(vsi_keys *keys, unsigned node);
 
 /* How many keys there are, and what their hashes add up to: of those here that are told, and of another node. */

@@ -102,7 +102,7 @@ static void leave_line_locked(record *r) {
   r->in_line = false;
 }
 
-/* It has left the store. */
+/* A record has left the store. */
 static void close_record(void *value, vestry_cause cause) {
   record *r = value;
   (void)cause;
@@ -113,7 +113,7 @@ static void close_record(void *value, vestry_cause cause) {
   pthread_mutex_unlock(&r->once->lock);
 }
 
-/* It is in the store, and its handle is known. */
+/* A record is in the store, and its handle is known: put it into the line. */
 static void stand_in_line(record *r) {
   pthread_mutex_lock(&r->once->lock);
   if (!r->has_left) {
@@ -123,7 +123,7 @@ static void stand_in_line(record *r) {
   pthread_mutex_unlock(&r->once->lock);
 }
 
-/* A place for one more; perhaps of one that the client repeats no more. */
+/* Take a place for one more record; perhaps that of a request which its client repeats no more. */
 static bool take_place(record *r) {
   vestry_once *once = r->once;
   const uint64_t retries_ns = vsi_ms_to_ns(once->options.retries_ms);

@@ -72,7 +72,7 @@ vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *w
 /* Whatever body it has is dropped, and there is room for one of len bytes: before there is memory of it, and before
  * vsi_reply_take_body. OK | LIMIT */
 vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len);
-/* It has no body any more, and its room is given back. */
+/* Drop a reply's body, and give its room back. */
 void vsi_reply_drop_body(vestry_reply *reply);
 /* vestry_reply_body without a copy: body is of the reply's host, and is taken in any case. The type is a header's
  * value. OK | LIMIT | NO_MEMORY */

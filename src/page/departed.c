@@ -4,12 +4,12 @@
  *
  * A tab that comes back says the last id that it has seen. For a page's own content that is its whole tag. But a part's
  * event is the same bytes for all pages that share the part, so its id can say nothing of the rest of each page. The
- * server knows the rest: what it has put into the tab's stream, and in which order. If the last that it has put there
- * is the last that the tab has seen, the tab has all of it. So that is kept for a while, under a number that the
- * document has.
+ * server knows the rest: what it has put into the tab's stream, and in which order. If the last event that it has put
+ * there is the last one that the tab has seen, the tab has all of them. So the tab's tag is kept for a while, under a
+ * number that the document has.
  *
- * A fixed number of slots, in a table whose hash has a secret, since clients say the numbers: a new one takes the place
- * of the one that has been there longest. */
+ * The table has a fixed number of slots; a new tab takes the slot that was filled longest ago. Its hash has a secret,
+ * since clients say the numbers. */
 #include "page/departed.h"
 
 #include "base/memory.h"

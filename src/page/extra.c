@@ -41,8 +41,8 @@ void vsi_extra_forget_tag(vsi_private *page) {
   vsi_free(pages->host, extra);
 }
 
-/* If the last event of the stream was a part's, its id claims that part alone: so what a tab has that has seen this
- * event is remembered here. Sendings of several views may overlap, and then it is not known which was the last. */
+/* If the last event of the stream was a part's, its id claims that part alone: so the server remembers here what a tab
+ * has that has seen this event. Sendings of several views may overlap, and then it is not known which was the last. */
 void vsi_extra_remember(const vsi_private *page) {
   const vsi_view *view = &page->view;
   vestry_pages *pages = view->page->pages;

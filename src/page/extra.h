@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a private page has beside while its tab's word counts, and if it has parts. */
+/* What a private page also has while what its tab said counts, and if it has parts. */
 #ifndef VSI_PAGE_EXTRA_H
 #define VSI_PAGE_EXTRA_H
 
@@ -11,9 +11,9 @@ static inline const vsi_tag *vsi_extra_tag(const vsi_private *page) {
 }
 /* Before the stream begins: its document, 0: none, and what its tab said, NULL: nothing. OK | NO_MEMORY */
 vestry_err vsi_extra_take(vsi_private *page, uint64_t document, const vsi_tag *tag);
-/* The one that there is, or a new one; NULL: no memory. The running worker's, which takes the lock. */
+/* The page's extra, made if there is none; NULL: no memory. For the running worker; takes the lock. */
 vsi_extra *vsi_extra_get(vsi_private *page);
-/* What the tab said counts no more. Likewise. */
+/* What the tab said counts no more. For the running worker; takes the lock. */
 void vsi_extra_forget_tag(vsi_private *page);
 /* With the lock: the stream ends, and what its tab has is remembered for when it comes back, if that can be known. */
 void vsi_extra_remember(const vsi_private *page);

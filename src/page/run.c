@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what a hash and an id claim of a stream, and when */
-/* A view's hash says what every stream that sees it has, or will have once what waits for it is written. It changes
- * only when what was sent has been accepted: what could not be sent is found to differ again by the next run.
+/* A view's hash says which content every stream that sees the view has, or will have once its queue is written. The
+ * hash changes only after the event was accepted: the next run finds content that could not be sent to differ again.
  *
- * The id after a page's event claims its parts too. It stands after all that it claims. When a part changes later, the
- * id that the tab has would still claim the part's former content, which the part may come back to while the tab is
- * away: so a part's event has an id of its own, which claims that part alone. */
+ * The id after a page's event claims the page's parts too, and stands after all that it claims. When a part changes
+ * later, the tab's id would still claim the part's former content; and the part may come back to that content while the
+ * tab is away. So a part's event has an id of its own, which claims that part alone. */
 #include "page/run.h"
 
 #include <string.h>
@@ -91,8 +91,8 @@ static vsi_outcome make_part(vsi_run *r) {
   return VSI_MADE_CONTENT;
 }
 
-/* What the stream has already, as far as its view knows. Of a shared view the event must be there, too: streams
- * that come now want it. */
+/* What the stream has already, as far as its view knows; NULL: not known. A shared view must have its event, too:
+ * streams that come now need it. */
 static const vsi_tag *what_it_has(vsi_run *r) {
   const vsi_view *view = r->view;
   const vsi_tag *said = r->private ? vsi_extra_tag(r->private) : NULL;
@@ -123,7 +123,8 @@ static vsi_outcome make_page(vsi_run *r) {
   return made;
 }
 
-/* Depend on what was named, and on nothing else if that is what the view now shows. With the lock. */
+/* Let the view depend on the topics that the render named; and on no others, if the view now shows what this render
+ * made. With the lock. */
 static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   vsi_view *view = r->view;
   bool is_stale = false;

@@ -10,7 +10,7 @@
 /* What has become of a call of the handler. */
 typedef enum vsi_outcome {
   VSI_MADE_CONTENT,
-  VSI_MADE_NOTHING, /* the version is what it was */
+  VSI_MADE_NOTHING, /* the version has not changed */
   VSI_MADE_END,     /* the page is to stay as it is */
   VSI_MADE_REDIRECT,
   VSI_MADE_RELOAD, /* the document says better why it cannot be seen */
@@ -32,7 +32,7 @@ typedef struct vsi_run {
   vestry_render render;
   vsi_tag had;          /* of a version: what the view has */
   vestry_slice content; /* what was made */
-  vsi_hash_128 hash;    /* its */
+  vsi_hash_128 hash;    /* the content's */
   vestry_event *event;  /* made of it; a reference */
   vestry_event *kept;   /* a reference to the view's, which ends with the view; NULL: it has none */
 } vsi_run;
@@ -41,9 +41,9 @@ typedef struct vsi_run {
 void vsi_run_begin(vsi_run *r, vsi_view *view, vestry_html *html, uint64_t started_seq);
 void vsi_run_end(vsi_run *r);
 
-/* Render, and have the view depend on what was named. */
+/* Render, and let the view depend on the topics that were named. */
 vsi_outcome vsi_run_make(vsi_run *r);
-/* What all viewers of the view have is known, or not any more. With the lock. */
+/* Whether it is known from now on what all viewers of the view have. With the lock. */
 void vsi_run_set_has_hash(vsi_run *r, bool has_hash);
 void vsi_run_set_version(vsi_run *r, bool has_version);
 /* What a part's element is patched by. */

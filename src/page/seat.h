@@ -9,9 +9,9 @@
  * OK | NO_MEMORY | LIMIT (requests) */
 vestry_err vsi_seat_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page, const vestry_page_part *part,
                             const vsi_buffer *key, size_t share_at, vsi_request_copy *request, vsi_seat **ret_seat);
-/* Its stream is to see the view from now on. */
+/* The seat's stream sees the view from now on. */
 void vsi_seat_take(vsi_seat *seat);
-/* The seat is among those that the view's worker lets join; or not any more. */
+/* join: the seat is among those that the view's worker lets join; joined: it is not any more. */
 void vsi_seat_join(vsi_shared *shared, vsi_seat *seat);
 void vsi_seat_joined(vsi_seat *seat);
 /* The stream sees the view no more. The seat dies, unless a worker holds it. What the view sends by its channel still

@@ -21,7 +21,7 @@ typedef struct vsi_tag {
   uint64_t parts[VSI_TAG_PARTS_MAX]; /* of each part's content the first word of the hash, in their order */
 } vsi_tag;
 
-/* It claims no content but that of one part (vsi_secret_claim). */
+/* Whether a tag claims the content of one part, and no other (vsi_secret_claim). */
 static inline bool vsi_tag_is_of_part(const vsi_tag *tag) {
   return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
 }

@@ -76,13 +76,13 @@ struct vsi_view {
 
 enum { VSI_FAILURES_MOST = 7 };
 
-/* What only views have that many see. */
+/* A view that many streams see. */
 struct vsi_shared {
   vsi_view view;   /* first */
   vsi_map_link in; /* by the key */
   vestry_channel *channel;
-  vsi_ring seats;           /* all that were taken */
-  vsi_ring joining;         /* those of them that do not have what it shows, or not surely */
+  vsi_ring seats;           /* all that are taken */
+  vsi_ring joining;         /* of these: streams that may not have what the view shows */
   size_t seats_count;       /* those that were only promised included */
   vsi_sending sent;         /* the last time */
   uint64_t started_ns;      /* its last render: it is run to let streams join, too */
@@ -156,7 +156,8 @@ static inline bool vsi_view_is_part(const vsi_view *view) {
   return view->page == &view->page->pages->parts;
 }
 
-/* Give the lock up, and free what has died under it. A wait by a condition gives it up without this. */
+/* Give the lock up, and free views and seats that have died under it. A wait for a condition gives the lock up, and
+ * frees nothing. */
 void vsi_pages_unlock(vestry_pages *pages);
 /* With the lock: the view, or the seat, which is used no more, is freed when the lock is given up. */
 void vsi_view_bury(vsi_view *view);

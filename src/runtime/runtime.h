@@ -37,7 +37,7 @@ static inline bool vsi_runtime_is_closed(vestry_runtime *runtime) {
   return atomic_load_explicit(&runtime->closed, memory_order_acquire) || vsi_runtime_is_forked(runtime);
 }
 
-/* It owns no threads: its caller steps it. */
+/* Whether a runtime owns no threads: then its user steps it. */
 static inline bool vsi_runtime_is_stepped(const vestry_runtime *runtime) {
   return !runtime->pool.workers;
 }

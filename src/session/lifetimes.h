@@ -23,7 +23,8 @@ vestry_err vsi_session_lifetimes_init(vsi_session_lifetimes *lifetimes, const ve
 /* Waits for an end that is under way. Zeroed ones are accepted. */
 void vsi_session_lifetimes_finish(vsi_session_lifetimes *lifetimes);
 
-/* It ends at that time of the host's clock, unless it is removed before: no reference is kept. OK | NO_MEMORY */
+/* Let a session end at that time of the host's clock, unless it is removed before. No reference is kept. OK |
+ * NO_MEMORY */
 vestry_err vsi_session_lifetimes_add(vsi_session_lifetimes *lifetimes, vsi_session_user *record, uint64_t ends_ns);
 /* As often as one likes. */
 void vsi_session_lifetimes_remove(vsi_session_lifetimes *lifetimes, vsi_session_user *record);

@@ -89,7 +89,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
   return error;
 }
 
-/* It has no user, and shall never have had one. */
+/* Remove a session that was just made, as if it had never had a user. */
 static void uncreate_session(vsi_sessions *sessions, const char *id) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vsi_token_hash(id, hash);

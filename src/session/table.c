@@ -51,26 +51,26 @@ int64_t vsi_session_seconds(uint64_t ms) {
 
 /* -------------------------------------------------------------------------------------------- coming and going ---- */
 
-/* Out of where it stands besides the table. */
+/* Take a session out of the lists beside the table. */
 static void leave_lists(record *session, vestry_handle of_user) {
   vsi_sessions *sessions = session->sessions;
   if (of_user) (void)vestry_store_remove_if(sessions->of_users, of_user, VESTRY_CAUSE_REMOVED);
   vsi_session_lifetimes_remove(&sessions->lifetimes, session);
 }
 
-/* It has left the table. Its browsers come back, unless it was logged out. */
+/* A session has left the table. Its browsers come back, unless it was logged out. */
 static void leave_table(void *value, vestry_cause cause) {
   record *session = value;
   leave_lists(session, vsi_session_record_end(session, cause));
 }
 
-/* It has left its user's: for a newer one, or it has left the table. */
+/* A session has left the list of its user's sessions: a newer one took its place, or it has left the table. */
 static void leave_user(void *value, vestry_cause cause) {
   record *session = value;
   if (cause != VESTRY_CAUSE_REPLACED) return;
   vsi_sessions *sessions = session->sessions;
   atomic_fetch_add_explicit(&sessions->displaced, 1, memory_order_relaxed);
-  vsi_session_remove_this(sessions, session, VESTRY_CAUSE_SIZE); /* it comes back, to log in */
+  vsi_session_remove_this(sessions, session, VESTRY_CAUSE_SIZE); /* its browser comes back, to log in */
   (void)vsi_session_end_everywhere(sessions, session);
 }
 
@@ -82,7 +82,7 @@ static void end_by_time(record *session) {
   vsi_session_remove_this(session->sessions, session, VESTRY_CAUSE_EXPIRED);
 }
 
-/* When the lifetime is over, which has begun when it was created. */
+/* When a session's lifetime is over. It begins when the session is created. */
 static uint64_t ends_ns(const vsi_sessions *sessions, const record *session) {
   int64_t now = vsi_session_now_s(sessions);
   uint64_t lifetime_ms = sessions->options.lifetime_ms;
@@ -92,7 +92,7 @@ static uint64_t ends_ns(const vsi_sessions *sessions, const record *session) {
                             lifetime_ms > lived_ms ? vsi_ms_to_ns(lifetime_ms - lived_ms) : 0);
 }
 
-/* It is in the table. */
+/* A session is in the table: enter it into the lists beside. */
 static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   vestry_put_result result = {0};
   uint64_t ends = ends_ns(sessions, session);

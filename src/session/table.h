@@ -44,25 +44,25 @@ vestry_scope vsi_session_scope_of(const char *hash);
 int64_t vsi_session_now_s(const vsi_sessions *sessions);
 int64_t vsi_session_seconds(uint64_t ms);
 
-/* The one in memory. A reference, or NULL. */
+/* The session in memory that has this scope. A reference, or NULL. */
 vsi_session_user *vsi_session_look(const vsi_sessions *sessions, vestry_scope scope);
-/* Any of a user's. Likewise. */
+/* Any session of a user's. A reference, or NULL. */
 vsi_session_user *vsi_session_look_of(const vsi_sessions *sessions, const char *user);
-/* Put one that has just been made: for a log-in whatever is there, or else EXISTS. It may be that one of its user's
- * goes for it. After OK it is in memory, or has ended since.
- * OK | EXISTS | NO_MEMORY | CLOSED */
+/* Put a session that has just been made, by the policy: a log-in replaces what is there, other calls say EXISTS.
+ * Another session of the user may go for it. After OK the session is in memory, or has ended since. OK | EXISTS |
+ * NO_MEMORY | CLOSED */
 vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, vestry_put_policy policy);
-/* It leaves memory; or whichever has its hash. */
+/* Remove this session from memory; or the one that has this hash. */
 void vsi_session_remove_this(vsi_sessions *sessions, const vsi_session_user *record, vestry_cause cause);
 void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause cause);
 
-/* Whether it was ended by its hash, or by its user after it was made. */
+/* Whether a session was ended: by its hash, or with all of its user's after it was made. */
 bool vsi_session_is_buried(const vsi_sessions *sessions, const vsi_session_user *record);
-/* Remember that all of a user's have ended, so that none comes back. OK | NO_MEMORY | CLOSED */
+/* Remember that all sessions of a user have ended, so that none comes back. OK | NO_MEMORY | CLOSED */
 vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user);
-/* It ends, in memory. As that. */
+/* End a session in memory. Returns as vsi_session_bury_user. */
 vestry_err vsi_session_end_here(vsi_sessions *sessions, vsi_session_user *record);
-/* And in storage. That, or what storage says. */
+/* End a session in memory and in storage. Returns as above, or what storage says. */
 vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, vsi_session_user *record);
 
 #endif

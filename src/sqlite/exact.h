@@ -65,7 +65,8 @@ void vsi_sqlite_actor_statement(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor
 bool vsi_sqlite_actor_row(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, int operation, const char *table,
                           int64_t old_rowid, int64_t new_rowid);
 
-/* A connection changes rows; and is one no more. If a render does it, it is settled when that ends. */
+/* writes: a connection changes rows. leaves: it does so no more. If a render makes the change, that is settled when the
+ * render ends. */
 void vsi_sqlite_exact_writes(vsi_sqlite_exact *exact, void *writer);
 void vsi_sqlite_exact_leaves(vsi_sqlite_exact *exact, const void *writer);
 
@@ -78,16 +79,16 @@ bool vsi_sqlite_actor_tab_ends(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor)
 
 /* All below: under the database's lock. */
 
-/* It was committed, under that number.
+/* The actor's transaction was committed, under that number.
  *  is_quiet  it refreshes nothing
  *  is_whole  it may have changed the schema
  *  Returns   whether it is to be followed: there is a WAL to read, which says better what was changed */
 bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, bool is_quiet,
                               bool is_whole, uint64_t *ret_seq);
-/* It was, or another connection's transaction was, under that number: which of them cannot be told. Returns as
- * above. */
+/* The actor's transaction was committed under that number, or another connection's was: which of them is not known.
+ * Returns as above. */
 bool vsi_sqlite_exact_doubt(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint32_t number, uint64_t *ret_seq);
-/* It was not. */
+/* The actor's transaction was not committed. */
 void vsi_sqlite_exact_forget(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, uint64_t *ret_seq);
 /* Whether there is a WAL that is read: then commits of others need no more than that. */
 static inline bool vsi_sqlite_exact_has_frames(const vsi_sqlite_exact *exact) {

@@ -136,7 +136,7 @@ static void tell_commit(vestry_sqlite_pool *pool) {
 
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
-/* That which this thread has of a kind. */
+/* The loan of one kind that this thread has; NULL: none. */
 static vestry_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
   for (size_t i = 0; i < pool->loans_count; i++) {
     vestry_sqlite_loan *loan = &pool->loans[i];
@@ -254,7 +254,7 @@ static int run_text(vestry_sqlite_loan *loan, const char *sql) {
   return result;
 }
 
-/* It is this thread's no more, unless it was lent to it several times. */
+/* Give a loan back to the pool: this thread has it no more. */
 static void give_back(vestry_sqlite_loan *loan) {
   vestry_sqlite_pool *pool = loan->pool;
   bool was_writing = loan->is_writing;

@@ -571,7 +571,7 @@ static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sq
   if (besides && !recording->lacks_pages) read_besides(reader, recording, besides);
 }
 
-/* It was not kept. */
+/* Analyse a statement that is not among the kept ones, add what it reads to the recording, and keep it. */
 static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement, const char *text,
                  size_t len, uint32_t hash, uint32_t generation) {
   vsi_sqlite_uses uses = {NULL, 0, 0};

@@ -47,7 +47,7 @@ typedef struct vsi_sqlite_plan {
   uint64_t hash;
 } vsi_sqlite_plan;
 
-/* It is to be followed by tables. */
+/* Let a plan be followed by tables. */
 static inline void vsi_sqlite_plan_without_pages(vsi_sqlite_plan *p) {
   p->is_exact = false;
   p->pages_count = 0;

@@ -7,11 +7,12 @@
 
 #include "store/scoped_key.h"
 
-/* Told of what comes and leaves: by another floor, which knows which keys there are. Any thread, no lock held. */
+/* How another floor, which knows the keys that there are, is told of values that come and leave. Any thread, no lock
+ * held. */
 typedef struct vsi_store_watch {
   /* A value is about to be put. OK | NO_MEMORY: it is not. */
   vestry_err (*coming)(const vestry_scoped_key *key, vestry_put_policy policy, void *ctx);
-  /* It was, and may have left again. handle 0: it was not put after all, or was there before. */
+  /* The value was put, and may have left again. handle 0: it was not put after all, or was there before. */
   void (*came)(const vestry_scoped_key *key, vestry_put_policy policy, vestry_handle handle, void *ctx);
   /* A value has left. */
   void (*left)(const vestry_scoped_key *key, vestry_handle handle, void *ctx);

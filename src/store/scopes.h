@@ -26,7 +26,7 @@ typedef struct vsi_scopes {
 /* A put begins: the share of a scope, a new one if need be. NULL: out of memory. */
 vsi_scope_share *vsi_scopes_enter(vsi_scopes *scopes, const vestry_host *host, vsi_siphash_key secret,
                                   const vestry_scope *scope);
-/* It is over. */
+/* A put is over. */
 void vsi_scopes_leave(vsi_scopes *scopes, const vestry_host *host, vsi_scope_share *share);
 
 /* An entry comes, is used again, goes. The list is in the order of all uses, whatever their ticks. */

@@ -32,7 +32,7 @@ void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all);
 void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes);
 /* Cut those that hold most, if all together hold too much. */
 void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
-/* It is out, or its connection ends. One that was not entered is accepted. */
+/* An answer is sent, or its connection ends. An answer that was not entered is accepted. */
 void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending);
 
 #endif

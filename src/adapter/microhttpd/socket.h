@@ -74,15 +74,15 @@ uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets);
 
 /* All of these but vsi_microhttpd_sockets_leave are called on the connection's thread. */
 
-/* It was accepted. NULL: it is turned away, and its socket shut down. */
+/* A connection was accepted. NULL: it is turned away, and its socket shut down. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn);
-/* What stands for the connection of one request that another daemon has: from its head on, until the request is over,
- * which the daemon tells before it closes. NULL: no memory. */
+/* A stand-in for the connection of one request that another daemon serves: from the request's head on, until the
+ * request is over. The daemon tells that before it closes the connection. NULL: no memory. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn);
 void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket);
-/* It will be closed: from here on it is not looked at, and not cut. Its request goes next. */
+/* A connection will be closed: from here on it is not looked at, and not cut. Its request ends next. */
 void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket);
-/* It has ended and has no request. NULL: it was turned away. */
+/* A connection has ended, and has no request. NULL: it was turned away. */
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket);
 /* The body of its request holds so much. Where all hold too much, those that hold most are cut. */
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);

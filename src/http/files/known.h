@@ -14,7 +14,7 @@ typedef struct vsi_known vsi_known;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known);
-/* It lives on until its last file was given back. NULL is accepted. */
+/* Ends when the last lent file has been given back. NULL is accepted. */
 void vsi_known_destroy(vsi_known *known);
 
 /* The ETag of an open file: a hash of what is in it. Reads it, unless it is as it was when it was last read.
