@@ -221,7 +221,8 @@ VESTRY_API void vestry_connection_leave(vestry_connection **connection);
 
 #if defined(__GNUC__)
 /** In front of a variable that holds a reference: vestry_connection_leave when the variable goes out of scope, by
- *  return, break, goto or at the end of the block (but not by longjmp). For gcc and clang.
+ *  return, break, goto or at the end of the block (but not by longjmp). This is C's scope: vestry_scope is another
+ *  thing. For gcc and clang.
  *
  *      VESTRY_SCOPED vestry_connection *stream = vestry_connection_ref(connection); */
 #define VESTRY_SCOPED __attribute__((cleanup(vestry_connection_leave)))

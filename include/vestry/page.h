@@ -92,9 +92,9 @@ typedef struct vestry_pages_options {
   vestry_runtime *runtime;   /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
                                 stepped instance's own (tests) */
   size_t max_requests_bytes; /**< of the copied requests that pages are rendered from [256 MiB]: some 100 bytes each,
-                                  and what the client says of itself, its cookies above all. Beyond it a stream is
-                                  answered 503 with Retry-After, and the tab tries again; documents are served all the
-                                  same */
+                                  and what the client says of itself, its cookies above all. (Requests that are being
+                                  served: vestry_bounds.max_request_bytes.) Beyond it a stream is answered 503 with
+                                  Retry-After, and the tab tries again; documents are served all the same */
 } vestry_pages_options;
 
 /** Create them.

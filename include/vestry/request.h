@@ -240,7 +240,8 @@ VESTRY_API vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_conne
  *           to be done
  *  A stream that is given up for a stored one (vestry_reply_keep) has it until then. */
 VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);
-/** Bounds of the stream that this request opens, over the instance's where not zero. Copied. OK | INVALID. */
+/** Bounds of the stream that this request opens, over the instance's where not zero. It opens no stream itself. Copied.
+ *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
 
 /** Write profiles of the stream that this request opens, in the order in which they are offered, instead of the

@@ -79,7 +79,8 @@ typedef struct vestry_sqlite_options {
   vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
   void *app;                      /**< handed to topics; must live as long as an attached connection */
   uint32_t poll_ms;               /**< commits of others are seen after this at the latest [50]; at most 60,000 */
-  uint32_t max_pages;             /**< of the database that one render may read at level PAGES [2,048] */
+  uint32_t max_pages;             /**< of the database's file (no web pages) that one render may read at level PAGES
+                                       [2,048] */
   size_t max_bytes;               /**< of all that is recorded [16 MiB]; beyond it renders are followed by tables */
   uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
   uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64] */

@@ -83,8 +83,9 @@ typedef struct vestry_store_options {
   vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
   size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
-  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes; VESTRY_NEVER_MS. hash: ignored.
-                                   Where many were used otherwise (used_ns) it may be longer: for up to twice as long */
+  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes (but in vestry_options: never);
+                                   VESTRY_NEVER_MS. hash: ignored. Where many were used otherwise (used_ns) it may be
+                                   longer: for up to twice as long */
   uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
   size_t max_per_scope_count; /**< lru: entries of one scope at most, the least recently used goes → SIZE (see above);
                                    0: no cap. hash: LIMIT beyond it. A value under several keys has several entries */
@@ -94,8 +95,8 @@ typedef struct vestry_store_options {
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
   { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 
-/** What to do when the key holds values already. If the value that is put is one of them, it is refreshed under every
- *  policy, and keeps its place among them. */
+/** What a put (vestry_store_put; not HTTP's PUT) does when the key holds values already. If the value that is put is
+ *  one of them, it is refreshed under every policy, and keeps its place among them. */
 typedef enum vestry_put_policy {
   VESTRY_PUT_REPLACE = 0, /**< the others leave for REPLACED */
   VESTRY_PUT_REUSE,       /**< nothing is put or refreshed; the caller gets EXISTS and may get what is there */
