@@ -160,7 +160,7 @@ static void member_unref(vsi_member *member) {
   vsi_channel_unref(channel);
 }
 
-/* Its coding's side of the channel; NULL: it has none of its own. */
+/* The channel's lane for a connection's coding; NULL: the connection has no coding. */
 static vsi_lane *lane_of(vestry_channel *channel, const vestry_connection *connection) {
   const vsi_coding *coding = vsi_connection_coding(connection);
   return coding ? &channel->lanes[coding->index] : NULL;

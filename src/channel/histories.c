@@ -180,7 +180,7 @@ static bool look(keeping *one) {
   return is_idle;
 }
 
-/* Its channel is there: the end of the history waits for this. */
+/* A history's timer. The channel still exists, since the end of the history waits for this call. */
 static void is_due(vestry_timer *timer, void *ctx) {
   keeping *one = ctx;
   vestry_channel *channel = one->channel;

@@ -64,7 +64,7 @@ typedef struct vsi_history {
   vsi_history_stats stats;
 } vsi_history;
 
-/* Its id as text, terminated. Returns the length. */
+/* Write an id as text, terminated. Returns the length. */
 size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]);
 /* false: the text is no id. It is a client's, so it can be anything. */
 bool vsi_history_id_read(const char *text, vsi_history_id *ret_id);

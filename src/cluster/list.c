@@ -74,7 +74,7 @@ vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, u
 
 /* ----------------------------------------------------------------------------------------- one key, anywhere ------ */
 
-/* It was not even asked for. */
+/* Whether an error is this node's own: no other node was asked. */
 static bool is_own_error(vestry_err error) {
   return error == VESTRY_BUSY || error == VESTRY_NO_MEMORY || error == VESTRY_CLOSED;
 }

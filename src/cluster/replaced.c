@@ -26,7 +26,7 @@ void vsi_replaced_note(vestry_cluster *cluster, vsi_key_change by, vsi_keys_repl
   cluster->stats.replaced_count += replaced.handle != 0;
 }
 
-/* Those whose handles are known. false: there are none. */
+/* Close streams whose handles are known, CLOSED_MAX at most. false: there were none. */
 static bool close_known(vestry_cluster *cluster) {
   vestry_handle handles[CLOSED_MAX];
   vsi_cluster_lock(cluster);

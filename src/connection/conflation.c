@@ -65,7 +65,7 @@ static void count_up(_Atomic(uint64_t) *counter) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* The one of the same target, if it may go. If not, it is counted. */
+/* The waiting morph of the same target, if it may be left out. If it may not, count why. */
 static vsi_delivery *find_morph(vsi_conflation *conflation, const vsi_target *target) {
   size_t slot = target->hash % SLOTS;
   vsi_delivery *last = conflation->slots[slot];

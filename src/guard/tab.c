@@ -59,7 +59,8 @@ static vestry_err find(vestry_request *req) {
   return error;
 }
 
-/* Its seal in req->own->tab. The scope may have changed since it was last asked for: by a log-in. */
+/* Find the request's tab, and put its seal into req->own->tab. A log-in may have changed the scope since the last
+ * call. */
 static vestry_err know(const vestry_request *asked) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
   vsi_request_is_asked_who(req);

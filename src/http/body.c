@@ -8,10 +8,10 @@
 #include "base/memory.h"
 #include "instance/instance.h"
 
-/* What is shorter is bounded by the number of connections, as these themselves are. */
+/* Shorter bodies are not counted: the bound of connections bounds them. */
 enum { UNCOUNTED_BYTES = 1024 };
 
-/* Those that hold much leave the last sixteenth to those that hold little: these are sent while others are cut. */
+/* Large bodies leave the last sixteenth of the room to small ones: these are sent while large ones are cut. */
 enum { SMALL_PART = 256, RESERVED_PART = 16 };
 
 struct vestry_body {

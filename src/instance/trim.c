@@ -3,7 +3,7 @@
 
 #include <malloc.h>
 
-/* It walks through all that is free, so it is not done for little, and once a second at most. */
+/* A trim walks through all free memory: so it is done only after much was freed, DELAY_MS later, once for all of that. */
 enum { PIECE_BYTES = 16384, MUCH_BYTES = 4 << 20, DELAY_MS = 500 };
 
 static void fire(vestry_timer *timer, void *ctx) {

@@ -104,7 +104,7 @@ static void put_fetch(vestry_html *html) {
                   RETRY_MOST_MS);
 }
 
-/* Its stream ends with it. */
+/* The element's stream ends with the element. */
 static void put_end(vestry_html *html) {
   vestry_html_add(html,
                   " el.ends?.disconnect(); el.ends = new MutationObserver(() => { if (el.isConnected) return;"

@@ -148,7 +148,7 @@ static vestry_err call(vestry_dispatch_context *context, const vsi_entry *entry,
   return error;
 }
 
-/* It was performed, but the caller must know that its result is missing. */
+/* Keep an effect's result. Without memory the effect was performed all the same: record that its result is missing. */
 static void keep_result(vestry_dispatch_context *context, json_t *effect, const char *name) {
   json_t *value = context->value;
   json_t *kept = value ? json_pack("{s:O,s:O}", "effect", effect, "value", value)

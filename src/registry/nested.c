@@ -104,7 +104,8 @@ vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *han
   return NULL;
 }
 
-/* Those that are still open. OK | NOT_FOUND (there were some, none is) | NO_MEMORY. */
+/* Find a kept dispatch's connections that are still open. OK | NOT_FOUND (it had some, and none is open) |
+ * NO_MEMORY. */
 static vestry_err find_again(vestry_dispatch_context *context, const vestry_dispatch_handle *handle) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < handle->connections_count; i++)

@@ -280,7 +280,8 @@ typedef struct look {
   uint64_t *ret_seq, *ret_whole;
 } look;
 
-/* Its record. Those before it are of no use any more, nor those that may be of another connection, if one is not. */
+/* Take the record of a commit. Records before it are of no use any more; nor are doubtful records of the same number,
+ * if one is certain. */
 static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) {
   vsi_sqlite_record *found = NULL;
   for (vsi_sqlite_record **at = &exact->first; *at;) {

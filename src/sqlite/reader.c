@@ -521,7 +521,7 @@ static void see(vsi_sqlite_recording *recording, uint64_t number) {
   recording->seen[recording->seen_count++] = number;
 }
 
-/* Its pages are recorded; it is nothing that the render has asked. */
+/* Run statements of the library's own, so that the pages that they read are recorded for the render. */
 static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *sql) {
   bool was_own = reader->is_own;
   reader->is_own = true;

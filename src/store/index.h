@@ -54,7 +54,7 @@ void vsi_index_shrink(vsi_index *index, size_t count);
 
 /* The hash by which a key is placed, from that of its words. */
 uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const uint64_t *words, uint64_t hash);
-/* That of a key in an entry, from its words. */
+/* The hash by which the key of an entry is placed, from the key's words. */
 uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry *entry);
 
 /* Entries of one home, one key after the other, in no order. at: 0 to start with. NULL: no more. */

@@ -55,7 +55,7 @@ struct vestry_memory_network {
 
 /* A number of a stream of chance. */
 uint64_t vsi_memory_chance(uint64_t *stream);
-/* It is connected to the broker: it publishes, and hears its part. Under the lock. */
+/* Whether a node is connected to the broker: then it publishes, and hears its part. Under the lock. */
 bool vsi_memory_node_is_up(const vsi_memory_node *node);
 /* Send one message to all nodes that are to have it. Under the lock. OK | NO_MEMORY: none has it. */
 vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_node *from, const char *subject,

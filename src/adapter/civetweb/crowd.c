@@ -38,7 +38,7 @@ static vsi_web_address address_of(const vsi_civetweb_peer *peer) {
   return vsi_web_address_of((const struct sockaddr *)&at);
 }
 
-/* Its end is there, by the client or by an earlier round: the worker that reads on sees it. */
+/* Whether a connection has ended, by the client or by an earlier round: the worker that reads on sees the end. */
 static bool is_ending(int fd) {
   struct pollfd at = {.fd = fd, .events = POLLRDHUP};
   return poll(&at, 1, 0) > 0;

@@ -46,7 +46,7 @@ static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadli
   return largest;
 }
 
-/* Those that hold most have no more time, until what is cut is as much as is too much. */
+/* Cut the requests, or answers, that hold most, until those that are cut hold as much as all hold too much. */
 static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
   vestry *v = deadlines->v;
   uint64_t excess = of_answers ? vestry_answer_bytes_excess(v) : vestry_request_bytes_excess(v), going = 0;

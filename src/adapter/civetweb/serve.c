@@ -26,7 +26,7 @@ static void serve(vsi_civetweb_request *request) {
   vestry_connection_unref(connection);
 }
 
-/* Its worker is needed no more, or by others. */
+/* Refuse a request whose worker is to go, or is needed for others. */
 static void turn_away(vsi_civetweb_request *request) {
   request->body_ended = true;
   vsi_civetweb_request_close(request);

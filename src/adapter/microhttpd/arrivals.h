@@ -26,7 +26,7 @@ void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals);
 /* A descriptor that was accepted is about to be handed over. OK | NO_MEMORY (a byte for each descriptor). Threads any,
  * like those below. */
 vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd);
-/* Its thread has it, or it was closed. */
+/* The descriptor's thread has it, or it was closed. */
 void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd);
 uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals);
 /* Wait while so many are on their way, for so long at most. */

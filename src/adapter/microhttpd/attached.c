@@ -21,7 +21,7 @@
 
 enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
 
-/* It was answered, or broke off. */
+/* A request was answered, or broke off: free it. */
 static void forget(vsi_microhttpd_request *request, void **pointer) {
   vsi_microhttpd_slots_give(&request->adapter->attached.slots, *pointer);
   vsi_microhttpd_request_destroy(request);

@@ -154,7 +154,7 @@ bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *da
   return request->body_passed <= PASSED_BYTES;
 }
 
-/* It is all here already, or one byte more than is allowed. */
+/* Read from the body, which is here as a whole, or as one byte more than is allowed. */
 vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
   vsi_microhttpd_request *request = server_request;
   if (request->no_memory) return VESTRY_NO_MEMORY;

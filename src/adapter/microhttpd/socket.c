@@ -76,7 +76,8 @@ static uint64_t held_by(const vsi_microhttpd_socket *socket) {
   return socket->body_bytes + (socket->holds_bytes ? socket->all->memory_bytes : 0);
 }
 
-/* It stays in the list: libmicrohttpd is told again at each look until it has closed. */
+/* Cut a connection. Its socket stays in the list: each look tells libmicrohttpd again, until the connection has
+ * closed. */
 static void cut_locked(vsi_microhttpd_socket *socket) {
   if (!socket->going) socket->all->going += socket->going = held_by(socket);
   socket->until_ns = UINT64_MAX;

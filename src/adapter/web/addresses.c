@@ -72,7 +72,7 @@ static size_t home_of(const vsi_web_addresses *addresses, vsi_web_address addres
          (addresses->capacity - 1);
 }
 
-/* Its slot, or the free one that would become it. */
+/* The slot of an address, or the free slot that it would take. */
 static size_t find_locked(const vsi_web_addresses *addresses, vsi_web_address address) {
   size_t at = home_of(addresses, address);
   while (addresses->slots[at].count && (addresses->slots[at].address.prefix != address.prefix ||
