@@ -49,7 +49,7 @@ static bool start_civetweb(bench_server *server, vestry *v, const bench_server_o
     *ret_status = complain(why, 1);
     return false;
   }
-  vestry_civetweb *web;
+  vestry_server *web;
   vestry_err error = vestry_civetweb_create(
       v, server->server,
       &(vestry_civetweb_options){.max_per_address = options->per_address, .body_ms = options->request_ms}, &web);
@@ -61,14 +61,14 @@ static bool start_civetweb(bench_server *server, vestry *v, const bench_server_o
   server->web = web;
   struct mg_server_port bound;
   if (mg_get_server_ports(server->server, 1, &bound) > 0) server->port = (unsigned)bound.port;
-  vestry_civetweb_room(web, NULL, &server->streams);
+  vestry_server_room(web, NULL, &server->streams);
   return true;
 }
 
 static void stop_civetweb(bench_server *server) {
-  vestry_civetweb_stop(server->web, STOP_MS);
+  vestry_server_stop(server->web, STOP_MS);
   vestry_civetweb_stop_server(server->server);
-  vestry_civetweb_destroy(server->web);
+  vestry_server_destroy(server->web);
 }
 
 /* ---- libmicrohttpd ----------------------------------------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static bool start_microhttpd(bench_server *server, vestry *v, const bench_server
     *ret_status = complain("--tls-key, --tls-certificate: cannot be read", 2);
     return false;
   }
-  vestry_microhttpd *web;
+  vestry_server *web;
   vestry_err error = vestry_microhttpd_create(
       v,
       &(vestry_microhttpd_options){.address = "127.0.0.1",
@@ -112,13 +112,13 @@ static bool start_microhttpd(bench_server *server, vestry *v, const bench_server
     return false;
   }
   server->web = web;
-  server->port = vestry_microhttpd_port(web);
-  vestry_microhttpd_room(web, NULL, &server->streams);
+  server->port = web->port;
+  vestry_server_room(web, NULL, &server->streams);
   return true;
 }
 
 static void stop_microhttpd(bench_server *server) {
-  vestry_microhttpd_destroy(server->web);
+  vestry_server_destroy(server->web);
 }
 
 /* ---- whichever --------------------------------------------------------------------------------------------------- */

@@ -18,8 +18,8 @@ enum { STREAMS_A_USER = 5, COOL = 20, BEAT_MS = 250 };
 static const vestry_scope everybody = {0};
 
 static vestry *v;
-static vestry_civetweb *inside_civetweb;
-static vestry_microhttpd *attached;
+static vestry_server *inside_civetweb;
+static vestry_server *attached;
 static _Atomic(bool) is_over;
 static const char *client_version = VESTRY_DATASTAR_VERSION;
 
@@ -193,12 +193,12 @@ int main(int argc, char **argv) {
     is_over = true; // who dispatches ends first
     pthread_join(meter, NULL);
   }
-  if (inside_civetweb) vestry_civetweb_stop(inside_civetweb, 1500); // then the streams, which browsers open again
-  if (attached) vestry_microhttpd_stop(attached, 1500);
+  if (inside_civetweb) vestry_server_stop(inside_civetweb, 1500); // then the streams, which browsers open again
+  if (attached) vestry_server_stop(attached, 1500);
   vestry_civetweb_stop_server(one); // then the server
   if (other) MHD_stop_daemon(other);
-  vestry_civetweb_destroy(inside_civetweb);
-  vestry_microhttpd_destroy(attached);
+  vestry_server_destroy(inside_civetweb);
+  vestry_server_destroy(attached);
   vestry_destroy(v);
   return bound ? 0 : 1;
 }

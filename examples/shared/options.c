@@ -143,7 +143,7 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
 
 static void say_where(vestry_server *server, void *ctx) {
   const struct server_options *options = ctx;
-  printf("%s: %s\n", options->program, vestry_server_url(server));
+  printf("%s: %s\n", options->program, server->url);
   fflush(stdout);
 }
 

@@ -13,14 +13,12 @@
 #ifndef VESTRY_ADAPTER_H
 #define VESTRY_ADAPTER_H
 
-#include "vestry/routes.h"
+#include "vestry/server.h"
 #include "vestry/transport.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-struct vestry_server_options; /* vestry/server.h */
 
 /** One HTTP header; borrowed, terminated, free of CR, LF and NUL. */
 typedef struct vestry_header {
@@ -152,11 +150,11 @@ struct vestry_server_adapter {
   size_t size; /**< sizeof(vestry_server_adapter), or 0 */
   const char *name;
   /** Start to serve. options: whole and in order; a UNIX socket or an address is there. ret_server: owned by the
-   *  caller. As vestry_server_create. */
-  vestry_err (*start)(vestry *v, const struct vestry_server_options *options, void **ret_server);
-  uint16_t (*port)(void *server);                        /**< 0: a UNIX socket */
-  vestry_err (*stop)(void *server, uint64_t timeout_ms); /**< as vestry_server_stop */
-  void (*destroy)(void *server);                         /**< as vestry_server_destroy */
+   *  caller, the first member of the adapter's own; size, adapter and port are set. As vestry_server_create. */
+  vestry_err (*start)(vestry *v, const vestry_server_options *options, vestry_server **ret_server);
+  vestry_err (*stop)(vestry_server *server, uint64_t timeout_ms);                     /**< vestry_server_stop */
+  void (*destroy)(vestry_server *server);                                             /**< _destroy */
+  void (*room)(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< _room */
 };
 
 /** Count a connection or request that the adapter turns away. What vestry_serve turns away it counts itself. NONE, and

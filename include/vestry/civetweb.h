@@ -4,12 +4,12 @@
  *
  *      vestry_route(v, "PUT", "/", start, &app);
  *      if (vestry_civetweb_check(settings, why, sizeof why)) fail(why);
- *      struct mg_context *server = mg_start(NULL, NULL, settings);
- *      vestry_civetweb_create(v, server, NULL, &adapter);
+ *      struct mg_context *context = mg_start(NULL, NULL, settings);
+ *      vestry_civetweb_create(v, context, NULL, &server);
  *      …
- *      vestry_civetweb_stop(adapter, 1500);   // aborts the streams, waits until no handler is parked
- *      vestry_civetweb_stop_server(server);   // mg_stop, without its two seconds of waiting
- *      vestry_civetweb_destroy(adapter);
+ *      vestry_server_stop(server, 1500);      // aborts the streams, waits until no handler is parked
+ *      vestry_civetweb_stop_server(context);  // mg_stop, without its two seconds of waiting
+ *      vestry_server_destroy(server);
  *      vestry_destroy(v);
  *
  *  civetweb gives each stream a worker thread for its life. When all are parked nothing else is served, so streams are
@@ -90,7 +90,6 @@
 #ifndef VESTRY_CIVETWEB_H
 #define VESTRY_CIVETWEB_H
 
-#include "vestry/adapter.h"
 #include "vestry/server.h"
 
 struct mg_connection;
@@ -99,9 +98,6 @@ struct mg_context;
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** vestry's handlers in one civetweb server. */
-typedef struct vestry_civetweb vestry_civetweb;
 
 /** Zero is the default. */
 typedef struct vestry_civetweb_options {
@@ -142,9 +138,12 @@ extern VESTRY_API const vestry_server_adapter vestry_server_civetweb;
 VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *why, size_t capacity);
 
 /** Add vestry to a server, running or in its init_context.
- *  v, server    borrowed; both must outlive the adapter, the server may be stopped before it is destroyed
- *  options      NULL: the defaults; copied
- *  ret_adapter  owned by the caller; untouched on failure
+ *  v, context  borrowed; both must outlive ret_server, but the context may be stopped before
+ *  options     NULL: the defaults; copied
+ *  ret_server  owned by the caller; untouched on failure. vestry_server_stop returns TIMEOUT while a handler is stuck
+ *              in a write to a stalled client, at most until request_timeout_ms, or until two seconds after mg_stop was
+ *              called. vestry_server_destroy waits for nothing: first stop it, and the context. vestry_server_room
+ *              counts the streams that are parked
  *  Returns  OK (also when the kernel does not tell about sockets: that is logged, and heartbeats find the peers that
  *           have gone) | INVALID (an argument; num_threads leaves no room for a stream; a max_per_address that is not
  *           that of the instance which is there) | EXISTS (another instance in this server has one of the routes:
@@ -152,8 +151,8 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *           (RLIMIT_NOFILE, as check says; the host's log has the numbers) | NO_MEMORY | CLOSED (the instance's
  *           runtime) | IO (no randomness)
  *  Threads  any; does not block. The watch runs on a timer of the instance's runtime, 2 to 4 ms each time */
-VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server,
-                                             const vestry_civetweb_options *options, vestry_civetweb **ret_adapter);
+VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context,
+                                             const vestry_civetweb_options *options, vestry_server **ret_server);
 
 /** For mg_callbacks.http_error: answers what civetweb refuses by itself with the status and its words, and closes; a
  *  QUERY with 501.
@@ -166,14 +165,15 @@ VESTRY_API int vestry_civetweb_http_error(struct mg_connection *conn, int status
 /** Serve a request from inside a handler of the application's own, or from its begin_request: one that goes before
  *  vestry's routes, see above.
  *      static int own(struct mg_connection *conn, void *app) { // for "/api", and all below it
- *        int status = vestry_civetweb_serve(adapter, conn);
+ *        int status = vestry_civetweb_serve(server, conn);
  *        return status ? status : …;
  *      }
+ *  server   of vestry_civetweb_create
  *  conn     nothing of its body was read, and nothing written
  *  Returns  0: no route has this path (and answers_all is not set); nothing was read, nothing written | the status: it
  *           was answered, or was a stream that has ended
  *  Threads  the one that civetweb called the handler on; blocks for a stream's life, as civetweb's own do */
-VESTRY_API int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connection *conn);
+VESTRY_API int vestry_civetweb_serve(vestry_server *server, struct mg_connection *conn);
 
 /** civetweb's own object of a request, for what vestry does not ask it: mg_get_request_info(conn)->remote_user and
  *  ->user_data, a cookie by the program's own log-in. In vestry_options.scope it decides whose request it is. Nothing
@@ -183,23 +183,11 @@ VESTRY_API int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connect
  *  Threads  that of the request; does not block */
 VESTRY_API struct mg_connection *vestry_civetweb_request_of(const vestry_request *req);
 
-/** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until no handler of it runs.
- *  Returns  OK | TIMEOUT (a handler is stuck in a write to a stalled client, at most until request_timeout_ms, or until
- *           two seconds after mg_stop was called)
- *  Threads  not from a handler; blocks for timeout_ms at most */
-VESTRY_API vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms);
-
 /** mg_stop, but prompt: civetweb's accept loop looks at its stop flag every two seconds or when a client connects, so
  *  vestry connects. The server is gone afterwards. It still takes up to two seconds while a client holds a connection
  *  open on which it sends nothing: civetweb's workers look no more often. NULL is accepted.
  *  Threads  not from a handler; blocks until all workers have ended */
-VESTRY_API void vestry_civetweb_stop_server(struct mg_context *server);
-
-/** Free. The handlers must not be running any more: stop the adapter and the server first. NULL is accepted. */
-VESTRY_API void vestry_civetweb_destroy(vestry_civetweb *adapter);
-
-/** How many streams are parked now, and how many may be. Threads any. */
-VESTRY_API void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32_t *ret_capacity);
+VESTRY_API void vestry_civetweb_stop_server(struct mg_context *context);
 
 #ifdef __cplusplus
 }

@@ -5,10 +5,10 @@
  *  which is some ten kilobytes.
  *
  *      vestry_route(v, "PUT", "/", start, &app);
- *      vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1", .port = 8080}, &adapter);
+ *      vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1", .port = 8080}, &server);
  *      …
- *      vestry_microhttpd_stop(adapter, 1500);   // aborts the streams, so that the browsers come back
- *      vestry_microhttpd_destroy(adapter);
+ *      vestry_server_stop(server, 1500);   // aborts the streams, so that the browsers come back
+ *      vestry_server_destroy(server);
  *      vestry_destroy(v);
  *
  *  The server listens from create on, and serves the instance's routes (vestry/routes.h). Handlers run on its threads:
@@ -25,7 +25,7 @@
  *  A process needs a descriptor for each connection: raise RLIMIT_NOFILE to max_connections and some more (a
  *  connection that becomes a stream has two for a moment; when there is no second one, that stream ends for ERROR).
  *  Where it is lower, create takes as many connections and streams as it allows, less an eighth (16 to 256) for the
- *  application, and logs that; vestry_microhttpd_room tells what came of it. When descriptors run out all the same,
+ *  application, and logs that; vestry_server_room tells what came of it. When descriptors run out all the same,
  *  connections wait in the kernel, which is logged, and come in a tenth of a second after there are some again.
  *
  *  What can be read in two ways is answered 400, and the connection closes: heads with names that are no tokens, folded
@@ -50,7 +50,7 @@
  *
  *  On a UNIX socket (unix_path) it listens for a proxy on the same machine. The socket of a server that is gone is
  *  replaced; one where a process listens, and a file that is no socket, are not touched: create fails with IO. destroy
- *  removes the file. vestry_request_peer is "", vestry_microhttpd_port 0. A peer that closes is HANGUP at once; lost_ms
+ *  removes the file. vestry_request_peer is "", vestry_server.port 0. A peer that closes is HANGUP at once; lost_ms
  *  has no meaning there: one that does not read is noticed when its queue is full. An adapter listens in one place; one
  *  instance may have several adapters.
  *
@@ -59,7 +59,6 @@
 #ifndef VESTRY_MICROHTTPD_H
 #define VESTRY_MICROHTTPD_H
 
-#include "vestry/adapter.h"
 #include "vestry/server.h"
 
 #ifdef __cplusplus
@@ -68,9 +67,6 @@ extern "C" {
 
 struct MHD_Connection;
 struct MHD_Daemon;
-
-/** A libmicrohttpd server with an instance's routes. */
-typedef struct vestry_microhttpd vestry_microhttpd;
 
 /** Zero is the default. */
 typedef struct vestry_microhttpd_options {
@@ -109,9 +105,9 @@ typedef struct vestry_microhttpd_options {
 extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
 
 /** Start a server.
- *  v            borrowed; must outlive the adapter; its runtime must own threads
- *  options      NULL: the defaults; copied
- *  ret_adapter  owned by the caller; untouched on failure
+ *  v           borrowed; must outlive the server; its runtime must own threads
+ *  options     NULL: the defaults; copied
+ *  ret_server  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (an argument, or beyond its bounds; unix_path with an address or port, or too long for a
  *           socket's address, which has room for 107 bytes) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this
  *           libmicrohttpd was built without) | IO (the address or path is taken or not this machine's, a key or
@@ -119,7 +115,7 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  Threads  any; does not block, but for at most two seconds while another server comes to listen on a UNIX socket in
  *           the same folder */
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
-                                               vestry_microhttpd **ret_adapter);
+                                               vestry_server **ret_server);
 
 /** Inside a daemon of the application's own. Zero is the default. */
 typedef struct vestry_microhttpd_attach_options {
@@ -153,9 +149,9 @@ typedef struct vestry_microhttpd_attach_options {
  *                                NULL, access, &app, MHD_OPTION_NOTIFY_COMPLETED, completed, &app,
  *                                MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
  *      …
- *      vestry_microhttpd_stop(web, 1500);  // before the daemon: with TLS it ends the process if streams are open
+ *      vestry_server_stop(web, 1500);  // before the daemon: with TLS it ends the process if streams are open
  *      MHD_stop_daemon(daemon);
- *      vestry_microhttpd_destroy(web);
+ *      vestry_server_destroy(web);
  *      vestry_destroy(v);
  *
  *  The daemon needs MHD_ALLOW_SUSPEND_RESUME. It may have an internal thread, a pool of them, or none (MHD_run in the
@@ -184,17 +180,18 @@ typedef struct vestry_microhttpd_attach_options {
  *  scope or by store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has given away. An address
  *  in the form "http://host/path", and "*", are the application's.
  *
- *  v            borrowed; must outlive the adapter
- *  daemon       its flags are looked at; borrowed for the call. NULL: not started yet, and they are looked at with
- *               the first request, which is closed if they do not fit. vestry_microhttpd_port is 0
- *  options      NULL: the defaults; copied
- *  ret_adapter  owned by the caller; untouched on failure
+ *  v           borrowed; must outlive the server
+ *  daemon      its flags are looked at; borrowed for the call. NULL: not started yet, and they are looked at with
+ *              the first request, which is closed if they do not fit
+ *  options     NULL: the defaults; copied
+ *  ret_server  owned by the caller; untouched on failure. vestry_server_destroy closes its streams; the daemon must
+ *              have ended before, or ask vestry no more
  *  Returns  OK | INVALID (an argument, or beyond its bounds) | NO_MEMORY | UNSUPPORTED (the daemon's flags; logged) |
  *           IO (no thread or descriptor is left, no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon,
                                                const vestry_microhttpd_attach_options *options,
-                                               vestry_microhttpd **ret_adapter);
+                                               vestry_server **ret_server);
 
 /** What vestry_microhttpd_serve returns for a request that no route is for. */
 #define VESTRY_MICROHTTPD_NOT_MINE (-1)
@@ -202,24 +199,24 @@ VESTRY_API vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *dae
 /** Each time the application's access handler is called, with what it was called with; before it sets *req_cls. Several
  *  instances can be attached to one daemon: the handler asks one after the other, and the first that has a route for
  *  the path answers. That two have the same route is not noticed here, as it is in civetweb.
- *  adapter  attached; NULL: there is none yet, and nothing is vestry's
+ *  server   attached; NULL: there is none yet, and nothing is vestry's
  *  req_cls  NULL in a request's first call, as without a MHD_OPTION_URI_LOG_CALLBACK; vestry's own while a request is
  *           vestry's, and NULL when that was answered
  *  Returns  VESTRY_MICROHTTPD_NOT_MINE: the application's; nothing was read, set or answered | MHD_YES, MHD_NO: to be
  *           returned
  *  Threads  the daemon's; blocks as handlers do */
-VESTRY_API int vestry_microhttpd_serve(vestry_microhttpd *adapter, struct MHD_Connection *conn, const char *url,
+VESTRY_API int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, const char *url,
                                        const char *method, const char *version, const char *data, size_t *data_len,
                                        void **req_cls);
 
 /** Each time the daemon tells that a request is over (MHD_OPTION_NOTIFY_COMPLETED), which such a daemon must: otherwise
  *  requests that break off keep their memory, and their place among max_requests, until destroy; and when the time of
  *  one is over (request_timeout_ms), its descriptor is shut down, which may be another connection's by then.
- *  adapter  NULL is accepted
+ *  server   NULL is accepted
  *  Returns  true: it was vestry's | false: it is the application's, or was answered by vestry before, and *req_cls is
  *           NULL
  *  Threads  the daemon's; does not block */
-VESTRY_API bool vestry_microhttpd_completed(vestry_microhttpd *adapter, void **req_cls);
+VESTRY_API bool vestry_microhttpd_completed(vestry_server *server, void **req_cls);
 
 /** libmicrohttpd's own object of a request, for what vestry does not ask it: the client's certificate, its address, a
  *  log-in of the program's own. In vestry_options.scope it decides whose request it is. It may not be answered,
@@ -228,23 +225,6 @@ VESTRY_API bool vestry_microhttpd_completed(vestry_microhttpd *adapter, void **r
  *           until the handler, guard or scope function that asked has returned
  *  Threads  that of the request; does not block */
 VESTRY_API struct MHD_Connection *vestry_microhttpd_connection_of(const vestry_request *req);
-
-/** The port it listens on; 0: a UNIX socket, or it is attached. Threads any. */
-VESTRY_API uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter);
-
-/** Refuse new requests (503), abort this adapter's streams for SHUTDOWN, wait until they have ended and no handler
- *  runs.
- *  Returns  OK | TIMEOUT (a handler or hook takes longer; call again)
- *  Threads  not from a handler or hook; blocks for timeout_ms at most */
-VESTRY_API vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms);
-
-/** Stop without a time limit, close the server and all connections, free. One that is attached closes its streams; the
- *  application's daemon must have ended, or ask vestry no more. NULL is accepted.
- *  Threads  as vestry_microhttpd_stop */
-VESTRY_API void vestry_microhttpd_destroy(vestry_microhttpd *adapter);
-
-/** How many streams are open now, and how many may be. Threads any. */
-VESTRY_API void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, uint32_t *ret_capacity);
 
 #ifdef __cplusplus
 }

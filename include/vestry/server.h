@@ -23,12 +23,18 @@
 extern "C" {
 #endif
 
-/** A server that was started. */
-typedef struct vestry_server vestry_server;
-
 /** Which server it is: vestry_server_microhttpd (vestry/microhttpd.h) or vestry_server_civetweb (vestry/civetweb.h).
  *  What is in it is for those who write adapters: see vestry/adapter.h. */
 typedef struct vestry_server_adapter vestry_server_adapter;
+
+/** A server that serves an instance: by vestry_server_create, by vestry_microhttpd_create or _attach, by
+ *  vestry_civetweb_create. Its members are to be read; they do not change. */
+typedef struct vestry_server {
+  size_t size;                          /**< sizeof(vestry_server) of the adapter's library */
+  const vestry_server_adapter *adapter; /**< whose it is */
+  uint16_t port;                        /**< it listens on; 0: a UNIX socket, or the application's server */
+  char url[160]; /**< where a server of vestry_server_create listens: a URL, or "unix:/run/app.sock"; else "" */
+} vestry_server;
 
 /** Zero is the default. What an adapter does not know is UNSUPPORTED. */
 typedef struct vestry_server_options {
@@ -58,15 +64,16 @@ typedef struct vestry_server_options {
  *  Threads  any; may take some milliseconds */
 VESTRY_API vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
                                            const vestry_server_options *options, vestry_server **ret_server);
-/** The port it listens on; 0: a UNIX socket. Threads any. */
-VESTRY_API uint16_t vestry_server_port(const vestry_server *server);
-/** Where it listens: a URL, or "unix:/run/app.sock". Valid as long as the server. Threads any. */
-VESTRY_API const char *vestry_server_url(const vestry_server *server);
-/** Answer new requests 503, abort the streams (browsers come back), wait until no handler runs.
- *  OK | TIMEOUT (call again). Threads: not from a handler; blocks for timeout_ms at most. */
+/** Answer new requests 503, abort its streams for SHUTDOWN (browsers come back), wait until they have ended and no
+ *  handler runs.
+ *  Returns  OK | TIMEOUT (a handler, a hook or a write takes longer; call again)
+ *  Threads  not from a handler or hook; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms);
-/** Stop without a time limit, then free. NULL is accepted. Threads: not from a handler; blocks. */
+/** Stop without a time limit, close the server and all connections, free. A server of the application's own stays: its
+ *  adapter's header says what must have ended before. NULL is accepted. Threads: as vestry_server_stop; blocks. */
 VESTRY_API void vestry_server_destroy(vestry_server *server);
+/** How many streams are open now, and how many may be. NULL: not wanted. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
 
 /** Start a server, serve until SIGINT or SIGTERM, drain, stop, destroy. A second signal ends the process at once.
  *  SIGPIPE is ignored meanwhile, if it has no handler. All is as before when it returns.

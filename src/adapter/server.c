@@ -15,21 +15,13 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/options.h"
 #include "base/thread.h"
 #include "vestry/adapter.h"
 #include "vestry/drain.h"
 
 /* A drained stream whose peer takes nothing is given five seconds (vestry/drain.h). */
-enum { DRAIN_MORE_MS = 6000, URL_BYTES = 160 };
-
-struct vestry_server {
-  const vestry_server_adapter *adapter;
-  const vestry_host *host;
-  void *server; /* the adapter's */
-  char url[URL_BYTES];
-};
+enum { DRAIN_MORE_MS = 6000 };
 
 vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given,
                                 vestry_server **ret_server) {
@@ -48,41 +40,29 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
     return VESTRY_INVALID;
   }
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";
-  vestry_server *server = vsi_calloc(host, 1, sizeof *server);
-  if (!server) return VESTRY_NO_MEMORY;
-  server->adapter = adapter;
-  server->host = host;
-  vestry_err error = adapter->start(v, &options, &server->server);
-  if (error) {
-    vsi_free(host, server);
-    return error;
-  }
+  vestry_server *server;
+  vestry_err error = adapter->start(v, &options, &server);
+  if (error) return error;
   bool is_six = options.address && strchr(options.address, ':');
   if (options.unix_path)
     snprintf(server->url, sizeof server->url, "unix:%s", options.unix_path);
   else
     snprintf(server->url, sizeof server->url, "%s://%s%s%s:%u", options.tls_key ? "https" : "http", is_six ? "[" : "",
-             options.address, is_six ? "]" : "", vestry_server_port(server));
+             options.address, is_six ? "]" : "", server->port);
   *ret_server = server;
   return VESTRY_OK;
 }
 
-uint16_t vestry_server_port(const vestry_server *server) {
-  return server->adapter->port(server->server);
-}
-
-const char *vestry_server_url(const vestry_server *server) {
-  return server->url;
-}
-
 vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms) {
-  return server->adapter->stop(server->server, timeout_ms);
+  return server->adapter->stop(server, timeout_ms);
 }
 
 void vestry_server_destroy(vestry_server *server) {
-  if (!server) return;
-  server->adapter->destroy(server->server);
-  vsi_free(server->host, server);
+  if (server) server->adapter->destroy(server);
+}
+
+void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  server->adapter->room(server, ret_streams, ret_capacity);
 }
 
 /* ------------------------------------------------------------------------------------------- the process ---------- */
@@ -162,7 +142,7 @@ static vestry_err serve(vestry *v, const vestry_server_adapter *adapter, const v
   vestry_server *server;
   vestry_err error = vestry_server_create(v, adapter, options, &server);
   if (error) return error;
-  const vestry_host *host = server->host;
+  const vestry_host *host = vestry_parts_of(v)->host;
   vsi_log(host, VESTRY_LOG_INFO, "%s: listens on %s", adapter->name, server->url);
   if (options->on_ready) options->on_ready(server, options->ctx);
   wait_for(fd, -1);

@@ -261,21 +261,24 @@ static vestry_err take_cluster(const void *given) {
   vestry_destroy(of);
   return error;
 }
-static vestry_err start_nothing(vestry *of, const vestry_server_options *how, void **ret_server) {
+static vestry_server no_server;
+static vestry_err start_nothing(vestry *of, const vestry_server_options *how, vestry_server **ret_server) {
   (void)of, (void)how;
-  *ret_server = v;
+  *ret_server = &no_server;
   return VESTRY_OK;
 }
-static uint16_t no_port(void *server) {
-  (void)server;
-  return 1;
-}
-static vestry_err stop_nothing(void *server, uint64_t timeout_ms) {
+static vestry_err stop_nothing(vestry_server *server, uint64_t timeout_ms) {
   (void)server, (void)timeout_ms;
   return VESTRY_OK;
 }
+static void destroy_no_server(vestry_server *server) {
+  (void)server;
+}
+static void no_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  (void)server, (void)ret_streams, (void)ret_capacity;
+}
 static const vestry_server_adapter server_adapter = {
-    .name = "none", .start = start_nothing, .port = no_port, .stop = stop_nothing, .destroy = nothing};
+    .name = "none", .start = start_nothing, .stop = stop_nothing, .destroy = destroy_no_server, .room = no_room};
 static vestry_err take_server(const void *given) {
   vestry_server *made;
   vestry_err error = vestry_server_create(v, &server_adapter, given, &made);

@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
   const char *settings[] = {"listening_ports",    "127.0.0.1:0", "num_threads", "20", "tcp_nodelay", "1",
                             "request_timeout_ms", "10000",       NULL};
   vestry *v = NULL;
-  vestry_civetweb *web = NULL;
+  vestry_server *web = NULL;
   char why[160];
   bool is_old = argc > 1;
   (void)argv;
@@ -97,9 +97,9 @@ int main(int argc, char **argv) {
   fflush(stdout);
   char ignored[64];
   while (read(STDIN_FILENO, ignored, sizeof ignored) > 0) continue;
-  vestry_civetweb_stop(web, 1000);
+  vestry_server_stop(web, 1000);
   vestry_civetweb_stop_server(server);
-  vestry_civetweb_destroy(web);
+  vestry_server_destroy(web);
   vestry_destroy(v);
   return 0;
 }

@@ -311,7 +311,7 @@ enum { ROOM = 8 }; /* of server_start */
 typedef struct second {
   test_host th;
   vestry *v;
-  vestry_civetweb *adapter;
+  vestry_server *adapter;
   witness witness;
 } second;
 
@@ -331,7 +331,7 @@ static vestry_err second_add(second *b, uint32_t per_address) {
 
 /* When the server has ended. */
 static void second_finish(second *b) {
-  vestry_civetweb_destroy(b->adapter);
+  vestry_server_destroy(b->adapter);
   assert_int_equal(vestry_stop(b->v, 20000), VESTRY_OK);
   witness_finish(&b->witness);
   vestry_destroy(b->v);
@@ -339,7 +339,7 @@ static void second_finish(second *b) {
 }
 
 static void end(second *b) {
-  assert_int_equal(vestry_civetweb_stop(b->adapter, 20000), VESTRY_OK);
+  assert_int_equal(vestry_server_stop(b->adapter, 20000), VESTRY_OK);
   server_stop_adapter(&s);
   vestry_civetweb_stop_server(s.context);
   second_finish(b);
@@ -443,7 +443,7 @@ static void streams_of_both_count_together(void **state) {
     client_close(&more);
   }
   uint32_t parked;
-  vestry_civetweb_room(b.adapter, &parked, NULL);
+  vestry_server_room(b.adapter, &parked, NULL);
   assert_int_equal(parked, ROOM / 2);
   assert_string_equal(ask("GET", "/echo", ""), "nothing");
   for (unsigned i = 0; i < ROOM; i++) client_close(&clients[i]);
@@ -460,7 +460,7 @@ static void one_stops_and_another_takes_its_place(void **state) {
   route(b.v, "/b", "second");
   assert_int_equal(second_add(&b, 0), VESTRY_OK);
   vestry_connection *connection = server_open(&s, &stream);
-  assert_int_equal(vestry_civetweb_stop(b.adapter, 20000), VESTRY_OK);
+  assert_int_equal(vestry_server_stop(b.adapter, 20000), VESTRY_OK);
   assert_string_equal(ask("GET", "/b", ""), "503");
   route(b.v, "/echo", "not served any more");
   assert_string_equal(ask("GET", "/echo", ""), "nothing");
@@ -471,7 +471,7 @@ static void one_stops_and_another_takes_its_place(void **state) {
   server_patch(connection, "{\"still\":1}");
   client_expect(&stream, "still");
   client_close(&stream);
-  assert_int_equal(vestry_civetweb_stop(c.adapter, 20000), VESTRY_OK);
+  assert_int_equal(vestry_server_stop(c.adapter, 20000), VESTRY_OK);
   server_stop_adapter(&s);
   vestry_civetweb_stop_server(s.context);
   second_finish(&c);

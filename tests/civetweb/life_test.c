@@ -26,7 +26,7 @@ static void the_reserve_is_a_tenth_between_2_and_32(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     server_start(&s, &(server_settings){.threads = cases[i][0], .reserve = UINT32_MAX});
     uint32_t capacity;
-    vestry_civetweb_room(s.adapter, NULL, &capacity);
+    vestry_server_room(s.adapter, NULL, &capacity);
     assert_int_equal(capacity, cases[i][1]);
     server_stop(&s);
   }
@@ -66,7 +66,7 @@ static void one_address_takes_no_more_than_its_share(void **state) {
   vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
   client_read_all(&clients[0]);
   uint32_t streams;
-  do vestry_civetweb_room(s.adapter, &streams, NULL);
+  do vestry_server_room(s.adapter, &streams, NULL);
   while (streams != 3);
   ask_from(&again, "127.0.0.1");
   assert_int_equal(client_status(&again), 200);
@@ -172,7 +172,7 @@ static void stops_with_a_stalled_reader(void **state) {
   vestry_connection *stuck = server_open_stalled(&s, &stalled);
   vestry_connection *moving = server_open(&s, &well);
   double since = seconds_now();
-  assert_int_equal(vestry_civetweb_stop(s.adapter, 100), VESTRY_TIMEOUT);
+  assert_int_equal(vestry_server_stop(s.adapter, 100), VESTRY_TIMEOUT);
   assert_int_equal(server_cause(&s, moving), VESTRY_CAUSE_SHUTDOWN);
   assert_int_equal(vestry_connection_cause(stuck), VESTRY_CAUSE_SHUTDOWN);
   client_read_all(&well);
@@ -225,7 +225,7 @@ static void connections_outlive_the_adapter(void **state) {
   vestry_connection *connection = vestry_connection_ref(server_open(&s, &c));
   server_stop_adapter(&s);
   vestry_civetweb_stop_server(s.context);
-  vestry_civetweb_destroy(s.adapter);
+  vestry_server_destroy(s.adapter);
   s.context = NULL;
   s.adapter = NULL;
   assert_int_equal(vestry_connection_patch_signals_text(connection, "{}", 2, NULL), VESTRY_CLOSED);

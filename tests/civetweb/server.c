@@ -26,7 +26,7 @@ static void add_vestry(const struct mg_context *context) {
                                            .lost_ms = settings->lost_ms,
                                            .max_per_address = settings->max_per_address,
                                            .answers_all = settings->raw_paths};
-  vestry_civetweb *adapter = NULL;
+  vestry_server *adapter = NULL;
   assert_int_equal(vestry_civetweb_create(s->v, (struct mg_context *)(uintptr_t)context, &options, &adapter),
                    VESTRY_OK);
   s->adapter = adapter;
@@ -90,16 +90,16 @@ static void start_raw(server *s, const web_settings *settings) {
 }
 
 static vestry_err stop(server *s, uint64_t timeout_ms) {
-  return vestry_civetweb_stop(s->adapter, timeout_ms);
+  return vestry_server_stop(s->adapter, timeout_ms);
 }
 
 static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vestry_civetweb_room(s->adapter, ret_streams, ret_capacity);
+  vestry_server_room(s->adapter, ret_streams, ret_capacity);
 }
 
 static void destroy(server *s) {
   vestry_civetweb_stop_server(s->context);
-  vestry_civetweb_destroy(s->adapter);
+  vestry_server_destroy(s->adapter);
 }
 
 const server_seam civetweb_seam = {

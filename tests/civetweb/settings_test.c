@@ -147,7 +147,7 @@ static void refuses_clients_that_would_take_all_descriptors(void **state) {
   server s;
   server_start(&s, NULL);
   const struct rlimit few = {200, all.rlim_max};
-  vestry_civetweb *adapter = NULL;
+  vestry_server *adapter = NULL;
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
   vestry_err error = vestry_civetweb_create(s.v, s.context, NULL, &adapter);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
@@ -167,7 +167,7 @@ static void reads_a_running_server(void **state) {
   assert_true(settings.keep_alive);
   assert_true(settings.nodelay);
   assert_false(settings.tls);
-  vestry_civetweb *adapter = NULL;
+  vestry_server *adapter = NULL;
   assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.reserve_threads = 7}, &adapter),
                    VESTRY_INVALID);
   assert_int_equal(vestry_civetweb_create(s.v, s.context, &(vestry_civetweb_options){.size = 1}, &adapter),
@@ -185,9 +185,9 @@ static vestry_err create(test_host *th, void *ctx) {
   (void)ctx;
   vestry *v = NULL;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
-  vestry_civetweb *adapter = NULL;
+  vestry_server *adapter = NULL;
   if (!error) error = vestry_civetweb_create(v, civetweb, NULL, &adapter);
-  vestry_civetweb_destroy(adapter);
+  vestry_server_destroy(adapter);
   vestry_destroy(v);
   return error;
 }
@@ -203,7 +203,7 @@ static void survives_want_of_memory(void **state) {
   vestry *v = NULL;
   assert_int_equal(vestry_create(&(vestry_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &v),
                    VESTRY_OK);
-  vestry_civetweb *adapter = NULL;
+  vestry_server *adapter = NULL;
   atomic_store(&th.fail_random, true);
   assert_int_equal(vestry_civetweb_create(v, civetweb, NULL, &adapter), VESTRY_IO);
   vestry_runtime_close(vestry_parts_of(v)->runtime);

@@ -17,7 +17,7 @@ _Atomic(unsigned) attached_own_count, attached_own_ended;
 /* The program. */
 typedef struct program {
   struct MHD_Daemon *daemon;
-  vestry_microhttpd *web;
+  vestry_server *web;
   bool external;
   pthread_t loop;
   _Atomic(bool) stops;
@@ -157,22 +157,22 @@ static void start_lenient(server *s, const web_settings *settings) {
 }
 
 static vestry_err stop(server *s, uint64_t timeout_ms) {
-  return vestry_microhttpd_stop(s->adapter, timeout_ms);
+  return vestry_server_stop(s->adapter, timeout_ms);
 }
 
 static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vestry_microhttpd_room(s->adapter, ret_streams, ret_capacity);
+  vestry_server_room(s->adapter, ret_streams, ret_capacity);
 }
 
 static void destroy(server *s) {
   program *p = s->context;
   if (p) {
-    assert_int_equal(vestry_microhttpd_stop(s->adapter, 20000), VESTRY_OK);
+    assert_int_equal(vestry_server_stop(s->adapter, 20000), VESTRY_OK);
     atomic_store(&p->stops, true);
     if (p->external) pthread_join(p->loop, NULL);
     MHD_stop_daemon(p->daemon);
   }
-  vestry_microhttpd_destroy(s->adapter);
+  vestry_server_destroy(s->adapter);
   free(p);
 }
 

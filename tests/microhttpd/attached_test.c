@@ -193,7 +193,7 @@ static void daemons_that_do_not_fit_are_refused(void **state) {
     server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
     struct MHD_Daemon *daemon = MHD_start_daemon(rows[i].flags, 0, NULL, NULL, serve_nothing, NULL, MHD_OPTION_END);
     assert_non_null(daemon);
-    vestry_microhttpd *web = NULL;
+    vestry_server *web = NULL;
     assert_int_equal(vestry_microhttpd_attach(s.v, daemon, NULL, &web), VESTRY_UNSUPPORTED);
     assert_null(web);
     assert_non_null(strstr(s.th.last_log, rows[i].why));
@@ -234,10 +234,10 @@ static void the_programs_log_in_is_the_scope(void **state) {
 static vestry_err attach_again(test_host *th, void *ctx) {
   (void)ctx;
   vestry *v = NULL;
-  vestry_microhttpd *web = NULL;
+  vestry_server *web = NULL;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = 1}, &v);
   if (!error) error = vestry_microhttpd_attach(v, NULL, NULL, &web);
-  vestry_microhttpd_destroy(web);
+  vestry_server_destroy(web);
   vestry_destroy(v);
   return error;
 }

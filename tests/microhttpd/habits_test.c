@@ -90,7 +90,7 @@ static void without_descriptors_it_says_so(void **state) {
   close(free_one);
   const struct rlimit none = {(rlim_t)free_one, before.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-  vestry_microhttpd *web = NULL;
+  vestry_server *web = NULL;
   const vestry_err error = vestry_microhttpd_attach(s.v, NULL, NULL, &web);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
   assert_int_equal(error, VESTRY_IO);

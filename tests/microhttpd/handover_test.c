@@ -25,7 +25,7 @@ static server s;
 
 static unsigned streams(void) {
   uint32_t count;
-  vestry_microhttpd_room(s.adapter, &count, NULL);
+  vestry_server_room(s.adapter, &count, NULL);
   return count;
 }
 

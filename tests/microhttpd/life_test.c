@@ -98,7 +98,7 @@ static void destroy_stops(void **state) {
   vestry_connection *kept = NULL;
   for (int i = 0; i < 3; i++) kept = server_open(&s, &clients[i]);
   vestry_connection_ref(kept);
-  vestry_microhttpd_destroy(s.adapter);
+  vestry_server_destroy(s.adapter);
   s.adapter = NULL;
   assert_int_equal(vestry_connection_cause(kept), VESTRY_CAUSE_SHUTDOWN);
   /* It outlives its adapter. */
@@ -149,7 +149,7 @@ static void ends_while_clients_talk_nonsense(void **state) {
     pthread_t threads[TALKERS];
     for (int i = 0; i < TALKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, talk_nonsense, &t), 0);
     while (atomic_load(&t.said) < TALKERS * AT_ONCE) sched_yield();
-    vestry_microhttpd_destroy(s.adapter);
+    vestry_server_destroy(s.adapter);
     s.adapter = NULL;
     atomic_store(&t.over, true);
     for (int i = 0; i < TALKERS; i++) pthread_join(threads[i], NULL);

@@ -298,14 +298,14 @@ static void limits_fit_the_descriptors(void **state) {
   rlim_t before = set_descriptors(256);
   server_start(&s, &(server_settings){.adapter.max_streams = 1000});
   uint32_t room = 0;
-  vestry_microhttpd_room(s.adapter, NULL, &room);
+  vestry_server_room(s.adapter, NULL, &room);
   assert_in_range(room, 100, 200);
   server_assert_serves(&s);
   server_stop(&s);
   assert_int_equal(atomic_load(&s.th.log_lines), 1);
   assert_non_null(strstr(s.th.last_log, "RLIMIT_NOFILE is 256"));
   server_start(&s, &(server_settings){.adapter.max_streams = 20});
-  vestry_microhttpd_room(s.adapter, NULL, &room);
+  vestry_server_room(s.adapter, NULL, &room);
   assert_int_equal(room, 20);
   assert_int_equal(atomic_load(&s.th.log_lines), 0);
   server_stop(&s);

@@ -144,7 +144,7 @@ static void refuses_bad_settings(void **state) {
       {.unix_path = "/tmp/vestry-none", .unix_mode = 01777},
       {.unix_mode = 0600},
   };
-  vestry_microhttpd *adapter = NULL;
+  vestry_server *adapter = NULL;
   for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
     assert_int_equal(vestry_microhttpd_create(s.v, &invalid[i], &adapter), VESTRY_INVALID);
   assert_int_equal(vestry_microhttpd_create(NULL, NULL, &adapter), VESTRY_INVALID);
@@ -159,7 +159,7 @@ static void refuses_bad_settings(void **state) {
     assert_non_null(strstr(s.th.last_log, "vestry_microhttpd_create: "));
   }
   assert_null(adapter);
-  vestry_microhttpd_destroy(NULL);
+  vestry_server_destroy(NULL);
   server_assert_serves(&s);
   server_stop(&s);
 }
@@ -167,12 +167,12 @@ static void refuses_bad_settings(void **state) {
 static void serves_ipv6(void **state) {
   (void)state;
   vestry *v;
-  vestry_microhttpd *adapter;
+  vestry_server *adapter;
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
   vestry_err error = vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "::1"}, &adapter);
   if (error == VESTRY_OK) {
-    assert_true(vestry_microhttpd_port(adapter));
-    vestry_microhttpd_destroy(adapter);
+    assert_true(adapter->port);
+    vestry_server_destroy(adapter);
   } else {
     assert_int_equal(error, VESTRY_IO); /* a machine without it */
   }
@@ -185,11 +185,11 @@ static vestry_err create(test_host *th, void *ctx) {
   (void)ctx;
   vestry *v = NULL;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
-  vestry_microhttpd *adapter = NULL;
+  vestry_server *adapter = NULL;
   if (!error) error = vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1"}, &adapter);
   if (!error) error = vestry_route(v, "GET", "/a", server_echo, NULL);
   if (!error) error = vestry_route(v, "PUT", "/a", server_echo, NULL);
-  vestry_microhttpd_destroy(adapter);
+  vestry_server_destroy(adapter);
   vestry_destroy(v);
   return error;
 }

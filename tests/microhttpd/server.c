@@ -92,10 +92,10 @@ void server_start(server *s, const server_settings *settings) {
     client_tls_ops_used = &tls_client_ops;
   }
   if (!settings->bare) server_mount(s);
-  vestry_microhttpd *adapter = NULL;
+  vestry_server *adapter = NULL;
   assert_int_equal(vestry_microhttpd_create(s->v, &options, &adapter), VESTRY_OK);
   s->adapter = adapter;
-  s->port = vestry_microhttpd_port(adapter);
+  s->port = adapter->port;
   assert_true(settings->unix_socket ? !s->port : s->port);
 }
 
@@ -123,15 +123,15 @@ static void start_unix(server *s, const web_settings *settings) {
 }
 
 static vestry_err stop(server *s, uint64_t timeout_ms) {
-  return vestry_microhttpd_stop(s->adapter, timeout_ms);
+  return vestry_server_stop(s->adapter, timeout_ms);
 }
 
 static void room(server *s, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vestry_microhttpd_room(s->adapter, ret_streams, ret_capacity);
+  vestry_server_room(s->adapter, ret_streams, ret_capacity);
 }
 
 static void destroy(server *s) {
-  vestry_microhttpd_destroy(s->adapter);
+  vestry_server_destroy(s->adapter);
 }
 
 const server_seam microhttpd_seam = {

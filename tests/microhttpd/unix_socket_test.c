@@ -39,7 +39,7 @@ static bool is_there(const char *path) {
   return lstat(path, &found) == 0;
 }
 
-static vestry_err create_at(const char *path, uint32_t mode, vestry_microhttpd **ret_adapter) {
+static vestry_err create_at(const char *path, uint32_t mode, vestry_server **ret_adapter) {
   vestry_microhttpd_options options = {.unix_path = path, .unix_mode = mode, .threads_count = 2};
   return vestry_microhttpd_create(s.v, &options, ret_adapter);
 }
@@ -48,7 +48,7 @@ static vestry_err create_at(const char *path, uint32_t mode, vestry_microhttpd *
 static void assert_refused(const char *path, const char *why) {
   struct stat before = {0}, after = {0};
   lstat(path, &before);
-  vestry_microhttpd *adapter = NULL;
+  vestry_server *adapter = NULL;
   assert_int_equal(create_at(path, 0, &adapter), VESTRY_IO);
   assert_null(adapter);
   assert_non_null(strstr(s.th.last_log, path));
@@ -74,14 +74,14 @@ static void replaces_what_a_server_left_that_is_gone(void **state) {
   for (size_t i = 0; i < 2; i++) {
     const char *path = server_free_path();
     leave_stale(path, types[i]);
-    vestry_microhttpd *adapter = NULL;
+    vestry_server *adapter = NULL;
     assert_int_equal(create_at(path, 0, &adapter), VESTRY_OK);
     client_path_used = path;
     client c;
     client_ask(&c, 0, "GET", "/none", NULL);
     assert_int_equal(client_status(&c), 404);
     client_close(&c);
-    vestry_microhttpd_destroy(adapter);
+    vestry_server_destroy(adapter);
     assert_false(is_there(path));
   }
   client_path_used = NULL;
@@ -150,12 +150,12 @@ static void the_mode_is_what_was_asked_for(void **state) {
   mode_t before = umask(0777);
   for (size_t i = 0; i < 4; i++) {
     const char *path = server_free_path();
-    vestry_microhttpd *adapter = NULL;
+    vestry_server *adapter = NULL;
     struct stat made;
     assert_int_equal(create_at(path, modes[i][0], &adapter), VESTRY_OK);
     assert_int_equal(lstat(path, &made), 0);
     assert_int_equal(made.st_mode & 07777, modes[i][1]);
-    vestry_microhttpd_destroy(adapter);
+    vestry_server_destroy(adapter);
   }
   umask(before);
   server_stop(&s);
@@ -166,11 +166,11 @@ static void only_its_own_file_is_removed(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
-  vestry_microhttpd *adapter = NULL;
+  vestry_server *adapter = NULL;
   assert_int_equal(create_at(path, 0, &adapter), VESTRY_OK);
   unlink(path);
   leave_stale(path, SOCK_STREAM);
-  vestry_microhttpd_destroy(adapter);
+  vestry_server_destroy(adapter);
   assert_true(is_there(path));
   unlink(path);
   server_stop(&s);
@@ -181,7 +181,7 @@ static void a_failed_start_leaves_nothing(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
-  vestry_microhttpd *adapter = NULL;
+  vestry_server *adapter = NULL;
   vestry_microhttpd_options options = {.unix_path = path, .tls_key = "none", .tls_certificate = "none"};
   int free_before = dup(0);
   close(free_before);
@@ -212,7 +212,7 @@ static void tcp_and_a_socket_are_two_adapters(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
-  vestry_microhttpd *second = NULL;
+  vestry_server *second = NULL;
   assert_int_equal(create_at(path, 0, &second), VESTRY_OK);
   client by_port, by_path;
   vestry_connection *first = server_open(&s, &by_port);
@@ -223,7 +223,7 @@ static void tcp_and_a_socket_are_two_adapters(void **state) {
   server_patch(other, "{\"a\":1}");
   client_expect(&by_port, "{\"a\":1}");
   client_expect(&by_path, "{\"a\":1}");
-  vestry_microhttpd_destroy(second);
+  vestry_server_destroy(second);
   assert_int_equal(server_cause(&s, other), VESTRY_CAUSE_SHUTDOWN);
   assert_true(vestry_connection_is_open(first));
   client_close(&by_path);

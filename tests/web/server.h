@@ -13,7 +13,7 @@ typedef struct server {
   const struct server_seam *seam;
   test_host th; /* counts memory and log; its clock and randomness are real */
   vestry *v;
-  void *adapter; /* the seam's: a vestry_civetweb, a vestry_microhttpd */
+  void *adapter; /* the seam's: a vestry_civetweb, a vestry_server */
   void *context; /* the server, where the adapter was put into one: an mg_context */
   uint16_t port;
   witness witness; /* of the streams of the handlers below */

@@ -18,8 +18,9 @@ typedef struct vsi_civetweb_guests {
   vsi_civetweb_crowd crowd;
 } vsi_civetweb_guests;
 
-struct vestry_civetweb {
+typedef struct vsi_civetweb {
   /* Constant. */
+  vestry_server base; /* its public part; the first member */
   vestry *v;
   const vestry_host *host;
   struct mg_context *server;
@@ -40,6 +41,9 @@ struct vestry_civetweb {
   vsi_civetweb_neighbour neighbour;
 
   vsi_web_gate gate;
-};
+} vsi_civetweb;
+
+/* Of one inside a server of the application's. */
+extern const vestry_server_adapter vsi_civetweb_inside;
 
 #endif

@@ -14,7 +14,8 @@
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000, PORTS_MAX = 64 };
 
-void vestry_civetweb_room(vestry_civetweb *adapter, uint32_t *ret_parked, uint32_t *ret_capacity) {
+static void room(vestry_server *server, uint32_t *ret_parked, uint32_t *ret_capacity) {
+  vsi_civetweb *adapter = (vsi_civetweb *)server;
   if (ret_parked) *ret_parked = vsi_web_gate_streams(&adapter->gate);
   if (ret_capacity) *ret_capacity = adapter->gate.capacity;
 }
@@ -44,7 +45,7 @@ static size_t read_ports(const struct mg_context *server, vsi_civetweb_port port
   return count > 0 ? (size_t)count : 0;
 }
 
-static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_options *options,
+static vestry_err start_watch(vsi_civetweb *adapter, const vestry_civetweb_options *options,
                               const vsi_civetweb_port *ports, size_t ports_count) {
   uint64_t watch_ms = options->watch_ms ? options->watch_ms : round_ms(vestry_parts_of(adapter->v)->heartbeat_ms);
   uint64_t lost_ms = options->lost_ms ? options->lost_ms : default_lost_ms(adapter->v, watch_ms);
@@ -53,7 +54,7 @@ static vestry_err start_watch(vestry_civetweb *adapter, const vestry_civetweb_op
                                    ports_count, watch_ms, lost_ms, &adapter->watch);
 }
 
-static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetweb_options *options,
+static vestry_err start_deadlines(vsi_civetweb *adapter, const vestry_civetweb_options *options,
                                   uint64_t request_timeout_ms) {
   uint64_t body_ms = options->body_ms ? options->body_ms : request_timeout_ms;
   uint64_t linger_ms = options->linger_ms ? options->linger_ms : least(request_timeout_ms, LINGER_MS);
@@ -62,7 +63,7 @@ static vestry_err start_deadlines(vestry_civetweb *adapter, const vestry_civetwe
   return vsi_civetweb_deadlines_init(&adapter->deadlines, adapter->v, round_ms(least(body_ms, linger_ms)));
 }
 
-static vestry_err start_guests(vestry_civetweb *adapter, uint32_t limit, const vsi_civetweb_port *ports,
+static vestry_err start_guests(vsi_civetweb *adapter, uint32_t limit, const vsi_civetweb_port *ports,
                                size_t ports_count) {
   vsi_civetweb_neighbour *first = NULL;
   vestry_err error = vsi_web_addresses_init(&adapter->own_guests.addresses, adapter->host, limit);
@@ -76,13 +77,13 @@ static vestry_err start_guests(vestry_civetweb *adapter, uint32_t limit, const v
   if (!error) error = vsi_civetweb_neighbours_enter(&adapter->neighbour, &first);
   if (error) return error;
   if (first) {
-    adapter->guests = ((const vestry_civetweb *)first->adapter)->guests;
+    adapter->guests = ((const vsi_civetweb *)first->adapter)->guests;
     return VESTRY_OK;
   }
   return vsi_civetweb_crowd_init(&adapter->own_guests.crowd, adapter->v, adapter->host, limit, ports, ports_count);
 }
 
-static vestry_err start(vestry_civetweb *adapter, const vestry_civetweb_options *options, uint64_t request_timeout_ms) {
+static vestry_err start(vsi_civetweb *adapter, const vestry_civetweb_options *options, uint64_t request_timeout_ms) {
   vestry_err error = vsi_civetweb_parked_init(&adapter->parked, adapter->host, adapter->gate.capacity);
   if (!error) error = start_deadlines(adapter, options, request_timeout_ms);
   vsi_civetweb_port ports[PORTS_MAX];
@@ -94,14 +95,42 @@ static vestry_err start(vestry_civetweb *adapter, const vestry_civetweb_options 
                                    vsi_civetweb_serve_mount);
 }
 
-vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const vestry_civetweb_options *given,
-                                  vestry_civetweb **ret_adapter) {
+static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
+  vsi_civetweb *adapter = (vsi_civetweb *)server;
+  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
+  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
+  vsi_web_gate_shut(&adapter->gate);
+  vsi_civetweb_mounts_shut(&adapter->mounts);
+  vsi_civetweb_parked_close_all(&adapter->parked, VESTRY_CAUSE_SHUTDOWN);
+  return vsi_web_gate_wait(&adapter->gate, until_ns);
+}
+
+static void destroy(vestry_server *server) {
+  vsi_civetweb *adapter = (vsi_civetweb *)server;
+  if (vestry_is_forked(adapter->v)) return;
+  vsi_civetweb_mounts_finish(&adapter->mounts);
+  vsi_civetweb_neighbours_leave(&adapter->neighbour);
+  vsi_civetweb_watch_destroy(adapter->watch);
+  vsi_civetweb_deadlines_finish(&adapter->deadlines);
+  vsi_civetweb_parked_finish(&adapter->parked, adapter->host);
+  vsi_civetweb_crowd_finish(&adapter->own_guests.crowd);
+  vsi_web_addresses_finish(&adapter->own_guests.addresses);
+  vsi_web_gate_finish(&adapter->gate);
+  vsi_free(adapter->host, adapter);
+}
+
+/* One inside a server of the application's own is not started by vestry_server_create. */
+const vestry_server_adapter vsi_civetweb_inside = {
+    .size = sizeof(vestry_server_adapter), .name = "civetweb", .stop = stop, .destroy = destroy, .room = room};
+
+vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const vestry_civetweb_options *given,
+                                  vestry_server **ret_server) {
   vestry_civetweb_options own;
-  if (!v || !server || !ret_adapter || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  if (!v || !context || !ret_server || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
   const vestry_civetweb_options *options = &own;
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_civetweb_settings settings;
-  vsi_civetweb_settings_read(server, &settings);
+  vsi_civetweb_settings_read(context, &settings);
   uint32_t reserve = vsi_civetweb_reserve(options->reserve_threads, settings.threads_count);
   if (settings.threads_count <= reserve) return VESTRY_INVALID;
   char why[160];
@@ -112,11 +141,12 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   }
   if (!settings.nodelay)
     vsi_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
-  vestry_civetweb *adapter = vsi_calloc(host, 1, sizeof *adapter);
+  vsi_civetweb *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
+  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vsi_civetweb_inside};
   adapter->v = v;
   adapter->host = host;
-  adapter->server = server;
+  adapter->server = context;
   adapter->request_timeout_ns = vsi_ms_to_ns(settings.request_timeout_ms);
   adapter->keep_alive = settings.keep_alive;
   adapter->head_bytes = settings.head_bytes;
@@ -127,33 +157,11 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *server, const ve
   error = start(adapter, options, settings.request_timeout_ms);
   if (error) {
     vsi_civetweb_mounts_undo(&adapter->mounts);
-    vestry_civetweb_destroy(adapter);
+    destroy(&adapter->base);
     return error;
   }
-  *ret_adapter = adapter;
+  *ret_server = &adapter->base;
   /* release pairs with requests that came meanwhile, and were told to come again */
   atomic_store_explicit(&adapter->neighbour.is_open, true, memory_order_release);
   return VESTRY_OK;
-}
-
-vestry_err vestry_civetweb_stop(vestry_civetweb *adapter, uint64_t timeout_ms) {
-  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
-  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
-  vsi_web_gate_shut(&adapter->gate);
-  vsi_civetweb_mounts_shut(&adapter->mounts);
-  vsi_civetweb_parked_close_all(&adapter->parked, VESTRY_CAUSE_SHUTDOWN);
-  return vsi_web_gate_wait(&adapter->gate, until_ns);
-}
-
-void vestry_civetweb_destroy(vestry_civetweb *adapter) {
-  if (!adapter || vestry_is_forked(adapter->v)) return;
-  vsi_civetweb_mounts_finish(&adapter->mounts);
-  vsi_civetweb_neighbours_leave(&adapter->neighbour);
-  vsi_civetweb_watch_destroy(adapter->watch);
-  vsi_civetweb_deadlines_finish(&adapter->deadlines);
-  vsi_civetweb_parked_finish(&adapter->parked, adapter->host);
-  vsi_civetweb_crowd_finish(&adapter->own_guests.crowd);
-  vsi_web_addresses_finish(&adapter->own_guests.addresses);
-  vsi_web_gate_finish(&adapter->gate);
-  vsi_free(adapter->host, adapter);
 }

@@ -10,19 +10,20 @@
 #include "adapter/web/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "vestry/adapter.h"
 #include "vestry/civetweb.h"
 
 enum { THREADS = 128, STOP_MS = 1000 };
 
 typedef struct own_server {
+  vestry_server base;
   vestry *v;
   const vestry_host *host;
   vestry_civetweb_options options;
   struct mg_context *server;
-  vestry_civetweb *adapter;
-  vestry_err error; /* of the adapter's making */
+  vestry_server *inside; /* NULL: it could not be made */
+  vestry_err error;      /* of the adapter's making */
   atomic_bool started, complained;
-  uint16_t port;
 } own_server;
 
 /* civetweb says the number: "cannot bind to 127.0.0.1:80: 13 (Permission denied)". */
@@ -48,15 +49,15 @@ static int log_message(const struct mg_connection *conn, const char *message) {
 /* civetweb listens, but answers no request yet. */
 static void add_vestry(const struct mg_context *context) {
   own_server *own = mg_get_user_data(context);
-  own->error = vestry_civetweb_create(own->v, (struct mg_context *)(uintptr_t)context, &own->options, &own->adapter);
+  own->error = vestry_civetweb_create(own->v, (struct mg_context *)(uintptr_t)context, &own->options, &own->inside);
 }
 
-static void destroy(void *server) {
-  own_server *own = server;
+static void destroy(vestry_server *server) {
+  own_server *own = (own_server *)server;
   if (vestry_is_forked(own->v)) return; /* the threads are the parent's */
-  if (own->adapter) (void)vestry_civetweb_stop(own->adapter, STOP_MS);
+  if (own->inside) (void)vestry_server_stop(own->inside, STOP_MS);
   vestry_civetweb_stop_server(own->server);
-  vestry_civetweb_destroy(own->adapter);
+  vestry_server_destroy(own->inside);
   vsi_free(own->host, own);
 }
 
@@ -92,11 +93,11 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
   if (!own->server) return VESTRY_IO;
   atomic_store(&own->started, true);
   struct mg_server_port bound;
-  if (mg_get_server_ports(own->server, 1, &bound) == 1) own->port = (uint16_t)bound.port;
+  if (mg_get_server_ports(own->server, 1, &bound) == 1) own->base.port = (uint16_t)bound.port;
   return own->error;
 }
 
-static vestry_err start(vestry *v, const vestry_server_options *options, void **ret_server) {
+static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
   const vestry_host *host = vestry_parts_of(v)->host;
   if (options->unix_path || options->tls_key) {
     vsi_log(host, VESTRY_LOG_ERROR, "civetweb: no UNIX sockets and no TLS here: take libmicrohttpd, or a proxy");
@@ -105,30 +106,31 @@ static vestry_err start(vestry *v, const vestry_server_options *options, void **
   if (options->max_streams > 100000) return VESTRY_INVALID;
   own_server *own = vsi_calloc(host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
+  own->base = (vestry_server){.size = sizeof own->base, .adapter = &vestry_server_civetweb};
   own->v = v;
   own->host = host;
   own->options = (vestry_civetweb_options){.max_per_address = options->max_per_address, .answers_all = true};
   vestry_err error = listen_on(own, options);
   if (error)
-    destroy(own);
+    destroy(&own->base);
   else
-    *ret_server = own;
+    *ret_server = &own->base;
   return error;
 }
 
-static uint16_t port(void *server) {
-  return ((own_server *)server)->port;
+static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
+  return vestry_server_stop(((own_server *)server)->inside, timeout_ms);
 }
 
-static vestry_err stop(void *server, uint64_t timeout_ms) {
-  return vestry_civetweb_stop(((own_server *)server)->adapter, timeout_ms);
+static void room(vestry_server *server, uint32_t *ret_parked, uint32_t *ret_capacity) {
+  vestry_server_room(((own_server *)server)->inside, ret_parked, ret_capacity);
 }
 
 const vestry_server_adapter vestry_server_civetweb = {
     .size = sizeof(vestry_server_adapter),
     .name = "civetweb",
     .start = start,
-    .port = port,
     .stop = stop,
     .destroy = destroy,
+    .room = room,
 };

@@ -38,7 +38,7 @@ static bool wants_alive(const vsi_civetweb_request *request) {
   return list_names(connection, "keep-alive") && !list_names(connection, "close") && !strcasestr(connection, "upgrade");
 }
 
-void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *adapter, struct mg_connection *conn,
+void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adapter, struct mg_connection *conn,
                                const struct mg_request_info *info) {
   *request = (vsi_civetweb_request){.adapter = adapter, .conn = conn, .info = info};
   request->is_head = strcmp(info->request_method, "HEAD") == 0;

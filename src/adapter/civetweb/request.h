@@ -10,8 +10,10 @@ struct mg_connection;
 struct mg_request_info;
 struct vsi_civetweb_stream;
 
+typedef struct vsi_civetweb vsi_civetweb;
+
 typedef struct vsi_civetweb_request {
-  vestry_civetweb *adapter;
+  vsi_civetweb *adapter;
   struct mg_connection *conn;
   const char *path; /* NULL: refused */
   const struct mg_request_info *info;
@@ -32,7 +34,7 @@ typedef struct vsi_civetweb_request {
   struct vsi_civetweb_stream *stream; /* what open made; gone when vestry has given it up */
 } vsi_civetweb_request;
 
-void vsi_civetweb_request_init(vsi_civetweb_request *request, vestry_civetweb *adapter, struct mg_connection *conn,
+void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adapter, struct mg_connection *conn,
                                const struct mg_request_info *info);
 
 /* Whether the headers say clearly where the body ends. If not, the next request on this connection could be one that

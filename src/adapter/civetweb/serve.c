@@ -11,7 +11,7 @@
 
 static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
-  const vestry_civetweb *adapter = request->adapter;
+  const vsi_civetweb *adapter = request->adapter;
   if (!request->path || !vsi_civetweb_request_is_framed(request)) {
     request->body_ended = true; /* it is not known where it does */
     vsi_civetweb_request_close(request);
@@ -33,7 +33,7 @@ static void turn_away(vsi_civetweb_request *request) {
   vsi_civetweb_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S);
 }
 
-static int serve_by(vestry_civetweb *adapter, struct mg_connection *conn, const struct mg_request_info *info,
+static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const struct mg_request_info *info,
                     const vsi_civetweb_target *target) {
   vsi_civetweb_request request;
   vsi_civetweb_request_init(&request, adapter, conn, info);
@@ -62,14 +62,14 @@ static int serve_by(vestry_civetweb *adapter, struct mg_connection *conn, const 
 }
 
 /* by_mount: it is of whatever adapter of this server has a route for it. 0: the server's own affair. */
-static int serve_at(vestry_civetweb *adapter, struct mg_connection *conn, bool by_mount) {
+static int serve_at(vsi_civetweb *adapter, struct mg_connection *conn, bool by_mount) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   if (!info || !info->local_uri) return 0;
   vsi_civetweb_target target;
   vsi_civetweb_target_read(&target, adapter, info);
   /* One that is refused is answered where it would be mounted. */
   const char *method = info->request_method, *path = target.path ? target.path : info->local_uri;
-  vestry_civetweb *by = adapter->answers_all ? adapter : NULL;
+  vsi_civetweb *by = adapter->answers_all ? adapter : NULL;
   if (by_mount) {
     const vsi_civetweb_neighbour *found = vsi_civetweb_neighbours_find(&adapter->neighbour, method, path);
     if (found) by = found->adapter;
@@ -81,7 +81,7 @@ static int serve_at(vestry_civetweb *adapter, struct mg_connection *conn, bool b
   return status;
 }
 
-static int refuse_for_now(vestry_civetweb *adapter, struct mg_connection *conn) {
+static int refuse_for_now(vsi_civetweb *adapter, struct mg_connection *conn) {
   vsi_civetweb_request request;
   vsi_civetweb_request_init(&request, adapter, conn, mg_get_request_info(conn));
   turn_away(&request);
@@ -98,6 +98,6 @@ int vsi_civetweb_serve_mount(struct mg_connection *conn, void *data) {
   return status;
 }
 
-int vestry_civetweb_serve(vestry_civetweb *adapter, struct mg_connection *conn) {
-  return serve_at(adapter, conn, false);
+int vestry_civetweb_serve(vestry_server *server, struct mg_connection *conn) {
+  return server->adapter == &vsi_civetweb_inside ? serve_at((vsi_civetweb *)server, conn, false) : 0;
 }

@@ -3,6 +3,7 @@
 #ifndef VSI_CIVETWEB_SETTINGS_H
 #define VSI_CIVETWEB_SETTINGS_H
 
+#include "vestry/adapter.h"
 #include "vestry/civetweb.h"
 
 typedef struct vsi_civetweb_settings {

@@ -200,7 +200,7 @@ vestry_err vsi_civetweb_open(void *server_request, const vestry_response *head, 
 }
 
 void vsi_civetweb_park(vsi_civetweb_request *request, vestry_connection *connection) {
-  vestry_civetweb *adapter = request->adapter;
+  vsi_civetweb *adapter = request->adapter;
   vsi_civetweb_stream *stream = request->stream;
   const struct mg_request_info *info = request->info;
   stream->entry.connection = connection;

@@ -100,7 +100,7 @@ static void read_raw(vsi_civetweb_target *target, const struct mg_request_info *
   if (vsi_web_target_read(text, text + len + 1, &rest)) target->path = text + len + 1;
 }
 
-void vsi_civetweb_target_read(vsi_civetweb_target *target, const struct vestry_civetweb *adapter,
+void vsi_civetweb_target_read(vsi_civetweb_target *target, const vsi_civetweb *adapter,
                               const struct mg_request_info *info) {
   target->path = NULL;
   target->owned = NULL;
@@ -113,6 +113,6 @@ void vsi_civetweb_target_read(vsi_civetweb_target *target, const struct vestry_c
   if (found == OF_PLUSES) put_pluses(target, adapter->host, info->local_uri);
 }
 
-void vsi_civetweb_target_finish(vsi_civetweb_target *target, const struct vestry_civetweb *adapter) {
+void vsi_civetweb_target_finish(vsi_civetweb_target *target, const vsi_civetweb *adapter) {
   vsi_free(adapter->host, target->owned);
 }

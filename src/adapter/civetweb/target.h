@@ -16,14 +16,14 @@ typedef struct vsi_civetweb_target {
   char small[VSI_CIVETWEB_TARGET_BYTES];
 } vsi_civetweb_target;
 
-struct vestry_civetweb;
+typedef struct vsi_civetweb vsi_civetweb;
 
 /* Read which path a request names, whose local_uri is not NULL: it is refused if a proxy or a server could read
  * another, by the rules of adapter/web/target.h. Where the server decodes, it does not keep enough to know: then it is
  * refused, too, when anything was encoded that can be sent as it is, in a path of several segments. So it is when
  * memory is wanting. */
-void vsi_civetweb_target_read(vsi_civetweb_target *target, const struct vestry_civetweb *adapter,
+void vsi_civetweb_target_read(vsi_civetweb_target *target, const vsi_civetweb *adapter,
                               const struct mg_request_info *info);
-void vsi_civetweb_target_finish(vsi_civetweb_target *target, const struct vestry_civetweb *adapter);
+void vsi_civetweb_target_finish(vsi_civetweb_target *target, const vsi_civetweb *adapter);
 
 #endif

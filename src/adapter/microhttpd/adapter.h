@@ -11,6 +11,7 @@
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
+#include "vestry/adapter.h"
 #include "vestry/microhttpd.h"
 
 /* Of one that is attached to a daemon of the application's. */
@@ -21,7 +22,8 @@ typedef struct vsi_microhttpd_attached {
   unsigned lost_ms;           /* TCP_USER_TIMEOUT of streams; 0: the system's */
 } vsi_microhttpd_attached;
 
-struct vestry_microhttpd {
+typedef struct vsi_microhttpd {
+  vestry_server base; /* its public part; the first member */
   /* Constant. */
   vestry *v;
   const vestry_host *host;
@@ -39,10 +41,10 @@ struct vestry_microhttpd {
   vsi_microhttpd_sockets sockets;
   vsi_microhttpd_door door;
   vsi_microhttpd_attached attached;
-};
+} vsi_microhttpd;
 
 /* Whether its daemon is the application's. */
-static inline bool vsi_microhttpd_is_attached(const vestry_microhttpd *adapter) {
+static inline bool vsi_microhttpd_is_attached(const vsi_microhttpd *adapter) {
   return adapter->attached.slots.count != 0;
 }
 

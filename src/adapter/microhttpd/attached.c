@@ -30,7 +30,7 @@ static void forget(vsi_microhttpd_request *request, void **pointer) {
 
 /* ---- the daemon -------------------------------------------------------------------------------------------------- */
 
-static vestry_err check(const vestry_microhttpd *adapter, struct MHD_Daemon *daemon) {
+static vestry_err check(const vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_FLAGS);
   const unsigned flags = info ? (unsigned)info->flags : 0;
   const char *why = NULL;
@@ -47,14 +47,14 @@ static vestry_err check(const vestry_microhttpd *adapter, struct MHD_Daemon *dae
   return VESTRY_UNSUPPORTED;
 }
 
-static vestry_err look_at(vestry_microhttpd *adapter, struct MHD_Daemon *daemon) {
+static vestry_err look_at(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   vestry_err error = check(adapter, daemon);
   atomic_store_explicit(&adapter->attached.fits, error ? -1 : 1, memory_order_relaxed);
   return error;
 }
 
 /* One that was not known at the attach is looked at with its first request. */
-static bool daemon_fits(vestry_microhttpd *adapter, struct MHD_Connection *conn) {
+static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
   int fits = atomic_load_explicit(&adapter->attached.fits, memory_order_relaxed);
   if (fits) return fits > 0;
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_DAEMON);
@@ -62,7 +62,7 @@ static bool daemon_fits(vestry_microhttpd *adapter, struct MHD_Connection *conn)
 }
 
 /* Whether heads have to be looked at. */
-static vestry_err learn_habits(vestry_microhttpd *adapter) {
+static vestry_err learn_habits(vsi_microhttpd *adapter) {
   vsi_microhttpd_habits habits;
   vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
   if (error) return error;
@@ -81,8 +81,8 @@ static vestry_err learn_habits(vestry_microhttpd *adapter) {
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 /* Its head is there. MHD_NO closes the connection. */
-static enum MHD_Result begin(vestry_microhttpd *adapter, struct MHD_Connection *conn, const char *path,
-                             const char *method, const char *version, void **pointer) {
+static enum MHD_Result begin(vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *path, const char *method,
+                             const char *version, void **pointer) {
   if (!daemon_fits(adapter, conn)) return MHD_NO;
   vsi_microhttpd_request *request = vsi_microhttpd_request_adopt(adapter, conn, path, version);
   void *slot = request ? vsi_microhttpd_slots_take(&adapter->attached.slots, request) : NULL;
@@ -99,10 +99,10 @@ static enum MHD_Result begin(vestry_microhttpd *adapter, struct MHD_Connection *
   return result;
 }
 
-int vestry_microhttpd_serve(vestry_microhttpd *adapter, struct MHD_Connection *conn, const char *path,
-                            const char *method, const char *version, const char *upload, size_t *upload_len,
-                            void **pointer) {
-  if (!adapter) return VESTRY_MICROHTTPD_NOT_MINE;
+int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, const char *path, const char *method,
+                            const char *version, const char *upload, size_t *upload_len, void **pointer) {
+  if (!server || server->adapter != &vestry_server_microhttpd) return VESTRY_MICROHTTPD_NOT_MINE;
+  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
   vsi_microhttpd_request *request = vsi_microhttpd_slots_at(&adapter->attached.slots, *pointer);
   if (!request) {
     bool is_mine = !*pointer && !*upload_len && vestry_route_status(adapter->v, method, path) != 404;
@@ -120,8 +120,9 @@ int vestry_microhttpd_serve(vestry_microhttpd *adapter, struct MHD_Connection *c
   return result;
 }
 
-bool vestry_microhttpd_completed(vestry_microhttpd *adapter, void **pointer) {
-  vsi_microhttpd_request *request = adapter ? vsi_microhttpd_slots_at(&adapter->attached.slots, *pointer) : NULL;
+bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
+  if (!server || server->adapter != &vestry_server_microhttpd) return false;
+  vsi_microhttpd_request *request = vsi_microhttpd_slots_at(&((vsi_microhttpd *)server)->attached.slots, *pointer);
   if (request) forget(request, pointer);
   return request != NULL;
 }
@@ -129,15 +130,15 @@ bool vestry_microhttpd_completed(vestry_microhttpd *adapter, void **pointer) {
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const vestry_microhttpd_attach_options *given,
-                                    vestry_microhttpd **ret_adapter) {
+                                    vestry_server **ret_server) {
   vestry_microhttpd_attach_options own;
-  if (!v || !ret_adapter || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  if (!v || !ret_server || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
   const uint32_t streams = own.max_streams ? own.max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
   const uint32_t requests = own.max_requests ? own.max_requests : DEFAULT_REQUESTS;
   if (streams > VSI_MICROHTTPD_MAX_STREAMS || requests > MAX_REQUESTS ||
       !vsi_microhttpd_send_buffer_fits(own.send_buffer_bytes))
     return VESTRY_INVALID;
-  vestry_microhttpd *adapter = vsi_microhttpd_life_create(v, streams, own.send_buffer_bytes);
+  vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_strict = own.is_strict;
   adapter->attached.lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
@@ -148,9 +149,9 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
                                                                              : VSI_MICROHTTPD_DEFAULT_REQUEST_MS};
   if (!error) error = vsi_microhttpd_life_begin(adapter, &limits);
   if (error) {
-    vestry_microhttpd_destroy(adapter);
+    vsi_microhttpd_life_destroy(&adapter->base);
     return error;
   }
-  *ret_adapter = adapter;
+  *ret_server = &adapter->base;
   return VESTRY_OK;
 }

@@ -15,7 +15,7 @@ enum { STRICT = 1, LINE_BYTES = 512 };
 /* What it says while it starts tells why it does not; later it tells of clients that broke off. */
 static void log_line(void *cls, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
 static void log_line(void *cls, const char *format, va_list arguments) {
-  vestry_microhttpd *adapter = cls;
+  vsi_microhttpd *adapter = cls;
   if (vsi_microhttpd_transport_is_closing()) return;
   bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
   char line[LINE_BYTES];
@@ -25,7 +25,7 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   vsi_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, "%s", line);
 }
 
-static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
+static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
   /* A thread of 0.9.75 that is given more connections than its share of the limit keeps a lock for ever (not so since
    * 1.0). So it has no limit that it could reach: the door holds to it. */
   /* With TLS its epoll mode spins while a handshake is half done. Its poll mode looks at each connection of a thread
@@ -54,7 +54,7 @@ static struct MHD_Daemon *start(vestry_microhttpd *adapter, const vsi_microhttpd
 }
 
 /* Whether heads have to be looked at, or it refuses by itself those that can be read in two ways. */
-static vestry_err learn_habits(vestry_microhttpd *adapter) {
+static vestry_err learn_habits(vsi_microhttpd *adapter) {
   vsi_microhttpd_habits habits;
   vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
   if (error) return error;
@@ -68,7 +68,7 @@ static vestry_err learn_habits(vestry_microhttpd *adapter) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
+vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
       (settings->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
     vsi_log(adapter->host, VESTRY_LOG_ERROR,
@@ -81,10 +81,10 @@ vestry_err vsi_microhttpd_daemon_start(vestry_microhttpd *adapter, const vsi_mic
       settings->unix_path
           ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, settings->unix_path, settings->unix_mode)
           : vsi_microhttpd_door_make(&adapter->door, adapter->v, settings->address, settings->port, settings->lost_ms);
+  if (!error) adapter->base.port = vsi_microhttpd_door_port(&adapter->door);
   struct MHD_Daemon *daemon = error ? NULL : start(adapter, settings);
   if (!daemon) return error ? error : VESTRY_IO;
-  /* release pairs with vestry_microhttpd_port, which a handler may have called by now */
-  atomic_store_explicit(&adapter->daemon, daemon, memory_order_release);
+  atomic_store_explicit(&adapter->daemon, daemon, memory_order_relaxed); /* its own thread alone ends it */
   adapter->door.is_tls = adapter->is_tls;
   return vsi_microhttpd_door_open(&adapter->door, daemon, settings->connections_count, &adapter->sockets);
 }

@@ -38,7 +38,7 @@
 
 enum { WASTE_BYTES = 4096, MOST_WASTE = 16 };
 
-vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter) {
+vestry_err vsi_microhttpd_handover_init(vsi_microhttpd *adapter) {
   if (adapter->is_tls) return VESTRY_OK;
   adapter->nobody = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   adapter->has_nobody = adapter->nobody >= 0;
@@ -48,7 +48,7 @@ vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter) {
   return VESTRY_IO;
 }
 
-void vsi_microhttpd_handover_finish(vestry_microhttpd *adapter) {
+void vsi_microhttpd_handover_finish(vsi_microhttpd *adapter) {
   if (adapter->has_nobody) close(adapter->nobody);
   adapter->has_nobody = false;
 }
@@ -62,7 +62,7 @@ static void no_descriptor(vsi_microhttpd_stream *stream) {
 
 ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
   static const int off = 0;
-  vestry_microhttpd *adapter = stream->adapter;
+  vsi_microhttpd *adapter = stream->adapter;
   struct MHD_Connection *conn = stream->conn;
   int theirs = stream->wire.fd, own = fcntl(theirs, F_DUPFD_CLOEXEC, 0);
   /* Whatever comes of it, the callback closes this connection. */
@@ -100,7 +100,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
 
 static void put_down(vsi_microhttpd_stream *stream) {
   char waste[WASTE_BYTES];
-  vestry_microhttpd *adapter = stream->adapter;
+  vsi_microhttpd *adapter = stream->adapter;
   int fd = stream->wire.fd;
   shutdown(fd, SHUT_WR);
   for (int i = 0; i < MOST_WASTE && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) continue;
@@ -116,7 +116,7 @@ void vsi_microhttpd_handover_over(vsi_microhttpd_stream *stream) {
 }
 
 void vsi_microhttpd_handover_end(vsi_microhttpd_stream *stream, bool clean) {
-  vestry_microhttpd *adapter = stream->adapter;
+  vsi_microhttpd *adapter = stream->adapter;
   vsi_microhttpd_key key = stream->key;
   if (clean) vsi_microhttpd_wire_finish(&stream->wire);
   if (!vsi_microhttpd_wire_flush(&stream->wire)) {

@@ -6,8 +6,8 @@
 #include "adapter/microhttpd/stream.h"
 
 /* What is left in a socket's place: OK | IO. finish takes one that was only zeroed, too. */
-vestry_err vsi_microhttpd_handover_init(vestry_microhttpd *adapter);
-void vsi_microhttpd_handover_finish(vestry_microhttpd *adapter);
+vestry_err vsi_microhttpd_handover_init(vsi_microhttpd *adapter);
+void vsi_microhttpd_handover_finish(vsi_microhttpd *adapter);
 
 /* The head is out, and libmicrohttpd asks for content, on its thread. Returns what it is told. */
 ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream);

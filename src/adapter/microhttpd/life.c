@@ -9,10 +9,11 @@
 #include "base/options.h"
 #include "base/wait.h"
 
-vestry_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
+vsi_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
   const vestry_host *host = vestry_parts_of(v)->host;
-  vestry_microhttpd *adapter = vsi_calloc(host, 1, sizeof *adapter);
+  vsi_microhttpd *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return NULL;
+  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vestry_server_microhttpd};
   adapter->v = v;
   adapter->host = host;
   adapter->send_buffer_bytes = (int)send_buffer_bytes;
@@ -20,18 +21,17 @@ vestry_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count,
   return adapter;
 }
 
-vestry_err vsi_microhttpd_life_begin(vestry_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
+vestry_err vsi_microhttpd_life_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
   vestry_err error =
       vsi_microhttpd_watch_init(&adapter->watch, adapter->host, adapter->gate.capacity, vsi_microhttpd_handover_over);
   if (!error) error = vsi_microhttpd_handover_init(adapter);
   return error ? error : vsi_microhttpd_sockets_begin(&adapter->sockets, adapter->v, limits);
 }
 
-vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given,
-                                    vestry_microhttpd **ret_adapter) {
+vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given, vestry_server **ret_server) {
   vestry_microhttpd_options own;
   vsi_microhttpd_settings settings;
-  if (!v || !ret_adapter) return VESTRY_INVALID;
+  if (!v || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own, &settings)) {
     vsi_log(host, VESTRY_LOG_ERROR,
@@ -41,31 +41,27 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   }
   vestry_err error = vsi_microhttpd_settings_fit(host, &settings);
   if (error) return error;
-  vestry_microhttpd *adapter = vsi_microhttpd_life_create(v, settings.streams_count, settings.send_buffer_bytes);
+  vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, settings.streams_count, settings.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_tls = settings.tls_key != NULL;
   error = vsi_microhttpd_life_begin(adapter, &settings.limits);
   if (!error) error = vsi_microhttpd_daemon_start(adapter, &settings);
   if (error) {
-    vestry_microhttpd_destroy(adapter);
+    vsi_microhttpd_life_destroy(&adapter->base);
     return error;
   }
-  *ret_adapter = adapter;
+  *ret_server = &adapter->base;
   return VESTRY_OK;
 }
 
-uint16_t vestry_microhttpd_port(const vestry_microhttpd *adapter) {
-  /* acquire pairs with the release in vsi_microhttpd_daemon_start */
-  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire);
-  return daemon ? vsi_microhttpd_door_port(&adapter->door) : 0;
-}
-
-void vestry_microhttpd_room(vestry_microhttpd *adapter, uint32_t *ret_streams, uint32_t *ret_capacity) {
+void vsi_microhttpd_life_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
   if (ret_streams) *ret_streams = vsi_web_gate_streams(&adapter->gate);
   if (ret_capacity) *ret_capacity = adapter->gate.capacity;
 }
 
-vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_ms) {
+vestry_err vsi_microhttpd_life_stop(vestry_server *server, uint64_t timeout_ms) {
+  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
   if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
@@ -73,13 +69,14 @@ vestry_err vestry_microhttpd_stop(vestry_microhttpd *adapter, uint64_t timeout_m
   return vsi_web_gate_wait(&adapter->gate, until_ns);
 }
 
-void vestry_microhttpd_destroy(vestry_microhttpd *adapter) {
-  if (!adapter || vestry_is_forked(adapter->v)) return;
-  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_acquire); /* as in port */
+void vsi_microhttpd_life_destroy(vestry_server *server) {
+  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
+  if (vestry_is_forked(adapter->v)) return;
+  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
   vsi_microhttpd_door_close(&adapter->door);
   /* One that is attached may have streams still; their daemon is the application's. */
   if (daemon || adapter->sockets.host)
-    while (vestry_microhttpd_stop(adapter, VESTRY_NEVER_MS)) continue;
+    while (vsi_microhttpd_life_stop(server, VESTRY_NEVER_MS)) continue;
   if (daemon) {
     vsi_microhttpd_sockets_shut(&adapter->sockets);
     MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */

@@ -6,8 +6,8 @@
 #include "adapter/microhttpd/stream.h"
 
 /* OK | NO_MEMORY | LIMIT */
-vestry_err vsi_microhttpd_place_take(vestry_microhttpd *adapter, vsi_microhttpd_key *ret_key);
+vestry_err vsi_microhttpd_place_take(vsi_microhttpd *adapter, vsi_microhttpd_key *ret_key);
 /* The last touch of the adapter: a thread that waits at its gate may free it. */
-void vsi_microhttpd_place_give(vestry_microhttpd *adapter, vsi_microhttpd_key key);
+void vsi_microhttpd_place_give(vsi_microhttpd *adapter, vsi_microhttpd_key key);
 
 #endif

@@ -14,7 +14,7 @@
  * connection, and the client might lose the answer that told it why. */
 enum { PASSED_BYTES = 4 * 1024 * 1024, LEAST_BODY_BYTES = 1024 };
 
-vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
+vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                       vsi_microhttpd_socket *socket, const char *target) {
   size_t len = strlen(target) + 1;
   vsi_microhttpd_request *request = vsi_calloc(adapter->host, 1, sizeof *request + len + len + 1);
@@ -32,7 +32,7 @@ vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter
 
 /* ---- of another daemon ------------------------------------------------------------------------------------------- */
 
-vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter, struct MHD_Connection *conn,
+vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version) {
   const vsi_microhttpd_query query = vsi_microhttpd_query_write(conn, NULL);
   size_t path_len = strlen(path) + 1;

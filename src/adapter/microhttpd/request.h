@@ -11,7 +11,7 @@
 struct vsi_microhttpd_stream;
 
 typedef struct vsi_microhttpd_request {
-  vestry_microhttpd *adapter;
+  vsi_microhttpd *adapter;
   struct MHD_Connection *conn;
   vsi_microhttpd_socket *socket;        /* which has it */
   const char *method;                   /* libmicrohttpd's */
@@ -40,10 +40,10 @@ typedef struct vsi_microhttpd_request {
 } vsi_microhttpd_request;
 
 /* NULL: no memory. target: copied. The socket has it from here on. */
-vsi_microhttpd_request *vsi_microhttpd_request_create(vestry_microhttpd *adapter, struct MHD_Connection *conn,
+vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                       vsi_microhttpd_socket *socket, const char *target);
 /* The same for a request of a daemon that is not vestry's, whose target was taken apart already. path: decoded */
-vsi_microhttpd_request *vsi_microhttpd_request_adopt(vestry_microhttpd *adapter, struct MHD_Connection *conn,
+vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version);
 /* Its socket forgets it. NULL is accepted. */
 void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request);

@@ -10,7 +10,7 @@
 
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                               enum MHD_ConnectionNotificationCode code) {
-  vestry_microhttpd *adapter = cls;
+  vsi_microhttpd *adapter = cls;
   if (code != MHD_CONNECTION_NOTIFY_STARTED) {
     vsi_microhttpd_socket *socket = *socket_context;
     if (socket) {

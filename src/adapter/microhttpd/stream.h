@@ -9,8 +9,8 @@
 
 #include "adapter/microhttpd/wire.h"
 #include "adapter/web/addresses.h"
+#include "vestry/adapter.h"
 #include "vestry/connection.h"
-#include "vestry/microhttpd.h"
 
 /* The owner of the socket; stream.c says which thread changes it. */
 enum {
@@ -24,9 +24,11 @@ enum {
 /* What names an entry of the watch, this one and no later one in its place. */
 typedef uint64_t vsi_microhttpd_key;
 
+typedef struct vsi_microhttpd vsi_microhttpd;
+
 typedef struct vsi_microhttpd_stream {
   const vestry_host *host;
-  vestry_microhttpd *adapter; /* until its place is given back */
+  vsi_microhttpd *adapter; /* until its place is given back */
   union {
     struct {
       struct MHD_Connection *conn;   /* until the socket is handed over, or the end */

@@ -140,7 +140,7 @@ static void stream_freed(void *cls) {
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 /* What connections of the door have from their listener. On a UNIX socket it means nothing. */
-static void tune(const vestry_microhttpd *adapter, int fd) {
+static void tune(const vsi_microhttpd *adapter, int fd) {
   static const int on = 1;
   const unsigned lost_ms = adapter->attached.lost_ms;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -181,7 +181,7 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
 vestry_err vsi_microhttpd_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                                void **ret_transport) {
   vsi_microhttpd_request *request = server_request;
-  vestry_microhttpd *adapter = request->adapter;
+  vsi_microhttpd *adapter = request->adapter;
   if (request->is_head) return VESTRY_UNSUPPORTED;
   vsi_microhttpd_key key;
   vestry_err error = vsi_microhttpd_place_take(adapter, &key);
@@ -200,7 +200,7 @@ vestry_err vsi_microhttpd_open(void *server_request, const vestry_response *head
 
 vestry_err vsi_microhttpd_transport_begin(vsi_microhttpd_request *request, vestry_connection *connection) {
   vsi_microhttpd_stream *stream = request->stream;
-  vestry_microhttpd *adapter = request->adapter;
+  vsi_microhttpd *adapter = request->adapter;
   struct MHD_Response *response = stream->response;
   stream->connection = connection;
   stream->is_begun = true;

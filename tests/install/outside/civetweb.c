@@ -15,14 +15,14 @@ int main(void) {
   const char *settings[] = {"listening_ports", "127.0.0.1:0", "num_threads", "8", "tcp_nodelay", "1", NULL};
   char why[200];
   vestry *instance;
-  vestry_civetweb *adapter;
+  vestry_server *adapter;
   if (vestry_civetweb_check(settings, why, sizeof why) || vestry_create(NULL, &instance)) return 1;
   struct mg_context *server = mg_start(NULL, NULL, settings);
   if (!server || vestry_civetweb_create(instance, server, NULL, &adapter)) return 1;
   if (vestry_route(instance, "GET", "/", hello, NULL)) return 1;
-  if (vestry_civetweb_stop(adapter, 1000)) return 1;
+  if (vestry_server_stop(adapter, 1000)) return 1;
   vestry_civetweb_stop_server(server);
-  vestry_civetweb_destroy(adapter);
+  vestry_server_destroy(adapter);
   vestry_destroy(instance);
   printf("vestry %s\n", vestry_version());
   return 0;

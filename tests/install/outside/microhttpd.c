@@ -12,12 +12,12 @@ static vestry_err hello(const vestry_request *req, vestry_reply *reply, void *ap
 
 int main(void) {
   vestry *instance;
-  vestry_microhttpd *adapter;
+  vestry_server *adapter;
   if (vestry_create(NULL, &instance)) return 1;
   if (vestry_microhttpd_create(instance, &(vestry_microhttpd_options){.address = "127.0.0.1"}, &adapter)) return 1;
-  if (vestry_route(instance, "GET", "/", hello, NULL) || !vestry_microhttpd_port(adapter)) return 1;
-  if (vestry_microhttpd_stop(adapter, 1000)) return 1;
-  vestry_microhttpd_destroy(adapter);
+  if (vestry_route(instance, "GET", "/", hello, NULL) || !adapter->port) return 1;
+  if (vestry_server_stop(adapter, 1000)) return 1;
+  vestry_server_destroy(adapter);
   vestry_destroy(instance);
   printf("vestry %s\n", vestry_version());
   return 0;
