@@ -43,7 +43,4 @@ typedef struct vsi_civetweb {
   vsi_web_gate gate;
 } vsi_civetweb;
 
-/* Of one inside a server of the application's. */
-extern const vestry_server_adapter vsi_civetweb_inside;
-
 #endif

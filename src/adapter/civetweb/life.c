@@ -120,7 +120,7 @@ static void destroy(vestry_server *server) {
 }
 
 /* One inside a server of the application's own is not started by vestry_server_create. */
-const vestry_server_adapter vsi_civetweb_inside = {
+static const vestry_server_adapter inside = {
     .size = sizeof(vestry_server_adapter), .name = "civetweb", .stop = stop, .destroy = destroy, .room = room};
 
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const vestry_civetweb_options *given,
@@ -143,7 +143,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
     vsi_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms");
   vsi_civetweb *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vsi_civetweb_inside};
+  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &inside};
   adapter->v = v;
   adapter->host = host;
   adapter->server = context;
@@ -164,4 +164,8 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
   /* release pairs with requests that came meanwhile, and were told to come again */
   atomic_store_explicit(&adapter->neighbour.is_open, true, memory_order_release);
   return VESTRY_OK;
+}
+
+int vestry_civetweb_serve(vestry_server *server, struct mg_connection *conn) {
+  return server->adapter == &inside ? vsi_civetweb_serve_asked((vsi_civetweb *)server, conn) : 0;
 }

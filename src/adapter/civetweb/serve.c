@@ -98,6 +98,6 @@ int vsi_civetweb_serve_mount(struct mg_connection *conn, void *data) {
   return status;
 }
 
-int vestry_civetweb_serve(vestry_server *server, struct mg_connection *conn) {
-  return server->adapter == &vsi_civetweb_inside ? serve_at((vsi_civetweb *)server, conn, false) : 0;
+int vsi_civetweb_serve_asked(vsi_civetweb *adapter, struct mg_connection *conn) {
+  return serve_at(adapter, conn, false);
 }

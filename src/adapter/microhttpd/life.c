@@ -28,6 +28,43 @@ vestry_err vsi_microhttpd_life_begin(vsi_microhttpd *adapter, const vsi_microhtt
   return error ? error : vsi_microhttpd_sockets_begin(&adapter->sockets, adapter->v, limits);
 }
 
+static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
+  if (ret_streams) *ret_streams = vsi_web_gate_streams(&adapter->gate);
+  if (ret_capacity) *ret_capacity = adapter->gate.capacity;
+}
+
+static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
+  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
+  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
+  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
+  vsi_web_gate_shut(&adapter->gate);
+  vsi_microhttpd_watch_shut(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
+  return vsi_web_gate_wait(&adapter->gate, until_ns);
+}
+
+void vsi_microhttpd_life_destroy(vestry_server *server) {
+  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
+  if (vestry_is_forked(adapter->v)) return;
+  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
+  vsi_microhttpd_door_close(&adapter->door);
+  /* One that is attached may have streams still; their daemon is the application's. */
+  if (daemon || adapter->sockets.host)
+    while (stop(server, VESTRY_NEVER_MS)) continue;
+  if (daemon) {
+    vsi_microhttpd_sockets_shut(&adapter->sockets);
+    MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */
+  }
+  for (void *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
+    vsi_microhttpd_request_destroy(left);
+  vsi_microhttpd_slots_finish(&adapter->attached.slots);
+  vsi_microhttpd_sockets_finish(&adapter->sockets);
+  vsi_microhttpd_watch_finish(&adapter->watch);
+  vsi_microhttpd_handover_finish(adapter);
+  vsi_web_gate_finish(&adapter->gate);
+  vsi_free(adapter->host, adapter);
+}
+
 vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given, vestry_server **ret_server) {
   vestry_microhttpd_options own;
   vsi_microhttpd_settings settings;
@@ -54,39 +91,27 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   return VESTRY_OK;
 }
 
-void vsi_microhttpd_life_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
-  if (ret_streams) *ret_streams = vsi_web_gate_streams(&adapter->gate);
-  if (ret_capacity) *ret_capacity = adapter->gate.capacity;
+/* By vestry/server.h. */
+static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
+  return vestry_microhttpd_create(v,
+                                  &(vestry_microhttpd_options){
+                                      .address = options->address,
+                                      .port = options->port,
+                                      .unix_path = options->unix_path,
+                                      .threads_count = options->threads_count,
+                                      .max_streams = options->max_streams,
+                                      .max_per_address = options->max_per_address,
+                                      .tls_key = options->tls_key,
+                                      .tls_certificate = options->tls_certificate,
+                                  },
+                                  ret_server);
 }
 
-vestry_err vsi_microhttpd_life_stop(vestry_server *server, uint64_t timeout_ms) {
-  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
-  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
-  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
-  vsi_web_gate_shut(&adapter->gate);
-  vsi_microhttpd_watch_shut(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
-  return vsi_web_gate_wait(&adapter->gate, until_ns);
-}
-
-void vsi_microhttpd_life_destroy(vestry_server *server) {
-  vsi_microhttpd *adapter = (vsi_microhttpd *)server;
-  if (vestry_is_forked(adapter->v)) return;
-  struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
-  vsi_microhttpd_door_close(&adapter->door);
-  /* One that is attached may have streams still; their daemon is the application's. */
-  if (daemon || adapter->sockets.host)
-    while (vsi_microhttpd_life_stop(server, VESTRY_NEVER_MS)) continue;
-  if (daemon) {
-    vsi_microhttpd_sockets_shut(&adapter->sockets);
-    MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */
-  }
-  for (void *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
-    vsi_microhttpd_request_destroy(left);
-  vsi_microhttpd_slots_finish(&adapter->attached.slots);
-  vsi_microhttpd_sockets_finish(&adapter->sockets);
-  vsi_microhttpd_watch_finish(&adapter->watch);
-  vsi_microhttpd_handover_finish(adapter);
-  vsi_web_gate_finish(&adapter->gate);
-  vsi_free(adapter->host, adapter);
-}
+const vestry_server_adapter vestry_server_microhttpd = {
+    .size = sizeof(vestry_server_adapter),
+    .name = "microhttpd",
+    .start = start,
+    .stop = stop,
+    .destroy = vsi_microhttpd_life_destroy,
+    .room = room,
+};

@@ -10,9 +10,6 @@ vsi_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, si
 /* From here on it takes streams and knows connections: OK | NO_MEMORY | CLOSED (the runtime) | IO */
 vestry_err vsi_microhttpd_life_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits);
 
-/* As a server of vestry's (vestry/adapter.h). */
-vestry_err vsi_microhttpd_life_stop(vestry_server *server, uint64_t timeout_ms);
 void vsi_microhttpd_life_destroy(vestry_server *server);
-void vsi_microhttpd_life_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
 
 #endif
