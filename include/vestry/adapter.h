@@ -150,7 +150,7 @@ struct vestry_server_adapter {
   size_t size; /**< sizeof(vestry_server_adapter), or 0 */
   const char *name;
   /** Start to serve. options: whole and in order; a UNIX socket or an address is there. ret_server: owned by the
-   *  caller, the first member of the adapter's own; size, adapter and port are set. As vestry_server_create. */
+   *  caller, the first member of the adapter's own; size and port are set. As vestry_server_create. */
   vestry_err (*start)(vestry *v, const vestry_server_options *options, vestry_server **ret_server);
   vestry_err (*stop)(vestry_server *server, uint64_t timeout_ms);                     /**< vestry_server_stop */
   void (*destroy)(vestry_server *server);                                             /**< _destroy */

@@ -43,6 +43,7 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   vestry_server *server;
   vestry_err error = adapter->start(v, &options, &server);
   if (error) return error;
+  server->adapter = adapter;
   bool is_six = options.address && strchr(options.address, ':');
   if (options.unix_path)
     snprintf(server->url, sizeof server->url, "unix:%s", options.unix_path);
