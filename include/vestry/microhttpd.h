@@ -72,7 +72,7 @@ struct MHD_Daemon;
 typedef struct vestry_microhttpd_options {
   size_t size;              /**< sizeof(vestry_microhttpd_options), or 0 */
   const char *address;      /**< to listen on, a number; NULL: 0.0.0.0, which is every IPv4 address */
-  uint16_t port;            /**< 0: a free one, see vestry_microhttpd_port */
+  uint16_t port;            /**< 0: a free one, see vestry_server.port */
   const char *unix_path;    /**< a UNIX socket to listen on, instead of address and port; NULL: none. See above */
   uint32_t unix_mode;       /**< which users may connect to it: the file's permissions, whatever the umask; 0: 0660 */
   uint32_t threads_count;   /**< that serve requests; 0: one a processor, at least 2; at most 256 */
