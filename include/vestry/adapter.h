@@ -13,12 +13,15 @@
 #ifndef VESTRY_ADAPTER_H
 #define VESTRY_ADAPTER_H
 
-#include "vestry/server.h"
+#include "vestry/routes.h"
 #include "vestry/transport.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+struct vestry_server; /* vestry/server.h */
+struct vestry_server_options;
 
 /** One HTTP header; borrowed, terminated, free of CR, LF and NUL. */
 typedef struct vestry_header {
@@ -151,10 +154,10 @@ struct vestry_server_adapter {
   const char *name;
   /** Start to serve. options: whole and in order; a UNIX socket or an address is there. ret_server: owned by the
    *  caller, the first member of the adapter's own; size and port are set. As vestry_server_create. */
-  vestry_err (*start)(vestry *v, const vestry_server_options *options, vestry_server **ret_server);
-  vestry_err (*stop)(vestry_server *server, uint64_t timeout_ms);                     /**< vestry_server_stop */
-  void (*destroy)(vestry_server *server);                                             /**< _destroy */
-  void (*room)(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< _room */
+  vestry_err (*start)(vestry *v, const struct vestry_server_options *options, struct vestry_server **ret_server);
+  vestry_err (*stop)(struct vestry_server *server, uint64_t timeout_ms);                     /**< vestry_server_stop */
+  void (*destroy)(struct vestry_server *server);                                             /**< _destroy */
+  void (*room)(struct vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< _room */
 };
 
 /** Count a connection or request that the adapter turns away. What vestry_serve turns away it counts itself. NONE, and
