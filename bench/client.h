@@ -17,8 +17,8 @@ typedef struct bench_client {
   int port, fd; /* fd -1: none yet */
 } bench_client;
 
-/* One POST, blocking. headers: whole lines with their ends, "" for none. Returns the status, -1 on failure. A connection
- * that was kept and says nothing has been ended by its server: the request is sent again, on another one. */
+/* One POST, blocking. headers: whole lines with their ends, "" for none. Returns the status, -1 on failure. A
+ * connection that was kept and says nothing has been ended by its server: the request is sent again, on another one. */
 int bench_post(bench_client *client, const char *path, const char *headers, const char *body, size_t len);
 void bench_client_finish(bench_client *client);
 

@@ -364,8 +364,8 @@ static const char *end_heading(vsi_open *open) {
   return open->in_content ? why_beyond : NULL;
 }
 
-/* End an element by its tag: it must be the innermost open one; a form may hold open elements whose end tags may be left
- * out. */
+/* End an element by its tag: it must be the innermost open one; a form may hold open elements whose end tags may be
+ * left out. */
 static const char *end_exactly(vsi_open *open, vsi_element element, const char *why) {
   if (!open->counts[element] && !open->in_content) return NULL;
   if (element == VSI_EL_FORM) close_implied(open, VSI_EL_OTHER);

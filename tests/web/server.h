@@ -25,9 +25,9 @@ extern _Atomic(uint64_t) server_clock_ahead_ns;
 void server_hold_clock(bool hold);
 extern _Atomic(long) server_debug_lines;
 
-/* Servers wait PATIENT_S for a client that a busy machine holds up, unless a test is about that. What needs no such wait
- * takes less than PROMPT_S, however busy the machine is. Where what is to be told apart is closer together, a test tries
- * TRIES times: what has to wait does so each time, and a busy machine does not hold up all of them. */
+/* Servers wait PATIENT_S for a client that a busy machine holds up, unless a test is about that. An answer that needs
+ * no such wait comes within PROMPT_S, however busy the machine is. Where the two times lie closer together, a test
+ * tries TRIES times: a server that waits does so each time, and a busy machine does not hold up all tries. */
 enum { PATIENT_S = 240, PROMPT_S = 120, TRIES = 4 };
 
 /* What can be asked of any of them. */
