@@ -44,18 +44,17 @@ typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *r
 typedef struct vestry_bounds {
   size_t size;      /**< sizeof(vestry_bounds), or 0 */
   size_t max_count; /**< of the store; as vestry_store_options, like lifetime_ms and the cap */
-  /** Entries of one scope in the store, a stream having one for each of its keys there; of everybody's scope
-   *  too, the one without a name: with keys in it (vestry_reply_add_key) all pages together have this bound. A
-   *  stream that goes does so for SIZE, and its browser comes back; a stream with more keys than this, or than
-   *  max_count, is refused: 500, and said in the log. For a bound of streams a user see
-   *  max_streams_per_scope_count. */
+  /** Entries of one scope in the store; a stream has one for each of its keys there. The scope without a name
+   *  (everybody's) has this bound, too: all pages with keys in it (vestry_reply_add_key) share the bound. A stream that
+   *  goes for this leaves for SIZE, and its browser comes back; a stream with more keys than this, or than max_count,
+   *  is refused: 500, and said in the log. For a bound of streams a user see max_streams_per_scope_count. */
   size_t max_per_scope_count;
-  /** Streams that stay open of one scope at most, of a user say: by the scope of the request that opened them,
-   *  whatever keys they have in whatever scopes, and whatever the store. When one more opens, the one that was
-   *  active (opened, or written an event) longest ago is closed for REPLACED: its browser does not come back,
-   *  for it would send the next one away. Of those that were active within the same second it is the one that
-   *  opened first; streams that are ending do not count. The scope without a name has no such bound. 0: none.
-   *  See vestry_stats.outnumbered_count. Opening looks at so many streams. */
+  /** Streams of one scope that stay open, at most: those of a user, say. A stream counts in the scope of the request
+   *  that opened it, whatever keys it has, and whatever the store is. When one more opens, the one that was active
+   *  (opened, or written an event) longest ago is closed for REPLACED: its browser does not come back, for it would
+   *  send the next one away. Of those that were active within the same second it is the one that opened first; streams
+   *  that are ending do not count. The scope without a name has no such bound. 0: none. See
+   *  vestry_stats.outnumbered_count. Each opening looks at that many streams. */
   size_t max_streams_per_scope_count;
   /** Keys that one stream may have beside its first (vestry_reply_add_key), and, counted apart, channels,
    *  topics and places that it may be a part of from its beginning (vestry_reply_join, …). Beyond it LIMIT,
