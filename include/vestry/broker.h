@@ -80,6 +80,10 @@ typedef struct vestry_broker_ops {
   vestry_err (*claim)(void *broker, const char *name, uint64_t expected, const void *data, size_t len, uint64_t *ret);
   /** Stop, and free it. NULL is accepted. */
   void (*destroy)(void *broker);
+  /** Asked inside of on_message, by its thread: whether another message is there already, and is told right after this
+   *  one. If none is, the cluster does on that thread what the message wants, where that is quickly done, and another
+   *  thread need not wake. NULL: more may be there. Does not block. */
+  bool (*has_more)(void *broker);
 } vestry_broker_ops;
 
 /** A broker: what it does, and the thing itself. */

@@ -61,6 +61,9 @@ typedef struct vsi_older {
   uint64_t hash, stamp;
 } vsi_older;
 
+/* Whether what other nodes may have done here is quickly done: see inward.c. */
+typedef enum vsi_quickness { VSI_QUICKNESS_UNKNOWN, VSI_SLOW, VSI_QUICK } vsi_quickness;
+
 struct vestry_cluster {
   vestry *v;
   const vestry_host *host;
@@ -80,6 +83,7 @@ struct vestry_cluster {
   char **allow;
   size_t allow_count;
   size_t max_inward_bytes, max_waiting_count;
+  vsi_quickness quickness; /* guarded by the lock */
   bool is_strict, is_tied; /* is_tied: to the instance; another cluster may be */
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
@@ -102,6 +106,7 @@ struct vestry_cluster {
   bool has_ended, has_left, is_refused, is_running;
   bool has_own_news, has_own_gap;
   bool has_letters;       /* published since the last flush */
+  size_t put_count;       /* messages for the actor, of which it was not told yet */
   uint64_t turn;          /* of the last message that was sent */
   uint64_t proofs_before; /* of nodes that have no place: above those of all that had one */
   uint64_t twin_proofs;   /* of other nodes of this one's name */
@@ -141,6 +146,10 @@ static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more
   cluster->has_letters = false;
   pthread_mutex_unlock(&cluster->lock);
   if (has_letters) cluster->broker.ops->flush(cluster->broker.broker, at_once);
+}
+/* This thread is about to publish more, and to flush it. */
+static inline void vsi_cluster_unlock_unflushed(vestry_cluster *cluster) {
+  pthread_mutex_unlock(&cluster->lock);
 }
 static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
   vsi_cluster_unlock_for(cluster, false);

@@ -15,7 +15,14 @@
 #include "cluster/peers.h"
 #include "cluster/told.h"
 
-static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, struct vsi_ask **done) {
+typedef struct heard {
+  bool has_more, is_last; /* the broker tells another message right after this one; or none. Neither: it does not say */
+  /* What is left to be done without the lock. */
+  struct vsi_ask *done; /* that were answered */
+  bool is_to_do;        /* what was asked */
+} heard;
+
+static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, heard *ret) {
   if (!peer->has_met) {
     peer->has_met = true; /* before, it may have spoken without this node in mind */
     vsi_members_lose(cluster, peer, 0);
@@ -35,12 +42,12 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     vsi_peer_lose(peer, 0);
     vsi_cluster_notify(cluster);
     break;
-  case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, done); break;
+  case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, &ret->done); break;
   case VSI_WIRE_ASK:
   case VSI_WIRE_LIST:
   case VSI_WIRE_EVENT:
   case VSI_WIRE_REFRESH:
-  case VSI_WIRE_PUBLISH: vsi_inward_take(cluster, peer, message); break;
+  case VSI_WIRE_PUBLISH: ret->is_to_do = vsi_inward_take(cluster, peer, message, ret->is_last); break;
   case VSI_WIRE_HELLO:
   case VSI_WIRE_MEET:
   case VSI_WIRE_KINDS: break;
@@ -48,7 +55,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
 }
 
 /* From another node, to this one's life or to all. */
-static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *message, struct vsi_ask **done) {
+static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *message, heard *ret) {
   vestry_cluster_stats *stats = &cluster->stats;
   vsi_peer *peer = vsi_peers_find(cluster, message->from);
   bool is_life = peer && peer->epoch == message->epoch;
@@ -63,7 +70,7 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
   } else {
     vsi_members_hear(cluster, peer, message);
     uint64_t duplicates = stats->duplicates_count;
-    take(cluster, peer, message, done);
+    take(cluster, peer, message, ret);
     stats->taken_count += duplicates == stats->duplicates_count;
   }
 }
@@ -87,7 +94,10 @@ void vsi_cluster_heard(const char *subject, const void *data, size_t len, void *
   (void)subject;
   vestry_cluster *cluster = ctx;
   vsi_wire_message message;
-  struct vsi_ask *done = NULL;
+  const vestry_broker *broker = &cluster->broker;
+  heard left = {0};
+  left.has_more = broker->ops->has_more && broker->ops->has_more(broker->broker);
+  left.is_last = broker->ops->has_more && !left.has_more;
   bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
   is_well = is_well && (message.kind == VSI_WIRE_HELLO) == !message.to;
   vsi_cluster_lock(cluster);
@@ -101,10 +111,12 @@ void vsi_cluster_heard(const char *subject, const void *data, size_t len, void *
     if (message.to && message.to != cluster->epoch)
       cluster->stats.stale_count++;
     else
-      take_from_other(cluster, &message, &done);
+      take_from_other(cluster, &message, &left);
   }
+  vsi_inward_rouse(cluster, left.has_more);
   vsi_cluster_unlock(cluster);
-  vsi_asks_finish(cluster, done);
+  vsi_asks_finish(cluster, left.done);
+  if (left.is_to_do) vsi_inward_do(cluster, &message);
 }
 
 void vsi_cluster_state(vestry_broker_state state, void *ctx) {

@@ -3,6 +3,11 @@
  * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
  * bounded in bytes: beyond it a node that asks is told FULL, and what no node waits for is a gap.
  *
+ * A dispatch that comes alone is done by the broker's thread itself, where nothing of the application's can run and
+ * nothing waits for the actor: to wake another thread takes longer. Then the actor is held, so the order stays. An
+ * application whose own effects may come from other nodes, or which has interceptors or placeholders, has all done by
+ * the actor.
+ *
  * The actor also tells the application how members are and what was lost (news.c), and closes streams that other nodes
  * have replaced (replaced.c).
  *
@@ -21,24 +26,35 @@
 #include "cluster/letter.h"
 #include "cluster/list.h"
 #include "cluster/news.h"
+#include "cluster/peers.h"
 #include "cluster/replaced.h"
 #include "event/layout.h"
 #include "page/topic.h"
 #include "registry/anywhere.h"
+#include "registry/builtin.h"
 #include "registry/targets.h"
+#include "runtime/runtime.h"
 
 /* What a message costs besides its body; and so many are done in a run: then others that want the thread have their
  * turn, and the application is told what it is to be told. */
-enum { WORK_BYTES = 128, RUN_MAX = 64 };
+enum { WORK_BYTES = 160, RUN_MAX = 64 };
 
 typedef struct work {
   vestry_message message; /* first */
-  uint8_t kind, flags;
-  bool has_more; /* another one is done after it: its answer goes with this one's */
-  uint64_t from, epoch;
-  size_t len;
+  bool has_more;          /* another one is done after it: its answer goes with this one's */
+  vsi_wire_message said;  /* its body is the one below */
   unsigned char body[];
 } work;
+
+/* Whether what others may have done here is quickly done. Names are registered before the first dispatch. */
+static bool is_quick(vestry_cluster *cluster) {
+  const vestry_registry *names = cluster->v->registry;
+  if (cluster->quickness) return cluster->quickness == VSI_QUICK;
+  bool is = vsi_builtin_is_alone(names);
+  for (size_t i = 0; is && i < cluster->allow_count; i++) is = vsi_builtin_is(names, cluster->allow[i]);
+  cluster->quickness = is ? VSI_QUICK : VSI_SLOW;
+  return is;
+}
 
 /* -------------------------------------------------------------------------------------------------- answers ------- */
 
@@ -56,15 +72,22 @@ static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_
   vsi_buffer_finish(&buffer);
 }
 
-static void answer_to(vestry_cluster *cluster, const work *w, uint64_t id, vestry_err error, uint32_t count,
-                      const vsi_buffer *page) {
+/* The node that has said something, in the same life; NULL: it has another one. Under the lock. */
+static vsi_peer *find_peer(vestry_cluster *cluster, const vsi_wire_message *message) {
+  vsi_peer *peer = vsi_peers_find(cluster, message->from);
+  return peer && peer->epoch == message->epoch ? peer : NULL;
+}
+
+static void answer_to(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more, uint64_t id,
+                      vestry_err error, uint32_t count, const vsi_buffer *page) {
   vsi_cluster_lock(cluster);
   cluster->stats.answered_count++;
-  for (size_t i = 0; i < cluster->peers_count; i++) {
-    vsi_peer *peer = &cluster->peers[i];
-    if (peer->id == w->from && peer->epoch == w->epoch) answer(cluster, peer, id, error, count, page);
-  }
-  vsi_cluster_unlock_for(cluster, w->has_more);
+  vsi_peer *peer = find_peer(cluster, message);
+  if (peer) answer(cluster, peer, id, error, count, page);
+  if (has_more && is_quick(cluster))
+    vsi_cluster_unlock_unflushed(cluster); /* the end of the run flushes */
+  else
+    vsi_cluster_unlock_for(cluster, has_more);
 }
 
 /* -------------------------------------------------------------------------------------------------- arriving ------ */
@@ -78,7 +101,7 @@ static bool reserve(vestry_cluster *cluster, size_t bytes) {
 }
 
 static void free_work(vestry_cluster *cluster, work *w) {
-  atomic_fetch_sub_explicit(&cluster->inward_bytes, w->len + WORK_BYTES, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&cluster->inward_bytes, w->said.len + WORK_BYTES, memory_order_relaxed);
   vsi_free(cluster->host, w);
 }
 
@@ -109,8 +132,7 @@ static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wi
   return true;
 }
 
-void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
-  if (answer_at_once(cluster, peer, message)) return;
+static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   if (!reserve(cluster, message->len + WORK_BYTES)) {
     refuse(cluster, peer, message, VESTRY_FULL);
     return;
@@ -121,13 +143,27 @@ void vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_mes
     refuse(cluster, peer, message, VESTRY_NO_MEMORY);
     return;
   }
-  *w = (work){.kind = message->kind,
-              .flags = message->flags,
-              .from = message->from,
-              .epoch = message->epoch,
-              .len = message->len};
+  *w = (work){.said = *message};
+  w->said.body = w->body;
   if (message->len) memcpy(w->body, message->body, message->len);
-  if (vestry_actor_post(cluster->actor, &w->message)) free_work(cluster, w); /* CLOSED: the end */
+  if (vsi_message_actor_put(cluster->actor, &w->message))
+    free_work(cluster, w); /* CLOSED: the end */
+  else
+    cluster->put_count++;
+}
+
+bool vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool is_last) {
+  if (answer_at_once(cluster, peer, message)) return false;
+  if (message->kind == VSI_WIRE_ASK && is_last && !cluster->put_count && is_quick(cluster)) return true;
+  keep(cluster, peer, message);
+  return false;
+}
+
+void vsi_inward_rouse(vestry_cluster *cluster, bool has_more) {
+  enum { AT_ONCE = 16 };
+  if (!cluster->put_count || (has_more && cluster->put_count < AT_ONCE)) return;
+  cluster->put_count = 0;
+  vestry_actor_notify(cluster->actor);
 }
 
 /* -------------------------------------------------------------------------------------------------- doing --------- */
@@ -165,7 +201,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, boo
   json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
   if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
-  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, &result);
+  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, true, &result);
   vsi_scoped_key_finish(&key);
   json_decref(effects);
   json_decref(data);
@@ -173,22 +209,37 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, boo
   return error;
 }
 
-static void do_ask(vestry_cluster *cluster, const work *w) {
+static void do_ask(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
   vsi_wire_ask ask;
   uint32_t count = 0;
-  if (vsi_wire_read_ask(w->body, w->len, &ask)) return;
-  vestry_err error = dispatch(cluster, &ask, w->flags & VSI_WIRE_FAIL_FAST, &count);
-  answer_to(cluster, w, ask.id, error, count, NULL);
+  if (vsi_wire_read_ask(message->body, message->len, &ask)) return;
+  vestry_err error = dispatch(cluster, &ask, message->flags & VSI_WIRE_FAIL_FAST, &count);
+  answer_to(cluster, message, has_more, ask.id, error, count, NULL);
 }
 
-static void do_list(vestry_cluster *cluster, const work *w) {
+void vsi_inward_do(vestry_cluster *cluster, const vsi_wire_message *message) {
+  if (vsi_message_actor_try_enter(cluster->actor)) {
+    vsi_cluster_inside++;
+    do_ask(cluster, message, false);
+    vsi_cluster_inside--;
+    vsi_message_actor_release(cluster->actor);
+    return;
+  }
+  vsi_cluster_lock(cluster);
+  vsi_peer *peer = find_peer(cluster, message);
+  if (peer) keep(cluster, peer, message);
+  vsi_inward_rouse(cluster, false);
+  vsi_cluster_unlock(cluster);
+}
+
+static void do_list(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
   vsi_wire_list list;
   uint32_t count = 0;
   vsi_buffer page;
-  if (vsi_wire_read_list(w->body, w->len, &list)) return;
+  if (vsi_wire_read_list(message->body, message->len, &list)) return;
   vsi_buffer_init(&page, cluster->host);
   vestry_err error = vsi_list_answer(cluster, &list, &count, &page);
-  answer_to(cluster, w, list.id, error, count, error ? NULL : &page);
+  answer_to(cluster, message, has_more, list.id, error, count, error ? NULL : &page);
   vsi_buffer_finish(&page);
 }
 
@@ -231,15 +282,15 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
 }
 
 /* What no node waits for. */
-static vestry_err do_unasked(vestry_cluster *cluster, const work *w) {
-  vsi_wire_reader reader = vsi_wire_read(w->body, w->len);
-  if (w->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
+static vestry_err do_unasked(vestry_cluster *cluster, const vsi_wire_message *message) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  if (message->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
   vsi_wire_name name = vsi_wire_read_name(&reader);
   if (reader.has_failed) return VESTRY_MALFORMED;
   vsi_scoped_key key;
   vestry_err error = vsi_cluster_pack(cluster, name, &key);
   if (error) return error;
-  if (w->kind == VSI_WIRE_EVENT)
+  if (message->kind == VSI_WIRE_EVENT)
     error = do_event(cluster, &key.key, &reader);
   else
     error = vsi_publish_here(cluster->v, &key.key, reader.at, reader.left);
@@ -254,14 +305,15 @@ static bool is_lost(vestry_err error) {
 }
 
 static void do_one(vestry_cluster *cluster, work *w) {
-  if (w->kind == VSI_WIRE_ASK) {
-    do_ask(cluster, w);
-  } else if (w->kind == VSI_WIRE_LIST) {
-    do_list(cluster, w);
-  } else if (is_lost(do_unasked(cluster, w))) {
+  const vsi_wire_message *message = &w->said;
+  if (message->kind == VSI_WIRE_ASK) {
+    do_ask(cluster, message, w->has_more);
+  } else if (message->kind == VSI_WIRE_LIST) {
+    do_list(cluster, message, w->has_more);
+  } else if (is_lost(do_unasked(cluster, message))) {
     vsi_cluster_lock(cluster);
-    for (size_t i = 0; i < cluster->peers_count; i++)
-      if (cluster->peers[i].id == w->from) vsi_peer_lose(&cluster->peers[i], 1);
+    vsi_peer *peer = vsi_peers_find(cluster, message->from);
+    if (peer) vsi_peer_lose(peer, 1);
     vsi_cluster_unlock(cluster);
     vsi_cluster_notify(cluster);
   }

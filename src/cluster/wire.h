@@ -8,7 +8,7 @@
 #include "base/siphash.h"
 #include "event/layout.h"
 
-enum { VSI_WIRE_VERSION = 3, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 4, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HELLO = 1, /* to all: a node is there. Nothing is believed of it */

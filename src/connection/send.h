@@ -20,6 +20,9 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error);
  * No lock held; the hooks of an end run on the runner's threads as ever. */
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count);
 
+/* The same with one event, where that is quickly done: a stream that is compressed is left to the runner's threads. */
+vestry_err vsi_connection_send_quickly(vestry_connection *connection, vestry_event *event);
+
 /* Send an event that was just made, if it was; drops it. */
 vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
 

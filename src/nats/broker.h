@@ -26,6 +26,7 @@ typedef struct vsi_nats_broker {
   _Atomic(bool) must_write;      /* libnats has something for the socket */
   _Atomic(bool) is_telling;      /* an event's function runs */
   _Atomic(bool) is_deaf;         /* nothing is told any more */
+  bool has_more;                 /* of the ear's thread: another message is told right after this one */
   _Atomic(size_t) max_payload;   /* as the server said last */
   _Atomic(uint64_t) heard_count; /* messages */
   _Atomic(uint64_t) reads_count;

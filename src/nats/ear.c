@@ -22,6 +22,7 @@
 
 #include "base/memory.h"
 #include "base/wait.h"
+#include "nats/joined.h"
 
 enum { BATCH_COUNT = 64, NS_PER_MS = 1000000 };
 
@@ -30,8 +31,12 @@ enum { BATCH_COUNT = 64, NS_PER_MS = 1000000 };
 static _Thread_local bool writes;
 static _Thread_local const vsi_nats_broker *ear_of;
 
+bool vsi_nats_ear_is_here(const vsi_nats_broker *broker) {
+  return ear_of == broker;
+}
+
 void vsi_nats_ear_wake(vsi_nats_broker *broker) {
-  if (ear_of != broker && !atomic_exchange(&broker->is_woken, true)) (void)eventfd_write(broker->wake_fd, 1);
+  if (!vsi_nats_ear_is_here(broker) && !atomic_exchange(&broker->is_woken, true)) (void)eventfd_write(broker->wake_fd, 1);
 }
 
 /* ---- what libnats asks an event loop for ------------------------------------------------------------------------- */
@@ -84,20 +89,19 @@ static void settle_taken(vsi_nats_broker *broker) {
   broker->taken_count = broker->taken_bytes = 0;
 }
 
-/* Give a letter to libnats. If libnats does not take it (too large, out of memory), this letter is lost, and no
+/* Give a message to libnats. If libnats does not take it (too large, out of memory), this message is lost, and no
  * other. */
-static void give(vsi_nats_broker *broker, vsi_nats_letter *letter) {
-  size_t bytes = vsi_nats_letter_bytes(letter->len);
-  if (natsConnection_Publish(broker->connection, letter->subject, letter->data, (int)letter->len) == NATS_OK) {
-    broker->taken_count++;
-    broker->taken_bytes += bytes;
+static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
+  if (natsConnection_Publish(broker->connection, message->subject, message->data, (int)message->len) == NATS_OK) {
+    broker->taken_count += message->count;
+    broker->taken_bytes += message->cost;
   } else {
     pthread_mutex_lock(&broker->lock);
-    broker->discarded_count++;
-    broker->outbox.bytes -= bytes;
+    broker->discarded_count += message->count;
+    broker->outbox.bytes -= message->cost;
     pthread_mutex_unlock(&broker->lock);
   }
-  vsi_free(broker->host, letter);
+  vsi_nats_message_free(broker->host, message);
 }
 
 /* Call libnats only when it has bytes to write: it takes a write of nothing for the end of the connection. */
@@ -110,12 +114,12 @@ static void write_taken(vsi_nats_broker *broker) {
 
 static void write_outbox(vsi_nats_broker *broker) {
   pthread_mutex_lock(&broker->lock);
-  vsi_nats_letter *letter = vsi_nats_outbox_take(&broker->outbox);
+  vsi_nats_message *message = vsi_nats_outbox_take(&broker->outbox);
   pthread_mutex_unlock(&broker->lock);
   writes = true;
-  for (vsi_nats_letter *next; letter; letter = next) {
-    next = letter->next;
-    give(broker, letter);
+  for (vsi_nats_message *next; message; message = next) {
+    next = message->next;
+    give(broker, message);
   }
   write_taken(broker);
 }
@@ -150,15 +154,31 @@ static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
   return count;
 }
 
-static void tell(vsi_nats_broker *broker, natsMsg *const *batch, size_t count) {
+static void tell_letter(vsi_nats_broker *broker, const char *subject, vestry_slice letter, bool has_more) {
   const vestry_broker_events *events = &broker->events;
+  if (atomic_load(&broker->is_deaf)) return;
+  atomic_fetch_add_explicit(&broker->heard_count, 1, memory_order_relaxed);
+  broker->has_more = has_more;
+  if (events->on_message) events->on_message(subject, letter.data, letter.len, events->ctx);
+}
+
+static void tell_message(vsi_nats_broker *broker, const natsMsg *message, bool has_more) {
+  const char *subject = natsMsg_GetSubject(message);
+  const vestry_slice whole = {natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)};
+  vsi_nats_joined joined;
+  if (!vsi_nats_joined_open(whole.data, whole.len, &joined)) {
+    tell_letter(broker, subject, whole, has_more);
+    return;
+  }
+  while (joined.count) {
+    vestry_slice letter = vsi_nats_joined_next(&joined);
+    tell_letter(broker, subject, letter, has_more || joined.count);
+  }
+}
+
+static void tell(vsi_nats_broker *broker, natsMsg *const *batch, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    if (!atomic_load(&broker->is_deaf)) {
-      atomic_fetch_add_explicit(&broker->heard_count, 1, memory_order_relaxed);
-      if (events->on_message)
-        events->on_message(natsMsg_GetSubject(batch[i]), natsMsg_GetData(batch[i]),
-                           (size_t)natsMsg_GetDataLength(batch[i]), events->ctx);
-    }
+    tell_message(broker, batch[i], i + 1 < count);
     natsMsg_Destroy(batch[i]);
   }
 }

@@ -195,12 +195,12 @@ static bool come_up(linking *l) {
 static void drop_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
   pthread_mutex_lock(&broker->lock);
-  vsi_nats_letter *letter = vsi_nats_outbox_take(&broker->outbox);
-  for (vsi_nats_letter *next; letter; letter = next) {
-    next = letter->next;
-    broker->discarded_count++;
-    broker->outbox.bytes -= vsi_nats_letter_bytes(letter->len);
-    vsi_free(broker->host, letter);
+  vsi_nats_message *message = vsi_nats_outbox_take(&broker->outbox);
+  for (vsi_nats_message *next; message; message = next) {
+    next = message->next;
+    broker->discarded_count += message->count;
+    broker->outbox.bytes -= message->cost;
+    vsi_nats_message_free(broker->host, message);
   }
   pthread_mutex_unlock(&broker->lock);
 }

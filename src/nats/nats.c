@@ -116,37 +116,27 @@ static size_t max_payload(void *self) {
   return atomic_load(&((vsi_nats_broker *)self)->max_payload);
 }
 
-static vestry_err post(vsi_nats_broker *broker, vsi_nats_letter *letter) {
-  size_t bytes = vsi_nats_letter_bytes(letter->len);
-  vestry_err error = VESTRY_OK;
+static vestry_err publish(void *self, const char *subject, const void *data, size_t len) {
+  vsi_nats_broker *broker = self;
+  if (!vestry_subject_is_valid(subject) || (len && !data)) return VESTRY_INVALID;
+  size_t max = max_payload(broker);
+  if (len > max) return VESTRY_TOO_LARGE;
+  vestry_err error = VESTRY_IO;
   pthread_mutex_lock(&broker->lock);
-  if (!atomic_load_explicit(&broker->is_up, memory_order_relaxed)) {
-    error = VESTRY_IO;
-  } else if (bytes > broker->outbox.max_bytes - broker->outbox.bytes) {
-    error = VESTRY_FULL;
-  } else {
-    broker->outbox.bytes += bytes;
-    broker->published_count++;
-    vsi_nats_outbox_add(&broker->outbox, letter);
-  }
+  if (atomic_load_explicit(&broker->is_up, memory_order_relaxed))
+    error = vsi_nats_outbox_add(&broker->outbox, subject, data, len, max);
+  broker->published_count += !error;
   pthread_mutex_unlock(&broker->lock);
   return error;
 }
 
-static vestry_err publish(void *self, const char *subject, const void *data, size_t len) {
-  vsi_nats_broker *broker = self;
-  if (!vestry_subject_is_valid(subject) || (len && !data)) return VESTRY_INVALID;
-  if (len > max_payload(broker)) return VESTRY_TOO_LARGE;
-  if (state(broker) != VESTRY_BROKER_UP) return VESTRY_IO;
-  vsi_nats_letter *letter = vsi_nats_letter_new(broker->host, subject, data, len);
-  if (!letter) return VESTRY_NO_MEMORY;
-  vestry_err error = post(broker, letter);
-  if (error) vsi_free(broker->host, letter);
-  return error;
+static bool has_more(void *self) {
+  return ((vsi_nats_broker *)self)->has_more;
 }
 
 static void flush(void *self, bool at_once) {
   vsi_nats_broker *broker = self;
+  if (vsi_nats_ear_is_here(broker)) return; /* it writes when it has told what has come */
   if (at_once && !broker->settings.tls)
     vsi_nats_ear_write(broker);
   else
@@ -167,7 +157,7 @@ static vestry_err claim(void *self, const char *name, uint64_t expected, const v
 
 #define OPS                                                                                                            \
   .size = sizeof(vestry_broker_ops), .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, \
-  .max_payload = max_payload, .destroy = destroy
+  .max_payload = max_payload, .destroy = destroy, .has_more = has_more
 
 static const vestry_broker_ops ops = {OPS}, ops_with_claims = {OPS, .claim = claim};
 
@@ -190,7 +180,7 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   pthread_mutex_init(&broker->io, NULL);
   pthread_mutex_init(&broker->lock, NULL);
   pthread_cond_init(&broker->changed, NULL);
-  vsi_nats_outbox_init(&broker->outbox, settings.options.max_out_bytes);
+  vsi_nats_outbox_init(&broker->outbox, host, settings.options.max_out_bytes);
   vsi_nats_claims_init(&broker->claims);
   *ret_broker = (vestry_broker){settings.claims_bucket ? &ops_with_claims : &ops, broker};
   return VESTRY_OK;

@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* Letters that wait to be written, in order, bounded in bytes. Under the broker's lock. */
+/* Messages that wait to be written, in order, bounded in bytes. A letter goes together with those to its subject that
+ * wait already, as far as there is room in one message (joined.h). Under the broker's lock. */
 #ifndef VSI_NATS_OUTBOX_H
 #define VSI_NATS_OUTBOX_H
 
 #include "vestry/broker.h"
 
-typedef struct vsi_nats_letter {
-  struct vsi_nats_letter *next;
-  size_t len;
+enum { VSI_NATS_OUTBOX_OPEN = 16 };
+
+/* One letter, or several to one subject. */
+typedef struct vsi_nats_message {
+  struct vsi_nats_message *next;
+  size_t count, cost; /* letters, and what they count for */
+  size_t len, room;
+  unsigned char *data; /* own, or an allocation */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
-  unsigned char data[];
-} vsi_nats_letter;
+  unsigned char own[];
+} vsi_nats_message;
 
 typedef struct vsi_nats_outbox {
-  vsi_nats_letter *first, **end;
-  size_t bytes, max_bytes; /* of letters that are in it, or taken and not written yet */
+  const vestry_host *host;
+  vsi_nats_message *first, **end;
+  vsi_nats_message *open[VSI_NATS_OUTBOX_OPEN]; /* the last one to a subject, by the subject; NULL: none */
+  size_t bytes, max_bytes;                      /* of letters that are in it, or taken and not written yet */
 } vsi_nats_outbox;
 
-void vsi_nats_outbox_init(vsi_nats_outbox *outbox, size_t max_bytes);
-void vsi_nats_outbox_add(vsi_nats_outbox *outbox, vsi_nats_letter *letter);
+void vsi_nats_outbox_init(vsi_nats_outbox *outbox, const vestry_host *host, size_t max_bytes);
+/* max_payload: of a message. OK | FULL | NO_MEMORY | TOO_LARGE (it begins as a message of several does, and needs some
+ * bytes more than there is room for) */
+vestry_err vsi_nats_outbox_add(vsi_nats_outbox *outbox, const char *subject, const void *data, size_t len,
+                               size_t max_payload);
 /* All of it, as a list; they still count. */
-vsi_nats_letter *vsi_nats_outbox_take(vsi_nats_outbox *outbox);
+vsi_nats_message *vsi_nats_outbox_take(vsi_nats_outbox *outbox);
 
-/* NULL: out of memory. */
-vsi_nats_letter *vsi_nats_letter_new(const vestry_host *host, const char *subject, const void *data, size_t len);
-/* What it counts for. */
-size_t vsi_nats_letter_bytes(size_t len);
+void vsi_nats_message_free(const vestry_host *host, vsi_nats_message *message);
 
 #endif

@@ -18,13 +18,14 @@ static vestry_err dispatch_to_found(vestry_dispatch_context *context, vestry_err
 
 /* As vsi_dispatch_here; *ret_count: how many connections. */
 static inline vestry_err dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                                       const vestry_dispatch_options *options, vestry_dispatch_result *ret_result,
-                                       uint32_t *ret_count) {
+                                       const vestry_dispatch_options *options, bool may_write,
+                                       vestry_dispatch_result *ret_result, uint32_t *ret_count) {
   vestry_dispatch_result result;
   vestry_dispatch_context context;
   vsi_context_init(&context, v, NULL, NULL, key->scope, &result);
   vestry_err error = vsi_context_configure(&context, options);
   context.state = context.data; /* there is no request: what it was given is all there is */
+  context.may_write = may_write;
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
   if (!error) error = vsi_targets_find(&context.targets, v->store, key);
   error = dispatch_to_found(&context, error, effects, ret_result);
@@ -33,9 +34,10 @@ static inline vestry_err dispatch_here(vestry *v, const vestry_scoped_key *key, 
 }
 
 vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
+                             const vestry_dispatch_options *options, bool may_write,
+                             vestry_dispatch_result *ret_result) {
   uint32_t count;
-  return dispatch_here(v, key, effects, options, ret_result, &count);
+  return dispatch_here(v, key, effects, options, may_write, ret_result, &count);
 }
 
 /* A caller's result, whose struct may be shorter than ours. */
@@ -47,7 +49,7 @@ static void add_count(vestry_dispatch_result *result, uint32_t count) {
 static vestry_err dispatch_by_key(vestry *v, const vestry_scoped_key *key, json_t *effects,
                                   const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
   uint32_t here, there = 0;
-  vestry_err error = dispatch_here(v, key, effects, options, ret_result, &here);
+  vestry_err error = dispatch_here(v, key, effects, options, false, ret_result, &here);
   const vsi_elsewhere *elsewhere = options->only_here ? NULL : vsi_instance_elsewhere(v);
   if (!elsewhere) return error;
   if (here ? !elsewhere->is_shared(key, elsewhere->ctx) : error != VESTRY_NOT_FOUND) return error;

@@ -7,8 +7,9 @@
 #include "vestry/dispatch.h"
 
 /* Dispatch to the connections that are here, as vestry_dispatch_with does, but nowhere else. key: of the instance's
- * store; options: data counts. */
+ * store; options: data counts; may_write: this thread writes to the sockets of a few streams itself. */
 vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                             const vestry_dispatch_options *options, vestry_dispatch_result *ret_result);
+                             const vestry_dispatch_options *options, bool may_write,
+                             vestry_dispatch_result *ret_result);
 
 #endif

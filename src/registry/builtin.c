@@ -321,3 +321,13 @@ vestry_err vsi_effects_register(vestry_registry *names) {
   if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_entry){.kind = VSI_KIND_QUOTE});
   return error;
 }
+
+bool vsi_builtin_is(const vestry_registry *names, const char *name) {
+  const vsi_entry *meaning = vsi_names_performed(names, name, strlen(name));
+  return meaning && meaning->kind == VSI_KIND_EFFECT && meaning->fn.effect == run_built_in;
+}
+
+bool vsi_builtin_is_alone(const vestry_registry *names) {
+  return !names->has_placeholders && !names->phases[VESTRY_PHASE_DISPATCH].count &&
+         !names->phases[VESTRY_PHASE_ACTION].count && !names->phases[VESTRY_PHASE_EFFECT].count;
+}

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "connection/send.h"
 #include "json/copy.h"
 
 /* Finding connections again can meet the same race again; so often it is no race. */
@@ -173,9 +174,10 @@ vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err erro
 /* One round over the connections from `first` on. Returns as vestry_context_send. */
 static vestry_err send_from(vestry_dispatch_context *root, size_t first, vestry_event *event) {
   vestry_err failure = VESTRY_OK;
-  bool accepted = false;
+  bool accepted = false, writes = root->may_write && root->targets.count <= VSI_TARGETS_INLINE;
   for (size_t i = first; i < root->targets.count; i++) {
-    vestry_err error = vestry_connection_send(root->targets.items[i], event);
+    vestry_connection *to = root->targets.items[i];
+    vestry_err error = writes ? vsi_connection_send_quickly(to, event) : vestry_connection_send(to, event);
     if (!error)
       accepted = true;
     else if (error != VESTRY_CLOSED && !failure)

@@ -23,6 +23,7 @@ struct vestry_dispatch_context {
   json_t *data, *state; /* objects, never NULL; borrowed, but merged data is own */
   bool data_is_own;
   bool fail_fast;
+  bool may_write;        /* this thread writes what it sends, if that is little: it has nothing else to do */
   const bool *are_plain; /* of each entry that is dispatched: it has no placeholders; NULL: all may have some */
   json_t *results;       /* of the caller's; NULL: not wanted */
   json_t *value;         /* what the running effect gave; owned; NULL: nothing */

@@ -74,6 +74,7 @@ vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_ent
     slot->is_performed = true;
     slot->performed = *meaning;
   } else {
+    names->has_placeholders |= meaning->kind == VSI_KIND_PLACEHOLDER;
     slot->is_replaced = true;
     slot->replaced = *meaning;
   }

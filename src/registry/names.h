@@ -48,6 +48,7 @@ struct vestry_registry {
   const vestry_host *host;
   vsi_name *slots; /* open addressing, at most three quarters full; a power of two of them */
   size_t slots_count, used_count;
+  bool has_placeholders; /* a function of the application's stands for a value */
   vsi_interceptors phases[VSI_PHASES];
 };
 

@@ -83,17 +83,22 @@ void vsi_actor_notify(vsi_actor *actor) {
   schedule(actor);
 }
 
-bool vsi_actor_enter(vsi_actor *actor) {
+bool vsi_actor_try_enter(vsi_actor *actor) {
   const vsi_actor_class *class = actor->class;
   uint32_t idle = IDLE;
   /* relaxed: a look, so that a thread that finds it busy takes no reference in vain */
-  if (!class->wake && actor->pool->workers_count && atomic_load_explicit(&actor->state, memory_order_relaxed) == IDLE) {
-    class->ref(actor);
-    if (atomic_compare_exchange_strong_explicit(&actor->state, &idle, RUNNING, memory_order_acq_rel, /* [N], [B] */
-                                                memory_order_relaxed))
-      return true;
-    class->unref(actor); /* not the last one: the caller holds one */
-  }
+  if (class->wake || !actor->pool->workers_count || atomic_load_explicit(&actor->state, memory_order_relaxed) != IDLE)
+    return false;
+  class->ref(actor);
+  if (atomic_compare_exchange_strong_explicit(&actor->state, &idle, RUNNING, memory_order_acq_rel, /* [N], [B] */
+                                              memory_order_relaxed))
+    return true;
+  class->unref(actor); /* not the last one: the caller holds one */
+  return false;
+}
+
+bool vsi_actor_enter(vsi_actor *actor) {
+  if (vsi_actor_try_enter(actor)) return true;
   vsi_actor_notify(actor);
   return false;
 }

@@ -49,6 +49,8 @@ void vsi_actor_notify(vsi_actor *actor);
  *          notify of meanwhile gets a run after that. false: it will run, as after a notify: it is busy, is not the
  *          pool's, or the pool has no threads of its own */
 bool vsi_actor_enter(vsi_actor *actor);
+/* The same without the notify: nothing is done when it returns false. */
+bool vsi_actor_try_enter(vsi_actor *actor);
 
 /* Run a READY actor once, on this thread. Returns true when it was notified meanwhile and is READY again (a pool actor
  * has been queued again, a woken one has been woken again); false when it is IDLE or was not READY. */

@@ -86,11 +86,24 @@ vestry_actor *vestry_actor_unref(vestry_actor *actor) {
   return NULL;
 }
 
-vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *message) {
+vestry_err vsi_message_actor_put(vestry_actor *actor, vestry_message *message) {
   if (vsi_runtime_is_closed(actor->runtime)) return VESTRY_CLOSED;
   vsi_mailbox_push(&actor->mailbox, (vsi_mail *)message);
-  vsi_actor_notify(&actor->scheduled);
   return VESTRY_OK;
+}
+
+vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *message) {
+  vestry_err error = vsi_message_actor_put(actor, message);
+  if (!error) vsi_actor_notify(&actor->scheduled);
+  return error;
+}
+
+bool vsi_message_actor_try_enter(vestry_actor *actor) {
+  return vsi_actor_try_enter(&actor->scheduled);
+}
+
+void vsi_message_actor_release(vestry_actor *actor) {
+  vsi_actor_release(&actor->scheduled);
 }
 
 void vestry_actor_notify(vestry_actor *actor) {

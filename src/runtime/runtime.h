@@ -46,4 +46,11 @@ static inline bool vsi_runtime_is_stepped(const vestry_runtime *runtime) {
  * for ever. */
 bool vsi_runtime_is_inside(const vestry_runtime *runtime);
 
+/* vestry_actor_post in two steps, for a thread that posts several: vestry_actor_notify must follow the last. */
+vestry_err vsi_message_actor_put(vestry_actor *actor, vestry_message *message);
+/* vsi_actor_try_enter and vsi_actor_release of a vestry_actor: true: nothing that was posted before is left to be done,
+ * and what is posted meanwhile waits. */
+bool vsi_message_actor_try_enter(vestry_actor *actor);
+void vsi_message_actor_release(vestry_actor *actor);
+
 #endif

@@ -27,7 +27,9 @@ static void feed_one(void) {
                                       .from = peer->id,
                                       .epoch = peer->epoch,
                                       .body = (const unsigned char *)body.data,
-                                      .len = body.len});
+                                      .len = body.len},
+                  false);
+  vsi_inward_rouse(cluster, false);
   vsi_buffer_finish(&body);
   feed.fed++;
 }

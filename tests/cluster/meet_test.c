@@ -206,7 +206,7 @@ static void who_restarts_at_once_is_met(void **state) {
 
 /* ---- another version ---- */
 
-/* Version 2 had a head of 40 bytes; the seal has always been the same. */
+/* As a node of a former version, or of a later one, says it: the seal is the same in all. */
 static size_t say_of_version(const node *to, uint8_t version, unsigned char *message) {
   memset(message, 0, 64);
   message[0] = 'v';
@@ -227,21 +227,21 @@ static void a_node_of_another_version_is_told_of(void **state) {
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0];
   long lines = n.th.log_lines;
-  size_t len = say_of_version(a, 2, message);
+  size_t len = say_of_version(a, 3, message);
   for (int i = 0; i < 40; i++) {
     vsi_cluster_heard(a->cluster->all_subject, message, len, a->cluster);
     nodes_pass_ms(&n, 250);
   }
   assert_int_equal(n.th.log_lines, lines + 1); /* once a minute */
-  assert_non_null(strstr(n.th.last_log, "version 2"));
+  assert_non_null(strstr(n.th.last_log, "version 3"));
   assert_int_equal(node_stats(a).other_version_count, 40);
   assert_int_equal(node_stats(a).malformed_count, 40);
   nodes_pass_ms(&n, 60000);
-  (void)say_of_version(a, 4, message);
+  (void)say_of_version(a, 5, message);
   vsi_cluster_heard(a->cluster->all_subject, message, len, a->cluster);
   nodes_settle(&n);
   assert_int_equal(n.th.log_lines, lines + 2);
-  assert_non_null(strstr(n.th.last_log, "version 4"));
+  assert_non_null(strstr(n.th.last_log, "version 5"));
   /* What is not sealed says nothing of a version. */
   message[50] ^= 1;
   vsi_cluster_heard(a->cluster->all_subject, message, len, a->cluster);
