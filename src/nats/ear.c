@@ -36,7 +36,8 @@ bool vsi_nats_ear_is_here(const vsi_nats_broker *broker) {
 }
 
 void vsi_nats_ear_wake(vsi_nats_broker *broker) {
-  if (!vsi_nats_ear_is_here(broker) && !atomic_exchange(&broker->is_woken, true)) (void)eventfd_write(broker->wake_fd, 1);
+  if (!vsi_nats_ear_is_here(broker) && !atomic_exchange(&broker->is_woken, true))
+    (void)eventfd_write(broker->wake_fd, 1);
 }
 
 /* ---- what libnats asks an event loop for ------------------------------------------------------------------------- */

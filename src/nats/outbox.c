@@ -37,8 +37,7 @@ static bool make_room(const vestry_host *host, vsi_nats_message *message, size_t
   bool is_own = message->data == message->own;
   unsigned char *data = vsi_realloc(host, is_own ? NULL : message->data, room);
   if (!data) return false;
-  if (is_own)
-    message->len = message->count ? vsi_nats_joined_add(data, 0, message->own, message->len) : 0;
+  if (is_own) message->len = message->count ? vsi_nats_joined_add(data, 0, message->own, message->len) : 0;
   message->data = data;
   message->room = room;
   return true;
@@ -78,11 +77,13 @@ static vsi_nats_message *make(const vestry_host *host, const char *subject, cons
 
 vestry_err vsi_nats_outbox_add(vsi_nats_outbox *outbox, const char *subject, const void *data, size_t len,
                                size_t max_payload) {
-  size_t cost = LETTER_BYTES + len, more = vsi_nats_joined_must(data, len) ? VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH : 0;
+  size_t cost = LETTER_BYTES + len,
+         more = vsi_nats_joined_must(data, len) ? VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH : 0;
   if (len > max_payload || more > max_payload - len) return VESTRY_TOO_LARGE;
   if (cost > outbox->max_bytes - outbox->bytes) return VESTRY_FULL;
   vsi_nats_message **open = open_of(outbox, subject, strlen(subject)), *message = *open;
-  bool is_joined = message && strcmp(message->subject, subject) == 0 && join(outbox->host, message, data, len, max_payload);
+  bool is_joined =
+      message && strcmp(message->subject, subject) == 0 && join(outbox->host, message, data, len, max_payload);
   if (!is_joined) {
     message = make(outbox->host, subject, data, len);
     if (!message) return VESTRY_NO_MEMORY;

@@ -36,6 +36,8 @@ static vestry_broker join(void *ctx) {
                                                              .servers = servers,
                                                              .servers_count = 1,
                                                              .reconnect_max_ms = 100,
+                                                             .ping_ms = 30000, /* a slow machine is no dead server */
+                                                             .write_ms = 30000,
                                                              .claims_bucket = "claims"},
                                       &broker),
                    VESTRY_OK);

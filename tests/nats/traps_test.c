@@ -342,6 +342,57 @@ static void who_holds_up_libnats_holds_up_nothing_here(void **state) {
   ear_finish(&e);
 }
 
+static void count_message(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
+  (void)connection, (void)sub;
+  atomic_fetch_add((_Atomic(int) *)ctx, 1);
+  natsMsg_Destroy(message);
+}
+
+/* A server works for each message: letters that wait to be written are few of them. And what others publish is several
+ * letters only if it is whole. */
+static void what_waits_goes_together(void **state) {
+  (void)state;
+  enum { COUNT = 1000, MESSAGES = (COUNT + 254) / 255 };
+  static const unsigned char two[] = {1, 2, 1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b'}, torn[] = {1, 2, 1, 0, 0, 0, 'c', 9};
+  _Atomic(int) messages = 0;
+  natsConnection *connection = NULL;
+  natsSubscription *sub = NULL;
+  assert_int_equal(natsConnection_ConnectTo(&connection, the.server.url), NATS_OK);
+  assert_int_equal(natsConnection_Subscribe(&sub, connection, "many", count_message, (void *)&messages), NATS_OK);
+  assert_int_equal(natsConnection_Flush(connection), NATS_OK);
+  ear e, sender;
+  make(&e, (vestry_nats_options){0});
+  ear_hears(&e, "many");
+  start(&e);
+  come_up(&sender, (vestry_nats_options){0});
+  for (int i = 0; i < COUNT; i++) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", i);
+    assert_int_equal(sender.broker.ops->publish(sender.broker.broker, "many", text, strlen(text)), VESTRY_OK);
+  }
+  sender.broker.ops->flush(sender.broker.broker, true);
+  AWAIT(&e, ear_messages(&e, "many") == COUNT);
+  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(ear_nth(&e, "many", (size_t)i).data), i);
+  AWAIT(&e, stats_of(&sender).written_count == COUNT);
+  assert_int_equal(stats_of(&sender).published_count, COUNT);
+  assert_int_equal(stats_of(&e).received_count, COUNT);
+  AWAIT(&e, atomic_load(&messages) >= MESSAGES);
+  ear_forget(&e);
+  assert_int_equal(natsConnection_Publish(connection, "many", torn, sizeof torn), NATS_OK);
+  assert_int_equal(natsConnection_Publish(connection, "many", two, sizeof two), NATS_OK);
+  AWAIT(&e, ear_messages(&e, "many") == 3);
+  assert_int_equal(ear_nth(&e, "many", 0).len, sizeof torn);
+  assert_memory_equal(ear_nth(&e, "many", 0).data, torn, sizeof torn);
+  assert_string_equal(ear_nth(&e, "many", 1).data, "a");
+  assert_string_equal(ear_nth(&e, "many", 2).data, "b");
+  AWAIT(&e, atomic_load(&messages) >= MESSAGES + 2);
+  assert_in_range(atomic_load(&messages), MESSAGES + 2, COUNT / 10); /* more if its thread wakes in between */
+  natsSubscription_Destroy(sub);
+  natsConnection_Destroy(connection);
+  ear_finish(&sender);
+  ear_finish(&e);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
@@ -353,6 +404,7 @@ int main(void) {
       TEST(who_is_slow_is_sent_what_it_takes),
       TEST(who_holds_up_libnats_holds_up_nothing_here),
       TEST(several_threads_of_libnats_do_not_call_at_once),
+      TEST(what_waits_goes_together),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

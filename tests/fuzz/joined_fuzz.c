@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* A message of a broker's, which may be several letters. Whatever it is, its letters are inside of it, none overlaps
+ * another, and nothing of it is left over; and what is joined from them is the message again.
+ * Input: a message. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "nats/joined.h"
+
+static void require(bool condition) {
+  if (!condition) abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  vsi_nats_joined joined;
+  if (!vsi_nats_joined_open(data, size, &joined)) return 0;
+  require(joined.count > 0 && joined.count <= VSI_NATS_JOINED_MOST && vsi_nats_joined_must(data, size));
+  unsigned char *again = malloc(size);
+  require(again);
+  size_t len = 0;
+  for (const uint8_t *at = data + VSI_NATS_JOINED_HEAD; joined.count;) {
+    vestry_slice letter = vsi_nats_joined_next(&joined);
+    at += VSI_NATS_JOINED_EACH;
+    require(letter.data == at && letter.len <= (size_t)(data + size - at));
+    at += letter.len;
+    len = vsi_nats_joined_add(again, len, letter.data, letter.len);
+  }
+  require(len == size && memcmp(again, data, size) == 0);
+  free(again);
+  return 0;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* Letters that go together: what is joined comes apart as it was, in order and within bounds; and what is no such
+ * message is told as it is. */
+#include <stdlib.h>
+
+#include "nats/joined.h"
+#include "nats/outbox.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+enum { ROOM = 1 << 20 };
+
+static test_host th;
+
+static int begin(void **state) {
+  (void)state;
+  test_host_init(&th);
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  test_host_assert_clean(&th);
+  return 0;
+}
+
+/* What is told of a message: all its letters, one after the other, each with a '|' behind it. */
+static const char *tell(const void *data, size_t len) {
+  static char told[4096];
+  size_t at = 0;
+  vsi_nats_joined joined;
+  if (!vsi_nats_joined_open(data, len, &joined)) {
+    snprintf(told, sizeof told, "%.*s", (int)len, (const char *)data);
+    return told;
+  }
+  while (joined.count) {
+    vestry_slice letter = vsi_nats_joined_next(&joined);
+    assert_true(at + letter.len + 2 < sizeof told);
+    if (letter.len) memcpy(told + at, letter.data, letter.len);
+    at += letter.len;
+    told[at++] = '|';
+  }
+  told[at] = '\0';
+  return told;
+}
+
+static void finish(vsi_nats_outbox *outbox) {
+  for (vsi_nats_message *next, *message = vsi_nats_outbox_take(outbox); message; message = next) {
+    next = message->next;
+    outbox->bytes -= message->cost;
+    vsi_nats_message_free(&th.host, message);
+  }
+  assert_int_equal(outbox->bytes, 0);
+}
+
+static vestry_err add(vsi_nats_outbox *outbox, const char *subject, const char *text) {
+  return vsi_nats_outbox_add(outbox, subject, text, strlen(text), ROOM);
+}
+
+static void letters_to_one_subject_go_together_in_order(void **state) {
+  (void)state;
+  vsi_nats_outbox outbox;
+  vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+  const char *const said[][2] = {{"v.n.a", "1"},   {"v.n.b", "2"}, {"v.n.a", ""},
+                                 {"v.n.a", "\1x"}, {"v.n.b", "3"}, {"v.n.c", "alone"}};
+  for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+    assert_int_equal(add(&outbox, said[i][0], said[i][1]), VESTRY_OK);
+  vsi_nats_message *a = outbox.first, *b = a->next, *c = b->next;
+  assert_string_equal(a->subject, "v.n.a");
+  assert_string_equal(tell(a->data, a->len), "1||\1x|");
+  assert_int_equal(a->count, 3);
+  assert_string_equal(tell(b->data, b->len), "2|3|");
+  assert_int_equal(c->len, 5); /* nothing is added to one that goes alone */
+  assert_memory_equal(c->data, "alone", 5);
+  assert_null(c->next);
+  finish(&outbox);
+  assert_int_equal(add(&outbox, "v.n.a", "later"), VESTRY_OK); /* what was taken takes nothing more */
+  assert_int_equal(outbox.first->len, 5);
+  finish(&outbox);
+}
+
+/* Both end alike: they share a place, and lose nothing but company. */
+static void subjects_that_share_a_place_stay_apart(void **state) {
+  (void)state;
+  vsi_nats_outbox outbox;
+  vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+  for (int i = 0; i < 6; i++) {
+    char text[2] = {(char)('0' + i), 0};
+    assert_int_equal(add(&outbox, i % 3 ? "v.n.1a" : "v.n.2a", text), VESTRY_OK);
+  }
+  char told[2][64] = {"", ""};
+  for (const vsi_nats_message *at = outbox.first; at; at = at->next) {
+    char *to = told[strcmp(at->subject, "v.n.1a") == 0];
+    strcat(to, at->count > 1 ? tell(at->data, at->len) : "");
+    if (at->count == 1) strncat(to, (const char *)at->data, at->len);
+  }
+  assert_string_equal(told[0], "03");
+  assert_string_equal(told[1], "1|2|4|5|");
+  finish(&outbox);
+}
+
+/* A letter that begins as a message of several does is told as it was. */
+static void no_letter_is_taken_for_several(void **state) {
+  (void)state;
+  vsi_nats_outbox outbox;
+  vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+  static const unsigned char looks[] = {VSI_NATS_JOINED_MARK, 1, 1, 0, 0, 0, 'x'};
+  const size_t more = VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH;
+  assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks), VESTRY_TOO_LARGE);
+  assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks + more - 1), VESTRY_TOO_LARGE);
+  assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks + more), VESTRY_OK);
+  vsi_nats_joined joined;
+  assert_true(vsi_nats_joined_open(outbox.first->data, outbox.first->len, &joined));
+  assert_int_equal(joined.count, 1);
+  vestry_slice letter = vsi_nats_joined_next(&joined);
+  assert_int_equal(letter.len, sizeof looks);
+  assert_memory_equal(letter.data, looks, sizeof looks);
+  finish(&outbox);
+}
+
+static size_t count_messages(const vsi_nats_outbox *outbox, size_t max_len) {
+  size_t count = 0, letters = 0, cost = 0;
+  for (const vsi_nats_message *at = outbox->first; at; at = at->next) {
+    vsi_nats_joined joined;
+    assert_true(at->len <= max_len);
+    if (vsi_nats_joined_open(at->data, at->len, &joined)) assert_int_equal(joined.count, at->count);
+    letters += at->count;
+    cost += at->cost;
+    count++;
+  }
+  assert_int_equal(cost, outbox->bytes);
+  assert_true(letters >= count);
+  return count;
+}
+
+static void what_goes_together_is_bounded(void **state) {
+  (void)state;
+  enum { LARGE = 20000, SMALL_MESSAGES = 10, ANSWER = 77 };
+  static char large[LARGE];
+  vsi_nats_outbox outbox;
+  vsi_nats_outbox_init(&outbox, &th.host, (size_t)ROOM);
+  for (int i = 0; i < SMALL_MESSAGES * VSI_NATS_JOINED_MOST; i++) assert_int_equal(add(&outbox, "n", ""), VESTRY_OK);
+  assert_int_equal(count_messages(&outbox, VSI_NATS_JOINED_BYTES), SMALL_MESSAGES);
+  finish(&outbox);
+  for (int i = 0; i < 9; i++) /* three fit */
+    assert_int_equal(vsi_nats_outbox_add(&outbox, "n", large, LARGE, ROOM), VESTRY_OK);
+  assert_int_equal(count_messages(&outbox, VSI_NATS_JOINED_BYTES), 3);
+  finish(&outbox);
+  for (int i = 0; i < 9; i++) /* the server takes less */
+    assert_int_equal(vsi_nats_outbox_add(&outbox, "n", large, ANSWER, 2 * ANSWER), VESTRY_OK);
+  assert_int_equal(count_messages(&outbox, 2 * ANSWER), 9);
+  finish(&outbox);
+  while (vsi_nats_outbox_add(&outbox, "n", large, LARGE, ROOM) == VESTRY_OK) continue;
+  assert_int_equal(vsi_nats_outbox_add(&outbox, "n", large, LARGE, ROOM), VESTRY_FULL);
+  assert_in_range(outbox.bytes, ROOM - LARGE - 128, ROOM);
+  finish(&outbox);
+}
+
+/* Each allocation fails once: a letter is refused as a whole, or goes alone, and none is lost or doubled. */
+static void without_memory_letters_stay_whole(void **state) {
+  (void)state;
+  bool has_failed = true;
+  for (long failing = 0; has_failed; failing++) {
+    vsi_nats_outbox outbox;
+    vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+    char expected[64] = "", told[64] = "";
+    test_host_fail_in(&th, failing);
+    for (int i = 0; i < 6; i++) {
+      char text[4] = {i % 2 ? '\1' : 'a', (char)('0' + i), 0};
+      if (add(&outbox, "n", text) == VESTRY_OK) strcat(expected, text);
+    }
+    has_failed = test_host_has_failed(&th);
+    for (const vsi_nats_message *at = outbox.first; at; at = at->next) {
+      vsi_nats_joined joined;
+      if (!vsi_nats_joined_open(at->data, at->len, &joined)) {
+        strncat(told, (const char *)at->data, at->len);
+        continue;
+      }
+      while (joined.count) {
+        vestry_slice letter = vsi_nats_joined_next(&joined);
+        strncat(told, letter.data, letter.len);
+      }
+    }
+    assert_string_equal(told, expected);
+    finish(&outbox);
+  }
+}
+
+/* Whatever a server's other users publish: it is several letters only if every byte says so. */
+static void what_is_not_whole_is_told_as_it_is(void **state) {
+  (void)state;
+  unsigned char good[64];
+  size_t len = vsi_nats_joined_add(good, 0, "one", 3);
+  len = vsi_nats_joined_add(good, len, "", 0);
+  len = vsi_nats_joined_add(good, len, "three", 5);
+  vsi_nats_joined joined;
+  assert_string_equal(tell(good, len), "one||three|");
+  for (size_t shorter = 0; shorter < len; shorter++) {
+    unsigned char *copy = malloc(shorter ? shorter : 1); /* of its own size: a byte too far is seen */
+    memcpy(copy, good, shorter);
+    assert_false(vsi_nats_joined_open(copy, shorter, &joined));
+    free(copy);
+  }
+  assert_false(vsi_nats_joined_open(good, len + 1, &joined));
+  const struct {
+    size_t at;
+    unsigned char is;
+  } wrong[] = {{0, 0}, {0, 2}, {0, 'v'}, {1, 0}, {1, 2}, {1, 4}, {1, 255}, {2, 2}, {2, 4}, {5, 1}, {5, 0xff}, {9, 1}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    unsigned char copy[64];
+    memcpy(copy, good, len);
+    copy[wrong[i].at] = wrong[i].is;
+    assert_false(vsi_nats_joined_open(copy, len, &joined));
+  }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+  const struct CMUnitTest tests[] = {
+      TEST(letters_to_one_subject_go_together_in_order),
+      TEST(subjects_that_share_a_place_stay_apart),
+      TEST(no_letter_is_taken_for_several),
+      TEST(what_goes_together_is_bounded),
+      TEST(without_memory_letters_stay_whole),
+      TEST(what_is_not_whole_is_told_as_it_is),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
