@@ -81,8 +81,9 @@ typedef struct vestry_broker_ops {
   /** Stop, and free it. NULL is accepted. */
   void (*destroy)(void *broker);
   /** Asked inside of on_message, by its thread: whether another message is there already, and is told right after this
-   *  one. If none is, the cluster does on that thread what the message wants, where that is quickly done, and another
-   *  thread need not wake. NULL: more may be there. Does not block. */
+   *  one. If it can say so, the cluster does on that thread some of what messages want, where that is quickly done, and
+   *  another thread need not wake; what is published meanwhile the broker hands over when it has told all. NULL: all is
+   *  done by other threads. Does not block. */
   bool (*has_more)(void *broker);
 } vestry_broker_ops;
 

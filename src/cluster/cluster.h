@@ -107,6 +107,7 @@ struct vestry_cluster {
   bool has_own_news, has_own_gap;
   bool has_letters;       /* published since the last flush */
   size_t put_count;       /* messages for the actor, of which it was not told yet */
+  size_t row_count;       /* dispatches that the broker's thread has done since it last had told all that had come */
   uint64_t turn;          /* of the last message that was sent */
   uint64_t proofs_before; /* of nodes that have no place: above those of all that had one */
   uint64_t twin_proofs;   /* of other nodes of this one's name */

@@ -16,7 +16,7 @@
 #include "cluster/told.h"
 
 typedef struct heard {
-  bool has_more, is_last; /* the broker tells another message right after this one; or none. Neither: it does not say */
+  bool may_do, has_more; /* the broker says whether it tells another message right after this one; it does */
   /* What is left to be done without the lock. */
   struct vsi_ask *done; /* that were answered */
   bool is_to_do;        /* what was asked */
@@ -47,7 +47,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   case VSI_WIRE_LIST:
   case VSI_WIRE_EVENT:
   case VSI_WIRE_REFRESH:
-  case VSI_WIRE_PUBLISH: ret->is_to_do = vsi_inward_take(cluster, peer, message, ret->is_last); break;
+  case VSI_WIRE_PUBLISH: ret->is_to_do = vsi_inward_take(cluster, peer, message, ret->may_do); break;
   case VSI_WIRE_HELLO:
   case VSI_WIRE_MEET:
   case VSI_WIRE_KINDS: break;
@@ -96,8 +96,8 @@ void vsi_cluster_heard(const char *subject, const void *data, size_t len, void *
   vsi_wire_message message;
   const vestry_broker *broker = &cluster->broker;
   heard left = {0};
-  left.has_more = broker->ops->has_more && broker->ops->has_more(broker->broker);
-  left.is_last = broker->ops->has_more && !left.has_more;
+  left.may_do = broker->ops->has_more != NULL;
+  left.has_more = left.may_do && broker->ops->has_more(broker->broker);
   bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
   is_well = is_well && (message.kind == VSI_WIRE_HELLO) == !message.to;
   vsi_cluster_lock(cluster);

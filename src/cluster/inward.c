@@ -3,8 +3,9 @@
  * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
  * bounded in bytes: beyond it a node that asks is told FULL, and what no node waits for is a gap.
  *
- * A dispatch that comes alone is done by the broker's thread itself, where nothing of the application's can run and
- * nothing waits for the actor: to wake another thread takes longer. Then the actor is held, so the order stays. An
+ * Dispatches are done by the broker's thread itself, where nothing of the application's can run and nothing waits for
+ * the actor: to wake another thread takes longer. Then the actor is held, so the order stays. So many are done in a row;
+ * what comes on top waits for the actor, within its bounds, so that a node that is asked too much says so. An
  * application whose own effects may come from other nodes, or which has interceptors or placeholders, has all done by
  * the actor.
  *
@@ -37,7 +38,7 @@
 
 /* What a message costs besides its body; and so many are done in a run: then others that want the thread have their
  * turn, and the application is told what it is to be told. */
-enum { WORK_BYTES = 160, RUN_MAX = 64 };
+enum { WORK_BYTES = 160, RUN_MAX = 64, ROW_MAX = 64 };
 
 typedef struct work {
   vestry_message message; /* first */
@@ -152,16 +153,20 @@ static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     cluster->put_count++;
 }
 
-bool vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool is_last) {
+bool vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool may_do) {
   if (answer_at_once(cluster, peer, message)) return false;
-  if (message->kind == VSI_WIRE_ASK && is_last && !cluster->put_count && is_quick(cluster)) return true;
+  if (message->kind == VSI_WIRE_ASK && may_do && !cluster->put_count && cluster->row_count < ROW_MAX &&
+      is_quick(cluster)) {
+    cluster->row_count++;
+    return true;
+  }
   keep(cluster, peer, message);
   return false;
 }
 
 void vsi_inward_rouse(vestry_cluster *cluster, bool has_more) {
-  enum { AT_ONCE = 16 };
-  if (!cluster->put_count || (has_more && cluster->put_count < AT_ONCE)) return;
+  if (!has_more) cluster->row_count = 0;
+  if (!cluster->put_count || (has_more && cluster->put_count < ROW_MAX)) return;
   cluster->put_count = 0;
   vestry_actor_notify(cluster->actor);
 }
@@ -228,7 +233,8 @@ void vsi_inward_do(vestry_cluster *cluster, const vsi_wire_message *message) {
   vsi_cluster_lock(cluster);
   vsi_peer *peer = find_peer(cluster, message);
   if (peer) keep(cluster, peer, message);
-  vsi_inward_rouse(cluster, false);
+  cluster->put_count = 0;
+  vestry_actor_notify(cluster->actor);
   vsi_cluster_unlock(cluster);
 }
 

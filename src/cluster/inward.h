@@ -6,10 +6,10 @@
 #include "cluster/peer.h"
 #include "cluster/wire.h"
 
-/* ASK, LIST, EVENT, REFRESH, PUBLISH from another node: to be done by the actor, which vsi_inward_rouse rouses.
- * is_last: the broker's thread has nothing else to tell just now. Under the lock. true: it is an ASK, which this thread
- * does, by vsi_inward_do without the lock. */
-bool vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool is_last);
+/* ASK, LIST, EVENT, REFRESH, PUBLISH from another node: to be done by the actor, which vsi_inward_rouse rouses. may_do:
+ * the broker's thread may do some itself, as it says when it has told all. Under the lock. true: it is an ASK, which
+ * this thread does, by vsi_inward_do without the lock. */
+bool vsi_inward_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool may_do);
 /* After each message; has_more: another one follows right away. Under the lock. */
 void vsi_inward_rouse(vestry_cluster *cluster, bool has_more);
 void vsi_inward_do(vestry_cluster *cluster, const vsi_wire_message *message);
