@@ -4,10 +4,10 @@
  * bounded in bytes: beyond it a node that asks is told FULL, and what no node waits for is a gap.
  *
  * Dispatches are done by the broker's thread itself, where nothing of the application's can run and nothing waits for
- * the actor: to wake another thread takes longer. Then the actor is held, so the order stays. So many are done in a row;
- * what comes on top waits for the actor, within its bounds, so that a node that is asked too much says so. An
- * application whose own effects may come from other nodes, or which has interceptors or placeholders, has all done by
- * the actor.
+ * the actor: to wake another thread takes longer. Then the actor is held, so the order stays. That thread does ROW_MAX
+ * of them in a row. More of them wait for the actor, within its bounds, so that a node that is asked too much says so.
+ * The actor does all for an application whose own effects may come from other nodes, or that has interceptors or
+ * placeholders.
  *
  * The actor also tells the application how members are and what was lost (news.c), and closes streams that other nodes
  * have replaced (replaced.c).
