@@ -56,7 +56,7 @@ static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   bench *b = app;
   b->renders++;
   vestry_render_begin(render, html);
-  sqlite3_bind_int64(b->messages, 1, strtoll(vestry_render_request(render)->query, NULL, 10));
+  sqlite3_bind_int64(b->messages, 1, strtoll(render->request->query, NULL, 10));
   sqlite3_exec(b->reader, "BEGIN", NULL, NULL, NULL);
   while (sqlite3_step(b->messages) == SQLITE_ROW)
     vestry_html_add(html, "<p><b>%s</b> %s</p>", (const char *)sqlite3_column_text(b->messages, 1),

@@ -94,7 +94,7 @@ static void sleep_for(bench_pages *b, int64_t ms) {
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   const char *topic = vestry_request_value(req, VESTRY_IN_QUERY, "topic");
   int64_t bytes = 0, sleep_ms = 0;
   vestry_err error = vestry_request_integer(req, VESTRY_IN_QUERY, "bytes", 0, BYTES_MOST, &bytes);
@@ -103,7 +103,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (!topic || !*topic || strlen(topic) >= TOPIC_BYTES) return VESTRY_MALFORMED;
   vestry_render_topic(render, topic);
-  if (sleep_ms && vestry_render_is_stream(render) && has_text(app, topic)) sleep_for(app, sleep_ms);
+  if (sleep_ms && render->is_stream && has_text(app, topic)) sleep_for(app, sleep_ms);
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
                   "<script type=\"module\" src=\"%-s\"></script>",

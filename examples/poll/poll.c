@@ -147,7 +147,7 @@ static vestry_err bars(vestry_render *render, vestry_html *html, void *ctx) {
 /* GET /poll/{id}: the part stands in it, and is rendered by itself. */
 static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   struct question *question = question_of(app, req);
   char topic[TOPIC_MAX];
   if (!question) return VESTRY_NOT_FOUND;

@@ -46,7 +46,7 @@ static void begin(const struct program *program, vestry_reply *reply, vestry_htm
 }
 
 void program_live_begin(const struct program *program, vestry_render *render, vestry_html *html, const char *title) {
-  begin(program, vestry_render_reply(render), html, title);
+  begin(program, render->reply, html, title);
   vestry_render_head(render, html);
   vestry_html_add(html, "</head><body>");
 }

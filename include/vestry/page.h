@@ -63,8 +63,21 @@ extern "C" {
 typedef struct vestry_pages vestry_pages;
 /** One page: a handler, whatever its path's parameters. */
 typedef struct vestry_page vestry_page;
-/** One call of a page's handler. */
-typedef struct vestry_render vestry_render;
+/** One call of a page's handler: what it is for, to be read and not to be written. All of it is borrowed and valid
+ *  during the render. */
+typedef struct vestry_render {
+  /** Of the document, or in a stream the copy of the request that opened it. The copy has its path and query, the
+   *  signals that it was sent with (those of then), its scope and its user. Its method is GET, it has no body, and of
+   *  headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User
+   *  and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has them. In a shared
+   *  render it has path and query, and no signals, headers, scope or user. NULL in a part. */
+  const vestry_request *request;
+  vestry_reply *reply; /**< for a status, a redirect, headers and cookies; in a stream, status and Location are looked
+                               at, all else is dropped. NULL in a part */
+  const char *share;   /**< the share key; NULL: a private page */
+  bool is_stream;      /**< it is for a stream, and not for a document */
+  struct vsi_render *own; /**< the library's */
+} vestry_render;
 
 /** A topic has at most so many bytes. */
 #define VESTRY_PAGE_TOPIC_MAX_BYTES ((size_t)1024)
@@ -166,21 +179,6 @@ VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply 
 /** A vestry_handler_fn for a private page: app is the page. */
 VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** The request: of the document, or in a stream the copy of the one that opened it. The copy has its path and query,
- *  the signals that it was sent with (those of then), its scope and its user. Its method is GET, it has no body, and of
- *  headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User and
- *  -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has
- *  them. In a shared render it has path and query, and no signals, headers, scope or user. NULL in a part. Valid
- *  during the render. */
-VESTRY_API const vestry_request *vestry_render_request(const vestry_render *render);
-/** For a status, a redirect, headers and cookies; in a stream, status and Location are looked at, all else is dropped.
- *  NULL in a part. */
-VESTRY_API vestry_reply *vestry_render_reply(vestry_render *render);
-/** The share key; NULL: a private page. */
-VESTRY_API const char *vestry_render_share(const vestry_render *render);
-/** Whether this is for a stream, rather than for a document. */
-VESTRY_API bool vestry_render_is_stream(const vestry_render *render);
-
 /** Depend on a topic: when it is refreshed from the beginning of this render on, the page renders again. Each render
  *  says anew what it depends on.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes; copied
@@ -234,7 +232,7 @@ typedef struct vestry_page_part {
   const char *id;      /**< of its element, unique in the page; as a page's. Copied */
   const char *element; /**< its name ["div"]. Copied */
   const char *share;   /**< what it is of, as "room/7": pages with the same render, app, id, element and share show the
-                            same part, and it sees nothing else of them (vestry_render_share). "": there is one of it.
+                            same part, and it sees nothing else of them (vestry_render.share). "": there is one of it.
                             Copied; at most 1,024 bytes */
   vestry_page_fn render; /**< appends what is inside the element. Sees the share and app, nothing else */
   void *app;             /**< must live as long as the pages do */

@@ -146,7 +146,7 @@ VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_
 /** Read the state of the tab that a request comes from (vestry/tab.h). A document's tab is a guess: read state that no
  *  other tab may show only where vestry_tab_is_known is true. In a render, the page renders again when the state is
  *  written.
- *  req       the handler's, or vestry_render_request
+ *  req       the handler's, or vestry_render.request
  *  render    the render that reads, NULL: none
  *  buffer    receives it, at most capacity bytes
  *  ret_len   its length, also with TOO_LARGE. 0: it has none yet

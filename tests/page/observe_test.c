@@ -34,7 +34,7 @@ static void tell(site *s, const char *text) {
 
 static void begin(vestry_render *render, void *ctx) {
   observer *o = ctx;
-  assert_true(vestry_render_is_stream(render));
+  assert_true(render->is_stream);
   tell(o->s, (char[]){'(', o->name, '\0'});
 }
 
@@ -60,7 +60,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   if (s->error) return s->error;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%zu</p>", s->calls);
-  const char *query = vestry_render_request(render)->query;
+  const char *query = render->request->query;
   if (strstr(query, "part=1"))
     vestry_render_part(render, html, &(vestry_page_part){.id = "list", .share = "list", .render = make_part, .app = s});
   return vestry_render_end(render, html);

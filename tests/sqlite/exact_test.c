@@ -520,7 +520,7 @@ static const char race_sql[] = "SELECT count(*), max(id) FROM message WHERE chan
 static vestry_err race_render(vestry_render *render, vestry_html *html, void *app) {
   race *r = app;
   char sql[100];
-  size_t at = strtoul(vestry_render_request(render)->query, NULL, 10);
+  size_t at = strtoul(render->request->query, NULL, 10);
   snprintf(sql, sizeof sql, race_sql, at);
   pthread_mutex_lock(&r->reading);
   shown_text(r->s->reader, sql, r->shown[at]);

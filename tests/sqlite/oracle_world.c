@@ -81,7 +81,7 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   oracle_world *w = app;
-  oracle_page *p = &w->all[strtoul(vestry_render_request(render)->query, NULL, 10)];
+  oracle_page *p = &w->all[strtoul(render->request->query, NULL, 10)];
   uint64_t shown = 3;
   p->renders++;
   for (int i = 0; i < p->queries_count; i++) {

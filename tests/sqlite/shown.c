@@ -31,7 +31,7 @@ void shown_text(sqlite3 *db, const char *sql, char text[SHOWN_TEXT_BYTES]) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   shown_site *s = app;
-  shown *is = &s->all[strtoul(vestry_render_request(render)->query, NULL, 10)];
+  shown *is = &s->all[strtoul(render->request->query, NULL, 10)];
   is->renders++;
   shown_text(s->reader, is->sql, is->text);
   if (s->committed) shown_run(s->other, s->committed);

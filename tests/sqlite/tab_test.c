@@ -79,11 +79,11 @@ typedef struct shown {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   shown *w = app;
-  size_t len = 0, at = vestry_request_value(vestry_render_request(render), VESTRY_IN_QUERY, "other") != NULL;
+  size_t len = 0, at = vestry_request_value(render->request, VESTRY_IN_QUERY, "other") != NULL;
   w->renders[at]++;
   memset(w->texts[at], 0, sizeof w->texts[at]);
-  vestry_err error = vestry_sqlite_tab_get(w->s->connection, vestry_render_request(render), render, w->texts[at],
-                                           sizeof w->texts[at] - 1, &len);
+  vestry_err error =
+      vestry_sqlite_tab_get(w->s->connection, render->request, render, w->texts[at], sizeof w->texts[at] - 1, &len);
   if (error) return error;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%s</p>", w->texts[at]);
