@@ -97,9 +97,9 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   const vestry_request *req = render->request;
   const char *topic = vestry_request_value(req, VESTRY_IN_QUERY, "topic");
   int64_t bytes = 0, sleep_ms = 0;
-  vestry_err error = vestry_request_integer(req, VESTRY_IN_QUERY, "bytes", 0, BYTES_MOST, &bytes);
+  vestry_err error = vestry_request_get(req, VESTRY_IN_QUERY, "bytes", vestry_into_between(&bytes, 0, BYTES_MOST));
   if (error && error != VESTRY_NOT_FOUND) return error;
-  error = vestry_request_integer(req, VESTRY_IN_QUERY, "sleep_ms", 0, SLEEP_MOST_MS, &sleep_ms);
+  error = vestry_request_get(req, VESTRY_IN_QUERY, "sleep_ms", vestry_into_between(&sleep_ms, 0, SLEEP_MOST_MS));
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (!topic || !*topic || strlen(topic) >= TOPIC_BYTES) return VESTRY_MALFORMED;
   vestry_render_topic(render, topic);

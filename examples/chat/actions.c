@@ -93,7 +93,7 @@ static vestry_err enter(vestry_sqlite_loan *db, const vestry_request *req, int c
 
 static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
   int64_t id;
-  vestry_err err = vestry_request_integer(req, VESTRY_IN_PATH, "channel", 1, INT32_MAX, &id);
+  vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "channel", vestry_into_between(&id, 1, INT32_MAX));
   if (!err) *ret_channel = (int)id;
   return err ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
@@ -208,7 +208,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   char draft[DRAFT_BYTES];
   vestry_err err = channel_of(req, &channel);
   if (!err) err = page_draft(req, channel, draft);
-  if (!err) err = vestry_signals_string(req->signals, "text", &text, NULL);
+  if (!err) err = vestry_signals_get(req->signals, "text", VESTRY_INTO(&text), NULL);
   if (err) return err;
   const char *wrong = NULL;
   if (!is_good(text, SIZE_MAX))
@@ -265,7 +265,7 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
   int channel;
   int64_t id;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_signals_integer(req->signals, "edit", 1, INT32_MAX, &id, NULL);
+  if (!err) err = vestry_signals_get(req->signals, "edit", vestry_into_between(&id, 1, INT32_MAX), NULL);
   if (err) return err;
   if (!is_good(text, TEXT_MAX)) return complain(reply, "A message has some text, and at most 2,000 characters.");
   return change(ctx, reply,
@@ -279,7 +279,7 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
   int channel;
   int64_t id;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_signals_integer(req->signals, "drop", 1, INT32_MAX, &id, NULL);
+  if (!err) err = vestry_signals_get(req->signals, "drop", vestry_into_between(&id, 1, INT32_MAX), NULL);
   if (err) return err;
   return change(
       ctx, reply,

@@ -194,7 +194,8 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
  * says then that this is what it shows (put_frame). Whose tab a document is for is not always known before. */
 static int address_of(vestry_render *render) {
   int64_t id = 0;
-  if (!render->is_stream) (void)vestry_request_integer(render->request, VESTRY_IN_PATH, "channel", 1, INT32_MAX, &id);
+  if (!render->is_stream)
+    (void)vestry_request_get(render->request, VESTRY_IN_PATH, "channel", vestry_into_between(&id, 1, INT32_MAX));
   return (int)id;
 }
 

@@ -102,7 +102,8 @@ static void change(int i, int value) { /* on any thread; the dispatch is NOT_FOU
 static vestry_err cool(const vestry_request *req, vestry_reply *reply, void *ctx) {
   int64_t device;
   (void)reply, (void)ctx;
-  if (vestry_request_integer(req, VESTRY_IN_PATH, "id", 0, DEVICES - 1, &device)) return VESTRY_NOT_FOUND;
+  if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&device, 0, DEVICES - 1)))
+    return VESTRY_NOT_FOUND;
   change((int)device, COOL);
   return VESTRY_OK;
 }

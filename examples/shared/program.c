@@ -75,7 +75,7 @@ vestry_err program_page(const struct program *program, vestry_reply *reply, cons
 
 const char *program_text(const vestry_request *req, const char *path, size_t max_bytes) {
   const char *text = NULL;
-  vestry_err err = vestry_signals_string(req->signals, path, &text, NULL);
+  vestry_err err = vestry_signals_get(req->signals, path, VESTRY_INTO(&text), NULL);
   return !err && strlen(text) <= max_bytes ? text : NULL;
 }
 

@@ -81,24 +81,24 @@ typedef enum vestry_in {
                         multipart/form-data without its files */
 } vestry_in;
 
-/** The value of that name, decoded: UTF-8, terminated, without NUL. Of several the first. What comes of a query or form
- *  is the client's, whatever it is.
+/** The value of that name, decoded: UTF-8, terminated, without NUL. What comes of a query or form is the client's,
+ *  whatever it is.
+ *  index    of several with that name, as boxes that are ticked send them: which one, from 0
  *  Returns  NULL: not there; or that place has a broken escape, something that is no UTF-8, a NUL, or more than 1,000
  *           values: then none of its values is there. No memory also means NULL */
-VESTRY_API const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name);
-/** Of several with that name, as boxes that are ticked send them, the one at index, from 0. */
 VESTRY_API const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index);
-/** The value as an integer from min to max: digits, perhaps a '-' before them, and nothing else.
- *  Returns  OK | NOT_FOUND | MALFORMED (another text; the place, as above) | TOO_LARGE (more than 1,000 values) |
- *           INVALID | NO_MEMORY; *ret_integer is untouched on failure. A handler that returns it answers what is due */
-VESTRY_API vestry_err vestry_request_integer(const vestry_request *req, vestry_in in, const char *name, int64_t min,
-                                             int64_t max, int64_t *ret_integer);
-/** As a number of JSON's grammar, finite. As vestry_request_integer. */
-VESTRY_API vestry_err vestry_request_number(const vestry_request *req, vestry_in in, const char *name,
-                                            double *ret_number);
-/** true, on and 1; false, off and 0. A box that is not ticked is not sent: NOT_FOUND. As vestry_request_integer. */
-VESTRY_API vestry_err vestry_request_boolean(const vestry_request *req, vestry_in in, const char *name,
-                                             bool *ret_boolean);
+/** The same of the first with that name. */
+static inline const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name) {
+  return vestry_request_value_at(req, in, name, 0);
+}
+/** Read the value of that name, the first of several, into a variable of C's (vestry/value.h).
+ *      vestry_request_get(req, VESTRY_IN_QUERY, "page", vestry_into_between(&page, 1, 1000));
+ *  into     an integer: digits, perhaps a '-' before them, and nothing else. A number: of JSON's grammar. A boolean:
+ *           true, on and 1; false, off and 0. (A box that is not ticked is not sent: NOT_FOUND.) A text: as it is
+ *  Returns  OK | NOT_FOUND | MALFORMED (another text; an integer outside of its bounds; the place, as above) | TOO_LARGE
+ *           (more than 1,000 values) | INVALID (JSON is not read) | NO_MEMORY. A handler that returns it answers what is
+ *           due */
+VESTRY_API vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into);
 
 /** A file of a form, in pieces of the body: whatever the client says it is. */
 typedef struct vestry_upload {

@@ -122,7 +122,8 @@ static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ct
 static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t window_ms;
-  vestry_err err = vestry_signals_integer(req->signals, "window_ms", 0, VESTRY_DRAIN_MAX_MS, &window_ms, NULL);
+  vestry_err err =
+      vestry_signals_get(req->signals, "window_ms", vestry_into_between(&window_ms, 0, VESTRY_DRAIN_MAX_MS), NULL);
   if (!err) err = vestry_drain(app->program.v, (uint64_t)window_ms);
   return err ? err : vestry_reply_status(reply, 204);
 }

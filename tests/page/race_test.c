@@ -78,7 +78,7 @@ static uint64_t version_of(world *w, int number, bool has_part) {
 /* -1: there is no memory to tell. */
 static int who_of(const vestry_request *req) {
   int64_t who;
-  return vestry_request_integer(req, VESTRY_IN_QUERY, "who", 0, 63, &who) ? -1 : (int)who;
+  return vestry_request_get(req, VESTRY_IN_QUERY, "who", vestry_into_between(&who, 0, 63)) ? -1 : (int)who;
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {

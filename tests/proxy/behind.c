@@ -54,7 +54,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t n;
-  vestry_err err = vestry_signals_integer(req->signals, "n", 0, INT32_MAX, &n, NULL);
+  vestry_err err = vestry_signals_get(req->signals, "n", vestry_into_between(&n, 0, INT32_MAX), NULL);
   if (!err) err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", n)));
   return err ? err : vestry_reply_status(reply, 204);
 }
