@@ -87,7 +87,8 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
   if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
   if (!error && key.len == 1)
-    vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = join_broadcast, .ctx = app});
+    vestry_reply_stream(
+        reply, &(vestry_stream_options){.hooks = &(vestry_connection_hooks){.on_open = join_broadcast, .ctx = app}});
   return error;
 }
 

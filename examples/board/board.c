@@ -254,7 +254,9 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   int64_t board;
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  if (!err)
+    err = vestry_reply_stream(
+        reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
   if (!err) err = vestry_reply_join(reply, (vestry_scope){0}, VESTRY_KEY("board", board));
   if (!err)
     err = vestry_reply_add_key(reply, (vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);

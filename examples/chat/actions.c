@@ -105,7 +105,9 @@ static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ct
   if (!user && req->is_datastar) return vestry_reply_status(reply, 401);
   if (!user) return page_login(app, req, reply, "");
   vestry_err err = vestry_reply_present(reply, app->presence, NULL, user);
-  if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_bytes = QUEUED_MAX_BYTES});
+  if (!err)
+    err = vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
+                                                                  .max_queued_bytes = QUEUED_MAX_BYTES}});
   return err ? err : vestry_page_serve(req, reply, app->page, NULL);
 }
 

@@ -229,9 +229,6 @@ VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
  *  signals are not read. What such a reader understands is vestry_event_plain. An EventSource comes back after every
  *  end, a clean one too, with its last event's id in Last-Event-ID: what keeps it away is an answer of 204. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
-/** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks.
- *  NULL: none. OK | INVALID. */
-VESTRY_API vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
 /** Data of the stream that this request opens, for vestry_connection_data.
  *  data     taken, in any case; what was given before is destroyed
  *  destroy  called exactly once: with the last reference to the stream, on the thread that drops it, perhaps after
@@ -240,14 +237,22 @@ VESTRY_API vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_conne
  *           to be done
  *  A stream that is given up for a stored one (vestry_reply_keep) has it until then. */
 VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);
-/** Bounds of the stream that this request opens, over the instance's where not zero. It opens no stream itself. Copied.
- *  OK | INVALID. */
-VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
+/** What the stream is like that a request opens. What is left out is as an earlier call has it, or else the
+ *  instance. */
+typedef struct vestry_stream_options {
+  size_t size;                                 /**< sizeof(vestry_stream_options), or 0 */
+  const vestry_connection_options *connection; /**< its bounds and habits: where not zero, over the instance's */
+  const vestry_connection_hooks *hooks;        /**< called before the instance's; see vestry_connection_hooks */
+  const vestry_profile *profiles; /**< how it may be written, best first, instead of the instance's. A client that
+                                       accepts none of them, nor identity, is answered 406 */
+  size_t profiles_count; /**< of these, at most VESTRY_PROFILES_MAX; 0 with profiles: identity alone */
+} vestry_stream_options;
 
-/** Write profiles of the stream that this request opens, in the order in which they are offered, instead of the
- *  instance's; count 0: identity alone. Copied. A client that accepts none of them, nor identity, is answered 406.
- *  OK | INVALID (also: more than VESTRY_PROFILES_MAX). */
-VESTRY_API vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count);
+/** Say what the stream is like that this request opens.
+ *      vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
+ *  options  copied, and what they point to
+ *  Returns  OK | INVALID (nothing of it counts; said in the log) */
+VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options);
 
 /** Add one effect: a list that is headed by its name.
  *      vestry_reply_effect(reply, VESTRY_LIST("counter/start", step));

@@ -309,26 +309,26 @@ void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
   reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
 }
 
-vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
-  if (VSI_OPTIONS_TAKE(reply->hooks, hooks))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "hooks of a size that is none");
-  return VESTRY_OK;
-}
-
-vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options) {
-  vestry_connection_options resolved;
-  if (!options || vsi_connection_options_resolve(options, NULL, &resolved)) return VESTRY_INVALID;
-  reply->stream = *options;
-  return VESTRY_OK;
-}
-
-vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count) {
-  vestry_profile resolved[VESTRY_PROFILES_MAX];
-  if (count > VESTRY_PROFILES_MAX || (count && !profiles)) return VESTRY_INVALID;
-  for (size_t i = 0; i < count; i++)
-    if (vsi_profile_resolve(&profiles[i], &resolved[i])) return VESTRY_INVALID;
-  for (size_t i = 0; i < count; i++) reply->profiles[i] = resolved[i];
-  reply->profiles_count = count;
+/* All of it, or nothing: what is wrong is found before the reply is changed. */
+vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options) {
+  vestry_stream_options own;
+  vestry_connection_options connection, resolved;
+  vestry_connection_hooks hooks;
+  vestry_profile profiles[VESTRY_PROFILES_MAX];
+  if (!options || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(connection, own.connection) ||
+      VSI_OPTIONS_TAKE(hooks, own.hooks))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's options have a size that is none");
+  if (vsi_connection_options_resolve(&connection, NULL, &resolved))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's bounds are none");
+  bool is_profiled = own.profiles_count <= VESTRY_PROFILES_MAX && (own.profiles || !own.profiles_count);
+  for (size_t i = 0; is_profiled && i < own.profiles_count; i++)
+    is_profiled = !vsi_profile_resolve(&own.profiles[i], &profiles[i]);
+  if (!is_profiled) return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's profiles are missing, too many or none");
+  if (own.connection) reply->stream = connection;
+  if (own.hooks) reply->hooks = hooks;
+  if (!own.profiles) return VESTRY_OK;
+  for (size_t i = 0; i < own.profiles_count; i++) reply->profiles[i] = profiles[i];
+  reply->profiles_count = own.profiles_count;
   reply->has_profiles = true;
   return VESTRY_OK;
 }

@@ -39,9 +39,12 @@ static vestry_err around(vestry_dispatch_context *context, const json_t *effect,
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page", 1));
-  vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = on_open, .on_close = on_close});
-  vestry_reply_stream(reply, &(vestry_connection_options){.heartbeat_ms = 1000});
-  vestry_reply_profiles(reply, &(vestry_profile){.ops = &vestry_profile_identity}, 1);
+  vestry_reply_stream(
+      reply, &(vestry_stream_options){.hooks = &(vestry_connection_hooks){.on_open = on_open, .on_close = on_close}});
+  vestry_reply_stream(reply,
+                      &(vestry_stream_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
+  vestry_reply_stream(reply, &(vestry_stream_options){.profiles = &(vestry_profile){.ops = &vestry_profile_identity},
+                                                      .profiles_count = 1});
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 

@@ -66,7 +66,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   /* Room for all of a burst, so that no stream is closed for want of it. */
   vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
   if (strcmp(req->path, "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
-  vestry_reply_stream(reply, &options);
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &options});
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("server", (int)getpid()));
 }
 

@@ -87,7 +87,9 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (v->ears[0]) assert_int_equal(tell(v->w->v, NOWHERE, v->key, "from the handler"), 0);
   if (v->ends) vestry_close(v->w->v);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
-  if (v->has_hook) vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_close = closed, .ctx = v->ears[0]});
+  if (v->has_hook)
+    vestry_reply_stream(
+        reply, &(vestry_stream_options){.hooks = &(vestry_connection_hooks){.on_close = closed, .ctx = v->ears[0]}});
   if (v->kept) {
     vestry_reply_key(reply, ROOM(v->kept));
     vestry_reply_keep(reply, v->policy, 0);

@@ -63,7 +63,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (v->error && !v->ignores) return v->error;
   if (v->tells) assert_int_equal(tell(v->w->v, NOWHERE, v->keys[0], "from the handler"), 0);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
-  vestry_reply_hooks(reply, &v->hooks);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &v->hooks});
   if (v->kept) {
     vestry_reply_key(reply, ROOM(v->kept));
     vestry_reply_keep(reply, v->policy, 0);

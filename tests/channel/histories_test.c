@@ -46,7 +46,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
   site *s = app;
   (void)req;
   vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  vestry_reply_stream(reply, &s->stream);
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &s->stream});
   return vestry_reply_resume(reply, req->scope, LOG, s->has_no_state ? NULL : show, s);
 }
 

@@ -350,7 +350,7 @@ static void end(second *b) {
 static vestry_err open_second(const vestry_request *req, vestry_reply *reply, void *b) {
   (void)req;
   vestry_connection_hooks hooks = witness_hooks(&((second *)b)->witness);
-  vestry_reply_hooks(reply, &hooks);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
 }
 

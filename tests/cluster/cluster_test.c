@@ -661,7 +661,8 @@ static void only_here_asks_nobody(void **state) {
 static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_join(reply, req->scope, VESTRY_KEY("board", "x"));
-  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 8});
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
+                                                          .full = VESTRY_FULL_CONFLATE, .max_queued_count = 8}});
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }

@@ -112,7 +112,8 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err join(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_join(reply, req->scope, VESTRY_KEY("board"));
-  vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_count = 1 << 20, .max_queued_bytes = 1 << 24});
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
+                                                          .max_queued_count = 1 << 20, .max_queued_bytes = 1 << 24}});
   return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
 }
 

@@ -67,10 +67,11 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
   const char *cookie = vestry_request_header(req, "Cookie");
   if (cookie && strcmp(cookie, "slow") == 0) {
     const vestry_connection_options drops = {.full = VESTRY_FULL_DROP, .max_queued_count = 4};
-    vestry_reply_stream(reply, &drops);
+    vestry_reply_stream(reply, &(vestry_stream_options){.connection = &drops});
   }
   if (cookie && strcmp(cookie, "small") == 0)
-    vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_bytes = 220});
+    vestry_reply_stream(reply,
+                        &(vestry_stream_options){.connection = &(vestry_connection_options){.max_queued_bytes = 220}});
   return vestry_page_serve(req, reply, app, "s");
 }
 

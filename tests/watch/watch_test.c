@@ -505,7 +505,8 @@ static void wake_before_it_opens(vestry_connection *connection, void *ctx) {
 }
 
 static vestry_err with_hooks(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = wake_before_it_opens});
+  vestry_reply_stream(reply,
+                      &(vestry_stream_options){.hooks = &(vestry_connection_hooks){.on_open = wake_before_it_opens}});
   return handler(req, reply, app);
 }
 
