@@ -32,7 +32,6 @@ typedef struct idle_contest {
   foreground *foregrounds;
   void *self;
   vestry_runtime *runtime;
-  vestry_store_driver *driver;
   uint32_t phase; /* atomic */
   uint64_t idle_ns, began_ns, filled_ns;
 } idle_contest;
@@ -139,7 +138,7 @@ static bool create(idle_contest *c, uint64_t *ret_checksum) {
 static bool create_store(idle_contest *c) {
   vestry_runtime_options options = {.threads_count = 1};
   return c->ops->create(c->settings, &c->self) && !vestry_runtime_create(&options, &c->runtime) &&
-         !vestry_store_driver_create(store_of(c->self), c->runtime, &c->driver);
+         !vestry_store_drive(store_of(c->self), c->runtime);
 }
 
 static void finish(idle_contest *c, contest_result *result) {
@@ -149,7 +148,7 @@ static void finish(idle_contest *c, contest_result *result) {
     histogram_merge(&quiet, &c->foregrounds[i].quiet);
     histogram_merge(&expiry, &c->foregrounds[i].expiry);
   }
-  vestry_store_driver_destroy(c->driver);
+  (void)vestry_store_drive(store_of(c->self), NULL);
   vestry_runtime_destroy(c->runtime);
   connection_counts counts;
   connections_count(&counts, &lateness);

@@ -29,7 +29,7 @@ static bool create(const char *type, const contest_settings *settings, vestry_st
   if (!self) return false;
   static const vestry_value_ops value = {.ref = connection_ref, .unref = connection_unref, .close = close_value};
   options->value = &value;
-  vestry_err error = vestry_store_create(NULL, type, options, &self->store);
+  vestry_err error = vestry_store_create(type, options, &self->store);
   if (error) {
     fprintf(stderr, "vestry-bench: a store of type %s: %s\n", type, vestry_strerror(error));
     free(self);

@@ -55,13 +55,13 @@ vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn t
   vestry_store_options options = {.value = &(vestry_value_ops){.ref = ref, .unref = unref, .close = forget},
                                   .max_count = SESSIONS_MAX,
                                   .idle_ms = FORGET_MS};
-  vestry_err err = vestry_store_create(NULL, "lru", &options, &sessions->store);
+  vestry_err err = vestry_store_create("lru", &options, &sessions->store);
   if (err != VESTRY_OK) return err;
-  return vestry_store_driver_create(sessions->store, vestry_parts_of(v)->runtime, &sessions->driver);
+  return vestry_store_drive(sessions->store, vestry_parts_of(v)->runtime);
 }
 
 void sessions_finish(struct sessions *sessions) {
-  vestry_store_driver_destroy(sessions->driver);
+  vestry_store_drive(sessions->store, NULL);
   vestry_store_destroy(sessions->store);
 }
 

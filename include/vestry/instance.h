@@ -86,8 +86,9 @@ typedef struct vestry_options {
   vestry_runtime *runtime; /**< borrowed; NULL: one of its own */
   uint32_t threads_count;  /**< of its own runtime; as vestry_runtime_options */
 
-  const char *store;                     /**< type by name; NULL: "lru" */
-  const vestry_store_types *store_types; /**< borrowed; NULL: the built-in ones */
+  const char *store;                    /**< type by name; NULL: "lru" */
+  const vestry_store_type *store_types; /**< of your own, beside the built-in ones (vestry/store.h); NULL: none */
+  size_t store_types_count;             /**< rows of it */
   uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and that no event was written to,
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */

@@ -28,7 +28,6 @@ struct vestry {
     };
   };
   bool runtime_is_own;
-  vestry_store_driver *driver;
   vsi_group *group;
   struct vsi_channels *channels;   /* by key */
   struct vsi_histories *histories; /* of those */

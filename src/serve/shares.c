@@ -54,7 +54,7 @@ vestry_err vsi_shares_create(const vestry_host *host, size_t max_count, vsi_shar
   shares->host = host;
   shares->max_count = max_count;
   vestry_err error =
-      vestry_store_create(NULL, "hash", &(vestry_store_options){.host = host, .value = &value}, &shares->streams);
+      vestry_store_create("hash", &(vestry_store_options){.host = host, .value = &value}, &shares->streams);
   if (error) {
     vsi_free(host, shares);
     return error;

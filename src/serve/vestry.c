@@ -75,9 +75,11 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
       .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
       .lifetime_ms = options->lifetime_ms,
       .max_per_scope_count = options->bounds->max_per_scope_count,
+      .types = options->store_types,
+      .types_count = options->store_types_count,
   };
   const char *type = options->store ? options->store : "lru";
-  vestry_err error = vestry_store_create(options->store_types, type, &store, &v->store);
+  vestry_err error = vestry_store_create(type, &store, &v->store);
   if (error == VESTRY_NOT_FOUND) vsi_log(v->host, VESTRY_LOG_ERROR, "instance: there is no store of type %s", type);
   return error;
 }
@@ -129,7 +131,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = "secret, previous_secret", error = create_seals(v, options);
   if (!error) *ret_part = "store, max_count, idle_ms", error = create_store(v, options);
-  if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
+  if (!error) error = vestry_store_drive(v->store, v->runtime);
   if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
@@ -154,7 +156,7 @@ static void take_apart(vestry *v) {
   vestry_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
   vsi_sessions_destroy(v->sessions);
   vsi_shares_destroy(v->shares);
-  vestry_store_driver_destroy(v->driver);
+  (void)vestry_store_drive(v->store, NULL);
   vestry_store_destroy(v->store);
   vsi_histories_destroy(v);
   vsi_channels_destroy(v->channels);

@@ -197,7 +197,7 @@ static vestry_err make_store(const vsi_sessions *sessions, const char *type, voi
   const vestry_value_ops value = {.ref = vsi_session_record_ref, .unref = vsi_session_record_unref, .close = leave};
   options.host = sessions->host;
   options.value = &value;
-  return vestry_store_create(NULL, type, &options, ret_store);
+  return vestry_store_create(type, &options, ret_store);
 }
 
 static vestry_err make_stores(vsi_sessions *sessions) {
@@ -218,9 +218,9 @@ static vestry_err make_stores(vsi_sessions *sessions) {
 
 static vestry_err make_drivers(vsi_sessions *sessions) {
   vestry_runtime *runtime = sessions->v->runtime;
-  vestry_err error = vestry_store_driver_create(sessions->table, runtime, &sessions->table_driver);
-  if (!error) error = vestry_store_driver_create(sessions->ended, runtime, &sessions->ended_driver);
-  if (!error) error = vestry_store_driver_create(sessions->ended_users, runtime, &sessions->ended_users_driver);
+  vestry_err error = vestry_store_drive(sessions->table, runtime);
+  if (!error) error = vestry_store_drive(sessions->ended, runtime);
+  if (!error) error = vestry_store_drive(sessions->ended_users, runtime);
   return error ? error : vsi_session_lifetimes_init(&sessions->lifetimes, sessions->host, runtime, end_by_time);
 }
 
@@ -273,11 +273,9 @@ void vsi_sessions_destroy(vsi_sessions *sessions) {
   if (!sessions) return;
   if (sessions->table) vestry_store_close(sessions->table); /* what is in it is in the others */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
-  vestry_store_driver_destroy(sessions->table_driver);
-  vestry_store_driver_destroy(sessions->ended_driver);
-  vestry_store_driver_destroy(sessions->ended_users_driver);
   vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
-  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
-    if (stores[i]) vestry_store_destroy(stores[i]);
+  const size_t stores_count = sizeof stores / sizeof *stores;
+  for (size_t i = 0; i < stores_count; i++) (void)vestry_store_drive(stores[i], NULL);
+  for (size_t i = 0; i < stores_count; i++) vestry_store_destroy(stores[i]);
   vsi_free(sessions->host, sessions);
 }

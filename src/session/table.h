@@ -26,7 +26,6 @@ struct vsi_sessions {
   vestry_store *of_users;    /* of the same, by their user */
   vestry_store *ended;       /* graves: records, by their user and hash */
   vestry_store *ended_users; /* graves of all that a user had, by the user */
-  vestry_store_driver *table_driver, *ended_driver, *ended_users_driver;
   vsi_session_lifetimes lifetimes;
   vsi_spin_lock under_way_lock;
   vsi_session_under_way *logins, *ends;                            /* guarded by under_way_lock */

@@ -16,28 +16,40 @@ enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
 
 /* ---------------------------------------------------------------------------------------------------- its life ---- */
 
-vestry_err vestry_store_create(const vestry_store_types *types, const char *type, const vestry_store_options *options,
-                               vestry_store **ret_store) {
+static uint64_t never_used(void *value) {
+  (void)value;
+  return 0;
+}
+
+static bool never_ended(void *value) {
+  (void)value;
+  return false;
+}
+
+vestry_err vestry_store_create(const char *type, const vestry_store_options *options, vestry_store **ret_store) {
   vestry_store_options own;
   vestry_value_ops value;
   if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(value, own.value))
     return VESTRY_INVALID;
   if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
-  void *type_ctx = NULL;
-  const vestry_store_ops *ops = vsi_store_types_find(types, type, &type_ctx);
-  if (!ops) return VESTRY_NOT_FOUND;
+  if (!value.used_ns) value.used_ns = never_used;
+  if (!value.has_ended) value.has_ended = never_ended;
+  vestry_store_type found;
+  vestry_err error = vsi_store_type_find(&own, type, &found);
+  if (error) return error;
   own.size = sizeof own;
   own.host = vsi_host(own.host);
   vestry_store *store = vsi_calloc(own.host, 1, sizeof *store);
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
-  store->ops = ops;
+  store->ops = found.ops;
   store->exit.value = value;
+  own.value = &store->exit.value;
   store->exit.purge = own.purge;
   store->exit.purge_ctx = own.purge_ctx;
-  store->exit.counts = !ops->stats;
-  vestry_err error = vsi_keyed_hash_init(&store->exit.hash, own.host);
-  if (!error) error = ops->create(&own, &store->exit, type_ctx, &store->self);
+  store->exit.counts = !found.ops->stats;
+  error = vsi_keyed_hash_init(&store->exit.hash, own.host);
+  if (!error) error = found.ops->create(&own, &store->exit, found.ctx, &store->self);
   if (error) {
     vsi_free(store->host, store);
     return error;

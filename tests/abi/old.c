@@ -60,7 +60,7 @@ static void a_store_of_its_own(const vestry_host *host) {
   const vestry_value_ops value = {.ref = nothing, .unref = nothing, .close = nothing_for};
   const vestry_store_options options = {.host = host, .value = &value, .max_count = 1, .purge = on_purge};
   vestry_store *store;
-  assert(!vestry_store_create(NULL, "lru", &options, &store));
+  assert(!vestry_store_create("lru", &options, &store));
   vestry_put_result put = {.size = sizeof put};
   int one, two;
   assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(1), &one, VESTRY_PUT_REPLACE, 0, &put));

@@ -85,7 +85,7 @@ static vestry_err take_actor(const void *given) {
 }
 static vestry_err take_store(const void *given) {
   vestry_store *made;
-  vestry_err error = vestry_store_create(NULL, "lru", given, &made);
+  vestry_err error = vestry_store_create("lru", given, &made);
   if (!error) vestry_store_destroy(made);
   return error;
 }
@@ -511,7 +511,7 @@ static void fill_dispatch_result(void *ret) {
 static void fill_put_result(void *ret) {
   static int one;
   vestry_store *made;
-  assert_int_equal(vestry_store_create(NULL, "hash", &store, &made), VESTRY_OK);
+  assert_int_equal(vestry_store_create("hash", &store, &made), VESTRY_OK);
   assert_int_equal(vestry_store_put(made, (vestry_scope){NULL, 0}, VESTRY_KEY(1), &one, VESTRY_PUT_REPLACE, 0, ret),
                    VESTRY_OK);
   vestry_store_destroy(made);

@@ -20,24 +20,21 @@ static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *
   return VESTRY_OK;
 }
 
-static vestry_store_types *types;
+static const vestry_store_type naive = {&naive_lru_ops, NULL};
 
 static vestry_options options_of(const char *store) {
   static const vestry_bounds bounds = {.max_streams_per_scope_count = CAP};
-  return (vestry_options){.store = store, .store_types = types, .scope = by_user, .bounds = &bounds};
+  return (vestry_options){
+      .store = store, .store_types = &naive, .store_types_count = 1, .scope = by_user, .bounds = &bounds};
 }
 
 static void begin(world *w, vestry_options options) {
   test_host_init(&w->th);
-  assert_int_equal(vestry_store_types_create(&w->th.host, &types), VESTRY_OK);
-  assert_int_equal(vestry_store_types_add(types, &naive_lru_ops, NULL), VESTRY_OK);
-  options.store_types = types;
   assert_int_equal(world_try(w, options), VESTRY_OK);
 }
 
 static void end(world *w) {
   world_end(w);
-  vestry_store_types_destroy(types);
 }
 
 static void open_as(world *w, wire *r, const char *user, const plan *p) {

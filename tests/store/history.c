@@ -379,7 +379,7 @@ linear *linear_open(const char *type, vestry_store_options options) {
   options.value = &(vestry_value_ops){.ref = value_ref, .unref = value_unref, .close = value_close};
   options.purge = on_purge;
   options.purge_ctx = l;
-  assert_int_equal(vestry_store_create(NULL, type, &options, &l->store), VESTRY_OK);
+  assert_int_equal(vestry_store_create(type, &options, &l->store), VESTRY_OK);
   return l;
 }
 

@@ -92,14 +92,14 @@ static item *first_of_scope(const naive *n, const vestry_scope *scope, const voi
   for (item *it = n->first; it; it = it->next) {
     if (it->value == newcomer || !same_scope(&it->key.scope, scope)) continue;
     if (!least || it->use_number < least->use_number) least = it;
-    if (vestry_store_has_ended(n->exit, it->value) && (!ended || it->use_number < ended->use_number)) ended = it;
+    if (n->options.value->has_ended(it->value) && (!ended || it->use_number < ended->use_number)) ended = it;
   }
   return ended ? ended : least;
 }
 
 static uint64_t idle_at(const naive *n, const item *it) {
   if (!n->evicts) return UINT64_MAX;
-  uint64_t value_used_ns = vestry_store_used_ns(n->exit, it->value);
+  uint64_t value_used_ns = n->options.value->used_ns(it->value);
   uint64_t used_ns = it->used_ns > value_used_ns ? it->used_ns : value_used_ns;
   return vsi_add_saturating(used_ns, vsi_ms_to_ns(n->options.idle_ms));
 }
@@ -212,7 +212,7 @@ static vestry_err naive_get(void *self, const vestry_scoped_key *key, void **val
       skip--;
       continue;
     }
-    vestry_store_hold(n->exit, it->value);
+    n->options.value->ref(it->value);
     values[written++] = it->value;
   }
   unlock_and_run(n, leaving);

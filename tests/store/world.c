@@ -55,9 +55,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
 vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const vestry_store_options *options) {
   memset((char *)w + sizeof w->own_host, 0, sizeof *w - sizeof w->own_host);
   w->th = th;
-  vestry_err error = vestry_store_types_create(&th->host, &w->types);
-  if (!error) error = vestry_store_types_add(w->types, &naive_hash_ops, NULL);
-  if (!error) error = vestry_store_types_add(w->types, &naive_lru_ops, NULL);
+  static const vestry_store_type types[] = {{&naive_hash_ops, NULL}, {&naive_lru_ops, NULL}};
   vestry_store_options own = VESTRY_STORE_OPTIONS_INIT;
   if (options) own = *options;
   own.host = &th->host;
@@ -65,7 +63,9 @@ vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const
                                   value_has_ended};
   own.purge = on_purge;
   own.purge_ctx = w;
-  if (!error) error = vestry_store_create(w->types, kind->type, &own, &w->store);
+  own.types = types;
+  own.types_count = sizeof types / sizeof *types;
+  vestry_err error = vestry_store_create(kind->type, &own, &w->store);
   if (error) world_finish(w);
   return error;
 }
@@ -104,9 +104,7 @@ void world_finish(world *w) {
     assert_int_equal(stats.put_count, stays);
   }
   vestry_store_destroy(w->store);
-  vestry_store_types_destroy(w->types);
   w->store = NULL;
-  w->types = NULL;
 }
 
 void world_end(world *w) {

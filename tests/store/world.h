@@ -37,7 +37,6 @@ typedef struct world_exit {
 typedef struct world {
   test_host own_host; /* first: it is not reset with the rest */
   test_host *th;
-  vestry_store_types *types;
   vestry_store *store;
   value values[1024];
   size_t values_count;
