@@ -76,7 +76,7 @@ typedef struct vestry_history_options {
  *  Returns  OK | EXISTS (it has one, which stays as it is, for another max_age_ms at least) | INVALID, TOO_LARGE
  *           (scope, key, options) | LIMIT (max_channels_count) | NO_MEMORY | IO (no randomness) | CLOSED (the
  *           instance) | BUSY (from inside a publish to this channel: a hook that it calls)
- *  Threads  any; waits for publishes to the channel, as vestry_channel_publish does */
+ *  Threads  any; waits for publishes to the channel, as vestry_broadcast does */
 VESTRY_API vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key *key,
                                            const vestry_history_options *options);
 /** End it: members stay, and get events without ids. A stream that comes back later has a gap.

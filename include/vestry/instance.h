@@ -74,6 +74,7 @@ typedef struct vestry_bounds {
   size_t max_answer_bytes;
   size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
   size_t max_channels_count;      /**< by key, at one time (vestry/channel.h); 0: 10,000 */
+  uint64_t max_epoch_bytes;       /**< published in one epoch of a channel by key; 0: 64 MiB; at most 1 GiB */
   size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/bus.h); 0: 100,000 */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */

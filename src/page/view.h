@@ -80,7 +80,7 @@ enum { VSI_FAILURES_MOST = 7 };
 struct vsi_shared {
   vsi_view view;   /* first */
   vsi_map_link in; /* by the key */
-  vestry_channel *channel;
+  vsi_channel *channel;
   vsi_ring seats;           /* all that are taken */
   vsi_ring joining;         /* of these: streams that may not have what the view shows */
   size_t seats_count;       /* those that were only promised included */

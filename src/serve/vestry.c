@@ -137,7 +137,8 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
   if (!error) *ret_part = "profiles", error = create_profiles(v, options);
   if (!error)
-    *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count, &v->channels);
+    *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
+                                                       options->bounds->max_epoch_bytes, &v->channels);
   if (!error) error = vsi_histories_create(v, options->bounds->max_history_bytes);
   if (!error) error = create_bus(v, options);
   if (!error && options->bounds->max_streams_per_scope_count)

@@ -111,12 +111,6 @@ static vestry_err take_history(const void *given) {
   if (!error) error = vestry_history_end(v, (vestry_scope){0}, key);
   return error;
 }
-static vestry_err take_channel(const void *given) {
-  vestry_channel *made;
-  vestry_err error = vestry_channel_create(v, given, &made);
-  if (!error) vestry_channel_destroy(made);
-  return error;
-}
 static vestry_err take_interceptor(const void *given) {
   vestry_registry *registry;
   assert_int_equal(vestry_registry_create(NULL, &registry), VESTRY_OK);
@@ -361,7 +355,6 @@ static const struct {
     {"vestry_value_ops", take_value, &value, sizeof value},
     {"vestry_bus_options", take_bus, zero, sizeof(vestry_bus_options)},
     {"vestry_subscriber", take_subscriber, &subscriber, sizeof subscriber},
-    {"vestry_channel_options", take_channel, zero, sizeof(vestry_channel_options)},
     {"vestry_history_options", take_history, zero, sizeof(vestry_history_options)},
     {"vestry_interceptor", take_interceptor, &interceptor, sizeof interceptor},
     {"vestry_dispatch_options", take_dispatch, zero, sizeof(vestry_dispatch_options)},
@@ -426,7 +419,6 @@ static void what_goes_in_may_have_another_size(void **state) {
 
 static vestry_connection *connection;
 static vestry_bus *bus;
-static vestry_channel *channel;
 
 static vestry_pages *pages;
 
@@ -446,7 +438,7 @@ static void fill_bus_stats(void *ret) {
   vestry_bus_stats_get(bus, ret);
 }
 static void fill_channel_stats(void *ret) {
-  vestry_channel_stats_get(channel, ret);
+  assert_int_equal(vestry_broadcast_stats_get(v, (vestry_scope){0}, VESTRY_KEY("room"), ret), VESTRY_OK);
 }
 static void fill_history_stats(void *ret) {
   const vestry_key *key = VESTRY_KEY("history");
@@ -549,7 +541,7 @@ static void what_comes_out_fits_the_room(void **state) {
   assert_int_equal(vestry_memory_request(v, &call, live, NULL, &page), VESTRY_OK);
   connection = vestry_memory_look(page).connection;
   assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
-  assert_int_equal(vestry_channel_create(v, NULL, &channel), VESTRY_OK);
+  assert_int_equal(vestry_join(v, (vestry_scope){0}, VESTRY_KEY("room"), connection), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK);
   for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
     union {
@@ -570,7 +562,6 @@ static void what_comes_out_fits_the_room(void **state) {
     }
   }
   vestry_pages_destroy(pages);
-  vestry_channel_destroy(channel);
   vestry_bus_destroy(bus);
   vestry_memory_destroy(page);
   vestry_memory_settle(v);

@@ -447,7 +447,7 @@ static void keys_may_be_hostile(void **state) {
 /* What channel.h says it costs. */
 static void what_it_costs(void **state) {
   (void)state;
-  assert_true(sizeof(struct vestry_channel) + 16 * sizeof(void *) <= 1300);
+  assert_true(sizeof(struct vsi_channel) + 16 * sizeof(void *) <= 1300);
   assert_true(sizeof(vsi_member) + 2 * sizeof(void *) <= 104);
 }
 
