@@ -34,8 +34,8 @@
  *  100 events; then an epoch begins, whose first event is written alone for all, and member 7 is aligned again.
  *  Heartbeats do not unalign (brotli, gzip). A member of two channels is unaligned by each for the other. Channels of
  *  an instance have max_channel_encoders_count encoders between them (vestry_bounds); one that gets none encodes every
- *  event alone. A channel itself takes 1.3 kB and its name, a member 104 bytes. To find a channel costs the same however
- *  many there are. */
+ *  event alone. A channel itself takes 1.3 kB and its name, a member 104 bytes. To find a channel costs the same
+ *  however many there are. */
 #ifndef VESTRY_CHANNEL_H
 #define VESTRY_CHANNEL_H
 
@@ -90,8 +90,8 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
  *  event            borrowed
  *  ret_sent_count   members that have accepted it; may be NULL; set in every case
  *  Returns  OK: all have it but those that are closed, or were closed by their policy because they were full |
- *           NOT_FOUND: there is no member, and nothing is kept (vestry/history.h) | FULL, TOO_LARGE, NO_MEMORY: at least
- *           one that stays open could not take it, the others have it | BUSY: none has it (see below) | INVALID,
+ *           NOT_FOUND: there is no member, and nothing is kept (vestry/history.h) | FULL, TOO_LARGE, NO_MEMORY: at
+ *           least one that stays open could not take it, the others have it | BUSY: none has it (see below) | INVALID,
  *           TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
  *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other
  *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread, and
@@ -111,8 +111,8 @@ VESTRY_API vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope sco
 
 /** Counters of the channel that is there now, a snapshot.
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY
- *  Threads  any; waits for publishes, as vestry_broadcast does; where that would be BUSY, alone_count is without those of
- *           the epochs that have not ended */
+ *  Threads  any; waits for publishes, as vestry_broadcast does; where that would be BUSY, alone_count is without those
+ *           of the epochs that have not ended */
 VESTRY_API vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                                  vestry_channel_stats *ret_stats);
 

@@ -203,7 +203,6 @@ typedef struct vestry_parts {
   vestry_runtime *runtime;
   vestry_store *store;              /**< of connections */
   struct vestry_registry *registry; /**< to register effects with, before the first request (vestry/registry.h) */
-  struct vestry_bus *bus;           /**< of topics by key, whose counters vestry_bus_stats_get has (vestry/bus.h) */
   uint64_t heartbeat_ms;            /**< how long its streams stay silent before a heartbeat, unless a reply says
                                          otherwise; VESTRY_NEVER_MS: for ever */
   size_t max_body_bytes;            /**< of a request, where vestry_body_limit says nothing else */

@@ -83,11 +83,10 @@ VESTRY_API void vestry_watch_wait(vestry_watcher *watcher, uint64_t ms);
 VESTRY_API void vestry_watch_finish(vestry_watcher *watcher);
 /** In a step: whether it is the watch's first one. */
 VESTRY_API bool vestry_watch_is_first(const vestry_watcher *watcher);
-/** In a step: from now on, until the stream ends, wake it for each message of a topic. A step that subscribes, in its
- *  first call, and then looks, misses nothing.
- *  Returns  as vestry_bus_subscribe */
-VESTRY_API vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_bus *bus, const void *topic,
-                                             size_t topic_len);
+/** In a step: from now on, until the stream ends, wake it for each message of a topic (vestry/bus.h). A step that
+ *  subscribes, in its first call, and then looks, misses nothing.
+ *  Returns  as vestry_subscribe */
+VESTRY_API vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_scope scope, const vestry_key *key);
 
 /** Have a step called: what the caller did before, that step sees. Wakes are coalesced: several before a step are one,
  *  and one that comes while a step runs is followed by another step. Nothing happens when the stream is closed.

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "bus/bus.h"
 #include "channel/channels.h"
 #include "channel/histories.h"
 #include "coding/coding.h"
@@ -16,7 +17,6 @@
 #include "serve/drain.h"
 #include "serve/shares.h"
 #include "session/table.h"
-#include "vestry/bus.h"
 #include "watch/watch.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
@@ -112,11 +112,6 @@ static vestry_err create_seals(vestry *v, const vestry_options *options) {
                         sessions.previous_secret_len);
 }
 
-static vestry_err create_bus(vestry *v, const vestry_options *options) {
-  const vestry_bus_options bus = {.host = v->host, .max_subscriptions_count = options->bounds->max_subscriptions_count};
-  return vestry_bus_create(&bus, &v->bus);
-}
-
 /* ret_part: what is at fault if it fails. */
 static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
   *ret_part = "the runtime, threads_count";
@@ -140,7 +135,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
     *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
                                                        options->bounds->max_epoch_bytes, &v->channels);
   if (!error) error = vsi_histories_create(v, options->bounds->max_history_bytes);
-  if (!error) error = create_bus(v, options);
+  if (!error) error = vsi_bus_create(v->host, options->bounds->max_subscriptions_count, &v->bus);
   if (!error && options->bounds->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
   if (!error && options->sessions)
@@ -154,7 +149,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
   vsi_trim_finish(&v->trim);
-  vestry_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
+  vsi_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
   vsi_sessions_destroy(v->sessions);
   vsi_shares_destroy(v->shares);
   (void)vestry_store_drive(v->store, NULL);
@@ -241,7 +236,7 @@ void vestry_close(vestry *v) {
   /* acq_rel pairs with vsi_instance_is_closing. */
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
-  vestry_bus_close(v->bus);
+  vsi_bus_close(v->bus);
   vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
 }
 

@@ -86,12 +86,12 @@ static void a_page(vestry *v) {
   assert(result.effects_count == 1 && result.errors_count == 1 && result.errors[0].error == VESTRY_NOT_FOUND);
   assert(!strcmp(result.errors[0].name, "nobody's") && intercepted == 2);
   json_decref(effects);
-  vestry_bus *bus;
-  assert(!vestry_bus_create(&(vestry_bus_options){.max_subscriptions_count = 9}, &bus));
-  assert(!vestry_bus_subscribe(bus, "t", 1, &(vestry_subscriber){.call = on_message, .connection = connection}, NULL));
-  assert(!vestry_bus_publish(bus, "t", 1, "abc", 3, NULL) && heard == 1);
+  const vestry_key *topic = VESTRY_KEY("t");
+  const vestry_subscriber subscriber = {.call = on_message, .connection = connection};
+  assert(!vestry_subscribe(v, (vestry_scope){0}, topic, &subscriber, NULL));
+  assert(!vestry_publish(v, (vestry_scope){0}, topic, "abc", 3, NULL) && heard == 1);
   vestry_bus_stats told = {.size = sizeof told};
-  vestry_bus_stats_get(bus, &told);
+  vestry_bus_stats_get(v, &told);
   assert(told.live_count == 1 && told.called_count == 1);
   const vestry_key *room = VESTRY_KEY("room");
   assert(!vestry_join(v, (vestry_scope){0}, room, connection));
@@ -108,7 +108,6 @@ static void a_page(vestry *v) {
   vestry_connection_stats_get(connection, &sent);
   assert(sent.accepted_count == 2 && sent.written_count == 2 && sent.state == VESTRY_STATE_OPEN);
   assert(strstr(vestry_memory_look(page).received.data, "data: selector #a\ndata: mode append\n"));
-  vestry_bus_destroy(bus);
   vestry_memory_destroy(page);
   vestry_memory_settle(v);
 }

@@ -92,17 +92,10 @@ static vestry_err take_store(const void *given) {
 static vestry_err take_value(const void *given) {
   return take_store(&(vestry_store_options){.value = given});
 }
-static vestry_err take_bus(const void *given) {
-  vestry_bus *made;
-  vestry_err error = vestry_bus_create(given, &made);
-  if (!error) vestry_bus_destroy(made);
-  return error;
-}
 static vestry_err take_subscriber(const void *given) {
-  vestry_bus *bus;
-  assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
-  vestry_err error = vestry_bus_subscribe(bus, "t", 1, given, NULL);
-  vestry_bus_destroy(bus);
+  vestry_subscription *made;
+  vestry_err error = vestry_subscribe(v, (vestry_scope){0}, VESTRY_KEY("t"), given, &made);
+  if (!error) vestry_unsubscribe(made);
   return error;
 }
 static vestry_err take_history(const void *given) {
@@ -353,7 +346,6 @@ static const struct {
     {"vestry_actor_options", take_actor, &actor, sizeof actor},
     {"vestry_store_options", take_store, &store, sizeof store},
     {"vestry_value_ops", take_value, &value, sizeof value},
-    {"vestry_bus_options", take_bus, zero, sizeof(vestry_bus_options)},
     {"vestry_subscriber", take_subscriber, &subscriber, sizeof subscriber},
     {"vestry_history_options", take_history, zero, sizeof(vestry_history_options)},
     {"vestry_interceptor", take_interceptor, &interceptor, sizeof interceptor},
@@ -418,7 +410,6 @@ static void what_goes_in_may_have_another_size(void **state) {
 /* ---- what comes out ---------------------------------------------------------------------------------------------- */
 
 static vestry_connection *connection;
-static vestry_bus *bus;
 
 static vestry_pages *pages;
 
@@ -433,9 +424,6 @@ static void fill_store_stats(void *ret) {
 }
 static void fill_connection_stats(void *ret) {
   vestry_connection_stats_get(connection, ret);
-}
-static void fill_bus_stats(void *ret) {
-  vestry_bus_stats_get(bus, ret);
 }
 static void fill_channel_stats(void *ret) {
   assert_int_equal(vestry_broadcast_stats_get(v, (vestry_scope){0}, VESTRY_KEY("room"), ret), VESTRY_OK);
@@ -452,8 +440,8 @@ static void fill_histories_stats(void *ret) {
 static void fill_channels_stats(void *ret) {
   vestry_channels_stats_get(v, ret);
 }
-static void fill_stats_of_a_bus_of_an_instance(void *ret) {
-  vestry_bus_stats_get(vestry_parts_of(v)->bus, ret);
+static void fill_bus_stats(void *ret) {
+  vestry_bus_stats_get(v, ret);
 }
 static void fill_cluster(void *ret, bool is_count) {
   vestry *of;
@@ -518,12 +506,11 @@ static const struct {
     {"vestry_stats", fill_stats, sizeof(vestry_stats)},
     {"vestry_store_stats", fill_store_stats, sizeof(vestry_store_stats)},
     {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},
-    {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_history_stats", fill_history_stats, sizeof(vestry_history_stats)},
     {"vestry_histories_stats", fill_histories_stats, sizeof(vestry_histories_stats)},
-    {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
+    {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
     {"vestry_cluster_count", fill_cluster_count, sizeof(vestry_cluster_count)},
     {"vestry_presence_stats", fill_presence_stats, sizeof(vestry_presence_stats)},
@@ -540,7 +527,6 @@ static void what_comes_out_fits_the_room(void **state) {
   const vestry_memory_call call = {.method = "PUT", .datastar = true, .body = "{}", .body_len = 2};
   assert_int_equal(vestry_memory_request(v, &call, live, NULL, &page), VESTRY_OK);
   connection = vestry_memory_look(page).connection;
-  assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
   assert_int_equal(vestry_join(v, (vestry_scope){0}, VESTRY_KEY("room"), connection), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK);
   for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
@@ -562,7 +548,6 @@ static void what_comes_out_fits_the_room(void **state) {
     }
   }
   vestry_pages_destroy(pages);
-  vestry_bus_destroy(bus);
   vestry_memory_destroy(page);
   vestry_memory_settle(v);
 }

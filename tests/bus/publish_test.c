@@ -9,7 +9,7 @@
 
 static vestry_bus_stats bus_of(vestry *v) {
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(vestry_parts_of(v)->bus, &stats);
+  vestry_bus_stats_get(v, &stats);
   assert_int_equal(stats.subscribed_count, stats.live_count + stats.ended_count);
   return stats;
 }
@@ -216,7 +216,7 @@ static void code_subscribes_too(void **state) {
                      VESTRY_OK);
   assert_int_equal(tell(w.v, ann, JOBS, "all"), 3);
   assert_string_equal(ears[2].scope, "ann");
-  assert_true(vestry_bus_unsubscribe(first));
+  assert_true(vestry_unsubscribe(first));
   assert_int_equal(ears[0].overs, 1);
   assert_int_equal(tell(w.v, ann, JOBS, "two"), 2);
   assert_int_equal(vestry_subscribe(NULL, ann, JOBS, &(vestry_subscriber){.call = hear}, NULL), VESTRY_INVALID);

@@ -411,7 +411,7 @@ static void bytes_are_published_to_all(void **state) {
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(all[i].times, 1);
     assert_string_equal(all[i].text, "done");
-    vestry_bus_unsubscribe(subscriptions[i]);
+    vestry_unsubscribe(subscriptions[i]);
   }
   nodes_end(&n);
 }
