@@ -55,7 +55,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, FORM);
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
   return vestry_reply_effect(reply, VESTRY_LIST("left"));
 }
 

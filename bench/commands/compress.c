@@ -139,7 +139,7 @@ static const vestry_request_ops peer_ops = {
 static vestry_err stay(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_any_client(reply);
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* ------------------------------------------------------------------------------------------ the far end ----------- */

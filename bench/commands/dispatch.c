@@ -62,7 +62,7 @@ static vestry_err count_one(vestry_dispatch_context *context, const json_t *effe
 static vestry_err subscribe(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static const vestry_scope nowhere = {NULL, 0};

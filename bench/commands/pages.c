@@ -127,7 +127,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "private");
   int64_t number = atomic_fetch_add_explicit(&b->streams, 1, memory_order_relaxed); /* a mere number */
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", number));
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 1);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 1);
   if (error) return error;
   return vestry_page_serve(req, reply, b->page, own && !strcmp(own, "1") ? NULL : "");
 }

@@ -61,7 +61,7 @@ static bool is_of_channel(const vestry_request *req) {
 static vestry_err sub_channel(vestry_reply *reply) {
   static _Atomic(int) tabs;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("tab", atomic_fetch_add(&tabs, 1)));
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   if (!error) error = vestry_reply_join(reply, everybody, VESTRY_KEY("channel"));
   if (!error) vestry_reply_any_client(reply);
   return error;
@@ -82,7 +82,7 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
   if (!error) error = vestry_reply_key(reply, &key);
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
   if (!error && key.len == 1) error = vestry_reply_join(reply, everybody, &key);
   return error;

@@ -97,7 +97,7 @@ static inline void read_shape(shape *s, const unsigned char *data, size_t len) {
 static bool put(void *self, const void *data, size_t len, connection *conn) {
   shape s;
   read_shape(&s, data, len);
-  return vestry_store_put(store_of(self), s.scope, &s.key, conn, VESTRY_PUT_REPLACE, 0, NULL) == VESTRY_OK;
+  return vestry_store_put(store_of(self), s.scope, &s.key, conn, VESTRY_KEEP_REPLACE, 0, NULL) == VESTRY_OK;
 }
 
 static bool get(void *self, const void *data, size_t len, uint64_t *sink) {

@@ -253,7 +253,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   struct app *app = ctx;
   int64_t board;
   vestry_err err = board_of(req, &board);
-  if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!err) err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   if (!err)
     err = vestry_reply_stream(
         reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});

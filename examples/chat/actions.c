@@ -304,7 +304,7 @@ static vestry_err serve_counters(const vestry_request *req, vestry_reply *reply,
   vestry_pages_stats_get(app->pages, &pages);
   json_t *counters =
       json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "level",
-                app->db.level == VESTRY_SQLITE_PAGES ? "pages" : "tables", "commits",
+                app->db.level == VESTRY_SQLITE_FILE_PAGES ? "pages" : "tables", "commits",
                 (json_int_t)followed.commits_count, "other_commits", (json_int_t)followed.other_commits_count,
                 "recorded", (json_int_t)followed.recorded_count, "coarse", (json_int_t)followed.coarse_count,
                 "refreshed", (json_int_t)followed.refreshed_count, "streams", (json_int_t)pages.streams_count,

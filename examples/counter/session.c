@@ -79,7 +79,7 @@ vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct sess
     vestry_err err = make(sessions, id, &entered);
     if (err != VESTRY_OK) return err;
     const vestry_key *key = KEY;
-    err = vestry_store_put(sessions->store, id, key, entered, VESTRY_PUT_REUSE, 0, NULL);
+    err = vestry_store_put(sessions->store, id, key, entered, VESTRY_KEEP_REUSE, 0, NULL);
     if (err == VESTRY_OK) break; /* the store has a reference of its own */
     unref(entered);
     if (err != VESTRY_EXISTS) return err; /* EXISTS: another request of this session was faster */

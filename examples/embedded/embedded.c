@@ -78,7 +78,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *ctx
     vestry_reply_add_key(reply, everybody, VESTRY_KEY("device", i), USERS_MAX * STREAMS_A_USER);
     vestry_reply_effect(reply, VESTRY_LIST("show", i));
   }
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, STREAMS_A_USER);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, STREAMS_A_USER);
 }
 
 /* ["show", device]: as it is now. Locked until it is sent, so that no older value comes behind it. */

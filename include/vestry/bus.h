@@ -8,7 +8,7 @@
  *      }
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
- *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
  *        const vestry_subscriber page = {.call = on_price};
  *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("prices"), &page);
  *      }

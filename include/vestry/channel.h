@@ -2,7 +2,7 @@
 /** Channels: one event to many connections, compressed once.
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
- *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
  *        return vestry_reply_join(reply, req->scope, VESTRY_KEY("board", id));   // until the stream ends
  *      }
  *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // from anywhere

@@ -8,7 +8,7 @@
  *      vestry_history_begin(v, scope, VESTRY_KEY("log", id), NULL);      // EXISTS: it has one
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
- *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
  *        return vestry_reply_resume(reply, req->scope, VESTRY_KEY("log", id), show, app);   // not vestry_reply_join
  *      }
  *      static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *app) {

@@ -218,7 +218,7 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *  many_count  for MANY: open connections under the key at most, 0: 8; beyond it the oldest is closed for REPLACED
  *  A store that is full or closed, or has no memory, refuses: 503, 503, 500, and no effect is dispatched.
  *  OK | INVALID. */
-VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count);
+VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count);
 /** true: close the new stream after its effects, also after failed ones; false: leave it open. It wins over the default
  *  of vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
@@ -245,7 +245,7 @@ typedef struct vestry_stream_options {
   const vestry_connection_hooks *hooks;        /**< called before the instance's; see vestry_connection_hooks */
   const vestry_profile *profiles; /**< how it may be written, best first, instead of the instance's. A client that
                                        accepts none of them, nor identity, is answered 406 */
-  size_t profiles_count; /**< of these, at most VESTRY_PROFILES_MAX; 0 with profiles: identity alone */
+  size_t profiles_count;          /**< of these, at most VESTRY_PROFILES_MAX; 0 with profiles: identity alone */
 } vestry_stream_options;
 
 /** Say what the stream is like that this request opens.

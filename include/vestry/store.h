@@ -7,7 +7,7 @@
  *
  *      vestry_store_options options = {.value = connection_functions, .idle_ms = 600000, .max_count = 10000};
  *      vestry_store_create("lru", &options, &store);
- *      vestry_store_put(store, scope, &key, value, VESTRY_PUT_REPLACE, 0, &put);
+ *      vestry_store_put(store, scope, &key, value, VESTRY_KEEP_REPLACE, 0, &put);
  *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … and unref each
  *      vestry_store_remove(store, scope, &key, VESTRY_CAUSE_REMOVED, NULL);
  *
@@ -73,7 +73,7 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *    - When the store is full (max_count), the values that were last used go by ticks of a 4,000th of idle_ms or
  *      lifetime_ms, in whole ms: none before one of an earlier tick. Inside a tick the order is exact among values of
  *      one key, and near it among keys.
- *    - When a key is full (PUT_MANY), the value that was put longest ago goes, whatever was looked up. */
+ *    - When a key is full (KEEP_MANY), the value that was put longest ago goes, whatever was looked up. */
 
 struct vestry_store_ops;
 /** A type of stores of the application's own. */
@@ -89,9 +89,9 @@ typedef struct vestry_store_options {
   const vestry_value_ops *value; /**< copied; all mandatory but the last two */
   vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
-  size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
-  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes (but in vestry_options: never);
-                                   VESTRY_NEVER_MS. hash: ignored. Where many were used otherwise (used_ns) it may be
+  size_t max_count; /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
+  uint64_t
+      idle_ms; /**< lru: unused for so long → IDLE; 0: never. hash: ignored. Where many were used otherwise (used_ns) it may be
                                    longer: for up to twice as long */
   uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
   size_t max_per_scope_count; /**< lru: entries of one scope at most, the least recently used goes → SIZE (see above);
@@ -105,14 +105,14 @@ typedef struct vestry_store_options {
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
   { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 }
 
-/** What a put (vestry_store_put; not HTTP's PUT) does when the key holds values already. If the value that is put is
+/** What a put does when the key holds values already. If the value that is put is
  *  one of them, it is refreshed under every policy, and keeps its place among them. */
-typedef enum vestry_put_policy {
-  VESTRY_PUT_REPLACE = 0, /**< the others leave for REPLACED */
-  VESTRY_PUT_REUSE,       /**< nothing is put or refreshed; the caller gets EXISTS and may get what is there */
-  VESTRY_PUT_REJECT,      /**< nothing is put, EXISTS: as REUSE for the store; the registry answers differently */
-  VESTRY_PUT_MANY         /**< the value joins them; beyond the maximum the oldest put leaves for REPLACED */
-} vestry_put_policy;
+typedef enum vestry_keep_policy {
+  VESTRY_KEEP_REPLACE = 0, /**< the others leave for REPLACED */
+  VESTRY_KEEP_REUSE,       /**< nothing is put or refreshed; the caller gets EXISTS and may get what is there */
+  VESTRY_KEEP_REJECT,      /**< nothing is put, EXISTS: as REUSE for the store; the registry answers differently */
+  VESTRY_KEEP_MANY         /**< the value joins them; beyond the maximum the oldest put leaves for REPLACED */
+} vestry_keep_policy;
 
 /** What a put did. */
 typedef struct vestry_put_result {
@@ -168,7 +168,7 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
 
 /** Store a value under a key.
  *  value       borrowed; the store takes a reference on OK only
- *  many_count  for PUT_MANY: values under one key at most; 0: 8
+ *  many_count  for KEEP_MANY: values under one key at most; 0: 8
  *  ret_result  may be NULL; untouched on failure
  *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key, value NULL, policy) | TOO_LARGE (key, scope) | FULL, LIMIT
  *           (hash store's bounds; LIMIT of an lru store: only this very value could make room in the scope) | CLOSED
@@ -180,7 +180,7 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *  has ended; if so, remove it by its handle. The code that ends a value marks it as ended before it looks for a handle
  *  to remove. Then no ended value stays stored. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
-                                       vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result);
+                                       vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result);
 
 /** Find the values of a key, most recently put last, and count as their use.
  *  values     receives held references, which the caller drops with the value's own unref
@@ -280,7 +280,7 @@ typedef struct vestry_store_ops {
   /** As vestry_store_put. Copies the key; many_count is not 0, ret_result is there. The caller has taken the value's
    *  reference already and keeps it on failure, and when the value was only refreshed. Handles are the
    *  implementation's to choose: unique for its life, not 0. */
-  vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy, size_t many_count,
+  vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy, size_t many_count,
                     vestry_put_result *ret_result);
   /** As vestry_store_get: OK | NOT_FOUND; *count on OK only. */
   vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);

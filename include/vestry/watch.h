@@ -65,7 +65,7 @@ typedef struct vestry_watch {
 
 /** Have the stream that this request opens be fed by a step function. The reply is a stream's by it, with effects or
  *  without, and stays open until the watch is finished or the stream ends otherwise. Under a key it is kept beside
- *  others (VESTRY_PUT_MANY) unless vestry_reply_keep says something else. Called several times, the stream has several
+ *  others (VESTRY_KEEP_MANY) unless vestry_reply_keep says something else. Called several times, the stream has several
  *  watches, which do not wait for each other.
  *  An ordinary request, a HEAD request too, gets the reply's status and body, as for every reply: 204 if there are
  *  none (see vestry_reply_any_client).

@@ -305,7 +305,7 @@ static vestry_err put_or_find(vestry_once *once, vestry_scope scope, const char 
     vestry_err error = vestry_store_with(once->store, scope, VESTRY_KEY(nonce), take, ret_there);
     if (error != VESTRY_NOT_FOUND) return error;
     if (!take_place(made)) break;
-    error = vestry_store_put(once->store, scope, VESTRY_KEY(nonce), made, VESTRY_PUT_REUSE, 0, &result);
+    error = vestry_store_put(once->store, scope, VESTRY_KEY(nonce), made, VESTRY_KEEP_REUSE, 0, &result);
     made->handle = result.handle;
     if (!error) stand_in_line(made);
     if (!error) return VESTRY_OK;

@@ -21,7 +21,7 @@
 enum { STATUS_MIN = 200, STATUS_MAX = 599 };
 
 void vsi_reply_init(vestry_reply *reply, const vestry_host *host) {
-  *reply = (vestry_reply){.host = host, .policy = VESTRY_PUT_REUSE};
+  *reply = (vestry_reply){.host = host, .policy = VESTRY_KEEP_REUSE};
 }
 
 static void header_free(const vestry_reply *reply, const vestry_header *header) {
@@ -69,8 +69,8 @@ bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
   return reply->keep || reply->watches_count || v->keep_open;
 }
 
-vestry_put_policy vsi_reply_policy(const vestry_reply *reply) {
-  return reply->watches_count && !reply->keep ? VESTRY_PUT_MANY : reply->policy; /* its watch is its own stream's */
+vestry_keep_policy vsi_reply_policy(const vestry_reply *reply) {
+  return reply->watches_count && !reply->keep ? VESTRY_KEEP_MANY : reply->policy; /* its watch is its own stream's */
 }
 
 /* NO_MEMORY is remembered: a handler may leave it to vestry (vestry/request.h). */
@@ -289,8 +289,8 @@ vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *conne
   return VESTRY_OK;
 }
 
-vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count) {
-  if ((unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count) {
+  if ((unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
   reply->keep = true;
   reply->policy = policy;
   reply->many_count = many_count;

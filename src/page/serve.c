@@ -344,7 +344,7 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   error = share ? attach_watching(req, reply, page, share, has_tag ? &tag : NULL)
                 : attach_private(req, reply, page, document, has_tag ? &tag : NULL);
   if (error) return error;
-  if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
    * the rest. */
   if (share && !reply->stream.full) reply->stream.full = VESTRY_FULL_CONFLATE;

@@ -98,7 +98,7 @@ static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   uint64_t ends = ends_ns(sessions, session);
   vestry_err error = ends == UINT64_MAX ? VESTRY_OK : vsi_session_lifetimes_add(&sessions->lifetimes, session, ends);
   if (!error)
-    error = vestry_store_put(sessions->of_users, everybody(), VESTRY_KEY(session->user), session, VESTRY_PUT_MANY,
+    error = vestry_store_put(sessions->of_users, everybody(), VESTRY_KEY(session->user), session, VESTRY_KEEP_MANY,
                              sessions->options.max_per_user_count, &result);
   vsi_spin_lock_take(&session->lock);
   session->of_user = result.handle;
@@ -108,7 +108,7 @@ static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   return error;
 }
 
-vestry_err vsi_session_put(vsi_sessions *sessions, record *session, vestry_put_policy policy) {
+vestry_err vsi_session_put(vsi_sessions *sessions, record *session, vestry_keep_policy policy) {
   vestry_put_result result = {0};
   const vestry_scope scope = vsi_session_scope_of(session->hash);
   session->sessions = sessions;
@@ -164,7 +164,7 @@ bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) 
 static vestry_err bury(vsi_sessions *sessions, vestry_store *graves, vestry_scope scope, const vestry_key *key) {
   record *grave = vsi_session_record_create(sessions->host, "", "", vsi_session_now_s(sessions));
   if (!grave) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_store_put(graves, scope, key, grave, VESTRY_PUT_REPLACE, 0, NULL);
+  vestry_err error = vestry_store_put(graves, scope, key, grave, VESTRY_KEEP_REPLACE, 0, NULL);
   vsi_session_record_unref(grave);
   return error;
 }

@@ -50,7 +50,7 @@ vsi_session_user *vsi_session_look_of(const vsi_sessions *sessions, const char *
 /* Put a session that has just been made, by the policy: a log-in replaces what is there, other calls say EXISTS.
  * Another session of the user may go for it. After OK the session is in memory, or has ended since. OK | EXISTS |
  * NO_MEMORY | CLOSED */
-vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, vestry_put_policy policy);
+vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, vestry_keep_policy policy);
 /* Remove this session from memory; or the one that has this hash. */
 void vsi_session_remove_this(vsi_sessions *sessions, const vsi_session_user *record, vestry_cause cause);
 void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause cause);

@@ -75,7 +75,7 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* A put that is watched. */
 VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_watch *watch,
-                                         const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                                         const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                                          size_t many_count, vestry_put_result *result) {
   vestry_err error = watch->coming(key, policy, watch->ctx);
   if (error) return error;
@@ -86,9 +86,9 @@ VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_wa
 
 /* Inlined into both that call it: as a call it would cost a put three hundredths more. */
 static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
-                                                            void *value, vestry_put_policy policy, size_t many_count,
+                                                            void *value, vestry_keep_policy policy, size_t many_count,
                                                             vestry_put_result *ret_result) {
-  if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  if (!value || (unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
   if (!many_count) many_count = MANY_DEFAULT;
   store->exit.value.ref(value);
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
@@ -109,7 +109,7 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
 }
 
 vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
-                            vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+                            vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result) {
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return error;
@@ -118,7 +118,7 @@ vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestr
   return error;
 }
 
-vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result) {
   return put(store, key, value, policy, many_count, ret_result);
 }

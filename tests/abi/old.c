@@ -45,7 +45,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
                       &(vestry_stream_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
   vestry_reply_stream(reply, &(vestry_stream_options){.profiles = &(vestry_profile){.ops = &vestry_profile_identity},
                                                       .profiles_count = 1});
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void nothing(void *value) {
@@ -63,8 +63,8 @@ static void a_store_of_its_own(const vestry_host *host) {
   assert(!vestry_store_create("lru", &options, &store));
   vestry_put_result put = {.size = sizeof put};
   int one, two;
-  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(1), &one, VESTRY_PUT_REPLACE, 0, &put));
-  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(2), &two, VESTRY_PUT_REPLACE, 0, &put));
+  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(1), &one, VESTRY_KEEP_REPLACE, 0, &put));
+  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(2), &two, VESTRY_KEEP_REPLACE, 0, &put));
   assert(put.handle && put.displaced_count == 1 && !put.refreshed);
   vestry_store_stats stats = {.size = sizeof stats};
   vestry_store_stats_get(store, &stats);

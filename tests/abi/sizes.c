@@ -24,7 +24,7 @@ static vestry *v;
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* ---- what goes in ------------------------------------------------------------------------------------------------ */
@@ -492,7 +492,7 @@ static void fill_put_result(void *ret) {
   static int one;
   vestry_store *made;
   assert_int_equal(vestry_store_create("hash", &store, &made), VESTRY_OK);
-  assert_int_equal(vestry_store_put(made, (vestry_scope){NULL, 0}, VESTRY_KEY(1), &one, VESTRY_PUT_REPLACE, 0, ret),
+  assert_int_equal(vestry_store_put(made, (vestry_scope){NULL, 0}, VESTRY_KEY(1), &one, VESTRY_KEEP_REPLACE, 0, ret),
                    VESTRY_OK);
   vestry_store_destroy(made);
 }

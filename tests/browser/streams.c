@@ -62,7 +62,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   if (json_array_size(app->seen) < SEEN_MAX) json_array_append_new(app->seen, json_pack("[s,I]", tab, now_ms()));
   pthread_mutex_unlock(&app->lock);
   vestry_reply_key(reply, PAGES);
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
   /* Room for all of a burst, so that no stream is closed for want of it. */
   vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
   if (strcmp(req->path, "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;

@@ -64,7 +64,7 @@ typedef struct visit {
   vestry_subscriber subscriber; /* instead; call NULL: not used */
   bool is_invalid;              /* use it though it is nothing */
   const char *kept, *effects;   /* as in broadcast_test.c */
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
   bool answers, ignores, ends; /* ends: the instance, when it has subscribed */
   test_host *fails;
   long fail;
@@ -154,7 +154,7 @@ static void without_a_stream_nobody_is_told(void **state) {
   world w;
   begin(&w, (vestry_options){0});
   wire stored = {.datastar = true};
-  wire_request(&w, &stored, come, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_PUT_REUSE});
+  wire_request(&w, &stored, come, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_KEEP_REUSE});
   const struct {
     wire r;
     visit v;
@@ -162,8 +162,8 @@ static void without_a_stream_nobody_is_told(void **state) {
   } rows[] = {
       {{.datastar = false}, {.answers = true}, 200},
       {{.datastar = true, .open_error = VESTRY_LIMIT}, {.answers = false}, 503},
-      {{.datastar = true}, {.kept = "b", .policy = VESTRY_PUT_REUSE}, 204},
-      {{.datastar = true}, {.kept = "b", .policy = VESTRY_PUT_REJECT}, 409},
+      {{.datastar = true}, {.kept = "b", .policy = VESTRY_KEEP_REUSE}, 204},
+      {{.datastar = true}, {.kept = "b", .policy = VESTRY_KEEP_REJECT}, 409},
       {{.datastar = true}, {.is_invalid = true}, 500},
   };
   enum { ROWS = sizeof rows / sizeof *rows };

@@ -37,7 +37,7 @@ static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const c
 typedef struct visit {
   const vestry_key *keys[20]; /* joined; until NULL */
   const vestry_scope *scope;
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
   const char *kept;    /* under ("room", kept); NULL: not stored */
   const char *effects; /* JSON; NULL: one signal */
   bool answers;        /* instead of a stream */
@@ -226,7 +226,7 @@ static void order_is_kept_between_all(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
-  wire_request(&w, &r, come, &(visit){.keys = {BOARD}, .kept = "b", .policy = VESTRY_PUT_MANY});
+  wire_request(&w, &r, come, &(visit){.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_MANY});
   char expected[2000] = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
   for (int i = 0; i < 9; i++) {
     const char *effects[] = {"a", "b", "c"};
@@ -254,7 +254,7 @@ static void without_a_stream_nobody_joins(void **state) {
   wire stored;
   world_begin(&w, (vestry_options){0});
   stored = (wire){.datastar = true};
-  wire_request(&w, &stored, come, &(visit){.kept = "b", .policy = VESTRY_PUT_REUSE});
+  wire_request(&w, &stored, come, &(visit){.kept = "b", .policy = VESTRY_KEEP_REUSE});
   const struct {
     wire r;
     visit v;
@@ -262,8 +262,8 @@ static void without_a_stream_nobody_joins(void **state) {
   } rows[] = {
       {{.datastar = false}, {.keys = {BOARD}, .answers = true}, 200},
       {{.datastar = true, .open_error = VESTRY_LIMIT}, {.keys = {BOARD}}, 503},
-      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_PUT_REUSE}, 204},
-      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_PUT_REJECT}, 409},
+      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_REUSE}, 204},
+      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_REJECT}, 409},
       {{.datastar = true}, {.keys = {BOARD, VESTRY_KEY((const char *)NULL)}}, 500},
       {{.datastar = true, .open_io = VESTRY_IO_HANGUP}, {.keys = {BOARD}}, 0}, /* gone before it began */
   };

@@ -52,7 +52,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
       reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
   if (vestry_reply_present(reply, app, VESTRY_KEY(1), "w")) return VESTRY_NO_MEMORY;
   vestry_reply_join(reply, req->scope, VESTRY_KEY(1));
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void settle(vestry_runtime *runtime) {

@@ -165,10 +165,10 @@ static void keep_and_stream_options_are_checked(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
-  assert_int_equal(vestry_reply_keep(&reply, (vestry_put_policy)9, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_keep(&reply, (vestry_keep_policy)9, 0), VESTRY_INVALID);
   assert_false(reply.keep);
-  assert_int_equal(reply.policy, VESTRY_PUT_REUSE);
-  assert_int_equal(vestry_reply_keep(&reply, VESTRY_PUT_MANY, 3), VESTRY_OK);
+  assert_int_equal(reply.policy, VESTRY_KEEP_REUSE);
+  assert_int_equal(vestry_reply_keep(&reply, VESTRY_KEEP_MANY, 3), VESTRY_OK);
   assert_int_equal(reply.many_count, 3);
   assert_int_equal(vestry_reply_stream(&reply, NULL), VESTRY_INVALID);
   assert_int_equal(

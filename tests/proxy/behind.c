@@ -48,7 +48,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   vestry_reply_key(reply, PAGES);
   vestry_reply_patch_signals(
       reply, VESTRY_OBJECT("there", VESTRY_TRUE)); /* over HTTP/2 nginx keeps the head until a byte follows */
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {

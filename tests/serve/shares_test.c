@@ -55,7 +55,7 @@ static uint64_t outnumbered(world *w) {
 /* A page that is its user's, and each device's that it shows, in everybody's scope. */
 static const plan devices = {.key = "page",
                              .keep = true,
-                             .policy = VESTRY_PUT_MANY,
+                             .policy = VESTRY_KEEP_MANY,
                              .many_count = 100,
                              .more = {{"device/1", "", 1000}, {"device/2", "", 1000}, {"mine", NULL, 100}}};
 
@@ -189,7 +189,7 @@ static void only_who_stays_takes_a_place(void **state) {
   for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
   open_as(&w, &action, "ann", &(plan){.effects = "[[\"patch-signals\", {\"n\": 1}]]"});
   assert_int_equal(wire_count(&action, "{\"n\":1}"), 1);
-  open_as(&w, &second, "ann", &(plan){.key = "page", .keep = true, .policy = VESTRY_PUT_REJECT});
+  open_as(&w, &second, "ann", &(plan){.key = "page", .keep = true, .policy = VESTRY_KEEP_REJECT});
   assert_int_equal(second.status, 409);
   for (int i = 0; i < CAP; i++) assert_true(is_open(&tab[i]));
   assert_int_equal(outnumbered(&w), 0);
@@ -220,7 +220,7 @@ static void more_keys_than_the_scope_may_have_are_refused(void **state) {
   open_as(&w, &good, "ann", &(plan){.key = "good", .keep = true});
   const plan too_many = {.key = "0",
                          .keep = true,
-                         .policy = VESTRY_PUT_MANY,
+                         .policy = VESTRY_KEEP_MANY,
                          .more = {{"1", NULL, 5}, {"x", "", 5}, {"2", NULL, 5}, {"3", NULL, 5}}};
   open_as(&w, &bad, "ann", &too_many);
   assert_int_equal(bad.status, 500);

@@ -59,7 +59,7 @@ void shown_settle(shown_site *s) {
 
 void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry_sqlite_options options) {
   char sql[100];
-  if (options.level == VESTRY_SQLITE_PAGES) level_needs_pages();
+  if (options.level == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
   memset(s, 0, sizeof *s);
   test_host_init(&s->th);
   snprintf(s->folder, sizeof s->folder, "%s/vestry-shown-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");

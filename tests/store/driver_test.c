@@ -171,7 +171,7 @@ static vestry_err fake_create(const vestry_store_options *options, vestry_store_
   *ret = ctx;
   return VESTRY_OK;
 }
-static vestry_err fake_put(void *self, const vestry_scoped_key *key, void *v, vestry_put_policy policy, size_t many,
+static vestry_err fake_put(void *self, const vestry_scoped_key *key, void *v, vestry_keep_policy policy, size_t many,
                            vestry_put_result *ret) {
   (void)self;
   (void)key;
@@ -269,23 +269,23 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   vestry_key key = *VESTRY_KEY(1);
   uint64_t earlier = now_ns() + 50 * MS;
   deadline_after_put_ns = earlier;
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_sleeps_until(earlier);
   deadline_after_put_ns = now_ns() + 500 * MS; /* later: it need not hear of it, and finds out when it ticks */
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_sleeps_until(earlier);
   advance_ms(52);
   assert_int_equal(fake_ticks, 1);
   assert_sleeps_until(UINT64_MAX);
   uint64_t start = now_ns();
   deadline_after_put_ns = start + 50 * MS + 1; /* between two milliseconds: not before it is due */
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   while (now_ns() < start + 50 * MS) advance_ms(1);
   assert_int_equal(fake_ticks, 1);
   advance_ms(3);
   assert_int_equal(fake_ticks, 2);
   deadline_after_put_ns = now_ns() - 1; /* in the past: at once */
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   advance_ms(2);
   assert_int_equal(fake_ticks, 3);
   assert_int_equal(vestry_store_drive(store, NULL), VESTRY_OK);
@@ -326,7 +326,7 @@ static void *put_some(void *ctx) {
   const putter *p = ctx;
   for (size_t i = 0; i < PUTS; i++) {
     const vestry_key *key = VESTRY_KEY(p->number, i);
-    assert_int_equal(vestry_store_put(p->store, world_scope("s"), key, ctx, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_put(p->store, world_scope("s"), key, ctx, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   }
   return NULL;
 }
@@ -375,7 +375,7 @@ static void *put_at_each_arrival(void *ctx) {
   const vestry_key *key = VESTRY_KEY(1);
   for (int round = 1; litmus_wait(&a->asked, round); round++) {
     litmus_dally(round % PUT_JITTER);
-    assert_int_equal(vestry_store_put(a->store, world_scope("s"), key, a, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_put(a->store, world_scope("s"), key, a, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     atomic_store_explicit(&a->put, round, memory_order_release);
   }
   return NULL;

@@ -182,7 +182,7 @@ static void a_store_without_a_purge_hook_closes_all_the_same(void **state) {
   assert_int_equal(vestry_store_create("hash", &options, &store), VESTRY_OK);
   const vestry_key *key = VESTRY_KEY("k");
   int something;
-  assert_int_equal(vestry_store_put(store, world_scope("s"), key, &something, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), key, &something, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_int_equal(vestry_store_tick(store), UINT64_MAX);
   vestry_store_destroy(store);
   test_host_assert_clean(&th);

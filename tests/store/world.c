@@ -125,7 +125,7 @@ vestry_scope world_scope(const char *text) {
   return (vestry_scope){text, strlen(text)};
 }
 
-vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_put_policy policy,
+vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_keep_policy policy,
                      size_t many_count, vestry_put_result *ret_result) {
   vestry_put_result result = {0};
   vestry_err error = vestry_store_put(w->store, world_scope(scope), key, v, policy, many_count, &result);
@@ -138,7 +138,7 @@ vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *
 value *world_new(world *w, const vestry_key *key, vestry_handle *ret_handle) {
   value *v = world_value(w);
   vestry_put_result result = {0};
-  assert_int_equal(world_put(w, "s", key, v, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(world_put(w, "s", key, v, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_false(result.refreshed);
   assert_true(result.handle != 0);
   if (ret_handle) *ret_handle = result.handle;

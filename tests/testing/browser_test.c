@@ -29,7 +29,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ap
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("begins", VESTRY_TRUE));
 }
 

@@ -86,7 +86,7 @@ static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, vo
   scene *s = app;
   vestry_connection_hooks hooks = witness_hooks(&s->witness);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static vestry_err keep_stream(const vestry_request *req, vestry_reply *reply, void *app) {

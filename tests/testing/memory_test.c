@@ -22,7 +22,7 @@ static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, vo
   (void)req;
   vestry_connection_hooks hooks = witness_hooks(app);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void desk_open(desk *d) {
@@ -325,7 +325,7 @@ static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, vo
   (void)req, (void)app;
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
                                                           .full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000}});
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 /* A page that reads a byte at a time: what is on its way must not fill the queue. */

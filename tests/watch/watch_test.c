@@ -558,7 +558,7 @@ static void a_stream_has_several(void **state) {
 }
 
 static vestry_err reused(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_keep(reply, VESTRY_PUT_REUSE, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return keyed(req, reply, app);
 }
 
