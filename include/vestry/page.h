@@ -51,6 +51,9 @@
 #ifndef VESTRY_PAGE_H
 #define VESTRY_PAGE_H
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "vestry/backend_action.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
@@ -188,8 +191,16 @@ VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_repl
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *topic);
 /** The same by a format of printf's: vestry_render_topicf(render, "room/%d", number). What a user has written does not
- *  belong into a topic unless nothing else is named like it. Returns also INVALID for a format that is none. */
-VESTRY_API vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
+ *  belong into a topic unless nothing else is named like it. INVALID also for a format that is none. */
+static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
+static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  va_list arguments;
+  va_start(arguments, format);
+  int len = vsnprintf(topic, sizeof topic, format, arguments);
+  va_end(arguments);
+  return vestry_render_topic(render, len < 0 ? NULL : topic);
+}
 /** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
  *  that version, return VESTRY_OK without rendering. To be asked after all topics and before all parts.
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
@@ -256,17 +267,26 @@ VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uin
 /** The same of this node alone: the other nodes of a cluster (vestry/cluster.h) are told nothing. For a change that
  *  each node sees by itself, or that is about this process alone. Arguments and results as above. */
 VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
-/** The same by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). */
-VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
+/** The same as vestry_refresh by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). INVALID also
+ *  for a format that is none. */
+static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
+static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  va_list arguments;
+  va_start(arguments, format);
+  int len = vsnprintf(topic, sizeof topic, format, arguments);
+  va_end(arguments);
+  return len < 0 ? VESTRY_INVALID : vestry_refresh(pages, topic, ret_seq);
+}
 
-/** Whether some page depends on a topic now, or is about to: a render that runs has named it. Code that makes topics up
- *  finds out by this which ones no page needs any more. While renders run, it may be true of some that no page needs.
- *  Threads  any; takes a lock briefly */
-VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
 /** How many private pages, shared ones and parts depend on a topic now: so many are rendered when it is refreshed.
- *  Renders that run may add to them. Threads any; takes a lock briefly. */
-VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic);
+ *  Renders that run may add to them.
+ *  ret_is_used  whether some page depends on it, or is about to: a render that runs has named it. Code that makes topics
+ *               up finds out by this which ones no page needs any more. While renders run, it may be true of some that
+ *               no page needs. NULL: not wanted
+ *  Threads  any; takes a lock briefly */
+VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic, bool *ret_is_used);
 
 /** An observer of renders: it finds out what they depend on, from what they do. Both are called on the render's thread,
  *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,

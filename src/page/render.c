@@ -5,8 +5,6 @@
  * has its parts' insides in it, and a stream does not. So these are left out, and what the parts are of is put in. */
 #include "page/render.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -149,15 +147,6 @@ vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
   if (!render->names) return VESTRY_OK;
   vsi_topics_note(render->pages, render->names, topic, len);
   return render->names->error ? stick(render, render->names->error, "") : VESTRY_OK;
-}
-
-vestry_err vestry_render_topicf(vestry_render *said, const char *format, ...) {
-  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
-  va_list arguments;
-  va_start(arguments, format);
-  bool is_made = format && vsnprintf(topic, sizeof topic, format, arguments) >= 0;
-  va_end(arguments);
-  return is_made ? vestry_render_topic(said, topic) : stick(said->own, VESTRY_INVALID, "a format that is none");
 }
 
 /* Of this page alone: the same number means something else at another address, and for another user. With the own

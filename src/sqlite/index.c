@@ -108,7 +108,7 @@ static void refresh(refreshes *r, set *s) {
     return;
   }
   vsi_sqlite_set_topic(&r->index->sets, s, topic);
-  r->index->stats.refreshed_count += vestry_topic_views(r->index->sets.topics, topic);
+  r->index->stats.refreshed_count += vestry_topic_views(r->index->sets.topics, topic, NULL);
   (void)vestry_refresh_here(r->index->sets.topics, topic, r->ret_seq); /* its name is one: it cannot fail */
   r->count++;
 }
