@@ -3,10 +3,9 @@
 #ifndef VSI_CHANNEL_NAME_H
 #define VSI_CHANNEL_NAME_H
 
-#include "channel/members.h"
+#include "channel/channel.h"
 #include "instance/instance.h"
 #include "store/store.h"
-#include "vestry/channel.h"
 
 /* OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY */
 static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, vestry_scope scope,

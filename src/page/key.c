@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "channel/channel.h"
+#include "instance/instance.h"
 #include "page/schedule.h"
 
 /* Each field with its length before it: no two keys are alike by accident. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "channel/channel.h"
 #include "connection/connection.h"
 #include "connection/send.h"
 #include "event/mark.h"

@@ -3,6 +3,7 @@
 #include "page/view.h"
 
 #include "base/memory.h"
+#include "channel/channel.h"
 #include "connection/connection.h"
 
 static void free_shared(const vestry_host *host, vsi_shared *shared) {
