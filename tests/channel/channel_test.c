@@ -4,6 +4,7 @@
 #include "channel/channel.h"
 
 #include "base/memory.h"
+#include "channel/channels.h"
 #include "connection/connection.h"
 #include "connection/listener.h"
 #include "connection/runner.h"
