@@ -13,7 +13,7 @@
  * topic's links, some at a time, and lets the lock go in between. A mark in the list of links says how far it has come:
  * so links may come and go meanwhile.
  *
- * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_is_used).
+ * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_views).
  * Otherwise an application that asks in between would stop refreshing the topic, and the view would wait for ever.
  * Names of renders under way are counted by a few bits of their hash: at worst a topic that is not used counts as used,
  * for the time of a render. */
