@@ -79,16 +79,11 @@ typedef struct vestry_sqlite_options {
   vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
   void *app;                      /**< handed to topics; must live as long as an attached connection */
   uint32_t poll_ms;               /**< commits of others are seen after this at the latest [50]; at most 60,000 */
-<<<<<<< HEAD
-  uint32_t max_file_pages;    /**< of the database's file (no web pages) that one render may read at level FILE_PAGES
-                                       [2,048] */
-=======
-  uint32_t max_file_pages; /**< of the database that one render may read at level FILE_PAGES [2,048] */
->>>>>>> e7f10ad4 (words: KEEP policies, pages of the file, closed at a block's end; idle_ms 0 is never everywhere)
-  size_t max_bytes;           /**< of all that is recorded [16 MiB]; beyond it renders are followed by tables */
-  uint32_t tab_ttl_s;         /**< a tab's state is kept this long after it was last written or read [30 days] */
-  uint32_t tabs_per_scope;    /**< at most; the one that is nearest to its end makes room [64] */
-  size_t max_tab_bytes;       /**< of one tab's state [64 KiB] */
+  uint32_t max_file_pages;        /**< of the database's file that one render may read [2,048] */
+  size_t max_bytes;               /**< of all that is recorded [16 MiB]; beyond it renders are followed by tables */
+  uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
+  uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64] */
+  size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
   uint32_t max_tabs;          /**< states of all scopes together; those nearest to their end make room [100,000]. The
                                        file has so many times max_tab_bytes at most */
   uint32_t visitor_tab_ttl_s; /**< as tab_ttl_s, of visitors (vestry_session_is_visitor), whose states so make room

@@ -89,10 +89,9 @@ typedef struct vestry_store_options {
   const vestry_value_ops *value; /**< copied; all mandatory but the last two */
   vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
-  size_t max_count; /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
-  uint64_t
-      idle_ms; /**< lru: unused for so long → IDLE; 0: never. hash: ignored. Where many were used otherwise (used_ns) it may be
-                                   longer: for up to twice as long */
+  size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
+  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: never. hash: ignored. Where many were used
+                                   otherwise (used_ns) it may be longer: for up to twice as long */
   uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
   size_t max_per_scope_count; /**< lru: entries of one scope at most, the least recently used goes → SIZE (see above);
                                    0: no cap. hash: LIMIT beyond it. A value under several keys has several entries */
