@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/scopes.h"
 
+#include "store/exit.h"
+
 enum { CHAINS_LEAST = 8 };
 
 static vsi_scope_share **chain_of(const vsi_scopes *scopes, uint64_t hash) {
