@@ -48,7 +48,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   (void)req;
   (void)ctx;
   vestry_reply_key(reply, CARD);
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
   return vestry_reply_effect(reply, VESTRY_LIST("show"));
 }
 

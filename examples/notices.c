@@ -49,7 +49,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   char user[NAME_MAX + 1];
   (void)app;
   read_user(req, user);
-  vestry_err err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_err err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   if (!err) err = vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("to", user), &page);
   return err ? err : vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("to", ""), &page);
 }

@@ -90,7 +90,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_key(reply, JOB);
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
   return vestry_reply_watch(reply, &(vestry_watch){.step = show, .ctx = app});
 }
 

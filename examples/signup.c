@@ -55,7 +55,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, FORM);
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
   return vestry_reply_effect(reply, VESTRY_LIST("left"));
 }
 
@@ -86,9 +86,9 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   if (err) return vestry_repository_destroy(sent), err;
   const char *name = "", *email = "", *needed = is_complete ? "This is needed." : "";
   int64_t seats = 1;
-  vestry_repository_get_string(sent, "name", &name, NULL);
-  vestry_repository_get_string(sent, "email", &email, NULL);
-  vestry_repository_get_integer(sent, "seats", &seats);
+  vestry_repository_get(sent, "name", VESTRY_INTO(&name));
+  vestry_repository_get(sent, "email", VESTRY_INTO(&email));
+  vestry_repository_get(sent, "seats", VESTRY_INTO(&seats));
   pthread_mutex_lock(&app->lock);
   for (int i = 0; i < app->count; i++) is_taken |= strcmp(app->emails[i], email) == 0;
   const char *wrong_email = !*email                                ? needed

@@ -89,7 +89,7 @@ static uint64_t ask(auction *a, int page) {
 
 static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   auction *a = app;
-  int page = (int)strtol(vestry_render_request(render)->query, NULL, 10);
+  int page = (int)strtol(render->request->query, NULL, 10);
   a->renders[page]++;
   a->shown[page] = ask(a, page);
   vestry_render_begin(render, html);

@@ -50,7 +50,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
   place *p = app;
   (void)req;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY(p->name, p->next));
-  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static bool open_place(place *p, const char *name, const char *url, uint64_t streams, bool is_stepped,

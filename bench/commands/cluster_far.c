@@ -160,7 +160,7 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
   (void)app;
   if (!name) return VESTRY_INVALID;
   vestry_err error = vestry_reply_key(reply, KEY(name));
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   if (!error) vestry_reply_any_client(reply);
   return error;
 }

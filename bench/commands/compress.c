@@ -139,7 +139,7 @@ static const vestry_request_ops peer_ops = {
 static vestry_err stay(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_any_client(reply);
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* ------------------------------------------------------------------------------------------ the far end ----------- */
@@ -221,7 +221,10 @@ static void change_page(char *page, size_t len, size_t change) {
   }
 }
 
-static bool open_streams(vestry *v, vestry_channel *channel, int listener, const settings *s, const char *accept) {
+/* That all streams join. */
+static const vestry_scope everybody = {NULL, 0};
+
+static bool open_streams(vestry *v, int listener, const settings *s, const char *accept) {
   for (uint64_t i = 0; i < s->streams; i++) {
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), on = 1;
     peer *p = malloc(sizeof *p);
@@ -230,14 +233,14 @@ static bool open_streams(vestry *v, vestry_channel *channel, int listener, const
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     *p = (peer){fd, accept};
     if (vestry_serve(v, &peer_ops, p, stay, NULL, &connection) || !connection) return false;
-    if (vestry_channel_join(channel, connection)) return false;
+    if (vestry_join(v, everybody, VESTRY_KEY("all"), connection)) return false;
     vestry_connection_unref(connection);
   }
   settle(v);
   return true;
 }
 
-static bool publish_rounds(vestry *v, vestry_channel *channel, const settings *s, size_t len, uint64_t rounds) {
+static bool publish_rounds(vestry *v, const settings *s, size_t len, uint64_t rounds) {
   static char page[PAGE_MOST];
   if (!page[0]) make_page(page, sizeof page);
   for (uint64_t round = 0; round < rounds; round++) {
@@ -245,7 +248,7 @@ static bool publish_rounds(vestry *v, vestry_channel *channel, const settings *s
     size_t sent = 0;
     change_page(page, len, s->change_bytes);
     vestry_err error = vestry_event_elements(NULL, page, len, NULL, &event);
-    if (!error) error = vestry_channel_publish(channel, event, &sent);
+    if (!error) error = vestry_broadcast(v, everybody, VESTRY_KEY("all"), event, &sent);
     vestry_event_unref(event);
     settle(v);
     if (error || sent != s->streams) return false;
@@ -260,21 +263,20 @@ static bool measure(const settings *s, size_t len, const vestry_profile *profile
   if (child == 0) read_all(port, s->streams);
   if (child < 0) return false;
   vestry *v = NULL;
-  vestry_channel *channel = NULL;
   vestry_options options = {.threads_count = VESTRY_THREADS_NONE,
                             .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS},
                             .profiles = profile,
                             .profiles_count = profile != NULL};
-  bool ok = !vestry_create(&options, &v) && !vestry_channel_create(v, NULL, &channel);
+  bool ok = !vestry_create(&options, &v);
   struct mallinfo2 before = mallinfo2();
-  ok = ok && open_streams(v, channel, listener, s, profile ? profile->ops->coding : NULL);
+  ok = ok && open_streams(v, listener, s, profile ? profile->ops->coding : NULL);
   struct mallinfo2 after = mallinfo2();
   ret->idle_bytes = (double)(after.uordblks - before.uordblks) / (double)s->streams;
-  ok = ok && publish_rounds(v, channel, s, len, WARM_ROUNDS);
+  ok = ok && publish_rounds(v, s, len, WARM_ROUNDS);
   vestry_stats first = {0}, last = {0};
   if (ok) vestry_stats_get(v, &first);
   double began = own_cpu_us();
-  ok = ok && publish_rounds(v, channel, s, len, s->rounds);
+  ok = ok && publish_rounds(v, s, len, s->rounds);
   double took = own_cpu_us() - began, deliveries = (double)(s->streams * s->rounds);
   if (ok) {
     vestry_stats_get(v, &last);
@@ -282,7 +284,6 @@ static bool measure(const settings *s, size_t len, const vestry_profile *profile
     ret->wire_bytes = (double)(last.wire_bytes - first.wire_bytes) / deliveries;
     ret->event_bytes = (double)(last.written_bytes - first.written_bytes) / deliveries;
   }
-  vestry_channel_destroy(channel);
   vestry_destroy(v);
   close(listener);
   if (!ok) kill(child, SIGKILL);

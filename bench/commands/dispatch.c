@@ -5,8 +5,7 @@
  *   direct    vestry_connection_patch_signals_text on the connection, held
  *   dispatch  vestry_dispatch_with by key, of a list made beforehand, with one interceptor around each effect
  *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
- *   channel   vestry_channel_publish to a channel, held, that it is in, of an event made beforehand
- *   broadcast vestry_broadcast of that event to one that it is in by key
+ *   broadcast vestry_broadcast of an event made beforehand to a channel that it is in
  * and, to have something to compare with,
  *   nobody    vestry_broadcast to a key where nobody is
  *
@@ -50,7 +49,6 @@ typedef struct work {
   vestry *v;
   vestry_connection *connection;
   json_t *effects;
-  vestry_channel *channel;
   vestry_event *event;
   uint64_t intercepted;
 } work;
@@ -64,7 +62,7 @@ static vestry_err count_one(vestry_dispatch_context *context, const json_t *effe
 static vestry_err subscribe(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static const vestry_scope nowhere = {NULL, 0};
@@ -85,10 +83,6 @@ static vestry_err send_format(work *w) {
                          VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 1234)));
 }
 
-static vestry_err send_channel(work *w) {
-  return vestry_channel_publish(w->channel, w->event, NULL);
-}
-
 static vestry_err send_broadcast(work *w) {
   return vestry_broadcast(w->v, nowhere, VESTRY_KEY("counter", 1), w->event, NULL);
 }
@@ -102,8 +96,11 @@ static const struct way {
   const char *name;
   vestry_err (*send)(work *w);
   bool is_silent; /* nothing arrives */
-} ways[] = {{"direct", send_direct, false},   {"dispatch", send_dispatch, false},   {"format", send_format, false},
-            {"channel", send_channel, false}, {"broadcast", send_broadcast, false}, {"nobody", send_nobody, true}};
+} ways[] = {{"direct", send_direct, false},
+            {"dispatch", send_dispatch, false},
+            {"format", send_format, false},
+            {"broadcast", send_broadcast, false},
+            {"nobody", send_nobody, true}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static const char one_event[] = "event: datastar-patch-signals\ndata: signals {\"counter\":1234}\n\n";
@@ -132,8 +129,7 @@ static bool run_round(work *w, const struct way *way, uint64_t count, measured *
   vestry_memory_settle(w->v);
   w->connection = vestry_memory_look(exchange).connection;
   vestry_runtime *runtime = vestry_parts_of(w->v)->runtime;
-  vestry_err error = vestry_channel_join(w->channel, w->connection);
-  if (!error) error = vestry_join(w->v, nowhere, VESTRY_KEY("counter", 1), w->connection);
+  vestry_err error = vestry_join(w->v, nowhere, VESTRY_KEY("counter", 1), w->connection);
   uint64_t allocated = allocations, began = bench_now_ns();
   for (uint64_t i = 0; !error && i < count; i++) {
     error = way->send(w);
@@ -169,7 +165,6 @@ static bool begin(work *w, vestry_host *host) {
   vestry_options options = {.host = host, .threads_count = VESTRY_THREADS_NONE};
   if (!w->effects || vestry_create(&options, &w->v)) return false;
   if (vestry_event_signals_text(host, signals, sizeof signals - 1, NULL, &w->event)) return false;
-  if (vestry_channel_create(w->v, NULL, &w->channel)) return false;
   return vestry_registry_intercept(vestry_parts_of(w->v)->registry,
                                    &(vestry_interceptor){0, "count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
          VESTRY_OK;
@@ -188,8 +183,7 @@ int bench_dispatch(int argc, char **argv) {
   bool right = begin(&w, &host) && m, known = !only;
   for (int i = 0; only && i < WAYS; i++) known |= strcmp(only, ways[i].name) == 0;
   if (!known)
-    fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format, channel, broadcast, nobody\n",
-            only);
+    fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format, broadcast, nobody\n", only);
   for (uint64_t round = 0; right && known && round < rounds + 1; round++) /* in turn: what comes over one, all share */
     for (int i = 0; right && i < WAYS; i++) {
       if (only && strcmp(only, ways[i].name) != 0) continue;
@@ -198,7 +192,6 @@ int bench_dispatch(int argc, char **argv) {
     }
   for (int i = 0; right && known && i < WAYS; i++)
     if (m[i].rounds_count) print(&ways[i], &m[i]);
-  vestry_channel_destroy(w.channel);
   vestry_event_unref(w.event);
   vestry_destroy(w.v);
   json_decref(w.effects);

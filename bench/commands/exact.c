@@ -56,7 +56,7 @@ static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   bench *b = app;
   b->renders++;
   vestry_render_begin(render, html);
-  sqlite3_bind_int64(b->messages, 1, strtoll(vestry_render_request(render)->query, NULL, 10));
+  sqlite3_bind_int64(b->messages, 1, strtoll(render->request->query, NULL, 10));
   sqlite3_exec(b->reader, "BEGIN", NULL, NULL, NULL);
   while (sqlite3_step(b->messages) == SQLITE_ROW)
     vestry_html_add(html, "<p><b>%s</b> %s</p>", (const char *)sqlite3_column_text(b->messages, 1),
@@ -227,15 +227,15 @@ int bench_exact(int argc, char **argv) {
                                   {"--commits", NULL, &commits, 1, 1000000}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
-  vestry_sqlite_level level = strcmp(name, "pages") == 0    ? VESTRY_SQLITE_PAGES
+  vestry_sqlite_level level = strcmp(name, "pages") == 0    ? VESTRY_SQLITE_FILE_PAGES
                               : strcmp(name, "tables") == 0 ? VESTRY_SQLITE_TABLES
                                                             : VESTRY_SQLITE_DEFAULT;
   if (!level) {
     fprintf(stderr, "vestry-bench: exact: --level is tables or pages\n");
     return 2;
   }
-  if (level == VESTRY_SQLITE_PAGES && vestry_sqlite_record_pages()) {
-    fprintf(stderr, "vestry-bench: exact: SQLite %s has no level PAGES\n", sqlite3_libversion());
+  if (level == VESTRY_SQLITE_FILE_PAGES && vestry_sqlite_record_pages()) {
+    fprintf(stderr, "vestry-bench: exact: SQLite %s has no level FILE_PAGES\n", sqlite3_libversion());
     return 77;
   }
   for (int is_clustered = 0; is_clustered < 2 && !b.failed; is_clustered++) {

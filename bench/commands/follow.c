@@ -57,7 +57,7 @@ static vestry_event *event_of(const page *p) {
 
 static vestry_err keep_open(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* What is still expected of the decoded text. */

@@ -32,7 +32,7 @@ typedef struct idle_contest {
   foreground *foregrounds;
   void *self;
   vestry_runtime *runtime;
-  vestry_store_driver *driver;
+  bool is_driven;
   uint32_t phase; /* atomic */
   uint64_t idle_ns, began_ns, filled_ns;
 } idle_contest;
@@ -138,8 +138,9 @@ static bool create(idle_contest *c, uint64_t *ret_checksum) {
 
 static bool create_store(idle_contest *c) {
   vestry_runtime_options options = {.threads_count = 1};
-  return c->ops->create(c->settings, &c->self) && !vestry_runtime_create(&options, &c->runtime) &&
-         !vestry_store_driver_create(store_of(c->self), c->runtime, &c->driver);
+  c->is_driven = c->ops->create(c->settings, &c->self) && !vestry_runtime_create(&options, &c->runtime) &&
+                 !vestry_store_drive(store_of(c->self), c->runtime);
+  return c->is_driven;
 }
 
 static void finish(idle_contest *c, contest_result *result) {
@@ -149,7 +150,7 @@ static void finish(idle_contest *c, contest_result *result) {
     histogram_merge(&quiet, &c->foregrounds[i].quiet);
     histogram_merge(&expiry, &c->foregrounds[i].expiry);
   }
-  vestry_store_driver_destroy(c->driver);
+  (void)vestry_store_drive(store_of(c->self), NULL);
   vestry_runtime_destroy(c->runtime);
   connection_counts counts;
   connections_count(&counts, &lateness);
@@ -197,7 +198,7 @@ int idle_run(const contest_ops *ops, const contest_settings *settings) {
   if (!own.idle_ms) own.idle_ms = (uint64_t)(own.seconds * 4000) + 1;
   idle_contest c = {.ops = ops, .settings = &own, .idle_ns = own.idle_ms * 1000000};
   int status = run(&c);
-  if (!c.driver || status) exit(status); /* threads may wait for what does not come */
+  if (!c.is_driven || status) exit(status); /* threads may wait for what does not come */
   contest_workers_destroy(c.workers, &own);
   free(c.foregrounds);
   connections_destroy();

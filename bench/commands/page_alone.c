@@ -44,7 +44,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *app) {
   site *s = app;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", s->count++));
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, MANY);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, MANY);
   return error ? error : vestry_page_serve(req, reply, s->page, NULL);
 }
 
@@ -53,7 +53,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
   site *s = app;
   (void)req;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", s->count++));
-  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, MANY);
+  return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, MANY);
 }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */

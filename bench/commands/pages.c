@@ -94,16 +94,16 @@ static void sleep_for(bench_pages *b, int64_t ms) {
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   const char *topic = vestry_request_value(req, VESTRY_IN_QUERY, "topic");
   int64_t bytes = 0, sleep_ms = 0;
-  vestry_err error = vestry_request_integer(req, VESTRY_IN_QUERY, "bytes", 0, BYTES_MOST, &bytes);
+  vestry_err error = vestry_request_get(req, VESTRY_IN_QUERY, "bytes", vestry_into_between(&bytes, 0, BYTES_MOST));
   if (error && error != VESTRY_NOT_FOUND) return error;
-  error = vestry_request_integer(req, VESTRY_IN_QUERY, "sleep_ms", 0, SLEEP_MOST_MS, &sleep_ms);
+  error = vestry_request_get(req, VESTRY_IN_QUERY, "sleep_ms", vestry_into_between(&sleep_ms, 0, SLEEP_MOST_MS));
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (!topic || !*topic || strlen(topic) >= TOPIC_BYTES) return VESTRY_MALFORMED;
   vestry_render_topic(render, topic);
-  if (sleep_ms && vestry_render_is_stream(render) && has_text(app, topic)) sleep_for(app, sleep_ms);
+  if (sleep_ms && render->is_stream && has_text(app, topic)) sleep_for(app, sleep_ms);
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
                   "<script type=\"module\" src=\"%-s\"></script>",
@@ -127,7 +127,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "private");
   int64_t number = atomic_fetch_add_explicit(&b->streams, 1, memory_order_relaxed); /* a mere number */
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", number));
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 1);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 1);
   if (error) return error;
   return vestry_page_serve(req, reply, b->page, own && !strcmp(own, "1") ? NULL : "");
 }

@@ -50,10 +50,6 @@ static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], 
   return VESTRY_OK;
 }
 
-static void join_broadcast(vestry_connection *connection, void *channel) {
-  (void)vestry_channel_join(channel, connection); /* without memory it gets what is published by key alone */
-}
-
 /* A channel by key, which a cluster's nodes have together. */
 static const vestry_scope everybody = {NULL, 0};
 
@@ -65,36 +61,36 @@ static bool is_of_channel(const vestry_request *req) {
 static vestry_err sub_channel(vestry_reply *reply) {
   static _Atomic(int) tabs;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("tab", atomic_fetch_add(&tabs, 1)));
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   if (!error) error = vestry_reply_join(reply, everybody, VESTRY_KEY("channel"));
   if (!error) vestry_reply_any_client(reply);
   return error;
 }
 
 /* Takes the event; ret_event untouched where it could not be made. */
-static vestry_err broadcast_event(vestry *v, vestry_err made, vestry_event *event, vestry_reply *reply) {
-  vestry_err error = made ? made : vestry_broadcast(v, everybody, VESTRY_KEY("channel"), event, NULL);
+static vestry_err broadcast_event(vestry *v, const vestry_key *key, vestry_err made, vestry_event *event,
+                                  vestry_reply *reply) {
+  vestry_err error = made ? made : vestry_broadcast(v, everybody, key, event, NULL);
   vestry_event_unref(event);
   return error && error != VESTRY_FULL && error != VESTRY_NOT_FOUND ? error : vestry_reply_status(reply, 204);
 }
 
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
   if (is_of_channel(req)) return sub_channel(reply);
   char buffer[MAX_KEY_BYTES];
   vestry_key parts[2], key;
   vestry_err error = key_of(req, buffer, parts, &key);
   if (!error) error = vestry_reply_key(reply, &key);
-  if (!error) error = vestry_reply_keep(reply, VESTRY_PUT_MANY, BROADCAST_MAX);
+  if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
-  if (!error && key.len == 1)
-    vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = join_broadcast, .ctx = app});
+  if (!error && key.len == 1) error = vestry_reply_join(reply, everybody, &key);
   return error;
 }
 
 /* What the instance has. */
 typedef struct served {
   vestry *v;
-  vestry_channel *broadcast;
   bench_pages *pages;     /* NULL: none */
   bench_cluster *cluster; /* NULL: none */
 } served;
@@ -135,7 +131,7 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
     vestry_event *event = NULL;
     error = vestry_event_signals(NULL, VESTRY_OBJECT("v", value), NULL, &event);
     json_decref(value);
-    return broadcast_event(all->v, error, event, reply);
+    return broadcast_event(all->v, VESTRY_KEY("channel"), error, event, reply);
   }
   json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
   if (!effect) return VESTRY_NO_MEMORY;
@@ -150,10 +146,8 @@ static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app
   const served *all = app;
   vestry_event *event = NULL;
   vestry_err error = vestry_event_elements(NULL, body.data, body.len, NULL, &event);
-  if (is_of_channel(req)) return broadcast_event(all->v, error, event, reply);
-  if (!error) error = vestry_channel_publish(all->broadcast, event, NULL);
-  vestry_event_unref(event);
-  return error && error != VESTRY_FULL ? error : vestry_reply_status(reply, 204);
+  return broadcast_event(all->v, is_of_channel(req) ? VESTRY_KEY("channel") : VESTRY_KEY("broadcast"), error, event,
+                         reply);
 }
 
 static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -286,8 +280,7 @@ static void large_destroy(large *all) {
 
 static vestry_err mount(served *all) {
   vestry *v = all->v;
-  vestry_channel *broadcast = all->broadcast;
-  vestry_err error = vestry_route(v, "GET", "/sub", sub, broadcast);
+  vestry_err error = vestry_route(v, "GET", "/sub", sub, NULL);
   if (!error) error = vestry_route(v, "POST", "/pub", pub, all);
   if (!error) error = vestry_route(v, "POST", "/html", html, all);
   if (!error) error = vestry_route(v, "POST", "/drain", drain, v);
@@ -375,11 +368,9 @@ int bench_serve(int argc, char **argv) {
   bench_members members = {0};
   if (members_count) instance.sessions = &sessions;
   vestry *v = NULL;
-  vestry_channel *broadcast = NULL;
   bench_pages *pages = NULL;
   bench_cluster *cluster = NULL;
   vestry_err error = vestry_create(&instance, &v);
-  if (!error) error = vestry_channel_create(v, NULL, &broadcast);
   if (!error && pages_too) error = bench_pages_create(v, &pages);
   if (!error && members_count) error = bench_members_mount(&members, v, members_count);
   if (!error && cluster_url)
@@ -391,19 +382,18 @@ int bench_serve(int argc, char **argv) {
     vestry_destroy(v);
     return 1;
   }
-  status = serve(&(served){v, broadcast, pages, cluster}, &(bench_server_options){.adapter = adapter,
-                                                                                  .port = (unsigned)port,
-                                                                                  .threads = (unsigned)threads,
-                                                                                  .streams = (uint32_t)streams,
-                                                                                  .request_ms = request_ms,
-                                                                                  .per_address = (uint32_t)per_address,
-                                                                                  .tls_key = tls_key,
-                                                                                  .tls_certificate = tls_certificate});
+  status = serve(&(served){v, pages, cluster}, &(bench_server_options){.adapter = adapter,
+                                                                       .port = (unsigned)port,
+                                                                       .threads = (unsigned)threads,
+                                                                       .streams = (uint32_t)streams,
+                                                                       .request_ms = request_ms,
+                                                                       .per_address = (uint32_t)per_address,
+                                                                       .tls_key = tls_key,
+                                                                       .tls_certificate = tls_certificate});
   (void)vestry_stop(v, VESTRY_NEVER_MS);
   bench_members_finish(&members);
   bench_cluster_destroy(cluster);
   bench_pages_destroy(pages);
-  vestry_channel_destroy(broadcast);
   vestry_destroy(v);
   return status;
 }

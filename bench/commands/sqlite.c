@@ -291,8 +291,8 @@ int bench_sqlite(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: sqlite: --level is topics, tables or pages\n");
     return 2;
   }
-  if (b.level == VESTRY_SQLITE_PAGES && vestry_sqlite_record_pages()) {
-    fprintf(stderr, "vestry-bench: sqlite: SQLite %s has no level PAGES\n", sqlite3_libversion());
+  if (b.level == VESTRY_SQLITE_FILE_PAGES && vestry_sqlite_record_pages()) {
+    fprintf(stderr, "vestry-bench: sqlite: SQLite %s has no level FILE_PAGES\n", sqlite3_libversion());
     return 77;
   }
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&

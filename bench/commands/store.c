@@ -29,7 +29,7 @@ static bool create(const char *type, const contest_settings *settings, vestry_st
   if (!self) return false;
   static const vestry_value_ops value = {.ref = connection_ref, .unref = connection_unref, .close = close_value};
   options->value = &value;
-  vestry_err error = vestry_store_create(NULL, type, options, &self->store);
+  vestry_err error = vestry_store_create(type, options, &self->store);
   if (error) {
     fprintf(stderr, "vestry-bench: a store of type %s: %s\n", type, vestry_strerror(error));
     free(self);
@@ -97,7 +97,7 @@ static inline void read_shape(shape *s, const unsigned char *data, size_t len) {
 static bool put(void *self, const void *data, size_t len, connection *conn) {
   shape s;
   read_shape(&s, data, len);
-  return vestry_store_put(store_of(self), s.scope, &s.key, conn, VESTRY_PUT_REPLACE, 0, NULL) == VESTRY_OK;
+  return vestry_store_put(store_of(self), s.scope, &s.key, conn, VESTRY_KEEP_REPLACE, 0, NULL) == VESTRY_OK;
 }
 
 static bool get(void *self, const void *data, size_t len, uint64_t *sink) {

@@ -216,7 +216,7 @@ static vestry_err effect_draw(vestry_dispatch_context *context, const json_t *ar
 }
 
 static vestry_err board_of(const vestry_request *req, int64_t *ret_board) {
-  return vestry_request_integer(req, VESTRY_IN_PATH, "board", 1, INT32_MAX, ret_board);
+  return vestry_request_get(req, VESTRY_IN_PATH, "board", vestry_into_between(ret_board, 1, INT32_MAX));
 }
 
 static void read_title(sqlite3_stmt *row, void *title) {
@@ -253,8 +253,10 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   struct app *app = ctx;
   int64_t board;
   vestry_err err = board_of(req, &board);
-  if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  if (!err) err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+  if (!err)
+    err = vestry_reply_stream(
+        reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
   if (!err) err = vestry_reply_join(reply, (vestry_scope){0}, VESTRY_KEY("board", board));
   if (!err)
     err = vestry_reply_add_key(reply, (vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);
@@ -296,7 +298,7 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
 /* The card's next stage, as the page that asks knows it, so that asking twice moves it once. */
 static int64_t stage_of(const vestry_request *req) {
   int64_t stage = -1;
-  (void)vestry_signals_integer(req->signals, "stage", 0, STAGES - 1, &stage, NULL);
+  (void)vestry_signals_get(req->signals, "stage", vestry_into_between(&stage, 0, STAGES - 1), NULL);
   return stage;
 }
 
@@ -306,7 +308,7 @@ static vestry_err change_card(const vestry_request *req, vestry_reply *reply, vo
   const char *method = req->method, *text = program_text(req, "draft", TEXT_MAX);
   int64_t board, card;
   vestry_err err = board_of(req, &board);
-  if (!err) err = vestry_request_integer(req, VESTRY_IN_PATH, "card", 1, INT64_MAX, &card);
+  if (!err) err = vestry_request_get(req, VESTRY_IN_PATH, "card", vestry_into_between(&card, 1, INT64_MAX));
   if (err) return err;
   const char *sql =
       "UPDATE card SET stage = iif(?4 < 0, (stage + 1) % 3, ?4) WHERE id = ?2 AND board = ?3 RETURNING id";

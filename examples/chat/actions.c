@@ -93,7 +93,7 @@ static vestry_err enter(vestry_sqlite_loan *db, const vestry_request *req, int c
 
 static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
   int64_t id;
-  vestry_err err = vestry_request_integer(req, VESTRY_IN_PATH, "channel", 1, INT32_MAX, &id);
+  vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "channel", vestry_into_between(&id, 1, INT32_MAX));
   if (!err) *ret_channel = (int)id;
   return err ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
@@ -105,7 +105,9 @@ static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ct
   if (!user && req->is_datastar) return vestry_reply_status(reply, 401);
   if (!user) return page_login(app, req, reply, "");
   vestry_err err = vestry_reply_present(reply, app->presence, NULL, user);
-  if (!err) err = vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_bytes = QUEUED_MAX_BYTES});
+  if (!err)
+    err = vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
+                                                                  .max_queued_bytes = QUEUED_MAX_BYTES}});
   return err ? err : vestry_page_serve(req, reply, app->page, NULL);
 }
 
@@ -208,7 +210,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   char draft[DRAFT_BYTES];
   vestry_err err = channel_of(req, &channel);
   if (!err) err = page_draft(req, channel, draft);
-  if (!err) err = vestry_signals_string(req->signals, "text", &text, NULL);
+  if (!err) err = vestry_signals_get(req->signals, "text", VESTRY_INTO(&text), NULL);
   if (err) return err;
   const char *wrong = NULL;
   if (!is_good(text, SIZE_MAX))
@@ -265,7 +267,7 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
   int channel;
   int64_t id;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_signals_integer(req->signals, "edit", 1, INT32_MAX, &id, NULL);
+  if (!err) err = vestry_signals_get(req->signals, "edit", vestry_into_between(&id, 1, INT32_MAX), NULL);
   if (err) return err;
   if (!is_good(text, TEXT_MAX)) return complain(reply, "A message has some text, and at most 2,000 characters.");
   return change(ctx, reply,
@@ -279,7 +281,7 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
   int channel;
   int64_t id;
   vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_signals_integer(req->signals, "drop", 1, INT32_MAX, &id, NULL);
+  if (!err) err = vestry_signals_get(req->signals, "drop", vestry_into_between(&id, 1, INT32_MAX), NULL);
   if (err) return err;
   return change(
       ctx, reply,
@@ -302,7 +304,7 @@ static vestry_err serve_counters(const vestry_request *req, vestry_reply *reply,
   vestry_pages_stats_get(app->pages, &pages);
   json_t *counters =
       json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "level",
-                app->db.level == VESTRY_SQLITE_PAGES ? "pages" : "tables", "commits",
+                app->db.level == VESTRY_SQLITE_FILE_PAGES ? "pages" : "tables", "commits",
                 (json_int_t)followed.commits_count, "other_commits", (json_int_t)followed.other_commits_count,
                 "recorded", (json_int_t)followed.recorded_count, "coarse", (json_int_t)followed.coarse_count,
                 "refreshed", (json_int_t)followed.refreshed_count, "streams", (json_int_t)pages.streams_count,

@@ -47,7 +47,7 @@ static void say_topics(vestry_sqlite_change *change, const char *table, int64_t 
 }
 
 vestry_err db_attach(struct db *db, const char *path, vestry_pages *pages) {
-  vestry_sqlite_options options = {.path = path, .topics = say_topics, .level = VESTRY_SQLITE_PAGES};
+  vestry_sqlite_options options = {.path = path, .topics = say_topics, .level = VESTRY_SQLITE_FILE_PAGES};
   vestry_err err = vestry_sqlite_create(pages, &options, &db->followed);
   if (err == VESTRY_UNSUPPORTED) { /* why is in the log: a commit renders more then, and no page is wrong */
     options.level = VESTRY_SQLITE_TABLES;

@@ -76,7 +76,7 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
 static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct list list = {.html = html};
-  if (sscanf(vestry_render_share(render), "%d %d", &list.channel, &list.shown) != 2) return VESTRY_INVALID;
+  if (sscanf(render->share, "%d %d", &list.channel, &list.shown) != 2) return VESTRY_INVALID;
   vestry_err err = vestry_sqlite_run_alone(
       app->db.pool,
       "SELECT id, author, text, sent, edited, count(*) OVER () FROM "
@@ -194,8 +194,8 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
  * says then that this is what it shows (put_frame). Whose tab a document is for is not always known before. */
 static int address_of(vestry_render *render) {
   int64_t id = 0;
-  if (!vestry_render_is_stream(render))
-    (void)vestry_request_integer(vestry_render_request(render), VESTRY_IN_PATH, "channel", 1, INT32_MAX, &id);
+  if (!render->is_stream)
+    (void)vestry_request_get(render->request, VESTRY_IN_PATH, "channel", vestry_into_between(&id, 1, INT32_MAX));
   return (int)id;
 }
 
@@ -216,7 +216,7 @@ static vestry_err look_aside(struct app *app, vestry_render *render, struct view
 }
 
 static vestry_err look(struct app *app, vestry_render *render, struct view *view) {
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   vestry_html_init(&view->links, NULL);
   view->user = vestry_session_user(req);
   view->is_sure = vestry_tab_is_known(req);
@@ -346,7 +346,7 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
     put_composer(html, view);
     put_editing(html, view);
   } else {
-    vestry_reply_status(vestry_render_reply(render), 404);
+    vestry_reply_status(render->reply, 404);
     vestry_html_add(html, "<header><h1>There is no such channel</h1></header><p class=\"none\">Perhaps it never was. "
                           "Choose another one, or make a new one.</p>"
                           "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>");
@@ -356,8 +356,8 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
 
 /* Around all that changes, in the document alone: what the tab is and has, and what it proves that with. */
 static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
-  const vestry_request *req = vestry_render_request(render);
-  vestry_reply *reply = vestry_render_reply(render);
+  const vestry_request *req = render->request;
+  vestry_reply *reply = render->reply;
   char tab[VESTRY_TAB_ATTRIBUTES_BYTES], token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES];
   vestry_err err = vestry_tab_attributes(req, reply, tab, sizeof tab);
   if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
@@ -384,7 +384,7 @@ vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct view view = {.user = NULL};
   vestry_err err = look(app, render, &view);
-  if (!err && !vestry_render_is_stream(render)) err = put_frame(app, render, html, &view);
+  if (!err && !render->is_stream) err = put_frame(app, render, html, &view);
   if (!err) {
     vestry_render_begin(render, html);
     put_aside(app, render, html, &view);

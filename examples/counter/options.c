@@ -34,13 +34,13 @@ static int refuse(const char *option, const char *value, const char *wanted) {
 }
 
 static int read_policy(const char *name, struct options *options) {
-  static const char *const names[] = {[VESTRY_PUT_REPLACE] = "replace",
-                                      [VESTRY_PUT_REUSE] = "reuse",
-                                      [VESTRY_PUT_REJECT] = "reject",
-                                      [VESTRY_PUT_MANY] = "many"};
+  static const char *const names[] = {[VESTRY_KEEP_REPLACE] = "replace",
+                                      [VESTRY_KEEP_REUSE] = "reuse",
+                                      [VESTRY_KEEP_REJECT] = "reject",
+                                      [VESTRY_KEEP_MANY] = "many"};
   for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
     if (strcmp(name, names[i]) == 0) {
-      options->policy = (vestry_put_policy)i;
+      options->policy = (vestry_keep_policy)i;
       return 0;
     }
   }
@@ -85,6 +85,6 @@ static int read_own(int option, const char *value, void *ctx) {
 }
 
 int counter_options_parse(int argc, char **argv, struct options *ret_options) {
-  *ret_options = (struct options){.server = {.program = "counter"}, .store = "lru", .policy = VESTRY_PUT_MANY};
+  *ret_options = (struct options){.server = {.program = "counter"}, .store = "lru", .policy = VESTRY_KEEP_MANY};
   return options_parse(argc, argv, names, help, read_own, ret_options, &ret_options->server);
 }

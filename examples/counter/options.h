@@ -11,7 +11,7 @@ struct options {
   const char *store;
   size_t max_count;
   uint64_t idle_ms, heartbeat_ms;
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
 };
 
 /* Returns -1: run; otherwise the status to exit with. To be freed with options_finish(&options->server). */

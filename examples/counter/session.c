@@ -55,13 +55,13 @@ vestry_err sessions_init(struct sessions *sessions, vestry *v, vestry_timer_fn t
   vestry_store_options options = {.value = &(vestry_value_ops){.ref = ref, .unref = unref, .close = forget},
                                   .max_count = SESSIONS_MAX,
                                   .idle_ms = FORGET_MS};
-  vestry_err err = vestry_store_create(NULL, "lru", &options, &sessions->store);
+  vestry_err err = vestry_store_create("lru", &options, &sessions->store);
   if (err != VESTRY_OK) return err;
-  return vestry_store_driver_create(sessions->store, vestry_parts_of(v)->runtime, &sessions->driver);
+  return vestry_store_drive(sessions->store, vestry_parts_of(v)->runtime);
 }
 
 void sessions_finish(struct sessions *sessions) {
-  vestry_store_driver_destroy(sessions->driver);
+  vestry_store_drive(sessions->store, NULL);
   vestry_store_destroy(sessions->store);
 }
 
@@ -79,7 +79,7 @@ vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct sess
     vestry_err err = make(sessions, id, &entered);
     if (err != VESTRY_OK) return err;
     const vestry_key *key = KEY;
-    err = vestry_store_put(sessions->store, id, key, entered, VESTRY_PUT_REUSE, 0, NULL);
+    err = vestry_store_put(sessions->store, id, key, entered, VESTRY_KEEP_REUSE, 0, NULL);
     if (err == VESTRY_OK) break; /* the store has a reference of its own */
     unref(entered);
     if (err != VESTRY_EXISTS) return err; /* EXISTS: another request of this session was faster */

@@ -30,7 +30,6 @@ struct sessions {
   vestry *v;
   vestry_timer_fn tick;
   vestry_store *store; /* of counters, not of streams */
-  vestry_store_driver *driver;
 };
 
 /* v, tick: borrowed until sessions_finish, which comes before vestry_destroy, also after a failure. */

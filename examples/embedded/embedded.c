@@ -78,7 +78,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *ctx
     vestry_reply_add_key(reply, everybody, VESTRY_KEY("device", i), USERS_MAX * STREAMS_A_USER);
     vestry_reply_effect(reply, VESTRY_LIST("show", i));
   }
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, STREAMS_A_USER);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, STREAMS_A_USER);
 }
 
 /* ["show", device]: as it is now. Locked until it is sent, so that no older value comes behind it. */
@@ -102,7 +102,8 @@ static void change(int i, int value) { /* on any thread; the dispatch is NOT_FOU
 static vestry_err cool(const vestry_request *req, vestry_reply *reply, void *ctx) {
   int64_t device;
   (void)reply, (void)ctx;
-  if (vestry_request_integer(req, VESTRY_IN_PATH, "id", 0, DEVICES - 1, &device)) return VESTRY_NOT_FOUND;
+  if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&device, 0, DEVICES - 1)))
+    return VESTRY_NOT_FOUND;
   change((int)device, COOL);
   return VESTRY_OK;
 }

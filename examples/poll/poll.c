@@ -75,7 +75,7 @@ static int total_of(struct question *question) {
 /* The question of the path; NULL: it has not been asked. */
 static struct question *question_of(struct app *app, const vestry_request *req) {
   int64_t id;
-  if (vestry_request_integer(req, VESTRY_IN_PATH, "id", 1, QUESTIONS_MAX, &id)) return NULL;
+  if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&id, 1, QUESTIONS_MAX))) return NULL;
   return atomic_load(&app->questions[id - 1].is_asked) ? &app->questions[id - 1] : NULL;
 }
 
@@ -147,7 +147,7 @@ static vestry_err bars(vestry_render *render, vestry_html *html, void *ctx) {
 /* GET /poll/{id}: the part stands in it, and is rendered by itself. */
 static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   struct question *question = question_of(app, req);
   char topic[TOPIC_MAX];
   if (!question) return VESTRY_NOT_FOUND;
@@ -189,7 +189,8 @@ static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *ctx
   char all[TOPIC_MAX], own[TOPIC_MAX];
   int64_t answer;
   if (!question) return VESTRY_NOT_FOUND;
-  vestry_err err = vestry_request_integer(req, VESTRY_IN_PATH, "answer", 1, question->answers_count, &answer);
+  vestry_err err =
+      vestry_request_get(req, VESTRY_IN_PATH, "answer", vestry_into_between(&answer, 1, question->answers_count));
   if (!err) err = put_vote(question, person_of(req), (int)answer);
   if (err) return err;
   snprintf(all, sizeof all, BARS, question->id);

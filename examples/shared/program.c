@@ -46,7 +46,7 @@ static void begin(const struct program *program, vestry_reply *reply, vestry_htm
 }
 
 void program_live_begin(const struct program *program, vestry_render *render, vestry_html *html, const char *title) {
-  begin(program, vestry_render_reply(render), html, title);
+  begin(program, render->reply, html, title);
   vestry_render_head(render, html);
   vestry_html_add(html, "</head><body>");
 }
@@ -75,7 +75,7 @@ vestry_err program_page(const struct program *program, vestry_reply *reply, cons
 
 const char *program_text(const vestry_request *req, const char *path, size_t max_bytes) {
   const char *text = NULL;
-  vestry_err err = vestry_signals_string(req->signals, path, &text, NULL);
+  vestry_err err = vestry_signals_get(req->signals, path, VESTRY_INTO(&text), NULL);
   return !err && strlen(text) <= max_bytes ? text : NULL;
 }
 

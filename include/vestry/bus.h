@@ -4,28 +4,26 @@
  *
  *      static void on_price(const vestry_bus_message *message, void *ctx) {
  *        const price *p = message->data;                  // what the publisher handed over, valid during the call
- *        char json[64];
- *        int len = snprintf(json, sizeof json, "{\"price\":%d}", p->cents);
- *        vestry_connection_patch_signals_text(message->connection, json, (size_t)len, NULL);
+ *        vestry_connection_patch_signals(message->connection, VESTRY_OBJECT("price", p->cents), NULL);
  *      }
  *
- *      vestry_bus *bus;
- *      vestry_bus_create(NULL, &bus);
- *      // when a page's stream has opened: until it ends, and then by itself no longer
- *      vestry_subscriber page = {.call = on_price, .connection = connection};
- *      vestry_bus_subscribe(bus, "prices", 6, &page, NULL);
- *      // on any thread
- *      vestry_bus_publish(bus, "prices", 6, &latest, sizeof latest, NULL);
+ *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+ *        const vestry_subscriber page = {.call = on_price};
+ *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("prices"), &page);
+ *      }
+ *      vestry_publish(v, scope, VESTRY_KEY("prices"), &latest, sizeof latest, NULL);   // from anywhere
  *
- *  A topic is any bytes, its users' own too. A message is a pointer and a length: subscribers are called before publish
- *  returns, in this process, so nothing is copied and nothing allocated, and what is published may be a struct, text, a
- *  vestry_event that is formatted once and sent by each, or a json_t. (A json_t alone would make a parser out of a
- *  function call, and its containers must not be read by two threads while one changes them.) Publishers call the
- *  subscribers of their topic on their own thread: of one publisher each subscriber sees the messages in their order;
- *  two publishers may be in one subscriber at once.
+ *  Each instance has a bus, whose topics are named as streams are, by a scope and a key. Topics and keys of streams do
+ *  not meet: vestry_publish alone reaches subscribers. It stays on its node; vestry/cluster.h says what crosses nodes,
+ *  and why.
  *
- *  Each instance has a bus of its own, whose topics are named as streams are, by scope and key: see "by key" below.
- *  Take one of these for topics of no instance's, or to bound them apart. */
+ *  A message is a pointer and a length: subscribers are called before publish returns, in this process, so nothing is
+ *  copied and nothing allocated, and what is published may be a struct, text, a vestry_event that is formatted once and
+ *  sent by each, or a json_t. (A json_t alone would make a parser out of a function call, and its containers must not
+ *  be read by two threads while one changes them.) Publishers call the subscribers of their topic on their own thread:
+ *  of one publisher each subscriber sees the messages in their order; two publishers may be in one subscriber at
+ *  once. */
 #ifndef VESTRY_BUS_H
 #define VESTRY_BUS_H
 
@@ -35,30 +33,25 @@
 extern "C" {
 #endif
 
-/** Topics and their subscribers. */
-typedef struct vestry_bus vestry_bus;
 /** One subscription, as its holder sees it. */
 typedef struct vestry_subscription vestry_subscription;
 
-/** A topic's length at most. */
-#define VESTRY_TOPIC_MAX_BYTES ((size_t)1024)
-
 /** What a subscriber is called with; all of it borrowed, valid during the call. May grow at its end. */
 typedef struct vestry_bus_message {
-  vestry_slice topic; /**< of a topic by key (below): the key, as vestry_key_encode makes it */
+  vestry_slice topic; /**< its key, as vestry_key_encode makes it */
   const void *data;   /**< the publisher's */
   size_t len;
   vestry_connection *connection; /**< which the subscription is bound to; NULL: to none */
-  vestry_slice scope;            /**< of a topic by key: its scope; otherwise empty */
+  vestry_slice scope;            /**< and its scope */
 } vestry_bus_message;
 
 /** A message of the topic. On the publisher's thread, no lock held; must not block: its connection's end waits for it,
- *  and so does vestry_bus_unsubscribe. May publish, subscribe and unsubscribe, itself too. */
+ *  and so does vestry_unsubscribe. May publish, subscribe and unsubscribe, itself too. */
 typedef void (*vestry_bus_message_fn)(const vestry_bus_message *message, void *ctx);
 
 /** The subscription is over: its function is not running and will not be called again; ctx may be freed. Exactly once
  *  for each subscription that was made, no lock held; on the thread that unsubscribed it, that of its connection's
- *  runner, that of vestry_bus_destroy, or that of the last call that was still running. Must not block. */
+ *  runner, that of vestry_destroy, or that of the last call that was still running. Must not block. */
 typedef void (*vestry_subscription_over_fn)(void *ctx);
 
 /** A subscriber. */
@@ -72,14 +65,7 @@ typedef struct vestry_subscriber {
                                          before the connection's close hooks are called */
 } vestry_subscriber;
 
-/** What a bus is made of. Zero is the default. */
-typedef struct vestry_bus_options {
-  size_t size;                    /**< sizeof(vestry_bus_options), or 0 */
-  const vestry_host *host;        /**< borrowed; NULL: the default */
-  size_t max_subscriptions_count; /**< at one time; 0: 100,000 */
-} vestry_bus_options;
-
-/** Everything since creation. subscribed_count = live_count + ended_count. */
+/** Everything since the instance was created. subscribed_count = live_count + ended_count. */
 typedef struct vestry_bus_stats {
   size_t size; /**< sizeof(vestry_bus_stats), or 0 */
   uint64_t subscribed_count, live_count, ended_count;
@@ -88,69 +74,6 @@ typedef struct vestry_bus_stats {
   uint64_t topics_count;                  /**< that have subscribers now */
   uint64_t published_count, called_count; /**< messages; and how often a subscriber was called with one */
 } vestry_bus_stats;
-
-/** Create a bus.
- *  options  NULL: the defaults; copied
- *  ret_bus  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY | IO (no randomness: topics may come from users, so their hash is keyed)
- *  Threads  any */
-VESTRY_API vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret_bus);
-
-/** Refuse what comes from here on: publish and subscribe return CLOSED. Idempotent.
- *  Threads  any; does not block */
-VESTRY_API void vestry_bus_close(vestry_bus *bus);
-
-/** Close it, end all subscriptions, wait until all are over and no thread is publishing, then free. Nothing may be
- *  called with the bus any more; what vestry_bus_subscribe returned must still be handed to vestry_bus_unsubscribe, now
- *  or later. NULL is accepted.
- *  Threads  not from a callback of the bus; waits for running callbacks */
-VESTRY_API void vestry_bus_destroy(vestry_bus *bus);
-
-/** Subscribe to a topic: called for what is published from now on, after the earlier subscribers.
- *  topic             1 to VESTRY_TOPIC_MAX_BYTES bytes; copied
- *  subscriber        call is mandatory; copied
- *  ret_subscription  for vestry_bus_unsubscribe, exactly once, also when it has ended by itself. NULL: it lives until
- *                    its connection or the bus ends. Set before the first call; untouched on failure, and then neither
- *                    function is ever called
- *  Returns  OK | INVALID | TOO_LARGE (topic) | LIMIT (max_subscriptions_count) | CLOSED (the bus; or the connection is
- *           not open) | NO_MEMORY
- *  Threads  any; takes the bus's lock; runs no callbacks */
-VESTRY_API vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
-                                           const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
-
-/** End a subscription, if it has not ended, and give it back. It is not called after this returns. Outside of the bus's
- *  callbacks it waits until the subscription is over: hold no lock that its functions take. Inside of one it does not
- *  wait, since that callback, or one that waits for this, may be the one waited for.
- *  subscription  must not be used any more; NULL is accepted
- *  Returns  true: it is over; false: inside of a callback, and a call of it is still running; its `over` is to come
- *  Threads  any; may wait for running callbacks of this subscription; runs its `over` */
-VESTRY_API bool vestry_bus_unsubscribe(vestry_subscription *subscription);
-
-/** Call all subscribers that a topic has now, in the order in which they subscribed. One that is unsubscribed meanwhile
- *  is not called any more, one that subscribes meanwhile not yet. The cost does not depend on other topics.
- *  topic, data  borrowed; data may be NULL
- *  ret_count    how many were called; may be NULL; untouched on failure
- *  Returns  OK (also without subscribers) | INVALID | TOO_LARGE (topic) | CLOSED
- *  Threads  any; runs the subscribers on this thread; takes the bus's lock between them; needs no memory */
-VESTRY_API vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_len, const void *data,
-                                         size_t len, size_t *ret_count);
-
-/** Counters, a snapshot. Threads any. */
-VESTRY_API void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats);
-
-/* --------------------------------------------------------------------------------------------------- by key ------- */
-
-/* Functions that are told that something happened, by a name that needs no bus to be made:
- *
- *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
- *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
- *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("jobs"), &(vestry_subscriber){.call = show_job});
- *      }
- *      vestry_publish(v, scope, VESTRY_KEY("jobs"), &job, sizeof job, NULL);   // from anywhere
- *
- *  Each instance has a bus (vestry_parts.bus) whose topics are named as streams are, by a scope and a key. Subscribers,
- *  messages, order and ends are those of every bus. Topics by key and keys of streams do not meet: vestry_publish alone
- *  reaches subscribers. It stays on its node; vestry/cluster.h says what crosses nodes, and why. */
 
 /** Subscribe for the stream that this reply opens, until it ends. If the reply opens none, or gives it up for a stored
  *  one, `call` is never called. `over` is called once in any case, if this returns OK: when the stream ends, before its
@@ -168,22 +91,39 @@ VESTRY_API void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stat
 VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                              const vestry_subscriber *subscriber);
 
-/** Subscribe to a topic: vestry_bus_subscribe, by key. One that is bound to no connection ends with
- *  vestry_bus_unsubscribe, or with vestry_destroy.
- *  scope, key  copied
- *  Returns  as vestry_bus_subscribe; INVALID, TOO_LARGE (scope, key)
+/** Subscribe to a topic: called for what is published from now on, after the earlier subscribers. One that is bound to
+ *  no connection ends with vestry_unsubscribe, or with vestry_destroy.
+ *  scope, key        copied
+ *  subscriber        call is mandatory; copied
+ *  ret_subscription  for vestry_unsubscribe, exactly once, also when it has ended by itself. NULL: it lives until its
+ *                    connection or the instance ends. Set before the first call; untouched on failure, and then neither
+ *                    function is ever called
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | INVALID (subscriber) | LIMIT (max_subscriptions_count) | CLOSED (the
+ *           instance; or the connection is not open) | NO_MEMORY
  *  Threads  any; takes the bus's lock; runs no callbacks */
 VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key,
                                        const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
 
-/** Call all subscribers that a topic has now: vestry_bus_publish, by key.
+/** End a subscription, if it has not ended, and give it back. It is not called after this returns. Outside of the bus's
+ *  callbacks it waits until the subscription is over: hold no lock that its functions take. Inside of one it does not
+ *  wait, since that callback, or one that waits for this, may be the one waited for.
+ *  subscription  must not be used any more; NULL is accepted
+ *  Returns  true: it is over; false: inside of a callback, and a call of it is still running; its `over` is to come
+ *  Threads  any; may wait for running callbacks of this subscription; runs its `over` */
+VESTRY_API bool vestry_unsubscribe(vestry_subscription *subscription);
+
+/** Call all subscribers that a topic has now, in the order in which they subscribed. One that is unsubscribed meanwhile
+ *  is not called any more, one that subscribes meanwhile not yet. The cost does not depend on other topics.
  *  data       borrowed; may be NULL
  *  ret_count  how many were called; may be NULL; untouched on failure but NOT_FOUND, which sets it to 0
  *  Returns  OK | NOT_FOUND (none was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for
  *           a long key)
- *  Threads  as vestry_bus_publish */
+ *  Threads  any; runs the subscribers on this thread; takes the bus's lock between them; needs no memory otherwise */
 VESTRY_API vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
                                      size_t *ret_count);
+
+/** Counters, a snapshot. Threads any. */
+VESTRY_API void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats);
 
 #ifdef __cplusplus
 }

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /** Channels: one event to many connections, compressed once.
  *
+ *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+ *        return vestry_reply_join(reply, req->scope, VESTRY_KEY("board", id));   // until the stream ends
+ *      }
+ *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // from anywhere
+ *
  *  A channel has members, which join and leave; one whose connection ends has left. An event that is published goes to
  *  every member, in the same order to all of them, and in order with what is sent to a member by itself.
  *
- *      vestry_channel_create(v, NULL, &room);
- *      vestry_channel_join(room, connection);      // in an on_open hook, say; then send what the page starts with
- *      vestry_channel_publish(room, event, NULL);  // from anywhere
- *
- *  Channels that have a scope and a key for a name, as stored streams have, need none of this: see "by key" below.
+ *  vestry_dispatch reaches streams one by one, vestry_broadcast a channel of them; both by a scope and a key. A channel
+ *  is there while it has members: it is made when the first stream joins, and ends when the last has left and no call
+ *  is at work in it. The application neither creates nor destroys it. Joining is not storing: a dispatch does not reach
+ *  a stream by the channels that it has joined, and a broadcast does not reach a stream by the keys that it is kept
+ *  under.
  *
  *  What it costs. Members are of any encoding (vestry/profile.h). For each shared one that members have, the channel
  *  keeps one encoder, whose output refers back to what it published before: an "epoch". A member that has taken every
@@ -21,14 +27,15 @@
  *  A new epoch aligns all members; its first event is as long as one that is encoded alone. One begins when
  *  - the last one has put as many events alone as the channel has members of that encoding: by then being unaligned has
  *    cost about as much as aligning all of them will;
- *  - the last one has seen epoch_max_bytes;
+ *  - the last one has seen max_epoch_bytes (vestry_bounds);
  *  - its encoder failed, or was given up because no member of that encoding was left.
  *  An example: a channel has 100 members that take brotli, all aligned. Member 7 is sent a toast of its own. The next
  *  event is encoded twice: 99 members take the bytes that refer back, member 7 takes the event alone. So it goes on for
  *  100 events; then an epoch begins, whose first event is written alone for all, and member 7 is aligned again.
  *  Heartbeats do not unalign (brotli, gzip). A member of two channels is unaligned by each for the other. Channels of
- *  an instance have max_channel_encoders_count encoders between them (vestry_options); one that gets none encodes every
- *  event alone. */
+ *  an instance have max_channel_encoders_count encoders between them (vestry_bounds); one that gets none encodes every
+ *  event alone. A channel itself takes 1.3 kB and its name, a member 104 bytes. To find a channel costs the same
+ *  however many there are. */
 #ifndef VESTRY_CHANNEL_H
 #define VESTRY_CHANNEL_H
 
@@ -38,16 +45,7 @@
 extern "C" {
 #endif
 
-/** A set of connections of one instance that are published to. */
-typedef struct vestry_channel vestry_channel;
-
-/** Zero is the default. */
-typedef struct vestry_channel_options {
-  size_t size;              /**< sizeof(vestry_channel_options), or 0 */
-  uint64_t epoch_max_bytes; /**< published in one epoch [64 MiB]; at most 1 GiB */
-} vestry_channel_options;
-
-/** Counters since it was created. */
+/** Counters of a channel, since it was made. */
 typedef struct vestry_channel_stats {
   size_t size;              /**< sizeof(vestry_channel_stats), or 0 */
   size_t members_count;     /**< now */
@@ -57,66 +55,6 @@ typedef struct vestry_channel_stats {
   uint64_t epochs_count;    /**< begun, of all encodings */
   uint64_t alone_count;     /**< events written to a shared stream that was not aligned, of those that had an epoch */
 } vestry_channel_stats;
-
-/** Create a channel for connections of an instance.
- *  options      NULL: the defaults
- *  ret_channel  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_channel_create(vestry *v, const vestry_channel_options *options,
-                                            vestry_channel **ret_channel);
-
-/** Let all members go (their streams stay open) and free. Before the instance is destroyed, and not while another
- *  thread is inside a function of the channel, or from a hook that its publish calls; streams may end meanwhile. NULL
- *  is accepted.
- *  Threads  any; does not block */
-VESTRY_API void vestry_channel_destroy(vestry_channel *channel);
-
-/** Make a connection a member: it gets what is published from here on. A reference to it is held until it has left.
- *  Returns  OK | EXISTS (it is one) | CLOSED (the connection has ended) | INVALID (of another instance) | NO_MEMORY
- *  Threads  any, hooks of connections included; takes the channel's lock briefly */
-VESTRY_API vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *connection);
-
-/** Take a connection out: no event is put into its queue any more when this returns. What is in it is still written.
- *  Returns  OK | NOT_FOUND (it is no member)
- *  Threads  as join */
-VESTRY_API vestry_err vestry_channel_leave(vestry_channel *channel, vestry_connection *connection);
-
-/** Publish an event to all that are members when it is called; one that joins or leaves meanwhile may get it.
- *  event            borrowed
- *  ret_sent_count   members that have accepted it; may be NULL; set in every case
- *  Returns  OK: all have it but those that are closed, or were closed by their policy because they were full; also when
- *           there is no member | FULL, TOO_LARGE, NO_MEMORY: at least one that stays open could not take it, the others
- *           have it | BUSY: none has it (see below)
- *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other
- *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread, and
- *           transports' wakes and profiles' members: they are inside this publish, and must wait for none. So they
- *           cannot publish to a channel in use, this one included: BUSY */
-VESTRY_API vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count);
-
-/** Counters, a snapshot. Threads any; waits for publishes, as publish does; where publish would be BUSY, alone_count is
- *  without those of the epochs that have not ended. */
-VESTRY_API void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret_stats);
-
-/* --------------------------------------------------------------------------------------------------- by key ------- */
-
-/* Streams as a group, by a name that needs no channel to be made:
- *
- *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
- *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
- *        return vestry_reply_join(reply, req->scope, VESTRY_KEY("board", id));   // until the stream ends
- *      }
- *      vestry_broadcast(v, scope, VESTRY_KEY("board", id), event, NULL);   // from anywhere
- *
- *  vestry_dispatch reaches streams one by one, vestry_broadcast a channel of them; both by a scope and a key. A channel
- *  is there while it has members: it is made when the first stream joins, and ends when the last has left and no call
- *  is at work in it. The application neither creates nor destroys it. Joining is not storing: a dispatch does not reach
- *  a stream by the channels that it has joined, and a broadcast does not reach a stream by the keys that it is kept
- *  under.
- *
- *  What it costs: a channel 1.3 kB and its name, and for each encoding that its members have an encoder, of which all
- *  channels share max_channel_encoders_count; a member 104 bytes. To find a channel costs the same however many there
- *  are. */
 
 /** Let the stream that this reply opens join a channel until the stream ends. Nothing happens if the reply opens no
  *  stream, or if the stream is given up for a stored one. Call this once for each channel; a second call for the same
@@ -141,19 +79,24 @@ VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope,
  *  Threads  any, hooks of connections included; takes locks briefly */
 VESTRY_API vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
 
-/** Take a connection out: as vestry_channel_leave.
+/** Take a connection out: no event is put into its queue any more when this returns. What is in it is still written.
  *  Returns  OK | NOT_FOUND (it is not in it) | INVALID, TOO_LARGE (scope, key) | NO_MEMORY (for a long key; it is still
  *           in)
  *  Threads  as vestry_join */
 VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
 
-/** Publish an event to all members that a channel has now: vestry_channel_publish, by key. Without members nothing is
- *  made or encoded: that costs as much as a look-up.
+/** Publish an event to all members that a channel has now; one that joins or leaves meanwhile may get it. Without
+ *  members nothing is made or encoded: that costs as much as a look-up.
  *  event            borrowed
  *  ret_sent_count   members that have accepted it; may be NULL; set in every case
- *  Returns  as vestry_channel_publish, but NOT_FOUND where there is no member and nothing is kept (vestry/history.h);
- *           and INVALID, TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
- *  Threads  as vestry_channel_publish */
+ *  Returns  OK: all have it but those that are closed, or were closed by their policy because they were full |
+ *           NOT_FOUND: there is no member, and nothing is kept (vestry/history.h) | FULL, TOO_LARGE, NO_MEMORY: at
+ *           least one that stays open could not take it, the others have it | BUSY: none has it (see below) | INVALID,
+ *           TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
+ *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other
+ *           channels; no lock is held while runners are woken. Members' on_error hooks are called on this thread, and
+ *           transports' wakes and profiles' members: they are inside this publish, and must wait for none. So they
+ *           cannot publish to a channel in use, this one included: BUSY */
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);
 
@@ -166,12 +109,14 @@ VESTRY_API vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope sco
                                                      const vestry_value *signals,
                                                      const vestry_signals_options *options);
 
-/** Counters of the channel that is there now, since it was made.
- *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY. Threads as vestry_channel_stats_get */
+/** Counters of the channel that is there now, a snapshot.
+ *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY
+ *  Threads  any; waits for publishes, as vestry_broadcast does; where that would be BUSY, alone_count is without those
+ *           of the epochs that have not ended */
 VESTRY_API vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                                  vestry_channel_stats *ret_stats);
 
-/** All channels by key, since the instance was made. made_count = live_count + ended_count. */
+/** All channels, since the instance was made. made_count = live_count + ended_count. */
 typedef struct vestry_channels_stats {
   size_t size; /**< sizeof(vestry_channels_stats), or 0 */
   uint64_t made_count, live_count, ended_count;

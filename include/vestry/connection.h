@@ -206,14 +206,14 @@ VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *conne
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 
 /** What is done with a stream before it is closed. On the caller's thread; its error is returned to the caller. */
-typedef vestry_err (*vestry_scoped_fn)(vestry_connection *connection, void *ctx);
+typedef vestry_err (*vestry_connection_fn)(vestry_connection *connection, void *ctx);
 
 /** Use a stream and close it, whatever fn returns: calls fn, then closes the stream for CLOSED, cleanly, after all that
  *  was sent before. fn may close the stream for another cause: the first cause counts.
  *  connection  borrowed; a reference is held meanwhile
  *  Returns  what fn returned | CLOSED: it was not open, and fn was not called
  *  Threads  any; blocks as fn does */
-VESTRY_API vestry_err vestry_connection_with(vestry_connection *connection, vestry_scoped_fn fn, void *ctx);
+VESTRY_API vestry_err vestry_connection_with(vestry_connection *connection, vestry_connection_fn fn, void *ctx);
 
 /** Close *connection for CLOSED, drop the reference and set it to NULL. A NULL is left alone. Threads any; does not
  *  block. */
@@ -224,8 +224,8 @@ VESTRY_API void vestry_connection_leave(vestry_connection **connection);
  *  return, break, goto or at the end of the block (but not by longjmp). This is C's scope: vestry_scope is another
  *  thing. For gcc and clang.
  *
- *      VESTRY_SCOPED vestry_connection *stream = vestry_connection_ref(connection); */
-#define VESTRY_SCOPED __attribute__((cleanup(vestry_connection_leave)))
+ *      VESTRY_CLOSED_AT_END vestry_connection *stream = vestry_connection_ref(connection); */
+#define VESTRY_CLOSED_AT_END __attribute__((cleanup(vestry_connection_leave)))
 #endif
 
 /** Counters, a snapshot. Threads any. */

@@ -76,7 +76,7 @@ VESTRY_API vestry_err vestry_reply_csp(vestry_reply *reply, const vestry_csp *cs
  *  policy.
  *  It must not stand in a page's content (between vestry_render_begin and vestry_render_end), which is the same for
  *  everybody: such a document is answered 500, and the log says so.
- *  Valid until the reply is answered. NULL is accepted (vestry_render_reply in a part), and has none. */
+ *  Valid until the reply is answered. NULL is accepted (vestry_render.reply in a part), and has none. */
 VESTRY_API const char *vestry_reply_nonce(const vestry_reply *reply);
 
 /** The same as a guard, for vestry_guard: app is a vestry_csp, or NULL for the defaults. Requests of the client are let

@@ -8,7 +8,7 @@
  *      vestry_history_begin(v, scope, VESTRY_KEY("log", id), NULL);      // EXISTS: it has one
  *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
- *        vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
  *        return vestry_reply_resume(reply, req->scope, VESTRY_KEY("log", id), show, app);   // not vestry_reply_join
  *      }
  *      static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *app) {
@@ -76,7 +76,7 @@ typedef struct vestry_history_options {
  *  Returns  OK | EXISTS (it has one, which stays as it is, for another max_age_ms at least) | INVALID, TOO_LARGE
  *           (scope, key, options) | LIMIT (max_channels_count) | NO_MEMORY | IO (no randomness) | CLOSED (the
  *           instance) | BUSY (from inside a publish to this channel: a hook that it calls)
- *  Threads  any; waits for publishes to the channel, as vestry_channel_publish does */
+ *  Threads  any; waits for publishes to the channel, as vestry_broadcast does */
 VESTRY_API vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key *key,
                                            const vestry_history_options *options);
 /** End it: members stay, and get events without ids. A stream that comes back later has a gap.

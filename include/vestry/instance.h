@@ -74,6 +74,7 @@ typedef struct vestry_bounds {
   size_t max_answer_bytes;
   size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
   size_t max_channels_count;      /**< by key, at one time (vestry/channel.h); 0: 10,000 */
+  uint64_t max_epoch_bytes;       /**< published in one epoch of a channel by key; 0: 64 MiB; at most 1 GiB */
   size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/bus.h); 0: 100,000 */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
@@ -86,8 +87,9 @@ typedef struct vestry_options {
   vestry_runtime *runtime; /**< borrowed; NULL: one of its own */
   uint32_t threads_count;  /**< of its own runtime; as vestry_runtime_options */
 
-  const char *store;                     /**< type by name; NULL: "lru" */
-  const vestry_store_types *store_types; /**< borrowed; NULL: the built-in ones */
+  const char *store;                    /**< type by name; NULL: "lru" */
+  const vestry_store_type *store_types; /**< of your own, beside the built-in ones (vestry/store.h); NULL: none */
+  size_t store_types_count;             /**< rows of it */
   uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and that no event was written to,
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */
@@ -201,7 +203,6 @@ typedef struct vestry_parts {
   vestry_runtime *runtime;
   vestry_store *store;              /**< of connections */
   struct vestry_registry *registry; /**< to register effects with, before the first request (vestry/registry.h) */
-  struct vestry_bus *bus;           /**< of topics by key, whose counters vestry_bus_stats_get has (vestry/bus.h) */
   uint64_t heartbeat_ms;            /**< how long its streams stay silent before a heartbeat, unless a reply says
                                          otherwise; VESTRY_NEVER_MS: for ever */
   size_t max_body_bytes;            /**< of a request, where vestry_body_limit says nothing else */

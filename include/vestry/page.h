@@ -51,6 +51,9 @@
 #ifndef VESTRY_PAGE_H
 #define VESTRY_PAGE_H
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "vestry/backend_action.h"
 #include "vestry/request.h"
 #include "vestry/runtime.h"
@@ -63,8 +66,21 @@ extern "C" {
 typedef struct vestry_pages vestry_pages;
 /** One page: a handler, whatever its path's parameters. */
 typedef struct vestry_page vestry_page;
-/** One call of a page's handler. */
-typedef struct vestry_render vestry_render;
+/** One call of a page's handler: what it is for, to be read and not to be written. All of it is borrowed and valid
+ *  during the render. */
+typedef struct vestry_render {
+  /** Of the document, or in a stream the copy of the request that opened it. The copy has its path and query, the
+   *  signals that it was sent with (those of then), its scope and its user. Its method is GET, it has no body, and of
+   *  headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User
+   *  and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has them. In a shared
+   *  render it has path and query, and no signals, headers, scope or user. NULL in a part. */
+  const vestry_request *request;
+  vestry_reply *reply; /**< for a status, a redirect, headers and cookies; in a stream, status and Location are looked
+                               at, all else is dropped. NULL in a part */
+  const char *share;   /**< the share key; NULL: a private page */
+  bool is_stream;      /**< it is for a stream, and not for a document */
+  struct vsi_render *own; /**< the library's */
+} vestry_render;
 
 /** A topic has at most so many bytes. */
 #define VESTRY_PAGE_TOPIC_MAX_BYTES ((size_t)1024)
@@ -166,21 +182,6 @@ VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply 
 /** A vestry_handler_fn for a private page: app is the page. */
 VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** The request: of the document, or in a stream the copy of the one that opened it. The copy has its path and query,
- *  the signals that it was sent with (those of then), its scope and its user. Its method is GET, it has no body, and of
- *  headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User and
- *  -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has
- *  them. In a shared render it has path and query, and no signals, headers, scope or user. NULL in a part. Valid
- *  during the render. */
-VESTRY_API const vestry_request *vestry_render_request(const vestry_render *render);
-/** For a status, a redirect, headers and cookies; in a stream, status and Location are looked at, all else is dropped.
- *  NULL in a part. */
-VESTRY_API vestry_reply *vestry_render_reply(vestry_render *render);
-/** The share key; NULL: a private page. */
-VESTRY_API const char *vestry_render_share(const vestry_render *render);
-/** Whether this is for a stream, rather than for a document. */
-VESTRY_API bool vestry_render_is_stream(const vestry_render *render);
-
 /** Depend on a topic: when it is refreshed from the beginning of this render on, the page renders again. Each render
  *  says anew what it depends on.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes; copied
@@ -190,8 +191,16 @@ VESTRY_API bool vestry_render_is_stream(const vestry_render *render);
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *topic);
 /** The same by a format of printf's: vestry_render_topicf(render, "room/%d", number). What a user has written does not
- *  belong into a topic unless nothing else is named like it. Returns also INVALID for a format that is none. */
-VESTRY_API vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
+ *  belong into a topic unless nothing else is named like it. INVALID also for a format that is none. */
+static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
+static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  va_list arguments;
+  va_start(arguments, format);
+  int len = vsnprintf(topic, sizeof topic, format, arguments);
+  va_end(arguments);
+  return vestry_render_topic(render, len < 0 ? NULL : topic);
+}
 /** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
  *  that version, return VESTRY_OK without rendering. To be asked after all topics and before all parts.
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
@@ -234,7 +243,7 @@ typedef struct vestry_page_part {
   const char *id;      /**< of its element, unique in the page; as a page's. Copied */
   const char *element; /**< its name ["div"]. Copied */
   const char *share;   /**< what it is of, as "room/7": pages with the same render, app, id, element and share show the
-                            same part, and it sees nothing else of them (vestry_render_share). "": there is one of it.
+                            same part, and it sees nothing else of them (vestry_render.share). "": there is one of it.
                             Copied; at most 1,024 bytes */
   vestry_page_fn render; /**< appends what is inside the element. Sees the share and app, nothing else */
   void *app;             /**< must live as long as the pages do */
@@ -258,17 +267,26 @@ VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uin
 /** The same of this node alone: the other nodes of a cluster (vestry/cluster.h) are told nothing. For a change that
  *  each node sees by itself, or that is about this process alone. Arguments and results as above. */
 VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
-/** The same by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). */
-VESTRY_API vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
+/** The same as vestry_refresh by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). INVALID also
+ *  for a format that is none. */
+static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
+static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...) {
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  va_list arguments;
+  va_start(arguments, format);
+  int len = vsnprintf(topic, sizeof topic, format, arguments);
+  va_end(arguments);
+  return len < 0 ? VESTRY_INVALID : vestry_refresh(pages, topic, ret_seq);
+}
 
-/** Whether some page depends on a topic now, or is about to: a render that runs has named it. Code that makes topics up
- *  finds out by this which ones no page needs any more. While renders run, it may be true of some that no page needs.
- *  Threads  any; takes a lock briefly */
-VESTRY_API bool vestry_topic_is_used(vestry_pages *pages, const char *topic);
 /** How many private pages, shared ones and parts depend on a topic now: so many are rendered when it is refreshed.
- *  Renders that run may add to them. Threads any; takes a lock briefly. */
-VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic);
+ *  Renders that run may add to them.
+ *  ret_is_used  whether some page depends on it, or is about to: a render that runs has named it. Code that makes topics
+ *               up finds out by this which ones no page needs any more. While renders run, it may be true of some that
+ *               no page needs. NULL: not wanted
+ *  Threads  any; takes a lock briefly */
+VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic, bool *ret_is_used);
 
 /** An observer of renders: it finds out what they depend on, from what they do. Both are called on the render's thread,
  *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,

@@ -3,7 +3,7 @@
  *
  *      vestry_presence_create(v, &(vestry_presence_options){.on_change = say_who, .ctx = &app}, &presence);
  *
- *      vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);            // a page's stream
+ *      vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);            // a page's stream
  *      vestry_reply_present(reply, presence, VESTRY_KEY("board", id), user);
  *
  *      static void say_who(const vestry_presence_change *change, void *ctx) {

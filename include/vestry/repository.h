@@ -14,7 +14,7 @@
  *        vestry_err error = vestry_repository_create(schema, req->signals, &r);
  *        if (error) return error;                                        // NO_MEMORY: bad signals are no failure
  *        int64_t count = 0;
- *        vestry_repository_get_integer(r, "count", &count);              // within its bounds, whatever was sent
+ *        vestry_repository_get(r, "count", VESTRY_INTO(&count));         // within its bounds, whatever was sent
  *        error = vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));   // LIMIT at 100
  *        if (!error) error = vestry_repository_save_reply(r, reply, NULL);  // patch-signals {"count":8}
  *        vestry_repository_destroy(r);
@@ -122,19 +122,12 @@ VESTRY_API size_t vestry_repository_errors(const vestry_repository *repository, 
                                            size_t capacity);
 
 /** Read a field: its value, or its default.
- *  ret_value  untouched on failure. Texts (terminated) and JSON are borrowed until the field is set or the repository
- *             destroyed; ret_len may be NULL
- *  Returns  OK | NOT_FOUND (no such path in the schema) | INVALID (the field is of another type) */
-VESTRY_API vestry_err vestry_repository_get_boolean(const vestry_repository *repository, const char *path,
-                                                    bool *ret_value);
-VESTRY_API vestry_err vestry_repository_get_integer(const vestry_repository *repository, const char *path,
-                                                    int64_t *ret_value);
-VESTRY_API vestry_err vestry_repository_get_number(const vestry_repository *repository, const char *path,
-                                                   double *ret_value);
-VESTRY_API vestry_err vestry_repository_get_string(const vestry_repository *repository, const char *path,
-                                                   const char **ret_value, size_t *ret_len);
-VESTRY_API vestry_err vestry_repository_get_json(const vestry_repository *repository, const char *path,
-                                                 const json_t **ret_value);
+ *      vestry_repository_get(r, "count", VESTRY_INTO(&count));
+ *  into     a variable of the field's type (vestry/value.h). Texts and JSON are borrowed until the field is set or the
+ *           repository destroyed; JSON must not be changed
+ *  Returns  OK | NOT_FOUND (no such path in the schema) | INVALID (the field is of another type) | LIMIT (an integer
+ *           outside of into's bounds) */
+VESTRY_API vestry_err vestry_repository_get(const vestry_repository *repository, const char *path, vestry_into into);
 
 /** Set a field.
  *      vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));

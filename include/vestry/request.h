@@ -81,24 +81,24 @@ typedef enum vestry_in {
                         multipart/form-data without its files */
 } vestry_in;
 
-/** The value of that name, decoded: UTF-8, terminated, without NUL. Of several the first. What comes of a query or form
- *  is the client's, whatever it is.
+/** The value of that name, decoded: UTF-8, terminated, without NUL. What comes of a query or form is the client's,
+ *  whatever it is.
+ *  index    of several with that name, as boxes that are ticked send them: which one, from 0
  *  Returns  NULL: not there; or that place has a broken escape, something that is no UTF-8, a NUL, or more than 1,000
  *           values: then none of its values is there. No memory also means NULL */
-VESTRY_API const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name);
-/** Of several with that name, as boxes that are ticked send them, the one at index, from 0. */
 VESTRY_API const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index);
-/** The value as an integer from min to max: digits, perhaps a '-' before them, and nothing else.
- *  Returns  OK | NOT_FOUND | MALFORMED (another text; the place, as above) | TOO_LARGE (more than 1,000 values) |
- *           INVALID | NO_MEMORY; *ret_integer is untouched on failure. A handler that returns it answers what is due */
-VESTRY_API vestry_err vestry_request_integer(const vestry_request *req, vestry_in in, const char *name, int64_t min,
-                                             int64_t max, int64_t *ret_integer);
-/** As a number of JSON's grammar, finite. As vestry_request_integer. */
-VESTRY_API vestry_err vestry_request_number(const vestry_request *req, vestry_in in, const char *name,
-                                            double *ret_number);
-/** true, on and 1; false, off and 0. A box that is not ticked is not sent: NOT_FOUND. As vestry_request_integer. */
-VESTRY_API vestry_err vestry_request_boolean(const vestry_request *req, vestry_in in, const char *name,
-                                             bool *ret_boolean);
+/** The same of the first with that name. */
+static inline const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name) {
+  return vestry_request_value_at(req, in, name, 0);
+}
+/** Read the value of that name, the first of several, into a variable of C's (vestry/value.h).
+ *      vestry_request_get(req, VESTRY_IN_QUERY, "page", vestry_into_between(&page, 1, 1000));
+ *  into     an integer: digits, perhaps a '-' before them, and nothing else. A number: of JSON's grammar. A boolean:
+ *           true, on and 1; false, off and 0. (A box that is not ticked is not sent: NOT_FOUND.) A text: as it is
+ *  Returns  OK | NOT_FOUND | MALFORMED (another text; an integer outside of its bounds; the place, as above) | TOO_LARGE
+ *           (more than 1,000 values) | INVALID (JSON is not read) | NO_MEMORY. A handler that returns it answers what is
+ *           due */
+VESTRY_API vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into);
 
 /** A file of a form, in pieces of the body: whatever the client says it is. */
 typedef struct vestry_upload {
@@ -218,7 +218,7 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *  many_count  for MANY: open connections under the key at most, 0: 8; beyond it the oldest is closed for REPLACED
  *  A store that is full or closed, or has no memory, refuses: 503, 503, 500, and no effect is dispatched.
  *  OK | INVALID. */
-VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count);
+VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count);
 /** true: close the new stream after its effects, also after failed ones; false: leave it open. It wins over the default
  *  of vestry_reply_keep (off) and of the instance (on). A stream with auto-close is never stored. */
 VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
@@ -229,9 +229,6 @@ VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
  *  signals are not read. What such a reader understands is vestry_event_plain. An EventSource comes back after every
  *  end, a clean one too, with its last event's id in Last-Event-ID: what keeps it away is an answer of 204. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
-/** Hooks of the stream that this request opens, called before the instance's. Copied; see vestry_connection_hooks.
- *  NULL: none. OK | INVALID. */
-VESTRY_API vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks);
 /** Data of the stream that this request opens, for vestry_connection_data.
  *  data     taken, in any case; what was given before is destroyed
  *  destroy  called exactly once: with the last reference to the stream, on the thread that drops it, perhaps after
@@ -240,14 +237,22 @@ VESTRY_API vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_conne
  *           to be done
  *  A stream that is given up for a stored one (vestry_reply_keep) has it until then. */
 VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);
-/** Bounds of the stream that this request opens, over the instance's where not zero. It opens no stream itself. Copied.
- *  OK | INVALID. */
-VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options);
+/** What the stream is like that a request opens. What is left out is as an earlier call has it, or else the
+ *  instance. */
+typedef struct vestry_stream_options {
+  size_t size;                                 /**< sizeof(vestry_stream_options), or 0 */
+  const vestry_connection_options *connection; /**< its bounds and habits: where not zero, over the instance's */
+  const vestry_connection_hooks *hooks;        /**< called before the instance's; see vestry_connection_hooks */
+  const vestry_profile *profiles; /**< how it may be written, best first, instead of the instance's. A client that
+                                       accepts none of them, nor identity, is answered 406 */
+  size_t profiles_count;          /**< of these, at most VESTRY_PROFILES_MAX; 0 with profiles: identity alone */
+} vestry_stream_options;
 
-/** Write profiles of the stream that this request opens, in the order in which they are offered, instead of the
- *  instance's; count 0: identity alone. Copied. A client that accepts none of them, nor identity, is answered 406.
- *  OK | INVALID (also: more than VESTRY_PROFILES_MAX). */
-VESTRY_API vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count);
+/** Say what the stream is like that this request opens.
+ *      vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
+ *  options  copied, and what they point to
+ *  Returns  OK | INVALID (nothing of it counts; said in the log) */
+VESTRY_API vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options);
 
 /** Add one effect: a list that is headed by its name.
  *      vestry_reply_effect(reply, VESTRY_LIST("counter/start", step));

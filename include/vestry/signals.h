@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "vestry/host.h"
+#include "vestry/value.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,40 +51,21 @@ VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const 
 /** The most names that a path may have. */
 #define VESTRY_SIGNALS_PATH_MAX_DEPTH 256
 
-/** The value at a path: names with dots between them, as in `user.name`. Inside an array a name is an index: digits, as
- *  in `items.0.name`. Signals are a client's: a value that is there may be of any type.
+/** Read the value at a path: names with dots between them, as in `user.name`. Inside an array a name is an index: digits,
+ *  as in `items.0.name`. Signals are a client's: a value that is there may be of any type.
+ *      const char *name;
+ *      vestry_signals_get(req->signals, "user.name", VESTRY_INTO(&name), NULL);
+ *      vestry_signals_get(req->signals, "stars", vestry_into_between(&stars, 1, 5), &why);
  *  signals    an object, borrowed; NULL, as of an ordinary request: nothing is found
  *  path       terminated; the application's own, since errors repeat it
- *  ret_value  borrowed from signals; untouched on failure
+ *  into       see vestry/value.h; texts and JSON are borrowed from signals
  *  ret_error  may be NULL; set on failure: offset is where in the path the name begins that was not found or has the
  *             wrong type, the message says "PATH SO FAR: what is wanted, what was found", cut to fit
- *  Returns  OK | NOT_FOUND | MALFORMED (on the way is something else than an object or array) | INVALID (the path: an
- *           empty name, too many of them)
+ *  Returns  OK | NOT_FOUND | MALFORMED (another type; an integer outside of its bounds; on the way is something else
+ *           than an object or array) | INVALID (the path: an empty name, too many of them; into is none)
  *  Threads  any, while no thread changes signals; does not block */
-VESTRY_API vestry_err vestry_signals_get(const json_t *signals, const char *path, json_t **ret_value,
+VESTRY_API vestry_err vestry_signals_get(const json_t *signals, const char *path, vestry_into into,
                                          vestry_signals_error *ret_error);
-
-/** The text at a path: valid UTF-8, terminated, without zero characters; borrowed from signals. Here and below nothing
- *  is converted: "4" is no number, 1 is not true, and null is of no type.
- *  Returns  as vestry_signals_get | MALFORMED also: another type
- *  Threads  as vestry_signals_get */
-VESTRY_API vestry_err vestry_signals_string(const json_t *signals, const char *path, const char **ret_text,
-                                            vestry_signals_error *ret_error);
-/** An integer from min to max; 1.0 is none. As vestry_signals_string; MALFORMED also: outside of these bounds. */
-VESTRY_API vestry_err vestry_signals_integer(const json_t *signals, const char *path, int64_t min, int64_t max,
-                                             int64_t *ret_integer, vestry_signals_error *ret_error);
-/** A number: an integer, as the nearest double, or a real; always finite. As vestry_signals_string. */
-VESTRY_API vestry_err vestry_signals_number(const json_t *signals, const char *path, double *ret_number,
-                                            vestry_signals_error *ret_error);
-/** true or false. As vestry_signals_string. */
-VESTRY_API vestry_err vestry_signals_boolean(const json_t *signals, const char *path, bool *ret_boolean,
-                                             vestry_signals_error *ret_error);
-/** An object; borrowed from signals. As vestry_signals_string. */
-VESTRY_API vestry_err vestry_signals_object(const json_t *signals, const char *path, json_t **ret_object,
-                                            vestry_signals_error *ret_error);
-/** An array; borrowed from signals. As vestry_signals_string. */
-VESTRY_API vestry_err vestry_signals_array(const json_t *signals, const char *path, json_t **ret_array,
-                                           vestry_signals_error *ret_error);
 
 /** The URL-decoded value of the first parameter of that name in a query string or form body ('+' is a space).
  *  buffer   receives at most capacity - 1 bytes and a NUL; the value may itself contain NUL bytes

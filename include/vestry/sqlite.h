@@ -11,15 +11,15 @@
  *  names no topic. Commits of other processes (the sqlite3 shell, a cron job) are seen too, within poll_ms.
  *
  *  Three levels say how much a commit refreshes; each is sound, the later ones refresh less:
- *    TOPICS  what was changed becomes topics, by `topics` or as "table/NAME"; pages name what they depend on
- *    TABLES  also: pages that read a table and columns that the commit changed; where a statement looks rows up by an
- *            integer key (of the rowid, or the first column of an index), rows of that key
- *    PAGES   of the pages at level TABLES, only those that read a page of the database file that the commit wrote. An
- *            insert writes the page where its row belongs, so ranges and what is not there yet are covered too
- *  Level PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; otherwise the
- *  level is TABLES. The level is TABLES, too, where this SQLite cannot do it and for a connection that shares its cache
- *  (the log says so once), and for a render that reads more than max_pages. A change of the schema, VACUUM and what
- *  cannot be followed refresh every page that read the database.
+ *    TOPICS      what was changed becomes topics, by `topics` or as "table/NAME"; pages name what they depend on
+ *    TABLES      also: pages that read a table and columns that the commit changed; where a statement looks rows up by
+ *                an integer key (of the rowid, or the first column of an index), rows of that key
+ *    FILE_PAGES  of the pages at level TABLES, only those that read a page of the database file that the commit wrote.
+ *                An insert writes the page where its row belongs, so ranges and what is not there yet are covered too
+ *  Level FILE_PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode;
+ *  otherwise the level is TABLES. The level is TABLES, too, where this SQLite cannot do it and for a connection that
+ *  shares its cache (the log says so once), and for a render that reads more than max_file_pages. A change of the
+ *  schema, VACUUM and what cannot be followed refresh every page that read the database.
  *
  *  What a render reads by other means is not seen: clocks, random(), application functions with a memory of their own,
  *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
@@ -47,10 +47,10 @@ typedef struct vestry_sqlite_connection vestry_sqlite_connection;
 
 /** How much a commit refreshes. */
 typedef enum vestry_sqlite_level {
-  VESTRY_SQLITE_DEFAULT, /**< PAGES where it can be had, else TABLES */
+  VESTRY_SQLITE_DEFAULT, /**< FILE_PAGES where it can be had, else TABLES */
   VESTRY_SQLITE_TOPICS,
   VESTRY_SQLITE_TABLES,
-  VESTRY_SQLITE_PAGES
+  VESTRY_SQLITE_FILE_PAGES
 } vestry_sqlite_level;
 
 /** Takes the topics of a change. */
@@ -75,12 +75,11 @@ VESTRY_API sqlite3_value *vestry_sqlite_change_new(const vestry_sqlite_change *c
 typedef struct vestry_sqlite_options {
   size_t size;                    /**< sizeof(vestry_sqlite_options), or 0 */
   const char *path;               /**< the database's file; it is made if there is none. Copied */
-  vestry_sqlite_level level;      /**< [PAGES where it can be had] */
+  vestry_sqlite_level level;      /**< [FILE_PAGES where it can be had] */
   vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
   void *app;                      /**< handed to topics; must live as long as an attached connection */
   uint32_t poll_ms;               /**< commits of others are seen after this at the latest [50]; at most 60,000 */
-  uint32_t max_pages;             /**< of the database's file (no web pages) that one render may read at level PAGES
-                                       [2,048] */
+  uint32_t max_file_pages;        /**< of the database's file that one render may read [2,048] */
   size_t max_bytes;               /**< of all that is recorded [16 MiB]; beyond it renders are followed by tables */
   uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
   uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64] */
@@ -91,7 +90,7 @@ typedef struct vestry_sqlite_options {
                                        before those of users [half of tab_ttl_s] */
 } vestry_sqlite_options;
 
-/** Have SQLite say which pages of a database a render reads: for level PAGES. It is a setting of the whole process,
+/** Have SQLite say which pages of a database a render reads: for level FILE_PAGES. It is a setting of the whole process,
  *  made by sqlite3_config, and costs other connections a function call a page.
  *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite has a page
  *           cache that cannot be replaced). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
@@ -103,7 +102,7 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *  options       copied
  *  ret_database  owned by the caller; untouched on failure
  *  Returns  OK, also where the database was left by a program that was killed, or is in use by others |
- *           INVALID (also: a database in memory) | NO_MEMORY | UNSUPPORTED (level PAGES without record_pages or WAL) |
+ *           INVALID (also: a database in memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without record_pages or WAL) |
  *           BUSY (another program has been writing for five seconds) | LIMIT (the disk is full) |
  *           IO (it cannot be opened, or not be written where vestry's tables are to be made; it is no database; its
  *           tables of vestry's are of a later version: then nothing is changed). The log says which, and what helps
@@ -118,7 +117,7 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  connection's hooks for preupdate, commit, rollback, trace and, from level TABLES on, its authorizer: the
  *  application must not set them. A SQLite that reads pages past its cache (3.45 and later) has the methods of the
  *  connection's file (sqlite3_io_methods) replaced by a copy that tells of reads, whichever VFS has opened it,
- *  until it is closed: a VFS that looks at them must not mind. Otherwise, and below level PAGES, the connection has
+ *  until it is closed: a VFS that looks at them must not mind. Otherwise, and below level FILE_PAGES, the connection has
  *  mmap_size 0 from then on, and PRAGMA mmap_size does nothing; if its file is mapped all the same, renders are
  *  followed by tables.
  *  A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) is attached together with all that share it.
@@ -146,7 +145,7 @@ VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_
 /** Read the state of the tab that a request comes from (vestry/tab.h). A document's tab is a guess: read state that no
  *  other tab may show only where vestry_tab_is_known is true. In a render, the page renders again when the state is
  *  written.
- *  req       the handler's, or vestry_render_request
+ *  req       the handler's, or vestry_render.request
  *  render    the render that reads, NULL: none
  *  buffer    receives it, at most capacity bytes
  *  ret_len   its length, also with TOO_LARGE. 0: it has none yet

@@ -6,8 +6,8 @@
  *  purge hook is called, then the value's close, then its reference is dropped.
  *
  *      vestry_store_options options = {.value = connection_functions, .idle_ms = 600000, .max_count = 10000};
- *      vestry_store_create(NULL, "lru", &options, &store);
- *      vestry_store_put(store, scope, &key, value, VESTRY_PUT_REPLACE, 0, &put);
+ *      vestry_store_create("lru", &options, &store);
+ *      vestry_store_put(store, scope, &key, value, VESTRY_KEEP_REPLACE, 0, &put);
  *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … and unref each
  *      vestry_store_remove(store, scope, &key, VESTRY_CAUSE_REMOVED, NULL);
  *
@@ -73,7 +73,14 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *    - When the store is full (max_count), the values that were last used go by ticks of a 4,000th of idle_ms or
  *      lifetime_ms, in whole ms: none before one of an earlier tick. Inside a tick the order is exact among values of
  *      one key, and near it among keys.
- *    - When a key is full (PUT_MANY), the value that was put longest ago goes, whatever was looked up. */
+ *    - When a key is full (KEEP_MANY), the value that was put longest ago goes, whatever was looked up. */
+
+struct vestry_store_ops;
+/** A type of stores of the application's own. */
+typedef struct vestry_store_type {
+  const struct vestry_store_ops *ops; /**< which has its name. Borrowed: must outlive the stores of the type */
+  void *ctx;                          /**< handed to its create */
+} vestry_store_type;
 
 /** What a store keeps, and how long. Zero is the default. */
 typedef struct vestry_store_options {
@@ -83,26 +90,28 @@ typedef struct vestry_store_options {
   vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
   size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
-  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes (but in vestry_options: never);
-                                   VESTRY_NEVER_MS. hash: ignored. Where many were used otherwise (used_ns) it may be
-                                   longer: for up to twice as long */
+  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: never. hash: ignored. Where many were used
+                                   otherwise (used_ns) it may be longer: for up to twice as long */
   uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
   size_t max_per_scope_count; /**< lru: entries of one scope at most, the least recently used goes → SIZE (see above);
                                    0: no cap. hash: LIMIT beyond it. A value under several keys has several entries */
+  const vestry_store_type *types; /**< the application's own, each by a name that no other has, nor a built-in one.
+                                       Read by vestry_store_create */
+  size_t types_count;             /**< rows of it */
 } vestry_store_options;
 
 /** The defaults. */
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
-  { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+  { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 }
 
-/** What a put (vestry_store_put; not HTTP's PUT) does when the key holds values already. If the value that is put is
+/** What a put does when the key holds values already. If the value that is put is
  *  one of them, it is refreshed under every policy, and keeps its place among them. */
-typedef enum vestry_put_policy {
-  VESTRY_PUT_REPLACE = 0, /**< the others leave for REPLACED */
-  VESTRY_PUT_REUSE,       /**< nothing is put or refreshed; the caller gets EXISTS and may get what is there */
-  VESTRY_PUT_REJECT,      /**< nothing is put, EXISTS: as REUSE for the store; the registry answers differently */
-  VESTRY_PUT_MANY         /**< the value joins them; beyond the maximum the oldest put leaves for REPLACED */
-} vestry_put_policy;
+typedef enum vestry_keep_policy {
+  VESTRY_KEEP_REPLACE = 0, /**< the others leave for REPLACED */
+  VESTRY_KEEP_REUSE,       /**< nothing is put or refreshed; the caller gets EXISTS and may get what is there */
+  VESTRY_KEEP_REJECT,      /**< nothing is put, EXISTS: as REUSE for the store; the registry answers differently */
+  VESTRY_KEEP_MANY         /**< the value joins them; beyond the maximum the oldest put leaves for REPLACED */
+} vestry_keep_policy;
 
 /** What a put did. */
 typedef struct vestry_put_result {
@@ -138,28 +147,27 @@ typedef struct vestry_store_stats {
   uint64_t removed_by_cause[VESTRY_CAUSES_MAX];
 } vestry_store_stats;
 
-struct vestry_store_types;
 /** Create a store of a type by its name: "hash" (no eviction), "lru" (bounded, evicts the least recently used, expires
- *  the idle), or one registered with a vestry_store_types.
- *  types      where names are looked up after the built-in ones; NULL: only those
+ *  the idle), or one of the options' types.
  *  options    copied; mandatory, because the value's three functions are
  *  ret_store  owned by the caller; untouched on failure
- *  Returns  OK | NOT_FOUND (no such type) | INVALID | NO_MEMORY | IO (no randomness for the hash key)
+ *  Returns  OK | NOT_FOUND (no such type) | INVALID (also: a type of the options' is not complete) | EXISTS (one has a
+ *           name that is taken) | NO_MEMORY | IO (no randomness for the hash key)
  *  Threads  any */
-VESTRY_API vestry_err vestry_store_create(const struct vestry_store_types *types, const char *type,
-                                          const vestry_store_options *options, vestry_store **ret_store);
+VESTRY_API vestry_err vestry_store_create(const char *type, const vestry_store_options *options,
+                                          vestry_store **ret_store);
 
 /** Remove everything for SHUTDOWN; puts fail with CLOSED from here on. Idempotent.
  *  Threads  any; runs callbacks on this thread */
 VESTRY_API void vestry_store_close(vestry_store *store);
 
-/** Close, then free. No other call may be under way or follow, and no driver may be left. NULL is accepted.
+/** Close, then free. No other call may be under way or follow, and nothing may drive it any more. NULL is accepted.
  *  Threads  one; runs callbacks on this thread */
 VESTRY_API void vestry_store_destroy(vestry_store *store);
 
 /** Store a value under a key.
  *  value       borrowed; the store takes a reference on OK only
- *  many_count  for PUT_MANY: values under one key at most; 0: 8
+ *  many_count  for KEEP_MANY: values under one key at most; 0: 8
  *  ret_result  may be NULL; untouched on failure
  *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key, value NULL, policy) | TOO_LARGE (key, scope) | FULL, LIMIT
  *           (hash store's bounds; LIMIT of an lru store: only this very value could make room in the scope) | CLOSED
@@ -171,7 +179,7 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *  has ended; if so, remove it by its handle. The code that ends a value marks it as ended before it looks for a handle
  *  to remove. Then no ended value stays stored. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
-                                       vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result);
+                                       vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result);
 
 /** Find the values of a key, most recently put last, and count as their use.
  *  values     receives held references, which the caller drops with the value's own unref
@@ -225,17 +233,12 @@ VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
 /** Counters, a snapshot. Threads any; takes locks briefly. */
 VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
 
-/** A clock hand for a store. */
-typedef struct vestry_store_driver vestry_store_driver;
-/** Expire on time without traffic: a driver ticks a store from a runtime's timer.
- *  runtime     on the same host as the store, whose clock both go by
- *  ret_driver  owned by the caller; destroy it before the store and the runtime
- *  Returns  OK | EXISTS (the store has a driver) | INVALID | NO_MEMORY | CLOSED (the runtime)
+/** Expire on time without traffic: the store is ticked from a timer of a runtime's.
+ *  runtime  on the same host as the store, whose clock both go by; borrowed until the store is driven no more. NULL: that
+ *           it is; this waits for a tick that is under way, so not from a callback of the store's
+ *  Returns  OK | EXISTS (a runtime drives it) | INVALID | NO_MEMORY | CLOSED (the runtime); NULL: OK
  *  Threads  any */
-VESTRY_API vestry_err vestry_store_driver_create(vestry_store *store, vestry_runtime *runtime,
-                                                 vestry_store_driver **ret_driver);
-/** Waits for a tick that is under way: not from a callback of the store's. NULL is accepted. Threads one. */
-VESTRY_API void vestry_store_driver_destroy(vestry_store_driver *driver);
+VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime);
 
 /* ------------------------------------------------------------------ for those who bring a store of their own ---- */
 
@@ -261,29 +264,22 @@ typedef struct vestry_store_exit vestry_store_exit;
  *  lock of the implementation's held and the key bytes still valid. It counts, purges, closes and drops the value. */
 VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value,
                                    vestry_handle handle, vestry_cause cause);
-/** Take a reference on a value, as get must before it releases its lock. Threads any. */
-VESTRY_API void vestry_store_hold(vestry_store_exit *exit, void *value);
-/** When a value was last used otherwise than through the store, on the host's clock; 0: never. Ask before one leaves
- *  for IDLE: a value that was used since stays. May be called under the implementation's lock. Threads any. */
-VESTRY_API uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value);
-/** Whether a value has ended (vestry_value_ops.has_ended). Ask before one leaves because its scope is full: one that
- *  has goes first. May be called under the implementation's lock. Threads any. */
-VESTRY_API bool vestry_store_has_ended(vestry_store_exit *exit, void *value);
-
 /** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. All
  *  members are mandatory but with, tick, next_deadline_ns and stats; any thread, concurrently. */
 typedef struct vestry_store_ops {
   size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< the name of the type; static */
-  /** Make an instance. options: valid during the call, its host set. exit: to be kept, valid until destroy. OK |
-   *  INVALID | NO_MEMORY | IO. */
+  /** Make an instance. options: valid during the call, its host set, and its value: that is valid until destroy, and
+   *  all its functions are there. get takes a reference by its ref before it releases its lock; ask its used_ns before a
+   *  value leaves for IDLE (one that was used since stays), and its has_ended before one leaves because its scope is
+   *  full (one that has goes first). exit: to be kept, valid until destroy. OK | INVALID | NO_MEMORY | IO. */
   vestry_err (*create)(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx, void **ret_self);
   /** Free an instance; it is empty. */
   void (*destroy)(void *self);
   /** As vestry_store_put. Copies the key; many_count is not 0, ret_result is there. The caller has taken the value's
    *  reference already and keeps it on failure, and when the value was only refreshed. Handles are the
    *  implementation's to choose: unique for its life, not 0. */
-  vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy, size_t many_count,
+  vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy, size_t many_count,
                     vestry_put_result *ret_result);
   /** As vestry_store_get: OK | NOT_FOUND; *count on OK only. */
   vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);
@@ -306,18 +302,6 @@ typedef struct vestry_store_ops {
    *  counts. */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
 } vestry_store_ops;
-
-/** Names of store types: the built-in ones and the application's. */
-typedef struct vestry_store_types vestry_store_types;
-/** Returns OK | NO_MEMORY. Owned by the caller, must outlive the stores made with it. Threads any. */
-VESTRY_API vestry_err vestry_store_types_create(const vestry_host *host, vestry_store_types **ret_types);
-/** Register a type under ops->type.
- *  ops       borrowed while the types live; type_ctx is passed to its create
- *  Returns  OK | EXISTS (the name, built-in ones included) | INVALID (version, a member missing, no name) | NO_MEMORY
- *  Threads  one at a time, before stores are created */
-VESTRY_API vestry_err vestry_store_types_add(vestry_store_types *types, const vestry_store_ops *ops, void *type_ctx);
-/** NULL is accepted. */
-VESTRY_API void vestry_store_types_destroy(vestry_store_types *types);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** Values for signals and effects: what goes to a page is made of C's own values, and the compiler knows their types.
+/** Values for signals and effects: what goes to a page is made of C's own values, what comes from one is read into C's
+ *  own variables, and the compiler knows their types.
  *
  *      VESTRY_OBJECT("counter", 4, "name", name, "price", 1.5)      // an object: names and values by turns
  *      VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", n))    // a list; here an effect
  *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n));
+ *
+ *      int64_t n;                                                   // and the way back:
+ *      vestry_signals_get(req->signals, "counter", VESTRY_INTO(&n), NULL);
  *
  *  An int64_t is no int, and a text is no number: nothing is written into a format string, so nothing can be written
  *  wrongly there. Values borrow what they point to. The macros are C's; C++ calls the functions below. */
@@ -111,6 +115,55 @@ VESTRY_API vestry_value vestry_value_html(struct vestry_html *html);
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_value_to_json(const vestry_value *value, json_t **ret_json);
 
+/** A variable that a value is read into. Its layout stays as it is; made by VESTRY_INTO and the functions below. The
+ *  variable is borrowed until the reading function returns, and untouched if that fails. Nothing is converted: "4" is no
+ *  number, 1 is not true, and null is of no type. */
+typedef struct vestry_into {
+  vestry_value_type type;
+  void *variable;   /**< not NULL; of that type's */
+  int64_t min, max; /**< INTEGER: what is outside of them is refused */
+} vestry_into;
+
+/** True or false. Threads any, and so for the next ones. */
+static inline vestry_into vestry_into_boolean(bool *variable) {
+  vestry_into into = {VESTRY_VALUE_BOOLEAN, variable, 0, 0};
+  return into;
+}
+/** An integer from min to max; 1.0 is none. */
+static inline vestry_into vestry_into_between(int64_t *variable, int64_t min, int64_t max) {
+  vestry_into into = {VESTRY_VALUE_INTEGER, variable, min, max};
+  return into;
+}
+/** Any integer. */
+static inline vestry_into vestry_into_integer(int64_t *variable) {
+  return vestry_into_between(variable, INT64_MIN, INT64_MAX);
+}
+/** A number: an integer, as the nearest double, or a real; always finite. */
+static inline vestry_into vestry_into_number(double *variable) {
+  vestry_into into = {VESTRY_VALUE_NUMBER, variable, 0, 0};
+  return into;
+}
+/** A text: valid UTF-8, terminated, without zero characters; borrowed from what it is read from. */
+static inline vestry_into vestry_into_string(const char **variable) {
+  vestry_into into = {VESTRY_VALUE_STRING, variable, 0, 0};
+  return into;
+}
+/** JSON of any type, null too; borrowed from what it is read from, and so for the next two. */
+static inline vestry_into vestry_into_json(json_t **variable) {
+  vestry_into into = {VESTRY_VALUE_JSON, variable, 0, 0};
+  return into;
+}
+/** JSON that is an array. */
+static inline vestry_into vestry_into_list(json_t **variable) {
+  vestry_into into = {VESTRY_VALUE_LIST, variable, 0, 0};
+  return into;
+}
+/** JSON that is an object. */
+static inline vestry_into vestry_into_object(json_t **variable) {
+  vestry_into into = {VESTRY_VALUE_OBJECT, variable, 0, 0};
+  return into;
+}
+
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 static inline vestry_value vestry_value_at(const vestry_value *value) {
   return *value;
@@ -131,7 +184,12 @@ static inline vestry_value vestry_value_self(vestry_value value) {
            unsigned long long: vestry_value_unsigned, json_t *: vestry_value_json, vestry_value: vestry_value_self,    \
            vestry_value *: vestry_value_at, const vestry_value *: vestry_value_at,                                     \
            struct vestry_html *: vestry_value_html)(x)
-/** The two of them, as bools. */
+/** A variable by its address: of a bool, an int64_t, a double, a const char *, a json_t *; anything else does not
+ *  compile. For an integer within bounds: vestry_into_between. */
+#define VESTRY_INTO(address)                                                                                           \
+  _Generic((address), bool *: vestry_into_boolean, int64_t *: vestry_into_integer, double *: vestry_into_number,       \
+           const char **: vestry_into_string, json_t **: vestry_into_json)(address)
+/** The two truth values, as bools. */
 #define VESTRY_TRUE  ((bool)1)
 #define VESTRY_FALSE ((bool)0)
 #define VESTRY_VALUE_COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, count, ...) count

@@ -65,7 +65,7 @@ typedef struct vestry_watch {
 
 /** Have the stream that this request opens be fed by a step function. The reply is a stream's by it, with effects or
  *  without, and stays open until the watch is finished or the stream ends otherwise. Under a key it is kept beside
- *  others (VESTRY_PUT_MANY) unless vestry_reply_keep says something else. Called several times, the stream has several
+ *  others (VESTRY_KEEP_MANY) unless vestry_reply_keep says something else. Called several times, the stream has several
  *  watches, which do not wait for each other.
  *  An ordinary request, a HEAD request too, gets the reply's status and body, as for every reply: 204 if there are
  *  none (see vestry_reply_any_client).
@@ -83,11 +83,10 @@ VESTRY_API void vestry_watch_wait(vestry_watcher *watcher, uint64_t ms);
 VESTRY_API void vestry_watch_finish(vestry_watcher *watcher);
 /** In a step: whether it is the watch's first one. */
 VESTRY_API bool vestry_watch_is_first(const vestry_watcher *watcher);
-/** In a step: from now on, until the stream ends, wake it for each message of a topic. A step that subscribes, in its
- *  first call, and then looks, misses nothing.
- *  Returns  as vestry_bus_subscribe */
-VESTRY_API vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_bus *bus, const void *topic,
-                                             size_t topic_len);
+/** In a step: from now on, until the stream ends, wake it for each message of a topic (vestry/bus.h). A step that
+ *  subscribes, in its first call, and then looks, misses nothing.
+ *  Returns  as vestry_subscribe */
+VESTRY_API vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_scope scope, const vestry_key *key);
 
 /** Have a step called: what the caller did before, that step sees. Wakes are coalesced: several before a step are one,
  *  and one that comes while a step runs is followed by another step. Nothing happens when the stream is closed.

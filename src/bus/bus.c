@@ -48,7 +48,7 @@ typedef struct vsi_cursor {
 
 struct vestry_subscription {
   vsi_close_node node; /* first: a close node is its subscription */
-  vestry_bus *bus;
+  vsi_bus *bus;
   vestry_subscriber subscriber;
   /* guarded by the bus's lock */
   enum { MADE, LIVE, ENDED, OVER } state;
@@ -59,7 +59,7 @@ struct vestry_subscription {
   TAILQ_ENTRY(vestry_subscription) at; /* in the topic */
 };
 
-struct vestry_bus {
+struct vsi_bus {
   const vestry_host *host;
   size_t max_count;
   vsi_refs refs;          /* the creator's, and the subscriptions' */
@@ -79,11 +79,8 @@ static _Thread_local uint32_t inside;
 
 /* ------------------------------------------------------------------------------------------------ the bus --------- */
 
-vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret_bus) {
-  vestry_bus_options own;
-  if (!ret_bus || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
-  const vestry_host *host = vsi_host(own.host);
-  vestry_bus *bus = vsi_calloc(host, 1, sizeof *bus);
+vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus) {
+  vsi_bus *bus = vsi_calloc(host, 1, sizeof *bus);
   if (!bus) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_topics_init(&bus->topics, host);
   if (error) {
@@ -91,7 +88,7 @@ vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret
     return error;
   }
   bus->host = host;
-  bus->max_count = own.max_subscriptions_count ? own.max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
+  bus->max_count = max_subscriptions_count ? max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
   VSI_REFS_INIT(&bus->refs, 1);
   pthread_mutex_init(&bus->lock, NULL);
   pthread_cond_init(&bus->changed, NULL);
@@ -99,7 +96,7 @@ vestry_err vestry_bus_create(const vestry_bus_options *options, vestry_bus **ret
   return VESTRY_OK;
 }
 
-static void bus_unref(vestry_bus *bus) {
+static void bus_unref(vsi_bus *bus) {
   if (!VSI_REFS_DROP(&bus->refs)) return;
   vsi_topics_finish(&bus->topics, bus->host);
   pthread_cond_destroy(&bus->changed);
@@ -107,13 +104,13 @@ static void bus_unref(vestry_bus *bus) {
   vsi_free(bus->host, bus);
 }
 
-void vestry_bus_close(vestry_bus *bus) {
+void vsi_bus_close(vsi_bus *bus) {
   pthread_mutex_lock(&bus->lock);
   bus->closed = true;
   pthread_mutex_unlock(&bus->lock);
 }
 
-void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats) {
+void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats) {
   pthread_mutex_lock(&bus->lock);
   vestry_bus_stats stats = bus->stats;
   stats.topics_count = bus->topics.map.count;
@@ -121,13 +118,13 @@ void vestry_bus_stats_get(vestry_bus *bus, vestry_bus_stats *ret_stats) {
   VSI_RESULT_GIVE(ret_stats, stats);
 }
 
-static void wait_locked(vestry_bus *bus) {
+static void wait_locked(vsi_bus *bus) {
   bus->waiters++;
   pthread_cond_wait(&bus->changed, &bus->lock);
   bus->waiters--;
 }
 
-static void wake_locked(vestry_bus *bus) {
+static void wake_locked(vsi_bus *bus) {
   if (bus->waiters) pthread_cond_broadcast(&bus->changed);
 }
 
@@ -135,7 +132,7 @@ static void wake_locked(vestry_bus *bus) {
 
 /* Drop a reference and the lock; the last one frees. */
 static void unref_and_unlock(vestry_subscription *s) {
-  vestry_bus *bus = s->bus;
+  vsi_bus *bus = s->bus;
   bool last = --s->refs == 0;
   pthread_mutex_unlock(&bus->lock);
   if (!last) return;
@@ -145,7 +142,7 @@ static void unref_and_unlock(vestry_subscription *s) {
 
 /* Take a topic out that has no subscription, no place kept for one, and no publisher in it. Returns the topic, to be
  * freed, or NULL. */
-static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
+static vsi_topic *forget_locked(vsi_bus *bus, vsi_topic *topic) {
   if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return NULL;
   vsi_map_remove(&bus->topics.map, &topic->in);
   return topic;
@@ -153,7 +150,7 @@ static vsi_topic *forget_locked(vestry_bus *bus, vsi_topic *topic) {
 
 /* LIVE → ENDED. Returns the topic if it is to be freed. */
 static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
-  vestry_bus *bus = s->bus;
+  vsi_bus *bus = s->bus;
   vsi_topic *topic = s->topic;
   for (vsi_cursor *cursor = topic->cursors; cursor; cursor = cursor->next)
     if (cursor->at == s) cursor->at = TAILQ_NEXT(s, at);
@@ -168,7 +165,7 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
 /* ENDED → OVER, once no call is running. Gives the lock up meanwhile. The caller holds the bus; it must not touch the
  * subscription afterwards, unless it holds the subscription too. */
 static void settle_locked(vestry_subscription *s) {
-  vestry_bus *bus = s->bus;
+  vsi_bus *bus = s->bus;
   if (s->state != ENDED || s->calls || s->settling) return;
   s->settling = true;
   pthread_mutex_unlock(&bus->lock);
@@ -190,7 +187,7 @@ static void settle_locked(vestry_subscription *s) {
 
 /* The caller holds the subscription. */
 static void end_and_settle_locked(vestry_subscription *s, bool by_connection) {
-  vestry_bus *bus = s->bus;
+  vsi_bus *bus = s->bus;
   if (s->state == LIVE) {
     vsi_topic *unused = end_locked(s, by_connection);
     if (unused) {
@@ -217,7 +214,7 @@ static void connection_ended(vsi_close_node *node, vestry_connection *connection
   unref_and_unlock(s); /* the node's */
 }
 
-bool vestry_bus_unsubscribe(vestry_subscription *s) {
+bool vestry_unsubscribe(vestry_subscription *s) {
   if (!s) return true;
   pthread_mutex_lock(&s->bus->lock);
   end_and_settle_locked(s, false);
@@ -228,7 +225,7 @@ bool vestry_bus_unsubscribe(vestry_subscription *s) {
 }
 
 /* Any subscription of a topic, from this bucket on. No topic is added meanwhile. */
-static vestry_subscription *any_locked(vestry_bus *bus, size_t *bucket) {
+static vestry_subscription *any_locked(vsi_bus *bus, size_t *bucket) {
   const vsi_map *map = &bus->topics.map;
   for (; map->buckets && *bucket >> map->bits == 0; ++*bucket)
     for (const vsi_map_link *at = map->buckets[*bucket]; at; at = at->next)
@@ -237,7 +234,7 @@ static vestry_subscription *any_locked(vestry_bus *bus, size_t *bucket) {
   return NULL;
 }
 
-void vestry_bus_destroy(vestry_bus *bus) {
+void vsi_bus_destroy(vsi_bus *bus) {
   if (!bus) return;
   pthread_mutex_lock(&bus->lock);
   bus->closed = true;
@@ -262,25 +259,25 @@ typedef struct spare {
 } spare;
 
 /* Whether the spare memory is enough; ret_bits says what is missing. */
-static bool is_enough_locked(const vestry_bus *bus, const spare *have, const vsi_topic *topic, unsigned *ret_bits) {
+static bool is_enough_locked(const vsi_bus *bus, const spare *have, const vsi_topic *topic, unsigned *ret_bits) {
   const vsi_map *map = &bus->topics.map;
   *ret_bits = topic ? 0 : vsi_map_wanted(map, map->count + 1);
   return topic || (have->topic && (!*ret_bits || (have->room.buckets && have->room.bits >= *ret_bits)));
 }
 
-static vestry_err provide(const vestry_bus *bus, spare *have, uint64_t hash, vestry_slice name, unsigned bits) {
+static vestry_err provide(const vsi_bus *bus, spare *have, uint64_t hash, vestry_slice name, unsigned bits) {
   if (!have->topic) have->topic = vsi_topic_create(bus->host, hash, name.data, name.len);
   return have->topic ? vsi_map_room_make(&have->room, bus->host, bits) : VESTRY_NO_MEMORY;
 }
 
-static void append_locked(vestry_bus *bus, vsi_topic *topic, vestry_subscription *s) {
+static void append_locked(vsi_bus *bus, vsi_topic *topic, vestry_subscription *s) {
   s->number = ++bus->stats.subscribed_count;
   bus->stats.live_count++;
   TAILQ_INSERT_TAIL(&topic->subscriptions, s, at);
   s->state = LIVE;
 }
 
-static vestry_err refusal_locked(vestry_bus *bus) {
+static vestry_err refusal_locked(vsi_bus *bus) {
   if (bus->closed) return VESTRY_CLOSED;
   if (bus->stats.live_count + bus->kept_count < bus->max_count) return VESTRY_OK;
   bus->stats.refused_count++;
@@ -289,7 +286,7 @@ static vestry_err refusal_locked(vestry_bus *bus) {
 
 /* Keep a place in its topic for a subscription. */
 static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
-  vestry_bus *bus = s->bus;
+  vsi_bus *bus = s->bus;
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
   spare have = {NULL, {NULL, 0}};
   vestry_err error;
@@ -322,7 +319,7 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
 /* MADE → LIVE, in its place; or CLOSED, and the place is given back. *ret_subscription is set before the subscription
  * can be called. */
 static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
-  vestry_bus *bus = s->bus;
+  vsi_bus *bus = s->bus;
   vsi_topic *unused = NULL;
   pthread_mutex_lock(&bus->lock);
   bool begins = is_wanted && !bus->closed && s->state == MADE;
@@ -363,7 +360,7 @@ static void abandon(vestry_subscription *s) {
 }
 
 /* Make a subscription, with a place kept for it, and without its connection. */
-static vestry_err prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+static vestry_err prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                           vestry_subscription **ret_subscription) {
   vestry_subscription *s = vsi_calloc(bus->host, 1, sizeof *s);
   if (!s) return VESTRY_NO_MEMORY;
@@ -390,7 +387,7 @@ static vestry_err begin(vestry_subscription *s, vestry_connection *connection, v
   return taken;
 }
 
-vestry_err vsi_bus_subscribe(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                              vestry_subscription **ret_subscription) {
   vestry_subscriber own;
   vestry_subscription *s;
@@ -400,14 +397,7 @@ vestry_err vsi_bus_subscribe(vestry_bus *bus, vestry_slice name, const vestry_su
   return error ? error : begin(s, own.connection, ret_subscription);
 }
 
-vestry_err vestry_bus_subscribe(vestry_bus *bus, const void *topic, size_t topic_len,
-                                const vestry_subscriber *subscriber, vestry_subscription **ret_subscription) {
-  if (!bus || !topic || !topic_len) return VESTRY_INVALID;
-  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  return vsi_bus_subscribe(bus, (vestry_slice){topic, topic_len}, subscriber, ret_subscription);
-}
-
-vestry_err vsi_bus_prepare(vestry_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
+vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                            vestry_subscription **ret_subscription) {
   vestry_subscriber own;
   if (VSI_OPTIONS_TAKE(own, subscriber) || !own.call || own.connection) return VESTRY_INVALID;
@@ -435,7 +425,7 @@ void vsi_bus_give_up(vestry_subscription *s) {
 
 /* -------------------------------------------------------------------------------------------- publishing --------- */
 
-static void leave_topic_locked(vestry_bus *bus, vsi_topic *topic, const vsi_cursor *cursor) {
+static void leave_topic_locked(vsi_bus *bus, vsi_topic *topic, const vsi_cursor *cursor) {
   vsi_cursor **link = &topic->cursors;
   while (*link != cursor) link = &(*link)->next;
   *link = cursor->next;
@@ -447,7 +437,7 @@ static void leave_topic_locked(vestry_bus *bus, vsi_topic *topic, const vsi_curs
 }
 
 /* Gives the lock up for each call. */
-static size_t call_all_locked(vestry_bus *bus, vsi_topic *topic, vestry_bus_message *message) {
+static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message *message) {
   size_t count = 0;
   uint64_t last = bus->stats.subscribed_count;
   vsi_cursor cursor = {TAILQ_FIRST(&topic->subscriptions), topic->cursors};
@@ -471,7 +461,7 @@ static size_t call_all_locked(vestry_bus *bus, vsi_topic *topic, vestry_bus_mess
   return count;
 }
 
-vestry_err vsi_bus_publish(vestry_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count) {
+vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count) {
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
   size_t count = 0;
   pthread_mutex_lock(&bus->lock);
@@ -488,12 +478,4 @@ vestry_err vsi_bus_publish(vestry_bus *bus, vestry_slice name, vestry_bus_messag
   if (closed) return VESTRY_CLOSED;
   if (ret_count) *ret_count = count;
   return VESTRY_OK;
-}
-
-vestry_err vestry_bus_publish(vestry_bus *bus, const void *topic, size_t topic_len, const void *data, size_t len,
-                              size_t *ret_count) {
-  if (!bus || !topic || !topic_len) return VESTRY_INVALID;
-  if (topic_len > VESTRY_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vestry_bus_message message = {.topic = {topic, topic_len}, .data = data, .len = len};
-  return vsi_bus_publish(bus, message.topic, &message, ret_count);
 }

@@ -51,3 +51,7 @@ vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void
   vestry_err error = publish(v, name, data, len, &count);
   return error || count ? error : VESTRY_NOT_FOUND;
 }
+
+void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
+  vsi_bus_stats_get(v->bus, ret_stats);
+}

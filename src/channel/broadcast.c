@@ -18,20 +18,20 @@ vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, ves
 }
 
 vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection) {
-  vestry_channel *channel;
+  vsi_channel *channel;
   if (!v || !connection) return VESTRY_INVALID;
   vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;
-  error = vestry_channel_leave(channel, connection);
+  error = vsi_channel_leave(channel, connection);
   vsi_channel_unref(channel);
   return error;
 }
 
 /* Takes the reference. */
-static vestry_err publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+static vestry_err publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count) {
   size_t sent;
   bool is_kept = vsi_channel_keeps(channel);
-  vestry_err error = vestry_channel_publish(channel, event, &sent);
+  vestry_err error = vsi_channel_publish(channel, event, &sent);
   vsi_channel_unref(channel);
   if (ret_sent_count) *ret_sent_count = sent;
   return error || sent || is_kept ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
@@ -59,7 +59,7 @@ static vestry_err make(const vestry *v, const making *m, vestry_event **ret_even
 /* Here, then on other nodes. What failed here is told first. */
 static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const making *m, size_t *ret_sent_count) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
-  vestry_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  vsi_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
   if (!channel && !elsewhere) return VESTRY_NOT_FOUND;
   vestry_event *event = NULL;
   vestry_err error = make(v, m, &event);
@@ -105,17 +105,17 @@ vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const v
 
 vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event) {
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
-  vestry_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
+  vsi_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);
   return channel ? publish(channel, event, NULL) : VESTRY_NOT_FOUND;
 }
 
 vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                       vestry_channel_stats *ret_stats) {
-  vestry_channel *channel;
+  vsi_channel *channel;
   if (!v || !ret_stats) return VESTRY_INVALID;
   vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;
-  vestry_channel_stats_get(channel, ret_stats);
+  vsi_channel_stats_get(channel, ret_stats);
   vsi_channel_unref(channel);
   return VESTRY_OK;
 }

@@ -39,8 +39,6 @@
 #include "instance/instance.h"
 
 enum { CHUNK = 64 };
-#define DEFAULT_EPOCH_MAX_BYTES ((uint64_t)64 << 20)
-#define MAX_EPOCH_MAX_BYTES     ((uint64_t)1 << 30)
 
 /* One publish under way. */
 typedef struct publishing {
@@ -60,7 +58,7 @@ typedef struct publishing {
   vestry_err said[CHUNK];
 } publishing;
 
-void vsi_channel_unref(vestry_channel *channel) {
+void vsi_channel_unref(vsi_channel *channel) {
   /* acq_rel: the last one sees all that the others did */
   bool is_last = channel->name.unref ? channel->name.unref(channel) : VSI_REFS_DROP(&channel->refs);
   if (!is_last) return;
@@ -72,13 +70,10 @@ void vsi_channel_unref(vestry_channel *channel) {
   vsi_group_unref(group);
 }
 
-vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *options, const vsi_channel_name *name,
-                            vestry_channel **ret_channel) {
-  vestry_channel_options own;
-  if (!group || !ret_channel || VSI_OPTIONS_TAKE(own, options) || own.epoch_max_bytes > MAX_EPOCH_MAX_BYTES)
-    return VESTRY_INVALID;
+vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vsi_channel_name *name,
+                            vsi_channel **ret_channel) {
   const vestry_host *host = vsi_group_environment(group)->host;
-  vestry_channel *channel = vsi_calloc(host, 1, sizeof *channel + (name ? name->len : 0));
+  vsi_channel *channel = vsi_calloc(host, 1, sizeof *channel + (name ? name->len : 0));
   if (!channel) return VESTRY_NO_MEMORY;
   if (name) {
     channel->name = *name;
@@ -86,7 +81,7 @@ vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *opti
   }
   channel->group = vsi_group_ref(group);
   channel->host = host;
-  channel->epoch_max_bytes = own.epoch_max_bytes ? own.epoch_max_bytes : DEFAULT_EPOCH_MAX_BYTES;
+  channel->epoch_max_bytes = epoch_max_bytes ? epoch_max_bytes : VSI_EPOCH_MAX_BYTES_DEFAULT;
   VSI_REFS_INIT(&channel->refs, 1);
   pthread_mutex_init(&channel->lock, NULL);
   vsi_turnstile_init(&channel->turnstile);
@@ -95,30 +90,26 @@ vestry_err vsi_channel_make(vsi_group *group, const vestry_channel_options *opti
   return VESTRY_OK;
 }
 
-vestry_err vestry_channel_create(vestry *v, const vestry_channel_options *options, vestry_channel **ret_channel) {
-  return v ? vsi_channel_create(v->group, options, ret_channel) : VESTRY_INVALID;
-}
-
 /* ------------------------------------------------------------------------------------------- the turnstile -------- */
 
 /* How many publishes this thread is inside, nested by hooks. Ending an idle encoder counts too: it calls a profile. */
 static _Thread_local unsigned publishes_inside;
 
 /* false: the turnstile is taken, and the caller must not wait for it. */
-static bool enter(vestry_channel *channel, bool waits) {
+static bool enter(vsi_channel *channel, bool waits) {
   if (!waits) return vsi_turnstile_try(&channel->turnstile);
   vsi_turnstile_enter(&channel->turnstile);
   return true;
 }
 
 /* An encoder without members; NULL: there is none. */
-static vsi_lane *find_idle_locked(vestry_channel *channel) {
+static vsi_lane *find_idle_locked(vsi_channel *channel) {
   for (int i = 0; i < VSI_CODINGS_MAX; i++)
     if (channel->lanes[i].encoder && !channel->lanes[i].members_count) return &channel->lanes[i];
   return NULL;
 }
 
-static void leave_turnstile(vestry_channel *channel) {
+static void leave_turnstile(vsi_channel *channel) {
   pthread_mutex_lock(&channel->lock);
   for (vsi_lane *idle; (idle = find_idle_locked(channel));) {
     pthread_mutex_unlock(&channel->lock);
@@ -133,19 +124,19 @@ static void leave_turnstile(vestry_channel *channel) {
   pthread_mutex_unlock(&channel->lock);
 }
 
-vestry_err vsi_channel_go_in(vestry_channel *channel) {
+vestry_err vsi_channel_go_in(vsi_channel *channel) {
   if (!enter(channel, !publishes_inside)) return VESTRY_BUSY;
   publishes_inside++;
   return VESTRY_OK;
 }
 
-bool vsi_channel_try(vestry_channel *channel) {
+bool vsi_channel_try(vsi_channel *channel) {
   if (!enter(channel, false)) return false;
   publishes_inside++;
   return true;
 }
 
-void vsi_channel_come_out(vestry_channel *channel) {
+void vsi_channel_come_out(vsi_channel *channel) {
   publishes_inside--;
   leave_turnstile(channel);
 }
@@ -154,20 +145,20 @@ void vsi_channel_come_out(vestry_channel *channel) {
 
 static void member_unref(vsi_member *member) {
   if (!VSI_REFS_DROP(&member->refs)) return;
-  vestry_channel *channel = member->channel;
+  vsi_channel *channel = member->channel;
   vestry_connection_unref(member->connection);
   vsi_free(channel->host, member);
   vsi_channel_unref(channel);
 }
 
 /* The channel's lane for a connection's coding; NULL: the connection has no coding. */
-static vsi_lane *lane_of(vestry_channel *channel, const vestry_connection *connection) {
+static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connection) {
   const vsi_coding *coding = vsi_connection_coding(connection);
   return coding ? &channel->lanes[coding->index] : NULL;
 }
 
 /* Take a member out. true: an encoder has become idle, and the caller is inside the turnstile to end it. */
-static bool take_out_locked(vestry_channel *channel, vsi_member *member) {
+static bool take_out_locked(vsi_channel *channel, vsi_member *member) {
   if (channel->cursor == member) channel->cursor = TAILQ_NEXT(member, in_order);
   vsi_members_remove(&channel->members, member);
   vsi_lane *lane = lane_of(channel, member->connection);
@@ -177,7 +168,7 @@ static bool take_out_locked(vestry_channel *channel, vsi_member *member) {
 static void connection_closed(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   (void)connection, (void)cause;
   vsi_member *member = (vsi_member *)node;
-  vestry_channel *channel = member->channel;
+  vsi_channel *channel = member->channel;
   pthread_mutex_lock(&channel->lock);
   bool entered = member->in && take_out_locked(channel, member);
   pthread_mutex_unlock(&channel->lock);
@@ -185,7 +176,7 @@ static void connection_closed(vsi_close_node *node, vestry_connection *connectio
   member_unref(member);
 }
 
-vestry_err vsi_channel_reserve(vestry_channel *channel, vsi_member **ret_member) {
+vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member) {
   vsi_member *member = vsi_calloc(channel->host, 1, sizeof *member);
   if (!member) return VESTRY_NO_MEMORY;
   vsi_close_node_init(&member->at_close, connection_closed);
@@ -205,18 +196,18 @@ void vsi_channel_discard(vsi_member *member) {
   member_unref(member);
 }
 
-static bool is_of(const vestry_channel *channel, const vestry_connection *connection) {
+static bool is_of(const vsi_channel *channel, const vestry_connection *connection) {
   return connection->environment == vsi_group_environment(channel->group);
 }
 
-bool vsi_channel_has(vestry_channel *channel, const vestry_connection *connection) {
+bool vsi_channel_has(vsi_channel *channel, const vestry_connection *connection) {
   pthread_mutex_lock(&channel->lock);
   bool is_in = vsi_members_find(&channel->members, connection);
   pthread_mutex_unlock(&channel->lock);
   return is_in;
 }
 
-void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *connection) {
+void vsi_channel_let_claim(vsi_channel *channel, const vestry_connection *connection) {
   pthread_mutex_lock(&channel->lock);
   vsi_member *member = vsi_members_find(&channel->members, connection);
   if (member) member->is_fresh = false;
@@ -224,7 +215,7 @@ void vsi_channel_let_claim(vestry_channel *channel, const vestry_connection *con
 }
 
 vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) {
-  vestry_channel *channel = member->channel;
+  vsi_channel *channel = member->channel;
   if (!is_of(channel, connection)) {
     member_unref(member);
     return VESTRY_INVALID;
@@ -256,7 +247,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
   return error;
 }
 
-vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *connection) {
+vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection) {
   if (!channel || !connection || !is_of(channel, connection)) return VESTRY_INVALID;
   vsi_member *member;
   vestry_err error = vsi_channel_reserve(channel, &member);
@@ -264,7 +255,7 @@ vestry_err vestry_channel_join(vestry_channel *channel, vestry_connection *conne
 }
 
 /* Take one out: that of the connection, or any; false: there is none. */
-static bool take_out(vestry_channel *channel, const vestry_connection *connection) {
+static bool take_out(vsi_channel *channel, const vestry_connection *connection) {
   bool entered = false;
   pthread_mutex_lock(&channel->lock);
   vsi_member *member =
@@ -281,12 +272,12 @@ static bool take_out(vestry_channel *channel, const vestry_connection *connectio
   return true;
 }
 
-vestry_err vestry_channel_leave(vestry_channel *channel, vestry_connection *connection) {
+vestry_err vsi_channel_leave(vsi_channel *channel, vestry_connection *connection) {
   if (!channel || !connection) return VESTRY_INVALID;
   return take_out(channel, connection) ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-void vestry_channel_destroy(vestry_channel *channel) {
+void vsi_channel_destroy(vsi_channel *channel) {
   if (!channel) return;
   while (take_out(channel, NULL)) continue;
   enter(channel, true); /* a thread may still be inside, ending an encoder */
@@ -296,7 +287,7 @@ void vestry_channel_destroy(vestry_channel *channel) {
 
 /* ---------------------------------------------------------------------------------------------- publishing -------- */
 
-static size_t lane_members(vestry_channel *channel, const vsi_lane *lane) {
+static size_t lane_members(vsi_channel *channel, const vsi_lane *lane) {
   pthread_mutex_lock(&channel->lock);
   size_t count = lane->members_count;
   pthread_mutex_unlock(&channel->lock);
@@ -304,7 +295,7 @@ static size_t lane_members(vestry_channel *channel, const vsi_lane *lane) {
 }
 
 /* The event's bytes for aligned members, in each coding that members have. */
-static void encode(vestry_channel *channel, publishing *p) {
+static void encode(vsi_channel *channel, publishing *p) {
   vsi_lane_bytes lanes[VSI_CODINGS_MAX];
   uint32_t count = 0;
   uint64_t epochs = 0, alone = 0;
@@ -334,7 +325,7 @@ static void note(publishing *p, vestry_err error) {
   if (!p->error && error != VESTRY_CLOSED) p->error = error;
 }
 
-static void fill_spares(const vestry_channel *channel, publishing *p) {
+static void fill_spares(const vsi_channel *channel, publishing *p) {
   while (p->spares < CHUNK && p->spares < p->left) {
     vsi_delivery *delivery = vsi_alloc(channel->host, sizeof *delivery);
     if (!delivery) return;
@@ -364,7 +355,7 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
 }
 
 /* The next members, at most CHUNK. Returns how many. */
-static size_t post_chunk(vestry_channel *channel, publishing *p) {
+static size_t post_chunk(vsi_channel *channel, publishing *p) {
   size_t count = 0;
   pthread_mutex_lock(&channel->lock);
   while (count < CHUNK && channel->cursor && channel->cursor->number <= p->last_number) {
@@ -399,7 +390,7 @@ static void rouse_chunk(publishing *p, size_t count) {
 }
 
 /* What members are sent of a channel with a history: a reference, or NULL. */
-static vestry_event *take_id(vestry_channel *channel, publishing *p) {
+static vestry_event *take_id(vsi_channel *channel, publishing *p) {
   vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
   p->is_kept = history;
   if (!history) return NULL;
@@ -408,12 +399,12 @@ static vestry_event *take_id(vestry_channel *channel, publishing *p) {
   return own;
 }
 
-vestry_err vestry_channel_publish(vestry_channel *channel, vestry_event *event, size_t *ret_sent_count) {
-  return vsi_channel_publish(channel, event, NULL, NULL, ret_sent_count);
+vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count) {
+  return vsi_channel_publish_telling(channel, event, NULL, NULL, ret_sent_count);
 }
 
-vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
-                               size_t *ret_sent_count) {
+vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
+                                       size_t *ret_sent_count) {
   if (ret_sent_count) *ret_sent_count = 0;
   if (!channel || !event) return VESTRY_INVALID;
   publishing p;
@@ -447,7 +438,7 @@ vestry_err vsi_channel_publish(vestry_channel *channel, vestry_event *event, vsi
   return p.error;
 }
 
-void vestry_channel_stats_get(vestry_channel *channel, vestry_channel_stats *ret_stats) {
+void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats) {
   bool entered = enter(channel, !publishes_inside);
   pthread_mutex_lock(&channel->lock);
   vestry_channel_stats stats = channel->stats;

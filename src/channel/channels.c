@@ -27,6 +27,7 @@ struct vsi_channels {
   vsi_group *group; /* whose connections join */
   const vestry_host *host;
   size_t max_count;
+  uint64_t epoch_max_bytes;                  /* of each */
   _Atomic(const vsi_channels_watch *) watch; /* NULL: none */
   pthread_mutex_t lock;                      /* see docs/locking.md */
   /* guarded by lock */
@@ -34,7 +35,9 @@ struct vsi_channels {
   vsi_channels_stats stats;
 };
 
-vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels **ret_channels) {
+vestry_err vsi_channels_create(vsi_group *group, size_t max_count, uint64_t epoch_max_bytes,
+                               vsi_channels **ret_channels) {
+  if (epoch_max_bytes > VSI_EPOCH_MAX_BYTES_MOST) return VESTRY_INVALID;
   const vestry_host *host = vsi_group_environment(group)->host;
   vsi_channels *channels = vsi_calloc(host, 1, sizeof *channels);
   if (!channels) return VESTRY_NO_MEMORY;
@@ -44,6 +47,7 @@ vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels 
   }
   channels->group = group;
   channels->host = host;
+  channels->epoch_max_bytes = epoch_max_bytes;
   channels->max_count = max_count ? max_count : DEFAULT_MAX_COUNT;
   pthread_mutex_init(&channels->lock, NULL);
   *ret_channels = channels;
@@ -58,19 +62,19 @@ void vsi_channels_destroy(vsi_channels *channels) {
 }
 
 /* With a reference. */
-static vestry_channel *find_locked(const vsi_channels *channels, const vsi_channel_name *name) {
+static vsi_channel *find_locked(const vsi_channels *channels, const vsi_channel_name *name) {
   for (vsi_map_link *at = vsi_map_first(&channels->map, name->in.hash); at; at = vsi_map_further(at)) {
-    vestry_channel *channel = VSI_MAP_OWNER(at, vestry_channel, name.in);
+    vsi_channel *channel = VSI_MAP_OWNER(at, vsi_channel, name.in);
     if (channel->name.len == name->len && memcmp(channel->name.bytes, name->bytes, name->len) == 0)
       return vsi_channel_ref(channel);
   }
   return NULL;
 }
 
-vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash) {
+vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash) {
   const vsi_channel_name name = {.in = {.hash = hash}, .bytes = bytes, .len = len};
   pthread_mutex_lock(&channels->lock);
-  vestry_channel *found = find_locked(channels, &name);
+  vsi_channel *found = find_locked(channels, &name);
   pthread_mutex_unlock(&channels->lock);
   return found;
 }
@@ -85,14 +89,14 @@ static const vsi_channels_watch *watch_of(vsi_channels *channels) {
 
 /* ------------------------------------------------------------------------------------------------- ending --------- */
 
-static void take_out_locked(vsi_channels *channels, vestry_channel *channel) {
+static void take_out_locked(vsi_channels *channels, vsi_channel *channel) {
   vsi_map_remove(&channels->map, &channel->name.in);
   channels->stats.live--;
   channels->stats.ended++;
 }
 
 /* Drop a reference: vsi_channel_name.unref. */
-static bool unref(vestry_channel *channel) {
+static bool unref(vsi_channel *channel) {
   vsi_channels *channels = channel->name.channels;
   uint32_t refs = atomic_load_explicit(&channel->refs, memory_order_relaxed);
   /* release, and acquire by the last one, which sees all that the others did */
@@ -113,11 +117,11 @@ static bool unref(vestry_channel *channel) {
 
 /* What is allocated without the lock. */
 typedef struct spare {
-  vestry_channel *channel;
+  vsi_channel *channel;
   vsi_map_room room;
 } spare;
 
-static void add_locked(vsi_channels *channels, vestry_channel *channel) {
+static void add_locked(vsi_channels *channels, vsi_channel *channel) {
   vsi_map_add(&channels->map, &channel->name.in, channel->name.in.hash);
   channels->stats.made++;
   channels->stats.live++;
@@ -131,10 +135,10 @@ static vestry_err room_locked(vsi_channels *channels) {
 
 /* Find it, or add the spare one. */
 static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *name, spare *have,
-                              vestry_channel **ret_channel) {
+                              vsi_channel **ret_channel) {
   vestry_err error = VESTRY_OK;
   pthread_mutex_lock(&channels->lock);
-  vestry_channel *found = find_locked(channels, name);
+  vsi_channel *found = find_locked(channels, name);
   if (!found) error = room_locked(channels);
   if (!found && !error) {
     vsi_map_room_take(&channels->map, &have->room);
@@ -148,18 +152,18 @@ static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *na
 }
 
 vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
-                             vestry_channel **ret_channel) {
+                             vsi_channel **ret_channel) {
   const vsi_channel_name name = {
       .unref = unref, .channels = channels, .in = {.hash = hash}, .bytes = bytes, .len = len};
   spare have = {NULL, {NULL, 0}};
   pthread_mutex_lock(&channels->lock);
-  vestry_channel *found = find_locked(channels, &name);
+  vsi_channel *found = find_locked(channels, &name);
   vestry_err error = found ? VESTRY_OK : room_locked(channels);
   unsigned bits = vsi_map_wanted(&channels->map, channels->map.count + 1);
   pthread_mutex_unlock(&channels->lock);
   if (found) *ret_channel = found;
   if (found || error) return error;
-  error = vsi_channel_make(channels->group, NULL, &name, &have.channel);
+  error = vsi_channel_make(channels->group, channels->epoch_max_bytes, &name, &have.channel);
   if (error) return error;
   (void)vsi_map_room_make(&have.room, channels->host, bits);
   const vsi_channels_watch *watch = watch_of(channels);

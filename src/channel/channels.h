@@ -21,18 +21,19 @@ typedef struct vsi_channels_watch {
   void *ctx;
 } vsi_channels_watch;
 
-/* max_count: 0: the default. OK | NO_MEMORY */
-vestry_err vsi_channels_create(vsi_group *group, size_t max_count, vsi_channels **ret_channels);
+/* max_count, epoch_max_bytes: 0: the default. OK | INVALID (epoch_max_bytes) | NO_MEMORY */
+vestry_err vsi_channels_create(vsi_group *group, size_t max_count, uint64_t epoch_max_bytes,
+                               vsi_channels **ret_channels);
 /* None is live. NULL is accepted. */
 void vsi_channels_destroy(vsi_channels *channels);
 
 /* A name is bytes, and a hash of them whose upper bits no user can aim at. */
 
 /* A reference to the channel of that name; NULL: there is none. */
-vestry_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
+vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
 /* The same, which is made if there is none. OK | LIMIT | NO_MEMORY */
 vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
-                             vestry_channel **ret_channel);
+                             vsi_channel **ret_channel);
 
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
 

@@ -32,9 +32,9 @@ _Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_C
 typedef struct keeping {
   vsi_history history; /* first: a channel's history is its keeping */
   struct vsi_histories *all;
-  vestry_channel *channel; /* a reference */
-  vestry_timer *timer;     /* NULL: it never expires */
-  LIST_ENTRY(keeping) in;  /* guarded by the lock */
+  vsi_channel *channel;   /* a reference */
+  vestry_timer *timer;    /* NULL: it never expires */
+  LIST_ENTRY(keeping) in; /* guarded by the lock */
 } keeping;
 
 typedef struct vsi_histories {
@@ -110,12 +110,12 @@ static void finish(keeping *one) {
   pthread_mutex_unlock(&all->lock);
 }
 
-static keeping *keeping_of(const vestry_channel *channel) {
+static keeping *keeping_of(const vsi_channel *channel) {
   return (keeping *)atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
 }
 
 /* OK | NOT_FOUND | BUSY */
-static vestry_err end(vestry_channel *channel) {
+static vestry_err end(vsi_channel *channel) {
   vestry_err error = vsi_channel_go_in(channel);
   if (error) return error;
   keeping *one = keeping_of(channel);
@@ -127,9 +127,9 @@ static vestry_err end(vestry_channel *channel) {
 }
 
 /* A reference to the channel of any; NULL: there is none. */
-static vestry_channel *find_any(vsi_histories *all) {
+static vsi_channel *find_any(vsi_histories *all) {
   pthread_mutex_lock(&all->lock);
-  vestry_channel *channel = LIST_EMPTY(&all->list) ? NULL : vsi_channel_ref(LIST_FIRST(&all->list)->channel);
+  vsi_channel *channel = LIST_EMPTY(&all->list) ? NULL : vsi_channel_ref(LIST_FIRST(&all->list)->channel);
   pthread_mutex_unlock(&all->lock);
   return channel;
 }
@@ -137,7 +137,7 @@ static vestry_channel *find_any(vsi_histories *all) {
 void vsi_histories_destroy(vestry *v) {
   vsi_histories *all = v->histories;
   if (!all) return;
-  for (vestry_channel *channel; (channel = find_any(all)) != NULL;) {
+  for (vsi_channel *channel; (channel = find_any(all)) != NULL;) {
     (void)end(channel); /* or its timer was quicker */
     vsi_channel_unref(channel);
   }
@@ -152,7 +152,7 @@ void vsi_histories_destroy(vestry *v) {
 
 /* ------------------------------------------------------------------------------------------------------ time ------ */
 
-static bool has_members(vestry_channel *channel) {
+static bool has_members(vsi_channel *channel) {
   vsi_member *any;
   pthread_mutex_lock(&channel->lock);
   any = TAILQ_FIRST(&channel->members.list);
@@ -183,7 +183,7 @@ static bool look(keeping *one) {
 /* A history's timer. The channel still exists, since the end of the history waits for this call. */
 static void is_due(vestry_timer *timer, void *ctx) {
   keeping *one = ctx;
-  vestry_channel *channel = one->channel;
+  vsi_channel *channel = one->channel;
   if (!vsi_channel_try(channel)) {
     (void)vestry_timer_set(timer, AGAIN_MS, 0);
     return;
@@ -202,7 +202,7 @@ static void is_due(vestry_timer *timer, void *ctx) {
 /* ------------------------------------------------------------------------------------------------- beginning ------ */
 
 /* A history for a channel, which it holds from here on. Takes the reference in any case. */
-static vestry_err create(vestry *v, vestry_channel *channel, const vestry_history_options *options, keeping **ret_one) {
+static vestry_err create(vestry *v, vsi_channel *channel, const vestry_history_options *options, keeping **ret_one) {
   const vsi_history_bounds bounds = {options->max_count, options->max_bytes, options->max_age_ms};
   keeping *one = vsi_calloc(v->host, 1, sizeof *one);
   if (!one) {
@@ -233,7 +233,7 @@ static void put_in(keeping *one) {
 }
 
 /* Takes the reference. */
-static vestry_err begin(vestry *v, vestry_channel *channel, const vestry_history_options *options) {
+static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_options *options) {
   keeping *one = NULL;
   vestry_err error = create(v, channel, options, &one);
   if (error) return error;
@@ -255,7 +255,7 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
                                 const vestry_history_options *given) {
   vestry_history_options options;
   vsi_scoped_key name;
-  vestry_channel *channel;
+  vsi_channel *channel;
   if (!v || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
@@ -266,7 +266,7 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
 }
 
 vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *key) {
-  vestry_channel *channel;
+  vsi_channel *channel;
   if (!v) return VESTRY_INVALID;
   vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;
@@ -297,7 +297,7 @@ static vestry_history_stats stats_of(vsi_history *history) {
 
 vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                     vestry_history_stats *ret_stats) {
-  vestry_channel *channel;
+  vsi_channel *channel;
   if (!v || !ret_stats) return VESTRY_INVALID;
   vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return error;

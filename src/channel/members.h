@@ -12,9 +12,9 @@
 typedef struct vsi_member {
   vsi_close_node at_close; /* first: a node is its member */
   vsi_refs refs;
-  struct vestry_channel *channel; /* a reference */
-  vestry_connection *connection;  /* a reference */
-  uint64_t number;                /* ascending in the order of joining */
+  struct vsi_channel *channel;   /* a reference */
+  vestry_connection *connection; /* a reference */
+  uint64_t number;               /* ascending in the order of joining */
   /* guarded by the channel's lock */
   bool in;       /* in the list and the table */
   bool is_fresh; /* it is to be sent the state that events go on from: until then they go to it without their ids */

@@ -4,15 +4,15 @@
 #include "channel/channel.h"
 #include "channel/channels.h"
 
-static vestry_channel *find(const vestry *v, const vsi_scoped_key *name) {
+static vsi_channel *find(const vestry *v, const vsi_scoped_key *name) {
   return vsi_channels_find(v->channels, name->key.data, name->key.len, name->key.hash);
 }
 
-vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel) {
+vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vsi_channel **ret_channel) {
   vsi_scoped_key name;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return error;
-  vestry_channel *found = find(v, &name);
+  vsi_channel *found = find(v, &name);
   vsi_scoped_key_finish(&name);
   if (!found) return VESTRY_NOT_FOUND;
   *ret_channel = found;
@@ -20,7 +20,7 @@ vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *
 }
 
 vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vestry_channel *channel;
+  vsi_channel *channel;
   vestry_err error = vsi_channels_hold(v->channels, name->key.data, name->key.len, name->key.hash, &channel);
   vsi_scoped_key_finish(name);
   if (error) return error;
@@ -30,7 +30,7 @@ vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_me
 }
 
 vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vestry_channel *channel = find(v, name);
+  vsi_channel *channel = find(v, name);
   vsi_scoped_key_finish(name);
   if (!channel) return VESTRY_NOT_FOUND;
   vestry_err error = vsi_channel_keeps(channel) ? vsi_channel_reserve(channel, ret_member) : VESTRY_NOT_FOUND;

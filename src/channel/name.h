@@ -3,10 +3,9 @@
 #ifndef VSI_CHANNEL_NAME_H
 #define VSI_CHANNEL_NAME_H
 
-#include "channel/members.h"
+#include "channel/channel.h"
 #include "instance/instance.h"
 #include "store/store.h"
-#include "vestry/channel.h"
 
 /* OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY */
 static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, vestry_scope scope,
@@ -15,7 +14,7 @@ static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, ve
 }
 
 /* The channel of that name, with a reference. OK | NOT_FOUND (there is none) | as vsi_name_pack */
-vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vestry_channel **ret_channel);
+vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key, vsi_channel **ret_channel);
 
 /* A member without a stream yet, in the channel of that name, which is made if there is none. Takes the name.
  * OK | LIMIT (channels) | CLOSED | NO_MEMORY */

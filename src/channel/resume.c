@@ -25,7 +25,7 @@ typedef struct resuming {
   bool is_fresh; /* the application sends it the state, and then it gets an id */
 } resuming;
 
-static vsi_history *history_of(const vestry_channel *channel) {
+static vsi_history *history_of(const vsi_channel *channel) {
   return atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
 }
 
@@ -82,7 +82,7 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
 
 /* The state is in the stream's queue: put the id of the last event after it. If that has no room, the next event brings
  * the first id; a stream that breaks before that has a gap again. */
-static void give_id(vestry_channel *channel, vestry_connection *connection) {
+static void give_id(vsi_channel *channel, vestry_connection *connection) {
   vsi_channel_let_claim(channel, connection);
   if (vsi_channel_go_in(channel)) return;
   vsi_history *history = history_of(channel);
@@ -95,7 +95,7 @@ static void give_id(vestry_channel *channel, vestry_connection *connection) {
 /* Inside the turnstile. Takes the member. */
 static vestry_err let_in(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
                          bool has_state, resuming *r) {
-  vestry_channel *channel = member->channel;
+  vsi_channel *channel = member->channel;
   vsi_history *history = history_of(channel);
   vestry_err error = vsi_channel_has(channel, connection) ? VESTRY_EXISTS : VESTRY_OK;
   if (!error && !vestry_connection_is_open(connection)) error = VESTRY_CLOSED;
@@ -111,7 +111,7 @@ static vestry_err let_in(vsi_member *member, vestry_connection *connection, cons
 vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
                               vsi_resume_fn on_resume, void *ctx) {
   resuming r = {.answer = VSI_RESUME_GAP};
-  vestry_channel *channel = vsi_channel_ref(member->channel);
+  vsi_channel *channel = vsi_channel_ref(member->channel);
   vestry_err error = vsi_channel_go_in(channel);
   if (error) {
     vsi_channel_discard(member);

@@ -23,7 +23,7 @@ static void leave(vestry_cluster *cluster, uint64_t hash, vestry_handle handle) 
   if (is_first) vsi_cluster_tell_soon(cluster);
 }
 
-static vestry_err key_comes(const vestry_scoped_key *key, vestry_put_policy policy, void *cluster) {
+static vestry_err key_comes(const vestry_scoped_key *key, vestry_keep_policy policy, void *cluster) {
   (void)policy;
   return come(cluster, vsi_cluster_hash_key(cluster, key));
 }
@@ -32,12 +32,12 @@ static void key_left(const vestry_scoped_key *key, vestry_handle handle, void *c
   leave(cluster, vsi_cluster_hash_key(cluster, key), handle);
 }
 
-static void key_came(const vestry_scoped_key *key, vestry_put_policy policy, vestry_handle handle, void *ctx) {
+static void key_came(const vestry_scoped_key *key, vestry_keep_policy policy, vestry_handle handle, void *ctx) {
   vestry_cluster *cluster = ctx;
   bool is_first;
   if (!handle) {
     key_left(key, 0, ctx);
-  } else if (policy == VESTRY_PUT_REPLACE) {
+  } else if (policy == VESTRY_KEEP_REPLACE) {
     vsi_keys_replaced(&cluster->keys, vsi_cluster_hash_key(cluster, key), handle, &is_first);
     if (is_first) vsi_cluster_tell_soon(cluster);
   }

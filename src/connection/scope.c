@@ -2,7 +2,7 @@
 /* Streams that are closed when their user is done with them, on every path. */
 #include "vestry/connection.h"
 
-vestry_err vestry_connection_with(vestry_connection *connection, vestry_scoped_fn fn, void *ctx) {
+vestry_err vestry_connection_with(vestry_connection *connection, vestry_connection_fn fn, void *ctx) {
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
   vestry_connection_ref(connection); /* fn may drop the caller's */
   vestry_err error = fn(connection, ctx);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vestry/signals.h"
+#include "json/into.h"
 
 /* How much of a path a message repeats: the end of it is what tells it from others. */
 enum { SHOWN_MAX = 40 };
@@ -95,87 +96,36 @@ static vestry_err walk(const json_t *signals, const char *path, const json_t **r
   return VESTRY_OK;
 }
 
-vestry_err vestry_signals_get(const json_t *signals, const char *path, json_t **ret_value,
+/* What a variable takes, in words. */
+static const char *wanted_by(vestry_into into, const json_t *value, char text[64]) {
+  switch (into.type) {
+  case VESTRY_VALUE_STRING: return json_is_string(value) ? "a text without zero characters" : "a text";
+  case VESTRY_VALUE_NUMBER: return "a number";
+  case VESTRY_VALUE_BOOLEAN: return "true or false";
+  case VESTRY_VALUE_LIST: return "an array";
+  case VESTRY_VALUE_OBJECT: return "an object";
+  default: break;
+  }
+  if (into.min == INT64_MIN && into.max == INT64_MAX) return "an integer";
+  snprintf(text, 64, "an integer from %" PRId64 " to %" PRId64, into.min, into.max);
+  return text;
+}
+
+static const char *found_by(vestry_into into, const json_t *value) {
+  if (into.type == VESTRY_VALUE_INTEGER && json_is_integer(value)) return "another";
+  return into.type == VESTRY_VALUE_STRING && json_is_string(value) ? "one" : type_of(value);
+}
+
+vestry_err vestry_signals_get(const json_t *signals, const char *path, vestry_into into,
                               vestry_signals_error *ret_error) {
   const json_t *value;
   size_t begin;
+  char text[64];
   if (!path) return bad_path(0, "there is no path", ret_error);
   vestry_err error = walk(signals, path, &value, &begin, ret_error);
-  if (!error) *ret_value = (json_t *)(uintptr_t)value; /* whose signals they are may change them */
+  if (error) return error;
+  error = vsi_into_take(into, value);
+  if (error == VESTRY_INVALID) return bad_path(0, "there is no variable to read it into", ret_error);
+  if (error) fail(error, path, begin, strlen(path), wanted_by(into, value, text), found_by(into, value), ret_error);
   return error;
-}
-
-/* Of the right type, or what is wrong: the failure names the path's last name. */
-static vestry_err wrong_type(const char *path, const char *wanted, const char *found, vestry_signals_error *ret_error) {
-  const char *dot = strrchr(path, '.');
-  return fail(VESTRY_MALFORMED, path, dot ? (size_t)(dot + 1 - path) : 0, strlen(path), wanted, found, ret_error);
-}
-
-vestry_err vestry_signals_string(const json_t *signals, const char *path, const char **ret_text,
-                                 vestry_signals_error *ret_error) {
-  json_t *value;
-  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
-  if (error) return error;
-  if (!json_is_string(value)) return wrong_type(path, "a text", type_of(value), ret_error);
-  const char *text = json_string_value(value);
-  if (strlen(text) != json_string_length(value))
-    return wrong_type(path, "a text without zero characters", "one", ret_error);
-  *ret_text = text;
-  return VESTRY_OK;
-}
-
-vestry_err vestry_signals_integer(const json_t *signals, const char *path, int64_t min, int64_t max,
-                                  int64_t *ret_integer, vestry_signals_error *ret_error) {
-  json_t *value;
-  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
-  if (error) return error;
-  json_int_t integer = json_integer_value(value);
-  if (json_is_integer(value) && integer >= min && integer <= max) {
-    *ret_integer = integer;
-    return VESTRY_OK;
-  }
-  char wanted[64] = "an integer";
-  if (min != INT64_MIN || max != INT64_MAX)
-    snprintf(wanted, sizeof wanted, "an integer from %" PRId64 " to %" PRId64, min, max);
-  return wrong_type(path, wanted, json_is_integer(value) ? "another" : type_of(value), ret_error);
-}
-
-vestry_err vestry_signals_number(const json_t *signals, const char *path, double *ret_number,
-                                 vestry_signals_error *ret_error) {
-  json_t *value;
-  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
-  if (error) return error;
-  if (!json_is_number(value)) return wrong_type(path, "a number", type_of(value), ret_error);
-  *ret_number = json_number_value(value);
-  return VESTRY_OK;
-}
-
-vestry_err vestry_signals_boolean(const json_t *signals, const char *path, bool *ret_boolean,
-                                  vestry_signals_error *ret_error) {
-  json_t *value;
-  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
-  if (error) return error;
-  if (!json_is_boolean(value)) return wrong_type(path, "true or false", type_of(value), ret_error);
-  *ret_boolean = json_is_true(value);
-  return VESTRY_OK;
-}
-
-vestry_err vestry_signals_object(const json_t *signals, const char *path, json_t **ret_object,
-                                 vestry_signals_error *ret_error) {
-  json_t *value;
-  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
-  if (error) return error;
-  if (!json_is_object(value)) return wrong_type(path, "an object", type_of(value), ret_error);
-  *ret_object = value;
-  return VESTRY_OK;
-}
-
-vestry_err vestry_signals_array(const json_t *signals, const char *path, json_t **ret_array,
-                                vestry_signals_error *ret_error) {
-  json_t *value;
-  vestry_err error = vestry_signals_get(signals, path, &value, ret_error);
-  if (error) return error;
-  if (!json_is_array(value)) return wrong_type(path, "an array", type_of(value), ret_error);
-  *ret_array = value;
-  return VESTRY_OK;
 }

@@ -57,7 +57,6 @@ struct vestry_once {
   const vestry_host *host;
   vestry_once_options options;
   vestry_store *store; /* of records */
-  vestry_store_driver *driver;
   pthread_mutex_t lock;
   pthread_cond_t answered;
   places users, visitors;
@@ -306,7 +305,7 @@ static vestry_err put_or_find(vestry_once *once, vestry_scope scope, const char 
     vestry_err error = vestry_store_with(once->store, scope, VESTRY_KEY(nonce), take, ret_there);
     if (error != VESTRY_NOT_FOUND) return error;
     if (!take_place(made)) break;
-    error = vestry_store_put(once->store, scope, VESTRY_KEY(nonce), made, VESTRY_PUT_REUSE, 0, &result);
+    error = vestry_store_put(once->store, scope, VESTRY_KEY(nonce), made, VESTRY_KEEP_REUSE, 0, &result);
     made->handle = result.handle;
     if (!error) stand_in_line(made);
     if (!error) return VESTRY_OK;
@@ -370,7 +369,7 @@ vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_N
 static vestry_err make_store(vestry_once *once) {
   static const vestry_value_ops value = {.ref = ref_record, .unref = unref_record, .close = close_record};
   const vestry_once_options *o = &once->options;
-  vestry_err error = vestry_store_create(NULL, "lru",
+  vestry_err error = vestry_store_create("lru",
                                          &(vestry_store_options){.host = once->host,
                                                                  .value = &value,
                                                                  .max_count = o->max_count,
@@ -378,7 +377,7 @@ static vestry_err make_store(vestry_once *once) {
                                                                  .lifetime_ms = o->lifetime_ms,
                                                                  .max_per_scope_count = o->max_per_scope_count},
                                          &once->store);
-  return error ? error : vestry_store_driver_create(once->store, once->v->runtime, &once->driver);
+  return error ? error : vestry_store_drive(once->store, once->v->runtime);
 }
 
 /* The answers' bytes as the places. */
@@ -426,8 +425,8 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
 
 void vestry_once_destroy(vestry_once *once) {
   if (!once || vestry_is_forked(once->v)) return;
-  vestry_store_driver_destroy(once->driver);
-  if (once->store) vestry_store_destroy(once->store);
+  (void)vestry_store_drive(once->store, NULL);
+  vestry_store_destroy(once->store);
   pthread_mutex_destroy(&once->lock);
   pthread_cond_destroy(&once->answered);
   vsi_free(once->host, once);

@@ -21,7 +21,7 @@
 enum { STATUS_MIN = 200, STATUS_MAX = 599 };
 
 void vsi_reply_init(vestry_reply *reply, const vestry_host *host) {
-  *reply = (vestry_reply){.host = host, .policy = VESTRY_PUT_REUSE};
+  *reply = (vestry_reply){.host = host, .policy = VESTRY_KEEP_REUSE};
 }
 
 static void header_free(const vestry_reply *reply, const vestry_header *header) {
@@ -69,8 +69,8 @@ bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
   return reply->keep || reply->watches_count || v->keep_open;
 }
 
-vestry_put_policy vsi_reply_policy(const vestry_reply *reply) {
-  return reply->watches_count && !reply->keep ? VESTRY_PUT_MANY : reply->policy; /* its watch is its own stream's */
+vestry_keep_policy vsi_reply_policy(const vestry_reply *reply) {
+  return reply->watches_count && !reply->keep ? VESTRY_KEEP_MANY : reply->policy; /* its watch is its own stream's */
 }
 
 /* NO_MEMORY is remembered: a handler may leave it to vestry (vestry/request.h). */
@@ -289,8 +289,8 @@ vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *conne
   return VESTRY_OK;
 }
 
-vestry_err vestry_reply_keep(vestry_reply *reply, vestry_put_policy policy, size_t many_count) {
-  if ((unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count) {
+  if ((unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
   reply->keep = true;
   reply->policy = policy;
   reply->many_count = many_count;
@@ -309,26 +309,26 @@ void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
   reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
 }
 
-vestry_err vestry_reply_hooks(vestry_reply *reply, const vestry_connection_hooks *hooks) {
-  if (VSI_OPTIONS_TAKE(reply->hooks, hooks))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "hooks of a size that is none");
-  return VESTRY_OK;
-}
-
-vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_connection_options *options) {
-  vestry_connection_options resolved;
-  if (!options || vsi_connection_options_resolve(options, NULL, &resolved)) return VESTRY_INVALID;
-  reply->stream = *options;
-  return VESTRY_OK;
-}
-
-vestry_err vestry_reply_profiles(vestry_reply *reply, const vestry_profile *profiles, size_t count) {
-  vestry_profile resolved[VESTRY_PROFILES_MAX];
-  if (count > VESTRY_PROFILES_MAX || (count && !profiles)) return VESTRY_INVALID;
-  for (size_t i = 0; i < count; i++)
-    if (vsi_profile_resolve(&profiles[i], &resolved[i])) return VESTRY_INVALID;
-  for (size_t i = 0; i < count; i++) reply->profiles[i] = resolved[i];
-  reply->profiles_count = count;
+/* All of it, or nothing: what is wrong is found before the reply is changed. */
+vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options) {
+  vestry_stream_options own;
+  vestry_connection_options connection, resolved;
+  vestry_connection_hooks hooks;
+  vestry_profile profiles[VESTRY_PROFILES_MAX];
+  if (!options || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(connection, own.connection) ||
+      VSI_OPTIONS_TAKE(hooks, own.hooks))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's options have a size that is none");
+  if (vsi_connection_options_resolve(&connection, NULL, &resolved))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's bounds are none");
+  bool is_profiled = own.profiles_count <= VESTRY_PROFILES_MAX && (own.profiles || !own.profiles_count);
+  for (size_t i = 0; is_profiled && i < own.profiles_count; i++)
+    is_profiled = !vsi_profile_resolve(&own.profiles[i], &profiles[i]);
+  if (!is_profiled) return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's profiles are missing, too many or none");
+  if (own.connection) reply->stream = connection;
+  if (own.hooks) reply->hooks = hooks;
+  if (!own.profiles) return VESTRY_OK;
+  for (size_t i = 0; i < own.profiles_count; i++) reply->profiles[i] = profiles[i];
+  reply->profiles_count = own.profiles_count;
   reply->has_profiles = true;
   return VESTRY_OK;
 }

@@ -41,7 +41,7 @@ struct vestry_reply {
   bool fail_fast;
   bool any_client; /* a stream for any client */
   bool keep;
-  vestry_put_policy policy; /* REUSE unless reply_keep said otherwise */
+  vestry_keep_policy policy; /* REUSE unless reply_keep said otherwise */
   size_t many_count;
   enum { VSI_AUTO_CLOSE_UNSET, VSI_AUTO_CLOSE_OFF, VSI_AUTO_CLOSE_ON } auto_close;
   vestry_connection_hooks hooks;
@@ -90,7 +90,7 @@ bool vsi_reply_is_stream(const vestry_reply *reply);
 bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
 
 /* When streams are stored under its key already. */
-vestry_put_policy vsi_reply_policy(const vestry_reply *reply);
+vestry_keep_policy vsi_reply_policy(const vestry_reply *reply);
 
 /* What its own Cache-Control says to caches that many share. */
 typedef enum vsi_caching {

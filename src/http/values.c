@@ -14,6 +14,7 @@
 #include "http/request.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
+#include "json/into.h"
 #include "json/value.h"
 
 enum { VALUES_MAX = 1000 };
@@ -156,20 +157,12 @@ static vestry_err find(const vestry_request *req, vestry_in in, const char *name
   return VESTRY_NOT_FOUND;
 }
 
-const char *vestry_request_value(const vestry_request *req, vestry_in in, const char *name) {
-  return vestry_request_value_at(req, in, name, 0);
-}
-
 const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index) {
   const char *value = NULL;
   return find(req, in, name, index, &value) ? NULL : value;
 }
 
-vestry_err vestry_request_integer(const vestry_request *req, vestry_in in, const char *name, int64_t min, int64_t max,
-                                  int64_t *ret_integer) {
-  const char *text;
-  vestry_err error = find(req, in, name, 0, &text);
-  if (error) return error;
+static vestry_err read_integer(const char *text, vestry_into into) {
   bool is_negative = *text == '-';
   uint64_t most = (uint64_t)INT64_MAX + is_negative, value = 0;
   text += is_negative;
@@ -181,37 +174,41 @@ vestry_err vestry_request_integer(const vestry_request *req, vestry_in in, const
     value = value * 10 + digit;
   }
   int64_t integer = is_negative ? (int64_t)(0 - value) : (int64_t)value;
-  if (integer < min || integer > max) return VESTRY_MALFORMED;
-  *ret_integer = integer;
+  if (integer < into.min || integer > into.max) return VESTRY_MALFORMED;
+  *(int64_t *)into.variable = integer;
   return VESTRY_OK;
 }
 
-vestry_err vestry_request_number(const vestry_request *req, vestry_in in, const char *name, double *ret_number) {
-  const char *text;
+static vestry_err read_number(const vestry_request *req, const char *text, vestry_into into) {
   json_t *value = NULL;
   vestry_signals_error why;
-  vestry_err error = find(req, in, name, 0, &text);
-  if (!error) error = vsi_json_parse(text, strlen(text), &req->v->signals, &value, &why); /* in every locale */
-  if (error) return error;
-  if (json_is_number(value))
-    *ret_number = json_number_value(value);
-  else
-    error = VESTRY_MALFORMED;
+  vestry_err error = vsi_json_parse(text, strlen(text), &req->v->signals, &value, &why); /* in every locale */
+  if (!error) error = vsi_into_take(into, value);
   json_decref(value);
   return error;
 }
 
-vestry_err vestry_request_boolean(const vestry_request *req, vestry_in in, const char *name, bool *ret_boolean) {
+static vestry_err read_boolean(const char *text, vestry_into into) {
   static const char *const words[] = {"false", "off", "0", "true", "on", "1"};
-  const char *text;
-  vestry_err error = find(req, in, name, 0, &text);
-  if (error) return error;
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     if (strcmp(text, words[i]) != 0) continue;
-    *ret_boolean = i >= 3;
+    *(bool *)into.variable = i >= 3;
     return VESTRY_OK;
   }
   return VESTRY_MALFORMED;
+}
+
+vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into) {
+  const char *text;
+  vestry_err error = into.variable ? find(req, in, name, 0, &text) : VESTRY_INVALID;
+  if (error) return error;
+  switch (into.type) {
+  case VESTRY_VALUE_INTEGER: return read_integer(text, into);
+  case VESTRY_VALUE_NUMBER: return read_number(req, text, into);
+  case VESTRY_VALUE_BOOLEAN: return read_boolean(text, into);
+  case VESTRY_VALUE_STRING: *(const char **)into.variable = text; return VESTRY_OK;
+  default: return VESTRY_INVALID;
+  }
 }
 
 vestry_err vestry_request_file(const vestry_request *req, const char *name, vestry_upload *ret_file) {

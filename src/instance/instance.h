@@ -22,14 +22,13 @@ struct vestry {
       vestry_runtime *runtime;
       vestry_store *store; /* of vestry_connection */
       struct vestry_registry *registry;
-      struct vestry_bus *bus; /* of topics by key */
       uint64_t heartbeat_ms;
       size_t max_body_bytes;
     };
   };
   bool runtime_is_own;
-  vestry_store_driver *driver;
   vsi_group *group;
+  struct vsi_bus *bus;             /* topics by key */
   struct vsi_channels *channels;   /* by key */
   struct vsi_histories *histories; /* of those */
   struct vsi_routes *routes;

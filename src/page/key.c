@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "channel/channel.h"
+#include "instance/instance.h"
 #include "page/schedule.h"
 
 /* Each field with its length before it: no two keys are alike by accident. */
@@ -64,7 +66,7 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   shared->key_len = (uint32_t)key->len;
   shared->share_at = (uint32_t)share_at;
   memcpy(shared->key, key->data, key->len);
-  if ((!part || copy_names(pages->host, shared, part)) && !vestry_channel_create(pages->v, NULL, &shared->channel))
+  if ((!part || copy_names(pages->host, shared, part)) && !vsi_channel_create(pages->v->group, 0, &shared->channel))
     return shared;
   vsi_view_free(&shared->view);
   return NULL;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "channel/channel.h"
 #include "connection/connection.h"
 #include "connection/send.h"
 #include "event/mark.h"
@@ -94,7 +95,7 @@ static void leave_former(vsi_run *r) {
   vsi_pages_unlock(pages);
   if (!former_count) return;
   for (size_t i = 0; i < former_count; i++)
-    (void)vestry_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
+    (void)vsi_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
   vsi_pages_lock(pages);
   for (size_t i = 0; i < former_count; i++) vsi_seat_release(former[i]);
   vsi_pages_unlock(pages);

@@ -5,8 +5,6 @@
  * has its parts' insides in it, and a stream does not. So these are left out, and what the parts are of is put in. */
 #include "page/render.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -21,61 +19,62 @@
 #include "vestry/csp.h"
 #include "vestry/session.h"
 
-void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share) {
-  memset(render, 0, offsetof(vestry_render, parts));
+void vsi_render_init(vsi_render *render, vestry_page *page, vestry_html *html, const char *share) {
+  memset(render, 0, offsetof(vsi_render, parts));
+  render->said.own = render;
   render->pages = page->pages;
   render->page = page;
   render->html = html;
-  render->share = share;
+  render->said.share = share;
   render->tag.build = page->pages->build;
 }
 
-void vsi_render_finish(vestry_render *render) {
+void vsi_render_finish(vsi_render *render) {
   for (size_t i = 0; i < render->parts_count; i++) vsi_free(render->pages->host, render->parts[i].texts);
   render->parts_count = 0;
 }
 
-static vestry_err handle(vestry_render *render) {
-  const vestry_request *req = render->req;
-  vestry_reply *reply = render->reply;
+static vestry_err handle(vsi_render *render) {
+  const vestry_request *req = render->said.request;
+  vestry_reply *reply = render->said.reply;
   vestry_page *page = render->page;
-  vestry_err error = page->allow && !render->share ? page->allow(req, page->app) : VESTRY_OK;
+  vestry_err error = page->allow && !render->said.share ? page->allow(req, page->app) : VESTRY_OK;
   if (error) {
     render->is_denied = true;
     return error;
   }
   if (page->topics)
-    error = page->topics(render, page->app);
+    error = page->topics(&render->said, page->app);
   else if (page->handler)
-    error = vestry_render_topic(render, req->path);
+    error = vestry_render_topic(&render->said, req->path);
   if (error) return error;
-  return page->render ? page->render(render, render->html, page->app) : page->handler(req, reply, page->app);
+  return page->render ? page->render(&render->said, render->html, page->app) : page->handler(req, reply, page->app);
 }
 
 /* Observers are told, but not of a document, nor of the inside of a part: its view renders again. */
-static uint8_t begin(vestry_render *render) {
-  return render->names ? vsi_observers_begin(render->pages, render) : 0;
+static uint8_t begin(vsi_render *render) {
+  return render->names ? vsi_observers_begin(render->pages, &render->said) : 0;
 }
 
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_render *render = app;
-  render->req = req;
-  render->reply = reply;
+  vsi_render *render = app;
+  render->said.request = req;
+  render->said.reply = reply;
   uint8_t told = begin(render);
   vestry_err error = handle(render);
-  vsi_observers_end(render->pages, render, told);
+  vsi_observers_end(render->pages, &render->said, told);
   return error ? error : render->error;
 }
 
-static const char *text_of(const vestry_render *render) {
-  return render->page->handler ? render->reply->body : vsi_html_of(render->html)->data;
+static const char *text_of(const vsi_render *render) {
+  return render->page->handler ? render->said.reply->body : vsi_html_of(render->html)->data;
 }
 
-vestry_slice vsi_render_content(const vestry_render *render) {
+vestry_slice vsi_render_content(const vsi_render *render) {
   return (vestry_slice){text_of(render) + render->begin, render->end - render->begin};
 }
 
-static void hash_content(vestry_render *render) {
+static void hash_content(vsi_render *render) {
   const char *text = text_of(render);
   vsi_siphash_128 hash;
   vsi_siphash_128_init(&hash, render->pages->content_secret);
@@ -91,19 +90,19 @@ static void hash_content(vestry_render *render) {
 }
 
 /* An error that the page need not look at. */
-static vestry_err stick(vestry_render *render, vestry_err error, const char *why) {
+static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
   if (!render->error) render->error = error;
   if (error == VESTRY_INVALID || error == VESTRY_LIMIT)
     vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
   return error;
 }
 
-static const char *nonce_of(const vestry_render *render) {
-  return render->is_stream ? "" : vestry_reply_nonce(render->reply);
+static const char *nonce_of(const vsi_render *render) {
+  return render->said.is_stream ? "" : vestry_reply_nonce(render->said.reply);
 }
 
 /* A content is the same for everybody, or it would be sent to each tab as soon as its stream begins. */
-static vestry_err check_nonce(vestry_render *render) {
+static vestry_err check_nonce(vsi_render *render) {
   const vestry_slice content = vsi_render_content(render);
   const char *nonce = nonce_of(render);
   if (!*nonce || !memmem(content.data, content.len, nonce, strlen(nonce))) return VESTRY_OK;
@@ -117,8 +116,8 @@ static bool is_html(const char *type) {
   return type && strncasecmp(type, "text/html", 9) == 0;
 }
 
-bool vsi_render_find(vestry_render *render) {
-  vestry_reply *reply = render->reply;
+bool vsi_render_find(vsi_render *render) {
+  vestry_reply *reply = render->said.reply;
   const vestry_page *page = render->page;
   vsi_content found;
   if (!reply->has_body || !is_html(reply->body_type) || vsi_reply_load(reply) || !reply->body) return false;
@@ -138,23 +137,8 @@ bool vsi_render_find(vestry_render *render) {
 
 /* ------------------------------------------------------------------------------------------- what it is asked ----- */
 
-const vestry_request *vestry_render_request(const vestry_render *render) {
-  return render->req;
-}
-
-vestry_reply *vestry_render_reply(vestry_render *render) {
-  return render->reply;
-}
-
-const char *vestry_render_share(const vestry_render *render) {
-  return render->share;
-}
-
-bool vestry_render_is_stream(const vestry_render *render) {
-  return render->is_stream;
-}
-
-vestry_err vestry_render_topic(vestry_render *render, const char *topic) {
+vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
+  vsi_render *render = said->own;
   size_t len = topic ? strlen(topic) : 0;
   if (!len) return stick(render, VESTRY_INVALID, "a topic without a name");
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
@@ -165,31 +149,22 @@ vestry_err vestry_render_topic(vestry_render *render, const char *topic) {
   return render->names->error ? stick(render, render->names->error, "") : VESTRY_OK;
 }
 
-vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) {
-  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
-  va_list arguments;
-  va_start(arguments, format);
-  bool is_made = format && vsnprintf(topic, sizeof topic, format, arguments) >= 0;
-  va_end(arguments);
-  return is_made ? vestry_render_topic(render, topic) : stick(render, VESTRY_INVALID, "a format that is none");
-}
-
 /* Of this page alone: the same number means something else at another address, and for another user. With the own
  * secret also of this process alone: a count that another one made is never taken for one of ours. */
-static uint64_t hash_version(const vestry_render *render, vsi_siphash_key key, uint64_t version) {
-  const char *path = render->req->path, *query = render->req->query;
-  const vestry_scope scope = render->share ? (vestry_scope){NULL, 0} : render->req->scope;
-  const char *user = render->share ? NULL : vestry_session_user(render->req);
+static uint64_t hash_version(const vsi_render *render, vsi_siphash_key key, uint64_t version) {
+  const char *path = render->said.request->path, *query = render->said.request->query;
+  const vestry_scope scope = render->said.share ? (vestry_scope){NULL, 0} : render->said.request->scope;
+  const char *user = render->said.share ? NULL : vestry_session_user(render->said.request);
   uint64_t words[6] = {version,
                        vsi_siphash_1_3(key, path, strlen(path)),
                        vsi_siphash_1_3(key, query, strlen(query)),
                        vsi_siphash_1_3(key, scope.data, scope.len),
                        user ? vsi_siphash_1_3(key, user, strlen(user)) : 0,
-                       render->share ? vsi_siphash_1_3(key, render->share, strlen(render->share)) : 0};
+                       render->said.share ? vsi_siphash_1_3(key, render->said.share, strlen(render->said.share)) : 0};
   return vsi_siphash_1_3(key, words, sizeof words);
 }
 
-static bool is_current(vestry_render *render, vsi_siphash_key key, uint64_t version) {
+static bool is_current(vsi_render *render, vsi_siphash_key key, uint64_t version) {
   if (render->is_part || render->tag.has_version || render->is_begun) return false;
   render->tag.has_version = true;
   render->tag.version = hash_version(render, key, version);
@@ -198,22 +173,23 @@ static bool is_current(vestry_render *render, vsi_siphash_key key, uint64_t vers
   return render->is_current;
 }
 
-bool vestry_render_is_current(vestry_render *render, uint64_t version) {
-  return is_current(render, render->pages->own_secret, version);
+bool vestry_render_is_current(vestry_render *said, uint64_t version) {
+  return is_current(said->own, said->own->pages->own_secret, version);
 }
 
-bool vestry_render_is_current_anywhere(vestry_render *render, uint64_t version) {
-  return is_current(render, render->pages->version_secret, version);
+bool vestry_render_is_current_anywhere(vestry_render *said, uint64_t version) {
+  return is_current(said->own, said->own->pages->version_secret, version);
 }
 
 /* ------------------------------------------------------------------------------------------------- the marks ------ */
 
-static vestry_err refuse(vestry_render *render, vestry_html *html, const char *why) {
+static vestry_err refuse(vsi_render *render, vestry_html *html, const char *why) {
   (void)stick(render, VESTRY_INVALID, why);
   return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, why);
 }
 
-vestry_err vestry_render_begin(vestry_render *render, vestry_html *html) {
+vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
+  vsi_render *render = said->own;
   if (render->is_part || render->is_begun || html != render->html || render->page->handler)
     return refuse(render, html, "the content was begun already, or cannot be begun here");
   render->is_begun = true;
@@ -221,7 +197,8 @@ vestry_err vestry_render_begin(vestry_render *render, vestry_html *html) {
   return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
 }
 
-vestry_err vestry_render_end(vestry_render *render, vestry_html *html) {
+vestry_err vestry_render_end(vestry_render *said, vestry_html *html) {
+  vsi_render *render = said->own;
   if (!render->is_begun || render->is_ended || html != render->html)
     return refuse(render, html, "the content was not begun, or has ended already");
   vestry_err error = vestry_html_add(html, "</%-s>", render->page->element);
@@ -230,11 +207,12 @@ vestry_err vestry_render_end(vestry_render *render, vestry_html *html) {
   render->end = vsi_html_of(html)->len;
   if ((error = check_nonce(render))) return error;
   hash_content(render);
-  return render->is_stream ? VESTRY_OK : vsi_stream_element(render->page, render->req, &render->tag, html);
+  return render->said.is_stream ? VESTRY_OK
+                                : vsi_stream_element(render->page, render->said.request, &render->tag, html);
 }
 
-vestry_err vestry_render_head(vestry_render *render, vestry_html *html) {
-  return vsi_stream_style(nonce_of(render), html);
+vestry_err vestry_render_head(vestry_render *said, vestry_html *html) {
+  return vsi_stream_style(nonce_of(said->own), html);
 }
 
 /* ---------------------------------------------------------------------------------------------------- parts ------- */
@@ -258,7 +236,7 @@ bool vsi_is_element_id(const char *text) {
 }
 
 /* Copy what it says. OK | INVALID | LIMIT | NO_MEMORY */
-static vestry_err take_part(vestry_render *render, const vestry_page_part *given, vsi_named_part **ret_named) {
+static vestry_err take_part(vsi_render *render, const vestry_page_part *given, vsi_named_part **ret_named) {
   vsi_named_part *named = &render->parts[render->parts_count];
   vestry_page_part part;
   if (render->parts_count == VESTRY_PAGE_PARTS_MAX) return VESTRY_LIMIT;
@@ -282,25 +260,25 @@ static vestry_err take_part(vestry_render *render, const vestry_page_part *given
 
 vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
                            vsi_buffer *names) {
-  vestry_render inner;
-  memset(&inner, 0, offsetof(vestry_render, parts));
+  vsi_render inner;
+  memset(&inner, 0, offsetof(vsi_render, parts));
   inner.pages = pages;
   inner.names = names;
   inner.html = html;
-  inner.share = part->share;
+  inner.said = (vestry_render){.share = part->share, .is_stream = is_stream, .own = &inner};
   inner.is_part = true;
-  inner.is_stream = is_stream;
   uint8_t told = begin(&inner);
-  vestry_err error = part->render(&inner, html, part->app);
-  vsi_observers_end(pages, &inner, told);
+  vestry_err error = part->render(&inner.said, html, part->app);
+  vsi_observers_end(pages, &inner.said, told);
   if (!error) error = inner.error;
   return error ? error : vestry_html_error(html, NULL, NULL);
 }
 
 /* In a document its inside stands in it; in a stream it comes by an event of its own, and the client leaves what it has
  * as it is, because both sides say data-ignore-morph. */
-vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const vestry_page_part *given) {
-  if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->share)
+vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vestry_page_part *given) {
+  vsi_render *render = said->own;
+  if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->said.share)
     return refuse(render, html, "a part stands in the content of a private page");
   vsi_named_part *named;
   vestry_err error = take_part(render, given, &named);
@@ -308,7 +286,7 @@ vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const ve
   if (error) return stick(render, error, "");
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
-  if (!error && !render->is_stream) {
+  if (!error && !render->said.is_stream) {
     error = vsi_part_render(render->pages, false, &named->part, html, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");

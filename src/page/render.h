@@ -15,17 +15,14 @@ typedef struct vsi_named_part {
   size_t inside_from, inside_to; /* in a document: where what is inside its element stands */
 } vsi_named_part;
 
-struct vestry_render {
+typedef struct vsi_render {
+  vestry_render said; /* to the handler; its `own` is this */
   vestry_pages *pages;
   vestry_page *page;
   vsi_buffer *names; /* of topics, noted; NULL: a document's, whose stream will look for itself */
   size_t names_count;
-  const vestry_request *req;
-  vestry_reply *reply;
-  const char *share;
   vestry_html *html;
   bool is_part, is_begun, is_ended;
-  bool is_stream;     /* it is not for a document */
   bool is_denied;     /* by allow */
   bool is_current;    /* the tab has that version */
   vestry_err error;   /* that sticks: of a topic or a part */
@@ -35,16 +32,16 @@ struct vestry_render {
   vsi_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
   size_t parts_count;
   vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];
-};
+} vsi_render;
 
-void vsi_render_init(vestry_render *render, vestry_page *page, vestry_html *html, const char *share);
-void vsi_render_finish(vestry_render *render);
+void vsi_render_init(vsi_render *render, vestry_page *page, vestry_html *html, const char *share);
+void vsi_render_finish(vsi_render *render);
 /* A vestry_handler_fn: have the page's handler make it. app: the render. Whose right it is is asked before. */
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app);
 /* The content that was made, with its parts' elements, which are empty in a stream. */
-vestry_slice vsi_render_content(const vestry_render *render);
+vestry_slice vsi_render_content(const vsi_render *render);
 /* Find the content in what an ordinary handler has answered, and hash it. false: there is none; the log says why. */
-bool vsi_render_find(vestry_render *render);
+bool vsi_render_find(vsi_render *render);
 /* Have a part make what is inside its element, for a stream or a document. names: the topics that it names; NULL: its
  * own view will look for itself. OK | what it says | what sticks in the builder */
 vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,

@@ -61,7 +61,7 @@ void vsi_run_end(vsi_run *r) {
 }
 
 static vsi_outcome classify(vsi_run *r, vestry_err error) {
-  const vestry_render *render = &r->render;
+  const vsi_render *render = &r->render;
   int status = r->reply.status;
   if (render->is_denied) return VSI_MADE_RELOAD;
   if (error) return vsi_status_of(r->pages->v, error) < 500 ? VSI_MADE_RELOAD : VSI_MADE_FAILED;
@@ -107,11 +107,11 @@ static vsi_outcome make_page(vsi_run *r) {
   const vsi_shared *shared = r->shared;
   vsi_render_init(&r->render, view->page, r->html, shared ? shared->key + shared->share_at : NULL);
   r->render.names = &r->names;
-  r->render.is_stream = true;
+  r->render.said.is_stream = true;
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
   if (!error) error = vestry_html_error(r->html, NULL, NULL);
-  r->render.req = NULL; /* it is gone */
+  r->render.said.request = NULL; /* it is gone */
   vsi_outcome made = classify(r, error);
   if (made == VSI_MADE_CONTENT) {
     r->content = vsi_render_content(&r->render);

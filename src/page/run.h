@@ -29,7 +29,7 @@ typedef struct vsi_run {
   vsi_buffer names;  /* of topics */
   vestry_html *html; /* the worker's */
   vestry_reply reply;
-  vestry_render render;
+  vsi_render render;
   vsi_tag had;          /* of a version: what the view has */
   vestry_slice content; /* what was made */
   vsi_hash_128 hash;    /* the content's */

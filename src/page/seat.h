@@ -15,7 +15,7 @@ void vsi_seat_take(vsi_seat *seat);
 void vsi_seat_join(vsi_shared *shared, vsi_seat *seat);
 void vsi_seat_joined(vsi_seat *seat);
 /* The stream sees the view no more. The seat dies, unless a worker holds it. What the view sends by its channel still
- * arrives until vestry_channel_leave. */
+ * arrives until vsi_channel_leave. */
 void vsi_seat_leave(vsi_seat *seat);
 /* Give a promise back: the seat dies. */
 void vsi_seat_drop(vsi_seat *seat);

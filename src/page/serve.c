@@ -19,13 +19,13 @@
 
 /* ---------------------------------------------------------------------------------------------- the document ------ */
 
-static vestry_err answer(vestry_render *render, vestry_html *html, vestry_reply *reply) {
+static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *reply) {
   vestry_err error = vestry_html_error(html, NULL, NULL);
   if (error) return vestry_reply_html(reply, html); /* which says why */
   bool has_status = reply->status >= 300 || reply->status == 204;
   if (!render->is_ended && !has_status)
     vsi_log(render->pages->host, VESTRY_LOG_WARN, "the page at %s: it has no content, and so no stream",
-            render->req->path);
+            render->said.request->path);
   vestry_slice made;
   error = vestry_html_result(html, &made);
   if (error || (has_status && !made.len)) return error;
@@ -33,7 +33,7 @@ static vestry_err answer(vestry_render *render, vestry_html *html, vestry_reply 
 }
 
 /* Put what a live page needs into a document that knows nothing of it. */
-static vestry_err complete(vestry_render *render, vestry_reply *reply) {
+static vestry_err complete(vsi_render *render, vestry_reply *reply) {
   vestry_html head, element;
   vsi_buffer all;
   vestry_slice style = {NULL, 0}, stream = {NULL, 0};
@@ -41,9 +41,9 @@ static vestry_err complete(vestry_render *render, vestry_reply *reply) {
   vestry_html_init(&head, render->pages->host);
   vestry_html_init(&element, render->pages->host);
   vsi_buffer_init(&all, render->pages->host);
-  vestry_err error = vestry_render_head(render, &head);
+  vestry_err error = vestry_render_head(&render->said, &head);
   if (!error) error = vestry_html_result(&head, &style);
-  if (!error) error = vsi_stream_element(render->page, render->req, &render->tag, &element);
+  if (!error) error = vsi_stream_element(render->page, render->said.request, &render->tag, &element);
   if (!error) error = vestry_html_result(&element, &stream);
   if (!error) {
     vsi_buffer_append(&all, reply->body, render->head_end);
@@ -67,7 +67,7 @@ static vestry_err complete(vestry_render *render, vestry_reply *reply) {
 
 static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_html html;
-  vestry_render render;
+  vsi_render render;
   vestry_html_init(&html, page->pages->host);
   vsi_render_init(&render, page, &html, share);
   if (!share) vsi_request_is_asked_who(req);
@@ -80,7 +80,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   } else if (!error) {
     error = vsi_render_handle(req, reply, &render);
   }
-  render.req = req;
+  render.said.request = req;
   if (!error) error = page->render ? answer(&render, &html, reply) : complete(&render, reply);
   vsi_render_finish(&render);
   vestry_html_finish(&html);
@@ -344,7 +344,7 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   error = share ? attach_watching(req, reply, page, share, has_tag ? &tag : NULL)
                 : attach_private(req, reply, page, document, has_tag ? &tag : NULL);
   if (error) return error;
-  if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
    * the rest. */
   if (share && !reply->stream.full) reply->stream.full = VESTRY_FULL_CONFLATE;

@@ -87,7 +87,7 @@ static void tell_all(vsi_run *r, bool is_failing) {
   vestry_event *event;
   if (vsi_view_is_part(r->view) || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event))
     return;
-  (void)vestry_channel_publish(r->shared->channel, event, NULL);
+  (void)vsi_channel_publish(r->shared->channel, event, NULL);
   vestry_event_unref(event);
 }
 
@@ -118,7 +118,7 @@ static vestry_err send_to_all(vsi_run *r) {
   vsi_pages_lock(r->pages);
   vsi_run_set_has_hash(r, false); /* meanwhile it is not known what a member has */
   vsi_pages_unlock(r->pages);
-  vestry_err error = vsi_channel_publish(r->shared->channel, r->event, member_refused, &refused, NULL);
+  vestry_err error = vsi_channel_publish_telling(r->shared->channel, r->event, member_refused, &refused, NULL);
   return error ? error : refused;
 }
 
@@ -151,9 +151,9 @@ static bool has_content(const vsi_run *r, const vsi_seat *seat) {
 static vestry_err join(vsi_run *r, vsi_seat *seat) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
-  vestry_channel *channel = r->shared->channel;
+  vsi_channel *channel = r->shared->channel;
   vestry_event *event = r->event ? r->event : r->kept;
-  vestry_err error = vestry_channel_join(channel, seat->connection);
+  vestry_err error = vsi_channel_join(channel, seat->connection);
   if (error == VESTRY_NO_MEMORY) return error;
   vsi_pages_lock(pages);
   bool has_it = has_content(r, seat), is_over = seat->is_over;
@@ -164,7 +164,7 @@ static vestry_err join(vsi_run *r, vsi_seat *seat) {
   if (!has_it) seat->joined = ++pages->sent;
   vsi_pages_unlock(pages);
   if (!has_it && !is_over) vsi_connection_posted(seat->connection, error);
-  if (is_over || error) (void)vestry_channel_leave(channel, seat->connection);
+  if (is_over || error) (void)vsi_channel_leave(channel, seat->connection);
   if (error == VESTRY_NO_MEMORY) return error;
   if (error) send_back(seat->connection, error);
   if (seat->is_told) vsi_say_failing(seat->connection, false);

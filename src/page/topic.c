@@ -13,14 +13,12 @@
  * topic's links, some at a time, and lets the lock go in between. A mark in the list of links says how far it has come:
  * so links may come and go meanwhile.
  *
- * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_is_used).
+ * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_views).
  * Otherwise an application that asks in between would stop refreshing the topic, and the view would wait for ever.
  * Names of renders under way are counted by a few bits of their hash: at worst a topic that is not used counts as used,
  * for the time of a render. */
 #include "page/topic.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -265,33 +263,15 @@ void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) 
   vsi_pages_unlock(pages);
 }
 
-vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...) {
-  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
-  va_list arguments;
-  va_start(arguments, format);
-  bool is_made = format && vsnprintf(topic, sizeof topic, format, arguments) >= 0;
-  va_end(arguments);
-  return is_made ? vestry_refresh(pages, topic, ret_seq) : VESTRY_INVALID;
-}
-
-bool vestry_topic_is_used(vestry_pages *pages, const char *name) {
-  size_t len = name ? strlen(name) : 0;
-  uint64_t hash = hash_of(pages, name, len);
-  vsi_pages_lock(pages);
-  const vsi_topic *topic = find(pages, hash, name, len);
-  bool is_used =
-      (topic && topic->views_count) || atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
-  vsi_pages_unlock(pages);
-  return is_used;
-}
-
-size_t vestry_topic_views(vestry_pages *pages, const char *name) {
+size_t vestry_topic_views(vestry_pages *pages, const char *name, bool *ret_is_used) {
   size_t len = name ? strlen(name) : 0;
   uint64_t hash = hash_of(pages, name, len);
   vsi_pages_lock(pages);
   const vsi_topic *topic = find(pages, hash, name, len);
   size_t count = topic ? topic->views_count : 0;
+  bool is_used = count || atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
   vsi_pages_unlock(pages);
+  if (ret_is_used) *ret_is_used = is_used;
   return count;
 }
 

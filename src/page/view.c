@@ -3,10 +3,11 @@
 #include "page/view.h"
 
 #include "base/memory.h"
+#include "channel/channel.h"
 #include "connection/connection.h"
 
 static void free_shared(const vestry_host *host, vsi_shared *shared) {
-  vestry_channel_destroy(shared->channel);
+  vsi_channel_destroy(shared->channel);
   vsi_free(host, (void *)(uintptr_t)shared->id);
   vsi_free(host, shared);
 }

@@ -17,7 +17,6 @@
 #include "page/copy.h"
 #include "page/pages.h"
 #include "page/tag.h"
-#include "vestry/channel.h"
 
 typedef struct vsi_viewer vsi_viewer;
 
@@ -80,7 +79,7 @@ enum { VSI_FAILURES_MOST = 7 };
 struct vsi_shared {
   vsi_view view;   /* first */
   vsi_map_link in; /* by the key */
-  vestry_channel *channel;
+  struct vsi_channel *channel;
   vsi_ring seats;           /* all that are taken */
   vsi_ring joining;         /* of these: streams that may not have what the view shows */
   size_t seats_count;       /* those that were only promised included */

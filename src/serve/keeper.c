@@ -101,19 +101,19 @@ void vsi_keeper_find(vestry_dispatch_context *context) {
   if (!reply->key || context->targets.count || context->refusal) return;
   vestry_err error = VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
-  case VESTRY_PUT_REPLACE:
-  case VESTRY_PUT_MANY: return; /* a new stream in any case */
-  case VESTRY_PUT_REUSE:
+  case VESTRY_KEEP_REPLACE:
+  case VESTRY_KEEP_MANY: return; /* a new stream in any case */
+  case VESTRY_KEEP_REUSE:
     error = target_stored(context);
     if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
     break;
-  case VESTRY_PUT_REJECT: error = check_free(context); break;
+  case VESTRY_KEEP_REJECT: error = check_free(context); break;
   }
   if (error) vsi_context_refuse(context, error);
 }
 
 /* Put the opened stream under a key, and take it out again if it has ended meanwhile. */
-static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_put_policy policy, size_t many_count) {
+static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_keep_policy policy, size_t many_count) {
   vestry_store *store = context->v->store;
   vestry_put_result result = {0};
   vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
@@ -129,7 +129,7 @@ static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_pu
 /* All streams under the key are closed: put this one beside them, then look which holds the key now.
  * OK | EXISTS: another stream does, and this one has been removed and closed. */
 static vestry_err join(vestry_dispatch_context *context, const seat *s) {
-  vestry_err error = put(context, s, VESTRY_PUT_MANY, JOIN_COUNT);
+  vestry_err error = put(context, s, VESTRY_KEEP_MANY, JOIN_COUNT);
   if (error) return error;
   vsi_targets found;
   error = look(context, s->key, &found);
@@ -147,8 +147,8 @@ static vestry_err join(vestry_dispatch_context *context, const seat *s) {
 /* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
  * the key. */
 static vestry_err keep_alone_here(vestry_dispatch_context *context, const seat *s) {
-  bool reuse = vsi_reply_policy(context->reply) == VESTRY_PUT_REUSE;
-  vestry_err error = put(context, s, VESTRY_PUT_REUSE, 0);
+  bool reuse = vsi_reply_policy(context->reply) == VESTRY_KEEP_REUSE;
+  vestry_err error = put(context, s, VESTRY_KEEP_REUSE, 0);
   if (error != VESTRY_EXISTS) return error;
   error = reuse ? target_stored(context) : check_free(context);
   if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
@@ -176,7 +176,7 @@ static vestry_err keep_many(vestry_dispatch_context *context, const seat *s) {
   if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
   vestry_err error = vsi_targets_count(context->v->store, s->key, &closed_count);
   if (error && error != VESTRY_NOT_FOUND) return error;
-  error = put(context, s, VESTRY_PUT_MANY, many_count + closed_count);
+  error = put(context, s, VESTRY_KEEP_MANY, many_count + closed_count);
   if (error || !closed_count) return error;
   vsi_targets found;
   error = look(context, s->key, &found);
@@ -192,10 +192,10 @@ static vestry_err keep_first(vestry_dispatch_context *context) {
   const seat s = {reply->key, reply->many_count, &context->life->handle};
   if (!s.key) return VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
-  case VESTRY_PUT_REPLACE: return put(context, &s, VESTRY_PUT_REPLACE, 0);
-  case VESTRY_PUT_MANY: return keep_many(context, &s);
-  case VESTRY_PUT_REUSE:
-  case VESTRY_PUT_REJECT: break;
+  case VESTRY_KEEP_REPLACE: return put(context, &s, VESTRY_KEEP_REPLACE, 0);
+  case VESTRY_KEEP_MANY: return keep_many(context, &s);
+  case VESTRY_KEEP_REUSE:
+  case VESTRY_KEEP_REJECT: break;
   }
   return keep_alone(context, &s);
 }

@@ -54,7 +54,7 @@ vestry_err vsi_shares_create(const vestry_host *host, size_t max_count, vsi_shar
   shares->host = host;
   shares->max_count = max_count;
   vestry_err error =
-      vestry_store_create(NULL, "hash", &(vestry_store_options){.host = host, .value = &value}, &shares->streams);
+      vestry_store_create("hash", &(vestry_store_options){.host = host, .value = &value}, &shares->streams);
   if (error) {
     vsi_free(host, shares);
     return error;
@@ -135,7 +135,7 @@ vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_conne
   vestry_put_result put = {.size = sizeof put};
   vestry_connection *goes = NULL;
   pthread_mutex_lock(&shares->lock);
-  vestry_err error = vestry_store_put(shares->streams, scope, STREAM, one, VESTRY_PUT_MANY, SIZE_MAX, &put);
+  vestry_err error = vestry_store_put(shares->streams, scope, STREAM, one, VESTRY_KEEP_MANY, SIZE_MAX, &put);
   one->handle = put.handle;
   if (!error) goes = choose_locked(shares, &scope, one);
   pthread_mutex_unlock(&shares->lock);

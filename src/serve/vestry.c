@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "bus/bus.h"
 #include "channel/channels.h"
 #include "channel/histories.h"
 #include "coding/coding.h"
@@ -16,7 +17,6 @@
 #include "serve/drain.h"
 #include "serve/shares.h"
 #include "session/table.h"
-#include "vestry/bus.h"
 #include "watch/watch.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
@@ -72,12 +72,14 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
       .purge = options->purge,
       .purge_ctx = options->purge_ctx,
       .max_count = options->bounds->max_count,
-      .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
+      .idle_ms = options->idle_ms,
       .lifetime_ms = options->lifetime_ms,
       .max_per_scope_count = options->bounds->max_per_scope_count,
+      .types = options->store_types,
+      .types_count = options->store_types_count,
   };
   const char *type = options->store ? options->store : "lru";
-  vestry_err error = vestry_store_create(options->store_types, type, &store, &v->store);
+  vestry_err error = vestry_store_create(type, &store, &v->store);
   if (error == VESTRY_NOT_FOUND) vsi_log(v->host, VESTRY_LOG_ERROR, "instance: there is no store of type %s", type);
   return error;
 }
@@ -110,11 +112,6 @@ static vestry_err create_seals(vestry *v, const vestry_options *options) {
                         sessions.previous_secret_len);
 }
 
-static vestry_err create_bus(vestry *v, const vestry_options *options) {
-  const vestry_bus_options bus = {.host = v->host, .max_subscriptions_count = options->bounds->max_subscriptions_count};
-  return vestry_bus_create(&bus, &v->bus);
-}
-
 /* ret_part: what is at fault if it fails. */
 static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
   *ret_part = "the runtime, threads_count";
@@ -129,15 +126,16 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = "secret, previous_secret", error = create_seals(v, options);
   if (!error) *ret_part = "store, max_count, idle_ms", error = create_store(v, options);
-  if (!error) error = vestry_store_driver_create(v->store, v->runtime, &v->driver);
+  if (!error) error = vestry_store_drive(v->store, v->runtime);
   if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
   if (!error) *ret_part = "profiles", error = create_profiles(v, options);
   if (!error)
-    *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count, &v->channels);
+    *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
+                                                       options->bounds->max_epoch_bytes, &v->channels);
   if (!error) error = vsi_histories_create(v, options->bounds->max_history_bytes);
-  if (!error) error = create_bus(v, options);
+  if (!error) error = vsi_bus_create(v->host, options->bounds->max_subscriptions_count, &v->bus);
   if (!error && options->bounds->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
   if (!error && options->sessions)
@@ -151,10 +149,10 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
   vsi_trim_finish(&v->trim);
-  vestry_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
+  vsi_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
   vsi_sessions_destroy(v->sessions);
   vsi_shares_destroy(v->shares);
-  vestry_store_driver_destroy(v->driver);
+  (void)vestry_store_drive(v->store, NULL);
   vestry_store_destroy(v->store);
   vsi_histories_destroy(v);
   vsi_channels_destroy(v->channels);
@@ -238,7 +236,7 @@ void vestry_close(vestry *v) {
   /* acq_rel pairs with vsi_instance_is_closing. */
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
-  vestry_bus_close(v->bus);
+  vsi_bus_close(v->bus);
   vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
 }
 

@@ -80,7 +80,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
     strcpy(stored.user, user);
     error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
   }
-  if (!error) error = vsi_session_put(sessions, made, VESTRY_PUT_REPLACE);
+  if (!error) error = vsi_session_put(sessions, made, VESTRY_KEEP_REPLACE);
   if (arrive(sessions, &sessions->logins, &login) && !error) error = VESTRY_CLOSED;
   if (error)
     vsi_session_record_unref(made);

@@ -27,7 +27,7 @@ static record *admit(vsi_sessions *sessions, record *made, vestry_err *ret_error
   }
   /* What is there may be evicted before it is looked up: then there is room for this one. */
   for (int tries = 0; error == VESTRY_EXISTS && !there && tries < ADMIT_TRIES; tries++) {
-    error = vsi_session_put(sessions, made, VESTRY_PUT_REUSE);
+    error = vsi_session_put(sessions, made, VESTRY_KEEP_REUSE);
     if (error == VESTRY_EXISTS) there = vsi_session_look(sessions, vsi_session_scope_of(made->hash));
   }
   if (there) {

@@ -98,7 +98,7 @@ static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   uint64_t ends = ends_ns(sessions, session);
   vestry_err error = ends == UINT64_MAX ? VESTRY_OK : vsi_session_lifetimes_add(&sessions->lifetimes, session, ends);
   if (!error)
-    error = vestry_store_put(sessions->of_users, everybody(), VESTRY_KEY(session->user), session, VESTRY_PUT_MANY,
+    error = vestry_store_put(sessions->of_users, everybody(), VESTRY_KEY(session->user), session, VESTRY_KEEP_MANY,
                              sessions->options.max_per_user_count, &result);
   vsi_spin_lock_take(&session->lock);
   session->of_user = result.handle;
@@ -108,7 +108,7 @@ static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   return error;
 }
 
-vestry_err vsi_session_put(vsi_sessions *sessions, record *session, vestry_put_policy policy) {
+vestry_err vsi_session_put(vsi_sessions *sessions, record *session, vestry_keep_policy policy) {
   vestry_put_result result = {0};
   const vestry_scope scope = vsi_session_scope_of(session->hash);
   session->sessions = sessions;
@@ -164,7 +164,7 @@ bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) 
 static vestry_err bury(vsi_sessions *sessions, vestry_store *graves, vestry_scope scope, const vestry_key *key) {
   record *grave = vsi_session_record_create(sessions->host, "", "", vsi_session_now_s(sessions));
   if (!grave) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_store_put(graves, scope, key, grave, VESTRY_PUT_REPLACE, 0, NULL);
+  vestry_err error = vestry_store_put(graves, scope, key, grave, VESTRY_KEEP_REPLACE, 0, NULL);
   vsi_session_record_unref(grave);
   return error;
 }
@@ -197,7 +197,7 @@ static vestry_err make_store(const vsi_sessions *sessions, const char *type, voi
   const vestry_value_ops value = {.ref = vsi_session_record_ref, .unref = vsi_session_record_unref, .close = leave};
   options.host = sessions->host;
   options.value = &value;
-  return vestry_store_create(NULL, type, &options, ret_store);
+  return vestry_store_create(type, &options, ret_store);
 }
 
 static vestry_err make_stores(vsi_sessions *sessions) {
@@ -218,9 +218,9 @@ static vestry_err make_stores(vsi_sessions *sessions) {
 
 static vestry_err make_drivers(vsi_sessions *sessions) {
   vestry_runtime *runtime = sessions->v->runtime;
-  vestry_err error = vestry_store_driver_create(sessions->table, runtime, &sessions->table_driver);
-  if (!error) error = vestry_store_driver_create(sessions->ended, runtime, &sessions->ended_driver);
-  if (!error) error = vestry_store_driver_create(sessions->ended_users, runtime, &sessions->ended_users_driver);
+  vestry_err error = vestry_store_drive(sessions->table, runtime);
+  if (!error) error = vestry_store_drive(sessions->ended, runtime);
+  if (!error) error = vestry_store_drive(sessions->ended_users, runtime);
   return error ? error : vsi_session_lifetimes_init(&sessions->lifetimes, sessions->host, runtime, end_by_time);
 }
 
@@ -273,11 +273,9 @@ void vsi_sessions_destroy(vsi_sessions *sessions) {
   if (!sessions) return;
   if (sessions->table) vestry_store_close(sessions->table); /* what is in it is in the others */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
-  vestry_store_driver_destroy(sessions->table_driver);
-  vestry_store_driver_destroy(sessions->ended_driver);
-  vestry_store_driver_destroy(sessions->ended_users_driver);
   vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
-  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
-    if (stores[i]) vestry_store_destroy(stores[i]);
+  const size_t stores_count = sizeof stores / sizeof *stores;
+  for (size_t i = 0; i < stores_count; i++) (void)vestry_store_drive(stores[i], NULL);
+  for (size_t i = 0; i < stores_count; i++) vestry_store_destroy(stores[i]);
   vsi_free(sessions->host, sessions);
 }

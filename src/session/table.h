@@ -26,7 +26,6 @@ struct vsi_sessions {
   vestry_store *of_users;    /* of the same, by their user */
   vestry_store *ended;       /* graves: records, by their user and hash */
   vestry_store *ended_users; /* graves of all that a user had, by the user */
-  vestry_store_driver *table_driver, *ended_driver, *ended_users_driver;
   vsi_session_lifetimes lifetimes;
   vsi_spin_lock under_way_lock;
   vsi_session_under_way *logins, *ends;                            /* guarded by under_way_lock */
@@ -51,7 +50,7 @@ vsi_session_user *vsi_session_look_of(const vsi_sessions *sessions, const char *
 /* Put a session that has just been made, by the policy: a log-in replaces what is there, other calls say EXISTS.
  * Another session of the user may go for it. After OK the session is in memory, or has ended since. OK | EXISTS |
  * NO_MEMORY | CLOSED */
-vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, vestry_put_policy policy);
+vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, vestry_keep_policy policy);
 /* Remove this session from memory; or the one that has this hash. */
 void vsi_session_remove_this(vsi_sessions *sessions, const vsi_session_user *record, vestry_cause cause);
 void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause cause);

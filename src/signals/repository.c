@@ -14,6 +14,7 @@
 #include "http/reply.h"
 #include "signals/schema.h"
 #include "vestry/registry.h"
+#include "json/into.h"
 
 typedef struct slot {
   json_t *value; /* never NULL */
@@ -83,59 +84,24 @@ size_t vestry_repository_errors(const vestry_repository *repository, vestry_fiel
 
 /* ------------------------------------------------------------------------------------------------- reading -------- */
 
-/* OK | NOT_FOUND | INVALID. */
-static vestry_err locate(const vestry_repository *repository, const char *path, vestry_field_type type,
-                         const vsi_field **ret_field, size_t *ret_at) {
+/* Which variables take a field's value. */
+static vestry_value_type value_of(vestry_field_type type) {
+  switch (type) {
+  case VESTRY_FIELD_BOOLEAN: return VESTRY_VALUE_BOOLEAN;
+  case VESTRY_FIELD_INTEGER: return VESTRY_VALUE_INTEGER;
+  case VESTRY_FIELD_NUMBER: return VESTRY_VALUE_NUMBER;
+  case VESTRY_FIELD_STRING: return VESTRY_VALUE_STRING;
+  case VESTRY_FIELD_JSON: break;
+  }
+  return VESTRY_VALUE_JSON;
+}
+
+vestry_err vestry_repository_get(const vestry_repository *repository, const char *path, vestry_into into) {
   const vsi_field *field = vsi_schema_find(repository->schema, path);
   if (!field) return VESTRY_NOT_FOUND;
-  if (field->is.type != type) return VESTRY_INVALID;
-  *ret_field = field;
-  *ret_at = (size_t)(field - repository->schema->fields);
-  return VESTRY_OK;
-}
-
-static vestry_err get(const vestry_repository *repository, const char *path, vestry_field_type type,
-                      const json_t **ret_value) {
-  const vsi_field *field;
-  size_t at;
-  vestry_err error = locate(repository, path, type, &field, &at);
-  if (!error) *ret_value = repository->slots[at].value;
-  return error;
-}
-
-vestry_err vestry_repository_get_boolean(const vestry_repository *repository, const char *path, bool *ret_value) {
-  const json_t *value;
-  vestry_err error = get(repository, path, VESTRY_FIELD_BOOLEAN, &value);
-  if (!error) *ret_value = json_is_true(value);
-  return error;
-}
-
-vestry_err vestry_repository_get_integer(const vestry_repository *repository, const char *path, int64_t *ret_value) {
-  const json_t *value;
-  vestry_err error = get(repository, path, VESTRY_FIELD_INTEGER, &value);
-  if (!error) *ret_value = json_integer_value(value);
-  return error;
-}
-
-vestry_err vestry_repository_get_number(const vestry_repository *repository, const char *path, double *ret_value) {
-  const json_t *value;
-  vestry_err error = get(repository, path, VESTRY_FIELD_NUMBER, &value);
-  if (!error) *ret_value = json_number_value(value);
-  return error;
-}
-
-vestry_err vestry_repository_get_string(const vestry_repository *repository, const char *path, const char **ret_value,
-                                        size_t *ret_len) {
-  const json_t *value;
-  vestry_err error = get(repository, path, VESTRY_FIELD_STRING, &value);
-  if (error) return error;
-  *ret_value = json_string_value(value);
-  if (ret_len) *ret_len = json_string_length(value);
-  return VESTRY_OK;
-}
-
-vestry_err vestry_repository_get_json(const vestry_repository *repository, const char *path, const json_t **ret_value) {
-  return get(repository, path, VESTRY_FIELD_JSON, ret_value);
+  if (into.type != value_of(field->is.type)) return VESTRY_INVALID;
+  vestry_err error = vsi_into_take(into, repository->slots[field - repository->schema->fields].value);
+  return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* of its type it is */
 }
 
 /* ------------------------------------------------------------------------------------------------- setting -------- */

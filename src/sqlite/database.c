@@ -24,7 +24,7 @@ enum {
 
 static void set_defaults(vestry_sqlite_options *options) {
   if (!options->poll_ms) options->poll_ms = POLL_MS;
-  if (!options->max_pages) options->max_pages = MAX_PAGES;
+  if (!options->max_file_pages) options->max_file_pages = MAX_PAGES;
   if (!options->max_bytes) options->max_bytes = MAX_BYTES;
   if (!options->tab_ttl_s) options->tab_ttl_s = TAB_TTL_S;
   if (!options->tabs_per_scope) options->tabs_per_scope = TABS_PER_SCOPE;
@@ -92,8 +92,8 @@ static vestry_err fill(vestry_sqlite *database) {
   if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_schema);
   if (!error) error = open_counter(database);
   if (error) return error;
-  if (database->options.level == VESTRY_SQLITE_PAGES && !database->wal_index)
-    return vsi_sqlite_refuse(&call, VESTRY_UNSUPPORTED, "level PAGES wants PRAGMA journal_mode = WAL before this");
+  if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
+    return vsi_sqlite_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES wants PRAGMA journal_mode = WAL before this");
   /* From here on neither waits for anybody. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
@@ -110,7 +110,7 @@ static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlit
   if (!given) return "there are no options";
   if (VSI_OPTIONS_TAKE(*ret_options, given)) return "the options are of a later version of vestry: set no new members";
   if (!ret_options->path || !*ret_options->path) return "options.path is to name a file";
-  if (ret_options->level > VESTRY_SQLITE_PAGES) return "options.level is no level";
+  if (ret_options->level > VESTRY_SQLITE_FILE_PAGES) return "options.level is no level";
   return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
 }
 
@@ -147,8 +147,8 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   if (error == VESTRY_UNSUPPORTED)
     vsi_sqlite_refuse(&call, error,
                       vsi_sqlite_cache_is_refused()
-                          ? "level PAGES cannot be had: this SQLite lets nobody stand before its page cache"
-                          : "level PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
+                          ? "level FILE_PAGES cannot be had: this SQLite lets nobody stand before its page cache"
+                          : "level FILE_PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
   else if (error)
     vsi_sqlite_refuse(&call, error, "%s", vestry_strerror(error));
   else

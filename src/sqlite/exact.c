@@ -33,7 +33,7 @@ static void begin(vestry_render *render, void *ctx) {
     return;
   }
   bool takes_pages = exact->records_pages && atomic_load_explicit(&exact->has_frames, memory_order_acquire);
-  vsi_sqlite_reads_begin(recording, exact->host, exact, render, takes_pages ? exact->max_pages : 0);
+  vsi_sqlite_reads_begin(recording, exact->host, exact, render, takes_pages ? exact->max_file_pages : 0);
   recording->begun = begun;
   recording->others = atomic_load_explicit(&exact->others, memory_order_seq_cst);
   recording->number = 1 + atomic_fetch_add_explicit(&exact->numbers, 1, memory_order_relaxed);
@@ -66,10 +66,10 @@ vestry_err vsi_sqlite_exact_init(vsi_sqlite_exact *exact, vestry_pages *pages, c
   exact->pages = pages;
   exact->last = &exact->first;
   exact->records = options->level != VESTRY_SQLITE_TOPICS;
-  exact->records_pages = (options->level == VESTRY_SQLITE_PAGES || options->level == VESTRY_SQLITE_DEFAULT) &&
+  exact->records_pages = (options->level == VESTRY_SQLITE_FILE_PAGES || options->level == VESTRY_SQLITE_DEFAULT) &&
                          vsi_sqlite_cache_is_recorded();
-  exact->max_pages = options->max_pages;
-  if (options->level == VESTRY_SQLITE_PAGES && !exact->records_pages) return VESTRY_UNSUPPORTED;
+  exact->max_file_pages = options->max_file_pages;
+  if (options->level == VESTRY_SQLITE_FILE_PAGES && !exact->records_pages) return VESTRY_UNSUPPORTED;
   vsi_sqlite_tables_init(&exact->tables, host);
   vestry_err error = vsi_sqlite_index_create(pages, host, options->max_bytes, &exact->index);
   if (!error) error = vestry_pages_observe(pages, &observer);

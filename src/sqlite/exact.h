@@ -17,7 +17,7 @@ typedef struct vsi_sqlite_exact {
   vestry_pages *pages;
   bool records, records_pages; /* renders' reads; and pages too, in WAL mode */
   bool is_observing;
-  uint32_t max_pages;
+  uint32_t max_file_pages;
   vsi_sqlite_index *index;
   vsi_sqlite_tables tables;
   _Atomic(uint32_t) generation; /* of the schema */

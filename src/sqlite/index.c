@@ -108,7 +108,7 @@ static void refresh(refreshes *r, set *s) {
     return;
   }
   vsi_sqlite_set_topic(&r->index->sets, s, topic);
-  r->index->stats.refreshed_count += vestry_topic_views(r->index->sets.topics, topic);
+  r->index->stats.refreshed_count += vestry_topic_views(r->index->sets.topics, topic, NULL);
   (void)vestry_refresh_here(r->index->sets.topics, topic, r->ret_seq); /* its name is one: it cannot fail */
   r->count++;
 }
@@ -255,7 +255,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
     s = vsi_sqlite_sets_place(&index->sets, &p);
     s->pins++;
     index->stats.recorded_count++;
-    if (was_exact ? !p.is_exact && is != VSI_SQLITE_VOID : recording->max_pages != 0) index->stats.coarse_count++;
+    if (was_exact ? !p.is_exact && is != VSI_SQLITE_VOID : recording->max_file_pages != 0) index->stats.coarse_count++;
     vsi_sqlite_set_topic(&index->sets, s, topic);
   }
   end_locked(index);

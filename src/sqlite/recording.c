@@ -6,14 +6,14 @@
 static _Thread_local vsi_sqlite_recording *recordings;
 
 void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *host, void *owner,
-                            vestry_render *render, uint32_t max_pages) {
+                            vestry_render *render, uint32_t max_file_pages) {
   *recording = (vsi_sqlite_recording){.outer = recordings,
                                       .host = host,
                                       .owner = owner,
                                       .render = render,
-                                      .lacks_pages = !max_pages,
+                                      .lacks_pages = !max_file_pages,
                                       .slots_count = VSI_SQLITE_FIRST_SLOTS,
-                                      .max_pages = max_pages,
+                                      .max_file_pages = max_file_pages,
                                       .seen_room = VSI_SQLITE_FIRST_SEEN};
   recording->slots = recording->first_slots;
   recording->seen = recording->first_seen;
@@ -59,7 +59,7 @@ static void add_page(vsi_sqlite_recording *recording, uint32_t page) {
   recording->last_page = page;
   uint32_t at = slot_of(recording, page);
   if (recording->slots[at]) return;
-  if (recording->pages_count == recording->max_pages ||
+  if (recording->pages_count == recording->max_file_pages ||
       (recording->pages_count >= recording->slots_count / 2 && !grow(recording))) {
     recording->lacks_pages = true;
     return;

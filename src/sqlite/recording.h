@@ -47,7 +47,7 @@ struct vsi_sqlite_recording {
   vsi_sqlite_uses uses;            /* tables */
   /* Pages: an open table; 0: free. */
   uint32_t *slots;
-  uint32_t slots_count, pages_count, max_pages, last_page;
+  uint32_t slots_count, pages_count, max_file_pages, last_page;
   /* Statements that were united with it, by their numbers. */
   uint64_t *seen;
   uint32_t seen_count, seen_room;
@@ -57,7 +57,7 @@ struct vsi_sqlite_recording {
 
 /* Begin and end one, on the render's thread. Recordings of a thread end in the reverse order. */
 void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *host, void *owner,
-                            vestry_render *render, uint32_t max_pages);
+                            vestry_render *render, uint32_t max_file_pages);
 void vsi_sqlite_reads_end(vsi_sqlite_recording *recording);
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording);
 /* This thread's; NULL: it renders nothing. */

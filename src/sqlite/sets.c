@@ -125,7 +125,9 @@ bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const set *s) {
   char topic[VSI_SQLITE_SET_TOPIC_BYTES];
   if (s->pins || s == sets->everything) return true;
   vsi_sqlite_set_topic(sets, s, topic);
-  return vestry_topic_is_used(sets->topics, topic);
+  bool is_used;
+  (void)vestry_topic_views(sets->topics, topic, &is_used);
+  return is_used;
 }
 
 /* Sets that no page depends on any more, nor is about to: a set that was just entered is pinned until the render has

@@ -202,7 +202,7 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
                                  void *buffer, size_t capacity, size_t *ret_len) {
   owner whose;
   if (!connection || !req || !ret_len || (!buffer && capacity)) return VESTRY_INVALID;
-  if (render && vestry_render_share(render)) return VESTRY_NOT_FOUND;
+  if (render && render->share) return VESTRY_NOT_FOUND;
   vestry_sqlite *database = connection->database;
   char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
   vestry_err error = find_owner(database, req, &whose);

@@ -1,61 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* The driver sleeps on a timer until the store's next deadline, ticks, and asks for the deadline after that
- * (deadline.c). */
-#include "base/memory.h"
+/* A driven store sleeps on a timer until its next deadline, ticks, and asks for the deadline after that (deadline.c). */
 #include "store/deadline.h"
 
-struct vestry_store_driver {
-  vestry_store *store;
-  vestry_timer *timer;
-};
-
-/* timer: NULL to detach. */
-static bool attach(vestry_store *store, vestry_timer *timer) {
+/* timer: NULL to detach. Returns the timer that has nothing to do any more: the store's, or one that finds another. */
+static vestry_timer *attach(vestry_store *store, vestry_timer *timer) {
   pthread_mutex_lock(&store->driver_lock);
-  bool free = !timer || !store->timer;
-  if (free) {
+  vestry_timer *left = timer && store->timer ? timer : store->timer;
+  if (left != timer || !timer) {
     store->timer = timer;
     atomic_store_explicit(&store->armed_ns, timer ? UINT64_MAX : 0, memory_order_seq_cst);
   }
   pthread_mutex_unlock(&store->driver_lock);
-  return free;
+  return left;
 }
 
 static void fire(vestry_timer *timer, void *ctx) {
   (void)timer;
-  vestry_store *store = ((vestry_store_driver *)ctx)->store;
+  vestry_store *store = ctx;
   pthread_mutex_lock(&store->driver_lock);
-  /* A driver that is being destroyed is detached already, and is waiting for this call to end. */
+  /* A timer that is being destroyed is detached already, and its destruction waits for this call to end. */
   if (store->timer) atomic_store_explicit(&store->armed_ns, UINT64_MAX, memory_order_seq_cst);
   pthread_mutex_unlock(&store->driver_lock);
   (void)vestry_store_tick(store); /* which arms it anew */
 }
 
-vestry_err vestry_store_driver_create(vestry_store *store, vestry_runtime *runtime, vestry_store_driver **ret_driver) {
-  if (!store || !runtime || !ret_driver) return VESTRY_INVALID;
-  vestry_store_driver *driver = vsi_calloc(store->host, 1, sizeof *driver);
-  if (!driver) return VESTRY_NO_MEMORY;
-  driver->store = store;
-  vestry_err error = vestry_timer_create(runtime, fire, driver, &driver->timer);
-  if (error) {
-    vsi_free(store->host, driver);
-    return error;
-  }
-  bool attached = attach(store, driver->timer);
-  error = attached ? vsi_store_arm(store, vsi_store_deadline_ns(store)) : VESTRY_EXISTS;
-  if (error) {
-    if (attached) attach(store, NULL);
-    vestry_timer_destroy(driver->timer);
-    vsi_free(store->host, driver);
-    return error;
-  }
-  *ret_driver = driver;
-  return VESTRY_OK;
-}
-
-void vestry_store_driver_destroy(vestry_store_driver *driver) {
-  if (!driver) return;
-  attach(driver->store, NULL);
-  vestry_timer_destroy(driver->timer); /* waits for fire, which takes driver_lock: not held here */
-  vsi_free(driver->store->host, driver);
+vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
+  vestry_timer *timer = NULL;
+  if (!store) return VESTRY_INVALID;
+  vestry_err error = runtime ? vestry_timer_create(runtime, fire, store, &timer) : VESTRY_OK;
+  if (error) return error;
+  vestry_timer *left = attach(store, timer);
+  if (timer) error = left ? VESTRY_EXISTS : vsi_store_arm(store, vsi_store_deadline_ns(store));
+  if (error && !left) left = attach(store, NULL);
+  vestry_timer_destroy(left); /* waits for fire, which takes driver_lock: not held here */
+  return error;
 }

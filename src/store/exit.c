@@ -1,18 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/exit.h"
 
-void vestry_store_hold(vestry_store_exit *exit, void *value) {
-  exit->value.ref(value);
-}
-
-uint64_t vestry_store_used_ns(vestry_store_exit *exit, void *value) {
-  return exit->value.used_ns ? exit->value.used_ns(value) : 0;
-}
-
-bool vestry_store_has_ended(vestry_store_exit *exit, void *value) {
-  return exit->value.has_ended && exit->value.has_ended(value);
-}
-
 void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
                         vestry_cause cause) {
   if (!vsi_store_is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */

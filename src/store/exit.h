@@ -11,9 +11,9 @@
  * held. */
 typedef struct vsi_store_watch {
   /* A value is about to be put. OK | NO_MEMORY: it is not. */
-  vestry_err (*coming)(const vestry_scoped_key *key, vestry_put_policy policy, void *ctx);
+  vestry_err (*coming)(const vestry_scoped_key *key, vestry_keep_policy policy, void *ctx);
   /* The value was put, and may have left again. handle 0: it was not put after all, or was there before. */
-  void (*came)(const vestry_scoped_key *key, vestry_put_policy policy, vestry_handle handle, void *ctx);
+  void (*came)(const vestry_scoped_key *key, vestry_keep_policy policy, vestry_handle handle, void *ctx);
   /* A value has left. */
   void (*left)(const vestry_scoped_key *key, vestry_handle handle, void *ctx);
   void *ctx;

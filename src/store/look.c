@@ -53,7 +53,7 @@ static inline void hold_value(void *value, void *ctx) {
   held *h = ctx;
   if (h->count == h->room) return;
   h->values[h->count++] = value;
-  vestry_store_hold(h->exit, value);
+  h->exit->value.ref(value);
 }
 
 vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {

@@ -29,7 +29,7 @@ typedef struct putting {
   const vestry_scoped_key *key;
   uint64_t hash;
   void *value;
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
   size_t many_count;
   uint32_t now;
   bool has_place, may_reuse;
@@ -227,7 +227,7 @@ static size_t count_values(vsi_entry *newest, const void *value, vsi_entry **ret
 VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, size_t count,
                                vestry_put_result *result) {
   vsi_visit_use_one(p->table, p->shard, newest, same, p->now);
-  if (p->policy == VESTRY_PUT_REPLACE) displace(p, newest, same, count, 1, false);
+  if (p->policy == VESTRY_KEEP_REPLACE) displace(p, newest, same, count, 1, false);
   result->handle = same->handle;
   result->displaced_count = 0;
   result->refreshed = true;
@@ -243,8 +243,8 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   size_t count = newest ? count_values(newest, p->value, &same) : 0;
   if (__builtin_expect(same != NULL, 0)) return refresh(p, newest, same, count, result);
   *ret_error = VESTRY_EXISTS;
-  if (newest && (p->policy == VESTRY_PUT_REUSE || p->policy == VESTRY_PUT_REJECT)) return STEP_FAILED;
-  bool joins = p->policy == VESTRY_PUT_MANY, grows = !newest || (joins && count < p->many_count);
+  if (newest && (p->policy == VESTRY_KEEP_REUSE || p->policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
+  bool joins = p->policy == VESTRY_KEEP_MANY, grows = !newest || (joins && count < p->many_count);
   step got = get_room(p, !newest, grows, ret_error);
   if (__builtin_expect(got != STEP_DONE, 0)) return got;
   if (newest) { /* a victim may have been of this key */
@@ -282,7 +282,7 @@ static inline void end_put(putting *p) {
   if (__builtin_expect(p->entry != NULL, 0)) vsi_entry_destroy(p->table->host, p->table->extra_bytes, p->entry);
 }
 
-vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result) {
   vsi_table *table = self;
   putting p;

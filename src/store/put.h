@@ -5,7 +5,7 @@
 
 #include "vestry/store.h"
 
-vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result);
 
 #endif

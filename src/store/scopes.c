@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/scopes.h"
 
+#include "store/exit.h"
+
 enum { CHAINS_LEAST = 8 };
 
 static vsi_scope_share **chain_of(const vsi_scopes *scopes, uint64_t hash) {
@@ -89,7 +91,7 @@ vsi_entry *vsi_scopes_first(const vsi_scope_share *share, vestry_store_exit *exi
   for (vsi_ring *node = share->used.next; node != &share->used; node = node->next) {
     vsi_entry *entry = vsi_entry_of_scope(node);
     if (entry->value == newcomer) continue;
-    if (vestry_store_has_ended(exit, entry->value)) return entry;
+    if (exit->value.has_ended(entry->value)) return entry;
     if (!first) first = entry;
     if (++looked == VSI_SCOPE_LOOKS) break;
   }

@@ -16,28 +16,40 @@ enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
 
 /* ---------------------------------------------------------------------------------------------------- its life ---- */
 
-vestry_err vestry_store_create(const vestry_store_types *types, const char *type, const vestry_store_options *options,
-                               vestry_store **ret_store) {
+static uint64_t never_used(void *value) {
+  (void)value;
+  return 0;
+}
+
+static bool never_ended(void *value) {
+  (void)value;
+  return false;
+}
+
+vestry_err vestry_store_create(const char *type, const vestry_store_options *options, vestry_store **ret_store) {
   vestry_store_options own;
   vestry_value_ops value;
   if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(value, own.value))
     return VESTRY_INVALID;
   if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
-  void *type_ctx = NULL;
-  const vestry_store_ops *ops = vsi_store_types_find(types, type, &type_ctx);
-  if (!ops) return VESTRY_NOT_FOUND;
+  if (!value.used_ns) value.used_ns = never_used;
+  if (!value.has_ended) value.has_ended = never_ended;
+  vestry_store_type found;
+  vestry_err error = vsi_store_type_find(&own, type, &found);
+  if (error) return error;
   own.size = sizeof own;
   own.host = vsi_host(own.host);
   vestry_store *store = vsi_calloc(own.host, 1, sizeof *store);
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
-  store->ops = ops;
+  store->ops = found.ops;
   store->exit.value = value;
+  own.value = &store->exit.value;
   store->exit.purge = own.purge;
   store->exit.purge_ctx = own.purge_ctx;
-  store->exit.counts = !ops->stats;
-  vestry_err error = vsi_keyed_hash_init(&store->exit.hash, own.host);
-  if (!error) error = ops->create(&own, &store->exit, type_ctx, &store->self);
+  store->exit.counts = !found.ops->stats;
+  error = vsi_keyed_hash_init(&store->exit.hash, own.host);
+  if (!error) error = found.ops->create(&own, &store->exit, found.ctx, &store->self);
   if (error) {
     vsi_free(store->host, store);
     return error;
@@ -63,7 +75,7 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* A put that is watched. */
 VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_watch *watch,
-                                         const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+                                         const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                                          size_t many_count, vestry_put_result *result) {
   vestry_err error = watch->coming(key, policy, watch->ctx);
   if (error) return error;
@@ -74,9 +86,9 @@ VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_wa
 
 /* Inlined into both that call it: as a call it would cost a put three hundredths more. */
 static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
-                                                            void *value, vestry_put_policy policy, size_t many_count,
+                                                            void *value, vestry_keep_policy policy, size_t many_count,
                                                             vestry_put_result *ret_result) {
-  if (!value || (unsigned)policy > VESTRY_PUT_MANY) return VESTRY_INVALID;
+  if (!value || (unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
   if (!many_count) many_count = MANY_DEFAULT;
   store->exit.value.ref(value);
   /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
@@ -97,7 +109,7 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
 }
 
 vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
-                            vestry_put_policy policy, size_t many_count, vestry_put_result *ret_result) {
+                            vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result) {
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return error;
@@ -106,7 +118,7 @@ vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestr
   return error;
 }
 
-vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result) {
   return put(store, key, value, policy, many_count, ret_result);
 }

@@ -12,7 +12,7 @@ static inline vestry_err vsi_store_pack(const vestry_store *store, vsi_scoped_ke
   return vsi_scoped_key_init(scoped, &store->exit.hash, store->host, scope, key);
 }
 /* vestry_store_put and _with for a key that is packed already. */
-vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result);
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
 

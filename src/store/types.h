@@ -5,7 +5,7 @@
 
 #include "vestry/store.h"
 
-/* The types' look-up: a built-in one or one of types (NULL: none). NULL: no such type. */
-const vestry_store_ops *vsi_store_types_find(const vestry_store_types *types, const char *name, void **ret_type_ctx);
+/* A built-in type, or one of the options'. OK | NOT_FOUND | INVALID, EXISTS (types of the options') */
+vestry_err vsi_store_type_find(const vestry_store_options *options, const char *name, vestry_store_type *ret_type);
 
 #endif

@@ -79,7 +79,7 @@ static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32
 VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
   vestry_cause cause = vsi_visit_due(table, entry, now);
   if (cause != VESTRY_CAUSE_IDLE) return cause;
-  uint64_t used_ns = vestry_store_used_ns(table->exit, entry->value), now_ns = used_ns ? vsi_now_ns(table->host) : 0;
+  uint64_t used_ns = table->exit->value.used_ns(entry->value), now_ns = used_ns ? vsi_now_ns(table->host) : 0;
   uint64_t used = vsi_clock_ticks(&table->clock, used_ns);
   if (!used_ns || vsi_clock_ticks(&table->clock, now_ns) > used + table->clock.idle_ticks) return cause;
   file_at(table, shard, entry, (uint32_t)used & VSI_TICK_MASK);

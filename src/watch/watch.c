@@ -195,9 +195,9 @@ static void wake_for(const vestry_bus_message *message, void *ctx) {
   vestry_watch_wake(ctx);
 }
 
-vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_bus *bus, const void *topic, size_t topic_len) {
+vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_scope scope, const vestry_key *key) {
   const vestry_subscriber subscriber = {.call = wake_for, .ctx = watcher, .connection = watcher->connection};
-  return vestry_bus_subscribe(bus, topic, topic_len, &subscriber, NULL);
+  return vestry_subscribe(watcher->v, scope, key, &subscriber, NULL);
 }
 
 /* ------------------------------------------------------------------------------------- those of a stream ---------- */

@@ -39,10 +39,13 @@ static vestry_err around(vestry_dispatch_context *context, const json_t *effect,
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page", 1));
-  vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_open = on_open, .on_close = on_close});
-  vestry_reply_stream(reply, &(vestry_connection_options){.heartbeat_ms = 1000});
-  vestry_reply_profiles(reply, &(vestry_profile){.ops = &vestry_profile_identity}, 1);
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_reply_stream(
+      reply, &(vestry_stream_options){.hooks = &(vestry_connection_hooks){.on_open = on_open, .on_close = on_close}});
+  vestry_reply_stream(reply,
+                      &(vestry_stream_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
+  vestry_reply_stream(reply, &(vestry_stream_options){.profiles = &(vestry_profile){.ops = &vestry_profile_identity},
+                                                      .profiles_count = 1});
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void nothing(void *value) {
@@ -57,11 +60,11 @@ static void a_store_of_its_own(const vestry_host *host) {
   const vestry_value_ops value = {.ref = nothing, .unref = nothing, .close = nothing_for};
   const vestry_store_options options = {.host = host, .value = &value, .max_count = 1, .purge = on_purge};
   vestry_store *store;
-  assert(!vestry_store_create(NULL, "lru", &options, &store));
+  assert(!vestry_store_create("lru", &options, &store));
   vestry_put_result put = {.size = sizeof put};
   int one, two;
-  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(1), &one, VESTRY_PUT_REPLACE, 0, &put));
-  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(2), &two, VESTRY_PUT_REPLACE, 0, &put));
+  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(1), &one, VESTRY_KEEP_REPLACE, 0, &put));
+  assert(!vestry_store_put(store, (vestry_scope){"s", 1}, VESTRY_KEY(2), &two, VESTRY_KEEP_REPLACE, 0, &put));
   assert(put.handle && put.displaced_count == 1 && !put.refreshed);
   vestry_store_stats stats = {.size = sizeof stats};
   vestry_store_stats_get(store, &stats);
@@ -83,31 +86,28 @@ static void a_page(vestry *v) {
   assert(result.effects_count == 1 && result.errors_count == 1 && result.errors[0].error == VESTRY_NOT_FOUND);
   assert(!strcmp(result.errors[0].name, "nobody's") && intercepted == 2);
   json_decref(effects);
-  vestry_bus *bus;
-  vestry_channel *channel;
-  assert(!vestry_bus_create(&(vestry_bus_options){.max_subscriptions_count = 9}, &bus));
-  assert(!vestry_bus_subscribe(bus, "t", 1, &(vestry_subscriber){.call = on_message, .connection = connection}, NULL));
-  assert(!vestry_bus_publish(bus, "t", 1, "abc", 3, NULL) && heard == 1);
+  const vestry_key *topic = VESTRY_KEY("t");
+  const vestry_subscriber subscriber = {.call = on_message, .connection = connection};
+  assert(!vestry_subscribe(v, (vestry_scope){0}, topic, &subscriber, NULL));
+  assert(!vestry_publish(v, (vestry_scope){0}, topic, "abc", 3, NULL) && heard == 1);
   vestry_bus_stats told = {.size = sizeof told};
-  vestry_bus_stats_get(bus, &told);
+  vestry_bus_stats_get(v, &told);
   assert(told.live_count == 1 && told.called_count == 1);
-  assert(!vestry_channel_create(v, &(vestry_channel_options){.epoch_max_bytes = 1000}, &channel));
-  assert(!vestry_channel_join(channel, connection));
+  const vestry_key *room = VESTRY_KEY("room");
+  assert(!vestry_join(v, (vestry_scope){0}, room, connection));
   vestry_event *event;
   const vestry_elements_options elements = {.event = {.id = "7"}, .selector = "#a", .mode = VESTRY_PATCH_APPEND};
   assert(!vestry_event_elements(NULL, "<p>", 3, &elements, &event));
-  assert(!vestry_channel_publish(channel, event, NULL));
+  assert(!vestry_broadcast(v, (vestry_scope){0}, room, event, NULL));
   vestry_event_unref(event);
   vestry_channel_stats published = {.size = sizeof published};
-  vestry_channel_stats_get(channel, &published);
+  assert(!vestry_broadcast_stats_get(v, (vestry_scope){0}, room, &published));
   assert(published.members_count == 1 && published.accepted_count == 1);
   vestry_memory_settle(v);
   vestry_connection_stats sent = {.size = sizeof sent};
   vestry_connection_stats_get(connection, &sent);
   assert(sent.accepted_count == 2 && sent.written_count == 2 && sent.state == VESTRY_STATE_OPEN);
   assert(strstr(vestry_memory_look(page).received.data, "data: selector #a\ndata: mode append\n"));
-  vestry_channel_destroy(channel);
-  vestry_bus_destroy(bus);
   vestry_memory_destroy(page);
   vestry_memory_settle(v);
 }

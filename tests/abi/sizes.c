@@ -24,7 +24,7 @@ static vestry *v;
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* ---- what goes in ------------------------------------------------------------------------------------------------ */
@@ -85,36 +85,23 @@ static vestry_err take_actor(const void *given) {
 }
 static vestry_err take_store(const void *given) {
   vestry_store *made;
-  vestry_err error = vestry_store_create(NULL, "lru", given, &made);
+  vestry_err error = vestry_store_create("lru", given, &made);
   if (!error) vestry_store_destroy(made);
   return error;
 }
 static vestry_err take_value(const void *given) {
   return take_store(&(vestry_store_options){.value = given});
 }
-static vestry_err take_bus(const void *given) {
-  vestry_bus *made;
-  vestry_err error = vestry_bus_create(given, &made);
-  if (!error) vestry_bus_destroy(made);
-  return error;
-}
 static vestry_err take_subscriber(const void *given) {
-  vestry_bus *bus;
-  assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
-  vestry_err error = vestry_bus_subscribe(bus, "t", 1, given, NULL);
-  vestry_bus_destroy(bus);
+  vestry_subscription *made;
+  vestry_err error = vestry_subscribe(v, (vestry_scope){0}, VESTRY_KEY("t"), given, &made);
+  if (!error) vestry_unsubscribe(made);
   return error;
 }
 static vestry_err take_history(const void *given) {
   const vestry_key *key = VESTRY_KEY("history");
   vestry_err error = vestry_history_begin(v, (vestry_scope){0}, key, given);
   if (!error) error = vestry_history_end(v, (vestry_scope){0}, key);
-  return error;
-}
-static vestry_err take_channel(const void *given) {
-  vestry_channel *made;
-  vestry_err error = vestry_channel_create(v, given, &made);
-  if (!error) vestry_channel_destroy(made);
   return error;
 }
 static vestry_err take_interceptor(const void *given) {
@@ -359,9 +346,7 @@ static const struct {
     {"vestry_actor_options", take_actor, &actor, sizeof actor},
     {"vestry_store_options", take_store, &store, sizeof store},
     {"vestry_value_ops", take_value, &value, sizeof value},
-    {"vestry_bus_options", take_bus, zero, sizeof(vestry_bus_options)},
     {"vestry_subscriber", take_subscriber, &subscriber, sizeof subscriber},
-    {"vestry_channel_options", take_channel, zero, sizeof(vestry_channel_options)},
     {"vestry_history_options", take_history, zero, sizeof(vestry_history_options)},
     {"vestry_interceptor", take_interceptor, &interceptor, sizeof interceptor},
     {"vestry_dispatch_options", take_dispatch, zero, sizeof(vestry_dispatch_options)},
@@ -425,8 +410,6 @@ static void what_goes_in_may_have_another_size(void **state) {
 /* ---- what comes out ---------------------------------------------------------------------------------------------- */
 
 static vestry_connection *connection;
-static vestry_bus *bus;
-static vestry_channel *channel;
 
 static vestry_pages *pages;
 
@@ -442,11 +425,8 @@ static void fill_store_stats(void *ret) {
 static void fill_connection_stats(void *ret) {
   vestry_connection_stats_get(connection, ret);
 }
-static void fill_bus_stats(void *ret) {
-  vestry_bus_stats_get(bus, ret);
-}
 static void fill_channel_stats(void *ret) {
-  vestry_channel_stats_get(channel, ret);
+  assert_int_equal(vestry_broadcast_stats_get(v, (vestry_scope){0}, VESTRY_KEY("room"), ret), VESTRY_OK);
 }
 static void fill_history_stats(void *ret) {
   const vestry_key *key = VESTRY_KEY("history");
@@ -460,8 +440,8 @@ static void fill_histories_stats(void *ret) {
 static void fill_channels_stats(void *ret) {
   vestry_channels_stats_get(v, ret);
 }
-static void fill_stats_of_a_bus_of_an_instance(void *ret) {
-  vestry_bus_stats_get(vestry_parts_of(v)->bus, ret);
+static void fill_bus_stats(void *ret) {
+  vestry_bus_stats_get(v, ret);
 }
 static void fill_cluster(void *ret, bool is_count) {
   vestry *of;
@@ -511,8 +491,8 @@ static void fill_dispatch_result(void *ret) {
 static void fill_put_result(void *ret) {
   static int one;
   vestry_store *made;
-  assert_int_equal(vestry_store_create(NULL, "hash", &store, &made), VESTRY_OK);
-  assert_int_equal(vestry_store_put(made, (vestry_scope){NULL, 0}, VESTRY_KEY(1), &one, VESTRY_PUT_REPLACE, 0, ret),
+  assert_int_equal(vestry_store_create("hash", &store, &made), VESTRY_OK);
+  assert_int_equal(vestry_store_put(made, (vestry_scope){NULL, 0}, VESTRY_KEY(1), &one, VESTRY_KEEP_REPLACE, 0, ret),
                    VESTRY_OK);
   vestry_store_destroy(made);
 }
@@ -526,12 +506,11 @@ static const struct {
     {"vestry_stats", fill_stats, sizeof(vestry_stats)},
     {"vestry_store_stats", fill_store_stats, sizeof(vestry_store_stats)},
     {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},
-    {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_history_stats", fill_history_stats, sizeof(vestry_history_stats)},
     {"vestry_histories_stats", fill_histories_stats, sizeof(vestry_histories_stats)},
-    {"vestry_bus_stats", fill_stats_of_a_bus_of_an_instance, sizeof(vestry_bus_stats)},
+    {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
     {"vestry_cluster_count", fill_cluster_count, sizeof(vestry_cluster_count)},
     {"vestry_presence_stats", fill_presence_stats, sizeof(vestry_presence_stats)},
@@ -548,8 +527,7 @@ static void what_comes_out_fits_the_room(void **state) {
   const vestry_memory_call call = {.method = "PUT", .datastar = true, .body = "{}", .body_len = 2};
   assert_int_equal(vestry_memory_request(v, &call, live, NULL, &page), VESTRY_OK);
   connection = vestry_memory_look(page).connection;
-  assert_int_equal(vestry_bus_create(NULL, &bus), VESTRY_OK);
-  assert_int_equal(vestry_channel_create(v, NULL, &channel), VESTRY_OK);
+  assert_int_equal(vestry_join(v, (vestry_scope){0}, VESTRY_KEY("room"), connection), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK);
   for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
     union {
@@ -570,8 +548,6 @@ static void what_comes_out_fits_the_room(void **state) {
     }
   }
   vestry_pages_destroy(pages);
-  vestry_channel_destroy(channel);
-  vestry_bus_destroy(bus);
   vestry_memory_destroy(page);
   vestry_memory_settle(v);
 }

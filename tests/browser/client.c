@@ -26,7 +26,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *name
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req, (void)ctx;
   vestry_reply_key(reply, VESTRY_KEY("page"));
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err patch(const vestry_request *req, vestry_reply *reply, void *ctx) {

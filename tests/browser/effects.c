@@ -56,7 +56,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   (void)req;
   (void)app;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page"));
-  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err perform(const vestry_request *req, vestry_reply *reply, void *app) {

@@ -85,7 +85,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   (void)ctx;
   vestry_err err = vestry_tab_id(req, id);
   if (!err) err = vestry_reply_key(reply, VESTRY_KEY("tab", (const char *)id));
-  if (!err) err = vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  if (!err) err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("seen", (const char *)id));
 }
 

@@ -44,7 +44,7 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
 
@@ -64,7 +64,7 @@ static vestry_err write_line(struct app *app) {
 
 static vestry_err write_lines(const vestry_request *req, vestry_reply *reply, void *app) {
   int64_t lines;
-  vestry_err err = vestry_request_integer(req, VESTRY_IN_QUERY, "lines", 0, 1000, &lines);
+  vestry_err err = vestry_request_get(req, VESTRY_IN_QUERY, "lines", vestry_into_between(&lines, 0, 1000));
   while (!err && lines-- > 0) err = write_line(app);
   return err ? err : vestry_reply_status(reply, 204);
 }

@@ -78,19 +78,19 @@ static bool text_is(struct app *app, const char *text) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   const char *path = req->path, *user = vestry_session_user(req);
   bool is_slow = strcmp(path, "/slow") == 0;
   char topic[64];
   snprintf(topic, sizeof topic, "user/%d", number_of(user));
   vestry_render_topic(render, is_slow ? "slow" : "text");
   if (user) vestry_render_topic(render, topic);
-  if (is_slow && vestry_render_is_stream(render)) wait_to_be_woken(app);
+  if (is_slow && render->is_stream) wait_to_be_woken(app);
   bool is_over = strcmp(path, "/over") == 0 && text_is(app, "over");
-  if (is_over) return vestry_reply_status(vestry_render_reply(render), 204);
-  if (strcmp(path, "/strict") == 0 && vestry_render_is_stream(render) && text_is(app, "go"))
-    return vestry_reply_redirect(vestry_render_reply(render), 303, "/login?from='strict'");
-  if (strcmp(path, "/strict") == 0 && vestry_render_is_stream(render) && text_is(app, "reload")) {
+  if (is_over) return vestry_reply_status(render->reply, 204);
+  if (strcmp(path, "/strict") == 0 && render->is_stream && text_is(app, "go"))
+    return vestry_reply_redirect(render->reply, 303, "/login?from='strict'");
+  if (strcmp(path, "/strict") == 0 && render->is_stream && text_is(app, "reload")) {
     pthread_mutex_lock(&app->lock);
     strcpy(app->text, "loaded anew");
     pthread_mutex_unlock(&app->lock);

@@ -32,7 +32,7 @@ static vestry_err readings(const vestry_request *req, vestry_reply *reply, void 
   vestry_reply_any_client(reply);
   vestry_reply_key(reply, READINGS);
   vestry_err err = vestry_reply_resume(reply, everybody, READINGS, NULL, NULL);
-  return err ? err : vestry_reply_keep(reply, VESTRY_PUT_MANY, 100);
+  return err ? err : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {

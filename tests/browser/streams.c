@@ -62,11 +62,11 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   if (json_array_size(app->seen) < SEEN_MAX) json_array_append_new(app->seen, json_pack("[s,I]", tab, now_ms()));
   pthread_mutex_unlock(&app->lock);
   vestry_reply_key(reply, PAGES);
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
   /* Room for all of a burst, so that no stream is closed for want of it. */
   vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
   if (strcmp(req->path, "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
-  vestry_reply_stream(reply, &options);
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &options});
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("server", (int)getpid()));
 }
 
@@ -122,7 +122,8 @@ static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ct
 static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t window_ms;
-  vestry_err err = vestry_signals_integer(req->signals, "window_ms", 0, VESTRY_DRAIN_MAX_MS, &window_ms, NULL);
+  vestry_err err =
+      vestry_signals_get(req->signals, "window_ms", vestry_into_between(&window_ms, 0, VESTRY_DRAIN_MAX_MS), NULL);
   if (!err) err = vestry_drain(app->program.v, (uint64_t)window_ms);
   return err ? err : vestry_reply_status(reply, 204);
 }

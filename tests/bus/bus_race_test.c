@@ -2,19 +2,20 @@
 /* E5: the bus under many threads. Publishers, subscribers that come and go, and streams that end: whatever the order,
  * nobody is called whose end has been told, everybody's end is told once, and the sums hold. What a subscriber is
  * called with is freed by its end, so the sanitizers see who comes late. */
-#include "vestry/bus.h"
+#include "bus/bus.h"
 
 #include <sched.h>
 #include <stdlib.h>
 
 #include "connection/probe.h"
 #include "runtime/random.h"
+#include "support/topic.h"
 
 enum { PUBLISHERS = 2, GUESTS = 2, STREAMS = 6, LOUD = 300, VISITS = 300, ROUNDS = 30 };
 
 typedef struct hall {
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   vestry_connection *streams[STREAMS];
   probe probes[STREAMS];
   _Atomic(uint64_t) called, subscribed, over, refused;
@@ -45,7 +46,7 @@ static void on_call(const vestry_bus_message *message, void *ctx) {
   if (number % 64 == 1 && message->connection) vestry_connection_close(message->connection, VESTRY_CAUSE_CLOSED);
   if (number % 32 == 2) {
     uint64_t quiet = 0;
-    (void)vestry_bus_publish(g->h->bus, "v", 1, &quiet, sizeof quiet, NULL);
+    (void)topic_publish(g->h->bus, "v", 1, &quiet, sizeof quiet, NULL);
   }
 }
 
@@ -79,7 +80,7 @@ static void *publish_loudly(void *argument) {
   pthread_barrier_wait(&w->h->start);
   for (uint64_t i = 0; i < LOUD; i++) {
     uint64_t number = random_next(&w->seed);
-    vestry_err error = vestry_bus_publish(w->h->bus, topic_of(random_next(&w->seed)), 1, &number, sizeof number, NULL);
+    vestry_err error = topic_publish(w->h->bus, topic_of(random_next(&w->seed)), 1, &number, sizeof number, NULL);
     assert_int_equal(error, VESTRY_OK);
   }
   return NULL;
@@ -99,7 +100,7 @@ static void visit(worker *w, vestry_subscription **held) {
   }
   bool hold = r & 1;
   vestry_subscription *made = NULL;
-  vestry_err error = vestry_bus_subscribe(h->bus, topic_of(r >> 16), 1, &subscriber, hold ? &made : NULL);
+  vestry_err error = topic_subscribe(h->bus, topic_of(r >> 16), 1, &subscriber, hold ? &made : NULL);
   assert_int_equal(made != NULL, hold && !error);
   if (error) {
     assert_int_equal(error, VESTRY_CLOSED);
@@ -109,7 +110,7 @@ static void visit(worker *w, vestry_subscription **held) {
     atomic_fetch_add(&h->subscribed, 1);
   }
   if (!made) return;
-  if (*held) assert_true(vestry_bus_unsubscribe(*held)); /* not the one just made, so that some live for a while */
+  if (*held) assert_true(vestry_unsubscribe(*held)); /* not the one just made, so that some live for a while */
   *held = made;
 }
 
@@ -123,7 +124,7 @@ static void *come_and_go(void *argument) {
       vestry_connection_close(w->h->streams[random_below(&w->seed, STREAMS)],
                               i % 80 == 39 ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_HANGUP);
   }
-  for (int i = 0; i < 4; i++) assert_true(vestry_bus_unsubscribe(held[i]));
+  for (int i = 0; i < 4; i++) assert_true(vestry_unsubscribe(held[i]));
   return NULL;
 }
 
@@ -132,7 +133,7 @@ static void one_round(uint64_t seed) {
   page pages[STREAMS] = {{false, NULL}};
   memset(&h, 0, sizeof h);
   bench_init(&h.b, 2, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS, .full = VESTRY_FULL_DROP});
-  assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &h.b.th.host}, &h.bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_create(&h.b.th.host, 0, &h.bus), VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     pages[i].p = &h.probes[i];
@@ -153,11 +154,11 @@ static void one_round(uint64_t seed) {
     for (int i = 0; i < STREAMS; i++) vestry_connection_close(h.streams[i], VESTRY_CAUSE_CLOSED);
   }
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(h.bus, &stats);
+  vsi_bus_stats_get(h.bus, &stats);
   assert_int_equal(stats.subscribed_count, atomic_load(&h.subscribed));
   assert_int_equal(stats.subscribed_count, stats.live_count + stats.ended_count);
   assert_int_equal(stats.called_count, atomic_load(&h.called));
-  vestry_bus_destroy(h.bus);
+  vsi_bus_destroy(h.bus);
   assert_int_equal(atomic_load(&h.over), atomic_load(&h.subscribed));
   for (int i = 0; i < STREAMS; i++) {
     vestry_connection_close(h.streams[i], VESTRY_CAUSE_CLOSED);
@@ -176,7 +177,7 @@ static void e5_publishers_guests_and_streams_that_end(void **state) {
 /* ------------------------------------------------------------------------------------------- who waits ----------- */
 
 typedef struct meeting {
-  vestry_bus *bus;
+  vsi_bus *bus;
   vestry_subscription *one, *two;
   pthread_barrier_t both_inside;
   _Atomic(int) overs;
@@ -186,7 +187,7 @@ static void end_the_other(const vestry_bus_message *message, void *ctx) {
   meeting *m = ctx;
   pthread_barrier_wait(&m->both_inside);
   bool first = *(const char *)message->topic.data == '1';
-  (void)vestry_bus_unsubscribe(first ? m->two : m->one); /* would wait for each other, if it waited here */
+  (void)vestry_unsubscribe(first ? m->two : m->one); /* would wait for each other, if it waited here */
 }
 
 static void count_over(void *ctx) {
@@ -195,29 +196,29 @@ static void count_over(void *ctx) {
 
 static void *publish_two(void *ctx) {
   meeting *m = ctx;
-  assert_int_equal(vestry_bus_publish(m->bus, "2", 1, NULL, 0, NULL), VESTRY_OK);
+  assert_int_equal(topic_publish(m->bus, "2", 1, NULL, 0, NULL), VESTRY_OK);
   return NULL;
 }
 
 static void callbacks_that_end_each_other_do_not_wait(void **state) {
   (void)state;
   meeting m = {.overs = 0};
-  assert_int_equal(vestry_bus_create(NULL, &m.bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_create(vestry_host_default(), 0, &m.bus), VESTRY_OK);
   pthread_barrier_init(&m.both_inside, NULL, 2);
   vestry_subscriber subscriber = {.call = end_the_other, .over = count_over, .ctx = &m};
-  assert_int_equal(vestry_bus_subscribe(m.bus, "1", 1, &subscriber, &m.one), VESTRY_OK);
-  assert_int_equal(vestry_bus_subscribe(m.bus, "2", 1, &subscriber, &m.two), VESTRY_OK);
+  assert_int_equal(topic_subscribe(m.bus, "1", 1, &subscriber, &m.one), VESTRY_OK);
+  assert_int_equal(topic_subscribe(m.bus, "2", 1, &subscriber, &m.two), VESTRY_OK);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, publish_two, &m), 0);
-  assert_int_equal(vestry_bus_publish(m.bus, "1", 1, NULL, 0, NULL), VESTRY_OK);
+  assert_int_equal(topic_publish(m.bus, "1", 1, NULL, 0, NULL), VESTRY_OK);
   pthread_join(thread, NULL);
   assert_int_equal(atomic_load(&m.overs), 2);
-  vestry_bus_destroy(m.bus);
+  vsi_bus_destroy(m.bus);
   pthread_barrier_destroy(&m.both_inside);
 }
 
 typedef struct patient {
-  vestry_bus *bus;
+  vsi_bus *bus;
   vestry_subscription *handle;
   pthread_barrier_t inside;
   int value; /* plain: written by the call, read by who waited for it */
@@ -228,14 +229,14 @@ static void take_your_time(const vestry_bus_message *message, void *ctx) {
   patient *p = ctx;
   pthread_barrier_wait(&p->inside);
   vestry_bus_stats stats = {0};
-  do vestry_bus_stats_get(p->bus, &stats);
+  do vsi_bus_stats_get(p->bus, &stats);
   while (!stats.ended_count); /* somebody has begun to end it, and waits */
   p->value = 1;
 }
 
 static void *publish_one(void *ctx) {
   patient *p = ctx;
-  assert_int_equal(vestry_bus_publish(p->bus, "t", 1, NULL, 0, NULL), VESTRY_OK);
+  assert_int_equal(topic_publish(p->bus, "t", 1, NULL, 0, NULL), VESTRY_OK);
   return NULL;
 }
 
@@ -243,21 +244,21 @@ static void e5_unsubscribe_waits_for_a_running_call(void **state) {
   (void)state;
   for (int how = 0; how < 2; how++) { /* unsubscribed; or by the bus's end */
     patient p = {.value = 0};
-    assert_int_equal(vestry_bus_create(NULL, &p.bus), VESTRY_OK);
+    assert_int_equal(vsi_bus_create(vestry_host_default(), 0, &p.bus), VESTRY_OK);
     pthread_barrier_init(&p.inside, NULL, 2);
     vestry_subscriber subscriber = {.call = take_your_time, .ctx = &p};
-    assert_int_equal(vestry_bus_subscribe(p.bus, "t", 1, &subscriber, &p.handle), VESTRY_OK);
+    assert_int_equal(topic_subscribe(p.bus, "t", 1, &subscriber, &p.handle), VESTRY_OK);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, publish_one, &p), 0);
     pthread_barrier_wait(&p.inside);
     if (how == 0) {
-      assert_true(vestry_bus_unsubscribe(p.handle));
+      assert_true(vestry_unsubscribe(p.handle));
       assert_int_equal(p.value, 1);
-      vestry_bus_destroy(p.bus);
+      vsi_bus_destroy(p.bus);
     } else {
-      vestry_bus_destroy(p.bus);
+      vsi_bus_destroy(p.bus);
       assert_int_equal(p.value, 1);
-      assert_true(vestry_bus_unsubscribe(p.handle));
+      assert_true(vestry_unsubscribe(p.handle));
     }
     pthread_join(thread, NULL);
     pthread_barrier_destroy(&p.inside);
@@ -271,7 +272,7 @@ static void told_after_the_call(vestry_connection *connection, vestry_cause caus
 
 static void leave_slowly(const vestry_bus_message *message, void *ctx) {
   patient *p = ctx;
-  if (p->handle) assert_false(vestry_bus_unsubscribe(p->handle)); /* its own call is running */
+  if (p->handle) assert_false(vestry_unsubscribe(p->handle)); /* its own call is running */
   pthread_barrier_wait(&p->inside);
   while (vestry_connection_state_get(message->connection) != VESTRY_STATE_CLOSED) sched_yield();
   p->value = 1; /* the runner is about to call the hooks */
@@ -289,10 +290,10 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
     static const vsi_connection_hooks hooks = {.on_close = told_after_the_call};
     assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &pr, NULL, &hooks, &p, &c), VESTRY_OK);
     vsi_connection_start(c);
-    assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &b.th.host}, &p.bus), VESTRY_OK);
+    assert_int_equal(vsi_bus_create(&b.th.host, 0, &p.bus), VESTRY_OK);
     pthread_barrier_init(&p.inside, NULL, 2);
     vestry_subscriber subscriber = {.call = leave_slowly, .ctx = &p, .connection = c};
-    assert_int_equal(vestry_bus_subscribe(p.bus, "t", 1, &subscriber, unsubscribed ? &p.handle : NULL), VESTRY_OK);
+    assert_int_equal(topic_subscribe(p.bus, "t", 1, &subscriber, unsubscribed ? &p.handle : NULL), VESTRY_OK);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, publish_one, &p), 0);
     pthread_barrier_wait(&p.inside);
@@ -302,7 +303,7 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
     vsi_group_close(b.group);
     assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
     assert_int_equal(p.value, 2);
-    vestry_bus_destroy(p.bus);
+    vsi_bus_destroy(p.bus);
     bench_finish(&b);
     assert_int_equal(pr.ends, 1);
     vsi_buffer_finish(&pr.got);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* E5: the event bus, on one thread. */
-#include "vestry/bus.h"
+#include "bus/bus.h"
 
 #include <stdlib.h>
 
 #include "connection/probe.h"
 #include "runtime/random.h"
+#include "support/topic.h"
 
 /* Everything that happened, as text: "a1 " a called with "1"; "a- " a is over. */
 static char happened[4096];
 
 typedef struct listener {
-  vestry_bus *bus;
+  vsi_bus *bus;
   char name;
   int calls, overs;
   vestry_subscription *handle;
@@ -39,7 +40,7 @@ static void on_message(const vestry_bus_message *message, void *ctx) {
   if (l->ends) {
     vestry_subscription *handle = *l->ends;
     l->ends = NULL;
-    assert_int_equal(vestry_bus_unsubscribe(handle), l->expects_over);
+    assert_int_equal(vestry_unsubscribe(handle), l->expects_over);
   }
   if (l->adds) {
     listener *other = l->adds;
@@ -50,7 +51,7 @@ static void on_message(const vestry_bus_message *message, void *ctx) {
   if (l->publishes) {
     const char *data = l->publishes;
     l->publishes = NULL;
-    assert_int_equal(vestry_bus_publish(l->bus, message->topic.data, message->topic.len, data, strlen(data), NULL),
+    assert_int_equal(topic_publish(l->bus, message->topic.data, message->topic.len, data, strlen(data), NULL),
                      VESTRY_OK);
   }
 }
@@ -63,26 +64,26 @@ static void on_over(void *ctx) {
 
 static void subscribe(listener *l, const char *topic, vestry_connection *connection) {
   vestry_subscriber subscriber = {0, on_message, on_over, l, connection};
-  assert_int_equal(vestry_bus_subscribe(l->bus, topic, strlen(topic), &subscriber, &l->handle), VESTRY_OK);
+  assert_int_equal(topic_subscribe(l->bus, topic, strlen(topic), &subscriber, &l->handle), VESTRY_OK);
 }
 
-static size_t publish(vestry_bus *bus, const char *topic, const char *data) {
+static size_t publish(vsi_bus *bus, const char *topic, const char *data) {
   size_t count = 99;
-  assert_int_equal(vestry_bus_publish(bus, topic, strlen(topic), data, strlen(data), &count), VESTRY_OK);
+  assert_int_equal(topic_publish(bus, topic, strlen(topic), data, strlen(data), &count), VESTRY_OK);
   return count;
 }
 
-static void check_sums(vestry_bus *bus) {
+static void check_sums(vsi_bus *bus) {
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(bus, &stats);
+  vsi_bus_stats_get(bus, &stats);
   assert_int_equal(stats.subscribed_count, stats.live_count + stats.ended_count);
   assert_true(stats.topics_count <= stats.live_count);
   assert_true(stats.ended_by_connection_count <= stats.ended_count);
 }
 
-static void begin(bench *b, vestry_bus **ret_bus, listener *listeners, int count) {
+static void begin(bench *b, vsi_bus **ret_bus, listener *listeners, int count) {
   bench_init(b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(vestry_bus_create(&(vestry_bus_options){.host = &b->th.host}, ret_bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_create(&b->th.host, 0, ret_bus), VESTRY_OK);
   memset(listeners, 0, (size_t)count * sizeof *listeners);
   for (int i = 0; i < count; i++) {
     listeners[i].bus = *ret_bus;
@@ -94,7 +95,7 @@ static void begin(bench *b, vestry_bus **ret_bus, listener *listeners, int count
 static void e5_subscribers_are_called_in_order(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   listener l[4];
   begin(&b, &bus, l, 4);
   assert_int_equal(publish(bus, "t", "0"), 0); /* nobody is there */
@@ -104,7 +105,7 @@ static void e5_subscribers_are_called_in_order(void **state) {
   assert_int_equal(publish(bus, "u", "2"), 1);
   assert_int_equal(publish(bus, "T", "3"), 0);
   assert_happened("a1 b1 c1 d2 ");
-  assert_true(vestry_bus_unsubscribe(l[1].handle));
+  assert_true(vestry_unsubscribe(l[1].handle));
   assert_happened("b- ");
   assert_int_equal(publish(bus, "t", "4"), 2);
   subscribe(&l[1], "t", NULL); /* anew: behind the others */
@@ -112,19 +113,19 @@ static void e5_subscribers_are_called_in_order(void **state) {
   publish(bus, "t", "5");
   assert_happened("a4 c4 a5 c5 b5 ");
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(bus, &stats);
+  vsi_bus_stats_get(bus, &stats);
   assert_int_equal(stats.subscribed_count, 5);
   assert_int_equal(stats.live_count, 4);
   assert_int_equal(stats.ended_count, 1);
   assert_int_equal(stats.topics_count, 2);
   assert_int_equal(stats.published_count, 6);
   assert_int_equal(stats.called_count, 9);
-  for (int i = 0; i < 4; i++) assert_true(vestry_bus_unsubscribe(l[i].handle));
+  for (int i = 0; i < 4; i++) assert_true(vestry_unsubscribe(l[i].handle));
   assert_happened("a- b- c- d- ");
-  vestry_bus_stats_get(bus, &stats);
+  vsi_bus_stats_get(bus, &stats);
   assert_int_equal(stats.topics_count, 0);
   check_sums(bus);
-  vestry_bus_destroy(bus);
+  vsi_bus_destroy(bus);
   bench_finish(&b);
 }
 
@@ -139,70 +140,56 @@ static void a_message_is_the_publishers_own(const vestry_bus_message *message, v
 static void e5_topics_are_bytes_and_messages_are_not_copied(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   listener l[1];
   begin(&b, &bus, l, 1);
   char data[3] = "xyz";
   vestry_subscriber subscriber = {.call = a_message_is_the_publishers_own, .ctx = data};
-  assert_int_equal(vestry_bus_subscribe(bus, "a\0b", 3, &subscriber, NULL), VESTRY_OK);
+  assert_int_equal(topic_subscribe(bus, "a\0b", 3, &subscriber, NULL), VESTRY_OK);
   size_t count = 0;
-  assert_int_equal(vestry_bus_publish(bus, "a\0b", 3, data, 3, &count), VESTRY_OK);
+  assert_int_equal(topic_publish(bus, "a\0b", 3, data, 3, &count), VESTRY_OK);
   assert_int_equal(count, 1);
-  assert_int_equal(vestry_bus_publish(bus, "a", 1, data, 3, &count), VESTRY_OK);
+  assert_int_equal(topic_publish(bus, "a", 1, data, 3, &count), VESTRY_OK);
   assert_int_equal(count, 0);
   long allocations = atomic_load(&b.th.allocations);
-  for (int i = 0; i < 10; i++) vestry_bus_publish(bus, "a\0b", 3, data, 3, NULL);
+  for (int i = 0; i < 10; i++) topic_publish(bus, "a\0b", 3, data, 3, NULL);
   assert_int_equal(atomic_load(&b.th.allocations), allocations); /* publishing needs no memory */
-  vestry_bus_destroy(bus);                                       /* ends what has no holder */
+  vsi_bus_destroy(bus);                                          /* ends what has no holder */
   bench_finish(&b);
 }
 
 static void what_is_refused(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus = NULL;
+  vsi_bus *bus = NULL;
   listener l[1];
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  vestry_bus_options options = {.host = &b.th.host, .max_subscriptions_count = 2};
-  assert_int_equal(vestry_bus_create(&options, NULL), VESTRY_INVALID);
-  options.size = 1;
-  assert_int_equal(vestry_bus_create(&options, &bus), VESTRY_INVALID);
-  options.size = sizeof options;
   atomic_store(&b.th.fail_random, true);
-  assert_int_equal(vestry_bus_create(&options, &bus), VESTRY_IO);
+  assert_int_equal(vsi_bus_create(&b.th.host, 2, &bus), VESTRY_IO);
   assert_null(bus);
   atomic_store(&b.th.fail_random, false);
-  assert_int_equal(vestry_bus_create(&options, &bus), VESTRY_OK);
-  static char topic[VESTRY_TOPIC_MAX_BYTES + 1];
+  assert_int_equal(vsi_bus_create(&b.th.host, 2, &bus), VESTRY_OK);
   vestry_subscriber subscriber = {.call = on_message, .ctx = l}, nobody = {0};
   vestry_subscription *handle = NULL;
-  assert_int_equal(vestry_bus_subscribe(NULL, "t", 1, &subscriber, &handle), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_subscribe(bus, NULL, 1, &subscriber, &handle), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_subscribe(bus, "t", 0, &subscriber, &handle), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_subscribe(bus, "t", 1, NULL, &handle), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_subscribe(bus, "t", 1, &nobody, &handle), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_subscribe(bus, topic, sizeof topic, &subscriber, &handle), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_bus_publish(NULL, "t", 1, NULL, 0, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_publish(bus, NULL, 1, NULL, 0, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_publish(bus, "t", 0, NULL, 0, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_bus_publish(bus, topic, sizeof topic, NULL, 0, NULL), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_bus_subscribe(bus, topic, sizeof topic - 1, &subscriber, NULL), VESTRY_OK);
-  assert_int_equal(vestry_bus_subscribe(bus, "t", 1, &subscriber, NULL), VESTRY_OK);
-  assert_int_equal(vestry_bus_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_LIMIT);
+  assert_int_equal(topic_subscribe(bus, "t", 1, NULL, &handle), VESTRY_INVALID);
+  assert_int_equal(topic_subscribe(bus, "t", 1, &nobody, &handle), VESTRY_INVALID);
+  assert_int_equal(topic_subscribe(bus, "u", 1, &subscriber, NULL), VESTRY_OK);
+  assert_int_equal(topic_subscribe(bus, "t", 1, &subscriber, NULL), VESTRY_OK);
+  assert_int_equal(topic_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_LIMIT);
   assert_null(handle); /* untouched */
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(bus, &stats);
+  vsi_bus_stats_get(bus, &stats);
   assert_int_equal(stats.refused_count, 1);
   assert_int_equal(stats.subscribed_count, 2);
-  vestry_bus_close(bus);
-  vestry_bus_close(bus);
-  assert_int_equal(vestry_bus_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_CLOSED);
+  vsi_bus_close(bus);
+  vsi_bus_close(bus);
+  assert_int_equal(topic_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_CLOSED);
   size_t count = 7;
-  assert_int_equal(vestry_bus_publish(bus, "t", 1, NULL, 0, &count), VESTRY_CLOSED);
+  assert_int_equal(topic_publish(bus, "t", 1, NULL, 0, &count), VESTRY_CLOSED);
   assert_int_equal(count, 7);
-  assert_true(vestry_bus_unsubscribe(NULL));
-  vestry_bus_destroy(bus);
-  vestry_bus_destroy(NULL);
+  assert_true(vestry_unsubscribe(NULL));
+  vsi_bus_destroy(bus);
+  vsi_bus_destroy(NULL);
   bench_finish(&b);
 }
 
@@ -213,7 +200,7 @@ static void e5_who_is_unsubscribed_meanwhile_is_not_called(void **state) {
   for (int victim = 0; victim < 3; victim++) /* b ends a, itself or c */
     for (int on_t = 0; on_t < 2; on_t++) {   /* which leaves others, or an empty topic */
       bench b;
-      vestry_bus *bus;
+      vsi_bus *bus;
       listener l[3];
       begin(&b, &bus, l, 3);
       for (int i = 0; i < 3; i++) subscribe(&l[i], "t", NULL);
@@ -225,10 +212,10 @@ static void e5_who_is_unsubscribed_meanwhile_is_not_called(void **state) {
       assert_happened(victim == 0 ? "b2 c2 " : victim == 1 ? "a2 c2 " : "a2 b2 ");
       check_sums(bus);
       for (int i = 0; on_t && i < 3; i++)
-        if (i != victim) vestry_bus_unsubscribe(l[i].handle);
-      vestry_bus_destroy(bus);
+        if (i != victim) vestry_unsubscribe(l[i].handle);
+      vsi_bus_destroy(bus);
       for (int i = 0; !on_t && i < 3; i++)
-        if (i != victim) assert_true(vestry_bus_unsubscribe(l[i].handle)); /* holders may outlive the bus */
+        if (i != victim) assert_true(vestry_unsubscribe(l[i].handle)); /* holders may outlive the bus */
       for (int i = 0; i < 3; i++) assert_int_equal(l[i].overs, 1);
       bench_finish(&b);
     }
@@ -237,7 +224,7 @@ static void e5_who_is_unsubscribed_meanwhile_is_not_called(void **state) {
 static void a_topic_that_empties_while_somebody_publishes(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   listener l[2];
   begin(&b, &bus, l, 2);
   subscribe(&l[0], "t", NULL);
@@ -247,18 +234,18 @@ static void a_topic_that_empties_while_somebody_publishes(void **state) {
   assert_happened("a1 a- ");
   assert_int_equal(publish(bus, "t", "2"), 1);
   assert_happened("b2 ");
-  vestry_bus_unsubscribe(l[1].handle);
+  vestry_unsubscribe(l[1].handle);
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(bus, &stats);
+  vsi_bus_stats_get(bus, &stats);
   assert_int_equal(stats.topics_count, 0);
-  vestry_bus_destroy(bus);
+  vsi_bus_destroy(bus);
   bench_finish(&b);
 }
 
 static void e5_who_subscribes_meanwhile_is_not_called_yet(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   listener l[3];
   begin(&b, &bus, l, 3);
   subscribe(&l[0], "t", NULL);
@@ -268,15 +255,15 @@ static void e5_who_subscribes_meanwhile_is_not_called_yet(void **state) {
   assert_happened("a1 b1 ");
   assert_int_equal(publish(bus, "t", "2"), 3);
   assert_happened("a2 b2 c2 ");
-  for (int i = 0; i < 3; i++) vestry_bus_unsubscribe(l[i].handle);
-  vestry_bus_destroy(bus);
+  for (int i = 0; i < 3; i++) vestry_unsubscribe(l[i].handle);
+  vsi_bus_destroy(bus);
   bench_finish(&b);
 }
 
 static void e5_publishing_inside_a_callback_works(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   listener l[3];
   begin(&b, &bus, l, 3);
   for (int i = 0; i < 3; i++) subscribe(&l[i], "t", NULL);
@@ -288,9 +275,9 @@ static void e5_publishing_inside_a_callback_works(void **state) {
   l[1].expects_over = false;
   publish(bus, "t", "3");
   assert_happened("a3 a4 b4 c4 a- b3 c3 ");
-  vestry_bus_unsubscribe(l[1].handle);
-  vestry_bus_unsubscribe(l[2].handle);
-  vestry_bus_destroy(bus);
+  vestry_unsubscribe(l[1].handle);
+  vestry_unsubscribe(l[2].handle);
+  vsi_bus_destroy(bus);
   bench_finish(&b);
 }
 
@@ -306,7 +293,7 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
   (void)state;
   for (int with_handle = 0; with_handle < 2; with_handle++) {
     bench b;
-    vestry_bus *bus;
+    vsi_bus *bus;
     listener l[3];
     probe p;
     begin(&b, &bus, l, 3);
@@ -318,7 +305,7 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
     bench_run(&b);
     subscribe(&l[0], "t", NULL);
     vestry_subscriber bound = {0, on_message, on_over, &l[1], c};
-    assert_int_equal(vestry_bus_subscribe(bus, "t", 1, &bound, with_handle ? &l[1].handle : NULL), VESTRY_OK);
+    assert_int_equal(topic_subscribe(bus, "t", 1, &bound, with_handle ? &l[1].handle : NULL), VESTRY_OK);
     subscribe(&l[2], "t", NULL);
     assert_int_equal(publish(bus, "t", "1"), 3);
     vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
@@ -329,17 +316,17 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
     assert_int_equal(publish(bus, "t", "3"), 2);
     assert_happened("a3 c3 ");
     vestry_bus_stats stats = {0};
-    vestry_bus_stats_get(bus, &stats);
+    vsi_bus_stats_get(bus, &stats);
     assert_int_equal(stats.live_count, 2);
     assert_int_equal(stats.ended_count, 1);
     assert_int_equal(stats.ended_by_connection_count, 1);
-    if (with_handle) assert_true(vestry_bus_unsubscribe(l[1].handle));
-    assert_int_equal(vestry_bus_subscribe(bus, "t", 1, &bound, &l[1].handle), VESTRY_CLOSED);
+    if (with_handle) assert_true(vestry_unsubscribe(l[1].handle));
+    assert_int_equal(topic_subscribe(bus, "t", 1, &bound, &l[1].handle), VESTRY_CLOSED);
     assert_int_equal(l[1].overs, 1); /* of what was refused nothing is called */
-    vestry_bus_unsubscribe(l[0].handle);
-    vestry_bus_unsubscribe(l[2].handle);
+    vestry_unsubscribe(l[0].handle);
+    vestry_unsubscribe(l[2].handle);
     check_sums(bus);
-    vestry_bus_destroy(bus);
+    vsi_bus_destroy(bus);
     vestry_connection_unref(c);
     p.closed++; /* its hooks were others */
     p.close_cause = p.end_cause;
@@ -351,7 +338,7 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
 static void e5_a_connection_forgets_what_was_unsubscribed(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   listener l[3];
   probe p;
   begin(&b, &bus, l, 3);
@@ -359,17 +346,17 @@ static void e5_a_connection_forgets_what_was_unsubscribed(void **state) {
   vestry_connection *c = bench_connect(&b, &p, NULL);
   vsi_connection_start(c);
   for (int i = 0; i < 3; i++) subscribe(&l[i], "t", c);
-  vestry_bus_unsubscribe(l[0].handle);
+  vestry_unsubscribe(l[0].handle);
   assert_happened("a- ");
   l[1].closes = c;
   publish(bus, "t", "1");
   assert_happened("b1 ");
-  vestry_bus_destroy(bus); /* before the connection's end has come */
+  vsi_bus_destroy(bus); /* before the connection's end has come */
   assert_happened("b- c- ");
   bench_run(&b);
   assert_happened("");
-  vestry_bus_unsubscribe(l[1].handle);
-  vestry_bus_unsubscribe(l[2].handle);
+  vestry_unsubscribe(l[1].handle);
+  vestry_unsubscribe(l[2].handle);
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
@@ -396,7 +383,7 @@ static void over_x(void *ctx) {
 static void e6_a_callback_whose_connection_has_ended_is_refused_without_harm(void **state) {
   (void)state;
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   listener l[1];
   probe p;
   begin(&b, &bus, l, 1);
@@ -405,15 +392,15 @@ static void e6_a_callback_whose_connection_has_ended_is_refused_without_harm(voi
   vsi_connection_start(c);
   vestry_subscriber subscriber = {0, close_and_step, over_x, &b, c};
   vestry_subscription *handle;
-  assert_int_equal(vestry_bus_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_OK);
+  assert_int_equal(topic_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_OK);
   subscribe(&l[0], "t", NULL);
   assert_int_equal(publish(bus, "t", "1"), 2);
   assert_happened("x1 x- a1 ");
   assert_int_equal(publish(bus, "t", "2"), 1); /* after the end: not called */
   assert_happened("a2 ");
-  assert_true(vestry_bus_unsubscribe(handle));
-  vestry_bus_unsubscribe(l[0].handle);
-  vestry_bus_destroy(bus);
+  assert_true(vestry_unsubscribe(handle));
+  vestry_unsubscribe(l[0].handle);
+  vsi_bus_destroy(bus);
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
@@ -448,7 +435,7 @@ static void expect(const model *m, int topic, const bool closing[STREAMS], char 
 static void one_history(uint64_t seed) {
   static const char *const topics[TOPICS] = {"t", "u", "a longer name of a topic", "w"};
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   static model m;
   memset(&m, 0, sizeof m);
   begin(&b, &bus, m.l, PEOPLE);
@@ -477,7 +464,7 @@ static void one_history(uint64_t seed) {
         for (int j = 0; j < PEOPLE; j++)
           if (m.stream[j] == i && m.in[j]) {
             assert_int_equal(m.l[j].overs, 1);
-            assert_true(vestry_bus_unsubscribe(m.l[j].handle));
+            assert_true(vestry_unsubscribe(m.l[j].handle));
             m.in[j] = false;
           }
         vestry_connection_unref(streams[i]);
@@ -494,7 +481,7 @@ static void one_history(uint64_t seed) {
     case 5:
     case 6:
       if (m.in[who]) {
-        assert_true(vestry_bus_unsubscribe(m.l[who].handle));
+        assert_true(vestry_unsubscribe(m.l[who].handle));
         assert_int_equal(m.l[who].overs, 1);
         m.in[who] = false;
       } else {
@@ -502,8 +489,7 @@ static void one_history(uint64_t seed) {
         vestry_connection *c = m.stream[who] < 0 ? NULL : streams[m.stream[who]];
         m.l[who].overs = 0;
         vestry_subscriber subscriber = {0, on_message, on_over, &m.l[who], c};
-        vestry_err error =
-            vestry_bus_subscribe(bus, topics[topic], strlen(topics[topic]), &subscriber, &m.l[who].handle);
+        vestry_err error = topic_subscribe(bus, topics[topic], strlen(topics[topic]), &subscriber, &m.l[who].handle);
         assert_int_equal(error, c && closing[m.stream[who]] ? VESTRY_CLOSED : VESTRY_OK);
         m.in[who] = !error;
         m.topic[who] = topic;
@@ -519,11 +505,11 @@ static void one_history(uint64_t seed) {
     }
     check_sums(bus);
   }
-  vestry_bus_destroy(bus);
+  vsi_bus_destroy(bus);
   for (int i = 0; i < PEOPLE; i++) {
     if (!m.in[i]) continue;
     assert_int_equal(m.l[i].overs, 1);
-    assert_true(vestry_bus_unsubscribe(m.l[i].handle));
+    assert_true(vestry_unsubscribe(m.l[i].handle));
   }
   for (int i = 0; i < STREAMS; i++) {
     vestry_connection_close(streams[i], VESTRY_CAUSE_CLOSED);
@@ -542,7 +528,7 @@ static void as_a_bus_that_tells_the_truth(void **state) {
 static vestry_err subscribe_many(test_host *th, void *ctx) {
   (void)ctx;
   vestry_runtime *runtime = NULL;
-  vestry_bus *bus = NULL;
+  vsi_bus *bus = NULL;
   vsi_group *group = NULL;
   vestry_connection *c = NULL;
   probe p;
@@ -552,7 +538,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   if (!error) error = vsi_group_create(runtime, NULL, &group);
   if (!error) error = vsi_group_connect(group, &probe_pooled, &p, NULL, NULL, NULL, &c);
   if (c) vsi_connection_start(c);
-  if (!error) error = vestry_bus_create(&(vestry_bus_options){.host = &th->host}, &bus);
+  if (!error) error = vsi_bus_create(&th->host, 0, &bus);
   listener l[20];
   memset(l, 0, sizeof l);
   int made = 0;
@@ -561,26 +547,26 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
     l[i].name = topic[1];
     vestry_subscriber subscriber = {0, on_message, on_over, &l[i], i % 2 ? c : NULL};
     vestry_subscription *handle = NULL;
-    error = vestry_bus_subscribe(bus, topic, 2, &subscriber, &handle);
+    error = topic_subscribe(bus, topic, 2, &subscriber, &handle);
     if (error) assert_null(handle);
     vestry_bus_stats stats = {0};
-    vestry_bus_stats_get(bus, &stats);
+    vsi_bus_stats_get(bus, &stats);
     if (!error) made++;
     assert_int_equal(stats.live_count, made); /* all or nothing */
     assert_int_equal(stats.topics_count, made);
     l[i].handle = handle;
   }
   happened[0] = '\0';
-  for (int i = 0; i < made; i += 3) assert_true(vestry_bus_unsubscribe(l[i].handle));
+  for (int i = 0; i < made; i += 3) assert_true(vestry_unsubscribe(l[i].handle));
   if (c) {
     vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
     while (vestry_runtime_step(runtime)) continue;
     vestry_connection_unref(c);
   }
-  vestry_bus_destroy(bus);
+  vsi_bus_destroy(bus);
   for (int i = 0; i < 20; i++) {
     assert_int_equal(l[i].overs, i < made);
-    if (i < made && i % 3) assert_true(vestry_bus_unsubscribe(l[i].handle));
+    if (i < made && i % 3) assert_true(vestry_unsubscribe(l[i].handle));
   }
   if (group) {
     vsi_group_close(group);

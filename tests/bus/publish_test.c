@@ -9,7 +9,7 @@
 
 static vestry_bus_stats bus_of(vestry *v) {
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(vestry_parts_of(v)->bus, &stats);
+  vestry_bus_stats_get(v, &stats);
   assert_int_equal(stats.subscribed_count, stats.live_count + stats.ended_count);
   return stats;
 }
@@ -64,7 +64,7 @@ typedef struct visit {
   vestry_subscriber subscriber; /* instead; call NULL: not used */
   bool is_invalid;              /* use it though it is nothing */
   const char *kept, *effects;   /* as in broadcast_test.c */
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
   bool answers, ignores, ends; /* ends: the instance, when it has subscribed */
   test_host *fails;
   long fail;
@@ -87,7 +87,9 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (v->ears[0]) assert_int_equal(tell(v->w->v, NOWHERE, v->key, "from the handler"), 0);
   if (v->ends) vestry_close(v->w->v);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
-  if (v->has_hook) vestry_reply_hooks(reply, &(vestry_connection_hooks){.on_close = closed, .ctx = v->ears[0]});
+  if (v->has_hook)
+    vestry_reply_stream(
+        reply, &(vestry_stream_options){.hooks = &(vestry_connection_hooks){.on_close = closed, .ctx = v->ears[0]}});
   if (v->kept) {
     vestry_reply_key(reply, ROOM(v->kept));
     vestry_reply_keep(reply, v->policy, 0);
@@ -152,7 +154,7 @@ static void without_a_stream_nobody_is_told(void **state) {
   world w;
   begin(&w, (vestry_options){0});
   wire stored = {.datastar = true};
-  wire_request(&w, &stored, come, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_PUT_REUSE});
+  wire_request(&w, &stored, come, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_KEEP_REUSE});
   const struct {
     wire r;
     visit v;
@@ -160,8 +162,8 @@ static void without_a_stream_nobody_is_told(void **state) {
   } rows[] = {
       {{.datastar = false}, {.answers = true}, 200},
       {{.datastar = true, .open_error = VESTRY_LIMIT}, {.answers = false}, 503},
-      {{.datastar = true}, {.kept = "b", .policy = VESTRY_PUT_REUSE}, 204},
-      {{.datastar = true}, {.kept = "b", .policy = VESTRY_PUT_REJECT}, 409},
+      {{.datastar = true}, {.kept = "b", .policy = VESTRY_KEEP_REUSE}, 204},
+      {{.datastar = true}, {.kept = "b", .policy = VESTRY_KEEP_REJECT}, 409},
       {{.datastar = true}, {.is_invalid = true}, 500},
   };
   enum { ROWS = sizeof rows / sizeof *rows };
@@ -214,7 +216,7 @@ static void code_subscribes_too(void **state) {
                      VESTRY_OK);
   assert_int_equal(tell(w.v, ann, JOBS, "all"), 3);
   assert_string_equal(ears[2].scope, "ann");
-  assert_true(vestry_bus_unsubscribe(first));
+  assert_true(vestry_unsubscribe(first));
   assert_int_equal(ears[0].overs, 1);
   assert_int_equal(tell(w.v, ann, JOBS, "two"), 2);
   assert_int_equal(vestry_subscribe(NULL, ann, JOBS, &(vestry_subscriber){.call = hear}, NULL), VESTRY_INVALID);

@@ -37,7 +37,7 @@ static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const c
 typedef struct visit {
   const vestry_key *keys[20]; /* joined; until NULL */
   const vestry_scope *scope;
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
   const char *kept;    /* under ("room", kept); NULL: not stored */
   const char *effects; /* JSON; NULL: one signal */
   bool answers;        /* instead of a stream */
@@ -63,7 +63,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (v->error && !v->ignores) return v->error;
   if (v->tells) assert_int_equal(tell(v->w->v, NOWHERE, v->keys[0], "from the handler"), 0);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
-  vestry_reply_hooks(reply, &v->hooks);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &v->hooks});
   if (v->kept) {
     vestry_reply_key(reply, ROOM(v->kept));
     vestry_reply_keep(reply, v->policy, 0);
@@ -226,7 +226,7 @@ static void order_is_kept_between_all(void **state) {
   world w;
   world_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
-  wire_request(&w, &r, come, &(visit){.keys = {BOARD}, .kept = "b", .policy = VESTRY_PUT_MANY});
+  wire_request(&w, &r, come, &(visit){.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_MANY});
   char expected[2000] = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
   for (int i = 0; i < 9; i++) {
     const char *effects[] = {"a", "b", "c"};
@@ -254,7 +254,7 @@ static void without_a_stream_nobody_joins(void **state) {
   wire stored;
   world_begin(&w, (vestry_options){0});
   stored = (wire){.datastar = true};
-  wire_request(&w, &stored, come, &(visit){.kept = "b", .policy = VESTRY_PUT_REUSE});
+  wire_request(&w, &stored, come, &(visit){.kept = "b", .policy = VESTRY_KEEP_REUSE});
   const struct {
     wire r;
     visit v;
@@ -262,8 +262,8 @@ static void without_a_stream_nobody_joins(void **state) {
   } rows[] = {
       {{.datastar = false}, {.keys = {BOARD}, .answers = true}, 200},
       {{.datastar = true, .open_error = VESTRY_LIMIT}, {.keys = {BOARD}}, 503},
-      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_PUT_REUSE}, 204},
-      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_PUT_REJECT}, 409},
+      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_REUSE}, 204},
+      {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_REJECT}, 409},
       {{.datastar = true}, {.keys = {BOARD, VESTRY_KEY((const char *)NULL)}}, 500},
       {{.datastar = true, .open_io = VESTRY_IO_HANGUP}, {.keys = {BOARD}}, 0}, /* gone before it began */
   };
@@ -447,7 +447,7 @@ static void keys_may_be_hostile(void **state) {
 /* What channel.h says it costs. */
 static void what_it_costs(void **state) {
   (void)state;
-  assert_true(sizeof(struct vestry_channel) + 16 * sizeof(void *) <= 1300);
+  assert_true(sizeof(struct vsi_channel) + 16 * sizeof(void *) <= 1300);
   assert_true(sizeof(vsi_member) + 2 * sizeof(void *) <= 104);
 }
 

@@ -23,7 +23,7 @@ typedef struct stream {
 
 typedef struct race {
   bench b;
-  vestry_channel *channel, *second;
+  vsi_channel *channel, *second;
   stream staying[STAYING], coming[COMING];
 } race;
 
@@ -59,9 +59,9 @@ static void *publish(void *argument) {
   for (int i = 0; i < EVENTS; i++) {
     vestry_event *event = numbered(p->r, 'e', p->number, i);
     size_t sent = 0;
-    assert_int_equal(vestry_channel_publish(p->r->channel, event, &sent), VESTRY_OK);
+    assert_int_equal(vsi_channel_publish(p->r->channel, event, &sent), VESTRY_OK);
     assert_true(sent >= STAYING);
-    if (i % 3 == 0) assert_int_equal(vestry_channel_publish(p->r->second, event, NULL), VESTRY_OK);
+    if (i % 3 == 0) assert_int_equal(vsi_channel_publish(p->r->second, event, NULL), VESTRY_OK);
     vestry_event_unref(event);
     if (i % 5 == 0) {
       event = numbered(p->r, 'p', p->number, i);
@@ -69,7 +69,7 @@ static void *publish(void *argument) {
       vestry_event_unref(event);
     }
     vestry_channel_stats stats = {0};
-    if (i % 16 == 0) vestry_channel_stats_get(p->r->channel, &stats);
+    if (i % 16 == 0) vsi_channel_stats_get(p->r->channel, &stats);
   }
   return NULL;
 }
@@ -80,15 +80,15 @@ static void *come_and_go(void *argument) {
   for (int i = 0; i < COMING; i++) {
     stream *s = &r->coming[i];
     open_stream(r, s, &profiles[random_below(&random, 3)]);
-    assert_int_equal(vestry_channel_join(r->channel, s->connection), VESTRY_OK);
-    assert_int_equal(vestry_channel_join(r->second, s->connection), VESTRY_OK);
-    if (random_below(&random, 3) == 0) assert_int_equal(vestry_channel_leave(r->channel, s->connection), VESTRY_OK);
+    assert_int_equal(vsi_channel_join(r->channel, s->connection), VESTRY_OK);
+    assert_int_equal(vsi_channel_join(r->second, s->connection), VESTRY_OK);
+    if (random_below(&random, 3) == 0) assert_int_equal(vsi_channel_leave(r->channel, s->connection), VESTRY_OK);
     if (i >= 4) { /* a few are open at any time */
       stream *old = &r->coming[i - 4];
       vestry_connection_close(old->connection, i % 3 ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_SIZE);
-      (void)vestry_channel_leave(r->channel, old->connection); /* against its end */
-      (void)vestry_channel_join(r->channel, old->connection);
-      (void)vestry_channel_leave(r->second, old->connection);
+      (void)vsi_channel_leave(r->channel, old->connection); /* against its end */
+      (void)vsi_channel_join(r->channel, old->connection);
+      (void)vsi_channel_leave(r->second, old->connection);
     }
   }
   return NULL;
@@ -128,11 +128,11 @@ static void all_at_once(void **state) {
   pthread_t ids[PUBLISHERS], coming;
   publisher publishers[PUBLISHERS];
   bench_init(&r.b, 2, &(vestry_connection_options){.max_queued_count = 100000});
-  assert_int_equal(vsi_channel_create(r.b.group, NULL, &r.channel), VESTRY_OK);
-  assert_int_equal(vsi_channel_create(r.b.group, NULL, &r.second), VESTRY_OK);
+  assert_int_equal(vsi_channel_create(r.b.group, 0, &r.channel), VESTRY_OK);
+  assert_int_equal(vsi_channel_create(r.b.group, 0, &r.second), VESTRY_OK);
   for (int i = 0; i < STAYING; i++) {
     open_stream(&r, &r.staying[i], &profiles[i % 3]);
-    assert_int_equal(vestry_channel_join(r.channel, r.staying[i].connection), VESTRY_OK);
+    assert_int_equal(vsi_channel_join(r.channel, r.staying[i].connection), VESTRY_OK);
   }
   for (int i = 0; i < PUBLISHERS; i++) {
     publishers[i] = (publisher){&r, i};
@@ -143,13 +143,13 @@ static void all_at_once(void **state) {
   pthread_join(coming, NULL);
   for (int i = 0; i < STAYING; i++) vestry_connection_close(r.staying[i].connection, VESTRY_CAUSE_CLOSED);
   for (int i = 0; i < COMING; i++) vestry_connection_close(r.coming[i].connection, VESTRY_CAUSE_CLOSED);
-  vestry_channel_destroy(r.second); /* while its members end */
+  vsi_channel_destroy(r.second); /* while its members end */
   assert_int_equal(vsi_group_wait(r.b.group, 60000), VESTRY_OK);
   vestry_channel_stats stats = {0};
-  vestry_channel_stats_get(r.channel, &stats);
+  vsi_channel_stats_get(r.channel, &stats);
   assert_int_equal(stats.members_count, 0);
   assert_int_equal(stats.published_count, PUBLISHERS * EVENTS);
-  vestry_channel_destroy(r.channel);
+  vsi_channel_destroy(r.channel);
   for (int i = 0; i < STAYING; i++) vestry_connection_unref(r.staying[i].connection);
   for (int i = 0; i < COMING; i++) vestry_connection_unref(r.coming[i].connection);
   bench_finish(&r.b); /* nobody is inside a stream any more */

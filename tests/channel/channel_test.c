@@ -4,6 +4,7 @@
 #include "channel/channel.h"
 
 #include "base/memory.h"
+#include "channel/channels.h"
 #include "connection/connection.h"
 #include "connection/listener.h"
 #include "connection/runner.h"
@@ -14,27 +15,27 @@ enum { PAGE_BYTES = 6000, LISTENERS = 4, ALIGNED_MOST = 200, ALONE_LEAST = 1000 
 
 typedef struct room {
   bench b;
-  vestry_channel *channel;
+  vsi_channel *channel;
   listener at[LISTENERS];
   char page[PAGE_BYTES];
   uint32_t turn;
 } room;
 
-static void room_begin(room *r, const vestry_profile *profile, const vestry_channel_options *options, int members) {
+static void room_begin(room *r, const vestry_profile *profile, uint64_t epoch_max_bytes, int members) {
   memset(r, 0, sizeof *r);
   bench_init(&r->b, VESTRY_THREADS_NONE, &(vestry_connection_options){.full = VESTRY_FULL_DROP});
-  assert_int_equal(vsi_channel_create(r->b.group, options, &r->channel), VESTRY_OK);
+  assert_int_equal(vsi_channel_create(r->b.group, epoch_max_bytes, &r->channel), VESTRY_OK);
   for (uint32_t i = 0, x = 1; i < PAGE_BYTES; i++)
     r->page[i] = (char)('a' + (x = x * 1664525u + 1013904223u) / 165191050);
   for (int i = 0; i < members; i++) {
     assert_int_equal(listener_open(&r->at[i], &r->b, profile, NULL), VESTRY_OK);
-    assert_int_equal(vestry_channel_join(r->channel, r->at[i].connection), VESTRY_OK);
+    assert_int_equal(vsi_channel_join(r->channel, r->at[i].connection), VESTRY_OK);
   }
   bench_run(&r->b);
 }
 
 static void room_end(room *r) {
-  vestry_channel_destroy(r->channel);
+  vsi_channel_destroy(r->channel);
   for (int i = 0; i < LISTENERS; i++) {
     if (!r->at[i].connection) continue;
     assert_true(vestry_connection_is_open(r->at[i].connection)); /* a channel's end is not its members' */
@@ -65,7 +66,7 @@ static void publish(room *r, uint64_t ret_wire[LISTENERS]) {
   size_t sent, members = 0;
   for (int i = 0; i < LISTENERS; i++)
     if (r->at[i].connection) before[i] = wire_of(&r->at[i]);
-  assert_int_equal(vestry_channel_publish(r->channel, event, &sent), VESTRY_OK);
+  assert_int_equal(vsi_channel_publish(r->channel, event, &sent), VESTRY_OK);
   for (int i = 0; i < LISTENERS; i++) {
     if (!r->at[i].connection) continue;
     listener_expect(&r->at[i], event);
@@ -90,7 +91,7 @@ static void send_alone(room *r, int i, const char *text) {
 
 static vestry_channel_stats stats_of(room *r) {
   vestry_channel_stats stats = {0};
-  vestry_channel_stats_get(r->channel, &stats);
+  vsi_channel_stats_get(r->channel, &stats);
   return stats;
 }
 
@@ -99,31 +100,31 @@ static vestry_channel_stats stats_of(room *r) {
 static void members_join_and_leave(void **state) {
   (void)state;
   room r;
-  room_begin(&r, NULL, NULL, 2);
+  room_begin(&r, NULL, 0, 2);
   uint64_t wire[LISTENERS];
   publish(&r, wire);
   vestry_connection *first = r.at[0].connection, *second = r.at[1].connection;
-  assert_int_equal(vestry_channel_join(r.channel, first), VESTRY_EXISTS);
-  assert_int_equal(vestry_channel_leave(r.channel, first), VESTRY_OK);
-  assert_int_equal(vestry_channel_leave(r.channel, first), VESTRY_NOT_FOUND);
+  assert_int_equal(vsi_channel_join(r.channel, first), VESTRY_EXISTS);
+  assert_int_equal(vsi_channel_leave(r.channel, first), VESTRY_OK);
+  assert_int_equal(vsi_channel_leave(r.channel, first), VESTRY_NOT_FOUND);
   vestry_event *event = bench_event(&r.b, "only one hears it");
   size_t sent = 7;
-  assert_int_equal(vestry_channel_publish(r.channel, event, &sent), VESTRY_OK);
+  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_OK);
   assert_int_equal(sent, 1);
   vestry_event_unref(event);
-  assert_int_equal(vestry_channel_join(r.channel, first), VESTRY_OK);
+  assert_int_equal(vsi_channel_join(r.channel, first), VESTRY_OK);
   publish(&r, wire);
   vestry_channel_stats stats = stats_of(&r);
   assert_int_equal(stats.members_count, 2);
   assert_int_equal(stats.published_count, 3);
   assert_int_equal(stats.accepted_count, 5);
   assert_int_equal(stats.epochs_count, 0); /* identity needs no encoder */
-  assert_int_equal(vestry_channel_leave(r.channel, second), VESTRY_OK);
-  assert_int_equal(vestry_channel_leave(r.channel, first), VESTRY_OK);
+  assert_int_equal(vsi_channel_leave(r.channel, second), VESTRY_OK);
+  assert_int_equal(vsi_channel_leave(r.channel, first), VESTRY_OK);
   event = bench_event(&r.b, "nobody hears it");
-  assert_int_equal(vestry_channel_publish(r.channel, event, NULL), VESTRY_OK);
+  assert_int_equal(vsi_channel_publish(r.channel, event, NULL), VESTRY_OK);
   vestry_event_unref(event);
-  vestry_channel_destroy(r.channel);
+  vsi_channel_destroy(r.channel);
   r.channel = NULL;
   for (int i = 0; i < 2; i++) {
     vestry_connection_close(r.at[i].connection, VESTRY_CAUSE_CLOSED);
@@ -140,7 +141,7 @@ static void members_join_and_leave(void **state) {
 static void an_ended_stream_has_left(void **state) {
   (void)state;
   room r;
-  room_begin(&r, &gzip, NULL, 3);
+  room_begin(&r, &gzip, 0, 3);
   uint64_t wire[LISTENERS];
   publish(&r, wire);
   vestry_connection *gone = r.at[1].connection;
@@ -148,15 +149,15 @@ static void an_ended_stream_has_left(void **state) {
   assert_int_equal(stats_of(&r).members_count, 3); /* it has a cause, but its runner has not come by */
   vestry_event *event = next_page(&r);
   size_t sent = 0;
-  assert_int_equal(vestry_channel_publish(r.channel, event, &sent), VESTRY_OK); /* that is nobody's loss */
+  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_OK); /* that is nobody's loss */
   assert_int_equal(sent, 2);
   listener_expect(&r.at[0], event);
   listener_expect(&r.at[2], event);
   vestry_event_unref(event);
   bench_run(&r.b);
   assert_int_equal(stats_of(&r).members_count, 2);
-  assert_int_equal(vestry_channel_join(r.channel, gone), VESTRY_CLOSED);
-  assert_int_equal(vestry_channel_leave(r.channel, gone), VESTRY_NOT_FOUND);
+  assert_int_equal(vsi_channel_join(r.channel, gone), VESTRY_CLOSED);
+  assert_int_equal(vsi_channel_leave(r.channel, gone), VESTRY_NOT_FOUND);
   assert_int_equal(stats_of(&r).members_count, 2);
   listener_finish(&r.at[1], false);
   publish(&r, wire);
@@ -168,22 +169,18 @@ static void refuses_what_is_not_its_own(void **state) {
   room r;
   bench other;
   listener stranger;
-  room_begin(&r, NULL, NULL, 1);
+  room_begin(&r, NULL, 0, 1);
   bench_init(&other, VESTRY_THREADS_NONE, NULL);
   assert_int_equal(listener_open(&stranger, &other, NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_channel_join(r.channel, stranger.connection), VESTRY_INVALID);
-  assert_int_equal(vestry_channel_join(r.channel, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_channel_join(NULL, r.at[0].connection), VESTRY_INVALID);
-  assert_int_equal(vestry_channel_leave(r.channel, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_channel_publish(r.channel, NULL, NULL), VESTRY_INVALID);
-  vestry_channel *channel = NULL;
-  vestry_channel_options options = {.size = 1};
-  assert_int_equal(vsi_channel_create(r.b.group, &options, &channel), VESTRY_INVALID);
-  options = (vestry_channel_options){.epoch_max_bytes = ((uint64_t)1 << 30) + 1};
-  assert_int_equal(vsi_channel_create(r.b.group, &options, &channel), VESTRY_INVALID);
-  assert_int_equal(vsi_channel_create(NULL, NULL, &channel), VESTRY_INVALID);
-  assert_null(channel);
-  vestry_channel_destroy(NULL);
+  assert_int_equal(vsi_channel_join(r.channel, stranger.connection), VESTRY_INVALID);
+  assert_int_equal(vsi_channel_join(r.channel, NULL), VESTRY_INVALID);
+  assert_int_equal(vsi_channel_join(NULL, r.at[0].connection), VESTRY_INVALID);
+  assert_int_equal(vsi_channel_leave(r.channel, NULL), VESTRY_INVALID);
+  assert_int_equal(vsi_channel_publish(r.channel, NULL, NULL), VESTRY_INVALID);
+  vsi_channels *channels = NULL;
+  assert_int_equal(vsi_channels_create(r.b.group, 0, VSI_EPOCH_MAX_BYTES_MOST + 1, &channels), VESTRY_INVALID);
+  assert_null(channels);
+  vsi_channel_destroy(NULL);
   vestry_connection_close(stranger.connection, VESTRY_CAUSE_CLOSED);
   bench_run(&other);
   listener_finish(&stranger, true);
@@ -194,29 +191,29 @@ static void refuses_what_is_not_its_own(void **state) {
 static void what_does_not_fit_is_told(void **state) {
   (void)state;
   room r;
-  room_begin(&r, NULL, NULL, 1);
+  room_begin(&r, NULL, 0, 1);
   static const vestry_connection_options drops = {.max_queued_count = 1, .full = VESTRY_FULL_DROP},
                                          closes = {.max_queued_count = 1, .full = VESTRY_FULL_CLOSE},
                                          small = {.max_queued_bytes = 100};
   const vestry_connection_options *const options[] = {&drops, &closes, &small};
   for (int i = 0; i < 3; i++) {
     assert_int_equal(listener_open(&r.at[1 + i], &r.b, &brotli, options[i]), VESTRY_OK);
-    assert_int_equal(vestry_channel_join(r.channel, r.at[1 + i].connection), VESTRY_OK);
+    assert_int_equal(vsi_channel_join(r.channel, r.at[1 + i].connection), VESTRY_OK);
   }
   size_t sent;
   vestry_event *event = next_page(&r);
-  assert_int_equal(vestry_channel_publish(r.channel, event, &sent), VESTRY_TOO_LARGE);
+  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_TOO_LARGE);
   assert_int_equal(sent, 3);
   for (int i = 0; i < 3; i++) listener_expect(&r.at[i], event);
-  assert_int_equal(vestry_channel_leave(r.channel, r.at[3].connection), VESTRY_OK);
-  assert_int_equal(vestry_channel_publish(r.channel, event, &sent), VESTRY_FULL); /* one lost it, one is closed */
+  assert_int_equal(vsi_channel_leave(r.channel, r.at[3].connection), VESTRY_OK);
+  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_FULL); /* one lost it, one is closed */
   assert_int_equal(sent, 1);
   listener_expect(&r.at[0], event);
   assert_int_equal(vestry_connection_cause(r.at[2].connection), VESTRY_CAUSE_FULL);
-  assert_int_equal(vestry_channel_leave(r.channel, r.at[1].connection), VESTRY_OK);
+  assert_int_equal(vsi_channel_leave(r.channel, r.at[1].connection), VESTRY_OK);
   bench_run(&r.b);
   listener_finish(&r.at[2], false);
-  assert_int_equal(vestry_channel_publish(r.channel, event, &sent), VESTRY_OK);
+  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_OK);
   assert_int_equal(sent, 1);
   listener_expect(&r.at[0], event);
   vestry_event_unref(event);
@@ -225,11 +222,11 @@ static void what_does_not_fit_is_told(void **state) {
 }
 
 /* Members that leave while they are gone through: the one that comes next, right at the end of a chunk. */
-static vestry_channel *leave_from;
+static vsi_channel *leave_from;
 static vestry_connection *leaves;
 static void wake_and_leave(void *transport) {
   (void)transport;
-  if (leaves) assert_int_equal(vestry_channel_leave(leave_from, leaves), VESTRY_OK);
+  if (leaves) assert_int_equal(vsi_channel_leave(leave_from, leaves), VESTRY_OK);
   leaves = NULL;
 }
 
@@ -241,7 +238,7 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
     static probe probes[MANY];
     vestry_connection *members[MANY];
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
-    assert_int_equal(vsi_channel_create(b.group, NULL, &leave_from), VESTRY_OK);
+    assert_int_equal(vsi_channel_create(b.group, 0, &leave_from), VESTRY_OK);
     vestry_transport_ops parked = probe_parked;
     parked.wake = wake_and_leave;
     for (int i = 0; i < MANY; i++) {
@@ -250,16 +247,16 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
                        VESTRY_OK);
       vsi_connection_start(members[i]);
       assert_int_equal(vestry_connection_run(members[i]), VESTRY_STATE_OPEN);
-      assert_int_equal(vestry_channel_join(leave_from, members[i]), VESTRY_OK);
+      assert_int_equal(vsi_channel_join(leave_from, members[i]), VESTRY_OK);
     }
     vestry_event *event = bench_event(&b, "x");
     size_t sent = 0;
     leaves = members[who]; /* when the first chunk is roused */
-    assert_int_equal(vestry_channel_publish(leave_from, event, &sent), VESTRY_OK);
+    assert_int_equal(vsi_channel_publish(leave_from, event, &sent), VESTRY_OK);
     assert_null(leaves);
     vestry_event_unref(event);
     assert_int_equal(sent, who < 64 ? MANY : MANY - 1);
-    vestry_channel_destroy(leave_from);
+    vsi_channel_destroy(leave_from);
     for (int i = 0; i < MANY; i++) {
       vestry_connection_run(members[i]);
       probe_assert_got(&probes[i], i == who && who >= 64 ? "" : ": x\n\n");
@@ -278,7 +275,7 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
 typedef struct complaint {
   probe p;
   vestry_connection *member;
-  vestry_channel *mine, *other;
+  vsi_channel *mine, *other;
   vestry_event *event;
   int asked;
   vestry_err said;
@@ -290,11 +287,11 @@ static vestry_verdict complain(vestry_connection *connection, vestry_err error, 
   assert_int_equal(error, VESTRY_FULL);
   if (c->asked++ == 0 || c->mine != c->other) { /* or it would have no end, if it were not busy */
     size_t sent = 7;
-    c->said = vestry_channel_publish(c->other, c->event, &sent);
+    c->said = vsi_channel_publish(c->other, c->event, &sent);
     assert_int_equal(sent, 0);
   }
   vestry_channel_stats stats = {0};
-  vestry_channel_stats_get(c->other, &stats);
+  vsi_channel_stats_get(c->other, &stats);
   assert_int_equal(stats.members_count, 1);
   return VESTRY_VERDICT_GO_ON;
 }
@@ -304,17 +301,17 @@ static void complaint_begin(complaint *c, bench *b) {
   memset(c, 0, sizeof *c);
   probe_init(&c->p);
   c->event = bench_event(b, "x");
-  assert_int_equal(vsi_channel_create(b->group, NULL, &c->mine), VESTRY_OK);
+  assert_int_equal(vsi_channel_create(b->group, 0, &c->mine), VESTRY_OK);
   assert_int_equal(vsi_group_connect(b->group, &probe_pooled, &c->p,
                                      &(vestry_connection_options){.max_queued_count = 1, .full = VESTRY_FULL_DROP},
                                      &hooks, c, &c->member),
                    VESTRY_OK);
-  assert_int_equal(vestry_channel_join(c->mine, c->member), VESTRY_OK);
-  assert_int_equal(vestry_channel_publish(c->mine, c->event, NULL), VESTRY_OK); /* nobody takes it out */
+  assert_int_equal(vsi_channel_join(c->mine, c->member), VESTRY_OK);
+  assert_int_equal(vsi_channel_publish(c->mine, c->event, NULL), VESTRY_OK); /* nobody takes it out */
 }
 
 static void complaint_end(complaint *c, bench *b) {
-  vestry_channel_destroy(c->mine);
+  vsi_channel_destroy(c->mine);
   vsi_connection_abandon(c->member, VESTRY_CAUSE_CLOSED);
   vestry_connection_unref(c->member);
   vestry_event_unref(c->event);
@@ -330,17 +327,17 @@ static void a_hook_inside_a_publish_does_not_wait_for_it(void **state) {
   complaint_begin(&here, &b);
   complaint_begin(&there, &b);
   here.other = here.mine;
-  assert_int_equal(vestry_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
+  assert_int_equal(vsi_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
   assert_int_equal(here.said, VESTRY_BUSY);
   assert_int_equal(here.asked, 1);
   vestry_channel_stats stats = {0};
-  vestry_channel_stats_get(here.mine, &stats);
+  vsi_channel_stats_get(here.mine, &stats);
   assert_int_equal(stats.published_count, 2); /* nobody has what was busy */
   /* Where nobody is inside it goes in; from there the first is busy. */
   here.other = there.mine;
   there.other = here.mine;
   here.asked = 0;
-  assert_int_equal(vestry_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
+  assert_int_equal(vsi_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
   assert_int_equal(here.said, VESTRY_FULL);
   assert_int_equal(there.said, VESTRY_BUSY);
   assert_int_equal(here.asked + there.asked, 2);
@@ -353,7 +350,7 @@ enum { CROSSINGS = 3000 };
 
 static void *publish_often(void *argument) {
   complaint *c = argument;
-  for (int i = 0; i < CROSSINGS; i++) assert_int_equal(vestry_channel_publish(c->mine, c->event, NULL), VESTRY_FULL);
+  for (int i = 0; i < CROSSINGS; i++) assert_int_equal(vsi_channel_publish(c->mine, c->event, NULL), VESTRY_FULL);
   return NULL;
 }
 
@@ -372,7 +369,7 @@ static void hooks_that_cross_do_not_wait_for_each_other(void **state) {
   publish_often(&here);
   pthread_join(thread, NULL);
   vestry_channel_stats stats = {0};
-  vestry_channel_stats_get(here.mine, &stats);
+  vsi_channel_stats_get(here.mine, &stats);
   assert_true(stats.published_count >= CROSSINGS + 1);
   assert_int_equal(stats.accepted_count, 1);
   assert_int_equal(stats.refused_count, stats.published_count - 1);
@@ -384,13 +381,13 @@ static void hooks_that_cross_do_not_wait_for_each_other(void **state) {
 
 /* A profile whose encoders publish, once they are told where, when they are given up. */
 static struct {
-  vestry_channel *channel; /* NULL: nowhere */
+  vsi_channel *channel; /* NULL: nowhere */
   vestry_event *event;
   vestry_err said;
 } last_words;
 
 static void speak_and_destroy(void *encoder) {
-  if (last_words.channel) last_words.said = vestry_channel_publish(last_words.channel, last_words.event, NULL);
+  if (last_words.channel) last_words.said = vsi_channel_publish(last_words.channel, last_words.event, NULL);
   vestry_profile_gzip.destroy(encoder);
 }
 
@@ -400,13 +397,13 @@ static void an_encoder_that_is_given_up_does_not_wait_either(void **state) {
   vestry_profile_ops ops = vestry_profile_gzip;
   ops.destroy = speak_and_destroy;
   const vestry_profile talkative = {.ops = &ops};
-  room_begin(&r, &talkative, NULL, 1);
+  room_begin(&r, &talkative, 0, 1);
   uint64_t wire[LISTENERS];
   publish(&r, wire);
   last_words.channel = r.channel;
   last_words.event = bench_event(&r.b, "x");
   last_words.said = VESTRY_OK;
-  assert_int_equal(vestry_channel_leave(r.channel, r.at[0].connection), VESTRY_OK);
+  assert_int_equal(vsi_channel_leave(r.channel, r.at[0].connection), VESTRY_OK);
   assert_int_equal(last_words.said, VESTRY_BUSY);
   last_words.channel = NULL;
   vestry_event_unref(last_words.event);
@@ -429,7 +426,7 @@ static void a_late_joiner_is_aligned_when_it_has_paid(void **state) {
   for (int p = 0; p < 2; p++) {
     room r;
     uint64_t wire[LISTENERS];
-    room_begin(&r, spliced[p], NULL, 3);
+    room_begin(&r, spliced[p], 0, 3);
     publish(&r, wire); /* an epoch begins: that is as long as alone, and aligns all */
     for (int i = 0; i < 3; i++) assert_alone(wire[i]);
     for (int turn = 0; turn < 3; turn++) {
@@ -437,7 +434,7 @@ static void a_late_joiner_is_aligned_when_it_has_paid(void **state) {
       for (int i = 0; i < 3; i++) assert_aligned(wire[i]);
     }
     assert_int_equal(listener_open(&r.at[3], &r.b, spliced[p], NULL), VESTRY_OK);
-    assert_int_equal(vestry_channel_join(r.channel, r.at[3].connection), VESTRY_OK);
+    assert_int_equal(vsi_channel_join(r.channel, r.at[3].connection), VESTRY_OK);
     for (int turn = 0; turn < 4; turn++) { /* four members: four times alone */
       assert_int_equal(stats_of(&r).epochs_count, 1);
       publish(&r, wire);
@@ -460,7 +457,7 @@ static void an_event_of_its_own_unaligns_and_a_heartbeat_does_not(void **state) 
   for (int p = 0; p < 2; p++) {
     room r;
     uint64_t wire[LISTENERS];
-    room_begin(&r, spliced[p], NULL, 3);
+    room_begin(&r, spliced[p], 0, 3);
     publish(&r, wire);
     test_host_advance_ms(&r.b.th, 15001);
     bench_run(&r.b);
@@ -482,16 +479,16 @@ static void a_lost_event_unaligns(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
-  room_begin(&r, &brotli, NULL, 2);
+  room_begin(&r, &brotli, 0, 2);
   vestry_connection_options options = {.max_queued_count = 1, .full = VESTRY_FULL_DROP};
   assert_int_equal(listener_open(&r.at[2], &r.b, &brotli, &options), VESTRY_OK);
-  assert_int_equal(vestry_channel_join(r.channel, r.at[2].connection), VESTRY_OK);
+  assert_int_equal(vsi_channel_join(r.channel, r.at[2].connection), VESTRY_OK);
   publish(&r, wire);
   publish(&r, wire);
   for (int i = 0; i < 3; i++) assert_aligned(wire[i]);
   for (int turn = 0; turn < 2; turn++) { /* nobody runs: the third one's queue has no room for the second event */
     vestry_event *event = next_page(&r);
-    assert_int_equal(vestry_channel_publish(r.channel, event, NULL), turn ? VESTRY_FULL : VESTRY_OK);
+    assert_int_equal(vsi_channel_publish(r.channel, event, NULL), turn ? VESTRY_FULL : VESTRY_OK);
     for (int i = 0; i < 3 - turn; i++) listener_expect(&r.at[i], event);
     vestry_event_unref(event);
   }
@@ -508,7 +505,7 @@ static void epochs_have_a_most_of_bytes(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
-  room_begin(&r, &gzip, &(vestry_channel_options){.epoch_max_bytes = 3 * PAGE_BYTES}, 2);
+  room_begin(&r, &gzip, 3 * PAGE_BYTES, 2);
   for (int turn = 0; turn < 9; turn++) {
     publish(&r, wire);
     if (turn % 3)
@@ -525,12 +522,12 @@ static void every_encoding_has_its_epoch(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
-  room_begin(&r, NULL, NULL, 1);
+  room_begin(&r, NULL, 0, 1);
   static const vestry_profile finer = {.ops = &vestry_profile_brotli, .level = 5};
   const vestry_profile *const others[] = {&brotli, &gzip, &finer};
   for (int i = 0; i < 3; i++) {
     assert_int_equal(listener_open(&r.at[1 + i], &r.b, others[i], NULL), VESTRY_OK);
-    assert_int_equal(vestry_channel_join(r.channel, r.at[1 + i].connection), VESTRY_OK);
+    assert_int_equal(vsi_channel_join(r.channel, r.at[1 + i].connection), VESTRY_OK);
   }
   for (int turn = 0; turn < 3; turn++) publish(&r, wire);
   assert_true(wire[0] > PAGE_BYTES);
@@ -543,40 +540,40 @@ static void encoders_are_counted_and_given_back(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
-  room_begin(&r, &brotli, NULL, 2);
+  room_begin(&r, &brotli, 0, 2);
   vsi_codings *codings = vsi_group_codings(r.b.group);
   vsi_codings_limit(codings, 0, 1);
-  vestry_channel *second = NULL;
-  assert_int_equal(vsi_channel_create(r.b.group, NULL, &second), VESTRY_OK);
+  vsi_channel *second = NULL;
+  assert_int_equal(vsi_channel_create(r.b.group, 0, &second), VESTRY_OK);
   publish(&r, wire);
   assert_false(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* it has the only one */
   listener l;
   assert_int_equal(listener_open(&l, &r.b, &brotli, NULL), VESTRY_OK);
-  assert_int_equal(vestry_channel_join(second, l.connection), VESTRY_OK);
+  assert_int_equal(vsi_channel_join(second, l.connection), VESTRY_OK);
   vestry_channel_stats stats = {0};
   for (int turn = 0; turn < 3; turn++) { /* the other one does without */
     vestry_event *event = next_page(&r);
-    assert_int_equal(vestry_channel_publish(second, event, NULL), VESTRY_OK);
+    assert_int_equal(vsi_channel_publish(second, event, NULL), VESTRY_OK);
     listener_expect(&l, event);
     vestry_event_unref(event);
   }
-  vestry_channel_stats_get(second, &stats);
+  vsi_channel_stats_get(second, &stats);
   assert_int_equal(stats.epochs_count, 0);
-  for (int i = 0; i < 2; i++) assert_int_equal(vestry_channel_leave(r.channel, r.at[i].connection), VESTRY_OK);
+  for (int i = 0; i < 2; i++) assert_int_equal(vsi_channel_leave(r.channel, r.at[i].connection), VESTRY_OK);
   for (int turn = 0; turn < 3; turn++) { /* it was given back with the last member */
     vestry_event *event = next_page(&r);
-    assert_int_equal(vestry_channel_publish(second, event, NULL), VESTRY_OK);
+    assert_int_equal(vsi_channel_publish(second, event, NULL), VESTRY_OK);
     listener_expect(&l, event);
     vestry_event_unref(event);
   }
-  vestry_channel_stats_get(second, &stats);
+  vsi_channel_stats_get(second, &stats);
   assert_int_equal(stats.epochs_count, 1);
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
   bench_run(&r.b);
   listener_finish(&l, true);
   assert_true(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* and with the last that ends */
   vsi_codings_unreserve(codings, VESTRY_PROFILE_SHARED);
-  vestry_channel_destroy(second);
+  vsi_channel_destroy(second);
   room_end(&r);
 }
 
@@ -587,7 +584,7 @@ static void encoders_are_counted_and_given_back(void **state) {
 static bool live(long fail_at) {
   bench b;
   listener at[3];
-  vestry_channel *channel = NULL;
+  vsi_channel *channel = NULL;
   test_host_init(&b.th);
   vestry_runtime_options options = {.host = &b.th.host, .threads_count = VESTRY_THREADS_NONE};
   assert_int_equal(vestry_runtime_create(&options, &b.runtime), VESTRY_OK);
@@ -595,13 +592,13 @@ static bool live(long fail_at) {
   atomic_store(&b.th.allocations, 0);
   atomic_store(&b.th.fail_at, fail_at);
   static const vestry_profile *const mixed[] = {&gzip, &brotli, NULL};
-  vestry_err first_error = vsi_channel_create(b.group, NULL, &channel);
+  vestry_err first_error = vsi_channel_create(b.group, 0, &channel);
   for (int i = 0; i < 3; i++) {
     at[i].connection = NULL;
     vestry_err error = listener_open(&at[i], &b, mixed[i], NULL);
     if (!error && channel) {
       bench_run(&b);
-      error = vestry_channel_join(channel, at[i].connection);
+      error = vsi_channel_join(channel, at[i].connection);
       if (error) {
         vestry_connection_close(at[i].connection, VESTRY_CAUSE_ERROR);
         bench_run(&b);
@@ -620,7 +617,7 @@ static bool live(long fail_at) {
       vestry_connection_stats stats = {0};
       for (int i = 0; i < 3; i++)
         if (at[i].connection) vestry_connection_stats_get(at[i].connection, &stats), before[i] = stats.accepted_count;
-      error = vestry_channel_publish(channel, event, NULL);
+      error = vsi_channel_publish(channel, event, NULL);
       for (int i = 0; i < 3; i++) {
         if (!at[i].connection) continue;
         vestry_connection_stats_get(at[i].connection, &stats);
@@ -631,7 +628,7 @@ static bool live(long fail_at) {
     }
     if (!first_error) first_error = error;
   }
-  vestry_channel_destroy(channel);
+  vsi_channel_destroy(channel);
   for (int i = 0; i < 3; i++) {
     if (!at[i].connection) continue;
     vestry_connection_close(at[i].connection, VESTRY_CAUSE_CLOSED);

@@ -10,7 +10,7 @@
 static vsi_channels *begin(bench *b, size_t max_count) {
   vsi_channels *channels;
   bench_init(b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(vsi_channels_create(b->group, max_count, &channels), VESTRY_OK);
+  assert_int_equal(vsi_channels_create(b->group, max_count, 0, &channels), VESTRY_OK);
   return channels;
 }
 
@@ -23,14 +23,14 @@ static void end(bench *b, vsi_channels *channels) {
   bench_finish(b);
 }
 
-static vestry_channel *hold(vsi_channels *channels, const char *name, uint64_t hash) {
-  vestry_channel *channel = NULL;
+static vsi_channel *hold(vsi_channels *channels, const char *name, uint64_t hash) {
+  vsi_channel *channel = NULL;
   assert_int_equal(vsi_channels_hold(channels, name, strlen(name), hash, &channel), VESTRY_OK);
   return channel;
 }
 
 static bool is_there(vsi_channels *channels, const char *name, uint64_t hash) {
-  vestry_channel *found = vsi_channels_find(channels, name, strlen(name), hash);
+  vsi_channel *found = vsi_channels_find(channels, name, strlen(name), hash);
   if (found) vsi_channel_unref(found);
   return found != NULL;
 }
@@ -40,7 +40,7 @@ static void the_last_reference_is_its_end(void **state) {
   bench b;
   vsi_channels *channels = begin(&b, 0);
   assert_false(is_there(channels, "a", 1));
-  vestry_channel *first = hold(channels, "a", 1), *second = hold(channels, "a", 1);
+  vsi_channel *first = hold(channels, "a", 1), *second = hold(channels, "a", 1);
   assert_ptr_equal(first, second);
   vsi_channel_unref(first);
   assert_true(is_there(channels, "a", 1));
@@ -60,7 +60,7 @@ static void members_hold_it(void **state) {
   vestry_connection *one = bench_connect(&b, &p, NULL), *other = bench_connect(&b, &q, NULL);
   vsi_connection_start(one);
   vsi_connection_start(other);
-  vestry_channel *channel = hold(channels, "a", 1);
+  vsi_channel *channel = hold(channels, "a", 1);
   vsi_member *members[4];
   for (int i = 0; i < 4; i++) assert_int_equal(vsi_channel_reserve(channel, &members[i]), VESTRY_OK);
   vsi_channel_unref(channel);
@@ -73,9 +73,9 @@ static void members_hold_it(void **state) {
   test_host_fail_no_more(&b.th);
   b.th.fail_after = false;
   vestry_channel_stats stats = {0};
-  vestry_channel_stats_get(channel, &stats);
+  vsi_channel_stats_get(channel, &stats);
   assert_int_equal(stats.members_count, 2);
-  assert_int_equal(vestry_channel_leave(channel, one), VESTRY_OK);
+  assert_int_equal(vsi_channel_leave(channel, one), VESTRY_OK);
   assert_true(is_there(channels, "a", 1));
   vestry_connection_close(other, VESTRY_CAUSE_CLOSED);
   bench_run(&b);
@@ -99,7 +99,7 @@ static void names_of_one_hash_are_apart(void **state) {
   for (size_t order = 0; order < COUNT; order++) {
     bench b;
     vsi_channels *channels = begin(&b, 0);
-    vestry_channel *all[COUNT];
+    vsi_channel *all[COUNT];
     for (size_t i = 0; i < COUNT; i++)
       assert_int_equal(vsi_channels_hold(channels, names[i].bytes, names[i].len, 7, &all[i]), VESTRY_OK);
     for (size_t i = 0; i < COUNT; i++) {
@@ -107,7 +107,7 @@ static void names_of_one_hash_are_apart(void **state) {
       for (size_t j = 0; j < i; j++)
         assert_null(
             vsi_channels_find(channels, names[(j * 3 + order) % COUNT].bytes, names[(j * 3 + order) % COUNT].len, 7));
-      vestry_channel *found = vsi_channels_find(channels, names[at].bytes, names[at].len, 7);
+      vsi_channel *found = vsi_channels_find(channels, names[at].bytes, names[at].len, 7);
       assert_ptr_equal(found, all[at]);
       vsi_channel_unref(found);
       vsi_channel_unref(all[at]);
@@ -123,7 +123,7 @@ static void it_grows_if_it_can(void **state) {
   for (int starved = 0; starved < 2; starved++) {
     bench b;
     vsi_channels *channels = begin(&b, COUNT);
-    vestry_channel *all[COUNT];
+    vsi_channel *all[COUNT];
     char name[20];
     for (uint64_t i = 0; i < COUNT; i++) {
       long before = b.th.allocations;
@@ -132,7 +132,7 @@ static void it_grows_if_it_can(void **state) {
       all[i] = hold(channels, name, i << 55 | i);
       test_host_fail_no_more(&b.th);
     }
-    vestry_channel *none;
+    vsi_channel *none;
     assert_int_equal(vsi_channels_hold(channels, "more", 4, 1, &none), VESTRY_LIMIT);
     assert_ptr_equal(hold(channels, "299", UINT64_C(299) << 55 | 299), all[299]); /* one that is there needs no room */
     vsi_channel_unref(all[299]);
@@ -150,14 +150,14 @@ static vestry_err one_channel(test_host *th, void *ctx) {
   vestry_runtime *runtime;
   vsi_group *group = NULL;
   vsi_channels *channels = NULL;
-  vestry_channel *channel = NULL;
+  vsi_channel *channel = NULL;
   vsi_member *member = NULL;
   (void)ctx;
   vestry_err error = vestry_runtime_create(
       &(vestry_runtime_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &runtime);
   if (error) return error;
   error = vsi_group_create(runtime, NULL, &group);
-  if (!error) error = vsi_channels_create(group, 0, &channels);
+  if (!error) error = vsi_channels_create(group, 0, 0, &channels);
   if (!error) error = vsi_channels_hold(channels, "a", 1, 1, &channel);
   if (!error) error = vsi_channel_reserve(channel, &member);
   if (member) vsi_channel_discard(member);
@@ -186,7 +186,7 @@ typedef struct taker {
 /* Few names and short holds: each is made, found and ended by several at once, over and over. */
 static void *take_and_give(void *ctx) {
   taker *t = ctx;
-  vestry_channel *held[3] = {NULL};
+  vsi_channel *held[3] = {NULL};
   static const char *const names[NAMES] = {"a", "b"};
   pthread_barrier_wait(t->start);
   for (int i = 0; i < ROUNDS; i++) {

@@ -43,7 +43,7 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
 

@@ -45,8 +45,8 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   site *s = app;
   (void)req;
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
-  vestry_reply_stream(reply, &s->stream);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &s->stream});
   return vestry_reply_resume(reply, req->scope, LOG, s->has_no_state ? NULL : show, s);
 }
 
@@ -514,7 +514,7 @@ static void g12_memory_runs_out_anywhere(void **state) {
 static vestry_err without_history(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   assert_int_equal(vestry_reply_resume(reply, req->scope, VESTRY_KEY("none"), NULL, NULL), VESTRY_NOT_FOUND);
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void g12_connections_resume_by_hand(void **state) {

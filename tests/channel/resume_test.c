@@ -45,7 +45,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   vestry_render_topic(render, "text");
   if (at->versions == OF_THE_PROCESS && vestry_render_is_current(render, at->version)) return VESTRY_OK;
   if (at->versions == OF_THE_DATA && vestry_render_is_current_anywhere(render, at->version)) return VESTRY_OK;
-  if (vestry_render_is_stream(render)) at->made++;
+  if (render->is_stream) at->made++;
   vestry_html_add(html, "<!doctype html><title>x</title>");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%s</p>", at->text);
@@ -339,7 +339,7 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
 

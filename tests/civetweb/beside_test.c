@@ -350,8 +350,8 @@ static void end(second *b) {
 static vestry_err open_second(const vestry_request *req, vestry_reply *reply, void *b) {
   (void)req;
   vestry_connection_hooks hooks = witness_hooks(&((second *)b)->witness);
-  vestry_reply_hooks(reply, &hooks);
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void two_instances_have_each_its_routes(void **state) {

@@ -18,7 +18,7 @@ static vsi_civetweb_entry entries[STREAMS];
 
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static int begin(void **state) {

@@ -16,10 +16,10 @@ static void who_opens_a_moment_before_is_told(void **state) {
     uint32_t count;
     nodes_begin(&n, 2, NULL);
     node *a = &n.all[0], *b = &n.all[1];
-    node_open(a, "x", VESTRY_PUT_MANY);
+    node_open(a, "x", VESTRY_KEEP_MANY);
     nodes_pass_ms(&n, 3000);
     size_t gaps = b->gaps;
-    vestry_memory_exchange *there = node_open(b, "x", VESTRY_PUT_MANY);
+    vestry_memory_exchange *there = node_open(b, "x", VESTRY_KEEP_MANY);
     nodes_pass_ms(&n, (uint64_t)wait_ms);
     assert_int_equal(node_tell(a, "x", "m1", &count), VESTRY_OK);
     nodes_pass_ms(&n, 600);
@@ -36,10 +36,10 @@ static void who_opens_beside_another_is_told(void **state) {
   uint32_t count;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  node_open(&n.all[2], "x", VESTRY_PUT_MANY);
+  node_open(&n.all[2], "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 3000);
   size_t gaps = b->gaps, gaps_of_a = a->gaps;
-  vestry_memory_exchange *there = node_open(b, "x", VESTRY_PUT_MANY);
+  vestry_memory_exchange *there = node_open(b, "x", VESTRY_KEEP_MANY);
   assert_int_equal(node_tell(a, "x", "m1", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   nodes_pass_ms(&n, 600);
@@ -56,10 +56,10 @@ static void what_is_told_late_is_a_gap(void **state) {
   uint32_t count;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  node_open(a, "y", VESTRY_PUT_MANY);
+  node_open(a, "y", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
   vestry_memory_network_set(n.network, &(vestry_memory_network_options){.drop = 10000});
-  vestry_memory_exchange *there = node_open(b, "y", VESTRY_PUT_MANY);
+  vestry_memory_exchange *there = node_open(b, "y", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 20);
   vestry_memory_network_set(n.network, NULL);
   size_t missed = 0;
@@ -86,14 +86,15 @@ static void who_opens_later_has_no_gap(void **state) {
   uint32_t count;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  node_open(a, "x", VESTRY_PUT_MANY);
+  node_open(a, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
   for (int i = 0; i < 20; i++) {
     size_t gaps = b->gaps;
     assert_int_equal(node_tell(a, "x", "before", &count), VESTRY_OK);
     assert_int_equal(node_tell(a, "nobody", "before", &count), VESTRY_NOT_FOUND);
     nodes_pass_ms(&n, 100);
-    vestry_memory_exchange *there = node_open(b, "x", VESTRY_PUT_MANY), *new = node_open(b, "nobody", VESTRY_PUT_MANY);
+    vestry_memory_exchange *there = node_open(b, "x", VESTRY_KEEP_MANY),
+                           *new = node_open(b, "nobody", VESTRY_KEEP_MANY);
     nodes_pass_ms(&n, 600);
     assert_int_equal(b->gaps, gaps);
     node_close(b, there);
@@ -131,7 +132,7 @@ static void ask_many(node *from, size_t count) {
 static double time_many(size_t count) {
   nodes n;
   nodes_begin(&n, 2, NULL);
-  node_open(&n.all[1], "hot", VESTRY_PUT_MANY);
+  node_open(&n.all[1], "hot", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 500);
   nodes_divide(&n, "ab");
   answers = 0;
@@ -164,7 +165,7 @@ static void so_many_wait_at_most(void **state) {
   node *a = node_start(&n, 0, "a", &options);
   node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 600);
-  node_open(&n.all[1], "hot", VESTRY_PUT_MANY);
+  node_open(&n.all[1], "hot", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 500);
   nodes_divide(&n, "ab");
   answers = full = 0;
@@ -191,8 +192,8 @@ static void fail_fast_is_told_to_others(void **state) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  node_open(a, "here", VESTRY_PUT_MANY);
-  node_open(b, "there", VESTRY_PUT_MANY);
+  node_open(a, "here", VESTRY_KEEP_MANY);
+  node_open(b, "there", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
   json_t *effects = json_pack("[[s,s],[s],[s]]", "note", "FAILED", "note", "note");
   for (int fast = 1; fast >= 0; fast--)

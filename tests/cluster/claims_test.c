@@ -36,7 +36,7 @@ static void begin(nodes *n, const vestry_memory_network_options *options) {
 }
 
 /* What is answered to who wants it. */
-static int want(node *of, const char *key, vestry_put_policy policy, vestry_memory_exchange **ret_stream) {
+static int want(node *of, const char *key, vestry_keep_policy policy, vestry_memory_exchange **ret_stream) {
   vestry_memory_exchange *stream = node_open(of, key, policy);
   int status = vestry_memory_look(stream).status;
   if (ret_stream) *ret_stream = stream;
@@ -49,24 +49,24 @@ static void one_has_it_wherever(void **state) {
   vestry_memory_exchange *first, *second;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
-  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, &first), 200);
-  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
-  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 409); /* at once, before any digest has come */
-  assert_int_equal(want(c, "x", VESTRY_PUT_REUSE, NULL), 409);
-  assert_int_equal(want(a, "x", VESTRY_PUT_REUSE, NULL), 204);
-  assert_int_equal(want(b, "y", VESTRY_PUT_REUSE, NULL), 200);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, &first), 200);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 409); /* at once, before any digest has come */
+  assert_int_equal(want(c, "x", VESTRY_KEEP_REUSE, NULL), 409);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REUSE, NULL), 204);
+  assert_int_equal(want(b, "y", VESTRY_KEEP_REUSE, NULL), 200);
   node_close(a, first);
-  assert_int_equal(want(c, "x", VESTRY_PUT_REJECT, &second), 200); /* free at once */
-  assert_int_equal(want(a, "x", VESTRY_PUT_REUSE, NULL), 409);
+  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, &second), 200); /* free at once */
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REUSE, NULL), 409);
   node_stop(c); /* and when its node goes */
-  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 200);
+  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
   vestry_cluster_stats stats = node_stats(b);
   assert_int_equal(stats.claims_count, 3); /* x, y, x */
   assert_int_equal(stats.claims_refused_count, 1);
   assert_int_equal(stats.claims_unknown_count, 0);
   /* Others are not asked. */
-  assert_int_equal(want(a, "m", VESTRY_PUT_MANY, NULL), 200);
-  assert_int_equal(want(b, "m", VESTRY_PUT_MANY, NULL), 200);
+  assert_int_equal(want(a, "m", VESTRY_KEEP_MANY, NULL), 200);
+  assert_int_equal(want(b, "m", VESTRY_KEEP_MANY, NULL), 200);
   assert_int_equal(node_stats(b).claims_count, 3);
   nodes_end(&n);
 }
@@ -76,20 +76,20 @@ static void a_dead_node_has_nothing(void **state) {
   nodes n;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 200);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 200);
   node_kill(a);
-  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 503); /* it may be alive */
+  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 503); /* it may be alive */
   nodes_pass_ms(&n, 2500);
-  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 503);
+  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 1000);
-  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, NULL), 200);
+  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
   start(&n, 0);
-  assert_int_equal(want(&n.all[0], "y", VESTRY_PUT_REJECT, NULL), 503); /* it does not know yet who is there */
+  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503); /* it does not know yet who is there */
   nodes_pass_ms(&n, 2900);
-  assert_int_equal(want(&n.all[0], "y", VESTRY_PUT_REJECT, NULL), 503);
+  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 100);
-  assert_int_equal(want(&n.all[0], "x", VESTRY_PUT_REJECT, NULL), 409);
-  assert_int_equal(want(&n.all[0], "y", VESTRY_PUT_REJECT, NULL), 200);
+  assert_int_equal(want(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(want(&n.all[0], "y", VESTRY_KEEP_REJECT, NULL), 200);
   nodes_end(&n);
 }
 
@@ -100,27 +100,27 @@ static void in_a_partition_it_is_refused(void **state) {
   vestry_memory_exchange *in_b, *in_c;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
-  assert_int_equal(want(b, "x", VESTRY_PUT_REJECT, &in_b), 200);
+  assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, &in_b), 200);
   nodes_divide(&n, "aba");
-  assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 503);
-  assert_int_equal(want(c, "x", VESTRY_PUT_REJECT, NULL), 503);
-  assert_int_equal(want(c, "y", VESTRY_PUT_REJECT, NULL), 503);
+  assert_int_equal(want(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(want(c, "y", VESTRY_KEEP_REJECT, NULL), 503);
   nodes_pass_ms(&n, 3600);
-  assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 503);
-  assert_int_equal(want(a, "y", VESTRY_PUT_REJECT, NULL), 200);
-  assert_int_equal(want(c, "x", VESTRY_PUT_REJECT, &in_c), 200); /* as it is documented: b keeps what it has */
+  assert_int_equal(want(b, "y", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(want(a, "y", VESTRY_KEEP_REJECT, NULL), 200);
+  assert_int_equal(want(c, "x", VESTRY_KEEP_REJECT, &in_c), 200); /* as it is documented: b keeps what it has */
   assert_false(vestry_memory_look(in_b).ended);
   nodes_divide(&n, NULL);
   nodes_pass_ms(&n, 1000);
-  assert_int_equal(want(b, "y", VESTRY_PUT_REJECT, NULL), 409);
-  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
+  assert_int_equal(want(b, "y", VESTRY_KEEP_REJECT, NULL), 409);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
   node_close(c, in_c);
-  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
   node_close(b, in_b);
-  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 200);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 200);
   nodes_divide(&n, "-aa"); /* the broker is away */
-  assert_int_equal(want(a, "z", VESTRY_PUT_REJECT, NULL), 503);
-  assert_int_equal(want(a, "x", VESTRY_PUT_REJECT, NULL), 409);
+  assert_int_equal(want(a, "z", VESTRY_KEEP_REJECT, NULL), 503);
+  assert_int_equal(want(a, "x", VESTRY_KEEP_REJECT, NULL), 409);
   nodes_end(&n);
 }
 
@@ -135,7 +135,7 @@ static struct {
 static vestry_err claim_nosily(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
                                uint64_t *ret_revision) {
   vestry_err error = nosy.own->claim(broker, name, expected, data, len, ret_revision);
-  if (++nosy.claims == nosy.asked_at) nosy.status = want(&nosy.in->all[1], "x", VESTRY_PUT_REJECT, NULL);
+  if (++nosy.claims == nosy.asked_at) nosy.status = want(&nosy.in->all[1], "x", VESTRY_KEEP_REJECT, NULL);
   return error;
 }
 
@@ -153,7 +153,7 @@ static void whoever_asks_in_between_is_refused(void **state) {
     n.claim = NULL;
     start(&n, 1);
     nodes_pass_ms(&n, SURE_MS);
-    int status = want(&n.all[0], "x", VESTRY_PUT_REJECT, NULL);
+    int status = want(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL);
     assert_int_equal(nosy.status, at == 1 ? 200 : 409);
     assert_int_equal(status, at == 1 ? 409 : 200);
     probe.ops->destroy(probe.broker);
@@ -183,7 +183,7 @@ static size_t open_of(const nodes *n, size_t key) {
 
 static void want_and_note(nodes *n, size_t place, size_t key) {
   vestry_memory_exchange *stream;
-  int status = want(&n->all[place], key ? "k1" : "k0", chance(3) ? VESTRY_PUT_REJECT : VESTRY_PUT_REUSE, &stream);
+  int status = want(&n->all[place], key ? "k1" : "k0", chance(3) ? VESTRY_KEEP_REJECT : VESTRY_KEEP_REUSE, &stream);
   let_in += status == 200;
   refused += status == 409;
   unknown += status == 503;
@@ -282,7 +282,7 @@ static void never_two_among_threads(void **state) {
 static vestry_err reject(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("room", "x"));
-  vestry_reply_keep(reply, VESTRY_PUT_REJECT, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_REJECT, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 
@@ -299,7 +299,7 @@ static void every_allocation_may_fail(void **state) {
     nodes_settle(&n);
     if (one) first = vestry_memory_look(one).status;
     bool is_over = !test_host_has_failed(&n.th);
-    second = want(&n.all[1], "x", VESTRY_PUT_REJECT, &two);
+    second = want(&n.all[1], "x", VESTRY_KEEP_REJECT, &two);
     bool has_one = first == 200 && !vestry_memory_look(one).ended;
     assert_int_equal(second, has_one ? 409 : 200); /* nothing is left of it */
     if (is_over) assert_true(has_one);

@@ -33,7 +33,7 @@ static void g7_death_is_seen_in_stated_times(void **state) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
-  node_open(b, "x", VESTRY_PUT_REPLACE);
+  node_open(b, "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   size_t holders = 0;
   assert_int_equal(vestry_cluster_holders(a->cluster, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "x"), &holders),
@@ -60,7 +60,7 @@ static void g7_death_is_seen_in_stated_times(void **state) {
   b = node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 300);
   assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
-  node_open(b, "x", VESTRY_PUT_REPLACE);
+  node_open(b, "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   assert_int_equal(node_tell(a, "x", "again", NULL), VESTRY_OK);
   nodes_end(&n);
@@ -76,7 +76,7 @@ static void of_two_of_one_name_the_newer_gives_up(void **state) {
   assert_int_equal(late->told[1], VESTRY_MEMBER_REFUSED);
   assert_non_null(strstr(n.th.last_log, "takes no part"));
   assert_int_equal(vestry_cluster_member(n.all[1].cluster, "b"), VESTRY_MEMBER_ALIVE);
-  node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 600);
   assert_int_equal(node_tell(&n.all[0], "x", "to the first", NULL), VESTRY_OK);
   nodes_end(&n);
@@ -90,8 +90,8 @@ static void g2_a_key_is_reached_wherever_it_is(void **state) {
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
   uint32_t count = 0;
-  vestry_memory_exchange *here = node_open(a, "here", VESTRY_PUT_REPLACE);
-  vestry_memory_exchange *there = node_open(b, "there", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *here = node_open(a, "here", VESTRY_KEEP_REPLACE);
+  vestry_memory_exchange *there = node_open(b, "there", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   vestry_cluster_stats before = node_stats(a);
   assert_int_equal(node_tell(a, "here", "one", &count), VESTRY_OK);
@@ -119,7 +119,7 @@ static void many_streams_of_a_key_are_all_reached(void **state) {
   nodes_begin(&n, 3, NULL);
   uint32_t count = 0;
   vestry_memory_exchange *streams[4];
-  for (size_t i = 0; i < 4; i++) streams[i] = node_open(&n.all[i % 3], "all", VESTRY_PUT_MANY);
+  for (size_t i = 0; i < 4; i++) streams[i] = node_open(&n.all[i % 3], "all", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   size_t holders = 0;
   assert_int_equal(
@@ -139,10 +139,10 @@ static void a_digest_that_is_behind_finds_it_all_the_same(void **state) {
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
-  vestry_memory_exchange *old = node_open(b, "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *old = node_open(b, "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   node_close(b, old);
-  vestry_memory_exchange *new = node_open(c, "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *new = node_open(c, "x", VESTRY_KEEP_REPLACE);
   assert_int_equal(node_tell(a, "x", "moved", NULL), VESTRY_OK); /* nobody has been told of either */
   assert_int_equal(count_in(new, "moved"), 1);
   nodes_end(&n);
@@ -154,7 +154,7 @@ static void what_came_of_it_is_known(void **state) {
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
   answer is;
-  node_open(b, "x", VESTRY_PUT_REPLACE);
+  node_open(b, "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   node_ask(a, "x", "[[\"note\",\"FULL\"]]", &is);
   nodes_settle(&n);
@@ -204,8 +204,8 @@ static void a_thread_that_must_not_wait_does_not(void **state) {
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
   answer is;
-  node_open(b, "x", VESTRY_PUT_REPLACE);
-  node_open(a, "far", VESTRY_PUT_REPLACE);
+  node_open(b, "x", VESTRY_KEEP_REPLACE);
+  node_open(a, "far", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   node_ask(a, "x", "[[\"relay\"]]", &is);
   nodes_settle(&n);
@@ -219,7 +219,7 @@ static void an_end_answers_those_who_wait(void **state) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   answer is;
-  node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   nodes_divide(&n, "ab");
   node_ask(&n.all[0], "x", hello, &is);
@@ -235,9 +235,9 @@ static void g4_the_newest_replaces_all_others(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
-  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
-  vestry_memory_exchange *second = node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *second = node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
   assert_true(vestry_memory_look(first).ended);
   assert_false(vestry_memory_look(second).ended);
@@ -246,11 +246,11 @@ static void g4_the_newest_replaces_all_others(void **state) {
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_REPLACED], 1);
   assert_int_equal(node_stats(&n.all[0]).replaced_count, 1);
   /* REJECT: as far as it is known. */
-  vestry_memory_exchange *third = node_open(&n.all[2], "x", VESTRY_PUT_REJECT);
+  vestry_memory_exchange *third = node_open(&n.all[2], "x", VESTRY_KEEP_REJECT);
   assert_int_equal(vestry_memory_look(third).status, 409);
   /* Two at once: one of them stays. */
-  vestry_memory_exchange *fourth = node_open(&n.all[0], "y", VESTRY_PUT_REPLACE);
-  vestry_memory_exchange *fifth = node_open(&n.all[2], "y", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *fourth = node_open(&n.all[0], "y", VESTRY_KEEP_REPLACE);
+  vestry_memory_exchange *fifth = node_open(&n.all[2], "y", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 20);
   assert_true(vestry_memory_look(fourth).ended != vestry_memory_look(fifth).ended);
   nodes_end(&n);
@@ -262,9 +262,9 @@ static void g4_one_survives_a_partition(void **state) {
   nodes_begin(&n, 3, NULL);
   nodes_divide(&n, "aab");
   nodes_pass_ms(&n, 4000);
-  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 10);
-  vestry_memory_exchange *second = node_open(&n.all[2], "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *second = node_open(&n.all[2], "x", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 100);
   assert_false(vestry_memory_look(first).ended);
   assert_false(vestry_memory_look(second).ended);
@@ -411,7 +411,7 @@ static void bytes_are_published_to_all(void **state) {
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(all[i].times, 1);
     assert_string_equal(all[i].text, "done");
-    vestry_bus_unsubscribe(subscriptions[i]);
+    vestry_unsubscribe(subscriptions[i]);
   }
   nodes_end(&n);
 }
@@ -450,7 +450,7 @@ static void g5_what_comes_twice_is_done_once(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.seed = 3, .duplicate = 10000, .max_delay_ms = 20});
-  vestry_memory_exchange *stream = node_open(&n.all[1], "x", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *stream = node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
   vestry_memory_exchange *member = node_join(&n.all[1], "x");
   nodes_pass_ms(&n, 300);
   answer is;
@@ -482,7 +482,7 @@ static void g9_what_comes_in_is_bounded(void **state) {
                                                  .allow = allow,
                                                  .max_inward_bytes = 400});
   nodes_pass_ms(&n, 600);
-  node_open(b, "x", VESTRY_PUT_REPLACE);
+  node_open(b, "x", VESTRY_KEEP_REPLACE);
   node_join(b, "x");
   nodes_pass_ms(&n, 10);
   answer is[10];
@@ -589,7 +589,7 @@ static void every_allocation_may_fail(void **state) {
     nodes n;
     nodes_begin(&n, 2, NULL);
     node *a = &n.all[0], *b = &n.all[1];
-    vestry_memory_exchange *stream = node_open(b, "x", VESTRY_PUT_REPLACE), *member = node_join(b, "x");
+    vestry_memory_exchange *stream = node_open(b, "x", VESTRY_KEEP_REPLACE), *member = node_join(b, "x");
     nodes_pass_ms(&n, 300);
     size_t gaps = b->gaps;
     test_host_fail_in(&n.th, at);
@@ -642,11 +642,11 @@ static void only_here_asks_nobody(void **state) {
   nodes n;
   uint32_t count;
   nodes_begin(&n, 2, NULL);
-  vestry_memory_exchange *there = node_open(&n.all[1], "x", VESTRY_PUT_MANY);
+  vestry_memory_exchange *there = node_open(&n.all[1], "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_NOT_FOUND);
   assert_int_equal(count, 0);
-  vestry_memory_exchange *here = node_open(&n.all[0], "x", VESTRY_PUT_MANY);
+  vestry_memory_exchange *here = node_open(&n.all[0], "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   assert_int_equal(tell_here(&n.all[0], "x", &count), VESTRY_OK);
   assert_int_equal(count, 1);
@@ -661,7 +661,8 @@ static void only_here_asks_nobody(void **state) {
 static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_join(reply, req->scope, VESTRY_KEY("board", "x"));
-  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_count = 8});
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
+                                                          .full = VESTRY_FULL_CONFLATE, .max_queued_count = 8}});
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
@@ -727,7 +728,7 @@ static void a_node_that_drains_says_so_at_once(void **state) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  vestry_memory_exchange *stream = node_open(b, "x", VESTRY_PUT_MANY);
+  vestry_memory_exchange *stream = node_open(b, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   assert_int_equal(vestry_drain(b->v, 10000), VESTRY_OK);
   nodes_pass_ms(&n, 1);
@@ -740,7 +741,7 @@ static void a_node_that_drains_says_so_at_once(void **state) {
   assert_int_equal(node_tell(a, "x", "still", &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(count_in(stream, "still"), 1);
-  assert_int_equal(vestry_memory_look(node_open(b, "y", VESTRY_PUT_MANY)).status, 503);
+  assert_int_equal(vestry_memory_look(node_open(b, "y", VESTRY_KEEP_MANY)).status, 503);
   /* Who comes later knows too. */
   node_start(&n, 2, "c", NULL);
   nodes_pass_ms(&n, 600);

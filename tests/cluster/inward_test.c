@@ -82,10 +82,10 @@ static void streams_are_closed_off_the_brokers_thread(void **state) {
   char key[STREAMS_MOST / 2][8];
   for (size_t i = 0; i < STREAMS_MOST / 2; i++) {
     snprintf(key[i], sizeof key[i], "k%zu", i);
-    node_open(a, key[i], VESTRY_PUT_REPLACE);
+    node_open(a, key[i], VESTRY_KEEP_REPLACE);
   }
   nodes_pass_ms(&n, 100);
-  for (size_t i = 0; i < STREAMS_MOST / 2; i++) node_open(b, key[i], VESTRY_PUT_REPLACE);
+  for (size_t i = 0; i < STREAMS_MOST / 2; i++) node_open(b, key[i], VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 100);
   assert_int_equal(a->replaced, STREAMS_MOST / 2);
   assert_int_equal(node_stats(a).replaced_count, STREAMS_MOST / 2);

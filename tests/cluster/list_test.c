@@ -13,8 +13,8 @@ static void g8_the_count_is_the_sum(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
-  for (int i = 0; i < 6; i++) node_open(&n.all[i % 3 ? 2 : 0], "x", VESTRY_PUT_MANY);
-  node_open(&n.all[1], "y", VESTRY_PUT_MANY);
+  for (int i = 0; i < 6; i++) node_open(&n.all[i % 3 ? 2 : 0], "x", VESTRY_KEEP_MANY);
+  node_open(&n.all[1], "y", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   for (size_t i = 0; i < 3; i++) {
     vestry_cluster_count x = count_of(&n.all[i], "x"), y = count_of(&n.all[i], "y"), z = count_of(&n.all[i], "z");
@@ -34,7 +34,7 @@ static void who_does_not_answer_makes_it_partial(void **state) {
   (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
-  for (size_t i = 0; i < 3; i++) node_open(&n.all[i], "x", VESTRY_PUT_MANY);
+  for (size_t i = 0; i < 3; i++) node_open(&n.all[i], "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   nodes_divide(&n, "aab");
   vestry_cluster_count count = count_of(&n.all[0], "x");
@@ -205,8 +205,8 @@ static void a_thread_that_must_not_wait_does_not(void **state) {
   nodes_pass_ms(&n, 600);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(n.all[0].v)->registry, "count", count_inside, &n.all[0]),
                    VESTRY_OK);
-  node_open(&n.all[0], "x", VESTRY_PUT_MANY);
-  node_open(&n.all[1], "far", VESTRY_PUT_MANY);
+  node_open(&n.all[0], "x", VESTRY_KEEP_MANY);
+  node_open(&n.all[1], "far", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 10);
   answer is;
   node_ask(&n.all[1], "x", "[[\"count\"]]", &is);

@@ -56,7 +56,7 @@ static void an_old_hello_ejects_nobody(void **state) {
   node_stop(b);
   b = node_start(&n, 1, "b", NULL);
   nodes_pass_ms(&n, 5000);
-  node_open(b, "x", VESTRY_PUT_MANY);
+  node_open(b, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 100);
   for (int i = 0; i < 20; i++) {
     play(&e, old, old_len);
@@ -89,7 +89,7 @@ static void a_young_hello_takes_no_name(void **state) {
   node_stop(a);
   a = node_start(&n, 0, "a", NULL);
   nodes_pass_ms(&n, 1000);
-  node_open(b, "x", VESTRY_PUT_MANY);
+  node_open(b, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 100);
   for (int i = 0; i < 20; i++) {
     play(&e, young, young_len);
@@ -138,7 +138,7 @@ static void equal_names_that_start_together_are_one(void **state) {
     nodes_pass_ms(&n, 1000);
     assert_int_equal(vestry_cluster_member(a->cluster, "b"), VESTRY_MEMBER_ALIVE);
     assert_int_equal(count_refused(&n, (const size_t[]){1, 2}, 2), 1);
-    node_open(stays, "x", VESTRY_PUT_MANY);
+    node_open(stays, "x", VESTRY_KEEP_MANY);
     nodes_pass_ms(&n, 600);
     answer is;
     node_ask(a, "x", "[[\"note\"]]", &is);
@@ -154,7 +154,7 @@ static void a_second_one_hides_nothing_of_the_first(void **state) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  node_open(b, "x", VESTRY_PUT_MANY);
+  node_open(b, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
   node_start(&n, 2, "b", NULL);
   uint32_t count;
@@ -172,14 +172,14 @@ static void who_is_refused_knows_of_nobody(void **state) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0];
-  vestry_memory_exchange *x = node_open(a, "x", VESTRY_PUT_MANY);
+  vestry_memory_exchange *x = node_open(a, "x", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
   node *late = node_start(&n, 2, "b", NULL);
   nodes_pass_ms(&n, 3000);
   assert_int_equal(vestry_cluster_member(late->cluster, "b"), VESTRY_MEMBER_REFUSED);
   assert_int_equal(node_stats(late).alive_count, 0);
   assert_int_equal(node_stats(late).others_keys_count, 0);
-  assert_int_equal(vestry_memory_look(node_open(late, "x", VESTRY_PUT_REJECT)).status, 200);
+  assert_int_equal(vestry_memory_look(node_open(late, "x", VESTRY_KEEP_REJECT)).status, 200);
   node_close(a, x);
   nodes_end(&n);
 }
@@ -194,7 +194,7 @@ static void who_restarts_at_once_is_met(void **state) {
     node_kill(&n.all[1]);
     nodes_pass_ms(&n, after_ms);
     node *b = node_start(&n, 1, "b", NULL);
-    node_open(b, "x", VESTRY_PUT_REPLACE);
+    node_open(b, "x", VESTRY_KEEP_REPLACE);
     nodes_pass_ms(&n, 1000);
     uint32_t count;
     assert_int_equal(vestry_cluster_member(n.all[0].cluster, "b"), VESTRY_MEMBER_ALIVE);

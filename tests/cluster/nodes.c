@@ -217,7 +217,7 @@ void nodes_divide(nodes *n, const char *parts) {
 
 typedef struct visit {
   const char *kept, *joined;
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
   vestry_presence *presence;
   int place, who;
 } visit;
@@ -246,7 +246,7 @@ static vestry_memory_exchange *request(node *of, vestry_handler_fn handler, void
   return stream;
 }
 
-vestry_memory_exchange *node_open(node *of, const char *key, vestry_put_policy policy) {
+vestry_memory_exchange *node_open(node *of, const char *key, vestry_keep_policy policy) {
   return request(of, come, &(visit){.kept = key, .policy = policy});
 }
 

@@ -68,7 +68,7 @@ void nodes_pass_ms(nodes *n, uint64_t ms);
 void nodes_divide(nodes *n, const char *parts);
 
 /* Open a stream. kept: under ("room", key); joined: it joins the channel ("board", key). */
-vestry_memory_exchange *node_open(node *of, const char *key, vestry_put_policy policy);
+vestry_memory_exchange *node_open(node *of, const char *key, vestry_keep_policy policy);
 vestry_memory_exchange *node_join(node *of, const char *key);
 /* A page that depends on the topic "room". */
 vestry_memory_exchange *node_show(node *of);

@@ -56,7 +56,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   vestry_err error = vestry_reply_present(reply, of->presence, VESTRY_KEY("k", of->key), "somebody");
   if (error) return error;
   vestry_reply_join(reply, req->scope, VESTRY_KEY("all"));
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_memory_exchange *open_one(node *of, int key) {

@@ -8,12 +8,12 @@ static void it_closes_streams_of_any_policy(void **state) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  vestry_memory_exchange *other = node_open(a, "other", VESTRY_PUT_MANY);
-  vestry_memory_exchange *many[3], *reuse = node_open(a, "r", VESTRY_PUT_REUSE);
-  for (int i = 0; i < 3; i++) many[i] = node_open(a, "k", VESTRY_PUT_MANY);
+  vestry_memory_exchange *other = node_open(a, "other", VESTRY_KEEP_MANY);
+  vestry_memory_exchange *many[3], *reuse = node_open(a, "r", VESTRY_KEEP_REUSE);
+  for (int i = 0; i < 3; i++) many[i] = node_open(a, "k", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
-  vestry_memory_exchange *by_b = node_open(b, "k", VESTRY_PUT_REPLACE);
-  node_open(b, "r", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *by_b = node_open(b, "k", VESTRY_KEEP_REPLACE);
+  node_open(b, "r", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 100);
   for (int i = 0; i < 3; i++) assert_true(vestry_memory_look(many[i]).ended);
   assert_true(vestry_memory_look(reuse).ended);
@@ -21,7 +21,7 @@ static void it_closes_streams_of_any_policy(void **state) {
   assert_int_equal(a->replaced, 4);
   assert_int_equal(node_stats(a).replaced_count, 4);
   /* What comes later stands beside it, as on one node; and stays when all keys are told anew. */
-  vestry_memory_exchange *later = node_open(a, "k", VESTRY_PUT_MANY);
+  vestry_memory_exchange *later = node_open(a, "k", VESTRY_KEEP_MANY);
   nodes_pass_ms(&n, 1000);
   nodes_divide(&n, "ab");
   nodes_pass_ms(&n, 4000);
@@ -38,10 +38,10 @@ static void one_that_has_gone_has_replaced_all_the_same(void **state) {
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
-  vestry_memory_exchange *many = node_open(a, "k", VESTRY_PUT_MANY), *single = node_open(a, "s", VESTRY_PUT_REPLACE);
+  vestry_memory_exchange *many = node_open(a, "k", VESTRY_KEEP_MANY), *single = node_open(a, "s", VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 1000);
-  node_close(b, node_open(b, "k", VESTRY_PUT_REPLACE));
-  node_close(b, node_open(b, "s", VESTRY_PUT_REPLACE));
+  node_close(b, node_open(b, "k", VESTRY_KEEP_REPLACE));
+  node_close(b, node_open(b, "s", VESTRY_KEEP_REPLACE));
   nodes_pass_ms(&n, 100);
   assert_true(vestry_memory_look(many).ended);
   assert_true(vestry_memory_look(single).ended);
@@ -57,10 +57,10 @@ static void after_a_partition_the_newer_one_stays(void **state) {
     node *busy = &n.all[turn % 2], *idle = &n.all[1 - turn % 2];
     nodes_divide(&n, "ab");
     nodes_pass_ms(&n, 4000);
-    for (int i = 0; i < 50; i++) node_close(busy, node_open(busy, "other", VESTRY_PUT_REPLACE));
-    vestry_memory_exchange *older = node_open(busy, "q", turn / 2 ? VESTRY_PUT_MANY : VESTRY_PUT_REPLACE);
+    for (int i = 0; i < 50; i++) node_close(busy, node_open(busy, "other", VESTRY_KEEP_REPLACE));
+    vestry_memory_exchange *older = node_open(busy, "q", turn / 2 ? VESTRY_KEEP_MANY : VESTRY_KEEP_REPLACE);
     nodes_pass_ms(&n, 60000);
-    vestry_memory_exchange *newer = node_open(idle, "q", VESTRY_PUT_REPLACE);
+    vestry_memory_exchange *newer = node_open(idle, "q", VESTRY_KEEP_REPLACE);
     nodes_pass_ms(&n, 100);
     nodes_divide(&n, NULL);
     nodes_pass_ms(&n, 3000);
@@ -81,10 +81,10 @@ static void many_keys_are_looked_through(void **state) {
   vestry_memory_exchange *many[KEYS];
   for (size_t i = 0; i < KEYS; i++) {
     snprintf(key[i], sizeof key[i], "k%zu", i);
-    many[i] = node_open(a, key[i], VESTRY_PUT_MANY);
+    many[i] = node_open(a, key[i], VESTRY_KEEP_MANY);
   }
   nodes_pass_ms(&n, 1000);
-  for (size_t i = 0; i < KEYS; i += 2) node_open(b, key[i], VESTRY_PUT_REPLACE);
+  for (size_t i = 0; i < KEYS; i += 2) node_open(b, key[i], VESTRY_KEEP_REPLACE);
   nodes_pass_ms(&n, 100);
   for (size_t i = 0; i < KEYS; i++) assert_int_equal(vestry_memory_look(many[i]).ended, i % 2 == 0);
   nodes_end(&n);

@@ -127,7 +127,7 @@ static node *at(size_t place) {
 static void begin_life(size_t place) {
   node *of = node_start(&r.n, place, names[place], NULL);
   if (!r.recorder.ops) begin_recording(of);
-  r.stream[place] = node_open(of, names[place], VESTRY_PUT_REPLACE);
+  r.stream[place] = node_open(of, names[place], VESTRY_KEEP_REPLACE);
   r.member[place] = node_join(of, "all");
   all_lives++;
 }

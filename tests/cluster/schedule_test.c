@@ -140,7 +140,7 @@ static void open_one(node *of) {
   s.life = r.lives[s.place];
   if (chance(2)) {
     s.kept = (int)chance(KEYS);
-    s.stream = node_open(of, keys[s.kept], s.kept == 0 ? VESTRY_PUT_REPLACE : VESTRY_PUT_MANY);
+    s.stream = node_open(of, keys[s.kept], s.kept == 0 ? VESTRY_KEEP_REPLACE : VESTRY_KEEP_MANY);
   } else {
     s.joined = (int)chance(KEYS);
     s.stream = node_join(of, keys[s.joined]);

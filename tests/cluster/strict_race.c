@@ -22,7 +22,7 @@ static struct {
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_key(reply, VESTRY_KEY("k", *(const int *)app));
-  return vestry_reply_keep(reply, VESTRY_PUT_REJECT, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REJECT, 0);
 }
 
 static void *want(void *ctx) {

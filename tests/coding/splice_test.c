@@ -39,7 +39,7 @@ typedef struct splice_world {
   listener slots[SLOTS];
   vestry_event *renders[SLOTS]; /* what each was last sent alone, or something older; NULL: nothing */
   bool member[CHANNELS][SLOTS];
-  vestry_channel *channels[CHANNELS];
+  vsi_channel *channels[CHANNELS];
   char page[PAGE_BYTES];
   uint64_t shared_profiles; /* of those above this world uses few, so that streams share them */
 } splice_world;
@@ -112,7 +112,7 @@ static void publish(splice_world *w, int channel) {
   for (int i = 0; i < SLOTS; i++)
     if (w->member[channel][i]) before[i] = accepted_by(&w->slots[i]);
   vestry_event *event = next_event(w);
-  vestry_err error = vestry_channel_publish(w->channels[channel], event, &sent);
+  vestry_err error = vsi_channel_publish(w->channels[channel], event, &sent);
   size_t members = 0;
   for (int i = 0; i < SLOTS; i++) {
     if (!w->member[channel][i]) continue;
@@ -157,13 +157,13 @@ static void step(splice_world *w) {
   case 2:
   case 3:
     if (!is_open(l)) break;
-    assert_int_equal(vestry_channel_join(w->channels[channel], l->connection),
+    assert_int_equal(vsi_channel_join(w->channels[channel], l->connection),
                      w->member[channel][slot] ? VESTRY_EXISTS : VESTRY_OK);
     w->member[channel][slot] = true;
     break;
   case 4:
     if (!is_open(l) || below(w, 3)) break;
-    assert_int_equal(vestry_channel_leave(w->channels[channel], l->connection),
+    assert_int_equal(vsi_channel_leave(w->channels[channel], l->connection),
                      w->member[channel][slot] ? VESTRY_OK : VESTRY_NOT_FOUND);
     w->member[channel][slot] = false;
     break;
@@ -222,21 +222,21 @@ static void live(splice_world *w, uint64_t seed) {
   vsi_codings_limit(vsi_group_codings(w->b.group), 1 + (uint32_t)below(w, 4), 1 + (uint32_t)below(w, 8));
   w->shared_profiles = below(w, PROFILES);
   for (int c = 0; c < CHANNELS; c++) {
-    vestry_channel_options options = {.epoch_max_bytes = below(w, 2) ? 0 : 20000};
-    assert_int_equal(vsi_channel_create(w->b.group, &options, &w->channels[c]), VESTRY_OK);
+    uint64_t epoch_max_bytes = below(w, 2) ? 0 : 20000;
+    assert_int_equal(vsi_channel_create(w->b.group, epoch_max_bytes, &w->channels[c]), VESTRY_OK);
   }
   for (int i = 0; i < STEPS; i++) step(w);
   for (int c = 0; c < CHANNELS; c++) {
     vestry_channel_stats stats = {0};
-    vestry_channel_stats_get(w->channels[c], &stats);
+    vsi_channel_stats_get(w->channels[c], &stats);
     size_t members = 0;
     for (int i = 0; i < SLOTS; i++) members += w->member[c][i];
     assert_int_equal(stats.members_count, members);
-    if (c) vestry_channel_destroy(w->channels[c]); /* before, or after, its members have ended */
+    if (c) vsi_channel_destroy(w->channels[c]); /* before, or after, its members have ended */
   }
   for (int i = 0; i < SLOTS; i++)
     if (w->slots[i].connection) close_slot(w, &w->slots[i], i % 3 != 0);
-  vestry_channel_destroy(w->channels[0]);
+  vsi_channel_destroy(w->channels[0]);
   bench_finish(&w->b);
 }
 

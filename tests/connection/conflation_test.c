@@ -27,7 +27,7 @@ typedef struct world {
   bench b;
   uint64_t random, rarity;
   listener l;
-  vestry_channel *channel;
+  vsi_channel *channel;
   page full, got;
   char html[4096];
   char used[2 * IDS + 1]; /* ids in html */
@@ -182,7 +182,7 @@ static void send_some(world *w) {
     apply_full(w, events[i]);
   }
   if (count == 1 && below(w, 2))
-    assert_int_equal(vestry_channel_publish(w->channel, events[0], NULL), VESTRY_OK);
+    assert_int_equal(vsi_channel_publish(w->channel, events[0], NULL), VESTRY_OK);
   else
     assert_int_equal(vestry_connection_send_all(w->l.connection, events, count), VESTRY_OK);
   for (size_t i = 0; i < count; i++) vestry_event_unref(events[i]);
@@ -223,8 +223,8 @@ static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
   page_init(&w->got);
   vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE, .heartbeat_ms = VESTRY_NEVER_MS};
   assert_int_equal(listener_open(&w->l, &w->b, &profiles[seed % PROFILES], &options), VESTRY_OK);
-  assert_int_equal(vsi_channel_create(w->b.group, NULL, &w->channel), VESTRY_OK);
-  assert_int_equal(vestry_channel_join(w->channel, w->l.connection), VESTRY_OK);
+  assert_int_equal(vsi_channel_create(w->b.group, 0, &w->channel), VESTRY_OK);
+  assert_int_equal(vsi_channel_join(w->channel, w->l.connection), VESTRY_OK);
   static const char start[] =
       "event: datastar-patch-elements\ndata: selector p\ndata: mode after\n"
       "data: elements <div id=\"a\"><div id=\"b\"><textarea id=\"m\"></textarea></div></div>"
@@ -267,7 +267,7 @@ static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
   page_apply(&w->got, w->l.d.text.data, w->l.d.text.len);
   assert_same_pages(w, seed);
   *typed_count += assert_typed(&w->full, 1, &w->got, 1);
-  vestry_channel_destroy(w->channel);
+  vsi_channel_destroy(w->channel);
   vestry_connection_unref(w->l.connection);
   probe_finish(&w->l.p);
   decoder_finish(&w->l.d);

@@ -56,7 +56,7 @@ static vestry_err never(vestry_connection *connection, void *ctx) {
 static void c11_with_closes_whatever_comes_back(void **state) {
   (void)state;
   static const struct {
-    vestry_scoped_fn fn;
+    vestry_connection_fn fn;
     vestry_err error;
     vestry_cause cause;
     const char *text;
@@ -102,13 +102,13 @@ static void c11_leave(void **state) {
   stage_end(&s, VESTRY_CAUSE_CLOSED, "");
 }
 
-#ifdef VESTRY_SCOPED
+#ifdef VESTRY_CLOSED_AT_END
 static vestry_err leave_by(stage *s, int path) {
-  VESTRY_SCOPED vestry_connection *stream = vestry_connection_ref(s->c);
+  VESTRY_CLOSED_AT_END vestry_connection *stream = vestry_connection_ref(s->c);
   assert_int_equal(bench_send(&s->b, stream, "1"), VESTRY_OK);
   if (path == 0) return VESTRY_FAILED;
   for (; path == 1;) {
-    VESTRY_SCOPED vestry_connection *none = NULL;
+    VESTRY_CLOSED_AT_END vestry_connection *none = NULL;
     if (none == NULL) goto out;
   }
   assert_int_equal(bench_send(&s->b, stream, "2"), VESTRY_OK);
@@ -132,7 +132,7 @@ int main(void) {
       cmocka_unit_test(c11_with_closes_whatever_comes_back),
       cmocka_unit_test(c11_with_holds_a_reference),
       cmocka_unit_test(c11_leave),
-#ifdef VESTRY_SCOPED
+#ifdef VESTRY_CLOSED_AT_END
       cmocka_unit_test(c11_scoped_variables_close),
 #endif
   };

@@ -35,31 +35,32 @@ static void c5_reads_each_type(void **state) {
   double number = 0;
   bool boolean = false;
   json_t *value = NULL;
-  assert_int_equal(vestry_signals_string(signals, "user.name", &text, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.name", VESTRY_INTO(&text), NULL), VESTRY_OK);
   assert_string_equal(text, "Ann");
-  assert_int_equal(vestry_signals_string(signals, "\xC3\xBC", &text, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "\xC3\xBC", VESTRY_INTO(&text), NULL), VESTRY_OK);
   assert_string_equal(text, "umlaut");
-  assert_int_equal(vestry_signals_string(signals, "0", &text, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "0", VESTRY_INTO(&text), NULL), VESTRY_OK);
   assert_string_equal(text, "zero");
-  assert_int_equal(vestry_signals_integer(signals, "user.age", 0, 150, &integer, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.age", vestry_into_between(&integer, 0, 150), NULL), VESTRY_OK);
   assert_int_equal(integer, 41);
-  assert_int_equal(vestry_signals_integer(signals, "n", INT64_MIN, INT64_MAX, &integer, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "n", VESTRY_INTO(&integer), NULL), VESTRY_OK);
   assert_true(integer == INT64_MIN);
-  assert_int_equal(vestry_signals_integer(signals, "big", INT64_MAX, INT64_MAX, &integer, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "big", vestry_into_between(&integer, INT64_MAX, INT64_MAX), NULL),
+                   VESTRY_OK);
   assert_true(integer == INT64_MAX);
-  assert_int_equal(vestry_signals_number(signals, "user.height", &number, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.height", VESTRY_INTO(&number), NULL), VESTRY_OK);
   assert_true(number == 1.75);
-  assert_int_equal(vestry_signals_number(signals, "user.age", &number, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.age", VESTRY_INTO(&number), NULL), VESTRY_OK);
   assert_true(number == 41);
-  assert_int_equal(vestry_signals_boolean(signals, "user.admin", &boolean, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.admin", VESTRY_INTO(&boolean), NULL), VESTRY_OK);
   assert_true(boolean);
-  assert_int_equal(vestry_signals_boolean(signals, "user.left", &boolean, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.left", VESTRY_INTO(&boolean), NULL), VESTRY_OK);
   assert_false(boolean);
-  assert_int_equal(vestry_signals_object(signals, "user", &value, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user", vestry_into_object(&value), NULL), VESTRY_OK);
   assert_int_equal(json_object_size(value), 7);
-  assert_int_equal(vestry_signals_array(signals, "user.tags", &value, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.tags", vestry_into_list(&value), NULL), VESTRY_OK);
   assert_int_equal(json_array_size(value), 3);
-  assert_int_equal(vestry_signals_get(signals, "user.gone", &value, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.gone", VESTRY_INTO(&value), NULL), VESTRY_OK);
   assert_true(json_is_null(value));
 }
 
@@ -67,9 +68,10 @@ static void c5_paths_go_into_arrays(void **state) {
   (void)state;
   const char *text = NULL;
   int64_t integer = 0;
-  assert_int_equal(vestry_signals_string(signals, "user.tags.1", &text, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.tags.1", VESTRY_INTO(&text), NULL), VESTRY_OK);
   assert_string_equal(text, "b");
-  assert_int_equal(vestry_signals_integer(signals, "user.tags.2.deep.0", 0, 9, &integer, NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.tags.2.deep.0", vestry_into_between(&integer, 0, 9), NULL),
+                   VESTRY_OK);
   assert_int_equal(integer, 7);
   static const char *const none[] = {"3",  "-1", "01", "00", "x", "1x", "18446744073709551616", "99999999999999999999",
                                      "+1", "1.0"};
@@ -78,7 +80,7 @@ static void c5_paths_go_into_arrays(void **state) {
     snprintf(path, sizeof path, "user.tags.%s", none[i]);
     json_t *value = &nowhere;
     vestry_err expected = strcmp(none[i], "1.0") != 0 ? VESTRY_NOT_FOUND : VESTRY_MALFORMED; /* inside of a text */
-    assert_int_equal(vestry_signals_get(signals, path, &value, NULL), expected);
+    assert_int_equal(vestry_signals_get(signals, path, VESTRY_INTO(&value), NULL), expected);
     assert_ptr_equal(value, &nowhere);
   }
 }
@@ -101,13 +103,14 @@ static void c5_says_what_is_missing(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const char *text = rows[0].path;
     vestry_signals_error why = {.offset = SIZE_MAX};
-    vestry_err error = vestry_signals_string(signals, rows[i].path, &text, &why);
+    vestry_err error = vestry_signals_get(signals, rows[i].path, VESTRY_INTO(&text), &why);
     expect_error(error, VESTRY_NOT_FOUND, &why, rows[i].offset, rows[i].message);
     assert_ptr_equal(text, rows[0].path);
   }
   const char *text = NULL;
   vestry_signals_error why;
-  expect_error(vestry_signals_string(NULL, "a", &text, &why), VESTRY_NOT_FOUND, &why, 0, "a: there is no such signal");
+  expect_error(vestry_signals_get(NULL, "a", VESTRY_INTO(&text), &why), VESTRY_NOT_FOUND, &why, 0,
+               "a: there is no such signal");
 }
 
 static void c5_says_what_was_found_instead(void **state) {
@@ -119,37 +122,43 @@ static void c5_says_what_was_found_instead(void **state) {
   json_t *value = &nowhere;
   vestry_signals_error why;
 #define EXPECT(call, offset, message) expect_error(call, VESTRY_MALFORMED, &why, offset, message)
-  EXPECT(vestry_signals_string(signals, "user.age", &text, &why), 5,
+  EXPECT(vestry_signals_get(signals, "user.age", VESTRY_INTO(&text), &why), 5,
          "user.age: a text is wanted, an integer was found");
-  EXPECT(vestry_signals_string(signals, "user", &text, &why), 0, "user: a text is wanted, an object was found");
-  EXPECT(vestry_signals_string(signals, "user.gone", &text, &why), 5, "user.gone: a text is wanted, null was found");
-  EXPECT(vestry_signals_string(signals, "user.name.first", &text, &why), 5,
+  EXPECT(vestry_signals_get(signals, "user", VESTRY_INTO(&text), &why), 0,
+         "user: a text is wanted, an object was found");
+  EXPECT(vestry_signals_get(signals, "user.gone", VESTRY_INTO(&text), &why), 5,
+         "user.gone: a text is wanted, null was found");
+  EXPECT(vestry_signals_get(signals, "user.name.first", VESTRY_INTO(&text), &why), 5,
          "user.name: an object is wanted, a text was found");
-  EXPECT(vestry_signals_string(signals, "text.a.b.c", &text, &why), 0, "text: an object is wanted, a text was found");
-  EXPECT(vestry_signals_string(signals, "user.gone.x", &text, &why), 5,
+  EXPECT(vestry_signals_get(signals, "text.a.b.c", VESTRY_INTO(&text), &why), 0,
+         "text: an object is wanted, a text was found");
+  EXPECT(vestry_signals_get(signals, "user.gone.x", VESTRY_INTO(&text), &why), 5,
          "user.gone: an object is wanted, null was found");
-  EXPECT(vestry_signals_integer(signals, "text", INT64_MIN, INT64_MAX, &integer, &why), 0,
+  EXPECT(vestry_signals_get(signals, "text", VESTRY_INTO(&integer), &why), 0,
          "text: an integer is wanted, a text was found");
-  EXPECT(vestry_signals_integer(signals, "real", INT64_MIN, INT64_MAX, &integer, &why), 0,
+  EXPECT(vestry_signals_get(signals, "real", VESTRY_INTO(&integer), &why), 0,
          "real: an integer is wanted, a real number was found");
-  EXPECT(vestry_signals_integer(signals, "user.age", 42, 150, &integer, &why), 5,
+  EXPECT(vestry_signals_get(signals, "user.age", vestry_into_between(&integer, 42, 150), &why), 5,
          "user.age: an integer from 42 to 150 is wanted, another was found");
-  EXPECT(vestry_signals_integer(signals, "user.age", -5, 40, &integer, &why), 5,
+  EXPECT(vestry_signals_get(signals, "user.age", vestry_into_between(&integer, -5, 40), &why), 5,
          "user.age: an integer from -5 to 40 is wanted, another was found");
-  EXPECT(vestry_signals_integer(signals, "user.admin", 0, 1, &integer, &why), 5,
+  EXPECT(vestry_signals_get(signals, "user.admin", vestry_into_between(&integer, 0, 1), &why), 5,
          "user.admin: an integer from 0 to 1 is wanted, true was found");
-  EXPECT(vestry_signals_number(signals, "text", &number, &why), 0, "text: a number is wanted, a text was found");
-  EXPECT(vestry_signals_boolean(signals, "user.age", &boolean, &why), 5,
+  EXPECT(vestry_signals_get(signals, "text", VESTRY_INTO(&number), &why), 0,
+         "text: a number is wanted, a text was found");
+  EXPECT(vestry_signals_get(signals, "user.age", VESTRY_INTO(&boolean), &why), 5,
          "user.age: true or false is wanted, an integer was found");
-  EXPECT(vestry_signals_object(signals, "user.tags", &value, &why), 5,
+  EXPECT(vestry_signals_get(signals, "user.tags", vestry_into_object(&value), &why), 5,
          "user.tags: an object is wanted, an array was found");
-  EXPECT(vestry_signals_array(signals, "user.left", &value, &why), 5, "user.left: an array is wanted, false was found");
+  EXPECT(vestry_signals_get(signals, "user.left", vestry_into_list(&value), &why), 5,
+         "user.left: an array is wanted, false was found");
 #undef EXPECT
   assert_null(text);
   assert_int_equal(integer, 5);
   assert_true(number == 5 && boolean);
   assert_ptr_equal(value, &nowhere);
-  assert_int_equal(vestry_signals_boolean(signals, "text", &boolean, NULL), VESTRY_MALFORMED);
+  assert_int_equal(vestry_signals_get(signals, "text", VESTRY_INTO(&boolean), NULL), VESTRY_MALFORMED);
+  assert_int_equal(vestry_signals_get(signals, "text", vestry_into_string(NULL), NULL), VESTRY_INVALID);
 }
 
 /* A tree that was not parsed by vestry may hold what C would cut. */
@@ -159,7 +168,7 @@ static void c5_texts_end_where_they_end(void **state) {
   assert_non_null(other);
   const char *text = NULL;
   vestry_signals_error why;
-  expect_error(vestry_signals_string(other, "a", &text, &why), VESTRY_MALFORMED, &why, 0,
+  expect_error(vestry_signals_get(other, "a", VESTRY_INTO(&text), &why), VESTRY_MALFORMED, &why, 0,
                "a: a text without zero characters is wanted, one was found");
   json_decref(other);
 }
@@ -173,9 +182,10 @@ static void c5_bad_paths_are_refused(void **state) {
   json_t *value = &nowhere;
   vestry_signals_error why;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-    expect_error(vestry_signals_get(signals, rows[i].path, &value, &why), VESTRY_INVALID, &why, rows[i].offset,
-                 "the path has an empty name");
-  expect_error(vestry_signals_get(signals, NULL, &value, &why), VESTRY_INVALID, &why, 0, "there is no path");
+    expect_error(vestry_signals_get(signals, rows[i].path, VESTRY_INTO(&value), &why), VESTRY_INVALID, &why,
+                 rows[i].offset, "the path has an empty name");
+  expect_error(vestry_signals_get(signals, NULL, VESTRY_INTO(&value), &why), VESTRY_INVALID, &why, 0,
+               "there is no path");
   assert_ptr_equal(value, &nowhere);
 }
 
@@ -190,10 +200,10 @@ static void c5_depth_is_bounded(void **state) {
   }
   json_t *value = &nowhere;
   vestry_signals_error why;
-  assert_int_equal(vestry_signals_get(deep, path, &value, &why), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(deep, path, VESTRY_INTO(&value), &why), VESTRY_OK);
   strcat(path, ".a");
   value = &nowhere;
-  expect_error(vestry_signals_get(deep, path, &value, &why), VESTRY_INVALID, &why, (size_t)2 * MAX,
+  expect_error(vestry_signals_get(deep, path, VESTRY_INTO(&value), &why), VESTRY_INVALID, &why, (size_t)2 * MAX,
                "the path has too many names");
   assert_ptr_equal(value, &nowhere);
   json_decref(deep);
@@ -204,14 +214,14 @@ static void c5_messages_fit(void **state) {
   (void)state;
   vestry_signals_error why;
   json_t *value;
-  assert_int_equal(vestry_signals_get(signals, "0123456789012345678901234567890123456789x", &value, &why),
+  assert_int_equal(vestry_signals_get(signals, "0123456789012345678901234567890123456789x", VESTRY_INTO(&value), &why),
                    VESTRY_NOT_FOUND);
   assert_string_equal(why.message, "\xE2\x80\xA6"
                                    "123456789012345678901234567890123456789x: there is no such signal");
   for (size_t len = 1; len < 120; len++) {
     char path[400] = "";
     for (size_t i = 0; i < len; i++) strcat(path, i % 2 ? "\xC3\xBC" : "\xE2\x82\xAC");
-    assert_int_equal(vestry_signals_get(signals, path, &value, &why), VESTRY_NOT_FOUND);
+    assert_int_equal(vestry_signals_get(signals, path, VESTRY_INTO(&value), &why), VESTRY_NOT_FOUND);
     assert_non_null(memchr(why.message, '\0', sizeof why.message));
     json_t *valid = json_string(why.message); /* refuses what is no UTF-8 */
     assert_non_null(valid);
@@ -219,8 +229,8 @@ static void c5_messages_fit(void **state) {
   }
   int64_t integer;
   json_t *object = json_pack("{s:i}", "a_name_of_some_forty_characters_or_more_", 1);
-  assert_int_equal(vestry_signals_integer(object, "a_name_of_some_forty_characters_or_more_", INT64_MIN, INT64_MIN + 1,
-                                          &integer, &why),
+  assert_int_equal(vestry_signals_get(object, "a_name_of_some_forty_characters_or_more_",
+                                      vestry_into_between(&integer, INT64_MIN, INT64_MIN + 1), &why),
                    VESTRY_MALFORMED);
   assert_int_equal(strlen(why.message), sizeof why.message - 1);
   json_decref(object);

@@ -48,10 +48,11 @@ static vestry_err perform(vestry_dispatch_context *context, const json_t *args, 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_key(reply, VESTRY_KEY(1));
-  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  vestry_reply_stream(
+      reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
   if (vestry_reply_present(reply, app, VESTRY_KEY(1), "w")) return VESTRY_NO_MEMORY;
   vestry_reply_join(reply, req->scope, VESTRY_KEY(1));
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void settle(vestry_runtime *runtime) {

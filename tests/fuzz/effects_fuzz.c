@@ -49,7 +49,7 @@ static vestry_err nest(vestry_dispatch_context *context, const json_t *args, voi
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("k"));
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 /* --------------------------------------------------------------------------------------------- one instance ------ */

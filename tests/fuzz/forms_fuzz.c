@@ -14,7 +14,7 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
     if (value && strlen(value) > req->body.len) abort();
   }
   int64_t integer;
-  (void)vestry_request_integer(req, VESTRY_IN_FORM, "n", -5, 5, &integer);
+  (void)vestry_request_get(req, VESTRY_IN_FORM, "n", vestry_into_between(&integer, -5, 5));
   vestry_upload file = {0};
   if (!vestry_request_file(req, "f", &file)) {
     const char *body = req->body.data, *bytes = file.bytes.data;

@@ -58,15 +58,15 @@ static void check_refused(vestry_err error, const char *path, const vestry_signa
 static void try_read(const json_t *signals, const char *path) {
   vestry_signals_error why = {.offset = SIZE_MAX};
   json_t *value = NULL;
-  vestry_err error = vestry_signals_get(signals, path, &value, &why);
+  vestry_err error = vestry_signals_get(signals, path, VESTRY_INTO(&value), &why);
   if (error) check_refused(error, path, &why);
   require(!error == (value != NULL));
   const char *text = NULL;
-  error = vestry_signals_string(signals, path, &text, &why);
+  error = vestry_signals_get(signals, path, VESTRY_INTO(&text), &why);
   if (error) check_refused(error, path, &why);
   require(!error == json_is_string(value));
   int64_t integer = 0;
-  error = vestry_signals_integer(signals, path, -100, 100, &integer, &why);
+  error = vestry_signals_get(signals, path, vestry_into_between(&integer, -100, 100), &why);
   if (error) check_refused(error, path, &why);
   require(!error ==
           (json_is_integer(value) && json_integer_value(value) == integer && integer >= -100 && integer <= 100));

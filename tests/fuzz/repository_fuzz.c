@@ -26,15 +26,14 @@ static void check_values(const vestry_repository *r) {
   int64_t i;
   double n;
   const char *s;
-  size_t len;
-  const json_t *j;
-  require(!vestry_repository_get_boolean(r, "b", &b));
-  require(!vestry_repository_get_integer(r, "i", &i) && i >= -10 && i <= 100);
-  require(!vestry_repository_get_integer(r, "o.i", &i) && i >= -VESTRY_INTEGER_FIELD_MAX &&
+  json_t *j;
+  require(!vestry_repository_get(r, "b", VESTRY_INTO(&b)));
+  require(!vestry_repository_get(r, "i", VESTRY_INTO(&i)) && i >= -10 && i <= 100);
+  require(!vestry_repository_get(r, "o.i", VESTRY_INTO(&i)) && i >= -VESTRY_INTEGER_FIELD_MAX &&
           i <= VESTRY_INTEGER_FIELD_MAX);
-  require(!vestry_repository_get_number(r, "o.n", &n) && n >= -2 && n <= 2);
-  require(!vestry_repository_get_string(r, "o.s", &s, &len) && len <= 8 && strlen(s) == len);
-  require(!vestry_repository_get_json(r, "j", &j));
+  require(!vestry_repository_get(r, "o.n", VESTRY_INTO(&n)) && n >= -2 && n <= 2);
+  require(!vestry_repository_get(r, "o.s", VESTRY_INTO(&s)) && strlen(s) <= 8);
+  require(!vestry_repository_get(r, "j", VESTRY_INTO(&j)));
   vsi_writer counter = {.to = NULL}; /* as it goes into an event: jansson writes some numbers longer */
   require(!vsi_json_put(&counter, j) && counter.len <= 60);
   vestry_field_error errors[FIELDS];

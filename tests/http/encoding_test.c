@@ -92,7 +92,9 @@ static vestry_err profiled(const vestry_request *req, vestry_reply *reply, void 
   (void)req;
   const reply_plan *p = app;
   if (p->vary) assert_int_equal(vestry_reply_header(reply, "Vary", p->vary), VESTRY_OK);
-  assert_int_equal(vestry_reply_profiles(reply, p->profiles, p->count), p->error);
+  assert_int_equal(
+      vestry_reply_stream(reply, &(vestry_stream_options){.profiles = p->profiles, .profiles_count = p->count}),
+      p->error);
   return vestry_reply_patch_elements(reply, "<p>hello</p>");
 }
 
@@ -105,7 +107,8 @@ static void a_reply_offers_its_own(void **state) {
     const char *accept, *coding;
   } cases[] = {{{own, 2, VESTRY_OK, NULL}, "br, gzip, x-chain", "x-chain"},
                {{own, 2, VESTRY_OK, "Cookie"}, "br, gzip", "gzip"},
-               {{NULL, 0, VESTRY_OK, NULL}, "br, gzip", "identity"},
+               {{own, 0, VESTRY_OK, NULL}, "br, gzip", "identity"},
+               {{NULL, 0, VESTRY_OK, NULL}, "br, gzip", "br"} /* none said: the instance's */,
                {{plain, 2, VESTRY_OK, NULL}, "*", "identity"},
                {{own, VESTRY_PROFILES_MAX + 1, VESTRY_INVALID, NULL}, "br", "br"}, /* the instance's stay */
                {{NULL, 1, VESTRY_INVALID, NULL}, "br", "br"}};
@@ -115,7 +118,8 @@ static void a_reply_offers_its_own(void **state) {
     wire r = {.datastar = true, .headers = {{"Accept-Encoding", cases[i].accept}}};
     wire_request(&w, &r, profiled, (void *)&cases[i].plan);
     assert_reads(&r, cases[i].coding, HELLO);
-    assert_int_equal(wire_has_header(&r, "Vary: Accept-Encoding"), cases[i].plan.count != 0 || cases[i].plan.error);
+    assert_int_equal(wire_has_header(&r, "Vary: Accept-Encoding"),
+                     cases[i].plan.count || cases[i].plan.error || !cases[i].plan.profiles);
     if (cases[i].plan.vary) assert_true(wire_has_header(&r, "Vary: Cookie"));
     wire_finish(&r);
   }
@@ -168,24 +172,55 @@ static void private_streams_are_bounded(void **state) {
   for (int i = 0; i < 5; i++) wire_finish(&r[i]);
 }
 
+/* How many epochs three events begin; 0: the default bound. */
+static uint64_t epochs_of(uint64_t max_epoch_bytes) {
+  world w;
+  const vestry_scope scope = {NULL, 0};
+  const vestry_key *key = VESTRY_KEY("all");
+  world_begin(&w, (vestry_options){.profiles = offered,
+                                   .profiles_count = 2,
+                                   .bounds = &(vestry_bounds){.max_epoch_bytes = max_epoch_bytes}});
+  wire r = {.datastar = true, .headers = {{"Accept-Encoding", "br"}}};
+  wire_plan(&w, &r, &nothing);
+  assert_int_equal(vestry_join(w.v, scope, key, r.connection), VESTRY_OK);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(vestry_broadcast_patch_elements(w.v, scope, key, "<p>hello</p>", 12, NULL), VESTRY_OK);
+    world_settle(&w);
+  }
+  vestry_channel_stats stats = {0};
+  assert_int_equal(vestry_broadcast_stats_get(w.v, scope, key, &stats), VESTRY_OK);
+  world_end(&w);
+  wire_finish(&r);
+  return stats.epochs_count;
+}
+
+static void epochs_are_as_long_as_the_bounds_say(void **state) {
+  (void)state;
+  assert_int_equal(epochs_of(0), 1);
+  assert_int_equal(epochs_of(1), 3);
+  world w;
+  test_host_init(&w.th);
+  assert_int_equal(world_try(&w, (vestry_options){.bounds = &(vestry_bounds){.max_epoch_bytes = UINT64_MAX}}),
+                   VESTRY_INVALID);
+}
+
 static void channels_of_an_instance(void **state) {
   (void)state;
   world w;
   world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
-  vestry_channel *channel = NULL;
-  assert_int_equal(vestry_channel_create(NULL, NULL, &channel), VESTRY_INVALID);
-  assert_int_equal(vestry_channel_create(w.v, NULL, &channel), VESTRY_OK);
+  const vestry_scope scope = {NULL, 0};
+  const vestry_key *key = VESTRY_KEY("all");
   static const char *const accepts[] = {"br", "gzip", "identity"};
   wire r[3];
   for (int i = 0; i < 3; i++) {
     r[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accepts[i]}}};
     wire_plan(&w, &r[i], &nothing);
-    assert_int_equal(vestry_channel_join(channel, r[i].connection), VESTRY_OK);
+    assert_int_equal(vestry_join(w.v, scope, key, r[i].connection), VESTRY_OK);
   }
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_elements(&w.th.host, "<p>hello</p>", 12, NULL, &event), VESTRY_OK);
   size_t sent;
-  assert_int_equal(vestry_channel_publish(channel, event, &sent), VESTRY_OK);
+  assert_int_equal(vestry_broadcast(w.v, scope, key, event, &sent), VESTRY_OK);
   assert_int_equal(sent, 3);
   vestry_event_unref(event);
   world_settle(&w);
@@ -194,7 +229,6 @@ static void channels_of_an_instance(void **state) {
   vestry_stats_get(w.v, &stats);
   assert_int_equal(stats.written_bytes, 3 * strlen(HELLO));
   assert_int_equal(stats.wire_bytes, r[0].text_len + r[1].text_len + r[2].text_len);
-  vestry_channel_destroy(channel);
   world_end(&w);
   for (int i = 0; i < 3; i++) wire_finish(&r[i]);
 }
@@ -287,6 +321,7 @@ int main(void) {
       cmocka_unit_test(a_reply_offers_its_own),
       cmocka_unit_test(instances_refuse_bad_profiles),
       cmocka_unit_test(private_streams_are_bounded),
+      cmocka_unit_test(epochs_are_as_long_as_the_bounds_say),
       cmocka_unit_test(channels_of_an_instance),
       cmocka_unit_test(memory_runs_out),
       cmocka_unit_test(f2_an_idle_stream_has_no_encoder),

@@ -10,9 +10,9 @@ static vestry_err readings(const vestry_request *req, vestry_reply *reply, void 
   (void)req;
   vestry_reply_any_client(reply);
   vestry_reply_key(reply, ROOM("readings"));
-  if (app) vestry_reply_stream(reply, app);
+  if (app) vestry_reply_stream(reply, &(vestry_stream_options){.connection = app});
   vestry_err error = vestry_reply_join(reply, NOWHERE, ROOM("channel"));
-  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* As an EventSource asks: no header of Datastar's. */
@@ -59,7 +59,7 @@ static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *
   (void)req, (void)app;
   vestry_reply_any_client(reply);
   vestry_err error = vestry_reply_resume(reply, NOWHERE, ROOM("channel"), NULL, NULL);
-  return error ? error : vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void who_comes_back_goes_on(void **state) {

@@ -165,18 +165,35 @@ static void keep_and_stream_options_are_checked(void **state) {
   (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
-  assert_int_equal(vestry_reply_keep(&reply, (vestry_put_policy)9, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_reply_keep(&reply, (vestry_keep_policy)9, 0), VESTRY_INVALID);
   assert_false(reply.keep);
-  assert_int_equal(reply.policy, VESTRY_PUT_REUSE);
-  assert_int_equal(vestry_reply_keep(&reply, VESTRY_PUT_MANY, 3), VESTRY_OK);
+  assert_int_equal(reply.policy, VESTRY_KEEP_REUSE);
+  assert_int_equal(vestry_reply_keep(&reply, VESTRY_KEEP_MANY, 3), VESTRY_OK);
   assert_int_equal(reply.many_count, 3);
   assert_int_equal(vestry_reply_stream(&reply, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_reply_stream(&reply, &(vestry_connection_options){.max_queued_count = 2000000}),
-                   VESTRY_INVALID);
-  assert_int_equal(vestry_reply_stream(&reply, &(vestry_connection_options){.full = (vestry_full_policy)7}),
-                   VESTRY_INVALID);
-  assert_int_equal(vestry_reply_stream(&reply, &(vestry_connection_options){.max_queued_count = 5}), VESTRY_OK);
+  assert_int_equal(
+      vestry_reply_stream(
+          &reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.max_queued_count = 2000000}}),
+      VESTRY_INVALID);
+  assert_int_equal(
+      vestry_reply_stream(
+          &reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = (vestry_full_policy)7}}),
+      VESTRY_INVALID);
+  assert_int_equal(
+      vestry_reply_stream(&reply,
+                          &(vestry_stream_options){.connection = &(vestry_connection_options){.max_queued_count = 5}}),
+      VESTRY_OK);
   assert_int_equal(reply.stream.max_queued_count, 5);
+  const vestry_connection_hooks hooks = {.ctx = &reply}, none = {.size = 1};
+  assert_int_equal(vestry_reply_stream(&reply, &(vestry_stream_options){.hooks = &hooks}), VESTRY_OK);
+  assert_int_equal(reply.stream.max_queued_count, 5); /* as it was said before */
+  assert_ptr_equal(reply.hooks.ctx, &reply);
+  vestry_stream_options half = {.connection = &(vestry_connection_options){.max_queued_count = 6}, .hooks = &none};
+  assert_int_equal(vestry_reply_stream(&reply, &half), VESTRY_INVALID); /* and nothing of it counts */
+  half = (vestry_stream_options){.hooks = &(vestry_connection_hooks){.ctx = NULL}, .profiles_count = 1};
+  assert_int_equal(vestry_reply_stream(&reply, &half), VESTRY_INVALID);
+  assert_int_equal(reply.stream.max_queued_count, 5);
+  assert_ptr_equal(reply.hooks.ctx, &reply);
   assert_int_equal(vestry_reply_connection(&reply, NULL), VESTRY_INVALID);
   vsi_reply_finish(&reply);
 }

@@ -59,7 +59,8 @@ static void queries_are_taken_apart(void **state) {
 static void see_nothing(const vestry_request *req) {
   int64_t integer = 7;
   assert_null(QUERY(req, "a"));
-  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "a", 0, 9, &integer), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "a", vestry_into_between(&integer, 0, 9)),
+                   VESTRY_MALFORMED);
   assert_int_equal(integer, 7);
 }
 
@@ -72,7 +73,8 @@ static void broken_queries_have_no_values(void **state) {
 static void see_too_many(const vestry_request *req) {
   int64_t integer;
   assert_null(QUERY(req, "a"));
-  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "a", 0, 9, &integer), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "a", vestry_into_between(&integer, 0, 9)),
+                   VESTRY_TOO_LARGE);
 }
 
 static void values_are_counted(void **state) {
@@ -97,28 +99,34 @@ static void see_types(const vestry_request *req) {
   };
   for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
     int64_t got = 0;
-    assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, integers[i].name, INT64_MIN, INT64_MAX, &got),
-                     integers[i].error);
+    assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, integers[i].name, VESTRY_INTO(&got)), integers[i].error);
     assert_true(got == integers[i].value);
   }
   int64_t got = 0;
-  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "i", 0, 41, &got), VESTRY_MALFORMED);
-  assert_int_equal(vestry_request_integer(req, VESTRY_IN_QUERY, "i", 43, 99, &got), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", vestry_into_between(&got, 0, 41)), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", vestry_into_between(&got, 43, 99)), VESTRY_MALFORMED);
   double number = 0;
-  assert_int_equal(vestry_request_number(req, VESTRY_IN_QUERY, "n", &number), VESTRY_OK);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "n", VESTRY_INTO(&number)), VESTRY_OK);
   assert_true(number == -1.5e3);
-  assert_int_equal(vestry_request_number(req, VESTRY_IN_QUERY, "i", &number), VESTRY_OK);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", VESTRY_INTO(&number)), VESTRY_OK);
   assert_true(number == 42);
   static const char *const no_numbers[] = {"empty", "hex", "t", "huge", "list"};
   for (size_t i = 0; i < sizeof no_numbers / sizeof *no_numbers; i++)
-    assert_int_equal(vestry_request_number(req, VESTRY_IN_QUERY, no_numbers[i], &number), VESTRY_MALFORMED);
+    assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, no_numbers[i], VESTRY_INTO(&number)), VESTRY_MALFORMED);
   bool boolean = false;
-  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "t", &boolean), VESTRY_OK);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "t", VESTRY_INTO(&boolean)), VESTRY_OK);
   assert_true(boolean);
-  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "off", &boolean), VESTRY_OK);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "off", VESTRY_INTO(&boolean)), VESTRY_OK);
   assert_false(boolean);
-  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "i", &boolean), VESTRY_MALFORMED);
-  assert_int_equal(vestry_request_boolean(req, VESTRY_IN_QUERY, "none", &boolean), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", VESTRY_INTO(&boolean)), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "none", VESTRY_INTO(&boolean)), VESTRY_NOT_FOUND);
+  const char *text = NULL;
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "off", VESTRY_INTO(&text)), VESTRY_OK);
+  assert_string_equal(text, vestry_request_value(req, VESTRY_IN_QUERY, "off"));
+  json_t *json = NULL;
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", VESTRY_INTO(&json)), VESTRY_INVALID);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_QUERY, "i", vestry_into_integer(NULL)), VESTRY_INVALID);
+  assert_null(json);
 }
 
 static void values_have_types(void **state) {
@@ -191,7 +199,7 @@ static void see_no_form(const vestry_request *req) {
   int64_t integer;
   vestry_upload file = {0};
   assert_null(FORM(req, "a"));
-  assert_int_equal(vestry_request_integer(req, VESTRY_IN_FORM, "a", 0, 9, &integer), VESTRY_MALFORMED);
+  assert_int_equal(vestry_request_get(req, VESTRY_IN_FORM, "a", vestry_into_between(&integer, 0, 9)), VESTRY_MALFORMED);
   assert_int_equal(vestry_request_file(req, "f", &file), VESTRY_MALFORMED);
 }
 
@@ -242,7 +250,7 @@ static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app)
   for (vestry_in in = VESTRY_IN_QUERY; in <= VESTRY_IN_FORM; in++) {
     int64_t integer;
     fail_from(th, 0);
-    vestry_err error = vestry_request_integer(req, in, "a", 0, 9, &integer);
+    vestry_err error = vestry_request_get(req, in, "a", vestry_into_between(&integer, 0, 9));
     fail_from(th, -1);
     assert_int_equal(error, VESTRY_NO_MEMORY);
     assert_null(vestry_request_value(req, in, "a")); /* it is not tried again */

@@ -106,14 +106,15 @@ static void on_gap(const vestry_gap *gap, void *ctx) {
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_key(reply, VESTRY_KEY("room", (const char *)app));
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static vestry_err join(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_join(reply, req->scope, VESTRY_KEY("board"));
-  vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_count = 1 << 20, .max_queued_bytes = 1 << 24});
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
+                                                          .max_queued_count = 1 << 20, .max_queued_bytes = 1 << 24}});
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_memory_exchange *request(place *of, vestry_handler_fn handler, const char *key) {

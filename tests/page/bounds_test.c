@@ -31,9 +31,9 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   s->calls++;
   vestry_render_topic(render, "all");
   for (unsigned i = 0; i < s->topics; i++) (void)vestry_render_topicf(render, "topic/%u", i * s->step % s->topics);
-  if (s->leads_to && vestry_render_is_stream(render)) { /* vestry_reply_redirect refuses some by itself */
-    vestry_reply_header(vestry_render_reply(render), "Location", s->leads_to);
-    return vestry_reply_status(vestry_render_reply(render), 303);
+  if (s->leads_to && render->is_stream) { /* vestry_reply_redirect refuses some by itself */
+    vestry_reply_header(render->reply, "Location", s->leads_to);
+    return vestry_reply_status(render->reply, 303);
   }
   if (s->shown < 0 && vestry_render_is_current(render, 7)) return VESTRY_OK;
   vestry_render_begin(render, html);

@@ -21,7 +21,7 @@ typedef struct site {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
-  vestry_reply *reply = vestry_render_reply(render);
+  vestry_reply *reply = render->reply;
   s->renders++;
   vestry_render_topic(render, "text");
   vestry_err error = vestry_reply_csp(reply, &(vestry_csp){.trusted_types = true});

@@ -31,17 +31,17 @@ typedef struct site {
 static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
   char topic[16];
-  snprintf(topic, sizeof topic, "list/%s", vestry_render_share(render));
+  snprintf(topic, sizeof topic, "list/%s", render->share);
   vestry_render_topic(render, topic);
-  if (vestry_render_is_stream(render)) s->parts++;
+  if (render->is_stream) s->parts++;
   if (s->part_error) return s->part_error;
-  return vestry_html_add(html, "<li>%d</li>", s->lists[atoi(vestry_render_share(render))]);
+  return vestry_html_add(html, "<li>%d</li>", s->lists[atoi(render->share)]);
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
   vestry_render_topic(render, "all");
-  if (vestry_render_is_stream(render)) {
+  if (render->is_stream) {
     s->calls++;
     if (s->inside) s->inside(s, render);
     if (s->error) return s->error;
@@ -50,7 +50,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   vestry_render_begin(render, html);
   vestry_html_add(html, "<h1>%d</h1>", s->heading);
   for (int i = 0; s->heading >= LONG && i < 20; i++) vestry_html_add(html, "<p>long long long</p>");
-  if (!vestry_render_share(render)) {
+  if (!render->share) {
     char share[8];
     snprintf(share, sizeof share, "%d", s->which);
     vestry_render_part(render, html, &(vestry_page_part){.id = "list", .share = share, .render = list, .app = s});
@@ -67,10 +67,11 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
   const char *cookie = vestry_request_header(req, "Cookie");
   if (cookie && strcmp(cookie, "slow") == 0) {
     const vestry_connection_options drops = {.full = VESTRY_FULL_DROP, .max_queued_count = 4};
-    vestry_reply_stream(reply, &drops);
+    vestry_reply_stream(reply, &(vestry_stream_options){.connection = &drops});
   }
   if (cookie && strcmp(cookie, "small") == 0)
-    vestry_reply_stream(reply, &(vestry_connection_options){.max_queued_bytes = 220});
+    vestry_reply_stream(reply,
+                        &(vestry_stream_options){.connection = &(vestry_connection_options){.max_queued_bytes = 220}});
   return vestry_page_serve(req, reply, app, "s");
 }
 
@@ -755,7 +756,7 @@ static void the_end_comes_before_the_walk(void **state) {
 
 static void look_around(site *s, vestry_render *render) {
   vestry_pages_stats stats = {0};
-  vestry_reply *reply = vestry_render_reply(render);
+  vestry_reply *reply = render->reply;
   s->inside = NULL;
   vestry_pages_stats_get(s->pages, &stats);
   assert_int_equal(stats.streams_count, 1);
@@ -890,10 +891,10 @@ typedef struct slow {
 
 static vestry_err make_slow(vestry_render *render, vestry_html *html, void *app) {
   slow *w = app;
-  bool is_first = strcmp(vestry_render_request(render)->query, "first") == 0;
+  bool is_first = strcmp(render->request->query, "first") == 0;
   vestry_render_topic(render, is_first ? "first" : "other");
   pthread_mutex_lock(&w->lock);
-  if (vestry_render_is_stream(render) && !is_first) w->others++;
+  if (render->is_stream && !is_first) w->others++;
   pthread_cond_broadcast(&w->cond);
   struct timespec end;
   clock_gettime(CLOCK_REALTIME, &end);

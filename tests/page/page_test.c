@@ -38,14 +38,14 @@ static room *room_of(site *s, const char *name) {
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
-  const char *name = vestry_request_value(vestry_render_request(render), VESTRY_IN_QUERY, "room");
+  const char *name = vestry_request_value(render->request, VESTRY_IN_QUERY, "room");
   char topic[32];
   s->calls++;
   if (!name) return VESTRY_NOT_FOUND;
   room *shown = room_of(s, name);
   snprintf(topic, sizeof topic, "room/%s", name);
   if (!s->late_topic) vestry_render_topic(render, topic);
-  if (s->status) vestry_reply_status(vestry_render_reply(render), s->status);
+  if (s->status) vestry_reply_status(render->reply, s->status);
   if (s->error) return s->error;
   if (s->versioned && vestry_render_is_current(render, shown->version)) return VESTRY_OK;
   vestry_html_add(html, "<!doctype html><title>%s</title>", name);
@@ -571,17 +571,17 @@ static void a_shared_page_is_rendered_once(void **state) {
 }
 
 static vestry_err look(vestry_render *render, vestry_html *html, void *app) {
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   site *s = app;
   vestry_render_topic(render, "look");
-  if (vestry_render_is_stream(render)) s->calls++;
+  if (render->is_stream) s->calls++;
   vestry_render_begin(render, html);
   assert_null(vestry_request_header(req, "Cookie"));
   assert_null(req->signals);
   assert_int_equal(req->scope.len, 0);
   assert_null(vestry_session_user(req));
   assert_string_equal(req->query, "a=1");
-  vestry_html_add(html, "%s", vestry_render_share(render));
+  vestry_html_add(html, "%s", render->share);
   return vestry_render_end(render, html);
 }
 
@@ -619,11 +619,11 @@ static void took(site *s, const char *what, uint64_t ms) {
 static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
   char topic[32];
-  const char *share = vestry_render_share(render);
+  const char *share = render->share;
   took(s, "l", s->part_ms);
   s->parts++;
-  assert_null(vestry_render_request(render));
-  assert_null(vestry_render_reply(render));
+  assert_null(render->request);
+  assert_null(render->reply);
   snprintf(topic, sizeof topic, "list/%s", share);
   vestry_render_topic(render, topic);
   if (s->part_again && s->part_again--) assert_int_equal(vestry_refresh(s->pages, topic, NULL), VESTRY_OK);
@@ -633,7 +633,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
 /* A private page with a heading of its own, and a list that it shares. */
 static vestry_err make_with_list(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
-  const vestry_scope who = vestry_render_request(render)->scope;
+  const vestry_scope who = render->request->scope;
   took(s, "p", s->page_ms);
   s->calls++;
   vestry_render_topic(render, "who");
@@ -836,13 +836,13 @@ static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **stat
 
 static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   char attributes[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES];
   vestry_render_topic(render, "tab");
   vestry_err error = vestry_tab_id(req, id);
   if (error) return error;
-  if (!vestry_render_is_stream(render)) {
-    vestry_tab_attributes(req, vestry_render_reply(render), attributes, sizeof attributes);
+  if (!render->is_stream) {
+    vestry_tab_attributes(req, render->reply, attributes, sizeof attributes);
     vestry_html_add(html, "<body %-s>", attributes);
   }
   vestry_render_begin(render, html);

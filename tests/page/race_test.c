@@ -60,10 +60,10 @@ static void read_room(world *w, vestry_render *render, vestry_html *html, int nu
   snprintf(topic, sizeof topic, "room/%d", number);
   bool late = chance(w, 2) == 0;
   if (!late) vestry_render_topic(render, topic);
-  if (vestry_render_is_stream(render) && chance(w, 8) == 0) fail_later(w);
+  if (render->is_stream && chance(w, 8) == 0) fail_later(w);
   vestry_html_add(html, "<b>%d:%d</b>", number, atomic_load(&w->rooms[number]));
-  if (vestry_render_is_stream(render) && chance(w, 6) == 0) change(w, (int)chance(w, ROOMS));
-  if (vestry_render_is_stream(render) && w->tabs && chance(w, 25) == 0) {
+  if (render->is_stream && chance(w, 6) == 0) change(w, (int)chance(w, ROOMS));
+  if (render->is_stream && w->tabs && chance(w, 25) == 0) {
     tab *t = &w->tabs[chance(w, TABS)];
     if (t->stream) vestry_memory_hang_up(t->stream);
   }
@@ -78,19 +78,19 @@ static uint64_t version_of(world *w, int number, bool has_part) {
 /* -1: there is no memory to tell. */
 static int who_of(const vestry_request *req) {
   int64_t who;
-  return vestry_request_integer(req, VESTRY_IN_QUERY, "who", 0, 63, &who) ? -1 : (int)who;
+  return vestry_request_get(req, VESTRY_IN_QUERY, "who", vestry_into_between(&who, 0, 63)) ? -1 : (int)who;
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   world *w = app;
-  const vestry_request *req = vestry_render_request(render);
+  const vestry_request *req = render->request;
   char topic[16];
   int who = who_of(req);
   if (who < 0) return VESTRY_NO_MEMORY;
   snprintf(topic, sizeof topic, "who/%d", who);
   vestry_render_topic(render, topic);
-  int number = vestry_render_share(render) ? who % ROOMS : atomic_load(&w->shown_of[who]);
-  if (vestry_render_is_stream(render) && chance(w, 10) == 0) return chance(w, 2) ? VESTRY_FAILED : VESTRY_CLOSED;
+  int number = render->share ? who % ROOMS : atomic_load(&w->shown_of[who]);
+  if (render->is_stream && chance(w, 10) == 0) return chance(w, 2) ? VESTRY_FAILED : VESTRY_CLOSED;
   if (w->is_versioned) {
     snprintf(topic, sizeof topic, "room/%d", number);
     vestry_render_topic(render, topic);
@@ -102,15 +102,15 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 }
 
 static vestry_err part(vestry_render *render, vestry_html *html, void *app) {
-  if (vestry_render_is_stream(render) && chance(app, 10) == 0) return chance(app, 2) ? VESTRY_FAILED : VESTRY_CLOSED;
-  read_room(app, render, html, atoi(vestry_render_share(render)));
+  if (render->is_stream && chance(app, 10) == 0) return chance(app, 2) ? VESTRY_FAILED : VESTRY_CLOSED;
+  read_room(app, render, html, atoi(render->share));
   return VESTRY_OK;
 }
 
 static vestry_err make_with_part(vestry_render *render, vestry_html *html, void *app) {
   world *w = app;
   char topic[16], share[16];
-  int who = who_of(vestry_render_request(render));
+  int who = who_of(render->request);
   if (who < 0) return VESTRY_NO_MEMORY;
   snprintf(topic, sizeof topic, "who/%d", who);
   vestry_render_topic(render, topic);

@@ -86,11 +86,11 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   case 0: /* a stream that ends at once */ vestry_reply_auto_close(reply, true); break;
   case 1: /* one that takes the place of another */
     vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
-    vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+    vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
     break;
   case 2: /* or is given up for it */
     vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
-    vestry_reply_keep(reply, VESTRY_PUT_REUSE, 0);
+    vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
     break;
   default: vestry_reply_auto_close(reply, false);
   }

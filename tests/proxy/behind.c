@@ -48,13 +48,13 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   vestry_reply_key(reply, PAGES);
   vestry_reply_patch_signals(
       reply, VESTRY_OBJECT("there", VESTRY_TRUE)); /* over HTTP/2 nginx keeps the head until a byte follows */
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, PAGES_MAX);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t n;
-  vestry_err err = vestry_signals_integer(req->signals, "n", 0, INT32_MAX, &n, NULL);
+  vestry_err err = vestry_signals_get(req->signals, "n", vestry_into_between(&n, 0, INT32_MAX), NULL);
   if (!err) err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", n)));
   return err ? err : vestry_reply_status(reply, 204);
 }

@@ -116,7 +116,7 @@ static void b14_by_key_reaches_all_however_many(void **state) {
   world_begin(&w, (vestry_options){0});
   for (size_t i = 0; i < 20; i++) {
     wires[i] = (wire){0};
-    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 20});
+    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 20});
   }
   json_t *effects = json_of("[" TICK "]");
   vestry_dispatch_result result = {0};
@@ -215,8 +215,10 @@ static void one_full_connection_does_not_stop_the_others(void **state) {
   world w;
   wire full = {.parked = true}, open = {0};
   world_begin(&w, (vestry_options){0});
-  plan p = {
-      .key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .stream = {.max_queued_count = 1, .full = VESTRY_FULL_DROP}};
+  plan p = {.key = "a",
+            .keep = true,
+            .policy = VESTRY_KEEP_MANY,
+            .stream = {.max_queued_count = 1, .full = VESTRY_FULL_DROP}};
   wire_plan(&w, &full, &p);
   p.stream.max_queued_count = 10;
   wire_plan(&w, &open, &p);
@@ -433,7 +435,7 @@ static bool dispatch_failing(long number) {
   wire wires[10];
   for (size_t i = 0; i < 10; i++) {
     wires[i] = (wire){0};
-    wire_plan(&w, &wires[i], &(plan){.key = long_key, .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 10});
+    wire_plan(&w, &wires[i], &(plan){.key = long_key, .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 10});
   }
   json_t *effects = json_of("[[\"patch-elements-seq\",[\"a\",\"b\"]]," TICK "]");
   test_host_fail_in(&w.th, number);

@@ -266,7 +266,7 @@ static void b13_late_dispatch_keeps_the_data_of_where_it_was_kept(void **state) 
   wire wires[3];
   for (size_t i = 0; i < 3; i++) {
     wires[i] = (wire){0};
-    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY});
+    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY});
   }
   json_t *data = json_of("{\"x\":1}");
   const vestry_key *key = ROOM("a");
@@ -351,7 +351,7 @@ static bool keeping_fails(long number) {
   wire wires[10];
   for (size_t i = 0; i < 10; i++) {
     wires[i] = (wire){0};
-    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = 10});
+    wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 10});
   }
   const vestry_key *key = ROOM("a");
   json_t *effects = json_of("[[\"keep\"]]"), *tick = json_of("[[\"e\"]]");

@@ -13,7 +13,7 @@ static void fill(world *w, wire *wires, size_t count) {
   world_begin(w, (vestry_options){0});
   for (size_t i = 0; i < count; i++) {
     wires[i] = (wire){0};
-    wire_plan(w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .many_count = MOST});
+    wire_plan(w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = MOST});
   }
 }
 

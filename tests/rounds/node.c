@@ -75,7 +75,7 @@ typedef struct visit {
   int number;
   char kind; /* K, C, P: kept under a key, member of a channel, a page */
   const char *name;
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
 } visit;
 
 typedef struct far_end {
@@ -384,7 +384,7 @@ static bool obey(const char *line) {
   if (sscanf(line, "%31s %ld %1023s %31s", word, &number, name, policy) < 1) return true;
   unescape(name);
   if (!strcmp(word, "open"))
-    open_stream((visit){(int)number, 'K', name, strcmp(policy, "replace") ? VESTRY_PUT_MANY : VESTRY_PUT_REPLACE});
+    open_stream((visit){(int)number, 'K', name, strcmp(policy, "replace") ? VESTRY_KEEP_MANY : VESTRY_KEEP_REPLACE});
   else if (!strcmp(word, "join"))
     open_stream((visit){.number = (int)number, .kind = 'C', .name = name});
   else if (!strcmp(word, "show"))

@@ -78,8 +78,8 @@ static void data_without_a_stream_is_destroyed_when_the_request_is_answered(void
     int status;
   } cases[] = {
       {{.key = "a", .effects = "[" TICK "]"}, false, 204},
-      {{.key = "a", .keep = true, .policy = VESTRY_PUT_REUSE}, false, 204},
-      {{.key = "a", .keep = true, .policy = VESTRY_PUT_REJECT}, false, 409},
+      {{.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE}, false, 204},
+      {{.key = "a", .keep = true, .policy = VESTRY_KEEP_REJECT}, false, 409},
       {{.error = VESTRY_NOT_FOUND}, false, 404},
       {{.error = VESTRY_NO_MEMORY}, false, 500},
       {{.body = "text"}, true, 200},
@@ -110,7 +110,7 @@ static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void 
   vestry_reply_data(reply, &data[0], datum_destroy);
   vestry_reply_data(reply, &data[1], datum_destroy);
   assert_int_equal(atomic_load(&data[0].destroyed), 1);
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void of_several_data_the_last_stays(void **state) {
@@ -176,12 +176,12 @@ static void serving_survives_every_allocation_failure(void **state) {
       "fail, and then the request must be refused rather than served";
   memory_case cases[] = {
       {.reply = {.keep = true, .key = "a", .effects = "[" TICK "]", .header = {"X-A", "b"}}, .request = {0}},
-      {.reply = {.keep = true, .key = long_key, .policy = VESTRY_PUT_MANY, .effects = "[" TICK "]"}, .request = {0}},
-      {.reply = {.keep = true, .key = long_key, .policy = VESTRY_PUT_REUSE, .effects = "[" TICK "]"}, .request = {0}},
+      {.reply = {.keep = true, .key = long_key, .policy = VESTRY_KEEP_MANY, .effects = "[" TICK "]"}, .request = {0}},
+      {.reply = {.keep = true, .key = long_key, .policy = VESTRY_KEEP_REUSE, .effects = "[" TICK "]"}, .request = {0}},
       {.reply = {.effects = "[[\"patch-elements-seq\",[\"<p>a</p>\",\"<p>b</p>\"]]]"}, .request = {0}},
       {.reply = {.key = "a", .effects = "[" TICK "]"}, .is_second = true},
       {.reply = {.key = "a", .keep = true, .effects = "[" TICK "]"}, .is_second = true},
-      {.reply = {.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .effects = "[" TICK "]"}, .is_second = true},
+      {.reply = {.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .effects = "[" TICK "]"}, .is_second = true},
       {.reply = {.body = "text", .header = {"X-A", "b"}},
        .request = {.method = "POST", .body = "{\"a\":[1,2,3]}", .body_len = 13}},
       {.reply = {.body = "text"}, .request = {.query = "datastar=%7B%22a%22%3A1%7D"}},

@@ -335,8 +335,8 @@ static void a_purge_hook_may_do_everything(void **state) {
   wire a = {0}, b = {0}, next = {0};
   purger p = {&w, &next, 0};
   world_begin(&w, (vestry_options){.purge = serve_from_purge, .purge_ctx = &p});
-  wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .policy = VESTRY_PUT_REPLACE});
-  wire_plan(&w, &b, &(plan){.keep = true, .key = "a", .policy = VESTRY_PUT_REPLACE});
+  wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .policy = VESTRY_KEEP_REPLACE});
+  wire_plan(&w, &b, &(plan){.keep = true, .key = "a", .policy = VESTRY_KEEP_REPLACE});
   assert_int_equal(p.purges, 1);
   assert_int_equal(wire_count(&b, "{\"purged\":1}"), 1);
   assert_true(vestry_connection_is_open(next.connection));
@@ -401,7 +401,7 @@ static void the_end_in_three_steps(void **state) {
   assert_false(vestry_connection_is_open(a.connection));
   const vestry_key *key = ROOM("late");
   assert_int_equal(
-      vestry_store_put(vestry_parts_of(w.v)->store, NOWHERE, key, a.connection, VESTRY_PUT_REPLACE, 0, NULL),
+      vestry_store_put(vestry_parts_of(w.v)->store, NOWHERE, key, a.connection, VESTRY_KEEP_REPLACE, 0, NULL),
       VESTRY_CLOSED);
   assert_int_equal(a.ends, 0);                           /* close does not wait */
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_TIMEOUT); /* the parked one needs its thread */

@@ -6,10 +6,10 @@
 static const char *const tick = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
-static const plan keep_replace = {.key = "a", .keep = true, .policy = VESTRY_PUT_REPLACE, .effects = "[" TICK "]"};
-static const plan keep_reuse = {.key = "a", .keep = true, .policy = VESTRY_PUT_REUSE, .effects = "[" TICK "]"};
-static const plan keep_reject = {.key = "a", .keep = true, .policy = VESTRY_PUT_REJECT, .effects = "[" TICK "]"};
-static const plan keep_many = {.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .effects = "[" TICK "]"};
+static const plan keep_replace = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REPLACE, .effects = "[" TICK "]"};
+static const plan keep_reuse = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE, .effects = "[" TICK "]"};
+static const plan keep_reject = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REJECT, .effects = "[" TICK "]"};
+static const plan keep_many = {.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .effects = "[" TICK "]"};
 static const plan name_only = {.key = "a", .effects = "[" TICK "]"};
 
 static uint64_t live_count(world *w) {

@@ -50,7 +50,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   pthread_barrier_init(&all.start, NULL, RACERS);
   wire ghost = {.parked = true, .datastar = true};
   if (with_ghost) {
-    (void)wire_serve(&all.w, &ghost, planned, &(plan){.key = "a", .keep = true, .policy = VESTRY_PUT_REPLACE});
+    (void)wire_serve(&all.w, &ghost, planned, &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_REPLACE});
     vestry_connection_run(ghost.connection);
     vestry_connection_close(ghost.connection, VESTRY_CAUSE_HANGUP);
   }
@@ -98,7 +98,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
 
 static void of_many_that_reuse_one_is_stored_and_serves_all(void **state) {
   (void)state;
-  static const plan reuse = {.key = "a", .keep = true, .policy = VESTRY_PUT_REUSE, .effects = "[" TICK "]"};
+  static const plan reuse = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
     int winners, reused, rejected;
     race_for_key(&reuse, i % 2, &winners, &reused, &rejected);
@@ -109,7 +109,7 @@ static void of_many_that_reuse_one_is_stored_and_serves_all(void **state) {
 
 static void of_many_that_reject_one_is_stored(void **state) {
   (void)state;
-  static const plan reject = {.key = "a", .keep = true, .policy = VESTRY_PUT_REJECT, .effects = "[" TICK "]"};
+  static const plan reject = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REJECT, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
     int winners, reused, rejected;
     race_for_key(&reject, i % 2, &winners, &reused, &rejected);
@@ -218,7 +218,7 @@ static void *run_server(void *ctx) {
     wire *r = &me->wires[i];
     plan reply = {.key = keys[next_random(&me->seed) % KEYS],
                   .keep = next_random(&me->seed) % 8 != 0,
-                  .policy = (vestry_put_policy)(next_random(&me->seed) % 4),
+                  .policy = (vestry_keep_policy)(next_random(&me->seed) % 4),
                   .many_count = 1 + next_random(&me->seed) % 12,
                   .effects = next_random(&me->seed) % 16 ? "[" TICK "]" : "[" TICK ",[\"close-sse\"]]"};
     for (size_t more = next_random(&me->seed) % 4; more; more--) { /* under others' keys, too */

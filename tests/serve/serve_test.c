@@ -358,7 +358,7 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
   wire_plan(&w, &later,
             &(plan){.key = "a",
                     .keep = true,
-                    .policy = VESTRY_PUT_REUSE,
+                    .policy = VESTRY_KEEP_REUSE,
                     .effects = "[[\"count\"],[\"close\"]," TICK "," TICK "]"});
   assert_int_equal(counted, 1); /* no effect is run twice */
   assert_int_equal(later.responds, 0);

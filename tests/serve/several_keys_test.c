@@ -8,7 +8,7 @@ static const vestry_scope ANN = {"ann", 3};
 
 /* A page of the board "b" that is its user's and its room's, too. */
 static const plan page = {
-    .key = "b", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"r", NULL, 0}, {"u", "ann", 0}}};
+    .key = "b", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"r", NULL, 0}, {"u", "ann", 0}}};
 
 static vestry_err tell(world *w, vestry_scope scope, const char *key) {
   return vestry_dispatch(w->v, scope, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)));
@@ -69,9 +69,9 @@ static void evicted_by_one_it_leaves_all(void **state) {
   world w;
   world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 4}});
   wire r[3] = {{0}, {0}, {0}};
-  const plan own[3] = {{.key = "a", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"a", "ann", 0}}},
-                       {.key = "b", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"b", "ann", 0}}},
-                       {.key = "c", .keep = true, .policy = VESTRY_PUT_MANY, .more = {{"c", "ann", 0}}}};
+  const plan own[3] = {{.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"a", "ann", 0}}},
+                       {.key = "b", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"b", "ann", 0}}},
+                       {.key = "c", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"c", "ann", 0}}}};
   for (int i = 0; i < 3; i++) {
     wire_plan(&w, &r[i], &own[i]);
     test_host_advance_ms(&w.th, 10000); /* so that it is known whose are the oldest */
@@ -95,7 +95,7 @@ static void each_key_has_its_bound(void **state) {
   wire r[3] = {{0}, {0}, {0}};
   const plan two = {.key = "b",
                     .keep = true,
-                    .policy = VESTRY_PUT_MANY,
+                    .policy = VESTRY_KEEP_MANY,
                     .many_count = 10,
                     .more = {{"u", "ann", 2}, {"r", NULL, 10}}};
   for (int i = 0; i < 3; i++) wire_plan(&w, &r[i], &two);
@@ -112,12 +112,12 @@ static void the_policy_is_of_the_first_key(void **state) {
   world_begin(&w, (vestry_options){0});
   wire first = {0}, second = {0}, third = {0};
   plan p = page;
-  p.policy = VESTRY_PUT_REJECT;
+  p.policy = VESTRY_KEEP_REJECT;
   wire_plan(&w, &first, &p);
   wire_plan(&w, &second, &p);
   assert_int_equal(second.status, 409);
   assert_int_equal(store_stats_of(w.v).live_count, 3);
-  p.policy = VESTRY_PUT_REPLACE;
+  p.policy = VESTRY_KEEP_REPLACE;
   wire_plan(&w, &third, &p);
   assert_int_equal(first.cause, VESTRY_CAUSE_REPLACED);
   assert_int_equal(store_stats_of(w.v).live_count, 3);
@@ -176,7 +176,7 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
     if (!error) error = vestry_reply_join(reply, NOWHERE, VESTRY_KEY("device", i));
     if (error) return error;
   }
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void a_stream_may_have_many_keys(void **state) {

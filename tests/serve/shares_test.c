@@ -20,24 +20,21 @@ static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *
   return VESTRY_OK;
 }
 
-static vestry_store_types *types;
+static const vestry_store_type naive = {&naive_lru_ops, NULL};
 
 static vestry_options options_of(const char *store) {
   static const vestry_bounds bounds = {.max_streams_per_scope_count = CAP};
-  return (vestry_options){.store = store, .store_types = types, .scope = by_user, .bounds = &bounds};
+  return (vestry_options){
+      .store = store, .store_types = &naive, .store_types_count = 1, .scope = by_user, .bounds = &bounds};
 }
 
 static void begin(world *w, vestry_options options) {
   test_host_init(&w->th);
-  assert_int_equal(vestry_store_types_create(&w->th.host, &types), VESTRY_OK);
-  assert_int_equal(vestry_store_types_add(types, &naive_lru_ops, NULL), VESTRY_OK);
-  options.store_types = types;
   assert_int_equal(world_try(w, options), VESTRY_OK);
 }
 
 static void end(world *w) {
   world_end(w);
-  vestry_store_types_destroy(types);
 }
 
 static void open_as(world *w, wire *r, const char *user, const plan *p) {
@@ -58,7 +55,7 @@ static uint64_t outnumbered(world *w) {
 /* A page that is its user's, and each device's that it shows, in everybody's scope. */
 static const plan devices = {.key = "page",
                              .keep = true,
-                             .policy = VESTRY_PUT_MANY,
+                             .policy = VESTRY_KEEP_MANY,
                              .many_count = 100,
                              .more = {{"device/1", "", 1000}, {"device/2", "", 1000}, {"mine", NULL, 100}}};
 
@@ -192,7 +189,7 @@ static void only_who_stays_takes_a_place(void **state) {
   for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
   open_as(&w, &action, "ann", &(plan){.effects = "[[\"patch-signals\", {\"n\": 1}]]"});
   assert_int_equal(wire_count(&action, "{\"n\":1}"), 1);
-  open_as(&w, &second, "ann", &(plan){.key = "page", .keep = true, .policy = VESTRY_PUT_REJECT});
+  open_as(&w, &second, "ann", &(plan){.key = "page", .keep = true, .policy = VESTRY_KEEP_REJECT});
   assert_int_equal(second.status, 409);
   for (int i = 0; i < CAP; i++) assert_true(is_open(&tab[i]));
   assert_int_equal(outnumbered(&w), 0);
@@ -223,7 +220,7 @@ static void more_keys_than_the_scope_may_have_are_refused(void **state) {
   open_as(&w, &good, "ann", &(plan){.key = "good", .keep = true});
   const plan too_many = {.key = "0",
                          .keep = true,
-                         .policy = VESTRY_PUT_MANY,
+                         .policy = VESTRY_KEEP_MANY,
                          .more = {{"1", NULL, 5}, {"x", "", 5}, {"2", NULL, 5}, {"3", NULL, 5}}};
   open_as(&w, &bad, "ann", &too_many);
   assert_int_equal(bad.status, 500);

@@ -55,7 +55,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
-  vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
   return vestry_reply_effect(reply, VESTRY_LIST("counter/start"));
 }
 

@@ -271,8 +271,9 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
   if (!error && p->header.name) error = vestry_reply_header(reply, p->header.name, p->header.value);
   if (!error && p->body) error = vestry_reply_body(reply, NULL, p->body, strlen(p->body));
   if (!error && p->connection) error = vestry_reply_connection(reply, p->connection);
-  if (!error) error = vestry_reply_stream(reply, &p->stream);
-  vestry_reply_hooks(reply, &p->hooks);
+  const vestry_stream_options stream = {.connection = error ? NULL : &p->stream, .hooks = &p->hooks};
+  vestry_err refused = vestry_reply_stream(reply, &stream);
+  if (!error) error = refused;
   if (p->effects) {
     json_t *effects = json_loads(p->effects, 0, NULL);
     assert_true(json_is_array(effects));

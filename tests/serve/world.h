@@ -80,7 +80,7 @@ typedef struct plan {
     size_t many_count;
   } more[VESTRY_REPLY_KEYS_MAX + 1];
   bool keep;
-  vestry_put_policy policy;
+  vestry_keep_policy policy;
   size_t many_count;
   int auto_close;      /* 0: unset, 1: on, -1: off */
   const char *effects; /* JSON: a list of effects; NULL: none */

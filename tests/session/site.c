@@ -104,7 +104,7 @@ vestry_err site_logout(const vestry_request *req, vestry_reply *reply, void *app
 vestry_err site_live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *app) {

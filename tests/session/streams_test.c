@@ -45,7 +45,7 @@ static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply,
   assert_string_equal(vestry_session_user(req), "b");
   vestry_reply_key(reply, VESTRY_KEY("page"));
   assert_int_equal(vestry_session_login(req, reply, "c"), VESTRY_INVALID); /* the key was of b's session */
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* Two processes, one storage. */

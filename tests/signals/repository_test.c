@@ -46,15 +46,13 @@ static void assert_values(const vestry_repository *r, const char *expected) {
   int64_t count = 0, big = 0;
   double ratio = 0;
   const char *name = NULL;
-  size_t len = 0;
-  const json_t *cart = NULL;
-  assert_int_equal(vestry_repository_get_boolean(r, "open", &open), VESTRY_OK);
-  assert_int_equal(vestry_repository_get_integer(r, "count", &count), VESTRY_OK);
-  assert_int_equal(vestry_repository_get_number(r, "ratio", &ratio), VESTRY_OK);
-  assert_int_equal(vestry_repository_get_string(r, "user.name", &name, &len), VESTRY_OK);
-  assert_int_equal(vestry_repository_get_json(r, "user.cart", &cart), VESTRY_OK);
-  assert_int_equal(vestry_repository_get_integer(r, "big", &big), VESTRY_OK);
-  assert_int_equal(len, strlen(name));
+  json_t *cart = NULL;
+  assert_int_equal(vestry_repository_get(r, "open", VESTRY_INTO(&open)), VESTRY_OK);
+  assert_int_equal(vestry_repository_get(r, "count", VESTRY_INTO(&count)), VESTRY_OK);
+  assert_int_equal(vestry_repository_get(r, "ratio", VESTRY_INTO(&ratio)), VESTRY_OK);
+  assert_int_equal(vestry_repository_get(r, "user.name", VESTRY_INTO(&name)), VESTRY_OK);
+  assert_int_equal(vestry_repository_get(r, "user.cart", VESTRY_INTO(&cart)), VESTRY_OK);
+  assert_int_equal(vestry_repository_get(r, "big", VESTRY_INTO(&big)), VESTRY_OK);
   char text[256], *json = json_dumps(cart, JSON_COMPACT | JSON_ENCODE_ANY);
   snprintf(text, sizeof text, "%d %lld %g %s %s %lld", open, (long long)count, ratio, name, json, (long long)big);
   free(json);
@@ -224,8 +222,10 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
   assert_int_equal(vestry_repository_set(r, "nothing", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_repository_set(r, NULL, VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
   int64_t untouched = 77;
-  assert_int_equal(vestry_repository_get_integer(r, "ratio", &untouched), VESTRY_INVALID);
-  assert_int_equal(vestry_repository_get_integer(r, "user", &untouched), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_repository_get(r, "ratio", VESTRY_INTO(&untouched)), VESTRY_INVALID);
+  assert_int_equal(vestry_repository_get(r, "user", VESTRY_INTO(&untouched)), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_repository_get(r, "count", vestry_into_between(&untouched, -2, -1)), VESTRY_LIMIT);
+  assert_int_equal(vestry_repository_get(r, "count", vestry_into_integer(NULL)), VESTRY_INVALID);
   assert_int_equal(untouched, 77);
   vestry_repository_destroy(r);
   assert_int_equal(vestry_repository_create(NULL, NULL, &r), VESTRY_INVALID);
@@ -358,11 +358,11 @@ static void e3_the_page_has_what_was_saved(void **state) {
       if (saved) page = merge_patch(page, json_array_get(json_array_get(reply.effects, 0), 1));
       vsi_reply_finish(&reply);
       for (int i = 0; i < 3; i++) {
-        const json_t *value;
-        vestry_repository_get_json(r, paths[i], &value);
+        json_t *value;
+        vestry_repository_get(r, paths[i], VESTRY_INTO(&value));
         json_t *has = at_path(page, paths[i]);
         bool known = set[i] || (json_is_object(sent) && at_path(sent, paths[i]));
-        if (known && !(has && json_equal((json_t *)(uintptr_t)value, has))) {
+        if (known && !(has && json_equal(value, has))) {
           print_message("seed %llu\n", (unsigned long long)seed);
           fail();
         }
@@ -419,7 +419,7 @@ static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void 
   vestry_err error = vestry_repository_create(app, req->signals, &r);
   if (error) return error;
   int64_t count = 0;
-  error = vestry_repository_get_integer(r, "count", &count);
+  error = vestry_repository_get(r, "count", VESTRY_INTO(&count));
   if (!error) error = vestry_repository_set(r, "count", VESTRY_VALUES(count + 1));
   if (!error) error = vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, reply, NULL);
   vestry_repository_destroy(r);
@@ -464,11 +464,11 @@ static vestry_err work(test_host *th, void *ctx) {
   if (!error) error = vestry_repository_set(r, "user.name", VESTRY_VALUES("x"));
   if (!error) error = vestry_repository_set(r, "ratio", VESTRY_VALUES(0.75));
   if (!error) {
-    const json_t *had = NULL, *has = NULL;
-    vestry_repository_get_json(r, "user.cart", &had);
+    json_t *had = NULL, *has = NULL;
+    vestry_repository_get(r, "user.cart", VESTRY_INTO(&had));
     error = vestry_repository_set(r, "user.cart",
                                   VESTRY_VALUES(json_object_get(json_object_get(signals, "user"), "other")));
-    vestry_repository_get_json(r, "user.cart", &has);
+    vestry_repository_get(r, "user.cart", VESTRY_INTO(&has));
     assert_int_equal(had == has, error != VESTRY_OK);
   }
   bool saved = false;

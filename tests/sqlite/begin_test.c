@@ -147,10 +147,10 @@ static const struct beginning {
 static void a_database_that_was_left_cleanly_is_followed_again(void **state) {
   (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_DEFAULT,
-                                               VESTRY_SQLITE_PAGES};
+                                               VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
     for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
-      if (levels[j] == VESTRY_SQLITE_PAGES && !beginnings[i].is_wal) continue;
+      if (levels[j] == VESTRY_SQLITE_FILE_PAGES && !beginnings[i].is_wal) continue;
       make_folder();
       if (beginnings[i].sql && *beginnings[i].sql) run_sql(beginnings[i].sql);
       if (beginnings[i].sql && !*beginnings[i].sql) close(open(file, O_CREAT | O_WRONLY, 0600));

@@ -31,7 +31,7 @@ static void where_the_cache_cannot_be_had_the_log_says_so(void **state) {
   assert_int_equal(s.th.log_lines, lines + 1);
   assert_non_null(strstr(s.th.last_log, "the level is TABLES"));
   vestry_sqlite_destroy(again);
-  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_PAGES};
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES};
   assert_int_equal(vestry_sqlite_create(s.pages, &options, &again), VESTRY_UNSUPPORTED);
   assert_int_equal(s.th.log_lines, lines + 2);
   assert_non_null(strstr(s.th.last_log, "page cache"));
@@ -57,7 +57,7 @@ static void without_it_there_is_no_level_pages(void **state) {
   site s;
   vestry_sqlite *again;
   site_open(&s, "WAL", &(vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES, .poll_ms = 60000});
-  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_PAGES};
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES};
   assert_int_equal(vestry_sqlite_create(s.pages, &options, &again), VESTRY_UNSUPPORTED);
   site_close(&s);
 }

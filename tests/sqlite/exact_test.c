@@ -24,7 +24,7 @@ static void a_commit_renders_what_it_concerns(void **state) {
   static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
     size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth), none = shown_watch(&s, "SELECT 1");
     size_t absent = shown_watch(&s, "SELECT EXISTS(SELECT 1 FROM message WHERE channel = 8 AND id = 1000)");
     size_t all = shown_watch(&s, "SELECT count(*) FROM message"), between = shown_watch(&s, range);
@@ -56,7 +56,7 @@ static void counters_count_renders(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
     static const char *const queries[] = {first,
                                           first,
                                           first,
@@ -92,7 +92,7 @@ static void a_commit_of_others_too(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
     size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth);
     shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, eight), 1);
@@ -107,7 +107,7 @@ static void columns_that_nobody_reads_refresh_nobody(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES);
+    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
     size_t eight = shown_watch(&s, eighth);
     shown_run(s.writer, "UPDATE message SET likes = likes + 1 WHERE channel = 8 AND id = 399");
     assert_int_equal(shown_renders(&s, eight), 0);
@@ -131,7 +131,7 @@ static void a_page_whose_rows_were_moved_is_followed(void **state) {
   (void)state;
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
-    shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
     size_t eight = shown_watch(&s, "SELECT id FROM message WHERE channel = 8 AND id = 200"),
            one = shown_watch(&s, first);
     shown_run(s.writer, "UPDATE message SET body = hex(zeroblob(800)) WHERE channel = 8 AND id BETWEEN 190 AND 210");
@@ -150,7 +150,7 @@ static void columns_that_join_are_read(void **state) {
   static const char *const queries[] = {
       "SELECT count(*) FROM message JOIN name USING(id)",
       "SELECT count(*) FROM name NATURAL JOIN (SELECT id, likes AS text FROM message)", "SELECT n FROM joined"};
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, channels, (vestry_sqlite_level)level);
     shown_run(s.writer, "CREATE VIEW joined AS SELECT count(*) AS n FROM name n JOIN message m USING(id, body);"
@@ -168,7 +168,7 @@ static void columns_that_join_are_read(void **state) {
 static void what_is_rolled_back_refreshes_nobody(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
   size_t eight = shown_watch(&s, eighth);
   shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK");
   assert_int_equal(shown_renders(&s, eight), 0);
@@ -186,7 +186,7 @@ static void a_render_that_reads_what_is_not_committed_comes_again(void **state) 
   (void)state;
   for (int is_undone = 0; is_undone < 3; is_undone++) {
     shown_site s;
-    shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.reader, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0)");
     size_t eight = shown_watch(&s, eighth);
     assert_string_equal(s.all[eight].text, "1000 399 ");
@@ -199,7 +199,7 @@ static void a_render_that_reads_what_is_not_committed_comes_again(void **state) 
 
 static void what_a_render_writes_refreshes_nothing(void **state) {
   (void)state;
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, channels, (vestry_sqlite_level)level);
     shown_run(s.writer, "INSERT INTO other VALUES(0)");
@@ -236,7 +236,7 @@ static void follow(shown_site *s, vestry_render *render) {
 
 static void a_commit_that_is_followed_behind_a_render_is_not_missed(void **state) {
   (void)state;
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, channels, (vestry_sqlite_level)level);
     s.committed = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
@@ -270,7 +270,7 @@ static void enter_many(shown_site *s, vestry_render *render) {
 static void what_a_render_has_read_is_kept_until_its_page_depends_on_it(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
   s.behind = enter_many;
   size_t eight = shown_watch(&s, eighth);
   shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
@@ -288,7 +288,7 @@ static void everything_is_refreshed_when_the_schema_changes(void **state) {
                                         "ALTER TABLE message ADD COLUMN more", "VACUUM"};
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
-    shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.writer, "CREATE VIEW v AS SELECT 1 AS x");
     size_t eight = shown_watch(&s, eighth),
            view = shown_watch(&s, "SELECT x FROM v, message WHERE channel = 1 AND id = 1");
@@ -306,7 +306,7 @@ static void everything_is_refreshed_when_the_schema_changes(void **state) {
 
 static void what_is_no_ordinary_table_is_followed(void **state) {
   (void)state;
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s,
                "CREATE VIRTUAL TABLE note USING fts5(text); CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT);"
@@ -373,7 +373,7 @@ static void names_that_stand_for_something_else(void **state) {
 
 static void beyond_a_bound_renders_are_followed_by_tables(void **state) {
   (void)state;
-  const vestry_sqlite_options bounds[] = {{.max_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
+  const vestry_sqlite_options bounds[] = {{.max_file_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     shown_site s;
     shown_open_with(&s, "WAL", channels, bounds[i]);
@@ -393,7 +393,7 @@ static void beyond_a_bound_renders_are_followed_by_tables(void **state) {
 static void what_nobody_shows_any_more_is_given_up(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
   size_t before = 0;
   for (int i = 0; i < 1000; i++) {
     char sql[100];
@@ -413,7 +413,7 @@ static void what_nobody_shows_any_more_is_given_up(void **state) {
 static void commits_whose_frames_are_lost_refresh_everything(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_PAGES);
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
   size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, first);
   uint64_t before = shown_stats(&s).whole_count;
   shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0); PRAGMA wal_checkpoint(TRUNCATE);"
@@ -447,7 +447,7 @@ static void a_rollback_journal_is_followed_by_tables(void **state) {
   assert_int_equal(shown_renders(&s, eight), 1);
   assert_int_equal(shown_renders(&s, name), 1);
   vestry_sqlite *again;
-  const vestry_sqlite_options pages = {.path = s.path, .level = VESTRY_SQLITE_PAGES};
+  const vestry_sqlite_options pages = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES};
   assert_int_equal(vestry_sqlite_create(s.pages, &pages, &again), VESTRY_UNSUPPORTED);
   shown_close(&s);
 }
@@ -455,7 +455,7 @@ static void a_rollback_journal_is_followed_by_tables(void **state) {
 /* Without memory a page is rendered again for nothing, or later, but never not at all. */
 static void memory_that_runs_out_hides_no_change(void **state) {
   (void)state;
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, channels, (vestry_sqlite_level)level);
     size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 1");
@@ -520,7 +520,7 @@ static const char race_sql[] = "SELECT count(*), max(id) FROM message WHERE chan
 static vestry_err race_render(vestry_render *render, vestry_html *html, void *app) {
   race *r = app;
   char sql[100];
-  size_t at = strtoul(vestry_render_request(render)->query, NULL, 10);
+  size_t at = strtoul(render->request->query, NULL, 10);
   snprintf(sql, sizeof sql, race_sql, at);
   pthread_mutex_lock(&r->reading);
   shown_text(r->s->reader, sql, r->shown[at]);
@@ -542,14 +542,14 @@ static void writers_race_with_renders(void **state) {
   vestry_page *page;
   vestry_sqlite *database;
   vestry_sqlite_connection *attached;
-  shown_open(&s, channels, VESTRY_SQLITE_PAGES); /* for its files */
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES); /* for its files */
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, &(vestry_pages_options){.interval_ms = 1}, &pages), VESTRY_OK);
   assert_int_equal(vestry_page_create(pages, &(vestry_page_options){.render = race_render, .app = &r}, &page),
                    VESTRY_OK);
   vestry_sqlite_detach(s.attached[1]); /* one connection, one database */
   s.attached[1] = NULL;
-  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_PAGES, .poll_ms = 5};
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES, .poll_ms = 5};
   assert_int_equal(vestry_sqlite_create(pages, &options, &database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_attach(database, s.reader, &attached), VESTRY_OK);
   for (size_t i = 0; i < RACE_PAGES; i++) {

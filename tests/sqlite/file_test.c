@@ -356,13 +356,13 @@ static void write_byte(sqlite3 *db, int row, int at, char is) {
   assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
 }
 
-/* At level PAGES, of a file in which all stands, by attached connections and by others. A range is read: no key says
+/* At level FILE_PAGES, of a file in which all stands, by attached connections and by others. A range is read: no key says
  * which rows. */
 static void a_byte_of_a_long_value_renders_those_who_read_it(void **state) {
   (void)state;
   for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
     shown_site s;
-    shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+    shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
     if (is_mapped) shown_run(s.reader, "PRAGMA mmap_size = 268435456");
     size_t near = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 6 AND id < 8"),
@@ -392,7 +392,7 @@ static void any_vfs_will_do(void **state) {
   for (int i = 0; i < 2; i++) {
     assert_int_equal(sqlite3_vfs_register(sqlite3_vfs_find(names[i]), 1), SQLITE_OK);
     shown_site s;
-    shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+    shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
     size_t at = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 6 AND id < 8");
     write_byte(s.other, 7, 30000, 'Z');
@@ -409,7 +409,7 @@ static void any_vfs_will_do(void **state) {
 static void what_cannot_be_watched_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+  shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
   shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
   sqlite3_file *file = file_of(s.reader);
   const sqlite3_io_methods *own = file->pMethods;
@@ -433,7 +433,7 @@ static void who_shares_a_cache_is_told_of_it(void **state) {
   shown_site s;
   sqlite3 *db[2];
   vestry_sqlite_connection *attached[2];
-  shown_open(&s, letters, VESTRY_SQLITE_PAGES);
+  shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
   long lines = s.th.log_lines;
   for (int i = 0; i < 2; i++) {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;

@@ -14,7 +14,7 @@ void level_begin(void) {
   vestry_err error = vestry_sqlite_record_pages();
   has_pages = !error;
   if (error == VESTRY_UNSUPPORTED) {
-    printf("SQLite %s has no level PAGES: what is tested of it is skipped\n", sqlite3_libversion());
+    printf("SQLite %s has no level FILE_PAGES: what is tested of it is skipped\n", sqlite3_libversion());
   } else if (error) {
     printf("pages cannot be recorded: %s\n", vestry_strerror(error));
     exit(1);
@@ -27,6 +27,6 @@ bool level_has_pages(void) {
 
 void level_needs_pages(void) {
   if (has_pages) return;
-  print_message("skipped from here on: SQLite %s has no level PAGES\n", sqlite3_libversion());
+  print_message("skipped from here on: SQLite %s has no level FILE_PAGES\n", sqlite3_libversion());
   skip();
 }

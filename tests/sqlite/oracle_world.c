@@ -81,7 +81,7 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   oracle_world *w = app;
-  oracle_page *p = &w->all[strtoul(vestry_render_request(render)->query, NULL, 10)];
+  oracle_page *p = &w->all[strtoul(render->request->query, NULL, 10)];
   uint64_t shown = 3;
   p->renders++;
   for (int i = 0; i < p->queries_count; i++) {
@@ -196,7 +196,7 @@ static void follow(oracle_world *w) {
   const vestry_sqlite_options options = {.path = w->path,
                                          .level = w->level,
                                          .poll_ms = 60000,
-                                         .max_pages = chance(4) ? 0 : 1 + chance(30),
+                                         .max_file_pages = chance(4) ? 0 : 1 + chance(30),
                                          .max_bytes = chance(6) ? 0 : 1 + chance(20000)};
   vestry_page *made;
   assert_int_equal(vestry_create(&own, &w->v), VESTRY_OK);
@@ -229,7 +229,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   w->kind = oracle_kind_of(seed);
   w->is_alone = w->kind == ORACLE_ALONE;
   w->is_wal = w->kind <= ORACLE_BY_TABLES;
-  w->level = w->kind == ORACLE_BY_PAGES ? VESTRY_SQLITE_PAGES : VESTRY_SQLITE_TABLES;
+  w->level = w->kind == ORACLE_BY_PAGES ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES;
   w->is_chaotic = chance(3) == 0 && w->is_wal;
   w->is_plain = chance(3) == 0;
   w->is_keyed = !w->is_plain && chance(2);

@@ -86,7 +86,7 @@ static void a_row_concerns_whoever_looks_it_up(void **state) {
 static void neighbours_are_rendered_by_commits_of_others_alone(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, lots, VESTRY_SQLITE_PAGES);
+  shown_open(&s, lots, VESTRY_SQLITE_FILE_PAGES);
   size_t seven = shown_watch(&s, "SELECT price FROM lot WHERE id = 7");
   size_t eight = shown_watch(&s, "SELECT price FROM lot WHERE id = 8");
   shown_run(s.other, "UPDATE lot SET price = 1 WHERE id = 7");

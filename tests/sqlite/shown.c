@@ -31,7 +31,7 @@ void shown_text(sqlite3 *db, const char *sql, char text[SHOWN_TEXT_BYTES]) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   shown_site *s = app;
-  shown *is = &s->all[strtoul(vestry_render_request(render)->query, NULL, 10)];
+  shown *is = &s->all[strtoul(render->request->query, NULL, 10)];
   is->renders++;
   shown_text(s->reader, is->sql, is->text);
   if (s->committed) shown_run(s->other, s->committed);
@@ -59,7 +59,7 @@ void shown_settle(shown_site *s) {
 
 void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry_sqlite_options options) {
   char sql[100];
-  if (options.level == VESTRY_SQLITE_PAGES) level_needs_pages();
+  if (options.level == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
   memset(s, 0, sizeof *s);
   test_host_init(&s->th);
   snprintf(s->folder, sizeof s->folder, "%s/vestry-shown-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");

@@ -92,7 +92,7 @@ int site_number(sqlite3 *db, const char *sql) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
-  size_t at = (size_t)strtoul(vestry_render_request(render)->query, NULL, 10);
+  size_t at = (size_t)strtoul(render->request->query, NULL, 10);
   assert_true(at < s->tabs_count);
   s->renders[at]++;
   vestry_err error = vestry_render_topic(render, s->topics[at]);

@@ -79,11 +79,11 @@ typedef struct shown {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   shown *w = app;
-  size_t len = 0, at = vestry_request_value(vestry_render_request(render), VESTRY_IN_QUERY, "other") != NULL;
+  size_t len = 0, at = vestry_request_value(render->request, VESTRY_IN_QUERY, "other") != NULL;
   w->renders[at]++;
   memset(w->texts[at], 0, sizeof w->texts[at]);
-  vestry_err error = vestry_sqlite_tab_get(w->s->connection, vestry_render_request(render), render, w->texts[at],
-                                           sizeof w->texts[at] - 1, &len);
+  vestry_err error =
+      vestry_sqlite_tab_get(w->s->connection, render->request, render, w->texts[at], sizeof w->texts[at] - 1, &len);
   if (error) return error;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%s</p>", w->texts[at]);
@@ -185,12 +185,12 @@ static void a_write_is_of_the_applications_transaction(void **state) {
 /* A server beside this one, with the same database. Only its commits that may be of states concern tabs. */
 static void another_process_may_write_a_state(void **state) {
   (void)state;
-  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_PAGES};
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < 3; i++) {
     site s;
     shown w;
     char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES], sql[300];
-    if (levels[i] == VESTRY_SQLITE_PAGES) level_needs_pages();
+    if (levels[i] == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
     open_shown(&w, &s, &(vestry_sqlite_options){.level = levels[i], .poll_ms = 60000}, one, other);
     assert_int_equal(tabs_set(&s, "u", one, "its own", 7), VESTRY_OK);
     check_renders(&w, 1, 0);
@@ -213,7 +213,7 @@ static void another_process_may_write_a_state(void **state) {
     assert_string_equal(w.texts[0], "D");
     w.renders[0] = w.renders[1] = 0;
     site_run(s.reader, "INSERT INTO t(x) VALUES(1)");
-    if (levels[i] == VESTRY_SQLITE_PAGES) check_renders(&w, 0, 0);
+    if (levels[i] == VESTRY_SQLITE_FILE_PAGES) check_renders(&w, 0, 0);
     site_run(s.reader, "VACUUM");
     w.renders[0] = 0;
     site_sync(&s);

@@ -37,7 +37,7 @@ static void of_a_file_that_is_mapped(void **state) {
   (void)state;
   for (int when = 0; when < 3; when++) {
     shown_site s;
-    shown_open(&s, notes, VESTRY_SQLITE_PAGES);
+    shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
     if (when == 0) { /* before it is attached */
       vestry_sqlite_detach(s.attached[1]);
@@ -68,7 +68,7 @@ static void behind_one_that_changes_nothing(void **state) {
   (void)state;
   static const char *const modes[] = {"WAL", "DELETE", "DELETE", "WAL"};
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS,
-                                               VESTRY_SQLITE_PAGES};
+                                               VESTRY_SQLITE_FILE_PAGES};
   static const char *const idle[] = {
       "INSERT INTO other VALUES(1, 'same') ON CONFLICT(id) DO UPDATE SET x = excluded.x RETURNING id",
       "UPDATE other SET x = 'same' WHERE id = 1 RETURNING x", "UPDATE other SET x = x RETURNING x",
@@ -107,7 +107,7 @@ static void behind_one_that_writes_elsewhere(void **state) {
   (void)state;
   shown_site s;
   char sql[200];
-  shown_open(&s, notes, VESTRY_SQLITE_PAGES);
+  shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
   snprintf(sql, sizeof sql, "ATTACH '%s/side.db' AS side; CREATE TABLE side.log(x)", s.folder);
   shown_run(s.writer, sql);
   shown_settle(&s);
@@ -126,7 +126,7 @@ static void behind_one_that_writes_elsewhere(void **state) {
 /* The former value of a row that is older than its column is the column's default. SQLite 3.40 says NULL. */
 static void of_a_column_that_was_added(void **state) {
   (void)state;
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, notes, (vestry_sqlite_level)level);
     shown_run(s.writer, "ALTER TABLE note ADD COLUMN state DEFAULT 'open'");
@@ -156,7 +156,7 @@ static void of_what_a_module_remembers(void **state) {
       " SELECT i, 'w' || (i * 7919 % 60000) || ' q' || (i * 104729 % 60000) || ' z' || (i * 15485863 % 60000) FROM"
       " n; INSERT INTO doc(doc) VALUES('optimize'); INSERT INTO \"a USING b\" SELECT text FROM doc LIMIT 3000;"
       "INSERT INTO \"a USING b\"(\"a USING b\") VALUES('optimize'); CREATE TABLE name(id INTEGER PRIMARY KEY)",
-      VESTRY_SQLITE_PAGES);
+      VESTRY_SQLITE_FILE_PAGES);
   shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
   /* As documents do: what nobody records has read it first. */
   shown_text(s.reader, "SELECT rowid FROM doc WHERE doc MATCH 'w100'", text);
@@ -187,7 +187,7 @@ static void by_a_view_of_temp(void **state) {
   static const char *const views[] = {"CREATE TEMP VIEW both AS SELECT t, u FROM a JOIN b USING(c)",
                                       "CREATE TEMP VIEW both AS SELECT t, u FROM (SELECT t, c FROM a) NATURAL JOIN "
                                       "(SELECT u, c FROM b)"};
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     for (int i = 0; i < 2; i++) {
       shown_site s;
       shown_open(&s,
@@ -291,7 +291,7 @@ static vestry_err show_added(vestry_render *render, vestry_html *html, void *app
 
 static void by_what_could_not_be_prepared(void **state) {
   (void)state;
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_PAGES; level++) {
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     vestry_page *page;
     vestry_memory_exchange *tab;
@@ -316,7 +316,7 @@ static void without_memory_for_the_first_pages(void **state) {
   (void)state;
   for (int i = 0; i < 60; i++) {
     shown_site s;
-    shown_open(&s, notes, VESTRY_SQLITE_PAGES);
+    shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
     s.all[0].sql = "SELECT likes FROM note WHERE id = 1000";
     const vestry_memory_call call = {.path = "/page", .query = "0", .datastar = true};
     assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &s.all[0].stream), VESTRY_OK);

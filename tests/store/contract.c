@@ -41,7 +41,7 @@ static void the_last_write_wins(void **state) {
   value *first = world_new(&w, KEY, &first_handle);
   value *second = world_value(&w);
   vestry_put_result result = {0};
-  assert_int_equal(world_put(&w, "s", KEY, second, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", KEY, second, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   second_handle = result.handle;
   assert_true(first_handle != second_handle);
   assert_int_equal(result.displaced_count, 1);
@@ -119,7 +119,7 @@ static void handles_are_never_used_twice(void **state) {
   value *a = world_value(&w), *b = world_value(&w);
   for (size_t i = 0; i < PUTS; i++) {
     vestry_put_result result = {0};
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i % 3), i % 2 ? a : b, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i % 3), i % 2 ? a : b, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
     handles[i] = result.handle;
     if (i % 7 == 0) vestry_store_remove_if(w.store, handles[i], VESTRY_CAUSE_REMOVED);
     for (size_t j = 0; j < i; j++) assert_true(result.refreshed || handles[j] != handles[i]);
@@ -133,7 +133,7 @@ static void the_same_value_is_refreshed(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle handle;
   value *v = world_new(&w, KEY, &handle);
-  for (vestry_put_policy policy = VESTRY_PUT_REPLACE; policy <= VESTRY_PUT_MANY; policy++) {
+  for (vestry_keep_policy policy = VESTRY_KEEP_REPLACE; policy <= VESTRY_KEEP_MANY; policy++) {
     vestry_put_result result = {0};
     assert_int_equal(world_put(&w, "s", KEY, v, policy, 0, &result), VESTRY_OK);
     assert_true(result.refreshed);
@@ -151,8 +151,8 @@ static void a_value_can_be_under_two_keys(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_value(&w);
   vestry_put_result one = {0}, other = {0};
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v, VESTRY_PUT_REPLACE, 0, &one), VESTRY_OK);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(2), v, VESTRY_PUT_REPLACE, 0, &other), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v, VESTRY_KEEP_REPLACE, 0, &one), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(2), v, VESTRY_KEEP_REPLACE, 0, &other), VESTRY_OK);
   assert_false(other.refreshed);
   assert_true(one.handle != other.handle);
   assert_true(vestry_store_remove_if(w.store, one.handle, VESTRY_CAUSE_REMOVED));
@@ -164,9 +164,9 @@ static void a_value_can_be_under_two_keys(void **state) {
 static void reuse_and_reject_leave_what_is_there(void **state) {
   world_open(&w, *state, NULL);
   value *first = world_value(&w), *second = world_value(&w);
-  assert_int_equal(world_put(&w, "s", KEY, first, VESTRY_PUT_REUSE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", KEY, first, VESTRY_KEEP_REUSE, 0, NULL), VESTRY_OK);
   vestry_put_result result = {.handle = 77, .displaced_count = 77, .refreshed = true};
-  for (vestry_put_policy policy = VESTRY_PUT_REUSE; policy <= VESTRY_PUT_REJECT; policy++) {
+  for (vestry_keep_policy policy = VESTRY_KEEP_REUSE; policy <= VESTRY_KEEP_REJECT; policy++) {
     const vestry_key *key = KEY;
     assert_int_equal(vestry_store_put(w.store, world_scope("s"), key, second, policy, 0, &result), VESTRY_EXISTS);
     assert_int_equal(atomic_load(&second->refs), 1);
@@ -175,7 +175,7 @@ static void reuse_and_reject_leave_what_is_there(void **state) {
   assert_true(result.handle == 77); /* untouched on failure */
   assert_int_equal(world_left(&w), 0);
   assert_int_equal(world_stats(&w).put_count, 1);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(2), second, VESTRY_PUT_REJECT, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(2), second, VESTRY_KEEP_REJECT, 0, NULL), VESTRY_OK);
   world_end(&w);
 }
 
@@ -185,7 +185,7 @@ static void many_values_share_a_key(void **state) {
   vestry_put_result result[6] = {0};
   for (size_t i = 0; i < 6; i++) {
     v[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 4, &result[i]), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_KEEP_MANY, 4, &result[i]), VESTRY_OK);
     assert_int_equal(result[i].displaced_count, i >= 4 ? 1 : 0);
   }
   assert_exit(0, v[0], VESTRY_CAUSE_REPLACED); /* the ones put longest ago */
@@ -201,12 +201,12 @@ static void many_values_share_a_key(void **state) {
   assert_int_equal(vestry_store_get(w.store, world_scope("s"), key, NULL, &none), VESTRY_OK);
 
   /* A refreshed one keeps its place, and displaces nobody even when the maximum has become lower. */
-  assert_int_equal(world_put(&w, "s", KEY, v[2], VESTRY_PUT_MANY, 2, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", KEY, v[2], VESTRY_KEEP_MANY, 2, NULL), VESTRY_OK);
   assert_int_equal(world_get(&w, "s", KEY, found, 8), 4);
   assert_ptr_equal(found[0], v[2]);
   value *late = world_value(&w);
   vestry_put_result many = {0};
-  assert_int_equal(world_put(&w, "s", KEY, late, VESTRY_PUT_MANY, 2, &many), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", KEY, late, VESTRY_KEEP_MANY, 2, &many), VESTRY_OK);
   assert_int_equal(many.displaced_count, 3);
   assert_int_equal(world_get(&w, "s", KEY, found, 8), 2);
   assert_ptr_equal(found[0], v[5]);
@@ -225,9 +225,9 @@ static void a_refreshed_one_of_many_displaces_nobody(void **state) {
   value *v[3], *found[3];
   for (size_t i = 0; i < 3; i++) {
     v[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_KEEP_MANY, 0, NULL), VESTRY_OK);
   }
-  for (vestry_put_policy policy = VESTRY_PUT_REUSE; policy <= VESTRY_PUT_MANY; policy++) {
+  for (vestry_keep_policy policy = VESTRY_KEEP_REUSE; policy <= VESTRY_KEEP_MANY; policy++) {
     vestry_put_result result = {0};
     assert_int_equal(world_put(&w, "s", KEY, v[1], policy, 0, &result), VESTRY_OK);
     assert_true(result.refreshed);
@@ -244,9 +244,9 @@ static void replace_by_one_of_many_keeps_that_one(void **state) {
   vestry_put_result result[3] = {0}, refreshed = {0};
   for (size_t i = 0; i < 3; i++) {
     v[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, &result[i]), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_KEEP_MANY, 0, &result[i]), VESTRY_OK);
   }
-  assert_int_equal(world_put(&w, "s", KEY, v[1], VESTRY_PUT_REPLACE, 0, &refreshed), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", KEY, v[1], VESTRY_KEEP_REPLACE, 0, &refreshed), VESTRY_OK);
   assert_true(refreshed.refreshed);
   assert_true(refreshed.handle == result[1].handle);
   assert_int_equal(refreshed.displaced_count, 2);
@@ -260,7 +260,7 @@ static void many_means_eight_unless_said(void **state) {
   world_open(&w, *state, NULL);
   value *found[32];
   for (size_t i = 0; i < 9; i++)
-    assert_int_equal(world_put(&w, "s", KEY, world_value(&w), VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", KEY, world_value(&w), VESTRY_KEEP_MANY, 0, NULL), VESTRY_OK);
   assert_int_equal(world_get(&w, "s", KEY, found, 32), 8);
   const vestry_key *key = KEY;
   size_t count;
@@ -277,10 +277,10 @@ static void many_means_eight_unless_said(void **state) {
 static void scopes_are_apart(void **state) {
   world_open(&w, *state, NULL);
   value *one = world_value(&w), *other = world_value(&w), *nameless = world_value(&w);
-  assert_int_equal(world_put(&w, "one", KEY, one, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
-  assert_int_equal(world_put(&w, "other", KEY, other, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "one", KEY, one, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "other", KEY, other, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   const vestry_key *key = KEY;
-  assert_int_equal(vestry_store_put(w.store, (vestry_scope){NULL, 0}, key, nameless, VESTRY_PUT_REPLACE, 0, NULL),
+  assert_int_equal(vestry_store_put(w.store, (vestry_scope){NULL, 0}, key, nameless, VESTRY_KEEP_REPLACE, 0, NULL),
                    VESTRY_OK);
   atomic_fetch_add(&nameless->stays, 1);
   value *found;
@@ -331,7 +331,7 @@ static void long_keys_and_wrong_ones(void **state) {
                {null, &longest, VESTRY_INVALID}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     room = 1;
-    assert_int_equal(vestry_store_put(w.store, cases[i].scope, cases[i].key, other, VESTRY_PUT_REPLACE, 0, NULL),
+    assert_int_equal(vestry_store_put(w.store, cases[i].scope, cases[i].key, other, VESTRY_KEEP_REPLACE, 0, NULL),
                      cases[i].expected);
     assert_int_equal(vestry_store_get(w.store, cases[i].scope, cases[i].key, found, &room), cases[i].expected);
     assert_int_equal(room, 0);
@@ -339,8 +339,8 @@ static void long_keys_and_wrong_ones(void **state) {
                      cases[i].expected);
   }
   const vestry_key *key = KEY;
-  assert_int_equal(vestry_store_put(w.store, s, key, NULL, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_store_put(w.store, s, key, other, (vestry_put_policy)9, 0, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_store_put(w.store, s, key, NULL, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_store_put(w.store, s, key, other, (vestry_keep_policy)9, 0, NULL), VESTRY_INVALID);
   assert_int_equal(atomic_load(&other->refs), 1);
   assert_int_equal(world_stats(&w).put_count, 1);
   world_end(&w);
@@ -352,7 +352,7 @@ static void holds_thousands(void **state) {
   value *v = world_value(&w);
   for (int round = 0; round < 2; round++) {
     for (size_t i = 0; i < COUNT; i++)
-      assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+      assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     for (size_t i = 0; i < COUNT; i += 7) assert_ptr_equal(world_one(&w, VESTRY_KEY("k", i)), v);
     assert_int_equal(world_stats(&w).live_count, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
@@ -375,7 +375,7 @@ static void closing_takes_everything_and_ends_it(void **state) {
   assert_int_equal(stats.live_count, 0);
   assert_int_equal(stats.removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 600);
   value *late = world_value(&w);
-  assert_int_equal(world_put(&w, "s", KEY, late, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_CLOSED);
+  assert_int_equal(world_put(&w, "s", KEY, late, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_CLOSED);
   assert_int_equal(atomic_load(&late->refs), 1);
   vestry_store_close(w.store);
   assert_int_equal(world_left(&w), 0);
@@ -392,7 +392,7 @@ static void meddle(world *at, const vestry_purged *purged) {
   if (depth == 3) return; /* what it makes leave calls it again */
   depth++;
   value *spare = at->ctx;
-  vestry_err error = world_put(at, "s", VESTRY_KEY("hook", depth), spare, VESTRY_PUT_REPLACE, 0, NULL);
+  vestry_err error = world_put(at, "s", VESTRY_KEY("hook", depth), spare, VESTRY_KEEP_REPLACE, 0, NULL);
   assert_true(error == VESTRY_OK || error == VESTRY_CLOSED);
   world_get(at, "s", KEY, NULL, 4);
   const vestry_key *key = VESTRY_KEY("hook", depth - 1);

@@ -26,7 +26,7 @@ static size_t count_there(size_t keys_count) {
   return there;
 }
 
-static vestry_err put_failing(value *v, const char *scope, const vestry_key *key, vestry_put_policy policy) {
+static vestry_err put_failing(value *v, const char *scope, const vestry_key *key, vestry_keep_policy policy) {
   vestry_store_stats before = world_stats(&w);
   vestry_err error = world_put(&w, scope, key, v, policy, 0, NULL);
   if (error) { /* unchanged */
@@ -43,7 +43,7 @@ static vestry_err use_everything(void) {
   static char data[600];
   value *v = world_value(&w);
   for (size_t i = 0; i < KEYS; i++) {
-    vestry_err error = put_failing(v, i % 2 ? "s" : "t", VESTRY_KEY("k", i), VESTRY_PUT_REPLACE);
+    vestry_err error = put_failing(v, i % 2 ? "s" : "t", VESTRY_KEY("k", i), VESTRY_KEEP_REPLACE);
     if (error) {
       assert_int_equal(count_there(KEYS), i);
       return error;
@@ -51,16 +51,16 @@ static vestry_err use_everything(void) {
   }
   assert_int_equal(count_there(KEYS), KEYS);
   for (size_t i = 0; i < 10; i++) {
-    vestry_err error = put_failing(world_value(&w), "s", KEY, VESTRY_PUT_MANY);
+    vestry_err error = put_failing(world_value(&w), "s", KEY, VESTRY_KEEP_MANY);
     if (error) return error;
   }
-  vestry_err error = put_failing(v, "s", KEY, VESTRY_PUT_REPLACE);
+  vestry_err error = put_failing(v, "s", KEY, VESTRY_KEEP_REPLACE);
   if (error) {
     assert_int_equal(world_get(&w, "s", KEY, NULL, 32), 8);
     return error;
   }
   vestry_key long_key = vestry_key_bytes(data, sizeof data);
-  error = put_failing(v, "s", &long_key, VESTRY_PUT_REPLACE);
+  error = put_failing(v, "s", &long_key, VESTRY_KEEP_REPLACE);
   if (error) return error;
   void *found[1];
   size_t room = 1;
@@ -130,7 +130,7 @@ static void one_step(uint64_t r) {
   case 8:
   case 9: world_get(&w, scope, key, NULL, 4); return;
   default:
-    if (!world_put(&w, scope, key, v, (vestry_put_policy)((r >> 40) % 4), 3, &result))
+    if (!world_put(&w, scope, key, v, (vestry_keep_policy)((r >> 40) % 4), 3, &result))
       atomic_store(handle, result.handle);
   }
 }
@@ -206,7 +206,7 @@ static void no_ended_value_stays_stored(void **state) {
     value *v = &w.values[i];
     meet(&putting, &ending, i + 1);
     vestry_put_result result = {0};
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", i), v, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", i), v, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
     atomic_store(&v->handle, result.handle);
     if (atomic_load(&v->ended)) vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_HANGUP);
   }

@@ -43,7 +43,7 @@ static void list_all(listing *l, const vestry_scope *scope, size_t page_count) {
 
 static void fill(size_t from, size_t to, const char *scope) {
   for (size_t i = from; i < to; i++)
-    assert_int_equal(world_put(&w, scope, VESTRY_KEY("k", i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, scope, VESTRY_KEY("k", i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
 }
 
 static void lists_every_key_once(void **state) {
@@ -54,7 +54,7 @@ static void lists_every_key_once(void **state) {
   assert_int_equal(empty.total, 0);
   fill(0, 200, "s");
   fill(200, 250, "t");
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 7), world_value(&w), VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 7), world_value(&w), VESTRY_KEEP_MANY, 0, NULL), VESTRY_OK);
   static const size_t pages[] = {1, 7, 64, 0, 100000};
   for (size_t p = 0; p < sizeof pages / sizeof *pages; p++) {
     listing all = {0};

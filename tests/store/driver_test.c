@@ -9,7 +9,6 @@
 
 static world w;
 static vestry_runtime *runtime;
-static vestry_store_driver *driver;
 
 /* A stepped runtime by the world's clock. */
 static vestry_runtime *stepped(test_host *th) {
@@ -23,11 +22,11 @@ static vestry_runtime *stepped(test_host *th) {
 static void open_driven(const store_kind *kind, const vestry_store_options *options) {
   world_open(&w, kind, options);
   runtime = stepped(w.th);
-  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_OK);
+  assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_OK);
 }
 
 static void end_driven(void) {
-  vestry_store_driver_destroy(driver);
+  assert_int_equal(vestry_store_drive(w.store, NULL), VESTRY_OK);
   world_finish(&w);
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(w.th);
@@ -96,7 +95,7 @@ static void what_is_in_the_store_before_the_driver_expires_too(void **state) {
   world_new(&w, VESTRY_KEY(1), NULL);
   runtime = stepped(w.th);
   test_host_advance_ms(w.th, 500); /* long due */
-  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_OK);
+  assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_OK);
   advance_ms(2);
   assert_int_equal(world_left(&w), 1);
   end_driven();
@@ -113,19 +112,16 @@ static void a_store_that_never_expires_sleeps_for_ever(void **state) {
 static void a_store_has_one_driver(void **state) {
   (void)state;
   open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
-  vestry_store_driver *other = NULL;
-  assert_int_equal(vestry_store_driver_create(w.store, runtime, &other), VESTRY_EXISTS);
-  assert_int_equal(vestry_store_driver_create(NULL, runtime, &other), VESTRY_INVALID);
-  assert_int_equal(vestry_store_driver_create(w.store, NULL, &other), VESTRY_INVALID);
-  assert_null(other);
+  assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_EXISTS);
+  assert_int_equal(vestry_store_drive(NULL, runtime), VESTRY_INVALID);
   world_new(&w, VESTRY_KEY(1), NULL);
-  vestry_store_driver_destroy(driver);
+  assert_int_equal(vestry_store_drive(w.store, NULL), VESTRY_OK);
   assert_sleeps_until(UINT64_MAX);
   advance_ms(500);
   world_new(&w, VESTRY_KEY(2), NULL);
   assert_sleeps_until(UINT64_MAX);
   assert_int_equal(world_left(&w), 0); /* there is no driver */
-  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_OK);
+  assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_OK);
   advance_ms(2); /* long due */
   assert_int_equal(world_left(&w), 1);
   assert_sleeps_until(now_ns() - 2 * MS + 100 * MS);
@@ -138,9 +134,7 @@ static void a_closed_runtime_drives_nothing(void **state) {
   runtime = stepped(w.th);
   world_new(&w, VESTRY_KEY(1), NULL);
   vestry_runtime_close(runtime);
-  driver = NULL;
-  assert_int_equal(vestry_store_driver_create(w.store, runtime, &driver), VESTRY_CLOSED);
-  assert_null(driver);
+  assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_CLOSED);
   end_driven();
   open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
   vestry_runtime_close(runtime);
@@ -155,9 +149,8 @@ static vestry_err create_and_destroy(test_host *th, void *ctx) {
   vestry_err error = world_try_open(&w, th, &world_lru, NULL);
   if (error) return error;
   runtime = stepped(th);
-  driver = NULL;
-  error = runtime ? vestry_store_driver_create(w.store, runtime, &driver) : VESTRY_NO_MEMORY;
-  vestry_store_driver_destroy(driver);
+  error = runtime ? vestry_store_drive(w.store, runtime) : VESTRY_NO_MEMORY;
+  assert_int_equal(vestry_store_drive(w.store, NULL), VESTRY_OK);
   world_finish(&w);
   vestry_runtime_destroy(runtime);
   return error;
@@ -178,7 +171,7 @@ static vestry_err fake_create(const vestry_store_options *options, vestry_store_
   *ret = ctx;
   return VESTRY_OK;
 }
-static vestry_err fake_put(void *self, const vestry_scoped_key *key, void *v, vestry_put_policy policy, size_t many,
+static vestry_err fake_put(void *self, const vestry_scoped_key *key, void *v, vestry_keep_policy policy, size_t many,
                            vestry_put_result *ret) {
   (void)self;
   (void)key;
@@ -261,43 +254,42 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   };
   test_host_init(&w.own_host);
   w.th = &w.own_host;
-  vestry_store_types *types;
-  assert_int_equal(vestry_store_types_create(&w.th->host, &types), VESTRY_OK);
-  assert_int_equal(vestry_store_types_add(types, &ops, NULL), VESTRY_OK);
-  vestry_store_options options = {
-      .host = &w.th->host, .value = &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close}};
+  vestry_store_options options = {.types = &(vestry_store_type){&ops, NULL},
+                                  .types_count = 1,
+                                  .host = &w.th->host,
+                                  .value =
+                                      &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close}};
   vestry_store *store;
-  assert_int_equal(vestry_store_create(types, "fake", &options, &store), VESTRY_OK);
+  assert_int_equal(vestry_store_create("fake", &options, &store), VESTRY_OK);
   fake_deadline_ns = now_ns() + 900 * MS;
   fake_ticks = 0;
   runtime = stepped(w.th);
-  assert_int_equal(vestry_store_driver_create(store, runtime, &driver), VESTRY_OK);
+  assert_int_equal(vestry_store_drive(store, runtime), VESTRY_OK);
   assert_sleeps_until(now_ns() + 900 * MS);
   vestry_key key = *VESTRY_KEY(1);
   uint64_t earlier = now_ns() + 50 * MS;
   deadline_after_put_ns = earlier;
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_sleeps_until(earlier);
   deadline_after_put_ns = now_ns() + 500 * MS; /* later: it need not hear of it, and finds out when it ticks */
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_sleeps_until(earlier);
   advance_ms(52);
   assert_int_equal(fake_ticks, 1);
   assert_sleeps_until(UINT64_MAX);
   uint64_t start = now_ns();
   deadline_after_put_ns = start + 50 * MS + 1; /* between two milliseconds: not before it is due */
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   while (now_ns() < start + 50 * MS) advance_ms(1);
   assert_int_equal(fake_ticks, 1);
   advance_ms(3);
   assert_int_equal(fake_ticks, 2);
   deadline_after_put_ns = now_ns() - 1; /* in the past: at once */
-  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   advance_ms(2);
   assert_int_equal(fake_ticks, 3);
-  vestry_store_driver_destroy(driver);
+  assert_int_equal(vestry_store_drive(store, NULL), VESTRY_OK);
   vestry_store_destroy(store);
-  vestry_store_types_destroy(types);
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(w.th);
 }
@@ -334,7 +326,7 @@ static void *put_some(void *ctx) {
   const putter *p = ctx;
   for (size_t i = 0; i < PUTS; i++) {
     const vestry_key *key = VESTRY_KEY(p->number, i);
-    assert_int_equal(vestry_store_put(p->store, world_scope("s"), key, ctx, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_put(p->store, world_scope("s"), key, ctx, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   }
   return NULL;
 }
@@ -347,9 +339,9 @@ static void threads_put_and_the_driver_expires(void **state) {
                                   .idle_ms = 1,
                                   .max_count = 100000};
   vestry_store *store;
-  assert_int_equal(vestry_store_create(NULL, "lru", &options, &store), VESTRY_OK);
+  assert_int_equal(vestry_store_create("lru", &options, &store), VESTRY_OK);
   assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 2}, &runtime), VESTRY_OK);
-  assert_int_equal(vestry_store_driver_create(store, runtime, &driver), VESTRY_OK);
+  assert_int_equal(vestry_store_drive(store, runtime), VESTRY_OK);
   left_count = 0;
   for (size_t round = 1; round <= 5; round++) {
     pthread_t threads[THREADS];
@@ -361,7 +353,7 @@ static void threads_put_and_the_driver_expires(void **state) {
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     wait_for_left(round * THREADS * PUTS); /* the last ones too, with no traffic any more */
   }
-  vestry_store_driver_destroy(driver);
+  assert_int_equal(vestry_store_drive(store, NULL), VESTRY_OK);
   vestry_store_destroy(store);
   vestry_runtime_destroy(runtime);
 }
@@ -383,7 +375,7 @@ static void *put_at_each_arrival(void *ctx) {
   const vestry_key *key = VESTRY_KEY(1);
   for (int round = 1; litmus_wait(&a->asked, round); round++) {
     litmus_dally(round % PUT_JITTER);
-    assert_int_equal(vestry_store_put(a->store, world_scope("s"), key, a, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(vestry_store_put(a->store, world_scope("s"), key, a, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     atomic_store_explicit(&a->put, round, memory_order_release);
   }
   return NULL;
@@ -400,7 +392,7 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
                                       &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close},
                                   .idle_ms = 1000,
                                   .max_count = 100000};
-  assert_int_equal(vestry_store_create(NULL, "lru", &options, &a.store), VESTRY_OK);
+  assert_int_equal(vestry_store_create("lru", &options, &a.store), VESTRY_OK);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, put_at_each_arrival, &a), 0);
   const vestry_key *key = VESTRY_KEY(1);
@@ -409,10 +401,10 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
   for (int round = 1; litmus_goes_on(round, ARRIVALS, &since); round++) {
     atomic_store_explicit(&a.asked, round, memory_order_release);
     litmus_dally(round % DRIVER_JITTER);
-    assert_int_equal(vestry_store_driver_create(a.store, runtime, &driver), VESTRY_OK);
+    assert_int_equal(vestry_store_drive(a.store, runtime), VESTRY_OK);
     litmus_wait(&a.put, round);
     assert_true(vestry_runtime_next_deadline_ns(runtime) != UINT64_MAX); /* it will be looked at when it is idle */
-    vestry_store_driver_destroy(driver);
+    assert_int_equal(vestry_store_drive(a.store, NULL), VESTRY_OK);
     assert_int_equal(vestry_store_remove(a.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
     assert_true(vestry_store_tick(a.store) == UINT64_MAX); /* so that the next put has a deadline to tell of */
   }

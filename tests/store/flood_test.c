@@ -48,7 +48,7 @@ static size_t longest_probe(void) {
   value *v = world_value(&w);
   for (size_t i = 0; i < COUNT; i++)
     assert_int_equal(
-        world_put(&w, "s", (const vestry_key[]){vestry_key_string(keys[i])}, v, VESTRY_PUT_REPLACE, 0, NULL),
+        world_put(&w, "s", (const vestry_key[]){vestry_key_string(keys[i])}, v, VESTRY_KEEP_REPLACE, 0, NULL),
         VESTRY_OK);
   for (size_t i = 0; i < COUNT; i++)
     assert_ptr_equal(world_one(&w, (const vestry_key[]){vestry_key_string(keys[i])}), v);

@@ -6,26 +6,26 @@
 
 static world w;
 
-static vestry_err put(const char *scope, const vestry_key *key, vestry_put_policy policy) {
+static vestry_err put(const char *scope, const vestry_key *key, vestry_keep_policy policy) {
   return world_put(&w, scope, key, world_value(&w), policy, 0, NULL);
 }
 
 static void a_full_store_refuses(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3});
-  for (size_t i = 0; i < 3; i++) assert_int_equal(put("s", VESTRY_KEY(i), VESTRY_PUT_REPLACE), VESTRY_OK);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(put("s", VESTRY_KEY(i), VESTRY_KEEP_REPLACE), VESTRY_OK);
   value *late = world_value(&w);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), late, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_FULL);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), late, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_FULL);
   assert_int_equal(atomic_load(&late->refs), 1);
-  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_MANY), VESTRY_FULL);
-  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_REUSE), VESTRY_EXISTS);
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_MANY), VESTRY_FULL);
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REUSE), VESTRY_EXISTS);
   assert_int_equal(world_left(&w), 0);
-  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_REPLACE), VESTRY_OK); /* takes the place of what it displaces */
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_PUT_MANY, 1, NULL), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REPLACE), VESTRY_OK); /* takes the place of what it displaces */
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_KEEP_MANY, 1, NULL), VESTRY_OK);
   assert_int_equal(world_left(&w), 2);
   const vestry_key *key = VESTRY_KEY(0);
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
-  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
-  assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_PUT_REPLACE), VESTRY_FULL);
+  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_KEEP_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_KEEP_REPLACE), VESTRY_FULL);
   assert_int_equal(world_stats(&w).live_count, 3);
   world_end(&w);
 }
@@ -35,11 +35,12 @@ static void room_comes_back_however_values_leave(void **state) {
   for (size_t round = 0; round < 30; round++) {
     vestry_put_result result = {0};
     for (size_t i = 0; i < 4; i++)
-      assert_int_equal(world_put(&w, "s", VESTRY_KEY("many"), world_value(&w), VESTRY_PUT_MANY, 0, &result), VESTRY_OK);
-    assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_PUT_REPLACE), VESTRY_FULL);
+      assert_int_equal(world_put(&w, "s", VESTRY_KEY("many"), world_value(&w), VESTRY_KEEP_MANY, 0, &result),
+                       VESTRY_OK);
+    assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_KEEP_REPLACE), VESTRY_FULL);
     assert_true(vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_HANGUP));
-    assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_PUT_REPLACE), VESTRY_OK);
-    assert_int_equal(put("s", VESTRY_KEY("many"), VESTRY_PUT_REPLACE), VESTRY_OK); /* three leave, one comes */
+    assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_KEEP_REPLACE), VESTRY_OK);
+    assert_int_equal(put("s", VESTRY_KEY("many"), VESTRY_KEEP_REPLACE), VESTRY_OK); /* three leave, one comes */
     assert_int_equal(world_stats(&w).live_count, 2);
     const vestry_key *key = VESTRY_KEY("many"), *other = VESTRY_KEY("other");
     assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
@@ -50,16 +51,16 @@ static void room_comes_back_however_values_leave(void **state) {
 
 static void a_full_scope_refuses(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 2});
-  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_PUT_REPLACE), VESTRY_OK);
-  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_REPLACE), VESTRY_OK);
-  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_LIMIT);
-  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_MANY), VESTRY_LIMIT);
-  assert_int_equal(put("t", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
-  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_PUT_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_KEEP_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_KEEP_REPLACE), VESTRY_LIMIT);
+  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_KEEP_MANY), VESTRY_LIMIT);
+  assert_int_equal(put("t", VESTRY_KEY(3), VESTRY_KEEP_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_KEEP_REPLACE), VESTRY_OK);
   const vestry_key *key = VESTRY_KEY(1);
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
-  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_PUT_REPLACE), VESTRY_OK);
-  assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_PUT_REPLACE), VESTRY_LIMIT);
+  assert_int_equal(put("s", VESTRY_KEY(3), VESTRY_KEEP_REPLACE), VESTRY_OK);
+  assert_int_equal(put("s", VESTRY_KEY(4), VESTRY_KEEP_REPLACE), VESTRY_LIMIT);
   world_end(&w);
 }
 
@@ -82,7 +83,7 @@ static void *fill_up(void *ctx) {
   for (size_t round = 0; round < ROUNDS; round++) {
     pthread_barrier_wait(&barrier);
     for (size_t i = 0; i < BOUND; i++) {
-      vestry_err error = world_put(&w, "s", VESTRY_KEY(v->number, i), v, VESTRY_PUT_REPLACE, 0, NULL);
+      vestry_err error = world_put(&w, "s", VESTRY_KEY(v->number, i), v, VESTRY_KEEP_REPLACE, 0, NULL);
       assert_true(error == VESTRY_OK || error == VESTRY_FULL);
       if (!error) atomic_fetch_add(&accepted, 1);
     }
@@ -114,19 +115,19 @@ static void the_bound_is_hard(void **state) {
 static void *replace_often(void *ctx) {
   value **pair = ctx;
   for (size_t i = 0; i < 4000; i++)
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY("replaced"), pair[i % 2], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("replaced"), pair[i % 2], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   return NULL;
 }
 
 static void replacing_takes_no_room_meanwhile(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 2, .max_per_scope_count = 2});
   value *pair[2] = {world_value(&w), world_value(&w)}, *v = world_value(&w);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY("replaced"), pair[1], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY("replaced"), pair[1], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, replace_often, pair), 0);
   for (size_t i = 0; i < 4000; i++) {
     vestry_put_result result = {0};
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY("last", i % 5), v, VESTRY_PUT_REJECT, 0, &result), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("last", i % 5), v, VESTRY_KEEP_REJECT, 0, &result), VESTRY_OK);
     assert_true(vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_REMOVED));
   }
   pthread_join(thread, NULL);

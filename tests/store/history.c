@@ -160,14 +160,14 @@ static linear_value *new_value(linear *l, size_t key) {
   return v;
 }
 
-void linear_put(linear *l, size_t thread, size_t key, vestry_put_policy policy) {
+void linear_put(linear *l, size_t thread, size_t key, vestry_keep_policy policy) {
   linear_value *v = new_value(l, key);
   uint64_t number = v->number;
   char text[80];
   vestry_key k = key_of(key, text);
   vestry_put_result result = {0};
   uint64_t now_ns = atomic_load(&l->host.now_ns);
-  recorded *r = begin(l, thread, key, policy == VESTRY_PUT_REJECT ? LINEAR_PUT_NEW : LINEAR_PUT);
+  recorded *r = begin(l, thread, key, policy == VESTRY_KEEP_REJECT ? LINEAR_PUT_NEW : LINEAR_PUT);
   r->op.value = number;
   vestry_err error = vestry_store_put(l->store, scope, &k, v, policy, 0, &result);
   end(l, r);
@@ -264,7 +264,7 @@ void linear_fill(linear *l, size_t thread, size_t number) {
   vestry_put_result result = {0};
   uint64_t now_ns = atomic_load(&l->host.now_ns);
   recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_PUT);
-  vestry_err error = vestry_store_put(l->store, scope, &k, v, VESTRY_PUT_REPLACE, 0, &result);
+  vestry_err error = vestry_store_put(l->store, scope, &k, v, VESTRY_KEEP_REPLACE, 0, &result);
   end(l, r);
   if (error) return;
   atomic_store(&v->handle, result.handle);
@@ -379,7 +379,7 @@ linear *linear_open(const char *type, vestry_store_options options) {
   options.value = &(vestry_value_ops){.ref = value_ref, .unref = value_unref, .close = value_close};
   options.purge = on_purge;
   options.purge_ctx = l;
-  assert_int_equal(vestry_store_create(NULL, type, &options, &l->store), VESTRY_OK);
+  assert_int_equal(vestry_store_create(type, &options, &l->store), VESTRY_OK);
   return l;
 }
 

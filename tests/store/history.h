@@ -18,7 +18,7 @@ void linear_set_point(void (*point)(void));
 vestry_store *linear_store(linear *l);
 test_host *linear_host(linear *l);
 /* By thread `thread`, which makes one call at a time, on a key. */
-void linear_put(linear *l, size_t thread, size_t key, vestry_put_policy policy); /* REPLACE or REJECT */
+void linear_put(linear *l, size_t thread, size_t key, vestry_keep_policy policy); /* REPLACE or REJECT */
 void linear_get(linear *l, size_t thread, size_t key);
 void linear_with(linear *l, size_t thread, size_t key);
 void linear_remove(linear *l, size_t thread, size_t key);

@@ -93,7 +93,7 @@ static void one_op(uint64_t r, size_t thread) {
   case 1: linear_remove(under_test, thread, key); break;
   case 2:
   case 3: linear_remove_if(under_test, thread, key, (r >> 16) % 3); break;
-  case 4: linear_put(under_test, thread, key, VESTRY_PUT_REJECT); break;
+  case 4: linear_put(under_test, thread, key, VESTRY_KEEP_REJECT); break;
   case 5: linear_tick(under_test, thread); break;
   case 6: test_host_advance_ms(linear_host(under_test), (r >> 16) % 3); break;
   case 7:
@@ -101,7 +101,7 @@ static void one_op(uint64_t r, size_t thread) {
   case 9: linear_get(under_test, thread, key); break;
   case 10:
   case 11: linear_with(under_test, thread, key); break;
-  default: linear_put(under_test, thread, key, VESTRY_PUT_REPLACE);
+  default: linear_put(under_test, thread, key, VESTRY_KEEP_REPLACE);
   }
 }
 

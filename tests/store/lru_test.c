@@ -27,10 +27,10 @@ static void the_least_recently_used_goes(void **state) {
   advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(0));
   advance_ms(TICK_MS);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[1], VESTRY_PUT_REUSE, 0, NULL), VESTRY_OK); /* refreshed */
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[1], VESTRY_KEEP_REUSE, 0, NULL), VESTRY_OK); /* refreshed */
   vestry_put_result result = {0};
   v[3] = world_value(&w);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v[3], VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v[3], VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_int_equal(result.displaced_count, 1);
   assert_left(v[2], VESTRY_CAUSE_SIZE);
   assert_int_equal(atomic_load(&v[2]->closes), 1);
@@ -66,7 +66,7 @@ static void uses_of_any_kind_keep_what_is_used(void **state) {
       assert_int_equal(vestry_store_with(w.store, world_scope("s"), key, look_at, &seen), VESTRY_OK);
       assert_ptr_equal(seen, &w.values[i]);
       break;
-    default: assert_int_equal(world_put(&w, "s", key, &w.values[i], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    default: assert_int_equal(world_put(&w, "s", key, &w.values[i], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     }
   }
   for (size_t k = 0; k < COUNT; k++) {
@@ -93,7 +93,7 @@ static void the_newcomer_is_never_the_victim(void **state) {
   for (size_t i = 0; i < 20; i++) {
     vestry_put_result result = {0};
     value *v = world_value(&w);
-    vestry_put_policy policy = (vestry_put_policy)(i % 4);
+    vestry_keep_policy policy = (vestry_keep_policy)(i % 4);
     assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY(i), v, policy, 0, &result), VESTRY_OK);
     if (before) assert_left(before, VESTRY_CAUSE_SIZE);
     value *found;
@@ -110,7 +110,7 @@ static void a_victim_can_share_the_key(void **state) {
   value *v[3], *found[3];
   for (size_t i = 0; i < 3; i++) {
     v[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[i], VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[i], VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
   }
   assert_left(v[0], VESTRY_CAUSE_SIZE);
   assert_int_equal(world_get(&w, "s", VESTRY_KEY(1), found, 3), 2);
@@ -123,12 +123,12 @@ static void the_default_bound_is_ten_thousand(void **state) {
   value *v = world_value(&w);
   size_t count = *state == &world_lru ? 10000 : 0; /* the naive one would take minutes */
   for (size_t i = 0; i < count; i++) {
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     if (i == 0) advance_ms(TICK_MS);
   }
   assert_int_equal(world_left(&w), 0);
   if (count) {
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(count), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(count), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     assert_left(v, VESTRY_CAUSE_SIZE);
     assert_string_equal(w.exits[0].key, "[0]");
     assert_int_equal(world_stats(&w).live_count, 10000);
@@ -141,7 +141,7 @@ static void what_leaves_is_reclaimed(void **state) {
   value *v[2] = {world_value(&w), world_value(&w)};
   long most = 0;
   for (size_t i = 0; i < 5000; i++) {
-    assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY("k", i), v[i % 2], VESTRY_PUT_REPLACE, 0, NULL),
+    assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY("k", i), v[i % 2], VESTRY_KEEP_REPLACE, 0, NULL),
                      VESTRY_OK);
     if (i == 200) most = atomic_load(&w.th->live);
   }
@@ -154,7 +154,7 @@ static void what_leaves_is_reclaimed(void **state) {
 static void a_full_scope_evicts_its_own(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 5, .max_per_scope_count = 2});
   value *stranger = world_value(&w), *v[5];
-  assert_int_equal(world_put(&w, "t", VESTRY_KEY(0), stranger, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "t", VESTRY_KEY(0), stranger, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   for (size_t i = 0; i < 2; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
   advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(0));
@@ -172,11 +172,11 @@ static void scope_and_store_are_bounded_together(void **state) {
   static const char *const scopes[] = {"a", "b", "b", "b"};
   for (size_t i = 0; i < 3; i++) {
     v[i] = world_value(&w);
-    assert_int_equal(world_put(&w, scopes[i], VESTRY_KEY(i), v[i], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, scopes[i], VESTRY_KEY(i), v[i], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   }
   v[3] = world_value(&w); /* both are full: one eviction, in the scope, makes room for both */
   vestry_put_result result = {0};
-  assert_int_equal(world_put(&w, scopes[3], VESTRY_KEY(3), v[3], VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(world_put(&w, scopes[3], VESTRY_KEY(3), v[3], VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_int_equal(result.displaced_count, 1);
   assert_left(v[1], VESTRY_CAUSE_SIZE);
   world_end(&w);
@@ -187,11 +187,11 @@ static void nobody_makes_room_for_himself(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 3});
   value *other = world_new(&w, VESTRY_KEY("other"), NULL), *v = world_value(&w);
   for (size_t i = 0; i < 3; i++)
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
   assert_left(other, VESTRY_CAUSE_SIZE);
-  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v, VESTRY_PUT_MANY, 8, NULL), VESTRY_LIMIT);
+  assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v, VESTRY_KEEP_MANY, 8, NULL), VESTRY_LIMIT);
   assert_int_equal(world_left(&w), 0);
-  assert_int_equal(world_put(&w, "t", VESTRY_KEY(3), v, VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "t", VESTRY_KEY(3), v, VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
   world_end(&w);
 }
 
@@ -226,7 +226,7 @@ static void values_of_a_key_leave_in_the_order_of_their_puts(void **state) {
       if (setting & 2 && world_get(&w, "s", key, NULL, 8) && setting & 4) world_get(&w, "s", key, NULL, 1);
       if (setting & 4) vestry_store_with(w.store, world_scope("s"), key, look_at, &seen);
       v[i] = world_value(&w);
-      assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_PUT_MANY, 100, NULL), VESTRY_OK);
+      assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_KEEP_MANY, 100, NULL), VESTRY_OK);
       if (i >= COUNT) assert_left(v[i - COUNT], VESTRY_CAUSE_SIZE);
       if (setting & 8) advance_ms(60 * (i % 4));
     }
@@ -242,14 +242,14 @@ static void a_value_that_is_refreshed_stays_longer(void **state) {
     value *v[3];
     for (size_t i = 0; i < 3; i++) {
       v[i] = world_value(&w);
-      assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+      assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
     }
     world_get(&w, "s", key, NULL, 8);
     advance_ms(ticks * TICK_MS);
-    assert_int_equal(world_put(&w, "s", key, v[0], VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", key, v[0], VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
     static const size_t order[] = {1, 2, 0};
     for (size_t i = 0; i < 3; i++) {
-      assert_int_equal(world_put(&w, "s", key, world_value(&w), VESTRY_PUT_MANY, 8, NULL), VESTRY_OK);
+      assert_int_equal(world_put(&w, "s", key, world_value(&w), VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
       assert_left(v[order[i]], VESTRY_CAUSE_SIZE);
     }
     world_end(&w);
@@ -265,13 +265,13 @@ static void tabs_that_reconnect_throw_out_the_dead(void **state) {
   value *dead[CAP], *tab[TABS];
   for (size_t i = 0; i < CAP; i++) {
     dead[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", key, dead[i], VESTRY_PUT_MANY, 100, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", key, dead[i], VESTRY_KEEP_MANY, 100, NULL), VESTRY_OK);
   }
   for (size_t i = 0; i < TABS; i++) {
     advance_ms(50);
     world_get(&w, "s", key, NULL, 8);
     tab[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", key, tab[i], VESTRY_PUT_MANY, 100, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", key, tab[i], VESTRY_KEEP_MANY, 100, NULL), VESTRY_OK);
     assert_left(i < CAP ? dead[i] : tab[0], VESTRY_CAUSE_SIZE); /* nobody who came back, as long as one is dead */
   }
   world_end(&w);
@@ -282,7 +282,7 @@ static void tabs_that_reconnect_throw_out_the_dead(void **state) {
 static void put_it_back_once(world *at, const vestry_purged *purged) {
   if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx == purged->value) return;
   at->ctx = purged->value; /* evicted: once more, at the expense of another */
-  assert_int_equal(world_put(at, "s", VESTRY_KEY("back"), purged->value, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(at, "s", VESTRY_KEY("back"), purged->value, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
 }
 
 static void a_hook_may_put_into_the_full_store(void **state) {

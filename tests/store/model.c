@@ -252,7 +252,7 @@ static void add_stay(model *m, size_t scope, size_t key, value *v, vestry_handle
 }
 
 /* What should have been answered, were memory no concern; what should have left is taken from the list. */
-static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestry_put_policy policy, size_t many_count,
+static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestry_keep_policy policy, size_t many_count,
                              const vestry_put_result *result) {
   stay *chain[32];
   size_t count = chain_of(m, scope, key, chain), at = 0;
@@ -266,11 +266,11 @@ static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestr
     vestry_handle handle = same->handle;
     CHECK(result->refreshed && result->handle == handle);
     model_tallied.refreshed++;
-    while (policy == VESTRY_PUT_REPLACE && (count = chain_of(m, scope, key, chain)) > 1)
+    while (policy == VESTRY_KEEP_REPLACE && (count = chain_of(m, scope, key, chain)) > 1)
       take_next(m, &at, chain[chain[0]->handle == handle], VESTRY_CAUSE_REPLACED);
   } else {
-    if (count && (policy == VESTRY_PUT_REUSE || policy == VESTRY_PUT_REJECT)) return VESTRY_EXISTS;
-    bool grows = count == 0 || (policy == VESTRY_PUT_MANY && count < many_count);
+    if (count && (policy == VESTRY_KEEP_REUSE || policy == VESTRY_KEEP_REJECT)) return VESTRY_EXISTS;
+    bool grows = count == 0 || (policy == VESTRY_KEEP_MANY && count < many_count);
     bool evicts = m->setting.kind->evicts;
     bool full = options->max_count && m->live_count >= options->max_count;
     bool scope_full = options->max_per_scope_count && count_in(m, scope) >= options->max_per_scope_count;
@@ -283,7 +283,7 @@ static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestr
     else if (grows && full)
       take_victim(m, &at);
     count = chain_of(m, scope, key, chain);
-    while (count && (policy == VESTRY_PUT_REPLACE || count >= many_count)) {
+    while (count && (policy == VESTRY_KEEP_REPLACE || count >= many_count)) {
       take_next(m, &at, chain[0], VESTRY_CAUSE_REPLACED);
       count = chain_of(m, scope, key, chain);
     }
@@ -294,7 +294,7 @@ static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestr
   return VESTRY_OK;
 }
 
-static void put(model *m, size_t scope, size_t key_number, value *v, vestry_put_policy policy, size_t many_count) {
+static void put(model *m, size_t scope, size_t key_number, value *v, vestry_keep_policy policy, size_t many_count) {
   key_space space;
   vestry_put_result result = {0};
   vestry_err error = world_put(&m->world, scope_names[scope], (const vestry_key[]){make_key(key_number, &space)}, v,
@@ -312,7 +312,7 @@ static void put(model *m, size_t scope, size_t key_number, value *v, vestry_put_
 static void put_any(model *m, model_source *source) {
   size_t scope = (size_t)source->below(source, SCOPES), key = (size_t)source->below(source, m->setting.keys_count);
   value *v = &m->world.values[source->below(source, VALUES)];
-  vestry_put_policy policy = (vestry_put_policy)source->below(source, 4);
+  vestry_keep_policy policy = (vestry_keep_policy)source->below(source, 4);
   put(m, scope, key, v, policy, 1 + (size_t)source->below(source, 4));
 }
 
@@ -568,7 +568,7 @@ static void prefill(model *m, size_t i) {
   vestry_put_result result = {0};
   size_t scope = i % SCOPES, key = i / SCOPES;
   value *v = &m->world.values[i % VALUES];
-  CHECK(!world_put(&m->world, scope_names[scope], (const vestry_key[]){make_key(key, &space)}, v, VESTRY_PUT_REJECT, 1,
+  CHECK(!world_put(&m->world, scope_names[scope], (const vestry_key[]){make_key(key, &space)}, v, VESTRY_KEEP_REJECT, 1,
                    &result));
   m->handles[m->handles_count++] = result.handle;
   m->live[m->live_count++] = (stay){result.handle, scope, key, v, now_ns(m), now_ns(m), now_tick(m), ++m->uses};

@@ -88,7 +88,7 @@ static const char *random_scope(void) {
 static void both_put(void) {
   const char *scope = random_scope();
   size_t key = below(KEYS), v = below(VALUES), many_count = 1 + below(4);
-  vestry_put_policy policy = (vestry_put_policy)below(4);
+  vestry_keep_policy policy = (vestry_keep_policy)below(4);
   vestry_put_result results[2] = {{0}, {0}};
   vestry_err errors[2];
   for (size_t i = 0; i < 2; i++)

@@ -92,14 +92,14 @@ static item *first_of_scope(const naive *n, const vestry_scope *scope, const voi
   for (item *it = n->first; it; it = it->next) {
     if (it->value == newcomer || !same_scope(&it->key.scope, scope)) continue;
     if (!least || it->use_number < least->use_number) least = it;
-    if (vestry_store_has_ended(n->exit, it->value) && (!ended || it->use_number < ended->use_number)) ended = it;
+    if (n->options.value->has_ended(it->value) && (!ended || it->use_number < ended->use_number)) ended = it;
   }
   return ended ? ended : least;
 }
 
 static uint64_t idle_at(const naive *n, const item *it) {
   if (!n->evicts) return UINT64_MAX;
-  uint64_t value_used_ns = vestry_store_used_ns(n->exit, it->value);
+  uint64_t value_used_ns = n->options.value->used_ns(it->value);
   uint64_t used_ns = it->used_ns > value_used_ns ? it->used_ns : value_used_ns;
   return vsi_add_saturating(used_ns, vsi_ms_to_ns(n->options.idle_ms));
 }
@@ -135,7 +135,7 @@ static void use(naive *n, item *it) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                              size_t many_count, item **leaving, vestry_put_result *ret_result) {
   if (n->closed) return VESTRY_CLOSED;
   size_t there = count(n, key, NULL);
@@ -144,8 +144,8 @@ static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value
     if (same_key(&at->key, key) && at->value == value) it = at;
   bool refreshed = it != NULL;
   if (!refreshed) {
-    if (there && (policy == VESTRY_PUT_REUSE || policy == VESTRY_PUT_REJECT)) return VESTRY_EXISTS;
-    bool displaces = there && (policy == VESTRY_PUT_REPLACE || there >= many_count);
+    if (there && (policy == VESTRY_KEEP_REUSE || policy == VESTRY_KEEP_REJECT)) return VESTRY_EXISTS;
+    bool displaces = there && (policy == VESTRY_KEEP_REPLACE || there >= many_count);
     if (!n->evicts && !displaces) {
       if (n->options.max_count && count(n, NULL, NULL) >= n->options.max_count) return VESTRY_FULL;
       if (n->options.max_per_scope_count && count(n, NULL, &key->scope) >= n->options.max_per_scope_count)
@@ -167,7 +167,7 @@ static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value
   }
   use(n, it);
   size_t displaced = 0;
-  for (; policy == VESTRY_PUT_REPLACE ? count(n, key, NULL) > 1 : !refreshed && count(n, key, NULL) > many_count;
+  for (; policy == VESTRY_KEEP_REPLACE ? count(n, key, NULL) > 1 : !refreshed && count(n, key, NULL) > many_count;
        displaced++)
     leave(n, oldest(n, key, it), VESTRY_CAUSE_REPLACED, leaving);
   for (; n->evicts && n->options.max_per_scope_count && count(n, NULL, &key->scope) > n->options.max_per_scope_count;
@@ -181,7 +181,7 @@ static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value
   return VESTRY_OK;
 }
 
-static vestry_err naive_put(void *self, const vestry_scoped_key *key, void *value, vestry_put_policy policy,
+static vestry_err naive_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                             size_t many_count, vestry_put_result *ret_result) {
   naive *n = self;
   item *leaving = NULL;
@@ -212,7 +212,7 @@ static vestry_err naive_get(void *self, const vestry_scoped_key *key, void **val
       skip--;
       continue;
     }
-    vestry_store_hold(n->exit, it->value);
+    n->options.value->ref(it->value);
     values[written++] = it->value;
   }
   unlock_and_run(n, leaving);
@@ -339,7 +339,7 @@ static vestry_err create(const vestry_store_options *options, vestry_store_exit 
   if (!n) return VESTRY_NO_MEMORY;
   n->options = *options;
   if (evicts && !n->options.max_count) n->options.max_count = 10000;
-  if (evicts && !n->options.idle_ms) n->options.idle_ms = 600000;
+  if (evicts && !n->options.idle_ms) n->options.idle_ms = VESTRY_NEVER_MS;
   n->exit = exit;
   n->evicts = evicts;
   pthread_mutex_init(&n->lock, NULL);

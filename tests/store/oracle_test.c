@@ -39,7 +39,7 @@ static void use_key(size_t key) {
   if (world_get(&w, "s", (const vestry_key[]){vestry_key_integer((int64_t)key)}, NULL, 1) == 0) {
     assert_int_equal(used_ns[key], 0);
     assert_int_equal(
-        world_put(&w, "s", (const vestry_key[]){vestry_key_integer((int64_t)key)}, v, VESTRY_PUT_REPLACE, 0, NULL),
+        world_put(&w, "s", (const vestry_key[]){vestry_key_integer((int64_t)key)}, v, VESTRY_KEEP_REPLACE, 0, NULL),
         VESTRY_OK);
   } else {
     assert_true(used_ns[key] != 0);

@@ -27,40 +27,52 @@ static void types_go_by_name(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
-  vestry_store_types *types;
-  assert_int_equal(vestry_store_types_create(&th.host, &types), VESTRY_OK);
   vestry_store_options options = valid(&th);
   vestry_store *store = NULL;
-  assert_int_equal(vestry_store_create(types, "naive-hash", &options, &store), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_store_create(NULL, "", &options, &store), VESTRY_NOT_FOUND);
-  assert_null(store);
-  assert_int_equal(vestry_store_types_add(types, &naive_hash_ops, NULL), VESTRY_OK);
-  assert_int_equal(vestry_store_types_add(types, &naive_hash_ops, NULL), VESTRY_EXISTS);
+  assert_int_equal(vestry_store_create("naive-hash", &options, &store), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_store_create("", &options, &store), VESTRY_NOT_FOUND);
   vestry_store_ops taken = naive_lru_ops;
+  const vestry_store_type types[] = {{&naive_hash_ops, NULL}, {&naive_lru_ops, NULL}, {&taken, NULL}};
+  options.types = types;
+  options.types_count = 3;
+  assert_int_equal(vestry_store_create("naive-hash", &options, &store), VESTRY_EXISTS); /* a name twice */
   taken.type = "lru";
-  assert_int_equal(vestry_store_types_add(types, &taken, NULL), VESTRY_EXISTS);
-  static const char *const names[] = {"hash", "lru", "naive-hash"};
-  for (size_t i = 0; i < 3; i++) {
-    assert_int_equal(vestry_store_create(types, names[i], &options, &store), VESTRY_OK);
+  assert_int_equal(vestry_store_create("naive-hash", &options, &store), VESTRY_EXISTS); /* a built-in one's */
+  assert_null(store);
+  options.types_count = 2;
+  static const char *const names[] = {"hash", "lru", "naive-hash", "naive-lru"};
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(vestry_store_create(names[i], &options, &store), VESTRY_OK);
     vestry_store_destroy(store);
   }
+  options.types_count = 1;
   store = NULL;
-  assert_int_equal(vestry_store_create(NULL, "naive-hash", &options, &store), VESTRY_NOT_FOUND);
-  vestry_store_types_destroy(types);
-  vestry_store_types_destroy(NULL);
+  assert_int_equal(vestry_store_create("naive-lru", &options, &store), VESTRY_NOT_FOUND);
+  assert_null(store);
   vestry_store_destroy(NULL);
   test_host_assert_clean(&th);
 }
 
+static vestry_err create_naive(const vestry_store_ops *ops) {
+  test_host th;
+  test_host_init(&th);
+  vestry_store_options options = valid(&th);
+  options.types = &(vestry_store_type){ops, NULL};
+  options.types_count = 1;
+  vestry_store *store = NULL;
+  vestry_err error = vestry_store_create("naive-lru", &options, &store);
+  vestry_store_destroy(store);
+  return error;
+}
+
 static void implementations_must_be_complete(void **state) {
   (void)state;
-  vestry_store_types *types;
-  assert_int_equal(vestry_store_types_create(NULL, &types), VESTRY_OK);
+  assert_int_equal(create_naive(&naive_lru_ops), VESTRY_OK);
 #define WITHOUT(member)                                                                                                \
   do {                                                                                                                 \
     vestry_store_ops ops = naive_lru_ops;                                                                              \
     ops.member = 0;                                                                                                    \
-    assert_int_equal(vestry_store_types_add(types, &ops, NULL), VESTRY_INVALID);                                       \
+    assert_int_equal(create_naive(&ops), VESTRY_INVALID);                                                              \
   } while (0)
   WITHOUT(type);
   WITHOUT(create);
@@ -75,31 +87,39 @@ static void implementations_must_be_complete(void **state) {
   WITHOUT(next_deadline_ns); /* and the other way round */
   vestry_store_ops nameless = naive_lru_ops;
   nameless.type = "";
-  assert_int_equal(vestry_store_types_add(types, &nameless, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_store_types_add(types, NULL, NULL), VESTRY_INVALID);
-  vestry_store_types_destroy(types);
+  assert_int_equal(create_naive(&nameless), VESTRY_INVALID);
+  assert_int_equal(create_naive(NULL), VESTRY_INVALID);
+  vestry_store *store = NULL;
+  vestry_store_options none = {.value = &(vestry_value_ops){.ref = nothing, .unref = nothing, .close = nothing_for},
+                               .types_count = 1};
+  assert_int_equal(vestry_store_create("lru", &none, &store), VESTRY_INVALID);
 }
+
+typedef struct seen {
+  const vestry_host *host;
+  const vestry_value_ops *value;
+} seen;
 
 static vestry_err create_with_ctx(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
                                   void **ret_self) {
-  *(const vestry_host **)type_ctx = options->host;
+  *(seen *)type_ctx = (seen){options->host, options->value};
   return naive_lru_ops.create(options, exit, NULL, ret_self);
 }
 
-static void a_type_gets_its_context_and_a_host(void **state) {
+static void a_type_gets_its_context_a_host_and_all_of_a_value(void **state) {
   (void)state;
-  const vestry_host *seen = NULL;
+  seen got = {0};
   vestry_store_ops ops = naive_lru_ops;
   ops.create = create_with_ctx;
-  vestry_store_types *types;
-  assert_int_equal(vestry_store_types_create(NULL, &types), VESTRY_OK);
-  assert_int_equal(vestry_store_types_add(types, &ops, &seen), VESTRY_OK);
-  vestry_store_options options = {.value = &(vestry_value_ops){.ref = nothing, .unref = nothing, .close = nothing_for}};
+  vestry_store_options options = {.value = &(vestry_value_ops){.ref = nothing, .unref = nothing, .close = nothing_for},
+                                  .types = &(vestry_store_type){&ops, &got},
+                                  .types_count = 1};
   vestry_store *store;
-  assert_int_equal(vestry_store_create(types, "naive-lru", &options, &store), VESTRY_OK);
-  assert_ptr_equal(seen, vestry_host_default());
+  assert_int_equal(vestry_store_create("naive-lru", &options, &store), VESTRY_OK);
+  assert_ptr_equal(got.host, vestry_host_default());
+  assert_true(got.value->used_ns(store) == 0); /* the options do not say: never, and no */
+  assert_false(got.value->has_ended(store));
   vestry_store_destroy(store);
-  vestry_store_types_destroy(types);
 }
 
 static void wrong_options_are_refused(void **state) {
@@ -109,55 +129,31 @@ static void wrong_options_are_refused(void **state) {
   vestry_store *store = NULL;
   vestry_store_options options = valid(&th);
   vestry_value_ops some;
-  assert_int_equal(vestry_store_create(NULL, "hash", NULL, &store), VESTRY_INVALID);
-  assert_int_equal(vestry_store_create(NULL, NULL, &options, &store), VESTRY_INVALID);
+  assert_int_equal(vestry_store_create("hash", NULL, &store), VESTRY_INVALID);
+  assert_int_equal(vestry_store_create(NULL, &options, &store), VESTRY_INVALID);
   options.size = 3;
-  assert_int_equal(vestry_store_create(NULL, "hash", &options, &store), VESTRY_INVALID);
+  assert_int_equal(vestry_store_create("hash", &options, &store), VESTRY_INVALID);
   options = valid(&th);
   some = *options.value;
   some.ref = NULL;
   options.value = &some;
-  assert_int_equal(vestry_store_create(NULL, "hash", &options, &store), VESTRY_INVALID);
+  assert_int_equal(vestry_store_create("hash", &options, &store), VESTRY_INVALID);
   options = valid(&th);
   some = *options.value;
   some.unref = NULL;
   options.value = &some;
-  assert_int_equal(vestry_store_create(NULL, "hash", &options, &store), VESTRY_INVALID);
+  assert_int_equal(vestry_store_create("hash", &options, &store), VESTRY_INVALID);
   options = valid(&th);
   some = *options.value;
   some.close = NULL;
   options.value = &some;
-  assert_int_equal(vestry_store_create(NULL, "hash", &options, &store), VESTRY_INVALID);
+  assert_int_equal(vestry_store_create("hash", &options, &store), VESTRY_INVALID);
   options = valid(&th);
   atomic_store(&th.fail_random, true);
-  assert_int_equal(vestry_store_create(NULL, "hash", &options, &store), VESTRY_IO);
-  assert_int_equal(vestry_store_create(NULL, "lru", &options, &store), VESTRY_IO);
+  assert_int_equal(vestry_store_create("hash", &options, &store), VESTRY_IO);
+  assert_int_equal(vestry_store_create("lru", &options, &store), VESTRY_IO);
   assert_null(store);
   test_host_assert_clean(&th);
-}
-
-static vestry_err register_types(test_host *th, void *ctx) {
-  (void)ctx;
-  vestry_store_types *types;
-  vestry_err error = vestry_store_types_create(&th->host, &types);
-  if (error) return error;
-  char names[9] = "abcdefgh";
-  vestry_store_ops ops[8];
-  for (size_t i = 0; !error && i < 8; i++) {
-    ops[i] = naive_lru_ops;
-    ops[i].type = names + i; /* "abcdefgh", "bcdefgh" … */
-    error = vestry_store_types_add(types, &ops[i], NULL);
-    void *type_ctx;
-    assert_ptr_equal(vsi_store_types_find(types, names + i, &type_ctx), error ? NULL : &ops[i]);
-    if (i) assert_ptr_equal(vsi_store_types_find(types, names, &type_ctx), &ops[0]);
-  }
-  vestry_store_types_destroy(types);
-  return error;
-}
-
-static void registering_without_memory_changes_nothing(void **state) {
-  (void)state;
-  test_host_fail_each(register_types, NULL, false);
 }
 
 /* An implementation that gives a cause out of range cannot make the sums wrong. */
@@ -183,10 +179,10 @@ static void a_store_without_a_purge_hook_closes_all_the_same(void **state) {
   test_host_init(&th);
   vestry_store_options options = valid(&th);
   vestry_store *store;
-  assert_int_equal(vestry_store_create(NULL, "hash", &options, &store), VESTRY_OK);
+  assert_int_equal(vestry_store_create("hash", &options, &store), VESTRY_OK);
   const vestry_key *key = VESTRY_KEY("k");
   int something;
-  assert_int_equal(vestry_store_put(store, world_scope("s"), key, &something, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_store_put(store, world_scope("s"), key, &something, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_int_equal(vestry_store_tick(store), UINT64_MAX);
   vestry_store_destroy(store);
   test_host_assert_clean(&th);
@@ -196,9 +192,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(types_go_by_name),
       cmocka_unit_test(implementations_must_be_complete),
-      cmocka_unit_test(a_type_gets_its_context_and_a_host),
+      cmocka_unit_test(a_type_gets_its_context_a_host_and_all_of_a_value),
       cmocka_unit_test(wrong_options_are_refused),
-      cmocka_unit_test(registering_without_memory_changes_nothing),
       cmocka_unit_test(an_unknown_cause_counts_as_an_error),
       cmocka_unit_test(a_store_without_a_purge_hook_closes_all_the_same),
   };

@@ -72,7 +72,7 @@ static void one_step(uint64_t r) {
   case 11:
   case 12: vestry_store_with(w.store, scope, &key, look, &looks); return;
   default:
-    if (world_put(&w, r >> 10 & 1 ? "t" : "", &key, v, (vestry_put_policy)((r >> 40) % 4), 1 + (r >> 42) % 4, &result))
+    if (world_put(&w, r >> 10 & 1 ? "t" : "", &key, v, (vestry_keep_policy)((r >> 40) % 4), 1 + (r >> 42) % 4, &result))
       return;
     atomic_store(handle, result.handle);
   }

@@ -45,7 +45,7 @@ static void with_shows_all_the_newest_first(void **state) {
   value *v[3], *seen[3], **at = seen;
   for (size_t i = 0; i < 3; i++) {
     v[i] = world_value(&w);
-    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_PUT_MANY, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_KEEP_MANY, 0, NULL), VESTRY_OK);
   }
   const vestry_key *key = KEY, *other = VESTRY_KEY("counter", 2);
   assert_int_equal(vestry_store_with(w.store, world_scope("s"), key, look_at, &at), VESTRY_OK);
@@ -83,7 +83,8 @@ static void any_number_may_be_asked_for_as_a_handle(void **state) {
 static void put_into_the_same_scope(world *at, const vestry_purged *purged) {
   if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx) return;
   at->ctx = at; /* once */
-  assert_int_equal(world_put(at, "narrow", VESTRY_KEY("hook"), &at->values[1], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(at, "narrow", VESTRY_KEY("hook"), &at->values[1], VESTRY_KEEP_REPLACE, 0, NULL),
+                   VESTRY_OK);
 }
 
 static void a_hook_may_want_the_share_that_its_caller_needs(void **state) {
@@ -94,19 +95,19 @@ static void a_hook_may_want_the_share_that_its_caller_needs(void **state) {
   char scope[16];
   for (size_t i = 0; i < COUNT; i++) {
     snprintf(scope, sizeof scope, "%zu", i);
-    assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     if (i % 64 == 0) test_host_advance_ms(w.th, 200); /* so that another shard's is the oldest, mostly */
   }
   w.on_purge = put_into_the_same_scope;
   for (size_t i = 0; i < 20; i++) {
     w.ctx = NULL;
-    assert_int_equal(world_put(&w, "narrow", VESTRY_KEY(i), &w.values[2], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "narrow", VESTRY_KEY(i), &w.values[2], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     const vestry_key *key = VESTRY_KEY(i);
     vestry_store_remove(w.store, world_scope("narrow"), key, VESTRY_CAUSE_REMOVED, NULL);
     key = VESTRY_KEY("hook");
     vestry_store_remove(w.store, world_scope("narrow"), key, VESTRY_CAUSE_REMOVED, NULL);
     snprintf(scope, sizeof scope, "%zu", COUNT + i);
-    assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     assert_in_range(world_stats(&w).live_count, COUNT - 3, COUNT);
   }
   w.on_purge = NULL;
@@ -142,7 +143,7 @@ enum { BOUND = 2048, PUTS = 2500 };
 static void *put_new_keys(void *ctx) {
   size_t number = *(size_t *)ctx;
   for (size_t i = 0; i < PUTS; i++) {
-    world_put(&w, "s", VESTRY_KEY(number, i), &w.values[number], VESTRY_PUT_REPLACE, 0, NULL);
+    world_put(&w, "s", VESTRY_KEY(number, i), &w.values[number], VESTRY_KEEP_REPLACE, 0, NULL);
     if (i % 256 == 0) test_host_advance_ms(w.th, 100);
   }
   return NULL;
@@ -160,7 +161,7 @@ static void the_bound_is_kept_from_both_sides(void **state) {
   assert_true(table()->shards_count > 1);
   for (size_t i = 0; i <= THREADS; i++) world_value(&w);
   for (size_t i = 0; i < BOUND; i++) {
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY("first", i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("first", i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     assert_int_equal(world_left(&w), 0); /* nothing leaves while there is room */
   }
   run_threads(THREADS, put_and_watch);
@@ -183,10 +184,10 @@ static void alike_the_own_shard_gives(void **state) {
     test_host_advance_ms(w.th, later * 1000);
     world_value(&w);
     for (size_t i = 0; i < BOUND; i++)
-      assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+      assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     for (size_t i = BOUND; i < BOUND + 50; i++) {
       world_left(&w);
-      assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[0], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+      assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
       size_t victim = strtoul(w.exits[0].key + 1, NULL, 10); /* [number] */
       assert_int_equal(shard_of(VESTRY_KEY(victim)), shard_of(VESTRY_KEY(i)));
     }
@@ -205,7 +206,7 @@ static void *look_for_the_key(void *ctx) {
   pthread_barrier_wait(&barrier);
   if (number == 0) {
     for (size_t i = 0; i < 6000; i++) {
-      vestry_put_policy policy = i % 5 == 0 ? VESTRY_PUT_MANY : VESTRY_PUT_REPLACE;
+      vestry_keep_policy policy = i % 5 == 0 ? VESTRY_KEEP_MANY : VESTRY_KEEP_REPLACE;
       world_put(&w, "s", KEY, &w.values[i % 7], policy, 3, NULL);
       test_host_advance_ms(w.th, 12); /* what was in its slot before was born longer ago than a lifetime */
       if (i % 97 == 0) vestry_store_tick(w.store);
@@ -226,7 +227,7 @@ static void *look_for_the_key(void *ctx) {
 static void a_key_whose_value_changes_is_always_found(void **state) {
   world_open(&w, *state, &(vestry_store_options){.lifetime_ms = 20, .max_count = 100});
   for (size_t i = 0; i < 7; i++) world_value(&w);
-  assert_int_equal(world_put(&w, "s", KEY, &w.values[6], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", KEY, &w.values[6], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   atomic_store(&stop, false);
   run_threads(4, look_for_the_key);
   world_end(&w);
@@ -239,7 +240,7 @@ static void *put_until_closed(void *ctx) {
   pthread_barrier_wait(&barrier);
   for (size_t i = 0;; i++) {
     if (number == 0 && i == 300) vestry_store_close(w.store);
-    vestry_err error = world_put(&w, "s", VESTRY_KEY(number, i % 900), &w.values[number], VESTRY_PUT_REPLACE, 0, NULL);
+    vestry_err error = world_put(&w, "s", VESTRY_KEY(number, i % 900), &w.values[number], VESTRY_KEEP_REPLACE, 0, NULL);
     if (error != VESTRY_CLOSED) continue;
     atomic_fetch_add(&refused, 1);
     return NULL;
@@ -270,7 +271,7 @@ static void put_in_a_hook(world *at, const vestry_purged *purged) {
   static _Thread_local unsigned depth;
   if (depth == 2) return;
   depth++;
-  world_put(at, "s", VESTRY_KEY(purged->handle % 8), &at->values[purged->handle % 50], VESTRY_PUT_MANY, 2, NULL);
+  world_put(at, "s", VESTRY_KEY(purged->handle % 8), &at->values[purged->handle % 50], VESTRY_KEEP_MANY, 2, NULL);
   const vestry_key *key = VESTRY_KEY("own", purged->handle % CROWD);
   vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
   depth--;
@@ -282,10 +283,10 @@ static void *crowd_in(void *ctx) {
   for (size_t i = 0; i < CROWD_STEPS; i++) {
     const vestry_key *key = VESTRY_KEY((number + i) % 8);
     vestry_store_with(w.store, world_scope("s"), key, note_it, ctx);
-    world_put(&w, "s", VESTRY_KEY("own", number), &w.values[number % 50], VESTRY_PUT_REPLACE, 0, NULL);
+    world_put(&w, "s", VESTRY_KEY("own", number), &w.values[number % 50], VESTRY_KEEP_REPLACE, 0, NULL);
     sched_yield(); /* so that many are here at once */
     if (i % 4 == 0) vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
-    world_put(&w, "s", key, &w.values[number % 50], VESTRY_PUT_REUSE, 0, NULL);
+    world_put(&w, "s", key, &w.values[number % 50], VESTRY_KEEP_REUSE, 0, NULL);
     if (i == 6) vestry_store_tick(w.store);
   }
   return NULL;
@@ -295,7 +296,7 @@ static void a_crowd_gets_on(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 40});
   for (size_t i = 0; i < 50; i++) world_value(&w);
   for (size_t i = 0; i < 8; i++)
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[i], VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[i], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   w.on_purge = put_in_a_hook;
   run_threads(CROWD, crowd_in);
   w.on_purge = NULL;
@@ -308,7 +309,7 @@ static void an_emptied_store_is_small_again(void **state) {
   value *v = world_value(&w);
   long before = atomic_load(&w.th->live);
   for (size_t i = 0; i < 20000; i++)
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   uint32_t full = vsi_index_mask(&table()->shards[0].index);
   for (size_t i = 0; i < 20000; i++) {
     const vestry_key *key = VESTRY_KEY(i);
@@ -325,11 +326,11 @@ static void a_full_store_allocates_nothing(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 1000});
   value *v = world_value(&w);
   for (size_t i = 0; i < 1000; i++)
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   long before = 0;
   for (size_t i = 1000; i < 6000; i++) {
     if (i == 3000) before = atomic_load(&w.th->allocations); /* the index is as large as it gets */
-    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_PUT_REPLACE, 0, NULL), VESTRY_OK);
+    assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     size_t at = (atomic_load(&w.exits_count) - 1) % 256;
     if (i < 1250) assert_int_equal(w.exits[at].cause, VESTRY_CAUSE_SIZE);
   }

@@ -55,9 +55,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
 vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const vestry_store_options *options) {
   memset((char *)w + sizeof w->own_host, 0, sizeof *w - sizeof w->own_host);
   w->th = th;
-  vestry_err error = vestry_store_types_create(&th->host, &w->types);
-  if (!error) error = vestry_store_types_add(w->types, &naive_hash_ops, NULL);
-  if (!error) error = vestry_store_types_add(w->types, &naive_lru_ops, NULL);
+  static const vestry_store_type types[] = {{&naive_hash_ops, NULL}, {&naive_lru_ops, NULL}};
   vestry_store_options own = VESTRY_STORE_OPTIONS_INIT;
   if (options) own = *options;
   own.host = &th->host;
@@ -65,7 +63,9 @@ vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const
                                   value_has_ended};
   own.purge = on_purge;
   own.purge_ctx = w;
-  if (!error) error = vestry_store_create(w->types, kind->type, &own, &w->store);
+  own.types = types;
+  own.types_count = sizeof types / sizeof *types;
+  vestry_err error = vestry_store_create(kind->type, &own, &w->store);
   if (error) world_finish(w);
   return error;
 }
@@ -104,9 +104,7 @@ void world_finish(world *w) {
     assert_int_equal(stats.put_count, stays);
   }
   vestry_store_destroy(w->store);
-  vestry_store_types_destroy(w->types);
   w->store = NULL;
-  w->types = NULL;
 }
 
 void world_end(world *w) {
@@ -127,7 +125,7 @@ vestry_scope world_scope(const char *text) {
   return (vestry_scope){text, strlen(text)};
 }
 
-vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_put_policy policy,
+vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_keep_policy policy,
                      size_t many_count, vestry_put_result *ret_result) {
   vestry_put_result result = {0};
   vestry_err error = vestry_store_put(w->store, world_scope(scope), key, v, policy, many_count, &result);
@@ -140,7 +138,7 @@ vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *
 value *world_new(world *w, const vestry_key *key, vestry_handle *ret_handle) {
   value *v = world_value(w);
   vestry_put_result result = {0};
-  assert_int_equal(world_put(w, "s", key, v, VESTRY_PUT_REPLACE, 0, &result), VESTRY_OK);
+  assert_int_equal(world_put(w, "s", key, v, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_false(result.refreshed);
   assert_true(result.handle != 0);
   if (ret_handle) *ret_handle = result.handle;

@@ -37,7 +37,6 @@ typedef struct world_exit {
 typedef struct world {
   test_host own_host; /* first: it is not reset with the rest */
   test_host *th;
-  vestry_store_types *types;
   vestry_store *store;
   value values[1024];
   size_t values_count;
@@ -71,7 +70,7 @@ void world_end(world *w);
 /* A new value. */
 value *world_value(world *w);
 /* put with the world's bookkeeping. */
-vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_put_policy policy,
+vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_keep_policy policy,
                      size_t many_count, vestry_put_result *ret_result);
 /* put a new value by REPLACE, in the scope "s", which must succeed; its handle if wanted. */
 value *world_new(world *w, const vestry_key *key, vestry_handle *ret_handle);

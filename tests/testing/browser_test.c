@@ -19,7 +19,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ap
   const char *user = vestry_request_value(req, VESTRY_IN_FORM, "user");
   bool stays = false;
   (void)app;
-  (void)vestry_request_boolean(req, VESTRY_IN_FORM, "stays", &stays);
+  (void)vestry_request_get(req, VESTRY_IN_FORM, "stays", VESTRY_INTO(&stays));
   assert_true(stays);
   assert_null(vestry_request_value(req, VESTRY_IN_FORM, "hurries"));
   vestry_err error = vestry_session_login(req, reply, user);
@@ -29,14 +29,14 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ap
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("begins", VESTRY_TRUE));
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *text = NULL;
   (void)app;
-  vestry_err error = vestry_signals_string(req->signals, "text", &text, NULL);
+  vestry_err error = vestry_signals_get(req->signals, "text", VESTRY_INTO(&text), NULL);
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", text));
 }

@@ -85,8 +85,8 @@ static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, vo
   (void)req;
   scene *s = app;
   vestry_connection_hooks hooks = witness_hooks(&s->witness);
-  vestry_reply_hooks(reply, &hooks);
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static vestry_err keep_stream(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -104,7 +104,7 @@ static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, v
   (void)req;
   scene *s = app;
   vestry_connection_hooks hooks = witness_hooks(&s->witness);
-  vestry_reply_hooks(reply, &hooks);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("first", 1));
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("second", 2));
 }

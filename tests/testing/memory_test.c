@@ -21,8 +21,8 @@ typedef struct desk {
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_connection_hooks hooks = witness_hooks(app);
-  vestry_reply_hooks(reply, &hooks);
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void desk_open(desk *d) {
@@ -103,7 +103,8 @@ static void blocks_until_it_reads_again(void **state) {
 }
 
 static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE});
+  vestry_reply_stream(
+      reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
   return open_stream(req, reply, app);
 }
 
@@ -322,8 +323,9 @@ static void is_destroyed_under_the_pool(void **state) {
 
 static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  vestry_reply_stream(reply, &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000});
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
+                                                          .full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000}});
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 /* A page that reads a byte at a time: what is on its way must not fill the queue. */

@@ -56,7 +56,7 @@ static vestry_err handler(const vestry_request *req, vestry_reply *reply, void *
   (void)req;
   f->seed = (unsigned)rand_r(seed);
   vestry_reply_key(reply, VESTRY_KEY("k", rand_r(seed) % 4));
-  vestry_reply_keep(reply, VESTRY_PUT_MANY, 64);
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 64);
   return vestry_reply_watch(reply, &(vestry_watch){.step = step,
                                                    .end = end,
                                                    .ctx = f,

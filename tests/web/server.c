@@ -48,8 +48,8 @@ static void log_but_debug(void *ctx, vestry_log_level level, const char *line) {
 vestry_err server_open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_connection_hooks hooks = witness_hooks(&((server *)app)->witness);
-  vestry_reply_hooks(reply, &hooks);
-  return vestry_reply_keep(reply, VESTRY_PUT_REPLACE, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 vestry_err server_echo(const vestry_request *req, vestry_reply *reply, void *app) {

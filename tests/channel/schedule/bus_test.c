@@ -11,7 +11,7 @@
 #include "connection/probe.h"
 #include "runtime/random.h"
 #include "store/schedule/scheduler.h"
-#include "vestry/bus.h"
+#include "support/topic.h"
 
 enum { HISTORIES = 6000, STREAMS = 2, GUESTS = 24, OPS_MOST = 5 };
 
@@ -26,7 +26,7 @@ typedef struct guest {
 /* Touched by the one thread that runs: the points are in the code under test alone. */
 static struct {
   bench b;
-  vestry_bus *bus;
+  vsi_bus *bus;
   vestry_connection *streams[STREAMS];
   probe probes[STREAMS];
   bool abandoned[STREAMS], hooked[STREAMS];
@@ -91,7 +91,7 @@ static void subscribe(uint64_t r) {
   g->subscribed = true; /* unless it is refused: then nothing may have been called */
   vestry_subscriber subscriber = {0, on_call, on_over, g, g->stream < 0 ? NULL : h.streams[g->stream]};
   vestry_subscription *handle = NULL;
-  vestry_err error = vestry_bus_subscribe(h.bus, topics[r / 8 % 4], 1, &subscriber, r & 64 ? &handle : NULL);
+  vestry_err error = topic_subscribe(h.bus, topics[r / 8 % 4], 1, &subscriber, r & 64 ? &handle : NULL);
   if (error) {
     require(!g->over && !g->running && !handle && (error == VESTRY_CLOSED || error == VESTRY_NO_MEMORY));
     g->subscribed = false;
@@ -107,7 +107,7 @@ static void unsubscribe(size_t i) {
   if (!handle) return;
   g->handle = NULL;
   int calls = g->running;
-  bool over = vestry_bus_unsubscribe(handle);
+  bool over = vestry_unsubscribe(handle);
   g->gone = true;
   require(over == g->over || !over); /* when it says that it is over, it is */
   if (!depth) require(over && g->over && !g->running);
@@ -132,7 +132,7 @@ static void one_op(uint64_t r) {
   }
   default: {
     const char *topic = topics[(r >> 3) % 4];
-    require(vestry_bus_publish(h.bus, topic, 1, NULL, 0, NULL) == VESTRY_OK);
+    require(topic_publish(h.bus, topic, 1, NULL, 0, NULL) == VESTRY_OK);
   }
   }
 }
@@ -147,7 +147,7 @@ static void one_history(uint64_t seed) {
   h.seed = seed;
   uint64_t random = seed;
   bench_init(&h.b, VESTRY_THREADS_NONE, NULL);
-  require(vestry_bus_create(&(vestry_bus_options){.host = &h.b.th.host}, &h.bus) == VESTRY_OK);
+  require(vsi_bus_create(&h.b.th.host, 0, &h.bus) == VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     static const vsi_connection_hooks hooks = {.on_close = on_close};
@@ -164,7 +164,7 @@ static void one_history(uint64_t seed) {
   require(points != 0); /* 0: nobody gets on */
   test_host_fail_no_more(&h.b.th);
   vestry_bus_stats stats = {0};
-  vestry_bus_stats_get(h.bus, &stats);
+  vsi_bus_stats_get(h.bus, &stats);
   require(stats.subscribed_count == stats.live_count + stats.ended_count);
   require(stats.called_count == h.calls);
   size_t subscribed = 0, live = 0;
@@ -173,10 +173,10 @@ static void one_history(uint64_t seed) {
     live += h.guests[i].subscribed && !h.guests[i].over;
   }
   require(stats.subscribed_count == subscribed && stats.live_count == live);
-  vestry_bus_destroy(h.bus);
+  vsi_bus_destroy(h.bus);
   for (size_t i = 0; i < h.guests_count; i++) {
     require(h.guests[i].over == h.guests[i].subscribed);
-    if (h.guests[i].handle) require(vestry_bus_unsubscribe(h.guests[i].handle));
+    if (h.guests[i].handle) require(vestry_unsubscribe(h.guests[i].handle));
   }
   for (int i = 0; i < STREAMS; i++) {
     if (!h.abandoned[i]) vsi_connection_abandon(h.streams[i], VESTRY_CAUSE_CLOSED);

@@ -36,12 +36,12 @@ static void require_at(bool holds, int line) {
 
 static const char *const names[NAMES] = {"a", "b"};
 
-static vestry_err hold(size_t name, vestry_channel **ret_channel) {
+static vestry_err hold(size_t name, vsi_channel **ret_channel) {
   return vsi_channels_hold(h.channels, names[name], 1, 0, ret_channel);
 }
 
 static void join(size_t name, vestry_connection *stream) {
-  vestry_channel *channel;
+  vsi_channel *channel;
   vsi_member *member;
   vestry_err error = hold(name, &channel);
   if (!error) {
@@ -54,7 +54,7 @@ static void join(size_t name, vestry_connection *stream) {
 
 static void one_op(uint64_t r) {
   size_t stream = (r >> 3) % STREAMS, name = (r >> 4) % NAMES;
-  vestry_channel *channel = NULL;
+  vsi_channel *channel = NULL;
   switch (r % 8) {
   case 0:
   case 1:
@@ -72,8 +72,8 @@ static void one_op(uint64_t r) {
   if (!channel) return;
   require(channel->name.len == 1 && channel->name.bytes[0] == names[name][0]);
   vestry_err error = VESTRY_OK;
-  if (r % 8 == 5) error = vestry_channel_leave(channel, h.streams[stream]);
-  if (r % 8 == 6) error = vestry_channel_publish(channel, h.event, NULL);
+  if (r % 8 == 5) error = vsi_channel_leave(channel, h.streams[stream]);
+  if (r % 8 == 6) error = vsi_channel_publish(channel, h.event, NULL);
   require(!error || error == VESTRY_NOT_FOUND || error == VESTRY_NO_MEMORY);
   vsi_channel_unref(channel);
 }
@@ -88,7 +88,7 @@ static void one_history(uint64_t seed) {
   h.seed = seed;
   uint64_t random = seed;
   bench_init(&h.b, VESTRY_THREADS_NONE, NULL);
-  require(vsi_channels_create(h.b.group, 0, &h.channels) == VESTRY_OK);
+  require(vsi_channels_create(h.b.group, 0, 0, &h.channels) == VESTRY_OK);
   h.event = bench_event(&h.b, "x");
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);

@@ -23,7 +23,7 @@ static struct {
   bench b;
   vsi_budget budget;
   vsi_history history;
-  vestry_channel *channel;
+  vsi_channel *channel;
   vestry_connection *streams[STREAMS];
   probe probes[STREAMS];
   bool has_resumed[STREAMS], is_fresh[STREAMS]; /* the second: it awaits a state */
@@ -64,7 +64,7 @@ static vestry_event *event_of(const char *what, uint64_t number) {
 static void write_line(void) {
   lock();
   vestry_event *event = event_of("line", ++h.lines);
-  require(vestry_channel_publish(h.channel, event, NULL) == VESTRY_OK);
+  require(vsi_channel_publish(h.channel, event, NULL) == VESTRY_OK);
   vestry_event_unref(event);
   unlock();
 }
@@ -138,7 +138,7 @@ static void one_run(uint64_t seed) {
   vsi_budget_init(&h.budget, 0);
   const vsi_history_bounds bounds = {.max_count = 1 + random_below(&random, KEPT_MOST)};
   require(vsi_history_init(&h.history, &h.b.th.host, &h.budget, bounds) == VESTRY_OK);
-  require(vsi_channel_create(h.b.group, NULL, &h.channel) == VESTRY_OK);
+  require(vsi_channel_create(h.b.group, 0, &h.channel) == VESTRY_OK);
   atomic_store(&h.channel->history, &h.history);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
@@ -159,7 +159,7 @@ static void one_run(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) vestry_connection_unref(h.streams[i]);
   atomic_store(&h.channel->history, NULL);
   vsi_history_finish(&h.history);
-  vestry_channel_destroy(h.channel);
+  vsi_channel_destroy(h.channel);
   bench_finish(&h.b);
   for (int i = 0; i < STREAMS; i++) probe_finish(&h.probes[i]);
 }

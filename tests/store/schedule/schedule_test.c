@@ -38,7 +38,7 @@ static void one_op(const plan *p, size_t thread, uint64_t r) {
   case 2: linear_remove(l, thread, key); break;
   case 3:
   case 4: linear_remove_if(l, thread, key, (r >> 16) % 2); break;
-  case 5: linear_put(l, thread, key, VESTRY_PUT_REJECT); break;
+  case 5: linear_put(l, thread, key, VESTRY_KEEP_REJECT); break;
   case 6: linear_tick(l, thread); break;
   case 7:
     if (p->expires) test_host_advance_ms(linear_host(l), 1 + (r >> 16) % 6);
@@ -55,7 +55,7 @@ static void one_op(const plan *p, size_t thread, uint64_t r) {
     for (size_t i = 0; i < 1 + (r >> 32) % 16; i++) linear_empty(l, thread, ((r >> 16) + i) % FILLERS_MOST);
     break;
   case 15: linear_list(l, thread); break;
-  default: linear_put(l, thread, key, VESTRY_PUT_REPLACE);
+  default: linear_put(l, thread, key, VESTRY_KEEP_REPLACE);
   }
 }
 
@@ -157,7 +157,7 @@ static size_t one_change(sizes z, uint64_t first, uint64_t second) {
   z.under_test = linear_open("hash", (vestry_store_options){.max_count = 100});
   for (size_t i = 0; i < z.from; i++) {
     linear_fill(z.under_test, 0, i);
-    if (i == 3) linear_put(z.under_test, 0, 0, VESTRY_PUT_REPLACE);
+    if (i == 3) linear_put(z.under_test, 0, 0, VESTRY_KEEP_REPLACE);
   }
   size_t points = schedule_run(1, SCHEDULE_GIVEN, first, second, 2, change_or_look, &z);
   snprintf(failing_text, sizeof failing_text, "%zu to %zu at %llu and %llu\n", z.from, z.to, (unsigned long long)first,
@@ -197,7 +197,7 @@ static void no_use_is_lost_in_refiling(void **state) {
   for (uint64_t seed = 1; seed <= REFILINGS && !only_seed; seed++) {
     snprintf(failing_text, sizeof failing_text, "refiling, seed %llu\n", (unsigned long long)seed);
     linear *l = linear_open("lru", (vestry_store_options){.max_count = 10, .idle_ms = 10});
-    linear_put(l, 0, 0, VESTRY_PUT_REPLACE);
+    linear_put(l, 0, 0, VESTRY_KEEP_REPLACE);
     test_host_advance_ms(linear_host(l), 5);
     linear_get(l, 0, 0);
     test_host_advance_ms(linear_host(l), 7); /* filed at 0, used at 5, now 12 */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading JSON into C's variables. */
+#ifndef VSI_JSON_INTO_H
+#define VSI_JSON_INTO_H
+
+#include "vestry/value.h"
+
+/* Read a value into a variable, which borrows from it. Untouched on failure.
+ * OK | MALFORMED (another type; an integer outside of its bounds; a text with a zero character) | INVALID (into is
+ * none) */
+vestry_err vsi_into_take(vestry_into into, const json_t *value);
+
+#endif
