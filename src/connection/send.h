@@ -20,9 +20,6 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error);
  * No lock held; the hooks of an end run on the runner's threads as ever. */
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count);
 
-/* Send an event that was just made, if it was; drops it. */
-vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
-
 /* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
  * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);

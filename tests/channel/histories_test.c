@@ -384,7 +384,7 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
     vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
     for (int k = 0; k < 4; k++) assert_int_equal(write_line(&s), VESTRY_OK);
     assert_int_equal(write_line(&s), VESTRY_OK);
-    assert_int_equal(vestry_connection_cause(vestry_memory_look(t.stream).connection), VESTRY_CAUSE_FULL);
+    assert_int_equal(vestry_connection_look(vestry_memory_look(t.stream).connection).cause, VESTRY_CAUSE_FULL);
     vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
     settle(&s);
     log_tab_read(&t, SIZE_MAX);
@@ -541,7 +541,7 @@ static void g12_connections_resume_by_hand(void **state) {
   assert_int_equal(vestry_leave(s.v, NOWHERE, LOG, connection), VESTRY_OK);
   s.fails = VESTRY_FAILED;
   assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_FAILED);
-  assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_ERROR);
+  assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_ERROR);
   s.fails = VESTRY_OK;
   settle(&s);
   assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_CLOSED);
