@@ -135,7 +135,7 @@ static void f3_an_instance_counts_what_conflation_keeps(void **state) {
     assert_int_equal(stats.barriers_count, 1);
     assert_int_equal(stats.forgotten_count, 0);
   }
-  vestry_memory_hang_up(exchanges[0]);
+  vestry_memory_mode_set(exchanges[0], VESTRY_MEMORY_HANGS_UP);
   vestry_memory_settle(v);
   vestry_stats all = {0};
   vestry_stats_get(v, &all);
@@ -198,7 +198,7 @@ static void hangs_up_before_and_after_it_opened(void **state) {
     desk d;
     desk_open(&d);
     if (settled) vestry_memory_settle(d.v);
-    vestry_memory_hang_up(d.exchange);
+    vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_HANGS_UP);
     vestry_memory_settle(d.v);
     bool clean = vestry_memory_look(d.exchange).clean;
     assert_true(vestry_memory_look(d.exchange).ended);
