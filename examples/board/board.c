@@ -369,7 +369,7 @@ static bool prepare(void *ctx, vestry_options *options) {
     return false;
   }
   app->sessions =
-      (vestry_session_options){.insecure = true, .storage = vestry_sqlite_sessions_ops(), .storage_ctx = app->stored};
+      (vestry_session_options){.insecure = true, .storage = &vestry_sqlite_sessions_ops, .storage_ctx = app->stored};
   options->sessions = &app->sessions;
   options->secret = app->secret;
   options->secret_len = sizeof app->secret;

@@ -39,8 +39,8 @@ static void say_topics(vestry_sqlite_change *change, const char *table, int64_t 
   (void)rowid, (void)app;
   if (strcmp(table, "gone") == 0) vestry_sqlite_topic(change, "gone");
   if (strcmp(table, "seen") != 0) return;
-  sqlite3_value *user = vestry_sqlite_change_new(change, 0);
-  if (!user) user = vestry_sqlite_change_old(change, 0);
+  sqlite3_value *user = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, 0);
+  if (!user) user = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, 0);
   const char *name = user ? (const char *)sqlite3_value_text(user) : NULL;
   snprintf(topic, sizeof topic, "seen/%s", name ? name : "");
   vestry_sqlite_topic(change, topic);
@@ -58,7 +58,7 @@ vestry_err db_attach(struct db *db, const char *path, vestry_pages *pages) {
 }
 
 void db_detach(struct db *db) {
-  vestry_sqlite_pool_unfollow(db->pool);
+  vestry_sqlite_pool_follow(db->pool, NULL);
   vestry_sqlite_destroy(db->followed);
 }
 
@@ -68,7 +68,7 @@ json_t *db_tab(vestry_sqlite_loan *loan, const vestry_request *req, vestry_rende
   size_t len = 0;
   char *bytes = malloc(TAB_MAX_BYTES);
   if (!bytes) return NULL;
-  vestry_err err = vestry_sqlite_tab_get(vestry_sqlite_loan_connection(loan), req, render, bytes, TAB_MAX_BYTES, &len);
+  vestry_err err = vestry_sqlite_tab_get(loan->connection, req, render, bytes, TAB_MAX_BYTES, &len);
   json_t *state = len > 0 && !err ? json_loadb(bytes, len, 0, NULL) : NULL;
   free(bytes);
   return state || (err && err != VESTRY_NOT_FOUND) ? state : json_object();
@@ -77,7 +77,7 @@ json_t *db_tab(vestry_sqlite_loan *loan, const vestry_request *req, vestry_rende
 vestry_err db_tab_set(vestry_sqlite_loan *loan, const vestry_request *req, const json_t *state) {
   char *text = json_dumps(state, JSON_COMPACT);
   if (!text) return VESTRY_NO_MEMORY;
-  vestry_err err = vestry_sqlite_tab_set(vestry_sqlite_loan_connection(loan), req, text, strlen(text));
+  vestry_err err = vestry_sqlite_tab_set(loan->connection, req, text, strlen(text));
   if (err == VESTRY_BUSY || err == VESTRY_IO) err = VESTRY_LIMIT; /* not now: as database_error has it */
   free(text);
   return err;

@@ -39,14 +39,13 @@ typedef struct vestry_response {
   size_t body_len;
 } vestry_response;
 
-/** A body that is the adapter's, until it destroys it: bytes, or a part of a file. */
-typedef struct vestry_body vestry_body;
+/** A body that is the adapter's, until it destroys it: bytes, or a part of a file. To be read. */
+typedef struct vestry_body {
+  const void *bytes; /**< NULL: it is in a file */
+  size_t held_bytes; /**< how much memory it holds; of a file this is a piece of it, VESTRY_BODY_PIECE_BYTES. Counted in
+                          vestry_stats.answer_bytes, but for what is below a kilobyte, which is 0 */
+} vestry_body;
 
-/** Its bytes; NULL: it is in a file. Threads any; does not block. */
-VESTRY_API const void *vestry_body_bytes(const vestry_body *body);
-/** How much memory it holds; of a file this is a piece of it, VESTRY_BODY_PIECE_BYTES. Counted in
- *  vestry_stats.answer_bytes, but for what is below a kilobyte, which is 0. Threads any; does not block. */
-VESTRY_API size_t vestry_body_held_bytes(const vestry_body *body);
 /** Read from it, of either kind.
  *  at       below its length
  *  ret_len  at least 1, at most capacity
@@ -139,14 +138,13 @@ typedef struct vestry_route_follower {
 } vestry_route_follower;
 
 /** Be told of the routes that there are, and of each that comes and goes.
- *  follower, ctx  borrowed until vestry_routes_unfollow; ctx: one instance, one follower
- *  Returns  OK | INVALID (an argument; ctx follows already) | NO_MEMORY | what mounts said to a route that was there:
- *           then unmounted was called for those before it, and ctx does not follow
+ *  follower, ctx  borrowed until ctx follows no more, which is so when the call with a follower of NULL returns: then
+ *                 none of the follower's functions runs. ctx: one instance, one follower
+ *  Returns  OK (of NULL also if ctx does not follow) | INVALID (an argument; ctx follows already) | NO_MEMORY | what
+ *           mounts said to a route that was there: then unmounted was called for those before it, and ctx does not
+ *           follow
  *  Threads  any, but not from inside a follower; blocks while another thread mounts */
 VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *follower, void *ctx);
-/** Follow no more: when it returns, none of the follower's functions runs. A ctx that does not follow is accepted.
- *  Threads as follow. */
-VESTRY_API void vestry_routes_unfollow(vestry *v, void *ctx);
 
 /** A server of an adapter's, for vestry_server_create. All are mandatory. */
 struct vestry_server_adapter {

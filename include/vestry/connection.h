@@ -133,67 +133,107 @@ VESTRY_API vestry_connection *vestry_connection_ref(vestry_connection *connectio
  *  not block. */
 VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connection);
 
-/** A number of its own within the instance, from 1; never reused. Threads any. */
-VESTRY_API uint64_t vestry_connection_id(const vestry_connection *connection);
+/** A connection at a moment; its state may have moved on when you look. */
+typedef struct vestry_connection_now {
+  uint64_t id;             /**< a number of its own within the instance, from 1; never reused */
+  const vestry_host *host; /**< the instance's: for events that are made for this connection */
+  vestry_connection_state state;
+  vestry_cause cause; /**< why it ends or ended; NONE while it is OPENING or OPEN */
+} vestry_connection_now;
+/** Look at it. Threads any; a few loads. */
+VESTRY_API vestry_connection_now vestry_connection_look(const vestry_connection *connection);
+/** Whether a send could be accepted now. Threads any; one load. */
+VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
 /** Disposes of data that was handed over. */
 typedef void (*vestry_destroy_fn)(void *data);
 /** The data of the reply that opened the stream (vestry_reply_data); NULL: none. The pointer is there before the first
  *  hook and does not change. The data lives as long as the caller's reference, past the end of the stream too. Several
  *  threads may use the data at once: the application has to order that. Threads any; one load. */
 VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
-/** Where it is in its life; may have moved on when you look. Threads any. */
-VESTRY_API vestry_connection_state vestry_connection_state_get(const vestry_connection *connection);
-/** Why it ends or ended; NONE while it is OPENING or OPEN. Threads any. */
-VESTRY_API vestry_cause vestry_connection_cause(const vestry_connection *connection);
-/** Whether a send could be accepted now. Threads any. */
-VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
-
-/** Send one event.
- *  event    borrowed; a reference is taken on OK only
- *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (for any queue of this connection) |
- *           NO_MEMORY
- *  Threads  any; lock-free but for waking the runner, and a full queue of VESTRY_FULL_CONFLATE; does not block */
-VESTRY_API vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event);
 
 /** Send several events with nothing in between: all are accepted or none.
- *  events   count ≥ 1 events, borrowed
- *  Returns, threads: as vestry_connection_send; INVALID for count 0 */
+ *  events   count ≥ 1 events, borrowed; references are taken on OK only
+ *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (for any queue of this connection) |
+ *           NO_MEMORY | INVALID (count 0)
+ *  Threads  any; lock-free but for waking the runner, and a full queue of VESTRY_FULL_CONFLATE; does not block */
 VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events,
                                                  size_t count);
+/** Send one event: vestry_connection_send_all. */
+static inline vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
+  return vestry_connection_send_all(connection, &event, 1);
+}
+/** Send an event that was just made, and drop it. An error in making it is one in sending: vestry_on_error_fn.
+ *  made     what the function of event.h or script.h returned that made the event
+ *  event    a reference, which is taken whatever comes of it; not looked at where made is an error
+ *  Returns  made | as vestry_connection_send_all
+ *  Threads  as vestry_connection_send_all */
+VESTRY_API vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event);
 
-/** Format and send: vestry_event_elements, _signals, _script and then vestry_connection_send, with the errors of both.
- *  Threads any; do not block. */
-VESTRY_API vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
-                                                       const vestry_elements_options *options);
-VESTRY_API vestry_err vestry_connection_patch_signals_text(vestry_connection *connection, const char *json, size_t len,
-                                                           const vestry_signals_options *options);
-VESTRY_API vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
-                                                       const vestry_script_options *options);
+/* ---------------------------------------------------------------------------------------- make, and send --------- */
 
-/** The same for vestry_event_plain: an event with a name and data of your own, for pages without Datastar and for other
- *  programs (vestry_reply_any_client lets those in). */
-VESTRY_API vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data,
-                                              size_t len, const vestry_plain_options *options);
-
-/** The same for vestry_event_remove and vestry_event_redirect. Other events are made by their own functions (event.h,
- *  script.h) and sent by vestry_connection_send. */
-VESTRY_API vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
-                                                        const vestry_elements_options *options);
-VESTRY_API vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
-                                                 const vestry_script_options *options);
-
-/** Signals of C's own values: vestry_event_signals, and then vestry_connection_send.
- *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
- *  Threads any; does not block. */
-VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
-                                                      const vestry_signals_options *options);
-
-/** Elements by a format: vestry_event_elementsf (escapes each %s for where it stands), and then vestry_connection_send.
+/** Elements by a format: vestry_event_elementsf (escapes each %s for where it stands), and then
+ *  vestry_connection_send_made.
  *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", id, message);
  *  Threads any; does not block. */
 VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
                                                         const vestry_elements_options *options, const char *format, ...)
     VESTRY_PRINTF(3, 4);
+
+/* The others likewise, with the errors of both functions. Events of other kinds are made by their own functions
+ * (event.h, script.h). */
+
+/** vestry_event_elements. */
+static inline vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
+                                                          const vestry_elements_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_elements(vestry_connection_look(connection).host, html, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** vestry_event_remove. */
+static inline vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
+                                                           const vestry_elements_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_remove(vestry_connection_look(connection).host, selector, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** vestry_event_signals, of C's own values: vestry_connection_patch_signals(c, VESTRY_OBJECT("counter", 4), NULL). */
+static inline vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
+                                                         const vestry_signals_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_signals(vestry_connection_look(connection).host, signals, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** vestry_event_signals_text. */
+static inline vestry_err vestry_connection_patch_signals_text(vestry_connection *connection, const char *json,
+                                                              size_t len, const vestry_signals_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_signals_text(vestry_connection_look(connection).host, json, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** vestry_event_script. */
+static inline vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
+                                                          const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_script(vestry_connection_look(connection).host, script, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** vestry_event_redirect. */
+static inline vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
+                                                    const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_redirect(vestry_connection_look(connection).host, url, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** vestry_event_plain: a name and data of your own, for pages without Datastar and for other programs
+ *  (vestry_reply_any_client lets those in). */
+static inline vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data,
+                                                 size_t len, const vestry_plain_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_plain(vestry_connection_look(connection).host, name, data, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+
+/* ------------------------------------------------------------------------------------------------- its end ------- */
 
 /** End it for a cause. The first cause wins. A clean cause (vestry_cause_is_clean) lets what was accepted before be
  *  written, and ends the stream so that the browser stays away; any other discards it and aborts. A clean end gives a
@@ -205,19 +245,29 @@ VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *conne
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 
+/** Close *connection for CLOSED, cleanly, after what was sent before; drop the reference and set it to NULL. A NULL is
+ *  left alone. Threads any; does not block. */
+static inline void vestry_connection_leave(vestry_connection **connection) {
+  if (!*connection) return;
+  vestry_connection_close(*connection, VESTRY_CAUSE_CLOSED);
+  *connection = vestry_connection_unref(*connection);
+}
+
 /** What is done with a stream before it is closed. On the caller's thread; its error is returned to the caller. */
 typedef vestry_err (*vestry_connection_fn)(vestry_connection *connection, void *ctx);
 
-/** Use a stream and close it, whatever fn returns: calls fn, then closes the stream for CLOSED, cleanly, after all that
- *  was sent before. fn may close the stream for another cause: the first cause counts.
+/** Use a stream and close it, whatever fn returns: calls fn, then vestry_connection_leave. fn may close the stream for
+ *  another cause: the first cause counts.
  *  connection  borrowed; a reference is held meanwhile
  *  Returns  what fn returned | CLOSED: it was not open, and fn was not called
  *  Threads  any; blocks as fn does */
-VESTRY_API vestry_err vestry_connection_with(vestry_connection *connection, vestry_connection_fn fn, void *ctx);
-
-/** Close *connection for CLOSED, drop the reference and set it to NULL. A NULL is left alone. Threads any; does not
- *  block. */
-VESTRY_API void vestry_connection_leave(vestry_connection **connection);
+static inline vestry_err vestry_connection_with(vestry_connection *connection, vestry_connection_fn fn, void *ctx) {
+  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  vestry_connection *held = vestry_connection_ref(connection); /* fn may drop the caller's */
+  vestry_err error = fn(held, ctx);
+  vestry_connection_leave(&held);
+  return error;
+}
 
 #if defined(__GNUC__)
 /** In front of a variable that holds a reference: vestry_connection_leave when the variable goes out of scope, by

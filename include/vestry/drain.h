@@ -30,17 +30,7 @@ extern "C" {
 /** The longest window: a day. */
 #define VESTRY_DRAIN_MAX_MS UINT64_C(86400000)
 
-/** How far a drain is. All zero: none has begun. */
-typedef struct vestry_drain_stats {
-  size_t size; /**< sizeof(vestry_drain_stats), or 0 */
-  bool begun;
-  uint64_t elapsed_ms;    /**< since it began */
-  uint64_t streams_count; /**< that were open when it began */
-  uint64_t sent_count;    /**< of these, told to go so far; closed_by_cause[DRAIN] counts them when they end */
-  uint64_t left_count;    /**< of these, not yet ended; 0: the drain is over */
-} vestry_drain_stats;
-
-/** Begin to drain. There is no way back; vestry_close and vestry_stop may come at any time and abort what is left.
+/** Begin to drain: vestry_stats tells how far it is. There is no way back; vestry_close and vestry_stop may come at any time and abort what is left.
  *  window_ms  over which streams are sent away, at most VESTRY_DRAIN_MAX_MS; 0: at once (and back over a second). A
  *             peer that does not take what it was sent is given five seconds more
  *  Returns  OK | EXISTS (it was begun before) | CLOSED (the instance or its runtime closes) | INVALID | NO_MEMORY
@@ -53,9 +43,6 @@ VESTRY_API vestry_err vestry_drain(vestry *v, uint64_t window_ms);
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
  *           for */
 VESTRY_API vestry_err vestry_drain_wait(vestry *v, uint64_t timeout_ms);
-
-/** How far it is, a snapshot. Threads any; takes the instance's lock briefly. */
-VESTRY_API void vestry_drain_stats_get(vestry *v, vestry_drain_stats *ret_stats);
 
 #ifdef __cplusplus
 }

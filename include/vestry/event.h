@@ -135,8 +135,14 @@ VESTRY_API vestry_err vestry_event_elementsf(const vestry_host *host, const vest
 
 /** Remove the elements that match a selector: mode REMOVE without elements. selector and the mode stand over those of
  *  the options. Otherwise as vestry_event_elements. */
-VESTRY_API vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
-                                          const vestry_elements_options *options, vestry_event **ret_event);
+static inline vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
+                                             const vestry_elements_options *options, vestry_event **ret_event) {
+  vestry_elements_options own = VESTRY_ELEMENTS_OPTIONS_INIT;
+  if (options) own = *options;
+  own.selector = selector;
+  own.mode = VESTRY_PATCH_REMOVE;
+  return vestry_event_elements(host, NULL, 0, &own, ret_event);
+}
 
 /** Patch signals: a JSON object as text, merged into the page's signals (RFC 7386; null deletes). The text is sent
  *  verbatim, line by line; it must be a well-formed JSON object in valid UTF-8, since the client runs what is not JSON

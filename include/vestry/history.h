@@ -151,16 +151,6 @@ typedef struct vestry_history_stats {
 VESTRY_API vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
                                                vestry_history_stats *ret_stats);
 
-/** All histories of an instance. begun_count = live_count + ended_count. */
-typedef struct vestry_histories_stats {
-  size_t size; /**< sizeof(vestry_histories_stats), or 0 */
-  uint64_t begun_count, live_count, ended_count;
-  uint64_t kept_bytes, kept_peak_bytes; /**< at most vestry_bounds.max_history_bytes */
-} vestry_histories_stats;
-
-/** A snapshot. Threads any; takes a lock briefly. */
-VESTRY_API void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats);
-
 #ifdef __cplusplus
 }
 #endif

@@ -158,6 +158,15 @@ typedef struct vestry_stats {
    *  max_answer_bytes. Bodies below a kilobyte are not counted: the bound of connections bounds them. And how many
    *  answers were cut because all of them held too much, and they most. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
+  /** Histories (vestry/history.h): histories_begun_count = histories_live_count + histories_ended_count. What all of
+   *  them keep now, and the most there ever was; never above max_history_bytes. */
+  uint64_t histories_begun_count, histories_live_count, histories_ended_count;
+  uint64_t history_bytes, history_peak_bytes;
+  /** A drain (vestry/drain.h): whether one has begun, and how long ago; the streams that were open then, and those of
+   *  them that were told to go so far, which closed_by_cause[DRAIN] counts when they end. When open_count is 0 the
+   *  drain is over. */
+  bool drain_has_begun;
+  uint64_t drain_elapsed_ms, drain_streams_count, drain_sent_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.

@@ -7,7 +7,7 @@
  *                            &app, &page);
  *      vestry_memory_settle(v);                           // stepped runtime: let everything that is ready run
  *      vestry_slice bytes = vestry_memory_look(page).received; // the stream's bytes so far, without HTTP framing
- *      vestry_memory_hang_up(page);                       // the client goes away */
+ *      vestry_memory_mode_set(page, VESTRY_MEMORY_HANGS_UP); // the client goes away */
 #ifndef VESTRY_MEMORY_H
 #define VESTRY_MEMORY_H
 
@@ -43,7 +43,8 @@ typedef enum vestry_memory_mode {
   VESTRY_MEMORY_BLOCKS,    /**< takes nothing more: writes answer WOULD_BLOCK */
   VESTRY_MEMORY_TRICKLES,  /**< takes one byte a write, then WOULD_BLOCK and at once writable again */
   VESTRY_MEMORY_STALLS,    /**< writes answer STALLED */
-  VESTRY_MEMORY_FAILS      /**< writes answer ERROR */
+  VESTRY_MEMORY_FAILS,     /**< writes answer ERROR */
+  VESTRY_MEMORY_HANGS_UP   /**< has closed, for good: the connection closes for HANGUP, at its next write or now */
 } vestry_memory_mode;
 
 /** Serve one request on this thread through vestry_serve.
@@ -87,8 +88,6 @@ VESTRY_API const char *vestry_memory_header(vestry_memory_exchange *exchange, co
 VESTRY_API vestry_slice vestry_memory_since(vestry_memory_exchange *exchange);
 /** Change how the far end behaves; going back to READS makes a blocked stream writable. */
 VESTRY_API void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode);
-/** The far end closes: the connection closes for HANGUP, at its next write or now. */
-VESTRY_API void vestry_memory_hang_up(vestry_memory_exchange *exchange);
 
 #ifdef __cplusplus
 }

@@ -64,12 +64,13 @@ typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char
  *  that there is no memory for become "all".
  *  topic  1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes, copied; others are left out */
 VESTRY_API void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic);
-/** A column of the changed row, as it was before and as it is to be; columns count from 0. A message that moves to
- *  another room changes both rooms.
+/** Of a changed row: as it was before, and as it is to be. */
+typedef enum vestry_sqlite_side { VESTRY_SQLITE_OLD, VESTRY_SQLITE_NEW } vestry_sqlite_side;
+/** A column of the changed row; columns count from 0. A message that moves to another room changes both rooms.
  *  Returns  valid until vestry_sqlite_topics_fn returns; NULL: a new row has no old values, a deleted one no new ones;
  *           there is no such column, or no memory */
-VESTRY_API sqlite3_value *vestry_sqlite_change_old(const vestry_sqlite_change *change, int column);
-VESTRY_API sqlite3_value *vestry_sqlite_change_new(const vestry_sqlite_change *change, int column);
+VESTRY_API sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change *change, vestry_sqlite_side side,
+                                                     int column);
 
 /** How a database is followed. Zero is the default, in brackets. */
 typedef struct vestry_sqlite_options {

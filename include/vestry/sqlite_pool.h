@@ -30,8 +30,11 @@ extern "C" {
 
 /** Connections to one database. */
 typedef struct vestry_sqlite_pool vestry_sqlite_pool;
-/** One of them, in use by one thread. */
-typedef struct vestry_sqlite_loan vestry_sqlite_loan;
+/** One of them, in use by one thread. To be read, until it is given back. */
+typedef struct vestry_sqlite_loan {
+  sqlite3 *db;                          /**< for SQLite's own functions */
+  vestry_sqlite_connection *connection; /**< for vestry_sqlite_tab_get and _set; NULL: no pages follow it */
+} vestry_sqlite_loan;
 
 /** How a database is opened. Zero is the default, in brackets. */
 typedef struct vestry_sqlite_pool_options {
@@ -65,12 +68,11 @@ VESTRY_API vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options
 VESTRY_API void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool);
 
 /** Have pages follow all connections, but those aside: vestry_sqlite_attach for each.
- *  database  borrowed; of the same file. Until vestry_sqlite_pool_unfollow, which comes before vestry_sqlite_destroy
+ *  database  borrowed; of the same file. Until the call with NULL, which follows no more: it comes before
+ *            vestry_sqlite_destroy, while no connection is lent, and returns OK
  *  Returns  OK | INVALID (another file, or it is followed already) | BUSY (one is lent) | NO_MEMORY | IO
  *  Threads  any; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *database);
-/** No more. None may be lent. Threads any. */
-VESTRY_API void vestry_sqlite_pool_unfollow(vestry_sqlite_pool *pool);
 
 /** Is told of a transaction that was committed by vestry_sqlite_give, or by what calls it here. On the thread that
  *  commits, when the connection has been given back; no lock is held. It may borrow one. */
@@ -107,18 +109,15 @@ VESTRY_API vestry_err vestry_sqlite_borrow(vestry_sqlite_pool *pool, vestry_sqli
  *  Threads  that which has borrowed it; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_give(vestry_sqlite_loan *loan, vestry_err error);
 
-/** What is lent: the connection, for SQLite's own functions; and what is attached to pages, for vestry_sqlite_tab_get
- *  and _set. NULL: it is not. Valid until it is given back. */
-VESTRY_API sqlite3 *vestry_sqlite_loan_db(vestry_sqlite_loan *loan);
-VESTRY_API vestry_sqlite_connection *vestry_sqlite_loan_connection(vestry_sqlite_loan *loan);
-
 /* --------------------------------------------------------------------------------------------- statements -------- */
 
 /** Does something with a row, by sqlite3_column_int and its like. On the thread that runs the statement; it may run
  *  others with the same loan. */
 typedef void (*vestry_sqlite_row_fn)(sqlite3_stmt *row, void *ctx);
 /** One that puts the first column into the int64_t that ctx points to. */
-VESTRY_API void vestry_sqlite_row_integer(sqlite3_stmt *row, void *ctx);
+static inline void vestry_sqlite_row_integer(sqlite3_stmt *row, void *ctx) {
+  *(int64_t *)ctx = sqlite3_column_int64(row, 0);
+}
 
 /** Run one statement, which is prepared once for each connection and kept.
  *  sql     one statement; copied by SQLite
@@ -132,7 +131,7 @@ VESTRY_API vestry_err vestry_sqlite_run(vestry_sqlite_loan *loan, const char *sq
                                         vestry_sqlite_row_fn row, void *ctx);
 /** The same with a connection of its own, in a transaction of its own if it writes. The errors of vestry_sqlite_borrow,
  *  too. In a thread that has a connection already, it is run with that one. (What cannot be in a
- *  transaction, VACUUM and some pragmas, is for sqlite3_exec, with vestry_sqlite_loan_db.)
+ *  transaction, VACUUM and some pragmas, is for sqlite3_exec, with vestry_sqlite_loan.db.)
  *  Threads  any; as those */
 VESTRY_API vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const char *sql, const vestry_value *values,
                                               vestry_sqlite_row_fn row, void *ctx);

@@ -4,7 +4,7 @@
  *
  *      vestry_sqlite_sessions_create(pool, NULL, &stored);
  *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){
- *                                          .storage = vestry_sqlite_sessions_ops(), .storage_ctx = stored}}, &v);
+ *                                          .storage = &vestry_sqlite_sessions_ops, .storage_ctx = stored}}, &v);
  *
  *  A user that has logged in still is after a restart, or a crash. The table, vestry_session, has a hash of each
  *  session's id: a stolen file opens no session. A session whose time is over is deleted, also if its cookie never
@@ -46,9 +46,9 @@ VESTRY_API vestry_err vestry_sqlite_sessions_create(vestry_sqlite_pool *pool,
 /** NULL is accepted. */
 VESTRY_API void vestry_sqlite_sessions_destroy(vestry_sqlite_sessions *sessions);
 
-/** The functions for vestry_session_options.storage; storage_ctx is the vestry_sqlite_sessions. Static. They borrow a
+/** The functions for vestry_session_options.storage; storage_ctx is the vestry_sqlite_sessions. They borrow a
  *  connection: vestry_session_login, and all that ends sessions, is called by a thread that has none of this pool. */
-VESTRY_API const vestry_session_storage_ops *vestry_sqlite_sessions_ops(void);
+extern VESTRY_API const vestry_session_storage_ops vestry_sqlite_sessions_ops;
 
 /** Delete some of those whose time is over, for a timer: expired_at_once at most.
  *  ret_count  how many; so many as expired_at_once: there may be more. NULL: not wanted

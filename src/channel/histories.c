@@ -69,18 +69,15 @@ void vsi_histories_lose(vestry *v) {
   pthread_mutex_unlock(&all->lock);
 }
 
-void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
+void vsi_histories_stats(vestry *v, vestry_stats *stats) {
   vsi_histories *all = v->histories;
-  vestry_histories_stats stats = {
-      .kept_bytes = atomic_load_explicit(&all->budget.used, memory_order_relaxed),
-      .kept_peak_bytes = atomic_load_explicit(&all->budget.peak, memory_order_relaxed),
-  };
+  stats->history_bytes = atomic_load_explicit(&all->budget.used, memory_order_relaxed);
+  stats->history_peak_bytes = atomic_load_explicit(&all->budget.peak, memory_order_relaxed);
   pthread_mutex_lock(&all->lock);
-  stats.begun_count = all->begun;
-  stats.ended_count = all->ended;
+  stats->histories_begun_count = all->begun;
+  stats->histories_ended_count = all->ended;
   pthread_mutex_unlock(&all->lock);
-  stats.live_count = stats.begun_count - stats.ended_count;
-  VSI_RESULT_GIVE(ret_stats, stats);
+  stats->histories_live_count = stats->histories_begun_count - stats->histories_ended_count;
 }
 
 /* ------------------------------------------------------------------------------------------------------ ends ------ */

@@ -16,6 +16,9 @@ void vsi_histories_destroy(vestry *v);
  * lock briefly. */
 void vsi_histories_lose(vestry *v);
 
+/* Their members of the instance's counters. Any thread; takes a lock briefly. */
+void vsi_histories_stats(vestry *v, vestry_stats *stats);
+
 /* A stream that joins a channel where it has left off. */
 typedef struct vsi_resuming {
   vsi_member *member; /* without a stream yet */

@@ -2,6 +2,7 @@
 #include "channel/members.h"
 
 #include "base/memory.h"
+#include "connection/connection.h"
 
 enum { FIRST_BUCKETS = 16 };
 
@@ -16,7 +17,7 @@ void vsi_members_finish(vsi_members *members) {
 
 /* Connections are numbered one after the other, so their numbers spread by themselves. */
 static vsi_member **bucket_of(const vsi_members *members, const vestry_connection *connection) {
-  return &members->buckets[vestry_connection_id(connection) & (members->buckets_count - 1)];
+  return &members->buckets[vsi_connection_id(connection) & (members->buckets_count - 1)];
 }
 
 vsi_member *vsi_members_find(const vsi_members *members, const vestry_connection *connection) {

@@ -46,25 +46,23 @@ vestry_connection *vestry_connection_unref(vestry_connection *connection) {
   return NULL;
 }
 
-uint64_t vestry_connection_id(const vestry_connection *connection) {
-  return connection->id;
-}
-
-vestry_cause vestry_connection_cause(const vestry_connection *connection) {
-  /* acquire pairs with the swap in close */
-  return (vestry_cause)atomic_load_explicit(&connection->cause, memory_order_acquire);
-}
-
-vestry_connection_state vestry_connection_state_get(const vestry_connection *connection) {
+vestry_connection_state vsi_connection_state(const vestry_connection *connection) {
   /* acquire pairs with the runner's release stores */
   vestry_connection_state state =
       (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_acquire);
-  if (state != VESTRY_STATE_CLOSED && vestry_connection_cause(connection)) return VESTRY_STATE_CLOSING;
+  if (state != VESTRY_STATE_CLOSED && vsi_connection_cause(connection)) return VESTRY_STATE_CLOSING;
   return state;
 }
 
+vestry_connection_now vestry_connection_look(const vestry_connection *connection) {
+  return (vestry_connection_now){.id = connection->id,
+                                 .host = connection->environment->host,
+                                 .state = vsi_connection_state(connection),
+                                 .cause = vsi_connection_cause(connection)};
+}
+
 bool vestry_connection_is_open(const vestry_connection *connection) {
-  return vestry_connection_cause(connection) == VESTRY_CAUSE_NONE;
+  return vsi_connection_cause(connection) == VESTRY_CAUSE_NONE;
 }
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection) {
@@ -95,7 +93,7 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   if (vsi_connection_is_forked(connection) || cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT)
     return false;
   uint8_t none = VESTRY_CAUSE_NONE;
-  /* The door. acq_rel pairs with vestry_connection_cause: a thread that sees the cause sees what led to it. */
+  /* The door. acq_rel pairs with vsi_connection_cause: a thread that sees the cause sees what led to it. */
   if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
                                                memory_order_acquire)) {
     if (vsi_cause_is_of_peer(cause)) hurry(connection, VSI_HURRY_NOW); /* what waits for the peer waits in vain */
@@ -147,8 +145,8 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .wire_bytes = READ(wire_bytes),
       .opened_ns = connection->opened_ns,
       .last_write_ns = READ(last_write_ns),
-      .state = vestry_connection_state_get(connection),
-      .cause = vestry_connection_cause(connection),
+      .state = vsi_connection_state(connection),
+      .cause = vsi_connection_cause(connection),
   };
   /* The coder comes when others can find the connection already, but before the start: acquire pairs with the release
    * of the state after that (runner.c). */

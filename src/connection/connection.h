@@ -108,6 +108,16 @@ void vsi_connection_give_signs(vestry_connection *connection);
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
 
+/* As vestry_connection_look tells them. Any thread. */
+static inline uint64_t vsi_connection_id(const vestry_connection *connection) {
+  return connection->id;
+}
+static inline vestry_cause vsi_connection_cause(const vestry_connection *connection) {
+  /* acquire pairs with the swap in close */
+  return (vestry_cause)atomic_load_explicit(&connection->cause, memory_order_acquire);
+}
+vestry_connection_state vsi_connection_state(const vestry_connection *connection);
+
 /* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
  * will. The node must stay where it is until it was called or cancelled.
  * OK: it will be called once, unless it is cancelled; which may be before this returns | CLOSED: the connection has

@@ -12,5 +12,5 @@ vestry_err vestry_connection_patch_elementsf(vestry_connection *connection, cons
   va_start(arguments, format);
   vestry_err error = vsi_event_velements(vsi_connection_host(connection), options, &event, format, arguments);
   va_end(arguments);
-  return vsi_connection_send_made(connection, error, event);
+  return vestry_connection_send_made(connection, error, event);
 }

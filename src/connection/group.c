@@ -188,7 +188,7 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   TAILQ_REMOVE(&group->list, connection, in_group);
   group->totals.open--;
   group->totals.closed++;
-  group->totals.closed_by_cause[vestry_connection_cause(connection)]++;
+  group->totals.closed_by_cause[vsi_connection_cause(connection)]++;
   add_events_locked(&group->totals, connection);
   pthread_cond_broadcast(&group->left);
   pthread_mutex_unlock(&group->lock);
@@ -212,7 +212,7 @@ static uint64_t held_by(const vestry_connection *connection) {
 }
 
 static bool is_going(const vestry_connection *connection) {
-  return !vsi_cause_flushes(vestry_connection_cause(connection)) ||
+  return !vsi_cause_flushes(vsi_connection_cause(connection)) ||
          atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW;
 }
 

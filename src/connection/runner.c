@@ -118,7 +118,7 @@ static void drop_first(vestry_connection *connection, bool written) {
 /* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
 static bool is_over(const vestry_connection *connection) {
   return connection->broken || atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW ||
-         !vsi_cause_flushes(vestry_connection_cause(connection)); /* NONE does */
+         !vsi_cause_flushes(vsi_connection_cause(connection)); /* NONE does */
 }
 
 /* An event that was taken is not conflated any more, and still counts in the queue. So where events are conflated, no
@@ -161,13 +161,13 @@ void vsi_connection_timer_fired(vsi_timer *timer) {
 
 /* Settle what is left, end the transport, call the hooks, leave the group. */
 static void finish(vestry_connection *connection, bool clean) {
-  vestry_cause cause = vestry_connection_cause(connection);
+  vestry_cause cause = vsi_connection_cause(connection);
   discard_waiting(connection);
   if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
     vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);
   vsi_coder_finish(connection->coder); /* now, and not with the last reference: an encoder is a lot */
-  /* release pairs with vestry_connection_state_get */
+  /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
   vsi_close_list_tell(&connection->at_close, connection, cause);
   if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
@@ -211,7 +211,7 @@ static void open_stream(vestry_connection *connection) {
   vestry_io io = connection->ops->open(connection->transport);
   if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_ERROR; /* the head is the transport's to queue */
   if (!survived(connection, io)) return;
-  /* release pairs with vestry_connection_state_get */
+  /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
   atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
   if (connection->coder && vsi_coder_primer(connection->coder).len)
@@ -358,7 +358,7 @@ static void run(vsi_actor *actor) {
   }
 
   vsi_queue_shut(&connection->queue); /* a close sets the cause first: we may be here before its shut */
-  bool clean = vestry_cause_is_clean(vestry_connection_cause(connection)); /* it does not change any more */
+  bool clean = vestry_cause_is_clean(vsi_connection_cause(connection)); /* it does not change any more */
   if (clean && !is_over(connection)) write_end(connection);
   bool complete = !is_over(connection);
   uint32_t count;
@@ -416,7 +416,7 @@ const vsi_actor_class vsi_connection_parked = {.run = run, .ref = hold, .unref =
 
 vestry_connection_state vestry_connection_run(vestry_connection *connection) {
   if (connection->actor.class == &vsi_connection_parked) vsi_actor_run(&connection->actor);
-  return vestry_connection_state_get(connection);
+  return vsi_connection_state(connection);
 }
 
 void vestry_connection_writable(vestry_connection *connection) {

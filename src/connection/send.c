@@ -136,18 +136,14 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
   return VESTRY_OK;
 }
 
-vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
-  return vestry_connection_send_all(connection, &event, 1);
-}
-
 vestry_err vsi_connection_send_quickly(vestry_connection *connection, vestry_event *event) {
   if (connection->coder) return vestry_connection_send(connection, event);
   return vsi_connection_send_here(connection, &event, 1);
 }
 
-vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event) {
-  if (error) return vsi_connection_refused(connection, error);
-  error = vestry_connection_send(connection, event);
+vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event) {
+  if (made) return vsi_connection_refused(connection, made);
+  vestry_err error = vestry_connection_send(connection, event);
   vestry_event_unref(event);
   return error;
 }

@@ -23,9 +23,6 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
 /* The same with one event, where that is quickly done: a stream that is compressed is left to the runner's threads. */
 vestry_err vsi_connection_send_quickly(vestry_connection *connection, vestry_event *event);
 
-/* Send an event that was just made, if it was; drops it. */
-vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err error, vestry_event *event);
-
 /* Have it come back in so many milliseconds: write what was accepted, then that hint, then abort it for DRAIN. The hint
  * is left out when there is no memory or no room for it. Returns whether this call decided the cause. Any thread. */
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);

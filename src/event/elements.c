@@ -132,13 +132,3 @@ vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, 
   patch p = {.options = *options, .html = html, .len = len, .mark = mark};
   return build(host, &p, ret_event);
 }
-
-vestry_err vestry_event_remove(const vestry_host *host, const char *selector, const vestry_elements_options *options,
-                               vestry_event **ret_event) {
-  patch p = {.html = NULL};
-  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
-  if (error) return error;
-  p.options.selector = selector;
-  p.options.mode = VESTRY_PATCH_REMOVE;
-  return build(host, &p, ret_event);
-}

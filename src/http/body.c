@@ -14,13 +14,13 @@ enum { UNCOUNTED_BYTES = 1024 };
 /* Large bodies leave the last sixteenth of the room to small ones: these are sent while large ones are cut. */
 enum { SMALL_PART = 256, RESERVED_PART = 16 };
 
-struct vestry_body {
+typedef struct vsi_body {
+  vestry_body seen; /* what the adapter sees; the first member. Its bytes are owned */
   vsi_room room;
-  char *bytes; /* owned; NULL: in the file */
   vsi_open_file *file;
   uint64_t at; /* where it begins in the file */
   size_t len;
-};
+} vsi_body;
 
 /* One that is refused, but could be had if others held less, is wanted: until the next one is had, so much more than is
  * there counts as too much, and those that hold most go. Relaxed: mere numbers, of which the budget alone is exact. */
@@ -58,24 +58,16 @@ vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t
   const vestry_host *host = room->v->host;
   if (vsi_room_resize(room, source->file && len > VESTRY_BODY_PIECE_BYTES ? VESTRY_BODY_PIECE_BYTES : len))
     return VESTRY_LIMIT;
-  vestry_body *body = vsi_alloc(host, sizeof *body);
+  vsi_body *body = vsi_alloc(host, sizeof *body);
   char *bytes = body && source->borrowed ? vsi_strdup(host, source->borrowed, len) : source->bytes;
   if (!body || (source->borrowed && !bytes)) {
     vsi_free(host, body);
     return VESTRY_NO_MEMORY;
   }
-  *body = (vestry_body){.room = *room, .bytes = bytes, .file = source->file, .at = source->at, .len = len};
+  *body = (vsi_body){.seen = {bytes, room->bytes}, .room = *room, .file = source->file, .at = source->at, .len = len};
   room->bytes = 0;
-  *ret_body = body;
+  *ret_body = &body->seen;
   return VESTRY_OK;
-}
-
-const void *vestry_body_bytes(const vestry_body *body) {
-  return body->bytes;
-}
-
-size_t vestry_body_held_bytes(const vestry_body *body) {
-  return body->room.bytes;
 }
 
 static vestry_err read_file(const vsi_open_file *file, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
@@ -88,20 +80,22 @@ static vestry_err read_file(const vsi_open_file *file, uint64_t at, void *buffer
   }
 }
 
-vestry_err vestry_body_read(vestry_body *body, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
+vestry_err vestry_body_read(vestry_body *seen, uint64_t at, void *buffer, size_t capacity, size_t *ret_len) {
+  const vsi_body *body = (const vsi_body *)seen;
   if (at >= body->len || !capacity) return VESTRY_IO;
   size_t left = body->len - (size_t)at, len = left < capacity ? left : capacity;
-  if (!body->bytes) return read_file(body->file, body->at + at, buffer, len, ret_len);
-  memcpy(buffer, body->bytes + at, len);
+  if (!seen->bytes) return read_file(body->file, body->at + at, buffer, len, ret_len);
+  memcpy(buffer, (const char *)seen->bytes + at, len);
   *ret_len = len;
   return VESTRY_OK;
 }
 
-void vestry_body_destroy(vestry_body *body) {
+void vestry_body_destroy(vestry_body *seen) {
+  vsi_body *body = (vsi_body *)seen;
   if (!body) return;
   vsi_room room = body->room;
   if (body->file) body->file->give_back(body->file);
-  vsi_free(room.v->host, body->bytes);
+  vsi_free(room.v->host, (void *)(uintptr_t)seen->bytes);
   vsi_free(room.v->host, body);
   vsi_room_give_back(&room);
 }

@@ -125,18 +125,13 @@ vestry_err vestry_drain_wait(vestry *v, uint64_t timeout_ms) {
   return vsi_group_wait(v->group, timeout_ms);
 }
 
-void vestry_drain_stats_get(vestry *v, vestry_drain_stats *ret_stats) {
+void vsi_drain_stats(vestry *v, vestry_stats *stats) {
   const vsi_drain *drain = drain_of(v);
-  vestry_drain_stats stats = {.begun = drain != NULL};
-  if (drain) {
-    vsi_group_stats group;
-    stats.elapsed_ms = elapsed_ms(drain);
-    stats.streams_count = atomic_load_explicit(&drain->streams_count, memory_order_relaxed);
-    stats.sent_count = atomic_load_explicit(&drain->sent_count, memory_order_relaxed);
-    vsi_group_stats_get(v->group, &group);
-    stats.left_count = group.open;
-  }
-  VSI_RESULT_GIVE(ret_stats, stats);
+  if (!drain) return;
+  stats->drain_has_begun = true;
+  stats->drain_elapsed_ms = elapsed_ms(drain);
+  stats->drain_streams_count = atomic_load_explicit(&drain->streams_count, memory_order_relaxed);
+  stats->drain_sent_count = atomic_load_explicit(&drain->sent_count, memory_order_relaxed);
 }
 
 void vsi_drain_destroy(vestry *v) {

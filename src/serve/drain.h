@@ -5,6 +5,9 @@
 
 #include "instance/instance.h"
 
+/* Its members of the instance's counters. Any thread. */
+void vsi_drain_stats(vestry *v, vestry_stats *stats);
+
 /* Free it, if there is one; before the runtime. */
 void vsi_drain_destroy(vestry *v);
 

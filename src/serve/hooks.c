@@ -22,7 +22,7 @@ static void announce(vestry_dispatch_context *context, const char *name, vestry_
                      const char *cause) {
   vestry *v = context->v;
   if (!vsi_names_performed(v->registry, name, strlen(name))) return;
-  json_int_t id = (json_int_t)vestry_connection_id(connection);
+  json_int_t id = (json_int_t)vsi_connection_id(connection);
   json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
   if (effects)
     vsi_dispatch(context, effects);

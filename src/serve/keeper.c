@@ -15,6 +15,7 @@
 #include "serve/keeper.h"
 
 #include "base/log.h"
+#include "connection/connection.h"
 #include "http/reply.h"
 #include "instance/elsewhere.h"
 #include "registry/context.h"
@@ -122,7 +123,7 @@ static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_ke
    * vsi_keeper_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
   atomic_store_explicit(s->handle, result.handle, memory_order_seq_cst);
   if (atomic_load_explicit(&context->life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
-    vestry_store_remove_if(store, result.handle, vestry_connection_cause(context->opened));
+    vestry_store_remove_if(store, result.handle, vsi_connection_cause(context->opened));
   return VESTRY_OK;
 }
 

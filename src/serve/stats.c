@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The counters of an instance, from the rooms that count. */
 #include "base/options.h"
+#include "channel/histories.h"
 #include "http/intake.h"
 #include "instance/instance.h"
+#include "serve/drain.h"
 #include "serve/shares.h"
 #include "session/session.h"
 
@@ -41,5 +43,7 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
   vsi_intake_stats(v, &stats);
   vsi_session_stats(v, &stats);
+  vsi_histories_stats(v, &stats);
+  vsi_drain_stats(v, &stats);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "connection/send.h"
+#include "connection/connection.h"
 #include "event/signals_patch.h"
 #include "http/reply.h"
 #include "signals/schema.h"
@@ -232,7 +232,7 @@ static void keep(vestry_repository *repository, bool all) {
 static vestry_err send(vestry_connection *connection, const json_t *signals) {
   vestry_event *event = NULL;
   vestry_err error = vsi_event_signals_value(vsi_connection_host(connection), signals, NULL, &event);
-  return vsi_connection_send_made(connection, error, event);
+  return vestry_connection_send_made(connection, error, event);
 }
 
 /* To one of the two. */

@@ -125,16 +125,12 @@ static void settle_unannounced(vestry_sqlite_connection *connection) {
 
 /* ----------------------------------------------------------------------------------------------------- hooks ------ */
 
-sqlite3_value *vestry_sqlite_change_old(const vestry_sqlite_change *change, int column) {
+sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change *change, vestry_sqlite_side side, int column) {
   sqlite3_value *value = NULL;
-  if (change->operation == SQLITE_INSERT) return NULL;
-  return sqlite3_preupdate_old(change->connection->db, column, &value) == SQLITE_OK ? value : NULL;
-}
-
-sqlite3_value *vestry_sqlite_change_new(const vestry_sqlite_change *change, int column) {
-  sqlite3_value *value = NULL;
-  if (change->operation == SQLITE_DELETE) return NULL;
-  return sqlite3_preupdate_new(change->connection->db, column, &value) == SQLITE_OK ? value : NULL;
+  const bool is_old = side == VESTRY_SQLITE_OLD;
+  if (change->operation == (is_old ? SQLITE_INSERT : SQLITE_DELETE)) return NULL;
+  int result = (is_old ? sqlite3_preupdate_old : sqlite3_preupdate_new)(change->connection->db, column, &value);
+  return result == SQLITE_OK ? value : NULL;
 }
 
 void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
@@ -143,8 +139,8 @@ void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
 }
 
 static void say_tab(vestry_sqlite_change *change) {
-  sqlite3_value *value = vestry_sqlite_change_old(change, VSI_SQLITE_TAB_COLUMN);
-  if (!value) value = vestry_sqlite_change_new(change, VSI_SQLITE_TAB_COLUMN);
+  sqlite3_value *value = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, VSI_SQLITE_TAB_COLUMN);
+  if (!value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
   const void *tab = value ? sqlite3_value_blob(value) : NULL;
   char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
   if (!tab || sqlite3_value_bytes(value) != VSI_SQLITE_TAB_BYTES) return; /* no row of a tab's */

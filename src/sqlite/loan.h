@@ -24,16 +24,15 @@ typedef struct vsi_sqlite_waiter {
   struct vsi_sqlite_waiter *next;
 } vsi_sqlite_waiter;
 
-struct vestry_sqlite_loan {
+typedef struct vsi_sqlite_loan {
+  vestry_sqlite_loan lent; /* what its borrower sees; the first member */
   vestry_sqlite_pool *pool;
-  sqlite3 *db;
-  vestry_sqlite_connection *attached; /* NULL: it is not followed */
   vsi_sqlite_statements statements;
   bool is_aside;
   bool is_writing; /* the borrower's */
   unsigned depth;  /* times that it was lent; guarded by pool->lock; 0: it is free */
   pthread_t owner; /* guarded by pool->lock, while it is lent */
-};
+} vsi_sqlite_loan;
 
 struct vestry_sqlite_pool {
   const vestry_host *host;
@@ -46,7 +45,7 @@ struct vestry_sqlite_pool {
   bool is_written;                /* guarded by lock: a thread is the writer */
   vestry_sqlite_pool_stats stats; /* guarded by lock */
   size_t loans_count;             /* aside ones stand last */
-  struct vestry_sqlite_loan loans[];
+  vsi_sqlite_loan loans[];
 };
 
 /* For what is logged. */
@@ -54,9 +53,9 @@ static inline vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *poo
   return (vsi_sqlite_call){pool->host, function, pool->path};
 }
 /* vsi_sqlite_fail, for a borrower. What will be over is LIMIT: another program writes, the disk is full, or fails. */
-static inline vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vestry_sqlite_loan *loan, int result,
+static inline vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vsi_sqlite_loan *loan, int result,
                                               const char *doing) {
-  vestry_err error = vsi_sqlite_fail(call, loan->db, result, doing);
+  vestry_err error = vsi_sqlite_fail(call, loan->lent.db, result, doing);
   return error == VESTRY_BUSY || (result & 0xff) == SQLITE_IOERR ? VESTRY_LIMIT : error;
 }
 

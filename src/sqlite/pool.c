@@ -83,9 +83,9 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
   if (!pool) return;
   const vestry_host *host = pool->host;
   for (size_t i = 0; i < pool->loans_count; i++) {
-    vestry_sqlite_loan *loan = &pool->loans[i];
+    vsi_sqlite_loan *loan = &pool->loans[i];
     if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
-    sqlite3_close(loan->db);
+    sqlite3_close(loan->lent.db);
   }
   pthread_mutex_destroy(&pool->lock);
   vsi_free(host, pool->path);
@@ -101,22 +101,23 @@ static bool is_any_lent(vestry_sqlite_pool *pool) {
   return is_lent;
 }
 
+static void detach_all(vestry_sqlite_pool *pool) {
+  for (size_t i = 0; i < pool->options.connections_count; i++) {
+    vestry_sqlite_detach(pool->loans[i].lent.connection);
+    pool->loans[i].lent.connection = NULL;
+  }
+}
+
 vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *database) {
-  if (!pool || !database || pool->loans[0].attached) return VESTRY_INVALID;
+  if (pool && !database) detach_all(pool);
+  if (!pool || !database) return pool ? VESTRY_OK : VESTRY_INVALID;
+  if (pool->loans[0].lent.connection) return VESTRY_INVALID;
   if (is_any_lent(pool)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->options.connections_count && !error; i++)
-    error = vestry_sqlite_attach(database, pool->loans[i].db, &pool->loans[i].attached);
-  if (error) vestry_sqlite_pool_unfollow(pool);
+    error = vestry_sqlite_attach(database, pool->loans[i].lent.db, &pool->loans[i].lent.connection);
+  if (error) detach_all(pool);
   return error;
-}
-
-void vestry_sqlite_pool_unfollow(vestry_sqlite_pool *pool) {
-  if (!pool) return;
-  for (size_t i = 0; i < pool->options.connections_count; i++) {
-    vestry_sqlite_detach(pool->loans[i].attached);
-    pool->loans[i].attached = NULL;
-  }
 }
 
 void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sqlite_commit_fn fn, void *ctx) {
@@ -137,15 +138,15 @@ static void tell_commit(vestry_sqlite_pool *pool) {
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
 /* The loan of one kind that this thread has; NULL: none. */
-static vestry_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
+static vsi_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
   for (size_t i = 0; i < pool->loans_count; i++) {
-    vestry_sqlite_loan *loan = &pool->loans[i];
+    vsi_sqlite_loan *loan = &pool->loans[i];
     if (loan->depth && loan->is_aside == is_aside && pthread_equal(loan->owner, pthread_self())) return loan;
   }
   return NULL;
 }
 
-static vestry_sqlite_loan *free_locked(vestry_sqlite_pool *pool, bool is_aside) {
+static vsi_sqlite_loan *free_locked(vestry_sqlite_pool *pool, bool is_aside) {
   size_t from = is_aside ? pool->options.connections_count : 0;
   size_t to = is_aside ? pool->loans_count : pool->options.connections_count;
   for (size_t i = from; i < to; i++)
@@ -179,9 +180,9 @@ static bool wait_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what, uint64_
 }
 
 /* A free one for this thread; NULL: none came in time. */
-static vestry_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
+static vsi_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
-  vestry_sqlite_loan *loan = wait_locked(pool, what, until_ns) ? free_locked(pool, is_aside) : NULL;
+  vsi_sqlite_loan *loan = wait_locked(pool, what, until_ns) ? free_locked(pool, is_aside) : NULL;
   if (loan) {
     loan->depth = 1;
     loan->owner = pthread_self();
@@ -203,7 +204,7 @@ static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
 static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *function, vestry_sqlite_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   pthread_mutex_lock(&pool->lock);
-  vestry_sqlite_loan *loan = own_locked(pool, is_aside);
+  vsi_sqlite_loan *loan = own_locked(pool, is_aside);
   if (loan)
     loan->depth++;
   else
@@ -211,7 +212,7 @@ static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *func
   if (!loan) pool->stats.refused_count++;
   pthread_mutex_unlock(&pool->lock);
   if (!loan) return refuse(pool, function);
-  *ret_loan = loan;
+  *ret_loan = &loan->lent;
   return VESTRY_OK;
 }
 
@@ -221,9 +222,9 @@ static void give_turn_locked(vestry_sqlite_pool *pool) {
 }
 
 /* The turn, and a connection. */
-static vestry_err take_turn(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
+static vestry_err take_turn(vestry_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
-  vestry_sqlite_loan *loan = NULL;
+  vsi_sqlite_loan *loan = NULL;
   pthread_mutex_lock(&pool->lock);
   bool has_one = own_locked(pool, false) != NULL;
   if (!has_one && wait_locked(pool, VSI_SQLITE_GIVEN_TURN, until_ns)) {
@@ -243,9 +244,9 @@ static vestry_err take_turn(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_l
   return loan ? VESTRY_OK : refuse(pool, "vestry_sqlite_borrow to write");
 }
 
-static int run_text(vestry_sqlite_loan *loan, const char *sql) {
+static int run_text(vsi_sqlite_loan *loan, const char *sql) {
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, &statement);
+  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, &statement);
   if (!result) {
     result = sqlite3_step(statement);
     int of_reset = sqlite3_reset(statement);
@@ -255,7 +256,7 @@ static int run_text(vestry_sqlite_loan *loan, const char *sql) {
 }
 
 /* Give a loan back to the pool: this thread has it no more. */
-static void give_back(vestry_sqlite_loan *loan) {
+static void give_back(vsi_sqlite_loan *loan) {
   vestry_sqlite_pool *pool = loan->pool;
   bool was_writing = loan->is_writing;
   loan->is_writing = false;
@@ -268,7 +269,7 @@ static void give_back(vestry_sqlite_loan *loan) {
 }
 
 static vestry_err lend_to_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
-  vestry_sqlite_loan *loan;
+  vsi_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
   if (error) return error;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
@@ -277,7 +278,7 @@ static vestry_err lend_to_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **r
   if (error)
     give_back(loan);
   else
-    *ret_loan = loan;
+    *ret_loan = &loan->lent;
   return error;
 }
 
@@ -292,7 +293,7 @@ vestry_err vestry_sqlite_borrow(vestry_sqlite_pool *pool, vestry_sqlite_use use,
 }
 
 /* false: it was lent to this thread several times, and stays with it. */
-static bool is_last(vestry_sqlite_loan *loan) {
+static bool is_last(vsi_sqlite_loan *loan) {
   pthread_mutex_lock(&loan->pool->lock);
   bool is_last = loan->depth == 1;
   if (!is_last) loan->depth--;
@@ -300,15 +301,15 @@ static bool is_last(vestry_sqlite_loan *loan) {
   return is_last;
 }
 
-static vestry_err end_transaction(vestry_sqlite_loan *loan, vestry_err error) {
+static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   vestry_sqlite_pool *pool = loan->pool;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_give");
   /* A failure may have rolled it back already, and then there is nothing to commit. */
-  bool was_lost = sqlite3_get_autocommit(loan->db);
+  bool was_lost = sqlite3_get_autocommit(loan->lent.db);
   if (!error && was_lost)
     error = vsi_sqlite_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
   if (!error) error = vsi_sqlite_pool_fail(&call, loan, run_text(loan, "COMMIT"), "what was written is not committed");
-  if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
+  if (!sqlite3_get_autocommit(loan->lent.db)) (void)run_text(loan, "ROLLBACK");
   pthread_mutex_lock(&pool->lock);
   if (error)
     pool->stats.rolled_back_count++;
@@ -318,9 +319,9 @@ static vestry_err end_transaction(vestry_sqlite_loan *loan, vestry_err error) {
   return error;
 }
 
-vestry_err vestry_sqlite_give(vestry_sqlite_loan *loan, vestry_err error) {
-  if (!loan) return error;
-  if (!is_last(loan)) return error;
+vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
+  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
+  if (!loan || !is_last(loan)) return error;
   vestry_sqlite_pool *pool = loan->pool;
   bool was_writing = loan->is_writing;
   vsi_sqlite_statements_reset(&loan->statements);
@@ -328,14 +329,6 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *loan, vestry_err error) {
   give_back(loan);
   if (was_writing && !error) tell_commit(pool);
   return error;
-}
-
-sqlite3 *vestry_sqlite_loan_db(vestry_sqlite_loan *loan) {
-  return loan->db;
-}
-
-vestry_sqlite_connection *vestry_sqlite_loan_connection(vestry_sqlite_loan *loan) {
-  return loan->attached;
 }
 
 void vestry_sqlite_pool_stats_get(vestry_sqlite_pool *pool, vestry_sqlite_pool_stats *ret_stats) {

@@ -74,33 +74,32 @@ static void make_file(const vestry_sqlite_pool *pool) {
   if (file >= 0) close(file); /* or else SQLite says why not */
 }
 
-static vestry_err open_one(vestry_sqlite_pool *pool, vestry_sqlite_loan *loan,
-                           const vestry_sqlite_pool_options *given) {
+static vestry_err open_one(vestry_sqlite_pool *pool, vsi_sqlite_loan *loan, const vestry_sqlite_pool_options *given) {
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   bool is_first = loan == pool->loans;
   if (is_first) make_file(pool);
-  int result = sqlite3_open_v2(pool->path, &loan->db, flags, NULL);
-  if (!result) result = sqlite3_busy_timeout(loan->db, (int)pool->options.busy_ms);
-  vestry_err error = vsi_sqlite_fail(&call, loan->db, result, "it cannot be opened");
+  int result = sqlite3_open_v2(pool->path, &loan->lent.db, flags, NULL);
+  if (!result) result = sqlite3_busy_timeout(loan->lent.db, (int)pool->options.busy_ms);
+  vestry_err error = vsi_sqlite_fail(&call, loan->lent.db, result, "it cannot be opened");
   if (!error && is_first) {
-    const char *name = sqlite3_db_filename(loan->db, "main");
+    const char *name = sqlite3_db_filename(loan->lent.db, "main");
     if (!name || !*name)
       return vsi_sqlite_refuse(&call, VESTRY_INVALID,
                                "a file is wanted, which several connections can see: name one in options.path");
-    if (sqlite3_db_readonly(loan->db, "main") == 1)
-      return vsi_sqlite_fail(&call, loan->db, SQLITE_READONLY, "it cannot be written");
-    error = see_to_tables(pool, loan->db, given);
+    if (sqlite3_db_readonly(loan->lent.db, "main") == 1)
+      return vsi_sqlite_fail(&call, loan->lent.db, SQLITE_READONLY, "it cannot be written");
+    error = see_to_tables(pool, loan->lent.db, given);
   }
   if (error || !given->setup) return error;
-  result = sqlite3_exec(loan->db, given->setup, NULL, NULL, NULL);
-  return vsi_sqlite_fail(&call, loan->db, result, "options.setup cannot be run");
+  result = sqlite3_exec(loan->lent.db, given->setup, NULL, NULL, NULL);
+  return vsi_sqlite_fail(&call, loan->lent.db, result, "options.setup cannot be run");
 }
 
 vestry_err vsi_sqlite_pool_open(vestry_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->loans_count && !error; i++) {
-    vestry_sqlite_loan *loan = &pool->loans[i];
+    vsi_sqlite_loan *loan = &pool->loans[i];
     loan->pool = pool;
     loan->is_aside = i >= pool->options.connections_count;
     error = vsi_sqlite_statements_init(&loan->statements, pool->host, pool->options.statements_count);

@@ -2,10 +2,6 @@
 /* Running one statement of a loan: values in, rows out. */
 #include "sqlite/loan.h"
 
-void vestry_sqlite_row_integer(sqlite3_stmt *row, void *ctx) {
-  *(int64_t *)ctx = sqlite3_column_int64(row, 0);
-}
-
 /* MISUSE: it is no value that a parameter can have. */
 static int bind_one(sqlite3_stmt *statement, int at, const vestry_value *value) {
   switch (value->type) {
@@ -44,12 +40,13 @@ static int step_all(sqlite3_stmt *statement, vestry_sqlite_row_fn row, void *ctx
   return result;
 }
 
-vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *loan, const char *sql, sqlite3_stmt **ret_statement) {
+vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqlite3_stmt **ret_statement) {
+  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
   if (!loan || !sql || !ret_statement) return VESTRY_INVALID;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_prepare");
   uint64_t before = loan->statements.prepared;
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, &statement);
+  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, &statement);
   if (result) return vsi_sqlite_pool_fail(&call, loan, result, sql);
   if (loan->statements.prepared != before) {
     pthread_mutex_lock(&loan->pool->lock);
@@ -61,11 +58,12 @@ vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *loan, const char *sql, sqli
   return VESTRY_OK;
 }
 
-vestry_err vestry_sqlite_run(vestry_sqlite_loan *loan, const char *sql, const vestry_value *values,
+vestry_err vestry_sqlite_run(vestry_sqlite_loan *lent, const char *sql, const vestry_value *values,
                              vestry_sqlite_row_fn row, void *ctx) {
+  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
   sqlite3_stmt *statement;
   bool is_found = false;
-  vestry_err error = vestry_sqlite_prepare(loan, sql, &statement);
+  vestry_err error = vestry_sqlite_prepare(lent, sql, &statement);
   if (error) return error;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_run");
   int result = bind_all(statement, values);
@@ -95,7 +93,7 @@ vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const char *sql, co
   bool writes = false;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
-  bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
+  bool is_inside = ((const vsi_sqlite_loan *)loan)->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = ask_kind(loan, sql, &writes);
   if (!error && writes) {
     (void)vestry_sqlite_give(loan, VESTRY_OK);

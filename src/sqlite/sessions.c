@@ -61,7 +61,7 @@ static vestry_err expire(vestry_sqlite_sessions *sessions, vestry_sqlite_loan *l
                                        VESTRY_LIST(ago(now, options->idle_ms + options->idle_ms / 10),
                                                    ago(now, options->lifetime_ms), options->expired_at_once),
                                        NULL, NULL);
-  if (!error) *ret_count = (size_t)sqlite3_changes(vestry_sqlite_loan_db(loan));
+  if (!error) *ret_count = (size_t)sqlite3_changes(loan->db);
   return error;
 }
 
@@ -135,11 +135,11 @@ static vestry_err remove_user(void *ctx, const char *user) {
   return vestry_sqlite_run_alone(sessions->pool, remove_user_sql, VESTRY_LIST(user), NULL, NULL);
 }
 
-const vestry_session_storage_ops *vestry_sqlite_sessions_ops(void) {
-  static const vestry_session_storage_ops ops = {
-      .size = sizeof ops, .save = save, .load = load, .remove = remove_one, .remove_user = remove_user};
-  return &ops;
-}
+const vestry_session_storage_ops vestry_sqlite_sessions_ops = {.size = sizeof(vestry_session_storage_ops),
+                                                               .save = save,
+                                                               .load = load,
+                                                               .remove = remove_one,
+                                                               .remove_user = remove_user};
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
@@ -148,7 +148,7 @@ static vestry_err make_table(vestry_sqlite_pool *pool) {
   vestry_sqlite_loan *loan;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
-  return vestry_sqlite_give(loan, vsi_sqlite_schema_bring(&call, vestry_sqlite_loan_db(loan), &schema));
+  return vestry_sqlite_give(loan, vsi_sqlite_schema_bring(&call, loan->db, &schema));
 }
 
 vestry_err vestry_sqlite_sessions_create(vestry_sqlite_pool *pool, const vestry_sqlite_sessions_options *given,

@@ -38,7 +38,7 @@ struct vestry_memory_exchange {
   vsi_buffer received; /* room for a terminator is kept after it */
   size_t writes_count;
   size_t asked_len; /* of received: what vestry_memory_since has handed out */
-  bool hung_up, ended, ended_clean;
+  bool ended, ended_clean;
 };
 
 static vestry_memory_exchange *hold(vestry_memory_exchange *exchange) {
@@ -132,12 +132,12 @@ static vestry_err request_respond(void *server_request, const vestry_response *r
 
 /* What the far end's behaviour makes of any write; READS and TRICKLES take something. */
 static vestry_io io_of_locked(const vestry_memory_exchange *exchange) {
-  if (exchange->hung_up) return VESTRY_IO_HANGUP;
   switch (exchange->mode) {
   case VESTRY_MEMORY_READS:
   case VESTRY_MEMORY_TRICKLES: return VESTRY_IO_OK;
   case VESTRY_MEMORY_BLOCKS: return VESTRY_IO_WOULD_BLOCK;
   case VESTRY_MEMORY_STALLS: return VESTRY_IO_STALLED;
+  case VESTRY_MEMORY_HANGS_UP: return VESTRY_IO_HANGUP;
   case VESTRY_MEMORY_FAILS: break;
   }
   return VESTRY_IO_ERROR;
@@ -272,7 +272,7 @@ void vestry_memory_destroy(vestry_memory_exchange *exchange) {
   if (!exchange) return;
   vestry_connection *connection = exchange->connection;
   if (connection) {
-    vestry_memory_hang_up(exchange);
+    vestry_memory_mode_set(exchange, VESTRY_MEMORY_HANGS_UP);
     vestry_connection_unref(connection);
   }
   let_go(exchange);
@@ -323,14 +323,11 @@ vestry_slice vestry_memory_since(vestry_memory_exchange *exchange) {
 void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode) {
   pthread_mutex_lock(&exchange->lock);
   bool blocked = exchange->mode == VESTRY_MEMORY_BLOCKS && mode != VESTRY_MEMORY_BLOCKS;
-  exchange->mode = mode;
+  if (exchange->mode != VESTRY_MEMORY_HANGS_UP) exchange->mode = mode;
   pthread_mutex_unlock(&exchange->lock);
-  if (blocked && exchange->connection) vestry_connection_writable(exchange->connection);
-}
-
-void vestry_memory_hang_up(vestry_memory_exchange *exchange) {
-  pthread_mutex_lock(&exchange->lock);
-  exchange->hung_up = true;
-  pthread_mutex_unlock(&exchange->lock);
-  if (exchange->connection) vestry_connection_close(exchange->connection, VESTRY_CAUSE_HANGUP);
+  if (!exchange->connection) return;
+  if (mode == VESTRY_MEMORY_HANGS_UP)
+    vestry_connection_close(exchange->connection, VESTRY_CAUSE_HANGUP);
+  else if (blocked)
+    vestry_connection_writable(exchange->connection);
 }

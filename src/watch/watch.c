@@ -108,7 +108,7 @@ static void fail(vestry_watcher *watcher, vestry_err error) {
   if (!vestry_connection_close(watcher->connection, VESTRY_CAUSE_ERROR)) return; /* it was closing already */
   atomic_fetch_add_explicit(&watcher->v->watch_errors, 1, memory_order_relaxed);
   vsi_log(watcher->v->host, VESTRY_LOG_ERROR, "a watch of connection %llu: %s",
-          (unsigned long long)vestry_connection_id(watcher->connection), vestry_strerror(error));
+          (unsigned long long)vsi_connection_id(watcher->connection), vestry_strerror(error));
 }
 
 static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
@@ -273,7 +273,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   append(connection->hooks_ctx, watcher);
   vsi_close_node_init(&attachment->node, stream_ended);
   if (vsi_connection_at_close(connection, &attachment->node)) /* cannot be: it has not been started */
-    stream_ended(&attachment->node, connection, vestry_connection_cause(connection));
+    stream_ended(&attachment->node, connection, vsi_connection_cause(connection));
 }
 
 static void drop(vsi_attachment *attachment) {

@@ -434,9 +434,6 @@ static void fill_history_stats(void *ret) {
   (void)vestry_history_stats_get(v, (vestry_scope){0}, key, ret);
   (void)vestry_history_end(v, (vestry_scope){0}, key);
 }
-static void fill_histories_stats(void *ret) {
-  vestry_histories_stats_get(v, ret);
-}
 static void fill_channels_stats(void *ret) {
   vestry_channels_stats_get(v, ret);
 }
@@ -479,9 +476,6 @@ static void fill_network_stats(void *ret) {
   vestry_memory_network_stats_get(network, ret);
   vestry_memory_network_destroy(network);
 }
-static void fill_drain_stats(void *ret) {
-  vestry_drain_stats_get(v, ret);
-}
 static void fill_dispatch_result(void *ret) {
   json_t *effects = json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
   vestry_dispatch_options to = {.key = VESTRY_KEY("page")};
@@ -509,9 +503,7 @@ static const struct {
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_history_stats", fill_history_stats, sizeof(vestry_history_stats)},
-    {"vestry_histories_stats", fill_histories_stats, sizeof(vestry_histories_stats)},
     {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
-    {"vestry_drain_stats", fill_drain_stats, sizeof(vestry_drain_stats)},
     {"vestry_cluster_count", fill_cluster_count, sizeof(vestry_cluster_count)},
     {"vestry_presence_stats", fill_presence_stats, sizeof(vestry_presence_stats)},
     {"vestry_cluster_stats", fill_cluster_stats, sizeof(vestry_cluster_stats)},

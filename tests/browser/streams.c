@@ -137,16 +137,15 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   (void)req;
   vestry_stats stats = {0};
-  vestry_drain_stats drained = {0};
   vestry_stats_get(app->program.v, &stats);
-  vestry_drain_stats_get(app->program.v, &drained);
   pthread_mutex_lock(&app->lock);
-  json_t *all = json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "server", (int)getpid(), "open",
-                          (json_int_t)stats.open_count, "accepted", (json_int_t)stats.accepted_count, "written",
-                          (json_int_t)stats.written_count, "conflated", (json_int_t)stats.conflated_count, "discarded",
-                          (json_int_t)stats.discarded_count, "left", (json_int_t)drained.left_count, "drained",
-                          (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_DRAIN], "hangups",
-                          (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "seen", app->seen);
+  json_t *all =
+      json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "server", (int)getpid(), "open",
+                (json_int_t)stats.open_count, "accepted", (json_int_t)stats.accepted_count, "written",
+                (json_int_t)stats.written_count, "conflated", (json_int_t)stats.conflated_count, "discarded",
+                (json_int_t)stats.discarded_count, "left", (json_int_t)(stats.drain_has_begun ? stats.open_count : 0),
+                "drained", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_DRAIN], "hangups",
+                (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "seen", app->seen);
   char *text = all ? json_dumps(all, 0) : NULL;
   pthread_mutex_unlock(&app->lock);
   vestry_err err = text ? vestry_reply_body(reply, "application/json", text, strlen(text)) : VESTRY_NO_MEMORY;

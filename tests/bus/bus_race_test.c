@@ -274,7 +274,7 @@ static void leave_slowly(const vestry_bus_message *message, void *ctx) {
   patient *p = ctx;
   if (p->handle) assert_false(vestry_unsubscribe(p->handle)); /* its own call is running */
   pthread_barrier_wait(&p->inside);
-  while (vestry_connection_state_get(message->connection) != VESTRY_STATE_CLOSED) sched_yield();
+  while (vestry_connection_look(message->connection).state != VESTRY_STATE_CLOSED) sched_yield();
   p->value = 1; /* the runner is about to call the hooks */
 }
 

@@ -366,7 +366,7 @@ static void close_and_step(const vestry_bus_message *message, void *ctx) {
   vestry_connection *c = message->connection;
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   bench_run(ctx); /* the runner comes by inside of a call of the very subscription that it ends */
-  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSED);
   note('x', message->data, message->len);
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, "late", &event), VESTRY_OK);

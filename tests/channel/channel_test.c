@@ -209,7 +209,7 @@ static void what_does_not_fit_is_told(void **state) {
   assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_FULL); /* one lost it, one is closed */
   assert_int_equal(sent, 1);
   listener_expect(&r.at[0], event);
-  assert_int_equal(vestry_connection_cause(r.at[2].connection), VESTRY_CAUSE_FULL);
+  assert_int_equal(vestry_connection_look(r.at[2].connection).cause, VESTRY_CAUSE_FULL);
   assert_int_equal(vsi_channel_leave(r.channel, r.at[1].connection), VESTRY_OK);
   bench_run(&r.b);
   listener_finish(&r.at[2], false);
@@ -633,7 +633,7 @@ static bool live(long fail_at) {
     if (!at[i].connection) continue;
     vestry_connection_close(at[i].connection, VESTRY_CAUSE_CLOSED);
     bench_run(&b);
-    vestry_cause cause = vestry_connection_cause(at[i].connection);
+    vestry_cause cause = vestry_connection_look(at[i].connection).cause;
     assert_true(cause == VESTRY_CAUSE_CLOSED || cause == VESTRY_CAUSE_ERROR);
     if (!at[i].p.clean && !first_error) first_error = VESTRY_NO_MEMORY; /* the stream's end could not be made */
     listener_finish(&at[i], at[i].p.clean);

@@ -234,7 +234,7 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
   (void)state;
   site s;
   log_tab t = {0};
-  vestry_histories_stats all = {0};
+  vestry_stats all = {0};
   vestry_channels_stats channels = {0};
   open_site(&s, &(vestry_history_options){.max_age_ms = 1000});
   assert_int_equal(vestry_history_begin(s.v, NOWHERE, VESTRY_KEY("for ever"),
@@ -245,16 +245,16 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
     test_host_advance_ms(&s.th, 1);
     settle(&s);
   }
-  vestry_histories_stats_get(s.v, &all);
-  assert_int_equal(all.live_count, 2);
+  vestry_stats_get(s.v, &all);
+  assert_int_equal(all.histories_live_count, 2);
   log_tab_end(&t);
   for (int i = 0; i < 2010; i++) {
     test_host_advance_ms(&s.th, 1);
     settle(&s);
   }
-  vestry_histories_stats_get(s.v, &all);
-  assert_int_equal(all.live_count, 1);
-  assert_int_equal(all.begun_count, 2);
+  vestry_stats_get(s.v, &all);
+  assert_int_equal(all.histories_live_count, 1);
+  assert_int_equal(all.histories_begun_count, 2);
   vestry_channels_stats_get(s.v, &channels);
   assert_int_equal(channels.live_count, 1);
   assert_int_equal(write_line(&s), VESTRY_NOT_FOUND);
@@ -384,7 +384,7 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
     vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
     for (int k = 0; k < 4; k++) assert_int_equal(write_line(&s), VESTRY_OK);
     assert_int_equal(write_line(&s), VESTRY_OK);
-    assert_int_equal(vestry_connection_cause(vestry_memory_look(t.stream).connection), VESTRY_CAUSE_FULL);
+    assert_int_equal(vestry_connection_look(vestry_memory_look(t.stream).connection).cause, VESTRY_CAUSE_FULL);
     vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
     settle(&s);
     log_tab_read(&t, SIZE_MAX);
@@ -541,7 +541,7 @@ static void g12_connections_resume_by_hand(void **state) {
   assert_int_equal(vestry_leave(s.v, NOWHERE, LOG, connection), VESTRY_OK);
   s.fails = VESTRY_FAILED;
   assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_FAILED);
-  assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_ERROR);
+  assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_ERROR);
   s.fails = VESTRY_OK;
   settle(&s);
   assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_CLOSED);

@@ -174,7 +174,7 @@ static void stops_with_a_stalled_reader(void **state) {
   double since = seconds_now();
   assert_int_equal(vestry_server_stop(s.adapter, 100), VESTRY_TIMEOUT);
   assert_int_equal(server_cause(&s, moving), VESTRY_CAUSE_SHUTDOWN);
-  assert_int_equal(vestry_connection_cause(stuck), VESTRY_CAUSE_SHUTDOWN);
+  assert_int_equal(vestry_connection_look(stuck).cause, VESTRY_CAUSE_SHUTDOWN);
   client_read_all(&well);
   server_finish(&s);                             /* ends the stuck write */
   assert_true(seconds_now() - since < PROMPT_S); /* two seconds, were the machine idle; not PATIENT_S */

@@ -65,7 +65,7 @@ static void see(int port, uint64_t cookie, bool established) {
 }
 
 static vestry_cause cause(int i) {
-  return vestry_connection_cause(entries[i].connection);
+  return vestry_connection_look(entries[i].connection).cause;
 }
 
 static void closes_whom_it_does_not_see(void **state) {

@@ -41,7 +41,7 @@ static void a_reader_that_stalls_is_not_lost(void **state) {
   vestry_connection *connection = server_open_stalled(&s, &stalled);
   server_open(&s, &beats);
   peers_wait_heartbeats(&beats, 20); /* 2 s: ten times what a lost one gets; probes are a second apart by then */
-  assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_NONE);
+  assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_NONE);
   client_close(&stalled); /* unread bytes: a reset. The worker is in its write all the while */
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   client_close(&beats);

@@ -259,7 +259,7 @@ vestry_memory_exchange *node_show(node *of) {
 }
 
 void node_close(node *of, vestry_memory_exchange *stream) {
-  vestry_memory_hang_up(stream);
+  vestry_memory_mode_set(stream, VESTRY_MEMORY_HANGS_UP);
   nodes_settle(of->in);
   for (size_t i = 0; i < of->streams_count; i++)
     if (of->streams[i] == stream) of->streams[i] = of->streams[--of->streams_count];

@@ -126,7 +126,7 @@ static void *come_and_go(void *ctx) {
   node *of = ctx;
   for (int i = 0; i < TURNS; i++) {
     vestry_memory_exchange *stream = open_one(of, 3 + i % 2);
-    if (stream) vestry_memory_hang_up(stream);
+    if (stream) vestry_memory_mode_set(stream, VESTRY_MEMORY_HANGS_UP);
     vestry_memory_destroy(stream);
   }
   return NULL;

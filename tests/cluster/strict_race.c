@@ -37,7 +37,7 @@ static void *want(void *ctx) {
       w.let_in++;
       for (int k = i % 4 ? 0 : 20; k; k--) sched_yield(); /* the others come meanwhile */
       atomic_fetch_sub(&w.held[key], 1);
-      vestry_memory_hang_up(stream);
+      vestry_memory_mode_set(stream, VESTRY_MEMORY_HANGS_UP);
     } else if (status == 409) {
       w.refused++;
     } else if (status == 503) {

@@ -249,7 +249,7 @@ static void a_profile_that_fails_ends_the_stream(void **state) {
       if (i < 2) bench_run(&b);
     }
     bench_run(&b);
-    assert_int_equal(vestry_connection_cause(l.connection), VESTRY_CAUSE_ERROR);
+    assert_int_equal(vestry_connection_look(l.connection).cause, VESTRY_CAUSE_ERROR);
     vestry_connection_stats stats = {0};
     vestry_connection_stats_get(l.connection, &stats);
     assert_int_equal(stats.written_count, 2);
@@ -609,7 +609,7 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
   atomic_store(&b.th.fail_after, false);
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
   bench_run(&b);
-  vestry_cause cause = vestry_connection_cause(l.connection);
+  vestry_cause cause = vestry_connection_look(l.connection).cause;
   assert_true(cause == VESTRY_CAUSE_CLOSED || (failed && cause == VESTRY_CAUSE_ERROR));
   listener_finish(&l, l.p.clean);
   for (int j = 0; j < 3; j++) vestry_event_unref(pages[j]);

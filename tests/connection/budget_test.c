@@ -168,7 +168,7 @@ static void f4_who_holds_most_goes_first(void **state) {
   for (int i = 0; i < STALLED; i++) assert_true(vestry_connection_is_open(c->connections[READERS + i]));
   assert_int_equal(send_text(c, c->connections[READERS], 19000), VESTRY_OK);
   for (int i = 0; i < STALLED; i++)
-    assert_int_equal(vestry_connection_cause(c->connections[READERS + i]),
+    assert_int_equal(vestry_connection_look(c->connections[READERS + i]).cause,
                      i == STALLED - 1 ? VESTRY_CAUSE_BUDGET : VESTRY_CAUSE_NONE);
   /* What the closed one holds counts as gone: nobody else is closed for the next. */
   assert_int_equal(send_text(c, c->connections[READERS], 1000), VESTRY_OK);
@@ -226,11 +226,11 @@ static void f4_who_lingers_is_hurried(void **state) {
   assert_int_equal(send_text(c, lingering, BUDGET / 2), VESTRY_OK);
   vestry_connection_close(lingering, VESTRY_CAUSE_CLOSED);
   crowd_run(c);
-  assert_int_equal(vestry_connection_state_get(lingering), VESTRY_STATE_CLOSING);
+  assert_int_equal(vestry_connection_look(lingering).state, VESTRY_STATE_CLOSING);
   assert_int_equal(send_text(c, other, BUDGET * 4 / 10), VESTRY_OK);
   crowd_run(c);
-  assert_int_equal(vestry_connection_state_get(lingering), VESTRY_STATE_CLOSED);
-  assert_int_equal(vestry_connection_cause(lingering), VESTRY_CAUSE_CLOSED);
+  assert_int_equal(vestry_connection_look(lingering).state, VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(lingering).cause, VESTRY_CAUSE_CLOSED);
   assert_false(c->probes[READERS].clean);
   assert_true(vestry_connection_is_open(other));
   crowd_end(c);

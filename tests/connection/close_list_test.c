@@ -21,7 +21,7 @@ static int calls;
 
 static void called(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   watcher *w = (watcher *)node;
-  assert_int_equal(vestry_connection_state_get(connection), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(connection).state, VESTRY_STATE_CLOSED);
   if (w->p) {
     assert_int_equal(w->p->ends, 1);   /* after the transport */
     assert_int_equal(w->p->closed, 0); /* before the hooks */

@@ -72,11 +72,11 @@ static void e6_sends_to_a_closed_connection_are_refused_without_harm(void **stat
       assert_refused(&b, c); /* closing */
       if (!opened) vsi_connection_start(c);
       bench_run(&b);
-      assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSED);
+      assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSED);
       assert_refused(&b, c); /* closed */
       bench_run(&b);
       assert_int_equal(p.got.len, len);
-      assert_int_equal(vestry_connection_cause(c), cause);
+      assert_int_equal(vestry_connection_look(c).cause, cause);
       vestry_connection_unref(c);
       probe_finish(&p);
       bench_finish(&b);

@@ -876,7 +876,7 @@ static void send_by_many(bool is_stuck) {
   for (int i = 0; i < SENDERS; i++) pthread_join(senders[i].thread, NULL);
   if (is_stuck) vsi_connection_start(c);
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
-  assert_int_equal(vsi_group_wait(b.group, 60000) ? vestry_connection_state_get(c) : VESTRY_STATE_CLOSED,
+  assert_int_equal(vsi_group_wait(b.group, 60000) ? vestry_connection_look(c).state : VESTRY_STATE_CLOSED,
                    VESTRY_STATE_CLOSED);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);

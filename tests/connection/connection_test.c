@@ -11,7 +11,7 @@ static void opens_then_writes_in_one(void **state) {
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
   vestry_connection *c = bench_connect(&b, &p, NULL);
-  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_OPENING);
+  assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_OPENING);
   assert_int_equal(bench_send(&b, c, "a"), VESTRY_OK);
   bench_run(&b);
   assert_int_equal(p.opens, 0); /* not started: nothing is written */
@@ -22,13 +22,13 @@ static void opens_then_writes_in_one(void **state) {
   assert_int_equal(p.opened, 1);
   assert_int_equal(p.writes, 1); /* all that waited, one write */
   probe_assert_got(&p, ": a\n\n: b\n\n");
-  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_OPEN);
+  assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_OPEN);
   assert_true(vestry_connection_close(c, VESTRY_CAUSE_CLOSED));
   assert_false(vestry_connection_close(c, VESTRY_CAUSE_IDLE)); /* the first cause wins */
-  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSING);
+  assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSING);
   assert_int_equal(bench_send(&b, c, "c"), VESTRY_CLOSED);
   bench_run(&b);
-  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSED);
   assert_true(p.clean);
   assert_int_equal(p.close_cause, VESTRY_CAUSE_CLOSED);
   assert_int_equal(bench_send(&b, c, "d"), VESTRY_CLOSED); /* a reference keeps memory, not liveness */
@@ -168,7 +168,7 @@ static void what_waits_for_a_peer_ends_with_it(void **state) {
       bench_run(&b);
       assert_false(vestry_connection_close(c, later[k].cause));
       bench_run(&b);
-      assert_int_equal(vestry_connection_state_get(c), later[k].is_gone ? VESTRY_STATE_CLOSED : VESTRY_STATE_CLOSING);
+      assert_int_equal(vestry_connection_look(c).state, later[k].is_gone ? VESTRY_STATE_CLOSED : VESTRY_STATE_CLOSING);
       p.write_answer = VESTRY_IO_OK;
       vestry_connection_writable(c);
       bench_run(&b);

@@ -12,7 +12,7 @@ static void begin(bench *b, probe *p, vestry_connection **ret_connection, const 
 }
 
 static void end(bench *b, probe *p, vestry_connection *c) {
-  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSED);
   assert_int_equal(p->close_cause, VESTRY_CAUSE_DRAIN);
   assert_false(p->clean);
   vestry_connection_unref(c);
@@ -74,7 +74,7 @@ static void f6_a_peer_that_does_not_read_is_given_five_seconds(void **state) {
   bench_run(&b);
   test_host_advance_ms(&b.th, 4990);
   bench_run(&b);
-  assert_int_equal(vestry_connection_state_get(c), VESTRY_STATE_CLOSING);
+  assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSING);
   test_host_advance_ms(&b.th, 20);
   bench_run(&b);
   vestry_connection_stats stats = {0};

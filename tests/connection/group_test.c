@@ -50,7 +50,7 @@ static void assert_meets(bench *b, vsi_group_walk *walk, size_t limit, vestry_co
   size_t sent = 0;
   assert_int_equal(vsi_group_send_off(b->group, walk, limit, in_a_second, NULL, &sent), count);
   assert_int_equal(sent, count);
-  for (size_t i = 0; i < count; i++) assert_int_equal(vestry_connection_cause(those[i]), VESTRY_CAUSE_DRAIN);
+  for (size_t i = 0; i < count; i++) assert_int_equal(vestry_connection_look(those[i]).cause, VESTRY_CAUSE_DRAIN);
 }
 
 static void a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes(void **state) {

@@ -69,13 +69,13 @@ const vestry_transport_ops probe_parked = {
     sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, probe_wake};
 
 static void opened(vestry_connection *connection, void *ctx) {
-  assert_int_not_equal(vestry_connection_state_get(connection), VESTRY_STATE_OPENING);
+  assert_int_not_equal(vestry_connection_look(connection).state, VESTRY_STATE_OPENING);
   ((probe *)ctx)->opened++;
 }
 
 static void closed(vestry_connection *connection, vestry_cause cause, void *ctx) {
   probe *p = ctx;
-  assert_int_equal(vestry_connection_state_get(connection), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(connection).state, VESTRY_STATE_CLOSED);
   assert_int_equal(p->ends, 1); /* the transport is gone when the hook runs */
   p->closed++;
   p->close_cause = cause;

@@ -75,10 +75,10 @@ static void stage_begin(stage *s, vestry_full_policy full) {
 }
 
 static void stage_end(stage *s, vestry_cause cause) {
-  assert_int_equal(vestry_connection_cause(s->c), cause);
+  assert_int_equal(vestry_connection_look(s->c).cause, cause);
   vestry_connection_close(s->c, VESTRY_CAUSE_CLOSED);
   bench_run(&s->b);
-  assert_int_equal(vestry_connection_state_get(s->c), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(s->c).state, VESTRY_STATE_CLOSED);
   int told = s->l.told;
   assert_int_equal(bench_send(&s->b, s->c, "x"), VESTRY_CLOSED); /* of that on_close has told */
   assert_int_equal(s->l.told, told);
@@ -177,7 +177,7 @@ static void c9_without_hooks_as_ever(void **state) {
     stage_begin_with(&s, drop ? VESTRY_FULL_DROP : VESTRY_FULL_CLOSE, NULL, NULL);
     fill(&s);
     assert_int_equal(vestry_connection_patch_elements(s.c, "longer than 12 bytes", 20, NULL), VESTRY_TOO_LARGE);
-    assert_int_equal(vestry_connection_cause(s.c), VESTRY_CAUSE_NONE);
+    assert_int_equal(vestry_connection_look(s.c).cause, VESTRY_CAUSE_NONE);
     assert_int_equal(bench_send(&s.b, s.c, "c"), VESTRY_FULL);
     stage_end(&s, drop ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_FULL);
   }

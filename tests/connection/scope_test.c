@@ -17,9 +17,9 @@ static void stage_begin(stage *s) {
 
 /* The stream has ended for that cause, with this on it; whoever used it has dropped his own reference. */
 static void stage_end(stage *s, vestry_cause cause, const char *text) {
-  assert_int_equal(vestry_connection_cause(s->c), cause);
+  assert_int_equal(vestry_connection_look(s->c).cause, cause);
   bench_run(&s->b);
-  assert_int_equal(vestry_connection_state_get(s->c), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(s->c).state, VESTRY_STATE_CLOSED);
   assert_int_equal(s->p.clean, vestry_cause_is_clean(cause));
   probe_assert_got(&s->p, text);
   vestry_connection_unref(s->c);

@@ -19,7 +19,7 @@ static bool holds;
 
 static vestry_err take_body(void *server_request, const vestry_response *response, vestry_body *body) {
   vestry_response whole = *response;
-  whole.body = body ? vestry_body_bytes(body) : NULL;
+  whole.body = body ? body->bytes : NULL;
   if (!whole.body) whole.body_len = 0;
   vestry_err error = wire_ops.respond(server_request, &whole);
   if (holds && body) {

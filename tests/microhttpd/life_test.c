@@ -100,7 +100,7 @@ static void destroy_stops(void **state) {
   vestry_connection_ref(kept);
   vestry_server_destroy(s.adapter);
   s.adapter = NULL;
-  assert_int_equal(vestry_connection_cause(kept), VESTRY_CAUSE_SHUTDOWN);
+  assert_int_equal(vestry_connection_look(kept).cause, VESTRY_CAUSE_SHUTDOWN);
   /* It outlives its adapter. */
   assert_int_equal(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
   vestry_connection_writable(kept);

@@ -183,7 +183,7 @@ static void a_blocked_page_may_end(void **state) {
   refresh(&s);
   assert_int_equal(stats_of(&s).postponed_count, 1);
   assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 0), VESTRY_TIMEOUT);
-  vestry_memory_hang_up(tab);
+  vestry_memory_mode_set(tab, VESTRY_MEMORY_HANGS_UP);
   vestry_memory_settle(s.v);
   assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 0), VESTRY_OK);
   vestry_memory_destroy(tab);

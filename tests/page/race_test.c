@@ -65,7 +65,7 @@ static void read_room(world *w, vestry_render *render, vestry_html *html, int nu
   if (render->is_stream && chance(w, 6) == 0) change(w, (int)chance(w, ROOMS));
   if (render->is_stream && w->tabs && chance(w, 25) == 0) {
     tab *t = &w->tabs[chance(w, TABS)];
-    if (t->stream) vestry_memory_hang_up(t->stream);
+    if (t->stream) vestry_memory_mode_set(t->stream, VESTRY_MEMORY_HANGS_UP);
   }
   if (late) vestry_render_topic(render, topic);
 }

@@ -27,7 +27,7 @@ static void note_end(vestry_connection *connection, vestry_cause cause, void *ct
   drained *d = ctx;
   assert_int_equal(cause, VESTRY_CAUSE_DRAIN);
   uint64_t ms = (atomic_load(&d->th.now_ns) - d->begun_ns) / 1000000;
-  d->ended_ms[vestry_connection_id(connection)] = ms;
+  d->ended_ms[vestry_connection_look(connection).id] = ms;
   d->left[ms / 1000]++;
   d->closed++;
 }
@@ -88,7 +88,7 @@ static void f6_no_second_sees_more_than_its_share(void **state) {
     clean = vestry_memory_look(d->exchanges[i]).clean;
     assert_true(vestry_memory_look(d->exchanges[i]).ended);
     assert_false(clean);
-    uint64_t left_ms = d->ended_ms[vestry_connection_id(vestry_memory_look(d->exchanges[i]).connection)];
+    uint64_t left_ms = d->ended_ms[vestry_connection_look(vestry_memory_look(d->exchanges[i]).connection).id];
     uint64_t back_ms = left_ms + retry_ms;
     assert_in_range(back_ms, (WINDOW_S + PAUSE_S) * 1000, (2 * WINDOW_S + PAUSE_S) * 1000);
     unsigned *back = &d->back[back_ms / 1000];

@@ -21,9 +21,9 @@ static void advance(world *w, uint64_t ms) {
   world_settle(w);
 }
 
-static vestry_drain_stats stats_of(world *w) {
-  vestry_drain_stats stats = {0};
-  vestry_drain_stats_get(w->v, &stats);
+static vestry_stats stats_of(world *w) {
+  vestry_stats stats = {0};
+  vestry_stats_get(w->v, &stats);
   return stats;
 }
 
@@ -33,18 +33,18 @@ static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
   wire r[STREAMS];
   world_begin(&w, (vestry_options){0});
   open_streams(&w, r);
-  assert_false(stats_of(&w).begun);
+  assert_false(stats_of(&w).drain_has_begun);
   assert_int_equal(vestry_drain_wait(w.v, 0), VESTRY_INVALID);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_EXISTS);
   for (int gone = 0; gone <= STREAMS; gone++) {
     if (gone) advance(&w, 1000);
-    vestry_drain_stats stats = stats_of(&w);
-    assert_true(stats.begun);
-    assert_int_equal(stats.elapsed_ms, gone * 1000);
-    assert_int_equal(stats.streams_count, STREAMS);
-    assert_int_equal(stats.sent_count, gone);
-    assert_int_equal(stats.left_count, STREAMS - gone);
+    vestry_stats stats = stats_of(&w);
+    assert_true(stats.drain_has_begun);
+    assert_int_equal(stats.drain_elapsed_ms, gone * 1000);
+    assert_int_equal(stats.drain_streams_count, STREAMS);
+    assert_int_equal(stats.drain_sent_count, gone);
+    assert_int_equal(stats.open_count, STREAMS - gone);
     assert_int_equal(vestry_drain_wait(w.v, 0), gone < STREAMS ? VESTRY_TIMEOUT : VESTRY_OK);
     for (int i = 0; i < STREAMS; i++) assert_int_equal(r[i].ends, i < gone);
   }
@@ -85,7 +85,7 @@ static void f6_new_streams_are_refused_others_still_served(void **state) {
   wire_request(&w, &plain, planned, &(plan){.body = "<p>"});
   assert_int_equal(plain.status, 200);
   advance(&w, 2500);
-  assert_int_equal(stats_of(&w).left_count, 0);
+  assert_int_equal(stats_of(&w).open_count, 0);
   vestry_stats all = {0};
   vestry_stats_get(w.v, &all);
   assert_int_equal(all.rejected_count, 1);
@@ -111,7 +111,7 @@ static void f6_no_window_sends_all_away_at_once(void **state) {
   open_streams(&w, r);
   wire_request(&w, &late, draining, &w);
   assert_int_equal(late.status, 503);
-  assert_int_equal(stats_of(&w).left_count, 0);
+  assert_int_equal(stats_of(&w).open_count, 0);
   for (int i = 0; i < STREAMS; i++) {
     unsigned retry_ms = 0;
     assert_int_equal(sscanf(r[i].text, "retry: %u\n\n", &retry_ms), 1);
@@ -132,10 +132,10 @@ static void f6_those_who_leave_by_themselves_end_it_sooner(void **state) {
   advance(&w, 1000);
   wire_hang_up(&w, &r[1]);
   wire_hang_up(&w, &r[3]);
-  assert_int_equal(stats_of(&w).left_count, 1);
+  assert_int_equal(stats_of(&w).open_count, 1);
   advance(&w, 1000);
-  assert_int_equal(stats_of(&w).left_count, 0);
-  assert_int_equal(stats_of(&w).sent_count, 2);
+  assert_int_equal(stats_of(&w).open_count, 0);
+  assert_int_equal(stats_of(&w).drain_sent_count, 2);
   world_end(&w);
   finish_streams(r);
 }
@@ -151,7 +151,7 @@ static void f6_a_stop_aborts_what_is_left(void **state) {
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) assert_int_equal(r[i].cause, i ? VESTRY_CAUSE_SHUTDOWN : VESTRY_CAUSE_DRAIN);
   advance(&w, 5000);
-  assert_int_equal(stats_of(&w).sent_count, 1);
+  assert_int_equal(stats_of(&w).drain_sent_count, 1);
   world_end(&w);
   finish_streams(r);
 }
@@ -164,7 +164,7 @@ static void f6_refuses_what_makes_no_sense(void **state) {
   assert_int_equal(vestry_drain(w.v, VESTRY_DRAIN_MAX_MS + 1), VESTRY_INVALID);
   vestry_close(w.v);
   assert_int_equal(vestry_drain(w.v, 1), VESTRY_CLOSED);
-  assert_false(stats_of(&w).begun);
+  assert_false(stats_of(&w).drain_has_begun);
   world_end(&w);
 }
 
@@ -182,7 +182,7 @@ static void f6_begins_whole_or_not_at_all(void **state) {
     world_settle(&w);
     begun = error == VESTRY_OK;
     assert_int_equal(error, begun ? VESTRY_OK : VESTRY_NO_MEMORY);
-    assert_int_equal(stats_of(&w).begun, begun);
+    assert_int_equal(stats_of(&w).drain_has_begun, begun);
     assert_true(begun || n < 10);
     vestry_stats all = {0};
     vestry_stats_get(w.v, &all);

@@ -97,7 +97,7 @@ static void note(notes *n, const char *text) {
 }
 
 static void own_open(vestry_connection *connection, void *ctx) {
-  assert_int_equal(vestry_connection_state_get(connection), VESTRY_STATE_OPEN);
+  assert_int_equal(vestry_connection_look(connection).state, VESTRY_STATE_OPEN);
   note(ctx, "own-open ");
 }
 static void own_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
@@ -119,7 +119,7 @@ static vestry_err connection_effect(vestry_dispatch_context *context, const json
   vestry_connection *connection = vestry_context_info(context)->connections[0];
   assert_int_equal(vestry_context_info(context)->connections_count, 1);
   assert_int_equal(json_array_size(args), 1);
-  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
+  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_look(connection).id);
   assert_null(vestry_context_info(context)->request);
   assert_int_equal(vestry_context_info(context)->scope.len, 3);
   note(ctx, "connection ");
@@ -128,7 +128,7 @@ static vestry_err connection_effect(vestry_dispatch_context *context, const json
 
 static vestry_err closed_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   vestry_connection *connection = vestry_context_info(context)->connections[0];
-  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_id(connection));
+  assert_int_equal(json_integer_value(json_array_get(args, 0)), vestry_connection_look(connection).id);
   assert_int_equal(vestry_context_info(context)->scope.len, 3);
   note(ctx, "sse-closed:");
   note(ctx, json_string_value(json_array_get(args, 1)));
@@ -429,7 +429,7 @@ static void references_outlive_the_instance(void **state) {
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   world_end(&w);
-  assert_int_equal(vestry_connection_cause(r.connection), VESTRY_CAUSE_SHUTDOWN);
+  assert_int_equal(vestry_connection_look(r.connection).cause, VESTRY_CAUSE_SHUTDOWN);
   assert_int_equal(vestry_connection_patch_signals_text(r.connection, "{}", 2, NULL), VESTRY_CLOSED);
   assert_int_equal(r.releases, 0);
   wire_finish(&r);

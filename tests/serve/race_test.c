@@ -170,7 +170,7 @@ static void a_stream_is_given_up_while_its_hook_runs(void **state) {
   assert_int_equal(o.said, VESTRY_FULL);
   assert_int_equal(atomic_load(&o.errors_count), 1);
   assert_int_equal(r.status, 503);
-  assert_int_equal(vestry_connection_state_get(o.connection), VESTRY_STATE_CLOSED);
+  assert_int_equal(vestry_connection_look(o.connection).state, VESTRY_STATE_CLOSED);
   vestry_connection_unref(o.connection);
   assert_int_equal(vestry_stop(w.v, VESTRY_NEVER_MS), VESTRY_OK);
   world_end(&w);
@@ -201,7 +201,7 @@ static const char *const keys[KEYS] = {"a", "b", "c"};
 static void storm_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   storm *s = ctx;
   (void)cause;
-  const char *key = keys[vestry_connection_id(connection) % KEYS];
+  const char *key = keys[vestry_connection_look(connection).id % KEYS];
   (void)vestry_dispatch(s->w.v, NOWHERE, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("left", 1)));
   atomic_fetch_add(&s->closed, 1);
 }

@@ -143,7 +143,7 @@ static void the_counter_counts(void **state) {
   vestry_memory_exchange *refused = ask(&h, bad, jump);
   assert_int_equal(vestry_memory_look(refused).status, 400);
 
-  vestry_memory_hang_up(stream);
+  vestry_memory_mode_set(stream, VESTRY_MEMORY_HANGS_UP);
   vestry_memory_settle(h.v);
   test_host_advance_ms(&h.th, 5000);
   vestry_memory_settle(h.v);

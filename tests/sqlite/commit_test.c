@@ -316,13 +316,14 @@ static void by_row(vestry_sqlite_change *change, const char *table, int64_t rowi
   snprintf(topic, sizeof topic, "%s/%lld", table, (long long)rowid);
   vestry_sqlite_topic(change, topic);
   vestry_sqlite_topic(change, topic);
-  sqlite3_value *values[] = {vestry_sqlite_change_old(change, 1), vestry_sqlite_change_new(change, 1)};
+  sqlite3_value *values[] = {vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, 1),
+                             vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, 1)};
   for (size_t i = 0; i < 2; i++) {
     if (!values[i]) continue;
     snprintf(topic, sizeof topic, "%s %d", i ? "new" : "old", sqlite3_value_int(values[i]));
     vestry_sqlite_topic(change, topic);
   }
-  assert_null(vestry_sqlite_change_new(change, 99));
+  assert_null(vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, 99));
 }
 
 static void open_by_row(site *s) {

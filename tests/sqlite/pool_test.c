@@ -239,7 +239,7 @@ static void a_transaction_is_whole_or_nothing(void **state) {
   assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan),
                    VESTRY_OK); /* one that somebody else has ended */
   insert(&l, 2);
-  assert_int_equal(sqlite3_exec(vestry_sqlite_loan_db(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(loan->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_IO);
   assert_said(&l, "vestry_sqlite_give", "rolled back");
   assert_int_equal(vestry_sqlite_give(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
@@ -476,7 +476,7 @@ static void pages_follow_what_is_committed(void **state) {
   assert_int_equal(vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.th.host, .path = s.path}, &pool),
                    VESTRY_OK);
   assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
-  assert_null(vestry_sqlite_loan_connection(loan));
+  assert_null(loan->connection);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* one is lent */
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
@@ -485,7 +485,7 @@ static void pages_follow_what_is_committed(void **state) {
   vestry_sqlite_stats_get(s.database, &stats);
   size_t others = stats.connections_count - 8;
   assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  assert_non_null(vestry_sqlite_loan_connection(loan));
+  assert_non_null(loan->connection);
   assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
   site_settle(&s);
   assert_int_equal(site_seen(&s, "table/t"), 0);
@@ -498,9 +498,9 @@ static void pages_follow_what_is_committed(void **state) {
   site_settle(&s);
   assert_int_equal(site_seen(&s, "table/t"), 0);
   assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ_ASIDE, &loan), VESTRY_OK);
-  assert_null(vestry_sqlite_loan_connection(loan));
+  assert_null(loan->connection);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
-  vestry_sqlite_pool_unfollow(pool);
+  vestry_sqlite_pool_follow(pool, NULL);
   vestry_sqlite_stats_get(s.database, &stats);
   assert_int_equal(stats.connections_count, others);
   vestry_sqlite_pool_destroy(pool);

@@ -52,7 +52,7 @@ static vestry_err start(shop *s, vestry_sqlite_sessions_options options, size_t 
                                            .lifetime_ms = options.lifetime_ms,
                                            .max_count = max_count,
                                            .max_per_user_count = 1000,
-                                           .storage = vestry_sqlite_sessions_ops(),
+                                           .storage = &vestry_sqlite_sessions_ops,
                                            .storage_ctx = s->stored,
                                            .now_s = now_s};
   error = vestry_create(

@@ -376,7 +376,7 @@ static void flushes_the_head_of_a_stream_at_once(void **state) {
   assert_string_equal(the.seam->header(exchange, "Content-Type"), "text/event-stream");
   assert_string_equal(the.seam->header(exchange, "Cache-Control"), "no-cache, no-transform");
   assert_string_equal(the.seam->header(exchange, "X-Accel-Buffering"), "no");
-  assert_int_equal(vestry_connection_state_get(connection), VESTRY_STATE_OPEN);
+  assert_int_equal(vestry_connection_look(connection).state, VESTRY_STATE_OPEN);
   the.seam->forget(exchange);
   finish();
 }

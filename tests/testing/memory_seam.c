@@ -102,7 +102,7 @@ static bool end(void *asked) {
 }
 
 static void hang_up(void *asked) {
-  vestry_memory_hang_up(((exchange *)asked)->memory);
+  vestry_memory_mode_set(((exchange *)asked)->memory, VESTRY_MEMORY_HANGS_UP);
 }
 
 static void forget(void *asked) {

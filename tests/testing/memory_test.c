@@ -136,7 +136,7 @@ static void f3_an_instance_counts_what_conflation_keeps(void **state) {
     assert_int_equal(stats.barriers_count, 1);
     assert_int_equal(stats.forgotten_count, 0);
   }
-  vestry_memory_hang_up(exchanges[0]);
+  vestry_memory_mode_set(exchanges[0], VESTRY_MEMORY_HANGS_UP);
   vestry_memory_settle(v);
   vestry_stats all = {0};
   vestry_stats_get(v, &all);
@@ -180,7 +180,7 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
   assert_true(vestry_memory_look(d.exchange).ended);
   assert_false(clean);
   assert_int_equal(vestry_memory_look(d.exchange).status, opened ? 200 : 0);
-  assert_int_equal(vestry_connection_cause(d.connection), cause);
+  assert_int_equal(vestry_connection_look(d.connection).cause, cause);
   assert_int_equal(witness_closed(&d.witness), 1);
   desk_close(&d);
 }
@@ -199,12 +199,12 @@ static void hangs_up_before_and_after_it_opened(void **state) {
     desk d;
     desk_open(&d);
     if (settled) vestry_memory_settle(d.v);
-    vestry_memory_hang_up(d.exchange);
+    vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_HANGS_UP);
     vestry_memory_settle(d.v);
     bool clean = vestry_memory_look(d.exchange).clean;
     assert_true(vestry_memory_look(d.exchange).ended);
     assert_false(clean);
-    assert_int_equal(vestry_connection_cause(d.connection), VESTRY_CAUSE_HANGUP);
+    assert_int_equal(vestry_connection_look(d.connection).cause, VESTRY_CAUSE_HANGUP);
     desk_close(&d);
   }
 }
@@ -268,7 +268,7 @@ static vestry_err live(test_host *th, void *ctx) {
     if (connection) {
       error = vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
       vestry_memory_settle(v);
-      if (!error && vestry_connection_cause(connection) == VESTRY_CAUSE_ERROR) error = VESTRY_NO_MEMORY;
+      if (!error && vestry_connection_look(connection).cause == VESTRY_CAUSE_ERROR) error = VESTRY_NO_MEMORY;
       if (!error) assert_string_equal(vestry_memory_look(exchange).received.data, EVENT("{\"a\":1}"));
     } else {
       assert_int_equal(vestry_memory_look(exchange).status, 500);

@@ -235,7 +235,7 @@ static void steps_on_own_threads_may_block(void **state) {
   atomic_store(&e.asked, 1);
   vestry_connection_wake(vestry_memory_look(other).connection);
   while (!atomic_load(&e.seen)) sched_yield();
-  vestry_memory_hang_up(page);
+  vestry_memory_mode_set(page, VESTRY_MEMORY_HANGS_UP);
   assert_int_equal(vestry_stop(v, 20), VESTRY_TIMEOUT); /* the step is waited for */
   pthread_mutex_lock(&s.gate.lock);
   assert_false(s.gate.has_ended);

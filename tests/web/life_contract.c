@@ -84,7 +84,7 @@ static void delays_nobody(bool tls) {
     server_patch(stuck, json);
     client_expect(&well, json);
   }
-  assert_int_equal(vestry_connection_cause(stuck), VESTRY_CAUSE_NONE);
+  assert_int_equal(vestry_connection_look(stuck).cause, VESTRY_CAUSE_NONE);
   while (stalled.len < STALLING_BYTES) client_read(&stalled);
   assert_non_null(strstr(end_and_read_on(&stalled, stuck, 101), "{\"n\":99}\n\n"));
   client_close(&stalled);
@@ -137,7 +137,7 @@ static double seconds_to_stop(bool tls) {
   double since = seconds_now();
   server_stop_adapter(&s);
   for (int i = 0; i < 5; i++) {
-    assert_int_equal(vestry_connection_cause(connections[i]), VESTRY_CAUSE_SHUTDOWN);
+    assert_int_equal(vestry_connection_look(connections[i]).cause, VESTRY_CAUSE_SHUTDOWN);
     client_read_all(&clients[i]);
     assert_false(clients[i].complete); /* so the browser comes back */
     client_close(&clients[i]);

@@ -157,7 +157,7 @@ double peers_seconds_until_lost(const server_seam *tested, const web_settings *s
   assert_true(witness_wait_opened(&s.witness, 1));
   vestry_connection *connection = witness_connection(&s.witness, 0);
   peers_wait_heartbeats(&far.client, heartbeats); /* and is still there */
-  assert_int_equal(vestry_connection_cause(connection), VESTRY_CAUSE_NONE);
+  assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_NONE);
   char *html = bytes ? malloc(bytes) : NULL; /* before the cut: a slow machine may need longer than the peer has */
   vestry_event *event = NULL;
   if (html) {

@@ -95,7 +95,7 @@ static vestry_err write_answer(vsi_civetweb_request *request, const vestry_respo
   vsi_civetweb_request_answering(request);
   bool keep_alive = request->wants_alive && !request->must_close;
   int64_t unix_s = vsi_civetweb_unix_s();
-  const char *bytes = body ? vestry_body_bytes(body) : response->body;
+  const char *bytes = body ? body->bytes : response->body;
   size_t body_len = framing == VSI_CIVETWEB_LENGTH && !request->is_head ? response->body_len : 0;
   size_t in_file = body && !bytes ? body_len : 0, in_memory = body_len - in_file;
 
@@ -127,7 +127,7 @@ vestry_err vsi_civetweb_respond(void *server_request, const vestry_response *res
 }
 
 vestry_err vsi_civetweb_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
-  vsi_civetweb_request_sends(server_request, body ? vestry_body_held_bytes(body) : 0);
+  vsi_civetweb_request_sends(server_request, body ? body->held_bytes : 0);
   vestry_err error = write_answer(server_request, response, body);
   vsi_civetweb_request_sent(server_request);
   vestry_body_destroy(body);

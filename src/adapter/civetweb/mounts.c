@@ -301,7 +301,7 @@ void vsi_civetweb_mounts_shut(vsi_civetweb_mounts *of) {
 
 void vsi_civetweb_mounts_undo(vsi_civetweb_mounts *of) {
   if (!of->sweeper) return;
-  vestry_routes_unfollow(of->self->v, of);
+  (void)vestry_routes_follow(of->self->v, NULL, of);
   pthread_mutex_lock(&of->sweeping);
   vsi_civetweb_neighbours_lock();
   vsi_civetweb_mount *all = of->first;
@@ -313,7 +313,7 @@ void vsi_civetweb_mounts_undo(vsi_civetweb_mounts *of) {
 
 void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of) {
   if (!of->sweeper) return;
-  vestry_routes_unfollow(of->self->v, of);
+  (void)vestry_routes_follow(of->self->v, NULL, of);
   vestry_timer_destroy(of->sweeper);
   pthread_mutex_destroy(&of->sweeping);
   vsi_civetweb_neighbours_lock(); /* others look at claims */

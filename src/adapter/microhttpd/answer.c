@@ -75,7 +75,7 @@ static ssize_t read_body(void *cls, uint64_t at, char *buffer, size_t capacity) 
 /* Takes the body. libmicrohttpd could send a file by itself, but closes the descriptor that it is given: each answer
  * would have one of its own. */
 static struct MHD_Response *create_with_body(const vestry_response *response, vestry_body *body) {
-  const void *bytes = body ? vestry_body_bytes(body) : NULL;
+  const void *bytes = body ? body->bytes : NULL;
   if (!response->body_len) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
   struct MHD_Response *made = !body ? MHD_create_response_from_callback(response->body_len, 1, read_nothing, NULL, NULL)
                               : bytes ? MHD_create_response_from_buffer_with_free_callback_cls(
@@ -88,7 +88,7 @@ static struct MHD_Response *create_with_body(const vestry_response *response, ve
 
 vestry_err vsi_microhttpd_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
   vsi_microhttpd_request *request = server_request;
-  size_t held = body ? vestry_body_held_bytes(body) : 0;
+  size_t held = body ? body->held_bytes : 0;
   struct MHD_Response *made = create_with_body(response, body);
   if (made) vsi_microhttpd_socket_sends(request->socket, held);
   return queue(request, response, made, false);

@@ -354,9 +354,21 @@ static vestry_err tell_all(vsi_routes *routes, const follower *new) {
   return VESTRY_OK;
 }
 
+static void unfollow(vsi_routes *routes, const void *ctx) {
+  pthread_mutex_lock(&routes->changes);
+  follower **place = find_follower(routes, ctx), *found = *place;
+  if (found) *place = found->next;
+  pthread_mutex_unlock(&routes->changes);
+  vsi_free(routes->host, found);
+}
+
 vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *told, void *ctx) {
-  if (!v || !told || !told->mounts || !told->unmounted) return VESTRY_INVALID;
+  if (!v || (told && (!told->mounts || !told->unmounted))) return VESTRY_INVALID;
   vsi_routes *routes = v->routes;
+  if (!told) {
+    unfollow(routes, ctx);
+    return VESTRY_OK;
+  }
   follower *made = vsi_calloc(routes->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
   made->told = told;
@@ -368,15 +380,6 @@ vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *told, vo
   pthread_mutex_unlock(&routes->changes);
   if (error) vsi_free(routes->host, made);
   return error;
-}
-
-void vestry_routes_unfollow(vestry *v, void *ctx) {
-  vsi_routes *routes = v->routes;
-  pthread_mutex_lock(&routes->changes);
-  follower **place = find_follower(routes, ctx), *found = *place;
-  if (found) *place = found->next;
-  pthread_mutex_unlock(&routes->changes);
-  vsi_free(routes->host, found);
 }
 
 /* --------------------------------------------------------------------------------------------------- tables ------- */

@@ -24,7 +24,7 @@ int main(void) {
   if (vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.path = path}, &pool)) return 1;
   if (vestry_sqlite_sessions_create(pool, NULL, &sessions) || vestry_sqlite_pool_follow(pool, database)) return 1;
   if (vestry_sqlite_run_alone(pool, "INSERT INTO t VALUES(?)", VESTRY_LIST(2), NULL, NULL)) return 1;
-  vestry_sqlite_pool_unfollow(pool);
+  vestry_sqlite_pool_follow(pool, NULL);
   vestry_sqlite_sessions_destroy(sessions);
   vestry_sqlite_pool_destroy(pool);
   vestry_sqlite_detach(connection);

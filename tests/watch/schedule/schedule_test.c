@@ -103,7 +103,7 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
 static void end(vestry_cause cause, void *ctx) {
   (void)ctx;
   require(!h.is_inside && !h.ends);
-  require(cause == vestry_connection_cause(h.r.connection));
+  require(cause == vestry_connection_look(h.r.connection).cause);
   h.ends++;
   schedule_point();
 }
