@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "base/mutex.h"
 #include "base/ring.h"
 #include "base/siphash.h"
 #include "vestry/page.h"
@@ -66,7 +67,7 @@ struct vestry_pages {
   size_t workers_count;
   vsi_worker *workers;
   _Atomic(uint32_t) naming[VSI_RECENT]; /* by a topic's hash: how often renders under way have named one there */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t quiet; /* no worker runs any more; a view was put back */
   /* All below is guarded by the lock. */
   vsi_refreshed_fn refreshed; /* NULL: it is not told */
@@ -105,7 +106,7 @@ struct vestry_pages {
 };
 
 static inline void vsi_pages_lock(vestry_pages *pages) {
-  pthread_mutex_lock(&pages->lock);
+  vsi_mutex_lock(&pages->lock);
 }
 /* Room in the budget for copied requests. With the lock. OK | LIMIT, counted */
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/mutex.h"
 #include "runtime/home.h"
 #include "runtime/job_queue.h"
 #include "runtime/wake.h"
@@ -30,7 +31,7 @@ typedef struct vsi_pool {
   uint32_t workers_count;
   vsi_job_queue outside; /* what threads that are no workers submit */
 
-  pthread_mutex_t park_lock;     /* innermost */
+  vsi_mutex park_lock;           /* innermost */
   vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and were not woken yet */
   _Atomic(uint32_t) parked;      /* how many these are; written under park_lock */
   bool stopping;                 /* guarded by park_lock */

@@ -129,7 +129,7 @@ void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection) {
 /* ----------------------------------------------------------------------------------------------- reading ---------- */
 
 static void note_touch(vestry_sqlite *database, const owner *whose) {
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   bool is_new = database->touches_count < VSI_SQLITE_TOUCHES_MAX;
   for (vsi_sqlite_touch *at = database->touches; is_new && at; at = at->next)
     is_new = memcmp(at->tab, whose->tab, sizeof at->tab) != 0;
@@ -144,15 +144,15 @@ static void note_touch(vestry_sqlite *database, const owner *whose) {
     database->touches = touch;
     database->touches_count++;
   }
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
 }
 
 static vsi_sqlite_touch *take_touches(vestry_sqlite *database) {
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   vsi_sqlite_touch *first = database->touches;
   database->touches = NULL;
   database->touches_count = 0;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   return first;
 }
 
@@ -164,7 +164,7 @@ void vsi_sqlite_tab_forget_touches(vestry_sqlite *database) {
 }
 
 void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
-  pthread_mutex_lock(&database->writer_lock);
+  vsi_mutex_lock(&database->writer_lock);
   vestry_sqlite_connection *writer = database->writer;
   int64_t now = now_s(database);
   bool is_over = false;
@@ -178,7 +178,7 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
     if (result) is_over = true; /* the others would fare the same */
     vsi_free(database->host, touch);
   }
-  pthread_mutex_unlock(&database->writer_lock);
+  vsi_mutex_unlock(&database->writer_lock);
 }
 
 static int read_state(vestry_sqlite_connection *connection, const owner *whose, int64_t now, void *buffer,
@@ -263,10 +263,10 @@ static int expire(vestry_sqlite_connection *connection, int64_t now, uint64_t *r
 
 /* How many states there are is to be looked at. */
 static bool is_to_be_counted(vestry_sqlite *database) {
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   bool is_due = !database->tabs_room;
   if (!is_due) database->tabs_room--;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   return is_due;
 }
 
@@ -295,9 +295,9 @@ static int bound_all(vestry_sqlite_connection *connection, uint64_t *ret_evicted
   }
   if (result) return result;
   count -= evicted;
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   database->tabs_room = count < most ? (size_t)(most - count < COUNTED_EACH ? most - count : COUNTED_EACH) : 0;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   *ret_evicted = evicted;
   return SQLITE_OK;
 }
@@ -339,10 +339,10 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
     return result;
   }
   if (expired || evicted) {
-    pthread_mutex_lock(&database->lock);
+    vsi_mutex_lock(&database->lock);
     database->stats.tabs_expired_count += expired;
     database->stats.tabs_evicted_count += evicted;
-    pthread_mutex_unlock(&database->lock);
+    vsi_mutex_unlock(&database->lock);
   }
   return SQLITE_OK;
 }

@@ -11,23 +11,23 @@ struct vestry_store_driver {
 
 /* timer: NULL to detach. */
 static bool attach(vestry_store *store, vestry_timer *timer) {
-  pthread_mutex_lock(&store->driver_lock);
+  vsi_mutex_lock(&store->driver_lock);
   bool free = !timer || !store->timer;
   if (free) {
     store->timer = timer;
     atomic_store_explicit(&store->armed_ns, timer ? UINT64_MAX : 0, memory_order_seq_cst);
   }
-  pthread_mutex_unlock(&store->driver_lock);
+  vsi_mutex_unlock(&store->driver_lock);
   return free;
 }
 
 static void fire(vestry_timer *timer, void *ctx) {
   (void)timer;
   vestry_store *store = ((vestry_store_driver *)ctx)->store;
-  pthread_mutex_lock(&store->driver_lock);
+  vsi_mutex_lock(&store->driver_lock);
   /* A driver that is being destroyed is detached already, and is waiting for this call to end. */
   if (store->timer) atomic_store_explicit(&store->armed_ns, UINT64_MAX, memory_order_seq_cst);
-  pthread_mutex_unlock(&store->driver_lock);
+  vsi_mutex_unlock(&store->driver_lock);
   (void)vestry_store_tick(store); /* which arms it anew */
 }
 

@@ -42,7 +42,7 @@ vestry_err vestry_store_create(const vestry_store_types *types, const char *type
     vsi_free(store->host, store);
     return error;
   }
-  pthread_mutex_init(&store->driver_lock, NULL); /* cannot fail with default attributes on Linux */
+  vsi_mutex_init(&store->driver_lock, VSI_LOCK_STORE_DRIVER); /* cannot fail with default attributes on Linux */
   *ret_store = store;
   return VESTRY_OK;
 }
@@ -55,7 +55,7 @@ void vestry_store_destroy(vestry_store *store) {
   if (!store) return;
   vestry_store_close(store);
   store->ops->destroy(store->self);
-  pthread_mutex_destroy(&store->driver_lock);
+  vsi_mutex_finish(&store->driver_lock);
   vsi_free(store->host, store);
 }
 

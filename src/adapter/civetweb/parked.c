@@ -15,13 +15,13 @@ vestry_err vsi_civetweb_parked_init(vsi_civetweb_parked *parked, const vestry_ho
   vsi_civetweb_entry **buckets = vsi_calloc(host, count, sizeof *buckets);
   if (!buckets) return VESTRY_NO_MEMORY;
   *parked = (vsi_civetweb_parked){.buckets = buckets, .buckets_count = count, .seed = seed};
-  pthread_mutex_init(&parked->lock, NULL);
+  vsi_mutex_init(&parked->lock, VSI_LOCK_CIVETWEB_PARKED);
   return VESTRY_OK;
 }
 
 void vsi_civetweb_parked_finish(vsi_civetweb_parked *parked, const vestry_host *host) {
   if (!parked->buckets) return;
-  pthread_mutex_destroy(&parked->lock);
+  vsi_mutex_finish(&parked->lock);
   vsi_free(host, parked->buckets);
   parked->buckets = NULL;
 }
@@ -31,7 +31,7 @@ static vsi_civetweb_entry **bucket_of(vsi_civetweb_parked *parked, const vsi_civ
 }
 
 void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
-  pthread_mutex_lock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
   vsi_civetweb_entry **bucket = bucket_of(parked, &entry->peer);
   entry->next = *bucket;       /* youngest first: vsi_civetweb_parked_see counts on it */
   entry->seen = parked->round; /* a round that has begun is not about it: its socket may be too young for the dump */
@@ -40,16 +40,16 @@ void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *en
   entry->unacked_since_ns = UINT64_MAX;
   *bucket = entry;
   parked->count++;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
 }
 
 void vsi_civetweb_parked_remove(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
-  pthread_mutex_lock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
   vsi_civetweb_entry **link = bucket_of(parked, &entry->peer);
   while (*link != entry) link = &(*link)->next;
   *link = entry->next;
   parked->count--;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
 }
 
 /* Why an entry is to be closed by the running round; NONE: it is not. */
@@ -66,7 +66,7 @@ static void close_batches(vsi_civetweb_parked *parked, vestry_cause all) {
   size_t count;
   do {
     count = 0;
-    pthread_mutex_lock(&parked->lock);
+    vsi_mutex_lock(&parked->lock);
     for (size_t i = 0; i < parked->buckets_count && count < BATCH; i++)
       for (vsi_civetweb_entry *at = parked->buckets[i]; at && count < BATCH; at = at->next) {
         vestry_cause cause = all ? all : round_cause_locked(parked, at);
@@ -75,7 +75,7 @@ static void close_batches(vsi_civetweb_parked *parked, vestry_cause all) {
         causes[count] = cause;
         connections[count++] = vestry_connection_ref(at->connection);
       }
-    pthread_mutex_unlock(&parked->lock);
+    vsi_mutex_unlock(&parked->lock);
     for (size_t i = 0; i < count; i++) {
       vestry_connection_close(connections[i], causes[i]);
       vestry_connection_unref(connections[i]);
@@ -88,10 +88,10 @@ void vsi_civetweb_parked_close_all(vsi_civetweb_parked *parked, vestry_cause cau
 }
 
 bool vsi_civetweb_parked_begin(vsi_civetweb_parked *parked) {
-  pthread_mutex_lock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
   bool any = parked->count > 0;
   if (any) parked->round++;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
   return any;
 }
 
@@ -109,7 +109,7 @@ static vsi_civetweb_entry *owner_locked(vsi_civetweb_parked *parked, const vsi_c
 
 void vsi_civetweb_parked_see(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket, uint64_t now_ns,
                              uint64_t lost_ns) {
-  pthread_mutex_lock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
   vsi_civetweb_entry *entry = owner_locked(parked, socket);
   if (entry) {
     entry->cookie = socket->cookie;
@@ -117,16 +117,16 @@ void vsi_civetweb_parked_see(vsi_civetweb_parked *parked, const vsi_civetweb_soc
     entry->seen = parked->round;
     entry->verdict = vsi_civetweb_peer_judge(&entry->unacked_since_ns, socket, now_ns, lost_ns);
   }
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
 }
 
 size_t vsi_civetweb_parked_unseen(vsi_civetweb_parked *parked) {
   size_t unseen = 0;
-  pthread_mutex_lock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
   for (size_t i = 0; i < parked->buckets_count; i++)
     for (const vsi_civetweb_entry *at = parked->buckets[i]; at; at = at->next)
       unseen += at->has_peer && at->seen != parked->round && !at->told;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
   return unseen;
 }
 

@@ -3,9 +3,8 @@
 #ifndef VSI_CIVETWEB_PARKED_H
 #define VSI_CIVETWEB_PARKED_H
 
-#include <pthread.h>
-
 #include "adapter/civetweb/peer.h"
+#include "base/mutex.h"
 #include "vestry/connection.h"
 
 /* One stream's entry; part of the stream. All guarded by parked->lock once it was added. */
@@ -23,7 +22,7 @@ typedef struct vsi_civetweb_entry {
 } vsi_civetweb_entry;
 
 typedef struct vsi_civetweb_parked {
-  pthread_mutex_t lock; /* innermost */
+  vsi_mutex lock; /* innermost */
   vsi_civetweb_entry **buckets;
   size_t buckets_count; /* a power of two */
   uint64_t seed;
