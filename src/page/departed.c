@@ -18,7 +18,7 @@
 typedef struct slot {
   uint64_t document, last; /* document 0: free */
   uint32_t next, at;       /* in its bucket: number + 1, 0: none; its bucket */
-  vsi_tag tag;
+  vsi_state_tag tag;
 } slot;
 
 struct vsi_departed {
@@ -81,7 +81,7 @@ static slot *find(vsi_departed *departed, uint64_t document) {
   return number ? &departed->slots[number - 1] : NULL;
 }
 
-void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, const vsi_tag *tag) {
+void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, const vsi_state_tag *tag) {
   if (!document || !make(departed)) return;
   slot *one = find(departed, document);
   if (one) forget(departed, one);
@@ -96,7 +96,7 @@ void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, 
   departed->buckets[one->at] = (uint32_t)(one - departed->slots) + 1;
 }
 
-bool vsi_departed_take(vsi_departed *departed, uint64_t document, uint64_t last, vsi_tag *ret_tag) {
+bool vsi_departed_take(vsi_departed *departed, uint64_t document, uint64_t last, vsi_state_tag *ret_tag) {
   slot *one = find(departed, document);
   if (!one) return false;
   bool is_same = one->last == last;

@@ -19,7 +19,7 @@
 typedef struct vsi_departed vsi_departed;
 typedef struct vsi_seat vsi_seat;
 typedef struct vsi_shared vsi_shared;
-typedef struct vsi_topic vsi_topic;
+typedef struct vsi_page_topic vsi_page_topic;
 typedef struct vsi_view vsi_view;
 typedef struct vsi_worker vsi_worker;
 
@@ -87,7 +87,7 @@ struct vestry_pages {
   uint64_t all_seq;       /* of the first of them that the walk is for */
   uint64_t all_again_seq; /* of the first one that came during it, so that it is walked again; 0: none */
   vsi_map topics, shared;
-  vsi_topic *first_dirty, **last_dirty;
+  vsi_page_topic *first_dirty, **last_dirty;
   /* All views: first a heap of the private ones that wait, the earliest first, then the others. So there is room for
    * each to wait, and one place says where it is. */
   vsi_view **views;
