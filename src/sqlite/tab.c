@@ -14,6 +14,7 @@
  * wait; if it cannot write, the next read asks for it again. */
 #include "sqlite/tab.h"
 
+#include "base/hex.h"
 #include "vestry/session.h"
 
 enum { EXPIRED_AT_ONCE = 64, COUNTED_EACH = 1024, EVICTED_AT_ONCE = 4096 };
@@ -39,15 +40,9 @@ static const char bound_sql[] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (S
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3";
 
 void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char topic[VSI_SQLITE_TAB_TOPIC_BYTES]) {
-  static const char digits[] = "0123456789abcdef", prefix[] = "vestry_tab/";
+  static const char prefix[] = "vestry_tab/";
   memcpy(topic, prefix, sizeof prefix - 1);
-  char *at = topic + sizeof prefix - 1;
-  for (size_t i = 0; i < VSI_SQLITE_TAB_BYTES; i++) *at++ = digits[tab[i] >> 4], *at++ = digits[tab[i] & 15];
-  *at = '\0';
-}
-
-static unsigned nibble(char digit) {
-  return (unsigned)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+  vsi_hex_write(topic + sizeof prefix - 1, tab, VSI_SQLITE_TAB_BYTES);
 }
 
 /* Whose state it is. */
@@ -64,8 +59,7 @@ static vestry_err find_owner(const vestry_sqlite *database, const vestry_request
   const vestry_sqlite_options *options = &database->options;
   ret_owner->scope = req->scope;
   ret_owner->ttl_s = vestry_session_is_visitor(req) ? options->visitor_tab_ttl_s : options->tab_ttl_s;
-  for (size_t i = 0; i < VSI_SQLITE_TAB_BYTES; i++)
-    ret_owner->tab[i] = (unsigned char)(nibble(id[2 * i]) << 4 | nibble(id[2 * i + 1]));
+  vsi_hex_read(ret_owner->tab, id, VSI_SQLITE_TAB_BYTES);
   return VESTRY_OK;
 }
 
