@@ -144,8 +144,10 @@ bool vsi_pool_run_one(vsi_pool *pool) {
 
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
   vsi_mutex_lock(&pool->park_lock);
-  pool->wake = wake;
-  atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
+  if (!pool->wake) { /* it is read without the lock once the pool has it */
+    pool->wake = wake;
+    atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
+  }
   vsi_mutex_unlock(&pool->park_lock);
 }
 

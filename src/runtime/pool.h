@@ -50,7 +50,7 @@ void vsi_pool_finish(vsi_pool *pool);
 bool vsi_pool_run_one(vsi_pool *pool);
 bool vsi_pool_drain(vsi_pool *pool);
 
-/* A stepped pool: each submit tells this from here on, which is readable now. Once. */
+/* A stepped pool: each submit tells this from here on, which is readable now. The same one again changes nothing. */
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake);
 /* A stepped pool: run one job, or say in its wake that there was none. */
 bool vsi_pool_run_or_clear(vsi_pool *pool);

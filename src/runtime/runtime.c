@@ -123,12 +123,12 @@ vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descripto
   if (vsi_runtime_is_forked(runtime)) return VESTRY_CLOSED;
   vsi_mutex_lock(&runtime->stage_lock);
   vestry_err error = runtime->has_wake ? VESTRY_OK : vsi_wake_init(&runtime->wake);
-  if (!error && !runtime->has_wake) {
+  if (!error) runtime->has_wake = true;
+  vsi_mutex_unlock(&runtime->stage_lock);
+  if (!error) { /* each caller does so: the one that has made it may not have come to this yet */
     vsi_pool_wake_by(&runtime->pool, &runtime->wake);
     vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
-    runtime->has_wake = true;
   }
-  vsi_mutex_unlock(&runtime->stage_lock);
   if (error) {
     vsi_log(runtime->host, VESTRY_LOG_ERROR, "vestry_runtime_descriptor: no descriptors are left (it takes three)");
     return error;
