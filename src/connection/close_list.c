@@ -22,7 +22,8 @@
  * held.       are still to come, and a cancel on another thread never waits for a call.
  *
  * The lock is a spin lock, not a mutex: an idle stream is to cost little, hardly anybody ever meets here, and it is
- * held for a few instructions. */
+ * held for a few instructions. For the same reason the list is a ring with one pointer, and no TAILQ, whose head has
+ * two: each stream has one. */
 
 void vsi_close_list_init(vsi_close_list *list) {
   list->lock = (vsi_spin_lock){0};

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The table is no base/map: what a name means lies in its slot, so that to look one up, as each effect of a dispatch
+ * does, goes to the slot and the text and to nothing between. */
 #include "registry/names.h"
 
 #include <string.h>
