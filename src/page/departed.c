@@ -9,7 +9,8 @@
  * number that the document has.
  *
  * The table has a fixed number of slots; a new tab takes the slot that was filled longest ago. Its hash has a secret,
- * since clients say the numbers. */
+ * since clients say the numbers. It is no base/map: slots name each other by numbers of four bytes, 12 for each slot
+ * with its bucket, where links and buckets would take 24. */
 #include "page/departed.h"
 
 #include "base/memory.h"

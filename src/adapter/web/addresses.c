@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open addressing with linear probing, at most half full; the slots after one that leaves are moved up, so that no
  * graves are left and a look-up ends at the first free slot. It is no base/map: an address is nothing but its count, so
- * there is no member to carry a link. A slot has 24 bytes; a member would have 40, in an allocation for each request. */
+ * there is no member to carry a link. A slot has 24 bytes; a member would have 40, allocated for each request. */
 #include "adapter/web/addresses.h"
 
 #include <arpa/inet.h>
