@@ -150,7 +150,7 @@ static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more
 }
 /* This thread is about to publish more, and to flush it. */
 static inline void vsi_cluster_unlock_unflushed(vestry_cluster *cluster) {
-  pthread_mutex_unlock(&cluster->lock);
+  vsi_mutex_unlock(&cluster->lock);
 }
 static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
   vsi_cluster_unlock_for(cluster, false);
