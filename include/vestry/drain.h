@@ -30,7 +30,8 @@ extern "C" {
 /** The longest window: a day. */
 #define VESTRY_DRAIN_MAX_MS UINT64_C(86400000)
 
-/** Begin to drain: vestry_stats tells how far it is. There is no way back; vestry_close and vestry_stop may come at any time and abort what is left.
+/** Begin to drain: vestry_stats tells how far it is. There is no way back; vestry_close and vestry_stop may come at
+ *  any time and abort what is left.
  *  window_ms  over which streams are sent away, at most VESTRY_DRAIN_MAX_MS; 0: at once (and back over a second). A
  *             peer that does not take what it was sent is given five seconds more
  *  Returns  OK | EXISTS (it was begun before) | CLOSED (the instance or its runtime closes) | INVALID | NO_MEMORY

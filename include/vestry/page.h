@@ -72,8 +72,8 @@ typedef struct vestry_render {
   /** Of the document, or in a stream the copy of the request that opened it. The copy has its path and query, the
    *  signals that it was sent with (those of then), its scope and its user. Its method is GET, it has no body, and of
    *  headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User
-   *  and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has them. In a shared
-   *  render it has path and query, and no signals, headers, scope or user. NULL in a part. */
+   *  and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has them. In a
+   *  shared render it has path and query, and no signals, headers, scope or user. NULL in a part. */
   const vestry_request *request;
   vestry_reply *reply; /**< for a status, a redirect, headers and cookies; in a stream, status and Location are looked
                                at, all else is dropped. NULL in a part */
@@ -282,9 +282,9 @@ static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq,
 
 /** How many private pages, shared ones and parts depend on a topic now: so many are rendered when it is refreshed.
  *  Renders that run may add to them.
- *  ret_is_used  whether some page depends on it, or is about to: a render that runs has named it. Code that makes topics
- *               up finds out by this which ones no page needs any more. While renders run, it may be true of some that
- *               no page needs. NULL: not wanted
+ *  ret_is_used  whether some page depends on it, or is about to: a render that runs has named it. Code that makes
+ *               topics up finds out by this which ones no page needs any more. While renders run, it may be true of
+ *               some that no page needs. NULL: not wanted
  *  Threads  any; takes a lock briefly */
 VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic, bool *ret_is_used);
 

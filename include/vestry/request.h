@@ -95,9 +95,9 @@ static inline const char *vestry_request_value(const vestry_request *req, vestry
  *      vestry_request_get(req, VESTRY_IN_QUERY, "page", vestry_into_between(&page, 1, 1000));
  *  into     an integer: digits, perhaps a '-' before them, and nothing else. A number: of JSON's grammar. A boolean:
  *           true, on and 1; false, off and 0. (A box that is not ticked is not sent: NOT_FOUND.) A text: as it is
- *  Returns  OK | NOT_FOUND | MALFORMED (another text; an integer outside of its bounds; the place, as above) | TOO_LARGE
- *           (more than 1,000 values) | INVALID (JSON is not read) | NO_MEMORY. A handler that returns it answers what is
- *           due */
+ *  Returns  OK | NOT_FOUND | MALFORMED (another text; an integer outside of its bounds; the place, as above) |
+ *           TOO_LARGE (more than 1,000 values) | INVALID (JSON is not read) | NO_MEMORY. A handler that returns it
+ *           answers what is due */
 VESTRY_API vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into);
 
 /** A file of a form, in pieces of the body: whatever the client says it is. */

@@ -51,8 +51,8 @@ VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const 
 /** The most names that a path may have. */
 #define VESTRY_SIGNALS_PATH_MAX_DEPTH 256
 
-/** Read the value at a path: names with dots between them, as in `user.name`. Inside an array a name is an index: digits,
- *  as in `items.0.name`. Signals are a client's: a value that is there may be of any type.
+/** Read the value at a path: names with dots between them, as in `user.name`. Inside an array a name is an index:
+ *  digits, as in `items.0.name`. Signals are a client's: a value that is there may be of any type.
  *      const char *name;
  *      vestry_signals_get(req->signals, "user.name", VESTRY_INTO(&name), NULL);
  *      vestry_signals_get(req->signals, "stars", vestry_into_between(&stars, 1, 5), &why);

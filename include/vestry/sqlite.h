@@ -91,8 +91,8 @@ typedef struct vestry_sqlite_options {
                                        before those of users [half of tab_ttl_s] */
 } vestry_sqlite_options;
 
-/** Have SQLite say which pages of a database a render reads: for level FILE_PAGES. It is a setting of the whole process,
- *  made by sqlite3_config, and costs other connections a function call a page.
+/** Have SQLite say which pages of a database a render reads: for level FILE_PAGES. It is a setting of the whole
+ *  process, made by sqlite3_config, and costs other connections a function call a page.
  *  Returns  OK, also when it was done before | BUSY (SQLite is in use already) | UNSUPPORTED (this SQLite has a page
  *           cache that cannot be replaced). Level DEFAULT is TABLES then, and vestry_sqlite_create logs a warning
  *  Threads  before any other use of SQLite */
@@ -103,8 +103,8 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *  options       copied
  *  ret_database  owned by the caller; untouched on failure
  *  Returns  OK, also where the database was left by a program that was killed, or is in use by others |
- *           INVALID (also: a database in memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without record_pages or WAL) |
- *           BUSY (another program has been writing for five seconds) | LIMIT (the disk is full) |
+ *           INVALID (also: a database in memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without record_pages or
+ *           WAL) | BUSY (another program has been writing for five seconds) | LIMIT (the disk is full) |
  *           IO (it cannot be opened, or not be written where vestry's tables are to be made; it is no database; its
  *           tables of vestry's are of a later version: then nothing is changed). The log says which, and what helps
  *  Threads  any; starts one of its own. Blocks on the disk */
@@ -118,8 +118,8 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  connection's hooks for preupdate, commit, rollback, trace and, from level TABLES on, its authorizer: the
  *  application must not set them. A SQLite that reads pages past its cache (3.45 and later) has the methods of the
  *  connection's file (sqlite3_io_methods) replaced by a copy that tells of reads, whichever VFS has opened it,
- *  until it is closed: a VFS that looks at them must not mind. Otherwise, and below level FILE_PAGES, the connection has
- *  mmap_size 0 from then on, and PRAGMA mmap_size does nothing; if its file is mapped all the same, renders are
+ *  until it is closed: a VFS that looks at them must not mind. Otherwise, and below level FILE_PAGES, the connection
+ *  has mmap_size 0 from then on, and PRAGMA mmap_size does nothing; if its file is mapped all the same, renders are
  *  followed by tables.
  *  A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) is attached together with all that share it.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed

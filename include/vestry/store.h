@@ -90,8 +90,9 @@ typedef struct vestry_store_options {
   vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
   size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
-  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: never. hash: ignored. Where many were used
-                                   otherwise (used_ns) it may be longer: for up to twice as long */
+  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes (but in vestry_options: never);
+                                   VESTRY_NEVER_MS. hash: ignored. Where many were used otherwise (used_ns) it may be
+                                   longer: for up to twice as long */
   uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
   size_t max_per_scope_count; /**< lru: entries of one scope at most, the least recently used goes → SIZE (see above);
                                    0: no cap. hash: LIMIT beyond it. A value under several keys has several entries */
@@ -234,8 +235,8 @@ VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
 VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
 
 /** Expire on time without traffic: the store is ticked from a timer of a runtime's.
- *  runtime  on the same host as the store, whose clock both go by; borrowed until the store is driven no more. NULL: that
- *           it is; this waits for a tick that is under way, so not from a callback of the store's
+ *  runtime  on the same host as the store, whose clock both go by; borrowed until the store is driven no more. NULL:
+ *           that it is; this waits for a tick that is under way, so not from a callback of the store's
  *  Returns  OK | EXISTS (a runtime drives it) | INVALID | NO_MEMORY | CLOSED (the runtime); NULL: OK
  *  Threads  any */
 VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime);
@@ -270,8 +271,8 @@ typedef struct vestry_store_ops {
   size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< the name of the type; static */
   /** Make an instance. options: valid during the call, its host set, and its value: that is valid until destroy, and
-   *  all its functions are there. get takes a reference by its ref before it releases its lock; ask its used_ns before a
-   *  value leaves for IDLE (one that was used since stays), and its has_ended before one leaves because its scope is
+   *  all its functions are there. get takes a reference by its ref before it releases its lock; ask its used_ns before
+   *  a value leaves for IDLE (one that was used since stays), and its has_ended before one leaves because its scope is
    *  full (one that has goes first). exit: to be kept, valid until destroy. OK | INVALID | NO_MEMORY | IO. */
   vestry_err (*create)(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx, void **ret_self);
   /** Free an instance; it is empty. */

@@ -116,8 +116,8 @@ VESTRY_API vestry_value vestry_value_html(struct vestry_html *html);
 VESTRY_API vestry_err vestry_value_to_json(const vestry_value *value, json_t **ret_json);
 
 /** A variable that a value is read into. Its layout stays as it is; made by VESTRY_INTO and the functions below. The
- *  variable is borrowed until the reading function returns, and untouched if that fails. Nothing is converted: "4" is no
- *  number, 1 is not true, and null is of no type. */
+ *  variable is borrowed until the reading function returns, and untouched if that fails. Nothing is converted: "4" is
+ *  no number, 1 is not true, and null is of no type. */
 typedef struct vestry_into {
   vestry_value_type type;
   void *variable;   /**< not NULL; of that type's */

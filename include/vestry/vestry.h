@@ -31,9 +31,9 @@
  *    literal ends with its block: not inside an `if` that ends before the call.)
  *  - What comes out (stats, results): begin with = {0}, or set size. You get as much as there is room for.
  *  Structs that the library lends to a callback may grow at their end; they have no size. These stay as they are:
- *  vestry_slice, vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
- *  vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type, vestry_list_cursor, and the records of
- *  errors. */
+ *  vestry_slice, vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute,
+ *  vestry_event_options, vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type,
+ *  vestry_list_cursor, and the records of errors. */
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 

@@ -14,6 +14,7 @@
 #include <ck_spinlock.h>
 #include <sched.h>
 
+#include "base/lock_order.h"
 #include "base/processor.h"
 
 /* ThreadSanitizer does not see the assembler that ck is made of, so it takes every critical section for a race. It is
@@ -48,12 +49,15 @@ static VSI_SELDOM __attribute__((unused)) void vsi_spin_lock_wait(vsi_spin_lock 
   } while (ck_spinlock_fas_locked(lock) || !ck_spinlock_fas_trylock(lock));
 }
 
-static inline void vsi_spin_lock_take(vsi_spin_lock *lock) {
+/* rank: its place in the order of locks; it is not kept in the lock, which has four bytes in any build */
+#define vsi_spin_lock_take(lock, rank) (VSI_LOCK_TAKE(lock, rank), vsi_spin_lock_take_unranked(lock))
+static inline void vsi_spin_lock_take_unranked(vsi_spin_lock *lock) {
   if (__builtin_expect(!ck_spinlock_fas_trylock(lock), 0)) vsi_spin_lock_wait(lock);
   VSI_SPIN_TAKEN(lock);
 }
 
 static inline void vsi_spin_lock_give(vsi_spin_lock *lock) {
+  VSI_LOCK_GIVE(lock);
   VSI_SPIN_GIVEN(lock);
   ck_spinlock_fas_unlock(lock);
 }

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/mutex.h"
+
 static inline uint64_t vsi_monotonic_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
@@ -25,9 +27,10 @@ static inline uint64_t vsi_monotonic_in_ms(uint64_t ms) {
 }
 
 /* Wait until the condition is signalled, which may be for nothing, or until that time. false: the time has come. */
-static inline bool vsi_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t until_ns) {
+static inline bool vsi_wait_until(pthread_cond_t *condition, vsi_mutex *lock, uint64_t until_ns) {
   const struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
-  return pthread_cond_clockwait(condition, lock, CLOCK_MONOTONIC, &until) == 0;
+  VSI_LOCK_WAIT(lock);
+  return pthread_cond_clockwait(condition, &lock->mutex, CLOCK_MONOTONIC, &until) == 0;
 }
 
 #endif

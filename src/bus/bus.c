@@ -34,6 +34,7 @@
 #include <sys/queue.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/options.h"
 #include "base/refs.h"
 #include "bus/topics.h"
@@ -63,7 +64,7 @@ struct vsi_bus {
   const vestry_host *host;
   size_t max_count;
   vsi_refs refs;          /* the creator's, and the subscriptions' */
-  pthread_mutex_t lock;   /* see docs/locking.md */
+  vsi_mutex lock;         /* see docs/locking.md */
   pthread_cond_t changed; /* a subscription is over, or a publisher has left */
   /* guarded by lock */
   vsi_topics topics;
@@ -90,7 +91,7 @@ vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_coun
   bus->host = host;
   bus->max_count = max_subscriptions_count ? max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
   VSI_REFS_INIT(&bus->refs, 1);
-  pthread_mutex_init(&bus->lock, NULL);
+  vsi_mutex_init(&bus->lock, VSI_LOCK_BUS);
   pthread_cond_init(&bus->changed, NULL);
   *ret_bus = bus;
   return VESTRY_OK;
@@ -100,27 +101,27 @@ static void bus_unref(vsi_bus *bus) {
   if (!VSI_REFS_DROP(&bus->refs)) return;
   vsi_topics_finish(&bus->topics, bus->host);
   pthread_cond_destroy(&bus->changed);
-  pthread_mutex_destroy(&bus->lock);
+  vsi_mutex_finish(&bus->lock);
   vsi_free(bus->host, bus);
 }
 
 void vsi_bus_close(vsi_bus *bus) {
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
   bus->closed = true;
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
 }
 
 void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats) {
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
   vestry_bus_stats stats = bus->stats;
   stats.topics_count = bus->topics.map.count;
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }
 
 static void wait_locked(vsi_bus *bus) {
   bus->waiters++;
-  pthread_cond_wait(&bus->changed, &bus->lock);
+  vsi_mutex_wait(&bus->lock, &bus->changed);
   bus->waiters--;
 }
 
@@ -134,7 +135,7 @@ static void wake_locked(vsi_bus *bus) {
 static void unref_and_unlock(vestry_subscription *s) {
   vsi_bus *bus = s->bus;
   bool last = --s->refs == 0;
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   if (!last) return;
   vsi_free(bus->host, s);
   bus_unref(bus);
@@ -168,7 +169,7 @@ static void settle_locked(vestry_subscription *s) {
   vsi_bus *bus = s->bus;
   if (s->state != ENDED || s->calls || s->settling) return;
   s->settling = true;
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   inside++;
   if (s->subscriber.over) s->subscriber.over(s->subscriber.ctx);
   inside--;
@@ -176,13 +177,13 @@ static void settle_locked(vestry_subscription *s) {
   vestry_connection *connection = s->subscriber.connection;
   bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
   vestry_connection_unref(connection);
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
   if (taken_back) s->refs--;
   s->state = OVER;
   bus->over++;
   wake_locked(bus);
   unref_and_unlock(s); /* that of its life */
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
 }
 
 /* The caller holds the subscription. */
@@ -191,9 +192,9 @@ static void end_and_settle_locked(vestry_subscription *s, bool by_connection) {
   if (s->state == LIVE) {
     vsi_topic *unused = end_locked(s, by_connection);
     if (unused) {
-      pthread_mutex_unlock(&bus->lock);
+      vsi_mutex_unlock(&bus->lock);
       vsi_free(bus->host, unused);
-      pthread_mutex_lock(&bus->lock);
+      vsi_mutex_lock(&bus->lock);
     }
   }
   settle_locked(s);
@@ -207,7 +208,7 @@ static void wait_until_over_locked(vestry_subscription *s) {
 static void connection_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   (void)connection, (void)cause;
   vestry_subscription *s = (vestry_subscription *)node;
-  pthread_mutex_lock(&s->bus->lock);
+  vsi_mutex_lock(&s->bus->lock);
   if (s->state == MADE) s->state = OVER; /* it has not begun, and will not */
   end_and_settle_locked(s, true);
   wait_until_over_locked(s);
@@ -216,7 +217,7 @@ static void connection_ended(vsi_close_node *node, vestry_connection *connection
 
 bool vestry_unsubscribe(vestry_subscription *s) {
   if (!s) return true;
-  pthread_mutex_lock(&s->bus->lock);
+  vsi_mutex_lock(&s->bus->lock);
   end_and_settle_locked(s, false);
   wait_until_over_locked(s);
   bool over = s->state == OVER;
@@ -236,17 +237,17 @@ static vestry_subscription *any_locked(vsi_bus *bus, size_t *bucket) {
 
 void vsi_bus_destroy(vsi_bus *bus) {
   if (!bus) return;
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
   bus->closed = true;
   size_t bucket = 0;
   for (vestry_subscription *s; (s = any_locked(bus, &bucket));) {
     s->refs++; /* the lock is given up in between */
     end_and_settle_locked(s, false);
     unref_and_unlock(s);
-    pthread_mutex_lock(&bus->lock);
+    vsi_mutex_lock(&bus->lock);
   }
   while (bus->over != bus->stats.subscribed_count || bus->publishers) wait_locked(bus);
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   bus_unref(bus);
 }
 
@@ -290,7 +291,7 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
   spare have = {NULL, {NULL, 0}};
   vestry_err error;
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
   for (unsigned bits; !(error = refusal_locked(bus));) {
     vsi_topic *topic = vsi_topics_find(&bus->topics, hash, name.data, name.len);
     if (is_enough_locked(bus, &have, topic, &bits)) {
@@ -305,12 +306,12 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
       s->topic = topic;
       break;
     }
-    pthread_mutex_unlock(&bus->lock);
+    vsi_mutex_unlock(&bus->lock);
     error = provide(bus, &have, hash, name, bits);
-    pthread_mutex_lock(&bus->lock);
+    vsi_mutex_lock(&bus->lock);
     if (error) break;
   }
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   vsi_free(bus->host, have.topic);
   vsi_map_room_free(&have.room, bus->host);
   return error;
@@ -321,7 +322,7 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
 static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
   vsi_bus *bus = s->bus;
   vsi_topic *unused = NULL;
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
   bool begins = is_wanted && !bus->closed && s->state == MADE;
   s->topic->kept_count--;
   bus->kept_count--;
@@ -334,7 +335,7 @@ static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subs
   } else {
     unused = forget_locked(bus, s->topic);
   }
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   vsi_free(bus->host, unused);
   return begins ? VESTRY_OK : VESTRY_CLOSED;
 }
@@ -353,7 +354,7 @@ static void abandon(vestry_subscription *s) {
   vestry_connection *connection = s->subscriber.connection;
   bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
   vestry_connection_unref(connection);
-  pthread_mutex_lock(&s->bus->lock);
+  vsi_mutex_lock(&s->bus->lock);
   s->state = OVER;
   if (taken_back) s->refs--;
   unref_and_unlock(s); /* that of its life */
@@ -431,9 +432,9 @@ static void leave_topic_locked(vsi_bus *bus, vsi_topic *topic, const vsi_cursor 
   *link = cursor->next;
   vsi_topic *unused = forget_locked(bus, topic);
   if (!unused) return;
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   vsi_free(bus->host, unused);
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
 }
 
 /* Gives the lock up for each call. */
@@ -449,10 +450,10 @@ static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message
     if (message->connection && !vestry_connection_is_open(message->connection)) continue; /* its end is under way */
     s->calls++;
     bus->stats.called_count++;
-    pthread_mutex_unlock(&bus->lock);
+    vsi_mutex_unlock(&bus->lock);
     s->subscriber.call(message, s->subscriber.ctx);
     count++;
-    pthread_mutex_lock(&bus->lock);
+    vsi_mutex_lock(&bus->lock);
     s->calls--;
     settle_locked(s); /* if it has ended, and this was the last call */
   }
@@ -464,7 +465,7 @@ static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message
 vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count) {
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
   size_t count = 0;
-  pthread_mutex_lock(&bus->lock);
+  vsi_mutex_lock(&bus->lock);
   bool closed = bus->closed;
   if (!closed) {
     bus->stats.published_count++;
@@ -474,7 +475,7 @@ vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *
     bus->publishers--;
     wake_locked(bus);
   }
-  pthread_mutex_unlock(&bus->lock);
+  vsi_mutex_unlock(&bus->lock);
   if (closed) return VESTRY_CLOSED;
   if (ret_count) *ret_count = count;
   return VESTRY_OK;

@@ -13,9 +13,9 @@ typedef struct vsi_bus vsi_bus;
 vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus);
 /* Refuse what comes from here on: publish and subscribe return CLOSED. Idempotent; does not block. */
 void vsi_bus_close(vsi_bus *bus);
-/* Close it, end all subscriptions, wait until all are over and no thread is publishing, then free. Nothing may be called
- * with the bus any more; what was subscribed with a holder must still be handed to vestry_unsubscribe, now or later.
- * Not from a callback of the bus; waits for running callbacks. NULL is accepted. */
+/* Close it, end all subscriptions, wait until all are over and no thread is publishing, then free. Nothing may be
+ * called with the bus any more; what was subscribed with a holder must still be handed to vestry_unsubscribe, now or
+ * later. Not from a callback of the bus; waits for running callbacks. NULL is accepted. */
 void vsi_bus_destroy(vsi_bus *bus);
 /* A snapshot. Any thread. */
 void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats);

@@ -64,7 +64,7 @@ void vsi_channel_unref(vsi_channel *channel) {
   if (!is_last) return;
   vsi_members_finish(&channel->members);
   vsi_turnstile_finish(&channel->turnstile);
-  pthread_mutex_destroy(&channel->lock);
+  vsi_mutex_finish(&channel->lock);
   vsi_group *group = channel->group;
   vsi_free(channel->host, channel);
   vsi_group_unref(group);
@@ -83,7 +83,7 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
   channel->host = host;
   channel->epoch_max_bytes = epoch_max_bytes ? epoch_max_bytes : VSI_EPOCH_MAX_BYTES_DEFAULT;
   VSI_REFS_INIT(&channel->refs, 1);
-  pthread_mutex_init(&channel->lock, NULL);
+  vsi_mutex_init(&channel->lock, VSI_LOCK_CHANNEL);
   vsi_turnstile_init(&channel->turnstile);
   vsi_members_init(&channel->members, host);
   *ret_channel = channel;
@@ -110,18 +110,18 @@ static vsi_lane *find_idle_locked(vsi_channel *channel) {
 }
 
 static void leave_turnstile(vsi_channel *channel) {
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   for (vsi_lane *idle; (idle = find_idle_locked(channel));) {
-    pthread_mutex_unlock(&channel->lock);
+    vsi_mutex_unlock(&channel->lock);
     publishes_inside++;
     uint64_t alone = vsi_lane_end(idle);
     publishes_inside--;
-    pthread_mutex_lock(&channel->lock);
+    vsi_mutex_lock(&channel->lock);
     channel->stats.alone_count += alone;
   }
   vsi_turnstile_leave(
       &channel->turnstile); /* under the lock: a thread that takes out the last member finds it free, or is seen */
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
 }
 
 vestry_err vsi_channel_go_in(vsi_channel *channel) {
@@ -169,9 +169,9 @@ static void connection_closed(vsi_close_node *node, vestry_connection *connectio
   (void)connection, (void)cause;
   vsi_member *member = (vsi_member *)node;
   vsi_channel *channel = member->channel;
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   bool entered = member->in && take_out_locked(channel, member);
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   if (entered) leave_turnstile(channel);
   member_unref(member);
 }
@@ -182,9 +182,9 @@ vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member) {
   vsi_close_node_init(&member->at_close, connection_closed);
   VSI_REFS_INIT(&member->refs, 1);
   member->channel = vsi_channel_ref(channel);
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   vestry_err error = vsi_members_reserve(&channel->members);
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   if (error)
     member_unref(member);
   else
@@ -201,17 +201,17 @@ static bool is_of(const vsi_channel *channel, const vestry_connection *connectio
 }
 
 bool vsi_channel_has(vsi_channel *channel, const vestry_connection *connection) {
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   bool is_in = vsi_members_find(&channel->members, connection);
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   return is_in;
 }
 
 void vsi_channel_let_claim(vsi_channel *channel, const vestry_connection *connection) {
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   vsi_member *member = vsi_members_find(&channel->members, connection);
   if (member) member->is_fresh = false;
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
 }
 
 vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) {
@@ -222,7 +222,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
   }
   VSI_REFS_TAKE(&member->refs); /* the node's; there is this thread's */
   member->connection = vestry_connection_ref(connection);
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   vestry_err error = vsi_members_add(&channel->members, member);
   vsi_lane *lane = lane_of(channel, connection);
   if (!error && lane) {
@@ -230,17 +230,17 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
       lane->coding = vsi_connection_coding(connection); /* once: it is read inside the turnstile without the lock */
     lane->members_count++;
   }
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   if (error) {
     member_unref(member);
     member_unref(member);
     return error;
   }
   error = vsi_connection_at_close(connection, &member->at_close);
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   bool left = !member->in, entered = false; /* left: taken out before the node was registered */
   if (error && !left) entered = take_out_locked(channel, member);
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   if (entered) leave_turnstile(channel);
   if (error || (left && vsi_connection_cancel_at_close(connection, &member->at_close))) member_unref(member);
   member_unref(member);
@@ -257,14 +257,14 @@ vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection)
 /* Take one out: that of the connection, or any; false: there is none. */
 static bool take_out(vsi_channel *channel, const vestry_connection *connection) {
   bool entered = false;
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   vsi_member *member =
       connection ? vsi_members_find(&channel->members, connection) : TAILQ_FIRST(&channel->members.list);
   if (member) {
     VSI_REFS_TAKE(&member->refs); /* the node's is not dropped under the lock */
     entered = take_out_locked(channel, member);
   }
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   if (!member) return false;
   if (entered) leave_turnstile(channel);
   if (vsi_connection_cancel_at_close(member->connection, &member->at_close)) member_unref(member);
@@ -288,9 +288,9 @@ void vsi_channel_destroy(vsi_channel *channel) {
 /* ---------------------------------------------------------------------------------------------- publishing -------- */
 
 static size_t lane_members(vsi_channel *channel, const vsi_lane *lane) {
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   size_t count = lane->members_count;
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   return count;
 }
 
@@ -315,10 +315,10 @@ static void encode(vsi_channel *channel, publishing *p) {
       alone += vsi_lane_end(&channel->lanes[lanes[i].coding->index]);
       vsi_lane_bytes_finish(&lanes[i]);
     }
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   channel->stats.epochs_count += epochs;
   channel->stats.alone_count += alone;
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
 }
 
 static void note(publishing *p, vestry_err error) {
@@ -357,7 +357,7 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
 /* The next members, at most CHUNK. Returns how many. */
 static size_t post_chunk(vsi_channel *channel, publishing *p) {
   size_t count = 0;
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   while (count < CHUNK && channel->cursor && channel->cursor->number <= p->last_number) {
     const vsi_member *member = channel->cursor;
     vestry_connection *connection = member->connection;
@@ -369,7 +369,7 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
     p->roused[count++] = vestry_connection_ref(connection);
   }
   p->left -= count;
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   return count;
 }
 
@@ -417,12 +417,12 @@ vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event
   vestry_err error = vsi_channel_go_in(channel);
   if (error) return error;
   vestry_event *own = take_id(channel, &p);
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   channel->stats.published_count++;
   channel->cursor = TAILQ_FIRST(&channel->members.list);
   p.last_number = channel->members.last_number;
   p.left = channel->members.count;
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   encode(channel, &p);
   size_t count;
   do {
@@ -440,10 +440,10 @@ vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event
 
 void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats) {
   bool entered = enter(channel, !publishes_inside);
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   vestry_channel_stats stats = channel->stats;
   stats.members_count = channel->members.count;
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   if (entered) { /* otherwise another thread uses the lanes */
     for (int i = 0; i < VSI_CODINGS_MAX; i++)
       if (channel->lanes[i].epoch)

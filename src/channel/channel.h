@@ -4,9 +4,8 @@
 #ifndef VSI_CHANNEL_CHANNEL_H
 #define VSI_CHANNEL_CHANNEL_H
 
-#include <pthread.h>
-
 #include "base/map.h"
+#include "base/mutex.h"
 #include "base/refs.h"
 #include "base/turnstile.h"
 #include "channel/members.h"
@@ -37,7 +36,7 @@ struct vsi_channel {
   vsi_refs refs; /* of its owner; of members, present and reserved; of a name's: of threads that work with
                              it */
   vsi_channel_name name;
-  pthread_mutex_t lock;            /* see docs/locking.md: nothing of others is called while it is held */
+  vsi_mutex lock;                  /* see docs/locking.md: nothing of others is called while it is held */
   vsi_turnstile turnstile;         /* left under the lock */
   vsi_members members;             /* guarded by lock */
   vsi_member *cursor;              /* guarded by lock */

@@ -29,7 +29,7 @@ struct vsi_channels {
   size_t max_count;
   uint64_t epoch_max_bytes;                  /* of each */
   _Atomic(const vsi_channels_watch *) watch; /* NULL: none */
-  pthread_mutex_t lock;                      /* see docs/locking.md */
+  vsi_mutex lock;                            /* see docs/locking.md */
   /* guarded by lock */
   vsi_map map;
   vsi_channels_stats stats;
@@ -49,14 +49,14 @@ vestry_err vsi_channels_create(vsi_group *group, size_t max_count, uint64_t epoc
   channels->host = host;
   channels->epoch_max_bytes = epoch_max_bytes;
   channels->max_count = max_count ? max_count : DEFAULT_MAX_COUNT;
-  pthread_mutex_init(&channels->lock, NULL);
+  vsi_mutex_init(&channels->lock, VSI_LOCK_CHANNELS);
   *ret_channels = channels;
   return VESTRY_OK;
 }
 
 void vsi_channels_destroy(vsi_channels *channels) {
   if (!channels) return;
-  pthread_mutex_destroy(&channels->lock);
+  vsi_mutex_finish(&channels->lock);
   vsi_map_finish(&channels->map, channels->host);
   vsi_free(channels->host, channels);
 }
@@ -73,9 +73,9 @@ static vsi_channel *find_locked(const vsi_channels *channels, const vsi_channel_
 
 vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash) {
   const vsi_channel_name name = {.in = {.hash = hash}, .bytes = bytes, .len = len};
-  pthread_mutex_lock(&channels->lock);
+  vsi_mutex_lock(&channels->lock);
   vsi_channel *found = find_locked(channels, &name);
-  pthread_mutex_unlock(&channels->lock);
+  vsi_mutex_unlock(&channels->lock);
   return found;
 }
 
@@ -104,10 +104,10 @@ static bool unref(vsi_channel *channel) {
     if (atomic_compare_exchange_weak_explicit(&channel->refs, &refs, refs - 1, memory_order_release,
                                               memory_order_relaxed))
       return false;
-  pthread_mutex_lock(&channels->lock);
+  vsi_mutex_lock(&channels->lock);
   bool is_last = VSI_REFS_DROP(&channel->refs);
   if (is_last) take_out_locked(channels, channel);
-  pthread_mutex_unlock(&channels->lock);
+  vsi_mutex_unlock(&channels->lock);
   const vsi_channels_watch *watch = is_last ? watch_of(channels) : NULL;
   if (watch) watch->left(channel->name.bytes, channel->name.len, watch->ctx);
   return is_last;
@@ -137,7 +137,7 @@ static vestry_err room_locked(vsi_channels *channels) {
 static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *name, spare *have,
                               vsi_channel **ret_channel) {
   vestry_err error = VESTRY_OK;
-  pthread_mutex_lock(&channels->lock);
+  vsi_mutex_lock(&channels->lock);
   vsi_channel *found = find_locked(channels, name);
   if (!found) error = room_locked(channels);
   if (!found && !error) {
@@ -146,7 +146,7 @@ static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *na
     have->channel = NULL;
     add_locked(channels, found);
   }
-  pthread_mutex_unlock(&channels->lock);
+  vsi_mutex_unlock(&channels->lock);
   if (found) *ret_channel = found;
   return error;
 }
@@ -156,11 +156,11 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
   const vsi_channel_name name = {
       .unref = unref, .channels = channels, .in = {.hash = hash}, .bytes = bytes, .len = len};
   spare have = {NULL, {NULL, 0}};
-  pthread_mutex_lock(&channels->lock);
+  vsi_mutex_lock(&channels->lock);
   vsi_channel *found = find_locked(channels, &name);
   vestry_err error = found ? VESTRY_OK : room_locked(channels);
   unsigned bits = vsi_map_wanted(&channels->map, channels->map.count + 1);
-  pthread_mutex_unlock(&channels->lock);
+  vsi_mutex_unlock(&channels->lock);
   if (found) *ret_channel = found;
   if (found || error) return error;
   error = vsi_channel_make(channels->group, channels->epoch_max_bytes, &name, &have.channel);
@@ -181,7 +181,7 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
 }
 
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats) {
-  pthread_mutex_lock(&channels->lock);
+  vsi_mutex_lock(&channels->lock);
   *ret_stats = channels->stats;
-  pthread_mutex_unlock(&channels->lock);
+  vsi_mutex_unlock(&channels->lock);
 }

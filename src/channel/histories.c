@@ -8,6 +8,7 @@
  *
  * The timer fires when the oldest event is too old, and when the history has been idle for long enough. It does not
  * wait in front of the turnstile, and looks again soon where that is taken. */
+#include "base/mutex.h"
 #include "vestry/history.h"
 
 #include <pthread.h>
@@ -41,7 +42,7 @@ typedef struct vsi_histories {
   const vestry_host *host;
   vestry_runtime *runtime;
   vsi_budget budget;
-  pthread_mutex_t lock; /* see docs/locking.md; nothing is called while it is held */
+  vsi_mutex lock; /* see docs/locking.md; nothing is called while it is held */
   pthread_cond_t fewer;
   /* guarded by lock */
   LIST_HEAD(, keeping) list; /* those that are in their channels */
@@ -56,7 +57,7 @@ vestry_err vsi_histories_create(vestry *v, size_t max_bytes) {
   all->host = v->host;
   all->runtime = v->runtime;
   vsi_budget_init(&all->budget, max_bytes ? max_bytes : DEFAULT_HISTORY_BYTES);
-  pthread_mutex_init(&all->lock, NULL);
+  vsi_mutex_init(&all->lock, VSI_LOCK_HISTORIES);
   pthread_cond_init(&all->fewer, NULL);
   v->histories = all;
   return VESTRY_OK;
@@ -64,19 +65,19 @@ vestry_err vsi_histories_create(vestry *v, size_t max_bytes) {
 
 void vsi_histories_lose(vestry *v) {
   vsi_histories *all = v->histories;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   for (keeping *at = LIST_FIRST(&all->list); at; at = LIST_NEXT(at, in)) vsi_history_lose(&at->history);
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 void vsi_histories_stats(vestry *v, vestry_stats *stats) {
   vsi_histories *all = v->histories;
   stats->history_bytes = atomic_load_explicit(&all->budget.used, memory_order_relaxed);
   stats->history_peak_bytes = atomic_load_explicit(&all->budget.peak, memory_order_relaxed);
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   stats->histories_begun_count = all->begun;
   stats->histories_ended_count = all->ended;
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
   stats->histories_live_count = stats->histories_begun_count - stats->histories_ended_count;
 }
 
@@ -85,9 +86,9 @@ void vsi_histories_stats(vestry *v, vestry_stats *stats) {
 /* Inside the turnstile: the channel has it no more, and the caller ends it. */
 static void take_out(keeping *one) {
   atomic_store_explicit(&one->channel->history, NULL, memory_order_relaxed);
-  pthread_mutex_lock(&one->all->lock);
+  vsi_mutex_lock(&one->all->lock);
   LIST_REMOVE(one, in);
-  pthread_mutex_unlock(&one->all->lock);
+  vsi_mutex_unlock(&one->all->lock);
 }
 
 static void free_keeping(keeping *one) {
@@ -101,10 +102,10 @@ static void free_keeping(keeping *one) {
 static void finish(keeping *one) {
   vsi_histories *all = one->all;
   free_keeping(one);
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   all->ended++;
   pthread_cond_broadcast(&all->fewer);
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 static keeping *keeping_of(const vsi_channel *channel) {
@@ -125,9 +126,9 @@ static vestry_err end(vsi_channel *channel) {
 
 /* A reference to the channel of any; NULL: there is none. */
 static vsi_channel *find_any(vsi_histories *all) {
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   vsi_channel *channel = LIST_EMPTY(&all->list) ? NULL : vsi_channel_ref(LIST_FIRST(&all->list)->channel);
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
   return channel;
 }
 
@@ -138,11 +139,11 @@ void vsi_histories_destroy(vestry *v) {
     (void)end(channel); /* or its timer was quicker */
     vsi_channel_unref(channel);
   }
-  pthread_mutex_lock(&all->lock);
-  while (all->begun > all->ended) pthread_cond_wait(&all->fewer, &all->lock);
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_lock(&all->lock);
+  while (all->begun > all->ended) vsi_mutex_wait(&all->lock, &all->fewer);
+  vsi_mutex_unlock(&all->lock);
   pthread_cond_destroy(&all->fewer);
-  pthread_mutex_destroy(&all->lock);
+  vsi_mutex_finish(&all->lock);
   vsi_free(all->host, all);
   v->histories = NULL;
 }
@@ -151,9 +152,9 @@ void vsi_histories_destroy(vestry *v) {
 
 static bool has_members(vsi_channel *channel) {
   vsi_member *any;
-  pthread_mutex_lock(&channel->lock);
+  vsi_mutex_lock(&channel->lock);
   any = TAILQ_FIRST(&channel->members.list);
-  pthread_mutex_unlock(&channel->lock);
+  vsi_mutex_unlock(&channel->lock);
   return any;
 }
 
@@ -222,10 +223,10 @@ static vestry_err create(vestry *v, vsi_channel *channel, const vestry_history_o
 static void put_in(keeping *one) {
   vsi_histories *all = one->all;
   atomic_store_explicit(&one->channel->history, &one->history, memory_order_relaxed);
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   LIST_INSERT_HEAD(&all->list, one, in);
   all->begun++;
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
   if (one->timer) set_timer(one, one->history.used_ns);
 }
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The table is no base/map: a connection's number, which it has anyhow, is its hash, so a member has 8 bytes for its
+ * bucket's chain and not 16, and there is one for each stream of a channel. */
 #include "channel/members.h"
 
 #include "base/memory.h"

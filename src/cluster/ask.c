@@ -441,7 +441,7 @@ static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
 /* ------------------------------------------------------------------------------------------------- waiting -------- */
 
 typedef struct waiter {
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t done;
   /* guarded by lock */
   bool is_done;
@@ -451,12 +451,12 @@ typedef struct waiter {
 
 static void wake(vestry_err error, uint32_t count, void *ctx) {
   waiter *w = ctx;
-  pthread_mutex_lock(&w->lock);
+  vsi_mutex_lock(&w->lock);
   w->is_done = true;
   w->error = error;
   w->count = count;
   pthread_cond_signal(&w->done);
-  pthread_mutex_unlock(&w->lock);
+  vsi_mutex_unlock(&w->lock);
 }
 
 /* Wait for the answers, or for the timer's TIMEOUT. On a stepped runtime the timer may never fire, since the clock does
@@ -466,9 +466,9 @@ static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
     while (!w->is_done && vestry_runtime_step(cluster->runtime)) continue;
     if (!w->is_done) give_up(cluster, id, VESTRY_TIMEOUT);
   }
-  pthread_mutex_lock(&w->lock);
-  while (!w->is_done) pthread_cond_wait(&w->done, &w->lock);
-  pthread_mutex_unlock(&w->lock);
+  vsi_mutex_lock(&w->lock);
+  while (!w->is_done) vsi_mutex_wait(&w->lock, &w->done);
+  vsi_mutex_unlock(&w->lock);
 }
 
 bool vsi_ask_may_wait(const vestry_cluster *cluster) {
@@ -480,7 +480,7 @@ vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_
   if (!vsi_ask_may_wait(cluster)) return VESTRY_BUSY;
   waiter w = {.is_done = false};
   uint64_t id;
-  pthread_mutex_init(&w.lock, NULL);
+  vsi_mutex_init(&w.lock, VSI_LOCK_CLUSTER_ASK);
   pthread_cond_init(&w.done, NULL);
   vsi_asking asking = *what;
   asking.on_answer = wake;
@@ -492,6 +492,6 @@ vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_
     *ret_count = w.count;
   }
   pthread_cond_destroy(&w.done);
-  pthread_mutex_destroy(&w.lock);
+  vsi_mutex_finish(&w.lock);
   return error;
 }

@@ -108,7 +108,7 @@ static vestry_err enter(vestry_cluster *cluster, uint64_t hash, vsi_claim **ret_
   vsi_claim *claim;
   while ((claim = find(cluster, hash)) != NULL && !claim->is_sure) {
     if (vsi_runtime_is_stepped(cluster->runtime)) return VESTRY_LIMIT; /* this thread acquires it */
-    pthread_cond_wait(&cluster->claimed, &cluster->lock);
+    vsi_mutex_wait(&cluster->lock, &cluster->claimed);
   }
   if (!claim) {
     claim = vsi_calloc(cluster->host, 1, sizeof *claim);

@@ -95,7 +95,7 @@ struct vestry_cluster {
   vsi_keys keys;
   _Atomic(size_t) inward_bytes;
 
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t quiet;   /* the actor does not run */
   pthread_cond_t claimed; /* a claim is sure, or there is none any more */
   /* All below is guarded by the lock. */
@@ -137,7 +137,7 @@ struct vestry_cluster {
 };
 
 static inline void vsi_cluster_lock(vestry_cluster *cluster) {
-  pthread_mutex_lock(&cluster->lock);
+  vsi_mutex_lock(&cluster->lock);
 }
 /* What this thread has published goes on its way. A thread that is alone in waiting for other nodes writes by itself:
  * to wake another one costs more. Once several ask at once, or more is to come, the broker's thread writes, and what is
@@ -145,12 +145,12 @@ static inline void vsi_cluster_lock(vestry_cluster *cluster) {
 static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more) {
   bool has_letters = cluster->has_letters, at_once = !has_more && cluster->stats.waiting_count <= 1;
   cluster->has_letters = false;
-  pthread_mutex_unlock(&cluster->lock);
+  vsi_mutex_unlock(&cluster->lock);
   if (has_letters) cluster->broker.ops->flush(cluster->broker.broker, at_once);
 }
 /* This thread is about to publish more, and to flush it. */
 static inline void vsi_cluster_unlock_unflushed(vestry_cluster *cluster) {
-  pthread_mutex_unlock(&cluster->lock);
+  vsi_mutex_unlock(&cluster->lock);
 }
 static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
   vsi_cluster_unlock_for(cluster, false);

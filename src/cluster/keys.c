@@ -36,14 +36,14 @@ vestry_err vsi_keys_init(vsi_keys *keys, const vestry_host *host) {
   keys->capacity = FIRST_CAPACITY;
   keys->entries = vsi_calloc(host, keys->capacity, sizeof *keys->entries);
   if (!keys->entries) return VESTRY_NO_MEMORY;
-  pthread_mutex_init(&keys->lock, NULL);
+  vsi_mutex_init(&keys->lock, VSI_LOCK_CLUSTER_KEYS);
   return VESTRY_OK;
 }
 
 void vsi_keys_finish(vsi_keys *keys) {
   if (!keys->entries) return;
   vsi_free(keys->host, keys->entries);
-  pthread_mutex_destroy(&keys->lock);
+  vsi_mutex_finish(&keys->lock);
   keys->entries = NULL;
 }
 
@@ -145,7 +145,7 @@ static void await_locked(vsi_keys *keys, vsi_key_entry *entry, bool *ret_first) 
 
 vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first) {
   *ret_first = false;
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   vsi_key_entry *entry = hold_locked(keys, hash);
   if (entry && entry->count < COUNT_MOST) {
     bool was = is_shared(entry);
@@ -154,7 +154,7 @@ vestry_err vsi_keys_come(vsi_keys *keys, uint64_t hash, bool *ret_first) {
   } else {
     entry = NULL;
   }
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   return entry ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
@@ -169,27 +169,27 @@ uint64_t vsi_keys_clock(vsi_keys *keys) {
 }
 
 uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   uint64_t clock_ms = own_ns / VSI_NS_PER_MS + keys->ahead_ms;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   return clock_ms;
 }
 
 /* A node that has been alone until now takes its streams along. */
 void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;
   if (more_ms && clock_ms >> (CLOCK_BITS - 1) == 0) {
     keys->ahead_ms += more_ms;
     for (size_t i = 0; more_ms > CLOCK_JUMP_MS && i < keys->capacity; i++)
       if (keys->entries[i].is_used && keys->entries[i].stamp) keys->entries[i].stamp += more_ms;
   }
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
 }
 
 void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first) {
   *ret_first = false;
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   vsi_key_entry *entry = find_locked(keys, hash);
   if (entry && entry->count && keys->left[handle % VSI_KEYS_LEFT] != handle) {
     uint64_t clock_ms = clock_locked(keys);
@@ -197,12 +197,12 @@ void vsi_keys_replaced(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool
     entry->stamp = clock_ms > keys->heard ? clock_ms : keys->heard + 1;
     await_locked(keys, entry, ret_first);
   }
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
 }
 
 void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *ret_first) {
   *ret_first = false;
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   if (handle) keys->left[handle % VSI_KEYS_LEFT] = handle;
   vsi_key_entry *entry = find_locked(keys, hash);
   if (entry && entry->count) {
@@ -215,37 +215,37 @@ void vsi_keys_leave(vsi_keys *keys, uint64_t hash, vestry_handle handle, bool *r
     recount_locked(keys, entry, was);
     free_if_unused_locked(keys, entry);
   }
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
 }
 
 bool vsi_keys_are_here(vsi_keys *keys, uint64_t hash) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   const vsi_key_entry *entry = find_locked(keys, hash);
   bool are = entry && entry->count > 0;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   return are;
 }
 
 uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   const vsi_key_entry *entry = find_locked(keys, hash);
   uint64_t others = entry ? entry->others : 0;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   return others;
 }
 
 size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   const vsi_key_entry *entry = find_locked(keys, hash);
   size_t count = entry ? (size_t)__builtin_popcountll(entry->others) + (entry->count > 0) : 0;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   return count;
 }
 
 size_t vsi_keys_memory_bytes(vsi_keys *keys) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   size_t bytes = keys->capacity * sizeof *keys->entries;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   return bytes;
 }
 
@@ -284,7 +284,7 @@ static void tell_all_locked(vsi_keys *keys) {
 
 bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count, uint64_t *ret_since_ns) {
   size_t count = 0;
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   if (keys->waiting_count) *ret_since_ns = keys->waiting_ns;
   bool tells_all = keys->has_more_waiting || keys->waiting_count > room;
   if (tells_all) tell_all_locked(keys);
@@ -300,14 +300,14 @@ bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t 
     free_if_unused_locked(keys, entry);
   }
   keys->waiting_count = 0;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   *ret_count = count;
   return tells_all;
 }
 
 void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx) {
   size_t count = 0;
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   for (size_t at = 0; at < keys->capacity; at++) {
     const vsi_key_entry *entry = &keys->entries[at];
     if (!entry->is_used || !entry->is_told) continue;
@@ -318,7 +318,7 @@ void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_key
     changes[count++] = (vsi_key_change){entry->hash, entry->stamp, false};
   }
   fn(changes, count, true, ctx);
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
 }
 
 /* --------------------------------------------------------------------------------------------------- hits --------- */
@@ -390,7 +390,7 @@ vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, b
                          vsi_keys_replaced_here *ret_replaced, bool *ret_is_new) {
   bool is_closed = true, is_new = false;
   vsi_keys_replaced_here replaced = {0, false};
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   if (change.stamp > keys->heard) keys->heard = change.stamp;
   vsi_key_entry *entry = change.is_gone ? find_locked(keys, change.hash) : hold_locked(keys, change.hash);
   if (entry) is_closed = replace_locked(entry, change, its_id_wins, ret_replaced != NULL, &replaced);
@@ -400,7 +400,7 @@ vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, b
     drop_locked(keys, node, entry);
     free_if_unused_locked(keys, entry);
   }
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   if (ret_is_new) *ret_is_new = is_new;
   if (ret_replaced) *ret_replaced = replaced;
   if (!is_closed) return VESTRY_FULL;
@@ -409,7 +409,7 @@ vestry_err vsi_keys_told(vsi_keys *keys, unsigned node, vsi_key_change change, b
 
 void vsi_keys_forget(vsi_keys *keys, unsigned node) {
   uint64_t bit = UINT64_C(1) << node;
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   for (size_t i = 0; i < keys->capacity && keys->of_others[node];) {
     vsi_key_entry *entry = &keys->entries[i];
     size_t used = keys->used;
@@ -419,26 +419,26 @@ void vsi_keys_forget(vsi_keys *keys, unsigned node) {
     }
     if (used == keys->used) i++;
   }
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
 }
 
 void vsi_keys_told_sum(vsi_keys *keys, uint64_t *ret_count, uint64_t *ret_sum) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   *ret_count = keys->count;
   *ret_sum = keys->sum;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
 }
 
 void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_t *ret_sum) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   *ret_count = keys->of_others[node];
   *ret_sum = keys->sum_of_others[node];
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
 }
 
 bool vsi_keys_are_waiting(vsi_keys *keys) {
-  pthread_mutex_lock(&keys->lock);
+  vsi_mutex_lock(&keys->lock);
   bool any = keys->waiting_count > 0;
-  pthread_mutex_unlock(&keys->lock);
+  vsi_mutex_unlock(&keys->lock);
   return any;
 }

@@ -4,9 +4,9 @@
 #ifndef VSI_CLUSTER_KEYS_H
 #define VSI_CLUSTER_KEYS_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/mutex.h"
 #include "vestry/store.h"
 
 /* Other nodes have a number below this, and a bit in a mask. */
@@ -42,7 +42,7 @@ typedef struct vsi_keys {
   _Atomic(uint32_t) shared_count; /* keys that are here and elsewhere */
   /* Keys that were dispatched to here: half of the hash, or 0: several; and when, in ms. Each in a place of its own. */
   _Atomic(uint64_t) hits[VSI_KEYS_HITS];
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   /* All below is guarded by the lock. */
   vsi_key_entry *entries; /* open addressing, linear probing */
   size_t capacity, used;

@@ -32,7 +32,7 @@ static void free_cluster(void *ctx) {
   vsi_keys_finish(&cluster->keys);
   pthread_cond_destroy(&cluster->claimed);
   pthread_cond_destroy(&cluster->quiet);
-  pthread_mutex_destroy(&cluster->lock);
+  vsi_mutex_finish(&cluster->lock);
   vsi_free(host, cluster);
 }
 
@@ -148,7 +148,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   cluster->host = v->host;
   cluster->runtime = v->runtime;
   cluster->broker = *broker;
-  pthread_mutex_init(&cluster->lock, NULL);
+  vsi_mutex_init(&cluster->lock, VSI_LOCK_CLUSTER);
   pthread_cond_init(&cluster->quiet, NULL);
   pthread_cond_init(&cluster->claimed, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
@@ -178,7 +178,7 @@ void vestry_cluster_destroy(vestry_cluster *cluster) {
   vestry_timer_destroy(cluster->flush);
   vestry_timer_destroy(cluster->deadline);
   vsi_cluster_lock(cluster);
-  while (cluster->is_running) pthread_cond_wait(&cluster->quiet, &cluster->lock);
+  while (cluster->is_running) vsi_mutex_wait(&cluster->lock, &cluster->quiet);
   vsi_cluster_unlock(cluster);
   if (cluster->actor)
     vestry_actor_unref(cluster->actor);

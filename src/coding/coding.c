@@ -2,10 +2,10 @@
 /* essay: how many encoders there are at most */
 #include "coding/coding.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/options.h"
 
 /* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
@@ -17,8 +17,8 @@ struct vsi_codings {
   const vestry_host *host;
   _Atomic(uint32_t) free[2]; /* by vestry_profile_mode: SHARED: of channels */
   _Atomic(uint64_t) last_epoch, next_number;
-  pthread_mutex_t lock; /* innermost */
-  uint32_t count;       /* guarded by lock; so is the array, which is only added to */
+  vsi_mutex lock; /* innermost */
+  uint32_t count; /* guarded by lock; so is the array, which is only added to */
   vsi_coding *codings[VSI_CODINGS_MAX];
 };
 
@@ -32,7 +32,7 @@ vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings
   uint64_t number = 0;
   if (host->random(host->ctx, &number, sizeof number)) number = vsi_now_ns(host);
   atomic_init(&codings->next_number, number);
-  pthread_mutex_init(&codings->lock, NULL);
+  vsi_mutex_init(&codings->lock, VSI_LOCK_CODINGS);
   *ret_codings = codings;
   return VESTRY_OK;
 }
@@ -55,7 +55,7 @@ static void coding_destroy(vsi_coding *coding) {
 void vsi_codings_destroy(vsi_codings *codings) {
   if (!codings) return;
   for (uint32_t i = 0; i < codings->count; i++) coding_destroy(codings->codings[i]);
-  pthread_mutex_destroy(&codings->lock);
+  vsi_mutex_finish(&codings->lock);
   vsi_free(codings->host, codings);
 }
 
@@ -145,10 +145,10 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
   vestry_profile resolved;
   vestry_err error = vsi_profile_resolve(profile, &resolved);
   if (error) return error;
-  pthread_mutex_lock(&codings->lock);
+  vsi_mutex_lock(&codings->lock);
   vsi_coding *found = find_locked(codings, &resolved);
   bool full = codings->count == VSI_CODINGS_MAX;
-  pthread_mutex_unlock(&codings->lock);
+  vsi_mutex_unlock(&codings->lock);
   if (!found) {
     if (full) return VESTRY_LIMIT;
     vsi_coding *made = vsi_calloc(codings->host, 1, sizeof *made);
@@ -159,13 +159,13 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
     for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_turnstile_init(&made->scratch[i].turnstile);
     error = make_parts(made, codings->host); /* calls the profile: not under the lock */
     if (!error) {
-      pthread_mutex_lock(&codings->lock);
+      vsi_mutex_lock(&codings->lock);
       found = find_locked(codings, &resolved); /* another thread may have made it meanwhile */
       if (!found && codings->count < VSI_CODINGS_MAX) {
         made->index = codings->count;
         codings->codings[codings->count++] = found = made;
       }
-      pthread_mutex_unlock(&codings->lock);
+      vsi_mutex_unlock(&codings->lock);
     }
     if (found != made) coding_destroy(made);
     if (error) return error;

@@ -53,16 +53,16 @@ static void conflate_locked(vestry_connection *connection) {
 
 void vsi_connection_conflate(vestry_connection *connection) {
   if (!connection->conflation) return;
-  pthread_mutex_lock(&connection->conflation->lock);
+  vsi_mutex_lock(&connection->conflation->lock);
   conflate_locked(connection);
-  pthread_mutex_unlock(&connection->conflation->lock);
+  vsi_mutex_unlock(&connection->conflation->lock);
 }
 
 vsi_delivery *vsi_connection_take(vestry_connection *connection, bool also_new) {
   if (!connection->conflation) return vsi_queue_take(&connection->queue);
-  pthread_mutex_lock(&connection->conflation->lock);
+  vsi_mutex_lock(&connection->conflation->lock);
   vsi_delivery *delivery = vsi_conflation_take(connection->conflation);
   if (!delivery && also_new) delivery = vsi_queue_take(&connection->queue);
-  pthread_mutex_unlock(&connection->conflation->lock);
+  vsi_mutex_unlock(&connection->conflation->lock);
   return delivery;
 }

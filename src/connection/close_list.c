@@ -22,7 +22,8 @@
  * held.       are still to come, and a cancel on another thread never waits for a call.
  *
  * The lock is a spin lock, not a mutex: an idle stream is to cost little, hardly anybody ever meets here, and it is
- * held for a few instructions. */
+ * held for a few instructions. For the same reason the list is a ring with one pointer, and no TAILQ, whose head has
+ * two: each stream has one. */
 
 void vsi_close_list_init(vsi_close_list *list) {
   list->lock = (vsi_spin_lock){0};
@@ -31,7 +32,7 @@ void vsi_close_list_init(vsi_close_list *list) {
 }
 
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
-  vsi_spin_lock_take(&list->lock);
+  vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
   bool told = list->told;
   if (!told) {
     vsi_close_node *first = list->first ? list->first : node;
@@ -53,7 +54,7 @@ static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
 }
 
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
-  vsi_spin_lock_take(&list->lock);
+  vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
   bool in = node->next != NULL;
   if (in) take_out_locked(list, node);
   vsi_spin_lock_give(&list->lock);
@@ -61,7 +62,7 @@ bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
 }
 
 vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn) {
-  vsi_spin_lock_take(&list->lock);
+  vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
   vsi_close_node *first = list->first, *node = first;
   while (node && node->fn != fn) node = node->next == first ? NULL : node->next;
   vsi_spin_lock_give(&list->lock);
@@ -70,7 +71,7 @@ vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn) {
 
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {
   for (;;) {
-    vsi_spin_lock_take(&list->lock);
+    vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
     list->told = true;
     vsi_close_node *node = list->first;
     if (node) take_out_locked(list, node);

@@ -28,14 +28,14 @@ vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_c
   vsi_conflation *conflation = vsi_calloc(host, 1, sizeof *conflation);
   if (!conflation) return VESTRY_NO_MEMORY;
   conflation->host = host;
-  pthread_mutex_init(&conflation->lock, NULL);
+  vsi_mutex_init(&conflation->lock, VSI_LOCK_CONFLATION);
   *ret_conflation = conflation;
   return VESTRY_OK;
 }
 
 void vsi_conflation_destroy(const vestry_host *host, vsi_conflation *conflation) {
   if (!conflation) return;
-  pthread_mutex_destroy(&conflation->lock);
+  vsi_mutex_finish(&conflation->lock);
   vsi_free(host, conflation);
 }
 

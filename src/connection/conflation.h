@@ -3,8 +3,7 @@
 #ifndef VSI_CONNECTION_CONFLATION_H
 #define VSI_CONNECTION_CONFLATION_H
 
-#include <pthread.h>
-
+#include "base/mutex.h"
 #include "connection/queue.h"
 #include "event/target.h"
 
@@ -12,7 +11,7 @@ enum { VSI_CONFLATION_SLOTS = 64 };
 
 typedef struct vsi_conflation {
   const vestry_host *host;
-  pthread_mutex_t lock; /* guards all below, and the taking from the connection's queue: see runner.c */
+  vsi_mutex lock; /* guards all below, and the taking from the connection's queue: see runner.c */
   vsi_delivery *first, *last;
   uint64_t stretch;
   vsi_delivery *signals; /* the last patch of signals that the next may be merged with; NULL: none */

@@ -30,7 +30,7 @@ struct vsi_group {
   vestry_connection_options defaults;
   vsi_codings *codings;
   vsi_refs refs;
-  pthread_mutex_t lock;                 /* see docs/locking.md: nothing is called while it is held */
+  vsi_mutex lock;                       /* see docs/locking.md: nothing is called while it is held */
   pthread_cond_t left;                  /* a connection has left */
   TAILQ_HEAD(, vestry_connection) list; /* guarded by lock; ascending ids */
   vsi_group_walk *walks;                /* guarded by lock: those under way, which keep their places in the list */
@@ -73,7 +73,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   VSI_REFS_INIT(&group->refs, 1);
   TAILQ_INIT(&group->list);
   vsi_budget_init(&group->budget, 0);
-  pthread_mutex_init(&group->lock, NULL);
+  vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
   pthread_cond_init(&group->left, NULL);
   *ret_group = group;
   return VESTRY_OK;
@@ -90,7 +90,7 @@ void vsi_group_unref(vsi_group *group) {
   vestry_event_unref(group->environment.sign);
   vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
-  pthread_mutex_destroy(&group->lock);
+  vsi_mutex_finish(&group->lock);
   vsi_free(group->environment.host, group);
 }
 
@@ -112,18 +112,18 @@ vsi_codings *vsi_group_codings(const vsi_group *group) {
 }
 
 void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk) {
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   *walk = (vsi_group_walk){TAILQ_FIRST(&group->list), group->walks};
   group->walks = walk;
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
 }
 
 void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk) {
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   vsi_group_walk **at = &group->walks;
   while (*at != walk) at = &(*at)->other;
   *at = walk->other;
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
 }
 
 /* Move all walks that are at one connection to another. */
@@ -134,7 +134,7 @@ static void move_walks_locked(vsi_group *group, const vestry_connection *from, v
 
 /* Number a connection and put it last: OK | CLOSED. */
 static vestry_err enter(vsi_group *group, vestry_connection *connection) {
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   bool closed = group->closed;
   if (!closed) {
     connection->id = ++group->totals.opened;
@@ -142,7 +142,7 @@ static vestry_err enter(vsi_group *group, vestry_connection *connection) {
     TAILQ_INSERT_TAIL(&group->list, connection, in_group);
     move_walks_locked(group, NULL, connection); /* those that had met all */
   }
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
   return closed ? VESTRY_CLOSED : VESTRY_OK;
 }
 
@@ -183,7 +183,7 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
 
 static void ended(const vsi_environment *environment, vestry_connection *connection) {
   vsi_group *group = group_of(environment);
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   move_walks_locked(group, connection, TAILQ_NEXT(connection, in_group));
   TAILQ_REMOVE(&group->list, connection, in_group);
   group->totals.open--;
@@ -191,16 +191,16 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   group->totals.closed_by_cause[vsi_connection_cause(connection)]++;
   add_events_locked(&group->totals, connection);
   pthread_cond_broadcast(&group->left);
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
 }
 
 /* References to the connections that a walk meets next, in order; limit: CHUNK at most. */
 static size_t next_chunk(vsi_group *group, vsi_group_walk *walk, size_t limit, vestry_connection *chunk[CHUNK]) {
   size_t count = 0;
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   for (; walk->next && count < limit; walk->next = TAILQ_NEXT(walk->next, in_group))
     chunk[count++] = vestry_connection_ref(walk->next);
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
   return count;
 }
 
@@ -223,7 +223,7 @@ static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64
                            uint64_t *ret_going) {
   size_t count = 0;
   uint64_t going = 0;
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   for (vestry_connection *at = TAILQ_FIRST(&group->list); at; at = TAILQ_NEXT(at, in_group)) {
     uint64_t holds = held_by(at);
     if (is_going(at)) {
@@ -241,7 +241,7 @@ static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64
     largest[place] = at;
   }
   for (size_t i = 0; i < count; i++) vestry_connection_ref(largest[i]);
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
   *ret_going = going;
   return count;
 }
@@ -270,10 +270,10 @@ static void relieve(const vsi_environment *environment) {
 }
 
 uint64_t vsi_group_refuse(vsi_group *group) {
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   group->closed = true;
   uint64_t open = group->totals.open;
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
   return open;
 }
 
@@ -312,20 +312,20 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
   bool stepped = vsi_runtime_is_stepped(group->environment.runtime);
   while (stepped && vestry_runtime_step(group->environment.runtime)) continue;
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   bool waiting = !stepped;
   while (group->totals.open && waiting) waiting = vsi_wait_until(&group->left, &group->lock, until_ns);
   bool empty = group->totals.open == 0;
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
   return empty ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
-  pthread_mutex_lock(&group->lock);
+  vsi_mutex_lock(&group->lock);
   *ret_stats = group->totals;
   for (const vestry_connection *at = TAILQ_FIRST(&group->list); at; at = TAILQ_NEXT(at, in_group))
     add_events_locked(ret_stats, at);
   ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
   ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
-  pthread_mutex_unlock(&group->lock);
+  vsi_mutex_unlock(&group->lock);
 }

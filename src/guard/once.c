@@ -12,6 +12,7 @@
  * bytes, and all sessions of a user are one scope, so that neither can take those of others. A record has its place
  * from before it is put until it has left the store; those that have been put stand in line, the oldest first. */
 #include "vestry/once.h"
+#include "base/mutex.h"
 
 #include <nettle/sha2.h>
 #include <pthread.h>
@@ -57,7 +58,7 @@ struct vestry_once {
   const vestry_host *host;
   vestry_once_options options;
   vestry_store *store; /* of records */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t answered;
   places users, visitors;
   _Atomic(uint64_t) begun, repeated, refused; /* relaxed: mere counts */
@@ -105,21 +106,21 @@ static void leave_line_locked(record *r) {
 static void close_record(void *value, vestry_cause cause) {
   record *r = value;
   (void)cause;
-  pthread_mutex_lock(&r->once->lock);
+  vsi_mutex_lock(&r->once->lock);
   r->has_left = true;
   if (r->in_line) leave_line_locked(r);
   r->places->count--;
-  pthread_mutex_unlock(&r->once->lock);
+  vsi_mutex_unlock(&r->once->lock);
 }
 
 /* A record is in the store, and its handle is known: put it into the line. */
 static void stand_in_line(record *r) {
-  pthread_mutex_lock(&r->once->lock);
+  vsi_mutex_lock(&r->once->lock);
   if (!r->has_left) {
     TAILQ_INSERT_TAIL(&r->places->line, r, at);
     r->in_line = true;
   }
-  pthread_mutex_unlock(&r->once->lock);
+  vsi_mutex_unlock(&r->once->lock);
 }
 
 /* Take a place for one more record; perhaps that of a request which its client repeats no more. */
@@ -128,7 +129,7 @@ static bool take_place(record *r) {
   const uint64_t retries_ns = vsi_ms_to_ns(once->options.retries_ms);
   for (;;) {
     record *old = NULL;
-    pthread_mutex_lock(&once->lock);
+    vsi_mutex_lock(&once->lock);
     bool has_place = r->places->count < r->places->max_count;
     if (has_place) {
       r->places->count++;
@@ -138,7 +139,7 @@ static bool take_place(record *r) {
     } else {
       old = NULL;
     }
-    pthread_mutex_unlock(&once->lock);
+    vsi_mutex_unlock(&once->lock);
     if (!old) return has_place;
     (void)vestry_store_remove_if(once->store, old->handle, VESTRY_CAUSE_SIZE);
     unref_record(old);
@@ -146,24 +147,24 @@ static bool take_place(record *r) {
 }
 
 static void give_place(record *r) {
-  pthread_mutex_lock(&r->once->lock);
+  vsi_mutex_lock(&r->once->lock);
   r->places->count--;
-  pthread_mutex_unlock(&r->once->lock);
+  vsi_mutex_unlock(&r->once->lock);
 }
 
 /* Wake the threads that wait for it. */
 static void settle(record *r, progress reached) {
-  pthread_mutex_lock(&r->once->lock);
+  vsi_mutex_lock(&r->once->lock);
   r->progress = reached;
   pthread_cond_broadcast(&r->once->answered);
-  pthread_mutex_unlock(&r->once->lock);
+  vsi_mutex_unlock(&r->once->lock);
 }
 
 static progress wait_for(record *r) {
-  pthread_mutex_lock(&r->once->lock);
-  while (r->progress == RUNS) pthread_cond_wait(&r->once->answered, &r->once->lock);
+  vsi_mutex_lock(&r->once->lock);
+  while (r->progress == RUNS) vsi_mutex_wait(&r->once->lock, &r->once->answered);
   progress found = r->progress;
-  pthread_mutex_unlock(&r->once->lock);
+  vsi_mutex_unlock(&r->once->lock);
   return found;
 }
 
@@ -413,7 +414,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   once->host = v->host;
   once->options = options;
   share_out(once);
-  pthread_mutex_init(&once->lock, NULL);
+  vsi_mutex_init(&once->lock, VSI_LOCK_ONCE);
   pthread_cond_init(&once->answered, NULL);
   vestry_err error = make_store(once);
   if (error)
@@ -427,7 +428,7 @@ void vestry_once_destroy(vestry_once *once) {
   if (!once || vestry_is_forked(once->v)) return;
   (void)vestry_store_drive(once->store, NULL);
   vestry_store_destroy(once->store);
-  pthread_mutex_destroy(&once->lock);
+  vsi_mutex_finish(&once->lock);
   pthread_cond_destroy(&once->answered);
   vsi_free(once->host, once);
 }
@@ -440,9 +441,9 @@ void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
       .answers_bytes = atomic_load_explicit(&once->users.answers_bytes, memory_order_relaxed) +
                        atomic_load_explicit(&once->visitors.answers_bytes, memory_order_relaxed),
   };
-  pthread_mutex_lock(&once->lock);
+  vsi_mutex_lock(&once->lock);
   stats.visitors_count = once->visitors.count;
   stats.remembered_count = once->users.count + once->visitors.count;
-  pthread_mutex_unlock(&once->lock);
+  vsi_mutex_unlock(&once->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -8,22 +8,9 @@
 #include <nettle/sha2.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 enum { DIGEST_BYTES = 32, HALF_BYTES = VSI_SEAL_ID_LEN / 2, TAG = 0 };
-
-static void to_hex(const unsigned char *bytes, size_t count, char *text) {
-  static const char digits[] = "0123456789abcdef";
-  for (size_t i = 0; i < count; i++) {
-    text[2 * i] = digits[bytes[i] >> 4];
-    text[2 * i + 1] = digits[bytes[i] & 15];
-  }
-  text[2 * count] = '\0';
-}
-
-static bool is_hex(const char *text, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f'))) return false;
-  return true;
-}
 
 /* A key of its own for seals, so that a secret can serve signed sessions too. */
 static void derive(unsigned char key[DIGEST_BYTES], const void *secret, size_t len) {
@@ -68,7 +55,7 @@ static void mac(const unsigned char key[DIGEST_BYTES], unsigned kind, vestry_sco
   add(&hmac, more, more_len);
   add(&hmac, id, id_len);
   hmac_sha256_digest(&hmac, DIGEST_BYTES, digest);
-  to_hex(digest, bytes, text);
+  vsi_hex_write(text, digest, bytes);
 }
 
 vestry_err vsi_seal_make(const vsi_seals *seals, const vestry_host *host, vsi_seal_kind kind, vestry_scope scope,
@@ -76,7 +63,7 @@ vestry_err vsi_seal_make(const vsi_seals *seals, const vestry_host *host, vsi_se
   unsigned char id[HALF_BYTES];
   vestry_err error = host->random(host->ctx, id, sizeof id);
   if (error) return error;
-  to_hex(id, sizeof id, text);
+  vsi_hex_write(text, id, sizeof id);
   mac(seals->key, kind, scope, more, text, VSI_SEAL_ID_LEN, text + VSI_SEAL_ID_LEN, HALF_BYTES);
   return VESTRY_OK;
 }
@@ -90,7 +77,7 @@ static bool is_by(const unsigned char key[DIGEST_BYTES], vsi_seal_kind kind, ves
 
 bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
                       const char *text, size_t len) {
-  if (len != VSI_SEAL_LEN || !is_hex(text, len)) return false;
+  if (len != VSI_SEAL_LEN || !vsi_hex_is(text, len)) return false;
   return is_by(seals->key, kind, scope, more, text) ||
          (seals->has_previous && is_by(seals->previous, kind, scope, more, text));
 }

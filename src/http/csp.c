@@ -9,6 +9,7 @@
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/field.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -143,16 +144,10 @@ static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce)
 /* ---- what a handler says ----------------------------------------------------------------------------------------- */
 
 static vestry_err make_nonce(const vestry_host *host, char nonce[VSI_CSP_NONCE_BYTES]) {
-  static const char digits[] = "0123456789abcdef";
   unsigned char bytes[(VSI_CSP_NONCE_BYTES - 1) / 2];
   vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
-  if (error) return error;
-  for (size_t i = 0; i < sizeof bytes; i++) {
-    nonce[2 * i] = digits[bytes[i] >> 4];
-    nonce[2 * i + 1] = digits[bytes[i] & 15];
-  }
-  nonce[2 * sizeof bytes] = '\0';
-  return VESTRY_OK;
+  if (!error) vsi_hex_write(nonce, bytes, sizeof bytes);
+  return error;
 }
 
 static vestry_err refuse(vestry_reply *reply, const char *why) {

@@ -33,14 +33,14 @@ typedef struct vsi_nats_broker {
   _Atomic(uint64_t) asks_count; /* whether the server is there */
 
   /* The thread that has io reads, writes and closes. Before the lock. */
-  pthread_mutex_t io;
+  vsi_mutex io;
   /* guarded by io */
   natsConnection *connection;      /* NULL: none */
   natsSubscription **subs;         /* a place for each subject */
   int socket;                      /* a descriptor of the connection's socket that is closed here alone; -1: none */
   size_t taken_bytes, taken_count; /* of letters that libnats has, and the socket has not */
 
-  pthread_mutex_t lock;   /* what is inside of it does not block */
+  vsi_mutex lock;         /* what is inside of it does not block */
   pthread_cond_t changed; /* something for the link's thread */
   /* guarded by lock */
   bool started, stops, stopped, ends; /* ends: the ear's thread */

@@ -13,19 +13,19 @@ enum { WAIT_MS = 1000, READY_MS = 20, READY_TRIES = 25 };
 
 void vsi_nats_claims_init(vsi_nats_claims *claims) {
   memset(claims, 0, sizeof *claims);
-  pthread_mutex_init(&claims->lock, NULL);
+  vsi_mutex_init(&claims->lock, VSI_LOCK_NATS_CLAIMS);
   pthread_cond_init(&claims->changed, NULL);
 }
 
 void vsi_nats_claims_finish(vsi_nats_claims *claims) {
   pthread_cond_destroy(&claims->changed);
-  pthread_mutex_destroy(&claims->lock);
+  vsi_mutex_finish(&claims->lock);
 }
 
 void vsi_nats_claims_attach(vsi_nats_claims *claims, natsConnection *connection) {
-  pthread_mutex_lock(&claims->lock);
+  vsi_mutex_lock(&claims->lock);
   claims->connection = connection;
-  pthread_mutex_unlock(&claims->lock);
+  vsi_mutex_unlock(&claims->lock);
 }
 
 void vsi_nats_claims_cut(vsi_nats_claims *claims) {
@@ -33,13 +33,13 @@ void vsi_nats_claims_cut(vsi_nats_claims *claims) {
 }
 
 void vsi_nats_claims_detach(vsi_nats_claims *claims) {
-  pthread_mutex_lock(&claims->lock);
-  while (claims->users) pthread_cond_wait(&claims->changed, &claims->lock);
+  vsi_mutex_lock(&claims->lock);
+  while (claims->users) vsi_mutex_wait(&claims->lock, &claims->changed);
   kvStore_Destroy(claims->bucket);
   jsCtx_Destroy(claims->jetstream);
   claims->bucket = NULL;
   claims->jetstream = NULL;
-  pthread_mutex_unlock(&claims->lock);
+  vsi_mutex_unlock(&claims->lock);
 }
 
 /* ---- the bucket -------------------------------------------------------------------------------------------------- */
@@ -74,11 +74,11 @@ static bool is_without(jsCtx *jetstream) {
 /* The bucket of the connection, opened once, with the lock given up meanwhile. The caller is a user. */
 static natsStatus bucket_locked(vsi_nats_claims *claims, const vsi_nats_settings *settings, natsConnection *connection,
                                 kvStore **ret_bucket) {
-  while (claims->opening) pthread_cond_wait(&claims->changed, &claims->lock);
+  while (claims->opening) vsi_mutex_wait(&claims->lock, &claims->changed);
   natsStatus s = NATS_OK;
   if (!claims->bucket) {
     claims->opening = true;
-    pthread_mutex_unlock(&claims->lock);
+    vsi_mutex_unlock(&claims->lock);
     jsCtx *jetstream = NULL;
     kvStore *bucket = NULL;
     s = open_bucket(connection, settings, &jetstream, &bucket);
@@ -87,7 +87,7 @@ static natsStatus bucket_locked(vsi_nats_claims *claims, const vsi_nats_settings
       jsCtx_Destroy(jetstream);
       jetstream = NULL;
     }
-    pthread_mutex_lock(&claims->lock);
+    vsi_mutex_lock(&claims->lock);
     claims->jetstream = jetstream;
     claims->bucket = bucket;
     claims->opening = false;
@@ -127,16 +127,16 @@ static vestry_err set(kvStore *bucket, const char *name, uint64_t expected, cons
 
 vestry_err vsi_nats_claims_set(vsi_nats_claims *claims, const vsi_nats_settings *settings, const char *name,
                                uint64_t expected, const void *data, size_t len, uint64_t *ret_revision) {
-  pthread_mutex_lock(&claims->lock);
+  vsi_mutex_lock(&claims->lock);
   natsConnection *connection = claims->connection;
   if (!connection) {
-    pthread_mutex_unlock(&claims->lock);
+    vsi_mutex_unlock(&claims->lock);
     return VESTRY_IO;
   }
   claims->users++;
   kvStore *bucket = NULL;
   natsStatus s = bucket_locked(claims, settings, connection, &bucket);
-  pthread_mutex_unlock(&claims->lock);
+  vsi_mutex_unlock(&claims->lock);
   vestry_err error = VESTRY_IO; /* it waited for another one to open it, in vain */
   uint64_t revision = 0;
   if (s)
@@ -144,9 +144,9 @@ vestry_err vsi_nats_claims_set(vsi_nats_claims *claims, const vsi_nats_settings 
   else if (bucket)
     error = set(bucket, name, expected, data, (int)len, &revision);
   if (!error || error == VESTRY_EXISTS) *ret_revision = revision;
-  pthread_mutex_lock(&claims->lock);
+  vsi_mutex_lock(&claims->lock);
   claims->users--;
   pthread_cond_broadcast(&claims->changed);
-  pthread_mutex_unlock(&claims->lock);
+  vsi_mutex_unlock(&claims->lock);
   return error;
 }

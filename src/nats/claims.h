@@ -6,10 +6,11 @@
 #include <nats/nats.h>
 #include <pthread.h>
 
+#include "base/mutex.h"
 #include "nats/settings.h"
 
 typedef struct vsi_nats_claims {
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t changed;
   /* guarded by lock */
   natsConnection *connection; /* NULL: down */

@@ -65,11 +65,11 @@ static natsStatus on_write(void *ctx, bool is_wanted) {
 /* The connection has ended. */
 static natsStatus on_detach(void *ctx) {
   vsi_nats_broker *broker = ctx;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   atomic_store(&broker->is_over, true);
   atomic_store_explicit(&broker->is_up, false, memory_order_release);
   pthread_cond_broadcast(&broker->changed);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   return NATS_OK;
 }
 
@@ -82,11 +82,11 @@ natsStatus vsi_nats_ear_choose(vsi_nats_broker *broker) {
 /* If the socket has taken all bytes, the letters that were taken out of the outbox count as written. */
 static void settle_taken(vsi_nats_broker *broker) {
   if (!broker->taken_count || atomic_load(&broker->must_write) || atomic_load(&broker->is_over)) return;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   broker->written_count += broker->taken_count;
   broker->outbox.bytes -= broker->taken_bytes;
   if (broker->stops && !broker->outbox.bytes) pthread_cond_broadcast(&broker->changed); /* these were the last words */
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   broker->taken_count = broker->taken_bytes = 0;
 }
 
@@ -97,10 +97,10 @@ static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
     broker->taken_count += message->count;
     broker->taken_bytes += message->cost;
   } else {
-    pthread_mutex_lock(&broker->lock);
+    vsi_mutex_lock(&broker->lock);
     broker->discarded_count += message->count;
     broker->outbox.bytes -= message->cost;
-    pthread_mutex_unlock(&broker->lock);
+    vsi_mutex_unlock(&broker->lock);
   }
   vsi_nats_message_free(broker->host, message);
 }
@@ -114,9 +114,9 @@ static void write_taken(vsi_nats_broker *broker) {
 }
 
 static void write_outbox(vsi_nats_broker *broker) {
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   vsi_nats_message *message = vsi_nats_outbox_take(&broker->outbox);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   writes = true;
   for (vsi_nats_message *next; message; message = next) {
     next = message->next;
@@ -126,17 +126,17 @@ static void write_outbox(vsi_nats_broker *broker) {
 }
 
 static bool has_letters(vsi_nats_broker *broker) {
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   bool has = broker->outbox.first != NULL;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   return has;
 }
 
 void vsi_nats_ear_write(vsi_nats_broker *broker) {
-  for (bool may_write = true; may_write && has_letters(broker) && pthread_mutex_trylock(&broker->io) == 0;) {
+  for (bool may_write = true; may_write && has_letters(broker) && vsi_mutex_try(&broker->io);) {
     may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
     if (may_write) write_outbox(broker);
-    pthread_mutex_unlock(&broker->io);
+    vsi_mutex_unlock(&broker->io);
     if (atomic_load(&broker->must_write)) vsi_nats_ear_wake(broker); /* the ear waits for the socket */
   }
 }
@@ -189,14 +189,14 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
   natsMsg *batch[BATCH_COUNT];
   size_t count;
   do {
-    pthread_mutex_lock(&broker->io);
+    vsi_mutex_lock(&broker->io);
     if (broker->connection && ready & POLLOUT) write_taken(broker);
     if (broker->connection && ready & ~POLLOUT) {
       natsConnection_ProcessReadEvent(broker->connection);
       atomic_fetch_add_explicit(&broker->reads_count, 1, memory_order_relaxed);
     }
     count = collect(broker, batch);
-    pthread_mutex_unlock(&broker->io);
+    vsi_mutex_unlock(&broker->io);
     vsi_nats_ear_write(broker);
     atomic_store(&broker->is_telling, true);
     tell(broker, batch, count);
@@ -208,20 +208,20 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
 /* Up comes before down: the link's thread waits until down was told before it comes up again. */
 static void tell_states(vsi_nats_broker *broker) {
   const vestry_broker_events *events = &broker->events;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   bool said[] = {broker->up_waits, broker->down_waits};
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   if (!said[0] && !said[1]) return;
   atomic_store(&broker->is_telling, true);
   for (int is_down = 0; is_down < 2; is_down++)
     if (said[is_down] && events->on_state && !atomic_load(&broker->is_deaf))
       events->on_state(is_down ? VESTRY_BROKER_DOWN : VESTRY_BROKER_UP, events->ctx);
   atomic_store(&broker->is_telling, false);
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   if (said[0]) broker->up_waits = false;
   if (said[1]) broker->down_waits = false;
   pthread_cond_broadcast(&broker->changed);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
 }
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
@@ -229,9 +229,9 @@ static void tell_states(vsi_nats_broker *broker) {
 /* What the socket is ready for, or 0: the thread was woken. until_ns: until when the socket has to take something; 0:
  * it need not. */
 static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
-  pthread_mutex_lock(&broker->io);
+  vsi_mutex_lock(&broker->io);
   int socket = atomic_load(&broker->is_over) ? -1 : broker->socket;
-  pthread_mutex_unlock(&broker->io);
+  vsi_mutex_unlock(&broker->io);
   struct pollfd all[] = {{.fd = broker->wake_fd, .events = POLLIN},
                          {.fd = socket, .events = (short)(until_ns ? POLLIN | POLLOUT : POLLIN)}};
   uint64_t now_ns = until_ns ? vsi_monotonic_ns() : 0;
@@ -246,15 +246,15 @@ static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
 }
 
 static void give_up(vsi_nats_broker *broker) {
-  pthread_mutex_lock(&broker->io);
+  vsi_mutex_lock(&broker->io);
   if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR); /* then it can be read, and has ended */
-  pthread_mutex_unlock(&broker->io);
+  vsi_mutex_unlock(&broker->io);
 }
 
 static bool has_ended(vsi_nats_broker *broker) {
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   bool ends = broker->ends;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   return ends;
 }
 

@@ -59,11 +59,11 @@ static void on_closed(natsConnection *connection, void *ctx) {
   (void)connection;
   wire *w = ctx;
   vsi_nats_broker *broker = w->broker;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   w->is_closed = true;
   pthread_cond_broadcast(&broker->changed);
   wire_unref_locked(w);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
 }
 
 /* There too. */
@@ -88,12 +88,12 @@ static natsStatus connect_to(linking *l, size_t server) {
   natsOptions *options = broker->settings.nats;
   wire *w = vsi_calloc(broker->host, 1, sizeof *w);
   if (!w) return NATS_NO_MEMORY;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   w->broker = broker;
   w->refs = 2;
   broker->refs++;
   atomic_store(&broker->is_over, false);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   atomic_store(&broker->must_write, false);
   broker->attached = -1;
   natsStatus s = vsi_nats_settings_choose(&broker->settings, server);
@@ -103,18 +103,18 @@ static natsStatus connect_to(linking *l, size_t server) {
   if (!s) s = natsConnection_Connect(&l->connection, options);
   if (s) { /* on_closed does not come */
     l->connection = NULL;
-    pthread_mutex_lock(&broker->lock);
+    vsi_mutex_lock(&broker->lock);
     w->refs = 1;
     wire_unref_locked(w);
-    pthread_mutex_unlock(&broker->lock);
+    vsi_mutex_unlock(&broker->lock);
     if (broker->attached >= 0) (void)close(broker->attached);
     return s;
   }
   l->wire = w;
-  pthread_mutex_lock(&broker->io);
+  vsi_mutex_lock(&broker->io);
   broker->connection = l->connection;
   broker->socket = broker->attached;
-  pthread_mutex_unlock(&broker->io);
+  vsi_mutex_unlock(&broker->io);
   vsi_nats_ear_wake(broker);
   return s;
 }
@@ -124,9 +124,9 @@ static natsStatus subscribe(linking *l, size_t number) {
   natsSubscription *sub = NULL;
   natsStatus s = natsConnection_SubscribeSync(&sub, l->connection, broker->subjects[number]);
   if (!s) s = natsSubscription_SetPendingLimits(sub, -1, -1); /* what comes is taken at once */
-  pthread_mutex_lock(&broker->io);
+  vsi_mutex_lock(&broker->io);
   broker->subs[number] = sub;
-  pthread_mutex_unlock(&broker->io);
+  vsi_mutex_unlock(&broker->io);
   return s;
 }
 
@@ -138,7 +138,7 @@ static natsStatus subscribe_all(linking *l) {
   if (!s) s = natsConnection_FlushTimeout(l->connection, (int64_t)broker->settings.options.connect_ms);
   if (s) return s;
   size_t max_payload = (size_t)natsConnection_GetMaxPayload(l->connection);
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   bool is_over = atomic_load(&broker->is_over) || broker->stops;
   if (!is_over) {
     broker->connections_count++;
@@ -146,14 +146,14 @@ static natsStatus subscribe_all(linking *l) {
     /* release pairs with the acquire of publish */
     atomic_store_explicit(&broker->is_up, true, memory_order_release);
   }
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   return is_over ? NATS_CONNECTION_CLOSED : NATS_OK;
 }
 
 static bool is_stopping(vsi_nats_broker *broker) {
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   bool stops = broker->stops;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   return stops;
 }
 
@@ -176,9 +176,9 @@ static bool come_up(linking *l) {
   natsStatus s = NATS_NO_SERVER;
   shuffle(l);
   for (size_t i = 0; i < broker->settings.options.servers_count && !is_stopping(broker); i++) {
-    pthread_mutex_lock(&broker->lock);
+    vsi_mutex_lock(&broker->lock);
     broker->attempts_count++;
-    pthread_mutex_unlock(&broker->lock);
+    vsi_mutex_unlock(&broker->lock);
     s = connect_to(l, l->order[i]);
     if (!s) {
       s = subscribe_all(l);
@@ -194,7 +194,7 @@ static bool come_up(linking *l) {
 
 static void drop_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   vsi_nats_message *message = vsi_nats_outbox_take(&broker->outbox);
   for (vsi_nats_message *next; message; message = next) {
     next = message->next;
@@ -202,22 +202,22 @@ static void drop_all(linking *l) {
     broker->outbox.bytes -= message->cost;
     vsi_nats_message_free(broker->host, message);
   }
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
 }
 
 static void wait_closed(linking *l) {
   vsi_nats_broker *broker = l->broker;
   uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   while (!l->wire->is_closed && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
 }
 
 /* No thread is inside of libnats for this connection's socket any more. */
 static void close_connection(linking *l) {
   vsi_nats_broker *broker = l->broker;
   (void)shutdown(broker->socket, SHUT_RDWR); /* a thread that waits for it goes on */
-  pthread_mutex_lock(&broker->io);
+  vsi_mutex_lock(&broker->io);
   natsConnection_ProcessReadEvent(l->connection); /* finds its end: a close by itself would wait for an answer */
   natsConnection_Close(l->connection);
   broker->connection = NULL;
@@ -227,19 +227,19 @@ static void close_connection(linking *l) {
   }
   (void)close(broker->socket);
   broker->socket = -1;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   broker->discarded_count += broker->taken_count;
   broker->outbox.bytes -= broker->taken_bytes;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   broker->taken_count = broker->taken_bytes = 0;
-  pthread_mutex_unlock(&broker->io);
+  vsi_mutex_unlock(&broker->io);
 }
 
 static void disconnect(linking *l) {
   vsi_nats_broker *broker = l->broker;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   set_down_locked(broker);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   vsi_nats_claims_cut(&broker->claims);
   close_connection(l);
   vsi_nats_claims_detach(&broker->claims);
@@ -247,9 +247,9 @@ static void disconnect(linking *l) {
   wait_closed(l);
   natsConnection_Destroy(l->connection);
   l->connection = NULL;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   wire_unref_locked(l->wire);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   l->wire = NULL;
 }
 
@@ -260,12 +260,12 @@ static void say_last_words(linking *l) {
   vsi_nats_broker *broker = l->broker;
   uint64_t until_ns = vsi_monotonic_in_ms(LAST_WORDS_MS);
   vsi_nats_ear_wake(broker);
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   while (broker->outbox.bytes && !atomic_load(&broker->is_over) &&
          vsi_wait_until(&broker->changed, &broker->lock, until_ns))
     continue;
   bool are_written = !broker->outbox.bytes;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   /* A socket that is closed while something unread is in it takes back what it has sent. */
   if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_WORDS_MS);
 }
@@ -287,13 +287,13 @@ static void serve(linking *l) {
   const uint64_t ping_ns = options->ping_ms * NS_PER_MS;
   uint64_t answered_ns = vsi_monotonic_ns();
   for (;;) {
-    pthread_mutex_lock(&broker->lock);
+    vsi_mutex_lock(&broker->lock);
     while (!atomic_load(&broker->is_over) && !broker->stops &&
            vsi_wait_until(&broker->changed, &broker->lock, answered_ns + ping_ns))
       continue;
     bool is_over = atomic_load(&broker->is_over), stops = broker->stops;
     if (stops) set_down_locked(broker);
-    pthread_mutex_unlock(&broker->lock);
+    vsi_mutex_unlock(&broker->lock);
     if (stops && !is_over) say_last_words(l);
     if (stops || is_over) return;
     if (is_there(l)) answered_ns = vsi_monotonic_ns();
@@ -305,23 +305,23 @@ static void pause_ms(vsi_nats_broker *broker, uint64_t ms) {
   uint32_t number = 0;
   (void)broker->host->random(broker->host->ctx, &number, sizeof number);
   uint64_t until_ns = vsi_monotonic_in_ms(ms + number % (ms + 1));
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   while (!broker->stops && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
 }
 
 /* The ear tells it. */
 static void say(vsi_nats_broker *broker, bool *waits) {
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   *waits = true;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   vsi_nats_ear_wake(broker);
 }
 
 static void wait_told(vsi_nats_broker *broker) {
-  pthread_mutex_lock(&broker->lock);
-  while ((broker->up_waits || broker->down_waits) && !broker->stops) pthread_cond_wait(&broker->changed, &broker->lock);
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
+  while ((broker->up_waits || broker->down_waits) && !broker->stops) vsi_mutex_wait(&broker->lock, &broker->changed);
+  vsi_mutex_unlock(&broker->lock);
 }
 
 static void live(linking *l) {

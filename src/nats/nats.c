@@ -16,10 +16,10 @@ enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
 /* Until libnats has no reference any more: then nothing of the host's is used any more. */
 static bool is_alone(vsi_nats_broker *broker) {
   uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   while (broker->refs > 1 && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
   bool alone = broker->refs == 1;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   return alone;
 }
 
@@ -35,9 +35,9 @@ static vestry_err take_subjects(vsi_nats_broker *broker, const char *const *subj
 }
 
 static void end_ear(vsi_nats_broker *broker) {
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   broker->ends = true;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   vsi_nats_ear_wake(broker);
   pthread_join(broker->ear, NULL);
 }
@@ -73,10 +73,10 @@ static void stop(void *self) {
   vsi_nats_broker *broker = self;
   if (broker->started && !broker->stopped) {
     atomic_store(&broker->is_deaf, true);
-    pthread_mutex_lock(&broker->lock);
+    vsi_mutex_lock(&broker->lock);
     broker->stops = true;
     pthread_cond_broadcast(&broker->changed);
-    pthread_mutex_unlock(&broker->lock);
+    vsi_mutex_unlock(&broker->lock);
     pthread_join(broker->link, NULL);
     end_ear(broker);
   }
@@ -98,8 +98,8 @@ static void destroy(void *self) {
   vsi_free(host, broker->subs);
   vsi_nats_claims_finish(&broker->claims);
   pthread_cond_destroy(&broker->changed);
-  pthread_mutex_destroy(&broker->lock);
-  pthread_mutex_destroy(&broker->io);
+  vsi_mutex_finish(&broker->lock);
+  vsi_mutex_finish(&broker->io);
   vsi_nats_settings_finish(&broker->settings);
   vsi_free(host, broker);
 }
@@ -122,11 +122,11 @@ static vestry_err publish(void *self, const char *subject, const void *data, siz
   size_t max = max_payload(broker);
   if (len > max) return VESTRY_TOO_LARGE;
   vestry_err error = VESTRY_IO;
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   if (atomic_load_explicit(&broker->is_up, memory_order_relaxed))
     error = vsi_nats_outbox_add(&broker->outbox, subject, data, len, max);
   broker->published_count += !error;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   return error;
 }
 
@@ -177,8 +177,8 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   broker->refs = 1;
   atomic_init(&broker->max_payload, GUESSED_PAYLOAD);
   broker->wake_fd = broker->socket = -1;
-  pthread_mutex_init(&broker->io, NULL);
-  pthread_mutex_init(&broker->lock, NULL);
+  vsi_mutex_init(&broker->io, VSI_LOCK_NATS_IO);
+  vsi_mutex_init(&broker->lock, VSI_LOCK_NATS);
   pthread_cond_init(&broker->changed, NULL);
   vsi_nats_outbox_init(&broker->outbox, host, settings.options.max_out_bytes);
   vsi_nats_claims_init(&broker->claims);
@@ -190,14 +190,14 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   if (!from || (from->ops != &ops && from->ops != &ops_with_claims)) return;
   vsi_nats_broker *broker = from->broker;
   vestry_nats_stats stats = {0};
-  pthread_mutex_lock(&broker->lock);
+  vsi_mutex_lock(&broker->lock);
   stats.published_count = broker->published_count;
   stats.written_count = broker->written_count;
   stats.discarded_count = broker->discarded_count;
   stats.connections_count = broker->connections_count;
   stats.attempts_count = broker->attempts_count;
   stats.out_bytes = broker->outbox.bytes;
-  pthread_mutex_unlock(&broker->lock);
+  vsi_mutex_unlock(&broker->lock);
   stats.received_count = atomic_load(&broker->heard_count);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -94,7 +94,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
   pages->last_dirty = &pages->first_dirty;
   vsi_ring_init(&pages->kept);
-  pthread_mutex_init(&pages->lock, NULL);
+  vsi_mutex_init(&pages->lock, VSI_LOCK_PAGES);
   pthread_cond_init(&pages->quiet, NULL);
   vestry_err error = fill(pages, &options);
   if (error) {
@@ -111,7 +111,7 @@ void vestry_pages_destroy(vestry_pages *pages) {
   if (!pages || vestry_is_forked(pages->v)) return;
   vsi_pages_lock(pages);
   pages->is_closed = true;
-  while (pages->running_count) pthread_cond_wait(&pages->quiet, &pages->lock);
+  while (pages->running_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
   vsi_pages_unlock(pages);
   vestry_timer_destroy(pages->timer);
   vsi_workers_end(pages);

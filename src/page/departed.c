@@ -9,7 +9,8 @@
  * number that the document has.
  *
  * The table has a fixed number of slots; a new tab takes the slot that was filled longest ago. Its hash has a secret,
- * since clients say the numbers. */
+ * since clients say the numbers. It is no base/map: slots name each other by numbers of four bytes, 12 for each slot
+ * with its bucket, where links and buckets would take 24. */
 #include "page/departed.h"
 
 #include "base/memory.h"
@@ -18,7 +19,7 @@
 typedef struct slot {
   uint64_t document, last; /* document 0: free */
   uint32_t next, at;       /* in its bucket: number + 1, 0: none; its bucket */
-  vsi_tag tag;
+  vsi_state_tag tag;
 } slot;
 
 struct vsi_departed {
@@ -81,7 +82,7 @@ static slot *find(vsi_departed *departed, uint64_t document) {
   return number ? &departed->slots[number - 1] : NULL;
 }
 
-void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, const vsi_tag *tag) {
+void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, const vsi_state_tag *tag) {
   if (!document || !make(departed)) return;
   slot *one = find(departed, document);
   if (one) forget(departed, one);
@@ -96,7 +97,7 @@ void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, 
   departed->buckets[one->at] = (uint32_t)(one - departed->slots) + 1;
 }
 
-bool vsi_departed_take(vsi_departed *departed, uint64_t document, uint64_t last, vsi_tag *ret_tag) {
+bool vsi_departed_take(vsi_departed *departed, uint64_t document, uint64_t last, vsi_state_tag *ret_tag) {
   slot *one = find(departed, document);
   if (!one) return false;
   bool is_same = one->last == last;

@@ -3,7 +3,7 @@
 #ifndef VSI_PAGE_DEPARTED_H
 #define VSI_PAGE_DEPARTED_H
 
-#include "page/tag.h"
+#include "page/state_tag.h"
 #include "vestry/host.h"
 
 typedef struct vsi_departed vsi_departed;
@@ -15,9 +15,9 @@ void vsi_departed_destroy(vsi_departed *departed); /* NULL is accepted */
 
 /* The tab of that document has what the tag says, if the last id that it has seen is that of a part with this hash.
  * Without memory the tab is forgotten. */
-void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, const vsi_tag *tag);
+void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, const vsi_state_tag *tag);
 /* The tab of that document is back. false: nothing is known of it, or it has seen another id last. The tab is forgotten
  * in any case. */
-bool vsi_departed_take(vsi_departed *departed, uint64_t document, uint64_t last, vsi_tag *ret_tag);
+bool vsi_departed_take(vsi_departed *departed, uint64_t document, uint64_t last, vsi_state_tag *ret_tag);
 
 #endif

@@ -5,10 +5,10 @@
 #include "page/departed.h"
 #include "page/secret.h"
 
-vestry_err vsi_extra_take(vsi_private *page, uint64_t document, const vsi_tag *tag) {
+vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag) {
   const vestry_host *host = page->view.page->pages->host;
   if (!document && !tag) return VESTRY_OK;
-  vsi_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
+  vsi_private_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
   if (!extra) return VESTRY_NO_MEMORY;
   extra->document = document;
   if (!tag) return VESTRY_OK;
@@ -18,19 +18,19 @@ vestry_err vsi_extra_take(vsi_private *page, uint64_t document, const vsi_tag *t
   return VESTRY_OK;
 }
 
-vsi_extra *vsi_extra_get(vsi_private *page) {
+vsi_private_extra *vsi_private_extra_get(vsi_private *page) {
   vestry_pages *pages = page->view.page->pages;
   if (page->extra) return page->extra;
-  vsi_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
+  vsi_private_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
   vsi_pages_lock(pages); /* the thread that ends the stream looks for it */
   page->extra = extra;
   vsi_pages_unlock(pages);
   return extra;
 }
 
-void vsi_extra_forget_tag(vsi_private *page) {
+void vsi_private_extra_forget_tag(vsi_private *page) {
   vestry_pages *pages = page->view.page->pages;
-  vsi_extra *extra = page->extra;
+  vsi_private_extra *extra = page->extra;
   if (!extra) return;
   vsi_free(pages->host, extra->tag);
   extra->tag = NULL;
@@ -43,14 +43,15 @@ void vsi_extra_forget_tag(vsi_private *page) {
 
 /* If the last event of the stream was a part's, its id claims that part alone: so the server remembers here what a tab
  * has that has seen this event. Sendings of several views may overlap, and then it is not known which was the last. */
-void vsi_extra_remember(const vsi_private *page) {
+void vsi_private_extra_remember(const vsi_private *page) {
   const vsi_view *view = &page->view;
   vestry_pages *pages = view->page->pages;
-  const vsi_extra *extra = page->extra;
+  const vsi_private_extra *extra = page->extra;
   const vsi_seat *last = NULL;
   if (!extra || !extra->document || !page->viewer.seats || !view->has_hash || view->is_first) return;
   uint64_t from = extra->sent.from;
-  vsi_tag tag = {.hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
+  vsi_state_tag tag = {
+      .hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
   for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
     const vsi_shared *part = seat->shared;
     if (!seat->is_in || !part->view.has_hash || seat->render != extra->renders || seat->place >= VESTRY_PAGE_PARTS_MAX)

@@ -6,16 +6,16 @@
 #include "page/view.h"
 
 /* What the tab said that it has; NULL: nothing, or it does not count any more. */
-static inline const vsi_tag *vsi_extra_tag(const vsi_private *page) {
+static inline const vsi_state_tag *vsi_private_extra_tag(const vsi_private *page) {
   return page->extra ? page->extra->tag : NULL;
 }
 /* Before the stream begins: its document, 0: none, and what its tab said, NULL: nothing. OK | NO_MEMORY */
-vestry_err vsi_extra_take(vsi_private *page, uint64_t document, const vsi_tag *tag);
+vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag);
 /* The page's extra, made if there is none; NULL: no memory. For the running worker; takes the lock. */
-vsi_extra *vsi_extra_get(vsi_private *page);
+vsi_private_extra *vsi_private_extra_get(vsi_private *page);
 /* What the tab said counts no more. For the running worker; takes the lock. */
-void vsi_extra_forget_tag(vsi_private *page);
+void vsi_private_extra_forget_tag(vsi_private *page);
 /* With the lock: the stream ends, and what its tab has is remembered for when it comes back, if that can be known. */
-void vsi_extra_remember(const vsi_private *page);
+void vsi_private_extra_remember(const vsi_private *page);
 
 #endif

@@ -70,7 +70,7 @@ vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx) {
   vsi_pages_lock(pages);
   vsi_observer *observer = find_locked(pages, ctx);
   if (observer) observer->is_over = true;
-  while (observer && observer->inside_count) pthread_cond_wait(&pages->quiet, &pages->lock);
+  while (observer && observer->inside_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
   if (observer) *observer = (vsi_observer){.is_taken = false};
   vsi_pages_unlock(pages);
   return observer ? VESTRY_OK : VESTRY_NOT_FOUND;

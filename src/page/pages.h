@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "base/mutex.h"
 #include "base/ring.h"
 #include "base/siphash.h"
 #include "vestry/page.h"
@@ -18,7 +19,7 @@
 typedef struct vsi_departed vsi_departed;
 typedef struct vsi_seat vsi_seat;
 typedef struct vsi_shared vsi_shared;
-typedef struct vsi_topic vsi_topic;
+typedef struct vsi_page_topic vsi_page_topic;
 typedef struct vsi_view vsi_view;
 typedef struct vsi_worker vsi_worker;
 
@@ -66,7 +67,7 @@ struct vestry_pages {
   size_t workers_count;
   vsi_worker *workers;
   _Atomic(uint32_t) naming[VSI_RECENT]; /* by a topic's hash: how often renders under way have named one there */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t quiet; /* no worker runs any more; a view was put back */
   /* All below is guarded by the lock. */
   vsi_refreshed_fn refreshed; /* NULL: it is not told */
@@ -86,7 +87,7 @@ struct vestry_pages {
   uint64_t all_seq;       /* of the first of them that the walk is for */
   uint64_t all_again_seq; /* of the first one that came during it, so that it is walked again; 0: none */
   vsi_map topics, shared;
-  vsi_topic *first_dirty, **last_dirty;
+  vsi_page_topic *first_dirty, **last_dirty;
   /* All views: first a heap of the private ones that wait, the earliest first, then the others. So there is room for
    * each to wait, and one place says where it is. */
   vsi_view **views;
@@ -105,7 +106,7 @@ struct vestry_pages {
 };
 
 static inline void vsi_pages_lock(vestry_pages *pages) {
-  pthread_mutex_lock(&pages->lock);
+  vsi_mutex_lock(&pages->lock);
 }
 /* Room in the budget for copied requests. With the lock. OK | LIMIT, counted */
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes);

@@ -104,7 +104,7 @@ static void leave_former(vsi_run *r) {
 /* Fill in the tag of the event's id: what the tab will have. For a part it is the content that was certainly sent
  * before; 0: not known. */
 static void fill_tag(vsi_run *r, const change *changes) {
-  vsi_tag *tag = &r->render.tag;
+  vsi_state_tag *tag = &r->render.tag;
   tag->parts_count = r->render.parts_count;
   vsi_pages_lock(r->pages);
   for (size_t i = 0; i < tag->parts_count; i++) {
@@ -121,11 +121,11 @@ static void fill_tag(vsi_run *r, const change *changes) {
 
 /* A part may change while the content is sent. Its event may then stand before the content, whose id says what the part
  * was before: so another id is sent after the content. */
-static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_TAG_BYTES]) {
-  char now[VSI_TAG_BYTES];
+static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_STATE_TAG_BYTES]) {
+  char now[VSI_STATE_TAG_BYTES];
   for (;;) {
     fill_tag(r, changes);
-    (void)vsi_tag_write(&r->render.tag, now);
+    (void)vsi_state_tag_write(&r->render.tag, now);
     if (strcmp(text, now) == 0) return VESTRY_OK;
     vestry_event *mark;
     vestry_err error = vsi_event_mark(r->pages->host, now, &mark);
@@ -141,12 +141,12 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   vestry_event *events[2 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0;
-  char text[VSI_TAG_BYTES];
+  char text[VSI_STATE_TAG_BYTES];
   bool has_inside = false;
   for (size_t i = 0; i < r->render.parts_count; i++) has_inside |= changes[i].inside != NULL;
   if (is_same && !has_inside) return VESTRY_OK;
   fill_tag(r, changes);
-  (void)vsi_tag_write(&r->render.tag, text);
+  (void)vsi_state_tag_write(&r->render.tag, text);
   vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, has_inside ? NULL : text);
   if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
   if (error) return error;
@@ -161,7 +161,7 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   error = vsi_connection_send_here(r->private->viewer.connection, events, events_count);
   vestry_event_unref(mark);
   if (error) return error;
-  vsi_extra_forget_tag(r->private); /* the tab has other content now */
+  vsi_private_extra_forget_tag(r->private); /* the tab has other content now */
   return correct_mark(r, changes, text);
 }
 
@@ -198,9 +198,9 @@ static vsi_run_result fail(vsi_run *r) {
 
 /* A page with parts, or that had some: each seat has the number of the last render that named it. */
 static vestry_err count_render(vsi_run *r) {
-  vsi_extra *extra = r->private->extra;
+  vsi_private_extra *extra = r->private->extra;
   if (!r->render.parts_count && !(extra && extra->renders)) return VESTRY_OK;
-  extra = vsi_extra_get(r->private);
+  extra = vsi_private_extra_get(r->private);
   if (!extra) return VESTRY_NO_MEMORY;
   vsi_pages_lock(r->pages);
   extra->renders++;
@@ -210,7 +210,7 @@ static vestry_err count_render(vsi_run *r) {
 
 /* A seat or the promise of one for each part, and what is inside of the new ones. tag_fits: the tab has all of it. */
 static vestry_err prepare_parts(vsi_run *r, change *changes, bool tag_fits) {
-  const vsi_tag *tag = vsi_extra_tag(r->private);
+  const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   vestry_err error = count_render(r);
   for (size_t i = 0; !error && i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
@@ -218,7 +218,7 @@ static vestry_err prepare_parts(vsi_run *r, change *changes, bool tag_fits) {
     if (error || changes[i].seat) continue;
     if (tag_fits)
       changes[i].hash = tag->parts[i];
-    else if (tag && vsi_tag_is_of_part(tag))
+    else if (tag && vsi_state_tag_is_of_part(tag))
       changes[i].hash = vsi_secret_claim(r->pages, part->id, part->share, tag->parts[0]);
     else
       error = make_inside(r, part, &changes[i]);
@@ -228,7 +228,7 @@ static vestry_err prepare_parts(vsi_run *r, change *changes, bool tag_fits) {
 
 static vsi_run_result deliver_private(vsi_run *r) {
   vsi_view *view = r->view;
-  const vsi_tag *tag = vsi_extra_tag(r->private);
+  const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   size_t parts_count = r->render.parts_count;
   change changes[VESTRY_PAGE_PARTS_MAX];
   memset(changes, 0, parts_count * sizeof *changes);
@@ -267,7 +267,7 @@ vsi_run_result vsi_private_run(vsi_run *r) {
   vsi_outcome made = vsi_run_make(r);
   if (made == VSI_MADE_CONTENT) {
     vsi_run_result result = deliver_private(r);
-    if (result == VSI_RUN_DONE) vsi_extra_forget_tag(r->private); /* what was not sent is asked of it again */
+    if (result == VSI_RUN_DONE) vsi_private_extra_forget_tag(r->private); /* what was not sent is asked of it again */
     return result;
   }
   if (made == VSI_MADE_NOTHING) {
@@ -276,7 +276,7 @@ vsi_run_result vsi_private_run(vsi_run *r) {
     vsi_run_set_has_hash(r, true);
     vsi_run_set_version(r, true);
     vsi_pages_unlock(r->pages);
-    vsi_extra_forget_tag(r->private);
+    vsi_private_extra_forget_tag(r->private);
     if (r->failures) vsi_say_failing(connection, false);
     return VSI_RUN_DONE;
   }

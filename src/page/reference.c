@@ -21,7 +21,7 @@ static void free_pages(vestry_pages *pages) {
   vsi_free(host, pages->shared_waiting);
   vsi_free(host, pages->workers);
   pthread_cond_destroy(&pages->quiet);
-  pthread_mutex_destroy(&pages->lock);
+  vsi_mutex_finish(&pages->lock);
   vsi_free(host, pages);
 }
 

@@ -168,7 +168,7 @@ static bool is_current(vsi_render *render, vsi_siphash_key key, uint64_t version
   if (render->is_part || render->tag.has_version || render->is_begun) return false;
   render->tag.has_version = true;
   render->tag.version = hash_version(render, key, version);
-  const vsi_tag *had = render->had;
+  const vsi_state_tag *had = render->had;
   render->is_current = had && had->has_version && had->version == render->tag.version && !had->parts_count;
   return render->is_current;
 }

@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "http/reply.h"
 #include "page/pages.h"
-#include "page/tag.h"
+#include "page/state_tag.h"
 
 /* A part as a render has named it. */
 typedef struct vsi_named_part {
@@ -23,13 +23,13 @@ typedef struct vsi_render {
   size_t names_count;
   vestry_html *html;
   bool is_part, is_begun, is_ended;
-  bool is_denied;     /* by allow */
-  bool is_current;    /* the tab has that version */
-  vestry_err error;   /* that sticks: of a topic or a part */
-  size_t begin, end;  /* of the content, in html; of an ordinary handler's, in the reply's body */
-  size_t head_end;    /* likewise: of the head; 0: none */
-  const vsi_tag *had; /* what the tab has; NULL: not known */
-  vsi_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
+  bool is_denied;           /* by allow */
+  bool is_current;          /* the tab has that version */
+  vestry_err error;         /* that sticks: of a topic or a part */
+  size_t begin, end;        /* of the content, in html; of an ordinary handler's, in the reply's body */
+  size_t head_end;          /* likewise: of the head; 0: none */
+  const vsi_state_tag *had; /* what the tab has; NULL: not known */
+  vsi_state_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
   size_t parts_count;
   vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];
 } vsi_render;

@@ -33,7 +33,7 @@ void vsi_run_begin(vsi_run *r, vsi_view *view, vestry_html *html, uint64_t start
   r->event = NULL;
   r->render.parts_count = 0;
   r->render.pages = pages;
-  r->render.tag = (vsi_tag){.build = pages->build};
+  r->render.tag = (vsi_state_tag){.build = pages->build};
   vsi_pages_lock(pages);
   r->shared = view->is_shared ? vsi_shared_of(view) : NULL;
   r->private = view->is_shared ? NULL : vsi_private_of(view);
@@ -93,12 +93,12 @@ static vsi_outcome make_part(vsi_run *r) {
 
 /* What the stream has already, as far as its view knows; NULL: not known. A shared view must have its event, too:
  * streams that come now need it. */
-static const vsi_tag *what_it_has(vsi_run *r) {
+static const vsi_state_tag *what_it_has(vsi_run *r) {
   const vsi_view *view = r->view;
-  const vsi_tag *said = r->private ? vsi_extra_tag(r->private) : NULL;
+  const vsi_state_tag *said = r->private ? vsi_private_extra_tag(r->private) : NULL;
   if (said) return said;
   if (!r->has_hash || !r->has_version || (r->shared && !r->kept)) return NULL;
-  r->had = (vsi_tag){.hash = view->hash, .has_version = true, .version = view->version};
+  r->had = (vsi_state_tag){.hash = view->hash, .has_version = true, .version = view->version};
   return &r->had;
 }
 
@@ -176,14 +176,14 @@ vestry_elements_options vsi_run_inside(const char *id, char selector[132]) {
 vestry_err vsi_run_format(vsi_run *r, const char *tag) {
   const vsi_shared *shared = r->shared;
   vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
-  char selector[132], text[VSI_TAG_BYTES];
+  char selector[132], text[VSI_STATE_TAG_BYTES];
   if (vsi_view_is_part(r->view)) {
     options = vsi_run_inside(shared->id, selector);
-    const vsi_tag of_part = {
+    const vsi_state_tag of_part = {
         .build = r->pages->build,
         .parts_count = 1,
         .parts = {vsi_secret_claim(r->pages, shared->id, shared->key + shared->share_at, r->hash.high)}};
-    (void)vsi_tag_write(&of_part, text);
+    (void)vsi_state_tag_write(&of_part, text);
     tag = text;
   }
   if (!tag) return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);

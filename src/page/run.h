@@ -30,7 +30,7 @@ typedef struct vsi_run {
   vestry_html *html; /* the worker's */
   vestry_reply reply;
   vsi_render render;
-  vsi_tag had;          /* of a version: what the view has */
+  vsi_state_tag had;    /* of a version: what the view has */
   vestry_slice content; /* what was made */
   vsi_hash_128 hash;    /* the content's */
   vestry_event *event;  /* made of it; a reference */

@@ -152,11 +152,11 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   return vestry_html_add(html, "></div>");
 }
 
-vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_tag *tag,
+vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_state_tag *tag,
                               vestry_html *html) {
   const vestry_host *host = page->pages->host;
-  char had[VSI_TAG_BYTES];
-  (void)vsi_tag_write(tag, had);
+  char had[VSI_STATE_TAG_BYTES];
+  (void)vsi_state_tag_write(tag, had);
   vsi_buffer url;
   vsi_buffer_init(&url, host);
   put_path(&url, req->path);

@@ -4,10 +4,10 @@
 #define VSI_PAGE_SCRIPT_H
 
 #include "page/pages.h"
-#include "page/tag.h"
+#include "page/state_tag.h"
 
 /* After the content; tag: of that. */
-vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_tag *tag,
+vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_state_tag *tag,
                               vestry_html *html);
 /* The style that it needs; nonce: "": none. */
 vestry_err vsi_stream_style(const char *nonce, vestry_html *html);

@@ -112,7 +112,7 @@ static void private_ended(vsi_close_node *node, vestry_connection *connection, v
   vestry_pages *pages = page->viewer.pages;
   (void)connection, (void)cause;
   vsi_pages_lock(pages);
-  vsi_extra_remember(page);
+  vsi_private_extra_remember(page);
   leave_locked(&page->viewer);
   vsi_view_end(&page->view); /* and the viewer, now or by the worker that has it */
   vsi_pages_unlock(pages);
@@ -181,7 +181,7 @@ static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_c
 static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)attachment;
   vestry_pages *pages = page->view.page->pages;
-  const vsi_tag *tag = vsi_extra_tag(page);
+  const vsi_state_tag *tag = vsi_private_extra_tag(page);
   begin(&page->viewer, pages, connection, tag && tag->build != pages->build);
   vsi_pages_lock(pages);
   count_begun(pages);
@@ -217,12 +217,12 @@ static vestry_err reserve_private(vestry_pages *pages, const vsi_request_copy *r
 }
 
 static vestry_err attach_private(const vestry_request *req, vestry_reply *reply, vestry_page *page, uint64_t document,
-                                 const vsi_tag *tag) {
+                                 const vsi_state_tag *tag) {
   vestry_pages *pages = page->pages;
   vsi_private *own = vsi_calloc(pages->host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
   own->view.page = page;
-  vestry_err error = vsi_extra_take(own, document, tag);
+  vestry_err error = vsi_private_extra_take(own, document, tag);
   if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
   if (!error) error = reserve_private(pages, own->view.request);
   if (error) {
@@ -286,7 +286,7 @@ static vestry_err promise(vsi_watching *watching, vestry_page *page, vsi_request
 }
 
 static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share,
-                                  const vsi_tag *tag) {
+                                  const vsi_state_tag *tag) {
   vsi_request_copy *copy = NULL, *whose = NULL;
   vsi_watching *watching = vsi_calloc(page->pages->host, 1, sizeof *watching);
   vestry_err error = watching ? vsi_request_copy_create(req, VSI_COPY_SHARED, &copy) : VESTRY_NO_MEMORY;
@@ -310,10 +310,10 @@ static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply
 /* ------------------------------------------------------------------------------------------------------ either ---- */
 
 /* What the tab says that it has. */
-static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t document, vsi_tag *ret_tag) {
+static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t document, vsi_state_tag *ret_tag) {
   const char *text = vestry_request_header(req, "Last-Event-ID");
-  if (!text || !vsi_tag_read(text, ret_tag)) return false;
-  if (vsi_tag_is_of_part(ret_tag)) {
+  if (!text || !vsi_state_tag_read(text, ret_tag)) return false;
+  if (vsi_state_tag_is_of_part(ret_tag)) {
     vsi_pages_lock(pages);
     (void)vsi_departed_take(pages->departed, document, ret_tag->parts[0], ret_tag);
     vsi_pages_unlock(pages);
@@ -338,7 +338,7 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
   if (error) return deny(reply, error);
   if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "it serves a page already");
-  vsi_tag tag;
+  vsi_state_tag tag;
   uint64_t document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
   bool has_tag = read_tag(pages, req, document, &tag);
   error = share ? attach_watching(req, reply, page, share, has_tag ? &tag : NULL)

@@ -124,12 +124,12 @@ static vestry_err send_to_all(vsi_run *r) {
 
 static vestry_err publish(vsi_run *r) {
   vestry_pages *pages = r->pages;
-  char text[VSI_TAG_BYTES];
+  char text[VSI_STATE_TAG_BYTES];
   bool is_same = r->has_hash && vsi_hash_128_equal(r->view->hash, r->hash);
   vestry_err error = VESTRY_OK;
   if (!is_same || !r->kept) {
     r->render.tag.hash = r->hash;
-    (void)vsi_tag_write(&r->render.tag, text);
+    (void)vsi_state_tag_write(&r->render.tag, text);
     error = vsi_run_format(r, text);
   }
   if (!error && !is_same) {

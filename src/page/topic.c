@@ -26,14 +26,14 @@
 
 enum { MARKED_AT_ONCE = 256 };
 
-struct vsi_topic {
-  vsi_map_link in;       /* first */
-  uint64_t seq;          /* of its last refresh */
-  vsi_ring links;        /* of its views */
-  vsi_ring walk;         /* among them while the views are marked: after the last one that was */
-  vsi_topic *next_dirty; /* among those that were refreshed, whose views are to be marked */
-  uint64_t dirty_seq;    /* of the first refresh that the walk is for */
-  uint64_t again_seq;    /* of the first one that came during it, so that it is walked again; 0: none */
+struct vsi_page_topic {
+  vsi_map_link in;            /* first */
+  uint64_t seq;               /* of its last refresh */
+  vsi_ring links;             /* of its views */
+  vsi_ring walk;              /* among them while the views are marked: after the last one that was */
+  vsi_page_topic *next_dirty; /* among those that were refreshed, whose views are to be marked */
+  uint64_t dirty_seq;         /* of the first refresh that the walk is for */
+  uint64_t again_seq;         /* of the first one that came during it, so that it is walked again; 0: none */
   bool is_dirty, is_walked;
   bool is_linked, is_named; /* while a view's links are brought up to date: it has one; its render has named it */
   uint32_t len;
@@ -45,17 +45,17 @@ static uint64_t hash_of(const vestry_pages *pages, const char *name, size_t len)
   return vsi_siphash_1_3(pages->buckets_secret, name, len);
 }
 
-static vsi_topic *find(const vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
+static vsi_page_topic *find(const vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
   for (vsi_map_link *at = vsi_map_first(&pages->topics, hash); at; at = vsi_map_further(at)) {
-    vsi_topic *topic = (vsi_topic *)at;
+    vsi_page_topic *topic = (vsi_page_topic *)at;
     if (topic->len == len && memcmp(topic->name, name, len) == 0) return topic;
   }
   return NULL;
 }
 
-static vsi_topic *create(vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
+static vsi_page_topic *create(vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
   if (vsi_map_reserve(&pages->topics, pages->host, pages->topics.count + 1)) return NULL;
-  vsi_topic *topic = vsi_calloc(pages->host, 1, sizeof *topic + len);
+  vsi_page_topic *topic = vsi_calloc(pages->host, 1, sizeof *topic + len);
   if (!topic) return NULL;
   vsi_ring_init(&topic->links);
   topic->len = (uint32_t)len;
@@ -65,7 +65,7 @@ static vsi_topic *create(vestry_pages *pages, uint64_t hash, const char *name, s
   return topic;
 }
 
-static void free_if_unused(vestry_pages *pages, vsi_topic *topic) {
+static void free_if_unused(vestry_pages *pages, vsi_page_topic *topic) {
   if (!vsi_ring_is_empty(&topic->links) || topic->is_dirty) return;
   vsi_map_remove(&pages->topics, &topic->in);
   vsi_free(pages->host, topic);
@@ -105,7 +105,7 @@ void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names) {
 }
 
 /* Link a view to a topic. Links stay at their addresses: a topic's list goes through them. */
-static bool add_link(vsi_view *view, vsi_topic *topic) {
+static bool add_link(vsi_view *view, vsi_page_topic *topic) {
   vsi_link *link = &view->link;
   if (link->topic) {
     vsi_more_link *more = vsi_calloc(view->page->pages->host, 1, sizeof *more);
@@ -123,7 +123,7 @@ static bool add_link(vsi_view *view, vsi_topic *topic) {
 
 static vestry_err name_one(vsi_view *view, const note *of, const char *name, uint64_t started_seq, bool *ret_stale) {
   vestry_pages *pages = view->page->pages;
-  vsi_topic *topic = find(pages, of->hash, name, of->len);
+  vsi_page_topic *topic = find(pages, of->hash, name, of->len);
   if (!topic) topic = create(pages, of->hash, name, of->len);
   if (!topic) return VESTRY_NO_MEMORY;
   if (topic->seq > started_seq) *ret_stale = true;
@@ -137,7 +137,7 @@ static vestry_err name_one(vsi_view *view, const note *of, const char *name, uin
 
 /* Drop a link, and its topic if it was the last. */
 static void drop_link(vsi_link *link) {
-  vsi_topic *topic = link->topic;
+  vsi_page_topic *topic = link->topic;
   vsi_ring_remove(&link->at);
   topic->views_count--;
   link->topic = NULL;
@@ -188,7 +188,7 @@ void vsi_topics_forget(vsi_view *view) {
 static void refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   uint64_t hash = hash_of(pages, name, len);
   pages->recent[hash % VSI_RECENT] = pages->seq;
-  vsi_topic *topic = find(pages, hash, name, len);
+  vsi_page_topic *topic = find(pages, hash, name, len);
   if (!topic) return;
   topic->seq = pages->seq;
   if (topic->is_dirty) {
@@ -267,7 +267,7 @@ size_t vestry_topic_views(vestry_pages *pages, const char *name, bool *ret_is_us
   size_t len = name ? strlen(name) : 0;
   uint64_t hash = hash_of(pages, name, len);
   vsi_pages_lock(pages);
-  const vsi_topic *topic = find(pages, hash, name, len);
+  const vsi_page_topic *topic = find(pages, hash, name, len);
   size_t count = topic ? topic->views_count : 0;
   bool is_used = count || atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
   vsi_pages_unlock(pages);
@@ -292,7 +292,7 @@ static void walk_all(vestry_pages *pages, size_t *left) {
   }
 }
 
-static void walk_topic(vsi_topic *topic, size_t *left) {
+static void walk_topic(vsi_page_topic *topic, size_t *left) {
   vsi_ring *walk = &topic->walk;
   if (!topic->is_walked) {
     topic->is_walked = true;
@@ -310,7 +310,7 @@ bool vsi_topics_walk(vestry_pages *pages) {
   size_t left = MARKED_AT_ONCE;
   walk_all(pages, &left);
   while (pages->first_dirty && left) {
-    vsi_topic *topic = pages->first_dirty;
+    vsi_page_topic *topic = pages->first_dirty;
     walk_topic(topic, &left);
     if (topic->walk.next != &topic->links) break;
     vsi_ring_remove(&topic->walk);

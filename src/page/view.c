@@ -52,7 +52,7 @@ void vsi_pages_unlock(vestry_pages *pages) {
   vsi_seat *seats = pages->dead_seats;
   pages->dead_views = NULL;
   pages->dead_seats = NULL;
-  pthread_mutex_unlock(&pages->lock);
+  vsi_mutex_unlock(&pages->lock);
   for (vsi_seat *next; seats; seats = next) {
     next = seats->next_of_viewer;
     free_seat(host, seats);

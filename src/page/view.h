@@ -8,7 +8,7 @@
  *
  * There are many private pages, and most are idle. So what one of them is made of is one allocation, without holes, and
  * what it needs only while it does something is elsewhere: what it has kept (kept.h), what its tab said and its parts
- * (vsi_extra), more topics than one (vsi_more_link), and what a render needs, in the worker's run (run.h). */
+ * (vsi_private_extra), more topics than one (vsi_more_link), and what a render needs, in the worker's run (run.h). */
 #ifndef VSI_PAGE_VIEW_H
 #define VSI_PAGE_VIEW_H
 
@@ -16,14 +16,14 @@
 #include "http/attachment.h"
 #include "page/copy.h"
 #include "page/pages.h"
-#include "page/tag.h"
+#include "page/state_tag.h"
 
 typedef struct vsi_viewer vsi_viewer;
 
 /* A view depends on a topic. */
 typedef struct vsi_link {
-  vsi_topic *topic; /* NULL: none */
-  vsi_ring at;      /* among the topic's */
+  vsi_page_topic *topic; /* NULL: none */
+  vsi_ring at;           /* among the topic's */
   vsi_view *view;
 } vsi_link;
 
@@ -129,17 +129,17 @@ struct vsi_viewer {
 };
 
 /* What a private page has while its tab's word counts, and if it has parts. */
-typedef struct vsi_extra {
-  vsi_tag *tag;      /* what the tab said it has, until the first render; NULL: nothing. The running worker's */
-  uint64_t document; /* its number, of a page with parts; 0: none */
-  vsi_sending sent;  /* guarded by the lock: the last time */
-  uint32_t renders;  /* counts those that were delivered: its seats have the number of the last one that named them */
-} vsi_extra;
+typedef struct vsi_private_extra {
+  vsi_state_tag *tag; /* what the tab said it has, until the first render; NULL: nothing. The running worker's */
+  uint64_t document;  /* its number, of a page with parts; 0: none */
+  vsi_sending sent;   /* guarded by the lock: the last time */
+  uint32_t renders;   /* counts those that were delivered: its seats have the number of the last one that named them */
+} vsi_private_extra;
 
 /* A private page: a stream, and what is rendered for it. */
 typedef struct vsi_private {
-  vsi_viewer viewer; /* first */
-  vsi_extra *extra;  /* NULL: none. The running worker's, guarded by the lock */
+  vsi_viewer viewer;        /* first */
+  vsi_private_extra *extra; /* NULL: none. The running worker's, guarded by the lock */
   vsi_view view;
 } vsi_private;
 _Static_assert(sizeof(vsi_private) <= 168, "an idle page's own memory: docs/bench-pages.md");

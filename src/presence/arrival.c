@@ -38,9 +38,9 @@ static void free_arrival(arrival *one) {
 
 static void drop_arrival(vsi_attachment *attachment) {
   arrival *one = (arrival *)attachment;
-  pthread_mutex_lock(&one->presence->lock);
+  vsi_mutex_lock(&one->presence->lock);
   one->presence->reserved_count--;
-  pthread_mutex_unlock(&one->presence->lock);
+  vsi_mutex_unlock(&one->presence->lock);
   free_arrival(one);
 }
 
@@ -48,16 +48,16 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   arrival *one = (arrival *)(void *)node;
   vestry_presence *presence = one->presence;
   (void)connection, (void)cause;
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   if (!--one->here->streams_count) vsi_grace_begin_locked(presence, one->here);
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   free_arrival(one);
 }
 
 static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   arrival *one = (arrival *)attachment;
   vestry_presence *presence = one->presence;
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   presence->reserved_count--;
   vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
   if (!at) {
@@ -76,7 +76,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   if (!here->is_here) vsi_guest_come_locked(presence, here);
   here->streams_count++;
   one->here = here;
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   free_spares(presence->host, one);
   vsi_close_node_init(&one->attachment.node, stream_ended);
   if (vsi_connection_at_close(connection,
@@ -89,7 +89,7 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
  * is found in the tables, and no guest is added. If he has left by then, his place has become free, and what is
  * reserved for him takes it. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
   if (!error && presence->guests.count + presence->reserved_count >= presence->max_count) {
     const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
@@ -101,7 +101,7 @@ static vestry_err reserve(vestry_presence *presence, arrival *one) {
     presence->refs++;
     one->presence = presence;
   }
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   return error;
 }
 

@@ -34,7 +34,7 @@ void vsi_grace_end_locked(vsi_guest *one) {
 void vsi_grace_fire(vestry_timer *timer, void *ctx) {
   vestry_presence *presence = ctx;
   (void)timer;
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   uint64_t now = vsi_now_ns(presence->host);
   for (vsi_guest *one; (one = first_locked(presence)) && one->leaves_ns <= now;) {
     vsi_grace_end_locked(one);
@@ -42,5 +42,5 @@ void vsi_grace_fire(vestry_timer *timer, void *ctx) {
     if (!one->others) vsi_guest_leave_locked(presence, one);
   }
   arm_locked(presence);
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
 }

@@ -15,7 +15,7 @@ enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000 };
 
 /* The first news, as it is now; NULL: there is none. The guest stays until it has been told. */
 static vsi_guest *next_news(vestry_presence *presence, vestry_presence_change *ret_change) {
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   vsi_guest *one = NULL;
   if (!presence->is_closed && !vsi_ring_is_empty(&presence->news)) {
     one = VSI_RING_OWNER(presence->news.next, vsi_guest, news);
@@ -29,7 +29,7 @@ static vsi_guest *next_news(vestry_presence *presence, vestry_presence_change *r
       one->at->told_count--;
     *ret_change = (vestry_presence_change){one->at->key, one->who, one->is_told, one->at->told_count};
   }
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   return one;
 }
 
@@ -38,13 +38,13 @@ static void run(vestry_actor *self, void *ctx) {
   vestry_presence_change change;
   (void)self;
   for (vsi_guest *one; (one = next_news(presence, &change)) != NULL;) {
-    pthread_mutex_lock(&presence->telling);
+    vsi_mutex_lock(&presence->telling);
     if (!presence->is_deaf) presence->on_change(&change, presence->ctx);
-    pthread_mutex_unlock(&presence->telling);
-    pthread_mutex_lock(&presence->lock);
+    vsi_mutex_unlock(&presence->telling);
+    vsi_mutex_lock(&presence->lock);
     one->is_being_told = false;
     vsi_guest_let_go_locked(presence, one);
-    pthread_mutex_unlock(&presence->lock);
+    vsi_mutex_unlock(&presence->lock);
   }
 }
 
@@ -102,12 +102,12 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
 void vestry_presence_destroy(vestry_presence *presence) {
   if (!presence || vestry_is_forked(presence->v)) return;
   vsi_presence_end(presence);
-  pthread_mutex_lock(&presence->telling); /* one that runs is over then */
+  vsi_mutex_lock(&presence->telling); /* one that runs is over then */
   presence->is_deaf = true;
-  pthread_mutex_unlock(&presence->telling);
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_unlock(&presence->telling);
+  vsi_mutex_lock(&presence->lock);
   presence->is_closed = true;
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   vestry_timer_destroy(presence->timer);
   vestry_actor_unref(presence->actor);
   vsi_presence_unref(presence);
@@ -120,22 +120,22 @@ static vsi_place *find_and_lock(vestry_presence *presence, const vestry_key *key
   vsi_scoped_key packed;
   *ret_error = vsi_place_pack(presence, key, &packed);
   if (*ret_error) return NULL;
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   vsi_place *found = vsi_place_find_locked(presence, &packed.key);
-  if (!found) pthread_mutex_unlock(&presence->lock);
+  if (!found) vsi_mutex_unlock(&presence->lock);
   vsi_scoped_key_finish(&packed);
   return found;
 }
 
 void vestry_presence_stats_get(vestry_presence *presence, vestry_presence_stats *ret_stats) {
   vestry_presence_stats stats = {0};
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   stats.here_count = presence->here_count;
   stats.own_count = presence->own_count;
   stats.refused_count = presence->refused_count;
   stats.is_partial = presence->crowded_out != 0;
   const vsi_presence_watch *watch = presence->watch;
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   if (watch && !watch->knows_all(watch->ctx)) stats.is_partial = true;
   VSI_RESULT_GIVE(ret_stats, stats);
 }
@@ -145,7 +145,7 @@ size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {
   if (!presence) return 0;
   vsi_place *at = find_and_lock(presence, key, &error);
   size_t count = at ? at->count : 0;
-  if (at) pthread_mutex_unlock(&presence->lock);
+  if (at) vsi_mutex_unlock(&presence->lock);
   return count;
 }
 
@@ -155,7 +155,7 @@ bool vestry_presence_is(vestry_presence *presence, const vestry_key *key, const 
   vsi_place *at = find_and_lock(presence, key, &error);
   const vsi_guest *one = at ? vsi_guest_find_locked(presence, at, who) : NULL;
   bool is = one && one->is_here;
-  if (at) pthread_mutex_unlock(&presence->lock);
+  if (at) vsi_mutex_unlock(&presence->lock);
   return is;
 }
 
@@ -172,7 +172,7 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
     vsi_buffer_append(&all, &one->streams_count, sizeof one->streams_count);
     vsi_buffer_append(&all, one->who, strlen(one->who) + 1);
   }
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   error = all.error;
   for (const char *next = all.data, *end = next + all.len; !error && next < end;) {
     size_t streams_count;

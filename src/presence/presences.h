@@ -4,9 +4,9 @@
 #ifndef VSI_PRESENCE_PRESENCES_H
 #define VSI_PRESENCE_PRESENCES_H
 
-#include <pthread.h>
 #include <sys/queue.h>
 
+#include "base/mutex.h"
 #include "vestry/host.h"
 
 /* Other nodes have a number below this, and a bit in a mask. */
@@ -24,7 +24,7 @@ typedef struct vsi_presence_watch {
 } vsi_presence_watch;
 
 typedef struct vsi_presences {
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   /* guarded by lock */
   LIST_HEAD(, vestry_presence) list;
   const vsi_presence_watch *watch; /* NULL: there are no other nodes */

@@ -18,13 +18,13 @@
 
 vsi_presences *vsi_presences_create(const vestry_host *host) {
   vsi_presences *all = vsi_calloc(host, 1, sizeof *all);
-  if (all) pthread_mutex_init(&all->lock, NULL);
+  if (all) vsi_mutex_init(&all->lock, VSI_LOCK_PRESENCES);
   return all;
 }
 
 void vsi_presences_destroy(vsi_presences *all, const vestry_host *host) {
   if (!all) return;
-  pthread_mutex_destroy(&all->lock);
+  vsi_mutex_finish(&all->lock);
   vsi_free(host, all);
 }
 
@@ -57,9 +57,9 @@ static vsi_guest *take_locked(vestry_presence *presence) {
 }
 
 void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    pthread_mutex_lock(&presence->lock);
+    vsi_mutex_lock(&presence->lock);
     for (vsi_guest *one; (one = take_locked(presence)) != NULL;) {
       if (one->is_own != one->is_spread) {
         const vsi_guest_said said = said_of(presence, one);
@@ -71,9 +71,9 @@ void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
       }
       vsi_guest_let_go_locked(presence, one);
     }
-    pthread_mutex_unlock(&presence->lock);
+    vsi_mutex_unlock(&presence->lock);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 /* Each guest of each presence; fn may free him. */
@@ -87,13 +87,13 @@ static void each_locked(vestry_presence *presence, guest_fn fn, void *ctx) {
 }
 
 static void each(vsi_presences *all, guest_fn fn, void *ctx) {
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    pthread_mutex_lock(&presence->lock);
+    vsi_mutex_lock(&presence->lock);
     each_locked(presence, fn, ctx);
-    pthread_mutex_unlock(&presence->lock);
+    vsi_mutex_unlock(&presence->lock);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 typedef struct telling {
@@ -115,14 +115,14 @@ void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
 
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum) {
   *ret_count = *ret_sum = 0;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    pthread_mutex_lock(&presence->lock);
+    vsi_mutex_lock(&presence->lock);
     *ret_count += presence->spread_count;
     *ret_sum += presence->spread_sum;
-    pthread_mutex_unlock(&presence->lock);
+    vsi_mutex_unlock(&presence->lock);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 /* ------------------------------------------------------------------------------------ the guests of others ------- */
@@ -178,9 +178,9 @@ static vestry_err told(vestry_presence *presence, const vsi_guest_said *said, ui
   vsi_scoped_key place;
   vestry_err error = vsi_place_pack_encoded(presence, said->place, &place);
   if (error) return error == VESTRY_NO_MEMORY ? error : VESTRY_MALFORMED;
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   error = told_locked(presence, &place.key, said, bit);
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   vsi_scoped_key_finish(&place);
   return error;
 }
@@ -189,11 +189,11 @@ vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest
   size_t len = strlen(said->who);
   if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(said->who, len)) return VESTRY_MALFORMED;
   vestry_err error = VESTRY_OK;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   vestry_presence *presence = LIST_FIRST(&all->list);
   while (presence && strcmp(presence->name, said->presence) != 0) presence = LIST_NEXT(presence, in);
   if (presence) error = told(presence, said, UINT64_C(1) << node);
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
   return error;
 }
 
@@ -205,13 +205,13 @@ static void doubt_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
 void vsi_presences_doubt(vsi_presences *all, unsigned node) {
   uint64_t bit = UINT64_C(1) << node;
   each(all, doubt_one, &bit);
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    pthread_mutex_lock(&presence->lock);
+    vsi_mutex_lock(&presence->lock);
     presence->crowded_out &= ~bit;
-    pthread_mutex_unlock(&presence->lock);
+    vsi_mutex_unlock(&presence->lock);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 static void sweep_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
@@ -231,15 +231,15 @@ void vsi_presences_forget(vsi_presences *all, unsigned node) {
 
 bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   bool any = false;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    pthread_mutex_lock(&presence->lock);
+    vsi_mutex_lock(&presence->lock);
     /* Only when an eighth is free: otherwise all guests would be named again for each one that leaves. */
     size_t limit = presence->max_count - presence->max_count / 8;
     any |= (presence->crowded_out >> node & 1) && presence->guests.count + presence->reserved_count < limit;
-    pthread_mutex_unlock(&presence->lock);
+    vsi_mutex_unlock(&presence->lock);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
   return any;
 }
 
@@ -268,14 +268,14 @@ static void watch_locked(vestry_presence *presence, const vsi_presence_watch *wa
 }
 
 static void watch_all(vsi_presences *all, const vsi_presence_watch *watch) {
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   all->watch = watch;
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
-    pthread_mutex_lock(&presence->lock);
+    vsi_mutex_lock(&presence->lock);
     watch_locked(presence, watch);
-    pthread_mutex_unlock(&presence->lock);
+    vsi_mutex_unlock(&presence->lock);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch) {
@@ -289,7 +289,7 @@ void vsi_presences_end(vsi_presences *all) {
 vestry_err vsi_presence_begin(vestry_presence *presence) {
   vsi_presences *all = presence->v->presences;
   if (!presence->name[0]) return VESTRY_OK;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   const vestry_presence *same = LIST_FIRST(&all->list);
   while (same && strcmp(same->name, presence->name) != 0) same = LIST_NEXT(same, in);
   const vsi_presence_watch *watch = all->watch;
@@ -298,7 +298,7 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
     LIST_INSERT_HEAD(&all->list, presence, in);
     presence->is_entered = true;
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
   if (same) return VESTRY_EXISTS;
   if (watch) watch->begins(watch->ctx);
   return VESTRY_OK;
@@ -306,11 +306,11 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
 
 void vsi_presence_end(vestry_presence *presence) {
   vsi_presences *all = presence->v->presences;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   if (presence->is_entered) LIST_REMOVE(presence, in);
   presence->is_entered = false;
-  pthread_mutex_unlock(&all->lock);
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_lock(&presence->lock);
   watch_locked(presence, NULL);
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
 }

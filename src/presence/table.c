@@ -6,8 +6,8 @@
 vestry_err vsi_presence_init(vestry_presence *presence) {
   vsi_ring_init(&presence->gone);
   vsi_ring_init(&presence->news);
-  pthread_mutex_init(&presence->lock, NULL);
-  pthread_mutex_init(&presence->telling, NULL);
+  vsi_mutex_init(&presence->lock, VSI_LOCK_PRESENCE);
+  vsi_mutex_init(&presence->telling, VSI_LOCK_PRESENCE_TELLING);
   vestry_err error = vsi_map_reserve(&presence->places, presence->host, 1);
   if (!error) error = vsi_map_reserve(&presence->guests, presence->host, 1);
   return error ? error : vsi_keyed_hash_init(&presence->hash, presence->host);
@@ -24,15 +24,15 @@ static void free_all(vsi_map *map, size_t offset, const vestry_host *host) {
 static void free_presence(vestry_presence *presence) {
   free_all(&presence->guests, offsetof(vsi_guest, in), presence->host);
   free_all(&presence->places, offsetof(vsi_place, in), presence->host);
-  pthread_mutex_destroy(&presence->lock);
-  pthread_mutex_destroy(&presence->telling);
+  vsi_mutex_finish(&presence->lock);
+  vsi_mutex_finish(&presence->telling);
   vsi_free(presence->host, presence);
 }
 
 void vsi_presence_unref(vestry_presence *presence) {
-  pthread_mutex_lock(&presence->lock);
+  vsi_mutex_lock(&presence->lock);
   bool is_last = --presence->refs == 0;
-  pthread_mutex_unlock(&presence->lock);
+  vsi_mutex_unlock(&presence->lock);
   if (is_last) free_presence(presence);
 }
 

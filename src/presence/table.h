@@ -4,12 +4,12 @@
 #ifndef VSI_PRESENCE_TABLE_H
 #define VSI_PRESENCE_TABLE_H
 
-#include <pthread.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "base/keyed_hash.h"
 #include "base/map.h"
+#include "base/mutex.h"
 #include "base/ring.h"
 #include "instance/instance.h"
 #include "presence/presences.h"
@@ -54,10 +54,10 @@ struct vestry_presence {
   void *ctx;
   vestry_actor *actor;
   vestry_timer *timer;
-  vsi_keyed_hash hash;     /* of places, and of guests */
-  pthread_mutex_t telling; /* held while on_change runs; outermost */
-  bool is_deaf;            /* guarded by telling: destroyed */
-  pthread_mutex_t lock;
+  vsi_keyed_hash hash; /* of places, and of guests */
+  vsi_mutex telling;   /* held while on_change runs; outermost */
+  bool is_deaf;        /* guarded by telling: destroyed */
+  vsi_mutex lock;
   /* guarded by lock */
   size_t refs; /* the owner, the actor, attachments */
   bool is_closed;

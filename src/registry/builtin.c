@@ -317,13 +317,13 @@ vestry_err vsi_effects_register(vestry_registry *names) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof effects / sizeof *effects; i++)
     error = vsi_names_set(names, effects[i].name,
-                          &(vsi_entry){VSI_KIND_EFFECT, .fn.effect = run_built_in, .ctx = (void *)&effects[i]});
-  if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_entry){.kind = VSI_KIND_QUOTE});
+                          &(vsi_meaning){VSI_KIND_EFFECT, .fn.effect = run_built_in, .ctx = (void *)&effects[i]});
+  if (!error) error = vsi_names_set(names, VESTRY_QUOTE, &(vsi_meaning){.kind = VSI_KIND_QUOTE});
   return error;
 }
 
 bool vsi_builtin_is(const vestry_registry *names, const char *name) {
-  const vsi_entry *meaning = vsi_names_performed(names, name, strlen(name));
+  const vsi_meaning *meaning = vsi_names_performed(names, name, strlen(name));
   return meaning && meaning->kind == VSI_KIND_EFFECT && meaning->fn.effect == run_built_in;
 }
 

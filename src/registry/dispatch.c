@@ -95,7 +95,7 @@ static void perform_list(vestry_dispatch_context *context, const json_t *list, u
 }
 
 /* What an action comes to: a new reference; NULL with OK: nothing. */
-static vestry_err ask(vestry_dispatch_context *context, const vsi_entry *entry, const json_t *action,
+static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *action,
                       json_t **ret_list) {
   context->detail[0] = '\0';
   if (context->root->actions_depth >= VESTRY_ACTIONS_MAX_DEPTH)
@@ -104,7 +104,7 @@ static vestry_err ask(vestry_dispatch_context *context, const vsi_entry *entry, 
   const json_t *args = vsi_context_args(context, action);
   if (!args) return VESTRY_NO_MEMORY;
   json_t *list = NULL;
-  vestry_err error = entry->fn.action(context->state, args, &list, entry->ctx);
+  vestry_err error = meaning->fn.action(context->state, args, &list, meaning->ctx);
   if (!error && list && !vsi_is_effect_list(list, NULL))
     error = vestry_context_fail(context, VESTRY_INVALID, "an action gives a list of effects and actions");
   if (error) {
@@ -115,7 +115,7 @@ static vestry_err ask(vestry_dispatch_context *context, const vsi_entry *entry, 
   return VESTRY_OK;
 }
 
-static void perform_action(vestry_dispatch_context *context, const vsi_entry *entry, const json_t *action,
+static void perform_action(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *action,
                            const char *name, unsigned depth) {
   const char *within = context->within;
   vsi_context_intercept(context, VESTRY_PHASE_ACTION, false, action);
@@ -123,7 +123,7 @@ static void perform_action(vestry_dispatch_context *context, const vsi_entry *en
     context->result->skipped_count++;
   } else {
     json_t *list = NULL;
-    vestry_err error = ask(context, entry, action, &list);
+    vestry_err error = ask(context, meaning, action, &list);
     if (error) fail(context, VESTRY_PHASE_ACTION, name, error);
     context->within = name;
     context->root->actions_depth++;
@@ -135,15 +135,15 @@ static void perform_action(vestry_dispatch_context *context, const vsi_entry *en
   vsi_context_intercept(context, VESTRY_PHASE_ACTION, true, action);
 }
 
-static vestry_err call(vestry_dispatch_context *context, const vsi_entry *entry, const json_t *effect) {
+static vestry_err call(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *effect) {
   context->detail[0] = '\0';
-  if (!entry) return vestry_context_fail(context, VESTRY_NOT_FOUND, "no effect of this name is registered");
+  if (!meaning) return vestry_context_fail(context, VESTRY_NOT_FOUND, "no effect of this name is registered");
   const json_t *args = vsi_context_args(context, effect);
   if (!args) return VESTRY_NO_MEMORY;
   context->phase = VESTRY_PHASE_EFFECT;
   context->is_after = false;
   context->in_effect = true;
-  vestry_err error = entry->fn.effect(context, args, entry->ctx);
+  vestry_err error = meaning->fn.effect(context, args, meaning->ctx);
   context->in_effect = false;
   return error;
 }
@@ -158,12 +158,13 @@ static void keep_result(vestry_dispatch_context *context, json_t *effect, const 
   fail(context, VESTRY_PHASE_EFFECT, name, VESTRY_NO_MEMORY);
 }
 
-static void perform_effect(vestry_dispatch_context *context, const vsi_entry *entry, json_t *effect, const char *name) {
+static void perform_effect(vestry_dispatch_context *context, const vsi_meaning *meaning, json_t *effect,
+                           const char *name) {
   vsi_context_intercept(context, VESTRY_PHASE_EFFECT, false, effect);
   if (is_over(context)) {
     context->result->skipped_count++;
   } else {
-    vestry_err error = call(context, entry, effect);
+    vestry_err error = call(context, meaning, effect);
     if (error) {
       fail(context, VESTRY_PHASE_EFFECT, name, error);
       json_decref(context->value);
@@ -198,7 +199,7 @@ static void perform_replaced(vestry_dispatch_context *context, json_t *entry, un
     fail_shape(context);
     return;
   }
-  const vsi_entry *meaning = vsi_names_performed(context->v->registry, name, len);
+  const vsi_meaning *meaning = vsi_names_performed(context->v->registry, name, len);
   if (meaning && meaning->kind == VSI_KIND_ACTION)
     perform_action(context, meaning, entry, name, depth);
   else
@@ -212,7 +213,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, unsigned de
     fail_shape(context);
     return;
   }
-  const vsi_entry *meaning = vsi_names_performed(context->v->registry, name, len);
+  const vsi_meaning *meaning = vsi_names_performed(context->v->registry, name, len);
   bool is_action = meaning && meaning->kind == VSI_KIND_ACTION;
   json_t *replaced;
   if (!vsi_placeholders_replace(context, is_action ? VESTRY_PHASE_ACTION : VESTRY_PHASE_EFFECT, entry, &replaced))

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The table is no base/map: what a name means lies in its slot, so that to look one up, as each effect of a dispatch
+ * does, goes to the slot and the text and to nothing between. */
 #include "registry/names.h"
 
 #include <string.h>
@@ -58,7 +60,7 @@ static vestry_err make_room(vestry_registry *names) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_entry *meaning) {
+vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_meaning *meaning) {
   size_t len = name ? strnlen(name, VSI_NAME_MAX_BYTES + 1) : 0;
   if (!len || len > VSI_NAME_MAX_BYTES) return VESTRY_INVALID;
   if (make_room(names)) return VESTRY_NO_MEMORY;
@@ -88,12 +90,12 @@ static const vsi_name *find(const vestry_registry *names, const char *name, size
   return slot->text ? slot : NULL;
 }
 
-const vsi_entry *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
+const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = find(names, name, len);
   return found && found->is_performed ? &found->performed : NULL;
 }
 
-const vsi_entry *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len) {
+const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = find(names, name, len);
   return found && found->is_replaced ? &found->replaced : NULL;
 }

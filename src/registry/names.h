@@ -19,7 +19,7 @@ typedef enum vsi_kind {
   VSI_KINDS
 } vsi_kind;
 
-typedef struct vsi_entry {
+typedef struct vsi_meaning {
   vsi_kind kind;
   union { /* one member a kind; a quote has none */
     vestry_effect_fn effect;
@@ -27,7 +27,7 @@ typedef struct vsi_entry {
     vestry_placeholder_fn placeholder;
   } fn;
   void *ctx;
-} vsi_entry;
+} vsi_meaning;
 
 enum { VSI_NAME_MAX_BYTES = 255, VSI_PHASES = VESTRY_PHASE_CLOSE + 1 };
 
@@ -35,8 +35,8 @@ typedef struct vsi_name {
   uint64_t hash;
   char *text; /* NULL: a free slot */
   size_t len;
-  bool is_performed, is_replaced; /* which of the two below are set */
-  vsi_entry performed, replaced;  /* an effect or action; a placeholder or quote */
+  bool is_performed, is_replaced;  /* which of the two below are set */
+  vsi_meaning performed, replaced; /* an effect or action; a placeholder or quote */
 } vsi_name;
 
 typedef struct vsi_interceptors {
@@ -57,14 +57,14 @@ void vsi_names_finish(vestry_registry *names);
 
 /* Set what a name means, over what it meant in that place. The name is copied.
  * OK | INVALID (no name, or too long) | NO_MEMORY (names unchanged). */
-vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_entry *meaning);
+vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_meaning *meaning);
 /* Append an interceptor; its name is copied. OK | INVALID (no name, no such phase, neither side) | NO_MEMORY. */
 vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor);
 /* Both, with all of another registry's. OK | NO_MEMORY (names unchanged). */
 vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more);
 
 /* What a name means, an effect or action; or a placeholder or quote. NULL: not registered. name: any bytes. */
-const vsi_entry *vsi_names_performed(const vestry_registry *names, const char *name, size_t len);
-const vsi_entry *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len);
+const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len);
+const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len);
 
 #endif

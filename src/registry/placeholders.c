@@ -69,7 +69,7 @@ static OUT_OF_LINE vestry_err put_changed(walk *w, json_t *value, const place *a
 }
 
 /* The placeholder that heads a list; NULL: it is none. */
-static const vsi_entry *placeholder_of(const walk *w, const json_t *value) {
+static const vsi_meaning *placeholder_of(const walk *w, const json_t *value) {
   const json_t *head = json_array_get(value, 0);
   if (!json_is_string(head)) return NULL;
   return vsi_names_replaced(w->context->v->registry, json_string_value(head), json_string_length(head));
@@ -84,14 +84,14 @@ static OUT_OF_LINE vestry_err unquote(walk *w, json_t *list, json_t **ret_change
 }
 
 /* Ask a placeholder. changed: what the list has become by what is inside it, NULL: nothing; taken. */
-static OUT_OF_LINE vestry_err ask(walk *w, const vsi_entry *entry, json_t *list, json_t *changed,
+static OUT_OF_LINE vestry_err ask(walk *w, const vsi_meaning *meaning, json_t *list, json_t *changed,
                                   json_t **ret_changed) {
   vestry_dispatch_context *context = w->context;
   const char *name = json_string_value(json_array_get(list, 0));
   context->detail[0] = '\0';
   const json_t *args = vsi_context_args(context, changed ? changed : list);
   json_t *value = NULL;
-  vestry_err error = args ? entry->fn.placeholder(context->data, args, &value, entry->ctx) : VESTRY_NO_MEMORY;
+  vestry_err error = args ? meaning->fn.placeholder(context->data, args, &value, meaning->ctx) : VESTRY_NO_MEMORY;
   if (error) {
     json_decref(value);
     json_decref(changed);
@@ -107,8 +107,8 @@ static vestry_err replace(walk *w, json_t *value, unsigned depth, json_t **ret_c
   *ret_changed = NULL;
   if (!json_is_array(value) && !json_is_object(value)) return VESTRY_OK;
   if (depth == VSI_JSON_MAX_DEPTH) return fail_walk(w, VESTRY_TOO_LARGE, "nested too deep");
-  const vsi_entry *entry = placeholder_of(w, value);
-  if (entry && entry->kind == VSI_KIND_QUOTE) return unquote(w, value, ret_changed);
+  const vsi_meaning *meaning = placeholder_of(w, value);
+  if (meaning && meaning->kind == VSI_KIND_QUOTE) return unquote(w, value, ret_changed);
   json_t *copy = NULL, *inside, *changed;
   vestry_err error = VESTRY_OK;
   for (place at = first_place(value); !error && (inside = at_place(value, &at)); next_place(value, &at)) {
@@ -119,7 +119,7 @@ static vestry_err replace(walk *w, json_t *value, unsigned depth, json_t **ret_c
     json_decref(copy);
     return error;
   }
-  if (entry) return ask(w, entry, value, copy, ret_changed);
+  if (meaning) return ask(w, meaning, value, copy, ret_changed);
   *ret_changed = copy;
   return VESTRY_OK;
 }

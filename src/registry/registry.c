@@ -25,19 +25,19 @@ void vestry_registry_destroy(vestry_registry *registry) {
 
 vestry_err vestry_registry_effect(vestry_registry *registry, const char *name, vestry_effect_fn effect, void *ctx) {
   if (!registry || !effect) return VESTRY_INVALID;
-  return vsi_names_set(registry, name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = effect, .ctx = ctx});
+  return vsi_names_set(registry, name, &(vsi_meaning){.kind = VSI_KIND_EFFECT, .fn.effect = effect, .ctx = ctx});
 }
 
 vestry_err vestry_registry_action(vestry_registry *registry, const char *name, vestry_action_fn action, void *ctx) {
   if (!registry || !action) return VESTRY_INVALID;
-  return vsi_names_set(registry, name, &(vsi_entry){.kind = VSI_KIND_ACTION, .fn.action = action, .ctx = ctx});
+  return vsi_names_set(registry, name, &(vsi_meaning){.kind = VSI_KIND_ACTION, .fn.action = action, .ctx = ctx});
 }
 
 vestry_err vestry_registry_placeholder(vestry_registry *registry, const char *name, vestry_placeholder_fn placeholder,
                                        void *ctx) {
   if (!registry || !placeholder) return VESTRY_INVALID;
   return vsi_names_set(registry, name,
-                       &(vsi_entry){.kind = VSI_KIND_PLACEHOLDER, .fn.placeholder = placeholder, .ctx = ctx});
+                       &(vsi_meaning){.kind = VSI_KIND_PLACEHOLDER, .fn.placeholder = placeholder, .ctx = ctx});
 }
 
 vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_interceptor *interceptor) {

@@ -4,9 +4,10 @@
 #ifndef VSI_RUNTIME_JOB_QUEUE_H
 #define VSI_RUNTIME_JOB_QUEUE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+
+#include "base/mutex.h"
 
 /* What a pool runs: embedded in whatever it belongs to. It is in at most one queue, at most once. */
 typedef struct vsi_job {
@@ -14,25 +15,25 @@ typedef struct vsi_job {
 } vsi_job;
 
 typedef struct vsi_job_queue {
-  pthread_mutex_t lock;   /* innermost */
+  vsi_mutex lock;         /* innermost */
   vsi_job *first;         /* guarded by lock */
   vsi_job *last;          /* guarded by lock; meaningless while empty */
   _Atomic(size_t) length; /* written under lock, read without it */
 } vsi_job_queue;
 
 static inline void vsi_job_queue_init(vsi_job_queue *queue) {
-  pthread_mutex_init(&queue->lock, NULL); /* cannot fail: Linux mutexes own nothing */
+  vsi_mutex_init(&queue->lock, VSI_LOCK_JOB_QUEUE); /* cannot fail: Linux mutexes own nothing */
   queue->first = queue->last = NULL;
   atomic_init(&queue->length, 0);
 }
 
 static inline void vsi_job_queue_finish(vsi_job_queue *queue) {
-  pthread_mutex_destroy(&queue->lock);
+  vsi_mutex_finish(&queue->lock);
 }
 
 static inline void vsi_job_queue_push(vsi_job_queue *queue, vsi_job *job) {
   job->queue_next = NULL;
-  pthread_mutex_lock(&queue->lock);
+  vsi_mutex_lock(&queue->lock);
   if (queue->first)
     queue->last->queue_next = job;
   else
@@ -40,20 +41,20 @@ static inline void vsi_job_queue_push(vsi_job_queue *queue, vsi_job *job) {
   queue->last = job;
   size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
   atomic_store_explicit(&queue->length, length + 1, memory_order_seq_cst);    /* [S1] of pool.c */
-  pthread_mutex_unlock(&queue->lock);
+  vsi_mutex_unlock(&queue->lock);
 }
 
 static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
   /* relaxed: a miss is made good by [P2] of pool.c before a worker sleeps on it */
   if (atomic_load_explicit(&queue->length, memory_order_relaxed) == 0) return NULL;
-  pthread_mutex_lock(&queue->lock);
+  vsi_mutex_lock(&queue->lock);
   vsi_job *job = queue->first;
   if (job) {
     queue->first = job->queue_next;
     size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* ours: the lock is held */
     atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment does no harm */
   }
-  pthread_mutex_unlock(&queue->lock);
+  vsi_mutex_unlock(&queue->lock);
   return job;
 }
 

@@ -49,7 +49,7 @@ static bool anything_queued(vsi_pool *pool) {
 }
 
 static void wake_one(vsi_pool *pool) {
-  pthread_mutex_lock(&pool->park_lock);
+  vsi_mutex_lock(&pool->park_lock);
   vsi_pool_worker *worker = pool->first_parked;
   if (worker) {
     pool->first_parked = worker->parked_next;
@@ -57,7 +57,7 @@ static void wake_one(vsi_pool *pool) {
     worker->is_woken = true;
   }
   vsi_wake *wake = pool->wake;
-  pthread_mutex_unlock(&pool->park_lock);
+  vsi_mutex_unlock(&pool->park_lock);
   if (wake) vsi_wake_tell(wake);
   if (worker) pthread_cond_signal(&worker->woken);
 }
@@ -74,17 +74,17 @@ static void take_off(vsi_pool_worker *worker) {
 static bool park(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
   bool stay = true;
-  pthread_mutex_lock(&pool->park_lock);
+  vsi_mutex_lock(&pool->park_lock);
   worker->parked_next = pool->first_parked;
   pool->first_parked = worker;
   atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
   if (!anything_queued(pool)) {
     stay = !pool->stopping;
-    while (!worker->is_woken && !pool->stopping) pthread_cond_wait(&worker->woken, &pool->park_lock);
+    while (!worker->is_woken && !pool->stopping) vsi_mutex_wait(&pool->park_lock, &worker->woken);
   }
   if (!worker->is_woken) take_off(worker);
   worker->is_woken = false;
-  pthread_mutex_unlock(&pool->park_lock);
+  vsi_mutex_unlock(&pool->park_lock);
   return stay;
 }
 
@@ -143,10 +143,12 @@ bool vsi_pool_run_one(vsi_pool *pool) {
 }
 
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
-  pthread_mutex_lock(&pool->park_lock);
-  pool->wake = wake;
-  atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
-  pthread_mutex_unlock(&pool->park_lock);
+  vsi_mutex_lock(&pool->park_lock);
+  if (!pool->wake) { /* it is read without the lock once the pool has it */
+    pool->wake = wake;
+    atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
+  }
+  vsi_mutex_unlock(&pool->park_lock);
 }
 
 bool vsi_pool_run_or_clear(vsi_pool *pool) {
@@ -165,9 +167,9 @@ bool vsi_pool_drain(vsi_pool *pool) {
 
 /* Tell the first `count` workers to leave when they have run dry, and wait for them. */
 static void join_workers(vsi_pool *pool, uint32_t count) {
-  pthread_mutex_lock(&pool->park_lock);
+  vsi_mutex_lock(&pool->park_lock);
   pool->stopping = true;
-  pthread_mutex_unlock(&pool->park_lock);
+  vsi_mutex_unlock(&pool->park_lock);
   for (uint32_t i = 0; i < count; i++) pthread_cond_signal(&pool->workers[i].woken);
   for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
@@ -180,7 +182,7 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   pool->workers = workers;
   pool->workers_count = workers_count;
   vsi_job_queue_init(&pool->outside);
-  pthread_mutex_init(&pool->park_lock, NULL);
+  vsi_mutex_init(&pool->park_lock, VSI_LOCK_PARK);
   pool->first_parked = NULL;
   atomic_init(&pool->parked, 0);
   pool->stopping = false;
@@ -214,6 +216,6 @@ void vsi_pool_finish(vsi_pool *pool) {
     pthread_cond_destroy(&pool->workers[i].woken);
   }
   vsi_job_queue_finish(&pool->outside);
-  pthread_mutex_destroy(&pool->park_lock);
+  vsi_mutex_finish(&pool->park_lock);
   vsi_free(pool->host, pool->workers);
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/mutex.h"
 #include "runtime/home.h"
 #include "runtime/job_queue.h"
 #include "runtime/wake.h"
@@ -30,7 +31,7 @@ typedef struct vsi_pool {
   uint32_t workers_count;
   vsi_job_queue outside; /* what threads that are no workers submit */
 
-  pthread_mutex_t park_lock;     /* innermost */
+  vsi_mutex park_lock;           /* innermost */
   vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and were not woken yet */
   _Atomic(uint32_t) parked;      /* how many these are; written under park_lock */
   bool stopping;                 /* guarded by park_lock */
@@ -49,7 +50,7 @@ void vsi_pool_finish(vsi_pool *pool);
 bool vsi_pool_run_one(vsi_pool *pool);
 bool vsi_pool_drain(vsi_pool *pool);
 
-/* A stepped pool: each submit tells this from here on, which is readable now. Once. */
+/* A stepped pool: each submit tells this from here on, which is readable now. The same one again changes nothing. */
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake);
 /* A stepped pool: run one job, or say in its wake that there was none. */
 bool vsi_pool_run_or_clear(vsi_pool *pool);

@@ -49,8 +49,8 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
     vsi_free(host, runtime);
     return error;
   }
-  runtime->pool.home = runtime->home;             /* its workers submit nothing yet */
-  pthread_mutex_init(&runtime->stage_lock, NULL); /* cannot fail on Linux */
+  runtime->pool.home = runtime->home;                   /* its workers submit nothing yet */
+  vsi_mutex_init(&runtime->stage_lock, VSI_LOCK_STAGE); /* cannot fail on Linux */
   pthread_cond_init(&runtime->stage_changed, NULL);
   runtime->stage = VSI_RUNTIME_LIVE;
   *ret_runtime = runtime;
@@ -66,18 +66,17 @@ void vestry_runtime_close(vestry_runtime *runtime) {
 void vestry_runtime_stop(vestry_runtime *runtime) {
   if (vsi_runtime_is_forked(runtime)) return;
   vestry_runtime_close(runtime);
-  pthread_mutex_lock(&runtime->stage_lock);
+  vsi_mutex_lock(&runtime->stage_lock);
   bool first = runtime->stage == VSI_RUNTIME_LIVE;
   if (first) runtime->stage = VSI_RUNTIME_STOPPING;
-  while (!first && runtime->stage != VSI_RUNTIME_STOPPED)
-    pthread_cond_wait(&runtime->stage_changed, &runtime->stage_lock);
-  pthread_mutex_unlock(&runtime->stage_lock);
+  while (!first && runtime->stage != VSI_RUNTIME_STOPPED) vsi_mutex_wait(&runtime->stage_lock, &runtime->stage_changed);
+  vsi_mutex_unlock(&runtime->stage_lock);
   if (first) {
     vsi_ticker_stop(&runtime->ticker); /* first, as its fires make actors ready */
     vsi_pool_stop(&runtime->pool);
-    pthread_mutex_lock(&runtime->stage_lock);
+    vsi_mutex_lock(&runtime->stage_lock);
     runtime->stage = VSI_RUNTIME_STOPPED;
-    pthread_mutex_unlock(&runtime->stage_lock);
+    vsi_mutex_unlock(&runtime->stage_lock);
     pthread_cond_broadcast(&runtime->stage_changed);
   }
   /* A stepped runtime's actors; in the other, those that were notified after the last worker had looked. */
@@ -91,7 +90,7 @@ void vestry_runtime_destroy(vestry_runtime *runtime) {
   vsi_pool_finish(&runtime->pool);
   if (runtime->has_wake) vsi_wake_finish(&runtime->wake);
   pthread_cond_destroy(&runtime->stage_changed);
-  pthread_mutex_destroy(&runtime->stage_lock);
+  vsi_mutex_finish(&runtime->stage_lock);
   vsi_home_destroy(runtime->home);
   vsi_free(runtime->host, runtime);
 }
@@ -122,14 +121,14 @@ bool vsi_runtime_is_inside(const vestry_runtime *runtime) {
 vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor) {
   if (!ret_descriptor || !vsi_runtime_is_stepped(runtime)) return VESTRY_INVALID;
   if (vsi_runtime_is_forked(runtime)) return VESTRY_CLOSED;
-  pthread_mutex_lock(&runtime->stage_lock);
+  vsi_mutex_lock(&runtime->stage_lock);
   vestry_err error = runtime->has_wake ? VESTRY_OK : vsi_wake_init(&runtime->wake);
-  if (!error && !runtime->has_wake) {
+  if (!error) runtime->has_wake = true;
+  vsi_mutex_unlock(&runtime->stage_lock);
+  if (!error) { /* each caller does so: the one that has made it may not have come to this yet */
     vsi_pool_wake_by(&runtime->pool, &runtime->wake);
     vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
-    runtime->has_wake = true;
   }
-  pthread_mutex_unlock(&runtime->stage_lock);
   if (error) {
     vsi_log(runtime->host, VESTRY_LOG_ERROR, "vestry_runtime_descriptor: no descriptors are left (it takes three)");
     return error;

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/mutex.h"
 #include "runtime/pool.h"
 #include "runtime/ticker.h"
 #include "vestry/runtime.h"
@@ -18,7 +19,7 @@ struct vestry_runtime {
   _Atomic(bool) closed;
   vsi_pool pool;
   vsi_ticker ticker;
-  pthread_mutex_t stage_lock; /* innermost; nothing is called while it is held */
+  vsi_mutex stage_lock; /* innermost; nothing is called while it is held */
   pthread_cond_t stage_changed;
   vsi_runtime_stage stage; /* guarded by stage_lock */
   bool has_wake;           /* guarded by stage_lock */

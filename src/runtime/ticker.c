@@ -24,10 +24,10 @@ static bool fire_due_locked(vsi_ticker *ticker) {
   if (!ticker->closed) vsi_wheel_advance(&ticker->wheel, tick_of_now(ticker));
   for (vsi_timer *timer; !ticker->closed && (timer = vsi_wheel_pop_expired(&ticker->wheel)) != NULL;) {
     void (*fire)(vsi_timer *) = timer->fire;
-    pthread_mutex_unlock(&ticker->lock);
+    vsi_mutex_unlock(&ticker->lock);
     fire(timer);
     any = true;
-    pthread_mutex_lock(&ticker->lock);
+    vsi_mutex_lock(&ticker->lock);
   }
   return any;
 }
@@ -40,14 +40,14 @@ static bool sleep_locked(vsi_ticker *ticker, uint64_t duration_ns) {
 static void *run_ticker(void *argument) {
   vsi_ticker *ticker = argument;
   uint64_t slept_for_tick = 0; /* the stop that a sleep was just measured for and slept out */
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   while (!ticker->stopping) {
     fire_due_locked(ticker);
     if (ticker->stopping) break;
     uint64_t stop = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_stop(&ticker->wheel);
     if (stop == VSI_WHEEL_NONE) {
       ticker->asleep_until_tick = stop;
-      pthread_cond_wait(&ticker->changed, &ticker->lock);
+      vsi_mutex_wait(&ticker->lock, &ticker->changed);
     } else {
       uint64_t now_ns = vsi_now_ns(ticker->host), stop_ns = vsi_ms_to_ns(stop);
       if (stop_ns <= now_ns) continue;
@@ -59,7 +59,7 @@ static void *run_ticker(void *argument) {
     }
     ticker->asleep_until_tick = 0;
   }
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
   return NULL;
 }
 
@@ -71,7 +71,7 @@ vestry_err vsi_ticker_init(vsi_ticker *ticker, const vestry_host *host, bool thr
   ticker->wake = NULL;
   vsi_wheel_init(&ticker->wheel, tick_of_now(ticker));
   pthread_cond_init(&ticker->changed, NULL);
-  pthread_mutex_init(&ticker->lock, NULL);
+  vsi_mutex_init(&ticker->lock, VSI_LOCK_TICKER);
   if (threaded && vsi_thread_start(host, &ticker->thread, "vestry-timer", run_ticker, ticker) != VESTRY_OK) {
     vsi_ticker_finish(ticker);
     return VESTRY_IO;
@@ -84,28 +84,28 @@ bool vsi_ticker_is_mine(const vsi_ticker *ticker) {
 }
 
 void vsi_ticker_close(vsi_ticker *ticker) {
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   ticker->closed = true;
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
 }
 
 void vsi_ticker_stop(vsi_ticker *ticker) {
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   ticker->closed = ticker->stopping = true;
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
   pthread_cond_signal(&ticker->changed);
   if (ticker->threaded) pthread_join(ticker->thread, NULL);
 }
 
 void vsi_ticker_finish(vsi_ticker *ticker) {
   pthread_cond_destroy(&ticker->changed);
-  pthread_mutex_destroy(&ticker->lock);
+  vsi_mutex_finish(&ticker->lock);
 }
 
 bool vsi_ticker_fire_due(vsi_ticker *ticker) {
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   bool any = fire_due_locked(ticker);
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
   return any;
 }
 
@@ -120,33 +120,33 @@ static void rest_locked(vsi_ticker *ticker, uint64_t tick) {
 }
 
 void vsi_ticker_wake_by(vsi_ticker *ticker, vsi_wake *wake) {
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   ticker->wake = wake;
   rest_locked(ticker, ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel));
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
 }
 
 void vsi_ticker_rest(vsi_ticker *ticker) {
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   if (ticker->wake) {
     uint64_t tick = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel);
     if (tick != VSI_WHEEL_NONE || tick != ticker->asleep_until_tick) rest_locked(ticker, tick);
   }
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
 }
 
 uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   uint64_t tick = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_due(&ticker->wheel);
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
   return vsi_ms_to_ns(tick);
 }
 
 vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed) {
   uint64_t due_tick = due_ns / VSI_NS_PER_MS + (due_ns % VSI_NS_PER_MS != 0);
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   if (ticker->closed) {
-    pthread_mutex_unlock(&ticker->lock);
+    vsi_mutex_unlock(&ticker->lock);
     return VESTRY_CLOSED;
   }
   bool was_armed = timer->link != NULL;
@@ -157,16 +157,16 @@ vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns,
     rest_locked(ticker, timer->due_tick);
   else if (wake)
     ticker->asleep_until_tick = 0; /* once is enough */
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
   if (wake) pthread_cond_signal(&ticker->changed);
   if (ret_was_armed) *ret_was_armed = was_armed;
   return VESTRY_OK;
 }
 
 bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer) {
-  pthread_mutex_lock(&ticker->lock);
+  vsi_mutex_lock(&ticker->lock);
   bool was_armed = timer->link != NULL;
   if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
-  pthread_mutex_unlock(&ticker->lock);
+  vsi_mutex_unlock(&ticker->lock);
   return was_armed;
 }

@@ -6,12 +6,13 @@
 
 #include <pthread.h>
 
+#include "base/mutex.h"
 #include "runtime/wake.h"
 #include "runtime/wheel.h"
 
 typedef struct vsi_ticker {
   const vestry_host *host;
-  pthread_mutex_t lock;       /* inside the lock of a vestry_timer; nothing is called while it is held, but the clock */
+  vsi_mutex lock;             /* inside the lock of a vestry_timer; nothing is called while it is held, but the clock */
   pthread_cond_t changed;     /* stopping, or something due before asleep_until_tick */
   vsi_wheel wheel;            /* guarded by lock */
   uint64_t asleep_until_tick; /* guarded by lock; 0: the thread is awake and will look at the wheel itself */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/refs.h"
 #include "runtime/actor.h"
 #include "runtime/runtime.h"
@@ -31,7 +32,7 @@ struct vestry_timer {
   vestry_runtime *runtime;
   vestry_timer_fn fire;
   void *ctx;
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t idle; /* running went false */
   bool armed;          /* guarded by lock: due_ns is to come */
   bool pending;        /* guarded by lock: due_ns came, the callback is to run */
@@ -50,7 +51,7 @@ static void timer_unref(vestry_timer *timer) {
   /* release and acquire: all holders' last words come before the free */
   if (!VSI_REFS_DROP(&timer->references)) return;
   pthread_cond_destroy(&timer->idle);
-  pthread_mutex_destroy(&timer->lock);
+  vsi_mutex_finish(&timer->lock);
   vsi_free(timer->runtime->host, timer);
 }
 
@@ -64,18 +65,18 @@ static void class_unref(vsi_actor *actor) {
 
 static void class_run(vsi_actor *actor) {
   vestry_timer *timer = (vestry_timer *)actor;
-  pthread_mutex_lock(&timer->lock);
+  vsi_mutex_lock(&timer->lock);
   bool run = timer->pending;
   timer->pending = false;
   timer->running = run;
   timer->runner = pthread_self();
-  pthread_mutex_unlock(&timer->lock);
+  vsi_mutex_unlock(&timer->lock);
   if (!run) return;
   timer->fire(timer, timer->ctx);
-  pthread_mutex_lock(&timer->lock);
+  vsi_mutex_lock(&timer->lock);
   timer->running = false;
   pthread_cond_broadcast(&timer->idle);
-  pthread_mutex_unlock(&timer->lock);
+  vsi_mutex_unlock(&timer->lock);
 }
 
 static const vsi_actor_class timer_actor = {.run = class_run, .ref = class_ref, .unref = class_unref};
@@ -97,7 +98,7 @@ static void disarm_locked(vestry_timer *timer) {
 static void wheel_fire(vsi_timer *wheel_timer) {
   vestry_timer *timer = (vestry_timer *)((char *)wheel_timer - offsetof(vestry_timer, wheel_timer));
   bool due = false;
-  pthread_mutex_lock(&timer->lock);
+  vsi_mutex_lock(&timer->lock);
   uint64_t now_ns = vsi_now_ns(timer->runtime->host);
   if (timer->armed && timer->due_ns <= now_ns) {
     due = true;
@@ -114,7 +115,7 @@ static void wheel_fire(vsi_timer *wheel_timer) {
   } else if (timer->armed) {
     (void)arm_locked(timer); /* this fire came from an arming since replaced; or the clock was turned back */
   }
-  pthread_mutex_unlock(&timer->lock);
+  vsi_mutex_unlock(&timer->lock);
   if (due) vsi_actor_notify(&timer->actor);
   timer_unref(timer); /* the wheel's */
 }
@@ -130,7 +131,7 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
   timer->runtime = runtime;
   timer->fire = fire;
   timer->ctx = ctx;
-  pthread_mutex_init(&timer->lock, NULL); /* cannot fail on Linux */
+  vsi_mutex_init(&timer->lock, VSI_LOCK_TIMER); /* cannot fail on Linux */
   pthread_cond_init(&timer->idle, NULL);
   *ret_timer = timer;
   return VESTRY_OK;
@@ -139,7 +140,7 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
 /* wait_ns: from now, which is asked for under the lock, or from the beginning of the clock. */
 static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint64_t period_ns) {
   if (vsi_runtime_is_forked(timer->runtime)) return VESTRY_CLOSED;
-  pthread_mutex_lock(&timer->lock);
+  vsi_mutex_lock(&timer->lock);
   vestry_err error = VESTRY_CLOSED;
   if (!timer->destroyed) {
     uint64_t due_before_ns = timer->due_ns;
@@ -153,7 +154,7 @@ static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint
       timer->due_ns = due_before_ns;
     }
   }
-  pthread_mutex_unlock(&timer->lock);
+  vsi_mutex_unlock(&timer->lock);
   return error;
 }
 
@@ -167,17 +168,17 @@ vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns) {
 
 void vestry_timer_cancel(vestry_timer *timer) {
   if (vsi_runtime_is_forked(timer->runtime)) return;
-  pthread_mutex_lock(&timer->lock);
+  vsi_mutex_lock(&timer->lock);
   disarm_locked(timer);
-  pthread_mutex_unlock(&timer->lock);
+  vsi_mutex_unlock(&timer->lock);
 }
 
 void vestry_timer_destroy(vestry_timer *timer) {
   if (!timer || vsi_runtime_is_forked(timer->runtime)) return;
-  pthread_mutex_lock(&timer->lock);
+  vsi_mutex_lock(&timer->lock);
   timer->destroyed = true;
   disarm_locked(timer);
-  while (timer->running && !pthread_equal(timer->runner, pthread_self())) pthread_cond_wait(&timer->idle, &timer->lock);
-  pthread_mutex_unlock(&timer->lock);
+  while (timer->running && !pthread_equal(timer->runner, pthread_self())) vsi_mutex_wait(&timer->lock, &timer->idle);
+  vsi_mutex_unlock(&timer->lock);
   timer_unref(timer); /* the owner's */
 }

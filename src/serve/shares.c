@@ -13,10 +13,10 @@
  * once, as many are marked as are too many. That look is as long as the bound, and those that are ending. */
 #include "serve/shares.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "connection/connection.h"
 
 #define ALIKE_NS UINT64_C(1000000000)
@@ -24,7 +24,7 @@
 struct vsi_shares {
   const vestry_host *host;
   size_t max_count;
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   vestry_store *streams; /* of entered; guarded by lock */
   _Atomic(uint64_t) outnumbered;
 };
@@ -59,7 +59,7 @@ vestry_err vsi_shares_create(const vestry_host *host, size_t max_count, vsi_shar
     vsi_free(host, shares);
     return error;
   }
-  pthread_mutex_init(&shares->lock, NULL); /* cannot fail with default attributes on Linux */
+  vsi_mutex_init(&shares->lock, VSI_LOCK_SHARES); /* cannot fail with default attributes on Linux */
   *ret_shares = shares;
   return VESTRY_OK;
 }
@@ -67,7 +67,7 @@ vestry_err vsi_shares_create(const vestry_host *host, size_t max_count, vsi_shar
 void vsi_shares_destroy(vsi_shares *shares) {
   if (!shares) return;
   vestry_store_destroy(shares->streams);
-  pthread_mutex_destroy(&shares->lock);
+  vsi_mutex_finish(&shares->lock);
   vsi_free(shares->host, shares);
 }
 
@@ -75,9 +75,9 @@ static void on_end(vsi_close_node *node, vestry_connection *connection, vestry_c
   (void)connection;
   entered *one = (entered *)(void *)node;
   vsi_shares *shares = one->shares;
-  pthread_mutex_lock(&shares->lock);
+  vsi_mutex_lock(&shares->lock);
   vestry_store_remove_if(shares->streams, one->handle, cause);
-  pthread_mutex_unlock(&shares->lock);
+  vsi_mutex_unlock(&shares->lock);
   vsi_free(shares->host, one);
 }
 
@@ -134,11 +134,11 @@ vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_conne
   one->opened_ns = vsi_now_ns(shares->host);
   vestry_put_result put = {.size = sizeof put};
   vestry_connection *goes = NULL;
-  pthread_mutex_lock(&shares->lock);
+  vsi_mutex_lock(&shares->lock);
   vestry_err error = vestry_store_put(shares->streams, scope, STREAM, one, VESTRY_KEEP_MANY, SIZE_MAX, &put);
   one->handle = put.handle;
   if (!error) goes = choose_locked(shares, &scope, one);
-  pthread_mutex_unlock(&shares->lock);
+  vsi_mutex_unlock(&shares->lock);
   if (error) {
     vsi_free(shares->host, one);
     return error;

@@ -72,7 +72,7 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
       .purge = options->purge,
       .purge_ctx = options->purge_ctx,
       .max_count = options->bounds->max_count,
-      .idle_ms = options->idle_ms,
+      .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
       .lifetime_ms = options->lifetime_ms,
       .max_per_scope_count = options->bounds->max_per_scope_count,
       .types = options->store_types,

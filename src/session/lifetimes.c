@@ -42,13 +42,13 @@ static void expect_locked(vsi_session_lifetimes *lifetimes) {
 
 static vsi_session_user *take_due(vsi_session_lifetimes *lifetimes, uint64_t now) {
   vsi_session_user *due = NULL;
-  pthread_mutex_lock(&lifetimes->lock);
+  vsi_mutex_lock(&lifetimes->lock);
   if (lifetimes->count && lifetimes->heap[0]->ends_ns <= now) {
     due = lifetimes->heap[0];
     vsi_session_record_ref(due); /* the thread that drops the last reference removes it first, under this lock */
     remove_locked(lifetimes, due);
   }
-  pthread_mutex_unlock(&lifetimes->lock);
+  vsi_mutex_unlock(&lifetimes->lock);
   return due;
 }
 
@@ -62,9 +62,9 @@ static void fire(vestry_timer *timer, void *ctx) {
     lifetimes->end(due);
     vsi_session_record_unref(due);
   }
-  pthread_mutex_lock(&lifetimes->lock);
+  vsi_mutex_lock(&lifetimes->lock);
   expect_locked(lifetimes);
-  pthread_mutex_unlock(&lifetimes->lock);
+  vsi_mutex_unlock(&lifetimes->lock);
 }
 
 vestry_err vsi_session_lifetimes_init(vsi_session_lifetimes *lifetimes, const vestry_host *host,
@@ -72,31 +72,31 @@ vestry_err vsi_session_lifetimes_init(vsi_session_lifetimes *lifetimes, const ve
   lifetimes->host = host;
   lifetimes->end = end;
   vestry_err error = vestry_timer_create(runtime, fire, lifetimes, &lifetimes->timer);
-  if (!error) pthread_mutex_init(&lifetimes->lock, NULL);
+  if (!error) vsi_mutex_init(&lifetimes->lock, VSI_LOCK_SESSION_LIFETIMES);
   return error;
 }
 
 void vsi_session_lifetimes_finish(vsi_session_lifetimes *lifetimes) {
   if (!lifetimes->timer) return;
   vestry_timer_destroy(lifetimes->timer);
-  pthread_mutex_destroy(&lifetimes->lock);
+  vsi_mutex_finish(&lifetimes->lock);
   vsi_free(lifetimes->host, lifetimes->heap);
 }
 
 vestry_err vsi_session_lifetimes_add(vsi_session_lifetimes *lifetimes, vsi_session_user *record, uint64_t ends_ns) {
-  pthread_mutex_lock(&lifetimes->lock);
+  vsi_mutex_lock(&lifetimes->lock);
   vestry_err error = VSI_ARRAY_RESERVE(lifetimes->host, lifetimes->heap, lifetimes->count, lifetimes->room, 1);
   if (!error) {
     record->ends_ns = ends_ns;
     file(lifetimes, lifetimes->count++, record);
     if (record->place == 1) expect_locked(lifetimes);
   }
-  pthread_mutex_unlock(&lifetimes->lock);
+  vsi_mutex_unlock(&lifetimes->lock);
   return error;
 }
 
 void vsi_session_lifetimes_remove(vsi_session_lifetimes *lifetimes, vsi_session_user *record) {
-  pthread_mutex_lock(&lifetimes->lock);
+  vsi_mutex_lock(&lifetimes->lock);
   if (record->place) remove_locked(lifetimes, record);
-  pthread_mutex_unlock(&lifetimes->lock);
+  vsi_mutex_unlock(&lifetimes->lock);
 }

@@ -3,8 +3,7 @@
 #ifndef VSI_SESSION_LIFETIMES_H
 #define VSI_SESSION_LIFETIMES_H
 
-#include <pthread.h>
-
+#include "base/mutex.h"
 #include "session/record.h"
 #include "vestry/runtime.h"
 
@@ -12,7 +11,7 @@ typedef struct vsi_session_lifetimes {
   const vestry_host *host;
   vestry_timer *timer;
   void (*end)(vsi_session_user *record); /* no lock held; may remove records */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   size_t count, room;      /* guarded by lock */
   vsi_session_user **heap; /* guarded by lock; the one that ends first comes first */
 } vsi_session_lifetimes;

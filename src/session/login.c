@@ -29,7 +29,7 @@ static void meet_locked(under_way *logins, const char *user) {
 
 /* Put it into one of the lists, having looked at the other. */
 static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
-  vsi_spin_lock_take(&sessions->under_way_lock);
+  vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
   if (list == &sessions->ends)
     meet_locked(sessions->logins, one->user);
   else
@@ -41,7 +41,7 @@ static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
 
 /* Take it out. Whether it has met what it must not. */
 static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *one) {
-  vsi_spin_lock_take(&sessions->under_way_lock);
+  vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
   while (*list != one) list = &(*list)->next;
   *list = one->next;
   bool has_met = one->has_met;

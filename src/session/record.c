@@ -54,7 +54,7 @@ void vsi_session_user_unref(struct vsi_session_user *user) {
 }
 
 vestry_handle vsi_session_record_end(record *ends, vestry_cause cause) {
-  vsi_spin_lock_take(&ends->lock);
+  vsi_spin_lock_take(&ends->lock, VSI_LOCK_SESSION);
   ends->has_ended = true;
   vestry_handle of_user = ends->of_user;
   for (;;) {
@@ -66,14 +66,14 @@ vestry_handle vsi_session_record_end(record *ends, vestry_cause cause) {
     vsi_spin_lock_give(&ends->lock);
     vestry_connection_close(connection, cause);
     vestry_connection_unref(connection);
-    vsi_spin_lock_take(&ends->lock);
+    vsi_spin_lock_take(&ends->lock, VSI_LOCK_SESSION);
   }
   vsi_spin_lock_give(&ends->lock);
   return of_user;
 }
 
 bool vsi_session_record_has_ended(record *session) {
-  vsi_spin_lock_take(&session->lock);
+  vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
   bool has_ended = session->has_ended;
   vsi_spin_lock_give(&session->lock);
   return has_ended;
@@ -95,7 +95,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
   entered *stream = (entered *)(void *)node;
   record *session = stream->session;
   (void)connection, (void)cause;
-  vsi_spin_lock_take(&session->lock);
+  vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
   if (stream->connection) LIST_REMOVE(stream, in);
   vsi_spin_lock_give(&session->lock);
   free_entered(stream);
@@ -104,7 +104,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
 static void begin_stream(vsi_attachment *attachment, vestry_connection *connection) {
   entered *stream = (entered *)attachment;
   record *session = stream->session;
-  vsi_spin_lock_take(&session->lock);
+  vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
   bool has_ended = session->has_ended;
   if (!has_ended) {
     stream->connection = connection;

@@ -100,7 +100,7 @@ static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   if (!error)
     error = vestry_store_put(sessions->of_users, everybody(), VESTRY_KEY(session->user), session, VESTRY_KEEP_MANY,
                              sessions->options.max_per_user_count, &result);
-  vsi_spin_lock_take(&session->lock);
+  vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
   session->of_user = result.handle;
   bool has_ended = session->has_ended;
   vsi_spin_lock_give(&session->lock);

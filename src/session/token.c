@@ -11,27 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 enum { MAC_LEN = 64, DIGEST_BYTES = 32 };
-
-static void to_hex(const unsigned char *bytes, size_t count, char *text) {
-  static const char digits[] = "0123456789abcdef";
-  for (size_t i = 0; i < count; i++) {
-    text[2 * i] = digits[bytes[i] >> 4];
-    text[2 * i + 1] = digits[bytes[i] & 15];
-  }
-  text[2 * count] = '\0';
-}
-
-static int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool is_hex(const char *text, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (digit(text[i]) < 0) return false;
-  return true;
-}
 
 static void sha256(const void *data, size_t len, unsigned char digest[DIGEST_BYTES]) {
   struct sha256_ctx sha;
@@ -47,14 +29,14 @@ void vsi_secret_init(vsi_secret *secret, const void *given, size_t len) {
 vestry_err vsi_token_id(const vestry_host *host, char id[VSI_TOKEN_ID_LEN + 1]) {
   unsigned char bytes[VSI_TOKEN_ID_LEN / 2];
   vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
-  if (!error) to_hex(bytes, sizeof bytes, id);
+  if (!error) vsi_hex_write(id, bytes, sizeof bytes);
   return error;
 }
 
 void vsi_token_hash(const char *id, char hash[VSI_TOKEN_HASH_LEN + 1]) {
   unsigned char digest[DIGEST_BYTES];
   sha256(id, VSI_TOKEN_ID_LEN, digest);
-  to_hex(digest, VSI_TOKEN_HASH_LEN / 2, hash);
+  vsi_hex_write(hash, digest, VSI_TOKEN_HASH_LEN / 2);
 }
 
 static void sign(const vsi_secret *secret, const char *text, size_t len, char mac[MAC_LEN + 1]) {
@@ -63,7 +45,7 @@ static void sign(const vsi_secret *secret, const char *text, size_t len, char ma
   hmac_sha256_set_key(&hmac, sizeof secret->digest, secret->digest);
   hmac_sha256_update(&hmac, len, (const uint8_t *)text);
   hmac_sha256_digest(&hmac, DIGEST_BYTES, digest);
-  to_hex(digest, DIGEST_BYTES, mac);
+  vsi_hex_write(mac, digest, DIGEST_BYTES);
 }
 
 void vsi_token_write(const vsi_token *token, const vsi_secret *secret, char text[VSI_TOKEN_MAX_LEN + 1]) {
@@ -73,7 +55,7 @@ void vsi_token_write(const vsi_token *token, const vsi_secret *secret, char text
   size_t len = VSI_TOKEN_ID_LEN;
   len +=
       (size_t)sprintf(text + len, ".%" PRIx64 ".%" PRIx64 ".", (uint64_t)token->created_s, (uint64_t)token->issued_s);
-  to_hex((const unsigned char *)token->user, strlen(token->user), text + len);
+  vsi_hex_write(text + len, (const unsigned char *)token->user, strlen(token->user));
   len += strlen(text + len);
   text[len] = '.';
   sign(secret, text, len, text + len + 1);
@@ -90,7 +72,7 @@ static bool is_of(const vsi_secret *secret, const char *text, size_t len, const 
 static const char *read_number(const char *at, int64_t *ret_number) {
   uint64_t number = 0;
   size_t len = 0;
-  for (; digit(at[len]) >= 0 && len < 16; len++) number = number << 4 | (uint64_t)digit(at[len]);
+  for (; vsi_hex_digit(at[len]) >= 0 && len < 16; len++) number = number << 4 | (uint64_t)vsi_hex_digit(at[len]);
   if (!len || at[len] != '.' || number > INT64_MAX) return NULL;
   *ret_number = (int64_t)number;
   return at + len + 1;
@@ -106,7 +88,7 @@ bool vsi_token_read(vestry_slice given, const vsi_secret *secret, const vsi_secr
   ret_token->is_signed = given.len > VSI_TOKEN_ID_LEN;
   /* A session that is known only by a signature has no user without one. */
   if (ret_token->is_visitor ? ret_token->is_signed : ret_token->is_signed != (secret != NULL)) return false;
-  if (!is_hex(text, VSI_TOKEN_ID_LEN)) return false;
+  if (!vsi_hex_is(text, VSI_TOKEN_ID_LEN)) return false;
   memcpy(ret_token->id, text, VSI_TOKEN_ID_LEN);
   if (!ret_token->is_signed) return true;
   if (!secret || given.len < VSI_TOKEN_ID_LEN + 2 + MAC_LEN || text[VSI_TOKEN_ID_LEN] != '.') return false;
@@ -118,7 +100,7 @@ bool vsi_token_read(vestry_slice given, const vsi_secret *secret, const vsi_secr
   const char *at = read_number(text + VSI_TOKEN_ID_LEN + 1, &ret_token->created_s);
   if (at) at = read_number(at, &ret_token->issued_s);
   size_t len = at ? (size_t)(text + signed_len - at) / 2 : 0;
-  if (!len || len > VESTRY_SESSION_USER_MAX_BYTES || !is_hex(at, 2 * len)) return false;
-  for (size_t i = 0; i < len; i++) ret_token->user[i] = (char)(digit(at[2 * i]) << 4 | digit(at[2 * i + 1]));
+  if (!len || len > VESTRY_SESSION_USER_MAX_BYTES || !vsi_hex_is(at, 2 * len)) return false;
+  vsi_hex_read((unsigned char *)ret_token->user, at, len);
   return true;
 }

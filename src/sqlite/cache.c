@@ -16,9 +16,9 @@
  * others are followed by tables. */
 #include "sqlite/cache.h"
 
-#include <pthread.h>
 #include <string.h>
 
+#include "base/mutex.h"
 #include "sqlite/recording.h"
 #include "vestry/sqlite.h"
 
@@ -30,7 +30,7 @@ typedef struct shim {
 } shim;
 
 /* Of the process, as SQLite's own settings are. Written once, before SQLite begins. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_SQLITE_CACHE);
 static bool is_recorded, is_refused;
 static sqlite3_pcache_methods2 inner;
 
@@ -116,24 +116,24 @@ static vestry_err record_pages_locked(void) {
 }
 
 vestry_err vestry_sqlite_record_pages(void) {
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
   vestry_err error = record_pages_locked();
   is_refused = error == VESTRY_UNSUPPORTED;
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
   return error;
 }
 
 bool vsi_sqlite_cache_is_recorded(void) {
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
   bool is = is_recorded;
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
   return is;
 }
 
 bool vsi_sqlite_cache_is_refused(void) {
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
   bool is = is_refused;
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
   return is;
 }
 

@@ -99,9 +99,9 @@ static void settle(vestry_sqlite_connection *connection) {
   connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
   sqlite3_mutex_enter(mutex);
-  pthread_mutex_lock(&connection->database->lock);
+  vsi_mutex_lock(&connection->database->lock);
   settle_locked(connection);
-  pthread_mutex_unlock(&connection->database->lock);
+  vsi_mutex_unlock(&connection->database->lock);
   sqlite3_mutex_leave(mutex);
 }
 
@@ -117,10 +117,10 @@ static void settle_unannounced(vestry_sqlite_connection *connection) {
   int written = count_written(connection);
   if (written == connection->written || sqlite3_txn_state(connection->db, "main") != SQLITE_TXN_NONE) return;
   connection->written = written;
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   if (vsi_sqlite_counter(database, connection->file, &last) && !last.is_wal && is_exclusive(connection))
     vsi_sqlite_begin_anew(database, last);
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
 }
 
 /* ----------------------------------------------------------------------------------------------------- hooks ------ */
@@ -221,7 +221,7 @@ static bool is_mixed(sqlite3 *db) {
 static int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   settle_locked(connection);
   if (vsi_sqlite_counter(database, connection->file, &connection->announced))
     connection->announced.value++;
@@ -234,19 +234,19 @@ static int before_commit(void *ctx) {
   }
   connection->is_committing = true;
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   return 0;
 }
 
 static void after_rollback(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   if (connection->is_committing && !atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
     vsi_sqlite_refresh_all(database);
   connection->is_committing = false;
   vsi_sqlite_exact_forget(&database->exact, &connection->actor, &database->seq);
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   vsi_sqlite_publish_forget(connection);
 }
 
@@ -291,10 +291,10 @@ static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   }
   bool is_of_schema = !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement));
   if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) {
-    pthread_mutex_lock(&connection->database->lock);
+    vsi_mutex_lock(&connection->database->lock);
     if (is_of_schema) connection->topics.are_all = true;
     settle_locked(connection);
-    pthread_mutex_unlock(&connection->database->lock);
+    vsi_mutex_unlock(&connection->database->lock);
   } else if (is_of_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     connection->topics.are_all = true;
   } else if (is_of_schema) {
@@ -348,7 +348,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->db = db;
   connection->file = file;
   vsi_sqlite_topics_init(&connection->topics, database->host);
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   bool is_new = !is_attached_locked(database, db);
   for (vestry_sqlite_connection *at = is_new ? LIST_FIRST(&database->connections) : NULL; at; at = LIST_NEXT(at, in))
     if (at->file == file) at->is_shared = connection->is_shared = true;
@@ -356,7 +356,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
     LIST_INSERT_HEAD(&database->connections, connection, in);
     (void)vsi_sqlite_counter_open(database); /* the mode may be another one by now */
   }
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   if (!is_new) {
     vsi_free(database->host, connection);
     return VESTRY_EXISTS;
@@ -402,11 +402,11 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
                              error == VESTRY_EXISTS ? "the connection is attached already: once is enough"
                                                     : vestry_strerror(error));
   bool is_coarse = database->exact.records_pages && !vsi_sqlite_reader_knows_pages(&connection->actor.reader);
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   database->stats.connections_count++;
   bool is_news = is_coarse && !database->is_coarse;
   database->is_coarse |= is_coarse;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   if (is_news)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "%s, %s: which pages of the file a connection reads is not known, and what it renders is followed by "
@@ -423,10 +423,10 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   settle(connection);
   vsi_sqlite_exact_leaves(&database->exact, connection);
   take_hooks(database, connection->db);
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   LIST_REMOVE(connection, in);
   if (connection != database->writer) database->stats.connections_count--;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   vsi_sqlite_actor_finish(&database->exact, &connection->actor);
   vsi_sqlite_topics_finish(&connection->topics);
   vsi_free(database->host, connection);

@@ -133,8 +133,8 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   database->options = options;
   database->options.path = NULL;
   set_defaults(&database->options);
-  pthread_mutex_init(&database->lock, NULL);
-  pthread_mutex_init(&database->writer_lock, NULL);
+  vsi_mutex_init(&database->lock, VSI_LOCK_SQLITE);
+  vsi_mutex_init(&database->writer_lock, VSI_LOCK_SQLITE_WRITER);
   pthread_cond_init(&database->end, NULL);
   size_t len = strlen(options.path);
   database->path = vsi_calloc(host, len + 1, 1);
@@ -168,10 +168,10 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
 
 void vestry_sqlite_destroy(vestry_sqlite *database) {
   if (!database) return;
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   database->is_over = true;
   pthread_cond_signal(&database->end);
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
   vsi_sqlite_exact_finish(&database->exact);
@@ -179,8 +179,8 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   sqlite3_close(database->writer_db);
   sqlite3_close(database->db);
   pthread_cond_destroy(&database->end);
-  pthread_mutex_destroy(&database->writer_lock);
-  pthread_mutex_destroy(&database->lock);
+  vsi_mutex_finish(&database->writer_lock);
+  vsi_mutex_finish(&database->lock);
   vsi_free(database->host, database->path);
   vsi_free(database->host, database);
 }
@@ -189,11 +189,11 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
   vsi_sqlite_tab_touch_all(database);
   vestry_err error;
   for (int waits = 0;; waits++) {
-    pthread_mutex_lock(&database->lock);
+    vsi_mutex_lock(&database->lock);
     vsi_sqlite_miss_file(database);
     error = vsi_sqlite_look(database);
     if (!error && ret_seq) *ret_seq = database->seq;
-    pthread_mutex_unlock(&database->lock);
+    vsi_mutex_unlock(&database->lock);
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
     wait_a_moment(); /* another connection writes; never in WAL mode */
   }
@@ -202,13 +202,13 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
   vsi_sqlite_index_stats of_index;
   vsi_sqlite_index_stats_get(database->exact.index, &of_index);
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   database->stats.refreshed_count = of_index.refreshed_count;
   database->stats.refreshed_sets_count = of_index.refreshed_sets_count;
   database->stats.recorded_count = of_index.recorded_count;
   database->stats.coarse_count = of_index.coarse_count;
   database->stats.recorded_bytes = of_index.bytes;
   const vestry_sqlite_stats stats = database->stats;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -41,7 +41,7 @@ typedef struct recent {
 
 struct vsi_sqlite_index {
   vsi_sqlite_sets sets; /* guarded by lock, but for its topics and host */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   /* All below is guarded by it. */
   uint64_t commits; /* that were followed */
   size_t running;   /* renders */
@@ -172,7 +172,7 @@ static void follow_all(refreshes *r, const vsi_sqlite_commit *commit) {
 
 size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq) {
   refreshes r = {index, 0, ret_seq};
-  pthread_mutex_lock(&index->lock);
+  vsi_mutex_lock(&index->lock);
   index->commits++;
   remember(index, commit);
   if (commit->is_whole) index->stats.whole_count++;
@@ -184,17 +184,17 @@ size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit 
     if (!commit->is_of_render) follow_coarse(&r, commit);
   }
   index->stats.refreshed_sets_count += r.count;
-  pthread_mutex_unlock(&index->lock);
+  vsi_mutex_unlock(&index->lock);
   return r.count;
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
 
 uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index) {
-  pthread_mutex_lock(&index->lock);
+  vsi_mutex_lock(&index->lock);
   index->running++;
   uint64_t commits = index->commits;
-  pthread_mutex_unlock(&index->lock);
+  vsi_mutex_unlock(&index->lock);
   return commits;
 }
 
@@ -232,9 +232,9 @@ static void end_locked(vsi_sqlite_index *index) {
 }
 
 void vsi_sqlite_index_end(vsi_sqlite_index *index) {
-  pthread_mutex_lock(&index->lock);
+  vsi_mutex_lock(&index->lock);
   end_locked(index);
-  pthread_mutex_unlock(&index->lock);
+  vsi_mutex_unlock(&index->lock);
 }
 
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
@@ -246,7 +246,7 @@ void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
   plan p = plan_for(recording);
   char topic[VSI_SQLITE_SET_TOPIC_BYTES];
-  pthread_mutex_lock(&index->lock);
+  vsi_mutex_lock(&index->lock);
   verdict is = VSI_SQLITE_NOTHING;
   set *s = NULL;
   if (recording->has_read) {
@@ -259,13 +259,13 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
     vsi_sqlite_set_topic(&index->sets, s, topic);
   }
   end_locked(index);
-  pthread_mutex_unlock(&index->lock);
+  vsi_mutex_unlock(&index->lock);
   if (!s) return;
   (void)vestry_render_topic(recording->render, topic); /* what it says sticks in the render */
   if (is == VSI_SQLITE_REFRESH) (void)vestry_refresh_here(index->sets.topics, topic, NULL);
-  pthread_mutex_lock(&index->lock);
+  vsi_mutex_lock(&index->lock);
   s->pins--;
-  pthread_mutex_unlock(&index->lock);
+  vsi_mutex_unlock(&index->lock);
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
@@ -275,7 +275,7 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host,
   vsi_sqlite_index *index = vsi_calloc(host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->last_recent = &index->first_recent;
-  pthread_mutex_init(&index->lock, NULL);
+  vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
   if (vsi_sqlite_sets_init(&index->sets, pages, host, max_bytes)) {
     vsi_sqlite_index_destroy(index);
     return VESTRY_NO_MEMORY;
@@ -289,14 +289,14 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   while (index->first_recent) drop_recent(index);
   const vestry_host *host = index->sets.host;
   vsi_sqlite_sets_finish(&index->sets);
-  pthread_mutex_destroy(&index->lock);
+  vsi_mutex_finish(&index->lock);
   vsi_free(host, index);
 }
 
 void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats) {
-  pthread_mutex_lock(&index->lock);
+  vsi_mutex_lock(&index->lock);
   *ret_stats = index->stats;
   ret_stats->bytes = index->sets.bytes;
   ret_stats->sets_count = index->sets.sets_count;
-  pthread_mutex_unlock(&index->lock);
+  vsi_mutex_unlock(&index->lock);
 }

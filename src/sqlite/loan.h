@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "base/mutex.h"
 #include "sqlite/fault.h"
 #include "sqlite/statements.h"
 #include "vestry/sqlite_pool.h"
@@ -38,7 +39,7 @@ struct vestry_sqlite_pool {
   const vestry_host *host;
   char *path;
   vestry_sqlite_pool_options options; /* defaults filled in; texts are not to be used */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   vsi_sqlite_waiter *lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock; the first that came is the first */
   vestry_sqlite_commit_fn on_commit;                /* guarded by lock; NULL: it is not told */
   void *on_commit_ctx;

@@ -119,7 +119,7 @@ static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
  * a moment and looks again: in that moment no committer has to rouse it. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   while (!database->is_over) {
     wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
@@ -130,10 +130,10 @@ void *vsi_sqlite_follow(void *ctx) {
       database->is_roused = false;
       (void)vsi_sqlite_look(database);
     }
-    pthread_mutex_unlock(&database->lock);
+    vsi_mutex_unlock(&database->lock);
     vsi_sqlite_tab_touch_all(database);
-    pthread_mutex_lock(&database->lock);
+    vsi_mutex_lock(&database->lock);
   }
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   return NULL;
 }

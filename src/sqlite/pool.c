@@ -53,7 +53,7 @@ static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite
   pool->path = path;
   pool->options = *options;
   pool->loans_count = count;
-  pthread_mutex_init(&pool->lock, NULL);
+  vsi_mutex_init(&pool->lock, VSI_LOCK_SQLITE_POOL);
   return pool;
 }
 
@@ -87,7 +87,7 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
     if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
     sqlite3_close(loan->lent.db);
   }
-  pthread_mutex_destroy(&pool->lock);
+  vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->path);
   vsi_free(host, pool);
 }
@@ -95,9 +95,9 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
 /* ------------------------------------------------------------------------------------------------- following ------ */
 
 static bool is_any_lent(vestry_sqlite_pool *pool) {
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   bool is_lent = pool->stats.lent_count != 0;
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
   return is_lent;
 }
 
@@ -121,17 +121,17 @@ vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *da
 }
 
 void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sqlite_commit_fn fn, void *ctx) {
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   pool->on_commit = fn;
   pool->on_commit_ctx = ctx;
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
 }
 
 static void tell_commit(vestry_sqlite_pool *pool) {
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   vestry_sqlite_commit_fn fn = pool->on_commit;
   void *ctx = pool->on_commit_ctx;
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
   if (fn) fn(ctx);
 }
 
@@ -203,14 +203,14 @@ static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
 
 static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *function, vestry_sqlite_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   vsi_sqlite_loan *loan = own_locked(pool, is_aside);
   if (loan)
     loan->depth++;
   else
     loan = take_locked(pool, is_aside, until_ns);
   if (!loan) pool->stats.refused_count++;
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
   if (!loan) return refuse(pool, function);
   *ret_loan = &loan->lent;
   return VESTRY_OK;
@@ -225,7 +225,7 @@ static void give_turn_locked(vestry_sqlite_pool *pool) {
 static vestry_err take_turn(vestry_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   vsi_sqlite_loan *loan = NULL;
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   bool has_one = own_locked(pool, false) != NULL;
   if (!has_one && wait_locked(pool, VSI_SQLITE_GIVEN_TURN, until_ns)) {
     pool->is_written = true;
@@ -235,7 +235,7 @@ static vestry_err take_turn(vestry_sqlite_pool *pool, vsi_sqlite_loan **ret_loan
     wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
   }
   if (!has_one && !loan) pool->stats.refused_count++;
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
   *ret_loan = loan;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
   if (has_one)
@@ -260,12 +260,12 @@ static void give_back(vsi_sqlite_loan *loan) {
   vestry_sqlite_pool *pool = loan->pool;
   bool was_writing = loan->is_writing;
   loan->is_writing = false;
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   loan->depth = 0;
   pool->stats.lent_count--;
   if (was_writing) give_turn_locked(pool);
   wake_locked(pool, loan->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
 }
 
 static vestry_err lend_to_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
@@ -294,10 +294,10 @@ vestry_err vestry_sqlite_borrow(vestry_sqlite_pool *pool, vestry_sqlite_use use,
 
 /* false: it was lent to this thread several times, and stays with it. */
 static bool is_last(vsi_sqlite_loan *loan) {
-  pthread_mutex_lock(&loan->pool->lock);
+  vsi_mutex_lock(&loan->pool->lock);
   bool is_last = loan->depth == 1;
   if (!is_last) loan->depth--;
-  pthread_mutex_unlock(&loan->pool->lock);
+  vsi_mutex_unlock(&loan->pool->lock);
   return is_last;
 }
 
@@ -310,12 +310,12 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
     error = vsi_sqlite_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
   if (!error) error = vsi_sqlite_pool_fail(&call, loan, run_text(loan, "COMMIT"), "what was written is not committed");
   if (!sqlite3_get_autocommit(loan->lent.db)) (void)run_text(loan, "ROLLBACK");
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   if (error)
     pool->stats.rolled_back_count++;
   else
     pool->stats.committed_count++;
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
   return error;
 }
 
@@ -332,8 +332,8 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
 }
 
 void vestry_sqlite_pool_stats_get(vestry_sqlite_pool *pool, vestry_sqlite_pool_stats *ret_stats) {
-  pthread_mutex_lock(&pool->lock);
+  vsi_mutex_lock(&pool->lock);
   const vestry_sqlite_pool_stats stats = pool->stats;
-  pthread_mutex_unlock(&pool->lock);
+  vsi_mutex_unlock(&pool->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The pages that were read are a set of numbers, four bytes each, and the first ones lie in the recording itself: most
+ * renders allocate nothing for them. A base/map would want a member with a link of 16 bytes for each page. */
 #include "sqlite/recording.h"
 
 #include <stdlib.h>

@@ -49,9 +49,9 @@ vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqli
   int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, &statement);
   if (result) return vsi_sqlite_pool_fail(&call, loan, result, sql);
   if (loan->statements.prepared != before) {
-    pthread_mutex_lock(&loan->pool->lock);
+    vsi_mutex_lock(&loan->pool->lock);
     loan->pool->stats.prepared_count++;
-    pthread_mutex_unlock(&loan->pool->lock);
+    vsi_mutex_unlock(&loan->pool->lock);
   }
   sqlite3_clear_bindings(statement);
   *ret_statement = statement;

@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "sqlite/exact.h"
 #include "sqlite/fault.h"
 #include "sqlite/schema.h"
@@ -56,12 +57,12 @@ struct vestry_sqlite {
   sqlite3_vfs *vfs;              /* whose clock states of tabs end by */
   sqlite3 *db;                   /* its own connection, which only reads; used under the lock */
   sqlite3_file *file;            /* of that */
-  pthread_mutex_t writer_lock;   /* taken before the lock; guards what follows */
+  vsi_mutex writer_lock;         /* taken before the lock; guards what follows */
   sqlite3 *writer_db;            /* its own connection, which notes that states of tabs were read */
   vestry_sqlite_connection *writer;
   pthread_t thread;
   bool has_thread;
-  pthread_mutex_t lock; /* guards all below */
+  vsi_mutex lock; /* guards all below */
   pthread_cond_t end;
   bool is_over;
   bool is_roused; /* the thread is to look, or has just done so and will again */

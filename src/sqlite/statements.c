@@ -16,20 +16,20 @@ void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements) {
 }
 
 /* One that runs, in the function of one of its rows, say, has another beside it. */
-static vsi_sqlite_statement *look(vsi_sqlite_statements *statements, const char *sql) {
+static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql) {
   for (size_t i = 0; i < statements->count; i++) {
-    vsi_sqlite_statement *at = &statements->all[i];
+    vsi_sqlite_prepared *at = &statements->all[i];
     if (strcmp(sqlite3_sql(at->statement), sql) == 0 && !sqlite3_stmt_busy(at->statement)) return at;
   }
   return NULL;
 }
 
 /* A place; NULL: there is none. */
-static vsi_sqlite_statement *make_place(vsi_sqlite_statements *statements) {
-  vsi_sqlite_statement *oldest = NULL;
+static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
+  vsi_sqlite_prepared *oldest = NULL;
   if (statements->count < statements->most) return &statements->all[statements->count++];
   for (size_t i = 0; i < statements->count; i++) {
-    vsi_sqlite_statement *at = &statements->all[i];
+    vsi_sqlite_prepared *at = &statements->all[i];
     if (!sqlite3_stmt_busy(at->statement) && (!oldest || at->used < oldest->used)) oldest = at;
   }
   if (oldest) sqlite3_finalize(oldest->statement);
@@ -38,7 +38,7 @@ static vsi_sqlite_statement *make_place(vsi_sqlite_statements *statements) {
 
 int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql,
                                sqlite3_stmt **ret_statement) {
-  vsi_sqlite_statement *found = look(statements, sql);
+  vsi_sqlite_prepared *found = look(statements, sql);
   if (found) {
     found->used = ++statements->looks;
     *ret_statement = found->statement;
@@ -53,7 +53,7 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
     sqlite3_finalize(made);
     return SQLITE_NOMEM; /* statements inside of statements, of which there are only so many */
   }
-  *found = (vsi_sqlite_statement){made, ++statements->looks};
+  *found = (vsi_sqlite_prepared){made, ++statements->looks};
   statements->prepared++;
   *ret_statement = made;
   return SQLITE_OK;

@@ -7,14 +7,14 @@
 
 #include "base/memory.h"
 
-typedef struct vsi_sqlite_statement {
+typedef struct vsi_sqlite_prepared {
   sqlite3_stmt *statement;
   uint64_t used; /* the look that has found it last */
-} vsi_sqlite_statement;
+} vsi_sqlite_prepared;
 
 typedef struct vsi_sqlite_statements {
   const vestry_host *host;
-  vsi_sqlite_statement *all;
+  vsi_sqlite_prepared *all;
   size_t count, most;
   uint64_t looks, prepared;
 } vsi_sqlite_statements;

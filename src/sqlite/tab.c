@@ -14,6 +14,7 @@
  * wait; if it cannot write, the next read asks for it again. */
 #include "sqlite/tab.h"
 
+#include "base/hex.h"
 #include "vestry/session.h"
 
 enum { EXPIRED_AT_ONCE = 64, COUNTED_EACH = 1024, EVICTED_AT_ONCE = 4096 };
@@ -39,15 +40,9 @@ static const char bound_sql[] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (S
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3";
 
 void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char topic[VSI_SQLITE_TAB_TOPIC_BYTES]) {
-  static const char digits[] = "0123456789abcdef", prefix[] = "vestry_tab/";
+  static const char prefix[] = "vestry_tab/";
   memcpy(topic, prefix, sizeof prefix - 1);
-  char *at = topic + sizeof prefix - 1;
-  for (size_t i = 0; i < VSI_SQLITE_TAB_BYTES; i++) *at++ = digits[tab[i] >> 4], *at++ = digits[tab[i] & 15];
-  *at = '\0';
-}
-
-static unsigned nibble(char digit) {
-  return (unsigned)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+  vsi_hex_write(topic + sizeof prefix - 1, tab, VSI_SQLITE_TAB_BYTES);
 }
 
 /* Whose state it is. */
@@ -64,8 +59,7 @@ static vestry_err find_owner(const vestry_sqlite *database, const vestry_request
   const vestry_sqlite_options *options = &database->options;
   ret_owner->scope = req->scope;
   ret_owner->ttl_s = vestry_session_is_visitor(req) ? options->visitor_tab_ttl_s : options->tab_ttl_s;
-  for (size_t i = 0; i < VSI_SQLITE_TAB_BYTES; i++)
-    ret_owner->tab[i] = (unsigned char)(nibble(id[2 * i]) << 4 | nibble(id[2 * i + 1]));
+  vsi_hex_read(ret_owner->tab, id, VSI_SQLITE_TAB_BYTES);
   return VESTRY_OK;
 }
 
@@ -129,7 +123,7 @@ void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection) {
 /* ----------------------------------------------------------------------------------------------- reading ---------- */
 
 static void note_touch(vestry_sqlite *database, const owner *whose) {
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   bool is_new = database->touches_count < VSI_SQLITE_TOUCHES_MAX;
   for (vsi_sqlite_touch *at = database->touches; is_new && at; at = at->next)
     is_new = memcmp(at->tab, whose->tab, sizeof at->tab) != 0;
@@ -144,15 +138,15 @@ static void note_touch(vestry_sqlite *database, const owner *whose) {
     database->touches = touch;
     database->touches_count++;
   }
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
 }
 
 static vsi_sqlite_touch *take_touches(vestry_sqlite *database) {
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   vsi_sqlite_touch *first = database->touches;
   database->touches = NULL;
   database->touches_count = 0;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   return first;
 }
 
@@ -164,7 +158,7 @@ void vsi_sqlite_tab_forget_touches(vestry_sqlite *database) {
 }
 
 void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
-  pthread_mutex_lock(&database->writer_lock);
+  vsi_mutex_lock(&database->writer_lock);
   vestry_sqlite_connection *writer = database->writer;
   int64_t now = now_s(database);
   bool is_over = false;
@@ -178,7 +172,7 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
     if (result) is_over = true; /* the others would fare the same */
     vsi_free(database->host, touch);
   }
-  pthread_mutex_unlock(&database->writer_lock);
+  vsi_mutex_unlock(&database->writer_lock);
 }
 
 static int read_state(vestry_sqlite_connection *connection, const owner *whose, int64_t now, void *buffer,
@@ -263,10 +257,10 @@ static int expire(vestry_sqlite_connection *connection, int64_t now, uint64_t *r
 
 /* How many states there are is to be looked at. */
 static bool is_to_be_counted(vestry_sqlite *database) {
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   bool is_due = !database->tabs_room;
   if (!is_due) database->tabs_room--;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   return is_due;
 }
 
@@ -295,9 +289,9 @@ static int bound_all(vestry_sqlite_connection *connection, uint64_t *ret_evicted
   }
   if (result) return result;
   count -= evicted;
-  pthread_mutex_lock(&database->lock);
+  vsi_mutex_lock(&database->lock);
   database->tabs_room = count < most ? (size_t)(most - count < COUNTED_EACH ? most - count : COUNTED_EACH) : 0;
-  pthread_mutex_unlock(&database->lock);
+  vsi_mutex_unlock(&database->lock);
   *ret_evicted = evicted;
   return SQLITE_OK;
 }
@@ -339,10 +333,10 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
     return result;
   }
   if (expired || evicted) {
-    pthread_mutex_lock(&database->lock);
+    vsi_mutex_lock(&database->lock);
     database->stats.tabs_expired_count += expired;
     database->stats.tabs_evicted_count += evicted;
-    pthread_mutex_unlock(&database->lock);
+    vsi_mutex_unlock(&database->lock);
   }
   return SQLITE_OK;
 }

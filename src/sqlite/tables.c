@@ -107,7 +107,7 @@ bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const v
 void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) {
   memset(tables, 0, sizeof *tables);
   tables->host = host;
-  pthread_mutex_init(&tables->lock, NULL);
+  vsi_mutex_init(&tables->lock, VSI_LOCK_SQLITE_TABLES);
 }
 
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
@@ -117,7 +117,7 @@ void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
   }
   vsi_free(tables->host, tables->tables);
   vsi_free(tables->host, tables->buckets);
-  pthread_mutex_destroy(&tables->lock);
+  vsi_mutex_finish(&tables->lock);
 }
 
 /* Names are of the schema's author, not of users: no client aims at this. In any case. */
@@ -169,15 +169,15 @@ static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint3
 }
 
 vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
-  pthread_mutex_lock(&tables->lock);
+  vsi_mutex_lock(&tables->lock);
   vestry_err error = find_locked(tables, name, ret_table);
-  pthread_mutex_unlock(&tables->lock);
+  vsi_mutex_unlock(&tables->lock);
   return error;
 }
 
 void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
                             uint64_t filled, bool is_made, char **names, uint32_t names_count) {
-  pthread_mutex_lock(&tables->lock);
+  vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
   bool is_again = table->columns && table->generation == generation; /* by another thread at the same time */
   vsi_free(tables->host, table->columns);
@@ -189,7 +189,7 @@ void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t
   table->is_made = is_made;
   if (!is_again) table->read = always;
   if (!is_again) table->keyed = 0;
-  pthread_mutex_unlock(&tables->lock);
+  vsi_mutex_unlock(&tables->lock);
 }
 
 static uint64_t bits_of(const vsi_sqlite_table *table, const char *column) {
@@ -201,34 +201,34 @@ static uint64_t bits_of(const vsi_sqlite_table *table, const char *column) {
 }
 
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, const char *column) {
-  pthread_mutex_lock(&tables->lock);
+  vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
   uint64_t bits = VSI_SQLITE_ALL_COLUMNS;
   if (table->columns && table->generation == generation) {
     bits = table->always | bits_of(table, column);
     table->read |= bits;
   }
-  pthread_mutex_unlock(&tables->lock);
+  vsi_mutex_unlock(&tables->lock);
   return bits;
 }
 
 bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, int column) {
-  pthread_mutex_lock(&tables->lock);
+  vsi_mutex_lock(&tables->lock);
   vsi_sqlite_table *table = tables->tables[number];
   bool is_told = table->columns && table->generation == generation && column >= VSI_SQLITE_ROWID &&
                  column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->is_made);
   if (is_told) table->keyed |= column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
-  pthread_mutex_unlock(&tables->lock);
+  vsi_mutex_unlock(&tables->lock);
   return is_told;
 }
 
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation,
                            vsi_sqlite_known *ret_known) {
-  pthread_mutex_lock(&tables->lock);
+  vsi_mutex_lock(&tables->lock);
   const vsi_sqlite_table *table = tables->tables[number];
   bool is_known = table->columns && table->generation == generation;
   *ret_known = is_known ? (vsi_sqlite_known){table->read, table->filled, table->keyed, table->columns_count}
                         : (vsi_sqlite_known){.columns_count = 0};
-  pthread_mutex_unlock(&tables->lock);
+  vsi_mutex_unlock(&tables->lock);
   return is_known;
 }

@@ -3,11 +3,11 @@
 #ifndef VSI_SQLITE_TABLES_H
 #define VSI_SQLITE_TABLES_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "vestry/error.h"
 
 /* Columns as bits: column i is bit i, and those that are further on share one. One bit says which rows there are: it is
@@ -76,7 +76,7 @@ enum { VSI_SQLITE_TABLES_MAX = 65536 };
 /* Under a lock of its own. */
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   vsi_sqlite_table **tables;
   uint32_t count, room;
   uint32_t *buckets;

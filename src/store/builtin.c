@@ -8,7 +8,7 @@
 #include "store/remove.h"
 #include "store/table.h"
 
-enum { MAX_COUNT_DEFAULT = 10000 };
+enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
 
 static vestry_err create_hash(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
                               void **ret_self) {
@@ -21,7 +21,7 @@ static vestry_err create_lru(const vestry_store_options *options, vestry_store_e
                              void **ret_self) {
   (void)type_ctx;
   size_t max_count = options->max_count ? options->max_count : MAX_COUNT_DEFAULT;
-  uint64_t idle_ns = vsi_ms_to_ns(options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS);
+  uint64_t idle_ns = vsi_ms_to_ns(options->idle_ms ? options->idle_ms : IDLE_DEFAULT_MS);
   uint64_t lifetime_ns = options->lifetime_ms ? vsi_ms_to_ns(options->lifetime_ms) : UINT64_MAX;
   vsi_table_rules rules = {true, max_count, options->max_per_scope_count, idle_ns, lifetime_ns};
   return vsi_table_create(options->host, &rules, exit, ret_self);

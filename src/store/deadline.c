@@ -18,9 +18,9 @@ static vestry_err arm_locked(vestry_store *store, uint64_t deadline_ns) {
 }
 
 vestry_err vsi_store_arm(vestry_store *store, uint64_t deadline_ns) {
-  pthread_mutex_lock(&store->driver_lock);
+  vsi_mutex_lock(&store->driver_lock);
   vestry_err error = arm_locked(store, deadline_ns);
-  pthread_mutex_unlock(&store->driver_lock);
+  vsi_mutex_unlock(&store->driver_lock);
   return error;
 }
 

@@ -3,8 +3,7 @@
 #ifndef VSI_STORE_FRONT_H
 #define VSI_STORE_FRONT_H
 
-#include <pthread.h>
-
+#include "base/mutex.h"
 #include "store/exit.h"
 #include "vestry/runtime.h"
 
@@ -15,7 +14,7 @@ struct vestry_store {
   vestry_store_exit exit;
   _Atomic(uint64_t) put, hits, misses;
   _Atomic(uint64_t) armed_ns; /* when the driver ticks next; 0: no driver; written under driver_lock */
-  pthread_mutex_t driver_lock;
+  vsi_mutex driver_lock;
   vestry_timer *timer; /* the driver's; guarded by driver_lock; NULL: no driver */
 };
 

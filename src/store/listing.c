@@ -73,7 +73,7 @@ static bool is_over(const listing *l) {
 /* From the position on, some homes of its shard. */
 static void fill_page(listing *l) {
   l->shard = vsi_table_shard(l->table, l->position);
-  vsi_spin_lock_take(&l->shard->lock);
+  vsi_spin_lock_take(&l->shard->lock, VSI_LOCK_SHARD);
   const vsi_index *index = &l->shard->index;
   for (int i = 0; i < HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
     uint32_t home = vsi_index_home(index, l->position);

@@ -84,14 +84,14 @@ static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
 VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
   vsi_spin_lock_give(&p->shard->lock);
   if (from) {
-    vsi_spin_lock_take(&from->lock);
+    vsi_spin_lock_take(&from->lock, VSI_LOCK_SHARD);
     vsi_entry *oldest = vsi_visit_oldest(from, p->now);
     if (oldest) evict(p, from, oldest);
     vsi_spin_lock_give(&from->lock);
   } else {
     sched_yield(); /* all places are in the hands of puts that have not linked their entries yet */
   }
-  vsi_spin_lock_take(&p->shard->lock);
+  vsi_spin_lock_take(&p->shard->lock, VSI_LOCK_SHARD);
   return STEP_AGAIN;
 }
 
@@ -131,7 +131,7 @@ static inline void reuse_oldest(putting *p) {
 VSI_SELDOM static step make_entry(putting *p) {
   vsi_spin_lock_give(&p->shard->lock);
   p->entry = vsi_entry_create(p->table->host, p->table->extra_bytes, p->key, p->value);
-  vsi_spin_lock_take(&p->shard->lock);
+  vsi_spin_lock_take(&p->shard->lock, VSI_LOCK_SHARD);
   return p->entry ? STEP_AGAIN : STEP_FAILED;
 }
 
@@ -304,7 +304,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
     return VESTRY_NO_MEMORY;
   vsi_leaving_init(&p.leaving);
   p.now = vsi_clock_now(&table->clock);
-  vsi_spin_lock_take(&p.shard->lock);
+  vsi_spin_lock_take(&p.shard->lock, VSI_LOCK_SHARD);
   if (p.may_reuse) fetch_ahead(p.shard);
   vestry_err error;
   step at;

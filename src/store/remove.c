@@ -14,7 +14,7 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause c
   size_t count = 0;
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  vsi_spin_lock_take(&shard->lock);
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   vsi_entry *newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
   for (vsi_entry *entry = newest ? newest->newer : NULL, *next; entry; entry = next) { /* the oldest first */
     next = entry == newest ? NULL : entry->newer;
@@ -56,7 +56,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vestry_cause due = VESTRY_CAUSE_NONE;
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  vsi_spin_lock_take(&shard->lock);
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   vsi_entry *entry = find_handle(&shard->index, handle);
   if (entry && table->rules.evicts) due = vsi_visit_end(table, shard, entry, now);
   if (entry) vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
@@ -68,7 +68,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
 static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
-  vsi_spin_lock_take(&shard->lock);
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   shard->closed = true;
   for (int i = 0; i < CLEAR_BATCH && !vsi_ring_is_empty(&shard->used); i++)
     vsi_visit_take(table, shard, vsi_entry_of_used(shard->used.next), cause, false, &leaving);

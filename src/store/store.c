@@ -54,7 +54,7 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
     vsi_free(store->host, store);
     return error;
   }
-  pthread_mutex_init(&store->driver_lock, NULL); /* cannot fail with default attributes on Linux */
+  vsi_mutex_init(&store->driver_lock, VSI_LOCK_STORE_DRIVER); /* cannot fail with default attributes on Linux */
   *ret_store = store;
   return VESTRY_OK;
 }
@@ -67,7 +67,7 @@ void vestry_store_destroy(vestry_store *store) {
   if (!store) return;
   vestry_store_close(store);
   store->ops->destroy(store->self);
-  pthread_mutex_destroy(&store->driver_lock);
+  vsi_mutex_finish(&store->driver_lock);
   vsi_free(store->host, store);
 }
 

@@ -71,7 +71,7 @@ void vsi_table_destroy(void *self) {
 }
 
 static void add_stats(vsi_shard *shard, vestry_store_stats *stats) {
-  vsi_spin_lock_take(&shard->lock);
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   stats->put_count += shard->puts;
   stats->live_count += shard->live;
   stats->hits_count += shard->hits;

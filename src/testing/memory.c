@@ -8,8 +8,8 @@
  * Lock: exchange->lock is innermost. Nothing of vestry's is called while it is held: what a far end does (becoming
  * writable, hanging up) is decided under the lock and told to the connection after it. */
 #include "vestry/memory.h"
+#include "base/mutex.h"
 
-#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
@@ -29,7 +29,7 @@ struct vestry_memory_exchange {
   /* Set before the exchange is handed out, then constant. */
   vestry_connection *connection; /* a reference; NULL: none was opened */
 
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   /* guarded by lock */
   vestry_memory_mode mode;
   int status;          /* what the client has seen; 0: nothing yet */
@@ -50,7 +50,7 @@ static void let_go(vestry_memory_exchange *exchange) {
   if (!VSI_REFS_DROP(&exchange->refs)) return;
   vsi_buffer_finish(&exchange->headers);
   vsi_buffer_finish(&exchange->received);
-  pthread_mutex_destroy(&exchange->lock);
+  vsi_mutex_finish(&exchange->lock);
   vsi_free(exchange->host, exchange);
 }
 
@@ -116,7 +116,7 @@ static bool make_room_locked(vestry_memory_exchange *exchange, size_t more) {
 
 static vestry_err request_respond(void *server_request, const vestry_response *response) {
   vestry_memory_exchange *exchange = server_request;
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   vestry_err error = keep_headers_locked(exchange, response);
   size_t body_len = strcmp(request_method(exchange), "HEAD") == 0 ? 0 : response->body_len;
   if (!error && !make_room_locked(exchange, body_len)) error = VESTRY_NO_MEMORY;
@@ -124,7 +124,7 @@ static vestry_err request_respond(void *server_request, const vestry_response *r
     exchange->status = response->status;
     vsi_buffer_append(&exchange->received, response->body, body_len);
   }
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   return error;
 }
 
@@ -145,11 +145,11 @@ static vestry_io io_of_locked(const vestry_memory_exchange *exchange) {
 
 static vestry_io stream_open(void *transport) {
   vestry_memory_exchange *exchange = transport;
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   vestry_io io = io_of_locked(exchange);
   if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_OK; /* a head always fits; it is the events that wait */
   if (io == VESTRY_IO_OK) exchange->status = exchange->head_status;
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   return io;
 }
 
@@ -179,7 +179,7 @@ static vestry_io take_locked(vestry_memory_exchange *exchange, const vestry_slic
 
 static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
   vestry_memory_exchange *exchange = transport;
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   vestry_io io = io_of_locked(exchange);
   bool writable_at_once = false;
   if (io == VESTRY_IO_WOULD_BLOCK) {
@@ -188,7 +188,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
     io = take_locked(exchange, slices, count, ret_written);
     writable_at_once = io == VESTRY_IO_WOULD_BLOCK;
   }
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   /* A far end trickles only after vestry_memory_mode_set, so the exchange knows its connection. */
   if (writable_at_once) vestry_connection_writable(exchange->connection);
   return io;
@@ -197,10 +197,10 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
 static void stream_end(void *transport, bool clean, vestry_cause cause) {
   (void)cause;
   vestry_memory_exchange *exchange = transport;
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   exchange->ended = true;
   exchange->ended_clean = clean;
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
 }
 
 static void stream_release(void *transport) {
@@ -220,10 +220,10 @@ static vestry_err request_open(void *server_request, const vestry_response *head
                                void **ret_transport) {
   vestry_memory_exchange *exchange = server_request;
   if (exchange->call->no_room) return VESTRY_LIMIT;
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   vestry_err error = keep_headers_locked(exchange, head);
   exchange->head_status = head->status;
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   if (error) return error;
   *ret_ops = &stream_ops;
   *ret_transport = hold(exchange);
@@ -255,7 +255,7 @@ vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vest
   exchange->host = host;
   VSI_REFS_INIT(&exchange->refs, 1);
   exchange->call = &own;
-  pthread_mutex_init(&exchange->lock, NULL);
+  vsi_mutex_init(&exchange->lock, VSI_LOCK_EXCHANGE);
   vsi_buffer_init(&exchange->headers, host);
   vsi_buffer_init(&exchange->received, host);
   vestry_err error = vestry_serve(v, &request_ops, exchange, handler, app, &exchange->connection);
@@ -284,19 +284,19 @@ void vestry_memory_settle(vestry *v) {
 
 const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name, size_t index) {
   const char *found = NULL;
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   const char *at = exchange->headers.data, *end = at ? at + exchange->headers.len : at;
   while (exchange->status && at < end && !found) {
     const char *value = at + strlen(at) + 1;
     if (strcasecmp(at, name) == 0 && !index--) found = value;
     at = value + strlen(value) + 1;
   }
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   return found; /* headers do not change any more once a status was seen */
 }
 
 vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange) {
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   vestry_memory_seen seen = {.status = exchange->status,
                              .received = {"", 0},
                              .writes_count = exchange->writes_count,
@@ -307,24 +307,24 @@ vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange) {
     vsi_buffer_terminate(&exchange->received); /* cannot fail: make_room_locked left room */
     seen.received = (vestry_slice){exchange->received.data, exchange->received.len};
   }
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   return seen;
 }
 
 vestry_slice vestry_memory_since(vestry_memory_exchange *exchange) {
   vestry_slice all = vestry_memory_look(exchange).received;
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   size_t before = exchange->asked_len;
   exchange->asked_len = all.len;
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   return (vestry_slice){(const char *)all.data + before, all.len - before};
 }
 
 void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode) {
-  pthread_mutex_lock(&exchange->lock);
+  vsi_mutex_lock(&exchange->lock);
   bool blocked = exchange->mode == VESTRY_MEMORY_BLOCKS && mode != VESTRY_MEMORY_BLOCKS;
   if (exchange->mode != VESTRY_MEMORY_HANGS_UP) exchange->mode = mode;
-  pthread_mutex_unlock(&exchange->lock);
+  vsi_mutex_unlock(&exchange->lock);
   if (!exchange->connection) return;
   if (mode == VESTRY_MEMORY_HANGS_UP)
     vestry_connection_close(exchange->connection, VESTRY_CAUSE_HANGUP);

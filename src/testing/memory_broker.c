@@ -72,16 +72,16 @@ static void node_run(vestry_actor *actor, void *ctx) {
   vsi_memory_node *node = ctx;
   vestry_memory_network *network = node->network;
   if (!network) return; /* it has not joined after all */
-  pthread_mutex_lock(&network->lock);
+  vsi_mutex_lock(&network->lock);
   bool is_dry = false;
   for (int i = 0; !is_dry && i < RUN_MAX; i++) {
     news n = next_locked(node);
     is_dry = n.kind == NOTHING;
     if (is_dry) break;
     node->runs = true;
-    pthread_mutex_unlock(&network->lock);
+    vsi_mutex_unlock(&network->lock);
     tell(node, &n);
-    pthread_mutex_lock(&network->lock);
+    vsi_mutex_lock(&network->lock);
     node->runs = false;
     vsi_parcel_unref(network->host, n.parcel);
     pthread_cond_broadcast(&network->changed);
@@ -90,7 +90,7 @@ static void node_run(vestry_actor *actor, void *ctx) {
     rouse_later_locked(node);
   else if (!node->stopped)
     vestry_actor_notify(node->actor);
-  pthread_mutex_unlock(&network->lock);
+  vsi_mutex_unlock(&network->lock);
 }
 
 static void node_due(vestry_timer *timer, void *ctx) {
@@ -123,7 +123,7 @@ static vestry_err start(void *broker, const char *const *subjects, size_t count,
   if (!node || VSI_OPTIONS_TAKE(events, given) || !vestry_subjects_are_valid(subjects, count)) return VESTRY_INVALID;
   char **own = copy_subjects(node->host, subjects, count);
   if (!own) return VESTRY_NO_MEMORY;
-  pthread_mutex_lock(&node->network->lock);
+  vsi_mutex_lock(&node->network->lock);
   bool is_first = !node->started && !node->stopped;
   if (is_first) {
     node->events = events;
@@ -132,7 +132,7 @@ static vestry_err start(void *broker, const char *const *subjects, size_t count,
     node->started = true;
     vestry_actor_notify(node->actor);
   }
-  pthread_mutex_unlock(&node->network->lock);
+  vsi_mutex_unlock(&node->network->lock);
   if (!is_first) free_subjects(node->host, own, count);
   return is_first ? VESTRY_OK : VESTRY_INVALID;
 }
@@ -140,13 +140,13 @@ static vestry_err start(void *broker, const char *const *subjects, size_t count,
 static void stop(void *broker) {
   vsi_memory_node *node = broker;
   vestry_memory_network *network = node->network;
-  pthread_mutex_lock(&network->lock);
+  vsi_mutex_lock(&network->lock);
   node->stopped = true;
   network->stats.cut_count += vsi_arrivals_finish(network->host, &node->arrivals);
-  while (node->runs) pthread_cond_wait(&network->changed, &network->lock);
+  while (node->runs) vsi_mutex_wait(&network->lock, &network->changed);
   vestry_timer *timer = node->timer;
   node->timer = NULL;
-  pthread_mutex_unlock(&network->lock);
+  vsi_mutex_unlock(&network->lock);
   vestry_timer_destroy(timer);
 }
 
@@ -154,9 +154,9 @@ static void destroy(void *broker) {
   vsi_memory_node *node = broker;
   if (!node) return;
   stop(node);
-  pthread_mutex_lock(&node->network->lock);
+  vsi_mutex_lock(&node->network->lock);
   node->network->nodes[node->index] = NULL;
-  pthread_mutex_unlock(&node->network->lock);
+  vsi_mutex_unlock(&node->network->lock);
   vestry_actor_unref(node->actor);
 }
 
@@ -181,9 +181,9 @@ static vestry_err publish_locked(vsi_memory_node *node, const char *subject, con
 static vestry_err publish(void *broker, const char *subject, const void *data, size_t len) {
   vsi_memory_node *node = broker;
   if (!vestry_subject_is_valid(subject) || (len && !data)) return VESTRY_INVALID;
-  pthread_mutex_lock(&node->network->lock);
+  vsi_mutex_lock(&node->network->lock);
   vestry_err error = publish_locked(node, subject, data, len);
-  pthread_mutex_unlock(&node->network->lock);
+  vsi_mutex_unlock(&node->network->lock);
   return error;
 }
 
@@ -194,17 +194,17 @@ static void flush(void *broker, bool at_once) {
 
 static vestry_broker_state state(void *broker) {
   vsi_memory_node *node = broker;
-  pthread_mutex_lock(&node->network->lock);
+  vsi_mutex_lock(&node->network->lock);
   bool is_up = vsi_memory_node_is_up(node);
-  pthread_mutex_unlock(&node->network->lock);
+  vsi_mutex_unlock(&node->network->lock);
   return is_up ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN;
 }
 
 static size_t max_payload(void *broker) {
   vsi_memory_node *node = broker;
-  pthread_mutex_lock(&node->network->lock);
+  vsi_mutex_lock(&node->network->lock);
   size_t max = node->network->options.max_payload;
-  pthread_mutex_unlock(&node->network->lock);
+  vsi_mutex_unlock(&node->network->lock);
   return max;
 }
 
@@ -233,12 +233,12 @@ static vestry_err claim(void *broker, const char *name, uint64_t expected, const
                         uint64_t *ret_revision) {
   vsi_memory_node *node = broker;
   if (!vestry_subject_is_valid(name) || (len && !data) || !ret_revision) return VESTRY_INVALID;
-  pthread_mutex_lock(&node->network->lock);
+  vsi_mutex_lock(&node->network->lock);
   vestry_err error = len > node->network->options.max_payload ? VESTRY_TOO_LARGE
                      : !vsi_memory_node_is_up(node)           ? VESTRY_IO
                      : node->part != 0                        ? VESTRY_TIMEOUT
                                                               : claim_locked(node, name, expected, ret_revision);
-  pthread_mutex_unlock(&node->network->lock);
+  vsi_mutex_unlock(&node->network->lock);
   return error;
 }
 

@@ -43,22 +43,22 @@ vestry_err vestry_memory_network_create(vestry_runtime *runtime, const vestry_me
   network->host = host;
   network->refs = 1;
   network->options = options;
-  pthread_mutex_init(&network->lock, NULL);
+  vsi_mutex_init(&network->lock, VSI_LOCK_MEMORY_NETWORK);
   pthread_cond_init(&network->changed, NULL);
   *ret_network = network;
   return VESTRY_OK;
 }
 
 void vsi_memory_network_unref(vestry_memory_network *network) {
-  pthread_mutex_lock(&network->lock);
+  vsi_mutex_lock(&network->lock);
   bool is_last = --network->refs == 0;
-  pthread_mutex_unlock(&network->lock);
+  vsi_mutex_unlock(&network->lock);
   if (!is_last) return;
   const vestry_host *host = network->host;
   vsi_free(host, network->nodes);
   vsi_free(host, network->claims);
   pthread_cond_destroy(&network->changed);
-  pthread_mutex_destroy(&network->lock);
+  vsi_mutex_finish(&network->lock);
   vsi_free(host, network);
 }
 
@@ -75,7 +75,7 @@ static vestry_err make_room_locked(vestry_memory_network *network) {
 
 /* The streams of chance are of the seed and the place alone. */
 vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_node *node) {
-  pthread_mutex_lock(&network->lock);
+  vsi_mutex_lock(&network->lock);
   vestry_err error = make_room_locked(network);
   if (!error) {
     node->index = network->nodes_count++;
@@ -85,7 +85,7 @@ vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_n
     network->nodes[node->index] = node;
     network->refs++;
   }
-  pthread_mutex_unlock(&network->lock);
+  vsi_mutex_unlock(&network->lock);
   return error;
 }
 
@@ -94,9 +94,9 @@ vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_n
 vestry_err vestry_memory_network_set(vestry_memory_network *network, const vestry_memory_network_options *given) {
   vestry_memory_network_options options;
   if (!network || take_options(given, &options)) return VESTRY_INVALID;
-  pthread_mutex_lock(&network->lock);
+  vsi_mutex_lock(&network->lock);
   network->options = options;
-  pthread_mutex_unlock(&network->lock);
+  vsi_mutex_unlock(&network->lock);
   return VESTRY_OK;
 }
 
@@ -115,7 +115,7 @@ vestry_err vestry_memory_network_divide(vestry_memory_network *network, const ui
   if (!network || (count && !parts)) return VESTRY_INVALID;
   for (size_t i = 0; i < count; i++)
     if (parts[i] > VESTRY_MEMORY_NETWORK_DOWN) return VESTRY_INVALID;
-  pthread_mutex_lock(&network->lock);
+  vsi_mutex_lock(&network->lock);
   vestry_err error = count > network->nodes_count ? VESTRY_INVALID : VESTRY_OK;
   for (size_t i = 0; !error && i < network->nodes_count; i++)
     if (network->nodes[i]) network->nodes[i]->part = i < count ? parts[i] : 0;
@@ -128,7 +128,7 @@ vestry_err vestry_memory_network_divide(vestry_memory_network *network, const ui
         vsi_arrivals_cut(network->host, &node->arrivals, is_down ? is_of_nobody : is_of_part, node);
     vestry_actor_notify(node->actor);
   }
-  pthread_mutex_unlock(&network->lock);
+  vsi_mutex_unlock(&network->lock);
   return error;
 }
 
@@ -221,12 +221,12 @@ vestry_err vsi_memory_network_send(vestry_memory_network *network, vsi_memory_no
 
 void vestry_memory_network_stats_get(vestry_memory_network *network, vestry_memory_network_stats *ret_stats) {
   if (!network) return;
-  pthread_mutex_lock(&network->lock);
+  vsi_mutex_lock(&network->lock);
   vestry_memory_network_stats stats = network->stats;
   for (size_t i = 0; i < network->nodes_count; i++) {
     const vsi_memory_node *node = network->nodes[i];
     for (size_t j = 0; node && j < node->arrivals.count; j++) stats.waiting_count += !!node->arrivals.heap[j].parcel;
   }
-  pthread_mutex_unlock(&network->lock);
+  vsi_mutex_unlock(&network->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

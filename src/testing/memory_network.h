@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/mutex.h"
 #include "testing/arrivals.h"
 #include "vestry/memory_network.h"
 
@@ -39,7 +40,7 @@ typedef struct vsi_memory_node {
 struct vestry_memory_network {
   vestry_runtime *runtime;
   const vestry_host *host;
-  pthread_mutex_t lock;   /* no event's function is called while it is held */
+  vsi_mutex lock;         /* no event's function is called while it is held */
   pthread_cond_t changed; /* a node runs no more */
   /* guarded by lock */
   size_t refs; /* the owner's, and each node's */

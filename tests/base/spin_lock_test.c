@@ -15,7 +15,7 @@ static struct {
 static void *count_up(void *ctx) {
   size_t *wrong = ctx;
   for (size_t i = 0; i < STEPS; i++) {
-    vsi_spin_lock_take(&guarded.lock);
+    vsi_spin_lock_take(&guarded.lock, VSI_LOCK_SHARD);
     *wrong += guarded.inside++ != 0;
     guarded.count++;
     if (i % 500 == 0) sched_yield(); /* a holder that does not run */

@@ -37,7 +37,7 @@ static int end(void **state) {
   (void)state;
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
-  assert_int_equal(parked.count, 0);
+  assert_int_equal(parked.map.count, 0);
   vsi_civetweb_parked_finish(&parked, &th.host);
   witness_finish(&w);
   test_host_assert_clean(&th);

@@ -2,12 +2,12 @@
 #include "cluster/broker_contract.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "cluster/ear.h"
 #include "support/test.h"
+#include "support/until.h"
 
-enum { NODES = 3, PATIENCE_S = 240 };
+enum { NODES = 3 };
 
 /* One test's network, and its nodes. */
 static struct scene {
@@ -16,21 +16,8 @@ static struct scene {
   ear nodes[NODES];
 } the;
 
-static double seconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* Until `done`, which it must be in good time. */
-#define AWAIT(done)                                                                                                    \
-  do {                                                                                                                 \
-    double until_ = seconds_now() + PATIENCE_S;                                                                        \
-    for (the.kind->settle(the.world); !(done); the.kind->settle(the.world)) {                                          \
-      if (seconds_now() > until_) fail_msg("in vain: %s", #done);                                                      \
-      ear_wait(&the.nodes[0]);                                                                                         \
-    }                                                                                                                  \
-  } while (0)
+/* Until that is so; what the world has to do for it is done by this thread. */
+#define AWAIT(done) UNTIL((the.kind->settle(the.world), (done)))
 
 static vestry_broker_state state_of(ear *e) {
   return e->broker.ops->state(e->broker.broker);

@@ -107,7 +107,7 @@ static bool has_more(void *broker) {
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("k"));
-  return vestry_reply_keep(reply, VESTRY_PUT_MANY, 0);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "channel/history.h"
-#include "page/tag.h"
+#include "page/state_tag.h"
 
 static void require(bool condition) {
   if (!condition) abort();
 }
 
-static bool are_equal(const vsi_tag *a, const vsi_tag *b) {
+static bool are_equal(const vsi_state_tag *a, const vsi_state_tag *b) {
   return vsi_hash_128_equal(a->hash, b->hash) && a->build == b->build && a->has_version == b->has_version &&
          (!a->has_version || a->version == b->version) && a->parts_count == b->parts_count &&
          memcmp(a->parts, b->parts, a->parts_count * sizeof *a->parts) == 0;
@@ -19,10 +19,10 @@ static bool are_equal(const vsi_tag *a, const vsi_tag *b) {
 
 /* Any tag survives its text. */
 static void check_written(const uint8_t *data, size_t size) {
-  vsi_tag tag = {.parts_count = 0}, again;
-  char text[VSI_TAG_BYTES];
+  vsi_state_tag tag = {.parts_count = 0}, again;
+  char text[VSI_STATE_TAG_BYTES];
   struct {
-    uint64_t high, low, version, parts[VSI_TAG_PARTS_MAX];
+    uint64_t high, low, version, parts[VSI_STATE_TAG_PARTS_MAX];
     uint32_t build;
     uint8_t has_version, parts_count;
   } raw;
@@ -33,19 +33,19 @@ static void check_written(const uint8_t *data, size_t size) {
   tag.build = raw.build;
   tag.has_version = raw.has_version & 1;
   tag.version = raw.version;
-  tag.parts_count = raw.parts_count % (VSI_TAG_PARTS_MAX + 1);
+  tag.parts_count = raw.parts_count % (VSI_STATE_TAG_PARTS_MAX + 1);
   memcpy(tag.parts, raw.parts, sizeof raw.parts);
-  size_t len = vsi_tag_write(&tag, text);
+  size_t len = vsi_state_tag_write(&tag, text);
   require(len < sizeof text && strlen(text) == len);
-  require(vsi_tag_read(text, &again) && are_equal(&tag, &again));
+  require(vsi_state_tag_read(text, &again) && are_equal(&tag, &again));
 }
 
 /* Any text is no tag, or the one way to write one. */
 static void check_read(const char *text) {
-  vsi_tag tag;
-  char again[VSI_TAG_BYTES];
-  if (!vsi_tag_read(text, &tag)) return;
-  require(vsi_tag_write(&tag, again) == strlen(text));
+  vsi_state_tag tag;
+  char again[VSI_STATE_TAG_BYTES];
+  if (!vsi_state_tag_read(text, &tag)) return;
+  require(vsi_state_tag_write(&tag, again) == strlen(text));
   require(strcmp(again, text) == 0);
 }
 
@@ -56,20 +56,20 @@ static void check_id_written(const uint8_t *data, size_t size) {
   size_t len = vsi_history_id_write(id, text);
   require(len < sizeof text && strlen(text) == len);
   require(vsi_history_id_read(text, &again) && again.epoch == id.epoch && again.seq == id.seq);
-  vsi_tag tag;
-  require(!vsi_tag_read(text, &tag)); /* neither is taken for the other */
+  vsi_state_tag tag;
+  require(!vsi_state_tag_read(text, &tag)); /* neither is taken for the other */
 }
 
 static void check_id_read(const char *text) {
   vsi_history_id id;
-  vsi_tag tag;
+  vsi_state_tag tag;
   char again[VSI_HISTORY_ID_BYTES];
   const vsi_history_last last = vsi_history_last_of(text);
   require(last.is_given == (*text != '\0'));
   require(last.is_read == vsi_history_id_read(text, &id));
   if (!last.is_read) return;
   require(vsi_history_id_write(id, again) == strlen(text) && strcmp(again, text) == 0);
-  require(!vsi_tag_read(text, &tag));
+  require(!vsi_state_tag_read(text, &tag));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

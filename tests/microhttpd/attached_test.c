@@ -4,6 +4,7 @@
 
 #include "microhttpd/server.h"
 #include "support/test.h"
+#include "support/until.h"
 #include "testing/contract.h"
 #include "web/client.h"
 #include "web/exchange.h"
@@ -134,7 +135,7 @@ static void requests_that_break_off_leave_nothing(void **state) {
       client_abort(&c);
     else
       client_close(&c);
-    for (double until = seconds_now() + 30; status_of("/echo") != 200;) assert_true(seconds_now() < until);
+    UNTIL(status_of("/echo") == 200);
   }
   server_stop(&s);
 }
@@ -170,7 +171,7 @@ static void answers_outlive_their_requests(void **state) {
     assert_int_equal(clients[i].body_len, MUCH);
     client_close(&clients[i]);
   }
-  for (double until = seconds_now() + 30; status_of("/much") != 200;) assert_true(seconds_now() < until);
+  UNTIL(status_of("/much") == 200);
   server_stop(&s);
   free(much);
 }

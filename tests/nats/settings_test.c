@@ -2,13 +2,13 @@
 /* Whom the broker trusts, who it says it is, and what it does with servers that refuse it; memory that runs out. */
 #include <nats/nats.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cluster/ear.h"
 #include "nats/server.h"
 #include "nats/status.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/until.h"
 #include "vestry/nats.h"
 #include "vestry/vestry.h"
 
@@ -16,12 +16,6 @@ static struct scene {
   test_host th;
   nats_server server;
 } the;
-
-#define AWAIT(e, done)                                                                                                 \
-  do {                                                                                                                 \
-    for (time_t until_ = time(NULL) + 60; !(done); ear_wait(e))                                                        \
-      if (time(NULL) > until_) fail_msg("in vain: %s", #done);                                                         \
-  } while (0)
 
 static int begin(void **state) {
   (void)state;
@@ -62,16 +56,16 @@ static void start_with(ear *e, vestry_nats_options options) {
 static void is_let_in(vestry_nats_options options) {
   ear e;
   start_with(&e, options);
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
   assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
-  AWAIT(&e, ear_messages(&e, "in") == 1);
+  UNTIL(ear_messages(&e, "in") == 1);
   ear_finish(&e);
 }
 
 static void is_kept_out(vestry_nats_options options) {
   ear e;
   start_with(&e, options);
-  AWAIT(&e, stats_of(&e).attempts_count >= 5); /* it does not give up */
+  UNTIL(stats_of(&e).attempts_count >= 5); /* it does not give up */
   assert_int_equal(stats_of(&e).connections_count, 0);
   assert_int_equal(ear_states(&e, VESTRY_BROKER_UP), 0);
   ear_finish(&e);
@@ -159,10 +153,10 @@ static void a_key_is_proved(void **state) {
 static void may_speak_of_its_own_alone(vestry_nats_options options) {
   ear e;
   start_with(&e, options);
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
   assert_int_equal(ear_publish(&e, "other.subject", "x"), VESTRY_OK);
   assert_int_equal(ear_publish(&e, "vestry.subject", "x"), VESTRY_OK);
-  AWAIT(&e, ear_messages(&e, "vestry.subject") == 1);
+  UNTIL(ear_messages(&e, "vestry.subject") == 1);
   assert_int_equal(ear_messages(&e, "other.subject"), 0);
   ear_finish(&e);
 }
@@ -187,18 +181,18 @@ static void who_was_refused_comes_in_when_he_may(void **state) {
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   ear e;
   start_with(&e, (vestry_nats_options){.user = "u", .password = "new"});
-  AWAIT(&e, stats_of(&e).attempts_count >= 5);
+  UNTIL(stats_of(&e).attempts_count >= 5);
   nats_server_kill(&the.server);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
   nats_server_kill(&the.server); /* and once more, after it was up */
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_DOWN) == 1);
+  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   uint64_t before = stats_of(&e).attempts_count;
-  AWAIT(&e, stats_of(&e).attempts_count >= before + 5);
+  UNTIL(stats_of(&e).attempts_count >= before + 5);
   nats_server_kill(&the.server);
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"new\" }");
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 2);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 2);
   ear_finish(&e);
 }
 
@@ -281,12 +275,12 @@ static void a_node_shows_its_certificate(void **state) {
   ear e;
   start_with(&e, options);
   for (size_t i = 1; i <= 3; i++) {
-    AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == i);
+    UNTIL(ear_states(&e, VESTRY_BROKER_UP) == i);
     nats_server_kill(&the.server);
-    AWAIT(&e, ear_states(&e, VESTRY_BROKER_DOWN) == i);
+    UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == i);
     start_tls(true);
   }
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 4);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 4);
   ear_finish(&e);
 }
 
@@ -356,10 +350,8 @@ static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
             &clusters[i]),
         VESTRY_OK);
   }
-  time_t until = time(NULL) + 60;
-  while (vestry_cluster_member(clusters[0], "web-2") != VESTRY_MEMBER_ALIVE ||
-         vestry_cluster_member(clusters[1], "web-1") != VESTRY_MEMBER_ALIVE)
-    assert_true(time(NULL) <= until);
+  UNTIL(vestry_cluster_member(clusters[0], "web-2") == VESTRY_MEMBER_ALIVE &&
+        vestry_cluster_member(clusters[1], "web-1") == VESTRY_MEMBER_ALIVE);
   for (int i = 0; i < 2; i++) {
     vestry_stop(v[i], VESTRY_NEVER_MS);
     vestry_cluster_destroy(clusters[i]);
@@ -438,7 +430,7 @@ static void a_server_may_be_unable_to_keep_claims(void **state) {
   nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
   ear e;
   start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .claims_bucket = "claims"});
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 1);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
   uint64_t revision = 5;
   vestry_err error = e.broker.ops->claim(e.broker.broker, "x", 0, "x", 1, &revision);
   assert_int_equal(error, VESTRY_UNSUPPORTED);
@@ -470,10 +462,10 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
     ear_finish(&e);
     return error;
   }
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) >= 1);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) >= 1);
   if (!error) error = ear_publish(&e, "memory", "one");
   if (error == VESTRY_IO) error = VESTRY_OK; /* a connection that failed for want of memory is made anew */
-  if (!error) AWAIT(&e, ear_messages(&e, "memory") + ear_states(&e, VESTRY_BROKER_MAYBE_LOST) >= 1);
+  if (!error) UNTIL(ear_messages(&e, "memory") + ear_states(&e, VESTRY_BROKER_MAYBE_LOST) >= 1);
   ear_finish(&e);
   return error;
 }

@@ -23,12 +23,6 @@ static double seconds_now(void) {
   return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-#define AWAIT(e, done)                                                                                                 \
-  do {                                                                                                                 \
-    for (double until_ = seconds_now() + 60; !(done); ear_wait(e))                                                     \
-      if (seconds_now() > until_) fail_msg("in vain: %s", #done);                                                      \
-  } while (0)
-
 static int begin(void **state) {
   (void)state;
   test_host_init(&the.th);
@@ -57,7 +51,7 @@ static void make(ear *e, vestry_nats_options options) {
 
 static void start(ear *e) {
   ear_start(e);
-  AWAIT(e, ear_states(e, VESTRY_BROKER_UP) == 1);
+  UNTIL(ear_states(e, VESTRY_BROKER_UP) == 1);
 }
 
 static void come_up(ear *e, vestry_nats_options options) {
@@ -71,7 +65,7 @@ static void come_up_and_hear(ear *e, const char *subject, vestry_nats_options op
   ear_hears(e, subject);
   start(e);
   assert_int_equal(ear_publish(e, subject, "first"), VESTRY_OK);
-  AWAIT(e, ear_messages(e, subject) == 1);
+  UNTIL(ear_messages(e, subject) == 1);
 }
 
 static vestry_nats_stats stats_of(ear *e) {
@@ -97,7 +91,7 @@ static void a_broker_has_two_threads_whatever_it_hears(void **state) {
   }
   start(&second);
   assert_int_equal(ear_publish(&first, "s.299", "x"), VESTRY_OK);
-  AWAIT(&second, ear_messages(&second, "s.299") == 1);
+  UNTIL(ear_messages(&second, "s.299") == 1);
   assert_int_equal(threads_of_process(), before + 2);
   ear_finish(&second);
   ear_finish(&first);
@@ -133,7 +127,7 @@ static void several_threads_of_libnats_do_not_call_at_once(void **state) {
     snprintf(text, sizeof text, "%d", i);
     assert_int_equal(ear_publish(&e, subject, text), VESTRY_OK);
   }
-  AWAIT(&e, ear_messages(&e, NULL) == 2000);
+  UNTIL(ear_messages(&e, NULL) == 2000);
   for (int s = 0; s < 8; s++) {
     snprintf(subject, sizeof subject, "p.%d", s);
     for (int i = 0; i < 250; i++) assert_int_equal(atoi(ear_nth(&e, subject, (size_t)i).data), i * 8 + s);
@@ -160,20 +154,20 @@ static void nothing_arrives_late(void **state) {
     ear_wait(&sender);
   }
   assert_true(was_full);
-  AWAIT(&sender, ear_states(&sender, VESTRY_BROKER_DOWN) == 1);
+  UNTIL(ear_states(&sender, VESTRY_BROKER_DOWN) == 1);
   uint64_t written = stats_of(&sender).written_count;
   nats_server_kill(&the.server);
-  AWAIT(&hearer, ear_states(&hearer, VESTRY_BROKER_DOWN) == 1);
+  UNTIL(ear_states(&hearer, VESTRY_BROKER_DOWN) == 1);
   nats_server_start(&the.server, NULL);
-  AWAIT(&sender, ear_states(&sender, VESTRY_BROKER_UP) == 2);
-  AWAIT(&hearer, ear_states(&hearer, VESTRY_BROKER_UP) == 2);
+  UNTIL(ear_states(&sender, VESTRY_BROKER_UP) == 2);
+  UNTIL(ear_states(&hearer, VESTRY_BROKER_UP) == 2);
   assert_int_equal(ear_publish(&sender, "late", "now"), VESTRY_OK);
   size_t before = 0; /* what the server sent on before it stopped */
-  AWAIT(&hearer, strcmp(ear_nth(&hearer, "late", ear_messages(&hearer, "late") - 1).data, "now") == 0);
+  UNTIL(strcmp(ear_nth(&hearer, "late", ear_messages(&hearer, "late") - 1).data, "now") == 0);
   while (!hearer.all[before].is_state || hearer.all[before].state != VESTRY_BROKER_DOWN) before++;
   while (++before < hearer.count)
     assert_true(hearer.all[before].is_state || strcmp(hearer.all[before].data, "now") == 0);
-  AWAIT(&sender, stats_of(&sender).out_bytes == 0);
+  UNTIL(stats_of(&sender).out_bytes == 0);
   vestry_nats_stats stats = stats_of(&sender);
   assert_true(stats.discarded_count > 0);
   assert_int_equal(stats.written_count, written + 1);
@@ -188,10 +182,10 @@ static void a_server_that_stops_is_noticed(void **state) {
   ear e;
   come_up(&e, (vestry_nats_options){.ping_ms = 50, .pings_out = 2});
   nats_server_freeze(&the.server, true);
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_DOWN) == 1); /* though it says nothing to it */
+  UNTIL(ear_states(&e, VESTRY_BROKER_DOWN) == 1); /* though it says nothing to it */
   assert_int_equal(e.broker.ops->state(e.broker.broker), VESTRY_BROKER_DOWN);
   nats_server_freeze(&the.server, false);
-  AWAIT(&e, ear_states(&e, VESTRY_BROKER_UP) == 2);
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 2);
   ear_finish(&e);
 }
 
@@ -217,7 +211,7 @@ static void a_full_socket_makes_nobody_wait(void **state) {
   vestry_nats_stats stats = stats_of(&e);
   assert_true(stats.out_bytes <= 1 << 20);
   nats_server_freeze(&the.server, false);
-  AWAIT(&e, stats_of(&e).out_bytes == 0);
+  UNTIL(stats_of(&e).out_bytes == 0);
   ear_finish(&e);
 }
 
@@ -263,7 +257,7 @@ static void flood(ear *e, int from, int count) {
   for (int i = from; i < from + count; i++) {
     char text[16];
     snprintf(text, sizeof text, "%d", i);
-    AWAIT(e, ear_publish(e, "flood", text) == VESTRY_OK);
+    UNTIL(ear_publish(e, "flood", text) == VESTRY_OK);
   }
 }
 
@@ -286,16 +280,16 @@ static void who_is_slow_is_sent_what_it_takes(void **state) {
   for (int i = 1; i < COUNT; i++) {
     snprintf(text, 8, "%d", i);
     text[strlen(text)] = ' ';
-    AWAIT(&sender, ear_publish(&sender, "flood", text) == VESTRY_OK);
+    UNTIL(ear_publish(&sender, "flood", text) == VESTRY_OK);
   }
-  AWAIT(&sender, stats_of(&sender).out_bytes == 0);
+  UNTIL(stats_of(&sender).out_bytes == 0);
   /* The server answers, and nothing is read meanwhile: that is not its end. */
   uint64_t asked = atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count);
   UNTIL(atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count) > asked + 10);
   assert_int_equal(stats_of(&e).received_count, 1);
   assert_true(mallinfo2().uordblks < before + 1000000);
   set_gate(true);
-  AWAIT(&e, ear_messages(&e, "flood") == COUNT);
+  UNTIL(ear_messages(&e, "flood") == COUNT);
   for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(ear_nth(&e, "flood", (size_t)i).data), i);
   assert_int_equal(ear_states(&e, VESTRY_BROKER_DOWN), 0);
   assert_int_equal(stats_of(&e).received_count, COUNT);
@@ -331,7 +325,7 @@ static void who_holds_up_libnats_holds_up_nothing_here(void **state) {
   assert_int_equal(natsConnection_Flush(connection), NATS_OK);
   wait_gate(); /* from here on libnats delivers nothing */
   flood(&sender, 0, COUNT);
-  AWAIT(&e, ear_messages(&e, "flood") == COUNT);
+  UNTIL(ear_messages(&e, "flood") == COUNT);
   for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(ear_nth(&e, "flood", (size_t)i).data), i);
   assert_int_equal(ear_states(&e, VESTRY_BROKER_MAYBE_LOST), 0);
   set_gate(true);
@@ -371,21 +365,21 @@ static void what_waits_goes_together(void **state) {
     assert_int_equal(sender.broker.ops->publish(sender.broker.broker, "many", text, strlen(text)), VESTRY_OK);
   }
   sender.broker.ops->flush(sender.broker.broker, true);
-  AWAIT(&e, ear_messages(&e, "many") == COUNT);
+  UNTIL(ear_messages(&e, "many") == COUNT);
   for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(ear_nth(&e, "many", (size_t)i).data), i);
-  AWAIT(&e, stats_of(&sender).written_count == COUNT);
+  UNTIL(stats_of(&sender).written_count == COUNT);
   assert_int_equal(stats_of(&sender).published_count, COUNT);
   assert_int_equal(stats_of(&e).received_count, COUNT);
-  AWAIT(&e, atomic_load(&messages) >= MESSAGES);
+  UNTIL(atomic_load(&messages) >= MESSAGES);
   ear_forget(&e);
   assert_int_equal(natsConnection_Publish(connection, "many", torn, sizeof torn), NATS_OK);
   assert_int_equal(natsConnection_Publish(connection, "many", two, sizeof two), NATS_OK);
-  AWAIT(&e, ear_messages(&e, "many") == 3);
+  UNTIL(ear_messages(&e, "many") == 3);
   assert_int_equal(ear_nth(&e, "many", 0).len, sizeof torn);
   assert_memory_equal(ear_nth(&e, "many", 0).data, torn, sizeof torn);
   assert_string_equal(ear_nth(&e, "many", 1).data, "a");
   assert_string_equal(ear_nth(&e, "many", 2).data, "b");
-  AWAIT(&e, atomic_load(&messages) >= MESSAGES + 2);
+  UNTIL(atomic_load(&messages) >= MESSAGES + 2);
   assert_in_range(atomic_load(&messages), MESSAGES + 2, COUNT / 10); /* more if its thread wakes in between */
   natsSubscription_Destroy(sub);
   natsConnection_Destroy(connection);

@@ -3,15 +3,10 @@
  * one render, copied requests, renders that were kept. On the stepped runtime. */
 #include <stdlib.h>
 
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/vestry.h"
+#include "page/site.h"
 
 typedef struct site {
-  test_host th;
-  vestry *v;
-  vestry_pages *pages;
+  page_site on;
   vestry_page *page;
   int shown;
   unsigned calls;
@@ -56,39 +51,20 @@ static vestry_err serve_twice(const vestry_request *req, vestry_reply *reply, vo
 
 static void open_site(site *s, const vestry_pages_options *options) {
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
   s->step = 1;
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, options, &s->pages), VESTRY_OK);
-  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = make, .app = s}, &s->page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/", vestry_page_handler, s->page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/twice", serve_twice, s), VESTRY_OK);
-}
-
-static vestry_pages_stats stats_of(site *s) {
-  vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s->pages, &stats);
-  return stats;
-}
-
-static void close_site(site *s) {
-  vestry_memory_settle(s->v);
-  const vestry_pages_stats stats = stats_of(s);
-  assert_int_equal(stats.streams_count + stats.views_count + stats.topics_count + stats.kept_bytes, 0);
-  assert_int_equal(stats.requests_bytes, 0);
-  vestry_stop(s->v, 0);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
+  page_site_open(&s->on, (vestry_options){0}, options);
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = make, .app = s}, &s->page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/twice", serve_twice, s), VESTRY_OK);
 }
 
 static vestry_memory_exchange *begin(site *s, const char *path, const char *query, bool is_stream, bool settles) {
   vestry_memory_exchange *exchange;
   const vestry_memory_call call = {.path = path, .query = query, .datastar = is_stream};
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
-  if (settles) vestry_memory_settle(s->v);
+  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  if (settles) vestry_memory_settle(s->on.v);
   return exchange;
 }
 
@@ -98,13 +74,13 @@ static vestry_memory_exchange *ask(site *s, const char *path, const char *query,
 }
 
 static void pass(site *s, uint64_t ms) {
-  test_host_advance_ms(&s->th, ms);
-  vestry_memory_settle(s->v);
+  test_host_advance_ms(&s->on.th, ms);
+  vestry_memory_settle(s->on.v);
 }
 
 static void refresh(site *s) {
-  assert_int_equal(vestry_refresh(s->pages, "all", NULL), VESTRY_OK);
-  vestry_memory_settle(s->v);
+  assert_int_equal(vestry_refresh(s->on.pages, "all", NULL), VESTRY_OK);
+  vestry_memory_settle(s->on.v);
 }
 
 static bool has(vestry_memory_exchange *stream, const char *text) {
@@ -131,17 +107,17 @@ static void a_stream_that_takes_nothing_costs_nothing(void **state) {
     refresh(&s);
     pass(&s, 15);
   }
-  assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
-  vestry_memory_settle(s.v);
+  assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
+  vestry_memory_settle(s.on.v);
   assert_int_equal(s.calls, calls);
-  assert_int_equal(stats_of(&s).postponed_count, 1);
+  assert_int_equal(page_site_stats(&s.on).postponed_count, 1);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_READS);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   assert_int_equal(s.calls, calls + 1);
   assert_true(has(tab, "<p>101</p>"));
   assert_false(has(tab, "<p>100</p>"));
   vestry_memory_destroy(tab);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* Between two renders there is the interval all the same. */
@@ -166,7 +142,7 @@ static void what_was_blocked_is_paced(void **state) {
   assert_int_equal(s.calls, calls + 1);
   assert_true(has(tab, "<p>2</p>"));
   vestry_memory_destroy(tab);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_blocked_page_may_end(void **state) {
@@ -181,13 +157,13 @@ static void a_blocked_page_may_end(void **state) {
   pass(&s, 20);
   s.shown = 2;
   refresh(&s);
-  assert_int_equal(stats_of(&s).postponed_count, 1);
-  assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 0), VESTRY_TIMEOUT);
+  assert_int_equal(page_site_stats(&s.on).postponed_count, 1);
+  assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 0), VESTRY_TIMEOUT);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_HANGS_UP);
-  vestry_memory_settle(s.v);
-  assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 0), VESTRY_OK);
+  vestry_memory_settle(s.on.v);
+  assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 0), VESTRY_OK);
   vestry_memory_destroy(tab);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------------- topics --------- */
@@ -199,34 +175,34 @@ static void a_render_names_as_many_topics_as_it_may(void **state) {
   s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* and the one of all */
   vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
   pass(&s, 20);
-  assert_int_equal(stats_of(&s).topics_count, VESTRY_PAGE_TOPICS_MAX);
+  assert_int_equal(page_site_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
   s.step = 1009; /* in another order */
   for (unsigned i = 0; i < 3; i++) {
     s.shown++;
-    assert_int_equal(vestry_refreshf(s.pages, NULL, "topic/%u", i * (s.topics - 1) / 2), VESTRY_OK);
+    assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", i * (s.topics - 1) / 2), VESTRY_OK);
     pass(&s, 20);
     assert_int_equal(s.calls, 2 + i);
-    assert_int_equal(stats_of(&s).topics_count, VESTRY_PAGE_TOPICS_MAX);
+    assert_int_equal(page_site_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
   }
   s.topics = 2; /* the others are forgotten */
-  assert_int_equal(vestry_refreshf(s.pages, NULL, "topic/%u", 5u), VESTRY_OK);
+  assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
   pass(&s, 20);
-  assert_int_equal(stats_of(&s).topics_count, 3);
-  assert_int_equal(vestry_refreshf(s.pages, NULL, "topic/%u", 5u), VESTRY_OK);
+  assert_int_equal(page_site_stats(&s.on).topics_count, 3);
+  assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
   pass(&s, 20);
   assert_int_equal(s.calls, 5);
   s.topics = VESTRY_PAGE_TOPICS_MAX;
   s.shown++;
   refresh(&s);
-  assert_int_equal(stats_of(&s).failed_count, 1);
+  assert_int_equal(page_site_stats(&s.on).failed_count, 1);
   vestry_memory_exchange *document = ask(&s, "/", NULL, false); /* who writes it is told there and then */
   assert_int_equal(vestry_memory_look(document).status, 503);
   vestry_memory_destroy(document);
   s.topics = 1;
   pass(&s, 1000);
-  assert_int_equal(stats_of(&s).topics_count, 2);
+  assert_int_equal(page_site_stats(&s.on).topics_count, 2);
   vestry_memory_destroy(tab);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_topic_by_a_format(void **state) {
@@ -237,13 +213,13 @@ static void a_topic_by_a_format(void **state) {
   memset(name, 'x', sizeof name);
   name[sizeof name - 1] = '\0';
   open_site(&s, NULL);
-  assert_int_equal(vestry_refreshf(s.pages, &first, "%s/%d", "room", 7), VESTRY_OK);
-  assert_int_equal(vestry_refreshf(s.pages, &second, "%s", name + 1), VESTRY_OK);
+  assert_int_equal(vestry_refreshf(s.on.pages, &first, "%s/%d", "room", 7), VESTRY_OK);
+  assert_int_equal(vestry_refreshf(s.on.pages, &second, "%s", name + 1), VESTRY_OK);
   assert_int_equal(second, first + 1);
-  assert_int_equal(vestry_refreshf(s.pages, NULL, "%s", name), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_refreshf(s.pages, NULL, "%s", ""), VESTRY_INVALID);
+  assert_int_equal(vestry_refreshf(s.on.pages, NULL, "%s", name), VESTRY_TOO_LARGE);
+  assert_int_equal(vestry_refreshf(s.on.pages, NULL, "%s", ""), VESTRY_INVALID);
   assert_int_equal(vestry_refreshf(NULL, NULL, "%s", "room"), VESTRY_INVALID);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* --------------------------------------------------------------------------------------- copied requests ---------- */
@@ -262,7 +238,7 @@ static void copied_requests_have_a_budget(void **state) {
     tabs[i] = ask(&s, i % 2 ? "/" : "/shared", query, true);
   }
   pass(&s, 20);
-  vestry_pages_stats stats = stats_of(&s);
+  vestry_pages_stats stats = page_site_stats(&s.on);
   assert_int_equal(stats.streams_count, 3);
   assert_in_range(stats.requests_bytes, 3 * 1500, 5000);
   assert_int_equal(stats.requests_refused_count, TABS - 3);
@@ -281,11 +257,11 @@ static void copied_requests_have_a_budget(void **state) {
   assert_int_equal(vestry_memory_look(same).status, 200);
   vestry_memory_destroy(same);
   vestry_memory_destroy(tabs[1]);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   tabs[1] = ask(&s, "/", query, true); /* its place is free */
   assert_int_equal(vestry_memory_look(tabs[1]).status, 200);
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_reply_serves_one_page(void **state) {
@@ -296,7 +272,7 @@ static void a_reply_serves_one_page(void **state) {
   assert_int_equal(vestry_memory_look(stream).status, 500);
   assert_null(vestry_memory_look(stream).connection);
   vestry_memory_destroy(stream);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ kept renders ---------- */
@@ -312,15 +288,15 @@ static void a_version_is_not_enough_for_who_comes(void **state) {
   assert_true(has(first, "<p>-5</p>"));
   vestry_memory_exchange *other = ask(&s, "/", NULL, true); /* whose render is kept instead */
   pass(&s, 20);
-  assert_int_equal(stats_of(&s).kept_dropped_count, 1);
+  assert_int_equal(page_site_stats(&s.on).kept_dropped_count, 1);
   vestry_memory_exchange *second = ask(&s, "/shared", NULL, true);
   pass(&s, 20);
   assert_true(has(second, "<p>-5</p>"));
-  assert_int_equal(stats_of(&s).failed_count, 0);
+  assert_int_equal(page_site_stats(&s.on).failed_count, 0);
   vestry_memory_destroy(first);
   vestry_memory_destroy(other);
   vestry_memory_destroy(second);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------- where it leads ------- */
@@ -346,7 +322,7 @@ static void it_is_led_to_addresses_of_the_web_alone(void **state) {
     assert_false(has(tab, "<script"));
     assert_true(vestry_memory_look(tab).ended);
     vestry_memory_destroy(tab);
-    close_site(&s);
+    page_site_close(&s.on);
   }
 }
 
@@ -366,23 +342,23 @@ static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
     char wanted[32];
     s.shown++;
     pass(&s, 20);
-    assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
     for (int i = 0; i < 200; i++) {
       size_t at = (size_t)rand_r(&seed) % TABS;
       vestry_memory_destroy(tabs[at]);
       tabs[at] = begin(&s, "/", NULL, true, false);
-      (void)vestry_runtime_step(vestry_parts_of(s.v)->runtime);
+      (void)vestry_runtime_step(vestry_parts_of(s.on.v)->runtime);
     }
     pass(&s, 20);
     snprintf(wanted, sizeof wanted, "<p>%d</p>", s.shown);
     for (size_t i = 0; i < TABS; i++) assert_true(has(tabs[i], wanted));
     unsigned calls = s.calls;
-    assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
     pass(&s, 20);
     assert_int_equal(s.calls, calls + TABS);
   }
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* A cache that many share gives to nobody what was made for one. */
@@ -398,7 +374,7 @@ static void a_private_document_is_kept_by_no_cache(void **state) {
   assert_null(vestry_memory_header(shared, "Cache-Control", 0));
   vestry_memory_destroy(private);
   vestry_memory_destroy(shared);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 int main(void) {

@@ -4,15 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/vestry.h"
+#include "page/site.h"
 
 typedef struct site {
-  test_host th;
-  vestry *v;
-  vestry_pages *pages;
+  page_site on;
   vestry_page *page, *whole;
   const char *text;
   bool spoils; /* the nonce is put into the content */
@@ -57,27 +52,16 @@ static vestry_err serve_guarded(const vestry_request *req, vestry_reply *reply, 
 static void open_site(site *s) {
   memset(s, 0, sizeof *s);
   s->text = "first";
-  test_host_init(&s->th);
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
-  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = s}, &s->page),
+  page_site_open(&s->on, (vestry_options){0}, NULL);
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render, .app = s}, &s->page),
                    VESTRY_OK);
-  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.handler = whole, .app = s}, &s->whole),
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.handler = whole, .app = s}, &s->whole),
                    VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/own", vestry_page_handler, s->page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/whole", vestry_page_handler, s->whole), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/guarded", serve_guarded, s), VESTRY_OK);
-  assert_int_equal(vestry_guard(s->v, "/guarded", vestry_csp_guard, NULL), VESTRY_OK);
-}
-
-static void close_site(site *s) {
-  vestry_memory_settle(s->v);
-  vestry_stop(s->v, 0);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/own", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/whole", vestry_page_handler, s->whole), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/guarded", serve_guarded, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->on.v, "/guarded", vestry_csp_guard, NULL), VESTRY_OK);
 }
 
 static vestry_memory_exchange *get(site *s, const char *path, const char *had) {
@@ -85,7 +69,7 @@ static vestry_memory_exchange *get(site *s, const char *path, const char *had) {
   const vestry_memory_call call = {
       .path = path, .headers = &header, .headers_count = had ? 1 : 0, .datastar = had != NULL};
   vestry_memory_exchange *exchange = NULL;
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
   return exchange;
 }
 
@@ -134,18 +118,18 @@ static void documents_differ_and_what_tabs_have_does_not(void **state) {
     assert_string_equal(had, had_too); /* so neither the content's hash nor its version knows of it */
     /* The stream of the first document: it has all, and is sent no content. */
     vestry_memory_exchange *stream = get(&s, paths[i], had);
-    assert_int_equal(vestry_pages_settle(s.pages, UINT64_MAX, 1000), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 1000), VESTRY_OK);
     assert_null(strstr(vestry_memory_look(stream).received.data, "patch-elements"));
     assert_null(vestry_memory_header(stream, "Content-Security-Policy", 0));
     s.text = "second";
     uint64_t seq;
-    assert_int_equal(vestry_refresh(s.pages, i == 3 ? "/whole" : "text", &seq), VESTRY_OK);
-    assert_int_equal(vestry_pages_settle(s.pages, seq, 1000), VESTRY_OK);
+    assert_int_equal(vestry_refresh(s.on.pages, i == 3 ? "/whole" : "text", &seq), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(s.on.pages, seq, 1000), VESTRY_OK);
     const char *text = vestry_memory_look(stream).received.data;
     assert_non_null(strstr(text, "second"));
     assert_null(strstr(text, "nonce"));
     vestry_memory_destroy(stream);
-    close_site(&s);
+    page_site_close(&s.on);
   }
 }
 
@@ -158,9 +142,9 @@ static void a_nonce_in_the_content_is_refused(void **state) {
     s.spoils = true;
     vestry_memory_exchange *document = get(&s, paths[i], NULL);
     assert_int_equal(vestry_memory_look(document).status, 500);
-    assert_true(atomic_load(&s.th.log_lines) > 0);
+    assert_true(atomic_load(&s.on.th.log_lines) > 0);
     vestry_memory_destroy(document);
-    close_site(&s);
+    page_site_close(&s.on);
   }
 }
 

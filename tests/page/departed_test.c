@@ -7,18 +7,18 @@
 
 enum { ROOM = 4096, LOOKS = 100000 };
 
-static vsi_tag tag_of(uint64_t last) {
-  return (vsi_tag){.parts_count = 1, .parts = {last}};
+static vsi_state_tag tag_of(uint64_t last) {
+  return (vsi_state_tag){.parts_count = 1, .parts = {last}};
 }
 
 static void who_comes_back_finds_what_it_had(void **state) {
   (void)state;
   vsi_departed *departed;
-  vsi_tag tag = {0};
+  vsi_state_tag tag = {0};
   assert_int_equal(vsi_departed_create(vestry_host_default(), ROOM, &departed), VESTRY_OK);
   assert_false(vsi_departed_take(departed, 1, 1, &tag));
   for (uint64_t i = 1; i <= ROOM + 10; i++) {
-    vsi_tag had = tag_of(i);
+    vsi_state_tag had = tag_of(i);
     vsi_departed_put(departed, i * ROOM, i, &had);
   }
   for (uint64_t i = 1; i <= ROOM + 10; i++) {
@@ -33,7 +33,7 @@ static void who_comes_back_finds_what_it_had(void **state) {
 /* The CPU time of looks for numbers that are not there, among others a step apart. */
 static double seconds_of_looks(uint64_t step) {
   vsi_departed *departed;
-  vsi_tag tag = tag_of(1);
+  vsi_state_tag tag = tag_of(1);
   struct timespec from, to;
   assert_int_equal(vsi_departed_create(vestry_host_default(), ROOM, &departed), VESTRY_OK);
   for (uint64_t i = 1; i <= ROOM; i++) vsi_departed_put(departed, i * step, 1, &tag);

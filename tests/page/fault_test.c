@@ -7,19 +7,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/vestry.h"
+#include "page/site.h"
 
 enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };
 enum { LONG = 1000000000 }; /* a heading that comes with a lot */
 
 /* A heading of each page's own, and a list that is a part. */
 typedef struct site {
-  test_host th;
-  vestry *v;
-  vestry_pages *pages;
+  page_site on;
   int heading, which, lists[3]; /* which: the list that pages show */
   uint64_t version;
   size_t calls, parts;
@@ -77,36 +72,20 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
 
 static vestry_err open_site(site *s) {
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  page_site_open(&s->on, (vestry_options){0}, NULL);
   const vestry_page_options options = {.render = make, .allow = may, .app = s};
   vestry_page *page;
-  assert_int_equal(vestry_page_create(s->pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/private", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "POST", "/private", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/any/{path...}", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/{path...}", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/private", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "POST", "/private", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/any/{path...}", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/{path...}", vestry_page_handler, page), VESTRY_OK);
   s->heading = 100;
   s->lists[1] = 1;
   s->lists[2] = 2;
   s->which = 1;
   return VESTRY_OK;
-}
-
-static void close_site(site *s) {
-  vestry_pages_stats stats = {0};
-  vestry_stop(s->v, 0);
-  vestry_pages_stats_get(s->pages, &stats);
-  assert_int_equal(stats.streams_opened_count, stats.streams_closed_count);
-  assert_int_equal(stats.streams_count + stats.views_count + stats.topics_count + stats.kept_bytes, 0);
-  assert_int_equal(stats.renders_count, stats.changed_count + stats.unchanged_count + stats.current_count +
-                                            stats.failed_count + stats.dropped_count);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
 }
 
 /* A browser's tab: what it shows, and what it will say that it has. */
@@ -124,7 +103,7 @@ static vestry_err get(site *s, const tab *t, bool datastar, vestry_memory_exchan
   if (datastar && *t->id) headers[count++] = (vestry_header){"Last-Event-ID", t->id};
   const vestry_memory_call call = {.path = t->path, .headers = headers, .headers_count = count, .datastar = datastar};
   *ret = NULL;
-  return vestry_memory_request(s->v, &call, NULL, NULL, ret);
+  return vestry_memory_request(s->on.v, &call, NULL, NULL, ret);
 }
 
 static void copy_to(char *to, size_t room, const char *from, const char *end) {
@@ -178,16 +157,16 @@ static void break_off(tab *t) {
 }
 
 static void settle(site *s) {
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), VESTRY_OK);
 }
 
 static void pass(site *s, uint64_t ms) {
-  test_host_advance_ms(&s->th, ms);
-  vestry_memory_settle(s->v);
+  test_host_advance_ms(&s->on.th, ms);
+  vestry_memory_settle(s->on.v);
 }
 
 static void refresh(site *s, const char *topic) {
-  assert_int_equal(vestry_refresh(s->pages, topic, NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
 }
 
 static void check(site *s, tab *t) {
@@ -204,7 +183,7 @@ typedef void (*phase)(site *s, tab tabs[3]);
 static void open_streams(site *s, tab tabs[3]) {
   for (size_t i = 0; i < 3; i++)
     if (!tabs[i].stream) open_stream(s, &tabs[i]);
-  vestry_memory_settle(s->v);
+  vestry_memory_settle(s->on.v);
 }
 
 static void change_all(site *s, tab tabs[3]) {
@@ -258,13 +237,13 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
   if (!opened) s.lists[1] = 77, s.heading = 78, s.version += versioned; /* what the documents do not have */
   if (opened) open_streams(&s, tabs);
   if (opened) settle(&s);
-  long before = atomic_load(&s.th.allocations);
-  atomic_store(&s.th.fail_after, all);
-  atomic_store(&s.th.fail_at, before + number);
+  long before = atomic_load(&s.on.th.allocations);
+  atomic_store(&s.on.th.fail_after, all);
+  atomic_store(&s.on.th.fail_at, before + number);
   run(&s, tabs);
-  bool failed = atomic_load(&s.th.allocations) > before + number;
-  test_host_fail_no_more(&s.th);
-  atomic_store(&s.th.fail_after, false);
+  bool failed = atomic_load(&s.on.th.allocations) > before + number;
+  test_host_fail_no_more(&s.on.th);
+  atomic_store(&s.on.th.fail_after, false);
   for (int i = 0; i < 70;
        i++) { /* longer than the longest wait; who was turned away comes back, and says what it has */
     for (size_t j = 0; j < 3; j++) {
@@ -285,8 +264,8 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
     check(&s, &tabs[i]);
     break_off(&tabs[i]);
   }
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
   return failed;
 }
 
@@ -345,7 +324,7 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
       if (i) break;
     }
     if (i == 0) vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
-    vestry_memory_settle(s.v);
+    vestry_memory_settle(s.on.v);
     if (vestry_memory_look(slow.stream).ended) { /* then it comes back */
       break_off(&slow);
       slow.cookie = NULL;
@@ -355,8 +334,8 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
     check(&s, &slow);
     break_off(&slow);
     break_off(&fast);
-    vestry_memory_settle(s.v);
-    close_site(&s);
+    vestry_memory_settle(s.on.v);
+    page_site_close(&s.on);
   }
 }
 
@@ -369,13 +348,13 @@ static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
   t = (tab){.path = "/shared", .cookie = "small"};
   s.heading = LONG;
   open_stream(&s, &t); /* says nothing of what it has */
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   pass(&s, 20);
   read_all(&t);
   assert_true(t.heading == s.heading || vestry_memory_look(t.stream).ended);
   break_off(&t);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
@@ -388,7 +367,7 @@ static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   s.error = VESTRY_NOT_FOUND;
   open_stream(&s, &t);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS); /* so it lasts until it has ended */
-  for (int i = 0; i < 1000; i++) (void)vestry_runtime_step(vestry_parts_of(s.v)->runtime);
+  for (int i = 0; i < 1000; i++) (void)vestry_runtime_step(vestry_parts_of(s.on.v)->runtime);
   assert_int_equal(s.calls, 1);
   s.error = VESTRY_OK;
   s.heading++;
@@ -398,8 +377,8 @@ static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   check(&s, &late);
   break_off(&t);
   break_off(&late);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 /* What led away is not what the next one is shown. */
@@ -422,8 +401,8 @@ static void what_is_gone_is_not_shown_to_who_comes_late(void **state) {
   assert_null(strstr(read_all(&late), "<h1>"));
   break_off(&t);
   break_off(&late);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 /* --------------------------------------------------------------------------------------- what a tab claims -------- */
@@ -440,28 +419,28 @@ static void a_part_that_changed_back_is_sent(void **state) {
   refresh(&s, "list/1");
   settle(&s);
   break_off(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   assert_int_equal(t.item, 5);
   s.lists[1] = 1;
   open_stream(&s, &t);
   settle(&s);
   check(&s, &t);
   break_off(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   s.lists[1] = 5; /* and one that has not is not sent */
   open_stream(&s, &t);
   settle(&s);
   refresh(&s, "list/1");
   settle(&s);
   break_off(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   open_stream(&s, &t);
   settle(&s);
   assert_null(strstr(read_all(&t), "<li>"));
   check(&s, &t);
   break_off(&t);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 /* A stream may break anywhere: what the id claims stands before it. */
@@ -482,15 +461,15 @@ static void an_id_stands_behind_all_that_it_claims(void **state) {
   assert_true(inside < id);
   check(&s, &t);
   break_off(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   open_stream(&s, &t); /* it has all */
   settle(&s);
   text = read_all(&t);
   assert_null(strstr(text, "<h1>"));
   assert_null(strstr(text, "<li>"));
   break_off(&t);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 static void a_version_knows_parts(void **state) {
@@ -504,7 +483,7 @@ static void a_version_knows_parts(void **state) {
   vestry_pages_stats stats = {0};
   refresh(&s, "all");
   settle(&s);
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
   s.lists[1] = 9; /* a part is not of the page's version */
   refresh(&s, "list/1");
@@ -521,8 +500,8 @@ static void a_version_knows_parts(void **state) {
   settle(&s);
   check(&s, &t);
   break_off(&t);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 static void tags_that_lie_harm_nobody_else(void **state) {
@@ -534,7 +513,7 @@ static void tags_that_lie_harm_nobody_else(void **state) {
   settle(&s);
   (void)read_all(&honest);
   size_t len = strlen(honest.id);
-  long live = atomic_load(&s.th.live);
+  long live = atomic_load(&s.on.th.live);
   for (int i = 0; i < LIARS; i++) {
     tab liar = {.path = i % 2 ? "/private" : "/shared", .heading = -1, .item = -1};
     memcpy(liar.id, honest.id, len + 1);
@@ -547,22 +526,22 @@ static void tags_that_lie_harm_nobody_else(void **state) {
     open_stream(&s, &liar);
     if (i % 1000 == 0) settle(&s);
     break_off(&liar);
-    if (i % 100 == 0) vestry_memory_settle(s.v);
+    if (i % 100 == 0) vestry_memory_settle(s.on.v);
   }
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   pass(&s, 60000);
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.streams_count, 1);
   assert_int_equal(stats.views_count, 2);
-  assert_in_range(atomic_load(&s.th.live), live - 100, live + 100);
+  assert_in_range(atomic_load(&s.on.th.live), live - 100, live + 100);
   s.heading++;
   refresh(&s, "all");
   settle(&s);
   check(&s, &honest);
   break_off(&honest);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 static vestry_err make_plain(vestry_render *render, vestry_html *html, void *app) {
@@ -584,13 +563,13 @@ static void a_share_key_leaks_nothing(void **state) {
   vestry_page *page;
   vestry_pages_stats stats = {0};
   open_site(&s);
-  assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = make_plain, .app = &s}, &page),
+  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = make_plain, .app = &s}, &page),
                    VESTRY_OK);
-  assert_int_equal(vestry_route(s.v, "GET", "/mine", serve_by_cookie, page), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/mine", serve_by_cookie, page), VESTRY_OK);
   open_tab(&s, &ada, "/mine", "session=adas-secret");
   open_tab(&s, &bob, "/mine", "session=bobs-secret");
   settle(&s);
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.views_count, 2); /* two keys are two pages */
   vestry_memory_exchange *document;
   assert_int_equal(get(&s, &ada, false, &document), VESTRY_OK);
@@ -602,7 +581,7 @@ static void a_share_key_leaks_nothing(void **state) {
   check(&s, &ada);
   check(&s, &bob);
   assert_null(strstr(vestry_memory_look(ada.stream).received.data, "secret"));
-  assert_null(strstr(s.th.last_log, "secret"));
+  assert_null(strstr(s.on.th.last_log, "secret"));
   s.error = VESTRY_OK;
   char tag[400];
   memcpy(tag, ada.id, sizeof tag);
@@ -620,8 +599,8 @@ static void a_share_key_leaks_nothing(void **state) {
   break_off(&ada);
   break_off(&bob);
   vestry_memory_destroy(mallory.stream);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ renders that fail ----- */
@@ -662,8 +641,8 @@ static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
     check(&s, &t);
     break_off(&t);
     break_off(&other);
-    vestry_memory_settle(s.v);
-    close_site(&s);
+    vestry_memory_settle(s.on.v);
+    page_site_close(&s.on);
   }
 }
 
@@ -687,8 +666,8 @@ static void a_part_that_fails_is_tried_again(void **state) {
     assert_non_null(strstr(read_all(&t), "\"failing\":false"));
     check(&s, &t);
     break_off(&t);
-    vestry_memory_settle(s.v);
-    close_site(&s);
+    vestry_memory_settle(s.on.v);
+    page_site_close(&s.on);
   }
 }
 
@@ -710,8 +689,8 @@ static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
   assert_true(vestry_memory_look(t.stream).ended);
   break_off(&t);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------- settling, ends, inside renders --- */
@@ -728,13 +707,13 @@ static void a_change_is_settled_when_all_have_it(void **state) {
     for (size_t j = 0; j < TABS; j++) open_tab(&s, &tabs[j], "/private", NULL);
     settle(&s);
     size_t calls = s.calls;
-    assert_int_equal(vestry_refresh(s.pages, topics[i], &first), VESTRY_OK);
-    assert_int_equal(vestry_refresh(s.pages, topics[i], &second), VESTRY_OK);
-    assert_int_equal(vestry_pages_settle(s.pages, first, 1000), VESTRY_OK);
+    assert_int_equal(vestry_refresh(s.on.pages, topics[i], &first), VESTRY_OK);
+    assert_int_equal(vestry_refresh(s.on.pages, topics[i], &second), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(s.on.pages, first, 1000), VESTRY_OK);
     assert_int_equal(s.calls, calls + TABS);
     for (size_t j = 0; j < TABS; j++) break_off(&tabs[j]);
-    vestry_memory_settle(s.v);
-    close_site(&s);
+    vestry_memory_settle(s.on.v);
+    page_site_close(&s.on);
   }
 }
 
@@ -748,23 +727,23 @@ static void the_end_comes_before_the_walk(void **state) {
   refresh(&s, "all");
   refresh(&s, "list/1");
   refresh(&s, NULL);
-  vestry_pages_destroy(s.pages);
+  vestry_pages_destroy(s.on.pages);
   break_off(&t);
-  vestry_destroy(s.v);
-  test_host_assert_clean(&s.th);
+  vestry_destroy(s.on.v);
+  test_host_assert_clean(&s.on.th);
 }
 
 static void look_around(site *s, vestry_render *render) {
   vestry_pages_stats stats = {0};
   vestry_reply *reply = render->reply;
   s->inside = NULL;
-  vestry_pages_stats_get(s->pages, &stats);
+  vestry_pages_stats_get(s->on.pages, &stats);
   assert_int_equal(stats.streams_count, 1);
-  assert_int_equal(vestry_refresh(s->pages, "all", NULL), VESTRY_OK);
-  assert_int_equal(vestry_refresh(s->pages, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s->on.pages, "all", NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s->on.pages, NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_reply_header(reply, "Set-Cookie", "a=b"), VESTRY_OK);
   assert_int_equal(vestry_reply_patch_elements(reply, "<p id=\"dropped\"></p>"), VESTRY_OK);
-  (void)vestry_dispatch(s->v, (vestry_scope){NULL, 0}, NULL, VESTRY_LIST("patch-elements", "<p id=\"nobody\"></p>"));
+  (void)vestry_dispatch(s->on.v, (vestry_scope){NULL, 0}, NULL, VESTRY_LIST("patch-elements", "<p id=\"nobody\"></p>"));
 }
 
 static void a_render_may_ask_and_refresh(void **state) {
@@ -783,8 +762,8 @@ static void a_render_may_ask_and_refresh(void **state) {
   check(&s, &t);
   assert_null(strstr(vestry_memory_look(t.stream).received.data, "dropped"));
   break_off(&t);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 static tab *ends_inside;
@@ -810,7 +789,7 @@ static void a_stream_may_end_while_it_is_rendered(void **state) {
     refresh(&s, "all");
     pass(&s, 20);
     assert_null(t.stream);
-    close_site(&s);
+    page_site_close(&s.on);
   }
 }
 
@@ -826,15 +805,15 @@ static void streams_end_with_the_instance(void **state) {
     s.heading++;
     refresh(&s, NULL);
     if (drains)
-      (void)vestry_drain(s.v, 1000);
+      (void)vestry_drain(s.on.v, 1000);
     else
-      vestry_close(s.v);
+      vestry_close(s.on.v);
     refresh(&s, NULL);
     pass(&s, 100000);
     break_off(&t);
     break_off(&other);
-    vestry_memory_settle(s.v);
-    close_site(&s);
+    vestry_memory_settle(s.on.v);
+    page_site_close(&s.on);
   }
 }
 
@@ -851,13 +830,13 @@ static void methods_of_a_pages_route(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vestry_memory_exchange *exchange;
     const vestry_memory_call call = {.method = rows[i].method, .path = "/private", .datastar = rows[i].datastar};
-    assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &exchange), VESTRY_OK);
-    vestry_memory_settle(s.v);
+    assert_int_equal(vestry_memory_request(s.on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
+    vestry_memory_settle(s.on.v);
     assert_int_equal(vestry_memory_look(exchange).status, rows[i].status);
     assert_null(vestry_memory_look(exchange).connection);
     vestry_memory_destroy(exchange);
   }
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* A URL that begins with two slashes is another host's. */
@@ -867,7 +846,7 @@ static void a_page_opens_its_stream_where_it_came_from(void **state) {
   open_site(&s);
   vestry_memory_exchange *document;
   const vestry_memory_call call = {.path = "//evil.example/x", .query = "a='\"><script>&b=`\\"};
-  assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &document), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(s.on.v, &call, NULL, NULL, &document), VESTRY_OK);
   assert_int_equal(vestry_memory_look(document).status, 200);
   const char *text = vestry_memory_look(document).received.data;
   assert_null(strstr(text, "'//evil"));
@@ -875,7 +854,7 @@ static void a_page_opens_its_stream_where_it_came_from(void **state) {
   assert_null(strstr(text, "<script"));
   assert_non_null(strstr(text, "/.//evil.example/x"));
   vestry_memory_destroy(document);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------------- threads -------- */

@@ -3,15 +3,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/vestry.h"
+#include "page/site.h"
 
 typedef struct site {
-  test_host th;
-  vestry *v;
-  vestry_pages *pages;
+  page_site on;
   vestry_page *page;
   char told[512];
   const char *topic;     /* that observers name at the end */
@@ -62,7 +57,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   site *s = app;
   s->calls++;
   tell(s, "page");
-  if (s->refreshes) assert_int_equal(vestry_refresh(s->pages, s->refreshes, NULL), VESTRY_OK);
+  if (s->refreshes) assert_int_equal(vestry_refresh(s->on.pages, s->refreshes, NULL), VESTRY_OK);
   s->refreshes = NULL;
   for (size_t i = 0; i < s->names_count; i++) (void)vestry_render_topic(render, s->names[i]);
   if (s->error) return s->error;
@@ -86,41 +81,31 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
 
 static void open_site(site *s) {
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  page_site_open(&s->on, (vestry_options){0}, NULL);
   const vestry_page_options page = {.render = make, .allow = may, .app = s};
-  assert_int_equal(vestry_page_create(s->pages, &page, &s->page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/private", vestry_page_handler, s->page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
-}
-
-static void close_site(site *s) {
-  vestry_stop(s->v, 0);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
+  assert_int_equal(vestry_page_create(s->on.pages, &page, &s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/private", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, s), VESTRY_OK);
 }
 
 static void observe(observer *o) {
-  assert_int_equal(vestry_pages_observe(o->s->pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = o}),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_pages_observe(o->s->on.pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = o}), VESTRY_OK);
 }
 
 static vestry_memory_exchange *request(site *s, const char *path, const char *query, bool is_stream) {
   vestry_memory_exchange *exchange;
   const vestry_memory_call call = {.path = path, .query = query, .datastar = is_stream};
   s->told[0] = '\0';
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), VESTRY_OK);
   return exchange;
 }
 
 static void refresh(site *s, const char *topic) {
   s->told[0] = '\0';
-  assert_int_equal(vestry_refresh(s->pages, topic, NULL), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
+  assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
 }
 
 static void renders_of_streams_are_told_of(void **state) {
@@ -137,7 +122,7 @@ static void renders_of_streams_are_told_of(void **state) {
   assert_string_equal(s.told, "may(a(bmaypageb)a)partmay(a(bpartb)a)");
   vestry_memory_exchange *shared = request(&s, "/shared", NULL, true);
   assert_string_equal(s.told, "maymay(a(bpageb)a)");
-  assert_int_equal(vestry_pages_unobserve(s.pages, &a), VESTRY_OK);
+  assert_int_equal(vestry_pages_unobserve(s.on.pages, &a), VESTRY_OK);
   refresh(&s, NULL);
   assert_null(strstr(s.told, "a("));
   assert_non_null(strstr(s.told, "(bmaypageb)"));
@@ -147,7 +132,7 @@ static void renders_of_streams_are_told_of(void **state) {
   vestry_memory_destroy(document);
   vestry_memory_destroy(one);
   vestry_memory_destroy(shared);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void what_they_name_is_depended_on(void **state) {
@@ -157,9 +142,9 @@ static void what_they_name_is_depended_on(void **state) {
   observer a = {&s, 'a'};
   observe(&a);
   s.topic = "read/1";
-  assert_false(is_used(s.pages, "read/1"));
+  assert_false(is_used(s.on.pages, "read/1"));
   vestry_memory_exchange *one = request(&s, "/private", NULL, true);
-  assert_true(is_used(s.pages, "read/1"));
+  assert_true(is_used(s.on.pages, "read/1"));
   refresh(&s, "read/1");
   assert_string_equal(s.told, "(amaypagea)");
   refresh(&s, "read/2");
@@ -168,20 +153,20 @@ static void what_they_name_is_depended_on(void **state) {
   s.refreshes = "read/2"; /* behind what it read, and before it is named */
   refresh(&s, "read/1");
   assert_string_equal(s.told, "(amaypagea)(amaypagea)");
-  assert_false(is_used(s.pages, "read/1"));
-  assert_true(is_used(s.pages, "read/2"));
+  assert_false(is_used(s.on.pages, "read/1"));
+  assert_true(is_used(s.on.pages, "read/2"));
   vestry_memory_destroy(one);
-  vestry_memory_settle(s.v);
-  assert_false(is_used(s.pages, "read/2"));
-  assert_false(is_used(s.pages, NULL));
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  assert_false(is_used(s.on.pages, "read/2"));
+  assert_false(is_used(s.on.pages, NULL));
+  page_site_close(&s.on);
 }
 
 /* Who gives up what nobody needs asks on any thread, also between a render's naming a topic and its page's depending on
  * it. */
 static void *ask_for_it(void *ctx) {
   site *s = ctx;
-  tell(s, is_used(s->pages, "read/1") ? "used" : "unused");
+  tell(s, is_used(s->on.pages, "read/1") ? "used" : "unused");
   return NULL;
 }
 
@@ -202,30 +187,30 @@ static void what_a_render_has_named_is_used_at_once(void **state) {
   open_site(&s);
   observer a = {&s, 'a'};
   const vestry_render_observer last = {.begin = begin_nothing, .end = ask_on_a_thread, .ctx = &s};
-  assert_int_equal(vestry_pages_observe(s.pages, &last), VESTRY_OK); /* behind the others */
+  assert_int_equal(vestry_pages_observe(s.on.pages, &last), VESTRY_OK); /* behind the others */
   observe(&a);
   vestry_memory_exchange *one = request(&s, "/private", NULL, true);
   assert_string_equal(s.told, "may(amaypagea)unused");
   s.topic = "read/1";
   refresh(&s, NULL);
   assert_string_equal(s.told, "(amaypagea)used");
-  assert_true(is_used(s.pages, "read/1"));
+  assert_true(is_used(s.on.pages, "read/1"));
   s.topic = NULL;
   refresh(&s, NULL);
   assert_string_equal(s.told, "(amaypagea)used"); /* by the page, until the render is over */
-  assert_false(is_used(s.pages, "read/1"));
+  assert_false(is_used(s.on.pages, "read/1"));
   s.topic = "read/1"; /* a render that fails names it all the same, and its page depends on it */
   s.error = VESTRY_IO;
   refresh(&s, NULL);
   assert_non_null(strstr(s.told, "(amaypagea)used"));
   s.topic = NULL;
   s.error = VESTRY_OK;
-  test_host_advance_ms(&s.th, 60000);
+  test_host_advance_ms(&s.on.th, 60000);
   refresh(&s, NULL);
-  assert_false(is_used(s.pages, "read/1"));
+  assert_false(is_used(s.on.pages, "read/1"));
   vestry_memory_destroy(one);
-  vestry_memory_settle(s.v);
-  close_site(&s);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
 }
 
 /* What there was no memory for is not counted: when all is over, nothing is used. */
@@ -243,14 +228,14 @@ static void names_without_memory_are_used_by_nobody(void **state) {
     for (int i = 0; i < NAMES; i++) snprintf(names[i], sizeof names[i], "a/topic/of/many/%d", i);
     const vestry_memory_call call = {.path = "/private", .datastar = true};
     vestry_memory_exchange *one;
-    assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &one), VESTRY_OK);
-    test_host_fail_in(&s.th, fail_at);
-    (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
-    has_failed = test_host_has_failed(&s.th);
+    assert_int_equal(vestry_memory_request(s.on.v, &call, NULL, NULL, &one), VESTRY_OK);
+    test_host_fail_in(&s.on.th, fail_at);
+    (void)vestry_pages_settle(s.on.pages, UINT64_MAX, 1000);
+    has_failed = test_host_has_failed(&s.on.th);
     vestry_memory_destroy(one);
-    vestry_memory_settle(s.v);
-    for (int i = 0; i < NAMES; i++) assert_false(is_used(s.pages, names[i]));
-    close_site(&s);
+    vestry_memory_settle(s.on.v);
+    for (int i = 0; i < NAMES; i++) assert_false(is_used(s.on.pages, names[i]));
+    page_site_close(&s.on);
   }
 }
 
@@ -265,15 +250,15 @@ static void there_are_only_so_many(void **state) {
   }
   const vestry_render_observer more = {.begin = begin, .end = end, .ctx = &all[VESTRY_RENDER_OBSERVERS_MAX]};
   const vestry_render_observer again = {.begin = begin, .end = end, .ctx = &all[1]}, half = {.begin = begin};
-  assert_int_equal(vestry_pages_observe(s.pages, &more), VESTRY_LIMIT);
-  assert_int_equal(vestry_pages_observe(s.pages, &again), VESTRY_EXISTS);
-  assert_int_equal(vestry_pages_observe(s.pages, &half), VESTRY_INVALID);
-  assert_int_equal(vestry_pages_observe(s.pages, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_pages_observe(s.on.pages, &more), VESTRY_LIMIT);
+  assert_int_equal(vestry_pages_observe(s.on.pages, &again), VESTRY_EXISTS);
+  assert_int_equal(vestry_pages_observe(s.on.pages, &half), VESTRY_INVALID);
+  assert_int_equal(vestry_pages_observe(s.on.pages, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_pages_observe(NULL, &more), VESTRY_INVALID);
-  assert_int_equal(vestry_pages_unobserve(s.pages, more.ctx), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_pages_unobserve(s.pages, &all[VESTRY_RENDER_OBSERVERS_MAX - 1]), VESTRY_OK);
-  assert_int_equal(vestry_pages_observe(s.pages, &more), VESTRY_OK);
-  close_site(&s);
+  assert_int_equal(vestry_pages_unobserve(s.on.pages, more.ctx), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_pages_unobserve(s.on.pages, &all[VESTRY_RENDER_OBSERVERS_MAX - 1]), VESTRY_OK);
+  assert_int_equal(vestry_pages_observe(s.on.pages, &more), VESTRY_OK);
+  page_site_close(&s.on);
 }
 
 /* With threads: who stops to observe waits for the render that is inside. */

@@ -4,10 +4,7 @@
 
 #include <stdlib.h>
 
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/vestry.h"
+#include "page/site.h"
 
 /* An application with some rooms. */
 typedef struct room {
@@ -16,9 +13,7 @@ typedef struct room {
 } room;
 
 typedef struct site {
-  test_host th;
-  vestry *v;
-  vestry_pages *pages;
+  page_site on;
   vestry_page *page;
   room rooms[4];
   size_t calls, parts; /* of the render, of the part's */
@@ -52,7 +47,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   vestry_render_head(render, html);
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%s</p>", shown->text);
-  if (s->refreshes) assert_int_equal(vestry_refresh(s->pages, s->refreshes, NULL), VESTRY_OK);
+  if (s->refreshes) assert_int_equal(vestry_refresh(s->on.pages, s->refreshes, NULL), VESTRY_OK);
   if (s->refreshes) snprintf(shown->text, sizeof shown->text, "changed inside");
   s->refreshes = NULL;
   if (s->late_topic) vestry_render_topic(render, topic);
@@ -78,38 +73,11 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
 
 static void open_site(site *s, const vestry_pages_options *options) {
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE, .scope = by_cookie};
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, options, &s->pages), VESTRY_OK);
+  page_site_open(&s->on, (vestry_options){.scope = by_cookie}, options);
   const vestry_page_options page = {.render = make, .allow = may, .app = s};
-  assert_int_equal(vestry_page_create(s->pages, &page, &s->page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/room", vestry_page_handler, s->page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/shared", serve_shared, s), VESTRY_OK);
-}
-
-static void check_counters(site *s) {
-  vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s->pages, &stats);
-  assert_int_equal(stats.streams_opened_count, stats.streams_count + stats.streams_closed_count);
-  assert_int_equal(stats.renders_count, stats.changed_count + stats.unchanged_count + stats.current_count +
-                                            stats.failed_count + stats.dropped_count);
-}
-
-static void close_site(site *s) {
-  vestry_memory_settle(s->v);
-  check_counters(s);
-  vestry_stop(s->v, 0);
-  vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s->pages, &stats);
-  assert_int_equal(stats.streams_count, 0);
-  assert_int_equal(stats.views_count, 0);
-  assert_int_equal(stats.topics_count, 0);
-  assert_int_equal(stats.kept_bytes, 0);
-  assert_int_equal(stats.requests_bytes, 0);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
+  assert_int_equal(vestry_page_create(s->on.pages, &page, &s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/room", vestry_page_handler, s->page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, s), VESTRY_OK);
 }
 
 static void put(site *s, size_t at, const char *text) {
@@ -131,7 +99,7 @@ static void get(site *s, const char *path, const char *query, const char *cookie
   if (had) headers[count++] = (vestry_header){"Last-Event-ID", had};
   const vestry_memory_call call = {
       .path = path, .query = query, .headers = headers, .headers_count = count, .datastar = datastar};
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, ret), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, ret), VESTRY_OK);
 }
 
 /* Between two texts. */
@@ -160,7 +128,7 @@ static void close_tab(tab *t) {
 }
 
 static void settle(site *s) {
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), VESTRY_OK);
 }
 
 /* What has come but for the sign that it is alive, and the hint when to come back. */
@@ -178,8 +146,8 @@ static const char *since(tab *t) {
 
 static void refresh(site *s, const char *topic) {
   uint64_t seq;
-  assert_int_equal(vestry_refresh(s->pages, topic, &seq), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->pages, seq, 1000), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s->on.pages, topic, &seq), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->on.pages, seq, 1000), VESTRY_OK);
 }
 
 /* -------------------------------------------------------------------------------------------- what is shown ------- */
@@ -196,7 +164,7 @@ static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
                                "<div class=\"vestry-banner\""));
   assert_non_null(strstr(text, "/room?room=1"));
   vestry_memory_destroy(document);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_change_is_sent_and_nothing_else(void **state) {
@@ -221,12 +189,12 @@ static void a_change_is_sent_and_nothing_else(void **state) {
   refresh(&s, "room/1"); /* nothing has changed */
   assert_string_equal(since(&one), "");
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.changed_count, 1);
   assert_int_equal(stats.unchanged_count, 3);
   close_tab(&one);
   close_tab(&other);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_change_between_document_and_stream_is_seen(void **state) {
@@ -240,12 +208,12 @@ static void a_change_between_document_and_stream_is_seen(void **state) {
   between(vestry_memory_look(document).received.data, "el.had = '", "'", t.tag, sizeof t.tag);
   vestry_memory_destroy(document);
   put(&s, 1, "second");
-  assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
   get(&s, "/room", "room=1", NULL, t.tag, true, &t.stream);
   settle(&s);
   assert_non_null(strstr(since(&t), "<p>second</p>"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_change_while_rendering_is_seen(void **state) {
@@ -266,7 +234,7 @@ static void a_change_while_rendering_is_seen(void **state) {
     settle(&s);
     assert_string_equal(s.rooms[1].text, "changed inside");
     close_tab(&t);
-    close_site(&s);
+    page_site_close(&s.on);
   }
 }
 
@@ -282,7 +250,7 @@ static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
   refresh(&s, "room/1");
   between(since(&t), "id: ", "\n", id, sizeof id);
   close_tab(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   get(&s, "/room", "room=1", NULL, id, true, &t.stream);
   settle(&s);
   assert_string_equal(since(&t), ""); /* it has all */
@@ -295,7 +263,7 @@ static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
   settle(&s);
   assert_non_null(strstr(since(&t), "<p>second</p>"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
@@ -309,16 +277,16 @@ static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
   settle(&s);
   assert_string_equal(since(&t), "");
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
   refresh(&s, "room/1");
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 2);
   put(&s, 1, "second");
   refresh(&s, "room/1");
   assert_non_null(strstr(since(&t), "<p>second</p>"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* A version is of a page, at an address, for somebody. */
@@ -339,11 +307,11 @@ static void a_version_of_another_is_none(void **state) {
   settle(&s);
   assert_string_equal(since(&other), ""); /* rendered, and the same */
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
   close_tab(&t);
   close_tab(&other);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* --------------------------------------------------------------------------------------------------- pacing ------- */
@@ -355,29 +323,29 @@ static void renders_are_an_interval_apart(void **state) {
   char text[32];
   open_site(&s, NULL);
   open_tab(&s, &t, "/room", "room=1", NULL);
-  vestry_memory_settle(s.v);
-  test_host_advance_ms(&s.th, 100);
+  vestry_memory_settle(s.on.v);
+  test_host_advance_ms(&s.on.th, 100);
   size_t before = s.calls;
   for (int ms = 0; ms < 1000; ms++) {
     snprintf(text, sizeof text, "at %d", ms);
     put(&s, 1, text);
-    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
-    vestry_memory_settle(s.v);
+    assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
+    vestry_memory_settle(s.on.v);
     if (ms == 0) assert_int_equal(s.calls, before + 1); /* the first at once */
-    test_host_advance_ms(&s.th, 1);
-    vestry_memory_settle(s.v);
+    test_host_advance_ms(&s.on.th, 1);
+    vestry_memory_settle(s.on.v);
   }
   assert_in_range(s.calls - before, 1000 / 16, 1000 / 15 + 2);
-  test_host_advance_ms(&s.th, 20);
-  vestry_memory_settle(s.v);
+  test_host_advance_ms(&s.on.th, 20);
+  vestry_memory_settle(s.on.v);
   vestry_slice got = vestry_memory_look(t.stream).received;
   assert_non_null(strstr(got.data, "at 999<")); /* the last always */
   size_t after = s.calls;
-  test_host_advance_ms(&s.th, 1000);
-  vestry_memory_settle(s.v);
+  test_host_advance_ms(&s.on.th, 1000);
+  vestry_memory_settle(s.on.v);
   assert_int_equal(s.calls, after);
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
@@ -390,27 +358,27 @@ static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
   settle(&s);
   vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_BLOCKS);
   put(&s, 1, "one");
-  assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
-  test_host_advance_ms(&s.th, 20);
-  vestry_memory_settle(s.v);
+  assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
+  test_host_advance_ms(&s.on.th, 20);
+  vestry_memory_settle(s.on.v);
   size_t before = s.calls;
   for (int i = 0; i < 10; i++) {
     put(&s, 1, i % 2 ? "two" : "three");
-    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
-    test_host_advance_ms(&s.th, 20);
-    vestry_memory_settle(s.v);
+    assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
+    test_host_advance_ms(&s.on.th, 20);
+    vestry_memory_settle(s.on.v);
   }
   assert_int_equal(s.calls, before + 10); /* for the fast one alone */
   vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
-  vestry_memory_settle(s.v);
-  test_host_advance_ms(&s.th, 20);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
+  test_host_advance_ms(&s.on.th, 20);
+  vestry_memory_settle(s.on.v);
   assert_int_equal(s.calls, before + 11);
   assert_non_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>two</p>"));
   assert_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>three</p>"));
   close_tab(&slow);
   close_tab(&fast);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ statuses, rights ------ */
@@ -438,9 +406,9 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
     put(&s, 1, "second");
     s.status = rows[i].status;
     s.error = rows[i].error;
-    test_host_advance_ms(&s.th, 20);
-    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
-    vestry_memory_settle(s.v);
+    test_host_advance_ms(&s.on.th, 20);
+    assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
+    vestry_memory_settle(s.on.v);
     const char *text = since(&t);
     if (*rows[i].says)
       assert_non_null(strstr(text, rows[i].says));
@@ -449,7 +417,7 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
     assert_int_equal(vestry_memory_look(t.stream).ended, rows[i].ends);
     assert_int_equal(vestry_memory_look(t.stream).clean, rows[i].ends);
     close_tab(&t);
-    close_site(&s);
+    page_site_close(&s.on);
   }
 }
 
@@ -464,30 +432,30 @@ static void a_failing_page_is_tried_again_later_and_later(void **state) {
   (void)since(&t);
   s.error = VESTRY_FAILED;
   size_t before = s.calls;
-  test_host_advance_ms(&s.th, 20);
-  assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
-  vestry_memory_settle(s.v);
+  test_host_advance_ms(&s.on.th, 20);
+  assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
+  vestry_memory_settle(s.on.v);
   assert_int_equal(s.calls, before + 1);
   static const int waits[] = {1, 2, 4, 8, 16, 30, 30};
   for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
     for (int second = 0; second < waits[i]; second++) {
-      test_host_advance_ms(&s.th, 999);
-      assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK); /* hurries nothing */
-      vestry_memory_settle(s.v);
+      test_host_advance_ms(&s.on.th, 999);
+      assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK); /* hurries nothing */
+      vestry_memory_settle(s.on.v);
       assert_int_equal(s.calls, before + 1 + i);
-      test_host_advance_ms(&s.th, 1);
+      test_host_advance_ms(&s.on.th, 1);
     }
-    test_host_advance_ms(&s.th, 2);
-    vestry_memory_settle(s.v);
+    test_host_advance_ms(&s.on.th, 2);
+    vestry_memory_settle(s.on.v);
     assert_int_equal(s.calls, before + 2 + i);
   }
   s.error = VESTRY_OK;
   (void)since(&t);
-  test_host_advance_ms(&s.th, 30002);
-  vestry_memory_settle(s.v);
+  test_host_advance_ms(&s.on.th, 30002);
+  vestry_memory_settle(s.on.v);
   assert_non_null(strstr(since(&t), "{\"_vestry\":{\"failing\":false}}"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void who_may_not_see_it_any_more_is_sent_away(void **state) {
@@ -503,9 +471,9 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
     (void)since(&t);
     put(&s, 1, "a secret");
     s.denied = true;
-    test_host_advance_ms(&s.th, 20);
-    assert_int_equal(vestry_refresh(s.pages, "room/1", NULL), VESTRY_OK);
-    vestry_memory_settle(s.v);
+    test_host_advance_ms(&s.on.th, 20);
+    assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
+    vestry_memory_settle(s.on.v);
     const char *text = since(&t);
     assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
     assert_null(strstr(text, "secret"));
@@ -515,7 +483,7 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
     assert_int_equal(vestry_memory_look(document).status, 404);
     vestry_memory_destroy(document);
     close_tab(&t);
-    close_site(&s);
+    page_site_close(&s.on);
   }
 }
 
@@ -530,13 +498,13 @@ static void a_tab_of_another_build_loads_its_page_anew(void **state) {
   assert_string_equal(since(&t), "");
   memcpy(tag, t.tag, sizeof tag);
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
   open_site(&s, &(vestry_pages_options){.build = "1.1", .secret = "s", .secret_len = 1});
   get(&s, "/room", "room=1", NULL, tag, true, &t.stream);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   assert_non_null(strstr(since(&t), "{\"_vestry\":{\"reload\":"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* --------------------------------------------------------------------------------------------------- shared ------- */
@@ -557,7 +525,7 @@ static void a_shared_page_is_rendered_once(void **state) {
   assert_int_equal(s.calls, before + 1);
   for (size_t i = 0; i < TABS; i++) assert_non_null(strstr(since(&tabs[i]), "<p>second</p>"));
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.views_count, 1);
   assert_int_equal(stats.streams_count, TABS);
   tab late;
@@ -567,7 +535,7 @@ static void a_shared_page_is_rendered_once(void **state) {
   assert_int_equal(s.calls, before + 1); /* it was there already */
   close_tab(&late);
   for (size_t i = 0; i < TABS; i++) close_tab(&tabs[i]);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static vestry_err look(vestry_render *render, vestry_html *html, void *app) {
@@ -594,8 +562,8 @@ static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
   site s;
   open_site(&s, NULL);
   vestry_page *page;
-  assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = look, .app = &s}, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s.v, "GET", "/look", serve_look, page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = look, .app = &s}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/look", serve_look, page), VESTRY_OK);
   vestry_memory_exchange *document, *stream;
   get(&s, "/look", "a=1", "secret", NULL, false, &document);
   assert_int_equal(vestry_memory_look(document).status, 200);
@@ -605,14 +573,14 @@ static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
   assert_non_null(strstr(vestry_memory_look(stream).received.data, "<main id=\"content\">k</main>"));
   vestry_memory_destroy(document);
   vestry_memory_destroy(stream);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ---------------------------------------------------------------------------------------------------- parts ------- */
 
 static void took(site *s, const char *what, uint64_t ms) {
   size_t len = strlen(s->order);
-  test_host_advance_ms(&s->th, ms);
+  test_host_advance_ms(&s->on.th, ms);
   if (len + 1 < sizeof s->order) memcpy(s->order + len, what, 2);
 }
 
@@ -626,7 +594,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   assert_null(render->reply);
   snprintf(topic, sizeof topic, "list/%s", share);
   vestry_render_topic(render, topic);
-  if (s->part_again && s->part_again--) assert_int_equal(vestry_refresh(s->pages, topic, NULL), VESTRY_OK);
+  if (s->part_again && s->part_again--) assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
   return vestry_html_add(html, "<li>%s</li>", room_of(s, share)->text);
 }
 
@@ -637,7 +605,7 @@ static vestry_err make_with_list(vestry_render *render, vestry_html *html, void 
   took(s, "p", s->page_ms);
   s->calls++;
   vestry_render_topic(render, "who");
-  if (s->refreshes) assert_int_equal(vestry_refresh(s->pages, s->refreshes, NULL), VESTRY_OK);
+  if (s->refreshes) assert_int_equal(vestry_refresh(s->on.pages, s->refreshes, NULL), VESTRY_OK);
   s->refreshes = NULL;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<h1>%.*s in %s</h1>", (int)who.len, (const char *)who.data, s->rooms[0].text);
@@ -651,8 +619,8 @@ static void open_list_site(site *s) {
   open_site(s, NULL);
   vestry_page *page;
   const vestry_page_options options = {.render = make_with_list, .app = s};
-  assert_int_equal(vestry_page_create(s->pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/list", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/list", vestry_page_handler, page), VESTRY_OK);
   put(s, 0, "1");
   put(s, 1, "first");
   put(s, 2, "other");
@@ -688,7 +656,7 @@ static void a_part_is_rendered_once_for_all_pages(void **state) {
   assert_string_equal(since(&ada), "");
   close_tab(&ada);
   close_tab(&bob);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 enum { TABS_MANY = 8 };
@@ -699,9 +667,9 @@ static void open_many(site *s, tab tabs[TABS_MANY]) {
     snprintf(who, sizeof who, "person %d", i);
     open_tab(s, &tabs[i], "/list", NULL, who);
   }
-  vestry_memory_settle(s->v);
-  test_host_advance_ms(&s->th, 1000);
-  vestry_memory_settle(s->v);
+  vestry_memory_settle(s->on.v);
+  test_host_advance_ms(&s->on.th, 1000);
+  vestry_memory_settle(s->on.v);
   *s->order = '\0';
 }
 
@@ -719,12 +687,12 @@ static void what_many_see_goes_before_what_one_sees(void **state) {
   s.page_ms = 1;
   s.refreshes = "list/1";
   put(&s, 1, "second");
-  assert_int_equal(vestry_refresh(s.pages, "who", NULL), VESTRY_OK);
-  vestry_memory_settle(s.v);
+  assert_int_equal(vestry_refresh(s.on.pages, "who", NULL), VESTRY_OK);
+  vestry_memory_settle(s.on.v);
   assert_string_equal(s.order, "plppppppp");
   assert_non_null(strstr(since(&tabs[0]), "<li>second</li>"));
   close_many(tabs);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* The part takes all the time that there is: a page that waits goes before it once it is due a second longer. */
@@ -736,14 +704,14 @@ static void what_one_sees_is_not_put_off_for_ever(void **state) {
   open_many(&s, tabs);
   s.part_ms = 100;
   s.part_again = 40;
-  assert_int_equal(vestry_refresh(s.pages, "list/1", NULL), VESTRY_OK);
-  assert_int_equal(vestry_refresh(s.pages, "who", NULL), VESTRY_OK);
-  vestry_memory_settle(s.v);
+  assert_int_equal(vestry_refresh(s.on.pages, "list/1", NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s.on.pages, "who", NULL), VESTRY_OK);
+  vestry_memory_settle(s.on.v);
   assert_int_equal(strlen(s.order), 41 + TABS_MANY);
   assert_in_range(strspn(s.order, "l"), 9, 13);
   assert_int_equal(strspn(strchr(s.order, 'p'), "p"), TABS_MANY);
   close_many(tabs);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void another_part_comes_with_the_content_and_the_former_is_silent(void **state) {
@@ -766,10 +734,10 @@ static void another_part_comes_with_the_content_and_the_former_is_silent(void **
   refresh(&s, "list/2");
   assert_non_null(strstr(since(&t), "<li>new news</li>"));
   vestry_pages_stats stats = {0};
-  vestry_pages_stats_get(s.pages, &stats);
+  vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.views_count, 2); /* the page, and the part that it shows */
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
@@ -780,7 +748,7 @@ static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
   open_tab(&s, &t, "/list", NULL, "ada");
   settle(&s);
   close_tab(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   put(&s, 1, "meanwhile");
   get(&s, "/list", NULL, "ada", t.tag, true, &t.stream);
   settle(&s);
@@ -788,13 +756,13 @@ static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
   assert_non_null(strstr(text, "<li>meanwhile</li>"));
   assert_null(strstr(text, "<h1>"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void open_again(site *s, tab *t, const char *id, const char *document) {
   const vestry_header headers[] = {{"Cookie", "ada"}, {"Last-Event-ID", id}, {"Vestry-Document", document}};
   const vestry_memory_call call = {.path = "/list", .headers = headers, .headers_count = 3, .datastar = true};
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &t->stream), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &t->stream), VESTRY_OK);
   settle(s);
 }
 
@@ -816,20 +784,20 @@ static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **stat
   refresh(&s, "list/1");
   between(since(&t), "\n\nid: ", "\n", id, sizeof id);
   close_tab(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   open_again(&s, &t, id, document);
   assert_string_equal(since(&t), ""); /* nothing has changed meanwhile */
   close_tab(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   open_again(&s, &t, id, "0123456789abcdef"); /* of a document that nobody knows */
   assert_non_null(strstr(since(&t), "<h1>"));
   close_tab(&t);
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   put(&s, 1, "more");
   open_again(&s, &t, t.tag, document); /* what was seen last is not what was sent last */
   assert_non_null(strstr(since(&t), "more"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------- tabs, tokens and nonces, too ----- */
@@ -858,8 +826,8 @@ static void a_page_knows_its_tab(void **state) {
   open_site(&s, NULL);
   vestry_page *page;
   const vestry_page_options options = {.render = make_for_tab, .app = &s};
-  assert_int_equal(vestry_page_create(s.pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s.v, "GET", "/tab", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/tab", vestry_page_handler, page), VESTRY_OK);
   put(&s, 1, "first");
   vestry_memory_exchange *document;
   get(&s, "/tab", NULL, "me", NULL, false, &document);
@@ -886,10 +854,10 @@ static void a_page_knows_its_tab(void **state) {
   assert_non_null(strstr(text, "second"));
   close_tab(&t);
   get(&s, "/tab", NULL, "me", t.tag, true, &t.stream); /* without its id it is no tab's: it is to be loaded anew */
-  vestry_memory_settle(s.v);
+  vestry_memory_settle(s.on.v);
   assert_non_null(strstr(since(&t), "{\"_vestry\":{\"reload\":"));
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ ordinary handlers ----- */
@@ -911,8 +879,8 @@ static void open_ordinary(site *s) {
   open_site(s, NULL);
   vestry_page *page;
   const vestry_page_options options = {.handler = ordinary, .app = s};
-  assert_int_equal(vestry_page_create(s->pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/ordinary", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/ordinary", vestry_page_handler, page), VESTRY_OK);
 }
 
 static void an_ordinary_handler_is_live(void **state) {
@@ -937,13 +905,13 @@ static void an_ordinary_handler_is_live(void **state) {
                          "data: elements <section class='a>b' id=content><p>second</p><section>inner</section>"
                          "</section>\n\nid: "));
   s.status = 303;
-  test_host_advance_ms(&s.th, 20);
-  assert_int_equal(vestry_refresh(s.pages, "/ordinary", NULL), VESTRY_OK);
-  vestry_memory_settle(s.v);
+  test_host_advance_ms(&s.on.th, 20);
+  assert_int_equal(vestry_refresh(s.on.pages, "/ordinary", NULL), VESTRY_OK);
+  vestry_memory_settle(s.on.v);
   assert_non_null(strstr(since(&t), "/else"));
   assert_true(vestry_memory_look(t.stream).ended);
   close_tab(&t);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **state) {
@@ -955,9 +923,9 @@ static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **stat
   get(&s, "/ordinary", NULL, NULL, NULL, false, &document);
   assert_int_equal(vestry_memory_look(document).status, 200);
   assert_null(strstr(vestry_memory_look(document).received.data, "data-init"));
-  assert_non_null(strstr(s.th.last_log, "#content"));
+  assert_non_null(strstr(s.on.th.last_log, "#content"));
   vestry_memory_destroy(document);
-  close_site(&s);
+  page_site_close(&s.on);
 }
 
 int main(void) {

@@ -30,14 +30,14 @@ static vestry_err side(vestry_dispatch_context *context, const json_t *effect, v
 }
 
 static vestry_err set(vestry_registry *names, const char *name, vestry_effect_fn effect) {
-  return vsi_names_set(names, name, &(vsi_entry){.kind = VSI_KIND_EFFECT, .fn.effect = effect});
+  return vsi_names_set(names, name, &(vsi_meaning){.kind = VSI_KIND_EFFECT, .fn.effect = effect});
 }
 
-static const vsi_entry *performed(const vestry_registry *names, const char *name) {
+static const vsi_meaning *performed(const vestry_registry *names, const char *name) {
   return vsi_names_performed(names, name, strlen(name));
 }
 
-static const vsi_entry *replaced(const vestry_registry *names, const char *name) {
+static const vsi_meaning *replaced(const vestry_registry *names, const char *name) {
   return vsi_names_replaced(names, name, strlen(name));
 }
 
@@ -67,14 +67,14 @@ static void an_action_takes_the_place_of_an_effect(void **state) {
   vsi_names_init(&names, vestry_host_default());
   assert_int_equal(set(&names, "a", one), VESTRY_OK);
   assert_null(replaced(&names, "a"));
-  vsi_entry placeholder = {.kind = VSI_KIND_PLACEHOLDER, .fn.placeholder = stand_in};
+  vsi_meaning placeholder = {.kind = VSI_KIND_PLACEHOLDER, .fn.placeholder = stand_in};
   assert_int_equal(vsi_names_set(&names, "a", &placeholder), VESTRY_OK);
   assert_true(performed(&names, "a")->fn.effect == one);
-  assert_int_equal(vsi_names_set(&names, "a", &(vsi_entry){.kind = VSI_KIND_ACTION, .fn.action = act}), VESTRY_OK);
+  assert_int_equal(vsi_names_set(&names, "a", &(vsi_meaning){.kind = VSI_KIND_ACTION, .fn.action = act}), VESTRY_OK);
   assert_int_equal(performed(&names, "a")->kind, VSI_KIND_ACTION);
   assert_true(performed(&names, "a")->fn.action == act);
   assert_true(replaced(&names, "a")->fn.placeholder == stand_in);
-  assert_int_equal(vsi_names_set(&names, "a", &(vsi_entry){.kind = VSI_KIND_QUOTE}), VESTRY_OK);
+  assert_int_equal(vsi_names_set(&names, "a", &(vsi_meaning){.kind = VSI_KIND_QUOTE}), VESTRY_OK);
   assert_int_equal(replaced(&names, "a")->kind, VSI_KIND_QUOTE);
   assert_int_equal(set(&names, "a", two), VESTRY_OK);
   assert_int_equal(performed(&names, "a")->kind, VSI_KIND_EFFECT);
@@ -103,7 +103,7 @@ static void names_are_found_as_themselves(void **state) {
       for (size_t at = 0; at < len; at++) {
         memset(name, 'a', sizeof name); /* what is behind the name is not part of it */
         name[at] = odd ? 'c' : 'b';
-        const vsi_entry *found = vsi_names_performed(&names, name, len);
+        const vsi_meaning *found = vsi_names_performed(&names, name, len);
         assert_non_null(found);
         assert_true(found->fn.effect == (odd ? two : one));
         name[at] = 'd';
@@ -136,7 +136,7 @@ static vestry_err fill(test_host *th, void *ctx) {
   for (int i = 0; i < 300; i++) { /* those that were set are there, and no others */
     char name[32];
     snprintf(name, sizeof name, "effect-%d", i);
-    const vsi_entry *found = performed(&names, name);
+    const vsi_meaning *found = performed(&names, name);
     assert_int_equal(found != NULL, i < count);
     if (found) assert_true(found->fn.effect == (i % 2 ? one : two));
   }

@@ -356,8 +356,8 @@ static void write_byte(sqlite3 *db, int row, int at, char is) {
   assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
 }
 
-/* At level FILE_PAGES, of a file in which all stands, by attached connections and by others. A range is read: no key says
- * which rows. */
+/* At level FILE_PAGES, of a file in which all stands, by attached connections and by others. A range is read: no key
+ * says which rows. */
 static void a_byte_of_a_long_value_renders_those_who_read_it(void **state) {
   (void)state;
   for (int is_mapped = 0; is_mapped < 2; is_mapped++) {

@@ -36,9 +36,9 @@ oracle_kind oracle_kind_of(uint64_t seed) {
 
 /* As the database's thread may at any time. */
 static void look(oracle_world *w) {
-  pthread_mutex_lock(&w->database->lock);
+  vsi_mutex_lock(&w->database->lock);
   (void)vsi_sqlite_look(w->database);
-  pthread_mutex_unlock(&w->database->lock);
+  vsi_mutex_unlock(&w->database->lock);
 }
 
 static void *look_all_the_time(void *ctx) {
@@ -119,9 +119,9 @@ void oracle_world_settle(oracle_world *w) {
 
 uint32_t oracle_world_number(oracle_world *w) {
   vsi_sqlite_number number = {0, false};
-  pthread_mutex_lock(&w->database->lock);
+  vsi_mutex_lock(&w->database->lock);
   (void)vsi_sqlite_counter(w->database, w->database->file, &number);
-  pthread_mutex_unlock(&w->database->lock);
+  vsi_mutex_unlock(&w->database->lock);
   return number.value;
 }
 

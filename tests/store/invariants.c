@@ -152,7 +152,7 @@ void invariants_check(vestry_store *store) {
   size_t live_count = 0;
   for (uint32_t i = 0; i < table->shards_count; i++) {
     check c = {.table = table, .shard = &table->shards[i]};
-    vsi_spin_lock_take(&c.shard->lock);
+    vsi_spin_lock_take(&c.shard->lock, VSI_LOCK_SHARD);
     check_index(&c);
     check_used(&c);
     if (table->extra_bytes) check_born(&c);

@@ -339,7 +339,7 @@ static vestry_err create(const vestry_store_options *options, vestry_store_exit 
   if (!n) return VESTRY_NO_MEMORY;
   n->options = *options;
   if (evicts && !n->options.max_count) n->options.max_count = 10000;
-  if (evicts && !n->options.idle_ms) n->options.idle_ms = VESTRY_NEVER_MS;
+  if (evicts && !n->options.idle_ms) n->options.idle_ms = 600000;
   n->exit = exit;
   n->evicts = evicts;
   pthread_mutex_init(&n->lock, NULL);

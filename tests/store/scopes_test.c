@@ -87,6 +87,11 @@ static bool ended(void *value) {
   return ((test_host *)value)->now_ns == 1;
 }
 
+static bool never_ended(void *value) {
+  (void)value;
+  return false;
+}
+
 static void the_first_is_the_one_last_used_longest_ago(void **state) {
   (void)state;
   open_scopes();
@@ -101,7 +106,7 @@ static void the_first_is_the_one_last_used_longest_ago(void **state) {
   assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[3]); /* it has ended */
   assert_ptr_equal(vsi_scopes_first(share, &exit, &gone), entries[0]);
   assert_null(vsi_scopes_first(enter("b"), &exit, entries[4]->value)); /* it is alone */
-  exit.value.has_ended = NULL;
+  exit.value.has_ended = never_ended;
   assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[0]);
   vsi_scopes_use(entries[0]);
   assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[1]);

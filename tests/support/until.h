@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting for what another thread or process does. A test never waits for a time: a busy machine takes longer than any
- * that one thinks of, and a quick one waits for nothing. It waits until something is so, and fails after two minutes.
+ * that one thinks of, and a quick one waits for nothing. It waits until something is so, and fails after four minutes.
  *
  *   UNTIL(atomic_load(&told) == 3);
  *

@@ -115,7 +115,7 @@ static void look(vestry_timer *timer, void *ctx) {
   }
   if (crowd->clients_count <= crowd->limit) return;
   qsort(crowd->clients, crowd->clients_count, sizeof *crowd->clients, compare);
-  pthread_mutex_lock(&crowd->lock);
+  vsi_mutex_lock(&crowd->lock);
   for (size_t begin = 0, end; begin < crowd->clients_count; begin = end) {
     const vsi_web_address address = crowd->clients[begin].address;
     for (end = begin + 1; end < crowd->clients_count && crowd->clients[end].address.prefix == address.prefix &&
@@ -123,7 +123,7 @@ static void look(vestry_timer *timer, void *ctx) {
       end++;
     were_too_many |= shut_surplus_locked(crowd, crowd->clients + begin, end - begin);
   }
-  pthread_mutex_unlock(&crowd->lock);
+  vsi_mutex_unlock(&crowd->lock);
   if (were_too_many) vestry_timer_set(timer, SOON_MS, PERIOD_MS);
 }
 
@@ -139,14 +139,14 @@ vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const v
   crowd->ports_count = ports_count;
   vestry_err error = vestry_timer_create(vestry_parts_of(v)->runtime, look, crowd, &crowd->timer);
   if (error) return error;
-  pthread_mutex_init(&crowd->lock, NULL);
+  vsi_mutex_init(&crowd->lock, VSI_LOCK_CIVETWEB_CROWD);
   return vestry_timer_set(crowd->timer, PERIOD_MS, PERIOD_MS);
 }
 
 void vsi_civetweb_crowd_finish(vsi_civetweb_crowd *crowd) {
   if (crowd->timer) {
     vestry_timer_destroy(crowd->timer);
-    pthread_mutex_destroy(&crowd->lock);
+    vsi_mutex_finish(&crowd->lock);
     crowd->timer = NULL;
   }
   if (!crowd->host) return;
@@ -160,15 +160,15 @@ void vsi_civetweb_crowd_enter(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *gue
   if (!crowd->timer) return;
   guest->peer = *peer;
   guest->is_there = true;
-  pthread_mutex_lock(&crowd->lock);
+  vsi_mutex_lock(&crowd->lock);
   LIST_INSERT_HEAD(&crowd->guests, guest, in);
-  pthread_mutex_unlock(&crowd->lock);
+  vsi_mutex_unlock(&crowd->lock);
 }
 
 void vsi_civetweb_crowd_leave(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest) {
   if (!guest->is_there) return;
-  pthread_mutex_lock(&crowd->lock);
+  vsi_mutex_lock(&crowd->lock);
   LIST_REMOVE(guest, in);
-  pthread_mutex_unlock(&crowd->lock);
+  vsi_mutex_unlock(&crowd->lock);
   guest->is_there = false;
 }

@@ -7,11 +7,10 @@
 #ifndef VSI_CIVETWEB_CROWD_H
 #define VSI_CIVETWEB_CROWD_H
 
-#include <pthread.h>
-
 #include <sys/queue.h>
 
 #include "adapter/civetweb/kernel.h"
+#include "base/mutex.h"
 #include "vestry/adapter.h"
 
 struct vsi_civetweb_client;
@@ -28,7 +27,7 @@ typedef struct vsi_civetweb_crowd {
   const vestry_host *host;
   vestry_timer *timer; /* NULL: there is no limit */
   uint32_t limit;
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   LIST_HEAD(, vsi_civetweb_guest) guests; /* guarded by lock */
 
   /* The timer's. */

@@ -65,7 +65,7 @@ static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
 static void rouse(vsi_civetweb_deadlines *deadlines) {
   uint64_t now_ns = vsi_now_ns(deadlines->host);
   size_t count = 0;
-  pthread_mutex_lock(&deadlines->lock);
+  vsi_mutex_lock(&deadlines->lock);
   relieve_locked(deadlines, false);
   relieve_locked(deadlines, true);
   for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
@@ -75,7 +75,7 @@ static void rouse(vsi_civetweb_deadlines *deadlines) {
     count += at->is_overdue;
   }
   if (count) shut_overdue_locked(deadlines, count);
-  pthread_mutex_unlock(&deadlines->lock);
+  vsi_mutex_unlock(&deadlines->lock);
 }
 
 static void look(vestry_timer *timer, void *ctx) {
@@ -88,7 +88,7 @@ vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry
   deadlines->host = vestry_parts_of(v)->host;
   vestry_err error = vestry_timer_create(vestry_parts_of(v)->runtime, look, deadlines, &deadlines->timer);
   if (error) return error;
-  pthread_mutex_init(&deadlines->lock, NULL);
+  vsi_mutex_init(&deadlines->lock, VSI_LOCK_CIVETWEB_DEADLINES);
   return vestry_timer_set(deadlines->timer, period_ms, period_ms);
 }
 
@@ -100,7 +100,7 @@ void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb
 void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines) {
   if (!deadlines->timer) return;
   vestry_timer_destroy(deadlines->timer);
-  pthread_mutex_destroy(&deadlines->lock);
+  vsi_mutex_finish(&deadlines->lock);
   deadlines->timer = NULL;
 }
 
@@ -112,9 +112,9 @@ static void enter(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *dead
   deadline->is_answer = is_answer;
   deadline->has_passed = deadline->is_cut = false;
   atomic_init(&deadline->held_bytes, bytes);
-  pthread_mutex_lock(&deadlines->lock);
+  vsi_mutex_lock(&deadlines->lock);
   LIST_INSERT_HEAD(&deadlines->list, deadline, in);
-  pthread_mutex_unlock(&deadlines->lock);
+  vsi_mutex_unlock(&deadlines->lock);
 }
 
 void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
@@ -133,10 +133,10 @@ void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines) {
 
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline) {
   if (!deadline->is_set) return false;
-  pthread_mutex_lock(&deadlines->lock);
+  vsi_mutex_lock(&deadlines->lock);
   LIST_REMOVE(deadline, in);
   bool has_passed = deadline->has_passed;
-  pthread_mutex_unlock(&deadlines->lock);
+  vsi_mutex_unlock(&deadlines->lock);
   deadline->is_set = false;
   return has_passed;
 }

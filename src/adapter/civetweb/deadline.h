@@ -10,11 +10,11 @@
 #ifndef VSI_CIVETWEB_DEADLINE_H
 #define VSI_CIVETWEB_DEADLINE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "adapter/civetweb/peer.h"
+#include "base/mutex.h"
 #include "vestry/adapter.h"
 
 /* One request's; part of it, zeroed to begin with. All guarded by deadlines->lock while it is set. */
@@ -34,7 +34,7 @@ typedef struct vsi_civetweb_deadlines {
   vestry *v;
   const vestry_host *host;
   vestry_timer *timer; /* NULL: never made */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   LIST_HEAD(, vsi_civetweb_deadline) list; /* guarded by lock */
 } vsi_civetweb_deadlines;
 

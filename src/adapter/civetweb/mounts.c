@@ -271,9 +271,9 @@ static void free_idle(const vsi_civetweb_mounts *of, vsi_civetweb_mount *idle) {
 static void sweep(vestry_timer *timer, void *ctx) {
   vsi_civetweb_mounts *of = ctx;
   bool is_left;
-  pthread_mutex_lock(&of->sweeping);
+  vsi_mutex_lock(&of->sweeping);
   free_idle(of, take_idle(of, &is_left));
-  pthread_mutex_unlock(&of->sweeping);
+  vsi_mutex_unlock(&of->sweeping);
   if (is_left) vestry_timer_set(timer, SWEEP_MS, 0);
 }
 
@@ -286,7 +286,7 @@ vestry_err vsi_civetweb_mounts_begin(vsi_civetweb_mounts *of, vsi_civetweb_neigh
   of->takes_all = takes_all;
   vestry_err error = vestry_timer_create(vestry_parts_of(self->v)->runtime, sweep, of, &of->sweeper);
   if (error) return error;
-  pthread_mutex_init(&of->sweeping, NULL);
+  vsi_mutex_init(&of->sweeping, VSI_LOCK_CIVETWEB_SWEEPING);
   error = vestry_routes_follow(self->v, &follower, of);
   return !error && takes_all ? claim(of, "any", all_paths, true) : error;
 }
@@ -295,27 +295,27 @@ void vsi_civetweb_mounts_shut(vsi_civetweb_mounts *of) {
   if (!of->sweeper) return;
   vsi_civetweb_neighbours_lock(); /* a route that is being mounted now is, before the server can end */
   vsi_civetweb_neighbours_unlock();
-  pthread_mutex_lock(&of->sweeping);
-  pthread_mutex_unlock(&of->sweeping);
+  vsi_mutex_lock(&of->sweeping);
+  vsi_mutex_unlock(&of->sweeping);
 }
 
 void vsi_civetweb_mounts_undo(vsi_civetweb_mounts *of) {
   if (!of->sweeper) return;
   (void)vestry_routes_follow(of->self->v, NULL, of);
-  pthread_mutex_lock(&of->sweeping);
+  vsi_mutex_lock(&of->sweeping);
   vsi_civetweb_neighbours_lock();
   vsi_civetweb_mount *all = of->first;
   of->first = NULL;
   vsi_civetweb_neighbours_unlock();
   free_idle(of, all);
-  pthread_mutex_unlock(&of->sweeping);
+  vsi_mutex_unlock(&of->sweeping);
 }
 
 void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of) {
   if (!of->sweeper) return;
   (void)vestry_routes_follow(of->self->v, NULL, of);
   vestry_timer_destroy(of->sweeper);
-  pthread_mutex_destroy(&of->sweeping);
+  vsi_mutex_finish(&of->sweeping);
   vsi_civetweb_neighbours_lock(); /* others look at claims */
   vsi_civetweb_mount *mounts = of->first;
   vsi_civetweb_claim *claims = of->self->claims;

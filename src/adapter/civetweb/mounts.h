@@ -4,10 +4,10 @@
 #ifndef VSI_CIVETWEB_MOUNTS_H
 #define VSI_CIVETWEB_MOUNTS_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "adapter/civetweb/neighbours.h"
+#include "base/mutex.h"
 
 struct mg_connection;
 
@@ -41,7 +41,7 @@ typedef struct vsi_civetweb_mounts {
 
   vsi_civetweb_mount *first; /* guarded by the neighbours' lock */
   vestry_timer *sweeper;     /* takes those away that no route has any more; NULL: not begun */
-  pthread_mutex_t sweeping;  /* held while the server takes handlers away; before the neighbours' lock */
+  vsi_mutex sweeping;        /* held while the server takes handlers away; before the neighbours' lock */
 } vsi_civetweb_mounts;
 
 /* Take the paths of all routes, from now on, or all paths at once.

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/neighbours.h"
 
-#include <pthread.h>
-
 #include "base/log.h"
+#include "base/mutex.h"
 
 typedef vsi_civetweb_neighbour neighbour;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_CIVETWEB_NEIGHBOURS);
 static neighbour *first; /* guarded by lock: all of this process, the oldest first */
 
 void vsi_civetweb_neighbours_lock(void) {
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
 }
 
 void vsi_civetweb_neighbours_unlock(void) {
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
 }
 
 /* The next one of the same server. One that has stopped is none: its server may have ended, and another one have its
@@ -32,7 +31,7 @@ static void share(neighbour *one) {
 
 vestry_err vsi_civetweb_neighbours_enter(neighbour *one, neighbour **ret_first) {
   vestry_err error = VESTRY_OK;
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
   neighbour *other = next_of(one, first);
   if (other && one->limit && one->limit != other->limit) error = VESTRY_INVALID;
   if (!error) {
@@ -47,7 +46,7 @@ vestry_err vsi_civetweb_neighbours_enter(neighbour *one, neighbour **ret_first) 
     if (other) one->limit = other->limit;
     *ret_first = other;
   }
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
   if (error)
     vsi_log(one->host, VESTRY_LOG_ERROR,
             "civetweb: max_per_address is the server's, and another instance of vestry in it has another one: "
@@ -57,12 +56,12 @@ vestry_err vsi_civetweb_neighbours_enter(neighbour *one, neighbour **ret_first) 
 
 void vsi_civetweb_neighbours_leave(neighbour *one) {
   if (!one->has_entered) return;
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
   neighbour **at = &first;
   while (*at != one) at = &(*at)->next;
   *at = one->next;
   one->has_entered = false;
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
 }
 
 bool vsi_civetweb_neighbours_any(const neighbour *one, vsi_civetweb_neighbour_fn is_so, const void *ctx) {
@@ -75,11 +74,11 @@ bool vsi_civetweb_neighbours_any(const neighbour *one, vsi_civetweb_neighbour_fn
 void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server) {
   for (;;) {
     const vestry_host *host = NULL;
-    pthread_mutex_lock(&lock);
+    vsi_mutex_lock(&lock);
     for (neighbour *at = first; at && !host; at = at->next)
       if (at->server == server && !vsi_web_gate_is_shut(at->gate) && !atomic_exchange(&at->has_told_of_query, true))
         host = at->host;
-    pthread_mutex_unlock(&lock);
+    vsi_mutex_unlock(&lock);
     if (!host) return;
     vsi_log(host, VESTRY_LOG_WARN,
             "civetweb: a request with the method QUERY was answered 501: civetweb up to 1.17 refuses the "
@@ -98,7 +97,7 @@ neighbour *vsi_civetweb_neighbours_find(neighbour *one, const char *method, cons
   if (is_alone(one)) return vestry_route_status(one->v, method, path) != 404 ? one : NULL;
   neighbour *found = NULL;
   int status = 404;
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
   for (neighbour *at = next_of(one, first); at && status != 200; at = next_of(one, at->next)) {
     if (!atomic_load_explicit(&at->is_open, memory_order_acquire)) continue; /* pairs with create */
     int of_this = vestry_route_status(at->v, method, path);
@@ -106,7 +105,7 @@ neighbour *vsi_civetweb_neighbours_find(neighbour *one, const char *method, cons
     found = at;
     status = of_this;
   }
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
   if (!found && vestry_route_status(one->v, method, path) != 404) found = one;
   return found;
 }
@@ -114,9 +113,9 @@ neighbour *vsi_civetweb_neighbours_find(neighbour *one, const char *method, cons
 bool vsi_civetweb_neighbours_take_place(neighbour *one) {
   if (is_alone(one)) return vsi_web_gate_take_place(one->gate);
   uint32_t streams = 0;
-  pthread_mutex_lock(&lock);
+  vsi_mutex_lock(&lock);
   for (neighbour *at = next_of(one, first); at; at = next_of(one, at->next)) streams += vsi_web_gate_streams(at->gate);
   bool taken = streams < one->gate->capacity && vsi_web_gate_take_place(one->gate);
-  pthread_mutex_unlock(&lock);
+  vsi_mutex_unlock(&lock);
   return taken;
 }

@@ -1,55 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/parked.h"
 
-#include "base/memory.h"
-
 /* How many connections are closed between two takings of the lock. */
-enum { BATCH = 32, LEAST_BUCKETS = 16 };
+enum { BATCH = 32 };
 
 vestry_err vsi_civetweb_parked_init(vsi_civetweb_parked *parked, const vestry_host *host, size_t capacity) {
-  size_t count = LEAST_BUCKETS;
-  while (count < capacity) count *= 2;
   uint64_t seed = 0;
+  vsi_map map = {.buckets = NULL};
   vestry_err error = host->random(host->ctx, &seed, sizeof seed);
+  if (!error) error = vsi_map_reserve(&map, host, capacity);
   if (error) return error;
-  vsi_civetweb_entry **buckets = vsi_calloc(host, count, sizeof *buckets);
-  if (!buckets) return VESTRY_NO_MEMORY;
-  *parked = (vsi_civetweb_parked){.buckets = buckets, .buckets_count = count, .seed = seed};
-  pthread_mutex_init(&parked->lock, NULL);
+  *parked = (vsi_civetweb_parked){.map = map, .seed = seed};
+  vsi_mutex_init(&parked->lock, VSI_LOCK_CIVETWEB_PARKED);
   return VESTRY_OK;
 }
 
 void vsi_civetweb_parked_finish(vsi_civetweb_parked *parked, const vestry_host *host) {
-  if (!parked->buckets) return;
-  pthread_mutex_destroy(&parked->lock);
-  vsi_free(host, parked->buckets);
-  parked->buckets = NULL;
+  if (!parked->map.buckets) return;
+  vsi_mutex_finish(&parked->lock);
+  vsi_map_finish(&parked->map, host);
 }
 
-static vsi_civetweb_entry **bucket_of(vsi_civetweb_parked *parked, const vsi_civetweb_peer *peer) {
-  return &parked->buckets[vsi_civetweb_peer_hash(peer, parked->seed) & (parked->buckets_count - 1)];
+/* The one after this in the map; of NULL the first; NULL: there are no more. */
+static vsi_civetweb_entry *after(const vsi_civetweb_parked *parked, const vsi_civetweb_entry *at) {
+  return (vsi_civetweb_entry *)vsi_map_after(&parked->map, at ? &at->in : NULL);
 }
 
 void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
-  pthread_mutex_lock(&parked->lock);
-  vsi_civetweb_entry **bucket = bucket_of(parked, &entry->peer);
-  entry->next = *bucket;       /* youngest first: vsi_civetweb_parked_see counts on it */
+  vsi_mutex_lock(&parked->lock);
+  vsi_map_add(&parked->map, &entry->in, vsi_civetweb_peer_hash(&entry->peer, parked->seed));
   entry->seen = parked->round; /* a round that has begun is not about it: its socket may be too young for the dump */
   entry->has_cookie = entry->told = false;
   entry->verdict = VESTRY_CAUSE_NONE;
   entry->unacked_since_ns = UINT64_MAX;
-  *bucket = entry;
-  parked->count++;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
 }
 
 void vsi_civetweb_parked_remove(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
-  pthread_mutex_lock(&parked->lock);
-  vsi_civetweb_entry **link = bucket_of(parked, &entry->peer);
-  while (*link != entry) link = &(*link)->next;
-  *link = entry->next;
-  parked->count--;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
+  vsi_map_remove(&parked->map, &entry->in);
+  vsi_mutex_unlock(&parked->lock);
 }
 
 /* Why an entry is to be closed by the running round; NONE: it is not. */
@@ -66,16 +56,15 @@ static void close_batches(vsi_civetweb_parked *parked, vestry_cause all) {
   size_t count;
   do {
     count = 0;
-    pthread_mutex_lock(&parked->lock);
-    for (size_t i = 0; i < parked->buckets_count && count < BATCH; i++)
-      for (vsi_civetweb_entry *at = parked->buckets[i]; at && count < BATCH; at = at->next) {
-        vestry_cause cause = all ? all : round_cause_locked(parked, at);
-        if (!cause || at->told) continue;
-        at->told = true;
-        causes[count] = cause;
-        connections[count++] = vestry_connection_ref(at->connection);
-      }
-    pthread_mutex_unlock(&parked->lock);
+    vsi_mutex_lock(&parked->lock);
+    for (vsi_civetweb_entry *at = after(parked, NULL); at && count < BATCH; at = after(parked, at)) {
+      vestry_cause cause = all ? all : round_cause_locked(parked, at);
+      if (!cause || at->told) continue;
+      at->told = true;
+      causes[count] = cause;
+      connections[count++] = vestry_connection_ref(at->connection);
+    }
+    vsi_mutex_unlock(&parked->lock);
     for (size_t i = 0; i < count; i++) {
       vestry_connection_close(connections[i], causes[i]);
       vestry_connection_unref(connections[i]);
@@ -88,10 +77,10 @@ void vsi_civetweb_parked_close_all(vsi_civetweb_parked *parked, vestry_cause cau
 }
 
 bool vsi_civetweb_parked_begin(vsi_civetweb_parked *parked) {
-  pthread_mutex_lock(&parked->lock);
-  bool any = parked->count > 0;
+  vsi_mutex_lock(&parked->lock);
+  bool any = parked->map.count > 0;
   if (any) parked->round++;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
   return any;
 }
 
@@ -99,7 +88,9 @@ bool vsi_civetweb_parked_begin(vsi_civetweb_parked *parked) {
  * streams, one socket. The cookie tells sockets apart; a stream learns its own when it is seen for the first time. */
 static vsi_civetweb_entry *owner_locked(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket) {
   vsi_civetweb_entry *free_one = NULL;
-  for (vsi_civetweb_entry *at = *bucket_of(parked, &socket->peer); at; at = at->next) {
+  vsi_map_link *link = vsi_map_first(&parked->map, vsi_civetweb_peer_hash(&socket->peer, parked->seed));
+  for (; link; link = vsi_map_further(link)) {
+    vsi_civetweb_entry *at = (vsi_civetweb_entry *)link;
     if (!at->has_peer || !vsi_civetweb_peer_equal(&at->peer, &socket->peer)) continue;
     if (at->has_cookie && at->cookie == socket->cookie) return at;
     if (!at->has_cookie && !free_one) free_one = at;
@@ -109,7 +100,7 @@ static vsi_civetweb_entry *owner_locked(vsi_civetweb_parked *parked, const vsi_c
 
 void vsi_civetweb_parked_see(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket, uint64_t now_ns,
                              uint64_t lost_ns) {
-  pthread_mutex_lock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
   vsi_civetweb_entry *entry = owner_locked(parked, socket);
   if (entry) {
     entry->cookie = socket->cookie;
@@ -117,16 +108,15 @@ void vsi_civetweb_parked_see(vsi_civetweb_parked *parked, const vsi_civetweb_soc
     entry->seen = parked->round;
     entry->verdict = vsi_civetweb_peer_judge(&entry->unacked_since_ns, socket, now_ns, lost_ns);
   }
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_unlock(&parked->lock);
 }
 
 size_t vsi_civetweb_parked_unseen(vsi_civetweb_parked *parked) {
   size_t unseen = 0;
-  pthread_mutex_lock(&parked->lock);
-  for (size_t i = 0; i < parked->buckets_count; i++)
-    for (const vsi_civetweb_entry *at = parked->buckets[i]; at; at = at->next)
-      unseen += at->has_peer && at->seen != parked->round && !at->told;
-  pthread_mutex_unlock(&parked->lock);
+  vsi_mutex_lock(&parked->lock);
+  for (const vsi_civetweb_entry *at = after(parked, NULL); at; at = after(parked, at))
+    unseen += at->has_peer && at->seen != parked->round && !at->told;
+  vsi_mutex_unlock(&parked->lock);
   return unseen;
 }
 

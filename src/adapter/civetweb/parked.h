@@ -3,14 +3,14 @@
 #ifndef VSI_CIVETWEB_PARKED_H
 #define VSI_CIVETWEB_PARKED_H
 
-#include <pthread.h>
-
 #include "adapter/civetweb/peer.h"
+#include "base/map.h"
+#include "base/mutex.h"
 #include "vestry/connection.h"
 
 /* One stream's entry; part of the stream. All guarded by parked->lock once it was added. */
 typedef struct vsi_civetweb_entry {
-  struct vsi_civetweb_entry *next;
+  vsi_map_link in;               /* first: among those of its peer the youngest comes first */
   vestry_connection *connection; /* the parked thread's reference keeps it */
   vsi_civetweb_peer peer;
   bool has_peer; /* false: not watched */
@@ -23,11 +23,9 @@ typedef struct vsi_civetweb_entry {
 } vsi_civetweb_entry;
 
 typedef struct vsi_civetweb_parked {
-  pthread_mutex_t lock; /* innermost */
-  vsi_civetweb_entry **buckets;
-  size_t buckets_count; /* a power of two */
-  uint64_t seed;
-  size_t count;   /* guarded by lock */
+  vsi_mutex lock; /* innermost */
+  vsi_map map;    /* guarded by lock; by the peer; it has room for all */
+  uint64_t seed;  /* of its hashes */
   uint64_t round; /* guarded by lock */
 } vsi_civetweb_parked;
 

@@ -14,22 +14,23 @@
 #include <sys/stat.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/thread.h"
 
 /* STACK_BYTES: as Debian builds civetweb. SETTLE_TURNS: a thread that was joined is counted for a moment more. */
 enum { STACK_BYTES = 102400, SETTLE_TURNS = 10000 };
 
 typedef struct trial {
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t ended;
   bool has_ended; /* guarded by lock */
 } trial;
 
 static void *wait_for_the_end(void *argument) {
   trial *of = argument;
-  pthread_mutex_lock(&of->lock);
-  while (!of->has_ended) pthread_cond_wait(&of->ended, &of->lock);
-  pthread_mutex_unlock(&of->lock);
+  vsi_mutex_lock(&of->lock);
+  while (!of->has_ended) vsi_mutex_wait(&of->lock, &of->ended);
+  vsi_mutex_unlock(&of->lock);
   return NULL;
 }
 
@@ -55,13 +56,13 @@ uint32_t vsi_civetweb_try_threads(uint32_t count) {
   const vestry_host *host = vestry_host_default();
   pthread_t *threads = vsi_calloc(host, count, sizeof *threads);
   if (!threads) return 0;
-  trial of = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+  trial of = {.lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_CIVETWEB_TRIAL), .ended = PTHREAD_COND_INITIALIZER};
   const unsigned long before = threads_now();
   uint32_t made = make_threads(&of, threads, count);
-  pthread_mutex_lock(&of.lock);
+  vsi_mutex_lock(&of.lock);
   of.has_ended = true;
   pthread_cond_broadcast(&of.ended);
-  pthread_mutex_unlock(&of.lock);
+  vsi_mutex_unlock(&of.lock);
   for (uint32_t i = 0; i < made; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < SETTLE_TURNS && threads_now() > before; i++) sched_yield();
   vsi_free(host, threads);

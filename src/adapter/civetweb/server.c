@@ -31,7 +31,7 @@ typedef struct door {
 typedef struct knocking {
   door doors[DOORS_MAX];
   size_t doors_count;
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   pthread_cond_t done;
   bool is_done; /* guarded by lock */
 } knocking;
@@ -47,15 +47,15 @@ static void knock(const door *at) {
 
 static void *keep_knocking(void *argument) {
   knocking *all = argument;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   while (!all->is_done) {
     (void)vsi_wait_until(&all->done, &all->lock, vsi_monotonic_in_ms(KNOCK_MS));
     if (all->is_done) break;
-    pthread_mutex_unlock(&all->lock);
+    vsi_mutex_unlock(&all->lock);
     for (size_t i = 0; i < all->doors_count; i++) knock(&all->doors[i]);
-    pthread_mutex_lock(&all->lock);
+    vsi_mutex_lock(&all->lock);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
   return NULL;
 }
 
@@ -107,17 +107,17 @@ void vestry_civetweb_stop_server(struct mg_context *server) {
   if (!server) return;
   knocking all = {.doors_count = 0};
   find_doors(&all, server);
-  pthread_mutex_init(&all.lock, NULL);
+  vsi_mutex_init(&all.lock, VSI_LOCK_CIVETWEB_KNOCKS);
   pthread_cond_init(&all.done, NULL);
   pthread_t thread;
   bool knocks =
       !vsi_thread_start(NULL, &thread, "vestry-knock", keep_knocking, &all); /* otherwise it takes its two seconds */
   mg_stop(server);
-  pthread_mutex_lock(&all.lock);
+  vsi_mutex_lock(&all.lock);
   all.is_done = true;
   pthread_cond_signal(&all.done);
-  pthread_mutex_unlock(&all.lock);
+  vsi_mutex_unlock(&all.lock);
   if (knocks) pthread_join(thread, NULL);
   pthread_cond_destroy(&all.done);
-  pthread_mutex_destroy(&all.lock);
+  vsi_mutex_finish(&all.lock);
 }

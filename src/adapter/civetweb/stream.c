@@ -32,7 +32,7 @@ struct vsi_civetweb_stream {
   bool began;      /* something of the head may have been written */
   bool broken;     /* not all that should have been written was */
 
-  pthread_mutex_t lock; /* innermost */
+  vsi_mutex lock; /* innermost */
   pthread_cond_t woken;
   bool is_woken; /* guarded by lock */
 };
@@ -134,24 +134,24 @@ static void stream_end(void *transport, bool clean, vestry_cause cause) {
 static void stream_release(void *transport) {
   vsi_civetweb_stream *stream = transport;
   pthread_cond_destroy(&stream->woken);
-  pthread_mutex_destroy(&stream->lock);
+  vsi_mutex_finish(&stream->lock);
   vsi_free(stream->host, stream->head);
   vsi_free(stream->host, stream);
 }
 
 static void stream_wake(void *transport) {
   vsi_civetweb_stream *stream = transport;
-  pthread_mutex_lock(&stream->lock);
+  vsi_mutex_lock(&stream->lock);
   stream->is_woken = true;
   pthread_cond_signal(&stream->woken);
-  pthread_mutex_unlock(&stream->lock);
+  vsi_mutex_unlock(&stream->lock);
 }
 
 static void wait_for_wake(vsi_civetweb_stream *stream) {
-  pthread_mutex_lock(&stream->lock);
-  while (!stream->is_woken) pthread_cond_wait(&stream->woken, &stream->lock);
+  vsi_mutex_lock(&stream->lock);
+  while (!stream->is_woken) vsi_mutex_wait(&stream->lock, &stream->woken);
   stream->is_woken = false;
-  pthread_mutex_unlock(&stream->lock);
+  vsi_mutex_unlock(&stream->lock);
 }
 
 static const vestry_transport_ops stream_ops = {
@@ -180,7 +180,7 @@ static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const ve
   stream->conn = request->conn;
   stream->timeout_ns = request->adapter->request_timeout_ns;
   stream->is_chunked = request->is_http11;
-  pthread_mutex_init(&stream->lock, NULL);
+  vsi_mutex_init(&stream->lock, VSI_LOCK_CIVETWEB_STREAM);
   pthread_cond_init(&stream->woken, NULL);
   return stream;
 }

@@ -13,7 +13,7 @@
 
 void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host) {
   arrivals->host = host;
-  pthread_mutex_init(&arrivals->lock, NULL);
+  vsi_mutex_init(&arrivals->lock, VSI_LOCK_MICROHTTPD_ARRIVALS);
   pthread_cond_init(&arrivals->fewer, NULL);
 }
 
@@ -21,7 +21,7 @@ void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals) {
   if (!arrivals->host) return;
   vsi_free(arrivals->host, arrivals->is_on_way);
   pthread_cond_destroy(&arrivals->fewer);
-  pthread_mutex_destroy(&arrivals->lock);
+  vsi_mutex_finish(&arrivals->lock);
 }
 
 static vestry_err grow_locked(vsi_microhttpd_arrivals *arrivals, size_t least) {
@@ -41,17 +41,17 @@ static void mark_locked(vsi_microhttpd_arrivals *arrivals, size_t fd, bool is_on
 
 vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd) {
   size_t at = (size_t)fd;
-  pthread_mutex_lock(&arrivals->lock);
+  vsi_mutex_lock(&arrivals->lock);
   vestry_err error = at < arrivals->room ? VESTRY_OK : grow_locked(arrivals, at + 1);
   if (!error) mark_locked(arrivals, at, true);
-  pthread_mutex_unlock(&arrivals->lock);
+  vsi_mutex_unlock(&arrivals->lock);
   return error;
 }
 
 void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd) {
-  pthread_mutex_lock(&arrivals->lock);
+  vsi_mutex_lock(&arrivals->lock);
   if ((size_t)fd < arrivals->room) mark_locked(arrivals, (size_t)fd, false);
-  pthread_mutex_unlock(&arrivals->lock);
+  vsi_mutex_unlock(&arrivals->lock);
 }
 
 uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals) {
@@ -62,17 +62,17 @@ void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t mo
   if (vsi_microhttpd_arrivals_count(arrivals) < most) return;
   uint64_t until_ns = vsi_monotonic_in_ms(most_ms);
   bool waiting = true;
-  pthread_mutex_lock(&arrivals->lock);
+  vsi_mutex_lock(&arrivals->lock);
   arrivals->is_awaited = true;
   while (waiting && vsi_microhttpd_arrivals_count(arrivals) >= most)
     waiting = vsi_wait_until(&arrivals->fewer, &arrivals->lock, until_ns);
   arrivals->is_awaited = false;
-  pthread_mutex_unlock(&arrivals->lock);
+  vsi_mutex_unlock(&arrivals->lock);
 }
 
 void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals) {
-  pthread_mutex_lock(&arrivals->lock);
+  vsi_mutex_lock(&arrivals->lock);
   for (size_t fd = 0; fd < arrivals->room && vsi_microhttpd_arrivals_count(arrivals); fd++)
     if (arrivals->is_on_way[fd] && fcntl((int)fd, F_GETFD) < 0) mark_locked(arrivals, fd, false);
-  pthread_mutex_unlock(&arrivals->lock);
+  vsi_mutex_unlock(&arrivals->lock);
 }

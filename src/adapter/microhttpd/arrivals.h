@@ -7,11 +7,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/mutex.h"
 #include "vestry/host.h"
 
 typedef struct vsi_microhttpd_arrivals {
   const vestry_host *host;
-  pthread_mutex_t lock;     /* innermost */
+  vsi_mutex lock;           /* innermost */
   unsigned char *is_on_way; /* guarded by lock, like the next: by descriptor */
   size_t room;              /* of it */
   _Atomic(uint32_t) on_way; /* written under lock */

@@ -9,11 +9,11 @@
 void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v) {
   all->v = v;
   TAILQ_INIT(&all->list);
-  pthread_mutex_init(&all->lock, NULL);
+  vsi_mutex_init(&all->lock, VSI_LOCK_MICROHTTPD_SENDINGS);
 }
 
 void vsi_microhttpd_sendings_finish(vsi_microhttpd_sendings *all) {
-  if (all->v) pthread_mutex_destroy(&all->lock);
+  if (all->v) vsi_mutex_finish(&all->lock);
 }
 
 static vsi_microhttpd_sending *find_largest_locked(vsi_microhttpd_sendings *all) {
@@ -25,7 +25,7 @@ static vsi_microhttpd_sending *find_largest_locked(vsi_microhttpd_sendings *all)
 
 void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
   if (!vestry_answer_bytes_excess(all->v)) return;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   for (vsi_microhttpd_sending *largest;
        vestry_answer_bytes_excess(all->v) > all->going && (largest = find_largest_locked(all)) != NULL;) {
     largest->is_cut = true;
@@ -33,26 +33,26 @@ void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
     vestry_answer_cut(all->v);
     shutdown(largest->fd, SHUT_RDWR);
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending, int fd, size_t bytes) {
   if (!bytes) return;
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   sending->fd = fd;
   sending->bytes = bytes;
   sending->is_cut = false;
   sending->is_in = true;
   TAILQ_INSERT_TAIL(&all->list, sending, in);
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }
 
 void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending) {
-  pthread_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->lock);
   if (sending->is_in) {
     TAILQ_REMOVE(&all->list, sending, in);
     sending->is_in = false;
     if (sending->is_cut) all->going -= sending->bytes;
   }
-  pthread_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->lock);
 }

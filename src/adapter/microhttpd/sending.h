@@ -3,10 +3,10 @@
 #ifndef VSI_MICROHTTPD_SENDING_H
 #define VSI_MICROHTTPD_SENDING_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "base/mutex.h"
 #include "vestry/adapter.h"
 
 /* One connection's answer, a part of its socket; zeroed to begin with. All guarded by all->lock. */
@@ -20,7 +20,7 @@ typedef struct vsi_microhttpd_sending {
 
 typedef struct vsi_microhttpd_sendings {
   vestry *v; /* NULL: not begun */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   TAILQ_HEAD(, vsi_microhttpd_sending) list; /* the oldest first */
   uint64_t going;                            /* what those hold that were cut and are still in the list */
 } vsi_microhttpd_sendings;

@@ -14,13 +14,13 @@ vestry_err vsi_microhttpd_slots_init(vsi_microhttpd_slots *slots, const vestry_h
   *slots =
       (vsi_microhttpd_slots){.host = host, .count = count, .slots = places, .free = free_places, .free_count = count};
   for (uint32_t i = 0; i < count; i++) free_places[i] = count - 1 - i;
-  pthread_mutex_init(&slots->lock, NULL);
+  vsi_mutex_init(&slots->lock, VSI_LOCK_MICROHTTPD_SLOTS);
   return VESTRY_OK;
 }
 
 void vsi_microhttpd_slots_finish(vsi_microhttpd_slots *slots) {
   if (!slots->count) return;
-  pthread_mutex_destroy(&slots->lock);
+  vsi_mutex_finish(&slots->lock);
   vsi_free(slots->host, slots->slots);
   vsi_free(slots->host, slots->free);
   slots->count = 0;
@@ -28,12 +28,12 @@ void vsi_microhttpd_slots_finish(vsi_microhttpd_slots *slots) {
 
 void *vsi_microhttpd_slots_take(vsi_microhttpd_slots *slots, void *thing) {
   void **taken = NULL;
-  pthread_mutex_lock(&slots->lock);
+  vsi_mutex_lock(&slots->lock);
   if (slots->free_count) {
     taken = &slots->slots[slots->free[--slots->free_count]];
     *taken = thing;
   }
-  pthread_mutex_unlock(&slots->lock);
+  vsi_mutex_unlock(&slots->lock);
   return taken;
 }
 
@@ -47,18 +47,18 @@ static uint32_t index_of(const vsi_microhttpd_slots *slots, const void *slot) {
 void *vsi_microhttpd_slots_at(vsi_microhttpd_slots *slots, const void *slot) {
   uint32_t index = index_of(slots, slot);
   if (index == slots->count) return NULL;
-  pthread_mutex_lock(&slots->lock);
+  vsi_mutex_lock(&slots->lock);
   void *found = slots->slots[index];
-  pthread_mutex_unlock(&slots->lock);
+  vsi_mutex_unlock(&slots->lock);
   return found;
 }
 
 void vsi_microhttpd_slots_give(vsi_microhttpd_slots *slots, const void *slot) {
   uint32_t index = index_of(slots, slot);
-  pthread_mutex_lock(&slots->lock);
+  vsi_mutex_lock(&slots->lock);
   slots->slots[index] = NULL;
   slots->free[slots->free_count++] = index;
-  pthread_mutex_unlock(&slots->lock);
+  vsi_mutex_unlock(&slots->lock);
 }
 
 void *vsi_microhttpd_slots_pop(vsi_microhttpd_slots *slots) {

@@ -3,17 +3,16 @@
 #ifndef VSI_MICROHTTPD_SLOTS_H
 #define VSI_MICROHTTPD_SLOTS_H
 
-#include <pthread.h>
-
+#include "base/mutex.h"
 #include "vestry/host.h"
 
 typedef struct vsi_microhttpd_slots {
   const vestry_host *host;
-  uint32_t count;       /* constant; 0: not made */
-  pthread_mutex_t lock; /* innermost */
-  void **slots;         /* guarded by lock */
-  uint32_t *free;       /* guarded by lock: which are */
-  uint32_t free_count;  /* guarded by lock */
+  uint32_t count;      /* constant; 0: not made */
+  vsi_mutex lock;      /* innermost */
+  void **slots;        /* guarded by lock */
+  uint32_t *free;      /* guarded by lock: which are */
+  uint32_t free_count; /* guarded by lock */
 } vsi_microhttpd_slots;
 
 /* OK | NO_MEMORY */

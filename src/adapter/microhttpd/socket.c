@@ -100,7 +100,7 @@ void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets) {
   struct pollfd polled[LOOKED_AT];
   vsi_microhttpd_socket *looked_at[LOOKED_AT];
   uint64_t now = vsi_now_ns(sockets->host);
-  pthread_mutex_lock(&sockets->lock);
+  vsi_mutex_lock(&sockets->lock);
   vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting);
   while (at) {
     nfds_t count = 0;
@@ -111,7 +111,7 @@ void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets) {
     bool told = poll(polled, count, 0) > 0;
     for (nfds_t i = 0; i < count; i++) judge_locked(looked_at[i], told ? polled[i].revents : 0, now);
   }
-  pthread_mutex_unlock(&sockets->lock);
+  vsi_mutex_unlock(&sockets->lock);
 }
 
 static void look(vestry_timer *timer, void *ctx) {
@@ -140,7 +140,7 @@ static size_t find_largest_locked(vsi_microhttpd_sockets *sockets, vsi_microhttp
 static void relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
   vsi_microhttpd_socket *largest[SOUGHT];
-  pthread_mutex_lock(&sockets->lock);
+  vsi_mutex_lock(&sockets->lock);
   for (size_t count = SOUGHT; count == SOUGHT && vestry_request_bytes_excess(sockets->v) > sockets->going;) {
     count = find_largest_locked(sockets, largest);
     for (size_t i = 0; i < count && vestry_request_bytes_excess(sockets->v) > sockets->going; i++) {
@@ -148,14 +148,14 @@ static void relieve(vsi_microhttpd_sockets *sockets) {
       cut_locked(largest[i]);
     }
   }
-  pthread_mutex_unlock(&sockets->lock);
+  vsi_mutex_unlock(&sockets->lock);
 }
 
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes) {
-  pthread_mutex_lock(&socket->all->lock);
+  vsi_mutex_lock(&socket->all->lock);
   bool grows = body_bytes > socket->body_bytes;
   socket->body_bytes = body_bytes;
-  pthread_mutex_unlock(&socket->all->lock);
+  vsi_mutex_unlock(&socket->all->lock);
   if (grows) relieve(socket->all);
 }
 
@@ -171,7 +171,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
   vsi_microhttpd_sendings_begin(&sockets->sendings, v);
   TAILQ_INIT(&sockets->waiting);
-  pthread_mutex_init(&sockets->lock, NULL);
+  vsi_mutex_init(&sockets->lock, VSI_LOCK_MICROHTTPD_SOCKETS);
   pthread_cond_init(&sockets->fewer, NULL);
   vestry_err error = vsi_web_addresses_init(&sockets->addresses, sockets->host, limits->per_address);
   if (!error) error = vestry_timer_create(vestry_parts_of(v)->runtime, look, sockets, &sockets->timer);
@@ -189,7 +189,7 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   vsi_microhttpd_arrivals_finish(&sockets->arrivals);
   vsi_microhttpd_sendings_finish(&sockets->sendings);
   pthread_cond_destroy(&sockets->fewer);
-  pthread_mutex_destroy(&sockets->lock);
+  vsi_mutex_finish(&sockets->lock);
 }
 
 /* A libmicrohttpd that is told to stop queues no answer any more, but says that it did (until 1.0.1, which says that it
@@ -205,7 +205,7 @@ void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
     vsi_microhttpd_arrivals_wait(&sockets->arrivals, 1, SHUT_MS);
     left = vsi_microhttpd_arrivals_count(&sockets->arrivals);
   } while (left && left < before);
-  pthread_mutex_lock(&sockets->lock);
+  vsi_mutex_lock(&sockets->lock);
   sockets->is_shut = true;
   for (vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting); at; at = TAILQ_NEXT(at, in)) {
     cut_locked(at);
@@ -213,7 +213,7 @@ void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   }
   for (bool late = false; !TAILQ_EMPTY(&sockets->waiting) && !late;)
     late = !vsi_wait_until(&sockets->fewer, &sockets->lock, vsi_monotonic_in_ms(SHUT_MS));
-  pthread_mutex_unlock(&sockets->lock);
+  vsi_mutex_unlock(&sockets->lock);
 }
 
 uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets) {
@@ -259,9 +259,9 @@ static vsi_microhttpd_socket *make(vsi_microhttpd_sockets *sockets, int fd) {
 
 static void wait_for_request(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
-  pthread_mutex_lock(&sockets->lock);
+  vsi_mutex_lock(&sockets->lock);
   wait_locked(socket, vsi_now_ns(sockets->host), sockets->request_ns);
-  pthread_mutex_unlock(&sockets->lock);
+  vsi_mutex_unlock(&sockets->lock);
 }
 
 vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn) {
@@ -293,10 +293,10 @@ void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket) {
 
 void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
-  pthread_mutex_lock(&sockets->lock);
+  vsi_mutex_lock(&sockets->lock);
   leave_locked(socket);
   sockets->going -= socket->going;
-  pthread_mutex_unlock(&sockets->lock);
+  vsi_mutex_unlock(&sockets->lock);
   vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
 }
 
@@ -315,16 +315,16 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   uint64_t now = vsi_now_ns(sockets->host);
-  pthread_mutex_lock(&sockets->lock);
+  vsi_mutex_lock(&sockets->lock);
   if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
-  pthread_mutex_unlock(&sockets->lock);
+  vsi_mutex_unlock(&sockets->lock);
 }
 
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket) {
-  pthread_mutex_lock(&socket->all->lock);
+  vsi_mutex_lock(&socket->all->lock);
   leave_locked(socket);
   socket->is_first = false;
-  pthread_mutex_unlock(&socket->all->lock);
+  vsi_mutex_unlock(&socket->all->lock);
 }
 
 void vsi_microhttpd_socket_sends(vsi_microhttpd_socket *socket, size_t body_bytes) {
@@ -351,10 +351,10 @@ void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
   bool stays = take_bytes(socket);
   uint64_t now = vsi_now_ns(sockets->host);
-  pthread_mutex_lock(&sockets->lock);
+  vsi_mutex_lock(&sockets->lock);
   wait_locked(socket, now, sockets->idle_ns);
   if (!stays) cut_locked(socket);
-  pthread_mutex_unlock(&sockets->lock);
+  vsi_mutex_unlock(&sockets->lock);
 }
 
 vsi_microhttpd_socket *vsi_microhttpd_socket_of(struct MHD_Connection *conn) {

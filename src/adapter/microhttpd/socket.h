@@ -10,6 +10,7 @@
 #include "adapter/microhttpd/arrivals.h"
 #include "adapter/microhttpd/sending.h"
 #include "adapter/web/addresses.h"
+#include "base/mutex.h"
 #include "vestry/adapter.h"
 
 struct vsi_microhttpd_request;
@@ -41,7 +42,7 @@ typedef struct vsi_microhttpd_sockets {
   size_t memory_bytes;          /* of each connection */
   uint64_t request_ns, idle_ns; /* for a request from its first byte to its last; for the next one to come */
   vestry_timer *timer;          /* NULL: not begun */
-  pthread_mutex_t lock;         /* innermost; no descriptor of a socket is closed while it is held */
+  vsi_mutex lock;               /* innermost; no descriptor of a socket is closed while it is held */
   TAILQ_HEAD(, vsi_microhttpd_socket) waiting; /* guarded by lock */
   pthread_cond_t fewer;                        /* one has left them, after is_shut */
   bool is_shut;                                /* guarded by lock */

@@ -59,7 +59,7 @@ static vestry_err grow_locked(vsi_microhttpd_watch *watch) {
 }
 
 vestry_err vsi_microhttpd_watch_reserve(vsi_microhttpd_watch *watch, vsi_microhttpd_key *ret_key) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   vestry_err error = watch->first_free == NONE ? grow_locked(watch) : VESTRY_OK;
   if (!error) {
     uint32_t index = watch->first_free;
@@ -68,23 +68,23 @@ vestry_err vsi_microhttpd_watch_reserve(vsi_microhttpd_watch *watch, vsi_microht
     entry->fd = -1;
     *ret_key = (uint64_t)entry->generation << 32 | index;
   }
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
   return error;
 }
 
 void vsi_microhttpd_watch_name(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, vsi_microhttpd_stream *stream) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   entry_locked(watch, key)->stream = stream;
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
 }
 
 void vsi_microhttpd_watch_release(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   uint32_t index = (uint32_t)key;
   vsi_microhttpd_entry *entry = &watch->entries[index];
   *entry = (vsi_microhttpd_entry){.generation = (entry->generation + 1) & GENERATIONS, .next_free = watch->first_free};
   watch->first_free = index;
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
@@ -95,32 +95,32 @@ static bool control(const vsi_microhttpd_watch *watch, int operation, int fd, ui
 }
 
 bool vsi_microhttpd_watch_add(vsi_microhttpd_watch *watch, vsi_microhttpd_key key, int fd) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   bool added = control(watch, EPOLL_CTL_ADD, fd, EPOLLRDHUP | EPOLLET, key);
   if (added) entry_locked(watch, key)->fd = fd;
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
   return added;
 }
 
 void vsi_microhttpd_watch_room(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   const vsi_microhttpd_entry *entry = entry_locked(watch, key);
   if (entry->fd >= 0) control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, key);
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
 }
 
 void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   vsi_microhttpd_entry *entry = entry_locked(watch, key);
   if (entry->fd >= 0) control(watch, EPOLL_CTL_DEL, entry->fd, 0, key);
   entry->fd = -1;
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
 }
 
 /* ---- lingering --------------------------------------------------------------------------------------------------- */
 
 bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   vsi_microhttpd_entry *entry = entry_locked(watch, key);
   bool lingers = entry->fd >= 0 && !watch->is_shut &&
                  control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, key);
@@ -128,7 +128,7 @@ bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key
     entry->lingers = true;
     if (!watch->lingering_count++) eventfd_write(watch->told, 1); /* it may be asleep for ever */
   }
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
   return lingers;
 }
 
@@ -166,10 +166,10 @@ static void close_some(vsi_microhttpd_watch *watch, bool over_only, vestry_cause
   handful picked;
   uint32_t at = 0;
   do {
-    pthread_mutex_lock(&watch->lock);
+    vsi_mutex_lock(&watch->lock);
     if (!over_only) watch->is_shut = true;
     pick_locked(watch, &at, over_only, &picked);
-    pthread_mutex_unlock(&watch->lock);
+    vsi_mutex_unlock(&watch->lock);
     for (uint32_t i = 0; i < picked.over_count; i++) watch->over(picked.over[i]);
     for (uint32_t i = 0; i < picked.open_count; i++) {
       vestry_connection_close(picked.open[i], cause);
@@ -195,7 +195,7 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
   vestry_connection *connection = NULL;
   vestry_cause cause = VESTRY_CAUSE_NONE;
   bool has_ended = event->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP);
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   vsi_microhttpd_entry *entry = entry_locked(watch, event->data.u64);
   if (entry && entry->fd >= 0 && entry->lingers) {
     if (has_ended || vsi_microhttpd_wire_flush(&entry->stream->wire)) over = take_out_locked(watch, entry);
@@ -203,7 +203,7 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
     connection = vestry_connection_ref(entry->stream->connection);
     if (has_ended) cause = vsi_microhttpd_verdict(entry->fd, error_of(entry->fd));
   }
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
   if (over) watch->over(over);
   if (!connection) return;
   if (cause)
@@ -215,9 +215,9 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
 
 /* How long it may sleep. */
 static int patience_ms(vsi_microhttpd_watch *watch) {
-  pthread_mutex_lock(&watch->lock);
+  vsi_mutex_lock(&watch->lock);
   int most_ms = watch->lingering_count ? LOOK_MS : -1;
-  pthread_mutex_unlock(&watch->lock);
+  vsi_mutex_unlock(&watch->lock);
   return most_ms;
 }
 
@@ -252,7 +252,7 @@ static void *keep_watch(void *argument) {
 vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity,
                                      vsi_microhttpd_over_fn over) {
   *watch = (vsi_microhttpd_watch){.host = host, .over = over, .capacity = capacity, .first_free = NONE};
-  pthread_mutex_init(&watch->lock, NULL);
+  vsi_mutex_init(&watch->lock, VSI_LOCK_MICROHTTPD_WATCH);
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
   watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (watch->epoll < 0 || watch->told < 0 || !control(watch, EPOLL_CTL_ADD, watch->told, EPOLLIN, TOLD)) {
@@ -273,7 +273,7 @@ void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch) {
   }
   if (watch->epoll >= 0) close(watch->epoll);
   if (watch->told >= 0) close(watch->told);
-  pthread_mutex_destroy(&watch->lock);
+  vsi_mutex_finish(&watch->lock);
   vsi_free(watch->host, watch->entries);
   watch->host = NULL;
 }

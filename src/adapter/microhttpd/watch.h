@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "adapter/microhttpd/stream.h"
+#include "base/mutex.h"
 
 /* A stream's place in the watch. */
 typedef struct vsi_microhttpd_entry {
@@ -29,7 +30,7 @@ typedef struct vsi_microhttpd_watch {
   pthread_t thread;
   bool started;
   uint32_t capacity;
-  pthread_mutex_t lock;          /* innermost; of the system only what does not wait is called while it is held */
+  vsi_mutex lock;                /* innermost; of the system only what does not wait is called while it is held */
   vsi_microhttpd_entry *entries; /* guarded by lock; as many as were ever in use at once, doubled */
   uint32_t entries_count;        /* guarded by lock */
   uint32_t first_free;           /* guarded by lock */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open addressing with linear probing, at most half full; the slots after one that leaves are moved up, so that no
- * graves are left and a look-up ends at the first free slot. */
+ * graves are left and a look-up ends at the first free slot. It is no base/map: an address is nothing but its count, so
+ * there is no member to carry a link. A slot has 24 bytes; a member would have 40, allocated for each request. */
 #include "adapter/web/addresses.h"
 
 #include <arpa/inet.h>
@@ -55,7 +56,7 @@ vsi_web_address vsi_web_address_parse(const char *text) {
 
 vestry_err vsi_web_addresses_init(vsi_web_addresses *addresses, const vestry_host *host, uint32_t limit) {
   *addresses = (vsi_web_addresses){.host = host, .limit = limit};
-  pthread_mutex_init(&addresses->lock, NULL);
+  vsi_mutex_init(&addresses->lock, VSI_LOCK_ADDRESSES);
   if (!limit) return VESTRY_OK;
   return host->random(host->ctx, &addresses->key, sizeof addresses->key) ? VESTRY_IO : VESTRY_OK;
 }
@@ -63,7 +64,7 @@ vestry_err vsi_web_addresses_init(vsi_web_addresses *addresses, const vestry_hos
 void vsi_web_addresses_finish(vsi_web_addresses *addresses) {
   if (!addresses->host) return;
   vsi_free(addresses->host, addresses->slots);
-  pthread_mutex_destroy(&addresses->lock);
+  vsi_mutex_finish(&addresses->lock);
   *addresses = (vsi_web_addresses){.host = NULL};
 }
 
@@ -109,9 +110,9 @@ static vestry_err enter_locked(vsi_web_addresses *addresses, vsi_web_address add
 
 vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_web_address address) {
   if (!addresses->limit || !address.family) return VESTRY_OK;
-  pthread_mutex_lock(&addresses->lock);
+  vsi_mutex_lock(&addresses->lock);
   vestry_err error = enter_locked(addresses, address);
-  pthread_mutex_unlock(&addresses->lock);
+  vsi_mutex_unlock(&addresses->lock);
   return error;
 }
 
@@ -129,19 +130,19 @@ static void close_up_locked(vsi_web_addresses *addresses, size_t hole) {
 
 void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_web_address address) {
   if (!addresses->limit || !address.family) return;
-  pthread_mutex_lock(&addresses->lock);
+  vsi_mutex_lock(&addresses->lock);
   size_t at = find_locked(addresses, address);
   if (--addresses->slots[at].count == 0) {
     addresses->count--;
     close_up_locked(addresses, at);
   }
-  pthread_mutex_unlock(&addresses->lock);
+  vsi_mutex_unlock(&addresses->lock);
 }
 
 uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_web_address address) {
   if (!addresses->limit || !address.family) return 0;
-  pthread_mutex_lock(&addresses->lock);
+  vsi_mutex_lock(&addresses->lock);
   uint32_t count = addresses->capacity ? addresses->slots[find_locked(addresses, address)].count : 0;
-  pthread_mutex_unlock(&addresses->lock);
+  vsi_mutex_unlock(&addresses->lock);
   return count;
 }

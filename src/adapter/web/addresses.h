@@ -4,10 +4,10 @@
 #ifndef VSI_WEB_ADDRESSES_H
 #define VSI_WEB_ADDRESSES_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "base/mutex.h"
 #include "base/siphash.h"
 #include "vestry/host.h"
 
@@ -23,7 +23,7 @@ typedef struct vsi_web_addresses {
   const vestry_host *host;
   vsi_siphash_key key; /* no client can choose addresses that collide */
   uint32_t limit;      /* for each; 0: none, and nothing is counted */
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   struct vsi_web_address_slot *slots; /* guarded by lock, like what follows; open addressing */
   size_t capacity;                    /* 0 or a power of two */
   size_t count;                       /* addresses that are here */

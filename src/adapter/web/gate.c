@@ -5,28 +5,28 @@
 
 void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity) {
   *gate = (vsi_web_gate){.capacity = capacity};
-  pthread_mutex_init(&gate->lock, NULL);
+  vsi_mutex_init(&gate->lock, VSI_LOCK_GATE);
   pthread_cond_init(&gate->left, NULL);
 }
 
 void vsi_web_gate_finish(vsi_web_gate *gate) {
   pthread_cond_destroy(&gate->left);
-  pthread_mutex_destroy(&gate->lock);
+  vsi_mutex_finish(&gate->lock);
 }
 
 bool vsi_web_gate_enter(vsi_web_gate *gate) {
-  pthread_mutex_lock(&gate->lock);
+  vsi_mutex_lock(&gate->lock);
   bool entered = !gate->stopping;
   gate->inside += entered;
-  pthread_mutex_unlock(&gate->lock);
+  vsi_mutex_unlock(&gate->lock);
   return entered;
 }
 
 static void leave(vsi_web_gate *gate, uint32_t *counter) {
-  pthread_mutex_lock(&gate->lock);
+  vsi_mutex_lock(&gate->lock);
   --*counter;
   if (!gate->inside && !gate->streams) pthread_cond_broadcast(&gate->left);
-  pthread_mutex_unlock(&gate->lock);
+  vsi_mutex_unlock(&gate->lock);
 }
 
 void vsi_web_gate_leave(vsi_web_gate *gate) {
@@ -34,10 +34,10 @@ void vsi_web_gate_leave(vsi_web_gate *gate) {
 }
 
 bool vsi_web_gate_take_place(vsi_web_gate *gate) {
-  pthread_mutex_lock(&gate->lock);
+  vsi_mutex_lock(&gate->lock);
   bool taken = !gate->stopping && gate->streams < gate->capacity;
   gate->streams += taken;
-  pthread_mutex_unlock(&gate->lock);
+  vsi_mutex_unlock(&gate->lock);
   return taken;
 }
 
@@ -46,30 +46,30 @@ void vsi_web_gate_give_place(vsi_web_gate *gate) {
 }
 
 bool vsi_web_gate_is_shut(vsi_web_gate *gate) {
-  pthread_mutex_lock(&gate->lock);
+  vsi_mutex_lock(&gate->lock);
   bool shut = gate->stopping;
-  pthread_mutex_unlock(&gate->lock);
+  vsi_mutex_unlock(&gate->lock);
   return shut;
 }
 
 uint32_t vsi_web_gate_streams(vsi_web_gate *gate) {
-  pthread_mutex_lock(&gate->lock);
+  vsi_mutex_lock(&gate->lock);
   uint32_t streams = gate->streams;
-  pthread_mutex_unlock(&gate->lock);
+  vsi_mutex_unlock(&gate->lock);
   return streams;
 }
 
 void vsi_web_gate_shut(vsi_web_gate *gate) {
-  pthread_mutex_lock(&gate->lock);
+  vsi_mutex_lock(&gate->lock);
   gate->stopping = true;
-  pthread_mutex_unlock(&gate->lock);
+  vsi_mutex_unlock(&gate->lock);
 }
 
 vestry_err vsi_web_gate_wait(vsi_web_gate *gate, uint64_t until_ns) {
-  pthread_mutex_lock(&gate->lock);
+  vsi_mutex_lock(&gate->lock);
   bool waiting = true;
   while ((gate->inside || gate->streams) && waiting) waiting = vsi_wait_until(&gate->left, &gate->lock, until_ns);
   bool empty = !gate->inside && !gate->streams;
-  pthread_mutex_unlock(&gate->lock);
+  vsi_mutex_unlock(&gate->lock);
   return empty ? VESTRY_OK : VESTRY_TIMEOUT;
 }

@@ -5,15 +5,16 @@
 
 #include <pthread.h>
 
+#include "base/mutex.h"
 #include "vestry/host.h"
 
 typedef struct vsi_web_gate {
-  uint32_t capacity;    /* places for streams; constant */
-  pthread_mutex_t lock; /* innermost; nothing is called while it is held */
-  pthread_cond_t left;  /* a thread has left */
-  bool stopping;        /* guarded by lock */
-  uint32_t inside;      /* guarded by lock: requests that are being served */
-  uint32_t streams;     /* guarded by lock: places that are taken */
+  uint32_t capacity;   /* places for streams; constant */
+  vsi_mutex lock;      /* innermost; nothing is called while it is held */
+  pthread_cond_t left; /* a thread has left */
+  bool stopping;       /* guarded by lock */
+  uint32_t inside;     /* guarded by lock: requests that are being served */
+  uint32_t streams;    /* guarded by lock: places that are taken */
 } vsi_web_gate;
 
 void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity);

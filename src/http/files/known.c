@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <nettle/sha2.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +18,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/mutex.h"
 
 enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_LENT = 64 };
 #define YOUNG_NS INT64_C(100000000)
@@ -44,7 +44,7 @@ typedef struct lent {
 
 struct vsi_known {
   const vestry_host *host;
-  pthread_mutex_t lock;
+  vsi_mutex lock;
   /* guarded by lock */
   bool is_destroyed;
   lent *first;
@@ -75,22 +75,22 @@ vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known) {
   vsi_known *known = vsi_calloc(host, 1, sizeof *known);
   if (!known) return VESTRY_NO_MEMORY;
   known->host = host;
-  pthread_mutex_init(&known->lock, NULL);
+  vsi_mutex_init(&known->lock, VSI_LOCK_KNOWN);
   *ret_known = known;
   return VESTRY_OK;
 }
 
 static void free_known(vsi_known *known) {
-  pthread_mutex_destroy(&known->lock);
+  vsi_mutex_finish(&known->lock);
   vsi_free(known->host, known);
 }
 
 void vsi_known_destroy(vsi_known *known) {
   if (!known) return;
-  pthread_mutex_lock(&known->lock);
+  vsi_mutex_lock(&known->lock);
   known->is_destroyed = true;
   bool is_last = !known->lent_count;
-  pthread_mutex_unlock(&known->lock);
+  vsi_mutex_unlock(&known->lock);
   if (is_last) free_known(known);
 }
 
@@ -137,7 +137,7 @@ static vestry_err hash_file(const vestry_host *host, int fd, size_t len, char et
 
 static bool find(vsi_known *known, const identity *of, char etag[VSI_ETAG_BYTES]) {
   bool found = false;
-  pthread_mutex_lock(&known->lock);
+  vsi_mutex_lock(&known->lock);
   place *set = set_of(known, of);
   for (size_t i = 0; i < WAYS && !found; i++) {
     found = set[i].used && is_same(&set[i].of, of);
@@ -145,19 +145,19 @@ static bool find(vsi_known *known, const identity *of, char etag[VSI_ETAG_BYTES]
     set[i].used = ++known->uses;
     memcpy(etag, set[i].etag, VSI_ETAG_BYTES);
   }
-  pthread_mutex_unlock(&known->lock);
+  vsi_mutex_unlock(&known->lock);
   return found;
 }
 
 static void remember(vsi_known *known, const identity *of, const char etag[VSI_ETAG_BYTES]) {
-  pthread_mutex_lock(&known->lock);
+  vsi_mutex_lock(&known->lock);
   place *set = set_of(known, of), *oldest = set;
   for (size_t i = 1; i < WAYS; i++)
     if (set[i].used < oldest->used) oldest = &set[i];
   oldest->of = *of;
   oldest->used = ++known->uses;
   memcpy(oldest->etag, etag, VSI_ETAG_BYTES);
-  pthread_mutex_unlock(&known->lock);
+  vsi_mutex_unlock(&known->lock);
 }
 
 static bool is_young(const identity *of) {
@@ -183,7 +183,7 @@ vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, cha
 static void give_back(vsi_open_file *file) {
   lent *one = (lent *)file;
   vsi_known *known = one->known;
-  pthread_mutex_lock(&known->lock);
+  vsi_mutex_lock(&known->lock);
   bool is_last = --one->count == 0;
   if (is_last) {
     lent **link = &known->first;
@@ -192,7 +192,7 @@ static void give_back(vsi_open_file *file) {
     known->lent_count--;
   }
   bool is_over = is_last && known->is_destroyed && !known->lent_count;
-  pthread_mutex_unlock(&known->lock);
+  vsi_mutex_unlock(&known->lock);
   if (!is_last) return;
   close(one->file.fd);
   vsi_free(known->host, one);
@@ -204,7 +204,7 @@ vestry_err vsi_known_lend(vsi_known *known, int fd, const struct stat *stat, vsi
   lent *made = vsi_alloc(known->host, sizeof *made), *found;
   if (!made) return VESTRY_NO_MEMORY;
   *made = (lent){.file = {fd, give_back}, .known = known, .of = of, .count = 1};
-  pthread_mutex_lock(&known->lock);
+  vsi_mutex_lock(&known->lock);
   for (found = known->first; found && !is_same(&found->of, &of);) found = found->next;
   if (found) {
     found->count++;
@@ -214,7 +214,7 @@ vestry_err vsi_known_lend(vsi_known *known, int fd, const struct stat *stat, vsi
     known->lent_count++;
     found = made;
   }
-  pthread_mutex_unlock(&known->lock);
+  vsi_mutex_unlock(&known->lock);
   if (found == made) {
     *ret_file = &made->file;
     return VESTRY_OK;

@@ -18,6 +18,7 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/rw_lock.h"
 #include "instance/instance.h"
 #include "vestry/adapter.h"
 
@@ -60,10 +61,10 @@ typedef struct follower {
 
 struct vsi_routes {
   const vestry_host *host;
-  pthread_mutex_t changes; /* before lock: one change after the other, and followers are told of them in this order */
+  vsi_mutex changes; /* before lock: one change after the other, and followers are told of them in this order */
   LIST_HEAD(, vsi_route) all; /* guarded by changes, like the next: all that are mounted */
   follower *followers;
-  pthread_rwlock_t lock;
+  vsi_rw_lock lock;
   /* guarded by lock */
   vsi_trie_node *root;
   vsi_guard *guards;
@@ -74,7 +75,7 @@ struct vsi_routes {
   _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then the lock is not taken for them */
 
   _Atomic(uint32_t) waiters;
-  pthread_mutex_t left_lock;
+  vsi_mutex left_lock;
   pthread_cond_t left; /* a request has left while a thread waited */
 };
 
@@ -89,14 +90,9 @@ vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
     return VESTRY_NO_MEMORY;
   }
   routes->host = host;
-  pthread_mutex_init(&routes->changes, NULL);
-  pthread_rwlockattr_t attributes;
-  pthread_rwlockattr_init(&attributes);
-  /* requests that never cease would keep out a mount */
-  pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-  pthread_rwlock_init(&routes->lock, &attributes);
-  pthread_rwlockattr_destroy(&attributes);
-  pthread_mutex_init(&routes->left_lock, NULL);
+  vsi_mutex_init(&routes->changes, VSI_LOCK_ROUTES_CHANGES);
+  vsi_rw_lock_init(&routes->lock);
+  vsi_mutex_init(&routes->left_lock, VSI_LOCK_ROUTES_LEFT);
   pthread_cond_init(&routes->left, NULL);
   *ret_routes = routes;
   return VESTRY_OK;
@@ -122,9 +118,9 @@ void vsi_routes_destroy(vsi_routes *routes) {
     next = at->next;
     vsi_free(routes->host, at);
   }
-  pthread_mutex_destroy(&routes->changes);
-  pthread_rwlock_destroy(&routes->lock);
-  pthread_mutex_destroy(&routes->left_lock);
+  vsi_mutex_finish(&routes->changes);
+  vsi_rw_lock_finish(&routes->lock);
+  vsi_mutex_finish(&routes->left_lock);
   pthread_cond_destroy(&routes->left);
   vsi_free(routes->host, routes);
 }
@@ -188,7 +184,7 @@ static vsi_route *find_locked(vsi_routes *routes, const char *method, const char
 bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
                       char allow[VSI_ALLOW_BYTES]) {
   ret_visit->guards_count = 0;
-  pthread_rwlock_rdlock(&routes->lock);
+  vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
   ret_visit->route = find_locked(routes, method, path, &ret_visit->captures, allow);
   for (vsi_guard *guard = ret_visit->route ? routes->guards : NULL; guard; guard = guard->next) {
     if (!fits(&guard->part, path)) continue;
@@ -196,7 +192,7 @@ bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, 
     ret_visit->guards[ret_visit->guards_count++] = guard;
   }
   if (ret_visit->route) atomic_fetch_add(&ret_visit->route->running, 1);
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   if (!ret_visit->route) return false;
   ret_visit->outer = visits;
   visits = ret_visit;
@@ -208,9 +204,9 @@ void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
   for (size_t i = 0; i < visit->guards_count; i++) atomic_fetch_sub(&visit->guards[i]->running, 1);
   atomic_fetch_sub(&visit->route->running, 1);
   if (!atomic_load(&routes->waiters)) return;
-  pthread_mutex_lock(&routes->left_lock);
+  vsi_mutex_lock(&routes->left_lock);
   pthread_cond_broadcast(&routes->left);
-  pthread_mutex_unlock(&routes->left_lock);
+  vsi_mutex_unlock(&routes->left_lock);
 }
 
 vestry_err vsi_visit_guard(const vsi_visit *visit, const vestry_request *req, vestry_reply *reply) {
@@ -223,9 +219,9 @@ vestry_err vsi_visit_guard(const vsi_visit *visit, const vestry_request *req, ve
 int vestry_route_status(vestry *v, const char *method, const char *path) {
   vsi_captures captures;
   char allow[VSI_ALLOW_BYTES];
-  pthread_rwlock_rdlock(&v->routes->lock);
+  vsi_rw_lock_read(&v->routes->lock, VSI_LOCK_ROUTES);
   bool found = find_locked(v->routes, method, path, &captures, allow) != NULL;
-  pthread_rwlock_unlock(&v->routes->lock);
+  vsi_rw_lock_give(&v->routes->lock);
   if (found) return 200;
   bool asks_only = strcmp(method, "OPTIONS") == 0;
   if (!*allow) return asks_only && strcmp(path, "*") == 0 ? 204 : 404;
@@ -237,9 +233,9 @@ int vestry_route_status(vestry *v, const char *method, const char *path) {
 /* What was unlinked runs on until all requests in it have left. */
 static void wait_for(vsi_routes *routes, _Atomic(uint32_t) *running) {
   atomic_fetch_add(&routes->waiters, 1);
-  pthread_mutex_lock(&routes->left_lock);
-  while (atomic_load(running)) pthread_cond_wait(&routes->left, &routes->left_lock);
-  pthread_mutex_unlock(&routes->left_lock);
+  vsi_mutex_lock(&routes->left_lock);
+  while (atomic_load(running)) vsi_mutex_wait(&routes->left_lock, &routes->left);
+  vsi_mutex_unlock(&routes->left_lock);
   atomic_fetch_sub(&routes->waiters, 1);
 }
 
@@ -283,9 +279,9 @@ static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   vestry_err error = tell(routes, route->method, route->pattern);
   *ret_refused = error != VESTRY_OK;
   if (error) return error;
-  pthread_rwlock_wrlock(&routes->lock);
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   error = vsi_trie_add(routes->root, routes->host, route->pattern, route);
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   if (error)
     untell(routes, NULL, route->method, route->pattern);
   else
@@ -303,9 +299,9 @@ vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vest
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
   bool refused;
-  pthread_mutex_lock(&routes->changes);
+  vsi_mutex_lock(&routes->changes);
   error = add(routes, route, &refused);
-  pthread_mutex_unlock(&routes->changes);
+  vsi_mutex_unlock(&routes->changes);
   if (!error) return VESTRY_OK;
   vsi_free(routes->host, route);
   return refuse(v, method, pattern, error,
@@ -315,17 +311,17 @@ vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vest
 vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   if (!v || !method || vsi_pattern_check(pattern, true)) return VESTRY_INVALID;
   vsi_routes *routes = v->routes;
-  pthread_mutex_lock(&routes->changes);
-  pthread_rwlock_wrlock(&routes->lock);
+  vsi_mutex_lock(&routes->changes);
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   vsi_route *route = vsi_trie_get(routes->root, pattern, method);
   bool inside = route && is_inside(&route->running);
   if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   if (route && !inside) {
     LIST_REMOVE(route, in);
     untell(routes, NULL, route->method, route->pattern);
   }
-  pthread_mutex_unlock(&routes->changes);
+  vsi_mutex_unlock(&routes->changes);
   if (!route) return VESTRY_NOT_FOUND;
   if (inside) return VESTRY_INVALID;
   wait_for(routes, &route->running);
@@ -355,10 +351,10 @@ static vestry_err tell_all(vsi_routes *routes, const follower *new) {
 }
 
 static void unfollow(vsi_routes *routes, const void *ctx) {
-  pthread_mutex_lock(&routes->changes);
+  vsi_mutex_lock(&routes->changes);
   follower **place = find_follower(routes, ctx), *found = *place;
   if (found) *place = found->next;
-  pthread_mutex_unlock(&routes->changes);
+  vsi_mutex_unlock(&routes->changes);
   vsi_free(routes->host, found);
 }
 
@@ -373,11 +369,11 @@ vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *told, vo
   if (!made) return VESTRY_NO_MEMORY;
   made->told = told;
   made->ctx = ctx;
-  pthread_mutex_lock(&routes->changes);
+  vsi_mutex_lock(&routes->changes);
   follower **place = find_follower(routes, ctx);
   vestry_err error = *place ? VESTRY_INVALID : tell_all(routes, made);
   if (!error) *place = made;
-  pthread_mutex_unlock(&routes->changes);
+  vsi_mutex_unlock(&routes->changes);
   if (error) vsi_free(routes->host, made);
   return error;
 }
@@ -428,7 +424,7 @@ vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *row
 
 /* How many segments a prefix has. */
 static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
-  pthread_rwlock_wrlock(&routes->lock);
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
   if (has_room) {
     vsi_guard **at = &routes->guards;
@@ -437,7 +433,7 @@ static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
     *at = guard;
     routes->guards_count++;
   }
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   return has_room ? VESTRY_OK : VESTRY_LIMIT;
 }
 
@@ -467,7 +463,7 @@ vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, voi
   char *text = vsi_alloc(routes->host, strlen(prefix) + 1);
   if (!text) return VESTRY_NO_MEMORY;
   vestry_err error = read_part(prefix, text, &wanted);
-  pthread_rwlock_wrlock(&routes->lock);
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   vsi_guard **at = &routes->guards;
   while (*at && !((*at)->guard == fn && (*at)->app == app && are_alike(&(*at)->part, &wanted))) at = &(*at)->next;
   vsi_guard *guard = *at;
@@ -476,7 +472,7 @@ vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, voi
     *at = guard->next;
     routes->guards_count--;
   }
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   vsi_free(routes->host, text);
   if (error) return VESTRY_INVALID;
   if (!guard) return VESTRY_NOT_FOUND;
@@ -507,7 +503,7 @@ vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_byte
     vsi_free(routes->host, made);
     return refuse(v, "the limit of", prefix, error, no_pattern);
   }
-  pthread_rwlock_wrlock(&routes->lock);
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   limit **at = &routes->limits;
   while (*at && !are_alike(&(*at)->part, &made->part) && !is_closer(&made->part, &(*at)->part)) at = &(*at)->next;
   bool is_there = *at && are_alike(&(*at)->part, &made->part);
@@ -518,7 +514,7 @@ vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_byte
     *at = made;
     atomic_fetch_add_explicit(&routes->limits_count, 1, memory_order_relaxed);
   }
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   if (is_there) vsi_free(routes->host, made);
   return VESTRY_OK;
 }
@@ -527,11 +523,11 @@ size_t vestry_max_body_bytes_at(vestry *v, const char *path) {
   vsi_routes *routes = v->routes;
   size_t bytes = v->max_body_bytes;
   if (!atomic_load_explicit(&routes->limits_count, memory_order_relaxed)) return bytes;
-  pthread_rwlock_rdlock(&routes->lock);
+  vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
   const limit *at = routes->limits;
   while (at && !fits(&at->part, path)) at = at->next;
   if (at && at->max_body_bytes) bytes = at->max_body_bytes;
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   return bytes;
 }
 
@@ -548,7 +544,7 @@ vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, v
   vsi_routes *routes = v->routes;
   page *made = vsi_calloc(routes->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
-  pthread_rwlock_wrlock(&routes->lock);
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   page *there = page_of(routes, status);
   if (!there) {
     made->next = routes->pages;
@@ -558,20 +554,20 @@ vestry_err vestry_error_page(vestry *v, int status, vestry_handler_fn handler, v
   changed->status = status;
   changed->handler = handler;
   changed->app = app;
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   if (there) vsi_free(routes->host, made);
   return VESTRY_OK;
 }
 
 vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app) {
   vestry_handler_fn handler = NULL;
-  pthread_rwlock_rdlock(&routes->lock);
+  vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
   const page *found = page_of(routes, status);
   if (!found || !found->handler) found = page_of(routes, 0);
   if (found) {
     handler = found->handler;
     *ret_app = found->app;
   }
-  pthread_rwlock_unlock(&routes->lock);
+  vsi_rw_lock_give(&routes->lock);
   return handler;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* State tags: what a tab has, in an event's id. Only with the secret can it be told which content a tag is of. */
-#ifndef VSI_PAGE_TAG_H
-#define VSI_PAGE_TAG_H
+#ifndef VSI_PAGE_STATE_TAG_H
+#define VSI_PAGE_STATE_TAG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,26 +9,26 @@
 
 #include "base/siphash.h"
 
-enum { VSI_TAG_PARTS_MAX = 16, VSI_TAG_BYTES = 32 + 1 + 8 + 1 + 16 + VSI_TAG_PARTS_MAX * 17 + 1 };
+enum { VSI_STATE_TAG_PARTS_MAX = 16, VSI_STATE_TAG_BYTES = 32 + 1 + 8 + 1 + 16 + VSI_STATE_TAG_PARTS_MAX * 17 + 1 };
 
 /* Without its optional fields a tag is HASH.BUILD; with all HASH.BUILD.VERSION~PART~PART: numbers in hex. */
-typedef struct vsi_tag {
+typedef struct vsi_state_tag {
   vsi_hash_128 hash; /* of the content */
   uint32_t build;    /* of the application that made it */
   bool has_version;
   uint64_t version; /* hashed */
   size_t parts_count;
-  uint64_t parts[VSI_TAG_PARTS_MAX]; /* of each part's content the first word of the hash, in their order */
-} vsi_tag;
+  uint64_t parts[VSI_STATE_TAG_PARTS_MAX]; /* of each part's content the first word of the hash, in their order */
+} vsi_state_tag;
 
 /* Whether a tag claims the content of one part, and no other (vsi_secret_claim). */
-static inline bool vsi_tag_is_of_part(const vsi_tag *tag) {
+static inline bool vsi_state_tag_is_of_part(const vsi_state_tag *tag) {
   return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
 }
 
 /* Terminated. Returns its length. */
-size_t vsi_tag_write(const vsi_tag *tag, char text[VSI_TAG_BYTES]);
+size_t vsi_state_tag_write(const vsi_state_tag *tag, char text[VSI_STATE_TAG_BYTES]);
 /* false: it is none; text is a client's. */
-bool vsi_tag_read(const char *text, vsi_tag *ret_tag);
+bool vsi_state_tag_read(const char *text, vsi_state_tag *ret_tag);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "page/tag.h"
+#include "page/state_tag.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@ static const char *get(const char *at, size_t count, uint64_t *ret_number) {
   return at + count;
 }
 
-size_t vsi_tag_write(const vsi_tag *tag, char text[VSI_TAG_BYTES]) {
+size_t vsi_state_tag_write(const vsi_state_tag *tag, char text[VSI_STATE_TAG_BYTES]) {
   char *at = put(put(text, tag->hash.high, DIGITS_64), tag->hash.low, DIGITS_64);
   *at++ = '.';
   at = put(at, tag->build, DIGITS_32);
@@ -42,8 +42,8 @@ size_t vsi_tag_write(const vsi_tag *tag, char text[VSI_TAG_BYTES]) {
   return (size_t)(at - text);
 }
 
-bool vsi_tag_read(const char *text, vsi_tag *ret_tag) {
-  vsi_tag tag = {.parts_count = 0};
+bool vsi_state_tag_read(const char *text, vsi_state_tag *ret_tag) {
+  vsi_state_tag tag = {.parts_count = 0};
   uint64_t build;
   const char *at = get(text, DIGITS_64, &tag.hash.high);
   if (at) at = get(at, DIGITS_64, &tag.hash.low);
@@ -54,7 +54,7 @@ bool vsi_tag_read(const char *text, vsi_tag *ret_tag) {
     tag.has_version = true;
     at = get(at + 1, DIGITS_64, &tag.version);
   }
-  while (at && *at == '~' && tag.parts_count < VSI_TAG_PARTS_MAX)
+  while (at && *at == '~' && tag.parts_count < VSI_STATE_TAG_PARTS_MAX)
     at = get(at + 1, DIGITS_64, &tag.parts[tag.parts_count++]);
   if (!at || *at) return false;
   *ret_tag = tag;

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* The order of all locks of src/, outermost first: a thread that holds one takes only those that come later, and under
+ * an INNERMOST one none. The rows of docs/locking.md, which say what each lock guards and what is done under it, are
+ * compared with these by the test `locking`.
+ *
+ * Where VSI_LOCK_RANKS is defined (CMake's VESTRY_LOCK_RANKS: builds of type Debug, and those with sanitizers), each
+ * thread keeps a list of what it holds. A lock that is taken out of its order, even if no other thread waits for it
+ * then, ends the program with both locks' names and both places. Elsewhere nothing of this is compiled. Header only but
+ * for the list, which is the core's and is exported in such builds: libraries of their own take locks too. */
+#ifndef VSI_BASE_LOCK_ORDER_H
+#define VSI_BASE_LOCK_ORDER_H
+
+#define VSI_LOCKS(OUTER, INNERMOST)                                                                                    \
+  OUTER(PRESENCE_TELLING, "vestry_presence.telling", "presence/table.h: telling")                                      \
+  OUTER(ROUTES_CHANGES, "vsi_routes.changes", "http/routes/routes.c: changes")                                         \
+  OUTER(CIVETWEB_SWEEPING, "vsi_civetweb_mounts.sweeping", "adapter/civetweb/mounts.h: sweeping")                      \
+  OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/neighbours.c: lock")                            \
+  OUTER(ROUTES, "vsi_routes.lock", "http/routes/routes.c: lock")                                                       \
+  OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "sqlite/sqlite.h: writer_lock")                                    \
+  OUTER(SQLITE, "vestry_sqlite.lock", "sqlite/sqlite.h: lock")                                                         \
+  OUTER(SQLITE_INDEX, "vsi_sqlite_index.lock", "sqlite/index.c: lock")                                                 \
+  OUTER(CLUSTER, "vestry_cluster.lock", "cluster/cluster.h: lock")                                                     \
+  OUTER(CLUSTER_KEYS, "vsi_keys.lock", "cluster/keys.h: lock")                                                         \
+  OUTER(PRESENCES, "vsi_presences.lock", "presence/presences.h: lock")                                                 \
+  OUTER(PRESENCE, "vestry_presence.lock", "presence/table.h: lock")                                                    \
+  OUTER(PAGES, "vestry_pages.lock", "page/pages.h: lock")                                                              \
+  OUTER(SHARES, "vsi_shares.lock", "serve/shares.c: lock")                                                             \
+  OUTER(STORE_DRIVER, "vestry_store.driver_lock", "store/front.h: driver_lock")                                        \
+  OUTER(SESSION_LIFETIMES, "vsi_session_lifetimes.lock", "session/lifetimes.h: lock")                                  \
+  OUTER(MEMORY_NETWORK, "vestry_memory_network.lock", "testing/memory_network.h: lock")                                \
+  OUTER(NATS_IO, "vsi_nats_broker.io", "nats/broker.h: io")                                                            \
+  OUTER(NATS, "vsi_nats_broker.lock", "nats/broker.h: lock")                                                           \
+  OUTER(TIMER, "vestry_timer.lock", "runtime/timer.c: lock")                                                           \
+  OUTER(TICKER, "vsi_ticker.lock", "runtime/ticker.h: lock")                                                           \
+  OUTER(CHANNEL, "vsi_channel.lock", "channel/channel.h: lock")                                                        \
+  OUTER(GROUP, "vsi_group.lock", "connection/group.c: lock")                                                           \
+  OUTER(SHARD, "vsi_shard.lock", "store/shard.h: lock")                                                                \
+  INNERMOST(SESSION, "a session's lock", "session/record.h: lock")                                                     \
+  INNERMOST(CONFLATION, "vsi_conflation.lock", "connection/conflation.h: lock")                                        \
+  INNERMOST(CLOSE_LIST, "vsi_close_list.lock", "connection/close_list.h: lock")                                        \
+  INNERMOST(JOB_QUEUE, "a pool queue's lock", "runtime/job_queue.h: lock")                                             \
+  INNERMOST(PARK, "park_lock", "runtime/pool.h: park_lock")                                                            \
+  INNERMOST(STAGE, "stage_lock", "runtime/runtime.h: stage_lock")                                                      \
+  INNERMOST(BUS, "vsi_bus.lock", "bus/bus.c: lock")                                                                    \
+  INNERMOST(CHANNELS, "vsi_channels.lock", "channel/channels.c: lock")                                                 \
+  INNERMOST(HISTORIES, "vsi_histories.lock", "channel/histories.c: lock")                                              \
+  INNERMOST(CODINGS, "vsi_codings.lock", "coding/coding.c: lock")                                                      \
+  INNERMOST(LOGINS, "vsi_sessions.under_way_lock", "session/table.h: under_way_lock")                                  \
+  INNERMOST(ONCE, "vestry_once.lock", "guard/once.c: lock")                                                            \
+  INNERMOST(ROUTES_LEFT, "vsi_routes.left_lock", "http/routes/routes.c: left_lock")                                    \
+  INNERMOST(KNOWN, "vsi_known.lock", "http/files/known.c: lock")                                                       \
+  INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "sqlite/tables.h: lock")                                          \
+  INNERMOST(SQLITE_POOL, "vestry_sqlite_pool.lock", "sqlite/loan.h: lock")                                             \
+  INNERMOST(SQLITE_CACHE, "the page cache's lock", "sqlite/cache.c: lock")                                             \
+  INNERMOST(CLUSTER_ASK, "a waiting thread's lock", "cluster/ask.c: lock")                                             \
+  INNERMOST(NATS_CLAIMS, "vsi_nats_claims.lock", "nats/claims.h: lock")                                                \
+  INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/memory.c: lock")                                            \
+  INNERMOST(GATE, "an adapter's gate", "adapter/web/gate.h: lock")                                                     \
+  INNERMOST(ADDRESSES, "vsi_web_addresses.lock", "adapter/web/addresses.h: lock")                                      \
+  INNERMOST(CIVETWEB_PARKED, "vsi_civetweb_parked.lock", "adapter/civetweb/parked.h: lock")                            \
+  INNERMOST(CIVETWEB_STREAM, "a parked stream's lock", "adapter/civetweb/stream.c: lock")                              \
+  INNERMOST(CIVETWEB_CROWD, "vsi_civetweb_crowd.lock", "adapter/civetweb/crowd.h: lock")                               \
+  INNERMOST(CIVETWEB_DEADLINES, "vsi_civetweb_deadlines.lock", "adapter/civetweb/deadline.h: lock")                    \
+  INNERMOST(CIVETWEB_KNOCKS, "a knocking thread's lock", "adapter/civetweb/server.c: lock")                            \
+  INNERMOST(CIVETWEB_TRIAL, "a trial thread's lock", "adapter/civetweb/room.c: lock")                                  \
+  INNERMOST(MICROHTTPD_WATCH, "vsi_microhttpd_watch.lock", "adapter/microhttpd/watch.h: lock")                         \
+  INNERMOST(MICROHTTPD_SLOTS, "vsi_microhttpd_slots.lock", "adapter/microhttpd/slots.h: lock")                         \
+  INNERMOST(MICROHTTPD_SOCKETS, "vsi_microhttpd_sockets.lock", "adapter/microhttpd/socket.h: lock")                    \
+  INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.lock", "adapter/microhttpd/sending.h: lock")                 \
+  INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")
+
+#define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
+typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;
+#undef VSI_LOCK_ENUMERATOR
+
+/* These stand in the functions that take and give back locks; an argument may be evaluated twice, or not at all. */
+#ifdef VSI_LOCK_RANKS
+#define VSI_LOCK_LINE_(line)      #line
+#define VSI_LOCK_LINE(line)       VSI_LOCK_LINE_(line)
+#define VSI_LOCK_HERE             __FILE__ ":" VSI_LOCK_LINE(__LINE__)
+#define VSI_LOCK_TAKE(lock, rank) vsi_lock_order_take(lock, rank, VSI_LOCK_HERE)
+#define VSI_LOCK_TOOK(lock, rank) vsi_lock_order_took(lock, rank, VSI_LOCK_HERE)
+#define VSI_LOCK_WAIT(lock)       vsi_lock_order_wait(lock)
+#define VSI_LOCK_GIVE(lock)       vsi_lock_order_give(lock)
+#define VSI_LOCK_EXPORTED         __attribute__((visibility("default")))
+
+/* The thread is about to take a lock. place: constant */
+VSI_LOCK_EXPORTED void vsi_lock_order_take(const void *lock, vsi_lock_rank rank, const char *place);
+/* It has taken one without waiting for it, which is in order at any time. */
+VSI_LOCK_EXPORTED void vsi_lock_order_took(const void *lock, vsi_lock_rank rank, const char *place);
+/* It is about to wait for a condition, and will take the lock again after that. */
+VSI_LOCK_EXPORTED void vsi_lock_order_wait(const void *lock);
+VSI_LOCK_EXPORTED void vsi_lock_order_give(const void *lock);
+#else
+#define VSI_LOCK_TAKE(lock, rank) ((void)0)
+#define VSI_LOCK_TOOK(lock, rank) ((void)0)
+#define VSI_LOCK_WAIT(lock)       ((void)0)
+#define VSI_LOCK_GIVE(lock)       ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""One name for one thing: no two structs, unions, enums or types of src/ and include/ share a name that can be seen
+across files: types.py REPOSITORY"""
+import collections
+import pathlib
+import re
+import sys
+
+NOTHING = re.compile(r'"(?:\\.|[^"\\\n])*"|/\*.*?\*/|//[^\n]*', re.S)
+BODY = re.compile(r"\b(?:struct|union|enum) ((?:vsi|vestry)_\w+) \{|^\} ((?:vsi|vestry)_\w+);", re.M)
+
+
+def main(top):
+    found = collections.defaultdict(set)
+    for folder in ("src", "include"):
+        for path in (top / folder).rglob("*.[ch]"):
+            for names in BODY.findall(NOTHING.sub("", path.read_text())):
+                found[names[0] or names[1]].add(str(path.relative_to(top)))
+    twice = [f"{name}: {', '.join(sorted(files))}" for name, files in sorted(found.items()) if len(files) > 1]
+    if not found:
+        twice.append("no type was found: the pattern is wrong")
+    print("\n".join(f"two things of one name: {line}" for line in twice) or f"{len(found)} types")
+    return 1 if twice else 0
+
+
+sys.exit(main(pathlib.Path(sys.argv[1])))
