@@ -5,9 +5,10 @@
 #include <time.h>
 
 #include "cluster/ear.h"
+#include "support/patience.h"
 #include "support/test.h"
 
-enum { NODES = 3, PATIENCE_S = 240 };
+enum { NODES = 3 };
 
 /* One test's network, and its nodes. */
 static struct scene {
