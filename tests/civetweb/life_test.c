@@ -182,7 +182,7 @@ static void stops_with_a_stalled_reader(void **state) {
   assert_int_equal(vestry_connection_look(stuck).cause, VESTRY_CAUSE_SHUTDOWN);
   client_read_all(&well);
   server_finish(&s);                             /* ends the stuck write */
-  assert_true(seconds_now() - since < PROMPT_S); /* two seconds, were the machine idle; not PATIENT_S */
+  assert_true(seconds_now() - since < PROMPT_S); /* two seconds, were the machine idle; not PATIENCE_S */
   client_close(&stalled);
   client_close(&well);
 }

@@ -3,7 +3,7 @@
 
 #include "support/test.h"
 
-enum { ROOM = 8, RESERVE = 4, QUEUE = 512, PATIENT_MS = PATIENT_S * 1000 };
+enum { ROOM = 8, RESERVE = 4, QUEUE = 512, PATIENCE_MS = PATIENCE_S * 1000 };
 
 typedef struct starting {
   server *s;
@@ -40,7 +40,7 @@ void server_start(server *s, const server_settings *settings) {
   char threads[16], queue[16], timeout[16];
   snprintf(queue, sizeof queue, "%u", settings->queue ? settings->queue : QUEUE);
   snprintf(threads, sizeof threads, "%u", settings->threads ? settings->threads : ROOM + RESERVE);
-  snprintf(timeout, sizeof timeout, "%u", settings->timeout_ms ? settings->timeout_ms : PATIENT_MS);
+  snprintf(timeout, sizeof timeout, "%u", settings->timeout_ms ? settings->timeout_ms : PATIENCE_MS);
   const char *list[] = {"listening_ports",
                         settings->ports ? settings->ports : "127.0.0.1:0",
                         "num_threads",

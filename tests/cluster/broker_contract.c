@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cluster/ear.h"
+#include "support/patience.h"
 #include "support/test.h"
 #include "support/until.h"
 

@@ -14,8 +14,9 @@
 
 #include "conformance/http.h"
 #include "event/conformance_rule.h"
+#include "support/patience.h"
 
-enum { OFFICIAL_CASES = 20, SKIPPED = 77, PATIENCE_S = 240 };
+enum { OFFICIAL_CASES = 20, SKIPPED = 77 };
 
 static const char *const methods[] = {"GET", "DELETE", "POST", "PUT", "PATCH"};
 enum { METHODS = sizeof methods / sizeof *methods };

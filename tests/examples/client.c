@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "examples/process.h"
+#include "support/patience.h"
 #include "support/test.h"
 
-enum { PATIENCE_MS = 240000 };
+enum { PATIENCE_MS = PATIENCE_S * 1000 };
 
 void client_connect(struct client *client, unsigned port, bool small) {
   *client = (struct client){.capacity = 4096, .text = calloc(1, 4096)};

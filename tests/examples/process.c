@@ -8,12 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/patience.h"
 #include "support/test.h"
 
 const char *process_path;
 const char *process_adapter = "civetweb";
 
-enum { ARGUMENTS_MAX = 24, PRINTED_MAX = 4096, PATIENCE_MS = 240000 };
+enum { ARGUMENTS_MAX = 24, PRINTED_MAX = 4096, PATIENCE_MS = PATIENCE_S * 1000 };
 
 uint64_t now_ms(void) {
   struct timespec now;

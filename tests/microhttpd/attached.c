@@ -112,7 +112,7 @@ static struct MHD_Daemon *start_daemon(program *p, const attached_settings *sett
   const struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   return MHD_start_daemon(flags, 0, NULL, NULL, serve_own, p, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
                           MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_NOTIFY_COMPLETED, completed, p,
-                          MHD_OPTION_CONNECTION_TIMEOUT, settings->silent_s ? settings->silent_s : (unsigned)PATIENT_S,
+                          MHD_OPTION_CONNECTION_TIMEOUT, settings->silent_s ? settings->silent_s : (unsigned)PATIENCE_S,
                           MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
@@ -138,7 +138,7 @@ static void start_with(server *s, const web_settings *settings, bool lenient) {
   static const web_settings defaults = {.room = 0};
   if (!settings) settings = &defaults;
   assert_false(settings->lost_ms && settings->stalled_ms);
-  const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENT_S;
+  const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENCE_S;
   attached_start(s, &(attached_settings){.adapter = {.max_streams = settings->room,
                                                      .request_timeout_ms = silent_s * UINT64_C(1000),
                                                      .lost_ms = settings->lost_ms + settings->stalled_ms},

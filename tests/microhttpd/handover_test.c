@@ -62,7 +62,9 @@ ssize_t __wrap_send(int fd, const void *data, size_t len, int flags) {
   return __real_send(fd, data, len, flags);
 }
 
-static atomic_uint looks_count; /* at what a peer has not taken yet */
+/* Looks at what a peer has not taken yet: how many, at which socket, and how much the last one found. */
+static atomic_uint looks_count;
+static atomic_int looked_fd, looked_bytes;
 
 int __wrap_ioctl(int fd, unsigned long request, ...) {
   va_list arguments;
@@ -70,7 +72,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...) {
   void *argument = va_arg(arguments, void *);
   va_end(arguments);
   int answer = __real_ioctl(fd, request, argument);
-  if (request == SIOCOUTQ) atomic_fetch_add(&looks_count, 1);
+  if (request == SIOCOUTQ) {
+    atomic_store(&looked_fd, fd);
+    atomic_store(&looked_bytes, *(int *)argument);
+    atomic_fetch_add(&looks_count, 1);
+  }
   return answer;
 }
 
@@ -299,14 +305,25 @@ static void end_unread(client *c) {
   assert_int_equal(streams(), 1);
 }
 
-/* Its peer reads on, or not, and some time passes; the watch, which looks once in a real second, and earlier if another
- * one's end wakes it, has looked. */
-static void let_pass(client *c, bool reads, unsigned seconds) {
-  size_t wanted = c->len + PIECE_BYTES; /* more than its own kernel holds, so that ours holds less */
-  while (reads && c->len < wanted && !c->ended) client_read(c);
+static int unread_bytes(void) {
+  int bytes = 0;
+  assert_int_equal(__real_ioctl(atomic_load(&looked_fd), SIOCOUTQ, &bytes), 0);
+  return bytes;
+}
+
+/* The peer reads on, more than its own kernel holds: so ours holds less, once the acknowledgement has come. */
+static void read_on(client *c) {
+  size_t wanted = c->len + PIECE_BYTES;
+  while (c->len < wanted && !c->ended) client_read(c);
+  UNTIL(unread_bytes() < atomic_load(&looked_bytes));
+}
+
+/* Some time passes; the watch, which looks once in a real second, and earlier if another stream's end wakes it, has
+ * looked. */
+static void let_pass(unsigned seconds) {
   unsigned before = atomic_load(&looks_count); /* no look comes while time stands */
   atomic_fetch_add(&server_clock_ahead_ns, seconds * UINT64_C(1000000000));
-  double until = seconds_now() + 30;
+  double until = seconds_now() + PATIENCE_S;
   while (atomic_load(&looks_count) == before && seconds_now() < until) {
     client other;
     server_open(&s, &other);
@@ -330,7 +347,10 @@ static void it_waits_for_who_reads_slowly(void **state) {
   (void)state;
   client c;
   end_unread(&c);
-  for (int i = 0; i < 5; i++) let_pass(&c, true, STEP_S);
+  for (int i = 0; i < 5; i++) {
+    read_on(&c);
+    let_pass(STEP_S);
+  }
   atomic_store(&finals_refused, 0);
   server_hold_clock(false); /* there is room: the next look finds it */
   client_read_all(&c);
@@ -343,9 +363,10 @@ static void it_waits_a_minute_for_who_reads_slowly(void **state) {
   (void)state;
   client c;
   end_unread(&c);
-  for (int i = 0; i < 14; i++) let_pass(&c, true, STEP_S);
-  let_pass(&c, true, 3);
-  let_pass(&c, true, 1);
+  for (int i = 0; i < 16; i++) {
+    read_on(&c);
+    let_pass(i < 14 ? STEP_S : i == 14 ? 3 : 1);
+  }
   client_read_all(&c);
   assert_false(c.complete);
   assert_true(c.body_len > MUCH_BYTES); /* what the kernel had comes all the same */
@@ -356,9 +377,13 @@ static void it_does_not_wait_for_who_reads_no_more(void **state) {
   (void)state;
   client c;
   end_unread(&c);
-  let_pass(&c, true, STEP_S);
-  let_pass(&c, false, STEP_S);
-  let_pass(&c, false, 1);
+  read_on(&c);
+  int before;
+  do { /* an acknowledgement of what was read may still be under way */
+    before = atomic_load(&looked_bytes);
+    let_pass(STEP_S);
+  } while (atomic_load(&looked_bytes) < before);
+  let_pass(1);
   client_read_all(&c);
   assert_false(c.complete);
   finish_unread(&c);

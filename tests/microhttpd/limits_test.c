@@ -11,11 +11,10 @@
 
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"
+#include "support/patience.h"
 #include "support/test.h"
 #include "web/client.h"
 #include "web/hostile_contract.h"
-
-enum { PATIENCE_S = 240 };
 
 static server s;
 
@@ -226,7 +225,7 @@ static void handlers_and_streams_have_time(void **state) {
   sem_destroy(&may_answer);
 }
 
-/* All time-outs are PATIENT_S here. */
+/* All time-outs are PATIENCE_S here. */
 static void who_has_gone_holds_nothing(void **state) {
   static const char *const texts[] = {"GET /echo HTTP/1.1\r\nHost: a", "GET /ec", "",
                                       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nb",
@@ -235,7 +234,7 @@ static void who_has_gone_holds_nothing(void **state) {
   (void)state;
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls,
-                                        .adapter = {.timeout_s = PATIENT_S, .request_timeout_ms = PATIENT_S * 1000}});
+                                        .adapter = {.timeout_s = PATIENCE_S, .request_timeout_ms = PATIENCE_S * 1000}});
     client_tls_ops_used = NULL; /* with TLS none of this is a handshake */
     double since = seconds_now();
     static client clients[CLIENTS];

@@ -103,7 +103,7 @@ static void start_on(server *s, const web_settings *settings, bool unix_socket) 
   static const web_settings defaults = {.room = 0};
   if (!settings) settings = &defaults;
   assert_false(settings->lost_ms && settings->stalled_ms); /* which are one here */
-  const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENT_S;
+  const unsigned silent_s = settings->silent_s ? settings->silent_s : PATIENCE_S;
   server_start(s, &(server_settings){.unix_socket = unix_socket,
                                      .adapter = {.max_streams = settings->room,
                                                  .address = settings->address,

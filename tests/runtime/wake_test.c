@@ -12,11 +12,12 @@
 #include <unistd.h>
 
 #include "runtime/latch.h"
+#include "support/patience.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/runtime.h"
 
-enum { PATIENCE_MS = 240000 };
+enum { PATIENCE_MS = PATIENCE_S * 1000 };
 
 typedef struct loop {
   test_host th;

@@ -13,9 +13,10 @@
 #include <sched.h>
 #include <time.h>
 
+#include "support/patience.h"
 #include "support/test.h"
 
-enum { UNTIL_MOST_S = 240, UNTIL_YIELDS = 100 };
+enum { UNTIL_YIELDS = 100 };
 
 typedef struct until_wait {
   unsigned looks;
@@ -25,9 +26,9 @@ typedef struct until_wait {
 static inline void until_look(until_wait *wait, const char *file, int line, const char *condition) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  if (!wait->end_s) wait->end_s = now.tv_sec + UNTIL_MOST_S;
+  if (!wait->end_s) wait->end_s = now.tv_sec + PATIENCE_S;
   if (now.tv_sec > wait->end_s) {
-    print_error("%s:%d: in vain for %d s: %s\n", file, line, UNTIL_MOST_S, condition);
+    print_error("%s:%d: in vain for %d s: %s\n", file, line, PATIENCE_S, condition);
     _fail(file, line);
   }
   if (wait->looks++ < UNTIL_YIELDS)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "testing/witness.h"
+#include "support/patience.h"
 
 #include <time.h>
 
 #include "support/test.h"
-
-enum { PATIENCE_S = 240 };
 
 void witness_init(witness *w) {
   memset(w, 0, sizeof *w);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "web/answers_contract.h"
+#include "support/patience.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -13,7 +14,7 @@
 #include "web/client.h"
 
 /* READERS of LARGE are ten times of what answers may hold. */
-enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB, WAIT_S = 240 };
+enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB };
 
 /* Sanitizers keep what is freed. */
 static const bool is_plain = !TEST_UNDER_ASAN && !TEST_UNDER_TSAN;
@@ -199,7 +200,7 @@ static void hold(const kind *of, client readers[READERS]) {
 
 /* What handlers made in vain for those who were refused or cut goes a moment later. */
 static void wait_for_resident(const kind *of, size_t most) {
-  double until = seconds_now() + WAIT_S;
+  double until = seconds_now() + PATIENCE_S;
   while (is_plain && resident() > most && seconds_now() < until) sched_yield();
   if (is_plain && resident() > most)
     fail_msg("%s %s: %zu MB are more than %zu", of->path, of->headers, resident() / MB, most / MB);

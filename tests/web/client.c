@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "web/client.h"
+#include "support/patience.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 
 #include "support/test.h"
 
-enum { PATIENCE_S = 240, SMALL_BYTES = 4096, AT_ONCE = 65536, MOST_IN_VAIN = 100000 };
+enum { SMALL_BYTES = 4096, AT_ONCE = 65536, MOST_IN_VAIN = 100000 };
 
 const client_tls_ops *client_tls_ops_used;
 const char *client_path_used;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "web/readings_contract.h"
+#include "support/patience.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -15,7 +16,7 @@
 #include "web/readings.h"
 
 enum { DEFAULT_COUNT = 2000, PLACES = 8, ANSWER_BYTES = 16384, SEEN_BYTES = 8192, QUIET_MS = 30, LONG_MS = 5000 };
-enum { MOST_TOLD = 12, PATIENCE_S = 240 };
+enum { MOST_TOLD = 12 };
 
 static const server_seam *seam;
 static server s;

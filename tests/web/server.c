@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "web/server.h"
+#include "support/patience.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -7,7 +8,7 @@
 #include "support/test.h"
 #include "web/client.h"
 
-enum { STOP_MS = 240000 };
+enum { STOP_MS = PATIENCE_S * 1000 };
 
 double seconds_now(void) {
   struct timespec now;

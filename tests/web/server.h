@@ -4,6 +4,7 @@
 #ifndef TESTS_WEB_SERVER_H
 #define TESTS_WEB_SERVER_H
 
+#include "support/patience.h"
 #include "support/test_host.h"
 #include "testing/witness.h"
 #include "vestry/adapter.h"
@@ -25,10 +26,10 @@ extern _Atomic(uint64_t) server_clock_ahead_ns;
 void server_hold_clock(bool hold);
 extern _Atomic(long) server_debug_lines;
 
-/* Servers wait PATIENT_S for a client that a busy machine holds up, unless a test is about that. An answer that needs
+/* Servers wait PATIENCE_S for a client that a busy machine holds up, unless a test is about that. An answer that needs
  * no such wait comes within PROMPT_S, however busy the machine is. Where the two times lie closer together, a test
  * tries TRIES times: a server that waits does so each time, and a busy machine does not hold up all tries. */
-enum { PATIENT_S = 240, PROMPT_S = 120, TRIES = 4 };
+enum { PROMPT_S = 120, TRIES = 4 };
 
 /* What can be asked of any of them. */
 typedef struct web_settings {
@@ -37,7 +38,7 @@ typedef struct web_settings {
   uint64_t lost_ms;    /* as the adapter's */
   uint64_t watch_ms;   /* as the adapter's, if it has to look for peers that have gone */
   uint64_t stalled_ms; /* so long a reader may stall; 0: half a minute, or the heartbeat */
-  unsigned silent_s;   /* so long a request may be unfinished, where that is a setting; 0: PATIENT_S */
+  unsigned silent_s;   /* so long a request may be unfinished, where that is a setting; 0: PATIENCE_S */
   bool keep_alive;     /* connections outlive their request; where that is no setting, they always do */
   bool tls;            /* clients use it too; only where there is has_tls */
   vestry_options options;

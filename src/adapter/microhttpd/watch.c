@@ -230,7 +230,7 @@ static bool is_told(vsi_microhttpd_watch *watch) {
 
 static void *keep_watch(void *argument) {
   vsi_microhttpd_watch *watch = argument;
-  uint64_t looked_ns = vsi_now_ns(watch->host);
+  uint64_t looked_ns = watch->begun_ns;
   for (;;) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int most_ms = patience_ms(watch), count = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, most_ms);
@@ -251,7 +251,8 @@ static void *keep_watch(void *argument) {
 
 vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity,
                                      vsi_microhttpd_over_fn over) {
-  *watch = (vsi_microhttpd_watch){.host = host, .over = over, .capacity = capacity, .first_free = NONE};
+  *watch = (vsi_microhttpd_watch){
+      .host = host, .over = over, .begun_ns = vsi_now_ns(host), .capacity = capacity, .first_free = NONE};
   vsi_mutex_init(&watch->lock, VSI_LOCK_MICROHTTPD_WATCH);
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
   watch->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -26,6 +26,7 @@ typedef void (*vsi_microhttpd_over_fn)(vsi_microhttpd_stream *stream);
 typedef struct vsi_microhttpd_watch {
   const vestry_host *host;
   vsi_microhttpd_over_fn over; /* constant */
+  uint64_t begun_ns;           /* constant; the thread may run much later */
   int epoll, told;             /* -1: none */
   pthread_t thread;
   bool started;
