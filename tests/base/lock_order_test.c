@@ -133,7 +133,7 @@ static void locks_out_of_order_end_the_program(void **state) {
       {another_one_of_its_kind, {"it takes vestry_pages.lock (", "it holds vestry_pages.lock (", "order 13"}},
       {the_same_one, {"it takes vsi_shard.lock (", "it holds vsi_shard.lock (", "src/store/shard.h: lock"}},
       {read_twice, {"it takes vsi_routes.lock (", "it holds vsi_routes.lock (", "src/http/routes/routes.c: lock"}},
-      {under_an_innermost_one, {"it takes vsi_channels.lock (", "it holds vestry_bus.lock (", "innermost"}},
+      {under_an_innermost_one, {"it takes vsi_channels.lock (", "it holds vsi_bus.lock (", "innermost"}},
       {wait_under_a_later_one, {"it takes vestry_pages.lock (", "it holds vsi_shard.lock (", "order 24"}},
       {one_without_a_rank, {"it takes a lock without a rank (", "never initialised", "lock_order_test.c:"}},
       {one_that_is_not_held, {"a thread gives back a lock that it does not hold", "vestry: ", "\n"}},
