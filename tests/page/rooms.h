@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* An application with some rooms, whose pages show one each, and tabs of them. */
+#ifndef TESTS_PAGE_ROOMS_H
+#define TESTS_PAGE_ROOMS_H
+
+#include "page/site.h"
+
+typedef struct room {
+  char text[20000];
+  uint64_t version;
+} room;
+
+typedef struct site {
+  page_site on;
+  vestry_page *page;
+  room rooms[4];
+  size_t calls, parts; /* of the render, of the part's */
+  bool versioned, denied;
+  int status;                /* of the next renders */
+  vestry_err error;          /* likewise */
+  const char *refreshes;     /* a topic that is refreshed inside the render, once */
+  bool late_topic;           /* it is named behind the reading */
+  char order[64];            /* of renders: "p", the part: "l" */
+  uint64_t page_ms, part_ms; /* that one takes */
+  size_t part_again;         /* times that the part is refreshed by its own render */
+} site;
+
+/* A tab: its document, and its stream. */
+typedef struct tab {
+  vestry_memory_exchange *stream;
+  char tag[400];
+} tab;
+
+room *rooms_at(site *s, const char *name);
+void rooms_begin(site *s, const vestry_pages_options *options);
+void rooms_put(site *s, size_t at, const char *text);
+void rooms_get(site *s, const char *path, const char *query, const char *cookie, const char *had, bool datastar,
+               vestry_memory_exchange **ret);
+/* Between two texts. */
+void rooms_between(const char *in, const char *from, const char *to, char *out, size_t out_room);
+void rooms_open(site *s, tab *t, const char *path, const char *query, const char *cookie);
+void rooms_close(tab *t);
+void rooms_settle(site *s);
+/* What has come but for the sign that it is alive, and the hint when to come back. */
+const char *rooms_since(tab *t);
+void rooms_refresh(site *s, const char *topic);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Live pages when clients lie, and what a tab claims to have: it is sent what it lacks, and nobody else is harmed. */
+#include <stdlib.h>
+
+#include "page/tabs.h"
+
+enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };
+
+/* A part that changes and changes back while the tab is away. */
+static void a_part_that_changed_back_is_sent(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  tabs_begin(&s);
+  tabs_open(&s, &t, "/private", NULL);
+  tabs_settle(&s);
+  s.lists[1] = 5;
+  tabs_refresh(&s, "list/1");
+  tabs_settle(&s);
+  tabs_break_off(&t);
+  vestry_memory_settle(s.on.v);
+  assert_int_equal(t.item, 5);
+  s.lists[1] = 1;
+  tabs_stream(&s, &t);
+  tabs_settle(&s);
+  tabs_check(&s, &t);
+  tabs_break_off(&t);
+  vestry_memory_settle(s.on.v);
+  s.lists[1] = 5; /* and one that has not is not sent */
+  tabs_stream(&s, &t);
+  tabs_settle(&s);
+  tabs_refresh(&s, "list/1");
+  tabs_settle(&s);
+  tabs_break_off(&t);
+  vestry_memory_settle(s.on.v);
+  tabs_stream(&s, &t);
+  tabs_settle(&s);
+  assert_null(strstr(tabs_read(&t), "<li>"));
+  tabs_check(&s, &t);
+  tabs_break_off(&t);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
+}
+
+/* A stream may break anywhere: what the id claims stands before it. */
+static void an_id_stands_behind_all_that_it_claims(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  tabs_begin(&s);
+  tabs_open(&s, &t, "/private", NULL);
+  tabs_settle(&s);
+  (void)tabs_read(&t);
+  s.which = 2;
+  tabs_refresh(&s, "all");
+  tabs_settle(&s);
+  const char *text = tabs_read(&t), *inside = strstr(text, "<li>2</li>"), *id = strstr(text, "id: ");
+  assert_non_null(inside);
+  assert_non_null(id);
+  assert_true(inside < id);
+  tabs_check(&s, &t);
+  tabs_break_off(&t);
+  vestry_memory_settle(s.on.v);
+  tabs_stream(&s, &t); /* it has all */
+  tabs_settle(&s);
+  text = tabs_read(&t);
+  assert_null(strstr(text, "<h1>"));
+  assert_null(strstr(text, "<li>"));
+  tabs_break_off(&t);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
+}
+
+static void a_version_knows_parts(void **state) {
+  (void)state;
+  site s;
+  tab t;
+  tabs_begin(&s);
+  s.version = 1;
+  tabs_open(&s, &t, "/private", NULL);
+  tabs_settle(&s); /* the document's parts are joined: so it is rendered */
+  vestry_pages_stats stats = {0};
+  tabs_refresh(&s, "all");
+  tabs_settle(&s);
+  vestry_pages_stats_get(s.on.pages, &stats);
+  assert_int_equal(stats.current_count, 1);
+  s.lists[1] = 9; /* a part is not of the page's version */
+  tabs_refresh(&s, "list/1");
+  tabs_settle(&s);
+  tabs_check(&s, &t);
+  tabs_refresh(&s, "all");
+  s.lists[1] = 10;
+  tabs_refresh(&s, "list/1");
+  tabs_settle(&s);
+  tabs_check(&s, &t);
+  s.which = 2;
+  s.version = 2;
+  tabs_refresh(&s, "all");
+  tabs_settle(&s);
+  tabs_check(&s, &t);
+  tabs_break_off(&t);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
+}
+
+static void tags_that_lie_harm_nobody_else(void **state) {
+  (void)state;
+  site s;
+  tab honest;
+  tabs_begin(&s);
+  tabs_open(&s, &honest, "/private", NULL);
+  tabs_settle(&s);
+  (void)tabs_read(&honest);
+  size_t len = strlen(honest.id);
+  long live = atomic_load(&s.on.th.live);
+  for (int i = 0; i < LIARS; i++) {
+    tab liar = {.path = i % 2 ? "/private" : "/shared", .heading = -1, .item = -1};
+    memcpy(liar.id, honest.id, len + 1);
+    if (i % 3 == 0)
+      liar.id[(size_t)rand() % len] = "A.~-_z "[rand() % 7];
+    else if (i % 3 == 1)
+      liar.id[(size_t)rand() % len] = '\0';
+    else
+      for (size_t at = len; at + 13 < sizeof liar.id && rand() % 3; at += 12) memcpy(liar.id + at, "~ABCDEFGHIJK", 13);
+    tabs_stream(&s, &liar);
+    if (i % 1000 == 0) tabs_settle(&s);
+    tabs_break_off(&liar);
+    if (i % 100 == 0) vestry_memory_settle(s.on.v);
+  }
+  vestry_memory_settle(s.on.v);
+  tabs_pass(&s, 60000);
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s.on.pages, &stats);
+  assert_int_equal(stats.streams_count, 1);
+  assert_int_equal(stats.views_count, 2);
+  assert_in_range(atomic_load(&s.on.th.live), live - 100, live + 100);
+  s.heading++;
+  tabs_refresh(&s, "all");
+  tabs_settle(&s);
+  tabs_check(&s, &honest);
+  tabs_break_off(&honest);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
+}
+
+static vestry_err make_plain(vestry_render *render, vestry_html *html, void *app) {
+  vestry_render_topic(render, "all");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<h1>%d</h1>", ((site *)app)->heading);
+  return vestry_render_end(render, html);
+}
+
+static vestry_err serve_by_cookie(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, app, vestry_request_header(req, "Cookie"));
+}
+
+/* A key may be somebody's secret: it is compared, and goes nowhere. */
+static void a_share_key_leaks_nothing(void **state) {
+  (void)state;
+  site s;
+  tab ada, bob;
+  vestry_page *page;
+  vestry_pages_stats stats = {0};
+  tabs_begin(&s);
+  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = make_plain, .app = &s}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/mine", serve_by_cookie, page), VESTRY_OK);
+  tabs_open(&s, &ada, "/mine", "session=adas-secret");
+  tabs_open(&s, &bob, "/mine", "session=bobs-secret");
+  tabs_settle(&s);
+  vestry_pages_stats_get(s.on.pages, &stats);
+  assert_int_equal(stats.views_count, 2); /* two keys are two pages */
+  vestry_memory_exchange *document;
+  assert_int_equal(tabs_get(&s, &ada, false, &document), VESTRY_OK);
+  assert_null(strstr(vestry_memory_look(document).received.data, "secret"));
+  vestry_memory_destroy(document);
+  s.heading++;
+  tabs_refresh(&s, "all");
+  tabs_settle(&s);
+  tabs_check(&s, &ada);
+  tabs_check(&s, &bob);
+  assert_null(strstr(vestry_memory_look(ada.stream).received.data, "secret"));
+  assert_null(strstr(s.on.th.last_log, "secret"));
+  s.error = VESTRY_OK;
+  char tag[400];
+  memcpy(tag, ada.id, sizeof tag);
+  tabs_break_off(&bob);
+  memcpy(bob.id, tag, sizeof tag); /* what ada has says nothing of who she is */
+  tabs_stream(&s, &bob);
+  tabs_settle(&s);
+  assert_int_equal(bob.heading, s.heading);
+  char longest[1026];
+  memset(longest, 'k', sizeof longest - 1);
+  longest[sizeof longest - 1] = '\0';
+  tab mallory = {.path = "/mine", .cookie = longest};
+  assert_int_equal(tabs_get(&s, &mallory, true, &mallory.stream), VESTRY_OK);
+  assert_int_equal(vestry_memory_look(mallory.stream).status, 500);
+  tabs_break_off(&ada);
+  tabs_break_off(&bob);
+  vestry_memory_destroy(mallory.stream);
+  vestry_memory_settle(s.on.v);
+  page_site_close(&s.on);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_part_that_changed_back_is_sent),
+      cmocka_unit_test(an_id_stands_behind_all_that_it_claims),
+      cmocka_unit_test(a_version_knows_parts),
+      cmocka_unit_test(tags_that_lie_harm_nobody_else),
+      cmocka_unit_test(a_share_key_leaks_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of a watch comes once, whatever happens, and without memory too. */
+#include "watch/feed.h"
+
+/* ------------------------------------------------------------------------------------------------- the end -------- */
+
+static vestry_err then_fails(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)feed_handler(req, reply, app);
+  return VESTRY_NOT_FOUND;
+}
+
+static vestry_err with_body(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_body(reply, NULL, "<p>", 3);
+  return feed_handler(req, reply, app);
+}
+
+static vestry_err auto_closed(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_auto_close(reply, true);
+  return feed_handler(req, reply, app);
+}
+
+static vestry_err any_client(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_any_client(reply);
+  return feed_handler(req, reply, app);
+}
+
+static vestry_err refuse_it(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
+  (void)effect, (void)ctx;
+  return vestry_context_refuse(context, VESTRY_LIMIT);
+}
+
+static void the_end_comes_once_whatever_happens(void **state) {
+  (void)state;
+  static const struct {
+    wire wire;
+    vestry_handler_fn handler;
+    int status, steps;
+    vestry_cause cause; /* NONE: no stream */
+    bool drains, destroys, refuses, removes;
+  } cases[] = {
+      {.wire = {.datastar = false}, .handler = feed_handler, .status = 204},
+      {.wire = {.datastar = false}, .handler = with_body, .status = 200},
+      {.wire = {.method = "HEAD", .datastar = true}, .handler = feed_handler, .status = 204},
+      {.wire = {.method = "HEAD"}, .handler = any_client, .status = 204},
+      {.wire = {.datastar = false}, .handler = any_client, .status = 200, .steps = 1, .cause = VESTRY_CAUSE_HANGUP},
+      {.wire = {.datastar = true}, .handler = with_body, .status = 200, .steps = 1, .cause = VESTRY_CAUSE_HANGUP},
+      {.wire = {.datastar = true}, .handler = then_fails, .status = 404},
+      {.wire = {.datastar = true}, .handler = auto_closed, .status = 200, .cause = VESTRY_CAUSE_CLOSED},
+      {.wire = {.datastar = true, .open_error = VESTRY_LIMIT}, .handler = feed_handler, .status = 503},
+      {.wire = {.datastar = true, .open_io = VESTRY_IO_HANGUP}, .handler = feed_handler, .cause = VESTRY_CAUSE_HANGUP},
+      {.wire = {.datastar = true}, .handler = feed_handler, .status = 200, .steps = 1, .cause = VESTRY_CAUSE_HANGUP},
+      {.wire = {.datastar = true},
+       .handler = feed_handler,
+       .status = 200,
+       .steps = 1,
+       .cause = VESTRY_CAUSE_DRAIN,
+       .drains = true},
+      {.wire = {.datastar = true},
+       .handler = feed_handler,
+       .status = 200,
+       .steps = 1,
+       .cause = VESTRY_CAUSE_SHUTDOWN,
+       .destroys = true},
+      {.wire = {.datastar = true}, .handler = feed_handler, .status = 503, .refuses = true},
+      {.wire = {.datastar = true},
+       .handler = feed_keyed,
+       .status = 200,
+       .steps = 1,
+       .cause = VESTRY_CAUSE_REMOVED,
+       .removes = true},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    world w;
+    wire r = cases[i].wire;
+    world_begin(&w, (vestry_options){0});
+    if (cases[i].refuses)
+      vestry_registry_intercept(vestry_parts_of(w.v)->registry,
+                                &(vestry_interceptor){.name = "no", .phase = VESTRY_PHASE_CONNECT, .after = refuse_it});
+    feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
+    wire_request(&w, &r, cases[i].handler, &f);
+    assert_int_equal(f.returns, VESTRY_OK);
+    assert_int_equal(r.status, cases[i].status);
+    assert_int_equal(f.steps, cases[i].steps);
+    bool goes_on = r.connection && vestry_connection_is_open(r.connection);
+    assert_int_equal(f.ends, !goes_on);
+    if (cases[i].drains) vestry_drain(w.v, 0), world_settle(&w);
+    if (cases[i].removes) {
+      vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, NULL);
+      world_settle(&w);
+    }
+    if (goes_on && cases[i].cause == VESTRY_CAUSE_HANGUP) wire_hang_up(&w, &r), world_settle(&w);
+    if (cases[i].destroys) assert_int_equal(f.ends, 0);
+    bool has_stream = cases[i].cause != VESTRY_CAUSE_NONE;
+    assert_int_equal(feed_stats(&w).watches_begun_count, has_stream);
+    world_end(&w);
+    assert_int_equal(f.ends, 1);
+    assert_int_equal(f.cause, cases[i].cause);
+    wire_finish(&r);
+    test_host_assert_clean(&w.th);
+  }
+}
+
+static vestry_err wrong(const vestry_request *req, vestry_reply *reply, void *app) {
+  feed *f = app;
+  (void)req;
+  assert_int_equal(vestry_reply_watch(reply, NULL), VESTRY_INVALID);
+  f->watch.ctx = f;
+  f->watch.step = NULL;
+  assert_int_equal(vestry_reply_watch(reply, &f->watch), VESTRY_INVALID);
+  f->watch.step = feed_step;
+  f->watch.size = 4;
+  assert_int_equal(vestry_reply_watch(reply, &f->watch), VESTRY_INVALID);
+  return VESTRY_OK;
+}
+
+static void what_is_no_watch_is_refused(void **state) {
+  (void)state;
+  world w;
+  wire r = {.datastar = true};
+  world_begin(&w, (vestry_options){0});
+  feed f = feed_of(&w, (vestry_watch){0});
+  wire_request(&w, &r, wrong, &f);
+  assert_int_equal(r.status, 204);
+  assert_int_equal(f.ends, 0); /* it was never vestry's */
+  wire_finish(&r);
+  feed_finish(&w);
+}
+
+/* ------------------------------------------------------------------------------------------------- memory --------- */
+
+typedef struct attempt {
+  int ends, steps;
+} attempt;
+
+/* A stream from its beginning to its end, with a topic, while one allocation fails. */
+static vestry_err survive(world *w, attempt *ret) {
+  wire r = {.datastar = true};
+  feed f = feed_of(w, (vestry_watch){.every_ms = 10});
+  f.listens = true;
+  (void)wire_serve(w, &r, feed_keyed, &f);
+  world_settle(w);
+  feed_pass_ms(w, 10);
+  bool failed = test_host_has_failed(&w->th);
+  if (r.connection) wire_hang_up(w, &r);
+  world_settle(w);
+  *ret = (attempt){f.ends, f.steps};
+  wire_finish(&r);
+  return failed ? VESTRY_NO_MEMORY : VESTRY_OK;
+}
+
+static void without_memory_the_end_comes_too(void **state) {
+  (void)state;
+  int without_steps = 0, cut = 0;
+  for (long number = 0;; number++) {
+    world w;
+    attempt a;
+    world_begin(&w, (vestry_options){0});
+    atomic_store(&w.th.fail_at, number);
+    bool failed = survive(&w, &a) == VESTRY_NO_MEMORY;
+    assert_int_equal(a.ends, 1);
+    assert_int_equal(feed_stats(&w).watches_live_count, 0);
+    without_steps += failed && !a.steps;
+    cut += failed && a.steps == 1;
+    world_end(&w);
+    test_host_assert_clean(&w.th);
+    if (failed) continue;
+    assert_int_equal(a.steps, 2);
+    break;
+  }
+  assert_true(without_steps > 0 && cut > 0);
+}
+
+static vestry_err measured(const vestry_request *req, vestry_reply *reply, void *app) {
+  feed *f = app;
+  long before = atomic_load(&f->w->th.allocations);
+  vestry_err error = feed_handler(req, reply, app);
+  assert_int_equal(atomic_load(&f->w->th.allocations) - before, 1);
+  return error;
+}
+
+static void a_watch_is_one_allocation(void **state) {
+  (void)state;
+  world w;
+  wire r = {.datastar = true};
+  world_begin(&w, (vestry_options){0});
+  feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
+  f.sends = 0;
+  wire_request(&w, &r, measured, &f);
+  long before = atomic_load(&w.th.allocations);
+  for (int i = 0; i < 10; i++) {
+    feed_pass_ms(&w, 10);
+    vestry_watch_wake(f.watcher);
+    world_settle(&w);
+  }
+  assert_int_equal(f.steps, 21);
+  assert_int_equal(atomic_load(&w.th.allocations), before); /* steps need none of their own */
+  feed_close(&w, &r);
+  feed_finish(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_end_comes_once_whatever_happens),
+      cmocka_unit_test(what_is_no_watch_is_refused),
+      cmocka_unit_test(without_memory_the_end_comes_too),
+      cmocka_unit_test(a_watch_is_one_allocation),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

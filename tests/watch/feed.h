@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* A watch, what its steps say and send, and what must hold of them. */
+#ifndef TESTS_WATCH_FEED_H
+#define TESTS_WATCH_FEED_H
+
+#include "serve/world.h"
+#include "vestry/bus.h"
+#include "vestry/drain.h"
+#include "vestry/registry.h"
+#include "vestry/watch.h"
+
+enum { SAYS_MOST = 41, SAYS_NOTHING = -1, SAYS_FINISH = -2, SAYS_NEVER = -3, SAYS_TWICE = -4 };
+
+typedef struct feed {
+  world *w;
+  vestry_watch watch;
+  vestry_err returns;  /* by the handler's call; INVALID stands until it was made */
+  int says[SAYS_MOST]; /* by the steps, one after the other: SAYS_…, or milliseconds. The last for all that follow */
+  int says_count;
+  int sends;        /* events a step */
+  vestry_err fails; /* what the steps return */
+  bool wakes_itself, closes, tries;
+  bool listens; /* the first step subscribes to the topic "t" */
+
+  int steps, ends;
+  uint64_t at_ms[64]; /* when */
+  vestry_cause cause;
+  vestry_watcher *watcher;
+  bool is_inside;
+} feed;
+
+vestry_err feed_step(vestry_watcher *watcher, vestry_connection *connection, void *ctx);
+feed feed_of(world *w, vestry_watch watch);
+vestry_err feed_watch(vestry_reply *reply, feed *f);
+vestry_err feed_handler(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err feed_keyed(const vestry_request *req, vestry_reply *reply, void *app);
+void feed_open(wire *r, feed *f);
+void feed_pass_ms(world *w, uint64_t ms);
+void feed_close(world *w, wire *r);
+vestry_stats feed_stats(world *w);
+void feed_finish(world *w);
+void feed_assert_times(const feed *f, int count, const uint64_t *ms);
+#define assert_steps_at(f, ...)                                                                                        \
+  feed_assert_times(f, sizeof((uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t), (uint64_t[]){__VA_ARGS__})
+
+#endif
