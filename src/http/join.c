@@ -34,76 +34,58 @@ static vestry_err attach(vestry_reply *reply, vestry_err error, vsi_attachment *
 typedef struct joining {
   vsi_attachment attachment; /* first */
   const vestry_host *host;
-  vsi_member *member;
+  vsi_resuming is; /* its member alone, if it does not resume */
 } joining;
 
 static void begin_member(vsi_attachment *attachment, vestry_connection *connection) {
   joining *one = (joining *)attachment;
-  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is in it; CLOSED: it has ended */
+  (void)vsi_channel_admit(one->is.member, connection); /* EXISTS: it is in it; CLOSED: it has ended */
   vsi_free(one->host, one);
 }
-
-static void drop_member(vsi_attachment *attachment) {
-  joining *one = (joining *)attachment;
-  vsi_channel_discard(one->member);
-  vsi_free(one->host, one);
-}
-
-vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key) {
-  vsi_scoped_key name;
-  vestry_err error = pack(reply, &name, scope, key);
-  if (error) return error;
-  vsi_member *member = NULL;
-  error = vsi_name_reserve(reply->v, &name, &member);
-  joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
-  if (!one) {
-    if (!error) vsi_channel_discard(member);
-    return attach(reply, error ? error : VESTRY_NO_MEMORY, NULL);
-  }
-  *one = (joining){.attachment = {.begin = begin_member, .drop = drop_member}, .host = reply->host, .member = member};
-  return attach(reply, VESTRY_OK, &one->attachment);
-}
-
-/* ------------------------------------------------------------------------------------------------- histories ------ */
-
-typedef struct resuming {
-  vsi_attachment attachment; /* first */
-  const vestry_host *host;
-  vsi_resuming is;
-} resuming;
 
 static void begin_resuming(vsi_attachment *attachment, vestry_connection *connection) {
-  resuming *one = (resuming *)attachment;
+  joining *one = (joining *)attachment;
   vestry_err error = vsi_resume(&one->is, connection);
   if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
   vsi_free(one->host, one);
 }
 
-static void drop_resuming(vsi_attachment *attachment) {
-  resuming *one = (resuming *)attachment;
+static void drop_member(vsi_attachment *attachment) {
+  joining *one = (joining *)attachment;
   vsi_channel_discard(one->is.member);
   vsi_free(one->host, one);
+}
+
+/* A member was reserved, or there is an error. */
+static vestry_err attach_member(vestry_reply *reply, vestry_err error, const vsi_resuming *is,
+                                void (*begin)(vsi_attachment *attachment, vestry_connection *connection)) {
+  joining *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
+  if (!one) {
+    if (!error) vsi_channel_discard(is->member);
+    return attach(reply, error ? error : VESTRY_NO_MEMORY, NULL);
+  }
+  *one = (joining){.attachment = {.begin = begin, .drop = drop_member}, .host = reply->host, .is = *is};
+  return attach(reply, VESTRY_OK, &one->attachment);
+}
+
+vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key) {
+  vsi_scoped_key name;
+  vsi_resuming is = {.member = NULL};
+  vestry_err error = pack(reply, &name, scope, key);
+  if (error) return error;
+  error = vsi_name_reserve(reply->v, &name, &is.member);
+  return attach_member(reply, error, &is, begin_member);
 }
 
 vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
+  vsi_resuming is = {NULL, vsi_history_last_of(reply->last_event_id), on_resume, ctx, false};
   vestry_err error = pack(reply, &name, scope, key);
   if (error) return error;
-  vsi_member *member = NULL;
-  error = vsi_name_reserve_kept(reply->v, &name, &member);
+  error = vsi_name_reserve_kept(reply->v, &name, &is.member);
   if (error == VESTRY_NOT_FOUND) return error; /* it may have ended this moment: the handler's to decide */
-  resuming *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
-  if (!one) {
-    if (!error) vsi_channel_discard(member);
-    return attach(reply, error ? error : VESTRY_NO_MEMORY, NULL);
-  }
-  *one = (resuming){
-      .attachment = {.begin = begin_resuming, .drop = drop_resuming},
-      .host = reply->host,
-      .is = {member, vsi_history_last_of(reply->last_event_id), on_resume, ctx, false},
-  };
-  return attach(reply, VESTRY_OK, &one->attachment);
+  return attach_member(reply, error, &is, begin_resuming);
 }
 
 /* ---------------------------------------------------------------------------------------------------- topics ------ */

@@ -180,38 +180,9 @@ static const char *peer(void *server_request) {
   return "";
 }
 
-/* Only vestry_serve calls what follows, and it never sees this. */
-static int64_t body_length(void *server_request) {
-  (void)server_request;
-  return 0;
-}
-
-static vestry_err read_body(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
-  (void)server_request, (void)buffer, (void)capacity;
-  *ret_len = 0;
-  return VESTRY_OK;
-}
-
-static vestry_err respond(void *server_request, const vestry_response *response) {
-  (void)server_request, (void)response;
-  return VESTRY_UNSUPPORTED;
-}
-
-static vestry_err open_stream(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
-                              void **ret_transport) {
-  (void)server_request, (void)head, (void)ret_ops, (void)ret_transport;
-  return VESTRY_UNSUPPORTED;
-}
-
-static const vestry_request_ops copy_ops = {.method = method,
-                                            .path = path,
-                                            .query = query,
-                                            .header = header,
-                                            .peer = peer,
-                                            .body_length = body_length,
-                                            .read = read_body,
-                                            .respond = respond,
-                                            .open = open_stream};
+/* The other operations only vestry_serve calls, and it never sees a copy. */
+static const vestry_request_ops copy_ops = {
+    .method = method, .path = path, .query = query, .header = header, .peer = peer};
 
 static vestry_err give_path(const vsi_request_copy *copy, vsi_values *values) {
   values->is_read = true;

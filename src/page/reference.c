@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "page/reference.h"
 
+#include "base/list.h"
 #include "base/memory.h"
 #include "page/departed.h"
 #include "page/topic.h"
 
 static void free_pages(vestry_pages *pages) {
   const vestry_host *host = pages->host;
-  for (vestry_page *next, *page = pages->pages_list; page; page = next) {
-    next = page->next;
-    vsi_free(host, page);
-  }
+  VSI_LIST_FREE(host, pages->pages_list);
   vsi_topics_free(pages);
   vestry_event_unref(pages->well);
   vsi_departed_destroy(pages->departed);

@@ -13,12 +13,14 @@
  * not how it should be. It is made again when that transaction ends, either way. */
 #include "sqlite/exact.h"
 
+#include "base/list.h"
+
 struct vsi_sqlite_record {
   vsi_sqlite_record *next;
-  uint32_t number, uses_count, keys_count;
-  vsi_sqlite_key *keys; /* after the uses, in the same allocation */
-  bool is_of_render, is_whole, knows_tables, changes_tabs;
-  bool is_doubtful; /* it may be another connection's */
+  uint32_t number;
+  bool changes_tabs;
+  bool is_doubtful;         /* it may be another connection's */
+  vsi_sqlite_commit commit; /* its uses, then its keys, are in the same allocation */
   vsi_sqlite_use uses[];
 };
 
@@ -80,10 +82,7 @@ vestry_err vsi_sqlite_exact_init(vsi_sqlite_exact *exact, vestry_pages *pages, c
 void vsi_sqlite_exact_finish(vsi_sqlite_exact *exact) {
   if (!exact->pages) return;
   if (exact->is_observing) (void)vestry_pages_unobserve(exact->pages, exact);
-  for (vsi_sqlite_record *next, *at = exact->first; at; at = next) {
-    next = at->next;
-    vsi_free(exact->host, at);
-  }
+  VSI_LIST_FREE(exact->host, exact->first);
   vsi_sqlite_index_destroy(exact->index);
   if (exact->last) vsi_sqlite_tables_finish(&exact->tables);
   vsi_sqlite_frames_finish(&exact->frames);
@@ -184,35 +183,26 @@ static vsi_sqlite_record *make_record(vsi_sqlite_exact *exact, vsi_sqlite_actor 
                                       bool is_quiet) {
   vsi_sqlite_uses *uses = &actor->changes.uses;
   size_t uses_bytes = uses->count * sizeof *uses->uses, keys_count = actor->changes.keys_count;
-  vsi_sqlite_record *made = vsi_calloc(exact->host, 1, sizeof *made + uses_bytes + keys_count * sizeof *made->keys);
+  vsi_sqlite_record *made = vsi_calloc(exact->host, 1, sizeof *made + uses_bytes + keys_count * sizeof(vsi_sqlite_key));
   if (!made) { /* it is taken for another connection's */
     if (actor->changes_tabs) atomic_store_explicit(&exact->tabs_are_anywhere, true, memory_order_seq_cst);
     return NULL;
   }
   vsi_sqlite_uses_sort(uses);
   vsi_sqlite_keys_sort(actor->changes.keys, keys_count);
-  made->keys = (vsi_sqlite_key *)(void *)((char *)made->uses + uses_bytes);
-  made->keys_count = (uint32_t)keys_count;
+  vsi_sqlite_key *keys = (vsi_sqlite_key *)(void *)((char *)made->uses + uses_bytes);
   made->number = number;
-  made->uses_count = uses->count;
-  made->knows_tables = knows_tables(exact, &actor->changes);
-  made->is_of_render = is_quiet || actor->changer;
-  made->is_whole = actor->is_seen;
   made->changes_tabs = actor->changes_tabs;
+  made->commit = (vsi_sqlite_commit){.is_whole = actor->is_seen,
+                                     .is_of_render = is_quiet || actor->changer,
+                                     .knows_tables = knows_tables(exact, &actor->changes),
+                                     .uses = made->uses,
+                                     .uses_count = uses->count,
+                                     .keys = keys,
+                                     .keys_count = keys_count};
   if (uses->count) memcpy(made->uses, uses->uses, uses_bytes);
-  if (keys_count) memcpy(made->keys, actor->changes.keys, keys_count * sizeof *made->keys);
+  if (keys_count) memcpy(keys, actor->changes.keys, keys_count * sizeof *keys);
   return made;
-}
-
-static void follow_tables(vsi_sqlite_exact *exact, const vsi_sqlite_record *record, uint64_t *ret_seq) {
-  const vsi_sqlite_commit commit = {.is_whole = record->is_whole,
-                                    .is_of_render = record->is_of_render,
-                                    .knows_tables = record->knows_tables,
-                                    .uses = record->uses,
-                                    .uses_count = record->uses_count,
-                                    .keys = record->keys,
-                                    .keys_count = record->keys_count};
-  (void)vsi_sqlite_index_commit(exact->index, &commit, ret_seq);
 }
 
 static void append(vsi_sqlite_exact *exact, vsi_sqlite_record *record) {
@@ -236,7 +226,7 @@ bool vsi_sqlite_exact_publish(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, 
   if (!has_frames && (is_whole || !record))
     vsi_sqlite_exact_whole(exact, ret_seq);
   else if (!has_frames)
-    follow_tables(exact, record, ret_seq);
+    (void)vsi_sqlite_index_commit(exact->index, &record->commit, ret_seq);
   vsi_free(exact->host, record);
   return has_frames;
 }
@@ -250,7 +240,7 @@ bool vsi_sqlite_exact_doubt(vsi_sqlite_exact *exact, vsi_sqlite_actor *actor, ui
   clear(actor);
   if (!record) return true;
   record->is_doubtful = true;
-  record->is_of_render = record->knows_tables = false;
+  record->commit.is_of_render = record->commit.knows_tables = false;
   append(exact, record);
   return true;
 }
@@ -298,7 +288,7 @@ static vsi_sqlite_record *take_record(vsi_sqlite_exact *exact, uint32_t number) 
       record = former;
     } else if (record->number == number && record->is_doubtful && found->is_doubtful) {
       found->changes_tabs |= record->changes_tabs;
-      found->is_whole |= record->is_whole;
+      found->commit.is_whole |= record->commit.is_whole;
     }
     vsi_free(exact->host, record);
   }
@@ -326,16 +316,11 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   l->publish(written->number, l->ctx);
   vsi_sqlite_record *record = take_record(exact, written->number);
   follow_tabs(exact, record, written, l->ret_seq);
-  const vsi_sqlite_commit commit = {.is_of_render = record && record->is_of_render,
-                                    .knows_tables = record && record->knows_tables,
-                                    .knows_pages = true,
-                                    .uses = record ? record->uses : NULL,
-                                    .uses_count = record ? record->uses_count : 0,
-                                    .keys = record ? record->keys : NULL,
-                                    .keys_count = record ? record->keys_count : 0,
-                                    .pages = written->pages,
-                                    .pages_count = written->pages_count};
-  if (written->has_schema || (record && record->is_whole)) {
+  vsi_sqlite_commit commit = record ? record->commit : (vsi_sqlite_commit){.is_whole = false};
+  commit.knows_pages = true;
+  commit.pages = written->pages;
+  commit.pages_count = written->pages_count;
+  if (written->has_schema || commit.is_whole) {
     vsi_sqlite_exact_whole(exact, l->ret_seq);
     ++*l->ret_whole;
   } else {

@@ -113,19 +113,8 @@ static void refresh(refreshes *r, set *s) {
   r->count++;
 }
 
-static plan plan_of(const set *s) {
-  return (plan){.uses = s->uses,
-                .pages = s->pages,
-                .uses_count = s->uses_count,
-                .pages_count = s->is_exact ? s->pages_count : 0,
-                .is_exact = s->is_exact,
-                .is_wild = s->is_wild,
-                .is_all = s->is_all};
-}
-
 static void judge_set(refreshes *r, const vsi_sqlite_commit *commit, set *s) {
-  const plan p = plan_of(s);
-  verdict is = vsi_sqlite_judge(commit, &p);
+  verdict is = vsi_sqlite_judge(commit, &s->plan);
   if (is == VSI_SQLITE_VOID) vsi_sqlite_set_make_void(&r->index->sets, s);
   if (is == VSI_SQLITE_REFRESH) refresh(r, s);
 }
@@ -135,9 +124,8 @@ static void follow_page(refreshes *r, const vsi_sqlite_commit *commit, uint32_t 
   vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, page);
   for (place *next, *at = entry ? entry->first : NULL; at; at = next) {
     set *s = at->of;
-    const plan p = plan_of(s);
     next = at->next; /* another set's; the entry may be gone when the last one left */
-    if (commit->is_of_render || !vsi_sqlite_meets_tables(commit, &p))
+    if (commit->is_of_render || !vsi_sqlite_meets_tables(commit, &s->plan))
       vsi_sqlite_set_make_void(&r->index->sets, s);
     else
       refresh(r, s);
@@ -159,7 +147,7 @@ static void follow_tables(refreshes *r, const vsi_sqlite_commit *commit) {
 static void follow_coarse(refreshes *r, const vsi_sqlite_commit *commit) {
   for (set *next, *s = r->index->sets.coarse_sets; s; s = next) {
     next = s->next_coarse;
-    if (!commit->knows_tables || s->is_wild || s->is_all) refresh(r, s);
+    if (!commit->knows_tables || s->plan.is_wild || s->plan.is_all) refresh(r, s);
   }
 }
 

@@ -51,154 +51,67 @@ typedef enum moves {
   LEADS /* the cursor P3 to the row of an entry */
 } moves;
 
+/* Operations that write and move alike, their names with spaces in between. */
 typedef struct kind {
-  const char *name;
   uint8_t writes, moves;
+  const char *names;
 } kind;
 
+/* What loads a register with what find_source knows. */
+enum { IS_VARIABLE, IS_INTEGER, IS_INT64 };
+
+/* MustBeInt: what it makes of a register compares as before. */
 static const kind kinds[] = {
-    {"Init", NONE, NOT},
-    {"Goto", NONE, NOT},
-    {"Halt", NONE, NOT},
-    {"HaltIfNull", NONE, NOT},
-    {"Transaction", NONE, NOT},
-    {"TableLock", NONE, NOT},
-    {"Noop", NONE, NOT},
-    {"Explain", NONE, NOT},
-    {"Expire", NONE, NOT},
-    {"ReleaseReg", NONE, NOT},
-    {"Jump", NONE, NOT},
-    {"Compare", NONE, NOT},
-    {"Permutation", NONE, NOT},
-    {"Once", NONE, NOT},
-    {"If", NONE, NOT},
-    {"IfNot", NONE, NOT},
-    {"IsNull", NONE, NOT},
-    {"NotNull", NONE, NOT},
-    {"Eq", NONE, NOT},
-    {"Ne", NONE, NOT},
-    {"Lt", NONE, NOT},
-    {"Le", NONE, NOT},
-    {"Gt", NONE, NOT},
-    {"Ge", NONE, NOT},
-    {"ElseEq", NONE, NOT},
-    {"ResultRow", NONE, NOT},
-    {"Return", NONE, NOT},
-    {"MustBeInt", NONE, NOT}, /* what it makes of a register compares as before */
-    {"Affinity", NONE, NOT},
-    {"RealAffinity", NONE, NOT},
-    {"Filter", NONE, NOT},
-    {"CollSeq", P1, NOT},
-    {"Gosub", P1, NOT},
-    {"InitCoroutine", P1, NOT},
-    {"EndCoroutine", P1, NOT},
-    {"Yield", P1, NOT},
-    {"BeginSubrtn", P2, NOT},
-    {"Integer", P2, NOT},
-    {"Int64", P2, NOT},
-    {"Real", P2, NOT},
-    {"String8", P2, NOT},
-    {"String", P2, NOT},
-    {"Blob", P2, NOT},
-    {"Variable", P2, NOT},
-    {"ReadCookie", P2, NOT},
-    {"Null", P2 | TO_P3, NOT},
-    {"SoftNull", P1, NOT},
-    {"Move", MOVED, NOT},
-    {"Copy", MANY | IS_COPY, NOT},
-    {"SCopy", P2 | IS_COPY, NOT},
-    {"IntCopy", P2 | IS_COPY, NOT},
-    {"Concat", P3, NOT},
-    {"Add", P3, NOT},
-    {"Subtract", P3, NOT},
-    {"Multiply", P3, NOT},
-    {"Divide", P3, NOT},
-    {"Remainder", P3, NOT},
-    {"BitAnd", P3, NOT},
-    {"BitOr", P3, NOT},
-    {"ShiftLeft", P3, NOT},
-    {"ShiftRight", P3, NOT},
-    {"And", P3, NOT},
-    {"Or", P3, NOT},
-    {"Not", P2, NOT},
-    {"BitNot", P2, NOT},
-    {"IsTrue", P2, NOT},
-    {"ZeroOrNull", P2, NOT},
-    {"AddImm", P1, NOT},
-    {"Cast", P1, NOT},
-    {"Function", P3, NOT},
-    {"PureFunc", P3, NOT},
-    {"MakeRecord", P3, NOT},
-    {"AggStep", P3, NOT},
-    {"AggStep1", P3, NOT},
-    {"AggInverse", P3, NOT},
-    {"AggValue", P3, NOT},
-    {"AggFinal", P1, NOT},
-    {"IfPos", P1, NOT},
-    {"IfNotZero", P1, NOT},
-    {"DecrJumpZero", P1, NOT},
-    {"OffsetLimit", P2, NOT},
-    {"MemMax", P1, NOT},
-    {"FilterAdd", P1, NOT},
-    {"RowSetAdd", P1, NOT},
-    {"RowSetTest", P1, NOT},
-    {"RowSetRead", P1 | P3, NOT},
-    {"OpenRead", NONE, OPENS},
-    {"ReopenIdx", NONE, OPENS},
-    {"OpenEphemeral", NONE, OTHERWISE},
-    {"OpenAutoindex", NONE, OTHERWISE},
-    {"OpenPseudo", NONE, OTHERWISE},
-    {"OpenDup", NONE, OTHERWISE},
-    {"SorterOpen", NONE, OTHERWISE},
-    {"Column", P3, STAYS},
-    {"Rowid", P2, STAYS},
-    {"IdxRowid", P2, STAYS},
-    {"IfNullRow", P3, STAYS},
-    {"NullRow", NONE, STAYS},
-    {"Close", NONE, STAYS},
-    {"FinishSeek", NONE, STAYS},
-    {"ColumnsUsed", NONE, STAYS},
-    {"SeekRowid", NONE, TO_ROW},
-    {"NotExists", NONE, TO_ROW},
-    {"SeekGE", NONE, UP},
-    {"SeekGT", NONE, UP},
-    {"SeekLE", NONE, DOWN},
-    {"SeekLT", NONE, DOWN},
-    {"IdxGE", NONE, ENDS_UP},
-    {"IdxGT", NONE, ENDS_UP},
-    {"IdxLE", NONE, ENDS_DOWN},
-    {"IdxLT", NONE, ENDS_DOWN},
-    {"Next", NONE, NEXT},
-    {"Prev", NONE, PREVIOUS},
-    {"DeferredSeek", NONE, LEADS},
-    {"Rewind", NONE, ANYWHERE},
-    {"Last", NONE, ANYWHERE},
-    {"Found", NONE, ANYWHERE},
-    {"NotFound", NONE, ANYWHERE},
-    {"NoConflict", NONE, ANYWHERE},
-    {"IfNoHope", NONE, ANYWHERE},
-    {"SeekHit", NONE, ANYWHERE},
-    {"Count", P2, ANYWHERE},
-    {"Sort", NONE, ANYWHERE},
-    {"SorterSort", NONE, ANYWHERE},
-    {"SorterNext", NONE, ANYWHERE},
-    {"SorterInsert", NONE, ANYWHERE},
-    {"SorterCompare", NONE, ANYWHERE},
-    {"SorterData", P2, ANYWHERE},
-    {"ResetSorter", NONE, ANYWHERE},
-    {"Insert", NONE, ANYWHERE},
-    {"IdxInsert", NONE, ANYWHERE},
-    {"Delete", NONE, ANYWHERE},
-    {"NewRowid", P2 | P3, ANYWHERE},
-    {"RowData", P2, ANYWHERE},
-    {"Sequence", P2, ANYWHERE},
-    {"SequenceTest", NONE, ANYWHERE},
+    [IS_VARIABLE] = {P2, NOT, "Variable"},
+    [IS_INTEGER] = {P2, NOT, "Integer"},
+    [IS_INT64] = {P2, NOT, "Int64"},
+    {NONE, NOT,
+     "Init Goto Halt HaltIfNull Transaction TableLock Noop Explain Expire ReleaseReg Jump Compare Permutation Once "
+     "If IfNot IsNull NotNull Eq Ne Lt Le Gt Ge ElseEq ResultRow Return MustBeInt Affinity RealAffinity Filter"},
+    {P1, NOT,
+     "CollSeq Gosub InitCoroutine EndCoroutine Yield SoftNull AddImm Cast AggFinal IfPos IfNotZero DecrJumpZero "
+     "MemMax FilterAdd RowSetAdd RowSetTest"},
+    {P2, NOT, "BeginSubrtn Real String8 String Blob ReadCookie Not BitNot IsTrue ZeroOrNull OffsetLimit"},
+    {P2 | TO_P3, NOT, "Null"},
+    {MOVED, NOT, "Move"},
+    {MANY | IS_COPY, NOT, "Copy"},
+    {P2 | IS_COPY, NOT, "SCopy IntCopy"},
+    {P3, NOT,
+     "Concat Add Subtract Multiply Divide Remainder BitAnd BitOr ShiftLeft ShiftRight And Or Function PureFunc "
+     "MakeRecord AggStep AggStep1 AggInverse AggValue"},
+    {P1 | P3, NOT, "RowSetRead"},
+    {NONE, OPENS, "OpenRead ReopenIdx"},
+    {NONE, OTHERWISE, "OpenEphemeral OpenAutoindex OpenPseudo OpenDup SorterOpen"},
+    {P3, STAYS, "Column IfNullRow"},
+    {P2, STAYS, "Rowid IdxRowid"},
+    {NONE, STAYS, "NullRow Close FinishSeek ColumnsUsed"},
+    {NONE, TO_ROW, "SeekRowid NotExists"},
+    {NONE, UP, "SeekGE SeekGT"},
+    {NONE, DOWN, "SeekLE SeekLT"},
+    {NONE, ENDS_UP, "IdxGE IdxGT"},
+    {NONE, ENDS_DOWN, "IdxLE IdxLT"},
+    {NONE, NEXT, "Next"},
+    {NONE, PREVIOUS, "Prev"},
+    {NONE, LEADS, "DeferredSeek"},
+    {NONE, ANYWHERE,
+     "Rewind Last Found NotFound NoConflict IfNoHope SeekHit Sort SorterSort SorterNext SorterInsert SorterCompare "
+     "ResetSorter Insert IdxInsert Delete SequenceTest"},
+    {P2, ANYWHERE, "Count SorterData RowData Sequence"},
+    {P2 | P3, ANYWHERE, "NewRowid"},
 };
+
 enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static bool has_word(const char *words, const char *word) {
+  size_t len = strlen(word);
+  for (const char *at = words; len && (at = strstr(at, word)) != NULL; at += len)
+    if ((at == words || at[-1] == ' ') && (!at[len] || at[len] == ' ')) return true;
+  return false;
+}
 
 static uint16_t kind_of(const char *name) {
   uint16_t i = 0;
-  while (i < KINDS && strcmp(kinds[i].name, name) != 0) i++;
+  while (i < KINDS && !has_word(kinds[i].names, name)) i++;
   return i;
 }
 
@@ -244,21 +157,14 @@ static bool find_source(const vsi_sqlite_program *program, int at, vsi_sqlite_so
   for (int copies = 0; copies <= COPIES_MOST; copies++) {
     const vsi_sqlite_operation *load = find_load(program, at);
     if (!load) return false;
-    const char *name = kinds[load->kind].name;
     *ret_source = (vsi_sqlite_source){.parameter = 0};
-    if (kinds[load->kind].writes & IS_COPY) {
-      at = load->p1 + at - load->p2;
-      continue;
+    if (!(kinds[load->kind].writes & IS_COPY)) {
+      if (load->kind == IS_VARIABLE) ret_source->parameter = (uint32_t)load->p1;
+      if (load->kind == IS_INTEGER) ret_source->value = load->p1;
+      if (load->kind == IS_INT64) ret_source->value = load->p4;
+      return load->kind == IS_VARIABLE ? load->p1 > 0 : load->kind == IS_INTEGER || load->kind == IS_INT64;
     }
-    if (strcmp(name, "Variable") == 0)
-      ret_source->parameter = (uint32_t)load->p1;
-    else if (strcmp(name, "Integer") == 0)
-      ret_source->value = load->p1;
-    else if (strcmp(name, "Int64") == 0)
-      ret_source->value = load->p4;
-    else
-      return false;
-    return strcmp(name, "Variable") != 0 || load->p1 > 0;
+    at = load->p1 + at - load->p2;
   }
   return false;
 }

@@ -31,6 +31,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/list.h"
 #include "sqlite/program.h"
 #include "sqlite/recording.h"
 
@@ -75,13 +76,7 @@ typedef struct vsi_sqlite_analysis {
 } analysis;
 
 static void forget_statements(vsi_sqlite_reader *reader) {
-  for (size_t i = 0; i < VSI_SQLITE_STATEMENT_BUCKETS; i++) {
-    for (vsi_sqlite_statement *next, *at = reader->statements[i]; at; at = next) {
-      next = at->next;
-      vsi_free(reader->host, at);
-    }
-    reader->statements[i] = NULL;
-  }
+  for (size_t i = 0; i < VSI_SQLITE_STATEMENT_BUCKETS; i++) VSI_LIST_FREE(reader->host, reader->statements[i]);
   reader->statements_count = 0;
 }
 
@@ -464,10 +459,7 @@ static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t 
   a.is_rough = a.is_rough || has_view(reader, &a);
   if (!error && a.opens_virtual) error = take_virtual(reader, &a);
   for (uint32_t i = 0; i < a.roots_count && !error; i++) error = take_root(reader, a.roots[i], generation, uses, &a);
-  for (name *next, *at = a.names; at; at = next) {
-    next = at->next;
-    vsi_free(reader->host, at);
-  }
+  VSI_LIST_FREE(reader->host, a.names);
   vsi_free(reader->host, a.roots);
   vsi_sqlite_program_finish(&a.program);
   *ret_found = a;

@@ -70,21 +70,22 @@ static bool grow_tables(vsi_sqlite_sets *sets, uint32_t count) {
 /* ---------------------------------------------------------------------------------------------------- a set ------- */
 
 static void leave_pages(vsi_sqlite_sets *sets, set *s) {
-  for (uint32_t i = 0; i < s->pages_count; i++) {
+  for (uint32_t i = 0; i < s->plan.pages_count; i++) {
     take_out(&s->places[i]);
-    free_page_if_unused(sets, s->pages[i]);
+    free_page_if_unused(sets, s->plan.pages[i]);
   }
 }
 
 /* To be followed by tables. Room for the tables there is. */
 static void make_coarse(vsi_sqlite_sets *sets, set *s) {
-  s->is_exact = false;
+  vsi_sqlite_plan_without_pages(&s->plan);
   s->next_coarse = sets->coarse_sets;
   s->coarse_at = &sets->coarse_sets;
   if (s->next_coarse) s->next_coarse->coarse_at = &s->next_coarse;
   sets->coarse_sets = s;
-  for (uint32_t i = 0; i < s->uses_count; i++) /* sorted: each table once */
-    if (!i || s->uses[i].table != s->uses[i - 1].table) insert(&s->places[i], &sets->tables[s->uses[i].table], s);
+  for (uint32_t i = 0; i < s->plan.uses_count; i++) /* sorted: each table once */
+    if (!i || s->plan.uses[i].table != s->plan.uses[i - 1].table)
+      insert(&s->places[i], &sets->tables[s->plan.uses[i].table], s);
 }
 
 /* Renders to come share it no more. */
@@ -102,12 +103,12 @@ void vsi_sqlite_set_make_void(vsi_sqlite_sets *sets, set *s) {
 
 void vsi_sqlite_set_remove(vsi_sqlite_sets *sets, set *s) {
   hide(sets, s);
-  if (s->is_exact) {
+  if (s->plan.is_exact) {
     leave_pages(sets, s);
   } else {
     *s->coarse_at = s->next_coarse;
     if (s->next_coarse) s->next_coarse->coarse_at = s->coarse_at;
-    for (uint32_t i = 0; i < s->uses_count; i++) take_out(&s->places[i]);
+    for (uint32_t i = 0; i < s->plan.uses_count; i++) take_out(&s->places[i]);
   }
   *s->at = s->next;
   if (s->next) s->next->at = s->at;
@@ -151,18 +152,18 @@ static void hash_plan(plan *p) {
   p->hash = vsi_hash_mix(hash, p->pages_count);
 }
 
-static bool is_plan_of(const plan *p, const set *s) {
-  if (s->is_exact != p->is_exact || s->is_wild != p->is_wild || s->is_all != p->is_all ||
-      s->uses_count != p->uses_count || s->pages_count != p->pages_count)
+static bool are_equal(const plan *p, const plan *q) {
+  if (q->is_exact != p->is_exact || q->is_wild != p->is_wild || q->is_all != p->is_all ||
+      q->uses_count != p->uses_count || q->pages_count != p->pages_count)
     return false;
   for (uint32_t i = 0; i < p->uses_count; i++)
-    if (!vsi_sqlite_uses_are_equal(&s->uses[i], &p->uses[i])) return false;
-  return !p->pages_count || memcmp(s->pages, p->pages, p->pages_count * sizeof *p->pages) == 0;
+    if (!vsi_sqlite_uses_are_equal(&q->uses[i], &p->uses[i])) return false;
+  return !p->pages_count || memcmp(q->pages, p->pages, p->pages_count * sizeof *p->pages) == 0;
 }
 
 static set *find_set(const vsi_sqlite_sets *sets, const plan *p) {
   vsi_map_link *at = vsi_map_first(&sets->findable, p->hash);
-  while (at && !is_plan_of(p, (set *)at)) at = vsi_map_further(at);
+  while (at && !are_equal(p, &((set *)at)->plan)) at = vsi_map_further(at);
   return (set *)at;
 }
 
@@ -178,15 +179,13 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   if (!s) return NULL;
   s->bytes = bytes;
   s->places = (place *)(s + 1);
-  s->uses = (vsi_sqlite_use *)(s->places + places_count);
-  s->pages = (uint32_t *)(s->uses + p->uses_count);
-  s->is_wild = p->is_wild;
-  s->is_all = p->is_all;
-  s->uses_count = p->uses_count;
-  s->pages_count = p->pages_count;
-  if (p->uses_count) memcpy(s->uses, p->uses, p->uses_count * sizeof *p->uses);
-  if (p->pages_count) memcpy(s->pages, p->pages, p->pages_count * sizeof *p->pages);
-  s->is_exact = p->is_exact;
+  vsi_sqlite_use *uses = (vsi_sqlite_use *)(s->places + places_count);
+  uint32_t *pages = (uint32_t *)(uses + p->uses_count);
+  s->plan = *p;
+  s->plan.uses = uses;
+  s->plan.pages = pages;
+  if (p->uses_count) memcpy(uses, p->uses, p->uses_count * sizeof *uses);
+  if (p->pages_count) memcpy(pages, p->pages, p->pages_count * sizeof *pages);
   for (uint32_t i = 0; i < p->pages_count; i++) {
     page_entry *entry = make_page(sets, p->pages[i]);
     if (entry) {
@@ -197,7 +196,7 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
     vsi_free(sets->host, s);
     return NULL;
   }
-  if (!s->is_exact) make_coarse(sets, s);
+  if (!p->is_exact) make_coarse(sets, s);
   s->number = ++sets->numbers;
   s->next = sets->all_sets;
   s->at = &sets->all_sets;

@@ -21,29 +21,13 @@ typedef struct vsi_sqlite_page_entry {
   vsi_sqlite_place *first;
 } vsi_sqlite_page_entry;
 
-struct vsi_sqlite_set {
-  vsi_map_link in;                          /* first; a member while it is findable */
-  vsi_sqlite_set *next, **at;               /* among all */
-  vsi_sqlite_set *next_coarse, **coarse_at; /* among those that are followed by tables */
-  uint64_t number;
-  uint64_t hit; /* the last commit that met it */
-  size_t bytes;
-  uint32_t pins; /* renders that are about to name its topic */
-  uint32_t pages_count, uses_count, places_count;
-  bool is_exact; /* its pages are what it depends on */
-  bool is_wild, is_all;
-  bool is_findable; /* renders to come may share it */
-  vsi_sqlite_use *uses;
-  uint32_t *pages;
-  vsi_sqlite_place *places; /* of its pages; of its tables once it is coarse */
-};
-
-/* What a set is to be. Its arrays are borrowed. */
+/* What a set is, or is to be. Its arrays are borrowed. */
 typedef struct vsi_sqlite_plan {
   const vsi_sqlite_use *uses;
   const uint32_t *pages;
   uint32_t uses_count, pages_count;
-  bool is_exact, is_wild, is_all;
+  bool is_exact; /* its pages are what it depends on */
+  bool is_wild, is_all;
   uint64_t hash;
 } vsi_sqlite_plan;
 
@@ -52,6 +36,19 @@ static inline void vsi_sqlite_plan_without_pages(vsi_sqlite_plan *p) {
   p->is_exact = false;
   p->pages_count = 0;
 }
+
+struct vsi_sqlite_set {
+  vsi_map_link in;                          /* first; a member while it is findable */
+  vsi_sqlite_set *next, **at;               /* among all */
+  vsi_sqlite_set *next_coarse, **coarse_at; /* among those that are followed by tables */
+  uint64_t number;
+  uint64_t hit; /* the last commit that met it */
+  size_t bytes;
+  uint32_t pins;            /* renders that are about to name its topic */
+  bool is_findable;         /* renders to come may share it */
+  vsi_sqlite_plan plan;     /* its arrays follow the places */
+  vsi_sqlite_place *places; /* of its pages; of its tables once it is coarse */
+};
 
 typedef struct vsi_sqlite_sets {
   vestry_pages *topics;

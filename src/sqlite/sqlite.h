@@ -31,7 +31,8 @@
 enum {
   VSI_SQLITE_WINDOW = 4096,     /* numbers that can be told apart beyond the last one accounted for */
   VSI_SQLITE_TOUCHES_MAX = 256, /* states of tabs that wait for being noted as read */
-  VSI_SQLITE_TAB_BYTES = 16
+  VSI_SQLITE_TAB_BYTES = 16,
+  VSI_SQLITE_TAB_STATEMENTS = 13
 };
 
 /* A position in the sequence of commits. In WAL mode and otherwise they are different sequences. */
@@ -40,12 +41,17 @@ typedef struct vsi_sqlite_number {
   bool is_wal;
 } vsi_sqlite_number;
 
+/* Whose a tab's state is. */
+typedef struct vsi_sqlite_owner {
+  vestry_scope scope;
+  unsigned char tab[VSI_SQLITE_TAB_BYTES];
+  uint32_t ttl_s;
+} vsi_sqlite_owner;
+
 /* The state of a tab was read: its end is to be put off. */
 typedef struct vsi_sqlite_touch {
   struct vsi_sqlite_touch *next;
-  uint32_t ttl_s;
-  size_t scope_len;
-  unsigned char tab[VSI_SQLITE_TAB_BYTES];
+  vsi_sqlite_owner whose; /* the bytes of its scope follow */
   unsigned char scope[];
 } vsi_sqlite_touch;
 
@@ -104,9 +110,7 @@ struct vestry_sqlite_connection {
   int written;        /* pages that SQLite had written when a commit that is not sure was announced, or settled */
   bool is_committing; /* after its commit hook, and before any other */
   bool is_quiet;      /* what is changed now refreshes nothing */
-  struct vsi_sqlite_tab_statements {
-    sqlite3_stmt *read, *write, *insert, *remove, *evict, *expire, *count, *bound, *begin, *end, *undo, *undo_all;
-  } tab;
+  sqlite3_stmt *tab[VSI_SQLITE_TAB_STATEMENTS]; /* of tab.c */
 };
 
 struct vestry_sqlite_change {

@@ -15,9 +15,10 @@
 #include "sqlite/tab.h"
 
 #include "base/hex.h"
+#include "base/list.h"
 #include "vestry/session.h"
 
-enum { EXPIRED_AT_ONCE = 64, COUNTED_EACH = 1024, EVICTED_AT_ONCE = 4096 };
+enum { COUNTED_EACH = 1024, EVICTED_AT_ONCE = 4096 };
 
 static const char *const steps[] = {
     "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT NULL,"
@@ -25,19 +26,26 @@ static const char *const steps[] = {
     "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)"};
 const vsi_sqlite_schema vsi_sqlite_tab_schema = {"tab", steps, sizeof steps / sizeof *steps};
 
-static const char read_sql[] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2 AND expires > ?3";
-static const char write_sql[] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires >= ?3";
-static const char insert_sql[] = "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES(?1, ?2, ?3, ?4)"
-                                 " ON CONFLICT DO UPDATE SET expires = excluded.expires, data = excluded.data";
-static const char remove_sql[] = "DELETE FROM vestry_tab WHERE scope = ?1 AND tab = ?2";
-static const char evict_sql[] = "DELETE FROM vestry_tab WHERE scope = ?1 AND tab IN (SELECT tab FROM vestry_tab"
-                                " WHERE scope = ?1 AND tab <> ?2 ORDER BY expires DESC, tab LIMIT -1 OFFSET ?3)";
-static const char expire_sql[] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab"
-                                 " WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
-static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
-static const char bound_sql[] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab"
-                                " ORDER BY expires LIMIT ?1)";
-static const char touch_sql[] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3";
+/* Each is prepared when it is first needed. Of one state: scope and tab are the first two parameters. */
+enum { READ, WRITE, TOUCH, INSERT, REMOVE, EVICT, EXPIRE, COUNT, BOUND, BEGIN, END, UNDO, UNDO_ALL };
+static const char *const texts[VSI_SQLITE_TAB_STATEMENTS] = {
+    [READ] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2 AND expires > ?3",
+    [WRITE] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires >= ?3",
+    [TOUCH] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3",
+    [INSERT] = "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES(?1, ?2, ?3, ?4)"
+               " ON CONFLICT DO UPDATE SET expires = excluded.expires, data = excluded.data",
+    [REMOVE] = "DELETE FROM vestry_tab WHERE scope = ?1 AND tab = ?2",
+    [EVICT] = "DELETE FROM vestry_tab WHERE scope = ?1 AND tab IN (SELECT tab FROM vestry_tab"
+              " WHERE scope = ?1 AND tab <> ?2 ORDER BY expires DESC, tab LIMIT -1 OFFSET ?3)",
+    [EXPIRE] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab"
+               " WHERE expires <= ?1 ORDER BY expires LIMIT 64)",
+    [COUNT] = "SELECT count(*) FROM vestry_tab",
+    [BOUND] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab"
+              " ORDER BY expires LIMIT ?1)",
+    [BEGIN] = "SAVEPOINT vestry_tab",
+    [END] = "RELEASE vestry_tab",
+    [UNDO] = "ROLLBACK TO vestry_tab",
+    [UNDO_ALL] = "ROLLBACK"};
 
 void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char topic[VSI_SQLITE_TAB_TOPIC_BYTES]) {
   static const char prefix[] = "vestry_tab/";
@@ -45,12 +53,7 @@ void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char to
   vsi_hex_write(topic + sizeof prefix - 1, tab, VSI_SQLITE_TAB_BYTES);
 }
 
-/* Whose state it is. */
-typedef struct owner {
-  vestry_scope scope;
-  unsigned char tab[VSI_SQLITE_TAB_BYTES];
-  uint32_t ttl_s;
-} owner;
+typedef vsi_sqlite_owner owner;
 
 static vestry_err find_owner(const vestry_sqlite *database, const vestry_request *req, owner *ret_owner) {
   char id[VESTRY_TAB_ID_BYTES];
@@ -84,40 +87,38 @@ static int64_t soon_s(const owner *whose, int64_t now) {
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
 
-static int prepare(vestry_sqlite_connection *connection, sqlite3_stmt **statement, const char *sql) {
-  if (*statement) return SQLITE_OK;
-  return sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+static int prepare(vestry_sqlite_connection *connection, int which) {
+  if (connection->tab[which]) return SQLITE_OK;
+  return sqlite3_prepare_v3(connection->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, &connection->tab[which], NULL);
 }
 
-static int bind(vestry_sqlite_connection *connection, sqlite3_stmt **statement, const char *sql, const owner *whose) {
-  int result = prepare(connection, statement, sql);
+static int bind(vestry_sqlite_connection *connection, int which, const owner *whose) {
+  int result = prepare(connection, which);
+  sqlite3_stmt *statement = connection->tab[which];
   const void *scope = whose->scope.len ? whose->scope.data : ""; /* NULL would be no blob */
-  if (!result) result = sqlite3_bind_blob(*statement, 1, scope, (int)whose->scope.len, SQLITE_STATIC);
-  if (!result) result = sqlite3_bind_blob(*statement, 2, whose->tab, sizeof whose->tab, SQLITE_STATIC);
+  if (!result) result = sqlite3_bind_blob(statement, 1, scope, (int)whose->scope.len, SQLITE_STATIC);
+  if (!result) result = sqlite3_bind_blob(statement, 2, whose->tab, sizeof whose->tab, SQLITE_STATIC);
   return result;
 }
 
 /* Run one that gives no rows. */
-static int run(sqlite3_stmt *statement) {
-  int result = sqlite3_step(statement);
-  sqlite3_reset(statement);
+static int run(vestry_sqlite_connection *connection, int which) {
+  int result = prepare(connection, which);
+  if (!result) result = sqlite3_step(connection->tab[which]);
+  sqlite3_reset(connection->tab[which]);
   return result == SQLITE_DONE ? SQLITE_OK : result;
 }
 
+/* Run one of a state with a third parameter, or of all states, whose is NULL, with this one alone. */
+static int run_with(vestry_sqlite_connection *connection, int which, const owner *whose, int64_t number) {
+  int result = whose ? bind(connection, which, whose) : prepare(connection, which);
+  if (!result) result = sqlite3_bind_int64(connection->tab[which], whose ? 3 : 1, number);
+  return result ? result : run(connection, which);
+}
+
 void vsi_sqlite_tab_finish(vestry_sqlite_connection *connection) {
-  sqlite3_finalize(connection->tab.read);
-  sqlite3_finalize(connection->tab.write);
-  sqlite3_finalize(connection->tab.insert);
-  sqlite3_finalize(connection->tab.remove);
-  sqlite3_finalize(connection->tab.evict);
-  sqlite3_finalize(connection->tab.expire);
-  sqlite3_finalize(connection->tab.count);
-  sqlite3_finalize(connection->tab.bound);
-  sqlite3_finalize(connection->tab.begin);
-  sqlite3_finalize(connection->tab.end);
-  sqlite3_finalize(connection->tab.undo);
-  sqlite3_finalize(connection->tab.undo_all);
-  memset(&connection->tab, 0, sizeof connection->tab);
+  for (size_t i = 0; i < VSI_SQLITE_TAB_STATEMENTS; i++) sqlite3_finalize(connection->tab[i]);
+  memset(connection->tab, 0, sizeof connection->tab);
 }
 
 /* ----------------------------------------------------------------------------------------------- reading ---------- */
@@ -126,13 +127,12 @@ static void note_touch(vestry_sqlite *database, const owner *whose) {
   vsi_mutex_lock(&database->lock);
   bool is_new = database->touches_count < VSI_SQLITE_TOUCHES_MAX;
   for (vsi_sqlite_touch *at = database->touches; is_new && at; at = at->next)
-    is_new = memcmp(at->tab, whose->tab, sizeof at->tab) != 0;
+    is_new = memcmp(at->whose.tab, whose->tab, sizeof whose->tab) != 0;
   vsi_sqlite_touch *touch =
       is_new ? vsi_calloc(database->host, 1, sizeof *touch + whose->scope.len) : NULL; /* or the next time */
   if (touch) {
-    memcpy(touch->tab, whose->tab, sizeof touch->tab);
-    touch->ttl_s = whose->ttl_s;
-    touch->scope_len = whose->scope.len;
+    touch->whose = *whose;
+    touch->whose.scope.data = touch->scope;
     if (whose->scope.len) memcpy(touch->scope, whose->scope.data, whose->scope.len);
     touch->next = database->touches;
     database->touches = touch;
@@ -151,10 +151,8 @@ static vsi_sqlite_touch *take_touches(vestry_sqlite *database) {
 }
 
 void vsi_sqlite_tab_forget_touches(vestry_sqlite *database) {
-  for (vsi_sqlite_touch *next, *touch = take_touches(database); touch; touch = next) {
-    next = touch->next;
-    vsi_free(database->host, touch);
-  }
+  vsi_sqlite_touch *all = take_touches(database);
+  VSI_LIST_FREE(database->host, all);
 }
 
 void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
@@ -164,12 +162,7 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
   bool is_over = false;
   for (vsi_sqlite_touch *next, *touch = take_touches(database); touch; touch = next) {
     next = touch->next;
-    owner whose = {{touch->scope, touch->scope_len}, {0}, touch->ttl_s};
-    memcpy(whose.tab, touch->tab, sizeof whose.tab);
-    int result = is_over ? SQLITE_BUSY : bind(writer, &writer->tab.write, touch_sql, &whose);
-    if (!result) result = sqlite3_bind_int64(writer->tab.write, 3, now + touch->ttl_s);
-    if (!result) result = run(writer->tab.write);
-    if (result) is_over = true; /* the others would fare the same */
+    is_over = is_over || run_with(writer, TOUCH, &touch->whose, now + touch->whose.ttl_s); /* others fare the same */
     vsi_free(database->host, touch);
   }
   vsi_mutex_unlock(&database->writer_lock);
@@ -177,8 +170,8 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
 
 static int read_state(vestry_sqlite_connection *connection, const owner *whose, int64_t now, void *buffer,
                       size_t capacity, size_t *ret_len, int64_t *ret_expires) {
-  int result = bind(connection, &connection->tab.read, read_sql, whose);
-  sqlite3_stmt *statement = connection->tab.read;
+  int result = bind(connection, READ, whose);
+  sqlite3_stmt *statement = connection->tab[READ];
   if (!result) result = sqlite3_bind_int64(statement, 3, now);
   if (!result) result = sqlite3_step(statement);
   if (result == SQLITE_ROW) {
@@ -225,34 +218,18 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
 
 /* ----------------------------------------------------------------------------------------------- writing ---------- */
 
-static int bind_state(sqlite3_stmt *statement, int64_t until, const void *data, size_t len) {
-  int result = sqlite3_bind_int64(statement, 3, until);
-  return result ? result : sqlite3_bind_blob(statement, 4, data, (int)len, SQLITE_STATIC);
+static int run_state(vestry_sqlite_connection *connection, int which, const owner *whose, int64_t until,
+                     const void *data, size_t len) {
+  int result = bind(connection, which, whose);
+  if (!result) result = sqlite3_bind_blob(connection->tab[which], 4, data, (int)len, SQLITE_STATIC);
+  return result ? result : run_with(connection, which, whose, until);
 }
 
 /* The row as it is but for the data. SQLITE_NOTFOUND: there is none, or it would end too soon. */
 static int write_state(vestry_sqlite_connection *connection, const owner *whose, int64_t soon, const void *data,
                        size_t len) {
-  int result = bind(connection, &connection->tab.write, write_sql, whose);
-  if (!result) result = bind_state(connection->tab.write, soon, data, len);
-  if (!result) result = run(connection->tab.write);
+  int result = run_state(connection, WRITE, whose, soon, data, len);
   return !result && !sqlite3_changes(connection->db) ? SQLITE_NOTFOUND : result;
-}
-
-static int evict(vestry_sqlite_connection *connection, const owner *whose) {
-  int result = bind(connection, &connection->tab.evict, evict_sql, whose);
-  if (!result)
-    result = sqlite3_bind_int64(connection->tab.evict, 3, (int64_t)connection->database->options.tabs_per_scope - 1);
-  return result ? result : run(connection->tab.evict);
-}
-
-static int expire(vestry_sqlite_connection *connection, int64_t now, uint64_t *ret_count) {
-  int result = prepare(connection, &connection->tab.expire, expire_sql);
-  if (!result) result = sqlite3_bind_int64(connection->tab.expire, 1, now);
-  if (!result) result = sqlite3_bind_int(connection->tab.expire, 2, EXPIRED_AT_ONCE);
-  if (!result) result = run(connection->tab.expire);
-  if (!result) *ret_count = (uint64_t)sqlite3_changes(connection->db);
-  return result;
 }
 
 /* How many states there are is to be looked at. */
@@ -265,10 +242,10 @@ static bool is_to_be_counted(vestry_sqlite *database) {
 }
 
 static int count_states(vestry_sqlite_connection *connection, uint64_t *ret_count) {
-  int result = prepare(connection, &connection->tab.count, count_sql);
-  if (!result) result = sqlite3_step(connection->tab.count);
-  if (result == SQLITE_ROW) *ret_count = (uint64_t)sqlite3_column_int64(connection->tab.count, 0);
-  sqlite3_reset(connection->tab.count);
+  int result = prepare(connection, COUNT);
+  if (!result) result = sqlite3_step(connection->tab[COUNT]);
+  if (result == SQLITE_ROW) *ret_count = (uint64_t)sqlite3_column_int64(connection->tab[COUNT], 0);
+  sqlite3_reset(connection->tab[COUNT]);
   return result == SQLITE_ROW ? SQLITE_OK : result;
 }
 
@@ -280,11 +257,7 @@ static int bound_all(vestry_sqlite_connection *connection, uint64_t *ret_evicted
   int result = count_states(connection, &count);
   if (!result && count > most) {
     uint64_t surplus = count - most + most / 64;
-    result = prepare(connection, &connection->tab.bound, bound_sql);
-    if (!result)
-      result = sqlite3_bind_int64(connection->tab.bound, 1,
-                                  (int64_t)(surplus < EVICTED_AT_ONCE ? surplus : EVICTED_AT_ONCE));
-    if (!result) result = run(connection->tab.bound);
+    result = run_with(connection, BOUND, NULL, (int64_t)(surplus < EVICTED_AT_ONCE ? surplus : EVICTED_AT_ONCE));
     if (!result) evicted = (uint64_t)sqlite3_changes(connection->db);
   }
   if (result) return result;
@@ -296,20 +269,13 @@ static int bound_all(vestry_sqlite_connection *connection, uint64_t *ret_evicted
   return SQLITE_OK;
 }
 
-/* What ends the longer way is there before it begins: memory may run out. */
-static int prepare_ends(vestry_sqlite_connection *connection) {
-  int result = prepare(connection, &connection->tab.end, "RELEASE vestry_tab");
-  if (!result) result = prepare(connection, &connection->tab.undo, "ROLLBACK TO vestry_tab");
-  return result ? result : prepare(connection, &connection->tab.undo_all, "ROLLBACK");
-}
-
 /* A transaction of one's own is rolled back: to release the savepoint would be to commit, which may fail again. */
 static void undo(vestry_sqlite_connection *connection, bool is_own) {
   if (sqlite3_get_autocommit(connection->db)) return; /* some failures have undone it all */
   if (is_own)
-    (void)run(connection->tab.undo_all);
-  else if (!run(connection->tab.undo))
-    (void)run(connection->tab.end);
+    (void)run(connection, UNDO_ALL);
+  else if (!run(connection, UNDO))
+    (void)run(connection, END);
 }
 
 static int put_state(vestry_sqlite_connection *connection, const owner *whose, int64_t now, const void *data,
@@ -317,17 +283,17 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
   vestry_sqlite *database = connection->database;
   bool is_own = sqlite3_get_autocommit(connection->db);
   uint64_t expired = 0, evicted = 0;
-  int result = prepare_ends(connection);
-  if (!result) result = prepare(connection, &connection->tab.begin, "SAVEPOINT vestry_tab");
-  if (!result) result = run(connection->tab.begin);
+  int result = SQLITE_OK;
+  /* What ends the longer way is there before it begins: memory may run out. */
+  for (int which = END; which <= UNDO_ALL && !result; which++) result = prepare(connection, which);
+  if (!result) result = run(connection, BEGIN);
   if (result) return result;
-  result = bind(connection, &connection->tab.insert, insert_sql, whose);
-  if (!result) result = bind_state(connection->tab.insert, now + whose->ttl_s, data, len);
-  if (!result) result = run(connection->tab.insert);
-  if (!result) result = evict(connection, whose);
-  if (!result) result = expire(connection, now, &expired);
+  result = run_state(connection, INSERT, whose, now + whose->ttl_s, data, len);
+  if (!result) result = run_with(connection, EVICT, whose, (int64_t)database->options.tabs_per_scope - 1);
+  if (!result) result = run_with(connection, EXPIRE, NULL, now);
+  if (!result) expired = (uint64_t)sqlite3_changes(connection->db);
   if (!result) result = bound_all(connection, &evicted);
-  if (!result) result = run(connection->tab.end);
+  if (!result) result = run(connection, END);
   if (result) {
     undo(connection, is_own);
     return result;
@@ -341,11 +307,6 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
   return SQLITE_OK;
 }
 
-static int remove_state(vestry_sqlite_connection *connection, const owner *whose) {
-  int result = bind(connection, &connection->tab.remove, remove_sql, whose);
-  return result ? result : run(connection->tab.remove);
-}
-
 vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const vestry_request *req, const void *data,
                                  size_t len) {
   owner whose;
@@ -357,7 +318,8 @@ vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const ves
   int64_t now = now_s(database);
   int result;
   if (!len) {
-    result = remove_state(connection, &whose);
+    result = bind(connection, REMOVE, &whose);
+    if (!result) result = run(connection, REMOVE);
   } else {
     result = write_state(connection, &whose, soon_s(&whose, now), data, len);
     if (result == SQLITE_NOTFOUND) result = put_state(connection, &whose, now, data, len);

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -321,13 +322,7 @@ void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of) {
   vsi_civetweb_claim *claims = of->self->claims;
   of->self->claims = NULL;
   vsi_civetweb_neighbours_unlock();
-  for (vsi_civetweb_mount *next; mounts; mounts = next) {
-    next = mounts->next;
-    vsi_free(of->self->host, mounts);
-  }
-  for (vsi_civetweb_claim *next; claims; claims = next) {
-    next = claims->next;
-    vsi_free(of->self->host, claims);
-  }
+  VSI_LIST_FREE(of->self->host, mounts);
+  VSI_LIST_FREE(of->self->host, claims);
   *of = (vsi_civetweb_mounts){.sweeper = NULL};
 }

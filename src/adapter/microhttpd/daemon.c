@@ -25,29 +25,29 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   vsi_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, "%s", line);
 }
 
-static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
+static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {
   /* A thread of 0.9.75 that is given more connections than its share of the limit keeps a lock for ever (not so since
    * 1.0). So it has no limit that it could reach: the door holds to it. */
   /* With TLS its epoll mode spins while a handshake is half done. Its poll mode looks at each connection of a thread
    * when anything happens, but at no stream: these are suspended. */
   unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-  flags |= settings->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
+  flags |= options->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
   struct MHD_OptionItem more[5];
   size_t count = 0;
   /* 1.0 reads folded lines as one, otherwise, and answers blanks in a target with a redirect. 0.9.75 would close on the
    * latter, and they are refused here (web/target.c). */
   if (adapter->is_strict) more[count++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, STRICT, NULL};
   /* One thread is no pool. */
-  if (settings->threads_count > 1)
-    more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)settings->threads_count, NULL};
-  if (settings->tls_key) {
-    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)settings->tls_key};
-    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)settings->tls_certificate};
+  if (options->threads_count > 1)
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads_count, NULL};
+  if (options->tls_key) {
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->tls_key};
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->tls_certificate};
   }
   more[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
   return MHD_start_daemon(flags, 0, NULL, NULL, vsi_microhttpd_access, adapter, MHD_OPTION_EXTERNAL_LOGGER, log_line,
                           adapter, MHD_OPTION_CONNECTION_LIMIT, UINT_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                          settings->limits.memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_s,
+                          options->memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT, options->timeout_s,
                           MHD_OPTION_NOTIFY_CONNECTION, vsi_microhttpd_connected, adapter, MHD_OPTION_URI_LOG_CALLBACK,
                           vsi_microhttpd_started, adapter, MHD_OPTION_NOTIFY_COMPLETED, vsi_microhttpd_completed,
                           adapter, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
@@ -68,23 +68,23 @@ static vestry_err learn_habits(vsi_microhttpd *adapter) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vsi_microhttpd_settings *settings) {
+vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
-      (settings->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
+      (options->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
     vsi_log(adapter->host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: this libmicrohttpd was built without epoll, or without TLS: take another");
     return VESTRY_UNSUPPORTED;
   }
   vestry_err error = learn_habits(adapter);
   if (error) return error;
-  error =
-      settings->unix_path
-          ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, settings->unix_path, settings->unix_mode)
-          : vsi_microhttpd_door_make(&adapter->door, adapter->v, settings->address, settings->port, settings->lost_ms);
+  error = options->unix_path
+              ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, options->unix_path, options->unix_mode)
+              : vsi_microhttpd_door_make(&adapter->door, adapter->v, options->address, options->port,
+                                         (unsigned)options->lost_ms);
   if (!error) adapter->base.port = vsi_microhttpd_door_port(&adapter->door);
-  struct MHD_Daemon *daemon = error ? NULL : start(adapter, settings);
+  struct MHD_Daemon *daemon = error ? NULL : start(adapter, options);
   if (!daemon) return error ? error : VESTRY_IO;
   atomic_store_explicit(&adapter->daemon, daemon, memory_order_relaxed); /* its own thread alone ends it */
   adapter->door.is_tls = adapter->is_tls;
-  return vsi_microhttpd_door_open(&adapter->door, daemon, settings->connections_count, &adapter->sockets);
+  return vsi_microhttpd_door_open(&adapter->door, daemon, options->max_connections, &adapter->sockets);
 }

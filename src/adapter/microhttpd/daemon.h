@@ -8,6 +8,6 @@
 
 /* Start adapter->daemon and open adapter->door: it serves from here on.
  * OK | INVALID (the address) | UNSUPPORTED | IO */
-vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vsi_microhttpd_settings *settings);
+vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options);
 
 #endif

@@ -67,22 +67,25 @@ void vsi_microhttpd_life_destroy(vestry_server *server) {
 
 vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given, vestry_server **ret_server) {
   vestry_microhttpd_options own;
-  vsi_microhttpd_settings settings;
   if (!v || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own, &settings)) {
+  if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own)) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
             "vestry/microhttpd.h");
     return VESTRY_INVALID;
   }
-  vestry_err error = vsi_microhttpd_settings_fit(host, &settings);
+  vestry_err error = vsi_microhttpd_settings_fit(host, &own);
   if (error) return error;
-  vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, settings.streams_count, settings.send_buffer_bytes);
+  vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->is_tls = settings.tls_key != NULL;
-  error = vsi_microhttpd_life_begin(adapter, &settings.limits);
-  if (!error) error = vsi_microhttpd_daemon_start(adapter, &settings);
+  adapter->is_tls = own.tls_key != NULL;
+  const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms,
+                                        .idle_ms = own.timeout_s * UINT64_C(1000),
+                                        .memory_bytes = own.memory_bytes,
+                                        .per_address = own.max_per_address};
+  error = vsi_microhttpd_life_begin(adapter, &limits);
+  if (!error) error = vsi_microhttpd_daemon_start(adapter, &own);
   if (error) {
     vsi_microhttpd_life_destroy(&adapter->base);
     return error;

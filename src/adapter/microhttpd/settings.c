@@ -45,68 +45,54 @@ bool vsi_microhttpd_send_buffer_fits(size_t bytes) {
   return !bytes || (bytes >= LEAST_SEND_BUFFER_BYTES && bytes <= MAX_SEND_BUFFER_BYTES);
 }
 
-vestry_err vsi_microhttpd_settings_resolve(const vestry *v, const vestry_microhttpd_options *options,
-                                           vsi_microhttpd_settings *ret_settings) {
-  uint32_t streams = options->max_streams ? options->max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
-  if (streams > VSI_MICROHTTPD_MAX_STREAMS) return VESTRY_INVALID;
-  uint32_t more = streams / 4 > LEAST_MORE_CONNECTIONS ? streams / 4 : LEAST_MORE_CONNECTIONS;
-  vsi_microhttpd_settings made = {
-      .address = options->address ? options->address : "0.0.0.0",
-      .port = options->port,
-      .unix_path = options->unix_path,
-      .unix_mode = options->unix_mode ? options->unix_mode : DEFAULT_UNIX_MODE,
-      .streams_count = streams,
-      .threads_count = options->threads_count ? options->threads_count : processors(),
-      .connections_count = options->max_connections ? options->max_connections : streams + more,
-      .timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S,
-      .lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms),
-      .send_buffer_bytes = options->send_buffer_bytes,
-      .tls_key = options->tls_key,
-      .tls_certificate = options->tls_certificate,
-  };
-  made.limits = (vsi_microhttpd_limits){
-      .request_ms = options->request_timeout_ms ? options->request_timeout_ms : VSI_MICROHTTPD_DEFAULT_REQUEST_MS,
-      .idle_ms = made.timeout_s * UINT64_C(1000),
-      .memory_bytes = options->memory_bytes ? options->memory_bytes : DEFAULT_MEMORY_BYTES,
-      .per_address = options->max_per_address,
-  };
+vestry_err vsi_microhttpd_settings_resolve(const vestry *v, vestry_microhttpd_options *options) {
+  if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
+  if (options->max_streams > VSI_MICROHTTPD_MAX_STREAMS) return VESTRY_INVALID;
+  uint32_t streams = options->max_streams;
+  if (!options->max_connections)
+    options->max_connections = streams + (streams / 4 > LEAST_MORE_CONNECTIONS ? streams / 4 : LEAST_MORE_CONNECTIONS);
+  if (!options->threads_count) options->threads_count = processors();
+  if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
+  if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
+  if (!options->memory_bytes) options->memory_bytes = DEFAULT_MEMORY_BYTES;
+  options->lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
   /* Each thread has its share of the connections, and needs at least one. */
-  if (made.threads_count > MAX_THREADS || made.connections_count > MAX_CONNECTIONS ||
-      made.connections_count <= streams || made.connections_count < made.threads_count)
+  if (options->threads_count > MAX_THREADS || options->max_connections > MAX_CONNECTIONS ||
+      options->max_connections <= streams || options->max_connections < options->threads_count)
     return VESTRY_INVALID;
-  if (made.limits.memory_bytes < LEAST_MEMORY_BYTES || made.limits.memory_bytes > MAX_MEMORY_BYTES)
+  if (options->memory_bytes < LEAST_MEMORY_BYTES || options->memory_bytes > MAX_MEMORY_BYTES) return VESTRY_INVALID;
+  if (!vsi_microhttpd_send_buffer_fits(options->send_buffer_bytes)) return VESTRY_INVALID;
+  if (!options->tls_key != !options->tls_certificate) return VESTRY_INVALID;
+  if (options->unix_path && (options->address || options->port || !vsi_microhttpd_unix_path_fits(options->unix_path)))
     return VESTRY_INVALID;
-  if (!vsi_microhttpd_send_buffer_fits(made.send_buffer_bytes)) return VESTRY_INVALID;
-  if (!made.tls_key != !made.tls_certificate) return VESTRY_INVALID;
-  if (made.unix_path && (options->address || options->port || !vsi_microhttpd_unix_path_fits(made.unix_path)))
-    return VESTRY_INVALID;
-  if (options->unix_mode && (!made.unix_path || made.unix_mode > MAX_UNIX_MODE)) return VESTRY_INVALID;
-  *ret_settings = made;
+  if (options->unix_mode && (!options->unix_path || options->unix_mode > MAX_UNIX_MODE)) return VESTRY_INVALID;
+  if (!options->unix_mode) options->unix_mode = DEFAULT_UNIX_MODE;
+  if (!options->address) options->address = "0.0.0.0";
   return VESTRY_OK;
 }
 
-vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vsi_microhttpd_settings *settings) {
+vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vestry_microhttpd_options *options) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
   unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
   if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
   if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
-  reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * settings->threads_count;
-  if (all < reserve + settings->threads_count + 1) {
+  reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * options->threads_count;
+  if (all < reserve + options->threads_count + 1) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: RLIMIT_NOFILE is %u, and %u threads need %u descriptors: let there be more "
             "(ulimit -n)",
-            all, (unsigned)settings->threads_count, reserve + (unsigned)settings->threads_count + 1);
+            all, options->threads_count, reserve + options->threads_count + 1);
     return VESTRY_IO;
   }
   unsigned most = all - reserve;
-  if (settings->connections_count <= most) return VESTRY_OK;
+  if (options->max_connections <= most) return VESTRY_OK;
   uint32_t streams = most - (most + 4) / 5;
-  if (streams > settings->streams_count) streams = settings->streams_count;
+  if (streams > options->max_streams) streams = options->max_streams;
   vsi_log(host, VESTRY_LOG_WARN,
-          "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u", all, most,
-          (unsigned)streams, settings->connections_count, (unsigned)settings->streams_count);
-  settings->connections_count = most;
-  settings->streams_count = streams;
+          "libmicrohttpd: RLIMIT_NOFILE is %u: %u connections and %u streams instead of %u and %u", all, most, streams,
+          options->max_connections, options->max_streams);
+  options->max_connections = most;
+  options->max_streams = streams;
   return VESTRY_OK;
 }

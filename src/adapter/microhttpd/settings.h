@@ -17,26 +17,11 @@ unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);
 /* Whether SO_SNDBUF may be so much; 0: the system's. */
 bool vsi_microhttpd_send_buffer_fits(size_t bytes);
 
-/* What a daemon is started with; defaults filled in. */
-typedef struct vsi_microhttpd_settings {
-  const char *address;
-  uint16_t port;
-  const char *unix_path; /* NULL: address and port */
-  mode_t unix_mode;
-  unsigned lost_ms;         /* TCP_USER_TIMEOUT; 0: the system's */
-  size_t send_buffer_bytes; /* 0: the system's */
-  uint32_t streams_count;
-  unsigned threads_count, connections_count, timeout_s;
-  vsi_microhttpd_limits limits;
-  const char *tls_key, *tls_certificate;
-} vsi_microhttpd_settings;
-
-/* Fill in the defaults and check the bounds: OK | INVALID. */
-vestry_err vsi_microhttpd_settings_resolve(const vestry *v, const vestry_microhttpd_options *options,
-                                           vsi_microhttpd_settings *ret_settings);
+/* Fill in the defaults and check the bounds: OK | INVALID. lost_ms is TCP_USER_TIMEOUT then; 0: the system's. */
+vestry_err vsi_microhttpd_settings_resolve(const vestry *v, vestry_microhttpd_options *options);
 
 /* Take as many connections and streams as there will be descriptors for; fewer than were asked for are logged.
  * OK | IO (there are hardly any) */
-vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vsi_microhttpd_settings *settings);
+vestry_err vsi_microhttpd_settings_fit(const vestry_host *host, vestry_microhttpd_options *options);
 
 #endif

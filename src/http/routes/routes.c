@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 #include "base/field.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rw_lock.h"
@@ -102,22 +103,10 @@ void vsi_routes_destroy(vsi_routes *routes) {
   if (!routes) return;
   vsi_trie_finish(routes->root, routes->host);
   vsi_free(routes->host, routes->root);
-  for (vsi_guard *next, *guard = routes->guards; guard; guard = next) {
-    next = guard->next;
-    vsi_free(routes->host, guard);
-  }
-  for (limit *next, *at = routes->limits; at; at = next) {
-    next = at->next;
-    vsi_free(routes->host, at);
-  }
-  for (page *next, *at = routes->pages; at; at = next) {
-    next = at->next;
-    vsi_free(routes->host, at);
-  }
-  for (follower *next, *at = routes->followers; at; at = next) {
-    next = at->next;
-    vsi_free(routes->host, at);
-  }
+  VSI_LIST_FREE(routes->host, routes->guards);
+  VSI_LIST_FREE(routes->host, routes->limits);
+  VSI_LIST_FREE(routes->host, routes->pages);
+  VSI_LIST_FREE(routes->host, routes->followers);
   vsi_mutex_finish(&routes->changes);
   vsi_rw_lock_finish(&routes->lock);
   vsi_mutex_finish(&routes->left_lock);
@@ -141,7 +130,7 @@ static vestry_err read_part(const char *prefix, char *text, part *ret_part) {
 }
 
 static bool fits(const part *of, const char *path) {
-  return of->is_exact ? vsi_pattern_is(of->pattern, path) : vsi_pattern_begins(of->pattern, path);
+  return vsi_pattern_fits(of->pattern, path, of->is_exact);
 }
 
 static bool are_alike(const part *one, const part *other) {

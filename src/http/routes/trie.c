@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/list.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 
@@ -66,28 +67,17 @@ vestry_err vsi_pattern_check(const char *pattern, bool may_have_rest) {
   return VESTRY_OK;
 }
 
-bool vsi_pattern_begins(const char *pattern, const char *path) {
+bool vsi_pattern_fits(const char *pattern, const char *path, bool is_exact) {
   size_t len, path_len;
   for (; *pattern; pattern += 1 + len, path += 1 + path_len) {
     if (*path != '/') return false;
     const char *segment = segment_of(pattern, &len), *other = segment_of(path, &path_len);
-    if (!len) return true; /* it ends with a '/': all that is below */
+    if (!len && !is_exact) return true; /* it ends with a '/': all that is below */
     vestry_slice name;
     bool is_literal = kind_of(segment, len, &name) == LITERAL;
     if (is_literal ? len != path_len || memcmp(segment, other, len) != 0 : path_len == 0) return false;
   }
-  return true;
-}
-
-bool vsi_pattern_is(const char *pattern, const char *path) {
-  size_t len, path_len;
-  for (; *pattern && *path; pattern += 1 + len, path += 1 + path_len) {
-    const char *segment = segment_of(pattern, &len), *other = segment_of(path, &path_len);
-    vestry_slice name;
-    bool is_literal = kind_of(segment, len, &name) == LITERAL;
-    if (is_literal ? len != path_len || memcmp(segment, other, len) != 0 : path_len == 0) return false;
-  }
-  return !*pattern && !*path;
+  return !is_exact || !*path;
 }
 
 /* -------------------------------------------------------------------------------------------------- routes -------- */
@@ -301,10 +291,7 @@ void vsi_trie_methods(const vsi_trie_node *root, const char *path, vsi_trie_meth
 void vsi_trie_finish(vsi_trie_node *root, const vestry_host *host) {
   vsi_trie_node *node = root;
   for (;;) {
-    for (vsi_route *next; node->routes; node->routes = next) {
-      next = node->routes->next;
-      vsi_free(host, node->routes);
-    }
+    VSI_LIST_FREE(host, node->routes);
     if (node->literals_count)
       node = node->literals[node->literals_count - 1];
     else if (node->parameter)

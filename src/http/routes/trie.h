@@ -39,11 +39,8 @@ typedef struct vsi_captures {
 
 /* OK | INVALID (no pattern, or with a rest where there may be none) | LIMIT */
 vestry_err vsi_pattern_check(const char *pattern, bool may_have_rest);
-/* Whether a path, or what it begins with, is what a pattern says. */
-bool vsi_pattern_begins(const char *pattern, const char *path);
-
-/* Whether a path is, to its end, what a pattern says. */
-bool vsi_pattern_is(const char *pattern, const char *path);
+/* Whether a path is what a pattern says: to its end, if it is exact, else in what it begins with. */
+bool vsi_pattern_fits(const char *pattern, const char *path, bool is_exact);
 
 /* method, pattern: checked. NULL: no memory. */
 vsi_route *vsi_route_create(const vestry_host *host, const char *method, const char *pattern, vestry_handler_fn handler,
