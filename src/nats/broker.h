@@ -11,6 +11,8 @@
 #include "nats/outbox.h"
 #include "nats/settings.h"
 
+enum { VSI_NATS_TOLD_MOST = 64 };
+
 typedef struct vsi_nats_broker {
   const vestry_host *host;
   vsi_nats_settings settings; /* of the link's thread, but for what never changes */
@@ -26,11 +28,15 @@ typedef struct vsi_nats_broker {
   _Atomic(bool) must_write;      /* libnats has something for the socket */
   _Atomic(bool) is_telling;      /* an event's function runs */
   _Atomic(bool) is_deaf;         /* nothing is told any more */
-  bool has_more;                 /* of the ear's thread: another message is told right after this one */
   _Atomic(size_t) max_payload;   /* as the server said last */
   _Atomic(uint64_t) heard_count; /* messages */
   _Atomic(uint64_t) reads_count;
   _Atomic(uint64_t) asks_count; /* whether the server is there */
+
+  /* Of the ear's thread. */
+  bool has_more;                     /* another message is told right after this one */
+  natsMsg *told[VSI_NATS_TOLD_MOST]; /* that libnats has not back yet */
+  size_t told_count, told_bytes;
 
   /* The thread that has io reads, writes and closes. Before the lock. */
   vsi_mutex io;

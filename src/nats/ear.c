@@ -24,7 +24,7 @@
 #include "base/wait.h"
 #include "nats/joined.h"
 
-enum { BATCH_COUNT = 64, NS_PER_MS = 1000000 };
+enum { BATCH_COUNT = 64, TOLD_MOST_BYTES = 65536, NS_PER_MS = 1000000 };
 
 /* writes: this thread writes what libnats has for the socket. ear_of: this thread is the ear of that broker, and looks
  * around before it sleeps. */
@@ -177,10 +177,23 @@ static void tell_message(vsi_nats_broker *broker, const natsMsg *message, bool h
   }
 }
 
+static void give_back(vsi_nats_broker *broker) {
+  while (broker->told_count) natsMsg_Destroy(broker->told[--broker->told_count]);
+  broker->told_bytes = 0;
+}
+
+/* libnats frees a message on a thread of its own, and wakes that thread when a message is given back. So messages are
+ * given back many at a time: to wake a thread for each costs more than all else that is done here with one. */
+static void keep_told(vsi_nats_broker *broker, natsMsg *message) {
+  broker->told[broker->told_count++] = message;
+  broker->told_bytes += (size_t)natsMsg_GetDataLength(message);
+  if (broker->told_count == VSI_NATS_TOLD_MOST || broker->told_bytes > TOLD_MOST_BYTES) give_back(broker);
+}
+
 static void tell(vsi_nats_broker *broker, natsMsg *const *batch, size_t count) {
   for (size_t i = 0; i < count; i++) {
     tell_message(broker, batch[i], i + 1 < count);
-    natsMsg_Destroy(batch[i]);
+    keep_told(broker, batch[i]);
   }
 }
 
@@ -275,6 +288,7 @@ void *vsi_nats_ear_run(void *argument) {
     tell_states(broker);
     vsi_nats_ear_write(broker);
   }
+  give_back(broker);
   nats_ReleaseThreadMemory();
   return NULL;
 }

@@ -387,6 +387,54 @@ static void what_waits_goes_together(void **state) {
   ear_finish(&e);
 }
 
+/* ---- messages that were told ------------------------------------------------------------------------------------- */
+
+static struct given_back {
+  _Atomic(size_t) told, told_before; /* messages: until now, and at the last time; by one thread */
+  _Atomic(size_t) count, times;
+} given_back;
+
+void __real_natsMsg_Destroy(natsMsg *message);
+void __wrap_natsMsg_Destroy(natsMsg *message);
+void __wrap_natsMsg_Destroy(natsMsg *message) {
+  size_t told = atomic_load(&given_back.told);
+  if (atomic_exchange(&given_back.told_before, told) != told) atomic_fetch_add(&given_back.times, 1);
+  atomic_fetch_add(&given_back.count, 1);
+  __real_natsMsg_Destroy(message);
+}
+
+static void note_told(ear *self, const heard *what) {
+  (void)self;
+  given_back.told += !what->is_state;
+}
+
+/* libnats wakes a thread of its own for what is given back. */
+static void messages_are_given_back_many_at_a_time(void **state) {
+  (void)state;
+  enum { COUNT = 256, LARGE_BYTES = 40000 };
+  static char large[LARGE_BYTES + 1];
+  ear e;
+  memset(&given_back, 0, sizeof given_back);
+  make(&e, (vestry_nats_options){0});
+  ear_hears(&e, "many");
+  e.then = note_told;
+  start(&e);
+  for (size_t i = 1; i <= COUNT; i++) {
+    assert_int_equal(ear_publish(&e, "many", "x"), VESTRY_OK);
+    UNTIL(ear_messages(&e, "many") == i);
+  }
+  UNTIL(atomic_load(&given_back.count) == COUNT);
+  assert_int_equal(atomic_load(&given_back.times), COUNT / VSI_NATS_TOLD_MOST);
+  memset(large, 'x', LARGE_BYTES);
+  for (size_t i = 1; i <= 3; i++) {
+    assert_int_equal(ear_publish(&e, "many", large), VESTRY_OK);
+    UNTIL(ear_messages(&e, "many") == COUNT + i);
+  }
+  UNTIL(atomic_load(&given_back.count) == COUNT + 2); /* what they hold is bounded in bytes, too */
+  ear_finish(&e);
+  assert_int_equal(atomic_load(&given_back.count), COUNT + 3);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
@@ -399,6 +447,7 @@ int main(void) {
       TEST(who_holds_up_libnats_holds_up_nothing_here),
       TEST(several_threads_of_libnats_do_not_call_at_once),
       TEST(what_waits_goes_together),
+      TEST(messages_are_given_back_many_at_a_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
