@@ -13,7 +13,7 @@
  *    back are value.h.
  *  - A reply's effects are data, by names (registry.h, effects.h). They are dispatched from any thread (dispatch.h).
  *  - Which user asks: session.h. What is refused: requests that other sites forge (csrf.h), an action's second run
- *    (once.h), scripts that no policy allows (csp.h); which tab asks: tab.h.
+ *    (once.h), clients that ask too often (rate.h), scripts that no policy allows (csp.h); which tab asks: tab.h.
  *  - Pages that render again when their data changes: page.h; over SQLite, without naming topics: sqlite.h. A function
  *    that feeds a stream: watch.h. Who is here: presence.h.
  *  - One event to many: channel.h, with what was missed history.h, compressed by profile.h.
@@ -62,6 +62,7 @@
 #include "vestry/page.h"
 #include "vestry/presence.h"
 #include "vestry/profile.h"
+#include "vestry/rate.h"
 #include "vestry/refusal.h"
 #include "vestry/registry.h"
 #include "vestry/repository.h"

@@ -176,6 +176,12 @@ static vestry_err take_once(const void *given) {
   if (!error) vestry_once_destroy(made);
   return error;
 }
+static vestry_err take_rate(const void *given) {
+  vestry_rate *made;
+  vestry_err error = vestry_rate_create(v, given, &made);
+  if (!error) vestry_rate_destroy(made);
+  return error;
+}
 static vestry_err no_step(vestry_watcher *watcher, vestry_connection *of, void *ctx) {
   (void)watcher, (void)of, (void)ctx;
   return VESTRY_OK;
@@ -329,6 +335,7 @@ static const vestry_page_options page_made = {.render = no_render};
 static const vestry_cluster_options cluster_made = {
     .node = "a", .secret = "0123456789012345678901234567890123456789", .secret_len = 40};
 static const unsigned char zero[512];
+static const vestry_rate_options rate = {.count = 1};
 
 static const struct {
   const char *name;
@@ -361,6 +368,7 @@ static const struct {
     {"vestry_csp", take_csp, zero, sizeof(vestry_csp)},
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
+    {"vestry_rate_options", take_rate, &rate, sizeof rate},
     {"vestry_watch", take_watch, &watch, sizeof watch},
     {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
     {"vestry_render_observer", take_observer, &observer, sizeof observer},

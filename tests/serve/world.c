@@ -81,8 +81,8 @@ static const char *wire_header(void *server_request, const char *name) {
 }
 
 static const char *wire_peer(void *server_request) {
-  (void)server_request;
-  return "192.0.2.1";
+  const wire *r = server_request;
+  return r->peer ? r->peer : "192.0.2.1";
 }
 
 static int64_t wire_body_length(void *server_request) {

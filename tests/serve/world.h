@@ -31,6 +31,7 @@ vestry_store_stats store_stats_of(vestry *v);
 /* One request to be made and what came of it. Zero is GET / from nobody. */
 typedef struct wire {
   const char *method, *path, *query;
+  const char *peer; /* NULL: 192.0.2.1 */
   bool datastar;
   vestry_header headers[8]; /* until the first without a name */
   const void *body;

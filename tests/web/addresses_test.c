@@ -20,19 +20,19 @@ static void end(void) {
   test_host_assert_clean(&th);
 }
 
-static vsi_web_address address(const char *text) {
-  vsi_web_address parsed = vsi_web_address_parse(text);
+static vsi_address address(const char *text) {
+  vsi_address parsed = vsi_address_parse(text);
   struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
   struct sockaddr_in in = {.sin_family = AF_INET};
-  vsi_web_address of = {0, 0};
-  if (inet_pton(AF_INET, text, &in.sin_addr) == 1) of = vsi_web_address_of((struct sockaddr *)&in);
-  if (inet_pton(AF_INET6, text, &in6.sin6_addr) == 1) of = vsi_web_address_of((struct sockaddr *)&in6);
+  vsi_address of = {0, 0};
+  if (inet_pton(AF_INET, text, &in.sin_addr) == 1) of = vsi_address_of((struct sockaddr *)&in);
+  if (inet_pton(AF_INET6, text, &in6.sin6_addr) == 1) of = vsi_address_of((struct sockaddr *)&in6);
   assert_true(of.family == parsed.family && of.prefix == parsed.prefix);
   return parsed;
 }
 
 static bool same(const char *one, const char *other) {
-  vsi_web_address x = address(one), y = address(other);
+  vsi_address x = address(one), y = address(other);
   return x.prefix == y.prefix && x.family == y.family;
 }
 
@@ -45,15 +45,15 @@ static void a_client_is_an_ipv4_address_or_a_prefix_of_64_bits(void **state) {
   assert_true(same("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"));
   assert_false(same("2001:db8::1", "2001:db8:0:1::1"));
   static const char *const none[] = {"", "localhost", "1.2.3", "1.2.3.4.5", "[::1]", NULL};
-  for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(vsi_web_address_parse(none[i]).family, 0);
-  assert_int_equal(vsi_web_address_of(NULL).family, 0);
-  assert_int_equal(vsi_web_address_of(&(struct sockaddr){.sa_family = AF_UNIX}).family, 0);
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(vsi_address_parse(none[i]).family, 0);
+  assert_int_equal(vsi_address_of(NULL).family, 0);
+  assert_int_equal(vsi_address_of(&(struct sockaddr){.sa_family = AF_UNIX}).family, 0);
 }
 
 static void so_many_come_in_and_no_more(void **state) {
   (void)state;
   begin(2);
-  vsi_web_address one = address("192.0.2.1"), other = address("2001:db8::1");
+  vsi_address one = address("192.0.2.1"), other = address("2001:db8::1");
   assert_int_equal(vsi_web_addresses_of(&a, one), 0);
   for (int round = 0; round < 3; round++) {
     assert_int_equal(vsi_web_addresses_enter(&a, one), VESTRY_OK);
@@ -68,7 +68,7 @@ static void so_many_come_in_and_no_more(void **state) {
     vsi_web_addresses_leave(&a, one);
     assert_int_equal(vsi_web_addresses_of(&a, one), 0);
   }
-  for (int i = 0; i < 5; i++) assert_int_equal(vsi_web_addresses_enter(&a, (vsi_web_address){0, 0}), VESTRY_OK);
+  for (int i = 0; i < 5; i++) assert_int_equal(vsi_web_addresses_enter(&a, (vsi_address){0, 0}), VESTRY_OK);
   end();
 }
 
@@ -92,7 +92,7 @@ static void counts_like_a_plain_table(void **state) {
   for (int step = 0; step < 200000; step++) {
     random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     size_t i = (random >> 33) % ADDRESSES;
-    vsi_web_address at = {i, i % 2 ? AF_INET : AF_INET6};
+    vsi_address at = {i, i % 2 ? AF_INET : AF_INET6};
     bool enters = step / 20000 % 2 == 0 ? random >> 61 > 1 : random >> 61 <= 1; /* it fills, and empties */
     if (enters) {
       vestry_err error = vsi_web_addresses_enter(&a, at);
@@ -107,7 +107,7 @@ static void counts_like_a_plain_table(void **state) {
   }
   size_t here = 0;
   for (size_t i = 0; i < ADDRESSES; i++) {
-    vsi_web_address at = {i, i % 2 ? AF_INET : AF_INET6};
+    vsi_address at = {i, i % 2 ? AF_INET : AF_INET6};
     assert_int_equal(vsi_web_addresses_of(&a, at), counts[i]);
     here += counts[i] > 0;
   }
@@ -125,7 +125,7 @@ static void survives_want_of_memory(void **state) {
   size_t wanted = 0;
   for (uint64_t i = 0; i < ADDRESSES; i++) {
     th.fail_at = i % 3 ? atomic_load(&th.allocations) : -1;
-    vestry_err error = vsi_web_addresses_enter(&a, (vsi_web_address){i, AF_INET});
+    vestry_err error = vsi_web_addresses_enter(&a, (vsi_address){i, AF_INET});
     assert_true(error == VESTRY_OK || error == VESTRY_NO_MEMORY);
     in[i] = error == VESTRY_OK;
     wanted += !in[i];
@@ -133,8 +133,8 @@ static void survives_want_of_memory(void **state) {
   test_host_fail_no_more(&th);
   assert_true(wanted > 0);
   for (uint64_t i = 0; i < ADDRESSES; i++) {
-    assert_int_equal(vsi_web_addresses_of(&a, (vsi_web_address){i, AF_INET}), in[i]);
-    if (in[i]) vsi_web_addresses_leave(&a, (vsi_web_address){i, AF_INET});
+    assert_int_equal(vsi_web_addresses_of(&a, (vsi_address){i, AF_INET}), in[i]);
+    if (in[i]) vsi_web_addresses_leave(&a, (vsi_address){i, AF_INET});
   }
   assert_int_equal(a.count, 0);
   end();

@@ -20,7 +20,7 @@
 enum { PERIOD_MS = 100, SOON_MS = 5 };
 
 typedef struct vsi_civetweb_client {
-  vsi_web_address address;
+  vsi_address address;
   vsi_civetweb_peer peer;
   int fd;
   uint32_t silent_ms; /* since it sent anything, or came */
@@ -32,10 +32,10 @@ static bool is_ours(const vsi_civetweb_crowd *crowd, const vsi_civetweb_peer *pe
   return false;
 }
 
-static vsi_web_address address_of(const vsi_civetweb_peer *peer) {
+static vsi_address address_of(const vsi_civetweb_peer *peer) {
   struct sockaddr_in6 at = {.sin6_family = AF_INET6};
   memcpy(&at.sin6_addr, peer->address, sizeof peer->address);
-  return vsi_web_address_of((const struct sockaddr *)&at);
+  return vsi_address_of((const struct sockaddr *)&at);
 }
 
 /* Whether a connection has ended, by the client or by an earlier round: the worker that reads on sees the end. */
@@ -117,7 +117,7 @@ static void look(vestry_timer *timer, void *ctx) {
   qsort(crowd->clients, crowd->clients_count, sizeof *crowd->clients, compare);
   vsi_mutex_lock(&crowd->lock);
   for (size_t begin = 0, end; begin < crowd->clients_count; begin = end) {
-    const vsi_web_address address = crowd->clients[begin].address;
+    const vsi_address address = crowd->clients[begin].address;
     for (end = begin + 1; end < crowd->clients_count && crowd->clients[end].address.prefix == address.prefix &&
                           crowd->clients[end].address.family == address.family;)
       end++;

@@ -40,7 +40,7 @@ static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const str
   request.path = target->path;
   bool is_open = atomic_load_explicit(&adapter->neighbour.is_open, memory_order_acquire); /* pairs with create */
   bool entered = is_open && vsi_web_gate_enter(&adapter->gate);
-  vsi_web_address address = vsi_web_address_parse(info->remote_addr);
+  vsi_address address = vsi_address_parse(info->remote_addr);
   vsi_civetweb_guests *guests = adapter->guests;
   vestry_err crowded = entered ? vsi_web_addresses_enter(&guests->addresses, address) : VESTRY_CLOSED;
   if (crowded == VESTRY_LIMIT) vestry_turn_away(adapter->v, VESTRY_REFUSAL_ADDRESS);

@@ -83,7 +83,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
   stream->wire.fd = own;
   /* instead of conn */
   stream->address = vsi_microhttpd_is_attached(adapter)
-                        ? (vsi_web_address){0}
+                        ? (vsi_address){0}
                         : vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn));
   bool is_watched = vsi_microhttpd_watch_add(&adapter->watch, stream->key, own);
   if (!vsi_microhttpd_stream_taken(stream, is_watched)) {

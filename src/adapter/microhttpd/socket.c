@@ -239,7 +239,7 @@ static void give_bytes(vsi_microhttpd_socket *socket) {
 static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *conn) {
   vsi_microhttpd_sockets *sockets = socket->all;
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  socket->address = vsi_web_address_of(info ? info->client_addr : NULL);
+  socket->address = vsi_address_of(info ? info->client_addr : NULL);
   vestry_err error = vsi_web_addresses_enter(&sockets->addresses, socket->address);
   if (error == VESTRY_LIMIT) vestry_turn_away(sockets->v, VESTRY_REFUSAL_ADDRESS);
   if (!error && !take_bytes(socket)) {
@@ -335,12 +335,12 @@ void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket) {
   give_bytes(socket);
 }
 
-vsi_web_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket) {
+vsi_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket) {
   socket->is_handed_over = true;
   return socket->address;
 }
 
-void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_web_address address) {
+void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address) {
   vsi_web_addresses_leave(&sockets->addresses, address);
   atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
 }

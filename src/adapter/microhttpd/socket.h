@@ -28,7 +28,7 @@ typedef struct vsi_microhttpd_socket {
   size_t body_bytes; /* guarded by all->lock: what its request's body holds of the instance's request bytes */
   uint64_t going;    /* guarded by all->lock: what it held when it was cut */
   bool holds_bytes;  /* memory_bytes of them, too; the rest is the connection's thread's alone */
-  vsi_web_address address;
+  vsi_address address;
   vsi_microhttpd_sending sending;         /* its answer */
   struct vsi_microhttpd_request *request; /* NULL: none */
   bool is_spent;                          /* no request is taken from it any more */
@@ -97,8 +97,8 @@ void vsi_microhttpd_socket_sends(vsi_microhttpd_socket *socket, size_t body_byte
 void vsi_microhttpd_socket_streams(vsi_microhttpd_socket *socket);
 /* Its descriptor is libmicrohttpd's no more. Returns the address that is counted for it: from here on until
  * vsi_microhttpd_sockets_leave, which may be called on any thread. */
-vsi_web_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket);
-void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_web_address address);
+vsi_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket);
+void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
 /* Its answer is out; another request may come. */
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);
 /* The socket of a connection; NULL: it was turned away. */

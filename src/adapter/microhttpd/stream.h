@@ -34,7 +34,7 @@ typedef struct vsi_microhttpd_stream {
       struct MHD_Connection *conn;   /* until the socket is handed over, or the end */
       struct MHD_Response *response; /* ours until begin; from then on libmicrohttpd's, until it frees it */
     };
-    vsi_web_address address; /* of one that was handed over: it is counted for this one */
+    vsi_address address; /* of one that was handed over: it is counted for this one */
   };
   vestry_connection *connection; /* from begin: a reference, until the answer is freed */
   vsi_microhttpd_key key;        /* in the watch */

@@ -4,8 +4,6 @@
  * there is no member to carry a link. A slot has 24 bytes; a member would have 40, allocated for each request. */
 #include "adapter/web/addresses.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -13,46 +11,9 @@
 enum { LEAST_CAPACITY = 64 };
 
 typedef struct vsi_web_address_slot {
-  vsi_web_address address;
+  vsi_address address;
   uint32_t count; /* 0: free */
 } slot;
-
-static vsi_web_address of_ipv4(const struct in_addr *number) {
-  return (vsi_web_address){ntohl(number->s_addr), AF_INET};
-}
-
-static vsi_web_address of_ipv6(const struct in6_addr *number) {
-  if (IN6_IS_ADDR_V4MAPPED(number)) {
-    struct in_addr inner;
-    memcpy(&inner, number->s6_addr + 12, sizeof inner);
-    return of_ipv4(&inner);
-  }
-  vsi_web_address address = {0, AF_INET6};
-  memcpy(&address.prefix, number->s6_addr, sizeof address.prefix);
-  return address;
-}
-
-vsi_web_address vsi_web_address_of(const struct sockaddr *address) {
-  if (address && address->sa_family == AF_INET) {
-    struct sockaddr_in in;
-    memcpy(&in, address, sizeof in);
-    return of_ipv4(&in.sin_addr);
-  }
-  if (address && address->sa_family == AF_INET6) {
-    struct sockaddr_in6 in;
-    memcpy(&in, address, sizeof in);
-    return of_ipv6(&in.sin6_addr);
-  }
-  return (vsi_web_address){0, 0};
-}
-
-vsi_web_address vsi_web_address_parse(const char *text) {
-  struct in_addr in;
-  struct in6_addr in6;
-  if (text && inet_pton(AF_INET, text, &in) == 1) return of_ipv4(&in);
-  if (text && inet_pton(AF_INET6, text, &in6) == 1) return of_ipv6(&in6);
-  return (vsi_web_address){0, 0};
-}
 
 vestry_err vsi_web_addresses_init(vsi_web_addresses *addresses, const vestry_host *host, uint32_t limit) {
   *addresses = (vsi_web_addresses){.host = host, .limit = limit};
@@ -68,13 +29,13 @@ void vsi_web_addresses_finish(vsi_web_addresses *addresses) {
   *addresses = (vsi_web_addresses){.host = NULL};
 }
 
-static size_t home_of(const vsi_web_addresses *addresses, vsi_web_address address) {
+static size_t home_of(const vsi_web_addresses *addresses, vsi_address address) {
   return (size_t)vsi_siphash_1_3_words(addresses->key, address.prefix, address.family, 0, 16) &
          (addresses->capacity - 1);
 }
 
 /* The slot of an address, or the free slot that it would take. */
-static size_t find_locked(const vsi_web_addresses *addresses, vsi_web_address address) {
+static size_t find_locked(const vsi_web_addresses *addresses, vsi_address address) {
   size_t at = home_of(addresses, address);
   while (addresses->slots[at].count && (addresses->slots[at].address.prefix != address.prefix ||
                                         addresses->slots[at].address.family != address.family))
@@ -97,7 +58,7 @@ static vestry_err grow_locked(vsi_web_addresses *addresses) {
   return VESTRY_OK;
 }
 
-static vestry_err enter_locked(vsi_web_addresses *addresses, vsi_web_address address) {
+static vestry_err enter_locked(vsi_web_addresses *addresses, vsi_address address) {
   vestry_err error = grow_locked(addresses);
   if (error) return error;
   slot *at = &addresses->slots[find_locked(addresses, address)];
@@ -108,7 +69,7 @@ static vestry_err enter_locked(vsi_web_addresses *addresses, vsi_web_address add
   return VESTRY_OK;
 }
 
-vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_web_address address) {
+vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_address address) {
   if (!addresses->limit || !address.family) return VESTRY_OK;
   vsi_mutex_lock(&addresses->lock);
   vestry_err error = enter_locked(addresses, address);
@@ -128,7 +89,7 @@ static void close_up_locked(vsi_web_addresses *addresses, size_t hole) {
   }
 }
 
-void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_web_address address) {
+void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_address address) {
   if (!addresses->limit || !address.family) return;
   vsi_mutex_lock(&addresses->lock);
   size_t at = find_locked(addresses, address);
@@ -139,7 +100,7 @@ void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_web_address addre
   vsi_mutex_unlock(&addresses->lock);
 }
 
-uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_web_address address) {
+uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_address address) {
   if (!addresses->limit || !address.family) return 0;
   vsi_mutex_lock(&addresses->lock);
   uint32_t count = addresses->capacity ? addresses->slots[find_locked(addresses, address)].count : 0;

@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* How many connections or requests each peer address has now, so that one client cannot take all of them. An IPv4
- * address counts as itself, an IPv6 address as its /64, which is what one client is given. */
+/* How many connections or requests each peer address has now, so that one client cannot take all of them. */
 #ifndef VSI_WEB_ADDRESSES_H
 #define VSI_WEB_ADDRESSES_H
 
 #include <stdbool.h>
-#include <sys/socket.h>
 
 #include "base/mutex.h"
 #include "base/siphash.h"
+#include "http/address.h"
 #include "vestry/host.h"
-
-/* A client, as it is counted. */
-typedef struct vsi_web_address {
-  uint64_t prefix;
-  uint8_t family; /* AF_INET, AF_INET6; 0: none that could be counted, such as a UNIX socket's: never too many */
-} vsi_web_address;
 
 struct vsi_web_address_slot;
 
@@ -29,11 +22,6 @@ typedef struct vsi_web_addresses {
   size_t count;                       /* addresses that are here */
 } vsi_web_addresses;
 
-/* IPv4 in IPv6's clothes (::ffff:192.0.2.1) counts as IPv4. NULL is accepted. */
-vsi_web_address vsi_web_address_of(const struct sockaddr *address);
-/* The same from its text, "192.0.2.1" or "2001:db8::1". NULL is accepted. */
-vsi_web_address vsi_web_address_parse(const char *text);
-
 /* limit 0: none. OK | IO (no randomness) */
 vestry_err vsi_web_addresses_init(vsi_web_addresses *addresses, const vestry_host *host, uint32_t limit);
 /* What was only zeroed may be finished too. */
@@ -42,9 +30,9 @@ void vsi_web_addresses_finish(vsi_web_addresses *addresses);
 /* Count one more: OK, followed by one leave | LIMIT: this address has as many as it may | NO_MEMORY. Memory grows with
  * the addresses that are here at once, which are no more than the caller lets in: 48 bytes each at most, 64 slots at
  * least. Any thread; takes the lock. */
-vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_web_address address);
-void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_web_address address);
+vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_address address);
+void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_address address);
 /* How many an address has now. */
-uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_web_address address);
+uint32_t vsi_web_addresses_of(vsi_web_addresses *addresses, vsi_address address);
 
 #endif

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/* Rates: who may send how much, how long it is told to wait, and what a flood of names costs others. */
+#include <stdlib.h>
+
+#include "guard/buckets.h"
+#include "serve/world.h"
+#include "vestry/rate.h"
+#include "vestry/session.h"
+
+enum { S_NS = 1000000000 };
+
+/* ------------------------------------------------------------------------------------------------- a site --------- */
+
+typedef struct site {
+  world w;
+  vestry_rate *rate;
+  int done;
+} site;
+
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  (void)req;
+  s->done++;
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static void begin(site *s, vestry_options options, const vestry_rate_options *rate) {
+  *s = (site){.done = 0};
+  world_begin(&s->w, options);
+  assert_int_equal(vestry_rate_create(s->w.v, rate, &s->rate), VESTRY_OK);
+  assert_int_equal(vestry_route(s->w.v, "GET", "/act", act, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->w.v, "GET", "/login", log_in, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->w.v, "/act", vestry_rate_guard, s->rate), VESTRY_OK);
+}
+
+static vestry_rate_stats stats_of(site *s) {
+  vestry_rate_stats stats = {0};
+  vestry_rate_stats_get(s->rate, &stats);
+  return stats;
+}
+
+/* Every request that came is counted once: here, and if it was refused by the instance too. */
+static void end(site *s) {
+  vestry_stats all = {0};
+  vestry_stats_get(s->w.v, &all);
+  assert_int_equal(all.turned_away[VESTRY_REFUSAL_RATE], stats_of(s).refused_count);
+  vestry_rate_destroy(s->rate);
+  world_end(&s->w);
+  test_host_assert_clean(&s->w.th);
+}
+
+static int ask(site *s, wire *r) {
+  int before = s->done;
+  if (!r->path) r->path = "/act";
+  wire_request(&s->w, r, NULL, NULL);
+  wire_finish(r);
+  assert_int_equal(s->done - before, r->status == 204 && strcmp(r->path, "/act") == 0);
+  return r->status;
+}
+
+static int ask_from(site *s, const char *peer) {
+  return ask(s, &(wire){.peer = peer});
+}
+
+/* So many pass now, and the next one does not. */
+static unsigned pass_from(site *s, const char *peer) {
+  unsigned count = 0;
+  while (ask_from(s, peer) == 204) count++;
+  return count;
+}
+
+/* ------------------------------------------------------------------------------------------------ tokens ---------- */
+
+static void a_burst_then_as_many_as_come_back(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 4, .period_ms = 2000, .burst_count = 6});
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 6);
+  test_host_advance_ms(&s.w.th, 499);
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 0); /* a refused one takes nothing: it does not wait for longer */
+  test_host_advance_ms(&s.w.th, 1);
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 1);
+  test_host_advance_ms(&s.w.th, 1000);
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 2);
+  test_host_advance_ms(&s.w.th, 86400000);
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 6); /* and no more for having waited */
+  end(&s);
+}
+
+static void count_is_the_burst(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 3});
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
+  test_host_advance_ms(&s.w.th, 1000);
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
+  vestry_rate_stats stats = stats_of(&s);
+  assert_int_equal(stats.passed_count, 6);
+  assert_int_equal(stats.refused_count, 2);
+  assert_int_equal(stats.filling_count, 1);
+  assert_int_equal(stats.forgotten_count, 0);
+  test_host_advance_ms(&s.w.th, 1000);
+  assert_int_equal(stats_of(&s).filling_count, 0);
+  end(&s);
+}
+
+static void a_refusal_says_when(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 10000});
+  assert_int_equal(ask_from(&s, NULL), 204);
+  test_host_advance_ms(&s.w.th, 2500);
+  wire r = {.path = "/act"};
+  wire_request(&s.w, &r, NULL, NULL);
+  assert_int_equal(r.status, 429);
+  assert_true(wire_has_header(&r, "Retry-After: 8")); /* 7.5 s: not too early */
+  assert_non_null(strstr(r.text, "Try again in 8 seconds."));
+  wire_finish(&r);
+  test_host_advance_ms(&s.w.th, 7499);
+  r = (wire){.path = "/act", .datastar = true};
+  wire_request(&s.w, &r, NULL, NULL);
+  assert_int_equal(r.status, 429);
+  assert_true(wire_has_header(&r, "Retry-After: 1"));
+  assert_string_equal(r.text, "This is too often, and was not done. Try again in 1 second.");
+  wire_finish(&r);
+  test_host_advance_ms(&s.w.th, 1);
+  assert_int_equal(ask_from(&s, NULL), 204);
+  end(&s);
+}
+
+static vestry_err sorry(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_reply_bodyf(reply, "<p>our own %d", req->error);
+}
+
+static void the_application_has_a_page_for_it(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1});
+  assert_int_equal(vestry_error_page(s.w.v, 429, sorry, NULL), VESTRY_OK);
+  assert_int_equal(ask_from(&s, NULL), 204);
+  wire r = {.path = "/act"};
+  wire_request(&s.w, &r, NULL, NULL);
+  assert_int_equal(r.status, 429);
+  assert_true(wire_has_header(&r, "Retry-After: 1"));
+  assert_string_equal(r.text, "<p>our own 429");
+  wire_finish(&r);
+  end(&s);
+}
+
+/* ------------------------------------------------------------------------------------------------ whose ----------- */
+
+static void an_address_is_an_ipv4_or_a_64(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
+  assert_int_equal(ask_from(&s, "192.0.2.2"), 204);
+  assert_int_equal(ask_from(&s, "::ffff:192.0.2.1"), 429);
+  assert_int_equal(ask_from(&s, "2001:db8:0:1::1"), 204);
+  assert_int_equal(ask_from(&s, "2001:db8:0:1:ffff::2"), 429);
+  assert_int_equal(ask_from(&s, "2001:db8:0:2::1"), 204);
+  end(&s);
+}
+
+static void without_an_address_it_passes_and_says_so(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
+  for (int i = 0; i < 3; i++) assert_int_equal(ask_from(&s, ""), 204);
+  assert_int_equal(s.w.th.log_lines, 1);
+  assert_non_null(strstr(s.w.th.last_log, "is_behind_proxy"));
+  end(&s);
+}
+
+static int ask_forwarded(site *s, const char *said) {
+  return ask(s, &(wire){.peer = "", .headers = {{"X-Forwarded-For", said}}});
+}
+
+static void behind_a_proxy(void **state) {
+  (void)state;
+  static const char *const none[] = {"",
+                                     "unknown",
+                                     "192.0.2.1, 192.0.2.9",
+                                     "192.0.2.1:80",
+                                     "[2001:db8::1]",
+                                     " 192.0.2.1",
+                                     "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21.22.23.24.25.26.27"};
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .is_behind_proxy = true});
+  assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 204);
+  assert_int_equal(ask_forwarded(&s, "192.0.2.2"), 204);
+  assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 429);
+  assert_int_equal(ask_from(&s, ""), 204); /* the proxy's own */
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(ask_forwarded(&s, none[i]), 429);
+  assert_int_equal(s.w.th.log_lines, 0);
+  end(&s);
+}
+
+static void without_a_proxy_nobody_says_another_address(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
+  assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.7"}}}), 204);
+  assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.8"}}}), 429);
+  end(&s);
+}
+
+/* Logged in, with a cookie. */
+static void log_in_as(site *s, const char *user, char cookie[256]) {
+  char query[64];
+  snprintf(query, sizeof query, "user=%s", user);
+  wire r = {.path = "/login", .query = query};
+  wire_request(&s->w, &r, NULL, NULL);
+  assert_int_equal(r.status, 204);
+  const char *set = strstr(r.head, "Set-Cookie: ");
+  assert_non_null(set);
+  snprintf(cookie, 256, "%.*s", (int)strcspn(set + 12, ";"), set + 12);
+  wire_finish(&r);
+}
+
+static void of_a_scope(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+        &(vestry_rate_options){.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE});
+  char ada[256], bob[256];
+  log_in_as(&s, "ada", ada);
+  log_in_as(&s, "bob", bob);
+  assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.1", .headers = {{"Cookie", ada}}}), 204);
+  assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.2", .headers = {{"Cookie", ada}}}), 429); /* wherever she is */
+  assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.1", .headers = {{"Cookie", bob}}}), 204);
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 204); /* each visitor has a new session, and the same address */
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 429);
+  assert_int_equal(ask_from(&s, "192.0.2.3"), 204);
+  end(&s);
+}
+
+static vestry_err name_it(const vestry_request *req, void *app, char *buffer, size_t *ret_len) {
+  const char *room = vestry_request_value(req, VESTRY_IN_QUERY, "room");
+  (void)app;
+  if (!room) return VESTRY_NOT_FOUND;
+  if (strcmp(room, "too long") == 0) {
+    *ret_len = VESTRY_SCOPE_MAX_BYTES + 1;
+    return VESTRY_OK;
+  }
+  if (strcmp(room, "broken") == 0) return VESTRY_MALFORMED;
+  *ret_len = strlen(room);
+  memcpy(buffer, room, *ret_len);
+  return VESTRY_OK;
+}
+
+static void of_what_a_function_names(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .key = name_it});
+  assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.1"}), 204);
+  assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.2"}), 429);
+  assert_int_equal(ask(&s, &(wire){.query = "room=b"}), 204);
+  assert_int_equal(ask(&s, &(wire){.query = "room="}), 204); /* an empty name is one */
+  assert_int_equal(ask(&s, &(wire){.query = "room="}), 429);
+  for (int i = 0; i < 3; i++) assert_int_equal(ask(&s, &(wire){.query = NULL}), 204);
+  assert_int_equal(ask(&s, &(wire){.query = "room=broken"}), 400);
+  assert_int_equal(ask(&s, &(wire){.query = "room=too%20long"}), 500);
+  end(&s);
+}
+
+static void a_handler_takes_tokens(void **state) {
+  (void)state;
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 2, .period_ms = 3000});
+  uint64_t wait_ms = 7;
+  assert_int_equal(vestry_rate_take(s.rate, "ada", 3, &wait_ms), VESTRY_OK);
+  assert_int_equal(vestry_rate_take(s.rate, "ada", 3, NULL), VESTRY_OK);
+  assert_int_equal(wait_ms, 7);
+  assert_int_equal(vestry_rate_take(s.rate, "ada", 3, &wait_ms), VESTRY_LIMIT);
+  assert_int_equal(wait_ms, 1500);
+  assert_int_equal(vestry_rate_take(s.rate, "ada", 3, NULL), VESTRY_LIMIT);
+  assert_int_equal(vestry_rate_take(s.rate, "bob", 3, NULL), VESTRY_OK);
+  assert_int_equal(vestry_rate_take(s.rate, NULL, 0, NULL), VESTRY_OK);
+  assert_int_equal(vestry_rate_take(s.rate, NULL, 1, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_rate_take(NULL, "a", 1, NULL), VESTRY_INVALID);
+  assert_int_equal(stats_of(&s).refused_count, 2);
+  vestry_rate_destroy(s.rate);
+  world_end(&s.w);
+  test_host_assert_clean(&s.w.th);
+}
+
+/* --------------------------------------------------------------------------------------------- its bounds --------- */
+
+/* Names that are invented find room, and those that ask too often stay remembered: they owe most. */
+static void a_flood_of_names(void **state) {
+  (void)state;
+  enum { FLOOD = 200000, HOLDS = 1024 };
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 10, .period_ms = 60000, .max_count = HOLDS});
+  long allocations = s.w.th.allocations;
+  for (int i = 0; i < 10; i++) assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_OK);
+  assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_LIMIT);
+  for (uint32_t i = 0; i < FLOOD; i++) assert_int_equal(vestry_rate_take(s.rate, &i, sizeof i, NULL), VESTRY_OK);
+  assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_LIMIT);
+  assert_int_equal(s.w.th.allocations, allocations);
+  vestry_rate_stats stats = stats_of(&s);
+  assert_int_equal(stats.passed_count, FLOOD + 10);
+  assert_in_range(stats.filling_count, HOLDS * 3 / 4, HOLDS);
+  assert_int_equal(stats.forgotten_count, FLOOD + 1 - stats.filling_count);
+  test_host_advance_ms(&s.w.th, 60000);
+  assert_int_equal(stats_of(&s).filling_count, 0);
+  vestry_rate_destroy(s.rate);
+  world_end(&s.w);
+}
+
+/* Half as many names as there is room for: none is forgotten that owes something. */
+static void what_fits_is_remembered(void **state) {
+  (void)state;
+  enum { NAMES = 2048, HOLDS = 4 * NAMES };
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .max_count = HOLDS});
+  for (uint32_t i = 0; i < NAMES; i++) assert_int_equal(vestry_rate_take(s.rate, &i, sizeof i, NULL), VESTRY_OK);
+  unsigned again = 0;
+  for (uint32_t i = 0; i < NAMES; i++) again += vestry_rate_take(s.rate, &i, sizeof i, NULL) == VESTRY_OK;
+  assert_in_range(again, 0, NAMES / 100);
+  assert_int_equal(stats_of(&s).forgotten_count, again);
+  vestry_rate_destroy(s.rate);
+  world_end(&s.w);
+}
+
+static void mistakes_are_said(void **state) {
+  (void)state;
+  static const vestry_rate_options wrong[] = {{.count = 0},
+                                              {.count = 1000001},
+                                              {.count = 1, .burst_count = 1000001},
+                                              {.count = 1, .period_ms = 86400001},
+                                              {.count = 1, .max_count = (1 << 24) + 1},
+                                              {.count = 1, .by = (vestry_rate_by)2},
+                                              {.count = 1, .period_ms = 86400000, .burst_count = 401}};
+  site s;
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1000000, .period_ms = 1, .burst_count = 1000000});
+  vestry_rate *none = NULL;
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_int_equal(vestry_rate_create(s.w.v, &wrong[i], &none), VESTRY_INVALID);
+    assert_int_equal(s.w.th.log_lines, i + 1);
+    assert_non_null(strstr(s.w.th.last_log, "vestry_rate_create: "));
+  }
+  assert_int_equal(vestry_rate_create(s.w.v, NULL, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_rate_create(NULL, wrong, &none), VESTRY_INVALID);
+  s.w.th.fail_random = true;
+  assert_int_equal(vestry_rate_create(s.w.v, &(vestry_rate_options){.count = 1}, &none), VESTRY_IO);
+  s.w.th.fail_random = false;
+  assert_null(none);
+  vestry_rate_destroy(NULL);
+  end(&s);
+}
+
+static vestry_err run_short(test_host *th, void *ctx) {
+  (void)ctx;
+  vestry_err error;
+  site s = {.w = {.v = NULL}};
+  s.w.th = *th;
+  if ((error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &s.w.v)))
+    return error;
+  error = vestry_rate_create(s.w.v, &(vestry_rate_options){.count = 1}, &s.rate);
+  if (!error) vestry_rate_destroy(s.rate);
+  vestry_destroy(s.w.v);
+  return error;
+}
+
+static void short_of_memory(void **state) {
+  (void)state;
+  test_host_fail_each(run_short, NULL, false);
+}
+
+/* ------------------------------------------------------------------------------------------------ threads --------- */
+
+enum { THREADS = 4, TRIES_EACH = 20000, NAMES = 16, TOKENS = 1000 };
+
+static void *take_many(void *argument) {
+  vsi_buckets *buckets = argument;
+  for (uint64_t i = 0; i < TRIES_EACH; i++) (void)vsi_buckets_take(buckets, i % NAMES * 0x9e3779b97f4a7c15, S_NS);
+  return NULL;
+}
+
+/* Of each name exactly as many pass as there are tokens, whatever threads take them. */
+static void threads_take_no_more_than_there_are(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_buckets *buckets;
+  assert_int_equal(vsi_buckets_create(&th.host, S_NS, TOKENS, 1024, &buckets), VESTRY_OK);
+  pthread_t threads[THREADS];
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, take_many, buckets), 0);
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  vsi_buckets_sums sums = vsi_buckets_count(buckets, S_NS);
+  assert_int_equal(sums.passed_count, NAMES * TOKENS);
+  assert_int_equal(sums.refused_count, THREADS * TRIES_EACH - NAMES * TOKENS);
+  assert_int_equal(sums.filling_count, NAMES);
+  assert_int_equal(sums.forgotten_count, 0);
+  vsi_buckets_destroy(buckets);
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_burst_then_as_many_as_come_back),
+      cmocka_unit_test(count_is_the_burst),
+      cmocka_unit_test(a_refusal_says_when),
+      cmocka_unit_test(the_application_has_a_page_for_it),
+      cmocka_unit_test(an_address_is_an_ipv4_or_a_64),
+      cmocka_unit_test(without_an_address_it_passes_and_says_so),
+      cmocka_unit_test(behind_a_proxy),
+      cmocka_unit_test(without_a_proxy_nobody_says_another_address),
+      cmocka_unit_test(of_a_scope),
+      cmocka_unit_test(of_what_a_function_names),
+      cmocka_unit_test(a_handler_takes_tokens),
+      cmocka_unit_test(a_flood_of_names),
+      cmocka_unit_test(what_fits_is_remembered),
+      cmocka_unit_test(mistakes_are_said),
+      cmocka_unit_test(short_of_memory),
+      cmocka_unit_test(threads_take_no_more_than_there_are),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
