@@ -22,6 +22,7 @@ int bench_compress(int argc, char **argv);
 int bench_follow(int argc, char **argv);
 int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
+int bench_rate(int argc, char **argv);
 int bench_routes(int argc, char **argv);
 int bench_broker(int argc, char **argv);       /* if BENCH_NATS is defined */
 int bench_cluster_load(int argc, char **argv); /* likewise */

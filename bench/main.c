@@ -73,6 +73,9 @@ static const struct {
     {"dispatch", bench_dispatch,
      "dispatch [--way direct|dispatch|format|broadcast|nobody] [--rounds 100] [--count 5000]\n"
      "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
+    {"rate", bench_rate,
+     "rate [--clients 10000] [--count 200000] [--turns 9]\n"
+     "      what a guard of rates costs a request: without and with it, in turns"},
     {"routes", bench_routes,
      "routes [--count 1000] [--rounds 200]\n"
      "      finding the route of a path among so many, nanoseconds; fails if one is not found"},

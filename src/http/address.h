@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A client by its address. An IPv4 address counts as itself, an IPv6 address as its /64, which is what one client is
- * given. */
+ * given. Header only: adapters are libraries of their own. */
 #ifndef VSI_HTTP_ADDRESS_H
 #define VSI_HTTP_ADDRESS_H
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* A client, as it is counted. */
@@ -13,9 +16,43 @@ typedef struct vsi_address {
   uint8_t family; /* AF_INET, AF_INET6; 0: none that could be counted, such as a UNIX socket's */
 } vsi_address;
 
+static inline vsi_address vsi_address_of_ipv4(const struct in_addr *number) {
+  return (vsi_address){ntohl(number->s_addr), AF_INET};
+}
+
+static inline vsi_address vsi_address_of_ipv6(const struct in6_addr *number) {
+  if (IN6_IS_ADDR_V4MAPPED(number)) {
+    struct in_addr inner;
+    memcpy(&inner, number->s6_addr + 12, sizeof inner);
+    return vsi_address_of_ipv4(&inner);
+  }
+  vsi_address address = {0, AF_INET6};
+  memcpy(&address.prefix, number->s6_addr, sizeof address.prefix);
+  return address;
+}
+
 /* IPv4 in IPv6's clothes (::ffff:192.0.2.1) counts as IPv4. NULL is accepted. */
-vsi_address vsi_address_of(const struct sockaddr *address);
+static inline vsi_address vsi_address_of(const struct sockaddr *address) {
+  if (address && address->sa_family == AF_INET) {
+    struct sockaddr_in in;
+    memcpy(&in, address, sizeof in);
+    return vsi_address_of_ipv4(&in.sin_addr);
+  }
+  if (address && address->sa_family == AF_INET6) {
+    struct sockaddr_in6 in;
+    memcpy(&in, address, sizeof in);
+    return vsi_address_of_ipv6(&in.sin6_addr);
+  }
+  return (vsi_address){0, 0};
+}
+
 /* The same from its text, "192.0.2.1" or "2001:db8::1". NULL is accepted. */
-vsi_address vsi_address_parse(const char *text);
+static inline vsi_address vsi_address_parse(const char *text) {
+  struct in_addr in;
+  struct in6_addr in6;
+  if (text && inet_pton(AF_INET, text, &in) == 1) return vsi_address_of_ipv4(&in);
+  if (text && inet_pton(AF_INET6, text, &in6) == 1) return vsi_address_of_ipv6(&in6);
+  return (vsi_address){0, 0};
+}
 
 #endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* What a guard of rates costs a request: the same requests without one and with it, in turns; and the memory of a client
+ * that is remembered. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "vestry/adapter.h"
+#include "vestry/rate.h"
+
+enum { MOST_TURNS = 1000 };
+
+/* A request as a server has it: its path, and from where. */
+typedef struct asked {
+  const char *path;
+  char peer[24];
+  int status;
+} asked;
+
+static const char *method_of(void *request) {
+  (void)request;
+  return "GET";
+}
+static const char *path_of(void *request) {
+  return ((const asked *)request)->path;
+}
+static const char *nothing_of(void *request) {
+  (void)request;
+  return NULL;
+}
+static const char *header_of(void *request, const char *name) {
+  (void)request, (void)name;
+  return NULL;
+}
+static const char *peer_of(void *request) {
+  return ((const asked *)request)->peer;
+}
+static int64_t no_length(void *request) {
+  (void)request;
+  return 0;
+}
+static vestry_err read_nothing(void *request, void *buffer, size_t capacity, size_t *ret_len) {
+  (void)request, (void)buffer, (void)capacity;
+  *ret_len = 0;
+  return VESTRY_OK;
+}
+static vestry_err respond(void *request, const vestry_response *response) {
+  ((asked *)request)->status = response->status;
+  return VESTRY_OK;
+}
+static vestry_err open_nothing(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                               void **ret_transport) {
+  (void)request, (void)head, (void)ret_ops, (void)ret_transport;
+  return VESTRY_UNSUPPORTED;
+}
+
+static const vestry_request_ops ops = {.method = method_of,
+                                       .path = path_of,
+                                       .query = nothing_of,
+                                       .header = header_of,
+                                       .peer = peer_of,
+                                       .body_length = no_length,
+                                       .read = read_nothing,
+                                       .respond = respond,
+                                       .open = open_nothing};
+
+static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_status(reply, 204);
+}
+
+/* Requests of clients by turns, each for this path. Returns nanoseconds for one; below 0: one was not served. */
+static double serve(vestry *v, const char *path, unsigned clients, uint64_t count) {
+  asked request = {.path = path};
+  uint64_t served = 0, took_ns = 0;
+  for (uint64_t i = 0; i < count; i++) {
+    unsigned client = (unsigned)(i * 2654435761u) % clients;
+    snprintf(request.peer, sizeof request.peer, "10.%u.%u.%u", client >> 16, client >> 8 & 255, client & 255);
+    uint64_t since = bench_now_ns();
+    vestry_connection *none;
+    if (!vestry_serve(v, &ops, &request, NULL, NULL, &none)) served += request.status == 204;
+    took_ns += bench_now_ns() - since;
+  }
+  return served == count ? (double)took_ns / (double)count : -1;
+}
+
+static int compare(const void *a, const void *b) {
+  double one = *(const double *)a, other = *(const double *)b;
+  return (one > other) - (one < other);
+}
+
+static int run(vestry *v, vestry_rate *rate, unsigned clients, uint64_t count, unsigned turns) {
+  static double bare[MOST_TURNS], guarded[MOST_TURNS], costs[MOST_TURNS];
+  for (unsigned i = 0; i < turns; i++) {
+    bare[i] = serve(v, "/bare", clients, count);
+    guarded[i] = serve(v, "/guarded", clients, count);
+    if (bare[i] < 0 || guarded[i] < 0) {
+      fputs("rate: a request was not served\n", stderr);
+      return 1;
+    }
+    costs[i] = guarded[i] - bare[i];
+  }
+  vestry_rate_stats stats = {0};
+  vestry_rate_stats_get(rate, &stats);
+  if (stats.passed_count != count * turns || stats.refused_count) return 1;
+  qsort(bare, turns, sizeof *bare, compare);
+  qsort(guarded, turns, sizeof *guarded, compare);
+  qsort(costs, turns, sizeof *costs, compare);
+  printf("rate clients=%u bare_ns=%.0f guarded_ns=%.0f guard_ns=%.0f remembered=%" PRIu64 " forgotten=%" PRIu64 "\n",
+         clients, bare[turns / 2], guarded[turns / 2], costs[turns / 2], stats.filling_count, stats.forgotten_count);
+  return 0;
+}
+
+int bench_rate(int argc, char **argv) {
+  uint64_t clients = 10000, count = 200000, turns = 9;
+  const bench_option options[] = {{"--clients", NULL, &clients, 1, 1 << 24},
+                                  {"--count", NULL, &count, 1, 100000000},
+                                  {"--turns", NULL, &turns, 1, MOST_TURNS}};
+  int status = bench_options(argc, argv, options, 3);
+  if (status) return status;
+  vestry *v;
+  if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v)) return 1;
+  vestry_rate *rate = NULL;
+  status = 1;
+  /* A day for a token to come back: every client is remembered; and as many as are sent pass. */
+  const vestry_rate_options given = {
+      .count = 400, .period_ms = 86400000, .burst_count = 160000, .max_count = (size_t)clients * 2};
+  if (!vestry_rate_create(v, &given, &rate) && !vestry_route(v, "GET", "/bare", answer, NULL) &&
+      !vestry_route(v, "GET", "/guarded", answer, NULL) && !vestry_guard(v, "/guarded", vestry_rate_guard, rate))
+    status = run(v, rate, (unsigned)clients, count, (unsigned)turns);
+  vestry_rate_destroy(rate);
+  vestry_destroy(v);
+  return status;
+}
