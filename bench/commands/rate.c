@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guard of rates costs a request: the same requests without one and with it, in turns; and the memory of a client
- * that is remembered. */
+/* What a guard of rates costs a request: the same requests without one and with it, in turns. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,9 +5,9 @@
  *      vestry_rate_create(v, &(vestry_rate_options){.count = 20, .period_ms = 1000, .burst_count = 40}, &rate);
  *      vestry_guard(v, "/bid", vestry_rate_guard, rate);     // before the guards that cost more
  *
- *  A bucket has burst_count tokens when it is full, and gets count in each period, evenly; a request takes one. A bucket
- *  that is full again is forgotten. So a client of 20 a second may send 40 at once, and 20 in each second after that.
- *  What is refused takes no token.
+ *  A bucket has burst_count tokens when it is full, and gets count in each period, evenly; a request takes one. So this
+ *  client may send 40 at once, and 20 in each second after that. A request that is refused takes no token. A bucket that
+ *  is full again is forgotten.
  *
  *  An IPv4 address counts as itself, an IPv6 address as its /64, which is what one client is given. With
  *  VESTRY_RATE_SCOPE a request that has no user, of an instance with sessions, counts by its address: any client can
@@ -34,8 +34,8 @@ typedef enum vestry_rate_by {
   VESTRY_RATE_SCOPE    /**< a scope's (vestry_options.scope; with sessions: the session's or the user's) */
 } vestry_rate_by;
 
-/** Names what a request counts for, instead of its address or its scope: the room that it speaks in, a tenant, a kind of
- *  work. Called as a guard is.
+/** Names what a request counts for, instead of its address or its scope: the room that it speaks in, a tenant, a kind
+ *  of work. Called as a guard is.
  *  buffer   of VESTRY_SCOPE_MAX_BYTES bytes, for the name
  *  ret_len  its length
  *  Returns  OK | NOT_FOUND: this request is not counted, and passes | any other error: it is answered as a guard's */
@@ -82,8 +82,8 @@ VESTRY_API void vestry_rate_destroy(vestry_rate *rate);
  *  request that has no address (of a UNIX socket, without is_behind_proxy) passes, and the log says so once. */
 VESTRY_API vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Take a token from inside a handler: attempts to log in under a name, messages to one room. These names are apart from
- *  those of the guard.
+/** Take a token from inside a handler: attempts to log in under a name, messages to one room. These names are apart
+ *  from those of the guard.
  *  name         any bytes; borrowed
  *  ret_wait_ms  set on LIMIT: until there is a token again, rounded up; may be NULL
  *  Returns  OK | LIMIT (no token: say so, status 429) | INVALID (name NULL with len > 0)

@@ -5,11 +5,11 @@
  * This is the Generic Cell Rate Algorithm (ITU-T I.371, "theoretical arrival time").
  *
  * Buckets lie in sets of eight, two cache lines; the hash says which set. A newcomer takes the place of the bucket that
- * is full first: mostly one that is full already. Otherwise a client is forgotten that owed least, so who sends most is
- * remembered longest. No bucket is anywhere else, so the table never grows, and nothing needs to be swept. A map with
- * links (base/map.h) would allocate 40 bytes for each address that somebody invents.
+ * is full first: mostly one that is full already. Otherwise the client is forgotten that owes least, so the client that
+ * sends most is remembered longest. No bucket is anywhere else, so the table never grows, and nothing needs to be swept.
+ * A map with links (base/map.h) would allocate 40 bytes for each address that a client invents.
  *
- * The hash is 64 bits of a keyed function; whom it confuses with another shares a bucket with it. */
+ * The hash is 64 bits of a keyed function; two names with one hash share a bucket. */
 #include "guard/buckets.h"
 
 #include "base/memory.h"
@@ -52,7 +52,8 @@ vestry_err vsi_buckets_create(const vestry_host *host, uint64_t step_ns, uint64_
   }
   *buckets = (vsi_buckets){
       .host = host, .step_ns = step_ns, .room_ns = step_ns * tokens, .sets_count = sets_count, .sets = sets};
-  for (int i = 0; i < STRIPES; i++) vsi_mutex_init(&buckets->stripes[i].lock, VSI_LOCK_BUCKETS);
+  for (stripe *part = buckets->stripes; part < buckets->stripes + STRIPES; part++)
+    vsi_mutex_init(&part->lock, VSI_LOCK_BUCKETS);
   *ret_buckets = buckets;
   return VESTRY_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Token buckets by hash, so many at most: who has taken how much lately. */
+/* Token buckets by hash, so many at most: how much each name has taken lately. */
 #ifndef VSI_GUARD_BUCKETS_H
 #define VSI_GUARD_BUCKETS_H
 

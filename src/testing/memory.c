@@ -78,8 +78,8 @@ static const char *request_header(void *server_request, const char *name) {
 }
 
 static const char *request_peer(void *server_request) {
-  (void)server_request;
-  return "memory";
+  const vestry_memory_exchange *exchange = server_request;
+  return exchange->call->peer ? exchange->call->peer : "memory";
 }
 
 static int64_t request_body_length(void *server_request) {

@@ -22,11 +22,14 @@ static void end(void) {
 
 static vsi_address address(const char *text) {
   vsi_address parsed = vsi_address_parse(text);
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
-  struct sockaddr_in in = {.sin_family = AF_INET};
+  union {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+  } of_family[2] = {{.in = {.sin_family = AF_INET}}, {.in6 = {.sin6_family = AF_INET6}}};
   vsi_address of = {0, 0};
-  if (inet_pton(AF_INET, text, &in.sin_addr) == 1) of = vsi_address_of((struct sockaddr *)&in);
-  if (inet_pton(AF_INET6, text, &in6.sin6_addr) == 1) of = vsi_address_of((struct sockaddr *)&in6);
+  if (inet_pton(AF_INET, text, &of_family[0].in.sin_addr) == 1) of = vsi_address_of(&of_family[0].any);
+  if (inet_pton(AF_INET6, text, &of_family[1].in6.sin6_addr) == 1) of = vsi_address_of(&of_family[1].any);
   assert_true(of.family == parsed.family && of.prefix == parsed.prefix);
   return parsed;
 }
