@@ -6,8 +6,8 @@
  *      vestry_guard(v, "/bid", vestry_rate_guard, rate);     // before the guards that cost more
  *
  *  A bucket has burst_count tokens when it is full, and gets count in each period, evenly; a request takes one. So this
- *  client may send 40 at once, and 20 in each second after that. A request that is refused takes no token. A bucket that
- *  is full again is forgotten.
+ *  client may send 40 at once, and 20 in each second after that. A request that is refused takes no token. A bucket
+ *  that is full again is forgotten.
  *
  *  An IPv4 address counts as itself, an IPv6 address as its /64, which is what one client is given. With
  *  VESTRY_RATE_SCOPE a request that has no user, of an instance with sessions, counts by its address: any client can

@@ -6,7 +6,7 @@
  *
  * Buckets lie in sets of eight, two cache lines; the hash says which set. A newcomer takes the place of the bucket that
  * is full first: mostly one that is full already. Otherwise the client is forgotten that owes least, so the client that
- * sends most is remembered longest. No bucket is anywhere else, so the table never grows, and nothing needs to be swept.
+ * sends most is remembered longest. No bucket is anywhere else, so the table never grows, and nothing is swept.
  * A map with links (base/map.h) would allocate 40 bytes for each address that a client invents.
  *
  * The hash is 64 bits of a keyed function; two names with one hash share a bucket. */
