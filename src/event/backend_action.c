@@ -71,32 +71,31 @@ static void put_string(object *o, const char *text) {
   vsi_html_put_str(o->html, o->quote);
 }
 
-static void begin(object *o, const char *name) {
+static void begin(object *o, const char *name, bool is_quoted) {
   vsi_html_put_str(o->html, o->is_open ? "," : o->opening);
-  vsi_html_put_str(o->html, name);
+  if (is_quoted)
+    put_string(o, name);
+  else
+    vsi_html_put_str(o->html, name);
   vsi_html_put_str(o->html, ":");
   o->is_open = true;
 }
 
 static void put_text(object *o, const char *name, const char *text) {
   if (!text) return;
-  begin(o, name);
+  begin(o, name, false);
   put_string(o, text);
 }
 
 static void put_word(object *o, const char *name, const char *word) {
-  begin(o, name);
+  begin(o, name, false);
   vsi_html_put_str(o->html, word);
-}
-
-static void put_literal(vsi_html *html, const char *bytes, size_t len) {
-  vsi_html_put(html, bytes, len);
 }
 
 static void put_number(object *o, const char *name, const char *format, ...) VESTRY_PRINTF(3, 4);
 static void put_number(object *o, const char *name, const char *format, ...) {
-  static const vsi_format_sink sink = {put_literal, put_literal, put_literal};
-  begin(o, name);
+  static const vsi_format_sink sink = {vsi_html_put, vsi_html_put, vsi_html_put};
+  begin(o, name, false);
   va_list arguments;
   va_start(arguments, format);
   vsi_html_format(o->html, &sink, format, arguments);
@@ -107,27 +106,20 @@ static void put_ms(object *o, const char *name, uint32_t ms) {
   if (ms) put_number(o, name, "%lu", (unsigned long)ms);
 }
 
-static void begin_header(object *o, const char *name) {
-  vsi_html_put_str(o->html, o->is_open ? "," : o->opening);
-  put_string(o, name);
-  vsi_html_put_str(o->html, ":");
-  o->is_open = true;
-}
-
 static void put_headers(object *o, const vestry_backend_action_options *options) {
   if (!options->headers_count && !options->csrf && !options->once) return;
   put_word(o, "headers", "");
   object headers = {.html = o->html, .quote = o->quote, .opening = "{"};
   for (size_t i = 0; i < options->headers_count; i++) {
-    begin_header(&headers, options->headers[i].name);
+    begin(&headers, options->headers[i].name, true);
     put_string(&headers, options->headers[i].value);
   }
   if (options->csrf) {
-    begin_header(&headers, "X-CSRF-Token");
+    begin(&headers, "X-CSRF-Token", true);
     vsi_html_put_str(o->html, "$_csrf");
   }
   if (options->once) { /* the page's nonce, and what tells this call of the action from others */
-    begin_header(&headers, "X-Once");
+    begin(&headers, "X-Once", true);
     vsi_html_put_str(o->html, "$_once+");
     put_string(&headers, ".");
     vsi_html_put_str(o->html, "+crypto.getRandomValues(new Uint32Array(4)).join(");

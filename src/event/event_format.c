@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "event/signals_patch.h"
 #include "html/builder.h"
-#include "json/value.h"
 
 vestry_err vsi_html_settle(vestry_html *html, const char *format, vestry_slice *ret_html) {
   enum { SHOWN = 60 }; /* of the format, up to the conversion */

@@ -31,21 +31,26 @@ void vsi_put_line(vsi_writer *writer, const char *key, const char *value) {
 /* The reconnection delay that the client has anyway. */
 enum { CLIENT_RETRY_MS = 1000 };
 
+void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning, const char *name, const char *id,
+                    uint32_t retry_ms) {
+  meaning->of_stream = id || retry_ms;
+  vsi_put_line(writer, "event: ", name);
+  /* An id field without a value sets the last event id to the empty string. The colon is needed: the Datastar client
+   * passes over a line without one, though the specification reads a bare "id" as the same. */
+  if (id && !*id) vsi_put_str(writer, "id:\n");
+  vsi_put_line(writer, "id: ", id);
+  if (!retry_ms) return;
+  vsi_put_str(writer, "retry: ");
+  vsi_put_uint(writer, retry_ms);
+  vsi_put(writer, "\n", 1);
+}
+
 void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
                   const vestry_event_options *options) {
   bool is_signals = kind == VSI_EVENT_SIGNALS || kind == VSI_EVENT_MISSING_SIGNALS;
   meaning->kind = (uint8_t)kind;
-  meaning->of_stream = options->id || (options->retry_ms && options->retry_ms != CLIENT_RETRY_MS);
-  vsi_put_line(writer, "event: ", is_signals ? "datastar-patch-signals" : "datastar-patch-elements");
-  /* An id field without a value sets the last event id to the empty string. The colon is needed: the Datastar client
-   * passes over a line without one, though the specification reads a bare "id" as the same. */
-  if (options->id && !*options->id) vsi_put_str(writer, "id:\n");
-  vsi_put_line(writer, "id: ", options->id);
-  if (options->retry_ms && options->retry_ms != CLIENT_RETRY_MS) {
-    vsi_put_str(writer, "retry: ");
-    vsi_put_uint(writer, options->retry_ms);
-    vsi_put(writer, "\n", 1);
-  }
+  vsi_put_fields(writer, meaning, is_signals ? "datastar-patch-signals" : "datastar-patch-elements", options->id,
+                 options->retry_ms != CLIENT_RETRY_MS ? options->retry_ms : 0);
 }
 
 void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key) {

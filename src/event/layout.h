@@ -30,6 +30,9 @@ void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char 
 /* key (with its separators) and value on a line of their own; nothing when value is NULL or empty. */
 void vsi_put_line(vsi_writer *writer, const char *key, const char *value);
 
+/* The fields of an event but for its data. name, id: NULL: none; retry_ms: 0: none */
+void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning, const char *name, const char *id,
+                    uint32_t retry_ms);
 /* The lines that open an event for the page: its type, id and retry. Notes them. */
 void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
                   const vestry_event_options *options);

@@ -17,15 +17,8 @@ static void plain_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   const plain *p = ctx;
   const vestry_event_options *event = &p->options.event;
   meaning->kind = VSI_EVENT_NOTHING;
-  meaning->of_stream = event->id || event->retry_ms;
-  vsi_put_line(writer, "event: ", p->name);
-  if (event->id && !*event->id) vsi_put_str(writer, "id:\n");
-  vsi_put_line(writer, "id: ", event->id);
-  if (event->retry_ms) { /* 1000 too: not every reader waits for so long by itself */
-    vsi_put_str(writer, "retry: ");
-    vsi_put_uint(writer, event->retry_ms);
-    vsi_put(writer, "\n", 1);
-  }
+  /* A retry of 1000 too: not every reader waits for so long by itself. */
+  vsi_put_fields(writer, meaning, p->name, event->id, event->retry_ms);
   /* A line of data even if there is none: without one no event is dispatched. */
   vsi_put_str(writer, "data: ");
   vsi_put_lines(writer, p->data, p->len, "data: ");

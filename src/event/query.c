@@ -3,15 +3,9 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
+#include "base/hex.h"
 #include "vestry/signals.h"
-
-/* Value of a hexadecimal digit, or -1. */
-static int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 /* Decode the character at `at`: its value, and how many bytes it was sent as; -1 for a broken escape. */
 static int decode_one(const char *at, const char *end, size_t *ret_bytes) {
@@ -20,7 +14,7 @@ static int decode_one(const char *at, const char *end, size_t *ret_bytes) {
   if (*at != '%') return (unsigned char)*at;
   *ret_bytes = 3;
   if (end - at < 3) return -1;
-  int high = hex(at[1]), low = hex(at[2]);
+  int high = vsi_hex_digit(vsi_lower(at[1])), low = vsi_hex_digit(vsi_lower(at[2]));
   return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 

@@ -7,38 +7,31 @@
 #include "json/json.h"
 #include "json/write.h"
 
+/* A value is written here: it needs no check, and has no line breaks. */
 typedef struct patch {
   vestry_signals_options options;
-  const char *json;
+  const char *json; /* of a text */
   size_t len;
+  const json_t *signals;
+  vestry_err *error; /* of the writing: of both passes the same */
 } patch;
-
-static void put_signals_head(vsi_writer *writer, vsi_event_meaning *meaning, const vestry_signals_options *options) {
-  vsi_put_head(writer, meaning, options->only_if_missing ? VSI_EVENT_MISSING_SIGNALS : VSI_EVENT_SIGNALS,
-               &options->event);
-  if (options->only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
-  vsi_put_content_key(writer, meaning, "data: signals ");
-}
 
 static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const patch *p = ctx;
-  put_signals_head(writer, meaning, &p->options);
-  vsi_put_lines(writer, p->json, p->len, "data: signals ");
+  vsi_put_head(writer, meaning, p->options.only_if_missing ? VSI_EVENT_MISSING_SIGNALS : VSI_EVENT_SIGNALS,
+               &p->options.event);
+  if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
+  vsi_put_content_key(writer, meaning, "data: signals ");
+  if (p->signals)
+    *p->error = vsi_json_put(writer, p->signals);
+  else
+    vsi_put_lines(writer, p->json, p->len, "data: signals ");
   vsi_put(writer, "\n\n", 2);
 }
 
-/* Of a value: written here, so it needs no check, and has no line breaks. */
-typedef struct value_patch {
-  vestry_signals_options options;
-  const json_t *signals;
-  vestry_err *error; /* of the writing: of both passes the same */
-} value_patch;
-
-static void value_patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  const value_patch *p = ctx;
-  put_signals_head(writer, meaning, &p->options);
-  *p->error = vsi_json_put(writer, p->signals);
-  vsi_put(writer, "\n\n", 2);
+static vestry_err take_options(patch *p, const vestry_signals_options *options) {
+  if (VSI_OPTIONS_TAKE(p->options, options) || !vsi_is_one_line(p->options.event.id)) return VESTRY_INVALID;
+  return VESTRY_OK;
 }
 
 /* The browser is the one to read the text, so the grammar is JSON's and no narrower: whatever JSON.parse takes. Only
@@ -49,9 +42,8 @@ vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, 
                                      const vestry_signals_options *options, vestry_event **ret_event) {
   if (!json && len) return VESTRY_INVALID;
   patch p = {.json = json, .len = len};
-  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
+  vestry_err error = take_options(&p, options);
   if (error) return error;
-  if (!vsi_is_one_line(p.options.event.id)) return VESTRY_INVALID;
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_json_fault fault;
   error = vsi_json_check_object(json, len, &limits, &fault);
@@ -63,12 +55,10 @@ vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signal
                                    const vestry_signals_options *options, vestry_event **ret_event) {
   if (!json_is_object(signals)) return VESTRY_INVALID;
   vestry_err written = VESTRY_OK;
-  value_patch p = {.signals = signals, .error = &written};
-  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
-  if (error) return error;
-  if (!vsi_is_one_line(p.options.event.id)) return VESTRY_INVALID;
+  patch p = {.signals = signals, .error = &written};
   vestry_event *event = NULL;
-  error = vsi_event_build(host, value_patch_layout, &p, &event);
+  vestry_err error = take_options(&p, options);
+  if (!error) error = vsi_event_build(host, patch_layout, &p, &event);
   if (!error && !written) {
     *ret_event = event;
     return VESTRY_OK;

@@ -29,7 +29,6 @@
 #include "guard/proof.h"
 #include "http/multipart.h"
 #include "instance/instance.h"
-#include "store/store.h"
 #include "vestry/session.h"
 
 enum {

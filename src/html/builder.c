@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/memory.h"
 #include "html/place.h"
 
 enum { FIRST_CAPACITY = 256 };

@@ -10,12 +10,10 @@
 #include "base/buffer.h"
 #include "base/field.h"
 #include "base/hex.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "html/root_tag.h"
 #include "http/reply.h"
-#include "http/request.h"
 
 static const char header[] = "Content-Security-Policy";
 
@@ -245,13 +243,7 @@ static vestry_err put_nonce(vestry_reply *reply) {
   vsi_buffer_append(&all, reply->body, at);
   vsi_buffer_printf(&all, has_tag ? " data-nonce=\"%s\"" : "<html data-nonce=\"%s\">", reply->csp->nonce);
   vsi_buffer_append(&all, reply->body + at, reply->body_len - at);
-  size_t len = 0;
-  char *body = vsi_buffer_take(&all, &len);
-  char *type = body ? vsi_strdup(reply->host, reply->body_type, strlen(reply->body_type)) : NULL;
-  error = type ? vsi_reply_take_body(reply, type, body, len) : VESTRY_NO_MEMORY;
-  if (!type) vsi_free(reply->host, body);
-  vsi_free(reply->host, type);
-  vsi_buffer_finish(&all);
+  error = vsi_reply_change_body(reply, &all);
   if (!error) drop_validators(reply);
   reply->has_nonce = !error;
   return error;

@@ -12,11 +12,9 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "coding/coding.h"
-#include "connection/connection.h"
 #include "connection/create.h"
 #include "instance/instance.h"
 #include "store/store.h"
-#include "vestry/registry.h"
 
 enum { STATUS_MIN = 200, STATUS_MAX = 599 };
 
@@ -187,6 +185,13 @@ vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, ch
   else
     reply->body = body;
   return error;
+}
+
+vestry_err vsi_reply_change_body(vestry_reply *reply, vsi_buffer *text) {
+  size_t len = 0;
+  char *body = vsi_buffer_take(text, &len);
+  vsi_buffer_finish(text);
+  return body ? vsi_reply_take_body(reply, reply->body_type, body, len) : VESTRY_NO_MEMORY;
 }
 
 vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,

@@ -3,6 +3,7 @@
 #ifndef VSI_HTTP_REPLY_H
 #define VSI_HTTP_REPLY_H
 
+#include "base/buffer.h"
 #include "http/attachment.h"
 #include "http/body.h"
 #include "instance/life.h"
@@ -77,6 +78,8 @@ void vsi_reply_drop_body(vestry_reply *reply);
 /* vestry_reply_body without a copy: body is of the reply's host, and is taken in any case. The type is a header's
  * value. OK | LIMIT | NO_MEMORY */
 vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
+/* Put another body in the place of one, which has its type. The text is finished in any case. Returns as above. */
+vestry_err vsi_reply_change_body(vestry_reply *reply, vsi_buffer *text);
 /* The same with a part of a file, which is lent on OK only; and with bytes that are borrowed until the request is over.
  * Neither is read before the body is wanted. */
 vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #ifdef __SSE2__
@@ -69,13 +70,9 @@ static const char *scan_hex4(reader *r, unsigned *ret_unit) {
   unsigned unit = 0;
   for (int i = 0; i < 4; i++, r->at++) {
     if (r->at == r->end) return ends_early;
-    unsigned char c = *r->at, letter = c | 0x20;
-    if (vsi_is_digit(c))
-      unit = unit << 4 | (c - '0');
-    else if (letter >= 'a' && letter <= 'f')
-      unit = unit << 4 | (letter - 'a' + 10U);
-    else
-      return "an escape \\u has fewer than four hexadecimal digits";
+    int digit = vsi_hex_digit(vsi_lower((char)*r->at));
+    if (digit < 0) return "an escape \\u has fewer than four hexadecimal digits";
+    unit = unit << 4 | (unsigned)digit;
   }
   *ret_unit = unit;
   return NULL;

@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "base/refs.h"
 #include "event/query.h"
-#include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "session/record.h"
 

@@ -17,7 +17,6 @@
 #include "event/mark.h"
 #include "html/builder.h"
 #include "http/answer.h"
-#include "instance/instance.h"
 #include "page/extra.h"
 #include "page/kept.h"
 #include "page/say.h"

@@ -35,31 +35,24 @@ static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *re
 /* Put what a live page needs into a document that knows nothing of it. */
 static vestry_err complete(vsi_render *render, vestry_reply *reply) {
   vestry_html head, element;
-  vsi_buffer all;
   vestry_slice style = {NULL, 0}, stream = {NULL, 0};
   if (!vsi_render_find(render)) return render->error;
   vestry_html_init(&head, render->pages->host);
   vestry_html_init(&element, render->pages->host);
-  vsi_buffer_init(&all, render->pages->host);
   vestry_err error = vestry_render_head(&render->said, &head);
   if (!error) error = vestry_html_result(&head, &style);
   if (!error) error = vsi_stream_element(render->page, render->said.request, &render->tag, &element);
   if (!error) error = vestry_html_result(&element, &stream);
   if (!error) {
+    vsi_buffer all;
+    vsi_buffer_init(&all, render->pages->host);
     vsi_buffer_append(&all, reply->body, render->head_end);
     if (render->head_end) vsi_buffer_append(&all, style.data, style.len);
     vsi_buffer_append(&all, reply->body + render->head_end, render->end - render->head_end);
     vsi_buffer_append(&all, stream.data, stream.len);
     vsi_buffer_append(&all, reply->body + render->end, reply->body_len - render->end);
-    error = all.error;
+    error = vsi_reply_change_body(reply, &all);
   }
-  size_t len = 0;
-  char *body = error ? NULL : vsi_buffer_take(&all, &len);
-  char *type = body ? vsi_strdup(reply->host, reply->body_type, strlen(reply->body_type)) : NULL;
-  if (!error) error = type ? vsi_reply_take_body(reply, type, body, len) : VESTRY_NO_MEMORY;
-  if (!type) vsi_free(reply->host, body);
-  vsi_free(reply->host, type);
-  vsi_buffer_finish(&all);
   vestry_html_finish(&head);
   vestry_html_finish(&element);
   return error;

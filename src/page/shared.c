@@ -6,7 +6,6 @@
 
 #include "base/memory.h"
 #include "channel/channel.h"
-#include "connection/connection.h"
 #include "connection/send.h"
 #include "page/page.h"
 #include "page/say.h"

@@ -4,7 +4,6 @@
 
 #include "base/memory.h"
 #include "channel/channel.h"
-#include "connection/connection.h"
 
 static void free_shared(const vestry_host *host, vsi_shared *shared) {
   vsi_channel_destroy(shared->channel);

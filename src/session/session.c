@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "base/memory.h"
 #include "http/cookie.h"
 #include "instance/instance.h"
 #include "session/table.h"

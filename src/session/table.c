@@ -20,7 +20,6 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "instance/instance.h"
-#include "store/store.h"
 
 enum { MAX_COUNT = 100000, MAX_PER_USER = 100, GRAVES_A_SESSION = 10, SECRET_LEAST_BYTES = 32 };
 #define IDLE_MS     (UINT64_C(7) * 86400000)

@@ -136,11 +136,9 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vsi_mutex_init(&database->lock, VSI_LOCK_SQLITE);
   vsi_mutex_init(&database->writer_lock, VSI_LOCK_SQLITE_WRITER);
   pthread_cond_init(&database->end, NULL);
-  size_t len = strlen(options.path);
-  database->path = vsi_calloc(host, len + 1, 1);
+  database->path = vsi_strdup(host, options.path, strlen(options.path));
   vestry_err error = VESTRY_NO_MEMORY;
   if (database->path) {
-    memcpy(database->path, options.path, len);
     database->exact.settle = vsi_sqlite_settle;
     error = vsi_sqlite_exact_init(&database->exact, pages, host, &database->options);
   }

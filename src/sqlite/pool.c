@@ -40,15 +40,14 @@ static vestry_err refuse_options(const vestry_host *host, const char *path, cons
 }
 
 static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
-  size_t count = options->connections_count + options->aside_count, len = strlen(options->path);
+  size_t count = options->connections_count + options->aside_count;
   vestry_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->loans);
-  char *path = vsi_calloc(host, len + 1, 1);
+  char *path = vsi_strdup(host, options->path, strlen(options->path));
   if (!pool || !path) {
     vsi_free(host, pool);
     vsi_free(host, path);
     return NULL;
   }
-  memcpy(path, options->path, len);
   pool->host = host;
   pool->path = path;
   pool->options = *options;

@@ -24,13 +24,9 @@ typedef struct vsi_civetweb {
   vestry *v;
   const vestry_host *host;
   struct mg_context *server;
-  uint64_t request_timeout_ns;
-  size_t head_bytes;           /* the server's max_request_size */
-  uint64_t body_ns, linger_ns; /* UINT64_MAX: no deadline */
-  bool keep_alive;             /* the server keeps connections open between requests */
-  bool query_is_decoded;       /* by the server */
-  bool path_is_raw;            /* the server leaves it to us */
-  bool answers_all;            /* what has no route, too */
+  vsi_civetweb_settings settings; /* of the server */
+  uint64_t body_ns, linger_ns;    /* UINT64_MAX: no deadline */
+  bool answers_all;               /* what has no route, too */
 
   vsi_civetweb_parked parked;
   vsi_civetweb_deadlines deadlines;

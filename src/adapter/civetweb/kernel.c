@@ -82,16 +82,6 @@ static vestry_err ask(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, u
   return sent == (ssize_t)sizeof ask ? VESTRY_OK : VESTRY_IO;
 }
 
-static void read_address(unsigned char address[16], uint8_t family, const void *words) {
-  static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-  if (family == AF_INET6) {
-    memcpy(address, words, 16);
-    return;
-  }
-  memcpy(address, mapped, sizeof mapped);
-  memcpy(address + sizeof mapped, words, 4);
-}
-
 /* One answer. What an older kernel does not say reads as "acknowledged just now". */
 static vsi_civetweb_socket read_socket(const struct nlmsghdr *header) {
   const struct inet_diag_msg *message = NLMSG_DATA(header);
@@ -102,7 +92,7 @@ static vsi_civetweb_socket read_socket(const struct nlmsghdr *header) {
       .unacked_bytes = message->idiag_wqueue,
       .window_shut = message->idiag_timer == TIMER_PROBE,
   };
-  read_address(socket.peer.address, message->idiag_family, message->id.idiag_dst);
+  vsi_civetweb_address_read(socket.peer.address, message->idiag_family, message->id.idiag_dst);
   size_t left = header->nlmsg_len - NLMSG_LENGTH(sizeof *message);
   const struct rtattr *attribute = (const struct rtattr *)(message + 1);
   for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {

@@ -54,8 +54,8 @@ static vestry_err start_watch(vsi_civetweb *adapter, const vestry_civetweb_optio
                                    ports_count, watch_ms, lost_ms, &adapter->watch);
 }
 
-static vestry_err start_deadlines(vsi_civetweb *adapter, const vestry_civetweb_options *options,
-                                  uint64_t request_timeout_ms) {
+static vestry_err start_deadlines(vsi_civetweb *adapter, const vestry_civetweb_options *options) {
+  uint64_t request_timeout_ms = adapter->settings.request_timeout_ms;
   uint64_t body_ms = options->body_ms ? options->body_ms : request_timeout_ms;
   uint64_t linger_ms = options->linger_ms ? options->linger_ms : least(request_timeout_ms, LINGER_MS);
   adapter->body_ns = vsi_ms_to_ns(body_ms);
@@ -83,9 +83,9 @@ static vestry_err start_guests(vsi_civetweb *adapter, uint32_t limit, const vsi_
   return vsi_civetweb_crowd_init(&adapter->own_guests.crowd, adapter->v, adapter->host, limit, ports, ports_count);
 }
 
-static vestry_err start(vsi_civetweb *adapter, const vestry_civetweb_options *options, uint64_t request_timeout_ms) {
+static vestry_err start(vsi_civetweb *adapter, const vestry_civetweb_options *options) {
   vestry_err error = vsi_civetweb_parked_init(&adapter->parked, adapter->host, adapter->gate.capacity);
-  if (!error) error = start_deadlines(adapter, options, request_timeout_ms);
+  if (!error) error = start_deadlines(adapter, options);
   vsi_civetweb_port ports[PORTS_MAX];
   const size_t ports_count = read_ports(adapter->server, ports);
   if (!error) error = start_guests(adapter, options->max_per_address, ports, ports_count);
@@ -147,14 +147,10 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
   adapter->v = v;
   adapter->host = host;
   adapter->server = context;
-  adapter->request_timeout_ns = vsi_ms_to_ns(settings.request_timeout_ms);
-  adapter->keep_alive = settings.keep_alive;
-  adapter->head_bytes = settings.head_bytes;
-  adapter->query_is_decoded = settings.query_is_decoded;
-  adapter->path_is_raw = settings.path_is_raw;
+  adapter->settings = settings;
   adapter->answers_all = options->answers_all;
   vsi_web_gate_init(&adapter->gate, settings.threads_count - reserve);
-  error = start(adapter, options, settings.request_timeout_ms);
+  error = start(adapter, options);
   if (error) {
     vsi_civetweb_mounts_undo(&adapter->mounts);
     destroy(&adapter->base);

@@ -10,7 +10,6 @@
 #include "adapter/web/listen.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "vestry/adapter.h"
 #include "vestry/civetweb.h"
 
 enum { THREADS = 128, STOP_MS = 1000 };

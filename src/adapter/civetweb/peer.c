@@ -13,36 +13,37 @@
  * goes out only when the first was not answered. */
 enum { UNANSWERED_PROBES = 2 };
 
-bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi_civetweb_peer *ret_peer) {
+void vsi_civetweb_address_read(unsigned char address[16], int family, const void *bytes) {
   static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+  size_t before = family == AF_INET6 ? 0 : sizeof mapped;
+  memcpy(address, mapped, before);
+  memcpy(address + before, bytes, 16 - before);
+}
+
+bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi_civetweb_peer *ret_peer) {
   vsi_civetweb_peer peer = {.port = (uint16_t)port, .server_port = (uint16_t)server_port};
   char text[INET6_ADDRSTRLEN];
+  unsigned char bytes[16];
   size_t len = strcspn(address, "%"); /* an interface's name may follow */
   if (len >= sizeof text) return false;
   memcpy(text, address, len);
   text[len] = '\0';
-  if (inet_pton(AF_INET, text, peer.address + sizeof mapped) == 1)
-    memcpy(peer.address, mapped, sizeof mapped);
-  else if (inet_pton(AF_INET6, text, peer.address) != 1)
-    return false;
+  int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+  if (inet_pton(family, text, bytes) != 1) return false;
+  vsi_civetweb_address_read(peer.address, family, bytes);
   *ret_peer = peer;
   return true;
 }
 
 /* The port of an address, and its 16 bytes where they are wanted. */
 static bool read_address(const struct sockaddr_storage *from, unsigned char *address, uint16_t *ret_port) {
-  static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-  if (from->ss_family == AF_INET6) {
-    const struct sockaddr_in6 *at = (const struct sockaddr_in6 *)(const void *)from;
-    if (address) memcpy(address, &at->sin6_addr, 16);
-    *ret_port = ntohs(at->sin6_port);
-    return true;
-  }
-  if (from->ss_family != AF_INET) return false;
-  const struct sockaddr_in *at = (const struct sockaddr_in *)(const void *)from;
-  if (address) memcpy(address, mapped, sizeof mapped);
-  if (address) memcpy(address + sizeof mapped, &at->sin_addr, 4);
-  *ret_port = ntohs(at->sin_port);
+  const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)from;
+  const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)from;
+  bool is_six = from->ss_family == AF_INET6;
+  if (!is_six && from->ss_family != AF_INET) return false;
+  if (address)
+    vsi_civetweb_address_read(address, from->ss_family, is_six ? (const void *)&six->sin6_addr : &four->sin_addr);
+  *ret_port = ntohs(is_six ? six->sin6_port : four->sin_port);
   return true;
 }
 

@@ -23,6 +23,8 @@ typedef struct vsi_civetweb_socket {
   uint32_t since_ack_ms;  /* since that acknowledgement */
 } vsi_civetweb_socket;
 
+/* The 16 bytes of an address of one of the two families; of IPv4: mapped. */
+void vsi_civetweb_address_read(unsigned char address[16], int family, const void *bytes);
 /* From text, as mg_request_info has it: false when it is no IP address. */
 bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi_civetweb_peer *ret_peer);
 /* False: the descriptor is closed, or no connected socket. */

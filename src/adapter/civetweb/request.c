@@ -32,7 +32,7 @@ static bool list_names(const char *list, const char *token) {
  * upgrade. After a chunked body 1.15 closes if there are trailers, and 1.16 goes on after whatever it takes for
  * trailers; vestry sees neither, so it closes: what follows need not be a request to every server. */
 static bool wants_alive(const vsi_civetweb_request *request) {
-  if (!request->adapter->keep_alive || request->is_chunked) return false;
+  if (!request->adapter->settings.keep_alive || request->is_chunked) return false;
   const char *connection = mg_get_header(request->conn, "Connection");
   if (!connection) return request->is_http11;
   return list_names(connection, "keep-alive") && !list_names(connection, "close") && !strcasestr(connection, "upgrade");
@@ -53,7 +53,7 @@ void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adap
 }
 
 bool vsi_civetweb_request_is_framed(const vsi_civetweb_request *request) {
-  if (!vsi_civetweb_head_is_whole(request->info, request->adapter->head_bytes)) return false;
+  if (!vsi_civetweb_head_is_whole(request->info, request->adapter->settings.head_bytes)) return false;
   const bool is_known = request->is_http11 || strcmp(request->info->http_version, "1.0") == 0;
   vsi_web_framing framing = {.unclear = !is_known || !vsi_is_token(request->info->request_method)};
   for (int i = 0; i < request->info->num_headers; i++)
@@ -98,7 +98,7 @@ static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
   vsi_civetweb_request_close(request);
   if (request->deadline.is_cut) return VESTRY_LIMIT;
   uint64_t passed = vsi_now_ns(request->adapter->host) - since_ns;
-  return late || passed >= request->adapter->request_timeout_ns ? VESTRY_TIMEOUT : VESTRY_IO;
+  return late || passed >= vsi_ms_to_ns(request->adapter->settings.request_timeout_ms) ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
 /* One piece of a body that has not ended. *ret_len 0: now it has. */

@@ -178,7 +178,7 @@ static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const ve
   vsi_civetweb_head_format(stream->head, stream->head_len + 1, head, framing, false, unix_s);
   stream->host = host;
   stream->conn = request->conn;
-  stream->timeout_ns = request->adapter->request_timeout_ns;
+  stream->timeout_ns = vsi_ms_to_ns(request->adapter->settings.request_timeout_ms);
   stream->is_chunked = request->is_http11;
   vsi_mutex_init(&stream->lock, VSI_LOCK_CIVETWEB_STREAM);
   pthread_cond_init(&stream->woken, NULL);

@@ -104,11 +104,11 @@ void vsi_civetweb_target_read(vsi_civetweb_target *target, const vsi_civetweb *a
                               const struct mg_request_info *info) {
   target->path = NULL;
   target->owned = NULL;
-  if (adapter->path_is_raw) {
-    read_raw(target, info, adapter->host, adapter->query_is_decoded);
+  if (adapter->settings.path_is_raw) {
+    read_raw(target, info, adapter->host, adapter->settings.query_is_decoded);
     return;
   }
-  const clarity found = decoded_clarity(info, adapter->host, adapter->query_is_decoded);
+  const clarity found = decoded_clarity(info, adapter->host, adapter->settings.query_is_decoded);
   if (found == CLEAR) target->path = info->local_uri;
   if (found == OF_PLUSES) put_pluses(target, adapter->host, info->local_uri);
 }

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 
-#include "adapter/web/gate.h"
 #include "base/array.h"
 #include "base/memory.h"
 #include "base/wait.h"

@@ -18,7 +18,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "adapter/web/gate.h"
 #include "adapter/web/listen.h"
 #include "base/log.h"
 #include "base/thread.h"

@@ -22,7 +22,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "adapter/web/gate.h"
 #include "base/memory.h"
 #include "base/wait.h"
 

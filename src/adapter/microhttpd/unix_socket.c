@@ -111,10 +111,9 @@ vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *at, const vest
   int folder = lock_folder(path);
   if (folder < 0)
     return fail(host, path, errno == EWOULDBLOCK ? "another server starts in this folder" : strerror(errno));
-  at->path = vsi_calloc(host, 1, strlen(path) + 1);
+  at->path = vsi_strdup(host, path, strlen(path));
   vestry_err error = at->path ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (at->path) {
-    memcpy(at->path, path, strlen(path) + 1);
     const char *why = listen_locked(at, mode, backlog, ret_fd);
     if (why) {
       error = fail(host, path, why);

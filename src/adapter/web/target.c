@@ -4,6 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
+#include "base/hex.h"
+
 /* The length of the UTF-8 sequence at text, which is terminated; 0: there is none. No long forms, no surrogates. (What
  * base has for this is not visible from an adapter's library.) */
 static int sequence(const unsigned char *text) {
@@ -31,12 +34,6 @@ bool vsi_web_path_is_plain(const char *path) {
   return before != '.';
 }
 
-static int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c |= 0x20;
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 size_t vsi_web_path_least_encoded(const char *path) {
   size_t count = 0;
   for (const unsigned char *at = (const unsigned char *)path; *at; at++)
@@ -57,7 +54,7 @@ static const char *decode_path(const char *at, char *path) {
     unsigned char c = (unsigned char)*at;
     if (c <= ' ' || c > 126 || c == '#') return NULL;
     if (c == '%') {
-      int high = digit(at[1]), low = high < 0 ? -1 : digit(at[2]);
+      int high = vsi_hex_digit(vsi_lower(at[1])), low = high < 0 ? -1 : vsi_hex_digit(vsi_lower(at[2]));
       if (low < 0) return NULL;
       c = (unsigned char)(high * 16 + low);
       if (c == 0 || c == '/') return NULL; /* what else is refused encoded is so decoded, too */

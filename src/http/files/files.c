@@ -22,7 +22,6 @@
 #include "http/files/folder.h"
 #include "http/files/known.h"
 #include "http/reply.h"
-#include "http/request.h"
 
 enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4 };
 /* The codings of a file, in the order in which they are offered. */

@@ -9,16 +9,16 @@
  * Descriptors that are lent stand in a list, which is short: there are few at once. */
 #include "http/files/known.h"
 
-#include <errno.h>
 #include <nettle/sha2.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "http/body.h"
 
 enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_LENT = 64 };
 #define YOUNG_NS INT64_C(100000000)
@@ -99,10 +99,9 @@ void vsi_known_destroy(vsi_known *known) {
 static void etag_of(struct sha256_ctx *sha, char etag[VSI_ETAG_BYTES]) {
   unsigned char digest[16];
   sha256_digest(sha, sizeof digest, digest);
-  char *to = etag;
-  *to++ = '"';
-  for (size_t i = 0; i < sizeof digest; i++) to += snprintf(to, 3, "%02x", digest[i]);
-  memcpy(to, "\"", 2);
+  etag[0] = '"';
+  vsi_hex_write(etag + 1, digest, sizeof digest);
+  memcpy(etag + VSI_ETAG_BYTES - 2, "\"", 2);
 }
 
 void vsi_etag_write(const void *bytes, size_t len, char etag[VSI_ETAG_BYTES]) {
@@ -118,21 +117,14 @@ static vestry_err hash_file(const vestry_host *host, int fd, size_t len, char et
   unsigned char *buffer = vsi_alloc(host, room);
   if (!buffer) return VESTRY_NO_MEMORY;
   sha256_init(&sha);
-  ssize_t n = 1;
-  while (at < len && n > 0) {
-    size_t left = len - at;
-    n = pread(fd, buffer, left < room ? left : room, (off_t)at);
-    if (n < 0 && errno == EINTR)
-      n = 1;
-    else if (n > 0) {
-      sha256_update(&sha, (size_t)n, buffer);
-      at += (size_t)n;
-    }
+  vestry_err error = VESTRY_OK;
+  for (size_t got = 0; at < len && !error; at += got) {
+    error = vsi_file_read(fd, at, buffer, len - at < room ? len - at : room, &got);
+    if (!error) sha256_update(&sha, got, buffer);
   }
   vsi_free(host, buffer);
-  if (at < len) return VESTRY_IO;
-  etag_of(&sha, etag);
-  return VESTRY_OK;
+  if (!error) etag_of(&sha, etag);
+  return error;
 }
 
 static bool find(vsi_known *known, const identity *of, char etag[VSI_ETAG_BYTES]) {
