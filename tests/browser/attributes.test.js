@@ -279,6 +279,7 @@ async function reflected(t) {
   return names;
 }
 
+// capability: E4
 test('attributes: what the builder takes runs nothing, on any element', async (t) => {
   const more = await reflected(t);
   assert.ok(more.includes('href') && more.length > 100, `Chromium knows ${more.length}`);

@@ -60,6 +60,7 @@ const add = async (tab, text) => {
 const shows = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
 
+// capability: K12
 test('board: what one person adds, moves and deletes is seen by all, and on no other board', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
@@ -105,6 +106,7 @@ test('board: who is there is told when tabs come and go, once for all tabs of on
 
 // Chromium itself takes its time over closing a tab, the longer the busier the machine. So the tab comes by a proxy of
 // this process: from when its stream's socket is closed, the board has 250 ms.
+// capability: K3
 test('board: a closed tab is gone within 250 ms', async (t) => {
   const board = await boardFor(t, ['--grace', '1']);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
@@ -212,6 +214,7 @@ function streamOf(t, board, cookie, options = {}) {
   };
 }
 
+// capability: F3
 test('board: a page that is slow to read is shown the last state', async (t) => {
   const board = await boardFor(t);
   const { headers } = await send('POST', `${board.url}login`, 'name=Ada', { 'Content-Type': 'application/x-www-form-urlencoded' });
@@ -252,6 +255,7 @@ test('board: a private notice reaches all tabs of one person, and nobody else', 
   await one.until(() => /not here/.test(document.querySelector('[role=alert]').textContent));
 });
 
+// capability: K6
 test('board: logging out in one tab ends the streams of all', async (t) => {
   const board = await boardFor(t);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
@@ -267,6 +271,7 @@ test('board: logging out in one tab ends the streams of all', async (t) => {
   await two.page.waitForSelector('text=Enter');
 });
 
+// capability: K6
 test('board: sessions and drafts outlive the server', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, 'Ada');

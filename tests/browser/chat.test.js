@@ -29,6 +29,7 @@ async function chatFor(t, options = []) {
   };
 }
 
+// capability: D12
 test('chat: a message is in all tabs of its channel, at once, and in no other', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
@@ -52,6 +53,7 @@ test('chat: a message is in all tabs of its channel, at once, and in no other', 
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
+// capability: D12
 test('chat: killed in the middle of a thousand messages, under open pages', async (t) => {
   const chat = await chatFor(t, ['--rate', '100000']);
   const [ada, bob, eve] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob'), await personFor(t, chat, 'Eve')];
@@ -103,6 +105,7 @@ test('chat: killed in the middle of a thousand messages, under open pages', asyn
   assert.deepEqual(faults([...ada.problems, ...bob.problems, ...eve.problems]), []);
 });
 
+// capability: D12
 test('chat: who changes channels under fire sees nothing of the old one in the new one', async (t) => {
   const chat = await chatFor(t, ['--rate', '100000']);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
@@ -145,6 +148,7 @@ test('chat: who changes channels under fire sees nothing of the old one in the n
   assert.deepEqual(ada.problems, []);
 });
 
+// capability: D12
 test('chat: what another process writes is shown', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
@@ -250,6 +254,7 @@ test('chat: one edits and deletes what is one\'s own, and nothing else', async (
   assert.deepEqual(faults([...ada.problems, ...bob.problems]), []);
 });
 
+// capability: D12
 test('chat: what was not read is counted', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
@@ -296,6 +301,7 @@ test('chat: what was not read is counted', async (t) => {
   assert.deepEqual([...ada.problems, ...bob.problems, ...eve.problems], []);
 });
 
+// capability: D12
 test('chat: each tab has its channel and its drafts, and a reload keeps them', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
@@ -385,6 +391,7 @@ test('chat: what is typed is there after a reload at once, a visit elsewhere, an
   assert.deepEqual(faults(ada.problems), []);
 });
 
+// capability: D12
 test('chat: a channel that does not exist, and one by its address', async (t) => {
   const chat = await chatFor(t);
   const ada = await personFor(t, chat, 'Ada');
@@ -421,6 +428,7 @@ test('chat: a channel that does not exist, and one by its address', async (t) =>
   assert.deepEqual(faults([...ada.problems, ...stranger.problems]), []);
 });
 
+// capability: D23
 test('chat: who is here, and who has left', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];

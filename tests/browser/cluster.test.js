@@ -135,6 +135,7 @@ const areHere = (tab, wanted) =>
     JSON.stringify(wanted));
 const median = (all) => [...all].sort((a, b) => a - b)[all.length >> 1];
 
+// capability: F10
 test('cluster: logged in at one node, logged in at all; messages cross; logged out at one, out at all', { skip: isMissing }, async (t) => {
   const { broker, nodes, sql } = await clusterFor(t);
   const ada = await personFor(t, nodes[0], 'Ada');
@@ -178,6 +179,7 @@ test('cluster: logged in at one node, logged in at all; messages cross; logged o
   assert.deepEqual(faults(ada.problems), []);
 });
 
+// capability: F10, G7
 test('cluster: a node is killed in the middle of a thousand messages, and its tabs are at another one', { skip: isMissing }, async (t) => {
   const chat = await clusterFor(t, ['--rate', '100000']);
   const people = [], served = [];
@@ -245,6 +247,7 @@ test('cluster: a node is killed in the middle of a thousand messages, and its ta
   assert.deepEqual(people.flatMap(({ problems }) => faults(problems)), []);
 });
 
+// capability: G6
 test('cluster: /cluster shows who is dead; without a broker pages go on, and are right when it is back', { skip: isMissing }, async (t) => {
   const { broker, nodes } = await clusterFor(t);
   const ada = await personFor(t, nodes[0], 'Ada');

@@ -52,6 +52,7 @@ const LISTENING = `<script>
 </script>`;
 
 for (const encoding of ['br', 'gzip', 'identity']) {
+  // capability: F1
   test(`${encoding}: early and late pages read the same events`, async (t) => {
     const server = await startServer(t, encoding);
     const session = await newSession(t);

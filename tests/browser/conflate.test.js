@@ -35,6 +35,7 @@ async function watched(tab, where) {
   };
 }
 
+// capability: F3
 test('f3: a page that is left out some of it shows the same in the end', async (t) => {
   const { tab, send } = await exampleFor(t, 'test_browser_streams');
   const seen = async () => JSON.parse((await send('GET', 'seen')).text);

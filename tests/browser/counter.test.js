@@ -13,6 +13,7 @@ async function counterFor(t, options = []) {
   return counter;
 }
 
+// capability: A11
 test('start, three ticks, a tick a second', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
@@ -30,6 +31,7 @@ test('start, three ticks, a tick a second', async (t) => {
   assert.deepEqual(session.problems, []);
 });
 
+// capability: A8
 test('a second tab of the session adds ten, the first one sees it; another session sees nothing', async (t) => {
   const counter = await counterFor(t);
   const session = await newSession(t);
@@ -156,6 +158,7 @@ test('a server that is started again under an open page ticks again, for every t
   await tabs[1].atLeast(10);
 });
 
+// capability: A14
 test('policy replace: the newest tab has the stream', async (t) => {
   const counter = await counterFor(t, ['--policy', 'replace']);
   const session = await newSession(t);

@@ -47,6 +47,7 @@ test('dashboard: the charts move, with axes and units', async (t) => {
   assert.deepEqual(one.problems, []);
 });
 
+// capability: D7
 test('dashboard: all see the same, and it is rendered once for all of them', async (t) => {
   const example = await exampleFor(t, 'dashboard');
   const one = await example.tab();
@@ -68,6 +69,7 @@ test('dashboard: all see the same, and it is rendered once for all of them', asy
   for (const tab of [one, ...others]) assert.deepEqual(tab.problems, []);
 });
 
+// capability: D7
 test('dashboard: when nobody looks, nothing is rendered, and the history goes on', async (t) => {
   const example = await exampleFor(t, 'dashboard');
   const one = await example.tab();

@@ -55,6 +55,7 @@ async function open(t, url, name) {
 
 const seenBy = async (server) => JSON.parse((await send('GET', `${server.url}seen`)).text);
 
+// capability: F6
 test('f6: pages come back by themselves, not before their time, to the next server', async (t) => {
   const old = await startExample(NAME);
   t.after(() => old.stop());

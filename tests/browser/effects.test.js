@@ -46,6 +46,7 @@ const testUnder = (name, run) => {
   test(`${name}, under a strict policy`, (t) => run(t, 'strict'));
 };
 
+// capability: C3
 testUnder('c3: custom events arrive as they were sent', async (t, where) => {
   const { page, until, perform, violations, problems } = await open(t, where);
   const detail = { text: HOSTILE, n: [1, null, 0.5], __proto__: null, ['__proto__']: { polluted: true } };
@@ -70,6 +71,7 @@ testUnder('c3: custom events arrive as they were sent', async (t, where) => {
   assert.deepEqual(problems, []);
 });
 
+// capability: C3
 testUnder('c3: console, as it was written', async (t, where) => {
   const { until, perform, said, violations, problems } = await open(t, where);
   await perform(['console-log', HOSTILE], ['console-error', HOSTILE], ['dispatch-event', 'saved']);
@@ -79,6 +81,7 @@ testUnder('c3: console, as it was written', async (t, where) => {
   assert.deepEqual(await violations(), []);
 });
 
+// capability: C3
 testUnder('c3: the address is replaced, keeping its state', async (t, where) => {
   const { url, page, until, perform, violations, problems } = await open(t, where);
   await page.evaluate(() => history.replaceState({ kept: 1 }, ''));
@@ -90,6 +93,7 @@ testUnder('c3: the address is replaced, keeping its state', async (t, where) => 
   assert.deepEqual(problems, []);
 });
 
+// capability: C3
 testUnder('c3: a redirect leaves, and can be undone; one that is a program is refused', async (t, where) => {
   const { url, here, page, until, perform, put, problems } = await open(t, where);
   for (const program of ['javascript:got.push(1)', ' JAVASCRIPT:got.push(1)', 'java\nscript:got.push(1)'])
@@ -103,6 +107,7 @@ testUnder('c3: a redirect leaves, and can be undone; one that is a program is re
   assert.deepEqual(problems.filter((text) => !/aborted|ERR_/.test(text)), []);
 });
 
+// capability: C3
 testUnder('c3: an action that is answered with a redirect leaves, and tells that it has finished', async (t, where) => {
   const { url, here, page, problems } = await open(t, where);
   const told = [];
@@ -120,6 +125,7 @@ const testScriptsUnder = (name, run) =>
   testUnder(name, async (t, where) =>
     where && !(await clientKnowsNonces()) ? t.skip('this client has no nonces') : run(t, where));
 
+// capability: C3
 testScriptsUnder('c3: prefetch is a speculation rule that stays', async (t, where) => {
   const { page, until, perform, violations, problems } = await open(t, where);
   await perform(['prefetch', ['/?next', '/?"</script>']]);

@@ -26,6 +26,7 @@ async function tabOf(page) {
 
 const all = (id) => ({ rendered: id, tab: id, seen: id });
 
+// capability: D8
 test('tab: the first render knows its id, and so does every request', async (t) => {
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
@@ -38,6 +39,7 @@ test('tab: the first render knows its id, and so does every request', async (t) 
   assert.deepEqual(session.problems, []);
 });
 
+// capability: D8
 test('tab: a reload keeps the id, from the first render on; so do links, forms and going back', async (t) => {
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
@@ -73,6 +75,7 @@ test('tab: where beforeunload is not told, the stream has the id all the same', 
   assert.notEqual(again.rendered, tab);
 });
 
+// capability: D8
 test('tab: a duplicate has an id of its own, and both keep theirs', async (t) => {
   const { url, session } = await start(t);
   const { page } = await session.tab(url);
@@ -143,6 +146,7 @@ test('csrf: the client\'s actions have the token; without it they are refused', 
   assert.doesNotMatch(asked.join(), /csrf|once/);
 });
 
+// capability: D11
 test('csrf: a forged form of another port is refused, even with the token', async (t) => {
   const { url, seen, session } = await start(t);
   const { page } = await session.tab(url);
@@ -202,6 +206,7 @@ async function cutter(t, port) {
   return Object.assign(proxy, { url: `http://127.0.0.1:${server.address().port}/` });
 }
 
+// capability: D18
 test('once: an answer that is cut off behind the action is asked for again, and the action runs once', async (t) => {
   const { port, seen, session } = await start(t);
   const proxy = await cutter(t, port);

@@ -229,6 +229,7 @@ function checkTemplates(rows) {
   return { problems, found };
 }
 
+// capability: E4
 test('hostile texts: in random HTML', async (t) => {
   const page = await blank(t);
   const rows = places.get('template');
@@ -239,6 +240,7 @@ test('hostile texts: in random HTML', async (t) => {
 });
 
 // The address is the text itself, or one that goes nowhere if it were a script.
+// capability: E4
 test('hostile texts: links', async (t) => {
   const page = await blank(t);
   const rows = places.get('url');
@@ -262,6 +264,7 @@ test('hostile texts: links', async (t) => {
 });
 
 // What the Datastar client (DATASTAR_JS, or the stand-in) makes of expressions and actions, which it rewrites first.
+// capability: C7
 test('hostile texts: in a page with the client', async (t) => {
   const rows = places.get('client');
   const session = await newSession(t);

@@ -22,6 +22,7 @@ async function start(t, port = 0) {
   return { server, post, seen };
 }
 
+// capability: G12
 test('g12: a log whose stream breaks again and again misses nothing', async (t) => {
   const { server, post, seen } = await start(t);
   const session = await newSession(t);
@@ -44,6 +45,7 @@ test('g12: a log whose stream breaks again and again misses nothing', async (t) 
   assert.ok(replayed > 0);
 });
 
+// capability: G12
 test('g12: behind a restart of the server all is shown anew', async (t) => {
   const first = await start(t);
   const session = await newSession(t);

@@ -99,6 +99,7 @@ async function login(session, url, user) {
   assert.equal(answer.status(), 204);
 }
 
+// capability: D1
 test('d1: a change is in every tab at once; a private page shows each his own', async (t) => {
   const { server, session, post, streams } = await start(t);
   const [ada, bob] = [await session(), await session()];
@@ -128,6 +129,7 @@ test('d1: a change is in every tab at once; a private page shows each his own', 
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
+// capability: D19
 test('d19: twenty tabs of one browser, six connections', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { context, tab, problems } = await session();
@@ -160,6 +162,7 @@ test('d19: twenty tabs of one browser, six connections', async (t) => {
   assert.equal(context.pages().length, 20);
 });
 
+// capability: D19
 test('d19: tabs that are hidden while they try again give up, and begin anew', { skip: real }, async (t) => {
   const { proxy, session, seen, streams, post } = await start(t);
   const { tab, problems } = await session();
@@ -184,6 +187,7 @@ test('d19: tabs that are hidden while they try again give up, and begin anew', {
   assert.deepEqual(faults(problems), []);
 });
 
+// capability: D1
 test('d1: a tab that is shown again is current, and gets nothing if nothing changed', async (t) => {
   const { proxy, session, post, streams } = await start(t);
   const { tab, problems } = await session();
@@ -217,6 +221,7 @@ test('d1: a tab that is shown again is current, and gets nothing if nothing chan
   assert.deepEqual(problems, []);
 });
 
+// capability: D1
 test('d1: a page that is to be up to date while it is hidden', async (t) => {
   const { server, session, post, streams } = await start(t);
   const { tab, problems } = await session();
@@ -232,6 +237,7 @@ test('d1: a page that is to be up to date while it is hidden', async (t) => {
   assert.deepEqual(problems, []);
 });
 
+// capability: D19
 test('d19: the browser is online again', async (t) => {
   const { proxy, session, seen, post, streams } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
@@ -250,6 +256,7 @@ test('d19: the browser is online again', async (t) => {
   assert.deepEqual(problems, []);
 });
 
+// capability: D19
 test('d19: back from another page', async (t) => {
   const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
   const { context, tab, problems } = await session();
@@ -310,6 +317,7 @@ test('d19: back from another page', async (t) => {
   assert.equal(context.pages().length, 1);
 });
 
+// capability: D19
 test('d19: a duplicated tab', async (t) => {
   const { server, session, post, streams } = await start(t, { isQuiet: true });
   const { context, tab, problems } = await session();
@@ -327,6 +335,7 @@ test('d19: a duplicated tab', async (t) => {
   assert.deepEqual(problems, []);
 });
 
+// capability: D19
 test('d19: three answers of 502, and it recovers by itself', async (t) => {
   const { proxy, session, post, streams } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
@@ -348,6 +357,7 @@ test('d19: three answers of 502, and it recovers by itself', async (t) => {
   assert.deepEqual(faults(problems), []);
 });
 
+// capability: D19
 test('d19: the server is killed, and begins again', async (t) => {
   const { server, session } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
@@ -377,6 +387,7 @@ test('d19: the server is killed, and begins again', async (t) => {
   assert.deepEqual(faults(problems), []);
 });
 
+// capability: D19
 test('d19: a network that swallows everything', async (t) => {
   const { proxy, session, post, streams } = await start(t);
   const { tab, problems } = await session();
@@ -403,6 +414,7 @@ test('d19: a network that swallows everything', async (t) => {
   assert.deepEqual(faults(problems), []);
 });
 
+// capability: D1
 test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
   const { server, session, post, seen } = await start(t);
   const { tab, problems } = await session();
@@ -441,6 +453,7 @@ test('d1: nothing that is typed is lost', { skip: real }, async (t) => {
   assert.deepEqual(problems, []);
 });
 
+// capability: D19
 test('d19: who logs out elsewhere loses the stream, and is asked to log in', async (t) => {
   const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
   const [ada, bob] = [await session(), await session()];
@@ -468,6 +481,7 @@ test('d19: who logs out elsewhere loses the stream, and is asked to log in', asy
   assert.deepEqual(faults([...ada.problems, ...bob.problems]), []);
 });
 
+// capability: D19
 test('d19: a stream that the page has ended stays so', async (t) => {
   const { server, session, post, streams, seen } = await start(t);
   const { tab, problems } = await session();
@@ -482,6 +496,7 @@ test('d19: a stream that the page has ended stays so', async (t) => {
   assert.deepEqual(problems, []);
 });
 
+// capability: D17
 test('d17: a stream leads elsewhere, and loads the page anew, under a policy that lets no inline script in', async (t) => {
   const { server, session, post, streams, seen } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
@@ -508,6 +523,7 @@ test('d17: a stream leads elsewhere, and loads the page anew, under a policy tha
   assert.deepEqual(faults(problems), []);
 });
 
+// capability: D19
 test('d19: nothing flashes, under a policy as strict as the client allows', async (t) => {
   const { server, session, post, streams } = await start(t);
   const { context, problems } = await session();
@@ -541,6 +557,7 @@ test('d19: nothing flashes, under a policy as strict as the client allows', asyn
   assert.deepEqual(problems, []);
 });
 
+// capability: D1
 test('d1: an answer that is cut in the middle of a change', async (t) => {
   const { proxy, session, post, streams } = await start(t, { isQuiet: true });
   const { tab, problems } = await session();
@@ -559,6 +576,7 @@ test('d1: an answer that is cut in the middle of a change', async (t) => {
   assert.deepEqual(faults(problems), []);
 });
 
+// capability: D1
 test('d1: a render that waits holds up nobody else', async (t) => {
   const { proxy, session, post, seen } = await start(t);
   const { tab, problems } = await session();

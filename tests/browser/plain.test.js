@@ -22,6 +22,7 @@ const heard = (page, count) =>
   page.waitForFunction((n) => window.heard.length >= n && window.heard, count, { polling: 20 }).then((h) => h.jsonValue());
 const opened = (page, count) => page.waitForFunction((n) => window.opened >= n, count, { polling: 20 });
 
+// capability: K14
 test('plain: names, lines and hostile data arrive as they are', async (t) => {
   const { server, say, session } = await start(t);
   const { page } = await session.tab(server.url);
@@ -39,6 +40,7 @@ test('plain: names, lines and hostile data arrive as they are', async (t) => {
   assert.deepEqual(session.problems, []);
 });
 
+// capability: K14
 test('plain: a page whose stream breaks comes back by itself, and misses nothing', async (t) => {
   const { server, post, say, session } = await start(t);
   const { page } = await session.tab(server.url);

@@ -37,6 +37,7 @@ const ask = async ({ page }, title, answers) => {
   await page.getByRole('button', { name: 'Ask' }).click();
 };
 
+// capability: D15
 test('poll: votes of three tabs of two people', async (t) => {
   const poll = await pollFor(t);
   const [ada, bob] = [await poll.person(), await poll.person()];

@@ -72,6 +72,7 @@ async function threeTimes(t, server, tab, put, shows, rows) {
   }
 }
 
+// capability: D18
 testEach('retries: three messages while the chat is down, three times: each once, in the order of the clicks', async (t, retries) => {
   const chat = await exampleOn(t, 'chat');
   const ada = await chatting.personFor(t, chat, 'Ada', { retries });
@@ -94,6 +95,7 @@ const boardTab = async (t, board, retries) => {
 const cardIs = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
 
+// capability: D18
 testEach('retries: three cards while the board is down, three times: each once, in the order of the clicks', async (t, retries) => {
   const board = await exampleOn(t, 'board');
   const tab = await boardTab(t, board, retries);
@@ -123,6 +125,7 @@ const posts = (page, end) => {
   return all;
 };
 
+// capability: D18
 testEach('retries: a double click is one message, one channel, one card, one board', async (t, retries) => {
   const [chat, board] = [await exampleOn(t, 'chat'), await exampleOn(t, 'board')];
   const ada = await chatting.personFor(t, chat, 'Ada', { retries });
@@ -204,6 +207,7 @@ async function guardsFor(t, retries) {
   };
 }
 
+// capability: D18
 testEach('once: a press is one until it is answered, and so is a double click', async (t, retries) => {
   const { page, open, shut, seen, lots, told } = await guardsFor(t, retries);
   await page.dblclick('#bid'); // answered between the clicks, or not
@@ -231,6 +235,7 @@ testEach('once: a press is one until it is answered, and so is a double click', 
   assert.equal(await page.getAttribute('#lots', 'aria-busy'), null);
 });
 
+// capability: D18
 testEach('once: a form is what it was at the press, whatever becomes of it', async (t, retries) => {
   const { page, open, shut, lots, told } = await guardsFor(t, retries);
   await page.click('#lot'); // invalid: the browser says so, and nothing is sent

@@ -23,6 +23,7 @@ async function start(t) {
 const beats = async ({ page }) => Number(await page.textContent('#clock'));
 const reaches = (tab, n) => tab.until((least) => Number(document.querySelector('#clock').textContent) >= least, n);
 
+// capability: E1
 test('watch: a clock ticks in each tab by itself, and closes with it', async (t) => {
   const { server, seen, session } = await start(t);
   const first = await session.tab(server.url);

@@ -169,6 +169,7 @@ static void one_round(uint64_t seed) {
   pthread_barrier_destroy(&h.start);
 }
 
+/* capability: E5 */
 static void e5_publishers_guests_and_streams_that_end(void **state) {
   (void)state;
   for (uint64_t seed = 1; seed <= ROUNDS; seed++) one_round(seed);
@@ -240,6 +241,7 @@ static void *publish_one(void *ctx) {
   return NULL;
 }
 
+/* capability: E5 */
 static void e5_unsubscribe_waits_for_a_running_call(void **state) {
   (void)state;
   for (int how = 0; how < 2; how++) { /* unsubscribed; or by the bus's end */

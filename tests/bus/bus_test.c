@@ -92,6 +92,7 @@ static void begin(bench *b, vsi_bus **ret_bus, listener *listeners, int count) {
   happened[0] = '\0';
 }
 
+/* capability: E5 */
 static void e5_subscribers_are_called_in_order(void **state) {
   (void)state;
   bench b;
@@ -195,6 +196,7 @@ static void what_is_refused(void **state) {
 
 /* ------------------------------------------------------------------------------------- inside of callbacks -------- */
 
+/* capability: E5 */
 static void e5_who_is_unsubscribed_meanwhile_is_not_called(void **state) {
   (void)state;
   for (int victim = 0; victim < 3; victim++) /* b ends a, itself or c */
@@ -260,6 +262,7 @@ static void e5_who_subscribes_meanwhile_is_not_called_yet(void **state) {
   bench_finish(&b);
 }
 
+/* capability: E5 */
 static void e5_publishing_inside_a_callback_works(void **state) {
   (void)state;
   bench b;
@@ -289,6 +292,7 @@ static void closed_after_the_bus(vestry_connection *connection, vestry_cause cau
   note('h', "-", 1);
 }
 
+/* capability: E5 */
 static void e5_subscriptions_end_with_their_connection(void **state) {
   (void)state;
   for (int with_handle = 0; with_handle < 2; with_handle++) {
@@ -380,6 +384,7 @@ static void over_x(void *ctx) {
   note('x', "-", 1);
 }
 
+/* capability: E6 */
 static void e6_a_callback_whose_connection_has_ended_is_refused_without_harm(void **state) {
   (void)state;
   bench b;

@@ -119,6 +119,7 @@ static void end(world *w, wire *all[], size_t count) {
 
 /* ------------------------------------------------------------------------------------------------- streams -------- */
 
+/* capability: K12 */
 static void a_stream_is_told_while_it_lives(void **state) {
   (void)state;
   world w;
@@ -149,6 +150,7 @@ static void a_stream_is_told_while_it_lives(void **state) {
 }
 
 /* Never called, and given back once. */
+/* capability: K12 */
 static void without_a_stream_nobody_is_told(void **state) {
   (void)state;
   world w;
@@ -228,6 +230,7 @@ static void code_subscribes_too(void **state) {
   assert_string_equal(ears[0].heard, "all ");
 }
 
+/* capability: K12 */
 static void subscriptions_are_bounded(void **state) {
   (void)state;
   world w;
@@ -368,6 +371,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   return error;
 }
 
+/* capability: K12 */
 static void no_memory_is_an_error(void **state) {
   (void)state;
   test_host_fail_each(one_life, NULL, true);

@@ -96,6 +96,7 @@ static void as_a_set_of_numbers(void **state) {
   }
 }
 
+/* capability: F7 */
 static void look_ups_stay_short(void **state) {
   (void)state;
   enum { NUMBERS = 100000 };

@@ -91,6 +91,7 @@ static void close_all(world *w, wire *all[], size_t count) {
 
 /* ----------------------------------------------------------------------------------------------------- who -------- */
 
+/* capability: K12 */
 static void a_channel_is_there_while_somebody_is(void **state) {
   (void)state;
   world w;
@@ -199,6 +200,7 @@ static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *ar
 }
 
 /* Behind the handler, before the reply's effects: what the header says. */
+/* capability: K12 */
 static void it_joins_between_the_handler_and_the_effects(void **state) {
   (void)state;
   world w;
@@ -248,6 +250,7 @@ static void order_is_kept_between_all(void **state) {
   close_all(&w, (wire *[]){&r}, 1);
 }
 
+/* capability: K12 */
 static void without_a_stream_nobody_joins(void **state) {
   (void)state;
   world w;
@@ -304,6 +307,7 @@ static void hooks_may_broadcast(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- bounds -------- */
 
+/* capability: K12 */
 static void channels_are_bounded(void **state) {
   (void)state;
   world w;
@@ -377,6 +381,7 @@ static void thousands_are_apart(void **state) {
 }
 
 /* Whatever a client makes a key of: it is a name of its own, or refused, and nothing else. */
+/* capability: K12 */
 static void keys_may_be_hostile(void **state) {
   (void)state;
   world w;
@@ -501,6 +506,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   return error;
 }
 
+/* capability: K12 */
 static void no_memory_is_an_error(void **state) {
   (void)state;
   test_host_fail_each(one_life, NULL, true);

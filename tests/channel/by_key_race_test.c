@@ -146,6 +146,7 @@ static void check(vestry_memory_exchange *exchange) {
   free(text);
 }
 
+/* capability: K12 */
 static void nothing_is_left(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {

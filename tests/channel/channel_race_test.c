@@ -122,6 +122,7 @@ static void check(stream *s, bool throughout, vsi_buffer *ret_order) {
   decoder_finish(&d);
 }
 
+/* capability: F1 */
 static void all_at_once(void **state) {
   (void)state;
   static race r;

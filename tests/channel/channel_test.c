@@ -421,6 +421,7 @@ static void assert_alone(uint64_t wire) {
 
 static const vestry_profile *const spliced[] = {&brotli, &gzip};
 
+/* capability: F1 */
 static void a_late_joiner_is_aligned_when_it_has_paid(void **state) {
   (void)state;
   for (int p = 0; p < 2; p++) {
@@ -452,6 +453,7 @@ static void a_late_joiner_is_aligned_when_it_has_paid(void **state) {
   }
 }
 
+/* capability: F1 */
 static void an_event_of_its_own_unaligns_and_a_heartbeat_does_not(void **state) {
   (void)state;
   for (int p = 0; p < 2; p++) {
@@ -518,6 +520,7 @@ static void epochs_have_a_most_of_bytes(void **state) {
   room_end(&r);
 }
 
+/* capability: F1 */
 static void every_encoding_has_its_epoch(void **state) {
   (void)state;
   room r;
@@ -536,6 +539,7 @@ static void every_encoding_has_its_epoch(void **state) {
   room_end(&r);
 }
 
+/* capability: F2 */
 static void encoders_are_counted_and_given_back(void **state) {
   (void)state;
   room r;

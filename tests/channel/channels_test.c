@@ -35,6 +35,7 @@ static bool is_there(vsi_channels *channels, const char *name, uint64_t hash) {
   return found != NULL;
 }
 
+/* capability: K12 */
 static void the_last_reference_is_its_end(void **state) {
   (void)state;
   bench b;
@@ -51,6 +52,7 @@ static void the_last_reference_is_its_end(void **state) {
 }
 
 /* A member holds it, who waits for a connection or has one. */
+/* capability: K12 */
 static void members_hold_it(void **state) {
   (void)state;
   bench b;
@@ -89,6 +91,7 @@ static void members_hold_it(void **state) {
 }
 
 /* One hash, many names: they are told apart by their bytes, and none is lost when its neighbours go. */
+/* capability: K12 */
 static void names_of_one_hash_are_apart(void **state) {
   (void)state;
   static const struct {

@@ -91,6 +91,7 @@ static void *come_and_go(void *ctx) {
   return NULL;
 }
 
+/* capability: G12 */
 static void g12_nobody_misses_a_line_or_has_one_twice(void **state) {
   (void)state;
   static race r;
@@ -141,6 +142,7 @@ static void *begin_and_end(void *ctx) {
   return NULL;
 }
 
+/* capability: G12 */
 static void g12_histories_begin_and_end_among_threads(void **state) {
   (void)state;
   static race r;

@@ -91,6 +91,7 @@ static void assert_whole(site *s, log_tab *t) {
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
+/* capability: G12 */
 static void g12_a_stream_goes_on_where_it_broke(void **state) {
   (void)state;
   site s;
@@ -129,6 +130,7 @@ static void g12_a_stream_goes_on_where_it_broke(void **state) {
 }
 
 /* A tab that has been shown the state and no event since is current. */
+/* capability: G12 */
 static void g12_the_state_has_an_id_too(void **state) {
   (void)state;
   site s;
@@ -149,6 +151,7 @@ static void g12_the_state_has_an_id_too(void **state) {
   close_site(&s);
 }
 
+/* capability: G12 */
 static void g12_what_is_unknown_is_a_gap(void **state) {
   (void)state;
   static const char *const ids[] = {
@@ -172,6 +175,7 @@ static void g12_what_is_unknown_is_a_gap(void **state) {
   close_site(&s);
 }
 
+/* capability: G12 */
 static void g12_a_new_life_is_a_gap(void **state) {
   (void)state;
   site s;
@@ -202,6 +206,7 @@ static void g12_a_new_life_is_a_gap(void **state) {
   close_site(&s);
 }
 
+/* capability: G12 */
 static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
   (void)state;
   site s;
@@ -230,6 +235,7 @@ static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
   close_site(&s);
 }
 
+/* capability: G12 */
 static void g12_a_history_that_nobody_needs_ends(void **state) {
   (void)state;
   site s;
@@ -265,6 +271,7 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
 /* ---- a stream that breaks ---------------------------------------------------------------------------------------- */
 
 /* The state is asked for while others write: they come before it, or behind it, and the stream is cut at every byte. */
+/* capability: G12 */
 static void g12_a_gap_is_filled_wherever_the_stream_is_cut(void **state) {
   (void)state;
   for (size_t cut = 0;; cut++) {
@@ -363,6 +370,7 @@ static void run_seed(unsigned seed) {
   close_site(&s);
 }
 
+/* capability: G12 */
 static void g12_under_seeded_schedules(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3000; seed++) run_seed(seed);
@@ -371,6 +379,7 @@ static void g12_under_seeded_schedules(void **state) {
 /* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 /* Who cannot take an event does not stay and claim it by the next. */
+/* capability: G12 */
 static void g12_who_is_full_comes_back_for_the_rest(void **state) {
   (void)state;
   static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP, VESTRY_FULL_CONFLATE};
@@ -398,6 +407,7 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
   }
 }
 
+/* capability: G12 */
 static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
   (void)state;
   site s;
@@ -420,6 +430,7 @@ static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
 }
 
 /* A gap whose state comes, and whose id does not: what is kept must not be put behind it, though it would fit now. */
+/* capability: G12 */
 static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
   (void)state;
   for (size_t cut = 0, all = SIZE_MAX; cut <= all; cut++) {
@@ -445,6 +456,7 @@ static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
 }
 
 /* A later event of something else would take its place, and come behind an id that claims it. */
+/* capability: G12 */
 static void g12_events_that_are_kept_are_not_conflated(void **state) {
   (void)state;
   site s;
@@ -473,6 +485,7 @@ static void g12_events_that_are_kept_are_not_conflated(void **state) {
 }
 
 /* The allocation with each number fails, from the cut to the end: nothing is lost without a word. */
+/* capability: G12 */
 static void g12_memory_runs_out_anywhere(void **state) {
   (void)state;
   for (long fail = 0;; fail++) {

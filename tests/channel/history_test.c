@@ -94,6 +94,7 @@ static void an_event_has_its_id_behind_it(void **state) {
   end(&k);
 }
 
+/* capability: G12 */
 static void g12_what_is_missed_is_all_that_came_behind(void **state) {
   (void)state;
   kept k;
@@ -117,6 +118,7 @@ static void g12_what_is_missed_is_all_that_came_behind(void **state) {
   end(&k);
 }
 
+/* capability: G12 */
 static void g12_bounded_by_count_bytes_and_age(void **state) {
   (void)state;
   kept k;
@@ -159,6 +161,7 @@ static void g12_bounded_by_count_bytes_and_age(void **state) {
   end(&k);
 }
 
+/* capability: G12 */
 static void g12_all_together_are_bounded(void **state) {
   (void)state;
   kept k;
@@ -180,6 +183,7 @@ static void g12_all_together_are_bounded(void **state) {
 }
 
 /* What cannot be kept is a gap for who has not seen it, and for nobody else. */
+/* capability: G12 */
 static void g12_what_is_lost_is_a_gap(void **state) {
   (void)state;
   kept k;
@@ -209,6 +213,7 @@ static void g12_what_is_lost_is_a_gap(void **state) {
 }
 
 /* Whatever allocation fails: it is whole, or there is a gap. */
+/* capability: G12 */
 static void g12_memory_that_runs_out_is_a_gap(void **state) {
   (void)state;
   for (long fail = 0;; fail++) {
@@ -238,6 +243,7 @@ static void g12_memory_that_runs_out_is_a_gap(void **state) {
   }
 }
 
+/* capability: G12 */
 static void g12_ids_are_read_as_they_are_written(void **state) {
   (void)state;
   static const char *const none[] = {

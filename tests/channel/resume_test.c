@@ -179,6 +179,7 @@ static bool moves(world *w, const char *path) {
 
 /* ---- what holds everywhere --------------------------------------------------------------------------------------- */
 
+/* capability: G11 */
 static void g11_equal_content_costs_nothing_on_any_node(void **state) {
   (void)state;
   static const char *const paths[] = {"/", "/shared"};
@@ -194,6 +195,7 @@ static void g11_equal_content_costs_nothing_on_any_node(void **state) {
 }
 
 /* What was sent in a stream counts as what stood in the document does. */
+/* capability: G11 */
 static void g11_an_id_of_a_stream_holds_on_any_node(void **state) {
   (void)state;
   world w;
@@ -218,6 +220,7 @@ static void g11_an_id_of_a_stream_holds_on_any_node(void **state) {
   end(&w);
 }
 
+/* capability: G11 */
 static void g11_parts_are_compared_each(void **state) {
   (void)state;
   world w;
@@ -248,6 +251,7 @@ static void g11_parts_are_compared_each(void **state) {
 
 /* ---- what does not ----------------------------------------------------------------------------------------------- */
 
+/* capability: G11 */
 static void g11_another_secret_is_sent_everything(void **state) {
   (void)state;
   world w;
@@ -262,6 +266,7 @@ static void g11_another_secret_is_sent_everything(void **state) {
   end(&w);
 }
 
+/* capability: G11 */
 static void g11_another_build_loads_anew(void **state) {
   (void)state;
   world w;
@@ -277,6 +282,7 @@ static void g11_another_build_loads_anew(void **state) {
 }
 
 /* Two processes have counted to the same number, and have other data. */
+/* capability: G11 */
 static void g11_a_count_of_a_process_is_its_own(void **state) {
   (void)state;
   world w;
@@ -299,6 +305,7 @@ static void g11_a_count_of_a_process_is_its_own(void **state) {
   end(&w);
 }
 
+/* capability: G11 */
 static void g11_a_version_of_the_data_is_known_everywhere(void **state) {
   (void)state;
   world w;
@@ -363,6 +370,7 @@ static void read_all(world *w, log_tab *t, const listener *own) {
   assert_int_equal(t->last, own->last);
 }
 
+/* capability: G12 */
 static void g12_each_node_keeps_what_is_broadcast_anywhere(void **state) {
   (void)state;
   world w;
@@ -396,6 +404,7 @@ static void g12_each_node_keeps_what_is_broadcast_anywhere(void **state) {
 }
 
 /* What was lost between nodes was in no history: who was away has a gap. */
+/* capability: G12 */
 static void g12_what_the_cluster_loses_is_a_gap(void **state) {
   (void)state;
   world w;

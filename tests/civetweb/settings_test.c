@@ -60,6 +60,7 @@ static void knows_unix_sockets(void **state) {
 }
 
 /* What civetweb does itself is what is foretold. */
+/* capability: C18 */
 static void says_that_there_are_no_unix_sockets(void **state) {
   (void)state;
   char why[128];

@@ -48,6 +48,7 @@ static void a_reader_that_stalls_is_not_lost(void **state) {
   server_stop(&s);
 }
 
+/* capability: F5 */
 static void f5_finds_one_behind_a_cut(void **state) {
   (void)state;
   const web_settings settings = {
@@ -57,6 +58,7 @@ static void f5_finds_one_behind_a_cut(void **state) {
   assert_true(took >= 0.45 && took < PROMPT_S); /* not the hours that the kernel waits */
 }
 
+/* capability: F5 */
 static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
   (void)state;
   const web_settings settings = {.options.connection = &(vestry_connection_options){.heartbeat_ms = 600}};
@@ -65,6 +67,7 @@ static void f5_finds_one_behind_a_cut_within_two_heartbeats(void **state) {
   assert_true(took >= 0.5 && took < PROMPT_S);
 }
 
+/* capability: F5 */
 static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
   (void)state;
   enum { BYTES = 16 << 20 };

@@ -175,6 +175,7 @@ static void an_aborted_stream_ends_its_connection(void **state) {
 
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
 
+/* capability: C10 */
 static void a_batch_is_one_chunk(void **state) {
   (void)state;
   server_start(&s, NULL);

@@ -59,6 +59,7 @@ static void fence(void) {
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
+/* capability: G1 */
 static void all_who_are_subscribed_hear_it_the_sender_too(void **state) {
   (void)state;
   for (int i = 0; i < NODES; i++) ear_hears(&the.nodes[i], "news.1");
@@ -122,6 +123,7 @@ static void many_go_with_one_flush(void **state) {
   for (int i = 0; i < 2 * COUNT; i++) assert_int_equal(atoi(ear_nth(&the.nodes[1], "many", (size_t)i).data), i);
 }
 
+/* capability: G1 */
 static void one_senders_messages_to_one_subject_are_in_order(void **state) {
   (void)state;
   enum { COUNT = 400 };
@@ -169,6 +171,7 @@ static void a_message_has_a_largest_size(void **state) {
 
 static const char longest[] = "0123456789abcdefghijklmnopqrstuvwxyz.123456789abcdefghijklmnopqr";
 
+/* capability: G1 */
 static void what_is_no_subject_is_refused(void **state) {
   (void)state;
   static const char *const bad[] = {
@@ -228,6 +231,7 @@ static void *publish_each(void *ctx) {
   return NULL;
 }
 
+/* capability: G1 */
 static void threads_publish_at_once(void **state) {
   (void)state;
   char subject[16];
@@ -287,6 +291,7 @@ static void *storm(void *ctx) {
   return NULL;
 }
 
+/* capability: G1 */
 static void nothing_comes_after_the_stop(void **state) {
   (void)state;
   ear *e = &the.nodes[0];
@@ -307,6 +312,7 @@ static void nothing_comes_after_the_stop(void **state) {
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
 }
 
+/* capability: G1 */
 static void what_was_published_before_the_stop_arrives(void **state) {
   (void)state;
   ear_hears(&the.nodes[1], "last");
@@ -338,6 +344,7 @@ static void it_is_down_before_it_is_started(void **state) {
   assert_string_equal(ear_nth(e, "early", 0).data, "bird");
 }
 
+/* capability: G1 */
 static void it_comes_back_with_all_subscriptions(void **state) {
   (void)state;
   enum { SUBJECTS = 300 };
@@ -371,6 +378,7 @@ static void it_comes_back_with_all_subscriptions(void **state) {
   assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
 }
 
+/* capability: G1 */
 static void it_may_be_down_when_it_is_started(void **state) {
   (void)state;
   the.kind->bring_down(the.world);
@@ -393,6 +401,7 @@ static vestry_err claim(ear *e, const char *name, uint64_t expected, uint64_t *r
   return e->broker.ops->claim(e->broker.broker, name, expected, "me", 2, ret_revision);
 }
 
+/* capability: G1 */
 static void a_claim_is_one_nodes(void **state) {
   (void)state;
   if (!the.kind->has_claims) {
@@ -426,6 +435,7 @@ static void *claim_one(void *ctx) {
   return (void *)(intptr_t)(error == VESTRY_OK ? 1 : error == VESTRY_EXISTS && revision ? 0 : -1000);
 }
 
+/* capability: G1 */
 static void of_many_that_claim_one_has_it(void **state) {
   (void)state;
   if (!the.kind->has_claims) skip();

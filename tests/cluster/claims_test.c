@@ -43,6 +43,7 @@ static int want(node *of, const char *key, vestry_keep_policy policy, vestry_mem
   return status;
 }
 
+/* capability: G4 */
 static void one_has_it_wherever(void **state) {
   (void)state;
   nodes n;
@@ -71,6 +72,7 @@ static void one_has_it_wherever(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G4 */
 static void a_dead_node_has_nothing(void **state) {
   (void)state;
   nodes n;
@@ -94,6 +96,7 @@ static void a_dead_node_has_nothing(void **state) {
 }
 
 /* The part without the claims lets nobody in; the other one only when the first is taken for dead. */
+/* capability: G4 */
 static void in_a_partition_it_is_refused(void **state) {
   (void)state;
   nodes n;
@@ -139,6 +142,7 @@ static vestry_err claim_nosily(void *broker, const char *name, uint64_t expected
   return error;
 }
 
+/* capability: G4 */
 static void whoever_asks_in_between_is_refused(void **state) {
   (void)state;
   for (size_t at = 1; at <= 2; at++) { /* when it has been read; when it has been set */
@@ -203,6 +207,7 @@ static void blink(nodes *n, size_t place) {
   nodes_pass_ms(n, 150);
 }
 
+/* capability: G4 */
 static void never_two_under_seeds(void **state) {
   (void)state;
   const char *text = getenv("CLUSTER_SEEDS");
@@ -265,6 +270,7 @@ static void never_two_under_seeds(void **state) {
   if (seeds >= SEEDS_USUAL) assert_true(let_in > seeds && refused > seeds && unknown);
 }
 
+/* capability: G4 */
 static void never_two_among_threads(void **state) {
   (void)state;
   vestry_runtime *runtime;

@@ -10,6 +10,7 @@ static const char hello[] = "[[\"note\"]]";
 
 /* ---- who is there ------------------------------------------------------------------------------------------------ */
 
+/* capability: G7 */
 static void nodes_find_each_other(void **state) {
   (void)state;
   nodes n;
@@ -28,6 +29,7 @@ static void nodes_find_each_other(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G7 */
 static void g7_death_is_seen_in_stated_times(void **state) {
   (void)state;
   nodes n;
@@ -66,6 +68,7 @@ static void g7_death_is_seen_in_stated_times(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G7 */
 static void of_two_of_one_name_the_newer_gives_up(void **state) {
   (void)state;
   nodes n;
@@ -84,6 +87,7 @@ static void of_two_of_one_name_the_newer_gives_up(void **state) {
 
 /* ---- dispatches -------------------------------------------------------------------------------------------------- */
 
+/* capability: G2 */
 static void g2_a_key_is_reached_wherever_it_is(void **state) {
   (void)state;
   nodes n;
@@ -113,6 +117,7 @@ static void g2_a_key_is_reached_wherever_it_is(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G2 */
 static void many_streams_of_a_key_are_all_reached(void **state) {
   (void)state;
   nodes n;
@@ -134,6 +139,7 @@ static void many_streams_of_a_key_are_all_reached(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G2 */
 static void a_digest_that_is_behind_finds_it_all_the_same(void **state) {
   (void)state;
   nodes n;
@@ -148,6 +154,7 @@ static void a_digest_that_is_behind_finds_it_all_the_same(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G2, G9, G10 */
 static void what_came_of_it_is_known(void **state) {
   (void)state;
   nodes n;
@@ -198,6 +205,7 @@ static void what_came_of_it_is_known(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G2 */
 static void a_thread_that_must_not_wait_does_not(void **state) {
   (void)state;
   nodes n;
@@ -214,6 +222,7 @@ static void a_thread_that_must_not_wait_does_not(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G2 */
 static void an_end_answers_those_who_wait(void **state) {
   (void)state;
   nodes n;
@@ -231,6 +240,7 @@ static void an_end_answers_those_who_wait(void **state) {
 
 /* ---- policies ---------------------------------------------------------------------------------------------------- */
 
+/* capability: G4 */
 static void g4_the_newest_replaces_all_others(void **state) {
   (void)state;
   nodes n;
@@ -256,6 +266,7 @@ static void g4_the_newest_replaces_all_others(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G4 */
 static void g4_one_survives_a_partition(void **state) {
   (void)state;
   nodes n;
@@ -281,6 +292,7 @@ static void g4_one_survives_a_partition(void **state) {
 
 /* ---- events and refreshes ---------------------------------------------------------------------------------------- */
 
+/* capability: G3 */
 static void g3_an_event_goes_to_all_nodes_with_members(void **state) {
   (void)state;
   nodes n;
@@ -324,6 +336,7 @@ static void a_slow_member_is_no_gap(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G6 */
 static void who_joins_while_it_is_sent_is_told_of_a_gap(void **state) {
   (void)state;
   nodes n;
@@ -347,6 +360,7 @@ static uint64_t refreshes_of(const node *of) {
   return stats.refreshes_count;
 }
 
+/* capability: G3 */
 static void g3_refreshes_are_told_and_coalesced(void **state) {
   (void)state;
   nodes n;
@@ -394,6 +408,7 @@ static void hear(const vestry_bus_message *message, void *ctx) {
   snprintf(h->text, sizeof h->text, "%.*s", (int)message->len, (const char *)message->data);
 }
 
+/* capability: G3 */
 static void bytes_are_published_to_all(void **state) {
   (void)state;
   nodes n;
@@ -418,6 +433,7 @@ static void bytes_are_published_to_all(void **state) {
 
 /* ---- faults ------------------------------------------------------------------------------------------------------ */
 
+/* capability: G6 */
 static void g6_what_is_lost_is_told_within_a_second(void **state) {
   (void)state;
   nodes n;
@@ -446,6 +462,7 @@ static void g6_what_is_lost_is_told_within_a_second(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G5 */
 static void g5_what_comes_twice_is_done_once(void **state) {
   (void)state;
   nodes n;
@@ -469,6 +486,7 @@ static void g5_what_comes_twice_is_done_once(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G9 */
 static void g9_what_comes_in_is_bounded(void **state) {
   (void)state;
   nodes n;
@@ -512,6 +530,7 @@ static void g9_what_comes_in_is_bounded(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G10 */
 static void g10_other_secrets_and_noise_do_nothing(void **state) {
   (void)state;
   nodes n;
@@ -572,6 +591,7 @@ static void what_makes_no_sense_is_refused(void **state) {
 /* ---- out of memory ----------------------------------------------------------------------------------------------- */
 
 /* Each allocation of a life fails once: nothing is lost without a word, and nothing is left. */
+/* capability: G6 */
 static void every_allocation_may_fail(void **state) {
   (void)state;
   for (long at = 0;; at++) {
@@ -685,6 +705,7 @@ static void broadcast_event(node *from, vestry_err made, vestry_event *event) {
   nodes_settle(from->in);
 }
 
+/* capability: G3 */
 static void events_from_afar_conflate(void **state) {
   (void)state;
   nodes n;
@@ -723,6 +744,7 @@ static void events_from_afar_conflate(void **state) {
 
 /* ---- goodbye ---- */
 
+/* capability: G7 */
 static void a_node_that_drains_says_so_at_once(void **state) {
   (void)state;
   nodes n;

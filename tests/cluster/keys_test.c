@@ -104,6 +104,7 @@ static void check(both *b) {
   }
 }
 
+/* capability: G2 */
 static void it_agrees_with_a_naive_one(void **state) {
   (void)state;
   both b;
@@ -183,6 +184,7 @@ static vsi_keys_replaced_here hear_of(both *b, uint64_t hash, uint64_t stamp, bo
   return replaced;
 }
 
+/* capability: G4 */
 static void of_two_that_replace_the_later_stays(void **state) {
   (void)state;
   both b;

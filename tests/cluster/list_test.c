@@ -9,6 +9,7 @@ static vestry_cluster_count count_of(const node *of, const char *key) {
   return count;
 }
 
+/* capability: G8 */
 static void g8_the_count_is_the_sum(void **state) {
   (void)state;
   nodes n;
@@ -30,6 +31,7 @@ static void g8_the_count_is_the_sum(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G8 */
 static void who_does_not_answer_makes_it_partial(void **state) {
   (void)state;
   nodes n;
@@ -107,6 +109,7 @@ static void open_at(node *of, const char *scope, const vestry_key *key) {
   assert_int_equal(vestry_memory_request(of->v, &call, come, &v, &of->streams[of->streams_count++]), VESTRY_OK);
 }
 
+/* capability: G8 */
 static void all_keys_are_named_by_pages(void **state) {
   (void)state;
   nodes n;
@@ -136,6 +139,7 @@ static void all_keys_are_named_by_pages(void **state) {
 }
 
 /* Large keys: fewer a page. */
+/* capability: G8 */
 static void a_page_has_its_bounds(void **state) {
   (void)state;
   nodes n;
@@ -152,6 +156,7 @@ static void a_page_has_its_bounds(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G8 */
 static void who_does_not_answer_is_left_out(void **state) {
   (void)state;
   nodes n;

@@ -40,6 +40,7 @@ static void play(eavesdropper *e, const void *data, size_t len) {
   assert_int_equal(e->broker.ops->publish(e->broker.broker, e->subject, data, len), VESTRY_OK);
 }
 
+/* capability: G10 */
 static void an_old_hello_ejects_nobody(void **state) {
   (void)state;
   nodes n;

@@ -249,6 +249,7 @@ static uint64_t setting(const char *name, uint64_t by_default) {
   return text ? strtoull(text, NULL, 10) : by_default;
 }
 
+/* capability: G8 */
 static void whatever_happens(void **state) {
   (void)state;
   uint64_t seed = setting("CLUSTER_SEED", 1), count = setting("CLUSTER_SEEDS", 60);

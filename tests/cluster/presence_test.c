@@ -31,6 +31,7 @@ static void expect_all(const nodes *n, int place, const char *people) {
 }
 
 /* Who is here is the sum of whom each has. */
+/* capability: G8 */
 static void g8_the_count_is_the_sum(void **state) {
   (void)state;
   nodes n;
@@ -54,6 +55,7 @@ static void g8_the_count_is_the_sum(void **state) {
 }
 
 /* Tabs on two nodes are one person, and are told of once. */
+/* capability: G8 */
 static void tabs_on_two_nodes_are_one_person(void **state) {
   (void)state;
   nodes n;
@@ -81,6 +83,7 @@ static void tabs_on_two_nodes_are_one_person(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G8 */
 static void of_the_dead_and_of_those_who_say_goodbye(void **state) {
   (void)state;
   nodes n;
@@ -105,6 +108,7 @@ static void of_the_dead_and_of_those_who_say_goodbye(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G8 */
 static void both_sides_of_a_partition_keep_their_own(void **state) {
   (void)state;
   nodes n;
@@ -137,6 +141,7 @@ static void both_sides_of_a_partition_keep_their_own(void **state) {
   nodes_end(&n);
 }
 
+/* capability: G8 */
 static void one_that_begins_late_hears_of_all(void **state) {
   (void)state;
   nodes n;
@@ -271,6 +276,7 @@ static void places_arrive_as_they_are(void **state) {
 
 /* There is room for so many: one's own are not let in either, and it is said that some are missing. When there is room
  * again, they come. */
+/* capability: G8 */
 static void there_is_room_for_so_many(void **state) {
   (void)state;
   nodes n;
@@ -305,6 +311,7 @@ static void there_is_room_for_so_many(void **state) {
 }
 
 /* Whatever cannot be allocated: within a second or two all is right. */
+/* capability: G8 */
 static void every_allocation_may_fail(void **state) {
   (void)state;
   for (long number = 0;; number++) {

@@ -144,6 +144,7 @@ static bool have_met(void) {
   return true;
 }
 
+/* capability: G2 */
 static void all_at_once(void **state) {
   (void)state;
   pthread_t threads[NODES * (TALKERS + 1)];

@@ -259,6 +259,7 @@ static uint64_t setting(const char *name, uint64_t by_default) {
   return text ? strtoull(text, NULL, 10) : by_default;
 }
 
+/* capability: G10 */
 static void what_is_played_back_is_nothing(void **state) {
   (void)state;
   uint64_t seed = setting("REPLAY_SEED", 1), count = setting("REPLAY_SEEDS", 100);

@@ -252,6 +252,7 @@ static void on_answer(vestry_err error, uint32_t count, void *ctx) {
 }
 
 /* So that a node that is asked too much goes on hearing, and can say that it is full. */
+/* capability: G9 */
 static void beyond_some_in_a_row_the_actor_has_them(void **state) {
   (void)state;
   begin((habits){.allow = own});

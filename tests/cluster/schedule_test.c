@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: G4 */
 /* A cluster under a schedule that a seed says: streams come and go, nodes die and start anew, the network is divided,
  * loses, repeats and delays, and everybody talks. Whatever happens:
  *   no loss without a word: what a member did not get is told it as a gap, unless its sender was cut off and died
@@ -392,6 +393,7 @@ static uint64_t setting(const char *name, uint64_t by_default) {
   return text ? strtoull(text, NULL, 10) : by_default;
 }
 
+/* capability: G5, G6, G7 */
 static void whatever_happens(void **state) {
   (void)state;
   uint64_t seed = setting("CLUSTER_SEED", 1), count = setting("CLUSTER_SEEDS", 60);

@@ -20,6 +20,7 @@ static bool is_subject(const char *text) {
   }
 }
 
+/* capability: G1 */
 static void short_ones(void **state) {
   (void)state;
   static const char bytes[] = "az09.AZ`{/:*> \r\n\t\x01\x7f\x80\xe4_-$";
@@ -36,6 +37,7 @@ static void short_ones(void **state) {
   assert_false(vestry_subject_is_valid(NULL));
 }
 
+/* capability: G1 */
 static void long_ones(void **state) {
   (void)state;
   char text[80];

@@ -44,6 +44,7 @@ static void what_is_written_is_read(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* capability: G10 */
 static void each_byte_is_sealed(void **state) {
   (void)state;
   test_host th;
@@ -63,6 +64,7 @@ static void each_byte_is_sealed(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* capability: G10 */
 static void names_have_bounds(void **state) {
   (void)state;
   static const unsigned char no_key[] = {1, 0, 0, 0, 'x'}, long_scope[] = {1, 4, 1, 0};

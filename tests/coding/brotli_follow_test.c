@@ -64,6 +64,7 @@ static size_t check(unsigned window_bits, manner how, const char *previous, size
   return wire_len;
 }
 
+/* capability: D16, F1 */
 static void a_change_in_a_page(void **state) {
   (void)state;
   static char page[20000], changed[20000];
@@ -115,6 +116,7 @@ static size_t make_text(uint64_t *random, char *text, size_t most, const char *o
   return len;
 }
 
+/* capability: D16, F1 */
 static void texts_of_all_kinds(void **state) {
   (void)state;
   enum { MOST = 200000, ROUNDS = TEST_ROUNDS(3000) };
@@ -135,6 +137,7 @@ static void texts_of_all_kinds(void **state) {
 }
 
 /* So many times as Fibonacci's numbers say, the code of the rarest would be deeper than a code may be. */
+/* capability: D16, F1 */
 static void a_code_that_is_too_deep(void **state) {
   (void)state;
   static char text[400000];
@@ -157,6 +160,7 @@ static void a_code_that_is_too_deep(void **state) {
   check(18, BY_LIBRARY, text, len / 2, text, len);
 }
 
+/* capability: F1 */
 static void lengths_at_every_border(void **state) {
   (void)state;
   static char previous[30000], text[60000];

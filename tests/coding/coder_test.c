@@ -36,6 +36,7 @@ static void close_all(bench *b, listener *l, int count) {
   }
 }
 
+/* capability: F1 */
 static void an_event_sent_to_many_is_encoded_once(void **state) {
   (void)state;
   bench b;
@@ -173,6 +174,7 @@ static void heartbeats_are_encoded(void **state) {
   }
 }
 
+/* capability: F2 */
 static void private_encoders_are_counted_and_given_back(void **state) {
   (void)state;
   bench b;
@@ -195,6 +197,7 @@ static void private_encoders_are_counted_and_given_back(void **state) {
   bench_finish(&b);
 }
 
+/* capability: F2 */
 static void codings_are_shared_and_bounded(void **state) {
   (void)state;
   bench b;
@@ -374,6 +377,7 @@ static size_t send_next(bench *b, listener *l, vestry_event *event, vestry_event
   return l->p.got.len - before;
 }
 
+/* capability: F1 */
 static void a_page_is_written_as_what_has_changed(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) {
@@ -411,6 +415,7 @@ static void a_page_is_written_as_what_has_changed(void **state) {
 }
 
 /* Heartbeats that decode to something: the text goes on behind them, as far as that is worth it. */
+/* capability: F1 */
 static void a_page_follows_across_heartbeats(void **state) {
   (void)state;
   for (int i = 0; i < 2; i++) {
@@ -443,6 +448,7 @@ static void a_page_follows_across_heartbeats(void **state) {
   }
 }
 
+/* capability: F1 */
 static void what_was_not_written_last_is_not_followed(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) {
@@ -521,6 +527,7 @@ static vestry_err follow_not(void *encoder, const void *previous, size_t previou
   return error ? error : VESTRY_UNSUPPORTED;
 }
 
+/* capability: F1 */
 static void the_shorter_is_written(void **state) {
   (void)state;
   vestry_profile_ops ops = test_chain_checked;
@@ -617,6 +624,7 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
   return failed;
 }
 
+/* capability: F1 */
 static void memory_runs_out_while_pages_follow(void **state) {
   (void)state;
   vestry_profile_ops ops = vestry_profile_brotli;

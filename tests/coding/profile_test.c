@@ -85,6 +85,7 @@ static void new_sink(vestry_sink *sink) {
   vsi_sink_init(sink, NULL);
 }
 
+/* capability: C13 */
 static void private_streams(void **state) {
   (void)state;
   static char text[EVENT_MOST + 64];
@@ -173,6 +174,7 @@ static void splice(const vestry_profile *p, uint64_t seed) {
   far_finish(&f);
 }
 
+/* capability: C13 */
 static void shared_streams(void **state) {
   (void)state;
   for (int i = 0; i < PROFILES; i++) {
@@ -183,6 +185,7 @@ static void shared_streams(void **state) {
 }
 
 /* A stream that is a bit longer than a window, and one event that is longer than the largest stored piece. */
+/* capability: C13 */
 static void framed_bytes_of_any_length(void **state) {
   (void)state;
   static const size_t lengths[] = {
@@ -242,6 +245,7 @@ static void events_refer_back(void **state) {
   }
 }
 
+/* capability: C13 */
 static void settings_are_checked(void **state) {
   (void)state;
   static const vestry_profile bad[] = {

@@ -240,6 +240,7 @@ static void live(splice_world *w, uint64_t seed) {
   bench_finish(&w->b);
 }
 
+/* capability: F1 */
 static void every_decoder_reads_what_was_accepted(void **state) {
   (void)state;
   static splice_world w;

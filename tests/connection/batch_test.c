@@ -19,6 +19,7 @@ static void end(bench *b, probe *p, vestry_connection *c) {
   probe_finish(p);
 }
 
+/* capability: C10 */
 static void c10_a_batch_is_one_write(void **state) {
   (void)state;
   bench b;
@@ -58,6 +59,7 @@ static void c10_a_batch_is_one_write(void **state) {
   bench_finish(&b);
 }
 
+/* capability: C10 */
 static void c10_all_or_nothing(void **state) {
   (void)state;
   bench b;
@@ -125,6 +127,7 @@ static void c10_to_many_connections(void **state) {
   bench_finish(&b);
 }
 
+/* capability: C10 */
 static void c10_a_failure_sticks(void **state) {
   (void)state;
   bench b;
@@ -288,6 +291,7 @@ static void storm(bool tight) {
   }
 }
 
+/* capability: C10 */
 static void c10_nothing_comes_between(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) storm(false);

@@ -129,6 +129,7 @@ static void send_round(crowd *c) {
   }
 }
 
+/* capability: F4 */
 static void f4_stalled_readers_pay_and_nobody_else(void **state) {
   (void)state;
   enum { ROUNDS = 400 };
@@ -157,6 +158,7 @@ static void f4_stalled_readers_pay_and_nobody_else(void **state) {
   free(c);
 }
 
+/* capability: F4 */
 static void f4_who_holds_most_goes_first(void **state) {
   (void)state;
   crowd *c = malloc(sizeof *c);
@@ -179,6 +181,7 @@ static void f4_who_holds_most_goes_first(void **state) {
   free(c);
 }
 
+/* capability: F4 */
 static void f4_the_last_eighth_is_refused_when_nobody_frees(void **state) {
   (void)state;
   crowd *c = malloc(sizeof *c);
@@ -256,6 +259,7 @@ static void *keep_sending(void *arg) {
   return NULL;
 }
 
+/* capability: F4 */
 static void f4_senders_never_get_above_it(void **state) {
   (void)state;
   enum { SENDERS = 3 };

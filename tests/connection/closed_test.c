@@ -50,6 +50,7 @@ static void assert_refused(bench *b, vestry_connection *c) {
   assert_int_equal(after.cause, before.cause);
 }
 
+/* capability: C12, E6 */
 static void e6_sends_to_a_closed_connection_are_refused_without_harm(void **state) {
   (void)state;
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
@@ -88,6 +89,7 @@ static void send_more(vestry_connection *connection, vestry_cause cause, void *c
   assert_refused(ctx, connection);
 }
 
+/* capability: E6 */
 static void e6_sends_from_the_close_hook_are_refused_without_harm(void **state) {
   (void)state;
   for (int abandoned = 0; abandoned < 2; abandoned++) {

@@ -136,6 +136,7 @@ static const struct {
     {"comments are nothing", {{'e', A1, 0, 0}, {'c', "x", 0, 0}, {'e', A2, 0, 0}}, 6},
 };
 
+/* capability: F3 */
 static void f3_what_is_left_out(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
@@ -166,6 +167,7 @@ static void f3_what_is_left_out(void **state) {
 }
 
 /* Two targets with one slot: nothing is mistaken for the other, but the older one has lost its chance. */
+/* capability: F3 */
 static void f3_a_slot_remembers_one_target(void **state) {
   (void)state;
   bench b;
@@ -211,6 +213,7 @@ static void f3_a_slot_remembers_one_target(void **state) {
 }
 
 /* Six events of which two are needed wait in a queue that has room for two, as long as the runner comes round. */
+/* capability: F3 */
 static void f3_a_stalled_page_costs_its_latest_state(void **state) {
   (void)state;
   bench b;
@@ -297,6 +300,7 @@ static void send_bound(bool is_run) {
   bench_finish(&b);
 }
 
+/* capability: F3 */
 static void f3_a_stalled_page_with_fields_costs_its_latest_state(void **state) {
   (void)state;
   send_bound(true);
@@ -304,6 +308,7 @@ static void f3_a_stalled_page_with_fields_costs_its_latest_state(void **state) {
 }
 
 /* What waits when the connection ends is discarded, and counted. */
+/* capability: F3 */
 static void f3_what_waits_ends_with_its_connection(void **state) {
   (void)state;
   bench b;
@@ -338,6 +343,7 @@ static void f3_what_waits_ends_with_its_connection(void **state) {
   bench_finish(&b);
 }
 
+/* capability: F3 */
 static void f3_batches_stay_whole(void **state) {
   (void)state;
   bench b;
@@ -366,6 +372,7 @@ static void f3_batches_stay_whole(void **state) {
 }
 
 /* What runs when it comes, and texts that a browser reads by other rules: nothing is left out, and that can be seen. */
+/* capability: F3 */
 static void f3_what_nothing_is_left_out_for_is_counted(void **state) {
   (void)state;
   static const sent all[] = {{'e', A1, 0, 0},
@@ -470,6 +477,7 @@ static void decide(const json_t *row, bool is_inner, char text[16]) {
   bench_finish(&b);
 }
 
+/* capability: F3 */
 static void f3_what_is_decided_is_what_the_client_needs(void **state) {
   (void)state;
   static char table[65536];

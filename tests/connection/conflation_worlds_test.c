@@ -277,6 +277,7 @@ static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
   return stats.conflated_count;
 }
 
+/* capability: F3 */
 static void f3_the_page_is_the_same_in_the_end(void **state) {
   (void)state;
   static world w;

@@ -3,6 +3,7 @@
 #include "connection/probe.h"
 #include "vestry/connection.h"
 
+/* capability: C4 */
 static void formats_are_sent(void **state) {
   (void)state;
   bench b;

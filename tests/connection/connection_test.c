@@ -181,6 +181,7 @@ static void what_waits_for_a_peer_ends_with_it(void **state) {
     }
 }
 
+/* capability: C12 */
 static void a_full_queue_closes_or_drops(void **state) {
   (void)state;
   for (int drop = 0; drop < 2; drop++) {
@@ -216,6 +217,7 @@ static void a_full_queue_closes_or_drops(void **state) {
   }
 }
 
+/* capability: C12 */
 static void bytes_bound_too(void **state) {
   (void)state;
   bench b;
@@ -241,6 +243,7 @@ static void bytes_bound_too(void **state) {
   bench_finish(&b);
 }
 
+/* capability: C10 */
 static void batches_are_whole_or_not_at_all(void **state) {
   (void)state;
   bench b;
@@ -472,6 +475,7 @@ static void no_stop_waits_longer_for_a_slow_peer(void **state) {
   }
 }
 
+/* capability: E2 */
 static void heartbeats_when_silent(void **state) {
   (void)state;
   bench b;
@@ -557,6 +561,7 @@ static void heartbeats_of_weeks(void **state) {
   }
 }
 
+/* capability: E2 */
 static void no_heartbeat_when_never(void **state) {
   (void)state;
   bench b;
@@ -610,6 +615,7 @@ static void transport_failures_have_their_cause(void **state) {
       }
 }
 
+/* capability: C12 */
 static void abandoned_ones_count_and_never_open(void **state) {
   (void)state;
   bench b;

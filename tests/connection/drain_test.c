@@ -20,6 +20,7 @@ static void end(bench *b, probe *p, vestry_connection *c) {
   bench_finish(b);
 }
 
+/* capability: F6 */
 static void f6_the_hint_comes_last_and_then_the_abort(void **state) {
   (void)state;
   bench b;
@@ -35,6 +36,7 @@ static void f6_the_hint_comes_last_and_then_the_abort(void **state) {
   end(&b, &p, c);
 }
 
+/* capability: F6 */
 static void f6_a_stream_that_is_not_open_yet_opens_and_is_told(void **state) {
   (void)state;
   bench b;
@@ -50,6 +52,7 @@ static void f6_a_stream_that_is_not_open_yet_opens_and_is_told(void **state) {
   end(&b, &p, c);
 }
 
+/* capability: F6 */
 static void f6_a_full_queue_leaves_the_hint_out(void **state) {
   (void)state;
   bench b;
@@ -63,6 +66,7 @@ static void f6_a_full_queue_leaves_the_hint_out(void **state) {
   end(&b, &p, c);
 }
 
+/* capability: F6 */
 static void f6_a_peer_that_does_not_read_is_given_five_seconds(void **state) {
   (void)state;
   bench b;

@@ -95,6 +95,7 @@ static void fill(stage *s) {
   assert_int_equal(bench_send(&s->b, s->c, "b"), VESTRY_OK);
 }
 
+/* capability: C9 */
 static void c9_the_hook_decides_on_full(void **state) {
   (void)state;
   static const struct {
@@ -284,6 +285,7 @@ static void *send_until_closed(void *argument) {
   }
 }
 
+/* capability: C9 */
 static void c9_never_after_on_close(void **state) {
   (void)state;
   bench b;

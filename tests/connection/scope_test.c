@@ -53,6 +53,7 @@ static vestry_err never(vestry_connection *connection, void *ctx) {
   return VESTRY_OK;
 }
 
+/* capability: C11 */
 static void c11_with_closes_whatever_comes_back(void **state) {
   (void)state;
   static const struct {
@@ -91,6 +92,7 @@ static void c11_with_holds_a_reference(void **state) {
   stage_end(&s, VESTRY_CAUSE_CLOSED, ": 1\n\n");
 }
 
+/* capability: C11 */
 static void c11_leave(void **state) {
   (void)state;
   stage s;
@@ -116,6 +118,7 @@ out:
   return VESTRY_OK;
 }
 
+/* capability: C11 */
 static void c11_scoped_variables_close(void **state) {
   (void)state;
   for (int path = 0; path < 3; path++) {

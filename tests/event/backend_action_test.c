@@ -14,6 +14,7 @@ static void expect(vestry_method method, const vestry_backend_action_options *op
   assert_string_equal(made, expected);
 }
 
+/* capability: C7 */
 static void each_method(void **state) {
   (void)state;
   expect(VESTRY_METHOD_GET, NULL, "@get(" Q "/x" Q ")");
@@ -24,6 +25,7 @@ static void each_method(void **state) {
   expect(VESTRY_METHOD_QUERY, NULL, "@query(" Q "/x" Q ")");
 }
 
+/* capability: C7 */
 static void urls(void **state) {
   (void)state;
   assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
@@ -69,6 +71,7 @@ static void urls_may_hold_signals(void **state) {
   }
 }
 
+/* capability: C7 */
 static void every_option(void **state) {
   (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
@@ -121,6 +124,7 @@ static void every_option(void **state) {
 #define OF(method)   "},(u,o)=&gt;@" method "(u,o),el,evt)"
 
 /* What a retry sends is what the signals were at the press; tests/browser/retries.test.js runs it. */
+/* capability: C7 */
 static void once(void **state) {
   (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}};
@@ -150,6 +154,7 @@ static void once(void **state) {
          "@get(" Q "/x" Q ",{headers:{" Q NONCE "})");
 }
 
+/* capability: C7 */
 static void bad_options_are_refused(void **state) {
   (void)state;
   static const vestry_attribute bad[] = {{"", "a"},         {"a b", "a"},  {NULL, "a"},   {"a:", "a"},
@@ -200,6 +205,7 @@ static void buffers_are_filled_to_the_last_byte(void **state) {
   assert_int_equal(vestry_backend_action_string(NULL, 0, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_TOO_LARGE);
 }
 
+/* capability: C7 */
 static void in_html(void **state) {
   (void)state;
   vestry_html html;

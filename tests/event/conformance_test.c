@@ -121,6 +121,7 @@ static void play(const char *directory) {
   sse_text_finish(&got);
 }
 
+/* capability: C1 */
 static void official_cases(void **state) {
   (void)state;
   const char *root = getenv("VESTRY_CONFORMANCE_DIR");

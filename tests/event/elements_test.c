@@ -15,6 +15,7 @@ static void refuse(const char *html, const vestry_elements_options *options) {
   expect_error(vestry_event_elements(NULL, html, strlen(html), options, &event), &event, VESTRY_INVALID);
 }
 
+/* capability: C1 */
 static void defaults(void **state) {
   (void)state;
   expect("<b id=\"n\">4</b>", NULL, TYPE "data: elements <b id=\"n\">4</b>\n\n");
@@ -23,6 +24,7 @@ static void defaults(void **state) {
   expect("<b>", &options, TYPE "data: elements <b>\n\n");
 }
 
+/* capability: C1 */
 static void all_options(void **state) {
   (void)state;
   vestry_elements_options options = {
@@ -46,6 +48,7 @@ static void all_options(void **state) {
               "data: elements <g/>\n\n");
 }
 
+/* capability: C1 */
 static void each_mode(void **state) {
   (void)state;
 #define EACH(name, wire) {VESTRY_PATCH_##name, wire},
@@ -77,6 +80,7 @@ static void each_mode(void **state) {
   }
 }
 
+/* capability: C1 */
 static void each_namespace(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_HTML}, TYPE "data: elements <p>\n\n");
@@ -86,6 +90,7 @@ static void each_namespace(void **state) {
          TYPE "data: namespace mathml\ndata: elements <p>\n\n");
 }
 
+/* capability: C1 */
 static void view_transitions(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.use_view_transition = true},
@@ -98,6 +103,7 @@ static void view_transitions(void **state) {
 
 /* "The last event ID buffer is set to the field's value" (9.2.6): an id field without value clears it, no field leaves
  * it. */
+/* capability: C1 */
 static void ids(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.event.id = "7"}, TYPE "id: 7\ndata: elements <p>\n\n");
@@ -106,6 +112,7 @@ static void ids(void **state) {
   expect("<p>", &(vestry_elements_options){.event.id = NULL}, TYPE "data: elements <p>\n\n");
 }
 
+/* capability: C1 */
 static void retries(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 0}, TYPE "data: elements <p>\n\n");
@@ -126,6 +133,7 @@ static void every_line_break_splits(void **state) {
   expect("<a>\xE2\x80\xA8<b>\xC2\x85", NULL, TYPE "data: elements <a>\xE2\x80\xA8<b>\xC2\x85\n\n");
 }
 
+/* capability: C1 */
 static void blank_html_has_no_line(void **state) {
   (void)state;
   expect(NULL, NULL, TYPE "\n");
@@ -149,6 +157,7 @@ static void odd_bytes_pass(void **state) {
   vestry_event_unref(event);
 }
 
+/* capability: C1 */
 static void forged_fields_are_refused(void **state) {
   (void)state;
   static const char *const forged[] = {"a\nb", "a\rb", "a\r\n", "\n", "\r"};
@@ -190,6 +199,7 @@ static void sizes_of_options(void **state) {
   refuse("<p>", &options);
 }
 
+/* capability: C2 */
 static void removal(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
@@ -213,6 +223,7 @@ static void removal(void **state) {
          TYPE "data: selector #a\ndata: mode remove\n\n");
 }
 
+/* capability: C4 */
 static void names(void **state) {
   (void)state;
 #define CHECK_MODE(name, wire)                                                                                         \

@@ -5,6 +5,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
+/* capability: C4 */
 static void elements(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
@@ -20,6 +21,7 @@ static void elements(void **state) {
   expect_error(vestry_event_elementsf(NULL, &options, &event, "<p>"), &event, VESTRY_INVALID);
 }
 
+/* capability: C4 */
 static void a_refused_format_is_logged_with_its_place(void **state) {
   (void)state;
   test_host th;
@@ -32,6 +34,7 @@ static void a_refused_format_is_logged_with_its_place(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* capability: C4 */
 static void signals(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;

@@ -37,6 +37,7 @@ static void the_last_reference_frees(void **state) {
 }
 
 /* An event holds the one that it follows, and no more than that one. */
+/* capability: F1 */
 static void no_chain_grows(void **state) {
   (void)state;
   test_host th;
@@ -224,6 +225,7 @@ static void numbers(void **state) {
 }
 
 /* Pinned to a version, so that a page keeps the client it was written for; and fetched in a way nobody can change. */
+/* capability: C8 */
 static void c8_the_clients_address_is_pinned(void **state) {
   (void)state;
   int major, minor, patch, end = 0;
@@ -235,6 +237,7 @@ static void c8_the_clients_address_is_pinned(void **state) {
   assert_int_equal(major, 1);
 }
 
+/* capability: F6 */
 static void f6_a_hint_when_to_come_back(void **state) {
   (void)state;
   static const struct {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: K14 */
 #include <stdlib.h>
 
 #include "event/expect.h"

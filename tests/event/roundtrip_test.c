@@ -67,6 +67,7 @@ enum { ROUNDS = 30000 };
     assert_null(wrong);                                                                                                \
   } while (0)
 
+/* capability: C1 */
 static void elements_come_back(void **state) {
   (void)state;
   generator g = {1};

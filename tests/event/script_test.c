@@ -18,6 +18,7 @@ static void refuse(const vestry_script_options *options) {
   expect_error(vestry_event_script(NULL, "f()", 3, options, &event), &event, VESTRY_INVALID);
 }
 
+/* capability: C3 */
 static void defaults(void **state) {
   (void)state;
   expect("console.log('hello');", NULL, OPEN "console.log('hello');" CLOSE);
@@ -27,6 +28,7 @@ static void defaults(void **state) {
   expect_event(vestry_event_script(NULL, NULL, 0, NULL, &event), &event, OPEN CLOSE);
 }
 
+/* capability: C3 */
 static void all_options(void **state) {
   (void)state;
   vestry_attribute attributes[] = {{"type", "module"}, {"async", NULL}, {"data-x:y.z_1", ""}};
@@ -48,6 +50,7 @@ static void every_line_break_splits(void **state) {
 }
 
 /* One row a text and what stands between the tags. */
+/* capability: C3 */
 static void text_cannot_leave_its_element(void **state) {
   (void)state;
   static const char *const rows[][2] = {
@@ -112,6 +115,7 @@ static void case_does_not_follow_the_locale(void **state) {
   assert_false(vsi_starts_with("/SCRIPT>", 6, "/script"));
 }
 
+/* capability: C3 */
 static void attribute_values_are_escaped(void **state) {
   (void)state;
   vestry_attribute attribute = {"data-x", "a\"b'c&d<e>f\ng\rh\r\n\xC3\xBC\"><script>"};

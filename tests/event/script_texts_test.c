@@ -13,6 +13,7 @@
 
 static vestry_event *event;
 
+/* capability: C3 */
 static void c3_console_log_and_error(void **state) {
   (void)state;
   event = expect_untouched;
@@ -38,6 +39,7 @@ static void c3_console_log_and_error(void **state) {
   expect_error(vestry_event_console_error(NULL, "", 0, &options, &event), &event, VESTRY_INVALID);
 }
 
+/* capability: C3 */
 static void c3_redirect_and_replace_url(void **state) {
   (void)state;
   event = expect_untouched;
@@ -48,6 +50,7 @@ static void c3_redirect_and_replace_url(void **state) {
 }
 
 /* Whatever a browser would run, or read as another scheme than http and https; and what it would not. */
+/* capability: C3 */
 static void c3_no_address_runs_a_program(void **state) {
   (void)state;
   static const char *const bad[] = {
@@ -117,6 +120,7 @@ static void expect_custom(const char *name, const char *detail, const vestry_cus
   expect_event(vestry_event_custom(NULL, name, detail, detail ? strlen(detail) : 0, options, &event), &event, bytes);
 }
 
+/* capability: C3 */
 static void c3_custom_events(void **state) {
   (void)state;
   expect_custom("saved", NULL, NULL,
@@ -162,6 +166,7 @@ static void c3_custom_events_refuse(void **state) {
   vestry_event_unref(event);
 }
 
+/* capability: C3 */
 static void c3_prefetch(void **state) {
   (void)state;
   static const char *const urls[] = {"/a?\"</script>", "https://example.org/"};

@@ -4,6 +4,7 @@
 #include "support/test.h"
 
 /* CSSOM, section 2.1, "serialize an identifier", rule by rule. */
+/* capability: C4 */
 static void identifiers_are_serialized(void **state) {
   (void)state;
   static const char *const rows[][2] = {
@@ -40,6 +41,7 @@ static void every_byte_fits_the_stated_size(void **state) {
   }
 }
 
+/* capability: C4 */
 static void bad_arguments_are_refused(void **state) {
   (void)state;
   char selector[8] = "before";

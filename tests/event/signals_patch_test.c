@@ -14,6 +14,7 @@ static void refuse(const char *json, const vestry_signals_options *options, vest
   expect_error(vestry_event_signals_text(NULL, json, json ? strlen(json) : 0, options, &event), &event, expected);
 }
 
+/* capability: C2 */
 static void defaults(void **state) {
   (void)state;
   expect("{\"counter\":4}", NULL, TYPE "data: signals {\"counter\":4}\n\n");
@@ -21,6 +22,7 @@ static void defaults(void **state) {
   expect("{}", &options, TYPE "data: signals {}\n\n");
 }
 
+/* capability: C2 */
 static void all_options(void **state) {
   (void)state;
   vestry_signals_options options = {.event = {.id = "event1", .retry_ms = 2000}, .only_if_missing = true};
@@ -36,6 +38,7 @@ static void all_options(void **state) {
 }
 
 /* As the caller wrote it: spaces, duplicates, escapes and numbers that C has no type for. */
+/* capability: C2 */
 static void text_is_verbatim(void **state) {
   (void)state;
   expect(" {\"a\" : 1e999 , \"a\":123456789012345678901234567890}\r\n", NULL,
@@ -45,6 +48,7 @@ static void text_is_verbatim(void **state) {
 }
 
 /* What is not JSON the client would run as a program. */
+/* capability: C2 */
 static void only_json_objects_pass(void **state) {
   (void)state;
   static const char *const bad[] = {

@@ -15,6 +15,7 @@ static size_t count_of(const paths p) {
   return count;
 }
 
+/* capability: C2 */
 static void c2_paths_become_nulls(void **state) {
   (void)state;
   static const struct {
@@ -62,6 +63,7 @@ static void c2_options(void **state) {
   expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
 }
 
+/* capability: C2 */
 static void c2_bad_paths_are_refused(void **state) {
   (void)state;
   static const char *const bad[] = {"", ".", ".a", "a.", "a..b", "\xFF", "a.\xC0\x80", NULL};

@@ -28,6 +28,7 @@ static size_t refuse(const char *json, size_t len, const vestry_signals_limits *
   return error.offset;
 }
 
+/* capability: C5 */
 static void reads_values(void **state) {
   (void)state;
   json_t *signals = parse("{\"n\":4,\"r\":0.5,\"s\":\"\\u00e9\\n\",\"t\":true,\"o\":{\"x\":null},\"a\":[1,2]}");
@@ -61,6 +62,7 @@ static void the_last_duplicate_wins(void **state) {
   json_decref(signals);
 }
 
+/* capability: C5 */
 static void malformed_text_is_refused(void **state) {
   (void)state;
   static const struct {
@@ -112,6 +114,7 @@ static void messages_repeat_no_input(void **state) {
   }
 }
 
+/* capability: C5 */
 static void size_is_limited(void **state) {
   (void)state;
   vestry_signals_limits limits = {.max_bytes = 10};
@@ -151,6 +154,7 @@ static void expect_depth(size_t depth, const vestry_signals_limits *limits, bool
   test_free(json);
 }
 
+/* capability: C5 */
 static void depth_is_limited(void **state) {
   (void)state;
   expect_depth(32, NULL, true);
@@ -193,6 +197,7 @@ static void deep_text_fits_small_stacks(void **state) {
   test_free(json);
 }
 
+/* capability: C5 */
 static void count_is_limited(void **state) {
   (void)state;
   json_t *signals;
@@ -213,6 +218,7 @@ static void count_is_limited(void **state) {
   test_free(json);
 }
 
+/* capability: C5 */
 static void reads_the_query(void **state) {
   (void)state;
   static const struct {

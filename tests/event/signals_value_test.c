@@ -28,6 +28,7 @@ static void expect_error(vestry_err error, vestry_err expected, const vestry_sig
   assert_int_equal(why->offset, offset);
 }
 
+/* capability: C5 */
 static void c5_reads_each_type(void **state) {
   (void)state;
   const char *text = NULL;
@@ -113,6 +114,7 @@ static void c5_says_what_is_missing(void **state) {
                "a: there is no such signal");
 }
 
+/* capability: C5 */
 static void c5_says_what_was_found_instead(void **state) {
   (void)state;
   const char *text = NULL;

@@ -31,6 +31,7 @@ static void outer(const char *html, const char *expected) {
   expect(html, NULL, VESTRY_PATCH_OUTER, expected);
 }
 
+/* capability: F3 */
 static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
   (void)state;
   outer("<div id=\"a\"></div>", "a");
@@ -82,6 +83,7 @@ static void f3_nesting_is_bounded(void **state) {
 }
 
 /* In an event each line has its key before it, which is not the page's. */
+/* capability: F3 */
 static void f3_lines_are_read_as_the_client_joins_them(void **state) {
   (void)state;
   outer("<div id=\"a\">\n  <p>1</p>\n</div>", "a");
@@ -97,6 +99,7 @@ static void f3_lines_are_read_as_the_client_joins_them(void **state) {
   outer("<div id=a><img src=x onerror\n=\"f()\"></div>", "?");
 }
 
+/* capability: F3 */
 static void f3_what_runs_is_left_alone(void **state) {
   (void)state;
   static const char *const active[] = {"<script>f()</script>",
@@ -195,6 +198,7 @@ static void replaces(const char *first, const char *then, bool expected) {
 }
 
 /* What is bound in the first is bound in the second: so its signal is there in the end. */
+/* capability: F3 */
 static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state) {
   (void)state;
 #define DIV(inside) "<div id=\"a\">" inside "</div>"
@@ -245,6 +249,7 @@ static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state)
 }
 
 /* The rows that the client is not asked for: how it is read. What it is for: tests/browser/conflation.json. */
+/* capability: F3 */
 static void f3_what_a_morph_holds_is_read_from_it(void **state) {
   (void)state;
 #define DIV(inside) "<div id=\"a\">" inside "</div>"
@@ -372,6 +377,7 @@ static void merges(const char *a, const char *b, const char *expected) {
   vestry_event_unref(merged);
 }
 
+/* capability: F3 */
 static void f3_two_patches_are_one_where_one_can_say_it(void **state) {
   (void)state;
   merges("{\"a\":1}", "{\"b\":2}", "{\"a\":1,\"b\":2}");

@@ -45,6 +45,7 @@ static int perform(const char *method, const char *path, const char *session) {
 
 /* ----------------------------------------------------------------------------------- the page, the session -------- */
 
+/* capability: C8 */
 static void test_page(void **state) {
   (void)state;
   START_PLAIN();
@@ -255,6 +256,7 @@ static void test_without_a_cookie(void **state) {
   client_close(&second, false);
 }
 
+/* capability: A6 */
 static void test_keys(void **state) {
   (void)state;
   START_PLAIN();
@@ -346,6 +348,7 @@ static void test_policy_reject(void **state) {
 
 /* --------------------------------------------------------------------------------------- bounds, departures ------- */
 
+/* capability: A5 */
 static void test_lru_closes_the_least_recent(void **state) {
   (void)state;
   START("--store", "lru", "--max", "2");
@@ -380,6 +383,7 @@ static void test_hash_refuses_when_full(void **state) {
   client_close(&stream, false);
 }
 
+/* capability: A3 */
 static void test_idle_is_closed_on_time(void **state) {
   (void)state;
   START("--idle-ms", "300");
@@ -392,6 +396,7 @@ static void test_idle_is_closed_on_time(void **state) {
   keys_expect(counter.port, "open", 0);
 }
 
+/* capability: E2 */
 static void test_heartbeat(void **state) {
   (void)state;
   START("--heartbeat-ms", "150");
@@ -521,6 +526,7 @@ static void allow_threads_left(void) {
   setenv("TSAN_OPTIONS", options, 1);
 }
 
+/* capability: K5 */
 static void test_terminates_in_time(void **state) {
   (void)state;
   static const int signals[] = {SIGTERM, SIGINT};
@@ -638,6 +644,7 @@ static void test_options(void **state) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(out, names[i]));
 }
 
+/* capability: K5 */
 static void test_port_that_is_taken(void **state) {
   (void)state;
   START_PLAIN();

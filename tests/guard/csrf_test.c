@@ -118,6 +118,7 @@ static vestry_err forget(void *ctx, const char *text) {
 }
 static const vestry_session_storage_ops storage = {.save = save, .load = load, .remove = forget, .remove_user = forget};
 
+/* capability: D11 */
 static void a_token_is_of_its_session(void **state) {
   (void)state;
   vestry_session_record row;
@@ -153,6 +154,7 @@ static void a_token_is_of_its_session(void **state) {
   }
 }
 
+/* capability: D11 */
 static void without_sessions_it_is_of_a_cookie(void **state) {
   (void)state;
   for (int insecure = 0; insecure < 2; insecure++) {
@@ -193,6 +195,7 @@ static int act_with_body(site *s, opened *o, const char *method, const char *typ
   return ask(s, o, &r);
 }
 
+/* capability: D11 */
 static void where_a_token_counts(void **state) {
   (void)state;
   site s;
@@ -234,6 +237,7 @@ static void where_a_token_counts(void **state) {
   end(&s);
 }
 
+/* capability: D11 */
 static void safe_methods_pass(void **state) {
   (void)state;
   site s;
@@ -261,6 +265,7 @@ static int act_from(site *s, opened *o, const char *site_of, const char *origin,
   return ask(s, o, &r);
 }
 
+/* capability: D11 */
 static void where_it_comes_from(void **state) {
   (void)state;
   static const struct {
@@ -362,6 +367,7 @@ static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_bodyf(reply, "%s: %d", (const char *)app, req->error);
 }
 
+/* capability: D11 */
 static void a_refusal_says_why(void **state) {
   (void)state;
   site s;
@@ -390,6 +396,7 @@ static void a_refusal_says_why(void **state) {
 }
 
 /* Hostile texts everywhere a proof can stand. */
+/* capability: D11 */
 static void hostile_proofs(void **state) {
   (void)state;
   site s;

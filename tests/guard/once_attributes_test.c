@@ -32,6 +32,7 @@ static int act_with(world *w, const char *nonce) {
   return status;
 }
 
+/* capability: D18 */
 static void a_page_has_a_nonce(void **state) {
   (void)state;
   static const char before[] = "<body data-signals:_once=\"'", behind[] = "'\" data-init__once=\"window.vestryOnce = ";
@@ -66,6 +67,7 @@ static vestry_err run_script(const vestry_request *req, vestry_reply *reply, voi
 }
 
 /* For the client such an action never finishes, and holds up all behind it: somebody is told. */
+/* capability: D18 */
 static void an_answer_that_is_a_script_is_logged(void **state) {
   (void)state;
   world w;

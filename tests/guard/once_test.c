@@ -106,6 +106,7 @@ static const char *post(site *s, const char *user, const char *path, const char 
 
 /* -------------------------------------------------------------------------------------------- run and repeat ------ */
 
+/* capability: D18 */
 static void a_repeated_one_gets_the_firsts_answer(void **state) {
   (void)state;
   site s;
@@ -233,6 +234,7 @@ static void all_answers_together_are_bounded(void **state) {
   end(&s);
 }
 
+/* capability: D18 */
 static void a_peer_that_is_gone_is_answered_when_it_repeats(void **state) {
   (void)state;
   site s;
@@ -284,6 +286,7 @@ static void a_log_in_that_was_cut_off_is_told_again(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- forged ------- */
 
+/* capability: D18 */
 static void what_was_not_made_here_is_refused(void **state) {
   (void)state;
   site s;
@@ -310,6 +313,7 @@ static void what_was_not_made_here_is_refused(void **state) {
   end(&s);
 }
 
+/* capability: D18 */
 static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
   (void)state;
   site s;
@@ -326,6 +330,7 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
   end(&s);
 }
 
+/* capability: D18 */
 static void a_scope_is_bounded_and_harms_no_other(void **state) {
   (void)state;
   site s;
@@ -369,6 +374,7 @@ static void all_scopes_together_are_bounded(void **state) {
   end(&s);
 }
 
+/* capability: D18 */
 static void it_is_forgotten_by_time(void **state) {
   (void)state;
   site s;
@@ -561,6 +567,7 @@ static void *post_it(void *ctx) {
   return NULL;
 }
 
+/* capability: D18 */
 static void who_comes_meanwhile_waits(void **state) {
   (void)state;
   for (int round = 0; round < 2; round++) {
@@ -593,6 +600,7 @@ static void who_comes_meanwhile_waits(void **state) {
   }
 }
 
+/* capability: D18 */
 static void many_race_for_each(void **state) {
   (void)state;
   site s;

@@ -77,6 +77,7 @@ static unsigned pass_from(site *s, const char *peer) {
 
 /* ------------------------------------------------------------------------------------------------ tokens ---------- */
 
+/* capability: L6 */
 static void a_burst_then_as_many_as_come_back(void **state) {
   (void)state;
   site s;
@@ -110,6 +111,7 @@ static void count_is_the_burst(void **state) {
   end(&s);
 }
 
+/* capability: L6 */
 static void a_refusal_says_when(void **state) {
   (void)state;
   site s;
@@ -156,6 +158,7 @@ static void the_application_has_a_page_for_it(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ whose ----------- */
 
+/* capability: L6 */
 static void an_address_is_an_ipv4_or_a_64(void **state) {
   (void)state;
   site s;
@@ -183,6 +186,7 @@ static int ask_forwarded(site *s, const char *said) {
   return ask(s, &(wire){.peer = "", .headers = {{"X-Forwarded-For", said}}});
 }
 
+/* capability: L6 */
 static void behind_a_proxy(void **state) {
   (void)state;
   static const char *const none[] = {"",
@@ -225,6 +229,7 @@ static void log_in_as(site *s, const char *user, char cookie[256]) {
   wire_finish(&r);
 }
 
+/* capability: L6 */
 static void of_a_scope(void **state) {
   (void)state;
   site s;
@@ -256,6 +261,7 @@ static vestry_err name_it(const vestry_request *req, void *app, char *buffer, si
   return VESTRY_OK;
 }
 
+/* capability: L6 */
 static void of_what_a_function_names(void **state) {
   (void)state;
   site s;
@@ -271,6 +277,7 @@ static void of_what_a_function_names(void **state) {
   end(&s);
 }
 
+/* capability: L6 */
 static void a_handler_takes_tokens(void **state) {
   (void)state;
   site s;
@@ -295,6 +302,7 @@ static void a_handler_takes_tokens(void **state) {
 /* --------------------------------------------------------------------------------------------- its bounds --------- */
 
 /* Names that are invented find room, and those that ask too often stay remembered: they owe most. */
+/* capability: L6 */
 static void a_flood_of_names(void **state) {
   (void)state;
   enum { FLOOD = 200000, HOLDS = 1024 };
@@ -387,6 +395,7 @@ static void *take_many(void *argument) {
 }
 
 /* Of each name exactly as many pass as there are tokens, whatever threads take them. */
+/* capability: L6 */
 static void threads_take_no_more_than_there_are(void **state) {
   (void)state;
   test_host th;

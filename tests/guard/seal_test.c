@@ -8,6 +8,7 @@ static const char secret[] = "a secret of more than thirty-two bytes",
                   other[] = "another one, of as many or more bytes";
 static const vestry_scope ann = {"ann", 3}, nobody = {NULL, 0};
 
+/* capability: D8 */
 static void seals_are_good_for_what_they_were_made_for(void **state) {
   (void)state;
   test_host th;
@@ -31,6 +32,7 @@ static void seals_are_good_for_what_they_were_made_for(void **state) {
   assert_string_not_equal(text, again); /* each is another */
 }
 
+/* capability: D8 */
 static void any_change_spoils_it(void **state) {
   (void)state;
   test_host th;

@@ -88,6 +88,7 @@ static void end(world *w) {
   test_host_assert_clean(&w->th);
 }
 
+/* capability: D8 */
 static void every_request_knows_its_tab(void **state) {
   (void)state;
   world w;
@@ -126,6 +127,7 @@ static void every_request_knows_its_tab(void **state) {
   end(&w);
 }
 
+/* capability: D8 */
 static void the_cookie_carries_it_over_a_reload(void **state) {
   (void)state;
   world w;
@@ -212,6 +214,7 @@ static void signals_are_kept_by_a_prefix(void **state) {
   end(&w);
 }
 
+/* capability: D8 */
 static void what_was_not_made_here_is_none(void **state) {
   (void)state;
   world w;
@@ -246,6 +249,7 @@ static void what_was_not_made_here_is_none(void **state) {
   end(&w);
 }
 
+/* capability: D8 */
 static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
   (void)state;
   world w;
@@ -267,6 +271,7 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
   end(&w);
 }
 
+/* capability: D8 */
 static void a_log_in_makes_another_tab(void **state) {
   (void)state;
   world w;
@@ -285,6 +290,7 @@ static void a_log_in_makes_another_tab(void **state) {
   end(&w);
 }
 
+/* capability: D8 */
 static void a_restart_with_the_same_secret_knows_them(void **state) {
   (void)state;
   const vestry_session_options are_signed = {.secret = secret, .secret_len = sizeof secret - 1};

@@ -39,6 +39,7 @@ static void refused(const char *before) {
   if (takes(before, "", "")) fail_msg("%s takes a text that is empty", before); /* it does not depend on the text */
 }
 
+/* capability: E4 */
 static void where_no_escape_helps(void **state) {
   (void)state;
   static const char *const rows[] = {
@@ -126,6 +127,7 @@ static void fragments(void **state) {
 }
 
 /* A link that is no more than information has a URL like any other, and may not be known to be one too late. */
+/* capability: E4 */
 static void links(void **state) {
   (void)state;
   expect("<link rel=canonical href='", "javascript:", "about:invalid");
@@ -153,6 +155,7 @@ static void links(void **state) {
   assert_true(takes("<link rel=icon href='", "a", "' rel=stylesheet>")); /* the first counts */
 }
 
+/* capability: E4 */
 static void metas(void **state) {
   (void)state;
   assert_true(takes("<meta content='", "0;url=a", "' name=description>"));
@@ -170,6 +173,7 @@ static void metas(void **state) {
 }
 
 /* In the page there is nothing but what came by http, or from where the page is. */
+/* capability: E4 */
 static void documents_inside(void **state) {
   (void)state;
   static const struct {
@@ -206,6 +210,7 @@ static void documents_inside(void **state) {
 }
 
 /* data-attr sets an attribute to what the code makes. */
+/* capability: E4 */
 static void code_that_makes_attributes(void **state) {
   (void)state;
   expect("<a data-attr:title=\"'", "javascript:", "javascript:");

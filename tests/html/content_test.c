@@ -151,6 +151,7 @@ static char *unmark(const char *marked, size_t *ret_len, size_t *ret_begin, size
   return realloc(html, *ret_len ? *ret_len : 1); /* so that a byte too much is noticed */
 }
 
+/* capability: D3 */
 static void every_document(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -169,6 +170,7 @@ static void every_document(void **state) {
 }
 
 /* Of a document that ends anywhere it is found or not, and nothing behind the end is read. */
+/* capability: D3 */
 static void cut_anywhere(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -186,6 +188,7 @@ static void cut_anywhere(void **state) {
 }
 
 /* H where the head ends, B and b the body's start tag and its name's end; M and m likewise of the content. */
+/* capability: D3 */
 static void where_things_are_put(void **state) {
   (void)state;
   static const struct {

@@ -133,6 +133,7 @@ static void formats_that_are_refused(void **state) {
 }
 
 /* The one place where texts are plain: what the table of vestry/html.h refuses. */
+/* capability: E4 */
 static void texts_are_refused_where_no_escape_helps(void **state) {
   (void)state;
   static const char *const rows[] = {

@@ -9,6 +9,7 @@
 /* All that is special anywhere, and a text of several bytes. */
 #define NASTY "<b>&\"'`\\$@;(\r\n\xC3\xA4</script>"
 
+/* capability: E4 */
 static void texts_are_escaped_everywhere_alike(void **state) {
   (void)state;
   vestry_html html;
@@ -25,6 +26,7 @@ static void texts_are_escaped_everywhere_alike(void **state) {
   vestry_html_finish(&html);
 }
 
+/* capability: E4 */
 static void raw_is_as_it_is(void **state) {
   (void)state;
   vestry_html html;
@@ -99,6 +101,7 @@ static void references_and_line_ends_stay_apart(void **state) {
   vestry_html_finish(&html);
 }
 
+/* capability: E4 */
 static void javascript_strings(void **state) {
   (void)state;
   vestry_html html;
@@ -175,6 +178,7 @@ static void code_is_refused_where_it_is_none(void **state) {
 }
 
 /* Whoever writes a page with links of others: the link goes nowhere, the page is there. */
+/* capability: E4 */
 static void urls_run_no_script(void **state) {
   (void)state;
   static const struct {
@@ -211,6 +215,7 @@ static void urls_run_no_script(void **state) {
   vestry_html_finish(&html);
 }
 
+/* capability: E4 */
 static void the_first_error_sticks(void **state) {
   (void)state;
   vestry_html html;
@@ -259,6 +264,7 @@ static void without_memory(void **state) {
   assert_true(th.allocations < 12); /* none a piece */
 }
 
+/* capability: K9 */
 static void what_was_built_is_a_value(void **state) {
   (void)state;
   vestry_html html;

@@ -29,6 +29,7 @@ static void assert_chosen(const char *header, const char *expected) {
   assert_string_equal(chosen, expected);
 }
 
+/* capability: C13 */
 static void by_weight_then_by_our_order(void **state) {
   (void)state;
   static const char *const cases[][2] = {
@@ -74,6 +75,7 @@ static void nothing_is_acceptable(void **state) {
   assert_chosen("*;q=0, identity;q=0.1", "identity");
 }
 
+/* capability: C13 */
 static void malformed_is_as_if_it_was_not_there(void **state) {
   (void)state;
   static const char *const cases[] = {
@@ -107,6 +109,7 @@ static void malformed_is_as_if_it_was_not_there(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) assert_chosen(cases[i], "identity");
 }
 
+/* capability: C13 */
 static void not_on_offer_is_not_chosen(void **state) {
   (void)state;
   static const char *const left[] = {NULL, "gzip", NULL};

@@ -27,6 +27,7 @@ static void assert_reads(wire *r, const char *coding, const char *expected) {
   decoder_finish(&d);
 }
 
+/* capability: C13 */
 static void the_request_decides(void **state) {
   (void)state;
   static const struct {
@@ -68,6 +69,7 @@ static void no_profiles_no_choice(void **state) {
   wire_finish(&r);
 }
 
+/* capability: C13 */
 static void nothing_acceptable_is_406(void **state) {
   (void)state;
   world w;
@@ -98,6 +100,7 @@ static vestry_err profiled(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_patch_elements(reply, "<p>hello</p>");
 }
 
+/* capability: C13 */
 static void a_reply_offers_its_own(void **state) {
   (void)state;
   static const vestry_profile own[] = {{.ops = &test_chain}, {.ops = &vestry_profile_gzip}};
@@ -300,6 +303,7 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
   return each;
 }
 
+/* capability: F2 */
 static void f2_an_idle_stream_has_no_encoder(void **state) {
   (void)state;
   static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},

@@ -118,6 +118,7 @@ static void etag_of(site *s, const char *path, const char *accept, char etag[128
 
 /* ---------------------------------------------------------------------------------------------- the tests --------- */
 
+/* capability: K7 */
 static void a_file_and_its_headers(void **state) {
   (void)state;
   site s;
@@ -141,6 +142,7 @@ static void a_file_and_its_headers(void **state) {
   end(&s);
 }
 
+/* capability: K7 */
 static void there_is_no_way_out(void **state) {
   (void)state;
   static const char *const hostile[] = {"",
@@ -210,6 +212,7 @@ static void there_is_no_way_out(void **state) {
   end(&s);
 }
 
+/* capability: K7 */
 static void conditions(void **state) {
   (void)state;
   site s;
@@ -265,6 +268,7 @@ static void conditions(void **state) {
   end(&s);
 }
 
+/* capability: K7 */
 static void preconditions(void **state) {
   (void)state;
   site s;
@@ -317,6 +321,7 @@ static void preconditions(void **state) {
   end(&s);
 }
 
+/* capability: K7 */
 static void ranges(void **state) {
   (void)state;
   static const struct {
@@ -380,6 +385,7 @@ static void ranges(void **state) {
   end(&s);
 }
 
+/* capability: K7 */
 static void encodings_made_ahead(void **state) {
   (void)state;
   site s;
@@ -431,6 +437,7 @@ static void encodings_made_ahead(void **state) {
   end(&s);
 }
 
+/* capability: K7 */
 static void a_file_that_changes(void **state) {
   (void)state;
   site s;
@@ -477,6 +484,7 @@ static const vestry_file table[] = {
     {.path = "nothing"},
 };
 
+/* capability: K7 */
 static void files_in_the_program(void **state) {
   (void)state;
   site s;
@@ -623,6 +631,7 @@ static void no_memory_is_an_error(void **state) {
 }
 
 /* As many requests as there may be descriptors, several times: none is left open. */
+/* capability: K7 */
 static void descriptors_are_given_back(void **state) {
   (void)state;
   site s;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: K14 */
 /* Plain events on their way to readers that are not Datastar: in by any client, through the queue, channels, effects,
  * and conflation. */
 #include "serve/world.h"

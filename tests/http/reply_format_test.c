@@ -4,6 +4,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
+/* capability: B1 */
 static void bodies_and_elements_by_formats(void **state) {
   (void)state;
   test_host th;

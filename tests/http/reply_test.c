@@ -6,6 +6,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
+/* capability: B1 */
 static void headers_are_checked(void **state) {
   (void)state;
   static const struct {
@@ -66,6 +67,7 @@ static void headers_are_sent_twice_but_content_type(void **state) {
   vsi_reply_finish(&reply);
 }
 
+/* capability: B1 */
 static void status_and_body(void **state) {
   (void)state;
   vestry_reply reply;
@@ -89,6 +91,7 @@ static void status_and_body(void **state) {
   vsi_reply_finish(&reply);
 }
 
+/* capability: B1 */
 static void effects_are_arrays_headed_by_a_name(void **state) {
   (void)state;
   vestry_reply reply;
@@ -161,6 +164,7 @@ static void a_refused_key_is_remembered_until_a_good_one(void **state) {
   vestry_destroy(v);
 }
 
+/* capability: B1 */
 static void keep_and_stream_options_are_checked(void **state) {
   (void)state;
   vestry_reply reply;
@@ -337,6 +341,7 @@ static void values_are_effects_and_signals(void **state) {
   vsi_reply_finish(&reply);
 }
 
+/* capability: K8 */
 static void redirects_lead_to_addresses(void **state) {
   (void)state;
   static const char *const bad[] = {"",    "javascript:alert(1)", " JavaScript:x", "data:text/html,x", "/a\r\nX: y",

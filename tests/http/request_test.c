@@ -113,6 +113,7 @@ static void assert_signals(wire *r, json_int_t expected) {
   json_decref(s.signals);
 }
 
+/* capability: B7 */
 static void signals_come_where_the_method_puts_them(void **state) {
   (void)state;
   static const char *const in_query[] = {"GET", "DELETE", "GET"}, *const in_body[] = {"POST", "PUT", "PATCH"};
@@ -139,6 +140,7 @@ static void forms_have_no_signals(void **state) {
   assert_signals(&json, 1);
 }
 
+/* capability: C6 */
 static void ordinary_requests_are_not_parsed(void **state) {
   (void)state;
   seen s = {0};
@@ -151,6 +153,7 @@ static void ordinary_requests_are_not_parsed(void **state) {
   assert_null(other.signals);
 }
 
+/* capability: C6 */
 static void c6_the_header_must_say_true(void **state) {
   (void)state;
   static const struct {
@@ -172,6 +175,7 @@ static void c6_the_header_must_say_true(void **state) {
   }
 }
 
+/* capability: C5 */
 static void malformed_signals_are_400_and_say_where(void **state) {
   (void)state;
   static const char *const bodies[] = {"{\"n\":}", "[1]", "7", "{} x", "{\"n\":\"\xff\"}", "nul"};
@@ -193,6 +197,7 @@ static void malformed_signals_are_400_and_say_where(void **state) {
   assert_int_equal(ask((vestry_options){0}, &escape, &s), 400);
 }
 
+/* capability: C5 */
 static void signals_beyond_the_limits_are_413(void **state) {
   (void)state;
   seen s = {0};
@@ -381,6 +386,7 @@ static vestry_err by_tab(const vestry_request *req, vestry_reply *reply, char *b
   return VESTRY_OK;
 }
 
+/* capability: A8 */
 static void scopes_are_made_of_the_request(void **state) {
   (void)state;
   vestry_err error = VESTRY_OK;
@@ -409,6 +415,7 @@ static vestry_err claim_too_much(const vestry_request *req, vestry_reply *reply,
   return VESTRY_OK;
 }
 
+/* capability: A8 */
 static void scopes_are_bounded(void **state) {
   (void)state;
   size_t len = VESTRY_SCOPE_MAX_BYTES;
@@ -441,6 +448,7 @@ static vestry_err by_session(const vestry_request *req, vestry_reply *reply, cha
   return VESTRY_NOT_FOUND; /* no status: as ever */
 }
 
+/* capability: K8 */
 static void a_scope_function_may_answer(void **state) {
   (void)state;
   static const struct {

@@ -37,6 +37,7 @@ static void mount(world *w, const char *method, const char *pattern, const char 
 
 /* ------------------------------------------------------------------------------------------------ patterns -------- */
 
+/* capability: K4 */
 static void patterns_are_matched_by_segments(void **state) {
   (void)state;
   world w;
@@ -136,6 +137,7 @@ static void bad_patterns_are_refused(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- methods -------- */
 
+/* capability: K4 */
 static void methods_are_told(void **state) {
   (void)state;
   world w;
@@ -234,6 +236,7 @@ static vestry_err stand(const vestry_request *req, vestry_reply *reply, void *ap
   return VESTRY_NOT_FOUND;
 }
 
+/* capability: K4 */
 static void guards_step_in_from_the_outside(void **state) {
   (void)state;
   world w;
@@ -423,6 +426,7 @@ static vestry_err say_error(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_bodyf(reply, "<h1>%s %d %s</h1>", (const char *)app, req->error, req->path);
 }
 
+/* capability: K4 */
 static void errors_have_pages(void **state) {
   (void)state;
   world w;
@@ -551,6 +555,7 @@ static vestry_err use_as_guard(const vestry_request *req, vestry_reply *reply, v
   return use(req, reply, app);
 }
 
+/* capability: K4 */
 static void routes_end_under_fire(void **state) {
   (void)state;
   world w;

@@ -129,6 +129,7 @@ static void see_types(const vestry_request *req) {
   assert_null(json);
 }
 
+/* capability: K4 */
 static void values_have_types(void **state) {
   (void)state;
   with((wire){.query = "i=42&least=-9223372036854775808&most=9223372036854775807&below=-9223372036854775809&"
@@ -145,6 +146,7 @@ static void see_form(const vestry_request *req) {
   assert_null(QUERY(req, "title"));
 }
 
+/* capability: K4 */
 static void forms_are_read_in_both_codings(void **state) {
   (void)state;
   with(form("application/x-www-form-urlencoded; charset=utf-8", "title=a+%26+b&text=one%0d%0atwo"), see_form);

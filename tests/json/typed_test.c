@@ -17,6 +17,7 @@ static void assert_json(const vestry_value *value, const char *expected) {
   json_decref(json);
 }
 
+/* capability: K9 */
 static void every_type_keeps_its_type(void **state) {
   (void)state;
   const char letter = 'a';
@@ -48,6 +49,7 @@ static void sixteen_fit_a_list(void **state) {
               "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8}");
 }
 
+/* capability: K9 */
 static void what_json_has_not_is_refused(void **state) {
   (void)state;
   const vestry_value odd[] = {vestry_value_string("a")}, no_name[] = {vestry_value_integer(1), vestry_value_integer(1)};

@@ -89,6 +89,7 @@ static size_t allocated_bytes(void) {
   return info.uordblks + info.hblkhd;
 }
 
+/* capability: C16 */
 static void an_idle_stream_holds_nothing_of_the_servers(void **state) {
   (void)state;
   if (!mallinfo2().uordblks) skip(); /* another allocator's, a sanitizer's */
@@ -136,6 +137,7 @@ static void it_is_forgotten_behind_silent_connections(void **state) {
 }
 
 /* At any level: it would be one line for each stream, in the words of a failure. */
+/* capability: C16 */
 static void no_line_is_written_about_it(void **state) {
   (void)state;
   static const vestry_cause causes[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_IDLE};
@@ -170,6 +172,7 @@ static unsigned how_many(void) {
   return most < MANY ? (unsigned)most : MANY;
 }
 
+/* capability: C16 */
 static void nobody_sees_it(void **state) {
   (void)state;
   unsigned count = how_many();
@@ -228,6 +231,7 @@ static void end_without_room(client *c, int refused, int pieces) {
   assert_int_equal(server_cause(&s, connection), VESTRY_CAUSE_CLOSED);
 }
 
+/* capability: C16 */
 static void it_waits_for_room(void **state) {
   (void)state;
   server_start(&s, NULL);
@@ -403,6 +407,7 @@ static void assert_one_is_lost(client *c, unsigned index, client *other) {
   client_expect(other, "still");
 }
 
+/* capability: C16 */
 static void one_without_a_descriptor_ends_alone(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter.threads_count = 1});
@@ -444,6 +449,7 @@ static void ask_again(client *c) {
   client_next(c);
 }
 
+/* capability: C16 */
 static void streams_count_among_connections(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 3, .threads_count = 1}});
@@ -475,6 +481,7 @@ static bool is_served(void) {
   return answered;
 }
 
+/* capability: C16 */
 static void streams_count_for_their_address(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.adapter.max_per_address = 2});
@@ -511,6 +518,7 @@ static vestry_err open_and_end(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("brief", 1));
 }
 
+/* capability: C16 */
 static void hand_over_races_with_every_end(void **state) {
   (void)state;
   unsigned before = server_descriptors();

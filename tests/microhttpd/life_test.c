@@ -51,6 +51,7 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
   return taken;
 }
 
+/* capability: C18 */
 static void the_kernel_holds_what_was_asked_for(void **state) {
   (void)state;
   enum { SMALL_BYTES = 8 << 10, LARGE_BYTES = 256 << 10, CLIENT_HOLDS_BYTES = 16 << 10 };
@@ -75,6 +76,7 @@ static double seconds_until_lost(size_t bytes) {
   return peers_seconds_until_lost(&microhttpd_seam, &settings, 7, bytes);
 }
 
+/* capability: F5 */
 static void f5_finds_one_behind_a_cut(void **state) {
   (void)state;
   double took = seconds_until_lost(0);
@@ -82,6 +84,7 @@ static void f5_finds_one_behind_a_cut(void **state) {
   assert_true(took >= 0.4 && took < PROMPT_S); /* not the hours that the kernel waits */
 }
 
+/* capability: F5 */
 static void f5_finds_one_behind_a_cut_in_the_middle_of_a_write(void **state) {
   (void)state;
   double took = seconds_until_lost(16 << 20);

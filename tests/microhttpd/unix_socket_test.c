@@ -67,6 +67,7 @@ static void leave_stale(const char *path, int type) {
   close(fd);
 }
 
+/* capability: C18 */
 static void replaces_what_a_server_left_that_is_gone(void **state) {
   (void)state;
   server_start(&s, NULL);
@@ -88,6 +89,7 @@ static void replaces_what_a_server_left_that_is_gone(void **state) {
   server_stop(&s);
 }
 
+/* capability: C18 */
 static void a_server_that_listens_keeps_its_place(void **state) {
   (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
@@ -122,6 +124,7 @@ static void a_server_that_is_overrun_keeps_its_place(void **state) {
   server_stop(&s);
 }
 
+/* capability: C18 */
 static void what_is_no_socket_stays(void **state) {
   (void)state;
   server_start(&s, NULL);
@@ -143,6 +146,7 @@ static void what_is_no_socket_stays(void **state) {
   server_stop(&s);
 }
 
+/* capability: C18 */
 static void the_mode_is_what_was_asked_for(void **state) {
   (void)state;
   server_start(&s, NULL);
@@ -208,6 +212,7 @@ static void a_locked_folder_is_an_error(void **state) {
 }
 
 /* One instance, two doors: an event reaches the streams of both. */
+/* capability: C18 */
 static void tcp_and_a_socket_are_two_adapters(void **state) {
   (void)state;
   server_start(&s, NULL);

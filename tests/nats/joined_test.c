@@ -133,6 +133,7 @@ static size_t count_messages(const vsi_nats_outbox *outbox, size_t max_len) {
   return count;
 }
 
+/* capability: G9 */
 static void what_goes_together_is_bounded(void **state) {
   (void)state;
   enum { LARGE = 20000, SMALL_MESSAGES = 10, ANSWER = 77 };

@@ -299,6 +299,7 @@ static void finish(void) {
   nats_server_finish(&w.server);
 }
 
+/* capability: G10 */
 static void what_is_played_back_is_nothing(void **state) {
   (void)state;
   uint64_t seed = setting("REPLAY_SEED", 1), count = setting("REPLAY_SEEDS", 200);

@@ -73,6 +73,7 @@ static void is_kept_out(vestry_nats_options options) {
 
 /* ---- who it is --------------------------------------------------------------------------------------------------- */
 
+/* capability: G1 */
 static void a_password_is_asked_for(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"p\" }");
@@ -161,6 +162,7 @@ static void may_speak_of_its_own_alone(vestry_nats_options options) {
   ear_finish(&e);
 }
 
+/* capability: G10 */
 static void credentials_say_who_may_do_what(void **state) {
   (void)state;
   char command[256], path[128], config[8192];
@@ -176,6 +178,7 @@ static void credentials_say_who_may_do_what(void **state) {
 }
 
 /* libnats gives up after two refusals. */
+/* capability: G1 */
 static void who_was_refused_comes_in_when_he_may(void **state) {
   (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
@@ -232,6 +235,7 @@ static void start_tls(bool verifies) {
   nats_server_start(&the.server, config);
 }
 
+/* capability: G1, G10 */
 static void a_server_must_be_the_one_it_says(void **state) {
   (void)state;
   make_certificates();
@@ -261,6 +265,7 @@ static void a_server_must_be_the_one_it_says(void **state) {
   is_kept_out(right);
 }
 
+/* capability: G1, G10 */
 static void a_node_shows_its_certificate(void **state) {
   (void)state;
   make_certificates();
@@ -315,6 +320,7 @@ static void start_as_in_the_guide(const char *public) {
   nats_server_start(&the.server, config);
 }
 
+/* capability: G10 */
 static void nodes_meet_as_the_guide_says_and_may_no_more(void **state) {
   (void)state;
   char public[80], others[80], seed[128], others_seed[128];
@@ -470,6 +476,7 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
   return error;
 }
 
+/* capability: G1 */
 static void memory_runs_out_anywhere(void **state) {
   (void)state;
   nats_server_start(&the.server, NULL);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: G4 */
 /* Keys that one stream has alone, by claims of JetStream's. */
 #include "cluster/strict_race.h"
 #include "nats/server.h"

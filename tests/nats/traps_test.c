@@ -78,6 +78,7 @@ static vestry_nats_stats stats_of(ear *e) {
 
 /* A thread that reads, one for each subscription, and one that holds writes back for a millisecond, are libnats's
  * defaults. */
+/* capability: G1 */
 static void a_broker_has_two_threads_whatever_it_hears(void **state) {
   (void)state;
   ear first, second;
@@ -110,6 +111,7 @@ static void what_is_said_of_times_is_so(void **state) {
 }
 
 /* An application may have libnats deliver on several threads. */
+/* capability: G1 */
 static void several_threads_of_libnats_do_not_call_at_once(void **state) {
   (void)state;
   assert_int_equal(nats_SetMessageDeliveryPoolSize(4), NATS_OK);
@@ -138,6 +140,7 @@ static void several_threads_of_libnats_do_not_call_at_once(void **state) {
 /* ---- a server that stops ----------------------------------------------------------------------------------------- */
 
 /* libnats would hold back 8 MB, and send it minutes later. */
+/* capability: G1 */
 static void nothing_arrives_late(void **state) {
   (void)state;
   ear sender, hearer;
@@ -177,6 +180,7 @@ static void nothing_arrives_late(void **state) {
 }
 
 /* Two minutes times two, otherwise. And whoever publishes meanwhile is not made to wait. */
+/* capability: G1 */
 static void a_server_that_stops_is_noticed(void **state) {
   (void)state;
   ear e;
@@ -189,6 +193,7 @@ static void a_server_that_stops_is_noticed(void **state) {
   ear_finish(&e);
 }
 
+/* capability: G1 */
 static void a_full_socket_makes_nobody_wait(void **state) {
   (void)state;
   ear e;
@@ -262,6 +267,7 @@ static void flood(ear *e, int from, int count) {
 }
 
 /* Nothing waits in this process but what was read: the server has the rest wait. */
+/* capability: G1 */
 static void who_is_slow_is_sent_what_it_takes(void **state) {
   (void)state;
   enum { COUNT = 1000 };
@@ -304,6 +310,7 @@ static void block_libnats(natsConnection *connection, natsSubscription *sub, nat
   pass_gate();
 }
 
+/* capability: G1 */
 static void who_holds_up_libnats_holds_up_nothing_here(void **state) {
   (void)state;
   enum { COUNT = 3000 };

@@ -91,6 +91,7 @@ static bool has(vestry_memory_exchange *stream, const char *text) {
 
 /* It is looked at once, however long it takes nothing and however often something changes; and rendered as soon as it
  * has taken what it was sent, without any time passing. */
+/* capability: D5 */
 static void a_stream_that_takes_nothing_costs_nothing(void **state) {
   (void)state;
   site s;
@@ -121,6 +122,7 @@ static void a_stream_that_takes_nothing_costs_nothing(void **state) {
 }
 
 /* Between two renders there is the interval all the same. */
+/* capability: D5, D13 */
 static void what_was_blocked_is_paced(void **state) {
   (void)state;
   site s;
@@ -145,6 +147,7 @@ static void what_was_blocked_is_paced(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D5 */
 static void a_blocked_page_may_end(void **state) {
   (void)state;
   site s;
@@ -168,6 +171,7 @@ static void a_blocked_page_may_end(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- topics --------- */
 
+/* capability: D4 */
 static void a_render_names_as_many_topics_as_it_may(void **state) {
   (void)state;
   site s;
@@ -205,6 +209,7 @@ static void a_render_names_as_many_topics_as_it_may(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D4 */
 static void a_topic_by_a_format(void **state) {
   (void)state;
   site s;
@@ -224,6 +229,7 @@ static void a_topic_by_a_format(void **state) {
 
 /* --------------------------------------------------------------------------------------- copied requests ---------- */
 
+/* capability: D17 */
 static void copied_requests_have_a_budget(void **state) {
   (void)state;
   enum { TABS = 8 };
@@ -264,6 +270,7 @@ static void copied_requests_have_a_budget(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D17 */
 static void a_reply_serves_one_page(void **state) {
   (void)state;
   site s;
@@ -278,6 +285,7 @@ static void a_reply_serves_one_page(void **state) {
 /* ------------------------------------------------------------------------------------------ kept renders ---------- */
 
 /* The version says that nothing has changed; but what it shows is not kept, and who comes has not got it. */
+/* capability: D6 */
 static void a_version_is_not_enough_for_who_comes(void **state) {
   (void)state;
   site s;
@@ -301,6 +309,7 @@ static void a_version_is_not_enough_for_who_comes(void **state) {
 
 /* ------------------------------------------------------------------------------------------- where it leads ------- */
 
+/* capability: D17 */
 static void it_is_led_to_addresses_of_the_web_alone(void **state) {
   (void)state;
   static const struct {
@@ -329,6 +338,7 @@ static void it_is_led_to_addresses_of_the_web_alone(void **state) {
 /* ---------------------------------------------------------------------------------------------- everything -------- */
 
 /* While all are marked, some come, some end and some wait: each that is there is rendered for it, and once. */
+/* capability: D4 */
 static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
   (void)state;
   enum { TABS = 700 }; /* more than are marked at once */

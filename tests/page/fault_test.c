@@ -101,6 +101,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
   return failed;
 }
 
+/* capability: D4 */
 static void memory_runs_out_anywhere(void **state) {
   (void)state;
   static const struct {
@@ -134,6 +135,7 @@ static void pages_are_created_or_not(void **state) {
 
 /* ----------------------------------------------------------------------------- streams that do not take it -------- */
 
+/* capability: D7 */
 static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
   (void)state;
   static const char *const cookies[] = {"slow", "small"};
@@ -172,6 +174,7 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
 }
 
 /* Who joins is sent what it lacks, or comes back; it does not stay, and hear nothing. */
+/* capability: D7 */
 static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
   (void)state;
   site s;
@@ -189,6 +192,7 @@ static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D5 */
 static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   (void)state;
   site s;
@@ -214,6 +218,7 @@ static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
 }
 
 /* What led away is not what the next one is shown. */
+/* capability: D7 */
 static void what_is_gone_is_not_shown_to_who_comes_late(void **state) {
   (void)state;
   site s;
@@ -239,6 +244,7 @@ static void what_is_gone_is_not_shown_to_who_comes_late(void **state) {
 
 /* ------------------------------------------------------------------------------------------ renders that fail ----- */
 
+/* capability: D17 */
 static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
   (void)state;
   static const char *const paths[] = {"/private", "/shared"};
@@ -280,6 +286,7 @@ static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
   }
 }
 
+/* capability: D15 */
 static void a_part_that_fails_is_tried_again(void **state) {
   (void)state;
   static const vestry_err errors[] = {VESTRY_FAILED, VESTRY_CLOSED, VESTRY_NOT_FOUND};
@@ -306,6 +313,7 @@ static void a_part_that_fails_is_tried_again(void **state) {
 }
 
 /* A right that was taken away ends the stream before a part's news come by it. */
+/* capability: D15 */
 static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   (void)state;
   site s;
@@ -329,6 +337,7 @@ static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
 
 /* ------------------------------------------------------------------------------- settling, ends, inside renders --- */
 
+/* capability: D20 */
 static void a_change_is_settled_when_all_have_it(void **state) {
   (void)state;
   enum { TABS = 60 };
@@ -351,6 +360,7 @@ static void a_change_is_settled_when_all_have_it(void **state) {
   }
 }
 
+/* capability: D4 */
 static void the_end_comes_before_the_walk(void **state) {
   (void)state;
   site s;
@@ -380,6 +390,7 @@ static void look_around(site *s, vestry_render *render) {
   (void)vestry_dispatch(s->on.v, (vestry_scope){NULL, 0}, NULL, VESTRY_LIST("patch-elements", "<p id=\"nobody\"></p>"));
 }
 
+/* capability: D4 */
 static void a_render_may_ask_and_refresh(void **state) {
   (void)state;
   site s;
@@ -408,6 +419,7 @@ static void end_inside(site *s, vestry_render *render) {
   ends_inside = NULL;
 }
 
+/* capability: D4 */
 static void a_stream_may_end_while_it_is_rendered(void **state) {
   (void)state;
   static const char *const paths[] = {"/private", "/shared"};
@@ -522,6 +534,7 @@ static vestry_err make_slow(vestry_render *render, vestry_html *html, void *app)
 }
 
 /* Two pages wait for their time; the one that comes first takes long. The other's time comes meanwhile. */
+/* capability: D5 */
 static void a_render_that_hangs_holds_up_no_other(void **state) {
   (void)state;
   vestry *v;
@@ -595,6 +608,7 @@ static void *refresh_all_the_time(void *ctx) {
 }
 
 /* What a page was sent last is used by its render, and dropped by its end. For sanitizers. */
+/* capability: D4 */
 static void streams_end_while_their_events_are_used(void **state) {
   (void)state;
   enum { TABS = 8, ROUNDS = 60, RENDERS = 25 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: D21 */
 /* Observers of renders: told of each that a stream is made from, and of nothing else; what they name is depended on. */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -6,6 +6,7 @@
 
 /* -------------------------------------------------------------------------------------------- what is shown ------- */
 
+/* capability: D2 */
 static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
   (void)state;
   site s;
@@ -21,6 +22,7 @@ static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D2, D6 */
 static void a_change_is_sent_and_nothing_else(void **state) {
   (void)state;
   site s;
@@ -51,6 +53,7 @@ static void a_change_is_sent_and_nothing_else(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D4 */
 static void a_change_between_document_and_stream_is_seen(void **state) {
   (void)state;
   site s;
@@ -70,6 +73,7 @@ static void a_change_between_document_and_stream_is_seen(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D4 */
 static void a_change_while_rendering_is_seen(void **state) {
   (void)state;
   for (int late = 0; late < 2; late++) {
@@ -92,6 +96,7 @@ static void a_change_while_rendering_is_seen(void **state) {
   }
 }
 
+/* capability: D6, D14 */
 static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
   (void)state;
   site s;
@@ -120,6 +125,7 @@ static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D6, D14 */
 static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
   (void)state;
   site s;
@@ -144,6 +150,7 @@ static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
 }
 
 /* A version is of a page, at an address, for somebody. */
+/* capability: D6 */
 static void a_version_of_another_is_none(void **state) {
   (void)state;
   site s;
@@ -170,6 +177,7 @@ static void a_version_of_another_is_none(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- pacing ------- */
 
+/* capability: D5, D13 */
 static void renders_are_an_interval_apart(void **state) {
   (void)state;
   site s;
@@ -202,6 +210,7 @@ static void renders_are_an_interval_apart(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D5, D13 */
 static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
   (void)state;
   site s;
@@ -237,6 +246,7 @@ static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
 
 /* ------------------------------------------------------------------------------------------ statuses, rights ------ */
 
+/* capability: D17 */
 static void a_status_decides_what_becomes_of_the_stream(void **state) {
   (void)state;
   static const struct {
@@ -275,6 +285,7 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
   }
 }
 
+/* capability: D17 */
 static void a_failing_page_is_tried_again_later_and_later(void **state) {
   (void)state;
   site s;
@@ -312,6 +323,7 @@ static void a_failing_page_is_tried_again_later_and_later(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D17 */
 static void who_may_not_see_it_any_more_is_sent_away(void **state) {
   (void)state;
   static const char *const paths[] = {"/room", "/shared"};
@@ -341,6 +353,7 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
   }
 }
 
+/* capability: D17 */
 static void a_tab_of_another_build_loads_its_page_anew(void **state) {
   (void)state;
   site s;
@@ -445,6 +458,7 @@ static void open_ordinary(site *s) {
   assert_int_equal(vestry_route(s->on.v, "GET", "/ordinary", vestry_page_handler, page), VESTRY_OK);
 }
 
+/* capability: D3 */
 static void an_ordinary_handler_is_live(void **state) {
   (void)state;
   site s;
@@ -476,6 +490,7 @@ static void an_ordinary_handler_is_live(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D3 */
 static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **state) {
   (void)state;
   site s;

@@ -303,6 +303,7 @@ static void run_schedule(unsigned seed) {
   free(w);
 }
 
+/* capability: D4, D20 */
 static void no_change_is_missed_whatever_the_order(void **state) {
   (void)state;
   const char *wanted = getenv("VESTRY_SCHEDULES");
@@ -351,6 +352,7 @@ static void *come_change_and_go(void *ctx) {
   return NULL;
 }
 
+/* capability: D4 */
 static void threads_change_what_others_look_at(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 4; seed++) {
@@ -379,6 +381,7 @@ static void threads_change_what_others_look_at(void **state) {
 }
 
 /* Pages end while streams are open and changes come. */
+/* capability: D4 */
 static void their_end_may_come_in_the_middle(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 20; seed++) {

@@ -4,6 +4,7 @@
 
 /* --------------------------------------------------------------------------------------------------- shared ------- */
 
+/* capability: D7 */
 static void a_shared_page_is_rendered_once(void **state) {
   (void)state;
   enum { TABS = 50 };
@@ -52,6 +53,7 @@ static vestry_err serve_look(const vestry_request *req, vestry_reply *reply, voi
   return vestry_page_serve(req, reply, app, "k");
 }
 
+/* capability: D7 */
 static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
   (void)state;
   site s;
@@ -121,6 +123,7 @@ static void open_list_site(site *s) {
   rooms_put(s, 2, "other");
 }
 
+/* capability: D15 */
 static void a_part_is_rendered_once_for_all_pages(void **state) {
   (void)state;
   site s;
@@ -209,6 +212,7 @@ static void what_one_sees_is_not_put_off_for_ever(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D15 */
 static void another_part_comes_with_the_content_and_the_former_is_silent(void **state) {
   (void)state;
   site s;
@@ -235,6 +239,7 @@ static void another_part_comes_with_the_content_and_the_former_is_silent(void **
   page_site_close(&s.on);
 }
 
+/* capability: D14 */
 static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
   (void)state;
   site s;

@@ -7,6 +7,7 @@
 enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };
 
 /* A part that changes and changes back while the tab is away. */
+/* capability: D14 */
 static void a_part_that_changed_back_is_sent(void **state) {
   (void)state;
   site s;
@@ -43,6 +44,7 @@ static void a_part_that_changed_back_is_sent(void **state) {
 }
 
 /* A stream may break anywhere: what the id claims stands before it. */
+/* capability: D14 */
 static void an_id_stands_behind_all_that_it_claims(void **state) {
   (void)state;
   site s;
@@ -71,6 +73,7 @@ static void an_id_stands_behind_all_that_it_claims(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D14 */
 static void a_version_knows_parts(void **state) {
   (void)state;
   site s;
@@ -103,6 +106,7 @@ static void a_version_knows_parts(void **state) {
   page_site_close(&s.on);
 }
 
+/* capability: D14 */
 static void tags_that_lie_harm_nobody_else(void **state) {
   (void)state;
   site s;
@@ -155,6 +159,7 @@ static vestry_err serve_by_cookie(const vestry_request *req, vestry_reply *reply
 }
 
 /* A key may be somebody's secret: it is compared, and goes nowhere. */
+/* capability: D7 */
 static void a_share_key_leaks_nothing(void **state) {
   (void)state;
   site s;

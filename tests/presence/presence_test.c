@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: D23 */
 /* Presence: who is where, told once and in order, and exact in the end. */
 #include "serve/world.h"
 #include "vestry/presence.h"
@@ -103,6 +104,7 @@ static void assert_here(vestry_presence *presence, const vestry_key *place, cons
 
 /* ---------------------------------------------------------------------------------------- comings, leavings ------- */
 
+/* capability: K3 */
 static void people_come_and_leave(void **state) {
   (void)state;
   world w;
@@ -143,6 +145,7 @@ static void people_come_and_leave(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: K3 */
 static void a_reload_is_no_news(void **state) {
   (void)state;
   world w;
@@ -170,6 +173,7 @@ static void a_reload_is_no_news(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: K3 */
 static void without_a_stream_nobody_comes(void **state) {
   (void)state;
   world w;
@@ -252,6 +256,7 @@ static void what_is_refused(void **state) {
 }
 
 /* So many places are for presence: a session that the stream is a part of, too, takes none of them. */
+/* capability: K3 */
 static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
   (void)state;
   for (int in_session = 0; in_session < 2; in_session++) {
@@ -274,6 +279,7 @@ static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
 }
 
 /* Who is there already takes no room: a reload, or another tab, is served when all room is taken. */
+/* capability: K3 */
 static void who_is_there_needs_no_room(void **state) {
   (void)state;
   world w;
@@ -378,6 +384,7 @@ static void nothing_is_asked_of_none(void **state) {
 }
 
 /* A runtime of its own may outlive all else; it is told of nothing then, and frees what is left. */
+/* capability: K3 */
 static void its_runtime_may_be_the_last(void **state) {
   (void)state;
   for (int steps = 0; steps < 3; steps++) { /* how much it has run */

@@ -80,6 +80,7 @@ static void *come_and_go(void *ctx) {
 }
 
 /* Real time and threads; the grace is so short that people leave and come in each other's way. */
+/* capability: K3, K10 */
 static void a_crowd_is_counted_exactly(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
@@ -138,6 +139,7 @@ static void leave(slow *s, const char *who, vestry_memory_exchange *stream) {
 }
 
 /* While it is slow, one change waits for each, and none for whoever is as it was told. */
+/* capability: K3 */
 static void a_slow_on_change_is_told_what_is_left(void **state) {
   (void)state;
   slow s = {.told = 0};
@@ -172,6 +174,7 @@ static void *hang_up_all(void *ctx) {
 }
 
 /* Its end comes in the middle of it all, while another thread ends streams. */
+/* capability: K3 */
 static void its_end_may_come_in_the_middle(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 20; seed++) {

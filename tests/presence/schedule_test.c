@@ -273,6 +273,7 @@ static void one_schedule(uint64_t seed) {
 
 static uint64_t first_seed = 1, seeds_count = USUAL;
 
+/* capability: K3 */
 static void k3_under_seeded_schedules(void **state) {
   (void)state;
   for (uint64_t seed = first_seed; seed < first_seed + seeds_count; seed++) one_schedule(seed);

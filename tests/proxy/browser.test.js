@@ -20,6 +20,7 @@ function connectionsTo(port) {
 }
 
 for (const kind of KINDS) {
+  // capability: C18
   test(`c18: ${kind}: eight tabs on one connection, through a reload, and back after a cut`, async (t) => {
     const server = await startProgram(t, 'unix', { more: await versionOptions() });
     const proxy = await startProxy(t, kind, server.upstream, { linger: '3s' });

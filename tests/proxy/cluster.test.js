@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// capability: F10
 // scripts/demo cluster: three nodes of the chat behind HAProxy, nginx or nothing, by the configurations of examples/proxy.
 // Clients here repeat nothing: that is the balancer's to do.
 'use strict';

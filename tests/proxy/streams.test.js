@@ -25,6 +25,7 @@ function assertIsAbort(ended, kind, version) {
 
 for (const kind of KINDS) {
   for (const [where, plain] of [['tcp', false], ['unix', false], ['unix', true]]) {
+    // capability: C18
     test(`c18: ${kind} over ${where}, ${plain ? 'plain' : 'with TLS'}: events pass at once`, async (t) => {
       const server = await startProgram(t, where);
       const proxy = await startProxy(t, kind, server.upstream, { plain });
@@ -51,6 +52,7 @@ for (const kind of KINDS) {
     });
   }
 
+  // capability: C18
   test(`c18: ${kind}: a reader that stalls fills its queue in the program, not the proxy`, async (t) => {
     const server = await startProgram(t, 'unix');
     const proxy = await startProxy(t, kind, server.upstream);
@@ -63,6 +65,7 @@ for (const kind of KINDS) {
     t.diagnostic(`full after ${n} events of 64 KiB`);
   });
 
+  // capability: C18
   test(`c18: ${kind}: what becomes of a clean end, and of an abort`, async (t) => {
     const server = await startProgram(t, 'unix');
     const proxy = await startProxy(t, kind, server.upstream);
@@ -82,6 +85,7 @@ for (const kind of KINDS) {
     }
   });
 
+  // capability: C18
   test(`c18: ${kind}: who leaves is gone at once`, async (t) => {
     const server = await startProgram(t, 'unix'); // its first heartbeat comes after 15 s
     const proxy = await startProxy(t, kind, server.upstream);
@@ -117,6 +121,7 @@ for (const kind of KINDS) {
     }
   });
 
+  // capability: C18
   test(`c18: ${kind}: streams and requests share a connection, up to a hundred`, async (t) => {
     const server = await startProgram(t, 'unix');
     const proxy = await startProxy(t, kind, server.upstream);
@@ -129,6 +134,7 @@ for (const kind of KINDS) {
     assert.equal((await server.seen()).open, streams.length);
   });
 
+  // capability: C18
   test(`c18: ${kind}: the program is told who asks, and nothing that a client claims`, async (t) => {
     const server = await startProgram(t, 'tcp');
     const proxy = await startProxy(t, kind, server.upstream);
@@ -136,6 +142,7 @@ for (const kind of KINDS) {
     assert.deepEqual((await server.seen()).seen, [{ peer: '127.0.0.1', forwarded: '127.0.0.1' }]);
   });
 
+  // capability: C18
   test(`c18: ${kind}: streams live through a reload, as long as the old workers may`, async (t) => {
     const server = await startProgram(t, 'unix');
     const patient = await startProxy(t, kind, server.upstream);
@@ -171,6 +178,7 @@ for (const kind of KINDS) {
     }
   });
 
+  // capability: C18
   test(`c18: ${kind}: who is cut off without a word is gone in the time that is set`, async (t) => {
     if (!IS_ROOT) return t.skip('a network to cut takes root');
     const ip = program('ip');

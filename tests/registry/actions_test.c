@@ -8,6 +8,7 @@ static void begin(world *w, notes *n) {
   register_all(w, n);
 }
 
+/* capability: B9 */
 static void b9_actions_are_expanded_depth_first(void **state) {
   (void)state;
   world w;
@@ -32,6 +33,7 @@ static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret
   return VESTRY_OK;
 }
 
+/* capability: B7 */
 static void b9_the_state_is_the_requests_signals(void **state) {
   (void)state;
   world w;
@@ -59,6 +61,7 @@ static void b9_without_a_request_the_state_is_what_was_handed_in_or_empty(void *
   world_end(&w);
 }
 
+/* capability: B9 */
 static void b9_nothing_returned_is_nothing_done(void **state) {
   (void)state;
   world w;
@@ -72,6 +75,7 @@ static void b9_nothing_returned_is_nothing_done(void **state) {
   world_end(&w);
 }
 
+/* capability: B9 */
 static void b9_what_is_no_list_is_an_error(void **state) {
   (void)state;
   world w;
@@ -119,6 +123,7 @@ static void b9_b12_failures_say_where_they_come_from(void **state) {
   world_end(&w);
 }
 
+/* capability: B11 */
 static void b11_interceptors_are_around_actions_too(void **state) {
   (void)state;
   world w;
@@ -149,6 +154,7 @@ static vestry_err countdown(const json_t *state, const json_t *args, json_t **re
   return VESTRY_OK;
 }
 
+/* capability: B9 */
 static void b9_the_depth_is_bounded(void **state) {
   (void)state;
   world w;
@@ -184,6 +190,7 @@ static vestry_err count_effect(vestry_dispatch_context *context, const json_t *a
 }
 
 /* Within the depth a tree of actions has room for 2^32 leaves. */
+/* capability: B9 */
 static void b9_the_count_is_bounded(void **state) {
   (void)state;
   world w;

@@ -8,6 +8,7 @@ static void begin(world *w, notes *n) {
   register_all(w, n);
 }
 
+/* capability: B14 */
 static void b14_by_key_by_connection_or_to_nobody(void **state) {
   (void)state;
   world w;
@@ -76,6 +77,7 @@ static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *ar
   return vestry_context_return(context, json_string("second"));
 }
 
+/* capability: B12 */
 static void b12_results_are_collected(void **state) {
   (void)state;
   world w;
@@ -101,6 +103,7 @@ static void b12_results_are_collected(void **state) {
   world_end(&w);
 }
 
+/* capability: B12 */
 static void b12_fail_fast_leaves_out_the_rest(void **state) {
   (void)state;
   world w;
@@ -161,6 +164,7 @@ static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, v
   return error;
 }
 
+/* capability: B12 */
 static void b12_a_reply_can_fail_fast(void **state) {
   (void)state;
   for (int fast = 0; fast < 2; fast++) {
@@ -186,6 +190,7 @@ static vestry_err look(vestry_dispatch_context *context, const json_t *effect, v
   return VESTRY_OK;
 }
 
+/* capability: B11 */
 static void b11_b12_interceptors_see_results(void **state) {
   (void)state;
   world w;

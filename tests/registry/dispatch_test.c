@@ -19,6 +19,7 @@ static void begin_with_one(world *w, wire *r) {
   wire_plan(w, r, &(plan){.keep = true, .key = "a"});
 }
 
+/* capability: B11 */
 static void b11_interceptors_run_in_order_and_back(void **state) {
   (void)state;
   world w;
@@ -43,6 +44,7 @@ static void b11_interceptors_run_in_order_and_back(void **state) {
   wire_finish(&r);
 }
 
+/* capability: B11, B12 */
 static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
   (void)state;
   world w;
@@ -86,6 +88,7 @@ static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
   wire_finish(&r);
 }
 
+/* capability: B12 */
 static void failures_beyond_the_room_are_counted(void **state) {
   (void)state;
   world w;
@@ -109,6 +112,7 @@ static void failures_beyond_the_room_are_counted(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ where to -------- */
 
+/* capability: B14 */
 static void b14_by_key_reaches_all_however_many(void **state) {
   (void)state;
   world w;
@@ -193,6 +197,7 @@ static void what_cannot_be_dispatched_is_said(void **state) {
   wire_finish(&r);
 }
 
+/* capability: B14 */
 static void b14_to_one_that_is_held(void **state) {
   (void)state;
   world w;
@@ -210,6 +215,7 @@ static void b14_to_one_that_is_held(void **state) {
 }
 
 /* An event that one connection has no room for reaches the others. */
+/* capability: C12 */
 static void one_full_connection_does_not_stop_the_others(void **state) {
   (void)state;
   world w;
@@ -356,6 +362,7 @@ static void connect_with(world *w, connecting *c) {
                    VESTRY_OK);
 }
 
+/* capability: B3 */
 static void an_interceptor_finds_connections(void **state) {
   (void)state;
   world w;

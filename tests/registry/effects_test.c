@@ -38,6 +38,7 @@ static tried try_effect(const char *effect) {
   return t;
 }
 
+/* capability: B2 */
 static void they_send_what_the_protocol_says(void **state) {
   (void)state;
   static const struct {
@@ -81,6 +82,7 @@ static void they_send_what_the_protocol_says(void **state) {
   "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"                                           \
   "data: elements <i hidden data-init=\"" text "; el.remove()\"></i>\n\n"
 
+/* capability: C2 */
 static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
   (void)state;
   static const struct {
@@ -200,6 +202,7 @@ static void hostile_text_stays_text(void **state) {
   assert_non_null(strstr(t.text, "'\\u003C/script><b>'</script>"));
 }
 
+/* capability: B2 */
 static void they_refuse_and_say_what(void **state) {
   (void)state;
   static const struct {
@@ -278,6 +281,7 @@ static void attributes_are_bounded(void **state) {
   }
 }
 
+/* capability: B2 */
 static void close_sse_ends_cleanly_after_what_was_sent(void **state) {
   (void)state;
   world w;
@@ -302,6 +306,7 @@ static vestry_err mine(vestry_dispatch_context *context, const json_t *args, voi
   return VESTRY_OK;
 }
 
+/* capability: B2 */
 static void an_application_can_replace_a_built_in_one(void **state) {
   (void)state;
   world w;

@@ -28,6 +28,7 @@ static void begin_nesting(world *w, notes *n) {
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "nest", nest, n), VESTRY_OK);
 }
 
+/* capability: B13 */
 static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void **state) {
   (void)state;
   world w;
@@ -46,6 +47,7 @@ static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void
 }
 
 /* What waits is replaced by the nested dispatch that brings its data; what is there already stays, or is covered. */
+/* capability: B10 */
 static void b10_b13_a_placeholder_that_waited_gets_its_data(void **state) {
   (void)state;
   world w;
@@ -74,6 +76,7 @@ static vestry_err note_data(vestry_dispatch_context *context, const json_t *args
 }
 
 /* The state is the outermost dispatch's; data is laid over data, level by level. */
+/* capability: B13 */
 static void b13_data_is_merged_and_the_state_stays(void **state) {
   (void)state;
   world w;
@@ -115,6 +118,7 @@ static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *a
   return error;
 }
 
+/* capability: B13 */
 static void b13_nesting_is_bounded(void **state) {
   (void)state;
   world w;
@@ -221,6 +225,7 @@ static vestry_err check_late(vestry_dispatch_context *context, const json_t *arg
   return VESTRY_OK;
 }
 
+/* capability: B13 */
 static void b13_late_dispatch_has_what_the_request_had(void **state) {
   (void)state;
   world w;
@@ -522,6 +527,7 @@ static void *dispatch_late(void *argument) {
 }
 
 /* Several threads share one handle and its data, while the pool writes; and while the stream ends. */
+/* capability: B13 */
 static void b13_late_dispatch_from_many_threads(void **state) {
   (void)state;
   for (int ending = 0; ending < 2; ending++) {

@@ -57,6 +57,7 @@ static void check(const char *effects, const char *expected) {
   world_end(&w);
 }
 
+/* capability: B10 */
 static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
   (void)state;
   check("[[\"e\",[\"data\",\"x\"]]]", "e[1] ");
@@ -67,12 +68,14 @@ static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
         "e[[\"Data\",\"x\"],[[\"dat\"]],{\"data\":\"x\"},[]] ");
 }
 
+/* capability: B10 */
 static void b10_innermost_first(void **state) {
   (void)state;
   check("[[\"e\",[\"p\",[\"p\",[\"data\",\"x\"]]],{\"k\":[\"p\",{\"l\":[\"p\",2]}]}]]",
         "p{\"x\":1}[1] p{\"x\":1}[1] p{\"x\":1}[2] p{\"x\":1}[{\"l\":2}] e[1,{\"k\":{\"l\":2}}] ");
 }
 
+/* capability: B10 */
 static void b10_what_it_gives_is_not_walked_again(void **state) {
   (void)state;
   check("[[\"e\",[\"name\",\"data\"]]]", "e[[\"data\",5]] ");
@@ -81,6 +84,7 @@ static void b10_what_it_gives_is_not_walked_again(void **state) {
   check("[[\"e\",[[\"p\",\"data\"],\"x\"]]]", "p{\"x\":1}[\"data\"] e[[\"data\",\"x\"]] ");
 }
 
+/* capability: B10 */
 static void b10_one_that_gives_itself_waits_for_a_later_dispatch(void **state) {
   (void)state;
   check("[[\"e\",[\"itself\"]]]", "i e[[\"itself\"]] ");
@@ -146,6 +150,7 @@ static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_patch_signals(reply, VESTRY_VALUES(req->signals));
 }
 
+/* capability: B10 */
 static void a_client_names_no_placeholders(void **state) {
   (void)state;
   world w;

@@ -26,6 +26,7 @@ static vestry_registry *registry_of(const vestry_host *host) {
   return registry;
 }
 
+/* capability: B8 */
 static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void **state) {
   (void)state;
   world w;
@@ -46,6 +47,7 @@ static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void 
   test_host_assert_clean(&w.th);
 }
 
+/* capability: B8 */
 static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   (void)state;
   world w;
@@ -80,6 +82,7 @@ static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: B8 */
 static void b8_registries_are_made_of_registries_and_shared(void **state) {
   (void)state;
   world one, two;

@@ -70,6 +70,7 @@ static void restart(size_t number, verdict *v) {
   }
 }
 
+/* capability: G6 */
 static void every_loss_is_told_within_a_second(void **state) {
   (void)state;
   const char *text = getenv("RESTARTS");

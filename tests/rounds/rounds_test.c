@@ -384,6 +384,7 @@ static void end_world(void) {
   world_end(&w);
 }
 
+/* capability: G2, G4, G5, G6, G7 */
 static void whatever_happens(void **state) {
   (void)state;
   uint64_t seed = setting("ROUNDS_SEED", 1), count = setting("ROUNDS", TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 5 : 18);

@@ -119,6 +119,7 @@ static void name_key(char *name, size_t room, int i) {
 }
 
 /* And the keys are of any bytes. */
+/* capability: G2, G10 */
 static void ten_thousand_keys_are_reached_from_every_node(void **state) {
   (void)state;
   char name[64];
@@ -154,6 +155,7 @@ static void ten_thousand_keys_are_reached_from_every_node(void **state) {
   assert_int_equal(w.bad_subjects_count, 0);
 }
 
+/* capability: G2 */
 static void its_answer_says_what_came_of_it(void **state) {
   (void)state;
   int here = world_open(&w, A, "both", false), there = world_open(&w, C, "both", false);
@@ -183,6 +185,7 @@ static void its_answer_says_what_came_of_it(void **state) {
 
 /* A little later each time: before it hears of it, while it does it, after it has answered; for which a busy machine
  * takes longer. */
+/* capability: G2 */
 static void whoever_is_killed_meanwhile_nobody_is_told_a_lie(void **state) {
   (void)state;
   size_t ok = 0, unknown = 0;
@@ -217,6 +220,7 @@ static void whoever_is_killed_meanwhile_nobody_is_told_a_lie(void **state) {
 /* ---- traps ------------------------------------------------------------------------------------------------------- */
 
 /* The broker sees a node that has stopped as one that has nothing to say, for minutes. */
+/* capability: G7 */
 static void a_stopped_node_is_noticed_by_heartbeats(void **state) {
   (void)state;
   world_pass(&w, 300);
@@ -237,6 +241,7 @@ static void a_stopped_node_is_noticed_by_heartbeats(void **state) {
 }
 
 /* "No responders" comes from the second request on. */
+/* capability: G2 */
 static void the_first_request_to_a_dead_node_is_unknown_not_a_no(void **state) {
   (void)state;
   opened(world_open(&w, C, "far", false));
@@ -258,6 +263,7 @@ static void the_first_request_to_a_dead_node_is_unknown_not_a_no(void **state) {
 
 /* ---- channels, the bus, pages ------------------------------------------------------------------------------------ */
 
+/* capability: G3 */
 static void an_event_goes_once_to_each_node(void **state) {
   (void)state;
   enum { MEMBERS = 30, EVENTS = 100 };
@@ -273,6 +279,7 @@ static void an_event_goes_once_to_each_node(void **state) {
   assert_true(sent >= 2 * EVENTS && sent <= 2 * EVENTS + 2 * beats + 2);
 }
 
+/* capability: G3 */
 static void bytes_go_everywhere_if_that_is_asked_for(void **state) {
   (void)state;
   world_say(&w, A, "local 0 n0"); /* its own bus alone */
@@ -285,6 +292,7 @@ static void bytes_go_everywhere_if_that_is_asked_for(void **state) {
   assert_int_equal(count_told('G', B, A, MESSAGE(number)->sent_ns), 0);
 }
 
+/* capability: G3 */
 static void a_hundred_refreshes_are_two_renders(void **state) {
   (void)state;
   for (int i = 0; i < PLACES; i++) opened(world_show(&w, i));
@@ -308,6 +316,7 @@ static void a_hundred_refreshes_are_two_renders(void **state) {
 
 /* ---- networks ---------------------------------------------------------------------------------------------------- */
 
+/* capability: G4, G7 */
 static void both_sides_serve_and_agree_when_it_heals(void **state) {
   (void)state;
   int own[PLACES];
@@ -335,6 +344,7 @@ static void both_sides_serve_and_agree_when_it_heals(void **state) {
   for (int i = 0; i < PLACES; i++) assert_answer(world_send(&w, i, 'D', "r"), "OK", 1);
 }
 
+/* capability: G5 */
 static void what_comes_twice_is_done_once(void **state) {
   (void)state;
   size_t first = w.messages_count;
@@ -363,6 +373,7 @@ static void what_comes_twice_is_done_once(void **state) {
   assert_int_equal(w.failures, 0); /* it was heard once, in order */
 }
 
+/* capability: G7 */
 static void a_node_that_goes_in_order_says_so(void **state) {
   (void)state;
   int number = world_open(&w, C, "far", false);
@@ -382,6 +393,7 @@ static void a_node_that_goes_in_order_says_so(void **state) {
 
 /* ---- back pressure ----------------------------------------------------------------------------------------------- */
 
+/* capability: G9 */
 static void a_node_that_does_not_keep_up_is_full(void **state) {
   (void)state;
   opened(world_open(&w, C, "far", false));

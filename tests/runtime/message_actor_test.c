@@ -290,6 +290,7 @@ static void *send(void *argument) {
 }
 
 /* The last reference goes in whichever thread is last; the actor's end comes once, after the last message. */
+/* capability: K10 */
 static void many_senders_keep_their_order(void **state) {
   (void)state;
   static sender senders[SENDERS];
@@ -389,6 +390,7 @@ static void *run_relay(void *argument) {
   return NULL;
 }
 
+/* capability: K10 */
 static void what_happens_before_arrives_before(void **state) {
   (void)state;
   static relay all;

@@ -512,6 +512,7 @@ static void perform(play *p, uint64_t seed) {
   test_host_assert_clean(&p->th);
 }
 
+/* capability: F8 */
 static void a_seed_replays_the_same_order(void **state) {
   (void)state;
   static play first, second;

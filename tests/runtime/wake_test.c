@@ -132,6 +132,7 @@ static void *post(void *ctx) {
 }
 
 /* The loop never waits for a post that is there. */
+/* capability: K15 */
 static void threads_post_and_the_loop_hears_it(void **state) {
   (void)state;
   loop l;
@@ -176,6 +177,7 @@ static void bell_set(bell *a, uint64_t ms, uint64_t period_ms) {
   assert_int_equal(vestry_timer_set(a->timer, ms, period_ms), VESTRY_OK);
 }
 
+/* capability: K15 */
 static void it_is_readable_when_a_timer_is_due(void **state) {
   (void)state;
   loop l;

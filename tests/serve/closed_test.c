@@ -23,6 +23,7 @@ static void end(world *w, wire *r) {
   wire_finish(r);
 }
 
+/* capability: E6 */
 static void e6_effects_after_close_sse_are_refused_without_harm(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
@@ -72,6 +73,7 @@ static void e6_context_send_to_closed_connections_is_refused_without_harm(void *
   end(&w, &r);
 }
 
+/* capability: E6 */
 static void e6_a_reply_to_a_closed_connection_is_refused_without_harm(void **state) {
   (void)state;
   world w;

@@ -41,6 +41,7 @@ static vestry_err datum_dispatched(vestry_dispatch_context *context, const json_
   return VESTRY_OK;
 }
 
+/* capability: K1 */
 static void data_lives_as_long_as_the_stream_is_held(void **state) {
   (void)state;
   for (int with_hooks = 0; with_hooks < 2; with_hooks++) {
@@ -69,6 +70,7 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
   }
 }
 
+/* capability: K1 */
 static void data_without_a_stream_is_destroyed_when_the_request_is_answered(void **state) {
   (void)state;
   const plan keep = {.key = "a", .keep = true};
@@ -113,6 +115,7 @@ static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
+/* capability: K1 */
 static void of_several_data_the_last_stays(void **state) {
   (void)state;
   world w;
@@ -168,6 +171,7 @@ static bool serve_failing(const memory_case *c, long number) {
   return failed;
 }
 
+/* capability: F8 */
 static void serving_survives_every_allocation_failure(void **state) {
   (void)state;
   static const char long_key[] =

@@ -38,6 +38,7 @@ static vestry_err open_page(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
+/* capability: F6 */
 static void f6_no_second_sees_more_than_its_share(void **state) {
   (void)state;
   drained *d = calloc(1, sizeof *d);
@@ -143,6 +144,7 @@ static void *keep_opening(void *arg) {
   return NULL;
 }
 
+/* capability: F6 */
 static void f6_whoever_was_let_in_is_sent_away_once(void **state) {
   (void)state;
   for (int round = 0; round < 20; round++) {

@@ -27,6 +27,7 @@ static vestry_stats stats_of(world *w) {
   return stats;
 }
 
+/* capability: F6 */
 static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
   (void)state;
   world w;
@@ -67,6 +68,7 @@ static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
   finish_streams(r);
 }
 
+/* capability: F6 */
 static void f6_new_streams_are_refused_others_still_served(void **state) {
   (void)state;
   world w;
@@ -103,6 +105,7 @@ static vestry_err draining(const vestry_request *req, vestry_reply *reply, void 
   return planned(req, reply, &(plan){.key = "new", .keep = true, .auto_close = -1});
 }
 
+/* capability: F6 */
 static void f6_no_window_sends_all_away_at_once(void **state) {
   (void)state;
   world w;
@@ -122,6 +125,7 @@ static void f6_no_window_sends_all_away_at_once(void **state) {
   wire_finish(&late);
 }
 
+/* capability: F6 */
 static void f6_those_who_leave_by_themselves_end_it_sooner(void **state) {
   (void)state;
   world w;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: K16 */
 /* A child that was forked off has the instance's memory, and none of its threads: whatever it may call returns, says
  * CLOSED, and leaves the parent's streams alone; also when it was forked while threads held locks. */
 #include <sys/wait.h>

@@ -18,6 +18,7 @@ static void must_refuse(vestry_options options, vestry_err wanted, const char *s
   test_host_assert_clean(&w.th);
 }
 
+/* capability: A7 */
 static void options_are_checked(void **state) {
   (void)state;
   world w;
@@ -168,6 +169,7 @@ static void begin_noting(world *w, notes *n) {
                    VESTRY_OK);
 }
 
+/* capability: B2, C9 */
 static void opening_and_closing_are_told_in_order(void **state) {
   (void)state;
   world w;
@@ -184,6 +186,7 @@ static void opening_and_closing_are_told_in_order(void **state) {
   wire_finish(&r);
 }
 
+/* capability: B2 */
 static void a_stream_that_never_opened_is_closed_too(void **state) {
   (void)state;
   world w;
@@ -241,6 +244,7 @@ static vestry_verdict all_error(vestry_connection *connection, vestry_err error,
   return v->all;
 }
 
+/* capability: C9 */
 static void c9_on_error_of_reply_and_instance(void **state) {
   (void)state;
   static const struct {
@@ -282,6 +286,7 @@ static void tell_the_others(vestry_connection *connection, vestry_cause cause, v
   note(n, " ");
 }
 
+/* capability: C9 */
 static void hooks_may_dispatch(void **state) {
   (void)state;
   world w;
@@ -329,6 +334,7 @@ static void serve_from_purge(const vestry_purged *purged, void *ctx) {
   assert_int_equal(wire_serve(p->w, p->next, planned, &(plan){.keep = true, .key = "b"}), VESTRY_OK);
 }
 
+/* capability: A10 */
 static void a_purge_hook_may_do_everything(void **state) {
   (void)state;
   world w;
@@ -359,6 +365,7 @@ static void on_timer(vestry_timer *timer, void *ctx) {
   c->last = vestry_dispatch(c->v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", ++c->n)));
 }
 
+/* capability: B14 */
 static void timers_dispatch_with_no_request(void **state) {
   (void)state;
   world w;
@@ -436,6 +443,7 @@ static void references_outlive_the_instance(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: E2 */
 static void says_its_heartbeat(void **state) {
   (void)state;
   world w;
@@ -447,6 +455,7 @@ static void says_its_heartbeat(void **state) {
   world_end(&w);
 }
 
+/* capability: F4 */
 static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   (void)state;
   world w;

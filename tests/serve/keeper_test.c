@@ -22,6 +22,7 @@ static uint64_t removed_for(world *w, vestry_cause cause) {
 
 /* ----------------------------------------------------------------------------------------------- policies --------- */
 
+/* capability: A14 */
 static void replace_takes_the_place(void **state) {
   (void)state;
   world w;
@@ -41,6 +42,7 @@ static void replace_takes_the_place(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: A14 */
 static void reuse_sends_down_the_stored_one(void **state) {
   (void)state;
   world w;
@@ -56,6 +58,7 @@ static void reuse_sends_down_the_stored_one(void **state) {
   wire_finish(&b);
 }
 
+/* capability: A14 */
 static void reject_answers_409(void **state) {
   (void)state;
   world w;
@@ -75,6 +78,7 @@ static void reject_answers_409(void **state) {
   wire_finish(&c);
 }
 
+/* capability: A14 */
 static void many_join_and_start_by_themselves(void **state) {
   (void)state;
   world w;
@@ -99,6 +103,7 @@ static void many_join_and_start_by_themselves(void **state) {
   wire_finish(&later);
 }
 
+/* capability: A14 */
 static void of_too_many_the_oldest_goes(void **state) {
   (void)state;
   for (size_t most = 0; most <= 3; most++) {
@@ -166,6 +171,7 @@ static void of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones(void 
 
 /* ------------------------------------------------------------------------------------------------- leaving -------- */
 
+/* capability: A10, A12 */
 static void an_end_removes_by_identity_and_with_its_own_cause(void **state) {
   (void)state;
   world w;
@@ -189,6 +195,7 @@ static void an_end_removes_by_identity_and_with_its_own_cause(void **state) {
   wire_finish(&b);
 }
 
+/* capability: A4, A5 */
 static void eviction_and_expiry_close_with_their_cause(void **state) {
   (void)state;
   world w;
@@ -280,6 +287,7 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
   return error;
 }
 
+/* capability: A8 */
 static void scopes_do_not_mix(void **state) {
   (void)state;
   world w;
@@ -307,6 +315,7 @@ static void scopes_do_not_mix(void **state) {
   wire_finish(&nobody);
 }
 
+/* capability: A15 */
 static void a_cap_per_scope_evicts_there(void **state) {
   (void)state;
   world w;
@@ -385,6 +394,7 @@ static void meddle_with(world *w, meddler *m) {
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry, &interceptor), VESTRY_OK);
 }
 
+/* capability: A13 */
 static void a_stream_that_ended_before_it_was_stored_is_not_stored(void **state) {
   (void)state;
   const plan *plans[] = {&keep_replace, &keep_reuse, &keep_reject, &keep_many};
@@ -412,6 +422,7 @@ static void hang_up_the_new_one(const vestry_purged *purged, void *ctx) {
     vestry_connection_close(m->opened, VESTRY_CAUSE_HANGUP);
 }
 
+/* capability: A13 */
 static void a_stream_that_ends_while_it_is_stored_is_taken_out(void **state) {
   (void)state;
   world w;

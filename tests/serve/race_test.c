@@ -96,6 +96,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   test_host_assert_clean(&all.w.th);
 }
 
+/* capability: A14 */
 static void of_many_that_reuse_one_is_stored_and_serves_all(void **state) {
   (void)state;
   static const plan reuse = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE, .effects = "[" TICK "]"};
@@ -305,6 +306,7 @@ static void everything_at_once_adds_up(void **state) {
   for (uint32_t seed = 1; seed <= 3; seed++) weather_the_storm(seed, false);
 }
 
+/* capability: A13 */
 static void closing_in_the_middle_adds_up(void **state) {
   (void)state;
   for (uint32_t seed = 11; seed <= 13; seed++) weather_the_storm(seed, true);

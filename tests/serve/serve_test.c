@@ -8,6 +8,7 @@ static const char *const tick = "event: datastar-patch-signals\ndata: signals {\
 
 /* ------------------------------------------------------------------------------------------- plain requests ------- */
 
+/* capability: B6 */
 static void an_ordinary_request_gets_the_body_and_no_effects(void **state) {
   (void)state;
   world w;
@@ -77,6 +78,7 @@ static void signals_of_a_reply_name_no_placeholders(void **state) {
   wire_finish(&r);
 }
 
+/* capability: B6 */
 static void the_handlers_own_headers_win(void **state) {
   (void)state;
   world w;
@@ -89,6 +91,7 @@ static void the_handlers_own_headers_win(void **state) {
   wire_finish(&r);
 }
 
+/* capability: B6 */
 static void a_datastar_request_without_effects_is_a_plain_one(void **state) {
   (void)state;
   world w;
@@ -115,6 +118,7 @@ static void a_datastar_request_without_effects_is_a_plain_one(void **state) {
 
 /* -------------------------------------------------------------------------------------------- new streams --------- */
 
+/* capability: B1, B3 */
 static void a_new_stream_gets_head_effects_and_a_clean_end(void **state) {
   (void)state;
   world w;
@@ -154,6 +158,7 @@ static void a_stream_keeps_its_own_headers(void **state) {
   world_end(&w);
 }
 
+/* capability: B5 */
 static void auto_close_per_reply_over_keep_over_the_instance(void **state) {
   (void)state;
   static const struct {
@@ -184,6 +189,7 @@ static void auto_close_per_reply_over_keep_over_the_instance(void **state) {
   }
 }
 
+/* capability: B5 */
 static void auto_close_also_when_an_effect_fails(void **state) {
   (void)state;
   world w;
@@ -234,6 +240,7 @@ static void a_parked_stream_is_run_by_who_got_it(void **state) {
   wire_finish(&r);
 }
 
+/* capability: B1 */
 static void a_reply_sets_the_bounds_of_its_stream(void **state) {
   (void)state;
   world w;
@@ -254,6 +261,7 @@ static void a_reply_sets_the_bounds_of_its_stream(void **state) {
 
 /* ---------------------------------------------------------------------------------------- existing streams -------- */
 
+/* capability: A11, B4 */
 static void a_stored_connection_gets_the_effects_and_the_request_204(void **state) {
   (void)state;
   world w;
@@ -279,6 +287,7 @@ static void a_stored_connection_gets_the_effects_and_the_request_204(void **stat
   test_host_assert_clean(&w.th);
 }
 
+/* capability: B3 */
 static void the_replys_own_connection_comes_first(void **state) {
   (void)state;
   world w;
@@ -314,6 +323,7 @@ static void a_closed_connection_of_the_replys_own_is_410_and_nobody_elses_busine
   wire_finish(&later);
 }
 
+/* capability: B3 */
 static void a_closed_stored_connection_is_passed_over(void **state) {
   (void)state;
   world w;
@@ -346,6 +356,7 @@ static vestry_err count_it(vestry_dispatch_context *context, const json_t *args,
   return VESTRY_OK;
 }
 
+/* capability: C12 */
 static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void **state) {
   (void)state;
   world w;

@@ -14,6 +14,7 @@ static vestry_err tell(world *w, vestry_scope scope, const char *key) {
   return vestry_dispatch(w->v, scope, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)));
 }
 
+/* capability: K2 */
 static void it_is_reached_by_each(void **state) {
   (void)state;
   world w;
@@ -36,6 +37,7 @@ static void it_is_reached_by_each(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: K2 */
 static void removed_by_one_it_leaves_all(void **state) {
   (void)state;
   static const struct {
@@ -64,6 +66,7 @@ static void removed_by_one_it_leaves_all(void **state) {
 }
 
 /* The store is full with the entries of two streams: a third evicts the first of them, whole. */
+/* capability: K2 */
 static void evicted_by_one_it_leaves_all(void **state) {
   (void)state;
   world w;
@@ -88,6 +91,7 @@ static void evicted_by_one_it_leaves_all(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: K2 */
 static void each_key_has_its_bound(void **state) {
   (void)state;
   world w;
@@ -179,6 +183,7 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
+/* capability: K2 */
 static void a_stream_may_have_many_keys(void **state) {
   (void)state;
   world w;

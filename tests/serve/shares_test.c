@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: A15 */
 /* A bound of streams a scope: across keys, however many each has, over every kind of store. */
 #include "serve/shares.h"
 
@@ -59,6 +60,7 @@ static const plan devices = {.key = "page",
                              .many_count = 100,
                              .more = {{"device/1", "", 1000}, {"device/2", "", 1000}, {"mine", NULL, 100}}};
 
+/* capability: K13 */
 static void the_sixth_of_a_user_sends_the_first_away(void **state) {
   world w;
   begin(&w, options_of(*state));
@@ -95,6 +97,7 @@ static void the_sixth_of_a_user_sends_the_first_away(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* capability: K13 */
 static void who_was_active_longest_ago_goes(void **state) {
   world w;
   begin(&w, options_of(*state));
@@ -126,6 +129,7 @@ static void who_was_active_longest_ago_goes(void **state) {
 }
 
 /* A stream whose client is gone holds nobody's place, though its runner has not seen to its end yet. */
+/* capability: K13 */
 static void who_is_ending_does_not_count(void **state) {
   world w;
   begin(&w, options_of(*state));
@@ -142,6 +146,7 @@ static void who_is_ending_does_not_count(void **state) {
 
 /* Six tabs at a cap of five lose their server's streams, and come back one after the other, as browsers do: a stream
  * that is aborted opens again, one that ends cleanly does not. Everybody has come back once, and then it is quiet. */
+/* capability: K13 */
 static void six_tabs_come_to_rest(void **state) {
   world w;
   begin(&w, options_of(*state));
@@ -254,6 +259,7 @@ static void *open_many(void *ctx) {
 }
 
 /* However many come at once: in the end as many are open as may be, and each that is not was sent away once. */
+/* capability: K13 */
 static void as_many_stay_as_may(void **state) {
   world w;
   vestry_options options = options_of(*state);

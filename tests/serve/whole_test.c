@@ -118,6 +118,7 @@ static void assert_received(vestry_memory_exchange *exchange, const char *expect
 
 #define COUNTED(n) "event: datastar-patch-signals\ndata: signals {\"counter\":" #n "}\n\n"
 
+/* capability: B14, F8 */
 static void the_counter_counts(void **state) {
   (void)state;
   house h;

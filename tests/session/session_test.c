@@ -2,6 +2,7 @@
 /* Sessions: who somebody is, from cookie to cookie. */
 #include "session/site.h"
 
+/* capability: K6 */
 static void a_session_from_its_beginning_to_its_end(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
@@ -70,6 +71,7 @@ static void it_ends_by_time(void **state) {
   }
 }
 
+/* capability: K6 */
 static void what_a_restart_keeps(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
@@ -105,6 +107,7 @@ static void storage_knows_no_ids(void **state) {
 
 /* ------------------------------------------------------------------------------------- cookies of others ---------- */
 
+/* capability: K6 */
 static void cookies_that_were_not_written_here(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {

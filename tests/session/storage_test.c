@@ -80,6 +80,7 @@ static void log_out_meanwhile(void *ctx) {
 
 /* Between storage and the table there is a moment in which an end would find a log-in in the one and not in the other;
  * and the same between what an end does first and what it does last. */
+/* capability: K6 */
 static void a_log_in_does_not_survive_the_end_that_it_meets(void **state) {
   (void)state;
   enum { BEFORE_SAVE, AFTER_SAVE, IN_THE_END, MOMENTS };
@@ -119,6 +120,7 @@ static vestry_err change_password(const vestry_request *req, vestry_reply *reply
 }
 
 /* All sessions end, and one begins, in one second. */
+/* capability: K6 */
 static void who_changes_a_password_stays(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
@@ -138,6 +140,7 @@ static void who_changes_a_password_stays(void **state) {
 }
 
 /* A session that ends while a request loads it is not let in: neither is the request, nor is its stream the user's. */
+/* capability: K6 */
 static void what_ends_while_it_is_loaded_is_not_let_in(void **state) {
   (void)state;
   for (int by_user = 0; by_user < 2; by_user++) {

@@ -4,6 +4,7 @@
 #include "vestry/presence.h"
 #include "vestry/registry.h"
 
+/* capability: K6 */
 static void a_log_out_ends_the_streams_of_all_tabs(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
@@ -49,6 +50,7 @@ static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply,
 }
 
 /* Two processes, one storage. */
+/* capability: F10, K6 */
 static void a_log_out_elsewhere_ends_it_here_too(void **state) {
   (void)state;
   world here, there;
@@ -205,6 +207,7 @@ static vestry_err try_login_and_say_who(const vestry_request *req, vestry_reply 
   return site_live(req, reply, NULL);
 }
 
+/* capability: K6 */
 static void who_it_is_after_a_log_in_that_failed(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
@@ -251,6 +254,7 @@ static vestry_err login_or_say(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_bodyf(reply, "%s, it is %s", error ? "sorry" : "welcome", user ? user : "nobody");
 }
 
+/* capability: K6 */
 static void an_error_page_is_of_nobody(void **state) {
   (void)state;
   world w;
@@ -292,6 +296,7 @@ static void *open_streams(void *ctx) {
 }
 
 /* Whoever opened a stream with the old cookie while it was logged out: no such stream stays, of that user. */
+/* capability: K6 */
 static void no_stream_outlives_its_session(void **state) {
   (void)state;
   for (int round = 0; round < 60; round++) {

@@ -85,6 +85,7 @@ static void assert_saves(vestry_repository *r, bool all, const char *expected) {
 
 #define DEFAULTS "1 5 0.5 nobody [] 0"
 
+/* capability: E3 */
 static void e3_absent_signals_have_their_defaults(void **state) {
   (void)state;
   static const char *const inputs[] = {NULL,
@@ -102,6 +103,7 @@ static void e3_absent_signals_have_their_defaults(void **state) {
   }
 }
 
+/* capability: E3 */
 static void e3_is_hydrated_from_the_page(void **state) {
   (void)state;
   vestry_repository *r = open_with("{\"open\":false,\"count\":-10,\"ratio\":1,\"user\":{\"name\":\"\\u00e4bc\","
@@ -117,6 +119,7 @@ static void e3_is_hydrated_from_the_page(void **state) {
   vestry_repository_destroy(r);
 }
 
+/* capability: E3 */
 static void e3_bad_signals_have_defaults_and_errors(void **state) {
   (void)state;
   static const struct {
@@ -233,6 +236,7 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
   vestry_repository_destroy(NULL);
 }
 
+/* capability: E3 */
 static void e3_save_sends_only_what_changed(void **state) {
   (void)state;
   vestry_repository *r = open_with("{\"count\":5,\"user\":{\"name\":\"anna\"},\"open\":true}");
@@ -252,6 +256,7 @@ static void e3_save_sends_only_what_changed(void **state) {
   vestry_repository_destroy(r);
 }
 
+/* capability: E3 */
 static void e3_save_all_sends_all(void **state) {
   (void)state;
   vestry_repository *r = open_with("{\"count\":9,\"user\":{\"cart\":{\"a\":1,\"b\":2}}}");

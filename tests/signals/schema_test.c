@@ -23,6 +23,7 @@ static vestry_err create(const vestry_field *fields, size_t count, size_t *ret_a
   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"   \
   "0123456789abcdef0123456789abcde"
 
+/* capability: E3 */
 static void e3_fields_are_checked_once(void **state) {
   (void)state;
   static const struct {

@@ -2,19 +2,24 @@
 # SPDX-License-Identifier: MIT
 """Every capability has a test that is in the tree: capabilities.py REPOSITORY
 
-Reads tests/capabilities.md: its rows, the tests they name, and which rows may be without one. Needs no build."""
+tests/capabilities.md has a row for each capability, and names the tests of ctest's that would fail without it, and how
+many of the tests inside of them. Which ones is said where they stand, in a line above: a mark, /* capability: A3, D5 */,
+or // in a script. A mark in the second line of a file is for the whole of it. Rows and marks are held against each other,
+so that no test gets lost. Needs no build."""
 
 import re
 import sys
 from pathlib import Path
 
 ROWS = {"A": 15, "B": 14, "C": 18, "D": 23, "E": 6, "F": 10, "G": 12, "K": 16, "L": 13}
+MARK = re.compile(r"^[ \t]*(?:/\*|//) capability: (.*?)(?: \*/)?\n(.*)", re.M)
+TEST = re.compile(r"static void (\w+)\(void \*\*|[ \t]*test\w*\((['`\"])(.+?)\2,")
 
 problems = []
 
 
-def complain(line, text):
-    problems.append(f"tests/capabilities.md:{line}: {text}")
+def complain(place, text):
+    problems.append(f"tests/{place}: {text}")
 
 
 def added(text):
@@ -29,14 +34,13 @@ def added(text):
 
 
 class Tree:
-    """The tests of a repository: by ctest's names, with what is inside of them."""
+    """The tests of a repository: by ctest's names, with the files that their tests stand in."""
 
     def __init__(self, tests):
         self.tests = tests
         self.added = set()
         for path in tests.rglob("CMakeLists.txt"):
             self.added |= added(path.read_text())
-        self.inside = {}
 
     def sources(self, program):
         """The files of a program's tests: its own, and the contract suites that it runs."""
@@ -50,83 +54,88 @@ class Tree:
             own += sorted(path for path in self.tests.glob(f"{suite}*.c") if not path.stem.endswith("_test"))
         return own
 
-    def look(self, name):
-        """What is inside of the test of ctest's that goes by this name: a set of names, or None if there is no such."""
-        if name.startswith(("browser_", "proxy_")) and name in self.added:
-            folder, _, noun = name.partition("_")
-            scripts = self.tests.glob("browser/*.test.js" if folder == "browser" else f"proxy/{noun}.test.js")
-            return {title for path in scripts for _, title in re.findall(r"\btest\w*\((['`\"])(.+?)\1,", path.read_text())}
+    def files(self, name):
+        """Where the tests inside of the test of ctest's stand that goes by this name. No file: it is meant as a whole.
+        None: there is no such test."""
+        folder, _, noun = name.partition("_")
+        if folder in ("browser", "proxy") and name in self.added:
+            return [*self.tests.glob("browser/*.test.js" if folder == "browser" else f"proxy/{noun}.test.js")]
         if name.startswith("docs_guide_"):
             page = self.tests.parent / "docs" / "guide" / f"{name.removeprefix('docs_guide_')}.md"
-            return set() if page.exists() else None
-        folder, _, noun = name.partition("_")
+            return [] if page.exists() else None
         # A program that is run for each adapter is named after it, and the adapter.
         nouns = [noun] + ([noun.rpartition("_")[0]] if name in self.added else [])
         places = [place for each in nouns for place in (f"{each}_test.c", f"{each}/{each}_test.c")]
         inner = self.tests.glob(f"*/{folder}/{noun}_test.c")  # of a room's schedules
         for program in (*(self.tests / folder / place for place in places), *inner):
             if program.exists():
-                text = "".join(path.read_text() for path in self.sources(program))
-                return set(re.findall(r"^static void (\w+)\(void \*\*", text, re.MULTILINE))
+                return self.sources(program)
         if name in self.added or (folder == "fuzz" and (self.tests / "fuzz" / f"{noun}_fuzz.c").exists()):
-            return set()
+            return []
         return None
 
-    def __getitem__(self, name):
-        if name not in self.inside:
-            self.inside[name] = self.look(name)
-        return self.inside[name]
 
-
-def check_tests(tree, number, row, cell):
-    """One cell: `test`: name, "title"; `test`. Returns how many it names."""
-    found = 0
-    rest = cell
-    while rest:
-        match = re.match(r'`([\w-]+)`(?:: ((?:"[^"]+"|\w+)(?:, (?:"[^"]+"|\w+))*))?(?:; |$)', rest)
-        if not match:
-            complain(number, f"{row}: cannot read: {rest}")
-            return found
-        name, names = match.groups()
-        inside = tree[name]
-        if inside is None:
-            complain(number, f"{row}: there is no test {name}")
-        else:
-            for inner in re.findall(r'"([^"]+)"|(\w+)', names or ""):
-                inner = inner[0] or inner[1]
-                if inner not in inside:
-                    complain(number, f"{row}: there is no {inner} in {name}")
-        found += 1
-        rest = rest[match.end():]
+def marks(tests):
+    """File → the rows that its marks name → where, and how many tests have the mark."""
+    found = {}
+    for path in sorted([*tests.rglob("*.c"), *tests.rglob("*.test.js")]):
+        text = path.read_text()
+        for mark in MARK.finditer(text):
+            place = f"{path.relative_to(tests)}:{text.count(chr(10), 0, mark.start()) + 1}"
+            if not place.endswith(":2") and not TEST.match(mark[2]):
+                complain(place, "a mark stands above a test, or in the second line for the whole file")
+            rows = mark[1].split(", ")
+            for row in rows:
+                if not re.fullmatch(r"[A-GKL]\d+", row) or rows.count(row) > 1:
+                    complain(place, f"cannot read: {mark[1]}")
+            for row in rows:
+                at, count = found.setdefault(path, {}).get(row, (place, 0))
+                found[path][row] = (at, count + (not place.endswith(":2")))
     return found
 
 
 def main():
     tests = Path(sys.argv[1]) / "tests"
-    lines = (tests / "capabilities.md").read_text().splitlines()
-    tree = Tree(tests)
+    page, lines = "capabilities.md", (tests / "capabilities.md").read_text().splitlines()
+    tree, marked = Tree(tests), marks(tests)
     allowed = set(re.findall(r"\b[A-GKL]\d+\b", " ".join(lines[lines.index("## Not yet"):])))
-    seen = {}
+    seen, told = {}, set()
     for number, line in enumerate(lines, 1):
         if not re.match(r"\| *[A-Z]\d", line):
             continue
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) != 3 or not cells[1]:
-            complain(number, f"three cells are wanted: {line}")
+            complain(f"{page}:{number}", f"three cells are wanted: {line}")
             continue
-        row = cells[0]
+        row, _, cell = cells
         if row in seen:
-            complain(number, f"{row} is here twice")
-        seen[row] = 0 if cells[2] in ("", "—") else check_tests(tree, number, row, cells[2])
+            complain(f"{page}:{number}", f"{row} is here twice")
+        seen[row] = [] if cell == "—" else cell.split(", ")
+        for said in seen[row]:
+            match = re.fullmatch(r"`([\w-]+)`(?: (\d+))?", said)
+            files = tree.files(match[1]) if match else None
+            if files is None:
+                complain(f"{page}:{number}", f"{row}: there is no test {said}")
+                continue
+            counts = [marked[path][row][1] for path in files if row in marked.get(path, ())]
+            if files and not counts:
+                complain(f"{page}:{number}", f"{row}: nothing in {match[1]} has its mark")
+            elif sum(counts) != int(match[2] or 0):
+                complain(f"{page}:{number}", f"{row}: {sum(counts)} tests in {match[1]} have its mark")
+            told |= {(row, path) for path in files}
         if not seen[row] and row not in allowed:
-            complain(number, f"{row} has no test")
+            complain(f"{page}:{number}", f"{row} has no test")
         if seen[row] and row in allowed:
-            complain(number, f"{row} has a test: take it out of the last section")
+            complain(f"{page}:{number}", f"{row} has a test: take it out of the last section")
+    for path, rows in marked.items():
+        for row, (place, _) in rows.items():
+            if (row, path) not in told:
+                complain(place, f"{row} has no test in {page} that this one is in")
     wanted = {f"{letter}{n}" for letter, count in ROWS.items() for n in range(1, count + 1)}
     for row in sorted(wanted - set(seen)):
-        complain(len(lines), f"{row} is missing")
+        complain(page, f"{row} is missing")
     for row in sorted((set(seen) | allowed) - wanted):
-        complain(len(lines), f"{row} is no row")
+        complain(page, f"{row} is no row")
     print("\n".join(problems + [f"{len(seen)} rows, {len(allowed)} of them without a test yet"]))
     return 1 if problems else 0
 

@@ -39,6 +39,7 @@ static unsigned seen(site *s) {
 }
 enum { T = 1, K = 2, CHILD = 4, LOG = 8, ALL = 15 };
 
+/* capability: D10 */
 static void each_kind_of_change_is_seen(void **state) {
   (void)state;
   static const struct {
@@ -95,6 +96,7 @@ static void each_kind_of_change_is_seen(void **state) {
   }
 }
 
+/* capability: D10 */
 static void vacuum_refreshes_all(void **state) {
   (void)state;
   EACH_MODE(mode) {
@@ -109,6 +111,7 @@ static void vacuum_refreshes_all(void **state) {
   }
 }
 
+/* capability: D10 */
 static void a_transaction_is_seen_when_it_is_over(void **state) {
   (void)state;
   EACH_MODE(mode) {
@@ -128,6 +131,7 @@ static void a_transaction_is_seen_when_it_is_over(void **state) {
 }
 
 /* In the moment of the refresh, which is before the statement returns. */
+/* capability: D10 */
 static void a_refresh_comes_when_everybody_can_see_it(void **state) {
   (void)state;
   EACH_MODE(mode) {
@@ -151,6 +155,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
   return statement;
 }
 
+/* capability: D10 */
 static void a_step_is_enough(void **state) {
   (void)state;
   EACH_MODE(mode) {
@@ -184,6 +189,7 @@ static void reset_before_its_end(site *s, int x) {
   sqlite3_finalize(statement);
 }
 
+/* capability: D10 */
 static void a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks(void **state) {
   (void)state;
   EACH_MODE(mode) {
@@ -215,6 +221,7 @@ static void a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks(vo
   }
 }
 
+/* capability: D10 */
 static void a_blob_that_is_written_is_seen(void **state) {
   (void)state;
   EACH_MODE(mode) {
@@ -235,6 +242,7 @@ static void a_blob_that_is_written_is_seen(void **state) {
 }
 
 /* One that was prepared without hooks deletes in one go, and would call none. */
+/* capability: D10 */
 static void statements_from_before_are_seen(void **state) {
   (void)state;
   EACH_MODE(mode) {
@@ -256,6 +264,7 @@ static void statements_from_before_are_seen(void **state) {
 }
 
 /* A COMMIT that finds a reader in its way has called the hook. */
+/* capability: D10 */
 static void a_commit_that_is_refused_is_none(void **state) {
   (void)state;
   site s;
@@ -279,6 +288,7 @@ static void a_commit_that_is_refused_is_none(void **state) {
   site_close(&s);
 }
 
+/* capability: D10 */
 static void a_mode_that_changes_is_followed(void **state) {
   (void)state;
   site s;
@@ -331,6 +341,7 @@ static void open_by_row(site *s) {
   refreshes = 0;
 }
 
+/* capability: D10 */
 static void an_application_says_which_topics_a_row_has(void **state) {
   (void)state;
   site s;
@@ -381,6 +392,7 @@ static void a_topic_is_refreshed_once_a_transaction(void **state) {
   site_close(&s);
 }
 
+/* capability: D10 */
 static void too_many_topics_are_all(void **state) {
   (void)state;
   site s;

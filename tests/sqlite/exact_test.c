@@ -19,6 +19,7 @@ static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY 
 
 /* ------------------------------------------------------------------------------------------ whom it concerns ------ */
 
+/* capability: D21 */
 static void a_commit_renders_what_it_concerns(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
@@ -88,6 +89,7 @@ static void counters_count_renders(void **state) {
   }
 }
 
+/* capability: D21 */
 static void a_commit_of_others_too(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
@@ -103,6 +105,7 @@ static void a_commit_of_others_too(void **state) {
   }
 }
 
+/* capability: D21 */
 static void columns_that_nobody_reads_refresh_nobody(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
@@ -127,6 +130,7 @@ static void columns_that_nobody_reads_refresh_nobody(void **state) {
 
 /* Its pages were written without its being rendered: it is followed by tables from there on, others' commits included,
  * until it is rendered again. */
+/* capability: D21 */
 static void a_page_whose_rows_were_moved_is_followed(void **state) {
   (void)state;
   for (int is_other = 0; is_other < 2; is_other++) {
@@ -145,6 +149,7 @@ static void a_page_whose_rows_were_moved_is_followed(void **state) {
 }
 
 /* SQLite does not say that these columns are read. */
+/* capability: D21 */
 static void columns_that_join_are_read(void **state) {
   (void)state;
   static const char *const queries[] = {
@@ -197,6 +202,7 @@ static void a_render_that_reads_what_is_not_committed_comes_again(void **state) 
   }
 }
 
+/* capability: D21 */
 static void what_a_render_writes_refreshes_nothing(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
@@ -234,6 +240,7 @@ static void follow(shown_site *s, vestry_render *render) {
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* capability: D21 */
 static void a_commit_that_is_followed_behind_a_render_is_not_missed(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
@@ -267,6 +274,7 @@ static void enter_many(shown_site *s, vestry_render *render) {
   }
 }
 
+/* capability: D21 */
 static void what_a_render_has_read_is_kept_until_its_page_depends_on_it(void **state) {
   (void)state;
   shown_site s;
@@ -281,6 +289,7 @@ static void what_a_render_has_read_is_kept_until_its_page_depends_on_it(void **s
 
 /* --------------------------------------------------------------------------------------- what is no table --------- */
 
+/* capability: D21 */
 static void everything_is_refreshed_when_the_schema_changes(void **state) {
   (void)state;
   static const char *const changes[] = {"CREATE INDEX i ON message(body)",
@@ -304,6 +313,7 @@ static void everything_is_refreshed_when_the_schema_changes(void **state) {
   }
 }
 
+/* capability: D21 */
 static void what_is_no_ordinary_table_is_followed(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
@@ -371,6 +381,7 @@ static void names_that_stand_for_something_else(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- bounds ------- */
 
+/* capability: D21 */
 static void beyond_a_bound_renders_are_followed_by_tables(void **state) {
   (void)state;
   const vestry_sqlite_options bounds[] = {{.max_file_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
@@ -410,6 +421,7 @@ static void what_nobody_shows_any_more_is_given_up(void **state) {
 }
 
 /* The WAL was begun anew, and its frames overwritten, before they were read. */
+/* capability: D21 */
 static void commits_whose_frames_are_lost_refresh_everything(void **state) {
   (void)state;
   shown_site s;
@@ -453,6 +465,7 @@ static void a_rollback_journal_is_followed_by_tables(void **state) {
 }
 
 /* Without memory a page is rendered again for nothing, or later, but never not at all. */
+/* capability: D21 */
 static void memory_that_runs_out_hides_no_change(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {

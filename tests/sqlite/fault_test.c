@@ -7,6 +7,7 @@
 
 #include "sqlite/tabs.h"
 
+/* capability: D9 */
 static void a_database_that_is_locked_says_so(void **state) {
   (void)state;
   site s;
@@ -28,6 +29,7 @@ static void a_database_that_is_locked_says_so(void **state) {
 }
 
 /* With a rollback journal a reader is in the way of commits. */
+/* capability: D9 */
 static void a_commit_that_is_refused_leaves_no_transaction(void **state) {
   (void)state;
   site s;
@@ -48,6 +50,7 @@ static void a_commit_that_is_refused_leaves_no_transaction(void **state) {
   site_close(&s);
 }
 
+/* capability: D9 */
 static void a_database_that_is_full_says_so(void **state) {
   (void)state;
   static char large[60000];
@@ -82,6 +85,7 @@ static void a_database_that_is_full_says_so(void **state) {
   site_close(&s);
 }
 
+/* capability: D9 */
 static void a_database_that_is_read_only_says_so(void **state) {
   (void)state;
   site s;
@@ -109,6 +113,7 @@ static void a_database_that_is_read_only_says_so(void **state) {
   site_close(&s);
 }
 
+/* capability: D9 */
 static void a_database_that_is_corrupted_says_so(void **state) {
   (void)state;
   site s;
@@ -155,6 +160,7 @@ static void a_database_that_is_corrupted_says_so(void **state) {
 }
 
 /* What is acknowledged is there when the disk is back, and pages show it. */
+/* capability: D10 */
 static void a_disk_that_is_gone_comes_back(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
@@ -257,6 +263,7 @@ static void stop_sqlite(life *l) {
   sqlite_fail_at = -1;
 }
 
+/* capability: D10 */
 static void memory_runs_out_anywhere(void **state) {
   (void)state;
   for (long number = 0, failed = 1; failed; number++) {
@@ -274,6 +281,7 @@ static void memory_runs_out_anywhere(void **state) {
   }
 }
 
+/* capability: D10 */
 static void sqlite_has_no_memory_anywhere(void **state) {
   (void)state;
   for (long number = 0, failed = 1; failed; number++) {

@@ -201,6 +201,7 @@ static bool is_known_by(int way, int page_bytes, stands where, bool is_watched) 
   return is_known;
 }
 
+/* capability: D21 */
 static void all_that_is_read_is_told(void **state) {
   (void)state;
   static const int sizes[] = {512, 4096, 32768};
@@ -213,6 +214,7 @@ static void all_that_is_read_is_told(void **state) {
 }
 
 /* What is said of this SQLite is what it does: where it is not to be watched, the cache tells of all. */
+/* capability: D21 */
 static void it_is_known_which_sqlite_is_to_be_watched(void **state) {
   (void)state;
   bool is_cache_enough = true;
@@ -358,6 +360,7 @@ static void write_byte(sqlite3 *db, int row, int at, char is) {
 
 /* At level FILE_PAGES, of a file in which all stands, by attached connections and by others. A range is read: no key
  * says which rows. */
+/* capability: D21 */
 static void a_byte_of_a_long_value_renders_those_who_read_it(void **state) {
   (void)state;
   for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
@@ -385,6 +388,7 @@ static void a_byte_of_a_long_value_renders_those_who_read_it(void **state) {
 }
 
 /* Whichever VFS is the default one, and none is named. */
+/* capability: D21 */
 static void any_vfs_will_do(void **state) {
   (void)state;
   static const char *const names[] = {"unix-excl", "unix"};
@@ -406,6 +410,7 @@ static void any_vfs_will_do(void **state) {
 
 /* Somebody has put other methods in the place of those that tell: such renders are followed by tables, and nothing is
  * missed. Where nothing is read past the cache, nothing is lost by it. */
+/* capability: D21 */
 static void what_cannot_be_watched_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;

@@ -117,6 +117,7 @@ static void run_worlds(uint64_t commits, bool has_looker) {
   if (!is_true) fail_msg("a page shows what is not");
 }
 
+/* capability: D21 */
 static void no_page_shows_what_is_not(void **state) {
   (void)state;
   run_worlds(from_environment("VESTRY_COMMITS", COMMITS_SHORT), false);
@@ -140,6 +141,7 @@ static void what_was_missed_once_is_not(void **state) {
 }
 
 /* A miss that this finds may not come again with the same seed: when the looks come is chance of another kind. */
+/* capability: D21 */
 static void nor_while_another_thread_looks_all_the_time(void **state) {
   (void)state;
   run_worlds(from_environment("VESTRY_LOOKED_COMMITS", COMMITS_LOOKED), true);

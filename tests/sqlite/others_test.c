@@ -30,6 +30,7 @@ static void pass_ms(site *s, uint64_t ms) {
   }
 }
 
+/* capability: D22 */
 static void who_is_not_attached_refreshes_all(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
@@ -65,6 +66,7 @@ static void who_is_not_attached_refreshes_all(void **state) {
 }
 
 /* Thousands of commits of others between two looks. */
+/* capability: D22 */
 static void others_may_be_quicker_than_who_looks(void **state) {
   (void)state;
   site s;
@@ -169,6 +171,7 @@ static void must_end(pid_t pid) {
 }
 
 /* By the thread that looks, with the default of poll_ms. */
+/* capability: D22 */
 static void another_process_is_seen_soon(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
@@ -239,17 +242,20 @@ static void race(const char *mode, int commits, const char *others, int others_c
   site_close(&s);
 }
 
+/* capability: D10 */
 static void writers_race_with_renders(void **state) {
   (void)state;
   race("wal", 1000, NULL, 0);
 }
 
+/* capability: D22 */
 static void writers_race_with_another_process(void **state) {
   (void)state;
   race("wal", 300, "500", 500);
 }
 
 /* A process that is killed while it writes leaves what it had committed, and nothing that harms. */
+/* capability: D22 */
 static void a_process_that_is_killed_is_followed(void **state) {
   (void)state;
   site s;

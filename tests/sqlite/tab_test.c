@@ -3,6 +3,7 @@
 #include "sqlite/level.h"
 #include "sqlite/tabs.h"
 
+/* capability: D9 */
 static void a_state_is_read_as_it_was_written(void **state) {
   (void)state;
   site s;
@@ -23,6 +24,7 @@ static void a_state_is_read_as_it_was_written(void **state) {
   site_close(&s);
 }
 
+/* capability: D9 */
 static void states_are_of_one_scope_and_one_tab(void **state) {
   (void)state;
   site s;
@@ -44,6 +46,7 @@ static void states_are_of_one_scope_and_one_tab(void **state) {
   site_close(&s);
 }
 
+/* capability: D9 */
 static void sizes_have_bounds(void **state) {
   (void)state;
   site s;
@@ -128,6 +131,7 @@ static void check_renders(shown *w, size_t one, size_t other) {
   w->renders[0] = w->renders[1] = 0;
 }
 
+/* capability: D9 */
 static void a_write_refreshes_that_tab_and_no_other(void **state) {
   (void)state;
   site s;
@@ -158,6 +162,7 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
   close_shown(&w);
 }
 
+/* capability: D9 */
 static void a_write_is_of_the_applications_transaction(void **state) {
   (void)state;
   site s;
@@ -227,6 +232,7 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* What all see has no tab's state in it. */
+/* capability: D9 */
 static void a_shared_page_has_no_tab(void **state) {
   (void)state;
   site s;
@@ -247,6 +253,7 @@ static void a_shared_page_has_no_tab(void **state) {
 
 /* ---------------------------------------------------------------------------------------------------- time -------- */
 
+/* capability: D9 */
 static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   (void)state;
   site s;
@@ -286,6 +293,7 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
 }
 
 /* Somebody writes for long: what is read is read all the same, and what cannot be noted now is the next time. */
+/* capability: D9 */
 static void a_touch_waits_for_nobody(void **state) {
   (void)state;
   site s;
@@ -309,6 +317,7 @@ static void a_touch_waits_for_nobody(void **state) {
   site_close(&s);
 }
 
+/* capability: D9 */
 static void what_has_expired_goes_little_by_little(void **state) {
   (void)state;
   site s;
@@ -342,6 +351,7 @@ static void take_cookie(vestry_memory_exchange *exchange, char cookie[100]) {
   vestry_memory_destroy(exchange);
 }
 
+/* capability: D9 */
 static void a_scope_has_so_many(void **state) {
   (void)state;
   enum { TABS = 5 };
@@ -449,6 +459,7 @@ static void visitors_make_room_before_users(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- schema -------- */
 
+/* capability: D9 */
 static void tables_are_made_once_and_have_a_version(void **state) {
   (void)state;
   site s;

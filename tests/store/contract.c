@@ -13,6 +13,7 @@ static void assert_exit(size_t at, const value *v, vestry_cause cause) {
 
 /* --------------------------------------------------------------------------------------- put, get, remove (A1) ---- */
 
+/* capability: A1 */
 static void finds_what_was_put(void **state) {
   world_open(&w, *state, NULL);
   assert_null(world_one(&w, KEY));
@@ -35,6 +36,7 @@ static void finds_what_was_put(void **state) {
   world_end(&w);
 }
 
+/* capability: A1 */
 static void the_last_write_wins(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle first_handle, second_handle;
@@ -67,6 +69,7 @@ static void a_held_value_outlives_its_stay(void **state) {
   world_end(&w);
 }
 
+/* capability: A1, A10 */
 static void remove_names_what_left_and_why(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle handle;
@@ -94,6 +97,7 @@ static void remove_names_what_left_and_why(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- identity (A12) ---- */
 
+/* capability: A12 */
 static void a_late_end_does_not_touch_the_successor(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle old_handle, new_handle;
@@ -112,6 +116,7 @@ static void a_late_end_does_not_touch_the_successor(void **state) {
   world_end(&w);
 }
 
+/* capability: A12 */
 static void handles_are_never_used_twice(void **state) {
   world_open(&w, *state, NULL);
   enum { PUTS = 1000 };
@@ -161,6 +166,7 @@ static void a_value_can_be_under_two_keys(void **state) {
   assert_int_equal(atomic_load(&v->closes), 2);
 }
 
+/* capability: A14 */
 static void reuse_and_reject_leave_what_is_there(void **state) {
   world_open(&w, *state, NULL);
   value *first = world_value(&w), *second = world_value(&w);
@@ -179,6 +185,7 @@ static void reuse_and_reject_leave_what_is_there(void **state) {
   world_end(&w);
 }
 
+/* capability: A14 */
 static void many_values_share_a_key(void **state) {
   world_open(&w, *state, NULL);
   value *v[6], *found[8];
@@ -256,6 +263,7 @@ static void replace_by_one_of_many_keeps_that_one(void **state) {
   world_end(&w);
 }
 
+/* capability: A14 */
 static void many_means_eight_unless_said(void **state) {
   world_open(&w, *state, NULL);
   value *found[32];
@@ -274,6 +282,7 @@ static void many_means_eight_unless_said(void **state) {
 
 /* ------------------------------------------------------------------------------------ scopes and keys (A8, A9) ---- */
 
+/* capability: A8 */
 static void scopes_are_apart(void **state) {
   world_open(&w, *state, NULL);
   value *one = world_value(&w), *other = world_value(&w), *nameless = world_value(&w);
@@ -295,6 +304,7 @@ static void scopes_are_apart(void **state) {
   world_end(&w);
 }
 
+/* capability: A9 */
 static void keys_are_typed(void **state) {
   world_open(&w, *state, NULL);
   vestry_key keys[] = {
@@ -309,6 +319,7 @@ static void keys_are_typed(void **state) {
   world_end(&w);
 }
 
+/* capability: A9 */
 static void long_keys_and_wrong_ones(void **state) {
   world_open(&w, *state, NULL);
   static char data[VESTRY_KEY_MAX_BYTES];
@@ -346,6 +357,7 @@ static void long_keys_and_wrong_ones(void **state) {
   world_end(&w);
 }
 
+/* capability: A1 */
 static void holds_thousands(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3000});
   enum { COUNT = 3000 };
@@ -366,6 +378,7 @@ static void holds_thousands(void **state) {
 
 /* --------------------------------------------------------------------------------- exactly once, no lock (A10) ---- */
 
+/* capability: A10 */
 static void closing_takes_everything_and_ends_it(void **state) {
   world_open(&w, *state, NULL);
   for (size_t i = 0; i < 600; i++) world_new(&w, VESTRY_KEY("k", i), NULL);
@@ -408,6 +421,7 @@ static void close_looks_for_itself(world *at, value *v, vestry_cause cause) {
   vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL);
 }
 
+/* capability: A10 */
 static void callbacks_may_use_the_store(void **state) {
   world_open(&w, *state, NULL);
   w.ctx = world_value(&w);

@@ -151,6 +151,7 @@ static void *run_steps(void *seed) {
   return NULL;
 }
 
+/* capability: A10 */
 static void threads_leave_nothing_twice_and_nothing_behind(void **state) {
   world_open(&w, *state,
              &(vestry_store_options){.max_count = 60, .max_per_scope_count = 40, .idle_ms = 40, .lifetime_ms = 150});
@@ -195,6 +196,7 @@ static void *end_values(void *ctx) {
   return NULL;
 }
 
+/* capability: A6, A13 */
 static void no_ended_value_stays_stored(void **state) {
   world_open(&w, *state, NULL);
   for (size_t i = 0; i < 1000; i++) world_value(&w);

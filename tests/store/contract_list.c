@@ -46,6 +46,7 @@ static void fill(size_t from, size_t to, const char *scope) {
     assert_int_equal(world_put(&w, scope, VESTRY_KEY("k", i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
 }
 
+/* capability: A1, A6 */
 static void lists_every_key_once(void **state) {
   world_open(&w, *state, NULL);
   world_value(&w);
@@ -91,6 +92,7 @@ static void stir(listing *l, size_t number) {
   if (l->total % 5 == 0) fill(300 + l->total % 100, 301 + l->total % 100, "s");
 }
 
+/* capability: A6 */
 static void lists_in_the_middle_of_changes(void **state) {
   for (size_t page_count = 1; page_count < 40; page_count += 6) {
     world_open(&w, *state, NULL);
@@ -117,6 +119,7 @@ static void put_another(listing *l, size_t number) {
   fill(10 + l->total % 500, 11 + l->total % 500, "s");
 }
 
+/* capability: A6 */
 static void a_listing_ends_however_much_is_put(void **state) {
   world_open(&w, *state, NULL);
   world_value(&w);

@@ -50,6 +50,7 @@ static void assert_sleeps_until(uint64_t deadline_ns) {
     assert_in_range(armed_ns, deadline_ns, deadline_ns + 2 * MS);
 }
 
+/* capability: A3 */
 static void values_expire_without_traffic(void **state) {
   open_driven(*state, &(vestry_store_options){.idle_ms = 100});
   assert_sleeps_until(UINT64_MAX);
@@ -74,6 +75,7 @@ static void values_expire_without_traffic(void **state) {
   end_driven();
 }
 
+/* capability: A3 */
 static void use_moves_the_deadline(void **state) {
   open_driven(*state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 250});
   uint64_t start = now_ns();

@@ -37,6 +37,7 @@ static void assert_left(const value *v, vestry_cause cause) {
 
 /* -------------------------------------------------------------------------------------------- idle expiry (A3) ---- */
 
+/* capability: A3 */
 static void the_idle_leave_on_time(void **state) {
   for (uint64_t part_ns = 0; part_ns < MS; part_ns += MS / 7) { /* put somewhere in a tick */
     world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
@@ -56,6 +57,7 @@ static void the_idle_leave_on_time(void **state) {
   }
 }
 
+/* capability: A3 */
 static void get_and_put_are_uses(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   value *got = world_new(&w, VESTRY_KEY("got"), NULL), *put = world_new(&w, VESTRY_KEY("put"), NULL);
@@ -73,6 +75,7 @@ static void get_and_put_are_uses(void **state) {
   world_end(&w);
 }
 
+/* capability: A3 */
 static void what_a_value_knows_of_is_a_use(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   vestry_handle handle;
@@ -181,6 +184,7 @@ static void the_expired_are_not_found_even_without_a_tick(void **state) {
   world_end(&w);
 }
 
+/* capability: A3 */
 static void the_default_is_ten_minutes(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
@@ -195,6 +199,7 @@ static void the_default_is_ten_minutes(void **state) {
   world_end(&w);
 }
 
+/* capability: A3 */
 static void never_means_never(void **state) {
   world_open(&w, *state,
              &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = VESTRY_NEVER_MS, .max_count = 2});
@@ -219,6 +224,7 @@ static void near_the_end_of_the_clock_nothing_wraps(void **state) {
 
 /* ----------------------------------------------------------------------------------------- fixed lifetime (A4) ---- */
 
+/* capability: A4 */
 static void a_lifetime_counts_from_the_first_put(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
@@ -235,6 +241,7 @@ static void a_lifetime_counts_from_the_first_put(void **state) {
   world_end(&w);
 }
 
+/* capability: A4 */
 static void a_new_value_starts_anew(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
   world_new(&w, VESTRY_KEY(1), NULL);
@@ -250,6 +257,7 @@ static void a_new_value_starts_anew(void **state) {
   world_end(&w);
 }
 
+/* capability: A4 */
 static void the_earlier_end_is_the_cause(void **state) {
   /* few: in one shard, so that there is an order */
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 50, .lifetime_ms = 100, .max_count = 100});

@@ -61,6 +61,7 @@ static size_t longest_probe(void) {
   return longest;
 }
 
+/* capability: F7 */
 static void keys_that_collide_elsewhere_do_not_here(void **state) {
   open_seeded(*state, 1);
   vsi_keyed_hash known = w.store->exit.hash;

@@ -10,6 +10,7 @@ static vestry_err put(const char *scope, const vestry_key *key, vestry_keep_poli
   return world_put(&w, scope, key, world_value(&w), policy, 0, NULL);
 }
 
+/* capability: A1 */
 static void a_full_store_refuses(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3});
   for (size_t i = 0; i < 3; i++) assert_int_equal(put("s", VESTRY_KEY(i), VESTRY_KEEP_REPLACE), VESTRY_OK);
@@ -49,6 +50,7 @@ static void room_comes_back_however_values_leave(void **state) {
   world_end(&w);
 }
 
+/* capability: A15 */
 static void a_full_scope_refuses(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 2});
   assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REPLACE), VESTRY_OK);
@@ -64,6 +66,7 @@ static void a_full_scope_refuses(void **state) {
   world_end(&w);
 }
 
+/* capability: A1 */
 static void nothing_expires(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 1, .lifetime_ms = 1});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);

@@ -90,6 +90,7 @@ static void it_finds_what_is_in_it(void **state) {
 }
 
 /* However full it is, keys that a counter makes lie in their home or near it. */
+/* capability: F7 */
 static void look_ups_stay_short(void **state) {
   (void)state;
   open_index(3);

@@ -38,6 +38,7 @@ static void has_the_documented_layout(void **state) {
   assert_memory_equal(encoded, expected, sizeof expected);
 }
 
+/* capability: A9 */
 static void tells_types_and_borders_apart(void **state) {
   (void)state;
   assert_false(same(VESTRY_KEY("a", "bc"), VESTRY_KEY("ab", "c")));
@@ -54,6 +55,7 @@ static void tells_types_and_borders_apart(void **state) {
 }
 
 /* The macro: all the kinds of argument it takes, 1 to 8 of them. */
+/* capability: A9 */
 static void the_macro_makes_tuples(void **state) {
   (void)state;
   char text[] = "text";
@@ -204,6 +206,7 @@ static void keeps_to_the_limits(void **state) {
   }
 }
 
+/* capability: A9 */
 static void nests_to_the_stated_depth(void **state) {
   (void)state;
   vestry_key nested[VESTRY_KEY_MAX_DEPTH + 2];
@@ -267,6 +270,7 @@ static bool equal(const vestry_key *a, const vestry_key *b) {
   return true;
 }
 
+/* capability: A9 */
 static void no_two_keys_encode_alike(void **state) {
   (void)state;
   enum { KEYS = 1200 };

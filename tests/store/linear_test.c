@@ -145,6 +145,7 @@ static void record_and_check(const char *type, vestry_store_options options) {
   linear_end(under_test);
 }
 
+/* capability: A1 */
 static void the_hash_store_is_linearizable(void **state) {
   (void)state;
   record_and_check("hash", (vestry_store_options){0});

@@ -20,6 +20,7 @@ static void assert_left(const value *v, vestry_cause cause) {
 
 /* ---------------------------------------------------------------------------------------------- the bound (A5) ---- */
 
+/* capability: A5 */
 static void the_least_recently_used_goes(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3});
   value *v[4];
@@ -87,6 +88,7 @@ static void replacing_in_a_full_store_evicts_nobody(void **state) {
   world_end(&w);
 }
 
+/* capability: A5 */
 static void the_newcomer_is_never_the_victim(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 1, .max_per_scope_count = 1});
   value *before = NULL;
@@ -118,6 +120,7 @@ static void a_victim_can_share_the_key(void **state) {
   world_end(&w);
 }
 
+/* capability: A5 */
 static void the_default_bound_is_ten_thousand(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_value(&w);
@@ -151,6 +154,7 @@ static void what_leaves_is_reclaimed(void **state) {
 
 /* ---------------------------------------------------------------------------------------- caps per scope (A15) ---- */
 
+/* capability: A15 */
 static void a_full_scope_evicts_its_own(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 5, .max_per_scope_count = 2});
   value *stranger = world_value(&w), *v[5];
@@ -166,6 +170,7 @@ static void a_full_scope_evicts_its_own(void **state) {
   world_end(&w);
 }
 
+/* capability: A15 */
 static void scope_and_store_are_bounded_together(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3, .max_per_scope_count = 2});
   value *v[4];
@@ -214,6 +219,7 @@ static void who_has_ended_makes_room_first(void **state) {
 
 /* A look-up uses all values of a key, in the order of their puts: the newest is the last to go, however often and in
  * whatever way it was looked up, in one tick or in several, in a full scope or in a full store. */
+/* capability: A5 */
 static void values_of_a_key_leave_in_the_order_of_their_puts(void **state) {
   enum { COUNT = 5, PUTS = 20 };
   for (int setting = 0; setting < 16; setting++) {

@@ -214,6 +214,7 @@ static void assert_often(uint64_t times) {
   if (!only_seed) assert_true(times > 250);
 }
 
+/* capability: A2 */
 static void hash_agrees_with_the_naive_store(void **state) {
   (void)state;
   all_rounds(&world_hash, &world_naive_hash);

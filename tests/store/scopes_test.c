@@ -92,6 +92,7 @@ static bool never_ended(void *value) {
   return false;
 }
 
+/* capability: A15 */
 static void the_first_is_the_one_last_used_longest_ago(void **state) {
   (void)state;
   open_scopes();

@@ -23,6 +23,7 @@ static vestry_store_options valid(test_host *th) {
   return options;
 }
 
+/* capability: A7 */
 static void types_go_by_name(void **state) {
   (void)state;
   test_host th;
@@ -65,6 +66,7 @@ static vestry_err create_naive(const vestry_store_ops *ops) {
   return error;
 }
 
+/* capability: A2 */
 static void implementations_must_be_complete(void **state) {
   (void)state;
   assert_int_equal(create_naive(&naive_lru_ops), VESTRY_OK);
@@ -106,6 +108,7 @@ static vestry_err create_with_ctx(const vestry_store_options *options, vestry_st
   return naive_lru_ops.create(options, exit, NULL, ret_self);
 }
 
+/* capability: A2 */
 static void a_type_gets_its_context_a_host_and_all_of_a_value(void **state) {
   (void)state;
   seen got = {0};

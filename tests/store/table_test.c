@@ -156,6 +156,7 @@ static void *put_and_watch(void *ctx) {
   return wrong ? ctx : NULL;
 }
 
+/* capability: A5 */
 static void the_bound_is_kept_from_both_sides(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = BOUND});
   assert_true(table()->shards_count > 1);

@@ -61,6 +61,7 @@ static void assert_text(vestry_slice got, const char *wanted) {
   assert_memory_equal(got.data, wanted, got.len);
 }
 
+/* capability: K11 */
 static void it_logs_in_and_hears(void **state) {
   (void)state;
   test_host th;
@@ -105,6 +106,7 @@ static void it_logs_in_and_hears(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* capability: K11 */
 static void what_it_refuses(void **state) {
   (void)state;
   test_host th;
@@ -137,6 +139,7 @@ static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_cookie(reply, &(vestry_cookie){.name = "gone", .remove = true});
 }
 
+/* capability: K11 */
 static void cookies_have_an_age(void **state) {
   (void)state;
   test_host th;

@@ -181,6 +181,7 @@ static void assert_body(void *exchange, const char *text) {
 
 /* ---- plain requests ---------------------------------------------------------------------------------------------- */
 
+/* capability: B6, C14 */
 static void answers_with_status_headers_and_body(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){.path = "/echo"});
@@ -236,6 +237,7 @@ static void answers_the_errors_of_handlers(void **state) {
   finish();
 }
 
+/* capability: C6 */
 static void hands_the_request_to_the_handler(void **state) {
   begin(state);
   const vestry_header headers[] = {{"X-Asked", "a \xc3\xa9 value"}, {"X-Asked", "another"}};
@@ -255,6 +257,7 @@ static void hands_the_request_to_the_handler(void **state) {
   finish();
 }
 
+/* capability: B7 */
 static void hands_signals_to_the_handler(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){.path = "/echo", .query = "datastar=%7B%22a%22%3A1%7D", .datastar = true});
@@ -273,6 +276,7 @@ static void hands_signals_to_the_handler(void **state) {
   finish();
 }
 
+/* capability: C5 */
 static void refuses_malformed_signals(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){"POST", "/echo", .datastar = true, .body = "{\"b\":", .body_len = 5});
@@ -381,6 +385,7 @@ static void flushes_the_head_of_a_stream_at_once(void **state) {
   finish();
 }
 
+/* capability: C14 */
 static void writes_events_in_order(void **state) {
   begin(state);
   void *exchange;
@@ -449,6 +454,7 @@ static void writes_a_large_event_whole(void **state) {
 /* Of thirty megabytes, with a field in each: the client does not read until all are sent. A transport that blocks is
  * inside of a write meanwhile. It is not taken for lost, however slow this machine is: that takes a heartbeat's time.
  * */
+/* capability: F3 */
 static void shows_a_slow_page_its_last_state(void **state) {
   enum { MORPHS = 1000, LEN = 30000 };
   vestry_options options = {.connection = &(vestry_connection_options){
@@ -515,6 +521,7 @@ static void keeps_the_order_of_each_sender(void **state) {
   finish();
 }
 
+/* capability: E2 */
 static void keeps_a_silent_stream_alive(void **state) {
   vestry_options options = {.connection = &(vestry_connection_options){.heartbeat_ms = 20}};
   begin_with(state, &options);
@@ -528,6 +535,7 @@ static void keeps_a_silent_stream_alive(void **state) {
   finish();
 }
 
+/* capability: C14, C18 */
 static void ends_cleanly_behind_the_last_event(void **state) {
   begin(state);
   void *exchange;
@@ -541,6 +549,7 @@ static void ends_cleanly_behind_the_last_event(void **state) {
   finish();
 }
 
+/* capability: C14 */
 static void aborts_without_a_clean_end(void **state) {
   begin(state);
   void *exchange;
@@ -566,6 +575,7 @@ static void ends_when_its_effects_are_done(void **state) {
   finish();
 }
 
+/* capability: C14 */
 static void a_client_that_hangs_up_is_a_hangup(void **state) {
   begin(state);
   void *first, *second;
@@ -581,6 +591,7 @@ static void a_client_that_hangs_up_is_a_hangup(void **state) {
   finish();
 }
 
+/* capability: A11 */
 static void later_requests_speak_down_the_stored_stream(void **state) {
   begin(state);
   void *kept = ask((contract_ask){"PUT", "/kept", .datastar = true});
@@ -684,6 +695,7 @@ static void *post_guarded(const vestry_header *headers, size_t headers_count) {
                             .body_len = 2});
 }
 
+/* capability: D11, D18 */
 static void guards_see_what_a_page_proves(void **state) {
   begin(state);
   guarded g = {.done = 0};

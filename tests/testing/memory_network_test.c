@@ -147,6 +147,7 @@ static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
   return all;
 }
 
+/* capability: G1 */
 static void the_same_seed_does_the_same(void **state) {
   (void)state;
   uint64_t seen[20];
@@ -157,6 +158,7 @@ static void the_same_seed_does_the_same(void **state) {
   }
 }
 
+/* capability: G1 */
 static void what_others_are_sent_changes_nothing(void **state) {
   (void)state;
   uint64_t quiet[NODES], loud[NODES];
@@ -165,6 +167,7 @@ static void what_others_are_sent_changes_nothing(void **state) {
   for (size_t i = 0; i < NODES; i++) assert_true(quiet[i] == loud[i]);
 }
 
+/* capability: G1 */
 static void ten_thousand_seeds_add_up(void **state) {
   (void)state;
   for (uint64_t seed = 0; seed < 10000; seed++) {
@@ -250,6 +253,7 @@ static void a_delay_puts_it_behind_others_messages(void **state) {
 
 /* ---- partitions and ends ----------------------------------------------------------------------------------------- */
 
+/* capability: G1 */
 static void parts_do_not_hear_each_other(void **state) {
   (void)state;
   network n;
@@ -380,6 +384,7 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
   return error;
 }
 
+/* capability: G1 */
 static void memory_runs_out_anywhere(void **state) {
   (void)state;
   test_host_fail_each(live_and_die, NULL, false);

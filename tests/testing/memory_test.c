@@ -56,6 +56,7 @@ static void assert_received(desk *d, const char *text) {
 
 #define EVENT(json) "event: datastar-patch-signals\ndata: signals " json "\n\n"
 
+/* capability: C15 */
 static void the_head_is_written_when_it_runs(void **state) {
   (void)state;
   desk d;
@@ -71,6 +72,7 @@ static void the_head_is_written_when_it_runs(void **state) {
   desk_close(&d);
 }
 
+/* capability: C15 */
 static void counts_writes(void **state) {
   (void)state;
   desk d;
@@ -84,6 +86,7 @@ static void counts_writes(void **state) {
   desk_close(&d);
 }
 
+/* capability: C15 */
 static void blocks_until_it_reads_again(void **state) {
   (void)state;
   desk d;
@@ -109,6 +112,7 @@ static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply
 }
 
 /* What was left out, and why not more, of two streams in the instance's sums; when one has ended, too. */
+/* capability: F3 */
 static void f3_an_instance_counts_what_conflation_keeps(void **state) {
   (void)state;
   static const char *const morphs[] = {"<div id=\"a\"><input data-bind:b></div>", "<div id=\"a\">1</div>",
@@ -185,6 +189,7 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
   desk_close(&d);
 }
 
+/* capability: C15 */
 static void stalls_and_fails(void **state) {
   (void)state;
   ends_for(VESTRY_MEMORY_STALLS, true, VESTRY_CAUSE_STALLED);
@@ -193,6 +198,7 @@ static void stalls_and_fails(void **state) {
   ends_for(VESTRY_MEMORY_FAILS, false, VESTRY_CAUSE_ERROR);
 }
 
+/* capability: C15 */
 static void hangs_up_before_and_after_it_opened(void **state) {
   (void)state;
   for (int settled = 0; settled < 2; settled++) {

@@ -29,6 +29,7 @@ static vestry_err refuse_it(vestry_dispatch_context *context, const json_t *effe
   return vestry_context_refuse(context, VESTRY_LIMIT);
 }
 
+/* capability: E1 */
 static void the_end_comes_once_whatever_happens(void **state) {
   (void)state;
   static const struct {
@@ -148,6 +149,7 @@ static vestry_err survive(world *w, attempt *ret) {
   return failed ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
+/* capability: E1 */
 static void without_memory_the_end_comes_too(void **state) {
   (void)state;
   int without_steps = 0, cut = 0;

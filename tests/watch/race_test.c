@@ -99,6 +99,7 @@ static void *come_and_go(void *ctx) {
   return NULL;
 }
 
+/* capability: E1 */
 static void each_ends_once(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
@@ -158,6 +159,7 @@ static void *ask(void *ctx) {
   return NULL;
 }
 
+/* capability: E1 */
 static void no_wake_is_lost(void **state) {
   (void)state;
   vestry *v;
@@ -216,6 +218,7 @@ static vestry_err slow_handler(const vestry_request *req, vestry_reply *reply, v
       reply, &(vestry_watch){.step = wait_for_it, .end = note_end, .ctx = &s->gate, .runtime = s->runtime});
 }
 
+/* capability: E1 */
 static void steps_on_own_threads_may_block(void **state) {
   (void)state;
   vestry *v;

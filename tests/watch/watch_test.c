@@ -12,6 +12,7 @@ static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app)
 
 /* ------------------------------------------------------------------------------------------------ when ------------ */
 
+/* capability: E1 */
 static void a_clock_ticks_without_drift(void **state) {
   (void)state;
   world w;
@@ -43,6 +44,7 @@ static void a_clock_ticks_without_drift(void **state) {
   feed_finish(&w);
 }
 
+/* capability: E1 */
 static void steps_say_when(void **state) {
   (void)state;
   world w;
@@ -97,6 +99,7 @@ static void a_step_finishes(void **state) {
   feed_finish(&w);
 }
 
+/* capability: E1 */
 static void an_error_ends_the_stream(void **state) {
   (void)state;
   world w;
@@ -166,6 +169,7 @@ static void take_turn(vestry_actor *self, void *ctx) {
   assert_in_range(t->f->steps + 2, t->count, t->count + 4); /* a turn each */
 }
 
+/* capability: E1 */
 static void at_once_is_fair(void **state) {
   (void)state;
   world w;
@@ -199,6 +203,7 @@ static void block(world *w, wire *r, bool blocks) {
   world_settle(w);
 }
 
+/* capability: E1 */
 static void who_does_not_read_slows_his_own_watch(void **state) {
   (void)state;
   world w;
@@ -307,6 +312,7 @@ static void a_step_that_fills_the_queue_is_told(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- wakes --------- */
 
+/* capability: E1 */
 static void wakes_are_coalesced_and_none_is_lost(void **state) {
   (void)state;
   world w;

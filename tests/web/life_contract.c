@@ -164,6 +164,7 @@ static void stops(bool tls) {
   assert_true(took < seam->stops_s);
 }
 
+/* capability: C18 */
 static void stops_at_once(void **state) {
   (void)state;
   for (int tls = 0; tls <= seam->has_tls; tls++) stops(tls);
@@ -311,6 +312,7 @@ static int leave_all_alone(vestry_connection *connection) {
 }
 
 /* A program forks while streams are open, and the child cleans up as the parent would: the streams are not touched. */
+/* capability: K16 */
 static void a_child_leaves_all_alone(void **state) {
   (void)state;
   start(NULL);

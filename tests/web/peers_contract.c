@@ -39,11 +39,13 @@ static void finds_one_that(leave_fn leaves) {
   for (int tls = 0; tls <= seam->has_tls; tls++) leaves_and_is_found(leaves, tls);
 }
 
+/* capability: C18, F5 */
 static void finds_one_that_closes(void **state) {
   (void)state;
   finds_one_that(client_close);
 }
 
+/* capability: F5 */
 static void finds_one_that_resets(void **state) {
   (void)state;
   finds_one_that(client_abort);

@@ -81,6 +81,7 @@ static void a_clock_ticks_until_it_is_done(void **state) {
   }
 }
 
+/* capability: E1 */
 static void a_client_that_is_gone_ends_it(void **state) {
   (void)state;
   static void (*const leave[])(client *) = {client_close, client_abort, client_shut};
@@ -155,6 +156,7 @@ static void a_head_request_gets_none(void **state) {
   assert_int_equal(f.steps, 0);
 }
 
+/* capability: E1 */
 static void a_stop_ends_them_all(void **state) {
   (void)state;
   enum { MANY = 16 };

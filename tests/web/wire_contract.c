@@ -396,6 +396,7 @@ static void heads_say_what_becomes_of_the_connection(void **state) {
 }
 
 /* RFC 9110, 8.6: a 304 has the length that a 200 would have, or none; and it has no body, chunked or not. */
+/* capability: K7 */
 static void what_has_not_changed_has_no_length_of_its_own(void **state) {
   (void)state;
   static const vestry_file table[] = {{.path = "a.txt", .bytes = "0123456789", .len = 10}, {.path = "empty.txt"}};

@@ -193,6 +193,7 @@ static void one_history(uint64_t seed) {
 
 static uint64_t only_seed;
 
+/* capability: E5, F8 */
 static void e5_under_seeded_schedules(void **state) {
   (void)state;
   if (only_seed) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: K12 */
 /* Small histories of channels by name, under many schedules, as schedule_test.c has them for the bus: streams join and
  * leave, are spoken to, and end, while others do. After each nothing is left: no channel, no memory, and the sums hold.
  *

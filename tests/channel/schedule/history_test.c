@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: G12 */
 /* Small histories of a channel's history, under many schedules: some publish, others resume, from the beginning or from
  * somewhere, and a stream leaves or ends. What each stream then has in its queue is all that it had missed, once and in
  * order, and its ids claim no more than that.

@@ -123,6 +123,7 @@ static void one_store(uint64_t seed) {
   linear_end(p.under_test);
 }
 
+/* capability: F8 */
 static void every_schedule_is_linearizable(void **state) {
   (void)state;
   if (only_seed) {

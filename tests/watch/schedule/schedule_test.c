@@ -242,6 +242,7 @@ static void one_history(uint64_t seed) {
 
 static uint64_t first_seed = 1, seeds_count = HISTORIES;
 
+/* capability: E1 */
 static void e1_under_seeded_schedules(void **state) {
   (void)state;
   for (uint64_t i = 0; i < seeds_count; i++) one_history(first_seed + i);
