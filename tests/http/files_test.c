@@ -3,13 +3,13 @@
 #include "vestry/files.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "http/files/conditions.h"
 #include "http/files/folder.h"
 #include "serve/world.h"
+#include "support/folder.h"
 #include "vestry/routes.h"
 
 /* ------------------------------------------------------------------------------------------------- a site --------- */
@@ -17,7 +17,7 @@
 typedef struct site {
   world w;
   vestry_files *files;
-  char top[32], folder[64]; /* the folder is in top, beside what nobody may see */
+  char top[FOLDER_BYTES], folder[FOLDER_BYTES + 8]; /* the folder is in top, beside what nobody may see */
   int fd;
 } site;
 
@@ -42,8 +42,7 @@ static void put(const site *s, const char *name, const char *text) {
 
 static void make_folder(site *s) {
   char path[256];
-  strcpy(s->top, "/tmp/vestry-files-XXXXXX");
-  assert_non_null(mkdtemp(s->top));
+  folder_make(s->top, "files");
   snprintf(s->folder, sizeof s->folder, "%s/site", s->top);
   assert_int_equal(mkdir(s->folder, 0700), 0);
   path_of(s, "css", path);
@@ -69,10 +68,8 @@ static void make_folder(site *s) {
 }
 
 static void remove_folder(site *s) {
-  char command[96];
   close(s->fd);
-  snprintf(command, sizeof command, "rm -r %s", s->top);
-  assert_int_equal(system(command), 0);
+  folder_remove(s->top);
 }
 
 static void begin(site *s, vestry_files_options options) {

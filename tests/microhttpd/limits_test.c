@@ -11,8 +11,8 @@
 
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"
-#include "support/patience.h"
 #include "support/test.h"
+#include "support/until.h"
 #include "web/client.h"
 #include "web/hostile_contract.h"
 
@@ -28,10 +28,6 @@ static uint64_t turned_away(vestry_refusal refusal) {
   return stats_of().turned_away[refusal];
 }
 
-/* Until a condition holds, which it does soon. */
-#define WAIT_FOR(condition)                                                                                            \
-  for (double begun = seconds_now(); !(condition); poll(NULL, 0, 1)) assert_true(seconds_now() - begun < PATIENCE_S)
-
 static double cpu_seconds(void) {
   struct timespec used;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
@@ -45,7 +41,7 @@ static void nothing_is_left_of_requests_that_never_end(void **state) {
   (void)state;
   server_start(&s, NULL);
   server_assert_serves(&s);
-  WAIT_FOR(stats_of().request_bytes == 0);
+  UNTIL(stats_of().request_bytes == 0);
   long before = atomic_load(&s.th.live);
   static char cookie[4096];
   memset(cookie, 'c', sizeof cookie - 1);
@@ -56,7 +52,7 @@ static void nothing_is_left_of_requests_that_never_end(void **state) {
     client_read_all(&c);
     client_close(&c);
   }
-  WAIT_FOR(atomic_load(&s.th.live) <= before);
+  UNTIL(atomic_load(&s.th.live) <= before);
   server_stop(&s);
 }
 
@@ -75,11 +71,11 @@ static void unfinished_bodies_have_a_budget(void **state) {
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = 2400000}});
   client held[HELD], more;
   for (int i = 0; i < HELD; i++) begin_body(&held[i], EACH + 1, EACH);
-  WAIT_FOR(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
+  UNTIL(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
   assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 0);
   begin_body(&more, EACH + 1, EACH); /* announces no more than the others */
-  WAIT_FOR(turned_away(VESTRY_REFUSAL_BUDGET) == 1);
-  WAIT_FOR(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
+  UNTIL(turned_away(VESTRY_REFUSAL_BUDGET) == 1);
+  UNTIL(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
   client_say(&more, "x");
   assert_int_equal(client_status(&more), 200);
   client_close(&more);
@@ -93,7 +89,7 @@ static void unfinished_bodies_have_a_budget(void **state) {
   assert_int_equal(finished, HELD - 1);
   assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 1);
   assert_true(stats_of().request_peak_bytes <= 2400000);
-  WAIT_FOR(stats_of().request_bytes == 0);
+  UNTIL(stats_of().request_bytes == 0);
   server_stop(&s);
 }
 
@@ -120,7 +116,7 @@ static void one_address_has_so_many_connections(void **state) {
   assert_int_equal(client_status(&idle), 200);
   client_connect(&half, s.port, false);
   client_say(&half, "GET");
-  WAIT_FOR(stats_of().request_bytes == 2 * 4096); /* a stream's is given back */
+  UNTIL(stats_of().request_bytes == 2 * 4096); /* a stream's is given back */
   for (int i = 1; i <= 5; i++) {
     client_ask(&more, s.port, "GET", "/echo", NULL);
     client_read_all(&more);
@@ -129,7 +125,7 @@ static void one_address_has_so_many_connections(void **state) {
     assert_int_equal(turned_away(VESTRY_REFUSAL_ADDRESS), i);
   }
   client_close(&half);
-  WAIT_FOR(stats_of().request_bytes == 4096);
+  UNTIL(stats_of().request_bytes == 4096);
   server_assert_serves(&s);
   client_close(&stream);
   client_close(&idle);
@@ -249,7 +245,7 @@ static void who_has_gone_holds_nothing(void **state) {
       if (!tls && i % TEXTS == TEXTS - 1) assert_int_equal(client_status(&clients[i]), 200); /* it was complete */
       client_close(&clients[i]);
     }
-    WAIT_FOR(stats_of().request_bytes == 0);
+    UNTIL(stats_of().request_bytes == 0);
     double took = seconds_now() - since;
     print_message("all gone after %.0f ms\n", took * 1e3);
     assert_true(took < PROMPT_S);
@@ -331,7 +327,7 @@ static void connections_wait_for_descriptors(void **state) {
     assert_true(count > 0 && count < TAKEN);
     close(taken[--count]); /* for the client */
     client_ask(&waiting, s.port, "GET", "/echo", NULL);
-    WAIT_FOR(turned_away(VESTRY_REFUSAL_DESCRIPTORS) == 1);
+    UNTIL(turned_away(VESTRY_REFUSAL_DESCRIPTORS) == 1);
     double cpu = cpu_seconds(), since = seconds_now();
     assert_int_equal(poll(&(struct pollfd){.fd = waiting.fd, .events = POLLIN}, 1, 500), 0);
     assert_true(cpu_seconds() - cpu < (seconds_now() - since) / 2 + 0.2);

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/folder.h"
 #include "support/test.h"
 
 static struct sockaddr_in address_of(int port) {
@@ -112,14 +112,9 @@ void nats_server_freeze(nats_server *server, bool frozen) {
   assert_int_equal(kill(server->pid, frozen ? SIGSTOP : SIGCONT), 0);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *ftw) {
-  (void)status, (void)kind, (void)ftw;
-  return remove(path);
-}
-
 void nats_server_finish(nats_server *server) {
   nats_server_kill(server);
-  nftw(server->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  folder_remove(server->folder);
 }
 
 unsigned threads_of_process(void) {

@@ -29,7 +29,7 @@ typedef struct life {
   int counted;
 } life;
 
-static char folder[64], file[128];
+static char folder[FOLDER_BYTES], file[128];
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   life *l = app;
@@ -111,16 +111,8 @@ static void run_sql(const char *sql) {
 }
 
 static void make_folder(void) {
-  const char *fast = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* where fsync costs nothing */
-  snprintf(folder, sizeof folder, "%s/vestry-begin-XXXXXX", fast);
-  assert_non_null(mkdtemp(folder));
+  folder_make(folder, "begin");
   snprintf(file, sizeof file, "%s/site.db", folder);
-}
-
-static void remove_folder(void) {
-  char command[96];
-  snprintf(command, sizeof command, "rm -r %s", folder);
-  assert_int_equal(system(command), 0);
 }
 
 /* ---------------------------------------------------------------------------------------------- left cleanly ------ */
@@ -166,7 +158,7 @@ static void a_database_that_was_left_cleanly_is_followed_again(void **state) {
         assert_int_equal(l.th.log_lines, 0);
         leave(&l);
       }
-      remove_folder();
+      folder_remove(folder);
     }
   }
 }
@@ -197,7 +189,7 @@ static void what_is_left_of_a_wal_is_in_nobodys_way(void **state) {
     assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
     live(&l, 2);
     leave(&l);
-    remove_folder();
+    folder_remove(folder);
   }
 }
 
@@ -283,7 +275,7 @@ static void processes_begin_at_once(void **state) {
         leave(&l);
       }
     }
-    remove_folder();
+    folder_remove(folder);
   }
 }
 
@@ -324,7 +316,7 @@ static void pools_begin_at_once(void **state) {
     for (int i = 0; i < PROCESSES; i++) assert_int_equal(end_of(&others[i]), 0);
     assert_int_equal(rows(), PROCESSES);
   }
-  remove_folder();
+  folder_remove(folder);
 }
 
 static int rows(void) {
@@ -362,7 +354,7 @@ static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **st
       live(&l, rows());
       leave(&l);
     }
-    remove_folder();
+    folder_remove(folder);
   }
 }
 
@@ -419,7 +411,7 @@ static void what_cannot_be_followed_says_what_helps(void **state) {
   snprintf(file, sizeof file, ":memory:");
   must_refuse(VESTRY_INVALID, "give it a file");
   snprintf(file, sizeof file, "%s", path);
-  remove_folder();
+  folder_remove(folder);
 }
 
 static void arguments_that_are_none_say_which(void **state) {
@@ -477,7 +469,7 @@ static void a_file_that_is_taken_away_is_missed(void **state) {
     assert_int_equal(l.counted, 3);
     assert_int_equal(l.th.log_lines, 1);
     leave(&l);
-    remove_folder();
+    folder_remove(folder);
   }
 }
 
@@ -506,7 +498,7 @@ static void attaching_says_what_is_wrong(void **state) {
   assert_non_null(strstr(l.th.last_log, file));
   assert_null(none);
   leave(&l);
-  remove_folder();
+  folder_remove(folder);
 }
 
 /* This program, called as another: one that may not write, or has no room. */
@@ -567,7 +559,7 @@ static void who_may_only_read_sees_what_others_write(void **state) {
     run_sql("INSERT INTO t(x) VALUES(3)");
     assert_int_equal(write(o.in, &byte, 1), 1);
     assert_int_equal(end_of(&o), 0);
-    remove_folder();
+    folder_remove(folder);
   }
 }
 
@@ -598,7 +590,7 @@ static void who_may_not_write_or_has_no_room_is_told(void **state) {
     must_be_refused("nobody");
     assert_int_equal(rows(), 0);
   }
-  remove_folder();
+  folder_remove(folder);
 }
 
 /* -------------------------------------------------------------------------------------------------- versions ------ */
@@ -637,7 +629,7 @@ static void tables_of_before_are_followed_and_later_ones_are_not(void **state) {
     assert_memory_equal(before, after, len);
     free(before);
     free(after);
-    remove_folder();
+    folder_remove(folder);
   }
 }
 
@@ -699,7 +691,7 @@ static void each_part_has_a_version_of_its_own(void **state) {
     }
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
-    remove_folder();
+    folder_remove(folder);
   }
 }
 

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "sqlite/level.h"
 #include "sqlite/reader.h"
@@ -23,7 +22,7 @@ static const char *const stands_names[STANDS] = {"in the file", "in the WAL", "i
 /* A file with one row that goes on over pages, and an index whose key does too; a connection that has read little. */
 typedef struct bench {
   test_host th;
-  char folder[64], path[96];
+  char folder[FOLDER_BYTES], path[96];
   sqlite3 *writer, *db;
   vsi_sqlite_cache cache;
   vsi_sqlite_watch watch;
@@ -45,8 +44,7 @@ static void open_bench(bench *b, int page_bytes, stands where, bool is_watched) 
   char sql[300];
   memset(b, 0, sizeof *b);
   test_host_init(&b->th);
-  snprintf(b->folder, sizeof b->folder, "%s/vestry-file-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  assert_non_null(mkdtemp(b->folder));
+  folder_make(b->folder, "file");
   snprintf(b->path, sizeof b->path, "%s/file.db", b->folder);
   assert_int_equal(sqlite3_open(b->path, &b->writer), SQLITE_OK);
   snprintf(
@@ -63,14 +61,12 @@ static void open_bench(bench *b, int page_bytes, stands where, bool is_watched) 
 }
 
 static void close_bench(bench *b) {
-  char command[128];
   vsi_sqlite_file_forget(&b->watch);
   vsi_sqlite_cache_forget(&b->cache);
   assert_int_equal(sqlite3_close(b->db), SQLITE_OK);
   assert_int_equal(sqlite3_close(b->writer), SQLITE_OK);
   test_host_assert_clean(&b->th);
-  snprintf(command, sizeof command, "rm -r %s", b->folder);
-  assert_int_equal(system(command), 0);
+  folder_remove(b->folder);
 }
 
 static void begin(bench *b) {

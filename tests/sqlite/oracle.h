@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
+#include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/memory.h"
@@ -76,7 +77,7 @@ typedef struct oracle_page {
 
 typedef struct oracle_world {
   test_host th;
-  char folder[64], path[96], side[96];
+  char folder[FOLDER_BYTES], path[96], side[96];
   oracle_kind kind;
   vestry_sqlite_level level;
   bool is_wal;

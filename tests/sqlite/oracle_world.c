@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "runtime/random.h"
 #include "sqlite/counter.h"
@@ -154,9 +153,7 @@ static void open_side(oracle_world *w) {
 }
 
 static void open_files(oracle_world *w) {
-  const char *fast = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
-  snprintf(w->folder, sizeof w->folder, "%s/vestry-oracle-XXXXXX", fast);
-  assert_non_null(mkdtemp(w->folder));
+  folder_make(w->folder, "oracle");
   snprintf(w->path, sizeof w->path, "%s/oracle.db", w->folder);
   snprintf(w->side, sizeof w->side, "%s/side.db", w->folder);
   for (int i = 0; i < ORACLE_CONNECTIONS; i++) {
@@ -251,16 +248,6 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   oracle_world_settle(w);
 }
 
-static void remove_files(const oracle_world *w) {
-  static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-  for (int i = 0; i < 8; i++) {
-    char path[120];
-    snprintf(path, sizeof path, "%s%s", i < 4 ? w->path : w->side, ends[i % 4]);
-    (void)unlink(path);
-  }
-  assert_int_equal(rmdir(w->folder), 0);
-}
-
 uint64_t oracle_world_close(oracle_world *w) {
   vestry_sqlite_stats stats = {0};
   atomic_store(&w->is_over, true);
@@ -282,6 +269,6 @@ uint64_t oracle_world_close(oracle_world *w) {
   if (w->has_process) oracle_process_close();
   for (int i = 0; i < (w->is_alone ? 1 : ORACLE_CONNECTIONS); i++) assert_int_equal(sqlite3_close(w->db[i]), SQLITE_OK);
   test_host_assert_clean(&w->th);
-  remove_files(w);
+  folder_remove(w->folder);
   return stats.whole_count;
 }

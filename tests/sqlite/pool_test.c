@@ -2,7 +2,6 @@
 /* Connections that are lent, and their statements. */
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +10,7 @@
 
 typedef struct lender {
   test_host th;
-  char folder[64], path[96];
+  char folder[FOLDER_BYTES], path[96];
   vestry_sqlite_pool *pool;
   int told;
   int64_t rows_when_told;
@@ -22,8 +21,7 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KE
 static void make_folder(lender *l) {
   memset(l, 0, sizeof *l);
   test_host_init(&l->th);
-  snprintf(l->folder, sizeof l->folder, "%s/vestry-pool-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  assert_non_null(mkdtemp(l->folder));
+  folder_make(l->folder, "pool");
   snprintf(l->path, sizeof l->path, "%s/pool.db", l->folder);
 }
 
@@ -41,19 +39,13 @@ static void begin(lender *l, vestry_sqlite_pool_options options) {
   assert_int_equal(open_pool(l, options), VESTRY_OK);
 }
 
-static void remove_folder(lender *l) {
-  char command[128];
-  snprintf(command, sizeof command, "rm -r %s", l->folder);
-  assert_int_equal(system(command), 0);
-}
-
 static void end(lender *l) {
   vestry_sqlite_pool_stats stats = {0};
   vestry_sqlite_pool_stats_get(l->pool, &stats);
   assert_int_equal(stats.lent_count, 0);
   vestry_sqlite_pool_destroy(l->pool);
   test_host_assert_clean(&l->th);
-  remove_folder(l);
+  folder_remove(l->folder);
 }
 
 static vestry_sqlite_pool_stats stats_of(lender *l) {
@@ -461,7 +453,7 @@ static void what_cannot_be_opened_says_what_helps(void **state) {
   assert_int_equal(vestry_sqlite_pool_create(NULL, &l.pool), VESTRY_INVALID);
   vestry_sqlite_pool_destroy(NULL);
   test_host_assert_clean(&l.th);
-  remove_folder(&l);
+  folder_remove(l.folder);
 }
 
 /* ---------------------------------------------------------------------------------------------- followed ---------- */
@@ -523,7 +515,7 @@ static void no_memory_is_an_error(void **state) {
   lender l;
   make_folder(&l);
   test_host_fail_each(open_and_close, &l, false);
-  remove_folder(&l);
+  folder_remove(l.folder);
 }
 
 int main(void) {

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions in a database: they outlive restarts, and go when their time is over, whoever comes back. */
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "sqlite/site.h"
 #include "vestry/sqlite_sessions.h"
 
 typedef struct shop {
   test_host th;
-  char folder[64], path[96];
+  char folder[FOLDER_BYTES], path[96];
   vestry_sqlite_pool *pool;
   vestry_sqlite_sessions *stored;
   vestry *v;
@@ -76,8 +74,7 @@ static void make_folder(shop *s) {
   memset(s, 0, sizeof *s);
   test_host_init(&s->th);
   clock_s = 1000000;
-  snprintf(s->folder, sizeof s->folder, "%s/vestry-sessions-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  assert_non_null(mkdtemp(s->folder));
+  folder_make(s->folder, "sessions");
   snprintf(s->path, sizeof s->path, "%s/sessions.db", s->folder);
 }
 
@@ -87,11 +84,9 @@ static void begin(shop *s, vestry_sqlite_sessions_options options) {
 }
 
 static void end(shop *s) {
-  char command[128];
   stop(s);
   test_host_assert_clean(&s->th);
-  snprintf(command, sizeof command, "rm -r %s", s->folder);
-  assert_int_equal(system(command), 0);
+  folder_remove(s->folder);
 }
 
 static int rows(shop *s) {

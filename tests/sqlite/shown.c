@@ -2,7 +2,6 @@
 #include "sqlite/shown.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "sqlite/level.h"
 
@@ -62,8 +61,7 @@ void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry
   if (options.level == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
   memset(s, 0, sizeof *s);
   test_host_init(&s->th);
-  snprintf(s->folder, sizeof s->folder, "%s/vestry-shown-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  assert_non_null(mkdtemp(s->folder));
+  folder_make(s->folder, "shown");
   snprintf(s->path, sizeof s->path, "%s/shown.db", s->folder);
   snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s; PRAGMA synchronous = OFF", mode);
   assert_int_equal(sqlite3_open(s->path, &s->writer), SQLITE_OK);
@@ -91,7 +89,6 @@ void shown_open(shown_site *s, const char *schema, vestry_sqlite_level level) {
 }
 
 void shown_close(shown_site *s) {
-  char command[128];
   for (size_t i = 0; i < s->count; i++) vestry_memory_destroy(s->all[i].stream);
   vestry_memory_settle(s->v);
   for (int i = 0; i < 2; i++) vestry_sqlite_detach(s->attached[i]);
@@ -103,8 +100,7 @@ void shown_close(shown_site *s) {
   assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
   assert_int_equal(sqlite3_close(s->other), SQLITE_OK);
   test_host_assert_clean(&s->th);
-  snprintf(command, sizeof command, "rm -r %s", s->folder);
-  assert_int_equal(system(command), 0);
+  folder_remove(s->folder);
 }
 
 void shown_tab(shown_site *s, size_t at) {

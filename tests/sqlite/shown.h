@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/memory.h"
@@ -24,7 +25,7 @@ typedef struct shown {
 
 typedef struct shown_site {
   test_host th;
-  char folder[64], path[96];
+  char folder[FOLDER_BYTES], path[96];
   vestry *v;
   vestry_pages *pages;
   vestry_sqlite *database;

@@ -2,7 +2,6 @@
 #include "sqlite/site.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 /* ------------------------------------------------------------------------------------ SQLite's clock and disk ----- */
 
@@ -113,9 +112,7 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
 
 static void open_database(site *s, const char *journal_mode) {
   char sql[64];
-  const char *fast = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* where fsync costs nothing */
-  snprintf(s->folder, sizeof s->folder, "%s/vestry-sqlite-XXXXXX", fast);
-  assert_non_null(mkdtemp(s->folder));
+  folder_make(s->folder, "sqlite");
   snprintf(s->path, sizeof s->path, "%s/site.db", s->folder);
   assert_int_equal(sqlite3_open(s->path, &s->db), SQLITE_OK);
   snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", journal_mode);
@@ -154,7 +151,6 @@ void site_open_as(site *s, const char *journal_mode, const vestry_sqlite_options
 }
 
 void site_close(site *s) {
-  char command[128];
   for (size_t i = 0; i < s->tabs_count; i++) vestry_memory_destroy(s->tabs[i]);
   vestry_memory_settle(s->v);
   vestry_sqlite_detach(s->connection);
@@ -168,8 +164,7 @@ void site_close(site *s) {
   assert_int_equal(sqlite3_close(s->db), SQLITE_OK); /* nothing of vestry's is left in it */
   assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
   test_host_assert_clean(&s->th);
-  snprintf(command, sizeof command, "rm -r %s", s->folder);
-  assert_int_equal(system(command), 0);
+  folder_remove(s->folder);
 }
 
 void site_watch(site *s, const char *topic) {

@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/memory.h"
@@ -16,7 +17,7 @@ enum { SITE_ROOMS = 8 };
 
 typedef struct site {
   test_host th;
-  char folder[64], path[96];
+  char folder[FOLDER_BYTES], path[96];
   vestry *v;
   vestry_pages *pages;
   vestry_sqlite *database;

@@ -27,9 +27,9 @@ void server_hold_clock(bool hold);
 extern _Atomic(long) server_debug_lines;
 
 /* Servers wait PATIENCE_S for a client that a busy machine holds up, unless a test is about that. An answer that needs
- * no such wait comes within PROMPT_S, however busy the machine is. Where the two times lie closer together, a test
- * tries TRIES times: a server that waits does so each time, and a busy machine does not hold up all tries. */
-enum { PROMPT_S = 120, TRIES = 4 };
+ * no such wait comes within PROMPT_S, however busy the machine is. Where the two times lie closer together, there is
+ * BELOW_S of support/tries.h. */
+enum { PROMPT_S = 120 };
 
 /* What can be asked of any of them. */
 typedef struct web_settings {
@@ -78,7 +78,7 @@ typedef struct server_seam {
                                  ways, and not only some; NULL: it does not */
   bool (*redirects_blanks)(void); /* …whether it answers blanks in a target with a redirect before vestry sees them */
   bool no_stalled;                /* a reader that stalls is not found by time, but when its queue is full */
-  double stops_s;                 /* a stop takes less, and the end of the server with it; one of TRIES does */
+  double stops_s;                 /* a stop takes less, and the end of the server with it, by BELOW_S */
 } server_seam;
 
 /* ---- for the start of a seam ------------------------------------------------------------------------------------- */
