@@ -13,6 +13,7 @@
 #include "sqlite/frames.h"
 
 #include "base/array.h"
+#include "sqlite/schema.h"
 
 enum {
   HEAD_WORDS = 12, /* there are two copies, one after the other */
@@ -89,12 +90,10 @@ static uint32_t big_endian(const unsigned char *at) {
 /* Go on after what is committed now, under the schema of now, or one before it, which shows when the next commit says
  * which it is. OK | BUSY */
 static vestry_err begin_anew(vsi_sqlite_frames *frames) {
-  sqlite3_stmt *statement = NULL;
   head h;
-  frames->knows_schema = !sqlite3_prepare_v2(frames->db, "PRAGMA main.schema_version", -1, &statement, NULL) &&
-                         sqlite3_step(statement) == SQLITE_ROW;
-  if (frames->knows_schema) frames->schema = (uint32_t)sqlite3_column_int64(statement, 0);
-  sqlite3_finalize(statement);
+  int schema = 0;
+  frames->knows_schema = !vsi_sqlite_ask(frames->db, "PRAGMA main.schema_version", NULL, &schema);
+  if (frames->knows_schema) frames->schema = (uint32_t)schema;
   vestry_err error = read_head(frames->index, &h);
   if (!error) go_to(frames, &h);
   return error;

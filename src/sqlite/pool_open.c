@@ -10,16 +10,12 @@
 #include <unistd.h>
 
 #include "base/wait.h"
+#include "sqlite/schema.h"
 
 static const char function[] = "vestry_sqlite_pool_create";
 
 static int read_version(sqlite3 *db, int *ret_version) {
-  sqlite3_stmt *statement = NULL;
-  int result = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL);
-  if (!result) result = sqlite3_step(statement);
-  if (result == SQLITE_ROW) *ret_version = sqlite3_column_int(statement, 0);
-  sqlite3_finalize(statement);
-  return result == SQLITE_ROW ? SQLITE_OK : result;
+  return vsi_sqlite_ask(db, "PRAGMA user_version", NULL, ret_version);
 }
 
 /* All of it, or nothing. */

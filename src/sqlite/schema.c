@@ -10,6 +10,16 @@ typedef struct state {
   int version;               /* of the part that is asked for; 0: none */
 } state;
 
+int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number) {
+  sqlite3_stmt *statement = NULL;
+  int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  if (!result && argument) result = sqlite3_bind_text(statement, 1, argument, -1, SQLITE_STATIC);
+  if (!result) result = sqlite3_step(statement);
+  if (result == SQLITE_ROW) *ret_number = sqlite3_column_int(statement, 0);
+  sqlite3_finalize(statement);
+  return result == SQLITE_ROW ? SQLITE_OK : result;
+}
+
 static int look_for(sqlite3 *db, const char *column, bool *ret_is_there) {
   int result = sqlite3_table_column_metadata(db, "main", "vestry_schema", column, NULL, NULL, NULL, NULL, NULL);
   *ret_is_there = result == SQLITE_OK;
@@ -17,22 +27,15 @@ static int look_for(sqlite3 *db, const char *column, bool *ret_is_there) {
 }
 
 static int read_found(sqlite3 *db, const char *part, state *ret_found) {
-  sqlite3_stmt *statement = NULL;
   *ret_found = (state){0};
   /* The schema that this connection knows is perhaps one of before; a statement looks again. */
   int result = sqlite3_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   if (!result) result = look_for(db, "version", &ret_found->has_table);
   if (!result) result = look_for(db, "part", &ret_found->has_parts);
   if (result || !ret_found->has_table || (!ret_found->has_parts && strcmp(part, "tab") != 0)) return result;
-  result = sqlite3_prepare_v2(db,
-                              ret_found->has_parts ? "SELECT max(version) FROM vestry_schema WHERE part = ?1"
-                                                   : "SELECT max(version) FROM vestry_schema",
-                              -1, &statement, NULL);
-  if (!result && ret_found->has_parts) result = sqlite3_bind_text(statement, 1, part, -1, SQLITE_STATIC);
-  if (!result) result = sqlite3_step(statement);
-  if (result == SQLITE_ROW) ret_found->version = sqlite3_column_int(statement, 0);
-  sqlite3_finalize(statement);
-  return result == SQLITE_ROW ? SQLITE_OK : result;
+  if (!ret_found->has_parts)
+    return vsi_sqlite_ask(db, "SELECT max(version) FROM vestry_schema", NULL, &ret_found->version);
+  return vsi_sqlite_ask(db, "SELECT max(version) FROM vestry_schema WHERE part = ?1", part, &ret_found->version);
 }
 
 static int note_version(sqlite3 *db, const vsi_sqlite_schema *schema, const state *found) {

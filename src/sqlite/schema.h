@@ -21,6 +21,10 @@ typedef struct vsi_sqlite_schema {
   int version;              /* how many there are */
 } vsi_sqlite_schema;
 
+/* The number that a query's one row says, such as a version; `argument` is its ?1, NULL: it has none.
+ *  Returns  what SQLite says; DONE: there is no row */
+int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number);
+
 /* Make the tables of a part, or bring them to this version, in one transaction. It is one look where they are of this
  * version. Processes may do it at once.
  *  db  outside of a transaction, with a busy timeout
