@@ -2,6 +2,9 @@
 /* Arrays that grow. An array is three members of whatever holds it: its items, how many there are, and how many there
  * is room for; zeroes are an empty one, and vsi_free frees its items. Header only, as base/memory.h is.
  *
+ * The first items may lie in the holder itself, in an array of C's: `few`. Then short arrays allocate nothing, and
+ * VSI_ARRAY_FREE frees the items.
+ *
  * The room doubles, so that an item which is added costs the same on average however many there are. */
 #ifndef VSI_BASE_ARRAY_H
 #define VSI_BASE_ARRAY_H
@@ -13,6 +16,11 @@
  * room, a size_t, are the array's own, and are written. OK | NO_MEMORY */
 #define VSI_ARRAY_RESERVE(host, items, count, room, more)                                                              \
   vsi_array_make_room(host, &(items), count, &(room), more, sizeof *(items))
+
+/* The same where the items are few, an array of C's, as long as they have room there. */
+#define VSI_ARRAY_RESERVE_FROM(host, few, items, count, room, more)                                                    \
+  vsi_array_make_room_from(host, few, &(items), count, &(room), more, sizeof *(items))
+#define VSI_ARRAY_FREE(host, few, items) vsi_free(host, (items) == (few) ? NULL : (items))
 
 static inline vestry_err vsi_array_make_room(const vestry_host *host, void *items_at, size_t count, size_t *room,
                                              size_t more, size_t size) {
@@ -27,6 +35,17 @@ static inline vestry_err vsi_array_make_room(const vestry_host *host, void *item
   if (!items) return VESTRY_NO_MEMORY;
   memcpy(items_at, &items, sizeof items);
   *room = larger;
+  return VESTRY_OK;
+}
+
+static inline vestry_err vsi_array_make_room_from(const vestry_host *host, const void *few, void *items_at,
+                                                  size_t count, size_t *room, size_t more, size_t size) {
+  void *items, *none = NULL;
+  memcpy(&items, items_at, sizeof items);
+  if (items != few || more <= *room - count) return vsi_array_make_room(host, items_at, count, room, more, size);
+  if (vsi_array_make_room(host, &none, count, room, more, size)) return VESTRY_NO_MEMORY;
+  if (count) memcpy(none, few, count * size);
+  memcpy(items_at, &none, sizeof none);
   return VESTRY_OK;
 }
 

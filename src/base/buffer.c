@@ -75,3 +75,9 @@ char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len) {
   buffer->len = buffer->capacity = 0;
   return data;
 }
+
+char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len) {
+  char *data = vsi_buffer_take(buffer, ret_len);
+  char *trimmed = data ? vsi_realloc(buffer->host, data, *ret_len) : NULL;
+  return trimmed ? trimmed : data; /* what cannot be trimmed stays as it is */
+}

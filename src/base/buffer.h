@@ -29,5 +29,7 @@ void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) VESTRY_PRINT
 const char *vsi_buffer_terminate(vsi_buffer *buffer);
 /* Hand the terminated bytes over to the caller (free with vsi_free); NULL when out of memory. Empties the buffer. */
 char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);
+/* The same for bytes that live long: without the NUL, and without what the buffer has grown ahead. */
+char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len);
 
 #endif

@@ -23,14 +23,21 @@ static inline void vsi_signals_restore(sigset_t before) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Make a thread that blocks all signals. attributes: NULL: the default ones. 0, or what errno is called. */
+static inline int vsi_thread_make(pthread_t *ret_thread, const pthread_attr_t *attributes, void *(*body)(void *),
+                                  void *argument) {
+  sigset_t before = vsi_signals_block();
+  int failure = pthread_create(ret_thread, attributes, body, argument);
+  vsi_signals_restore(before);
+  return failure;
+}
+
 /* Start a thread that blocks all signals. host: whose log is told if it cannot be, NULL: none; name: 15 characters at
  * most. OK | IO */
 static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, const char *name,
                                           void *(*body)(void *), void *argument) {
   pthread_t thread;
-  sigset_t before = vsi_signals_block();
-  int failure = pthread_create(&thread, NULL, body, argument);
-  vsi_signals_restore(before);
+  int failure = vsi_thread_make(&thread, NULL, body, argument);
   if (failure) {
     char line[256];
     snprintf(line, sizeof line,

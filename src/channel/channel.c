@@ -421,7 +421,7 @@ vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event
   channel->stats.published_count++;
   channel->cursor = TAILQ_FIRST(&channel->members.list);
   p.last_number = channel->members.last_number;
-  p.left = channel->members.count;
+  p.left = channel->members.by_connection.count;
   vsi_mutex_unlock(&channel->lock);
   encode(channel, &p);
   size_t count;
@@ -442,7 +442,7 @@ void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats
   bool entered = enter(channel, !publishes_inside);
   vsi_mutex_lock(&channel->lock);
   vestry_channel_stats stats = channel->stats;
-  stats.members_count = channel->members.count;
+  stats.members_count = channel->members.by_connection.count;
   vsi_mutex_unlock(&channel->lock);
   if (entered) { /* otherwise another thread uses the lanes */
     for (int i = 0; i < VSI_CODINGS_MAX; i++)

@@ -172,8 +172,8 @@ static bool look(keeping *one) {
   uint64_t now_ns = vsi_now_ns(one->all->host);
   vsi_history_expire(&one->history, now_ns);
   if (has_members(one->channel)) one->history.used_ns = now_ns;
-  bool is_idle =
-      !one->history.first && now_ns >= one->history.used_ns && now_ns - one->history.used_ns >= one->history.max_age_ns;
+  bool is_idle = STAILQ_EMPTY(&one->history.kept) && now_ns >= one->history.used_ns &&
+                 now_ns - one->history.used_ns >= one->history.max_age_ns;
   if (!is_idle) set_timer(one, now_ns);
   return is_idle;
 }

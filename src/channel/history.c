@@ -79,8 +79,8 @@ vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_b
       .max_bytes = bounds.max_bytes ? bounds.max_bytes : DEFAULT_BYTES,
       .max_age_ns = vsi_ms_to_ns(age_ms), /* VESTRY_NEVER_MS: UINT64_MAX */
       .used_ns = vsi_now_ns(host),
-      .end = &history->first,
   };
+  STAILQ_INIT(&history->kept);
   atomic_init(&history->has_lost, false);
   if (host->random(host->ctx, &history->epoch, sizeof history->epoch)) return VESTRY_IO;
   if (!history->epoch) history->epoch = 1; /* 0 is none */
@@ -92,9 +92,8 @@ static size_t cost_of(size_t len) {
 }
 
 static void drop_first(vsi_history *history) {
-  vsi_history_entry *entry = history->first;
-  history->first = entry->next;
-  if (!entry->next) history->end = &history->first;
+  vsi_history_entry *entry = STAILQ_FIRST(&history->kept);
+  STAILQ_REMOVE_HEAD(&history->kept, in);
   history->stats.kept_count--;
   history->stats.kept_bytes -= cost_of(entry->len);
   history->stats.dropped++;
@@ -103,7 +102,7 @@ static void drop_first(vsi_history *history) {
 }
 
 static void drop_all(vsi_history *history) {
-  while (history->first) drop_first(history);
+  while (!STAILQ_EMPTY(&history->kept)) drop_first(history);
 }
 
 void vsi_history_finish(vsi_history *history) {
@@ -115,7 +114,8 @@ void vsi_history_expire(vsi_history *history, uint64_t now_ns) {
 }
 
 uint64_t vsi_history_due_ns(const vsi_history *history) {
-  return history->first ? vsi_add_saturating(history->first->at_ns, history->max_age_ns) : UINT64_MAX;
+  const vsi_history_entry *first = STAILQ_FIRST(&history->kept);
+  return first ? vsi_add_saturating(first->at_ns, history->max_age_ns) : UINT64_MAX;
 }
 
 /* ------------------------------------------------------------------------------------------------- recording ------ */
@@ -153,12 +153,13 @@ static void layout_marked(vsi_writer *writer, vsi_event_meaning *meaning, const 
 
 /* Drop the oldest events until one more has room, in count and bytes. false: it has no room, and nothing is left. */
 static bool make_room(vsi_history *history, size_t cost) {
-  while (history->first && (history->stats.kept_count == history->max_count || cost > history->max_bytes ||
-                            history->stats.kept_bytes > history->max_bytes - cost))
+  while (!STAILQ_EMPTY(&history->kept) &&
+         (history->stats.kept_count == history->max_count || cost > history->max_bytes ||
+          history->stats.kept_bytes > history->max_bytes - cost))
     drop_first(history);
   if (cost > history->max_bytes) return false;
   while (!vsi_budget_take(history->budget, cost)) {
-    if (!history->first) return false;
+    if (STAILQ_EMPTY(&history->kept)) return false;
     drop_first(history);
   }
   return true;
@@ -171,12 +172,10 @@ static bool keep(vsi_history *history, vestry_slice bytes, uint64_t now_ns) {
     vsi_budget_give_back(history->budget, cost_of(bytes.len));
     return false;
   }
-  entry->next = NULL;
   entry->at_ns = now_ns;
   entry->len = bytes.len;
   memcpy(entry->bytes, bytes.data, bytes.len);
-  *history->end = entry;
-  history->end = &entry->next;
+  STAILQ_INSERT_TAIL(&history->kept, entry, in);
   history->stats.kept_count++;
   history->stats.kept_bytes += cost_of(bytes.len);
   history->stats.recorded++;
@@ -223,13 +222,13 @@ typedef struct missed {
 
 static void layout_missed(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   be_barrier(meaning);
-  for (const vsi_history_entry *at = ((const missed *)ctx)->first; at; at = at->next)
+  for (const vsi_history_entry *at = ((const missed *)ctx)->first; at; at = STAILQ_NEXT(at, in))
     vsi_put(writer, at->bytes, at->len);
 }
 
 vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event) {
-  missed m = {history->first};
-  for (size_t i = history->stats.kept_count; i > count; i--) m.first = m.first->next;
+  missed m = {STAILQ_FIRST(&history->kept)};
+  for (size_t i = history->stats.kept_count; i > count; i--) m.first = STAILQ_NEXT(m.first, in);
   return vsi_event_build(history->host, layout_missed, &m, ret_event);
 }
 

@@ -5,6 +5,7 @@
 #define VSI_CHANNEL_HISTORY_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "connection/budget.h"
 #include "vestry/event.h"
@@ -46,7 +47,7 @@ typedef struct vsi_history_last {
 } vsi_history_last;
 
 typedef struct vsi_history_entry {
-  struct vsi_history_entry *next;
+  STAILQ_ENTRY(vsi_history_entry) in;
   uint64_t at_ns;
   size_t len;
   char bytes[];
@@ -57,10 +58,10 @@ typedef struct vsi_history {
   vsi_budget *budget;   /* shared by all histories of an instance */
   uint64_t epoch, next; /* next: the seq of the next event, from 1 */
   size_t max_count, max_bytes;
-  uint64_t max_age_ns;             /* UINT64_MAX: any */
-  uint64_t used_ns;                /* last */
-  vsi_history_entry *first, **end; /* those whose seqs are the kept_count before next */
-  _Atomic(bool) has_lost;          /* an event was lost before it came here; any thread */
+  uint64_t max_age_ns;                   /* UINT64_MAX: any */
+  uint64_t used_ns;                      /* last */
+  STAILQ_HEAD(, vsi_history_entry) kept; /* those whose seqs are the kept_count before next */
+  _Atomic(bool) has_lost;                /* an event was lost before it came here; any thread */
   vsi_history_stats stats;
 } vsi_history;
 

@@ -5,6 +5,7 @@
 
 #include <sys/queue.h>
 
+#include "base/map.h"
 #include "base/refs.h"
 #include "connection/close_list.h"
 
@@ -12,24 +13,23 @@
 typedef struct vsi_member {
   vsi_close_node at_close; /* first: a node is its member */
   vsi_refs refs;
+  bool in;       /* guarded by the channel's lock: in the list and the map */
+  bool is_fresh; /* likewise: it is to be sent the state that events go on from: until then they go to it without their
+                  * ids */
   struct vsi_channel *channel;   /* a reference */
   vestry_connection *connection; /* a reference */
   uint64_t number;               /* ascending in the order of joining */
   /* guarded by the channel's lock */
-  bool in;       /* in the list and the table */
-  bool is_fresh; /* it is to be sent the state that events go on from: until then they go to it without their ids */
   TAILQ_ENTRY(vsi_member) in_order;
-  struct vsi_member *chain_next; /* in its bucket */
+  vsi_map_link by_connection;
 } vsi_member;
 
 /* All guarded by the channel's lock. */
 typedef struct vsi_members {
   const vestry_host *host;
   TAILQ_HEAD(, vsi_member) list;
-  size_t count;
   uint64_t last_number;
-  vsi_member **buckets; /* NULL while empty */
-  size_t buckets_count; /* a power of two, or 0 */
+  vsi_map by_connection;
 } vsi_members;
 
 void vsi_members_init(vsi_members *members, const vestry_host *host);

@@ -27,15 +27,12 @@ static void release(vsi_event_extra *extra) {
 vestry_err vsi_sink_take(vestry_sink *sink, vsi_segment **ret_segment) {
   const vestry_host *host = sink->buffer.host;
   if (sink->buffer.error) return sink->buffer.error;
-  size_t len = sink->buffer.len - sizeof(vsi_segment);
-  vsi_segment *segment = (vsi_segment *)(void *)vsi_buffer_take(&sink->buffer, NULL);
+  size_t len;
+  vsi_segment *segment = (vsi_segment *)(void *)vsi_buffer_take_trimmed(&sink->buffer, &len);
   if (!segment) return VESTRY_NO_MEMORY;
-  /* It may live as long as its event: give back what the buffer has grown ahead. Failing that, keep it as it is. */
-  vsi_segment *trimmed = vsi_realloc(host, segment, sizeof *segment + len);
-  if (trimmed) segment = trimmed;
   segment->extra.release = release;
   segment->host = host;
-  segment->len = len;
+  segment->len = len - sizeof *segment;
   *ret_segment = segment;
   return VESTRY_OK;
 }

@@ -22,8 +22,11 @@
  * held.       are still to come, and a cancel on another thread never waits for a call.
  *
  * The lock is a spin lock, not a mutex: an idle stream is to cost little, hardly anybody ever meets here, and it is
- * held for a few instructions. For the same reason the list is a ring with one pointer, and no TAILQ, whose head has
- * two: each stream has one. */
+ * held for a few instructions. For the same reason the ring has no head, only its first member: each stream has one. */
+
+static vsi_close_node *node_of(const vsi_ring *in) {
+  return VSI_RING_OWNER(in, vsi_close_node, in);
+}
 
 void vsi_close_list_init(vsi_close_list *list) {
   list->lock = (vsi_spin_lock){0};
@@ -35,27 +38,25 @@ vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node) {
   vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
   bool told = list->told;
   if (!told) {
-    vsi_close_node *first = list->first ? list->first : node;
-    node->next = first;
-    node->before = list->first ? first->before : node;
-    node->before->next = node;
-    first->before = node;
-    list->first = first;
+    vsi_ring_init(&node->in);
+    if (list->first)
+      vsi_ring_add_last(list->first, &node->in);
+    else
+      list->first = &node->in;
   }
   vsi_spin_lock_give(&list->lock);
   return told ? VESTRY_CLOSED : VESTRY_OK;
 }
 
 static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
-  if (list->first == node) list->first = node->next == node ? NULL : node->next;
-  node->before->next = node->next;
-  node->next->before = node->before;
-  node->next = node->before = NULL;
+  if (list->first == &node->in) list->first = vsi_ring_is_empty(&node->in) ? NULL : node->in.next;
+  vsi_ring_remove(&node->in);
+  node->in.next = NULL;
 }
 
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
   vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
-  bool in = node->next != NULL;
+  bool in = node->in.next != NULL;
   if (in) take_out_locked(list, node);
   vsi_spin_lock_give(&list->lock);
   return in;
@@ -63,17 +64,17 @@ bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
 
 vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn) {
   vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
-  vsi_close_node *first = list->first, *node = first;
-  while (node && node->fn != fn) node = node->next == first ? NULL : node->next;
+  vsi_ring *at = list->first;
+  while (at && node_of(at)->fn != fn) at = at->next == list->first ? NULL : at->next;
   vsi_spin_lock_give(&list->lock);
-  return node;
+  return at ? node_of(at) : NULL;
 }
 
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {
   for (;;) {
     vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
     list->told = true;
-    vsi_close_node *node = list->first;
+    vsi_close_node *node = list->first ? node_of(list->first) : NULL;
     if (node) take_out_locked(list, node);
     vsi_spin_lock_give(&list->lock);
     if (!node) return;

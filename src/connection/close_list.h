@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "base/ring.h"
 #include "base/spin_lock.h"
 #include "vestry/connection.h"
 
@@ -19,13 +20,13 @@ typedef void (*vsi_close_fn)(vsi_close_node *node, vestry_connection *connection
 
 struct vsi_close_node {
   vsi_close_fn fn;
-  vsi_close_node *next, *before; /* guarded by the list's lock; a ring; next NULL: in no list */
+  vsi_ring in; /* guarded by the list's lock; next NULL: in no list */
 };
 
 typedef struct vsi_close_list {
-  vsi_close_node *first; /* guarded by lock; in order of registration, and after the last one the first again */
-  vsi_spin_lock lock;    /* held for a few instructions */
-  bool told;             /* guarded by lock: the runner has begun to tell, no more nodes are let in */
+  vsi_ring *first;    /* guarded by lock; in order of registration, and after the last one the first again */
+  vsi_spin_lock lock; /* held for a few instructions */
+  bool told;          /* guarded by lock: the runner has begun to tell, no more nodes are let in */
 } vsi_close_list;
 
 void vsi_close_list_init(vsi_close_list *list);

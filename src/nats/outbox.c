@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "nats/outbox.h"
 
-#include "base/memory.h"
+#include "base/array.h"
 #include "nats/joined.h"
 
 enum { LETTER_BYTES = 128, JOINED_LEAST = 4096 };
@@ -31,15 +31,11 @@ static vsi_nats_message **open_of(vsi_nats_outbox *outbox, const char *subject, 
 
 /* Room in what is joined. false: there is no memory. */
 static bool make_room(const vestry_host *host, vsi_nats_message *message, size_t wanted) {
-  if (message->data != message->own && wanted <= message->room) return true;
-  size_t room = JOINED_LEAST;
-  while (room < wanted) room *= 2;
   bool is_own = message->data == message->own;
-  unsigned char *data = vsi_realloc(host, is_own ? NULL : message->data, room);
-  if (!data) return false;
+  unsigned char *data = is_own ? NULL : message->data;
+  if (VSI_ARRAY_RESERVE(host, data, 0, message->room, wanted > JOINED_LEAST ? wanted : JOINED_LEAST)) return false;
   if (is_own) message->len = message->count ? vsi_nats_joined_add(data, 0, message->own, message->len) : 0;
   message->data = data;
-  message->room = room;
   return true;
 }
 

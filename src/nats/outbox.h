@@ -11,9 +11,9 @@ enum { VSI_NATS_OUTBOX_OPEN = 16 };
 /* One letter, or several to one subject. */
 typedef struct vsi_nats_message {
   struct vsi_nats_message *next;
-  size_t count, cost; /* letters, and what they count for */
-  size_t len, room;
-  unsigned char *data; /* own, or an allocation */
+  size_t count, cost;  /* letters, and what they count for */
+  size_t len, room;    /* room: of data that is not own */
+  unsigned char *data; /* own, or an array */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   unsigned char own[];
 } vsi_nats_message;

@@ -92,7 +92,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pages->build = hash_build(options.build);
   pages->reload_ms = options.reload_ms ? options.reload_ms : RELOAD_MS;
   pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
-  pages->last_dirty = &pages->first_dirty;
+  STAILQ_INIT(&pages->dirty);
   vsi_ring_init(&pages->kept);
   vsi_mutex_init(&pages->lock, VSI_LOCK_PAGES);
   pthread_cond_init(&pages->quiet, NULL);

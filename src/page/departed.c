@@ -8,17 +8,16 @@
  * there is the last one that the tab has seen, the tab has all of them. So the tab's tag is kept for a while, under a
  * number that the document has.
  *
- * The table has a fixed number of slots; a new tab takes the slot that was filled longest ago. Its hash has a secret,
- * since clients say the numbers. It is no base/map: slots name each other by numbers of four bytes, 12 for each slot
- * with its bucket, where links and buckets would take 24. */
+ * There is a fixed number of slots; a new tab takes the slot that was filled longest ago. Their hash has a secret, since
+ * clients say the numbers. */
 #include "page/departed.h"
 
-#include "base/memory.h"
+#include "base/map.h"
 #include "base/siphash.h"
 
 typedef struct slot {
+  vsi_map_link in;         /* first */
   uint64_t document, last; /* document 0: free */
-  uint32_t next, at;       /* in its bucket: number + 1, 0: none; its bucket */
   vsi_state_tag tag;
 } slot;
 
@@ -26,8 +25,8 @@ struct vsi_departed {
   const vestry_host *host;
   vsi_siphash_key secret;
   size_t count, newest; /* newest: the slot that is taken next */
-  uint32_t *buckets;    /* as many as slots: number + 1 */
-  slot *slots;
+  slot *tabs;           /* NULL: none yet */
+  vsi_map map;          /* of those that are not free */
 };
 
 vestry_err vsi_departed_create(const vestry_host *host, size_t max_count, vsi_departed **ret_departed) {
@@ -46,55 +45,44 @@ vestry_err vsi_departed_create(const vestry_host *host, size_t max_count, vsi_de
 
 void vsi_departed_destroy(vsi_departed *departed) {
   if (!departed) return;
-  vsi_free(departed->host, departed->buckets);
-  vsi_free(departed->host, departed->slots);
+  vsi_map_finish(&departed->map, departed->host);
+  vsi_free(departed->host, departed->tabs);
   vsi_free(departed->host, departed);
 }
 
 /* Most applications have no parts: the table is made for the first tab that departs. */
 static bool make(vsi_departed *departed) {
-  if (departed->slots) return true;
-  departed->buckets = vsi_calloc(departed->host, departed->count, sizeof *departed->buckets);
-  departed->slots = vsi_calloc(departed->host, departed->count, sizeof *departed->slots);
-  if (departed->buckets && departed->slots) return true;
-  vsi_free(departed->host, departed->buckets);
-  vsi_free(departed->host, departed->slots);
-  departed->buckets = NULL;
-  departed->slots = NULL;
-  return false;
+  if (vsi_map_reserve(&departed->map, departed->host, departed->count)) return false;
+  if (!departed->tabs) departed->tabs = vsi_calloc(departed->host, departed->count, sizeof *departed->tabs);
+  return departed->tabs != NULL;
 }
 
 static void forget(vsi_departed *departed, slot *one) {
-  uint32_t number = (uint32_t)(one - departed->slots) + 1, *at = &departed->buckets[one->at];
-  while (*at != number) at = &departed->slots[*at - 1].next;
-  *at = one->next;
+  vsi_map_remove(&departed->map, &one->in);
   one->document = 0;
 }
 
-static uint32_t bucket_of(const vsi_departed *departed, uint64_t document) {
-  return (uint32_t)(vsi_siphash_1_3(departed->secret, &document, sizeof document) % departed->count);
+static uint64_t hash_of(const vsi_departed *departed, uint64_t document) {
+  return vsi_siphash_1_3(departed->secret, &document, sizeof document);
 }
 
-static slot *find(vsi_departed *departed, uint64_t document) {
-  if (!departed->slots || !document) return NULL;
-  uint32_t number = departed->buckets[bucket_of(departed, document)];
-  while (number && departed->slots[number - 1].document != document) number = departed->slots[number - 1].next;
-  return number ? &departed->slots[number - 1] : NULL;
+static slot *find(const vsi_departed *departed, uint64_t document) {
+  vsi_map_link *at = vsi_map_first(&departed->map, hash_of(departed, document));
+  while (at && ((slot *)at)->document != document) at = vsi_map_further(at);
+  return (slot *)at;
 }
 
 void vsi_departed_put(vsi_departed *departed, uint64_t document, uint64_t last, const vsi_state_tag *tag) {
   if (!document || !make(departed)) return;
   slot *one = find(departed, document);
   if (one) forget(departed, one);
-  one = &departed->slots[departed->newest];
+  one = &departed->tabs[departed->newest];
   departed->newest = (departed->newest + 1) % departed->count;
   if (one->document) forget(departed, one);
   one->document = document;
   one->last = last;
   one->tag = *tag;
-  one->at = bucket_of(departed, document);
-  one->next = departed->buckets[one->at];
-  departed->buckets[one->at] = (uint32_t)(one - departed->slots) + 1;
+  vsi_map_add(&departed->map, &one->in, hash_of(departed, document));
 }
 
 bool vsi_departed_take(vsi_departed *departed, uint64_t document, uint64_t last, vsi_state_tag *ret_tag) {

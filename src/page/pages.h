@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "base/map.h"
 #include "base/mutex.h"
@@ -87,7 +88,7 @@ struct vestry_pages {
   uint64_t all_seq;       /* of the first of them that the walk is for */
   uint64_t all_again_seq; /* of the first one that came during it, so that it is walked again; 0: none */
   vsi_map topics, shared;
-  vsi_page_topic *first_dirty, **last_dirty;
+  STAILQ_HEAD(, vsi_page_topic) dirty;
   /* All views: first a heap of the private ones that wait, the earliest first, then the others. So there is room for
    * each to wait, and one place says where it is. */
   vsi_view **views;

@@ -235,7 +235,7 @@ vsi_view *vsi_schedule_next(vestry_pages *pages) {
 void vsi_schedule_hand_over(vestry_pages *pages) {
   uint64_t now = vsi_now_ns(pages->host), due;
   bool is_waiting = first_waiting(pages, now, &due) != NULL;
-  if (pages->first_dirty || pages->is_all_walked || (is_waiting && due <= now))
+  if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked || (is_waiting && due <= now))
     vsi_schedule_wake(pages);
   else if (is_waiting)
     set_timer(pages, due, now);

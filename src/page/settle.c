@@ -30,7 +30,7 @@ static bool is_view_settled(const vsi_view *view, uint64_t seq) {
 }
 
 static bool is_settled(const vestry_pages *pages, uint64_t seq) {
-  if (pages->running_count || pages->first_dirty || pages->is_all_walked) return false;
+  if (pages->running_count || !STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) return false;
   for (size_t i = 0; i < pages->views_count; i++)
     if (!is_view_settled(pages->views[i], seq)) return false;
   return true;

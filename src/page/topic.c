@@ -27,13 +27,13 @@
 enum { MARKED_AT_ONCE = 256 };
 
 struct vsi_page_topic {
-  vsi_map_link in;            /* first */
-  uint64_t seq;               /* of its last refresh */
-  vsi_ring links;             /* of its views */
-  vsi_ring walk;              /* among them while the views are marked: after the last one that was */
-  vsi_page_topic *next_dirty; /* among those that were refreshed, whose views are to be marked */
-  uint64_t dirty_seq;         /* of the first refresh that the walk is for */
-  uint64_t again_seq;         /* of the first one that came during it, so that it is walked again; 0: none */
+  vsi_map_link in;                       /* first */
+  uint64_t seq;                          /* of its last refresh */
+  vsi_ring links;                        /* of its views */
+  vsi_ring walk;                         /* among them while the views are marked: after the last one that was */
+  STAILQ_ENTRY(vsi_page_topic) in_dirty; /* among those that were refreshed, whose views are to be marked */
+  uint64_t dirty_seq;                    /* of the first refresh that the walk is for */
+  uint64_t again_seq;                    /* of the first one that came during it, so that it is walked again; 0: none */
   bool is_dirty, is_walked;
   bool is_linked, is_named; /* while a view's links are brought up to date: it has one; its render has named it */
   uint32_t len;
@@ -197,9 +197,7 @@ static void refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   }
   topic->is_dirty = true;
   topic->dirty_seq = pages->seq;
-  topic->next_dirty = NULL;
-  *pages->last_dirty = topic;
-  pages->last_dirty = &topic->next_dirty;
+  STAILQ_INSERT_TAIL(&pages->dirty, topic, in_dirty);
 }
 
 static void begin_walk(vestry_pages *pages, uint64_t seq) {
@@ -224,7 +222,7 @@ static uint64_t refresh_locked(vestry_pages *pages, const char *topic, size_t le
     refresh_topic(pages, topic, len);
   else
     refresh_all(pages);
-  if (pages->first_dirty || pages->is_all_walked) vsi_schedule_wake(pages);
+  if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
   return seq;
 }
 
@@ -309,8 +307,8 @@ static void walk_topic(vsi_page_topic *topic, size_t *left) {
 bool vsi_topics_walk(vestry_pages *pages) {
   size_t left = MARKED_AT_ONCE;
   walk_all(pages, &left);
-  while (pages->first_dirty && left) {
-    vsi_page_topic *topic = pages->first_dirty;
+  while (!STAILQ_EMPTY(&pages->dirty) && left) {
+    vsi_page_topic *topic = STAILQ_FIRST(&pages->dirty);
     walk_topic(topic, &left);
     if (topic->walk.next != &topic->links) break;
     vsi_ring_remove(&topic->walk);
@@ -321,18 +319,13 @@ bool vsi_topics_walk(vestry_pages *pages) {
       continue;
     }
     topic->is_dirty = false;
-    pages->first_dirty = topic->next_dirty;
-    if (!pages->first_dirty) pages->last_dirty = &pages->first_dirty;
+    STAILQ_REMOVE_HEAD(&pages->dirty, in_dirty);
     free_if_unused(pages, topic);
   }
-  return pages->first_dirty || pages->is_all_walked;
+  return !STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked;
 }
 
 void vsi_topics_free(vestry_pages *pages) {
   /* Only topics are left that were refreshed and are not walked any more. */
-  for (vsi_map_link *next, *at = vsi_map_after(&pages->topics, NULL); at; at = next) {
-    next = vsi_map_after(&pages->topics, at);
-    vsi_free(pages->host, at);
-  }
-  vsi_map_finish(&pages->topics, pages->host);
+  vsi_map_free_all(&pages->topics, pages->host, 0);
 }

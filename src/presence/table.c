@@ -13,17 +13,9 @@ vestry_err vsi_presence_init(vestry_presence *presence) {
   return error ? error : vsi_keyed_hash_init(&presence->hash, presence->host);
 }
 
-static void free_all(vsi_map *map, size_t offset, const vestry_host *host) {
-  for (vsi_map_link *next, *at = vsi_map_after(map, NULL); at; at = next) {
-    next = vsi_map_after(map, at);
-    vsi_free(host, vsi_map_owner(at, offset));
-  }
-  vsi_map_finish(map, host);
-}
-
 static void free_presence(vestry_presence *presence) {
-  free_all(&presence->guests, offsetof(vsi_guest, in), presence->host);
-  free_all(&presence->places, offsetof(vsi_place, in), presence->host);
+  vsi_map_free_all(&presence->guests, presence->host, offsetof(vsi_guest, in));
+  vsi_map_free_all(&presence->places, presence->host, offsetof(vsi_place, in));
   vsi_mutex_finish(&presence->lock);
   vsi_mutex_finish(&presence->telling);
   vsi_free(presence->host, presence);

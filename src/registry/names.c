@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* The table is no base/map: what a name means lies in its slot, so that to look one up, as each effect of a dispatch
- * does, goes to the slot and the text and to nothing between. */
 #include "registry/names.h"
 
 #include <string.h>
@@ -9,8 +7,6 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/options.h"
-
-enum { FIRST_SLOTS = 32 };
 
 void vsi_names_init(vestry_registry *names, const vestry_host *host) {
   *names = (vestry_registry){.host = host};
@@ -22,72 +18,49 @@ static void finish_interceptors(const vestry_host *host, vsi_interceptors *phase
 }
 
 void vsi_names_finish(vestry_registry *names) {
-  for (size_t i = 0; i < names->slots_count; i++) vsi_free(names->host, names->slots[i].text);
   for (size_t i = 0; i < VSI_PHASES; i++) finish_interceptors(names->host, &names->phases[i]);
-  vsi_free(names->host, names->slots);
+  vsi_map_free_all(&names->map, names->host, 0);
   vsi_names_init(names, names->host);
 }
 
-/* -------------------------------------------------------------------------------------------------- the table ----- */
+/* ---------------------------------------------------------------------------------------------------- the map ----- */
 
-/* Names in the table are the application's own, so no client chooses them to collide; what a stranger looks up costs a
- * walk over its run of slots at worst. */
-static uint64_t hash_of(const char *name, size_t len) {
-  return vsi_hash_bytes(0, name, len);
+/* Names in the map are the application's own, so no client chooses them to collide; what a stranger looks up costs a
+ * walk along a bucket at worst. A longer name than any that can be set is not even hashed: a list may be headed by a
+ * megabyte of text. */
+static vsi_name *find(const vestry_registry *names, const char *name, size_t len) {
+  if (!len || len > VSI_NAME_MAX_BYTES) return NULL;
+  vsi_name *at = (vsi_name *)vsi_map_first(&names->map, vsi_hash_bytes(0, name, len));
+  while (at && (at->len != len || memcmp(at->text, name, len) != 0)) at = (vsi_name *)vsi_map_further(&at->in);
+  return at;
 }
 
-/* The slot that has the name, or the free one where it belongs. There is always a free one. */
-static vsi_name *slot_of(vsi_name *slots, size_t slots_count, uint64_t hash, const char *name, size_t len) {
-  for (size_t at = (size_t)hash;; at++) {
-    vsi_name *slot = &slots[at & (slots_count - 1)];
-    if (!slot->text) return slot;
-    if (slot->hash == hash && slot->len == len && memcmp(slot->text, name, len) == 0) return slot;
-  }
-}
-
-static vestry_err make_room(vestry_registry *names) {
-  if (names->used_count + 1 <= names->slots_count / 4 * 3) return VESTRY_OK;
-  size_t slots_count = names->slots_count ? names->slots_count * 2 : FIRST_SLOTS;
-  vsi_name *slots = vsi_calloc(names->host, slots_count, sizeof *slots);
-  if (!slots) return VESTRY_NO_MEMORY;
-  for (size_t i = 0; i < names->slots_count; i++) {
-    const vsi_name *from = &names->slots[i];
-    if (from->text) *slot_of(slots, slots_count, from->hash, from->text, from->len) = *from;
-  }
-  vsi_free(names->host, names->slots);
-  names->slots = slots;
-  names->slots_count = slots_count;
-  return VESTRY_OK;
+/* NULL: no memory. */
+static vsi_name *make(vestry_registry *names, const char *name, size_t len) {
+  if (vsi_map_reserve(&names->map, names->host, names->map.count + 1)) return NULL;
+  vsi_name *made = vsi_calloc(names->host, 1, sizeof *made + len + 1);
+  if (!made) return NULL;
+  made->len = len;
+  memcpy(made->text, name, len);
+  vsi_map_add(&names->map, &made->in, vsi_hash_bytes(0, name, len));
+  return made;
 }
 
 vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_meaning *meaning) {
   size_t len = name ? strnlen(name, VSI_NAME_MAX_BYTES + 1) : 0;
   if (!len || len > VSI_NAME_MAX_BYTES) return VESTRY_INVALID;
-  if (make_room(names)) return VESTRY_NO_MEMORY;
-  uint64_t hash = hash_of(name, len);
-  vsi_name *slot = slot_of(names->slots, names->slots_count, hash, name, len);
-  if (!slot->text) {
-    char *text = vsi_strdup(names->host, name, len);
-    if (!text) return VESTRY_NO_MEMORY;
-    *slot = (vsi_name){.hash = hash, .text = text, .len = len};
-    names->used_count++;
-  }
+  vsi_name *at = find(names, name, len);
+  if (!at) at = make(names, name, len);
+  if (!at) return VESTRY_NO_MEMORY;
   if (meaning->kind == VSI_KIND_EFFECT || meaning->kind == VSI_KIND_ACTION) {
-    slot->is_performed = true;
-    slot->performed = *meaning;
+    at->is_performed = true;
+    at->performed = *meaning;
   } else {
     names->has_placeholders |= meaning->kind == VSI_KIND_PLACEHOLDER;
-    slot->is_replaced = true;
-    slot->replaced = *meaning;
+    at->is_replaced = true;
+    at->replaced = *meaning;
   }
   return VESTRY_OK;
-}
-
-/* A longer name than any that can be set is not even hashed: a list may be headed by a megabyte of text. */
-static const vsi_name *find(const vestry_registry *names, const char *name, size_t len) {
-  if (!names->slots_count || !len || len > VSI_NAME_MAX_BYTES) return NULL;
-  const vsi_name *slot = slot_of(names->slots, names->slots_count, hash_of(name, len), name, len);
-  return slot->text ? slot : NULL;
 }
 
 const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
@@ -120,8 +93,8 @@ vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor 
 
 static vestry_err copy_all(vestry_registry *to, const vestry_registry *from) {
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; !error && i < from->slots_count; i++) {
-    const vsi_name *name = &from->slots[i];
+  for (vsi_map_link *at = vsi_map_after(&from->map, NULL); !error && at; at = vsi_map_after(&from->map, at)) {
+    const vsi_name *name = (const vsi_name *)at;
     if (name->is_performed) error = vsi_names_set(to, name->text, &name->performed);
     if (!error && name->is_replaced) error = vsi_names_set(to, name->text, &name->replaced);
   }

@@ -8,6 +8,7 @@
 #ifndef VSI_REGISTRY_NAMES_H
 #define VSI_REGISTRY_NAMES_H
 
+#include "base/map.h"
 #include "vestry/registry.h"
 
 /* A name can mean a placeholder, and one of the others. */
@@ -32,11 +33,11 @@ typedef struct vsi_meaning {
 enum { VSI_NAME_MAX_BYTES = 255, VSI_PHASES = VESTRY_PHASE_CLOSE + 1 };
 
 typedef struct vsi_name {
-  uint64_t hash;
-  char *text; /* NULL: a free slot */
+  vsi_map_link in; /* first */
   size_t len;
   bool is_performed, is_replaced;  /* which of the two below are set */
   vsi_meaning performed, replaced; /* an effect or action; a placeholder or quote */
+  char text[];                     /* terminated */
 } vsi_name;
 
 typedef struct vsi_interceptors {
@@ -46,8 +47,7 @@ typedef struct vsi_interceptors {
 
 struct vestry_registry {
   const vestry_host *host;
-  vsi_name *slots; /* open addressing, at most three quarters full; a power of two of them */
-  size_t slots_count, used_count;
+  vsi_map map;
   bool has_placeholders; /* a function of the application's stands for a value */
   vsi_interceptors phases[VSI_PHASES];
 };

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "registry/targets.h"
 
-#include <string.h>
-
-#include "base/memory.h"
+#include "base/array.h"
 #include "store/store.h"
 
 void vsi_targets_init(vsi_targets *targets, const vestry_host *host) {
@@ -19,22 +17,12 @@ void vsi_targets_clear(vsi_targets *targets) {
 
 void vsi_targets_finish(vsi_targets *targets) {
   vsi_targets_clear(targets);
-  if (targets->items != targets->few) vsi_free(targets->host, targets->items);
+  VSI_ARRAY_FREE(targets->host, targets->few, targets->items);
   vsi_targets_init(targets, targets->host);
 }
 
 vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
-  if (more <= targets->capacity - targets->count) return VESTRY_OK;
-  if (more > SIZE_MAX / 4 / sizeof *targets->items - targets->count) return VESTRY_NO_MEMORY;
-  size_t capacity = (targets->count + more) * 2;
-  bool few = targets->items == targets->few;
-  vestry_connection **items =
-      vsi_realloc(targets->host, few ? NULL : targets->items, capacity * sizeof *targets->items);
-  if (!items) return VESTRY_NO_MEMORY;
-  if (few) memcpy(items, targets->few, targets->count * sizeof *items);
-  targets->items = items;
-  targets->capacity = capacity;
-  return VESTRY_OK;
+  return VSI_ARRAY_RESERVE_FROM(targets->host, targets->few, targets->items, targets->count, targets->capacity, more);
 }
 
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection) {

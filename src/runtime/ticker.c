@@ -149,7 +149,7 @@ vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns,
     vsi_mutex_unlock(&ticker->lock);
     return VESTRY_CLOSED;
   }
-  bool was_armed = timer->link != NULL;
+  bool was_armed = VSI_TIMER_IS_ARMED(timer);
   if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
   vsi_wheel_add(&ticker->wheel, timer, due_tick);
   bool wake = timer->due_tick < ticker->asleep_until_tick;
@@ -165,7 +165,7 @@ vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns,
 
 bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer) {
   vsi_mutex_lock(&ticker->lock);
-  bool was_armed = timer->link != NULL;
+  bool was_armed = VSI_TIMER_IS_ARMED(timer);
   if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
   vsi_mutex_unlock(&ticker->lock);
   return was_armed;

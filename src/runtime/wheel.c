@@ -28,41 +28,21 @@
 
 enum { EXPIRED_LEVEL = VSI_WHEEL_LEVELS };
 
-static void list_init(vsi_wheel_list *list) {
-  list->first = NULL;
-  list->end = &list->first;
-}
-
-static void list_append(vsi_wheel_list *list, vsi_timer *timer) {
-  timer->next = NULL;
-  timer->link = list->end;
-  *list->end = timer;
-  list->end = &timer->next;
-}
-
 static void list_remove(vsi_wheel_list *list, vsi_timer *timer) {
-  *timer->link = timer->next;
-  if (timer->next)
-    timer->next->link = timer->link;
-  else
-    list->end = timer->link;
-  timer->link = NULL;
+  TAILQ_REMOVE(list, timer, in);
+  timer->in.tqe_prev = NULL;
 }
 
 void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer)) {
-  timer->next = NULL;
-  timer->link = NULL;
-  timer->due_tick = 0;
-  timer->level = 0;
-  timer->fire = fire;
+  *timer = (vsi_timer){.fire = fire};
 }
 
 void vsi_wheel_init(vsi_wheel *wheel, uint64_t now_tick) {
   wheel->now_tick = now_tick < VSI_WHEEL_LAST_TICK ? now_tick : VSI_WHEEL_LAST_TICK;
-  list_init(&wheel->expired);
+  TAILQ_INIT(&wheel->expired);
   for (unsigned level = 0; level < VSI_WHEEL_LEVELS; level++) {
     wheel->occupied[level] = wheel->stale[level] = 0;
-    for (unsigned slot = 0; slot < VSI_WHEEL_SLOTS; slot++) list_init(&wheel->slots[level][slot]);
+    for (unsigned slot = 0; slot < VSI_WHEEL_SLOTS; slot++) TAILQ_INIT(&wheel->slots[level][slot]);
   }
 }
 
@@ -84,7 +64,7 @@ static void file(vsi_wheel *wheel, vsi_timer *timer) {
     wheel->stale[level] &= ~bit;
   }
   timer->level = level & 0xff;
-  list_append(&wheel->slots[level][slot], timer);
+  TAILQ_INSERT_TAIL(&wheel->slots[level][slot], timer, in);
 }
 
 void vsi_wheel_add(vsi_wheel *wheel, vsi_timer *timer, uint64_t due_tick) {
@@ -103,7 +83,7 @@ void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer) {
   vsi_wheel_list *list = &wheel->slots[level][slot];
   uint64_t bit = UINT64_C(1) << slot;
   list_remove(list, timer);
-  if (!list->first) {
+  if (TAILQ_EMPTY(list)) {
     wheel->occupied[level] &= ~bit;
     wheel->stale[level] &= ~bit;
   } else if (timer->due_tick == wheel->soonest[level][slot] && level > 0) { /* on level 0 all are due at once */
@@ -138,15 +118,15 @@ void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick) {
     if (stop > now_tick) break;
     wheel->now_tick = stop;
     vsi_wheel_list *list = &wheel->slots[level][slot];
-    vsi_timer *timer = list->first;
-    list_init(list);
+    vsi_timer *timer = TAILQ_FIRST(list);
+    TAILQ_INIT(list);
     wheel->occupied[level] &= ~(UINT64_C(1) << slot);
     wheel->stale[level] &= ~(UINT64_C(1) << slot);
     for (vsi_timer *next; timer; timer = next) {
-      next = timer->next;
+      next = TAILQ_NEXT(timer, in);
       if (timer->due_tick == stop) {
         timer->level = EXPIRED_LEVEL;
-        list_append(&wheel->expired, timer);
+        TAILQ_INSERT_TAIL(&wheel->expired, timer, in);
       } else {
         file(wheel, timer);
       }
@@ -156,28 +136,29 @@ void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick) {
 }
 
 vsi_timer *vsi_wheel_pop_expired(vsi_wheel *wheel) {
-  vsi_timer *timer = wheel->expired.first;
+  vsi_timer *timer = TAILQ_FIRST(&wheel->expired);
   if (timer) list_remove(&wheel->expired, timer);
   return timer;
 }
 
 uint64_t vsi_wheel_next_due(vsi_wheel *wheel) {
-  if (wheel->expired.first) return wheel->expired.first->due_tick;
+  if (!TAILQ_EMPTY(&wheel->expired)) return TAILQ_FIRST(&wheel->expired)->due_tick;
   unsigned level, slot;
   if (!first_slot(wheel, &level, &slot)) return VSI_WHEEL_NONE;
   uint64_t *soonest = &wheel->soonest[level][slot];
   uint64_t bit = UINT64_C(1) << slot;
   if (wheel->stale[level] & bit) {
     *soonest = VSI_WHEEL_NONE;
-    for (const vsi_timer *timer = wheel->slots[level][slot].first; timer; timer = timer->next)
-      if (timer->due_tick < *soonest) *soonest = timer->due_tick;
+    const vsi_timer *timer;
+    TAILQ_FOREACH(timer, &wheel->slots[level][slot], in)
+    if (timer->due_tick < *soonest) *soonest = timer->due_tick;
     wheel->stale[level] &= ~bit;
   }
   return *soonest;
 }
 
 uint64_t vsi_wheel_next_stop(const vsi_wheel *wheel) {
-  if (wheel->expired.first) return wheel->now_tick;
+  if (!TAILQ_EMPTY(&wheel->expired)) return wheel->now_tick;
   unsigned level, slot;
   return first_slot(wheel, &level, &slot) ? slot_start(wheel, level, slot) : VSI_WHEEL_NONE;
 }

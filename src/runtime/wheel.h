@@ -4,7 +4,12 @@
 #ifndef VSI_RUNTIME_WHEEL_H
 #define VSI_RUNTIME_WHEEL_H
 
+#include <sys/queue.h>
+
 #include "vestry/host.h"
+
+/* Whether a timer is on a wheel. Under the wheel's lock. */
+#define VSI_TIMER_IS_ARMED(timer) ((timer)->in.tqe_prev != NULL)
 
 /* Eight levels of six bits reach any tick below 2^48: nanoseconds in 64 bits have fewer milliseconds than that. */
 enum { VSI_WHEEL_LEVELS = 8, VSI_WHEEL_LEVEL_BITS = 6, VSI_WHEEL_SLOTS = 1 << VSI_WHEEL_LEVEL_BITS };
@@ -13,9 +18,9 @@ enum { VSI_WHEEL_LEVELS = 8, VSI_WHEEL_LEVEL_BITS = 6, VSI_WHEEL_SLOTS = 1 << VS
 
 /* A timer, embedded in what it belongs to. */
 typedef struct vsi_timer {
-  struct vsi_timer *next, **link; /* guarded by the wheel's lock; link NULL: not armed */
-  uint64_t due_tick : 48;         /* guarded by the wheel's lock; VSI_WHEEL_LAST_TICK at most */
-  uint64_t level : 8;             /* guarded by the wheel's lock */
+  TAILQ_ENTRY(vsi_timer) in; /* guarded by the wheel's lock; tqe_prev NULL: not armed */
+  uint64_t due_tick : 48;    /* guarded by the wheel's lock; VSI_WHEEL_LAST_TICK at most */
+  uint64_t level : 8;        /* guarded by the wheel's lock */
   /* Called once for each arming that was not cancelled, no lock held, on the timer thread (or in step). Must be short
    * and must not block: notify an actor. The timer is disarmed and may be armed again inside. */
   void (*fire)(struct vsi_timer *timer);
@@ -23,9 +28,7 @@ typedef struct vsi_timer {
 
 void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer));
 
-typedef struct vsi_wheel_list {
-  vsi_timer *first, **end; /* end: the link that the next one appended goes into */
-} vsi_wheel_list;
+typedef TAILQ_HEAD(vsi_wheel_list, vsi_timer) vsi_wheel_list;
 
 typedef struct vsi_wheel {
   uint64_t now_tick;
@@ -40,7 +43,7 @@ void vsi_wheel_init(vsi_wheel *wheel, uint64_t now_tick);
 
 /* The timer must not be on the wheel. A tick that has passed counts as now: it expires with the next advance. */
 void vsi_wheel_add(vsi_wheel *wheel, vsi_timer *timer, uint64_t due_tick);
-/* The timer must be on the wheel (link not NULL), expired or not. */
+/* The timer must be on the wheel, expired or not. */
 void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer);
 
 /* Turn to now_tick (earlier than before: nothing happens): timers that are due become expired, in the order of their

@@ -24,6 +24,8 @@
  * Locks: the index's is taken before that of the pages. */
 #include "sqlite/index.h"
 
+#include <sys/queue.h>
+
 enum { RECENT_MAX = 1024, RECENT_BYTES = 1 << 20 };
 
 typedef vsi_sqlite_set set;
@@ -33,7 +35,7 @@ typedef vsi_sqlite_verdict verdict;
 
 /* A commit that renders under way may have missed. */
 typedef struct recent {
-  struct recent *next;
+  STAILQ_ENTRY(recent) in;
   uint64_t number;
   size_t bytes;
   vsi_sqlite_commit commit; /* its arrays are after it */
@@ -45,7 +47,7 @@ struct vsi_sqlite_index {
   /* All below is guarded by it. */
   uint64_t commits; /* that were followed */
   size_t running;   /* renders */
-  recent *first_recent, **last_recent;
+  STAILQ_HEAD(, recent) recent;
   size_t recent_count, recent_bytes;
   uint64_t forgotten; /* the last commit that is not among them any more */
   vsi_sqlite_index_stats stats;
@@ -54,10 +56,9 @@ struct vsi_sqlite_index {
 /* -------------------------------------------------------------------------------------------------- commits ------- */
 
 static void drop_recent(vsi_sqlite_index *index) {
-  recent *first = index->first_recent;
+  recent *first = STAILQ_FIRST(&index->recent);
   index->forgotten = first->number;
-  index->first_recent = first->next;
-  if (!index->first_recent) index->last_recent = &index->first_recent;
+  STAILQ_REMOVE_HEAD(&index->recent, in);
   index->recent_count--;
   index->recent_bytes -= first->bytes;
   vsi_free(index->sets.host, first);
@@ -69,7 +70,7 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
                  commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
   recent *made = index->running && bytes <= RECENT_BYTES ? vsi_calloc(index->sets.host, 1, bytes) : NULL;
   if (!made) { /* it is not missed, or there is no room for it: a render of now is made again */
-    while (index->first_recent) drop_recent(index);
+    while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
     index->forgotten = index->commits;
     return;
   }
@@ -86,8 +87,7 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   if (commit->uses_count) memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
   if (commit->keys_count) memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
   if (commit->pages_count) memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
-  *index->last_recent = made;
-  index->last_recent = &made->next;
+  STAILQ_INSERT_TAIL(&index->recent, made, in);
   index->recent_count++;
   index->recent_bytes += bytes;
 }
@@ -122,9 +122,9 @@ static void judge_set(refreshes *r, const vsi_sqlite_commit *commit, set *s) {
 /* Follow a page that was written to the sets that have read it: they need no search by pages. */
 static void follow_page(refreshes *r, const vsi_sqlite_commit *commit, uint32_t page) {
   vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, page);
-  for (place *next, *at = entry ? entry->first : NULL; at; at = next) {
+  for (place *next, *at = entry ? LIST_FIRST(&entry->places) : NULL; at; at = next) {
     set *s = at->of;
-    next = at->next; /* another set's; the entry may be gone when the last one left */
+    next = LIST_NEXT(at, in); /* another set's; the entry may be gone when the last one left */
     if (commit->is_of_render || !vsi_sqlite_meets_tables(commit, &s->plan))
       vsi_sqlite_set_make_void(&r->index->sets, s);
     else
@@ -136,8 +136,9 @@ static void follow_tables(refreshes *r, const vsi_sqlite_commit *commit) {
   vsi_sqlite_index *index = r->index;
   for (size_t i = 0; i < commit->uses_count; i++) {
     uint32_t table = commit->uses[i].table;
-    for (place *next, *at = table < index->sets.tables_count ? index->sets.tables[table] : NULL; at; at = next) {
-      next = at->next;
+    if (table >= index->sets.tables_count) continue;
+    for (place *next, *at = LIST_FIRST(&index->sets.tables[table]); at; at = next) {
+      next = LIST_NEXT(at, in);
       judge_set(r, commit, at->of);
     }
   }
@@ -145,15 +146,15 @@ static void follow_tables(refreshes *r, const vsi_sqlite_commit *commit) {
 
 /* Follow a commit to the sets that depend on more than tables. */
 static void follow_coarse(refreshes *r, const vsi_sqlite_commit *commit) {
-  for (set *next, *s = r->index->sets.coarse_sets; s; s = next) {
-    next = s->next_coarse;
+  for (set *next, *s = LIST_FIRST(&r->index->sets.coarse_sets); s; s = next) {
+    next = LIST_NEXT(s, in_coarse);
     if (!commit->knows_tables || s->plan.is_wild || s->plan.is_all) refresh(r, s);
   }
 }
 
 static void follow_all(refreshes *r, const vsi_sqlite_commit *commit) {
-  for (set *next, *s = r->index->sets.all_sets; s; s = next) {
-    next = s->next;
+  for (set *next, *s = LIST_FIRST(&r->index->sets.all_sets); s; s = next) {
+    next = LIST_NEXT(s, in_all);
     judge_set(r, commit, s);
   }
 }
@@ -206,7 +207,9 @@ static plan plan_for(vsi_sqlite_recording *recording) {
 /* What came while it ran. After a commit that makes it void it is followed by tables. */
 static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun) {
   verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
-  for (const recent *at = index->first_recent; at && worst != VSI_SQLITE_REFRESH; at = at->next) {
+  const recent *at;
+  STAILQ_FOREACH(at, &index->recent, in) {
+    if (worst == VSI_SQLITE_REFRESH) break;
     verdict is = at->number > begun ? vsi_sqlite_judge(&at->commit, p) : VSI_SQLITE_NOTHING;
     if (is > worst) worst = is;
     if (is == VSI_SQLITE_VOID) vsi_sqlite_plan_without_pages(p);
@@ -216,7 +219,7 @@ static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t beg
 
 static void end_locked(vsi_sqlite_index *index) {
   if (--index->running) return;
-  while (index->first_recent) drop_recent(index);
+  while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
 }
 
 void vsi_sqlite_index_end(vsi_sqlite_index *index) {
@@ -262,7 +265,7 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host,
                                    vsi_sqlite_index **ret_index) {
   vsi_sqlite_index *index = vsi_calloc(host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
-  index->last_recent = &index->first_recent;
+  STAILQ_INIT(&index->recent);
   vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
   if (vsi_sqlite_sets_init(&index->sets, pages, host, max_bytes)) {
     vsi_sqlite_index_destroy(index);
@@ -274,7 +277,7 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host,
 
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   if (!index) return;
-  while (index->first_recent) drop_recent(index);
+  while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
   const vestry_host *host = index->sets.host;
   vsi_sqlite_sets_finish(&index->sets);
   vsi_mutex_finish(&index->lock);

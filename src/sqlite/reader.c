@@ -43,10 +43,10 @@ static void add_uses(vsi_sqlite_recording *recording, const vsi_sqlite_use *uses
 /* ------------------------------------------------------------------------------------------------- statements ----- */
 
 struct vsi_sqlite_statement {
-  vsi_sqlite_statement *next;
+  vsi_map_link in; /* first */
   uint64_t number;
   size_t len;
-  uint32_t hash, uses_count;
+  uint32_t uses_count;
   bool is_wild, lacks_pages;
   bool is_keyed;        /* some of its uses are of rows whose key is bound */
   vsi_sqlite_use *uses; /* after the text, in its allocation */
@@ -76,20 +76,20 @@ typedef struct vsi_sqlite_analysis {
 } analysis;
 
 static void forget_statements(vsi_sqlite_reader *reader) {
-  for (size_t i = 0; i < VSI_SQLITE_STATEMENT_BUCKETS; i++) VSI_LIST_FREE(reader->host, reader->statements[i]);
-  reader->statements_count = 0;
+  vsi_map_free_all(&reader->statements, reader->host, 0);
 }
 
 /* Texts are the application's, not its users'. */
-static uint32_t hash_of(const char *text, size_t *ret_len) {
+static uint64_t hash_of(const char *text, size_t *ret_len) {
   *ret_len = strlen(text);
-  return (uint32_t)vsi_hash_bytes(0, text, *ret_len);
+  return vsi_hash_bytes(0, text, *ret_len);
 }
 
-static vsi_sqlite_statement *find(const vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t hash) {
-  vsi_sqlite_statement *at = reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS];
-  while (at && !(at->hash == hash && at->len == len && memcmp(at->text, text, len) == 0)) at = at->next;
-  return at;
+static vsi_sqlite_statement *find(const vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash) {
+  vsi_map_link *at = vsi_map_first(&reader->statements, hash);
+  while (at && (((vsi_sqlite_statement *)at)->len != len || memcmp(((vsi_sqlite_statement *)at)->text, text, len) != 0))
+    at = vsi_map_further(at);
+  return (vsi_sqlite_statement *)at;
 }
 
 bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own) {
@@ -467,10 +467,11 @@ static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t 
 }
 
 /* NULL: there is no memory for it, or nothing is kept. */
-static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint32_t hash,
+static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash,
                                   const vsi_sqlite_uses *uses, const analysis *found) {
   if (reader->is_odd) return NULL;
-  if (reader->statements_count == VSI_SQLITE_STATEMENTS_MAX) forget_statements(reader);
+  if (reader->statements.count == VSI_SQLITE_STATEMENTS_MAX) forget_statements(reader);
+  if (vsi_map_reserve(&reader->statements, reader->host, reader->statements.count + 1)) return NULL;
   size_t uses_bytes = uses->count * sizeof *uses->uses, text_bytes = (len + 8) / 8 * 8;
   size_t besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
   vsi_sqlite_statement *made =
@@ -478,7 +479,6 @@ static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, s
   if (!made) return NULL;
   *made = (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(reader->numbers, 1, memory_order_relaxed),
                                  .len = len,
-                                 .hash = hash,
                                  .uses_count = uses->count,
                                  .is_wild = found->is_wild,
                                  .lacks_pages = found->lacks_pages};
@@ -487,30 +487,21 @@ static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, s
   made->uses = (vsi_sqlite_use *)(void *)((char *)made + (sizeof *made + 7) / 8 * 8 + text_bytes);
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
   if (besides_bytes) made->besides = memcpy((char *)made->uses + uses_bytes, found->besides, besides_bytes);
-  made->next = reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS];
-  reader->statements[hash % VSI_SQLITE_STATEMENT_BUCKETS] = made;
-  reader->statements_count++;
+  vsi_map_add(&reader->statements, &made->in, hash);
   return made;
 }
 
 static bool was_seen(const vsi_sqlite_recording *recording, uint64_t number) {
-  for (uint32_t i = recording->seen_count; i--;)
+  for (size_t i = recording->seen_count; i--;)
     if (recording->seen[i] == number) return true;
   return false;
 }
 
 /* Without memory it is united again. */
 static void see(vsi_sqlite_recording *recording, uint64_t number) {
-  if (recording->seen_count == recording->seen_room) {
-    bool is_first = recording->seen == recording->first_seen;
-    size_t bytes = (size_t)recording->seen_room * 2 * sizeof *recording->seen;
-    uint64_t *grown = recording->host->reallocate(recording->host->ctx, is_first ? NULL : recording->seen, bytes);
-    if (!grown) return;
-    if (is_first) memcpy(grown, recording->first_seen, sizeof recording->first_seen);
-    recording->seen = grown;
-    recording->seen_room *= 2;
-  }
-  recording->seen[recording->seen_count++] = number;
+  vestry_err error = VSI_ARRAY_RESERVE_FROM(recording->host, recording->first_seen, recording->seen,
+                                            recording->seen_count, recording->seen_room, 1);
+  if (!error) recording->seen[recording->seen_count++] = number;
 }
 
 /* Run statements of the library's own, so that the pages that they read are recorded for the render. */
@@ -565,7 +556,7 @@ static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sq
 
 /* Analyse a statement that is not among the kept ones, add what it reads to the recording, and keep it. */
 static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement, const char *text,
-                 size_t len, uint32_t hash, uint32_t generation) {
+                 size_t len, uint64_t hash, uint32_t generation) {
   vsi_sqlite_uses uses = {NULL, 0, 0};
   analysis found = {.besides = NULL};
   bool was_own = vsi_sqlite_reader_pause(reader, true);
@@ -619,7 +610,7 @@ void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement
   if (reader->wants_pages && reader->cache.is_lost) learn_again(reader);
   if (reader->wants_pages && !vsi_sqlite_reader_knows_pages(reader)) recording->lacks_pages = true;
   size_t len;
-  uint32_t hash = hash_of(text, &len);
+  uint64_t hash = hash_of(text, &len);
   const vsi_sqlite_statement *known = find(reader, text, len, hash);
   if (!known) {
     look(reader, recording, statement, text, len, hash, generation);

@@ -9,7 +9,7 @@
 
 /* What is known of statements of one connection. The connection's thread's. */
 typedef struct vsi_sqlite_statement vsi_sqlite_statement;
-enum { VSI_SQLITE_TABLE_BYTES = 256, VSI_SQLITE_STATEMENTS_MAX = 1024, VSI_SQLITE_STATEMENT_BUCKETS = 256 };
+enum { VSI_SQLITE_TABLE_BYTES = 256, VSI_SQLITE_STATEMENTS_MAX = 1024 };
 typedef struct vsi_sqlite_reader {
   const vestry_host *host;
   sqlite3 *db;
@@ -25,9 +25,8 @@ typedef struct vsi_sqlite_reader {
   bool is_odd;      /* names can stand for something else than in the database: nothing is kept of statements */
   struct vsi_sqlite_analysis *analysis; /* of the statement that is being prepared */
   uint32_t known_generation;            /* of all that is kept */
-  size_t statements_count;
-  _Atomic(uint64_t) *numbers; /* that statements of all connections were given so far */
-  vsi_sqlite_statement *statements[VSI_SQLITE_STATEMENT_BUCKETS];
+  _Atomic(uint64_t) *numbers;           /* that statements of all connections were given so far */
+  vsi_map statements;
 } vsi_sqlite_reader;
 
 /* Reads with the connection. */

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
+
 static _Thread_local vsi_sqlite_recording *recordings;
 
 void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *host, void *owner,
@@ -27,8 +29,8 @@ void vsi_sqlite_reads_end(vsi_sqlite_recording *recording) {
 }
 
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
-  if (recording->slots != recording->first_slots) vsi_free(recording->host, recording->slots);
-  if (recording->seen != recording->first_seen) vsi_free(recording->host, recording->seen);
+  VSI_ARRAY_FREE(recording->host, recording->first_slots, recording->slots);
+  VSI_ARRAY_FREE(recording->host, recording->first_seen, recording->seen);
   vsi_sqlite_uses_finish(recording->host, &recording->uses);
 }
 
@@ -52,7 +54,7 @@ static bool grow(vsi_sqlite_recording *recording) {
   recording->slots_count = former_count * 4;
   for (uint32_t i = 0; i < former_count; i++)
     if (former[i]) slots[slot_of(recording, former[i])] = former[i];
-  if (former != recording->first_slots) vsi_free(recording->host, former);
+  VSI_ARRAY_FREE(recording->host, recording->first_slots, former);
   return true;
 }
 

@@ -50,7 +50,7 @@ struct vsi_sqlite_recording {
   uint32_t slots_count, pages_count, max_file_pages, last_page;
   /* Statements that were united with it, by their numbers. */
   uint64_t *seen;
-  uint32_t seen_count, seen_room;
+  size_t seen_count, seen_room;
   uint32_t first_slots[VSI_SQLITE_FIRST_SLOTS];
   uint64_t first_seen[VSI_SQLITE_FIRST_SEEN];
 };

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/array.h"
 #include "base/hash.h"
 
 enum { SWEEP_FROM = 64 };
@@ -14,19 +15,15 @@ typedef vsi_sqlite_plan plan;
 
 /* --------------------------------------------------------------------------------------------------- places ------- */
 
-static void insert(place *where, place **list, set *of) {
+static void insert(place *where, vsi_sqlite_places *list, set *of) {
   where->of = of;
-  where->at = list;
-  where->next = *list;
-  if (where->next) where->next->at = &where->next;
-  *list = where;
+  LIST_INSERT_HEAD(list, where, in);
 }
 
 static void take_out(place *where) {
-  if (!where->at) return;
-  *where->at = where->next;
-  if (where->next) where->next->at = where->at;
-  where->at = NULL;
+  if (!where->in.le_prev) return;
+  LIST_REMOVE(where, in);
+  where->in.le_prev = NULL;
 }
 
 page_entry *vsi_sqlite_sets_find_page(const vsi_sqlite_sets *sets, uint32_t page) {
@@ -46,24 +43,21 @@ static page_entry *make_page(vsi_sqlite_sets *sets, uint32_t page) {
 
 static void free_page_if_unused(vsi_sqlite_sets *sets, uint32_t page) {
   page_entry *entry = vsi_sqlite_sets_find_page(sets, page);
-  if (!entry || entry->first) return;
+  if (!entry || !LIST_EMPTY(&entry->places)) return;
   vsi_map_remove(&sets->pages, &entry->in);
   vsi_free(sets->host, entry);
   sets->bytes -= sizeof *entry;
 }
 
 static bool grow_tables(vsi_sqlite_sets *sets, uint32_t count) {
-  if (count <= sets->tables_count) return true;
-  count = count < 16 ? 16 : count * 2;
-  place **grown = vsi_calloc(sets->host, count, sizeof(place *));
-  if (!grown) return false;
-  for (uint32_t i = 0; i < sets->tables_count; i++) {
-    grown[i] = sets->tables[i];
-    if (grown[i]) grown[i]->at = &grown[i];
+  const size_t had = sets->tables_count;
+  if (count <= had) return true;
+  if (VSI_ARRAY_RESERVE(sets->host, sets->tables, had, sets->tables_count, count - had)) return false;
+  for (size_t i = 0; i < sets->tables_count; i++) {
+    if (i >= had) LIST_INIT(&sets->tables[i]);
+    place *first = LIST_FIRST(&sets->tables[i]);
+    if (first) first->in.le_prev = &LIST_FIRST(&sets->tables[i]); /* where its list begins has moved */
   }
-  vsi_free(sets->host, sets->tables);
-  sets->tables = grown;
-  sets->tables_count = count;
   return true;
 }
 
@@ -79,10 +73,7 @@ static void leave_pages(vsi_sqlite_sets *sets, set *s) {
 /* To be followed by tables. Room for the tables there is. */
 static void make_coarse(vsi_sqlite_sets *sets, set *s) {
   vsi_sqlite_plan_without_pages(&s->plan);
-  s->next_coarse = sets->coarse_sets;
-  s->coarse_at = &sets->coarse_sets;
-  if (s->next_coarse) s->next_coarse->coarse_at = &s->next_coarse;
-  sets->coarse_sets = s;
+  LIST_INSERT_HEAD(&sets->coarse_sets, s, in_coarse);
   for (uint32_t i = 0; i < s->plan.uses_count; i++) /* sorted: each table once */
     if (!i || s->plan.uses[i].table != s->plan.uses[i - 1].table)
       insert(&s->places[i], &sets->tables[s->plan.uses[i].table], s);
@@ -106,12 +97,10 @@ void vsi_sqlite_set_remove(vsi_sqlite_sets *sets, set *s) {
   if (s->plan.is_exact) {
     leave_pages(sets, s);
   } else {
-    *s->coarse_at = s->next_coarse;
-    if (s->next_coarse) s->next_coarse->coarse_at = s->coarse_at;
+    LIST_REMOVE(s, in_coarse);
     for (uint32_t i = 0; i < s->plan.uses_count; i++) take_out(&s->places[i]);
   }
-  *s->at = s->next;
-  if (s->next) s->next->at = s->at;
+  LIST_REMOVE(s, in_all);
   sets->sets_count--;
   sets->bytes -= s->bytes;
   vsi_free(sets->host, s);
@@ -136,8 +125,8 @@ bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const set *s) {
 static void sweep(vsi_sqlite_sets *sets) {
   if (sets->entered_count < SWEEP_FROM + sets->sets_count / 2) return;
   sets->entered_count = 0;
-  for (set *next, *s = sets->all_sets; s; s = next) {
-    next = s->next;
+  for (set *next, *s = LIST_FIRST(&sets->all_sets); s; s = next) {
+    next = LIST_NEXT(s, in_all);
     if (!vsi_sqlite_set_is_used(sets, s)) vsi_sqlite_set_remove(sets, s);
   }
 }
@@ -189,7 +178,7 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   for (uint32_t i = 0; i < p->pages_count; i++) {
     page_entry *entry = make_page(sets, p->pages[i]);
     if (entry) {
-      insert(&s->places[i], &entry->first, s);
+      insert(&s->places[i], &entry->places, s);
       continue;
     }
     leave_pages(sets, s);
@@ -198,10 +187,7 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   }
   if (!p->is_exact) make_coarse(sets, s);
   s->number = ++sets->numbers;
-  s->next = sets->all_sets;
-  s->at = &sets->all_sets;
-  if (s->next) s->next->at = &s->next;
-  sets->all_sets = s;
+  LIST_INSERT_HEAD(&sets->all_sets, s, in_all);
   sets->sets_count++;
   sets->bytes += bytes;
   s->is_findable = true;
@@ -239,7 +225,7 @@ vestry_err vsi_sqlite_sets_init(vsi_sqlite_sets *sets, vestry_pages *topics, con
 }
 
 void vsi_sqlite_sets_finish(vsi_sqlite_sets *sets) {
-  while (sets->all_sets) vsi_sqlite_set_remove(sets, sets->all_sets);
+  while (!LIST_EMPTY(&sets->all_sets)) vsi_sqlite_set_remove(sets, LIST_FIRST(&sets->all_sets));
   vsi_map_finish(&sets->findable, sets->host);
   vsi_map_finish(&sets->pages, sets->host);
   vsi_free(sets->host, sets->tables);

@@ -3,6 +3,8 @@
 #ifndef VSI_SQLITE_SETS_H
 #define VSI_SQLITE_SETS_H
 
+#include <sys/queue.h>
+
 #include "base/map.h"
 #include "sqlite/tables.h"
 #include "vestry/page.h"
@@ -11,14 +13,16 @@ typedef struct vsi_sqlite_set vsi_sqlite_set;
 
 /* A set stands in the list of a page or of a table. */
 typedef struct vsi_sqlite_place {
-  struct vsi_sqlite_place *next, **at; /* NULL: it stands nowhere */
+  LIST_ENTRY(vsi_sqlite_place) in; /* le_prev NULL: it stands nowhere */
   vsi_sqlite_set *of;
 } vsi_sqlite_place;
+
+typedef LIST_HEAD(vsi_sqlite_places, vsi_sqlite_place) vsi_sqlite_places;
 
 /* A page that is in some set. */
 typedef struct vsi_sqlite_page_entry {
   vsi_map_link in; /* first; two pages have two hashes */
-  vsi_sqlite_place *first;
+  vsi_sqlite_places places;
 } vsi_sqlite_page_entry;
 
 /* What a set is, or is to be. Its arrays are borrowed. */
@@ -38,9 +42,9 @@ static inline void vsi_sqlite_plan_without_pages(vsi_sqlite_plan *p) {
 }
 
 struct vsi_sqlite_set {
-  vsi_map_link in;                          /* first; a member while it is findable */
-  vsi_sqlite_set *next, **at;               /* among all */
-  vsi_sqlite_set *next_coarse, **coarse_at; /* among those that are followed by tables */
+  vsi_map_link in; /* first; a member while it is findable */
+  LIST_ENTRY(vsi_sqlite_set) in_all;
+  LIST_ENTRY(vsi_sqlite_set) in_coarse; /* among those that are followed by tables */
   uint64_t number;
   uint64_t hit; /* the last commit that met it */
   size_t bytes;
@@ -55,13 +59,13 @@ typedef struct vsi_sqlite_sets {
   const vestry_host *host;
   size_t max_bytes, bytes;
   uint64_t numbers;
-  vsi_sqlite_set *all_sets, *coarse_sets;
+  LIST_HEAD(, vsi_sqlite_set) all_sets, coarse_sets;
   vsi_sqlite_set *everything; /* depends on all; for those that nothing more can be kept of */
   size_t sets_count;
   size_t entered_count; /* since the last sweep */
   vsi_map findable, pages;
-  vsi_sqlite_place **tables; /* by number: those that are followed by them */
-  uint32_t tables_count;
+  vsi_sqlite_places *tables; /* by number: those that are followed by them */
+  size_t tables_count;
 } vsi_sqlite_sets;
 
 /* OK | NO_MEMORY; finish it in any case. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/hash.h"
 
 /* ------------------------------------------------------------------------------------------------------ uses ------ */
 
@@ -111,60 +112,41 @@ void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) 
 }
 
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
-  for (uint32_t i = 0; i < tables->count; i++) {
+  for (size_t i = 0; i < tables->count; i++) {
     vsi_free(tables->host, tables->tables[i]->columns);
     vsi_free(tables->host, tables->tables[i]);
   }
   vsi_free(tables->host, tables->tables);
-  vsi_free(tables->host, tables->buckets);
+  vsi_map_finish(&tables->by_name, tables->host);
   vsi_mutex_finish(&tables->lock);
 }
 
 /* Names are of the schema's author, not of users: no client aims at this. In any case. */
-static uint32_t hash_of(const char *name) {
-  uint32_t hash = 2166136261;
-  for (; *name; name++) hash = (hash ^ (*name >= 'A' && *name <= 'Z' ? *name + 32 : *name)) * 16777619;
-  return hash ^ hash >> 15;
-}
-
-static bool grow(vsi_sqlite_tables *tables) {
-  uint32_t room = tables->room ? tables->room * 2 : 16;
-  vsi_sqlite_table **grown = tables->host->reallocate(tables->host->ctx, tables->tables, room * sizeof *grown);
-  if (!grown) return false;
-  tables->tables = grown;
-  uint32_t *buckets = vsi_calloc(tables->host, (size_t)room * 2, sizeof *buckets);
-  if (!buckets) return false;
-  vsi_free(tables->host, tables->buckets);
-  tables->buckets = buckets;
-  tables->buckets_count = room * 2;
-  tables->room = room;
-  for (uint32_t i = 0; i < tables->count; i++) {
-    uint32_t *bucket = &buckets[hash_of(grown[i]->name) & (tables->buckets_count - 1)];
-    grown[i]->next = *bucket;
-    *bucket = i + 1;
-  }
-  return true;
+static uint64_t hash_of(const char *name) {
+  uint64_t hash = 0;
+  for (; *name; name++) hash = vsi_hash_mix(hash, (unsigned char)(*name >= 'A' && *name <= 'Z' ? *name + 32 : *name));
+  return hash;
 }
 
 static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
-  uint32_t hash = hash_of(name);
-  uint32_t at = tables->buckets_count ? tables->buckets[hash & (tables->buckets_count - 1)] : 0;
-  for (; at; at = tables->tables[at - 1]->next) {
-    if (sqlite3_stricmp(tables->tables[at - 1]->name, name) != 0) continue;
-    *ret_table = at - 1;
+  uint64_t hash = hash_of(name);
+  vsi_map_link *at = vsi_map_first(&tables->by_name, hash);
+  while (at && sqlite3_stricmp(((vsi_sqlite_table *)at)->name, name) != 0) at = vsi_map_further(at);
+  if (at) {
+    *ret_table = ((vsi_sqlite_table *)at)->number;
     return VESTRY_OK;
   }
   if (tables->count == VSI_SQLITE_TABLES_MAX) return VESTRY_LIMIT;
-  if (tables->count == tables->room && !grow(tables)) return VESTRY_NO_MEMORY;
+  if (VSI_ARRAY_RESERVE(tables->host, tables->tables, tables->count, tables->room, 1) ||
+      vsi_map_reserve(&tables->by_name, tables->host, tables->count + 1))
+    return VESTRY_NO_MEMORY;
   size_t len = strlen(name) + 1;
   vsi_sqlite_table *table = vsi_calloc(tables->host, 1, sizeof *table + len);
   if (!table) return VESTRY_NO_MEMORY;
   memcpy(table->name, name, len);
-  uint32_t *bucket = &tables->buckets[hash & (tables->buckets_count - 1)];
-  table->next = *bucket;
-  tables->tables[tables->count] = table;
-  *ret_table = tables->count++;
-  *bucket = tables->count;
+  *ret_table = table->number = (uint32_t)tables->count;
+  tables->tables[tables->count++] = table;
+  vsi_map_add(&tables->by_name, &table->by_name, hash);
   return VESTRY_OK;
 }
 

@@ -6,9 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "base/memory.h"
+#include "base/map.h"
 #include "base/mutex.h"
-#include "vestry/error.h"
 
 /* Columns as bits: column i is bit i, and those that are further on share one. One bit says which rows there are: it is
  * of every reader of the table, and changes with rows that come and go. */
@@ -59,8 +58,8 @@ bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const v
 
 /* What is known of a table. Tables stay; what was said about one is true of the schema of that generation. */
 typedef struct vsi_sqlite_table {
-  uint32_t next; /* in its bucket, one more than its place */
-  uint32_t generation;
+  vsi_map_link by_name; /* first */
+  uint32_t number, generation;
   uint64_t always; /* columns by which its rows are sorted somewhere: a reader of the table is taken to read them */
   uint64_t read;   /* columns that were read */
   uint64_t keyed;  /* columns, and by VSI_SQLITE_ROWS the rowid, by which rows are looked up */
@@ -77,10 +76,9 @@ enum { VSI_SQLITE_TABLES_MAX = 65536 };
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
   vsi_mutex lock;
-  vsi_sqlite_table **tables;
-  uint32_t count, room;
-  uint32_t *buckets;
-  uint32_t buckets_count;
+  vsi_sqlite_table **tables; /* by number */
+  size_t count, room;
+  vsi_map by_name;
 } vsi_sqlite_tables;
 
 void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host);

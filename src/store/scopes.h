@@ -5,34 +5,28 @@
 #ifndef VSI_STORE_SCOPES_H
 #define VSI_STORE_SCOPES_H
 
+#include "base/map.h"
 #include "store/entry.h"
 #include "vestry/store.h"
 
 typedef struct vsi_scope_share {
-  vsi_ring used; /* the scope's entries, by their scope_in, in the order of use */
-  struct vsi_scope_share *next;
-  uint64_t hash;
+  vsi_map_link in;          /* first; in the shard's map */
+  vsi_ring used;            /* the scope's entries, by their scope_in, in the order of use */
   size_t count, puts_count; /* values; puts under way */
   size_t len;
   unsigned char scope[];
 } vsi_scope_share;
 
-/* A chain for each of a power of two of hashes. Zeroes are an empty one; to free it is to free chains. */
-typedef struct vsi_scopes {
-  vsi_scope_share **chains;
-  size_t chains_count, count;
-} vsi_scopes;
-
 /* A put begins: the share of a scope, a new one if need be. NULL: out of memory. */
-vsi_scope_share *vsi_scopes_enter(vsi_scopes *scopes, const vestry_host *host, vsi_siphash_key secret,
+vsi_scope_share *vsi_scopes_enter(vsi_map *scopes, const vestry_host *host, vsi_siphash_key secret,
                                   const vestry_scope *scope);
 /* A put is over. */
-void vsi_scopes_leave(vsi_scopes *scopes, const vestry_host *host, vsi_scope_share *share);
+void vsi_scopes_leave(vsi_map *scopes, const vestry_host *host, vsi_scope_share *share);
 
 /* An entry comes, is used again, goes. The list is in the order of all uses, whatever their ticks. */
 void vsi_scopes_add(vsi_scope_share *share, vsi_entry *entry);
 void vsi_scopes_use(vsi_entry *entry);
-void vsi_scopes_remove(vsi_scopes *scopes, const vestry_host *host, vsi_entry *entry);
+void vsi_scopes_remove(vsi_map *scopes, const vestry_host *host, vsi_entry *entry);
 
 /* Whose turn it is, but not this value's: the oldest of those that have ended, if one is among the VSI_SCOPE_LOOKS that
  * were used longest ago; else the oldest. NULL: there is no other. */

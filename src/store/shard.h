@@ -26,7 +26,7 @@ typedef struct vsi_shard {
   _Alignas(VSI_CACHE_LINE) vsi_index index;
   bool closed; /* puts are refused */
   uint32_t number;
-  vsi_scopes scopes;                             /* if there is a cap per scope */
+  vsi_map scopes;                                /* if there is a cap per scope */
   vsi_ring born;                                 /* if there are extras */
   uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* but for SIZE: that is what is missing in the sum */
   /* The line that every operation changes. */

@@ -6,7 +6,7 @@
  * closed and dropped. */
 #include "store/store.h"
 
-#include "base/memory.h"
+#include "base/array.h"
 #include "base/options.h"
 #include "base/processor.h"
 #include "store/deadline.h"
@@ -146,12 +146,10 @@ vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestr
 /* Of an implementation that has no `with`: get, with more and more room until all values fit. */
 VSI_SELDOM static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn,
                                          void *ctx) {
-  size_t room = 16, count;
+  size_t room = 0, count;
   void **values = NULL;
-  for (;; room *= 4) {
-    void **more = vsi_realloc(store->host, values, room * sizeof *values);
-    vestry_err error = more ? VESTRY_OK : VESTRY_NO_MEMORY;
-    if (more) values = more;
+  for (;;) {
+    vestry_err error = VSI_ARRAY_RESERVE(store->host, values, room, room, 16 + 3 * room);
     count = room;
     if (!error) error = store->ops->get(store->self, key, values, &count);
     if (error) {

@@ -64,7 +64,7 @@ void vsi_table_destroy(void *self) {
   vsi_table *table = self;
   for (uint32_t i = 0; i < table->shards_count; i++) {
     vsi_index_finish(&table->shards[i].index);
-    vsi_free(table->host, table->shards[i].scopes.chains);
+    vsi_map_finish(&table->shards[i].scopes, table->host);
   }
   vsi_free(table->host, table->shards_memory);
   vsi_free(table->host, table->memory);

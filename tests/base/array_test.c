@@ -50,6 +50,29 @@ static void room_doubles(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* The first ones lie in their holder, and go with the others when there are more. */
+static vestry_err fill_from_few(test_host *th, void *ctx) {
+  (void)ctx;
+  uint32_t few[3];
+  numbers all = {few, 0, 3};
+  vestry_err error = VESTRY_OK;
+  for (uint32_t i = 0; i < 1000 && !error; i++) {
+    error = VSI_ARRAY_RESERVE_FROM(&th->host, few, all.items, all.count, all.room, 1);
+    assert_int_equal(all.items == few, all.count < 3 || (error && all.count == 3));
+    if (!error) all.items[all.count++] = i;
+  }
+  for (uint32_t i = 0; i < all.count; i++) assert_int_equal(all.items[i], i);
+  assert_in_range(all.count, error ? 3 : 1000, 1000);
+  assert_true(all.room >= all.count);
+  VSI_ARRAY_FREE(&th->host, few, all.items);
+  return error;
+}
+
+static void few_need_no_memory(void **state) {
+  (void)state;
+  test_host_fail_each(fill_from_few, NULL, false);
+}
+
 static void sizes_that_wrap_are_no_memory(void **state) {
   (void)state;
   const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX / sizeof(uint32_t)};
@@ -71,6 +94,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(grows_and_keeps_what_it_has),
       cmocka_unit_test(room_doubles),
+      cmocka_unit_test(few_need_no_memory),
       cmocka_unit_test(sizes_that_wrap_are_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,30 @@ static void appends_and_takes(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* What lives long has no more than it needs; where it cannot be moved it stays as it is. */
+static void takes_what_is_trimmed(void **state) {
+  (void)state;
+  for (long fails = 0; fails < 2; fails++) {
+    test_host th;
+    test_host_init(&th);
+    vsi_buffer buffer;
+    vsi_buffer_init(&buffer, &th.host);
+    for (int i = 0; i < 100; i++) vsi_buffer_append_str(&buffer, "0123456789");
+    assert_non_null(vsi_buffer_terminate(&buffer));
+    if (fails) test_host_fail_in(&th, 0);
+    size_t len = 0;
+    long allocations = atomic_load(&th.allocations);
+    char *taken = vsi_buffer_take_trimmed(&buffer, &len);
+    assert_int_equal(atomic_load(&th.allocations), allocations + 1);
+    test_host_fail_no_more(&th);
+    assert_int_equal(len, 1000);
+    assert_memory_equal(taken + 990, "0123456789", 10);
+    assert_null(buffer.data);
+    vsi_free(&th.host, taken);
+    test_host_assert_clean(&th);
+  }
+}
+
 static vestry_err grow(test_host *th, void *ctx) {
   (void)ctx;
   vsi_buffer buffer;
@@ -55,6 +79,7 @@ static void refuses_sizes_that_wrap(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(appends_and_takes),
+      cmocka_unit_test(takes_what_is_trimmed),
       cmocka_unit_test(out_of_memory_sticks),
       cmocka_unit_test(refuses_sizes_that_wrap),
   };

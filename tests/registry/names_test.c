@@ -55,7 +55,7 @@ static void the_last_registered_wins(void **state) {
   name[0] = 'b';
   assert_true(performed(&names, "a")->fn.effect == two);
   assert_null(performed(&names, "b"));
-  assert_int_equal(names.used_count, 1);
+  assert_int_equal(names.map.count, 1);
   vsi_names_finish(&names);
   test_host_assert_clean(&th);
 }
@@ -80,7 +80,7 @@ static void an_action_takes_the_place_of_an_effect(void **state) {
   assert_int_equal(performed(&names, "a")->kind, VSI_KIND_EFFECT);
   assert_int_equal(vsi_names_set(&names, "b", &placeholder), VESTRY_OK);
   assert_null(performed(&names, "b"));
-  assert_int_equal(names.used_count, 2);
+  assert_int_equal(names.map.count, 2);
   vsi_names_finish(&names);
 }
 
@@ -161,7 +161,7 @@ static vestry_err add(test_host *th, void *ctx) {
   if (!error) {
     error = vsi_names_add(&names, &more);
     vsi_interceptors *phase = &names.phases[VESTRY_PHASE_EFFECT];
-    assert_int_equal(names.used_count, error ? 1 : 2);
+    assert_int_equal(names.map.count, error ? 1 : 2);
     assert_true(performed(&names, "a")->fn.effect == (error ? one : two));
     assert_int_equal(phase->count, error ? 1 : 2);
     assert_string_equal(phase->items[0].name, "x");

@@ -133,13 +133,15 @@ static size_t check_share(const check *c, vsi_scope_share *share) {
 }
 
 static void check_scopes(const check *c) {
-  const vsi_scopes *scopes = &c->shard->scopes;
+  const vsi_map *scopes = &c->shard->scopes;
   size_t shares_count = 0, count = 0;
-  for (size_t i = 0; i < scopes->chains_count; i++)
-    for (vsi_scope_share *share = scopes->chains[i]; share; share = share->next, shares_count++) {
-      assert_int_equal(share->hash & (scopes->chains_count - 1), i);
-      count += check_share(c, share);
-    }
+  for (vsi_map_link *at = vsi_map_after(scopes, NULL); at; at = vsi_map_after(scopes, at), shares_count++) {
+    vsi_scope_share *share = (vsi_scope_share *)at;
+    vsi_map_link *found = vsi_map_first(scopes, at->hash);
+    while (found && found != at) found = vsi_map_further(found);
+    assert_ptr_equal(found, at);
+    count += check_share(c, share);
+  }
   assert_int_equal(shares_count, scopes->count);
   assert_int_equal(count, c->live_count);
 }

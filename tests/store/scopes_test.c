@@ -9,7 +9,7 @@ enum { ENTRIES = 60 };
 
 static test_host th;
 static const vsi_keyed_hash secret = {.low = 1, .high = 1, .number = 1, .siphash = {3, 4}};
-static vsi_scopes scopes;
+static vsi_map scopes;
 static vsi_entry *entries[ENTRIES];
 
 static vsi_scope_share *enter(const char *scope) {
@@ -32,7 +32,7 @@ static void take_out(size_t i) {
 
 static void open_scopes(void) {
   test_host_init(&th);
-  scopes = (vsi_scopes){0};
+  scopes = (vsi_map){0};
   for (size_t i = 0; i < ENTRIES; i++) {
     vsi_scoped_key scoped;
     vestry_key key = vestry_key_integer((int64_t)i);
@@ -43,7 +43,7 @@ static void open_scopes(void) {
 
 static void end_scopes(void) {
   assert_int_equal(scopes.count, 0); /* each share went with its last entry */
-  vsi_free(&th.host, scopes.chains);
+  vsi_map_finish(&scopes, &th.host);
   for (size_t i = 0; i < ENTRIES; i++) vsi_entry_destroy(&th.host, sizeof(vsi_extra), entries[i]);
   test_host_assert_clean(&th);
 }
@@ -58,8 +58,29 @@ static void each_scope_counts_its_own(void **state) {
     assert_int_equal(share->count, i / 20 + 1);
   }
   assert_int_equal(scopes.count, 20);
-  assert_true(scopes.chains_count >= 20);
+  assert_true((size_t)1 << scopes.bits >= 20);
   for (size_t i = 0; i < ENTRIES; i++) take_out(i);
+  end_scopes();
+}
+
+/* All scopes of a shard share the upper bits of their hash, which have chosen it: they share no bucket for that. */
+static void those_of_one_shard_spread(void **state) {
+  (void)state;
+  open_scopes();
+  size_t count = 0, longest = 0;
+  vsi_scope_share *shares[ENTRIES];
+  for (unsigned i = 0; count < ENTRIES; i++) {
+    char scope[16];
+    snprintf(scope, sizeof scope, "%u", i);
+    if (vsi_siphash_1_3(secret.siphash, scope, strlen(scope)) >> 56 == 0) shares[count++] = enter(scope);
+  }
+  for (size_t i = 0; i >> scopes.bits == 0; i++) {
+    size_t len = 0;
+    for (const vsi_map_link *at = scopes.buckets[i]; at; at = at->next) len++;
+    if (len > longest) longest = len;
+  }
+  assert_in_range(longest, 1, 10);
+  for (size_t i = 0; i < ENTRIES; i++) vsi_scopes_leave(&scopes, &th.host, shares[i]);
   end_scopes();
 }
 
@@ -149,9 +170,8 @@ static void without_memory_nobody_is_lost(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_scope_counts_its_own),
-      cmocka_unit_test(a_put_keeps_the_share),
-      cmocka_unit_test(the_first_is_the_one_last_used_longest_ago),
+      cmocka_unit_test(each_scope_counts_its_own),     cmocka_unit_test(those_of_one_shard_spread),
+      cmocka_unit_test(a_put_keeps_the_share),         cmocka_unit_test(the_first_is_the_one_last_used_longest_ago),
       cmocka_unit_test(without_memory_nobody_is_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

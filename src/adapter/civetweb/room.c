@@ -39,9 +39,7 @@ static uint32_t make_threads(trial *of, pthread_t *threads, uint32_t count) {
   uint32_t made = 0;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  sigset_t before = vsi_signals_block();
-  while (made < count && pthread_create(&threads[made], &attributes, wait_for_the_end, of) == 0) made++;
-  vsi_signals_restore(before);
+  while (made < count && vsi_thread_make(&threads[made], &attributes, wait_for_the_end, of) == 0) made++;
   pthread_attr_destroy(&attributes);
   return made;
 }

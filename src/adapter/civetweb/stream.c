@@ -102,7 +102,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
   size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
   char small[ON_STACK], *buffer = small;
   if (piece > sizeof small - CHUNK_HEAD - CHUNK_TAIL) {
-    buffer = stream->host->reallocate(stream->host->ctx, NULL, piece + CHUNK_HEAD + CHUNK_TAIL);
+    buffer = vsi_alloc(stream->host, piece + CHUNK_HEAD + CHUNK_TAIL);
     if (!buffer) return VESTRY_IO_ERROR;
   }
   cursor from = {slices, 0};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: requests inside a daemon that is not vestry's */
 /* In a daemon of the application's vestry is asked from inside of the application's access handler. libmicrohttpd calls
- * that several times for a request, with one pointer that the first call may set: to a slot in a table here, if the
- * request is vestry's, so that it is known again whatever pointers the application sets for its own.
+ * that several times for a request, with one pointer that the first call may set: to the request here, if it is
+ * vestry's. It is looked up among those that are under way, so that it is known again whatever pointers the application
+ * sets for its own.
  *
  * Of the connection vestry sees the request alone. Its limits and time-outs are the daemon's, until a stream begins:
  * then its socket is handed over (handover.c) or it is suspended (suspended.c), as in a daemon of vestry's, for which
@@ -21,9 +22,14 @@
 
 enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
 
+/* NULL: the pointer is the application's own. */
+static vsi_microhttpd_request *request_at(vsi_microhttpd *adapter, const void *pointer) {
+  return (vsi_microhttpd_request *)vsi_microhttpd_slots_at(&adapter->attached.slots, pointer);
+}
+
 /* A request was answered, or broke off: free it. */
 static void forget(vsi_microhttpd_request *request, void **pointer) {
-  vsi_microhttpd_slots_give(&request->adapter->attached.slots, *pointer);
+  vsi_microhttpd_slots_give(&request->adapter->attached.slots, &request->in_slots);
   vsi_microhttpd_request_destroy(request);
   *pointer = NULL;
 }
@@ -85,13 +91,12 @@ static enum MHD_Result begin(vsi_microhttpd *adapter, struct MHD_Connection *con
                              const char *version, void **pointer) {
   if (!daemon_fits(adapter, conn)) return MHD_NO;
   vsi_microhttpd_request *request = vsi_microhttpd_request_adopt(adapter, conn, path, version);
-  void *slot = request ? vsi_microhttpd_slots_take(&adapter->attached.slots, request) : NULL;
-  if (!slot) {
+  if (!request || !vsi_microhttpd_slots_take(&adapter->attached.slots, &request->in_slots)) {
     vestry_turn_away(adapter->v, VESTRY_REFUSAL_BUDGET);
     vsi_microhttpd_request_destroy(request);
     return MHD_NO;
   }
-  *pointer = slot;
+  *pointer = request;
   vsi_microhttpd_request_begin(request, method, path, version);
   if (!vsi_microhttpd_request_is_hopeless(request)) return MHD_YES;
   enum MHD_Result result = vsi_microhttpd_answer(request);
@@ -103,7 +108,7 @@ int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, 
                             const char *version, const char *upload, size_t *upload_len, void **pointer) {
   if (!server || server->adapter != &vestry_server_microhttpd) return VESTRY_MICROHTTPD_NOT_MINE;
   vsi_microhttpd *adapter = (vsi_microhttpd *)server;
-  vsi_microhttpd_request *request = vsi_microhttpd_slots_at(&adapter->attached.slots, *pointer);
+  vsi_microhttpd_request *request = request_at(adapter, *pointer);
   if (!request) {
     bool is_mine = !*pointer && !*upload_len && vestry_route_status(adapter->v, method, path) != 404;
     return is_mine ? (int)begin(adapter, conn, path, method, version, pointer) : VESTRY_MICROHTTPD_NOT_MINE;
@@ -122,7 +127,7 @@ int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, 
 
 bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
   if (!server || server->adapter != &vestry_server_microhttpd) return false;
-  vsi_microhttpd_request *request = vsi_microhttpd_slots_at(&((vsi_microhttpd *)server)->attached.slots, *pointer);
+  vsi_microhttpd_request *request = request_at((vsi_microhttpd *)server, *pointer);
   if (request) forget(request, pointer);
   return request != NULL;
 }

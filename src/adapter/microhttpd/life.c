@@ -55,8 +55,8 @@ void vsi_microhttpd_life_destroy(vestry_server *server) {
     vsi_microhttpd_sockets_shut(&adapter->sockets);
     MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */
   }
-  for (void *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
-    vsi_microhttpd_request_destroy(left);
+  for (vsi_map_link *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
+    vsi_microhttpd_request_destroy((vsi_microhttpd_request *)left);
   vsi_microhttpd_slots_finish(&adapter->attached.slots);
   vsi_microhttpd_sockets_finish(&adapter->sockets);
   vsi_microhttpd_watch_finish(&adapter->watch);

@@ -11,6 +11,7 @@
 struct vsi_microhttpd_stream;
 
 typedef struct vsi_microhttpd_request {
+  vsi_map_link in_slots; /* first; attached: among the requests that are under way */
   vsi_microhttpd *adapter;
   struct MHD_Connection *conn;
   vsi_microhttpd_socket *socket;        /* which has it */

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/microhttpd/slots.h"
 
-#include "base/memory.h"
+#include "base/hash.h"
 
 vestry_err vsi_microhttpd_slots_init(vsi_microhttpd_slots *slots, const vestry_host *host, uint32_t count) {
-  void **places = vsi_calloc(host, count, sizeof *places);
-  uint32_t *free_places = vsi_calloc(host, count, sizeof *free_places);
-  if (!places || !free_places) {
-    vsi_free(host, places);
-    vsi_free(host, free_places);
-    return VESTRY_NO_MEMORY;
-  }
-  *slots =
-      (vsi_microhttpd_slots){.host = host, .count = count, .slots = places, .free = free_places, .free_count = count};
-  for (uint32_t i = 0; i < count; i++) free_places[i] = count - 1 - i;
+  vsi_map taken = {.buckets = NULL};
+  if (vsi_map_reserve(&taken, host, count)) return VESTRY_NO_MEMORY;
+  *slots = (vsi_microhttpd_slots){.host = host, .count = count, .taken = taken};
   vsi_mutex_init(&slots->lock, VSI_LOCK_MICROHTTPD_SLOTS);
   return VESTRY_OK;
 }
@@ -21,52 +14,42 @@ vestry_err vsi_microhttpd_slots_init(vsi_microhttpd_slots *slots, const vestry_h
 void vsi_microhttpd_slots_finish(vsi_microhttpd_slots *slots) {
   if (!slots->count) return;
   vsi_mutex_finish(&slots->lock);
-  vsi_free(slots->host, slots->slots);
-  vsi_free(slots->host, slots->free);
+  vsi_map_finish(&slots->taken, slots->host);
   slots->count = 0;
 }
 
-void *vsi_microhttpd_slots_take(vsi_microhttpd_slots *slots, void *thing) {
-  void **taken = NULL;
+/* Two pointers have two hashes. */
+static uint64_t hash_of(const void *pointer) {
+  return vsi_hash_number((uintptr_t)pointer);
+}
+
+bool vsi_microhttpd_slots_take(vsi_microhttpd_slots *slots, vsi_map_link *link) {
   vsi_mutex_lock(&slots->lock);
-  if (slots->free_count) {
-    taken = &slots->slots[slots->free[--slots->free_count]];
-    *taken = thing;
-  }
+  bool is_taken = slots->taken.count < slots->count;
+  if (is_taken) vsi_map_add(&slots->taken, link, hash_of(link));
   vsi_mutex_unlock(&slots->lock);
-  return taken;
+  return is_taken;
 }
 
-/* count: it is none. */
-static uint32_t index_of(const vsi_microhttpd_slots *slots, const void *slot) {
-  uintptr_t at = (uintptr_t)slot, begin = (uintptr_t)slots->slots;
-  if (at < begin || at >= begin + slots->count * sizeof *slots->slots) return slots->count;
-  return (uint32_t)((at - begin) / sizeof *slots->slots);
-}
-
-void *vsi_microhttpd_slots_at(vsi_microhttpd_slots *slots, const void *slot) {
-  uint32_t index = index_of(slots, slot);
-  if (index == slots->count) return NULL;
+vsi_map_link *vsi_microhttpd_slots_at(vsi_microhttpd_slots *slots, const void *pointer) {
+  if (!slots->count) return NULL;
   vsi_mutex_lock(&slots->lock);
-  void *found = slots->slots[index];
+  vsi_map_link *found = vsi_map_first(&slots->taken, hash_of(pointer));
   vsi_mutex_unlock(&slots->lock);
   return found;
 }
 
-void vsi_microhttpd_slots_give(vsi_microhttpd_slots *slots, const void *slot) {
-  uint32_t index = index_of(slots, slot);
+void vsi_microhttpd_slots_give(vsi_microhttpd_slots *slots, const vsi_map_link *link) {
   vsi_mutex_lock(&slots->lock);
-  slots->slots[index] = NULL;
-  slots->free[slots->free_count++] = index;
+  vsi_map_remove(&slots->taken, link);
   vsi_mutex_unlock(&slots->lock);
 }
 
-void *vsi_microhttpd_slots_pop(vsi_microhttpd_slots *slots) {
-  for (uint32_t i = 0; i < slots->count; i++) {
-    void *found = vsi_microhttpd_slots_at(slots, &slots->slots[i]);
-    if (!found) continue;
-    vsi_microhttpd_slots_give(slots, &slots->slots[i]);
-    return found;
-  }
-  return NULL;
+vsi_map_link *vsi_microhttpd_slots_pop(vsi_microhttpd_slots *slots) {
+  if (!slots->count) return NULL;
+  vsi_mutex_lock(&slots->lock);
+  vsi_map_link *found = vsi_map_after(&slots->taken, NULL);
+  if (found) vsi_map_remove(&slots->taken, found);
+  vsi_mutex_unlock(&slots->lock);
+  return found;
 }

@@ -26,11 +26,11 @@
 
 #include "adapter/microhttpd/linger.h"
 #include "adapter/microhttpd/verdict.h"
+#include "base/array.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/thread.h"
 
-enum { EVENTS_AT_ONCE = 128, LEAST_ENTRIES = 16, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
+enum { EVENTS_AT_ONCE = 128, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 static const uint32_t NONE = UINT32_MAX;
 static const vsi_microhttpd_key TOLD = UINT64_MAX; /* no entry's: generations have 31 bits */
 static const eventfd_t END = 1 << 30;              /* what the thread is told; less: look how long to sleep */
@@ -45,16 +45,13 @@ static vsi_microhttpd_entry *entry_locked(vsi_microhttpd_watch *watch, vsi_micro
 }
 
 static vestry_err grow_locked(vsi_microhttpd_watch *watch) {
-  uint32_t before = watch->entries_count, count = before ? before * 2 : LEAST_ENTRIES;
+  const size_t before = watch->entries_count;
   if (before >= watch->capacity) return VESTRY_LIMIT;
-  if (count > watch->capacity) count = watch->capacity;
-  vsi_microhttpd_entry *entries = watch->host->reallocate(watch->host->ctx, watch->entries, count * sizeof *entries);
-  if (!entries) return VESTRY_NO_MEMORY;
-  for (uint32_t i = before; i < count; i++)
-    entries[i] = (vsi_microhttpd_entry){.next_free = i + 1 < count ? i + 1 : NONE};
-  watch->entries = entries;
-  watch->entries_count = count;
-  watch->first_free = before;
+  if (VSI_ARRAY_RESERVE(watch->host, watch->entries, before, watch->entries_count, 1)) return VESTRY_NO_MEMORY;
+  if (watch->entries_count > watch->capacity) watch->entries_count = watch->capacity;
+  watch->first_free = NONE;
+  for (size_t i = watch->entries_count; i-- > before; watch->first_free = (uint32_t)i)
+    watch->entries[i] = (vsi_microhttpd_entry){.next_free = watch->first_free};
   return VESTRY_OK;
 }
 

@@ -33,7 +33,7 @@ typedef struct vsi_microhttpd_watch {
   uint32_t capacity;
   vsi_mutex lock;                /* innermost; of the system only what does not wait is called while it is held */
   vsi_microhttpd_entry *entries; /* guarded by lock; as many as were ever in use at once, doubled */
-  uint32_t entries_count;        /* guarded by lock */
+  size_t entries_count;          /* guarded by lock */
   uint32_t first_free;           /* guarded by lock */
   uint32_t lingering_count;      /* guarded by lock */
   bool is_shut;                  /* guarded by lock: none may linger any more */

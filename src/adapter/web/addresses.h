@@ -3,23 +3,17 @@
 #ifndef VSI_WEB_ADDRESSES_H
 #define VSI_WEB_ADDRESSES_H
 
-#include <stdbool.h>
-
+#include "base/map.h"
 #include "base/mutex.h"
 #include "base/siphash.h"
 #include "http/address.h"
-#include "vestry/host.h"
-
-struct vsi_web_address_slot;
 
 typedef struct vsi_web_addresses {
   const vestry_host *host;
   vsi_siphash_key key; /* no client can choose addresses that collide */
   uint32_t limit;      /* for each; 0: none, and nothing is counted */
   vsi_mutex lock;
-  struct vsi_web_address_slot *slots; /* guarded by lock, like what follows; open addressing */
-  size_t capacity;                    /* 0 or a power of two */
-  size_t count;                       /* addresses that are here */
+  vsi_map map; /* guarded by lock; of the addresses that are here */
 } vsi_web_addresses;
 
 /* limit 0: none. OK | IO (no randomness) */
@@ -28,8 +22,8 @@ vestry_err vsi_web_addresses_init(vsi_web_addresses *addresses, const vestry_hos
 void vsi_web_addresses_finish(vsi_web_addresses *addresses);
 
 /* Count one more: OK, followed by one leave | LIMIT: this address has as many as it may | NO_MEMORY. Memory grows with
- * the addresses that are here at once, which are no more than the caller lets in: 48 bytes each at most, 64 slots at
- * least. Any thread; takes the lock. */
+ * the addresses that are here at once, which are no more than the caller lets in: 64 bytes each. Any thread; takes the
+ * lock. */
 vestry_err vsi_web_addresses_enter(vsi_web_addresses *addresses, vsi_address address);
 void vsi_web_addresses_leave(vsi_web_addresses *addresses, vsi_address address);
 /* How many an address has now. */
