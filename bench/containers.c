@@ -9,6 +9,8 @@
  *   mailbox   a message to an actor: many producers, one consumer
  *   jobs      a job to a worker: many producers, many consumers
  *   map       a number is looked up, or is taken out and put in again
+ *   noted     numbers are noted, each once, most of them again and again, as a render's pages of a database are: in a
+ *             map, a member allocated for each; or in an array of their own (sqlite/recording.h, sqlite/topics.h)
  *
  * A message is a node that its producer uses again when a consumer has given it back, WINDOW of them a producer: as
  * with actors, little is under way at a time. A ring that is full, or a queue that is empty, gives the processor away.
@@ -314,6 +316,56 @@ static double replace_table(uint64_t count, uint64_t keys) {
   return (double)(bench_now_ns() - begun) / (double)count;
 }
 
+/* ----------------------------------------------------------------------------------------------- noted numbers ---- */
+
+/* So many different ones, each so often. */
+enum { FEW = 40, MANY = 4000, TIMES = 8, FIRST_SLOTS = 128 };
+
+static double note_in_map(uint32_t distinct) {
+  const vestry_host *host = vestry_host_default();
+  uint64_t begun = bench_now_ns();
+  map = (vsi_map){.buckets = NULL};
+  for (uint32_t i = 0; i < distinct * TIMES; i++) {
+    const uint64_t is = i * UINT32_C(7919) % distinct + 1, hash = vsi_hash_number(is);
+    if (vsi_map_first(&map, hash)) continue; /* two numbers have two hashes */
+    number *made = vsi_alloc(host, sizeof *made);
+    if (!made || vsi_map_reserve(&map, host, map.count + 1)) abort();
+    made->is = is;
+    vsi_map_add(&map, &made->in, hash);
+  }
+  if (map.count != distinct) abort();
+  vsi_map_free_all(&map, host, offsetof(number, in));
+  return (double)(bench_now_ns() - begun) / (distinct * TIMES);
+}
+
+static uint32_t *slot_of(uint32_t *slots, uint32_t slots_count, uint32_t is) {
+  uint32_t at = (is * UINT32_C(2654435769)) >> 7 & (slots_count - 1);
+  while (slots[at] && slots[at] != is) at = (at + 1) & (slots_count - 1);
+  return &slots[at];
+}
+
+static double note_in_array(uint32_t distinct) {
+  uint64_t begun = bench_now_ns();
+  uint32_t first[FIRST_SLOTS] = {0}, *slots = first, slots_count = FIRST_SLOTS, count = 0;
+  for (uint32_t i = 0; i < distinct * TIMES; i++) {
+    const uint32_t is = i * UINT32_C(7919) % distinct + 1;
+    if (*slot_of(slots, slots_count, is)) continue;
+    if (count++ >= slots_count / 2) {
+      uint32_t *grown = calloc(slots_count * 4, sizeof *grown);
+      if (!grown) abort();
+      for (uint32_t old = 0; old < slots_count; old++)
+        if (slots[old]) *slot_of(grown, slots_count * 4, slots[old]) = slots[old];
+      if (slots != first) free(slots);
+      slots = grown;
+      slots_count *= 4;
+    }
+    *slot_of(slots, slots_count, is) = is;
+  }
+  if (count != distinct) abort();
+  if (slots != first) free(slots);
+  return (double)(bench_now_ns() - begun) / (distinct * TIMES);
+}
+
 /* ---------------------------------------------------------------------------------------------------- figures ----- */
 
 static int compare(const void *a, const void *b) {
@@ -355,6 +407,16 @@ static void measure_maps(uint64_t count, uint64_t keys, uint64_t rounds) {
   free(numbers);
 }
 
+static void measure_noted(const char *job, uint32_t distinct, uint64_t rounds) {
+  static double ns[2][ROUNDS_MOST];
+  for (uint64_t round = 0; round < rounds; round++) {
+    ns[0][round] = note_in_map(distinct);
+    ns[1][round] = note_in_array(distinct);
+  }
+  print(job, "vsi_map", ns[0], rounds);
+  print(job, "an array", ns[1], rounds);
+}
+
 static void make_nodes(void) {
   nodes = calloc(PRODUCERS_MOST * WINDOW, sizeof *nodes);
   if (!nodes) abort();
@@ -385,5 +447,7 @@ int main(int argc, char **argv) {
   measure_queues("jobs: 1 to 1", job_queues, JOB_QUEUES, messages, rounds, 1, 1);
   measure_queues("jobs: 4 to 4", job_queues, JOB_QUEUES, messages, rounds, 4, 4);
   measure_maps(messages, keys, rounds);
+  measure_noted("noted: 40 numbers", FEW, rounds);
+  measure_noted("noted: 4000 numbers", MANY, rounds);
   return 0;
 }

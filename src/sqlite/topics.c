@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Names lie one after the other; a table of offsets finds those that are there already. Applications name topics by
  * what users type, so names may be chosen to meet in the table: a name that finds no place in a few steps makes it
- * "all". */
+ * "all". That is no base/map, which would take a member of its own for each name: 15 ns instead of 4 for each row that
+ * is changed (bench-containers, "noted"). */
 #include "sqlite/topics.h"
 
 #include "base/array.h"

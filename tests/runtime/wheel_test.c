@@ -51,18 +51,19 @@ static void check_links(const vsi_wheel *wheel, size_t expected) {
   for (unsigned level = 0; level < VSI_WHEEL_LEVELS; level++)
     for (unsigned slot = 0; slot < VSI_WHEEL_SLOTS; slot++) {
       const vsi_wheel_list *list = &wheel->slots[level][slot];
-      assert_int_equal(list->first != NULL, wheel->occupied[level] >> slot & 1);
-      vsi_timer *const *link = &list->first;
-      for (const vsi_timer *timer = list->first; timer; timer = timer->next, found++) {
-        assert_ptr_equal(timer->link, link);
+      assert_int_equal(!TAILQ_EMPTY(list), wheel->occupied[level] >> slot & 1);
+      vsi_timer *const *link = &TAILQ_FIRST(list);
+      for (const vsi_timer *timer = TAILQ_FIRST(list); timer; timer = TAILQ_NEXT(timer, in), found++) {
+        assert_ptr_equal(timer->in.tqe_prev, link);
         assert_int_equal(timer->level, level);
         assert_int_equal(timer->due_tick >> (level * VSI_WHEEL_LEVEL_BITS) & (VSI_WHEEL_SLOTS - 1), slot);
         assert_true(timer->due_tick >= wheel->now_tick);
-        link = &timer->next;
+        link = &TAILQ_NEXT(timer, in);
       }
-      assert_ptr_equal(list->end, link);
+      assert_ptr_equal(list->tqh_last, link);
     }
-  for (const vsi_timer *timer = wheel->expired.first; timer; timer = timer->next) found++;
+  const vsi_timer *timer;
+  TAILQ_FOREACH(timer, &wheel->expired, in) found++;
   assert_int_equal(found, expected);
 }
 
@@ -101,7 +102,7 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
       on++;
       break;
     case 3: /* remove, expired or not */
-      assert_int_equal(timers[i].link != NULL, m.of[i].on);
+      assert_int_equal(VSI_TIMER_IS_ARMED(&timers[i]), m.of[i].on);
       if (!m.of[i].on) break;
       vsi_wheel_remove(&wheel, &timers[i]);
       m.of[i].on = false;
@@ -127,7 +128,7 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
           break;
         }
         assert_ptr_equal(timer, &timers[first]);
-        assert_null(timer->link);
+        assert_false(VSI_TIMER_IS_ARMED(timer));
         m.of[first].on = false;
         on--;
       }
@@ -204,7 +205,7 @@ static void a_timer_is_reached_in_a_few_stops(void **state) {
     vsi_wheel_init(&wheel, now);
     vsi_wheel_add(&wheel, &timer, due);
     int stops = 0;
-    while (!wheel.expired.first) {
+    while (TAILQ_EMPTY(&wheel.expired)) {
       assert_true(stops++ < VSI_WHEEL_LEVELS + 1);
       assert_true(vsi_wheel_next_due(&wheel) == due);
       vsi_wheel_advance(&wheel, vsi_wheel_next_stop(&wheel));
@@ -248,7 +249,7 @@ static void the_last_ticks_are_kept(void **state) {
   assert_null(vsi_wheel_pop_expired(&wheel));
   assert_true(vsi_wheel_next_due(&wheel) == VSI_WHEEL_LAST_TICK);
   vsi_wheel_remove(&wheel, &never);
-  assert_null(never.link);
+  assert_false(VSI_TIMER_IS_ARMED(&never));
   assert_true(vsi_wheel_next_stop(&wheel) == VSI_WHEEL_NONE);
 }
 
