@@ -37,7 +37,10 @@ static vsi_name *find(const vestry_registry *names, const char *name, size_t len
 
 /* NULL: no memory. */
 static vsi_name *make(vestry_registry *names, const char *name, size_t len) {
-  if (vsi_map_reserve(&names->map, names->host, names->map.count + 1)) return NULL;
+  vsi_map_room room = {NULL, 0}; /* without memory for more buckets it is not made, as without memory for itself */
+  if (vsi_map_room_make(&room, names->host, vsi_map_wanted(&names->map, names->map.count + 1))) return NULL;
+  vsi_map_room_take(&names->map, &room);
+  vsi_map_room_free(&room, names->host);
   vsi_name *made = vsi_calloc(names->host, 1, sizeof *made + len + 1);
   if (!made) return NULL;
   made->len = len;
