@@ -3,7 +3,7 @@
 /* What names mean, and the interceptors around them. Filled before the first request or dispatch, only read from then
  * on, so that look-ups take no lock.
  *
- * Each name is interned: it stands in the table once, with its hash, its length and all that it means. A look-up hashes
+ * Each name is interned: it stands in the map once, with its hash, its length and all that it means. A look-up hashes
  * the name, and compares bytes only with a name of the same 64-bit hash: once, when it is there. */
 #ifndef VSI_REGISTRY_NAMES_H
 #define VSI_REGISTRY_NAMES_H
