@@ -66,7 +66,7 @@ static inline vsi_map_link *vsi_map_after(const vsi_map *map, const vsi_map_link
   return bucket < end ? map->buckets[bucket] : NULL;
 }
 
-/* Free the members as well: each is one allocation, and its link is so many bytes behind its beginning. */
+/* Free the members as well: each is one allocation. offset: of the link in it. */
 static inline void vsi_map_free_all(vsi_map *map, const vestry_host *host, size_t offset) {
   for (vsi_map_link *next, *at = vsi_map_after(map, NULL); at; at = next) {
     next = vsi_map_after(map, at);

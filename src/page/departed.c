@@ -8,8 +8,8 @@
  * there is the last one that the tab has seen, the tab has all of them. So the tab's tag is kept for a while, under a
  * number that the document has.
  *
- * There is a fixed number of slots; a new tab takes the slot that was filled longest ago. Their hash has a secret, since
- * clients say the numbers. */
+ * There is a fixed number of slots; a new tab takes the slot that was filled longest ago. Their hash has a secret,
+ * since clients say the numbers. */
 #include "page/departed.h"
 
 #include "base/map.h"

@@ -2,8 +2,8 @@
 /* A queue of jobs, first in, first out, with a length that is read without its lock.
  *
  * Beside Concurrency Kit's (bench-containers, two processors, nanoseconds a job): one thread alone 67, ck_ring 32,
- * ck_fifo 58; four threads to four 90, ck_ring 237, ck_fifo 88. A ring is bounded, and a push must not fail. A fifo wants
- * an entry for each job, which other threads may read when the job is done: it could never be freed. */
+ * ck_fifo 58; four threads to four 90, ck_ring 237, ck_fifo 88. A ring is bounded, and a push must not fail. A fifo
+ * wants an entry for each job, which other threads may read when the job is done: it could never be freed. */
 #ifndef VSI_RUNTIME_JOB_QUEUE_H
 #define VSI_RUNTIME_JOB_QUEUE_H
 
