@@ -53,7 +53,6 @@
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "sqlite/tables.h: lock")                                          \
   INNERMOST(SQLITE_POOL, "vestry_sqlite_pool.lock", "sqlite/loan.h: lock")                                             \
   INNERMOST(SQLITE_CACHE, "the page cache's lock", "sqlite/cache.c: lock")                                             \
-  INNERMOST(CLUSTER_ASK, "a waiting thread's lock", "cluster/ask.c: lock")                                             \
   INNERMOST(NATS_CLAIMS, "vsi_nats_claims.lock", "nats/claims.h: lock")                                                \
   INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/memory.c: lock")                                            \
   INNERMOST(GATE, "an adapter's gate", "adapter/web/gate.h: lock")                                                     \

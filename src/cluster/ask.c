@@ -21,6 +21,7 @@
  */
 #include "cluster/ask.h"
 
+#include <semaphore.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -441,34 +442,26 @@ static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
 /* ------------------------------------------------------------------------------------------------- waiting -------- */
 
 typedef struct waiter {
-  vsi_mutex lock;
-  pthread_cond_t done;
-  /* guarded by lock */
-  bool is_done;
+  sem_t done;
+  /* Before done. */
   vestry_err error;
   uint32_t count;
 } waiter;
 
 static void wake(vestry_err error, uint32_t count, void *ctx) {
   waiter *w = ctx;
-  vsi_mutex_lock(&w->lock);
-  w->is_done = true;
   w->error = error;
   w->count = count;
-  pthread_cond_signal(&w->done);
-  vsi_mutex_unlock(&w->lock);
+  sem_post(&w->done);
 }
 
 /* Wait for the answers, or for the timer's TIMEOUT. On a stepped runtime the timer may never fire, since the clock does
  * not turn by itself: there the ask is given up when nothing is left to step. */
 static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
-  if (vsi_runtime_is_stepped(cluster->runtime)) {
-    while (!w->is_done && vestry_runtime_step(cluster->runtime)) continue;
-    if (!w->is_done) give_up(cluster, id, VESTRY_TIMEOUT);
-  }
-  vsi_mutex_lock(&w->lock);
-  while (!w->is_done) vsi_mutex_wait(&w->lock, &w->done);
-  vsi_mutex_unlock(&w->lock);
+  bool is_stepped = vsi_runtime_is_stepped(cluster->runtime), is_done = false;
+  while (is_stepped && !(is_done = !sem_trywait(&w->done)) && vestry_runtime_step(cluster->runtime)) continue;
+  if (is_stepped && !is_done) give_up(cluster, id, VESTRY_TIMEOUT);
+  while (!is_done && sem_wait(&w->done)) continue; /* a signal's handler has run */
 }
 
 bool vsi_ask_may_wait(const vestry_cluster *cluster) {
@@ -478,10 +471,9 @@ bool vsi_ask_may_wait(const vestry_cluster *cluster) {
 vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_t *ret_count) {
   *ret_count = 0;
   if (!vsi_ask_may_wait(cluster)) return VESTRY_BUSY;
-  waiter w = {.is_done = false};
+  waiter w;
   uint64_t id;
-  vsi_mutex_init(&w.lock, VSI_LOCK_CLUSTER_ASK);
-  pthread_cond_init(&w.done, NULL);
+  sem_init(&w.done, 0, 0);
   vsi_asking asking = *what;
   asking.on_answer = wake;
   asking.ctx = &w;
@@ -491,7 +483,6 @@ vestry_err vsi_ask_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_
     error = w.error;
     *ret_count = w.count;
   }
-  pthread_cond_destroy(&w.done);
-  vsi_mutex_finish(&w.lock);
+  sem_destroy(&w.done);
   return error;
 }
