@@ -1,5 +1,6 @@
 #!/bin/sh
-# All C of the project is as clang-format 14 with .clang-format leaves it: format.sh REPOSITORY
+# All C of the project is as clang-format 14 with .clang-format leaves it, in files of 800 lines at most: format.sh
+# REPOSITORY
 # Others format differently. Where Debian has no clang-format 14 (Debian 13), only widths are looked at: exit status 77.
 # SPDX-License-Identifier: MIT
 set -eu
@@ -16,6 +17,11 @@ status=0
 # shellcheck disable=SC2086 # a list of words
 if LC_ALL=C.UTF-8 grep -nHE '.{121,}' $files; then
   echo "The lines above are longer than 120 columns."
+  status=1
+fi
+# shellcheck disable=SC2086
+if wc -l $files | awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines"; found = 1 } END { exit !found }'; then
+  echo "The files above have more than 800 lines: make two of one, by what they are about."
   status=1
 fi
 formatter=
