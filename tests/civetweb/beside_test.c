@@ -7,6 +7,7 @@
 #include "adapter/civetweb/mounts.h"
 #include "civetweb/server.h"
 #include "runtime/random.h"
+#include "support/patience.h"
 #include "support/test.h"
 #include "web/client.h"
 
@@ -57,7 +58,7 @@ static const char *ask(const char *method, const char *path, const char *body) {
 
 /* Wait until it is answered so: handlers are taken away by a timer. */
 static void wait_for(const char *method, const char *path, const char *answer) {
-  for (double until = seconds_now() + 30; strcmp(ask(method, path, ""), answer) != 0;) {
+  for (double until = seconds_now() + PATIENCE_S; strcmp(ask(method, path, ""), answer) != 0;) {
     if (seconds_now() > until) fail_msg("%s %s is not answered %s", method, path, answer);
     sched_yield();
   }
@@ -332,14 +333,14 @@ static vestry_err second_add(second *b, uint32_t per_address) {
 /* When the server has ended. */
 static void second_finish(second *b) {
   vestry_server_destroy(b->adapter);
-  assert_int_equal(vestry_stop(b->v, 20000), VESTRY_OK);
+  assert_int_equal(vestry_stop(b->v, PATIENCE_S * 1000), VESTRY_OK);
   witness_finish(&b->witness);
   vestry_destroy(b->v);
   test_host_assert_clean(&b->th);
 }
 
 static void end(second *b) {
-  assert_int_equal(vestry_server_stop(b->adapter, 20000), VESTRY_OK);
+  assert_int_equal(vestry_server_stop(b->adapter, PATIENCE_S * 1000), VESTRY_OK);
   server_stop_adapter(&s);
   vestry_civetweb_stop_server(s.context);
   second_finish(b);
@@ -460,7 +461,7 @@ static void one_stops_and_another_takes_its_place(void **state) {
   route(b.v, "/b", "second");
   assert_int_equal(second_add(&b, 0), VESTRY_OK);
   vestry_connection *connection = server_open(&s, &stream);
-  assert_int_equal(vestry_server_stop(b.adapter, 20000), VESTRY_OK);
+  assert_int_equal(vestry_server_stop(b.adapter, PATIENCE_S * 1000), VESTRY_OK);
   assert_string_equal(ask("GET", "/b", ""), "503");
   route(b.v, "/echo", "not served any more");
   assert_string_equal(ask("GET", "/echo", ""), "nothing");
@@ -471,7 +472,7 @@ static void one_stops_and_another_takes_its_place(void **state) {
   server_patch(connection, "{\"still\":1}");
   client_expect(&stream, "still");
   client_close(&stream);
-  assert_int_equal(vestry_server_stop(c.adapter, 20000), VESTRY_OK);
+  assert_int_equal(vestry_server_stop(c.adapter, PATIENCE_S * 1000), VESTRY_OK);
   server_stop_adapter(&s);
   vestry_civetweb_stop_server(s.context);
   second_finish(&c);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "support/folder.h"
+#include "support/patience.h"
 #include "support/test.h"
 
 static struct sockaddr_in address_of(int port) {
@@ -92,7 +93,7 @@ void nats_server_start(nats_server *server, const char *config) {
   char log[128];
   snprintf(log, sizeof log, "%s/server.log", server->folder);
   nats_server_launch(server, config);
-  for (time_t until = time(NULL) + 60; !listens(server->port); sched_yield()) {
+  for (time_t until = time(NULL) + PATIENCE_S; !listens(server->port); sched_yield()) {
     if (waitpid(server->pid, NULL, WNOHANG) == server->pid || time(NULL) > until) {
       server->pid = 0;
       show(log);
