@@ -118,8 +118,8 @@ static const char *found_by(vestry_into into, const json_t *value) {
 
 vestry_err vestry_signals_get(const json_t *signals, const char *path, vestry_into into,
                               vestry_signals_error *ret_error) {
-  const json_t *value;
-  size_t begin;
+  const json_t *value = NULL;
+  size_t begin = 0;
   char text[64];
   if (!path) return bad_path(0, "there is no path", ret_error);
   vestry_err error = walk(signals, path, &value, &begin, ret_error);
