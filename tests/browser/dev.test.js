@@ -8,7 +8,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { COUNTER, newSession, closeChrome, sameOnBoth } = require('./harness.js');
+const { COUNTER, newSession, closeChrome, sameOnBoth, versionOptions } = require('./harness.js');
 
 const DEV = path.join(__dirname, '../../scripts/dev');
 
@@ -46,7 +46,7 @@ async function begin(t, run) {
   return dev;
 }
 
-const EXAMPLE = `'${COUNTER}' --port {port}`;
+const example = async () => [`'${COUNTER}' --port {port}`, ...(await versionOptions())].join(' ');
 const ports = (said) => [...said.matchAll(/^counter: http:\/\/127\.0\.0\.1:(\d+)$/gm)].map(([, port]) => port);
 
 async function open(t, dev) {
@@ -63,7 +63,7 @@ const alertOf = (page) => page.locator('pre[role=alert]');
 
 // capability: L13
 test('dev: a page works behind it, and is loaded again when its program is built anew', { skip: sameOnBoth }, async (t) => {
-  const dev = await begin(t, EXAMPLE);
+  const dev = await begin(t, await example());
   const page = await open(t, dev);
   await page.getByRole('button').first().click();
   await page.waitForFunction(() => /[1-9]/.test(document.querySelector('main').textContent)); // by its stream
@@ -78,7 +78,7 @@ test('dev: a page works behind it, and is loaded again when its program is built
 
 // capability: L13
 test('dev: what does not build is shown, over a page that goes on', { skip: sameOnBoth }, async (t) => {
-  const dev = await begin(t, EXAMPLE);
+  const dev = await begin(t, await example());
   const page = await open(t, dev);
   await page.getByRole('button').first().waitFor();
   await mark(page);
@@ -108,7 +108,7 @@ test('dev: a program that ends is shown with its last words, and one that never 
 // capability: L13
 test('dev: Ctrl-C ends the program too', { skip: sameOnBoth }, async (t) => {
   for (const sign of ['SIGINT', 'SIGTERM']) {
-    const dev = await begin(t, EXAMPLE);
+    const dev = await begin(t, await example());
     const page = await open(t, dev);
     await page.getByRole('button').first().waitFor();
     await dev.stop(sign);
