@@ -150,8 +150,9 @@ uint64_t vsi_wheel_next_due(vsi_wheel *wheel) {
   if (wheel->stale[level] & bit) {
     *soonest = VSI_WHEEL_NONE;
     const vsi_timer *timer;
-    TAILQ_FOREACH(timer, &wheel->slots[level][slot], in)
-    if (timer->due_tick < *soonest) *soonest = timer->due_tick;
+    TAILQ_FOREACH(timer, &wheel->slots[level][slot], in) {
+      if (timer->due_tick < *soonest) *soonest = timer->due_tick;
+    }
     wheel->stale[level] &= ~bit;
   }
   return *soonest;

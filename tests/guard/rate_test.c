@@ -368,14 +368,13 @@ static void mistakes_are_said(void **state) {
 
 static vestry_err run_short(test_host *th, void *ctx) {
   (void)ctx;
-  vestry_err error;
-  site s = {.w = {.v = NULL}};
-  s.w.th = *th;
-  if ((error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &s.w.v)))
-    return error;
-  error = vestry_rate_create(s.w.v, &(vestry_rate_options){.count = 1}, &s.rate);
-  if (!error) vestry_rate_destroy(s.rate);
-  vestry_destroy(s.w.v);
+  vestry *v;
+  vestry_rate *rate = NULL;
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
+  if (error) return error;
+  error = vestry_rate_create(v, &(vestry_rate_options){.count = 1}, &rate);
+  vestry_rate_destroy(rate);
+  vestry_destroy(v);
   return error;
 }
 

@@ -187,9 +187,7 @@ static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
   tabs_pass(&s, 20);
   tabs_read(&t);
   assert_true(t.heading == s.heading || vestry_memory_look(t.stream).ended);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  tabs_end_one(&s, &t);
 }
 
 /* capability: D5 */
@@ -293,9 +291,7 @@ static void a_part_that_fails_is_tried_again(void **state) {
   for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
     site s;
     tab t;
-    tabs_begin(&s);
-    tabs_open(&s, &t, "/private", NULL);
-    tabs_settle(&s);
+    tabs_begin_one(&s, &t);
     s.part_error = errors[i];
     s.which = 2;
     tabs_refresh(&s, "all");
@@ -306,9 +302,7 @@ static void a_part_that_fails_is_tried_again(void **state) {
     tabs_pass(&s, 1100);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":false"));
     tabs_check(&s, &t);
-    tabs_break_off(&t);
-    vestry_memory_settle(s.on.v);
-    page_site_close(&s.on);
+    tabs_end_one(&s, &t);
   }
 }
 
@@ -318,9 +312,7 @@ static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   (void)state;
   site s;
   tab t;
-  tabs_begin(&s);
-  tabs_open(&s, &t, "/private", NULL);
-  tabs_settle(&s);
+  tabs_begin_one(&s, &t);
   (void)tabs_read(&t);
   s.denied = true;
   s.lists[1] = 999;
@@ -330,9 +322,7 @@ static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   assert_null(strstr(text, "999"));
   assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
   assert_true(vestry_memory_look(t.stream).ended);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  tabs_end_one(&s, &t);
 }
 
 /* ------------------------------------------------------------------------------- settling, ends, inside renders --- */
@@ -365,9 +355,7 @@ static void the_end_comes_before_the_walk(void **state) {
   (void)state;
   site s;
   tab t;
-  tabs_begin(&s);
-  tabs_open(&s, &t, "/private", NULL);
-  tabs_settle(&s);
+  tabs_begin_one(&s, &t);
   tabs_refresh(&s, "all");
   tabs_refresh(&s, "list/1");
   tabs_refresh(&s, NULL);
@@ -395,9 +383,7 @@ static void a_render_may_ask_and_refresh(void **state) {
   (void)state;
   site s;
   tab t;
-  tabs_begin(&s);
-  tabs_open(&s, &t, "/private", NULL);
-  tabs_settle(&s);
+  tabs_begin_one(&s, &t);
   s.inside = look_around;
   s.heading++;
   size_t calls = s.calls;
@@ -406,9 +392,7 @@ static void a_render_may_ask_and_refresh(void **state) {
   assert_int_equal(s.calls, calls + 2);
   tabs_check(&s, &t);
   assert_null(strstr(vestry_memory_look(t.stream).received.data, "dropped"));
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  tabs_end_one(&s, &t);
 }
 
 static tab *ends_inside;

@@ -12,35 +12,28 @@ static void a_part_that_changed_back_is_sent(void **state) {
   (void)state;
   site s;
   tab t;
-  tabs_begin(&s);
-  tabs_open(&s, &t, "/private", NULL);
-  tabs_settle(&s);
+  tabs_begin_one(&s, &t);
   s.lists[1] = 5;
   tabs_refresh(&s, "list/1");
   tabs_settle(&s);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
+  tabs_leave(&s, &t);
   assert_int_equal(t.item, 5);
   s.lists[1] = 1;
   tabs_stream(&s, &t);
   tabs_settle(&s);
   tabs_check(&s, &t);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
+  tabs_leave(&s, &t);
   s.lists[1] = 5; /* and one that has not is not sent */
   tabs_stream(&s, &t);
   tabs_settle(&s);
   tabs_refresh(&s, "list/1");
   tabs_settle(&s);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
+  tabs_leave(&s, &t);
   tabs_stream(&s, &t);
   tabs_settle(&s);
   assert_null(strstr(tabs_read(&t), "<li>"));
   tabs_check(&s, &t);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  tabs_end_one(&s, &t);
 }
 
 /* A stream may break anywhere: what the id claims stands before it. */
@@ -49,9 +42,7 @@ static void an_id_stands_behind_all_that_it_claims(void **state) {
   (void)state;
   site s;
   tab t;
-  tabs_begin(&s);
-  tabs_open(&s, &t, "/private", NULL);
-  tabs_settle(&s);
+  tabs_begin_one(&s, &t);
   (void)tabs_read(&t);
   s.which = 2;
   tabs_refresh(&s, "all");
@@ -61,16 +52,13 @@ static void an_id_stands_behind_all_that_it_claims(void **state) {
   assert_non_null(id);
   assert_true(inside < id);
   tabs_check(&s, &t);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
+  tabs_leave(&s, &t);
   tabs_stream(&s, &t); /* it has all */
   tabs_settle(&s);
   text = tabs_read(&t);
   assert_null(strstr(text, "<h1>"));
   assert_null(strstr(text, "<li>"));
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  tabs_end_one(&s, &t);
 }
 
 /* capability: D14 */
@@ -101,9 +89,7 @@ static void a_version_knows_parts(void **state) {
   tabs_refresh(&s, "all");
   tabs_settle(&s);
   tabs_check(&s, &t);
-  tabs_break_off(&t);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  tabs_end_one(&s, &t);
 }
 
 /* capability: D14 */

@@ -146,3 +146,19 @@ void tabs_check(site *s, tab *t) {
   assert_int_equal(t->heading, s->heading);
   if (strcmp(t->path, "/private") == 0) assert_int_equal(t->item, s->lists[s->which]);
 }
+
+void tabs_leave(site *s, tab *t) {
+  tabs_break_off(t);
+  vestry_memory_settle(s->on.v);
+}
+
+void tabs_begin_one(site *s, tab *t) {
+  tabs_begin(s);
+  tabs_open(s, t, "/private", NULL);
+  tabs_settle(s);
+}
+
+void tabs_end_one(site *s, tab *t) {
+  tabs_leave(s, t);
+  page_site_close(&s->on);
+}

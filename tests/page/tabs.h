@@ -35,9 +35,14 @@ bool tabs_load(site *s, tab *t);
 void tabs_stream(site *s, tab *t);
 void tabs_open(site *s, tab *t, const char *path, const char *cookie);
 void tabs_break_off(tab *t);
+/* Break off, and let the server notice. */
+void tabs_leave(site *s, tab *t);
 void tabs_settle(site *s);
 void tabs_pass(site *s, uint64_t ms);
 void tabs_refresh(site *s, const char *topic);
 void tabs_check(site *s, tab *t);
+/* One tab of the private page, and the end of both. */
+void tabs_begin_one(site *s, tab *t);
+void tabs_end_one(site *s, tab *t);
 
 #endif
