@@ -49,6 +49,7 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  now = vsi_shard_now(shard, now);
   while (left && table->clock.lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
          expire_first(table, shard, vsi_entry_of_born(shard->born.next), now, &leaving))
     left--;

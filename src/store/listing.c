@@ -74,6 +74,7 @@ static bool is_over(const listing *l) {
 static void fill_page(listing *l) {
   l->shard = vsi_table_shard(l->table, l->position);
   vsi_spin_lock_take(&l->shard->lock, VSI_LOCK_SHARD);
+  l->now = vsi_shard_now(l->shard, l->now);
   const vsi_index *index = &l->shard->index;
   for (int i = 0; i < HOMES_A_LOCK && !is_over(l) && vsi_table_shard(l->table, l->position) == l->shard; i++) {
     uint32_t home = vsi_index_home(index, l->position);

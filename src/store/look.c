@@ -26,6 +26,7 @@ static inline __attribute__((always_inline)) vestry_err look(vsi_table *table, c
   vsi_index_fetch(&shard->index, hash, false);
   uint32_t now = vsi_clock_now(&table->clock);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  now = vsi_shard_now(shard, now);
   vsi_entry *entry = vsi_index_find(&shard->index, key, hash);
   if (entry && !vsi_visit_is_sole(table, entry, now)) return look_at_all(table, shard, entry, now, fn, ctx);
   if (entry) {

@@ -41,6 +41,11 @@ typedef struct putting {
 /* AGAIN: the lock was let go meanwhile, all is to be looked at anew. */
 typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
 
+static inline void visit_shard(putting *p, vsi_shard *shard) {
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  p->now = vsi_shard_now(shard, p->now);
+}
+
 /* ------------------------------------------------------------------------------------------------- the bound ---- */
 
 static inline bool is_full(vsi_table *table) {
@@ -84,14 +89,14 @@ static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
 VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
   vsi_spin_lock_give(&p->shard->lock);
   if (from) {
-    vsi_spin_lock_take(&from->lock, VSI_LOCK_SHARD);
+    visit_shard(p, from);
     vsi_entry *oldest = vsi_visit_oldest(from, p->now);
     if (oldest) evict(p, from, oldest);
     vsi_spin_lock_give(&from->lock);
   } else {
     sched_yield(); /* all places are in the hands of puts that have not linked their entries yet */
   }
-  vsi_spin_lock_take(&p->shard->lock, VSI_LOCK_SHARD);
+  visit_shard(p, p->shard);
   return STEP_AGAIN;
 }
 
@@ -131,7 +136,7 @@ static inline void reuse_oldest(putting *p) {
 VSI_SELDOM static step make_entry(putting *p) {
   vsi_spin_lock_give(&p->shard->lock);
   p->entry = vsi_entry_create(p->table->host, p->table->extra_bytes, p->key, p->value);
-  vsi_spin_lock_take(&p->shard->lock, VSI_LOCK_SHARD);
+  visit_shard(p, p->shard);
   return p->entry ? STEP_AGAIN : STEP_FAILED;
 }
 
@@ -304,7 +309,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
     return VESTRY_NO_MEMORY;
   vsi_leaving_init(&p.leaving);
   p.now = vsi_clock_now(&table->clock);
-  vsi_spin_lock_take(&p.shard->lock, VSI_LOCK_SHARD);
+  visit_shard(&p, p.shard);
   if (p.may_reuse) fetch_ahead(p.shard);
   vestry_err error;
   step at;

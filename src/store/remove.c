@@ -15,6 +15,7 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause c
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  now = vsi_shard_now(shard, now);
   vsi_entry *newest = vsi_visit_find(table, shard, key, hash, now, &leaving);
   for (vsi_entry *entry = newest ? newest->newer : NULL, *next; entry; entry = next) { /* the oldest first */
     next = entry == newest ? NULL : entry->newer;
@@ -57,6 +58,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  now = vsi_shard_now(shard, now);
   vsi_entry *entry = find_handle(&shard->index, handle);
   if (entry && table->rules.evicts) due = vsi_visit_end(table, shard, entry, now);
   if (entry) vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);

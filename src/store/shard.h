@@ -10,8 +10,11 @@
  * the order is exact. Inside one tick it is that of first uses, and an entry that is marked is passed over once
  * (visit.h). Of values that share a key each use moves them all, so that they leave in the order of their uses inside a
  * tick too; and a scope's own list (scopes.h), which says which entry goes when the scope is full, is in the order of
- * all uses. A clock that was read before the lock was waited for may be late: an entry is never filed under an earlier
- * tick than the one before it. */
+ * all uses.
+ *
+ * The clock is read before the lock is waited for, so what was read may be late: others had the lock meanwhile, with a
+ * later time. So a shard has a time of its own, which does not go back while it has entries, and all that is done under
+ * the lock is done at that time (vsi_shard_now). */
 #ifndef VSI_STORE_SHARD_H
 #define VSI_STORE_SHARD_H
 
@@ -32,8 +35,16 @@ typedef struct vsi_shard {
   /* The line that every operation changes. */
   _Alignas(VSI_CACHE_LINE) vsi_spin_lock lock;
   uint32_t live; /* entries */
+  uint32_t now;  /* the latest tick that the shard was visited in */
   vsi_ring used;
   uint64_t puts, hits, misses;
 } vsi_shard;
+
+/* The time of a visit, under the lock. read: what the clock said before. */
+static inline uint32_t vsi_shard_now(vsi_shard *shard, uint32_t read) {
+  if (__builtin_expect(shard->now == read, 1)) return read;
+  if (shard->live && vsi_tick_age(shard->now, read)) return shard->now;
+  return shard->now = read;
+}
 
 #endif

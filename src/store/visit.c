@@ -31,7 +31,7 @@ static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uin
  * key anew. Only the newest value, which stands after all others of its key, may have a mark. The mark says: all values
  * were used in this tick, and their order has not changed since. */
 VSI_SELDOM void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
-  bool in_order = (newest->touched & 1) && !vsi_tick_age(now, vsi_entry_tick(newest));
+  bool in_order = newest->touched == (now << 1 | 1);
   bool capped = table->rules.max_per_scope != 0;
   if (in_order && !capped) return;
   vsi_entry *entry = newest;
@@ -54,13 +54,15 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
  * the list, if its tick is not over. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   newest->touched &= ~1u;
-  if (vsi_entry_tick(newest) == vsi_visit_tick(shard, now)) file_again(table, shard, newest, now);
+  if (vsi_entry_tick(newest) == now) file_again(table, shard, newest, now);
 }
 
-/* File an entry that was used in the tick `used`, which may be long over, where it belongs in the order of use. After
- * FILE_STEPS steps the search ends: then the entry counts as used somewhat later. */
+/* File an entry that was used in the tick `used`, which may be long over, where it belongs in the order of use. What was
+ * used after the shard's time counts as used at that time. After FILE_STEPS steps the search ends: then the entry counts
+ * as used somewhat later. */
 enum { FILE_STEPS = 64 };
 static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
+  if (vsi_tick_age(used, shard->now)) used = shard->now;
   vsi_visit_unfile(table, shard, entry);
   vsi_ring *before = shard->used.prev;
   for (int i = 0; before != &shard->used && vsi_tick_age(vsi_entry_tick(vsi_entry_of_used(before)), used); i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one visit to one shard; recency and expiry by one order */
-/* What an operation does to a shard. All of these functions run under the shard's lock. now: a tick, as
- * vsi_clock_now. */
+/* What an operation does to a shard. All of these functions run under the shard's lock. now: the shard's
+ * time (vsi_shard_now). */
 #ifndef VSI_STORE_VISIT_H
 #define VSI_STORE_VISIT_H
 
@@ -32,16 +32,9 @@ static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
   if (!vsi_ring_is_empty(&shard->used)) tick = vsi_entry_tick(vsi_entry_of_used(shard->used.next));
   vsi_visit_publish_tick(&table->oldest[shard->number], tick);
 }
-/* The tick for a use now: never before the tick of the shard's last use. */
-static inline uint32_t vsi_visit_tick(const vsi_shard *shard, uint32_t now) {
-  if (vsi_ring_is_empty(&shard->used)) return now;
-  uint32_t last = vsi_entry_tick(vsi_entry_of_used(shard->used.prev));
-  return __builtin_expect(vsi_tick_age(last, now) != 0, 0) ? last : now;
-}
-
 static inline void vsi_visit_file_last(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
   bool was_empty = vsi_ring_is_empty(&shard->used);
-  entry->touched = vsi_visit_tick(shard, now) << 1;
+  entry->touched = now << 1;
   vsi_ring_add_last(&shard->used, &entry->used);
   if (__builtin_expect(was_empty, 0)) vsi_visit_publish(table, shard);
 }
@@ -55,7 +48,7 @@ static inline void vsi_visit_unfile(vsi_table *table, vsi_shard *shard, vsi_entr
 static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
   if (__builtin_expect(table->rules.max_per_scope != 0, 0)) vsi_scopes_use(entry);
   if (__builtin_expect(entry->touched == (now << 1 | 1), 1)) return;
-  if (!vsi_tick_age(now, vsi_entry_tick(entry))) { /* used in this tick already, or since now was read */
+  if (vsi_entry_tick(entry) == now) { /* used in this tick already */
     entry->touched |= 1;
     return;
   }

@@ -6,7 +6,7 @@
 #include "runtime/random.h"
 #include "store/world.h"
 
-enum { THREADS = 8, ROUNDS = 3, STEPS = 900, KEYS = 60, VALUES = 200, HANDLES = 64 };
+enum { THREADS = 8, ROUNDS = 3, STEPS = 900, KEYS = 60, VALUES = 200, HANDLES = 64, LATE_STEPS = 3000 };
 
 static world w;
 static _Atomic(uint64_t) handles[HANDLES];
@@ -99,12 +99,25 @@ static void *run(void *ctx) {
   return NULL;
 }
 
-static void stress(const store_kind *kind, vestry_store_options options) {
-  seed++;
-  world_open(&w, kind, &options);
+static void begin(const store_kind *kind, vestry_store_options options, uint64_t (*now_ns)(void *ctx)) {
+  test_host_init(&w.own_host);
+  if (now_ns) w.own_host.host.now_ns = now_ns;
+  assert_int_equal(world_try_open(&w, &w.own_host, kind, &options), VESTRY_OK);
   for (size_t i = 0; i < VALUES; i++) world_value(&w);
   for (size_t i = 0; i < HANDLES; i++) atomic_store(&handles[i], 0);
   w.on_purge = meddle;
+}
+
+static void finish(void) {
+  w.on_purge = NULL;
+  vestry_store_stats stats = world_stats(&w);
+  assert_int_equal(stats.put_count, stats.live_count + stats.removed_count);
+  world_end(&w);
+}
+
+static void stress(const store_kind *kind, vestry_store_options options) {
+  seed++;
+  begin(kind, options, NULL);
   pthread_barrier_init(&barrier, NULL, THREADS + 1);
   pthread_t threads[THREADS];
   size_t numbers[THREADS];
@@ -121,10 +134,34 @@ static void stress(const store_kind *kind, vestry_store_options options) {
   }
   for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   pthread_barrier_destroy(&barrier);
-  w.on_purge = NULL;
-  vestry_store_stats stats = world_stats(&w);
-  assert_int_equal(stats.put_count, stats.live_count + stats.removed_count);
-  world_end(&w);
+  finish();
+}
+
+/* A thread reads the clock, and waits for the lock while others get it with a later time. One thread does the same if
+ * its clock is late now and then; it can look at everything after each step. */
+static uint64_t late_now_ns(void *ctx) {
+  static uint64_t turn = 1;
+  uint64_t now_ns = atomic_load(&((test_host *)ctx)->now_ns), r = random_next(&turn);
+  return r % 3 ? now_ns : now_ns - (r >> 8) % (20 * UINT64_C(1000000));
+}
+
+static void with_a_late_clock(void **state) {
+  const store_kind *kind = *state;
+  static const vestry_store_options all[] = {
+      {.max_count = 30, .idle_ms = 40},
+      {.max_count = 40, .max_per_scope_count = 15, .idle_ms = 40, .lifetime_ms = 90},
+      {.max_count = 5000, .max_per_scope_count = 25, .idle_ms = 20},
+      {.max_count = 5000, .lifetime_ms = 30, .idle_ms = VESTRY_NEVER_MS},
+  };
+  memory_fails = false;
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    begin(kind, all[i], late_now_ns);
+    for (uint64_t state_of = ++seed, step = 0; step < LATE_STEPS; step++) {
+      one_step(random_next(&state_of));
+      world_check(&w);
+    }
+    finish();
+  }
 }
 
 static void under_stress(void **state) {
@@ -142,6 +179,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_prestate(under_stress, (void *)&world_hash),
       cmocka_unit_test_prestate(under_stress, (void *)&world_lru),
+      cmocka_unit_test_prestate(with_a_late_clock, (void *)&world_lru),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
