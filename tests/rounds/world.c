@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/random.h"
 #include "support/test.h"
 
 enum { LATE_MS = 15, ASK_EVERY_MS = 10, READ_BYTES = 65536, LINE_MOST = 8192, VECTOR_FIRST = 256, SPANS_MOST = 512 };
@@ -325,7 +326,7 @@ void world_broker_launch(world *w) {
 void world_broker_kill(world *w) {
   world_note(w, "the broker is killed");
   stop_asking(w);
-  w->is_broker_up = w->is_broker_stopped = false;
+  w->is_broker_up = w->is_broker_stopped = w->is_broker_held = false;
   nats_server_kill(&w->server);
 }
 
@@ -335,6 +336,15 @@ void world_broker_stop(world *w, bool stopped) {
   w->is_broker_stopped = stopped;
   w->asked_ns = 0;
   nats_server_freeze(&w->server, stopped);
+}
+
+/* As a machine does that is busy. It is no fault: what a test expects, it expects then, too, only later. */
+static void hold_broker(world *w, uint64_t now_ns) {
+  enum { HELD_MS = 450, BETWEEN_MS = 2000 };
+  if (!w->is_busy || w->is_broker_stopped || !w->is_broker_up || now_ns < w->hold_ns) return;
+  w->is_broker_held = !w->is_broker_held;
+  w->hold_ns = now_ns + (w->is_broker_held ? HELD_MS : 100 + random_below(&w->state, BETWEEN_MS)) * MS;
+  nats_server_freeze(&w->server, w->is_broker_held);
 }
 
 /* ---- time passes ------------------------------------------------------------------------------------------------- */
@@ -349,6 +359,7 @@ static size_t prepare(world *w, struct pollfd *fds, uint64_t *due_ns) {
   if (w->probe >= 0) fds[count++] = (struct pollfd){.fd = w->probe, .events = POLLIN};
   if (!w->is_broker_up && w->server.pid && *due_ns > clock_ns() + 5 * MS) *due_ns = clock_ns() + 5 * MS;
   if (w->probe >= 0 && !w->asked_ns && w->ask_ns < *due_ns) *due_ns = w->ask_ns;
+  if (w->is_busy && w->is_broker_up && w->hold_ns < *due_ns) *due_ns = w->hold_ns;
   return count;
 }
 
@@ -363,6 +374,7 @@ void world_poll(world *w, uint64_t until_ns) {
   if (now_ns > before_ns + wait_ns + LATE_MS * MS) stalled(w, "world", before_ns + wait_ns, now_ns);
   ask_broker(w, now_ns);
   look_for_broker(w);
+  hold_broker(w, now_ns);
   for (int i = 0; i < PLACES; i++) {
     proxy_carry(&w->proxies[i], now_ns);
     if (w->players[i].pid && !read_player(w, i) && !w->players[i].has_gone) fail_msg("%c has died by itself", 'a' + i);
@@ -557,6 +569,7 @@ bool message_got(const message *m, int number) {
 
 void world_begin(world *w, uint64_t seed, const char *const *settings) {
   *w = (world){.seed = seed, .state = seed, .settings = settings, .probe = -1};
+  w->is_busy = getenv("ROUNDS_BUSY") != NULL;
   world_forget_story(w);
   nats_server_init(&w->server);
   for (int i = 0; i < PLACES; i++) proxy_init(&w->proxies[i], w->server.port, &w->state);

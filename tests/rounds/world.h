@@ -95,6 +95,9 @@ typedef struct player {
 typedef struct world {
   nats_server server;
   bool is_broker_up, is_broker_stopped;
+  /* With ROUNDS_BUSY in the environment: the machine holds the broker up now and then; when that changes. */
+  bool is_busy, is_broker_held;
+  uint64_t hold_ns;
   const char *broker_config;
   proxy proxies[PLACES];
   player players[PLACES];
