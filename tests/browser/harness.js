@@ -230,4 +230,5 @@ function temporaryDirectory(t) {
   return folder;
 }
 
-module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, CHROMIUM, FLAGS, HOSTILE, client, clientKnowsNonces, versionOptions, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
+  versionOptions, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
