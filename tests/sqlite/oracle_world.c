@@ -208,7 +208,7 @@ static void open_pages(oracle_world *w) {
   w->pages_count = 5 + (int)chance(ORACLE_PAGES_MOST - 5);
   for (int i = 0; i < w->pages_count; i++) {
     oracle_page *p = &w->all[i];
-    char query[8];
+    char query[16];
     p->queries_count = 1 + (int)chance(chance(2) ? 1 : ORACLE_QUERIES_MOST);
     p->keeps = chance(4);
     for (int j = 0; j < p->queries_count; j++) oracle_query_make(w, &p->queries[j]);
