@@ -57,9 +57,9 @@ VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *
   if (vsi_entry_tick(newest) == now) file_again(table, shard, newest, now);
 }
 
-/* File an entry that was used in the tick `used`, which may be long over, where it belongs in the order of use. What was
- * used after the shard's time counts as used at that time. After FILE_STEPS steps the search ends: then the entry counts
- * as used somewhat later. */
+/* File an entry that was used in the tick `used`, which may be long over, where it belongs in the order of use. What
+ * was used after the shard's time counts as used at that time. After FILE_STEPS steps the search ends: then the entry
+ * counts as used somewhat later. */
 enum { FILE_STEPS = 64 };
 static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
   if (vsi_tick_age(used, shard->now)) used = shard->now;

@@ -8,7 +8,7 @@
 #include "runtime/random.h"
 #include "support/test.h"
 
-/* ping_ms is the default: a broker that the machine holds up for half a second has not gone. Nor is a node dead then. */
+/* ping_ms is the default: a broker that the machine holds up for half a second has not gone, nor has a node. */
 static const char *const fast[] = {"heartbeat_ms=50",
                                    "suspect_ms=1000",
                                    "dead_ms=3000",
