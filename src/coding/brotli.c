@@ -22,8 +22,8 @@
  * to the call that was under way, which then frees all that the encoder had. That is sound because
  * - longjmp out of a callback to a function that has not returned is defined (C11, 7.13.2.1), needs no unwind tables,
  *   and skips only frames of C, in which nothing runs at their end;
- * - the encoder holds nothing but memory, and every piece of it is in our list: no lock, file or thread, and nothing
- *   static that it writes to. What it was in the midst of is its own memory, of which no byte is read again.
+ * - the encoder holds nothing but memory, and every piece of it is in our list (spare.c): no lock, file or thread, and
+ *   nothing static that it writes to. What it was in the midst of is its own memory, of which no byte is read again.
  * The other way, a reserve as large as a call can need, would have to be proven for each release anew: 1.0.9, 1.1 and
  * 1.2 allocate differently, and the library is exchanged without us. A build that can report the want of memory loses
  * nothing by the jump.
@@ -31,13 +31,12 @@
  * How many encoders there are at most: coding.c. */
 #include <brotli/encode.h>
 #include <setjmp.h>
-#include <stdalign.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "coding/brotli_follow.h"
+#include "coding/spare.h"
 
 enum { LEVEL_MIN = 2, LEVEL_MAX = 9, DEFAULT_LEVEL = 3, DEFAULT_STORED_BYTES = 128 };
 enum { WINDOW_BITS_MIN = 10, WINDOW_BITS_MAX = 18, DEFAULT_WINDOW_BITS = 16 };
@@ -53,44 +52,45 @@ static vestry_err brotli_resolve(vestry_profile *profile) {
 
 /* ------------------------------------------------------------------------------------------------ memory --------- */
 
-/* In front of each allocation, in the encoder's ring. */
-typedef struct block {
-  alignas(max_align_t) struct block *previous;
-  struct block *next;
-} block;
-
 typedef struct brotli_encoder {
-  const vestry_host *host;
-  unsigned window_bits;
-  BrotliEncoderState *state;
-  block ring;      /* of all that the library has; itself none of it */
-  jmp_buf refused; /* where to go when there is no memory; set while the library runs */
+  vsi_spare memory; /* all that the library has is lent by it */
+  bool is_again;    /* it was reset: what it gives back is for the next segment. A stream's, or an epoch's, never is */
+  vestry_profile profile;
+  vestry_encoder_kind kind;
+  BrotliEncoderState *state; /* NULL: it was reset, and is made when it is wanted */
+  jmp_buf refused;           /* where to go when there is no memory; set while the library runs */
 } brotli_encoder;
 
 static void *allocate(void *ctx, size_t size) {
   brotli_encoder *encoder = ctx;
-  block *made = size <= SIZE_MAX - sizeof *made ? vsi_alloc(encoder->host, sizeof *made + size) : NULL;
+  void *made = vsi_alloc(&encoder->memory.host, size);
   if (!made) longjmp(encoder->refused, 1);
-  made->previous = &encoder->ring;
-  made->next = encoder->ring.next;
-  made->next->previous = encoder->ring.next = made;
-  return made + 1;
+  return made;
 }
 
 static void release(void *ctx, void *memory) {
   brotli_encoder *encoder = ctx;
-  if (!memory) return;
-  block *freed = (block *)memory - 1;
-  freed->previous->next = freed->next;
-  freed->next->previous = freed->previous;
-  vsi_free(encoder->host, freed);
+  if (encoder->is_again)
+    vsi_free(&encoder->memory.host, memory);
+  else
+    vsi_spare_free(&encoder->memory, memory);
 }
 
 /* Not BrotliEncoderDestroyInstance: it would read an encoder that may have been left in the midst of something. */
 static void brotli_destroy(void *ctx) {
   brotli_encoder *encoder = ctx;
-  while (encoder->ring.next != &encoder->ring) release(encoder, encoder->ring.next + 1);
-  vsi_free(encoder->host, encoder);
+  const vestry_host *host = encoder->memory.from;
+  vsi_spare_finish(&encoder->memory);
+  vsi_free(host, encoder);
+}
+
+/* A new encoder of the library's, in the memory of the old one: libbrotlienc cannot reset one. */
+static bool brotli_reset(void *ctx) {
+  brotli_encoder *encoder = ctx;
+  vsi_spare_keep_all(&encoder->memory);
+  encoder->state = NULL;
+  encoder->is_again = true;
+  return true;
 }
 
 /* The only two calls of the library that allocate. No variable is changed between setjmp and longjmp. */
@@ -110,27 +110,29 @@ static vestry_err step(brotli_encoder *encoder, BrotliEncoderOperation operation
 
 /* ----------------------------------------------------------------------------------------------- encoding -------- */
 
+static vestry_err begin(brotli_encoder *encoder) {
+  const vestry_profile *profile = &encoder->profile;
+  if (make_state(encoder)) return VESTRY_NO_MEMORY;
+  bool set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_QUALITY, profile->level) &&
+             BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_LGWIN, profile->window_bits);
+  if (set && encoder->kind == VESTRY_ENCODER_SEGMENT)
+    set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_STREAM_OFFSET, UINT32_C(1) << profile->window_bits);
+  return set ? VESTRY_OK : VESTRY_UNSUPPORTED;
+}
+
 static vestry_err brotli_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
                                 void **ret_encoder) {
   brotli_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
-  encoder->host = host;
-  encoder->window_bits = profile->window_bits;
-  encoder->ring.previous = encoder->ring.next = &encoder->ring;
-  if (make_state(encoder)) {
+  vsi_spare_init(&encoder->memory, host);
+  encoder->profile = *profile;
+  encoder->kind = kind;
+  vestry_err error = begin(encoder);
+  if (error)
     brotli_destroy(encoder);
-    return VESTRY_NO_MEMORY;
-  }
-  bool set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_QUALITY, profile->level) &&
-             BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_LGWIN, profile->window_bits);
-  if (set && kind == VESTRY_ENCODER_SEGMENT)
-    set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_STREAM_OFFSET, UINT32_C(1) << profile->window_bits);
-  if (!set) {
-    brotli_destroy(encoder);
-    return VESTRY_UNSUPPORTED;
-  }
-  *ret_encoder = encoder;
-  return VESTRY_OK;
+  else
+    *ret_encoder = encoder;
+  return error;
 }
 
 static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, BrotliEncoderOperation operation,
@@ -148,15 +150,18 @@ static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, Bro
   return VESTRY_OK;
 }
 
-static vestry_err brotli_encode(void *encoder, const void *data, size_t len, vestry_sink *sink) {
-  return run(encoder, data, len, BROTLI_OPERATION_FLUSH, sink);
+static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vestry_sink *sink) {
+  brotli_encoder *encoder = ctx;
+  vestry_err error = encoder->state ? VESTRY_OK : begin(encoder);
+  return error ? error : run(encoder, data, len, BROTLI_OPERATION_FLUSH, sink);
 }
 
-/* The library's encoder, which has not allocated much yet, is not used for it. */
+/* The library's encoder is not used for it, but its memory is. */
 static vestry_err brotli_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
                                 vestry_sink *sink) {
-  const brotli_encoder *encoder = ctx;
-  return vsi_brotli_follow(encoder->host, encoder->window_bits, previous, previous_len, data, len, sink);
+  brotli_encoder *encoder = ctx;
+  return vsi_brotli_follow(&encoder->memory.host, encoder->profile.window_bits, previous, previous_len, data, len,
+                           sink);
 }
 
 static vestry_err brotli_finish(void *encoder, vestry_sink *sink) {
@@ -223,6 +228,7 @@ const vestry_profile_ops vestry_profile_brotli = {
     .encode = brotli_encode,
     .finish = brotli_finish,
     .destroy = brotli_destroy,
+    .reset = brotli_reset,
     .primer = brotli_primer,
     .idle = brotli_idle,
     .store = brotli_store,

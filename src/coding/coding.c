@@ -11,7 +11,8 @@
 /* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
  * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since a thread that encodes an event alone, or what
  * has changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one,
- * so that it is encoded once; a thread that comes later finds it made. */
+ * so that it is encoded once; a thread that comes later finds it made. What a scratch has when nothing is encoded is
+ * bounded, too: gzip's encoder, or brotli's memory (spare.c). */
 
 struct vsi_codings {
   const vestry_host *host;
