@@ -247,6 +247,16 @@ static vsi_scratch *scratch_of(vsi_coding *coding, const vestry_event *event) {
   return &coding->scratch[((uintptr_t)event >> 6 ^ (uintptr_t)event >> 12) % VSI_SCRATCH_COUNT];
 }
 
+/* What is made for one stream need not be found by others: any scratch will do, the first that is free rather than
+ * another, whose memory would then be kept as well. */
+static vsi_scratch *enter_any(vsi_coding *coding, const vestry_event *event) {
+  for (int i = 0; i < VSI_SCRATCH_COUNT; i++)
+    if (vsi_turnstile_try(&coding->scratch[i].turnstile)) return &coding->scratch[i];
+  vsi_scratch *scratch = scratch_of(coding, event);
+  vsi_turnstile_enter(&scratch->turnstile);
+  return scratch;
+}
+
 /* What a stream's text ends with: an event, then heartbeats. false: out of memory. */
 static bool add_beats(vsi_buffer *text, const vestry_event *previous, const vestry_event *heartbeat, uint32_t beats) {
   vestry_slice first = vestry_event_bytes(previous), beat = vestry_event_bytes(heartbeat);
@@ -261,10 +271,9 @@ vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, co
   if (!coding->profile.ops->follow || vestry_event_bytes(event).len <= coding->profile.stored_bytes) return NULL;
   if (beats > VSI_BEATS_MOST) return NULL;
   vsi_segment *made = NULL;
-  vsi_scratch *scratch = scratch_of(coding, event);
   vsi_buffer text;
   vsi_buffer_init(&text, coding->all->host);
-  vsi_turnstile_enter(&scratch->turnstile);
+  vsi_scratch *scratch = enter_any(coding, event);
   if (!beats || add_beats(&text, previous, heartbeat, beats)) {
     vestry_slice before = beats ? (vestry_slice){text.data, text.len} : vestry_event_bytes(previous);
     made = compress(coding, scratch, coding->all->host, event, &before);
