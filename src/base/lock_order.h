@@ -67,7 +67,8 @@
   INNERMOST(MICROHTTPD_SLOTS, "vsi_microhttpd_slots.lock", "adapter/microhttpd/slots.h: lock")                         \
   INNERMOST(MICROHTTPD_SOCKETS, "vsi_microhttpd_sockets.lock", "adapter/microhttpd/socket.h: lock")                    \
   INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.lock", "adapter/microhttpd/sending.h: lock")                 \
-  INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")
+  INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")                \
+  INNERMOST(SQLITE_JOBS, "vestry_jobs.lock", "sqlite/jobs_state.h: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;

@@ -25,12 +25,19 @@ typedef struct vsi_sqlite_waiter {
   struct vsi_sqlite_waiter *next;
 } vsi_sqlite_waiter;
 
+/* What is to be called after a transaction is committed; fn NULL: nothing. No lock is held, and no connection lent. */
+typedef struct vsi_sqlite_wake {
+  void (*fn)(void *ctx);
+  void *ctx;
+} vsi_sqlite_wake;
+
 typedef struct vsi_sqlite_loan {
   vestry_sqlite_loan lent; /* what its borrower sees; the first member */
   vestry_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   bool is_aside;
-  bool is_writing; /* the borrower's */
+  bool is_writing;      /* the borrower's */
+  vsi_sqlite_wake wake; /* the borrower's, of its transaction */
   unsigned depth;  /* times that it was lent; guarded by pool->lock; 0: it is free */
   pthread_t owner; /* guarded by pool->lock, while it is lent */
 } vsi_sqlite_loan;

@@ -323,10 +323,15 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
   if (!loan || !is_last(loan)) return error;
   vestry_sqlite_pool *pool = loan->pool;
   bool was_writing = loan->is_writing;
+  const vsi_sqlite_wake wake = loan->wake;
+  loan->wake = (vsi_sqlite_wake){NULL, NULL};
   vsi_sqlite_statements_reset(&loan->statements);
   if (was_writing) error = end_transaction(loan, error);
   give_back(loan);
-  if (was_writing && !error) tell_commit(pool);
+  if (was_writing && !error) {
+    tell_commit(pool);
+    if (wake.fn) wake.fn(wake.ctx);
+  }
   return error;
 }
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Jobs of one database, as the files of this folder see them, from the bottom up: jobs_table.c has the SQL, jobs_run.c
+ * what a function may do and how its run ends, jobs_threads.c the threads, jobs.c the life of all that. Another database
+ * needs another table, and no other of these. */
+#ifndef VSI_SQLITE_JOBS_STATE_H
+#define VSI_SQLITE_JOBS_STATE_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "base/mutex.h"
+#include "sqlite/loan.h"
+#include "vestry/sqlite_jobs.h"
+
+/* A function for the jobs of a kind. */
+typedef struct vsi_jobs_kind {
+  char *name;
+  vestry_job_fn fn;
+  void *app;
+} vsi_jobs_kind;
+
+/* When a tick's periods begin. length_ms 0: it is none. */
+typedef struct vsi_jobs_period {
+  int64_t length_ms, offset_ms;
+} vsi_jobs_period;
+
+/* One taking of a job. */
+typedef struct vsi_jobs_run {
+  vestry_job job; /* what its function sees; the first member */
+  vestry_jobs *jobs;
+  const vsi_jobs_kind *kind;
+  char *key;
+  unsigned char *payload;
+  vsi_jobs_period period;
+  bool is_over_taken; /* another one's lease had ended */
+  bool is_buried;     /* it had had its attempts, and is dead: no function is called */
+  bool is_hopeless;   /* the function's, and so for the next two */
+  bool is_finished;   /* by vestry_job_finish, if that was committed */
+  char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
+  bool is_lost;                /* guarded by jobs->lock: whatever it writes is refused */
+  LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
+} vsi_jobs_run;
+
+/* What a lease is told by. */
+typedef struct vsi_jobs_lease {
+  int64_t id, fence;
+  bool is_lost;
+} vsi_jobs_lease;
+
+struct vestry_jobs {
+  vestry_sqlite_pool *pool;
+  const vestry_host *host;
+  vestry_jobs_options options; /* defaults filled in */
+  vsi_jobs_kind *kinds;
+  size_t kinds_count;
+  pthread_t *threads; /* the last one looks; NULL: none were started */
+  size_t threads_count;
+  vsi_jobs_lease *leases;   /* the looking thread's */
+  vsi_mutex lock;           /* guards all below */
+  pthread_cond_t work;      /* workers wait for it */
+  pthread_cond_t look;      /* the thread that looks waits for it */
+  bool is_begun;            /* kinds stay as they are */
+  bool is_due;              /* a worker is to look */
+  bool is_over, is_ended;   /* workers are to end; the thread that looks, too */
+  size_t idle_count;        /* workers that wait */
+  uint64_t paused_until_ns; /* after a failure; on the monotonic clock */
+  LIST_HEAD(, vsi_jobs_run) runs;
+  vestry_jobs_stats stats; /* of this process */
+};
+
+/* The time, in bounds within which sums of it fit. */
+int64_t vsi_jobs_now_ms(const vestry_jobs *jobs);
+/* Whether it has a byte, and at most so many. NULL: no. */
+bool vsi_jobs_is_name(const char *text, size_t most);
+/* When the period began that holds a time, and when the one after it begins. */
+int64_t vsi_jobs_period_of(vsi_jobs_period period, int64_t now_ms);
+int64_t vsi_jobs_period_after(vsi_jobs_period period, int64_t now_ms);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* The threads of jobs: some work, one looks.
+ *
+ * That one renews leases, and asks the table whether something is due. It is asked every poll_ms, which is a statement
+ * for each kind that reads one place of an index; a notification of SQLite's for what other processes commit there is
+ * not, and to ask whether they have committed anything (PRAGMA data_version) takes the same locks. While all workers
+ * work nothing is asked. What is committed by the pool of this process wakes the workers at once. */
+#include "sqlite/jobs_threads.h"
+
+#include "base/thread.h"
+#include "base/wait.h"
+#include "sqlite/jobs_run.h"
+#include "sqlite/jobs_table.h"
+
+static void *work(void *ctx) {
+  vestry_jobs *jobs = ctx;
+  vsi_mutex_lock(&jobs->lock);
+  while (!jobs->is_over) {
+    if (!jobs->is_due) {
+      jobs->idle_count++;
+      vsi_mutex_wait(&jobs->lock, &jobs->work);
+      jobs->idle_count--;
+      continue;
+    }
+    jobs->is_due = false; /* before the look: what is committed after it says so again */
+    vsi_mutex_unlock(&jobs->lock);
+    bool has_run = false;
+    vestry_err error = vsi_jobs_run_one(jobs, &has_run);
+    vsi_mutex_lock(&jobs->lock);
+    if (has_run) jobs->is_due = true;
+    if (error) jobs->paused_until_ns = vsi_monotonic_in_ms(VSI_JOBS_PAUSE_MS);
+  }
+  vsi_mutex_unlock(&jobs->lock);
+  return NULL;
+}
+
+/* The leases of what runs now. */
+static size_t collect_locked(vestry_jobs *jobs) {
+  size_t count = 0;
+  vsi_jobs_run *run;
+  LIST_FOREACH(run, &jobs->runs, in)
+  if (!run->is_lost) jobs->leases[count++] = (vsi_jobs_lease){run->job.id, run->job.fence, false};
+  return count;
+}
+
+static void note_lost_locked(vestry_jobs *jobs, const vsi_jobs_lease *lease) {
+  vsi_jobs_run *run;
+  LIST_FOREACH(run, &jobs->runs, in)
+  if (run->job.id == lease->id && run->job.fence == lease->fence) run->is_lost = true;
+}
+
+static vestry_err renew(vestry_jobs *jobs) {
+  vsi_mutex_lock(&jobs->lock);
+  const size_t count = collect_locked(jobs);
+  vsi_mutex_unlock(&jobs->lock);
+  if (!count) return VESTRY_OK;
+  vestry_err error = vsi_jobs_table_renew(jobs, jobs->leases, count);
+  vsi_mutex_lock(&jobs->lock);
+  for (size_t i = 0; i < count && !error; i++)
+    if (jobs->leases[i].is_lost) note_lost_locked(jobs, &jobs->leases[i]);
+  vsi_mutex_unlock(&jobs->lock);
+  return error;
+}
+
+/* Whether it is worth while to ask the table. */
+static bool is_wanted(vestry_jobs *jobs) {
+  vsi_mutex_lock(&jobs->lock);
+  bool is_wanted = jobs->idle_count && !jobs->is_over && vsi_monotonic_ns() >= jobs->paused_until_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  return is_wanted;
+}
+
+static void pause_all(vestry_jobs *jobs) {
+  vsi_mutex_lock(&jobs->lock);
+  jobs->paused_until_ns = vsi_monotonic_in_ms(VSI_JOBS_PAUSE_MS);
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+static void look_once(vestry_jobs *jobs, int64_t *renewed_ms) {
+  const int64_t now_ms = vsi_jobs_now_ms(jobs);
+  bool is_due = false;
+  if (now_ms - *renewed_ms >= jobs->options.lease_ms / 3 || now_ms < *renewed_ms) {
+    if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is tried again with the next look */
+  }
+  if (!is_wanted(jobs)) return;
+  if (vsi_jobs_table_look(jobs, &is_due)) pause_all(jobs);
+  if (is_due) vestry_jobs_wake(jobs);
+}
+
+static void *look(void *ctx) {
+  vestry_jobs *jobs = ctx;
+  int64_t renewed_ms = 0; /* the first look renews: this thread may begin late */
+  const uint32_t third_ms = jobs->options.lease_ms / 3;
+  const uint32_t every_ms = jobs->options.poll_ms < third_ms ? jobs->options.poll_ms : third_ms;
+  for (bool is_ended = false; !is_ended;) {
+    look_once(jobs, &renewed_ms);
+    vsi_mutex_lock(&jobs->lock);
+    if (!jobs->is_ended) vsi_wait_until(&jobs->look, &jobs->lock, vsi_monotonic_in_ms(every_ms));
+    is_ended = jobs->is_ended;
+    vsi_mutex_unlock(&jobs->lock);
+  }
+  return NULL;
+}
+
+/* Workers first: their leases are renewed until they end. */
+void vsi_jobs_threads_stop(vestry_jobs *jobs) {
+  if (!jobs->threads) return;
+  const size_t workers_count = jobs->options.threads_count;
+  for (size_t i = 0; i < jobs->threads_count; i++) {
+    vsi_mutex_lock(&jobs->lock);
+    jobs->is_over = true;
+    jobs->is_ended = i >= workers_count;
+    pthread_cond_broadcast(&jobs->work);
+    pthread_cond_broadcast(&jobs->look);
+    vsi_mutex_unlock(&jobs->lock);
+    pthread_join(jobs->threads[i], NULL);
+  }
+  vsi_free(jobs->host, jobs->threads);
+  vsi_free(jobs->host, jobs->leases);
+  jobs->threads = NULL;
+  jobs->leases = NULL;
+  jobs->threads_count = 0;
+}
+
+vestry_err vsi_jobs_threads_start(vestry_jobs *jobs) {
+  const size_t workers_count = jobs->options.threads_count;
+  vestry_err error = VESTRY_OK;
+  jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
+  jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
+  if (!jobs->threads || !jobs->leases) error = VESTRY_NO_MEMORY;
+  jobs->is_due = true;
+  for (size_t i = 0; i <= workers_count && !error; i++) {
+    error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);
+    if (!error) jobs->threads_count++;
+  }
+  if (!error) return VESTRY_OK;
+  vsi_jobs_threads_stop(jobs);
+  vsi_free(jobs->host, jobs->leases);
+  jobs->leases = NULL;
+  jobs->is_over = jobs->is_ended = jobs->is_due = false;
+  return error;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* Processes that enqueue and run jobs of one database, and are killed (SIGKILL) at one point after the other: at each
+ * look at the clock, each use of memory, and inside of the functions. Each job that was committed is done, what it
+ * writes to the database is there once, and none that was rolled back is run. */
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sqlite/site.h"
+#include "support/patience.h"
+#include "support/until.h"
+#include "vestry/sqlite_jobs.h"
+
+enum { LEASE_MS = 1000, IDS = 8192, NEVER = -1 };
+
+/* What all processes see. */
+static struct shared {
+  _Atomic(int64_t) clock_ms;
+  atomic_bool is_over, is_wrong;
+  _Atomic(uint64_t) fences[IDS]; /* a bit for each with which it was run */
+  atomic_int begun[IDS], ended[IDS], committed[IDS];
+} * shared;
+
+static char folder[FOLDER_BYTES], path[128];
+static long points_left = NEVER; /* this process's */
+
+static void point(void) {
+  if (points_left > 0 && --points_left == 0) raise(SIGKILL);
+}
+
+static int64_t now_ms(void *ctx) {
+  (void)ctx;
+  point();
+  return atomic_load(&shared->clock_ms);
+}
+
+static void *reallocate(void *ctx, void *memory, size_t size) {
+  (void)ctx;
+  point();
+  if (size) return realloc(memory, size);
+  free(memory);
+  return NULL;
+}
+
+static void must(bool is_so) {
+  if (!is_so) atomic_store(&shared->is_wrong, true);
+}
+
+typedef struct worker {
+  vestry_host host;
+  vestry_sqlite_pool *pool;
+  vestry_jobs *jobs;
+} worker;
+
+/* It ends in the transaction of what it writes. */
+static vestry_err write_effect(vestry_job *job, worker *w) {
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_sqlite_borrow(w->pool, VESTRY_SQLITE_WRITE, &loan);
+  if (error) return error;
+  error = vestry_sqlite_run(loan, "INSERT INTO effect(job) VALUES(?)", VESTRY_LIST(job->id), NULL, NULL);
+  if (!error) error = vestry_job_finish(job, loan->db);
+  point();
+  return vestry_sqlite_give(loan, error);
+}
+
+static vestry_err work(vestry_job *job, void *app) {
+  must(job->id < IDS);
+  must(memcmp(job->payload.data, "kept", 5) == 0);
+  const uint64_t bit = UINT64_C(1) << (job->fence & 63);
+  must(job->fence > 63 || !(atomic_fetch_or(&shared->fences[job->id], bit) & bit)); /* no number twice */
+  atomic_fetch_add(&shared->begun[job->id], 1);
+  point();
+  vestry_err error = job->id % 2 ? write_effect(job, app) : VESTRY_OK;
+  point();
+  if (!error) atomic_fetch_add(&shared->ended[job->id], 1);
+  return error;
+}
+
+static vestry_err open_worker(worker *w) {
+  w->host = *vestry_host_default();
+  w->host.reallocate = reallocate;
+  vestry_err error =
+      vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &w->host,
+                                                              .path = path,
+                                                              .schema = "CREATE TABLE effect(job INTEGER)",
+                                                              .schema_version = 1,
+                                                              .setup = "PRAGMA synchronous = OFF",
+                                                              .busy_ms = PATIENCE_S * 1000,
+                                                              .connections_count = 2},
+                                &w->pool);
+  if (!error)
+    error = vestry_sqlite_jobs_create(w->pool,
+                                      &(vestry_jobs_options){.now_ms = now_ms,
+                                                             .lease_ms = LEASE_MS,
+                                                             .poll_ms = 1,
+                                                             .attempts_most = UINT32_MAX,
+                                                             .backoff_ms = 1,
+                                                             .backoff_most_ms = 1,
+                                                             .keep_ms = VESTRY_NEVER_MS},
+                                      &w->jobs);
+  return error ? error : vestry_jobs_on(w->jobs, "work", work, w);
+}
+
+static vestry_err enqueue(worker *w, const char *payload, vestry_err end) {
+  const vestry_job_order order = {.kind = "work", .payload = {payload, strlen(payload)}};
+  vestry_sqlite_loan *loan;
+  int64_t id;
+  vestry_err error = vestry_sqlite_borrow(w->pool, VESTRY_SQLITE_WRITE, &loan);
+  if (error) return error;
+  error = vestry_sqlite_jobs_enqueue(w->jobs, loan->db, &order, &id);
+  if (error || end) return vestry_sqlite_give(loan, error ? error : end);
+  error = vestry_sqlite_give(loan, VESTRY_OK);
+  if (!error) atomic_store(&shared->committed[id], 1);
+  return error;
+}
+
+/* Enqueue some, and do what is due. */
+static void live(void) {
+  worker w;
+  bool has_run = true;
+  must(open_worker(&w) == VESTRY_OK);
+  must(enqueue(&w, "rolled back", VESTRY_FAILED) == VESTRY_FAILED);
+  for (int i = 0; i < 2; i++) must(enqueue(&w, "kept", VESTRY_OK) == VESTRY_OK);
+  while (has_run && !atomic_load(&shared->is_wrong)) must(vestry_jobs_step(w.jobs, &has_run) == VESTRY_OK);
+}
+
+/* Works until it is over, by threads. */
+static void accompany(void) {
+  worker w;
+  must(open_worker(&w) == VESTRY_OK);
+  must(vestry_jobs_start(w.jobs) == VESTRY_OK);
+  while (!atomic_load(&shared->is_over)) poll(NULL, 0, 1);
+  vestry_jobs_destroy(w.jobs);
+  vestry_sqlite_pool_destroy(w.pool);
+}
+
+static pid_t start(void (*body)(void), long points) {
+  pid_t child = fork();
+  if (child) return child;
+  points_left = points;
+  body();
+  _exit(0);
+}
+
+/* Whether it ended by itself. */
+static bool await(pid_t child) {
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_false(atomic_load(&shared->is_wrong));
+  assert_true(WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGKILL);
+  return WIFEXITED(status);
+}
+
+static void begin(void) {
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(shared, MAP_FAILED);
+  atomic_store(&shared->clock_ms, INT64_C(1700000000000));
+  folder_make(folder, "jobs");
+  snprintf(path, sizeof path, "%s/jobs.db", folder);
+}
+
+/* No process lives any more, but this one. */
+static void check(void) {
+  sqlite3 *db;
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  assert_int_equal(site_number(db, "SELECT count(*) FROM vestry_job WHERE state <> 'done'"), 0);
+  assert_int_equal(site_number(db, "SELECT count(*) - max(id) FROM vestry_job"), 0);
+  assert_int_equal(site_number(db, "SELECT count(*) - count(DISTINCT job) FROM effect"), 0);
+  assert_int_equal(
+      site_number(db, "SELECT count(*) FROM vestry_job WHERE id % 2 AND id NOT IN (SELECT job FROM effect)"), 0);
+  const int last = site_number(db, "SELECT max(id) FROM vestry_job");
+  assert_in_range(last, 3, IDS - 1);
+  int again = 0;
+  for (int id = 1; id < IDS; id++) {
+    const int begun = atomic_load(&shared->begun[id]);
+    assert_true(id <= last ? begun > 0 : begun == 0);
+    assert_false(id > last && atomic_load(&shared->committed[id]));
+    assert_true(atomic_load(&shared->ended[id]) <= begun);
+    again += begun > 1;
+  }
+  assert_true(again > 0); /* some were killed in the middle */
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+  munmap(shared, sizeof *shared);
+  folder_remove(folder);
+}
+
+static void kill_at_each_point(bool has_companion) {
+  begin();
+  assert_true(await(start(live, NEVER))); /* the tables are there */
+  pid_t companion = has_companion ? start(accompany, NEVER) : 0;
+  bool is_whole = false;
+  for (long points = 1; !is_whole; points++) {
+    is_whole = await(start(live, points));
+    atomic_fetch_add(&shared->clock_ms, LEASE_MS);
+  }
+  assert_true(await(start(live, NEVER)));
+  if (companion) {
+    /* What it has at this moment it ends: it is not killed. */
+    atomic_store(&shared->is_over, true);
+    assert_true(await(companion));
+  }
+  atomic_fetch_add(&shared->clock_ms, LEASE_MS);
+  assert_true(await(start(live, NEVER)));
+  check();
+}
+
+/* capability: L7 */
+static void processes_that_are_killed_at_each_point_lose_no_job(void **state) {
+  (void)state;
+  kill_at_each_point(false);
+}
+
+/* capability: L7 */
+static void beside_one_that_lives_they_lose_none_either(void **state) {
+  (void)state;
+  kill_at_each_point(true);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(processes_that_are_killed_at_each_point_lose_no_job),
+      cmocka_unit_test(beside_one_that_lives_they_lose_none_either),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
