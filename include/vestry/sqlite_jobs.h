@@ -9,19 +9,19 @@
  *
  *      vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan);      // a handler
  *      err = vestry_sqlite_run(loan, "INSERT INTO message(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
- *      if (!err)
- *        err = vestry_sqlite_jobs_enqueue(jobs, loan->db, &(vestry_job_order){.kind = "mail", .payload = text}, NULL);
+ *      const vestry_job_order mail = {.kind = "mail", .payload = {text, strlen(text)}};
+ *      if (!err) err = vestry_sqlite_jobs_enqueue(jobs, loan->db, &mail, NULL);
  *      err = vestry_sqlite_give(loan, err);                         // both are committed, or neither
  *
  *  What is promised:
- *  - A job that was committed is run at least once; one that was rolled back never. It is run again after a failure, and
- *    after its process died or lost its lease. So a function does what may be done twice, or writes to this database
- *    and calls vestry_job_finish in the same transaction: that is committed once.
+ *  - A job that was committed is run at least once; one that was rolled back never. It is run again after a failure,
+ *    and after its process died or lost its lease. So a function does what may be done twice, or writes to this
+ *    database and calls vestry_job_finish in the same transaction: that is committed once.
  *  - A process has a job by a lease, with a number that each taking increments (fencing). The lease is renewed while
  *    the function runs. When the lease ends, because the process was killed or stood still, any process may take the
  *    job over: from then on whatever the former one writes of it is refused (CLOSED).
- *  - A job that fails waits before it is run again: backoff_ms, twice as long each time, at most backoff_most_ms, and of
- *    that between a half and all of it by chance. After the last attempt it is dead, and stays to be looked at
+ *  - A job that fails waits before it is run again: backoff_ms, twice as long each time, at most backoff_most_ms, and
+ *    of that between a half and all of it by chance. After the last attempt it is dead, and stays to be looked at
  *    (vestry_jobs_list), run again (vestry_jobs_retry) or removed. A job whose process dies at each attempt, too.
  *  - Jobs of one kind begin in the order in which they are due; several run at once if there are several threads or
  *    processes, so they may end in another order.

@@ -84,7 +84,10 @@ vestry_err vestry_jobs_start(vestry_jobs *jobs) {
   vsi_mutex_unlock(&jobs->lock);
   if (is_begun) return vsi_mistake(jobs->host, "vestry_jobs_start", "they were started, stepped or stopped before");
   vestry_err error = vsi_jobs_threads_start(jobs);
-  if (error) jobs->is_begun = false; /* no thread is left that reads it */
+  if (!error) return VESTRY_OK;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_begun = false;
+  vsi_mutex_unlock(&jobs->lock);
   return error;
 }
 

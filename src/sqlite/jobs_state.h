@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Jobs of one database, as the files of this folder see them, from the bottom up: jobs_table.c has the SQL, jobs_run.c
- * what a function may do and how its run ends, jobs_threads.c the threads, jobs.c the life of all that. Another database
- * needs another table, and no other of these. */
+ * what a function may do and how its run ends, jobs_threads.c the threads, jobs.c the life of all that. Another
+ * database needs another table, and no other of these. */
 #ifndef VSI_SQLITE_JOBS_STATE_H
 #define VSI_SQLITE_JOBS_STATE_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a job that one process has, and no late word of the one before */
-/* A row for each job. `due` says when the row is to be looked at: while it waits, when it may begin; while it runs, when
- * its lease ends. So one index finds, by one look, what is to begin and what was left by a process that died. Rows that
- * have ended have no `due`, and are not in that index: it is as large as there is work.
+/* A row for each job. `due` says when the row is to be looked at: while it waits, when it may begin; while it runs,
+ * when its lease ends. So one index finds, by one look, what is to begin and what was left by a process that died. Rows
+ * that have ended have no `due`, and are not in that index: it is as large as there is work.
  *
  * `fence` counts how often the row was taken. Whatever a run writes to its row, it writes where the row still has the
  * number with which it was taken, and runs: a process that stood still while its lease ended finds no such row. That

@@ -128,7 +128,7 @@ vestry_err vsi_jobs_threads_start(vestry_jobs *jobs) {
   jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
   jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
   if (!jobs->threads || !jobs->leases) error = VESTRY_NO_MEMORY;
-  jobs->is_due = true;
+  vestry_jobs_wake(jobs); /* what is due already */
   for (size_t i = 0; i <= workers_count && !error; i++) {
     error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);
     if (!error) jobs->threads_count++;
@@ -137,6 +137,8 @@ vestry_err vsi_jobs_threads_start(vestry_jobs *jobs) {
   vsi_jobs_threads_stop(jobs);
   vsi_free(jobs->host, jobs->leases);
   jobs->leases = NULL;
+  vsi_mutex_lock(&jobs->lock);
   jobs->is_over = jobs->is_ended = jobs->is_due = false;
+  vsi_mutex_unlock(&jobs->lock);
   return error;
 }

@@ -38,8 +38,8 @@ typedef struct vsi_sqlite_loan {
   bool is_aside;
   bool is_writing;      /* the borrower's */
   vsi_sqlite_wake wake; /* the borrower's, of its transaction */
-  unsigned depth;  /* times that it was lent; guarded by pool->lock; 0: it is free */
-  pthread_t owner; /* guarded by pool->lock, while it is lent */
+  unsigned depth;       /* times that it was lent; guarded by pool->lock; 0: it is free */
+  pthread_t owner;      /* guarded by pool->lock, while it is lent */
 } vsi_sqlite_loan;
 
 struct vestry_sqlite_pool {

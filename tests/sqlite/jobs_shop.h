@@ -60,8 +60,8 @@ bool shop_step(shop_node *n);
 int64_t shop_number(shop_node *n, const char *sql);
 shop_copy shop_look(shop_node *n, int64_t id);
 void shop_pass(int64_t ms);
-/* For `meanwhile`: this process stands still while its lease ends. The other one takes the job over, and no late word of
- * the former counts. */
+/* For `meanwhile`: this process stands still while its lease ends. The other one takes the job over, and no late word
+ * of the former counts. */
 void shop_stand_still(shop *s, shop_node *n, vestry_job *job);
 
 #endif

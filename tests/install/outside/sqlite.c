@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <vestry/sqlite_jobs.h>
 #include <vestry/sqlite_sessions.h>
 #include <vestry/vestry.h>
 
@@ -16,6 +17,7 @@ int main(void) {
   vestry_sqlite_connection *connection;
   vestry_sqlite_pool *pool;
   vestry_sqlite_sessions *sessions;
+  vestry_jobs *jobs;
   sqlite3 *db;
   if (mkstemp(path) < 0 || vestry_create(NULL, &instance) || vestry_pages_create(instance, NULL, &pages)) return 1;
   if (vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = path}, &database)) return 1;
@@ -24,6 +26,8 @@ int main(void) {
   if (vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.path = path}, &pool)) return 1;
   if (vestry_sqlite_sessions_create(pool, NULL, &sessions) || vestry_sqlite_pool_follow(pool, database)) return 1;
   if (vestry_sqlite_run_alone(pool, "INSERT INTO t VALUES(?)", VESTRY_LIST(2), NULL, NULL)) return 1;
+  if (vestry_sqlite_jobs_create(pool, NULL, &jobs) || vestry_jobs_step(jobs, NULL)) return 1;
+  vestry_jobs_destroy(jobs);
   vestry_sqlite_pool_follow(pool, NULL);
   vestry_sqlite_sessions_destroy(sessions);
   vestry_sqlite_pool_destroy(pool);
