@@ -32,16 +32,11 @@ typedef struct seat {
   _Atomic(vestry_handle) *handle;
 } seat;
 
-/* The open connections under a key. As vsi_targets_find; finish the list in any case. */
-static vestry_err look(vestry_dispatch_context *context, const vestry_scoped_key *key, vsi_targets *found) {
-  vsi_targets_init(found, context->v->host);
-  return vsi_targets_find(found, context->v->store, key);
-}
-
-/* Make them the targets. OK | NOT_FOUND (none is open) | errors of the look. */
+/* Make the open connections under the key the targets. OK | NOT_FOUND (none is open) | errors of the look. */
 static vestry_err target_stored(vestry_dispatch_context *context) {
   vsi_targets found;
-  vestry_err error = look(context, context->reply->key, &found);
+  vsi_targets_init(&found, context->v->host);
+  vestry_err error = vsi_targets_find(&found, context->v->store, context->reply->key);
   size_t added = 0;
   for (size_t i = 0; !error && i < found.count; i++) {
     error = vsi_context_target(context, found.items[i]);
@@ -114,7 +109,8 @@ void vsi_keeper_find(vestry_dispatch_context *context) {
 }
 
 /* Put the opened stream under a key, and take it out again if it has ended meanwhile. */
-static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_keep_policy policy, size_t many_count) {
+static vestry_err put_opened(vestry_dispatch_context *context, const seat *s, vestry_keep_policy policy,
+                             size_t many_count) {
   vestry_store *store = context->v->store;
   vestry_put_result result = {0};
   vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
@@ -130,10 +126,11 @@ static vestry_err put(vestry_dispatch_context *context, const seat *s, vestry_ke
 /* All streams under the key are closed: put this one beside them, then look which holds the key now.
  * OK | EXISTS: another stream does, and this one has been removed and closed. */
 static vestry_err join(vestry_dispatch_context *context, const seat *s) {
-  vestry_err error = put(context, s, VESTRY_KEEP_MANY, JOIN_COUNT);
+  vestry_err error = put_opened(context, s, VESTRY_KEEP_MANY, JOIN_COUNT);
   if (error) return error;
   vsi_targets found;
-  error = look(context, s->key, &found);
+  vsi_targets_init(&found, context->v->host);
+  error = vsi_targets_find(&found, context->v->store, s->key);
   if (error == VESTRY_NOT_FOUND)
     error = VESTRY_OK; /* it has ended already; its close hook removes the entry */
   else if (!error && found.items[0] != context->opened)
@@ -149,7 +146,7 @@ static vestry_err join(vestry_dispatch_context *context, const seat *s) {
  * the key. */
 static vestry_err keep_alone_here(vestry_dispatch_context *context, const seat *s) {
   bool reuse = vsi_reply_policy(context->reply) == VESTRY_KEEP_REUSE;
-  vestry_err error = put(context, s, VESTRY_KEEP_REUSE, 0);
+  vestry_err error = put_opened(context, s, VESTRY_KEEP_REUSE, 0);
   if (error != VESTRY_EXISTS) return error;
   error = reuse ? target_stored(context) : check_free(context);
   if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
@@ -177,10 +174,11 @@ static vestry_err keep_many(vestry_dispatch_context *context, const seat *s) {
   if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
   vestry_err error = vsi_targets_count(context->v->store, s->key, &closed_count);
   if (error && error != VESTRY_NOT_FOUND) return error;
-  error = put(context, s, VESTRY_KEEP_MANY, many_count + closed_count);
+  error = put_opened(context, s, VESTRY_KEEP_MANY, many_count + closed_count);
   if (error || !closed_count) return error;
   vsi_targets found;
-  error = look(context, s->key, &found);
+  vsi_targets_init(&found, context->v->host);
+  error = vsi_targets_find(&found, context->v->store, s->key);
   for (size_t i = 0; !error && found.count - i > many_count; i++)
     vestry_connection_close(found.items[i], VESTRY_CAUSE_REPLACED);
   vsi_targets_finish(&found);
@@ -193,7 +191,7 @@ static vestry_err keep_first(vestry_dispatch_context *context) {
   const seat s = {reply->key, reply->many_count, &context->life->handle};
   if (!s.key) return VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
-  case VESTRY_KEEP_REPLACE: return put(context, &s, VESTRY_KEEP_REPLACE, 0);
+  case VESTRY_KEEP_REPLACE: return put_opened(context, &s, VESTRY_KEEP_REPLACE, 0);
   case VESTRY_KEEP_MANY: return keep_many(context, &s);
   case VESTRY_KEEP_REUSE:
   case VESTRY_KEEP_REJECT: break;
@@ -218,7 +216,7 @@ void vsi_keeper_keep(vestry_dispatch_context *context) {
 }
 
 static void remove_handle(const vsi_life *life, _Atomic(vestry_handle) *at, vestry_cause cause) {
-  /* seq_cst, after the store of `ended`: see put */
+  /* seq_cst, after the store of `ended`: see put_opened */
   vestry_handle handle = atomic_load_explicit(at, memory_order_seq_cst);
   if (handle) vestry_store_remove_if(life->v->store, handle, cause);
 }
