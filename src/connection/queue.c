@@ -40,14 +40,6 @@ vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uin
   return VESTRY_OK;
 }
 
-void vsi_queue_put_chain(vsi_queue *queue, vsi_delivery *first, vsi_delivery *last) {
-  vsi_mailbox_push_chain(&queue->mailbox, &first->mail, &last->mail);
-}
-
-vsi_delivery *vsi_queue_take(vsi_queue *queue) {
-  return (vsi_delivery *)vsi_mailbox_pop(&queue->mailbox);
-}
-
 void vsi_queue_settle(vsi_queue *queue, size_t bytes) {
   /* release: pairs with the acquire in reserve and load */
   atomic_fetch_sub_explicit(&queue->load, ONE_EVENT + bytes, memory_order_release);

@@ -25,10 +25,14 @@ void vsi_queue_init(vsi_queue *queue);
 vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uint32_t max_count, size_t max_bytes);
 
 /* Link a chain of reserved deliveries. Any thread, wait-free. */
-void vsi_queue_put_chain(vsi_queue *queue, vsi_delivery *first, vsi_delivery *last);
+static inline void vsi_queue_put_chain(vsi_queue *queue, vsi_delivery *first, vsi_delivery *last) {
+  vsi_mailbox_push_chain(&queue->mailbox, &first->mail, &last->mail);
+}
 
 /* Take the oldest; NULL: empty, or one is being put. Runner only. It stays counted until it is settled. */
-vsi_delivery *vsi_queue_take(vsi_queue *queue);
+static inline vsi_delivery *vsi_queue_take(vsi_queue *queue) {
+  return (vsi_delivery *)vsi_mailbox_pop(&queue->mailbox);
+}
 
 /* An event that was taken is done with. Runner only. */
 void vsi_queue_settle(vsi_queue *queue, size_t bytes);

@@ -18,23 +18,20 @@ static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   }
 }
 
-static vestry_err try_reserve(vestry_connection *connection, size_t count, size_t bytes) {
+/* In the budget, then in the queue. What waits is conflated when there is none. */
+static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
+  enum { TRIES = 3 }; /* others may be faster to take the room that was made */
   vsi_budget *budget = connection->environment->budget;
   uint64_t cost = vsi_budget_cost(count, bytes);
   if (cost > budget->max) return VESTRY_TOO_LARGE;
-  if (!vsi_budget_take(budget, cost)) return VESTRY_FULL;
-  vestry_err error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
-                                       connection->max_queued_bytes);
-  if (error) vsi_budget_give_back(budget, cost);
-  return error;
-}
-
-static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
-  enum { TRIES = 3 }; /* others may be faster to take the room that was made */
-  vestry_err error = try_reserve(connection, count, bytes);
-  for (int i = 0; connection->conflation && error == VESTRY_FULL && i < TRIES; i++) {
-    vsi_connection_conflate(connection);
-    error = try_reserve(connection, count, bytes);
+  vestry_err error = VESTRY_FULL;
+  for (int i = connection->conflation ? TRIES : 0; error == VESTRY_FULL && i >= 0; i--) {
+    if (vsi_budget_take(budget, cost)) {
+      error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
+                                connection->max_queued_bytes);
+      if (error) vsi_budget_give_back(budget, cost);
+    }
+    if (error == VESTRY_FULL && i) vsi_connection_conflate(connection);
   }
   if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
   return error;
@@ -102,7 +99,7 @@ static vsi_delivery *make_chain(const vestry_host *host, vestry_event *const *ev
   return first;
 }
 
-static vestry_err put_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count) {
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
   const vestry_host *host = connection->environment->host;
   vsi_delivery *chain = make_chain(host, events, count); /* memory first, room second: what is reserved must be put */
@@ -111,19 +108,15 @@ static vestry_err put_all(vestry_connection *connection, vestry_event *const *ev
   return error;
 }
 
-vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *event) {
-  return put_all(connection, &event, 1);
-}
-
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
   if (!count) return VESTRY_INVALID;
-  vestry_err error = put_all(connection, events, count);
+  vestry_err error = vsi_connection_put(connection, events, count);
   vsi_connection_posted(connection, error);
   return error;
 }
 
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count) {
-  vestry_err error = put_all(connection, events, count);
+  vestry_err error = vsi_connection_put(connection, events, count);
   if (error) {
     vsi_connection_posted(connection, error);
     return error;
@@ -134,11 +127,6 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
   }
   relieve(connection->environment);
   return VESTRY_OK;
-}
-
-vestry_err vsi_connection_send_quickly(vestry_connection *connection, vestry_event *event) {
-  if (connection->coder) return vestry_connection_send(connection, event);
-  return vsi_connection_send_here(connection, &event, 1);
 }
 
 vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event) {
