@@ -8,7 +8,7 @@
 #include "cluster/cluster.h"
 #include "cluster/letter.h"
 #include "cluster/peers.h"
-#include "registry/anywhere.h"
+#include "registry/dispatch.h"
 
 /* As a rule, a hash, a clock and two loads. */
 bool vsi_dispatch_is_shared(const vestry_scoped_key *key, void *ctx) {
@@ -28,12 +28,12 @@ vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects,
 
 static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key, json_t *effects,
                            const vestry_dispatch_options *options, vestry_answer_fn on_answer, void *ctx) {
-  vestry_dispatch_result here = {0};
-  vestry_err error = vsi_dispatch_here(cluster->v, key, effects, options, false, &here);
-  bool is_found = here.connections_count > 0;
+  uint32_t here;
+  vestry_err error = vsi_dispatch_here(cluster->v, key, effects, options, false, NULL, &here);
+  bool is_found = here > 0;
   if (error == VESTRY_CLOSED && !is_found) return error;
   if (options->only_here || (is_found ? !vsi_dispatch_is_shared(key, cluster) : error != VESTRY_NOT_FOUND)) {
-    vsi_ask_answer(on_answer, error, here.connections_count, ctx);
+    vsi_ask_answer(on_answer, error, here, ctx);
     return VESTRY_OK;
   }
   const vsi_asking asking = {
@@ -42,7 +42,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
       .data = options->data,
       .is_found = is_found,
       .is_fail_fast = options->fail_fast,
-      .count = here.connections_count,
+      .count = here,
       .error = is_found ? error : VESTRY_OK,
       .on_answer = on_answer,
       .ctx = ctx,

@@ -31,8 +31,8 @@
 #include "cluster/replaced.h"
 #include "event/layout.h"
 #include "page/topic.h"
-#include "registry/anywhere.h"
 #include "registry/builtin.h"
+#include "registry/dispatch.h"
 #include "registry/targets.h"
 #include "runtime/runtime.h"
 
@@ -197,7 +197,6 @@ static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text,
 static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, bool is_fail_fast, uint32_t *ret_count) {
   vsi_scoped_key key;
   json_t *effects = NULL;
-  vestry_dispatch_result result = {0};
   vestry_err error = vsi_cluster_pack(cluster, ask->name, &key);
   if (error) return error;
   size_t closed_count;
@@ -206,11 +205,10 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, boo
   json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
   if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
-  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, true, &result);
+  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, true, NULL, ret_count);
   vsi_scoped_key_finish(&key);
   json_decref(effects);
   json_decref(data);
-  *ret_count = result.connections_count;
   return error;
 }
 

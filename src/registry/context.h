@@ -89,14 +89,4 @@ static inline void vsi_context_refuse(vestry_dispatch_context *context, vestry_e
   if (!context->refusal) context->refusal = error; /* the first counts */
 }
 
-/* Run one side of all interceptors of a phase. */
-void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect);
-
-/* Perform a list of effects and actions for the context's targets, interceptors included; an entry that is none is a
- * failure like another. OK | the first failure. */
-vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects);
-
-/* Log what a dispatch could not tell its caller. whose: "a reply", say. */
-void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const char *whose);
-
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the order of effects and actions, and what ends their loops */
-/* Performing effects and actions, with the interceptors around them, and telling what became of them.
+/* Performing effects and actions for the connections of a request, or of a key from anywhere, with the interceptors
+ * around them, and telling what became of them.
  *
  * A list is gone through once. Each entry has its placeholders replaced when its turn comes; an effect is performed at
  * once; an action is asked for the list that takes its place, which is gone through before the next entry. So the order
@@ -9,11 +10,15 @@
  * What ends a loop of actions: their depth is bounded, and so is the number of entries that come of them, because a
  * depth alone still allows a tree. Both are counted over all the dispatches that are nested in one another; with the
  * bounds on those and on the depth of values, the worst fits the stack of a server's thread (tests/registry/nested). */
+#include "registry/dispatch.h"
+
 #include "base/log.h"
-#include "registry/context.h"
+#include "base/options.h"
+#include "instance/elsewhere.h"
 #include "registry/effect_list.h"
 #include "registry/names.h"
 #include "registry/placeholders.h"
+#include "store/store.h"
 
 /* ------------------------------------------------------------------------------------------------ interceptors ---- */
 
@@ -40,8 +45,12 @@ void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase,
 
 /* --------------------------------------------------------------------------------------------------- performing --- */
 
-static void perform(vestry_dispatch_context *context, json_t *entry, unsigned depth);
-static void perform_replaced(vestry_dispatch_context *context, json_t *entry, unsigned depth);
+/* What heads an effect or action. */
+typedef struct head {
+  const char *name;
+  const vsi_meaning *meaning; /* NULL: nothing of that name is registered */
+  vestry_phase phase;         /* ACTION or EFFECT */
+} head;
 
 /* Something has failed, and that is to be all. */
 static bool is_over(const vestry_dispatch_context *context) {
@@ -79,20 +88,7 @@ static bool may_perform(vestry_dispatch_context *context, const json_t *entry, u
   return true;
 }
 
-/* depth: 0 for the list that was dispatched. */
-static void perform_list(vestry_dispatch_context *context, const json_t *list, unsigned depth) {
-  for (size_t i = 0; i < json_array_size(list); i++) {
-    json_t *entry = json_array_get(list, i);
-    if (!may_perform(context, entry, depth)) {
-      context->result->skipped_count += (uint32_t)(json_array_size(list) - i);
-      return;
-    }
-    if (!depth && context->are_plain && context->are_plain[i])
-      perform_replaced(context, entry, depth);
-    else
-      perform(context, entry, depth);
-  }
-}
+static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth);
 
 /* What an action comes to: a new reference; NULL with OK: nothing. */
 static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *action,
@@ -115,37 +111,17 @@ static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meani
   return VESTRY_OK;
 }
 
-static void perform_action(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *action,
-                           const char *name, unsigned depth) {
+static void perform_action(vestry_dispatch_context *context, const head *of, const json_t *action, unsigned depth) {
   const char *within = context->within;
-  vsi_context_intercept(context, VESTRY_PHASE_ACTION, false, action);
-  if (is_over(context)) {
-    context->result->skipped_count++;
-  } else {
-    json_t *list = NULL;
-    vestry_err error = ask(context, meaning, action, &list);
-    if (error) fail(context, VESTRY_PHASE_ACTION, name, error);
-    context->within = name;
-    context->root->actions_depth++;
-    perform_list(context, list, depth + 1);
-    context->root->actions_depth--;
-    context->within = within;
-    json_decref(list);
-  }
-  vsi_context_intercept(context, VESTRY_PHASE_ACTION, true, action);
-}
-
-static vestry_err call(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *effect) {
-  context->detail[0] = '\0';
-  if (!meaning) return vestry_context_fail(context, VESTRY_NOT_FOUND, "no effect of this name is registered");
-  const json_t *args = vsi_context_args(context, effect);
-  if (!args) return VESTRY_NO_MEMORY;
-  context->phase = VESTRY_PHASE_EFFECT;
-  context->is_after = false;
-  context->in_effect = true;
-  vestry_err error = meaning->fn.effect(context, args, meaning->ctx);
-  context->in_effect = false;
-  return error;
+  json_t *list = NULL;
+  vestry_err error = ask(context, of->meaning, action, &list);
+  if (error) fail(context, VESTRY_PHASE_ACTION, of->name, error);
+  context->within = of->name;
+  context->root->actions_depth++;
+  go_through(context, list, depth + 1);
+  context->root->actions_depth--;
+  context->within = within;
+  json_decref(list);
 }
 
 /* Keep an effect's result. Without memory the effect was performed all the same: record that its result is missing. */
@@ -158,76 +134,171 @@ static void keep_result(vestry_dispatch_context *context, json_t *effect, const 
   fail(context, VESTRY_PHASE_EFFECT, name, VESTRY_NO_MEMORY);
 }
 
-static void perform_effect(vestry_dispatch_context *context, const vsi_meaning *meaning, json_t *effect,
-                           const char *name) {
-  vsi_context_intercept(context, VESTRY_PHASE_EFFECT, false, effect);
-  if (is_over(context)) {
-    context->result->skipped_count++;
-  } else {
-    vestry_err error = call(context, meaning, effect);
-    if (error) {
-      fail(context, VESTRY_PHASE_EFFECT, name, error);
-      json_decref(context->value);
-      context->value = NULL;
-    } else {
-      context->result->effects_count++;
-      if (context->results) keep_result(context, effect, name);
-    }
-  }
-  vsi_context_intercept(context, VESTRY_PHASE_EFFECT, true, effect);
+static void drop_value(vestry_dispatch_context *context) {
   json_decref(context->value);
   context->value = NULL;
 }
 
-/* The name that heads an effect or action; NULL: it is none. */
-static const char *name_of(const json_t *entry, size_t *ret_len) {
-  const json_t *head = json_array_get(entry, 0); /* NULL-safe: of what is no array, NULL */
-  *ret_len = json_string_length(head);
-  return *ret_len ? json_string_value(head) : NULL;
-}
-
-static void fail_shape(vestry_dispatch_context *context) {
-  vestry_context_fail(context, VESTRY_INVALID, "an effect is an array headed by its name");
-  fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
-}
-
-/* Its placeholders have been replaced, or it has none. */
-static void perform_replaced(vestry_dispatch_context *context, json_t *entry, unsigned depth) {
-  size_t len;
-  const char *name = name_of(entry, &len);
-  if (!name) {
-    fail_shape(context);
+static void perform_effect(vestry_dispatch_context *context, const head *of, json_t *effect) {
+  vestry_err error = VESTRY_NO_MEMORY;
+  context->detail[0] = '\0';
+  if (!of->meaning) {
+    error = vestry_context_fail(context, VESTRY_NOT_FOUND, "no effect of this name is registered");
+  } else {
+    const json_t *args = vsi_context_args(context, effect);
+    context->in_effect = true;
+    if (args) error = of->meaning->fn.effect(context, args, of->meaning->ctx);
+    context->in_effect = false;
+  }
+  if (error) {
+    fail(context, VESTRY_PHASE_EFFECT, of->name, error);
+    drop_value(context);
     return;
   }
-  const vsi_meaning *meaning = vsi_names_performed(context->v->registry, name, len);
-  if (meaning && meaning->kind == VSI_KIND_ACTION)
-    perform_action(context, meaning, entry, name, depth);
-  else
-    perform_effect(context, meaning, entry, name);
+  context->result->effects_count++;
+  if (context->results) keep_result(context, effect, of->name);
 }
 
-static void perform(vestry_dispatch_context *context, json_t *entry, unsigned depth) {
-  size_t len;
-  const char *name = name_of(entry, &len);
-  if (!name) {
-    fail_shape(context);
-    return;
+/* false: it is no effect or action. That is recorded. */
+static bool read_head(vestry_dispatch_context *context, const json_t *entry, head *ret_head) {
+  const json_t *name = json_array_get(entry, 0); /* NULL-safe: of what is no array, NULL */
+  size_t len = json_string_length(name);
+  if (!len) {
+    vestry_context_fail(context, VESTRY_INVALID, "an effect is an array headed by its name");
+    fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
+    return false;
   }
-  const vsi_meaning *meaning = vsi_names_performed(context->v->registry, name, len);
-  bool is_action = meaning && meaning->kind == VSI_KIND_ACTION;
-  json_t *replaced;
-  if (!vsi_placeholders_replace(context, is_action ? VESTRY_PHASE_ACTION : VESTRY_PHASE_EFFECT, entry, &replaced))
-    return;
-  perform_replaced(context, replaced, depth);
-  json_decref(replaced);
+  ret_head->name = json_string_value(name);
+  ret_head->meaning = vsi_names_performed(context->v->registry, ret_head->name, len);
+  bool is_action = ret_head->meaning && ret_head->meaning->kind == VSI_KIND_ACTION;
+  ret_head->phase = is_action ? VESTRY_PHASE_ACTION : VESTRY_PHASE_EFFECT;
+  return true;
+}
+
+/* One entry of a list. is_plain: it has no placeholders. */
+static void perform(vestry_dispatch_context *context, json_t *entry, bool is_plain, unsigned depth) {
+  head of;
+  json_t *replaced = entry;
+  if (!read_head(context, entry, &of)) return;
+  if (!is_plain && !vsi_placeholders_replace(context, of.phase, entry, &replaced)) return;
+  if (replaced == entry || read_head(context, replaced, &of)) {
+    vsi_context_intercept(context, of.phase, false, replaced);
+    if (is_over(context))
+      context->result->skipped_count++;
+    else if (of.phase == VESTRY_PHASE_ACTION)
+      perform_action(context, &of, replaced, depth);
+    else
+      perform_effect(context, &of, replaced);
+    vsi_context_intercept(context, of.phase, true, replaced);
+    drop_value(context);
+  }
+  if (!is_plain) json_decref(replaced);
+}
+
+/* depth: 0 for the list that was dispatched. */
+static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth) {
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    json_t *entry = json_array_get(list, i);
+    if (!may_perform(context, entry, depth)) {
+      context->result->skipped_count += (uint32_t)(json_array_size(list) - i);
+      return;
+    }
+    perform(context, entry, !depth && context->are_plain && context->are_plain[i], depth);
+  }
 }
 
 vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects) {
   context->result->connections_count = (uint32_t)context->root->targets.count;
   vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false, NULL);
-  perform_list(context, effects, 0);
+  go_through(context, effects, 0);
   vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true, NULL);
   return context->result->errors_count ? context->result->errors[0].error : VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- from anywhere ---- */
+
+vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                             const vestry_dispatch_options *options, bool may_write, vestry_dispatch_result *ret_result,
+                             uint32_t *ret_count) {
+  vestry_dispatch_result result;
+  vestry_dispatch_context context;
+  vestry_connection *one = key ? NULL : options->connection;
+  vsi_context_init(&context, v, NULL, NULL, key ? key->scope : options->scope, &result);
+  vestry_err error = vsi_context_configure(&context, options);
+  context.state = context.data; /* there is no request: what it was given is all there is */
+  context.may_write = may_write;
+  if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
+  if (!error && key) error = vsi_targets_find(&context.targets, v->store, key);
+  if (!error && one) error = vestry_connection_is_open(one) ? vsi_targets_add(&context.targets, one) : VESTRY_NOT_FOUND;
+  if (!error) error = vsi_dispatch(&context, effects);
+  vsi_context_give(&context, ret_result);
+  vsi_context_finish(&context);
+  if (ret_count) *ret_count = result.connections_count;
+  return error;
+}
+
+/* A caller's result, whose struct may be shorter than ours. */
+static void add_count(vestry_dispatch_result *result, uint32_t count) {
+  const size_t end = offsetof(vestry_dispatch_result, connections_count) + sizeof count;
+  if (result && (!result->size || result->size >= end)) result->connections_count += count;
+}
+
+/* To the streams of other nodes, if they may have some. here, error: to how many streams it went on this node, and what
+ * came of it. */
+static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                                     const vestry_dispatch_options *options, uint32_t here, vestry_err error,
+                                     vestry_dispatch_result *ret_result) {
+  uint32_t there = 0;
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  if (!elsewhere) return error;
+  if (here ? !elsewhere->is_shared(key, elsewhere->ctx) : error != VESTRY_NOT_FOUND) return error;
+  vestry_err other = elsewhere->dispatch(key, effects, options, here > 0, &there, elsewhere->ctx);
+  add_count(ret_result, there);
+  if (!here) return other;
+  return error || other == VESTRY_NOT_FOUND ? error : other;
+}
+
+/* What fails before anything was looked for. */
+static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_result) {
+  const vestry_dispatch_result none = {0};
+  if (ret_result) VSI_RESULT_GIVE(ret_result, none);
+  return error;
+}
+
+static bool makes_sense(const vestry_dispatch_options *options) {
+  return (!options->data || json_is_object(options->data)) && (!options->results || json_is_array(options->results)) &&
+         !(options->key && options->connection);
+}
+
+vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
+                                vestry_dispatch_result *ret_result) {
+  vestry_dispatch_options own;
+  if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(own, options) || !makes_sense(&own)) return VESTRY_INVALID;
+  if (!own.key) return vsi_dispatch_here(v, NULL, effects, &own, false, ret_result, NULL);
+  if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
+  vsi_scoped_key key;
+  vestry_err error = vsi_store_pack(v->store, &key, own.scope, own.key);
+  if (error) return fail_early(error, ret_result);
+  uint32_t here;
+  error = vsi_dispatch_here(v, &key.key, effects, &own, false, ret_result, &here);
+  if (!own.only_here) error = dispatch_elsewhere(v, &key.key, effects, &own, here, error, ret_result);
+  vsi_scoped_key_finish(&key);
+  return error;
+}
+
+/* One effect, no list of them. */
+static bool is_one(const vestry_value *effects) {
+  if (effects->type == VESTRY_VALUE_JSON) return json_is_string(json_array_get(effects->json, 0));
+  return effects->count && effects->items && effects->items->type == VESTRY_VALUE_STRING;
+}
+
+vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_value *effects) {
+  if (!key) return VESTRY_INVALID;
+  json_t *list = NULL;
+  vestry_err error = vestry_value_to_json(effects && is_one(effects) ? VESTRY_LIST(effects) : effects, &list);
+  if (!error) error = vestry_dispatch_with(v, list, &(vestry_dispatch_options){.scope = scope, .key = key}, NULL);
+  json_decref(list);
+  return error;
 }
 
 /* ------------------------------------------------------------------------------------------------------ telling --- */

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/refs.h"
-#include "registry/context.h"
+#include "registry/dispatch.h"
 
 /* Nothing changes in it but the count, so any thread may read it. Data and state are copies of its own, and are copied
  * for each dispatch: jansson's counts of references are not for several threads at once. */

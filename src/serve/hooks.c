@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "connection/connection.h"
+#include "registry/dispatch.h"
 #include "registry/names.h"
 #include "serve/keeper.h"
 #include "vestry/watch.h"

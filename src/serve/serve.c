@@ -9,7 +9,7 @@
 #include "http/encoding.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
-#include "registry/context.h"
+#include "registry/dispatch.h"
 #include "serve/hooks.h"
 #include "serve/keeper.h"
 #include "serve/shares.h"
