@@ -123,24 +123,10 @@ static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
   vsi_free(cluster->host, line);
 }
 
-static void insert(vestry_cluster *cluster, vsi_ask *ask) {
-  vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
-  ask->next = *bucket;
-  *bucket = ask;
-  vsi_ring_add_last(&cluster->asked, &ask->by_age);
-}
-
 static vsi_ask **find(vestry_cluster *cluster, uint64_t id) {
   vsi_ask **at = &cluster->asks[id % VSI_ASK_BUCKETS];
   while (*at && (*at)->id != id) at = &(*at)->next;
   return at;
-}
-
-static void take_out(vestry_cluster *cluster, vsi_ask *ask) {
-  *find(cluster, ask->id) = ask->next;
-  vsi_ring_remove(&ask->by_age);
-  step_out(ask);
-  if (ask->line) ask->line->count--;
 }
 
 static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
@@ -156,7 +142,10 @@ static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
 
 /* After it, release its line. */
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
-  take_out(cluster, ask);
+  *find(cluster, ask->id) = ask->next;
+  vsi_ring_remove(&ask->by_age);
+  step_out(ask);
+  if (ask->line) ask->line->count--;
   /* A node that has opened a stream of the key meanwhile has not got this: it is told of a gap when it tells of the
    * stream. */
   if (ask->kind == VSI_WIRE_ASK && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
@@ -187,19 +176,6 @@ void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
 
 /* ------------------------------------------------------------------------------------------------- asking --------- */
 
-static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
-  for (size_t i = 0; i < cluster->peers_count; i++) {
-    if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_letter_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
-                                       ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
-    if (!error)
-      ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
-    else if (!ask->error)
-      ask->error = error;
-  }
-  ask->asked |= mask;
-}
-
 static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_ask *ask) {
   uint64_t alive = vsi_peers_alive(cluster);
   if (ask->has_begun) return alive & ~ask->asked;
@@ -227,15 +203,26 @@ static void hold(vsi_ask *ask) {
     append(&ask->line->held, ask);
 }
 
-/* The ask is about to be sent: first to the nodes that are known to hold the key, the second time to all others. */
-static void step_on(vsi_ask *ask, uint64_t mask) {
+/* First to the nodes that are known to hold the key, the second time to all others. */
+static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
   vsi_line *line = ask->line;
   step_out(ask);
   ask->asks_all |= ask->has_begun;
   ask->has_begun = true;
-  if (!line || ask->asks_all) return;
-  line->common = first_of(&line->begun) ? line->common & mask : mask;
-  append(&line->begun, ask);
+  if (line && !ask->asks_all) {
+    line->common = first_of(&line->begun) ? line->common & mask : mask;
+    append(&line->begun, ask);
+  }
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    if (!(mask >> i & 1)) continue;
+    vestry_err error = vsi_letter_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
+                                       ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
+    if (!error)
+      ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
+    else if (!ask->error)
+      ask->error = error;
+  }
+  ask->asked |= mask;
 }
 
 bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
@@ -261,7 +248,6 @@ static bool go_on(vestry_cluster *cluster, vsi_ask *ask, vestry_err *ret_error) 
       hold(ask);
       return false;
     }
-    step_on(ask, mask);
     send_to(cluster, ask, mask);
   }
   return false;
@@ -331,7 +317,10 @@ static vestry_err begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   cluster->stats.asked_count++;
   cluster->stats.waiting_count++;
   bool is_first = !oldest(cluster);
-  insert(cluster, ask);
+  vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
+  ask->next = *bucket;
+  *bucket = ask;
+  vsi_ring_add_last(&cluster->asked, &ask->by_age);
   if (is_full) {
     cluster->stats.over_waiting_count++;
     end(cluster, ask, VESTRY_FULL, done);

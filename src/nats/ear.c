@@ -79,17 +79,6 @@ natsStatus vsi_nats_ear_choose(vsi_nats_broker *broker) {
 
 /* ---- writing, with io -------------------------------------------------------------------------------------------- */
 
-/* If the socket has taken all bytes, the letters that were taken out of the outbox count as written. */
-static void settle_taken(vsi_nats_broker *broker) {
-  if (!broker->taken_count || atomic_load(&broker->must_write) || atomic_load(&broker->is_over)) return;
-  vsi_mutex_lock(&broker->lock);
-  broker->written_count += broker->taken_count;
-  broker->outbox.bytes -= broker->taken_bytes;
-  if (broker->stops && !broker->outbox.bytes) pthread_cond_broadcast(&broker->changed); /* these were the last words */
-  vsi_mutex_unlock(&broker->lock);
-  broker->taken_count = broker->taken_bytes = 0;
-}
-
 /* Give a message to libnats. If libnats does not take it (too large, out of memory), this message is lost, and no
  * other. */
 static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
@@ -105,12 +94,19 @@ static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
   vsi_nats_message_free(broker->host, message);
 }
 
-/* Call libnats only when it has bytes to write: it takes a write of nothing for the end of the connection. */
+/* Call libnats only when it has bytes to write: it takes a write of nothing for the end of the connection. If then the
+ * socket has taken all bytes, the letters that were taken out of the outbox count as written. */
 static void write_taken(vsi_nats_broker *broker) {
   writes = true;
   if (atomic_load(&broker->must_write)) natsConnection_ProcessWriteEvent(broker->connection);
   writes = false;
-  settle_taken(broker);
+  if (!broker->taken_count || atomic_load(&broker->must_write) || atomic_load(&broker->is_over)) return;
+  vsi_mutex_lock(&broker->lock);
+  broker->written_count += broker->taken_count;
+  broker->outbox.bytes -= broker->taken_bytes;
+  if (broker->stops && !broker->outbox.bytes) pthread_cond_broadcast(&broker->changed); /* these were the last words */
+  vsi_mutex_unlock(&broker->lock);
+  broker->taken_count = broker->taken_bytes = 0;
 }
 
 static void write_outbox(vsi_nats_broker *broker) {
@@ -163,20 +159,6 @@ static void tell_letter(vsi_nats_broker *broker, const char *subject, vestry_sli
   if (events->on_message) events->on_message(subject, letter.data, letter.len, events->ctx);
 }
 
-static void tell_message(vsi_nats_broker *broker, const natsMsg *message, bool has_more) {
-  const char *subject = natsMsg_GetSubject(message);
-  const vestry_slice whole = {natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)};
-  vsi_nats_joined joined;
-  if (!vsi_nats_joined_open(whole.data, whole.len, &joined)) {
-    tell_letter(broker, subject, whole, has_more);
-    return;
-  }
-  while (joined.count) {
-    vestry_slice letter = vsi_nats_joined_next(&joined);
-    tell_letter(broker, subject, letter, has_more || joined.count);
-  }
-}
-
 static void give_back(vsi_nats_broker *broker) {
   while (broker->told_count) natsMsg_Destroy(broker->told[--broker->told_count]);
   broker->told_bytes = 0;
@@ -190,11 +172,20 @@ static void keep_told(vsi_nats_broker *broker, natsMsg *message) {
   if (broker->told_count == VSI_NATS_TOLD_MOST || broker->told_bytes > TOLD_MOST_BYTES) give_back(broker);
 }
 
-static void tell(vsi_nats_broker *broker, natsMsg *const *batch, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    tell_message(broker, batch[i], i + 1 < count);
-    keep_told(broker, batch[i]);
+/* The letters of a message: it is one, or several joined. */
+static void tell_message(vsi_nats_broker *broker, natsMsg *message, bool has_more) {
+  const char *subject = natsMsg_GetSubject(message);
+  const vestry_slice whole = {natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)};
+  vsi_nats_joined joined;
+  if (!vsi_nats_joined_open(whole.data, whole.len, &joined)) {
+    tell_letter(broker, subject, whole, has_more);
+  } else {
+    while (joined.count) {
+      vestry_slice letter = vsi_nats_joined_next(&joined);
+      tell_letter(broker, subject, letter, has_more || joined.count);
+    }
   }
+  keep_told(broker, message);
 }
 
 /* Do what the socket is ready for, and tell what has come. */
@@ -212,7 +203,7 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
     vsi_mutex_unlock(&broker->io);
     vsi_nats_ear_write(broker);
     atomic_store(&broker->is_telling, true);
-    tell(broker, batch, count);
+    for (size_t i = 0; i < count; i++) tell_message(broker, batch[i], i + 1 < count);
     atomic_store(&broker->is_telling, false);
     ready = 0;
   } while (count == BATCH_COUNT);
