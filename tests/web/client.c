@@ -88,8 +88,11 @@ void client_read(client *c) {
     assert_non_null(c->text);
     c->text[c->len] = '\0';
   }
-  ssize_t got = c->tls ? client_tls_ops_used->receive(c->tls, c->text + c->len, AT_ONCE)
-                       : recv(c->fd, c->text + c->len, AT_ONCE, 0);
+  ssize_t got;
+  do
+    got = c->tls ? client_tls_ops_used->receive(c->tls, c->text + c->len, AT_ONCE)
+                 : recv(c->fd, c->text + c->len, AT_ONCE, 0);
+  while (got < 0 && errno == EINTR); /* as when the process was stopped for a moment */
   if (got > 0) {
     c->len += (size_t)got;
   } else if (got == 0 || errno == ECONNRESET) {
@@ -103,7 +106,10 @@ void client_read(client *c) {
 
 bool client_wait(client *c, int ms) {
   struct pollfd at = {.fd = c->fd, .events = POLLIN};
-  return poll(&at, 1, ms) > 0;
+  int ready;
+  do ready = poll(&at, 1, ms);
+  while (ready < 0 && errno == EINTR);
+  return ready > 0;
 }
 
 /* Answers are large and come in pieces: nothing here goes over all of it for each piece. (The sanitizers do so for each
