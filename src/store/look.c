@@ -17,10 +17,9 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi
   return newest ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-/* Calls fn under the lock. Inlined into vsi_table_get, too, where fn is known. */
-inline __attribute__((always_inline)) vestry_err vsi_table_with(void *self, const vestry_scoped_key *key,
-                                                                vestry_with_fn fn, void *ctx) {
-  vsi_table *table = self;
+/* Call fn for each value of a key under the lock, the newest first. */
+static inline __attribute__((always_inline)) vestry_err look(vsi_table *table, const vestry_scoped_key *key,
+                                                             vestry_with_fn fn, void *ctx) {
   uint64_t hash = vsi_table_hash(table, key);
   vsi_shard *shard = vsi_table_shard(table, hash);
   vsi_prefetch_to_write(&shard->lock); /* this and the key's home come while the clock is read */
@@ -41,6 +40,10 @@ inline __attribute__((always_inline)) vestry_err vsi_table_with(void *self, cons
   return entry ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
+vestry_err vsi_table_with(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx) {
+  return look(self, key, fn, ctx);
+}
+
 typedef struct held {
   vestry_store_exit *exit;
   void **values;
@@ -56,7 +59,7 @@ static inline void hold_value(void *value, void *ctx) {
 
 vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
   held h = {((vsi_table *)self)->exit, values, *count, 0};
-  if (vsi_table_with(self, key, hold_value, &h)) return VESTRY_NOT_FOUND;
+  if (look(self, key, hold_value, &h)) return VESTRY_NOT_FOUND;
   for (size_t i = 0; i < h.count / 2; i++) { /* the newest last */
     void *other = values[h.count - 1 - i];
     values[h.count - 1 - i] = values[i];
