@@ -15,8 +15,9 @@
 #define OPTIONS(signals, again)                                                                                        \
   (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .press = again})
 #define WITH(signals) OPTIONS(signals, VESTRY_PRESS_UNTIL_ANSWERED)
-#define EACH(signals) OPTIONS(signals, VESTRY_PRESS_EACH)
-#define ALONE         EACH("^tabId$")
+#define EACH(signals, seen)                                                                                            \
+  (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .sent = seen})
+#define ALONE EACH("^tabId$", NULL)
 
 /* ------------------------------------------------------------------------------- parts, which many see --------- */
 
@@ -297,7 +298,7 @@ static void put_composer(vestry_html *html, const struct view *view) {
       "&& ($%-s = [el.once.payload.text, $%-s].filter(Boolean).join('\\n'))\" data-on:submit=\""
       "if (!$%-s && 600 > Date.now() - el.at) return; el.at = Date.now(); $text = $%-s; $%-s = ''; $error = ''; ",
       draft, draft, draft, draft, draft);
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, EACH("^(tabId|text)$"), "/channel/%d/message", id);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, EACH("^(tabId|text)$", "_sending"), "/channel/%d/message", id);
   vestry_html_add(html,
                   "\"><label for=\"%-s\">Message</label><textarea id=\"%-s\" rows=\"1\" placeholder=\"Write to %s\" "
                   "data-bind:%-s data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey && !evt.isComposing && "
@@ -307,7 +308,8 @@ static void put_composer(vestry_html *html, const struct view *view) {
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
   vestry_html_add(html, "\" data-on:vestry-kept__window=\""); /* perhaps it was typed too late to be saved */
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
-  vestry_html_add(html, "\"></textarea><button class=\"first\">Send</button></form>");
+  vestry_html_add(html, "\"></textarea><button class=\"first\">Send</button><small role=\"status\" "
+                        "data-text=\"$_sending ? 'Sending…' : ''\"></small></form>");
 }
 
 /* Takes the composer's place while something is edited. */

@@ -74,6 +74,9 @@ typedef enum vestry_press {
 /** For retry_max_count: without end. */
 #define VESTRY_RETRY_FOREVER UINT32_MAX
 
+/** The name of a signal for `sent`. */
+#define VESTRY_SENT_MAX_BYTES 64
+
 /** The options of an action, as of client 1.0; pointers are borrowed. Zero: the default of the client, in brackets. */
 typedef struct vestry_backend_action_options {
   size_t size; /**< sizeof(vestry_backend_action_options), or 0 */
@@ -97,6 +100,9 @@ typedef struct vestry_backend_action_options {
                   For GET and QUERY it is the header alone: their retries send what is newest */
   vestry_press press; /**< of once */
   bool unordered;     /**< of once: sent at once, not after the presses of its page that came before it */
+  const char *sent;   /**< of once, not of GET and QUERY: the name of a signal that says how many presses were sent and
+                           are not seen yet (vestry/once.h): a letter or '_', then letters, digits and '_', at most
+                           VESTRY_SENT_MAX_BYTES. Begin it with '_', and it is sent to nobody [none] */
 } vestry_backend_action_options;
 
 /** Write an action string.

@@ -43,9 +43,19 @@
  *    answered, or within half a second, or is a double click's second. Meanwhile the element is `aria-busy`. If the
  *    client has given up, pressing again repeats the request with its nonce;
  *  - leave their options at the element as `el.once`: a script that hears in `datastar-fetch` that one has failed finds
- *    in `el.once.payload` what it said.
+ *    in `el.once.payload` what it said;
+ *  - with `sent` say what is under way, until the page shows it. `.sent = "_saving"`: the signal `_saving` is how many
+ *    such presses of the page were sent and are not seen yet, 0 or nothing: data-show="$_saving". One is seen when the
+ *    page's stream (vestry/page.h) has sent all that was rendered after the press's handler had ended: so with what it
+ *    has committed, also if that changes nothing here, if its render comes long after the answer, and if the stream was
+ *    away meanwhile: the new one's first renders count. What the handler leaves to be done later is not waited for, nor
+ *    is a copy of a database that another node reads late. On a page without a stream, or whose stream is over, a press
+ *    is seen when it is answered. One that fails is no longer under way, and the signal `_savingFailed` says why, until
+ *    the next press: a status of 400 and more as a text ("422"), or "network", if the client has given up: whether it
+ *    was done is not known then. A page that has more than 16 under way at a time may see some five seconds late, and
+ *    so may one of a cluster, of which a message was lost.
  *  On a page that has only the signal `_once` (of vestry_once_nonce), each action still runs once with the signals of
- *  its press; but in no order, forms are read anew, and each press is one. */
+ *  its press; but in no order, forms are read anew, each press is one, and `sent` says nothing. */
 #ifndef VESTRY_ONCE_H
 #define VESTRY_ONCE_H
 
@@ -103,7 +113,7 @@ VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply 
 VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats);
 
 /** Room for the attributes, at least what they take. */
-#define VESTRY_ONCE_ATTRIBUTES_BYTES 4096
+#define VESTRY_ONCE_ATTRIBUTES_BYTES 6144
 
 /** Write the attributes of a page's body, or of another element that is before all that sends requests, and that no
  *  patch replaces: the signal `_once`, which is a nonce, and `data-init__once`, which keeps presses in order. They are

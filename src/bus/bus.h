@@ -8,6 +8,10 @@
 
 typedef struct vsi_bus vsi_bus;
 
+/* A topic of the library's own (the packed names of keys are longer): an action of a page has been done. The message is
+ * its header Vestry-Sent. */
+#define VSI_BUS_DONE ((vestry_slice){"d", 1})
+
 /* max_subscriptions_count: at one time; 0: 100,000. OK | NO_MEMORY | IO (no randomness: topics may come from users, so
  * their hash is keyed) */
 vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus);

@@ -30,6 +30,7 @@
 #include "cluster/peers.h"
 #include "cluster/replaced.h"
 #include "event/layout.h"
+#include "page/sent.h"
 #include "page/topic.h"
 #include "registry/builtin.h"
 #include "registry/dispatch.h"
@@ -280,7 +281,10 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
     size_t len = vsi_wire_number(reader, 2);
     const unsigned char *topic = vsi_wire_bytes(reader, len);
     if (!topic || !len || len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_MALFORMED;
-    vsi_pages_refresh(cluster->pages, (const char *)topic, len);
+    if (*topic == VSI_SENT_MARK)
+      vsi_sent_done_elsewhere(cluster->pages, (const char *)topic + 1, len - 1);
+    else
+      vsi_pages_refresh(cluster->pages, (const char *)topic, len);
   }
   return VESTRY_OK;
 }

@@ -45,7 +45,24 @@ static bool is_field_value(const char *value) {
   return true;
 }
 
+static bool is_signal(const char *path, size_t len);
+
+/* The path of a signal: names with dots between them. */
+static bool is_signal(const char *path, size_t len) {
+  bool begins = true;
+  for (size_t i = 0; i < len; i++) {
+    const char c = path[i];
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    if (!is_letter && (begins || !((c >= '0' && c <= '9') || c == '.'))) return false;
+    begins = c == '.';
+  }
+  return !begins;
+}
+
 static bool are_valid(const vestry_backend_action_options *o) {
+  if (o->sent && (!o->once || strlen(o->sent) > VESTRY_SENT_MAX_BYTES || strchr(o->sent, '.') ||
+                  !is_signal(o->sent, strlen(o->sent))))
+    return false;
   if ((unsigned)o->content > VESTRY_CONTENT_FORM || (unsigned)o->when_hidden > VESTRY_HIDDEN_CLOSED) return false;
   if ((unsigned)o->press > VESTRY_PRESS_UNTIL_ANSWERED || ((o->press || o->unordered) && !o->once)) return false;
   if ((unsigned)o->retry >= COUNT(retries) || (unsigned)o->cancellation >= COUNT(cancellations)) return false;
@@ -205,19 +222,8 @@ static void put_options(vsi_html *html, const vestry_backend_action_options *opt
            cancellations[is_carried && !options->cancellation ? VESTRY_CANCEL_DISABLED : options->cancellation]);
   if (options->press) put_word(&o, "untilAnswered", "true");
   if (options->unordered) put_word(&o, "unordered", "true");
+  put_text(&o, "sent", options->sent);
   if (o.is_open) vsi_html_put_str(html, "}");
-}
-
-/* The path of a signal: names with dots between them. */
-static bool is_signal(const char *path, size_t len) {
-  bool begins = true;
-  for (size_t i = 0; i < len; i++) {
-    const char c = path[i];
-    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-    if (!is_letter && (begins || !((c >= '0' && c <= '9') || c == '.'))) return false;
-    begins = c == '.';
-  }
-  return !begins;
 }
 
 /* A part of a URL of the format's own, in which {$signal} is what the signal is when the action runs. */
@@ -255,8 +261,10 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
   if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
-  if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
   const bool is_safe = method == VESTRY_METHOD_GET || method == VESTRY_METHOD_QUERY;
+  if (options.sent && is_safe)
+    return vsi_html_fail(html, VESTRY_INVALID, "what GET and QUERY ask for changes nothing that could be seen: sent");
+  if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
   bool is_carried = options.once && !is_safe; /* what is safe changes nothing, and shows what is newest */
   if (is_carried)
     put_code(html, "(window.vestryOnce||((u,o,f)=>f(u,o)))", quote);

@@ -17,17 +17,45 @@
  * says: an answer may have emptied the field. If the client has given up, it does not know whether it was done: when it
  * is pressed again, it says so with the nonce that it had.
  *
+ * Sent and seen (page/sent.c). A press that names a signal has a number, which the request says, and which the page's
+ * stream says when the page shows what became of it. Until then it is counted in the signal; unless it failed, which
+ * another signal says: of several presses of one element, that one has failed whose request ends directly after the
+ * client has told of a failure. One that was answered, but is not seen, is looked after: where the page's stream is not
+ * there, it is opened at once, and otherwise after five seconds, in which no message may have come through; a stream
+ * that is opened asks for all of them. Where a page has no stream, the answer is all that will come.
+ *
  * No inline script, and nothing of it is in what is patched. */
 #include <stdio.h>
 #include <string.h>
 
 #include "vestry/once.h"
 
+/* Which presses are not seen yet. */
+static const char seen[] =
+    " const own = [...crypto.getRandomValues(new Uint32Array(2))].map((n) => (n + 2 ** "
+    "32).toString(16).slice(1)).join('');"
+    " const leave = (name, by) => { sums[name] = (sums[name] ?? 0) + by; $[name] = sums[name] };"
+    " const over = (number, why) => {"
+    " const of = unseen.get(number);"
+    " if (!unseen.delete(number)) return;"
+    " if (why) $[of.name + 'Failed'] = why;"
+    " leave(of.name, -1) };"
+    " const ask = (number) => {"
+    " if (!unseen.has(number)) return;"
+    " if (document.hidden) return document.addEventListener('visibilitychange', () => ask(number), {once: true});"
+    " page.open() };"
+    " const answered = (number) => {"
+    " if (!unseen.has(number)) return;"
+    " unseen.get(number).answered = true;"
+    " if (!page?.isConnected || page.isOver()) return over(number);"
+    " if (page.isUp()) setTimeout(ask, 5000, number); else ask(number) };";
+
 static const char attributes[] =
     "data-signals:_once=\"'%s'\" data-init__once=\""
     "window.vestryOnce = window.vestryOnce || (() => {"
-    " let line, clicks = 0, count = 0;"
-    " const pressed = new Map(), last = new WeakMap();"
+    " let line, page, clicks = 0, count = 0;"
+    " const pressed = new Map(), last = new WeakMap(), unseen = new Map(), sums = {}, failures = new WeakMap();"
+    "%s"
     " addEventListener('click', (e) => { clicks = e.detail; setTimeout(() => clicks = 0) }, true);"
     " const copy = (form, fields) => {"
     " const made = document.createElement('form');"
@@ -42,23 +70,27 @@ static const char attributes[] =
     " return made };"
     " const send = async (url, o, run, el, press, made) => {"
     " let heard; const first = new Promise((done) => heard = done);"
-    " const hear = ({detail: {el: of, type}}) => {"
+    " const hear = ({detail: {el: of, type, argsRaw}}) => {"
     " if (of !== el) return;"
     " if (type.startsWith('datastar-')) heard();"
-    " if (type === 'retries-failed') press.failed = true };"
+    " if (type === 'error') failures.set(el, argsRaw.status);"
+    " if (type === 'retrying') failures.delete(el);"
+    " if (type === 'retries-failed') press.failed = true, failures.set(el, failures.get(el) ?? 'network') };"
     " const before = line, sent = (async () => {"
     " if (!o.unordered) await before;"
     " if (made) document.documentElement.append(made);"
     " el.once = o; document.addEventListener('datastar-fetch', hear);"
     " try { await run(url, o) } finally { document.removeEventListener('datastar-fetch', hear); made?.remove(); "
-    "heard() }"
+    "heard();"
+    " const why = failures.get(el); failures.delete(el);"
+    " if (why) over(press.number, why); else answered(press.number) }"
     " })();"
     " if (!o.unordered) line = first;"
     " first.then(() => { press.over = !press.failed; if (!o.untilAnswered) return; el.removeAttribute('aria-busy');"
     " if (press.over) setTimeout(() => pressed.get(press.said) === press &amp;&amp; pressed.delete(press.said), 1000) "
     "});"
     " return sent };"
-    " return (url, o, run, el, evt) => {"
+    " const press = (url, o, run, el, evt) => {"
     " let made, said = o.payload;"
     " if (o.contentType === 'form') {"
     " const form = o.selector ? document.querySelector(o.selector) : el.closest('form');"
@@ -76,14 +108,24 @@ static const char attributes[] =
     " if (it) { it.at = press.at; return it.sent }"
     " if (same?.failed) press.nonce = o.headers['X-Once'] = same.nonce;"
     " pressed.set(press.said, press); last.set(el, press); el.setAttribute('aria-busy', 'true') }"
-    " return press.sent = send(url, o, run, el, press, made) } })()\"";
+    " if (o.sent) {"
+    " press.number = ++count; unseen.set(count, {name: o.sent});"
+    " o.headers['Vestry-Sent'] = own + '.' + count;"
+    " $[o.sent + 'Failed'] = ''; leave(o.sent, 1) }"
+    " return press.sent = send(url, o, run, el, press, made) };"
+    " return Object.assign(press, {"
+    " look: (el) => {"
+    " page = el;"
+    " return own + [...unseen].filter(([, of]) => of.answered).slice(-16).map(([number]) => '.' + number).join('') },"
+    " seen: (signals) => Object.keys(JSON.parse(signals)._vestry?.seen ?? {}).forEach((number) => over(+number)) }) "
+    "})()\"";
 
 vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity) {
   char text[VESTRY_ONCE_ATTRIBUTES_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
   if (!buffer && capacity) return VESTRY_INVALID;
   vestry_err error = vestry_once_nonce(req, nonce);
   if (error) return error;
-  int len = snprintf(text, sizeof text, attributes, nonce);
+  int len = snprintf(text, sizeof text, attributes, nonce, seen);
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   memcpy(buffer, text, (size_t)len + 1);
   return VESTRY_OK;

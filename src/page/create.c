@@ -10,6 +10,7 @@
 #include "page/reference.h"
 #include "page/schedule.h"
 #include "page/secret.h"
+#include "page/sent.h"
 #include "page/serve.h"
 #include "page/view.h"
 #include "page/worker.h"
@@ -63,6 +64,9 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   }
   if (!error) error = vestry_timer_create(pages->runtime, vsi_schedule_fire, pages, &pages->timer);
   if (!error) error = vsi_workers_create(pages, threads_count);
+  if (!error)
+    error = vsi_bus_subscribe(pages->v->bus, VSI_BUS_DONE, &(vestry_subscriber){.call = vsi_sent_done, .ctx = pages},
+                              &pages->done);
   return error;
 }
 
@@ -109,6 +113,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
 
 void vestry_pages_destroy(vestry_pages *pages) {
   if (!pages || vestry_is_forked(pages->v)) return;
+  (void)vestry_unsubscribe(pages->done);
   vsi_pages_lock(pages);
   pages->is_closed = true;
   while (pages->running_count) vsi_mutex_wait(&pages->lock, &pages->quiet);

@@ -5,11 +5,15 @@
 #include "page/departed.h"
 #include "page/secret.h"
 
-vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag) {
+vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag, vsi_sent *seen) {
   const vestry_host *host = page->view.page->pages->host;
-  if (!document && !tag) return VESTRY_OK;
+  if (!document && !tag && !seen) return VESTRY_OK;
   vsi_private_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
-  if (!extra) return VESTRY_NO_MEMORY;
+  if (!extra) {
+    vsi_free(host, seen);
+    return VESTRY_NO_MEMORY;
+  }
+  extra->seen = seen;
   extra->document = document;
   if (!tag) return VESTRY_OK;
   extra->tag = vsi_alloc(host, sizeof *tag);
@@ -34,7 +38,7 @@ void vsi_private_extra_forget_tag(vsi_private *page) {
   if (!extra) return;
   vsi_free(pages->host, extra->tag);
   extra->tag = NULL;
-  if (extra->document || extra->renders) return; /* it has parts, or will have */
+  if (extra->document || extra->renders || extra->seen) return; /* it has parts, or will have; or it tells */
   vsi_pages_lock(pages);
   page->extra = NULL;
   vsi_pages_unlock(pages);

@@ -61,6 +61,7 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   shared->view.page = page ? page : &pages->parts;
   shared->view.is_shared = true;
   vsi_ring_init(&shared->seats);
+  vsi_ring_init(&shared->sents);
   vsi_ring_init(&shared->joining);
   shared->in.hash = hash;
   shared->key_len = (uint32_t)key->len;

@@ -19,6 +19,7 @@
 
 typedef struct vsi_departed vsi_departed;
 typedef struct vsi_seat vsi_seat;
+typedef struct vsi_sent vsi_sent;
 typedef struct vsi_shared vsi_shared;
 typedef struct vsi_page_topic vsi_page_topic;
 typedef struct vsi_view vsi_view;
@@ -67,6 +68,7 @@ struct vestry_pages {
   uint64_t timer_ns; /* guarded by the lock: for when it is set; 0: it is not */
   size_t workers_count;
   vsi_worker *workers;
+  struct vestry_subscription *done;     /* to VSI_BUS_DONE */
   _Atomic(uint32_t) naming[VSI_RECENT]; /* by a topic's hash: how often renders under way have named one there */
   vsi_mutex lock;
   pthread_cond_t quiet; /* no worker runs any more; a view was put back */
@@ -87,7 +89,7 @@ struct vestry_pages {
   size_t all_at;
   uint64_t all_seq;       /* of the first of them that the walk is for */
   uint64_t all_again_seq; /* of the first one that came during it, so that it is walked again; 0: none */
-  vsi_map topics, shared;
+  vsi_map topics, shared, sents;
   STAILQ_HEAD(, vsi_page_topic) dirty;
   /* All views: first a heap of the private ones that wait, the earliest first, then the others. So there is room for
    * each to wait, and one place says where it is. */

@@ -19,6 +19,7 @@
 #include "page/say.h"
 #include "page/seat.h"
 #include "page/secret.h"
+#include "page/sent.h"
 
 /* A part of a private page, while its content is sent. */
 typedef struct change {
@@ -137,10 +138,11 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_
   }
 }
 
-/* Send the content, unless the tab has it; the insides of new parts; and the id after all of them. */
+/* Send the content, unless the tab has it; the insides of new parts; the id after all of them; and which presses are
+ * seen by this. */
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
-  vestry_event *events[2 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
-  size_t events_count = 0;
+  vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
+  size_t events_count = 0, seen_count;
   char text[VSI_STATE_TAG_BYTES];
   bool has_inside = false;
   for (size_t i = 0; i < r->render.parts_count; i++) has_inside |= changes[i].inside != NULL;
@@ -157,10 +159,14 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   for (size_t i = 0; i < r->render.parts_count; i++)
     if (changes[i].inside) events[events_count++] = changes[i].inside;
   if (mark) events[events_count++] = mark;
+  vestry_event *seen = vsi_sent_event(r, &seen_count);
+  if (seen) events[events_count++] = seen;
   vsi_run_begin_sending(r);
   error = vsi_connection_send_here(r->private->viewer.connection, events, events_count);
   vestry_event_unref(mark);
+  vestry_event_unref(seen);
   if (error) return error;
+  vsi_sent_drop(r, seen_count);
   vsi_private_extra_forget_tag(r->private); /* the tab has other content now */
   return correct_mark(r, changes, text);
 }

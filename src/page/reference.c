@@ -15,6 +15,7 @@ static void free_pages(vestry_pages *pages) {
   vsi_free(host, pages->offline_text);
   vsi_free(host, pages->failing_text);
   vsi_map_finish(&pages->shared, host);
+  vsi_map_finish(&pages->sents, host);
   vsi_free(host, pages->views);
   vsi_free(host, pages->shared_waiting);
   vsi_free(host, pages->workers);

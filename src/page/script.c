@@ -67,12 +67,15 @@ uint64_t vsi_document_read(const char *text) {
 static void put_open(vestry_html *html, const vestry_page *page, const char *url, const char *had, const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
   vestry_html_add(html, "el.had = '%s'; if (el.open) el.had = ''; el.wait = 500; el.live = 0; el.hidden = false;", had);
-  vestry_html_add(html, " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
+  vestry_html_add(html, " el.isOver = () => $_vestry.over;"
+                        " el.isUp = () => el.run && el.got === 2 && !$_vestry.offline && !document.hidden;"
+                        " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
                         " $_vestry.go = ''; $_vestry.reload = 0;"
                         " const headers = el.had ? {'last-event-id': el.had");
   if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
   vestry_html_add(html,
-                  "} : {}; el.had = '';"
+                  "} : {}; el.had = ''; const sent = window.vestryOnce?.look?.(el);"
+                  " if (sent) headers['vestry-sent'] = sent;"
                   " @get('%s', {headers, filterSignals: {include: '%s', exclude: '^$'}, openWhenHidden: %-s,"
                   " retry: 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d, retryMaxCount: Infinity,"
                   " requestCancellation: el.run}) };",
@@ -92,7 +95,8 @@ static void put_fetch(vestry_html *html) {
                   " const leave = () => el.heard || performance.now() > 10000 ? location.reload() : 0;"
                   " if (of !== el) return;"
                   " if (type.startsWith('datastar-')) el.seen = Date.now();"
-                  " if (type === 'datastar-patch-signals') el.got = 2, el.heard = true;"
+                  " if (type === 'datastar-patch-signals')"
+                  " el.got = 2, el.heard = true, window.vestryOnce?.seen?.(argsRaw.signals);"
                   " if (type === 'datastar-patch-elements' && argsRaw.mode !== 'append') el.got = el.got || 1;"
                   " if (type === 'started') el.got = 0, el.live++;"
                   " if (type === 'retrying') el.seen = Date.now() + %d, $_vestry.offline = true;"

@@ -11,7 +11,10 @@ void vsi_view_end(vsi_view *view) {
   bool is_running = view->state == VSI_VIEW_RUNNING;
   vsi_topics_forget(view);
   vsi_kept_drop(view);
-  if (view->is_shared) vsi_key_forget(vsi_shared_of(view));
+  if (view->is_shared) {
+    vsi_key_forget(vsi_shared_of(view));
+    vsi_ring_remove(&vsi_shared_of(view)->sents); /* who waited for it looks again after its own page's run */
+  }
   vsi_schedule_leave(view);
   if (view->request) vsi_requests_give_back(pages, vsi_request_copy_bytes(view->request));
   view->is_over = true;

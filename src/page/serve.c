@@ -16,6 +16,7 @@
 #include "page/schedule.h"
 #include "page/script.h"
 #include "page/seat.h"
+#include "page/sent.h"
 
 /* ---------------------------------------------------------------------------------------------- the document ------ */
 
@@ -89,6 +90,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
 typedef struct vsi_watching {
   vsi_viewer viewer;  /* first */
   vsi_seat *promised; /* until the stream begins */
+  vsi_sent *seen;     /* NULL: none */
   bool is_of_other_build;
 } vsi_watching;
 
@@ -106,6 +108,10 @@ static void private_ended(vsi_close_node *node, vestry_connection *connection, v
   (void)connection, (void)cause;
   vsi_pages_lock(pages);
   vsi_private_extra_remember(page);
+  if (page->extra) {
+    vsi_sent_end(page->extra->seen);
+    page->extra->seen = NULL;
+  }
   leave_locked(&page->viewer);
   vsi_view_end(&page->view); /* and the viewer, now or by the worker that has it */
   vsi_pages_unlock(pages);
@@ -117,6 +123,7 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
   vestry_pages *pages = watching->viewer.pages;
   (void)cause;
   vsi_pages_lock(pages);
+  vsi_sent_end(watching->seen);
   leave_locked(&watching->viewer);
   vsi_pages_unlock(pages);
   vestry_connection_unref(connection);
@@ -180,6 +187,7 @@ static void begin_private(vsi_attachment *attachment, vestry_connection *connect
   count_begun(pages);
   vsi_schedule_enter(&page->view);
   vsi_schedule_mark(&page->view, 0);
+  if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->view);
   vsi_pages_unlock(pages);
   tell_of_end(&page->viewer, connection, private_ended);
 }
@@ -215,7 +223,9 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
   vsi_private *own = vsi_calloc(pages->host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
   own->view.page = page;
-  vestry_err error = vsi_private_extra_take(own, document, tag);
+  vsi_sent *seen;
+  vestry_err error = vsi_sent_create(pages, req, &seen);
+  if (!error) error = vsi_private_extra_take(own, document, tag, seen);
   if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
   if (!error) error = reserve_private(pages, own->view.request);
   if (error) {
@@ -238,6 +248,7 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
   vsi_pages_lock(pages);
   count_begun(pages);
   vsi_seat_take(seat);
+  if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
   tell_of_end(&watching->viewer, connection, watching_ended);
 }
@@ -248,6 +259,7 @@ static void drop_watching(vsi_attachment *attachment) {
   vsi_pages_lock(pages);
   vsi_seat_drop(watching->promised);
   vsi_pages_unlock(pages);
+  vsi_free(pages->host, watching->seen);
   vsi_free(pages->host, watching);
   vsi_pages_unref(pages);
 }
@@ -284,10 +296,12 @@ static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply
   vsi_watching *watching = vsi_calloc(page->pages->host, 1, sizeof *watching);
   vestry_err error = watching ? vsi_request_copy_create(req, VSI_COPY_SHARED, &copy) : VESTRY_NO_MEMORY;
   if (!error && page->allow) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &whose);
+  if (!error) error = vsi_sent_create(page->pages, req, &watching->seen);
   if (!error) error = promise(watching, page, copy, share, whose);
   vsi_request_copy_unref(copy);
   if (error) {
     vsi_request_copy_unref(whose);
+    if (watching) vsi_free(page->pages->host, watching->seen);
     vsi_free(page->pages->host, watching);
     return error;
   }

@@ -13,7 +13,10 @@ static void free_shared(const vestry_host *host, vsi_shared *shared) {
 
 static void free_private(const vestry_host *host, vsi_private *page) {
   if (page->view.is_over) vestry_connection_unref(page->viewer.connection); /* the stream has begun */
-  if (page->extra) vsi_free(host, page->extra->tag);
+  if (page->extra) {
+    vsi_free(host, page->extra->tag);
+    vsi_free(host, page->extra->seen); /* it never began */
+  }
   vsi_free(host, page->extra);
   vsi_free(host, page);
 }

@@ -81,6 +81,7 @@ struct vsi_shared {
   vsi_map_link in; /* by the key */
   struct vsi_channel *channel;
   vsi_ring seats;           /* all that are taken */
+  vsi_ring sents;           /* of streams whose presses it does not show yet (sent.c) */
   vsi_ring joining;         /* of these: streams that may not have what the view shows */
   size_t seats_count;       /* those that were only promised included */
   vsi_sending sent;         /* the last time */
@@ -128,9 +129,10 @@ struct vsi_viewer {
   };
 };
 
-/* What a private page has while its tab's word counts, and if it has parts. */
+/* What a private page has while its tab's word counts, if it has parts, and if it tells which presses are seen. */
 typedef struct vsi_private_extra {
   vsi_state_tag *tag; /* what the tab said it has, until the first render; NULL: nothing. The running worker's */
+  vsi_sent *seen;     /* guarded by the lock, set before the stream begins; NULL: none */
   uint64_t document;  /* its number, of a page with parts; 0: none */
   vsi_sending sent;   /* guarded by the lock: the last time */
   uint32_t renders;   /* counts those that were delivered: its seats have the number of the last one that named them */

@@ -9,6 +9,7 @@
 #include "page/private.h"
 #include "page/reference.h"
 #include "page/schedule.h"
+#include "page/sent.h"
 #include "page/shared.h"
 #include "page/topic.h"
 
@@ -30,6 +31,7 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   vsi_run_end(&run);
   vsi_pages_lock(pages);
   vsi_schedule_put_back(view, result, marked_seq);
+  vsi_sent_settle(view);
   if (pages->dead_views || pages->dead_seats) { /* while it counts: the end of the pages waits for it */
     vsi_pages_unlock(pages);
     vsi_pages_lock(pages);

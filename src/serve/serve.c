@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving: from a server's request to an answer, or to a stream. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "bus/bus.h"
 #include "connection/runner.h"
+#include "guard/proof.h"
 #include "http/answer.h"
 #include "http/encoding.h"
 #include "http/routes/routes.h"
@@ -227,6 +230,13 @@ static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err erro
   return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
 }
 
+/* Pages are told of an action that was done, before it is answered: what they show, they show at once (page/sent.c). */
+static void tell_done(serving *s) {
+  const char *sent = vestry_request_header(&s->request, "Vestry-Sent");
+  if (!sent || s->reply.status >= 400 || vsi_request_is_safe(&s->request)) return;
+  (void)vsi_bus_publish(s->v->bus, VSI_BUS_DONE, &(vestry_bus_message){.data = sent, .len = strlen(sent)}, NULL);
+}
+
 static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   if (vsi_instance_is_closing(s->v)) return vsi_answer_error(&s->request, VESTRY_CLOSED);
   vestry_signals_error why;
@@ -248,6 +258,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   /* Without room for the answer, what was asked is done all the same: it is not to be done again. */
   s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
+  if (is_answer || !error) tell_done(s);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? refuse(s, error) : carry_out(s, ret_connection);
 }

@@ -121,6 +121,7 @@ static void every_option(void **state) {
   "v=f(f,v,p+k+" Q "." Q "):"
 #define PRIVATE      "!RegExp(" Q "\\x28^|\\x5c.)_" Q ").test(p+k)"
 #define SNAPSHOT_END ")?{...r,[k]:v}:r,void 0))),requestCancellation:" Q "disabled" Q
+#define LONGEST      "a23456789012345678901234567890123456789012345678901234567890_234"
 #define OF(method)   "},(u,o)=&gt;@" method "(u,o),el,evt)"
 
 /* What a retry sends is what the signals were at the press; tests/browser/retries.test.js runs it. */
@@ -154,6 +155,25 @@ static void once(void **state) {
          "@get(" Q "/x" Q ",{headers:{" Q NONCE "})");
 }
 
+/* capability: L5 */
+static void a_signal_says_what_is_not_seen_yet(void **state) {
+  (void)state;
+  static const char *const bad[] = {"", "a.b", "1a", "a b", "a'", "\xC3\xA4", LONGEST "a"};
+  vestry_backend_action_options options = {.once = true, .content = VESTRY_CONTENT_FORM, .sent = "_saving"};
+  expect(VESTRY_METHOD_POST, &options,
+         ONCE "contentType:" Q "form" Q ",headers:{" Q NONCE ",requestCancellation:" Q "disabled" Q ",sent:" Q
+              "_saving" Q OF("post"));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    options.sent = bad[i];
+    assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_POST, &options, "/x"),
+                     VESTRY_INVALID);
+  }
+  options.sent = LONGEST;
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_POST, &options, "/x"), VESTRY_OK);
+  options.once = false;
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_POST, &options, "/x"), VESTRY_INVALID);
+}
+
 /* capability: C7 */
 static void bad_options_are_refused(void **state) {
   (void)state;
@@ -175,6 +195,8 @@ static void bad_options_are_refused(void **state) {
       {.selector = "#a"},
       {.press = VESTRY_PRESS_UNTIL_ANSWERED},
       {.unordered = true},
+      {.sent = "_saving"},
+      {.once = true, .sent = "_saving"}, /* of GET */
       {.once = true, .press = (vestry_press)2},
       {.headers_count = 1},
       {.headers = bad, .headers_count = 65},
@@ -254,6 +276,7 @@ int main(void) {
       cmocka_unit_test(urls_may_hold_signals),
       cmocka_unit_test(every_option),
       cmocka_unit_test(once),
+      cmocka_unit_test(a_signal_says_what_is_not_seen_yet),
       cmocka_unit_test(bad_options_are_refused),
       cmocka_unit_test(buffers_are_filled_to_the_last_byte),
       cmocka_unit_test(in_html),

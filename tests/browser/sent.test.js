@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// L5: a page says that it is saving until it shows what became of it, or that it failed.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const { startProxy } = require('./proxy.js');
+
+after(closeChrome);
+
+async function tabFor(t) {
+  const server = await startExample('test_browser_sent');
+  t.after(() => server.stop());
+  const proxy = await startProxy(t, server);
+  const session = await newSession(t);
+  await session.context.addInitScript(() => {
+    let hidden = false;
+    Object.defineProperty(document, 'hidden', { get: () => hidden });
+    Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
+    window.setHidden = (value) => {
+      hidden = value;
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+    window.told = [];
+    document.addEventListener('datastar-fetch', ({ detail }) =>
+      window.told.push(`${detail.el.id} ${detail.type}`));
+  });
+  const tab = await session.tab(proxy.url);
+  await tab.until(() => window.told.includes(' datastar-patch-signals')); // its stream is there
+  const { page } = tab;
+  await page.evaluate(() => {
+    window.cleared = []; // what the page shows when nothing is under way any more
+    const saving = document.querySelector('#saving');
+    new MutationObserver(() => saving.textContent === '0' && window.cleared.push(document.querySelector('#count').textContent))
+      .observe(saving, { childList: true, characterData: true, subtree: true });
+  });
+  return {
+    ...tab,
+    proxy,
+    press: (what) => page.evaluate((id) => document.getElementById(id).click(), what),
+    saving: (is) => tab.until((wanted) => document.querySelector('#saving').textContent === String(wanted), is),
+    answered: (what, count = 1) =>
+      tab.until(([is, least]) => window.told.filter((type) => type === is).length >= least, [`${what} finished`, count]),
+    ask: (what) => send('POST', `${server.url}${what}`),
+    text: (what) => page.locator(`#${what}`).textContent(),
+    cleared: () => page.evaluate(() => window.cleared),
+    hide: (is) => page.evaluate((value) => window.setHidden(value), is),
+  };
+}
+
+// capability: L5
+test('l5: what is sent is saving until the page shows it, however long ago it was answered', async (t) => {
+  const tab = await tabFor(t);
+  await tab.press('add');
+  await tab.saving(0);
+  assert.deepEqual(await tab.cleared(), ['1']);
+  await tab.ask('hold');
+  await tab.press('add');
+  await tab.press('add');
+  await tab.answered('add', 3);
+  assert.equal(await tab.text('saving'), '2');
+  assert.equal(await tab.text('count'), '1');
+  await tab.ask('go');
+  await tab.saving(0);
+  assert.equal((await tab.cleared()).at(-1), '3');
+  assert.equal(await tab.text('failed'), '');
+});
+
+// capability: L5
+test('l5: what changes nothing is seen, too, and several are seen each by itself', async (t) => {
+  const tab = await tabFor(t);
+  await tab.press('same');
+  await tab.saving(0);
+  await tab.press('slow');
+  await tab.press('add');
+  await tab.until(() => document.querySelector('#count').textContent === '1');
+  await tab.saving(1);
+  await tab.ask('go');
+  await tab.saving(0);
+  assert.equal((await tab.cleared()).at(-1), '2');
+});
+
+// capability: L5
+test('l5: what is refused, or does not arrive, is saving no more, and said to have failed', async (t) => {
+  const tab = await tabFor(t);
+  await tab.press('bad');
+  await tab.until(() => document.querySelector('#failed').textContent === '422');
+  assert.equal(await tab.text('saving'), '0');
+  await tab.press('add');
+  await tab.saving(0);
+  assert.equal(await tab.text('failed'), '');
+  await tab.page.route('**/add', (route) => route.abort());
+  await tab.press('add');
+  await tab.until(() => document.querySelector('#failed').textContent === 'network');
+  assert.equal(await tab.text('saving'), '0');
+  assert.equal(await tab.text('count'), '1');
+});
+
+// capability: L5
+test('l5: while the stream is away, what was answered is saving until a new one shows it', async (t) => {
+  const tab = await tabFor(t);
+  tab.proxy.fail = 1000;
+  tab.proxy.cut();
+  await tab.until(() => window.told.includes(' retrying'));
+  await tab.press('add');
+  await tab.answered('add');
+  assert.equal(await tab.text('saving'), '1');
+  assert.equal(await tab.text('count'), '0');
+  tab.proxy.fail = 0;
+  await tab.saving(0);
+  assert.deepEqual(await tab.cleared(), ['1']);
+  // A hidden tab has no stream.
+  await tab.hide(true);
+  await tab.press('add');
+  await tab.answered('add', 2);
+  assert.equal(await tab.text('saving'), '1');
+  await tab.hide(false);
+  await tab.saving(0);
+  assert.equal((await tab.cleared()).at(-1), '2');
+});

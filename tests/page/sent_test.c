@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* Which presses a page shows, as its stream is told: behind the render that contains them, and by no other. */
+#include "bus/bus.h"
+#include "instance/instance.h"
+#include "page/sent.h"
+#include "page/tabs.h"
+#include "page/topic.h"
+
+#define ADA          "00000000000000ad"
+#define BOB          "00000000000000b0"
+#define SEEN(number) "{\"_vestry\":{\"seen\":{\"" number "\":null}}}"
+
+/* POST /act?heading: the heading changes; ?list: the list; ?fail: it is refused; otherwise nothing is changed. */
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
+  site *s = app;
+  if (strcmp(req->query, "fail") == 0) return vestry_reply_status(reply, 422);
+  if (strcmp(req->query, "heading") == 0) {
+    s->heading++;
+    tabs_refresh(s, "all");
+  } else if (strcmp(req->query, "list") == 0) {
+    s->lists[1]++;
+    tabs_refresh(s, "list/1");
+  }
+  return vestry_reply_status(reply, 204);
+}
+
+static void begin(site *s) {
+  tabs_begin(s);
+  assert_int_equal(vestry_route(s->on.v, "POST", "/act", act, s), VESTRY_OK);
+}
+
+/* A stream that says of presses what `sent` says. */
+static void open_tab(site *s, tab *t, const char *path, const char *sent) {
+  const vestry_header headers[] = {{"Vestry-Sent", sent}, {"Last-Event-ID", t->id}};
+  t->path = path;
+  const vestry_memory_call call = {.path = path, .headers = headers, .headers_count = *t->id ? 2 : 1, .datastar = true};
+  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &t->stream), VESTRY_OK);
+}
+
+static int press(site *s, const char *what, const char *sent) {
+  const vestry_header header = {"Vestry-Sent", sent};
+  const vestry_memory_call call = {
+      .method = "POST", .path = "/act", .query = what, .headers = &header, .headers_count = 1, .datastar = true};
+  vestry_memory_exchange *answer;
+  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &answer), VESTRY_OK);
+  int status = vestry_memory_look(answer).status;
+  vestry_memory_destroy(answer);
+  return status;
+}
+
+static size_t count_of(const char *text, const char *what) {
+  size_t count = 0;
+  for (const char *at = text; (at = strstr(at, what)) != NULL; at++) count++;
+  return count;
+}
+
+/* What has come says once that the press is seen, behind `change`, if that is not NULL. */
+static void assert_seen(tab *t, const char *change, const char *seen) {
+  const char *text = tabs_read(t), *at = strstr(text, seen);
+  assert_non_null(at);
+  assert_int_equal(count_of(text, "\"seen\""), 1);
+  if (!change) return;
+  assert_non_null(strstr(text, change));
+  assert_true(strstr(text, change) < at);
+}
+
+static void assert_unseen(tab *t) {
+  assert_null(strstr(tabs_read(t), "\"seen\""));
+}
+
+/* capability: L5 */
+static void a_press_is_seen_behind_its_change(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0}, bob = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  open_tab(&s, &bob, "/private", BOB);
+  tabs_settle(&s);
+  assert_unseen(&ada);
+  assert_unseen(&bob);
+  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  tabs_settle(&s);
+  assert_seen(&ada, "<h1>101", SEEN("1"));
+  assert_int_equal(press(&s, "list", ADA ".2"), 204);
+  tabs_settle(&s);
+  assert_seen(&ada, "<li>2", SEEN("2"));
+  assert_unseen(&bob); /* his page shows both, but it has sent nothing */
+  assert_int_equal(bob.heading, 101);
+  assert_int_equal(bob.item, 2);
+  tabs_leave(&s, &bob);
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: L5 */
+static void a_press_that_changes_nothing_is_seen(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  assert_int_equal(press(&s, "", ADA ".1"), 204);
+  assert_int_equal(press(&s, "", ADA ".2"), 204);
+  tabs_settle(&s);
+  const char *text = tabs_read(&ada);
+  assert_null(strstr(text, "patch-elements"));
+  assert_non_null(strstr(text, "\"1\":null"));
+  assert_non_null(strstr(text, "\"2\":null"));
+  s.version = 7; /* from now on it says so, and is not rendered */
+  tabs_refresh(&s, "all");
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  assert_int_equal(press(&s, "", ADA ".3"), 204);
+  tabs_settle(&s);
+  assert_seen(&ada, NULL, SEEN("3"));
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: L5 */
+static void what_was_refused_is_not_seen(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  assert_int_equal(press(&s, "fail", ADA ".1"), 422);
+  tabs_settle(&s);
+  assert_unseen(&ada);
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: L5 */
+static void a_render_that_fails_shows_nothing(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  s.error = VESTRY_IO;
+  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  tabs_pass(&s, 20);
+  assert_unseen(&ada);
+  s.error = VESTRY_OK;
+  tabs_settle(&s);
+  assert_seen(&ada, "<h1>101", SEEN("1"));
+  s.part_error = VESTRY_IO;
+  assert_int_equal(press(&s, "list", ADA ".2"), 204);
+  tabs_pass(&s, 20);
+  assert_unseen(&ada); /* the page was rendered, its part was not */
+  s.part_error = VESTRY_OK;
+  tabs_settle(&s);
+  assert_seen(&ada, "<li>2", SEEN("2"));
+  tabs_end_one(&s, &ada);
+}
+
+static void done_inside(site *s, vestry_render *render) {
+  (void)render;
+  s->inside = NULL;
+  s->heading++; /* after this render has begun, perhaps after it has read */
+  vestry_bus_message message = {.data = ADA ".1", .len = sizeof ADA ".1" - 1};
+  assert_int_equal(vsi_bus_publish(s->on.v->bus, VSI_BUS_DONE, &message, NULL), VESTRY_OK);
+}
+
+/* capability: L5 */
+static void a_render_that_had_begun_before_shows_nothing(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  tabs_pass(&s, 1000);
+  s.heading++;
+  s.inside = done_inside;
+  tabs_refresh(&s, "all");
+  vestry_memory_settle(s.on.v);
+  tabs_pass(&s, 1); /* the first of the two, and the next one is not due */
+  assert_null(s.inside);
+  assert_unseen(&ada);
+  assert_int_equal(ada.heading, 102);
+  tabs_pass(&s, 20);
+  assert_seen(&ada, NULL, SEEN("1"));
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: L5 */
+static void one_of_a_shared_page_is_told_of_its_own(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0}, bob = {0}, cher = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/shared", ADA);
+  open_tab(&s, &bob, "/shared", BOB);
+  open_tab(&s, &cher, "/shared", "none");
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  tabs_settle(&s);
+  assert_seen(&ada, "<h1>101", SEEN("1"));
+  assert_unseen(&bob);
+  assert_unseen(&cher);
+  assert_int_equal(press(&s, "", BOB ".1"), 204);
+  tabs_settle(&s);
+  assert_seen(&bob, NULL, SEEN("1"));
+  assert_unseen(&ada);
+  s.error = VESTRY_IO;
+  assert_int_equal(press(&s, "heading", ADA ".2"), 204);
+  tabs_pass(&s, 20);
+  assert_unseen(&ada);
+  tabs_leave(&s, &ada); /* while it waits */
+  tabs_leave(&s, &bob);
+  tabs_end_one(&s, &cher);
+}
+
+/* capability: L5 */
+static void a_stream_that_begins_shows_what_was_answered_before(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  tabs_settle(&s);
+  tabs_leave(&s, &ada);
+  assert_int_equal(press(&s, "heading", ADA ".1"), 204);
+  open_tab(&s, &ada, "/private", ADA ".1");
+  tabs_settle(&s);
+  assert_seen(&ada, "<h1>101", SEEN("1"));
+  tabs_leave(&s, &ada);
+  assert_int_equal(press(&s, "", ADA ".2"), 204);
+  open_tab(&s, &ada, "/private", ADA ".2"); /* it has all of it */
+  tabs_settle(&s);
+  const char *text = tabs_read(&ada);
+  assert_null(strstr(text, "patch-elements"));
+  assert_non_null(strstr(text, SEEN("2")));
+  tab again = ada; /* a second stream, while the end of the first is not known */
+  open_tab(&s, &again, "/private", ADA);
+  tabs_settle(&s);
+  (void)tabs_read(&again);
+  assert_int_equal(press(&s, "", ADA ".3"), 204);
+  tabs_settle(&s);
+  assert_seen(&again, NULL, SEEN("3"));
+  tabs_leave(&s, &ada);
+  assert_int_equal(press(&s, "", ADA ".4"), 204);
+  tabs_settle(&s);
+  assert_seen(&again, NULL, SEEN("4"));
+  tabs_end_one(&s, &again);
+}
+
+/* capability: L5 */
+static void what_clients_make_up_does_no_harm(void **state) {
+  (void)state;
+  static const char *const bad[] = {"",
+                                    "0",
+                                    "0000000000000000.1",
+                                    "zzzzzzzzzzzzzzzz.1",
+                                    ADA "1",
+                                    ADA ".",
+                                    ADA "..1",
+                                    ADA ".x",
+                                    ADA ".1.",
+                                    ADA ".-1",
+                                    ADA ".12345678901",
+                                    ADA ".1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17"};
+  site s;
+  tab ada = {0};
+  begin(&s);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    open_tab(&s, &ada, "/private", bad[i]);
+    tabs_settle(&s);
+    assert_unseen(&ada);
+    tabs_leave(&s, &ada);
+  }
+  open_tab(&s, &ada, "/private", ADA);
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(press(&s, "", bad[i]), 204);
+  tabs_settle(&s);
+  assert_unseen(&ada);
+  s.error = VESTRY_IO;
+  for (int i = 0; i < 100; i++) assert_int_equal(press(&s, "", ADA ".999999999"), 204); /* the most wait */
+  s.error = VESTRY_OK;
+  tabs_settle(&s);
+  assert_int_equal(count_of(tabs_read(&ada), "\"999999999\":null"), 16);
+  tabs_end_one(&s, &ada);
+}
+
+typedef struct told {
+  char topic[64];
+  size_t len, count;
+} told;
+
+static void note(const char *topic, size_t len, void *ctx) {
+  told *t = ctx;
+  assert_true(len < sizeof t->topic);
+  memcpy(t->topic, topic, len);
+  t->topic[len] = '\0';
+  t->len = len;
+  t->count++;
+}
+
+/* capability: L5 */
+static void a_press_on_one_node_is_seen_on_another(void **state) {
+  (void)state;
+  site s;
+  tab ada = {0};
+  told t = {.count = 0};
+  begin(&s);
+  vsi_pages_tell(s.on.pages, note, &t);
+  open_tab(&s, &ada, "/private", ADA);
+  tabs_settle(&s);
+  (void)tabs_read(&ada);
+  assert_int_equal(press(&s, "", ADA ".1"), 204);
+  assert_int_equal(t.count, 0); /* its stream is here */
+  assert_int_equal(press(&s, "", BOB ".1"), 204);
+  assert_int_equal(t.count, 1);
+  assert_string_equal(t.topic, "\001" BOB ".1");
+  tabs_settle(&s);
+  assert_seen(&ada, NULL, SEEN("1"));
+  vsi_sent_done_elsewhere(s.on.pages, ADA ".2", sizeof ADA ".2" - 1);
+  tabs_settle(&s);
+  assert_seen(&ada, NULL, SEEN("2"));
+  assert_int_equal(t.count, 1); /* it is not told on */
+  vsi_pages_tell(s.on.pages, NULL, NULL);
+  tabs_end_one(&s, &ada);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_press_is_seen_behind_its_change),
+      cmocka_unit_test(a_press_that_changes_nothing_is_seen),
+      cmocka_unit_test(what_was_refused_is_not_seen),
+      cmocka_unit_test(a_render_that_fails_shows_nothing),
+      cmocka_unit_test(a_render_that_had_begun_before_shows_nothing),
+      cmocka_unit_test(one_of_a_shared_page_is_told_of_its_own),
+      cmocka_unit_test(a_stream_that_begins_shows_what_was_answered_before),
+      cmocka_unit_test(what_clients_make_up_does_no_harm),
+      cmocka_unit_test(a_press_on_one_node_is_seen_on_another),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
