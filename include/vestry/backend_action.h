@@ -102,7 +102,7 @@ typedef struct vestry_backend_action_options {
   bool unordered;     /**< of once: sent at once, not after the presses of its page that came before it */
   const char *sent;   /**< of once, not of GET and QUERY: the name of a signal that says how many presses were sent and
                            are not seen yet (vestry/once.h): a letter or '_', then letters, digits and '_', at most
-                           VESTRY_SENT_MAX_BYTES. Begin it with '_', and it is sent to nobody [none] */
+                           VESTRY_SENT_MAX_BYTES. One that begins with '_' stays in the page [none] */
 } vestry_backend_action_options;
 
 /** Write an action string.

@@ -13,7 +13,7 @@ void vsi_view_end(vsi_view *view) {
   vsi_kept_drop(view);
   if (view->is_shared) {
     vsi_key_forget(vsi_shared_of(view));
-    vsi_ring_remove(&vsi_shared_of(view)->sents); /* who waited for it looks again after its own page's run */
+    vsi_ring_remove(&vsi_shared_of(view)->sents); /* streams that waited for it look again after their own page's run */
   }
   vsi_schedule_leave(view);
   if (view->request) vsi_requests_give_back(pages, vsi_request_copy_bytes(view->request));

@@ -8,13 +8,13 @@
  * When a press's handler has ended, all that its stream sees (its private view, the parts in it, or its shared page) is
  * marked, as by a refresh that comes after all that the handler refreshed. A view that has no mark up to that one, and
  * is not being rendered, has been rendered from its beginning on after the handler's end. When this is true of all
- * views, the stream is told the numbers, behind what these renders sent. A render that fails is no such render; one
+ * views, the stream is told the numbers, after what these renders sent. A render that fails is no such render; one
  * that changes nothing is.
  *
  * A stream that begins says which presses were answered while there was none: its first renders show them.
  *
- * One stream waits for one view at a time: the one that is furthest behind. Each view that many see has a list of those
- * that wait for it; a private view has none but its own. */
+ * A stream waits for one view at a time: the one that shows the oldest state. Each view that many see has a list of the
+ * streams that wait for it; a private view has none but its own. */
 #include "page/sent.h"
 
 #include <stdio.h>
@@ -38,7 +38,7 @@ struct vsi_sent {
   uint64_t seqs[PRESSES]; /* in ascending order: when their handlers had ended */
 };
 
-/* ----------------------------------------------------------------------------------------------- what is said ------ */
+/* ---------------------------------------------------------------------------------------------- what is said ----- */
 
 /* What a page says: its number, 16 hexadecimal digits, and presses' numbers, with a dot before each. */
 typedef struct said {
@@ -75,7 +75,7 @@ static vsi_sent *find(const vestry_pages *pages, uint64_t number) {
   return NULL;
 }
 
-/* --------------------------------------------------------------------------------------------- what is shown ------- */
+/* -------------------------------------------------------------------------------------------- what is shown ------ */
 
 /* Up to which refresh the view shows all. running: the one that this thread runs, which has begun at seq. */
 static uint64_t shown_by(const vsi_view *view, const vsi_view *running, uint64_t seq) {
@@ -85,8 +85,8 @@ static uint64_t shown_by(const vsi_view *view, const vsi_view *running, uint64_t
   return view->is_dirty ? 0 : UINT64_MAX;
 }
 
-/* Up to which refresh the stream shows all. ret_last: the view that many see and that is behind all others; NULL: the
- * stream's own is, or none. */
+/* Up to which refresh the stream shows all. ret_last: the view, of those that many see, that shows least; NULL: the
+ * stream's own does, or none. */
 static uint64_t shown(const vsi_sent *sent, const vsi_view *running, uint64_t seq, vsi_shared **ret_last) {
   uint64_t least = sent->own ? shown_by(sent->own, running, seq) : UINT64_MAX;
   *ret_last = NULL;
@@ -137,8 +137,8 @@ static void drop(vsi_sent *sent, size_t count) {
   memmove(sent->seqs, sent->seqs + count, sent->count * sizeof *sent->seqs);
 }
 
-/* Signals that say so: each has its own, so that none takes another one's place in a queue, and is nothing, so that none
- * is kept. */
+/* Signals that say so: each press has its own, so that none takes another one's place in a queue. Their value is null,
+ * so that the page keeps none. */
 typedef struct seen_text {
   char json[32 + PRESSES * (DIGITS + 8)];
 } seen_text;
@@ -217,7 +217,7 @@ void vsi_sent_settle(vsi_view *view) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------------- its life ------- */
+/* ------------------------------------------------------------------------------------------------- its life ------ */
 
 vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_sent **ret_sent) {
   const char *text = vestry_request_header(req, "Vestry-Sent");
@@ -276,7 +276,7 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
   vsi_pages_unlock(pages);
   if (!refreshed) return;
   memcpy(topic + 1, message->data, message->len);
-  refreshed(topic, message->len + 1, refreshed_ctx); /* behind the refreshes of the handler's */
+  refreshed(topic, message->len + 1, refreshed_ctx); /* after the refreshes of the handler's */
 }
 
 void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len) {

@@ -22,8 +22,8 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx);
 /* The same, told by another node. */
 void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len);
 
-/* What says that presses are seen by this run of a private page; NULL: none is, or no memory. An event, owned; *ret_count:
- * of how many, for vsi_sent_drop, once it has been sent. */
+/* What says that presses are seen by this run of a private page: an event, owned; NULL: none is, or no memory.
+ * *ret_count: of how many, for vsi_sent_drop, once it has been sent. */
 vestry_event *vsi_sent_event(vsi_run *r, size_t *ret_count);
 void vsi_sent_drop(vsi_run *r, size_t count);
 /* A run of the view is over: tell the streams whose presses are seen by it. With the lock, which it gives up meanwhile,

@@ -114,7 +114,9 @@ function settle() {
 function merge(target, patch, onlyIfMissing) {
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) {
-      if (!onlyIfMissing) target[name] = undefined;
+      if (onlyIfMissing) continue;
+      target[name] = undefined; // its readers hear of it
+      delete target[name];
     } else if (typeof value === 'object' && !Array.isArray(value)) {
       target[name] = merge({ ...(target[name] ?? {}) }, value, onlyIfMissing);
     } else if (!onlyIfMissing || target[name] === undefined) {
