@@ -20,7 +20,7 @@ static void a_commit_wakes_a_thread(void **state) {
   }
   sqlite3 *db;
   assert_int_equal(sqlite3_open(s.path, &db), SQLITE_OK);
-  sqlite3_busy_timeout(db, 60000);
+  sqlite3_busy_timeout(db, PATIENCE_S * 1000);
   site_run(db, "BEGIN IMMEDIATE");
   assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, db, &(vestry_job_order){.kind = "work"}, NULL), VESTRY_OK);
   site_run(db, "COMMIT");
@@ -108,6 +108,7 @@ static void an_end_that_cannot_be_written_is_written_later(void **state) {
     shop_open(&s, (vestry_jobs_options){.poll_ms = 60000});
     shop_busy_ms = PATIENCE_S * 1000;
     assert_int_equal(sqlite3_open(s.path, &stranger), SQLITE_OK);
+    sqlite3_busy_timeout(stranger, PATIENCE_S * 1000); /* the thread that renews leases writes, too */
     int64_t id = shop_enqueue(&s, (vestry_job_order){0});
     s.meanwhile = lock_out;
     if (has_threads) {
