@@ -51,16 +51,12 @@ static vestry_err handle(vsi_render *render) {
   return page->render ? page->render(&render->said, render->html, page->app) : page->handler(req, reply, page->app);
 }
 
-/* Observers are told, but not of a document, nor of the inside of a part: its view renders again. */
-static uint8_t begin(vsi_render *render) {
-  return render->names ? vsi_observers_begin(render->pages, &render->said) : 0;
-}
-
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
   vsi_render *render = app;
   render->said.request = req;
   render->said.reply = reply;
-  uint8_t told = begin(render);
+  /* not of a document, nor of the inside of a part in one: its view renders again */
+  uint8_t told = render->names ? vsi_observers_begin(render->pages, &render->said) : 0;
   vestry_err error = handle(render);
   vsi_observers_end(render->pages, &render->said, told);
   return error ? error : render->error;
@@ -267,7 +263,7 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
   inner.html = html;
   inner.said = (vestry_render){.share = part->share, .is_stream = is_stream, .own = &inner};
   inner.is_part = true;
-  uint8_t told = begin(&inner);
+  uint8_t told = names ? vsi_observers_begin(pages, &inner.said) : 0;
   vestry_err error = part->render(&inner.said, html, part->app);
   vsi_observers_end(pages, &inner.said, told);
   if (!error) error = inner.error;

@@ -215,23 +215,18 @@ static void refresh_all(vestry_pages *pages) {
     pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last views */
 }
 
-static uint64_t refresh_locked(vestry_pages *pages, const char *topic, size_t len) {
+/* topic NULL: every page. is_told: other nodes are told of it. */
+static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_told, uint64_t *ret_seq) {
+  if (!pages || (topic && !len)) return VESTRY_INVALID;
+  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vsi_pages_lock(pages);
   uint64_t seq = ++pages->seq;
   pages->stats.refreshes_count++;
-  if (len)
+  if (topic)
     refresh_topic(pages, topic, len);
   else
     refresh_all(pages);
   if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
-  return seq;
-}
-
-static vestry_err refresh(vestry_pages *pages, const char *topic, bool is_told, uint64_t *ret_seq) {
-  size_t len = topic ? strlen(topic) : 0;
-  if (!pages || (topic && !len)) return VESTRY_INVALID;
-  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vsi_pages_lock(pages);
-  uint64_t seq = refresh_locked(pages, topic, len);
   vsi_refreshed_fn refreshed = is_told ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
@@ -241,17 +236,15 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, bool is_told, 
 }
 
 vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
-  return refresh(pages, topic, true, ret_seq);
+  return refresh(pages, topic, topic ? strlen(topic) : 0, true, ret_seq);
 }
 
 vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
-  return refresh(pages, topic, false, ret_seq);
+  return refresh(pages, topic, topic ? strlen(topic) : 0, false, ret_seq);
 }
 
 void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {
-  vsi_pages_lock(pages);
-  (void)refresh_locked(pages, topic, len);
-  vsi_pages_unlock(pages);
+  (void)refresh(pages, len ? topic : NULL, len, false, NULL); /* cannot fail */
 }
 
 void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) {

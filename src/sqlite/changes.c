@@ -105,34 +105,33 @@ static bool note_column(const vestry_host *host, vsi_sqlite_changes *changes, sq
          (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(host, changes, value, column));
 }
 
-static void note_keys(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3 *db, int operation,
-                      int64_t old_rowid, int64_t new_rowid) {
+static void note_keys(const vestry_host *host, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   uint64_t wanted = use->told & ~VSI_SQLITE_ROWS;
   if (use->told & VSI_SQLITE_ROWS &&
-      ((operation != SQLITE_INSERT && !add_key(host, changes, VSI_SQLITE_ROWID, old_rowid)) ||
-       (operation != SQLITE_DELETE && !add_key(host, changes, VSI_SQLITE_ROWID, new_rowid))))
+      ((row->operation != SQLITE_INSERT && !add_key(host, changes, VSI_SQLITE_ROWID, row->old_rowid)) ||
+       (row->operation != SQLITE_DELETE && !add_key(host, changes, VSI_SQLITE_ROWID, row->new_rowid))))
     use->told &= ~VSI_SQLITE_ROWS;
   for (uint32_t i = 0; wanted; i++, wanted >>= 1)
-    if (wanted & 1 && !note_column(host, changes, db, operation, i)) use->told &= ~vsi_sqlite_column(i);
+    if (wanted & 1 && !note_column(host, changes, row->db, row->operation, i)) use->told &= ~vsi_sqlite_column(i);
 }
 
-void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, sqlite3 *db,
-                            int operation, const char *table, int64_t old_rowid, int64_t new_rowid) {
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
+                            const vsi_sqlite_row *row) {
   if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
   if (changes->are_unknown) return;
-  if ((!*changes->name || strcmp(changes->name, table) != 0) && !find(changes, tables, generation, table)) {
+  if ((!*changes->name || strcmp(changes->name, row->table) != 0) && !find(changes, tables, generation, row->table)) {
     changes->are_unknown = true;
     return;
   }
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   const vsi_sqlite_known *known = &changes->known;
-  if (use->told) note_keys(tables->host, changes, db, operation, old_rowid, new_rowid);
+  if (use->told) note_keys(tables->host, changes, row);
   if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
-  bool is_compared =
-      operation == SQLITE_UPDATE && old_rowid == new_rowid && known->read && changes->compared_count++ < COMPARED_MOST;
+  bool is_compared = row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && known->read &&
+                     changes->compared_count++ < COMPARED_MOST;
   uint64_t columns = known->read & ~VSI_SQLITE_ROWS;
-  uint64_t changed = is_compared ? compare(db, columns & ~use->columns, known->filled, known->columns_count) : 0;
+  uint64_t changed = is_compared ? compare(row->db, columns & ~use->columns, known->filled, known->columns_count) : 0;
   uint64_t unchanged = is_compared ? (columns & ~changed) | VSI_SQLITE_ROWS : 0;
   use->columns |= ~unchanged;
 }

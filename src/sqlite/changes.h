@@ -21,9 +21,17 @@ typedef struct vsi_sqlite_changes {
   uint32_t compared_count; /* rows of this transaction whose columns were */
 } vsi_sqlite_changes;
 
-/* A row is being changed: from within the preupdate hook, with its arguments. */
-void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, sqlite3 *db,
-                            int operation, const char *table, int64_t old_rowid, int64_t new_rowid);
+/* A row that is being changed: what the preupdate hook is told. */
+typedef struct vsi_sqlite_row {
+  sqlite3 *db;
+  int operation; /* SQLITE_INSERT, UPDATE, DELETE */
+  const char *table;
+  int64_t old_rowid, new_rowid;
+} vsi_sqlite_row;
+
+/* A row is being changed: from within the hook. */
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
+                            const vsi_sqlite_row *row);
 /* Whether a column of the row has another value than before, and its former value is known: from within the hook. */
 bool vsi_sqlite_change_is_told(sqlite3 *db, int column);
 /* None any more. */

@@ -34,7 +34,6 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "sqlite/account.h"
 #include "sqlite/counter.h"
 #include "sqlite/publish.h"
 #include "sqlite/tab.h"
@@ -76,17 +75,16 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   connection->written = written;
   if (!is_read) {
     database->is_lost = true;
-    vsi_sqlite_publish_perhaps(connection);
+    vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
   } else if (is_reached && has_written) {
-    if (connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
-        (!last.is_wal && is_exclusive(connection)))
-      vsi_sqlite_publish(connection, true);
-    else
-      vsi_sqlite_publish_perhaps(connection); /* a look finds the number, and takes it for another's */
+    bool is_own = connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
+                  (!last.is_wal && is_exclusive(connection));
+    /* if it may be another's, a look finds the number, and takes it for that */
+    vsi_sqlite_publish(connection, is_own ? VSI_SQLITE_COMMITTED : VSI_SQLITE_REACHED);
   } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
   } else if (!connection->announced.is_wal && (has_written || is_exclusive(connection))) {
-    vsi_sqlite_publish(connection, false); /* the number stands still; a page may have been written before the hook */
+    vsi_sqlite_publish(connection, VSI_SQLITE_STANDING); /* a page may have been written before the hook */
   } else {
     vsi_sqlite_publish_nothing(connection);
   }
@@ -189,13 +187,12 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   const vestry_sqlite_options *options = &connection->database->options;
   if (strcmp(schema, "main") != 0) return;
   settle(connection);
-  connection->has_changes = true;
   if (!connection->is_sure) connection->is_sure = is_sure_change(connection, db, operation, old_rowid != new_rowid);
+  const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
   bool is_of_render =
-      vsi_sqlite_actor_row(&connection->database->exact, &connection->actor, operation, table, old_rowid, new_rowid);
-  vsi_sqlite_exact_writes(&connection->database->exact, connection);
+      vsi_sqlite_transaction_row(&connection->transaction, &connection->database->commits, connection, &row);
   bool is_tab = sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
-  if (is_tab) connection->actor.changes_tabs = true;
+  if (is_tab) connection->transaction.changes_tabs = true;
   if (connection->is_quiet || is_of_render) return;
   vestry_sqlite_change change = {connection, operation};
   if (is_tab) {
@@ -245,7 +242,7 @@ static void after_rollback(void *ctx) {
   if (connection->is_committing && !atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
     vsi_sqlite_refresh_all(database);
   connection->is_committing = false;
-  vsi_sqlite_exact_forget(&database->exact, &connection->actor, &database->seq);
+  vsi_sqlite_commits_forget(&database->commits, &connection->transaction, &database->seq);
   vsi_mutex_unlock(&database->lock);
   vsi_sqlite_publish_forget(connection);
 }
@@ -277,7 +274,7 @@ static bool is_of_rows(const char *sql) {
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,
                             const char *inside) {
   (void)inside;
-  return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->actor.reader, action, first, second, schema);
+  return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->reader, action, first, second, schema);
 }
 
 /* Before and after every statement, those that others run inside of theirs included. */
@@ -285,8 +282,9 @@ static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   if (what == SQLITE_TRACE_STMT) {
     settle(connection);
-    if (connection->database->exact.records)
-      vsi_sqlite_actor_statement(&connection->database->exact, &connection->actor, statement, took);
+    if (!connection->database->commits.records) return 0;
+    vsi_sqlite_transaction_read(&connection->transaction, &connection->database->commits);
+    vsi_sqlite_reader_begins(&connection->reader, statement, took);
     return 0;
   }
   bool is_of_schema = !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement));
@@ -318,15 +316,17 @@ static void set_hooks(vestry_sqlite_connection *connection) {
   sqlite3_preupdate_hook(db, before_change, connection);
   sqlite3_commit_hook(db, before_commit, connection);
   sqlite3_rollback_hook(db, after_rollback, connection);
-  bool records = connection->database->exact.records;
-  if (records) vsi_sqlite_actor_init(&connection->database->exact, &connection->actor, db);
+  vsi_sqlite_commits *commits = &connection->database->commits;
+  if (commits->records)
+    vsi_sqlite_reader_init(&connection->reader, commits->host, db, commits, &commits->tables, &commits->generation,
+                           &commits->numbers, commits->records_pages);
   sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, at_statement, connection);
-  if (records) sqlite3_set_authorizer(db, before_statement, connection);
+  if (commits->records) sqlite3_set_authorizer(db, before_statement, connection);
   expire_statements(db);
 }
 
 static void take_hooks(const vestry_sqlite *database, sqlite3 *db) {
-  if (database->exact.records) sqlite3_set_authorizer(db, NULL, NULL);
+  if (database->commits.records) sqlite3_set_authorizer(db, NULL, NULL);
   sqlite3_preupdate_hook(db, NULL, NULL);
   sqlite3_commit_hook(db, NULL, NULL);
   sqlite3_rollback_hook(db, NULL, NULL);
@@ -362,7 +362,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
     return VESTRY_EXISTS;
   }
   /* What is mapped is read past the cache, whose pages are recorded. */
-  if (!vsi_sqlite_exact_watches_files(&database->exact))
+  if (!vsi_sqlite_commits_watches_files(&database->commits))
     (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
   connection->written = count_written(connection);
   set_hooks(connection);
@@ -401,7 +401,7 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
     return vsi_sqlite_refuse(&call, error, "%s",
                              error == VESTRY_EXISTS ? "the connection is attached already: once is enough"
                                                     : vestry_strerror(error));
-  bool is_coarse = database->exact.records_pages && !vsi_sqlite_reader_knows_pages(&connection->actor.reader);
+  bool is_coarse = database->commits.records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
   vsi_mutex_lock(&database->lock);
   database->stats.connections_count++;
   bool is_news = is_coarse && !database->is_coarse;
@@ -421,13 +421,14 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_tab_finish(connection);
   settle(connection);
-  vsi_sqlite_exact_leaves(&database->exact, connection);
+  vsi_sqlite_commits_leaves(&database->commits, connection);
   take_hooks(database, connection->db);
   vsi_mutex_lock(&database->lock);
   LIST_REMOVE(connection, in);
   if (connection != database->writer) database->stats.connections_count--;
   vsi_mutex_unlock(&database->lock);
-  vsi_sqlite_actor_finish(&database->exact, &connection->actor);
+  vsi_sqlite_reader_finish(&connection->reader);
+  vsi_sqlite_changes_finish(database->host, &connection->transaction.changes);
   vsi_sqlite_topics_finish(&connection->topics);
   vsi_free(database->host, connection);
 }

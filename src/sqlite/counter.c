@@ -65,7 +65,7 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   vestry_err error;
   const _Atomic(uint32_t) *index = map(database->file, &error);
   if (!index) return error;
-  error = vsi_sqlite_exact_follow_wal(&database->exact, database->db, index);
+  error = vsi_sqlite_commits_follow_wal(&database->commits, database->db, index);
   if (error) return error;
   database->wal_index = index;
   return VESTRY_OK;

@@ -139,8 +139,8 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   database->path = vsi_strdup(host, options.path, strlen(options.path));
   vestry_err error = VESTRY_NO_MEMORY;
   if (database->path) {
-    database->exact.settle = vsi_sqlite_settle;
-    error = vsi_sqlite_exact_init(&database->exact, pages, host, &database->options);
+    database->commits.settle = vsi_sqlite_settle;
+    error = vsi_sqlite_commits_init(&database->commits, pages, host, &database->options);
   }
   if (error == VESTRY_UNSUPPORTED)
     vsi_sqlite_refuse(&call, error,
@@ -172,7 +172,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   vsi_mutex_unlock(&database->lock);
   if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
-  vsi_sqlite_exact_finish(&database->exact);
+  vsi_sqlite_commits_finish(&database->commits);
   vsi_sqlite_tab_forget_touches(database);
   sqlite3_close(database->writer_db);
   sqlite3_close(database->db);
@@ -199,7 +199,7 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
 
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
   vsi_sqlite_index_stats of_index;
-  vsi_sqlite_index_stats_get(database->exact.index, &of_index);
+  vsi_sqlite_index_stats_get(database->commits.index, &of_index);
   vsi_mutex_lock(&database->lock);
   database->stats.refreshed_count = of_index.refreshed_count;
   database->stats.refreshed_sets_count = of_index.refreshed_sets_count;

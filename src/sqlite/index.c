@@ -101,14 +101,14 @@ typedef struct refreshes {
 
 static void refresh(refreshes *r, set *s) {
   char topic[VSI_SQLITE_SET_TOPIC_BYTES];
+  size_t views;
   if (s->hit == r->index->commits) return;
   s->hit = r->index->commits;
-  if (!vsi_sqlite_set_is_used(&r->index->sets, s)) {
+  if (!vsi_sqlite_set_is_used(&r->index->sets, s, topic, &views)) {
     vsi_sqlite_set_remove(&r->index->sets, s);
     return;
   }
-  vsi_sqlite_set_topic(&r->index->sets, s, topic);
-  r->index->stats.refreshed_count += vestry_topic_views(r->index->sets.topics, topic, NULL);
+  r->index->stats.refreshed_count += views;
   (void)vestry_refresh_here(r->index->sets.topics, topic, r->ret_seq); /* its name is one: it cannot fail */
   r->count++;
 }

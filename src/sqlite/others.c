@@ -14,7 +14,6 @@
 
 #include "base/log.h"
 #include "base/wait.h"
-#include "sqlite/account.h"
 #include "sqlite/counter.h"
 #include "sqlite/publish.h"
 #include "sqlite/tab.h"
@@ -26,19 +25,20 @@ enum { MOMENT_MS = 1 };
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
   for (vestry_sqlite_connection *at = LIST_FIRST(&database->connections); at; at = LIST_NEXT(at, in))
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
-        at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->has_changes)
+        at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->transaction.has_changes)
       return at;
   return NULL;
 }
 
 /* A commit with this number is there: publish the changes of the connections that have announced it. */
-static void publish_announced(vestry_sqlite *database, vsi_sqlite_number number) {
+static void publish_announced(void *ctx, vsi_sqlite_number number) {
+  vestry_sqlite *database = ctx;
   vestry_sqlite_connection *connection = find_announced(database, number, true);
   if (connection) {
-    vsi_sqlite_publish(connection, true);
+    vsi_sqlite_publish(connection, VSI_SQLITE_COMMITTED);
     return; /* others that announced it have committed nothing, and find that out themselves */
   }
-  while ((connection = find_announced(database, number, false))) vsi_sqlite_publish_perhaps(connection);
+  while ((connection = find_announced(database, number, false))) vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
 }
 
 /* All commits up to last are there: account for each number that is not accounted for yet. */
@@ -57,11 +57,7 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
     database->seen = next;
   }
   database->stats.other_commits_count += others;
-  if (others && !vsi_sqlite_exact_has_frames(&database->exact)) vsi_sqlite_refresh_all(database);
-}
-
-static void publish_number(uint32_t number, void *ctx) {
-  publish_announced(ctx, (vsi_sqlite_number){number, true});
+  if (others && !vsi_sqlite_commits_have_frames(&database->commits)) vsi_sqlite_refresh_all(database);
 }
 
 /* Whether a commit that is done, or nearly done, is not accounted for yet. */
@@ -85,9 +81,9 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
     if (!last.is_wal) error = read_quietly(database, &last);
     if (!error) catch_up(database, last);
   }
-  if (!error && vsi_sqlite_exact_is_behind(&database->exact, last.value))
-    error = vsi_sqlite_exact_follow(&database->exact, publish_number, database, &database->seq,
-                                    &database->stats.whole_count);
+  if (!error)
+    error = vsi_sqlite_commits_follow(&database->commits, last.value, publish_announced, database, &database->seq,
+                                      &database->stats.whole_count);
   bool is_failing = error && error != VESTRY_BUSY;
   if (is_failing && !database->is_failing)
     vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,

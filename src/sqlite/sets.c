@@ -111,23 +111,24 @@ void vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const set *s, char topic[
            (unsigned long long)s->number);
 }
 
-bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const set *s) {
-  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
-  if (s->pins || s == sets->everything) return true;
-  vsi_sqlite_set_topic(sets, s, topic);
+bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const set *s, char topic[VSI_SQLITE_SET_TOPIC_BYTES],
+                            size_t *ret_views) {
   bool is_used;
-  (void)vestry_topic_views(sets->topics, topic, &is_used);
-  return is_used;
+  vsi_sqlite_set_topic(sets, s, topic);
+  *ret_views = vestry_topic_views(sets->topics, topic, &is_used);
+  return is_used || s->pins || s == sets->everything;
 }
 
 /* Sets that no page depends on any more, nor is about to: a set that was just entered is pinned until the render has
  * named its topic, and the topic is used from then on. As often as the work is paid by what was entered since. */
 static void sweep(vsi_sqlite_sets *sets) {
+  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
+  size_t views;
   if (sets->entered_count < SWEEP_FROM + sets->sets_count / 2) return;
   sets->entered_count = 0;
   for (set *next, *s = LIST_FIRST(&sets->all_sets); s; s = next) {
     next = LIST_NEXT(s, in_all);
-    if (!vsi_sqlite_set_is_used(sets, s)) vsi_sqlite_set_remove(sets, s);
+    if (!vsi_sqlite_set_is_used(sets, s, topic, &views)) vsi_sqlite_set_remove(sets, s);
   }
 }
 

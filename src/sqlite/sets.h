@@ -79,10 +79,11 @@ vsi_sqlite_page_entry *vsi_sqlite_sets_find_page(const vsi_sqlite_sets *sets, ui
 /* Renders to come share it no more, and it is followed by tables. */
 void vsi_sqlite_set_make_void(vsi_sqlite_sets *sets, vsi_sqlite_set *s);
 void vsi_sqlite_set_remove(vsi_sqlite_sets *sets, vsi_sqlite_set *s);
-/* Whether a page depends on it, or is about to. */
-bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const vsi_sqlite_set *s);
 /* The topic that its renders name. */
 enum { VSI_SQLITE_SET_TOPIC_BYTES = 48 };
+/* Whether a page depends on it, or is about to; its topic, and how many views do. */
+bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const vsi_sqlite_set *s,
+                            char topic[VSI_SQLITE_SET_TOPIC_BYTES], size_t *ret_views);
 void vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const vsi_sqlite_set *s, char topic[VSI_SQLITE_SET_TOPIC_BYTES]);
 
 #endif

@@ -20,7 +20,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
-#include "sqlite/exact.h"
+#include "sqlite/commits.h"
 #include "sqlite/fault.h"
 #include "sqlite/schema.h"
 #include "sqlite/topics.h"
@@ -34,12 +34,6 @@ enum {
   VSI_SQLITE_TAB_BYTES = 16,
   VSI_SQLITE_TAB_STATEMENTS = 13
 };
-
-/* A position in the sequence of commits. In WAL mode and otherwise they are different sequences. */
-typedef struct vsi_sqlite_number {
-  uint32_t value;
-  bool is_wal;
-} vsi_sqlite_number;
 
 /* Whose a tab's state is. */
 typedef struct vsi_sqlite_owner {
@@ -72,7 +66,7 @@ struct vestry_sqlite {
   pthread_cond_t end;
   bool is_over;
   bool is_roused; /* the thread is to look, or has just done so and will again */
-  vsi_sqlite_exact exact;
+  vsi_sqlite_commits commits;
   const _Atomic(uint32_t) *wal_index; /* the head of the WAL's index, which all processes share; NULL: not in WAL mode.
                                          Once it is, it stays so, because db is open */
   LIST_HEAD(, vestry_sqlite_connection) connections;
@@ -97,8 +91,7 @@ struct vestry_sqlite_connection {
   /* The transaction that runs, or that was announced: the connection's thread's, and once it is announced guarded by
    * the database's lock. */
   vsi_sqlite_topics topics;
-  vsi_sqlite_actor actor;
-  bool has_changes;            /* rows of this database were changed */
+  vsi_sqlite_transaction transaction;
   bool is_sure;                /* so that a byte of the file is another one */
   bool has_deleted;            /* a row went, or is said to have gone */
   bool has_others;             /* … and one came, or was updated */
@@ -107,6 +100,7 @@ struct vestry_sqlite_connection {
   vsi_sqlite_number announced; /* the number that it has, if it comes to be one */
   bool is_shared;              /* its cache is another one's, too */
   /* The connection's thread's. */
+  vsi_sqlite_reader reader;
   int written;        /* pages that SQLite had written when a commit that is not sure was announced, or settled */
   bool is_committing; /* after its commit hook, and before any other */
   bool is_quiet;      /* what is changed now refreshes nothing */

@@ -196,16 +196,16 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (!error && render) {
     vsi_sqlite_tab_topic(whose.tab, topic);
     error = vestry_render_topic(render, topic);
-    if (!error && database->exact.records) error = vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC);
+    if (!error && database->commits.records) error = vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC);
   }
   if (error) return error;
   int64_t now = now_s(database), expires = INT64_MAX;
   size_t len = 0;
-  vsi_sqlite_reader *reader = &connection->actor.reader; /* the topics say it all */
-  bool was_own = vsi_sqlite_reader_pause(reader, true), is_recorded = render && database->exact.records;
-  if (is_recorded) vsi_sqlite_actor_tab_begins(&database->exact, &connection->actor);
+  vsi_sqlite_reader *reader = &connection->reader; /* the topics say it all */
+  bool was_own = vsi_sqlite_reader_pause(reader, true), is_recorded = render && database->commits.records;
+  if (is_recorded) vsi_sqlite_commits_tab_begins(&database->commits, reader);
   int result = read_state(connection, &whose, now, buffer, capacity, &len, &expires);
-  if (is_recorded && vsi_sqlite_actor_tab_ends(&database->exact, &connection->actor))
+  if (is_recorded && vsi_sqlite_commits_tab_ends(&database->commits, reader))
     (void)vestry_refresh_here(database->pages, topic, NULL);
   vsi_sqlite_reader_pause(reader, was_own);
   if (result == SQLITE_ROW && expires < soon_s(&whose, now)) note_touch(database, &whose);
