@@ -33,8 +33,8 @@ typedef struct vsi_sqlite_commits {
   vsi_sqlite_record *first, **last;
 } vsi_sqlite_commits;
 
-/* What a connection's transaction has changed so far. The connection's thread's, and while its commit is announced under
- * the database's lock. */
+/* What a connection's transaction has changed so far. The connection's thread's, and once its commit is announced
+ * guarded by the database's lock. */
 typedef struct vsi_sqlite_transaction {
   vsi_sqlite_changes changes;
   uint64_t changer; /* the render that has changed all so far, by its number; 0: not a render */
@@ -80,8 +80,9 @@ bool vsi_sqlite_commits_tab_ends(vsi_sqlite_commits *commits, const vsi_sqlite_r
 
 /* All below: under the database's lock. */
 
-/* Of a commit: it refreshes nothing; it may have changed the schema; it is committed, or another connection's commit has
- * its number, and which of them is not known. */
+/* QUIET     the commit refreshes nothing
+ * WHOLE     it may have changed the schema
+ * DOUBTFUL  its number is reached, by it or by another connection's commit: which of them is not known */
 enum { VSI_SQLITE_QUIET = 1, VSI_SQLITE_WHOLE = 2, VSI_SQLITE_DOUBTFUL = 4 };
 /* The transaction is committed, under that number. traits: of those above. Returns whether it is to be followed: there
  * is a WAL to read, which says better what was changed. */
