@@ -57,7 +57,7 @@ for adapter in microhttpd civetweb; do
   wants lost 0
   stop
   start "$bench" serve --pages --port 0 --adapter "$adapter" --heartbeat-ms 80
-  pages 0 --port "$port" --pages 10 --rounds 1 --sleeper --sleep-ms 400
+  pages 0 --port "$port" --pages 10 --rounds 1 --sleeper --sleep-ms 2000 --a-second 100
   wants posts 160
   wants broken 0
   stop
