@@ -11,8 +11,9 @@
 static void *start_with(const vestry_options *options, unsigned room, bool tls) {
   server *s = calloc(1, sizeof *s);
   /* libmicrohttpd may overlook an end that came with data: then a request that broke off waits for the time-out. */
-  server_start(s, &(server_settings){
-                      .adapter = {.max_streams = room, .timeout_s = 2}, .bare = true, .tls = tls, .options = *options});
+  server_start(s,
+               &(server_settings){
+                   .adapter = {.max_streams = room, .timeout_s = 10}, .bare = true, .tls = tls, .options = *options});
   return s;
 }
 

@@ -25,7 +25,7 @@ static server s;
 
 static void *start(const vestry_options *options, unsigned room) {
   server *made = calloc(1, sizeof *made);
-  server_start(made, &(server_settings){.adapter = {.max_streams = room, .timeout_s = 2},
+  server_start(made, &(server_settings){.adapter = {.max_streams = room, .timeout_s = 10},
                                         .unix_socket = true,
                                         .bare = true,
                                         .options = *options});
