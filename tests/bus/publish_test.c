@@ -2,7 +2,7 @@
 /* K12: topics by key: who is told, and that what was handed over for it is given back once. */
 #include "vestry/bus.h"
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/registry.h"
 
 #define JOBS VESTRY_KEY("jobs", 7)
@@ -70,7 +70,7 @@ typedef struct visit {
   long fail;
   bool has_hook;
   vestry_err error;
-  world *w;
+  site *w;
 } visit;
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -105,14 +105,14 @@ static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *ar
   return VESTRY_OK;
 }
 
-static void begin(world *w, vestry_options options) {
-  world_begin(w, options);
+static void begin(site *w, vestry_options options) {
+  site_begin(w, options);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "tell", effect_tell, NULL), VESTRY_OK);
 }
 
-static void end(world *w, wire *all[], size_t count) {
+static void end(site *w, wire *all[], size_t count) {
   assert_int_equal(bus_of(w->v).topics_count, bus_of(w->v).live_count != 0);
-  world_end(w);
+  site_close(w);
   for (size_t i = 0; i < count; i++) wire_finish(all[i]);
   test_host_assert_clean(&w->th);
 }
@@ -122,7 +122,7 @@ static void end(world *w, wire *all[], size_t count) {
 /* capability: K12 */
 static void a_stream_is_told_while_it_lives(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
   ear e = {.calls = 0};
@@ -136,7 +136,7 @@ static void a_stream_is_told_while_it_lives(void **state) {
   assert_string_equal(e.scope, "");
   assert_int_equal(tell(w.v, NOWHERE, VESTRY_KEY("jobs", 8), "another"), 0);
   assert_int_equal(tell(w.v, (vestry_scope){"ann", 3}, JOBS, "somebody else's"), 0);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}") + wire_count(&r, "{\"n\":2}"), 2);
   wire_hang_up(&w, &r);
   assert_int_equal(e.overs, 1);
@@ -153,7 +153,7 @@ static void a_stream_is_told_while_it_lives(void **state) {
 /* capability: K12 */
 static void without_a_stream_nobody_is_told(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w, (vestry_options){0});
   wire stored = {.datastar = true};
   wire_request(&w, &stored, come, &(visit){.key = JOBS, .kept = "b", .policy = VESTRY_KEEP_REUSE});
@@ -190,7 +190,7 @@ static void without_a_stream_nobody_is_told(void **state) {
 /* The instance ends between the handler and the stream. */
 static void its_end_comes_in_between(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true}, late = {.datastar = true};
   ear e = {.calls = 0};
@@ -207,7 +207,7 @@ static void its_end_comes_in_between(void **state) {
 
 static void code_subscribes_too(void **state) {
   (void)state;
-  world w;
+  site w;
   ear ears[3] = {{.calls = 0}};
   vestry_subscription *first;
   vestry_scope ann = {"ann", 3};
@@ -233,7 +233,7 @@ static void code_subscribes_too(void **state) {
 /* capability: K12 */
 static void subscriptions_are_bounded(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_subscriptions_count = 2}});
   wire a = {.datastar = true}, b = a;
   ear ears[4] = {{.calls = 0}};
@@ -258,7 +258,7 @@ static void subscriptions_are_bounded(void **state) {
 
 static void a_reply_subscribes_as_often_as_it_may(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
   ear ears[18] = {{.calls = 0}};
@@ -274,7 +274,7 @@ static void a_reply_subscribes_as_often_as_it_may(void **state) {
 
 static void what_is_refused(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w, (vestry_options){0});
   wire open = {.datastar = true};
   wire_request(&w, &open, come, &(visit){.key = JOBS});
@@ -312,16 +312,14 @@ static void what_is_refused(void **state) {
   assert_int_equal(tell(w.v, NOWHERE, &keys[2], "x"), 1);
   assert_int_equal(tell(w.v, NOWHERE, VESTRY_KEY("jobs"), "x"), 0);
   assert_int_equal(ears[0].calls + ears[1].calls, 0);
-  world_end(&w);
-  wire_finish(&open);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &open);
 }
 
 /* ------------------------------------------------------------------------------------------- no memory ------------ */
 
 static void errors_are_remembered(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w, (vestry_options){0});
   for (long fail = 0;; fail++) {
     wire r = {.datastar = true};
@@ -346,7 +344,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   memset(text, 'k', sizeof text - 1);
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
-  world w = {.v = v};
+  site w = {.v = v};
   wire r = {.datastar = true};
   ear e = {.calls = 0}, unbound = {.calls = 0};
   visit come_in = {.ears = {&e}, .key = JOBS, .w = &w};
@@ -363,7 +361,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   if (!error) error = vestry_publish(v, NOWHERE, VESTRY_KEY("nobody", (const char *)text), "x", 1, NULL);
   if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
   if (r.connection) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
-  world_settle(&w);
+  site_settle(&w);
   wire_finish(&r);
   vestry_destroy(v);
   assert_int_equal(e.overs, come_in.error == VESTRY_OK);

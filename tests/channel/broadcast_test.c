@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "channel/channel.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/dispatch.h"
 
 #define BOARD VESTRY_KEY("board", 7)
@@ -48,7 +48,7 @@ typedef struct visit {
   vestry_connection_hooks hooks;
   vestry_err error; /* the last joining's */
   size_t joined;    /* without an error */
-  world *w;
+  site *w;
 } visit;
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -77,14 +77,14 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   return VESTRY_OK;
 }
 
-static void open_in(world *w, wire *r, const vestry_key *key) {
+static void open_in(site *w, wire *r, const vestry_key *key) {
   *r = (wire){.datastar = true};
   wire_request(w, r, come, &(visit){.keys = {key}});
   assert_int_equal(r->status, 200);
 }
 
-static void close_all(world *w, wire *all[], size_t count) {
-  world_end(w);
+static void close_all(site *w, wire *all[], size_t count) {
+  site_close(w);
   for (size_t i = 0; i < count; i++) wire_finish(all[i]);
   test_host_assert_clean(&w->th);
 }
@@ -94,9 +94,9 @@ static void close_all(world *w, wire *all[], size_t count) {
 /* capability: K12 */
 static void a_channel_is_there_while_somebody_is(void **state) {
   (void)state;
-  world w;
+  site w;
   wire a, b, c;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "too early"), 0);
   assert_int_equal(channels_of(w.v).made_count, 0); /* publishing makes none */
   open_in(&w, &a, BOARD);
@@ -105,7 +105,7 @@ static void a_channel_is_there_while_somebody_is(void **state) {
   assert_int_equal(channels_of(w.v).live_count, 2);
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "both"), 2);
   assert_int_equal(tell(w.v, (vestry_scope){"ann", 3}, BOARD, "somebody else's"), 0);
-  world_settle(&w);
+  site_settle(&w);
   vestry_channel_stats stats = {0};
   assert_int_equal(vestry_broadcast_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_OK);
   assert_int_equal(stats.members_count, 2);
@@ -113,7 +113,7 @@ static void a_channel_is_there_while_somebody_is(void **state) {
   assert_int_equal(stats.accepted_count, 2);
   wire_hang_up(&w, &a);
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "one is left"), 1);
-  world_settle(&w);
+  site_settle(&w);
   wire_hang_up(&w, &b);
   assert_int_equal(channels_of(w.v).live_count, 1);
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "too late"), 0);
@@ -130,10 +130,10 @@ static void a_channel_is_there_while_somebody_is(void **state) {
 
 static void connections_join_and_leave(void **state) {
   (void)state;
-  world w, other;
+  site w, other;
   wire a, b, foreign;
-  world_begin(&w, (vestry_options){0});
-  world_begin(&other, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
+  site_begin(&other, (vestry_options){0});
   open_in(&w, &a, NULL);
   open_in(&w, &b, NULL);
   open_in(&other, &foreign, NULL);
@@ -164,7 +164,7 @@ static void connections_join_and_leave(void **state) {
   assert_int_equal(channels_of(w.v).live_count, 1); /* nothing is left of what failed */
   vestry_close(w.v);
   assert_int_equal(vestry_broadcast(w.v, ann, VESTRY_KEY("other"), event, NULL), VESTRY_CLOSED);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(channels_of(w.v).live_count, 0);
   vestry_event_unref(event);
   close_all(&other, (wire *[]){&foreign}, 1);
@@ -174,15 +174,15 @@ static void connections_join_and_leave(void **state) {
 /* One stream, several channels, one of them twice; it ends and has left all. */
 static void a_reply_joins_several(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
   visit v = {.keys = {BOARD, VESTRY_KEY("a"), BOARD}, .scope = &(vestry_scope){"ann", 3}};
   wire_request(&w, &r, come, &v);
   assert_int_equal(v.joined, 3);
   assert_int_equal(tell(w.v, (vestry_scope){"ann", 3}, BOARD, "once"), 1);
   assert_int_equal(tell(w.v, (vestry_scope){"ann", 3}, VESTRY_KEY("a"), "and once"), 1);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "once"), 2);
   assert_int_equal(channels_of(w.v).made_count, 2);
   wire_hang_up(&w, &r);
@@ -203,8 +203,8 @@ static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *ar
 /* capability: K12 */
 static void it_joins_between_the_handler_and_the_effects(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "tell", effect_tell, NULL), VESTRY_OK);
   wire r = {.datastar = true};
   visit v = {.keys = {BOARD},
@@ -214,7 +214,7 @@ static void it_joins_between_the_handler_and_the_effects(void **state) {
   assert_int_equal(wire_serve(&w, &r, come, &v), VESTRY_OK);
   assert_false(r.head_written); /* it has not opened */
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "before it opens"), 1);
-  world_settle(&w);
+  site_settle(&w);
   wire_assert_text(&r, "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n"
                        ": an effect\n\n"
                        "event: datastar-patch-signals\ndata: signals {\"n\":2}\n\n"
@@ -225,8 +225,8 @@ static void it_joins_between_the_handler_and_the_effects(void **state) {
 /* What one thread sends by a key, to a channel and to the stream arrives in that order. */
 static void order_is_kept_between_all(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
   wire_request(&w, &r, come, &(visit){.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_MANY});
   char expected[2000] = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
@@ -245,7 +245,7 @@ static void order_is_kept_between_all(void **state) {
     vestry_event_unref(event);
     sprintf(expected + strlen(expected), ": %s\n\n", effects[i % 3]);
   }
-  world_settle(&w);
+  site_settle(&w);
   wire_assert_text(&r, expected);
   close_all(&w, (wire *[]){&r}, 1);
 }
@@ -253,9 +253,9 @@ static void order_is_kept_between_all(void **state) {
 /* capability: K12 */
 static void without_a_stream_nobody_joins(void **state) {
   (void)state;
-  world w;
+  site w;
   wire stored;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   stored = (wire){.datastar = true};
   wire_request(&w, &stored, come, &(visit){.kept = "b", .policy = VESTRY_KEEP_REUSE});
   const struct {
@@ -286,7 +286,7 @@ static void without_a_stream_nobody_joins(void **state) {
 
 /* Hooks of a stream that ends may speak to those who stay, and try to leave. */
 static void say_goodbye(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  world *w = ctx;
+  site *w = ctx;
   (void)cause;
   assert_int_equal(vestry_leave(w->v, NOWHERE, BOARD, connection), VESTRY_NOT_FOUND); /* it has left */
   (void)tell(w->v, NOWHERE, BOARD, "goodbye");
@@ -294,13 +294,13 @@ static void say_goodbye(vestry_connection *connection, vestry_cause cause, void 
 
 static void hooks_may_broadcast(void **state) {
   (void)state;
-  world w;
+  site w;
   wire a = {.datastar = true}, b;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   wire_request(&w, &a, come, &(visit){.keys = {BOARD}, .hooks = {.on_close = say_goodbye, .ctx = &w}});
   open_in(&w, &b, BOARD);
   wire_hang_up(&w, &a);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&b, ": goodbye"), 1);
   close_all(&w, (wire *[]){&a, &b}, 2);
 }
@@ -310,9 +310,9 @@ static void hooks_may_broadcast(void **state) {
 /* capability: K12 */
 static void channels_are_bounded(void **state) {
   (void)state;
-  world w;
+  site w;
   wire all[5];
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_channels_count = 2}});
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_channels_count = 2}});
   open_in(&w, &all[0], VESTRY_KEY(1));
   open_in(&w, &all[1], VESTRY_KEY(2));
   all[2] = (wire){.datastar = true};
@@ -331,8 +331,8 @@ static void channels_are_bounded(void **state) {
 
 static void a_reply_joins_as_many_as_it_may(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
   visit v = {.ignores = true};
   vestry_key keys[18];
@@ -353,9 +353,9 @@ static void a_reply_joins_as_many_as_it_may(void **state) {
 static void thousands_are_apart(void **state) {
   (void)state;
   enum { COUNT = 5000 };
-  world w;
+  site w;
   wire a, b;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   open_in(&w, &a, NULL);
   open_in(&w, &b, NULL);
   for (int i = 0; i < COUNT; i++) {
@@ -384,9 +384,9 @@ static void thousands_are_apart(void **state) {
 /* capability: K12 */
 static void keys_may_be_hostile(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   open_in(&w, &r, NULL);
   static char large[70000];
   memset(large, 'a', sizeof large);
@@ -444,7 +444,7 @@ static void keys_may_be_hostile(void **state) {
   }
   assert_int_equal(channels_of(w.v).live_count, good);
   vestry_event_unref(event);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, ": x"), good);
   close_all(&w, (wire *[]){&r}, 1);
 }
@@ -460,8 +460,8 @@ static void what_it_costs(void **state) {
 
 static void errors_are_remembered(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   for (long fail = 0;; fail++) {
     wire r = {.datastar = true};
     visit v = {.keys = {BOARD}, .fails = &w.th, .fail = fail, .ignores = true};
@@ -485,7 +485,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   memset(text, 'k', sizeof text - 1); /* a key for which there is no room on the stack */
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
-  world w = {.v = v};
+  site w = {.v = v};
   wire r = {.datastar = true};
   visit come_in = {.keys = {BOARD}};
   (void)wire_serve(&w, &r, come, &come_in);
@@ -499,7 +499,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   for (int i = 0; !error && i < 20; i++) error = vestry_join(v, NOWHERE, VESTRY_KEY(i), r.connection);
   vestry_event_unref(event);
   if (r.connection) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(channels_of(v).live_count, 0);
   wire_finish(&r);
   vestry_destroy(v);

@@ -7,12 +7,10 @@
 
 #include "channel/histories.h"
 #include "channel/log_tab.h"
-#include "support/test.h"
-#include "support/test_host.h"
+#include "support/site.h"
 
-typedef struct site {
-  test_host th;
-  vestry *v;
+typedef struct suite {
+  site on;
   uint64_t last;      /* lines so far: the state */
   unsigned states;    /* that were sent */
   vestry_err fails;   /* on_resume does */
@@ -20,17 +18,17 @@ typedef struct site {
   vestry_connection_options stream;
   bool has_no_state;
   vestry_resumed said; /* last */
-} site;
+} suite;
 
 #define LOG     VESTRY_KEY("log")
 #define NOWHERE ((vestry_scope){NULL, 0})
 
-static vestry_err write_line(site *s) {
-  return log_write(s->v, LOG, ++s->last);
+static vestry_err write_line(suite *s) {
+  return log_write(s->on.v, LOG, ++s->last);
 }
 
 static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *ctx) {
-  site *s = ctx;
+  suite *s = ctx;
   assert_int_equal(resumed->size, sizeof *resumed);
   s->said = *resumed;
   if (s->fails) return s->fails;
@@ -43,46 +41,34 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   (void)req;
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &s->stream});
   return vestry_reply_resume(reply, req->scope, LOG, s->has_no_state ? NULL : show, s);
 }
 
-static void open_site(site *s, const vestry_history_options *options) {
+static void begin(suite *s, const vestry_history_options *options) {
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
-  assert_int_equal(vestry_create(&(vestry_options){.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE}, &s->v),
-                   VESTRY_OK);
-  assert_int_equal(vestry_history_begin(s->v, NOWHERE, LOG, options), VESTRY_OK);
+  site_begin(&s->on, (vestry_options){0});
+  assert_int_equal(vestry_history_begin(s->on.v, NOWHERE, LOG, options), VESTRY_OK);
 }
 
-static void close_site(site *s) {
-  assert_int_equal(vestry_stop(s->v, 0), VESTRY_OK);
-  vestry_destroy(s->v);
-  test_host_assert_clean(&s->th);
-}
-
-static void settle(site *s) {
-  vestry_memory_settle(s->v);
-}
-
-static vestry_history_stats stats_of(site *s) {
+static vestry_history_stats stats_of(suite *s) {
   vestry_history_stats stats = {0};
-  assert_int_equal(vestry_history_stats_get(s->v, NOWHERE, LOG, &stats), VESTRY_OK);
+  assert_int_equal(vestry_history_stats_get(s->on.v, NOWHERE, LOG, &stats), VESTRY_OK);
   assert_int_equal(stats.recorded_count, stats.kept_count + stats.dropped_count);
   return stats;
 }
 
-static void connect(site *s, log_tab *t) {
-  log_tab_connect(t, s->v, live, s);
-  settle(s);
+static void connect(suite *s, log_tab *t) {
+  log_tab_connect(t, s->on.v, live, s);
+  site_settle(&s->on);
 }
 
 /* The tab reads all, and has every line up to the last, once and in order. */
-static void assert_whole(site *s, log_tab *t) {
-  settle(s);
+static void assert_whole(suite *s, log_tab *t) {
+  site_settle(&s->on);
   log_tab_read(t, SIZE_MAX);
   assert_int_equal(t->wrong, 0);
   assert_int_equal(t->broken, 0);
@@ -94,9 +80,9 @@ static void assert_whole(site *s, log_tab *t) {
 /* capability: G12 */
 static void g12_a_stream_goes_on_where_it_broke(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
-  open_site(&s, NULL);
+  begin(&s, NULL);
   for (int i = 0; i < 3; i++) assert_int_equal(write_line(&s), VESTRY_OK); /* nobody is there: kept */
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_FRESH);
@@ -104,7 +90,7 @@ static void g12_a_stream_goes_on_where_it_broke(void **state) {
   write_line(&s);
   assert_whole(&s, &t);
   log_tab_cut(&t);
-  settle(&s);
+  site_settle(&s.on);
   for (int i = 0; i < 5; i++) write_line(&s);
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
@@ -126,16 +112,16 @@ static void g12_a_stream_goes_on_where_it_broke(void **state) {
   assert_int_equal(stats.published_count, 10);
   assert_int_equal(stats.last_seq, 10);
   log_tab_end(&t);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* A tab that has been shown the state and no event since is current. */
 /* capability: G12 */
 static void g12_the_state_has_an_id_too(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
-  open_site(&s, NULL);
+  begin(&s, NULL);
   connect(&s, &t);
   assert_whole(&s, &t);
   log_tab_cut(&t);
@@ -148,7 +134,7 @@ static void g12_the_state_has_an_id_too(void **state) {
   assert_whole(&s, &t);
   assert_int_equal(s.states, 1);
   log_tab_end(&t);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* capability: G12 */
@@ -158,8 +144,8 @@ static void g12_what_is_unknown_is_a_gap(void **state) {
       "gap", "x", "0123456789abcdef.1", "0123456789abcdef.", "700102dd0e5f676a.99999999999", "4318e255"};
   static char endless[100000];
   memset(endless, '1', sizeof endless - 1);
-  site s;
-  open_site(&s, NULL);
+  suite s;
+  begin(&s, NULL);
   write_line(&s);
   for (size_t i = 0; i <= sizeof ids / sizeof *ids; i++) {
     log_tab t = {0};
@@ -172,58 +158,55 @@ static void g12_what_is_unknown_is_a_gap(void **state) {
     log_tab_end(&t);
   }
   assert_int_equal(stats_of(&s).gap_count, sizeof ids / sizeof *ids + 1);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* capability: G12 */
 static void g12_a_new_life_is_a_gap(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
-  open_site(&s, NULL);
+  begin(&s, NULL);
   connect(&s, &t);
   write_line(&s);
   assert_whole(&s, &t);
   log_tab_cut(&t);
-  assert_int_equal(vestry_history_end(s.v, NOWHERE, LOG), VESTRY_OK);
-  assert_int_equal(vestry_history_end(s.v, NOWHERE, LOG), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_history_begin(s.v, NOWHERE, LOG, NULL), VESTRY_OK);
-  assert_int_equal(vestry_history_begin(s.v, NOWHERE, LOG, NULL), VESTRY_EXISTS);
+  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
+  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_EXISTS);
   write_line(&s); /* its seq is one that the tab has seen */
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
   assert_whole(&s, &t);
   /* Members stay when it ends, and get events that claim nothing. */
-  assert_int_equal(vestry_history_end(s.v, NOWHERE, LOG), VESTRY_OK);
+  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
   write_line(&s);
   assert_whole(&s, &t);
   log_tab_cut(&t);
-  assert_int_equal(vestry_history_begin(s.v, NOWHERE, LOG, NULL), VESTRY_OK);
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
   assert_whole(&s, &t);
   log_tab_end(&t);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* capability: G12 */
 static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0}, stays = {0};
-  open_site(&s, &(vestry_history_options){.max_age_ms = 1000});
+  begin(&s, &(vestry_history_options){.max_age_ms = 1000});
   connect(&s, &stays);
   connect(&s, &t);
   write_line(&s);
   assert_whole(&s, &t);
   log_tab_cut(&t);
-  settle(&s);
+  site_settle(&s.on);
   write_line(&s);
   assert_int_equal(stats_of(&s).kept_count, 2);
-  for (int i = 0; i < 1001; i++) { /* without traffic: its memory is given back */
-    test_host_advance_ms(&s.th, 1);
-    settle(&s);
-  }
+  for (int i = 0; i < 1001; i++) site_pass_ms(&s.on, 1); /* without traffic: its memory is given back */
   assert_int_equal(stats_of(&s).kept_count, 0);
   assert_int_equal(stats_of(&s).kept_bytes, 0);
   connect(&s, &t);
@@ -232,40 +215,34 @@ static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
   assert_whole(&s, &stays);
   log_tab_end(&t);
   log_tab_end(&stays);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* capability: G12 */
 static void g12_a_history_that_nobody_needs_ends(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
   vestry_stats all = {0};
   vestry_channels_stats channels = {0};
-  open_site(&s, &(vestry_history_options){.max_age_ms = 1000});
-  assert_int_equal(vestry_history_begin(s.v, NOWHERE, VESTRY_KEY("for ever"),
+  begin(&s, &(vestry_history_options){.max_age_ms = 1000});
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, VESTRY_KEY("for ever"),
                                         &(vestry_history_options){.max_age_ms = VESTRY_NEVER_MS}),
                    VESTRY_OK);
   connect(&s, &t);
-  for (int i = 0; i < 5000; i++) { /* somebody is there */
-    test_host_advance_ms(&s.th, 1);
-    settle(&s);
-  }
-  vestry_stats_get(s.v, &all);
+  for (int i = 0; i < 5000; i++) site_pass_ms(&s.on, 1); /* somebody is there */
+  vestry_stats_get(s.on.v, &all);
   assert_int_equal(all.histories_live_count, 2);
   log_tab_end(&t);
-  for (int i = 0; i < 2010; i++) {
-    test_host_advance_ms(&s.th, 1);
-    settle(&s);
-  }
-  vestry_stats_get(s.v, &all);
+  for (int i = 0; i < 2010; i++) site_pass_ms(&s.on, 1);
+  vestry_stats_get(s.on.v, &all);
   assert_int_equal(all.histories_live_count, 1);
   assert_int_equal(all.histories_begun_count, 2);
-  vestry_channels_stats_get(s.v, &channels);
+  vestry_channels_stats_get(s.on.v, &channels);
   assert_int_equal(channels.live_count, 1);
   assert_int_equal(write_line(&s), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, NULL, NULL, NULL, NULL), VESTRY_INVALID);
-  close_site(&s);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  site_end(&s.on);
 }
 
 /* ---- a stream that breaks ---------------------------------------------------------------------------------------- */
@@ -275,35 +252,35 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
 static void g12_a_gap_is_filled_wherever_the_stream_is_cut(void **state) {
   (void)state;
   for (size_t cut = 0;; cut++) {
-    site s;
+    suite s;
     log_tab t = {0};
-    open_site(&s, NULL);
+    begin(&s, NULL);
     write_line(&s);
     t.given = "0123456789abcdef.7"; /* of another life */
     s.meanwhile = 2;
     connect(&s, &t);
     s.meanwhile = 0;
     write_line(&s);
-    settle(&s);
+    site_settle(&s.on);
     size_t all = vestry_memory_look(t.stream).received.len;
     log_tab_read(&t, cut);
     log_tab_cut(&t);
     write_line(&s);
     connect(&s, &t);
-    settle(&s);
+    site_settle(&s.on);
     log_tab_read(&t, SIZE_MAX);
     assert_int_equal(t.last, s.last);
     assert_int_equal(t.wrong, 0);
     log_tab_end(&t);
-    close_site(&s);
+    site_end(&s.on);
     if (cut > all) break;
   }
 }
 
 /* A line that is in the state and never comes: the cluster has told of it. Who is here is shown the state. */
-static void lose_line(site *s, log_tab *tabs, size_t count) {
+static void lose_line(suite *s, log_tab *tabs, size_t count) {
   s->last++;
-  vsi_histories_lose(s->v);
+  vsi_histories_lose(s->on.v);
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = tabs[i].stream ? vestry_memory_look(tabs[i].stream).connection : NULL;
     if (connection && log_send_state(connection, s->last)) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
@@ -313,20 +290,20 @@ static void lose_line(site *s, log_tab *tabs, size_t count) {
 /* Lines come, pass, and break, as a seed says. */
 static void run_seed(unsigned seed) {
   enum { TABS = 3, STEPS = 120 };
-  site s;
+  suite s;
   log_tab tabs[TABS];
   memset(tabs, 0, sizeof tabs);
   unsigned random = seed;
   const vestry_history_options options = {.max_count = 5 + (uint32_t)rand_r(&random) % 20,
                                           .max_age_ms = 200 + (uint64_t)(rand_r(&random) % 2000)};
-  open_site(&s, &options);
+  begin(&s, &options);
   s.stream = (vestry_connection_options){.max_queued_count = 8, .full = 1 + (vestry_full_policy)(seed % 3)};
   for (int step = 0; step < STEPS; step++) {
     log_tab *t = &tabs[rand_r(&random) % TABS];
     switch (rand_r(&random) % 12) {
     case 0:
     case 1:
-      if (!t->stream) log_tab_connect(t, s.v, live, &s);
+      if (!t->stream) log_tab_connect(t, s.on.v, live, &s);
       break;
     case 2:
       if (!t->stream) break;
@@ -339,35 +316,35 @@ static void run_seed(unsigned seed) {
     case 4:
       if (t->stream) vestry_memory_mode_set(t->stream, VESTRY_MEMORY_READS);
       break;
-    case 5: test_host_advance_ms(&s.th, (uint64_t)(rand_r(&random) % 300)); break;
+    case 5: test_host_advance_ms(&s.on.th, (uint64_t)(rand_r(&random) % 300)); break;
     case 6:
       if (rand_r(&random) % 4 == 0) lose_line(&s, tabs, TABS);
       break;
     case 7:
-      if (rand_r(&random) % 8 == 0) (void)vestry_history_end(s.v, NOWHERE, LOG);
+      if (rand_r(&random) % 8 == 0) (void)vestry_history_end(s.on.v, NOWHERE, LOG);
       break;
     case 8: s.meanwhile = (uint64_t)(rand_r(&random) % 3); break;
-    case 9: settle(&s); break;
+    case 9: site_settle(&s.on); break;
     default: write_line(&s);
     }
-    vestry_err error = vestry_history_begin(s.v, NOWHERE, LOG, &options);
+    vestry_err error = vestry_history_begin(s.on.v, NOWHERE, LOG, &options);
     assert_true(error == VESTRY_OK || error == VESTRY_EXISTS);
   }
   s.meanwhile = 0;
   for (int i = 0; i < TABS; i++) {
     if (tabs[i].stream) vestry_memory_mode_set(tabs[i].stream, VESTRY_MEMORY_READS);
-    settle(&s);
+    site_settle(&s.on);
     if (tabs[i].stream) log_tab_read(&tabs[i], SIZE_MAX);
     if (tabs[i].stream && vestry_memory_look(tabs[i].stream).ended) log_tab_cut(&tabs[i]); /* it was full: back */
     if (!tabs[i].stream) connect(&s, &tabs[i]);
-    settle(&s);
+    site_settle(&s.on);
     log_tab_read(&tabs[i], SIZE_MAX);
     if (tabs[i].last != s.last || tabs[i].wrong || tabs[i].broken)
       fail_msg("seed %u, tab %d: last %llu of %llu, wrong %u, broken %u", seed, i, (unsigned long long)tabs[i].last,
                (unsigned long long)s.last, tabs[i].wrong, tabs[i].broken);
     log_tab_end(&tabs[i]);
   }
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* capability: G12 */
@@ -384,9 +361,9 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
   (void)state;
   static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP, VESTRY_FULL_CONFLATE};
   for (size_t i = 0; i < 3; i++) {
-    site s;
+    suite s;
     log_tab t = {0};
-    open_site(&s, NULL);
+    begin(&s, NULL);
     s.stream = (vestry_connection_options){.max_queued_count = 4, .full = policies[i]};
     connect(&s, &t);
     assert_whole(&s, &t);
@@ -395,7 +372,7 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
     assert_int_equal(write_line(&s), VESTRY_OK);
     assert_int_equal(vestry_connection_look(vestry_memory_look(t.stream).connection).cause, VESTRY_CAUSE_FULL);
     vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
-    settle(&s);
+    site_settle(&s.on);
     log_tab_read(&t, SIZE_MAX);
     log_tab_cut(&t);
     connect(&s, &t);
@@ -403,16 +380,16 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
     assert_whole(&s, &t);
     assert_int_equal(s.states, 1);
     log_tab_end(&t);
-    close_site(&s);
+    site_end(&s.on);
   }
 }
 
 /* capability: G12 */
 static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
-  open_site(&s, NULL);
+  begin(&s, NULL);
   s.stream = (vestry_connection_options){.max_queued_bytes = 1000};
   connect(&s, &t);
   assert_whole(&s, &t);
@@ -426,7 +403,7 @@ static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
   vestry_connection_stats_get(vestry_memory_look(t.stream).connection, &stats);
   assert_int_equal(stats.refused_count, 0);
   log_tab_end(&t);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* A gap whose state comes, and whose id does not: what is kept must not be put behind it, though it would fit now. */
@@ -434,9 +411,9 @@ static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
 static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
   (void)state;
   for (size_t cut = 0, all = SIZE_MAX; cut <= all; cut++) {
-    site s;
+    suite s;
     log_tab t = {0};
-    open_site(&s, NULL);
+    begin(&s, NULL);
     connect(&s, &t);
     assert_whole(&s, &t);
     log_tab_cut(&t);
@@ -451,7 +428,7 @@ static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
     connect(&s, &t);
     assert_whole(&s, &t);
     log_tab_end(&t);
-    close_site(&s);
+    site_end(&s.on);
   }
 }
 
@@ -459,9 +436,9 @@ static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
 /* capability: G12 */
 static void g12_events_that_are_kept_are_not_conflated(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
-  open_site(&s, NULL);
+  begin(&s, NULL);
   s.stream = (vestry_connection_options){.max_queued_count = 4, .full = VESTRY_FULL_CONFLATE};
   connect(&s, &t);
   assert_whole(&s, &t);
@@ -469,19 +446,19 @@ static void g12_events_that_are_kept_are_not_conflated(void **state) {
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
   static const char html[] = "<div id=\"x\">1</div>";
   write_line(&s); /* it is being written, and not looked at any more */
-  settle(&s);
-  assert_int_equal(vestry_broadcast_patch_elements(s.v, NOWHERE, LOG, html, sizeof html - 1, NULL), VESTRY_OK);
+  site_settle(&s.on);
+  assert_int_equal(vestry_broadcast_patch_elements(s.on.v, NOWHERE, LOG, html, sizeof html - 1, NULL), VESTRY_OK);
   for (int i = 0; i < 3; i++) /* of the first two one goes for the third */
     assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html - 1, NULL), VESTRY_OK);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
   assert_int_equal(stats.conflated_count, 1);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
-  settle(&s);
+  site_settle(&s.on);
   assert_non_null(strstr(vestry_memory_look(t.stream).received.data, ".2\n\n"));
   assert_whole(&s, &t);
   log_tab_end(&t);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* The allocation with each number fails, from the cut to the end: nothing is lost without a word. */
@@ -489,35 +466,35 @@ static void g12_events_that_are_kept_are_not_conflated(void **state) {
 static void g12_memory_runs_out_anywhere(void **state) {
   (void)state;
   for (long fail = 0;; fail++) {
-    site s;
+    suite s;
     log_tab t = {0};
-    open_site(&s, NULL);
+    begin(&s, NULL);
     connect(&s, &t);
     write_line(&s);
     assert_whole(&s, &t);
     log_tab_cut(&t);
-    settle(&s);
-    test_host_fail_in(&s.th, fail);
+    site_settle(&s.on);
+    test_host_fail_in(&s.on.th, fail);
     write_line(&s);
     write_line(&s);
-    log_tab_try(&t, s.v, live, &s);
-    settle(&s);
+    log_tab_try(&t, s.on.v, live, &s);
+    site_settle(&s.on);
     write_line(&s);
-    settle(&s);
-    bool has_failed = test_host_has_failed(&s.th);
+    site_settle(&s.on);
+    bool has_failed = test_host_has_failed(&s.on.th);
     for (int again = 0; again < 3; again++) { /* it comes back until it is let in */
-      settle(&s);
+      site_settle(&s.on);
       if (t.stream) log_tab_read(&t, SIZE_MAX);
       if (t.stream && !vestry_memory_look(t.stream).ended && vestry_memory_look(t.stream).connection) break;
       log_tab_cut(&t);
       connect(&s, &t);
     }
     write_line(&s); /* an event that could not even be made is lost here: the next one shows it */
-    settle(&s);
+    site_settle(&s.on);
     log_tab_read(&t, SIZE_MAX);
     if (t.last != s.last) fail_msg("allocation %ld", fail);
     log_tab_end(&t);
-    close_site(&s);
+    site_end(&s.on);
     if (!has_failed) break;
   }
 }
@@ -532,42 +509,42 @@ static vestry_err without_history(const vestry_request *req, vestry_reply *reply
 
 static void g12_connections_resume_by_hand(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
-  open_site(&s, NULL);
+  begin(&s, NULL);
   write_line(&s);
-  log_tab_connect(&t, s.v, without_history, NULL);
-  settle(&s);
+  log_tab_connect(&t, s.on.v, without_history, NULL);
+  site_settle(&s.on);
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
-  assert_int_equal(vestry_resume(s.v, NOWHERE, VESTRY_KEY("none"), connection, NULL, show, &s), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, "nonsense", show, &s), VESTRY_OK);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, VESTRY_KEY("none"), connection, NULL, show, &s), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, "nonsense", show, &s), VESTRY_OK);
   assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
-  assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_EXISTS);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_EXISTS);
   assert_whole(&s, &t);
   assert_int_equal(s.states, 1);
-  assert_int_equal(vestry_leave(s.v, NOWHERE, LOG, connection), VESTRY_OK);
+  assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
   write_line(&s);
-  assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, t.id, show, &s), VESTRY_OK);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, t.id, show, &s), VESTRY_OK);
   assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
   assert_whole(&s, &t);
   /* What cannot show the state comes back. */
-  assert_int_equal(vestry_leave(s.v, NOWHERE, LOG, connection), VESTRY_OK);
+  assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
   s.fails = VESTRY_FAILED;
-  assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_FAILED);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_FAILED);
   assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_ERROR);
   s.fails = VESTRY_OK;
-  settle(&s);
-  assert_int_equal(vestry_resume(s.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_CLOSED);
+  site_settle(&s.on);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_CLOSED);
   log_tab_end(&t);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 /* Without a state, a gap is where it is: what comes behind it is not lost. */
 static void g12_without_a_state_it_goes_on(void **state) {
   (void)state;
-  site s;
+  suite s;
   log_tab t = {0};
-  open_site(&s, NULL);
+  begin(&s, NULL);
   s.has_no_state = true;
   write_line(&s);
   t.last = 1;
@@ -581,7 +558,7 @@ static void g12_without_a_state_it_goes_on(void **state) {
   assert_int_equal(s.states, 0);
   assert_int_equal(stats_of(&s).replayed_count, 1);
   log_tab_end(&t);
-  close_site(&s);
+  site_end(&s.on);
 }
 
 int main(void) {

@@ -3,23 +3,23 @@
 #include <stdlib.h>
 
 #include "guard/origin.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "session/token.h"
 #include "vestry/csrf.h"
 #include "vestry/session.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 
-/* ------------------------------------------------------------------------------------------------- a site --------- */
+/* ------------------------------------------------------------------------------------------------- the suite ------ */
 
-typedef struct site {
-  world w;
+typedef struct suite {
+  site on;
   vestry_csrf *csrf;
   int done; /* actions */
-} site;
+} suite;
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   char token[VESTRY_CSRF_TOKEN_BYTES], another[VESTRY_CSRF_TOKEN_BYTES];
   vestry_err error = vestry_csrf_token(s->csrf, req, reply, token);
   if (!error) error = vestry_csrf_token(s->csrf, req, reply, another); /* a page can have several */
@@ -29,7 +29,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   (void)req;
   s->done++;
   return vestry_reply_status(reply, 204);
@@ -50,18 +50,17 @@ static const vestry_mounted routes[] = {
     {"DELETE", "/act", act},    {"GET", "/act", act},        {"OPTIONS", "/act", act}, {"QUERY", "/act", act},
     {"POST", "/login", log_in}, {"POST", "/logout", log_out}};
 
-static void begin(site *s, vestry_options options, const vestry_csrf_options *csrf) {
-  *s = (site){.done = 0};
-  world_begin(&s->w, options);
-  assert_int_equal(vestry_csrf_create(s->w.v, csrf, &s->csrf), VESTRY_OK);
-  assert_int_equal(vestry_mount(s->w.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
-  assert_int_equal(vestry_guard(s->w.v, "/", vestry_csrf_guard, s->csrf), VESTRY_OK);
+static void begin(suite *s, vestry_options options, const vestry_csrf_options *csrf) {
+  *s = (suite){.done = 0};
+  site_begin(&s->on, options);
+  assert_int_equal(vestry_csrf_create(s->on.v, csrf, &s->csrf), VESTRY_OK);
+  assert_int_equal(vestry_mount(s->on.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->on.v, "/", vestry_csrf_guard, s->csrf), VESTRY_OK);
 }
 
-static void end(site *s) {
+static void end(suite *s) {
   vestry_csrf_destroy(s->csrf);
-  world_end(&s->w);
-  test_host_assert_clean(&s->w.th);
+  site_end(&s->on);
 }
 
 /* A page, with what its browser has. */
@@ -70,28 +69,24 @@ typedef struct opened {
   char token[VESTRY_CSRF_TOKEN_BYTES];
 } opened;
 
-static int ask(site *s, opened *o, wire *r) {
+static int ask(suite *s, opened *o, wire *r) {
   size_t count = 0;
   while (r->headers[count].name) count++;
   r->headers[count] = (vestry_header){"Cookie", o->cookie};
-  wire_request(&s->w, r, NULL, NULL);
-  *o->set = '\0';
-  const char *set = strstr(r->head, "Set-Cookie: ");
-  if (set) {
-    snprintf(o->set, sizeof o->set, "%.*s", (int)strcspn(set + 12, "\n"), set + 12);
-    snprintf(o->cookie, sizeof o->cookie, "%.*s", (int)strcspn(o->set, ";"), o->set);
-  }
+  wire_request(&s->on, r, NULL, NULL);
+  (void)wire_value(r, "Set-Cookie", o->set, sizeof o->set);
+  (void)wire_keep_cookie(r, o->cookie, sizeof o->cookie);
   if (r->status == 200) snprintf(o->token, sizeof o->token, "%s", r->text);
   wire_finish(r);
   return r->status;
 }
 
-static void open_page(site *s, opened *o) {
+static void open_page(suite *s, opened *o) {
   assert_int_equal(ask(s, o, &(wire){.path = "/"}), 200);
 }
 
 /* An action's status: a header more, or none. */
-static int act_with(site *s, opened *o, const char *token, const char *name, const char *value) {
+static int act_with(suite *s, opened *o, const char *token, const char *name, const char *value) {
   wire r = {.method = "POST", .path = "/act"};
   size_t count = 0;
   if (token) r.headers[count++] = (vestry_header){"X-CSRF-Token", token};
@@ -125,7 +120,7 @@ static void a_token_is_of_its_session(void **state) {
   const vestry_session_options ways[] = {
       {.size = 0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
   for (size_t way = 0; way < 3; way++) {
-    site s;
+    suite s;
     begin(&s, (vestry_options){.sessions = &ways[way]}, NULL);
     opened ann = {.cookie = ""}, bob = {.cookie = ""}, before, inside;
     open_page(&s, &ann);
@@ -158,7 +153,7 @@ static void a_token_is_of_its_session(void **state) {
 static void without_sessions_it_is_of_a_cookie(void **state) {
   (void)state;
   for (int insecure = 0; insecure < 2; insecure++) {
-    site s;
+    suite s;
     begin(&s, (vestry_options){0}, &(vestry_csrf_options){.insecure = insecure});
     opened ann = {.cookie = ""}, bob = {.cookie = ""}, first;
     open_page(&s, &ann);
@@ -183,7 +178,7 @@ static void without_sessions_it_is_of_a_cookie(void **state) {
   }
 }
 
-static int act_with_body(site *s, opened *o, const char *method, const char *type, bool datastar, const char *query,
+static int act_with_body(suite *s, opened *o, const char *method, const char *type, bool datastar, const char *query,
                          const char *body) {
   wire r = {.method = method,
             .path = "/act",
@@ -198,7 +193,7 @@ static int act_with_body(site *s, opened *o, const char *method, const char *typ
 /* capability: D11 */
 static void where_a_token_counts(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}}, NULL);
   opened o = {.cookie = ""};
   open_page(&s, &o);
@@ -240,7 +235,7 @@ static void where_a_token_counts(void **state) {
 /* capability: D11 */
 static void safe_methods_pass(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, NULL);
   opened o = {.cookie = ""};
   static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "QUERY"};
@@ -256,7 +251,7 @@ static void safe_methods_pass(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- where from -------- */
 
-static int act_from(site *s, opened *o, const char *site_of, const char *origin, const char *host) {
+static int act_from(suite *s, opened *o, const char *site_of, const char *origin, const char *host) {
   wire r = {.method = "POST", .path = "/act", .headers = {{"X-CSRF-Token", o->token}}};
   size_t count = 1;
   if (site_of) r.headers[count++] = (vestry_header){"Sec-Fetch-Site", site_of};
@@ -277,7 +272,7 @@ static void where_it_comes_from(void **state) {
       {"none", NULL, "a.example", 204},
       {"cross-site", NULL, "a.example", 403},
       {"cross-site", "https://evil.example", "a.example", 403},
-      {"same-site", "https://b.a.example", "a.example", 403}, /* another host of the same site */
+      {"same-site", "https://b.a.example", "a.example", 403}, /* another host of the same suite */
       {"same-site", "https://a.example:8443", "a.example", 403},
       {"same-site", "https://a.example", "a.example", 403}, /* the browser knows better */
       {"", "https://a.example", "a.example", 403},
@@ -317,7 +312,7 @@ static void where_it_comes_from(void **state) {
       {"same-site", "https://www.a.example:443", "a.example", 204},
   };
   const char *trusted[] = {"https://www.a.example", "https://partner.example:8443"};
-  site s;
+  suite s;
   begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
         &(vestry_csrf_options){.trusted_origins = trusted, .trusted_origins_count = 2});
   trusted[0] = trusted[1] = "https://overwritten.example"; /* they were copied */
@@ -337,8 +332,8 @@ static void where_it_comes_from(void **state) {
 
 static void origins_are_checked(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   vestry_csrf *csrf = NULL;
   static const char *const bad[] = {"a.example",          "https://a.example/", "https://", "ftp://a.example",
                                     "https://a.example:", "https://a b",        "",         "https://a.example:123456",
@@ -357,8 +352,7 @@ static void origins_are_checked(void **state) {
   memcpy(long_host, "https://", 8);
   assert_false(vsi_origin_is_good(long_host));
   assert_false(vsi_origin_is_host(long_host, long_host + 8));
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* ---------------------------------------------------------------------------------------------- refusals ---------- */
@@ -370,24 +364,24 @@ static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void 
 /* capability: D11 */
 static void a_refusal_says_why(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, NULL);
   wire r = {.method = "POST", .path = "/act", .headers = {{"Sec-Fetch-Site", "cross-site"}}};
-  wire_request(&s.w, &r, NULL, NULL);
+  wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 403);
   assert_non_null(strstr(r.text, "<title>403</title>"));
   assert_non_null(strstr(r.text, "a page of another site"));
   assert_true(wire_has_header(&r, "Content-Type: text/html; charset=utf-8"));
   wire_finish(&r);
   wire datastar = {.method = "POST", .path = "/act", .datastar = true, .body = "{}", .body_len = 2};
-  wire_request(&s.w, &datastar, NULL, NULL);
+  wire_request(&s.on, &datastar, NULL, NULL);
   assert_int_equal(datastar.status, 403);
   assert_true(wire_has_header(&datastar, "Content-Type: text/plain; charset=utf-8"));
   assert_non_null(strstr(datastar.text, "Load it again"));
   wire_finish(&datastar);
-  assert_int_equal(vestry_error_page(s.w.v, 403, own_page, (void *)(uintptr_t) "not so"), VESTRY_OK);
+  assert_int_equal(vestry_error_page(s.on.v, 403, own_page, (void *)(uintptr_t) "not so"), VESTRY_OK);
   wire own = {.method = "POST", .path = "/act"};
-  wire_request(&s.w, &own, NULL, NULL);
+  wire_request(&s.on, &own, NULL, NULL);
   assert_int_equal(own.status, 403);
   wire_assert_text(&own, "not so: 403");
   wire_finish(&own);
@@ -399,7 +393,7 @@ static void a_refusal_says_why(void **state) {
 /* capability: D11 */
 static void hostile_proofs(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, NULL);
   opened o = {.cookie = ""};
   open_page(&s, &o);
@@ -432,7 +426,7 @@ typedef struct short_run {
 static vestry_err run_short(test_host *th, void *ctx) {
   short_run *run = ctx;
   const char *origin = "https://a.example";
-  site s = {.done = 0};
+  suite s = {.done = 0};
   vestry_err error = VESTRY_NO_MEMORY;
   opened o = {.cookie = ""};
   wire page_of = {.path = "/"}, action = {.method = "POST", .path = "/act"};
@@ -441,12 +435,12 @@ static vestry_err run_short(test_host *th, void *ctx) {
                                       .threads_count = VESTRY_THREADS_NONE,
                                       .secret = secret,
                                       .secret_len = sizeof secret - 1},
-                    &s.w.v))
+                    &s.on.v))
     return error;
-  if (!vestry_csrf_create(s.w.v, &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
+  if (!vestry_csrf_create(s.on.v, &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
                           &s.csrf) &&
-      !vestry_mount(s.w.v, "", routes, sizeof routes / sizeof *routes, &s) &&
-      !vestry_guard(s.w.v, "/", vestry_csrf_guard, s.csrf)) {
+      !vestry_mount(s.on.v, "", routes, sizeof routes / sizeof *routes, &s) &&
+      !vestry_guard(s.on.v, "/", vestry_csrf_guard, s.csrf)) {
     if (run->with) {
       o = *run->with;
       snprintf(form, sizeof form, "csrf=%s", o.token);
@@ -461,14 +455,14 @@ static vestry_err run_short(test_host *th, void *ctx) {
     if (!error || wanted == 403) assert_int_equal(s.done, status == 204);
   }
   vestry_csrf_destroy(s.csrf);
-  vestry_destroy(s.w.v);
+  vestry_destroy(s.on.v);
   return error;
 }
 
 static void short_of_memory(void **state) {
   (void)state;
   test_host_fail_each(run_short, &(short_run){NULL, 200}, false);
-  site s;
+  suite s;
   begin(&s, (vestry_options){.secret = secret, .secret_len = sizeof secret - 1}, NULL);
   opened o = {.cookie = ""};
   open_page(&s, &o);
@@ -480,9 +474,9 @@ static void short_of_memory(void **state) {
 
 static void no_randomness(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, NULL);
-  atomic_store(&s.w.th.fail_random, true);
+  atomic_store(&s.on.th.fail_random, true);
   opened o = {.cookie = ""};
   assert_int_equal(ask(&s, &o, &(wire){.path = "/"}), 500);
   assert_string_equal(o.set, "");

@@ -3,7 +3,7 @@
  * tests/browser/retries.test.js runs. */
 #include <string.h>
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/once.h"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -24,7 +24,7 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
   return vestry_reply_status(reply, 204);
 }
 
-static int act_with(world *w, const char *nonce) {
+static int act_with(site *w, const char *nonce) {
   wire r = {.method = "POST", .path = "/act", .datastar = true, .headers = {{"X-Once", nonce}}};
   wire_request(w, &r, NULL, NULL);
   int status = r.status;
@@ -36,10 +36,10 @@ static int act_with(world *w, const char *nonce) {
 static void a_page_has_a_nonce(void **state) {
   (void)state;
   static const char before[] = "<body data-signals:_once=\"'", behind[] = "'\" data-init__once=\"window.vestryOnce = ";
-  world w;
+  site w;
   vestry_once *once;
   int acts = 0;
-  world_begin(&w, (vestry_options){.size = 0});
+  site_begin(&w, (vestry_options){.size = 0});
   assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
   assert_int_equal(vestry_guard(w.v, "/", vestry_once_guard, once), VESTRY_OK);
   assert_int_equal(vestry_route(w.v, "GET", "/", page, NULL), VESTRY_OK);
@@ -57,8 +57,7 @@ static void a_page_has_a_nonce(void **state) {
   nonce[0] = nonce[0] == '0' ? '1' : '0';
   assert_int_equal(act_with(&w, nonce), 403);
   vestry_once_destroy(once);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 static vestry_err run_script(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -70,8 +69,8 @@ static vestry_err run_script(const vestry_request *req, vestry_reply *reply, voi
 /* capability: D18 */
 static void an_answer_that_is_a_script_is_logged(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.size = 0});
+  site w;
+  site_begin(&w, (vestry_options){.size = 0});
   assert_int_equal(vestry_route(w.v, "POST", "/script", run_script, NULL), VESTRY_OK);
   for (int is_datastar = 0; is_datastar < 2; is_datastar++) {
     wire r = {.method = "POST", .path = "/script", .datastar = is_datastar};
@@ -81,8 +80,7 @@ static void an_answer_that_is_a_script_is_logged(void **state) {
     wire_finish(&r);
   }
   assert_non_null(strstr(w.th.last_log, "POST /script: answered the Datastar client with text/javascript"));
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 int main(void) {

@@ -3,24 +3,24 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/once.h"
 #include "vestry/session.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 static const char urlencoded[] = "application/x-www-form-urlencoded";
 
-/* ------------------------------------------------------------------------------------------------- a site --------- */
+/* ------------------------------------------------------------------------------------------------- the suite ------ */
 
-typedef struct site {
-  world w;
+typedef struct suite {
+  site on;
   vestry_once *once;
   _Atomic(int) done; /* actions */
   vestry_err says;   /* the action */
   size_t body_len;   /* of its answer */
   bool streams;
   sem_t *inside, *go; /* it says that it is there, and waits; NULL: not */
-} site;
+} suite;
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char nonce[VESTRY_ONCE_NONCE_BYTES];
@@ -30,7 +30,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   (void)req;
   int done = atomic_fetch_add(&s->done, 1) + 1;
   if (s->inside) sem_post(s->inside);
@@ -59,44 +59,43 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
 static const vestry_mounted routes[] = {
     {"GET", "/", page}, {"GET", "/act", act}, {"POST", "/act", act}, {"POST", "/other", act}};
 
-static void begin_with(site *s, vestry_options options, const vestry_once_options *once) {
-  *s = (site){.body_len = 20};
+static void begin_with(suite *s, vestry_options options, const vestry_once_options *once) {
+  *s = (suite){.body_len = 20};
   options.secret = secret;
   options.secret_len = sizeof secret - 1;
-  world_begin(&s->w, options);
-  assert_int_equal(vestry_once_create(s->w.v, once, &s->once), VESTRY_OK);
-  assert_int_equal(vestry_mount(s->w.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
-  assert_int_equal(vestry_guard(s->w.v, "/", vestry_once_guard, s->once), VESTRY_OK);
+  site_begin(&s->on, options);
+  assert_int_equal(vestry_once_create(s->on.v, once, &s->once), VESTRY_OK);
+  assert_int_equal(vestry_mount(s->on.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->on.v, "/", vestry_once_guard, s->once), VESTRY_OK);
 }
 
-static void begin(site *s) {
+static void begin(suite *s) {
   begin_with(s, (vestry_options){.scope = scope_of}, NULL);
 }
 
-static void end(site *s) {
+static void end(suite *s) {
   vestry_once_destroy(s->once);
-  world_end(&s->w);
-  test_host_assert_clean(&s->w.th);
+  site_end(&s->on);
 }
 
 typedef char nonce[VESTRY_ONCE_NONCE_BYTES + 80];
 
-static void nonce_of(site *s, const char *user, nonce n) {
+static void nonce_of(suite *s, const char *user, nonce n) {
   wire r = {.path = "/", .headers = {{"X-User", user}}};
-  wire_request(&s->w, &r, NULL, NULL);
+  wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 200);
   snprintf(n, sizeof(nonce), "%s", r.text);
   wire_finish(&r);
 }
 
 /* A POST by a header; what it was answered: "201 /made 1 xxx". */
-static const char *post(site *s, const char *user, const char *path, const char *n) {
+static const char *post(suite *s, const char *user, const char *path, const char *n) {
   static _Thread_local char said[64];
   wire r = {.method = "POST", .path = path, .datastar = true, .headers = {{"X-User", user}, {"X-Once", n}}};
   if (!n) r.headers[1] = (vestry_header){NULL, NULL};
   r.body = "{}";
   r.body_len = 2;
-  assert_int_equal(wire_serve(&s->w, &r, NULL, NULL), VESTRY_OK);
+  assert_int_equal(wire_serve(&s->on, &r, NULL, NULL), VESTRY_OK);
   const char *location = strstr(r.head, "Location: ");
   snprintf(said, sizeof said, "%d %.*s %.12s", r.status, location ? (int)strcspn(location + 10, "\n") : 0,
            location ? location + 10 : "", r.text ? r.text : "");
@@ -109,7 +108,7 @@ static const char *post(site *s, const char *user, const char *path, const char 
 /* capability: D18 */
 static void a_repeated_one_gets_the_firsts_answer(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s);
   nonce n, other, click;
   nonce_of(&s, "ann", n);
@@ -127,16 +126,16 @@ static void a_repeated_one_gets_the_firsts_answer(void **state) {
   assert_string_equal(post(&s, "ann", "/act", NULL), "201 /made 5 ");         /* none: as ever */
   assert_int_equal(s.done, 5);
   wire get = {.path = "/act", .headers = {{"X-User", "ann"}, {"X-Once", n}}}; /* safe ones do not matter */
-  wire_request(&s.w, &get, NULL, NULL);
+  wire_request(&s.on, &get, NULL, NULL);
   assert_int_equal(s.done, 6);
   wire_finish(&get);
   end(&s);
 }
 
-static int post_form(site *s, const char *type, const char *body) {
+static int post_form(suite *s, const char *type, const char *body) {
   wire r = {
       .method = "POST", .path = "/act", .headers = {{"Content-Type", type}}, .body = body, .body_len = strlen(body)};
-  wire_request(&s->w, &r, NULL, NULL);
+  wire_request(&s->on, &r, NULL, NULL);
   if (r.status == 409) assert_non_null(strstr(r.text, "Load it again"));
   wire_finish(&r);
   return r.status;
@@ -144,7 +143,7 @@ static int post_form(site *s, const char *type, const char *body) {
 
 static void a_form_is_sent_once(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s);
   nonce n;
   char form[200], parts[600];
@@ -173,7 +172,7 @@ static void a_form_is_sent_once(void **state) {
 
 static void what_is_kept_of_an_answer(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_answer_bytes = 200});
   nonce n;
   static const struct {
@@ -205,7 +204,7 @@ static void what_is_kept_of_an_answer(void **state) {
                 .headers = {{"X-User", "ann"}, {"X-Once", n}},
                 .body = "{}",
                 .body_len = 2};
-      wire_request(&s.w, &r, NULL, NULL);
+      wire_request(&s.on, &r, NULL, NULL);
       assert_int_equal(r.status, 200);
       wire_finish(&r);
     } else {
@@ -219,7 +218,7 @@ static void what_is_kept_of_an_answer(void **state) {
 
 static void all_answers_together_are_bounded(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_answers_bytes = 3000});
   s.body_len = 1000;
   nonce n[4];
@@ -237,12 +236,12 @@ static void all_answers_together_are_bounded(void **state) {
 /* capability: D18 */
 static void a_peer_that_is_gone_is_answered_when_it_repeats(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s);
   nonce n;
   nonce_of(&s, "ann", n);
   wire r = {.method = "POST", .path = "/act", .gone = true, .headers = {{"X-User", "ann"}, {"X-Once", n}}};
-  assert_int_equal(wire_serve(&s.w, &r, NULL, NULL), VESTRY_IO); /* it is done, and nobody hears of it */
+  assert_int_equal(wire_serve(&s.on, &r, NULL, NULL), VESTRY_IO); /* it is done, and nobody hears of it */
   wire_finish(&r);
   assert_int_equal(s.done, 1);
   assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
@@ -251,7 +250,7 @@ static void a_peer_that_is_gone_is_answered_when_it_repeats(void **state) {
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   atomic_fetch_add(&s->done, 1);
   vestry_err error = vestry_session_login(req, reply, "ada");
   return error ? error : vestry_reply_redirect(reply, 303, "/");
@@ -259,24 +258,21 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 
 static void a_log_in_that_was_cut_off_is_told_again(void **state) {
   (void)state;
-  site s;
+  suite s;
   char cookie[200], set[2][300] = {"", ""};
   begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}}, NULL);
-  assert_int_equal(vestry_route(s.w.v, "POST", "/login", log_in, &s), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "POST", "/login", log_in, &s), VESTRY_OK);
   wire page_of = {.path = "/"};
   nonce n;
-  wire_request(&s.w, &page_of, NULL, NULL);
+  wire_request(&s.on, &page_of, NULL, NULL);
   snprintf(n, sizeof n, "%s", page_of.text);
-  const char *at = strstr(page_of.head, "Set-Cookie: ") + 12;
-  snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(at, ";"), at);
+  assert_true(wire_keep_cookie(&page_of, cookie, sizeof cookie));
   wire_finish(&page_of);
   for (int i = 0; i < 2; i++) { /* both with the cookie of before, whose scope is the visitor's */
     wire r = {.method = "POST", .path = "/login", .headers = {{"Cookie", cookie}, {"X-Once", n}}};
-    wire_request(&s.w, &r, NULL, NULL);
+    wire_request(&s.on, &r, NULL, NULL);
     assert_int_equal(r.status, 303);
-    at = strstr(r.head, "Set-Cookie: ");
-    assert_non_null(at);
-    snprintf(set[i], sizeof set[i], "%.*s", (int)strcspn(at, "\n"), at);
+    assert_true(wire_value(&r, "Set-Cookie", set[i], sizeof set[i]));
     wire_finish(&r);
   }
   assert_string_equal(set[0], set[1]);
@@ -289,7 +285,7 @@ static void a_log_in_that_was_cut_off_is_told_again(void **state) {
 /* capability: D18 */
 static void what_was_not_made_here_is_refused(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s);
   nonce n, bad;
   nonce_of(&s, "ann", n);
@@ -316,16 +312,16 @@ static void what_was_not_made_here_is_refused(void **state) {
 /* capability: D18 */
 static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s);
   nonce n, forged;
   nonce_of(&s, "ann", n);
-  long live = atomic_load(&s.w.th.live);
+  long live = atomic_load(&s.on.th.live);
   for (unsigned i = 0; i < 100000; i++) {
     snprintf(forged, sizeof forged, "%032x%.32s", i, n + 32);
     assert_memory_equal(post(&s, "ann", "/act", forged), "403 ", 4);
   }
-  assert_int_equal(atomic_load(&s.w.th.live), live);
+  assert_int_equal(atomic_load(&s.on.th.live), live);
   assert_int_equal(s.done, 0);
   end(&s);
 }
@@ -333,7 +329,7 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
 /* capability: D18 */
 static void a_scope_is_bounded_and_harms_no_other(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.scope = scope_of},
              &(vestry_once_options){.max_per_scope_count = 50, .max_count = 200});
   nonce of_bob, of_ann, click;
@@ -344,9 +340,9 @@ static void a_scope_is_bounded_and_harms_no_other(void **state) {
   for (int i = 0; i < 3000; i++) { /* good ones, by one page's nonce */
     snprintf(click, sizeof click, "%.64s.%d", of_ann, i);
     assert_memory_equal(post(&s, "ann", "/act", click), "201 ", 4);
-    if (i == 100) full = atomic_load(&s.w.th.live);
+    if (i == 100) full = atomic_load(&s.on.th.live);
   }
-  assert_int_equal(atomic_load(&s.w.th.live), full);
+  assert_int_equal(atomic_load(&s.on.th.live), full);
   assert_string_equal(post(&s, "bob", "/act", of_bob), "201 /made 1 ");
   snprintf(click, sizeof click, "%.64s.%d", of_ann, 2999);
   assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3001 "); /* the last ones are still known, */
@@ -359,7 +355,7 @@ static void a_scope_is_bounded_and_harms_no_other(void **state) {
 
 static void all_scopes_together_are_bounded(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_count = 100});
   long full = 0;
   for (int i = 0; i < 1000; i++) {
@@ -368,34 +364,32 @@ static void all_scopes_together_are_bounded(void **state) {
     snprintf(user, sizeof user, "user%d", i);
     nonce_of(&s, user, n);
     post(&s, user, "/act", n);
-    if (i == 300) full = atomic_load(&s.w.th.live);
+    if (i == 300) full = atomic_load(&s.on.th.live);
   }
-  assert_int_equal(atomic_load(&s.w.th.live), full);
+  assert_int_equal(atomic_load(&s.on.th.live), full);
   end(&s);
 }
 
 /* capability: D18 */
 static void it_is_forgotten_by_time(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.lifetime_ms = 60000});
   nonce n;
   nonce_of(&s, "ann", n);
-  long live = atomic_load(&s.w.th.live);
+  long live = atomic_load(&s.on.th.live);
   post(&s, "ann", "/act", n);
-  test_host_advance_ms(&s.w.th, 59000);
-  world_settle(&s.w);
+  site_pass_ms(&s.on, 59000);
   assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
-  test_host_advance_ms(&s.w.th, 2000);
-  world_settle(&s.w);
-  assert_true(atomic_load(&s.w.th.live) <= live + 2); /* without traffic */
+  site_pass_ms(&s.on, 2000);
+  assert_true(atomic_load(&s.on.th.live) <= live + 2); /* without traffic */
   assert_string_equal(post(&s, "ann", "/act", n), "201 /made 2 ");
   end(&s);
 }
 
 static void it_can_be_required(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.required = true});
   nonce n;
   nonce_of(&s, "ann", n);
@@ -407,9 +401,9 @@ static void it_can_be_required(void **state) {
 
 static void guarded_twice_it_runs_once(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s);
-  assert_int_equal(vestry_guard(s.w.v, "/act", vestry_once_guard, s.once), VESTRY_OK);
+  assert_int_equal(vestry_guard(s.on.v, "/act", vestry_once_guard, s.once), VESTRY_OK);
   nonce n;
   nonce_of(&s, "ann", n);
   for (int i = 0; i < 2; i++) assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
@@ -424,23 +418,21 @@ typedef struct visitor {
 } visitor;
 
 /* GET a page: a cookie, unless there is one, and a nonce. */
-static void visit(site *s, visitor *b) {
+static void visit(suite *s, visitor *b) {
   wire r = {.path = "/"};
   if (*b->cookie) r.headers[0] = (vestry_header){"Cookie", b->cookie};
-  wire_request(&s->w, &r, NULL, NULL);
+  wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 200);
   snprintf(b->n, sizeof b->n, "%s", r.text);
-  const char *at = strstr(r.head, "Set-Cookie: ");
-  if (at) snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at + 12, ";"), at + 12);
+  (void)wire_keep_cookie(&r, b->cookie, sizeof b->cookie);
   wire_finish(&r);
 }
 
-static int act_as(site *s, visitor *b, const char *path, const char *n) {
+static int act_as(suite *s, visitor *b, const char *path, const char *n) {
   wire r = {.method = "POST", .path = path, .headers = {{"Cookie", b->cookie}, {"X-Once", n}}};
-  wire_request(&s->w, &r, NULL, NULL);
+  wire_request(&s->on, &r, NULL, NULL);
   int status = r.status;
-  const char *at = strstr(r.head, "Set-Cookie: ");
-  if (at) snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at + 12, ";"), at + 12);
+  (void)wire_keep_cookie(&r, b->cookie, sizeof b->cookie);
   wire_finish(&r);
   return status;
 }
@@ -451,19 +443,18 @@ static vestry_err log_in_as(const vestry_request *req, vestry_reply *reply, void
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
 
-static void begin_crowd(site *s) {
+static void begin_crowd(suite *s) {
   begin_with(s, (vestry_options){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){
                  .max_count = 200, .max_visitors_count = 80, .max_per_scope_count = 30, .lifetime_ms = 600000});
-  assert_int_equal(vestry_route(s->w.v, "GET", "/login", log_in_as, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/login", log_in_as, s), VESTRY_OK);
 }
 
-static void log_in_by(site *s, visitor *b, const char *query) {
+static void log_in_by(suite *s, visitor *b, const char *query) {
   wire r = {.path = "/login", .query = query, .headers = {{"Cookie", b->cookie}}};
-  wire_request(&s->w, &r, NULL, NULL);
+  wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 303);
-  const char *at = strstr(r.head, "Set-Cookie: ") + 12;
-  snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(at, ";"), at);
+  assert_true(wire_keep_cookie(&r, b->cookie, sizeof b->cookie));
   wire_finish(&r);
   visit(s, b);
 }
@@ -471,7 +462,7 @@ static void log_in_by(site *s, visitor *b, const char *query) {
 /* What invented visitors post, or one user in many sessions, makes nobody else's request run again. */
 static void a_crowd_makes_nothing_forgotten(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_crowd(&s);
   visitor ann = {.cookie = ""}, honest = {.cookie = ""}, late = {.cookie = ""}, bob = {.cookie = ""};
   visit(&s, &ann);
@@ -514,10 +505,10 @@ static void a_crowd_makes_nothing_forgotten(void **state) {
   assert_int_equal(stats.repeated_count, 3);
   assert_int_equal(stats.begun_count, done);
   /* When the client repeats them no more, visitors' places are free one by one, long before they are forgotten. */
-  test_host_advance_ms(&s.w.th, 299999);
+  test_host_advance_ms(&s.on.th, 299999);
   visit(&s, &late);
   assert_int_equal(act_as(&s, &late, "/act", late.n), 503);
-  test_host_advance_ms(&s.w.th, 1);
+  test_host_advance_ms(&s.on.th, 1);
   assert_int_equal(act_as(&s, &late, "/act", late.n), 201);
   done = s.done;
   assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201); /* the oldest: it has gone */
@@ -530,10 +521,10 @@ static void a_crowd_makes_nothing_forgotten(void **state) {
 /* Nor do visitors' answers take the room of others'. */
 static void visitors_answers_are_bounded_by_themselves(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){.max_answers_bytes = 4000});
-  assert_int_equal(vestry_route(s.w.v, "GET", "/login", log_in_as, &s), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/login", log_in_as, &s), VESTRY_OK);
   s.body_len = 1000;
   visitor b = {.cookie = ""};
   nonce click;
@@ -555,7 +546,7 @@ static void visitors_answers_are_bounded_by_themselves(void **state) {
 /* ------------------------------------------------------------------------------------------------- at once -------- */
 
 typedef struct poster {
-  site *s;
+  suite *s;
   const char *nonce;
   char said[64];
   pthread_t thread;
@@ -571,7 +562,7 @@ static void *post_it(void *ctx) {
 static void who_comes_meanwhile_waits(void **state) {
   (void)state;
   for (int round = 0; round < 2; round++) {
-    site s;
+    suite s;
     sem_t inside, go;
     begin(&s);
     sem_init(&inside, 0, 0);
@@ -603,7 +594,7 @@ static void who_comes_meanwhile_waits(void **state) {
 /* capability: D18 */
 static void many_race_for_each(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s);
   for (int round = 1; round <= 200; round++) {
     nonce n;
@@ -626,14 +617,14 @@ static void many_race_for_each(void **state) {
 
 /* Records come and go under those who look for them: a place for four, and twenty nonces. */
 typedef struct fire {
-  site *s;
+  suite *s;
   nonce *nonces;
   unsigned seed;
   pthread_t thread;
 } fire;
 
 static vestry_err at_times(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   (void)req;
   if (atomic_fetch_add(&s->done, 1) % 7 == 0) return VESTRY_LIMIT;
   return vestry_reply_bodyf(reply, "done");
@@ -651,9 +642,9 @@ static void *fire_away(void *ctx) {
 
 static void under_fire_nothing_is_left_behind(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_count = 4});
-  assert_int_equal(vestry_route(s.w.v, "POST", "/at-times", at_times, &s), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "POST", "/at-times", at_times, &s), VESTRY_OK);
   nonce nonces[20];
   for (int i = 0; i < 20; i++) nonce_of(&s, "ann", nonces[i]);
   fire fires[6];
@@ -675,19 +666,19 @@ typedef struct short_run {
 
 static vestry_err run_short(test_host *th, void *ctx) {
   const short_run *run = ctx;
-  site s = {.body_len = 20};
+  suite s = {.body_len = 20};
   vestry_err error = VESTRY_NO_MEMORY;
   char form[200];
   if (vestry_create(&(vestry_options){.host = &th->host,
                                       .threads_count = VESTRY_THREADS_NONE,
                                       .secret = secret,
                                       .secret_len = sizeof secret - 1},
-                    &s.w.v))
+                    &s.on.v))
     return error;
   snprintf(form, sizeof form, "once=%s", run->nonce);
-  if (!vestry_once_create(s.w.v, NULL, &s.once) &&
-      !vestry_mount(s.w.v, "", routes, sizeof routes / sizeof *routes, &s) &&
-      !vestry_guard(s.w.v, "/", vestry_once_guard, s.once)) {
+  if (!vestry_once_create(s.on.v, NULL, &s.once) &&
+      !vestry_mount(s.on.v, "", routes, sizeof routes / sizeof *routes, &s) &&
+      !vestry_guard(s.on.v, "/", vestry_once_guard, s.once)) {
     for (int i = 0; i <= run->repeats; i++) {
       wire r = {.method = "POST", .path = "/act", .headers = {{"X-Once", run->nonce}}};
       if (run->by_form) {
@@ -695,7 +686,7 @@ static vestry_err run_short(test_host *th, void *ctx) {
         r.body = form;
         r.body_len = strlen(form);
       }
-      wire_request(&s.w, &r, NULL, NULL);
+      wire_request(&s.on, &r, NULL, NULL);
       error = r.status == 201 ? VESTRY_OK : r.status == 500 ? VESTRY_NO_MEMORY : VESTRY_FAILED;
       /* what was answered is kept, unless there was no memory for that */
       if (i && r.status == 204) error = VESTRY_OK;
@@ -704,13 +695,13 @@ static vestry_err run_short(test_host *th, void *ctx) {
     assert_true(s.done <= 1); /* whatever fails, it does not run twice */
   }
   vestry_once_destroy(s.once);
-  vestry_destroy(s.w.v);
+  vestry_destroy(s.on.v);
   return error;
 }
 
 static void short_of_memory(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin_with(&s, (vestry_options){0}, NULL);
   nonce n;
   nonce_of(&s, "", n);
@@ -723,8 +714,8 @@ static void short_of_memory(void **state) {
 
 static void wrong_options_and_no_randomness(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   vestry_once *once = NULL;
   assert_int_equal(vestry_once_create(NULL, NULL, &once), VESTRY_INVALID);
   assert_int_equal(vestry_once_create(w.v, NULL, NULL), VESTRY_INVALID);
@@ -736,8 +727,7 @@ static void wrong_options_and_no_randomness(void **state) {
   wire_request(&w, &r, page, NULL);
   assert_int_equal(r.status, 500);
   wire_finish(&r);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 int main(void) {

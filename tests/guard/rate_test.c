@@ -3,22 +3,22 @@
 #include <stdlib.h>
 
 #include "guard/buckets.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/rate.h"
 #include "vestry/session.h"
 
 enum { S_NS = 1000000000 };
 
-/* ------------------------------------------------------------------------------------------------- a site --------- */
+/* ------------------------------------------------------------------------------------------------- the suite ------ */
 
-typedef struct site {
-  world w;
+typedef struct suite {
+  site on;
   vestry_rate *rate;
   int done;
-} site;
+} suite;
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   (void)req;
   s->done++;
   return vestry_reply_status(reply, 204);
@@ -30,46 +30,45 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-static void begin(site *s, vestry_options options, const vestry_rate_options *rate) {
-  *s = (site){.done = 0};
-  world_begin(&s->w, options);
-  assert_int_equal(vestry_rate_create(s->w.v, rate, &s->rate), VESTRY_OK);
-  assert_int_equal(vestry_route(s->w.v, "GET", "/act", act, s), VESTRY_OK);
-  assert_int_equal(vestry_route(s->w.v, "GET", "/login", log_in, s), VESTRY_OK);
-  assert_int_equal(vestry_guard(s->w.v, "/act", vestry_rate_guard, s->rate), VESTRY_OK);
+static void begin(suite *s, vestry_options options, const vestry_rate_options *rate) {
+  *s = (suite){.done = 0};
+  site_begin(&s->on, options);
+  assert_int_equal(vestry_rate_create(s->on.v, rate, &s->rate), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/act", act, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/login", log_in, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->on.v, "/act", vestry_rate_guard, s->rate), VESTRY_OK);
 }
 
-static vestry_rate_stats stats_of(site *s) {
+static vestry_rate_stats stats_of(suite *s) {
   vestry_rate_stats stats = {0};
   vestry_rate_stats_get(s->rate, &stats);
   return stats;
 }
 
 /* Every request that came is counted once: here, and if it was refused by the instance too. */
-static void end(site *s) {
+static void end(suite *s) {
   vestry_stats all = {0};
-  vestry_stats_get(s->w.v, &all);
+  vestry_stats_get(s->on.v, &all);
   assert_int_equal(all.turned_away[VESTRY_REFUSAL_RATE], stats_of(s).refused_count);
   vestry_rate_destroy(s->rate);
-  world_end(&s->w);
-  test_host_assert_clean(&s->w.th);
+  site_end(&s->on);
 }
 
-static int ask(site *s, wire *r) {
+static int ask(suite *s, wire *r) {
   int before = s->done;
   if (!r->path) r->path = "/act";
-  wire_request(&s->w, r, NULL, NULL);
+  wire_request(&s->on, r, NULL, NULL);
   wire_finish(r);
   assert_int_equal(s->done - before, r->status == 204 && strcmp(r->path, "/act") == 0);
   return r->status;
 }
 
-static int ask_from(site *s, const char *peer) {
+static int ask_from(suite *s, const char *peer) {
   return ask(s, &(wire){.peer = peer});
 }
 
 /* So many pass now, and the next one does not. */
-static unsigned pass_from(site *s, const char *peer) {
+static unsigned pass_from(suite *s, const char *peer) {
   unsigned count = 0;
   while (ask_from(s, peer) == 204) count++;
   return count;
@@ -80,33 +79,33 @@ static unsigned pass_from(site *s, const char *peer) {
 /* capability: L6 */
 static void a_burst_then_as_many_as_come_back(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 4, .period_ms = 2000, .burst_count = 6});
   assert_int_equal(pass_from(&s, "192.0.2.1"), 6);
-  test_host_advance_ms(&s.w.th, 499);
+  test_host_advance_ms(&s.on.th, 499);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 0); /* a refused one takes nothing: it does not wait for longer */
-  test_host_advance_ms(&s.w.th, 1);
+  test_host_advance_ms(&s.on.th, 1);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 1);
-  test_host_advance_ms(&s.w.th, 1000);
+  test_host_advance_ms(&s.on.th, 1000);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 2);
-  test_host_advance_ms(&s.w.th, 86400000);
+  test_host_advance_ms(&s.on.th, 86400000);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 6); /* and no more for having waited */
   end(&s);
 }
 
 static void count_is_the_burst(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 3});
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
-  test_host_advance_ms(&s.w.th, 1000);
+  test_host_advance_ms(&s.on.th, 1000);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
   vestry_rate_stats stats = stats_of(&s);
   assert_int_equal(stats.passed_count, 6);
   assert_int_equal(stats.refused_count, 2);
   assert_int_equal(stats.filling_count, 1);
   assert_int_equal(stats.forgotten_count, 0);
-  test_host_advance_ms(&s.w.th, 1000);
+  test_host_advance_ms(&s.on.th, 1000);
   assert_int_equal(stats_of(&s).filling_count, 0);
   end(&s);
 }
@@ -114,24 +113,24 @@ static void count_is_the_burst(void **state) {
 /* capability: L6 */
 static void a_refusal_says_when(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 10000});
   assert_int_equal(ask_from(&s, NULL), 204);
-  test_host_advance_ms(&s.w.th, 2500);
+  test_host_advance_ms(&s.on.th, 2500);
   wire r = {.path = "/act"};
-  wire_request(&s.w, &r, NULL, NULL);
+  wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
   assert_true(wire_has_header(&r, "Retry-After: 8")); /* 7.5 s: not too early */
   assert_non_null(strstr(r.text, "Try again in 8 seconds."));
   wire_finish(&r);
-  test_host_advance_ms(&s.w.th, 7499);
+  test_host_advance_ms(&s.on.th, 7499);
   r = (wire){.path = "/act", .datastar = true};
-  wire_request(&s.w, &r, NULL, NULL);
+  wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
   assert_true(wire_has_header(&r, "Retry-After: 1"));
   assert_string_equal(r.text, "This is too often, and was not done. Try again in 1 second.");
   wire_finish(&r);
-  test_host_advance_ms(&s.w.th, 1);
+  test_host_advance_ms(&s.on.th, 1);
   assert_int_equal(ask_from(&s, NULL), 204);
   end(&s);
 }
@@ -143,12 +142,12 @@ static vestry_err sorry(const vestry_request *req, vestry_reply *reply, void *ap
 
 static void the_application_has_a_page_for_it(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1});
-  assert_int_equal(vestry_error_page(s.w.v, 429, sorry, NULL), VESTRY_OK);
+  assert_int_equal(vestry_error_page(s.on.v, 429, sorry, NULL), VESTRY_OK);
   assert_int_equal(ask_from(&s, NULL), 204);
   wire r = {.path = "/act"};
-  wire_request(&s.w, &r, NULL, NULL);
+  wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
   assert_true(wire_has_header(&r, "Retry-After: 1"));
   assert_string_equal(r.text, "<p>our own 429");
@@ -161,7 +160,7 @@ static void the_application_has_a_page_for_it(void **state) {
 /* capability: L6 */
 static void an_address_is_an_ipv4_or_a_64(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_from(&s, "192.0.2.2"), 204);
@@ -174,15 +173,15 @@ static void an_address_is_an_ipv4_or_a_64(void **state) {
 
 static void without_an_address_it_passes_and_says_so(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   for (int i = 0; i < 3; i++) assert_int_equal(ask_from(&s, ""), 204);
-  assert_int_equal(s.w.th.log_lines, 1);
-  assert_non_null(strstr(s.w.th.last_log, "is_behind_proxy"));
+  assert_int_equal(s.on.th.log_lines, 1);
+  assert_non_null(strstr(s.on.th.last_log, "is_behind_proxy"));
   end(&s);
 }
 
-static int ask_forwarded(site *s, const char *said) {
+static int ask_forwarded(suite *s, const char *said) {
   return ask(s, &(wire){.peer = "", .headers = {{"X-Forwarded-For", said}}});
 }
 
@@ -196,20 +195,20 @@ static void behind_a_proxy(void **state) {
                                      "[2001:db8::1]",
                                      " 192.0.2.1",
                                      "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21.22.23.24.25.26.27"};
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .is_behind_proxy = true});
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 429);
   assert_int_equal(ask_from(&s, ""), 204); /* the proxy's own */
   for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(ask_forwarded(&s, none[i]), 429);
-  assert_int_equal(s.w.th.log_lines, 0);
+  assert_int_equal(s.on.th.log_lines, 0);
   end(&s);
 }
 
 static void without_a_proxy_nobody_says_another_address(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.7"}}}), 204);
   assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.8"}}}), 429);
@@ -217,22 +216,20 @@ static void without_a_proxy_nobody_says_another_address(void **state) {
 }
 
 /* Logged in, with a cookie. */
-static void log_in_as(site *s, const char *user, char cookie[256]) {
+static void log_in_as(suite *s, const char *user, char cookie[256]) {
   char query[64];
   snprintf(query, sizeof query, "user=%s", user);
   wire r = {.path = "/login", .query = query};
-  wire_request(&s->w, &r, NULL, NULL);
+  wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 204);
-  const char *set = strstr(r.head, "Set-Cookie: ");
-  assert_non_null(set);
-  snprintf(cookie, 256, "%.*s", (int)strcspn(set + 12, ";"), set + 12);
+  assert_true(wire_keep_cookie(&r, cookie, 256));
   wire_finish(&r);
 }
 
 /* capability: L6 */
 static void of_a_scope(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
         &(vestry_rate_options){.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE});
   char ada[256], bob[256];
@@ -264,7 +261,7 @@ static vestry_err name_it(const vestry_request *req, void *app, char *buffer, si
 /* capability: L6 */
 static void of_what_a_function_names(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .key = name_it});
   assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.1"}), 204);
   assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.2"}), 429);
@@ -280,7 +277,7 @@ static void of_what_a_function_names(void **state) {
 /* capability: L6 */
 static void a_handler_takes_tokens(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 2, .period_ms = 3000});
   uint64_t wait_ms = 7;
   assert_int_equal(vestry_rate_take(s.rate, "ada", 3, &wait_ms), VESTRY_OK);
@@ -295,8 +292,7 @@ static void a_handler_takes_tokens(void **state) {
   assert_int_equal(vestry_rate_take(NULL, "a", 1, NULL), VESTRY_INVALID);
   assert_int_equal(stats_of(&s).refused_count, 2);
   vestry_rate_destroy(s.rate);
-  world_end(&s.w);
-  test_host_assert_clean(&s.w.th);
+  site_end(&s.on);
 }
 
 /* --------------------------------------------------------------------------------------------- its bounds --------- */
@@ -306,29 +302,29 @@ static void a_handler_takes_tokens(void **state) {
 static void a_flood_of_names(void **state) {
   (void)state;
   enum { FLOOD = 200000, HOLDS = 1024 };
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 10, .period_ms = 60000, .max_count = HOLDS});
-  long allocations = s.w.th.allocations;
+  long allocations = s.on.th.allocations;
   for (int i = 0; i < 10; i++) assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_OK);
   assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_LIMIT);
   for (uint32_t i = 0; i < FLOOD; i++) assert_int_equal(vestry_rate_take(s.rate, &i, sizeof i, NULL), VESTRY_OK);
   assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_LIMIT);
-  assert_int_equal(s.w.th.allocations, allocations);
+  assert_int_equal(s.on.th.allocations, allocations);
   vestry_rate_stats stats = stats_of(&s);
   assert_int_equal(stats.passed_count, FLOOD + 10);
   assert_in_range(stats.filling_count, HOLDS * 3 / 4, HOLDS);
   assert_int_equal(stats.forgotten_count, FLOOD + 1 - stats.filling_count);
-  test_host_advance_ms(&s.w.th, 60000);
+  test_host_advance_ms(&s.on.th, 60000);
   assert_int_equal(stats_of(&s).filling_count, 0);
   vestry_rate_destroy(s.rate);
-  world_end(&s.w);
+  site_end(&s.on);
 }
 
 /* Half as many names as there is room for: none is forgotten that owes something. */
 static void what_fits_is_remembered(void **state) {
   (void)state;
   enum { NAMES = 2048, HOLDS = 4 * NAMES };
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .max_count = HOLDS});
   for (uint32_t i = 0; i < NAMES; i++) assert_int_equal(vestry_rate_take(s.rate, &i, sizeof i, NULL), VESTRY_OK);
   unsigned again = 0;
@@ -336,7 +332,7 @@ static void what_fits_is_remembered(void **state) {
   assert_in_range(again, 0, NAMES / 100);
   assert_int_equal(stats_of(&s).forgotten_count, again);
   vestry_rate_destroy(s.rate);
-  world_end(&s.w);
+  site_end(&s.on);
 }
 
 static void mistakes_are_said(void **state) {
@@ -348,19 +344,19 @@ static void mistakes_are_said(void **state) {
                                               {.count = 1, .max_count = (1 << 24) + 1},
                                               {.count = 1, .by = (vestry_rate_by)2},
                                               {.count = 1, .period_ms = 86400000, .burst_count = 401}};
-  site s;
+  suite s;
   begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1000000, .period_ms = 1, .burst_count = 1000000});
   vestry_rate *none = NULL;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-    assert_int_equal(vestry_rate_create(s.w.v, &wrong[i], &none), VESTRY_INVALID);
-    assert_int_equal(s.w.th.log_lines, i + 1);
-    assert_non_null(strstr(s.w.th.last_log, "vestry_rate_create: "));
+    assert_int_equal(vestry_rate_create(s.on.v, &wrong[i], &none), VESTRY_INVALID);
+    assert_int_equal(s.on.th.log_lines, i + 1);
+    assert_non_null(strstr(s.on.th.last_log, "vestry_rate_create: "));
   }
-  assert_int_equal(vestry_rate_create(s.w.v, NULL, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_rate_create(s.on.v, NULL, &none), VESTRY_INVALID);
   assert_int_equal(vestry_rate_create(NULL, wrong, &none), VESTRY_INVALID);
-  s.w.th.fail_random = true;
-  assert_int_equal(vestry_rate_create(s.w.v, &(vestry_rate_options){.count = 1}, &none), VESTRY_IO);
-  s.w.th.fail_random = false;
+  s.on.th.fail_random = true;
+  assert_int_equal(vestry_rate_create(s.on.v, &(vestry_rate_options){.count = 1}, &none), VESTRY_IO);
+  s.on.th.fail_random = false;
   assert_null(none);
   vestry_rate_destroy(NULL);
   end(&s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tab ids: made here, known to every request, kept nowhere. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/session.h"
 #include "vestry/tab.h"
 
@@ -51,7 +51,7 @@ static void read_cookies(wire *r, tab *t) {
 }
 
 /* Load the page, with cookies. */
-static void load(world *w, tab *t, const char *cookies) {
+static void load(site *w, tab *t, const char *cookies) {
   wire r = {.headers = {{"Cookie", cookies}}};
   wire_request(w, &r, page, NULL);
   assert_int_equal(r.status, 200);
@@ -66,7 +66,7 @@ static void load(world *w, tab *t, const char *cookies) {
 }
 
 /* What a Datastar request with that signal is. */
-static vestry_err ask(world *w, const tab *t, const char *signal, char id[VESTRY_TAB_ID_BYTES]) {
+static vestry_err ask(site *w, const tab *t, const char *signal, char id[VESTRY_TAB_ID_BYTES]) {
   char body[600];
   vestry_err error = VESTRY_FAILED;
   int len = snprintf(body, sizeof body, "{\"tabId\":\"%s\"}", signal);
@@ -78,20 +78,15 @@ static vestry_err ask(world *w, const tab *t, const char *signal, char id[VESTRY
   return error;
 }
 
-static void begin(world *w) {
-  world_begin(
+static void begin(site *w) {
+  site_begin(
       w, (vestry_options){.sessions = &(vestry_session_options){0}, .secret = secret, .secret_len = sizeof secret - 1});
-}
-
-static void end(world *w) {
-  world_end(w);
-  test_host_assert_clean(&w->th);
 }
 
 /* capability: D8 */
 static void every_request_knows_its_tab(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w);
   tab t = {.id = ""}, again = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES];
@@ -124,13 +119,13 @@ static void every_request_knows_its_tab(void **state) {
     wire_assert_text(&post, t.id);
     wire_finish(&post);
   }
-  end(&w);
+  site_end(&w);
 }
 
 /* capability: D8 */
 static void the_cookie_carries_it_over_a_reload(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w);
   tab t = {.id = ""}, after = {.id = ""};
   char cookies[400], id[VESTRY_TAB_ID_BYTES];
@@ -143,7 +138,7 @@ static void the_cookie_carries_it_over_a_reload(void **state) {
   assert_string_not_equal(after.sealed, t.sealed); /* who finds no id in the storage is another tab */
   assert_int_equal(ask(&w, &t, after.sealed, id), VESTRY_OK);
   assert_string_not_equal(id, t.id);
-  end(&w);
+  site_end(&w);
 }
 
 static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -154,7 +149,7 @@ static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void 
 /* By the page's own word alone: a cookie may be another tab's. */
 static void a_document_says_that_it_does_not_know(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w);
   tab t = {.id = ""};
   char cookies[400], query[200], form[120];
@@ -175,7 +170,7 @@ static void a_document_says_that_it_does_not_know(void **state) {
     wire_assert_text(&rows[i], i < 4 ? "a guess" : "known");
     wire_finish(&rows[i]);
   }
-  end(&w);
+  site_end(&w);
 }
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -189,7 +184,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
 
 static void signals_are_kept_by_a_prefix(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w);
   static const char *const good[] = {"draft", "_d1",
                                      "a234567890123456789012345678901234567890123456789012345678901234"};
@@ -211,13 +206,13 @@ static void signals_are_kept_by_a_prefix(void **state) {
     wire_finish(&r);
   }
   assert_int_equal(vestry_tab_keep(NULL, NULL, "a"), VESTRY_INVALID);
-  end(&w);
+  site_end(&w);
 }
 
 /* capability: D8 */
 static void what_was_not_made_here_is_none(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w);
   tab t = {.id = ""}, other = {.id = ""}, after = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES], cookies[400];
@@ -246,13 +241,13 @@ static void what_was_not_made_here_is_none(void **state) {
   wire_request(&w, &r, who, &error);
   assert_int_equal(error, VESTRY_NOT_FOUND);
   wire_finish(&r);
-  end(&w);
+  site_end(&w);
 }
 
 /* capability: D8 */
 static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w);
   tab t = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES], forged[65];
@@ -268,13 +263,13 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
     load(&w, &more, t.cookie);
   }
   assert_int_equal(atomic_load(&w.th.live), live);
-  end(&w);
+  site_end(&w);
 }
 
 /* capability: D8 */
 static void a_log_in_makes_another_tab(void **state) {
   (void)state;
-  world w;
+  site w;
   begin(&w);
   tab t = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES], cookies[400];
@@ -287,7 +282,7 @@ static void a_log_in_makes_another_tab(void **state) {
   read_cookies(&r, &t);
   wire_finish(&r);
   assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_NOT_FOUND); /* the page is that of before */
-  end(&w);
+  site_end(&w);
 }
 
 /* capability: D8 */
@@ -298,22 +293,22 @@ static void a_restart_with_the_same_secret_knows_them(void **state) {
     tab t = {.id = ""};
     char id[VESTRY_TAB_ID_BYTES];
     for (int run = 0; run < 2; run++) {
-      world w;
+      site w;
       vestry_options options = {.secret = has_secret == 1 ? secret : NULL,
                                 .secret_len = sizeof secret - 1,
                                 .sessions = has_secret == 2 ? &are_signed : NULL};
       test_host_init(&w.th);
       atomic_store(&w.th.seed, (uint64_t)(run + 1));
-      assert_int_equal(world_try(&w, options), VESTRY_OK);
+      assert_int_equal(site_try(&w, options), VESTRY_OK);
       if (run == 0) load(&w, &t, "");
       if (run == 1) assert_int_equal(ask(&w, &t, t.sealed, id), has_secret ? VESTRY_OK : VESTRY_NOT_FOUND);
-      end(&w);
+      site_end(&w);
     }
   }
-  world w;
+  site w;
   test_host_init(&w.th);
-  assert_int_equal(world_try(&w, (vestry_options){.secret = secret, .secret_len = 8}), VESTRY_INVALID);
-  assert_int_equal(world_try(&w, (vestry_options){.previous_secret = secret, .previous_secret_len = 34}),
+  assert_int_equal(site_try(&w, (vestry_options){.secret = secret, .secret_len = 8}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.previous_secret = secret, .previous_secret_len = 34}),
                    VESTRY_INVALID);
   test_host_assert_clean(&w.th);
 }
@@ -328,7 +323,7 @@ static vestry_err too_small(const vestry_request *req, vestry_reply *reply, void
 }
 
 static vestry_err serve_page(test_host *th, void *ctx) {
-  world w = {.v = NULL};
+  site w = {.v = NULL};
   vestry_err error = VESTRY_NO_MEMORY;
   (void)ctx;
   if (vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &w.v)) return error;
@@ -346,21 +341,21 @@ static vestry_err serve_page(test_host *th, void *ctx) {
 static void short_of_memory_room_and_randomness(void **state) {
   (void)state;
   test_host_fail_each(serve_page, NULL, false);
-  world w;
+  site w;
   begin(&w);
   wire r = {.method = NULL};
   wire_request(&w, &r, too_small, NULL);
   assert_int_equal(r.status, 204);
   wire_finish(&r);
-  end(&w);
-  world_begin(&w, (vestry_options){0});
+  site_end(&w);
+  site_begin(&w, (vestry_options){0});
   atomic_store(&w.th.fail_random, true);
   vestry_err error;
   wire none = {.method = NULL};
   wire_request(&w, &none, who, &error);
   assert_int_equal(error, VESTRY_IO);
   wire_finish(&none);
-  end(&w);
+  site_end(&w);
 }
 
 int main(void) {

@@ -2,7 +2,7 @@
 /* What caches may keep: nothing that is somebody's. */
 #include <string.h>
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/csrf.h"
 #include "vestry/once.h"
 #include "vestry/session.h"
@@ -128,10 +128,10 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
   return error ? error : vestry_reply_body(reply, "application/json", "{}", 2);
 }
 
-static void begin(world *w, bool has_sessions) {
+static void begin(site *w, bool has_sessions) {
   vestry_session_options sessions = {.insecure = true, .now_s = now_s, .idle_ms = 1000000, .lifetime_ms = 10000000};
   now = 1000000;
-  world_begin(
+  site_begin(
       w, (vestry_options){.secret = secret, .secret_len = sizeof secret, .sessions = has_sessions ? &sessions : NULL});
   assert_int_equal(vestry_csrf_create(w->v, NULL, &csrf), VESTRY_OK);
   assert_int_equal(vestry_once_create(w->v, NULL, &once), VESTRY_OK);
@@ -146,10 +146,10 @@ static void begin(world *w, bool has_sessions) {
   assert_int_equal(vestry_route(w->v, "POST", "/login", log_in, NULL), VESTRY_OK);
 }
 
-static void end(world *w) {
+static void end(site *w) {
   vestry_csrf_destroy(csrf);
   vestry_once_destroy(once);
-  world_end(w);
+  site_end(w);
 }
 
 /* The lines of the answer's head with that name, each behind the other. */
@@ -163,7 +163,7 @@ static void lines_of(const wire *r, const char *name, char text[256]) {
   }
 }
 
-static void ask(world *w, const char *path, const char *query, const char *sent, char said[256], char set[256]) {
+static void ask(site *w, const char *path, const char *query, const char *sent, char said[256], char set[256]) {
   wire r = {.path = path, .query = query, .headers = {{sent ? "Cookie" : NULL, sent}}};
   if (strcmp(path, "/login") == 0) r.method = "POST";
   wire_request(w, &r, NULL, NULL);
@@ -178,7 +178,7 @@ static void ask(world *w, const char *path, const char *query, const char *sent,
 static void what_is_somebodys_is_kept_by_nobody(void **state) {
   (void)state;
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
-    world w;
+    site w;
     begin(&w, has_sessions);
     for (size_t i = 0; i < sizeof askings / sizeof *askings; i++) {
       const asking *a = &askings[i];
@@ -211,7 +211,7 @@ static void what_is_somebodys_is_kept_by_nobody(void **state) {
 /* By a tenth of idle_ms a use is noted; a cookie that says so goes with documents alone. */
 static void a_session_is_renewed_by_documents(void **state) {
   (void)state;
-  world w;
+  site w;
   char said[256], set[256], cookie_text[256];
   begin(&w, true);
   ask(&w, "/login", NULL, NULL, said, set);

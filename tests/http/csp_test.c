@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/files.h"
 
 #define PLAIN_DOCUMENT "<!doctype html><html lang=\"en\"><title>A</title><p>text</p></html>"
@@ -70,7 +70,7 @@ static void nonce_of(const wire *r, char nonce[33]) {
   if (next) assert_memory_equal(next + sizeof mark - 1, nonce, 32);
 }
 
-static void ask(world *w, wire *r, page *p) {
+static void ask(site *w, wire *r, page *p) {
   wire_request(w, r, show, p);
 }
 
@@ -78,9 +78,9 @@ static void ask(world *w, wire *r, page *p) {
 
 static void a_document_has_its_nonce_twice(void **state) {
   (void)state;
-  world w;
+  site w;
   char nonce[33], expected[512], policy[1024], value[1024];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT};
   wire r = {.path = "/"};
   ask(&w, &r, &p);
@@ -109,14 +109,14 @@ static void a_document_has_its_nonce_twice(void **state) {
   assert_string_not_equal(nonce, other);
   wire_finish(&r);
   wire_finish(&again);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void where_there_is_no_tag_one_is_put_in(void **state) {
   (void)state;
-  world w;
+  site w;
   char nonce[33], expected[256];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   page p = {.body = "<!doctype html>\n<title>A</title>"};
   wire r = {.path = "/"};
   ask(&w, &r, &p);
@@ -132,15 +132,15 @@ static void where_there_is_no_tag_one_is_put_in(void **state) {
            nonce);
   assert_string_equal(s.text, expected);
   wire_finish(&s);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* Nobody keeps it, and nothing says that it is the same as another one. */
 static void a_nonce_is_in_no_cache(void **state) {
   (void)state;
-  world w;
+  site w;
   char value[1024];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT,
             .headers = {{"Cache-Control", "public, max-age=3600"},
                         {"ETag", "\"a\""},
@@ -156,14 +156,14 @@ static void a_nonce_is_in_no_cache(void **state) {
     assert_string_equal(value, "");
   }
   wire_finish(&r);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void what_is_no_document_has_none(void **state) {
   (void)state;
-  world w;
+  site w;
   char policy[1024], value[1024];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   /* Data: a policy without a nonce, kept by caches. */
   page data = {
       .body = "{}", .type = "application/json", .headers = {{"Cache-Control", "max-age=60"}, {"ETag", "\"a\""}}};
@@ -206,13 +206,13 @@ static void what_is_no_document_has_none(void **state) {
   assert_null(strstr(v.head, "nonce"));
   assert_null(strstr(v.text, "nonce"));
   wire_finish(&v);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void what_cannot_have_one_is_refused(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT, .headers = {{"Content-Encoding", "gzip"}}};
   wire r = {.path = "/"};
   ask(&w, &r, &p);
@@ -228,7 +228,7 @@ static void what_cannot_have_one_is_refused(void **state) {
   assert_int_equal(q.error, VESTRY_IO);
   assert_int_equal(s.status, 500);
   wire_finish(&s);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* ---- what is said of it ------------------------------------------------------------------------------------------ */
@@ -260,8 +260,8 @@ static void the_application_says_more(void **state) {
        {"trusted"}},
       {{.directives = "frame-ancestors 'self'"}, {"frame-ancestors 'self'"}, {"frame-ancestors 'none'"}},
   };
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char policy[1024];
     page p = {.csp = &rows[i].csp, .body = PLAIN_DOCUMENT};
@@ -275,7 +275,7 @@ static void the_application_says_more(void **state) {
       if (strstr(policy, rows[i].has_not[n])) fail_msg("\"%s\" is in %s", rows[i].has_not[n], policy);
     wire_finish(&r);
   }
-  world_end(&w);
+  site_end(&w);
 }
 
 static vestry_err heedless(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -286,14 +286,14 @@ static vestry_err heedless(const vestry_request *req, vestry_reply *reply, void 
 
 static void no_document_goes_without_its_policy(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.path = "/"};
   wire_request(&w, &r, heedless, NULL);
   assert_int_equal(r.status, 500);
   assert_null(strstr(r.text, "text</p>"));
   wire_finish(&r);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void what_is_no_policy_is_refused(void **state) {
@@ -317,8 +317,8 @@ static void what_is_no_policy_is_refused(void **state) {
     char more[8];
   } later = {{.size = sizeof later}, "more"};
   const size_t count = sizeof wrong / sizeof *wrong;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   for (size_t i = 0; i <= count; i++) {
     page p = {.csp = i < count ? &wrong[i] : &later.csp, .body = PLAIN_DOCUMENT};
     wire r = {.path = "/"};
@@ -328,7 +328,7 @@ static void what_is_no_policy_is_refused(void **state) {
     assert_true(atomic_load(&w.th.log_lines) > before);
     wire_finish(&r);
   }
-  world_end(&w);
+  site_end(&w);
 }
 
 static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -344,9 +344,9 @@ static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *ap
 
 static void the_last_word_counts(void **state) {
   (void)state;
-  world w;
+  site w;
   char policy[1024], value[1024];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   assert_string_equal(vestry_reply_nonce(NULL), "");
   wire r = {.path = "/"};
   wire_request(&w, &r, twice, NULL);
@@ -355,7 +355,7 @@ static void the_last_word_counts(void **state) {
   value_of(&r, "Referrer-Policy", value);
   assert_string_equal(value, "no-referrer");
   wire_finish(&r);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* ---- as a guard, and files --------------------------------------------------------------------------------------- */
@@ -368,9 +368,9 @@ static void a_guard_has_all_documents(void **state) {
   const vestry_file table[] = {{.path = "a.html", .bytes = html, .len = sizeof html - 1},
                                {.path = "a.css", .bytes = css, .len = sizeof css - 1}};
   vestry_files *files = NULL;
-  world w;
+  site w;
   char nonce[33], value[1024], expected[128];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(
       vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 2, .max_age_s = 60}, &files),
       VESTRY_OK);
@@ -399,7 +399,7 @@ static void a_guard_has_all_documents(void **state) {
   wire_finish(&r);
   wire_finish(&s);
   wire_finish(&h);
-  world_end(&w);
+  site_close(&w);
   vestry_files_destroy(files);
 }
 
@@ -409,8 +409,8 @@ static void no_memory_is_an_answer(void **state) {
   (void)state;
   bool is_done = false;
   for (long fail = 0; !is_done; fail++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     page p = {.body = PLAIN_DOCUMENT,
               .csp = &(vestry_csp){.trusted_types = true, .directives = "img-src a; script-src b"}};
     wire r = {.path = "/"};
@@ -420,7 +420,7 @@ static void no_memory_is_an_answer(void **state) {
     assert_int_equal(r.status, is_done ? 200 : 500); /* never a document without its policy */
     assert_int_equal(strstr(r.text, "data-nonce") != NULL, is_done);
     wire_finish(&r);
-    world_end(&w);
+    site_end(&w);
   }
 }
 

@@ -5,7 +5,7 @@
 #include <malloc.h>
 
 #include "decode/decode.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/channel.h"
 
 static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
@@ -38,8 +38,8 @@ static void the_request_decides(void **state) {
                {NULL, "identity"},
                {"br;q=nonsense", "identity"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    world w;
-    world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+    site w;
+    site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
     wire r = {.datastar = true, .headers = {{cases[i].accept ? "Accept-Encoding" : NULL, cases[i].accept}}};
     wire_plan(&w, &r, &hello);
     assert_int_equal(r.status, 200);
@@ -51,35 +51,32 @@ static void the_request_decides(void **state) {
     assert_true(wire_has_header(&r, "Vary: Accept-Encoding")); /* also where identity was chosen */
     assert_true(r.clean);
     assert_reads(&r, cases[i].coding, HELLO);
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
 }
 
 static void no_profiles_no_choice(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.profiles = NULL});
+  site w;
+  site_begin(&w, (vestry_options){.profiles = NULL});
   wire r = {.datastar = true, .headers = {{"Accept-Encoding", "br, *;q=0"}}};
   wire_plan(&w, &r, &hello);
   assert_null(strstr(r.head, "Vary"));
   assert_null(strstr(r.head, "Content-Encoding"));
   assert_reads(&r, "identity", HELLO);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: C13 */
 static void nothing_acceptable_is_406(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+  site w;
+  site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
   wire r = {.datastar = true, .headers = {{"Accept-Encoding", "deflate, identity;q=0"}}};
   wire_plan(&w, &r, &hello);
   assert_int_equal(r.status, 406);
   assert_int_equal(r.opens, 0);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* A reply's own profiles stand over the instance's. */
@@ -115,8 +112,8 @@ static void a_reply_offers_its_own(void **state) {
                {{plain, 2, VESTRY_OK, NULL}, "*", "identity"},
                {{own, VESTRY_PROFILES_MAX + 1, VESTRY_INVALID, NULL}, "br", "br"}, /* the instance's stay */
                {{NULL, 1, VESTRY_INVALID, NULL}, "br", "br"}};
-  world w;
-  world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+  site w;
+  site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     wire r = {.datastar = true, .headers = {{"Accept-Encoding", cases[i].accept}}};
     wire_request(&w, &r, profiled, (void *)&cases[i].plan);
@@ -130,18 +127,18 @@ static void a_reply_offers_its_own(void **state) {
   wire r = {.datastar = true};
   wire_request(&w, &r, profiled, &(reply_plan){&bad, 1, VESTRY_INVALID, NULL});
   wire_finish(&r);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void instances_refuse_bad_profiles(void **state) {
   (void)state;
   static const vestry_profile bad = {.ops = &vestry_profile_brotli, .level = 11}, none = {.ops = NULL};
-  world w;
+  site w;
   test_host_init(&w.th);
-  assert_int_equal(world_try(&w, (vestry_options){.profiles = &bad, .profiles_count = 1}), VESTRY_INVALID);
-  assert_int_equal(world_try(&w, (vestry_options){.profiles = &none, .profiles_count = 1}), VESTRY_INVALID);
-  assert_int_equal(world_try(&w, (vestry_options){.profiles_count = 1}), VESTRY_INVALID);
-  assert_int_equal(world_try(&w, (vestry_options){.profiles = offered, .profiles_count = 9}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles = &bad, .profiles_count = 1}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles = &none, .profiles_count = 1}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles_count = 1}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles = offered, .profiles_count = 9}), VESTRY_INVALID);
 }
 
 /* Beyond the bound a private stream is shared, or takes the next best when its profile knows no segments. */
@@ -149,10 +146,10 @@ static void private_streams_are_bounded(void **state) {
   (void)state;
   static const vestry_profile privately[] = {{.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
                                              {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE}};
-  world w;
-  world_begin(&w, (vestry_options){.profiles = privately,
-                                   .profiles_count = 2,
-                                   .bounds = &(vestry_bounds){.max_private_encoders_count = 2}});
+  site w;
+  site_begin(&w, (vestry_options){.profiles = privately,
+                                  .profiles_count = 2,
+                                  .bounds = &(vestry_bounds){.max_private_encoders_count = 2}});
   wire r[5];
   static const char *const codings[] = {"x-chain", "gzip", "gzip", "identity", "x-chain"};
   static const char *const accepts[] = {"x-chain, gzip", "gzip", "x-chain, gzip", "x-chain", "x-chain"};
@@ -168,31 +165,31 @@ static void private_streams_are_bounded(void **state) {
   for (int i = 1; i < 5; i++) {
     assert_int_equal(vestry_connection_patch_elements(r[i].connection, html, sizeof html - 1, NULL), VESTRY_OK);
     vestry_connection_close(r[i].connection, VESTRY_CAUSE_CLOSED);
-    world_settle(&w);
+    site_settle(&w);
     assert_reads(&r[i], codings[i], HELLO);
   }
-  world_end(&w);
+  site_close(&w);
   for (int i = 0; i < 5; i++) wire_finish(&r[i]);
 }
 
 /* How many epochs three events begin; 0: the default bound. */
 static uint64_t epochs_of(uint64_t max_epoch_bytes) {
-  world w;
+  site w;
   const vestry_scope scope = {NULL, 0};
   const vestry_key *key = VESTRY_KEY("all");
-  world_begin(&w, (vestry_options){.profiles = offered,
-                                   .profiles_count = 2,
-                                   .bounds = &(vestry_bounds){.max_epoch_bytes = max_epoch_bytes}});
+  site_begin(&w, (vestry_options){.profiles = offered,
+                                  .profiles_count = 2,
+                                  .bounds = &(vestry_bounds){.max_epoch_bytes = max_epoch_bytes}});
   wire r = {.datastar = true, .headers = {{"Accept-Encoding", "br"}}};
   wire_plan(&w, &r, &nothing);
   assert_int_equal(vestry_join(w.v, scope, key, r.connection), VESTRY_OK);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(vestry_broadcast_patch_elements(w.v, scope, key, "<p>hello</p>", 12, NULL), VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
   }
   vestry_channel_stats stats = {0};
   assert_int_equal(vestry_broadcast_stats_get(w.v, scope, key, &stats), VESTRY_OK);
-  world_end(&w);
+  site_close(&w);
   wire_finish(&r);
   return stats.epochs_count;
 }
@@ -201,16 +198,16 @@ static void epochs_are_as_long_as_the_bounds_say(void **state) {
   (void)state;
   assert_int_equal(epochs_of(0), 1);
   assert_int_equal(epochs_of(1), 3);
-  world w;
+  site w;
   test_host_init(&w.th);
-  assert_int_equal(world_try(&w, (vestry_options){.bounds = &(vestry_bounds){.max_epoch_bytes = UINT64_MAX}}),
+  assert_int_equal(site_try(&w, (vestry_options){.bounds = &(vestry_bounds){.max_epoch_bytes = UINT64_MAX}}),
                    VESTRY_INVALID);
 }
 
 static void channels_of_an_instance(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+  site w;
+  site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
   const vestry_scope scope = {NULL, 0};
   const vestry_key *key = VESTRY_KEY("all");
   static const char *const accepts[] = {"br", "gzip", "identity"};
@@ -226,17 +223,17 @@ static void channels_of_an_instance(void **state) {
   assert_int_equal(vestry_broadcast(w.v, scope, key, event, &sent), VESTRY_OK);
   assert_int_equal(sent, 3);
   vestry_event_unref(event);
-  world_settle(&w);
+  site_settle(&w);
   for (int i = 0; i < 3; i++) assert_reads(&r[i], accepts[i], HELLO);
   vestry_stats stats = {0};
   vestry_stats_get(w.v, &stats);
   assert_int_equal(stats.written_bytes, 3 * strlen(HELLO));
   assert_int_equal(stats.wire_bytes, r[0].text_len + r[1].text_len + r[2].text_len);
-  world_end(&w);
+  site_close(&w);
   for (int i = 0; i < 3; i++) wire_finish(&r[i]);
 }
 
-static bool has_written(world *w) {
+static bool has_written(site *w) {
   vestry_stats stats = {0};
   vestry_stats_get(w->v, &stats);
   return stats.written_count > 0;
@@ -248,21 +245,20 @@ static void memory_runs_out(void **state) {
   static const char *const codings[] = {"br", "gzip"};
   for (int i = 0; i < 2; i++)
     for (long number = 0, failed = 1; failed; number++) {
-      world w;
-      world_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
+      site w;
+      site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
       wire r = {.datastar = true, .headers = {{"Accept-Encoding", codings[i]}}};
       atomic_store(&w.th.allocations, 0);
       atomic_store(&w.th.fail_at, number);
       wire_plan(&w, &r, &hello);
       failed = atomic_load(&w.th.allocations) > number;
       test_host_fail_no_more(&w.th);
-      world_settle(&w);
+      site_settle(&w);
       if (r.status == 200 && r.clean)
         assert_reads(&r, codings[i], has_written(&w) ? HELLO : ""); /* the event itself may have failed */
       else
         assert_true(failed);
-      world_end(&w);
-      wire_finish(&r);
+      wires_end(&w, &r);
     }
 }
 
@@ -282,8 +278,8 @@ static void *weigh(void *ctx, void *memory, size_t size_bytes) {
 /* Bytes that a stream holds which was sent something and is idle now. */
 static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
   enum { COUNT = 16 };
-  world w;
-  world_begin(&w, (vestry_options){.profiles = profile, .profiles_count = 1});
+  site w;
+  site_begin(&w, (vestry_options){.profiles = profile, .profiles_count = 1});
   host_reallocate = w.th.host.reallocate;
   w.th.host.reallocate = weigh;
   wire streams[COUNT + 1] = {{0}};
@@ -292,13 +288,13 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
     streams[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accept}}};
     wire_plan(&w, &streams[i], &nothing);
     assert_int_equal(vestry_connection_patch_signals_text(streams[i].connection, "{}", 2, NULL), VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
     assert_int_equal(streams[i].opens, 1);
     if (i == 0) before = bytes_held; /* the first one has made what is everybody's */
   }
   size_t each = (bytes_held - before) / COUNT;
   w.th.host.reallocate = host_reallocate;
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i <= COUNT; i++) wire_finish(&streams[i]);
   return each;
 }

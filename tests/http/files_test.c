@@ -8,24 +8,24 @@
 
 #include "http/files/conditions.h"
 #include "http/files/folder.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "support/folder.h"
 #include "vestry/routes.h"
 
-/* ------------------------------------------------------------------------------------------------- a site --------- */
+/* ------------------------------------------------------------------------------------------------- the suite ------ */
 
-typedef struct site {
-  world w;
+typedef struct suite {
+  site on;
   vestry_files *files;
   char top[FOLDER_BYTES], folder[FOLDER_BYTES + 8]; /* the folder is in top, beside what nobody may see */
   int fd;
-} site;
+} suite;
 
-static void path_of(const site *s, const char *name, char path[256]) {
+static void path_of(const suite *s, const char *name, char path[256]) {
   snprintf(path, 256, "%s/%s", s->folder, name);
 }
 
-static void put_at(const site *s, const char *name, const char *text, time_t modified_s) {
+static void put_at(const suite *s, const char *name, const char *text, time_t modified_s) {
   char path[256];
   path_of(s, name, path);
   FILE *file = fopen(path, "w");
@@ -36,11 +36,11 @@ static void put_at(const site *s, const char *name, const char *text, time_t mod
   assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
-static void put(const site *s, const char *name, const char *text) {
+static void put(const suite *s, const char *name, const char *text) {
   put_at(s, name, text, 784111777); /* Sun, 06 Nov 1994 08:49:37 GMT */
 }
 
-static void make_folder(site *s) {
+static void make_folder(suite *s) {
   char path[256];
   folder_make(s->top, "files");
   snprintf(s->folder, sizeof s->folder, "%s/site", s->top);
@@ -67,49 +67,37 @@ static void make_folder(site *s) {
   assert_true(s->fd >= 0);
 }
 
-static void remove_folder(site *s) {
+static void remove_folder(suite *s) {
   close(s->fd);
   folder_remove(s->top);
 }
 
-static void begin(site *s, vestry_files_options options) {
+static void begin(suite *s, vestry_files_options options) {
   make_folder(s);
-  world_begin(&s->w, (vestry_options){0});
-  options.host = &s->w.th.host;
+  site_begin(&s->on, (vestry_options){0});
+  options.host = &s->on.th.host;
   if (!options.embedded) options.folder = s->folder;
   assert_int_equal(vestry_files_create(&options, &s->files), VESTRY_OK);
-  assert_int_equal(vestry_route(s->w.v, "GET", "/{path...}", vestry_files_handler, s->files), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/{path...}", vestry_files_handler, s->files), VESTRY_OK);
 }
 
-static void end(site *s) {
-  world_end(&s->w);
+static void end(suite *s) {
   vestry_files_destroy(s->files);
-  test_host_assert_clean(&s->w.th);
+  site_end(&s->on);
   remove_folder(s);
 }
 
 /* Ask, and compare status and body. */
-static void ask(site *s, wire *r, int status, const char *text) {
-  wire_request(&s->w, r, NULL, NULL);
+static void ask(suite *s, wire *r, int status, const char *text) {
+  wire_request(&s->on, r, NULL, NULL);
   assert_int_equal(r->status, status);
   if (text) assert_string_equal(r->text ? r->text : "", text);
 }
 
-/* The value of a header of the answer; false: it has none. */
-static bool header_of(const wire *r, const char *name, char value[128]) {
-  char wanted[64];
-  snprintf(wanted, sizeof wanted, "%s: ", name);
-  const char *at = strstr(r->head, wanted);
-  if (!at) return false;
-  at += strlen(wanted);
-  snprintf(value, 128, "%.*s", (int)strcspn(at, "\n"), at);
-  return true;
-}
-
-static void etag_of(site *s, const char *path, const char *accept, char etag[128]) {
+static void etag_of(suite *s, const char *path, const char *accept, char etag[128]) {
   wire r = {.path = path, .headers = {{accept ? "Accept-Encoding" : NULL, accept}}};
   ask(s, &r, 200, NULL);
-  assert_true(header_of(&r, "ETag", etag));
+  assert_true(wire_value(&r, "ETag", etag, 128));
   wire_finish(&r);
 }
 
@@ -118,7 +106,7 @@ static void etag_of(site *s, const char *path, const char *accept, char etag[128
 /* capability: K7 */
 static void a_file_and_its_headers(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){.max_age_s = 60});
   wire r = {.path = "/css/site.css"};
   ask(&s, &r, 200, "p{}");
@@ -176,7 +164,7 @@ static void there_is_no_way_out(void **state) {
                                         "%2e%2e/secret.txt",
                                         "nothing",
                                         "/proc/self/root/etc/passwd"};
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){0});
   char longest[6000];
   memset(longest, 'a', sizeof longest - 1);
@@ -202,7 +190,7 @@ static void there_is_no_way_out(void **state) {
     char path[128];
     snprintf(path, sizeof path, "/%s", hostile[i]);
     wire r = {.path = path};
-    wire_request(&s.w, &r, NULL, NULL);
+    wire_request(&s.on, &r, NULL, NULL);
     assert_true(r.status == 404 || r.status == 400);
     wire_finish(&r);
   }
@@ -212,7 +200,7 @@ static void there_is_no_way_out(void **state) {
 /* capability: K7 */
 static void conditions(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128], listed[300], weak[140];
   etag_of(&s, "/a.txt", NULL, etag);
@@ -251,14 +239,14 @@ static void conditions(void **state) {
     size_t n = 0;
     if (rows[i].tags) r.headers[n++] = (vestry_header){"If-None-Match", rows[i].tags};
     if (rows[i].since) r.headers[n++] = (vestry_header){"If-Modified-Since", rows[i].since};
-    wire_request(&s.w, &r, NULL, NULL);
+    wire_request(&s.on, &r, NULL, NULL);
     if (r.status != rows[i].status) fail_msg("row %zu: %d", i, r.status);
     assert_string_equal(r.text ? r.text : "", r.status == 304 ? "" : "0123456789");
     assert_true(wire_has_header(&r, "Cache-Control: no-cache")); /* a 304 has what a 200 would have: 15.4.5 */
     assert_non_null(strstr(r.head, etag));
     wire_finish(&r);
   }
-  assert_int_equal(vestry_route(s.w.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
   wire post = {.method = "POST", .path = "/a.txt", .headers = {{"If-None-Match", "*"}, {"Range", "bytes=0-1"}}};
   ask(&s, &post, 200, "0123456789");
   wire_finish(&post);
@@ -268,7 +256,7 @@ static void conditions(void **state) {
 /* capability: K7 */
 static void preconditions(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128], listed[300], weak[140];
   etag_of(&s, "/a.txt", NULL, etag);
@@ -302,7 +290,7 @@ static void preconditions(void **state) {
     if (rows[i].tags) r.headers[n++] = (vestry_header){"If-Match", rows[i].tags};
     if (rows[i].since) r.headers[n++] = (vestry_header){"If-Unmodified-Since", rows[i].since};
     if (rows[i].none) r.headers[n++] = (vestry_header){"If-None-Match", rows[i].none};
-    wire_request(&s.w, &r, NULL, NULL);
+    wire_request(&s.on, &r, NULL, NULL);
     if (r.status != rows[i].status) fail_msg("row %zu: %d", i, r.status);
     assert_string_equal(r.text ? r.text : "", r.status == 200 ? "0123456789" : "");
     assert_int_equal(wire_has_header(&r, "Content-Length: 10"), r.status == 304);
@@ -311,7 +299,7 @@ static void preconditions(void **state) {
   wire part = {.path = "/a.txt", .headers = {{"If-Match", "\"other\""}, {"Range", "bytes=0-1"}}};
   ask(&s, &part, 412, "");
   wire_finish(&part);
-  assert_int_equal(vestry_route(s.w.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "POST", "/{path...}", vestry_files_handler, s.files), VESTRY_OK);
   wire post = {.method = "POST", .path = "/a.txt", .headers = {{"If-Match", "\"other\""}}};
   ask(&s, &post, 200, "0123456789");
   wire_finish(&post);
@@ -346,15 +334,15 @@ static void ranges(void **state) {
       {"lines=0-3", 200, "0123456789", NULL},
       {"", 200, "0123456789", NULL},
   };
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){0});
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     wire r = {.path = "/a.txt", .headers = {{"Range", rows[i].range}}};
     char value[128];
-    wire_request(&s.w, &r, NULL, NULL);
+    wire_request(&s.on, &r, NULL, NULL);
     if (r.status != rows[i].status) fail_msg("%s: %d", rows[i].range, r.status);
     assert_string_equal(r.text ? r.text : "", rows[i].body);
-    assert_int_equal(header_of(&r, "Content-Range", value), rows[i].content_range != NULL);
+    assert_int_equal(wire_value(&r, "Content-Range", value, sizeof value), rows[i].content_range != NULL);
     if (rows[i].content_range) assert_string_equal(value, rows[i].content_range);
     wire_finish(&r);
   }
@@ -385,7 +373,7 @@ static void ranges(void **state) {
 /* capability: K7 */
 static void encodings_made_ahead(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){0});
   put(&s, "app.js", "plain");
   put(&s, "app.js.br", "brotli");
@@ -413,7 +401,7 @@ static void encodings_made_ahead(void **state) {
     ask(&s, &r, 200, rows[i].body);
     assert_true(wire_has_header(&r, "Content-Type: text/javascript; charset=utf-8"));
     assert_true(wire_has_header(&r, "Vary: Accept-Encoding"));
-    assert_int_equal(header_of(&r, "Content-Encoding", value), rows[i].coding != NULL);
+    assert_int_equal(wire_value(&r, "Content-Encoding", value, sizeof value), rows[i].coding != NULL);
     if (rows[i].coding) assert_string_equal(value, rows[i].coding);
     wire_finish(&r);
   }
@@ -437,7 +425,7 @@ static void encodings_made_ahead(void **state) {
 /* capability: K7 */
 static void a_file_that_changes(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128];
   etag_of(&s, "/a.txt", NULL, etag);
@@ -459,11 +447,11 @@ static void a_file_that_changes(void **state) {
 
 static void a_file_that_is_too_large(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
   wire r = {.path = "/a.txt"};
   ask(&s, &r, 500, NULL);
-  assert_true(s.w.th.log_lines > 0);
+  assert_true(s.on.th.log_lines > 0);
   wire_finish(&r);
   put(&s, "b.txt", "small");
   put(&s, "b.txt.gz", "not so small");
@@ -484,13 +472,13 @@ static const vestry_file table[] = {
 /* capability: K7 */
 static void files_in_the_program(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){.embedded = table, .embedded_count = 3});
   char etag[128], value[128], integrity[VESTRY_FILES_INTEGRITY_BYTES];
   wire r = {.path = "/app.js"};
   ask(&s, &r, 200, "abc");
-  assert_false(header_of(&r, "Last-Modified", value));
-  assert_true(header_of(&r, "ETag", etag));
+  assert_false(wire_value(&r, "Last-Modified", value, sizeof value));
+  assert_true(wire_value(&r, "ETag", etag, 128));
   wire_finish(&r);
   wire known = {.path = "/app.js", .headers = {{"If-None-Match", etag}}};
   ask(&s, &known, 304, "");
@@ -531,9 +519,9 @@ static vestry_err lost(const vestry_request *req, vestry_reply *reply, void *app
 
 static void a_file_as_an_error_page(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){0});
-  assert_int_equal(vestry_error_page(s.w.v, 404, lost, s.files), VESTRY_OK);
+  assert_int_equal(vestry_error_page(s.on.v, 404, lost, s.files), VESTRY_OK);
   wire r = {.path = "/lost", .headers = {{"If-None-Match", "*"}, {"Range", "bytes=0-1"}}};
   ask(&s, &r, 404, "0123456789");
   assert_true(wire_has_header(&r, "Cache-Control: no-store"));
@@ -575,7 +563,7 @@ static void bad_options(void **state) {
 
 /* What a handler says of a reply that ran out of memory is what the test wants to know. */
 typedef struct fitting {
-  const site *s;
+  const suite *s;
   const vestry_file *embedded;
   const char *range;
   vestry_err error;
@@ -599,7 +587,7 @@ static vestry_err serve_short_of_memory(test_host *th, void *ctx) {
   if (error) return error;
   error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (!error) {
-    world w = {.v = v};
+    site w = {.v = v};
     wire r = {.headers = {{"Range", f->range}, {"Accept-Encoding", "br"}}};
     if (!f->range) r.headers[0] = (vestry_header){"X-None", "1"};
     f->error = VESTRY_NO_MEMORY; /* if it is not even called */
@@ -616,7 +604,7 @@ static vestry_err serve_short_of_memory(test_host *th, void *ctx) {
 
 static void no_memory_is_an_error(void **state) {
   (void)state;
-  site s;
+  suite s;
   make_folder(&s);
   put(&s, "app.js", "plain");
   put(&s, "app.js.br", "brotli");
@@ -631,7 +619,7 @@ static void no_memory_is_an_error(void **state) {
 /* capability: K7 */
 static void descriptors_are_given_back(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
   put(&s, "b.js", "plain");
   put(&s, "b.js.br", "brotli");
@@ -640,7 +628,7 @@ static void descriptors_are_given_back(void **state) {
   int before = dup(0);
   for (size_t i = 0; i < 60; i++) {
     wire r = {.path = paths[i % 6], .headers = {{"Accept-Encoding", "gzip, br"}, {i & 1 ? "X" : "If-None-Match", "*"}}};
-    wire_request(&s.w, &r, NULL, NULL);
+    wire_request(&s.on, &r, NULL, NULL);
     wire_finish(&r);
   }
   int after = dup(0);

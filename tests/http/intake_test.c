@@ -2,9 +2,9 @@
 /* Who is turned away, and what all requests under way hold. */
 #include <string.h>
 
-#include "serve/world.h"
+#include "serve/wire.h"
 
-static vestry_stats stats_of(const world *w) {
+static vestry_stats stats_of(const site *w) {
   vestry_stats stats = {0};
   vestry_stats_get(w->v, &stats);
   return stats;
@@ -12,8 +12,8 @@ static vestry_stats stats_of(const world *w) {
 
 static void refusals_are_counted(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   for (int i = 1; i < VESTRY_REFUSAL_COUNT; i++)
     for (int n = 0; n < i; n++) vestry_turn_away(w.v, (vestry_refusal)i);
   vestry_turn_away(w.v, VESTRY_REFUSAL_NONE);
@@ -21,13 +21,13 @@ static void refusals_are_counted(void **state) {
   vestry_turn_away(w.v, (vestry_refusal)-1);
   vestry_stats stats = stats_of(&w);
   for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) assert_int_equal(stats.turned_away[i], i);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void what_is_taken_has_a_bound(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_true(vestry_request_bytes_take(w.v, 600));
   assert_false(vestry_request_bytes_take(w.v, 401));
   assert_true(vestry_request_bytes_take(w.v, 400));
@@ -38,22 +38,22 @@ static void what_is_taken_has_a_bound(void **state) {
   assert_int_equal(stats_of(&w).request_bytes, 400);
   assert_int_equal(stats_of(&w).request_peak_bytes, 1000);
   vestry_request_bytes_give(w.v, 400);
-  world_end(&w);
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = SIZE_MAX}});
+  site_end(&w);
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = SIZE_MAX}});
   assert_true(vestry_request_bytes_take(w.v, SIZE_MAX / 2));
   vestry_request_bytes_give(w.v, SIZE_MAX / 2);
-  world_end(&w);
-  world_begin(&w, (vestry_options){0});
+  site_end(&w);
+  site_begin(&w, (vestry_options){0});
   assert_true(vestry_request_bytes_take(w.v, (size_t)256 << 20));
   assert_false(vestry_request_bytes_take(w.v, 1));
   vestry_request_bytes_give(w.v, (size_t)256 << 20);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void what_is_above_seven_eighths_is_told(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_int_equal(vestry_request_bytes_excess(w.v), 0);
   assert_true(vestry_request_bytes_take(w.v, 875));
   assert_int_equal(vestry_request_bytes_excess(w.v), 0);
@@ -61,12 +61,12 @@ static void what_is_above_seven_eighths_is_told(void **state) {
   assert_int_equal(vestry_request_bytes_excess(w.v), 25);
   vestry_request_bytes_give(w.v, 900);
   assert_int_equal(vestry_request_bytes_excess(w.v), 0);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* What the handler saw of the counters, and of another request that came while its body was held. */
 typedef struct seen {
-  world *w;
+  site *w;
   int calls;
   uint64_t held;
   wire *other; /* NULL: none */
@@ -89,8 +89,8 @@ static void bodies_are_counted_while_they_are_held(void **state) {
   (void)state;
   static char body[50000];
   memset(body, 'x', sizeof body);
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   seen s = {.w = &w};
   wire r = {.method = "POST", .body = body, .body_len = sizeof body};
   wire_request(&w, &r, look, &s);
@@ -99,8 +99,7 @@ static void bodies_are_counted_while_they_are_held(void **state) {
   assert_int_equal(stats_of(&w).request_bytes, 0);
   assert_int_equal(stats_of(&w).request_peak_bytes, s.held);
   wire_finish(&r);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 static void a_body_beyond_the_bound_is_refused(void **state) {
@@ -109,8 +108,8 @@ static void a_body_beyond_the_bound_is_refused(void **state) {
   memset(body, 'x', sizeof body);
   for (int announced = 0; announced >= -1; announced--) {
     const size_t bound = announced ? 150000 : 100000; /* one that is chunked is doubled once more */
-    world w;
-    world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = bound}});
+    site w;
+    site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = bound}});
     wire second = {.method = "POST", .body = body, .body_len = sizeof body, .announced = announced};
     wire small = {.method = "POST", .body = body, .body_len = 100};
     seen s = {.w = &w, .other = &second};
@@ -127,18 +126,14 @@ static void a_body_beyond_the_bound_is_refused(void **state) {
     assert_int_equal(stats.rejected_count, 1);
     assert_int_equal(stats.request_bytes, 0);
     assert_true(stats.request_peak_bytes <= bound);
-    world_end(&w);
-    wire_finish(&first);
-    wire_finish(&second);
-    wire_finish(&small);
-    test_host_assert_clean(&w.th);
+    wires_end(&w, &first, &second, &small);
   }
 }
 
 static void a_body_that_comes_too_slowly_is_a_deadline(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   seen s = {.w = &w};
   wire late = {.method = "POST", .body = "x", .body_len = 1, .announced = 5, .read_error = VESTRY_TIMEOUT};
   wire broken = {.method = "POST", .body = "x", .body_len = 1, .announced = 5, .read_error = VESTRY_IO};
@@ -147,9 +142,7 @@ static void a_body_that_comes_too_slowly_is_a_deadline(void **state) {
   assert_int_equal(late.status, 408);
   assert_int_equal(broken.status, 400);
   assert_int_equal(stats_of(&w).turned_away[VESTRY_REFUSAL_DEADLINE], 1);
-  world_end(&w);
-  wire_finish(&late);
-  wire_finish(&broken);
+  wires_end(&w, &late, &broken);
 }
 
 int main(void) {

@@ -2,7 +2,7 @@
 /* capability: K14 */
 /* Plain events on their way to readers that are not Datastar: in by any client, through the queue, channels, effects,
  * and conflation. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
 #include "vestry/history.h"
@@ -17,14 +17,14 @@ static vestry_err readings(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* As an EventSource asks: no header of Datastar's. */
-static void read_from(world *w, wire *r, void *stream) {
+static void read_from(site *w, wire *r, void *stream) {
   *r = (wire){.headers = {{"Accept", "text/event-stream"}}};
   wire_request(w, r, readings, stream);
   assert_int_equal(r->status, 200);
   assert_true(wire_has_header(r, "Content-Type: text/event-stream"));
 }
 
-static void broadcast(world *w, const char *name, const char *data) {
+static void broadcast(site *w, const char *name, const char *data) {
   vestry_event *event;
   assert_int_equal(vestry_event_plain(NULL, name, data, strlen(data), NULL, &event), VESTRY_OK);
   assert_int_equal(vestry_broadcast(w->v, NOWHERE, ROOM("channel"), event, NULL), VESTRY_OK);
@@ -33,8 +33,8 @@ static void broadcast(world *w, const char *name, const char *data) {
 
 static void whoever_asks_is_sent_them(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r, other;
   read_from(&w, &r, NULL);
   read_from(&w, &other, NULL);
@@ -44,15 +44,12 @@ static void whoever_asks_is_sent_them(void **state) {
       vestry_dispatch(w.v, NOWHERE, ROOM("readings"), VESTRY_LIST("send-event", "reading", VESTRY_OBJECT("t", 23))),
       VESTRY_OK);
   broadcast(&w, NULL, "all");
-  world_settle(&w);
+  site_settle(&w);
   wire_assert_text(&r, "event: reading\ndata: 21\ndata: 22\n\nevent: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
   wire_assert_text(&other, "event: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
   assert_true(vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED));
   assert_int_equal(vestry_connection_event(r.connection, "reading", "24", 2, NULL), VESTRY_CLOSED);
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&other);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r, &other);
 }
 
 /* What an EventSource sends when it comes back is what a history goes on from. */
@@ -65,14 +62,14 @@ static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *
 
 static void who_comes_back_goes_on(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_history_begin(w.v, NOWHERE, ROOM("channel"), NULL), VESTRY_OK);
   wire first = {0};
   wire_request(&w, &first, resumed, NULL);
   broadcast(&w, "n", "1");
   broadcast(&w, "n", "2");
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&first, "event: n\ndata: "), 2);
   /* The id behind the first one. */
   const char *at = strstr(first.text, "data: 1\n\nid: ");
@@ -81,20 +78,17 @@ static void who_comes_back_goes_on(void **state) {
   assert_int_equal(sscanf(at, "data: 1\n\nid: %63s", id), 1);
   wire again = {.headers = {{"Last-Event-ID", id}}};
   wire_request(&w, &again, resumed, NULL);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&again, "event: n\ndata: 2\n\n"), 1);
   assert_int_equal(wire_count(&again, "data: 1\n"), 0);
-  world_end(&w);
-  wire_finish(&first);
-  wire_finish(&again);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &first, &again);
 }
 
 /* A reader that is behind gets each of them, in order, also where pages are spared what a later event sets. */
 static void none_is_conflated(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   vestry_connection_options slow = {
       .max_queued_count = 40, .full = VESTRY_FULL_CONFLATE, .heartbeat_ms = VESTRY_NEVER_MS};
   wire r;
@@ -113,7 +107,7 @@ static void none_is_conflated(void **state) {
   }
   r.write_io = VESTRY_IO_OK;
   vestry_connection_writable(r.connection);
-  world_settle(&w);
+  site_settle(&w);
   char plain[4096] = "";
   for (const char *at = r.text, *end; *at; at = end + 2) {
     end = strstr(at, "\n\n");
@@ -122,9 +116,7 @@ static void none_is_conflated(void **state) {
   }
   assert_string_equal(plain, expected);
   assert_in_range(wire_count(&r, "datastar-patch-elements"), 1, 20);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 int main(void) {

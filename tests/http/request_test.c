@@ -2,7 +2,7 @@
 /* What a handler sees of a request, and what it never gets to see. */
 #include <stdlib.h>
 
-#include "serve/world.h"
+#include "serve/wire.h"
 
 /* What the handler saw. */
 typedef struct seen {
@@ -33,18 +33,15 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   return VESTRY_OK;
 }
 
-/* Serve r in a world with these options: the status of the answer. */
+/* Serve r by a site with these options: the status of the answer. */
 static int ask(vestry_options options, wire *r, seen *s) {
-  world w;
-  world_begin(&w, options);
+  site w;
+  site_begin(&w, options);
   int calls = s->calls;
   wire_request(&w, r, look, s);
   if (s->calls > calls) assert_ptr_equal(s->instance, w.v);
-  world_end(&w);
-  int status = r->status;
-  wire_finish(r);
-  test_host_assert_clean(&w.th);
-  return status;
+  wires_end(&w, r);
+  return r->status;
 }
 
 static void hands_out_what_the_server_has(void **state) {
@@ -88,14 +85,13 @@ static vestry_err small_buffers(const vestry_request *req, vestry_reply *reply, 
 
 static void cookies_that_do_not_fit(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   int calls = 0;
   wire r = {.headers = {{"Cookie", "id=1234; ok=123"}}};
   wire_request(&w, &r, small_buffers, &calls);
   assert_int_equal(calls, 1);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* ------------------------------------------------------------------------------------------------ signals --------- */
@@ -180,8 +176,8 @@ static void malformed_signals_are_400_and_say_where(void **state) {
   (void)state;
   static const char *const bodies[] = {"{\"n\":}", "[1]", "7", "{} x", "{\"n\":\"\xff\"}", "nul"};
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     seen s = {0};
     wire r = {.datastar = true, .method = "POST", .body = bodies[i], .body_len = strlen(bodies[i])};
     wire_request(&w, &r, look, &s);
@@ -189,8 +185,7 @@ static void malformed_signals_are_400_and_say_where(void **state) {
     assert_int_equal(s.calls, 0);
     assert_int_equal(strncmp(r.text, "signals: ", 9), 0);
     assert_non_null(strstr(r.text, ", at byte "));
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
   seen s = {0};
   wire escape = {.datastar = true, .query = "datastar=%7"};
@@ -264,18 +259,16 @@ static vestry_err parse_body(const vestry_request *req, vestry_reply *reply, voi
 static void assert_parsed(const char *body, size_t len, const vestry_signals_limits *limits, vestry_err error,
                           const char *expected) {
   parsed p = {.limits = limits};
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 4 << 20},
-                                   .signals = &(vestry_signals_limits){.max_count = 5}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 4 << 20},
+                                  .signals = &(vestry_signals_limits){.max_count = 5}});
   wire r = {.method = "POST", .body = body, .body_len = len};
   wire_request(&w, &r, parse_body, &p);
   assert_int_equal(p.error, error);
   if (expected) assert_string_equal(p.text, expected);
   if (error) assert_true(p.why.message[0]);
   free(p.text);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 static void bodies_are_read_as_json(void **state) {
@@ -336,8 +329,8 @@ static void *watched_reallocate(void *ctx, void *memory, size_t size_bytes) {
 /* An announced length is not believed with memory: what has not come is not allocated. */
 static void an_announced_megabyte_costs_nothing(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   plain_reallocate = w.th.host.reallocate;
   w.th.host.reallocate = watched_reallocate;
   largest = 0;
@@ -346,8 +339,7 @@ static void an_announced_megabyte_costs_nothing(void **state) {
   wire_request(&w, &r, look, &s);
   assert_int_equal(r.status, 408);
   assert_in_range(largest, 1, 65536);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static void a_body_that_breaks_off_is_400(void **state) {
@@ -465,15 +457,13 @@ static void a_scope_function_may_answer(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     seen s = {0};
     wire r = {0};
-    world w;
-    world_begin(&w, (vestry_options){.scope = by_session, .scope_ctx = (void *)(uintptr_t)rows[i].how});
+    site w;
+    site_begin(&w, (vestry_options){.scope = by_session, .scope_ctx = (void *)(uintptr_t)rows[i].how});
     wire_request(&w, &r, look, &s);
     assert_int_equal(r.status, rows[i].status);
     assert_int_equal(s.calls, rows[i].calls);
     if (rows[i].header) assert_true(wire_has_header(&r, rows[i].header));
-    world_end(&w);
-    wire_finish(&r);
-    test_host_assert_clean(&w.th);
+    wires_end(&w, &r);
   }
 }
 

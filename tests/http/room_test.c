@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "http/reply.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/csp.h"
 #include "vestry/files.h"
 #include "vestry/html.h"
@@ -31,11 +31,11 @@ static vestry_err take_body(void *server_request, const vestry_response *respons
   return error;
 }
 
-typedef struct site site;
-typedef vestry_err (*fill_fn)(site *s, const vestry_request *req, vestry_reply *reply);
+typedef struct suite suite;
+typedef vestry_err (*fill_fn)(suite *s, const vestry_request *req, vestry_reply *reply);
 
-struct site {
-  world w;
+struct suite {
+  site on;
   vestry_request_ops ops;
   char *bytes;   /* LARGE of them, terminated */
   fill_fn fill;  /* what the handler does */
@@ -47,78 +47,77 @@ struct site {
   vestry_file table[1];
 };
 
-static uint64_t held(const site *s) {
+static uint64_t held(const suite *s) {
   vestry_stats stats = {.size = sizeof stats};
-  vestry_stats_get(s->w.v, &stats);
+  vestry_stats_get(s->on.v, &stats);
   assert_true(stats.answer_peak_bytes <= MOST);
   return stats.answer_bytes;
 }
 
-static uint64_t rejected(const site *s) {
+static uint64_t rejected(const suite *s) {
   vestry_stats stats = {.size = sizeof stats};
-  vestry_stats_get(s->w.v, &stats);
+  vestry_stats_get(s->on.v, &stats);
   return stats.rejected_count;
 }
 
 static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   s->done++;
   return s->fill(s, req, reply);
 }
 
 static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   return s->guard ? s->guard(s, req, reply) : VESTRY_OK;
 }
 
 static vestry_err show_error(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   return s->page ? s->page(s, req, reply) : VESTRY_FAILED;
 }
 
-static void begin(site *s, bool takes_bodies) {
+static void begin(suite *s, bool takes_bodies) {
   static const int pages[] = {400, 404, 500, 503};
-  *s = (site){.ops = wire_ops, .bytes = malloc(LARGE + 1)};
+  *s = (suite){.ops = wire_ops, .bytes = malloc(LARGE + 1)};
   if (takes_bodies) s->ops.respond_body = take_body;
   assert_non_null(s->bytes);
   memset(s->bytes, 'b', LARGE);
   s->bytes[LARGE] = '\0';
-  world_begin(&s->w, (vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST},
+  site_begin(&s->on, (vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST},
                                       .secret = "thirty-two bytes that nobody knows",
                                       .secret_len = 34});
   s->table[0] = (vestry_file){.path = "large.html", .bytes = s->bytes, .len = LARGE};
   const vestry_files_options files = {.embedded = s->table, .embedded_count = 1};
   assert_int_equal(vestry_files_create(&files, &s->files), VESTRY_OK);
-  assert_int_equal(vestry_guard(s->w.v, "/", guard, s), VESTRY_OK);
-  assert_int_equal(vestry_route(s->w.v, "GET", "/", handle, s), VESTRY_OK);
-  assert_int_equal(vestry_route(s->w.v, "POST", "/", handle, s), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->on.v, "/", guard, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/", handle, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "POST", "/", handle, s), VESTRY_OK);
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
-    assert_int_equal(vestry_error_page(s->w.v, pages[i], show_error, s), VESTRY_OK);
+    assert_int_equal(vestry_error_page(s->on.v, pages[i], show_error, s), VESTRY_OK);
 }
 
-static void end(site *s) {
+static void end(suite *s) {
   vestry_body_destroy(taken);
   taken = NULL;
   holds = false;
   assert_int_equal(held(s), 0);
   vestry_files_destroy(s->files);
-  world_end(&s->w);
-  test_host_assert_clean(&s->w.th);
+  site_end(&s->on);
   free(s->bytes);
 }
 
 /* The status of the answer; 0: a stream, or the peer has gone. */
-static int ask(site *s, wire *r) {
+static int ask(suite *s, wire *r) {
   pthread_mutex_init(&r->lock, NULL);
-  vestry_err error = vestry_serve(s->w.v, &s->ops, r, NULL, NULL, &r->connection);
+  vestry_err error = vestry_serve(s->on.v, &s->ops, r, NULL, NULL, &r->connection);
   assert_int_equal(error, r->gone ? VESTRY_IO : VESTRY_OK);
   assert_int_equal(r->responds, r->connection ? 0 : 1);
-  world_settle(&s->w);
-  if (r->connection) wire_hang_up(&s->w, r);
+  site_settle(&s->on);
+  if (r->connection) wire_hang_up(&s->on, r);
   return r->status;
 }
 
-static int ask_for(site *s, fill_fn fill) {
+static int ask_for(suite *s, fill_fn fill) {
   wire r = {.path = "/"};
   s->fill = fill;
   int status = ask(s, &r);
@@ -129,65 +128,65 @@ static int ask_for(site *s, fill_fn fill) {
 
 /* ---- what handlers do -------------------------------------------------------------------------------------------- */
 
-static vestry_err put(site *s, vestry_reply *reply, size_t len) {
+static vestry_err put(suite *s, vestry_reply *reply, size_t len) {
   return vestry_reply_body(reply, NULL, s->bytes, len);
 }
 
-static vestry_err large(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   return put(s, reply, LARGE);
 }
 
-static vestry_err left(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err left(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   return put(s, reply, LEFT);
 }
 
-static vestry_err small(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err small(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   return put(s, reply, SMALL);
 }
 
 /* What the builder says, and that it asked for no memory. */
-static vestry_err unmade(site *s, vestry_reply *reply, vestry_err said, long before) {
+static vestry_err unmade(suite *s, vestry_reply *reply, vestry_err said, long before) {
   s->said = said;
   assert_int_equal(said, VESTRY_LIMIT);
-  assert_int_equal(atomic_load(&s->w.th.allocations), before);
+  assert_int_equal(atomic_load(&s->on.th.allocations), before);
   assert_int_equal(held(s), LARGE); /* of the one that is being sent */
   assert_false(reply->has_body);
   return said;
 }
 
-static vestry_err large_body(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_body(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
-  long before = atomic_load(&s->w.th.allocations);
+  long before = atomic_load(&s->on.th.allocations);
   return unmade(s, reply, put(s, reply, LARGE), before);
 }
 
-static vestry_err large_json(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_json(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   json_t *json = json_string(s->bytes);
   assert_non_null(json);
-  long before = atomic_load(&s->w.th.allocations);
+  long before = atomic_load(&s->on.th.allocations);
   vestry_err error = vestry_reply_json(reply, json);
   json_decref(json);
   return unmade(s, reply, error, before);
 }
 
 /* The builder's text is the handler's own; no second one is made of it. */
-static vestry_err large_html(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_html(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   vestry_html html;
-  vestry_html_init(&html, &s->w.th.host);
+  vestry_html_init(&html, &s->on.th.host);
   vestry_html_add(&html, "<p>%s</p>", s->bytes);
   assert_int_equal(vestry_html_error(&html, NULL, NULL), VESTRY_OK);
-  long before = atomic_load(&s->w.th.allocations);
+  long before = atomic_load(&s->on.th.allocations);
   vestry_err error = vestry_reply_html(reply, &html);
   vestry_html_finish(&html);
   return unmade(s, reply, error, before);
 }
 
-static vestry_err large_format(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_format(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   s->said = vestry_reply_bodyf(reply, "<p>%s</p>", s->bytes);
   assert_int_equal(s->said, VESTRY_LIMIT);
@@ -195,39 +194,39 @@ static vestry_err large_format(site *s, const vestry_request *req, vestry_reply 
 }
 
 /* It is not read before it is sent, but for a document that gets a nonce. */
-static vestry_err large_file(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_file(suite *s, const vestry_request *req, vestry_reply *reply) {
   s->said = VESTRY_LIMIT;
   return vestry_reply_file(req, reply, s->files, "large.html");
 }
 
-static vestry_err large_document(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_document(suite *s, const vestry_request *req, vestry_reply *reply) {
   vestry_err error = vestry_reply_csp(reply, &(vestry_csp){0});
   return error ? error : large_file(s, req, reply);
 }
 
 /* A handler that looks at nothing. */
-static vestry_err large_blindly(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_blindly(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)large_body(s, req, reply);
   return VESTRY_OK;
 }
 
-static vestry_err large_or_own_error(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_or_own_error(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)vestry_reply_status(reply, 404);
   (void)large_body(s, req, reply);
   return VESTRY_NOT_FOUND;
 }
 
-static vestry_err large_or_small(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_or_small(suite *s, const vestry_request *req, vestry_reply *reply) {
   return large_body(s, req, reply) ? small(s, req, reply) : VESTRY_OK;
 }
 
-static vestry_err large_or_stream(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_or_stream(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)large_body(s, req, reply);
   return vestry_reply_patch_elements(reply, "<p id=\"a\">");
 }
 
 /* Whatever body it had is not the answer. */
-static vestry_err small_then_large(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err small_then_large(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)small(s, req, reply);
   (void)large_body(s, req, reply);
   return VESTRY_OK;
@@ -236,7 +235,7 @@ static vestry_err small_then_large(site *s, const vestry_request *req, vestry_re
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 /* One is being sent, and there is no room for another. */
-static void fill_room(site *s) {
+static void fill_room(suite *s) {
   holds = true;
   assert_int_equal(ask_for(s, large), 200);
   assert_int_equal(held(s), LARGE);
@@ -247,7 +246,7 @@ static void without_room_none_is_made(void **state) {
   static const fill_fn kinds[] = {large_body,     large_json,    large_html,         large_format,    large_file,
                                   large_document, large_blindly, large_or_own_error, small_then_large};
   (void)state;
-  site s;
+  suite s;
   begin(&s, true);
   fill_room(&s);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -274,7 +273,7 @@ static void without_room_none_is_made(void **state) {
   end(&s);
 }
 
-static vestry_err counted(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err counted(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)req;
   static const size_t lens[] = {LEFT, LARGE, 2 * KB, SMALL, 0, LARGE};
   for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) { /* the last wins, and is all that there is */
@@ -289,7 +288,7 @@ static vestry_err counted(site *s, const vestry_request *req, vestry_reply *repl
 static void a_body_that_is_made_is_counted(void **state) {
   (void)state;
   for (int takes = 0; takes < 2; takes++) {
-    site s;
+    suite s;
     begin(&s, takes);
     assert_int_equal(ask_for(&s, counted), 200);
     assert_int_equal(held(&s), 0);
@@ -299,42 +298,42 @@ static void a_body_that_is_made_is_counted(void **state) {
 
 /* Ways to end a reply that has a large body: its room is nobody's before an error's page, which is as large, needs it,
  * and afterwards. */
-static vestry_err fails(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err fails(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)large(s, req, reply);
   return VESTRY_FAILED;
 }
 
-static vestry_err is_missing(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err is_missing(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)large(s, req, reply);
   return VESTRY_NOT_FOUND;
 }
 
-static vestry_err has_no_body(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err has_no_body(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)vestry_reply_status(reply, 304);
   return large(s, req, reply);
 }
 
-static vestry_err is_a_stream(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err is_a_stream(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)large(s, req, reply);
   return vestry_reply_patch_elements(reply, "<p id=\"a\">");
 }
 
-static vestry_err has_a_policy(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err has_a_policy(suite *s, const vestry_request *req, vestry_reply *reply) {
   vestry_err error = vestry_reply_csp(reply, &(vestry_csp){0});
   return error ? error : large(s, req, reply);
 }
 
-static vestry_err counted_twice(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err counted_twice(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)left(s, req, reply);
   return large(s, req, reply);
 }
 
-static vestry_err large_page(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err large_page(suite *s, const vestry_request *req, vestry_reply *reply) {
   return vestry_reply_file(req, reply, s->files, "large.html");
 }
 
 /* The policy's nonce cannot be put into what is encoded. */
-static vestry_err has_no_document(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err has_no_document(suite *s, const vestry_request *req, vestry_reply *reply) {
   (void)vestry_reply_header(reply, "Content-Encoding", "br");
   return has_a_policy(s, req, reply);
 }
@@ -365,7 +364,7 @@ static void however_a_reply_ends_its_room_is_back(void **state) {
   (void)state;
   for (int takes = 0; takes < 2; takes++) {
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-      site s;
+      suite s;
       begin(&s, takes);
       s.page = large;
       s.guard = ways[i].by_guard ? ways[i].fill : NULL;
@@ -387,7 +386,7 @@ static void however_a_reply_ends_its_room_is_back(void **state) {
 /* An error whose page finds no room is answered as what finds none, and counted once. */
 static void pages_of_errors_have_no_other_room(void **state) {
   (void)state;
-  site s;
+  suite s;
   begin(&s, true);
   fill_room(&s);
   s.page = large;
@@ -403,14 +402,14 @@ static void pages_of_errors_have_no_other_room(void **state) {
 }
 
 /* What was done is done, though there was no room to say so. */
-static vestry_err say_nonce(site *s, const vestry_request *req, vestry_reply *reply) {
+static vestry_err say_nonce(suite *s, const vestry_request *req, vestry_reply *reply) {
   char nonce[VESTRY_ONCE_NONCE_BYTES];
   (void)s;
   assert_int_equal(vestry_once_nonce(req, nonce), VESTRY_OK);
   return vestry_reply_bodyf(reply, "%s", nonce);
 }
 
-static int act(site *s, const char *nonce) {
+static int act(suite *s, const char *nonce) {
   wire r = {.method = "POST", .path = "/", .headers = {{"X-Once", nonce}}, .body = "{}", .body_len = 2};
   s->fill = large_body;
   int status = ask(s, &r);
@@ -420,11 +419,11 @@ static int act(site *s, const char *nonce) {
 
 static void an_action_without_room_is_done_once(void **state) {
   (void)state;
-  site s;
+  suite s;
   vestry_once *once;
   begin(&s, true);
-  assert_int_equal(vestry_once_create(s.w.v, NULL, &once), VESTRY_OK);
-  assert_int_equal(vestry_guard(s.w.v, "/", vestry_once_guard, once), VESTRY_OK);
+  assert_int_equal(vestry_once_create(s.on.v, NULL, &once), VESTRY_OK);
+  assert_int_equal(vestry_guard(s.on.v, "/", vestry_once_guard, once), VESTRY_OK);
   s.fill = say_nonce;
   wire r = {.path = "/"};
   assert_int_equal(ask(&s, &r), 200);
@@ -443,16 +442,16 @@ static void without_memory_its_room_is_back(void **state) {
   static const fill_fn kinds[] = {large, counted_twice, has_a_policy, large_document, large_page, is_missing};
   (void)state;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    site s;
+    suite s;
     begin(&s, true);
     s.page = large;
     bool is_done = false;
     for (long fail = 0; !is_done; fail++) {
       wire r = {.path = "/"};
       s.fill = kinds[i];
-      test_host_fail_in(&s.w.th, fail);
+      test_host_fail_in(&s.on.th, fail);
       int status = ask(&s, &r);
-      is_done = !test_host_has_failed(&s.w.th);
+      is_done = !test_host_has_failed(&s.on.th);
       int best = kinds[i] == is_missing ? 404 : 200;
       if (status != best && (is_done || status != 500)) fail_msg("%zu, allocation %ld: %d", i, fail, status);
       wire_finish(&r);

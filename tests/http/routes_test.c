@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Routes: which handler a path has, who guards it, what is answered when there is none, and ends under fire. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/routes.h"
 
 /* Answers with what app says, and the parameters. */
@@ -18,20 +18,20 @@ static vestry_err tell(const vestry_request *req, vestry_reply *reply, void *app
   return error;
 }
 
-static wire serve(world *w, const char *method, const char *path) {
+static wire serve(site *w, const char *method, const char *path) {
   wire r = {.method = method, .path = path};
   wire_request(w, &r, NULL, NULL);
   return r;
 }
 
-static void assert_served(world *w, const char *method, const char *path, int status, const char *text) {
+static void assert_served(site *w, const char *method, const char *path, int status, const char *text) {
   wire r = serve(w, method, path);
   if (r.status != status) fail_msg("%s %s: %d, not %d", method, path, r.status, status);
   if (text) wire_assert_text(&r, text);
   wire_finish(&r);
 }
 
-static void mount(world *w, const char *method, const char *pattern, const char *says) {
+static void mount(site *w, const char *method, const char *pattern, const char *says) {
   if (vestry_route(w->v, method, pattern, tell, (void *)(uintptr_t)says)) fail_msg("%s %s", method, pattern);
 }
 
@@ -40,8 +40,8 @@ static void mount(world *w, const char *method, const char *pattern, const char 
 /* capability: K4 */
 static void patterns_are_matched_by_segments(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/", "root");
   mount(&w, "GET", "/board", "boards");
   mount(&w, "GET", "/board/", "slash");
@@ -83,14 +83,13 @@ static void patterns_are_matched_by_segments(void **state) {
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     assert_served(&w, "GET", rows[i].path, rows[i].text ? 200 : 404, rows[i].text ? rows[i].text : "not found\n");
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 static void bad_patterns_are_refused(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   static const struct {
     const char *method, *pattern;
     vestry_err error;
@@ -131,8 +130,7 @@ static void bad_patterns_are_refused(void **state) {
   assert_int_equal(vestry_unroute(w.v, "GET", "/x/{z}/w"), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_unroute(w.v, "PUT", "/x/{z}"), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_unroute(w.v, "GET", "x"), VESTRY_INVALID);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* ------------------------------------------------------------------------------------------------- methods -------- */
@@ -140,8 +138,8 @@ static void bad_patterns_are_refused(void **state) {
 /* capability: K4 */
 static void methods_are_told(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/{id}", "get");
   mount(&w, "POST", "/a/b", "post");
   mount(&w, "OPTIONS", "/own", "own options");
@@ -162,8 +160,7 @@ static void methods_are_told(void **state) {
   assert_int_equal(vestry_route_status(w.v, "PUT", "/a/b"), 405);
   assert_int_equal(vestry_route_status(w.v, "PUT", "/b"), 404);
   assert_int_equal(vestry_route_status(w.v, "OPTIONS", "/a/b"), 204);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 static vestry_err stream_for_anybody(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -174,36 +171,36 @@ static vestry_err stream_for_anybody(const vestry_request *req, vestry_reply *re
 
 static void head_opens_no_stream(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_route(w.v, "GET", "/", stream_for_anybody, NULL), VESTRY_OK);
   wire r = {.method = "HEAD", .datastar = true};
   wire_request(&w, &r, NULL, NULL);
   assert_int_equal(r.status, 204);
   assert_int_equal(r.opens, 0);
   wire_finish(&r);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* The body of what nobody serves is not read. */
 static void bodies_without_a_route_stay_unread(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.method = "POST", .path = "/nowhere", .body = "abc", .body_len = 3};
   wire_request(&w, &r, NULL, NULL);
   assert_int_equal(r.status, 404);
   assert_int_equal(r.at, 0);
   wire_finish(&r);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* ----------------------------------------------------------------------------------------- tables, guards --------- */
 
 static void a_table_is_mounted_whole_or_not(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   static const vestry_mounted rows[] = {{"GET", "/", tell}, {"GET", "/{id}", tell}, {"POST", "/{id}", tell}};
   assert_int_equal(vestry_mount(w.v, "/rooms", rows, 3, (char[]){"room"}), VESTRY_OK);
   assert_served(&w, "GET", "/rooms/", 200, "room");
@@ -216,8 +213,7 @@ static void a_table_is_mounted_whole_or_not(void **state) {
   assert_int_equal(vestry_unmount(w.v, "/rooms", rows, 3), VESTRY_OK);
   assert_served(&w, "GET", "/rooms/", 404, NULL);
   assert_int_equal(vestry_unmount(w.v, "/rooms", rows, 3), VESTRY_OK);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 typedef struct watch {
@@ -239,8 +235,8 @@ static vestry_err stand(const vestry_request *req, vestry_reply *reply, void *ap
 /* capability: K4 */
 static void guards_step_in_from_the_outside(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/admin", "admin");
   mount(&w, "GET", "/admin/user/{id}", "user");
   mount(&w, "GET", "/administrator", "other");
@@ -275,14 +271,13 @@ static void guards_step_in_from_the_outside(void **state) {
   assert_int_equal(vestry_guard(w.v, "/a", NULL, &all), VESTRY_INVALID);
   for (size_t i = 2; i < VESTRY_GUARDS_MAX; i++) assert_int_equal(vestry_guard(w.v, "/b", stand, &all), VESTRY_OK);
   assert_int_equal(vestry_guard(w.v, "/b", stand, &all), VESTRY_LIMIT);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 static void a_guard_may_be_of_one_path_alone(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/a/{id}/c"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) mount(&w, "GET", paths[i], "p");
   watch front = {.name = "f"}, a = {.name = "a"}, slash = {.name = "s"}, id = {.name = "i"}, all = {.name = "l"};
@@ -308,11 +303,10 @@ static void a_guard_may_be_of_one_path_alone(void **state) {
   assert_served(&w, "GET", "/", 200, NULL);
   static const char *const bad[] = {"{$}", "/{$}/a", "/{$}{$}", "/a{b}{$}", "/{a...}{$}"};
   for (size_t i = 0; i < 5; i++) assert_int_equal(vestry_guard(w.v, bad[i], stand, &all), VESTRY_INVALID);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
-static int post_bytes(world *w, const char *path, size_t len) {
+static int post_bytes(site *w, const char *path, size_t len) {
   char *body = malloc(len + 1);
   memset(body, 'x', len);
   wire r = {.method = "POST", .path = path, .body = body, .body_len = len};
@@ -324,8 +318,8 @@ static int post_bytes(world *w, const char *path, size_t len) {
 
 static void bodies_have_limits_by_their_path(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   static const char *const paths[] = {"/", "/a", "/a/{id}", "/a/{id}/file"};
   for (size_t i = 0; i < 4; i++) mount(&w, "POST", paths[i], "p");
   assert_int_equal(post_bytes(&w, "/a/7/file", 1000), 200);
@@ -351,8 +345,7 @@ static void bodies_have_limits_by_their_path(void **state) {
   assert_int_equal(vestry_body_limit(w.v, NULL, 1), VESTRY_INVALID);
   assert_int_equal(vestry_body_limit(w.v, "/a", SIZE_MAX), VESTRY_INVALID);
   assert_non_null(strstr(w.th.last_log, "the limit of /a is refused"));
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* ------------------------------------------------------------------------------------------- errors that say ------ */
@@ -393,9 +386,9 @@ static void an_error_may_have_its_own_answer(void **state) {
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     for (int by_guard = 0; by_guard < 2; by_guard++) {
-      world w;
+      site w;
       says one = rows[i].one;
-      world_begin(&w, (vestry_options){0});
+      site_begin(&w, (vestry_options){0});
       if (by_guard) {
         mount(&w, "GET", "/", "p");
         assert_int_equal(vestry_guard(w.v, "/", say, &one), VESTRY_OK);
@@ -407,8 +400,7 @@ static void an_error_may_have_its_own_answer(void **state) {
       assert_string_equal(r.text ? r.text : "", by_guard ? rows[i].body_of_guard : rows[i].body_of_handler);
       if (one.header) assert_true(wire_has_header(&r, "X-Why: len"));
       wire_finish(&r);
-      world_end(&w);
-      test_host_assert_clean(&w.th);
+      site_end(&w);
     }
   }
 }
@@ -429,8 +421,8 @@ static vestry_err say_error(const vestry_request *req, vestry_reply *reply, void
 /* capability: K4 */
 static void errors_have_pages(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   vestry_err error = VESTRY_LIMIT;
   assert_int_equal(vestry_route(w.v, "GET", "/a", not_well, &error), VESTRY_OK);
   assert_int_equal(vestry_error_page(w.v, 404, say_error, (char[]){"lost"}), VESTRY_OK);
@@ -460,8 +452,7 @@ static void errors_have_pages(void **state) {
   assert_served(&w, "GET", "/b", 404, "not found\n");
   assert_int_equal(vestry_error_page(w.v, 399, say_error, (char[]){""}), VESTRY_INVALID);
   assert_int_equal(vestry_error_page(w.v, 600, say_error, (char[]){""}), VESTRY_INVALID);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* -------------------------------------------------------------------------------------------- no memory ----------- */
@@ -473,8 +464,8 @@ static void fail_from(test_host *th, long count) {
 
 static void no_memory_changes_nothing(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/b", "b");
   for (long at = 0, tries = 0;; at++, tries++) {
     fail_from(&w.th, at);
@@ -489,8 +480,7 @@ static void no_memory_changes_nothing(void **state) {
     assert_served(&w, "GET", "/a/b", 200, "b");
   }
   assert_served(&w, "GET", "/a/x/c/y", 200, "c id=[x] rest=[y]");
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* ---------------------------------------------------------------------------------------- ends under fire --------- */
@@ -511,21 +501,20 @@ static vestry_err guard_itself(const vestry_request *req, vestry_reply *reply, v
 
 static void nobody_waits_for_itself(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_route(w.v, "GET", "/self", end_itself, NULL), VESTRY_OK);
   assert_int_equal(vestry_guard(w.v, "/self", guard_itself, &w), VESTRY_OK);
   mount(&w, "GET", "/gone", "gone");
   assert_served(&w, "GET", "/self", 204, NULL);
   assert_served(&w, "GET", "/gone", 404, NULL);
   assert_int_equal(vestry_unroute(w.v, "GET", "/self"), VESTRY_OK);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* What the handlers use lives as long as their route: who comes in after its end reads freed memory. */
 typedef struct fire {
-  world *w;
+  site *w;
   _Atomic(bool) stops;
   _Atomic(unsigned) served;
 } fire;
@@ -558,8 +547,8 @@ static vestry_err use_as_guard(const vestry_request *req, vestry_reply *reply, v
 /* capability: K4 */
 static void routes_end_under_fire(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   fire f = {.w = &w};
   pthread_t askers[3];
   for (size_t i = 0; i < 3; i++) assert_int_equal(pthread_create(&askers[i], NULL, ask_all_the_time, &f), 0);
@@ -580,8 +569,7 @@ static void routes_end_under_fire(void **state) {
   atomic_store(&f.stops, true);
   for (size_t i = 0; i < 3; i++) pthread_join(askers[i], NULL);
   assert_true(atomic_load(&f.served) > 0);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* ---------------------------------------------------------------------------------------------- followers -------- */
@@ -617,9 +605,9 @@ static void followers_are_told_of_routes(void **state) {
   (void)state;
   static const vestry_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted},
                                      half = {.mounts = is_mounted};
-  world w;
+  site w;
   told first = {.refused = NULL}, second = {.refused = NULL};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/{id}", "a");
   assert_int_equal(vestry_routes_follow(w.v, &half, &first), VESTRY_INVALID);
   assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_OK);
@@ -656,7 +644,7 @@ static void followers_are_told_of_routes(void **state) {
   assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_NO_MEMORY);
   fail_from(&w.th, -1);
   assert_told(&second, "");
-  world_end(&w); /* one that follows still */
+  site_close(&w); /* one that follows still */
 }
 
 int main(void) {

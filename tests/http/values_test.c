@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Values of queries and forms, and files; those of paths are with the routes. */
-#include "serve/world.h"
+#include "serve/wire.h"
 
 typedef struct asked {
   void (*look)(const vestry_request *req);
@@ -16,15 +16,13 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static void with(wire r, void (*fn)(const vestry_request *req)) {
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   asked a = {.look = fn};
   wire_request(&w, &r, look, &a);
   assert_int_equal(a.calls, 1);
   assert_int_equal(r.status, 204);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 static wire form(const char *type, const char *body) {
@@ -262,15 +260,13 @@ static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app)
 
 static void no_memory_is_an_error(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = form("application/x-www-form-urlencoded", "a=1");
   r.query = "a=1";
   wire_request(&w, &r, ask, &w.th);
   assert_int_equal(r.status, 204);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 int main(void) {

@@ -3,26 +3,26 @@
  * one render, copied requests, renders that were kept. On the stepped runtime. */
 #include <stdlib.h>
 
-#include "page/site.h"
+#include "support/site.h"
 
-typedef struct site {
-  page_site on;
+typedef struct suite {
+  site on;
   vestry_page *page;
   int shown;
   unsigned calls;
   unsigned topics, step;   /* that the render names: 0, step, 2 · step …, modulo their number */
   const char *leads_to;    /* where a stream's render redirects to */
   const char *part_shares; /* the share of its part; NULL: it has none */
-} site;
+} suite;
 
 static vestry_err inside(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   vestry_render_topic(render, "part");
   return vestry_html_add(html, "part %d", s->shown);
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   s->calls++;
   vestry_render_topic(render, "all");
   for (unsigned i = 0; i < s->topics; i++) (void)vestry_render_topicf(render, "topic/%u", i * s->step % s->topics);
@@ -41,18 +41,18 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 }
 
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
-  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+  return vestry_page_serve(req, reply, ((suite *)app)->page, "all");
 }
 
 static vestry_err serve_twice(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_err error = vestry_page_serve(req, reply, ((site *)app)->page, NULL);
-  return error ? error : vestry_page_serve(req, reply, ((site *)app)->page, "all");
+  vestry_err error = vestry_page_serve(req, reply, ((suite *)app)->page, NULL);
+  return error ? error : vestry_page_serve(req, reply, ((suite *)app)->page, "all");
 }
 
-static void open_site(site *s, const vestry_pages_options *options) {
+static void open_site(suite *s, const vestry_pages_options *options) {
   memset(s, 0, sizeof *s);
   s->step = 1;
-  page_site_open(&s->on, (vestry_options){0}, options);
+  site_begin_pages(&s->on, (vestry_options){0}, options);
   assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = make, .app = s}, &s->page),
                    VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/", vestry_page_handler, s->page), VESTRY_OK);
@@ -60,27 +60,21 @@ static void open_site(site *s, const vestry_pages_options *options) {
   assert_int_equal(vestry_route(s->on.v, "GET", "/twice", serve_twice, s), VESTRY_OK);
 }
 
-static vestry_memory_exchange *begin(site *s, const char *path, const char *query, bool is_stream, bool settles) {
-  vestry_memory_exchange *exchange;
+static vestry_memory_exchange *begin(suite *s, const char *path, const char *query, bool is_stream, bool settles) {
   const vestry_memory_call call = {.path = path, .query = query, .datastar = is_stream};
-  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
-  if (settles) vestry_memory_settle(s->on.v);
+  vestry_memory_exchange *exchange = site_request(&s->on, &call);
+  if (settles) site_settle(&s->on);
   return exchange;
 }
 
 /* query: NULL: none. The caller destroys it. */
-static vestry_memory_exchange *ask(site *s, const char *path, const char *query, bool is_stream) {
+static vestry_memory_exchange *ask(suite *s, const char *path, const char *query, bool is_stream) {
   return begin(s, path, query, is_stream, true);
 }
 
-static void pass(site *s, uint64_t ms) {
-  test_host_advance_ms(&s->on.th, ms);
-  vestry_memory_settle(s->on.v);
-}
-
-static void refresh(site *s) {
+static void refresh(suite *s) {
   assert_int_equal(vestry_refresh(s->on.pages, "all", NULL), VESTRY_OK);
-  vestry_memory_settle(s->on.v);
+  site_settle(&s->on);
 }
 
 static bool has(vestry_memory_exchange *stream, const char *text) {
@@ -94,79 +88,79 @@ static bool has(vestry_memory_exchange *stream, const char *text) {
 /* capability: D5 */
 static void a_stream_that_takes_nothing_costs_nothing(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
   s.shown = 1;
   refresh(&s);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   unsigned calls = s.calls;
   for (int i = 0; i < 100; i++) {
     s.shown++;
     refresh(&s);
-    pass(&s, 15);
+    site_pass_ms(&s.on, 15);
   }
   assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_int_equal(s.calls, calls);
-  assert_int_equal(page_site_stats(&s.on).postponed_count, 1);
+  assert_int_equal(site_pages_stats(&s.on).postponed_count, 1);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_READS);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_int_equal(s.calls, calls + 1);
   assert_true(has(tab, "<p>101</p>"));
   assert_false(has(tab, "<p>100</p>"));
   vestry_memory_destroy(tab);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* Between two renders there is the interval all the same. */
 /* capability: D5, D13 */
 static void what_was_blocked_is_paced(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s, &(vestry_pages_options){.interval_ms = 1000});
   vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
-  pass(&s, 2000);
+  site_pass_ms(&s.on, 2000);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
   s.shown = 1;
   refresh(&s); /* rendered, and not taken */
   unsigned calls = s.calls;
-  pass(&s, 100);
+  site_pass_ms(&s.on, 100);
   s.shown = 2;
   refresh(&s);
-  pass(&s, 700);
+  site_pass_ms(&s.on, 700);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_READS);
-  pass(&s, 199);
+  site_pass_ms(&s.on, 199);
   assert_int_equal(s.calls, calls);
-  pass(&s, 1);
+  site_pass_ms(&s.on, 1);
   assert_int_equal(s.calls, calls + 1);
   assert_true(has(tab, "<p>2</p>"));
   vestry_memory_destroy(tab);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D5 */
 static void a_blocked_page_may_end(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
   s.shown = 1;
   refresh(&s);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   s.shown = 2;
   refresh(&s);
-  assert_int_equal(page_site_stats(&s.on).postponed_count, 1);
+  assert_int_equal(site_pages_stats(&s.on).postponed_count, 1);
   assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 0), VESTRY_TIMEOUT);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_HANGS_UP);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 0), VESTRY_OK);
   vestry_memory_destroy(tab);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------------- topics --------- */
@@ -174,45 +168,45 @@ static void a_blocked_page_may_end(void **state) {
 /* capability: D4 */
 static void a_render_names_as_many_topics_as_it_may(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s, NULL);
   s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* and the one of all */
   vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
-  pass(&s, 20);
-  assert_int_equal(page_site_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
+  site_pass_ms(&s.on, 20);
+  assert_int_equal(site_pages_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
   s.step = 1009; /* in another order */
   for (unsigned i = 0; i < 3; i++) {
     s.shown++;
     assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", i * (s.topics - 1) / 2), VESTRY_OK);
-    pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     assert_int_equal(s.calls, 2 + i);
-    assert_int_equal(page_site_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
+    assert_int_equal(site_pages_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
   }
   s.topics = 2; /* the others are forgotten */
   assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
-  pass(&s, 20);
-  assert_int_equal(page_site_stats(&s.on).topics_count, 3);
+  site_pass_ms(&s.on, 20);
+  assert_int_equal(site_pages_stats(&s.on).topics_count, 3);
   assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_int_equal(s.calls, 5);
   s.topics = VESTRY_PAGE_TOPICS_MAX;
   s.shown++;
   refresh(&s);
-  assert_int_equal(page_site_stats(&s.on).failed_count, 1);
+  assert_int_equal(site_pages_stats(&s.on).failed_count, 1);
   vestry_memory_exchange *document = ask(&s, "/", NULL, false); /* who writes it is told there and then */
   assert_int_equal(vestry_memory_look(document).status, 503);
   vestry_memory_destroy(document);
   s.topics = 1;
-  pass(&s, 1000);
-  assert_int_equal(page_site_stats(&s.on).topics_count, 2);
+  site_pass_ms(&s.on, 1000);
+  assert_int_equal(site_pages_stats(&s.on).topics_count, 2);
   vestry_memory_destroy(tab);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D4 */
 static void a_topic_by_a_format(void **state) {
   (void)state;
-  site s;
+  suite s;
   uint64_t first, second;
   char name[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
   memset(name, 'x', sizeof name);
@@ -224,7 +218,7 @@ static void a_topic_by_a_format(void **state) {
   assert_int_equal(vestry_refreshf(s.on.pages, NULL, "%s", name), VESTRY_TOO_LARGE);
   assert_int_equal(vestry_refreshf(s.on.pages, NULL, "%s", ""), VESTRY_INVALID);
   assert_int_equal(vestry_refreshf(NULL, NULL, "%s", "room"), VESTRY_INVALID);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* --------------------------------------------------------------------------------------- copied requests ---------- */
@@ -233,7 +227,7 @@ static void a_topic_by_a_format(void **state) {
 static void copied_requests_have_a_budget(void **state) {
   (void)state;
   enum { TABS = 8 };
-  site s;
+  suite s;
   char query[1500];
   vestry_memory_exchange *tabs[TABS];
   memset(query, 'q', sizeof query);
@@ -243,8 +237,8 @@ static void copied_requests_have_a_budget(void **state) {
     query[0] = (char)('a' + i); /* shared ones are of different views */
     tabs[i] = ask(&s, i % 2 ? "/" : "/shared", query, true);
   }
-  pass(&s, 20);
-  vestry_pages_stats stats = page_site_stats(&s.on);
+  site_pass_ms(&s.on, 20);
+  vestry_pages_stats stats = site_pages_stats(&s.on);
   assert_int_equal(stats.streams_count, 3);
   assert_in_range(stats.requests_bytes, 3 * 1500, 5000);
   assert_int_equal(stats.requests_refused_count, TABS - 3);
@@ -263,23 +257,23 @@ static void copied_requests_have_a_budget(void **state) {
   assert_int_equal(vestry_memory_look(same).status, 200);
   vestry_memory_destroy(same);
   vestry_memory_destroy(tabs[1]);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   tabs[1] = ask(&s, "/", query, true); /* its place is free */
   assert_int_equal(vestry_memory_look(tabs[1]).status, 200);
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D17 */
 static void a_reply_serves_one_page(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *stream = ask(&s, "/twice", NULL, true);
   assert_int_equal(vestry_memory_look(stream).status, 500);
   assert_null(vestry_memory_look(stream).connection);
   vestry_memory_destroy(stream);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ kept renders ---------- */
@@ -288,23 +282,23 @@ static void a_reply_serves_one_page(void **state) {
 /* capability: D6 */
 static void a_version_is_not_enough_for_who_comes(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s, &(vestry_pages_options){.max_kept_bytes = 1});
   s.shown = -5;
   vestry_memory_exchange *first = ask(&s, "/shared", NULL, true);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_true(has(first, "<p>-5</p>"));
   vestry_memory_exchange *other = ask(&s, "/", NULL, true); /* whose render is kept instead */
-  pass(&s, 20);
-  assert_int_equal(page_site_stats(&s.on).kept_dropped_count, 1);
+  site_pass_ms(&s.on, 20);
+  assert_int_equal(site_pages_stats(&s.on).kept_dropped_count, 1);
   vestry_memory_exchange *second = ask(&s, "/shared", NULL, true);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_true(has(second, "<p>-5</p>"));
-  assert_int_equal(page_site_stats(&s.on).failed_count, 0);
+  assert_int_equal(site_pages_stats(&s.on).failed_count, 0);
   vestry_memory_destroy(first);
   vestry_memory_destroy(other);
   vestry_memory_destroy(second);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------- where it leads ------- */
@@ -320,10 +314,10 @@ static void it_is_led_to_addresses_of_the_web_alone(void **state) {
               {" jAvascript:alert(1)", NULL},
               {"data:text/html,x", NULL}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    site s;
+    suite s;
     open_site(&s, NULL);
     vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
-    pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     s.leads_to = rows[i].url;
     refresh(&s);
     if (rows[i].says) assert_true(has(tab, rows[i].says));
@@ -331,7 +325,7 @@ static void it_is_led_to_addresses_of_the_web_alone(void **state) {
     assert_false(has(tab, "<script"));
     assert_true(vestry_memory_look(tab).ended);
     vestry_memory_destroy(tab);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
@@ -342,16 +336,16 @@ static void it_is_led_to_addresses_of_the_web_alone(void **state) {
 static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
   (void)state;
   enum { TABS = 700 }; /* more than are marked at once */
-  site s;
+  suite s;
   unsigned seed = 7;
   static vestry_memory_exchange *tabs[TABS];
   open_site(&s, NULL);
   for (size_t i = 0; i < TABS; i++) tabs[i] = ask(&s, "/", NULL, true);
-  pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   for (int round = 0; round < 20; round++) {
     char wanted[32];
     s.shown++;
-    pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
     for (int i = 0; i < 200; i++) {
       size_t at = (size_t)rand_r(&seed) % TABS;
@@ -359,22 +353,22 @@ static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
       tabs[at] = begin(&s, "/", NULL, true, false);
       (void)vestry_runtime_step(vestry_parts_of(s.on.v)->runtime);
     }
-    pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     snprintf(wanted, sizeof wanted, "<p>%d</p>", s.shown);
     for (size_t i = 0; i < TABS; i++) assert_true(has(tabs[i], wanted));
     unsigned calls = s.calls;
     assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
-    pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     assert_int_equal(s.calls, calls + TABS);
   }
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* A cache that many share gives to nobody what was made for one. */
 static void a_private_document_is_kept_by_no_cache(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *private = begin(&s, "/", NULL, false, true),
                          *shared = begin(&s, "/shared", NULL, false, true);
@@ -384,7 +378,7 @@ static void a_private_document_is_kept_by_no_cache(void **state) {
   assert_null(vestry_memory_header(shared, "Cache-Control", 0));
   vestry_memory_destroy(private);
   vestry_memory_destroy(shared);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 int main(void) {

@@ -4,18 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "page/site.h"
+#include "support/site.h"
 
-typedef struct site {
-  page_site on;
+typedef struct suite {
+  site on;
   vestry_page *page, *whole;
   const char *text;
   bool spoils; /* the nonce is put into the content */
   size_t renders;
-} site;
+} suite;
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   vestry_reply *reply = render->reply;
   s->renders++;
   vestry_render_topic(render, "text");
@@ -32,7 +32,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 
 /* An ordinary handler, which knows of no streams. */
 static vestry_err whole(const vestry_request *req, vestry_reply *reply, void *app) {
-  const site *s = app;
+  const suite *s = app;
   (void)req;
   vestry_err error = vestry_reply_csp(reply, NULL);
   if (error) return error;
@@ -42,17 +42,17 @@ static vestry_err whole(const vestry_request *req, vestry_reply *reply, void *ap
 }
 
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
-  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+  return vestry_page_serve(req, reply, ((suite *)app)->page, "all");
 }
 
 static vestry_err serve_guarded(const vestry_request *req, vestry_reply *reply, void *app) {
-  return vestry_page_serve(req, reply, ((site *)app)->page, NULL);
+  return vestry_page_serve(req, reply, ((suite *)app)->page, NULL);
 }
 
-static void open_site(site *s) {
+static void open_site(suite *s) {
   memset(s, 0, sizeof *s);
   s->text = "first";
-  page_site_open(&s->on, (vestry_options){0}, NULL);
+  site_begin_pages(&s->on, (vestry_options){0}, NULL);
   assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render, .app = s}, &s->page),
                    VESTRY_OK);
   assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.handler = whole, .app = s}, &s->whole),
@@ -64,13 +64,11 @@ static void open_site(site *s) {
   assert_int_equal(vestry_guard(s->on.v, "/guarded", vestry_csp_guard, NULL), VESTRY_OK);
 }
 
-static vestry_memory_exchange *get(site *s, const char *path, const char *had) {
+static vestry_memory_exchange *get(suite *s, const char *path, const char *had) {
   const vestry_header header = {"Last-Event-ID", had};
   const vestry_memory_call call = {
       .path = path, .headers = &header, .headers_count = had ? 1 : 0, .datastar = had != NULL};
-  vestry_memory_exchange *exchange = NULL;
-  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
-  return exchange;
+  return site_request(&s->on, &call);
 }
 
 static void between(const char *in, const char *from, const char *to, char out[128]) {
@@ -90,7 +88,7 @@ static size_t count_of(const char *text, const char *what) {
 }
 
 /* Its nonce, where it belongs and nowhere else; and what its tab has. */
-static void read_document(site *s, const char *path, size_t nonces, char nonce[128], char had[128]) {
+static void read_document(suite *s, const char *path, size_t nonces, char nonce[128], char had[128]) {
   vestry_memory_exchange *document = get(s, path, NULL);
   assert_int_equal(vestry_memory_look(document).status, 200);
   const char *text = vestry_memory_look(document).received.data;
@@ -109,7 +107,7 @@ static void documents_differ_and_what_tabs_have_does_not(void **state) {
   static const char *const paths[] = {"/own", "/shared", "/guarded", "/whole"};
   static const size_t nonces[] = {3, 3, 3, 2};
   for (size_t i = 0; i < 4; i++) {
-    site s;
+    suite s;
     char one[128], other[128], had[128], had_too[128];
     open_site(&s);
     read_document(&s, paths[i], nonces[i], one, had);
@@ -118,18 +116,16 @@ static void documents_differ_and_what_tabs_have_does_not(void **state) {
     assert_string_equal(had, had_too); /* so neither the content's hash nor its version knows of it */
     /* The stream of the first document: it has all, and is sent no content. */
     vestry_memory_exchange *stream = get(&s, paths[i], had);
-    assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 1000), VESTRY_OK);
+    site_settle_pages(&s.on);
     assert_null(strstr(vestry_memory_look(stream).received.data, "patch-elements"));
     assert_null(vestry_memory_header(stream, "Content-Security-Policy", 0));
     s.text = "second";
-    uint64_t seq;
-    assert_int_equal(vestry_refresh(s.on.pages, i == 3 ? "/whole" : "text", &seq), VESTRY_OK);
-    assert_int_equal(vestry_pages_settle(s.on.pages, seq, 1000), VESTRY_OK);
+    site_refresh(&s.on, i == 3 ? "/whole" : "text");
     const char *text = vestry_memory_look(stream).received.data;
     assert_non_null(strstr(text, "second"));
     assert_null(strstr(text, "nonce"));
     vestry_memory_destroy(stream);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
@@ -137,14 +133,14 @@ static void a_nonce_in_the_content_is_refused(void **state) {
   (void)state;
   static const char *const paths[] = {"/own", "/shared", "/whole"};
   for (size_t i = 0; i < 3; i++) {
-    site s;
+    suite s;
     open_site(&s);
     s.spoils = true;
     vestry_memory_exchange *document = get(&s, paths[i], NULL);
     assert_int_equal(vestry_memory_look(document).status, 500);
     assert_true(atomic_load(&s.on.th.log_lines) > 0);
     vestry_memory_destroy(document);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 

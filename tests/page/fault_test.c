@@ -10,54 +10,54 @@
 
 /* ------------------------------------------------------------------------------------------------ no memory ------- */
 
-typedef void (*phase)(site *s, tab tabs[3]);
+typedef void (*phase)(suite *s, tab tabs[3]);
 
-static void open_streams(site *s, tab tabs[3]) {
+static void open_streams(suite *s, tab tabs[3]) {
   for (size_t i = 0; i < 3; i++)
     if (!tabs[i].stream) tabs_stream(s, &tabs[i]);
-  vestry_memory_settle(s->on.v);
+  site_settle(&s->on);
 }
 
-static void change_all(site *s, tab tabs[3]) {
+static void change_all(suite *s, tab tabs[3]) {
   (void)tabs;
   s->heading++;
   s->lists[1]++;
   s->version += s->version > 0;
   tabs_refresh(s, "all");
   tabs_refresh(s, "list/1");
-  tabs_pass(s, 20);
+  site_pass_ms(&s->on, 20);
 }
 
-static void change_part(site *s, tab tabs[3]) {
+static void change_part(suite *s, tab tabs[3]) {
   (void)tabs;
   s->lists[1]++;
   tabs_refresh(s, "list/1");
-  tabs_pass(s, 20);
+  site_pass_ms(&s->on, 20);
 }
 
-static void switch_part(site *s, tab tabs[3]) {
+static void switch_part(suite *s, tab tabs[3]) {
   (void)tabs;
   s->which = 2;
   s->version += s->version > 0;
   tabs_refresh(s, "all");
-  tabs_pass(s, 20);
+  site_pass_ms(&s->on, 20);
 }
 
-static void refresh_all(site *s, tab tabs[3]) {
+static void refresh_all(suite *s, tab tabs[3]) {
   (void)tabs;
   s->heading++;
   s->version += s->version > 0;
   tabs_refresh(s, NULL);
-  tabs_pass(s, 20);
+  site_pass_ms(&s->on, 20);
 }
 
-static void serve_documents(site *s, tab tabs[3]) {
+static void serve_documents(suite *s, tab tabs[3]) {
   for (size_t i = 0; i < 3; i++) (void)tabs_load(s, &tabs[i]);
 }
 
 /* One allocation fails, or all from there on. Returns whether there were so many. */
 static bool survive(phase run, bool opened, bool versioned, long number, bool all) {
-  site s;
+  suite s;
   static const char *const paths[] = {"/private", "/shared", "/private"};
   tab tabs[3];
   tabs_begin(&s);
@@ -68,7 +68,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
   }
   if (!opened) s.lists[1] = 77, s.heading = 78, s.version += versioned; /* what the documents do not have */
   if (opened) open_streams(&s, tabs);
-  if (opened) tabs_settle(&s);
+  if (opened) site_settle_pages(&s.on);
   long before = atomic_load(&s.on.th.allocations);
   atomic_store(&s.on.th.fail_after, all);
   atomic_store(&s.on.th.fail_at, before + number);
@@ -83,21 +83,20 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
       if (!tabs[j].stream) tabs_stream(&s, &tabs[j]);
       if (tabs[j].stream && !vestry_memory_look(tabs[j].stream).connection) tabs_break_off(&tabs[j]);
     }
-    tabs_pass(&s, 1000);
+    site_pass_ms(&s.on, 1000);
   }
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   for (size_t i = 0; i < 3; i++) tabs_check(&s, &tabs[i]);
   s.lists[s.which]++;
   s.heading++;
   s.version += versioned;
   tabs_refresh(&s, NULL);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   for (size_t i = 0; i < 3; i++) {
     tabs_check(&s, &tabs[i]);
     tabs_break_off(&tabs[i]);
   }
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  site_end(&s.on);
   return failed;
 }
 
@@ -140,36 +139,35 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
   (void)state;
   static const char *const cookies[] = {"slow", "small"};
   for (size_t i = 0; i < 2; i++) {
-    site s;
+    suite s;
     tab slow, fast;
     tabs_begin(&s);
     tabs_open(&s, &fast, "/shared", NULL);
     tabs_open(&s, &slow, "/shared", cookies[i]);
-    tabs_settle(&s);
+    site_settle_pages(&s.on);
     if (i == 0) vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_BLOCKS);
     (void)tabs_read(&fast);
     for (int change = 0; change < 20; change++) {
       s.heading += i ? LONG : 1;
       tabs_refresh(&s, "all");
-      tabs_pass(&s, 20);
+      site_pass_ms(&s.on, 20);
       const char *text = tabs_read(&fast);
       assert_null(strstr(text, "failing"));
       assert_int_equal(fast.heading, s.heading);
       if (i) break;
     }
     if (i == 0) vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
-    vestry_memory_settle(s.on.v);
+    site_settle(&s.on);
     if (vestry_memory_look(slow.stream).ended) { /* then it comes back */
       tabs_break_off(&slow);
       slow.cookie = NULL;
       tabs_stream(&s, &slow);
     }
-    tabs_settle(&s);
+    site_settle_pages(&s.on);
     tabs_check(&s, &slow);
     tabs_break_off(&slow);
     tabs_break_off(&fast);
-    vestry_memory_settle(s.on.v);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
@@ -177,14 +175,14 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
 /* capability: D7 */
 static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin(&s);
   t = (tab){.path = "/shared", .cookie = "small"};
   s.heading = LONG;
   tabs_stream(&s, &t); /* says nothing of what it has */
-  vestry_memory_settle(s.on.v);
-  tabs_pass(&s, 20);
+  site_settle(&s.on);
+  site_pass_ms(&s.on, 20);
   tabs_read(&t);
   assert_true(t.heading == s.heading || vestry_memory_look(t.stream).ended);
   tabs_end_one(&s, &t);
@@ -193,7 +191,7 @@ static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
 /* capability: D5 */
 static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin(&s);
   t = (tab){.path = "/shared"};
@@ -207,37 +205,35 @@ static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   s.heading++;
   tab late = {.path = "/shared"};
   tabs_stream(&s, &late);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_check(&s, &late);
   tabs_break_off(&t);
   tabs_break_off(&late);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* What led away is not what the next one is shown. */
 /* capability: D7 */
 static void what_is_gone_is_not_shown_to_who_comes_late(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin(&s);
   tabs_open(&s, &t, "/shared", NULL);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
   s.error = VESTRY_NOT_FOUND;
   tabs_refresh(&s, "all");
-  tabs_pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   size_t calls = s.calls;
   tab late = {.path = "/shared"};
   tabs_stream(&s, &late);
-  tabs_pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_int_equal(s.calls, calls + 1);
   assert_null(strstr(tabs_read(&late), "<h1>"));
   tabs_break_off(&t);
   tabs_break_off(&late);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ renders that fail ----- */
@@ -247,40 +243,39 @@ static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
   (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
-    site s;
+    suite s;
     tab t, other;
     tabs_begin(&s);
     tabs_open(&s, &t, paths[i], NULL);
     tabs_open(&s, &other, paths[i], NULL);
-    tabs_settle(&s);
+    site_settle_pages(&s.on);
     s.error = VESTRY_FAILED;
     tabs_refresh(&s, "all");
-    tabs_pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":true"));
     tabs_break_off(&t);
     tabs_stream(&s, &t);
-    tabs_pass(&s, 40000);
-    tabs_pass(&s, 40000);
+    site_pass_ms(&s.on, 40000);
+    site_pass_ms(&s.on, 40000);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":true")); /* it fails still */
     s.error = VESTRY_OK;
-    tabs_pass(&s, 40000);
-    tabs_pass(&s, 40000);
+    site_pass_ms(&s.on, 40000);
+    site_pass_ms(&s.on, 40000);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":false"));
     s.error = VESTRY_FAILED;
     s.heading++;
     tabs_refresh(&s, "all");
-    tabs_pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":true"));
     tabs_break_off(&t);
     s.error = VESTRY_OK; /* it is well again when the stream comes back */
     tabs_stream(&s, &t);
-    tabs_pass(&s, 40000);
+    site_pass_ms(&s.on, 40000);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":false"));
     tabs_check(&s, &t);
     tabs_break_off(&t);
     tabs_break_off(&other);
-    vestry_memory_settle(s.on.v);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
@@ -289,17 +284,17 @@ static void a_part_that_fails_is_tried_again(void **state) {
   (void)state;
   static const vestry_err errors[] = {VESTRY_FAILED, VESTRY_CLOSED, VESTRY_NOT_FOUND};
   for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
-    site s;
+    suite s;
     tab t;
     tabs_begin_one(&s, &t);
     s.part_error = errors[i];
     s.which = 2;
     tabs_refresh(&s, "all");
-    tabs_pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":true"));
     assert_int_equal(t.item, 1);
     s.part_error = VESTRY_OK;
-    tabs_pass(&s, 1100);
+    site_pass_ms(&s.on, 1100);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":false"));
     tabs_check(&s, &t);
     tabs_end_one(&s, &t);
@@ -310,14 +305,14 @@ static void a_part_that_fails_is_tried_again(void **state) {
 /* capability: D15 */
 static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin_one(&s, &t);
   (void)tabs_read(&t);
   s.denied = true;
   s.lists[1] = 999;
   tabs_refresh(&s, "list/1");
-  tabs_pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   const char *text = tabs_read(&t);
   assert_null(strstr(text, "999"));
   assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
@@ -333,27 +328,26 @@ static void a_change_is_settled_when_all_have_it(void **state) {
   enum { TABS = 60 };
   static const char *const topics[] = {"all", NULL};
   for (size_t i = 0; i < 2; i++) {
-    site s;
+    suite s;
     tab tabs[TABS];
     uint64_t first, second;
     tabs_begin(&s);
     for (size_t j = 0; j < TABS; j++) tabs_open(&s, &tabs[j], "/private", NULL);
-    tabs_settle(&s);
+    site_settle_pages(&s.on);
     size_t calls = s.calls;
     assert_int_equal(vestry_refresh(s.on.pages, topics[i], &first), VESTRY_OK);
     assert_int_equal(vestry_refresh(s.on.pages, topics[i], &second), VESTRY_OK);
     assert_int_equal(vestry_pages_settle(s.on.pages, first, 1000), VESTRY_OK);
     assert_int_equal(s.calls, calls + TABS);
     for (size_t j = 0; j < TABS; j++) tabs_break_off(&tabs[j]);
-    vestry_memory_settle(s.on.v);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
 /* capability: D4 */
 static void the_end_comes_before_the_walk(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin_one(&s, &t);
   tabs_refresh(&s, "all");
@@ -365,7 +359,7 @@ static void the_end_comes_before_the_walk(void **state) {
   test_host_assert_clean(&s.on.th);
 }
 
-static void look_around(site *s, vestry_render *render) {
+static void look_around(suite *s, vestry_render *render) {
   vestry_pages_stats stats = {0};
   vestry_reply *reply = render->reply;
   s->inside = NULL;
@@ -381,14 +375,14 @@ static void look_around(site *s, vestry_render *render) {
 /* capability: D4 */
 static void a_render_may_ask_and_refresh(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin_one(&s, &t);
   s.inside = look_around;
   s.heading++;
   size_t calls = s.calls;
   tabs_refresh(&s, "all");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_int_equal(s.calls, calls + 2);
   tabs_check(&s, &t);
   assert_null(strstr(vestry_memory_look(t.stream).received.data, "dropped"));
@@ -396,7 +390,7 @@ static void a_render_may_ask_and_refresh(void **state) {
 }
 
 static tab *ends_inside;
-static void end_inside(site *s, vestry_render *render) {
+static void end_inside(suite *s, vestry_render *render) {
   (void)s, (void)render;
   if (!ends_inside) return;
   tabs_break_off(ends_inside);
@@ -408,30 +402,30 @@ static void a_stream_may_end_while_it_is_rendered(void **state) {
   (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
-    site s;
+    suite s;
     tab t;
     tabs_begin(&s);
     tabs_open(&s, &t, paths[i], NULL);
-    tabs_settle(&s);
+    site_settle_pages(&s.on);
     s.inside = end_inside;
     ends_inside = &t;
     s.heading++;
     tabs_refresh(&s, "all");
-    tabs_pass(&s, 20);
+    site_pass_ms(&s.on, 20);
     assert_null(t.stream);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
 static void streams_end_with_the_instance(void **state) {
   (void)state;
   for (int drains = 0; drains < 2; drains++) {
-    site s;
+    suite s;
     tab t, other;
     tabs_begin(&s);
     tabs_open(&s, &t, "/private", NULL);
     tabs_open(&s, &other, "/shared", NULL);
-    tabs_settle(&s);
+    site_settle_pages(&s.on);
     s.heading++;
     tabs_refresh(&s, NULL);
     if (drains)
@@ -439,11 +433,10 @@ static void streams_end_with_the_instance(void **state) {
     else
       vestry_close(s.on.v);
     tabs_refresh(&s, NULL);
-    tabs_pass(&s, 100000);
+    site_pass_ms(&s.on, 100000);
     tabs_break_off(&t);
     tabs_break_off(&other);
-    vestry_memory_settle(s.on.v);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
@@ -455,28 +448,26 @@ static void methods_of_a_pages_route(void **state) {
     int status;
   } rows[] = {
       {"HEAD", true, 200}, {"HEAD", false, 200}, {"OPTIONS", false, 204}, {"POST", false, 200}, {"DELETE", true, 405}};
-  site s;
+  suite s;
   tabs_begin(&s);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    vestry_memory_exchange *exchange;
     const vestry_memory_call call = {.method = rows[i].method, .path = "/private", .datastar = rows[i].datastar};
-    assert_int_equal(vestry_memory_request(s.on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
-    vestry_memory_settle(s.on.v);
+    vestry_memory_exchange *exchange = site_request(&s.on, &call);
+    site_settle(&s.on);
     assert_int_equal(vestry_memory_look(exchange).status, rows[i].status);
     assert_null(vestry_memory_look(exchange).connection);
     vestry_memory_destroy(exchange);
   }
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* A URL that begins with two slashes is another host's. */
 static void a_page_opens_its_stream_where_it_came_from(void **state) {
   (void)state;
-  site s;
+  suite s;
   tabs_begin(&s);
-  vestry_memory_exchange *document;
   const vestry_memory_call call = {.path = "//evil.example/x", .query = "a='\"><script>&b=`\\"};
-  assert_int_equal(vestry_memory_request(s.on.v, &call, NULL, NULL, &document), VESTRY_OK);
+  vestry_memory_exchange *document = site_request(&s.on, &call);
   assert_int_equal(vestry_memory_look(document).status, 200);
   const char *text = vestry_memory_look(document).received.data;
   assert_null(strstr(text, "'//evil"));
@@ -484,7 +475,7 @@ static void a_page_opens_its_stream_where_it_came_from(void **state) {
   assert_null(strstr(text, "<script"));
   assert_non_null(strstr(text, "/.//evil.example/x"));
   vestry_memory_destroy(document);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------------- threads -------- */

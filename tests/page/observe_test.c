@@ -4,10 +4,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "page/site.h"
+#include "support/site.h"
 
-typedef struct site {
-  page_site on;
+typedef struct suite {
+  site on;
   vestry_page *page;
   char told[512];
   const char *topic;     /* that observers name at the end */
@@ -16,10 +16,10 @@ typedef struct site {
   size_t calls;
   char (*names)[24]; /* that renders name too */
   size_t names_count;
-} site;
+} suite;
 
 typedef struct observer {
-  site *s;
+  suite *s;
   char name;
 } observer;
 
@@ -31,7 +31,7 @@ static bool is_used(vestry_pages *pages, const char *topic) {
   return used;
 }
 
-static void tell(site *s, const char *text) {
+static void tell(suite *s, const char *text) {
   size_t len = strlen(s->told);
   snprintf(s->told + len, sizeof s->told - len, "%s", text);
 }
@@ -55,7 +55,7 @@ static vestry_err make_part(vestry_render *render, vestry_html *html, void *app)
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   s->calls++;
   tell(s, "page");
   if (s->refreshes) assert_int_equal(vestry_refresh(s->on.pages, s->refreshes, NULL), VESTRY_OK);
@@ -77,12 +77,12 @@ static vestry_err may(const vestry_request *req, void *app) {
 }
 
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
-  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+  return vestry_page_serve(req, reply, ((suite *)app)->page, "all");
 }
 
-static void open_site(site *s) {
+static void open_site(suite *s) {
   memset(s, 0, sizeof *s);
-  page_site_open(&s->on, (vestry_options){0}, NULL);
+  site_begin_pages(&s->on, (vestry_options){0}, NULL);
   const vestry_page_options page = {.render = make, .allow = may, .app = s};
   assert_int_equal(vestry_page_create(s->on.pages, &page, &s->page), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/private", vestry_page_handler, s->page), VESTRY_OK);
@@ -94,16 +94,15 @@ static void observe(observer *o) {
       vestry_pages_observe(o->s->on.pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = o}), VESTRY_OK);
 }
 
-static vestry_memory_exchange *request(site *s, const char *path, const char *query, bool is_stream) {
-  vestry_memory_exchange *exchange;
+static vestry_memory_exchange *request(suite *s, const char *path, const char *query, bool is_stream) {
   const vestry_memory_call call = {.path = path, .query = query, .datastar = is_stream};
   s->told[0] = '\0';
-  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &exchange), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), VESTRY_OK);
+  vestry_memory_exchange *exchange = site_request(&s->on, &call);
+  site_settle_pages(&s->on);
   return exchange;
 }
 
-static void refresh(site *s, const char *topic) {
+static void refresh(suite *s, const char *topic) {
   s->told[0] = '\0';
   assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
@@ -111,7 +110,7 @@ static void refresh(site *s, const char *topic) {
 
 static void renders_of_streams_are_told_of(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s);
   observer a = {&s, 'a'}, b = {&s, 'b'};
   observe(&a);
@@ -133,12 +132,12 @@ static void renders_of_streams_are_told_of(void **state) {
   vestry_memory_destroy(document);
   vestry_memory_destroy(one);
   vestry_memory_destroy(shared);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 static void what_they_name_is_depended_on(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s);
   observer a = {&s, 'a'};
   observe(&a);
@@ -157,16 +156,16 @@ static void what_they_name_is_depended_on(void **state) {
   assert_false(is_used(s.on.pages, "read/1"));
   assert_true(is_used(s.on.pages, "read/2"));
   vestry_memory_destroy(one);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_false(is_used(s.on.pages, "read/2"));
   assert_false(is_used(s.on.pages, NULL));
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* Who gives up what nobody needs asks on any thread, also between a render's naming a topic and its page's depending on
  * it. */
 static void *ask_for_it(void *ctx) {
-  site *s = ctx;
+  suite *s = ctx;
   tell(s, is_used(s->on.pages, "read/1") ? "used" : "unused");
   return NULL;
 }
@@ -184,7 +183,7 @@ static void ask_on_a_thread(vestry_render *render, void *ctx) {
 
 static void what_a_render_has_named_is_used_at_once(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s);
   observer a = {&s, 'a'};
   const vestry_render_observer last = {.begin = begin_nothing, .end = ask_on_a_thread, .ctx = &s};
@@ -210,8 +209,7 @@ static void what_a_render_has_named_is_used_at_once(void **state) {
   refresh(&s, NULL);
   assert_false(is_used(s.on.pages, "read/1"));
   vestry_memory_destroy(one);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* What there was no memory for is not counted: when all is over, nothing is used. */
@@ -220,7 +218,7 @@ static void names_without_memory_are_used_by_nobody(void **state) {
   enum { NAMES = 40 };
   static char names[NAMES][24];
   for (int fail_at = 0, has_failed = 1; has_failed; fail_at++) {
-    site s;
+    suite s;
     open_site(&s);
     observer a = {&s, 'a'};
     observe(&a);
@@ -228,21 +226,20 @@ static void names_without_memory_are_used_by_nobody(void **state) {
     s.names_count = NAMES;
     for (int i = 0; i < NAMES; i++) snprintf(names[i], sizeof names[i], "a/topic/of/many/%d", i);
     const vestry_memory_call call = {.path = "/private", .datastar = true};
-    vestry_memory_exchange *one;
-    assert_int_equal(vestry_memory_request(s.on.v, &call, NULL, NULL, &one), VESTRY_OK);
+    vestry_memory_exchange *one = site_request(&s.on, &call);
     test_host_fail_in(&s.on.th, fail_at);
     (void)vestry_pages_settle(s.on.pages, UINT64_MAX, 1000);
     has_failed = test_host_has_failed(&s.on.th);
     vestry_memory_destroy(one);
-    vestry_memory_settle(s.on.v);
+    site_settle(&s.on);
     for (int i = 0; i < NAMES; i++) assert_false(is_used(s.on.pages, names[i]));
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
 static void there_are_only_so_many(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_site(&s);
   observer all[VESTRY_RENDER_OBSERVERS_MAX + 1];
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
@@ -259,7 +256,7 @@ static void there_are_only_so_many(void **state) {
   assert_int_equal(vestry_pages_unobserve(s.on.pages, more.ctx), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_pages_unobserve(s.on.pages, &all[VESTRY_RENDER_OBSERVERS_MAX - 1]), VESTRY_OK);
   assert_int_equal(vestry_pages_observe(s.on.pages, &more), VESTRY_OK);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* With threads: who stops to observe waits for the render that is inside. */

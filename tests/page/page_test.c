@@ -9,7 +9,7 @@
 /* capability: D2 */
 static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
   (void)state;
-  site s;
+  suite s;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "hello <all>");
   vestry_memory_exchange *document;
@@ -19,30 +19,30 @@ static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
                                "<div class=\"vestry-banner\""));
   assert_non_null(strstr(text, "/room?room=1"));
   vestry_memory_destroy(document);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D2, D6 */
 static void a_change_is_sent_and_nothing_else(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab one, other;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "first");
   rooms_put(&s, 2, "else");
   rooms_open(&s, &one, "/room", "room=1", NULL);
   rooms_open(&s, &other, "/room", "room=2", NULL);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&one), "");
   assert_string_equal(rooms_since(&other), "");
   rooms_put(&s, 1, "second");
-  rooms_refresh(&s, "room/1");
+  site_refresh(&s.on, "room/1");
   const char *text = rooms_since(&one);
   assert_non_null(strstr(text, "event: datastar-patch-elements\ndata: elements "));
   assert_non_null(strstr(text, "data: elements <main id=\"content\"><p>second</p></main>\n\nid: "));
   assert_null(strstr(text, "title"));
   assert_string_equal(rooms_since(&other), "");
-  rooms_refresh(&s, "room/1"); /* nothing has changed */
+  site_refresh(&s.on, "room/1"); /* nothing has changed */
   assert_string_equal(rooms_since(&one), "");
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
@@ -50,13 +50,13 @@ static void a_change_is_sent_and_nothing_else(void **state) {
   assert_int_equal(stats.unchanged_count, 3);
   rooms_close(&one);
   rooms_close(&other);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D4 */
 static void a_change_between_document_and_stream_is_seen(void **state) {
   (void)state;
-  site s;
+  suite s;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "first");
   vestry_memory_exchange *document;
@@ -67,93 +67,93 @@ static void a_change_between_document_and_stream_is_seen(void **state) {
   rooms_put(&s, 1, "second");
   assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
   rooms_get(&s, "/room", "room=1", NULL, t.tag, true, &t.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D4 */
 static void a_change_while_rendering_is_seen(void **state) {
   (void)state;
   for (int late = 0; late < 2; late++) {
-    site s;
+    suite s;
     tab t;
     rooms_begin(&s, NULL);
     s.late_topic = late;
     rooms_put(&s, 1, "first");
     rooms_open(&s, &t, "/room", "room=1", NULL);
     s.refreshes = "room/1"; /* in the stream's very first render: nobody depends on it yet when it is named late */
-    rooms_settle(&s);
+    site_settle_pages(&s.on);
     assert_non_null(strstr(rooms_since(&t), "<p>changed inside</p>"));
     s.refreshes = "room/1";
     rooms_put(&s, 1, "before");
-    rooms_refresh(&s, NULL);
-    rooms_settle(&s);
+    site_refresh(&s.on, NULL);
+    site_settle_pages(&s.on);
     assert_string_equal(s.rooms[1].text, "changed inside");
     rooms_close(&t);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
 /* capability: D6, D14 */
 static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   char id[400];
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "first");
   rooms_open(&s, &t, "/room", "room=1", NULL);
   rooms_put(&s, 1, "second");
-  rooms_refresh(&s, "room/1");
+  site_refresh(&s.on, "room/1");
   rooms_between(rooms_since(&t), "id: ", "\n", id, sizeof id);
   rooms_close(&t);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   rooms_get(&s, "/room", "room=1", NULL, id, true, &t.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&t), ""); /* it has all */
   rooms_close(&t);
   rooms_get(&s, "/room", "room=1", NULL, t.tag, true, &t.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
   rooms_get(&s, "/room", "room=1", NULL, "forged", true, &t.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D6, D14 */
 static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   rooms_begin(&s, NULL);
   s.versioned = true;
   rooms_put(&s, 1, "first");
   rooms_open(&s, &t, "/room", "room=1", NULL);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&t), "");
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
-  rooms_refresh(&s, "room/1");
+  site_refresh(&s.on, "room/1");
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 2);
   rooms_put(&s, 1, "second");
-  rooms_refresh(&s, "room/1");
+  site_refresh(&s.on, "room/1");
   assert_non_null(strstr(rooms_since(&t), "<p>second</p>"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* A version is of a page, at an address, for somebody. */
 /* capability: D6 */
 static void a_version_of_another_is_none(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t, other;
   rooms_begin(&s, NULL);
   s.versioned = true;
@@ -161,18 +161,18 @@ static void a_version_of_another_is_none(void **state) {
   rooms_put(&s, 2, "other");
   rooms_open(&s, &t, "/room", "room=1", NULL);
   rooms_get(&s, "/room", "room=2", NULL, t.tag, true, &other.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_non_null(strstr(rooms_since(&other), "<p>other</p>"));
   rooms_close(&other);
   rooms_get(&s, "/room", "room=1", "another", t.tag, true, &other.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&other), ""); /* rendered, and the same */
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
   rooms_close(&t);
   rooms_close(&other);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* --------------------------------------------------------------------------------------------------- pacing ------- */
@@ -180,68 +180,62 @@ static void a_version_of_another_is_none(void **state) {
 /* capability: D5, D13 */
 static void renders_are_an_interval_apart(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   char text[32];
   rooms_begin(&s, NULL);
   rooms_open(&s, &t, "/room", "room=1", NULL);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   test_host_advance_ms(&s.on.th, 100);
   size_t before = s.calls;
   for (int ms = 0; ms < 1000; ms++) {
     snprintf(text, sizeof text, "at %d", ms);
     rooms_put(&s, 1, text);
     assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-    vestry_memory_settle(s.on.v);
+    site_settle(&s.on);
     if (ms == 0) assert_int_equal(s.calls, before + 1); /* the first at once */
-    test_host_advance_ms(&s.on.th, 1);
-    vestry_memory_settle(s.on.v);
+    site_pass_ms(&s.on, 1);
   }
   assert_in_range(s.calls - before, 1000 / 16, 1000 / 15 + 2);
-  test_host_advance_ms(&s.on.th, 20);
-  vestry_memory_settle(s.on.v);
+  site_pass_ms(&s.on, 20);
   vestry_slice got = vestry_memory_look(t.stream).received;
   assert_non_null(strstr(got.data, "at 999<")); /* the last always */
   size_t after = s.calls;
-  test_host_advance_ms(&s.on.th, 1000);
-  vestry_memory_settle(s.on.v);
+  site_pass_ms(&s.on, 1000);
   assert_int_equal(s.calls, after);
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D5, D13 */
 static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab slow, fast;
   rooms_begin(&s, NULL);
   rooms_open(&s, &slow, "/room", "room=1", NULL);
   rooms_open(&s, &fast, "/room", "room=1", "other");
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_BLOCKS);
   rooms_put(&s, 1, "one");
   assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-  test_host_advance_ms(&s.on.th, 20);
-  vestry_memory_settle(s.on.v);
+  site_pass_ms(&s.on, 20);
   size_t before = s.calls;
   for (int i = 0; i < 10; i++) {
     rooms_put(&s, 1, i % 2 ? "two" : "three");
     assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-    test_host_advance_ms(&s.on.th, 20);
-    vestry_memory_settle(s.on.v);
+    site_pass_ms(&s.on, 20);
   }
   assert_int_equal(s.calls, before + 10); /* for the fast one alone */
   vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
-  vestry_memory_settle(s.on.v);
-  test_host_advance_ms(&s.on.th, 20);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
+  site_pass_ms(&s.on, 20);
   assert_int_equal(s.calls, before + 11);
   assert_non_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>two</p>"));
   assert_null(strstr(vestry_memory_look(slow.stream).received.data, "<p>three</p>"));
   rooms_close(&slow);
   rooms_close(&fast);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ statuses, rights ------ */
@@ -260,19 +254,19 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
               {503, VESTRY_OK, "{\"_vestry\":{\"failing\":true}}", false},
               {404, VESTRY_OK, "<p>second</p>", false}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    site s;
+    suite s;
     tab t;
     rooms_begin(&s, NULL);
     rooms_put(&s, 1, "first");
     rooms_open(&s, &t, "/room", "room=1", NULL);
-    rooms_settle(&s);
+    site_settle_pages(&s.on);
     (void)rooms_since(&t);
     rooms_put(&s, 1, "second");
     s.status = rows[i].status;
     s.error = rows[i].error;
     test_host_advance_ms(&s.on.th, 20);
     assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-    vestry_memory_settle(s.on.v);
+    site_settle(&s.on);
     const char *text = rooms_since(&t);
     if (*rows[i].says)
       assert_non_null(strstr(text, rows[i].says));
@@ -281,46 +275,44 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
     assert_int_equal(vestry_memory_look(t.stream).ended, rows[i].ends);
     assert_int_equal(vestry_memory_look(t.stream).clean, rows[i].ends);
     rooms_close(&t);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
 /* capability: D17 */
 static void a_failing_page_is_tried_again_later_and_later(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "first");
   rooms_open(&s, &t, "/room", "room=1", NULL);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   (void)rooms_since(&t);
   s.error = VESTRY_FAILED;
   size_t before = s.calls;
   test_host_advance_ms(&s.on.th, 20);
   assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_int_equal(s.calls, before + 1);
   static const int waits[] = {1, 2, 4, 8, 16, 30, 30};
   for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
     for (int second = 0; second < waits[i]; second++) {
       test_host_advance_ms(&s.on.th, 999);
       assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK); /* hurries nothing */
-      vestry_memory_settle(s.on.v);
+      site_settle(&s.on);
       assert_int_equal(s.calls, before + 1 + i);
       test_host_advance_ms(&s.on.th, 1);
     }
-    test_host_advance_ms(&s.on.th, 2);
-    vestry_memory_settle(s.on.v);
+    site_pass_ms(&s.on, 2);
     assert_int_equal(s.calls, before + 2 + i);
   }
   s.error = VESTRY_OK;
   (void)rooms_since(&t);
-  test_host_advance_ms(&s.on.th, 30002);
-  vestry_memory_settle(s.on.v);
+  site_pass_ms(&s.on, 30002);
   assert_non_null(strstr(rooms_since(&t), "{\"_vestry\":{\"failing\":false}}"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D17 */
@@ -328,18 +320,18 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
   (void)state;
   static const char *const paths[] = {"/room", "/shared"};
   for (size_t i = 0; i < 2; i++) {
-    site s;
+    suite s;
     tab t;
     rooms_begin(&s, NULL);
     rooms_put(&s, 1, "first");
     rooms_open(&s, &t, paths[i], "room=1", "me");
-    rooms_settle(&s);
+    site_settle_pages(&s.on);
     (void)rooms_since(&t);
     rooms_put(&s, 1, "a secret");
     s.denied = true;
     test_host_advance_ms(&s.on.th, 20);
     assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
-    vestry_memory_settle(s.on.v);
+    site_settle(&s.on);
     const char *text = rooms_since(&t);
     assert_non_null(strstr(text, "{\"_vestry\":{\"reload\":"));
     assert_null(strstr(text, "secret"));
@@ -349,35 +341,35 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
     assert_int_equal(vestry_memory_look(document).status, 404);
     vestry_memory_destroy(document);
     rooms_close(&t);
-    page_site_close(&s.on);
+    site_end(&s.on);
   }
 }
 
 /* capability: D17 */
 static void a_tab_of_another_build_loads_its_page_anew(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   char tag[400];
   rooms_begin(&s, &(vestry_pages_options){.build = "1.0", .secret = "s", .secret_len = 1});
   rooms_open(&s, &t, "/room", "room=1", NULL);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&t), "");
   memcpy(tag, t.tag, sizeof tag);
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
   rooms_begin(&s, &(vestry_pages_options){.build = "1.1", .secret = "s", .secret_len = 1});
   rooms_get(&s, "/room", "room=1", NULL, tag, true, &t.stream);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_non_null(strstr(rooms_since(&t), "{\"_vestry\":{\"reload\":"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------- tabs, tokens and nonces, too ----- */
 
 static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   const vestry_request *req = render->request;
   char attributes[VESTRY_TAB_ATTRIBUTES_BYTES], id[VESTRY_TAB_ID_BYTES];
   vestry_render_topic(render, "tab");
@@ -394,7 +386,7 @@ static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *a
 
 static void a_page_knows_its_tab(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   char id[VESTRY_TAB_ID_BYTES], query[200];
   rooms_begin(&s, NULL);
@@ -419,27 +411,27 @@ static void a_page_knows_its_tab(void **state) {
   snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", sealed);
   vestry_memory_destroy(document);
   rooms_get(&s, "/tab", query, "me", t.tag, true, &t.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&t), "");
   rooms_put(&s, 1, "second");
-  rooms_refresh(&s, "tab");
+  site_refresh(&s.on, "tab");
   text = rooms_since(&t);
   assert_non_null(strstr(text, id));
   assert_non_null(strstr(text, "second"));
   rooms_close(&t);
   rooms_get(&s, "/tab", NULL, "me", t.tag, true,
             &t.stream); /* without its id it is no tab's: it is to be loaded anew */
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_non_null(strstr(rooms_since(&t), "{\"_vestry\":{\"reload\":"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ------------------------------------------------------------------------------------------ ordinary handlers ----- */
 
 /* Knows nothing of streams, nor of vestry's marks. */
 static vestry_err ordinary(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   s->calls++;
   assert_false(req->is_datastar);
   if (s->status) return vestry_reply_redirect(reply, s->status, "/else");
@@ -450,7 +442,7 @@ static vestry_err ordinary(const vestry_request *req, vestry_reply *reply, void 
       s->calls, s->rooms[1].text, s->versioned ? "<p id=content>" : "");
 }
 
-static void open_ordinary(site *s) {
+static void open_ordinary(suite *s) {
   rooms_begin(s, NULL);
   vestry_page *page;
   const vestry_page_options options = {.handler = ordinary, .app = s};
@@ -461,7 +453,7 @@ static void open_ordinary(site *s) {
 /* capability: D3 */
 static void an_ordinary_handler_is_live(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   open_ordinary(&s);
   rooms_put(&s, 1, "first");
@@ -473,27 +465,27 @@ static void an_ordinary_handler_is_live(void **state) {
   assert_non_null(strstr(text, "></div></body></html>"));
   vestry_memory_destroy(document);
   rooms_open(&s, &t, "/ordinary", NULL, NULL);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&t), ""); /* what stands around the content may change */
   rooms_put(&s, 1, "second");
-  rooms_refresh(&s, "/ordinary");
+  site_refresh(&s.on, "/ordinary");
   assert_non_null(strstr(rooms_since(&t),
                          "data: elements <section class='a>b' id=content><p>second</p><section>inner</section>"
                          "</section>\n\nid: "));
   s.status = 303;
   test_host_advance_ms(&s.on.th, 20);
   assert_int_equal(vestry_refresh(s.on.pages, "/ordinary", NULL), VESTRY_OK);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_non_null(strstr(rooms_since(&t), "/else"));
   assert_true(vestry_memory_look(t.stream).ended);
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D3 */
 static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **state) {
   (void)state;
-  site s;
+  suite s;
   open_ordinary(&s);
   s.versioned = true; /* the id stands there twice */
   vestry_memory_exchange *document;
@@ -502,7 +494,7 @@ static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **stat
   assert_null(strstr(vestry_memory_look(document).received.data, "data-init"));
   assert_non_null(strstr(s.on.th.last_log, "#content"));
   vestry_memory_destroy(document);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 int main(void) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "page/rooms.h"
 
-room *rooms_at(site *s, const char *name) {
+room *rooms_at(suite *s, const char *name) {
   return &s->rooms[name[0] - '0'];
 }
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   const char *name = vestry_request_value(render->request, VESTRY_IN_QUERY, "room");
   char topic[32];
   s->calls++;
@@ -30,36 +30,28 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 
 static vestry_err may(const vestry_request *req, void *app) {
   (void)req;
-  return ((site *)app)->denied ? VESTRY_NOT_FOUND : VESTRY_OK;
+  return ((suite *)app)->denied ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
-  return vestry_page_serve(req, reply, ((site *)app)->page, "all");
+  return vestry_page_serve(req, reply, ((suite *)app)->page, "all");
 }
 
-static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char buffer[], size_t *ret_len, void *ctx) {
-  (void)reply, (void)ctx;
-  const char *cookie = vestry_request_header(req, "Cookie");
-  *ret_len = cookie ? strlen(cookie) : 0;
-  if (cookie) memcpy(buffer, cookie, *ret_len);
-  return VESTRY_OK;
-}
-
-void rooms_begin(site *s, const vestry_pages_options *options) {
+void rooms_begin(suite *s, const vestry_pages_options *options) {
   memset(s, 0, sizeof *s);
-  page_site_open(&s->on, (vestry_options){.scope = by_cookie}, options);
+  site_begin_pages(&s->on, (vestry_options){.scope = site_by_cookie}, options);
   const vestry_page_options page = {.render = make, .allow = may, .app = s};
   assert_int_equal(vestry_page_create(s->on.pages, &page, &s->page), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/room", vestry_page_handler, s->page), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, s), VESTRY_OK);
 }
 
-void rooms_put(site *s, size_t at, const char *text) {
+void rooms_put(suite *s, size_t at, const char *text) {
   snprintf(s->rooms[at].text, sizeof s->rooms[at].text, "%s", text);
   s->rooms[at].version++;
 }
 
-void rooms_get(site *s, const char *path, const char *query, const char *cookie, const char *had, bool datastar,
+void rooms_get(suite *s, const char *path, const char *query, const char *cookie, const char *had, bool datastar,
                vestry_memory_exchange **ret) {
   vestry_header headers[2];
   size_t count = 0;
@@ -67,7 +59,7 @@ void rooms_get(site *s, const char *path, const char *query, const char *cookie,
   if (had) headers[count++] = (vestry_header){"Last-Event-ID", had};
   const vestry_memory_call call = {
       .path = path, .query = query, .headers = headers, .headers_count = count, .datastar = datastar};
-  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, ret), VESTRY_OK);
+  *ret = site_request(&s->on, &call);
 }
 
 void rooms_between(const char *in, const char *from, const char *to, char *out, size_t out_room) {
@@ -81,7 +73,7 @@ void rooms_between(const char *in, const char *from, const char *to, char *out, 
   out[end - at] = '\0';
 }
 
-void rooms_open(site *s, tab *t, const char *path, const char *query, const char *cookie) {
+void rooms_open(suite *s, tab *t, const char *path, const char *query, const char *cookie) {
   vestry_memory_exchange *document;
   rooms_get(s, path, query, cookie, NULL, false, &document);
   assert_int_equal(vestry_memory_look(document).status, 200);
@@ -94,10 +86,6 @@ void rooms_close(tab *t) {
   vestry_memory_destroy(t->stream);
 }
 
-void rooms_settle(site *s) {
-  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), VESTRY_OK);
-}
-
 const char *rooms_since(tab *t) {
   static const char *const signs[] = {
       "event: datastar-patch-signals\ndata: signals {\"_vestry\":{\"offline\":false,\"failing\":false}}\n\n",
@@ -108,10 +96,4 @@ const char *rooms_since(tab *t) {
     if (strncmp(text, signs[i], strlen(signs[i])) == 0) text += strlen(signs[i]);
   if (strncmp(text, "retry: ", 7) == 0) text = strstr(text, "\n\n") + 2;
   return text;
-}
-
-void rooms_refresh(site *s, const char *topic) {
-  uint64_t seq;
-  assert_int_equal(vestry_refresh(s->on.pages, topic, &seq), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->on.pages, seq, 1000), VESTRY_OK);
 }

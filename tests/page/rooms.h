@@ -3,15 +3,15 @@
 #ifndef TESTS_PAGE_ROOMS_H
 #define TESTS_PAGE_ROOMS_H
 
-#include "page/site.h"
+#include "support/site.h"
 
 typedef struct room {
   char text[20000];
   uint64_t version;
 } room;
 
-typedef struct site {
-  page_site on;
+typedef struct suite {
+  site on;
   vestry_page *page;
   room rooms[4];
   size_t calls, parts; /* of the render, of the part's */
@@ -23,7 +23,7 @@ typedef struct site {
   char order[64];            /* of renders: "p", the part: "l" */
   uint64_t page_ms, part_ms; /* that one takes */
   size_t part_again;         /* times that the part is refreshed by its own render */
-} site;
+} suite;
 
 /* A tab: its document, and its stream. */
 typedef struct tab {
@@ -31,18 +31,16 @@ typedef struct tab {
   char tag[400];
 } tab;
 
-room *rooms_at(site *s, const char *name);
-void rooms_begin(site *s, const vestry_pages_options *options);
-void rooms_put(site *s, size_t at, const char *text);
-void rooms_get(site *s, const char *path, const char *query, const char *cookie, const char *had, bool datastar,
+room *rooms_at(suite *s, const char *name);
+void rooms_begin(suite *s, const vestry_pages_options *options);
+void rooms_put(suite *s, size_t at, const char *text);
+void rooms_get(suite *s, const char *path, const char *query, const char *cookie, const char *had, bool datastar,
                vestry_memory_exchange **ret);
 /* Between two texts. */
 void rooms_between(const char *in, const char *from, const char *to, char *out, size_t out_room);
-void rooms_open(site *s, tab *t, const char *path, const char *query, const char *cookie);
+void rooms_open(suite *s, tab *t, const char *path, const char *query, const char *cookie);
 void rooms_close(tab *t);
-void rooms_settle(site *s);
 /* What has come but for the sign that it is alive, and the hint when to come back. */
 const char *rooms_since(tab *t);
-void rooms_refresh(site *s, const char *topic);
 
 #endif

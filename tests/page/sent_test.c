@@ -12,7 +12,7 @@
 
 /* POST /act?heading: the heading changes; ?list: the list; ?fail: it is refused; otherwise nothing is changed. */
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
-  site *s = app;
+  suite *s = app;
   if (strcmp(req->query, "fail") == 0) return vestry_reply_status(reply, 422);
   if (strcmp(req->query, "heading") == 0) {
     s->heading++;
@@ -24,25 +24,24 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
   return vestry_reply_status(reply, 204);
 }
 
-static void begin(site *s) {
+static void begin(suite *s) {
   tabs_begin(s);
   assert_int_equal(vestry_route(s->on.v, "POST", "/act", act, s), VESTRY_OK);
 }
 
 /* A stream that says of presses what `sent` says. */
-static void open_tab(site *s, tab *t, const char *path, const char *sent) {
+static void open_tab(suite *s, tab *t, const char *path, const char *sent) {
   const vestry_header headers[] = {{"Vestry-Sent", sent}, {"Last-Event-ID", t->id}};
   t->path = path;
   const vestry_memory_call call = {.path = path, .headers = headers, .headers_count = *t->id ? 2 : 1, .datastar = true};
-  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &t->stream), VESTRY_OK);
+  t->stream = site_request(&s->on, &call);
 }
 
-static int press(site *s, const char *what, const char *sent) {
+static int press(suite *s, const char *what, const char *sent) {
   const vestry_header header = {"Vestry-Sent", sent};
   const vestry_memory_call call = {
       .method = "POST", .path = "/act", .query = what, .headers = &header, .headers_count = 1, .datastar = true};
-  vestry_memory_exchange *answer;
-  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &answer), VESTRY_OK);
+  vestry_memory_exchange *answer = site_request(&s->on, &call);
   int status = vestry_memory_look(answer).status;
   vestry_memory_destroy(answer);
   return status;
@@ -71,19 +70,19 @@ static void assert_unseen(tab *t) {
 /* capability: L5 */
 static void a_press_is_seen_behind_its_change(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0}, bob = {0};
   begin(&s);
   open_tab(&s, &ada, "/private", ADA);
   open_tab(&s, &bob, "/private", BOB);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_unseen(&ada);
   assert_unseen(&bob);
   assert_int_equal(press(&s, "heading", ADA ".1"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
   assert_int_equal(press(&s, "list", ADA ".2"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, "<li>2", SEEN("2"));
   assert_unseen(&bob); /* his page shows both, but it has sent nothing */
   assert_int_equal(bob.heading, 101);
@@ -95,25 +94,25 @@ static void a_press_is_seen_behind_its_change(void **state) {
 /* capability: L5 */
 static void a_press_that_changes_nothing_is_seen(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0};
   begin(&s);
   open_tab(&s, &ada, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   assert_int_equal(press(&s, "", ADA ".1"), 204);
   assert_int_equal(press(&s, "", ADA ".2"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   const char *text = tabs_read(&ada);
   assert_null(strstr(text, "patch-elements"));
   assert_non_null(strstr(text, "\"1\":null"));
   assert_non_null(strstr(text, "\"2\":null"));
   s.version = 7; /* from now on it says so, and is not rendered */
   tabs_refresh(&s, "all");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   assert_int_equal(press(&s, "", ADA ".3"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, NULL, SEEN("3"));
   tabs_end_one(&s, &ada);
 }
@@ -121,14 +120,14 @@ static void a_press_that_changes_nothing_is_seen(void **state) {
 /* capability: L5 */
 static void what_was_refused_is_not_seen(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0};
   begin(&s);
   open_tab(&s, &ada, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   assert_int_equal(press(&s, "fail", ADA ".1"), 422);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_unseen(&ada);
   tabs_end_one(&s, &ada);
 }
@@ -136,30 +135,30 @@ static void what_was_refused_is_not_seen(void **state) {
 /* capability: L5 */
 static void a_render_that_fails_shows_nothing(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0};
   begin(&s);
   open_tab(&s, &ada, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   s.error = VESTRY_IO;
   assert_int_equal(press(&s, "heading", ADA ".1"), 204);
-  tabs_pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_unseen(&ada);
   s.error = VESTRY_OK;
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
   s.part_error = VESTRY_IO;
   assert_int_equal(press(&s, "list", ADA ".2"), 204);
-  tabs_pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_unseen(&ada); /* the page was rendered, its part was not */
   s.part_error = VESTRY_OK;
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, "<li>2", SEEN("2"));
   tabs_end_one(&s, &ada);
 }
 
-static void done_inside(site *s, vestry_render *render) {
+static void done_inside(suite *s, vestry_render *render) {
   (void)render;
   s->inside = NULL;
   s->heading++; /* after this render has begun, perhaps after it has read */
@@ -170,22 +169,22 @@ static void done_inside(site *s, vestry_render *render) {
 /* capability: L5 */
 static void a_render_that_had_begun_before_shows_nothing(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0};
   begin(&s);
   open_tab(&s, &ada, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
-  tabs_pass(&s, 1000);
+  site_pass_ms(&s.on, 1000);
   s.heading++;
   s.inside = done_inside;
   tabs_refresh(&s, "all");
-  vestry_memory_settle(s.on.v);
-  tabs_pass(&s, 1); /* the first of the two, and the next one is not due */
+  site_settle(&s.on);
+  site_pass_ms(&s.on, 1); /* the first of the two, and the next one is not due */
   assert_null(s.inside);
   assert_unseen(&ada);
   assert_int_equal(ada.heading, 102);
-  tabs_pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_seen(&ada, NULL, SEEN("1"));
   tabs_end_one(&s, &ada);
 }
@@ -193,26 +192,26 @@ static void a_render_that_had_begun_before_shows_nothing(void **state) {
 /* capability: L5 */
 static void one_of_a_shared_page_is_told_of_its_own(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0}, bob = {0}, cher = {0};
   begin(&s);
   open_tab(&s, &ada, "/shared", ADA);
   open_tab(&s, &bob, "/shared", BOB);
   open_tab(&s, &cher, "/shared", "none");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   assert_int_equal(press(&s, "heading", ADA ".1"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
   assert_unseen(&bob);
   assert_unseen(&cher);
   assert_int_equal(press(&s, "", BOB ".1"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&bob, NULL, SEEN("1"));
   assert_unseen(&ada);
   s.error = VESTRY_IO;
   assert_int_equal(press(&s, "heading", ADA ".2"), 204);
-  tabs_pass(&s, 20);
+  site_pass_ms(&s.on, 20);
   assert_unseen(&ada);
   tabs_leave(&s, &ada); /* while it waits */
   tabs_leave(&s, &bob);
@@ -222,33 +221,33 @@ static void one_of_a_shared_page_is_told_of_its_own(void **state) {
 /* capability: L5 */
 static void a_stream_that_begins_shows_what_was_answered_before(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0};
   begin(&s);
   open_tab(&s, &ada, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_leave(&s, &ada);
   assert_int_equal(press(&s, "heading", ADA ".1"), 204);
   open_tab(&s, &ada, "/private", ADA ".1");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, "<h1>101", SEEN("1"));
   tabs_leave(&s, &ada);
   assert_int_equal(press(&s, "", ADA ".2"), 204);
   open_tab(&s, &ada, "/private", ADA ".2"); /* it has all of it */
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   const char *text = tabs_read(&ada);
   assert_null(strstr(text, "patch-elements"));
   assert_non_null(strstr(text, SEEN("2")));
   tab again = ada; /* a second stream, while the end of the first is not known */
   open_tab(&s, &again, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&again);
   assert_int_equal(press(&s, "", ADA ".3"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&again, NULL, SEEN("3"));
   tabs_leave(&s, &ada);
   assert_int_equal(press(&s, "", ADA ".4"), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&again, NULL, SEEN("4"));
   tabs_end_one(&s, &again);
 }
@@ -268,25 +267,25 @@ static void what_clients_make_up_does_no_harm(void **state) {
                                     ADA ".-1",
                                     ADA ".12345678901",
                                     ADA ".1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17"};
-  site s;
+  suite s;
   tab ada = {0};
   begin(&s);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     open_tab(&s, &ada, "/private", bad[i]);
-    tabs_settle(&s);
+    site_settle_pages(&s.on);
     assert_unseen(&ada);
     tabs_leave(&s, &ada);
   }
   open_tab(&s, &ada, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(press(&s, "", bad[i]), 204);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_unseen(&ada);
   s.error = VESTRY_IO;
   for (int i = 0; i < 100; i++) assert_int_equal(press(&s, "", ADA ".999999999"), 204); /* the most wait */
   s.error = VESTRY_OK;
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_int_equal(count_of(tabs_read(&ada), "\"999999999\":null"), 16);
   tabs_end_one(&s, &ada);
 }
@@ -308,23 +307,23 @@ static void note(const char *topic, size_t len, void *ctx) {
 /* capability: L5 */
 static void a_press_on_one_node_is_seen_on_another(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada = {0};
   told t = {.count = 0};
   begin(&s);
   vsi_pages_tell(s.on.pages, note, &t);
   open_tab(&s, &ada, "/private", ADA);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   assert_int_equal(press(&s, "", ADA ".1"), 204);
   assert_int_equal(t.count, 0); /* its stream is here */
   assert_int_equal(press(&s, "", BOB ".1"), 204);
   assert_int_equal(t.count, 1);
   assert_string_equal(t.topic, "\001" BOB ".1");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, NULL, SEEN("1"));
   vsi_sent_done_elsewhere(s.on.pages, ADA ".2", sizeof ADA ".2" - 1);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_seen(&ada, NULL, SEEN("2"));
   assert_int_equal(t.count, 1); /* it is not told on */
   vsi_pages_tell(s.on.pages, NULL, NULL);

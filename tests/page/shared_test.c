@@ -8,16 +8,16 @@
 static void a_shared_page_is_rendered_once(void **state) {
   (void)state;
   enum { TABS = 50 };
-  site s;
+  suite s;
   tab tabs[TABS];
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "first");
   for (size_t i = 0; i < TABS; i++) rooms_open(&s, &tabs[i], "/shared", "room=1", i % 2 ? "one" : "two");
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   for (size_t i = 0; i < TABS; i++) assert_string_equal(rooms_since(&tabs[i]), "");
   size_t before = s.calls;
   rooms_put(&s, 1, "second");
-  rooms_refresh(&s, "room/1");
+  site_refresh(&s.on, "room/1");
   assert_int_equal(s.calls, before + 1);
   for (size_t i = 0; i < TABS; i++) assert_non_null(strstr(rooms_since(&tabs[i]), "<p>second</p>"));
   vestry_pages_stats stats = {0};
@@ -26,17 +26,17 @@ static void a_shared_page_is_rendered_once(void **state) {
   assert_int_equal(stats.streams_count, TABS);
   tab late;
   rooms_get(&s, "/shared", "room=1", NULL, tabs[0].tag, true, &late.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_non_null(strstr(rooms_since(&late), "<p>second</p>"));
   assert_int_equal(s.calls, before + 1); /* it was there already */
   rooms_close(&late);
   for (size_t i = 0; i < TABS; i++) rooms_close(&tabs[i]);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 static vestry_err look(vestry_render *render, vestry_html *html, void *app) {
   const vestry_request *req = render->request;
-  site *s = app;
+  suite *s = app;
   vestry_render_topic(render, "look");
   if (render->is_stream) s->calls++;
   vestry_render_begin(render, html);
@@ -56,7 +56,7 @@ static vestry_err serve_look(const vestry_request *req, vestry_reply *reply, voi
 /* capability: D7 */
 static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
   (void)state;
-  site s;
+  suite s;
   rooms_begin(&s, NULL);
   vestry_page *page;
   assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = look, .app = &s}, &page), VESTRY_OK);
@@ -65,24 +65,24 @@ static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
   rooms_get(&s, "/look", "a=1", "secret", NULL, false, &document);
   assert_int_equal(vestry_memory_look(document).status, 200);
   rooms_get(&s, "/look", "a=1&datastar=%7B%22mine%22%3A1%7D", "secret", NULL, true, &stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_int_equal(s.calls, 1);
   assert_non_null(strstr(vestry_memory_look(stream).received.data, "<main id=\"content\">k</main>"));
   vestry_memory_destroy(document);
   vestry_memory_destroy(stream);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* ---------------------------------------------------------------------------------------------------- parts ------- */
 
-static void took(site *s, const char *what, uint64_t ms) {
+static void took(suite *s, const char *what, uint64_t ms) {
   size_t len = strlen(s->order);
   test_host_advance_ms(&s->on.th, ms);
   if (len + 1 < sizeof s->order) memcpy(s->order + len, what, 2);
 }
 
 static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   char topic[32];
   const char *share = render->share;
   took(s, "l", s->part_ms);
@@ -97,7 +97,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
 
 /* A private page with a heading of its own, and a list that it shares. */
 static vestry_err make_with_list(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   const vestry_scope who = render->request->scope;
   took(s, "p", s->page_ms);
   s->calls++;
@@ -112,7 +112,7 @@ static vestry_err make_with_list(vestry_render *render, vestry_html *html, void 
   return vestry_render_end(render, html);
 }
 
-static void open_list_site(site *s) {
+static void open_list_site(suite *s) {
   rooms_begin(s, NULL);
   vestry_page *page;
   const vestry_page_options options = {.render = make_with_list, .app = s};
@@ -126,7 +126,7 @@ static void open_list_site(site *s) {
 /* capability: D15 */
 static void a_part_is_rendered_once_for_all_pages(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada, bob;
   open_list_site(&s);
   vestry_memory_exchange *document;
@@ -137,37 +137,36 @@ static void a_part_is_rendered_once_for_all_pages(void **state) {
   vestry_memory_destroy(document);
   rooms_open(&s, &ada, "/list", NULL, "ada");
   rooms_open(&s, &bob, "/list", NULL, "bob");
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   assert_string_equal(rooms_since(&ada), "");
   assert_string_equal(rooms_since(&bob), "");
   size_t calls = s.calls, parts = s.parts;
   rooms_put(&s, 1, "second");
-  rooms_refresh(&s, "list/1");
+  site_refresh(&s.on, "list/1");
   assert_int_equal(s.calls, calls);
   assert_int_equal(s.parts, parts + 1);
   static const char event[] = "event: datastar-patch-elements\ndata: selector #list\ndata: mode inner\n"
                               "data: elements <li>second</li>\n\nid: ";
   assert_memory_equal(rooms_since(&ada), event, sizeof event - 1);
   assert_non_null(strstr(rooms_since(&bob), "<li>second</li>"));
-  rooms_refresh(&s, "who"); /* the pages render, and nothing differs */
+  site_refresh(&s.on, "who"); /* the pages render, and nothing differs */
   assert_int_equal(s.calls, calls + 2);
   assert_string_equal(rooms_since(&ada), "");
   rooms_close(&ada);
   rooms_close(&bob);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 enum { TABS_MANY = 8 };
 
-static void open_many(site *s, tab tabs[TABS_MANY]) {
+static void open_many(suite *s, tab tabs[TABS_MANY]) {
   char who[16];
   for (int i = 0; i < TABS_MANY; i++) {
     snprintf(who, sizeof who, "person %d", i);
     rooms_open(s, &tabs[i], "/list", NULL, who);
   }
-  vestry_memory_settle(s->on.v);
-  test_host_advance_ms(&s->on.th, 1000);
-  vestry_memory_settle(s->on.v);
+  site_settle(&s->on);
+  site_pass_ms(&s->on, 1000);
   *s->order = '\0';
 }
 
@@ -178,7 +177,7 @@ static void close_many(tab tabs[TABS_MANY]) {
 /* All pages are to be rendered, and while the first one is, what all of them share changes. */
 static void what_many_see_goes_before_what_one_sees(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab tabs[TABS_MANY];
   open_list_site(&s);
   open_many(&s, tabs);
@@ -186,17 +185,17 @@ static void what_many_see_goes_before_what_one_sees(void **state) {
   s.refreshes = "list/1";
   rooms_put(&s, 1, "second");
   assert_int_equal(vestry_refresh(s.on.pages, "who", NULL), VESTRY_OK);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_string_equal(s.order, "plppppppp");
   assert_non_null(strstr(rooms_since(&tabs[0]), "<li>second</li>"));
   close_many(tabs);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* The part takes all the time that there is: a page that waits goes before it once it is due a second longer. */
 static void what_one_sees_is_not_put_off_for_ever(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab tabs[TABS_MANY];
   open_list_site(&s);
   open_many(&s, tabs);
@@ -204,72 +203,72 @@ static void what_one_sees_is_not_put_off_for_ever(void **state) {
   s.part_again = 40;
   assert_int_equal(vestry_refresh(s.on.pages, "list/1", NULL), VESTRY_OK);
   assert_int_equal(vestry_refresh(s.on.pages, "who", NULL), VESTRY_OK);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   assert_int_equal(strlen(s.order), 41 + TABS_MANY);
   assert_in_range(strspn(s.order, "l"), 9, 13);
   assert_int_equal(strspn(strchr(s.order, 'p'), "p"), TABS_MANY);
   close_many(tabs);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D15 */
 static void another_part_comes_with_the_content_and_the_former_is_silent(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   open_list_site(&s);
   rooms_open(&s, &t, "/list", NULL, "ada");
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   rooms_put(&s, 0, "2");
-  rooms_refresh(&s, "who");
+  site_refresh(&s.on, "who");
   const char *text = rooms_since(&t), *heading = strstr(text, "ada in 2"), *inside = strstr(text, "<li>other</li>");
   assert_non_null(heading);
   assert_non_null(inside);
   assert_true(heading < inside);
   rooms_put(&s, 1, "old news");
-  rooms_refresh(&s, "list/1");
+  site_refresh(&s.on, "list/1");
   assert_string_equal(rooms_since(&t), "");
   rooms_put(&s, 2, "new news");
-  rooms_refresh(&s, "list/2");
+  site_refresh(&s.on, "list/2");
   assert_non_null(strstr(rooms_since(&t), "<li>new news</li>"));
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.views_count, 2); /* the page, and the part that it shows */
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 /* capability: D14 */
 static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   open_list_site(&s);
   rooms_open(&s, &t, "/list", NULL, "ada");
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   rooms_close(&t);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   rooms_put(&s, 1, "meanwhile");
   rooms_get(&s, "/list", NULL, "ada", t.tag, true, &t.stream);
-  rooms_settle(&s);
+  site_settle_pages(&s.on);
   const char *text = rooms_since(&t);
   assert_non_null(strstr(text, "<li>meanwhile</li>"));
   assert_null(strstr(text, "<h1>"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
-static void open_again(site *s, tab *t, const char *id, const char *document) {
+static void open_again(suite *s, tab *t, const char *id, const char *document) {
   const vestry_header headers[] = {{"Cookie", "ada"}, {"Last-Event-ID", id}, {"Vestry-Document", document}};
   const vestry_memory_call call = {.path = "/list", .headers = headers, .headers_count = 3, .datastar = true};
-  assert_int_equal(vestry_memory_request(s->on.v, &call, NULL, NULL, &t->stream), VESTRY_OK);
-  rooms_settle(s);
+  t->stream = site_request(&s->on, &call);
+  site_settle_pages(&s->on);
 }
 
 /* The id behind a part's event says nothing of the page: the server knows what the tab had. */
 static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   char document[17], id[400];
   open_list_site(&s);
@@ -281,23 +280,23 @@ static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **stat
   open_again(&s, &t, t.tag, document);
   assert_string_equal(rooms_since(&t), "");
   rooms_put(&s, 1, "news");
-  rooms_refresh(&s, "list/1");
+  site_refresh(&s.on, "list/1");
   rooms_between(rooms_since(&t), "\n\nid: ", "\n", id, sizeof id);
   rooms_close(&t);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   open_again(&s, &t, id, document);
   assert_string_equal(rooms_since(&t), ""); /* nothing has changed meanwhile */
   rooms_close(&t);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   open_again(&s, &t, id, "0123456789abcdef"); /* of a document that nobody knows */
   assert_non_null(strstr(rooms_since(&t), "<h1>"));
   rooms_close(&t);
-  vestry_memory_settle(s.on.v);
+  site_settle(&s.on);
   rooms_put(&s, 1, "more");
   open_again(&s, &t, t.tag, document); /* what was seen last is not what was sent last */
   assert_non_null(strstr(rooms_since(&t), "more"));
   rooms_close(&t);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 int main(void) {

@@ -10,27 +10,27 @@ enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };
 /* capability: D14 */
 static void a_part_that_changed_back_is_sent(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin_one(&s, &t);
   s.lists[1] = 5;
   tabs_refresh(&s, "list/1");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_leave(&s, &t);
   assert_int_equal(t.item, 5);
   s.lists[1] = 1;
   tabs_stream(&s, &t);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_check(&s, &t);
   tabs_leave(&s, &t);
   s.lists[1] = 5; /* and one that has not is not sent */
   tabs_stream(&s, &t);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_refresh(&s, "list/1");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_leave(&s, &t);
   tabs_stream(&s, &t);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_null(strstr(tabs_read(&t), "<li>"));
   tabs_check(&s, &t);
   tabs_end_one(&s, &t);
@@ -40,13 +40,13 @@ static void a_part_that_changed_back_is_sent(void **state) {
 /* capability: D14 */
 static void an_id_stands_behind_all_that_it_claims(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin_one(&s, &t);
   (void)tabs_read(&t);
   s.which = 2;
   tabs_refresh(&s, "all");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   const char *text = tabs_read(&t), *inside = strstr(text, "<li>2</li>"), *id = strstr(text, "id: ");
   assert_non_null(inside);
   assert_non_null(id);
@@ -54,7 +54,7 @@ static void an_id_stands_behind_all_that_it_claims(void **state) {
   tabs_check(&s, &t);
   tabs_leave(&s, &t);
   tabs_stream(&s, &t); /* it has all */
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   text = tabs_read(&t);
   assert_null(strstr(text, "<h1>"));
   assert_null(strstr(text, "<li>"));
@@ -64,30 +64,30 @@ static void an_id_stands_behind_all_that_it_claims(void **state) {
 /* capability: D14 */
 static void a_version_knows_parts(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab t;
   tabs_begin(&s);
   s.version = 1;
   tabs_open(&s, &t, "/private", NULL);
-  tabs_settle(&s); /* the document's parts are joined: so it is rendered */
+  site_settle_pages(&s.on); /* the document's parts are joined: so it is rendered */
   vestry_pages_stats stats = {0};
   tabs_refresh(&s, "all");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
   s.lists[1] = 9; /* a part is not of the page's version */
   tabs_refresh(&s, "list/1");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_check(&s, &t);
   tabs_refresh(&s, "all");
   s.lists[1] = 10;
   tabs_refresh(&s, "list/1");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_check(&s, &t);
   s.which = 2;
   s.version = 2;
   tabs_refresh(&s, "all");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_check(&s, &t);
   tabs_end_one(&s, &t);
 }
@@ -95,11 +95,11 @@ static void a_version_knows_parts(void **state) {
 /* capability: D14 */
 static void tags_that_lie_harm_nobody_else(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab honest;
   tabs_begin(&s);
   tabs_open(&s, &honest, "/private", NULL);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   (void)tabs_read(&honest);
   size_t len = strlen(honest.id);
   long live = atomic_load(&s.on.th.live);
@@ -113,12 +113,12 @@ static void tags_that_lie_harm_nobody_else(void **state) {
     else
       for (size_t at = len; at + 13 < sizeof liar.id && rand() % 3; at += 12) memcpy(liar.id + at, "~ABCDEFGHIJK", 13);
     tabs_stream(&s, &liar);
-    if (i % 1000 == 0) tabs_settle(&s);
+    if (i % 1000 == 0) site_settle_pages(&s.on);
     tabs_break_off(&liar);
-    if (i % 100 == 0) vestry_memory_settle(s.on.v);
+    if (i % 100 == 0) site_settle(&s.on);
   }
-  vestry_memory_settle(s.on.v);
-  tabs_pass(&s, 60000);
+  site_settle(&s.on);
+  site_pass_ms(&s.on, 60000);
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.streams_count, 1);
@@ -126,17 +126,16 @@ static void tags_that_lie_harm_nobody_else(void **state) {
   assert_in_range(atomic_load(&s.on.th.live), live - 100, live + 100);
   s.heading++;
   tabs_refresh(&s, "all");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_check(&s, &honest);
   tabs_break_off(&honest);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 static vestry_err make_plain(vestry_render *render, vestry_html *html, void *app) {
   vestry_render_topic(render, "all");
   vestry_render_begin(render, html);
-  vestry_html_add(html, "<h1>%d</h1>", ((site *)app)->heading);
+  vestry_html_add(html, "<h1>%d</h1>", ((suite *)app)->heading);
   return vestry_render_end(render, html);
 }
 
@@ -148,7 +147,7 @@ static vestry_err serve_by_cookie(const vestry_request *req, vestry_reply *reply
 /* capability: D7 */
 static void a_share_key_leaks_nothing(void **state) {
   (void)state;
-  site s;
+  suite s;
   tab ada, bob;
   vestry_page *page;
   vestry_pages_stats stats = {0};
@@ -158,7 +157,7 @@ static void a_share_key_leaks_nothing(void **state) {
   assert_int_equal(vestry_route(s.on.v, "GET", "/mine", serve_by_cookie, page), VESTRY_OK);
   tabs_open(&s, &ada, "/mine", "session=adas-secret");
   tabs_open(&s, &bob, "/mine", "session=bobs-secret");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.views_count, 2); /* two keys are two pages */
   vestry_memory_exchange *document;
@@ -167,7 +166,7 @@ static void a_share_key_leaks_nothing(void **state) {
   vestry_memory_destroy(document);
   s.heading++;
   tabs_refresh(&s, "all");
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   tabs_check(&s, &ada);
   tabs_check(&s, &bob);
   assert_null(strstr(vestry_memory_look(ada.stream).received.data, "secret"));
@@ -178,7 +177,7 @@ static void a_share_key_leaks_nothing(void **state) {
   tabs_break_off(&bob);
   memcpy(bob.id, tag, sizeof tag); /* what ada has says nothing of who she is */
   tabs_stream(&s, &bob);
-  tabs_settle(&s);
+  site_settle_pages(&s.on);
   assert_int_equal(bob.heading, s.heading);
   char longest[1026];
   memset(longest, 'k', sizeof longest - 1);
@@ -189,8 +188,7 @@ static void a_share_key_leaks_nothing(void **state) {
   tabs_break_off(&ada);
   tabs_break_off(&bob);
   vestry_memory_destroy(mallory.stream);
-  vestry_memory_settle(s.on.v);
-  page_site_close(&s.on);
+  site_end(&s.on);
 }
 
 int main(void) {

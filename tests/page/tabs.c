@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   char topic[16];
   snprintf(topic, sizeof topic, "list/%s", render->share);
   vestry_render_topic(render, topic);
@@ -14,7 +14,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
 }
 
 vestry_err tabs_render(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  suite *s = app;
   vestry_render_topic(render, "all");
   if (render->is_stream) {
     s->calls++;
@@ -35,7 +35,7 @@ vestry_err tabs_render(vestry_render *render, vestry_html *html, void *app) {
 
 static vestry_err may(const vestry_request *req, void *app) {
   (void)req;
-  return ((site *)app)->denied ? VESTRY_NOT_FOUND : VESTRY_OK;
+  return ((suite *)app)->denied ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -50,9 +50,9 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
   return vestry_page_serve(req, reply, app, "s");
 }
 
-vestry_err tabs_begin(site *s) {
+vestry_err tabs_begin(suite *s) {
   memset(s, 0, sizeof *s);
-  page_site_open(&s->on, (vestry_options){0}, NULL);
+  site_begin_pages(&s->on, (vestry_options){0}, NULL);
   const vestry_page_options options = {.render = tabs_render, .allow = may, .app = s};
   vestry_page *page;
   assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
@@ -68,7 +68,7 @@ vestry_err tabs_begin(site *s) {
   return VESTRY_OK;
 }
 
-vestry_err tabs_get(site *s, const tab *t, bool datastar, vestry_memory_exchange **ret) {
+vestry_err tabs_get(suite *s, const tab *t, bool datastar, vestry_memory_exchange **ret) {
   vestry_header headers[2];
   size_t count = 0;
   if (t->cookie) headers[count++] = (vestry_header){"Cookie", t->cookie};
@@ -94,7 +94,7 @@ const char *tabs_read(tab *t) {
   return text;
 }
 
-bool tabs_load(site *s, tab *t) {
+bool tabs_load(suite *s, tab *t) {
   vestry_memory_exchange *document;
   if (tabs_get(s, t, false, &document) || !document) return false;
   const char *text = vestry_memory_look(document).received.data;
@@ -110,11 +110,11 @@ bool tabs_load(site *s, tab *t) {
   return tag != NULL;
 }
 
-void tabs_stream(site *s, tab *t) {
+void tabs_stream(suite *s, tab *t) {
   if (tabs_get(s, t, true, &t->stream)) t->stream = NULL;
 }
 
-void tabs_open(site *s, tab *t, const char *path, const char *cookie) {
+void tabs_open(suite *s, tab *t, const char *path, const char *cookie) {
   *t = (tab){.path = path, .cookie = cookie};
   assert_true(tabs_load(s, t));
   tabs_stream(s, t);
@@ -127,38 +127,29 @@ void tabs_break_off(tab *t) {
   t->stream = NULL;
 }
 
-void tabs_settle(site *s) {
-  assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), VESTRY_OK);
-}
-
-void tabs_pass(site *s, uint64_t ms) {
-  test_host_advance_ms(&s->on.th, ms);
-  vestry_memory_settle(s->on.v);
-}
-
-void tabs_refresh(site *s, const char *topic) {
+void tabs_refresh(suite *s, const char *topic) {
   assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
 }
 
-void tabs_check(site *s, tab *t) {
+void tabs_check(suite *s, tab *t) {
   assert_non_null(t->stream);
   tabs_read(t);
   assert_int_equal(t->heading, s->heading);
   if (strcmp(t->path, "/private") == 0) assert_int_equal(t->item, s->lists[s->which]);
 }
 
-void tabs_leave(site *s, tab *t) {
+void tabs_leave(suite *s, tab *t) {
   tabs_break_off(t);
-  vestry_memory_settle(s->on.v);
+  site_settle(&s->on);
 }
 
-void tabs_begin_one(site *s, tab *t) {
+void tabs_begin_one(suite *s, tab *t) {
   tabs_begin(s);
   tabs_open(s, t, "/private", NULL);
-  tabs_settle(s);
+  site_settle_pages(&s->on);
 }
 
-void tabs_end_one(site *s, tab *t) {
+void tabs_end_one(suite *s, tab *t) {
   tabs_leave(s, t);
-  page_site_close(&s->on);
+  site_end(&s->on);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: D23 */
 /* Presence: who is where, told once and in order, and exact in the end. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/presence.h"
 #include "vestry/session.h"
 
@@ -67,27 +67,22 @@ static vestry_err log_in_and_come_everywhere(const vestry_request *req, vestry_r
   return come_everywhere(req, reply, app);
 }
 
-static void open_at(world *w, wire *r, vestry_presence *presence, const vestry_key *place, const char *who) {
+static void open_at(site *w, wire *r, vestry_presence *presence, const vestry_key *place, const char *who) {
   *r = (wire){.datastar = true};
   wire_request(w, r, come, &(visit){.presence = presence, .place = place, .who = who});
 }
 
-static void close_at(world *w, wire *r) {
+static void close_at(site *w, wire *r) {
   wire_hang_up(w, r);
-  world_settle(w);
+  site_settle(w);
 }
 
-static vestry_presence *create(world *w, told *t, uint64_t grace_ms, size_t max_count) {
+static vestry_presence *create(site *w, told *t, uint64_t grace_ms, size_t max_count) {
   vestry_presence *presence;
   *t = (told){.count = 0};
   const vestry_presence_options options = {.grace_ms = grace_ms, .max_count = max_count, .on_change = note, .ctx = t};
   assert_int_equal(vestry_presence_create(w->v, &options, &presence), VESTRY_OK);
   return t->presence = presence;
-}
-
-static void wait_ms(world *w, uint64_t ms) {
-  test_host_advance_ms(&w->th, ms);
-  world_settle(w);
 }
 
 static void list(const char *who, size_t streams_count, void *ctx) {
@@ -107,9 +102,9 @@ static void assert_here(vestry_presence *presence, const vestry_key *place, cons
 /* capability: K3 */
 static void people_come_and_leave(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire ada, tab, bob, elsewhere;
   open_at(&w, &ada, presence, BOARD, "ada");
@@ -124,22 +119,22 @@ static void people_come_and_leave(void **state) {
   assert_false(vestry_presence_is(presence, BOARD, NULL));
   assert_int_equal(vestry_presence_count(presence, NULL), 0);
   close_at(&w, &ada);
-  wait_ms(&w, 5000);
+  site_pass_ms(&w, 5000);
   assert_here(presence, BOARD, "ada:1 bob:1 ");
   close_at(&w, &tab);
   assert_here(presence, BOARD, "ada:0 bob:1 "); /* the grace time */
-  wait_ms(&w, 1999);
+  site_pass_ms(&w, 1999);
   assert_int_equal(t.count, 3);
-  wait_ms(&w, 2);
+  site_pass_ms(&w, 2);
   assert_string_equal(t.text, "+ada@1 +bob@2 +ada@1 -ada@1 ");
   assert_here(presence, BOARD, "bob:1 ");
   close_at(&w, &bob);
   close_at(&w, &elsewhere);
-  wait_ms(&w, 2001);
+  site_pass_ms(&w, 2001);
   assert_string_equal(t.text, "+ada@1 +bob@2 +ada@1 -ada@1 -bob@0 -ada@0 ");
   assert_here(presence, BOARD, "");
   vestry_presence_destroy(presence);
-  world_end(&w);
+  site_close(&w);
   wire *all[] = {&ada, &tab, &bob, &elsewhere};
   for (size_t i = 0; i < 4; i++) wire_finish(all[i]);
   test_host_assert_clean(&w.th);
@@ -148,37 +143,35 @@ static void people_come_and_leave(void **state) {
 /* capability: K3 */
 static void a_reload_is_no_news(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 100, 0);
   wire r;
   open_at(&w, &r, presence, NULL, "ada");
   for (int i = 0; i < 50; i++) {
     close_at(&w, &r);
     wire_finish(&r);
-    wait_ms(&w, 99);
+    site_pass_ms(&w, 99);
     open_at(&w, &r, presence, NULL, "ada");
   }
-  wait_ms(&w, 1000);
+  site_pass_ms(&w, 1000);
   assert_string_equal(t.text, "+ada@1 ");
   close_at(&w, &r);
-  wait_ms(&w, 101);
+  site_pass_ms(&w, 101);
   wire_finish(&r);
   open_at(&w, &r, presence, NULL, "ada");
   assert_string_equal(t.text, "+ada@1 -ada@0 +ada@1 ");
   vestry_presence_destroy(presence);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 /* capability: K3 */
 static void without_a_stream_nobody_comes(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire plain = {0}, answered = {.datastar = true}, refused = {.datastar = true, .open_error = VESTRY_LIMIT};
   visit v = {.presence = presence, .place = BOARD, .who = "ada"}, answers = v;
@@ -192,40 +185,36 @@ static void without_a_stream_nobody_comes(void **state) {
   assert_int_equal(answered.status, 200);
   wire brief = {.datastar = true, .open_io = VESTRY_IO_HANGUP}; /* gone before it began */
   wire_request(&w, &brief, come, &v);
-  wait_ms(&w, 5000);
+  site_pass_ms(&w, 5000);
   assert_here(presence, BOARD, "");
   assert_true(strcmp(t.text, "") == 0 || strcmp(t.text, "+ada@1 -ada@0 ") == 0);
   vestry_presence_destroy(presence);
-  world_end(&w);
-  wire_finish(&plain), wire_finish(&answered), wire_finish(&refused), wire_finish(&brief);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &plain, &answered, &refused, &brief);
 }
 
 static void several_at_once(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r = {.datastar = true};
   wire_request(&w, &r, come, &(visit){.presence = presence, .place = BOARD, .who = "ada", .other = "bob"});
   assert_here(presence, BOARD, "ada:1 bob:1 ");
   close_at(&w, &r);
-  wait_ms(&w, 2001);
+  site_pass_ms(&w, 2001);
   assert_string_equal(t.text, "+ada@1 +bob@2 -ada@1 -bob@0 ");
   vestry_presence_destroy(presence);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 /* ------------------------------------------------------------------------------------------------- bounds --------- */
 
 static void what_is_refused(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 2);
   char name[300];
   memset(name, 'a', sizeof name);
@@ -250,7 +239,7 @@ static void what_is_refused(void **state) {
   assert_int_equal(vestry_presence_create(NULL, NULL, &presence), VESTRY_INVALID);
   vestry_presence_destroy(presence);
   vestry_presence_destroy(NULL);
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 8; i++) wire_finish(&all[i]);
   test_host_assert_clean(&w.th);
 }
@@ -260,10 +249,10 @@ static void what_is_refused(void **state) {
 static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
   (void)state;
   for (int in_session = 0; in_session < 2; in_session++) {
-    world w;
+    site w;
     told t;
-    world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16},
-                                     .sessions = &(vestry_session_options){.insecure = true}});
+    site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16},
+                                    .sessions = &(vestry_session_options){.insecure = true}});
     vestry_presence *presence = create(&w, &t, 0, 0);
     visit v = {.presence = presence, .who = "ada"};
     wire r = {.datastar = true};
@@ -272,9 +261,7 @@ static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
     assert_int_equal(r.status, 200);
     for (int i = 0; i < 17; i++) assert_int_equal(vestry_presence_is(presence, VESTRY_KEY("p", i), "ada"), i < 16);
     vestry_presence_destroy(presence);
-    world_end(&w);
-    wire_finish(&r);
-    test_host_assert_clean(&w.th);
+    wires_end(&w, &r);
   }
 }
 
@@ -282,9 +269,9 @@ static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
 /* capability: K3 */
 static void who_is_there_needs_no_room(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 1);
   wire ada, tab, again, bob;
   open_at(&w, &ada, presence, BOARD, "ada");
@@ -297,13 +284,13 @@ static void who_is_there_needs_no_room(void **state) {
   open_at(&w, &bob, presence, BOARD, "bob");
   assert_int_equal(bob.status, 503);
   close_at(&w, &again);
-  wait_ms(&w, 2001);
+  site_pass_ms(&w, 2001);
   assert_string_equal(t.text, "+ada@1 -ada@0 ");
   wire_finish(&bob);
   open_at(&w, &bob, presence, BOARD, "bob");
   assert_int_equal(bob.status, 200);
   vestry_presence_destroy(presence);
-  world_end(&w);
+  site_close(&w);
   wire *all[] = {&ada, &tab, &again, &bob};
   for (size_t i = 0; i < 4; i++) wire_finish(all[i]);
   test_host_assert_clean(&w.th);
@@ -312,9 +299,9 @@ static void who_is_there_needs_no_room(void **state) {
 /* An open stream holds what it needs: if who and place are there, one allocation more than without presence. */
 static void what_is_not_needed_is_freed(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire all[4] = {{0}};
   long live[4];
@@ -326,7 +313,7 @@ static void what_is_not_needed_is_freed(void **state) {
   assert_int_equal(live[2], live[1] + 1); /* the arrival */
   assert_int_equal(live[3], live[1] + 2); /* and a stay */
   vestry_presence_destroy(presence);
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 4; i++) wire_finish(&all[i]);
   test_host_assert_clean(&w.th);
 }
@@ -334,9 +321,9 @@ static void what_is_not_needed_is_freed(void **state) {
 /* A handler may leave errors to vestry, as those of its neighbours: no stream opens without its presence. */
 static void errors_are_remembered(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 1);
   wire r = {.datastar = true}, large = r;
   visit v = {.presence = presence, .place = BOARD, .who = "ada", .fails = &w.th, .ignores = true};
@@ -350,17 +337,15 @@ static void errors_are_remembered(void **state) {
   assert_int_equal(v.error, VESTRY_TOO_LARGE);
   assert_int_equal(large.status, 500); /* the client has no part in it */
   vestry_presence_destroy(presence);
-  world_end(&w);
-  wire_finish(&r), wire_finish(&large);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r, &large);
 }
 
 /* What no presence knows has an answer, too. */
 static void nothing_is_asked_of_none(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r;
   open_at(&w, &r, presence, BOARD, "ada");
@@ -378,9 +363,7 @@ static void nothing_is_asked_of_none(void **state) {
   assert_int_equal(v.error, VESTRY_INVALID);
   assert_int_equal(none.status, 500);
   vestry_presence_destroy(presence);
-  world_end(&w);
-  wire_finish(&r), wire_finish(&none);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r, &none);
 }
 
 /* A runtime of its own may outlive all else; it is told of nothing then, and frees what is left. */
@@ -388,11 +371,11 @@ static void nothing_is_asked_of_none(void **state) {
 static void its_runtime_may_be_the_last(void **state) {
   (void)state;
   for (int steps = 0; steps < 3; steps++) { /* how much it has run */
-    world w;
+    site w;
     told t;
     vestry_runtime *own;
     vestry_presence *presence;
-    world_begin(&w, (vestry_options){0});
+    site_begin(&w, (vestry_options){0});
     const vestry_runtime_options stepped = {.host = &w.th.host, .threads_count = VESTRY_THREADS_NONE};
     assert_int_equal(vestry_runtime_create(&stepped, &own), VESTRY_OK);
     const vestry_presence_options options = {.on_change = note, .ctx = &t, .runtime = own};
@@ -408,7 +391,7 @@ static void its_runtime_may_be_the_last(void **state) {
     assert_string_equal(t.text, steps ? "+ada@1 +bob@2 " : "");
     close_at(&w, &ada);
     vestry_presence_destroy(presence);
-    world_end(&w);
+    site_close(&w);
     vestry_runtime_destroy(own);
     assert_string_equal(t.text, steps ? "+ada@1 +bob@2 " : "");
     wire_finish(&ada), wire_finish(&bob);
@@ -425,14 +408,14 @@ static vestry_err one_stay(test_host *th, void *ctx) {
   told t = {.count = 0};
   error = vestry_presence_create(v, &(vestry_presence_options){.on_change = note, .ctx = &t}, &presence);
   if (!error) {
-    world w = {.v = v};
+    site w = {.v = v};
     wire r = {.datastar = true};
     visit came = {.presence = presence, .place = VESTRY_KEY("board", "x", VESTRY_KEY(1, "y")), .who = "ada"};
     (void)wire_serve(&w, &r, come, &came);
     error = came.error;
     if (!error && !r.connection) error = VESTRY_NO_MEMORY;
     if (r.connection) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
-    world_settle(&w);
+    site_settle(&w);
     wire_finish(&r);
   }
   vestry_presence_destroy(presence);
@@ -460,10 +443,10 @@ static void places_come_whole(const vestry_presence_change *change, void *ctx) {
 
 static void places_are_copied(void **state) {
   (void)state;
-  world w;
+  site w;
   int calls = 0;
   vestry_presence *presence;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(
       vestry_presence_create(w.v, &(vestry_presence_options){.on_change = places_come_whole, .ctx = &calls}, &presence),
       VESTRY_OK);
@@ -471,32 +454,29 @@ static void places_are_copied(void **state) {
   open_at(&w, &r, presence, VESTRY_KEY("board", -5, VESTRY_KEY("x", VESTRY_KEY("deep")), ""), "ada");
   assert_int_equal(calls, 1);
   close_at(&w, &r);
-  wait_ms(&w, 2001);
+  site_pass_ms(&w, 2001);
   assert_int_equal(calls, 2);
   vestry_presence_destroy(presence);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* After its end nobody is told, whatever streams do. */
 static void its_end_is_an_end(void **state) {
   (void)state;
-  world w;
+  site w;
   told t;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire r, other = {.datastar = true};
   r = other;
   assert_int_equal(wire_serve(&w, &r, come, &(visit){.presence = presence, .place = BOARD, .who = "ada"}), VESTRY_OK);
   vestry_presence_destroy(presence); /* a coming is under way */
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(t.count, 0);
   close_at(&w, &r);
-  wait_ms(&w, 5000);
+  site_pass_ms(&w, 5000);
   assert_int_equal(t.count, 0);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 int main(void) {

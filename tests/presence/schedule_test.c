@@ -10,13 +10,13 @@
 
 #include "runtime/random.h"
 #include "runtime/runtime.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/presence.h"
 
 enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GRACE_MS = 10, USUAL = 2500 };
 
 static struct {
-  world w;
+  site w;
   uint64_t seed, random;
   vestry_runtime *own; /* NULL: the instance's */
   vestry_presence *presence;
@@ -235,7 +235,7 @@ static void check_quiet(void) {
 static void one_schedule(uint64_t seed) {
   memset(&h, 0, sizeof h);
   h.seed = h.random = seed;
-  world_begin(&h.w, (vestry_options){0});
+  site_begin(&h.w, (vestry_options){0});
   if (random_below(&h.random, 2))
     require(vestry_runtime_create(&(vestry_runtime_options){.host = &h.w.th.host, .threads_count = VESTRY_THREADS_NONE},
                                   &h.own) == VESTRY_OK);
@@ -264,7 +264,7 @@ static void one_schedule(uint64_t seed) {
   h.presence = NULL;
   bool is_last = h.own && random_below(&h.random, 2);
   if (!is_last) vestry_runtime_destroy(h.own);
-  world_end(&h.w);
+  site_close(&h.w);
   if (is_last) vestry_runtime_destroy(h.own);
   require(h.told_count == before);
   for (size_t i = 0; i < h.streams_count; i++) wire_finish(&h.streams[i]);

@@ -2,8 +2,8 @@
 /* Actions (B9): what they see, what comes of them, in which order, and where it ends. */
 #include "registry/notes.h"
 
-static void begin(world *w, notes *n) {
-  world_begin(w, (vestry_options){0});
+static void begin(site *w, notes *n) {
+  site_begin(w, (vestry_options){0});
   n->text[0] = '\0';
   register_all(w, n);
 }
@@ -11,7 +11,7 @@ static void begin(world *w, notes *n) {
 /* capability: B9 */
 static void b9_actions_are_expanded_depth_first(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   vestry_dispatch_result result = {0};
@@ -21,7 +21,7 @@ static void b9_actions_are_expanded_depth_first(void **state) {
   assert_int_equal(result.effects_count, 5);
   assert_int_equal(result.errors_count, 0);
   assert_int_equal(result.skipped_count, 0);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* step, n → [["e", state.step + n]] */
@@ -36,20 +36,19 @@ static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret
 /* capability: B7 */
 static void b9_the_state_is_the_requests_signals(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "add", add_step, NULL), VESTRY_OK);
   wire r = {.query = "datastar=%7B%22step%22%3A10%7D"};
   wire_plan(&w, &r, &(plan){.effects = "[[\"add\",1]]"});
   assert_string_equal(n.text, "e[11] ");
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static void b9_without_a_request_the_state_is_what_was_handed_in_or_empty(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "add", add_step, NULL), VESTRY_OK);
@@ -58,13 +57,13 @@ static void b9_without_a_request_the_state_is_what_was_handed_in_or_empty(void *
   dispatch_text(&w, "[[\"add\",1]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "e[21] e[1] ");
   json_decref(data);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* capability: B9 */
 static void b9_nothing_returned_is_nothing_done(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   vestry_dispatch_result result = {0};
@@ -72,13 +71,13 @@ static void b9_nothing_returned_is_nothing_done(void **state) {
   assert_string_equal(n.text, "e[] ");
   assert_int_equal(result.effects_count, 1);
   assert_int_equal(result.errors_count, 0);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* capability: B9 */
 static void b9_what_is_no_list_is_an_error(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   static const char *const wrong[] = {"{}",          "\"e\"",          "1",       "null",
@@ -95,7 +94,7 @@ static void b9_what_is_no_list_is_an_error(void **state) {
     assert_error(&result, 0, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_INVALID,
                  "an action gives a list of effects and actions");
   }
-  world_end(&w);
+  site_end(&w);
 }
 
 static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
@@ -106,7 +105,7 @@ static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_
 
 static void b9_b12_failures_say_where_they_come_from(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "broken", gives_and_fails, NULL), VESTRY_OK);
@@ -120,13 +119,13 @@ static void b9_b12_failures_say_where_they_come_from(void **state) {
   assert_error(&result, 2, VESTRY_PHASE_EFFECT, "nobody", "do", VESTRY_NOT_FOUND,
                "no effect of this name is registered");
   assert_error(&result, 3, VESTRY_PHASE_EFFECT, "fail", NULL, VESTRY_FAILED, "as told");
-  world_end(&w);
+  site_end(&w);
 }
 
 /* capability: B11 */
 static void b11_interceptors_are_around_actions_too(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   noter a = {&n, "a", false}, b = {&n, "b", true}, c = {&n, "c", false};
@@ -141,7 +140,7 @@ static void b11_interceptors_are_around_actions_too(void **state) {
   assert_error(&result, 3, VESTRY_PHASE_ACTION, "b", "do", VESTRY_NOT_FOUND, NULL);
   assert_false(result.errors[1].is_after);
   assert_true(result.errors[2].is_after);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* --------------------------------------------------------------------------------------------------- where it ends */
@@ -157,7 +156,7 @@ static vestry_err countdown(const json_t *state, const json_t *args, json_t **re
 /* capability: B9 */
 static void b9_the_depth_is_bounded(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "countdown", countdown, NULL), VESTRY_OK);
@@ -173,7 +172,7 @@ static void b9_the_depth_is_bounded(void **state) {
   assert_error(&result, 0, VESTRY_PHASE_ACTION, "countdown", "countdown", VESTRY_LIMIT,
                "actions are nested deeper than 32");
   assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH + 1); /* what stood beside it was performed */
-  world_end(&w);
+  site_end(&w);
 }
 
 static vestry_err doubles(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
@@ -193,7 +192,7 @@ static vestry_err count_effect(vestry_dispatch_context *context, const json_t *a
 /* capability: B9 */
 static void b9_the_count_is_bounded(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   unsigned count = 0;
@@ -221,12 +220,12 @@ static void b9_the_count_is_bounded(void **state) {
   assert_in_range(count, VESTRY_DISPATCH_MAX_COUNT / 4, VESTRY_DISPATCH_MAX_COUNT); /* asked; the others are too deep */
   assert_int_equal(count + result.errors_count, VESTRY_DISPATCH_MAX_COUNT + 2);     /* itself, and that it is over */
   assert_int_equal(result.effects_count, 1);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void a_dispatch_is_not_changed_by_what_it_does(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   json_t *data = json_of("{\"x\":[1]}"), *effects = json_of("[[\"do\",[[\"e\",[\"data\",\"x\"]]]]]"),
@@ -238,7 +237,7 @@ static void a_dispatch_is_not_changed_by_what_it_does(void **state) {
   json_decref(copy);
   json_decref(effects);
   json_decref(data);
-  world_end(&w);
+  site_end(&w);
 }
 
 static json_t *kept_args[3];
@@ -252,7 +251,7 @@ static vestry_err keep_args(vestry_dispatch_context *context, const json_t *args
 
 static void arguments_can_be_kept(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   size_t count = 0;
@@ -263,7 +262,7 @@ static void arguments_can_be_kept(void **state) {
     json_decref(kept_args[i]);
   }
   assert_string_equal(n.text, "e[0] e[4] [1][2,3][]");
-  world_end(&w);
+  site_end(&w);
 }
 
 int main(void) {

@@ -2,8 +2,8 @@
 /* Dispatching from anywhere in full: to whom, with what, and what comes back (B12, B14). */
 #include "registry/notes.h"
 
-static void begin(world *w, notes *n) {
-  world_begin(w, (vestry_options){0});
+static void begin(site *w, notes *n) {
+  site_begin(w, (vestry_options){0});
   n->text[0] = '\0';
   register_all(w, n);
 }
@@ -11,7 +11,7 @@ static void begin(world *w, notes *n) {
 /* capability: B14 */
 static void b14_by_key_by_connection_or_to_nobody(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   wire kept = {0}, held = {0};
@@ -24,7 +24,7 @@ static void b14_by_key_by_connection_or_to_nobody(void **state) {
   assert_int_equal(result.connections_count, 1);
   dispatch_text(&w, tick, &(vestry_dispatch_options){.connection = held.connection}, VESTRY_OK, &result);
   assert_int_equal(result.connections_count, 1);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&kept, "{\"n\":1}"), 1);
   assert_int_equal(wire_count(&held, "{\"n\":1}"), 1);
   dispatch_text(&w, tick, &(vestry_dispatch_options){.key = other}, VESTRY_NOT_FOUND, &result);
@@ -38,14 +38,12 @@ static void b14_by_key_by_connection_or_to_nobody(void **state) {
   dispatch_text(&w, tick, &(vestry_dispatch_options){.connection = held.connection}, VESTRY_NOT_FOUND, NULL);
   vestry_close(w.v);
   dispatch_text(&w, "[[\"e\"]]", NULL, VESTRY_CLOSED, NULL);
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&held);
+  wires_end(&w, &kept, &held);
 }
 
 static void what_makes_no_sense_is_refused(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   wire r = {0};
@@ -63,8 +61,7 @@ static void what_makes_no_sense_is_refused(void **state) {
   assert_int_equal(vestry_dispatch_with(w.v, array, NULL, NULL), VESTRY_OK);
   json_decref(array);
   json_decref(object);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* ------------------------------------------------------------------------------------------ results and errors ---- */
@@ -80,7 +77,7 @@ static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *ar
 /* capability: B12 */
 static void b12_results_are_collected(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "twice", gives_twice, NULL), VESTRY_OK);
@@ -100,13 +97,13 @@ static void b12_results_are_collected(void **state) {
   assert_error(&result, 1, VESTRY_PHASE_EFFECT, "give", NULL, VESTRY_FAILED, NULL);
   json_decref(results);
   json_decref(data);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* capability: B12 */
 static void b12_fail_fast_leaves_out_the_rest(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   noter a = {&n, "a", false}, b = {&n, "b", false}, c = {&n, "c", false};
@@ -125,7 +122,7 @@ static void b12_fail_fast_leaves_out_the_rest(void **state) {
   dispatch_text(&w, effects, NULL, VESTRY_FAILED, &result); /* otherwise the rest goes on */
   assert_int_equal(result.effects_count, 4);
   assert_int_equal(result.skipped_count, 0);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* An interceptor that fails is a gate, when nothing is to be done after a failure. */
@@ -142,7 +139,7 @@ static void b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast(void **st
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     for (int fast = 0; fast < 2; fast++) {
-      world w;
+      site w;
       notes n;
       begin(&w, &n);
       noter gate = {&n, "g", true};
@@ -152,7 +149,7 @@ static void b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast(void **st
       assert_string_equal(n.text, fast ? cases[i].fast : cases[i].slow);
       assert_int_equal(result.skipped_count, fast ? cases[i].skipped_count : 0);
       assert_error(&result, 0, cases[i].phase, "g", i == 0 ? NULL : i == 1 ? "do" : "e", VESTRY_FAILED, "before g");
-      world_end(&w);
+      site_end(&w);
     }
 }
 
@@ -168,15 +165,14 @@ static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, v
 static void b12_a_reply_can_fail_fast(void **state) {
   (void)state;
   for (int fast = 0; fast < 2; fast++) {
-    world w;
+    site w;
     notes n;
     begin(&w, &n);
     wire r = {.datastar = true};
     wire_request(&w, &r, fast_handler, fast ? &n : NULL);
     assert_string_equal(n.text, fast ? "f[] " : "f[] e[1] ");
     assert_string_equal(w.th.last_log, "dispatch for a reply: effect fail: FAILED: as told");
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
 }
 
@@ -193,7 +189,7 @@ static vestry_err look(vestry_dispatch_context *context, const json_t *effect, v
 /* capability: B11 */
 static void b11_b12_interceptors_see_results(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry,
@@ -201,7 +197,7 @@ static void b11_b12_interceptors_see_results(void **state) {
                    VESTRY_OK);
   dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
   assert_string_equal(n.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");
-  world_end(&w);
+  site_end(&w);
 }
 
 int main(void) {

@@ -13,8 +13,8 @@ static vestry_err counting_effect(vestry_dispatch_context *context, const json_t
   return VESTRY_OK;
 }
 
-static void begin_with_one(world *w, wire *r) {
-  world_begin(w, (vestry_options){0});
+static void begin_with_one(site *w, wire *r) {
+  site_begin(w, (vestry_options){0});
   *r = (wire){0};
   wire_plan(w, r, &(plan){.keep = true, .key = "a"});
 }
@@ -22,7 +22,7 @@ static void begin_with_one(world *w, wire *r) {
 /* capability: B11 */
 static void b11_interceptors_run_in_order_and_back(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {""};
   noter a = {&n, "A", false}, b = {&n, "B", false}, c = {&n, "c", false}, d = {&n, "d", false};
   wire r;
@@ -40,14 +40,13 @@ static void b11_interceptors_run_in_order_and_back(void **state) {
   assert_int_equal(result.effects_count, 2);
   assert_int_equal(result.errors_count, 0);
   json_decref(effects);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: B11, B12 */
 static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {""};
   noter a = {&n, "A", true}, c = {&n, "c", true}, d = {&n, "d", false};
   wire r;
@@ -84,14 +83,13 @@ static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
   }
   assert_int_equal(result.effects_count, 1);
   json_decref(effects);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: B12 */
 static void failures_beyond_the_room_are_counted(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
   begin_with_one(&w, &r);
   json_t *effects = json_array();
@@ -106,8 +104,7 @@ static void failures_beyond_the_room_are_counted(void **state) {
   assert_int_equal(result.connections_count, 1); /* which tells it from "nobody was there" */
   assert_int_equal(strlen(result.errors[7].name), sizeof result.errors[7].name - 1);
   json_decref(effects);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* ------------------------------------------------------------------------------------------------ where to -------- */
@@ -115,9 +112,9 @@ static void failures_beyond_the_room_are_counted(void **state) {
 /* capability: B14 */
 static void b14_by_key_reaches_all_however_many(void **state) {
   (void)state;
-  world w;
+  site w;
   wire wires[20];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   for (size_t i = 0; i < 20; i++) {
     wires[i] = (wire){0};
     wire_plan(&w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 20});
@@ -127,16 +124,16 @@ static void b14_by_key_reaches_all_however_many(void **state) {
   assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
                    VESTRY_OK);
   assert_int_equal(result.connections_count, 20);
-  world_settle(&w);
+  site_settle(&w);
   for (size_t i = 0; i < 20; i++) assert_int_equal(wire_count(&wires[i], "{\"n\":1}"), 1);
   json_decref(effects);
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 20; i++) wire_finish(&wires[i]);
 }
 
 static void what_cannot_be_dispatched_is_said(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
   begin_with_one(&w, &r);
   json_t *effects = json_of("[" TICK "]"), *object = json_object();
@@ -157,7 +154,7 @@ static void what_cannot_be_dispatched_is_said(void **state) {
                                    VESTRY_LIST(VESTRY_LIST("patch-signals", VESTRY_OBJECT("two", 2.5)),
                                                VESTRY_LIST("patch-signals", VESTRY_OBJECT("three", "3")))),
                    VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"one\":1}"), 1);
   assert_int_equal(wire_count(&r, "{\"two\":2.5}"), 1);
   assert_int_equal(wire_count(&r, "{\"three\":\"3\"}"), 1);
@@ -193,34 +190,32 @@ static void what_cannot_be_dispatched_is_said(void **state) {
                    VESTRY_CLOSED);
   json_decref(effects);
   json_decref(object);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: B14 */
 static void b14_to_one_that_is_held(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.auto_close = -1, .effects = "[" TICK "]"}); /* open, but under no key */
   json_t *effects = json_of("[" TICK "]");
   assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.connection = r.connection}, NULL),
                    VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
   json_decref(effects);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* An event that one connection has no room for reaches the others. */
 /* capability: C12 */
 static void one_full_connection_does_not_stop_the_others(void **state) {
   (void)state;
-  world w;
+  site w;
   wire full = {.parked = true}, open = {0};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   plan p = {.key = "a",
             .keep = true,
             .policy = VESTRY_KEEP_MANY,
@@ -234,16 +229,14 @@ static void one_full_connection_does_not_stop_the_others(void **state) {
                    VESTRY_FULL);
   assert_int_equal(result.effects_count, 1);
   assert_int_equal(result.errors_count, 1);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&open, "{\"n\":1}"), 2);
   vestry_connection_run(full.connection);
   assert_int_equal(wire_count(&full, "{\"n\":1}"), 1);
   json_decref(effects);
   vestry_connection_close(full.connection, VESTRY_CAUSE_CLOSED);
   vestry_connection_run(full.connection);
-  world_end(&w);
-  wire_finish(&full);
-  wire_finish(&open);
+  wires_end(&w, &full, &open);
 }
 
 /* ------------------------------------------------------------------------------------------- inside effects ------- */
@@ -261,19 +254,18 @@ static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *
 
 static void effects_dispatch_more(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
   begin_with_one(&w, &r);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "more", dispatch_more, NULL), VESTRY_OK);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("more", 20)), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static vestry_err check_context(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  world *w = ctx;
+  site *w = ctx;
   assert_ptr_equal(vestry_context_info(context)->v, w->v);
   const vestry_request *req = vestry_context_info(context)->request;
   vestry_scope scope = vestry_context_info(context)->scope;
@@ -302,8 +294,8 @@ static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, cha
 
 static void a_context_knows_where_it_comes_from(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.scope = always_ann});
+  site w;
+  site_begin(&w, (vestry_options){.scope = always_ann});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "check", check_context, &w), VESTRY_OK);
   wire r = {.path = "/room"}, again = {.path = "/room"};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"check\",true]]"});
@@ -311,15 +303,13 @@ static void a_context_knows_where_it_comes_from(void **state) {
   assert_int_equal(vestry_dispatch(w.v, (vestry_scope){"ann", 3}, ROOM("a"), VESTRY_LIST("check", VESTRY_FALSE)),
                    VESTRY_OK);
   assert_int_equal(atomic_load(&w.th.log_lines), 0);
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&again);
+  wires_end(&w, &r, &again);
 }
 
 /* --------------------------------------------------------------------------------------------- connecting --------- */
 
 typedef struct connecting {
-  world *w;
+  site *w;
   vestry_connection *found;   /* targeted before; NULL: none */
   vestry_connection *instead; /* targeted after */
   vestry_err refuse_before, refuse_after;
@@ -353,8 +343,8 @@ static vestry_err connect_after(vestry_dispatch_context *context, const json_t *
   return VESTRY_OK;
 }
 
-static void connect_with(world *w, connecting *c) {
-  world_begin(w, (vestry_options){0});
+static void connect_with(site *w, connecting *c) {
+  site_begin(w, (vestry_options){0});
   c->w = w;
   assert_int_equal(vestry_registry_intercept(
                        vestry_parts_of(w->v)->registry,
@@ -365,7 +355,7 @@ static void connect_with(world *w, connecting *c) {
 /* capability: B3 */
 static void an_interceptor_finds_connections(void **state) {
   (void)state;
-  world w;
+  site w;
   connecting c = {0};
   connect_with(&w, &c);
   wire r = {0}, later = {0}, dead = {0};
@@ -381,16 +371,13 @@ static void an_interceptor_finds_connections(void **state) {
   assert_int_equal(c.befores, 3);
   assert_int_equal(c.afters, 3);
   assert_non_null(strstr(w.th.last_log, "connecting: CLOSED"));
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&later);
-  wire_finish(&dead);
+  wires_end(&w, &r, &later, &dead);
 }
 
 static void an_interceptor_refuses(void **state) {
   (void)state;
   for (int after = 0; after < 2; after++) {
-    world w;
+    site w;
     connecting c = {0};
     connect_with(&w, &c);
     *(after ? &c.refuse_after : &c.refuse_before) = VESTRY_NOT_FOUND;
@@ -404,14 +391,13 @@ static void an_interceptor_refuses(void **state) {
     vestry_stats_get(w.v, &stats);
     assert_int_equal(store_stats_of(w.v).put_count, 0);
     assert_int_equal(stats.accepted_count, 0);
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
 }
 
 static void an_interceptor_gives_the_new_stream_up(void **state) {
   (void)state;
-  world w;
+  site w;
   connecting c = {0};
   connect_with(&w, &c);
   wire other = {0}, r = {0};
@@ -425,9 +411,7 @@ static void an_interceptor_gives_the_new_stream_up(void **state) {
   vestry_stats stats = {0};
   vestry_stats_get(w.v, &stats);
   assert_int_equal(store_stats_of(w.v).put_count, 0); /* the keeper's after comes later and finds nothing opened */
-  world_end(&w);
-  wire_finish(&other);
-  wire_finish(&r);
+  wires_end(&w, &other, &r);
 }
 
 /* --------------------------------------------------------------------------------------------------- memory ------- */
@@ -437,8 +421,8 @@ static bool dispatch_failing(long number) {
       "a key that does not fit into the room that stores have on their stack for keys, since it is longer than the two "
       "hundred and fifty-six bytes which they spend on it, so that they must ask for memory to look it up, which can "
       "fail, and then nothing is dispatched";
-  world w;
-  world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  site w;
+  site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   wire wires[10];
   for (size_t i = 0; i < 10; i++) {
     wires[i] = (wire){0};
@@ -451,7 +435,7 @@ static bool dispatch_failing(long number) {
   bool failed = test_host_has_failed(&w.th);
   assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
   if (failed && result.connections_count) assert_int_equal(result.errors_count, 1);
-  world_settle(&w);
+  site_settle(&w);
   size_t received = 0;
   for (size_t i = 0; i < 10; i++) received += wire_count(&wires[i], "event: ");
   if (!failed) assert_int_equal(received, 20);
@@ -459,7 +443,7 @@ static bool dispatch_failing(long number) {
   if (failed && result.connections_count) assert_in_range(received, 10, 19);
   if (failed && !result.connections_count) assert_int_equal(received, 0);
   json_decref(effects);
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 10; i++) wire_finish(&wires[i]);
   test_host_assert_clean(&w.th);
   return failed;

@@ -171,9 +171,9 @@ static void parsing_survives_every_allocation_failure(void **state) {
 
 static void a_parsed_list_is_dispatched(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {""};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   register_all(&w, &n);
   json_t *effects;
   static const char text[] = "[[\"do\",[[\"e\",{\"a\":1}]]],[\"e\"]]";
@@ -181,7 +181,7 @@ static void a_parsed_list_is_dispatched(void **state) {
   assert_int_equal(vestry_dispatch_with(w.v, effects, NULL, NULL), VESTRY_OK);
   assert_string_equal(n.text, "e[{\"a\":1}] e[] ");
   json_decref(effects);
-  world_end(&w);
+  site_end(&w);
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The built-in effects to the byte, and what they refuse. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/dispatch.h"
 
 /* Dispatch this effect (JSON text) to a stream: the error, its detail, and what the stream received. */
@@ -12,8 +12,8 @@ typedef struct tried {
 
 static tried try_effect(const char *effect) {
   tried t = {0};
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   json_t *effects = json_array();
@@ -30,11 +30,9 @@ static tried try_effect(const char *effect) {
     snprintf(t.detail, sizeof t.detail, "%s", result.errors[0].detail);
   }
   json_decref(effects);
-  world_settle(&w);
+  site_settle(&w);
   snprintf(t.text, sizeof t.text, "%s", r.text);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
   return t;
 }
 
@@ -284,20 +282,19 @@ static void attributes_are_bounded(void **state) {
 /* capability: B2 */
 static void close_sse_ends_cleanly_after_what_was_sent(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   assert_int_equal(
       vestry_dispatch(w.v, NOWHERE, ROOM("a"),
                       VESTRY_LIST(VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)), VESTRY_LIST("close-sse"))),
       VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
   assert_true(r.clean);
   assert_int_equal(r.cause, VESTRY_CAUSE_CLOSED);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static vestry_err mine(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -309,16 +306,15 @@ static vestry_err mine(vestry_dispatch_context *context, const json_t *args, voi
 /* capability: B2 */
 static void an_application_can_replace_a_built_in_one(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   json_int_t got = 0;
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "patch-signals", mine, &got), VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.effects = "[[\"patch-signals\",7]]"});
   assert_int_equal(got, 7);
   wire_assert_text(&r, "");
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 int main(void) {

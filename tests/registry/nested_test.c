@@ -4,8 +4,8 @@
 
 #include "registry/notes.h"
 
-static void begin(world *w, notes *n) {
-  world_begin(w, (vestry_options){0});
+static void begin(site *w, notes *n) {
+  site_begin(w, (vestry_options){0});
   n->text[0] = '\0';
   register_all(w, n);
 }
@@ -23,7 +23,7 @@ static vestry_err nest(vestry_dispatch_context *context, const json_t *args, voi
   return error == VESTRY_FAILED ? VESTRY_OK : error;
 }
 
-static void begin_nesting(world *w, notes *n) {
+static void begin_nesting(site *w, notes *n) {
   begin(w, n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "nest", nest, n), VESTRY_OK);
 }
@@ -31,7 +31,7 @@ static void begin_nesting(world *w, notes *n) {
 /* capability: B13 */
 static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin_nesting(&w, &n);
   json_t *data = json_of("{\"x\":1,\"y\":2}"), *same = json_deep_copy(data);
@@ -43,14 +43,14 @@ static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void
   assert_true(json_equal(data, same));
   json_decref(data);
   json_decref(same);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* What waits is replaced by the nested dispatch that brings its data; what is there already stays, or is covered. */
 /* capability: B10 */
 static void b10_b13_a_placeholder_that_waited_gets_its_data(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin_nesting(&w, &n);
   json_t *data = json_of("{\"x\":1}");
@@ -58,7 +58,7 @@ static void b10_b13_a_placeholder_that_waited_gets_its_data(void **state) {
                 &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
   assert_string_equal(n.text, "e[8,1] (OK:1,0,1) ");
   json_decref(data);
-  world_end(&w);
+  site_end(&w);
 }
 
 static vestry_err state_action(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
@@ -79,7 +79,7 @@ static vestry_err note_data(vestry_dispatch_context *context, const json_t *args
 /* capability: B13 */
 static void b13_data_is_merged_and_the_state_stays(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin_nesting(&w, &n);
   assert_int_equal(vestry_registry_action(vestry_parts_of(w.v)->registry, "state", state_action, NULL), VESTRY_OK);
@@ -91,12 +91,12 @@ static void b13_data_is_merged_and_the_state_stays(void **state) {
                       "{\"x\":3,\"y\":2}{\"x\":1} e[{\"x\":1}] (OK:2,0,2) {\"x\":1,\"y\":2}{\"x\":1} (OK:2,0,2) "
                       "{\"x\":1}{\"x\":1} ");
   json_decref(data);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void b13_failures_of_a_nested_dispatch_are_its_own(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin_nesting(&w, &n);
   noter a = {&n, "a", false};
@@ -106,7 +106,7 @@ static void b13_failures_of_a_nested_dispatch_are_its_own(void **state) {
   assert_string_equal(n.text, "a< a< f[1] e[2] a> (FAILED:1,1,1) e[3] a> ");
   assert_int_equal(result.effects_count, 2);
   assert_int_equal(result.errors_count, 0);
-  world_end(&w);
+  site_end(&w);
 }
 
 static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -121,7 +121,7 @@ static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *a
 /* capability: B13 */
 static void b13_nesting_is_bounded(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "self", nests_itself, &n), VESTRY_OK);
@@ -130,7 +130,7 @@ static void b13_nesting_is_bounded(void **state) {
   assert_string_equal(n.text, "n n n n n n n n n e[] ");
   assert_int_equal(VESTRY_DISPATCH_MAX_NESTING, 8);
   assert_error(&result, 0, VESTRY_PHASE_EFFECT, "self", NULL, VESTRY_LIMIT, NULL);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* Each dispatches itself twice: the count is that of all of them together. */
@@ -146,7 +146,7 @@ static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *ar
 
 static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   unsigned count = 0;
@@ -155,7 +155,7 @@ static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
   dispatch_text(&w, "[[\"twice\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
   assert_string_equal(n.text, "e[] ");
-  world_end(&w);
+  site_end(&w);
 }
 
 /* A nested dispatch sends to the connections of the reply; if they have all closed, to the stream that is opened. */
@@ -170,7 +170,7 @@ static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t
 
 static void b13_a_nested_dispatch_finds_the_new_stream(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_then_nest, NULL), VESTRY_OK);
@@ -179,15 +179,13 @@ static void b13_a_nested_dispatch_finds_the_new_stream(void **state) {
   wire_plan(&w, &fresh, &(plan){.key = "a", .effects = "[[\"close\",[[\"patch-signals\",{\"n\":1}]]]]"});
   assert_int_equal(fresh.status, 200);
   assert_int_equal(wire_count(&fresh, "{\"n\":1}"), 1);
-  world_end(&w);
-  wire_finish(&stored);
-  wire_finish(&fresh);
+  wires_end(&w, &stored, &fresh);
 }
 
 /* -------------------------------------------------------------------------------------------------------- late ---- */
 
 typedef struct keeper {
-  world *w;
+  site *w;
   notes *n;
   vestry_dispatch_handle *handle;
 } keeper;
@@ -228,10 +226,10 @@ static vestry_err check_late(vestry_dispatch_context *context, const json_t *arg
 /* capability: B13 */
 static void b13_late_dispatch_has_what_the_request_had(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {""};
   keeper k = {&w, &n, NULL};
-  world_begin(&w, (vestry_options){.scope = by_user});
+  site_begin(&w, (vestry_options){.scope = by_user});
   register_all(&w, &n);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep, &k), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "check", check_late, &k), VESTRY_OK);
@@ -244,7 +242,7 @@ static void b13_late_dispatch_has_what_the_request_had(void **state) {
   later(&k, "[[\"show\"]]", "{\"x\":4}", VESTRY_OK);
   later(&k, "[[\"show\"]]", NULL, VESTRY_OK); /* what was added was for that call only */
   assert_string_equal(n.text, "checked e[9,3] {\"x\":4}{\"x\":9} {\"x\":9}{\"x\":9} ");
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"id\":3}"), 1);
   vestry_dispatch_handle *more = vestry_dispatch_handle_ref(k.handle);
   assert_ptr_equal(more, k.handle);
@@ -253,7 +251,7 @@ static void b13_late_dispatch_has_what_the_request_had(void **state) {
   later(&k, "[[\"e\"]]", NULL, VESTRY_NOT_FOUND);
   vestry_close(w.v);
   later(&k, "[[\"e\"]]", NULL, VESTRY_CLOSED);
-  world_end(&w);
+  site_close(&w);
   assert_null(vestry_dispatch_handle_unref(k.handle)); /* the instance is gone */
   assert_null(vestry_dispatch_handle_unref(NULL));
   wire_finish(&r);
@@ -263,7 +261,7 @@ static void b13_late_dispatch_has_what_the_request_had(void **state) {
 /* Kept inside a nested dispatch: its data; and of several connections those that are open. */
 static void b13_late_dispatch_keeps_the_data_of_where_it_was_kept(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   keeper k = {&w, &n, NULL};
   begin_nesting(&w, &n);
@@ -282,10 +280,10 @@ static void b13_late_dispatch_keeps_the_data_of_where_it_was_kept(void **state) 
   wire_hang_up(&w, &wires[1]);
   later(&k, "[[\"e\",[\"data\",\"x\"],[\"data\",\"y\"]],[\"patch-signals\",{\"n\":1}]]", NULL, VESTRY_OK);
   assert_string_equal(n.text, "e[1,2] ");
-  world_settle(&w);
+  site_settle(&w);
   for (size_t i = 0; i < 3; i++) assert_int_equal(wire_count(&wires[i], "{\"n\":1}"), i == 1 ? 0 : 1);
   vestry_dispatch_handle_unref(k.handle);
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 3; i++) wire_finish(&wires[i]);
 }
 
@@ -329,7 +327,7 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
 
 static void what_makes_no_sense_is_refused(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   keeper k = {&w, &n, NULL};
   begin(&w, &n);
@@ -343,12 +341,11 @@ static void what_makes_no_sense_is_refused(void **state) {
   wire_plan(&w, &r, &(plan){.effects = "[[\"misuse\"]]"});
   assert_string_equal(n.text, "done");
   assert_int_equal(count, 2);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static bool keeping_fails(long number) {
-  world w;
+  site w;
   notes n;
   keeper k = {&w, &n, NULL};
   begin(&w, &n);
@@ -369,7 +366,7 @@ static bool keeping_fails(long number) {
   vestry_dispatch_handle_unref(k.handle);
   json_decref(effects);
   json_decref(tick);
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 10; i++) wire_finish(&wires[i]);
   test_host_assert_clean(&w.th);
   return failed;
@@ -399,7 +396,7 @@ static void merging_survives_every_allocation_failure(void **state) {
   bool failed = true;
   long number = 0;
   for (; failed; number++) {
-    world w;
+    site w;
     notes n;
     begin(&w, &n);
     assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "nest", nest_plainly, NULL), VESTRY_OK);
@@ -417,7 +414,7 @@ static void merging_survives_every_allocation_failure(void **state) {
     assert_int_equal(error, failed ? VESTRY_NO_MEMORY : VESTRY_OK);
     json_decref(effects);
     json_decref(data);
-    world_end(&w);
+    site_end(&w);
   }
   assert_true(number > 20);
 }
@@ -460,7 +457,7 @@ static vestry_err take(vestry_dispatch_context *context, const json_t *args, voi
 }
 
 static void *dispatch_deepest(void *argument) {
-  world *w = argument;
+  site *w = argument;
   json_t *data = json_of("{\"id\":5}");
   dispatch_text(w, "[[\"again\"]]", &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
   json_decref(data);
@@ -469,7 +466,7 @@ static void *dispatch_deepest(void *argument) {
 
 static void b13_the_worst_fits_a_small_stack(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   int count = 0;
   begin(&w, &n);
@@ -487,7 +484,7 @@ static void b13_the_worst_fits_a_small_stack(void **state) {
   pthread_attr_destroy(&attributes);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_NESTING);
   json_decref(deepest);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* ----------------------------------------------------------------------------------------------------- threads ---- */
@@ -531,11 +528,11 @@ static void *dispatch_late(void *argument) {
 static void b13_late_dispatch_from_many_threads(void **state) {
   (void)state;
   for (int ending = 0; ending < 2; ending++) {
-    world w;
+    site w;
     keeper k = {&w, NULL, NULL};
     crowd c = {.handle = NULL};
-    world_begin(&w, (vestry_options){.threads_count = 2,
-                                     .connection = &(vestry_connection_options){.max_queued_count = 10000}});
+    site_begin(&w, (vestry_options){.threads_count = 2,
+                                    .connection = &(vestry_connection_options){.max_queued_count = 10000}});
     assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "keep", keep, &k), VESTRY_OK);
     assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "count", count_up, &c), VESTRY_OK);
     assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w.v)->registry, "data", data_placeholder, NULL),
@@ -557,7 +554,7 @@ static void b13_late_dispatch_from_many_threads(void **state) {
     vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED); /* cleanly: after what was sent */
     assert_int_equal(vestry_stop(w.v, 60000), VESTRY_OK);
     if (!ending) assert_int_equal(wire_count(&r, "{\"id\":5}"), THREADS * LATE_COUNT);
-    world_check_stopped(w.v);
+    site_check_stopped(w.v);
     vestry_destroy(w.v);
     wire_finish(&r);
     pthread_barrier_destroy(&c.begin);

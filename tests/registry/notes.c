@@ -65,13 +65,13 @@ vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, vo
   return o->fails ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
-void intercept(world *w, noter *o, vestry_phase phase) {
+void intercept(site *w, noter *o, vestry_phase phase) {
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry,
                                              &(vestry_interceptor){0, o->name, phase, note_before, note_after, o}),
                    VESTRY_OK);
 }
 
-void register_all(world *w, notes *n) {
+void register_all(site *w, notes *n) {
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "e", noting_effect, n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "fail", failing_effect, n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "give", giving_effect, n), VESTRY_OK);
@@ -86,7 +86,7 @@ json_t *json_of(const char *text) {
   return value;
 }
 
-void dispatch_text(world *w, const char *effects, const vestry_dispatch_options *options, vestry_err expected,
+void dispatch_text(site *w, const char *effects, const vestry_dispatch_options *options, vestry_err expected,
                    vestry_dispatch_result *ret_result) {
   json_t *list = json_of(effects);
   assert_int_equal(vestry_dispatch_with(w->v, list, options, ret_result), expected);

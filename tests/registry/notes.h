@@ -3,7 +3,7 @@
 #ifndef TESTS_REGISTRY_NOTES_H
 #define TESTS_REGISTRY_NOTES_H
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/dispatch.h"
 
 typedef struct notes {
@@ -34,15 +34,15 @@ typedef struct noter {
 } noter;
 vestry_err note_before(vestry_dispatch_context *context, const json_t *effect, void *ctx);
 vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, void *ctx);
-void intercept(world *w, noter *o, vestry_phase phase);
+void intercept(site *w, noter *o, vestry_phase phase);
 
 /* "e": noting_effect, "fail": failing_effect, "give": giving_effect, "do": listed_action, "data": data_placeholder. */
-void register_all(world *w, notes *n);
+void register_all(site *w, notes *n);
 
 /* JSON text as a value. */
 json_t *json_of(const char *text);
 /* Dispatch effects (JSON text) to nobody, with these options, and compare the error. */
-void dispatch_text(world *w, const char *effects, const vestry_dispatch_options *options, vestry_err expected,
+void dispatch_text(site *w, const char *effects, const vestry_dispatch_options *options, vestry_err expected,
                    vestry_dispatch_result *ret_result);
 /* jansson takes its memory from the process, not from a host: make its allocation of this number, from 0, fail.
  * json_fail_end: whether one failed. */

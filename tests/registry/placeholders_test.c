@@ -34,8 +34,8 @@ static vestry_err fails(const json_t *data, const json_t *args, json_t **ret_val
   return VESTRY_TIMEOUT;
 }
 
-static void begin(world *w, notes *n) {
-  world_begin(w, (vestry_options){0});
+static void begin(site *w, notes *n) {
+  site_begin(w, (vestry_options){0});
   n->text[0] = '\0';
   register_all(w, n);
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "p", noting, n), VESTRY_OK);
@@ -47,14 +47,14 @@ static void begin(world *w, notes *n) {
 
 /* Dispatch with the data {"x":1}; what was noted. */
 static void check(const char *effects, const char *expected) {
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   json_t *data = json_of("{\"x\":1}");
   dispatch_text(&w, effects, &(vestry_dispatch_options){.data = data}, VESTRY_OK, NULL);
   assert_string_equal(n.text, expected);
   json_decref(data);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* capability: B10 */
@@ -112,7 +112,7 @@ static void what_is_quoted_is_left_alone(void **state) {
 
 static void b10_b12_a_failure_stops_the_effect_alone(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   noter a = {&n, "a", false};
@@ -129,19 +129,18 @@ static void b10_b12_a_failure_stops_the_effect_alone(void **state) {
   assert_error(&result, 2, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "one value is quoted");
   assert_error(&result, 3, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "one value is quoted");
   assert_error(&result, 4, VESTRY_PHASE_EFFECT, "", NULL, VESTRY_INVALID, "an effect is an array headed by its name");
-  world_end(&w);
+  site_end(&w);
 }
 
 static void b10_a_requests_signals_are_the_data(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   wire r = {.query = "datastar=%7B%22x%22%3A9%7D"};
   wire_plan(&w, &r, &(plan){.effects = "[[\"e\",[\"data\",\"x\"]]]"});
   assert_string_equal(n.text, "e[9] ");
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* What a client sent names no placeholders when a handler sends it back. */
@@ -153,15 +152,14 @@ static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app
 /* capability: B10 */
 static void a_client_names_no_placeholders(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   wire r = {.datastar = true, .query = "datastar=%7B%22x%22%3A%5B%22p%22%2C1%5D%7D"};
   wire_request(&w, &r, echo, NULL);
   assert_string_equal(n.text, "");
   assert_int_equal(wire_count(&r, "{\"x\":[\"p\",1]}"), 1);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static json_t *nest(int depth, json_t *inside) {
@@ -178,7 +176,7 @@ static json_t *nest(int depth, json_t *inside) {
 
 static void the_depth_is_bounded(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n;
   begin(&w, &n);
   for (int too_deep = 0; too_deep < 2; too_deep++) {
@@ -193,7 +191,7 @@ static void the_depth_is_bounded(void **state) {
       assert_error(&result, 0, VESTRY_PHASE_EFFECT, "vestry/none", "vestry/none", VESTRY_TOO_LARGE, "nested too deep");
     json_decref(effects);
   }
-  world_end(&w);
+  site_end(&w);
 }
 
 /* ------------------------------------------------------------------------------------------------------ memory ---- */
@@ -203,7 +201,7 @@ static void b10_every_allocation_failure_is_survived(void **state) {
   bool failed = true;
   long number = 0;
   for (; failed; number++) {
-    world w;
+    site w;
     notes n;
     begin(&w, &n);
     json_t *data = json_of("{\"x\":1}");
@@ -222,8 +220,7 @@ static void b10_every_allocation_failure_is_survived(void **state) {
     json_decref(results);
     json_decref(effects);
     json_decref(data);
-    world_end(&w);
-    test_host_assert_clean(&w.th);
+    site_end(&w);
   }
   assert_true(number > 8); /* the last round was without a failure */
 }

@@ -29,10 +29,10 @@ static vestry_registry *registry_of(const vestry_host *host) {
 /* capability: B8 */
 static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {""};
   noter a = {&n, "a", false};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_registry *plugin = registry_of(&w.th.host);
   assert_int_equal(vestry_registry_effect(plugin, "e", noting_effect, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_action(plugin, "do", listed_action, NULL), VESTRY_OK);
@@ -43,17 +43,16 @@ static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void 
   vestry_registry_destroy(plugin); /* the instance keeps what it brought */
   dispatch_text(&w, "[[\"do\",[[\"e\",[\"seven\"]]]]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a<e e[7] a>e ");
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* capability: B8 */
 static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {""};
   noter a = {&n, "a", false}, b = {&n, "b", false}, c = {&n, "c", false};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   vestry_registry *first = registry_of(NULL), *second = registry_of(NULL);
   assert_int_equal(vestry_registry_effect(first, "x", says_one, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(first, "y", says_one, &n), VESTRY_OK);
@@ -78,18 +77,17 @@ static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   assert_string_equal(n.text, "a< b< c< two c> b> a> ");
   vestry_registry_destroy(first);
   vestry_registry_destroy(second);
-  world_end(&w);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 /* capability: B8 */
 static void b8_registries_are_made_of_registries_and_shared(void **state) {
   (void)state;
-  world one, two;
+  site one, two;
   notes n = {""};
   noter a = {&n, "a", false};
-  world_begin(&one, (vestry_options){0});
-  world_begin(&two, (vestry_options){0});
+  site_begin(&one, (vestry_options){0});
+  site_begin(&two, (vestry_options){0});
   vestry_registry *part = registry_of(NULL), *whole = registry_of(NULL);
   assert_int_equal(vestry_registry_effect(part, "x", says_two, &n), VESTRY_OK);
   vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_DISPATCH, note_before, NULL, &a};
@@ -110,14 +108,14 @@ static void b8_registries_are_made_of_registries_and_shared(void **state) {
   dispatch_text(&two, "[[\"y\"]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a< a< a< two ");
   vestry_registry_destroy(part);
-  world_end(&one);
-  world_end(&two);
+  site_close(&one);
+  site_end(&two);
 }
 
 static void what_is_no_registration_is_refused(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   vestry_registry *registry = registry_of(NULL);
   vestry_interceptor interceptor = {0, "", VESTRY_PHASE_EFFECT, note_before, NULL, NULL};
   assert_int_equal(vestry_registry_create(NULL, NULL), VESTRY_INVALID);
@@ -143,7 +141,7 @@ static void what_is_no_registration_is_refused(void **state) {
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, NULL), VESTRY_INVALID);
   vestry_registry_destroy(registry);
   vestry_registry_destroy(NULL);
-  world_end(&w);
+  site_end(&w);
 }
 
 static vestry_err build(test_host *th, void *ctx) {
@@ -179,9 +177,9 @@ static void using_is_all_or_nothing(void **state) {
   assert_int_equal(vestry_registry_effect(registry, "f", says_two, &n), VESTRY_OK);
   bool failed = true;
   for (long number = 0; failed; number++) {
-    world w;
+    site w;
     n.text[0] = '\0';
-    world_begin(&w, (vestry_options){0});
+    site_begin(&w, (vestry_options){0});
     assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "e", says_one, &n), VESTRY_OK);
     test_host_fail_in(&w.th, number);
     vestry_err error = vestry_registry_add(vestry_parts_of(w.v)->registry, registry);
@@ -190,8 +188,7 @@ static void using_is_all_or_nothing(void **state) {
     dispatch_text(&w, "[[\"e\"]]", NULL, VESTRY_OK, NULL);
     assert_string_equal(n.text, failed ? "one " : "two ");
     dispatch_text(&w, "[[\"f\"]]", NULL, failed ? VESTRY_NOT_FOUND : VESTRY_OK, NULL);
-    world_end(&w);
-    test_host_assert_clean(&w.th);
+    site_end(&w);
   }
   vestry_registry_destroy(registry);
 }

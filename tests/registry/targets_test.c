@@ -2,28 +2,28 @@
 /* Lists of connections: what fits inside, what does not, and what is under a key. */
 #include "registry/targets.h"
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "store/store.h"
 #include "vestry/dispatch.h"
 
 enum { MOST = 70 };
 
-/* A world with `count` connections under ("room", "a"). */
-static void fill(world *w, wire *wires, size_t count) {
-  world_begin(w, (vestry_options){0});
+/* A site with `count` connections under ("room", "a"). */
+static void fill(site *w, wire *wires, size_t count) {
+  site_begin(w, (vestry_options){0});
   for (size_t i = 0; i < count; i++) {
     wires[i] = (wire){0};
     wire_plan(w, &wires[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = MOST});
   }
 }
 
-static void empty(world *w, wire *wires, size_t count) {
-  world_end(w);
+static void empty(site *w, wire *wires, size_t count) {
+  site_close(w);
   for (size_t i = 0; i < count; i++) wire_finish(&wires[i]);
   test_host_assert_clean(&w->th);
 }
 
-static vestry_err find(world *w, vsi_targets *targets, size_t *closed_count) {
+static vestry_err find(site *w, vsi_targets *targets, size_t *closed_count) {
   vestry_store *store = vestry_parts_of(w->v)->store;
   vsi_scoped_key key;
   assert_int_equal(vsi_store_pack(store, &key, NOWHERE, ROOM("a")), VESTRY_OK);
@@ -37,7 +37,7 @@ static void finds_all_however_many(void **state) {
   (void)state;
   static const size_t counts[] = {1, 7, 8, 9, 31, 32, 33, MOST};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-    world w;
+    site w;
     wire wires[MOST];
     fill(&w, wires, counts[i]);
     vsi_targets targets;
@@ -56,7 +56,7 @@ static void finds_all_however_many(void **state) {
 /* The usual case, one connection under a key, allocates nothing. */
 static void one_costs_no_allocation(void **state) {
   (void)state;
-  world w;
+  site w;
   wire wires[1];
   fill(&w, wires, 1);
   long before = atomic_load(&w.th.allocations);
@@ -70,7 +70,7 @@ static void one_costs_no_allocation(void **state) {
 
 static void closed_ones_are_left_out_and_counted(void **state) {
   (void)state;
-  world w;
+  site w;
   wire wires[12];
   fill(&w, wires, 12);
   for (size_t i = 0; i < 12; i += 3) vestry_connection_close(wires[i].connection, VESTRY_CAUSE_HANGUP);
@@ -91,7 +91,7 @@ static void closed_ones_are_left_out_and_counted(void **state) {
   assert_int_equal(find(&w, &targets, &closed_count), VESTRY_NOT_FOUND);
   assert_int_equal(closed_count, 12);
   assert_int_equal(targets.count, 0);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(find(&w, &targets, &closed_count), VESTRY_NOT_FOUND);
   assert_int_equal(closed_count, 0);
   vsi_targets_finish(&targets);
@@ -100,7 +100,7 @@ static void closed_ones_are_left_out_and_counted(void **state) {
 
 static void bad_keys_are_said(void **state) {
   (void)state;
-  world w;
+  site w;
   wire wires[1];
   fill(&w, wires, 1);
   vestry_key none = vestry_key_string(NULL);
@@ -116,7 +116,7 @@ static void bad_keys_are_said(void **state) {
 static void out_of_memory_leaves_the_list_as_it_was(void **state) {
   (void)state;
   for (long number = 0;; number++) {
-    world w;
+    site w;
     wire wires[40];
     fill(&w, wires, 40);
     vsi_targets targets;

@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* E6: effects for connections that have been closed are refused without harm: CLOSED, recorded, nothing written. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/dispatch.h"
 
 static const char *const built_in[] = {"[\"patch-elements\", \"<p id='a'>\"]",
                                        "[\"patch-elements-seq\", [\"<p id='a'>\"]]", "[\"patch-signals\", {\"a\": 1}]",
                                        "[\"execute-script\", \"a()\"]"};
 
-static void begin(world *w, wire *r) {
-  world_begin(w, (vestry_options){0});
+static void begin(site *w, wire *r) {
+  site_begin(w, (vestry_options){0});
   *r = (wire){0};
   wire_plan(w, r, &(plan){.key = "a", .keep = true});
 }
 
-static void end(world *w, wire *r) {
-  world_settle(w);
+static void end(site *w, wire *r) {
+  site_settle(w);
   wire_assert_text(r, ""); /* nothing has come through */
   vestry_stats stats = {0};
   vestry_stats_get(w->v, &stats);
   assert_int_equal(stats.accepted_count, 0);
-  world_end(w);
-  wire_finish(r);
+  wires_end(w, r);
 }
 
 /* capability: E6 */
 static void e6_effects_after_close_sse_are_refused_without_harm(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
-    world w;
+    site w;
     wire r;
     char text[128];
     begin(&w, &r);
@@ -63,7 +62,7 @@ static vestry_err close_and_send(vestry_dispatch_context *context, const json_t 
 
 static void e6_context_send_to_closed_connections_is_refused_without_harm(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
   vestry_err sent = VESTRY_OK;
   begin(&w, &r);
@@ -76,7 +75,7 @@ static void e6_context_send_to_closed_connections_is_refused_without_harm(void *
 /* capability: E6 */
 static void e6_a_reply_to_a_closed_connection_is_refused_without_harm(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r, late = {0};
   begin(&w, &r);
   vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The data that a handler gives to its stream: destroyed once; and serving while memory runs out. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/registry.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
@@ -45,8 +45,8 @@ static vestry_err datum_dispatched(vestry_dispatch_context *context, const json_
 static void data_lives_as_long_as_the_stream_is_held(void **state) {
   (void)state;
   for (int with_hooks = 0; with_hooks < 2; with_hooks++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "note", datum_dispatched, NULL), VESTRY_OK);
     datum d = {0};
     plan p = {.key = "a", .keep = true, .effects = "[[\"note\"]]", .data = &d, .destroy = datum_destroy};
@@ -61,7 +61,7 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
     assert_int_equal(d.opened, with_hooks);
     assert_int_equal(d.closed, with_hooks);
     assert_ptr_equal(datum_of(r.connection), &d); /* it has ended, but is held */
-    world_end(&w);
+    site_close(&w);
     assert_int_equal(atomic_load(&d.destroyed), 0); /* past the instance, too */
     wire_finish(&r);
     wire_finish(&none);
@@ -88,8 +88,8 @@ static void data_without_a_stream_is_destroyed_when_the_request_is_answered(void
       {{.status = 422, .body = "text"}, false, 422},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     wire first = {0}, r = {.datastar = !cases[i].is_plain};
     wire_plan(&w, &first, &keep);
     datum d = {0};
@@ -99,7 +99,7 @@ static void data_without_a_stream_is_destroyed_when_the_request_is_answered(void
     wire_request(&w, &r, planned, &p);
     assert_int_equal(r.status, cases[i].status);
     assert_int_equal(atomic_load(&d.destroyed), 1);
-    world_end(&w);
+    site_close(&w);
     wire_finish(&r);
     wire_finish(&first);
     assert_int_equal(atomic_load(&d.destroyed), 1);
@@ -118,13 +118,13 @@ static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void 
 /* capability: K1 */
 static void of_several_data_the_last_stays(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   datum data[2] = {0};
   wire r = {.datastar = true};
   wire_request(&w, &r, two_data, data);
   assert_ptr_equal(datum_of(r.connection), &data[1]);
-  world_end(&w);
+  site_close(&w);
   wire_finish(&r);
   assert_int_equal(atomic_load(&data[0].destroyed), 1);
   assert_int_equal(atomic_load(&data[1].destroyed), 1);
@@ -146,8 +146,8 @@ static vestry_err planned_with_data(const vestry_request *req, vestry_reply *rep
 /* Serve with allocation number `number` failing; false: none failed. Whatever fails, the request is answered or its
  * stream runs, somebody is told, and the counters add up. */
 static bool serve_failing(const memory_case *c, long number) {
-  world w;
-  world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  site w;
+  site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   wire first = {0}, r = c->request;
   datum d = {0};
   plan reply = c->reply;
@@ -157,13 +157,13 @@ static bool serve_failing(const memory_case *c, long number) {
   test_host_fail_in(&w.th, number);
   r.datastar = true;
   assert_int_equal(wire_serve(&w, &r, planned_with_data, &reply), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   bool failed = test_host_has_failed(&w.th);
   bool told = atomic_load(&w.th.log_lines) > 0;
   assert_int_equal(told, failed);
   if (!failed && !r.responds) assert_int_equal(wire_count(&r, "event: "), 1);
   if (!failed && r.responds) assert_in_range(r.status, 200, 204);
-  world_end(&w);
+  site_close(&w);
   wire_finish(&r);
   if (c->is_second) wire_finish(&first);
   assert_int_equal(atomic_load(&d.destroyed), d.given); /* once, if the handler was reached */

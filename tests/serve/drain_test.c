@@ -2,11 +2,11 @@
 /* F6: what an instance does while its streams are sent away; how evenly stands in tests/serve/drain_evenly_test.c. */
 #include "vestry/drain.h"
 
-#include "serve/world.h"
+#include "serve/wire.h"
 
 enum { STREAMS = 4 };
 
-static void open_streams(world *w, wire r[STREAMS]) {
+static void open_streams(site *w, wire r[STREAMS]) {
   static const char *const keys[STREAMS] = {"a", "b", "c", "d"};
   memset(r, 0, STREAMS * sizeof *r);
   for (int i = 0; i < STREAMS; i++) wire_plan(w, &r[i], &(plan){.key = keys[i], .keep = true, .auto_close = -1});
@@ -16,12 +16,7 @@ static void finish_streams(wire r[STREAMS]) {
   for (int i = 0; i < STREAMS; i++) wire_finish(&r[i]);
 }
 
-static void advance(world *w, uint64_t ms) {
-  test_host_advance_ms(&w->th, ms);
-  world_settle(w);
-}
-
-static vestry_stats stats_of(world *w) {
+static vestry_stats stats_of(site *w) {
   vestry_stats stats = {0};
   vestry_stats_get(w->v, &stats);
   return stats;
@@ -30,16 +25,16 @@ static vestry_stats stats_of(world *w) {
 /* capability: F6 */
 static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r[STREAMS];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   open_streams(&w, r);
   assert_false(stats_of(&w).drain_has_begun);
   assert_int_equal(vestry_drain_wait(w.v, 0), VESTRY_INVALID);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_EXISTS);
   for (int gone = 0; gone <= STREAMS; gone++) {
-    if (gone) advance(&w, 1000);
+    if (gone) site_pass_ms(&w, 1000);
     vestry_stats stats = stats_of(&w);
     assert_true(stats.drain_has_begun);
     assert_int_equal(stats.drain_elapsed_ms, gone * 1000);
@@ -64,19 +59,19 @@ static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
   assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_DRAIN], STREAMS);
   /* The timer rests: what is still to come is the store's expiry. */
   assert_true(vestry_runtime_next_deadline_ns(vestry_parts_of(w.v)->runtime) > atomic_load(&w.th.now_ns) + 1000000000);
-  world_end(&w);
+  site_close(&w);
   finish_streams(r);
 }
 
 /* capability: F6 */
 static void f6_new_streams_are_refused_others_still_served(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r[STREAMS], late = {0}, known = {0}, plain = {0};
-  world_begin(&w, (vestry_options){.retry_after_s = 3});
+  site_begin(&w, (vestry_options){.retry_after_s = 3});
   open_streams(&w, r);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
-  advance(&w, 1500);
+  site_pass_ms(&w, 1500);
   wire_plan(&w, &late, &(plan){.key = "new", .keep = true, .auto_close = -1});
   assert_int_equal(late.status, 503);
   assert_int_equal(late.opens, 0);
@@ -86,12 +81,12 @@ static void f6_new_streams_are_refused_others_still_served(void **state) {
   assert_int_equal(wire_count(&r[3], "signals {\"n\":1}"), 1);
   wire_request(&w, &plain, planned, &(plan){.body = "<p>"});
   assert_int_equal(plain.status, 200);
-  advance(&w, 2500);
+  site_pass_ms(&w, 2500);
   assert_int_equal(stats_of(&w).open_count, 0);
   vestry_stats all = {0};
   vestry_stats_get(w.v, &all);
   assert_int_equal(all.rejected_count, 1);
-  world_end(&w);
+  site_close(&w);
   finish_streams(r);
   wire_finish(&late);
   wire_finish(&known);
@@ -100,7 +95,7 @@ static void f6_new_streams_are_refused_others_still_served(void **state) {
 
 /* The stream of a request whose handler starts the drain was not there when it began. */
 static vestry_err draining(const vestry_request *req, vestry_reply *reply, void *app) {
-  world *w = app;
+  site *w = app;
   assert_int_equal(vestry_drain(w->v, 0), VESTRY_OK);
   return planned(req, reply, &(plan){.key = "new", .keep = true, .auto_close = -1});
 }
@@ -108,9 +103,9 @@ static vestry_err draining(const vestry_request *req, vestry_reply *reply, void 
 /* capability: F6 */
 static void f6_no_window_sends_all_away_at_once(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r[STREAMS], late = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   open_streams(&w, r);
   wire_request(&w, &late, draining, &w);
   assert_int_equal(late.status, 503);
@@ -120,7 +115,7 @@ static void f6_no_window_sends_all_away_at_once(void **state) {
     assert_int_equal(sscanf(r[i].text, "retry: %u\n\n", &retry_ms), 1);
     assert_in_range(retry_ms, 2000, 3000);
   }
-  world_end(&w);
+  site_close(&w);
   finish_streams(r);
   wire_finish(&late);
 }
@@ -128,62 +123,62 @@ static void f6_no_window_sends_all_away_at_once(void **state) {
 /* capability: F6 */
 static void f6_those_who_leave_by_themselves_end_it_sooner(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r[STREAMS];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   open_streams(&w, r);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
-  advance(&w, 1000);
+  site_pass_ms(&w, 1000);
   wire_hang_up(&w, &r[1]);
   wire_hang_up(&w, &r[3]);
   assert_int_equal(stats_of(&w).open_count, 1);
-  advance(&w, 1000);
+  site_pass_ms(&w, 1000);
   assert_int_equal(stats_of(&w).open_count, 0);
   assert_int_equal(stats_of(&w).drain_sent_count, 2);
-  world_end(&w);
+  site_close(&w);
   finish_streams(r);
 }
 
 static void f6_a_stop_aborts_what_is_left(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r[STREAMS];
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   open_streams(&w, r);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
-  advance(&w, 1000);
+  site_pass_ms(&w, 1000);
   assert_int_equal(vestry_stop(w.v, 0), VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) assert_int_equal(r[i].cause, i ? VESTRY_CAUSE_SHUTDOWN : VESTRY_CAUSE_DRAIN);
-  advance(&w, 5000);
+  site_pass_ms(&w, 5000);
   assert_int_equal(stats_of(&w).drain_sent_count, 1);
-  world_end(&w);
+  site_close(&w);
   finish_streams(r);
 }
 
 static void f6_refuses_what_makes_no_sense(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_drain(NULL, 1), VESTRY_INVALID);
   assert_int_equal(vestry_drain(w.v, VESTRY_DRAIN_MAX_MS + 1), VESTRY_INVALID);
   vestry_close(w.v);
   assert_int_equal(vestry_drain(w.v, 1), VESTRY_CLOSED);
   assert_false(stats_of(&w).drain_has_begun);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void f6_begins_whole_or_not_at_all(void **state) {
   (void)state;
   bool begun = false;
   for (long n = 0; !begun; n++) {
-    world w;
+    site w;
     wire r[STREAMS];
-    world_begin(&w, (vestry_options){0});
+    site_begin(&w, (vestry_options){0});
     open_streams(&w, r);
     test_host_fail_in(&w.th, n);
     vestry_err error = vestry_drain(w.v, 0);
     test_host_fail_no_more(&w.th);
-    world_settle(&w);
+    site_settle(&w);
     begun = error == VESTRY_OK;
     assert_int_equal(error, begun ? VESTRY_OK : VESTRY_NO_MEMORY);
     assert_int_equal(stats_of(&w).drain_has_begun, begun);
@@ -191,7 +186,7 @@ static void f6_begins_whole_or_not_at_all(void **state) {
     vestry_stats all = {0};
     vestry_stats_get(w.v, &all);
     assert_int_equal(all.open_count, begun ? 0 : STREAMS);
-    world_end(&w);
+    site_close(&w);
     finish_streams(r);
   }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a request is answered when something goes wrong, and what is logged. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/registry.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
@@ -44,8 +44,8 @@ static void mistakes_of_the_program_are_500_and_logged(void **state) {
   static const char *const reasons[] = {
       "html: byte", "html: byte", "UTF-8", "UTF-8", "an effect is a", "header", "the status", "the key", "", "", NULL};
   for (int i = 0; i < (int)(sizeof reasons / sizeof *reasons); i++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     wire r = {.datastar = true, .path = "/some/where"};
     char reason[1024] = "";
     first_log = reason;
@@ -59,8 +59,7 @@ static void mistakes_of_the_program_are_500_and_logged(void **state) {
     } else if (r.status != 200) {
       assert_int_equal(r.status, 500);
     }
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
 }
 
@@ -75,8 +74,8 @@ static void errors_of_handlers_have_their_status(void **state) {
       {VESTRY_CLOSED, 500},    {VESTRY_UNSUPPORTED, 500}, {VESTRY_TIMEOUT, 500},   {VESTRY_IO, 500},
       {VESTRY_FAILED, 500},
   };
-  world w;
-  world_begin(&w, (vestry_options){.retry_after_s = 7});
+  site w;
+  site_begin(&w, (vestry_options){.retry_after_s = 7});
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     wire r = {0};
     wire_plan(&w, &r, &(plan){.error = cases[i].error, .body = "thrown away", .effects = "[" TICK "]"});
@@ -92,13 +91,13 @@ static void errors_of_handlers_have_their_status(void **state) {
   vestry_stats_get(w.v, &stats);
   assert_int_equal(stats.requests_count, sizeof cases / sizeof *cases);
   assert_int_equal(stats.rejected_count, 2);
-  world_end(&w);
+  site_end(&w);
 }
 
 static void no_room_for_a_stream_is_503(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.open_error = VESTRY_LIMIT}, broken = {.open_error = VESTRY_UNSUPPORTED};
   wire_plan(&w, &r, &(plan){.effects = "[" TICK "]"});
   assert_int_equal(r.status, 503);
@@ -109,24 +108,20 @@ static void no_room_for_a_stream_is_503(void **state) {
   vestry_stats_get(w.v, &stats);
   assert_int_equal(stats.rejected_count, 1);
   assert_int_equal(stats.opened_count, 0);
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&broken);
+  wires_end(&w, &r, &broken);
 }
 
 static void a_closing_instance_answers_503(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   vestry_close(w.v);
   wire r = {0}, plain = {0};
   wire_plan(&w, &r, &(plan){.effects = "[" TICK "]"});
   assert_int_equal(r.status, 503);
   wire_request(&w, &plain, planned, &(plan){.body = "x"});
   assert_int_equal(plain.status, 503);
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&plain);
+  wires_end(&w, &r, &plain);
 }
 
 static vestry_err close_instance(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -136,32 +131,29 @@ static vestry_err close_instance(const vestry_request *req, vestry_reply *reply,
 
 static void an_instance_that_closes_during_the_handler_opens_nothing(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
   wire_request(&w, &r, close_instance, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
   assert_int_equal(r.status, 503);
   assert_int_equal(r.opens, 0);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static void a_peer_that_is_gone_is_io(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.gone = true}, failed = {.gone = true};
   assert_int_equal(wire_serve(&w, &r, planned, &(plan){.body = "x"}), VESTRY_IO);
   assert_int_equal(wire_serve(&w, &failed, planned, &(plan){.error = VESTRY_FAILED}), VESTRY_IO);
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&failed);
+  wires_end(&w, &r, &failed);
 }
 
 static void a_stream_whose_peer_is_gone_before_the_head(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.open_io = VESTRY_IO_HANGUP};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
   assert_int_equal(r.ends, 1);
@@ -170,14 +162,13 @@ static void a_stream_whose_peer_is_gone_before_the_head(void **state) {
   vestry_stats_get(w.v, &stats);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
   assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_HANGUP], 1);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static void incomplete_ops_are_invalid(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   vestry_connection *untouched = (vestry_connection *)&r;
   vestry_request_ops ops = wire_ops;
@@ -189,7 +180,7 @@ static void incomplete_ops_are_invalid(void **state) {
   assert_int_equal(vestry_serve(w.v, NULL, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
   assert_ptr_equal(untouched, &r);
   assert_int_equal(r.responds, 0);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* A handler that looks at no error, as those of the introduction. */
@@ -204,8 +195,8 @@ static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, 
 
 static void a_refused_key_is_not_performed_without(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   vestry_key bad = vestry_key_string(NULL);
   wire r = {.datastar = true}, plain = {0};
   wire_request(&w, &r, ignore_errors, &bad);
@@ -219,9 +210,7 @@ static void a_refused_key_is_not_performed_without(void **state) {
   wire_request(&w, &plain, ignore_errors, &bad); /* where there are no effects it does not matter */
   assert_int_equal(plain.status, 200);
   wire_assert_text(&plain, "text");
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&plain);
+  wires_end(&w, &r, &plain);
 }
 
 static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
@@ -229,16 +218,15 @@ static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
   const vestry_key *key = VESTRY_KEY("a");
   long number = 0;
   for (bool failed = true; failed; number++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     test_host_fail_in(&w.th, number);
     wire r = {0};
     wire_request(&w, &r, ignore_errors, (void *)key);
     failed = test_host_has_failed(&w.th);
     assert_int_equal(r.status, failed ? 500 : 200);
     wire_assert_text(&r, failed ? "internal error\n" : "text");
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
   assert_true(number > 4);
 }

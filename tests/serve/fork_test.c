@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
 #include "vestry/once.h"
@@ -24,7 +24,7 @@ static void run(vestry_actor *self, void *ctx) {
 
 /* What a child may call. */
 typedef struct all {
-  world *w;
+  site *w;
   wire *stream;
   vestry_runtime *runtime;
   vestry_timer *timer;
@@ -85,12 +85,12 @@ static void *use_it(void *ctx) {
 }
 
 static void fork_some(uint32_t threads_count, bool is_busy) {
-  world w;
+  site w;
   test_host_init(&w.th);
   all a = {.w = &w};
   vestry_runtime_options options = {.host = &w.th.host, .threads_count = threads_count};
   assert_int_equal(vestry_runtime_create(&options, &a.runtime), VESTRY_OK);
-  assert_int_equal(world_try(&w, (vestry_options){.runtime = a.runtime}), VESTRY_OK);
+  assert_int_equal(site_try(&w, (vestry_options){.runtime = a.runtime}), VESTRY_OK);
   assert_int_equal(vestry_timer_create(a.runtime, ring, NULL, &a.timer), VESTRY_OK);
   assert_int_equal(vestry_actor_create(a.runtime, &(vestry_actor_options){.run = run}, &a.actor), VESTRY_OK);
   assert_int_equal(vestry_presence_create(w.v, NULL, &a.presence), VESTRY_OK);

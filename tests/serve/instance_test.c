@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The instance: its making, its own effects and hooks, its end. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/registry.h"
 #include "vestry/session.h"
 
@@ -8,9 +8,9 @@
 
 /* It is refused, and one line says what for. */
 static void must_refuse(vestry_options options, vestry_err wanted, const char *said) {
-  world w;
+  site w;
   test_host_init(&w.th);
-  assert_int_equal(world_try(&w, options), wanted);
+  assert_int_equal(site_try(&w, options), wanted);
   assert_null(w.v);
   assert_true(w.th.log_lines > 0);
   assert_non_null(strstr(w.th.last_log, "vestry_create: "));
@@ -21,10 +21,10 @@ static void must_refuse(vestry_options options, vestry_err wanted, const char *s
 /* capability: A7 */
 static void options_are_checked(void **state) {
   (void)state;
-  world w;
+  site w;
   test_host_init(&w.th);
   assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(world_try(&w, (vestry_options){.size = 7}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.size = 7}), VESTRY_INVALID);
   must_refuse((vestry_options){.store = "no-such"}, VESTRY_NOT_FOUND, "store");
   must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = SIZE_MAX}}, VESTRY_INVALID,
               "max_body_bytes");
@@ -36,7 +36,7 @@ static void options_are_checked(void **state) {
   must_refuse((vestry_options){.sessions = &(vestry_session_options){.secret = "short", .secret_len = 5}},
               VESTRY_INVALID, "secret");
   atomic_store(&w.th.fail_random, true);
-  assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_IO);
+  assert_int_equal(site_try(&w, (vestry_options){0}), VESTRY_IO);
   assert_null(w.v);
   test_host_assert_clean(&w.th);
 }
@@ -79,11 +79,11 @@ static void a_runtime_can_be_lent(void **state) {
 
 static void registering_is_checked(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "x", NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, NULL), VESTRY_INVALID);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* ---------------------------------------------------------------------------------------- hooks and effects ------- */
@@ -156,8 +156,8 @@ static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, cha
   return VESTRY_OK;
 }
 
-static void begin_noting(world *w, notes *n) {
-  world_begin(
+static void begin_noting(site *w, notes *n) {
+  site_begin(
       w, (vestry_options){.scope = always_ann,
                           .hooks = &(vestry_connection_hooks){.on_open = all_open, .on_close = all_close, .ctx = n}});
   n->v = w->v;
@@ -172,7 +172,7 @@ static void begin_noting(world *w, notes *n) {
 /* capability: B2, C9 */
 static void opening_and_closing_are_told_in_order(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
   wire r = {0};
@@ -182,21 +182,19 @@ static void opening_and_closing_are_told_in_order(void **state) {
   wire_hang_up(&w, &r);
   assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
   assert_int_equal(atomic_load(&w.th.log_lines), 0);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: B2 */
 static void a_stream_that_never_opened_is_closed_too(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
   wire r = {.open_io = VESTRY_IO_HANGUP};
   wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_string_equal(n.text, "[ own-close:hangup all-close sse-closed:hangup ] ");
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static vestry_err refuse(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
@@ -206,7 +204,7 @@ static vestry_err refuse(vestry_dispatch_context *context, const json_t *effect,
 
 static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
   assert_int_equal(
@@ -217,8 +215,7 @@ static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   wire_plan(&w, &r, &(plan){.keep = true, .hooks = {.on_open = own_open, .on_close = own_close, .ctx = &n}});
   assert_int_equal(r.status, 409);
   assert_string_equal(n.text, "[ own-close:closed all-close ] ");
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* C9: the reply's on_error hook and the instance's are both told of a refusal, by whatever way it comes. */
@@ -257,10 +254,10 @@ static void c9_on_error_of_reply_and_instance(void **state) {
       {VESTRY_VERDICT_CLOSE, VESTRY_VERDICT_GO_ON, false},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    world w;
+    site w;
     verdicts v = {.own = rows[i].own, .all = rows[i].all};
-    world_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_error = all_error, .ctx = &v},
-                                     .connection = &(vestry_connection_options){.max_queued_count = 1}});
+    site_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_error = all_error, .ctx = &v},
+                                    .connection = &(vestry_connection_options){.max_queued_count = 1}});
     wire r = {0};
     wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .hooks = {.on_error = own_error, .ctx = &v}});
     vestry_err error = vestry_dispatch(w.v, NOWHERE, ROOM("a"),
@@ -269,11 +266,10 @@ static void c9_on_error_of_reply_and_instance(void **state) {
     assert_int_equal(error, VESTRY_FULL);
     assert_int_equal(v.own_told, 1);
     assert_int_equal(v.all_told, 1);
-    world_settle(&w);
+    site_settle(&w);
     assert_int_equal(wire_count(&r, "{\"n\":1}"), rows[i].goes_on ? 1 : 0); /* an abort discards */
     assert_int_equal(r.cause, rows[i].goes_on ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_FULL);
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
 }
 
@@ -289,9 +285,9 @@ static void tell_the_others(vestry_connection *connection, vestry_cause cause, v
 /* capability: C9 */
 static void hooks_may_dispatch(void **state) {
   (void)state;
-  world w;
+  site w;
   notes n = {.text = ""};
-  world_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_close = tell_the_others, .ctx = &n}});
+  site_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_close = tell_the_others, .ctx = &n}});
   n.v = w.v;
   wire a = {0}, b = {0}, c = {0};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
@@ -300,7 +296,7 @@ static void hooks_may_dispatch(void **state) {
   wire_hang_up(&w, &a);
   assert_string_equal(n.text, "OK ");
   assert_int_equal(wire_count(&b, "{\"left\":1}"), 1);
-  world_end(&w); /* b and c end, and their hooks dispatch to nobody */
+  site_close(&w); /* b and c end, and their hooks dispatch to nobody */
   assert_string_equal(n.text, "OK CLOSED CLOSED ");
   wire_finish(&a);
   wire_finish(&b);
@@ -310,7 +306,7 @@ static void hooks_may_dispatch(void **state) {
 /* ------------------------------------------------------------------------------------------------ re-entry -------- */
 
 typedef struct purger {
-  world *w;
+  site *w;
   wire *next; /* served from inside the hook */
   int purges;
 } purger;
@@ -337,16 +333,16 @@ static void serve_from_purge(const vestry_purged *purged, void *ctx) {
 /* capability: A10 */
 static void a_purge_hook_may_do_everything(void **state) {
   (void)state;
-  world w;
+  site w;
   wire a = {0}, b = {0}, next = {0};
   purger p = {&w, &next, 0};
-  world_begin(&w, (vestry_options){.purge = serve_from_purge, .purge_ctx = &p});
+  site_begin(&w, (vestry_options){.purge = serve_from_purge, .purge_ctx = &p});
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .policy = VESTRY_KEEP_REPLACE});
   wire_plan(&w, &b, &(plan){.keep = true, .key = "a", .policy = VESTRY_KEEP_REPLACE});
   assert_int_equal(p.purges, 1);
   assert_int_equal(wire_count(&b, "{\"purged\":1}"), 1);
   assert_true(vestry_connection_is_open(next.connection));
-  world_end(&w);
+  site_close(&w);
   assert_int_equal(p.purges, 3);
   wire_finish(&a);
   wire_finish(&b);
@@ -368,8 +364,8 @@ static void on_timer(vestry_timer *timer, void *ctx) {
 /* capability: B14 */
 static void timers_dispatch_with_no_request(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   clock_face c = {.v = w.v};
   vestry_timer *timer;
   assert_int_equal(vestry_timer_create(vestry_parts_of(w.v)->runtime, on_timer, &c, &timer), VESTRY_OK);
@@ -377,28 +373,25 @@ static void timers_dispatch_with_no_request(void **state) {
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   for (int i = 1; i <= 3; i++) {
-    test_host_advance_ms(&w.th, 1001);
-    world_settle(&w);
+    site_pass_ms(&w, 1001);
     assert_int_equal(c.n, i);
     assert_int_equal(c.last, VESTRY_OK);
   }
   assert_int_equal(wire_count(&r, "event: datastar-patch-signals"), 3);
   assert_int_equal(wire_count(&r, "{\"n\":3}"), 1);
   wire_hang_up(&w, &r);
-  test_host_advance_ms(&w.th, 1001);
-  world_settle(&w);
+  site_pass_ms(&w, 1001);
   assert_int_equal(c.last, VESTRY_NOT_FOUND);
   vestry_timer_destroy(timer);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* -------------------------------------------------------------------------------------------------- the end ------- */
 
 static void the_end_in_three_steps(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, parked = {.parked = true};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
   wire_plan(&w, &parked, &(plan){.keep = true, .key = "b", .effects = "[" TICK "]"});
@@ -422,20 +415,17 @@ static void the_end_in_three_steps(void **state) {
   assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_SHUTDOWN], 2);
   assert_int_equal(stats.requests_count, 2);
   assert_int_equal(stats.written_count, 2);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&parked);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &a, &parked);
 }
 
 /* A reference that an application keeps too long holds memory, not the instance. */
 static void references_outlive_the_instance(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
-  world_end(&w);
+  site_close(&w);
   assert_int_equal(vestry_connection_look(r.connection).cause, VESTRY_CAUSE_SHUTDOWN);
   assert_int_equal(vestry_connection_patch_signals_text(r.connection, "{}", 2, NULL), VESTRY_CLOSED);
   assert_int_equal(r.releases, 0);
@@ -446,22 +436,22 @@ static void references_outlive_the_instance(void **state) {
 /* capability: E2 */
 static void says_its_heartbeat(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_parts_of(w.v)->heartbeat_ms, 15000);
-  world_end(&w);
-  world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  site_end(&w);
+  site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   assert_true(vestry_parts_of(w.v)->heartbeat_ms == VESTRY_NEVER_MS);
-  world_end(&w);
+  site_end(&w);
 }
 
 /* capability: F4 */
 static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   (void)state;
-  world w;
+  site w;
   wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 16384},
-                                   .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 16384},
+                                  .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   wire_plan(&w, &a, &(plan){.key = "a", .keep = true, .auto_close = -1});
   wire_plan(&w, &b, &(plan){.key = "b", .keep = true, .auto_close = -1});
   char text[1001];
@@ -471,7 +461,7 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   for (int i = 0; i < 20; i++) {
     (void)vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("console-log", text));
     assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("b"), VESTRY_LIST("console-log", text)), VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
     vestry_stats_get(w.v, &stats);
     assert_true(stats.queued_bytes <= 16384 * 7 / 8);
   }
@@ -482,9 +472,7 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
   assert_true(stats.queued_peak_bytes > 16384 / 2 && stats.queued_peak_bytes <= 16384);
   assert_int_equal(stats.refused_count, 0);
   assert_int_equal(wire_count(&b, text), 20);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
+  wires_end(&w, &a, &b);
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Keeping connections: policies, and the races that an interceptor or a hook can bring about on one thread. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/registry.h"
 
 static const char *const tick = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
@@ -12,11 +12,11 @@ static const plan keep_reject = {.key = "a", .keep = true, .policy = VESTRY_KEEP
 static const plan keep_many = {.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .effects = "[" TICK "]"};
 static const plan name_only = {.key = "a", .effects = "[" TICK "]"};
 
-static uint64_t live_count(world *w) {
+static uint64_t live_count(site *w) {
   return store_stats_of(w->v).live_count;
 }
 
-static uint64_t removed_for(world *w, vestry_cause cause) {
+static uint64_t removed_for(site *w, vestry_cause cause) {
   return store_stats_of(w->v).removed_by_cause[cause];
 }
 
@@ -25,8 +25,8 @@ static uint64_t removed_for(world *w, vestry_cause cause) {
 /* capability: A14 */
 static void replace_takes_the_place(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
   wire_plan(&w, &a, &keep_replace);
   wire_plan(&w, &b, &keep_replace);
@@ -36,33 +36,28 @@ static void replace_takes_the_place(void **state) {
   assert_int_equal(wire_count(&b, tick), 1);
   assert_true(vestry_connection_is_open(b.connection));
   assert_int_equal(live_count(&w), 1);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &a, &b);
 }
 
 /* capability: A14 */
 static void reuse_sends_down_the_stored_one(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
   wire_plan(&w, &a, &keep_reuse);
   wire_plan(&w, &b, &keep_reuse);
   assert_int_equal(b.status, 204);
   assert_int_equal(b.opens, 0);
   assert_int_equal(wire_count(&a, tick), 2);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
+  wires_end(&w, &a, &b);
 }
 
 /* capability: A14 */
 static void reject_answers_409(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, c = {0};
   wire_plan(&w, &a, &keep_reject);
   wire_plan(&w, &b, &keep_reject);
@@ -72,17 +67,14 @@ static void reject_answers_409(void **state) {
   wire_hang_up(&w, &a);
   wire_plan(&w, &c, &keep_reject);
   assert_int_equal(wire_count(&c, tick), 1);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
-  wire_finish(&c);
+  wires_end(&w, &a, &b, &c);
 }
 
 /* capability: A14 */
 static void many_join_and_start_by_themselves(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
   wire_plan(&w, &a, &keep_many);
   wire_plan(&w, &b, &keep_many);
@@ -94,13 +86,10 @@ static void many_join_and_start_by_themselves(void **state) {
   assert_int_equal(wire_count(&b, tick), 2);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                    VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&a, tick), 3);
   assert_int_equal(wire_count(&b, tick), 3);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
-  wire_finish(&later);
+  wires_end(&w, &a, &b, &later);
 }
 
 /* capability: A14 */
@@ -108,8 +97,8 @@ static void of_too_many_the_oldest_goes(void **state) {
   (void)state;
   for (size_t most = 0; most <= 3; most++) {
     size_t limit = most ? most : 8;
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     wire wires[10] = {{0}};
     plan p = keep_many;
     p.many_count = most;
@@ -119,7 +108,7 @@ static void of_too_many_the_oldest_goes(void **state) {
       if (i < 10 - limit) assert_int_equal(wires[i].cause, VESTRY_CAUSE_REPLACED);
     }
     assert_int_equal(live_count(&w), limit);
-    world_end(&w);
+    site_close(&w);
     for (size_t i = 0; i < 10; i++) wire_finish(&wires[i]);
   }
 }
@@ -128,8 +117,8 @@ static void of_too_many_the_oldest_goes(void **state) {
 static void closing_ones_do_not_count_among_the_many(void **state) {
   (void)state;
   for (size_t closing = 0; closing < 3; closing++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     wire wires[4] = {{0}};
     plan p = keep_many;
     p.many_count = 3;
@@ -137,10 +126,10 @@ static void closing_ones_do_not_count_among_the_many(void **state) {
     vestry_connection_close(wires[closing].connection, VESTRY_CAUSE_HANGUP); /* its runner does not run yet */
     wires[3].datastar = true;
     assert_int_equal(wire_serve(&w, &wires[3], planned, &p), VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
     for (size_t i = 0; i < 4; i++) assert_int_equal(vestry_connection_is_open(wires[i].connection), i != closing);
     assert_int_equal(live_count(&w), 3);
-    world_end(&w);
+    site_close(&w);
     for (size_t i = 0; i < 4; i++) wire_finish(&wires[i]);
   }
 }
@@ -149,8 +138,8 @@ static void closing_ones_do_not_count_among_the_many(void **state) {
  * c leaves only b and itself. */
 static void of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire wires[4] = {{0}};
   plan p = keep_many;
   p.many_count = 3;
@@ -159,13 +148,13 @@ static void of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones(void 
   p.many_count = 2;
   wires[3].datastar = true;
   assert_int_equal(wire_serve(&w, &wires[3], planned, &p), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wires[0].cause, VESTRY_CAUSE_HANGUP);
   assert_int_equal(wires[1].cause, VESTRY_CAUSE_REPLACED);
   assert_true(vestry_connection_is_open(wires[2].connection));
   assert_true(vestry_connection_is_open(wires[3].connection));
   assert_int_equal(live_count(&w), 2);
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 4; i++) wire_finish(&wires[i]);
 }
 
@@ -174,8 +163,8 @@ static void of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones(void 
 /* capability: A10, A12 */
 static void an_end_removes_by_identity_and_with_its_own_cause(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
   wire_plan(&w, &a, &keep_replace);
   /* a is displaced by b, and its late end must not take b along. */
@@ -183,23 +172,21 @@ static void an_end_removes_by_identity_and_with_its_own_cause(void **state) {
   assert_int_equal(wire_serve(&w, &b, planned, (void *)&keep_replace), VESTRY_OK);
   assert_false(vestry_connection_is_open(a.connection));
   assert_int_equal(a.ends, 0);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(a.ends, 1);
   assert_int_equal(live_count(&w), 1);
   assert_int_equal(removed_for(&w, VESTRY_CAUSE_REPLACED), 1);
   wire_hang_up(&w, &b);
   assert_int_equal(live_count(&w), 0);
   assert_int_equal(removed_for(&w, VESTRY_CAUSE_HANGUP), 1);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
+  wires_end(&w, &a, &b);
 }
 
 /* capability: A4, A5 */
 static void eviction_and_expiry_close_with_their_cause(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}, .idle_ms = 1000});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}, .idle_ms = 1000});
   wire a = {0}, b = {0};
   plan other = keep_replace;
   other.key = "b";
@@ -208,19 +195,17 @@ static void eviction_and_expiry_close_with_their_cause(void **state) {
   assert_int_equal(a.cause, VESTRY_CAUSE_SIZE);
   assert_false(a.clean);
   test_host_advance_ms(&w.th, 1100); /* no traffic: the driver does it */
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(b.cause, VESTRY_CAUSE_IDLE);
   assert_int_equal(live_count(&w), 0);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
+  wires_end(&w, &a, &b);
 }
 
 /* Nobody looks it up, but what is written to is in use: an event counts, a heartbeat does not. */
 static void a_stream_that_gets_events_is_not_idle(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.idle_ms = 1000, .connection = &(vestry_connection_options){.heartbeat_ms = 300}});
+  site w;
+  site_begin(&w, (vestry_options){.idle_ms = 1000, .connection = &(vestry_connection_options){.heartbeat_ms = 300}});
   wire busy = {0}, quiet = {0};
   plan other = keep_replace;
   other.key = "b";
@@ -230,36 +215,31 @@ static void a_stream_that_gets_events_is_not_idle(void **state) {
     test_host_advance_ms(&w.th, 100);
     if (i % 8 == 0)
       assert_int_equal(vestry_connection_patch_signals_text(busy.connection, "{\"n\":1}", 7, NULL), VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
     assert_true(vestry_connection_is_open(busy.connection));
   }
   assert_int_equal(quiet.cause, VESTRY_CAUSE_IDLE);
   assert_true(wire_count(&quiet, ":\n") > 0);
-  test_host_advance_ms(&w.th, 1000);
-  world_settle(&w);
+  site_pass_ms(&w, 1000);
   assert_int_equal(busy.cause, VESTRY_CAUSE_IDLE);
-  world_end(&w);
-  wire_finish(&busy);
-  wire_finish(&quiet);
+  wires_end(&w, &busy, &quiet);
 }
 
 static void a_quiet_page_stays_by_default(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0};
   wire_plan(&w, &a, &keep_replace);
-  test_host_advance_ms(&w.th, UINT64_C(24) * 3600 * 1000);
-  world_settle(&w);
+  site_pass_ms(&w, UINT64_C(24) * 3600 * 1000);
   assert_true(vestry_connection_is_open(a.connection));
-  world_end(&w);
-  wire_finish(&a);
+  wires_end(&w, &a);
 }
 
 static void removing_a_key_closes_all_under_it(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
   wire_plan(&w, &a, &keep_many);
   wire_plan(&w, &b, &keep_many);
@@ -270,13 +250,11 @@ static void removing_a_key_closes_all_under_it(void **state) {
                    VESTRY_NOT_FOUND);
   assert_int_equal(vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, &count),
                    VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(count, 2);
   assert_int_equal(a.cause, VESTRY_CAUSE_REMOVED);
   assert_int_equal(b.cause, VESTRY_CAUSE_REMOVED);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
+  wires_end(&w, &a, &b);
 }
 
 static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
@@ -290,8 +268,8 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
 /* capability: A8 */
 static void scopes_do_not_mix(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.scope = by_cookie});
+  site w;
+  site_begin(&w, (vestry_options){.scope = by_cookie});
   wire ann = {.headers = {{"Cookie", "session=ann"}}}, bob = {.headers = {{"Cookie", "session=bob"}}};
   wire ann_again = {.headers = {{"Cookie", "session=ann"}}}, nobody = {0};
   wire_plan(&w, &ann, &keep_reuse);
@@ -306,20 +284,16 @@ static void scopes_do_not_mix(void **state) {
       VESTRY_OK);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                    VESTRY_NOT_FOUND);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&bob, tick), 2);
-  world_end(&w);
-  wire_finish(&ann);
-  wire_finish(&bob);
-  wire_finish(&ann_again);
-  wire_finish(&nobody);
+  wires_end(&w, &ann, &bob, &ann_again, &nobody);
 }
 
 /* capability: A15 */
 static void a_cap_per_scope_evicts_there(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.scope = by_cookie, .bounds = &(vestry_bounds){.max_per_scope_count = 2}});
+  site w;
+  site_begin(&w, (vestry_options){.scope = by_cookie, .bounds = &(vestry_bounds){.max_per_scope_count = 2}});
   wire wires[3] = {{0}}, bob = {.headers = {{"Cookie", "session=bob"}}};
   static const char *const keys[] = {"a", "b", "c"};
   wire_plan(&w, &bob, &keep_reuse);
@@ -334,15 +308,15 @@ static void a_cap_per_scope_evicts_there(void **state) {
   assert_true(vestry_connection_is_open(wires[1].connection));
   assert_true(vestry_connection_is_open(wires[2].connection));
   assert_true(vestry_connection_is_open(bob.connection));
-  world_end(&w);
+  site_close(&w);
   for (size_t i = 0; i < 3; i++) wire_finish(&wires[i]);
   wire_finish(&bob);
 }
 
 static void a_store_that_is_full_refuses(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 1}});
+  site w;
+  site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 1}});
   wire a = {0}, b = {0};
   plan other = keep_replace;
   other.key = "b";
@@ -354,16 +328,14 @@ static void a_store_that_is_full_refuses(void **state) {
   assert_int_equal(b.ends, 1);
   assert_int_equal(wire_count(&b, tick), 0);
   assert_true(vestry_connection_is_open(a.connection));
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
+  wires_end(&w, &a, &b);
 }
 
 /* -------------------------------------------------------------------------------------------------- races --------- */
 
 /* An interceptor whose after runs before the keeper's: what happens between opening a stream and keeping it. */
 typedef struct meddler {
-  world *w;
+  site *w;
   wire *rival; /* served meanwhile */
   const plan *rival_plan;
   bool hang_up;       /* the new stream hangs up meanwhile */
@@ -388,7 +360,7 @@ static vestry_err meddle(vestry_dispatch_context *context, const json_t *effect,
   return VESTRY_OK;
 }
 
-static void meddle_with(world *w, meddler *m) {
+static void meddle_with(site *w, meddler *m) {
   m->w = w;
   const vestry_interceptor interceptor = {0, "meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry, &interceptor), VESTRY_OK);
@@ -399,19 +371,18 @@ static void a_stream_that_ended_before_it_was_stored_is_not_stored(void **state)
   (void)state;
   const plan *plans[] = {&keep_replace, &keep_reuse, &keep_reject, &keep_many};
   for (size_t i = 0; i < 4; i++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     meddler m = {.hang_up = true};
     meddle_with(&w, &m);
     wire r = {.datastar = true};
     assert_int_equal(wire_serve(&w, &r, planned, (void *)plans[i]), VESTRY_OK);
     assert_int_equal(live_count(&w), 0); /* at once, not when the runner gets to it */
     assert_int_equal(removed_for(&w, VESTRY_CAUSE_HANGUP), 1);
-    world_settle(&w);
+    site_settle(&w);
     assert_int_equal(r.cause, VESTRY_CAUSE_HANGUP);
     assert_false(r.head_written);
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
 }
 
@@ -425,25 +396,23 @@ static void hang_up_the_new_one(const vestry_purged *purged, void *ctx) {
 /* capability: A13 */
 static void a_stream_that_ends_while_it_is_stored_is_taken_out(void **state) {
   (void)state;
-  world w;
+  site w;
   meddler m = {0};
-  world_begin(&w, (vestry_options){.purge = hang_up_the_new_one, .purge_ctx = &m});
+  site_begin(&w, (vestry_options){.purge = hang_up_the_new_one, .purge_ctx = &m});
   wire a = {0}, b = {.datastar = true};
   wire_plan(&w, &a, &keep_replace);
   meddle_with(&w, &m);
   assert_int_equal(wire_serve(&w, &b, planned, (void *)&keep_replace), VESTRY_OK);
   assert_int_equal(live_count(&w), 0);
   assert_int_equal(removed_for(&w, VESTRY_CAUSE_HANGUP), 1);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
+  wires_end(&w, &a, &b);
 }
 
 static void reuse_that_comes_second_gives_its_stream_up(void **state) {
   (void)state;
   for (int parked = 0; parked < 2; parked++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     wire rival = {0}, r = {.parked = parked};
     meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
     meddle_with(&w, &m);
@@ -455,10 +424,7 @@ static void reuse_that_comes_second_gives_its_stream_up(void **state) {
     assert_false(r.head_written);
     assert_int_equal(wire_count(&rival, tick), 2);
     assert_int_equal(live_count(&w), 1);
-    world_end(&w);
-    wire_finish(&rival);
-    wire_finish(&r);
-    test_host_assert_clean(&w.th);
+    wires_end(&w, &rival, &r);
   }
 }
 
@@ -473,8 +439,8 @@ static vestry_err close_rival(vestry_dispatch_context *context, const json_t *ar
  * effects are lost, and the answer says so. */
 static void a_second_stream_is_never_opened(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
   meddler m = {.rival = &rival, .rival_plan = &keep_reuse};
   meddle_with(&w, &m);
@@ -485,9 +451,7 @@ static void a_second_stream_is_never_opened(void **state) {
   assert_int_equal(r.status, 503);
   assert_int_equal(r.opens, 1);
   assert_int_equal(wire_count(&rival, tick), 0); /* aborted: its own went with it */
-  world_end(&w);
-  wire_finish(&rival);
-  wire_finish(&r);
+  wires_end(&w, &rival, &r);
 }
 
 static vestry_err close_found(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
@@ -501,8 +465,8 @@ static vestry_err close_found(vestry_dispatch_context *context, const json_t *ef
 /* What was found closes before it is decided on: a new stream is opened, and the effects begin with that. */
 static void what_was_found_can_close_before_the_decision(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   int closed = 0;
   assert_int_equal(
       vestry_registry_intercept(vestry_parts_of(w.v)->registry,
@@ -516,15 +480,13 @@ static void what_was_found_can_close_before_the_decision(void **state) {
   assert_int_equal(closed, 1);
   assert_int_equal(r.responds, 0);
   assert_true(vestry_connection_is_open(r.connection));
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&r);
+  wires_end(&w, &kept, &r);
 }
 
 static void reject_that_comes_second_is_409(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
   meddler m = {.rival = &rival, .rival_plan = &keep_reject};
   meddle_with(&w, &m);
@@ -533,24 +495,20 @@ static void reject_that_comes_second_is_409(void **state) {
   assert_int_equal(r.ends, 1);
   assert_int_equal(wire_count(&rival, tick), 1);
   assert_int_equal(live_count(&w), 1);
-  world_end(&w);
-  wire_finish(&rival);
-  wire_finish(&r);
+  wires_end(&w, &rival, &r);
 }
 
 static void replace_that_comes_second_wins(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
   meddler m = {.rival = &rival, .rival_plan = &keep_replace};
   meddle_with(&w, &m);
   wire_plan(&w, &r, &keep_replace);
   assert_true(vestry_connection_is_open(r.connection));
   assert_int_equal(rival.cause, VESTRY_CAUSE_REPLACED);
-  world_end(&w);
-  wire_finish(&rival);
-  wire_finish(&r);
+  wires_end(&w, &rival, &r);
 }
 
 /* The key is held by a connection that is closing but has not left: nobody is there. */
@@ -558,24 +516,22 @@ static void a_closing_connection_has_no_claim_to_its_key(void **state) {
   (void)state;
   const plan *plans[] = {&keep_reuse, &keep_reject};
   for (size_t i = 0; i < 2; i++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     wire rival = {0}, r = {.datastar = true};
     meddler m = {.rival = &rival, .rival_plan = &keep_replace, .rival_hang_up = true};
     meddle_with(&w, &m);
     assert_int_equal(wire_serve(&w, &r, planned, (void *)plans[i]), VESTRY_OK);
     assert_non_null(r.connection);
     assert_int_equal(live_count(&w), 2);
-    world_settle(&w);
+    site_settle(&w);
     assert_int_equal(live_count(&w), 1);
     assert_int_equal(wire_count(&r, tick), 1);
     assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                      VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
     assert_int_equal(wire_count(&r, tick), 2);
-    world_end(&w);
-    wire_finish(&rival);
-    wire_finish(&r);
+    wires_end(&w, &rival, &r);
   }
 }
 
@@ -590,8 +546,8 @@ static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *a
 
 static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}});
   wire r = {0}, rival = {0};
   plan other = keep_replace;
   other.key = "b";
@@ -605,9 +561,7 @@ static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
   assert_false(r.clean);
   assert_int_equal(wire_count(&rival, tick), 1);
   assert_int_equal(live_count(&w), 1);
-  world_end(&w);
-  wire_finish(&r);
-  wire_finish(&rival);
+  wires_end(&w, &r, &rival);
 }
 
 int main(void) {

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Who calls what a program is begun with, and says something that cannot be, is told what, in the log. */
-#include "support/test.h"
-#include "support/test_host.h"
+#include "support/site.h"
 #include "vestry/cluster.h"
 #include "vestry/csrf.h"
 #include "vestry/files.h"
-#include "vestry/memory.h"
 #include "vestry/memory_network.h"
 #include "vestry/once.h"
 #include "vestry/page.h"
@@ -13,12 +11,7 @@
 #include "vestry/session.h"
 #include "vestry/vestry.h"
 
-typedef struct world {
-  test_host th;
-  vestry *v;
-} world;
-
-static void must_say(world *w, vestry_err error, const char *function, const char *what) {
+static void must_say(site *w, vestry_err error, const char *function, const char *what) {
   assert_int_equal(error, VESTRY_INVALID);
   assert_int_equal(atomic_exchange(&w->th.log_lines, 0), 1);
   if (strncmp(w->th.last_log, function, strlen(function)) != 0 || !strstr(w->th.last_log, what))
@@ -32,7 +25,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 
 static void who_begins_wrongly_is_told(void **state) {
   (void)state;
-  world w;
+  site w;
   vestry_pages *pages = NULL;
   vestry_page *page = NULL;
   vestry_once *once = NULL;
@@ -42,17 +35,14 @@ static void who_begins_wrongly_is_told(void **state) {
   vestry_cluster *cluster = NULL;
   vestry_memory_network *network;
   vestry_broker broker;
-  test_host_init(&w.th);
-  const vestry_options own = {
-      .host = &w.th.host, .threads_count = VESTRY_THREADS_NONE, .sessions = &(vestry_session_options){0}};
-  assert_int_equal(vestry_create(&own, &w.v), VESTRY_OK);
+  site_begin(&w, (vestry_options){.sessions = &(vestry_session_options){0}});
   must_say(&w, vestry_pages_create(w.v, &(vestry_pages_options){.secret = "x"}, &pages), "vestry_pages_create",
            "secret");
   must_say(&w, vestry_pages_create(w.v, &(vestry_pages_options){.interval_ms = UINT32_MAX}, &pages),
            "vestry_pages_create", "interval_ms");
-  assert_int_equal(vestry_pages_create(w.v, NULL, &pages), VESTRY_OK);
-  must_say(&w, vestry_page_create(pages, NULL, &page), "vestry_page_create", "render");
-  must_say(&w, vestry_page_create(pages, &(vestry_page_options){.render = render, .id = "a b"}, &page),
+  assert_int_equal(vestry_pages_create(w.v, NULL, &w.pages), VESTRY_OK);
+  must_say(&w, vestry_page_create(w.pages, NULL, &page), "vestry_page_create", "render");
+  must_say(&w, vestry_page_create(w.pages, &(vestry_page_options){.render = render, .id = "a b"}, &page),
            "vestry_page_create", "id");
   must_say(&w, vestry_once_create(w.v, &(vestry_once_options){.max_count = 1, .max_visitors_count = 2}, &once),
            "vestry_once_create", "max_visitors_count");
@@ -76,13 +66,10 @@ static void who_begins_wrongly_is_told(void **state) {
            vestry_cluster_create(w.v, &broker,
                                  &(vestry_cluster_options){.node = "a", .secret = "short", .secret_len = 5}, &cluster),
            "vestry_cluster_create", "32 bytes");
-  assert_true(!page && !once && !csrf && !presence && !files && !cluster);
+  assert_true(!pages && !page && !once && !csrf && !presence && !files && !cluster);
   broker.ops->destroy(broker.broker);
-  vestry_pages_destroy(pages);
-  vestry_stop(w.v, 0);
   vestry_memory_network_destroy(network);
-  vestry_destroy(w.v);
-  test_host_assert_clean(&w.th);
+  site_end(&w);
 }
 
 int main(void) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "registry/targets.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "store/store.h"
 #include "vestry/registry.h"
 
@@ -21,7 +21,7 @@ static uint32_t next_random(uint32_t *seed) {
 enum { RACERS = 3, ROUNDS = 150 };
 
 typedef struct race {
-  world w;
+  site w;
   pthread_barrier_t start;
   const plan *reply;
 } race;
@@ -43,8 +43,8 @@ static void *run_racer(void *ctx) {
 /* All serve the same reply at once. with_ghost: the key is held by a connection that is closing and has not left. */
 static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, int *ret_204, int *ret_409) {
   race all;
-  world_begin(&all.w, (vestry_options){.threads_count = 2,
-                                       .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  site_begin(&all.w, (vestry_options){.threads_count = 2,
+                                      .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   all.w.th.host.log = NULL; /* the test host's keeps the last line, for one thread */
   all.reply = reply;
   pthread_barrier_init(&all.start, NULL, RACERS);
@@ -88,7 +88,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   if (with_ghost) vestry_connection_run(ghost.connection);
   if (racers[0].r.connection) vestry_connection_run(racers[0].r.connection);
   assert_int_equal(vestry_stop(all.w.v, VESTRY_NEVER_MS), VESTRY_OK);
-  world_end(&all.w);
+  site_close(&all.w);
   for (int i = 0; i < RACERS; i++) wire_finish(&racers[i].r);
   if (with_ghost) wire_finish(&ghost);
   free(racers);
@@ -156,9 +156,9 @@ static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t
 
 static void a_stream_is_given_up_while_its_hook_runs(void **state) {
   (void)state;
-  static world w;
+  static site w;
   outsider o = {.said = VESTRY_OK};
-  world_begin(&w, (vestry_options){.threads_count = 2});
+  site_begin(&w, (vestry_options){.threads_count = 2});
   const vestry_interceptor interceptor = {0, "shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, &interceptor), VESTRY_OK);
   wire r = {.datastar = true};
@@ -174,9 +174,7 @@ static void a_stream_is_given_up_while_its_hook_runs(void **state) {
   assert_int_equal(vestry_connection_look(o.connection).state, VESTRY_STATE_CLOSED);
   vestry_connection_unref(o.connection);
   assert_int_equal(vestry_stop(w.v, VESTRY_NEVER_MS), VESTRY_OK);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 /* --------------------------------------------------------------------------------------------------- storm -------- */
@@ -184,7 +182,7 @@ static void a_stream_is_given_up_while_its_hook_runs(void **state) {
 enum { SERVERS = 2, DISPATCHERS = 2, REQUESTS = 400, DISPATCHES = 1500, KEYS = 3 };
 
 typedef struct storm {
-  world w;
+  site w;
   _Atomic(bool) done;
   _Atomic(int) opened, closed; /* hooks */
 } storm;
@@ -264,12 +262,12 @@ static void *run_ticker(void *ctx) {
 static void weather_the_storm(uint32_t seed, bool stop_early) {
   static storm s;
   memset(&s, 0, sizeof s);
-  world_begin(&s.w, (vestry_options){
-                        .threads_count = 2,
-                        .bounds = &(vestry_bounds){.max_count = 16},
-                        .idle_ms = 500,
-                        .hooks = &(vestry_connection_hooks){.on_open = storm_open, .on_close = storm_close, .ctx = &s},
-                        .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
+  site_begin(&s.w, (vestry_options){
+                       .threads_count = 2,
+                       .bounds = &(vestry_bounds){.max_count = 16},
+                       .idle_ms = 500,
+                       .hooks = &(vestry_connection_hooks){.on_open = storm_open, .on_close = storm_close, .ctx = &s},
+                       .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
   s.w.th.host.log = NULL; /* the test host's keeps the last line, for one thread */
   sailor sailors[SERVERS + DISPATCHERS];
   pthread_t ticker;
@@ -293,7 +291,7 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
   assert_int_equal(atomic_load(&s.closed), stats.closed_count); /* each stream's close hook, once */
   assert_true(atomic_load(&s.opened) <= atomic_load(&s.closed));
   assert_int_equal(stats.requests_count, SERVERS * REQUESTS);
-  world_end(&s.w);
+  site_close(&s.w);
   for (int i = 0; i < SERVERS; i++) {
     for (int j = 0; j < REQUESTS; j++) wire_finish(&sailors[i].wires[j]);
     free(sailors[i].wires);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving, from the request to the bytes. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/registry.h"
 
 static const char *const tick = "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n";
@@ -11,17 +11,15 @@ static const char *const tick = "event: datastar-patch-signals\ndata: signals {\
 /* capability: B6 */
 static void an_ordinary_request_gets_the_body_and_no_effects(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_request(&w, &r, planned, &(plan){.body = "<p>hi</p>", .key = "a", .keep = true, .effects = "[" TICK "]"});
   assert_int_equal(r.status, 200);
   wire_assert_text(&r, "<p>hi</p>");
   assert_true(wire_has_header(&r, "Content-Type: text/html; charset=utf-8"));
   assert_int_equal(r.opens, 0);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -33,16 +31,15 @@ static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *repl
 
 static void a_stream_for_any_client(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_request(&w, &r, tick_for_anybody, NULL);
   assert_int_equal(r.status, 200);
   assert_true(wire_has_header(&r, "Content-Type: text/event-stream"));
   assert_int_equal(wire_count(&r, "data: signals {\"n\":1}\n"), 1);
   assert_true(r.clean); /* and auto-close as for a Datastar request */
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static vestry_err seven(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
@@ -66,36 +63,34 @@ static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, v
 
 static void signals_of_a_reply_name_no_placeholders(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w.v)->registry, "seven", seven, NULL), VESTRY_OK);
   wire r = {0};
   wire_request(&w, &r, seven_thrice, NULL);
   assert_int_equal(wire_count(&r, "data: signals {\"first\":7}\n"), 1);
   assert_int_equal(wire_count(&r, "data: signals {\"second\":[\"seven\"]}\n"), 1);
   assert_int_equal(wire_count(&r, "data: signals {\"third\":7}\n"), 1);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: B6 */
 static void the_handlers_own_headers_win(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_request(&w, &r, planned, &(plan){.body = "{}", .header = {"content-type", "application/json"}, .status = 201});
   assert_int_equal(r.status, 201);
   assert_string_equal(r.head, "content-type: application/json\n");
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: B6 */
 static void a_datastar_request_without_effects_is_a_plain_one(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire nothing = {0}, status = {0}, body = {0}, key_only = {0};
   wire_plan(&w, &nothing, &(plan){0});
   assert_int_equal(nothing.status, 204);
@@ -109,11 +104,7 @@ static void a_datastar_request_without_effects_is_a_plain_one(void **state) {
   wire_plan(&w, &key_only, &(plan){.key = "a"});
   assert_int_equal(key_only.status, 204);
   assert_int_equal(key_only.opens, 0);
-  world_end(&w);
-  wire_finish(&nothing);
-  wire_finish(&status);
-  wire_finish(&body);
-  wire_finish(&key_only);
+  wires_end(&w, &nothing, &status, &body, &key_only);
 }
 
 /* -------------------------------------------------------------------------------------------- new streams --------- */
@@ -121,8 +112,8 @@ static void a_datastar_request_without_effects_is_a_plain_one(void **state) {
 /* capability: B1, B3 */
 static void a_new_stream_gets_head_effects_and_a_clean_end(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.status = 500, .header = {"Set-Cookie", "a=b"}, .effects = "[" TICK "," TICK "]"});
   assert_int_equal(r.status, 200);
@@ -137,15 +128,13 @@ static void a_new_stream_gets_head_effects_and_a_clean_end(void **state) {
   vestry_stats stats = {0};
   vestry_stats_get(w.v, &stats);
   assert_int_equal(store_stats_of(w.v).put_count, 0);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 static void a_stream_keeps_its_own_headers(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   static const char *const names[] = {"content-type", "Cache-Control", "x-accel-buffering", "Content-Encoding"};
   for (size_t i = 0; i < 4; i++) {
     wire r = {0};
@@ -155,7 +144,7 @@ static void a_stream_keeps_its_own_headers(void **state) {
     r.connection = NULL;
     wire_finish(&r);
   }
-  world_end(&w);
+  site_end(&w);
 }
 
 /* capability: B5 */
@@ -171,8 +160,8 @@ static void auto_close_per_reply_over_keep_over_the_instance(void **state) {
       {false, false, -1, true}, {true, false, -1, true}, {false, true, -1, true}, {true, true, -1, true},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    world w;
-    world_begin(&w, (vestry_options){.keep_open = cases[i].keep_open});
+    site w;
+    site_begin(&w, (vestry_options){.keep_open = cases[i].keep_open});
     wire r = {0};
     wire_plan(&w, &r,
               &(plan){.key = "a", .keep = cases[i].keep, .auto_close = cases[i].auto_close, .effects = "[" TICK "]"});
@@ -183,17 +172,15 @@ static void auto_close_per_reply_over_keep_over_the_instance(void **state) {
     assert_int_equal(store_stats_of(w.v).live_count,
                      cases[i].stays); /* what stays open and has a key is kept, nothing else */
     assert_int_equal(store_stats_of(w.v).put_count, cases[i].stays);
-    world_end(&w);
-    wire_finish(&r);
-    test_host_assert_clean(&w.th);
+    wires_end(&w, &r);
   }
 }
 
 /* capability: B5 */
 static void auto_close_also_when_an_effect_fails(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.effects = "[[\"nobody-knows\"]," TICK ",[\"patch-signals\"]]"});
   assert_int_equal(wire_count(&r, tick), 1);
@@ -201,14 +188,13 @@ static void auto_close_also_when_an_effect_fails(void **state) {
   assert_true(r.clean);
   assert_int_equal(atomic_load(&w.th.log_lines), 2);
   assert_non_null(strstr(w.th.last_log, "effect patch-signals: INVALID: an argument is missing"));
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static void keep_without_effects_opens_a_stream(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   assert_true(r.head_written);
@@ -216,9 +202,9 @@ static void keep_without_effects_opens_a_stream(void **state) {
   wire_assert_text(&r, "");
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                    VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   wire_assert_text(&r, tick);
-  world_end(&w);
+  site_close(&w);
   assert_false(r.clean); /* so that the browser comes back */
   assert_int_equal(r.cause, VESTRY_CAUSE_SHUTDOWN);
   wire_finish(&r);
@@ -226,8 +212,8 @@ static void keep_without_effects_opens_a_stream(void **state) {
 
 static void a_parked_stream_is_run_by_who_got_it(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {.parked = true};
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[" TICK "]"});
   assert_false(r.head_written);
@@ -236,15 +222,14 @@ static void a_parked_stream_is_run_by_who_got_it(void **state) {
   wire_assert_text(&r, tick);
   vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED);
   assert_int_equal(vestry_connection_run(r.connection), VESTRY_STATE_CLOSED);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* capability: B1 */
 static void a_reply_sets_the_bounds_of_its_stream(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
+  site w;
+  site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
   wire r = {0};
   wire_plan(&w, &r,
             &(plan){.keep = true,
@@ -252,11 +237,9 @@ static void a_reply_sets_the_bounds_of_its_stream(void **state) {
                     .effects = "[" TICK "," TICK "," TICK "]"});
   assert_int_equal(wire_count(&r, tick), 2);
   assert_non_null(strstr(w.th.last_log, "patch-signals: FULL"));
-  test_host_advance_ms(&w.th, 1001);
-  world_settle(&w);
+  site_pass_ms(&w, 1001);
   assert_int_equal(wire_count(&r, ":\n\n"), 1); /* what the reply left at zero is the instance's */
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 /* ---------------------------------------------------------------------------------------- existing streams -------- */
@@ -264,8 +247,8 @@ static void a_reply_sets_the_bounds_of_its_stream(void **state) {
 /* capability: A11, B4 */
 static void a_stored_connection_gets_the_effects_and_the_request_204(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later,
@@ -281,17 +264,14 @@ static void a_stored_connection_gets_the_effects_and_the_request_204(void **stat
   assert_int_equal(later.opens, 0);
   wire_assert_text(&kept, tick);
   assert_true(vestry_connection_is_open(kept.connection));
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&later);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &kept, &later);
 }
 
 /* capability: B3 */
 static void the_replys_own_connection_comes_first(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &b, &(plan){.keep = true, .key = "b"});
@@ -299,16 +279,13 @@ static void the_replys_own_connection_comes_first(void **state) {
   assert_int_equal(later.status, 204);
   wire_assert_text(&a, "");
   wire_assert_text(&b, tick);
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
-  wire_finish(&later);
+  wires_end(&w, &a, &b, &later);
 }
 
 static void a_closed_connection_of_the_replys_own_is_410_and_nobody_elses_business(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
   wire_plan(&w, &a, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &b, &(plan){.keep = true, .key = "b"});
@@ -317,28 +294,23 @@ static void a_closed_connection_of_the_replys_own_is_410_and_nobody_elses_busine
   assert_int_equal(later.status, 410);
   assert_int_equal(later.opens, 0);
   wire_assert_text(&a, "");
-  world_end(&w);
-  wire_finish(&a);
-  wire_finish(&b);
-  wire_finish(&later);
+  wires_end(&w, &a, &b, &later);
 }
 
 /* capability: B3 */
 static void a_closed_stored_connection_is_passed_over(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   /* Closing, its runner has not run: it is still in the store. */
   vestry_connection_close(kept.connection, VESTRY_CAUSE_HANGUP);
   later.datastar = true;
   assert_int_equal(wire_serve(&w, &later, planned, &(plan){.key = "a", .effects = "[" TICK "]"}), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   wire_assert_text(&later, tick);
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&later);
+  wires_end(&w, &kept, &later);
 }
 
 /* Closes what it is told to: the hang-up that comes between finding and sending. */
@@ -359,8 +331,8 @@ static vestry_err count_it(vestry_dispatch_context *context, const json_t *args,
 /* capability: C12 */
 static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   int counted = 0;
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
@@ -378,33 +350,28 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
   assert_true(vestry_connection_is_open(later.connection));
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                    VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&later, tick), 3); /* and it is kept */
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&later);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &kept, &later);
 }
 
 static void what_was_accepted_before_is_not_repeated(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[" TICK ",[\"close\"]," TICK "]"});
   assert_int_equal(later.status, 204);
   assert_int_equal(later.opens, 0);
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&later);
+  wires_end(&w, &kept, &later);
 }
 
 static void close_sse_means_it(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[[\"close-sse\"]," TICK "]"});
@@ -412,38 +379,32 @@ static void close_sse_means_it(void **state) {
   assert_int_equal(later.status, 503); /* its second effect went nowhere */
   assert_true(kept.clean);
   assert_int_equal(kept.cause, VESTRY_CAUSE_CLOSED);
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&later);
+  wires_end(&w, &kept, &later);
 }
 
 static void nobody_left_and_no_room_is_503(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {.open_error = VESTRY_LIMIT};
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[[\"close\"]," TICK "," TICK "]"});
   assert_int_equal(later.status, 503);
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&later);
+  wires_end(&w, &kept, &later);
 }
 
 static void own_connection_that_dies_under_the_effects_is_410(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "close", close_it, &kept), VESTRY_OK);
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.connection = kept.connection, .effects = "[[\"close\"]," TICK "]"});
   assert_int_equal(later.status, 410);
   assert_int_equal(later.opens, 0);
-  world_end(&w);
-  wire_finish(&kept);
-  wire_finish(&later);
+  wires_end(&w, &kept, &later);
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* K2: a stream under several keys is reached by each, and leaves all of them, once. */
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
 
@@ -10,15 +10,15 @@ static const vestry_scope ANN = {"ann", 3};
 static const plan page = {
     .key = "b", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"r", NULL, 0}, {"u", "ann", 0}}};
 
-static vestry_err tell(world *w, vestry_scope scope, const char *key) {
+static vestry_err tell(site *w, vestry_scope scope, const char *key) {
   return vestry_dispatch(w->v, scope, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)));
 }
 
 /* capability: K2 */
 static void it_is_reached_by_each(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &page);
   assert_int_equal(store_stats_of(w.v).live_count, 3);
@@ -27,14 +27,12 @@ static void it_is_reached_by_each(void **state) {
   assert_int_equal(tell(&w, ANN, "u"), VESTRY_OK);
   assert_int_equal(tell(&w, NOWHERE, "u"), VESTRY_NOT_FOUND); /* it is ann's key */
   assert_int_equal(tell(&w, ANN, "b"), VESTRY_NOT_FOUND);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 3);
   wire_hang_up(&w, &r);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
   assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_HANGUP], 3);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
 }
 
 /* capability: K2 */
@@ -45,8 +43,8 @@ static void removed_by_one_it_leaves_all(void **state) {
     const char *key;
   } by[] = {{{NULL, 0}, "b"}, {{NULL, 0}, "r"}, {{"ann", 3}, "u"}};
   for (size_t i = 0; i < sizeof by / sizeof *by; i++) {
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     wire r = {0};
     wire_plan(&w, &r, &page);
     size_t count = 0;
@@ -54,14 +52,13 @@ static void removed_by_one_it_leaves_all(void **state) {
         vestry_store_remove(vestry_parts_of(w.v)->store, by[i].scope, ROOM(by[i].key), VESTRY_CAUSE_REMOVED, &count),
         VESTRY_OK);
     assert_int_equal(count, 1);
-    world_settle(&w);
+    site_settle(&w);
     assert_int_equal(r.cause, VESTRY_CAUSE_REMOVED);
     assert_int_equal(r.ends, 1);
     const vestry_store_stats stats = store_stats_of(w.v);
     assert_int_equal(stats.live_count, 0);
     assert_int_equal(stats.removed_by_cause[VESTRY_CAUSE_REMOVED], 3);
-    world_end(&w);
-    wire_finish(&r);
+    wires_end(&w, &r);
   }
 }
 
@@ -69,8 +66,8 @@ static void removed_by_one_it_leaves_all(void **state) {
 /* capability: K2 */
 static void evicted_by_one_it_leaves_all(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 4}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 4}});
   wire r[3] = {{0}, {0}, {0}};
   const plan own[3] = {{.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"a", "ann", 0}}},
                        {.key = "b", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"b", "ann", 0}}},
@@ -86,7 +83,7 @@ static void evicted_by_one_it_leaves_all(void **state) {
   assert_int_equal(tell(&w, ANN, "a"), VESTRY_NOT_FOUND);
   assert_int_equal(tell(&w, ANN, "b"), VESTRY_OK);
   assert_int_equal(tell(&w, ANN, "c"), VESTRY_OK);
-  world_end(&w);
+  site_close(&w);
   for (int i = 0; i < 3; i++) wire_finish(&r[i]);
   test_host_assert_clean(&w.th);
 }
@@ -94,8 +91,8 @@ static void evicted_by_one_it_leaves_all(void **state) {
 /* capability: K2 */
 static void each_key_has_its_bound(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r[3] = {{0}, {0}, {0}};
   const plan two = {.key = "b",
                     .keep = true,
@@ -105,15 +102,15 @@ static void each_key_has_its_bound(void **state) {
   for (int i = 0; i < 3; i++) wire_plan(&w, &r[i], &two);
   assert_int_equal(r[0].cause, VESTRY_CAUSE_REPLACED); /* ann's third page takes the place of her first */
   assert_int_equal(store_stats_of(w.v).live_count, 6);
-  world_end(&w);
+  site_close(&w);
   for (int i = 0; i < 3; i++) wire_finish(&r[i]);
 }
 
 /* The first key's policy decides; a stream that is given up for another is under none. */
 static void the_policy_is_of_the_first_key(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire first = {0}, second = {0}, third = {0};
   plan p = page;
   p.policy = VESTRY_KEEP_REJECT;
@@ -125,29 +122,25 @@ static void the_policy_is_of_the_first_key(void **state) {
   wire_plan(&w, &third, &p);
   assert_int_equal(first.cause, VESTRY_CAUSE_REPLACED);
   assert_int_equal(store_stats_of(w.v).live_count, 3);
-  world_end(&w);
-  wire_finish(&first);
-  wire_finish(&second);
-  wire_finish(&third);
+  wires_end(&w, &first, &second, &third);
 }
 
 static void no_first_key_is_needed(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire r = {0};
   wire_plan(&w, &r, &(plan){.keep = true, .more = {{"r", NULL, 0}}});
   assert_int_equal(tell(&w, NOWHERE, "r"), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 1);
-  world_end(&w);
-  wire_finish(&r);
+  wires_end(&w, &r);
 }
 
 static void a_refusal_of_one_is_of_all(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 4}});
+  site w;
+  site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 4}});
   wire first = {0}, r = {0}, next = {0};
   wire_plan(&w, &first, &(plan){.key = "x", .keep = true, .more = {{"y", NULL, 0}}});
   wire_plan(&w, &r, &page); /* three entries, room for two */
@@ -157,10 +150,7 @@ static void a_refusal_of_one_is_of_all(void **state) {
   wire_plan(&w, &next, &(plan){.key = "b", .keep = true, .more = {{"r", NULL, 0}}});
   assert_int_equal(next.opens, 1);
   assert_int_equal(store_stats_of(w.v).live_count, 4);
-  world_end(&w);
-  wire_finish(&first);
-  wire_finish(&r);
-  wire_finish(&next);
+  wires_end(&w, &first, &r, &next);
 }
 
 /* All that was logged. */
@@ -186,8 +176,8 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
 /* capability: K2 */
 static void a_stream_may_have_many_keys(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 200}});
+  site w;
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 200}});
   w.th.host.log = say;
   said[0] = '\0';
   int count = 200;
@@ -199,7 +189,7 @@ static void a_stream_may_have_many_keys(void **state) {
     assert_int_equal(
         vestry_dispatch(w.v, NOWHERE, VESTRY_KEY("device", i), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", i))),
         VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
   }
   assert_int_equal(wire_count(&all, "data: signals {\"n\":"), count);
   count = 201;
@@ -209,17 +199,14 @@ static void a_stream_may_have_many_keys(void **state) {
   assert_non_null(strstr(said, "max_per_stream_count"));
   wire_hang_up(&w, &all);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
-  world_end(&w);
-  wire_finish(&all);
-  wire_finish(&more);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &all, &more);
 }
 
 static vestry_err open_many(test_host *th, void *ctx) {
   (void)ctx;
-  world w;
+  site w;
   test_host_init(&w.th);
-  assert_int_equal(world_try(&w, (vestry_options){0}), VESTRY_OK);
+  assert_int_equal(site_try(&w, (vestry_options){0}), VESTRY_OK);
   test_host_fail_in(&w.th, atomic_load(&th->fail_at));
   int count = 20;
   wire r = {.datastar = true};
@@ -229,9 +216,7 @@ static vestry_err open_many(test_host *th, void *ctx) {
   bool opened = r.status == 200;
   if (opened) wire_hang_up(&w, &r);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
-  world_end(&w);
-  wire_finish(&r);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &r);
   return failed ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
@@ -249,8 +234,8 @@ static void without_memory_it_has_none(void **state) {
 
 static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
   (void)state;
-  world w;
-  world_begin(&w, (vestry_options){0});
+  site w;
+  site_begin(&w, (vestry_options){0});
   wire many = {0};
   plan p = {.keep = true, .key = "a"};
   for (size_t i = 0; i <= VESTRY_REPLY_KEYS_MAX; i++) p.more[i].key = "r";
@@ -268,10 +253,7 @@ static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
   wire_plan(&w, &bad, &(plan){.keep = true, .key = "a", .more = {{"r", wide, 0}, {"r", NULL, 0}}});
   assert_int_equal(bad.status, 500);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
-  world_end(&w);
-  wire_finish(&many);
-  wire_finish(&all);
-  wire_finish(&bad);
+  wires_end(&w, &many, &all, &bad);
 }
 
 static void out_of_memory_leaves_nothing_behind(void **state) {
@@ -279,19 +261,17 @@ static void out_of_memory_leaves_nothing_behind(void **state) {
   bool failed = true;
   for (long number = 0; failed; number++) {
     assert_true(number < 1000);
-    world w;
-    world_begin(&w, (vestry_options){0});
+    site w;
+    site_begin(&w, (vestry_options){0});
     test_host_fail_in(&w.th, number);
     wire r = {0};
     (void)wire_serve(&w, &r, planned, (void *)&page);
     failed = test_host_has_failed(&w.th);
-    world_settle(&w);
+    site_settle(&w);
     const uint64_t live = store_stats_of(w.v).live_count;
     assert_true(live == 0 || live == 3);
     assert_int_equal(live, r.connection && vestry_connection_is_open(r.connection) ? 3 : 0);
-    world_end(&w);
-    wire_finish(&r);
-    test_host_assert_clean(&w.th);
+    wires_end(&w, &r);
   }
 }
 

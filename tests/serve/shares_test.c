@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "instance/instance.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "store/naive.h"
 #include "vestry/dispatch.h"
 
@@ -29,16 +29,7 @@ static vestry_options options_of(const char *store) {
       .store = store, .store_types = &naive, .store_types_count = 1, .scope = by_user, .bounds = &bounds};
 }
 
-static void begin(world *w, vestry_options options) {
-  test_host_init(&w->th);
-  assert_int_equal(world_try(w, options), VESTRY_OK);
-}
-
-static void end(world *w) {
-  world_end(w);
-}
-
-static void open_as(world *w, wire *r, const char *user, const plan *p) {
+static void open_as(site *w, wire *r, const char *user, const plan *p) {
   *r = (wire){.datastar = true, .headers = {{user ? "X-User" : "X-Nobody", user ? user : "-"}}};
   wire_request(w, r, planned, (void *)p);
 }
@@ -47,7 +38,7 @@ static bool is_open(const wire *r) {
   return r->connection && vestry_connection_is_open(r->connection);
 }
 
-static uint64_t outnumbered(world *w) {
+static uint64_t outnumbered(site *w) {
   vestry_stats stats = {.size = sizeof stats};
   vestry_stats_get(w->v, &stats);
   return stats.outnumbered_count;
@@ -62,8 +53,8 @@ static const plan devices = {.key = "page",
 
 /* capability: K13 */
 static void the_sixth_of_a_user_sends_the_first_away(void **state) {
-  world w;
-  begin(&w, options_of(*state));
+  site w;
+  site_begin(&w, options_of(*state));
   wire ann[8], bob[8], nobody[8];
   for (int i = 0; i < 8; i++) {
     open_as(&w, &ann[i], "ann", &devices);
@@ -88,7 +79,7 @@ static void the_sixth_of_a_user_sends_the_first_away(void **state) {
       vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("device/1"), VESTRY_CAUSE_REMOVED, &count),
       VESTRY_OK);
   assert_int_equal(count, 2 * CAP + 8);
-  end(&w);
+  site_close(&w);
   for (int i = 0; i < 8; i++) {
     wire_finish(&ann[i]);
     wire_finish(&bob[i]);
@@ -99,8 +90,8 @@ static void the_sixth_of_a_user_sends_the_first_away(void **state) {
 
 /* capability: K13 */
 static void who_was_active_longest_ago_goes(void **state) {
-  world w;
-  begin(&w, options_of(*state));
+  site w;
+  site_begin(&w, options_of(*state));
   wire tab[CAP + 3];
   const plan keys[CAP + 3] = {{.key = "0", .keep = true}, {.key = "1", .keep = true}, {.key = "2", .keep = true},
                               {.key = "3", .keep = true}, {.key = "4", .keep = true}, {.key = "5", .keep = true},
@@ -115,7 +106,7 @@ static void who_was_active_longest_ago_goes(void **state) {
   for (int i = 0; i < 5; i++) {
     assert_int_equal(vestry_dispatch(w.v, ann, ROOM(written[i]), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                      VESTRY_OK);
-    world_settle(&w);
+    site_settle(&w);
     test_host_advance_ms(&w.th, i < 2 ? 5000 : 300);
   }
   static const int goes[] = {1, 0, 2};
@@ -123,7 +114,7 @@ static void who_was_active_longest_ago_goes(void **state) {
     open_as(&w, &tab[CAP + i], "ann", &keys[CAP + i]);
     for (int k = 0; k < 3; k++) assert_int_equal(is_open(&tab[goes[k]]), k > i);
   }
-  end(&w);
+  site_close(&w);
   for (int i = 0; i < CAP + 3; i++) wire_finish(&tab[i]);
   test_host_assert_clean(&w.th);
 }
@@ -131,15 +122,15 @@ static void who_was_active_longest_ago_goes(void **state) {
 /* A stream whose client is gone holds nobody's place, though its runner has not seen to its end yet. */
 /* capability: K13 */
 static void who_is_ending_does_not_count(void **state) {
-  world w;
-  begin(&w, options_of(*state));
+  site w;
+  site_begin(&w, options_of(*state));
   wire tab[TABS];
   for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
   vestry_connection_close(tab[3].connection, VESTRY_CAUSE_LOST); /* its runner has not run */
   open_as(&w, &tab[CAP], "ann", &devices);
   assert_int_equal(outnumbered(&w), 0);
   for (int i = 0; i < TABS; i++) assert_int_equal(is_open(&tab[i]), i != 3);
-  end(&w);
+  site_close(&w);
   for (int i = 0; i < TABS; i++) wire_finish(&tab[i]);
   test_host_assert_clean(&w.th);
 }
@@ -148,8 +139,8 @@ static void who_is_ending_does_not_count(void **state) {
  * that is aborted opens again, one that ends cleanly does not. Everybody has come back once, and then it is quiet. */
 /* capability: K13 */
 static void six_tabs_come_to_rest(void **state) {
-  world w;
-  begin(&w, options_of(*state));
+  site w;
+  site_begin(&w, options_of(*state));
   wire tab[TABS] = {{0}}, again[TABS] = {{0}};
   int opened[TABS] = {0};
   wire *now[TABS];
@@ -170,7 +161,7 @@ static void six_tabs_come_to_rest(void **state) {
       open_as(&w, now[i], "ann", &devices);
       vestry_dispatch(w.v, (vestry_scope){"ann", 3}, ROOM("page"), /* all tabs are written to */
                       VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", turn)));
-      world_settle(&w);
+      site_settle(&w);
     }
   }
   assert_int_equal(outnumbered(&w), 2);
@@ -178,7 +169,7 @@ static void six_tabs_come_to_rest(void **state) {
     assert_int_equal(opened[i], 2);
     assert_int_equal(is_open(now[i]), i > 0); /* the first one to open is the one that stays away */
   }
-  end(&w);
+  site_close(&w);
   for (int i = 0; i < TABS; i++) {
     wire_finish(&tab[i]);
     wire_finish(&again[i]);
@@ -188,8 +179,8 @@ static void six_tabs_come_to_rest(void **state) {
 
 /* What ends with its request, and what is given up for another stream, sends nobody away. */
 static void only_who_stays_takes_a_place(void **state) {
-  world w;
-  begin(&w, options_of(*state));
+  site w;
+  site_begin(&w, options_of(*state));
   wire tab[CAP], action, second;
   for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
   open_as(&w, &action, "ann", &(plan){.effects = "[[\"patch-signals\", {\"n\": 1}]]"});
@@ -198,7 +189,7 @@ static void only_who_stays_takes_a_place(void **state) {
   assert_int_equal(second.status, 409);
   for (int i = 0; i < CAP; i++) assert_true(is_open(&tab[i]));
   assert_int_equal(outnumbered(&w), 0);
-  end(&w);
+  site_close(&w);
   for (int i = 0; i < CAP; i++) wire_finish(&tab[i]);
   wire_finish(&action);
   wire_finish(&second);
@@ -215,10 +206,10 @@ static void say(void *ctx, vestry_log_level level, const char *line) {
 /* A stream with more keys in a scope than the scope may have entries is refused, and throws nobody out: not others, and
  * not itself. */
 static void more_keys_than_the_scope_may_have_are_refused(void **state) {
-  world w;
+  site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_per_scope_count = 3};
-  begin(&w, options);
+  site_begin(&w, options);
   w.th.host.log = say;
   said[0] = '\0';
   wire good, bad, other;
@@ -234,17 +225,13 @@ static void more_keys_than_the_scope_may_have_are_refused(void **state) {
   assert_non_null(strstr(said, "max_per_scope_count"));
   open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", NULL, 5}, {"x", "", 5}}});
   assert_true(is_open(&other) && is_open(&good));
-  end(&w);
-  wire_finish(&good);
-  wire_finish(&bad);
-  wire_finish(&other);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &good, &bad, &other);
 }
 
 enum { OPENERS = 4, OPENED = TEST_ROUNDS(200) };
 
 typedef struct opener {
-  world *w;
+  site *w;
   wire *tabs;
   pthread_t thread;
 } opener;
@@ -261,10 +248,10 @@ static void *open_many(void *ctx) {
 /* However many come at once: in the end as many are open as may be, and each that is not was sent away once. */
 /* capability: K13 */
 static void as_many_stay_as_may(void **state) {
-  world w;
+  site w;
   vestry_options options = options_of(*state);
   options.threads_count = 2;
-  begin(&w, options);
+  site_begin(&w, options);
   w.th.host.log = NULL; /* the test host's is for one thread */
   opener openers[OPENERS];
   for (size_t i = 0; i < OPENERS; i++) {
@@ -279,7 +266,7 @@ static void as_many_stay_as_may(void **state) {
   assert_int_equal(open, 2 * CAP);
   assert_int_equal(outnumbered(&w), OPENERS * OPENED - open);
   assert_int_equal(vestry_stop(w.v, VESTRY_NEVER_MS), VESTRY_OK);
-  end(&w);
+  site_close(&w);
   for (size_t i = 0; i < OPENERS; i++) {
     for (size_t k = 0; k < OPENED; k++) wire_finish(&openers[i].tabs[k]);
     free(openers[i].tabs);
@@ -291,21 +278,21 @@ static void as_many_stay_as_may(void **state) {
 static void without_memory_nobody_is_sent_away(void **state) {
   bool opened = false;
   for (long fails = 0; !opened; fails++) {
-    world w;
-    begin(&w, options_of(*state));
+    site w;
+    site_begin(&w, options_of(*state));
     wire tab[TABS];
     for (int i = 0; i < CAP; i++) open_as(&w, &tab[i], "ann", &devices);
     test_host_fail_in(&w.th, fails);
     open_as(&w, &tab[CAP], "ann", &devices);
     test_host_fail_no_more(&w.th);
-    world_settle(&w);
+    site_settle(&w);
     opened = is_open(&tab[CAP]);
     int others = 0;
     for (int i = 0; i < CAP; i++) others += is_open(&tab[i]);
     assert_int_equal(others, opened ? CAP - 1 : CAP);
     assert_int_equal(outnumbered(&w), opened);
     assert_true(fails < 1000);
-    end(&w);
+    site_close(&w);
     for (int i = 0; i < TABS; i++) wire_finish(&tab[i]);
     test_host_assert_clean(&w.th);
   }
@@ -315,10 +302,10 @@ static char lru[] = "lru", hash[] = "hash", own[] = "naive-lru"; /* the last one
 
 /* The same of the store as a whole. */
 static void more_keys_than_the_store_may_have_are_refused(void **state) {
-  world w;
+  site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_count = 3};
-  begin(&w, options);
+  site_begin(&w, options);
   w.th.host.log = say;
   said[0] = '\0';
   wire good, bad, other;
@@ -329,11 +316,7 @@ static void more_keys_than_the_store_may_have_are_refused(void **state) {
   assert_non_null(strstr(said, "max_count"));
   open_as(&w, &other, "ann", &(plan){.key = "0", .keep = true, .more = {{"1", "", 5}}});
   assert_true(is_open(&other) && is_open(&good));
-  end(&w);
-  wire_finish(&good);
-  wire_finish(&bad);
-  wire_finish(&other);
-  test_host_assert_clean(&w.th);
+  wires_end(&w, &good, &bad, &other);
 }
 
 #define TEST(function)                                                                                                 \

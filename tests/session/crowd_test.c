@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Many sessions: the bounds of a user, and of all. */
-#include "session/site.h"
+#include "session/members.h"
 
 static vestry_session_options crowd_of(enum way way, shelf *s) {
-  vestry_session_options options = site_way(way, s);
+  vestry_session_options options = members_way(way, s);
   options.max_count = 20;
   options.max_per_user_count = 5;
   return options;
@@ -13,28 +13,28 @@ static vestry_session_options crowd_of(enum way way, shelf *s) {
 static void one_users_log_ins_end_nobody_elses_session(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
-    world w;
+    site w;
     shelf s;
     vestry_session_options options = crowd_of(way, &s);
-    site_begin(&w, &options);
+    members_begin(&w, &options);
     browser ann = {.cookie = ""}, bob[10];
-    site_log_in(&w, &ann, "user=ann");
+    members_log_in(&w, &ann, "user=ann");
     wire anns = {.path = "/live", .datastar = true}, bobs = anns;
-    site_ask(&w, &ann, &anns);
+    members_ask(&w, &ann, &anns);
     for (int i = 0; i < 200; i++) {
       browser *b = &bob[i % 10];
       *b->cookie = '\0';
-      site_log_in(&w, b, "user=bob");
-      if (i == 192) site_ask(&w, b, &bobs); /* one of the last ten, and not of the last five */
+      members_log_in(&w, b, "user=bob");
+      if (i == 192) members_ask(&w, b, &bobs); /* one of the last ten, and not of the last five */
     }
-    world_settle(&w);
+    site_settle(&w);
     assert_true(vestry_connection_is_open(anns.connection));
     assert_false(vestry_connection_is_open(bobs.connection));
     assert_false(bobs.clean); /* it comes back, to log in */
-    site_assert_is(&w, &ann, "ann");
+    members_assert_is(&w, &ann, "ann");
     for (int i = 0; i < 10; i++) {
       browser copy = bob[i];
-      site_assert_is(&w, &copy, i < 5 ? "nobody" : "bob");
+      members_assert_is(&w, &copy, i < 5 ? "nobody" : "bob");
     }
     if (way == STORED) assert_int_equal(shelf_count(&s), 6);
     vestry_stats stats = {.size = sizeof stats};
@@ -44,41 +44,38 @@ static void one_users_log_ins_end_nobody_elses_session(void **state) {
     assert_int_equal(stats.logins_repeated_count, 199);
     assert_int_equal(stats.sessions_displaced_count, 195);
     assert_int_equal(stats.logins_failed_count, 0);
-    assert_int_equal(site_status(&w, &ann, "POST", "/login", "user="), 500);
+    assert_int_equal(members_status(&w, &ann, "POST", "/login", "user="), 500);
     vestry_stats_get(w.v, &stats);
     assert_int_equal(stats.logins_failed_count, 1);
-    world_end(&w);
-    wire_finish(&anns);
-    wire_finish(&bobs);
-    test_host_assert_clean(&w.th);
+    wires_end(&w, &anns, &bobs);
   }
 }
 
 /* Nor does who logs in and out all day long make it forgotten that others have logged out. */
 static void one_users_log_outs_bring_nobody_else_back(void **state) {
   (void)state;
-  world w;
+  site w;
   shelf s;
   vestry_session_options options = crowd_of(SIGNED, &s);
   options.max_count = 200;
-  site_begin(&w, &options);
+  members_begin(&w, &options);
   browser ann = {.cookie = ""}, bob = {.cookie = ""}, eve = {.cookie = ""}, thief;
-  site_log_in(&w, &ann, "user=ann");
+  members_log_in(&w, &ann, "user=ann");
   thief = ann;
-  assert_int_equal(site_status(&w, &ann, "POST", "/logout", NULL), 200);
-  site_log_in(&w, &eve, "user=eve");
+  assert_int_equal(members_status(&w, &ann, "POST", "/logout", NULL), 200);
+  members_log_in(&w, &eve, "user=eve");
   assert_int_equal(vestry_session_end_user(w.v, "eve"), VESTRY_OK);
   for (int i = 0; i < 1000; i++) {
-    site_log_in(&w, &bob, "user=bob");
-    assert_int_equal(site_status(&w, &bob, "POST", "/logout", NULL), 200);
+    members_log_in(&w, &bob, "user=bob");
+    assert_int_equal(members_status(&w, &bob, "POST", "/logout", NULL), 200);
   }
-  site_assert_is(&w, &thief, "nobody");
-  site_assert_is(&w, &eve, "nobody");
+  members_assert_is(&w, &thief, "nobody");
+  members_assert_is(&w, &eve, "nobody");
   site_end(&w);
 }
 
 typedef struct entrant {
-  world *w;
+  site *w;
   const char *user;
   pthread_t thread;
 } entrant;
@@ -96,10 +93,10 @@ static void *log_in_often(void *ctx) {
 
 static void users_that_log_in_at_once_are_bounded(void **state) {
   (void)state;
-  world w;
+  site w;
   shelf s;
   vestry_session_options options = crowd_of(IN_MEMORY, &s);
-  site_begin(&w, &options);
+  members_begin(&w, &options);
   static const char *const users[] = {"user=a", "user=b", "user=a", "user=b", "user=a", "user=c"};
   entrant entrants[6];
   for (int i = 0; i < 6; i++) {

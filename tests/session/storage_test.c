@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions in storage: it fails, and others are quicker. */
-#include "session/site.h"
+#include "session/members.h"
 
 static void storage_that_fails(void **state) {
   (void)state;
-  world w;
+  site w;
   shelf s;
-  vestry_session_options options = site_way(STORED, &s);
-  site_begin(&w, &options);
+  vestry_session_options options = members_way(STORED, &s);
+  members_begin(&w, &options);
   browser b = {.cookie = ""};
-  site_assert_is(&w, &b, "nobody");
+  members_assert_is(&w, &b, "nobody");
   s.fails = VESTRY_LIMIT;
-  assert_int_equal(site_status(&w, &b, "POST", "/login", "user=a"), 503);
+  assert_int_equal(members_status(&w, &b, "POST", "/login", "user=a"), 503);
   s.fails = VESTRY_OK;
-  site_assert_is(&w, &b, "nobody");
-  site_log_in(&w, &b, "user=a");
+  members_assert_is(&w, &b, "nobody");
+  members_log_in(&w, &b, "user=a");
   wire r = {.path = "/live", .datastar = true};
-  site_ask(&w, &b, &r);
+  members_ask(&w, &b, &r);
   s.fails = VESTRY_LIMIT;
-  assert_int_equal(site_status(&w, &b, "POST", "/logout", NULL), 503);
-  world_settle(&w);
+  assert_int_equal(members_status(&w, &b, "POST", "/logout", NULL), 503);
+  site_settle(&w);
   assert_false(vestry_connection_is_open(r.connection)); /* it has ended all the same */
   s.fails = VESTRY_OK;
-  site_assert_is(&w, &b, "nobody");
+  members_assert_is(&w, &b, "nobody");
   wire_finish(&r);
   site_end(&w);
 }
@@ -30,31 +30,31 @@ static void storage_that_fails(void **state) {
 /* A use is noted while the session ends: the row that is written last must not stay. */
 static void a_late_save_brings_nobody_back(void **state) {
   (void)state;
-  world w;
+  site w;
   shelf s;
-  vestry_session_options options = site_way(STORED, &s);
-  atomic_store(&site_clock_s, 1000000);
-  site_begin(&w, &options);
+  vestry_session_options options = members_way(STORED, &s);
+  atomic_store(&members_clock_s, 1000000);
+  members_begin(&w, &options);
   browser b = {.cookie = ""};
-  site_log_in(&w, &b, "user=a");
-  atomic_fetch_add(&site_clock_s, 200);
+  members_log_in(&w, &b, "user=a");
+  atomic_fetch_add(&members_clock_s, 200);
   s.ends_before_save = w.v;
   char cookie[sizeof b.cookie];
   strcpy(cookie, b.cookie);
-  (void)site_status(&w, &b, "GET", "/", NULL);
+  (void)members_status(&w, &b, "GET", "/", NULL);
   assert_int_equal(s.saves, 2);
   for (int i = 0; i < 32; i++) assert_string_equal(s.rows[i].hash, "");
   site_end(&w);
-  site_begin(&w, &options);
+  members_begin(&w, &options);
   strcpy(b.cookie, cookie);
-  site_assert_is(&w, &b, "nobody");
+  members_assert_is(&w, &b, "nobody");
   site_end(&w);
 }
 
 /* ---------------------------------------------------------------------------------- what meets in the middle ------ */
 
 typedef struct meeting {
-  world w;
+  site w;
   shelf s;
   browser b;
   const char *user; /* whose sessions end */
@@ -69,13 +69,13 @@ static void end_all(void *ctx) {
 
 static void log_in_meanwhile(void *ctx) {
   meeting *m = ctx;
-  m->status = site_status(&m->w, &m->b, "POST", "/login", m->query);
+  m->status = members_status(&m->w, &m->b, "POST", "/login", m->query);
 }
 
 static void log_out_meanwhile(void *ctx) {
   meeting *m = ctx;
   browser other = m->b;
-  assert_int_equal(site_status(&m->w, &other, "POST", "/logout", NULL), 200);
+  assert_int_equal(members_status(&m->w, &other, "POST", "/logout", NULL), 200);
 }
 
 /* Between storage and the table there is a moment in which an end would find a log-in in the one and not in the other;
@@ -89,11 +89,11 @@ static void a_log_in_does_not_survive_the_end_that_it_meets(void **state) {
       for (int is_same = 0; is_same < 2; is_same++) {
         if (way != STORED && moment != BEFORE_SAVE) continue;
         meeting m = {.user = is_same ? "a" : "c", .query = "user=a"};
-        vestry_session_options options = site_way(way, &m.s);
-        atomic_store(&site_clock_s, 1000000);
-        site_begin(&m.w, &options);
-        m.s.ctx = site_at_next_look_ctx = &m;
-        if (moment == BEFORE_SAVE) site_at_next_look = end_all;
+        vestry_session_options options = members_way(way, &m.s);
+        atomic_store(&members_clock_s, 1000000);
+        members_begin(&m.w, &options);
+        m.s.ctx = members_at_next_look_ctx = &m;
+        if (moment == BEFORE_SAVE) members_at_next_look = end_all;
         if (moment == AFTER_SAVE) m.s.after_save = end_all;
         if (moment == IN_THE_END) {
           m.s.after_forget_user = log_in_meanwhile;
@@ -101,12 +101,12 @@ static void a_log_in_does_not_survive_the_end_that_it_meets(void **state) {
         } else {
           log_in_meanwhile(&m);
         }
-        assert_null(site_at_next_look);
+        assert_null(members_at_next_look);
         assert_int_equal(m.status, is_same ? 500 : 303);
-        site_assert_is(&m.w, &m.b, is_same ? "nobody" : "a");
+        members_assert_is(&m.w, &m.b, is_same ? "nobody" : "a");
         assert_int_equal(shelf_count(&m.s), way == STORED && !is_same);
-        site_log_in(&m.w, &m.b, "user=a"); /* in the same second, but after it */
-        site_assert_is(&m.w, &m.b, "a");
+        members_log_in(&m.w, &m.b, "user=a"); /* in the same second, but after it */
+        members_assert_is(&m.w, &m.b, "a");
         site_end(&m.w);
       }
     }
@@ -124,17 +124,17 @@ static vestry_err change_password(const vestry_request *req, vestry_reply *reply
 static void who_changes_a_password_stays(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
-    world w;
+    site w;
     shelf s;
-    vestry_session_options options = site_way(way, &s);
-    site_begin(&w, &options);
+    vestry_session_options options = members_way(way, &s);
+    members_begin(&w, &options);
     assert_int_equal(vestry_route(w.v, "POST", "/change", change_password, w.v), VESTRY_OK);
     browser here = {.cookie = ""}, there = {.cookie = ""};
-    site_log_in(&w, &here, "user=a");
-    site_log_in(&w, &there, "user=a");
-    assert_int_equal(site_status(&w, &here, "POST", "/change", NULL), 303);
-    site_assert_is(&w, &here, "a");
-    site_assert_is(&w, &there, "nobody");
+    members_log_in(&w, &here, "user=a");
+    members_log_in(&w, &there, "user=a");
+    assert_int_equal(members_status(&w, &here, "POST", "/change", NULL), 303);
+    members_assert_is(&w, &here, "a");
+    members_assert_is(&w, &there, "nobody");
     site_end(&w);
   }
 }
@@ -145,57 +145,53 @@ static void what_ends_while_it_is_loaded_is_not_let_in(void **state) {
   (void)state;
   for (int by_user = 0; by_user < 2; by_user++) {
     meeting m = {.user = "a"};
-    vestry_session_options options = site_way(STORED, &m.s);
-    site_begin(&m.w, &options);
+    vestry_session_options options = members_way(STORED, &m.s);
+    members_begin(&m.w, &options);
     m.s.ctx = &m;
-    site_log_in(&m.w, &m.b, "user=a");
+    members_log_in(&m.w, &m.b, "user=a");
     char cookie[sizeof m.b.cookie];
     strcpy(cookie, m.b.cookie);
     site_end(&m.w);
-    site_begin(&m.w, &options); /* memory is empty: it is loaded */
+    members_begin(&m.w, &options); /* memory is empty: it is loaded */
     wire r = {.path = "/live", .datastar = true};
     m.s.after_load = by_user ? end_all : log_out_meanwhile;
-    site_ask(&m.w, &m.b, &r);
+    members_ask(&m.w, &m.b, &r);
     assert_null(m.s.after_load);
     assert_true(vestry_connection_is_open(r.connection)); /* a visitor's: under another id */
     assert_string_not_equal(m.b.set, "");
     assert_string_not_equal(m.b.cookie, cookie);
-    site_assert_is(&m.w, &m.b, "nobody");
+    members_assert_is(&m.w, &m.b, "nobody");
     strcpy(m.b.cookie, cookie);
-    site_assert_is(&m.w, &m.b, "nobody");
+    members_assert_is(&m.w, &m.b, "nobody");
     assert_int_equal(shelf_count(&m.s), 0);
-    world_end(&m.w);
-    wire_finish(&r);
-    test_host_assert_clean(&m.w.th);
+    wires_end(&m.w, &r);
   }
 }
 
 static void open_meanwhile(void *ctx) {
   meeting *m = ctx;
-  m->status = site_status(&m->w, &m->b, "GET", "/", NULL);
+  m->status = members_status(&m->w, &m->b, "GET", "/", NULL);
 }
 
 /* Two requests that load one session have one. */
 static void what_is_loaded_twice_is_one_session(void **state) {
   (void)state;
   meeting m = {.user = "a"};
-  vestry_session_options options = site_way(STORED, &m.s);
-  site_begin(&m.w, &options);
+  vestry_session_options options = members_way(STORED, &m.s);
+  members_begin(&m.w, &options);
   m.s.ctx = &m;
-  site_log_in(&m.w, &m.b, "user=a");
+  members_log_in(&m.w, &m.b, "user=a");
   site_end(&m.w);
-  site_begin(&m.w, &options);
+  members_begin(&m.w, &options);
   wire r = {.path = "/live", .datastar = true};
   m.s.after_load = open_meanwhile;
-  site_ask(&m.w, &m.b, &r);
+  members_ask(&m.w, &m.b, &r);
   assert_int_equal(m.status, 200);
   assert_int_equal(m.s.loads, 2);
-  assert_int_equal(site_status(&m.w, &m.b, "POST", "/logout", NULL), 200);
-  world_settle(&m.w);
+  assert_int_equal(members_status(&m.w, &m.b, "POST", "/logout", NULL), 200);
+  site_settle(&m.w);
   assert_false(vestry_connection_is_open(r.connection));
-  world_end(&m.w);
-  wire_finish(&r);
-  test_host_assert_clean(&m.w.th);
+  wires_end(&m.w, &r);
 }
 
 typedef struct coming_back {
@@ -209,10 +205,10 @@ static vestry_err come_back(test_host *th, void *ctx) {
   vestry_err error = vestry_create(
       &(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE, .sessions = c->options}, &v);
   if (error) return error;
-  error = vestry_route(v, "GET", "/", site_who, NULL);
+  error = vestry_route(v, "GET", "/", members_who, NULL);
   if (!error) {
     wire r = {.path = "/", .headers = {{"Cookie", c->cookie}}};
-    world w = {.v = v};
+    site w = {.v = v};
     (void)wire_serve(&w, &r, NULL, NULL);
     error = r.status == 200 ? VESTRY_OK : VESTRY_NO_MEMORY;
     if (!error) wire_assert_text(&r, "a"); /* never nobody */
@@ -225,14 +221,14 @@ static vestry_err come_back(test_host *th, void *ctx) {
 static void without_memory_nobody_is_another(void **state) {
   (void)state;
   for (enum way way = STORED; way <= SIGNED; way++) {
-    world w;
+    site w;
     shelf s;
-    vestry_session_options options = site_way(way, &s);
-    site_begin(&w, &options);
+    vestry_session_options options = members_way(way, &s);
+    members_begin(&w, &options);
     browser b = {.cookie = ""};
-    site_log_in(&w, &b, "user=a");
+    members_log_in(&w, &b, "user=a");
     site_end(&w);
-    options.now_s = site_now_s;
+    options.now_s = members_now_s;
     coming_back c = {&options, b.cookie};
     test_host_fail_each(come_back, &c, true);
   }
@@ -240,16 +236,16 @@ static void without_memory_nobody_is_another(void **state) {
 
 static void a_log_in_that_cannot_end_the_session_before_fails(void **state) {
   (void)state;
-  world w;
+  site w;
   shelf s;
-  vestry_session_options options = site_way(STORED, &s);
-  site_begin(&w, &options);
+  vestry_session_options options = members_way(STORED, &s);
+  members_begin(&w, &options);
   browser b = {.cookie = ""};
-  site_log_in(&w, &b, "user=a");
+  members_log_in(&w, &b, "user=a");
   s.fails = VESTRY_LIMIT;
-  assert_int_equal(site_status(&w, &b, "POST", "/login", "user=b"), 503);
+  assert_int_equal(members_status(&w, &b, "POST", "/login", "user=b"), 503);
   s.fails = VESTRY_OK;
-  site_assert_is(&w, &b, "nobody");
+  members_assert_is(&w, &b, "nobody");
   site_end(&w);
 }
 

@@ -8,7 +8,7 @@
 
 #include "http/reply.h"
 #include "runtime/random.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "signals/merge.h"
 
 static const vestry_field fields[] = {
@@ -387,9 +387,9 @@ static void e3_the_page_has_what_was_saved(void **state) {
 
 static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   (void)state;
-  world w;
+  site w;
   wire to = {0};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   wire_plan(&w, &to, &(plan){.key = "a", .keep = true});
   vestry_repository *r = open_with("{\"count\":1}");
   bool saved = true;
@@ -399,7 +399,7 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved), VESTRY_OK);
   assert_true(saved);
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   wire_assert_text(&to, "event: datastar-patch-signals\ndata: signals {\"count\":2}\n\n"
                         "event: datastar-patch-signals\ndata: signals {\"open\":true,\"count\":2,\"ratio\":0.5,"
                         "\"user\":{\"name\":\"nobody\",\"cart\":[]},\"big\":0}\n\n");
@@ -415,8 +415,7 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
                    VESTRY_OK); /* nothing to send */
   vestry_repository_destroy(r);
-  world_end(&w);
-  wire_finish(&to);
+  wires_end(&w, &to);
 }
 
 static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -433,13 +432,12 @@ static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void 
 
 static void e3_from_a_request_into_its_reply(void **state) {
   (void)state;
-  world w;
+  site w;
   wire up = {.method = "POST", .datastar = true, .body = "{\"count\":41}", .body_len = 12};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   wire_request(&w, &up, count_up, schema);
   wire_assert_text(&up, "event: datastar-patch-signals\ndata: signals {\"count\":42}\n\n");
-  world_end(&w);
-  wire_finish(&up);
+  wires_end(&w, &up);
 }
 
 /* ------------------------------------------------------------------------------------------ no memory ------ */
@@ -533,9 +531,9 @@ static void survives_every_failed_allocation_of_jansson(void **state) {
 
 static void a_save_without_memory_is_made_up_for(void **state) {
   (void)state;
-  world w;
+  site w;
   wire to = {0};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   wire_plan(&w, &to, &(plan){.key = "a", .keep = true});
   vestry_schema *own;
   vestry_repository *r;
@@ -550,12 +548,11 @@ static void a_save_without_memory_is_made_up_for(void **state) {
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     assert_int_equal(vestry_repository_is_changed(r), error != VESTRY_OK);
   }
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&to, "{\"count\":6}"), 1);
   vestry_repository_destroy(r);
   vestry_schema_destroy(own);
-  world_end(&w);
-  wire_finish(&to);
+  wires_end(&w, &to);
 }
 
 /* ---------------------------------------------------------------------------------------------------- threads ----- */

@@ -71,9 +71,9 @@ static void the_end_comes_once_whatever_happens(void **state) {
        .removes = true},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    world w;
+    site w;
     wire r = cases[i].wire;
-    world_begin(&w, (vestry_options){0});
+    site_begin(&w, (vestry_options){0});
     if (cases[i].refuses)
       vestry_registry_intercept(vestry_parts_of(w.v)->registry,
                                 &(vestry_interceptor){.name = "no", .phase = VESTRY_PHASE_CONNECT, .after = refuse_it});
@@ -84,16 +84,16 @@ static void the_end_comes_once_whatever_happens(void **state) {
     assert_int_equal(f.steps, cases[i].steps);
     bool goes_on = r.connection && vestry_connection_is_open(r.connection);
     assert_int_equal(f.ends, !goes_on);
-    if (cases[i].drains) vestry_drain(w.v, 0), world_settle(&w);
+    if (cases[i].drains) vestry_drain(w.v, 0), site_settle(&w);
     if (cases[i].removes) {
       vestry_store_remove(vestry_parts_of(w.v)->store, NOWHERE, ROOM("a"), VESTRY_CAUSE_REMOVED, NULL);
-      world_settle(&w);
+      site_settle(&w);
     }
-    if (goes_on && cases[i].cause == VESTRY_CAUSE_HANGUP) wire_hang_up(&w, &r), world_settle(&w);
+    if (goes_on && cases[i].cause == VESTRY_CAUSE_HANGUP) wire_hang_up(&w, &r), site_settle(&w);
     if (cases[i].destroys) assert_int_equal(f.ends, 0);
     bool has_stream = cases[i].cause != VESTRY_CAUSE_NONE;
     assert_int_equal(feed_stats(&w).watches_begun_count, has_stream);
-    world_end(&w);
+    site_close(&w);
     assert_int_equal(f.ends, 1);
     assert_int_equal(f.cause, cases[i].cause);
     wire_finish(&r);
@@ -116,9 +116,9 @@ static vestry_err wrong(const vestry_request *req, vestry_reply *reply, void *ap
 
 static void what_is_no_watch_is_refused(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   wire_request(&w, &r, wrong, &f);
   assert_int_equal(r.status, 204);
@@ -134,16 +134,16 @@ typedef struct attempt {
 } attempt;
 
 /* A stream from its beginning to its end, with a topic, while one allocation fails. */
-static vestry_err survive(world *w, attempt *ret) {
+static vestry_err survive(site *w, attempt *ret) {
   wire r = {.datastar = true};
   feed f = feed_of(w, (vestry_watch){.every_ms = 10});
   f.listens = true;
   (void)wire_serve(w, &r, feed_keyed, &f);
-  world_settle(w);
-  feed_pass_ms(w, 10);
+  site_settle(w);
+  site_pass_ms(w, 10);
   bool failed = test_host_has_failed(&w->th);
   if (r.connection) wire_hang_up(w, &r);
-  world_settle(w);
+  site_settle(w);
   *ret = (attempt){f.ends, f.steps};
   wire_finish(&r);
   return failed ? VESTRY_NO_MEMORY : VESTRY_OK;
@@ -154,17 +154,16 @@ static void without_memory_the_end_comes_too(void **state) {
   (void)state;
   int without_steps = 0, cut = 0;
   for (long number = 0;; number++) {
-    world w;
+    site w;
     attempt a;
-    world_begin(&w, (vestry_options){0});
+    site_begin(&w, (vestry_options){0});
     atomic_store(&w.th.fail_at, number);
     bool failed = survive(&w, &a) == VESTRY_NO_MEMORY;
     assert_int_equal(a.ends, 1);
     assert_int_equal(feed_stats(&w).watches_live_count, 0);
     without_steps += failed && !a.steps;
     cut += failed && a.steps == 1;
-    world_end(&w);
-    test_host_assert_clean(&w.th);
+    site_end(&w);
     if (failed) continue;
     assert_int_equal(a.steps, 2);
     break;
@@ -182,17 +181,17 @@ static vestry_err measured(const vestry_request *req, vestry_reply *reply, void 
 
 static void a_watch_is_one_allocation(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
   f.sends = 0;
   wire_request(&w, &r, measured, &f);
   long before = atomic_load(&w.th.allocations);
   for (int i = 0; i < 10; i++) {
-    feed_pass_ms(&w, 10);
+    site_pass_ms(&w, 10);
     vestry_watch_wake(f.watcher);
-    world_settle(&w);
+    site_settle(&w);
   }
   assert_int_equal(f.steps, 21);
   assert_int_equal(atomic_load(&w.th.allocations), before); /* steps need none of their own */

@@ -33,7 +33,7 @@ static void feed_end(vestry_cause cause, void *ctx) {
   f->cause = cause;
 }
 
-feed feed_of(world *w, vestry_watch watch) {
+feed feed_of(site *w, vestry_watch watch) {
   feed f = {.w = w, .watch = watch, .returns = VESTRY_INVALID, .sends = 1};
   f.watch.step = feed_step;
   f.watch.end = feed_end;
@@ -60,29 +60,23 @@ void feed_open(wire *r, feed *f) {
   wire_request(f->w, r, feed_handler, f);
 }
 
-void feed_pass_ms(world *w, uint64_t ms) {
-  test_host_advance_ms(&w->th, ms);
-  world_settle(w);
-}
-
-void feed_close(world *w, wire *r) {
+void feed_close(site *w, wire *r) {
   wire_hang_up(w, r);
-  world_settle(w);
+  site_settle(w);
   wire_finish(r);
 }
 
-vestry_stats feed_stats(world *w) {
+vestry_stats feed_stats(site *w) {
   vestry_stats stats = {0};
   vestry_stats_get(w->v, &stats);
   assert_true(stats.watches_begun_count == stats.watches_live_count + stats.watches_ended_count);
   return stats;
 }
 
-void feed_finish(world *w) {
-  world_settle(w);
+void feed_finish(site *w) {
+  site_settle(w);
   assert_int_equal(feed_stats(w).watches_live_count, 0); /* every test closes its streams */
-  world_end(w);
-  test_host_assert_clean(&w->th);
+  site_end(w);
 }
 
 void feed_assert_times(const feed *f, int count, const uint64_t *ms) {

@@ -3,7 +3,7 @@
 #ifndef TESTS_WATCH_FEED_H
 #define TESTS_WATCH_FEED_H
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "vestry/bus.h"
 #include "vestry/drain.h"
 #include "vestry/registry.h"
@@ -12,7 +12,7 @@
 enum { SAYS_MOST = 41, SAYS_NOTHING = -1, SAYS_FINISH = -2, SAYS_NEVER = -3, SAYS_TWICE = -4 };
 
 typedef struct feed {
-  world *w;
+  site *w;
   vestry_watch watch;
   vestry_err returns;  /* by the handler's call; INVALID stands until it was made */
   int says[SAYS_MOST]; /* by the steps, one after the other: SAYS_…, or milliseconds. The last for all that follow */
@@ -30,15 +30,14 @@ typedef struct feed {
 } feed;
 
 vestry_err feed_step(vestry_watcher *watcher, vestry_connection *connection, void *ctx);
-feed feed_of(world *w, vestry_watch watch);
+feed feed_of(site *w, vestry_watch watch);
 vestry_err feed_watch(vestry_reply *reply, feed *f);
 vestry_err feed_handler(const vestry_request *req, vestry_reply *reply, void *app);
 vestry_err feed_keyed(const vestry_request *req, vestry_reply *reply, void *app);
 void feed_open(wire *r, feed *f);
-void feed_pass_ms(world *w, uint64_t ms);
-void feed_close(world *w, wire *r);
-vestry_stats feed_stats(world *w);
-void feed_finish(world *w);
+void feed_close(site *w, wire *r);
+vestry_stats feed_stats(site *w);
+void feed_finish(site *w);
 void feed_assert_times(const feed *f, int count, const uint64_t *ms);
 #define assert_steps_at(f, ...)                                                                                        \
   feed_assert_times(f, sizeof((uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t), (uint64_t[]){__VA_ARGS__})

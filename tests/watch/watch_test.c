@@ -15,31 +15,31 @@ static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app)
 /* capability: E1 */
 static void a_clock_ticks_without_drift(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 100});
   feed_open(&r, &f);
   assert_steps_at(&f, 0);
   wire_assert_text(&r, "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n");
-  feed_pass_ms(&w, 99);
+  site_pass_ms(&w, 99);
   assert_int_equal(f.steps, 1);
-  feed_pass_ms(&w, 1);
-  feed_pass_ms(&w, 130); /* late: the next beat stays where it is */
-  feed_pass_ms(&w, 70);
+  site_pass_ms(&w, 1);
+  site_pass_ms(&w, 130); /* late: the next beat stays where it is */
+  site_pass_ms(&w, 70);
   assert_steps_at(&f, 0, 100, 230, 300);
-  feed_pass_ms(&w, 1000); /* beats that were missed are one step */
-  feed_pass_ms(&w, 100);
+  site_pass_ms(&w, 1000); /* beats that were missed are one step */
+  site_pass_ms(&w, 100);
   assert_steps_at(&f, 0, 100, 230, 300, 1300, 1400);
   vestry_watch_wake(f.watcher); /* between two beats: the next beat stays */
-  feed_pass_ms(&w, 50);
-  feed_pass_ms(&w, 50);
+  site_pass_ms(&w, 50);
+  site_pass_ms(&w, 50);
   assert_steps_at(&f, 0, 100, 230, 300, 1300, 1400, 1450, 1500);
   assert_int_equal(f.ends, 0);
   feed_close(&w, &r);
   assert_int_equal(f.ends, 1);
   assert_int_equal(f.cause, VESTRY_CAUSE_HANGUP);
-  feed_pass_ms(&w, 1000);
+  site_pass_ms(&w, 1000);
   assert_int_equal(f.steps, 8);
   feed_finish(&w);
 }
@@ -47,18 +47,18 @@ static void a_clock_ticks_without_drift(void **state) {
 /* capability: E1 */
 static void steps_say_when(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 500});
   memcpy(f.says, (int[]){0, 0, 10, SAYS_TWICE, SAYS_NOTHING, SAYS_NEVER}, 6 * sizeof(int));
   f.says_count = 6;
   feed_open(&r, &f);
   assert_steps_at(&f, 0, 0, 0);
-  for (int i = 0; i < 2000; i += 5) feed_pass_ms(&w, 5);
+  for (int i = 0; i < 2000; i += 5) site_pass_ms(&w, 5);
   assert_steps_at(&f, 0, 0, 0, 10, 80, 500); /* back on the beat; then never */
   vestry_watch_wake(f.watcher);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 7);
   feed_close(&w, &r);
   assert_int_equal(f.ends, 1);
@@ -67,12 +67,12 @@ static void steps_say_when(void **state) {
 
 static void a_step_that_says_nothing_waits_to_be_woken(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   feed_open(&r, &f);
-  feed_pass_ms(&w, 1000000);
+  site_pass_ms(&w, 1000000);
   assert_int_equal(f.steps, 1);
   feed_close(&w, &r);
   feed_finish(&w);
@@ -80,9 +80,9 @@ static void a_step_that_says_nothing_waits_to_be_woken(void **state) {
 
 static void a_step_finishes(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   memcpy(f.says, (int[]){0, SAYS_FINISH}, 2 * sizeof(int));
   f.says_count = 2;
@@ -102,9 +102,9 @@ static void a_step_finishes(void **state) {
 /* capability: E1 */
 static void an_error_ends_the_stream(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
   f.fails = VESTRY_NOT_FOUND;
   feed_open(&r, &f);
@@ -131,28 +131,28 @@ static void an_error_ends_the_stream(void **state) {
 
 static void a_pause_is_kept(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.pause_ms = 100});
   feed_open(&r, &f);
   for (int i = 0; i < 30; i++) {
     vestry_watch_wake(f.watcher);
-    feed_pass_ms(&w, 10);
+    site_pass_ms(&w, 10);
   }
   assert_steps_at(&f, 0, 100, 200, 300);
-  feed_pass_ms(&w, 1000); /* the wakes before are served: no step is owed */
+  site_pass_ms(&w, 1000); /* the wakes before are served: no step is owed */
   assert_int_equal(f.steps, 4);
   vestry_watch_wake(f.watcher);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 5); /* at once: the pause is over */
   f.says[0] = 0;
   f.says_count = 1;
   vestry_watch_wake(f.watcher);
-  feed_pass_ms(&w, 100);
-  feed_pass_ms(&w, 99);
+  site_pass_ms(&w, 100);
+  site_pass_ms(&w, 99);
   assert_int_equal(f.steps, 6);
-  feed_pass_ms(&w, 1);
+  site_pass_ms(&w, 1);
   assert_int_equal(f.steps, 7);
   feed_close(&w, &r);
   feed_finish(&w);
@@ -172,9 +172,9 @@ static void take_turn(vestry_actor *self, void *ctx) {
 /* capability: E1 */
 static void at_once_is_fair(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   f.sends = 0;
   f.says_count = SAYS_MOST; /* all but the last: at once */
@@ -186,7 +186,7 @@ static void at_once_is_fair(void **state) {
       VESTRY_OK);
   assert_int_equal(wire_serve(&w, &r, feed_handler, &f), VESTRY_OK);
   vestry_actor_notify(other);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, SAYS_MOST);
   assert_int_equal(t.count, 41);
   vestry_actor_unref(other);
@@ -197,37 +197,37 @@ static void at_once_is_fair(void **state) {
 /* ---------------------------------------------------------------------------------------------- pacing ------------ */
 
 /* The far end takes nothing, or everything again. */
-static void block(world *w, wire *r, bool blocks) {
+static void block(site *w, wire *r, bool blocks) {
   r->write_io = blocks ? VESTRY_IO_WOULD_BLOCK : VESTRY_IO_OK;
   if (!blocks) vestry_connection_writable(r->connection);
-  world_settle(w);
+  site_settle(w);
 }
 
 /* capability: E1 */
 static void who_does_not_read_slows_his_own_watch(void **state) {
   (void)state;
-  world w;
+  site w;
   wire slow, quick;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 10}), g = feed_of(&w, (vestry_watch){.every_ms = 10});
   feed_open(&slow, &f);
   feed_open(&quick, &g);
   block(&w, &slow, true);
-  for (int i = 0; i < 100; i++) feed_pass_ms(&w, 10);
+  for (int i = 0; i < 100; i++) site_pass_ms(&w, 10);
   assert_int_equal(f.steps, 2); /* what the second one sent is not written */
   assert_int_equal(g.steps, 101);
   vestry_watch_wake(f.watcher); /* does not help */
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 2);
   /* What others send does not hold it up, nor hurry it. */
   assert_int_equal(vestry_connection_patch_signals(slow.connection, VESTRY_OBJECT("n", 0), NULL), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 2);
   block(&w, &slow, false);
   assert_int_equal(f.steps, 3); /* one for all that it missed */
   block(&w, &slow, true);
-  feed_pass_ms(&w, 10);
-  feed_pass_ms(&w, 10);
+  site_pass_ms(&w, 10);
+  site_pass_ms(&w, 10);
   assert_int_equal(f.steps, 4);
   feed_close(&w, &slow); /* in the middle of it */
   assert_int_equal(f.ends, 1);
@@ -237,14 +237,14 @@ static void who_does_not_read_slows_his_own_watch(void **state) {
 
 static void some_may_wait_if_it_says_so(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 10, .ahead_count = 5});
   f.sends = 2;
   feed_open(&r, &f);
   block(&w, &r, true);
-  for (int i = 0; i < 20; i++) feed_pass_ms(&w, 10);
+  for (int i = 0; i < 20; i++) site_pass_ms(&w, 10);
   assert_int_equal(f.steps, 4); /* 2 and 4 wait: go on; 6: not */
   block(&w, &r, false);
   assert_int_equal(f.steps, 5);
@@ -259,9 +259,9 @@ static vestry_err after_effects(const vestry_request *req, vestry_reply *reply, 
 
 static void what_the_reply_sends_comes_first(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true, .write_io = VESTRY_IO_WOULD_BLOCK};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   wire_request(&w, &r, after_effects, &f);
   assert_int_equal(f.steps, 0);
@@ -276,19 +276,19 @@ static void conflated_and_dropped_events_are_done_with(void **state) {
   (void)state;
   static const vestry_full_policy policies[] = {VESTRY_FULL_CONFLATE, VESTRY_FULL_DROP};
   for (size_t i = 0; i < 2; i++) {
-    world w;
+    site w;
     wire r;
-    world_begin(
+    site_begin(
         &w, (vestry_options){.connection = &(vestry_connection_options){.full = policies[i], .max_queued_count = 4}});
     feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
     f.sends = 4; /* of which three are superfluous */
     f.tries = true;
     feed_open(&r, &f);
     block(&w, &r, true);
-    for (int n = 0; n < 10; n++) feed_pass_ms(&w, 10);
+    for (int n = 0; n < 10; n++) site_pass_ms(&w, 10);
     assert_int_equal(f.steps, 2);
     block(&w, &r, false);
-    for (int n = 0; n < 10; n++) feed_pass_ms(&w, 10);
+    for (int n = 0; n < 10; n++) site_pass_ms(&w, 10);
     assert_int_equal(f.steps, 13);
     feed_close(&w, &r);
     feed_finish(&w);
@@ -297,9 +297,9 @@ static void conflated_and_dropped_events_are_done_with(void **state) {
 
 static void a_step_that_fills_the_queue_is_told(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 3}});
+  site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 3}});
   feed f = feed_of(&w, (vestry_watch){0});
   f.sends = 4;
   feed_open(&r, &f);
@@ -315,36 +315,36 @@ static void a_step_that_fills_the_queue_is_told(void **state) {
 /* capability: E1 */
 static void wakes_are_coalesced_and_none_is_lost(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r;
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   f.wakes_itself = true; /* in the first step: twice */
   feed_open(&r, &f);
   assert_int_equal(f.steps, 2);
   for (int i = 0; i < 5; i++) vestry_watch_wake(f.watcher);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 3);
   for (int i = 0; i < 5; i++) {
     vestry_watch_wake(f.watcher);
-    world_settle(&w);
+    site_settle(&w);
   }
   assert_int_equal(f.steps, 8);
   block(&w, &r, true);
   vestry_watch_wake(f.watcher);
-  world_settle(&w);
+  site_settle(&w);
   for (int i = 0; i < 5; i++) vestry_watch_wake(f.watcher);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 9);
   block(&w, &r, false);
   assert_int_equal(f.steps, 10);
   wire_hang_up(&w, &r);
   vestry_watch_wake(f.watcher); /* it is closing */
-  world_settle(&w);
+  site_settle(&w);
   vestry_watch_wake(f.watcher); /* it has ended; the test holds a reference to the connection */
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 10);
-  world_end(&w);
+  site_close(&w);
   vestry_watch_wake(f.watcher); /* and so has the instance */
   vestry_connection_wake(r.connection);
   wire_finish(&r);
@@ -353,9 +353,9 @@ static void wakes_are_coalesced_and_none_is_lost(void **state) {
 
 static void they_are_woken_by_connection_effect_and_bus(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true}, s = {.datastar = true}, other = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0}), g = feed_of(&w, (vestry_watch){0});
   f.listens = true;
   wire_request(&w, &r, feed_keyed, &f); /* under the same key, each its own stream */
@@ -364,17 +364,17 @@ static void they_are_woken_by_connection_effect_and_bus(void **state) {
   assert_int_equal(f.steps + g.steps, 2);
   vestry_connection_wake(r.connection);
   vestry_connection_wake(other.connection); /* it has none */
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 2);
   assert_int_equal(g.steps, 1);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("wake")), VESTRY_OK);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("b"), VESTRY_LIST("wake")), VESTRY_OK);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("b"), VESTRY_LIST("wake", 1)), VESTRY_INVALID);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 3);
   assert_int_equal(g.steps, 2);
   for (int i = 0; i < 3; i++) assert_int_equal(vestry_publish(w.v, NOWHERE, VESTRY_KEY("t"), NULL, 0, NULL), VESTRY_OK);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.steps, 4);
   assert_int_equal(g.steps, 2);
   feed_close(&w, &r);
@@ -399,9 +399,9 @@ static vestry_err with_hooks(const vestry_request *req, vestry_reply *reply, voi
 
 static void a_wake_before_the_first_step_is_the_first_step(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   wire_request(&w, &r, with_hooks, &f);
   assert_int_equal(f.steps, 1);
@@ -419,20 +419,20 @@ static vestry_err too_many(const vestry_request *req, vestry_reply *reply, void 
 
 static void a_stream_has_several(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 10}), g = feed_of(&w, (vestry_watch){.every_ms = 30});
   g.says[3] = SAYS_FINISH;
   g.says[0] = g.says[1] = g.says[2] = SAYS_NOTHING;
   g.says_count = 4;
   wire_request(&w, &r, two, &(feed *[]){&f, &g});
   assert_int_equal(feed_stats(&w).watches_live_count, 2);
-  for (int i = 0; i < 8; i++) feed_pass_ms(&w, 10);
+  for (int i = 0; i < 8; i++) site_pass_ms(&w, 10);
   assert_int_equal(f.steps, 9);
   assert_int_equal(g.steps, 3);
   vestry_connection_wake(r.connection);
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(f.ends, 1); /* the other one has finished the stream */
   assert_int_equal(g.ends, 1);
   wire_finish(&r);
@@ -454,9 +454,9 @@ static vestry_err reused(const vestry_request *req, vestry_reply *reply, void *a
 
 static void under_a_key_it_is_kept_beside_others(void **state) {
   (void)state;
-  world w;
+  site w;
   wire r = {.datastar = true}, s = {.datastar = true}, t = {.datastar = true};
-  world_begin(&w, (vestry_options){0});
+  site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0}), g = f, h = f;
   wire_request(&w, &r, feed_keyed, &f);
   wire_request(&w, &s, feed_keyed, &g);
@@ -468,7 +468,7 @@ static void under_a_key_it_is_kept_beside_others(void **state) {
   assert_int_equal(h.cause, VESTRY_CAUSE_NONE);
   assert_int_equal(h.steps, 0);
   vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("x", 1)));
-  world_settle(&w);
+  site_settle(&w);
   assert_int_equal(wire_count(&r, "\"x\""), 1);
   assert_int_equal(wire_count(&s, "\"x\""), 1);
   feed_close(&w, &r);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/random.h"
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "store/schedule/scheduler.h"
 #include "vestry/watch.h"
 
@@ -19,7 +19,7 @@ enum { HISTORIES = 3000, OPS_MOST = 8, TURNS = 40, EVERY_MS = 5, PAUSE_MS = 2 };
 
 /* Touched by the one thread that runs: the points are in the code under test alone. */
 static struct {
-  world w;
+  site w;
   wire r;
   vestry_runtime *steps_runtime;
   vestry_watch watch;
@@ -181,7 +181,7 @@ static void one_history(uint64_t seed) {
   h.seed = seed;
   uint64_t random = seed;
   h.random = random_next(&random);
-  world_begin(&h.w, (vestry_options){0});
+  site_begin(&h.w, (vestry_options){0});
   require(!vestry_runtime_create(&(vestry_runtime_options){.host = &h.w.th.host, .threads_count = VESTRY_THREADS_NONE},
                                  &h.steps_runtime));
   h.watch = (vestry_watch){.step = step,
@@ -233,7 +233,7 @@ static void one_history(uint64_t seed) {
   require(stats.watches_begun_count == 1 && stats.watches_ended_count == 1 && stats.watches_live_count == 0);
   require(stats.watch_steps_count == h.steps);
   wake(true); /* in vain */
-  world_end(&h.w);
+  site_close(&h.w);
   vestry_runtime_destroy(h.steps_runtime);
   require(h.ends == 1);
   wire_finish(&h.r);

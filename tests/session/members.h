@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* A site with sessions, for tests: handlers, a clock turned by hand, storage whose calls can fail, and a browser. */
-#ifndef TESTS_SESSION_SITE_H
-#define TESTS_SESSION_SITE_H
+#ifndef TESTS_SESSION_MEMBERS_H
+#define TESTS_SESSION_MEMBERS_H
 
-#include "serve/world.h"
+#include "serve/wire.h"
 #include "session/token.h"
 #include "vestry/session.h"
 
-extern _Atomic(int64_t) site_clock_s;
-extern void (*site_at_next_look)(void *ctx); /* at the clock, once; NULL: nothing */
-extern void *site_at_next_look_ctx;
-int64_t site_now_s(void *ctx);
+extern _Atomic(int64_t) members_clock_s;
+extern void (*members_at_next_look)(void *ctx); /* at the clock, once; NULL: nothing */
+extern void *members_at_next_look_ctx;
+int64_t members_now_s(void *ctx);
 
 /* What storage holds; each call can fail. */
 typedef struct shelf {
@@ -31,8 +31,8 @@ extern const vestry_session_storage_ops shelf_ops;
 size_t shelf_count(const shelf *s);
 
 enum way { IN_MEMORY, STORED, SIGNED };
-extern const char site_secret[35];
-vestry_session_options site_way(enum way way, shelf *s);
+extern const char members_secret[35];
+vestry_session_options members_way(enum way way, shelf *s);
 
 typedef struct browser {
   char cookie[2 * VSI_TOKEN_MAX_LEN]; /* "name=value"; "": none */
@@ -40,18 +40,16 @@ typedef struct browser {
 } browser;
 
 /* Its handlers of /, /login, /logout and /live. */
-vestry_err site_who(const vestry_request *req, vestry_reply *reply, void *app);
-vestry_err site_login(const vestry_request *req, vestry_reply *reply, void *app);
-vestry_err site_logout(const vestry_request *req, vestry_reply *reply, void *app);
-vestry_err site_live(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err members_who(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err members_login(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err members_logout(const vestry_request *req, vestry_reply *reply, void *app);
+vestry_err members_live(const vestry_request *req, vestry_reply *reply, void *app);
 /* Routes: / says who somebody is; /login?user=, /logout, /live, /picture. */
-void site_begin(world *w, const vestry_session_options *options);
-/* Nothing is live behind it. */
-void site_end(world *w);
+void members_begin(site *w, const vestry_session_options *options);
 /* r: with method and path. */
-void site_ask(world *w, browser *b, wire *r);
-int site_status(world *w, browser *b, const char *method, const char *path, const char *query);
-void site_assert_is(world *w, browser *b, const char *user);
-void site_log_in(world *w, browser *b, const char *query);
+void members_ask(site *w, browser *b, wire *r);
+int members_status(site *w, browser *b, const char *method, const char *path, const char *query);
+void members_assert_is(site *w, browser *b, const char *user);
+void members_log_in(site *w, browser *b, const char *query);
 
 #endif

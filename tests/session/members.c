@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "session/site.h"
+#include "session/members.h"
 
 #include "vestry/routes.h"
 
-_Atomic(int64_t) site_clock_s;
-void (*site_at_next_look)(void *ctx); /* at the clock; NULL: nothing */
-void *site_at_next_look_ctx;
+_Atomic(int64_t) members_clock_s;
+void (*members_at_next_look)(void *ctx); /* at the clock; NULL: nothing */
+void *members_at_next_look_ctx;
 
-int64_t site_now_s(void *ctx) {
-  void (*fn)(void *) = site_at_next_look;
+int64_t members_now_s(void *ctx) {
+  void (*fn)(void *) = members_at_next_look;
   (void)ctx;
   if (fn) {
-    site_at_next_look = NULL; /* there is one thread then */
-    fn(site_at_next_look_ctx);
+    members_at_next_look = NULL; /* there is one thread then */
+    fn(members_at_next_look_ctx);
   }
-  return atomic_load(&site_clock_s);
+  return atomic_load(&members_clock_s);
 }
 
 static void meanwhile(shelf *s, void (**fn)(void *ctx)) {
@@ -80,20 +80,20 @@ static vestry_err forget_user(void *ctx, const char *user) {
 
 const vestry_session_storage_ops shelf_ops = {.save = save, .load = load, .remove = forget, .remove_user = forget_user};
 
-vestry_err site_who(const vestry_request *req, vestry_reply *reply, void *app) {
+vestry_err members_who(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req);
   (void)app;
   return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
 }
 
-vestry_err site_login(const vestry_request *req, vestry_reply *reply, void *app) {
+vestry_err members_login(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_request_value(req, VESTRY_IN_QUERY, "user");
   vestry_err error = vestry_session_login(req, reply, user);
   (void)app;
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
 
-vestry_err site_logout(const vestry_request *req, vestry_reply *reply, void *app) {
+vestry_err members_logout(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *before = vestry_session_user(req);
   vestry_err error = vestry_session_logout(req, reply);
   (void)app;
@@ -101,7 +101,7 @@ vestry_err site_logout(const vestry_request *req, vestry_reply *reply, void *app
   return error ? error : vestry_reply_bodyf(reply, "bye");
 }
 
-vestry_err site_live(const vestry_request *req, vestry_reply *reply, void *app) {
+vestry_err members_live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
@@ -112,58 +112,49 @@ static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *
   return vestry_reply_body(reply, "image/png", "x", 1);
 }
 
-void site_begin(world *w, const vestry_session_options *options) {
+void members_begin(site *w, const vestry_session_options *options) {
   vestry_session_options made = *options;
-  made.now_s = site_now_s;
-  world_begin(w, (vestry_options){.sessions = &made});
-  static const vestry_mounted routes[] = {{"GET", "/", site_who},
-                                          {"POST", "/login", site_login},
-                                          {"POST", "/logout", site_logout},
-                                          {"GET", "/live", site_live},
+  made.now_s = members_now_s;
+  site_begin(w, (vestry_options){.sessions = &made});
+  static const vestry_mounted routes[] = {{"GET", "/", members_who},
+                                          {"POST", "/login", members_login},
+                                          {"POST", "/logout", members_logout},
+                                          {"GET", "/live", members_live},
                                           {"GET", "/picture", picture}};
   assert_int_equal(vestry_mount(w->v, "", routes, sizeof routes / sizeof *routes, NULL), VESTRY_OK);
 }
 
-void site_end(world *w) {
-  world_end(w);
-  test_host_assert_clean(&w->th);
-}
-
 /* r: with method and path. */
-void site_ask(world *w, browser *b, wire *r) {
+void members_ask(site *w, browser *b, wire *r) {
   if (*b->cookie) r->headers[0] = (vestry_header){"Cookie", b->cookie};
   wire_request(w, r, NULL, NULL);
-  *b->set = '\0';
-  const char *set = strstr(r->head, "Set-Cookie: ");
-  if (!set) return;
-  set += strlen("Set-Cookie: ");
-  assert_null(strstr(set, "Set-Cookie: ")); /* one at most */
-  snprintf(b->set, sizeof b->set, "%.*s", (int)strcspn(set, "\n"), set);
-  snprintf(b->cookie, sizeof b->cookie, "%.*s", (int)strcspn(b->set, ";"), b->set);
+  if (!wire_value(r, "Set-Cookie", b->set, sizeof b->set)) return;
+  assert_null(strstr(strstr(r->head, "Set-Cookie: ") + 1, "Set-Cookie: ")); /* one at most */
+  (void)wire_keep_cookie(r, b->cookie, sizeof b->cookie);
 }
 
-int site_status(world *w, browser *b, const char *method, const char *path, const char *query) {
+int members_status(site *w, browser *b, const char *method, const char *path, const char *query) {
   wire r = {.method = method, .path = path, .query = query};
-  site_ask(w, b, &r);
+  members_ask(w, b, &r);
   wire_finish(&r);
   return r.status;
 }
 
-void site_assert_is(world *w, browser *b, const char *user) {
+void members_assert_is(site *w, browser *b, const char *user) {
   wire r = {.path = "/"};
-  site_ask(w, b, &r);
+  members_ask(w, b, &r);
   assert_int_equal(r.status, 200);
   wire_assert_text(&r, user);
   wire_finish(&r);
 }
 
-void site_log_in(world *w, browser *b, const char *query) {
-  assert_int_equal(site_status(w, b, "POST", "/login", query), 303);
+void members_log_in(site *w, browser *b, const char *query) {
+  assert_int_equal(members_status(w, b, "POST", "/login", query), 303);
 }
 
-const char site_secret[] = "thirty-two bytes that nobody knows";
+const char members_secret[] = "thirty-two bytes that nobody knows";
 
-vestry_session_options site_way(enum way way, shelf *s) {
+vestry_session_options members_way(enum way way, shelf *s) {
   *s = (shelf){.lock = PTHREAD_MUTEX_INITIALIZER};
   vestry_session_options options = {.idle_ms = 1000 * 1000, .lifetime_ms = 5000 * 1000};
   if (way == STORED) {
@@ -171,8 +162,8 @@ vestry_session_options site_way(enum way way, shelf *s) {
     options.storage_ctx = s;
   }
   if (way == SIGNED) {
-    options.secret = site_secret;
-    options.secret_len = sizeof site_secret - 1;
+    options.secret = members_secret;
+    options.secret_len = sizeof members_secret - 1;
   }
   return options;
 }

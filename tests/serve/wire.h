@@ -1,32 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A small world for tests of the registry: an instance on a stepped runtime with a manual clock, a server's requests
- * made by hand, and streams that record what they are sent. */
-#ifndef TESTS_SERVE_WORLD_H
-#define TESTS_SERVE_WORLD_H
+/* A server's requests of a site, made by hand, and streams that record what they are sent. */
+#ifndef TESTS_SERVE_WIRE_H
+#define TESTS_SERVE_WIRE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/adapter.h"
-
-typedef struct world {
-  test_host th;
-  vestry *v;
-} world;
-
-/* options: host and runtime are the world's (threads_count 0 means stepped); NULL: the defaults. */
-void world_begin(world *w, vestry_options options);
-vestry_err world_try(world *w, vestry_options options); /* the same without the assertion */
-/* Run everything that is ready. */
-void world_settle(world *w);
-/* Stop, check that all counters add up and nothing is left, destroy, check that no memory is left. */
-void world_end(world *w);
-/* The counters of a stopped instance: opened = open + closed, put = live + removed, accepted = written + discarded +
- * conflated. */
-void world_check_stopped(vestry *v);
-vestry_store_stats store_stats_of(vestry *v);
+#include "support/site.h"
 
 /* One request to be made and what came of it. Zero is GET / from nobody. */
 typedef struct wire {
@@ -60,18 +40,26 @@ typedef struct wire {
 extern const vestry_request_ops wire_ops;
 
 /* Serve it. Returns what vestry_serve does. */
-vestry_err wire_serve(world *w, wire *r, vestry_handler_fn handler, void *app);
+vestry_err wire_serve(site *w, wire *r, vestry_handler_fn handler, void *app);
 /* Serve it, and let everything that is ready run. */
-void wire_request(world *w, wire *r, vestry_handler_fn handler, void *app);
-/* Drop the reference, free what was recorded; after world_end at the latest. The stream must have been released. */
+void wire_request(site *w, wire *r, vestry_handler_fn handler, void *app);
+/* Drop the reference, free what was recorded; after site_close at the latest. The stream must have been released. */
 void wire_finish(wire *r);
+/* End the site, finish the wires that are named, at least one, and see that no memory is left. */
+#define wires_end(s, ...) wires_end_all(s, (wire *[]){__VA_ARGS__}, sizeof((wire *[]){__VA_ARGS__}) / sizeof(wire *))
+void wires_end_all(site *s, wire *const *wires, size_t count);
 /* The far end hangs up. */
-void wire_hang_up(world *w, wire *r);
+void wire_hang_up(site *w, wire *r);
 /* How often text occurs in what was received. */
 size_t wire_count(wire *r, const char *text);
 void wire_assert_text(wire *r, const char *expected);
 /* The head has this line: "name: value". */
 bool wire_has_header(wire *r, const char *line);
+
+/* The value of the first header of the answer with this name. false: it has none; the value is empty. */
+bool wire_value(const wire *r, const char *name, char *value, size_t room);
+/* What a browser sends back for the answer's first Set-Cookie: "name=value". false: it sets none; cookie stays. */
+bool wire_keep_cookie(const wire *r, char *cookie, size_t room);
 
 /* A handler whose reply is written down beforehand: app is a plan. Zero: an empty reply. */
 typedef struct plan {
@@ -102,6 +90,6 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app);
 #define NOWHERE    ((vestry_scope){NULL, 0})
 
 /* A datastar GET with this plan, served and settled. */
-void wire_plan(world *w, wire *r, const plan *p);
+void wire_plan(site *w, wire *r, const plan *p);
 
 #endif

@@ -1,60 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "serve/world.h"
+#include "serve/wire.h"
 
 #include <stdlib.h>
 #include <strings.h>
-
-/* ------------------------------------------------------------------------------------------------ instances ------- */
-
-vestry_err world_try(world *w, vestry_options options) {
-  options.host = &w->th.host;
-  if (!options.runtime && !options.threads_count) options.threads_count = VESTRY_THREADS_NONE;
-  w->v = NULL;
-  return vestry_create(&options, &w->v);
-}
-
-void world_begin(world *w, vestry_options options) {
-  test_host_init(&w->th);
-  assert_int_equal(world_try(w, options), VESTRY_OK);
-}
-
-void world_settle(world *w) {
-  while (vestry_runtime_step(vestry_parts_of(w->v)->runtime)) continue;
-}
-
-vestry_store_stats store_stats_of(vestry *v) {
-  vestry_store_stats stats = {0};
-  vestry_store_stats_get(vestry_parts_of(v)->store, &stats);
-  return stats;
-}
-
-void world_check_stopped(vestry *v) {
-  vestry_stats stats = {0};
-  vestry_stats_get(v, &stats);
-  vestry_store_stats store = store_stats_of(v);
-  assert_int_equal(stats.open_count, 0);
-  assert_int_equal(stats.opened_count, stats.closed_count);
-  uint64_t closed = 0, removed = 0;
-  for (int i = 0; i < VESTRY_CAUSE_COUNT; i++) {
-    closed += stats.closed_by_cause[i];
-    removed += store.removed_by_cause[i];
-  }
-  assert_int_equal(closed, stats.closed_count);
-  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_NONE], 0);
-  assert_int_equal(store.live_count, 0);
-  assert_int_equal(store.put_count, store.removed_count);
-  assert_int_equal(removed, store.removed_count);
-  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count + stats.conflated_count);
-  assert_int_equal(stats.queued_bytes, 0);
-  assert_int_equal(stats.request_bytes, 0);
-}
-
-void world_end(world *w) {
-  assert_int_equal(vestry_stop(w->v, 0), VESTRY_OK);
-  world_check_stopped(w->v);
-  vestry_destroy(w->v);
-  w->v = NULL;
-}
 
 /* ------------------------------------------------------------------------------------------------ a server -------- */
 
@@ -200,7 +148,7 @@ const vestry_request_ops wire_ops = {
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
 
-vestry_err wire_serve(world *w, wire *r, vestry_handler_fn handler, void *app) {
+vestry_err wire_serve(site *w, wire *r, vestry_handler_fn handler, void *app) {
   pthread_mutex_init(&r->lock, NULL);
   record(r, "", 0);
   vestry_err error = vestry_serve(w->v, &wire_ops, r, handler, app, &r->connection);
@@ -210,12 +158,12 @@ vestry_err wire_serve(world *w, wire *r, vestry_handler_fn handler, void *app) {
   return error;
 }
 
-void wire_request(world *w, wire *r, vestry_handler_fn handler, void *app) {
+void wire_request(site *w, wire *r, vestry_handler_fn handler, void *app) {
   assert_int_equal(wire_serve(w, r, handler, app), VESTRY_OK);
-  world_settle(w);
+  site_settle(w);
 }
 
-void wire_plan(world *w, wire *r, const plan *p) {
+void wire_plan(site *w, wire *r, const plan *p) {
   r->datastar = true;
   wire_request(w, r, planned, (void *)p);
 }
@@ -228,9 +176,15 @@ void wire_finish(wire *r) {
   pthread_mutex_destroy(&r->lock);
 }
 
-void wire_hang_up(world *w, wire *r) {
+void wires_end_all(site *s, wire *const *wires, size_t count) {
+  site_close(s);
+  for (size_t i = 0; i < count; i++) wire_finish(wires[i]);
+  test_host_assert_clean(&s->th);
+}
+
+void wire_hang_up(site *w, wire *r) {
   vestry_connection_close(r->connection, VESTRY_CAUSE_HANGUP);
-  world_settle(w);
+  site_settle(w);
 }
 
 size_t wire_count(wire *r, const char *text) {
@@ -250,6 +204,22 @@ bool wire_has_header(wire *r, const char *line) {
   snprintf(wanted, sizeof wanted, "%s\n", line);
   const char *at = strstr(r->head, wanted);
   return at && (at == r->head || at[-1] == '\n');
+}
+
+bool wire_value(const wire *r, const char *name, char *value, size_t room) {
+  char wanted[64];
+  snprintf(wanted, sizeof wanted, "%s: ", name);
+  const char *at = strstr(r->head, wanted);
+  if (at) at += strlen(wanted);
+  snprintf(value, room, "%.*s", at ? (int)strcspn(at, "\n") : 0, at ? at : "");
+  return at != NULL;
+}
+
+bool wire_keep_cookie(const wire *r, char *cookie, size_t room) {
+  char set[sizeof r->head];
+  if (!wire_value(r, "Set-Cookie", set, sizeof set)) return false;
+  snprintf(cookie, room, "%.*s", (int)strcspn(set, ";"), set);
+  return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ replies --------- */

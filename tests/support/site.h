@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What suites of the rooms from coding up begin with: an instance on a stepped runtime, with a clock that is turned by
+ * hand and memory that is counted; with pages, if it is to have them. A suite has one as its member `on`, beside what
+ * is its own. */
+#ifndef TESTS_SUPPORT_SITE_H
+#define TESTS_SUPPORT_SITE_H
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/memory.h"
+#include "vestry/vestry.h"
+
+typedef struct site {
+  test_host th;
+  vestry *v;
+  vestry_pages *pages; /* NULL: none */
+} site;
+
+/* options: the host is the site's; so is the runtime, unless it or a number of threads is given. */
+void site_begin(site *s, vestry_options options);
+void site_begin_pages(site *s, vestry_options options, const vestry_pages_options *pages);
+/* site_begin without the assertion, on a test host that was initialized. */
+vestry_err site_try(site *s, vestry_options options);
+/* A scope for each text of the Cookie header, for options. */
+vestry_err site_by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx);
+
+/* Run everything that is ready. */
+void site_settle(site *s);
+/* The same after a time. */
+void site_pass_ms(site *s, uint64_t ms);
+/* The same until every page has been rendered as often as it needs. */
+void site_settle_pages(site *s);
+/* Refresh a topic, or all with NULL, and let its pages be rendered. */
+void site_refresh(site *s, const char *topic);
+/* Make a request of a route. The caller destroys the exchange. */
+vestry_memory_exchange *site_request(site *s, const vestry_memory_call *call);
+
+vestry_store_stats store_stats_of(vestry *v);
+vestry_pages_stats site_pages_stats(const site *s);
+/* The counters of pages add up. */
+void site_check_pages(const site *s);
+/* The counters of a stopped instance: opened = open + closed, put = live + removed, accepted = written + discarded +
+ * conflated. */
+void site_check_stopped(vestry *v);
+
+/* Stop, check that all counters add up and no stream is left, destroy. What the test holds still may have memory. */
+void site_close(site *s);
+/* The same, and no memory is left. */
+void site_end(site *s);
+
+#endif
