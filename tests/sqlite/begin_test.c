@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sqlite/ledger.h"
 #include "sqlite/schema.h"
-#include "sqlite/site.h"
 #include "support/until.h"
 #include "vestry/sqlite_pool.h"
 
@@ -34,7 +34,7 @@ static char folder[FOLDER_BYTES], file[128];
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   life *l = app;
   if (l->level == VESTRY_SQLITE_TOPICS) assert_int_equal(vestry_render_topic(render, "table/t"), VESTRY_OK);
-  l->counted = site_number(l->db, "SELECT count(*) FROM t");
+  l->counted = ledger_number(l->db, "SELECT count(*) FROM t");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%d</b>", l->counted);
   return vestry_render_end(render, html);
@@ -91,13 +91,13 @@ static void live(life *l, int before) {
   sqlite3 *other;
   assert_int_equal(sqlite3_open(file, &l->db), SQLITE_OK);
   sqlite3_busy_timeout(l->db, 5000);
-  site_run(l->db, "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)");
+  ledger_run(l->db, "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)");
   look(l, before);
-  site_run(l->db, "INSERT INTO t(x) VALUES(1)");
+  ledger_run(l->db, "INSERT INTO t(x) VALUES(1)");
   settle(l);
   assert_int_equal(l->counted, before + 1);
   assert_int_equal(sqlite3_open(file, &other), SQLITE_OK);
-  site_run(other, "PRAGMA synchronous = OFF; INSERT INTO t(x) VALUES(2)");
+  ledger_run(other, "PRAGMA synchronous = OFF; INSERT INTO t(x) VALUES(2)");
   settle(l);
   assert_int_equal(l->counted, before + 2);
   assert_int_equal(sqlite3_close(other), SQLITE_OK);
@@ -106,7 +106,7 @@ static void live(life *l, int before) {
 static void run_sql(const char *sql) {
   sqlite3 *db;
   assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-  site_run(db, sql);
+  ledger_run(db, sql);
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
@@ -325,7 +325,7 @@ static int rows(void) {
   assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
   sqlite3_busy_timeout(db, 5000);
   if (!sqlite3_table_column_metadata(db, NULL, "t", "x", NULL, NULL, NULL, NULL, NULL))
-    count = site_number(db, "SELECT count(*) FROM t");
+    count = ledger_number(db, "SELECT count(*) FROM t");
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
   return count;
 }
@@ -464,7 +464,7 @@ static void a_file_that_is_taken_away_is_missed(void **state) {
     assert_non_null(strstr(l.th.last_log, "start it again"));
     assert_int_equal(rename(kept, file), 0); /* it is back */
     settle(&l);
-    site_run(l.db, "INSERT INTO t(x) VALUES(3)");
+    ledger_run(l.db, "INSERT INTO t(x) VALUES(3)");
     settle(&l);
     assert_int_equal(l.counted, 3);
     assert_int_equal(l.th.log_lines, 1);
@@ -486,10 +486,10 @@ static void attaching_says_what_is_wrong(void **state) {
   assert_int_equal(vestry_sqlite_attach(l.database, memory, &none), VESTRY_INVALID);
   assert_non_null(strstr(l.th.last_log, "a database in memory"));
   assert_int_equal(sqlite3_close(memory), SQLITE_OK);
-  site_run(l.db, "BEGIN");
+  ledger_run(l.db, "BEGIN");
   assert_int_equal(vestry_sqlite_attach(l.database, l.db, &none), VESTRY_BUSY);
   assert_non_null(strstr(l.th.last_log, "end that first"));
-  site_run(l.db, "COMMIT");
+  ledger_run(l.db, "COMMIT");
   assert_int_equal(vestry_sqlite_attach(l.database, l.db, &l.connection), VESTRY_OK);
   assert_int_equal(vestry_sqlite_attach(l.database, l.db, &none), VESTRY_EXISTS);
   assert_non_null(strstr(l.th.last_log, "attached already"));
@@ -616,8 +616,8 @@ static void tables_of_before_are_followed_and_later_ones_are_not(void **state) {
       prepare(&l);
       assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
       live(&l, 2 * number);
-      assert_int_equal(site_number(l.db, "SELECT version FROM vestry_schema"), 1);
-      assert_int_equal(site_number(l.db, "PRAGMA user_version"), 77);
+      assert_int_equal(ledger_number(l.db, "SELECT version FROM vestry_schema"), 1);
+      assert_int_equal(ledger_number(l.db, "PRAGMA user_version"), 77);
       leave(&l);
     }
     run_sql("UPDATE vestry_schema SET version = 2");
@@ -641,7 +641,7 @@ static const vsi_sqlite_schema tab_of_later = {"tab", steps, 2};
 static int tables_count(sqlite3 *db, const char *name) {
   char sql[128];
   snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", name);
-  return site_number(db, sql);
+  return ledger_number(db, sql);
 }
 
 /* With and without what was there before parts had versions; another connection looks in between. */
@@ -657,14 +657,14 @@ static void each_part_has_a_version_of_its_own(void **state) {
     assert_int_equal(sqlite3_open(file, &other), SQLITE_OK);
     const vsi_sqlite_call call = {&th.host, "vestry_sqlite_test", file};
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &first), VESTRY_OK);
-    assert_int_equal(site_number(db, "SELECT count(*) FROM pragma_table_info('a')"), 1);
+    assert_int_equal(ledger_number(db, "SELECT count(*) FROM pragma_table_info('a')"), 1);
     assert_int_equal(vsi_sqlite_schema_bring(&call, other, &second), VESTRY_OK);
     for (int i = 0; i < 2; i++) {
       assert_int_equal(vsi_sqlite_schema_bring(&call, i ? db : other, &second), VESTRY_OK);
-      assert_int_equal(site_number(db, "SELECT y FROM a"), 2); /* each step is taken once */
+      assert_int_equal(ledger_number(db, "SELECT y FROM a"), 2); /* each step is taken once */
     }
-    assert_int_equal(site_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'a'"), 2);
-    assert_int_equal(site_number(db, "SELECT count(*) FROM vestry_schema WHERE part = 'tab'"), is_old);
+    assert_int_equal(ledger_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'a'"), 2);
+    assert_int_equal(ledger_number(db, "SELECT count(*) FROM vestry_schema WHERE part = 'tab'"), is_old);
     assert_int_equal(th.log_lines, 0);
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &first), VESTRY_IO);
     assert_int_equal(th.log_lines, 1);
@@ -675,19 +675,19 @@ static void each_part_has_a_version_of_its_own(void **state) {
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &wrong), VESTRY_IO);
     assert_true(sqlite3_get_autocommit(db));
     assert_int_equal(tables_count(db, "b"), 0);
-    site_run(other, "BEGIN IMMEDIATE");
+    ledger_run(other, "BEGIN IMMEDIATE");
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &second), VESTRY_OK); /* a look is enough */
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sqlite_schema){"c", steps, 1}), VESTRY_BUSY);
     assert_non_null(strstr(th.last_log, "another program is writing to it"));
-    site_run(other, "ROLLBACK");
+    ledger_run(other, "ROLLBACK");
     if (is_old) { /* what an old version is brought to is the part's */
-      site_run(other, "DROP TABLE a");
+      ledger_run(other, "DROP TABLE a");
       assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sqlite_schema){"tab", wrong_steps, 1}), VESTRY_OK);
       assert_int_equal(tables_count(db, "b"), 0);
-      site_run(other, "CREATE TABLE a(x)");
+      ledger_run(other, "CREATE TABLE a(x)");
       assert_int_equal(vsi_sqlite_schema_bring(&call, db, &tab_of_later), VESTRY_OK);
-      assert_int_equal(site_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'tab'"), 2);
-      assert_int_equal(site_number(db, "SELECT y FROM a"), 2);
+      assert_int_equal(ledger_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'tab'"), 2);
+      assert_int_equal(ledger_number(db, "SELECT y FROM a"), 2);
     }
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     assert_int_equal(sqlite3_close(other), SQLITE_OK);

@@ -1,40 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /* What is committed refreshes the pages that depend on it: after it can be seen by everybody, never before, and never
  * for what was rolled back. In all modes of the journal. */
-#include "sqlite/site.h"
+#include "sqlite/ledger.h"
 
 static const char *const modes[] = {"wal", "delete", "persist", "truncate", "memory"};
 #define EACH_MODE(mode) for (const char *const *mode = modes; mode < modes + sizeof modes / sizeof *modes; mode++)
 
 /* Every refresh passes here: how many rows another connection sees in that moment. */
-static site *witnessed;
+static ledger *witnessed;
 static int visible;
 static size_t refreshes;
 vestry_err __real_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
   refreshes++;
-  if (witnessed) visible = site_number(witnessed->reader, "SELECT count(*) FROM t");
+  if (witnessed) visible = ledger_number(witnessed->reader, "SELECT count(*) FROM t");
   return __real_vestry_refresh(pages, topic, ret_seq);
 }
 
-static void open_watched(site *s, const char *mode) {
-  site_open(s, mode, NULL);
-  site_watch(s, "table/t");
-  site_watch(s, "table/k");
-  site_watch(s, "table/child");
-  site_watch(s, "table/log");
+static void open_watched(ledger *s, const char *mode) {
+  ledger_open(s, mode, NULL);
+  ledger_watch(s, "table/t");
+  ledger_watch(s, "table/k");
+  ledger_watch(s, "table/child");
+  ledger_watch(s, "table/log");
   refreshes = 0;
 }
 
 /* What was rendered since, as bits: t, k, child, log. What is committed is accounted for: nothing comes of it later. */
-static unsigned seen(site *s) {
+static unsigned seen(ledger *s) {
   unsigned bits = 0;
-  site_settle(s);
+  site_settle_pages(&s->on);
   for (unsigned i = 0; i < 4; i++)
-    if (site_seen(s, s->topics[i])) bits |= 1u << i;
-  site_sync(s);
-  for (unsigned i = 0; i < 4; i++) assert_int_equal(site_seen(s, s->topics[i]), 0);
+    if (ledger_seen(s, s->topics[i])) bits |= 1u << i;
+  ledger_sync(s);
+  for (unsigned i = 0; i < 4; i++) assert_int_equal(ledger_seen(s, s->topics[i]), 0);
   return bits;
 }
 enum { T = 1, K = 2, CHILD = 4, LOG = 8, ALL = 15 };
@@ -83,16 +83,16 @@ static void each_kind_of_change_is_seen(void **state) {
       {"PRAGMA user_version = 5", ALL},
   };
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     open_watched(&s, *mode);
-    site_run(s.db, "CREATE TEMP TABLE mine(a); ATTACH ':memory:' AS other; CREATE TABLE other.mine(a)");
+    ledger_run(s.db, "CREATE TEMP TABLE mine(a); ATTACH ':memory:' AS other; CREATE TABLE other.mine(a)");
     (void)seen(&s);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-      site_run(s.db, rows[i].sql);
+      ledger_run(s.db, rows[i].sql);
       unsigned was = seen(&s);
       if (was != rows[i].seen) fail_msg("%s, in %s: %x instead of %x", rows[i].sql, *mode, was, rows[i].seen);
     }
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -100,14 +100,14 @@ static void each_kind_of_change_is_seen(void **state) {
 static void vacuum_refreshes_all(void **state) {
   (void)state;
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     open_watched(&s, *mode);
-    site_run(s.db, "VACUUM");
-    site_sync(&s);
-    for (unsigned i = 0; i < 4; i++) assert_true(site_seen(&s, s.topics[i]) > 0);
-    site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+    ledger_run(s.db, "VACUUM");
+    ledger_sync(&s);
+    for (unsigned i = 0; i < 4; i++) assert_true(ledger_seen(&s, s.topics[i]) > 0);
+    ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
     assert_int_equal(seen(&s), T);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -115,18 +115,18 @@ static void vacuum_refreshes_all(void **state) {
 static void a_transaction_is_seen_when_it_is_over(void **state) {
   (void)state;
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     open_watched(&s, *mode);
-    site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(1); SAVEPOINT a; INSERT INTO t(x) VALUES(2)");
-    site_sync(&s);
-    site_run(s.db, "RELEASE a");
-    site_sync(&s);
+    ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(1); SAVEPOINT a; INSERT INTO t(x) VALUES(2)");
+    ledger_sync(&s);
+    ledger_run(s.db, "RELEASE a");
+    ledger_sync(&s);
     assert_int_equal(refreshes, 0);
-    site_run(s.db, "COMMIT");
+    ledger_run(s.db, "COMMIT");
     assert_int_equal(refreshes, 1);
     assert_int_equal(seen(&s), T);
     assert_int_equal(s.counted[0], 2);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -135,17 +135,17 @@ static void a_transaction_is_seen_when_it_is_over(void **state) {
 static void a_refresh_comes_when_everybody_can_see_it(void **state) {
   (void)state;
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     open_watched(&s, *mode);
     witnessed = &s;
     for (int i = 1; i <= 20; i++) {
       visible = -1;
-      site_run(s.db, i % 2 ? "INSERT INTO t(x) VALUES(random())"
-                           : "BEGIN; INSERT INTO t(x) VALUES(random()); SELECT count(*) FROM t; COMMIT");
+      ledger_run(s.db, i % 2 ? "INSERT INTO t(x) VALUES(random())"
+                             : "BEGIN; INSERT INTO t(x) VALUES(random()); SELECT count(*) FROM t; COMMIT");
       assert_int_equal(visible, i);
     }
     witnessed = NULL;
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -159,7 +159,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
 static void a_step_is_enough(void **state) {
   (void)state;
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     open_watched(&s, *mode);
     static const char *const sql[] = {"INSERT INTO t(x) VALUES(1)", "INSERT INTO t(x) VALUES(2) RETURNING id"};
     for (size_t i = 0; i < 2; i++) {
@@ -171,18 +171,18 @@ static void a_step_is_enough(void **state) {
     }
     sqlite3_stmt *begin = prepare(s.db, "BEGIN"), *commit = prepare(s.db, "COMMIT");
     assert_int_equal(sqlite3_step(begin), SQLITE_DONE);
-    site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+    ledger_run(s.db, "INSERT INTO k VALUES('a', 1)");
     assert_int_equal(sqlite3_step(commit), SQLITE_DONE);
     assert_int_equal(refreshes, 3);
     sqlite3_finalize(begin);
     sqlite3_finalize(commit);
     assert_int_equal(seen(&s), K);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
 /* It commits when it is reset, and its trace came before that. */
-static void reset_before_its_end(site *s, int x) {
+static void reset_before_its_end(ledger *s, int x) {
   sqlite3_stmt *statement = prepare(s->db, "INSERT INTO t(x) VALUES(?1) RETURNING id");
   sqlite3_bind_int(statement, 1, x);
   assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
@@ -193,31 +193,31 @@ static void reset_before_its_end(site *s, int x) {
 static void a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks(void **state) {
   (void)state;
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     open_watched(&s, *mode);
     reset_before_its_end(&s, 1);
-    site_sync(&s); /* as the thread does */
-    assert_int_equal(site_seen(&s, "table/t"), 1);
-    assert_int_equal(site_seen(&s, "table/k"), 0); /* whose it was is known */
+    ledger_sync(&s); /* as the thread does */
+    assert_int_equal(ledger_seen(&s, "table/t"), 1);
+    assert_int_equal(ledger_seen(&s, "table/k"), 0); /* whose it was is known */
     reset_before_its_end(&s, 2);
-    site_run(s.db, "SELECT 1"); /* the connection goes on */
+    ledger_run(s.db, "SELECT 1"); /* the connection goes on */
     assert_int_equal(seen(&s), T);
     reset_before_its_end(&s, 3);
-    site_run(s.db, "BEGIN; INSERT INTO k VALUES('a', 1)");
-    site_settle(&s);
-    assert_int_equal(site_seen(&s, "table/t"), 1);
-    assert_int_equal(site_seen(&s, "table/k"), 0);
+    ledger_run(s.db, "BEGIN; INSERT INTO k VALUES('a', 1)");
+    site_settle_pages(&s.on);
+    assert_int_equal(ledger_seen(&s, "table/t"), 1);
+    assert_int_equal(ledger_seen(&s, "table/k"), 0);
     reset_before_its_end(&s, 4);
-    site_run(s.db, "ROLLBACK");
+    ledger_run(s.db, "ROLLBACK");
     assert_int_equal(seen(&s), 0);
     reset_before_its_end(&s, 5);
-    site_run(s.db, "BEGIN; ROLLBACK");
+    ledger_run(s.db, "BEGIN; ROLLBACK");
     assert_int_equal(seen(&s), T);
     reset_before_its_end(&s, 6);
     reset_before_its_end(&s, 7);
-    site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+    ledger_run(s.db, "INSERT INTO k VALUES('a', 1)");
     assert_int_equal(seen(&s), T | K);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -225,19 +225,19 @@ static void a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks(vo
 static void a_blob_that_is_written_is_seen(void **state) {
   (void)state;
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     sqlite3_blob *blob;
     open_watched(&s, *mode);
-    site_run(s.db, "INSERT INTO log(what) VALUES(zeroblob(10))");
+    ledger_run(s.db, "INSERT INTO log(what) VALUES(zeroblob(10))");
     assert_int_equal(seen(&s), LOG);
     assert_int_equal(sqlite3_blob_open(s.db, "main", "log", "what", 1, 1, &blob), SQLITE_OK);
     assert_int_equal(sqlite3_blob_write(blob, "abc", 3, 2), SQLITE_OK);
-    site_sync(&s);
-    assert_int_equal(site_seen(&s, "table/log"), 0);
+    ledger_sync(&s);
+    assert_int_equal(ledger_seen(&s, "table/log"), 0);
     assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
-    site_sync(&s);
-    assert_int_equal(site_seen(&s, "table/log"), 1);
-    site_close(&s);
+    ledger_sync(&s);
+    assert_int_equal(ledger_seen(&s, "table/log"), 1);
+    ledger_close(&s);
   }
 }
 
@@ -246,20 +246,20 @@ static void a_blob_that_is_written_is_seen(void **state) {
 static void statements_from_before_are_seen(void **state) {
   (void)state;
   EACH_MODE(mode) {
-    site s;
+    ledger s;
     open_watched(&s, *mode);
     vestry_sqlite_detach(s.connection);
-    site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+    ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
     sqlite3_stmt *statement = prepare(s.db, "DELETE FROM t");
     assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
-    site_sync(&s);
+    ledger_sync(&s);
     (void)seen(&s);
-    site_run(s.db, "BEGIN; INSERT INTO k VALUES('a', 1)");
+    ledger_run(s.db, "BEGIN; INSERT INTO k VALUES('a', 1)");
     assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
     sqlite3_finalize(statement);
-    site_run(s.db, "COMMIT");
+    ledger_run(s.db, "COMMIT");
     assert_int_equal(seen(&s), T | K);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -267,44 +267,44 @@ static void statements_from_before_are_seen(void **state) {
 /* capability: D10 */
 static void a_commit_that_is_refused_is_none(void **state) {
   (void)state;
-  site s;
+  ledger s;
   open_watched(&s, "delete");
-  site_run(s.reader, "BEGIN; SELECT * FROM t");
-  site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(1)");
+  ledger_run(s.reader, "BEGIN; SELECT * FROM t");
+  ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(1)");
   for (int i = 0; i < 3; i++) {
     assert_int_equal(sqlite3_exec(s.db, "COMMIT", NULL, NULL, NULL), SQLITE_BUSY);
     assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK);
-    site_settle(&s);
+    site_settle_pages(&s.on);
     assert_int_equal(refreshes, 0);
-    if (i == 1) site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+    if (i == 1) ledger_run(s.db, "INSERT INTO k VALUES('a', 1)");
   }
-  site_run(s.reader, "COMMIT");
-  site_run(s.db, "COMMIT");
+  ledger_run(s.reader, "COMMIT");
+  ledger_run(s.db, "COMMIT");
   assert_int_equal(seen(&s), T | K);
-  site_run(s.reader, "BEGIN; SELECT * FROM t");
+  ledger_run(s.reader, "BEGIN; SELECT * FROM t");
   assert_int_equal(sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(2)", NULL, NULL, NULL), SQLITE_BUSY);
-  site_run(s.reader, "COMMIT");
+  ledger_run(s.reader, "COMMIT");
   assert_int_equal(seen(&s), 0);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D10 */
 static void a_mode_that_changes_is_followed(void **state) {
   (void)state;
-  site s;
+  ledger s;
   open_watched(&s, "delete");
-  site_run(s.db, "INSERT INTO t(x) VALUES(1); INSERT INTO t(x) VALUES(2)");
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(1); INSERT INTO t(x) VALUES(2)");
   assert_int_equal(seen(&s), T);
-  site_run(s.db, "PRAGMA journal_mode = wal");
-  site_run(s.db, "INSERT INTO t(x) VALUES(3)");
-  site_sync(&s);
-  for (unsigned i = 0; i < 4; i++) assert_true(site_seen(&s, s.topics[i]) > 0);
-  site_run(s.db, "INSERT INTO k VALUES('a', 1)");
+  ledger_run(s.db, "PRAGMA journal_mode = wal");
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(3)");
+  ledger_sync(&s);
+  for (unsigned i = 0; i < 4; i++) assert_true(ledger_seen(&s, s.topics[i]) > 0);
+  ledger_run(s.db, "INSERT INTO k VALUES('a', 1)");
   assert_int_equal(seen(&s), K);
-  site_run(s.reader, "INSERT INTO k VALUES('b', 1)");
-  site_sync(&s);
-  assert_true(site_seen(&s, "table/t") > 0);
-  site_close(&s);
+  ledger_run(s.reader, "INSERT INTO k VALUES('b', 1)");
+  ledger_sync(&s);
+  assert_true(ledger_seen(&s, "table/t") > 0);
+  ledger_close(&s);
 }
 
 /* ---------------------------------------------------------------------------------------------------- topics ------ */
@@ -336,15 +336,15 @@ static void by_row(vestry_sqlite_change *change, const char *table, int64_t rowi
   assert_null(vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, 99));
 }
 
-static void open_by_row(site *s) {
-  site_open(s, "wal", &(vestry_sqlite_options){.topics = by_row, .poll_ms = 60000});
+static void open_by_row(ledger *s) {
+  ledger_open(s, "wal", &(vestry_sqlite_options){.topics = by_row, .poll_ms = 60000});
   refreshes = 0;
 }
 
 /* capability: D10 */
 static void an_application_says_which_topics_a_row_has(void **state) {
   (void)state;
-  site s;
+  ledger s;
   flavour = NULL;
   open_by_row(&s);
   static const char *const topics[] = {"t/1", "t/2", "old 5", "new 5", "new 6", "k/0"};
@@ -356,65 +356,65 @@ static void an_application_says_which_topics_a_row_has(void **state) {
       {"UPDATE t SET id = 2, x = 5", 1 | 2 | 8},    {"DELETE FROM t", 2 | 4},
       {"INSERT INTO k VALUES('a', 6)", 16 | 32},
   };
-  for (size_t i = 0; i < 6; i++) site_watch(&s, topics[i]);
+  for (size_t i = 0; i < 6; i++) ledger_watch(&s, topics[i]);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    site_run(s.db, rows[i].sql);
-    site_settle(&s);
+    ledger_run(s.db, rows[i].sql);
+    site_settle_pages(&s.on);
     unsigned was = 0;
-    for (size_t j = 0; j < 6; j++) was |= site_seen(&s, topics[j]) ? 1u << j : 0;
+    for (size_t j = 0; j < 6; j++) was |= ledger_seen(&s, topics[j]) ? 1u << j : 0;
     if (was != rows[i].seen) fail_msg("%s: %x instead of %x", rows[i].sql, was, rows[i].seen);
   }
-  site_close(&s);
+  ledger_close(&s);
 }
 
 static void topics_that_are_none_are_left_out(void **state) {
   (void)state;
-  site s;
+  ledger s;
   flavour = "none";
   open_by_row(&s);
-  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
-  site_sync(&s);
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  ledger_sync(&s);
   assert_int_equal(refreshes, 0);
   flavour = NULL;
-  site_close(&s);
+  ledger_close(&s);
 }
 
 static void a_topic_is_refreshed_once_a_transaction(void **state) {
   (void)state;
-  site s;
+  ledger s;
   open_by_row(&s);
-  site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
-                 " INSERT INTO t SELECT i, i FROM n");
+  ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+                   " INSERT INTO t SELECT i, i FROM n");
   assert_int_equal(refreshes, 2000);
   refreshes = 0;
-  site_run(s.db, "BEGIN; UPDATE t SET x = x + 5000 WHERE id <= 2; UPDATE t SET x = x - 5000 WHERE id <= 2; COMMIT");
+  ledger_run(s.db, "BEGIN; UPDATE t SET x = x + 5000 WHERE id <= 2; UPDATE t SET x = x - 5000 WHERE id <= 2; COMMIT");
   assert_int_equal(refreshes, 2 + 8);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D10 */
 static void too_many_topics_are_all(void **state) {
   (void)state;
-  site s;
+  ledger s;
   open_by_row(&s);
-  site_watch(&s, "nothing of the kind");
-  site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
-                 " INSERT INTO t SELECT i, i FROM n");
+  ledger_watch(&s, "nothing of the kind");
+  ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+                   " INSERT INTO t SELECT i, i FROM n");
   assert_int_equal(refreshes, 1);
-  site_settle(&s);
-  assert_int_equal(site_seen(&s, "nothing of the kind"), 1);
+  site_settle_pages(&s.on);
+  assert_int_equal(ledger_seen(&s, "nothing of the kind"), 1);
   refreshes = 0;
-  site_run(s.db, "DELETE FROM t WHERE id = 7"); /* and it begins anew */
+  ledger_run(s.db, "DELETE FROM t WHERE id = 7"); /* and it begins anew */
   assert_int_equal(refreshes, 2);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* ------------------------------------------------------------------------------------------------- attaching ------ */
 
 static void connections_are_attached_or_not(void **state) {
   (void)state;
-  site s;
-  site_open(&s, "wal", NULL);
+  ledger s;
+  ledger_open(&s, "wal", NULL);
   vestry_sqlite *database = NULL;
   vestry_sqlite_connection *connection = NULL;
   sqlite3 *other, *same;
@@ -425,15 +425,15 @@ static void connections_are_attached_or_not(void **state) {
   sqlite3_close(other);
   snprintf(path, sizeof path, "%s/other.db", s.folder);
   assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-  site_run(other, "CREATE TABLE t(a)");
+  ledger_run(other, "CREATE TABLE t(a)");
   assert_int_equal(vestry_sqlite_attach(s.database, other, &connection), VESTRY_INVALID);
   sqlite3_close(other);
   snprintf(path, sizeof path, "%s/./site.db", s.folder);
   assert_int_equal(sqlite3_open(path, &same), SQLITE_OK);
-  site_run(same, "BEGIN");
+  ledger_run(same, "BEGIN");
   assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_BUSY);
   assert_null(connection);
-  site_run(same, "COMMIT");
+  ledger_run(same, "COMMIT");
   assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_OK);
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s.database, &stats);
@@ -445,37 +445,37 @@ static void connections_are_attached_or_not(void **state) {
   const vestry_sqlite_options good = {.path = s.path, .level = VESTRY_SQLITE_TOPICS};
   vestry_sqlite_options bad = good;
   assert_int_equal(vestry_sqlite_create(NULL, &good, &database), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_create(s.pages, NULL, &database), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_create(s.pages, &good, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, NULL, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &good, NULL), VESTRY_INVALID);
   bad.path = NULL;
-  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_INVALID);
   bad.path = ":memory:";
-  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_INVALID);
   bad = good;
   bad.poll_ms = 60001;
-  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_INVALID);
   bad = good;
   bad.path = "/nowhere/at/all.db";
-  long lines = s.th.log_lines;
-  assert_int_equal(vestry_sqlite_create(s.pages, &bad, &database), VESTRY_IO);
-  assert_int_equal(s.th.log_lines, lines + 1);
+  long lines = s.on.th.log_lines;
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &bad, &database), VESTRY_IO);
+  assert_int_equal(s.on.th.log_lines, lines + 1);
   assert_null(database);
   vestry_sqlite_destroy(NULL);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* Another one by the same name. */
 static void a_file_that_was_replaced_is_not_attached(void **state) {
   (void)state;
-  site s;
+  ledger s;
   sqlite3 *same;
   char moved[128];
-  site_open(&s, "delete", NULL);
+  ledger_open(&s, "delete", NULL);
   vestry_sqlite_connection *connection = NULL;
   snprintf(moved, sizeof moved, "%s/moved.db", s.folder);
   assert_int_equal(rename(s.path, moved), 0);
   assert_int_equal(sqlite3_open(s.path, &same), SQLITE_OK);
-  site_run(same, "CREATE TABLE t(a)");
+  ledger_run(same, "CREATE TABLE t(a)");
   assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_INVALID);
   sqlite3_close(same);
   assert_int_equal(rename(moved, s.path), 0);
@@ -483,7 +483,7 @@ static void a_file_that_was_replaced_is_not_attached(void **state) {
   assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_OK);
   vestry_sqlite_detach(connection);
   sqlite3_close(same);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* Structs of another size than this library's. */
@@ -497,19 +497,19 @@ static void structs_may_be_of_another_version(void **state) {
     vestry_sqlite_stats known;
     unsigned char more[16];
   } stats;
-  site s;
-  site_open(&s, "wal", NULL);
+  ledger s;
+  ledger_open(&s, "wal", NULL);
   vestry_sqlite *database = NULL;
   memset(&options, 0, sizeof options);
   options.known = (vestry_sqlite_options){.size = sizeof options, .path = s.path, .level = VESTRY_SQLITE_TOPICS};
   options.more[3] = 1;
-  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_INVALID);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_INVALID);
   options.more[3] = 0;
-  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_OK);
   vestry_sqlite_destroy(database);
   options.known.size = offsetof(vestry_sqlite_options, poll_ms);
   options.known.poll_ms = 99999; /* not looked at */
-  assert_int_equal(vestry_sqlite_create(s.pages, &options.known, &database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_OK);
   vestry_sqlite_destroy(database);
   memset(&stats, 0xff, sizeof stats);
   stats.known.size = sizeof stats;
@@ -521,27 +521,27 @@ static void structs_may_be_of_another_version(void **state) {
   vestry_sqlite_stats_get(s.database, &stats.known);
   assert_int_equal(stats.known.commits_count, 0);
   assert_int_equal(stats.known.other_commits_count, UINT64_MAX);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 static void a_connection_that_is_detached_refreshes_all(void **state) {
   (void)state;
-  site s;
+  ledger s;
   open_watched(&s, "wal");
   vestry_sqlite_detach(s.connection);
-  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
   assert_int_equal(refreshes, 0);
-  site_sync(&s); /* it is somebody else's now */
-  for (unsigned i = 0; i < 4; i++) assert_int_equal(site_seen(&s, s.topics[i]), 1);
+  ledger_sync(&s); /* it is somebody else's now */
+  for (unsigned i = 0; i < 4; i++) assert_int_equal(ledger_seen(&s, s.topics[i]), 1);
   reset_before_its_end(&s, 2);
-  site_sync(&s);
+  ledger_sync(&s);
   assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
   (void)seen(&s);
   reset_before_its_end(&s, 3); /* detached behind it */
   vestry_sqlite_detach(s.connection);
   assert_int_equal(seen(&s), T);
   assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 int main(void) {

@@ -364,14 +364,14 @@ static void names_that_stand_for_something_else(void **state) {
   shown_run(s.writer, "INSERT INTO other VALUES(1)");
   size_t page = shown_watch(&s, "SELECT count(*) FROM name");
   shown_run(s.reader, "CREATE TEMP VIEW name AS SELECT * FROM other");
-  assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
   assert_int_equal(shown_renders(&s, page), 1);
   assert_string_equal(s.all[page].text, "1 ");
   shown_run(s.writer, "INSERT INTO other VALUES(2)");
   assert_int_equal(shown_renders(&s, page), 1);
   assert_string_equal(s.all[page].text, "2 ");
   shown_run(s.reader, "DROP VIEW temp.name");
-  assert_int_equal(vestry_refresh(s.pages, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_refresh(s.on.pages, NULL, NULL), VESTRY_OK);
   assert_int_equal(shown_renders(&s, page), 1);
   shown_run(s.writer, "INSERT INTO name VALUES(1, 'x')");
   assert_int_equal(shown_renders(&s, page), 1);
@@ -412,7 +412,7 @@ static void what_nobody_shows_any_more_is_given_up(void **state) {
     s.count = 0;
     size_t at = shown_watch(&s, sql);
     vestry_memory_destroy(s.all[at].stream);
-    vestry_memory_settle(s.v);
+    site_settle(&s.on);
     s.count = 0;
     if (i == 200) before = shown_stats(&s).recorded_bytes;
   }
@@ -460,7 +460,7 @@ static void a_rollback_journal_is_followed_by_tables(void **state) {
   assert_int_equal(shown_renders(&s, name), 1);
   vestry_sqlite *again;
   const vestry_sqlite_options pages = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES};
-  assert_int_equal(vestry_sqlite_create(s.pages, &pages, &again), VESTRY_UNSUPPORTED);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &pages, &again), VESTRY_UNSUPPORTED);
   shown_close(&s);
 }
 
@@ -476,12 +476,12 @@ static void memory_that_runs_out_hides_no_change(void **state) {
     for (int i = 0; i < 60; i++) {
       char sql[100], truth[SHOWN_TEXT_BYTES];
       snprintf(sql, sizeof sql, "INSERT INTO message VALUES(%d, %d, 'x', 0)", i % 2 ? 8 : 1, 1000 + i);
-      test_host_fail_in(&s.th, i % 30);
+      test_host_fail_in(&s.on.th, i % 30);
       shown_run(i % 3 ? s.writer : s.other, sql);
       (void)vestry_sqlite_sync(s.database, NULL);
-      (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
-      test_host_fail_no_more(&s.th);
-      test_host_advance_ms(&s.th, 60000);
+      (void)vestry_pages_settle(s.on.pages, UINT64_MAX, 1000);
+      test_host_fail_no_more(&s.on.th);
+      test_host_advance_ms(&s.on.th, 60000);
       shown_settle(&s);
       for (size_t at = 0; at < s.count; at++) { /* whose stream could not be told of it: it comes back */
         if (!vestry_memory_look(s.all[at].stream).ended) continue;

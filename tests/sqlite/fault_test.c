@@ -10,95 +10,95 @@
 /* capability: D9 */
 static void a_database_that_is_locked_says_so(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES];
-  site_open(&s, "wal", NULL);
+  ledger_open(&s, "wal", NULL);
   tabs_begin(&s, "u", one);
-  site_run(s.reader, "BEGIN IMMEDIATE");
+  ledger_run(s.reader, "BEGIN IMMEDIATE");
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_BUSY);
   assert_string_equal(tabs_get(&s, "u", one), ""); /* who writes is in no reader's way */
-  site_run(s.reader, "ROLLBACK");
+  ledger_run(s.reader, "ROLLBACK");
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
-  site_run(s.reader, "BEGIN IMMEDIATE");
+  ledger_run(s.reader, "BEGIN IMMEDIATE");
   assert_int_equal(tabs_set(&s, "u", one, "y", 1), VESTRY_BUSY);
   assert_int_equal(tabs_set(&s, "u", one, "", 0), VESTRY_BUSY);
-  site_run(s.reader, "ROLLBACK");
+  ledger_run(s.reader, "ROLLBACK");
   assert_string_equal(tabs_get(&s, "u", one), "x");
-  assert_int_equal(s.th.log_lines, 0);
-  site_close(&s);
+  assert_int_equal(s.on.th.log_lines, 0);
+  ledger_close(&s);
 }
 
 /* With a rollback journal a reader is in the way of commits. */
 /* capability: D9 */
 static void a_commit_that_is_refused_leaves_no_transaction(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES];
-  site_open(&s, "delete", NULL);
+  ledger_open(&s, "delete", NULL);
   tabs_begin(&s, "u", one);
   for (int i = 0; i < 2; i++) { /* the longer way, and the shorter one */
-    site_run(s.reader, "BEGIN; SELECT * FROM t");
+    ledger_run(s.reader, "BEGIN; SELECT * FROM t");
     assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_BUSY);
     assert_true(sqlite3_get_autocommit(s.db));
-    site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+    ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
     assert_int_equal(tabs_set(&s, "u", one, "y", 1), VESTRY_OK);
     assert_false(sqlite3_get_autocommit(s.db));
-    site_run(s.reader, "COMMIT");
-    site_run(s.db, "COMMIT");
+    ledger_run(s.reader, "COMMIT");
+    ledger_run(s.db, "COMMIT");
     assert_string_equal(tabs_get(&s, "u", one), "y");
   }
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D9 */
 static void a_database_that_is_full_says_so(void **state) {
   (void)state;
   static char large[60000];
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES], sql[64];
   memset(large, 'x', sizeof large);
-  site_open(&s, "wal", NULL);
-  site_watch(&s, "table/t");
+  ledger_open(&s, "wal", NULL);
+  ledger_watch(&s, "table/t");
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
-  site_sync(&s);
-  snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", site_number(s.db, "PRAGMA page_count") + 1);
-  site_run(s.db, sql);
+  ledger_sync(&s);
+  snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", ledger_number(s.db, "PRAGMA page_count") + 1);
+  ledger_run(s.db, sql);
   assert_int_equal(tabs_set(&s, "u", one, large, sizeof large), VESTRY_LIMIT);
-  assert_int_equal(s.th.log_lines, 1);
-  assert_non_null(strstr(s.th.last_log, "full"));
+  assert_int_equal(s.on.th.log_lines, 1);
+  assert_non_null(strstr(s.on.th.last_log, "full"));
   assert_string_equal(tabs_get(&s, "u", one), "kept");
   /* In a transaction of the application's, what it did itself stays or goes as SQLite has it. */
-  site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+  ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
   assert_int_equal(tabs_set(&s, "u", one, large, sizeof large), VESTRY_LIMIT);
   bool is_undone = sqlite3_get_autocommit(s.db);
-  if (!is_undone) site_run(s.db, "COMMIT");
-  site_sync(&s);
-  assert_int_equal(site_number(s.reader, "SELECT count(*) FROM t"), is_undone ? 0 : 1);
-  assert_int_equal(site_seen(&s, "table/t"), is_undone ? 0 : 1);
+  if (!is_undone) ledger_run(s.db, "COMMIT");
+  ledger_sync(&s);
+  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM t"), is_undone ? 0 : 1);
+  assert_int_equal(ledger_seen(&s, "table/t"), is_undone ? 0 : 1);
   char two[TABS_TOKEN_BYTES];
   tabs_begin(&s, "u", two); /* the longer way: a savepoint is undone */
   assert_int_equal(tabs_set(&s, "u", two, large, sizeof large), VESTRY_LIMIT);
   assert_true(sqlite3_get_autocommit(s.db));
-  site_run(s.db, "PRAGMA max_page_count = 1000000");
+  ledger_run(s.db, "PRAGMA max_page_count = 1000000");
   assert_int_equal(tabs_set(&s, "u", two, large, sizeof large), VESTRY_OK);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D9 */
 static void a_database_that_is_read_only_says_so(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES];
-  site_open(&s, "wal", NULL);
-  site_watch(&s, "table/t");
+  ledger_open(&s, "wal", NULL);
+  ledger_watch(&s, "table/t");
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
-  site_run(s.db, "PRAGMA query_only = ON");
+  ledger_run(s.db, "PRAGMA query_only = ON");
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_IO);
-  assert_int_equal(s.th.log_lines, 1);
+  assert_int_equal(s.on.th.log_lines, 1);
   assert_string_equal(tabs_get(&s, "u", one), "kept");
-  site_run(s.db, "PRAGMA query_only = OFF");
+  ledger_run(s.db, "PRAGMA query_only = OFF");
 
   vestry_sqlite_connection *own = s.connection;
   sqlite3 *db = s.db;
@@ -110,18 +110,18 @@ static void a_database_that_is_read_only_says_so(void **state) {
   assert_int_equal(sqlite3_close(s.db), SQLITE_OK);
   s.connection = own;
   s.db = db;
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D9 */
 static void a_database_that_is_corrupted_says_so(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES], junk[4096];
-  site_open(&s, "delete", NULL);
+  ledger_open(&s, "delete", NULL);
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "lost", 4), VESTRY_OK);
-  int root = site_number(s.reader, "SELECT rootpage FROM sqlite_schema WHERE name = 'vestry_tab'");
+  int root = ledger_number(s.reader, "SELECT rootpage FROM sqlite_schema WHERE name = 'vestry_tab'");
   memset(junk, 0xa5, sizeof junk);
   sqlite3_file *file; /* not by a descriptor of our own: to close it would drop the locks */
   sqlite3_file_control(s.reader, "main", SQLITE_FCNTL_FILE_POINTER, &file);
@@ -130,12 +130,12 @@ static void a_database_that_is_corrupted_says_so(void **state) {
   tabs_act a = {.s = &s, .capacity = 100};
   tabs_ask(&a, "u", one);
   assert_int_equal(a.error, VESTRY_IO);
-  assert_int_equal(s.th.log_lines, 1);
-  assert_non_null(strstr(s.th.last_log, "malformed"));
+  assert_int_equal(s.on.th.log_lines, 1);
+  assert_non_null(strstr(s.on.th.last_log, "malformed"));
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_IO);
-  site_run(s.db, "INSERT INTO t(x) VALUES(1)"); /* the rest of it is well */
-  site_sync(&s);
-  site_close(&s);
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)"); /* the rest of it is well */
+  ledger_sync(&s);
+  ledger_close(&s);
 
   test_host th; /* what is no database at all */
   vestry *v;
@@ -165,33 +165,33 @@ static void a_disk_that_is_gone_comes_back(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
-    site s;
+    ledger s;
     char one[TABS_TOKEN_BYTES];
     int acknowledged = 0;
-    site_lose_disk(false);
-    site_open(&s, modes[i], NULL);
-    site_watch(&s, "table/t");
+    ledger_lose_disk(false);
+    ledger_open(&s, modes[i], NULL);
+    ledger_watch(&s, "table/t");
     tabs_begin(&s, "u", one);
     assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
     for (int round = 0; round < 5; round++) {
       acknowledged += sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK;
-      site_lose_disk(true);
-      long lines = s.th.log_lines;
+      ledger_lose_disk(true);
+      long lines = s.on.th.log_lines;
       acknowledged += sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK;
       assert_int_equal(tabs_set(&s, "u", one, "lost", 4), VESTRY_IO);
-      assert_true(s.th.log_lines > lines);
+      assert_true(s.on.th.log_lines > lines);
       for (int look = 0; look < 3; look++) /* one line, however often it is looked */
         assert_int_equal(vestry_sqlite_sync(s.database, NULL), i == 0 ? VESTRY_OK : VESTRY_IO);
-      assert_true(s.th.log_lines <= lines + 2);
-      site_lose_disk(false);
-      site_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
+      assert_true(s.on.th.log_lines <= lines + 2);
+      ledger_lose_disk(false);
+      ledger_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
       acknowledged++;
-      site_sync(&s);
-      assert_true(site_seen(&s, "table/t") > 0);
+      ledger_sync(&s);
+      assert_true(ledger_seen(&s, "table/t") > 0);
       assert_int_equal(s.counted[0], acknowledged);
       assert_string_equal(tabs_get(&s, "u", one), "kept");
     }
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -212,13 +212,13 @@ static void *reallocate(void *memory, int size) {
 
 /* All that is done with a database. Whatever succeeded must have its consequence, afterwards, when memory is back. */
 typedef struct life {
-  site s;
+  ledger s;
   char token[TABS_TOKEN_BYTES];
   bool has_row, has_state;
 } life;
 
 static vestry_err live(life *l, void (*stop_failing)(life *)) {
-  site *s = &l->s;
+  ledger *s = &l->s;
   vestry_err error = vestry_sqlite_attach(s->database, s->db, &s->connection);
   if (!error && sqlite3_exec(s->db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK) l->has_row = true;
   if (!error && !l->has_row) error = VESTRY_NO_MEMORY;
@@ -234,28 +234,28 @@ static vestry_err live(life *l, void (*stop_failing)(life *)) {
 }
 
 static void check_life(life *l) {
-  site *s = &l->s;
+  ledger *s = &l->s;
   if (!s->connection) assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
-  site_sync(s);
-  assert_int_equal(site_number(s->reader, "SELECT count(*) FROM t"), l->has_row);
-  if (l->has_row) assert_true(site_seen(s, "table/t") > 0);
+  ledger_sync(s);
+  assert_int_equal(ledger_number(s->reader, "SELECT count(*) FROM t"), l->has_row);
+  if (l->has_row) assert_true(ledger_seen(s, "table/t") > 0);
   if (l->has_state) assert_string_equal(tabs_get(s, "u", l->token), "kept");
-  site_run(s->db, "INSERT INTO t(x) VALUES(NULL)"); /* and it goes on */
-  site_sync(s);
-  assert_true(site_seen(s, "table/t") > 0);
+  ledger_run(s->db, "INSERT INTO t(x) VALUES(NULL)"); /* and it goes on */
+  ledger_sync(s);
+  assert_true(ledger_seen(s, "table/t") > 0);
 }
 
 static void open_life(life *l) {
   memset(l, 0, sizeof *l);
-  site_open(&l->s, "wal", NULL);
-  site_watch(&l->s, "table/t");
+  ledger_open(&l->s, "wal", NULL);
+  ledger_watch(&l->s, "table/t");
   tabs_begin(&l->s, "u", l->token);
   vestry_sqlite_detach(l->s.connection);
   l->s.connection = NULL;
 }
 
 static void stop_own(life *l) {
-  test_host_fail_no_more(&l->s.th);
+  test_host_fail_no_more(&l->s.on.th);
 }
 
 static void stop_sqlite(life *l) {
@@ -269,14 +269,14 @@ static void memory_runs_out_anywhere(void **state) {
   for (long number = 0, failed = 1; failed; number++) {
     life l;
     open_life(&l);
-    test_host_fail_in(&l.s.th, number);
-    long end = l.s.th.fail_at;
+    test_host_fail_in(&l.s.on.th, number);
+    long end = l.s.on.th.fail_at;
     vestry_err error = live(&l, stop_own);
-    failed = l.s.th.allocations > end;
+    failed = l.s.on.th.allocations > end;
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     if (!failed) assert_int_equal(error, VESTRY_OK);
     check_life(&l);
-    site_close(&l.s);
+    ledger_close(&l.s);
     assert_true(number < 1000);
   }
 }
@@ -294,7 +294,7 @@ static void sqlite_has_no_memory_anywhere(void **state) {
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     if (!failed) assert_int_equal(error, VESTRY_OK);
     check_life(&l);
-    site_close(&l.s);
+    ledger_close(&l.s);
     assert_true(number < 5000);
   }
 }
@@ -304,31 +304,31 @@ static void a_database_is_followed_or_not(void **state) {
   (void)state;
   life l;
   open_life(&l);
-  site *s = &l.s;
+  ledger *s = &l.s;
   const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
   for (int round = 0; round < 4; round++) { /* of whom; with and without the tables */
-    if (round == 2) site_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_schema");
+    if (round == 2) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_schema");
     for (long number = 0, failed = 1; failed; number++) {
       vestry_sqlite *database = NULL;
-      long live_before = s->th.live;
+      long live_before = s->on.th.live;
       sqlite_allocations = 0;
-      long end = s->th.allocations + number;
+      long end = s->on.th.allocations + number;
       if (round % 2)
-        s->th.fail_at = end;
+        s->on.th.fail_at = end;
       else
         sqlite_fail_at = number;
-      vestry_err error = vestry_sqlite_create(s->pages, &options, &database);
-      failed = round % 2 ? s->th.allocations > end : sqlite_allocations > number;
-      s->th.fail_at = sqlite_fail_at = -1;
+      vestry_err error = vestry_sqlite_create(s->on.pages, &options, &database);
+      failed = round % 2 ? s->on.th.allocations > end : sqlite_allocations > number;
+      s->on.th.fail_at = sqlite_fail_at = -1;
       if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
       if (!failed) assert_int_equal(error, VESTRY_OK);
       vestry_sqlite_destroy(database);
-      assert_int_equal(s->th.live, live_before);
-      if (round == 2 && !error && failed) site_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_schema");
+      assert_int_equal(s->on.th.live, live_before);
+      if (round == 2 && !error && failed) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_schema");
     }
   }
   assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
-  site_close(s);
+  ledger_close(s);
 }
 
 int main(void) {

@@ -435,19 +435,19 @@ static void who_shares_a_cache_is_told_of_it(void **state) {
   sqlite3 *db[2];
   vestry_sqlite_connection *attached[2];
   shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
-  long lines = s.th.log_lines;
+  long lines = s.on.th.log_lines;
   for (int i = 0; i < 2; i++) {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;
     assert_int_equal(sqlite3_open_v2(s.path, &db[i], flags, NULL), SQLITE_OK);
     assert_int_equal(vestry_sqlite_attach(s.database, db[i], &attached[i]), VESTRY_OK);
-    assert_int_equal(s.th.log_lines, lines + i);
+    assert_int_equal(s.on.th.log_lines, lines + i);
   }
-  assert_non_null(strstr(s.th.last_log, "followed by tables"));
+  assert_non_null(strstr(s.on.th.last_log, "followed by tables"));
   for (int i = 0; i < 2; i++) {
     vestry_sqlite_detach(attached[1]);
     assert_int_equal(vestry_sqlite_attach(s.database, db[1], &attached[1]), VESTRY_OK);
   }
-  assert_int_equal(s.th.log_lines, lines + 1);
+  assert_int_equal(s.on.th.log_lines, lines + 1);
   for (int i = 0; i < 2; i++) {
     vestry_sqlite_detach(attached[i]);
     assert_int_equal(sqlite3_close(db[i]), SQLITE_OK);

@@ -61,7 +61,7 @@ static void a_full_disk_is_an_error(void **state) {
   assert_int_equal(vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   char sql[64];
   snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", (int)pages);
-  site_run(loan->db, sql);
+  ledger_run(loan->db, sql);
   const vestry_job_order order = {.kind = "work", .payload = {bytes, sizeof bytes}};
   assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, loan->db, &order, NULL), VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "vestry_sqlite_jobs_enqueue"));

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sqlite/site.h"
+#include "sqlite/ledger.h"
 #include "support/patience.h"
 #include "support/until.h"
 #include "vestry/sqlite_jobs.h"
@@ -168,12 +168,12 @@ static void begin(void) {
 static void check(bool has_companion) {
   sqlite3 *db;
   assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-  assert_int_equal(site_number(db, "SELECT count(*) FROM vestry_job WHERE state <> 'done'"), 0);
-  assert_int_equal(site_number(db, "SELECT count(*) - max(id) FROM vestry_job"), 0);
-  assert_int_equal(site_number(db, "SELECT count(*) - count(DISTINCT job) FROM effect"), 0);
+  assert_int_equal(ledger_number(db, "SELECT count(*) FROM vestry_job WHERE state <> 'done'"), 0);
+  assert_int_equal(ledger_number(db, "SELECT count(*) - max(id) FROM vestry_job"), 0);
+  assert_int_equal(ledger_number(db, "SELECT count(*) - count(DISTINCT job) FROM effect"), 0);
   assert_int_equal(
-      site_number(db, "SELECT count(*) FROM vestry_job WHERE id % 2 AND id NOT IN (SELECT job FROM effect)"), 0);
-  const int last = site_number(db, "SELECT max(id) FROM vestry_job");
+      ledger_number(db, "SELECT count(*) FROM vestry_job WHERE id % 2 AND id NOT IN (SELECT job FROM effect)"), 0);
+  const int last = ledger_number(db, "SELECT max(id) FROM vestry_job");
   assert_in_range(last, 3, IDS - 1);
   int again = 0;
   for (int id = 1; id < IDS; id++) {

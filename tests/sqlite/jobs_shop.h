@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#include "sqlite/site.h"
+#include "sqlite/ledger.h"
 #include "support/until.h"
 #include "vestry/sqlite_jobs.h"
 

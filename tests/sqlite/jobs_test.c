@@ -28,9 +28,9 @@ static void what_is_committed_is_run_and_what_is_rolled_back_never(void **state)
   /* On a connection of the application's own. */
   sqlite3 *db;
   assert_int_equal(sqlite3_open(s.path, &db), SQLITE_OK);
-  site_run(db, "BEGIN IMMEDIATE");
+  ledger_run(db, "BEGIN IMMEDIATE");
   assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, db, &order, &id), VESTRY_OK);
-  site_run(db, "ROLLBACK");
+  ledger_run(db, "ROLLBACK");
   assert_false(shop_step(n));
   assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, db, &(vestry_job_order){.kind = "work"}, &id), VESTRY_OK);
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -163,7 +163,7 @@ static void a_key_is_one_job_at_a_time(void **state) {
   /* What was written beside it is committed though the key was taken. */
   vestry_sqlite_loan *loan;
   assert_int_equal(vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  site_run(loan->db, "INSERT INTO t VALUES(1)");
+  ledger_run(loan->db, "INSERT INTO t VALUES(1)");
   assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, loan->db, &(vestry_job_order){.kind = "work", .key = "a"}, NULL),
                    VESTRY_EXISTS);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
@@ -274,7 +274,7 @@ static void finish(shop *s, shop_node *n, vestry_job *job) {
   vestry_sqlite_loan *loan;
   (void)s;
   assert_int_equal(vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  site_run(loan->db, "INSERT INTO t VALUES(1)");
+  ledger_run(loan->db, "INSERT INTO t VALUES(1)");
   assert_int_equal(vestry_job_finish(job, loan->db), VESTRY_OK);
   assert_int_equal(vestry_sqlite_give(loan, of_transaction), of_transaction);
 }

@@ -21,9 +21,9 @@ static void a_commit_wakes_a_thread(void **state) {
   sqlite3 *db;
   assert_int_equal(sqlite3_open(s.path, &db), SQLITE_OK);
   sqlite3_busy_timeout(db, PATIENCE_S * 1000);
-  site_run(db, "BEGIN IMMEDIATE");
+  ledger_run(db, "BEGIN IMMEDIATE");
   assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, db, &(vestry_job_order){.kind = "work"}, NULL), VESTRY_OK);
-  site_run(db, "COMMIT");
+  ledger_run(db, "COMMIT");
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
   vestry_jobs_wake(n->jobs);
   UNTIL(atomic_load(&s.ends) == 21);
@@ -95,7 +95,7 @@ static sqlite3 *stranger;
 static void lock_out(shop *s, shop_node *n, vestry_job *job) {
   (void)n, (void)job;
   s->meanwhile = NULL;
-  site_run(stranger, "BEGIN IMMEDIATE");
+  ledger_run(stranger, "BEGIN IMMEDIATE");
 }
 
 /* Another program writes for long. The work is not done again for that, if there are threads, which can wait. */
@@ -118,7 +118,7 @@ static void an_end_that_cannot_be_written_is_written_later(void **state) {
       assert_true(shop_step(&s.nodes[0]));
       assert_int_equal(s.outcomes[0], VESTRY_JOB_ENDED_LOST);
     }
-    site_run(stranger, "COMMIT");
+    ledger_run(stranger, "COMMIT");
     assert_int_equal(sqlite3_close(stranger), SQLITE_OK);
     if (has_threads) {
       UNTIL(atomic_load(&s.ends) == 1);

@@ -7,11 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sqlite/site.h"
+#include "sqlite/ledger.h"
 #include "support/until.h"
 #include "vestry/memory_network.h"
 
-static vestry_sqlite_stats stats_of(site *s) {
+static vestry_sqlite_stats stats_of(ledger *s) {
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s->database, &stats);
   return stats;
@@ -23,11 +23,8 @@ static uint64_t sent_by(vestry_cluster *cluster) {
   return stats.sent_count;
 }
 
-static void pass_ms(site *s, uint64_t ms) {
-  for (; ms; ms--) {
-    s->th.now_ns += 1000000;
-    vestry_memory_settle(s->v);
-  }
+static void pass_ms(ledger *s, uint64_t ms) {
+  for (; ms; ms--) site_pass_ms(&s->on, 1);
 }
 
 /* capability: D22 */
@@ -35,33 +32,33 @@ static void who_is_not_attached_refreshes_all(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
-    site s;
-    site_open(&s, modes[i], NULL);
-    site_watch(&s, "table/t");
-    site_watch(&s, "table/k");
-    site_run(s.reader, "INSERT INTO t(x) VALUES(1)");
-    site_settle(&s);
-    assert_int_equal(site_seen(&s, "table/t"), 0);
-    site_sync(&s);
-    assert_int_equal(site_seen(&s, "table/t"), 1);
-    assert_int_equal(site_seen(&s, "table/k"), 1);
+    ledger s;
+    ledger_open(&s, modes[i], NULL);
+    ledger_watch(&s, "table/t");
+    ledger_watch(&s, "table/k");
+    ledger_run(s.reader, "INSERT INTO t(x) VALUES(1)");
+    site_settle_pages(&s.on);
+    assert_int_equal(ledger_seen(&s, "table/t"), 0);
+    ledger_sync(&s);
+    assert_int_equal(ledger_seen(&s, "table/t"), 1);
+    assert_int_equal(ledger_seen(&s, "table/k"), 1);
     assert_int_equal(s.counted[0], 1);
     assert_int_equal(stats_of(&s).other_commits_count, 1);
-    site_run(s.db, "INSERT INTO k VALUES('a', 1)");
-    site_run(s.reader, "INSERT INTO t(x) VALUES(2); INSERT INTO t(x) VALUES(3)");
-    site_run(s.db, "INSERT INTO k VALUES('b', 1)");
-    site_run(s.reader, "BEGIN; INSERT INTO t(x) VALUES(4)");
-    site_sync(&s);
+    ledger_run(s.db, "INSERT INTO k VALUES('a', 1)");
+    ledger_run(s.reader, "INSERT INTO t(x) VALUES(2); INSERT INTO t(x) VALUES(3)");
+    ledger_run(s.db, "INSERT INTO k VALUES('b', 1)");
+    ledger_run(s.reader, "BEGIN; INSERT INTO t(x) VALUES(4)");
+    ledger_sync(&s);
     assert_int_equal(stats_of(&s).other_commits_count, 3);
     assert_int_equal(stats_of(&s).commits_count, 2);
-    assert_true(site_seen(&s, "table/t") > 0);
-    site_run(s.reader, "ROLLBACK");
-    site_sync(&s);
-    assert_int_equal(site_seen(&s, "table/t"), 0);
-    site_run(s.db, "INSERT INTO t(x) VALUES(9)");
-    site_sync(&s);
+    assert_true(ledger_seen(&s, "table/t") > 0);
+    ledger_run(s.reader, "ROLLBACK");
+    ledger_sync(&s);
+    assert_int_equal(ledger_seen(&s, "table/t"), 0);
+    ledger_run(s.db, "INSERT INTO t(x) VALUES(9)");
+    ledger_sync(&s);
     assert_int_equal(stats_of(&s).other_commits_count, 3);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -69,20 +66,20 @@ static void who_is_not_attached_refreshes_all(void **state) {
 /* capability: D22 */
 static void others_may_be_quicker_than_who_looks(void **state) {
   (void)state;
-  site s;
-  site_open(&s, "wal", NULL);
-  site_watch(&s, "table/k");
-  for (int i = 0; i < 5000; i++) site_run(s.reader, "UPDATE k SET b = 1 WHERE 0; INSERT INTO log(what) VALUES(1)");
-  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
-  site_sync(&s);
-  assert_true(site_seen(&s, "table/k") > 0);
-  site_run(s.db, "INSERT INTO t(x) VALUES(2)");
-  site_sync(&s);
-  assert_int_equal(site_seen(&s, "table/k"), 0);
-  for (int i = 0; i < 3; i++) site_run(s.reader, "INSERT INTO log(what) VALUES(1)");
-  site_sync(&s);
-  assert_int_equal(site_seen(&s, "table/k"), 1);
-  site_close(&s);
+  ledger s;
+  ledger_open(&s, "wal", NULL);
+  ledger_watch(&s, "table/k");
+  for (int i = 0; i < 5000; i++) ledger_run(s.reader, "UPDATE k SET b = 1 WHERE 0; INSERT INTO log(what) VALUES(1)");
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  ledger_sync(&s);
+  assert_true(ledger_seen(&s, "table/k") > 0);
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(2)");
+  ledger_sync(&s);
+  assert_int_equal(ledger_seen(&s, "table/k"), 0);
+  for (int i = 0; i < 3; i++) ledger_run(s.reader, "INSERT INTO log(what) VALUES(1)");
+  ledger_sync(&s);
+  assert_int_equal(ledger_seen(&s, "table/k"), 1);
+  ledger_close(&s);
 }
 
 /* Other nodes of a cluster look for themselves: of commits of others they are told nothing. */
@@ -90,41 +87,41 @@ static void what_others_commit_is_told_to_no_node(void **state) {
   (void)state;
   static const char secret[32] = "the same on all of our machines";
   for (int mode = 0; mode < 2; mode++) {
-    site s;
+    ledger s;
     vestry *other;
     vestry_memory_network *network;
     vestry_broker brokers[2];
     vestry_cluster *clusters[2];
-    site_open(&s, mode ? "delete" : "wal", NULL);
-    vestry_runtime *runtime = vestry_parts_of(s.v)->runtime;
-    assert_int_equal(vestry_create(&(vestry_options){.host = &s.th.host, .runtime = runtime}, &other), VESTRY_OK);
+    ledger_open(&s, mode ? "delete" : "wal", NULL);
+    vestry_runtime *runtime = vestry_parts_of(s.on.v)->runtime;
+    assert_int_equal(vestry_create(&(vestry_options){.host = &s.on.th.host, .runtime = runtime}, &other), VESTRY_OK);
     assert_int_equal(vestry_memory_network_create(runtime, NULL, &network), VESTRY_OK);
     for (int i = 0; i < 2; i++) {
       const vestry_cluster_options options = {.node = i ? "other" : "own",
                                               .secret = secret,
                                               .secret_len = sizeof secret,
-                                              .pages = i ? NULL : s.pages,
+                                              .pages = i ? NULL : s.on.pages,
                                               .heartbeat_ms = 10000,
                                               .suspect_ms = 20000,
                                               .dead_ms = 60000};
       assert_int_equal(vestry_memory_network_join(network, &brokers[i]), VESTRY_OK);
-      assert_int_equal(vestry_cluster_create(i ? other : s.v, &brokers[i], &options, &clusters[i]), VESTRY_OK);
+      assert_int_equal(vestry_cluster_create(i ? other : s.on.v, &brokers[i], &options, &clusters[i]), VESTRY_OK);
     }
     pass_ms(&s, 100);
     assert_int_equal(vestry_cluster_member(clusters[0], "other"), VESTRY_MEMBER_ALIVE);
-    site_watch(&s, "table/t");
+    ledger_watch(&s, "table/t");
     pass_ms(&s, 100);
     uint64_t before = sent_by(clusters[0]);
-    site_run(s.reader, "INSERT INTO t(x) VALUES(1)");
-    site_sync(&s);
+    ledger_run(s.reader, "INSERT INTO t(x) VALUES(1)");
+    ledger_sync(&s);
     pass_ms(&s, 20);
-    assert_int_equal(site_seen(&s, "table/t"), 1);
+    assert_int_equal(ledger_seen(&s, "table/t"), 1);
     assert_int_equal(sent_by(clusters[0]), before);
-    site_run(s.db, "INSERT INTO t(x) VALUES(2)"); /* its topics are told */
-    site_sync(&s);
+    ledger_run(s.db, "INSERT INTO t(x) VALUES(2)"); /* its topics are told */
+    ledger_sync(&s);
     pass_ms(&s, 20);
     assert_true(sent_by(clusters[0]) > before);
-    vestry_stop(s.v, 0);
+    vestry_stop(s.on.v, 0);
     vestry_stop(other, 0);
     for (int i = 0; i < 2; i++) {
       vestry_cluster_destroy(clusters[i]);
@@ -132,7 +129,7 @@ static void what_others_commit_is_told_to_no_node(void **state) {
     }
     vestry_destroy(other);
     vestry_memory_network_destroy(network);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
@@ -155,7 +152,7 @@ static int write_as_another(const char *path, long count) {
   return sqlite3_close(db) != SQLITE_OK;
 }
 
-static pid_t start_other(const site *s, const char *count) {
+static pid_t start_other(const ledger *s, const char *count) {
   pid_t pid = fork();
   assert_true(pid >= 0);
   if (pid) return pid;
@@ -176,21 +173,21 @@ static void another_process_is_seen_soon(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
-    site s;
-    site_open(&s, modes[i], &(vestry_sqlite_options){0});
-    site_watch(&s, "table/log");
+    ledger s;
+    ledger_open(&s, modes[i], &(vestry_sqlite_options){0});
+    ledger_watch(&s, "table/log");
     for (int round = 0; round < 5; round++) {
       must_end(start_other(&s, "1"));
       UNTIL(stats_of(&s).other_commits_count > (uint64_t)round); /* bench/exact measures how soon */
-      site_settle(&s);
-      assert_int_equal(site_seen(&s, "table/log"), 1);
+      site_settle_pages(&s.on);
+      assert_int_equal(ledger_seen(&s, "table/log"), 1);
     }
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
 typedef struct writer {
-  site *s;
+  ledger *s;
   pthread_t thread;
   int number, commits;
 } writer;
@@ -201,12 +198,12 @@ static void *write_much(void *ctx) {
   vestry_sqlite_connection *connection;
   assert_int_equal(sqlite3_open(w->s->path, &db), SQLITE_OK);
   sqlite3_busy_handler(db, wait_a_little, NULL);
-  site_run(db, "PRAGMA synchronous = OFF");
+  ledger_run(db, "PRAGMA synchronous = OFF");
   assert_int_equal(vestry_sqlite_attach(w->s->database, db, &connection), VESTRY_OK);
   for (int i = 0; i < w->commits; i++) {
-    site_run(db, i % 3 ? "INSERT INTO t(x) VALUES(NULL)" : "BEGIN IMMEDIATE; INSERT INTO t(x) VALUES(NULL); COMMIT");
-    if (i % 16 == 0) site_run(db, "BEGIN IMMEDIATE; INSERT INTO t(x) VALUES(NULL); ROLLBACK");
-    if (i % 16 == 8) site_run(db, "UPDATE k SET b = 1 WHERE 0"); /* commits nothing */
+    ledger_run(db, i % 3 ? "INSERT INTO t(x) VALUES(NULL)" : "BEGIN IMMEDIATE; INSERT INTO t(x) VALUES(NULL); COMMIT");
+    if (i % 16 == 0) ledger_run(db, "BEGIN IMMEDIATE; INSERT INTO t(x) VALUES(NULL); ROLLBACK");
+    if (i % 16 == 8) ledger_run(db, "UPDATE k SET b = 1 WHERE 0"); /* commits nothing */
   }
   vestry_sqlite_detach(connection);
   sqlite3_close(db);
@@ -216,10 +213,10 @@ static void *write_much(void *ctx) {
 /* Threads and a process write at once; of each commit it is known whose it was, and the last render sees all. */
 static void race(const char *mode, int commits, const char *others, int others_count) {
   enum { WRITERS = 4 };
-  site s;
+  ledger s;
   writer writers[WRITERS];
-  site_open(&s, mode, &(vestry_sqlite_options){.poll_ms = 1});
-  site_watch(&s, "table/t");
+  ledger_open(&s, mode, &(vestry_sqlite_options){.poll_ms = 1});
+  ledger_watch(&s, "table/t");
   for (int i = 0; i < WRITERS; i++) {
     writers[i] = (writer){.s = &s, .number = i, .commits = commits};
     assert_int_equal(pthread_create(&writers[i].thread, NULL, write_much, &writers[i]), 0);
@@ -227,19 +224,19 @@ static void race(const char *mode, int commits, const char *others, int others_c
   pid_t pid = others_count ? start_other(&s, others) : 0;
   for (int round = 0; round < 30; round++) { /* renders race with all that */
     uint64_t seq;
-    int before = site_number(s.reader, "SELECT count(*) FROM t");
+    int before = ledger_number(s.reader, "SELECT count(*) FROM t");
     assert_int_equal(vestry_sqlite_sync(s.database, &seq), VESTRY_OK);
-    assert_int_equal(vestry_pages_settle(s.pages, seq, 10000), VESTRY_OK);
+    assert_int_equal(vestry_pages_settle(s.on.pages, seq, 10000), VESTRY_OK);
     assert_true(s.counted[0] >= before);
   }
   for (int i = 0; i < WRITERS; i++) pthread_join(writers[i].thread, NULL);
   if (pid) must_end(pid);
-  site_sync(&s);
+  ledger_sync(&s);
   assert_int_equal(s.counted[0], WRITERS * commits);
   vestry_sqlite_stats stats = stats_of(&s);
   assert_int_equal(stats.commits_count, WRITERS * commits);
   assert_int_equal(stats.other_commits_count, others_count);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D10 */
@@ -258,24 +255,24 @@ static void writers_race_with_another_process(void **state) {
 /* capability: D22 */
 static void a_process_that_is_killed_is_followed(void **state) {
   (void)state;
-  site s;
-  site_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 1});
-  site_watch(&s, "table/log");
+  ledger s;
+  ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 1});
+  ledger_watch(&s, "table/log");
   for (int round = 0; round < 10; round++) {
-    int status, before = site_number(s.reader, "SELECT count(*) FROM log");
+    int status, before = ledger_number(s.reader, "SELECT count(*) FROM log");
     pid_t pid = start_other(&s, "0");
-    UNTIL(site_number(s.reader, "SELECT count(*) FROM log") >= before + 20 + round);
+    UNTIL(ledger_number(s.reader, "SELECT count(*) FROM log") >= before + 20 + round);
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    site_run(s.db, "INSERT INTO t(x) VALUES(NULL)");
-    site_sync(&s);
-    assert_true(site_seen(&s, "table/log") > 0);
-    site_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
-    site_sync(&s);
-    assert_true(site_seen(&s, "table/log") > 0);
+    ledger_run(s.db, "INSERT INTO t(x) VALUES(NULL)");
+    ledger_sync(&s);
+    assert_true(ledger_seen(&s, "table/log") > 0);
+    ledger_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
+    ledger_sync(&s);
+    assert_true(ledger_seen(&s, "table/log") > 0);
     assert_int_equal(s.counted[0], 2 * (round + 1));
   }
-  site_close(&s);
+  ledger_close(&s);
 }
 
 int main(int count, char **arguments) {

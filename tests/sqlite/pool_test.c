@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "sqlite/site.h"
+#include "sqlite/ledger.h"
 #include "vestry/sqlite_pool.h"
 
 typedef struct lender {
@@ -460,13 +460,14 @@ static void what_cannot_be_opened_says_what_helps(void **state) {
 
 static void pages_follow_what_is_committed(void **state) {
   (void)state;
-  site s;
-  site_open(&s, "wal", NULL);
-  site_watch(&s, "table/t");
+  ledger s;
+  ledger_open(&s, "wal", NULL);
+  ledger_watch(&s, "table/t");
   vestry_sqlite_pool *pool;
   vestry_sqlite_loan *loan;
-  assert_int_equal(vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.th.host, .path = s.path}, &pool),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path}, &pool),
+      VESTRY_OK);
   assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
   assert_null(loan->connection);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* one is lent */
@@ -479,16 +480,16 @@ static void pages_follow_what_is_committed(void **state) {
   assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   assert_non_null(loan->connection);
   assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
-  site_settle(&s);
-  assert_int_equal(site_seen(&s, "table/t"), 0);
+  site_settle_pages(&s.on);
+  assert_int_equal(ledger_seen(&s, "table/t"), 0);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
-  site_settle(&s);
-  assert_int_equal(site_seen(&s, "table/t"), 1);
+  site_settle_pages(&s.on);
+  assert_int_equal(ledger_seen(&s, "table/t"), 1);
   assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
-  site_settle(&s);
-  assert_int_equal(site_seen(&s, "table/t"), 0);
+  site_settle_pages(&s.on);
+  assert_int_equal(ledger_seen(&s, "table/t"), 0);
   assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ_ASIDE, &loan), VESTRY_OK);
   assert_null(loan->connection);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
@@ -496,7 +497,7 @@ static void pages_follow_what_is_committed(void **state) {
   vestry_sqlite_stats_get(s.database, &stats);
   assert_int_equal(stats.connections_count, others);
   vestry_sqlite_pool_destroy(pool);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* ------------------------------------------------------------------------------------------------- memory --------- */

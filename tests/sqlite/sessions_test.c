@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions in a database: they outlive restarts, and go when their time is over, whoever comes back. */
 
-#include "sqlite/site.h"
+#include "sqlite/ledger.h"
 #include "vestry/sqlite_sessions.h"
 
 typedef struct shop {
-  test_host th;
+  site on;
   char folder[FOLDER_BYTES], path[96];
   vestry_sqlite_pool *pool;
   vestry_sqlite_sessions *stored;
-  vestry *v;
 } shop;
 
 static int64_t clock_s;
@@ -40,7 +39,7 @@ static vestry_err start(shop *s, vestry_sqlite_sessions_options options, size_t 
   options.idle_ms = 1000 * 1000;
   options.lifetime_ms = 5000 * 1000;
   vestry_err error = vestry_sqlite_pool_create(
-      &(vestry_sqlite_pool_options){.host = &s->th.host, .path = s->path, .setup = "PRAGMA synchronous = OFF"},
+      &(vestry_sqlite_pool_options){.host = &s->on.th.host, .path = s->path, .setup = "PRAGMA synchronous = OFF"},
       &s->pool);
   if (error) return error;
   error = vestry_sqlite_sessions_create(s->pool, &options, &s->stored);
@@ -53,26 +52,25 @@ static vestry_err start(shop *s, vestry_sqlite_sessions_options options, size_t 
                                            .storage = &vestry_sqlite_sessions_ops,
                                            .storage_ctx = s->stored,
                                            .now_s = now_s};
-  error = vestry_create(
-      &(vestry_options){.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE, .sessions = &sessions}, &s->v);
-  if (!error) error = vestry_route(s->v, "GET", "/", who, NULL);
-  if (!error) error = vestry_route(s->v, "GET", "/in", log_in, NULL);
-  return error ? error : vestry_route(s->v, "GET", "/out", log_out, NULL);
+  error = site_try(&s->on, (vestry_options){.sessions = &sessions});
+  if (!error) error = vestry_route(s->on.v, "GET", "/", who, NULL);
+  if (!error) error = vestry_route(s->on.v, "GET", "/in", log_in, NULL);
+  return error ? error : vestry_route(s->on.v, "GET", "/out", log_out, NULL);
 }
 
 static void stop(shop *s) {
-  if (s->v) vestry_stop(s->v, 0);
-  vestry_destroy(s->v);
+  if (s->on.v) vestry_stop(s->on.v, 0);
+  vestry_destroy(s->on.v);
   vestry_sqlite_sessions_destroy(s->stored);
   vestry_sqlite_pool_destroy(s->pool);
-  s->v = NULL;
+  s->on.v = NULL;
   s->stored = NULL;
   s->pool = NULL;
 }
 
 static void make_folder(shop *s) {
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
+  test_host_init(&s->on.th);
   clock_s = 1000000;
   folder_make(s->folder, "sessions");
   snprintf(s->path, sizeof s->path, "%s/sessions.db", s->folder);
@@ -85,7 +83,7 @@ static void begin(shop *s, vestry_sqlite_sessions_options options) {
 
 static void end(shop *s) {
   stop(s);
-  test_host_assert_clean(&s->th);
+  test_host_assert_clean(&s->on.th);
   folder_remove(s->folder);
 }
 
@@ -102,11 +100,10 @@ typedef char cookie[120];
 /* What it says; the cookie is brought up to date. */
 static const char *ask(shop *s, const char *path, const char *query, cookie c) {
   static char said[100];
-  vestry_memory_exchange *exchange;
   const vestry_header headers[] = {{"Cookie", c}};
   const vestry_memory_call call = {.path = path, .query = query, .headers = headers, .headers_count = *c != '\0'};
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &exchange), VESTRY_OK);
-  vestry_memory_settle(s->v);
+  vestry_memory_exchange *exchange = site_request(&s->on, &call);
+  site_settle(&s->on);
   const char *set = vestry_memory_header(exchange, "Set-Cookie", 0);
   if (set) snprintf(c, sizeof(cookie), "%.*s", (int)strcspn(set, ";"), set);
   const vestry_slice body = vestry_memory_look(exchange).received;
@@ -135,7 +132,7 @@ static void who_has_logged_in_is_so_after_a_restart(void **state) {
   cookie thief;
   strcpy(thief, bob);
   ask(&s, "/out", NULL, bob);
-  assert_int_equal(vestry_session_end_user(s.v, "ann l\xc3\xb8v"), VESTRY_OK);
+  assert_int_equal(vestry_session_end_user(s.on.v, "ann l\xc3\xb8v"), VESTRY_OK);
   assert_int_equal(rows(&s), 0);
   stop(&s);
   assert_int_equal(start(&s, (vestry_sqlite_sessions_options){0}, 0), VESTRY_OK);
@@ -189,7 +186,7 @@ static void what_is_over_is_deleted_though_nobody_loads_it(void **state) {
   /* By its lifetime too, however often it is used. */
   for (int i = 0; i < 12; i++) {
     clock_s += 410;
-    test_host_advance_ms(&s.th, 410 * 1000);
+    test_host_advance_ms(&s.on.th, 410 * 1000);
     assert_string_equal(ask(&s, "/", NULL, c), "200 new");
     assert_int_equal(vestry_sqlite_sessions_expire(s.stored, NULL), VESTRY_OK);
     assert_int_equal(rows(&s), 1);
@@ -232,7 +229,7 @@ static void a_use_makes_no_row(void **state) {
   clock_s += 500;
   assert_string_equal(ask(&s, "/", NULL, c), "200 ann"); /* memory believes in it yet */
   assert_int_equal(rows(&s), 0);
-  assert_int_equal(vestry_session_check(s.v, NULL), VESTRY_OK);
+  assert_int_equal(vestry_session_check(s.on.v, NULL), VESTRY_OK);
   assert_string_equal(ask(&s, "/", NULL, c), "200 nobody");
   end(&s);
 }
@@ -245,7 +242,7 @@ static void what_fails_is_an_error_and_said(void **state) {
   assert_int_equal(vestry_sqlite_run_alone(s.pool, "DROP TABLE vestry_session", NULL, NULL, NULL), VESTRY_OK);
   assert_string_equal(ask(&s, "/in", "user=ann", c), "500 internal error\n");
   assert_int_equal(vestry_sqlite_sessions_expire(s.stored, NULL), VESTRY_IO);
-  assert_non_null(strstr(s.th.last_log, "no such table: vestry_session"));
+  assert_non_null(strstr(s.on.th.last_log, "no such table: vestry_session"));
   assert_int_equal(vestry_sqlite_sessions_create(NULL, NULL, &s.stored), VESTRY_INVALID);
   assert_int_equal(vestry_sqlite_sessions_expire(NULL, NULL), VESTRY_INVALID);
   end(&s);
@@ -260,8 +257,8 @@ static void a_later_table_is_left_alone(void **state) {
       VESTRY_OK);
   stop(&s);
   assert_int_equal(start(&s, (vestry_sqlite_sessions_options){0}, 0), VESTRY_IO);
-  assert_non_null(strstr(s.th.last_log, "vestry_sqlite_sessions_create, "));
-  assert_non_null(strstr(s.th.last_log, "of version 9"));
+  assert_non_null(strstr(s.on.th.last_log, "vestry_sqlite_sessions_create, "));
+  assert_non_null(strstr(s.on.th.last_log, "of version 9"));
   end(&s);
 }
 

@@ -53,14 +53,13 @@ static void end(vestry_render *render, void *ctx) {
 
 void shown_settle(shown_site *s) {
   assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
+  site_settle_pages(&s->on);
 }
 
 void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry_sqlite_options options) {
   char sql[100];
   if (options.level == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
   folder_make(s->folder, "shown");
   snprintf(s->path, sizeof s->path, "%s/shown.db", s->folder);
   snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s; PRAGMA synchronous = OFF", mode);
@@ -69,17 +68,16 @@ void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry
   shown_run(s->writer, schema);
   assert_int_equal(sqlite3_open(s->path, &s->reader), SQLITE_OK);
   assert_int_equal(sqlite3_open(s->path, &s->other), SQLITE_OK);
-  const vestry_options own = {.host = &s->th.host, .threads_count = VESTRY_THREADS_NONE};
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  site_begin_pages(&s->on, (vestry_options){0}, NULL);
   vestry_page *page;
-  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = s}, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_pages_observe(s->pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = s}),
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render, .app = s}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_pages_observe(s->on.pages, &(vestry_render_observer){.begin = begin, .end = end, .ctx = s}),
                    VESTRY_OK);
   options.path = s->path;
   options.poll_ms = 60000;
-  assert_int_equal(vestry_sqlite_create(s->pages, &options, &s->database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &options, &s->database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_attach(s->database, s->writer, &s->attached[0]), VESTRY_OK);
   assert_int_equal(vestry_sqlite_attach(s->database, s->reader, &s->attached[1]), VESTRY_OK);
 }
@@ -90,16 +88,14 @@ void shown_open(shown_site *s, const char *schema, vestry_sqlite_level level) {
 
 void shown_close(shown_site *s) {
   for (size_t i = 0; i < s->count; i++) vestry_memory_destroy(s->all[i].stream);
-  vestry_memory_settle(s->v);
+  site_settle(&s->on);
   for (int i = 0; i < 2; i++) vestry_sqlite_detach(s->attached[i]);
   vestry_sqlite_destroy(s->database);
-  vestry_stop(s->v, 0);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
+  site_close(&s->on);
   assert_int_equal(sqlite3_close(s->writer), SQLITE_OK);
   assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
   assert_int_equal(sqlite3_close(s->other), SQLITE_OK);
-  test_host_assert_clean(&s->th);
+  test_host_assert_clean(&s->on.th);
   folder_remove(s->folder);
 }
 
@@ -107,7 +103,7 @@ void shown_tab(shown_site *s, size_t at) {
   char query[8];
   snprintf(query, sizeof query, "%zu", at);
   const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &s->all[at].stream), VESTRY_OK);
+  s->all[at].stream = site_request(&s->on, &call);
   shown_settle(s);
 }
 

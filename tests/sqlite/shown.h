@@ -7,11 +7,8 @@
 #include <sqlite3.h>
 
 #include "support/folder.h"
-#include "support/test.h"
-#include "support/test_host.h"
-#include "vestry/memory.h"
+#include "support/site.h"
 #include "vestry/sqlite.h"
-#include "vestry/vestry.h"
 
 enum { SHOWN_MOST = 12, SHOWN_TEXT_BYTES = 200 };
 
@@ -24,10 +21,8 @@ typedef struct shown {
 } shown;
 
 typedef struct shown_site {
-  test_host th;
+  site on;
   char folder[FOLDER_BYTES], path[96];
-  vestry *v;
-  vestry_pages *pages;
   vestry_sqlite *database;
   sqlite3 *writer, *reader, *other;
   vestry_sqlite_connection *attached[2];

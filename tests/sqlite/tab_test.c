@@ -6,9 +6,9 @@
 /* capability: D9 */
 static void a_state_is_read_as_it_was_written(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
-  site_open(&s, "wal", NULL);
+  ledger_open(&s, "wal", NULL);
   tabs_begin(&s, "u", one);
   tabs_begin(&s, "u", other);
   assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
@@ -20,16 +20,16 @@ static void a_state_is_read_as_it_was_written(void **state) {
   assert_string_equal(tabs_get(&s, "u", other), "its own");
   assert_int_equal(tabs_set(&s, "u", one, "", 0), VESTRY_OK);
   assert_string_equal(tabs_get(&s, "u", one), "");
-  assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
-  site_close(&s);
+  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
+  ledger_close(&s);
 }
 
 /* capability: D9 */
 static void states_are_of_one_scope_and_one_tab(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES], nobody[TABS_TOKEN_BYTES];
-  site_open(&s, "wal", NULL);
+  ledger_open(&s, "wal", NULL);
   tabs_begin(&s, "u", one);
   tabs_begin(&s, "", nobody); /* the scope without a name */
   assert_int_equal(tabs_set(&s, "u", one, "mine", 4), VESTRY_OK);
@@ -43,15 +43,15 @@ static void states_are_of_one_scope_and_one_tab(void **state) {
   assert_memory_equal(a.read, "a\0b", 3);
   tabs_ask(&a, "v", one);
   assert_int_equal(a.error, VESTRY_NOT_FOUND);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D9 */
 static void sizes_have_bounds(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES], large[101];
-  site_open(&s, "wal", &(vestry_sqlite_options){.max_tab_bytes = 100, .poll_ms = 60000});
+  ledger_open(&s, "wal", &(vestry_sqlite_options){.max_tab_bytes = 100, .poll_ms = 60000});
   tabs_begin(&s, "u", one);
   memset(large, 'x', sizeof large);
   assert_int_equal(tabs_set(&s, "u", one, large, 101), VESTRY_TOO_LARGE);
@@ -68,13 +68,13 @@ static void sizes_have_bounds(void **state) {
   assert_int_equal(vestry_sqlite_tab_get(NULL, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
   assert_int_equal(vestry_sqlite_tab_get(s.connection, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
   assert_int_equal(vestry_sqlite_tab_set(s.connection, NULL, "x", 1), VESTRY_INVALID);
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* ----------------------------------------------------------------------------------------------- in pages --------- */
 
 typedef struct shown {
-  site *s;
+  ledger *s;
   size_t renders[2];
   char texts[2][64];
   vestry_memory_exchange *tabs[2];
@@ -99,18 +99,19 @@ static void show(shown *w, size_t at, const char *cookie, const char *token) {
   snprintf(query, sizeof query, "%sdatastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", at ? "other=1&" : "", token);
   const vestry_memory_call call = {
       .path = "/shown", .query = query, .datastar = true, .headers = headers, .headers_count = 1};
-  assert_int_equal(vestry_memory_request(w->s->v, &call, NULL, NULL, &w->tabs[at]), VESTRY_OK);
-  site_settle(w->s);
+  w->tabs[at] = site_request(&w->s->on, &call);
+  site_settle_pages(&w->s->on);
 }
 
-static void open_shown(shown *w, site *s, const vestry_sqlite_options *options, char one[TABS_TOKEN_BYTES],
+static void open_shown(shown *w, ledger *s, const vestry_sqlite_options *options, char one[TABS_TOKEN_BYTES],
                        char other[TABS_TOKEN_BYTES]) {
   vestry_page *page;
   memset(w, 0, sizeof *w);
   w->s = s;
-  site_open(s, "wal", options);
-  assert_int_equal(vestry_page_create(s->pages, &(vestry_page_options){.render = render, .app = w}, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/shown", vestry_page_handler, page), VESTRY_OK);
+  ledger_open(s, "wal", options);
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render, .app = w}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shown", vestry_page_handler, page), VESTRY_OK);
   tabs_begin(s, "u", one);
   tabs_begin(s, "u", other);
   show(w, 0, "u", one);
@@ -120,12 +121,12 @@ static void open_shown(shown *w, site *s, const vestry_sqlite_options *options, 
 
 static void close_shown(shown *w) {
   for (size_t i = 0; i < 2; i++) vestry_memory_destroy(w->tabs[i]);
-  site_close(w->s);
+  ledger_close(w->s);
 }
 
 static void check_renders(shown *w, size_t one, size_t other) {
-  site_sync(w->s);
-  site_settle(w->s);
+  ledger_sync(w->s);
+  site_settle_pages(&w->s->on);
   assert_int_equal(w->renders[0], one);
   assert_int_equal(w->renders[1], other);
   w->renders[0] = w->renders[1] = 0;
@@ -134,11 +135,11 @@ static void check_renders(shown *w, size_t one, size_t other) {
 /* capability: D9 */
 static void a_write_refreshes_that_tab_and_no_other(void **state) {
   (void)state;
-  site s;
+  ledger s;
   shown w;
   char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES], sql[200];
   open_shown(&w, &s, NULL, one, other);
-  site_watch(&s, "table/vestry_tab");
+  ledger_watch(&s, "table/vestry_tab");
   assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
   check_renders(&w, 1, 0);
   assert_string_equal(w.texts[0], "draft");
@@ -147,40 +148,40 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
   check_renders(&w, 1, 1);
   assert_string_equal(w.texts[0], "draft2");
   assert_string_equal(w.texts[1], "its");
-  site_run(s.db, "INSERT INTO t(x) VALUES(1)");
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
   check_renders(&w, 0, 0);
   assert_int_equal(tabs_set(&s, "u", other, "", 0), VESTRY_OK);
   check_renders(&w, 0, 1);
   /* By whatever way it is written. */
   snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'41' WHERE tab = x'%.32s'", one);
-  site_run(s.db, sql);
+  ledger_run(s.db, sql);
   check_renders(&w, 1, 0);
   assert_string_equal(w.texts[0], "A");
-  site_run(s.db, "DELETE FROM vestry_tab; INSERT INTO vestry_tab VALUES(x'00', x'00', x'00', 7)");
+  ledger_run(s.db, "DELETE FROM vestry_tab; INSERT INTO vestry_tab VALUES(x'00', x'00', x'00', 7)");
   check_renders(&w, 1, 0);
-  assert_int_equal(site_seen(&s, "table/vestry_tab"), 0);
+  assert_int_equal(ledger_seen(&s, "table/vestry_tab"), 0);
   close_shown(&w);
 }
 
 /* capability: D9 */
 static void a_write_is_of_the_applications_transaction(void **state) {
   (void)state;
-  site s;
+  ledger s;
   shown w;
   char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
   open_shown(&w, &s, NULL, one, other);
   for (int i = 0; i < 2; i++) { /* the first one is put, the second one is written over */
-    site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+    ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
     assert_int_equal(tabs_set(&s, "u", one, "never", 5), VESTRY_OK);
     check_renders(&w, 0, 0);
-    site_run(s.db, "ROLLBACK");
+    ledger_run(s.db, "ROLLBACK");
     check_renders(&w, 0, 0);
-    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), i);
-    site_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+    assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), i);
+    ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
     assert_int_equal(tabs_set(&s, "u", one, "now", 3), VESTRY_OK);
-    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM t"), i);
+    assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM t"), i);
     check_renders(&w, 0, 0);
-    site_run(s.db, "COMMIT");
+    ledger_run(s.db, "COMMIT");
     check_renders(&w, 1, 0);
     assert_string_equal(w.texts[0], "now");
   }
@@ -192,7 +193,7 @@ static void another_process_may_write_a_state(void **state) {
   (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < 3; i++) {
-    site s;
+    ledger s;
     shown w;
     char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES], sql[300];
     if (levels[i] == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
@@ -200,28 +201,28 @@ static void another_process_may_write_a_state(void **state) {
     assert_int_equal(tabs_set(&s, "u", one, "its own", 7), VESTRY_OK);
     check_renders(&w, 1, 0);
     snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'42' WHERE tab = x'%.32s'", one);
-    site_run(s.reader, sql);
-    site_sync(&s);
+    ledger_run(s.reader, sql);
+    ledger_sync(&s);
     assert_true(w.renders[0] > 0);
     assert_string_equal(w.texts[0], "B");
     snprintf(sql, sizeof sql, "INSERT INTO vestry_tab VALUES(x'75', x'%.32s', x'43', 9999999)", other);
-    site_run(s.reader, sql); /* where there was none */
-    site_sync(&s);
+    ledger_run(s.reader, sql); /* where there was none */
+    ledger_sync(&s);
     assert_string_equal(w.texts[1], "C");
     /* Its row is moved by what is written here. */
-    site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
-                   " INSERT INTO vestry_tab SELECT x'75', randomblob(16), zeroblob(500), 9999999 FROM n");
-    site_sync(&s);
+    ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+                     " INSERT INTO vestry_tab SELECT x'75', randomblob(16), zeroblob(500), 9999999 FROM n");
+    ledger_sync(&s);
     snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'44' WHERE tab = x'%.32s'", one);
-    site_run(s.reader, sql);
-    site_sync(&s);
+    ledger_run(s.reader, sql);
+    ledger_sync(&s);
     assert_string_equal(w.texts[0], "D");
     w.renders[0] = w.renders[1] = 0;
-    site_run(s.reader, "INSERT INTO t(x) VALUES(1)");
+    ledger_run(s.reader, "INSERT INTO t(x) VALUES(1)");
     if (levels[i] == VESTRY_SQLITE_FILE_PAGES) check_renders(&w, 0, 0);
-    site_run(s.reader, "VACUUM");
+    ledger_run(s.reader, "VACUUM");
     w.renders[0] = 0;
-    site_sync(&s);
+    ledger_sync(&s);
     assert_true(w.renders[0] > 0);
     close_shown(&w);
   }
@@ -235,17 +236,17 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
 /* capability: D9 */
 static void a_shared_page_has_no_tab(void **state) {
   (void)state;
-  site s;
+  ledger s;
   shown w;
   vestry_page *page;
   char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
-  vestry_memory_exchange *exchange;
   open_shown(&w, &s, NULL, one, other);
   assert_int_equal(tabs_set(&s, "u", one, "secret", 6), VESTRY_OK);
-  assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = render, .app = &w}, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s.v, "GET", "/all", serve_shared, page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = render, .app = &w}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/all", serve_shared, page), VESTRY_OK);
   const vestry_memory_call call = {.path = "/all"};
-  assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &exchange), VESTRY_OK);
+  vestry_memory_exchange *exchange = site_request(&s.on, &call);
   assert_int_equal(vestry_memory_look(exchange).status, 404);
   vestry_memory_destroy(exchange);
   close_shown(&w);
@@ -256,35 +257,35 @@ static void a_shared_page_has_no_tab(void **state) {
 /* capability: D9 */
 static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   (void)state;
-  site s;
+  ledger s;
   shown w;
   char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
-  site_clock(1000000);
+  ledger_clock(1000000);
   open_shown(&w, &s, &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000}, one, other);
   assert_int_equal(tabs_set(&s, "u", one, "read", 4), VESTRY_OK);
   assert_int_equal(tabs_set(&s, "u", other, "left", 4), VESTRY_OK);
   check_renders(&w, 1, 1);
-  site_clock(1000009); /* too soon to be noted */
+  ledger_clock(1000009); /* too soon to be noted */
   assert_string_equal(tabs_get(&s, "u", one), "read");
   check_renders(&w, 0, 0);
-  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
-  site_clock(1000011);
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
+  ledger_clock(1000011);
   assert_string_equal(tabs_get(&s, "u", one), "read");
   assert_string_equal(tabs_get(&s, "u", one), "read");
-  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100); /* not by the reader */
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100); /* not by the reader */
   check_renders(&w, 0, 0); /* by the thread, and nobody is told */
-  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000111);
-  site_clock(1000105);
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000111);
+  ledger_clock(1000105);
   assert_string_equal(tabs_get(&s, "u", one), "read");
   assert_string_equal(tabs_get(&s, "u", other), "");
   check_renders(&w, 0, 0);
-  site_clock(1000110);
+  ledger_clock(1000110);
   assert_int_equal(tabs_set(&s, "u", one, "written", 7), VESTRY_OK); /* and the other one is removed */
-  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000205);
-  site_clock(1000125);
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000205);
+  ledger_clock(1000125);
   assert_int_equal(tabs_set(&s, "u", one, "written2", 8), VESTRY_OK);
-  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000225);
-  assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000225);
+  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s.database, &stats);
   assert_int_equal(stats.tabs_expired_count, 1);
@@ -296,46 +297,46 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
 /* capability: D9 */
 static void a_touch_waits_for_nobody(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES];
-  site_clock(1000000);
-  site_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000});
+  ledger_clock(1000000);
+  ledger_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000});
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
-  site_clock(1000050);
-  site_run(s.reader, "BEGIN IMMEDIATE");
+  ledger_clock(1000050);
+  ledger_run(s.reader, "BEGIN IMMEDIATE");
   assert_string_equal(tabs_get(&s, "u", one), "x");
-  site_sync(&s);
-  site_run(s.reader, "ROLLBACK");
-  site_sync(&s);
-  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
+  ledger_sync(&s);
+  ledger_run(s.reader, "ROLLBACK");
+  ledger_sync(&s);
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
   assert_string_equal(tabs_get(&s, "u", one), "x");
-  site_sync(&s);
-  assert_int_equal(site_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000150);
-  site_clock(1000100); /* noted, and then the database goes */
+  ledger_sync(&s);
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000150);
+  ledger_clock(1000100); /* noted, and then the database goes */
   assert_string_equal(tabs_get(&s, "u", one), "x");
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* capability: D9 */
 static void what_has_expired_goes_little_by_little(void **state) {
   (void)state;
-  site s;
+  ledger s;
   char one[TABS_TOKEN_BYTES];
-  site_clock(1000000);
-  site_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 1000, .poll_ms = 60000});
+  ledger_clock(1000000);
+  ledger_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 1000, .poll_ms = 60000});
   tabs_begin(&s, "u", one);
-  site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
-                 " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 999000 + i FROM n");
+  ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
+                   " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 999000 + i FROM n");
   static const int left[] = {87, 23, 1, 1};
   for (size_t i = 0; i < 4; i++) {
-    site_clock(1000000 + 200 * (int64_t)i);
+    ledger_clock(1000000 + 200 * (int64_t)i);
     assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
-    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
+    assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
     assert_int_equal(tabs_set(&s, "u", one, "y", 1), VESTRY_OK); /* the short way */
-    assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
+    assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
   }
-  site_close(&s);
+  ledger_close(&s);
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -355,35 +356,35 @@ static void take_cookie(vestry_memory_exchange *exchange, char cookie[100]) {
 static void a_scope_has_so_many(void **state) {
   (void)state;
   enum { TABS = 5 };
-  site s;
+  ledger s;
   char tokens[TABS][TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
-  site_open(&s, "wal", &(vestry_sqlite_options){.tabs_per_scope = 3, .tab_ttl_s = 1000, .poll_ms = 60000});
+  ledger_open(&s, "wal", &(vestry_sqlite_options){.tabs_per_scope = 3, .tab_ttl_s = 1000, .poll_ms = 60000});
   tabs_begin(&s, "v", other);
-  site_clock(999000);
+  ledger_clock(999000);
   assert_int_equal(tabs_set(&s, "v", other, "v", 1), VESTRY_OK);
   for (size_t i = 0; i < TABS; i++) {
-    site_clock(1000000 + 10 * (int64_t)i);
+    ledger_clock(1000000 + 10 * (int64_t)i);
     tabs_begin(&s, "u", tokens[i]);
   }
   static const size_t order[] = {2, 0, 1, 3}; /* so ends 2 first */
   for (size_t i = 0; i < 4; i++) {
-    site_clock(999500 + 10 * (int64_t)i);
+    ledger_clock(999500 + 10 * (int64_t)i);
     assert_int_equal(tabs_set(&s, "u", tokens[order[i]], "u", 1), VESTRY_OK);
   }
   assert_string_equal(tabs_get(&s, "u", tokens[2]), "");
   assert_string_equal(tabs_get(&s, "u", tokens[0]), "u");
   assert_string_equal(tabs_get(&s, "u", tokens[3]), "u");
-  site_clock(999501);
+  ledger_clock(999501);
   assert_int_equal(tabs_set(&s, "u", tokens[4], "new", 3), VESTRY_OK); /* it stays, though it ends first */
   assert_string_equal(tabs_get(&s, "u", tokens[4]), "new");
   assert_string_equal(tabs_get(&s, "u", tokens[0]), "");
   assert_string_equal(tabs_get(&s, "v", other), "v");
-  assert_int_equal(site_number(s.reader, "SELECT count(*) FROM vestry_tab"), 4);
-  site_close(&s);
+  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), 4);
+  ledger_close(&s);
 }
 
-static int states(site *s) {
-  return site_number(s->reader, "SELECT count(*) FROM vestry_tab");
+static int states(ledger *s) {
+  return ledger_number(s->reader, "SELECT count(*) FROM vestry_tab");
 }
 
 /* Each scope has its share, and there is no end of scopes. */
@@ -394,13 +395,13 @@ static void all_scopes_together_have_so_many(void **state) {
     int least_left; /* once there were so many: a few more go than must */
   } rows[] = {{5, 5}, {640, 630}};
   for (size_t row = 0; row < 2; row++) {
-    site s;
+    ledger s;
     char cookie[16], first[TABS_TOKEN_BYTES], one[TABS_TOKEN_BYTES];
     int most = (int)rows[row].most;
-    site_clock(1000000);
-    site_open(&s, "wal", &(vestry_sqlite_options){.max_tabs = rows[row].most, .tab_ttl_s = 100000, .poll_ms = 60000});
+    ledger_clock(1000000);
+    ledger_open(&s, "wal", &(vestry_sqlite_options){.max_tabs = rows[row].most, .tab_ttl_s = 100000, .poll_ms = 60000});
     for (int i = 0; i < 3 * most; i++) {
-      site_clock(1000000 + i);
+      ledger_clock(1000000 + i);
       snprintf(cookie, sizeof cookie, "u%d", i);
       tabs_begin(&s, cookie, one);
       if (i == 0) memcpy(first, one, sizeof first);
@@ -413,37 +414,37 @@ static void all_scopes_together_have_so_many(void **state) {
     vestry_sqlite_stats_get(s.database, &stats);
     assert_int_equal(stats.tabs_evicted_count, 3 * most - states(&s));
     /* What another process puts is found, if it takes a while. */
-    site_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
-                   " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 5000000 + i FROM n");
+    ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                     " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 5000000 + i FROM n");
     for (int i = 0; i < 1025; i++) {
       snprintf(cookie, sizeof cookie, "v%d", i);
       tabs_begin(&s, cookie, one);
       assert_int_equal(tabs_set(&s, cookie, one, "x", 1), VESTRY_OK);
     }
     assert_in_range(states(&s), 1, most);
-    site_close(&s);
+    ledger_close(&s);
   }
 }
 
 /* Anybody can be a hundred visitors: their states go before a user's. */
 static void visitors_make_room_before_users(void **state) {
   (void)state;
-  site s;
-  site_clock(1000000);
-  site_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
-               (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
-  assert_int_equal(vestry_route(s.v, "POST", "/in", log_in, NULL), VESTRY_OK);
+  ledger s;
+  ledger_clock(1000000);
+  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
+                 (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
   char users[100] = "", visitors[100], token[TABS_TOKEN_BYTES], one[TABS_TOKEN_BYTES];
   vestry_memory_exchange *exchange;
   assert_int_equal(
-      vestry_memory_request(s.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
+      vestry_memory_request(s.on.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
       VESTRY_OK);
-  vestry_memory_settle(s.v);
+  site_settle(&s.on);
   take_cookie(exchange, users);
   tabs_begin(&s, users, token);
   assert_int_equal(tabs_set(&s, users, token, "draft", 5), VESTRY_OK);
   for (int i = 0; i < 50; i++) { /* each later than the user's */
-    site_clock(1000010 + i);
+    ledger_clock(1000010 + i);
     snprintf(visitors, sizeof visitors, "session=-%032x", i);
     tabs_begin(&s, visitors, one);
     assert_int_equal(tabs_set(&s, visitors, one, "x", 1), VESTRY_OK);
@@ -451,10 +452,10 @@ static void visitors_make_room_before_users(void **state) {
   assert_int_equal(states(&s), 10);
   assert_string_equal(tabs_get(&s, users, token), "draft");
   assert_string_equal(tabs_get(&s, visitors, one), "x");
-  site_clock(1000010 + 49 + 501);
+  ledger_clock(1000010 + 49 + 501);
   assert_string_equal(tabs_get(&s, visitors, one), ""); /* it ends earlier, too */
   assert_string_equal(tabs_get(&s, users, token), "draft");
-  site_close(&s);
+  ledger_close(&s);
 }
 
 /* -------------------------------------------------------------------------------------------------- schema -------- */
@@ -462,32 +463,32 @@ static void visitors_make_room_before_users(void **state) {
 /* capability: D9 */
 static void tables_are_made_once_and_have_a_version(void **state) {
   (void)state;
-  site s;
+  ledger s;
   vestry_sqlite *again = NULL;
   char one[TABS_TOKEN_BYTES];
-  site_open(&s, "wal", NULL);
+  ledger_open(&s, "wal", NULL);
   const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
-  site_run(s.db, "PRAGMA user_version = 77");
+  ledger_run(s.db, "PRAGMA user_version = 77");
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
-  int changes = site_number(s.reader, "PRAGMA data_version");
-  assert_int_equal(vestry_sqlite_create(s.pages, &options, &again), VESTRY_OK);
+  int changes = ledger_number(s.reader, "PRAGMA data_version");
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_OK);
   vestry_sqlite_destroy(again);
-  assert_int_equal(site_number(s.reader, "PRAGMA data_version"), changes); /* nothing is written again */
-  assert_int_equal(site_number(s.reader, "PRAGMA user_version"), 77);
-  assert_int_equal(site_number(s.reader, "SELECT version FROM vestry_schema"), 1);
+  assert_int_equal(ledger_number(s.reader, "PRAGMA data_version"), changes); /* nothing is written again */
+  assert_int_equal(ledger_number(s.reader, "PRAGMA user_version"), 77);
+  assert_int_equal(ledger_number(s.reader, "SELECT version FROM vestry_schema"), 1);
   assert_string_equal(tabs_get(&s, "u", one), "kept");
-  site_run(s.db, "UPDATE vestry_schema SET version = 2");
-  long lines = s.th.log_lines;
-  assert_int_equal(vestry_sqlite_create(s.pages, &options, &again), VESTRY_IO);
-  assert_int_equal(s.th.log_lines, lines + 1);
-  assert_non_null(strstr(s.th.last_log, "version 2"));
-  site_close(&s);
+  ledger_run(s.db, "UPDATE vestry_schema SET version = 2");
+  long lines = s.on.th.log_lines;
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_IO);
+  assert_int_equal(s.on.th.log_lines, lines + 1);
+  assert_non_null(strstr(s.on.th.last_log, "version 2"));
+  ledger_close(&s);
 }
 
 int main(void) {
-  level_begin();       /* without pages, commits of others refresh all tabs */
-  site_clock(1000000); /* before anything is opened */
+  level_begin();         /* without pages, commits of others refresh all tabs */
+  ledger_clock(1000000); /* before anything is opened */
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_state_is_read_as_it_was_written),
       cmocka_unit_test(states_are_of_one_scope_and_one_tab),

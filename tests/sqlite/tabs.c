@@ -32,18 +32,18 @@ void tabs_ask(tabs_act *a, const char *cookie, const char *token) {
                                    .body = *token ? body : NULL,
                                    .body_len = *token ? strlen(body) : 0};
   a->error = VESTRY_NO_MEMORY; /* unless the handler comes to say something else */
-  if (vestry_memory_request(a->s->v, &call, handle, a, &exchange)) return;
-  vestry_memory_settle(a->s->v);
+  if (vestry_memory_request(a->s->on.v, &call, handle, a, &exchange)) return;
+  site_settle(&a->s->on);
   vestry_memory_destroy(exchange);
 }
 
-vestry_err tabs_set(site *s, const char *cookie, const char *token, const void *data, size_t len) {
+vestry_err tabs_set(ledger *s, const char *cookie, const char *token, const void *data, size_t len) {
   tabs_act a = {.s = s, .write = data, .write_len = len};
   tabs_ask(&a, cookie, token);
   return a.error;
 }
 
-const char *tabs_get(site *s, const char *cookie, const char *token) {
+const char *tabs_get(ledger *s, const char *cookie, const char *token) {
   static tabs_act a;
   a = (tabs_act){.s = s, .capacity = sizeof a.read - 1};
   tabs_ask(&a, cookie, token);
@@ -51,7 +51,7 @@ const char *tabs_get(site *s, const char *cookie, const char *token) {
   return a.read;
 }
 
-void tabs_begin(site *s, const char *cookie, char token[TABS_TOKEN_BYTES]) {
+void tabs_begin(ledger *s, const char *cookie, char token[TABS_TOKEN_BYTES]) {
   tabs_act a = {.s = s, .capacity = 1};
   tabs_ask(&a, cookie, "");
   assert_int_equal(a.error, VESTRY_OK);

@@ -296,10 +296,10 @@ static void by_what_could_not_be_prepared(void **state) {
     vestry_page *page;
     vestry_memory_exchange *tab;
     shown_open(&s, notes, (vestry_sqlite_level)level);
-    assert_int_equal(vestry_page_create(s.pages, &(vestry_page_options){.render = show_added, .app = &s}, &page),
+    assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = show_added, .app = &s}, &page),
                      VESTRY_OK);
     const vestry_memory_call call = {.datastar = true};
-    assert_int_equal(vestry_memory_request(s.v, &call, vestry_page_handler, page, &tab), VESTRY_OK);
+    assert_int_equal(vestry_memory_request(s.on.v, &call, vestry_page_handler, page, &tab), VESTRY_OK);
     shown_settle(&s);
     assert_non_null(strstr(vestry_memory_since(tab).data, "not there"));
     shown_run(s.other, "ALTER TABLE note ADD COLUMN added");
@@ -319,16 +319,16 @@ static void without_memory_for_the_first_pages(void **state) {
     shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
     s.all[0].sql = "SELECT likes FROM note WHERE id = 1000";
     const vestry_memory_call call = {.path = "/page", .query = "0", .datastar = true};
-    assert_int_equal(vestry_memory_request(s.v, &call, NULL, NULL, &s.all[0].stream), VESTRY_OK);
+    s.all[0].stream = site_request(&s.on, &call);
     s.count = 1;
-    test_host_fail_in(&s.th, i);
-    (void)vestry_pages_settle(s.pages, UINT64_MAX, 1000);
-    bool has_failed = test_host_has_failed(&s.th);
+    test_host_fail_in(&s.on.th, i);
+    (void)vestry_pages_settle(s.on.pages, UINT64_MAX, 1000);
+    bool has_failed = test_host_has_failed(&s.on.th);
     if (vestry_memory_look(s.all[0].stream).ended) { /* it could not be told: it comes back */
       vestry_memory_destroy(s.all[0].stream);
       shown_tab(&s, 0);
     }
-    test_host_advance_ms(&s.th, 60000);
+    test_host_advance_ms(&s.on.th, 60000);
     shown_run(s.writer, "UPDATE note SET likes = 7 WHERE id = 1000");
     assert_all_shown(&s);
     shown_close(&s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sqlite/site.h"
+#include "sqlite/ledger.h"
 
 #include <stdlib.h>
 
@@ -63,24 +63,24 @@ static void turn_vfs(void) {
   assert_int_equal(sqlite3_vfs_register(&turned, 1), SQLITE_OK);
 }
 
-void site_clock(int64_t now_s) {
+void ledger_clock(int64_t now_s) {
   turned_s = now_s;
   turn_vfs();
 }
 
-void site_lose_disk(bool is_lost) {
+void ledger_lose_disk(bool is_lost) {
   disk_is_lost = is_lost;
   turn_vfs();
 }
 
 /* -------------------------------------------------------------------------------------------------- databases ----- */
 
-void site_run(sqlite3 *db, const char *sql) {
+void ledger_run(sqlite3 *db, const char *sql) {
   char *message = NULL;
   if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);
 }
 
-int site_number(sqlite3 *db, const char *sql) {
+int ledger_number(sqlite3 *db, const char *sql) {
   sqlite3_stmt *statement;
   assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
@@ -90,106 +90,88 @@ int site_number(sqlite3 *db, const char *sql) {
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  site *s = app;
+  ledger *s = app;
   size_t at = (size_t)strtoul(render->request->query, NULL, 10);
   assert_true(at < s->tabs_count);
   s->renders[at]++;
   vestry_err error = vestry_render_topic(render, s->topics[at]);
   if (error) return error;
-  s->counted[at] = site_number(s->reader, "SELECT count(*) FROM t");
+  s->counted[at] = ledger_number(s->reader, "SELECT count(*) FROM t");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%d</b>", s->counted[at]);
   return vestry_render_end(render, html);
 }
 
-static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char buffer[], size_t *ret_len, void *ctx) {
-  (void)reply, (void)ctx;
-  const char *cookie = vestry_request_header(req, "Cookie");
-  *ret_len = cookie ? strlen(cookie) : 0;
-  if (cookie) memcpy(buffer, cookie, *ret_len);
-  return VESTRY_OK;
-}
-
-static void open_database(site *s, const char *journal_mode) {
+static void open_database(ledger *s, const char *journal_mode) {
   char sql[64];
   folder_make(s->folder, "sqlite");
   snprintf(s->path, sizeof s->path, "%s/site.db", s->folder);
   assert_int_equal(sqlite3_open(s->path, &s->db), SQLITE_OK);
   snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", journal_mode);
-  site_run(s->db, sql);
-  site_run(s->db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
-                  "CREATE TABLE t(id INTEGER PRIMARY KEY, x UNIQUE);"
-                  "CREATE TABLE k(a TEXT PRIMARY KEY, b) WITHOUT ROWID;"
-                  "CREATE TABLE child(id INTEGER PRIMARY KEY, t REFERENCES t ON DELETE CASCADE);"
-                  "CREATE TABLE log(id INTEGER PRIMARY KEY, what);"
-                  "CREATE TABLE watched(id INTEGER PRIMARY KEY);"
-                  "CREATE TRIGGER watch AFTER INSERT ON watched BEGIN INSERT INTO log(what) VALUES(new.id); END");
+  ledger_run(s->db, sql);
+  ledger_run(s->db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
+                    "CREATE TABLE t(id INTEGER PRIMARY KEY, x UNIQUE);"
+                    "CREATE TABLE k(a TEXT PRIMARY KEY, b) WITHOUT ROWID;"
+                    "CREATE TABLE child(id INTEGER PRIMARY KEY, t REFERENCES t ON DELETE CASCADE);"
+                    "CREATE TABLE log(id INTEGER PRIMARY KEY, what);"
+                    "CREATE TABLE watched(id INTEGER PRIMARY KEY);"
+                    "CREATE TRIGGER watch AFTER INSERT ON watched BEGIN INSERT INTO log(what) VALUES(new.id); END");
   assert_int_equal(sqlite3_open(s->path, &s->reader), SQLITE_OK);
 }
 
-void site_open(site *s, const char *journal_mode, const vestry_sqlite_options *given) {
-  site_open_as(s, journal_mode, given, (vestry_options){.scope = by_cookie});
+void ledger_open(ledger *s, const char *journal_mode, const vestry_sqlite_options *given) {
+  ledger_open_as(s, journal_mode, given, (vestry_options){.scope = site_by_cookie});
 }
 
-void site_open_as(site *s, const char *journal_mode, const vestry_sqlite_options *given, vestry_options own) {
+void ledger_open_as(ledger *s, const char *journal_mode, const vestry_sqlite_options *given, vestry_options own) {
   memset(s, 0, sizeof *s);
-  test_host_init(&s->th);
   open_database(s, journal_mode);
-  own.host = &s->th.host;
-  own.threads_count = VESTRY_THREADS_NONE;
-  assert_int_equal(vestry_create(&own, &s->v), VESTRY_OK);
-  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  site_begin_pages(&s->on, own, NULL);
   vestry_page *page;
   const vestry_page_options options = {.render = render, .app = s};
-  assert_int_equal(vestry_page_create(s->pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(s->v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
   vestry_sqlite_options follow = given ? *given : (vestry_sqlite_options){.poll_ms = 60000};
   follow.path = s->path;
   if (!follow.level) follow.level = VESTRY_SQLITE_TOPICS;
-  assert_int_equal(vestry_sqlite_create(s->pages, &follow, &s->database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_create(s->on.pages, &follow, &s->database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
 }
 
-void site_close(site *s) {
+void ledger_close(ledger *s) {
   for (size_t i = 0; i < s->tabs_count; i++) vestry_memory_destroy(s->tabs[i]);
-  vestry_memory_settle(s->v);
+  site_settle(&s->on);
   vestry_sqlite_detach(s->connection);
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s->database, &stats);
   assert_int_equal(stats.connections_count, 0);
   vestry_sqlite_destroy(s->database);
-  vestry_stop(s->v, 0);
-  vestry_pages_destroy(s->pages);
-  vestry_destroy(s->v);
+  site_close(&s->on);
   assert_int_equal(sqlite3_close(s->db), SQLITE_OK); /* nothing of vestry's is left in it */
   assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
-  test_host_assert_clean(&s->th);
+  test_host_assert_clean(&s->on.th);
   folder_remove(s->folder);
 }
 
-void site_watch(site *s, const char *topic) {
+void ledger_watch(ledger *s, const char *topic) {
   char query[8];
   size_t at = s->tabs_count++;
-  assert_true(at < SITE_ROOMS);
+  assert_true(at < LEDGER_ROOMS);
   s->topics[at] = topic;
   snprintf(query, sizeof query, "%zu", at);
   const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
-  assert_int_equal(vestry_memory_request(s->v, &call, NULL, NULL, &s->tabs[at]), VESTRY_OK);
-  site_settle(s);
+  s->tabs[at] = site_request(&s->on, &call);
+  site_settle_pages(&s->on);
   s->renders[at] = 0;
 }
 
-void site_settle(site *s) {
-  assert_int_equal(vestry_pages_settle(s->pages, UINT64_MAX, 1000), VESTRY_OK);
-}
-
-void site_sync(site *s) {
+void ledger_sync(ledger *s) {
   uint64_t seq;
   assert_int_equal(vestry_sqlite_sync(s->database, &seq), VESTRY_OK);
-  assert_int_equal(vestry_pages_settle(s->pages, seq, 1000), VESTRY_OK);
+  assert_int_equal(vestry_pages_settle(s->on.pages, seq, 1000), VESTRY_OK);
 }
 
-size_t site_seen(site *s, const char *topic) {
+size_t ledger_seen(ledger *s, const char *topic) {
   for (size_t i = 0; i < s->tabs_count; i++) {
     if (strcmp(s->topics[i], topic) != 0) continue;
     size_t seen = s->renders[i];
