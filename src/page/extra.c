@@ -38,11 +38,11 @@ void vsi_private_extra_forget_tag(vsi_private *page) {
   if (!extra) return;
   vsi_free(pages->host, extra->tag);
   extra->tag = NULL;
-  if (extra->document || extra->renders || extra->seen) return; /* it has parts, or will have; or it tells */
-  vsi_pages_lock(pages);
-  page->extra = NULL;
+  vsi_pages_lock(pages); /* the thread that ends the stream looks for it, and takes `seen` away */
+  bool is_needed = extra->document || extra->renders || extra->seen; /* it has parts, or will have; or it tells */
+  if (!is_needed) page->extra = NULL;
   vsi_pages_unlock(pages);
-  vsi_free(pages->host, extra);
+  if (!is_needed) vsi_free(pages->host, extra);
 }
 
 /* If the last event of the stream was a part's, its id claims that part alone: so the server remembers here what a tab

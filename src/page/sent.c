@@ -161,8 +161,8 @@ vestry_event *vsi_sent_event(vsi_run *r, size_t *ret_count) {
   vestry_pages *pages = r->pages;
   seen_text text;
   *ret_count = 0;
-  if (!r->private->extra || !r->private->extra->seen) return NULL;
-  vsi_pages_lock(pages);
+  if (!r->private->extra) return NULL;
+  vsi_pages_lock(pages); /* the stream's end takes `seen` away */
   vsi_sent *sent = r->view->is_over ? NULL : r->private->extra->seen;
   size_t count = sent ? look(sent, r->view, r->started_seq) : 0;
   if (count) write_seen(sent, count, &text);
