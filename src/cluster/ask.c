@@ -24,6 +24,7 @@
 #include <semaphore.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "cluster/cluster.h"
 #include "cluster/letter.h"
@@ -35,7 +36,8 @@ _Thread_local unsigned vsi_cluster_inside;
 
 /* A dispatch that waits for answers. */
 typedef struct vsi_ask {
-  struct vsi_ask *next;      /* in its bucket; then among those that are done */
+  vsi_map_link in;           /* first; by its id */
+  struct vsi_ask *next;      /* among those that are done */
   vsi_ring by_age;           /* of all */
   struct vsi_line *line;     /* its key's; NULL: it waits for none */
   vsi_ring in_line;          /* of the line's list that it is in */
@@ -60,8 +62,7 @@ typedef struct vsi_ask {
 
 /* Those of one key. */
 typedef struct vsi_line {
-  struct vsi_line *next;
-  uint64_t hash;
+  vsi_map_link in;    /* first; by the key's hash */
   size_t count;       /* asks of the key */
   vsi_ring begun;     /* that may still be asked of others; the oldest first */
   vsi_ring held;      /* that have not begun; likewise */
@@ -85,25 +86,28 @@ static void append(vsi_ring *list, vsi_ask *ask) {
   ask->is_in_line = true;
 }
 
-static vsi_line **place_of(const vestry_cluster *cluster, uint64_t hash) {
-  vsi_line *const *at = &cluster->lines[hash / 2 % VSI_LINE_BUCKETS];
-  while (*at && (*at)->hash != hash) at = &(*at)->next;
-  return (vsi_line **)at;
+static vsi_line *line_of(const vestry_cluster *cluster, uint64_t hash) {
+  return VSI_MAP_OWNER(vsi_map_first(&cluster->lines, hash), vsi_line, in);
+}
+
+/* OK | NO_MEMORY */
+static vestry_err make_line(vestry_cluster *cluster, uint64_t hash, vsi_line **ret_line) {
+  if (vsi_map_reserve(&cluster->lines, cluster->host, cluster->lines.count + 1)) return VESTRY_NO_MEMORY;
+  vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
+  if (!line) return VESTRY_NO_MEMORY;
+  vsi_ring_init(&line->begun);
+  vsi_ring_init(&line->held);
+  vsi_map_add(&cluster->lines, &line->in, hash);
+  *ret_line = line;
+  return VESTRY_OK;
 }
 
 /* Its key's line, or a new one. OK | NO_MEMORY */
 static vestry_err enter_line(vestry_cluster *cluster, vsi_ask *ask) {
-  vsi_line **at = place_of(cluster, ask->hash);
-  if (!*at) {
-    vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
-    if (!line) return VESTRY_NO_MEMORY;
-    line->hash = ask->hash;
-    vsi_ring_init(&line->begun);
-    vsi_ring_init(&line->held);
-    *at = line;
-  }
-  ask->line = *at;
-  ask->line->count++;
+  vsi_line *line = line_of(cluster, ask->hash);
+  if (!line && make_line(cluster, ask->hash, &line)) return VESTRY_NO_MEMORY;
+  ask->line = line;
+  line->count++;
   return VESTRY_OK;
 }
 
@@ -119,14 +123,13 @@ static void step_out(vsi_ask *ask) {
 
 static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
   if (!line || line->count) return;
-  *place_of(cluster, line->hash) = line->next;
+  vsi_map_remove(&cluster->lines, &line->in);
   vsi_free(cluster->host, line);
 }
 
-static vsi_ask **find(vestry_cluster *cluster, uint64_t id) {
-  vsi_ask **at = &cluster->asks[id % VSI_ASK_BUCKETS];
-  while (*at && (*at)->id != id) at = &(*at)->next;
-  return at;
+/* Ids are hashed by a multiplication that no two of them share the product of: the first one is the only one. */
+static vsi_ask *find(const vestry_cluster *cluster, uint64_t id) {
+  return VSI_MAP_OWNER(vsi_map_first(&cluster->asks, vsi_hash_number(id)), vsi_ask, in);
 }
 
 static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
@@ -142,7 +145,7 @@ static void count_end(vestry_cluster *cluster, const vsi_ask *ask) {
 
 /* After it, release its line. */
 static void end(vestry_cluster *cluster, vsi_ask *ask, vestry_err error, vsi_ask **done) {
-  *find(cluster, ask->id) = ask->next;
+  vsi_map_remove(&cluster->asks, &ask->in);
   vsi_ring_remove(&ask->by_age);
   step_out(ask);
   if (ask->line) ask->line->count--;
@@ -226,7 +229,7 @@ static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
 }
 
 bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
-  const vsi_line *line = *place_of(cluster, hash);
+  const vsi_line *line = line_of(cluster, hash);
   return line && first_of(&line->begun) && !(line->common >> node & 1);
 }
 
@@ -312,14 +315,13 @@ static void advance(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
 /* Under the lock. OK | NO_MEMORY */
 static vestry_err begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
+  if (vsi_map_reserve(&cluster->asks, cluster->host, cluster->asks.count + 1)) return VESTRY_NO_MEMORY;
   if (!is_full && ask->kind == VSI_WIRE_ASK && enter_line(cluster, ask)) return VESTRY_NO_MEMORY;
   ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
   cluster->stats.asked_count++;
   cluster->stats.waiting_count++;
   bool is_first = !oldest(cluster);
-  vsi_ask **bucket = &cluster->asks[ask->id % VSI_ASK_BUCKETS];
-  ask->next = *bucket;
-  *bucket = ask;
+  vsi_map_add(&cluster->asks, &ask->in, vsi_hash_number(ask->id));
   vsi_ring_add_last(&cluster->asked, &ask->by_age);
   if (is_full) {
     cluster->stats.over_waiting_count++;
@@ -366,7 +368,7 @@ void vsi_ask_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_
   uint64_t id = vsi_wire_number(&reader, 8);
   vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
   uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
-  vsi_ask *ask = *find(cluster, id);
+  vsi_ask *ask = find(cluster, id);
   uint64_t bit = vsi_peer_bit(cluster, peer);
   if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* it has come too late */
   ask->awaited &= ~bit;
@@ -417,10 +419,15 @@ void vsi_asks_end(vestry_cluster *cluster, vestry_err error) {
   vsi_asks_finish(cluster, done);
 }
 
+void vsi_asks_free(vestry_cluster *cluster) {
+  vsi_map_finish(&cluster->asks, cluster->host);
+  vsi_map_finish(&cluster->lines, cluster->host);
+}
+
 static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
   vsi_ask *done = NULL;
   vsi_cluster_lock(cluster);
-  vsi_ask *ask = *find(cluster, id);
+  vsi_ask *ask = find(cluster, id);
   vsi_line *line = ask ? ask->line : NULL;
   if (ask) end(cluster, ask, error, &done);
   release(cluster, line, &done);

@@ -38,6 +38,8 @@ void vsi_asks_finish(vestry_cluster *cluster, struct vsi_ask *done);
 void vsi_asks_due(vestry_timer *timer, void *cluster);
 /* End all asks that wait, with this error. */
 void vsi_asks_end(vestry_cluster *cluster, vestry_err error);
+/* After it; none waits any more. */
+void vsi_asks_free(vestry_cluster *cluster);
 /* Whether this thread may wait for answers: not inside of the runtime, nor of a function of the application's that the
  * cluster calls. */
 bool vsi_ask_may_wait(const vestry_cluster *cluster);

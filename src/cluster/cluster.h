@@ -30,6 +30,7 @@
 #ifndef VSI_CLUSTER_CLUSTER_H
 #define VSI_CLUSTER_CLUSTER_H
 
+#include "base/map.h"
 #include "base/ring.h"
 #include "channel/channels.h"
 #include "cluster/keys.h"
@@ -40,8 +41,6 @@
 #include "store/store.h"
 
 enum {
-  VSI_ASK_BUCKETS = 16384,
-  VSI_LINE_BUCKETS = 4096,
   VSI_RECENT_CHANNELS = 4096,
   VSI_CLOSING_MAX = 1024,
   VSI_OLDER_MAX = 256,
@@ -115,8 +114,8 @@ struct vestry_cluster {
   uint8_t other_version;  /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
   uint64_t other_logged_ns;
   /* What is asked (ask.c), and claimed (claims.c). */
-  struct vsi_ask *asks[VSI_ASK_BUCKETS];
-  struct vsi_line *lines[VSI_LINE_BUCKETS];
+  vsi_map asks;   /* by id */
+  vsi_map lines;  /* by key */
   vsi_ring asked; /* the oldest first */
   uint64_t last_ask_id;
   struct vsi_claim *claims; /* of keys that threads of this node put streams under */

@@ -29,6 +29,7 @@ static void free_cluster(void *ctx) {
   vsi_free(host, cluster->allow);
   vsi_buffer_finish(&cluster->refreshes);
   for (size_t i = 0; i < cluster->peers_count; i++) vsi_digests_drop(cluster, &cluster->peers[i]);
+  vsi_asks_free(cluster);
   vsi_keys_finish(&cluster->keys);
   pthread_cond_destroy(&cluster->claimed);
   pthread_cond_destroy(&cluster->quiet);

@@ -111,19 +111,17 @@ static void write_taken(vsi_nats_broker *broker) {
 
 static void write_outbox(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
-  vsi_nats_message *message = vsi_nats_outbox_take(&broker->outbox);
+  vsi_nats_messages messages;
+  vsi_nats_outbox_take(&broker->outbox, &messages);
   vsi_mutex_unlock(&broker->lock);
   writes = true;
-  for (vsi_nats_message *next; message; message = next) {
-    next = message->next;
-    give(broker, message);
-  }
+  for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) give(broker, message);
   write_taken(broker);
 }
 
 static bool has_letters(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
-  bool has = broker->outbox.first != NULL;
+  bool has = !STAILQ_EMPTY(&broker->outbox.messages);
   vsi_mutex_unlock(&broker->lock);
   return has;
 }

@@ -195,9 +195,9 @@ static bool come_up(linking *l) {
 static void drop_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
   vsi_mutex_lock(&broker->lock);
-  vsi_nats_message *message = vsi_nats_outbox_take(&broker->outbox);
-  for (vsi_nats_message *next; message; message = next) {
-    next = message->next;
+  vsi_nats_messages messages;
+  vsi_nats_outbox_take(&broker->outbox, &messages);
+  for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) {
     broker->discarded_count += message->count;
     broker->outbox.bytes -= message->cost;
     vsi_nats_message_free(broker->host, message);

@@ -8,15 +8,19 @@ enum { LETTER_BYTES = 128, JOINED_LEAST = 4096 };
 
 void vsi_nats_outbox_init(vsi_nats_outbox *outbox, const vestry_host *host, size_t max_bytes) {
   *outbox = (vsi_nats_outbox){.host = host, .max_bytes = max_bytes};
-  outbox->end = &outbox->first;
+  STAILQ_INIT(&outbox->messages);
 }
 
-vsi_nats_message *vsi_nats_outbox_take(vsi_nats_outbox *outbox) {
-  vsi_nats_message *all = outbox->first;
-  outbox->first = NULL;
-  outbox->end = &outbox->first;
+void vsi_nats_outbox_take(vsi_nats_outbox *outbox, vsi_nats_messages *to) {
+  STAILQ_INIT(to);
+  STAILQ_CONCAT(to, &outbox->messages);
   memset(outbox->open, 0, sizeof outbox->open);
-  return all;
+}
+
+vsi_nats_message *vsi_nats_messages_take(vsi_nats_messages *messages) {
+  vsi_nats_message *first = STAILQ_FIRST(messages);
+  if (first) STAILQ_REMOVE_HEAD(messages, in);
+  return first;
 }
 
 void vsi_nats_message_free(const vestry_host *host, vsi_nats_message *message) {
@@ -83,8 +87,8 @@ vestry_err vsi_nats_outbox_add(vsi_nats_outbox *outbox, const char *subject, con
   if (!is_joined) {
     message = make(outbox->host, subject, data, len);
     if (!message) return VESTRY_NO_MEMORY;
-    *outbox->end = *open = message;
-    outbox->end = &message->next;
+    STAILQ_INSERT_TAIL(&outbox->messages, message, in);
+    *open = message;
   }
   message->count++;
   message->cost += cost;

@@ -16,7 +16,7 @@
 #include "base/list.h"
 
 struct vsi_sqlite_record {
-  vsi_sqlite_record *next;
+  TAILQ_ENTRY(vsi_sqlite_record) in;
   uint32_t number;
   bool changes_tabs;
   bool is_doubtful;         /* it may be another connection's */
@@ -66,7 +66,7 @@ vestry_err vsi_sqlite_commits_init(vsi_sqlite_commits *commits, vestry_pages *pa
   const vestry_render_observer observer = {.begin = begin, .end = end, .ctx = commits};
   commits->host = host;
   commits->pages = pages;
-  commits->last = &commits->first;
+  TAILQ_INIT(&commits->made);
   commits->records = options->level != VESTRY_SQLITE_TOPICS;
   commits->records_pages = (options->level == VESTRY_SQLITE_FILE_PAGES || options->level == VESTRY_SQLITE_DEFAULT) &&
                            vsi_sqlite_cache_is_recorded();
@@ -82,9 +82,10 @@ vestry_err vsi_sqlite_commits_init(vsi_sqlite_commits *commits, vestry_pages *pa
 void vsi_sqlite_commits_finish(vsi_sqlite_commits *commits) {
   if (!commits->pages) return;
   if (commits->is_observing) (void)vestry_pages_unobserve(commits->pages, commits);
-  VSI_LIST_FREE(commits->host, commits->first);
+  for (vsi_sqlite_record *record; (record = TAILQ_FIRST(&commits->made)) != NULL; vsi_free(commits->host, record))
+    TAILQ_REMOVE(&commits->made, record, in);
   vsi_sqlite_index_destroy(commits->index);
-  if (commits->last) vsi_sqlite_tables_finish(&commits->tables);
+  vsi_sqlite_tables_finish(&commits->tables);
   vsi_sqlite_frames_finish(&commits->frames);
 }
 
@@ -202,8 +203,7 @@ bool vsi_sqlite_commits_add(vsi_sqlite_commits *commits, vsi_sqlite_transaction 
   vsi_sqlite_record *record = make_record(commits, transaction, number, traits);
   clear(transaction);
   if (has_frames && record) {
-    *commits->last = record;
-    commits->last = &record->next;
+    TAILQ_INSERT_TAIL(&commits->made, record, in);
     return true;
   }
   if (!has_frames && (traits & VSI_SQLITE_WHOLE || !record))
@@ -239,14 +239,10 @@ typedef struct look {
  * if one is certain. */
 static vsi_sqlite_record *take_record(vsi_sqlite_commits *commits, uint32_t number) {
   vsi_sqlite_record *found = NULL;
-  for (vsi_sqlite_record **at = &commits->first; *at;) {
-    vsi_sqlite_record *record = *at;
-    if ((int32_t)(record->number - number) > 0) {
-      at = &record->next;
-      continue;
-    }
-    *at = record->next;
-    if (!record->next) commits->last = at;
+  for (vsi_sqlite_record *record, *next = TAILQ_FIRST(&commits->made); (record = next) != NULL;) {
+    next = TAILQ_NEXT(record, in);
+    if ((int32_t)(record->number - number) > 0) continue;
+    TAILQ_REMOVE(&commits->made, record, in);
     if (record->number == number && (!found || (found->is_doubtful && !record->is_doubtful))) {
       vsi_sqlite_record *former = found;
       found = record;

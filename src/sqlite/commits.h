@@ -4,6 +4,8 @@
 #ifndef VSI_SQLITE_COMMITS_H
 #define VSI_SQLITE_COMMITS_H
 
+#include <sys/queue.h>
+
 #include "sqlite/changes.h"
 #include "sqlite/frames.h"
 #include "sqlite/index.h"
@@ -30,7 +32,7 @@ typedef struct vsi_sqlite_commits {
   void (*settle)(void *writer);    /* what a connection has committed in a render is published before the render ends */
   /* Guarded by the database's lock. */
   vsi_sqlite_frames frames;
-  vsi_sqlite_record *first, **last;
+  TAILQ_HEAD(, vsi_sqlite_record) made; /* of commits that are not followed yet */
 } vsi_sqlite_commits;
 
 /* What a connection's transaction has changed so far. The connection's thread's, and once its commit is announced

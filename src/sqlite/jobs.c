@@ -2,6 +2,7 @@
 /* The life of jobs: which functions there are, when they begin to be called, and when no more. */
 #include <time.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "sqlite/jobs_run.h"
@@ -123,12 +124,10 @@ static vestry_err add_kind(vestry_jobs *jobs, const char *name, vestry_job_fn fn
   if (jobs->is_begun)
     return vsi_mistake(jobs->host, "vestry_jobs_on", "functions are named before jobs are started or stepped");
   if (is_known(jobs, name)) return VESTRY_EXISTS;
-  vsi_jobs_kind *kinds = vsi_realloc(jobs->host, jobs->kinds, (jobs->kinds_count + 1) * sizeof *kinds);
-  if (!kinds) return VESTRY_NO_MEMORY;
-  jobs->kinds = kinds;
+  if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
   char *copy = vsi_strdup(jobs->host, name, strlen(name));
   if (!copy) return VESTRY_NO_MEMORY;
-  kinds[jobs->kinds_count++] = (vsi_jobs_kind){copy, fn, app};
+  jobs->kinds[jobs->kinds_count++] = (vsi_jobs_kind){copy, fn, app};
   return VESTRY_OK;
 }
 

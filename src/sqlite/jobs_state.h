@@ -52,7 +52,7 @@ struct vestry_jobs {
   const vestry_host *host;
   vestry_jobs_options options; /* defaults filled in */
   vsi_jobs_kind *kinds;
-  size_t kinds_count;
+  size_t kinds_count, kinds_room;
   pthread_t *threads; /* the last one looks; NULL: none were started */
   size_t threads_count;
   vsi_jobs_lease *leases;   /* the looking thread's */

@@ -45,8 +45,9 @@ static const char *tell(const void *data, size_t len) {
 }
 
 static void finish(vsi_nats_outbox *outbox) {
-  for (vsi_nats_message *next, *message = vsi_nats_outbox_take(outbox); message; message = next) {
-    next = message->next;
+  vsi_nats_messages messages;
+  vsi_nats_outbox_take(outbox, &messages);
+  for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) {
     outbox->bytes -= message->cost;
     vsi_nats_message_free(&th.host, message);
   }
@@ -65,17 +66,17 @@ static void letters_to_one_subject_go_together_in_order(void **state) {
                                  {"v.n.a", "\1x"}, {"v.n.b", "3"}, {"v.n.c", "alone"}};
   for (size_t i = 0; i < sizeof said / sizeof *said; i++)
     assert_int_equal(add(&outbox, said[i][0], said[i][1]), VESTRY_OK);
-  vsi_nats_message *a = outbox.first, *b = a->next, *c = b->next;
+  vsi_nats_message *a = STAILQ_FIRST(&outbox.messages), *b = STAILQ_NEXT(a, in), *c = STAILQ_NEXT(b, in);
   assert_string_equal(a->subject, "v.n.a");
   assert_string_equal(tell(a->data, a->len), "1||\1x|");
   assert_int_equal(a->count, 3);
   assert_string_equal(tell(b->data, b->len), "2|3|");
   assert_int_equal(c->len, 5); /* nothing is added to one that goes alone */
   assert_memory_equal(c->data, "alone", 5);
-  assert_null(c->next);
+  assert_null(STAILQ_NEXT(c, in));
   finish(&outbox);
   assert_int_equal(add(&outbox, "v.n.a", "later"), VESTRY_OK); /* what was taken takes nothing more */
-  assert_int_equal(outbox.first->len, 5);
+  assert_int_equal(STAILQ_FIRST(&outbox.messages)->len, 5);
   finish(&outbox);
 }
 
@@ -89,7 +90,7 @@ static void subjects_that_share_a_place_stay_apart(void **state) {
     assert_int_equal(add(&outbox, i % 3 ? "v.n.1a" : "v.n.2a", text), VESTRY_OK);
   }
   char told[2][64] = {"", ""};
-  for (const vsi_nats_message *at = outbox.first; at; at = at->next) {
+  for (vsi_nats_message *at = STAILQ_FIRST(&outbox.messages); at; at = STAILQ_NEXT(at, in)) {
     char *to = told[strcmp(at->subject, "v.n.1a") == 0];
     strcat(to, at->count > 1 ? tell(at->data, at->len) : "");
     if (at->count == 1) strncat(to, (const char *)at->data, at->len);
@@ -110,7 +111,8 @@ static void no_letter_is_taken_for_several(void **state) {
   assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks + more - 1), VESTRY_TOO_LARGE);
   assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks + more), VESTRY_OK);
   vsi_nats_joined joined;
-  assert_true(vsi_nats_joined_open(outbox.first->data, outbox.first->len, &joined));
+  const vsi_nats_message *first = STAILQ_FIRST(&outbox.messages);
+  assert_true(vsi_nats_joined_open(first->data, first->len, &joined));
   assert_int_equal(joined.count, 1);
   vestry_slice letter = vsi_nats_joined_next(&joined);
   assert_int_equal(letter.len, sizeof looks);
@@ -120,7 +122,7 @@ static void no_letter_is_taken_for_several(void **state) {
 
 static size_t count_messages(const vsi_nats_outbox *outbox, size_t max_len) {
   size_t count = 0, letters = 0, cost = 0;
-  for (const vsi_nats_message *at = outbox->first; at; at = at->next) {
+  for (const vsi_nats_message *at = STAILQ_FIRST(&outbox->messages); at; at = STAILQ_NEXT(at, in)) {
     vsi_nats_joined joined;
     assert_true(at->len <= max_len);
     if (vsi_nats_joined_open(at->data, at->len, &joined)) assert_int_equal(joined.count, at->count);
@@ -171,7 +173,7 @@ static void without_memory_letters_stay_whole(void **state) {
       if (add(&outbox, "n", text) == VESTRY_OK) strcat(expected, text);
     }
     has_failed = test_host_has_failed(&th);
-    for (const vsi_nats_message *at = outbox.first; at; at = at->next) {
+    for (vsi_nats_message *at = STAILQ_FIRST(&outbox.messages); at; at = STAILQ_NEXT(at, in)) {
       vsi_nats_joined joined;
       if (!vsi_nats_joined_open(at->data, at->len, &joined)) {
         strncat(told, (const char *)at->data, at->len);
