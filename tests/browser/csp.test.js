@@ -143,6 +143,7 @@ async function tryEverywhere(page, start, pressed) {
 }
 
 for (const name of EXAMPLES) {
+  // capability: L11
   test(`csp: ${name} keeps to its policy`, async (t) => {
     const isStrict = await clientKnowsNonces();
     const example = await start(t, name);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: L11 */
 /* Policies of documents: what the header says, where the nonce stands, and what it is kept out of. */
 #include "vestry/csp.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* capability: L11 */
 /* Policies and live pages: each document has a nonce of its own, and nothing that is compared, kept or shared has
  * one. */
 #include <stdlib.h>
