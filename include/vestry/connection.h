@@ -224,6 +224,13 @@ static inline vestry_err vestry_connection_redirect(vestry_connection *connectio
   vestry_err made = vestry_event_redirect(vestry_connection_look(connection).host, url, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
+/** vestry_event_navigate. */
+static inline vestry_err vestry_connection_navigate(vestry_connection *connection, const char *url,
+                                                    const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_navigate(vestry_connection_look(connection).host, url, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
 /** vestry_event_plain: a name and data of your own, for pages without Datastar and for other programs
  *  (vestry_reply_any_client lets those in). */
 static inline vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data,

@@ -46,6 +46,21 @@
  *  knows its last event: a tab that comes to another node with the id of a part is sent the page's content and its
  *  other parts.
  *
+ *  A page with a shell changes its address within its document. Links and forms (method GET) are marked:
+ *
+ *      <a href="/birds?page=2" data-navigate>                 // an entry of the history; ="replace": in its place
+ *      <form action="/birds" data-navigate><input name="q" data-navigate></form>   // also while one types into q
+ *
+ *  The tab changes its address, opens its stream there, and content that differs is morphed: the render finds path and
+ *  query in its request, as that of the document does. Back and forward do the same, and each entry is scrolled to
+ *  where it was. What differs from another document: the tab and its id, signals, and all that is outside of the
+ *  content stay. The text of the title element in front of the content, which a render writes in a stream as in a
+ *  document, becomes the document's title; a screen reader says it. If the element with the focus is gone, the content
+ *  gets the focus. The window has the event vestry-navigated then. The answer of another shell, of what is no page,
+ *  a redirect and a status of 400 to 499 are loaded plainly; so are links with a target, download or another origin,
+ *  and those that are clicked with a key or another button. A link within the page is the browser's. Without a
+ *  script all of them are plain links and forms. From the server: vestry_event_navigate.
+ *
  *  A stream that cannot take what others share with it (its queue is full, or the event is larger than it may hold) is
  *  ended, whatever its policy: the tab comes back, and is sent what it lacks. */
 #ifndef VESTRY_PAGE_H
@@ -156,11 +171,14 @@ typedef struct vestry_page_options {
   const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has
                                    ["^tabId$": vestry/tab.h]. Copied */
   vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed, and opened when the tab is shown] */
+  const char *shell; /**< what stands around its content: links that are marked with data-navigate lead from one page to
+                          another of the same shell, element and id without a new document, see below; a name as id
+                          is one. Copied [none: links are plain] */
 } vestry_page_options;
 
 /** Create a page.
  *  ret_page  belongs to pages; untouched on failure
- *  Returns  OK | INVALID (no render or both; id, element) | NO_MEMORY
+ *  Returns  OK | INVALID (no render or both; id, element, shell) | NO_MEMORY
  *  Threads  any */
 VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *options,
                                          vestry_page **ret_page);

@@ -12,8 +12,9 @@
  *  Built in: patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector,
  *  options?], patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?],
  *  execute-script [text, options?], console-log [text, options?], console-error [text, options?], redirect [url,
- *  options?], replace-url [url, options?], dispatch-event [name, detail?, options?], prefetch [url or [url…],
- *  options?], send-event [name, data?, options?] (vestry_event_plain; the data a text, or any value as JSON),
+ *  options?], replace-url [url, options?], navigate [url, options?], navigate-replace [url, options?], dispatch-event
+ *  [name, detail?, options?], prefetch [url or [url…], options?], send-event [name, data?, options?]
+ *  (vestry_event_plain; the data a text, or any value as JSON),
  *  close-sse [], wake [] (vestry/watch.h). Options are objects named as in the Datastar SDKs: selector,
  *  mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove,
  *  attributes, bubbles, cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and

@@ -67,6 +67,14 @@ VESTRY_API vestry_err vestry_event_redirect(const vestry_host *host, const char 
 VESTRY_API vestry_err vestry_event_replace_url(const vestry_host *host, const char *url,
                                                const vestry_script_options *options, vestry_event **ret_event);
 
+/** Have the page go to another address within its document, if that has a shell (vestry/page.h) and the address is of its
+ *  origin: as a marked link does. Otherwise as vestry_event_redirect; arguments and results as there. */
+VESTRY_API vestry_err vestry_event_navigate(const vestry_host *host, const char *url,
+                                            const vestry_script_options *options, vestry_event **ret_event);
+/** The same in place of the present entry of the history, which otherwise stays before the new one. */
+VESTRY_API vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *url,
+                                                    const vestry_script_options *options, vestry_event **ret_event);
+
 /** Dispatch an event of the page's own (a CustomEvent), for its `data-on:NAME`.
  *  name    of the event; not empty, UTF-8, terminated; copied
  *  detail  the event's detail: JSON text of any value, detail_len bytes; NULL or empty: null. It arrives as JSON.parse

@@ -78,6 +78,34 @@ vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, co
               ret_event);
 }
 
+/* By a timer, as a redirect (deed.c): this ends the page's stream, of which events may have come that are not applied
+ * yet. */
+static vestry_err navigate(const vestry_host *host, const char *url, const char *how, const char *otherwise,
+                           const vestry_script_options *options, vestry_event **ret_event) {
+  if (!vsi_is_web_address(url)) return VESTRY_INVALID;
+  if (strlen(url) > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
+  vsi_deed deed;
+  vsi_deed_init(&deed, host);
+  vsi_deed_code(&deed, "setTimeout((url) => window.vestryNavigate?.(url, ");
+  vsi_deed_code(&deed, how);
+  vsi_deed_code(&deed, ") || window.location.");
+  vsi_deed_code(&deed, otherwise);
+  vsi_deed_code(&deed, "(url), 0, ");
+  vsi_deed_string(&deed, url, strlen(url));
+  vsi_deed_code(&deed, ")");
+  return send_off(&deed, options, ret_event);
+}
+
+vestry_err vestry_event_navigate(const vestry_host *host, const char *url, const vestry_script_options *options,
+                                 vestry_event **ret_event) {
+  return navigate(host, url, "'push'", "assign", options, ret_event);
+}
+
+vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *url,
+                                         const vestry_script_options *options, vestry_event **ret_event) {
+  return navigate(host, url, "'replace'", "replace", options, ret_event);
+}
+
 /* The application's attributes after the one that makes the script a rule. */
 enum { MAX_ATTRIBUTES = 64 };
 

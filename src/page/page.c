@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "page/page.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -19,8 +20,12 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   const char *signals = options.signals ? options.signals : "^tabId$";
   if (!vsi_is_element_id(id) || !vsi_is_element_name(element))
     return vsi_mistake(pages->host, "vestry_page_create", "id or element cannot be an element's");
+  if (options.shell && !vsi_is_element_id(options.shell))
+    return vsi_mistake(pages->host, "vestry_page_create",
+                       "shell is a letter, then letters, digits, '-' and '_', at most 128 bytes");
   size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
-  vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len);
+  size_t shell_len = options.shell ? strlen(options.shell) + 1 + element_len + id_len : 0;
+  vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len + shell_len);
   if (!page) return VESTRY_NO_MEMORY;
   char *texts = (char *)(page + 1);
   page->pages = pages;
@@ -33,6 +38,11 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   page->id = memcpy(texts, id, id_len);
   page->element = memcpy(texts + id_len, element, element_len);
   page->signals = memcpy(texts + id_len + element_len, signals, signals_len);
+  if (options.shell) {
+    char *shell = texts + id_len + element_len + signals_len;
+    snprintf(shell, shell_len, "%s/%s/%s", options.shell, element, id);
+    page->shell = shell;
+  }
   vsi_pages_lock(pages);
   page->next = pages->pages_list;
   pages->pages_list = page;

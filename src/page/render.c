@@ -15,6 +15,7 @@
 #include "html/content.h"
 #include "page/observe.h"
 #include "page/script.h"
+#include "page/script_navigate.h"
 #include "page/topic.h"
 #include "vestry/csp.h"
 #include "vestry/session.h"
@@ -190,7 +191,9 @@ vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
     return refuse(render, html, "the content was begun already, or cannot be begun here");
   render->is_begun = true;
   render->begin = vsi_html_of(html)->len;
-  return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
+  if (!render->page->shell) return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
+  vsi_navigate_begin(render->page, html);
+  return vestry_html_error(html, NULL, NULL);
 }
 
 vestry_err vestry_render_end(vestry_render *said, vestry_html *html) {

@@ -186,7 +186,8 @@ vestry_err vsi_run_format(vsi_run *r, const char *tag) {
     tag = text;
   }
   if (!tag) return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);
-  return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag, &r->event);
+  return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag,
+                                   r->view->page->shell != NULL, &r->event);
 }
 
 /* By the rules of vestry_event_redirect: an address that would run code is none. */

@@ -34,6 +34,7 @@
 
 #include "base/buffer.h"
 #include "instance/instance.h"
+#include "page/script_navigate.h"
 
 enum { RETRY_MOST_MS = 10000 }; /* that the client waits between two attempts */
 
@@ -75,11 +76,10 @@ static void put_open(vestry_html *html, const vestry_page *page, const char *url
   if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
   vestry_html_add(html,
                   "} : {}; el.had = ''; const sent = window.vestryOnce?.look?.(el);"
-                  " if (sent) headers['vestry-sent'] = sent;"
-                  " @get('%s', {headers, filterSignals: {include: '%s', exclude: '^$'}, openWhenHidden: %-s,"
+                  " if (sent) headers['vestry-sent'] = sent;%-s'%s', {headers, filterSignals: {include: '%s', exclude: '^$'}, openWhenHidden: %-s,"
                   " retry: 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d, retryMaxCount: Infinity,"
                   " requestCancellation: el.run}) };",
-                  url, page->signals, page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
+                  page->shell ? " el.told(headers); @get(el.url ?? " : " @get(", url, page->signals, page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
                   RETRY_MOST_MS);
 }
 
@@ -89,10 +89,10 @@ static void put_open(vestry_html *html, const vestry_page *page, const char *url
  * by the status, or since elements came but no sign of a page's stream (el.got is 1, not 2); what is appended leads
  * elsewhere by itself (vestry_reply_redirect). Not if its stream was
  * never to be had: it would be loaded again and again. */
-static void put_fetch(vestry_html *html) {
+static void put_fetch(vestry_html *html, const char *reload) {
   vestry_html_add(html,
                   " data-on:datastar-fetch=\"const {el: of, type, argsRaw} = evt.detail;"
-                  " const leave = () => el.heard || performance.now() > 10000 ? location.reload() : 0;"
+                  " const leave = () => el.heard || performance.now() > 10000 ? %-s : 0;"
                   " if (of !== el) return;"
                   " if (type.startsWith('datastar-')) el.seen = Date.now();"
                   " if (type === 'datastar-patch-signals')"
@@ -105,7 +105,7 @@ static void put_fetch(vestry_html *html) {
                   " if (el.got === 1) leave();"
                   " if (el.got === 2) el.run = null, el.wait = Math.min(el.wait * 2, 60000),"
                   " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2)\"",
-                  RETRY_MOST_MS);
+                  reload, RETRY_MOST_MS);
 }
 
 /* The element's stream ends with the element. */
@@ -118,15 +118,17 @@ static void put_end(vestry_html *html) {
 
 /* What the server says by signals: where to go, or when to load the page anew. By a timer, so that what came with it is
  * applied, and an address that replaces a page still loading does not take its place in the history. */
-static void put_leave(vestry_html *html) {
+static void put_leave(vestry_html *html, const char *reload) {
   vestry_html_add(html, " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"
-                        " $_vestry.reload && setTimeout(() => location.reload(), $_vestry.reload)\"");
+                        " $_vestry.reload && setTimeout(() => %-s, $_vestry.reload)\"",
+                  reload);
 }
 
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                               const char *number) {
   const vestry_pages *pages = page->pages;
   const char *is_away = page->when_hidden == VESTRY_HIDDEN_OPEN ? "$_vestry.over" : "document.hidden || $_vestry.over";
+  const char *reload = page->shell ? "el.leave()" : "location.reload()";
   uint64_t heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group);
   vestry_html_add(html,
                   "<div class=\"vestry-banner\" role=\"status\" hidden"
@@ -134,11 +136,12 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
                   " data-show=\"$_vestry.offline || $_vestry.failing\""
                   " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
                   pages->offline_text, pages->failing_text);
-  put_leave(html);
-  put_fetch(html);
+  put_leave(html, reload);
+  put_fetch(html, reload);
   vestry_html_add(html, " data-init=\"");
   put_open(html, page, url, had, number);
   put_end(html);
+  vsi_navigate_put(html, page, is_away);
   vestry_html_add(html, " %-s || el.open()\" data-on:online__window=\"%-s || el.open()\"", is_away, is_away);
   vestry_html_add(html,
                   " data-on:visibilitychange__document=\"document.hidden"

@@ -15,6 +15,7 @@
 #include "page/say.h"
 #include "page/schedule.h"
 #include "page/script.h"
+#include "page/script_navigate.h"
 #include "page/seat.h"
 #include "page/sent.h"
 
@@ -342,6 +343,7 @@ static vestry_err deny(vestry_reply *reply, vestry_err error) {
 
 static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_pages *pages = page->pages;
+  if (!vsi_navigate_is_here(page, req)) return vestry_reply_status(reply, 409); /* the tab loads the address plainly */
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
   if (error) return deny(reply, error);
   if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "it serves a page already");

@@ -201,6 +201,16 @@ static vestry_err replace_url(vestry_dispatch_context *context, const json_t *ar
   return go(context, args, vestry_event_replace_url);
 }
 
+/* [url, options?] */
+static vestry_err navigate(vestry_dispatch_context *context, const json_t *args) {
+  return go(context, args, vestry_event_navigate);
+}
+
+/* [url, options?] */
+static vestry_err navigate_replace(vestry_dispatch_context *context, const json_t *args) {
+  return go(context, args, vestry_event_navigate_replace);
+}
+
 /* [url or [url…], options?] */
 static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args) {
   script_args script;
@@ -309,6 +319,8 @@ vestry_err vsi_effects_register(vestry_registry *names) {
       {"console-error", 1, 2, console_error},
       {"redirect", 1, 2, redirect},
       {"replace-url", 1, 2, replace_url},
+      {"navigate", 1, 2, navigate},
+      {"navigate-replace", 1, 2, navigate_replace},
       {"dispatch-event", 1, 3, dispatch_event},
       {"prefetch", 1, 2, prefetch},
       {"send-event", 1, 3, send_event},

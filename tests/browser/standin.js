@@ -216,6 +216,7 @@ async function request(method, el, url, options = {}) {
   let wait = first;
   const take = {
     retry: (asked) => (first = wait = asked),
+    isOver: () => cancel.signal.aborted,
     id: (id) => (id ? (headers['last-event-id'] = id) : delete headers['last-event-id']),
   };
   for (let tries = 0; !cancel.signal.aborted; ) {
@@ -281,7 +282,6 @@ async function consume(answer, el, take) {
   if (type.startsWith('text/html')) {
     const named = (name) => answer.headers.get(`datastar-${name}`) ?? undefined;
     const args = { elements: await answer.text(), selector: named('selector'), mode: named('mode') };
-    patchElements(args);
     announce('datastar-patch-elements', el, args);
   }
   if (!type.startsWith('text/event-stream')) return;
@@ -289,7 +289,7 @@ async function consume(answer, el, take) {
   let text = '';
   for (let since = performance.now(); ; ) {
     const { done, value } = await reader.read(); // throws when the stream is cut
-    if (done) return;
+    if (done || take.isOver()) return;
     text += value;
     for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) receive(text.slice(0, end), el, take);
     if (performance.now() - since < 30) continue;
@@ -321,10 +321,14 @@ function receive(block, el, take) {
     const [, key, value] = /^data: (\S+) ?(.*)$/.exec(line);
     args[key] = key in args ? `${args[key]}\n${value}` : value;
   }
-  if (type === 'datastar-patch-signals') merge(signals, JSON.parse(args.signals), args.onlyIfMissing === 'true');
-  if (type === 'datastar-patch-elements') patchElements(args);
   if (type) announce(type, el, args);
 }
+
+// What comes is applied by who hears of it: so a page that hears of it before the document does can keep it back.
+document.addEventListener('datastar-fetch', ({ detail: { type, argsRaw: args } }) => {
+  if (type === 'datastar-patch-signals') merge(signals, JSON.parse(args.signals), args.onlyIfMissing === 'true');
+  if (type === 'datastar-patch-elements') patchElements(args);
+});
 
 // A script that was parsed into a template does not run; a copy that is made here does. Of its attributes the one that
 // removes it is looked at.

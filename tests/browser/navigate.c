@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* A server for navigate.test.js: pages of one shell, and addresses that are none of it.
+ *   GET  /list?q=…&page=…   lines, and a search field; /item/{n}: another page of the same shell
+ *   GET  /about             a page of another shell; /plain: a document that is no page; /login: likewise
+ *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none: 404
+ *   POST /add               changes the lists; /go?url=…&how=…: the effect, as an answer
+ *   POST /hold, /release    renders of /item/{n} for streams wait in between */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../examples/shared/program.h"
+
+enum { LINES = 120 };
+
+struct app {
+  struct program program;
+  vestry_pages *pages;
+  pthread_mutex_t lock;
+  pthread_cond_t released;
+  /* Guarded by lock, all below. */
+  int extra;
+  bool is_held;
+};
+
+static void add_links(vestry_html *html) {
+  static const char *const to[][3] = {
+      {"second", "/list?page=2", "data-navigate"},
+      {"third", "/list?page=3", "data-navigate"},
+      {"first", "/list", "data-navigate"},
+      {"same", "/list?same=1", "data-navigate"},
+      {"sorted", "/list?sort=1", "data-navigate=\"replace\""},
+      {"part", "/list?page=2#line-60", "data-navigate"},
+      {"within", "#line-30", "data-navigate"},
+      {"item", "/item/7", "data-navigate"},
+      {"about", "/about", "data-navigate"},
+      {"document", "/plain", "data-navigate"},
+      {"guarded", "/guarded", "data-navigate"},
+      {"moved", "/moved", "data-navigate"},
+      {"none", "/none", "data-navigate"},
+      {"window", "/list?page=2", "data-navigate target=\"other\""},
+      {"download", "/list?page=2", "data-navigate download"},
+      {"elsewhere", "http://localhost:1/", "data-navigate"},
+      {"unmarked", "/list?page=2", ""},
+  };
+  vestry_html_add(html, "<nav>");
+  for (size_t i = 0; i < sizeof to / sizeof *to; i++)
+    vestry_html_add(html, "<a id=\"%s\" href=\"%s\" %-s>%s</a> ", to[i][0], to[i][1], to[i][2], to[i][0]);
+  vestry_html_add(html, "</nav>");
+}
+
+static void begin(struct app *app, vestry_render *render, vestry_html *html, const char *title) {
+  char tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "", once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
+  bool is_item = strncmp(render->request->path, "/item", 5) == 0; /* these say what is saving, too */
+  if (!render->is_stream) (void)vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
+  if (!render->is_stream && is_item) (void)vestry_once_attributes(render->request, once, sizeof once);
+  program_live_begin(&app->program, render, html, title);
+  vestry_html_add(html, "<div %-s %-s data-signals:kept__ifmissing=\"''\">", tab, once);
+  add_links(html);
+  vestry_html_add(html, "<input id=\"outside\" data-bind:kept></div>");
+  vestry_render_begin(render, html);
+}
+
+static vestry_err list(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  const char *query = render->request->query;
+  char q[64] = "", page[8] = "1", title[128];
+  size_t len;
+  vestry_query_value(query, strlen(query), "q", q, sizeof q, &len);
+  vestry_query_value(query, strlen(query), "page", page, sizeof page, &len);
+  vestry_render_topic(render, "list");
+  pthread_mutex_lock(&app->lock);
+  int extra = app->extra;
+  pthread_mutex_unlock(&app->lock);
+  snprintf(title, sizeof title, "List \"%s\" & %s", q, page);
+  begin(app, render, html, title);
+  vestry_html_add(html,
+                  "<h1 id=\"heading\">%s %d</h1><form id=\"form\" action=\"/list\" role=\"search\" data-navigate>"
+                  "<input id=\"q\" name=\"q\" value=\"%s\" data-navigate>"
+                  "<button id=\"search\">Search</button></form><ul>",
+                  page, extra, q);
+  for (int i = 1; i <= LINES; i++) {
+    char line[64];
+    snprintf(line, sizeof line, "line %d of %s", i, page);
+    if (strstr(line, q)) vestry_html_add(html, "<li id=\"line-%d\">%s</li>", i, line);
+  }
+  vestry_html_add(html, "</ul><a id=\"further\" href=\"/item/9\" data-navigate>further</a>");
+  vestry_render_end(render, html);
+  return program_live_end(html);
+}
+
+static vestry_err item(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  int64_t number;
+  vestry_err error = vestry_request_get(render->request, VESTRY_IN_PATH, "number", vestry_into_between(&number, 0, 99));
+  if (error) return error;
+  vestry_render_topic(render, "item");
+  pthread_mutex_lock(&app->lock);
+  while (render->is_stream && app->is_held) pthread_cond_wait(&app->released, &app->lock);
+  pthread_mutex_unlock(&app->lock);
+  begin(app, render, html, "Item");
+  vestry_html_add(html, "<h1 id=\"heading\">item %d</h1>", (int)number);
+  vestry_html_add(html, "<button id=\"back\" data-on:click=\"@post('/go?how=navigate&amp;url=%%2Flist%%3Fpage%%3D2')\">"
+                        "back</button>");
+  vestry_html_add(html, "<button id=\"out\" data-on:click=\"@post('/go?how=navigate-replace&amp;url=%%2Fitem%%2F8')\">"
+                        "out</button>");
+  vestry_render_end(render, html);
+  return program_live_end(html);
+}
+
+static vestry_err about(vestry_render *render, vestry_html *html, void *ctx) {
+  begin(ctx, render, html, "About");
+  vestry_html_add(html, "<h1 id=\"heading\">about</h1>");
+  vestry_render_end(render, html);
+  return program_live_end(html);
+}
+
+static vestry_err moved(vestry_render *render, vestry_html *html, void *ctx) {
+  (void)html, (void)ctx;
+  return vestry_reply_redirect(render->reply, 303, "/login");
+}
+
+static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  return program_page(&app->program, reply, "Plain", "<main id=\"content\"><h1 id=\"heading\">%s</h1></main>",
+                      req->path + 1);
+}
+
+static vestry_err guarded(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx;
+  return vestry_reply_redirect(reply, 303, "/login");
+}
+
+static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  (void)req;
+  pthread_mutex_lock(&app->lock);
+  app->extra++;
+  pthread_mutex_unlock(&app->lock);
+  vestry_err error = vestry_refresh(app->pages, "list", NULL);
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  char how[32] = "", url[128] = "";
+  size_t len;
+  (void)ctx;
+  vestry_query_value(req->query, strlen(req->query), "how", how, sizeof how, &len);
+  vestry_query_value(req->query, strlen(req->query), "url", url, sizeof url, &len);
+  return vestry_reply_effect(reply, VESTRY_LIST((const char *)how, (const char *)url));
+}
+
+static vestry_err set_held(struct app *app, vestry_reply *reply, bool is_held) {
+  pthread_mutex_lock(&app->lock);
+  app->is_held = is_held;
+  pthread_cond_broadcast(&app->released);
+  pthread_mutex_unlock(&app->lock);
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req;
+  return set_held(ctx, reply, true);
+}
+
+static vestry_err let_go(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req;
+  return set_held(ctx, reply, false);
+}
+
+int main(int argc, char **argv) {
+  static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER};
+  static const struct {
+    const char *path, *shell;
+    vestry_page_fn render;
+  } pages[] = {{"/list", "shop", list}, {"/item/{number}", "shop", item}, {"/about", "info", about},
+               {"/moved", "shop", moved}};
+  program_start(&app.program, argc, argv, "test_browser_navigate", "Addresses", &(vestry_options){0});
+  vestry *v = app.program.v;
+  if (vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages)) return 1;
+  for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+    const vestry_page_options options = {.render = pages[i].render, .shell = pages[i].shell, .app = &app};
+    vestry_page *page;
+    if (vestry_page_create(app.pages, &options, &page)) return 1;
+    vestry_route(v, "GET", pages[i].path, vestry_page_handler, page);
+  }
+  vestry_route(v, "GET", "/plain", plain, &app);
+  vestry_route(v, "GET", "/login", plain, &app);
+  vestry_route(v, "GET", "/guarded", guarded, &app);
+  vestry_route(v, "POST", "/add", add, &app);
+  vestry_route(v, "POST", "/go", go, &app);
+  vestry_route(v, "POST", "/hold", hold, &app);
+  vestry_route(v, "POST", "/release", let_go, &app);
+  program_wait(&app.program);
+  vestry_pages_destroy(app.pages);
+  return program_finish(&app.program);
+}

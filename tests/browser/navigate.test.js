@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: MIT
+// L3: links and forms that change what the page shows, back and forward; and all that is not for them.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const { startProxy } = require('./proxy.js');
+
+after(closeChrome);
+
+async function tabFor(t, options = {}, where = 'list') {
+  const server = await startExample('test_browser_navigate');
+  t.after(() => server.stop());
+  const proxy = await startProxy(t, server);
+  const session = await newSession(t, { viewport: { width: 800, height: 600 }, ...options });
+  await session.context.addInitScript(() => {
+    window.documentIs = Math.random();
+    window.navigated = [];
+    window.addEventListener('vestry-navigated', ({ detail }) => window.navigated.push(detail.how));
+    window.told = [];
+    document.addEventListener('datastar-fetch', ({ detail }) => window.told.push(detail.type));
+  });
+  const tab = await session.tab(`${proxy.url}${where}`);
+  return { ...tab, ...handle(tab, proxy, session), server, proxy, session };
+}
+
+function handle(tab, proxy, session) {
+  const { page } = tab;
+  const its = {
+    url: () => page.evaluate(() => location.pathname + location.search + location.hash),
+    scroll: () => page.evaluate(() => Math.round(scrollY)),
+    scrollTo: (top) => page.evaluate((to) => scrollTo(0, to), top),
+    heading: (is) => tab.until((wanted) => document.querySelector('#heading')?.textContent === wanted, is),
+    documentIs: () => page.evaluate(() => window.documentIs),
+    length: () => page.evaluate(() => history.length),
+    press: (id, how = {}) => page.evaluate(([of, init]) =>
+      document.getElementById(of).dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, ...init })), [id, how]),
+    // Until what is navigated to is there.
+    async done(act) {
+      const before = await page.evaluate(() => window.navigated.length);
+      await act();
+      await tab.until((count) => window.navigated.length > count, before);
+    },
+    // What the last stream was asked for.
+    streamAt: () => {
+      const url = new URL(session.streams.at(-1));
+      url.searchParams.delete('datastar');
+      return url.pathname + url.search;
+    },
+    upload: () => send('POST', `${proxy.url}add`),
+  };
+  session.streams = [];
+  session.context.on('request', (request) => {
+    if (request.headers()['datastar-request'] && request.method() === 'GET') session.streams.push(request.url());
+  });
+  return its;
+}
+
+// What has to be right after each.
+async function isAt(tab, { url, heading, title, scroll }) {
+  await tab.heading(heading);
+  assert.equal(await tab.url(), url);
+  assert.equal(await tab.page.title(), title);
+  if (scroll !== undefined) await tab.until((is) => Math.abs(scrollY - is) < 2, scroll);
+  assert.equal(tab.streamAt(), url.replace(/#.*/, ''));
+}
+
+const LISTS = [
+  { url: '/list', heading: '1 0', title: 'List "" & 1' },
+  { url: '/list?page=2', heading: '2 0', title: 'List "" & 2' },
+  { url: '/list?page=3', heading: '3 0', title: 'List "" & 3' },
+  { url: '/item/7', heading: 'item 7', title: 'Item' },
+];
+
+// capability: L3
+test('l3: twenty steps there and back: content, address, title, scroll position and stream are right', async (t) => {
+  const tab = await tabFor(t);
+  const first = await tab.documentIs();
+  const ids = ['second', 'third', 'first', 'item', 'third', 'second', 'item', 'first', 'second', 'third',
+    'first', 'item', 'second', 'third', 'item', 'second', 'first', 'third', 'second', 'first'];
+  const which = { first: 0, second: 1, third: 2, item: 3 };
+  const entries = [{ ...LISTS[0], scroll: 700 }];
+  await tab.heading('1 0');
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.page.fill('#outside', 'stays');
+  await tab.scrollTo(700);
+  for (const [i, id] of ids.entries()) {
+    await tab.done(() => tab.press(id));
+    const is = LISTS[which[id]];
+    const scroll = is.url === '/item/7' ? 0 : 100 + 50 * i;
+    await isAt(tab, { ...is, scroll: 0 });
+    await tab.scrollTo(scroll);
+    entries.push({ ...is, scroll });
+  }
+  for (let i = entries.length - 2; i >= 0; i--) {
+    await tab.done(() => tab.page.goBack());
+    await isAt(tab, entries[i]);
+  }
+  for (let i = 1; i < entries.length; i++) {
+    await tab.done(() => tab.page.goForward());
+    await isAt(tab, entries[i]);
+  }
+  assert.equal(await tab.documentIs(), first, 'it is the same document');
+  assert.equal(await tab.page.inputValue('#outside'), 'stays');
+  assert.equal(tab.proxy.open(), 1);
+  await tab.upload();
+  await tab.heading('1 1'); // the stream is live
+  assert.deepEqual(tab.session.problems, []);
+});
+
+// capability: L3
+test('l3: without a script they are plain links', async (t) => {
+  const tab = await tabFor(t, { javaScriptEnabled: false });
+  const { page } = tab;
+  for (const [id, heading] of [['second', '2 0'], ['third', '3 0'], ['item', 'item 7'], ['first', '1 0']]) {
+    await page.click(`#${id}`);
+    assert.equal(await page.textContent('#heading'), heading);
+  }
+  for (const heading of ['item 7', '3 0', '2 0', '1 0']) {
+    await page.goBack();
+    assert.equal(await page.textContent('#heading'), heading);
+  }
+  await page.fill('#q', 'line 77');
+  await page.click('#search');
+  assert.equal(await page.locator('li').count(), 1);
+  assert.match(page.url(), /\?q=line\+77$/);
+});
+
+// capability: L3
+test('l3: equal content costs no byte, wherever it was last changed', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.upload();
+  await tab.heading('1 1');
+  const count = () => tab.proxy.streams.reduce((sum, stream) => sum + stream.contents(), 0);
+  const before = count();
+  await tab.done(() => tab.press('same'));
+  assert.equal(await tab.url(), '/list?same=1');
+  await tab.done(() => tab.page.goBack());
+  await tab.done(() => tab.page.goForward());
+  await tab.done(() => tab.press('sorted'));
+  assert.equal(count(), before);
+  await tab.done(() => tab.press('second'));
+  await tab.done(() => tab.page.goBack());
+  assert.equal(count(), before + 2);
+});
+
+// capability: L3
+test('l3: what is not meant for the page stays plain', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const isLeft = (id, how) => tab.page.evaluate(([of, init]) => {
+    let is = null;
+    const hear = (evt) => {
+      is = !evt.defaultPrevented;
+      evt.preventDefault();
+    };
+    window.addEventListener('click', hear);
+    document.getElementById(of).dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, ...init }));
+    window.removeEventListener('click', hear);
+    return is;
+  }, [id, how]);
+  for (const id of ['window', 'download', 'elsewhere', 'unmarked', 'within']) assert.equal(await isLeft(id, {}), true, id);
+  for (const how of [{ ctrlKey: true }, { metaKey: true }, { shiftKey: true }, { altKey: true }, { button: 1 }])
+    assert.equal(await isLeft('second', how), true, JSON.stringify(how));
+  assert.equal(await tab.url(), '/list');
+  const [other] = await Promise.all([tab.session.context.waitForEvent('page'),
+    tab.page.click('#second', { modifiers: ['ControlOrMeta'] })]);
+  await other.waitForURL(/page=2/);
+  assert.equal(await tab.url(), '/list');
+});
+
+// capability: L3
+test('l3: links within the page are the browser\'s, and each has its place', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.done(() => tab.press('second'));
+  await tab.scrollTo(300);
+  const streams = tab.session.streams.length;
+  await tab.press('within');
+  await tab.until(() => location.hash === '#line-30' && scrollY > 310);
+  const there = await tab.scroll();
+  await tab.page.goBack();
+  await tab.until(() => location.hash === '' && Math.abs(scrollY - 300) < 2);
+  await tab.page.goForward();
+  await tab.until((to) => location.hash === '#line-30' && Math.abs(scrollY - to) < 2, there);
+  assert.equal(tab.session.streams.length, streams, 'no stream was opened');
+  await tab.done(() => tab.press('first'));
+  await tab.done(() => tab.press('part'));
+  assert.equal(await tab.url(), '/list?page=2#line-60');
+  await tab.until(() => Math.abs(document.getElementById('line-60').getBoundingClientRect().top) < 600);
+  assert.ok(await tab.scroll() > 300);
+});
+
+// capability: L3
+test('l3: what one types is one entry, and nothing that was typed is lost', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const before = await tab.length();
+  await tab.page.focus('#q');
+  await tab.page.keyboard.type('line', { delay: 5 });
+  await tab.until(() => location.search === '?q=line');
+  await tab.page.keyboard.type(' 7', { delay: 40 });
+  await tab.until(() => location.search === '?q=line+7' && document.querySelectorAll('li').length === 11);
+  assert.equal(await tab.page.inputValue('#q'), 'line 7');
+  assert.equal(await tab.page.evaluate(() => document.activeElement.id), 'q');
+  assert.equal(await tab.length(), before + 1);
+  await tab.page.keyboard.press('Enter'); // it is in the address already
+  await tab.page.keyboard.type('7', { delay: 5 });
+  await tab.until(() => location.search === '?q=line+77' && document.querySelectorAll('li').length === 1);
+  assert.equal(await tab.length(), before + 2);
+  await tab.done(() => tab.page.goBack());
+  await tab.until(() => document.querySelectorAll('li').length === 11);
+  assert.equal(await tab.page.inputValue('#q'), 'line 7');
+  await tab.done(() => tab.page.goBack());
+  await tab.heading('1 0');
+  assert.equal(await tab.url(), '/list');
+  assert.equal(await tab.page.inputValue('#q'), '');
+  assert.equal(await tab.page.locator('li').count(), 120);
+  await tab.page.fill('#q', 'line 5');
+  await tab.done(() => tab.page.keyboard.press('Enter'));
+  await tab.until(() => location.search === '?q=line+5' && document.querySelectorAll('li').length === 11);
+  assert.equal(await tab.length(), before + 1);
+  assert.deepEqual(tab.session.problems, []);
+});
+
+// capability: L3
+test('l3: a letter that comes while the page renders stays', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.page.focus('#q');
+  // Each time content comes, one letter more is there than it knows of.
+  await tab.page.evaluate(() => document.addEventListener('datastar-fetch', ({ detail }) => {
+    const field = document.querySelector('#q');
+    if (detail.type === 'started' && field.value.length < 6) {
+      field.value = 'line 12'.slice(0, field.value.length + 1);
+      field.dispatchEvent(new Event('input', { bubbles: true }));
+    }
+  }));
+  await tab.page.keyboard.type('l');
+  await tab.until(() => location.search === '?q=line+1' && document.querySelectorAll('li').length === 32);
+  assert.equal(await tab.page.inputValue('#q'), 'line 1');
+});
+
+// capability: L3
+test('l3: the last of several wins, and nothing older comes after it', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.page.evaluate(() => {
+    window.headings = [];
+    new MutationObserver(() => window.headings.push(document.querySelector('#heading').textContent))
+      .observe(document.querySelector('#content'), { childList: true, characterData: true, subtree: true });
+  });
+  await send('POST', `${tab.server.url}hold`);
+  await tab.press('item'); // its render waits
+  await tab.until(() => location.pathname === '/item/7');
+  await tab.done(() => tab.press('third'));
+  await send('POST', `${tab.server.url}release`);
+  await isAt(tab, { ...LISTS[2] });
+  await tab.upload();
+  await tab.heading('3 1');
+  assert.ok(!(await tab.page.evaluate(() => window.headings)).includes('item 7'));
+  // Back and forward in one go.
+  await tab.done(() => tab.page.evaluate(() => {
+    history.back();
+    history.back();
+    document.querySelector('#second').click();
+  }));
+  await tab.until(() => document.querySelector('#heading').textContent.split(' ')[0] ===
+    (new URLSearchParams(location.search).get('page') ?? '1') && !document.querySelector('[aria-busy]'));
+});
+
+// capability: L3
+test('l3: another shell, a document, an error and a redirect are loaded plainly, and back leads back', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.done(() => tab.press('second'));
+  await tab.scrollTo(400);
+  for (const [id, heading, url] of [['about', 'about', '/about'], ['document', 'plain', '/plain'],
+    ['guarded', 'login', '/login'], ['moved', 'login', '/login']]) {
+    const before = await tab.documentIs();
+    const length = await tab.length();
+    await tab.press(id);
+    await tab.heading(heading);
+    assert.equal(await tab.url(), url, id);
+    assert.notEqual(await tab.documentIs(), before, id);
+    await tab.page.goBack();
+    await tab.heading('2 0');
+    assert.equal(await tab.url(), '/list?page=2', id);
+    await tab.until(() => Math.abs(scrollY - 400) < 2);
+    assert.ok(await tab.length() <= length + 1, id);
+  }
+  await tab.press('none');
+  await tab.until(() => location.pathname === '/none' && document.readyState === 'complete' && !document.querySelector('#heading'));
+  assert.deepEqual(tab.session.problems.filter((line) => !/40[49]/.test(line)), []);
+});
+
+// capability: L3
+test('l3: while the server is away the page waits, also for another address', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.done(() => tab.press('second'));
+  tab.proxy.fail = 1000;
+  tab.proxy.cut();
+  await tab.until(() => window.told.includes('retrying'));
+  await tab.press('third');
+  await tab.until(() => location.search === '?page=3' && document.querySelector('[aria-busy]'));
+  await tab.page.goBack();
+  await tab.until(() => location.search === '?page=2');
+  await tab.page.goForward();
+  await tab.until(() => location.search === '?page=3');
+  assert.equal(await tab.page.textContent('#heading'), '2 0');
+  await tab.until(() => getComputedStyle(document.querySelector('.vestry-banner')).display !== 'none');
+  tab.proxy.fail = 0;
+  await tab.heading('3 0');
+  await tab.until(() => getComputedStyle(document.querySelector('.vestry-banner')).display === 'none');
+  await tab.until(() => !document.querySelector('[aria-busy]'));
+  assert.equal(await tab.url(), '/list?page=3');
+});
+
+// capability: L3
+test('l3: a reload in the middle of the history, and a duplicate', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.scrollTo(200);
+  await tab.done(() => tab.press('second'));
+  await tab.scrollTo(500);
+  await tab.done(() => tab.press('item'));
+  await tab.done(() => tab.page.goBack());
+  await tab.until(() => Math.abs(scrollY - 500) < 2);
+  const id = await tab.page.evaluate(() => JSON.stringify(history.state));
+  await tab.page.reload();
+  await tab.heading('2 0');
+  await tab.until(() => Math.abs(scrollY - 500) < 2);
+  assert.equal(await tab.page.evaluate(() => JSON.stringify(history.state)), id);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.done(() => tab.page.goBack());
+  await isAt(tab, { ...LISTS[0], scroll: 200 });
+  await tab.done(() => tab.page.goForward());
+  await isAt(tab, { ...LISTS[1], scroll: 500 });
+  await tab.done(() => tab.page.goForward());
+  await isAt(tab, LISTS[3]);
+  // window.open copies the tab's storage, as a duplicate has it: what is done there does not touch this tab's.
+  const [other] = await Promise.all([tab.session.context.waitForEvent('page'),
+    tab.page.evaluate(() => void window.open('/list?page=3'))]);
+  await other.waitForFunction(() => window.vestryNavigate, null, { polling: 50 });
+  await other.evaluate(() => document.querySelector('#first').click());
+  await other.waitForFunction(() => document.querySelector('#heading').textContent === '1 0', null, { polling: 50 });
+  await tab.done(() => tab.page.goBack());
+  await isAt(tab, { ...LISTS[1], scroll: 500 });
+});
+
+// capability: L3
+test('l3: focus and what a screen reader says', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const focus = () => tab.page.evaluate(() => document.activeElement.id);
+  await tab.page.focus('#second');
+  await tab.done(() => tab.page.keyboard.press('Enter'));
+  assert.equal(await focus(), 'second', 'it is still there');
+  await tab.until(() => document.querySelector('p[role=status]').textContent === 'List "" & 2');
+  await tab.page.focus('#further');
+  await tab.done(() => tab.page.keyboard.press('Enter'));
+  assert.equal(await focus(), 'content', 'the link is gone');
+  await tab.until(() => document.querySelector('p[role=status]').textContent === 'Item');
+  assert.equal(await tab.page.evaluate(() => {
+    const { width, height } = document.querySelector('p[role=status]').getBoundingClientRect();
+    return width * height;
+  }), 1);
+});
+
+// capability: L3
+test('l3: the server leads to another address, as an answer to an action', async (t) => {
+  const tab = await tabFor(t, {}, 'item/7');
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const first = await tab.documentIs();
+  const length = await tab.length();
+  await tab.done(() => tab.press('back'));
+  await isAt(tab, LISTS[1]);
+  assert.equal(await tab.length(), length + 1);
+  await tab.done(() => tab.page.goBack());
+  await isAt(tab, LISTS[3]);
+  await tab.done(() => tab.press('out'));
+  await isAt(tab, { url: '/item/8', heading: 'item 8', title: 'Item' });
+  assert.equal(await tab.length(), length + 1);
+  assert.equal(await tab.documentIs(), first);
+  assert.deepEqual(tab.session.problems, []);
+});
+
+// capability: L3
+test('l3: a page that comes back from the browser\'s cache is the address\'s', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.done(() => tab.press('second'));
+  await tab.done(() => tab.press('third'));
+  // As a browser gives it back: the document as it was, at an entry that may be another one of it.
+  await tab.page.evaluate(() => {
+    history.replaceState(history.state, '', '/list?page=2');
+    window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+  });
+  await isAt(tab, LISTS[1]);
+  await tab.upload();
+  await tab.heading('2 1');
+});
