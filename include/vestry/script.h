@@ -67,8 +67,9 @@ VESTRY_API vestry_err vestry_event_redirect(const vestry_host *host, const char 
 VESTRY_API vestry_err vestry_event_replace_url(const vestry_host *host, const char *url,
                                                const vestry_script_options *options, vestry_event **ret_event);
 
-/** Have the page go to another address within its document, if that has a shell (vestry/page.h) and the address is of its
- *  origin: as a marked link does. Otherwise as vestry_event_redirect; arguments and results as there. */
+/** Have the page go to another address within its document, as a marked link does: if the document has a shell
+ *  (vestry/page.h), and the address is of its origin. Otherwise as vestry_event_redirect; arguments and results as
+ *  there. */
 VESTRY_API vestry_err vestry_event_navigate(const vestry_host *host, const char *url,
                                             const vestry_script_options *options, vestry_event **ret_event);
 /** The same in place of the present entry of the history, which otherwise stays before the new one. */

@@ -129,8 +129,8 @@ vestry_err vestry_event_elements(const vestry_host *host, const char *html, size
 }
 
 vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
-                                     const vestry_elements_options *options, const char *mark,
-                                     bool is_told, vestry_event **ret_event) {
+                                     const vestry_elements_options *options, const char *mark, bool is_told,
+                                     vestry_event **ret_event) {
   patch p = {.options = *options, .html = html, .len = len, .mark = mark, .is_told = is_told};
   return build(host, &p, ret_event);
 }

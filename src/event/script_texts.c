@@ -101,8 +101,8 @@ vestry_err vestry_event_navigate(const vestry_host *host, const char *url, const
   return navigate(host, url, "'push'", "assign", options, ret_event);
 }
 
-vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *url,
-                                         const vestry_script_options *options, vestry_event **ret_event) {
+vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *url, const vestry_script_options *options,
+                                         vestry_event **ret_event) {
   return navigate(host, url, "'replace'", "replace", options, ret_event);
 }
 

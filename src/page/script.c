@@ -76,11 +76,12 @@ static void put_open(vestry_html *html, const vestry_page *page, const char *url
   if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
   vestry_html_add(html,
                   "} : {}; el.had = ''; const sent = window.vestryOnce?.look?.(el);"
-                  " if (sent) headers['vestry-sent'] = sent;%-s'%s', {headers, filterSignals: {include: '%s', exclude: '^$'}, openWhenHidden: %-s,"
+                  " if (sent) headers['vestry-sent'] = sent;%-s'%s', {headers, filterSignals: {include: '%s', exclude: "
+                  "'^$'}, openWhenHidden: %-s,"
                   " retry: 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d, retryMaxCount: Infinity,"
                   " requestCancellation: el.run}) };",
-                  page->shell ? " el.told(headers); @get(el.url ?? " : " @get(", url, page->signals, page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
-                  RETRY_MOST_MS);
+                  page->shell ? " el.told(headers); @get(el.url ?? " : " @get(", url, page->signals,
+                  page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms, RETRY_MOST_MS);
 }
 
 /* What the client tells of the stream. `retrying`: it looks after it by itself, for as long as it may wait. `finished`:
@@ -119,8 +120,9 @@ static void put_end(vestry_html *html) {
 /* What the server says by signals: where to go, or when to load the page anew. By a timer, so that what came with it is
  * applied, and an address that replaces a page still loading does not take its place in the history. */
 static void put_leave(vestry_html *html, const char *reload) {
-  vestry_html_add(html, " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"
-                        " $_vestry.reload && setTimeout(() => %-s, $_vestry.reload)\"",
+  vestry_html_add(html,
+                  " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"
+                  " $_vestry.reload && setTimeout(() => %-s, $_vestry.reload)\"",
                   reload);
 }
 

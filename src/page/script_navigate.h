@@ -5,8 +5,8 @@
 
 #include "page/pages.h"
 
-/* Into `data-init` of the element that has the stream: what a page with a shell needs; nothing for others. is_away: an expression
- * that says whether the stream is to stay closed. */
+/* Into `data-init` of the element that has the stream: what a page with a shell needs; nothing for others. is_away: an
+ * expression that says whether the stream is to stay closed. */
 void vsi_navigate_put(vestry_html *html, const vestry_page *page, const char *is_away);
 /* The start tag of the content of a page with a shell: with the title that html has so far. */
 void vsi_navigate_begin(const vestry_page *page, vestry_html *html);

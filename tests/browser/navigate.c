@@ -2,7 +2,8 @@
 /* A server for navigate.test.js: pages of one shell, and addresses that are none of it.
  *   GET  /list?q=…&page=…   lines, and a search field; /item/{n}: another page of the same shell
  *   GET  /about             a page of another shell; /plain: a document that is no page; /login: likewise
- *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none: 404
+ *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none: 404;
+ *                           /item/100: so does its render; /file: a download
  *   POST /add               changes the lists; /go?url=…&how=…: the effect, as an answer
  *   POST /hold, /release    renders of /item/{n} for streams wait in between */
 #include <pthread.h>
@@ -38,6 +39,8 @@ static void add_links(vestry_html *html) {
       {"guarded", "/guarded", "data-navigate"},
       {"moved", "/moved", "data-navigate"},
       {"none", "/none", "data-navigate"},
+      {"lost", "/item/100", "data-navigate"},
+      {"file", "/file", "data-navigate"},
       {"window", "/list?page=2", "data-navigate target=\"other\""},
       {"download", "/list?page=2", "data-navigate download"},
       {"elsewhere", "http://localhost:1/", "data-navigate"},
@@ -126,6 +129,12 @@ static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *ct
                       req->path + 1);
 }
 
+static vestry_err file(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)req, (void)ctx;
+  vestry_err error = vestry_reply_header(reply, "Content-Disposition", "attachment; filename=\"a.csv\"");
+  return error ? error : vestry_reply_body(reply, "text/csv", "a,b\n", 4);
+}
+
 static vestry_err guarded(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req, (void)ctx;
   return vestry_reply_redirect(reply, 303, "/login");
@@ -173,8 +182,8 @@ int main(int argc, char **argv) {
   static const struct {
     const char *path, *shell;
     vestry_page_fn render;
-  } pages[] = {{"/list", "shop", list}, {"/item/{number}", "shop", item}, {"/about", "info", about},
-               {"/moved", "shop", moved}};
+  } pages[] = {
+      {"/list", "shop", list}, {"/item/{number}", "shop", item}, {"/about", "info", about}, {"/moved", "shop", moved}};
   program_start(&app.program, argc, argv, "test_browser_navigate", "Addresses", &(vestry_options){0});
   vestry *v = app.program.v;
   if (vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages)) return 1;
@@ -187,6 +196,7 @@ int main(int argc, char **argv) {
   vestry_route(v, "GET", "/plain", plain, &app);
   vestry_route(v, "GET", "/login", plain, &app);
   vestry_route(v, "GET", "/guarded", guarded, &app);
+  vestry_route(v, "GET", "/file", file, &app);
   vestry_route(v, "POST", "/add", add, &app);
   vestry_route(v, "POST", "/go", go, &app);
   vestry_route(v, "POST", "/hold", hold, &app);

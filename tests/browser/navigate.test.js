@@ -290,9 +290,29 @@ test('l3: another shell, a document, an error and a redirect are loaded plainly,
     await tab.until(() => Math.abs(scrollY - 400) < 2);
     assert.ok(await tab.length() <= length + 1, id);
   }
-  await tab.press('none');
-  await tab.until(() => location.pathname === '/none' && document.readyState === 'complete' && !document.querySelector('#heading'));
-  assert.deepEqual(tab.session.problems.filter((line) => !/40[49]/.test(line)), []);
+  for (const [id, url] of [['none', '/none'], ['lost', '/item/100']]) {
+    await tab.press(id);
+    await tab.until((is) => location.pathname === is && document.readyState === 'complete' && !document.querySelector('#heading'), url);
+    await tab.page.goBack();
+    await tab.heading('2 0');
+    assert.equal(await tab.url(), '/list?page=2', id);
+  }
+  assert.deepEqual(tab.session.problems.filter((line) => !/40[049]/.test(line)), []);
+});
+
+// capability: L3
+test('l3: after a download the page is still there, and live', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const first = await tab.documentIs();
+  const [download] = await Promise.all([tab.page.waitForEvent('download'), tab.press('file')]);
+  assert.equal(download.suggestedFilename(), 'a.csv');
+  assert.equal(await tab.url(), '/list');
+  await tab.upload();
+  await tab.heading('1 1');
+  await tab.done(() => tab.press('second'));
+  await tab.heading('2 1');
+  assert.equal(await tab.documentIs(), first);
 });
 
 // capability: L3

@@ -49,6 +49,18 @@ static void c3_redirect_and_replace_url(void **state) {
                OPEN "window.history.replaceState(window.history.state, '', '?page=2\\x3c/script\\x3e')" CLOSE);
 }
 
+/* capability: L3 */
+static void l3_navigate(void **state) {
+  (void)state;
+  event = expect_untouched;
+  expect_event(vestry_event_navigate(NULL, "/list?a=1&b='2'", NULL, &event), &event,
+               OPEN "setTimeout((url) => window.vestryNavigate?.(url, 'push') || window.location.assign(url), 0, "
+                    "'/list?a=1\\x26b=\\x272\\x27')" CLOSE);
+  expect_event(vestry_event_navigate_replace(NULL, "?page=2</script>", NULL, &event), &event,
+               OPEN "setTimeout((url) => window.vestryNavigate?.(url, 'replace') || window.location.replace(url), 0, "
+                    "'?page=2\\x3c/script\\x3e')" CLOSE);
+}
+
 /* Whatever a browser would run, or read as another scheme than http and https; and what it would not. */
 /* capability: C3 */
 static void c3_no_address_runs_a_program(void **state) {
@@ -82,6 +94,8 @@ static void c3_no_address_runs_a_program(void **state) {
     event = expect_untouched;
     expect_error(vestry_event_redirect(NULL, bad[i], NULL, &event), &event, VESTRY_INVALID);
     expect_error(vestry_event_replace_url(NULL, bad[i], NULL, &event), &event, VESTRY_INVALID);
+    expect_error(vestry_event_navigate(NULL, bad[i], NULL, &event), &event, VESTRY_INVALID);
+    expect_error(vestry_event_navigate_replace(NULL, bad[i], NULL, &event), &event, VESTRY_INVALID);
     expect_error(vestry_event_prefetch(NULL, &bad[i], 1, NULL, &event), &event, VESTRY_INVALID);
     const char *second[] = {"/fine", bad[i]};
     expect_error(vestry_event_prefetch(NULL, second, 2, NULL, &event), &event, VESTRY_INVALID);
@@ -106,6 +120,8 @@ static void c3_no_address_runs_a_program(void **state) {
     assert_int_equal(vestry_event_redirect(NULL, good[i], NULL, &event), VESTRY_OK);
     vestry_event_unref(event);
     assert_int_equal(vestry_event_replace_url(NULL, good[i], NULL, &event), VESTRY_OK);
+    vestry_event_unref(event);
+    assert_int_equal(vestry_event_navigate(NULL, good[i], NULL, &event), VESTRY_OK);
     vestry_event_unref(event);
     assert_int_equal(vestry_event_prefetch(NULL, &good[i], 1, NULL, &event), VESTRY_OK);
     vestry_event_unref(event);
@@ -238,10 +254,15 @@ static void c3_out_of_memory_is_reported(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c3_console_log_and_error),     cmocka_unit_test(c3_redirect_and_replace_url),
-      cmocka_unit_test(c3_no_address_runs_a_program), cmocka_unit_test(c3_custom_events),
-      cmocka_unit_test(c3_custom_events_refuse),      cmocka_unit_test(c3_prefetch),
-      cmocka_unit_test(c3_sizes_are_bounded),         cmocka_unit_test(c3_out_of_memory_is_reported),
+      cmocka_unit_test(c3_console_log_and_error),
+      cmocka_unit_test(c3_redirect_and_replace_url),
+      cmocka_unit_test(l3_navigate),
+      cmocka_unit_test(c3_no_address_runs_a_program),
+      cmocka_unit_test(c3_custom_events),
+      cmocka_unit_test(c3_custom_events_refuse),
+      cmocka_unit_test(c3_prefetch),
+      cmocka_unit_test(c3_sizes_are_bounded),
+      cmocka_unit_test(c3_out_of_memory_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *const urls = text;
   vestry_event *event = NULL;
   vestry_err error;
-  switch (data[0] % 5) {
+  switch (data[0] % 6) {
   case 0:
     require(vestry_event_console_log(NULL, text, len, NULL, &event) == VESTRY_OK);
     check_frame(vestry_event_bytes(event), "</i>\n\n");
@@ -136,6 +136,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   case 3:
     error = vestry_event_prefetch(NULL, &urls, 1, NULL, &event);
     check_address(error, event, text, "\"urls\":[");
+    break;
+  case 4:
+    error = vestry_event_navigate(NULL, text, NULL, &event);
+    check_address(error, event, text, "window.location.assign(url), 0, ");
     break;
   default:
     error = vestry_event_custom(NULL, "x", text, len, NULL, &event);

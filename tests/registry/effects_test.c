@@ -103,6 +103,10 @@ static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
        "data: elements <i hidden nonce=\"x\" data-init=\"console.error('')\"></i>\n\n"},
       {"[\"redirect\",\"/cart?a=1\"]", DEED("setTimeout(() => window.location.href = '/cart?a=1')")},
       {"[\"replace-url\",\"?page=2\"]", DEED("window.history.replaceState(window.history.state, '', '?page=2')")},
+      {"[\"navigate\",\"?page=2\"]", DEED("setTimeout((url) => window.vestryNavigate?.(url, 'push') || "
+                                          "window.location.assign(url), 0, '?page=2')")},
+      {"[\"navigate-replace\",\"/a\"]", DEED("setTimeout((url) => window.vestryNavigate?.(url, 'replace') || "
+                                             "window.location.replace(url), 0, '/a')")},
       {"[\"dispatch-event\",\"saved\"]",
        DEED("document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true}))")},
       {"[\"dispatch-event\",\"saved\",{\"id\":7},{\"selector\":\"#a\",\"bubbles\":false,\"cancelable\":false,"
@@ -161,6 +165,8 @@ static void c2_c3_helpers_refuse_and_say_what(void **state) {
       {"[\"redirect\",\" java\\tscript:alert(1)\"]", ADDRESS},
       {"[\"redirect\",\"\"]", ADDRESS},
       {"[\"replace-url\",\"javascript:alert(1)\"]", ADDRESS},
+      {"[\"navigate\",\"javascript:alert(1)\"]", ADDRESS},
+      {"[\"navigate-replace\",\"data:text/html,x\"]", ADDRESS},
       {"[\"replace-url\",\"/\",{\"bubbles\":true}]", "no option is named bubbles"},
       {"[\"dispatch-event\"]", "an argument is missing"},
       {"[\"dispatch-event\",7]", "the event's name is a text without NUL"},
