@@ -16,7 +16,7 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
 }
 
 #define PAGE                                                                                                           \
-  "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" data-init=\"%-s\" "                         \
+  "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" "                                           \
   "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"                               \
   "<b class=\"badge\" id=\"unread\" data-attr:hidden=\"$unread == 0\" data-text=\"$unread\" hidden></b>"               \
   "</header><form data-on:submit=\"@post('/send')\"><div class=\"pair\"><div class=\"field\">"                         \
@@ -27,14 +27,15 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
   "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\"></ol></main>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  char user[NAME_MAX + 1], stream[512];
+  /* Also while the tab is hidden: a notice is sent once. */
+  const vestry_backend_action_options also_hidden = {.when_hidden = VESTRY_HIDDEN_OPEN};
+  char user[NAME_MAX + 1];
+  vestry_html html;
   read_user(req, user);
-  vestry_backend_action_options options = {
-      .retry = VESTRY_RETRY_ERROR, .retry_max_count = VESTRY_RETRY_FOREVER, .when_hidden = VESTRY_HIDDEN_OPEN};
-  vestry_err err =
-      vestry_backend_action_string(stream, sizeof stream, VESTRY_METHOD_GET, &options, "/stream?user=%s", user);
-  if (err) return err;
-  return program_page(app, reply, "Notices", PAGE, user, stream, user, NAME_MAX, TEXT_MAX);
+  program_page_begin(app, reply, &html, "Notices");
+  vestry_html_add(&html, PAGE, user, user, NAME_MAX, TEXT_MAX);
+  vestry_html_stream(&html, req, NULL, &also_hidden, "/stream?user=%s", user);
+  return program_page_end(reply, &html);
 }
 
 /* On the thread of whoever publishes. */

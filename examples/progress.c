@@ -68,8 +68,7 @@ static void change(struct app *app, int state, const char *job) {
 }
 
 #define PAGE                                                                                                           \
-  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\""                                        \
-  " data-init=\"@get('/stream', {retry: 'error', retryMaxCount: Infinity})\"><h1>A long job</h1>"                      \
+  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\"><h1>A long job</h1>"                    \
   "<section><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                                \
   "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"                             \
   "<div class=\"row\"><output id=\"percent\" data-text=\"$percent + ' %%'\"></output>"                                 \
@@ -82,8 +81,11 @@ static void change(struct app *app, int state, const char *job) {
   "data-attr:aria-disabled=\"'' + !$running\">Cancel</button></div></form></main>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  return program_page(app, reply, "A long job", PAGE, NAME_MAX);
+  vestry_html html;
+  program_page_begin(app, reply, &html, "A long job");
+  vestry_html_add(&html, PAGE, NAME_MAX);
+  vestry_html_stream(&html, req, NULL, NULL, "/stream");
+  return program_page_end(reply, &html);
 }
 
 /* GET /stream: a page that comes, or comes back, hears at once how far the job is. */

@@ -58,19 +58,27 @@ vestry_err program_live_end(vestry_html *html) {
             "<noscript><p>This page needs JavaScript.</p></noscript></footer></body></html>");
 }
 
+void program_page_begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
+  vestry_html_init(html, NULL);
+  begin(program, reply, html, title);
+  vestry_html_add(html, "</head><body>");
+}
+
+vestry_err program_page_end(vestry_reply *reply, vestry_html *html) {
+  program_live_end(html);
+  vestry_err err = vestry_reply_html(reply, html);
+  vestry_html_finish(html);
+  return err;
+}
+
 vestry_err program_page(const struct program *program, vestry_reply *reply, const char *title, const char *body, ...) {
   vestry_html html;
-  vestry_html_init(&html, NULL);
-  begin(program, reply, &html, title);
-  vestry_html_add(&html, "</head><body>");
+  program_page_begin(program, reply, &html, title);
   va_list arguments;
   va_start(arguments, body);
   vestry_html_vadd(&html, body, arguments);
   va_end(arguments);
-  program_live_end(&html);
-  vestry_err err = vestry_reply_html(reply, &html);
-  vestry_html_finish(&html);
-  return err;
+  return program_page_end(reply, &html);
 }
 
 const char *program_text(const vestry_request *req, const char *path, size_t max_bytes) {

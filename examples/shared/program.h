@@ -49,6 +49,9 @@ int program_finish(struct program *program);
 /* Answer with a page: its body by a format of vestry/html.h, in the frame that all have. */
 vestry_err program_page(const struct program *program, vestry_reply *reply, const char *title, const char *body, ...)
     VESTRY_PRINTF(4, 5);
+/* The same frame around a body that html is given in between; begun here, finished there. */
+void program_page_begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title);
+vestry_err program_page_end(vestry_reply *reply, vestry_html *html);
 /* The same frame around what a live page renders: to the beginning of the body, and from behind its content. */
 void program_live_begin(const struct program *program, vestry_render *render, vestry_html *html, const char *title);
 vestry_err program_live_end(vestry_html *html);

@@ -8,7 +8,8 @@
  *    script.h, selector.h), several at once a batch (batch.h).
  *  - A handler serves a path (routes.h): it is given a request and fills a reply (request.h), for which a server calls
  *    it (server.h; adapter.h and transport.h for those who bring another). Files of a folder need no handler (files.h).
- *    What pages are made of: html.h, and actions of the page for its server (backend_action.h).
+ *    What pages are made of: html.h, actions of the page for its server (backend_action.h), and elements that open a
+ *    stream and look after it (stream.h).
  *  - What a page says comes as signals (signals.h), by a schema if you like (repository.h); values of C for the way
  *    back are value.h.
  *  - A reply's effects are data, by names (registry.h, effects.h). They are dispatched from any thread (dispatch.h).
@@ -75,6 +76,7 @@
 #include "vestry/session.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"
+#include "vestry/stream.h"
 #include "vestry/tab.h"
 #include "vestry/value.h"
 #include "vestry/version.h"

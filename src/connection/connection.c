@@ -22,6 +22,11 @@ void vsi_connection_give_signs(vestry_connection *connection) {
   connection->signs = true;
 }
 
+void vsi_connection_begin_signs(vestry_connection *connection) {
+  vsi_connection_give_signs(connection);
+  (void)vestry_connection_send(connection, connection->environment->sign); /* without: the first heartbeat tells */
+}
+
 /* acquire pairs with the release of the state (runner.c), which comes after the coder. */
 bool vsi_connection_may_encode(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_OPENING || connection->coder;

@@ -105,6 +105,8 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
 
 /* Have its heartbeats be seen by its page; before the start. */
 void vsi_connection_give_signs(vestry_connection *connection);
+/* The same, and begin with one. */
+void vsi_connection_begin_signs(vestry_connection *connection);
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
 

@@ -14,7 +14,7 @@ struct vsi_environment {
   const vestry_host *host;
   vestry_runtime *runtime;
   vestry_event *heartbeat; /* a comment */
-  vestry_event *sign;      /* the heartbeat of connections whose page looks for it: says that the stream is alive */
+  vestry_event *sign;      /* the heartbeat of connections whose page looks for it: the stream is alive */
   vsi_budget *budget;      /* what all queues may hold together */
   /* The budget is pressed: make room. Any thread; does not block. */
   void (*relieve)(const vsi_environment *environment);

@@ -4,7 +4,7 @@
  * expression filters the signals itself, as the client's own filter does, and copies them. It is handed to what the
  * page's attributes define (guard/once_attributes.c), which keeps the order of presses, and forms; a page without
  * these sends it at once. */
-#include "vestry/backend_action.h"
+#include "event/backend_action.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -195,8 +195,9 @@ static void put_snapshot(object *o, const vestry_backend_action_options *options
   put_code(o->html, ")?{...r,[k]:v}:r,void 0)))", o->quote);
 }
 
-static void put_options(vsi_html *html, const vestry_backend_action_options *options, const char *quote,
-                        bool is_carried) {
+/* cancel: JavaScript; NULL: as the options say. */
+static void put_options(vsi_html *html, const vestry_backend_action_options *options, const char *cancel,
+                        const char *quote, bool is_carried) {
   object o = {.html = html, .quote = quote, .opening = ",{"};
   put_text(&o, "contentType", options->content == VESTRY_CONTENT_FORM ? "form" : NULL);
   put_text(&o, "selector", options->selector);
@@ -218,8 +219,11 @@ static void put_options(vsi_html *html, const vestry_backend_action_options *opt
     put_word(&o, "retryMaxCount", "Infinity");
   else if (options->retry_max_count)
     put_number(&o, "retryMaxCount", "%lu", (unsigned long)options->retry_max_count);
-  put_text(&o, "requestCancellation",
-           cancellations[is_carried && !options->cancellation ? VESTRY_CANCEL_DISABLED : options->cancellation]);
+  if (cancel)
+    put_word(&o, "requestCancellation", cancel);
+  else
+    put_text(&o, "requestCancellation",
+             cancellations[is_carried && !options->cancellation ? VESTRY_CANCEL_DISABLED : options->cancellation]);
   if (options->press) put_word(&o, "untilAnswered", "true");
   if (options->unordered) put_word(&o, "unordered", "true");
   put_text(&o, "sent", options->sent);
@@ -253,9 +257,9 @@ static void put_call(vsi_html *html, vestry_method method) {
 }
 
 static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
-                             const char *url, va_list arguments) VESTRY_PRINTF(4, 0);
+                             const char *cancel, const char *url, va_list arguments) VESTRY_PRINTF(5, 0);
 static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_backend_action_options *given,
-                             const char *url, va_list arguments) {
+                             const char *cancel, const char *url, va_list arguments) {
   static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
   vestry_backend_action_options options = {.size = 0};
   if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
@@ -276,7 +280,7 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
   vsi_html_format(html, &in_url, url, arguments);
   if (html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
   vsi_html_put_str(html, quote);
-  put_options(html, &options, quote, is_carried);
+  put_options(html, &options, cancel, quote, is_carried);
   if (is_carried) {
     put_code(html, ",(u,o)=>", quote);
     put_call(html, method);
@@ -291,7 +295,7 @@ vestry_err vestry_html_backend_action(vestry_html *builder, vestry_method method
                                       const vestry_backend_action_options *options, const char *url, ...) {
   va_list arguments;
   va_start(arguments, url);
-  vestry_err error = put_action(vsi_html_of(builder), method, options, url, arguments);
+  vestry_err error = put_action(vsi_html_of(builder), method, options, NULL, url, arguments);
   va_end(arguments);
   return error;
 }
@@ -305,9 +309,15 @@ vestry_err vestry_backend_action_string(char *buffer, size_t capacity, vestry_me
   vsi_html_init_fixed(html, buffer, capacity);
   va_list arguments;
   va_start(arguments, url);
-  put_action(html, method, options, url, arguments);
+  put_action(html, method, options, NULL, url, arguments);
   va_end(arguments);
   vestry_err error = vestry_html_result(&builder, &made);
   if (error && capacity) *buffer = '\0';
   return error;
+}
+
+vestry_err vsi_html_cancelled_action(vestry_html *builder, vestry_method method,
+                                     const vestry_backend_action_options *options, const char *cancel, const char *url,
+                                     va_list arguments) {
+  return put_action(vsi_html_of(builder), method, options, cancel, url, arguments);
 }

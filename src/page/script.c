@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what a tab claims to have, and when it may */
-/* essay: a stream that says nothing any more, seen by its page */
-/* The element that opens a page's stream and looks after it, by attributes of the client's alone.
+/* The element that opens a page's stream and looks after it (http/stream.c), by attributes of the client's alone.
  *
  * The first request says what the document has, and the client itself keeps that up to date: while it tries again, and
  * when a hidden tab is shown. To open the stream anew starts a new request, which would say again what the document had
- * at first, and the page may have been changed and changed back since. So these requests say nothing, and get all.
- *
- * A browser opens six connections to a host over HTTP/1.1: a seventh tab hangs if hidden tabs have streams. The client
- * closes that of a tab which is hidden, but opens one in a tab that is loaded in the background, and goes on trying
- * again in one that was hidden meanwhile; and shown while it waits, it opens two, of which it forgets one. So a tab
- * that is loaded hidden opens its stream when it is first shown; and one whose stream is broken gives up when it is
- * hidden, and begins anew when it is shown.
- *
- * The client ends a request when its element goes, but only one that no other can end ('cleanup'). These are the
- * element's own to end, so it looks after that too: the nodes above it tell when one of their children has gone. An
- * element that is moved, or put in again, begins anew: the client runs `data-init` once more, with the tag of the
- * document, and the page may have been changed since. So that is said once.
- *
- * A stream whose network swallows all, or that a proxy has forgotten, neither ends nor says anything. So a page's
- * heartbeats are signals, which the client tells of; `seen` is when anything came last. A hidden tab has no stream, and
- * expects nothing.
+ * at first, and the page may have been changed and changed back since. So these requests say nothing, and get all. Nor
+ * does an element that is moved, or put in again.
  *
  * A redirect, and loading the page anew, are signals that this element looks at: a policy without 'unsafe-inline' lets
- * no script in by a stream. A stream that begins anew forgets what the former one said: it may say it again.
- *
- * No inline style: the banner is hidden also where a policy forbids these, and before the client runs. */
+ * no script in by a stream. A stream that begins anew forgets what the former one said: it may say it again. */
 #include "page/script.h"
 
 #include <stdio.h>
@@ -33,10 +16,9 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "http/stream.h"
 #include "instance/instance.h"
 #include "page/script_navigate.h"
-
-enum { RETRY_MOST_MS = 10000 }; /* that the client waits between two attempts */
 
 /* A path that was decoded, as it stands in a URL (RFC 3986, section 3.3). */
 static void put_path(vsi_buffer *url, const char *path) {
@@ -61,17 +43,16 @@ uint64_t vsi_document_read(const char *text) {
   return *end ? 0 : number;
 }
 
-/* What opens the stream, for all that follows: el.open(). It begins a request of its own and ends the former one;
- * el.had is what the tab has, for the first one, which also says which document it is: by that the server finds what a
- * page with parts had when its stream ended (departed.c). A request that is begun in vain says nothing for retry_ms up
- * to twice that, and then for longer: so long as the server has not said otherwise, each tab has a time of its own. */
-static void put_open(vestry_html *html, const vestry_page *page, const char *url, const char *had, const char *number) {
+/* What opens the stream. el.had is what the tab has, for the first request, which also says which document it is: by
+ * that the server finds what a page with parts had when its stream ended (departed.c). A request that is begun in vain
+ * says nothing for retry_ms up to twice that, and then for longer: so long as the server has not said otherwise, each
+ * tab has a time of its own. */
+static void put_request(vestry_html *html, const vestry_page *page, const char *url, const char *had,
+                        const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
-  vestry_html_add(html, "el.had = '%s'; if (el.open) el.had = ''; el.wait = 500; el.live = 0; el.hidden = false;", had);
-  vestry_html_add(html, " el.isOver = () => $_vestry.over;"
-                        " el.isUp = () => el.run && el.got === 2 && !$_vestry.offline && !document.hidden;"
-                        " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
-                        " $_vestry.go = ''; $_vestry.reload = 0;"
+  vestry_html_add(html, " el.had = '%s'; if (el.isAgain) el.had = ''; el.wait = 500; el.hidden = false;", had);
+  vestry_html_add(html, " el.isUp = () => el.run && el.got === 2 && !el.isOffline() && !document.hidden;"
+                        " el.request = () => { $_vestry.go = ''; $_vestry.reload = 0;"
                         " const headers = el.had ? {'last-event-id': el.had");
   if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
   vestry_html_add(html,
@@ -81,40 +62,24 @@ static void put_open(vestry_html *html, const vestry_page *page, const char *url
                   " retry: 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d, retryMaxCount: Infinity,"
                   " requestCancellation: el.run}) };",
                   page->shell ? " el.told(headers); @get(el.url ?? " : " @get(", url, page->signals,
-                  page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms, RETRY_MOST_MS);
+                  page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
+                  VSI_CARE_RETRY_MOST_MS);
 }
 
-/* What the client tells of the stream. `retrying`: it looks after it by itself, for as long as it may wait. `finished`:
- * the stream was ended, not broken, as by a log-out elsewhere: the server is asked why, more and more seldom.
+/* A stream that was ended, not broken, as by a log-out elsewhere: the server is asked why, more and more seldom.
  * A page that may not be seen any more is loaded anew, and so gets the answer that says so. That it may not be is known
  * by the status, or since elements came but no sign of a page's stream (el.got is 1, not 2); what is appended leads
  * elsewhere by itself (vestry_reply_redirect). Not if its stream was
  * never to be had: it would be loaded again and again. */
-static void put_fetch(vestry_html *html, const char *reload) {
-  vestry_html_add(html,
-                  " data-on:datastar-fetch=\"const {el: of, type, argsRaw} = evt.detail;"
-                  " const leave = () => el.heard || performance.now() > 10000 ? %-s : 0;"
-                  " if (of !== el) return;"
-                  " if (type.startsWith('datastar-')) el.seen = Date.now();"
-                  " if (type === 'datastar-patch-signals')"
-                  " el.got = 2, el.heard = true, window.vestryOnce?.seen?.(argsRaw.signals);"
-                  " if (type === 'datastar-patch-elements' && argsRaw.mode !== 'append') el.got = el.got || 1;"
-                  " if (type === 'started') el.got = 0, el.live++;"
-                  " if (type === 'retrying') el.seen = Date.now() + %d, $_vestry.offline = true;"
-                  " if (type === 'error' && ['401', '403'].includes(argsRaw.status)) leave();"
-                  " if (type !== 'finished' || --el.live || !el.run || $_vestry.over) return;"
-                  " if (el.got === 1) leave();"
-                  " if (el.got === 2) el.run = null, el.wait = Math.min(el.wait * 2, 60000),"
-                  " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2)\"",
-                  reload, RETRY_MOST_MS);
-}
-
-/* The element's stream ends with the element. */
-static void put_end(vestry_html *html) {
-  vestry_html_add(html,
-                  " el.ends?.disconnect(); el.ends = new MutationObserver(() => { if (el.isConnected) return;"
-                  " el.ends.disconnect(); el.run?.abort(); el.run = null });"
-                  " for (let at = el.parentNode; at; at = at.parentNode) el.ends.observe(at, {childList: true});");
+static void put_hearing(vestry_html *html) {
+  vestry_html_add(html, " el.hears = (type, args) => {"
+                        " if (type === 'datastar-patch-signals')"
+                        " el.got = 2, el.heard = true, window.vestryOnce?.seen?.(args.signals);"
+                        " if (type === 'datastar-patch-elements' && args.mode !== 'append') el.got = el.got || 1 };"
+                        " el.ended = () => {"
+                        " if (el.got === 1) el.expelled();"
+                        " if (el.got === 2) el.run = null, el.wait = Math.min(el.wait * 2, 60000),"
+                        " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2) };");
 }
 
 /* What the server says by signals: where to go, or when to load the page anew. By a timer, so that what came with it is
@@ -129,9 +94,13 @@ static void put_leave(vestry_html *html, const char *reload) {
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                               const char *number) {
   const vestry_pages *pages = page->pages;
-  const char *is_away = page->when_hidden == VESTRY_HIDDEN_OPEN ? "$_vestry.over" : "document.hidden || $_vestry.over";
   const char *reload = page->shell ? "el.leave()" : "location.reload()";
-  uint64_t heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group);
+  const vsi_care care = {.is_over = "$_vestry.over",
+                         .is_offline = "$_vestry.offline",
+                         .set_offline = "$_vestry.offline = is",
+                         .reload = reload,
+                         .is_open_hidden = page->when_hidden == VESTRY_HIDDEN_OPEN,
+                         .heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group)};
   vestry_html_add(html,
                   "<div class=\"vestry-banner\" role=\"status\" hidden"
                   " data-signals=\"{_vestry: {offline: false, failing: false, over: false, go: '', reload: 0}}\""
@@ -139,25 +108,11 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
                   " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
                   pages->offline_text, pages->failing_text);
   put_leave(html, reload);
-  put_fetch(html, reload);
-  vestry_html_add(html, " data-init=\"");
-  put_open(html, page, url, had, number);
-  put_end(html);
-  vsi_navigate_put(html, page, is_away);
-  vestry_html_add(html, " %-s || el.open()\" data-on:online__window=\"%-s || el.open()\"", is_away, is_away);
-  vestry_html_add(html,
-                  " data-on:visibilitychange__document=\"document.hidden"
-                  " ? %-s (el.run?.abort(), el.run = null)"
-                  " : (el.seen = el.shown = Date.now(), el.run || $_vestry.over || el.open())\"",
-                  page->when_hidden == VESTRY_HIDDEN_OPEN ? "true ||" : "!$_vestry.offline ||");
-  vestry_html_add(html,
-                  " data-on:pageshow__window=\"!evt.persisted || Date.now() - el.shown < 1000 || %-s || el.open()\"",
-                  is_away);
-  if (heartbeat_ms <= UINT32_MAX / 3) /* otherwise there are none */
-    vestry_html_add(html,
-                    " data-on-interval__duration.%ums=\"document.hidden || $_vestry.over || Date.now() - el.seen < %u"
-                    " || ($_vestry.offline = true, el.open())\"",
-                    (unsigned)(heartbeat_ms / 2 + 1), (unsigned)(heartbeat_ms * 5 / 2));
+  vsi_care_begin(html);
+  put_request(html, page, url, had, number);
+  vsi_navigate_put(html, page, vsi_care_is_away(&care));
+  put_hearing(html);
+  vsi_care_end(html, &care);
   return vestry_html_add(html, "></div>");
 }
 

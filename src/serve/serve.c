@@ -11,6 +11,7 @@
 #include "http/answer.h"
 #include "http/encoding.h"
 #include "http/routes/routes.h"
+#include "http/stream.h"
 #include "instance/instance.h"
 #include "registry/dispatch.h"
 #include "serve/hooks.h"
@@ -58,6 +59,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   if (!error) {
     vsi_connection_encode(s->opened, encoding->coder);
     encoding->coder = NULL;
+    if (req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER)) vsi_connection_begin_signs(s->opened);
     return VESTRY_OK;
   }
   vsi_life_unref(s->life, s->v->host);

@@ -56,6 +56,7 @@ async function startExample(name, options = [], port = 0, expected = /^$/) {
       })();
       return stopped;
     },
+    signal: (name) => child.kill(name),
     // Without a word to anybody.
     async kill() {
       child.kill('SIGKILL');

@@ -53,7 +53,7 @@ async function startProxy(t, server) {
     const stream = { text: '', open: true, left: null, down: to.socket };
     const count = (what) => stream.text.split(`event: ${what}\n`).length - 1;
     stream.contents = () => count('datastar-patch-elements');
-    stream.signs = () => stream.text.split('{"_vestry":{"offline":false}}').length - 1;
+    stream.signs = () => stream.text.split('data: signals {}\n').length - 1;
     stream.retry = () => Number(/(?:^|\n)retry: (\d+)\n/.exec(stream.text)?.[1] ?? 0);
     to.on('close', () => (stream.open = false));
     proxy.streams.push(stream);

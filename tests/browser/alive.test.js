@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// L10: a stream that is no page's looks after itself: it is never silently frozen.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const { startProxy } = require('./proxy.js');
+
+after(closeChrome);
+
+async function start(t, where = '') {
+  const server = await startExample('test_browser_alive');
+  t.after(() => server.stop());
+  const proxy = await startProxy(t, server);
+  const session = await newSession(t);
+  await session.context.addInitScript(() => {
+    let hidden = false;
+    Object.defineProperty(document, 'hidden', { get: () => hidden });
+    Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
+    window.setHidden = (value) => {
+      hidden = value;
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+  });
+  const tab = await session.tab(proxy.url + where);
+  const seen = async () => JSON.parse((await send('GET', `${server.url}seen`)).text);
+  const until = async (condition) => {
+    while (!(await condition())) await new Promise((done) => setTimeout(done, 20));
+  };
+  return {
+    ...tab,
+    server,
+    proxy,
+    seen,
+    until,
+    problems: session.problems,
+    ask: async (what, body = '') => assert.equal((await send('POST', server.url + what, body)).status, 204),
+    both: async (is) => {
+      for (const id of ['a', 'b']) await tab.shows(id, is);
+    },
+    // Whether the banners are seen.
+    banners: (...are) =>
+      tab.until(
+        (wanted) => [...document.querySelectorAll('.vestry-banner')].map((el) => getComputedStyle(el).display !== 'none').join() === wanted,
+        are.join(),
+      ),
+    open: (count) => until(async () => (await seen()).open === count),
+    does: (what, argument) => tab.page.evaluate(what, argument),
+  };
+}
+const faults = (problems) => problems.filter((problem) => !/ERR_|Failed to load resource/.test(problem));
+
+// capability: L10
+test('l10: two streams are current, say nothing while they are well, and come back when they are cut', async (t) => {
+  const { ask, both, banners, open, proxy, problems, until } = await start(t);
+  await open(2);
+  await ask('say', '7');
+  await both('7');
+  await until(() => proxy.streams.every((stream) => stream.signs() >= 3)); // the first one, and heartbeats
+  await banners(false, false);
+  proxy.fail = Infinity;
+  proxy.cut();
+  await ask('say', '8');
+  await banners(true, true);
+  proxy.fail = 0;
+  await both('8');
+  await banners(false, false);
+  await open(2);
+  assert.deepEqual(faults(problems), []);
+});
+
+// capability: L10
+test('l10: a network that swallows all is told of, and the streams begin anew', async (t) => {
+  const { ask, both, banners, open, proxy, page, problems } = await start(t);
+  await ask('say', '1');
+  await both('1');
+  proxy.swallow();
+  await banners(true, true);
+  assert.deepEqual(await page.locator('.vestry-banner').allTextContents(), ['Offline. Trying again…', "<b> & 'gone'"]);
+  await ask('say', '2');
+  proxy.back();
+  await both('2');
+  await banners(false, false);
+  await open(2);
+  await ask('say', '3');
+  await both('3');
+  assert.deepEqual(faults(problems), []);
+});
+
+// capability: L10
+test('l10: one stream is lost, the other one is not: each speaks for itself', async (t) => {
+  const { ask, both, banners, proxy } = await start(t);
+  await ask('say', '1');
+  await both('1');
+  proxy.fail = Infinity; // none begins anew
+  const lost = proxy.streams.find((stream) => stream.url.startsWith('/stream/b'));
+  lost.isLost = true;
+  await banners(false, true);
+  const signs = proxy.streams[0].signs() + proxy.streams[1].signs();
+  while (proxy.streams[0].signs() + proxy.streams[1].signs() < signs + 3) await new Promise((done) => setTimeout(done, 50));
+  await banners(false, true);
+  proxy.fail = 0;
+  await ask('say', '2');
+  await both('2');
+  await banners(false, false);
+});
+
+// capability: L10
+test('l10: a server that is stopped (SIGSTOP) is told of, and is current again when it goes on', async (t) => {
+  const { ask, both, banners, server, open } = await start(t);
+  await ask('say', '1');
+  await both('1');
+  server.signal('SIGSTOP');
+  try {
+    await banners(true, true);
+  } finally {
+    server.signal('SIGCONT');
+  }
+  await banners(false, false);
+  await ask('say', '2');
+  await both('2');
+  await open(2);
+});
+
+// capability: L10
+test('l10: hidden, shown, back from the cache, online again, and after a sleep', async (t) => {
+  const { ask, both, does, open, seen, proxy, until } = await start(t);
+  await open(2);
+  await does(() => window.setHidden(true));
+  await open(0);
+  await ask('say', '3');
+  await does(() => window.setHidden(false));
+  await both('3');
+  await open(2);
+  for (const [what, number] of [[() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })), '4'],
+    [() => dispatchEvent(new Event('online')), '5']]) {
+    const { opened } = await seen();
+    await does(() => new Promise((done) => setTimeout(done, 1100))); // what is shown a moment before is not opened twice
+    proxy.lose();
+    await ask('say', number);
+    await does(what);
+    await both(number);
+    await until(async () => (await seen()).opened >= opened + 2);
+    await open(2);
+  }
+  // A laptop that has slept: its clock has gone on, its streams are dead, and nobody was told.
+  proxy.lose();
+  await ask('say', '6');
+  await does(() => {
+    const now = Date.now;
+    Date.now = () => now() + 3_600_000;
+  });
+  await both('6');
+});
+
+// capability: L10
+test('l10: a clean end is the last word; a stream that may not be seen loads its page anew', async (t) => {
+  const { ask, banners, open, does, shows, seen, proxy, until } = await start(t);
+  await open(2);
+  const { opened } = await seen();
+  await ask('end');
+  await open(1);
+  await does(() => dispatchEvent(new Event('online')));
+  await until(async () => (await seen()).opened > opened); // that of /stream/a
+  await open(1);
+  assert.equal((await seen()).opened, opened + 1);
+  await banners(false, false);
+  await ask('forbid');
+  proxy.cut();
+  await shows('may', 'no');
+});
+
+// capability: L10
+test('l10: its element is taken away: its stream ends', async (t) => {
+  const { open, does } = await start(t);
+  await open(2);
+  await does(() => document.querySelector('.vestry-banner').remove());
+  await open(1);
+});
+
+// What the tests above would see without the element.
+test('l10: by data-init alone a stream is frozen, and nobody is told', async (t) => {
+  const { ask, shows, proxy, page, open } = await start(t, 'bare');
+  await open(1);
+  await ask('say', '1');
+  await shows('a', '1');
+  proxy.lose();
+  await ask('say', '2');
+  await new Promise((done) => setTimeout(done, 5000)); // six heartbeats
+  assert.equal(await page.textContent('#a'), '1');
+});
