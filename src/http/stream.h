@@ -28,8 +28,8 @@ enum { VSI_CARE_RETRY_MOST_MS = 10000 };
  *   el.request()      begins a request, whose requestCancellation is el.run
  *   el.hears(type, args)  an event has come
  *   el.ended()        the stream has ended, and was not broken
- * el.open() begins the stream anew. el.expelled() loads the page anew, but not again and again. el.isAgain: this element
- * was in the page before. el.heard: set by el.hears once it is sure that this is the stream. */
+ * el.open() begins the stream anew. el.expelled() loads the page anew, but not again and again. el.isAgain: this
+ * element was in the page before. el.heard: set by el.hears once it is sure that this is the stream. */
 void vsi_care_begin(vestry_html *html);
 vestry_err vsi_care_end(vestry_html *html, const vsi_care *care);
 /* JavaScript: no stream is wanted now. */
