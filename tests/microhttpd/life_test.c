@@ -10,6 +10,7 @@
 
 #include "microhttpd/server.h"
 #include "support/test.h"
+#include "support/until.h"
 #include "web/client.h"
 #include "web/life_contract.h"
 #include "web/peers_contract.h"
@@ -41,8 +42,11 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
     assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html, NULL), VESTRY_OK);
     /* Either it is written, or it waits: a runner that has met a full socket asks for room before it rests. */
     double until = seconds_now() + 3; /* a machine that is busy must not look like a full socket */
-    do vestry_connection_stats_get(connection, &stats);
-    while (stats.written_count <= sent && seconds_now() < until);
+    vestry_connection_stats_get(connection, &stats);
+    for (unsigned looks = 0; stats.written_count <= sent && seconds_now() < until; looks++) {
+      until_pause(looks);
+      vestry_connection_stats_get(connection, &stats);
+    }
     waits = stats.written_count <= sent;
   }
   size_t taken = stats.written_bytes;

@@ -23,6 +23,14 @@ typedef struct until_wait {
   time_t end_s; /* of the monotonic clock; 0: no look yet */
 } until_wait;
 
+/* Between two looks: soon at first, then a millisecond. */
+static inline void until_pause(unsigned looks) {
+  if (looks < UNTIL_YIELDS)
+    sched_yield();
+  else
+    poll(NULL, 0, 1);
+}
+
 static inline void until_look(until_wait *wait, const char *file, int line, const char *condition) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -31,10 +39,7 @@ static inline void until_look(until_wait *wait, const char *file, int line, cons
     print_error("%s:%d: in vain for %d s: %s\n", file, line, PATIENCE_S, condition);
     _fail(file, line);
   }
-  if (wait->looks++ < UNTIL_YIELDS)
-    sched_yield();
-  else
-    poll(NULL, 0, 1);
+  until_pause(wait->looks++);
 }
 
 #define UNTIL(condition)                                                                                               \
