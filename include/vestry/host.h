@@ -53,6 +53,8 @@ typedef struct vestry_host {
   /** The clock of now_ns, but cheaper, and late by up to 10 ms: to note uses by, where that is exact enough. NULL:
    *  now_ns is asked. Any thread, concurrently. */
   uint64_t (*coarse_ns)(void *ctx);
+  /** What is told where the time goes (vestry/trace.h). NULL: nothing is. */
+  const struct vestry_tracer *tracer;
 } vestry_host;
 
 /** malloc, CLOCK_MONOTONIC, getrandom; errors and warnings go to stderr, of the process 50 lines at once and then one a

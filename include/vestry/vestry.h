@@ -19,7 +19,8 @@
  *    that feeds a stream: watch.h. Who is here: presence.h. Work that outlives its process: sqlite_jobs.h.
  *  - One event to many: channel.h, with what was missed history.h, compressed by profile.h.
  *    Messages to functions: bus.h.
- *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h.
+ *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h;
+ *    where the time goes: trace.h.
  *  - What can go wrong, in three lists: error.h, cause.h, refusal.h. For tests of your own (libvestry-testing, and not
  *    included here): memory.h, browser.h, memory_network.h.
  *
@@ -78,6 +79,7 @@
 #include "vestry/store.h"
 #include "vestry/stream.h"
 #include "vestry/tab.h"
+#include "vestry/trace.h"
 #include "vestry/value.h"
 #include "vestry/version.h"
 #include "vestry/watch.h"

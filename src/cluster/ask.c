@@ -47,17 +47,19 @@ typedef struct vsi_ask {
   bool is_held;              /* after an older one of its key: no answer is awaited */
   bool is_in_line;           /* in a list of the line's: held, or begun and not asked of all */
   bool was_sent;
-  bool is_found;     /* here: no node is asked but those that are known to hold the key */
-  bool is_fail_fast; /* nothing more is to be performed once something has failed */
-  bool asks_all;     /* no node is left to be asked */
-  uint8_t kind;      /* ASK or LIST */
-  uint64_t only;     /* of a LIST: the nodes to ask */
-  vsi_buffer *page;  /* where what a LIST is answered goes; NULL: nowhere */
-  uint32_t count;    /* connections so far */
+  bool is_found;    /* here: no node is asked but those that are known to hold the key */
+  bool asks_all;    /* no node is left to be asked */
+  uint8_t kind;     /* ASK or LIST */
+  uint8_t flags;    /* of the message */
+  uint64_t only;    /* of a LIST: the nodes to ask */
+  vsi_buffer *page; /* where what a LIST is answered goes; NULL: nowhere */
+  uint32_t count;   /* connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
   void *ctx;
   vsi_buffer message; /* to be sealed for each receiver */
+  bool is_followed;
+  vestry_span span; /* if it is followed */
 } vsi_ask;
 
 /* Those of one key. */
@@ -169,9 +171,17 @@ void vsi_ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count
   vsi_cluster_inside--;
 }
 
+static void tell_span(const vestry_cluster *cluster, vsi_ask *ask) {
+  if (!ask->is_followed) return;
+  ask->span.count = ask->count;
+  ask->span.error = ask->error;
+  vsi_trace_tell(cluster->host, &ask->span);
+}
+
 void vsi_asks_finish(vestry_cluster *cluster, vsi_ask *done) {
   for (vsi_ask *next; done; done = next) {
     next = done->next;
+    tell_span(cluster, done);
     vsi_ask_answer(done->on_answer, done->error, done->count, done->ctx);
     free_ask(cluster, done);
   }
@@ -218,8 +228,8 @@ static void send_to(vestry_cluster *cluster, vsi_ask *ask, uint64_t mask) {
   }
   for (size_t i = 0; i < cluster->peers_count; i++) {
     if (!(mask >> i & 1)) continue;
-    vestry_err error = vsi_letter_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind,
-                                       ask->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0, false);
+    vestry_err error =
+        vsi_letter_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind, ask->flags, false);
     if (!error)
       ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
     else if (!ask->error)
@@ -278,6 +288,7 @@ static vestry_err write_ask(vsi_ask *ask, const vsi_asking *asking) {
         .data = {data, data ? strlen(data) : 0},
     };
     vsi_wire_put_ask(&ask->message, &said);
+    ask->flags |= vsi_wire_put_trace(&ask->message, ask->is_followed ? &ask->span.trace : NULL);
     vsi_wire_end(&ask->message);
     error = ask->message.error;
   }
@@ -341,12 +352,14 @@ vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint
   ask->count = asking->count;
   ask->error = asking->error;
   ask->is_found = ask->asks_all = asking->is_found;
-  ask->is_fail_fast = asking->is_fail_fast;
+  ask->flags = asking->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
   ask->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_ASK;
   ask->asks_all |= asking->list != NULL;
   ask->only = asking->only;
   ask->page = asking->page;
   vsi_wire_begin(&ask->message, cluster->host);
+  ask->is_followed = !asking->list && vsi_trace_carried(cluster->host);
+  if (ask->is_followed) vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_ASK, &ask->span);
   if (!asking->list) ask->hash = vsi_cluster_hash_key(cluster, asking->key);
   vsi_cluster_lock(cluster);
   ask->id = ++cluster->last_ask_id;

@@ -121,7 +121,8 @@ struct vestry_cluster {
   struct vsi_claim *claims; /* of keys that threads of this node put streams under */
   /* What is told (tell.c), and was sent (recent.c). */
   bool refreshes_all;
-  vsi_buffer refreshes; /* topics that are to be told: a length of two bytes and the topic */
+  vestry_trace refreshes_trace; /* of the first refresh that is to be told and has one; not sampled: there is none */
+  vsi_buffer refreshes;         /* topics that are to be told: a length of two bytes and the topic */
   vsi_recent recent[VSI_RECENT_CHANNELS];
   vsi_key_change changes[VSI_KEYS_WAITING]; /* of the thread that tells */
   /* Streams that others have replaced (replaced.c): the actor closes them. */

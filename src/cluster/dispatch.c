@@ -69,9 +69,10 @@ static vestry_err publish(vestry_cluster *cluster, const vestry_scoped_key *key,
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put_name(&buffer, vsi_cluster_name_of(key));
   vsi_buffer_append(&buffer, data, len);
+  uint8_t flags = vsi_wire_put_trace(&buffer, vsi_trace_carried(cluster->host));
   vsi_wire_end(&buffer);
   vsi_cluster_lock(cluster);
-  vestry_err error = vsi_letter_send_all(cluster, vsi_peers_alive(cluster), &buffer, VSI_WIRE_PUBLISH, 0, true);
+  vestry_err error = vsi_letter_send_all(cluster, vsi_peers_alive(cluster), &buffer, VSI_WIRE_PUBLISH, flags, true);
   vsi_cluster_unlock(cluster);
   vsi_buffer_finish(&buffer);
   vestry_err here = vsi_publish_here(cluster->v, key, data, len);

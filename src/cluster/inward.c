@@ -213,11 +213,18 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, boo
   return error;
 }
 
+/* What is done for a message belongs to its trace. Returns the thread's former one. */
+static const vestry_trace *enter_trace(const vsi_wire_message *message) {
+  return vestry_trace_enter(message->is_traced ? &message->trace : NULL);
+}
+
 static void do_ask(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
   vsi_wire_ask ask;
   uint32_t count = 0;
   if (vsi_wire_read_ask(message->body, message->len, &ask)) return;
+  const vestry_trace *former = enter_trace(message);
   vestry_err error = dispatch(cluster, &ask, message->flags & VSI_WIRE_FAIL_FAST, &count);
+  (void)vestry_trace_enter(former);
   answer_to(cluster, message, has_more, ask.id, error, count, NULL);
 }
 
@@ -290,7 +297,7 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
 }
 
 /* What no node waits for. */
-static vestry_err do_unasked(vestry_cluster *cluster, const vsi_wire_message *message) {
+static vestry_err do_unasked_here(vestry_cluster *cluster, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   if (message->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
   vsi_wire_name name = vsi_wire_read_name(&reader);
@@ -303,6 +310,13 @@ static vestry_err do_unasked(vestry_cluster *cluster, const vsi_wire_message *me
   else
     error = vsi_publish_here(cluster->v, &key.key, reader.at, reader.left);
   vsi_scoped_key_finish(&key);
+  return error;
+}
+
+static vestry_err do_unasked(vestry_cluster *cluster, const vsi_wire_message *message) {
+  const vestry_trace *former = enter_trace(message);
+  vestry_err error = do_unasked_here(cluster, message);
+  (void)vestry_trace_enter(former);
   return error;
 }
 

@@ -121,8 +121,10 @@ static bool is_waiting(const vsi_buffer *topics, const char *topic, size_t len) 
 void vsi_tell_refresh(const char *topic, size_t len, void *ctx) {
   vestry_cluster *cluster = ctx;
   vsi_buffer *waiting = &cluster->refreshes;
+  const vestry_trace *trace = vsi_trace_carried(cluster->host);
   vsi_cluster_lock(cluster);
   bool is_first = !waiting->len && !cluster->refreshes_all;
+  if (trace && !cluster->refreshes_trace.is_sampled) cluster->refreshes_trace = *trace;
   if (!len || cluster->refreshes_all || waiting->len + 2 + len > VSI_REFRESH_BYTES) {
     cluster->refreshes_all = true;
   } else if (!is_waiting(waiting, topic, len)) {
@@ -140,13 +142,15 @@ static void tell_refreshes(vestry_cluster *cluster) {
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   if (!cluster->refreshes_all) vsi_buffer_append(&buffer, waiting->data, waiting->len);
+  uint8_t flags = vsi_wire_put_trace(&buffer, cluster->refreshes_trace.is_sampled ? &cluster->refreshes_trace : NULL);
   vsi_wire_end(&buffer);
   uint64_t alive = vsi_peers_alive(cluster);
-  bool is_too_large = vsi_letter_send_all(cluster, alive, &buffer, VSI_WIRE_REFRESH, 0, true) == VESTRY_TOO_LARGE;
+  bool is_too_large = vsi_letter_send_all(cluster, alive, &buffer, VSI_WIRE_REFRESH, flags, true) == VESTRY_TOO_LARGE;
   vsi_buffer_finish(&buffer);
   if (is_too_large) (void)vsi_letter_send_bare(cluster, alive, VSI_WIRE_REFRESH, true); /* no names: every page */
   vsi_buffer_clear(waiting);
   cluster->refreshes_all = false;
+  cluster->refreshes_trace.is_sampled = false;
 }
 
 /* ---------------------------------------------------------------------------------------------------- events ------ */
@@ -159,13 +163,15 @@ static vestry_err send_event(vestry_cluster *cluster, uint64_t mask, uint64_t ha
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put_name(&buffer, vsi_cluster_name_of(name));
   vsi_wire_put_meaning(&buffer, vsi_event_meaning_of(event));
-  size_t len = buffer.len + bytes.len + VSI_WIRE_SEAL;
+  const vestry_trace *trace = vsi_trace_carried(cluster->host);
+  size_t len = buffer.len + bytes.len + (trace ? VSI_WIRE_TRACE : 0) + VSI_WIRE_SEAL;
   vestry_err error = VESTRY_TOO_LARGE;
   if (len <= cluster->broker.ops->max_payload(cluster->broker.broker)) {
     vsi_recent_note(cluster, hash, mask);
     vsi_buffer_append(&buffer, bytes.data, bytes.len);
+    uint8_t flags = vsi_wire_put_trace(&buffer, trace);
     vsi_wire_end(&buffer);
-    error = vsi_letter_send_all(cluster, mask, &buffer, VSI_WIRE_EVENT, 0, true);
+    error = vsi_letter_send_all(cluster, mask, &buffer, VSI_WIRE_EVENT, flags, true);
   }
   vsi_buffer_finish(&buffer);
   return error;

@@ -15,6 +15,13 @@ void vsi_wire_begin(vsi_buffer *buffer, const vestry_host *host) {
   vsi_buffer_append(buffer, zeroes, VSI_WIRE_HEAD);
 }
 
+uint8_t vsi_wire_put_trace(vsi_buffer *buffer, const vestry_trace *trace) {
+  if (!trace) return 0;
+  vsi_buffer_append(buffer, trace->trace_id, sizeof trace->trace_id);
+  vsi_buffer_append(buffer, trace->span_id, sizeof trace->span_id);
+  return VSI_WIRE_TRACED;
+}
+
 void vsi_wire_end(vsi_buffer *buffer) {
   vsi_buffer_append(buffer, zeroes, VSI_WIRE_SEAL);
 }
@@ -59,6 +66,19 @@ uint8_t vsi_wire_other_version(const void *data, size_t len, vsi_siphash_key key
   return is_sealed(at, len - VSI_WIRE_SEAL, key) ? at[1] : 0;
 }
 
+/* Take the trace off the body's end. Only what is sampled is carried. */
+static vestry_err open_trace(vsi_wire_message *message) {
+  if (!(message->flags & VSI_WIRE_TRACED)) return VESTRY_OK;
+  if (message->len < VSI_WIRE_TRACE) return VESTRY_MALFORMED;
+  message->len -= VSI_WIRE_TRACE;
+  message->flags &= (uint8_t)~VSI_WIRE_TRACED;
+  vestry_trace *trace = &message->trace;
+  memcpy(trace->trace_id, message->body + message->len, sizeof trace->trace_id);
+  memcpy(trace->span_id, message->body + message->len + sizeof trace->trace_id, sizeof trace->span_id);
+  message->is_traced = trace->is_sampled = true;
+  return VESTRY_OK;
+}
+
 vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_wire_message *ret_message) {
   const unsigned char *at = data;
   if (len < VSI_WIRE_HEAD + VSI_WIRE_SEAL || at[0] != 'v' || at[1] != VSI_WIRE_VERSION) return VESTRY_MALFORMED;
@@ -76,7 +96,7 @@ vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_
       .body = at + VSI_WIRE_HEAD,
       .len = sealed - VSI_WIRE_HEAD,
   };
-  return ret_message->epoch ? VESTRY_OK : VESTRY_MALFORMED;
+  return ret_message->epoch ? open_trace(ret_message) : VESTRY_MALFORMED;
 }
 
 void vsi_wire_put(vsi_buffer *buffer, uint64_t number, unsigned bytes) {

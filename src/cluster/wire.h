@@ -6,9 +6,10 @@
 
 #include "base/buffer.h"
 #include "base/siphash.h"
+#include "base/trace.h"
 #include "event/layout.h"
 
-enum { VSI_WIRE_VERSION = 4, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 5, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HELLO = 1, /* to all: a node is there. Nothing is believed of it */
@@ -38,6 +39,8 @@ enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2 };
 enum { VSI_WIRE_MORE = 2 };
 /* Of ASK: nothing more is performed once something has failed. */
 enum { VSI_WIRE_FAIL_FAST = 1 };
+/* Of any: the trace that it belongs to stands after the body. */
+enum { VSI_WIRE_TRACED = 128, VSI_WIRE_TRACE = 24 };
 
 static inline bool vsi_wire_is_numbered(vsi_wire_kind kind) {
   return kind >= VSI_WIRE_KEYS;
@@ -53,11 +56,15 @@ typedef struct vsi_wire_message {
   uint64_t turn;        /* it only rises in one life, whichever node is spoken to: what has come before shows by it */
   const unsigned char *body;
   size_t len;
+  bool is_traced;
+  vestry_trace trace;
 } vsi_wire_message;
 
 /* Begin a message: room for its head. What is appended is its body. */
 void vsi_wire_begin(vsi_buffer *buffer, const vestry_host *host);
-/* The body is there: room for the seal. */
+/* The body is there: the trace after it; NULL: it has none. Returns the flag that says so. */
+uint8_t vsi_wire_put_trace(vsi_buffer *buffer, const vestry_trace *trace);
+/* The body is there, with its trace: room for the seal. */
 void vsi_wire_end(vsi_buffer *buffer);
 /* Write the head and the seal; can be done again for another receiver. The buffer has no error; body and len of the
  * message do not count. */

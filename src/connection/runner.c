@@ -26,6 +26,7 @@
 #include "base/memory.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
+#include "event/trace.h"
 #include "runtime/runtime.h"
 
 /* How long an end waits for a peer that takes nothing; and how long in all for a peer that goes on taking, so that one
@@ -103,6 +104,8 @@ static void drop_first(vestry_connection *connection, bool written) {
     vsi_free(host, delivery);
     return;
   }
+  if (written && vsi_tracer_of(host))
+    vsi_event_trace_written(host, vsi_event_extras(delivery->event), vestry_event_bytes(delivery->event).len);
   vsi_coder_settle(delivery);
   if (delivery->is_heartbeat) {
     if (written) vsi_connection_count(&connection->heartbeats_count, 1);

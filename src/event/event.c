@@ -10,6 +10,7 @@
 #include "event/extras.h"
 #include "event/layout.h"
 #include "event/mark.h"
+#include "event/trace.h"
 
 /* One allocation: this, and the bytes right after it. Nothing but the count, the list of extras, the number and the
  * event before changes after vsi_event_build.
@@ -39,7 +40,7 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   if (!event) return VESTRY_NO_MEMORY;
   event->host = host;
   VSI_REFS_INIT(&event->references, 1);
-  atomic_init(&event->extras, NULL);
+  atomic_init(&event->extras, vsi_tracer_of(host) ? vsi_event_trace_make(host) : NULL);
   atomic_init(&event->previous, NULL);
   atomic_init(&event->number, 0);
   event->len = counter.len;

@@ -15,6 +15,7 @@
 #include "base/mutex.h"
 #include "base/ring.h"
 #include "base/siphash.h"
+#include "base/trace.h"
 #include "vestry/page.h"
 
 typedef struct vsi_departed vsi_departed;
@@ -50,6 +51,13 @@ struct vestry_page {
 /* Told of each refresh that this process makes: by another floor. len 0: of every page. Any thread, no lock held. */
 typedef void (*vsi_refreshed_fn)(const char *topic, size_t len, void *ctx);
 
+/* A refresh that belongs to a trace. Later ones take the place of earlier ones: then a render has no parent. */
+typedef struct vsi_traced {
+  uint64_t seq;
+  vestry_trace trace;
+} vsi_traced;
+enum { VSI_TRACED = 64 };
+
 struct vestry_pages {
   vestry *v;
   const vestry_host *host;
@@ -81,9 +89,10 @@ struct vestry_pages {
   vestry_page *pages_list;
   vsi_worker *idle;
   size_t running_count;
-  uint64_t seq;                /* refreshes so far */
-  uint64_t recent[VSI_RECENT]; /* by a topic's hash: the last refresh of any topic there */
-  uint64_t sent;               /* counts what views send */
+  uint64_t seq;                  /* refreshes so far */
+  uint64_t recent[VSI_RECENT];   /* by a topic's hash: the last refresh of any topic there */
+  vsi_traced traced[VSI_TRACED]; /* refreshes that belong to traces, by their numbers */
+  uint64_t sent;                 /* counts what views send */
   vsi_departed *departed;
   uint32_t all_number; /* counts refreshes of everything */
   bool is_all_walked;  /* some views may have to be marked for them: those in `views` from all_at on */

@@ -219,9 +219,11 @@ static void refresh_all(vestry_pages *pages) {
 static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_told, uint64_t *ret_seq) {
   if (!pages || (topic && !len)) return VESTRY_INVALID;
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  const vestry_trace *trace = vsi_trace_carried(pages->host);
   vsi_pages_lock(pages);
   uint64_t seq = ++pages->seq;
   pages->stats.refreshes_count++;
+  if (trace) pages->traced[seq % VSI_TRACED] = (vsi_traced){seq, *trace};
   if (topic)
     refresh_topic(pages, topic, len);
   else

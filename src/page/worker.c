@@ -5,7 +5,7 @@
  * work rouses it (vsi_schedule_wake). */
 #include "page/worker.h"
 
-#include "base/memory.h"
+#include "base/trace.h"
 #include "page/private.h"
 #include "page/reference.h"
 #include "page/schedule.h"
@@ -15,6 +15,10 @@
 
 enum { RUNS_IN_A_ROW = 16 };
 
+static const char *name_of(const vsi_view *view) {
+  return vsi_view_is_part(view) ? vsi_shared_of(view)->id : vsi_request_copy_path(view->request);
+}
+
 /* With the lock, which it gives up meanwhile. */
 static void run_view(vsi_worker *worker, vsi_view *view) {
   vestry_pages *pages = worker->pages;
@@ -23,12 +27,18 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   view->is_dirty = false;
   view->marked_seq = 0;
   pages->running_count++;
+  const vsi_traced refresh = pages->traced[marked_seq % VSI_TRACED];
   vsi_schedule_hand_over(pages);
   vsi_pages_unlock(pages);
   vsi_run run;
+  vsi_span span;
+  vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
+                 marked_seq && refresh.seq == marked_seq ? &refresh.trace : NULL);
   vsi_run_begin(&run, view, &worker->html, seq);
   vsi_run_result result = run.shared ? vsi_shared_run(&run, is_dirty) : vsi_private_run(&run);
   vsi_run_end(&run);
+  if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
+  vsi_span_end(&span, name_of(view), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
   vsi_pages_lock(pages);
   vsi_schedule_put_back(view, result, marked_seq);
   vsi_sent_settle(view);

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/trace.h"
 #include "instance/elsewhere.h"
 #include "registry/effect_list.h"
 #include "registry/names.h"
@@ -207,12 +208,21 @@ static void go_through(vestry_dispatch_context *context, const json_t *list, uns
   }
 }
 
-vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects) {
+static vestry_err go_through_all(vestry_dispatch_context *context, json_t *effects) {
   context->result->connections_count = (uint32_t)context->root->targets.count;
   vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false, NULL);
   go_through(context, effects, 0);
   vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true, NULL);
   return context->result->errors_count ? context->result->errors[0].error : VESTRY_OK;
+}
+
+vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects) {
+  vsi_span span;
+  vsi_span_begin(&span, context->v->host, VESTRY_SPAN_DISPATCH, NULL);
+  vestry_err error = go_through_all(context, effects);
+  const char *name = json_string_value(json_array_get(json_array_get(effects, 0), 0));
+  vsi_span_end(&span, name, context->result->connections_count, error);
+  return error;
 }
 
 /* ---------------------------------------------------------------------------------------------- from anywhere ---- */

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/trace.h"
 #include "bus/bus.h"
 #include "connection/runner.h"
 #include "guard/proof.h"
@@ -239,7 +240,7 @@ static void tell_done(serving *s) {
   (void)vsi_bus_publish(s->v->bus, VSI_BUS_DONE, &(vestry_bus_message){.data = sent, .len = strlen(sent)}, NULL);
 }
 
-static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
+static vestry_err serve_here(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   if (vsi_instance_is_closing(s->v)) return vsi_answer_error(&s->request, VESTRY_CLOSED);
   vestry_signals_error why;
   vestry_err error = vsi_request_read(&s->request, &why);
@@ -263,6 +264,18 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
   if (is_answer || !error) tell_done(s);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? refuse(s, error) : carry_out(s, ret_connection);
+}
+
+/* The client's trace goes on, if it says one. */
+static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
+  vsi_span span;
+  vestry_trace said;
+  const char *text = vsi_tracer_of(s->v->host) ? vestry_request_header(&s->request, "traceparent") : NULL;
+  bool goes_on = text && !vestry_trace_read(text, strlen(text), &said);
+  vsi_span_begin(&span, s->v->host, VESTRY_SPAN_REQUEST, goes_on ? &said : NULL);
+  vestry_err error = serve_here(s, handler, app, ret_connection);
+  vsi_span_end(&span, s->request.method, 0, error ? error : s->own_request.handled);
+  return error;
 }
 
 static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {

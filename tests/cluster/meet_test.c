@@ -238,11 +238,11 @@ static void a_node_of_another_version_is_told_of(void **state) {
   assert_int_equal(node_stats(a).other_version_count, 40);
   assert_int_equal(node_stats(a).malformed_count, 40);
   nodes_pass_ms(&n, 60000);
-  (void)say_of_version(a, 5, message);
+  (void)say_of_version(a, VSI_WIRE_VERSION + 1, message);
   vsi_cluster_heard(a->cluster->all_subject, message, len, a->cluster);
   nodes_settle(&n);
   assert_int_equal(n.th.log_lines, lines + 2);
-  assert_non_null(strstr(n.th.last_log, "version 5"));
+  assert_non_null(strstr(n.th.last_log, "version 6"));
   /* What is not sealed says nothing of a version. */
   message[50] ^= 1;
   vsi_cluster_heard(a->cluster->all_subject, message, len, a->cluster);

@@ -4,6 +4,7 @@
  *
  * - A text that is good as a seal or a nonce was made here; no text of the fuzzer's is, but those that are made below.
  * - A nonce that was made is good with a page's digits behind it, and not with a byte changed or cut off.
+ * - A trace that is read (vestry/trace.h) is written and read as the same.
  * - An origin that is good is the origin of its own authority, in any case, and equal to itself; two that are of one
  *   host differ in their scheme at most. */
 #include <ctype.h>
@@ -14,7 +15,7 @@
 
 #include "guard/nonce.h"
 #include "guard/origin.h"
-#include "vestry/host.h"
+#include "vestry/trace.h"
 
 static void require(bool condition) {
   if (!condition) abort();
@@ -70,6 +71,17 @@ static void check_origins(const char *a, const char *b) {
   }
 }
 
+static void check_trace(const char *text, size_t len) {
+  vestry_trace trace, again;
+  char written[VESTRY_TRACE_TEXT_BYTES];
+  if (vestry_trace_read(text, len, &trace)) return;
+  vestry_trace_write(&trace, written);
+  require(strlen(written) == VESTRY_TRACE_TEXT_BYTES - 1);
+  require(!vestry_trace_read(written, strlen(written), &again));
+  require(!memcmp(trace.trace_id, again.trace_id, 16) && !memcmp(trace.span_id, again.span_id, 8));
+  require(trace.is_sampled == again.is_sampled && !memcmp(written + 3, text + 3, 49));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -89,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char *other = copy_of(rest, end ? (size_t)(end - rest) : rest_len);
   require(!vsi_seal_is_good(&seals, VSI_SEAL_CSRF, scope, other, text, len));
   require(!vsi_nonce_is_good(&seals, scope, text));
+  check_trace(text, len);
   check_origins(text, other);
   check_origins(other, text);
   if (end && data + size - end >= 3) check_made(&seals, scope, other, end[1], (char)end[2]);

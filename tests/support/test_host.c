@@ -50,7 +50,8 @@ static void test_log(void *ctx, vestry_log_level level, const char *line) {
 
 void test_host_init(test_host *th) {
   memset(th, 0, sizeof *th);
-  th->host = (vestry_host){0, th, test_reallocate, test_now_ns, test_random, test_log, NULL};
+  th->host = (vestry_host){
+      .ctx = th, .reallocate = test_reallocate, .now_ns = test_now_ns, .random = test_random, .log = test_log};
   atomic_store(&th->now_ns, UINT64_C(1000000000));
   atomic_store(&th->fail_at, -1);
   atomic_store(&th->seed, 42);

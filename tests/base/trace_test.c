@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Traces as text, which strangers send; spans inside of spans; and which traces are sampled. */
+#include "base/trace.h"
+
+#include <stdlib.h>
+
+#include "support/spans.h"
+#include "support/test_host.h"
+
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+#define SPAN  "00f067aa0ba902b7"
+#define TEXT  "00-" TRACE "-" SPAN "-01"
+
+static vestry_err read_text(const char *text, vestry_trace *ret_trace) {
+  size_t len = strlen(text);
+  char *exact = malloc(len ? len : 1); /* a byte that is read behind it is found */
+  assert_non_null(exact);
+  memcpy(exact, text, len);
+  vestry_err error = vestry_trace_read(exact, len, ret_trace);
+  free(exact);
+  return error;
+}
+
+/* capability: L12 */
+static void what_is_read_is_written(void **state) {
+  (void)state;
+  vestry_trace trace;
+  char text[VESTRY_TRACE_TEXT_BYTES];
+  static const char *const good[] = {TEXT, "00-" TRACE "-" SPAN "-00"};
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(read_text(good[i], &trace), VESTRY_OK);
+    assert_int_equal(trace.is_sampled, i == 0);
+    vestry_trace_write(&trace, text);
+    assert_string_equal(text, good[i]);
+  }
+  /* Of a version to come what is known counts; other flags do not. */
+  assert_int_equal(read_text("cc-" TRACE "-" SPAN "-03-and more", &trace), VESTRY_OK);
+  assert_true(trace.is_sampled);
+  vestry_trace_write(&trace, text);
+  assert_string_equal(text, TEXT);
+}
+
+/* capability: L12 */
+static void what_is_none_is_malformed(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      "",
+      "0",
+      "00-" TRACE "-" SPAN,
+      "00-" TRACE "-" SPAN "-",
+      "00-" TRACE "-" SPAN "-0",
+      "00-" TRACE "-" SPAN "-0g",
+      TEXT "-more",
+      TEXT " ",
+      "cc-" TRACE "-" SPAN "-01more",
+      "ff-" TRACE "-" SPAN "-01",
+      "0G-" TRACE "-" SPAN "-01",
+      "00_" TRACE "-" SPAN "-01",
+      "00-" TRACE "_" SPAN "-01",
+      "00-" TRACE "-" SPAN "_01",
+      "00-00000000000000000000000000000000-" SPAN "-01",
+      "00-" TRACE "-0000000000000000-01",
+      "00-4BF92F3577B34DA6A3CE929D0E0E4736-" SPAN "-01",
+      "00-" TRACE "-\x80\xff"
+      "f067aa0ba902b7-01",
+  };
+  vestry_trace trace, untouched;
+  memset(&trace, 7, sizeof trace);
+  memcpy(&untouched, &trace, sizeof trace);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(read_text(bad[i], &trace), VESTRY_MALFORMED);
+  assert_int_equal(vestry_trace_read(NULL, 0, &trace), VESTRY_MALFORMED);
+  assert_memory_equal(&trace, &untouched, sizeof trace);
+  for (size_t len = 0; len < strlen(TEXT); len++) {
+    char text[] = TEXT;
+    text[len] = '\0';
+    assert_int_equal(read_text(text, &trace), VESTRY_MALFORMED);
+  }
+}
+
+static void a_span_is_inside_of_the_one_around_it(void **state) {
+  (void)state;
+  test_host th;
+  spans told;
+  vsi_span outer, inner;
+  vestry_trace said;
+  test_host_init(&th);
+  spans_begin(&told, &th.host);
+  assert_null(vestry_trace_here());
+  assert_int_equal(read_text(TEXT, &said), VESTRY_OK);
+  vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, &said);
+  test_host_advance_ms(&th, 2);
+  vsi_span_begin(&inner, &th.host, VESTRY_SPAN_DISPATCH, NULL);
+  assert_ptr_equal(vestry_trace_here(), &inner.told.trace);
+  test_host_advance_ms(&th, 3);
+  vsi_span_end(&inner, "say", 4, VESTRY_FULL);
+  assert_ptr_equal(vestry_trace_here(), &outer.told.trace);
+  vsi_span_end(&outer, NULL, 0, VESTRY_OK);
+  assert_null(vestry_trace_here());
+  assert_int_equal(told.count, 2);
+  spans_assert_child(&told.all[0], &told.all[1].trace);
+  spans_assert_child(&told.all[1], &said);
+  assert_string_equal(told.names[0], "say");
+  assert_int_equal(told.all[0].error, VESTRY_FULL);
+  assert_int_equal(told.all[0].count, 4);
+  assert_int_equal(told.all[0].ended_ns - told.all[0].begun_ns, 3000000);
+  assert_int_equal(told.all[1].ended_ns - told.all[1].begun_ns, 5000000);
+  assert_string_equal(told.names[1], "");
+  test_host_assert_clean(&th);
+}
+
+/* One in four of those that begin here; one that comes from elsewhere says it itself. */
+static void some_traces_are_sampled(void **state) {
+  (void)state;
+  enum { ROUNDS = 4000 };
+  test_host th;
+  spans told;
+  vsi_span outer, inner;
+  test_host_init(&th);
+  spans_begin(&told, &th.host);
+  told.tracer.one_in = 4;
+  for (int i = 0; i < ROUNDS; i++) {
+    vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, NULL);
+    vsi_span_begin(&inner, &th.host, VESTRY_SPAN_DISPATCH, NULL);
+    assert_int_equal(vsi_trace_carried(&th.host) != NULL, outer.told.trace.is_sampled);
+    vsi_span_end(&inner, NULL, 0, VESTRY_OK);
+    vsi_span_end(&outer, NULL, 0, VESTRY_OK);
+  }
+  assert_in_range(told.count, 2 * ROUNDS / 5, 2 * ROUNDS / 3);
+  assert_int_equal(told.count % 2, 0);
+  size_t before = told.count;
+  vestry_trace said;
+  assert_int_equal(read_text("00-" TRACE "-" SPAN "-00", &said), VESTRY_OK);
+  for (int i = 0; i < 100; i++) {
+    said.is_sampled = i % 2;
+    vsi_span_begin(&outer, &th.host, VESTRY_SPAN_REQUEST, &said);
+    vsi_span_end(&outer, NULL, 0, VESTRY_OK);
+  }
+  assert_int_equal(told.count, before + 50);
+  test_host_assert_clean(&th);
+}
+
+/* A host of a program that knows no tracer, and one without. */
+static void without_a_tracer_nothing_is_followed(void **state) {
+  (void)state;
+  test_host th;
+  spans told;
+  vsi_span span;
+  test_host_init(&th);
+  spans_begin(&told, &th.host);
+  th.host.size = offsetof(vestry_host, tracer);
+  vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
+  assert_null(vestry_trace_here());
+  vsi_span_end(&span, NULL, 0, VESTRY_OK);
+  th.host.size = sizeof th.host;
+  th.host.tracer = NULL;
+  vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
+  vsi_span_end(&span, NULL, 0, VESTRY_OK);
+  assert_int_equal(told.count, 0);
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_is_read_is_written),
+      cmocka_unit_test(what_is_none_is_malformed),
+      cmocka_unit_test(a_span_is_inside_of_the_one_around_it),
+      cmocka_unit_test(some_traces_are_sampled),
+      cmocka_unit_test(without_a_tracer_nothing_is_followed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* Traces that go on at other nodes, and what others may say of them. */
+#include "cluster/cluster.h" /* first: a node is something else there */
+#include "support/spans.h"
+
+#include "cluster/nodes.h"
+
+#define TEXT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+static spans told;
+
+/* Two nodes, spans of both from here on, and the thread in a trace. */
+static void begin(nodes *n, vestry_trace *ret_said) {
+  nodes_begin(n, 2, NULL);
+  nodes_pass_ms(n, 2000);
+  spans_begin(&told, &n->th.host);
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), ret_said), VESTRY_OK);
+}
+
+/* capability: L12 */
+static void a_dispatch_goes_on_at_the_other_node(void **state) {
+  (void)state;
+  nodes n;
+  vestry_trace said;
+  begin(&n, &said);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *stream = node_open(b, "x", VESTRY_KEEP_MANY);
+  nodes_pass_ms(&n, 1000);
+  spans_begin(&told, &n.th.host);
+  uint32_t count;
+  (void)vestry_trace_enter(&said);
+  assert_int_equal(node_tell(a, "x", "followed", &count), VESTRY_OK);
+  (void)vestry_trace_enter(NULL);
+  nodes_settle(&n);
+  assert_int_equal(count_in(stream, "followed"), 1);
+  const vestry_span *ask = spans_one(&told, VESTRY_SPAN_ASK), *written = spans_one(&told, VESTRY_SPAN_WRITE);
+  spans_assert_child(ask, &said);
+  assert_int_equal(ask->count, 1);
+  assert_int_equal(ask->error, VESTRY_OK);
+  const vestry_span *there = NULL;
+  for (size_t i = 0; i < told.count; i++)
+    if (told.all[i].kind == VESTRY_SPAN_DISPATCH &&
+        memcmp(told.all[i].parent_id, ask->trace.span_id, sizeof ask->trace.span_id) == 0)
+      there = &told.all[i];
+  assert_non_null(there);
+  spans_assert_child(there, &ask->trace);
+  spans_assert_child(written, &there->trace);
+  nodes_end(&n);
+}
+
+/* capability: L12 */
+static void refreshes_and_events_go_on_at_the_other_node(void **state) {
+  (void)state;
+  nodes n;
+  vestry_trace said;
+  begin(&n, &said);
+  node *a = &n.all[0], *b = &n.all[1];
+  node_show(b);
+  vestry_memory_exchange *member = node_join(b, "x");
+  nodes_pass_ms(&n, 2000);
+  spans_begin(&told, &n.th.host);
+  (void)vestry_trace_enter(&said);
+  assert_int_equal(vestry_refresh(a->pages, "room", NULL), VESTRY_OK);
+  (void)vestry_trace_enter(NULL);
+  nodes_pass_ms(&n, 1000);
+  spans_assert_child(spans_one(&told, VESTRY_SPAN_RENDER), &said);
+  /* The next one has none. */
+  spans_begin(&told, &n.th.host);
+  assert_int_equal(vestry_refresh(a->pages, "room", NULL), VESTRY_OK);
+  nodes_pass_ms(&n, 1000);
+  const vestry_span *render = spans_one(&told, VESTRY_SPAN_RENDER);
+  assert_memory_not_equal(render->trace.trace_id, said.trace_id, sizeof said.trace_id);
+  spans_begin(&told, &n.th.host);
+  (void)vestry_trace_enter(&said);
+  assert_int_equal(node_broadcast(a, "x", "to all"), VESTRY_OK);
+  (void)vestry_trace_enter(NULL);
+  nodes_settle(&n);
+  assert_int_equal(count_in(member, "to all"), 1);
+  spans_assert_child(spans_one(&told, VESTRY_SPAN_WRITE), &said);
+  nodes_end(&n);
+}
+
+/* A body that is too short for the trace that it says it has. */
+static void a_trace_that_is_not_there_is_malformed(void **state) {
+  (void)state;
+  static const vsi_siphash_key key = {1, 2};
+  const vestry_trace trace = {.trace_id = {1}, .span_id = {2}, .is_sampled = true};
+  test_host th;
+  test_host_init(&th);
+  for (size_t len = 0; len < 40; len++) {
+    vsi_buffer buffer;
+    vsi_wire_message message = {.kind = VSI_WIRE_REFRESH, .flags = VSI_WIRE_TRACED, .epoch = 1}, opened;
+    vsi_wire_begin(&buffer, &th.host);
+    for (size_t i = 0; i < len; i++) vsi_wire_put(&buffer, i, 1);
+    vsi_wire_end(&buffer);
+    vsi_wire_seal(&buffer, key, &message);
+    vestry_err error = vsi_wire_open(buffer.data, buffer.len, key, &opened);
+    assert_int_equal(error, len < VSI_WIRE_TRACE ? VESTRY_MALFORMED : VESTRY_OK);
+    if (!error) assert_int_equal(opened.len, len - VSI_WIRE_TRACE);
+    vsi_buffer_finish(&buffer);
+    vsi_wire_begin(&buffer, &th.host);
+    for (size_t i = 0; i < len; i++) vsi_wire_put(&buffer, i, 1);
+    message.flags = vsi_wire_put_trace(&buffer, len % 2 ? &trace : NULL);
+    vsi_wire_end(&buffer);
+    vsi_wire_seal(&buffer, key, &message);
+    assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &opened), VESTRY_OK);
+    assert_int_equal(opened.len, len);
+    assert_int_equal(opened.is_traced, len % 2);
+    if (opened.is_traced) assert_memory_equal(opened.trace.span_id, trace.span_id, sizeof trace.span_id);
+    vsi_buffer_finish(&buffer);
+  }
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_dispatch_goes_on_at_the_other_node),
+      cmocka_unit_test(refreshes_and_events_go_on_at_the_other_node),
+      cmocka_unit_test(a_trace_that_is_not_there_is_malformed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* One trace from a press to what tabs are sent for it: the request, the render of what it has refreshed, and the write;
+ * and of a dispatch likewise. */
+#include "page/tabs.h"
+#include "support/spans.h"
+
+#define TEXT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+static spans told;
+
+/* POST /act: the heading changes. POST /say: a signal goes to the stream that is kept, by a dispatch. */
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  (void)req;
+  s->heading++;
+  assert_int_equal(vestry_refresh(s->on.pages, "all", NULL), VESTRY_OK);
+  return vestry_reply_status(reply, 204);
+}
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  (void)req;
+  const vestry_value *effect = VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", 1));
+  assert_int_equal(vestry_dispatch(s->on.v, (vestry_scope){NULL, 0}, VESTRY_KEY("kept"), effect), VESTRY_OK);
+  return vestry_reply_status(reply, 204);
+}
+static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("kept"));
+  (void)vestry_reply_join(reply, (vestry_scope){NULL, 0}, VESTRY_KEY("all"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
+}
+
+static void begin(suite *s) {
+  tabs_begin(s);
+  assert_int_equal(vestry_route(s->on.v, "POST", "/act", act, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "POST", "/say", say, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/kept", keep, s), VESTRY_OK);
+}
+
+/* What was told until now is of no interest. */
+static void follow(suite *s) {
+  site_settle_pages(&s->on);
+  spans_begin(&told, &s->on.th.host);
+}
+
+static void post(suite *s, const char *path, const char *traceparent) {
+  const vestry_header header = {"traceparent", traceparent};
+  const vestry_memory_call call = {.method = "POST", .path = path, .headers = &header, .headers_count = 1};
+  vestry_memory_exchange *answer = site_request(&s->on, &call);
+  assert_int_equal(vestry_memory_look(answer).status, 204);
+  vestry_memory_destroy(answer);
+  site_settle(&s->on);
+  site_settle_pages(&s->on);
+}
+
+/* capability: L12 */
+static void a_press_is_followed_to_what_it_shows(void **state) {
+  (void)state;
+  suite s;
+  tab ada = {0};
+  vestry_trace said;
+  begin(&s);
+  tabs_open(&s, &ada, "/private", NULL);
+  follow(&s);
+  test_host_advance_ms(&s.on.th, 1000);
+  post(&s, "/act", TEXT);
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  const vestry_span *request = spans_one(&told, VESTRY_SPAN_REQUEST), *render = spans_one(&told, VESTRY_SPAN_RENDER),
+                    *written = spans_one(&told, VESTRY_SPAN_WRITE);
+  spans_assert_child(request, &said);
+  spans_assert_child(render, &request->trace);
+  spans_assert_child(written, &render->trace);
+  assert_string_equal(request->name, "POST");
+  assert_string_equal(render->name, "/private");
+  assert_true(written->count > 0);
+  assert_null(vestry_trace_here());
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: L12 */
+static void a_dispatch_is_followed_to_its_stream(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  const vestry_memory_call call = {.path = "/kept", .datastar = true};
+  vestry_memory_exchange *stream = site_request(&s.on, &call);
+  follow(&s);
+  post(&s, "/say", "of no version that is known");
+  const vestry_span *request = spans_one(&told, VESTRY_SPAN_REQUEST),
+                    *dispatch = spans_one(&told, VESTRY_SPAN_DISPATCH), *written = spans_one(&told, VESTRY_SPAN_WRITE);
+  static const unsigned char none[8];
+  assert_memory_equal(request->parent_id, none, sizeof none);
+  spans_assert_child(dispatch, &request->trace);
+  spans_assert_child(written, &dispatch->trace);
+  assert_string_equal(dispatch->name, "patch-signals");
+  assert_int_equal(dispatch->count, 1);
+  vestry_memory_destroy(stream);
+  site_end(&s.on);
+}
+
+/* A thread of the application's goes on with a trace; a trace that is not sampled is not told, and what no trace is for
+ * begins one. */
+static void a_thread_enters_a_trace(void **state) {
+  (void)state;
+  suite s;
+  tab ada = {0};
+  begin(&s);
+  tabs_open(&s, &ada, "/private", NULL);
+  follow(&s);
+  vestry_trace said;
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  test_host_advance_ms(&s.on.th, 1000);
+  s.heading++;
+  const vestry_trace *former = vestry_trace_enter(&said);
+  assert_null(former);
+  tabs_refresh(&s, "all");
+  assert_ptr_equal(vestry_trace_enter(former), &said);
+  site_settle_pages(&s.on);
+  spans_assert_child(spans_one(&told, VESTRY_SPAN_RENDER), &said);
+  spans_begin(&told, &s.on.th.host);
+  s.heading++;
+  test_host_advance_ms(&s.on.th, 1000);
+  tabs_refresh(&s, "all");
+  site_settle_pages(&s.on);
+  assert_memory_not_equal(spans_one(&told, VESTRY_SPAN_RENDER)->trace.trace_id, said.trace_id, sizeof said.trace_id);
+  spans_begin(&told, &s.on.th.host);
+  test_host_advance_ms(&s.on.th, 1000);
+  post(&s, "/act", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+  assert_int_equal(spans_count(&told, VESTRY_SPAN_REQUEST), 0);
+  tabs_end_one(&s, &ada);
+}
+
+/* Of an event that goes to many streams some writes are told. */
+static void many_writes_of_one_event_are_bounded(void **state) {
+  (void)state;
+  enum { MANY = 3 * VESTRY_TRACE_WRITES_MAX };
+  suite s;
+  vestry_memory_exchange *streams[MANY];
+  begin(&s);
+  const vestry_memory_call call = {.path = "/kept", .datastar = true};
+  for (int i = 0; i < MANY; i++) streams[i] = site_request(&s.on, &call);
+  follow(&s);
+  vestry_trace said;
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  vestry_event *event;
+  (void)vestry_trace_enter(&said);
+  assert_int_equal(vestry_event_comment(&s.on.th.host, "to all", &event), VESTRY_OK);
+  (void)vestry_trace_enter(NULL);
+  assert_int_equal(vestry_broadcast(s.on.v, (vestry_scope){NULL, 0}, VESTRY_KEY("all"), event, NULL), VESTRY_OK);
+  vestry_event_unref(event);
+  site_settle(&s.on);
+  assert_int_equal(spans_count(&told, VESTRY_SPAN_WRITE), VESTRY_TRACE_WRITES_MAX);
+  for (int i = 0; i < MANY; i++) vestry_memory_destroy(streams[i]);
+  site_end(&s.on);
+}
+
+/* Without memory a span is missing, and nothing else. */
+static vestry_err press_once(test_host *th, void *ctx) {
+  suite *s = ctx;
+  (void)th;
+  test_host_advance_ms(&s->on.th, 1000);
+  s->heading++;
+  vestry_trace said;
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  vestry_event *event;
+  (void)vestry_trace_enter(&said);
+  vestry_err error = vestry_event_comment(&s->on.th.host, "once", &event);
+  (void)vestry_trace_enter(NULL);
+  if (!error) vestry_event_unref(event);
+  return error;
+}
+static void without_memory_a_write_is_not_told(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  follow(&s);
+  test_host_fail_each(press_once, &s, true);
+  site_end(&s.on);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_press_is_followed_to_what_it_shows),
+      cmocka_unit_test(a_dispatch_is_followed_to_its_stream),
+      cmocka_unit_test(a_thread_enters_a_trace),
+      cmocka_unit_test(many_writes_of_one_event_are_bounded),
+      cmocka_unit_test(without_memory_a_write_is_not_told),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
