@@ -80,6 +80,8 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *ctx) {
   vestry_html_add(html,
                   "<h1 id=\"heading\">%s %d</h1><form id=\"form\" action=\"/list\" role=\"search\" data-navigate>"
                   "<input id=\"q\" name=\"q\" value=\"%s\" data-navigate>"
+                  "<input id=\"odd\" type=\"checkbox\" name=\"odd\" value=\"1\" data-navigate>"
+                  "<select id=\"page\" name=\"page\" data-navigate><option>1<option>2<option>3</select>"
                   "<button id=\"search\">Search</button></form><ul>",
                   page, extra, q);
   for (int i = 1; i <= LINES; i++) {

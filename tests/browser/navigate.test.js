@@ -123,7 +123,7 @@ test('l3: without a script they are plain links', async (t) => {
   await page.fill('#q', 'line 77');
   await page.click('#search');
   assert.equal(await page.locator('li').count(), 1);
-  assert.match(page.url(), /\?q=line\+77$/);
+  assert.match(page.url(), /\?q=line\+77&page=1$/);
 });
 
 // capability: L3
@@ -199,15 +199,15 @@ test('l3: what one types is one entry, and nothing that was typed is lost', asyn
   const before = await tab.length();
   await tab.page.focus('#q');
   await tab.page.keyboard.type('line', { delay: 5 });
-  await tab.until(() => location.search === '?q=line');
+  await tab.until(() => location.search === '?q=line&page=1');
   await tab.page.keyboard.type(' 7', { delay: 40 });
-  await tab.until(() => location.search === '?q=line+7' && document.querySelectorAll('li').length === 11);
+  await tab.until(() => location.search === '?q=line+7&page=1' && document.querySelectorAll('li').length === 11);
   assert.equal(await tab.page.inputValue('#q'), 'line 7');
   assert.equal(await tab.page.evaluate(() => document.activeElement.id), 'q');
   assert.equal(await tab.length(), before + 1);
   await tab.page.keyboard.press('Enter'); // it is in the address already
   await tab.page.keyboard.type('7', { delay: 5 });
-  await tab.until(() => location.search === '?q=line+77' && document.querySelectorAll('li').length === 1);
+  await tab.until(() => location.search === '?q=line+77&page=1' && document.querySelectorAll('li').length === 1);
   assert.equal(await tab.length(), before + 2);
   await tab.done(() => tab.page.goBack());
   await tab.until(() => document.querySelectorAll('li').length === 11);
@@ -219,8 +219,31 @@ test('l3: what one types is one entry, and nothing that was typed is lost', asyn
   assert.equal(await tab.page.locator('li').count(), 120);
   await tab.page.fill('#q', 'line 5');
   await tab.done(() => tab.page.keyboard.press('Enter'));
-  await tab.until(() => location.search === '?q=line+5' && document.querySelectorAll('li').length === 11);
+  await tab.until(() => location.search === '?q=line+5&page=1' && document.querySelectorAll('li').length === 11);
   assert.equal(await tab.length(), before + 1);
+  assert.deepEqual(tab.session.problems, []);
+});
+
+// capability: L3
+test('l3: boxes and selections are in the address, and follow it', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const shows = async () => tab.page.evaluate(() =>
+    [document.querySelector('#odd').checked, document.querySelector('#page').value]);
+  await tab.done(() => tab.page.check('#odd'));
+  assert.equal(await tab.url(), '/list?q=&odd=1&page=1');
+  await tab.done(() => tab.press('first'));
+  assert.deepEqual(await shows(), [false, '1']);
+  await tab.done(() => tab.page.selectOption('#page', '2'));
+  await tab.heading('2 0');
+  assert.equal(await tab.url(), '/list?q=&page=2');
+  await tab.done(() => tab.page.goBack());
+  assert.deepEqual(await shows(), [false, '1']);
+  await tab.done(() => tab.page.goBack());
+  assert.deepEqual(await shows(), [true, '1']);
+  await tab.done(() => tab.page.goForward());
+  await tab.done(() => tab.page.goForward());
+  assert.deepEqual(await shows(), [false, '2']);
   assert.deepEqual(tab.session.problems, []);
 });
 
@@ -238,7 +261,7 @@ test('l3: a letter that comes while the page renders stays', async (t) => {
     }
   }));
   await tab.page.keyboard.type('l');
-  await tab.until(() => location.search === '?q=line+1' && document.querySelectorAll('li').length === 32);
+  await tab.until(() => location.search === '?q=line+1&page=1' && document.querySelectorAll('li').length === 32);
   assert.equal(await tab.page.inputValue('#q'), 'line 1');
 });
 
