@@ -97,7 +97,14 @@ typedef struct vestry_request_ops {
    *  memory, and they are counted until it returns.
    *  body  NULL: no byte of it is wanted (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
+  /** The body is received in pieces (vestry/upload.h): before the first read, if there is a body. From here on each
+   *  VESTRY_RECEIVE_BYTES of it have the time that the whole of another body has, and the request holds no more than
+   *  held_bytes, which are counted already. NULL: the adapter has no deadline for bodies. */
+  void (*receives)(void *server_request, size_t held_bytes);
 } vestry_request_ops;
+
+/** Bodies that are received in pieces come in pieces of no more than so many bytes, and this is what each holds. */
+#define VESTRY_RECEIVE_BYTES 32768
 
 /** Serve one request: read and check its body and signals, call the handler, perform its reply.
  *  Errors are answered with a line of text/plain: those of handlers as vestry_handler_fn says; from the client, a body
@@ -118,6 +125,27 @@ VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, voi
  *  it is another adapter's, or a copy, as pages and parts are rendered with. Valid while serving Threads  that of the
  *  request; does not block */
 VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops);
+
+/** A body that a server hands over piece by piece, as it comes: for adapters that are told of bytes and cannot wait for
+ *  them. Others read all bodies through `read`, in vestry_serve. */
+typedef struct vestry_receiving vestry_receiving;
+
+/** A request's head is there, and it has a body.
+ *  ops, server_request  borrowed until it has ended; `read` is not called
+ *  ret_receiving        owned by the caller: to be ended or abandoned, once, before the instance is destroyed
+ *  Returns  OK | NOT_FOUND (its route takes no pieces: gather the body, then vestry_serve) | NO_MEMORY
+ *  Threads  the connection's, as all of these; calls the application, which may block */
+VESTRY_API vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
+                                           vestry_receiving **ret_receiving);
+/** Whether more of the body is wanted. If not, the rest is to be passed over, and then it is ended. Does not block. */
+VESTRY_API bool vestry_receive_wants(const vestry_receiving *receiving);
+/** Hand a piece over; borrowed. Blocks as the application's writer does. */
+VESTRY_API void vestry_receive_write(vestry_receiving *receiving, const void *bytes, size_t len);
+/** The body is whole, or no more of it is wanted: the request is answered, as vestry_serve does it. receiving is freed.
+ *  Returns  as vestry_serve */
+VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection);
+/** The peer broke off (IO), or was too slow (TIMEOUT): nothing is answered. receiving is freed; NULL is accepted. */
+VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why);
 
 /** What a look at the routes says to a request's head: 200, there is one; 204, it is answered by the method alone
  *  (OPTIONS); 404 or 405. For adapters that read bodies ahead: with another answer than 200 vestry_serve reads none.

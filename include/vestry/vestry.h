@@ -8,6 +8,7 @@
  *    script.h, selector.h), several at once a batch (batch.h).
  *  - A handler serves a path (routes.h): it is given a request and fills a reply (request.h), for which a server calls
  *    it (server.h; adapter.h and transport.h for those who bring another). Files of a folder need no handler (files.h).
+ *    Files that people send: upload.h.
  *    What pages are made of: html.h, actions of the page for its server (backend_action.h), and elements that open a
  *    stream and look after it (stream.h).
  *  - What a page says comes as signals (signals.h), by a schema if you like (repository.h); values of C for the way
@@ -80,6 +81,7 @@
 #include "vestry/stream.h"
 #include "vestry/tab.h"
 #include "vestry/trace.h"
+#include "vestry/upload.h"
 #include "vestry/value.h"
 #include "vestry/version.h"
 #include "vestry/watch.h"

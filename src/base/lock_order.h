@@ -48,6 +48,7 @@
   INNERMOST(LOGINS, "vsi_sessions.under_way_lock", "session/table.h: under_way_lock")                                  \
   INNERMOST(ONCE, "vestry_once.lock", "guard/once.c: lock")                                                            \
   INNERMOST(BUCKETS, "a lock of a rate's buckets", "guard/buckets.c: lock")                                            \
+  INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "upload/place.h: lock")                                           \
   INNERMOST(ROUTES_LEFT, "vsi_routes.left_lock", "http/routes/routes.c: left_lock")                                    \
   INNERMOST(KNOWN, "vsi_known.lock", "http/files/known.c: lock")                                                       \
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "sqlite/tables.h: lock")                                          \

@@ -33,7 +33,7 @@ static bool is_named(vestry_slice name, const char *wanted) {
   return name.len == strlen(wanted) && strncasecmp(name.data, wanted, name.len) == 0;
 }
 
-vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_slice body) {
+vestry_err vsi_boundary_read(const char *content_type, vsi_boundary *ret) {
   vestry_slice name, value = {NULL, 0};
   const char *end = content_type + strlen(content_type), *at = strchr(content_type, ';');
   bool found = false;
@@ -42,21 +42,27 @@ vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_sli
     found = at && is_named(name, "boundary");
   }
   if (!found || !value.len || value.len > BOUNDARY_MAX) return VESTRY_MALFORMED;
-  memcpy(parts->boundary, "\r\n--", 4);
-  memcpy(parts->boundary + 4, value.data, value.len);
-  parts->boundary_len = value.len + 4;
+  memcpy(ret->text, "\r\n--", 4);
+  memcpy(ret->text + 4, value.data, value.len);
+  ret->len = value.len + 4;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_slice body) {
+  vestry_err error = vsi_boundary_read(content_type, &parts->boundary);
+  if (error) return error;
   parts->at = body.data;
   parts->end = body.data ? parts->at + body.len : NULL;
   /* The first boundary may stand at the beginning, without the line break. What is before it, if anything, is no part's
    * (RFC 2046, 5.1.1). */
-  size_t len = parts->boundary_len - 2;
-  if (body.len >= len && memcmp(body.data, parts->boundary + 2, len) == 0) {
+  size_t len = parts->boundary.len - 2;
+  if (body.len >= len && memcmp(body.data, parts->boundary.text + 2, len) == 0) {
     parts->at += len;
     return VESTRY_OK;
   }
-  const char *first = body.len ? memmem(body.data, body.len, parts->boundary, parts->boundary_len) : NULL;
+  const char *first = body.len ? memmem(body.data, body.len, parts->boundary.text, parts->boundary.len) : NULL;
   if (!first) return VESTRY_MALFORMED;
-  parts->at = first + parts->boundary_len;
+  parts->at = first + parts->boundary.len;
   return VESTRY_OK;
 }
 
@@ -79,7 +85,7 @@ static void read_disposition(vestry_slice header, vsi_part *part) {
   }
 }
 
-static void read_header(const char *line, const char *end, vsi_part *part) {
+void vsi_part_read(const char *line, const char *end, vsi_part *part) {
   const char *colon = memchr(line, ':', (size_t)(end - line));
   if (!colon) return;
   const vestry_slice name = {line, (size_t)(colon - line)}, value = trimmed(colon + 1, end);
@@ -98,15 +104,15 @@ vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {
     const char *stop = memmem(at, (size_t)(end - at), "\r\n", 2);
     if (!stop) return VESTRY_MALFORMED;
     if (stop == at) break;
-    read_header(at, stop, &part);
+    vsi_part_read(at, stop, &part);
     at = stop + 2;
   }
   /* the boundary has the line break before it, so the empty line's may be its */
-  const char *stop = memmem(at, (size_t)(end - at), parts->boundary, parts->boundary_len);
+  const char *stop = memmem(at, (size_t)(end - at), parts->boundary.text, parts->boundary.len);
   if (!stop || !part.name.data) return VESTRY_MALFORMED;
   at += 2;
   part.value = (vestry_slice){at, stop > at ? (size_t)(stop - at) : 0};
-  parts->at = stop + parts->boundary_len;
+  parts->at = stop + parts->boundary.len;
   *ret_part = part;
   return VESTRY_OK;
 }

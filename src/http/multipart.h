@@ -13,12 +13,22 @@ typedef struct vsi_part {
   vestry_slice value;
 } vsi_part;
 
+/* What stands between parts. */
+typedef struct vsi_boundary {
+  char text[80]; /* with the CR LF and dashes before it */
+  size_t len;
+} vsi_boundary;
+
 /* Parts of a body, one after another. */
 typedef struct vsi_parts {
   const char *at, *end;
-  char boundary[80]; /* with the CR LF and dashes before it */
-  size_t boundary_len;
+  vsi_boundary boundary;
 } vsi_parts;
+
+/* OK | MALFORMED: a content type that names none */
+vestry_err vsi_boundary_read(const char *content_type, vsi_boundary *ret_boundary);
+/* Take a line of a part's head, which is without its line break, into the part. */
+void vsi_part_read(const char *line, const char *end, vsi_part *part);
 
 /* OK | MALFORMED: no boundary in the content type, or not in the body. */
 vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_slice body);

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/routes.h"
 #include "json/value.h"
@@ -116,6 +117,14 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {
   vestry_err error = read_body(req);
   if (!error && req->is_datastar) error = read_signals(req, why);
   return error;
+}
+
+int64_t vsi_request_length(const vestry_request *req) {
+  return req->own->ops->body_length(req->own->server_request);
+}
+
+vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply) {
+  return vsi_visit_guard(req->v->routes, req->own->visit, req, reply);
 }
 
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {

@@ -41,9 +41,9 @@ typedef struct vsi_request {
   const vestry_request_ops *ops;
   void *server_request;
   bool is_head;
-  bool is_copy;                  /* of one that was served before (copy.h) */
-  bool is_personal;              /* the handler asked for the user: the answer is no other's */
-  const struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
+  bool is_copy;            /* of one that was served before (copy.h) */
+  bool is_personal;        /* the handler asked for the user: the answer is no other's */
+  struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];
   vsi_session session;
   char tab[VSI_REQUEST_SEAL_BYTES];         /* the seal of its tab, once it was asked for; "": none yet */
@@ -81,6 +81,13 @@ void vsi_request_finish(vestry_request *req);
  * why: set on MALFORMED and TOO_LARGE of the signals; its message is empty otherwise.
  * OK | TOO_LARGE | MALFORMED | NO_MEMORY | LIMIT (all requests hold all they may) | TIMEOUT, IO (of the client). */
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
+/* The form's fields, of a body that came in pieces: a name, a NUL, a value, a NUL, and so on, count times; UTF-8
+ * without other NULs. Copied; what was handed out of fields before is not valid any more. OK | TOO_LARGE | NO_MEMORY */
+vestry_err vsi_request_set_form(const vestry_request *req, vestry_slice texts, size_t count);
+/* Have the guards of the request's route look: of a receiver's, once. The first error. */
+vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply);
+/* How long the body is to be; -1: it is not said. */
+int64_t vsi_request_length(const vestry_request *req);
 /* Ask the application for the scope. OK | whatever it says | FAILED (it claims to have written too much). */
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply);
 

@@ -128,6 +128,25 @@ static vestry_err read_path(vsi_values *values, const vestry_request *req) {
   return error;
 }
 
+vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts, size_t count) {
+  vsi_values *values = &asked->own->values[VESTRY_IN_FORM];
+  const vestry_host *host = asked->v->host;
+  if (values->pairs) vsi_free(host, values->pairs);
+  *values = (vsi_values){.is_read = true};
+  if (!count) return VESTRY_OK;
+  char *text;
+  values->error = make_room(values, host, count, texts.len, &text);
+  if (values->error) return values->error;
+  memcpy(text, texts.data, texts.len);
+  for (size_t i = 0; i < 2 * count; i++) {
+    size_t len = strlen(text);
+    values->pairs[i] = text;
+    text += len + 1;
+  }
+  values->count = count;
+  return VESTRY_OK;
+}
+
 /* ------------------------------------------------------------------------------------------- for the handler ------ */
 
 static const vsi_values *values_of(const vestry_request *req, vestry_in in) {

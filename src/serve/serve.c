@@ -1,269 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving: from a server's request to an answer, or to a stream. */
-#include <stdio.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "base/options.h"
 #include "base/trace.h"
-#include "bus/bus.h"
-#include "connection/runner.h"
-#include "guard/proof.h"
 #include "http/answer.h"
-#include "http/encoding.h"
-#include "http/routes/routes.h"
-#include "http/stream.h"
 #include "instance/instance.h"
-#include "registry/dispatch.h"
-#include "serve/hooks.h"
-#include "serve/keeper.h"
-#include "serve/shares.h"
-#include "session/session.h"
+#include "serve/receive.h"
+#include "serve/serving.h"
 
-/* One request on its way through. On the serving thread's stack, which with civetweb is small: 5 kB. */
-typedef struct serving {
-  vestry *v;
-  vestry_request request;
-  vsi_request own_request; /* its other half */
-  vsi_visit visit;         /* of the route, if the handler is by the routes */
-  vestry_reply reply;
-  vestry_dispatch_result result;
-
-  vestry_connection *opened; /* the stream of this request; NULL: none */
-  vsi_life *life;            /* its */
-  bool not_acceptable;       /* the client takes none of the stream's encodings */
-  bool asked_to_open;        /* the adapter's open has been called: once a request */
-  vestry_err refusal;        /* why there is no connection to dispatch to */
-} serving;
-
-/* ------------------------------------------------------------------------------------------------ the stream ------ */
-
-/* Ask the adapter for a transport and make a connection of it. */
-static vestry_err open_connection(serving *s, const vestry_response *head, vsi_encoding *encoding) {
-  const vestry_request *req = &s->request;
-  const vestry_transport_ops *ops = NULL;
-  void *transport = NULL;
-  s->asked_to_open = true;
-  vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
-  if (error) return error;
-  s->life = vsi_life_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.watches_count > 0,
-                            s->reply.more_keys_count);
-  error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!error) {
-    error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_life_hooks, s->life, &s->opened);
-    if (error)
-      vsi_life_unref(s->life, s->v->host); /* the connection's */
-    else
-      s->reply.data = (vsi_data){0};                                                    /* the connection's now */
-    if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* it began meanwhile */
-  }
-  if (!error) {
-    vsi_connection_encode(s->opened, encoding->coder);
-    encoding->coder = NULL;
-    if (req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER)) vsi_connection_begin_signs(s->opened);
-    return VESTRY_OK;
-  }
-  vsi_life_unref(s->life, s->v->host);
-  s->life = NULL;
-  ops->end(transport, false, VESTRY_CAUSE_ERROR);
-  ops->release(transport);
-  return error;
-}
-
-static vestry_err open_stream(serving *s) {
-  if (s->reply.connection) return VESTRY_CLOSED; /* what was meant for one page goes to no other */
-  if (s->asked_to_open) return VESTRY_LIMIT;     /* the stream that was opened first was given up */
-  if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
-  if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
-  vsi_encoding encoding;
-  vestry_err error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
-  s->not_acceptable = error == VESTRY_UNSUPPORTED;
-  if (error) return error;
-  vestry_header *headers = NULL;
-  size_t headers_count;
-  error = vsi_stream_headers(&s->reply, encoding.coding, encoding.negotiated, &headers, &headers_count);
-  if (!error) error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0}, &encoding);
-  vsi_free(s->v->host, headers);
-  vsi_coder_finish(encoding.coder); /* unless the connection has it */
-  vsi_coder_free(encoding.coder);
-  return error;
-}
-
-/* The stream shall not open after all. Its hooks run here. */
-static void give_up(serving *s, vestry_cause cause) {
-  s->life->given_up = true;
-  vsi_connection_abandon(s->opened, cause);
-  s->opened = vestry_connection_unref(s->opened);
-  vsi_life_unref(s->life, s->v->host);
-  s->life = NULL;
-}
-
-/* --------------------------------------------------------------------------------------- finding connections ------ */
-
-static vestry_cause cause_of_refusal(vestry_err refusal) {
-  switch (refusal) {
-  case VESTRY_EXISTS: return VESTRY_CAUSE_CLOSED;
-  case VESTRY_CLOSED: return VESTRY_CAUSE_SHUTDOWN;
-  default: return VESTRY_CAUSE_ERROR;
-  }
-}
-
-/* PHASE_CONNECT: those that interceptors find, or else a new stream. context: its targets are what comes of it.
- * OK | the refusal. */
-static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *context) {
-  context->reply = &s->reply;
-  vsi_keeper_find(context);
-  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false, NULL);
-  vsi_targets_prune(&context->targets);
-  if (!context->refusal && !context->targets.count) context->refusal = open_stream(s);
-  if (s->opened && !context->refusal) {
-    (void)vsi_targets_add(&context->targets, s->opened); /* the first needs no memory */
-    context->opened = s->opened;
-    context->life = s->life;
-  }
-  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL);
-  vsi_keeper_keep(context);
-  if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
-    context->refusal = vsi_shares_enter(s->v->shares, s->request.scope, context->opened);
-  if (s->opened && context->refusal)
-    give_up(s, cause_of_refusal(context->refusal));
-  else if (s->opened && !context->opened)
-    give_up(s, VESTRY_CAUSE_CLOSED); /* for another */
-  else if (s->opened)
-    vsi_attachments_settle(&s->reply.attachments, s->opened);
-  return context->refusal;
-}
-
-/* Add to a dispatch the connections that it is for. OK | the refusal, which is kept. */
-static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
-  vestry_dispatch_context finding;
-  vestry_dispatch_result found;
-  vsi_context_init(&finding, s->v, &s->request, s->request.signals, context->scope, &found);
-  if (s->reply.connection) (void)vsi_targets_add(&finding.targets, s->reply.connection);
-  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream: it must not fail when that is kept */
-  if (!s->refusal) s->refusal = connect_stored_or_new(s, &finding);
-  if (!s->refusal) s->refusal = vsi_targets_add_all(&context->targets, &finding.targets);
-  vsi_dispatch_log(s->v, &found, "a reply's connections");
-  vsi_context_finish(&finding);
-  return s->refusal;
-}
-
-static vestry_err find_again(vestry_dispatch_context *context, void *ctx) {
-  serving *s = ctx;
-  return s->opened ? VESTRY_CLOSED : find_connections(s, context);
-}
-
-/* -------------------------------------------------------------------------------------- performing the reply ------ */
-
-/* The effects are done: let the stream run. Gives it to the caller. */
-static vestry_connection *start(serving *s) {
-  vestry_connection *connection = s->opened;
-  if (!vsi_reply_stays_open(&s->reply, s->v)) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
-  vsi_connection_start(connection);
-  vsi_life_unref(s->life, s->v->host);
-  s->opened = NULL;
-  s->life = NULL;
-  return connection;
-}
-
-/* No connection for the effects. */
-static vestry_err answer_refusal(serving *s, vestry_err refusal) {
-  bool is_gone = s->reply.connection && refusal == VESTRY_CLOSED;
-  if (s->not_acceptable) return vsi_answer_status(&s->request, 406, NULL);
-  return is_gone ? vsi_answer_status(&s->request, 410, NULL) : vsi_answer_error(&s->request, refusal);
-}
-
-static vestry_err dispatch_reply(serving *s, vestry_dispatch_context *context, vestry_connection **ret_connection) {
-  vestry_err error = find_connections(s, context);
-  if (error) return answer_refusal(s, error);
-  context->reconnect = s->reply.connection ? NULL : find_again;
-  context->reconnect_ctx = s;
-  context->fail_fast = s->reply.fail_fast;
-  context->are_plain = s->reply.are_plain;
-  vsi_dispatch(context, s->reply.effects);
-  vsi_dispatch_log(s->v, &s->result, "a reply");
-  if (s->opened) {
-    *ret_connection = start(s);
-    return VESTRY_OK;
-  }
-  if (context->lost)
-    return answer_refusal(s, s->refusal ? s->refusal : s->reply.connection ? VESTRY_CLOSED : VESTRY_LIMIT);
-  return vsi_answer_nothing(&s->request);
-}
-
-/* The reply is not performed: what it has is given up, before the error's page needs room. */
-static vestry_err refuse(serving *s, vestry_err error) {
-  vsi_reply_drop_body(&s->reply);
-  return vsi_answer_error(&s->request, error);
-}
-
-static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
-  vestry_reply *reply = &s->reply;
-  if (reply->no_memory) return refuse(s, VESTRY_NO_MEMORY);
-  bool is_client = s->request.is_datastar || (reply->any_client && !s->own_request.is_head);
-  if (!is_client || !vsi_reply_is_stream(reply))
-    return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
-  vsi_reply_drop_body(reply);
-  if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* too large or not: the program's own */
-  vestry_dispatch_context context;
-  vsi_context_init(&context, s->v, &s->request, s->request.signals, s->request.scope, &s->result);
-  vestry_err error = dispatch_reply(s, &context, ret_connection);
-  vsi_context_finish(&context);
-  return error;
-}
-
-/* -------------------------------------------------------------------------------------------- the whole of it ----- */
-
-static vestry_err refuse_reading(serving *s, vestry_err error, const vestry_signals_error *why) {
-  char text[160];
-  snprintf(text, sizeof text, "signals: %s, at byte %zu", why->message, why->offset);
-  if (error == VESTRY_TIMEOUT) {
-    vestry_turn_away(s->v, VESTRY_REFUSAL_DEADLINE);
-    return vsi_answer_status(&s->request, 408, NULL);
-  }
-  if (error == VESTRY_IO) return vsi_answer_status(&s->request, 400, NULL);
-  if (why->message[0]) return vsi_answer_status(&s->request, error == VESTRY_TOO_LARGE ? 413 : 400, text);
-  return vsi_answer_error(&s->request, error);
-}
-
-/* Whether a reply is the answer though an error was returned. A guard's is with any status; a handler's may have been
- * begun for the better, so it is with a status that says what went wrong, and a body that says it too. */
-static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err error) {
-  if (!reply->status || reply->no_memory || reply->no_room) return false;
-  return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
-}
-
-/* Pages are told of an action that was done, before it is answered: what they show, they show at once (page/sent.c). */
-static void tell_done(serving *s) {
-  const char *sent = vestry_request_header(&s->request, "Vestry-Sent");
-  if (!sent || s->reply.status >= 400 || vsi_request_is_safe(&s->request)) return;
-  (void)vsi_bus_publish(s->v->bus, VSI_BUS_DONE, &(vestry_bus_message){.data = sent, .len = strlen(sent)}, NULL);
-}
+typedef vsi_serving serving;
 
 static vestry_err serve_here(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   if (vsi_instance_is_closing(s->v)) return vsi_answer_error(&s->request, VESTRY_CLOSED);
   vestry_signals_error why;
   vestry_err error = vsi_request_read(&s->request, &why);
-  if (error) return refuse_reading(s, error, &why);
-  s->reply.v = s->reply.room.v = s->v;
-  s->reply.is_datastar = s->request.is_datastar;
-  s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
-  error = s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
-  s->own_request.is_personal = false; /* until guards or the handler ask */
-  if (!error) {
-    s->reply.scope = s->request.scope;
-    if (s->own_request.visit) error = vsi_visit_guard(s->own_request.visit, &s->request, &s->reply);
-  }
+  if (error) return vsi_serving_refuse_reading(s, error, &why);
+  error = vsi_serving_find_scope(s);
+  if (!error && s->own_request.visit) error = vsi_request_guard(&s->request, &s->reply);
   bool is_guarded = error != VESTRY_OK;
   if (!error) error = handler(&s->request, &s->reply, app);
-  bool is_answer = error && is_whole(&s->reply, is_guarded, error);
-  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
-  /* Without room for the answer, what was asked is done all the same: it is not to be done again. */
-  s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
-  if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
-  if (is_answer || !error) tell_done(s);
-  if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
-  return error ? refuse(s, error) : carry_out(s, ret_connection);
+  return vsi_serving_conclude(s, error, is_guarded, ret_connection);
 }
 
 /* The client's trace goes on, if it says one. */
@@ -280,8 +37,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
 
 static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   vestry_err error = serve(s, handler, app, ret_connection);
-  if (s->own_request.watcher) s->own_request.watcher->over(s->own_request.watcher);
-  s->own_request.watcher = NULL;
+  vsi_serving_tell_watcher(s);
   return error;
 }
 
@@ -290,7 +46,9 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   char allow[VSI_ALLOW_BYTES];
   if (!vsi_routes_enter(s->v->routes, req->method, req->path, &s->visit, allow)) return vsi_answer_unrouted(req, allow);
   req->own->visit = &s->visit;
-  vestry_err error = serve_watched(s, s->visit.route->handler, s->visit.route->app, ret_connection);
+  vestry_err error = s->visit.route->receiver
+                         ? vsi_receive(s, ret_connection)
+                         : serve_watched(s, s->visit.route->handler, s->visit.route->app, ret_connection);
   vsi_routes_leave(s->v->routes, &s->visit);
   req->own->visit = NULL;
   return error;
@@ -305,17 +63,8 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   *ret_connection = NULL;
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
   serving s;
-  s.v = v;
-  s.opened = NULL;
-  s.life = NULL;
-  s.asked_to_open = false;
-  s.not_acceptable = false;
-  s.refusal = VESTRY_OK;
-  vsi_request_init(&s.request, &s.own_request, v, ops, server_request);
-  vsi_reply_init(&s.reply, v->host);
+  vsi_serving_init(&s, v, ops, server_request);
   vestry_err error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
-  vsi_reply_finish(&s.reply);
-  if (v->sessions) vsi_session_end(&s.request);
-  vsi_request_finish(&s.request);
+  vsi_serving_finish(&s);
   return error;
 }

@@ -176,6 +176,32 @@ static vestry_err take_once(const void *given) {
   if (!error) vestry_once_destroy(made);
   return error;
 }
+static vestry_err begin_upload(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
+                               void **ret_file) {
+  (void)app, (void)req, (void)reply, (void)file, (void)ret_file;
+  return VESTRY_FAILED;
+}
+static vestry_err write_upload(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes,
+                               size_t len) {
+  (void)file, (void)req, (void)reply, (void)bytes, (void)len;
+  return VESTRY_FAILED;
+}
+static vestry_err end_upload(void *file, const vestry_request *req, vestry_reply *reply) {
+  (void)file, (void)req, (void)reply;
+  return VESTRY_FAILED;
+}
+static void abort_upload(void *file, vestry_err why) {
+  (void)file, (void)why;
+}
+static const vestry_upload_writer upload_writer = {
+    .begin = begin_upload, .write = write_upload, .end = end_upload, .abort = abort_upload};
+static vestry_err take_uploads(const void *given) {
+  vestry_uploads *made;
+  vestry_err error = vestry_uploads_create(v, given, &made);
+  if (!error) vestry_uploads_destroy(made);
+  return error;
+}
+
 static vestry_err take_rate(const void *given) {
   vestry_rate *made;
   vestry_err error = vestry_rate_create(v, given, &made);
@@ -336,6 +362,7 @@ static const vestry_cluster_options cluster_made = {
     .node = "a", .secret = "0123456789012345678901234567890123456789", .secret_len = 40};
 static const unsigned char zero[512];
 static const vestry_rate_options rate = {.count = 1};
+static const vestry_uploads_options uploads = {.pattern = "/files", .writer = &upload_writer};
 
 static const struct {
   const char *name;
@@ -369,6 +396,7 @@ static const struct {
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_rate_options", take_rate, &rate, sizeof rate},
+    {"vestry_uploads_options", take_uploads, &uploads, sizeof uploads},
     {"vestry_watch", take_watch, &watch, sizeof watch},
     {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
     {"vestry_render_observer", take_observer, &observer, sizeof observer},

@@ -45,6 +45,7 @@ const vestry_request_ops vsi_civetweb_request_ops = {
     .respond = vsi_civetweb_respond,
     .open = vsi_civetweb_open,
     .respond_body = vsi_civetweb_respond_body,
+    .receives = vsi_civetweb_request_receives,
 };
 
 struct mg_connection *vestry_civetweb_request_of(const vestry_request *req) {

@@ -127,12 +127,28 @@ vestry_err vsi_civetweb_request_read(void *server_request, void *buffer, size_t 
     *ret_len = 0;
     return VESTRY_OK;
   }
-  if (!request->deadline.is_set) set_deadline(request, request->adapter->body_ns);
+  if (!request->deadline.is_set) {
+    set_deadline(request, request->adapter->body_ns);
+    if (request->is_received && request->deadline.is_set)
+      vsi_civetweb_deadline_holds(&request->adapter->deadlines, &request->deadline, request->held_bytes);
+  }
   vestry_err error = read_piece(request, buffer, capacity, ret_len);
   if (error || request->body_ended) return error;
+  if (request->is_received) {
+    if ((request->piece_bytes += *ret_len) < VESTRY_RECEIVE_BYTES) return VESTRY_OK;
+    request->piece_bytes = 0;
+    clear_deadline(request); /* the next piece has its own */
+    return VESTRY_OK;
+  }
   request->body_bytes += *ret_len;
   vsi_civetweb_deadline_holds(&request->adapter->deadlines, &request->deadline, request->body_bytes);
   return VESTRY_OK;
+}
+
+void vsi_civetweb_request_receives(void *server_request, size_t held_bytes) {
+  vsi_civetweb_request *request = server_request;
+  request->is_received = true;
+  request->held_bytes = held_bytes;
 }
 
 /* ---- the answer -------------------------------------------------------------------------------------------------- */

@@ -28,7 +28,10 @@ typedef struct vsi_civetweb_request {
   bool holds_place; /* a place for a stream was taken */
   vsi_civetweb_guest guest;
   vsi_civetweb_deadline deadline;     /* of the body, then of the answer, then of the linger */
-  size_t body_bytes;                  /* read so far */
+  bool is_received;                   /* the body is, in pieces */
+  size_t held_bytes;                  /* that are held of a body in pieces */
+  size_t piece_bytes;                 /* of the piece that is being read */
+  size_t body_bytes;                  /* read so far, of a body that is no such one */
   int64_t body_left;                  /* what Content-Length promised and read has not seen; 0 when chunked */
   int status;                         /* of the answer or of the stream's head, for the access log; 0: none */
   struct vsi_civetweb_stream *stream; /* what open made; gone when vestry has given it up */
@@ -46,6 +49,9 @@ void vsi_civetweb_request_close(vsi_civetweb_request *request);
 
 /* vestry_request_ops.read. */
 vestry_err vsi_civetweb_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);
+
+/* vestry_request_ops.receives. */
+void vsi_civetweb_request_receives(void *request, size_t held_bytes);
 
 /* Before an answer: when much of the body is unread, or the server keeps no connections, this one ends with it. */
 void vsi_civetweb_request_answering(vsi_civetweb_request *request);

@@ -97,7 +97,7 @@ static enum MHD_Result begin(vsi_microhttpd *adapter, struct MHD_Connection *con
     return MHD_NO;
   }
   *pointer = request;
-  vsi_microhttpd_request_begin(request, method, path, version);
+  vsi_microhttpd_begin(request, method, path, version);
   if (!vsi_microhttpd_request_is_hopeless(request)) return MHD_YES;
   enum MHD_Result result = vsi_microhttpd_answer(request);
   forget(request, pointer);

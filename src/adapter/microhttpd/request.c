@@ -67,6 +67,7 @@ void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
   if (!request) return;
   vsi_microhttpd_socket *adopted = vsi_microhttpd_is_attached(request->adapter) ? request->socket : NULL;
   request->socket->request = NULL;
+  vestry_receive_abandon(request->receiving, VESTRY_IO);
   forget_body(request);
   if (adopted) vsi_microhttpd_socket_release(adopted);
   vsi_free(request->adapter->host, request);
@@ -107,6 +108,7 @@ void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *m
 /* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 static bool is_unwanted(const vsi_microhttpd_request *request) {
+  if (request->receiving) return !vestry_receive_wants(request->receiving);
   return request->refused || !request->is_routed || request->no_memory ||
          request->body_length > request->max_body_bytes || request->body_len > request->max_body_bytes;
 }
@@ -137,8 +139,27 @@ static bool make_room(vsi_microhttpd_request *request, size_t more) {
   return true;
 }
 
+/* Each piece has the time that another body has as a whole. false: the server stops. */
+static bool receive(vsi_microhttpd_request *request, const char *data, size_t len) {
+  vsi_web_gate *gate = &request->adapter->gate;
+  if (!vsi_web_gate_enter(gate)) return false;
+  if ((request->piece_bytes += len) >= VESTRY_RECEIVE_BYTES) {
+    request->piece_bytes = 0;
+    vsi_microhttpd_socket_goes_on(request->socket);
+  }
+  while (len && vestry_receive_wants(request->receiving)) {
+    size_t part = len < VESTRY_RECEIVE_BYTES ? len : VESTRY_RECEIVE_BYTES;
+    vestry_receive_write(request->receiving, data, part);
+    data += part;
+    len -= part;
+  }
+  vsi_web_gate_leave(gate);
+  return true;
+}
+
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len) {
   size_t limit = request->max_body_bytes;
+  if (request->receiving && !is_unwanted(request)) return receive(request, data, len);
   if (!is_unwanted(request)) {
     size_t part = len < limit + 1 - request->body_len ? len : limit + 1 - request->body_len;
     if (make_room(request, part)) {

@@ -32,6 +32,9 @@ typedef struct vsi_microhttpd_request {
   uint64_t body_passed;  /* of a body that is not wanted: what was thrown away */
   bool no_memory;        /* for the body */
 
+  vestry_receiving *receiving; /* the body's, if it comes in pieces; NULL: none */
+  size_t piece_bytes;          /* of the piece that is coming */
+
   char peer[INET6_ADDRSTRLEN];
   size_t target_len; /* as it was sent */
   bool is_legal;     /* the target is one that has a path */

@@ -39,7 +39,11 @@ void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *
 
 static vestry_err serve(vsi_microhttpd_request *request) {
   vestry_connection *connection = NULL;
-  vestry_err error = vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &connection);
+  vestry_receiving *receiving = request->receiving;
+  request->receiving = NULL;
+  vestry_err error =
+      receiving ? vestry_receive_end(receiving, &connection)
+                : vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &connection);
   return error || !connection ? error : vsi_microhttpd_transport_begin(request, connection);
 }
 
@@ -59,13 +63,23 @@ enum MHD_Result vsi_microhttpd_answer(vsi_microhttpd_request *request) {
   return error ? MHD_NO : MHD_YES;
 }
 
+void vsi_microhttpd_begin(vsi_microhttpd_request *request, const char *method, const char *path, const char *version) {
+  vestry *v = request->adapter->v;
+  vsi_microhttpd_request_begin(request, method, path, version);
+  if (request->refused || !request->is_routed || (!request->is_chunked && !request->body_length)) return;
+  if (!vsi_web_gate_enter(&request->adapter->gate)) return;
+  vestry_err error = vestry_receive_begin(v, &vsi_microhttpd_request_ops, request, &request->receiving);
+  vsi_web_gate_leave(&request->adapter->gate);
+  request->no_memory = error == VESTRY_NO_MEMORY;
+}
+
 enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
                                       const char *version, const char *upload, size_t *upload_len, void **ctx) {
   (void)cls, (void)conn;
   vsi_microhttpd_request *request = *ctx;
   if (!request) return MHD_NO; /* there was no memory for it */
   if (!request->has_begun) {
-    vsi_microhttpd_request_begin(request, method, path, version);
+    vsi_microhttpd_begin(request, method, path, version);
     /* An answer now makes libmicrohttpd close: it has not read the request. */
     return vsi_microhttpd_request_is_hopeless(request) ? vsi_microhttpd_answer(request) : MHD_YES;
   }

@@ -7,6 +7,9 @@
 
 struct vsi_microhttpd_request;
 
+/* A request's head is there. Its body goes to its route's receiver, if it has one. */
+void vsi_microhttpd_begin(struct vsi_microhttpd_request *request, const char *method, const char *path,
+                          const char *version);
 /* Answer a request that is complete, or begin its stream; without either, MHD_NO, the connection closes. */
 enum MHD_Result vsi_microhttpd_answer(struct vsi_microhttpd_request *request);
 

@@ -319,6 +319,14 @@ void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   vsi_mutex_unlock(&sockets->lock);
 }
 
+void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket) {
+  vsi_microhttpd_sockets *sockets = socket->all;
+  uint64_t now = vsi_now_ns(sockets->host);
+  vsi_mutex_lock(&sockets->lock);
+  if (socket->is_waiting && !socket->going) wait_locked(socket, now, sockets->request_ns);
+  vsi_mutex_unlock(&sockets->lock);
+}
+
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket) {
   vsi_mutex_lock(&socket->all->lock);
   leave_locked(socket);

@@ -89,6 +89,8 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);
 /* The first line of a request is there. */
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
+/* A piece of its body is there, and the next one has as long. */
+void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket);
 /* All of it is there, or no more of it is wanted: from here on it takes as long as it takes. */
 void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
 /* Its answer has a body that holds so much. */

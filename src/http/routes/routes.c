@@ -170,16 +170,20 @@ static vsi_route *find_locked(vsi_routes *routes, const char *method, const char
   return NULL;
 }
 
+static void enter_guards_locked(vsi_routes *routes, const char *path, vsi_visit *visit) {
+  for (vsi_guard *guard = routes->guards; guard; guard = guard->next) {
+    if (!fits(&guard->part, path)) continue;
+    atomic_fetch_add(&guard->running, 1);
+    visit->guards[visit->guards_count++] = guard;
+  }
+}
+
 bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
                       char allow[VSI_ALLOW_BYTES]) {
   ret_visit->guards_count = 0;
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
   ret_visit->route = find_locked(routes, method, path, &ret_visit->captures, allow);
-  for (vsi_guard *guard = ret_visit->route ? routes->guards : NULL; guard; guard = guard->next) {
-    if (!fits(&guard->part, path)) continue;
-    atomic_fetch_add(&guard->running, 1);
-    ret_visit->guards[ret_visit->guards_count++] = guard;
-  }
+  if (ret_visit->route && !ret_visit->route->receiver) enter_guards_locked(routes, path, ret_visit);
   if (ret_visit->route) atomic_fetch_add(&ret_visit->route->running, 1);
   vsi_rw_lock_give(&routes->lock);
   if (!ret_visit->route) return false;
@@ -188,21 +192,49 @@ bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, 
   return true;
 }
 
-void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
-  visits = visit->outer;
+static void leave_guards(vsi_visit *visit) {
   for (size_t i = 0; i < visit->guards_count; i++) atomic_fetch_sub(&visit->guards[i]->running, 1);
-  atomic_fetch_sub(&visit->route->running, 1);
+  visit->guards_count = 0;
+}
+
+static void tell_waiters(vsi_routes *routes) {
   if (!atomic_load(&routes->waiters)) return;
   vsi_mutex_lock(&routes->left_lock);
   pthread_cond_broadcast(&routes->left);
   vsi_mutex_unlock(&routes->left_lock);
 }
 
-vestry_err vsi_visit_guard(const vsi_visit *visit, const vestry_request *req, vestry_reply *reply) {
+void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
+  visits = visit->outer;
+  leave_guards(visit);
+  atomic_fetch_sub(&visit->route->running, 1);
+  tell_waiters(routes);
+}
+
+vestry_err vsi_visit_guard(vsi_routes *routes, vsi_visit *visit, const vestry_request *req, vestry_reply *reply) {
   vestry_err error = VESTRY_OK;
+  const bool is_received = visit->route->receiver != NULL;
+  if (is_received) {
+    vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
+    enter_guards_locked(routes, req->path, visit);
+    vsi_rw_lock_give(&routes->lock);
+  }
   for (size_t i = 0; i < visit->guards_count && !error; i++)
     error = visit->guards[i]->guard(req, reply, visit->guards[i]->app);
+  if (is_received) {
+    leave_guards(visit);
+    tell_waiters(routes);
+  }
   return error;
+}
+
+void vsi_visit_pause(vsi_visit *visit) {
+  visits = visit->outer;
+}
+
+void vsi_visit_go_on(vsi_visit *visit) {
+  visit->outer = visits;
+  visits = visit;
 }
 
 int vestry_route_status(vestry *v, const char *method, const char *path) {
@@ -278,15 +310,17 @@ static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   return error;
 }
 
-vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
+static vestry_err mount(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
+                        const vsi_receiver *receiver, void *app) {
   if (!v) return VESTRY_INVALID;
-  if (!method || !vsi_is_token(method) || !handler)
+  if (!method || !vsi_is_token(method) || (!handler && !receiver))
     return refuse(v, "a route", pattern, VESTRY_INVALID, "it needs a method and a handler");
   vestry_err error = vsi_pattern_check(pattern, true);
   if (error) return refuse(v, method, pattern, error, error == VESTRY_LIMIT ? "too many parameters" : no_pattern);
   vsi_routes *routes = v->routes;
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
+  route->receiver = receiver;
   bool refused;
   vsi_mutex_lock(&routes->changes);
   error = add(routes, route, &refused);
@@ -297,13 +331,23 @@ vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vest
                 refused ? "a server refuses it, see above" : "the same method and path have a handler");
 }
 
+vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
+  return mount(v, method, pattern, handler, NULL, app);
+}
+
+vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern, const vsi_receiver *receiver,
+                              void *app) {
+  return mount(v, method, pattern, NULL, receiver, app);
+}
+
 vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   if (!v || !method || vsi_pattern_check(pattern, true)) return VESTRY_INVALID;
   vsi_routes *routes = v->routes;
   vsi_mutex_lock(&routes->changes);
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   vsi_route *route = vsi_trie_get(routes->root, pattern, method);
-  bool inside = route && is_inside(&route->running);
+  /* A body that this thread receives in pieces goes on only when the thread's handler has returned. */
+  bool inside = route && (is_inside(&route->running) || (route->receiver && visits));
   if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
   vsi_rw_lock_give(&routes->lock);
   if (route && !inside) {

@@ -28,8 +28,16 @@ enum { VSI_ALLOW_BYTES = 256 };
 bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
                       char allow[VSI_ALLOW_BYTES]);
 void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit);
-/* Have the guards look, the outermost first: the first error. */
-vestry_err vsi_visit_guard(const vsi_visit *visit, const vestry_request *req, vestry_reply *reply);
+/* Have the guards look, the outermost first: the first error. Those of a receiver's route are found now, and left when
+ * they have looked: a body may take hours, and a guard that is taken away is waited for. */
+vestry_err vsi_visit_guard(vsi_routes *routes, vsi_visit *visit, const vestry_request *req, vestry_reply *reply);
+/* A visit that outlasts the call in which it began is none of the thread's between calls. */
+void vsi_visit_pause(vsi_visit *visit);
+void vsi_visit_go_on(vsi_visit *visit);
+
+/* vestry_route for bodies that come in pieces. receiver: borrowed, static. */
+vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern, const vsi_receiver *receiver,
+                              void *app);
 
 /* The page for an error; NULL: none. */
 vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app);

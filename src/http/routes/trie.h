@@ -6,12 +6,14 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "http/receiver.h"
 #include "vestry/routes.h"
 
 typedef struct vsi_route {
   struct vsi_route *next; /* of another method, at the same pattern */
   _Atomic(uint32_t) running;
   vestry_handler_fn handler;
+  const vsi_receiver *receiver; /* instead of the handler: bodies come to it in pieces. NULL: none */
   void *app;
   size_t names_count;
   const char *names[VESTRY_ROUTE_PARAMETERS_MAX]; /* of its parameters; in text */

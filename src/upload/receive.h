@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* One request that brings files: from its head to the writer's end or abort of each. */
+#ifndef VSI_UPLOAD_RECEIVE_H
+#define VSI_UPLOAD_RECEIVE_H
+
+#include "http/receiver.h"
+#include "upload/place.h"
+
+struct vestry_uploads {
+  vestry *v;
+  vestry_uploads_options options; /* whole */
+  vsi_upload_places places;
+  char text[]; /* pattern and types */
+};
+
+/* app: a vestry_uploads */
+extern const vsi_receiver vsi_upload_receiver;
+
+#endif

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: MIT */
+/* Uploads: what is refused before a byte of the body is read, what a writer is told, and that it is told once. */
+#include <stdlib.h>
+
+#include "serve/wire.h"
+#include "upload/said.h"
+#include "vestry/upload.h"
+
+enum { FILES = 32, ROOM = 1 << 18 };
+
+/* A file as the writer got it. */
+typedef struct kept {
+  char field[64], name[300], type[140];
+  char bytes[ROOM];
+  size_t len;
+  uint64_t most_bytes;
+  int ends, aborts;
+  vestry_err why;
+} kept;
+
+typedef struct suite {
+  site on;
+  vestry_uploads *uploads;
+  kept *files;
+  size_t count;
+  vestry_err begin_error, write_error, end_error; /* what the writer returns */
+  size_t fails_at;                                /* the file that it fails with */
+  int done, guarded;
+  char field[64];      /* that `done` found */
+  vestry_err guarding; /* what the guard returns */
+  size_t largest;      /* piece */
+} suite;
+
+static suite *of(void *file) {
+  return *(suite **)file;
+}
+
+typedef struct handle {
+  suite *s;
+  kept *kept;
+} handle;
+
+static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
+                             void **ret_file) {
+  suite *s = app;
+  (void)req, (void)reply;
+  if (s->begin_error && s->count == s->fails_at) return s->begin_error;
+  assert_true(s->count < FILES);
+  handle *made = malloc(sizeof *made);
+  kept *k = &s->files[s->count++];
+  *made = (handle){s, k};
+  snprintf(k->field, sizeof k->field, "%s", file->field);
+  snprintf(k->name, sizeof k->name, "%s", file->name);
+  snprintf(k->type, sizeof k->type, "%s", file->type);
+  k->most_bytes = file->most_bytes;
+  *ret_file = made;
+  return VESTRY_OK;
+}
+
+static vestry_err write_piece(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes,
+                              size_t len) {
+  kept *k = ((handle *)file)->kept;
+  suite *s = of(file);
+  (void)req, (void)reply;
+  assert_int_equal(k->ends + k->aborts, 0);
+  assert_true(len > 0 && k->len + len <= ROOM);
+  if (len > s->largest) s->largest = len;
+  if (s->write_error && (size_t)(k - s->files) == s->fails_at) return s->write_error;
+  memcpy(k->bytes + k->len, bytes, len);
+  k->len += len;
+  return VESTRY_OK;
+}
+
+static vestry_err end_file(void *file, const vestry_request *req, vestry_reply *reply) {
+  handle *h = file;
+  suite *s = h->s;
+  kept *k = h->kept;
+  (void)req, (void)reply;
+  free(h);
+  assert_int_equal(k->ends++ + k->aborts, 0);
+  return s->end_error && (size_t)(k - s->files) == s->fails_at ? s->end_error : VESTRY_OK;
+}
+
+static void abort_file(void *file, vestry_err why) {
+  handle *h = file;
+  assert_int_equal(h->kept->ends + h->kept->aborts++, 0);
+  h->kept->why = why;
+  free(h);
+}
+
+static const vestry_upload_writer writer = {
+    .begin = begin_file, .write = write_piece, .end = end_file, .abort = abort_file};
+
+static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  const char *field = vestry_request_value(req, VESTRY_IN_FORM, "title");
+  s->done++;
+  snprintf(s->field, sizeof s->field, "%s", field ? field : "(none)");
+  return vestry_reply_status(reply, 201);
+}
+
+static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  (void)reply;
+  s->guarded++;
+  const char *field = vestry_request_value(req, VESTRY_IN_FORM, "pass");
+  return field && strcmp(field, "no") == 0 ? VESTRY_NOT_FOUND : s->guarding;
+}
+
+static void begin_with(suite *s, vestry_uploads_options options) {
+  *s = (suite){.files = calloc(FILES, sizeof(kept))};
+  site_begin(&s->on, (vestry_options){.scope = site_by_cookie});
+  if (!options.pattern) options.pattern = "/files";
+  if (!options.writer) options.writer = &writer;
+  options.app = s;
+  if (!options.max_file_bytes) options.max_file_bytes = 100000;
+  options.done = done;
+  assert_int_equal(vestry_uploads_create(s->on.v, &options, &s->uploads), VESTRY_OK);
+  assert_int_equal(vestry_guard(s->on.v, "/", look, s), VESTRY_OK);
+}
+
+static vestry_uploads_stats stats_of(suite *s) {
+  vestry_uploads_stats stats = {0};
+  vestry_uploads_stats_get(s->uploads, &stats);
+  return stats;
+}
+
+/* Every file that was begun has one end, and the counters add up. */
+static void end_suite(suite *s) {
+  vestry_uploads_stats stats = stats_of(s);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.begun_count, stats.done_count + stats.failed_count);
+  for (size_t i = 0; i < s->count; i++) assert_int_equal(s->files[i].ends + s->files[i].aborts, 1);
+  vestry_stats all = {0};
+  vestry_stats_get(s->on.v, &all);
+  assert_int_equal(all.request_bytes, 0);
+  vestry_uploads_destroy(s->uploads);
+  site_end(&s->on);
+  free(s->files);
+}
+
+/* POST to /files. Returns the status; nothing was read of what is refused: *ret_read. */
+static int post(suite *s, wire *r, size_t *ret_read) {
+  r->method = "POST";
+  if (!r->path) r->path = "/files";
+  wire_request(&s->on, r, NULL, NULL);
+  if (ret_read) *ret_read = r->at;
+  int status = r->status;
+  wire_finish(r);
+  return status;
+}
+
+static const char *pattern_text(size_t len) {
+  static char text[ROOM];
+  for (size_t i = 0; i < len; i++) text[i] = (char)(i * 31 + i / 251);
+  return text;
+}
+
+/* ---- a body that is a file --------------------------------------------------------------------------------------- */
+
+/* capability: L1 */
+static void a_body_comes_in_pieces(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  const char *text = pattern_text(100000);
+  static const int64_t lengths[] = {0, -1};
+  static const size_t pieces[] = {0, 1000, 99999};
+  for (size_t l = 0; l < 2; l++)
+    for (size_t p = 0; p < 3; p++) {
+      s.count = 0;
+      memset(s.files, 0, sizeof *s.files);
+      int status =
+          post(&s,
+               &(wire){.headers = {{"Content-Type", "Image/PNG; q=1"}, {"Upload-Name", "..%2Fa%20b%C3%A9.png"}},
+                       .body = text,
+                       .body_len = 100000,
+                       .announced = lengths[l],
+                       .piece = pieces[p]},
+               NULL);
+      assert_int_equal(status, 201);
+      assert_int_equal(s.count, 1);
+      assert_int_equal(s.files->len, 100000);
+      assert_memory_equal(s.files->bytes, text, 100000);
+      assert_string_equal(s.files->name, "a b\xC3\xA9.png");
+      assert_string_equal(s.files->type, "image/png");
+      assert_string_equal(s.files->field, "");
+      assert_int_equal(s.files->most_bytes, 100000);
+      assert_int_equal(s.files->ends, 1);
+    }
+  assert_true(s.largest <= VESTRY_RECEIVE_BYTES);
+  assert_int_equal(stats_of(&s).done_count, 6);
+  assert_int_equal(stats_of(&s).written_bytes, 600000);
+  vestry_stats all = {0};
+  vestry_stats_get(s.on.v, &all);
+  assert_true(all.request_peak_bytes <= 65536);
+  end_suite(&s);
+}
+
+/* capability: L1 */
+static void refused_before_it_is_read(void **state) {
+  (void)state;
+  suite s;
+  size_t read;
+  begin_with(&s, (vestry_uploads_options){.types = "image/*, application/pdf", .max_file_bytes = 1000});
+  const char *text = pattern_text(2000);
+  const vestry_header png = {"Content-Type", "image/png"}, html = {"Content-Type", "text/html"};
+  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 1001}, &read), 413);
+  assert_int_equal(read, 0);
+  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .announced = INT64_MAX}, &read), 413);
+  assert_int_equal(read, 0);
+  assert_int_equal(post(&s, &(wire){.headers = {html}, .body = text, .body_len = 10}, &read), 415);
+  assert_int_equal(read, 0);
+  assert_int_equal(post(&s, &(wire){.body = text, .body_len = 10}, &read), 415);
+  assert_int_equal(read, 0);
+  s.begin_error = VESTRY_LIMIT; /* a quota of the writer's */
+  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 503);
+  assert_int_equal(read, 0);
+  s.begin_error = VESTRY_OK;
+  s.guarding = VESTRY_NOT_FOUND;
+  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 404);
+  assert_int_equal(read, 0);
+  assert_int_equal(s.count, 0);
+  s.guarding = VESTRY_OK;
+  assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 201);
+  end_suite(&s);
+}
+
+/* capability: L1 */
+static void a_length_that_lies(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 1000});
+  const char *text = pattern_text(5000);
+  assert_int_equal(post(&s, &(wire){.body = text, .body_len = 5000, .announced = -1, .piece = 300}, NULL), 413);
+  assert_int_equal(s.files[0].aborts, 1);
+  assert_int_equal(s.files[0].len, 900);
+  assert_int_equal(post(&s, &(wire){.body = text, .body_len = 400, .announced = 500}, NULL), 400);
+  assert_int_equal(s.files[1].why, VESTRY_IO);
+  assert_int_equal(s.done, 0);
+  end_suite(&s);
+}
+
+/* capability: L1 */
+static void what_fails_is_told_once(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  const char *text = pattern_text(50000);
+  static const struct {
+    vestry_err read, write, end;
+    int status;
+    vestry_err why; /* OK: it was ended */
+  } cases[] = {
+      {VESTRY_IO, VESTRY_OK, VESTRY_OK, 400, VESTRY_IO},
+      {VESTRY_TIMEOUT, VESTRY_OK, VESTRY_OK, 408, VESTRY_TIMEOUT},
+      {VESTRY_OK, VESTRY_FULL, VESTRY_OK, 503, VESTRY_FULL},
+      {VESTRY_OK, VESTRY_IO, VESTRY_OK, 500, VESTRY_IO},
+      {VESTRY_OK, VESTRY_OK, VESTRY_IO, 500, VESTRY_OK},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    s.fails_at = i;
+    s.write_error = cases[i].write;
+    s.end_error = cases[i].end;
+    wire r = {.body = text, .body_len = 40000, .announced = cases[i].read ? 50000 : 0, .read_error = cases[i].read};
+    assert_int_equal(post(&s, &r, NULL), cases[i].status);
+    assert_int_equal(s.files[i].why, cases[i].why);
+    assert_int_equal(s.files[i].ends, cases[i].why == VESTRY_OK);
+  }
+  assert_int_equal(s.done, 0);
+  assert_int_equal(stats_of(&s).failed_count, 5);
+  end_suite(&s);
+}
+
+static void an_empty_file_is_one(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  assert_int_equal(post(&s, &(wire){.body = ""}, NULL), 201);
+  assert_int_equal(post(&s, &(wire){.body = "", .announced = -1}, NULL), 201);
+  assert_int_equal(s.files[0].ends + s.files[1].ends, 2);
+  end_suite(&s);
+}
+
+/* ---- forms ------------------------------------------------------------------------------------------------------- */
+
+#define FORM                                                                                                           \
+  { "Content-Type", "multipart/form-data; boundary=XyZ" }
+#define FIELD(name) "--XyZ\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n"
+#define FILE_(name, of)                                                                                                \
+  "--XyZ\r\nContent-Disposition: form-data; name=\"" name "\"; filename=\"" of "\"\r\nContent-Type: image/png\r\n\r\n"
+
+static int post_form(suite *s, const char *body, size_t piece) {
+  return post(s, &(wire){.headers = {FORM}, .body = body, .body_len = strlen(body), .piece = piece}, NULL);
+}
+
+/* capability: L1 */
+static void files_of_a_form(void **state) {
+  (void)state;
+  static const char body[] = FIELD("pass") "yes\r\n" FILE_("one", "C:\\x\\a.png") "first\r\n" FILE_(
+      "none", "") "\r\n" FILE_("two", "b%22.png") "second\r\n" FIELD("title") "T \xC3\xA9\r\n--XyZ--\r\n";
+  for (size_t piece = 0; piece < 40; piece++) {
+    suite s;
+    begin_with(&s, (vestry_uploads_options){.max_files_count = 2});
+    assert_int_equal(post_form(&s, body, piece), 201);
+    assert_int_equal(s.count, 2);
+    assert_int_equal(s.guarded, 1);
+    assert_string_equal(s.files[0].name, "a.png");
+    assert_string_equal(s.files[0].field, "one");
+    assert_string_equal(s.files[1].name, "b\".png");
+    assert_memory_equal(s.files[0].bytes, "first", 6);
+    assert_memory_equal(s.files[1].bytes, "second", 7);
+    assert_string_equal(s.field, "T \xC3\xA9");
+    end_suite(&s);
+  }
+}
+
+/* capability: L1 */
+static void a_form_is_kept_as_a_whole_or_not(void **state) {
+  (void)state;
+  static const struct {
+    const char *body;
+    int status;
+    size_t begun;
+  } cases[] = {
+      {FILE_("a", "x") "1\r\n" FILE_("b", "y") "2", 400, 2},                                    /* broken off */
+      {FILE_("a", "x") "1\r\n--XyZoops\r\n\r\n", 400, 1},                                       /* no line break */
+      {FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n" FILE_("c", "z") "3\r\n--XyZ--", 413, 2}, /* too many */
+      {FIELD("pass") "no\r\n" FILE_("a", "x") "1\r\n--XyZ--", 404, 0},                          /* the guard */
+      {FIELD("pass") "no\r\n--XyZ--", 404, 0},
+      {FIELD("a") "\xFF\r\n--XyZ--", 400, 0},
+      {FILE_("a", "") "bytes\r\n--XyZ--", 400, 0},
+      {"no form", 400, 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    suite s;
+    begin_with(&s, (vestry_uploads_options){.max_files_count = 2});
+    assert_int_equal(post_form(&s, cases[i].body, 7), cases[i].status);
+    assert_int_equal(s.count, cases[i].begun);
+    for (size_t f = 0; f < s.count; f++) assert_int_equal(s.files[f].aborts, 1);
+    assert_int_equal(s.done, 0);
+    end_suite(&s);
+  }
+}
+
+/* Of two files the first is ended, and the second cannot be kept: the first stays ended, and is not aborted too. */
+static void an_end_that_fails(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_files_count = 3});
+  s.end_error = VESTRY_IO;
+  s.fails_at = 1;
+  assert_int_equal(post_form(&s, FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n" FILE_("c", "z") "3\r\n--XyZ--", 0),
+                   500);
+  assert_int_equal(s.files[0].ends, 1);
+  assert_int_equal(s.files[1].ends, 1);
+  assert_int_equal(s.files[2].aborts, 1);
+  end_suite(&s);
+}
+
+static void many_fields(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  char *body = malloc(200000);
+  size_t len = (size_t)sprintf(body, "%s", FIELD("title"));
+  memset(body + len, 'x', 70000);
+  strcpy(body + len + 70000, "\r\n--XyZ--");
+  assert_int_equal(post_form(&s, body, 0), 413);
+  memset(body + len, 'x', 60000);
+  strcpy(body + len + 60000, "\r\n--XyZ--");
+  assert_int_equal(post_form(&s, body, 0), 201);
+  free(body);
+  end_suite(&s);
+}
+
+/* ---- pushed ------------------------------------------------------------------------------------------------------ */
+
+static vestry_receiving *push_begin(suite *s, wire *r) {
+  vestry_receiving *receiving = NULL;
+  r->method = "POST";
+  if (!r->path) r->path = "/files";
+  assert_int_equal(vestry_receive_begin(s->on.v, &wire_ops, r, &receiving), VESTRY_OK);
+  return receiving;
+}
+
+static int push_end(vestry_receiving *receiving, wire *r) {
+  vestry_connection *connection;
+  assert_int_equal(vestry_receive_end(receiving, &connection), VESTRY_OK);
+  assert_null(connection);
+  int status = r->status;
+  wire_finish(r);
+  return status;
+}
+
+/* capability: L1 */
+static void pushed_by_a_server(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_count = 3, .max_per_person_count = 2});
+  wire one = {.announced = 6}, two = {.announced = 6}, three = {.announced = 6},
+       other = {.peer = "192.0.2.2", .announced = 1};
+  vestry_receiving *first = push_begin(&s, &one), *second = push_begin(&s, &two), *third = push_begin(&s, &three);
+  vestry_receiving *fourth = push_begin(&s, &other);
+  assert_true(vestry_receive_wants(first) && vestry_receive_wants(second) && vestry_receive_wants(fourth));
+  assert_false(vestry_receive_wants(third)); /* of one person */
+  vestry_receive_write(first, "abc", 3);
+  vestry_receive_write(third, "abc", 3);
+  vestry_receive_write(second, "x", 1);
+  vestry_receive_write(first, "def", 3);
+  assert_int_equal(push_end(first, &one), 201);
+  assert_int_equal(push_end(third, &three), 429);
+  vestry_receive_abandon(second, VESTRY_TIMEOUT);
+  vestry_receive_abandon(fourth, VESTRY_IO);
+  assert_memory_equal(s.files[0].bytes, "abcdef", 7);
+  assert_int_equal(s.files[1].why, VESTRY_TIMEOUT);
+  assert_int_equal(s.files[2].why, VESTRY_IO);
+  wire_finish(&two);
+  wire_finish(&other);
+  vestry_receiving *none;
+  wire elsewhere = {.method = "POST", .path = "/elsewhere"};
+  assert_int_equal(vestry_receive_begin(s.on.v, &wire_ops, &elsewhere, &none), VESTRY_NOT_FOUND);
+  wire_finish(&elsewhere);
+  end_suite(&s);
+}
+
+static void no_more_than_there_may_be(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_count = 1});
+  wire one = {.announced = 6}, two = {.peer = "192.0.2.2", .announced = 6};
+  vestry_receiving *first = push_begin(&s, &one), *second = push_begin(&s, &two);
+  assert_int_equal(push_end(second, &two), 503);
+  vestry_receive_abandon(first, VESTRY_IO);
+  wire_finish(&one);
+  assert_int_equal(stats_of(&s).refused_count, 1);
+  assert_int_equal(post(&s, &(wire){.body = "x", .body_len = 1}, NULL), 201);
+  end_suite(&s);
+}
+
+/* A body that is under way on this thread can end only when the thread's handler has returned. */
+static vestry_err unroute(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  assert_int_equal(vestry_unroute(req->v, "POST", "/files"), VESTRY_INVALID);
+  return vestry_reply_status(reply, 204);
+}
+
+static void not_unrouted_by_a_handler(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_count = 1});
+  assert_int_equal(vestry_route(s.on.v, "POST", "/unroute", unroute, &s), VESTRY_OK);
+  wire one = {.announced = 6};
+  vestry_receiving *first = push_begin(&s, &one);
+  assert_int_equal(post(&s, &(wire){.path = "/unroute"}, NULL), 204);
+  assert_int_equal(vestry_unguard(s.on.v, "/", look, &s), VESTRY_OK); /* it has looked, and is not waited for */
+  vestry_receive_abandon(first, VESTRY_IO);
+  wire_finish(&one);
+  end_suite(&s);
+}
+
+/* ---- mistakes, memory -------------------------------------------------------------------------------------------- */
+
+static void names_and_types(void **state) {
+  (void)state;
+  static const struct {
+    const char *said, *name;
+  } names[] = {
+      {"a.txt", "a.txt"}, {"../../etc/passwd", "passwd"}, {"C:\\x\\b", "b"}, {"..", ""},   {"a/..", ""},
+      {"a/", ""},         {"x\r\ny\x7F", "xy"},           {"\xFF", ""},      {".x", ".x"},
+  };
+  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], text[2000];
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    vsi_said_name((vestry_slice){names[i].said, strlen(names[i].said)}, name);
+    assert_string_equal(name, names[i].name);
+  }
+  for (size_t i = 0; i + 2 <= 400; i += 2) memcpy(text + i, "\xC3\xA9", 3);
+  vsi_said_name((vestry_slice){text, 400}, name);
+  assert_int_equal(strlen(name), 254);
+  vsi_said_encoded_name("%2e%2E", name);
+  assert_string_equal(name, "");
+  vsi_said_encoded_name("a%00b%zz%4", name);
+  assert_string_equal(name, "ab%zz%4");
+  vsi_said_encoded_name(NULL, name);
+  assert_string_equal(name, "");
+  memset(text, 'x', sizeof text - 1);
+  text[sizeof text - 1] = '\0';
+  vsi_said_encoded_name(text, name);
+  assert_int_equal(strlen(name), 255);
+  const char *const odd[] = {"", "image", "/", "a/", "/b", "a/b/c", "\"a/b\"", text};
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    vsi_said_type((vestry_slice){odd[i], strlen(odd[i])}, type);
+    assert_string_equal(type, "application/octet-stream");
+  }
+  assert_true(vsi_said_type_is_in("image/*,text/plain", "image/png"));
+  assert_true(vsi_said_type_is_in("image/*, TEXT/plain", "text/plain"));
+  assert_true(vsi_said_type_is_in("*/*", "text/plain"));
+  assert_false(vsi_said_type_is_in("image/*,text/plain", "text/plainer"));
+  assert_false(vsi_said_type_is_in("text/plain", "text/plai"));
+  assert_false(vsi_said_type_is_in("image/*", "imagex/png"));
+  assert_false(vsi_said_type_is_in("", "a/b"));
+}
+
+static void mistakes_are_said(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_count = 1});
+  vestry_uploads *none = NULL;
+  const vestry_upload_writer half = {.begin = begin_file};
+  const vestry_uploads_options wrong[] = {
+      {.pattern = NULL, .writer = &writer},
+      {.pattern = "/x", .writer = NULL},
+      {.pattern = "/x", .writer = &half},
+      {.pattern = "/x", .writer = &writer, .max_files_count = VESTRY_UPLOAD_FILES_MAX + 1},
+      {.pattern = "/x", .writer = &writer, .max_file_bytes = UINT64_MAX},
+      {.pattern = "x", .writer = &writer},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    *s.on.th.last_log = '\0';
+    assert_int_equal(vestry_uploads_create(s.on.v, &wrong[i], &none), VESTRY_INVALID);
+    assert_true(*s.on.th.last_log);
+  }
+  assert_int_equal(
+      vestry_uploads_create(s.on.v, &(vestry_uploads_options){.pattern = "/files", .writer = &writer}, &none),
+      VESTRY_EXISTS);
+  assert_null(none);
+  end_suite(&s);
+}
+
+static void short_of_memory(void **state) {
+  (void)state;
+  static const char body[] = FIELD("title") "T\r\n" FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n--XyZ--";
+  suite s;
+  begin_with(&s, (vestry_uploads_options){.max_files_count = 2});
+  bool failed = true;
+  for (long number = 0; failed; number++) {
+    int was_done = s.done;
+    s.count = 0;
+    memset(s.files, 0, 2 * sizeof *s.files);
+    test_host_fail_in(&s.on.th, number);
+    int status = post_form(&s, body, 50);
+    failed = test_host_has_failed(&s.on.th);
+    test_host_fail_no_more(&s.on.th);
+    assert_true(status == 201 || status == 500);
+    if (!failed) assert_int_equal(status, 201);
+    assert_true(status == 201 ? s.done == was_done + 1 : s.done <= was_done + 1);
+    for (size_t i = 0; i < s.count; i++) assert_int_equal(s.files[i].ends + s.files[i].aborts, 1);
+  }
+  s.count = 0;
+  vestry_uploads *more = NULL;
+  vestry_err error = VESTRY_NO_MEMORY;
+  for (long number = 0; error; number++) {
+    test_host_fail_in(&s.on.th, number);
+    error = vestry_uploads_create(s.on.v, &(vestry_uploads_options){.pattern = "/more", .writer = &writer}, &more);
+    test_host_fail_no_more(&s.on.th);
+    assert_true(!error || error == VESTRY_NO_MEMORY);
+  }
+  vestry_uploads_destroy(more);
+  vestry_uploads_destroy(NULL);
+  end_suite(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_body_comes_in_pieces),
+      cmocka_unit_test(refused_before_it_is_read),
+      cmocka_unit_test(a_length_that_lies),
+      cmocka_unit_test(what_fails_is_told_once),
+      cmocka_unit_test(an_empty_file_is_one),
+      cmocka_unit_test(files_of_a_form),
+      cmocka_unit_test(a_form_is_kept_as_a_whole_or_not),
+      cmocka_unit_test(an_end_that_fails),
+      cmocka_unit_test(many_fields),
+      cmocka_unit_test(pushed_by_a_server),
+      cmocka_unit_test(no_more_than_there_may_be),
+      cmocka_unit_test(not_unrouted_by_a_handler),
+      cmocka_unit_test(names_and_types),
+      cmocka_unit_test(mistakes_are_said),
+      cmocka_unit_test(short_of_memory),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

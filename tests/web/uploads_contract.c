@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+#include "web/uploads_contract.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "support/test.h"
+#include "support/until.h"
+#include "vestry/upload.h"
+#include "web/client.h"
+
+enum { MB = 1 << 20, LARGE = 24 * MB, PIECE = VESTRY_RECEIVE_BYTES };
+/* What is between a slow client's pieces, and what each of them may take. */
+enum { STEP_S = 20, SILENT_S = 30 };
+
+static const server_seam *seam;
+static server s;
+static vestry_uploads *uploads;
+static char *text; /* LARGE bytes */
+
+/* What the writer was told; one file at a time. */
+static _Atomic(uint64_t) written, wrong, largest;
+static _Atomic(int) begun, ended, aborted, why;
+static _Atomic(bool) holds; /* a write waits until it does not */
+
+static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
+                             void **ret_file) {
+  (void)app, (void)req, (void)reply, (void)file;
+  atomic_store(&written, 0);
+  atomic_fetch_add(&begun, 1);
+  *ret_file = &begun;
+  return VESTRY_OK;
+}
+
+static vestry_err write_piece(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes,
+                              size_t len) {
+  (void)file, (void)req, (void)reply;
+  UNTIL(!atomic_load(&holds));
+  uint64_t at = atomic_load(&written);
+  if (at + len > LARGE || memcmp(text + at, bytes, len) != 0) atomic_fetch_add(&wrong, 1);
+  if (len > atomic_load(&largest)) atomic_store(&largest, len);
+  atomic_store(&written, at + len);
+  return VESTRY_OK;
+}
+
+static vestry_err end_file(void *file, const vestry_request *req, vestry_reply *reply) {
+  (void)file, (void)req, (void)reply;
+  atomic_fetch_add(&ended, 1);
+  return VESTRY_OK;
+}
+
+static void abort_file(void *file, vestry_err error) {
+  (void)file;
+  atomic_store(&why, error);
+  atomic_fetch_add(&aborted, 1);
+}
+
+static const vestry_upload_writer writer = {
+    .begin = begin_file, .write = write_piece, .end = end_file, .abort = abort_file};
+
+static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_body(reply, "text/plain", "kept", 4);
+}
+
+static void start(void) {
+  text = malloc(LARGE);
+  for (size_t i = 0; i < LARGE; i++) text[i] = (char)(i * 31 + i / 4093);
+  begun = ended = aborted = why = 0;
+  written = wrong = largest = 0;
+  seam->start(&s, &(web_settings){.keep_alive = true, .silent_s = SILENT_S});
+  const vestry_uploads_options options = {
+      .pattern = "/files", .writer = &writer, .done = done, .types = "text/*", .max_file_bytes = LARGE};
+  assert_int_equal(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
+}
+
+static void stop(void) {
+  server_assert_serves(&s);
+  server_stop_adapter(&s);
+  vestry_uploads_stats stats = {0};
+  vestry_uploads_stats_get(uploads, &stats);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.begun_count, stats.done_count + stats.failed_count);
+  assert_int_equal(begun, ended + aborted);
+  assert_int_equal(wrong, 0);
+  vestry_uploads_destroy(uploads);
+  server_finish(&s);
+  free(text);
+}
+
+static void begin(client *c, const char *framing) {
+  client_connect(c, s.port, false);
+  client_say(c, "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n%s\r\n\r\n", framing);
+}
+
+static void assert_kept(client *c) {
+  assert_int_equal(client_status(c), 200);
+  client_finish(c, false);
+  assert_string_equal(c->body, "kept");
+  client_close(c);
+  assert_int_equal(written, LARGE);
+  assert_true(largest <= PIECE);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+/* capability: L1 */
+static void a_large_body_holds_little(void **state) {
+  (void)state;
+  client c;
+  char line[64];
+  start();
+  snprintf(line, sizeof line, "Content-Length: %d", LARGE);
+  begin(&c, line);
+  client_send(&c, text, LARGE);
+  assert_kept(&c);
+  begin(&c, "Transfer-Encoding: chunked");
+  for (size_t at = 0; at < LARGE; at += 3 * MB) {
+    client_say(&c, "%x\r\n", 3 * MB);
+    client_send(&c, text + at, 3 * MB);
+    client_say(&c, "\r\n");
+  }
+  client_say(&c, "0\r\n\r\n");
+  assert_kept(&c);
+  assert_int_equal(ended, 2);
+  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats_get(s.v, &stats);
+  assert_true(stats.request_peak_bytes < MB);
+  stop();
+}
+
+/* capability: L1 */
+static void a_form_is_taken_apart(void **state) {
+  (void)state;
+  static const char before[] = "--XyZ\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n"
+                               "Content-Type: text/plain\r\n\r\n",
+                    after[] = "\r\n--XyZ--\r\n";
+  client c;
+  start();
+  client_connect(&c, s.port, false);
+  client_say(&c,
+             "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=XyZ\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             sizeof before - 1 + LARGE + sizeof after - 1, before);
+  client_send(&c, text, LARGE);
+  client_say(&c, "%s", after);
+  assert_kept(&c);
+  stop();
+}
+
+/* The client that sends nothing before it is told to learns that it need not; the one that sends learns it too. */
+/* capability: L1 */
+static void refused_by_the_head(void **state) {
+  (void)state;
+  client c;
+  start();
+  begin(&c, "Content-Length: 1000000000\r\nExpect: 100-continue");
+  assert_int_equal(client_status(&c), 413);
+  client_close(&c);
+  client_connect(&c, s.port, false);
+  client_say(&c, "POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n", MB);
+  client_send(&c, text, MB);
+  assert_int_equal(client_status(&c), 415);
+  client_close(&c);
+  assert_int_equal(begun, 0);
+  stop();
+}
+
+/* capability: L1 */
+static void a_client_that_goes_is_told_once(void **state) {
+  (void)state;
+  client c;
+  start();
+  for (int i = 1; i <= 6; i++) {
+    begin(&c, i % 2 ? "Content-Length: 1000000" : "Transfer-Encoding: chunked");
+    if (i % 2 == 0) client_say(&c, "fffff\r\n");
+    client_send(&c, text, PIECE); /* civetweb hands over no less */
+    UNTIL(begun == i && written == PIECE);
+    if (i % 3)
+      client_close(&c);
+    else
+      client_abort(&c);
+    UNTIL(aborted == i);
+    assert_int_equal(why, VESTRY_IO);
+  }
+  stop();
+}
+
+/* A writer that is slow slows its client down: what the client sends stays in the sockets. */
+/* capability: L1 */
+static void a_slow_writer_holds_its_client_up(void **state) {
+  (void)state;
+  client c;
+  char line[64];
+  start();
+  snprintf(line, sizeof line, "Content-Length: %d", LARGE);
+  atomic_store(&holds, true);
+  begin(&c, line);
+  UNTIL(begun == 1);
+  vestry_stats stats = {.size = sizeof stats};
+  size_t sent = 0;
+  for (ssize_t n; sent < LARGE && (n = send(c.fd, text + sent, LARGE - sent, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;)
+    sent += (size_t)n;
+  vestry_stats_get(s.v, &stats);
+  assert_true(stats.request_bytes < MB);
+  assert_true(sent < LARGE);
+  atomic_store(&holds, false);
+  client_send(&c, text + sent, LARGE - sent);
+  assert_kept(&c);
+  stop();
+}
+
+static bool has_time_ended_it(void) {
+  atomic_fetch_add(&server_clock_ahead_ns, UINT64_C(1000000000));
+  return aborted;
+}
+
+/* Each piece has the time that another body has as a whole. */
+/* capability: L1 */
+static void slow_clients(void **state) {
+  (void)state;
+  client c;
+  char line[64];
+  start();
+  snprintf(line, sizeof line, "Content-Length: %d", LARGE);
+  begin(&c, line);
+  server_hold_clock(true);
+  for (uint64_t sent = PIECE; sent <= 6 * PIECE; sent += PIECE) {
+    client_send(&c, text + sent - PIECE, PIECE);
+    UNTIL(written == sent);
+    atomic_fetch_add(&server_clock_ahead_ns, STEP_S * UINT64_C(1000000000));
+  }
+  assert_int_equal(aborted, 0);
+  UNTIL(has_time_ended_it());
+  client_read_all(&c);
+  client_close(&c);
+  assert_int_equal(aborted, 1);
+  server_hold_clock(false);
+  stop();
+  atomic_store(&server_clock_ahead_ns, 0);
+}
+
+/* Half of a connection ends, and with it the body. */
+/* capability: L1 */
+static void a_client_that_shuts_its_half(void **state) {
+  (void)state;
+  client c;
+  start();
+  begin(&c, "Content-Length: 1000000");
+  client_send(&c, text, PIECE); /* civetweb hands over no less */
+  UNTIL(written == PIECE);
+  client_shut(&c);
+  UNTIL(aborted == 1);
+  client_close(&c);
+  stop();
+}
+
+int uploads_contract_run(const server_seam *tested) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_large_body_holds_little),
+      cmocka_unit_test(a_form_is_taken_apart),
+      cmocka_unit_test(refused_by_the_head),
+      cmocka_unit_test(a_client_that_goes_is_told_once),
+      cmocka_unit_test(slow_clients),
+      cmocka_unit_test(a_slow_writer_holds_its_client_up),
+      cmocka_unit_test(a_client_that_shuts_its_half),
+  };
+  char name[80];
+  seam = tested;
+  snprintf(name, sizeof name, "%s, uploads", seam->name);
+  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
