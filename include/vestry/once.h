@@ -106,7 +106,8 @@ VESTRY_API vestry_err vestry_once_create(vestry *v, const vestry_once_options *o
 VESTRY_API void vestry_once_destroy(vestry_once *once);
 
 /** The guard, for vestry_guard; app is the vestry_once. Guards before it run for repeated requests too, those after it
- *  for the first alone. */
+ *  for the first alone. Uploads (vestry/upload.h) are let pass: what they say is not known yet when guards look, and
+ *  the client does not repeat them. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);
 
 /** Counters, a snapshot. Threads any; takes a lock briefly. */

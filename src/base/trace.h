@@ -37,6 +37,13 @@ static inline void vsi_span_begin(vsi_span *span, const vestry_host *host, vestr
   span->host = NULL;
   if (vsi_tracer_of(host)) vsi_span_begin_followed(span, host, kind, parent);
 }
+/* The thread leaves the span before its end; it, or another one, comes back. */
+static inline void vsi_span_leave(const vsi_span *span) {
+  if (span->host) (void)vestry_trace_enter(span->former);
+}
+static inline void vsi_span_come_back(vsi_span *span) {
+  if (span->host) span->former = vestry_trace_enter(&span->told.trace);
+}
 /* No lock held. name: NULL: none. */
 static inline void vsi_span_end(vsi_span *span, const char *name, uint64_t count, vestry_err error) {
   if (!span->host) return;

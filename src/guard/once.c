@@ -28,6 +28,7 @@
 #include "guard/nonce.h"
 #include "guard/proof.h"
 #include "http/multipart.h"
+#include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/session.h"
 
@@ -350,6 +351,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   const char *nonce;
   vsi_proof_place place;
   if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* this one runs already: it was guarded twice */
+  if (req->own->visit && req->own->visit->route->receiver) return VESTRY_OK; /* its body has not come yet */
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->options.required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;

@@ -103,6 +103,7 @@ static void read_all(vsi_serving *s, vsi_receipt *receipt, char *buffer) {
 
 vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
   vsi_receipt receipt;
+  vsi_serving_begin_span(s);
   begin_receipt(s, &receipt);
   char *buffer = receipt.error || !vsi_request_length(&s->request) ? NULL : make_buffer(s, &receipt);
   if (buffer) {
@@ -111,11 +112,22 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
     vestry_request_bytes_give(s->v, VESTRY_RECEIVE_BYTES);
   }
   vestry_err error = conclude(s, &receipt, ret_connection);
+  vsi_serving_end_span(s, error);
   vsi_serving_tell_watcher(s);
   return error;
 }
 
 /* ------------------------------------------------------------------------------------- of a server that tells ----- */
+
+/* The thread serves others until the next piece is there. */
+static void leave(vsi_serving *s) {
+  vsi_span_leave(&s->span);
+  vsi_visit_pause(&s->visit);
+}
+static void come_back(vsi_serving *s) {
+  vsi_visit_go_on(&s->visit);
+  vsi_span_come_back(&s->span);
+}
 
 vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
                                 vestry_receiving **ret_receiving) {
@@ -133,8 +145,9 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
   }
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
   s->own_request.visit = &s->visit;
+  vsi_serving_begin_span(s);
   begin_receipt(s, &receiving->receipt);
-  vsi_visit_pause(&s->visit);
+  leave(s);
   *ret_receiving = receiving;
   return VESTRY_OK;
 }
@@ -145,14 +158,15 @@ bool vestry_receive_wants(const vestry_receiving *receiving) {
 
 void vestry_receive_write(vestry_receiving *receiving, const void *bytes, size_t len) {
   vsi_serving *s = &receiving->s;
-  vsi_visit_go_on(&s->visit);
+  come_back(s);
   take(s, &receiving->receipt, bytes, len);
-  vsi_visit_pause(&s->visit);
+  leave(s);
 }
 
-static void end(vestry_receiving *receiving) {
+static void end(vestry_receiving *receiving, vestry_err error) {
   vsi_serving *s = &receiving->s;
   vestry *v = s->v;
+  vsi_serving_end_span(s, error);
   vsi_serving_tell_watcher(s);
   vsi_routes_leave(v->routes, &s->visit);
   vsi_serving_finish(s);
@@ -162,15 +176,15 @@ static void end(vestry_receiving *receiving) {
 vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection) {
   vsi_serving *s = &receiving->s;
   *ret_connection = NULL;
-  vsi_visit_go_on(&s->visit);
+  come_back(s);
   vestry_err error = conclude(s, &receiving->receipt, ret_connection);
-  end(receiving);
+  end(receiving, error);
   return error;
 }
 
 void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   if (!receiving) return;
-  vsi_visit_go_on(&receiving->s.visit);
+  come_back(&receiving->s);
   fail(&receiving->s, &receiving->receipt, why, false);
-  end(receiving);
+  end(receiving, why);
 }

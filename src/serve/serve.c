@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving: from a server's request to an answer, or to a stream. */
-#include <string.h>
-
 #include "base/options.h"
-#include "base/trace.h"
 #include "http/answer.h"
 #include "instance/instance.h"
 #include "serve/receive.h"
@@ -11,7 +8,7 @@
 
 typedef vsi_serving serving;
 
-static vestry_err serve_here(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
+static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   if (vsi_instance_is_closing(s->v)) return vsi_answer_error(&s->request, VESTRY_CLOSED);
   vestry_signals_error why;
   vestry_err error = vsi_request_read(&s->request, &why);
@@ -23,20 +20,10 @@ static vestry_err serve_here(serving *s, vestry_handler_fn handler, void *app, v
   return vsi_serving_conclude(s, error, is_guarded, ret_connection);
 }
 
-/* The client's trace goes on, if it says one. */
-static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
-  vsi_span span;
-  vestry_trace said;
-  const char *text = vsi_tracer_of(s->v->host) ? vestry_request_header(&s->request, "traceparent") : NULL;
-  bool goes_on = text && !vestry_trace_read(text, strlen(text), &said);
-  vsi_span_begin(&span, s->v->host, VESTRY_SPAN_REQUEST, goes_on ? &said : NULL);
-  vestry_err error = serve_here(s, handler, app, ret_connection);
-  vsi_span_end(&span, s->request.method, 0, error ? error : s->own_request.handled);
-  return error;
-}
-
 static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
+  vsi_serving_begin_span(s);
   vestry_err error = serve(s, handler, app, ret_connection);
+  vsi_serving_end_span(s, error);
   vsi_serving_tell_watcher(s);
   return error;
 }

@@ -249,6 +249,17 @@ vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, v
   return error ? refuse(s, error) : carry_out(s, ret_connection);
 }
 
+void vsi_serving_begin_span(vsi_serving *s) {
+  vestry_trace said;
+  const char *text = vsi_tracer_of(s->v->host) ? vestry_request_header(&s->request, "traceparent") : NULL;
+  bool goes_on = text && !vestry_trace_read(text, strlen(text), &said);
+  vsi_span_begin(&s->span, s->v->host, VESTRY_SPAN_REQUEST, goes_on ? &said : NULL);
+}
+
+void vsi_serving_end_span(vsi_serving *s, vestry_err error) {
+  vsi_span_end(&s->span, s->request.method, 0, error ? error : s->own_request.handled);
+}
+
 void vsi_serving_tell_watcher(serving *s) {
   if (s->own_request.watcher) s->own_request.watcher->over(s->own_request.watcher);
   s->own_request.watcher = NULL;

@@ -3,6 +3,7 @@
 #ifndef VSI_SERVE_SERVING_H
 #define VSI_SERVE_SERVING_H
 
+#include "base/trace.h"
 #include "http/reply.h"
 #include "http/request.h"
 #include "http/routes/routes.h"
@@ -22,11 +23,16 @@ typedef struct vsi_serving {
   bool not_acceptable;       /* the client takes none of the stream's encodings */
   bool asked_to_open;        /* the adapter's open has been called: once a request */
   vestry_err refusal;        /* why there is no connection to dispatch to */
+  vsi_span span;             /* of the request */
 } vsi_serving;
 
 /* ops: checked already. */
 void vsi_serving_init(vsi_serving *s, vestry *v, const vestry_request_ops *ops, void *server_request);
 void vsi_serving_finish(vsi_serving *s);
+
+/* The request's span; the client's trace goes on, if it says one. */
+void vsi_serving_begin_span(vsi_serving *s);
+void vsi_serving_end_span(vsi_serving *s, vestry_err error);
 
 /* Find the session and the scope. OK | an error, which is answered as a guard's. */
 vestry_err vsi_serving_find_scope(vsi_serving *s);

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "serve/wire.h"
+#include "support/spans.h"
 #include "upload/said.h"
+#include "vestry/once.h"
 #include "vestry/upload.h"
 
 enum { FILES = 32, ROOM = 1 << 18 };
@@ -560,8 +562,46 @@ static void short_of_memory(void **state) {
   end_suite(&s);
 }
 
+/* A guard that lets an action run once lets each upload pass, also one that breaks off, with a nonce that is seen. */
+static void uploads_are_not_run_once(void **state) {
+  (void)state;
+  suite s;
+  vestry_once *once;
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  assert_int_equal(vestry_once_create(s.on.v, &(vestry_once_options){.required = true}, &once), VESTRY_OK);
+  assert_int_equal(vestry_guard(s.on.v, "/", vestry_once_guard, once), VESTRY_OK);
+  const vestry_header headers[] = {{"Content-Type", "image/png"}, {"X-Once", "any"}};
+  for (int i = 0; i < 3; i++) {
+    wire r = {.headers = {headers[0], headers[1]}, .body = "file", .body_len = 4, .announced = i == 1 ? 10 : 0};
+    assert_int_equal(post(&s, &r, NULL), i == 1 ? 400 : 201);
+  }
+  assert_int_equal(s.done, 2);
+  assert_int_equal(vestry_stop(s.on.v, VESTRY_NEVER_MS), VESTRY_OK);
+  vestry_once_destroy(once);
+  end_suite(&s);
+}
+
+/* An upload is a request, and what it does belongs to its trace. */
+static void an_upload_is_a_span(void **state) {
+  (void)state;
+  suite s;
+  spans told;
+  vestry_trace said;
+  static const char text[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
+  spans_begin(&told, &s.on.th.host);
+  assert_int_equal(vestry_trace_read(text, strlen(text), &said), VESTRY_OK);
+  wire r = {.headers = {{"Content-Type", "image/png"}, {"traceparent", text}}, .body = "file", .body_len = 4};
+  assert_int_equal(post(&s, &r, NULL), 201);
+  spans_assert_child(spans_one(&told, VESTRY_SPAN_REQUEST), &said);
+  assert_null(vestry_trace_here());
+  end_suite(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(uploads_are_not_run_once),
+      cmocka_unit_test(an_upload_is_a_span),
       cmocka_unit_test(a_body_comes_in_pieces),
       cmocka_unit_test(refused_before_it_is_read),
       cmocka_unit_test(a_length_that_lies),
