@@ -98,10 +98,10 @@ static vestry_err end_files(upload *u) {
 
 /* ---------------------------------------------------------------------------------------------------- forms ------- */
 
-/* Room for so much more, and two NULs. */
+/* Room for so much more, and the NUL after it, which is there whatever came before. */
 static vestry_err make_room(upload *u, size_t len) {
-  if (len > FIELDS_BYTES - u->fields.len) return VESTRY_TOO_LARGE;
-  return vsi_buffer_reserve(&u->fields, len + 2) ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (u->fields.len >= FIELDS_BYTES || len >= FIELDS_BYTES - u->fields.len) return VESTRY_TOO_LARGE;
+  return vsi_buffer_reserve(&u->fields, len + 1) ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 static vestry_err begin_field(upload *u, const vsi_part *part) {

@@ -372,6 +372,14 @@ static void many_fields(void **state) {
   memset(body + len, 'x', 60000);
   strcpy(body + len + 60000, "\r\n--XyZ--");
   assert_int_equal(post_form(&s, body, 0), 201);
+  /* Wherever the first one ends: what comes after it counts, too. */
+  for (size_t first = 65510; first < 65550; first++) {
+    memset(body + len, 'x', first);
+    char *at = stpcpy(body + len + first, "\r\n" FIELD("more"));
+    memset(at, 'y', 100000);
+    strcpy(at + 100000, "\r\n--XyZ--");
+    assert_int_equal(post_form(&s, body, 0), 413);
+  }
   free(body);
   end_suite(&s);
 }
