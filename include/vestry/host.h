@@ -53,7 +53,7 @@ typedef struct vestry_host {
   /** The clock of now_ns, but cheaper, and late by up to 10 ms: to note uses by, where that is exact enough. NULL:
    *  now_ns is asked. Any thread, concurrently. */
   uint64_t (*coarse_ns)(void *ctx);
-  /** What is told where the time goes (vestry/trace.h). NULL: nothing is. */
+  /** What is told where the time goes (vestry/trace.h). NULL: nothing is. Set before the host is given to anything. */
   const struct vestry_tracer *tracer;
 } vestry_host;
 

@@ -95,7 +95,7 @@ void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_
 
 void vsi_trace_tell(const vestry_host *host, vestry_span *span) {
   const vestry_tracer *tracer = vsi_tracer_of(host);
-  if (!span->trace.is_sampled) return;
+  if (!tracer || !span->trace.is_sampled) return; /* it was taken away meanwhile */
   span->ended_ns = vsi_now_ns(host);
   tracer->on_span(span, tracer->ctx);
 }

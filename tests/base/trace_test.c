@@ -155,6 +155,11 @@ static void without_a_tracer_nothing_is_followed(void **state) {
   th.host.tracer = NULL;
   vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
   vsi_span_end(&span, NULL, 0, VESTRY_OK);
+  th.host.tracer = &told.tracer;
+  vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
+  th.host.tracer = NULL;
+  vsi_span_end(&span, NULL, 0, VESTRY_OK);
+  assert_null(vestry_trace_here());
   assert_int_equal(told.count, 0);
   test_host_assert_clean(&th);
 }
