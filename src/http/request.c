@@ -87,16 +87,15 @@ static vestry_err read_body(vestry_request *req) {
   return error;
 }
 
-/* The media type alone, without its parameters. */
-static bool is_media_type(const char *content_type, const char *wanted) {
+bool vsi_is_media_type(const char *content_type, const char *wanted) {
   size_t len = strcspn(content_type, "; \t");
   return len == strlen(wanted) && strncasecmp(content_type, wanted, len) == 0;
 }
 
 bool vsi_request_is_form(const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
-  return type &&
-         (is_media_type(type, "application/x-www-form-urlencoded") || is_media_type(type, "multipart/form-data"));
+  return type && (vsi_is_media_type(type, "application/x-www-form-urlencoded") ||
+                  vsi_is_media_type(type, "multipart/form-data"));
 }
 
 static bool has_signals_in_query(const vestry_request *req) {

@@ -69,6 +69,8 @@ static inline void vsi_request_is_asked_who(const vestry_request *req) {
   req->own->is_personal = true;
 }
 
+/* The media type alone, without its parameters. */
+bool vsi_is_media_type(const char *content_type, const char *wanted);
 /* Whether the body is a form's, in either coding. */
 bool vsi_request_is_form(const vestry_request *req);
 

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "base/buffer.h"
+#include "base/hex.h"
 #include "base/memory.h"
 
 enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50 };
@@ -104,9 +106,7 @@ static void encode(vsi_buffer *to, const char *text) {
 }
 
 static int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c |= 0x20;
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  return vsi_hex_digit(vsi_lower(c));
 }
 
 /* A url's path, decoded. false: it is none. */

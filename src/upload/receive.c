@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/buffer.h"
 #include "base/memory.h"
@@ -160,10 +159,6 @@ static const vsi_form_told told = {part_begins, part_goes_on, part_ends};
 
 /* ------------------------------------------------------------------------------------------------ the request ----- */
 
-static bool is_form(const char *type) {
-  return strncasecmp(type, "multipart/form-data", 19) == 0 && strchr("; \t", type[19]);
-}
-
 static vestry_err begin_body(upload *u, const char *said_type) {
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
   if (u->is_form) return vsi_form_init(&u->form, said_type, &told, u);
@@ -195,7 +190,7 @@ static vestry_err begin(void *app, const vestry_request *req, vestry_reply *repl
   u->of = of;
   u->req = req;
   u->reply = reply;
-  u->is_form = type && is_form(type);
+  u->is_form = type && vsi_is_media_type(type, "multipart/form-data");
   vestry_err error = vsi_upload_place_take(&of->places, req, &u->place);
   if (error) {
     vsi_free(of->v->host, u);

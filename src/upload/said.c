@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 /* Where the last character that fits ends. */
@@ -31,9 +33,7 @@ void vsi_said_name(vestry_slice said, char name[VSI_SAID_NAME_BYTES]) {
 }
 
 static int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c |= 0x20;
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  return vsi_hex_digit(vsi_lower(c));
 }
 
 void vsi_said_encoded_name(const char *said, char name[VSI_SAID_NAME_BYTES]) {

@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const { startExample, newSession, send, canBeHidden, closeChrome } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
@@ -13,15 +13,7 @@ async function start(t, where = '') {
   t.after(() => server.stop());
   const proxy = await startProxy(t, server);
   const session = await newSession(t);
-  await session.context.addInitScript(() => {
-    let hidden = false;
-    Object.defineProperty(document, 'hidden', { get: () => hidden });
-    Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
-    window.setHidden = (value) => {
-      hidden = value;
-      document.dispatchEvent(new Event('visibilitychange'));
-    };
-  });
+  await session.context.addInitScript(canBeHidden);
   const tab = await session.tab(proxy.url + where);
   const seen = async () => JSON.parse((await send('GET', `${server.url}seen`)).text);
   const until = async (condition) => {

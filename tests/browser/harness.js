@@ -231,5 +231,17 @@ function temporaryDirectory(t) {
   return folder;
 }
 
+// Runs in the page, before its scripts: the tab is hidden when a test says so, or from the beginning by its hash.
+function canBeHidden() {
+  let hidden = location.hash === '#hidden';
+  Object.defineProperty(document, 'hidden', { get: () => hidden });
+  Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
+  window.setHidden = (value) => {
+    if (hidden === value) return;
+    hidden = value;
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+}
+
 module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
-  versionOptions, startExample, startCounter, exampleFor, picture, send, newSession, closeChrome, temporaryDirectory };
+  versionOptions, startExample, startCounter, exampleFor, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };

@@ -8,7 +8,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { chromium } = require('playwright-core');
-const { CHROMIUM, FLAGS, client, startExample, newSession, send, closeChrome } = require('./harness.js');
+const { CHROMIUM, FLAGS, client, startExample, newSession, send, canBeHidden, closeChrome } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
@@ -23,14 +23,6 @@ const real = process.env.DATASTAR_JS ? false : 'the stand-in for the client does
 
 // Runs in the page, before its scripts.
 function watchPage() {
-  let hidden = location.hash === '#hidden';
-  Object.defineProperty(document, 'hidden', { get: () => hidden });
-  Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
-  window.setHidden = (value) => {
-    if (hidden === value) return;
-    hidden = value;
-    document.dispatchEvent(new Event('visibilitychange'));
-  };
   window.attempts = []; // when the page asks for its stream
   window.asked = window.fetch;
   window.fetch = (...args) => {
@@ -77,6 +69,7 @@ async function start(t, options = {}) {
   const proxy = await startProxy(t, server);
   const session = async () => {
     const made = await newSession(t);
+    await made.context.addInitScript(canBeHidden);
     await made.context.addInitScript(watchPage);
     return made;
   };

@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const { startExample, newSession, send, canBeHidden, closeChrome } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
@@ -13,14 +13,8 @@ async function tabFor(t) {
   t.after(() => server.stop());
   const proxy = await startProxy(t, server);
   const session = await newSession(t);
+  await session.context.addInitScript(canBeHidden);
   await session.context.addInitScript(() => {
-    let hidden = false;
-    Object.defineProperty(document, 'hidden', { get: () => hidden });
-    Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
-    window.setHidden = (value) => {
-      hidden = value;
-      document.dispatchEvent(new Event('visibilitychange'));
-    };
     window.told = [];
     document.addEventListener('datastar-fetch', ({ detail }) =>
       window.told.push(`${detail.el.id} ${detail.type}`));
