@@ -14,6 +14,7 @@ extern "C" {
 int bench_serve(int argc, char **argv);
 int bench_page_load(int argc, char **argv);
 int bench_chat(int argc, char **argv);
+int bench_cells(int argc, char **argv);
 int bench_floor(int argc, char **argv);
 int bench_load(int argc, char **argv);
 int bench_churn(int argc, char **argv);
@@ -23,11 +24,14 @@ int bench_follow(int argc, char **argv);
 int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
 int bench_rate(int argc, char **argv);
+int bench_lease(int argc, char **argv);
 int bench_routes(int argc, char **argv);
+int bench_upload(int argc, char **argv);
 int bench_broker(int argc, char **argv);       /* if BENCH_NATS is defined */
 int bench_cluster_load(int argc, char **argv); /* likewise */
 int bench_sqlite(int argc, char **argv);
 int bench_exact(int argc, char **argv);
+int bench_form(int argc, char **argv);
 
 /* --name VALUE options, and --name alone where max is 0: a number that becomes 1. */
 typedef struct bench_option {

@@ -116,7 +116,7 @@ int bench_request(int port, const char *method, const char *path, const char *se
                           "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n",
                           method, path, send_len);
   int status = -1;
-  size_t capacity = 65536, got = 0;
+  size_t capacity = 65536 + body_capacity, got = 0; /* with its head */
   char *answer = malloc(capacity);
   if (answer && bench_send_all(fd, head, (size_t)head_len) && bench_send_all(fd, send, send_len)) {
     for (ssize_t n; got < capacity - 1 && (n = recv(fd, answer + got, capacity - 1 - got, 0)) > 0;) got += (size_t)n;

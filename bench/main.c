@@ -38,6 +38,12 @@ static const struct {
      "chat --port P [--tabs 2000] [--channels 20] [--people 2000] [--a-second 20] [--seconds 30] [--warm 5]\n"
      "      [--encoding identity|gzip|br] [--pid SERVER]\n"
      "      tabs of the example chat on a database of its own: losses, order, latency, CPU"},
+    {"cells", bench_cells,
+     "cells --port P [--viewers 2000] [--writes 200] [--seconds 30] [--warm 10] [--scroll-ms 10000] [--together]\n"
+     "      [--encoding identity|gzip|br] [--patience-ms 20000] [--seed 1] [--pid SERVER]\n"
+     "      viewers of the example cells on a database of its own, who scroll and press: what comes too late or not "
+     "at\n"
+     "      all, or to others; latency, renders, CPU"},
     {"load", bench_load,
      "load --port P[,P…] [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes "
      "0]\n"
@@ -66,6 +72,9 @@ static const struct {
     {"exact", bench_exact,
      "exact [--level tables|pages] [--channels 200] [--messages 500] [--commits 1000] [--folder /tmp]\n"
      "      pages over SQLite: how many a commit renders, and what it costs to record what they read"},
+    {"form", bench_form,
+     "form [--tabs 1000] [--rounds 20000] [--bytes 500] [--folder /tmp]\n"
+     "      to keep what is typed, in memory and in a database: microseconds and pages a letter, and a submit"},
 #endif
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
@@ -73,12 +82,23 @@ static const struct {
     {"dispatch", bench_dispatch,
      "dispatch [--way direct|dispatch|format|broadcast|nobody] [--rounds 100] [--count 5000]\n"
      "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
+    {"lease", bench_lease,
+     "lease [--tabs 10000] [--count 200000] [--turns 9]\n"
+     "      what a tab's answer to its stream costs, beside the least that a handler answers"},
     {"rate", bench_rate,
      "rate [--clients 10000] [--count 200000] [--turns 9]\n"
      "      what a guard of rates costs a request: without and with it, in turns"},
     {"routes", bench_routes,
      "routes [--count 1000] [--rounds 200]\n"
      "      finding the route of a path among so many, nanoseconds; fails if one is not found"},
+    {"upload", bench_upload,
+     "upload [--way cpu] [--bytes 268435456] [--turns 9] [--form] [--folder /tmp] [--bare-bytes 65536]\n"
+     "upload --way memory --adapter civetweb|microhttpd [--uploads 1000] [--held-bytes 262144] [--form]\n"
+     "upload --way pages --adapter civetweb|microhttpd [--uploads 1000] [--rate-bytes 65536] [--pages 200] [--seconds "
+     "10]\n"
+     "      files that people send: CPU of the server a GB, beside a loop of recv and write; memory of one that is "
+     "under\n"
+     "      way; pages beside many; fails if one is lost. [--memory-bytes N]: of a connection of libmicrohttpd's"},
 #ifdef BENCH_NATS
     {"broker", bench_broker,
      "broker [--rounds 20000] [--messages 200000] [--bytes 200] [--turns 5] [--url nats://…]\n"

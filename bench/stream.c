@@ -25,7 +25,7 @@ bool bench_stream_open(bench_stream *stream, const bench_subscription *how) {
     errno = ENOMEM;
     return false;
   }
-  char request[1024];
+  char request[2048];
   int len = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%s%s%s\r\n", how->path,
                      how->is_websocket ? "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                                          "Sec-WebSocket-Key: dGhlIGtleSBvZiBub2JvZA==\r\n"

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Click to edit: a click turns a card into a form, and what is saved is seen at once in every page that shows it. */
+/* Click to edit: a click turns a card into a form, and what is saved is seen at once in every page that shows it. What
+ * is half typed is there after a reload. */
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "shared/program.h"
+#include "shared/text.h"
 
 /* The streams of all pages that show the card. */
 #define CARD VESTRY_KEY("card", 1)
@@ -12,35 +15,43 @@ enum { NAME_MAX = 60, EMAIL_MAX = 80 };
 
 struct app {
   struct program program;
+  vestry_forms *forms; /* what is half typed */
   pthread_mutex_t lock;
-  char name[NAME_MAX + 1], email[EMAIL_MAX + 1]; /* guarded by lock */
+  char name[TEXT_BYTES(NAME_MAX)], email[TEXT_BYTES(EMAIL_MAX)]; /* guarded by lock */
 };
 
-/* Every %s is escaped for where it stands, whatever people are called. */
+/* A form says which card it began with, so that what another person saves meanwhile is not overwritten without a word.
+ * Every %s is escaped for where it stands, whatever people are called. */
 #define VIEW                                                                                                           \
   "<section id=\"view\"><dl><dt>Name</dt><dd>%s</dd><dt>Email</dt><dd>%s</dd></dl>"                                    \
   "<button id=\"open\" data-on:click=\"@get('/form')\">Edit</button></section>"
-#define FORM                                                                                                           \
-  "<form id=\"form\" data-on:submit=\"@put('/card')\">"                                                                \
-  "<div class=\"field\"><label for=\"name\">Name</label>"                                                              \
-  "<input id=\"name\" data-bind:name data-init=\"el.focus()\" autocomplete=\"off\" maxlength=\"60\"></div>"            \
-  "<div class=\"field\"><label for=\"email\">Email</label>"                                                            \
-  "<input id=\"email\" data-bind:email autocomplete=\"off\" maxlength=\"80\"></div>"                                   \
+#define FIELDS                                                                                                         \
+  "<div class=\"field\"><label for=\"name\">Name</label><input id=\"name\" name=\"name\" data-bind:name "              \
+  "data-init=\"el.focus()\" maxlength=\"60\" " VESTRY_FORM_FIELD "></div>"                                             \
+  "<div class=\"field\"><label for=\"email\">Email</label><input id=\"email\" name=\"email\" data-bind:email "         \
+  "type=\"email\" autocomplete=\"email\" "                                                                             \
+  "maxlength=\"80\" " VESTRY_FORM_FIELD "></div>"                                                                      \
+  "<input name=\"was_name\" data-bind:was_name hidden " VESTRY_FORM_FIELD ">"                                          \
+  "<input name=\"was_email\" data-bind:was_email hidden " VESTRY_FORM_FIELD ">"                                        \
   "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>"                                                        \
+  "<p class=\"waiting\" role=\"status\" data-show=\"$_saving\">Not saved yet. Trying again…</p>"                     \
   "<div class=\"buttons\"><button class=\"first\">Save</button>"                                                       \
-  "<button type=\"button\" data-on:click=\"@delete('/form')\">Cancel</button></div></form>"
+  "<button type=\"button\" data-on:click=\"@delete('/form')\">Cancel</button></div>"
 #define NO_FORM "<div id=\"form\" data-init=\"document.getElementById('open').focus()\"></div>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
+  char tab[VESTRY_TAB_ATTRIBUTES_BYTES];
+  vestry_html html;
+  vestry_err err = vestry_tab_attributes(req, reply, tab, sizeof tab);
+  if (err) return err;
+  program_page_begin(&app->program, reply, &html, "Click to edit");
   pthread_mutex_lock(&app->lock);
-  vestry_err err = program_page(&app->program, reply, "Click to edit",
-                                "<main data-init=\"@get('/stream', {retry: 'error', retryMaxCount: Infinity})\">"
-                                "<h1>Click to edit</h1>" VIEW "<div id=\"form\"></div></main>",
-                                app->name, app->email);
+  vestry_html_add(&html, "<main %-s><h1>Click to edit</h1>" VIEW "<div id=\"form\"></div></main>", tab, app->name,
+                  app->email);
   pthread_mutex_unlock(&app->lock);
-  return err;
+  vestry_html_stream(&html, req, NULL, NULL, "/stream");
+  return program_page_end(reply, &html);
 }
 
 /* GET /stream: stays open, beside those of other pages. It starts with the effect below. */
@@ -68,46 +79,91 @@ static vestry_err show(vestry_dispatch_context *context, const json_t *args, voi
   return err;
 }
 
-/* GET /form: this page's card makes way for a form. Signals of the page fill it. */
+/* GET /form: this page's card makes way for a form. Signals of the page fill it: with what this tab has typed before it
+ * was reloaded, or with the card. */
 static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
-  pthread_mutex_lock(&app->lock);
-  vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", app->name, "email", app->email, "error", ""));
-  pthread_mutex_unlock(&app->lock);
-  return vestry_reply_patch_elements(reply, FORM);
+  vestry_html html;
+  vestry_form *kept;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(
+      &html, "<div id=\"form\"><form novalidate data-indicator:_saving data-on:submit=\"$error = ''; @put('/card')\" "
+             "data-on:keydown=\"evt.key === 'Escape' && @delete('/form')\" ");
+  vestry_err err = vestry_form_open(app->forms, req, NULL, &html, "card", &kept);
+  if (!err) {
+    vestry_html_add(&html, ">" FIELDS "</form></div>");
+    pthread_mutex_lock(&app->lock);
+    const char *name = vestry_form_text(kept, "name", app->name), *email = vestry_form_text(kept, "email", app->email);
+    const char *was_name = vestry_form_text(kept, "was_name", app->name);
+    const char *was_email = vestry_form_text(kept, "was_email", app->email);
+    err = vestry_reply_patch_signals(
+        reply, VESTRY_OBJECT("name", name, "email", email, "error", "", "was_name", was_name, "was_email", was_email));
+    pthread_mutex_unlock(&app->lock);
+    vestry_form_close(kept);
+  }
+  if (!err) err = vestry_reply_effect(reply, VESTRY_LIST("patch-elements", &html));
+  vestry_html_finish(&html);
+  return err;
 }
 
-/* DELETE /form: the card again. */
-static vestry_err cancel(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
-  (void)ctx;
+/* The card again. What was typed is not kept any more. (A tab of before a restart has kept nothing: its id is none.) */
+static vestry_err close_form(struct app *app, const vestry_request *req, vestry_reply *reply) {
+  (void)vestry_forms_clear(app->forms, req, "card");
   return vestry_reply_patch_elements(reply, NO_FORM);
 }
 
-/* PUT /card */
+/* DELETE /form */
+static vestry_err cancel(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return close_form(ctx, req, reply);
+}
+
+/* PUT /card. Saved again with its answer lost, it is as it was. */
 static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *name = program_text(req, "name", NAME_MAX), *email = program_text(req, "email", EMAIL_MAX);
-  if (!name || !*name || !email)
+  const char *name = program_text(req, "name", TEXT_BYTES(NAME_MAX));
+  const char *email = program_text(req, "email", TEXT_BYTES(EMAIL_MAX));
+  const char *was_name = program_text(req, "was_name", TEXT_BYTES(NAME_MAX));
+  const char *was_email = program_text(req, "was_email", TEXT_BYTES(EMAIL_MAX));
+  char now_name[sizeof app->name], now_email[sizeof app->email], what[sizeof now_name + sizeof now_email + 200];
+  if (!text_is_good(name, NAME_MAX) || !text_fits(email, EMAIL_MAX))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "A name is needed, and nothing too long."));
+  if (*email && !text_is_email(email))
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "An address looks like name@example.org."));
   pthread_mutex_lock(&app->lock);
-  strcpy(app->name, name);
-  strcpy(app->email, email);
+  strcpy(now_name, app->name);
+  strcpy(now_email, app->email);
+  const bool is_same = strcmp(name, now_name) == 0 && strcmp(email, now_email) == 0;
+  const bool is_free = was_name && was_email && strcmp(was_name, now_name) == 0 && strcmp(was_email, now_email) == 0;
+  if (is_free || is_same) {
+    strcpy(app->name, name);
+    strcpy(app->email, email);
+  }
   pthread_mutex_unlock(&app->lock);
+  if (!is_free && !is_same) {
+    snprintf(what, sizeof what, "Saved meanwhile by another page: “%s”, “%s”. Save again, and yours takes its place.",
+             now_name, now_email);
+    return vestry_reply_patch_signals(reply,
+                                      VESTRY_OBJECT("error", what, "was_name", now_name, "was_email", now_email));
+  }
   vestry_dispatch(app->program.v, NO_SCOPE, CARD, VESTRY_LIST("show")); /* all pages, this one too */
-  return vestry_reply_patch_elements(reply, NO_FORM);
+  return close_form(app, req, reply);
 }
 
 int main(int argc, char **argv) {
+  static const char *const fields[] = {"name", "email", "was_name", "was_email"};
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .name = "Ada Lovelace", .email = "ada@example.org"};
   program_start(&app.program, argc, argv, "edit", "A card that is edited in place", &(vestry_options){0});
+  const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX}; /* there are no sessions: one scope */
+  vestry_err err = vestry_forms_create(app.program.v, &forms, &app.forms);
+  if (!err) err = vestry_forms_add(app.forms, "card", fields, 4);
   vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "show", show, &app);
   vestry_route(app.program.v, "GET", "/", page, &app);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "GET", "/form", form, &app);
   vestry_route(app.program.v, "DELETE", "/form", cancel, &app);
   vestry_route(app.program.v, "PUT", "/card", save, &app);
-  program_wait(&app.program);
+  vestry_route(app.program.v, "POST", "/kept", vestry_forms_handler, app.forms);
+  if (!err) program_wait(&app.program);
+  vestry_forms_destroy(app.forms);
   return program_finish(&app.program);
 }

@@ -1,17 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /* Notices: each page subscribes to its user's topic for as long as its stream lives; who publishes does not know who is
- * there. A notice is elements and two scripts, made once and sent to all as one. */
+ * there. A notice is elements and two scripts, made once and sent to all as one. The last ones are kept, for pages that
+ * come later or come back, until they are dismissed or the program ends. */
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shared/program.h"
 
-enum { NAME_MAX = 30, TEXT_MAX = 140 };
+/* Fields count UTF-16 units; in UTF-8 each takes three bytes at most. */
+enum { NAME_MAX = 30, NAME_BYTES = 3 * NAME_MAX, TEXT_MAX = 140, TEXT_BYTES = 3 * TEXT_MAX };
+enum { KEPT_MAX = 100, DISMISSED_MAX = 1000 };
+
+struct notice {
+  unsigned long long number; /* from 1 */
+  char from[NAME_BYTES + 1], to[NAME_BYTES + 1], text[TEXT_BYTES + 1];
+};
+
+struct app {
+  struct program program;
+  pthread_mutex_t lock;         /* a notice is kept and published under it, and those kept are sent under it: so a page
+                                  that opens its stream has each once */
+  unsigned long long count;     /* of all that were sent; guarded by lock, like the rest */
+  struct notice kept[KEPT_MAX]; /* number n at n % KEPT_MAX */
+  unsigned long long dismissals_count;
+  struct {
+    unsigned long long number;
+    char user[NAME_BYTES + 1];
+  } dismissed[DISMISSED_MAX];
+};
 
 /* GET /?user=…: whose page it is. (An application with a log-in would know, and ask nobody.) */
-static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
+static void read_user(const vestry_request *req, char user[NAME_BYTES + 1]) {
   const char *query = req->query;
-  vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_MAX + 1, &(size_t){0});
+  vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_BYTES + 1, &(size_t){0});
   if (err || !*user) strcpy(user, "guest");
 }
 
@@ -19,7 +42,9 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
   "<main data-signals=\"{unread: 0, said: ''}\" data-signals:user=\"'%s'\" "                                           \
   "data-on:notice__document=\"$unread++\"><header class=\"row\"><h1>Notices for %s</h1>"                               \
   "<b class=\"badge\" id=\"unread\" data-attr:hidden=\"$unread == 0\" data-text=\"$unread\" hidden></b>"               \
-  "</header><form data-on:submit=\"@post('/send')\"><div class=\"pair\"><div class=\"field\">"                         \
+  "</header><form data-on:submit=\"$_stale ? "                                                                         \
+  "$said = 'Not sent: the server does not answer. Your text stays here.' : @post('/send')\"><div class=\"pair\"><div " \
+  "class=\"field\">"                                                                                                   \
   "<label for=\"to\">To</label><input id=\"to\" data-bind:to maxlength=\"%d\" placeholder=\"everyone\" "               \
   "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"                                 \
   "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"></div></div><button class=\"first\">Send"   \
@@ -29,7 +54,7 @@ static void read_user(const vestry_request *req, char user[NAME_MAX + 1]) {
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   /* Also while the tab is hidden: a notice is sent once. */
   const vestry_backend_action_options also_hidden = {.when_hidden = VESTRY_HIDDEN_OPEN};
-  char user[NAME_MAX + 1];
+  char user[NAME_BYTES + 1];
   vestry_html html;
   read_user(req, user);
   program_page_begin(app, reply, &html, "Notices");
@@ -44,27 +69,76 @@ static void on_notice(const vestry_bus_message *message, void *ctx) {
   vestry_batch_send(message->data, message->connection);
 }
 
-/* GET /stream?user=…: stays open, and is told of what is for this user, and of what is for nobody: for all. */
-static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
+/* GET /stream?user=…: stays open, and is told of what is for this user, and of what is for nobody: for all. What is
+ * kept is sent first: what came while the page was away is among it. */
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const vestry_subscriber page = {.call = on_notice};
-  char user[NAME_MAX + 1];
-  (void)app;
+  char user[NAME_BYTES + 1];
+  (void)ctx;
   read_user(req, user);
   vestry_err err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   if (!err) err = vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("to", user), &page);
-  return err ? err : vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("to", ""), &page);
+  if (!err) err = vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("to", ""), &page);
+  return err ? err : vestry_reply_effect(reply, VESTRY_LIST("kept", user));
+}
+
+static void add_item(vestry_html *html, const struct notice *notice) {
+  vestry_html_add(html,
+                  "<li id=\"notice-%llu\" class=\"fresh\"><span><b>%s</b> <span>%s</span></span>"
+                  "<button class=\"small\" aria-label=\"Dismiss\" data-on:click=\"@post('/dismiss?number=%llu');"
+                  " el.closest('li').remove(); --$unread || (document.title = 'Notices')\">×</button></li>",
+                  notice->number, notice->from, notice->text, notice->number);
+}
+
+static vestry_err make_elements(vestry_html *html, const vestry_elements_options *options, vestry_event **ret_event) {
+  vestry_slice made;
+  vestry_err err = vestry_html_result(html, &made);
+  if (!err) err = vestry_event_elements(NULL, (const char *)made.data, made.len, options, ret_event);
+  vestry_html_finish(html);
+  return err;
+}
+
+static bool is_dismissed(const struct app *app, unsigned long long number, const char *user) {
+  for (unsigned long long i = 0; i < app->dismissals_count && i < DISMISSED_MAX; i++)
+    if (app->dismissed[i].number == number && strcmp(app->dismissed[i].user, user) == 0) return true;
+  return false;
+}
+
+/* ["kept", user]: to a page whose stream is open; locked until it is sent. A server that has begun anew has nothing,
+ * and takes nothing away. */
+static vestry_err send_kept(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  struct app *app = ctx;
+  const char *user = json_string_value(json_array_get(args, 0));
+  vestry_html html;
+  vestry_event *events[2] = {NULL, NULL};
+  int unread = 0;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\">");
+  pthread_mutex_lock(&app->lock);
+  for (unsigned long long i = 0; i < KEPT_MAX && i < app->count; i++) {
+    const struct notice *notice = &app->kept[(app->count - i) % KEPT_MAX];
+    if ((*notice->to && strcmp(notice->to, user) != 0) || is_dismissed(app, notice->number, user)) continue;
+    add_item(&html, notice);
+    unread++;
+  }
+  vestry_html_add(&html, "</ol>");
+  vestry_err err = make_elements(&html, NULL, &events[0]);
+  if (!err && app->count) err = vestry_context_send(context, events[0]);
+  if (!err && app->count) err = vestry_event_signals(NULL, VESTRY_OBJECT("unread", unread), NULL, &events[1]);
+  if (!err && app->count) err = vestry_context_send(context, events[1]);
+  pthread_mutex_unlock(&app->lock);
+  for (int i = 0; i < 2; i++) vestry_event_unref(events[i]);
+  return err;
 }
 
 /* What a page is sent: all of it or nothing, with nothing in between. */
-static vestry_err add_notice(vestry_batch *batch, const char *from, const char *text) {
+static vestry_err add_notice(vestry_batch *batch, const struct notice *notice) {
   vestry_elements_options first = {.selector = "#notices", .mode = VESTRY_PATCH_PREPEND};
   vestry_event *events[2] = {NULL, NULL};
-  vestry_err err = vestry_event_elementsf(
-      NULL, &first, &events[0],
-      "<li class=\"fresh\"><span><b>%s</b> <span>%s</span></span>"
-      "<button class=\"small\" aria-label=\"Dismiss\" "
-      "data-on:click=\"el.closest('li').remove(); --$unread || (document.title = 'Notices')\">×</button></li>",
-      from, text);
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  add_item(&html, notice);
+  vestry_err err = make_elements(&html, &first, &events[0]);
   if (!err) err = vestry_batch_add(batch, events[0]);
   if (!err) err = vestry_event_custom(NULL, "notice", NULL, 0, NULL, &events[1]); /* for data-on:notice */
   if (!err) err = vestry_batch_add(batch, events[1]);
@@ -76,30 +150,60 @@ static vestry_err add_notice(vestry_batch *batch, const char *from, const char *
 
 /* POST /send */
 static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct program *program = ctx;
-  const char *user = program_text(req, "user", NAME_MAX), *to = program_text(req, "to", NAME_MAX);
-  const char *text = program_text(req, "text", TEXT_MAX);
-  if (!user || !to || !text || !*text)
+  struct app *app = ctx;
+  const char *user = program_text(req, "user", NAME_BYTES), *to = program_text(req, "to", NAME_BYTES);
+  const char *text = program_text(req, "text", TEXT_BYTES);
+  if (!user || !to || !text || !text[strspn(text, " ")])
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A notice needs a text, and not a long one."));
+  struct notice notice = {0};
+  strcpy(notice.from, user);
+  strcpy(notice.to, to);
+  strcpy(notice.text, text);
   vestry_batch *batch = NULL;
   size_t count = 0;
   vestry_err err = vestry_batch_create(NULL, &batch);
-  if (!err) err = add_notice(batch, user, text);
-  if (!err) err = vestry_publish(program->v, NO_SCOPE, VESTRY_KEY("to", to), batch, sizeof batch, &count);
+  pthread_mutex_lock(&app->lock);
+  notice.number = app->count + 1;
+  if (!err) err = add_notice(batch, &notice);
+  if (!err) {
+    app->kept[++app->count % KEPT_MAX] = notice;
+    err = vestry_publish(app->program.v, NO_SCOPE, VESTRY_KEY("to", to), batch, sizeof batch, &count);
+  }
+  pthread_mutex_unlock(&app->lock);
   vestry_batch_destroy(batch);
   if (err && err != VESTRY_NOT_FOUND) return err;
-  char said[64];
-  snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
+  char said[64 + NAME_BYTES];
+  if (count)
+    snprintf(said, sizeof said, count == 1 ? "Sent to %zu page." : "Sent to %zu pages.", count);
+  else
+    snprintf(said, sizeof said, "Kept: %s has no page open now, and finds it there later.", *to ? to : "everyone");
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", said, "text", ""));
 }
 
+/* POST /dismiss?number=… */
+static vestry_err dismiss(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *user = program_text(req, "user", NAME_BYTES);
+  const char *number = vestry_request_value(req, VESTRY_IN_QUERY, "number");
+  if (!user || !number) return vestry_reply_status(reply, 400);
+  pthread_mutex_lock(&app->lock);
+  const size_t at = app->dismissals_count++ % DISMISSED_MAX;
+  app->dismissed[at].number = strtoull(number, NULL, 10);
+  strcpy(app->dismissed[at].user, user);
+  pthread_mutex_unlock(&app->lock);
+  return vestry_reply_status(reply, 204);
+}
+
 int main(int argc, char **argv) {
-  static struct program program;
-  program.runs_scripts = true;
-  program_start(&program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
-  vestry_route(program.v, "GET", "/", page, &program);
-  vestry_route(program.v, "GET", "/stream", stream, &program);
-  vestry_route(program.v, "POST", "/send", send_notice, &program);
-  program_wait(&program);
-  return program_finish(&program);
+  static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  struct program *program = &app.program;
+  program->runs_scripts = true;
+  program_start(program, argc, argv, "notices", "Notices from page to page", &(vestry_options){0});
+  vestry_registry_effect(vestry_parts_of(program->v)->registry, "kept", send_kept, &app);
+  vestry_route(program->v, "GET", "/", page, program);
+  vestry_route(program->v, "GET", "/stream", stream, &app);
+  vestry_route(program->v, "POST", "/send", send_notice, &app);
+  vestry_route(program->v, "POST", "/dismiss", dismiss, &app);
+  program_wait(program);
+  return program_finish(program);
 }

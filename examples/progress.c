@@ -69,16 +69,18 @@ static void change(struct app *app, int state, const char *job) {
 
 #define PAGE                                                                                                           \
   "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\"><h1>A long job</h1>"                    \
-  "<section><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                                \
+  "<section class=\"live\"><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                 \
   "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"                             \
-  "<div class=\"row\"><output id=\"percent\" data-text=\"$percent + ' %%'\"></output>"                                 \
-  "<span id=\"state\" class=\"soft\" role=\"status\" data-text=\"$state\"></span></div></section>"                     \
-  "<form data-on:submit=\"$running || @post('/job')\"><div class=\"field\"><label for=\"name\">Name</label>"           \
+  "<div class=\"row\"><span id=\"percent\" class=\"count\" data-text=\"$percent + ' %%'\"></span>"                     \
+  "<span id=\"state\" class=\"soft\" role=\"status\" data-text=\"!$_stale ? $state : $running ? 'was running at ' + "  \
+  "$_stale : $state + ' at ' + $_stale\"></span></div></section>"                                                      \
+  "<form data-on:submit=\"$running || $_stale || @post('/job')\"><div class=\"field\"><label "                         \
+  "for=\"name\">Name</label>"                                                                                          \
   "<input id=\"name\" data-bind:name maxlength=\"%d\" autocomplete=\"off\" placeholder=\"Counting sheep\"></div>"      \
-  "<div class=\"buttons\"><button class=\"first\" id=\"start\" data-attr:aria-disabled=\"'' + "                        \
-  "$running\">Start</button>"                                                                                          \
-  "<button type=\"button\" id=\"cancel\" data-on:click=\"$running && @delete('/job')\" "                               \
-  "data-attr:aria-disabled=\"'' + !$running\">Cancel</button></div></form></main>"
+  "<div class=\"buttons\"><button class=\"first\" id=\"start\" data-attr:aria-disabled=\"'' + ($running || "           \
+  "!!$_stale)\">Start</button>"                                                                                        \
+  "<button type=\"button\" id=\"cancel\" data-on:click=\"$running && !$_stale && @delete('/job')\" "                   \
+  "data-attr:aria-disabled=\"'' + (!$running || !!$_stale)\">Cancel</button></div></form></main>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_html html;

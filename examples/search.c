@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Active search: the list follows what is typed, and so does the address, which can be kept and sent to others. */
+/* Active search: what is looked for is in the address, which can be kept and sent to others. A field that is marked
+ * (data-navigate) leads there while one types, within the document; so do back and forward. */
 #include <stdio.h>
 #include <string.h>
 
 #include "shared/program.h"
 
-enum { QUERY_MAX = 40 };
+/* A field counts UTF-16 units; in UTF-8 each takes three bytes at most. */
+enum { QUERY_MAX = 40, QUERY_BYTES = 3 * QUERY_MAX };
 
 static const char *const birds[] = {"Avocet, Recurvirostra avosetta",
                                     "Barn owl, Tyto alba",
@@ -51,10 +53,29 @@ static const char *const birds[] = {"Avocet, Recurvirostra avosetta",
                                     "Wren, Troglodytes troglodytes"};
 enum { BIRDS_COUNT = sizeof birds / sizeof *birds };
 
-/* What both the page and the answers to typing show; what was looked for is marked. */
+/* What one looks for: without blanks at its ends, and one between words. */
+static void read_query(const vestry_request *req, char query[QUERY_BYTES + 1]) {
+  const char *text = vestry_request_value(req, VESTRY_IN_QUERY, "query");
+  size_t len = 0;
+  query[0] = '\0';
+  if (!text || strlen(text) > QUERY_BYTES) return;
+  for (; *text; text++) {
+    bool is_blank = *text == ' ' || *text == '\t';
+    if (is_blank && (len == 0 || query[len - 1] == ' ')) continue;
+    query[len++] = is_blank ? ' ' : *text;
+  }
+  if (len && query[len - 1] == ' ') len--;
+  query[len] = '\0';
+}
+
+/* What was looked for is marked. */
 static void add_results(vestry_html *html, const char *query) {
   int count = 0, len = (int)strlen(query);
-  vestry_html_add(html, "<section id=\"results\"><ul>");
+  vestry_html_add(
+      html,
+      "<section id=\"results\"><p class=\"while-stale\" id=\"not-yet\">These are the birds %s%s%s. What you "
+      "type is looked for when the server answers.</p><ul class=\"live\">",
+      *query ? "for “" : "without a search", query, *query ? "”" : "");
   for (size_t i = 0; i < BIRDS_COUNT; i++) {
     const char *found = strcasestr(birds[i], query);
     if (!found) continue;
@@ -70,51 +91,34 @@ static void add_results(vestry_html *html, const char *query) {
   vestry_html_add(html, "</p></section>");
 }
 
-/* GET /, also with ?query=…: complete without any script. */
-static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  char query[QUERY_MAX + 1] = "";
-  const char *sent = req->query;
-  vestry_query_value(sent, strlen(sent), "query", query, sizeof query, &(size_t){0});
-  vestry_html results;
-  vestry_html_init(&results, NULL);
-  add_results(&results, query);
-  vestry_slice html;
-  vestry_err err = vestry_html_result(&results, &html);
-  if (!err)
-    err = program_page(app, reply, "Active search",
-                       "<main><h1>Active search</h1><form role=\"search\" action=\"/\"><div class=\"field\">"
-                       "<label for=\"query\">A bird’s name, English or Latin</label>"
-                       "<input id=\"query\" name=\"query\" type=\"search\" value=\"%s\" maxlength=\"%d\" "
-                       "autocomplete=\"off\" autofocus data-bind:query "
-                       "data-on:input__debounce.150ms=\"@get('/search')\"></div></form>%-s</main>",
-                       query, QUERY_MAX, (const char *)html.data);
-  vestry_html_finish(&results);
-  return err;
-}
-
-/* GET /search: the client gives up the search before, if it is still under way. Nothing stays open. */
-static vestry_err search(const vestry_request *req, vestry_reply *reply, void *app) {
-  const char *query = program_text(req, "query", QUERY_MAX);
-  if (!query) query = "";
-  (void)app;
-  vestry_html results;
-  vestry_html_init(&results, NULL);
-  add_results(&results, query);
-  vestry_slice html;
-  vestry_err err = vestry_html_result(&results, &html);
-  if (!err) err = vestry_reply_patch_elements(reply, html.data);
-  char url[16 + 3 * QUERY_MAX] = "/?query=", *end = url + strlen(url);
-  for (; *query; query++) end += sprintf(end, "%%%02X", (unsigned char)*query);
-  if (!err) err = vestry_reply_effect(reply, VESTRY_LIST("replace-url", url));
-  vestry_html_finish(&results);
-  return err;
+/* GET /, also with ?query=…: the document, complete without any script, and the content at each address that the tab
+ * goes to. */
+static vestry_err page(vestry_render *render, vestry_html *html, void *app) {
+  char query[QUERY_BYTES + 1];
+  read_query(render->request, query);
+  program_live_begin(app, render, html, "Active search");
+  vestry_render_begin(render, html);
+  vestry_html_add(html,
+                  "<h1>Active search</h1><form role=\"search\" action=\"/\" data-navigate><div class=\"field\">"
+                  "<label for=\"query\">A bird’s name, English or Latin</label>"
+                  "<input id=\"query\" name=\"query\" type=\"search\" value=\"%s\" maxlength=\"%d\" "
+                  "autocomplete=\"off\" autofocus data-navigate></div></form>",
+                  query, QUERY_MAX);
+  add_results(html, query);
+  vestry_render_end(render, html);
+  return program_live_end(html);
 }
 
 int main(int argc, char **argv) {
   struct program program = {0};
+  vestry_pages *pages = NULL;
+  vestry_page *birds_page;
   program_start(&program, argc, argv, "search", "A search that answers while one types", &(vestry_options){0});
-  vestry_route(program.v, "GET", "/", page, &program);
-  vestry_route(program.v, "GET", "/search", search, &program);
-  program_wait(&program);
+  vestry_err err = vestry_pages_create(program.v, NULL, &pages);
+  const vestry_page_options options = {.render = page, .shell = "search", .app = &program};
+  if (!err) err = vestry_page_create(pages, &options, &birds_page);
+  if (!err) err = vestry_route(program.v, "GET", "/", vestry_page_handler, birds_page);
+  if (!err) program_wait(&program);
+  vestry_pages_destroy(pages);
   return program_finish(&program);
 }

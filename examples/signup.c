@@ -1,54 +1,80 @@
 /* SPDX-License-Identifier: MIT */
 /* A form with validation: the server checks while one types, sends only what has changed, and tells all pages how many
- * seats are left. */
+ * seats are left. What is half typed is there after a reload. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "shared/program.h"
+#include "shared/text.h"
 
 /* The streams of all pages that show the form. */
 #define FORM VESTRY_KEY("form", "workshop")
 
-enum { SEATS = 12 };
+enum { SEATS = 12, NAME_MAX = 40, EMAIL_MAX = 80 };
 
 /* What a page sends, and what it is told: apart, so that no answer changes what one is typing. */
-static const vestry_field sent_fields[] = {VESTRY_STRING_FIELD("name", "", 40), VESTRY_STRING_FIELD("email", "", 80),
+static const vestry_field sent_fields[] = {VESTRY_STRING_FIELD("name", "", TEXT_BYTES(NAME_MAX)),
+                                           VESTRY_STRING_FIELD("email", "", TEXT_BYTES(EMAIL_MAX)),
                                            VESTRY_INTEGER_FIELD("seats", 1, 1, 4)};
 static const vestry_field told_fields[] = {VESTRY_STRING_FIELD("errors.name", "", 0),
                                            VESTRY_STRING_FIELD("errors.email", "", 0),
                                            VESTRY_STRING_FIELD("errors.seats", "", 0)};
 
+static const char *const kept_fields[] = {"name", "email", "seats"};
+
 struct app {
   struct program program;
   vestry_schema *sent, *told;
+  vestry_forms *forms; /* what is half typed */
   pthread_mutex_t lock;
   int64_t left; /* seats; guarded by lock, like the next two */
   int count;
-  char emails[SEATS][81];
+  char emails[SEATS][TEXT_BYTES(EMAIL_MAX) + 1];
 };
 
+/* A fault is told once its field is left, and taken back while one types. */
 /* clang-format off */
 #define FIELD(name, label, more)                                                                                       \
-  "<div class=\"field\"><label for=\"" name "\">" label "</label><input id=\"" name "\" data-bind:" name " " more      \
+  "<div class=\"field\"><label for=\"" name "\">" label "</label>"                                                     \
+  "<input id=\"" name "\" name=\"" name "\" data-bind:" name " " more " " VESTRY_FORM_FIELD                            \
   " aria-describedby=\"" name "-error\" data-attr:aria-invalid=\"'' + !!$errors." name "\">"                           \
   "<p class=\"error\" id=\"" name "-error\" aria-live=\"polite\" data-text=\"$errors." name "\"></p></div>"
 #define PAGE                                                                                                           \
-  "<main data-signals=\"{left: %d, errors: {name: '', email: '', seats: ''}}\""                                        \
-  " data-init=\"@get('/stream', {retry: 'error', retryMaxCount: Infinity})\">"                                        \
+  "<main %-s data-signals=\"{left: %d, errors: {name: '', email: '', seats: ''}}\">"                                   \
   "<header><h1>A workshop on bookbinding</h1>"                                                                         \
   "<p class=\"soft\" role=\"status\"><span id=\"left\" data-text=\"$left\">%d</span> of %d seats are left</p></header>"\
-  "<form id=\"form\" novalidate data-on:submit=\"@post('/signup')\""                                                   \
-  " data-on:input__debounce.250ms=\"@post('/check')\">"                                                                \
-  FIELD("name", "Name", "autocomplete=\"name\"")                                                                       \
-  FIELD("email", "Email", "type=\"email\" autocomplete=\"email\"")                                                     \
+  "<div id=\"form\"><form novalidate data-on:submit=\"@post('/signup')\""                                              \
+  " data-indicator:_sending data-on:change=\"@post('/check')\""                                                        \
+  " data-on:input__debounce.250ms=\"($errors.name || $errors.email || $errors.seats) && @post('/typing')\" "
+#define FIELDS                                                                                                         \
+  "<fieldset data-attr:disabled=\"!$left\">"                                                                           \
+  FIELD("name", "Name", "autocomplete=\"name\" maxlength=\"40\"")                                                      \
+  FIELD("email", "Email", "type=\"email\" autocomplete=\"email\" maxlength=\"80\"")                                    \
   FIELD("seats", "Seats", "type=\"number\" min=\"1\" max=\"4\" value=\"1\"")                                           \
-  "<button class=\"first\">Sign up</button></form></main>"
+  "<button class=\"first\">Sign up</button></fieldset>"                                                                \
+  "<p role=\"status\" data-show=\"!$left\">All seats are taken.</p>"
 /* clang-format on */
 
-static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  return program_page(app, reply, "Sign up", PAGE, SEATS, SEATS, SEATS);
+/* The number of seats comes by the stream, and so it does after the server was away. */
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  char tab[VESTRY_TAB_ATTRIBUTES_BYTES];
+  vestry_form *form = NULL;
+  vestry_html html;
+  vestry_err err = vestry_tab_attributes(req, reply, tab, sizeof tab);
+  if (err) return err;
+  program_page_begin(&app->program, reply, &html, "Sign up");
+  pthread_mutex_lock(&app->lock);
+  const int seats = (int)app->left;
+  pthread_mutex_unlock(&app->lock);
+  vestry_html_add(&html, PAGE, tab, seats, seats, SEATS);
+  err = vestry_form_open(app->forms, req, NULL, &html, "signup", &form);
+  vestry_form_close(form);
+  vestry_html_add(&html, ">" FIELDS "</form></div></main>");
+  vestry_html_stream(&html, req, NULL, NULL, "/stream");
+  vestry_err finished = program_page_end(reply, &html);
+  return err ? err : finished;
 }
 
 /* GET /stream: ["left"] sends how many seats are left, now to this page and after each sign-up to all. */
@@ -70,16 +96,20 @@ static vestry_err left(vestry_dispatch_context *context, const json_t *args, voi
   return err;
 }
 
-static void tell(vestry_repository *told, const char *field, const char *what) {
+static void tell(vestry_repository *told, const char *field, const char *what, bool is_typing) {
+  const char *said = "";
   char path[32];
   snprintf(path, sizeof path, "errors.%s", field);
+  vestry_repository_get(told, path, VESTRY_INTO(&said));
+  if (is_typing && !*said) return; /* who is not ready yet is not scolded */
   vestry_repository_set(told, path, VESTRY_VALUES(what));
 }
 
-/* POST /check while one types, when an empty field is no fault yet; POST /signup when one is done. */
+/* POST /typing, and POST /check when a field is left: an empty one is no fault yet; POST /signup when one is done. */
 static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  bool is_complete = strcmp(req->path, "/signup") == 0, is_taken = false;
+  bool is_complete = strcmp(req->path, "/signup") == 0, is_typing = strcmp(req->path, "/typing") == 0;
+  bool is_taken = false;
   vestry_repository *sent = NULL, *told = NULL;
   vestry_err err = vestry_repository_create(app->sent, req->signals, &sent);
   if (!err) err = vestry_repository_create(app->told, req->signals, &told);
@@ -91,25 +121,31 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_repository_get(sent, "seats", VESTRY_INTO(&seats));
   pthread_mutex_lock(&app->lock);
   for (int i = 0; i < app->count; i++) is_taken |= strcmp(app->emails[i], email) == 0;
-  const char *wrong_email = !*email                                ? needed
-                            : !strchr(email, '@') || *email == '@' ? "An address looks like name@example.org."
-                            : is_taken                             ? "This address has signed up."
-                                                                   : "";
+  const char *wrong_email = !*email                        ? needed
+                            : !text_is_email(email)        ? "An address looks like name@example.org."
+                            : !text_fits(email, EMAIL_MAX) ? "An address has at most 80 characters."
+                            : is_taken                     ? "This address has signed up."
+                                                           : "";
   const char *wrong_seats = seats > app->left ? "So many are not left." : "";
-  bool is_done = is_complete && *name && !*wrong_email && !*wrong_seats && !vestry_repository_errors(sent, NULL, 0);
+  const char *wrong_name = !*name                          ? needed
+                           : !text_is_good(name, NAME_MAX) ? "A name has something to see, and at most 40 characters."
+                                                           : "";
+  bool is_done = is_complete && !*wrong_name && *name && !*wrong_email && !*wrong_seats &&
+                 !vestry_repository_errors(sent, NULL, 0);
   if (is_done) {
     strcpy(app->emails[app->count++], email);
     app->left -= seats;
   }
   pthread_mutex_unlock(&app->lock);
-  tell(told, "name", *name ? "" : needed);
-  tell(told, "email", wrong_email);
-  tell(told, "seats", wrong_seats);
+  tell(told, "name", wrong_name, is_typing);
+  tell(told, "email", wrong_email, is_typing);
+  tell(told, "seats", wrong_seats, is_typing);
   vestry_field_error errors[3]; /* a type, or a bound */
   size_t errors_count = vestry_repository_errors(sent, errors, 3);
-  for (size_t i = 0; i < errors_count; i++) tell(told, errors[i].path, errors[i].message);
+  for (size_t i = 0; i < errors_count; i++) tell(told, errors[i].path, errors[i].message, is_typing);
   if (is_done) {
     vestry_dispatch(app->program.v, NO_SCOPE, FORM, VESTRY_LIST("left")); /* all pages, this one too */
+    (void)vestry_forms_clear(app->forms, req, "signup"); /* a tab of before a restart has kept nothing */
     err = vestry_reply_patch_elementsf(
         reply, "<p id=\"form\" role=\"status\">Thank you, %s! Seats kept for you: %d</p>", name, (int)seats);
   } else {
@@ -125,12 +161,18 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "signup", "A form that is checked while one types", &(vestry_options){0});
   vestry_schema_create(NULL, sent_fields, 3, &app.sent, NULL);
   vestry_schema_create(NULL, told_fields, 3, &app.told, NULL);
+  const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX}; /* there are no sessions: one scope */
+  vestry_err err = vestry_forms_create(app.program.v, &forms, &app.forms);
+  if (!err) err = vestry_forms_add(app.forms, "signup", kept_fields, 3);
   vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "left", left, &app);
-  vestry_route(app.program.v, "GET", "/", page, &app.program);
+  vestry_route(app.program.v, "GET", "/", page, &app);
+  vestry_route(app.program.v, "POST", "/kept", vestry_forms_handler, app.forms);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "POST", "/check", check, &app);
+  vestry_route(app.program.v, "POST", "/typing", check, &app);
   vestry_route(app.program.v, "POST", "/signup", check, &app);
-  program_wait(&app.program);
+  if (!err) program_wait(&app.program);
+  vestry_forms_destroy(app.forms);
   vestry_schema_destroy(app.sent);
   vestry_schema_destroy(app.told);
   return program_finish(&app.program);

@@ -6,64 +6,10 @@
 #include <string.h>
 
 #include "bench.h"
-#include "vestry/adapter.h"
+#include "request.h"
 #include "vestry/rate.h"
 
 enum { MOST_TURNS = 1000 };
-
-/* A request as a server has it: its path, and from where. */
-typedef struct asked {
-  const char *path;
-  char peer[24];
-  int status;
-} asked;
-
-static const char *method_of(void *request) {
-  (void)request;
-  return "GET";
-}
-static const char *path_of(void *request) {
-  return ((const asked *)request)->path;
-}
-static const char *nothing_of(void *request) {
-  (void)request;
-  return NULL;
-}
-static const char *header_of(void *request, const char *name) {
-  (void)request, (void)name;
-  return NULL;
-}
-static const char *peer_of(void *request) {
-  return ((const asked *)request)->peer;
-}
-static int64_t no_length(void *request) {
-  (void)request;
-  return 0;
-}
-static vestry_err read_nothing(void *request, void *buffer, size_t capacity, size_t *ret_len) {
-  (void)request, (void)buffer, (void)capacity;
-  *ret_len = 0;
-  return VESTRY_OK;
-}
-static vestry_err respond(void *request, const vestry_response *response) {
-  ((asked *)request)->status = response->status;
-  return VESTRY_OK;
-}
-static vestry_err open_nothing(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
-                               void **ret_transport) {
-  (void)request, (void)head, (void)ret_ops, (void)ret_transport;
-  return VESTRY_UNSUPPORTED;
-}
-
-static const vestry_request_ops ops = {.method = method_of,
-                                       .path = path_of,
-                                       .query = nothing_of,
-                                       .header = header_of,
-                                       .peer = peer_of,
-                                       .body_length = no_length,
-                                       .read = read_nothing,
-                                       .respond = respond,
-                                       .open = open_nothing};
 
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
@@ -72,14 +18,15 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
 
 /* Requests of clients by turns, each for this path. Returns nanoseconds for one; below 0: one was not served. */
 static double serve(vestry *v, const char *path, unsigned clients, uint64_t count) {
-  asked request = {.path = path};
+  char peer[24];
+  bench_request request = {.method = "GET", .path = path, .peer = peer};
   uint64_t served = 0, took_ns = 0;
   for (uint64_t i = 0; i < count; i++) {
     unsigned client = (unsigned)(i * 2654435761u) % clients;
-    snprintf(request.peer, sizeof request.peer, "10.%u.%u.%u", client >> 16, client >> 8 & 255, client & 255);
+    snprintf(peer, sizeof peer, "10.%u.%u.%u", client >> 16, client >> 8 & 255, client & 255);
     uint64_t since = bench_now_ns();
     vestry_connection *none;
-    if (!vestry_serve(v, &ops, &request, NULL, NULL, &none)) served += request.status == 204;
+    if (!vestry_serve(v, &bench_request_ops, &request, NULL, NULL, &none)) served += request.status == 204;
     took_ns += bench_now_ns() - since;
   }
   return served == count ? (double)took_ns / (double)count : -1;

@@ -19,7 +19,10 @@
  *   504: some node has not answered; 503: it was not sent. /stats has the cluster's counters
  *
  * Otherwise a POST is answered 204 once its events are in the queues. */
+#include <errno.h>
+#include <glob.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,6 +194,8 @@ static json_t *pages_stats(const served *all) {
                 {"kept_dropped", s.kept_dropped_count},
                 {"requests_bytes", s.requests_bytes},
                 {"requests_refused", s.requests_refused_count},
+                {"asks", s.asks_count},
+                {"asks_brief", s.asks_brief_count},
                 {"sleeping", all->pages ? bench_pages_sleeping(all->pages) : 0}};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -241,6 +246,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
 /* ---- large answers ----------------------------------------------------------------------------------------------- */
 
 enum { LARGE_BYTES = 4 << 20 };
+#define LARGE_FOLDER "/tmp/vestry-bench-serve-" /* and the process, and letters */
 
 static vestry_err large_html(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req;
@@ -248,15 +254,32 @@ static vestry_err large_html(const vestry_request *req, vestry_reply *reply, voi
 }
 
 typedef struct large {
-  char *text, folder[32], file[40];
+  char *text, folder[48], file[56];
   vestry_files *files;
 } large;
+
+/* What servers left that were killed. Their folders say which these were. */
+static void large_sweep(void) {
+  glob_t found = {0};
+  if (glob(LARGE_FOLDER "*-*", GLOB_NOSORT, NULL, &found) == 0)
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+      const char *folder = found.gl_pathv[i];
+      const long pid = strtol(folder + sizeof LARGE_FOLDER - 1, NULL, 10);
+      char file[64];
+      if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH) continue;
+      snprintf(file, sizeof file, "%s/file", folder);
+      (void)unlink(file);
+      (void)rmdir(folder);
+    }
+  globfree(&found);
+}
 
 static vestry_err large_create(vestry *v, large *all) {
   *all = (large){.text = malloc(LARGE_BYTES)};
   if (!all->text) return VESTRY_NO_MEMORY;
   memset(all->text, 'l', LARGE_BYTES);
-  strcpy(all->folder, "/tmp/vestry-bench-XXXXXX");
+  large_sweep();
+  snprintf(all->folder, sizeof all->folder, LARGE_FOLDER "%ld-XXXXXX", (long)getpid());
   if (!mkdtemp(all->folder)) {
     *all->folder = '\0';
     return VESTRY_IO;

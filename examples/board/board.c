@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "../shared/program.h"
+#include "../shared/secret.h"
+#include "../shared/text.h"
 #include "assets.h"
 #include "vestry/sqlite_sessions.h"
 
-enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 3, SECRET_BYTES = 32 };
+enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 4 };
 
 struct app {
   struct program program;
@@ -30,40 +32,63 @@ struct app {
   "<main class=\"narrow\"><h1>The board</h1><form method=\"post\" action=\"/login\"><label for=\"name\">Name</label>"  \
   "<input id=\"name\" name=\"name\" maxlength=\"%d\" required autofocus autocomplete=\"username\">"                    \
   "<p class=\"error\" role=\"alert\">%s</p><button class=\"first\">Enter</button></form></main>"
-#define LOGOUT "<form method=\"post\" action=\"/logout\"><button>Log out</button></form>"
+/* What is half typed is not for who comes after this person. */
+#define LOGOUT                                                                                                         \
+  "<form method=\"post\" action=\"/logout\"><button data-on:click=\"$text = $notice = ''; $edit = 0\">Log out"         \
+  "</button></form>"
 #define HOME                                                                                                           \
   "<main class=\"narrow\"><header><h1>Boards</h1>" LOGOUT "</header><nav class=\"boards\">%-s</nav>"                   \
   "<form class=\"line\" method=\"post\" action=\"/board\"><input type=\"hidden\" name=\"once\" value=\"%s\">"          \
   "<label for=\"title\">New board</label><span></span>"                                                                \
   "<input id=\"title\" name=\"title\" maxlength=\"%d\" required autocomplete=\"off\">"                                 \
   "<button class=\"first\">Create</button></form></main>"
-/* A page's own state is in its signals: what is typed, and which card is being edited. A card that is added is added
- * once, and so is a notice: each says what it was when it was sent, also if the server is there only later, and cards
- * come in the order in which they were added. */
+/* A page's own state is in its signals: what is typed, and which version of which card is being edited. They outlive
+ * the page for its person, also when a log-out in another tab has it loaded anew: 401 leads to the log-in. A card that
+ * is added is added once, and so is a notice: each says what it was when it was sent, also if the server is there only
+ * later, and cards come in the order in which they were added; until then the page says that they are not sent. The
+ * editor stands beside the cards: whatever becomes of its card, the text stays. */
 #define BOARD                                                                                                          \
-  "<main %-s data-signals=\"{text: '', draft: '', edit: 0, to: '', notice: '', error: ''}\" "                          \
-  "data-init=\"@get('/board/%d/stream', {retry: 'error', retryMaxCount: Infinity, openWhenHidden: true})\">"           \
-  "<header><a href=\"/\">Boards</a><h1>%s</h1><ul id=\"who\" aria-label=\"Here now\"></ul>" LOGOUT "</header>"         \
-  "<form class=\"line\" data-on:submit=\"%-s; $text = ''\" data-on:datastar-fetch=\"evt.detail.el === el && "          \
-  "['error', 'retries-failed'].includes(evt.detail.type) && ($text ||= el.once.payload.text)\"><label "                \
+  "<main %-s data-of=\"%s\" data-signals=\"{text: '', draft: '', edit: 0, base: 0, clash: '', gone: false, to: '', "   \
+  "notice: '', error: '', _waiting: []}\" data-init=\"const kept = 'half typed ' + location.pathname + "               \
+  "el.dataset.of, was = JSON.parse(sessionStorage.getItem(kept) ?? '{}'); sessionStorage.removeItem(kept); "           \
+  "$text = was.text ?? ''; $to = was.to ?? ''; $notice = was.notice ?? ''; $draft = was.draft ?? ''; "                 \
+  "$base = was.base ?? 0; $edit = was.edit ?? 0\" data-on:pagehide__window=\"($text || $notice || $edit) && "          \
+  "sessionStorage.setItem('half typed ' + location.pathname + el.dataset.of, JSON.stringify({text: $text, to: $to, "   \
+  "notice: $notice, draft: $draft, base: $base, edit: $edit}))\" data-on:datastar-fetch=\"evt.detail.type === "        \
+  "'error' && evt.detail.argsRaw.status == 401 && location.reload()\">"                                                \
+  "<header><a href=\"/\">Boards</a><h1>%s</h1><ul id=\"who\" class=\"here\" aria-label=\"Here now\"></ul>" LOGOUT      \
+  "</header>"                                                                                                          \
+  "<div id=\"notices\" role=\"log\" aria-label=\"Notices\"></div>"                                                     \
+  "<form class=\"line\" data-on:submit=\"if ($_waiting.includes($text)) return; $text.trim() && ($_waiting = "         \
+  "[...$_waiting, $text]); "                                                                                           \
+  "%-s; $text = ''\" data-on:datastar-fetch=\"if (evt.detail.el !== el) return; const of = el.once.payload.text; "     \
+  "if (['error', 'retries-failed', 'finished'].includes(evt.detail.type)) $_waiting = $_waiting.filter((text) => "     \
+  "text !== of); if (['error', 'retries-failed'].includes(evt.detail.type)) $text ||= of\"><label "                    \
   "for=\"text\">New card</label><span></span>"                                                                         \
   "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"><button "                                   \
-  "class=\"first\">Add</button></form>"                                                                                \
+  "class=\"first\">Add</button><p class=\"waiting\" role=\"status\" data-show=\"$_waiting.length\" "                   \
+  "data-text=\"'Not sent yet: ' + $_waiting.join(' · ')\"></p></form>"                                                \
   "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p><div id=\"cards\"></div>"                                \
+  "<dialog aria-label=\"Edit a card\" data-effect=\"$edit ? el.open || el.showModal() : el.close()\" "                 \
+  "data-on:close=\"$edit = 0; $clash = ''; $gone = false\">"                                                           \
+  "<form data-on:submit=\"@put('/board/%d/card', {payload: {card: $edit, draft: $draft, base: $base}})\">"             \
+  "<label for=\"draft\">Text</label><textarea id=\"draft\" data-bind:draft rows=\"4\" maxlength=\"%d\"></textarea>"    \
+  "<p class=\"error\" role=\"alert\" data-text=\"$clash\"></p><button class=\"first\" data-show=\"!$gone\">Save"       \
+  "</button><button type=\"button\" class=\"first\" data-show=\"$gone\" "                                              \
+  "data-on:click=\"$text = $draft; $edit = 0\">Make it a new card</button>"                                            \
+  "<button type=\"button\" data-on:click=\"$edit = 0\">Cancel</button></form></dialog>"                                \
   "<form class=\"line to\" data-on:submit=\"%-s\">"                                                                    \
   "<input data-bind:to aria-label=\"To\" placeholder=\"To\" maxlength=\"%d\" autocomplete=\"off\">"                    \
   "<input data-bind:notice aria-label=\"Notice\" placeholder=\"Notice\" maxlength=\"%d\" autocomplete=\"off\">"        \
-  "<button>Send</button></form><div id=\"notices\" role=\"log\"></div></main>"
+  "<button>Send</button></form></main>"
+/* What a press is about is said with it, as its person saw it: so no press does what was not meant. */
 #define CARD                                                                                                           \
-  "<article id=\"card-%d\"><p data-show=\"$edit != %d\">%s</p><footer data-show=\"$edit != %d\"><span>%s</span>"       \
-  "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $edit = %d\">Edit</button>"          \
-  "<button data-on:click=\"@post('/board/%d/card/%d/move', {payload: {stage: %d}})\">Move on</button>"                 \
-  "<button data-on:click=\"@delete('/board/%d/card/%d')\">Delete</button></footer>"                                    \
-  "<form data-attr:hidden=\"$edit != %d\" hidden data-on:submit=\"@put('/board/%d/card/%d', "                          \
-  "{payload: {draft: $draft}})\">"                                                                                     \
-  "<textarea id=\"draft-%d\" data-bind:draft aria-label=\"Text\" maxlength=\"%d\"></textarea><button "                 \
-  "class=\"first\">Save</button>"                                                                                      \
-  "<button type=\"button\" data-on:click=\"$edit = 0\">Cancel</button></form></article>"
+  "<article id=\"card-%d\"><p>%s</p><footer><span>%s</span>"                                                           \
+  "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $base = %d; $clash = ''; "           \
+  "$gone = false; $edit = %d\">Edit</button>"
+#define MOVE "<button data-on:click=\"@post('/board/%d/card/%d/move', {payload: {from: %d, stage: %d}})\">%s</button>"
+#define DELETE                                                                                                         \
+  "<button data-on:click=\"@delete('/board/%d/card/%d', {payload: {base: %d}})\">Delete</button></footer></article>"
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
@@ -92,7 +117,7 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
 /* A field that was filled in, not too long; NULL: it was not. */
 static const char *field(const vestry_request *req, const char *name) {
   const char *text = vestry_request_value(req, VESTRY_IN_FORM, name);
-  return text && *text && strlen(text) <= NAME_MAX ? text : NULL;
+  return text_is_good(text, NAME_MAX) ? text : NULL;
 }
 
 /* Whoever says so is who he says: an application asks for a password here. */
@@ -157,11 +182,16 @@ static void add_person(const char *who, size_t streams_count, void *html) {
   vestry_html_add(html, "<li>%s</li>", who);
 }
 
+static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
+
 static void add_card(sqlite3_stmt *row, void *html) {
-  int id = sqlite3_column_int(row, 0), board = sqlite3_column_int(row, 1);
-  int next = (sqlite3_column_int(row, 4) + 1) % STAGES;
-  vestry_html_add(html, CARD, id, id, sqlite3_column_text(row, 2), id, sqlite3_column_text(row, 3), id, board, id, next,
-                  board, id, id, board, id, id, TEXT_MAX);
+  static const char *const moves[STAGES] = {"Back to To do", "To Doing", "To Done"};
+  int id = sqlite3_column_int(row, 0), board = sqlite3_column_int(row, 1), stage = sqlite3_column_int(row, 4);
+  int version = sqlite3_column_int(row, 5);
+  vestry_html_add(html, CARD, id, sqlite3_column_text(row, 2), sqlite3_column_text(row, 3), version, id);
+  for (int to = stage - 1; to <= stage + 1; to += 2)
+    if (to >= 0 && to < STAGES) vestry_html_add(html, MOVE, board, id, stage, to, moves[to]);
+  vestry_html_add(html, DELETE, board, id, version);
 }
 
 /* For all pages of a board. Each event sets one element: so a page that is slow is shown the last state of both. */
@@ -173,10 +203,9 @@ static void show(struct app *app, int64_t board, vestry_html *html) {
 }
 
 static void draw_board(struct app *app, int64_t board) {
-  static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
   vestry_html html;
   vestry_html_init(&html, NULL);
-  vestry_html_add(&html, "<ul id=\"who\" aria-label=\"Here now\">");
+  vestry_html_add(&html, "<ul id=\"who\" class=\"here\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
   vestry_html_add(&html, "</ul>");
   show(app, board, &html);
@@ -184,7 +213,7 @@ static void draw_board(struct app *app, int64_t board) {
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
     (void)vestry_sqlite_run_alone(
-        app->db, "SELECT id, board, text, author, stage FROM card WHERE board = ? AND stage = ? ORDER BY id",
+        app->db, "SELECT id, board, text, author, stage, version FROM card WHERE board = ? AND stage = ? ORDER BY id",
         VESTRY_LIST(board, stage), add_card, &html);
     vestry_html_add(&html, "</section>");
   }
@@ -220,7 +249,7 @@ static vestry_err board_of(const vestry_request *req, int64_t *ret_board) {
 }
 
 static void read_title(sqlite3_stmt *row, void *title) {
-  snprintf(title, NAME_MAX + 1, "%s", (const char *)sqlite3_column_text(row, 0));
+  snprintf(title, TEXT_BYTES(NAME_MAX), "%s", (const char *)sqlite3_column_text(row, 0));
 }
 
 /* What a form sends, once; the same again before it is answered is no other. */
@@ -232,7 +261,7 @@ static vestry_err sending(char *action, size_t size, const char *signals, const 
 
 static vestry_err board_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  char title[NAME_MAX + 1], url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
+  char title[TEXT_BYTES(NAME_MAX)], url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
   int64_t board;
   vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
   if (!err)
@@ -245,7 +274,15 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   if (!err) err = sending(add, sizeof add, "^text$", url);
   if (!err) err = sending(notice, sizeof notice, "^(to|notice)$", "/notice");
   if (err) return err;
-  return program_page(&app->program, reply, title, BOARD, once, id, title, add, TEXT_MAX, notice, NAME_MAX, TEXT_MAX);
+  /* Also while the tab is hidden: its user is there all the same. And also after a clean end, that of a log-out in
+   * another tab: the answer is 401 then, and the page is loaded anew, which leads to the log-in. */
+  const vestry_backend_action_options always = {.when_hidden = VESTRY_HIDDEN_OPEN, .retry = VESTRY_RETRY_ALWAYS};
+  vestry_html html;
+  program_page_begin(&app->program, reply, &html, title);
+  vestry_html_add(&html, BOARD, once, vestry_session_user(req), title, add, TEXT_MAX, id, TEXT_MAX, notice, NAME_MAX,
+                  TEXT_MAX);
+  vestry_html_stream(&html, req, NULL, &always, "/board/%d/stream", id);
+  return program_page_end(reply, &html);
 }
 
 /* GET /board/{board}/stream: of this session; among those of the board; of the user; and its user is there. */
@@ -278,11 +315,11 @@ static vestry_err changed(struct app *app, int64_t board, vestry_err err, vestry
 /* POST /board/{board}/card. One that comes again, after a crash too, has been added. */
 static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *text = program_text(req, "text", TEXT_MAX), *once = vestry_request_header(req, "X-Once");
-  char title[NAME_MAX + 1];
+  const char *text = program_text(req, "text", TEXT_BYTES(TEXT_MAX)), *once = vestry_request_header(req, "X-Once");
+  char title[TEXT_BYTES(NAME_MAX)];
   int64_t board;
   vestry_err err = board_of(req, &board);
-  if (!text || !*text) return complain(reply, "A card needs a text, and not a long one.");
+  if (!text_is_good(text, TEXT_MAX)) return complain(reply, "A card needs a text, and not a long one.");
   if (!err)
     err = vestry_sqlite_run_alone(
         app->db,
@@ -295,42 +332,101 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
   return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
 }
 
-/* The card's next stage, as the page that asks knows it, so that asking twice moves it once. */
-static int64_t stage_of(const vestry_request *req) {
-  int64_t stage = -1;
-  (void)vestry_signals_get(req->signals, "stage", vestry_into_between(&stage, 0, STAGES - 1), NULL);
-  return stage;
+/* What a card is now: for who meant another. */
+struct found {
+  int64_t version;
+  int stage; /* -1: it was deleted */
+  char text[TEXT_BYTES(TEXT_MAX)], edited_by[TEXT_BYTES(NAME_MAX)], moved_by[TEXT_BYTES(NAME_MAX)];
+};
+
+static void read_card(sqlite3_stmt *row, void *ctx) {
+  struct found *card = ctx;
+  card->version = sqlite3_column_int64(row, 0);
+  card->stage = sqlite3_column_int(row, 1);
+  snprintf(card->text, sizeof card->text, "%s", (const char *)sqlite3_column_text(row, 2));
+  snprintf(card->edited_by, sizeof card->edited_by, "%s", (const char *)sqlite3_column_text(row, 3));
+  snprintf(card->moved_by, sizeof card->moved_by, "%s", (const char *)sqlite3_column_text(row, 4));
 }
 
-/* PUT, DELETE /board/{board}/card/{card}, POST …/move */
+/* Nothing was changed, since another person has changed the card meanwhile: say who it was, and what it is now. */
+static vestry_err say_who(struct app *app, const vestry_request *req, vestry_reply *reply, int64_t board, int64_t id) {
+  struct found card;
+  char what[2 * TEXT_BYTES(TEXT_MAX)];
+  vestry_err err = vestry_sqlite_run_alone(
+      app->db, "SELECT version, stage, text, edited_by, moved_by FROM card WHERE id = ? AND board = ?",
+      VESTRY_LIST(id, board), read_card, &card);
+  if (err) return err;
+  const bool is_gone = card.stage < 0, is_save = strcmp(req->method, "PUT") == 0;
+  if (is_gone && strcmp(req->method, "DELETE") == 0) return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
+  if (is_gone)
+    snprintf(what, sizeof what, "%s deleted this card meanwhile.%s", card.edited_by,
+             is_save ? " Your text is still here." : "");
+  else if (strcmp(req->method, "POST") == 0)
+    snprintf(what, sizeof what, "%s moved this card to %s meanwhile.", card.moved_by, stages[card.stage]);
+  else
+    snprintf(what, sizeof what, "%s changed this card meanwhile: “%s” %s", card.edited_by, card.text,
+             is_save ? "Save again, and your text takes the place of that one." : "It was not deleted.");
+  if (is_save)
+    return changed(app, board, err, reply, VESTRY_OBJECT("clash", what, "gone", is_gone, "base", card.version));
+  return changed(app, board, err, reply, VESTRY_OBJECT("error", what));
+}
+
+/* PUT /board/{board}/card: what was typed for version `base`. Once more, with its answer lost, it is as it was. */
+static vestry_err save_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *text = program_text(req, "draft", TEXT_BYTES(TEXT_MAX)), *user = vestry_session_user(req);
+  int64_t board, id, base;
+  vestry_err err = board_of(req, &board);
+  if (!err) err = vestry_signals_get(req->signals, "card", vestry_into_between(&id, 1, INT64_MAX), NULL);
+  if (!err) err = vestry_signals_get(req->signals, "base", vestry_into_between(&base, 0, INT64_MAX), NULL);
+  if (err) return err;
+  if (!text_is_good(text, TEXT_MAX))
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("clash", "A card needs a text, of at most 500 characters."));
+  err = vestry_sqlite_run_alone(app->db,
+                                "UPDATE card SET version = version + (text <> ?1), edited_by = iif(text = ?1, "
+                                "edited_by, ?2), text = ?1 WHERE id = ?3 AND board = ?4 AND stage >= 0 AND "
+                                "(version = ?5 OR text = ?1) RETURNING id",
+                                VESTRY_LIST(text, user, id, board, base), NULL, NULL);
+  if (err == VESTRY_NOT_FOUND) return say_who(app, req, reply, board, id);
+  return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "clash", "", "error", ""));
+}
+
+/* DELETE /board/{board}/card/{card} of version `base`; POST …/move from a stage to another. A card that was deleted
+ * keeps its number, so that nobody who still sees it means another one. */
 static vestry_err change_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *method = req->method, *text = program_text(req, "draft", TEXT_MAX);
-  int64_t board, card;
+  const bool is_move = strcmp(req->method, "POST") == 0;
+  const char *user = vestry_session_user(req);
+  int64_t board, id, stage = -1, base;
   vestry_err err = board_of(req, &board);
-  if (!err) err = vestry_request_get(req, VESTRY_IN_PATH, "card", vestry_into_between(&card, 1, INT64_MAX));
+  if (!err) err = vestry_request_get(req, VESTRY_IN_PATH, "card", vestry_into_between(&id, 1, INT64_MAX));
+  if (!err && is_move)
+    err = vestry_signals_get(req->signals, "stage", vestry_into_between(&stage, 0, STAGES - 1), NULL);
+  if (!err)
+    err = vestry_signals_get(req->signals, is_move ? "from" : "base", vestry_into_between(&base, 0, INT64_MAX), NULL);
   if (err) return err;
-  const char *sql =
-      "UPDATE card SET stage = iif(?4 < 0, (stage + 1) % 3, ?4) WHERE id = ?2 AND board = ?3 RETURNING id";
-  if (strcmp(method, "PUT") == 0) sql = "UPDATE card SET text = ?1 WHERE id = ?2 AND board = ?3 RETURNING id";
-  if (strcmp(method, "PUT") == 0 && (!text || !*text))
-    return complain(reply, "A card needs a text, and not a long one.");
-  if (strcmp(method, "DELETE") == 0) sql = "DELETE FROM card WHERE id = ?2 AND board = ?3 RETURNING id";
-  if (strcmp(method, "POST") == 0)
-    err = vestry_sqlite_run_alone(app->db, sql, VESTRY_LIST("", card, board, stage_of(req)), NULL, NULL);
-  else
-    err = vestry_sqlite_run_alone(app->db, sql, VESTRY_LIST(text ? text : "", card, board), NULL, NULL);
-  return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "error", ""));
+  err = vestry_sqlite_run_alone(
+      app->db,
+      is_move ? "UPDATE card SET stage = ?1, moved_by = iif(stage = ?1, moved_by, ?2) WHERE id = ?3 AND board = ?4 "
+                "AND stage >= 0 AND stage IN (?1, ?5) RETURNING id"
+              : "UPDATE card SET stage = ?1, text = '', version = version + 1, edited_by = ?2 WHERE id = ?3 AND "
+                "board = ?4 AND stage >= 0 AND version = ?5 RETURNING id",
+      VESTRY_LIST(stage, user, id, board, base), NULL, NULL);
+  if (err == VESTRY_NOT_FOUND) return say_who(app, req, reply, board, id);
+  return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
 }
 
 /* To all pages of one person, and nobody else's. */
 static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *to = program_text(req, "to", NAME_MAX), *notice = program_text(req, "notice", TEXT_MAX);
+  const char *to = program_text(req, "to", TEXT_BYTES(NAME_MAX));
+  const char *notice = program_text(req, "notice", TEXT_BYTES(TEXT_MAX));
   vestry_html html;
-  if (!to || !notice || !*notice) return complain(reply, "To whom, and what?");
+  if (!text_is_good(to, NAME_MAX) || !text_is_good(notice, TEXT_MAX)) return complain(reply, "To whom, and what?");
   vestry_html_init(&html, NULL);
-  vestry_html_add(&html, "<p>%s: %s</p>", vestry_session_user(req), notice);
+  vestry_html_add(&html,
+                  "<p><span>%s: %s</span><button data-on:click=\"el.parentElement.remove()\">Dismiss</button></p>",
+                  vestry_session_user(req), notice);
   vestry_err err =
       vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("user", to),
                       VESTRY_LIST("patch-elements", &html, VESTRY_OBJECT("selector", "#notices", "mode", "append")));
@@ -350,10 +446,6 @@ static int read_option(int option, const char *value, void *ctx) {
   return is_bad ? options_refuse("board", "grace", value, "a number of milliseconds up to 60000 is wanted") : 0;
 }
 
-static void read_secret(sqlite3_stmt *row, void *secret) {
-  if (sqlite3_column_bytes(row, 0) == SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), SECRET_BYTES);
-}
-
 /* The database is open before the instance is created: its sessions are there, and what it seals with. */
 static bool prepare(void *ctx, vestry_options *options) {
   struct app *app = ctx;
@@ -362,8 +454,7 @@ static bool prepare(void *ctx, vestry_options *options) {
                                            .schema_version = VERSION,
                                            .setup = "PRAGMA synchronous = NORMAL"};
   if (vestry_sqlite_pool_create(&file, &app->db)) return false;
-  if (vestry_sqlite_sessions_create(app->db, NULL, &app->stored) ||
-      vestry_sqlite_run_alone(app->db, "SELECT bytes FROM secret", NULL, read_secret, app->secret)) {
+  if (vestry_sqlite_sessions_create(app->db, NULL, &app->stored) || secret_read(app->db, app->secret)) {
     vestry_sqlite_sessions_destroy(app->stored);
     vestry_sqlite_pool_destroy(app->db);
     return false;
@@ -384,7 +475,7 @@ static vestry_err begin(struct app *app) {
                                           {"GET", "/board/{board}", board_page},
                                           {"GET", "/board/{board}/stream", stream},
                                           {"POST", "/board/{board}/card", add_new},
-                                          {"PUT", "/board/{board}/card/{card}", change_card},
+                                          {"PUT", "/board/{board}/card", save_card},
                                           {"DELETE", "/board/{board}/card/{card}", change_card},
                                           {"POST", "/board/{board}/card/{card}/move", change_card},
                                           {"POST", "/notice", send_notice}};

@@ -4,6 +4,10 @@ DROP TABLE IF EXISTS session;
 CREATE TABLE IF NOT EXISTS board(id INTEGER PRIMARY KEY, title TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS card(id INTEGER PRIMARY KEY, board INTEGER NOT NULL REFERENCES board, stage INTEGER NOT NULL,
                                 text TEXT NOT NULL, author TEXT NOT NULL);
+-- Version 4: how often a card's text was changed, by whom last, and who moved it last. A deleted card has stage -1.
+ALTER TABLE card ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE card ADD COLUMN edited_by TEXT NOT NULL DEFAULT 'Somebody';
+ALTER TABLE card ADD COLUMN moved_by TEXT NOT NULL DEFAULT 'Somebody';
 CREATE INDEX IF NOT EXISTS card_by_board ON card(board, stage, id);
 -- Cards as they were asked for, by the nonce of the press (vestry/once.h): one that is asked for again behind a crash was
 -- made. After an hour no browser asks any more.

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A text with something to see in it, of at most so many characters. */
+/* A text with something to see in it, of at most so many characters: Unicode's code points. So all that a field's
+ * maxlength of as many lets in, which counts an emoji as two, is taken. */
 static bool is_good(const char *text, size_t max) {
   size_t count = 0;
   for (const char *at = text; text && *at; at++) count += ((unsigned char)*at & 0xC0) != 0x80;
@@ -21,6 +22,11 @@ static vestry_err for_members(const vestry_request *req, vestry_reply *reply, vo
   vestry_reply_redirect(reply, 303, "/");
   if (req->is_datastar) vestry_reply_status(reply, 401); /* the tab loads its page anew */
   return VESTRY_FAILED;
+}
+
+/* A page asks for the log-in itself: it knows where that is to lead. */
+static vestry_err for_members_but_pages(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return strcmp(req->method, "GET") == 0 ? VESTRY_OK : for_members(req, reply, ctx);
 }
 
 static vestry_err mark_seen(vestry_sqlite_loan *db, const char *user, int channel) {
@@ -49,13 +55,17 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   struct former former;
+  int64_t channel = 0; /* a link to it has led here */
+  char address[32] = "/";
+  (void)vestry_request_get(req, VESTRY_IN_FORM, "channel", vestry_into_between(&channel, 0, INT32_MAX));
+  if (channel) snprintf(address, sizeof address, "/channel/%d", (int)channel);
   note_former(req, &former);
   vestry_err err = is_good(name, NAME_MAX) ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
   cluster_session_ended(app, former.scope, former.len);
   if (err && err != VESTRY_INVALID) return err;
   if (err) {
     vestry_reply_status(reply, 422);
-    return page_login(app, req, reply, "A name is wanted, of at most 40 characters.");
+    return page_login(app, req, reply, (int)channel, "A name is wanted, of at most 40 characters.");
   }
   vestry_sqlite_loan *db;
   err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
@@ -65,7 +75,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
                           "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
                           VESTRY_LIST(name), NULL, NULL);
   err = vestry_sqlite_give(db, err);
-  return err ? err : vestry_reply_redirect(reply, 303, "/");
+  return err ? err : vestry_reply_redirect(reply, 303, address);
 }
 
 static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -98,12 +108,11 @@ static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
   return err ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
-/* GET /: the page, or its stream, while which its user is here. */
-static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
+/* The page, or its stream, while which its user is here. */
+static vestry_err serve_at(const vestry_request *req, vestry_reply *reply, struct app *app, int channel) {
   const char *user = vestry_session_user(req);
   if (!user && req->is_datastar) return vestry_reply_status(reply, 401);
-  if (!user) return page_login(app, req, reply, "");
+  if (!user) return page_login(app, req, reply, channel, "");
   vestry_err err = vestry_reply_present(reply, app->presence, NULL, user);
   if (!err)
     err = vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
@@ -111,11 +120,16 @@ static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ct
   return err ? err : vestry_page_serve(req, reply, app->page, NULL);
 }
 
-/* GET /channel/{channel}: a link that somebody opens in a tab of its own. It changes nothing: the tab does. */
+/* GET /: the channel where the tab was. */
+static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return serve_at(req, reply, ctx, 0);
+}
+
+/* GET /channel/{channel}: it changes nothing; the tab does, when it has come there. */
 static vestry_err serve_channel(const vestry_request *req, vestry_reply *reply, void *ctx) {
   int channel;
   vestry_err err = channel_of(req, &channel);
-  return err ? err : serve(req, reply, ctx);
+  return err ? err : serve_at(req, reply, ctx, channel);
 }
 
 /* POST /channel/{channel} */
@@ -151,7 +165,10 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
   if (!err) err = enter(db, req, (int)id);
   err = vestry_sqlite_give(db, err);
   if (err == VESTRY_NOT_FOUND) return complain(reply, "There is a channel of that name, or there are too many.");
-  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", "", "error", ""));
+  char address[32];
+  snprintf(address, sizeof address, "/channel/%lld", (long long)id);
+  if (!err) err = vestry_reply_patch_signals(reply, VESTRY_OBJECT("name", "", "error", ""));
+  return err ? err : vestry_reply_effect(reply, VESTRY_LIST("navigate", address));
 }
 
 /* Whether somebody may say something more just now. */
@@ -221,7 +238,10 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
     err = add_message(app, req, channel, draft, text);
   if (err == VESTRY_FULL) wrong = "That was much in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
-  return err ? err : vestry_reply_status(reply, 204);
+  if (err || !vestry_request_value(req, VESTRY_IN_QUERY, "then")) return err ? err : vestry_reply_status(reply, 204);
+  char address[32]; /* older ones are shown: lead to what was said */
+  snprintf(address, sizeof address, "/channel/%d", channel);
+  return vestry_reply_effect(reply, VESTRY_LIST("navigate", address));
 }
 
 /* POST /channel/{channel}/draft */
@@ -261,6 +281,13 @@ static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, 
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 
+/* Whether that message was this user's, and is no more. */
+static bool is_deleted(struct app *app, int channel, int64_t id, const char *user) {
+  return vestry_sqlite_run_alone(app->db.pool,
+                                 "SELECT 1 FROM message WHERE channel = ? AND id = ? AND author = ? AND text IS NULL",
+                                 VESTRY_LIST(channel, id, user), NULL, NULL) == VESTRY_OK;
+}
+
 /* PUT /channel/{channel}/message */
 static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const char *text = program_text(req, "edited", TEXT_MAX * 4);
@@ -270,10 +297,13 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
   if (!err) err = vestry_signals_get(req->signals, "edit", vestry_into_between(&id, 1, INT32_MAX), NULL);
   if (err) return err;
   if (!is_good(text, TEXT_MAX)) return complain(reply, "A message has some text, and at most 2,000 characters.");
-  return change(ctx, reply,
-                "UPDATE message SET text = ?1, edited = 1 WHERE channel = ?2 AND id = ?3 AND author = ?4 AND "
-                "text IS NOT NULL RETURNING id",
-                VESTRY_LIST(text, channel, id, vestry_session_user(req)));
+  err = change(ctx, reply,
+               "UPDATE message SET text = ?1, edited = 1 WHERE channel = ?2 AND id = ?3 AND author = ?4 AND "
+               "text IS NOT NULL RETURNING id",
+               VESTRY_LIST(text, channel, id, vestry_session_user(req)));
+  if (err == VESTRY_NOT_FOUND && is_deleted(ctx, channel, id, vestry_session_user(req)))
+    return complain(reply, "This message was deleted meanwhile. Its new text is still here, to be copied.");
+  return err;
 }
 
 /* DELETE /channel/{channel}/message */
@@ -336,7 +366,7 @@ vestry_err actions_mount(struct app *app) {
   vestry *v = app->program.v;
   vestry_err err = vestry_guard(v, "/", vestry_csrf_guard, app->csrf);
   if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
-  if (!err) err = vestry_guard(v, "/channel", for_members, app);
+  if (!err) err = vestry_guard(v, "/channel", for_members_but_pages, app);
   if (!err) err = vestry_guard(v, "/counters", for_members, app);
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
   return err ? err : vestry_error_page(v, 0, error_page, &app->program);

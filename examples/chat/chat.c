@@ -34,7 +34,7 @@ static void sweep(vestry_timer *timer, void *ctx) {
   (void)vestry_sqlite_sessions_expire(app->db.sessions, NULL);
 }
 
-enum { OPTION_DB = OPTION_OWN, OPTION_RATE, OPTION_CLUSTER, OPTION_NODE, OPTION_SECRET_FILE };
+enum { OPTION_DB = OPTION_OWN, OPTION_RATE, OPTION_CLUSTER, OPTION_NODE, OPTION_SECRET_FILE, OPTION_WELCOME };
 
 /* It stands in a page, and is an element's id. */
 static bool is_node(const char *name) {
@@ -45,6 +45,7 @@ static bool is_node(const char *name) {
 static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
   if (option == OPTION_DB) app->file = value;
+  if (option == OPTION_WELCOME) app->welcomes = true;
   if (option == OPTION_CLUSTER) app->cluster_url = value;
   if (option == OPTION_NODE) app->node = value;
   if (option == OPTION_SECRET_FILE) app->secret_file = value;
@@ -61,7 +62,8 @@ static bool prepare(void *ctx, vestry_options *options) {
     fprintf(stderr, "chat: --cluster and --node go together\n");
     return false;
   }
-  if (db_open(&app->db, app->file) || db_secret(&app->db, app->secret)) {
+  if (db_open(&app->db, app->file) || secret_read(app->db.pool, app->secret) ||
+      (app->welcomes && db_welcome(&app->db))) {
     db_close(&app->db);
     return false;
   }
@@ -77,7 +79,7 @@ static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_pages_options pages = {
       .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
-  const vestry_page_options page = {.render = page_render, .allow = page_may_see, .app = app};
+  const vestry_page_options page = {.render = page_render, .allow = page_may_see, .shell = "chat", .app = app};
   const vestry_presence_options presence = {.name = "chat", .on_change = page_on_presence, .ctx = app};
   app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
   vestry_err err =
@@ -115,6 +117,7 @@ static void end(struct app *app) {
 int main(int argc, char **argv) {
   static const struct option names[] = {OPTIONS_OF_ALL,
                                         {"db", required_argument, NULL, OPTION_DB},
+                                        {"welcome", no_argument, NULL, OPTION_WELCOME},
                                         {"rate", required_argument, NULL, OPTION_RATE},
                                         {"cluster", required_argument, NULL, OPTION_CLUSTER},
                                         {"node", required_argument, NULL, OPTION_NODE},
@@ -130,6 +133,7 @@ int main(int argc, char **argv) {
       .style = chat_css,
       .style_len = chat_css_len,
       .own_help = "  --db FILE             where all is kept [chat.db]\n"
+                  "  --welcome             begin with a conversation that says what to try\n"
                   "  --rate N              messages of one person within ten seconds [1000]\n"
                   "  --cluster URL         a broker, nats://HOST:PORT, by which several processes on\n"
                   "                        one database reach each other [none]\n"

@@ -11,6 +11,7 @@
 #define CHAT_CHAT_H
 
 #include "../shared/program.h"
+#include "../shared/secret.h"
 #include "db.h"
 
 enum {
@@ -19,6 +20,7 @@ enum {
   CHANNELS_MAX = 200,
   SHOWN = 100, /* messages of a channel; and so many more each time that older ones are wanted */
   SHOWN_MAX = 500,
+  GROUP_S = 300,             /* what somebody says within so long has one name and one time */
   GONE_MAX = 500,            /* deleted messages of a channel that are not counted as unread */
   PEOPLE_MAX = 20,           /* that are named */
   DRAFTS_MAX = 16,           /* of a tab */
@@ -35,9 +37,10 @@ struct app {
   const char *file;
   const char *cluster_url, *node, *secret_file; /* of several processes; NULL: it is alone */
   struct cluster *cluster;                      /* likewise */
+  bool welcomes;                                /* whoever comes first finds a conversation */
   uint64_t rate;                                /* messages of a person within SLOT_S */
   struct db db;
-  unsigned char secret[DB_SECRET_BYTES];
+  unsigned char secret[SECRET_BYTES];
   vestry_pages *pages;
   vestry_page *page;
   vestry_presence *presence;
@@ -52,8 +55,8 @@ struct app {
 
 /* The page of the path /, as a vestry_page_fn; its app is the struct app. */
 vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx);
-/* The log-in instead, and why the last one was none. */
-vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, const char *error);
+/* The log-in instead, which leads to that channel (0: to /), and why the last one was none. */
+vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *error);
 /* The signal, and the member of a tab's state, that a draft is. It is the tab's: a page that was rendered before its
  * tab was known (vestry/tab.h) leaves nothing behind. */
 vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]);

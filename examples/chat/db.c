@@ -18,17 +18,23 @@ vestry_err db_open(struct db *db, const char *path) {
   return err ? err : vestry_sqlite_sessions_create(db->pool, NULL, &db->sessions);
 }
 
+vestry_err db_welcome(struct db *db) {
+  static const char said[] =
+      "[\"Welcome! Open this page in a second window, and come in with another name: what one says is in both at "
+      "once.\","
+      "\"Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
+      "this order, when the server is back.\","
+      "\"Each channel has an address. Send somebody the one of #random; Back leads here again.\"]";
+  return vestry_sqlite_run_alone(db->pool,
+                                 "INSERT INTO message(channel, id, author, text) SELECT c.id, j.key + 1, 'Guide', "
+                                 "j.value FROM json_each(?) j, (SELECT min(id) AS id FROM channel) c "
+                                 "WHERE NOT EXISTS (SELECT 1 FROM message)",
+                                 VESTRY_LIST(said), NULL, NULL);
+}
+
 void db_close(struct db *db) {
   vestry_sqlite_sessions_destroy(db->sessions);
   vestry_sqlite_pool_destroy(db->pool);
-}
-
-static void read_secret(sqlite3_stmt *row, void *secret) {
-  if (sqlite3_column_bytes(row, 0) == DB_SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), DB_SECRET_BYTES);
-}
-
-vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]) {
-  return vestry_sqlite_run_alone(db->pool, "SELECT bytes FROM secret", NULL, read_secret, secret);
 }
 
 /* With each message somebody has read more, in a table of everybody's: a page that read it would be rendered for what

@@ -7,8 +7,6 @@
 #include "vestry/sqlite_sessions.h"
 #include "vestry/vestry.h"
 
-enum { DB_SECRET_BYTES = 32 };
-
 struct db {
   vestry_sqlite_pool *pool;
   vestry_sqlite_sessions *sessions; /* who has logged in */
@@ -18,9 +16,9 @@ struct db {
 
 /* Open it, make it if there is none. What it cannot do is in the log. */
 vestry_err db_open(struct db *db, const char *path);
+/* A first conversation, if nothing has been said yet. */
+vestry_err db_welcome(struct db *db);
 void db_close(struct db *db);
-/* What seals of the instance are made with: the same after a restart, so that open pages go on. */
-vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]);
 /* Let the pages follow it, and follow it no more: from db_attach to db_detach, which comes before vestry_pages_destroy.
  * What a render reads aside it names a topic for: that of what somebody has read is "seen/" and his name, that of
  * messages that are gone "gone". */

@@ -19,14 +19,26 @@
   (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .sent = seen})
 #define ALONE EACH("^tabId$", NULL)
 
+/* A message is sent again each second, until it is answered: whatever keeps the server away, it goes on its way soon
+ * after that is over. */
+static const vestry_backend_action_options saying = {.filter_include = "^(tabId|text)$",
+                                                     .csrf = true,
+                                                     .once = true,
+                                                     .sent = "_sending",
+                                                     .retry_interval_ms = 1000,
+                                                     .retry_scaler = 1,
+                                                     .retry_max_count = VESTRY_RETRY_FOREVER};
+
 /* ------------------------------------------------------------------------------- parts, which many see --------- */
 
 struct list {
   vestry_html *html;
   int channel, shown;
+  long long until;               /* the newest of them; 0: the last one, whatever comes */
   int count;                     /* of messages until now */
   char author[NAME_MAX * 4 + 1]; /* of the last one */
   struct tm sent;                /* likewise */
+  time_t began;                  /* when the first one of its group was sent */
 };
 
 /* Everybody has a colour. */
@@ -38,6 +50,27 @@ static void put_avatar(vestry_html *html, const char *name) {
   vestry_html_add(html, "<i class=\"avatar tint-%u\" aria-hidden=\"true\">%.*s</i>", hash % 6, len, name);
 }
 
+/* Leads to the messages until that one, and to as many as are shown at most. */
+static void put_way(vestry_html *html, int channel, const char *id, long long until, const char *name) {
+  vestry_html_add(html,
+                  "<form class=\"way\" action=\"/channel/%d\" data-navigate><input type=\"hidden\" name=\"until\" "
+                  "value=\"%lld\"><button id=\"%s\">%s</button></form>",
+                  channel, until, id, name);
+}
+
+/* There are older ones than those that are shown: more of them are shown above; and from as many as are shown at most,
+ * others are. Half of what was in view stays. */
+static void put_older(struct list *list, int id) {
+  vestry_html *html = list->html;
+  if (list->until || list->shown >= SHOWN_MAX) {
+    put_way(html, list->channel, "older", id + SHOWN_MAX / 2, "Show older");
+    return;
+  }
+  vestry_html_add(html, "<button id=\"older\" data-on:click=\"");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d/older", list->channel);
+  vestry_html_add(html, "\">Show older</button>");
+}
+
 static void put_message(sqlite3_stmt *row, void *ctx) {
   struct list *list = ctx;
   vestry_html *html = list->html;
@@ -45,10 +78,7 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
   const char *author = (const char *)sqlite3_column_text(row, 1), *text = (const char *)sqlite3_column_text(row, 2);
   const time_t sent = (time_t)sqlite3_column_int64(row, 3);
   if (!list->count++ && sqlite3_column_int(row, 5) > list->shown) { /* one more than is shown */
-    if (list->shown >= SHOWN_MAX) return;
-    vestry_html_add(html, "<button id=\"older\" data-on:click=\"");
-    vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d/older", list->channel);
-    vestry_html_add(html, "\">Show older</button>");
+    put_older(list, id);
     return;
   }
   struct tm now;
@@ -58,7 +88,9 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
   strftime(minute, sizeof minute, "%H:%M", &now);
   bool is_today = now.tm_yday == list->sent.tm_yday && now.tm_year == list->sent.tm_year;
   if (!is_today) vestry_html_add(html, "<h2>%s</h2>", day);
-  bool goes_on = is_today && strcmp(author, list->author) == 0; /* then a reader need not be told again who it is */
+  /* Then a reader need not be told again who it is, and when. */
+  bool goes_on = is_today && strcmp(author, list->author) == 0 && sent - list->began < GROUP_S;
+  if (!goes_on) list->began = sent;
   snprintf(list->author, sizeof list->author, "%s", author);
   list->sent = now;
   vestry_html_add(html, "<article id=\"m%d-%d\" tabindex=\"-1\"%-s>", list->channel, id,
@@ -73,19 +105,31 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
       author, id, id);
 }
 
-/* The last messages of a channel. Its share says which, and how many: "7 100". */
+static void read_newest(sqlite3_stmt *row, void *newest) {
+  *(long long *)newest = sqlite3_column_int64(row, 0);
+}
+
+/* Messages of a channel, the last ones or those until one. Its share says which, and how many: "7 100 0". */
 static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct list list = {.html = html};
-  if (sscanf(render->share, "%d %d", &list.channel, &list.shown) != 2) return VESTRY_INVALID;
+  long long newest = 0;
+  if (sscanf(render->share, "%d %d %lld", &list.channel, &list.shown, &list.until) != 3) return VESTRY_INVALID;
   vestry_err err = vestry_sqlite_run_alone(
       app->db.pool,
-      "SELECT id, author, text, sent, edited, count(*) OVER () FROM "
-      "(SELECT * FROM message WHERE channel = ?1 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) "
-      "ORDER BY id",
-      VESTRY_LIST(list.channel, list.shown), put_message, &list);
-  if (err == VESTRY_NOT_FOUND) return vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
-  return err;
+      "SELECT id, author, text, sent, edited, count(*) OVER () FROM (SELECT * FROM message WHERE channel = ?1 AND "
+      "id <= ?3 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) ORDER BY id",
+      VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT64_MAX), put_message, &list);
+  if (err == VESTRY_NOT_FOUND) err = vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
+  if (!err && list.until)
+    err = vestry_sqlite_run_alone(app->db.pool, "SELECT last FROM tally WHERE channel = ?", VESTRY_LIST(list.channel),
+                                  read_newest, &newest);
+  if (err || newest <= list.until) return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+  vestry_html_add(html, "<div id=\"newer\">");
+  if (newest - list.until > SHOWN_MAX / 2)
+    put_way(html, list.channel, "later", list.until + SHOWN_MAX / 2, "Show newer");
+  return vestry_html_add(html, "<a id=\"newest\" href=\"/channel/%d\" data-navigate>To the newest: %lld more</a></div>",
+                         list.channel, newest - list.until);
 }
 
 static void put_last(sqlite3_stmt *row, void *last) {
@@ -150,12 +194,14 @@ vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BY
 /* What a tab shows. */
 struct view {
   const char *user;
-  json_t *state;     /* {"channel": 7, "shown": 100, "drafts": {"draft7_a0b1c2": "…"}}, each of them may be missing */
+  json_t *state;     /* {"channel": 7, "older": 100, "drafts": {"draft7_a0b1c2": "…"}}; any may be missing */
   json_t *seen;      /* how far the user has read, and so much further as was deleted behind it: {"c7": 41} */
   vestry_html links; /* to all channels */
   int channel, shown;
+  int64_t until;               /* the newest message that is shown, which the address names; 0: the last one */
+  json_int_t from;             /* how far the user has read this channel */
   bool is_sure;                /* whose tab it is */
-  int address;                 /* the channel by whose address the tab was opened; 0: by none */
+  int address;                 /* the channel that the address names; 0: none */
   char name[NAME_MAX * 4 + 1]; /* of the channel; empty: there is none like that */
   char draft[DRAFT_BYTES];     /* the name of its draft */
 };
@@ -177,13 +223,8 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
   if (!view->channel) view->channel = id; /* who has chosen none sees the first one */
   const bool is_here = id == view->channel;
   if (is_here) snprintf(view->name, sizeof view->name, "%s", name);
-  vestry_html_add(
-      html,
-      "<li><a id=\"to-%d\" href=\"/channel/%d\"%-s data-on:click=\"evt.ctrlKey || evt.metaKey || evt.shiftKey || "
-      "(evt.preventDefault(), $edit = 0, $error = '', ",
-      id, id, is_here ? " aria-current=\"page\"" : "");
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", id);
-  vestry_html_add(html, ")\">%s</a>", name);
+  vestry_html_add(html, "<li><a id=\"to-%d\" href=\"/channel/%d\" data-navigate%-s>%s</a>", id, id,
+                  is_here ? " aria-current=\"page\"" : "", name);
   if (!is_here)
     vestry_html_add(
         html, "<b title=\"Unread\" data-show=\"$_last.c%d > $_seen.c%d\" data-text=\"$_last.c%d - $_seen.c%d\"></b>",
@@ -191,12 +232,10 @@ static void put_link(sqlite3_stmt *row, void *ctx) {
   vestry_html_add(html, "</li>");
 }
 
-/* A document can be at a channel's address, a link that somebody followed: it shows that channel, and the tab itself
- * says then that this is what it shows (put_frame). Whose tab a document is for is not always known before. */
-static int address_of(vestry_render *render) {
+/* The channel of an address. At / a tab shows the one where it was (put_arrival). */
+static int address_of(const vestry_request *req) {
   int64_t id = 0;
-  if (!render->is_stream)
-    (void)vestry_request_get(render->request, VESTRY_IN_PATH, "channel", vestry_into_between(&id, 1, INT32_MAX));
+  (void)vestry_request_get(req, VESTRY_IN_PATH, "channel", vestry_into_between(&id, 1, INT32_MAX));
   return (int)id;
 }
 
@@ -228,11 +267,17 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   if (err) return err;
   view->state = db_tab(db, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
-  view->address = address_of(render);
+  view->address = address_of(req);
+  const bool is_entered = !view->address || view->address == view->channel;
   if (view->address) view->channel = view->address;
-  view->shown = SHOWN + (int)json_integer_value(json_object_get(view->state, "older"));
+  (void)vestry_request_get(req, VESTRY_IN_QUERY, "until", vestry_into_between(&view->until, 0, INT32_MAX));
+  view->shown = view->until ? SHOWN_MAX
+                            : SHOWN + (is_entered ? (int)json_integer_value(json_object_get(view->state, "older")) : 0);
   err = view->state ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!err) err = vestry_sqlite_run(db, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
+  char seen[16];
+  snprintf(seen, sizeof seen, "c%d", view->channel);
+  view->from = json_integer_value(json_object_get(view->seen, seen));
   if (!err) err = page_draft(req, view->channel, view->draft);
   return vestry_sqlite_give(db, err);
 }
@@ -249,18 +294,25 @@ static void put_part(vestry_render *render, vestry_html *html, const char *id, c
                      &(vestry_page_part){.id = id, .element = element, .share = share, .render = fn, .app = app});
 }
 
-/* Beside the channel: which others there are, a form for a new one, who is here. */
+/* Beside the channel: which others there are, a form for a new one, who is here. On a phone it is a drawer, which its
+ * button opens; Escape, a press beside it, and a channel that is chosen close it. */
 static void put_aside(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   vestry_slice links = {.data = "", .len = 0};
   (void)vestry_html_result(&view->links, &links);
+  vestry_html_add(html, "<a id=\"skip\" href=\"#composer\" data-on:click=\"evt.preventDefault(); focusMessage()\">"
+                        "To the message field</a>");
   put_part(render, html, "tally", "div", "", tally, app);
-  vestry_html_add(html, "<aside data-signals:_seen=\"");
+  vestry_html_add(
+      html,
+      "<aside id=\"side\" popover aria-label=\"Channels and people\" "
+      "data-on:vestry-navigated__window=\"el.matches(':popover-open') && el.hidePopover()\" data-signals:_seen=\"");
   vestry_html_json(html, VESTRY_VALUES(view->seen));
   vestry_html_add(html, "\"><div><nav aria-label=\"Channels\"><ul>%-s</ul></nav><form id=\"new\" data-on:submit=\"",
                   (const char *)links.data);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, WITH("^(tabId|name)$"), "/channel");
-  vestry_html_add(html, "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name "
-                        "autocomplete=\"off\" placeholder=\"New channel\"><button>Create</button></form></div>");
+  vestry_html_add(
+      html, "\"><label for=\"name\">New channel</label><input id=\"name\" data-bind:name "
+            "autocomplete=\"off\" maxlength=\"40\" placeholder=\"New channel\"><button>Create</button></form></div>");
   vestry_html_add(html, "<section id=\"here\"><h2>Here now</h2>");
   put_part(render, html, "people", "ul", "", people, app);
   vestry_html_add(html, "</section><footer>");
@@ -272,7 +324,10 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   vestry_html_add(html, "\">Log out</button></footer></aside>");
 }
 
-/* A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
+/* What is sent stands below the messages until it is one of them (chat.js): the page's number of what was sent and is
+ * not seen yet (.sent) says how much of it.
+ *
+ * A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
  * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at
  * once, and comes back to it if it was refused: in front of what was typed since. A double click's second click finds
  * an empty field. */
@@ -296,14 +351,16 @@ static void put_composer(vestry_html *html, const struct view *view) {
       html,
       "data-on:datastar-fetch=\"evt.detail.el === el && ['error', 'retries-failed'].includes(evt.detail.type) "
       "&& ($%-s = [el.once.payload.text, $%-s].filter(Boolean).join('\\n'))\" data-on:submit=\""
-      "if (!$%-s && 600 > Date.now() - el.at) return; el.at = Date.now(); $text = $%-s; $%-s = ''; $error = ''; ",
-      draft, draft, draft, draft, draft);
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, EACH("^(tabId|text)$", "_sending"), "/channel/%d/message", id);
-  vestry_html_add(html,
-                  "\"><label for=\"%-s\">Message</label><textarea id=\"%-s\" rows=\"1\" placeholder=\"Write to %s\" "
-                  "data-bind:%-s data-on:keydown=\"evt.key == 'Enter' && !evt.shiftKey && !evt.isComposing && "
-                  "(evt.preventDefault(), el.form.requestSubmit())\" data-on:input__debounce.300ms=\"",
-                  draft, draft, view->name, draft);
+      "if (!$%-s && 600 > Date.now() - el.at) return; el.at = Date.now(); $text = $%-s; $%-s = ''; $error = ''; "
+      "noteSent(%d, $text); ",
+      draft, draft, draft, draft, draft, id);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &saying, "/channel/%d/message%-s", id,
+                             view->until ? "?then=newest" : "");
+  vestry_html_add(
+      html,
+      "\"><label for=\"%-s\">Message</label><textarea id=\"%-s\" rows=\"1\" placeholder=\"Write to %s\" "
+      "enterkeyhint=\"enter\" data-bind:%-s data-on:keydown=\"sendAtEnter(evt)\" data-on:input__debounce.300ms=\"",
+      draft, draft, view->name, draft);
   const vestry_backend_action_options save = {.filter_include = include, .csrf = true};
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
   vestry_html_add(html, "\" data-on:vestry-kept__window=\""); /* perhaps it was typed too late to be saved */
@@ -320,38 +377,70 @@ static void put_editing(vestry_html *html, const struct view *view) {
                              view->channel);
   vestry_html_add(html,
                   "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" "
-                  "data-bind:edited data-on:keydown=\"evt.key == 'Escape' && ($edit = 0)\"></textarea>"
-                  "<button class=\"first\">Save</button><button type=\"button\" data-on:click=\"$edit = 0\">Cancel"
-                  "</button></form>");
+                  "data-bind:edited data-on:keydown=\"sendAtEnter(evt); evt.key == 'Escape' && (focusMessage('m%d-' + "
+                  "$edit), $edit = 0, $error = "
+                  "'')\"></textarea>"
+                  "<button class=\"first\">Save</button><button type=\"button\" data-on:click=\"focusMessage('m%d-' + "
+                  "$edit); $edit = 0; $error = ''\">Cancel"
+                  "</button></form>",
+                  view->channel, view->channel);
+}
+
+/* What is done when a tab has come to a channel, by a link, an address, or by going back: the tab says so; and one
+ * that is at / takes the channel's address, to which it can be led back. Whose tab a document at / is for is not always
+ * known before its stream has said so. */
+static void put_arrival(vestry_html *html, const struct view *view) {
+  if (!view->address && !view->is_sure) return;
+  vestry_html_add(html, "<i id=\"at-%d\" hidden data-init=\"", view->channel);
+  if (!view->address)
+    vestry_html_add(html, "location.pathname === '/' && history.replaceState(history.state, '', '/channel/%d'); ",
+                    view->channel);
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->channel);
+  vestry_html_add(html, "\"></i>");
 }
 
 static void put_room(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   char id[32], share[32];
   snprintf(id, sizeof id, "list-%d", view->channel); /* an element for each, so that none is under another's name */
-  snprintf(share, sizeof share, "%d %d", view->channel, view->shown);
-  vestry_html_add(html,
-                  "<section id=\"room\" data-channel=\"%d\" data-init=\"follow(el)\" data-on:click=\""
-                  "evt.target.name == 'edit' && ($edit = Number(evt.target.value), $edited = "
-                  "evt.target.closest('article').querySelector('p').textContent); "
-                  "evt.target.name == 'drop' && ($drop = Number(evt.target.value), ",
-                  view->channel);
+  snprintf(share, sizeof share, "%d %d %d", view->channel, view->shown, (int)view->until);
+  vestry_html_add(
+      html,
+      "<section id=\"room\" data-channel=\"%d\" data-from=\"%lld\" data-init=\"follow(el)\" data-on:click=\""
+      "evt.target.name == 'edit' && ($edit = Number(evt.target.value), $edited = "
+      "evt.target.closest('article').querySelector('p').textContent); "
+      "evt.target.name == 'drop' && ($drop = Number(evt.target.value), ",
+      view->channel, (long long)view->from);
   vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH("^(tabId|drop)$"), "/channel/%d/message", view->channel);
   vestry_html_add(html, ")\" data-on:visibilitychange__document=\"document.hidden && "); /* what was seen, was seen */
   vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->channel);
   vestry_html_add(html, "\">");
+  static const char drawer[] =
+      "<button id=\"drawer\" popovertarget=\"side\" aria-label=\"Channels and people\">\xE2\x98\xB0</button>";
   if (*view->name) {
-    vestry_html_add(html, "<header><h1>%s</h1></header>", view->name);
-    vestry_html_add(html, "<div id=\"messages\">");
+    put_arrival(html, view);
+    /* The title of the content is what a page is called after a navigation. */
+    vestry_html_add(html,
+                    "<header data-effect=\"document.title = document.getElementById('content').dataset.title = "
+                    "titleOf('%s', %d, $_last, $_seen)\">%-s<h1>%s</h1><b title=\"Unread in other channels\" "
+                    "data-text=\"unreadOf(%d, $_last, $_seen) || ''\"></b></header>",
+                    view->name, view->channel, drawer, view->name, view->channel);
+    vestry_html_add(html, "<div id=\"messages\" role=\"log\" aria-label=\"Conversation\">");
     put_part(render, html, id, "div", share, messages, app);
-    vestry_html_add(html, "</div>");
+    vestry_html_add(html,
+                    "<ul id=\"sending-%d\" class=\"sending\" aria-label=\"Not sent yet\" aria-live=\"off\" "
+                    "data-ignore-morph data-effect=\"showSending(el, %d, $_sending)\"></ul><button id=\"down\" "
+                    "type=\"button\" data-ignore-morph hidden></button></div>",
+                    view->channel, view->channel);
     vestry_html_add(html, "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>");
     put_composer(html, view);
     put_editing(html, view);
   } else {
-    vestry_reply_status(render->reply, 404);
-    vestry_html_add(html, "<header><h1>There is no such channel</h1></header><p class=\"none\">Perhaps it never was. "
-                          "Choose another one, or make a new one.</p>"
-                          "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>");
+    if (!render->is_stream) vestry_reply_status(render->reply, 404);
+    vestry_html_add(html,
+                    "<header>%-s<h1>There is no such channel</h1></header><p class=\"none\">Perhaps it never was. "
+                    "Choose another one, or make a new one.</p>"
+                    "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p>",
+                    drawer);
   }
   vestry_html_add(html, "</section>");
 }
@@ -366,19 +455,16 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
-  vestry_html_add(
-      html,
-      "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
-      "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
-      "drop: 0, edited: '', error: '', _last: {}, _seen: {}}\" data-on:datastar-fetch=\"evt.detail.type == 'error' && "
-      "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
-      "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
-      vestry_reply_nonce(reply), tab, once, token, view->user);
-  err = vestry_tab_keep(req, html, "draft");
-  if (err || !view->address) return err;
-  vestry_html_add(html, "<i data-init=\"history.replaceState(null, '', '/'); ");
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->address);
-  return vestry_html_add(html, "\"></i>");
+  vestry_html_add(html,
+                  "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
+                  "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
+                  "drop: 0, edited: '', error: '', _sending: 0, _last: {}, _seen: {}}\" "
+                  "data-on:vestry-navigated__window=\"$edit = 0; $error = ''\" "
+                  "data-on:datastar-fetch=\"evt.detail.type == 'error' && "
+                  "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
+                  "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
+                  vestry_reply_nonce(reply), tab, once, token, view->user);
+  return vestry_tab_keep(req, html, "draft");
 }
 
 /* A vestry_page_fn: the document, and later its content again. */
@@ -402,13 +488,13 @@ vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx) {
 /* ----------------------------------------------------------------------------------- before the log-in --------- */
 #define LOGIN                                                                                                          \
   "<main id=\"login\"><h1>Chat</h1><p>Say who you are, and come in.</p><form method=\"post\" action=\"/login\">"       \
-  "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><label for=\"name\">Name</label><input id=\"name\" "              \
-  "name=\"name\" "                                                                                                     \
-  "required autofocus autocomplete=\"username\"><p class=\"error\" role=\"alert\">%s</p>"                              \
+  "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><input type=\"hidden\" name=\"channel\" value=\"%d\">"            \
+  "<label for=\"name\">Name</label><input id=\"name\" name=\"name\" "                                                  \
+  "required maxlength=\"40\" autofocus autocomplete=\"username\"><p class=\"error\" role=\"alert\">%s</p>"             \
   "<button class=\"first\">Enter</button></form></main>"
 
-vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, const char *error) {
+vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *error) {
   char token[VESTRY_CSRF_TOKEN_BYTES];
   vestry_err err = vestry_csrf_token(app->csrf, req, reply, token);
-  return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, error);
+  return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, channel, error);
 }

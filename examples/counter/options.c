@@ -10,6 +10,7 @@ static const char help[] =
     "under the key (\"counter\", 1). GET /keys shows what is kept. Ctrl-C ends it.\n"
     "\n"
     "  --port N              port to listen on; 0: a free one, which is printed [8080]\n"
+    "  --listen ADDRESS      where; 0.0.0.0: everybody in your network can come [127.0.0.1: this machine]\n"
     "  --store hash|lru      where the streams are kept: without a bound, or the most recently used [lru]\n"
     "  --max N               streams kept at most [lru: 10000; hash: no bound]\n"
     "  --idle-ms N           lru: a stream that was not used for so long is closed [600000]\n"
@@ -22,10 +23,11 @@ static const char help[] =
     "  --policy replace|reuse|reject|many\n"
     "                        when a session opens a second stream: it takes the place of the first; it is not opened,\n"
     "                        the first serves both; it is refused; all are kept [many]\n"
-    "  --datastar-file FILE  serve the Datastar client from this file, instead of having browsers fetch it from\n"
-    "                        " VESTRY_DATASTAR_CDN_URL "\n"
-    "  --datastar-version V  the client's version; one before 1.0.3 is given more by the policy "
-    "[" VESTRY_DATASTAR_VERSION "]\n"
+    "  --datastar-file FILE  serve the Datastar client from this file [the file that the build was given by\n"
+    "                        VESTRY_DATASTAR_FILE; without one, browsers fetch it from\n"
+    "                        " VESTRY_DATASTAR_CDN_URL "]\n"
+    "  --datastar-version V  the version that browsers fetch, or that of the file [what the file's first line says,\n"
+    "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
     "  --help                this\n";
 
 /* One clear line; the status for bad values. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../shared/head.h"
+
 /* The value of a name, which is len bytes at name; NULL for none of ours. */
 static const char *value_of(const struct page_state *state, const char *name, size_t len, char *buffer,
                             size_t capacity) {
@@ -16,6 +18,8 @@ static const char *value_of(const struct page_state *state, const char *name, si
   if (len == 7 && memcmp(name, "running", len) == 0) return state->running ? "true" : "false";
   if (len == 6 && memcmp(name, "client", len) == 0) return state->client;
   if (len == 5 && memcmp(name, "nonce", len) == 0) return state->nonce;
+  if (len == 5 && memcmp(name, "style", len) == 0) return (const char *)style_css;
+  if (len == 4 && memcmp(name, "head", len) == 0) return PAGE_HEAD;
   return NULL;
 }
 

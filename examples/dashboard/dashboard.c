@@ -139,20 +139,31 @@ static void add_line(struct app *app, vestry_html *html, enum series series, siz
   vestry_html_add(html, "h9V%dz\"/>", HEIGHT + 9);
 }
 
+/* What a chart shows: half a minute or a minute, as long as there is no more. */
+static int seconds_of(size_t count) {
+  return count <= 31 ? 30 : count <= 61 ? 60 : SECONDS;
+}
+
 /* Texts stand beside the drawing, which is as wide as there is room. */
 static void add_chart(struct app *app, vestry_html *html, enum series from, enum series to, size_t count, double top,
                       const char *about, const char *most, const char *half) {
+  const int seconds = seconds_of(count), sixth = seconds / 6;
+  const char *since = seconds == SECONDS ? "3 min" : seconds == 60 ? "1 min" : "30 s";
   vestry_html_add(
       html,
-      "<div class=\"chart\"><div class=\"up\" aria-hidden=\"true\"><span>%s</span><span>%s</span>"
-      "<span>0</span></div><svg role=\"img\" aria-label=\"%s, of the last three minutes, up to %s\" "
+      "<div class=\"chart live\"><div class=\"up\" aria-hidden=\"true\"><span>%s</span><span>%s</span>"
+      "<span>0</span></div><svg role=\"img\" aria-label=\"%s, of the last %s, up to %s\" "
       "viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\">"
-      "<path class=\"grid\" d=\"M0,50h180M0,100h180M0,150h180M30,0v200M60,0v200M90,0v200M120,0v200M150,0v200\"/>"
+      "<path class=\"grid\" d=\"M0,50h180M0,100h180M0,150h180M%d,0v200M%d,0v200M%d,0v200M%d,0v200M%d,0v200\"/>"
       "<g transform=\"translate(%d)\">",
-      most, half, about, most, SECONDS, HEIGHT, SECONDS - (int)(count - 1));
+      most, half, about, since, most, seconds, HEIGHT, sixth, 2 * sixth, 3 * sixth, 4 * sixth, 5 * sixth,
+      seconds - (int)(count - 1));
   for (enum series series = from; series <= to; series++) add_line(app, html, series, count, top);
-  vestry_html_add(html, "</g></svg><div class=\"along\" aria-hidden=\"true\"><span>3 min ago</span><span>now</span>"
-                        "</div></div>");
+  vestry_html_add(
+      html,
+      "</g></svg><div class=\"along\" aria-hidden=\"true\"><span>%s ago</span><span class=\"now\">now</span>"
+      "</div></div>",
+      since);
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {

@@ -9,19 +9,23 @@
 #include <string.h>
 #include <time.h>
 
+#include "../shared/client.h"
+#include "../shared/head.h"
 #include "monitor.h"
 #include "vestry/civetweb.h"
 #include "vestry/microhttpd.h"
 #include "vestry/vestry.h"
 
-enum { STREAMS_A_USER = 5, COOL = 20, BEAT_MS = 250 };
+enum { STREAMS_A_USER = 5, COOL = 20, BEAT_MS = 250, HEARTBEAT_MS = 3000 };
+#define STYLE "<link rel=\"stylesheet\" href=\"/style.css\"><link rel=\"stylesheet\" href=\"/own.css\">"
 static const vestry_scope everybody = {0};
 
 static vestry *v;
 static vestry_server *inside_civetweb;
 static vestry_server *attached;
 static _Atomic(bool) is_over;
-static const char *client_version = VESTRY_DATASTAR_VERSION;
+static const char *client_version;
+static vestry_files *files;
 
 /* ---- what vestry serves ------------------------------------------------------------------------------------------ */
 
@@ -33,39 +37,55 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
   if (one) cookies = mg_get_header(one, "Cookie");
   if (other) cookies = MHD_lookup_connection_value(other, MHD_HEADER_KIND, "Cookie");
   (void)ctx, *ret_len = monitor_user(cookies, name);
-  if (*ret_len || strcmp(req->path, "/welcome") == 0) return VESTRY_OK;
+  if (*ret_len || strcmp(req->path, "/welcome") == 0 || strstr(req->path, ".css")) return VESTRY_OK;
   vestry_reply_redirect(reply, 303, "/welcome");
   return VESTRY_FAILED;
 }
 
+/* The client that the build was given, if it was and none is asked for by its version; else the CDN's. */
+static const char *client_url(void) {
+  return client_js_len && !client_version ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL;
+}
+
+static vestry_err file(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  return vestry_reply_file(req, reply, files, req->path + 1);
+}
+
 /* Nothing runs in a document but the client, which needs more of a browser before 1.0.3. */
 static void set_policy(vestry_reply *reply) {
-  bool is_old = strcmp(client_version, "1.0.3") < 0;
-  vestry_reply_csp(reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old});
+  bool is_old =
+      client_version ? strcmp(client_version, "1.0.3") < 0 : options_client_needs_eval(client_js, client_js_len);
+  vestry_reply_csp(reply, &(vestry_csp){.client = client_url(), .client_needs_eval = is_old, .trusted_types = !is_old});
 }
 
 /* The form is a document of vestry's, so that it has a policy; whoever sends it is logged in by the monitor. */
 static vestry_err welcome(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req, (void)ctx, set_policy(reply);
   return vestry_reply_bodyf(reply,
-                            "<!doctype html><html lang=\"en\"><title>Log in</title><link rel=\"icon\" "
-                            "href=\"data:,\"><form action=\"/login\"><label>Name <input name=\"name\" "
-                            "required maxlength=\"%d\"></label><button>Log in</button></form>",
-                            NAME_MAX);
+                            "<!doctype html><html lang=\"en\"><title>Log in</title>%-s" STYLE
+                            "<main><h1>Devices</h1><form action=\"/login\"><label>Name <input name=\"name\" "
+                            "dir=\"auto\" required maxlength=\"%d\"></label> <button class=\"first\">Log in</button>"
+                            "</form></main>",
+                            PAGE_HEAD, NAME_MAX);
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   vestry_html html;
-  (void)req, (void)ctx, vestry_html_init(&html, NULL);
+  (void)ctx, vestry_html_init(&html, NULL);
   set_policy(reply);
-  vestry_html_add(&html,
-                  "<!doctype html><html lang=\"en\"><title>Devices</title><link rel=\"icon\" href=\"data:,\">"
-                  "<script type=\"module\" src=\"" VESTRY_DATASTAR_CDN_URL "\"></script>"
-                  "<main data-init=\"@get('/live', {retry: 'error', retryMaxCount: Infinity})\"><h1>Devices</h1>");
+  vestry_html_add(
+      &html,
+      "<!doctype html><html lang=\"en\"><title>Devices</title>%-s" STYLE
+      "<script type=\"module\" src=\"%-s\"></script><p class=\"late\" data-show=\"false\">Loading the page's "
+      "script. If it does not come, is there a way to the Internet?</p><main><h1>Devices</h1>",
+      PAGE_HEAD, client_url());
   for (int i = 0; i < DEVICES; i++)
     vestry_html_add(&html,
-                    "<p><b id=\"device%d\">…</b> °C <button data-on:click=\"@post('/cool/%d')\">Cool %d</button></p>",
+                    "<p class=\"row\"><span><b id=\"device%d\">…</b> °C</span> <button "
+                    "data-on:click=\"@post('/cool/%d')\">Cool %d</button></p>",
                     i, i, i);
+  vestry_html_stream(&html, req, NULL, NULL, "/live"); // opens it, and looks after it
   vestry_err error = vestry_reply_html(reply, &html);
   vestry_html_finish(&html);
   return error;
@@ -172,9 +192,17 @@ int main(int argc, char **argv) {
   pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
   const vestry_options options = {.size = sizeof options,
                                   .scope = scope_of,
+                                  .connection = &(vestry_connection_options){.heartbeat_ms = HEARTBEAT_MS},
                                   .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};
   if (vestry_create(&options, &v)) return 1;
   vestry_registry_effect(vestry_parts_of(v)->registry, "show", show, NULL);
+  const vestry_file table[] = {{.path = "datastar.js", .bytes = client_js, .len = client_js_len},
+                               {.path = "style.css", .bytes = style_css, .len = style_css_len},
+                               {.path = "own.css", .bytes = small_css, .len = small_css_len}};
+  if (vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 3}, &files)) return 1;
+  if (client_js_len) vestry_route(v, "GET", "/datastar.js", file, NULL);
+  vestry_route(v, "GET", "/style.css", file, NULL);
+  vestry_route(v, "GET", "/own.css", file, NULL);
   vestry_route(v, "GET", "/", page, NULL);
   vestry_route(v, "GET", "/welcome", welcome, NULL);
   vestry_route(v, "GET", "/live", live, NULL);
@@ -201,5 +229,6 @@ int main(int argc, char **argv) {
   vestry_server_destroy(inside_civetweb);
   vestry_server_destroy(attached);
   vestry_destroy(v);
+  vestry_files_destroy(files);
   return bound ? 0 : 1;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../shared/program.h"
+#include "../shared/text.h"
 #include "assets.h"
 
 enum { TEXT_MAX = 120, ANSWERS_MIN = 2, ANSWERS_MAX = 6, QUESTIONS_MAX = 200, VOTERS_MAX = 4096, TOPIC_MAX = 64 };
@@ -20,7 +21,7 @@ struct vote {
 struct question {
   atomic_bool is_asked; /* all texts have been written */
   int id;               /* counted from 1 */
-  char title[TEXT_MAX + 1], answers[ANSWERS_MAX][TEXT_MAX + 1];
+  char title[TEXT_BYTES(TEXT_MAX)], answers[ANSWERS_MAX][TEXT_BYTES(TEXT_MAX)];
   int answers_count;
   atomic_int counts[ANSWERS_MAX + 1]; /* of votes for each answer; at 0 they are not looked at */
   struct vote votes[VOTERS_MAX];
@@ -99,12 +100,33 @@ static struct question *ask(struct app *app, const char *title, const char *cons
 #define BARS "question/%d"
 #define OWN  "question/%d/%016llx"
 
-/* All questions, and below them a form for a new one: outside of what is live, so nothing touches what is typed. */
+/* All questions, and above them a form for a new one: outside of what is live, so nothing touches what is typed. What
+ * is refused stays in it, and so does what is not sent yet; the browser finds it again when one comes back. */
+static void put_form(vestry_html *html) {
+  vestry_html_add(html, "<form method=\"post\" action=\"/poll\" data-signals=\"{error: '', asked: ''}\" "
+                        "data-indicator:_asking data-effect=\"$asked && (el.reset(), location.assign($asked))\" "
+                        "data-on:submit=\"$error = ''; $_asking || ");
+  const vestry_backend_action_options fields = {.content = VESTRY_CONTENT_FORM};
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &fields, "/poll");
+  vestry_html_add(html,
+                  "\"><h2>Ask another</h2><label for=\"title\">Question</label>"
+                  "<input id=\"title\" name=\"title\" required maxlength=\"%d\">"
+                  "<fieldset><legend>Answers, two to six</legend>",
+                  TEXT_MAX);
+  for (int i = 1; i <= ANSWERS_MAX; i++)
+    vestry_html_add(html, "<input name=\"answer\" aria-label=\"Answer %d\" maxlength=\"%d\"%-s>", i, TEXT_MAX,
+                    i <= ANSWERS_MIN ? " required" : "");
+  vestry_html_add(html, "</fieldset><p class=\"error\" role=\"alert\" data-text=\"$error\"></p>"
+                        "<button class=\"first\">Ask</button><p class=\"waiting\" role=\"status\" "
+                        "data-show=\"$_asking\">Not asked yet. Trying again…</p></form>");
+}
+
 static vestry_err list(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   vestry_render_topic(render, LIST);
   program_live_begin(&app->program, render, html, "Questions");
   vestry_html_add(html, "<main class=\"list\"><h1>Questions</h1>");
+  put_form(html);
   vestry_render_begin(render, html);
   for (int id = QUESTIONS_MAX; id > 0; id--) {
     struct question *question = &app->questions[id - 1];
@@ -114,15 +136,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *ctx) {
                     total == 1 ? "vote" : "votes");
   }
   vestry_render_end(render, html);
-  vestry_html_add(html,
-                  "<form method=\"post\" action=\"/poll\"><h2>Ask another</h2><label for=\"title\">Question</label>"
-                  "<input id=\"title\" name=\"title\" required maxlength=\"%d\" autocomplete=\"off\">"
-                  "<fieldset><legend>Answers, two to six</legend>",
-                  TEXT_MAX);
-  for (int i = 1; i <= ANSWERS_MAX; i++)
-    vestry_html_add(html, "<input name=\"answer\" aria-label=\"Answer %d\" maxlength=\"%d\" autocomplete=\"off\"%-s>",
-                    i, TEXT_MAX, i <= ANSWERS_MIN ? " required" : "");
-  vestry_html_add(html, "</fieldset><button class=\"first\">Ask</button></form></main>");
+  vestry_html_add(html, "</main>");
   return program_live_end(html);
 }
 
@@ -201,25 +215,31 @@ static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_status(reply, 204);
 }
 
-/* POST /poll: an ordinary form. Answers that were left empty are none. */
+/* In place, where the page has the client: what was typed stays. */
+static vestry_err refuse(struct app *app, const vestry_request *req, vestry_reply *reply, int status, const char *why) {
+  if (req->is_datastar) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", why));
+  vestry_reply_status(reply, status);
+  return program_page(&app->program, reply, "Questions", SORRY, why);
+}
+
+/* POST /poll: a form. Answers that were left empty are none. */
 static vestry_err ask_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *answers[ANSWERS_MAX], *answer, *title = vestry_request_value(req, VESTRY_IN_FORM, "title");
   int count = 0;
-  bool is_good = title && *title && strlen(title) <= TEXT_MAX;
+  bool is_good = text_is_good(title, TEXT_MAX);
   for (size_t i = 0; (answer = vestry_request_value_at(req, VESTRY_IN_FORM, "answer", i)) != NULL; i++) {
-    is_good = is_good && strlen(answer) <= TEXT_MAX && (!*answer || count < ANSWERS_MAX);
+    is_good = is_good && (!*answer || (text_is_good(answer, TEXT_MAX) && count < ANSWERS_MAX));
     if (*answer && is_good) answers[count++] = answer;
   }
-  if (!is_good || count < ANSWERS_MIN) {
-    vestry_reply_status(reply, 422);
-    return program_page(&app->program, reply, "Questions", SORRY, "A question is wanted, and two to six short answers");
-  }
+  if (!is_good || count < ANSWERS_MIN)
+    return refuse(app, req, reply, 422, "A question is wanted, and two to six short answers");
   struct question *question = ask(app, title, answers, count);
   char url[32];
-  if (!question) return VESTRY_LIMIT;
+  if (!question) return refuse(app, req, reply, 503, "There is room for 200 questions, and all have been asked");
   vestry_refresh(app->pages, LIST, NULL);
   snprintf(url, sizeof url, "/poll/%d", question->id);
+  if (req->is_datastar) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("asked", url));
   return vestry_reply_redirect(reply, 303, url);
 }
 

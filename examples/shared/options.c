@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "vestry/civetweb.h"
 #include "vestry/microhttpd.h"
 
@@ -45,13 +47,28 @@ static int read_client(const char *path, struct server_options *options) {
     free(text);
     return options_refuse(options->program, "datastar-file", path, wrong);
   }
-  free(options->client);
+  free(options->file);
+  options->file = text;
   options->client = text;
   options->client_len = len;
   return 0;
 }
 
-/* Where a version of the client is; 0, and whether it is one before 1.0.3. */
+static bool is_before_nonces(unsigned major, unsigned minor, unsigned patch) {
+  return major == 1 && minor == 0 && patch < 3;
+}
+
+bool options_client_needs_eval(const void *client, size_t len) {
+  static const char name[] = "Datastar v";
+  char head[128] = "";
+  unsigned major = 0, minor = 0, patch = 0;
+  memcpy(head, client, len < sizeof head ? len : sizeof head - 1);
+  const char *at = strstr(head, name);
+  return at && sscanf(at + sizeof name - 1, "%3u.%3u.%3u", &major, &minor, &patch) == 3 &&
+         is_before_nonces(major, minor, patch);
+}
+
+/* Where a version of the client is. */
 static int read_version(const char *version, struct server_options *options) {
   static const char url[] = VESTRY_DATASTAR_CDN_URL, known[] = VESTRY_DATASTAR_VERSION;
   const char *at = strstr(url, "@v" VESTRY_DATASTAR_VERSION) + 2, *rest = at + sizeof known - 1;
@@ -62,17 +79,24 @@ static int read_version(const char *version, struct server_options *options) {
     return options_refuse(options->program, "datastar-version", version,
                           "one like " VESTRY_DATASTAR_VERSION " is wanted");
   snprintf(options->client_url, sizeof options->client_url, "%.*s%s%s", (int)(at - url), url, version, rest);
-  options->client_needs_eval = minor == 0 && patch < 3;
+  options->client_needs_eval = is_before_nonces(major, minor, patch);
+  options->has_version = true;
   return 0;
 }
 
 static int read_option(int option, const char *value, struct server_options *options) {
   uint64_t n = 0;
+  unsigned char address[sizeof(struct in_addr)];
   switch (option) {
   case OPTION_PORT:
     if (!options_number(value, 0, 65535, &n))
       return options_refuse(options->program, "port", value, "a number from 0 to 65535 is wanted");
     options->port = (unsigned)n;
+    return 0;
+  case OPTION_LISTEN:
+    if (inet_pton(AF_INET, value, address) != 1)
+      return options_refuse(options->program, "listen", value, "an address such as 127.0.0.1 or 0.0.0.0 is wanted");
+    options->address = value;
     return 0;
   case OPTION_ADAPTER:
     if (strcmp(value, "civetweb") != 0 && strcmp(value, "microhttpd") != 0)
@@ -112,6 +136,18 @@ static int usage_error(const char *program, const char *what, const char *argume
   return 2;
 }
 
+/* A file that is named at the start; else the version that is; else the file that the build was given; else the CDN. */
+static void choose_client(struct server_options *options) {
+  if (!options->client && !options->has_version && client_js_len > 0) {
+    options->client = client_js;
+    options->client_len = client_js_len;
+  }
+  if (!options->client) return;
+  strcpy(options->client_url, "/datastar.js");
+  if (!options->has_version)
+    options->client_needs_eval = options_client_needs_eval(options->client, options->client_len);
+}
+
 int options_parse(int argc, char **argv, const struct option *names, const char *help, options_own_fn own, void *ctx,
                   struct server_options *ret_options) {
   const char *program = ret_options->program;
@@ -136,21 +172,27 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
   if (status < 0 && optind < argc) status = usage_error(program, "not understood:", argv[optind]);
   if (status < 0) status = check_threads(ret_options);
   if (status < 0) status = check_unix_socket(ret_options);
-  if (ret_options->client) strcpy(ret_options->client_url, "/datastar.js");
+  if (status < 0) choose_client(ret_options);
   if (status >= 0) options_finish(ret_options);
   return status;
 }
 
 static void say_where(vestry_server *server, void *ctx) {
   const struct server_options *options = ctx;
-  printf("%s: %s\n", options->program, server->url);
+  const bool is_everywhere = options->address && strcmp(options->address, "0.0.0.0") == 0; /* here, too */
+  if (is_everywhere && server->port)
+    printf("%s: http://127.0.0.1:%u\n", options->program, server->port);
+  else
+    printf("%s: %s\n", options->program, server->url);
   fflush(stdout);
+  if (options->on_ready) options->on_ready(server->port, options->ready_ctx);
 }
 
 vestry_err options_serve(const struct server_options *options, vestry *v) {
   bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
   vestry_err err = vestry_server_run(v, is_civetweb ? &vestry_server_civetweb : &vestry_server_microhttpd,
-                                     &(vestry_server_options){.port = options->unix_path ? 0 : (uint16_t)options->port,
+                                     &(vestry_server_options){.address = options->address,
+                                                              .port = options->unix_path ? 0 : (uint16_t)options->port,
                                                               .unix_path = options->unix_path,
                                                               .threads_count = options->threads_count,
                                                               .stop_ms = STOP_MS,
@@ -164,22 +206,25 @@ static vestry_err file(const vestry_request *req, vestry_reply *reply, void *fil
   return vestry_reply_file(req, reply, files, req->path + 1);
 }
 
-vestry_err options_files(struct server_options *options, vestry *v, const void *style, size_t style_len) {
-  size_t count = 0;
-  if (style) options->table[count++] = (vestry_file){.path = "style.css", .bytes = style, .len = style_len};
+vestry_err options_files(struct server_options *options, vestry *v, const vestry_file *styles, size_t count) {
+  for (size_t i = 0; i < count; i++) options->table[i] = styles[i];
   if (options->client)
     options->table[count++] =
         (vestry_file){.path = "datastar.js", .bytes = options->client, .len = options->client_len};
   vestry_err err = vestry_files_create(&(vestry_files_options){.embedded = options->table, .embedded_count = count},
                                        &options->files);
-  if (!err && style) err = vestry_route(v, "GET", "/style.css", file, options->files);
-  if (!err && options->client) err = vestry_route(v, "GET", "/datastar.js", file, options->files);
+  for (size_t i = 0; !err && i < count; i++) {
+    char path[32];
+    snprintf(path, sizeof path, "/%s", options->table[i].path);
+    err = vestry_route(v, "GET", path, file, options->files);
+  }
   return err;
 }
 
 void options_finish(struct server_options *options) {
   vestry_files_destroy(options->files);
-  free(options->client);
+  free(options->file);
+  options->file = NULL;
   options->client = NULL;
   options->files = NULL;
 }

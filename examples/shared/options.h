@@ -10,23 +10,31 @@
 
 #include "vestry/vestry.h"
 
+enum { STYLES_MAX = 2 };
+
 struct server_options {
   const char *program;    /* its name, ahead of what it complains about */
   unsigned port;          /* 0: any free one */
+  const char *address;    /* to listen on; NULL: 127.0.0.1 */
   const char *adapter;    /* civetweb or microhttpd */
   const char *unix_path;  /* a UNIX socket to listen on, instead of the port; NULL: none */
   unsigned threads_count; /* 0: the adapter's default */
-  char *client;           /* what --datastar-file names: its text, to be freed; NULL: not given */
+  char *file;             /* what --datastar-file names: its text, to be freed; NULL: not given */
+  const void *client; /* the client that is served here: that text, or the one built in; NULL: the CDN's is loaded */
   size_t client_len;
-  bool client_needs_eval; /* it is one before 1.0.3 */
-  char client_url[128];   /* where pages load it from */
-  vestry_file table[2];   /* what options_files serves */
+  bool has_version;                           /* by --datastar-version */
+  bool client_needs_eval;                     /* it is one before 1.0.3 */
+  char client_url[128];                       /* where pages load it from */
+  void (*on_ready)(unsigned port, void *ctx); /* it listens there; 0: on a UNIX socket. NULL: none */
+  void *ready_ctx;
+  vestry_file table[STYLES_MAX + 1]; /* what options_files serves */
   vestry_files *files;
 };
 
 /* For the table of names that a program has. Its own values begin at OPTION_OWN. */
 enum {
   OPTION_PORT = 1,
+  OPTION_LISTEN,
   OPTION_ADAPTER,
   OPTION_THREADS,
   OPTION_UNIX_SOCKET,
@@ -36,8 +44,8 @@ enum {
   OPTION_OWN
 };
 #define OPTIONS_OF_ALL                                                                                                 \
-  {"port", required_argument, NULL, OPTION_PORT}, {"adapter", required_argument, NULL, OPTION_ADAPTER},                \
-      {"threads", required_argument, NULL, OPTION_THREADS},                                                            \
+  {"port", required_argument, NULL, OPTION_PORT}, {"listen", required_argument, NULL, OPTION_LISTEN},                  \
+      {"adapter", required_argument, NULL, OPTION_ADAPTER}, {"threads", required_argument, NULL, OPTION_THREADS},      \
       {"unix-socket", required_argument, NULL, OPTION_UNIX_SOCKET},                                                    \
       {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE},                                                \
       {"datastar-version", required_argument, NULL, OPTION_DATASTAR_VERSION}, {                                        \
@@ -53,9 +61,9 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
                   struct server_options *ret_options);
 void options_finish(struct server_options *options);
 
-/* Serve a style sheet, if style is not NULL, at /style.css, and the client, if --datastar-file names it, at
- * /datastar.js; style is borrowed. Until options_finish, which comes after vestry_destroy. OK | NO_MEMORY */
-vestry_err options_files(struct server_options *options, vestry *v, const void *style, size_t style_len);
+/* Serve style sheets, at most STYLES_MAX, each at the path that it has, and the client, if it is one of a file, at
+ * /datastar.js. Their bytes are borrowed until options_finish, which comes after vestry_destroy. OK | NO_MEMORY */
+vestry_err options_files(struct server_options *options, vestry *v, const vestry_file *styles, size_t count);
 
 /* Serve until SIGINT or SIGTERM; where is printed when it listens. In a second and a bit behind the signal the process
  * has ended. OK | what vestry_server_run returns; it has been said. */

@@ -7,17 +7,22 @@
 
 /* A request of these examples is a few short texts. */
 enum { MAX_REQUEST_BYTES = 64 * 1024 };
+/* So a page says within ten seconds that its server stands still. */
+enum { HEARTBEAT_MS = 3000 };
 
 static const char help[] =
-    "  --port N              port to listen on, at 127.0.0.1; 0: a free one, which is printed [8080]\n"
+    "  --port N              port to listen on; 0: a free one, which is printed [8080]\n"
+    "  --listen ADDRESS      where; 0.0.0.0: everybody in your network can come, a phone too [127.0.0.1: this "
+    "machine]\n"
     "  --adapter civetweb|microhttpd\n"
     "                        the server: one with a thread a stream, or one for many streams [civetweb]\n"
     "  --threads N           threads of the server [civetweb: 128; microhttpd: one a processor]\n"
     "  --unix-socket PATH    a socket to listen on instead of the port, for a proxy [none; microhttpd only]\n"
-    "  --datastar-file FILE  serve the Datastar client from this file, instead of having browsers fetch it from\n"
-    "                        " VESTRY_DATASTAR_CDN_URL "\n"
-    "  --datastar-version V  the client's version; one before 1.0.3 is given more by the policy "
-    "[" VESTRY_DATASTAR_VERSION "]\n"
+    "  --datastar-file FILE  serve the Datastar client from this file [the file that the build was given by\n"
+    "                        VESTRY_DATASTAR_FILE; without one, browsers fetch it from\n"
+    "                        " VESTRY_DATASTAR_CDN_URL "]\n"
+    "  --datastar-version V  the version that browsers fetch, or that of the file [what the file's first line says,\n"
+    "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
     "  --help                this\n";
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
@@ -39,29 +44,50 @@ static void begin(const struct program *program, vestry_reply *reply, vestry_htm
   vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows how things are now */
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
-                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-                  "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\">"
-                  "<link rel=\"stylesheet\" href=\"/style.css\"><script type=\"module\" src=\"%-s\"></script>",
-                  title, program->options.client_url);
+                  "%-s<script type=\"module\" src=\"%-s\"></script>",
+                  title, PAGE_HEAD, program->options.client_url);
+}
+
+/* Since when a page shows what no longer comes: $_stale is that time as text, empty while the stream is there; the root
+ * has data-stale for the style sheets, and the sign of connection (http/stream.c) says the time. It is the time of what
+ * the stream brought last, a heartbeat among it: not that at which its loss was noticed. The client sends it nowhere.
+ */
+#define TRUTH                                                                                                          \
+  "<i hidden id=\"truth\" data-signals:_stale=\"''\" data-on:datastar-fetch=\"evt.detail.el === el.sign"               \
+  " && evt.detail.type.startsWith('datastar-') && (el.at = new Date())\""                                              \
+  " data-init=\"el.at = new Date(); el.sign = document.querySelector('.vestry-banner');"                               \
+  " el.look = () => { const is = el.sign.checkVisibility();"                                                           \
+  " if (is === !!$_stale) return;"                                                                                     \
+  " $_stale = is ? el.at.toLocaleTimeString() : '';"                                                                   \
+  " document.documentElement.toggleAttribute('data-stale', is);"                                                       \
+  " document.documentElement.style.setProperty('--since', JSON.stringify($_stale));"                                   \
+  " el.sign.dataset.since = $_stale };"                                                                                \
+  " el.sign && new MutationObserver(el.look).observe(el.sign, {attributeFilter: ['hidden', 'style']})\"></i>"
+
+/* The style sheets stand behind what a live page puts into its head, so that they may set it otherwise. The first thing
+ * in a body is what it says as long as its script has not come: the client hides it. */
+static void begin_body(vestry_html *html) {
+  vestry_html_add(html, "<link rel=\"stylesheet\" href=\"/style.css\"><link rel=\"stylesheet\" href=\"/own.css\">"
+                        "</head><body>" TRUTH
+                        "<p class=\"late\" data-show=\"false\">The page's script has not loaded. Is there a "
+                        "way to the Internet? Otherwise name the client's file with <code>--datastar-file</code>.</p>"
+                        "<noscript><p>This page needs JavaScript.</p></noscript>");
 }
 
 void program_live_begin(const struct program *program, vestry_render *render, vestry_html *html, const char *title) {
   begin(program, render->reply, html, title);
   vestry_render_head(render, html);
-  vestry_html_add(html, "</head><body>");
+  begin_body(html);
 }
 
 vestry_err program_live_end(vestry_html *html) {
-  return vestry_html_add(
-      html, "<footer><p class=\"late\" data-show=\"false\">The page's script has not loaded. Is there a way "
-            "to the Internet? Otherwise start the example with <code>--datastar-file</code>.</p>"
-            "<noscript><p>This page needs JavaScript.</p></noscript></footer></body></html>");
+  return vestry_html_add(html, "</body></html>");
 }
 
 void program_page_begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
   vestry_html_init(html, NULL);
   begin(program, reply, html, title);
-  vestry_html_add(html, "</head><body>");
+  begin_body(html);
 }
 
 vestry_err program_page_end(vestry_reply *reply, vestry_html *html) {
@@ -96,7 +122,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. Ctrl-C ends it.\n\n%s%s", name, about,
            program->own_help ? program->own_help : "", help);
   program->options = (struct server_options){.program = name};
-  if (!program->style) program->style = style_css, program->style_len = style_css_len;
+  if (!program->style) program->style = small_css, program->style_len = small_css_len;
   int status = options_parse(argc, argv, program->names ? program->names : names, text, program->read_own, program->own,
                              &program->options);
   if (status >= 0) exit(status);
@@ -104,10 +130,14 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   static const vestry_bounds bounds = {.max_body_bytes = MAX_REQUEST_BYTES};
   vestry_options bounded = *options;
   if (!bounded.bounds) bounded.bounds = &bounds;
+  static const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
+  if (!bounded.connection) bounded.connection = &connection;
   if (!bounded.signals) bounded.signals = &limits;
   if (program->prepare && !program->prepare(program->own, &bounded)) exit(program_finish(program));
   vestry_err err = vestry_create(&bounded, &program->v);
-  if (!err) err = options_files(&program->options, program->v, program->style, program->style_len);
+  const vestry_file styles[] = {{.path = "style.css", .bytes = style_css, .len = style_css_len},
+                                {.path = "own.css", .bytes = program->style, .len = program->style_len}};
+  if (!err) err = options_files(&program->options, program->v, styles, sizeof styles / sizeof *styles);
   if (!err) return;
   fprintf(stderr, "%s: it does not start (%s)\n", name, vestry_err_name(err));
   exit(program_finish(program));

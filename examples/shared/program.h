@@ -9,6 +9,7 @@
 #ifndef EXAMPLES_PROGRAM_H
 #define EXAMPLES_PROGRAM_H
 
+#include "head.h"
 #include "options.h"
 #include "vestry/vestry.h"
 
@@ -24,7 +25,7 @@ struct program {
   options_own_fn read_own;    /* takes those of its own, with own as its ctx */
   void *own;
   const char *own_help;
-  const unsigned char *style; /* instead of style.css */
+  const unsigned char *style; /* its own, after the one that all have; NULL: small.css */
   size_t style_len;
   bool runs_scripts; /* it sends script elements of its own: a policy for a client before 1.0.3 lets them in */
   bool (*prepare)(void *own, vestry_options *options); /* the options have been read, and the instance is to be created:
@@ -58,9 +59,5 @@ vestry_err program_live_end(vestry_html *html);
 
 /* A text among a request's signals, borrowed from it; NULL: there is none of at most so many bytes. */
 const char *program_text(const vestry_request *req, const char *path, size_t max_bytes);
-
-/* style.css, made into an array by the build. */
-extern const unsigned char style_css[];
-extern const size_t style_css_len;
 
 #endif

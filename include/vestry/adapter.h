@@ -101,6 +101,10 @@ typedef struct vestry_request_ops {
    *  VESTRY_RECEIVE_BYTES of it have the time that the whole of another body has, and the request holds no more than
    *  held_bytes, which are counted already. NULL: the adapter has no deadline for bodies. */
   void (*receives)(void *server_request, size_t held_bytes);
+  /** How many streams there are now, and how many there may be: pages that ask instead of having a stream
+   *  (docs/guide/proxies.md) are not held while three quarters of them are taken. NULL: there is always room. Does not
+   *  block. */
+  void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
 } vestry_request_ops;
 
 /** Bodies that are received in pieces come in pieces of no more than so many bytes, and this is what each holds. */
@@ -126,25 +130,41 @@ VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, voi
  *  request; does not block */
 VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops);
 
-/** A body that a server hands over piece by piece, as it comes: for adapters that are told of bytes and cannot wait for
- *  them. Others read all bodies through `read`, in vestry_serve. */
+/** A body that a server hands over as it comes: for adapters that are told of bytes and cannot wait for them. Others
+ *  read all bodies through `read`, in vestry_serve. What calls the application, and so blocks as it does, is
+ *  vestry_receive_open, _write, _close and _abandon: they may be called on another thread than the connection's, one
+ *  after the other, so that this one can serve others meanwhile. */
 typedef struct vestry_receiving vestry_receiving;
 
 /** A request's head is there, and it has a body.
- *  ops, server_request  borrowed until it has ended; `read` is not called
+ *  ops, server_request  borrowed until it is ended or abandoned; `read` is not called
  *  ret_receiving        owned by the caller: to be ended or abandoned, once, before the instance is destroyed
  *  Returns  OK | NOT_FOUND (its route takes no pieces: gather the body, then vestry_serve) | NO_MEMORY
- *  Threads  the connection's, as all of these; calls the application, which may block */
+ *  Threads  the connection's; does not block */
 VESTRY_API vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
                                            vestry_receiving **ret_receiving);
-/** Whether more of the body is wanted. If not, the rest is to be passed over, and then it is ended. Does not block. */
+/** The guards look, and the writer begins: first, and once. Blocks as the application does. */
+VESTRY_API void vestry_receive_open(vestry_receiving *receiving);
+/** Whether more of the body is wanted. If not, the rest is to be passed over, and then it is closed. Does not block. */
 VESTRY_API bool vestry_receive_wants(const vestry_receiving *receiving);
-/** Hand a piece over; borrowed. Blocks as the application's writer does. */
-VESTRY_API void vestry_receive_write(vestry_receiving *receiving, const void *bytes, size_t len);
-/** The body is whole, or no more of it is wanted: the request is answered, as vestry_serve does it. receiving is freed.
- *  Returns  as vestry_serve */
+/** Where the next bytes of the body go, which are kept there until they are written.
+ *  ret_len  how many have room; 0: it is full, with VESTRY_RECEIVE_BYTES, and to be written before it takes more
+ *  Returns  NULL: no more of the body is wanted
+ *  Threads  as those that block; does not block */
+VESTRY_API char *vestry_receive_room(vestry_receiving *receiving, size_t *ret_len);
+/** So many were put there. */
+VESTRY_API void vestry_receive_put(vestry_receiving *receiving, size_t len);
+/** Hand what is there to the application's writer. Blocks as it does. */
+VESTRY_API void vestry_receive_write(vestry_receiving *receiving);
+/** The body is whole, or no more of it is wanted: what is there is written, and the writer ends. Blocks as the
+ *  application does. */
+VESTRY_API void vestry_receive_close(vestry_receiving *receiving);
+/** After that: the request is answered, as vestry_serve does it. receiving is freed.
+ *  Returns  as vestry_serve
+ *  Threads  the connection's */
 VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection);
-/** The peer broke off (IO), or was too slow (TIMEOUT): nothing is answered. receiving is freed; NULL is accepted. */
+/** The peer broke off (IO), or was too slow (TIMEOUT): nothing is answered. receiving is freed; NULL is accepted. The
+ *  server may have forgotten the request: no function of ops is called. Blocks as the application does. */
 VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why);
 
 /** What a look at the routes says to a request's head: 200, there is one; 204, it is answered by the method alone

@@ -29,7 +29,8 @@ extern "C" {
   X(FULL, "full", false)         /* its queue was full and its policy says close */                                    \
   X(ERROR, "error", false)       /* a failure in the server, such as memory */                                         \
   X(DRAIN, "drain", false)       /* vestry_drain sent it away, with a hint when to come back */                        \
-  X(BUDGET, "budget", false)     /* all queues together were nearly full, and it held most */
+  X(BUDGET, "budget", false)     /* all queues together were nearly full, and it held most */                          \
+  X(LAPSED, "lapsed", false)     /* its tab does not answer any more: vestry_options.lease_ms */
 
 /** Why something ended. */
 typedef enum vestry_cause {

@@ -119,6 +119,15 @@ typedef struct vestry_options {
   size_t secret_len;           /**< of the secret */
   const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
   size_t previous_secret_len;  /**< of that */
+
+  /** Leases: with a proxy in front a client whose network is cut goes unnoticed, since the server's TCP ends at the
+   *  proxy. So the element that looks after a stream (of a page: vestry/page.h; of any stream: vestry/stream.h) answers
+   *  what comes, heartbeats above all, by a POST without a body to the document's path, which is answered before
+   *  guards, sessions and handlers are asked. A stream that was answered once and then is not for so long ends for
+   *  LAPSED; so does the presence of its user. An idle page answers once a heartbeat. More than the heartbeat; 0: ten
+   *  seconds more, 25 s by default; VESTRY_NEVER_MS: no stream has a lease, and no page answers. Streams with a longer
+   *  heartbeat of their own, or none, have no lease. */
+  uint64_t lease_ms;
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
@@ -167,6 +176,11 @@ typedef struct vestry_stats {
    *  drain is over. */
   bool drain_has_begun;
   uint64_t drain_elapsed_ms, drain_streams_count, drain_sent_count;
+  /** Leases (lease_ms) that have begun, with their first answer: leases_begun_count = leases_live_count +
+   *  leases_ended_count; closed_by_cause[LAPSED] says how many of them ran out. Answers to streams that are here; and
+   *  those to none, which came too late, were for another node, or are forged. */
+  uint64_t leases_begun_count, leases_live_count, leases_ended_count;
+  uint64_t renewals_count, renewals_unknown_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.

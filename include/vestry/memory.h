@@ -34,8 +34,9 @@ typedef struct vestry_memory_call {
   bool no_length; /**< the body's length is not told beforehand, as with chunked bodies */
   /** The client promised more than body, and reading beyond it answers this, IO or TIMEOUT. OK: nothing of the kind. */
   vestry_err body_error;
-  bool no_room;     /**< the server refuses to open a stream */
-  const char *peer; /**< the client's address; NULL: "memory", which is none */
+  bool no_room;               /**< the server refuses to open a stream */
+  const char *peer;           /**< the client's address; NULL: "memory", which is none */
+  uint32_t streams, capacity; /**< how many streams the server says that there are, and may be; 0, 0: it has room */
 } vestry_memory_call;
 
 /** How a stream's far end behaves. */

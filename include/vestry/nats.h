@@ -65,6 +65,7 @@ typedef struct vestry_nats_options {
   const char *claims_bucket; /**< a key-value bucket of JetStream's for claims, which the first claim makes if there
                                    is none: letters, digits, '-' and '_'. NULL: no claims */
   uint32_t claims_replicas;  /**< of a bucket that is made; 0: 1 */
+  uint64_t claims_ms;        /**< how long each question of a claim waits for JetStream's answer, at most; 0: 1,000 */
 } vestry_nats_options;
 
 /** Make a broker; nothing is connected before its start.

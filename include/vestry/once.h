@@ -36,6 +36,8 @@
  *    has come), so that they arrive in this order however often each is repeated. One that takes long holds up those
  *    after it, unless it is `unordered`. An answer of the type text/javascript is never over, as the client sees it,
  *    and holds them up for good: answer with vestry_reply_redirect, an effect, or patches (the log says so, too);
+ *  - that found no server, and wait for the client's next try, up to half a minute, are sent as soon as the page's
+ *    stream (vestry/page.h) brings something; unless `cancellation` says something else than DISABLED;
  *  - with CONTENT_FORM send the form as it was at the press, files too. If it is invalid then, the browser shows where,
  *    and nothing is sent. (Of an action that is not `once`, the client reads the form anew for a retry, and if it has
  *    become invalid shows that and ends without telling `finished`, nor an error.);
@@ -46,14 +48,15 @@
  *    in `el.once.payload` what it said;
  *  - with `sent` say what is under way, until the page shows it. `.sent = "_saving"`: the signal `_saving` is how many
  *    such presses of the page were sent and are not seen yet, 0 or nothing: data-show="$_saving". One is seen when the
- *    page's stream (vestry/page.h) has sent all that was rendered after the press's handler had ended: so with what it
- *    has committed, also if that changes nothing here, if its render comes long after the answer, and if the stream was
- *    away meanwhile: the new one's first renders count. What the handler leaves to be done later is not waited for, nor
- *    is a copy of a database that another node reads late. On a page without a stream, or whose stream is over, a press
- *    is seen when it is answered. One that fails is no longer under way, and the signal `_savingFailed` says why, until
- *    the next press: a status of 400 and more as a text ("422"), or "network", if the client has given up: whether it
- *    was done is not known then. A page that has more than 16 under way at a time may see some five seconds late, and
- *    so may one of a cluster, of which a message was lost.
+ *    page's stream (vestry/page.h) has sent all that was refreshed, or committed to a database that is followed, until
+ *    the press's handler had ended; also if that changes nothing here, if its render comes long after the answer, and
+ *    if the stream was away meanwhile: the new one's first renders count. What the handler changes and does not
+ *    refresh, or leaves to be done later, is not waited for, nor is a copy of a database that another node reads late.
+ *    On a page without a stream, or whose stream is over, a press is seen when it is answered. One that fails is no
+ *    longer under way, and the signal `_savingFailed` says why, until the next press: a status of 400 and more as a
+ *    text ("422"), or "network", if the client has given up: whether it was done is not known then. A page that has
+ *    more than 16 under way at a time may see some five seconds late, and so may one of a cluster, of which a message
+ *    was lost.
  *  On a page that has only the signal `_once` (of vestry_once_nonce), each action still runs once with the signals of
  *  its press; but in no order, forms are read anew, each press is one, and `sent` says nothing. */
 #ifndef VESTRY_ONCE_H

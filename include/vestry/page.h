@@ -245,12 +245,13 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  after it. The stream is one request at one URL. The element tries it again for ever, each tab at times of its own,
  *  and begins it anew when the browser is online again, when the page comes back from the browser's cache, when nothing
  *  was heard for two and a half heartbeats (vestry_options), and when the stream was ended, as by a log-out, but not by
- *  a status of 204. After an answer of 401 or 403 the tab loads its page anew. A tab that is loaded in the background,
- *  or hidden while its stream is broken, opens the stream when the tab is shown. The signal _vestry.offline says
- *  whether the stream is broken; the banner shows it. Redirects, and loading the page anew, are signals that the
- *  element looks at. The element needs no inline style and no inline script; of a policy's script-src it needs what the
- *  client needs (vestry/csp.h). In a stream, what stands after the content is thrown away. As vestry_html_add; INVALID
- *  also when it was not begun. */
+ *  a status of 204. Where streams are held back or cut on their way, the element asks instead: for streams that end
+ *  with the first thing that is put into them, or after 25 s at most (docs/guide/proxies.md). After an answer of 401
+ *  or 403 the tab loads its page anew. A tab that is loaded in the background, or hidden while its stream is broken,
+ *  opens the stream when the tab is shown. The signal _vestry.offline says whether the stream is broken; the banner
+ *  shows it. Redirects, and loading the page anew, are signals that the element looks at. The element needs no
+ *  inline style and no inline script; of a policy's script-src it needs what the client needs (vestry/csp.h). In a
+ *  stream, what stands after the content is thrown away. As vestry_html_add; INVALID also when it was not begun. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and
@@ -314,6 +315,10 @@ typedef struct vestry_render_observer {
   void (*begin)(vestry_render *render, void *ctx); /**< may do what a render may */
   void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, whatever came of it; likewise */
   void *ctx;
+  /** Refresh what it follows for all that was changed until now. false: it is not sure. NULL: it never is. So a press
+   *  that is to be seen (vestry/once.h) renders what it has changed, and not all of its page. On a thread of the
+   *  pages', outside of a render; may block */
+  bool (*settle)(void *ctx);
 } vestry_render_observer;
 
 /** Observers of one vestry_pages at most. */
@@ -359,6 +364,8 @@ typedef struct vestry_pages_stats {
   size_t requests_bytes;           /**< of the copied requests that pages are rendered from, now */
   uint64_t requests_refused_count; /**< streams that were answered 503, or parts that were not shown, for
                                         max_requests_bytes */
+  uint64_t asks_count;             /**< of the streams that were opened: asks (docs/guide/proxies.md) */
+  uint64_t asks_brief_count;       /**< of these: that were not held, since the server had little room */
 } vestry_pages_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

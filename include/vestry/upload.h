@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/** Uploads: files that people send, of any size. A file goes to a writer of the application's piece by piece, as it
- *  comes; no more than VESTRY_RECEIVE_BYTES of it wait in memory, and a writer that is slow slows its client down.
+/** Uploads: files that people send, of any size. A file goes to a folder, or to a writer of the application's, piece by
+ *  piece, as it comes; no more than VESTRY_RECEIVE_BYTES of it wait in memory, and a disk or a writer that is slow
+ *  slows its client down.
  *
- *      static const vestry_upload_writer writer = {
- *          .begin = open_file, .write = write_piece, .end = keep_file, .abort = drop_file};
+ *      vestry_upload_folder_open(v, &(vestry_upload_folder_options){.path = "/var/lib/app/photos"}, &folder);
  *      vestry_uploads_create(v, &(vestry_uploads_options){.pattern = "/photos", .types = "image/png, image/jpeg",
- *                                                         .max_file_bytes = 20 << 20, .writer = &writer}, &uploads);
+ *                                                         .max_file_bytes = 20 << 20, .folder = folder,
+ *                                                         .done = note_photos}, &uploads);
+ *
+ *      static vestry_err note_photos(const vestry_request *req, vestry_reply *reply, void *app) {
+ *        vestry_kept_file file = {0};
+ *        for (size_t i = 0; !vestry_uploads_kept(req, i, &file); i++) insert(app, file.stored, file.name, file.type);
+ *        return vestry_reply_redirect(reply, 303, "/photos");
+ *      }
  *
  *  A POST to the pattern brings files: those of a form (multipart/form-data, as a browser sends it without a script),
  *  or one, as the body itself, whose name is in the header Upload-Name, percent-encoded. What can be refused by the
@@ -19,8 +26,13 @@
  *  time that a server gives another request as a whole (request_timeout_ms of the adapters), or too much; the writer
  *  fails; a form is broken.
  *
- *  While a writer blocks, a server whose handlers share threads (libmicrohttpd) serves no other client on that thread;
- *  with civetweb each upload has a thread while it lasts. */
+ *  Uploads to a folder that break off are resumed, by tus 1.0.0 (https://tus.io/protocols/resumable-upload): a POST
+ *  with Tus-Resumable makes one, whose address is below the pattern, at resume/SECRET, and PATCH, HEAD and DELETE there
+ *  go on with it. The guards of the path look at each of these. It outlives its process.
+ *
+ *  A writer may block, as may the guards, allow and done of uploads. With civetweb each upload has a thread while it
+ *  lasts. libmicrohttpd's threads are shared; so what blocks is called on up to eight threads of the server's adapter,
+ *  and the uploads beyond wait for these (but in a daemon of the application's whose loop is the application's). */
 #ifndef VESTRY_UPLOAD_H
 #define VESTRY_UPLOAD_H
 
@@ -32,6 +44,8 @@ extern "C" {
 
 /** Uploads to one path. */
 typedef struct vestry_uploads vestry_uploads;
+/** A folder that uploads go to. */
+typedef struct vestry_upload_folder vestry_upload_folder;
 
 /** A file that is about to come: what its client says, which may be a lie. Borrowed for the call. */
 typedef struct vestry_incoming {
@@ -43,8 +57,8 @@ typedef struct vestry_incoming {
   uint64_t most_bytes; /**< no more than so many will come. Of a body that is the file and that has a length, that */
 } vestry_incoming;
 
-/** Where files go. Calls of one file come one after the other, on threads of the server's, without a lock; what begin
- *  and write return is answered as what a guard returns (vestry_guard_fn). */
+/** Where files go, if not to a folder. Calls of one file come one after the other, on threads of the server's, without
+ *  a lock; what begin and write return is answered as what a guard returns (vestry_guard_fn). */
 typedef struct vestry_upload_writer {
   size_t size; /**< sizeof(vestry_upload_writer), or 0 */
   /** A file comes. The place to look whether this person may send it: the guards have let the request pass.
@@ -70,8 +84,8 @@ typedef struct vestry_upload_writer {
 typedef struct vestry_uploads_options {
   size_t size;                        /**< sizeof(vestry_uploads_options), or 0 */
   const char *pattern;                /**< as vestry_route has it. Copied */
-  const vestry_upload_writer *writer; /**< borrowed, until they are destroyed */
-  void *app;                          /**< handed to begin and to done */
+  const vestry_upload_writer *writer; /**< borrowed, until they are destroyed. NULL: there is a folder */
+  void *app;                          /**< handed to begin, allow and done */
   vestry_handler_fn done;        /**< answers when all files of a request are kept; has the form's fields. NULL: 204 */
   const char *types;             /**< "image/png, image/jpeg": those that are taken; an asterisk for what
                                        is after the slash stands for all of that kind. NULL: all. Copied */
@@ -79,6 +93,11 @@ typedef struct vestry_uploads_options {
   uint32_t max_files_count;      /**< of a form; 0: 1 */
   uint32_t max_count;            /**< uploads at once; 0: 1,000 */
   uint32_t max_per_person_count; /**< and of one scope, or, without a scope, of one address; 0: 16 */
+  vestry_upload_folder *folder;  /**< instead of a writer; borrowed, until they are destroyed. `done` asks
+                                      vestry_uploads_kept for what was kept; if it returns an error, nothing is */
+  /** With a folder: whether this person may send this file. The guards have let the request pass. Called as a writer's
+   *  begin, with what it returns. NULL: all may be sent. */
+  vestry_err (*allow)(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file);
 } vestry_uploads_options;
 
 /** Counters. begun = done + failed + open. */
@@ -106,6 +125,68 @@ VESTRY_API void vestry_uploads_destroy(vestry_uploads *uploads);
 
 /** Counters, a snapshot. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_uploads_stats_get(vestry_uploads *uploads, vestry_uploads_stats *ret_stats);
+
+/** A file of a folder's. */
+typedef struct vestry_kept_file {
+  size_t size;        /**< sizeof(vestry_kept_file), or 0 */
+  const char *stored; /**< its name in the folder */
+  const char *path;   /**< the folder's, as it was given, and that name */
+  const char *field;  /**< as vestry_incoming has it, like the next two */
+  const char *name;
+  const char *type;
+  uint64_t bytes;
+} vestry_kept_file;
+/** What a folder is. Zero is the default, but for path. */
+typedef struct vestry_upload_folder_options {
+  size_t size;      /**< sizeof(vestry_upload_folder_options), or 0 */
+  const char *path; /**< of a folder that is there, for files of uploads alone; with a symbolic link at its end, too */
+  uint64_t max_bytes; /**< of all files in it together, also of those that are coming; 0: 10 GiB */
+  /** A file that had begun to come was not kept, and nothing is left of it: once for each. Of one that can be resumed
+   *  only then, and not when it breaks off.
+   *  file  for the call; its path leads nowhere
+   *  why   as a writer's abort; what `done` returned; TIMEOUT: it has expired; CLOSED: its client has deleted it
+   *  On a thread of a server's or of the instance's, without a lock. NULL: nothing is told */
+  void (*dropped)(void *app, const vestry_kept_file *file, vestry_err why);
+  void *app;              /**< handed to dropped */
+  uint64_t unfinished_ms; /**< an upload that was broken off can be resumed for so long after that; 0: a day */
+} vestry_upload_folder_options;
+
+/** Open a folder. A file in it is named by 32 digits (0 to 9, a to f) that vestry chooses, never by what a client says,
+ *  and it is there under its name only when it is whole and on the disk: it comes into a temporary file beside it,
+ *  which is synced and renamed, and then the folder is synced. What a crash left of files that were coming is removed
+ *  here. Files of other names are left alone, and not counted. A folder is one process's at a time.
+ *  v           borrowed
+ *  ret_folder  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID (options) | NOT_FOUND (no folder) | BUSY (a process has it open) | IO | NO_MEMORY. The host's
+ *           log says why
+ *  Threads  any; reads the folder's list */
+VESTRY_API vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_options *options,
+                                                vestry_upload_folder **ret_folder);
+/** After the uploads to it were destroyed, and before the instance is. Its files stay. NULL is accepted. Threads any */
+VESTRY_API void vestry_upload_folder_close(vestry_upload_folder *folder);
+
+/** Remove a kept file; its bytes can be used by others. (What is removed otherwise counts until the folder is opened
+ *  again.)
+ *  stored   its name in the folder
+ *  Returns  OK | NOT_FOUND | INVALID (no such name can be) | IO
+ *  Threads  any; waits for the disk */
+VESTRY_API vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, const char *stored);
+
+/** What a folder has. */
+typedef struct vestry_upload_folder_stats {
+  size_t size;            /**< sizeof(vestry_upload_folder_stats), or 0 */
+  uint64_t used_bytes;    /**< of all files in it, and promised to those that are coming */
+  uint64_t kept_count;    /**< files that are whole */
+  uint64_t coming_count;  /**< files that are not */
+  uint64_t refused_count; /**< files for which there was no room, here or on the disk */
+  uint64_t failed_count;  /**< files that the disk failed for another reason: the host's log has it */
+} vestry_upload_folder_stats;
+/** A snapshot. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_upload_folder_stats_get(vestry_upload_folder *folder, vestry_upload_folder_stats *ret_stats);
+
+/** In `done`: the files of the request, from 0 on; they are on the disk. What is given is valid until `done` returns.
+ *  OK | NOT_FOUND (there are no more; the uploads go to no folder) | INVALID. Threads that of the request */
+VESTRY_API vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_kept_file *ret_file);
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,7 @@
  *    script.h, selector.h), several at once a batch (batch.h).
  *  - A handler serves a path (routes.h): it is given a request and fills a reply (request.h), for which a server calls
  *    it (server.h; adapter.h and transport.h for those who bring another). Files of a folder need no handler (files.h).
- *    Files that people send: upload.h.
+ *    Files that people send: upload.h; what their page says of them: upload_view.h.
  *    What pages are made of: html.h, actions of the page for its server (backend_action.h), and elements that open a
  *    stream and look after it (stream.h).
  *  - What a page says comes as signals (signals.h), by a schema if you like (repository.h); values of C for the way
@@ -16,8 +16,9 @@
  *  - A reply's effects are data, by names (registry.h, effects.h). They are dispatched from any thread (dispatch.h).
  *  - Which user asks: session.h. What is refused: requests that other sites forge (csrf.h), an action's second run
  *    (once.h), clients that ask too often (rate.h), scripts that no policy allows (csp.h); which tab asks: tab.h.
- *  - Pages that render again when their data changes: page.h; over SQLite, without naming topics: sqlite.h. A function
- *    that feeds a stream: watch.h. Who is here: presence.h. Work that outlives its process: sqlite_jobs.h.
+ *  - Pages that render again when their data changes: page.h; the rows of a long list that are seen: window.h; over
+ *    SQLite, without naming topics: sqlite.h. Forms that come back: form.h, sqlite_forms.h.
+ *    A function that feeds a stream: watch.h. Who is here: presence.h. Work that outlives its process: sqlite_jobs.h.
  *  - One event to many: channel.h, with what was missed history.h, compressed by profile.h.
  *    Messages to functions: bus.h.
  *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h;
@@ -36,7 +37,7 @@
  *  Structs that the library lends to a callback may grow at their end; they have no size. These stay as they are:
  *  vestry_slice, vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute,
  *  vestry_event_options, vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type,
- *  vestry_list_cursor, and the records of errors. */
+ *  vestry_list_cursor, vestry_window, vestry_window_axis, and the records of errors. */
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
@@ -56,6 +57,7 @@
 #include "vestry/error.h"
 #include "vestry/event.h"
 #include "vestry/files.h"
+#include "vestry/form.h"
 #include "vestry/history.h"
 #include "vestry/host.h"
 #include "vestry/html.h"
@@ -82,8 +84,10 @@
 #include "vestry/tab.h"
 #include "vestry/trace.h"
 #include "vestry/upload.h"
+#include "vestry/upload_view.h"
 #include "vestry/value.h"
 #include "vestry/version.h"
 #include "vestry/watch.h"
+#include "vestry/window.h"
 
 #endif

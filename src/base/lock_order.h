@@ -49,6 +49,8 @@
   INNERMOST(ONCE, "vestry_once.lock", "guard/once.c: lock")                                                            \
   INNERMOST(BUCKETS, "a lock of a rate's buckets", "guard/buckets.c: lock")                                            \
   INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "upload/place.h: lock")                                           \
+  INNERMOST(UPLOAD_FOLDER, "vestry_upload_folder.lock", "upload/room.h: lock")                                         \
+  INNERMOST(FORMS, "vsi_form_kept.lock", "page/form_kept.c: lock")                                                     \
   INNERMOST(ROUTES_LEFT, "vsi_routes.left_lock", "http/routes/routes.c: left_lock")                                    \
   INNERMOST(KNOWN, "vsi_known.lock", "http/files/known.c: lock")                                                       \
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "sqlite/tables.h: lock")                                          \
@@ -69,7 +71,9 @@
   INNERMOST(MICROHTTPD_SOCKETS, "vsi_microhttpd_sockets.lock", "adapter/microhttpd/socket.h: lock")                    \
   INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.lock", "adapter/microhttpd/sending.h: lock")                 \
   INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")                \
-  INNERMOST(SQLITE_JOBS, "vestry_jobs.lock", "sqlite/jobs_state.h: lock")
+  INNERMOST(MICROHTTPD_WRITERS, "vsi_microhttpd_writers.lock", "adapter/microhttpd/writers.h: lock")                   \
+  INNERMOST(SQLITE_JOBS, "vestry_jobs.lock", "sqlite/jobs_state.h: lock")                                              \
+  INNERMOST(LEASES, "vsi_leases.lock", "http/lease.c: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;

@@ -11,6 +11,7 @@
  * ask.c       what is asked and answered            inward.c    what others want done here
  * tell.c      what is told to all                   beat.c      heartbeats
  * told.c      what others tell of their keys        hearing.c   what comes in, and whose it is
+ * renewals.c  answers to streams of other nodes
  *
  * and on these dispatch.c (what the application sends), stats.c (what it asks), ties.c (the ties to the instance) and
  * life.c (how it is made and ended).
@@ -36,6 +37,7 @@
 #include "cluster/keys.h"
 #include "cluster/peer.h"
 #include "cluster/wire.h"
+#include "http/lease.h"
 #include "instance/elsewhere.h"
 #include "presence/presences.h"
 #include "store/store.h"
@@ -43,6 +45,7 @@
 enum {
   VSI_RECENT_CHANNELS = 4096,
   VSI_CLOSING_MAX = 1024,
+  VSI_RENEWALS_MAX = 1024,
   VSI_OLDER_MAX = 256,
   VSI_FLUSH_MS = 5,
   VSI_REFRESH_BYTES = 16384
@@ -59,6 +62,21 @@ typedef struct vsi_recent {
 typedef struct vsi_older {
   uint64_t hash, stamp;
 } vsi_older;
+
+/* Answers to streams of other nodes, which wait to be told (renewals.c). */
+typedef struct vsi_renewal {
+  vsi_map_link in;
+  uint64_t node;
+  unsigned char lease[VSI_LEASE_BYTES];
+} vsi_renewal;
+
+typedef struct vsi_renewals {
+  vsi_siphash_key key; /* of addresses; constant */
+  vestry_timer *timer;
+  /* guarded by the cluster's lock */
+  vsi_map waiting;                   /* those of all that are on their way, by the first bytes of the lease */
+  vsi_renewal all[VSI_RENEWALS_MAX]; /* as many as the map has */
+} vsi_renewals;
 
 /* Whether what other nodes may have done here is quickly done: see inward.c. */
 typedef enum vsi_quickness { VSI_QUICKNESS_UNKNOWN, VSI_SLOW, VSI_QUICK } vsi_quickness;
@@ -119,6 +137,7 @@ struct vestry_cluster {
   vsi_ring asked; /* the oldest first */
   uint64_t last_ask_id;
   struct vsi_claim *claims; /* of keys that threads of this node put streams under */
+  vsi_renewals renewals;
   /* What is told (tell.c), and was sent (recent.c). */
   bool refreshes_all;
   vestry_trace refreshes_trace; /* of the first refresh that is to be told and has one; not sampled: there is none */

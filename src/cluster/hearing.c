@@ -13,6 +13,7 @@
 #include "cluster/meet.h"
 #include "cluster/members.h"
 #include "cluster/peers.h"
+#include "cluster/renewals.h"
 #include "cluster/told.h"
 
 typedef struct heard {
@@ -43,6 +44,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     vsi_cluster_notify(cluster);
     break;
   case VSI_WIRE_ANSWER: vsi_ask_take(cluster, peer, message, &ret->done); break;
+  case VSI_WIRE_RENEW: vsi_renewals_take(cluster, message->body, message->len); break;
   case VSI_WIRE_ASK:
   case VSI_WIRE_LIST:
   case VSI_WIRE_EVENT:

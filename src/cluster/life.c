@@ -14,6 +14,7 @@
 #include "cluster/inward.h"
 #include "cluster/letter.h"
 #include "cluster/members.h"
+#include "cluster/renewals.h"
 #include "cluster/tell.h"
 #include "cluster/ties.h"
 #include "page/secret.h"
@@ -30,6 +31,7 @@ static void free_cluster(void *ctx) {
   vsi_buffer_finish(&cluster->refreshes);
   for (size_t i = 0; i < cluster->peers_count; i++) vsi_digests_drop(cluster, &cluster->peers[i]);
   vsi_asks_free(cluster);
+  vsi_renewals_finish(cluster);
   vsi_keys_finish(&cluster->keys);
   pthread_cond_destroy(&cluster->claimed);
   pthread_cond_destroy(&cluster->quiet);
@@ -106,6 +108,7 @@ static vestry_err fill(vestry_cluster *cluster, const vestry_cluster_options *op
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_beat_due, cluster, &cluster->heartbeat);
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_tell_due, cluster, &cluster->flush);
   if (!error) error = vestry_timer_create(cluster->runtime, vsi_asks_due, cluster, &cluster->deadline);
+  if (!error) error = vsi_renewals_init(cluster, derive(options, 6));
   if (error) return error;
   const vestry_actor_options actor = {
       .run = vsi_inward_run, .drop = vsi_inward_drop, .done = free_cluster, .ctx = cluster};
@@ -178,6 +181,7 @@ void vestry_cluster_destroy(vestry_cluster *cluster) {
   vestry_timer_destroy(cluster->heartbeat);
   vestry_timer_destroy(cluster->flush);
   vestry_timer_destroy(cluster->deadline);
+  vsi_renewals_stop(cluster);
   vsi_cluster_lock(cluster);
   while (cluster->is_running) vsi_mutex_wait(&cluster->lock, &cluster->quiet);
   vsi_cluster_unlock(cluster);

@@ -6,6 +6,7 @@
 #include "cluster/cluster.h"
 #include "cluster/dispatch.h"
 #include "cluster/peers.h"
+#include "cluster/renewals.h"
 #include "cluster/tell.h"
 #include "page/topic.h"
 #include "presence/spread.h"
@@ -101,6 +102,8 @@ vestry_err vsi_ties_make(vestry_cluster *cluster) {
       .drains = drains,
       .claim = cluster->is_strict ? vsi_claims_begin : NULL,
       .claimed = cluster->is_strict ? vsi_claims_end : NULL,
+      .address = vsi_renewals_address,
+      .renew = vsi_renewals_add,
       .ctx = cluster,
   };
   cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};

@@ -9,7 +9,7 @@
 #include "base/trace.h"
 #include "event/layout.h"
 
-enum { VSI_WIRE_VERSION = 5, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 6, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HELLO = 1, /* to all: a node is there. Nothing is believed of it */
@@ -28,6 +28,8 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_PRESENT, /* which guests have come where, or have left */
   VSI_WIRE_MISSED,  /* you have told too late of a channel or a key: something was sent without you */
   VSI_WIRE_LIST,    /* asks for a page of keys, or how many streams one has */
+  /* This one is not, and may be lost: the next one says the same. */
+  VSI_WIRE_RENEW, /* leases of streams of yours go on (renewals.c) */
   VSI_WIRE_KINDS
 } vsi_wire_kind;
 
@@ -43,7 +45,7 @@ enum { VSI_WIRE_FAIL_FAST = 1 };
 enum { VSI_WIRE_TRACED = 128, VSI_WIRE_TRACE = 24 };
 
 static inline bool vsi_wire_is_numbered(vsi_wire_kind kind) {
-  return kind >= VSI_WIRE_KEYS;
+  return kind >= VSI_WIRE_KEYS && kind != VSI_WIRE_RENEW;
 }
 /* One change in KEYS: a hash and a word of eight bytes each. */
 enum { VSI_WIRE_CHANGE = 16 };

@@ -22,6 +22,17 @@ void vsi_connection_give_signs(vestry_connection *connection) {
   connection->signs = true;
 }
 
+void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count) {
+  connection->is_answer = true;
+  connection->begins_with = events_count & 3;
+  connection->heartbeat_ms = hold_ms;
+  atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed); /* its first run is to come */
+}
+
+bool vsi_connection_is_answered(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->accepted_count, memory_order_relaxed) > connection->begins_with;
+}
+
 void vsi_connection_begin_signs(vestry_connection *connection) {
   vsi_connection_give_signs(connection);
   (void)vestry_connection_send(connection, connection->environment->sign); /* without: the first heartbeat tells */

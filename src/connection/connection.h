@@ -47,8 +47,10 @@ struct vestry_connection {
   _Atomic(uint8_t) hurry;    /* how a clean end waits for its peer: VSI_HURRY_…; it only grows */
   _Atomic(bool) timer_fired;
   _Atomic(bool) is_awaited; /* on_written is to be called */
-  uint8_t full : 7;         /* vestry_full_policy */
-  uint8_t signs : 1;        /* its heartbeats are signs (environment.h); both are set before the start */
+  uint8_t full : 4;         /* vestry_full_policy */
+  uint8_t signs : 1;        /* its heartbeats are signs (environment.h); these are set before the start */
+  uint8_t is_answer : 1;    /* it ends when it has more events than it begins with */
+  uint8_t begins_with : 2;
   /* The runner's own, here and below. */
   bool timer_armed;    /* as far as the runner knows; timer_fired tells it otherwise */
   bool blocked;        /* the transport has no room; wait for writable */
@@ -105,7 +107,12 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
 
 /* Have its heartbeats be seen by its page; before the start. */
 void vsi_connection_give_signs(vestry_connection *connection);
-/* The same, and begin with one. */
+/* Make it an answer, which begins with so many events, three at most: it ends cleanly when it has written nothing for
+ * so long, and on_written is called after each write, to end it earlier. Before the start. */
+void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count);
+/* Whether an answer has more than its beginning, by whichever thread. */
+bool vsi_connection_is_answered(const vestry_connection *connection);
+/* Have heartbeats be seen, and begin with one. */
 void vsi_connection_begin_signs(vestry_connection *connection);
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection);
@@ -159,7 +166,8 @@ static inline bool vsi_cause_flushes(vestry_cause cause) {
 
 /* The peer is not there any more, or as good as: nothing that is written arrives. */
 static inline bool vsi_cause_is_of_peer(vestry_cause cause) {
-  return cause == VESTRY_CAUSE_HANGUP || cause == VESTRY_CAUSE_LOST || cause == VESTRY_CAUSE_STALLED;
+  return cause == VESTRY_CAUSE_HANGUP || cause == VESTRY_CAUSE_LOST || cause == VESTRY_CAUSE_STALLED ||
+         cause == VESTRY_CAUSE_LAPSED;
 }
 
 #endif

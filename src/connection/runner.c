@@ -285,6 +285,10 @@ static void keep_heartbeat(vestry_connection *connection) {
   uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
   uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
   if (now >= due) {
+    if (connection->is_answer) {
+      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+      return;
+    }
     if (!connection->taken_last) take_heartbeat(connection);
     due = vsi_add_saturating(now, period);
   }

@@ -87,6 +87,7 @@ typedef struct patch {
 static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const patch *p = ctx;
   vsi_put_head(writer, meaning, VSI_EVENT_ELEMENTS, &p->options.event);
+  if (p->mark) vsi_put_str(writer, "id:\n");
   meaning->mode = (uint8_t)p->options.mode;
   meaning->ns = (uint8_t)p->options.ns;
   if (is_given(p->options.selector)) {

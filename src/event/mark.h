@@ -6,6 +6,8 @@
  * breaks in between, it comes back and claims to have what it never got. So the id of an event whose content is claimed
  * stands in a block of its own, after the event: that is a block without data, of which nothing but the id counts
  * (WHATWG HTML, section 9.2.6). The two are one event of vestry's: neither is conflated, or sent, without the other.
+ * The stream may also break between the two. Then the former id would claim what the event has just replaced. So the
+ * event takes the former id back by an empty one.
  *
  * The client shows no id to its page. A page that begins requests of its own, as one does that changes its address,
  * finds the mark in the event's data too, which the client tells of when all of them have come. */

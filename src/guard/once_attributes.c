@@ -6,7 +6,9 @@
  * Order. Each of the client's requests backs off by itself: of three that wait for a server, the last may be the first
  * that finds it. So a page sends one at a time, in the order of the presses, and the next one when the former is
  * answered: when it is finished, or its answer's first event has come, so that one whose answer is a stream holds up no
- * other.
+ * other. The client's waits grow to half a minute: a press that waits for its next try is sent at once when an event of
+ * the page's stream has come, which says that the server is there. It is sent anew then, with the nonce that it had: a
+ * try that was under way has perhaps been done.
  *
  * Forms. A retry reads the form anew, which may be another by then, or invalid: then the client gives up silently. So
  * what is sent is a copy: its fields, files too, in a form without rules that is not shown, outside of the body, which
@@ -50,38 +52,48 @@ static const char seen[] =
     " if (!page?.isConnected || page.isOver()) return over(number);"
     " if (page.isUp()) setTimeout(ask, 5000, number); else ask(number) };";
 
+/* A form that says what another one said at its press. */
+static const char copies[] = " const copy = (form, fields) => {"
+                             " const made = document.createElement('form');"
+                             " made.id = 'vestry-once-' + ++count; made.hidden = made.noValidate = true;"
+                             " made.setAttribute('enctype', form.getAttribute('enctype') ?? '');"
+                             " for (const [name, value] of fields) {"
+                             " const field = document.createElement('input'), files = new DataTransfer();"
+                             " field.type = typeof value === 'string' ? 'hidden' : 'file'; field.name = name;"
+                             " if (field.type === 'hidden') field.value = value;"
+                             " else if (value.name || value.size) files.items.add(value), field.files = files.files;"
+                             " made.append(field) }"
+                             " return made };";
+
 static const char attributes[] =
     "data-signals:_once=\"'%s'\" data-init__once=\""
     "window.vestryOnce = window.vestryOnce || (() => {"
     " let line, page, clicks = 0, count = 0;"
-    " const pressed = new Map(), last = new WeakMap(), unseen = new Map(), sums = {}, failures = new WeakMap();"
+    " const pressed = new Map(), last = new WeakMap(), unseen = new Map(), sums = {}, failures = new WeakMap(),"
+    " waiting = new Set();"
     "%s"
+    " document.addEventListener('datastar-fetch', ({detail: {el, type}}) => {"
+    " if (el === page &amp;&amp; type.startsWith('datastar-')) for (const again of waiting) again() });"
     " addEventListener('click', (e) => { clicks = e.detail; setTimeout(() => clicks = 0) }, true);"
-    " const copy = (form, fields) => {"
-    " const made = document.createElement('form');"
-    " made.id = 'vestry-once-' + ++count; made.hidden = made.noValidate = true;"
-    " made.setAttribute('enctype', form.getAttribute('enctype') ?? '');"
-    " for (const [name, value] of fields) {"
-    " const field = document.createElement('input'), files = new DataTransfer();"
-    " field.type = typeof value === 'string' ? 'hidden' : 'file'; field.name = name;"
-    " if (field.type === 'hidden') field.value = value;"
-    " else if (value.name || value.size) files.items.add(value), field.files = files.files;"
-    " made.append(field) }"
-    " return made };"
+    "%s"
     " const send = async (url, o, run, el, press, made) => {"
-    " let heard; const first = new Promise((done) => heard = done);"
+    " let heard, stop; const first = new Promise((done) => heard = done),"
+    " again = () => { waiting.delete(again); stop.abort(); stop = null };"
     " const hear = ({detail: {el: of, type, argsRaw}}) => {"
     " if (of !== el) return;"
     " if (type.startsWith('datastar-')) heard();"
     " if (type === 'error') failures.set(el, argsRaw.status);"
-    " if (type === 'retrying') failures.delete(el);"
+    " if (type === 'retrying') failures.delete(el), stop &amp;&amp; waiting.add(again);"
     " if (type === 'retries-failed') press.failed = true, failures.set(el, failures.get(el) ?? 'network') };"
     " const before = line, sent = (async () => {"
     " if (!o.unordered) await before;"
     " if (made) document.documentElement.append(made);"
     " el.once = o; document.addEventListener('datastar-fetch', hear);"
-    " try { await run(url, o) } finally { document.removeEventListener('datastar-fetch', hear); made?.remove(); "
-    "heard();"
+    " const isOurs = (o.requestCancellation ?? 'disabled') === 'disabled';"
+    " try { do {"
+    " if (isOurs) o.requestCancellation = stop = new AbortController();"
+    " await run(url, o) } while (isOurs &amp;&amp; !stop) }"
+    " finally { waiting.delete(again); document.removeEventListener('datastar-fetch', hear); made?.remove(); heard();"
     " const why = failures.get(el); failures.delete(el);"
     " if (why) over(press.number, why); else answered(press.number) }"
     " })();"
@@ -125,7 +137,7 @@ vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_
   if (!buffer && capacity) return VESTRY_INVALID;
   vestry_err error = vestry_once_nonce(req, nonce);
   if (error) return error;
-  int len = snprintf(text, sizeof text, attributes, nonce, seen);
+  int len = snprintf(text, sizeof text, attributes, nonce, seen, copies);
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   memcpy(buffer, text, (size_t)len + 1);
   return VESTRY_OK;

@@ -93,14 +93,31 @@ vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow) {
   return answer_line(req, *allow ? 405 : 404, NULL, header);
 }
 
-vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
+/* It is counted and logged. Returns its status */
+static int note_error(const vestry_request *req, vestry_err error) {
   int status = vsi_status_of(req->v, error);
   /* relaxed: a mere count. Once, though the page for it is refused, too */
   if (status == 503 && req->error != 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
   if (status == 500)
     vsi_log(req->v->host, VESTRY_LOG_ERROR, "%.16s %.200s: answered 500: %s, %s", req->method, req->path,
             vestry_err_name(error), vestry_strerror(error));
-  return vsi_answer_status(req, status, NULL);
+  return status;
+}
+
+vestry_err vsi_answer_error(const vestry_request *req, vestry_err error) {
+  return vsi_answer_status(req, note_error(req, error), NULL);
+}
+
+vestry_err vsi_reply_error(const vestry_request *req, vestry_reply *reply, vestry_err error) {
+  const int status = note_error(req, error);
+  const char *words = words_of(status);
+  char retry_after[16];
+  snprintf(retry_after, sizeof retry_after, "%u", (unsigned)vsi_instance_retry_after_s(req->v));
+  vestry_err failure = vestry_reply_status(reply, status);
+  if (!failure) failure = vestry_reply_body(reply, "text/plain; charset=utf-8", words, strlen(words));
+  if (!failure) failure = vestry_reply_header(reply, "Cache-Control", "no-store");
+  if (!failure && status == 503) failure = vestry_reply_header(reply, "Retry-After", retry_after);
+  return failure ? failure : error;
 }
 
 vestry_err vsi_answer_nothing(const vestry_request *req) {

@@ -53,6 +53,7 @@ typedef struct vsi_request {
                                                false */
   char csrf_cookie[VSI_REQUEST_SEAL_BYTES]; /* one that the answer sets; "": none */
   vsi_watcher *watcher;                     /* NULL: none */
+  struct vsi_upload *upload;                /* whose files are kept, while its handler is told (upload/receive.c) */
   vestry_err handled;                       /* what the guards and the handler said */
   char *body;                               /* owned; NULL: none */
   size_t body_taken;                        /* of the instance's request bytes */

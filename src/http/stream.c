@@ -24,20 +24,23 @@
  * No inline style: the banner is hidden also where a policy forbids these, and before the client runs. */
 #include "http/stream.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/options.h"
 #include "event/backend_action.h"
 #include "html/builder.h"
+#include "http/lease.h"
 #include "instance/instance.h"
 
 void vsi_care_begin(vestry_html *html) {
   vestry_html_add(html,
                   " data-on:datastar-fetch=\"const {el: of, type, argsRaw} = evt.detail;"
                   " if (of !== el) return;"
-                  " if (type.startsWith('datastar-')) el.seen = Date.now(), el.hears(type, argsRaw);"
-                  " if (type === 'started') el.got = 0, el.live++;"
-                  " if (type === 'retrying') el.seen = Date.now() + %d, el.setOffline(true);"
+                  " if (type.startsWith('datastar-')) el.seen = Date.now(), el.hears(type, argsRaw),"
+                  " el.answers?.(argsRaw.lease);"
+                  " if (type === 'started') el.got = 0, el.live++, el.lease = '';"
+                  " if (type === 'retrying' && !el.tried?.()) el.seen = Date.now() + %d, el.setOffline(true);"
                   " if (type === 'error' && ['401', '403'].includes(argsRaw.status)) el.expelled();"
                   " if (type === 'finished' && !--el.live && el.run && !el.isOver()) el.ended()\"",
                   VSI_CARE_RETRY_MOST_MS);
@@ -56,6 +59,23 @@ static void put_functions(vestry_html *html, const vsi_care *care) {
                   care->is_over, care->is_offline, care->set_offline, care->reload);
 }
 
+/* A lease of the stream's (lease.c): what comes is answered by a POST to where the document is from, so that the same
+ * proxies have it. The first answer is at once, the others a pause apart. One that does not come through is made again
+ * soon; but not where none ever was an answer's end. */
+static void put_answers(vestry_html *html, const vsi_care *care) {
+  char wait[24]; /* as text: of what stands before it the builder may not be sure */
+  snprintf(wait, sizeof wait, "%llu", (unsigned long long)care->pause_ms);
+  vestry_html_add(html,
+                  " el.answers = (lease, wait = %-s) => {"
+                  " if (lease) el.lease = lease, el.answered = 0, el.isTaken = false;"
+                  " if (!el.lease || !el.run || Date.now() - el.answered < wait) return;"
+                  " const of = el.lease; el.answered = Date.now(); el.isLate = false;"
+                  " fetch(location.origin + location.pathname, {method: 'POST', headers: {'" VSI_LEASE_HEADER "': of}})"
+                  ".then((answer) => answer.status === 204 ? el.isTaken = true"
+                  " : el.isTaken ? el.isLate = true : of !== el.lease || (el.lease = ''), () => el.isLate = true) };",
+                  wait);
+}
+
 const char *vsi_care_is_away(const vsi_care *care) {
   return care->is_open_hidden ? "el.isOver()" : "document.hidden || el.isOver()";
 }
@@ -63,20 +83,27 @@ const char *vsi_care_is_away(const vsi_care *care) {
 vestry_err vsi_care_end(vestry_html *html, const vsi_care *care) {
   const char *is_away = vsi_care_is_away(care);
   put_functions(html, care);
-  vestry_html_add(html, " %-s || el.open()\" data-on:online__window=\"%-s || el.open()\"", is_away, is_away);
+  if (care->pause_ms) put_answers(html, care);
+  vestry_html_add(html, " %-s || el.open()\" data-on:online__window=\"%-s || (el.again?.(), el.open())\"", is_away,
+                  is_away);
   vestry_html_add(html,
                   " data-on:visibilitychange__document=\"document.hidden"
                   " ? %-s (el.run?.abort(), el.run = null)"
                   " : (el.seen = el.shown = Date.now(), el.run || el.isOver() || el.open())\"",
-                  care->is_open_hidden ? "true ||" : "!el.isOffline() ||");
+                  care->is_open_hidden ? "true ||" : "!(el.ask || el.isOffline()) ||");
   vestry_html_add(html,
                   " data-on:pageshow__window=\"!evt.persisted || Date.now() - el.shown < 1000 || %-s || el.open()\"",
                   is_away);
   if (care->heartbeat_ms <= UINT32_MAX / 3) /* otherwise there are none */
     vestry_html_add(html,
-                    " data-on-interval__duration.%ums=\"document.hidden || el.isOver() || Date.now() - el.seen < %u"
-                    " || (el.setOffline(true), el.open())\"",
+                    " data-on-interval__duration.%ums=\"document.hidden || el.isOver() ||"
+                    " Date.now() - el.seen < Math.max(%u, el.patience?.() ?? 0)"
+                    " || (el.setOffline(true), el.silent ? el.silent() : el.open())\"",
                     (unsigned)(care->heartbeat_ms / 2 + 1), (unsigned)(care->heartbeat_ms * 5 / 2));
+  if (care->pause_ms) /* a large event is under way, perhaps */
+    vestry_html_add(html,
+                    " data-on-interval__duration.%ums=\"document.hidden || el.answers?.('', el.isLate ? 0 : %u)\"",
+                    (unsigned)(care->heartbeat_ms / 3), (unsigned)care->heartbeat_ms);
   return vestry_html_error(html, NULL, NULL);
 }
 
@@ -91,7 +118,7 @@ static vestry_err put_request(vestry_html *html, const vestry_backend_action_opt
   vestry_attribute headers[HEADERS_MOST + 1];
   vestry_backend_action_options own = *options;
   if (own.headers_count) memcpy(headers, own.headers, own.headers_count * sizeof *headers);
-  headers[own.headers_count++] = (vestry_attribute){VSI_SIGNS_HEADER, "1"};
+  headers[own.headers_count++] = (vestry_attribute){VSI_SIGNS_HEADER, VSI_LEASE_WANTED};
   own.headers = headers;
   if (!own.retry) own.retry = VESTRY_RETRY_ERROR;
   if (!own.retry_max_wait_ms) own.retry_max_wait_ms = VSI_CARE_RETRY_MOST_MS;
@@ -112,7 +139,8 @@ vestry_err vestry_html_stream(vestry_html *html, const vestry_request *req, cons
                          .set_offline = "el.hidden = !is",
                          .reload = "location.reload()",
                          .is_open_hidden = options.when_hidden == VESTRY_HIDDEN_OPEN,
-                         .heartbeat_ms = vsi_group_heartbeat_ms(req->v->group)};
+                         .heartbeat_ms = vsi_group_heartbeat_ms(req->v->group),
+                         .pause_ms = vsi_leases_pause_ms(req->v)};
   vestry_html_add(html, "<div class=\"vestry-banner\" role=\"status\" hidden");
   vsi_care_begin(html);
   vestry_html_add(html, " el.request = () => ");

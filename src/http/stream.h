@@ -8,9 +8,6 @@
 
 #include "vestry/stream.h"
 
-/* The request's header by which an element asks for heartbeats that the client tells of. */
-#define VSI_SIGNS_HEADER "Vestry-Signs"
-
 /* What differs between them. The first four are JavaScript as it stands in an attribute. */
 typedef struct vsi_care {
   const char *is_over;     /* no stream is wanted any more */
@@ -19,6 +16,7 @@ typedef struct vsi_care {
   const char *reload;      /* loads the page anew */
   bool is_open_hidden;     /* the stream stays while the tab is hidden */
   uint64_t heartbeat_ms;
+  uint64_t pause_ms; /* between answers; 0: there are no leases (lease.h) */
 } vsi_care;
 
 /* The longest that the client waits between two attempts. */
@@ -28,6 +26,12 @@ enum { VSI_CARE_RETRY_MOST_MS = 10000 };
  *   el.request()      begins a request, whose requestCancellation is el.run
  *   el.hears(type, args)  an event has come
  *   el.ended()        the stream has ended, and was not broken
+ * and may define (page/ask.c)
+ *   el.tried()        the client tries again; true: that is no fault
+ *   el.silent()       nothing has come for long: el.open(), or what takes its place
+ *   el.again()        the network is another one, perhaps
+ *   el.patience()     for how long at least nothing may come
+ *   el.ask            true: the stream is an answer that may be held
  * el.open() begins the stream anew. el.expelled() loads the page anew, but not again and again. el.isAgain: this
  * element was in the page before. el.heard: set by el.hears once it is sure that this is the stream. */
 void vsi_care_begin(vestry_html *html);

@@ -35,6 +35,7 @@ struct vestry {
   struct vsi_sessions *sessions; /* NULL: none */
   struct vsi_shares *shares;     /* of streams, of scopes; NULL: no bound */
   struct vsi_presences *presences;
+  struct vsi_leases *leases; /* NULL: none are given */
   struct vsi_seals *seals;
   json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */

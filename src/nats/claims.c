@@ -7,9 +7,10 @@
 
 #include <string.h>
 
+#include "base/wait.h"
 #include "nats/status.h"
 
-enum { WAIT_MS = 1000, READY_MS = 20, READY_TRIES = 25 };
+enum { READY_MS = 20 };
 
 void vsi_nats_claims_init(vsi_nats_claims *claims) {
   memset(claims, 0, sizeof *claims);
@@ -48,7 +49,7 @@ static natsStatus open_bucket(natsConnection *connection, const vsi_nats_setting
                               kvStore **ret_bucket) {
   jsOptions options;
   natsStatus s = jsOptions_Init(&options);
-  options.Wait = WAIT_MS;
+  options.Wait = (int64_t)settings->options.claims_ms;
   if (!s) s = natsConnection_JetStream(ret_jetstream, connection, &options);
   if (!s) s = js_KeyValue(ret_bucket, *ret_jetstream, settings->claims_bucket);
   if (s != NATS_NOT_FOUND) return s;
@@ -107,13 +108,15 @@ static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_r
   return s == NATS_NOT_FOUND ? VESTRY_OK : vsi_nats_error(s);
 }
 
-static vestry_err set(kvStore *bucket, const char *name, uint64_t expected, const void *data, int len,
+/* A bucket that was just made does not listen yet. */
+static vestry_err set(kvStore *bucket, uint64_t wait_ms, const char *name, uint64_t expected, const void *data, int len,
                       uint64_t *ret_revision) {
-  natsStatus s = NATS_NO_RESPONDERS;
-  for (int tries = 0; s == NATS_NO_RESPONDERS && tries < READY_TRIES; tries++) { /* just made, it does not listen yet */
-    if (tries) nats_Sleep(READY_MS);
+  const uint64_t until_ns = vsi_monotonic_in_ms(wait_ms);
+  natsStatus s;
+  for (;; nats_Sleep(READY_MS)) {
     s = expected ? kvStore_Update(ret_revision, bucket, name, data, len, expected)
                  : kvStore_Create(ret_revision, bucket, name, data, len);
+    if (s != NATS_NO_RESPONDERS || vsi_monotonic_ns() >= until_ns) break;
   }
   if (s == NATS_NO_RESPONDERS) return VESTRY_IO; /* it was there, and is not any more */
   if (s != NATS_ERR) return vsi_nats_error(s);   /* what the server refuses is an ERR */
@@ -142,7 +145,7 @@ vestry_err vsi_nats_claims_set(vsi_nats_claims *claims, const vsi_nats_settings 
   if (s)
     error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set yet */
   else if (bucket)
-    error = set(bucket, name, expected, data, (int)len, &revision);
+    error = set(bucket, settings->options.claims_ms, name, expected, data, (int)len, &revision);
   if (!error || error == VESTRY_EXISTS) *ret_revision = revision;
   vsi_mutex_lock(&claims->lock);
   claims->users--;

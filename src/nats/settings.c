@@ -33,7 +33,7 @@ static bool are_sane(const vestry_nats_options *o) {
          (!o->password || o->user) && !o->nkey == !o->nkey_seed_file && !o->tls_certificate_file == !o->tls_key_file &&
          (!o->claims_bucket || is_bucket(o->claims_bucket)) && o->connect_ms <= 600000 && o->ping_ms <= 600000 &&
          o->write_ms <= 600000 && o->pings_out <= 1000 && o->reconnect_ms <= 600000 && o->reconnect_max_ms <= 600000 &&
-         o->claims_replicas <= 5;
+         o->claims_replicas <= 5 && o->claims_ms <= 600000;
 }
 
 #define DEFAULT(member, value)                                                                                         \
@@ -53,6 +53,7 @@ static void fill_in(vestry_nats_options *o) {
   if (o->reconnect_max_ms < o->reconnect_ms) o->reconnect_max_ms = o->reconnect_ms;
   DEFAULT(max_out_bytes, (size_t)8 << 20);
   DEFAULT(claims_replicas, 1);
+  DEFAULT(claims_ms, 1000);
 }
 
 /* ---- libnats's options ------------------------------------------------------------------------------------------- */

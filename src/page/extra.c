@@ -5,15 +5,17 @@
 #include "page/departed.h"
 #include "page/secret.h"
 
-vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag, vsi_sent *seen) {
+vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag, vsi_sent *seen,
+                                  vsi_page_ask ask) {
   const vestry_host *host = page->view.page->pages->host;
-  if (!document && !tag && !seen) return VESTRY_OK;
+  if (!document && !tag && !seen && !ask.hold_ms) return VESTRY_OK;
   vsi_private_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
   if (!extra) {
     vsi_free(host, seen);
     return VESTRY_NO_MEMORY;
   }
   extra->seen = seen;
+  extra->ask = ask;
   extra->document = document;
   if (!tag) return VESTRY_OK;
   extra->tag = vsi_alloc(host, sizeof *tag);
@@ -45,6 +47,11 @@ void vsi_private_extra_forget_tag(vsi_private *page) {
   if (!is_needed) vsi_free(pages->host, extra);
 }
 
+static vsi_part_claim claim_of(const vsi_shared *part) {
+  const vsi_view *view = &part->view;
+  return vsi_secret_claim(view->page->pages, part->id, part->key + part->share_at, view->hash.high);
+}
+
 /* If the last event of the stream was a part's, its id claims that part alone: so the server remembers here what a tab
  * has that has seen this event. Sendings of several views may overlap, and then it is not known which was the last. */
 void vsi_private_extra_remember(const vsi_private *page) {
@@ -56,9 +63,10 @@ void vsi_private_extra_remember(const vsi_private *page) {
   uint64_t from = extra->sent.from;
   vsi_state_tag tag = {
       .hash = view->hash, .build = pages->build, .has_version = view->has_version, .version = view->version};
-  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer, tag.parts_count++) {
+  for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer) {
     const vsi_shared *part = seat->shared;
-    if (!seat->is_in || !part->view.has_hash || seat->render != extra->renders || seat->place >= VESTRY_PAGE_PARTS_MAX)
+    if (!seat->is_in || !part->view.has_hash || seat->render != extra->renders ||
+        tag.parts_count == VESTRY_PAGE_PARTS_MAX)
       return;
     bool is_published = part->sent.from > seat->joined;
     uint64_t seat_from = is_published ? part->sent.from : seat->joined;
@@ -66,7 +74,7 @@ void vsi_private_extra_remember(const vsi_private *page) {
       last = seat;
       from = seat_from;
     }
-    tag.parts[seat->place] = part->view.hash.high;
+    tag.parts[tag.parts_count++] = claim_of(part);
   }
   if (!last || view->state == VSI_VIEW_RUNNING) return;
   for (const vsi_seat *seat = page->viewer.seats; seat; seat = seat->next_of_viewer) {
@@ -75,7 +83,5 @@ void vsi_private_extra_remember(const vsi_private *page) {
     if (to == UINT64_MAX || (seat != last && to >= from)) return;
   }
   if (extra->sent.to >= from) return;
-  const vsi_shared *shared = last->shared;
-  vsi_departed_put(pages->departed, extra->document,
-                   vsi_secret_claim(pages, shared->id, shared->key + shared->share_at, shared->view.hash.high), &tag);
+  vsi_departed_put(pages->departed, extra->document, claim_of(last->shared).content, &tag);
 }

@@ -9,34 +9,55 @@
 #include "base/options.h"
 #include "page/view.h"
 
-uint8_t vsi_observers_begin(vestry_pages *pages, vestry_render *render) {
-  uint8_t told = 0;
+/* Those that stay until they are left, as bits. */
+static uint8_t enter(vestry_pages *pages) {
+  uint8_t inside = 0;
   vsi_pages_lock(pages);
   for (size_t i = 0; i < pages->observers_count; i++) {
     vsi_observer *observer = &pages->observers[i];
     if (!observer->is_taken || observer->is_over) continue;
     observer->inside_count++;
-    told |= (uint8_t)(1u << i);
+    inside |= (uint8_t)(1u << i);
   }
   vsi_pages_unlock(pages);
+  return inside;
+}
+
+static void leave(vestry_pages *pages, uint8_t inside) {
+  bool is_awaited = false;
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
+    if (!(inside >> i & 1)) continue;
+    pages->observers[i].inside_count--;
+    is_awaited |= pages->observers[i].is_over;
+  }
+  if (is_awaited) pthread_cond_broadcast(&pages->quiet);
+  vsi_pages_unlock(pages);
+}
+
+uint8_t vsi_observers_begin(vestry_pages *pages, vestry_render *render) {
+  uint8_t told = enter(pages);
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++)
     if (told >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
   return told;
 }
 
 void vsi_observers_end(vestry_pages *pages, vestry_render *render, uint8_t told) {
-  bool is_awaited = false;
   if (!told) return;
   for (size_t i = VESTRY_RENDER_OBSERVERS_MAX; i--;)
     if (told >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
-  vsi_pages_lock(pages);
+  leave(pages, told);
+}
+
+bool vsi_observers_settle(vestry_pages *pages) {
+  uint8_t inside = enter(pages);
+  bool is_sure = true;
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
-    if (!(told >> i & 1)) continue;
-    pages->observers[i].inside_count--;
-    is_awaited |= pages->observers[i].is_over;
+    const vestry_render_observer *is = &pages->observers[i].is;
+    if (inside >> i & 1 && (!is->settle || !is->settle(is->ctx))) is_sure = false;
   }
-  if (is_awaited) pthread_cond_broadcast(&pages->quiet);
-  vsi_pages_unlock(pages);
+  if (inside) leave(pages, inside);
+  return is_sure;
 }
 
 static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {

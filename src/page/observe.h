@@ -9,5 +9,7 @@
 uint8_t vsi_observers_begin(vestry_pages *pages, vestry_render *render);
 /* Tell these observers that the render ends, the last one first. */
 void vsi_observers_end(vestry_pages *pages, vestry_render *render, uint8_t told);
+/* Have the observers refresh what was changed until now. false: one is not sure that it has. */
+bool vsi_observers_settle(vestry_pages *pages);
 
 #endif

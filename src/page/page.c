@@ -42,6 +42,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
     char *shell = texts + id_len + element_len + signals_len;
     snprintf(shell, shell_len, "%s/%s/%s", options.shell, element, id);
     page->shell = shell;
+    atomic_store_explicit(&pages->has_shells, true, memory_order_relaxed);
   }
   vsi_pages_lock(pages);
   page->next = pages->pages_list;

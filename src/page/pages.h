@@ -68,6 +68,7 @@ struct vestry_pages {
   uint32_t build, reload_ms, retry_ms;
   char *offline_text, *failing_text;              /* owned */
   vestry_page parts;                              /* of which all parts' views are; it makes nothing */
+  atomic_bool has_shells;                         /* some page has one: its tabs are told what parts' events bring */
   vestry_event *well;                             /* says that all is well; each stream begins with it */
   vsi_siphash_key content_secret, version_secret; /* of tags; all nodes of a cluster have the same */
   vsi_siphash_key own_secret;                     /* of tags' versions that count in this process alone */

@@ -16,6 +16,7 @@
 #include "connection/send.h"
 #include "event/mark.h"
 #include "page/extra.h"
+#include "page/kept.h"
 #include "page/say.h"
 #include "page/seat.h"
 #include "page/secret.h"
@@ -63,20 +64,31 @@ static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, chan
   return error;
 }
 
-/* What is inside a part that the page has not shown yet: it goes out with the page's content. */
+/* What is inside a part that its tab has not: it goes out with the page's content. */
 static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *c) {
   vestry_html html;
-  char selector[132];
-  const vestry_elements_options options = vsi_run_inside(part->id, selector);
   vestry_html_init(&html, r->pages->host);
   vestry_slice inside;
   vestry_err error = vsi_part_render(r->pages, true, part, &html, NULL);
   if (!error) error = vestry_html_result(&html, &inside);
-  if (!error) error = vestry_event_elements(r->pages->host, inside.data, inside.len, &options, &c->inside);
   if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
+  if (!error) error = vsi_run_format_part(r->pages, part->id, part->share, inside, c->hash, &c->inside);
   vestry_html_finish(&html);
   if (error) vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vestry_strerror(error));
   return error;
+}
+
+/* What the part's view shows already, unless that is to be rendered again. */
+static bool take_kept(const vsi_run *r, change *c) {
+  const vsi_view *view = &c->taken->shared->view;
+  vsi_pages_lock(r->pages);
+  bool is_current = view->has_hash && view->kept && !view->is_dirty;
+  if (is_current) {
+    c->inside = vestry_event_ref(view->kept->event);
+    c->hash = view->hash.high;
+  }
+  vsi_pages_unlock(r->pages);
+  return is_current;
 }
 
 /* Leave the parts that the page does not have any more; nothing of them comes after this. */
@@ -102,36 +114,43 @@ static void leave_former(vsi_run *r) {
   vsi_pages_unlock(pages);
 }
 
-/* Fill in the tag of the event's id: what the tab will have. For a part it is the content that was certainly sent
- * before; 0: not known. */
-static void fill_tag(vsi_run *r, const change *changes) {
-  vsi_state_tag *tag = &r->render.tag;
-  tag->parts_count = r->render.parts_count;
+/* What is known of a part's content that was certainly sent before, or will be with this; 0: not known. */
+static uint64_t hash_of(const change *c) {
+  const vsi_seat *seat = c->seat;
+  if (!seat) return c->hash;
+  if (seat->is_in) return seat->shared->view.has_hash ? seat->shared->view.hash.high : 0;
+  return seat->has_hash ? seat->hash : 0;
+}
+
+/* Fill in the tag of the event's id: what the tab will have. before: before the insides that come after the content. A
+ * version would say that all is there. */
+static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_state_tag *ret_tag) {
+  *ret_tag = r->render.tag;
+  ret_tag->has_version &= !before;
+  ret_tag->parts_count = 0;
   vsi_pages_lock(r->pages);
-  for (size_t i = 0; i < tag->parts_count; i++) {
-    const vsi_seat *seat = changes[i].seat;
-    if (!seat)
-      tag->parts[i] = changes[i].hash;
-    else if (seat->is_in)
-      tag->parts[i] = seat->shared->view.has_hash ? seat->shared->view.hash.high : 0;
-    else
-      tag->parts[i] = seat->has_hash ? seat->hash : 0;
+  for (size_t i = 0; i < r->render.parts_count; i++) {
+    const vestry_page_part *part = &r->render.parts[i].part;
+    if (before && changes[i].inside) continue;
+    ret_tag->parts[ret_tag->parts_count++] = vsi_secret_claim(r->pages, part->id, part->share, hash_of(&changes[i]));
   }
   vsi_pages_unlock(r->pages);
 }
 
-/* A part may change while the content is sent. Its event may then stand before the content, whose id says what the part
- * was before: so another id is sent after the content. */
-static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_STATE_TAG_BYTES]) {
+/* A part may change while the content is sent. Its event may then stand before the content, whose tag says what the
+ * part was before: so another tag is sent after the content; where the tab reads it in the content's data, with that.
+ */
+static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, char text[VSI_STATE_TAG_BYTES]) {
   char now[VSI_STATE_TAG_BYTES];
+  const bool is_read = !is_same && r->view->page->shell;
   for (;;) {
-    fill_tag(r, changes);
-    (void)vsi_state_tag_write(&r->render.tag, now);
+    vsi_state_tag tag;
+    fill_tag(r, changes, false, &tag);
+    (void)vsi_state_tag_write(&tag, now);
     if (strcmp(text, now) == 0) return VESTRY_OK;
-    vestry_event *mark;
-    vestry_err error = vsi_event_mark(r->pages->host, now, &mark);
-    if (error) return error;
-    error = vestry_connection_send(r->private->viewer.connection, mark);
+    vestry_event *mark = NULL;
+    vestry_err error = is_read ? vsi_run_format(r, now) : vsi_event_mark(r->pages->host, now, &mark);
+    if (!error) error = vestry_connection_send(r->private->viewer.connection, is_read ? r->event : mark);
     vestry_event_unref(mark);
     if (error) return error;
     memcpy(text, now, sizeof now);
@@ -143,13 +162,16 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, char text[VSI_
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0, seen_count;
-  char text[VSI_STATE_TAG_BYTES];
+  char text[VSI_STATE_TAG_BYTES], before[VSI_STATE_TAG_BYTES];
+  vsi_state_tag tag;
   bool has_inside = false;
   for (size_t i = 0; i < r->render.parts_count; i++) has_inside |= changes[i].inside != NULL;
   if (is_same && !has_inside) return VESTRY_OK;
-  fill_tag(r, changes);
-  (void)vsi_state_tag_write(&r->render.tag, text);
-  vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, has_inside ? NULL : text);
+  fill_tag(r, changes, false, &tag);
+  (void)vsi_state_tag_write(&tag, text);
+  fill_tag(r, changes, has_inside, &tag);
+  (void)vsi_state_tag_write(&tag, before);
+  vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, before);
   if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
   if (error) return error;
   if (!is_same) {
@@ -168,7 +190,7 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   if (error) return error;
   vsi_sent_drop(r, seen_count);
   vsi_private_extra_forget_tag(r->private); /* the tab has other content now */
-  return correct_mark(r, changes, text);
+  return correct_mark(r, changes, is_same, text);
 }
 
 static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error) {
@@ -178,8 +200,6 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
   bool is_sent = !error && !view->is_over;
   for (size_t i = 0; i < r->render.parts_count; i++) {
     vsi_seat *taken = changes[i].taken;
-    vsi_seat *seat = changes[i].seat ? changes[i].seat : taken;
-    if (seat) seat->place = (uint8_t)i;
     if (changes[i].seat) vsi_seat_release(changes[i].seat);
     if (!taken) continue;
     taken->hash = changes[i].hash;
@@ -214,20 +234,17 @@ static vestry_err count_render(vsi_run *r) {
   return VESTRY_OK;
 }
 
-/* A seat or the promise of one for each part, and what is inside of the new ones. tag_fits: the tab has all of it. */
-static vestry_err prepare_parts(vsi_run *r, change *changes, bool tag_fits) {
+/* A seat or the promise of one for each part, and what is inside of those that the tab has not. Of the others it has
+ * what it claims, and the part's view sends it what is different (shared.c). */
+static vestry_err prepare_parts(vsi_run *r, change *changes) {
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   vestry_err error = count_render(r);
   for (size_t i = 0; !error && i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
     error = find_or_promise(r, part, &changes[i]);
     if (error || changes[i].seat) continue;
-    if (tag_fits)
-      changes[i].hash = tag->parts[i];
-    else if (tag && vsi_state_tag_is_of_part(tag))
-      changes[i].hash = vsi_secret_claim(r->pages, part->id, part->share, tag->parts[0]);
-    else
-      error = make_inside(r, part, &changes[i]);
+    if (tag && vsi_secret_claimed(r->pages, tag, part->id, part->share, &changes[i].hash)) continue;
+    if (!take_kept(r, &changes[i])) error = make_inside(r, part, &changes[i]);
   }
   return error;
 }
@@ -235,12 +252,12 @@ static vestry_err prepare_parts(vsi_run *r, change *changes, bool tag_fits) {
 static vsi_run_result deliver_private(vsi_run *r) {
   vsi_view *view = r->view;
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
-  size_t parts_count = r->render.parts_count;
+  const size_t parts_count = r->render.parts_count;
   change changes[VESTRY_PAGE_PARTS_MAX];
   memset(changes, 0, parts_count * sizeof *changes);
-  bool tag_fits = tag && !r->has_hash && vsi_hash_128_equal(tag->hash, r->hash) && tag->parts_count == parts_count;
-  bool is_same = tag_fits || (r->has_hash && vsi_hash_128_equal(view->hash, r->hash));
-  vestry_err error = prepare_parts(r, changes, tag_fits);
+  const vsi_hash_128 *had = r->has_hash ? &view->hash : tag ? &tag->hash : NULL;
+  bool is_same = had && vsi_hash_128_equal(*had, r->hash);
+  vestry_err error = prepare_parts(r, changes);
   if (!error) {
     leave_former(r);
     error = send_content(r, changes, is_same);
@@ -249,6 +266,7 @@ static vsi_run_result deliver_private(vsi_run *r) {
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
   if (error) return fail(r);
   if (r->failures) vsi_say_failing(r->private->viewer.connection, false);
+  if (r->private->viewer.connection->is_answer) vsi_connection_await_written(r->private->viewer.connection);
   return VSI_RUN_DONE;
 }
 
@@ -262,7 +280,7 @@ static vsi_run_result block(vsi_run *r) {
   return VSI_RUN_BLOCKED;
 }
 
-vsi_run_result vsi_private_run(vsi_run *r) {
+static vsi_run_result run_private(vsi_run *r) {
   vsi_view *view = r->view;
   vestry_connection *connection = r->private->viewer.connection;
   uint32_t queued_count;
@@ -289,4 +307,14 @@ vsi_run_result vsi_private_run(vsi_run *r) {
   if (made == VSI_MADE_FAILED) return fail(r);
   vsi_run_lead_away(r, made, connection);
   return VSI_RUN_DONE;
+}
+
+/* An ask that is not held ends by a sign, if by nothing else; but not before the parts of its page were looked at. */
+vsi_run_result vsi_private_run(vsi_run *r) {
+  const vsi_private_extra *extra = r->private->extra;
+  const bool is_brief = extra && extra->ask.is_brief;
+  vsi_run_result result = run_private(r);
+  if (result == VSI_RUN_DONE && is_brief && !r->render.parts_count)
+    (void)vestry_connection_send(r->private->viewer.connection, r->pages->well);
+  return result;
 }

@@ -16,6 +16,8 @@
 #include "page/observe.h"
 #include "page/script.h"
 #include "page/script_navigate.h"
+#include "page/script_window.h"
+#include "page/secret.h"
 #include "page/topic.h"
 #include "vestry/csp.h"
 #include "vestry/session.h"
@@ -180,7 +182,7 @@ bool vestry_render_is_current_anywhere(vestry_render *said, uint64_t version) {
 
 /* ------------------------------------------------------------------------------------------------- the marks ------ */
 
-static vestry_err refuse(vsi_render *render, vestry_html *html, const char *why) {
+vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *why) {
   (void)stick(render, VESTRY_INVALID, why);
   return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, why);
 }
@@ -188,7 +190,7 @@ static vestry_err refuse(vsi_render *render, vestry_html *html, const char *why)
 vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
   vsi_render *render = said->own;
   if (render->is_part || render->is_begun || html != render->html || render->page->handler)
-    return refuse(render, html, "the content was begun already, or cannot be begun here");
+    return vsi_render_refuse(render, html, "the content was begun already, or cannot be begun here");
   render->is_begun = true;
   render->begin = vsi_html_of(html)->len;
   if (!render->page->shell) return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
@@ -199,15 +201,16 @@ vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
 vestry_err vestry_render_end(vestry_render *said, vestry_html *html) {
   vsi_render *render = said->own;
   if (!render->is_begun || render->is_ended || html != render->html)
-    return refuse(render, html, "the content was not begun, or has ended already");
+    return vsi_render_refuse(render, html, "the content was not begun, or has ended already");
   vestry_err error = vestry_html_add(html, "</%-s>", render->page->element);
   if (error) return error;
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
   if ((error = check_nonce(render))) return error;
   hash_content(render);
-  return render->said.is_stream ? VESTRY_OK
-                                : vsi_stream_element(render->page, render->said.request, &render->tag, html);
+  if (render->said.is_stream) return VESTRY_OK;
+  if (render->has_window && (error = vsi_window_put_first(html, nonce_of(render)))) return error;
+  return vsi_stream_element(render->page, render->said.request, &render->tag, html);
 }
 
 vestry_err vestry_render_head(vestry_render *said, vestry_html *html) {
@@ -278,10 +281,11 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
 vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vestry_page_part *given) {
   vsi_render *render = said->own;
   if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->said.share)
-    return refuse(render, html, "a part stands in the content of a private page");
+    return vsi_render_refuse(render, html, "a part stands in the content of a private page");
   vsi_named_part *named;
   vestry_err error = take_part(render, given, &named);
-  if (error == VESTRY_INVALID) return refuse(render, html, "a part's id, element, share or render is missing or none");
+  if (error == VESTRY_INVALID)
+    return vsi_render_refuse(render, html, "a part's id, element, share or render is missing or none");
   if (error) return stick(render, error, "");
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
@@ -290,8 +294,10 @@ vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vest
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
     const char *inside = vsi_html_of(html)->data + named->inside_from;
+    const vsi_hash_128 hash =
+        vsi_siphash_128_of(render->pages->content_secret, inside, named->inside_to - named->inside_from);
     render->tag.parts[render->tag.parts_count++] =
-        vsi_siphash_128_of(render->pages->content_secret, inside, named->inside_to - named->inside_from).high;
+        vsi_secret_claim(render->pages, named->part.id, named->part.share, hash.high);
   }
   return error ? error : vestry_html_add(html, "</%-s>", named->part.element);
 }

@@ -23,6 +23,7 @@ typedef struct vsi_render {
   size_t names_count;
   vestry_html *html;
   bool is_part, is_begun, is_ended;
+  bool has_window;          /* the content has one, or more */
   bool is_denied;           /* by allow */
   bool is_current;          /* the tab has that version */
   vestry_err error;         /* that sticks: of a topic or a part */
@@ -49,5 +50,7 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
 /* A letter, then letters, digits, - and _. */
 bool vsi_is_element_name(const char *text);
 bool vsi_is_element_id(const char *text);
+/* What is asked cannot be: the render and the builder fail with INVALID, and the log says why. */
+vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *why);
 
 #endif

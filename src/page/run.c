@@ -5,9 +5,11 @@
  *
  * The id after a page's event claims the page's parts too, and stands after all that it claims. When a part changes
  * later, the tab's id would still claim the part's former content; and the part may come back to that content while the
- * tab is away. So a part's event has an id of its own, which claims that part alone. */
+ * tab is away. So a part's event has an id of its own, which claims that part alone. A page with a shell adds it to the
+ * claims that it has (script_navigate.c). */
 #include "page/run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -132,6 +134,7 @@ static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   vsi_topics_noted(r->pages, &r->names);
   if (is_stale) {
     view->is_dirty = true;
+    view->is_asked = false;
     if (!view->marked_seq) view->marked_seq = r->started_seq + 1;
   }
   return error ? VSI_MADE_FAILED : made;
@@ -166,26 +169,26 @@ void vsi_run_set_version(vsi_run *r, bool has_version) {
   r->view->version = r->render.tag.version;
 }
 
-vestry_elements_options vsi_run_inside(const char *id, char selector[132]) {
-  selector[0] = '#';
-  memcpy(selector + 1, id, strlen(id) + 1);
-  return (vestry_elements_options){.selector = selector, .mode = VESTRY_PATCH_INNER};
+vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *share, vestry_slice inside,
+                               uint64_t hash, vestry_event **ret_event) {
+  char selector[132], text[VSI_STATE_TAG_BYTES];
+  const vsi_state_tag tag = {
+      .build = pages->build, .parts_count = 1, .parts = {vsi_secret_claim(pages, id, share, hash)}};
+  const vestry_elements_options options = {.selector = selector, .mode = VESTRY_PATCH_INNER};
+  snprintf(selector, sizeof selector, "#%s", id);
+  (void)vsi_state_tag_write(&tag, text);
+  return vsi_event_marked_elements(pages->host, inside.data, inside.len, &options, text,
+                                   atomic_load_explicit(&pages->has_shells, memory_order_relaxed), ret_event);
 }
 
 vestry_err vsi_run_format(vsi_run *r, const char *tag) {
   const vsi_shared *shared = r->shared;
-  vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
-  char selector[132], text[VSI_STATE_TAG_BYTES];
-  if (vsi_view_is_part(r->view)) {
-    options = vsi_run_inside(shared->id, selector);
-    const vsi_state_tag of_part = {
-        .build = r->pages->build,
-        .parts_count = 1,
-        .parts = {vsi_secret_claim(r->pages, shared->id, shared->key + shared->share_at, r->hash.high)}};
-    (void)vsi_state_tag_write(&of_part, text);
-    tag = text;
-  }
-  if (!tag) return vestry_event_elements(r->pages->host, r->content.data, r->content.len, &options, &r->event);
+  const vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
+  if (vsi_view_is_part(r->view))
+    return vsi_run_format_part(r->pages, shared->id, shared->key + shared->share_at, r->content, r->hash.high,
+                               &r->event);
+  vestry_event_unref(r->event); /* of another tag */
+  r->event = NULL;
   return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag,
                                    r->view->page->shell != NULL, &r->event);
 }

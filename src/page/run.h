@@ -46,9 +46,11 @@ vsi_outcome vsi_run_make(vsi_run *r);
 /* Whether it is known from now on what all viewers of the view have. With the lock. */
 void vsi_run_set_has_hash(vsi_run *r, bool has_hash);
 void vsi_run_set_version(vsi_run *r, bool has_version);
-/* What a part's element is patched by. */
-vestry_elements_options vsi_run_inside(const char *id, char selector[132]);
-/* The event, with its id after it; tag NULL: without. OK | NO_MEMORY | TOO_LARGE */
+/* What is inside of a part, whose first word of the hash that is; it claims that part's content alone.
+ * OK | NO_MEMORY | TOO_LARGE */
+vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *share, vestry_slice inside,
+                               uint64_t hash, vestry_event **ret_event);
+/* The event, with its id after it; tag: of a page's content, for a part NULL. OK | NO_MEMORY | TOO_LARGE */
 vestry_err vsi_run_format(vsi_run *r, const char *tag);
 /* The content is none: what becomes of one stream. */
 void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection);

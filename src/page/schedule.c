@@ -154,10 +154,20 @@ static uint64_t due_after(const vsi_view *view) {
   return view->is_first || next < now ? now : next;
 }
 
-void vsi_schedule_mark(vsi_view *view, uint64_t seq) {
+static void mark(vsi_view *view, uint64_t seq) {
   view->is_dirty = true;
   if (seq && !view->marked_seq) view->marked_seq = seq;
   if (view->state == VSI_VIEW_IDLE && !view->is_over && !view->is_blocked) vsi_schedule_at(view, due_after(view));
+}
+
+void vsi_schedule_mark(vsi_view *view, uint64_t seq) {
+  view->is_asked = false;
+  mark(view, seq);
+}
+
+void vsi_schedule_ask(vsi_view *view, uint64_t seq) {
+  if (!view->is_dirty) view->is_asked = true;
+  mark(view, seq);
 }
 
 void vsi_schedule_unblock(vsi_view *view) {
@@ -254,6 +264,7 @@ void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marke
     view->failures = 0;
   } else {
     view->is_dirty = true;
+    view->is_asked = false;
     if (marked_seq) view->marked_seq = marked_seq;
   }
   if (result == VSI_RUN_FAILED && view->failures < VSI_FAILURES_MOST) view->failures++;

@@ -33,6 +33,8 @@ void vsi_schedule_enter(vsi_view *view);
 void vsi_schedule_leave(vsi_view *view);
 /* The view is to be rendered, because of that refresh; 0: of none. */
 void vsi_schedule_mark(vsi_view *view, uint64_t seq);
+/* The view is to be rendered if anything that it depends on was changed until it is looked at. */
+void vsi_schedule_ask(vsi_view *view, uint64_t seq);
 /* The view is to be run, at that time at the earliest. Not while it is running. */
 void vsi_schedule_at(vsi_view *view, uint64_t due_ns);
 /* Its stream is written. */

@@ -16,8 +16,10 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "http/lease.h"
 #include "http/stream.h"
 #include "instance/instance.h"
+#include "page/ask.h"
 #include "page/script_navigate.h"
 
 /* A path that was decoded, as it stands in a URL (RFC 3986, section 3.3). */
@@ -51,17 +53,19 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
                         const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
   vestry_html_add(html, " el.had = '%s'; if (el.isAgain) el.had = ''; el.wait = 500; el.hidden = false;", had);
-  vestry_html_add(html, " el.isUp = () => el.run && el.got === 2 && !el.isOffline() && !document.hidden;"
+  vestry_html_add(html, " el.isUp = () => el.run && el.got === 2 && !el.isOffline() && !document.hidden"
+                        " && !el.rests();"
                         " el.request = () => { $_vestry.go = ''; $_vestry.reload = 0;"
                         " const headers = el.had ? {'last-event-id': el.had");
   if (*number) vestry_html_add(html, ", 'vestry-document': '%s'", number);
   vestry_html_add(html,
                   "} : {}; el.had = ''; const sent = window.vestryOnce?.look?.(el);"
-                  " if (sent) headers['vestry-sent'] = sent;%-s'%s', {headers, filterSignals: {include: '%s', exclude: "
-                  "'^$'}, openWhenHidden: %-s,"
-                  " retry: 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d, retryMaxCount: Infinity,"
-                  " requestCancellation: el.run}) };",
-                  page->shell ? " el.told(headers); @get(el.url ?? " : " @get(", url, page->signals,
+                  " if (sent) headers['vestry-sent'] = sent; const include = el.begins(headers, '%s');"
+                  " el.ask || (headers['" VSI_SIGNS_HEADER "'] = '" VSI_LEASE_WANTED "');"
+                  "%-s'%s', {headers, filterSignals: {include, exclude: '^$'}, openWhenHidden: %-s,"
+                  " retry: el.ask ? 'always' : 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d,"
+                  " retryMaxCount: Infinity, requestCancellation: el.run}) };",
+                  page->signals, page->shell ? " el.told(headers); @get(el.url ?? " : " @get(", url,
                   page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
                   VSI_CARE_RETRY_MOST_MS);
 }
@@ -72,7 +76,7 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
  * elsewhere by itself (vestry_reply_redirect). Not if its stream was
  * never to be had: it would be loaded again and again. */
 static void put_hearing(vestry_html *html) {
-  vestry_html_add(html, " el.hears = (type, args) => {"
+  vestry_html_add(html, " el.hears = (type, args) => { el.counts();"
                         " if (type === 'datastar-patch-signals')"
                         " el.got = 2, el.heard = true, window.vestryOnce?.seen?.(args.signals);"
                         " if (type === 'datastar-patch-elements' && args.mode !== 'append') el.got = el.got || 1 };"
@@ -100,17 +104,20 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
                          .set_offline = "$_vestry.offline = is",
                          .reload = reload,
                          .is_open_hidden = page->when_hidden == VESTRY_HIDDEN_OPEN,
-                         .heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group)};
-  vestry_html_add(html,
-                  "<div class=\"vestry-banner\" role=\"status\" hidden"
-                  " data-signals=\"{_vestry: {offline: false, failing: false, over: false, go: '', reload: 0}}\""
-                  " data-show=\"$_vestry.offline || $_vestry.failing\""
-                  " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
-                  pages->offline_text, pages->failing_text);
+                         .heartbeat_ms = vsi_group_heartbeat_ms(pages->v->group),
+                         .pause_ms = vsi_leases_pause_ms(pages->v)};
+  vestry_html_add(
+      html,
+      "<div class=\"vestry-banner\" role=\"status\" hidden"
+      " data-signals=\"{_vestry: {offline: false, failing: false, over: false, go: '', reload: 0, ask: 0}}\""
+      " data-show=\"$_vestry.offline || $_vestry.failing\""
+      " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
+      pages->offline_text, pages->failing_text);
   put_leave(html, reload);
   vsi_care_begin(html);
   put_request(html, page, url, had, number);
   vsi_navigate_put(html, page, vsi_care_is_away(&care));
+  vsi_ask_put(html, vsi_care_is_away(&care));
   put_hearing(html);
   vsi_care_end(html, &care);
   return vestry_html_add(html, "></div>");
@@ -144,5 +151,9 @@ vestry_err vsi_stream_style(const char *nonce, vestry_html *html) {
     vestry_html_add(html, "<style>");
   return vestry_html_add(html,
                          ".vestry-banner{position:fixed;inset:auto 0 0 0;padding:.5rem 1rem;text-align:center;"
-                         "background:#7a1f1f;color:#fff;font:1rem/1.4 system-ui,sans-serif;z-index:1000}</style>");
+                         "background:#7a1f1f;color:#fff;font:1rem/1.4 system-ui,sans-serif;z-index:1000}"
+                         ".vestry-window{overflow:auto;overflow-anchor:none}.vestry-window svg{display:block;flex:none}"
+                         ".vestry-window-rows{display:flex}.vestry-window-rows>div{flex:auto}"
+                         "@media (scripting:enabled){.vestry-window-links{display:none}}"
+                         "@media (scripting:none){.vestry-window svg{display:none}}</style>");
 }

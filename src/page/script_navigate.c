@@ -5,15 +5,17 @@
  *
  * What is a page of this shell. The page does not know what an address leads to: another page, a log-in, a picture. So
  * the stream's request names the shell, a page of another one refuses it, and until the stream has said that it is a
- * page's, nothing of the answer is applied. Whatever else it is, the address is loaded as without a script. The former
- * stream was ended before, so nothing older comes after anything newer.
+ * page's, nothing of the answer is applied. (That it has a lease, http/lease.c, any stream says.) Whatever else it is,
+ * the address is loaded as without a script. The former stream was ended before, so nothing older comes after anything
+ * newer.
  *
  * When a navigation is done. Equal content is not sent, so that no content comes does not say that none will. So a
  * navigation is numbered as a press is (page/sent.c), and the stream says that it is seen after its first render. Then
  * the title, the place on the screen, the focus and what a screen reader says change, all at once.
  *
- * What the tab has. A navigation claims the content that the last event brought. That event says its mark in its data,
- * too (event/mark.h). What a part's event brings is not said, so after it nothing is claimed.
+ * What the tab has. A navigation claims the content that the last event brought, and each of its parts. These events
+ * say their marks in their data, too (event/mark.h). A part's mark takes the place of the former claim of that part.
+ * The first eight digits of a claim name the part (state_tag.h).
  *
  * Loaded plainly. The entry is the new address's by then, and this document has made it. A browser that goes from an
  * entry to another one of the same document loads nothing, even if one of them was reloaded as something else since. So
@@ -33,6 +35,7 @@
 
 #include "base/buffer.h"
 #include "html/builder.h"
+#include "page/script_window.h"
 
 /* Where the entries of the history were scrolled to. */
 static const char places[] =
@@ -50,6 +53,8 @@ static const char places[] =
     " if (state() !== at) history.replaceState({...history.state, vestry: at}, '') };"
     " let at = state(), shown = where(), navigation = null, typed = null, timer, places = load(), count = 900000000,"
     " isLeaving = false, status;"
+    " const isOfWindow = (how) => how === 'window' || how === 'place', isQuiet = (how) => how === 'type' || "
+    "isOfWindow(how);"
     " const own = [...crypto.getRandomValues(new Uint32Array(2))]"
     ".map((n) => (n + 2 ** 32).toString(16).slice(1)).join('');"
     " if (at) { join(); if (places.has(at)) put(places.get(at)) }";
@@ -68,7 +73,7 @@ static const char navigations[] =
     " shown = where();"
     " el.url = location.origin + shown;"
     " content()?.setAttribute('aria-busy', 'true');"
-    " if (how !== 'type') fill();"
+    " if (!isQuiet(how)) fill();"
     " if (el.isAway()) el.run?.abort(), el.run = null; else el.open() };"
     " const leave = () => {"
     " const to = location.href, from = navigation && navigation.from !== where() ? navigation.from : '?' + fresh();"
@@ -89,7 +94,7 @@ static const char navigations[] =
     " navigation = null;"
     " content()?.removeAttribute('aria-busy');"
     " name(); place(was);"
-    " if (was.how !== 'type') {"
+    " if (!isQuiet(was.how)) {"
     " if (!was.focus?.isConnected) content()?.focus({preventScroll: true});"
     " status.textContent = document.title }"
     " dispatchEvent(new CustomEvent('vestry-navigated', {detail: {url: location.href, how: was.how}})) };"
@@ -97,13 +102,13 @@ static const char navigations[] =
     " if (!el.isConnected || el.isOver() || isLeaving) return false;"
     " try {"
     " const url = new URL(to, document.baseURI), isSame = url.href === location.href;"
-    " if (url.origin !== location.origin) return false;"
+    " if (url.origin !== location.origin || isOfWindow(how) && navigation) return false;"
     " clearTimeout(timer); join(); keep();"
     " if (how === 'push' && !isSame || how === 'type' && typed !== at) {"
     " const key = fresh(); history.pushState({vestry: key}, '', url); at = key }"
     " else history.replaceState({...history.state, vestry: at}, '', url);"
-    " typed = how === 'type' ? at : null;"
-    " open(how);"
+    " if (!isOfWindow(how)) typed = how === 'type' ? at : null;"
+    " if (how === 'place') shown = where(), el.url = location.origin + shown; else open(how);"
     " return true"
     " } catch { return false } };";
 
@@ -136,7 +141,7 @@ static const char forms[] =
     " clearTimeout(timer); timer = setTimeout(type, 150, e.target.form) };"
     " const protect = () => {"
     " const field = document.activeElement;"
-    " if (!field?.matches('[data-navigate]') || !field.form || navigation && navigation.how !== 'type') return;"
+    " if (!field?.matches('[data-navigate]') || !field.form || navigation && !isQuiet(navigation.how)) return;"
     " const {value, selectionStart, selectionEnd} = field;"
     " queueMicrotask(() => {"
     " if (!field.isConnected || field.value === value) return;"
@@ -181,6 +186,11 @@ static const char ears[] =
     " if (!e.persisted || !el.isConnected) return;"
     " isLeaving = false; places = load(); at = state() ?? at;"
     " if (where() !== shown) look() });"
+    " const has = (tag, isOfPart) => {"
+    " if (!isOfPart || !el.tag) return el.tag = tag;"
+    " const claim = tag.split('~')[1];"
+    " el.tag = el.tag.split('~').filter((one, i) => !i || one.slice(0, 8) !== claim.slice(0, 8))"
+    ".concat(claim).join('~') };"
     " const read = (text) => { try { return JSON.parse(text)?._vestry } catch { return null } };"
     " addEventListener('datastar-fetch', (e) => {"
     " const {el: of, type, argsRaw} = e.detail;"
@@ -189,13 +199,13 @@ static const char ears[] =
     " if (navigation) {"
     " if (type === 'started' || type === 'retrying') navigation.isSure = false;"
     " if (said) navigation.isSure = true;"
-    " const isOther = !navigation.isSure && (type.startsWith('datastar-')"
+    " const isOther = !navigation.isSure && (type.startsWith('datastar-') && !argsRaw.lease"
     " || type === 'error' && argsRaw.status < 500 || type === 'finished' && el.live < 2 && el.run);"
     " if (isOther || said?.go || said?.reload) { e.stopImmediatePropagation(); return leave() } }"
     " if (type === 'datastar-patch-elements') {"
     " protect();"
     " queueMicrotask(() => { name(); if (navigation) place(navigation) });"
-    " if (argsRaw.has) el.tag = argsRaw.has; else if (argsRaw.mode === 'inner') el.tag = '' }"
+    " if (argsRaw.has) has(argsRaw.has, argsRaw.mode === 'inner') }"
     " if (navigation && said?.seen && navigation.number in said.seen) done() }, true);";
 
 /* What the request of the stream says, in headers of el.open(); and what a deed of the server's calls. */
@@ -217,6 +227,7 @@ void vsi_navigate_put(vestry_html *html, const vestry_page *page, const char *is
   vestry_html_add(html, forms);
   vestry_html_add(html, ears);
   vestry_html_add(html, requests, page->shell);
+  vsi_window_put_script(html);
   vestry_html_add(html, " }");
 }
 

@@ -28,8 +28,23 @@ vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *opti
   return error;
 }
 
-uint64_t vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
+vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
   const uint64_t words[2] = {vsi_siphash_1_3(pages->content_secret, id, strlen(id)),
                              vsi_siphash_1_3(pages->content_secret, share, strlen(share))};
-  return hash ^ vsi_siphash_1_3(pages->version_secret, words, sizeof words);
+  const vsi_hash_128 own = vsi_siphash_128_of(pages->version_secret, words, sizeof words);
+  return (vsi_part_claim){.name = (uint32_t)own.low, .content = own.high ^ hash};
+}
+
+/* Two claims of one name are of two parts, by chance: then neither counts. */
+bool vsi_secret_claimed(const vestry_pages *pages, const vsi_state_tag *tag, const char *id, const char *share,
+                        uint64_t *ret_hash) {
+  if (!tag->parts_count) return false;
+  const vsi_part_claim own = vsi_secret_claim(pages, id, share, 0);
+  size_t count = 0;
+  for (size_t i = 0; i < tag->parts_count; i++) {
+    if (tag->parts[i].name != own.name) continue;
+    *ret_hash = tag->parts[i].content ^ own.content;
+    count++;
+  }
+  return count == 1;
 }

@@ -6,10 +6,13 @@
  *
  * So the page numbers its presses and sends the number along, with a number of its own that its stream has said, too.
  * When a press's handler has ended, all that its stream sees (its private view, the parts in it, or its shared page) is
- * marked, as by a refresh that comes after all that the handler refreshed. A view that has no mark up to that one, and
- * is not being rendered, has been rendered from its beginning on after the handler's end. When this is true of all
- * views, the stream is told the numbers, after what these renders sent. A render that fails is no such render; one
- * that changes nothing is.
+ * marked, as by a refresh that comes after all that the handler refreshed. A view that nothing else has marked is
+ * asked: the worker has all changes until then refreshed (what the handler refreshed, what observers of renders find,
+ * such as commits), and if that does not mark the view, it shows them, and is not rendered. So a press renders what it
+ * has changed. What a press did on another node, or before the stream, may not be known here yet: then all is rendered.
+ *
+ * A view that has no mark up to that one, and is not being run, shows all. When this is true of all views, the stream
+ * is told the numbers, after what renders sent. A render that fails shows nothing; one that changes nothing does.
  *
  * A stream that begins says which presses were answered while there was none: its first renders show them.
  *
@@ -116,8 +119,9 @@ static size_t look(vsi_sent *sent, const vsi_view *running, uint64_t seq) {
   return seen;
 }
 
-/* They are shown once all that the stream sees has been rendered. */
-static void add(vsi_sent *sent, const said *what) {
+/* They are shown once all that the stream sees has been looked at.
+ * mark: vsi_schedule_ask, or vsi_schedule_mark where what they did may not be known here yet */
+static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_view *view, uint64_t seq)) {
   vestry_pages *pages = sent->viewer->pages;
   uint64_t seq = ++pages->seq;
   for (size_t i = 0; i < what->count && sent->count < PRESSES; i++) { /* those for which there is no room, the page
@@ -125,9 +129,8 @@ static void add(vsi_sent *sent, const said *what) {
     sent->presses[sent->count] = what->presses[i];
     sent->seqs[sent->count++] = seq;
   }
-  if (sent->own) vsi_schedule_mark(sent->own, seq);
-  for (const vsi_seat *seat = sent->viewer->seats; seat; seat = seat->next_of_viewer)
-    vsi_schedule_mark(&seat->shared->view, seq);
+  if (sent->own) mark(sent->own, seq);
+  for (const vsi_seat *seat = sent->viewer->seats; seat; seat = seat->next_of_viewer) mark(&seat->shared->view, seq);
   (void)look(sent, NULL, 0);
 }
 
@@ -248,7 +251,7 @@ void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_view *own) {
   }
   sent->is_in = !vsi_map_reserve(&pages->sents, pages->host, pages->sents.count + 1);
   if (sent->is_in) vsi_map_add(&pages->sents, &sent->in, hash_of(pages, sent->number));
-  if (what.count) add(sent, &what);
+  if (what.count) add(sent, &what, vsi_schedule_mark);
 }
 
 void vsi_sent_end(vsi_sent *sent) {
@@ -259,9 +262,9 @@ void vsi_sent_end(vsi_sent *sent) {
   vsi_free(pages->host, sent);
 }
 
-static bool add_to(vestry_pages *pages, const said *what) {
+static bool add_to(vestry_pages *pages, const said *what, void (*mark)(vsi_view *view, uint64_t seq)) {
   vsi_sent *sent = find(pages, what->number);
-  if (sent) add(sent, what);
+  if (sent) add(sent, what, mark);
   return sent;
 }
 
@@ -271,7 +274,7 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
   said what;
   if (message->len > sizeof topic - 2 || !read_said(message->data, message->len, &what)) return;
   vsi_pages_lock(pages);
-  vsi_refreshed_fn refreshed = add_to(pages, &what) ? NULL : pages->refreshed;
+  vsi_refreshed_fn refreshed = add_to(pages, &what, vsi_schedule_ask) ? NULL : pages->refreshed;
   void *refreshed_ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
   if (!refreshed) return;
@@ -283,6 +286,6 @@ void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len) 
   said what;
   if (!read_said(text, len, &what)) return;
   vsi_pages_lock(pages);
-  (void)add_to(pages, &what);
+  (void)add_to(pages, &what, vsi_schedule_mark);
   vsi_pages_unlock(pages);
 }

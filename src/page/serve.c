@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "connection/connection.h"
 #include "http/answer.h"
+#include "page/ask.h"
 #include "page/departed.h"
 #include "page/extra.h"
 #include "page/reference.h"
@@ -92,6 +93,7 @@ typedef struct vsi_watching {
   vsi_viewer viewer;  /* first */
   vsi_seat *promised; /* until the stream begins */
   vsi_sent *seen;     /* NULL: none */
+  vsi_page_ask ask;
   bool is_of_other_build;
 } vsi_watching;
 
@@ -132,33 +134,46 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
   vsi_pages_unref(pages);
 }
 
-/* The node is its viewer's, which stays until this runner tells it of the end. */
+/* The node is its viewer's, which stays until this runner tells it of the end. An answer ends with what was put into
+ * it; but not in the middle of a page's parts and what corrects their mark (private.c), which are one. */
 bool vsi_page_written(vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, private_ended);
-  if (!page) return false;
-  vestry_pages *pages = page->viewer.pages;
-  uint32_t queued_count;
-  vsi_pages_lock(pages);
-  bool is_blocked = page->view.is_blocked;
-  vsi_queue_load(&connection->queue, &queued_count, NULL, NULL);
-  if (is_blocked && !queued_count) vsi_schedule_unblock(&page->view);
-  vsi_pages_unlock(pages);
-  return is_blocked && queued_count;
+  bool is_blocked = false, is_sending = false;
+  uint32_t queued_count = 0;
+  if (page) {
+    vestry_pages *pages = page->viewer.pages;
+    vsi_pages_lock(pages);
+    is_blocked = page->view.is_blocked;
+    is_sending = page->extra && page->extra->sent.to == UINT64_MAX;
+    vsi_queue_load(&connection->queue, &queued_count, NULL, NULL);
+    if (is_blocked && !queued_count) vsi_schedule_unblock(&page->view);
+    vsi_pages_unlock(pages);
+  }
+  if (!connection->is_answer) return is_blocked && queued_count;
+  bool is_over = !is_sending && vsi_connection_is_answered(connection);
+  if (is_over) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  return !is_over;
 }
 
 /* A time of its own, so that those that break together do not come back together. */
-static void tell_retry(vestry_pages *pages, vestry_connection *connection) {
+static vestry_err tell_retry(vestry_pages *pages, vestry_connection *connection, uint32_t retry_ms) {
   vestry_event *event;
-  if (vestry_event_retry(pages->host, pages->retry_ms + vsi_pages_chance(pages, pages->retry_ms), &event)) return;
-  (void)vestry_connection_send(connection, event);
+  vestry_err error = vestry_event_retry(pages->host, retry_ms + vsi_pages_chance(pages, retry_ms), &event);
+  if (error) return error;
+  error = vestry_connection_send(connection, event);
   vestry_event_unref(event);
+  return error;
 }
 
 /* The attachment turns into the viewer that it was made for: what the stream begins with, and which view it sees. */
-static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool is_of_other_build) {
+static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
+                  bool is_of_other_build, vsi_page_ask ask) {
+  unsigned events_count = 0;
   vsi_connection_give_signs(connection);
-  (void)vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
-  tell_retry(pages, connection);
+  events_count += !vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
+  if (ask.is_brief) events_count += !vestry_connection_send(connection, pages->well);
+  events_count += !tell_retry(pages, connection, ask.hold_ms ? vsi_ask_again_ms(pages, has_tag, ask) : pages->retry_ms);
+  if (ask.hold_ms) vsi_connection_answer(connection, ask.hold_ms, events_count);
   if (is_of_other_build) vsi_say_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
   viewer->seats = NULL;
@@ -166,9 +181,11 @@ static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *co
 }
 
 /* With the lock. */
-static void count_begun(vestry_pages *pages) {
+static void count_begun(vestry_pages *pages, vsi_page_ask ask) {
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
+  pages->stats.asks_count += ask.hold_ms > 0;
+  pages->stats.asks_brief_count += ask.is_brief;
 }
 
 static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
@@ -183,9 +200,10 @@ static void begin_private(vsi_attachment *attachment, vestry_connection *connect
   vsi_private *page = (vsi_private *)(void *)attachment;
   vestry_pages *pages = page->view.page->pages;
   const vsi_state_tag *tag = vsi_private_extra_tag(page);
-  begin(&page->viewer, pages, connection, tag && tag->build != pages->build);
+  const vsi_page_ask ask = page->extra ? page->extra->ask : (vsi_page_ask){0};
+  begin(&page->viewer, pages, connection, tag, tag && tag->build != pages->build, ask);
   vsi_pages_lock(pages);
-  count_begun(pages);
+  count_begun(pages, ask);
   vsi_schedule_enter(&page->view);
   vsi_schedule_mark(&page->view, 0);
   if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->view);
@@ -226,7 +244,7 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
   own->view.page = page;
   vsi_sent *seen;
   vestry_err error = vsi_sent_create(pages, req, &seen);
-  if (!error) error = vsi_private_extra_take(own, document, tag, seen);
+  if (!error) error = vsi_private_extra_take(own, document, tag, seen, vsi_ask_read(req));
   if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
   if (!error) error = reserve_private(pages, own->view.request);
   if (error) {
@@ -245,9 +263,9 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
   vsi_watching *watching = (vsi_watching *)(void *)attachment;
   vsi_seat *seat = watching->promised;
   vestry_pages *pages = seat->shared->view.page->pages;
-  begin(&watching->viewer, pages, connection, watching->is_of_other_build);
+  begin(&watching->viewer, pages, connection, seat->has_hash, watching->is_of_other_build, watching->ask);
   vsi_pages_lock(pages);
-  count_begun(pages);
+  count_begun(pages, watching->ask);
   vsi_seat_take(seat);
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
@@ -306,6 +324,8 @@ static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply
     vsi_free(page->pages->host, watching);
     return error;
   }
+  watching->ask = vsi_ask_read(req);
+  watching->promised->is_brief = watching->ask.is_brief;
   watching->promised->has_hash = tag;
   if (tag) watching->promised->hash = tag->hash.high;
   watching->is_of_other_build = tag && tag->build != page->pages->build;
@@ -323,7 +343,7 @@ static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t do
   if (!text || !vsi_state_tag_read(text, ret_tag)) return false;
   if (vsi_state_tag_is_of_part(ret_tag)) {
     vsi_pages_lock(pages);
-    (void)vsi_departed_take(pages->departed, document, ret_tag->parts[0], ret_tag);
+    (void)vsi_departed_take(pages->departed, document, ret_tag->parts[0].content, ret_tag);
     vsi_pages_unlock(pages);
   }
   return true;
@@ -355,8 +375,8 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   if (error) return error;
   if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
-   * the rest. */
-  if (share && !reply->stream.full) reply->stream.full = VESTRY_FULL_CONFLATE;
+   * the rest. An ask ends with one event; and the signs that it begins with are counted, so they stay two. */
+  if (share && !reply->stream.full && !vsi_ask_read(req).hold_ms) reply->stream.full = VESTRY_FULL_CONFLATE;
   return VESTRY_OK;
 }
 

@@ -168,6 +168,7 @@ static vestry_err join(vsi_run *r, vsi_seat *seat) {
   if (error) send_back(seat->connection, error);
   if (seat->is_told) vsi_say_failing(seat->connection, false);
   seat->is_told = false;
+  if (seat->is_brief) (void)vestry_connection_send(seat->connection, pages->well); /* it ends */
   return VESTRY_OK;
 }
 

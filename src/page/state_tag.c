@@ -36,7 +36,7 @@ size_t vsi_state_tag_write(const vsi_state_tag *tag, char text[VSI_STATE_TAG_BYT
   }
   for (size_t i = 0; i < tag->parts_count; i++) {
     *at++ = '~';
-    at = put(at, tag->parts[i], DIGITS_64);
+    at = put(put(at, tag->parts[i].name, DIGITS_32), tag->parts[i].content, DIGITS_64);
   }
   *at = '\0';
   return (size_t)(at - text);
@@ -54,8 +54,13 @@ bool vsi_state_tag_read(const char *text, vsi_state_tag *ret_tag) {
     tag.has_version = true;
     at = get(at + 1, DIGITS_64, &tag.version);
   }
-  while (at && *at == '~' && tag.parts_count < VSI_STATE_TAG_PARTS_MAX)
-    at = get(at + 1, DIGITS_64, &tag.parts[tag.parts_count++]);
+  while (at && *at == '~' && tag.parts_count < VSI_STATE_TAG_PARTS_MAX) {
+    vsi_part_claim *part = &tag.parts[tag.parts_count++];
+    uint64_t name = 0;
+    at = get(at + 1, DIGITS_32, &name);
+    if (at) at = get(at, DIGITS_64, &part->content);
+    part->name = (uint32_t)name;
+  }
   if (!at || *at) return false;
   *ret_tag = tag;
   return true;

@@ -14,6 +14,7 @@
 
 #include "connection/close_list.h"
 #include "http/attachment.h"
+#include "page/ask.h"
 #include "page/copy.h"
 #include "page/pages.h"
 #include "page/state_tag.h"
@@ -67,6 +68,7 @@ struct vsi_view {
   uint64_t failures : 3; /* in a row; up to VSI_FAILURES_MOST */
   uint64_t is_shared : 1;
   uint64_t is_dirty : 1;
+  uint64_t is_asked : 1;   /* it is dirty, because of nothing but a press (sent.c): has it shown what that did? */
   uint64_t is_over : 1;    /* it has begun, and has no viewer any more */
   uint64_t is_first : 1;   /* nothing has been rendered yet */
   uint64_t is_blocked : 1; /* what its stream was sent is not written: its runner tells when it is (vsi_page_written) */
@@ -111,9 +113,9 @@ struct vsi_seat {
   uint32_t render;    /* of the viewer's own view: the last one that named it */
   uint16_t holds;     /* of workers: while there are any, it stays, and so does its view */
   bool has_hash, is_over;
-  uint8_t place; /* of a part: among the page's parts */
   bool is_in;    /* it is a member of the channel, and has what the view's hash says */
   bool is_told;  /* the running worker's: that the page fails */
+  bool is_brief; /* its stream is an ask that is not held */
 };
 
 /* A stream of a page: until it begins one of its reply's attachments, from then on told of its end by the same node. */
@@ -135,7 +137,8 @@ typedef struct vsi_private_extra {
   vsi_sent *seen;     /* guarded by the lock, set before the stream begins; NULL: none */
   uint64_t document;  /* its number, of a page with parts; 0: none */
   vsi_sending sent;   /* guarded by the lock: the last time */
-  uint32_t renders;   /* counts those that were delivered: its seats have the number of the last one that named them */
+  vsi_page_ask ask;
+  uint32_t renders; /* counts those that were delivered: its seats have the number of the last one that named them */
 } vsi_private_extra;
 
 /* A private page: a stream, and what is rendered for it. */

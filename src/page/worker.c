@@ -6,6 +6,7 @@
 #include "page/worker.h"
 
 #include "base/trace.h"
+#include "page/observe.h"
 #include "page/private.h"
 #include "page/reference.h"
 #include "page/schedule.h"
@@ -13,33 +14,45 @@
 #include "page/shared.h"
 #include "page/topic.h"
 
-enum { RUNS_IN_A_ROW = 16 };
+enum { RUNS_IN_A_ROW = 16, WALKS_IN_A_ROW = 16 };
 
 static const char *name_of(const vsi_view *view) {
   return vsi_view_is_part(view) ? vsi_shared_of(view)->id : vsi_request_copy_path(view->request);
 }
 
-/* With the lock, which it gives up meanwhile. */
-static void run_view(vsi_worker *worker, vsi_view *view) {
-  vestry_pages *pages = worker->pages;
-  bool is_dirty = view->is_dirty;
-  uint64_t marked_seq = view->marked_seq, seq = pages->seq;
-  view->is_dirty = false;
+/* What a run of a view is for: taken from the view, which may be marked again while it runs. */
+typedef struct cause {
+  bool is_dirty, is_asked;
+  uint64_t marked_seq, seq;
+} cause;
+
+static cause take_cause(vsi_view *view) {
+  const cause is = {view->is_dirty, view->is_asked, view->marked_seq, view->page->pages->seq};
+  view->is_dirty = view->is_asked = false;
   view->marked_seq = 0;
-  pages->running_count++;
-  const vsi_traced refresh = pages->traced[marked_seq % VSI_TRACED];
-  vsi_schedule_hand_over(pages);
+  return is;
+}
+
+/* Whether a view that was asked shows all that was changed until now: what is not refreshed yet is, and then nothing
+ * has marked the view. With the lock, which it gives up meanwhile. */
+static bool shows_all(vestry_pages *pages, vsi_view *view, cause *ret_cause) {
   vsi_pages_unlock(pages);
-  vsi_run run;
-  vsi_span span;
-  vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
-                 marked_seq && refresh.seq == marked_seq ? &refresh.trace : NULL);
-  vsi_run_begin(&run, view, &worker->html, seq);
-  vsi_run_result result = run.shared ? vsi_shared_run(&run, is_dirty) : vsi_private_run(&run);
-  vsi_run_end(&run);
-  if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
-  vsi_span_end(&span, name_of(view), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
+  bool is_sure = vsi_observers_settle(pages);
   vsi_pages_lock(pages);
+  bool is_walking = is_sure;
+  for (int i = 0; i < WALKS_IN_A_ROW && is_walking && (is_walking = vsi_topics_walk(pages)); i++) {
+    vsi_pages_unlock(pages); /* others are let in between */
+    vsi_pages_lock(pages);
+  }
+  if (view->is_over || (is_sure && !is_walking && !view->is_dirty)) return true;
+  const cause more = take_cause(view);
+  if (more.marked_seq && more.marked_seq < ret_cause->marked_seq) ret_cause->marked_seq = more.marked_seq;
+  ret_cause->seq = more.seq;
+  return false;
+}
+
+/* After a run. With the lock, which it may give up meanwhile. */
+static void end_run(vestry_pages *pages, vsi_view *view, vsi_run_result result, uint64_t marked_seq) {
   vsi_schedule_put_back(view, result, marked_seq);
   vsi_sent_settle(view);
   if (pages->dead_views || pages->dead_seats) { /* while it counts: the end of the pages waits for it */
@@ -48,6 +61,31 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   }
   pages->running_count--;
   pthread_cond_broadcast(&pages->quiet);
+}
+
+/* With the lock, which it gives up meanwhile. */
+static void run_view(vsi_worker *worker, vsi_view *view) {
+  vestry_pages *pages = worker->pages;
+  cause of = take_cause(view);
+  pages->running_count++;
+  vsi_schedule_hand_over(pages);
+  if (of.is_asked && !view->is_first && shows_all(pages, view, &of)) {
+    end_run(pages, view, VSI_RUN_DONE, 0);
+    return;
+  }
+  const vsi_traced refresh = pages->traced[of.marked_seq % VSI_TRACED];
+  vsi_pages_unlock(pages);
+  vsi_run run;
+  vsi_span span;
+  vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
+                 of.marked_seq && refresh.seq == of.marked_seq ? &refresh.trace : NULL);
+  vsi_run_begin(&run, view, &worker->html, of.seq);
+  vsi_run_result result = run.shared ? vsi_shared_run(&run, of.is_dirty) : vsi_private_run(&run);
+  vsi_run_end(&run);
+  if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
+  vsi_span_end(&span, name_of(view), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
+  vsi_pages_lock(pages);
+  end_run(pages, view, result, of.marked_seq);
 }
 
 static void run_worker(vestry_actor *self, void *ctx) {

@@ -2,8 +2,11 @@
 /* Nothing that becomes ready is missed. A thread that submits first queues the job [S1], then exchanges is_ready for
  * true [S2], and writes the event if it was false. A thread that steps and finds nothing reads the event [C1], stores
  * false [C2], and then looks at the queue once more [C3]. S1 and S2, and C2 and C3, are seq_cst: if S2 reads true, it
- * comes before C2, so S1 comes before C3, which finds the job; if it reads false, the event is written. (A write that
- * its thread comes to only after C1 leaves the descriptor readable for nothing, once.) */
+ * comes before C2, so S1 comes before C3, which finds the job; if it reads false, the event is written.
+ *
+ * Nothing is said for longer than it is so. While is_ready is true, the event is written, or one thread is about to
+ * write it: S2 alone makes is_ready true, and C2, which follows a read, makes it false. So a read that finds nothing
+ * [C1] leaves is_ready true: the write comes, the descriptor is readable for nothing, and the next step reads it. */
 #include "runtime/wake.h"
 
 #include <sys/epoll.h>
@@ -42,7 +45,7 @@ void vsi_wake_tell(vsi_wake *wake) {
 void vsi_wake_clear(vsi_wake *wake) {
   eventfd_t count;
   if (!atomic_load_explicit(&wake->is_ready, memory_order_relaxed)) return; /* a thread that tells now writes */
-  (void)eventfd_read(wake->event, &count);                                  /* [C1] fails if nothing is written yet */
+  if (eventfd_read(wake->event, &count) != 0) return;                       /* [C1] its write is on its way */
   atomic_store_explicit(&wake->is_ready, false, memory_order_seq_cst);      /* [C2] */
 }
 

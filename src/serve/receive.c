@@ -2,8 +2,13 @@
 /* Bodies in pieces. A server that lets its thread wait for bytes is asked for them, piece by piece (vsi_receive); one
  * that is told of bytes hands them over (vestry_receiving). Both do the same with a piece: what is refused once is not
  * written any more, and the answer is made of the first error. The next piece is taken when the writer has returned:
- * so a writer that is slow slows its client down, and no piece waits in memory. */
+ * so a writer that is slow slows its client down, and one piece waits in memory.
+ *
+ * A server that is told of bytes is told so by a thread that others need. So what calls the application stands apart
+ * from what does not, and may be called on another thread. */
 #include "serve/receive.h"
+
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/options.h"
@@ -13,6 +18,10 @@
 struct vestry_receiving {
   vsi_serving s;
   vsi_receipt receipt;
+  char *piece; /* VESTRY_RECEIVE_BYTES; NULL: nothing has come yet */
+  size_t piece_len;
+  vestry_err lacks; /* what there was not for the piece: nothing more of the body is wanted */
+  char text[];      /* the request's method and path, which outlive the server's request */
 };
 
 static const vsi_receiver *receiver_of(const vsi_serving *s) {
@@ -41,7 +50,7 @@ static vestry_err begin(vsi_serving *s, vsi_receipt *receipt) {
 
 static void begin_receipt(vsi_serving *s, vsi_receipt *receipt) {
   int64_t announced = vsi_request_length(&s->request);
-  *receipt = (vsi_receipt){.most = vestry_max_body_bytes_at(s->v, s->request.path)};
+  receipt->most = vestry_max_body_bytes_at(s->v, s->request.path);
   if (vsi_instance_is_closing(s->v))
     fail(s, receipt, VESTRY_CLOSED, false);
   else if (announced > 0 && (uint64_t)announced > receipt->most)
@@ -62,29 +71,37 @@ static void take(vsi_serving *s, vsi_receipt *receipt, const void *bytes, size_t
 }
 
 /* All of the body was taken, or no more of it is wanted. */
-static vestry_err conclude(vsi_serving *s, vsi_receipt *receipt, vestry_connection **ret_connection) {
-  if (receipt->error && !receipt->is_guarded) return vsi_serving_refuse_reading(s, receipt->error, NULL);
-  if (receipt->error) return vsi_serving_conclude(s, receipt->error, true, ret_connection);
+static void close_receipt(vsi_serving *s, vsi_receipt *receipt) {
+  if (receipt->error) return;
   receipt->is_open = false;
-  vestry_err error = receiver_of(s)->end(receipt->state, &s->request, &s->reply);
-  return vsi_serving_conclude(s, error, error != VESTRY_OK, ret_connection);
+  receipt->error = receiver_of(s)->end(receipt->state, &s->request, &s->reply);
+  receipt->is_guarded = receipt->error != VESTRY_OK;
+}
+
+static vestry_err conclude(vsi_serving *s, const vsi_receipt *receipt, vestry_connection **ret_connection) {
+  if (receipt->error && !receipt->is_guarded) return vsi_serving_refuse_reading(s, receipt->error, NULL);
+  return vsi_serving_conclude(s, receipt->error, receipt->is_guarded, ret_connection);
+}
+
+/* Room for a piece, of all requests' bytes. OK | LIMIT | NO_MEMORY */
+static vestry_err make_piece(vestry *v, char **ret_piece) {
+  if (!vestry_request_bytes_take(v, VESTRY_RECEIVE_BYTES)) {
+    vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
+    return VESTRY_LIMIT;
+  }
+  *ret_piece = vsi_alloc(v->host, VESTRY_RECEIVE_BYTES);
+  if (*ret_piece) return VESTRY_OK;
+  vestry_request_bytes_give(v, VESTRY_RECEIVE_BYTES);
+  return VESTRY_NO_MEMORY;
+}
+
+static void free_piece(vestry *v, char *piece) {
+  if (!piece) return;
+  vsi_free(v->host, piece);
+  vestry_request_bytes_give(v, VESTRY_RECEIVE_BYTES);
 }
 
 /* ------------------------------------------------------------------------------------- of a server that is asked -- */
-
-/* Its room is of all requests' bytes. NULL: there is none, and the receipt has failed. */
-static char *make_buffer(vsi_serving *s, vsi_receipt *receipt) {
-  if (!vestry_request_bytes_take(s->v, VESTRY_RECEIVE_BYTES)) {
-    vestry_turn_away(s->v, VESTRY_REFUSAL_BUDGET);
-    fail(s, receipt, VESTRY_LIMIT, false);
-    return NULL;
-  }
-  char *buffer = vsi_alloc(s->v->host, VESTRY_RECEIVE_BYTES);
-  if (buffer) return buffer;
-  vestry_request_bytes_give(s->v, VESTRY_RECEIVE_BYTES);
-  fail(s, receipt, VESTRY_NO_MEMORY, false);
-  return NULL;
-}
 
 static void read_all(vsi_serving *s, vsi_receipt *receipt, char *buffer) {
   const vestry_request_ops *ops = s->own_request.ops;
@@ -102,15 +119,19 @@ static void read_all(vsi_serving *s, vsi_receipt *receipt, char *buffer) {
 }
 
 vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
-  vsi_receipt receipt;
+  vsi_receipt receipt = {0};
+  char *piece = NULL;
   vsi_serving_begin_span(s);
   begin_receipt(s, &receipt);
-  char *buffer = receipt.error || !vsi_request_length(&s->request) ? NULL : make_buffer(s, &receipt);
-  if (buffer) {
-    read_all(s, &receipt, buffer);
-    vsi_free(s->v->host, buffer);
-    vestry_request_bytes_give(s->v, VESTRY_RECEIVE_BYTES);
+  if (!receipt.error && vsi_request_length(&s->request)) {
+    vestry_err lacks = make_piece(s->v, &piece);
+    if (lacks)
+      fail(s, &receipt, lacks, false);
+    else
+      read_all(s, &receipt, piece);
   }
+  free_piece(s->v, piece);
+  close_receipt(s, &receipt);
   vestry_err error = conclude(s, &receipt, ret_connection);
   vsi_serving_end_span(s, error);
   vsi_serving_tell_watcher(s);
@@ -129,13 +150,27 @@ static void come_back(vsi_serving *s) {
   vsi_span_come_back(&s->span);
 }
 
+static vestry_receiving *make(vestry *v, const vestry_request_ops *ops, void *server_request) {
+  const char *method = ops->method(server_request), *path = ops->path(server_request);
+  const size_t method_room = strlen(method) + 1, path_room = strlen(path) + 1;
+  vestry_receiving *receiving = vsi_alloc(v->host, sizeof *receiving + method_room + path_room);
+  if (!receiving) return NULL;
+  receiving->receipt = (vsi_receipt){0};
+  receiving->piece = NULL;
+  receiving->piece_len = 0;
+  receiving->lacks = VESTRY_OK;
+  vsi_serving_init(&receiving->s, v, ops, server_request);
+  receiving->s.request.method = memcpy(receiving->text, method, method_room);
+  receiving->s.request.path = memcpy(receiving->text + method_room, path, path_room);
+  return receiving;
+}
+
 vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
                                 vestry_receiving **ret_receiving) {
-  vestry_receiving *receiving = vsi_alloc(v->host, sizeof *receiving);
+  vestry_receiving *receiving = make(v, ops, server_request);
   if (!receiving) return VESTRY_NO_MEMORY;
   vsi_serving *s = &receiving->s;
   char allow[VSI_ALLOW_BYTES];
-  vsi_serving_init(s, v, ops, server_request);
   bool is_routed = vsi_routes_enter(v->routes, s->request.method, s->request.path, &s->visit, allow);
   if (!is_routed || !s->visit.route->receiver) {
     if (is_routed) vsi_routes_leave(v->routes, &s->visit);
@@ -146,21 +181,53 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
   s->own_request.visit = &s->visit;
   vsi_serving_begin_span(s);
-  begin_receipt(s, &receiving->receipt);
   leave(s);
   *ret_receiving = receiving;
   return VESTRY_OK;
 }
 
-bool vestry_receive_wants(const vestry_receiving *receiving) {
-  return !receiving->receipt.error;
-}
-
-void vestry_receive_write(vestry_receiving *receiving, const void *bytes, size_t len) {
+void vestry_receive_open(vestry_receiving *receiving) {
   vsi_serving *s = &receiving->s;
   come_back(s);
-  take(s, &receiving->receipt, bytes, len);
+  begin_receipt(s, &receiving->receipt);
   leave(s);
+}
+
+bool vestry_receive_wants(const vestry_receiving *receiving) {
+  return !receiving->receipt.error && !receiving->lacks;
+}
+
+char *vestry_receive_room(vestry_receiving *receiving, size_t *ret_len) {
+  *ret_len = 0;
+  if (!receiving->piece && vestry_receive_wants(receiving))
+    receiving->lacks = make_piece(receiving->s.v, &receiving->piece);
+  if (!vestry_receive_wants(receiving)) return NULL;
+  *ret_len = VESTRY_RECEIVE_BYTES - receiving->piece_len;
+  return receiving->piece + receiving->piece_len;
+}
+
+void vestry_receive_put(vestry_receiving *receiving, size_t len) {
+  receiving->piece_len += len;
+}
+
+static void write_piece(vestry_receiving *receiving) {
+  const size_t len = receiving->piece_len;
+  receiving->piece_len = 0;
+  if (receiving->lacks) fail(&receiving->s, &receiving->receipt, receiving->lacks, false);
+  take(&receiving->s, &receiving->receipt, receiving->piece, len);
+}
+
+void vestry_receive_write(vestry_receiving *receiving) {
+  come_back(&receiving->s);
+  write_piece(receiving);
+  leave(&receiving->s);
+}
+
+void vestry_receive_close(vestry_receiving *receiving) {
+  come_back(&receiving->s);
+  write_piece(receiving);
+  close_receipt(&receiving->s, &receiving->receipt);
+  leave(&receiving->s);
 }
 
 static void end(vestry_receiving *receiving, vestry_err error) {
@@ -170,6 +237,7 @@ static void end(vestry_receiving *receiving, vestry_err error) {
   vsi_serving_tell_watcher(s);
   vsi_routes_leave(v->routes, &s->visit);
   vsi_serving_finish(s);
+  free_piece(v, receiving->piece);
   vsi_free(v->host, receiving);
 }
 
@@ -185,6 +253,7 @@ vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **r
 void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   if (!receiving) return;
   come_back(&receiving->s);
+  write_piece(receiving); /* an upload that can be resumed goes on after it */
   fail(&receiving->s, &receiving->receipt, why, false);
   end(receiving, why);
 }

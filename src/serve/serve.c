@@ -2,6 +2,7 @@
 /* Serving: from a server's request to an answer, or to a stream. */
 #include "base/options.h"
 #include "http/answer.h"
+#include "http/lease.h"
 #include "instance/instance.h"
 #include "serve/receive.h"
 #include "serve/serving.h"
@@ -51,7 +52,11 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
   serving s;
   vsi_serving_init(&s, v, ops, server_request);
-  vestry_err error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
+  vestry_err error;
+  if (!vsi_instance_is_closing(v) && vsi_lease_is_renewed(&s.request))
+    error = vsi_answer_nothing(&s.request);
+  else
+    error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_serving_finish(&s);
   return error;
 }

@@ -12,6 +12,7 @@
 #include "guard/proof.h"
 #include "http/answer.h"
 #include "http/encoding.h"
+#include "http/lease.h"
 #include "http/routes/routes.h"
 #include "http/stream.h"
 #include "instance/instance.h"
@@ -47,7 +48,8 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   if (!error) {
     vsi_connection_encode(s->opened, encoding->coder);
     encoding->coder = NULL;
-    if (req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER)) vsi_connection_begin_signs(s->opened);
+    bool has_signs = req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER);
+    if (has_signs) (s->has_lease ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
     return VESTRY_OK;
   }
   vsi_life_unref(s->life, s->v->host);
@@ -63,7 +65,8 @@ static vestry_err open_stream(serving *s) {
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
   if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
   vsi_encoding encoding;
-  vestry_err error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
+  vestry_err error = vsi_lease_attach(&s->request, &s->reply, &s->has_lease);
+  if (!error) error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
   s->not_acceptable = error == VESTRY_UNSUPPORTED;
   if (error) return error;
   vestry_header *headers = NULL;
@@ -270,6 +273,7 @@ void vsi_serving_init(serving *s, vestry *v, const vestry_request_ops *ops, void
   s->opened = NULL;
   s->life = NULL;
   s->asked_to_open = false;
+  s->has_lease = false;
   s->not_acceptable = false;
   s->refusal = VESTRY_OK;
   vsi_request_init(&s->request, &s->own_request, v, ops, server_request);

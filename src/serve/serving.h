@@ -20,6 +20,7 @@ typedef struct vsi_serving {
 
   vestry_connection *opened; /* the stream of this request; NULL: none */
   struct vsi_life *life;     /* its */
+  bool has_lease;            /* the stream's first event says which, and is a sign */
   bool not_acceptable;       /* the client takes none of the stream's encodings */
   bool asked_to_open;        /* the adapter's open has been called: once a request */
   vestry_err refusal;        /* why there is no connection to dispatch to */

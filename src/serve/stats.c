@@ -3,6 +3,7 @@
 #include "base/options.h"
 #include "channel/histories.h"
 #include "http/intake.h"
+#include "http/lease.h"
 #include "instance/instance.h"
 #include "serve/drain.h"
 #include "serve/shares.h"
@@ -45,5 +46,6 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   vsi_session_stats(v, &stats);
   vsi_histories_stats(v, &stats);
   vsi_drain_stats(v, &stats);
+  vsi_leases_stats(v, &stats);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

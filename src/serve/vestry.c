@@ -10,6 +10,7 @@
 #include "connection/connection.h"
 #include "guard/seal.h"
 #include "http/intake.h"
+#include "http/lease.h"
 #include "http/routes/routes.h"
 #include "instance/life.h"
 #include "presence/spread.h"
@@ -129,6 +130,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) error = vestry_store_drive(v->store, v->runtime);
   if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
+  if (!error) *ret_part = "lease_ms", error = vsi_leases_create(v, options->lease_ms, &v->leases);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
   if (!error) *ret_part = "profiles", error = create_profiles(v, options);
   if (!error)
@@ -157,6 +159,7 @@ static void take_apart(vestry *v) {
   vsi_histories_destroy(v);
   vsi_channels_destroy(v->channels);
   vsi_group_destroy(v->group);
+  vsi_leases_destroy(v->leases);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
   vestry_registry_destroy(v->registry);

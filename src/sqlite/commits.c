@@ -63,7 +63,7 @@ static void end(vestry_render *render, void *ctx) {
 
 vestry_err vsi_sqlite_commits_init(vsi_sqlite_commits *commits, vestry_pages *pages, const vestry_host *host,
                                    const vestry_sqlite_options *options) {
-  const vestry_render_observer observer = {.begin = begin, .end = end, .ctx = commits};
+  const vestry_render_observer observer = {.begin = begin, .end = end, .settle = commits->look, .ctx = commits};
   commits->host = host;
   commits->pages = pages;
   TAILQ_INIT(&commits->made);

@@ -30,6 +30,8 @@ typedef struct vsi_sqlite_commits {
   vsi_sqlite_tab_pages tab_pages;
   _Atomic(bool) tabs_are_anywhere; /* the pages of some are not known */
   void (*settle)(void *writer);    /* what a connection has committed in a render is published before the render ends */
+  bool (*look)(
+      void *commits); /* all that was committed until now is followed; false: perhaps not. Both are set first */
   /* Guarded by the database's lock. */
   vsi_sqlite_frames frames;
   TAILQ_HEAD(, vsi_sqlite_record) made; /* of commits that are not followed yet */

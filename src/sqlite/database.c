@@ -105,6 +105,15 @@ static vestry_err fill(vestry_sqlite *database) {
   return start(database);
 }
 
+/* For the pages, which hear of commits here before the database's thread does. */
+static bool look(void *commits) {
+  vestry_sqlite *database = (vestry_sqlite *)(void *)((char *)commits - offsetof(vestry_sqlite, commits));
+  vsi_mutex_lock(&database->lock);
+  bool is_done = database->is_open && !database->is_over && !vsi_sqlite_look(database);
+  vsi_mutex_unlock(&database->lock);
+  return is_done;
+}
+
 /* Why the arguments are none; NULL: they are. */
 static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
   if (!given) return "there are no options";
@@ -140,6 +149,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vestry_err error = VESTRY_NO_MEMORY;
   if (database->path) {
     database->commits.settle = vsi_sqlite_settle;
+    database->commits.look = look;
     error = vsi_sqlite_commits_init(&database->commits, pages, host, &database->options);
   }
   if (error == VESTRY_UNSUPPORTED)
@@ -160,6 +170,9 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
             "%s, %s: the level is TABLES, and commits render more than they would at PAGES: this SQLite lets "
             "nobody stand before its page cache",
             call.function, options.path);
+  vsi_mutex_lock(&database->lock);
+  database->is_open = true;
+  vsi_mutex_unlock(&database->lock);
   *ret_database = database;
   return VESTRY_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: why a render misses no change of what it has read */
-/* Sets of reads, found by pages and by tables. Renders that have read the same share a set, and a set is a topic, which
- * its renders name: so a page that a thousand tabs show alike costs one set and one refresh.
+/* Sets of reads, found by pages, and by tables and keys. Renders that have read the same share a set, and a set is a
+ * topic, which its renders name: so a page that a thousand tabs show alike costs one set and one refresh.
  *
  * Why no change is missed. A render is made of the pages of the file that it has read, and of nothing else (but for
  * what the guide says must be named as a topic). While none of them is written, to render again would read the same
@@ -13,7 +13,8 @@
  * But then a set's pages may be written without its render being made again. What was on them may stand elsewhere now,
  * and the next change of it writes other pages. So such a set is void: from there on it is followed by tables, and when
  * it is not known what tables a commit changed, by everything, until its renders come again, and enter a new one. The
- * same with what a render itself writes, which refreshes nothing.
+ * same with what a render itself writes, which refreshes nothing. Rows of thousands of renders can lie on one page: so
+ * thousands of sets may be void, and those that look rows up by a key are found by it, without a look at the others.
  *
  * A commit that is followed while a render runs is kept until it ends, and is then compared with what it has read: so
  * it does not matter which comes first. Too many of them, and the render is made again.
@@ -132,23 +133,33 @@ static void follow_page(refreshes *r, const vsi_sqlite_commit *commit, uint32_t 
   }
 }
 
-static void follow_tables(refreshes *r, const vsi_sqlite_commit *commit) {
-  vsi_sqlite_index *index = r->index;
-  for (size_t i = 0; i < commit->uses_count; i++) {
-    uint32_t table = commit->uses[i].table;
-    if (table >= index->sets.tables_count) continue;
-    for (place *next, *at = LIST_FIRST(&index->sets.tables[table]); at; at = next) {
-      next = LIST_NEXT(at, in);
-      judge_set(r, commit, at->of);
-    }
-  }
+typedef struct judging {
+  refreshes *r;
+  const vsi_sqlite_commit *commit;
+} judging;
+
+static void judge_found(set *s, void *ctx) {
+  const judging *j = ctx;
+  judge_set(j->r, j->commit, s);
 }
 
-/* Follow a commit to the sets that depend on more than tables. */
+static void follow_tables(refreshes *r, const vsi_sqlite_commit *commit) {
+  judging j = {r, commit};
+  for (size_t i = 0; i < commit->uses_count; i++)
+    vsi_sqlite_sets_find_changed(&r->index->sets, &commit->uses[i], commit->keys, commit->keys_count, judge_found, &j);
+}
+
+/* Follow a commit to the sets that depend on more than tables; and to all that are followed by tables, if it is not
+ * known which it changed. */
 static void follow_coarse(refreshes *r, const vsi_sqlite_commit *commit) {
-  for (set *next, *s = LIST_FIRST(&r->index->sets.coarse_sets); s; s = next) {
+  vsi_sqlite_sets *sets = &r->index->sets;
+  for (set *next, *s = LIST_FIRST(&sets->wild_sets); s; s = next) {
     next = LIST_NEXT(s, in_coarse);
-    if (!commit->knows_tables || s->plan.is_wild || s->plan.is_all) refresh(r, s);
+    refresh(r, s);
+  }
+  for (set *next, *s = commit->knows_tables ? NULL : LIST_FIRST(&sets->coarse_sets); s; s = next) {
+    next = LIST_NEXT(s, in_coarse);
+    refresh(r, s);
   }
 }
 

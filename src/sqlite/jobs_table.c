@@ -127,14 +127,35 @@ static vsi_sqlite_loan *loan_of(vestry_sqlite_pool *pool, const sqlite3 *db) {
   return NULL;
 }
 
-static void wake(void *ctx) {
-  vestry_jobs_wake(ctx);
+typedef struct wake {
+  vsi_sqlite_after after; /* first */
+  vestry_jobs *jobs;
+} wake;
+
+static void wake_after(vsi_sqlite_after *self, bool is_committed) {
+  wake *w = (wake *)self;
+  vestry_jobs *jobs = w->jobs;
+  vsi_free(jobs->host, w);
+  if (is_committed) vestry_jobs_wake(jobs);
+}
+
+/* Once a transaction. */
+static vestry_err wake_later(vestry_jobs *jobs, vsi_sqlite_loan *loan) {
+  for (const vsi_sqlite_after *at = loan->after; at; at = at->next)
+    if (at->fn == wake_after && ((const wake *)at)->jobs == jobs) return VESTRY_OK;
+  wake *w = vsi_calloc(jobs->host, 1, sizeof *w);
+  if (!w) return VESTRY_NO_MEMORY;
+  *w = (wake){{.fn = wake_after}, jobs};
+  vsi_sqlite_loan_then(loan, &w->after);
+  return VESTRY_OK;
 }
 
 static vestry_err insert(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order *order, int64_t due_ms,
                          int64_t *ret_id) {
   const vsi_sqlite_call call = vsi_sqlite_pool_call(jobs->pool, "vestry_sqlite_jobs_enqueue");
   const bool is_alone = sqlite3_get_autocommit(db);
+  vsi_sqlite_loan *loan = is_alone ? NULL : loan_of(jobs->pool, db);
+  if (loan && wake_later(jobs, loan)) return VESTRY_NO_MEMORY;
   bool is_there = false;
   int64_t id = 0;
   sqlite3_stmt *statement = NULL;
@@ -151,11 +172,7 @@ static vestry_err insert(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order 
   if (error) return error;
   if (ret_id) *ret_id = id;
   if (is_there) return VESTRY_EXISTS;
-  vsi_sqlite_loan *loan = loan_of(jobs->pool, db);
-  if (is_alone)
-    vestry_jobs_wake(jobs);
-  else if (loan)
-    loan->wake = (vsi_sqlite_wake){wake, jobs};
+  if (is_alone) vestry_jobs_wake(jobs);
   return VESTRY_OK;
 }
 

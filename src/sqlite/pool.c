@@ -145,6 +145,13 @@ static vsi_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
   return NULL;
 }
 
+bool vsi_sqlite_pool_is_writing(vestry_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  const vsi_sqlite_loan *own = own_locked(pool, false);
+  vsi_mutex_unlock(&pool->lock);
+  return own && own->is_writing;
+}
+
 static vsi_sqlite_loan *free_locked(vestry_sqlite_pool *pool, bool is_aside) {
   size_t from = is_aside ? pool->options.connections_count : 0;
   size_t to = is_aside ? pool->loans_count : pool->options.connections_count;
@@ -323,14 +330,15 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
   if (!loan || !is_last(loan)) return error;
   vestry_sqlite_pool *pool = loan->pool;
   bool was_writing = loan->is_writing;
-  const vsi_sqlite_wake wake = loan->wake;
-  loan->wake = (vsi_sqlite_wake){NULL, NULL};
+  vsi_sqlite_after *after = loan->after;
+  loan->after = NULL;
   vsi_sqlite_statements_reset(&loan->statements);
   if (was_writing) error = end_transaction(loan, error);
   give_back(loan);
-  if (was_writing && !error) {
-    tell_commit(pool);
-    if (wake.fn) wake.fn(wake.ctx);
+  if (was_writing && !error) tell_commit(pool);
+  for (vsi_sqlite_after *next; after; after = next) {
+    next = after->next;
+    after->fn(after, !error);
   }
   return error;
 }

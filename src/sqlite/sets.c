@@ -11,6 +11,8 @@ enum { SWEEP_FROM = 64 };
 typedef vsi_sqlite_set set;
 typedef vsi_sqlite_place place;
 typedef vsi_sqlite_page_entry page_entry;
+typedef vsi_sqlite_key_entry key_entry;
+typedef vsi_sqlite_table_entry table_entry;
 typedef vsi_sqlite_plan plan;
 
 /* --------------------------------------------------------------------------------------------------- places ------- */
@@ -49,16 +51,103 @@ static void free_page_if_unused(vsi_sqlite_sets *sets, uint32_t page) {
   sets->bytes -= sizeof *entry;
 }
 
+/* Where a list begins has moved. */
+#define MOVED(list, in)                                                                                                \
+  do {                                                                                                                 \
+    if (!LIST_EMPTY(list)) LIST_FIRST(list)->in.le_prev = &LIST_FIRST(list);                                           \
+  } while (0)
+
 static bool grow_tables(vsi_sqlite_sets *sets, uint32_t count) {
   const size_t had = sets->tables_count;
   if (count <= had) return true;
   if (VSI_ARRAY_RESERVE(sets->host, sets->tables, had, sets->tables_count, count - had)) return false;
   for (size_t i = 0; i < sets->tables_count; i++) {
-    if (i >= had) LIST_INIT(&sets->tables[i]);
-    place *first = LIST_FIRST(&sets->tables[i]);
-    if (first) first->in.le_prev = &LIST_FIRST(&sets->tables[i]); /* where its list begins has moved */
+    table_entry *table = &sets->tables[i];
+    if (i >= had) *table = (table_entry){.keyed = 0};
+    MOVED(&table->places, in);
+    MOVED(&table->keys, in_table);
   }
   return true;
+}
+
+/* ----------------------------------------------------------------------------------------------------- keys ------- */
+
+static uint64_t hash_key(const vsi_sqlite_key *key) {
+  return vsi_hash_mix(vsi_hash_mix(vsi_hash_mix(0, key->table), (uint64_t)key->column), (uint64_t)key->key);
+}
+
+static key_entry *find_key(const vsi_sqlite_sets *sets, const vsi_sqlite_key *key) {
+  vsi_map_link *at = vsi_map_first(&sets->keys, hash_key(key));
+  for (; at; at = vsi_map_further(at)) {
+    const vsi_sqlite_key *is = &((key_entry *)at)->key;
+    if (is->key == key->key && is->table == key->table && is->column == key->column) break;
+  }
+  return (key_entry *)at;
+}
+
+/* NULL: no memory. */
+static key_entry *make_key(vsi_sqlite_sets *sets, const vsi_sqlite_key *key) {
+  key_entry *entry = find_key(sets, key);
+  if (entry) return entry;
+  if (vsi_map_reserve(&sets->keys, sets->host, sets->keys.count + 1)) return NULL;
+  entry = vsi_calloc(sets->host, 1, sizeof *entry);
+  if (!entry) return NULL;
+  table_entry *table = &sets->tables[key->table];
+  entry->key = *key;
+  vsi_map_add(&sets->keys, &entry->in, hash_key(key));
+  LIST_INSERT_HEAD(&table->keys, entry, in_table);
+  table->keyed |= vsi_sqlite_key_column(key->column);
+  sets->bytes += sizeof *entry;
+  return entry;
+}
+
+static void free_key_if_unused(vsi_sqlite_sets *sets, key_entry *entry) {
+  if (!entry || !LIST_EMPTY(&entry->places) || sets->is_walking) return;
+  table_entry *table = &sets->tables[entry->key.table];
+  vsi_map_remove(&sets->keys, &entry->in);
+  LIST_REMOVE(entry, in_table);
+  if (LIST_EMPTY(&table->keys)) table->keyed = 0;
+  vsi_free(sets->host, entry);
+  sets->bytes -= sizeof *entry;
+}
+
+static vsi_sqlite_key key_of(const vsi_sqlite_use *use) {
+  return (vsi_sqlite_key){use->key, use->table, use->column};
+}
+
+static void walk(const vsi_sqlite_places *places, vsi_sqlite_set_fn fn, void *ctx) {
+  for (place *next, *at = LIST_FIRST(places); at; at = next) {
+    next = LIST_NEXT(at, in); /* another set's; the list may be gone when its last one left */
+    fn(at->of, ctx);
+  }
+}
+
+static void walk_keys(vsi_sqlite_sets *sets, table_entry *table, vsi_sqlite_set_fn fn, void *ctx) {
+  key_entry *next, *at;
+  sets->is_walking = true;
+  LIST_FOREACH(at, &table->keys, in_table) walk(&at->places, fn, ctx);
+  sets->is_walking = false;
+  for (at = LIST_FIRST(&table->keys); at; at = next) {
+    next = LIST_NEXT(at, in_table);
+    free_key_if_unused(sets, at);
+  }
+}
+
+void vsi_sqlite_sets_find_changed(vsi_sqlite_sets *sets, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
+                                  size_t keys_count, vsi_sqlite_set_fn fn, void *ctx) {
+  if (changed->table >= sets->tables_count) return;
+  table_entry *table = &sets->tables[changed->table];
+  walk(&table->places, fn, ctx);
+  if (table->keyed & ~changed->told) {
+    walk_keys(sets, table, fn, ctx);
+    return;
+  }
+  if (!table->keyed) return;
+  for (size_t i = vsi_sqlite_keys_begin(keys, keys_count, changed->table);
+       i < keys_count && keys[i].table == changed->table; i++) {
+    key_entry *entry = find_key(sets, &keys[i]);
+    if (entry) walk(&entry->places, fn, ctx);
+  }
 }
 
 /* ---------------------------------------------------------------------------------------------------- a set ------- */
@@ -70,13 +159,33 @@ static void leave_pages(vsi_sqlite_sets *sets, set *s) {
   }
 }
 
-/* To be followed by tables. Room for the tables there is. */
+static bool is_at_head(const vsi_sqlite_places *places, const set *s) {
+  return !LIST_EMPTY(places) && LIST_FIRST(places)->of == s;
+}
+
+/* To be followed by tables. Room for the tables there is. Where there is none for a key, the set counts as one that
+ * reads any row. */
 static void make_coarse(vsi_sqlite_sets *sets, set *s) {
   vsi_sqlite_plan_without_pages(&s->plan);
-  LIST_INSERT_HEAD(&sets->coarse_sets, s, in_coarse);
-  for (uint32_t i = 0; i < s->plan.uses_count; i++) /* sorted: each table once */
-    if (!i || s->plan.uses[i].table != s->plan.uses[i - 1].table)
-      insert(&s->places[i], &sets->tables[s->plan.uses[i].table], s);
+  if (s->plan.is_wild || s->plan.is_all)
+    LIST_INSERT_HEAD(&sets->wild_sets, s, in_coarse);
+  else
+    LIST_INSERT_HEAD(&sets->coarse_sets, s, in_coarse);
+  for (uint32_t i = 0; i < s->plan.uses_count; i++) {
+    const vsi_sqlite_use *use = &s->plan.uses[i];
+    const vsi_sqlite_key key = key_of(use);
+    key_entry *entry = use->column == VSI_SQLITE_ANY_ROW ? NULL : make_key(sets, &key);
+    vsi_sqlite_places *places = entry ? &entry->places : &sets->tables[use->table].places;
+    if (!is_at_head(places, s)) insert(&s->places[i], places, s); /* once in each */
+  }
+}
+
+static void leave_uses(vsi_sqlite_sets *sets, set *s) {
+  for (uint32_t i = 0; i < s->plan.uses_count; i++) {
+    const vsi_sqlite_key key = key_of(&s->plan.uses[i]);
+    take_out(&s->places[i]);
+    if (s->plan.uses[i].column != VSI_SQLITE_ANY_ROW) free_key_if_unused(sets, find_key(sets, &key));
+  }
 }
 
 /* Renders to come share it no more. */
@@ -98,7 +207,7 @@ void vsi_sqlite_set_remove(vsi_sqlite_sets *sets, set *s) {
     leave_pages(sets, s);
   } else {
     LIST_REMOVE(s, in_coarse);
-    for (uint32_t i = 0; i < s->plan.uses_count; i++) take_out(&s->places[i]);
+    leave_uses(sets, s);
   }
   LIST_REMOVE(s, in_all);
   sets->sets_count--;
@@ -163,7 +272,8 @@ static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   size_t bytes =
       sizeof(set) + p->uses_count * sizeof *p->uses + places_count * sizeof(place) + p->pages_count * sizeof *p->pages;
   uint32_t tables = p->uses_count ? p->uses[p->uses_count - 1].table + 1 : 0;
-  if (sets->bytes + bytes + p->pages_count * sizeof(page_entry) > sets->max_bytes && !p->is_all) return NULL;
+  size_t beside = p->pages_count * sizeof(page_entry), later = p->uses_count * sizeof(key_entry);
+  if (sets->bytes + bytes + (beside > later ? beside : later) > sets->max_bytes && !p->is_all) return NULL;
   if (vsi_map_reserve(&sets->findable, sets->host, sets->sets_count + 1) || !grow_tables(sets, tables)) return NULL;
   set *s = vsi_calloc(sets->host, 1, bytes);
   if (!s) return NULL;
@@ -229,5 +339,6 @@ void vsi_sqlite_sets_finish(vsi_sqlite_sets *sets) {
   while (!LIST_EMPTY(&sets->all_sets)) vsi_sqlite_set_remove(sets, LIST_FIRST(&sets->all_sets));
   vsi_map_finish(&sets->findable, sets->host);
   vsi_map_finish(&sets->pages, sets->host);
+  vsi_map_finish(&sets->keys, sets->host);
   vsi_free(sets->host, sets->tables);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sets of reads, found by what they are, by pages and by tables. One thread at a time. */
+/* Sets of reads, found by what they are, by pages, and by tables and the keys of their rows. One thread at a time. */
 #ifndef VSI_SQLITE_SETS_H
 #define VSI_SQLITE_SETS_H
 
@@ -11,7 +11,7 @@
 
 typedef struct vsi_sqlite_set vsi_sqlite_set;
 
-/* A set stands in the list of a page or of a table. */
+/* A set stands in the list of a page, of a table, or of a key. */
 typedef struct vsi_sqlite_place {
   LIST_ENTRY(vsi_sqlite_place) in; /* le_prev NULL: it stands nowhere */
   vsi_sqlite_set *of;
@@ -24,6 +24,21 @@ typedef struct vsi_sqlite_page_entry {
   vsi_map_link in; /* first; two pages have two hashes */
   vsi_sqlite_places places;
 } vsi_sqlite_page_entry;
+
+/* Rows of a table that have a key, which some set that is followed by tables looks up. */
+typedef struct vsi_sqlite_key_entry {
+  vsi_map_link in; /* first */
+  LIST_ENTRY(vsi_sqlite_key_entry) in_table;
+  vsi_sqlite_key key;
+  vsi_sqlite_places places; /* each of another set */
+} vsi_sqlite_key_entry;
+
+/* A table that sets are followed by. */
+typedef struct vsi_sqlite_table_entry {
+  vsi_sqlite_places places; /* those that read any row of it; each of another set */
+  LIST_HEAD(, vsi_sqlite_key_entry) keys;
+  uint64_t keyed; /* columns of these, as vsi_sqlite_use.told */
+} vsi_sqlite_table_entry;
 
 /* What a set is, or is to be. Its arrays are borrowed. */
 typedef struct vsi_sqlite_plan {
@@ -44,14 +59,14 @@ static inline void vsi_sqlite_plan_without_pages(vsi_sqlite_plan *p) {
 struct vsi_sqlite_set {
   vsi_map_link in; /* first; a member while it is findable */
   LIST_ENTRY(vsi_sqlite_set) in_all;
-  LIST_ENTRY(vsi_sqlite_set) in_coarse; /* among those that are followed by tables */
+  LIST_ENTRY(vsi_sqlite_set) in_coarse; /* among those that are followed by tables, or by more than them */
   uint64_t number;
   uint64_t hit; /* the last commit that met it */
   size_t bytes;
   uint32_t pins;            /* renders that are about to name its topic */
   bool is_findable;         /* renders to come may share it */
   vsi_sqlite_plan plan;     /* its arrays follow the places */
-  vsi_sqlite_place *places; /* of its pages; of its tables once it is coarse */
+  vsi_sqlite_place *places; /* of its pages; of its uses once it is coarse */
 };
 
 typedef struct vsi_sqlite_sets {
@@ -59,13 +74,14 @@ typedef struct vsi_sqlite_sets {
   const vestry_host *host;
   size_t max_bytes, bytes;
   uint64_t numbers;
-  LIST_HEAD(, vsi_sqlite_set) all_sets, coarse_sets;
+  LIST_HEAD(, vsi_sqlite_set) all_sets, coarse_sets, wild_sets; /* wild: coarse, and followed by more than tables */
   vsi_sqlite_set *everything; /* depends on all; for those that nothing more can be kept of */
   size_t sets_count;
   size_t entered_count; /* since the last sweep */
-  vsi_map findable, pages;
-  vsi_sqlite_places *tables; /* by number: those that are followed by them */
+  vsi_map findable, pages, keys;
+  vsi_sqlite_table_entry *tables; /* by number */
   size_t tables_count;
+  bool is_walking; /* along keys of a table: those that no set looks up any more stay until it ends */
 } vsi_sqlite_sets;
 
 /* OK | NO_MEMORY; finish it in any case. */
@@ -76,6 +92,14 @@ void vsi_sqlite_sets_finish(vsi_sqlite_sets *sets);
 vsi_sqlite_set *vsi_sqlite_sets_place(vsi_sqlite_sets *sets, vsi_sqlite_plan *p);
 /* The sets that have read a page; NULL: none has. */
 vsi_sqlite_page_entry *vsi_sqlite_sets_find_page(const vsi_sqlite_sets *sets, uint32_t page);
+/* Call a function for each of the sets that are followed by tables, of which a commit that changed this table may
+ * concern one: those that read any row of it, and those that look up a key of a changed row; or any key, where not all
+ * keys of the changed rows are told. A set may come several times. The function may remove the set that it is given,
+ * and no other.
+ *  keys  of all that the commit changed, sorted */
+typedef void (*vsi_sqlite_set_fn)(vsi_sqlite_set *set, void *ctx);
+void vsi_sqlite_sets_find_changed(vsi_sqlite_sets *sets, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
+                                  size_t keys_count, vsi_sqlite_set_fn fn, void *ctx);
 /* Renders to come share it no more, and it is followed by tables. */
 void vsi_sqlite_set_make_void(vsi_sqlite_sets *sets, vsi_sqlite_set *s);
 void vsi_sqlite_set_remove(vsi_sqlite_sets *sets, vsi_sqlite_set *s);

@@ -64,6 +64,7 @@ struct vestry_sqlite {
   bool has_thread;
   vsi_mutex lock; /* guards all below */
   pthread_cond_t end;
+  bool is_open; /* it can be looked at */
   bool is_over;
   bool is_roused; /* the thread is to look, or has just done so and will again */
   vsi_sqlite_commits commits;

@@ -78,13 +78,24 @@ void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count) {
   if (count > 1) qsort(keys, count, sizeof *keys, compare_keys);
 }
 
+size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table) {
+  size_t low = 0, high = count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (keys[middle].table < table)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
 /* Whether a row that is read may be one that is changed. */
 static bool meets_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
                        size_t keys_count) {
   if (read->column == VSI_SQLITE_ANY_ROW) return true;
-  uint64_t bit = read->column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)read->column);
   const vsi_sqlite_key wanted = {read->key, read->table, read->column};
-  if (!(changed->told & bit)) return true;
+  if (!(changed->told & vsi_sqlite_key_column(read->column))) return true;
   return keys_count && bsearch(&wanted, keys, keys_count, sizeof *keys, compare_keys);
 }
 

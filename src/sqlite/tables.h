@@ -39,6 +39,11 @@ typedef struct vsi_sqlite_uses {
   size_t count, room;
 } vsi_sqlite_uses;
 
+/* The bit of a key's column, in what is told and in what is looked up. */
+static inline uint64_t vsi_sqlite_key_column(int32_t column) {
+  return column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
+}
+
 /* A value in a row that is changed, before or after. */
 typedef struct vsi_sqlite_key {
   int64_t key;
@@ -52,6 +57,8 @@ void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses);
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses);
 bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other);
 void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
+/* Where those of a table begin among sorted ones. */
+size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table);
 /* Whether of what is read something is changed. All sorted. */
 bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
                           size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count);

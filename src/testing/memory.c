@@ -230,6 +230,12 @@ static vestry_err request_open(void *server_request, const vestry_response *head
   return VESTRY_OK;
 }
 
+static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  const vestry_memory_call *call = ((vestry_memory_exchange *)server_request)->call;
+  *ret_streams = call->streams;
+  *ret_capacity = call->capacity ? call->capacity : UINT32_MAX;
+}
+
 static const vestry_request_ops request_ops = {
     .size = sizeof(vestry_request_ops),
     .method = request_method,
@@ -241,6 +247,7 @@ static const vestry_request_ops request_ops = {
     .read = request_read,
     .respond = request_respond,
     .open = request_open,
+    .room = request_room,
 };
 
 /* ---- for the caller ---------------------------------------------------------------------------------------------- */

@@ -6,17 +6,20 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "base/utf8.h"
 #include "guard/proof.h"
 #include "http/request.h"
 #include "instance/instance.h"
 #include "upload/form.h"
+#include "upload/resume.h"
 #include "upload/said.h"
+#include "upload/tus.h"
 
 enum { FIELDS_BYTES = 65536 };
 
-/* One request. */
-typedef struct upload {
+/* One request. The writer is the application's, or the folder's. */
+typedef struct vsi_upload {
   vestry_uploads *of;
   vsi_upload_place place;
   const vestry_request *req; /* while one of its calls runs, like the next */
@@ -24,13 +27,14 @@ typedef struct upload {
   bool is_form, is_guarded;             /* the guards have looked */
   bool in_file;                         /* what comes is of the last file */
   bool is_empty_file;                   /* what comes is of a field for files that none was chosen for */
-  void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's */
+  void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's; of a folder: vsi_stored */
   size_t files_count;                   /* that were begun and not ended */
   size_t ended_count;                   /* of these, the first ones: they are not aborted any more */
   uint64_t file_bytes, most_bytes;      /* of the last file: so far; at most */
   uint64_t written_bytes;               /* of all */
   vsi_buffer fields;                    /* a name, a NUL, a value, a NUL, and so on */
   size_t fields_count, value_at;        /* those that are whole; where the last one's value begins */
+  vsi_upload_resume resume;             /* `of` NULL: not one that can be resumed */
   vsi_form form;
 } upload;
 
@@ -60,13 +64,25 @@ static vestry_err guard(upload *u) {
   return error ? error : vsi_request_guard(u->req, u->reply);
 }
 
+static vestry_err open_file(upload *u, const vestry_incoming *file) {
+  const vestry_uploads_options *o = &u->of->options;
+  void **place = &u->files[u->files_count];
+  if (!o->folder) return o->writer->begin(o->app, u->req, u->reply, file, place);
+  vestry_err error = o->allow ? o->allow(o->app, u->req, u->reply, file) : VESTRY_OK;
+  if (error) return error;
+  vsi_stored *stored = NULL;
+  error = vsi_stored_begin(o->folder, u->req, u->reply, file, !u->is_form && vsi_request_length(u->req) >= 0, &stored);
+  *place = stored;
+  return error;
+}
+
 static vestry_err begin_file(upload *u, const vestry_incoming *file) {
   const vestry_uploads_options *o = &u->of->options;
   vestry_err error = guard(u);
   if (error) return error;
   if (u->files_count == o->max_files_count) return refuse_count(u);
   if (o->types && !vsi_said_type_is_in(o->types, file->type)) return refuse_type(u);
-  error = o->writer->begin(o->app, u->req, u->reply, file, &u->files[u->files_count]);
+  error = open_file(u, file);
   if (error) return error;
   u->files_count++;
   u->file_bytes = 0;
@@ -76,22 +92,59 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
 }
 
 static vestry_err write_file(upload *u, const void *bytes, size_t len) {
-  if (len > u->most_bytes - u->file_bytes) return refuse_size(u);
+  const vestry_uploads_options *o = &u->of->options;
+  if (!u->files_count || len > u->most_bytes - u->file_bytes) return refuse_size(u); /* none: all was kept before */
+  void *file = u->files[u->files_count - 1];
   u->file_bytes += len;
   u->written_bytes += len;
-  return u->of->options.writer->write(u->files[u->files_count - 1], u->req, u->reply, bytes, len);
+  if (u->resume.of) return vsi_upload_resume_write(&u->resume, file, u->req, u->reply, bytes, len);
+  return o->folder ? vsi_stored_write(file, u->req, u->reply, bytes, len)
+                   : o->writer->write(file, u->req, u->reply, bytes, len);
 }
 
 static void abort_files(upload *u, vestry_err why) {
-  for (size_t i = u->ended_count; i < u->files_count; i++) u->of->options.writer->abort(u->files[i], why);
+  const vestry_uploads_options *o = &u->of->options;
+  for (size_t i = u->ended_count; i < u->files_count; i++) {
+    if (u->resume.of)
+      vsi_upload_resume_pause(&u->resume, u->files[i]);
+    else if (o->folder)
+      vsi_stored_end(u->files[i], why);
+    else
+      o->writer->abort(u->files[i], why);
+  }
   u->files_count = u->ended_count = 0;
 }
 
 static vestry_err end_files(upload *u) {
+  const vestry_uploads_options *o = &u->of->options;
   vestry_err error = VESTRY_OK;
-  while (!error && u->ended_count < u->files_count)
-    error = u->of->options.writer->end(u->files[u->ended_count++], u->req, u->reply);
+  if (o->folder) error = vsi_stored_keep((vsi_stored *const *)u->files, u->files_count, u->req, u->reply);
+  while (!o->folder && !error && u->ended_count < u->files_count)
+    error = o->writer->end(u->files[u->ended_count++], u->req, u->reply);
   if (error) abort_files(u, error);
+  return error;
+}
+
+vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_kept_file *ret_file) {
+  if (!req || !req->own || !ret_file) return VESTRY_INVALID;
+  const upload *u = req->own->upload;
+  if (!u || index >= u->files_count) return VESTRY_NOT_FOUND;
+  const vestry_kept_file file = vsi_stored_told(u->files[index]);
+  VSI_RESULT_GIVE(ret_file, file);
+  return VESTRY_OK;
+}
+
+/* The application answers. What it does not take of a folder's files goes. */
+static vestry_err answer(upload *u) {
+  const vestry_uploads_options *o = &u->of->options;
+  if (o->folder) u->req->own->upload = u;
+  vestry_err error = o->done ? o->done(u->req, u->reply, o->app) : VESTRY_OK;
+  u->req->own->upload = NULL;
+  if (error && u->reply->status < 400) u->reply->status = 0; /* it was begun for the better */
+  if (u->resume.of)
+    vsi_upload_resume_settle(&u->resume, u->files[0], error);
+  else if (o->folder)
+    for (size_t i = 0; i < u->files_count; i++) vsi_stored_end(u->files[i], error);
   return error;
 }
 
@@ -157,7 +210,7 @@ static vestry_err part_ends(void *ctx) {
 
 static const vsi_form_told told = {part_begins, part_goes_on, part_ends};
 
-/* ------------------------------------------------------------------------------------------------ the request ----- */
+/* ---------------------------------------------------------------------------------------------------- bodies ------ */
 
 static vestry_err begin_body(upload *u, const char *said_type) {
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
@@ -176,21 +229,69 @@ static vestry_err begin_body(upload *u, const char *said_type) {
 
 static void finish(upload *u, bool is_done) {
   vestry_uploads *of = u->of;
+  vsi_upload_resume_finish(&u->resume);
   vsi_buffer_finish(&u->fields);
   vsi_upload_place_give(&of->places, &u->place, is_done, u->written_bytes);
   vsi_free(of->v->host, u);
 }
 
-static vestry_err begin(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state) {
-  vestry_uploads *of = app;
-  const char *type = vestry_request_header(req, "Content-Type");
+/* ---------------------------------------------------------------------------------------------------- resuming ---- */
+
+/* Make the upload that a request's head describes. */
+static vestry_err make_resumable(upload *u) {
+  const vestry_uploads_options *o = &u->of->options;
+  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+  vsi_unfinished_plan plan = {.name = name,
+                              .type = type,
+                              .metadata = vestry_request_header(u->req, "Upload-Metadata"),
+                              .scope = u->req->scope,
+                              .person = u->place.person | 1,
+                              .max_per_person_count = o->max_per_person_count};
+  if (!vsi_tus_number(vestry_request_header(u->req, "Upload-Length"), &plan.length) ||
+      vsi_tus_metadata(plan.metadata, name, type))
+    return vsi_refuse(u->req, u->reply, 400, "Upload-Length or Upload-Metadata is missing, or not well formed.");
+  if (plan.length > o->max_file_bytes) return refuse_size(u);
+  if (o->types && !vsi_said_type_is_in(o->types, type)) return refuse_type(u);
+  const vestry_incoming file = {
+      .size = sizeof file, .field = "", .name = name, .type = type, .most_bytes = plan.length};
+  vestry_err error = o->allow ? o->allow(o->app, u->req, u->reply, &file) : VESTRY_OK;
+  return error ? error : vsi_upload_resume_make(&u->resume, o->folder, &plan, u->req, u->reply);
+}
+
+static vestry_err begin_resumable(upload *u, bool is_new) {
+  const vestry_uploads_options *o = &u->of->options;
+  vsi_stored *stored = NULL;
+  if (!o->folder) return vsi_refuse(u->req, u->reply, 501, "Uploads to this place cannot be resumed.");
+  vestry_err error = guard(u);
+  if (!error) error = is_new ? make_resumable(u) : vsi_upload_resume_find(&u->resume, o->folder, u->req, u->reply);
+  if (!error) error = vsi_upload_resume_hold(&u->resume, u, u->req, u->reply, &stored);
+  if (error && u->resume.is_made) (void)vsi_unfinished_remove(u->resume.of, NULL, error);
+  if (error || !stored) return error;
+  u->files[u->files_count++] = stored;
+  u->file_bytes = stored->len;
+  u->most_bytes = u->resume.of->record.length;
+  u->in_file = true;
+  return VESTRY_OK;
+}
+
+static vestry_err end_resumable(upload *u) {
+  bool is_whole = false;
+  vestry_err error =
+      u->files_count ? vsi_upload_resume_end(&u->resume, u->files[0], u->req, u->reply, &is_whole) : VESTRY_OK;
+  if (!error && is_whole) error = answer(u);
+  return error ? error : vsi_upload_resume_answer(&u->resume, u->req->path, u->req, u->reply);
+}
+
+/* ------------------------------------------------------------------------------------------------ the request ----- */
+
+static vestry_err begin_upload(vestry_uploads *of, const vestry_request *req, vestry_reply *reply,
+                               upload **ret_upload) {
   upload *u = vsi_alloc(of->v->host, sizeof *u);
   if (!u) return VESTRY_NO_MEMORY;
   memset(u, 0, offsetof(upload, form));
   u->of = of;
   u->req = req;
   u->reply = reply;
-  u->is_form = type && vsi_is_media_type(type, "multipart/form-data");
   vestry_err error = vsi_upload_place_take(&of->places, req, &u->place);
   if (error) {
     vsi_free(of->v->host, u);
@@ -198,13 +299,46 @@ static vestry_err begin(void *app, const vestry_request *req, vestry_reply *repl
                                 : error;
   }
   vsi_buffer_init(&u->fields, of->v->host);
-  error = begin_body(u, type ? type : "");
-  if (error) {
-    finish(u, false);
-    return error;
-  }
-  *ret_state = u;
+  *ret_upload = u;
   return VESTRY_OK;
+}
+
+static vestry_err begun(upload *u, vestry_err error, void **ret_state) {
+  if (error)
+    finish(u, false);
+  else
+    *ret_state = u;
+  return error;
+}
+
+/* Whatever is answered says its version. */
+static vestry_err begin_tus(vestry_uploads *of, const vestry_request *req, vestry_reply *reply, bool is_new,
+                            void **ret_state) {
+  upload *u;
+  vestry_err error = vsi_upload_resume_greet(req, reply);
+  if (!error) error = begin_upload(of, req, reply, &u);
+  if (!error) error = begun(u, begin_resumable(u, is_new), ret_state);
+  return vsi_upload_resume_say_error(req, reply, error);
+}
+
+static vestry_err begin(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state) {
+  const char *type = vestry_request_header(req, "Content-Type");
+  upload *u;
+  if (vestry_request_header(req, "Tus-Resumable")) return begin_tus(app, req, reply, true, ret_state);
+  vestry_err error = begin_upload(app, req, reply, &u);
+  if (error) return error;
+  u->is_form = type && vsi_is_media_type(type, "multipart/form-data");
+  return begun(u, begin_body(u, type ? type : ""), ret_state);
+}
+
+/* PATCH, or what cannot send it. */
+static vestry_err begin_again(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state) {
+  const char *method = vestry_request_header(req, "X-HTTP-Method-Override");
+  if (strcmp(req->method, "POST") == 0 && (!method || strcmp(method, "PATCH") != 0)) {
+    vestry_err error = vsi_upload_resume_greet(req, reply);
+    return error ? error : vsi_refuse(req, reply, 405, "An upload goes on with PATCH.");
+  }
+  return begin_tus(app, req, reply, false, ret_state);
 }
 
 static vestry_err write_body(void *state, const vestry_request *req, vestry_reply *reply, const void *bytes,
@@ -212,7 +346,9 @@ static vestry_err write_body(void *state, const vestry_request *req, vestry_repl
   upload *u = state;
   u->req = req;
   u->reply = reply;
-  return u->is_form ? vsi_form_take(&u->form, bytes, len) : write_file(u, bytes, len);
+  if (u->is_form) return vsi_form_take(&u->form, bytes, len);
+  vestry_err error = write_file(u, bytes, len);
+  return u->resume.of ? vsi_upload_resume_say_error(req, reply, error) : error;
 }
 
 static vestry_err end_body(upload *u) {
@@ -226,13 +362,13 @@ static vestry_err end_body(upload *u) {
 
 static vestry_err end(void *state, const vestry_request *req, vestry_reply *reply) {
   upload *u = state;
-  const vestry_uploads_options *o = &u->of->options;
   u->req = req;
   u->reply = reply;
-  vestry_err error = end_body(u);
-  finish(u, !error);
-  if (error || !o->done) return error;
-  return o->done(req, reply, o->app);
+  vestry_err error = u->resume.of ? vsi_upload_resume_say_error(req, reply, end_resumable(u)) : end_body(u);
+  bool is_done = !error;
+  if (!error && !u->resume.of) error = answer(u);
+  finish(u, is_done && !(error && u->of->options.folder));
+  return error;
 }
 
 static void abort_body(void *state, vestry_err why) {
@@ -241,4 +377,5 @@ static void abort_body(void *state, vestry_err why) {
   finish(u, false);
 }
 
-const vsi_receiver vsi_upload_receiver = {begin, write_body, end, abort_body};
+const vsi_receiver vsi_upload_receiver = {begin, write_body, end, abort_body},
+                   vsi_upload_resume_receiver = {begin_again, write_body, end, abort_body};

@@ -10,10 +10,12 @@ struct vestry_uploads {
   vestry *v;
   vestry_uploads_options options; /* whole */
   vsi_upload_places places;
-  char text[]; /* pattern and types */
+  char *resume_pattern; /* owned; NULL: nothing is resumed */
+  size_t resume_count;  /* of its routes, those that are mounted */
+  char text[];          /* pattern and types */
 };
 
-/* app: a vestry_uploads */
-extern const vsi_receiver vsi_upload_receiver;
+/* app: a vestry_uploads. Of its pattern; of an upload that is resumed */
+extern const vsi_receiver vsi_upload_receiver, vsi_upload_resume_receiver;
 
 #endif

@@ -4,7 +4,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -195,10 +197,34 @@ static void abort_upload(void *file, vestry_err why) {
 }
 static const vestry_upload_writer upload_writer = {
     .begin = begin_upload, .write = write_upload, .end = end_upload, .abort = abort_upload};
+static vestry_err take_upload_view(const void *given) {
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_html_add(&html, "<form>");
+  vestry_err error = vestry_html_upload(&html, given);
+  vestry_html_finish(&html);
+  return error;
+}
+
 static vestry_err take_uploads(const void *given) {
   vestry_uploads *made;
   vestry_err error = vestry_uploads_create(v, given, &made);
   if (!error) vestry_uploads_destroy(made);
+  return error;
+}
+
+static char uploads_path[] = "/tmp/vestry-sizes-XXXXXX";
+static vestry_err take_upload_folder(const void *given) {
+  vestry_upload_folder *made;
+  vestry_err error = vestry_upload_folder_open(v, given, &made);
+  if (!error) vestry_upload_folder_close(made);
+  return error;
+}
+
+static vestry_err take_forms(const void *given) {
+  vestry_forms *made;
+  vestry_err error = vestry_forms_create(v, given, &made);
+  if (!error) vestry_forms_destroy(made);
   return error;
 }
 
@@ -242,6 +268,33 @@ static vestry_err take_page(const void *given) {
   error = vestry_page_create(pages, given, &made);
   vestry_pages_destroy(pages);
   return error;
+}
+typedef struct window_taken {
+  const void *given;
+  vestry_err error;
+} window_taken;
+static vestry_err render_window(vestry_render *render, vestry_html *html, void *app) {
+  window_taken *given = app;
+  vestry_window window;
+  vestry_render_begin(render, html);
+  given->error = vestry_window_begin(render, html, given->given, &window);
+  if (given->error) return given->error;
+  vestry_window_end(html, &window);
+  return vestry_render_end(render, html);
+}
+static vestry_err take_window(const void *given) {
+  window_taken taken_by = {.given = given, .error = VESTRY_FAILED};
+  vestry_pages *pages;
+  vestry_page *page;
+  vestry_memory_exchange *document;
+  vestry_err error = vestry_pages_create(v, NULL, &pages);
+  if (error) return error;
+  error =
+      vestry_page_create(pages, &(vestry_page_options){.render = render_window, .shell = "s", .app = &taken_by}, &page);
+  if (!error) error = vestry_memory_request(v, NULL, vestry_page_handler, page, &document);
+  if (!error) vestry_memory_destroy(document);
+  vestry_pages_destroy(pages);
+  return error ? error : taken_by.error;
 }
 static vestry_err take_files(const void *given) {
   vestry_files *made;
@@ -358,10 +411,13 @@ static vestry_err take_observer(const void *given) {
   return error;
 }
 static const vestry_page_options page_made = {.render = no_render};
+static const vestry_window_options window_made = {.id = "list", .rows = {.count = 1}};
 static const vestry_cluster_options cluster_made = {
     .node = "a", .secret = "0123456789012345678901234567890123456789", .secret_len = 40};
 static const unsigned char zero[512];
 static const vestry_rate_options rate = {.count = 1};
+static const vestry_upload_folder_options upload_folder = {.path = uploads_path};
+static const vestry_upload_view_options upload_view = {.signal = "_a"};
 static const vestry_uploads_options uploads = {.pattern = "/files", .writer = &upload_writer};
 
 static const struct {
@@ -395,12 +451,16 @@ static const struct {
     {"vestry_csp", take_csp, zero, sizeof(vestry_csp)},
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
+    {"vestry_forms_options", take_forms, zero, sizeof(vestry_forms_options)},
     {"vestry_rate_options", take_rate, &rate, sizeof rate},
+    {"vestry_upload_view_options", take_upload_view, &upload_view, sizeof upload_view},
     {"vestry_uploads_options", take_uploads, &uploads, sizeof uploads},
+    {"vestry_upload_folder_options", take_upload_folder, &upload_folder, sizeof upload_folder},
     {"vestry_watch", take_watch, &watch, sizeof watch},
     {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
     {"vestry_render_observer", take_observer, &observer, sizeof observer},
     {"vestry_page_options", take_page, &page_made, sizeof page_made},
+    {"vestry_window_options", take_window, &window_made, sizeof window_made},
     {"vestry_files_options", take_files, &files, sizeof files},
     {"vestry_server_options", take_server, zero, sizeof(vestry_server_options)},
     {"vestry_memory_network_options", take_network, zero, sizeof(vestry_memory_network_options)},
@@ -473,6 +533,18 @@ static void fill_history_stats(void *ret) {
 static void fill_channels_stats(void *ret) {
   vestry_channels_stats_get(v, ret);
 }
+static void fill_uploads_stats(void *ret) {
+  vestry_uploads *made;
+  assert_int_equal(vestry_uploads_create(v, &uploads, &made), VESTRY_OK);
+  vestry_uploads_stats_get(made, ret);
+  vestry_uploads_destroy(made);
+}
+static void fill_upload_folder_stats(void *ret) {
+  vestry_upload_folder *made;
+  assert_int_equal(vestry_upload_folder_open(v, &upload_folder, &made), VESTRY_OK);
+  vestry_upload_folder_stats_get(made, ret);
+  vestry_upload_folder_close(made);
+}
 static void fill_bus_stats(void *ret) {
   vestry_bus_stats_get(v, ret);
 }
@@ -540,6 +612,8 @@ static const struct {
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_history_stats", fill_history_stats, sizeof(vestry_history_stats)},
     {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
+    {"vestry_uploads_stats", fill_uploads_stats, sizeof(vestry_uploads_stats)},
+    {"vestry_upload_folder_stats", fill_upload_folder_stats, sizeof(vestry_upload_folder_stats)},
     {"vestry_cluster_count", fill_cluster_count, sizeof(vestry_cluster_count)},
     {"vestry_presence_stats", fill_presence_stats, sizeof(vestry_presence_stats)},
     {"vestry_cluster_stats", fill_cluster_stats, sizeof(vestry_cluster_stats)},
@@ -599,13 +673,13 @@ static void tables_may_be_longer(void **state) {
 
 static int begin(void **state) {
   (void)state;
-  return vestry_create(&options, &v);
+  return mkdtemp(uploads_path) ? (int)vestry_create(&options, &v) : -1;
 }
 
 static int end(void **state) {
   (void)state;
   vestry_destroy(v);
-  return 0;
+  return rmdir(uploads_path);
 }
 
 int main(void) {

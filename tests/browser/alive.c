@@ -5,7 +5,8 @@
  *   POST /say        the body is the number that is shown from now on
  *   POST /end        streams /stream/b end cleanly
  *   POST /forbid     streams are answered 403 from now on, and the page says so
- *   GET /seen        as JSON: streams opened and open */
+ *   GET /seen        as JSON: streams opened and open, those that lapsed, answers
+ * LEASE_MS in the environment: of the streams. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,15 +101,19 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   (void)req;
   vestry_stats stats = {0};
   vestry_stats_get(app->program.v, &stats);
-  return vestry_reply_bodyf(reply, "{\"opened\": %lu, \"open\": %lu}", (unsigned long)stats.opened_count,
-                            (unsigned long)(stats.opened_count - stats.closed_count));
+  return vestry_reply_bodyf(
+      reply, "{\"opened\": %lu, \"open\": %lu, \"leases\": %lu, \"lapsed\": %lu, \"answers\": %lu, \"unknown\": %lu}",
+      (unsigned long)stats.opened_count, (unsigned long)(stats.opened_count - stats.closed_count),
+      (unsigned long)stats.leases_live_count, (unsigned long)stats.closed_by_cause[VESTRY_CAUSE_LAPSED],
+      (unsigned long)stats.renewals_count, (unsigned long)stats.renewals_unknown_count);
 }
 
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
   const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
+  const char *lease_ms = getenv("LEASE_MS");
   program_start(&app.program, argc, argv, "test_browser_alive", "Streams that look after themselves",
-                &(vestry_options){.connection = &connection});
+                &(vestry_options){.connection = &connection, .lease_ms = lease_ms ? strtoul(lease_ms, NULL, 10) : 0});
   vestry *v = app.program.v;
   vestry_route(v, "GET", "/", page, &app);
   vestry_route(v, "GET", "/bare", page, &app);

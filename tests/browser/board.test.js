@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { HOSTILE, startExample, newSession, picture, sameOnBoth, send, closeChrome, temporaryDirectory } = require('./harness.js');
+const { HOSTILE, startExample, newSession, isOffline, picture, sameOnBoth, send, closeChrome, temporaryDirectory } = require('./harness.js');
 
 after(closeChrome);
 
@@ -22,8 +22,9 @@ async function boardFor(t, options = []) {
   return {
     url: server.url,
     stop: () => server.stop(),
-    async restart() {
-      await server.stop();
+    async restart(meanwhile = () => {}) {
+      await server.kill();
+      await meanwhile();
       server = await startExample('board', ['--db', file, ...options], server.port);
     },
   };
@@ -57,6 +58,13 @@ const add = async (tab, text) => {
   await tab.page.getByRole('button', { name: 'Add' }).click();
   await tab.until(() => document.querySelector('#text').value === ''); // it was taken
 };
+// Opens the editor of a card, and types.
+const edits = async (tab, text, card = tab.page.locator('article').first()) => {
+  await card.getByRole('button', { name: 'Edit' }).click();
+  await tab.page.getByLabel('Text').fill(text);
+};
+const says = (tab, selector, what) =>
+  tab.until(([where, is]) => document.querySelector(where)?.checkVisibility() && document.querySelector(where).textContent === is, [selector, what]);
 const shows = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
 
@@ -68,7 +76,7 @@ test('board: what one person adds, moves and deletes is seen by all, and on no o
   await add(one, 'Write the paper');
   for (const tab of [one, two, three]) await shows(tab, 'Write the paper');
   assert.equal(await one.page.inputValue('[data-bind\\:text]'), '', 'the field is empty again');
-  await three.page.getByRole('button', { name: 'Move on' }).click();
+  await three.page.getByRole('button', { name: 'To Doing' }).click();
   for (const tab of [one, two, three])
     await tab.until(() => document.querySelectorAll('section:nth-child(2) article').length === 1);
   await three.page.getByRole('button', { name: 'Delete' }).click();
@@ -151,11 +159,10 @@ test('board: hostile texts are texts', { skip: sameOnBoth }, async (t) => {
     await add(one, text);
     await shows(two, text);
   }
-  const card = two.page.locator('article').last();
   for (const text of HOSTILE) {
-    await card.getByRole('button', { name: 'Edit' }).click();
-    await card.getByLabel('Text').fill(text);
-    await card.getByRole('button', { name: 'Save' }).click();
+    await edits(two, text, two.page.locator('article').last());
+    await two.page.getByRole('button', { name: 'Save' }).click();
+    await two.until(() => !document.querySelector('dialog').open);
     await one.until((is) => [...document.querySelectorAll('article p')].at(-1).textContent === is, text);
   }
   await two.page.reload();
@@ -171,7 +178,7 @@ test('board: who edits is not disturbed by what others do', async (t) => {
   await shows(two, 'mine');
   const card = one.page.locator('article').first();
   await card.getByRole('button', { name: 'Edit' }).click();
-  const text = card.getByLabel('Text');
+  const text = one.page.getByLabel('Text');
   await text.fill('');
   const typed = 'a text that is typed while others add twenty cards';
   const others = (async () => {
@@ -184,7 +191,7 @@ test('board: who edits is not disturbed by what others do', async (t) => {
   await others;
   await shows(one, 'other 19');
   assert.equal(await text.inputValue(), typed);
-  await card.getByRole('button', { name: 'Save' }).click();
+  await one.page.getByRole('button', { name: 'Save' }).click();
   await shows(two, typed);
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
@@ -227,8 +234,8 @@ test('board: a page that is slow to read is shown the last state', async (t) => 
   for (let n = 1; n <= 60; n++) await change('POST', 'card', { text: `${n} `.padEnd(500, 'x') });
   const fast = streamOf(t, board, cookie), slow = streamOf(t, board, cookie, { waits: true });
   await fast.until((text) => text.includes('id="cards"'));
-  for (let n = 0; n < 240; n++) await change('POST', `card/${1 + n % 60}/move`, {});
-  await change('PUT', 'card/7', { draft: 'the last' });
+  for (let n = 0; n < 240; n++) await change('POST', `card/${1 + n % 60}/move`, { from: Math.floor(n / 60) % 2, stage: 1 - Math.floor(n / 60) % 2 });
+  await change('PUT', 'card', { card: 7, draft: 'the last', base: 1 });
   await fast.until((text) => text.includes('>the last<') && text.endsWith('\n\n\r\n'));
   slow.read();
   await slow.until((text) => text.includes('>the last<') && text.endsWith('\n\n\r\n'));
@@ -242,17 +249,134 @@ test('board: a private notice reaches all tabs of one person, and nobody else', 
   const board = await boardFor(t);
   const [ada, bob, eve] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob'), await personFor(t, board, 'Eve')];
   const [one, two, three, four] = [await ada.open(), await bob.open(), await bob.open(), await eve.open()];
-  await one.page.getByLabel('To').fill('Bob');
-  await one.page.getByLabel('Notice').fill('<b>lunch?</b>');
+  await one.page.getByLabel('To', { exact: true }).fill('Bob');
+  await one.page.getByLabel('Notice', { exact: true }).fill('<b>lunch?</b>');
   await one.page.getByRole('button', { name: 'Send' }).click();
   for (const tab of [two, three]) await tab.until(() => /Ada: <b>lunch\?<\/b>/.test(document.querySelector('#notices').textContent));
   await add(two, 'after');
   await shows(four, 'after');
   assert.equal(await four.page.textContent('#notices'), '');
-  await one.page.getByLabel('To').fill('Nobody');
-  await one.page.getByLabel('Notice').fill('hello?');
+  await one.page.getByLabel('To', { exact: true }).fill('Nobody');
+  await one.page.getByLabel('Notice', { exact: true }).fill('hello?');
   await one.page.getByRole('button', { name: 'Send' }).click();
   await one.until(() => /not here/.test(document.querySelector('[role=alert]').textContent));
+});
+
+test('board: what another person changed meanwhile is not overwritten without a word, and no text is lost', async (t) => {
+  const board = await boardFor(t);
+  const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
+  const [one, two] = [await ada.open(), await bob.open()];
+  const save = ({ page }) => page.getByRole('button', { name: 'Save' }).click();
+  await add(one, 'first');
+  await shows(two, 'first');
+  await edits(one, 'of Ada');
+  await edits(two, 'of Bob');
+  await save(two);
+  await shows(one, 'of Bob');
+  await save(one);
+  await says(one, 'dialog .error', 'Bob changed this card meanwhile: “of Bob” Save again, and your text takes the place of that one.');
+  assert.equal(await one.page.inputValue('#draft'), 'of Ada');
+  await shows(two, 'of Bob');
+  await save(one); // with open eyes
+  await shows(two, 'of Ada');
+  await one.until(() => !document.querySelector('dialog').open);
+  // A card that is deleted under its editor.
+  await edits(one, 'a long thought');
+  await two.page.getByRole('button', { name: 'Delete' }).click();
+  await one.until(() => !document.querySelector('article'));
+  assert.equal(await one.page.inputValue('#draft'), 'a long thought');
+  await save(one);
+  await says(one, 'dialog .error', 'Bob deleted this card meanwhile. Your text is still here.');
+  await one.page.getByRole('button', { name: 'Make it a new card' }).click();
+  await one.page.getByRole('button', { name: 'Add' }).click();
+  await shows(two, 'a long thought');
+  // Escape leaves the card as it is, and the focus where it was.
+  await edits(two, 'not that');
+  await two.page.keyboard.press('Escape');
+  await two.until(() => !document.querySelector('dialog').open && document.activeElement.textContent === 'Edit');
+  await shows(two, 'a long thought');
+  assert.deepEqual([...ada.problems, ...bob.problems], []);
+});
+
+test('board: a press names its goal: twice is once, and a card that was moved or deleted meanwhile says by whom', async (t) => {
+  const board = await boardFor(t);
+  const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
+  const [one, two] = [await ada.open(), await bob.open()];
+  await add(one, 'a card');
+  await shows(two, 'a card');
+  const column = (tab, n) => tab.until((is) => document.querySelector(`section:nth-child(${is}) article`), n);
+  assert.deepEqual(await one.page.locator('article button').allTextContents(), ['Edit', 'To Doing', 'Delete']);
+  // Two presses before the page hears of the first; then what this page showed before is pressed.
+  const press = (tab, name) => tab.page.evaluate((is) => {
+    const button = window.kept ??= [...document.querySelectorAll('article button')].find((el) => el.textContent === is);
+    button.click();
+  }, name);
+  const sends = (tab, where, what) => tab.page.evaluate(async ([path, body]) => {
+    const answer = await fetch(path, { method: 'POST', headers: { 'Datastar-Request': 'true', 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+    return answer.text();
+  }, [where, what]);
+  await press(one, 'To Doing');
+  await press(one, 'To Doing');
+  await sends(one, '/board/1/card/1/move', { from: 0, stage: 1 });
+  for (const tab of [one, two]) await column(tab, 2);
+  assert.deepEqual(await two.page.locator('article button').allTextContents(), ['Edit', 'Back to To do', 'To Done', 'Delete']);
+  await two.page.getByRole('button', { name: 'To Done' }).click();
+  await column(one, 3);
+  assert.match(await sends(one, '/board/1/card/1/move', { from: 1, stage: 0 }), /Bob moved this card to Done meanwhile/);
+  assert.deepEqual(await one.page.locator('article button').allTextContents(), ['Edit', 'To Doing', 'Delete']);
+  assert.deepEqual([...ada.problems, ...bob.problems], []);
+});
+
+test('board: as many characters as the field takes are taken; blanks are not; nothing of them is lost', { skip: sameOnBoth }, async (t) => {
+  const board = await boardFor(t);
+  const ada = await personFor(t, board, 'Ä'.repeat(40)); // 80 bytes
+  const one = await ada.open();
+  await add(one, 'ö'.repeat(500));
+  await shows(one, 'ö'.repeat(500));
+  await one.page.getByLabel('New card').fill('   ');
+  await one.page.getByRole('button', { name: 'Add' }).click();
+  await says(one, 'main > .error', 'A card needs a text, and not a long one.');
+  await edits(one, ' ');
+  await one.page.getByRole('button', { name: 'Save' }).click();
+  await says(one, 'dialog .error', 'A card needs a text, of at most 500 characters.');
+  await shows(one, 'ö'.repeat(500));
+  assert.deepEqual(ada.problems, []);
+});
+
+test('board: a notice is dismissed, and covers nothing', async (t) => {
+  const board = await boardFor(t);
+  const ada = await personFor(t, board, 'Ada');
+  const one = await ada.open();
+  for (const text of ['one', 'two']) {
+    await one.page.getByLabel('To', { exact: true }).fill('Ada');
+    await one.page.getByLabel('Notice', { exact: true }).fill(text);
+    await one.page.getByRole('button', { name: 'Send' }).click();
+    await one.until((is) => document.querySelector('#notices').textContent.includes(`Ada: ${is}`), text);
+  }
+  assert.equal(await one.page.evaluate(() => getComputedStyle(document.querySelector('#notices')).position), 'static');
+  await one.page.getByRole('button', { name: 'Dismiss' }).first().click();
+  await one.until(() => document.querySelectorAll('#notices p').length === 1 && document.querySelector('#notices p span').textContent === 'Ada: two');
+  assert.deepEqual(ada.problems, []);
+});
+
+test('board: a log-out in one tab leads the others to the log-in, and what was half typed is there after it', async (t) => {
+  const board = await boardFor(t);
+  const ada = await personFor(t, board, 'Ada');
+  const [one, two] = [await ada.open(), await ada.open()];
+  await two.page.getByLabel('New card').fill('half a thou');
+  await one.page.getByRole('button', { name: 'Log out' }).click();
+  await two.page.waitForSelector('text=Enter');
+  const enters = async (name) => {
+    await two.page.getByLabel('Name').fill(name);
+    await two.page.getByRole('button', { name: 'Enter' }).click();
+    await two.page.getByRole('link', { name: 'First board' }).click();
+    await two.until(() => document.querySelector('#who li'));
+  };
+  await enters('Eve');
+  assert.equal(await two.page.getByLabel('New card').inputValue(), '', 'it is one person’s alone');
+  await two.page.getByRole('button', { name: 'Log out' }).click();
+  await enters('Ada');
+  await two.until(() => document.querySelector('#text').value === 'half a thou');
 });
 
 // capability: K6
@@ -267,31 +391,40 @@ test('board: logging out in one tab ends the streams of all', async (t) => {
   await add(other, 'secret');
   await shows(other, 'secret');
   assert.equal(await two.page.locator('article').count(), 0, 'the other tab hears no more');
-  await two.page.reload();
-  await two.page.waitForSelector('text=Enter');
+  await two.page.waitForSelector('text=Enter'); // by itself
 });
 
-// capability: K6
-test('board: sessions and drafts outlive the server', async (t) => {
+// capability: K6, L10
+test('board: sessions and drafts outlive the server, and the page says that it is away', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, 'Ada');
   const one = await ada.open();
   await add(one, 'kept');
   await shows(one, 'kept');
   await one.page.getByLabel('New card').fill('half a thou');
-  await board.restart();
+  await board.restart(async () => {
+    await isOffline(one, true);
+    await one.until(() => !document.querySelector('#who li').checkVisibility()); // nobody knows who is here
+    // What is sent now is shown as not sent, and is a card once the server is back.
+    await one.page.getByRole('button', { name: 'Add' }).click();
+    await says(one, '.waiting', 'Not sent yet: half a thou');
+    await one.page.getByLabel('New card').fill('another thou');
+  });
   // The page comes back by itself: what is added now is seen.
+  await isOffline(one, false);
   const two = await ada.open();
   await add(two, 'after the restart');
   await shows(one, 'after the restart');
   await shows(one, 'kept');
-  assert.equal(await one.page.getByLabel('New card').inputValue(), 'half a thou');
+  await shows(two, 'half a thou');
+  await one.until(() => !document.querySelector('.waiting').checkVisibility() && document.querySelector('#who li').checkVisibility());
+  assert.equal(await one.page.getByLabel('New card').inputValue(), 'another thou');
 });
 
 test('board: who is not logged in sees and changes nothing', async (t) => {
   const board = await boardFor(t);
   const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json' };
-  for (const [method, where] of [['GET', 'board/1/stream'], ['POST', 'board/1/card'], ['PUT', 'board/1/card/1'], ['DELETE', 'board/1/card/1'], ['POST', 'notice'], ['POST', 'board']]) {
+  for (const [method, where] of [['GET', 'board/1/stream'], ['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['DELETE', 'board/1/card/1'], ['POST', 'notice'], ['POST', 'board']]) {
     const { status } = await send(method, board.url + where, method === 'GET' ? undefined : '{"text":"x","draft":"x"}', as);
     assert.ok([303, 401, 403].includes(status), `${method} ${where}: ${status}`);
   }
@@ -313,7 +446,7 @@ for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 7
         await add(one, text);
         await shows(one, text);
       }
-      await one.page.getByRole('button', { name: 'Move on' }).first().click();
+      await one.page.getByRole('button', { name: 'To Doing' }).first().click();
       await one.until(() => document.querySelector('section:nth-child(2) article'));
       const folder = temporaryDirectory(t);
       await one.page.screenshot({ path: path.join(folder, `board-${device}-${colorScheme}.png`) });

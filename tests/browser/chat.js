@@ -2,8 +2,11 @@
 // What tests of the example chat need: people in browsers of their own, what they do, and another process at the database.
 'use strict';
 const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
 const http = require('node:http');
-const { newSession } = require('./harness.js');
+const os = require('node:os');
+const path = require('node:path');
+const { startExample, newSession } = require('./harness.js');
 
 // Another process, which writes, or reads, as it likes: rows as arrays, and when it was done.
 function sqlAt(file, statement) {
@@ -14,6 +17,24 @@ rows = db.execute(sys.argv[2]).fetchall()
 db.commit()
 print(json.dumps([rows, time.time() * 1000]))`;
   return JSON.parse(execFileSync('python3', ['-c', script, file, statement]));
+}
+
+// A chat on a database of its own. It is started again on the same port.
+async function chatFor(t, options = []) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-'));
+  const file = path.join(folder, 'chat.db');
+  const start = (port) => startExample('chat', ['--db', file, ...options], port);
+  let server = await start(0);
+  t.after(async () => {
+    await server.stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+  return {
+    url: server.url,
+    kill: () => server.kill(),
+    begin: async () => (server = await start(server.port)),
+    sql: (statement) => sqlAt(file, statement),
+  };
 }
 
 // A person: a browser of its own, who has logged in.
@@ -47,11 +68,20 @@ const textsOf = ({ page }) => page.locator('#messages article p').allTextContent
 const shows = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('#messages article p')].some((p) => p.textContent === is), text);
 const isIn = (tab, channel) => tab.until((is) => document.querySelector('h1')?.textContent === is, channel);
+const isAt = (tab, path) => tab.until((is) => location.pathname === is, path);
+// On a phone the channels are in a drawer.
+const openDrawer = ({ page }) =>
+  page.evaluate(() => {
+    const button = document.getElementById('drawer');
+    if (button.checkVisibility() && !document.getElementById('side').checkVisibility()) button.click();
+  });
 const go = async (tab, channel) => {
+  await openDrawer(tab);
   await press(tab.page.getByRole('navigation').getByRole('link', { name: channel, exact: true }));
   await isIn(tab, channel);
 };
 const create = async (tab, channel) => {
+  await openDrawer(tab);
   await tab.page.getByLabel('New channel').fill(channel);
   await press(tab.page.getByRole('button', { name: 'Create' }));
   await isIn(tab, channel);
@@ -60,7 +90,7 @@ const complains = (tab, what) => tab.until((is) => document.querySelector('.erro
 const unreadIs = (tab, wanted) =>
   tab.until((is) => JSON.stringify([...document.querySelectorAll('nav li')].map((li) => {
     const count = li.querySelector('b');
-    return count?.checkVisibility() ? count.textContent : '';
+    return count && getComputedStyle(count).display !== 'none' ? count.textContent : '';
   })) === is, JSON.stringify(wanted));
 const hereAre = (tab, wanted) =>
   tab.until((is) => JSON.stringify([...document.querySelectorAll('#people li span')].map((el) => el.textContent)) === is,
@@ -106,4 +136,4 @@ async function scriptOf({ context, page }) {
   return { post, nonce, token: headers['x-csrf-token'] };
 }
 
-module.exports = { sqlAt, personFor, press, say, textsOf, shows, isIn, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf };
+module.exports = { sqlAt, chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf };

@@ -49,7 +49,7 @@ test('a second tab of the session adds ten, the first one sees it; another sessi
   await second.atLeast(before + 10);
   const handled = await first.handled();
   assert.match(handled, /^[0-9a-f]{8,}$/);
-  await second.shows('handled', handled);
+  await second.until((is) => document.querySelector('#handled').dataset.handled === is, handled);
   assert.equal(await first.page.isVisible('#handled'), true);
 
   const keys = await counter.keys();

@@ -4,34 +4,12 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { spawnSync } = require('node:child_process');
-const fs = require('node:fs');
-const os = require('node:os');
-const path = require('node:path');
-const { COUNTER, clientKnowsNonces, newSession, startExample, closeChrome } = require('./harness.js');
+const { EXAMPLES, startOwn } = require('./examples.js');
+const { clientKnowsNonces, newSession, closeChrome } = require('./harness.js');
 
-const FOLDER = path.join(__dirname, '../../examples');
 const MOST = 100; // visits of a page: more of them, and it is never done
 
 after(closeChrome);
-
-// examples/NAME.c and examples/NAME/NAME.c are programs, as examples/CMakeLists.txt has it.
-const EXAMPLES = fs.readdirSync(FOLDER, { withFileTypes: true })
-  .filter((entry) => (entry.isDirectory() ? fs.existsSync(path.join(FOLDER, entry.name, `${entry.name}.c`)) : entry.name.endsWith('.c')))
-  .map((entry) => path.basename(entry.name, '.c'));
-
-// Started with a database of its own, if it has one. The embedded example is a program with no --help.
-async function start(t, name) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
-  const program = path.join(path.dirname(COUNTER), name);
-  const help = name === 'embedded' ? '' : spawnSync(program, ['--help'], { encoding: 'utf8' }).stdout;
-  const example = await startExample(name, /--db FILE/.test(help) ? ['--db', path.join(folder, 'all.db')] : []);
-  t.after(async () => {
-    await example.stop();
-    fs.rmSync(folder, { recursive: true });
-  });
-  return example;
-}
 
 // A browser that hears what each page's policy refuses, and sees which policy it is.
 async function browserOf(t) {
@@ -75,7 +53,7 @@ const settled = (page) => wherever(async () => {
 const tryAll = (page, before, most) => page.evaluate(async ([known, most]) => {
   const pause = () => new Promise((done) => setTimeout(done));
   const where = location.href;
-  for (const field of document.querySelectorAll('input:not([type=hidden]):not([type=checkbox]):not([type=radio]), textarea')) {
+  for (const field of document.querySelectorAll('input:not([type=hidden]):not([type=checkbox]):not([type=radio]):not([type=file]), textarea')) {
     if (!field.checkVisibility()) continue;
     field.value = field.type === 'number' ? '1' : field.type === 'email' ? 'ada@example.org' : 'ada';
     for (const type of ['input', 'change', 'blur']) field.dispatchEvent(new Event(type, { bubbles: true }));
@@ -131,7 +109,7 @@ async function tryEverywhere(page, start, pressed) {
       if (isIt) done.push(...now);
       isDone = isIt && !now.length;
       buttons += now.length;
-      for (const link of await wherever(() => page.$$eval('a[href]', (all) => all.map((a) => a.href.replace(/#.*/, ''))))) {
+      for (const link of await wherever(() => page.$$eval('a[href]:not([download])', (all) => all.map((a) => a.href.replace(/#.*/, ''))))) {
         const count = times.get(shape(link)) ?? 0;
         if (!link.startsWith(start) || waiting.includes(link) || count === 2) continue;
         times.set(shape(link), count + 1);
@@ -146,7 +124,7 @@ for (const name of EXAMPLES) {
   // capability: L11
   test(`csp: ${name} keeps to its policy`, async (t) => {
     const isStrict = await clientKnowsNonces();
-    const example = await start(t, name);
+    const example = await startOwn(t, name);
     const { tab, problems, refused, documents, pressed } = await browserOf(t);
     const { page } = await tab(example.url);
     t.diagnostic(await tryEverywhere(page, example.url, pressed));

@@ -11,13 +11,14 @@ after(closeChrome);
 // What a page shows. The samples are counted by how far the charts have moved.
 function read(root) {
   const [tabs, renders] = [...root.querySelectorAll('#cost b')].map((b) => Number(b.textContent));
+  const [, , width] = root.querySelector('svg').getAttribute('viewBox').split(' ').map(Number);
   const moved = /-?\d+/.exec(root.querySelector('svg g').getAttribute('transform'))[0];
-  return { samples: 181 - Number(moved), tabs, renders, charts: root.querySelector('#charts').outerHTML };
+  return { samples: width + 1 - Number(moved), tabs, renders, charts: root.querySelector('#charts').outerHTML };
 }
 const shown = ({ page }) => page.evaluate(`(${read})(document)`);
 const moves = async (tab, times) => {
   const { samples } = await shown(tab);
-  await tab.until((least) => 181 - Number(/-?\d+/.exec(document.querySelector('svg g').getAttribute('transform'))[0]) >= least,
+  await tab.until((least) => 1 + document.querySelector('svg').viewBox.baseVal.width - Number(/-?\d+/.exec(document.querySelector('svg g').getAttribute('transform'))[0]) >= least,
     samples + times);
 };
 const tabsAre = (tab, count) =>
@@ -26,12 +27,14 @@ const tabsAre = (tab, count) =>
 const now = async (example) => {
   const { text } = await send('GET', example.url);
   const [tabs, renders] = [.../<b>(\d+)<\/b>/g[Symbol.matchAll](text)].map((found) => Number(found[1]));
-  return { samples: 181 - Number(/translate\((-?\d+)\)/.exec(text)[1]), tabs, renders };
+  return { samples: 1 + Number(/viewBox="0 0 (\d+)/.exec(text)[1]) - Number(/translate\((-?\d+)\)/.exec(text)[1]), tabs, renders };
 };
 
 test('dashboard: the charts move, with axes and units', async (t) => {
   const one = await (await exampleFor(t, 'dashboard')).tab();
   await moves(one, 3);
+  // What has begun does not look empty: the first samples fill half a minute.
+  assert.equal(await one.page.evaluate(() => document.querySelector('svg').viewBox.baseVal.width), 30);
   const values = await one.page.locator('section b').allTextContents();
   assert.equal(values.length, 4);
   assert.match(values[0], /^\d{1,3} %$/);
@@ -39,7 +42,7 @@ test('dashboard: the charts move, with axes and units', async (t) => {
   for (const value of values.slice(2)) assert.match(value, /^[\d.]+ [kMGT]?B\/s$/);
   assert.equal(await one.page.getByRole('img').count(), 3);
   for (const name of await one.page.getByRole('img').evaluateAll((all) => all.map((el) => el.getAttribute('aria-label'))))
-    assert.match(name, /of the last three minutes, up to/);
+    assert.match(name, /of the last (30 s|1 min|3 min), up to/);
   assert.deepEqual(await one.page.locator('.up').first().locator('span').allTextContents(), ['100 %', '50 %', '0']);
   const { samples, charts } = await shown(one);
   const [, points] = /class="line-0" d="([^"]*)"/.exec(charts);
@@ -97,7 +100,7 @@ test('dashboard: a page whose server has gone comes back by itself', async (t) =
   await one.until(() => document.querySelector('.vestry-banner').checkVisibility());
   server = await startExample('dashboard', [], server.port);
   await one.until(() => !document.querySelector('.vestry-banner').checkVisibility());
-  await one.until(() => 181 - Number(/-?\d+/.exec(document.querySelector('svg g').getAttribute('transform'))[0]) < 10);
+  await one.until(() => 1 + document.querySelector('svg').viewBox.baseVal.width - Number(/-?\d+/.exec(document.querySelector('svg g').getAttribute('transform'))[0]) < 10);
   await moves(one, 2);
 });
 

@@ -35,7 +35,12 @@ async function begin(t, run) {
   const dev = {
     url,
     said: () => said,
-    save: (text) => fs.writeFileSync(file, `${text}\n`),
+    // At once: of a file that is written piece by piece each piece may be a change.
+    save(text) {
+      const hidden = path.join(folder, '.program.c');
+      fs.writeFileSync(hidden, `${text}\n`);
+      fs.renameSync(hidden, file);
+    },
     stop: (sign = 'SIGINT') => (stopped ??= (async () => {
       child.kill(sign);
       assert.deepEqual(await exited, [0, null], said);

@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { HOSTILE, exampleFor, picture, sameOnBoth, closeChrome } = require('./harness.js');
+const { HOSTILE, exampleFor, isOffline, unforeseen, picture, sameOnBoth, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -12,6 +12,8 @@ const opensForm = async ({ page }) => {
   await page.click('#open');
   await page.waitForSelector('#form input');
 };
+
+const says = ({ until }, text) => until((is) => document.querySelector('[role=alert]')?.textContent === is, text);
 
 test('edit: a click opens a form with what is there, the focus in it', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
@@ -68,14 +70,114 @@ test('edit: cancel changes nothing', async (t) => {
   await ada.until(() => document.querySelector('#name').value === 'Ada Lovelace');
 });
 
+// capability: L4
+test('edit: what is half typed is there after a reload, until it is saved or cancelled', async (t) => {
+  const { tab } = await exampleFor(t, 'edit');
+  const [ada, other] = [await tab(), await tab()];
+  const loadsAgain = async () => {
+    await ada.page.reload();
+    await opensForm(ada);
+  };
+  await opensForm(ada);
+  await ada.page.fill('#name', 'half a na');
+  await loadsAgain(); // at once: the page says it while it goes
+  await ada.until(() => document.querySelector('#name').value === 'half a na');
+  assert.equal(await ada.page.inputValue('#email'), 'ada@example.org');
+  await opensForm(other);
+  assert.equal(await other.page.inputValue('#name'), 'Ada Lovelace', 'it is one tab’s alone');
+  await ada.page.fill('#name', 'a whole name');
+  await ada.page.click('button.first');
+  await other.until(() => document.querySelector('#view dd').textContent === 'a whole name');
+  await ada.page.waitForSelector('#form input', { state: 'detached' });
+  await loadsAgain();
+  await ada.until(() => document.querySelector('#name').value === 'a whole name');
+  await ada.page.fill('#name', 'not that');
+  await ada.page.click('text=Cancel');
+  await ada.page.waitForSelector('#form input', { state: 'detached' });
+  await loadsAgain();
+  assert.equal(await ada.page.inputValue('#name'), 'a whole name');
+  assert.deepEqual([...ada.problems, ...other.problems], []);
+});
+
+// capability: L10
+test('edit: while the server is away the page says so; then it comes back, and what is half typed is still there', async (t) => {
+  const { tab, kill, begin, send } = await exampleFor(t, 'edit');
+  const ada = await tab();
+  await opensForm(ada);
+  await ada.page.fill('#name', 'half a na');
+  await kill();
+  await isOffline(ada, true);
+  await ada.page.locator('#name').press('End');
+  await ada.page.keyboard.type('me');
+  await begin();
+  await isOffline(ada, false);
+  assert.equal(await ada.page.inputValue('#name'), 'half a name');
+  await send('PUT', 'card', '{"name":"Grace","email":"","was_name":"Ada Lovelace","was_email":"ada@example.org"}');
+  await ada.until(() => document.querySelector('#view dd').textContent === 'Grace');
+  assert.equal(await ada.page.inputValue('#name'), 'half a name');
+  await ada.page.click('button.first');
+  await says(ada, 'Saved meanwhile by another page: “Grace”, “”. Save again, and yours takes its place.');
+  await ada.page.click('button.first');
+  await ada.until(() => document.querySelector('#view dd').textContent === 'half a name');
+  await ada.page.waitForSelector('#form input', { state: 'detached' });
+  assert.deepEqual(unforeseen(ada.problems), []);
+});
+
 test('edit: a card without a name is refused, and the form says why', async (t) => {
   const { tab } = await exampleFor(t, 'edit');
   const ada = await tab();
   await opensForm(ada);
   await ada.page.fill('#name', '');
-  await ada.page.click('text=Save');
+  await ada.page.click('button.first');
   await ada.until(() => /name is needed/.test(document.querySelector('[role=alert]').textContent));
   assert.deepEqual(await card(ada.page), ['Ada Lovelace', 'ada@example.org']);
+});
+
+test('edit: what another page saved meanwhile is not overwritten without a word, after a reload neither', async (t) => {
+  const { tab } = await exampleFor(t, 'edit');
+  const [ada, other] = [await tab(), await tab()];
+  await opensForm(ada);
+  await ada.page.fill('#name', 'Ada King');
+  await opensForm(other);
+  await other.page.fill('#name', 'Grace');
+  await other.page.click('button.first');
+  await ada.until(() => document.querySelector('#view dd').textContent === 'Grace');
+  await ada.page.reload();
+  await opensForm(ada);
+  await ada.until(() => document.querySelector('#name').value === 'Ada King');
+  await ada.page.click('button.first');
+  await says(ada, 'Saved meanwhile by another page: “Grace”, “ada@example.org”. Save again, and yours takes its place.');
+  assert.equal(await ada.page.inputValue('#name'), 'Ada King');
+  await other.until(() => document.querySelector('#view dd').textContent === 'Grace');
+  await ada.page.click('button.first'); // with open eyes
+  await other.until(() => document.querySelector('#view dd').textContent === 'Ada King');
+  assert.deepEqual([...ada.problems, ...other.problems], []);
+});
+
+test('edit: an address is one; as many characters as a field takes are taken; Escape cancels', async (t) => {
+  const { tab } = await exampleFor(t, 'edit');
+  const ada = await tab();
+  await opensForm(ada);
+  for (const email of ['not an address', '@x.org', 'ada@', 'ada@example', 'a@b@c.org', 'ada@example..org', 'ada@example.']) {
+    await ada.page.fill('#email', email);
+    await ada.page.click('button.first');
+    await says(ada, 'An address looks like name@example.org.');
+    assert.equal(await ada.page.inputValue('#email'), email);
+  }
+  await ada.page.fill('#email', '');
+  await ada.page.fill('#name', '  ');
+  await ada.page.click('button.first');
+  await says(ada, 'A name is needed, and nothing too long.');
+  await ada.page.fill('#name', 'ö'.repeat(60));
+  await ada.page.click('button.first');
+  await ada.until(() => document.querySelector('#view dd').textContent === 'ö'.repeat(60));
+  await opensForm(ada);
+  await ada.page.fill('#name', 'Nobody');
+  await ada.page.keyboard.press('Escape');
+  await ada.until(() => document.activeElement.id === 'open');
+  assert.equal(await ada.page.locator('#form input').count(), 0);
+  assert.deepEqual(await card(ada.page), ['ö'.repeat(60), '']);
+  assert.deepEqual(ada.problems, []);
 });
 
 test('edit: hostile names are names', { skip: sameOnBoth }, async (t) => {
@@ -84,7 +186,7 @@ test('edit: hostile names are names', { skip: sameOnBoth }, async (t) => {
   for (const text of HOSTILE) {
     await opensForm(ada);
     await ada.page.fill('#name', text);
-    await ada.page.click('text=Save');
+    await ada.page.click('button.first');
     await other.until((is) => document.querySelector('#view dd').textContent === is, text);
     await ada.page.waitForSelector('#form input', { state: 'detached' });
     await other.page.reload();

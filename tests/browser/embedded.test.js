@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { closeChrome, newSession, startExample } = require('./harness.js');
+const { closeChrome, newSession, startExample, isOffline } = require('./harness.js');
 
 after(closeChrome);
 
@@ -39,14 +39,18 @@ test('embedded: values move, and what one does all see, behind the monitor’s o
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('embedded: a page goes on when the monitor starts again', async (t) => {
+// capability: L10
+test('embedded: a page says that the monitor is away, and goes on when it starts again', async (t) => {
   const monitor = await startExample('embedded');
   const ada = await person(t, monitor, 'ada');
   await ada.first.until(() => parseInt(document.querySelector('#device3').textContent) >= 40);
-  await monitor.stop();
+  await monitor.kill();
+  await isOffline(ada.first, true);
   const again = await startExample('embedded', [], monitor.port);
   t.after(() => again.stop());
-  const later = await person(t, again, 'ada'); // the monitor keeps its log-ins in memory
-  await later.first.until(() => parseInt(document.querySelector('#device0').textContent) >= 40);
-  assert.deepEqual(later.problems, []);
+  await ada.first.page.waitForURL('**/welcome'); // the monitor keeps its log-ins in memory
+  await ada.first.page.fill('[name=name]', 'ada');
+  await ada.first.page.click('button');
+  await ada.first.until(() => parseInt(document.querySelector('#device0')?.textContent) >= 40);
+  await isOffline(ada.first, false);
 });

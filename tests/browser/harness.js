@@ -9,7 +9,8 @@ const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
 const assert = require('node:assert/strict');
-const { chromium } = require('playwright-core');
+const { chromium, firefox } = require('playwright-core');
+const { reservePort } = require('../support/port.js');
 
 const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
 const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
@@ -24,13 +25,17 @@ const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `
 // Chromium without windows, where there is one, takes less than half of the processor.
 const CHROMIUM =
   process.env.CHROMIUM ?? ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'].find((file) => fs.existsSync(file));
+// BROWSER=firefox: Debian's Firefox, as it is, by WebDriver BiDi.
+const FIREFOX = process.env.BROWSER === 'firefox' ? process.env.FIREFOX || '/usr/bin/firefox-esr' : null;
+// What says nothing of a browser is not done again in this one.
+const sameInFirefox = FIREFOX ? 'Chromium has shown it' : false;
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 // The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
-// Lines of its complaints that match `expected` are none.
+// Lines of its complaints that match `expected` are none. It is on a port of its own, on which it can start again.
 async function startExample(name, options = [], port = 0, expected = /^$/) {
-  const all = ['--port', String(port), '--adapter', ADAPTER, ...(await versionOptions()), ...options];
+  const all = ['--port', String(port || (await reservePort())), '--adapter', ADAPTER, ...(await versionOptions()), ...options];
   const program = path.join(path.dirname(COUNTER), name);
   const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
@@ -47,9 +52,9 @@ async function startExample(name, options = [], port = 0, expected = /^$/) {
   return {
     url: `${url[1]}/`,
     port: Number(url[2]),
-    stop() {
+    stop(by = 'SIGTERM') {
       stopped ??= (async () => {
-        child.kill('SIGTERM');
+        child.kill(by);
         const [code, signal] = await exited;
         const unexpected = complaints.split('\n').filter((line) => line && !expected.test(line));
         assert.deepEqual({ code, signal, unexpected }, { code: 0, signal: null, unexpected: [] });
@@ -86,10 +91,12 @@ const send = (method, url, body, headers = {}) =>
 
 // A small example that ends with its test, and complains about nothing; tabs of it, each a browser of its own.
 async function exampleFor(t, name) {
-  const example = await startExample(name);
+  let example = await startExample(name);
   t.after(() => example.stop());
   return {
     ...example,
+    kill: () => example.kill(),
+    begin: async () => { example = await startExample(name, [], example.port); },
     // Until the page's stream is open, and shows what it starts with.
     async tab(where = '', options = {}) {
       const session = await newSession(t, options);
@@ -116,7 +123,9 @@ const client = clientWith('rebuilt');
 
 let browser = null; // a promise, so that those who ask for it at once get the same
 function chrome() {
-  browser ??= chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  browser ??= FIREFOX
+    ? firefox.launch({ channel: 'moz-firefox', executablePath: FIREFOX })
+    : chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   return browser;
 }
 async function closeChrome() {
@@ -142,7 +151,8 @@ function clientKnowsNonces() {
   return knowsNonces;
 }
 // For programs whose pages have a policy: which client they are to serve.
-const versionOptions = async () => ((await clientKnowsNonces()) ? [] : ['--datastar-version', '1.0.2']);
+// And it is loaded from the CDN's address, also where the programs have a client built in.
+const versionOptions = async () => ['--datastar-version', (await clientKnowsNonces()) ? '1.0.4' : '1.0.2'];
 
 // A session: a browser of its own, as far as cookies go. Tabs of it complain to `problems`.
 async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
@@ -162,11 +172,11 @@ async function newSession(t, { retries = 'rebuilt', ...options } = {}) {
   return {
     context,
     problems,
-    async tab(url) {
+    async tab(url, options = {}) {
       const page = await context.newPage();
       page.on('pageerror', (error) => problems.push(error.message));
       page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
-      await page.goto(url);
+      await page.goto(url, options);
       return tabOf(page);
     },
   };
@@ -196,20 +206,25 @@ async function stateOf(page) {
   return `\nat ${new Date().toISOString().slice(11, 23)}, after\n${lines.join('\n')}\nthe page shows\n${shown.slice(0, 2000)}`;
 }
 
+// Whether a tab's banner says that the stream is away; it has one.
+const isOffline = (tab, is) =>
+  tab.until((wanted) => document.querySelector('.vestry-banner')?.checkVisibility() === wanted, is);
+// What is wrong with a tab whose server was killed: not that it was away.
+const unforeseen = (problems) => problems.filter((text) => !/ERR_|status of 400/.test(text));
+
 function tabOf(page) {
   const text = (selector) => page.textContent(selector);
   // By the clock: the frames that Playwright would wait for are rare in a tab behind others.
   const until = (condition, argument) =>
     page.waitForFunction(condition, argument, { polling: 50 }).catch(async (error) => {
-      error.message += await stateOf(page);
-      throw error;
+      throw new Error(error.message + (await stateOf(page)), { cause: error }); // Playwright's own keeps its first text
     });
   return {
     page,
     until,
     counter: async () => Number(await text('#counter')),
     state: () => text('#state'),
-    handled: () => text('#handled'),
+    handled: () => page.getAttribute('#handled', 'data-handled'),
     click: (id) => page.click(`#${id}`),
     /** Wait until the counter shows at least n. */
     atLeast: (n) => until((least) => Number(document.querySelector('#counter').textContent) >= least, n),
@@ -243,5 +258,5 @@ function canBeHidden() {
   };
 }
 
-module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
-  versionOptions, startExample, startCounter, exampleFor, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };
+module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, sameInFirefox, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
+  versionOptions, startExample, startCounter, exampleFor, isOffline, unforeseen, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };

@@ -39,7 +39,7 @@ function measure() {
   const shown = getComputedStyle(document.querySelector('#counter'));
   const box = (selector) => document.querySelector(selector).getBoundingClientRect();
   return {
-    ground: luminance(getComputedStyle(document.body).backgroundColor),
+    ground: luminance(getComputedStyle(document.documentElement).backgroundColor),
     contrasts: ['h1', '#state', '#counter', '#add', '#stop', 'footer'].map((selector) => [selector, contrast(selector)]),
     overflow: document.documentElement.scrollWidth - innerWidth,
     buttons: ['#start', '#add', '#stop'].map((selector) => ({ height: box(selector).height, right: box(selector).right })),

@@ -40,7 +40,7 @@ test('notices: to everyone, and to one', async (t) => {
   assert.equal(await ada.page.textContent('#notices li b'), 'bob');
   await picture(ada.page, 'notices');
   await send(ada, 'nobody', 'Hello?');
-  await ada.until(() => document.querySelector('#said').textContent === 'Sent to 0 pages.');
+  await ada.until(() => document.querySelector('#said').textContent === 'Kept: nobody has no page open now, and finds it there later.');
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
@@ -58,6 +58,38 @@ test('notices: scripts count them and mark the title, until they are dismissed',
   await bob.until(() => !document.querySelector('#unread').checkVisibility() && document.title === 'Notices');
   assert.equal(await bob.page.locator('#notices li').count(), 0);
   assert.deepEqual(bob.problems, []);
+});
+
+test('notices: what was sent while no page was open, or while it was away, is there; what was dismissed is not', async (t) => {
+  const { tab, send: post } = await exampleFor(t, 'notices');
+  const notice = (text) => post('POST', 'send', JSON.stringify({ user: 'bob', to: 'ada', text }));
+  await notice('one');
+  await notice('two');
+  const ada = await tab('?user=ada');
+  const texts = (page) => page.locator('#notices li span span').allTextContents();
+  await first(ada, 'two');
+  assert.deepEqual(await texts(ada.page), ['two', 'one']);
+  assert.equal(await ada.page.textContent('#unread'), '2');
+  await Promise.all([ada.page.waitForResponse(/dismiss/), ada.page.getByLabel('Dismiss').first().click()]);
+  await ada.page.reload();
+  await first(ada, 'one');
+  assert.deepEqual(await texts(ada.page), ['one']);
+  await ada.page.close();
+  await notice('three');
+  const again = await tab('?user=ada');
+  await first(again, 'three');
+  assert.deepEqual(await texts(again.page), ['three', 'one']);
+});
+
+test('notices: a text that cannot be sent stays, and the page says so', async (t) => {
+  const { tab, kill } = await exampleFor(t, 'notices');
+  const ada = await pageOf(tab, 'ada');
+  await kill();
+  await ada.until(() => document.documentElement.hasAttribute('data-stale'));
+  await ada.page.fill('#text', 'Where are you?');
+  await ada.page.click('text=Send');
+  await ada.until(() => /^Not sent/.test(document.querySelector('#said').textContent));
+  assert.equal(await ada.page.inputValue('#text'), 'Where are you?');
 });
 
 test('notices: an empty one is refused', async (t) => {

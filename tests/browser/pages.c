@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for pages.test.js: live pages, and what can happen to them. A page shows who is logged in, a text that all
  * share, the text of who is logged in, and an input. Its heartbeats are short, unless PAGES_HEARTBEAT_MS says
- * otherwise.
+ * otherwise, and so are the times after which tabs come back, unless PAGES_RETRY_MS does.
  *   GET /, /many/{n}   for everybody; /kept likewise, with a stream also while hidden
  *   GET /shared        rendered once for all
  *   GET /own           for who is logged in; others are sent to /login
@@ -239,9 +239,13 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "test_browser_pages", "Live pages",
                 &(vestry_options){.connection = &connection, .sessions = &sessions});
   vestry *v = app.program.v;
-  const vestry_pages_options options = {.retry_ms = RETRY_MS};
+  const char *retry = getenv("PAGES_RETRY_MS");
+  const vestry_pages_options options = {.retry_ms = retry ? strtoul(retry, NULL, 10) : RETRY_MS};
   const vestry_page_options page = {.render = render, .app = &app},
-                            kept = {.render = render, .app = &app, .when_hidden = VESTRY_HIDDEN_OPEN},
+                            kept = {.render = render,
+                                    .app = &app,
+                                    .when_hidden = VESTRY_HIDDEN_OPEN,
+                                    .signals = "/^draft$/"},
                             allowed = {.render = render, .app = &app, .allow = may};
   if (vestry_pages_create(v, &options, &app.pages) || vestry_page_create(app.pages, &page, &app.page) ||
       vestry_page_create(app.pages, &kept, &app.kept) || vestry_page_create(app.pages, &allowed, &app.allowed)) {

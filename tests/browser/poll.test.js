@@ -94,6 +94,45 @@ test('poll: a new question is in all lists, its votes too, and what is typed mea
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
+test('poll: a form that is refused stays in place with its text; so does one that is half typed; with many questions it is at the top', async (t) => {
+  const poll = await pollFor(t);
+  const ada = await poll.person({ viewport: { width: 390, height: 740 } });
+  const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
+  for (let i = 0; i < 60; i++) await send('POST', `${poll.url}poll`, `title=${i}&answer=1&answer=2`, form);
+  const one = await ada.open('');
+  assert.ok((await one.page.locator('form').boundingBox()).y < 200);
+  await ask(one, 'Blanks?', ['  ', '\u00a0', 'a third']);
+  await one.until(() => /two to six/.test(document.querySelector('[role=alert]').textContent));
+  assert.equal(new URL(one.page.url()).pathname, '/');
+  assert.equal(await one.page.getByLabel('Question').inputValue(), 'Blanks?');
+  assert.equal(await one.page.getByLabel('Answer 3').inputValue(), 'a third');
+  await one.page.locator('#questions a').first().click();
+  await one.until(() => document.querySelector('#answer-1'));
+  await one.page.goBack();
+  await one.until(() => document.querySelector('#title')?.value === 'Blanks?');
+  assert.equal(await one.page.getByLabel('Answer 3').inputValue(), 'a third');
+  await ask(one, 'ö'.repeat(120), ['ä'.repeat(120), '😀'.repeat(60)]); // as many as the fields take
+  await one.until(() => document.querySelector('h1')?.textContent.startsWith('öö'));
+  await one.page.goBack();
+  await one.until(() => document.querySelector('#title'));
+  assert.equal(await one.page.getByLabel('Question').inputValue(), '', 'what was asked is not asked again');
+  assert.deepEqual(ada.problems, []);
+});
+
+test('poll: what is not asked yet is shown as that', async (t) => {
+  const poll = await pollFor(t);
+  const ada = await poll.person();
+  const one = await ada.open('');
+  await one.page.getByLabel('Question').fill('While it stands still?');
+  for (const n of [1, 2]) await one.page.getByLabel(`Answer ${n}`).fill('x');
+  poll.signal('SIGSTOP');
+  await one.page.getByRole('button', { name: 'Ask' }).click();
+  await one.until(() => document.querySelector('.waiting').checkVisibility({ visibilityProperty: true }));
+  assert.equal(await one.page.getByLabel('Question').inputValue(), 'While it stands still?');
+  poll.signal('SIGCONT');
+  await one.until(() => document.querySelector('h1')?.textContent === 'While it stands still?');
+});
+
 test('poll: hostile texts are texts', { skip: sameOnBoth }, async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person();
@@ -127,7 +166,7 @@ test('poll: what no page of it sends is refused', async (t) => {
   assert.equal((await send('GET', `${poll.url}poll/2`)).status, 404);
   assert.equal((await send('GET', `${poll.url}poll/-1`)).status, 404);
   const bad = ['title=x&answer=1', 'title=&answer=1&answer=2', 'answer=1&answer=2', 'title=x&answer=1&answer=%FF', 'title=x&answer=&answer=1',
-    `title=${'x'.repeat(121)}&answer=1&answer=2`, `title=x&answer=1&answer=${'x'.repeat(121)}`, `title=x${'&answer=1'.repeat(7)}`];
+    'title=%20%20&answer=1&answer=2', 'title=x&answer=1&answer=%20', `title=${'x'.repeat(121)}&answer=1&answer=2`, `title=x&answer=1&answer=${'x'.repeat(121)}`, `title=x${'&answer=1'.repeat(7)}`];
   for (const body of bad) assert.equal(await post('poll', body, form), 422, body);
   for (let i = 2; i <= 200; i++) assert.equal(await post('poll', 'title=x&answer=1&answer=2', form), 303);
   assert.equal(await post('poll', 'title=x&answer=1&answer=2', form), 503, 'there is room for 200');

@@ -33,18 +33,34 @@ test('progress: a job goes from nothing to done, in all pages', async (t) => {
   }
 });
 
+// A job that the first page starts and the second one cancels once it has come so far: where it stands then. A job takes
+// four seconds, and a busy machine may let it end before the press is heard: then another one is begun.
+async function cancelled([first, second], percent) {
+  for (let tries = 1; tries <= 20; tries++) {
+    const name = `job ${percent} ${tries}`;
+    await first.page.fill('#name', name);
+    await first.page.click('#start');
+    await shows(second, 'job', name);
+    await atLeast(second, percent);
+    await second.page.click('#cancel');
+    await first.until((is) => document.querySelector('#job').textContent === is
+      && ['cancelled', 'done'].includes(document.querySelector('#state').textContent), name);
+    if ((await first.page.textContent('#state')) === 'cancelled') return parseInt(await first.page.textContent('#percent'));
+  }
+  assert.fail('no job is cancelled');
+}
+
 test('progress: any page cancels, and another job begins from nothing', async (t) => {
   const { tab } = await exampleFor(t, 'progress');
-  const [first, second] = [await tab(), await tab()];
-  await first.page.click('#start');
-  await atLeast(second, 3);
-  await second.page.click('#cancel');
-  await shows(first, 'state', 'cancelled');
-  const stopped = await first.page.textContent('#percent');
-  await first.page.click('#start');
-  await shows(first, 'state', 'running');
-  await first.until((was) => parseInt(document.querySelector('#percent').textContent) < parseInt(was), stopped);
-  assert.deepEqual([...first.problems, ...second.problems], []);
+  const pages = [await tab(), await tab()];
+  // The second job stands at less than the first one did; how much it has done by then is the machine's.
+  let first, second;
+  for (let tries = 1; tries <= 20; tries++) {
+    [first, second] = [await cancelled(pages, 60), await cancelled(pages, 0)];
+    if (second < first) break;
+  }
+  assert.ok(second < first, `cancelled at ${first} %, the next one at ${second} %`);
+  assert.deepEqual(pages.flatMap((page) => page.problems), []);
 });
 
 test('progress: a job goes on without pages', async (t) => {
@@ -53,6 +69,18 @@ test('progress: a job goes on without pages', async (t) => {
   const late = await tab();
   await shows(late, 'job', 'alone');
   await shows(late, 'state', 'done');
+});
+
+test('progress: a server that is gone runs nothing, and nothing can be pressed; only the state is read out', async (t) => {
+  const { tab, kill } = await exampleFor(t, 'progress');
+  const each = await tab();
+  await each.page.click('#start');
+  await atLeast(each, 5);
+  assert.equal(await each.page.locator(':is([aria-live], [role=status], output) #percent, output#percent').count(), 0);
+  await kill();
+  await each.until(() => /^(was running|done) at .*\d/.test(document.querySelector('#state').textContent));
+  assert.deepEqual(await each.page.locator('#start, #cancel').evaluateAll((all) => all.map((one) => one.getAttribute('aria-disabled'))),
+    ['true', 'true']);
 });
 
 test('progress: hostile names are names', { skip: sameOnBoth }, async (t) => {

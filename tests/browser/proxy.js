@@ -9,10 +9,15 @@ const { once } = require('node:events');
  *  fail        so many of the next streams are answered 502
  *  cutAfter    each stream that is open is cut when it has sent so many bytes from now on; null: not
  *  lose()      streams that are open pass nothing any more, and nobody is told; new ones do
+ *  refuse      a status by which answers to streams (leases) are refused; 0: they are not
+ *  answers     how many answers have come
  *  isSwallowing  nothing passes either way, and nothing is closed
+ *  isHolding   a stream passes once it has ended, and not before; timeOut() of one that is held: it is answered 504
+ *  cutsMs      each stream is cut after so long; 0: not
+ *  isStripping of requests and answers the headers pass that HTTP itself has, and those that say what they are
  *  streams     all so far: { text, open, retry, contents(), signs() } */
 async function startProxy(t, server) {
-  const proxy = { fail: 0, isSwallowing: false, streams: [], failed: 0 };
+  const proxy = { fail: 0, refuse: 0, answers: 0, isSwallowing: false, isHolding: false, cutsMs: 0, isStripping: false, streams: [], failed: 0 };
   const sockets = new Set();
   const held = []; // what is done once the network is back
 
@@ -34,7 +39,30 @@ async function startProxy(t, server) {
   const openOnes = () => proxy.streams.filter(({ open }) => open);
   proxy.open = () => openOnes().length;
 
+  const KNOWN = /^(host|connection|content-.*|cookie|set-cookie|transfer-encoding|accept|datastar-request|user-agent|location|origin)$/;
+  const strip = (headers) => proxy.isStripping
+    ? Object.fromEntries(Object.entries(headers).filter(([name]) => KNOWN.test(name)))
+    : { ...headers };
+
+  function hold(stream, from, to, begin) {
+    const chunks = [];
+    from.on('data', (data) => {
+      stream.text += data;
+      chunks.push(data);
+    });
+    from.on('end', () => {
+      begin();
+      to.end(Buffer.concat(chunks));
+    });
+    from.on('error', () => to.destroy());
+    stream.timeOut = () => {
+      from.removeAllListeners('error').on('error', () => {});
+      to.writeHead(504).end(() => from.destroy());
+    };
+  }
+
   function follow(stream, from, to) {
+    if (proxy.cutsMs) setTimeout(() => to.socket?.destroy(), proxy.cutsMs);
     from.on('data', (data) => {
       if (stream.left !== null && data.length >= stream.left) {
         to.write(data.subarray(0, stream.left), () => to.socket?.destroy());
@@ -68,17 +96,25 @@ async function startProxy(t, server) {
       answer.writeHead(502).end();
       return;
     }
-    const headers = { ...request.headers };
+    if (request.headers['vestry-lease']) proxy.answers++;
+    if (request.headers['vestry-lease'] && proxy.refuse) {
+      answer.writeHead(proxy.refuse).end();
+      return;
+    }
+    const headers = strip(request.headers);
     delete headers['accept-encoding'];
     const up = http.request(
       { port: server.port, host: '127.0.0.1', method: request.method, path: request.url, headers, agent: false },
       (from) => {
         whenPassing(() => {
-          const { connection, 'keep-alive': ignored, ...rest } = from.headers;
-          answer.writeHead(from.statusCode, rest);
-          answer.flushHeaders();
+          const { connection, 'keep-alive': ignored, ...rest } = strip(from.headers);
+          const begin = () => answer.writeHead(from.statusCode, rest);
           const isEvents = isStream && /event-stream/.test(rest['content-type']);
-          if (isEvents) follow(Object.assign(newStream(answer), { url: request.url, headers }), from, answer);
+          const stream = isEvents && Object.assign(newStream(answer), { url: request.url, headers });
+          if (isEvents && proxy.isHolding) return hold(stream, from, answer, begin);
+          begin();
+          answer.flushHeaders();
+          if (isEvents) follow(stream, from, answer);
           else from.pipe(answer);
         });
       },

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the browser tests: run.sh FOLDER COUNTER VESTRY_BENCH [FILE…]. FOLDER is the build's, for what npm installs.
-# DATASTAR_JS names a Datastar client to test with, instead of the stand-in.
+# DATASTAR_JS names a Datastar client to test with, instead of the stand-in. BROWSER=firefox: in Firefox (FIREFOX:
+# another one than Debian's) instead of Chromium; where there is none, status 77.
 # SPDX-License-Identifier: MIT
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
@@ -9,6 +10,11 @@ COUNTER=$2
 BENCH=$3
 export COUNTER BENCH
 shift 3
+
+if [ "${BROWSER-}" = firefox ] && ! command -v "${FIREFOX:-firefox-esr}" >/dev/null; then
+  echo "Skipped: there is no Firefox here (apt-get install firefox-esr)."
+  exit 77
+fi
 
 "$source/modules.sh" "$folder"
 NODE_PATH=$folder/node_modules

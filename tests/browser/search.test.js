@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { HOSTILE, exampleFor, picture, sameOnBoth, closeChrome } = require('./harness.js');
+const { HOSTILE, exampleFor, isOffline, unforeseen, picture, sameOnBoth, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -32,6 +32,66 @@ test('search: the address can be kept', async (t) => {
   assert.equal(await birds.page.inputValue('#query'), 'owl');
   await says(birds, '3 of 42 birds');
   assert.deepEqual(birds.problems, []);
+});
+
+// capability: L3
+test('search: back and forward, without another document', async (t) => {
+  const { tab } = await exampleFor(t, 'search');
+  const birds = await tab();
+  await birds.page.evaluate(() => (window.isTheSame = true));
+  await birds.page.locator('#query').pressSequentially('owl');
+  await says(birds, '3 of 42 birds');
+  await birds.page.keyboard.press('Enter'); // done: what is typed now is another search
+  await birds.page.fill('#query', 'finch');
+  await says(birds, '4 of 42 birds');
+  await birds.page.goBack();
+  await says(birds, '3 of 42 birds');
+  await birds.until(() => document.querySelector('#query').value === 'owl' && location.search === '?query=owl');
+  await birds.page.goBack();
+  await says(birds, '42 of 42 birds');
+  await birds.page.goForward();
+  await says(birds, '3 of 42 birds');
+  assert.ok(await birds.page.evaluate(() => window.isTheSame));
+  assert.deepEqual(birds.problems, []);
+});
+
+// capability: L10
+test('search: what is typed while the server is away is looked for when it is back', async (t) => {
+  const { tab, kill, begin } = await exampleFor(t, 'search');
+  const birds = await tab();
+  await birds.page.fill('#query', 'owl');
+  await says(birds, '3 of 42 birds');
+  await kill();
+  await isOffline(birds, true);
+  await birds.page.fill('#query', 'finch');
+  await begin();
+  await says(birds, '4 of 42 birds');
+  await isOffline(birds, false);
+  assert.equal(await birds.page.inputValue('#query'), 'finch');
+  assert.deepEqual(unforeseen(birds.problems), []);
+});
+
+test('search: blanks around and between words are no part of a search', async (t) => {
+  const { tab } = await exampleFor(t, 'search');
+  const birds = await tab();
+  await birds.page.fill('#query', '  blue   tit ');
+  await says(birds, '1 of 42 birds');
+  await birds.page.fill('#query', ' tit ');
+  await birds.until(() => /^\d+ of 42 birds$/.test(document.querySelector('[role=status]').textContent)
+    && document.querySelectorAll('mark').length > 1);
+  assert.deepEqual(new Set(await birds.page.locator('mark').allTextContents()), new Set(['tit']));
+  await birds.page.fill('#query', 'ä'.repeat(40));
+  await says(birds, `No bird is called “${'ä'.repeat(40)}”.`);
+  assert.deepEqual(birds.problems, []);
+});
+
+test('search: while the server is away the list says which search it shows', async (t) => {
+  const { tab, kill } = await exampleFor(t, 'search');
+  const birds = await tab('?query=robin');
+  assert.equal(await birds.page.isVisible('#not-yet'), false);
+  await kill();
+  await birds.until(() => document.querySelector('#not-yet').checkVisibility());
+  assert.match(await birds.page.textContent('#not-yet'), /^These are the birds for “robin”\./);
 });
 
 test('search: it works without a script', async (t) => {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for sent.test.js: a page that counts, and says how many of its presses it does not show yet.
  *   GET /       the page; its renders for streams wait from POST /hold until POST /go
- *   POST /add   counts; /slow, too; /same: nothing; /bad: is refused */
+ *   POST /add   counts; /slow, too; /far, whose client tries again after an hour; /same: nothing; /bad: is refused */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -19,13 +19,17 @@ struct app {
   bool is_held;
 };
 
-static vestry_err add_button(vestry_html *html, const char *what, bool unordered) {
+enum { HOUR_MS = 3600000 };
+
+static vestry_err add_button(vestry_html *html, const char *what, bool unordered, uint32_t retry_ms) {
   vestry_html_add(html, "<button id=\"%s\" data-on:click=\"", what);
-  vestry_html_backend_action(
-      html, VESTRY_METHOD_POST,
-      &(vestry_backend_action_options){
-          .once = true, .sent = "_saving", .unordered = unordered, .retry_interval_ms = 20, .retry_max_count = 1},
-      "/%s", what);
+  const vestry_backend_action_options options = {.once = true,
+                                                 .sent = "_saving",
+                                                 .unordered = unordered,
+                                                 .retry_interval_ms = retry_ms,
+                                                 .retry_max_wait_ms = HOUR_MS,
+                                                 .retry_max_count = 1};
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &options, "/%s", what);
   return vestry_html_add(html, "\">%s</button>", what);
 }
 
@@ -45,10 +49,11 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
                     "<div %-s><output id=\"saving\" data-text=\"$_saving || 0\"></output>"
                     "<output id=\"failed\" data-text=\"$_savingFailed || ''\"></output>",
                     once);
-    add_button(html, "add", false);
-    add_button(html, "same", false);
-    add_button(html, "bad", false);
-    add_button(html, "slow", true);
+    add_button(html, "add", false, 20);
+    add_button(html, "same", false, 20);
+    add_button(html, "bad", false, 20);
+    add_button(html, "slow", true, 20);
+    add_button(html, "far", false, HOUR_MS);
     vestry_html_add(html, "</div>");
   }
   vestry_render_begin(render, html);
@@ -110,6 +115,7 @@ int main(int argc, char **argv) {
   vestry_route(v, "POST", "/same", same, &app);
   vestry_route(v, "POST", "/bad", bad, &app);
   vestry_route(v, "POST", "/slow", add, &app);
+  vestry_route(v, "POST", "/far", add, &app);
   vestry_route(v, "POST", "/hold", hold, &app);
   vestry_route(v, "POST", "/go", go, &app);
   program_wait(&app.program);

@@ -119,3 +119,23 @@ test('l5: while the stream is away, what was answered is saving until a new one 
   await tab.saving(0);
   assert.equal((await tab.cleared()).at(-1), '2');
 });
+
+// capability: L5
+test('l5: a press that found no server is sent when the stream is back, before the client would try again, once and in order', async (t) => {
+  const tab = await tabFor(t);
+  tab.proxy.fail = 1000;
+  tab.proxy.cut();
+  await tab.page.route('**/far', (route) => route.abort());
+  await tab.press('far');
+  await tab.until(() => window.told.includes('far retrying'));
+  await tab.press('far');
+  await tab.press('same');
+  await tab.saving(3);
+  assert.equal(await tab.text('count'), '0');
+  await tab.page.unroute('**/far');
+  tab.proxy.fail = 0;
+  await tab.saving(0); // the client would try again after an hour
+  assert.equal(await tab.text('count'), '2');
+  assert.equal(await tab.text('failed'), '');
+  assert.deepEqual((await tab.page.evaluate(() => window.told)).filter((type) => / finished/.test(type)).slice(-1), ['same finished']);
+});

@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { HOSTILE, exampleFor, picture, sameOnBoth, closeChrome } = require('./harness.js');
+const { HOSTILE, exampleFor, isOffline, unforeseen, picture, sameOnBoth, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -11,17 +11,22 @@ const wrong = (tab, field, text) =>
   tab.until(([of, is]) => document.getElementById(`${of}-error`).textContent === is, [field, text]);
 async function fill({ page }, fields) {
   for (const [field, text] of Object.entries(fields)) await page.fill(`#${field}`, text);
+  await page.evaluate(() => document.activeElement.blur()); // the last field is left
 }
 
-test('signup: what is wrong is said while one types, and taken back', async (t) => {
+test('signup: what is wrong is said when its field is left, and taken back while one types', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab('', { viewport: { width: 390, height: 640 }, colorScheme: 'light' });
-  await fill(ada, { name: 'Ada Lovelace', email: 'ada' });
+  await fill(ada, { name: 'Ada Lovelace', seats: '7' });
+  await wrong(ada, 'seats', 'an integer from 1 to 4 is expected');
+  const typed = ada.page.waitForResponse(/typing/);
+  await ada.page.locator('#email').pressSequentially('ada');
+  await typed; // what else is wrong is looked at again; who still types an address is not scolded
+  await wrong(ada, 'email', '');
+  await ada.page.locator('#email').blur();
   await wrong(ada, 'email', 'An address looks like name@example.org.');
   assert.equal(await ada.page.getAttribute('#email', 'aria-invalid'), 'true');
   assert.equal(await ada.page.getAttribute('#email', 'aria-describedby'), 'email-error');
-  await fill(ada, { seats: '7' });
-  await wrong(ada, 'seats', 'an integer from 1 to 4 is expected');
   assert.equal(await ada.page.inputValue('#seats'), '7', 'nobody is interrupted');
   await picture(ada.page, 'signup');
   await fill(ada, { email: 'ada@example.org', seats: '2' });
@@ -56,6 +61,47 @@ test('signup: all pages see how many seats are left; an address signs up once', 
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
+// capability: L4
+test('signup: what is half typed is there after a reload, and is checked; after the sign-up it is gone', async (t) => {
+  const { tab } = await exampleFor(t, 'signup');
+  const ada = await tab();
+  await fill(ada, { name: 'Ada', email: 'ada at home', seats: '3' });
+  await ada.page.reload(); // at once: the page says it while it goes
+  await ada.until(() => document.querySelector('#name').value === 'Ada');
+  await ada.page.locator('#email').press('End');
+  await ada.page.keyboard.type('!');
+  await ada.page.locator('#email').blur();
+  await wrong(ada, 'email', 'An address looks like name@example.org.');
+  assert.equal(await ada.page.inputValue('#seats'), '3');
+  await fill(ada, { email: 'ada@example.org' });
+  await ada.page.click('text=Sign up');
+  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats kept for you: 3');
+  await ada.page.reload();
+  await ada.until(() => window.vestryForms?.all?.signup?.isKnown()); // what was kept would be there
+  assert.equal(await ada.page.inputValue('#name'), '');
+  assert.deepEqual(ada.problems, []);
+});
+
+// capability: L10
+test('signup: while the server is away the page says so; then it comes back, with what is half typed', async (t) => {
+  const { tab, kill, begin, send } = await exampleFor(t, 'signup');
+  const ada = await tab();
+  await send('POST', 'signup', '{"name":"N","email":"n@example.org","seats":2}');
+  await ada.until(() => document.querySelector('#left').textContent === '10');
+  await fill(ada, { name: 'Ada', email: 'ada@example.org' });
+  await kill();
+  await isOffline(ada, true);
+  await fill(ada, { seats: '2' });
+  await begin(); // as new: all seats are left
+  await isOffline(ada, false);
+  await ada.until(() => document.querySelector('#left').textContent === '12');
+  assert.deepEqual(await Promise.all(['name', 'email', 'seats'].map((id) => ada.page.inputValue(`#${id}`))), ['Ada', 'ada@example.org', '2']);
+  await ada.page.click('text=Sign up');
+  await ada.until(() => document.querySelector('p#form')?.textContent === 'Thank you, Ada! Seats kept for you: 2');
+  await ada.until(() => document.querySelector('#left').textContent === '10');
+  assert.deepEqual(unforeseen(ada.problems), []);
+});
+
 test('signup: the last seats, and none beyond them', async (t) => {
   const { tab, send } = await exampleFor(t, 'signup');
   const body = (i, seats) => JSON.stringify({ name: 'N', email: `n${i}@example.org`, seats });
@@ -66,6 +112,23 @@ test('signup: the last seats, and none beyond them', async (t) => {
   await wrong(last, 'seats', 'So many are not left.');
   await Promise.all([1, 1, 1, 1].map((seats, i) => send('POST', 'signup', body(i + 9, seats))));
   await last.until(() => document.querySelector('#left').textContent === '0');
+  await last.until(() => document.querySelector('fieldset').disabled && document.querySelector('#form > form > p').checkVisibility());
+  assert.equal(await last.page.inputValue('#name'), 'Last', 'what was typed can be seen');
+  const late = await tab();
+  await late.until(() => document.querySelector('fieldset').disabled);
+  assert.equal(await late.page.textContent('#left'), '0');
+});
+
+test('signup: as many characters as a field takes are taken, and blanks are no name', { skip: sameOnBoth }, async (t) => {
+  const { tab } = await exampleFor(t, 'signup');
+  const ada = await tab();
+  await fill(ada, { name: '  ', email: 'ada@example.org' });
+  await ada.page.click('text=Sign up');
+  await wrong(ada, 'name', 'A name has something to see, and at most 40 characters.');
+  await fill(ada, { name: 'Ä'.repeat(40) });
+  await ada.page.click('text=Sign up');
+  await ada.until((is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats kept for you: 1`, 'Ä'.repeat(40));
+  assert.deepEqual(ada.problems, []);
 });
 
 test('signup: hostile names are names', { skip: sameOnBoth }, async (t) => {

@@ -359,6 +359,9 @@ function morph(old, fresh) {
   if (old.hasAttribute('data-ignore-morph') && fresh.hasAttribute('data-ignore-morph')) return;
   if (old.isEqualNode(fresh)) return;
   const kept = (fresh.getAttribute('data-preserve-attr') ?? '').split(' ');
+  // Where such an attribute changes, the property does, also that of a box that somebody has pressed.
+  for (const name of ['checked', 'disabled', 'selected'])
+    if (name in old && old.hasAttribute(name) !== fresh.hasAttribute(name) && !kept.includes(name)) old[name] = fresh.hasAttribute(name);
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) === value || kept.includes(name)) continue;
     old.setAttribute(name, value);
@@ -435,7 +438,8 @@ const attributes = {
     making.ends.push(() => target.removeEventListener(key, heard));
   },
   'on-interval': (el, source, key, modifiers) => {
-    const beat = setInterval(expression(el, source), Number(/^duration\.(\d+)ms$/.exec(modifiers)[1]));
+    const [, count, unit] = /^duration\.(\d+)(m?s)$/.exec(modifiers ?? 'duration.1s');
+    const beat = setInterval(expression(el, source), count * (unit === 's' ? 1000 : 1));
     making.ends.push(() => clearInterval(beat));
   },
   init: (el, source, key, modifiers) => {

@@ -20,6 +20,9 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from port import reserve_port  # noqa: E402
+
 PATIENCE_S = 240
 
 BLOCK = re.compile(r"^(?P<open>```(?P<kind>\w*)|<!-- c)\n(?P<text>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
@@ -69,12 +72,6 @@ def shows_another_file(page):
     return bad
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def listens(port, server):
     """Whether the server came to listen; it has not if the port was taken meanwhile."""
     end = time.monotonic() + PATIENCE_S
@@ -89,7 +86,7 @@ def listens(port, server):
 
 def serve(program, folder, commands):
     for _ in range(5):
-        port = free_port()
+        port = reserve_port()
         server = subprocess.Popen([program, str(port)])
         if listens(port, server):
             break

@@ -49,7 +49,7 @@ static int perform(const char *method, const char *path, const char *session) {
 /* capability: C8 */
 static void test_page(void **state) {
   (void)state;
-  START_PLAIN();
+  START("--datastar-version", VESTRY_DATASTAR_VERSION); /* the CDN's, also where the build was given a file */
   struct client client;
   client_call(&client, counter.port, &(struct call){.method = "GET", .path = "/", .plain = true});
   assert_int_equal(client_status(&client), 200);

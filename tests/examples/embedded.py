@@ -6,11 +6,15 @@ The program's own log-in and handlers answer beside vestry's; a change reaches t
 ends by Ctrl-C, starts again on the same port, and says why when it cannot."""
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from port import reserve_port  # noqa: E402
 
 PROGRAM, SERVER = sys.argv[1:3]
 PATIENCE_S = 240
@@ -18,7 +22,7 @@ PATIENCE_S = 240
 
 class Monitor:
     def __init__(self, port=0):
-        self.process = subprocess.Popen([PROGRAM, "--port", str(port), "--server", SERVER], stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([PROGRAM, "--port", str(port or reserve_port()), "--server", SERVER], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         match = re.fullmatch(r"embedded: http://127\.0\.0\.1:(\d+)\n", line)

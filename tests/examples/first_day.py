@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What everybody does with an example on the first day: start it, use it, end it by Ctrl-C, start it again; start it
 twice, kill it, let the disk be full, give it a file or a port that it cannot have: first_day.py FOLDER-OF-PROGRAMS
-ADAPTER [EXAMPLE…]
+ADAPTER [EXAMPLE or EXAMPLE.CASE…]
 
 Either it works, or it ends with a status that is not 0 and a message that names the function, the file or the port, and
 what helps. What was acknowledged is there afterwards, always."""
@@ -25,6 +25,9 @@ import threading
 import time
 import urllib.parse
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from port import reserve_port  # noqa: E402
+
 PROGRAMS, ADAPTER = os.path.abspath(sys.argv[1]), sys.argv[2]
 PATIENCE_S = 240
 CODES = ('argument is outside', 'operating system or peer', 'could last for ever')  # what strerror says of codes: no help
@@ -41,7 +44,7 @@ class Program:
     def __init__(self, name, *options, port=0, before=(), prepare=quiet_limits, cwd=None):
         self.name = name
         self.errors = tempfile.TemporaryFile('w+')
-        command = [*before, os.path.join(PROGRAMS, name), '--port', str(port), '--adapter', ADAPTER, *options]
+        command = [*before, os.path.join(PROGRAMS, name), '--port', str(port or reserve_port()), '--adapter', ADAPTER, *options, *EXAMPLES[name].options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, preexec_fn=prepare,
                                         restore_signals=False, cwd=cwd)
         atexit.register(lambda: self.process.poll() is None and self.process.kill())  # when a test has failed
@@ -171,7 +174,8 @@ class Edit(Nothing):
     def use(self):
         assert 'Ada Lovelace' in self.opens()
         connection, answer = stream(self.port, 'GET', '/stream')
-        assert self.session.act('PUT', '/card', {'name': 'Grace', 'email': 'g@example.org'})[0] == 200
+        assert 'meanwhile' in self.session.act('PUT', '/card', {'name': 'Grace', 'email': 'g@example.org', 'was_name': 'A. L.', 'was_email': ''})[1]
+        assert self.session.act('PUT', '/card', {'name': 'Grace', 'email': 'g@example.org', 'was_name': 'Ada Lovelace', 'was_email': 'ada@example.org'})[0] == 200
         until(answer, 'Grace')
         assert 'Grace' in self.opens()
         return connection
@@ -179,10 +183,10 @@ class Edit(Nothing):
 
 class Search(Nothing):
     def use(self):
-        self.opens()
-        query = urllib.parse.quote(json.dumps({'query': 'a'}))
-        status, text = self.session.ask('GET', f'/search?datastar={query}', Datastar_Request='true')
-        assert status == 200 and 'datastar-patch' in text, text
+        assert '42 of 42 birds' in self.opens()
+        connection, answer = stream(self.port, 'GET', '/?query=owl')
+        until(answer, '3 of 42 birds')
+        return connection
 
 
 class Progress(Nothing):
@@ -215,6 +219,10 @@ class Signup(Nothing):
 class Board:
     """Somebody on the board. write() adds a card; texts() are the cards of all."""
     keeps = True
+    options = ()
+    is_alone = False  # on its file; otherwise two of them may be there
+    begins_by_writing = False
+    disk = '2m'  # room enough to begin
     tables = ('board', 'card')
     # As the first version had it.
     old = ("PRAGMA journal_mode = WAL; CREATE TABLE session(hash TEXT PRIMARY KEY, user TEXT NOT NULL, created INTEGER, used INTEGER) WITHOUT ROWID;"
@@ -304,8 +312,118 @@ class Chat(Board):
         return text in self.session.ask('GET', '/')[1]
 
 
+class Auction(Board):
+    """Somebody at the auction. write() offers a lot, without a picture; texts() are the lots' titles."""
+    is_alone = True  # its folder of pictures is
+    begins_by_writing = True  # jobs that end the first lots
+    tables = ('lot',)
+    old = None  # there was no earlier version
+    disk = '24m'  # so much is there in the beginning, twice: in the file, and in its log
+
+    def write(self, text, again=False):
+        parts = {'title': text[:80], 'about': text, 'price': '1.00', 'minutes': '60'}
+        body = ''.join(f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in parts.items())
+        status = self.session.ask('POST', '/lots', f'{body}--b--\r\n', Content_Type='multipart/form-data; boundary=b')[0]
+        return 204 if status == 303 else status
+
+    def looks(self):
+        return self.session.ask('GET', '/')[0] == 200
+
+    @staticmethod
+    def texts(db):
+        return [row[0] for row in db.execute('SELECT about FROM lot WHERE id > 3 ORDER BY id')]
+
+    def is_shown(self, text):
+        return text[:80] in self.session.ask('GET', f'/?q={urllib.parse.quote(text[:60])}')[1]
+
+
+class Cells:
+    """Somebody at the check boxes. write() ticks the next one, which is that text's from then on."""
+    keeps = True
+    options = ()
+    is_alone, begins_by_writing, disk = False, False, '2m'
+    tables = ('tick',)
+    old = None
+    boxes, lock = {}, threading.Lock()
+
+    def __init__(self, port, name):
+        self.session = Session(port)
+
+    moved, looks = Board.moved, Auction.looks
+
+    @staticmethod
+    def try_login(port):
+        return 303  # everybody may
+
+    @classmethod
+    def box(cls, text):
+        with cls.lock:
+            return cls.boxes.setdefault(text, len(cls.boxes))
+
+    def write(self, text, again=False):
+        box = self.box(text)
+        while True:
+            status, _ = self.session.ask('POST', f'/box/{box // 10 * 1000 + box % 10}/1', Datastar_Request='true')
+            if status != 429:
+                return status
+            time.sleep(0.05)  # so many at once are too many
+
+    @classmethod
+    def texts(cls, db):
+        of = {box: text for text, box in cls.boxes.items()}
+        return [of[part // 100 * 100 + box] for part, box in db.execute('SELECT part, box FROM tick ORDER BY part, box')]
+
+    def is_shown(self, text):
+        box = self.box(text)
+        at = f'{box // 100}.0'
+        connection, answer = stream(self.session.port, 'GET', f'/?at={at}')
+        with contextlib.closing(connection):
+            until(answer, f'value="{box // 10 * 1000 + box % 10}" aria-label="{box // 10 + 1}, {box % 10 + 1}" checked')
+        return True
+
+
+class Boxoffice(Cells):
+    """Somebody who buys. write() buys the next seat, which is that text's from then on; texts() are the names on the tickets."""
+    options = ('--robots', '0')
+    disk = '8m'
+    tables = ('seat', 'payment')
+    boxes, names = {}, {}
+
+    def __init__(self, port, name):
+        self.session, self.count = Session(port), 0
+        page = self.session.ask('GET', '/')[1]
+        self.nonce = re.search(r"_once=\"'(\w{64})'", page).group(1)
+        self.tab = re.search(r"\('','(\w{64})'", page).group(1)
+
+    @classmethod
+    def seat(cls, text):
+        number = cls.box(text) % 2000
+        return (number // 200 + 1) * 1000 + number % 200
+
+    def press(self, path, content, body):
+        """Its status; 409 for what the page is told instead."""
+        self.count += 1
+        status, said = self.session.ask('POST', path, body, Datastar_Request='true', Content_Type=content, X_Once=f'{self.nonce}.{self.count}')
+        return 409 if is_good(status) and '"_said":""' not in said else status
+
+    def write(self, text, again=False):
+        self.names[text[:40]] = text
+        status = self.press(f'/hold/{self.seat(text)}', 'application/json', json.dumps({'tabId': self.tab}))
+        if is_good(status):
+            status = self.press('/pay', 'application/x-www-form-urlencoded', urllib.parse.urlencode({'tabId': self.tab, 'name': text[:40]}))
+        return status
+
+    @classmethod
+    def texts(cls, db):
+        return [cls.names[name] for name, in db.execute('SELECT name FROM payment ORDER BY id')]
+
+    def is_shown(self, text):
+        return re.search(f'class="sold" value="{self.seat(text)}"', self.session.ask('GET', '/')[1])
+
+
 EXAMPLES = {'counter': Counter, 'dashboard': Dashboard, 'poll': Poll, 'edit': Edit, 'search': Search, 'progress': Progress,
-            'notices': Notices, 'signup': Signup, 'board': Board, 'chat': Chat}
+            'notices': Notices, 'signup': Signup, 'board': Board, 'chat': Chat, 'auction': Auction, 'cells': Cells,
+            'boxoffice': Boxoffice}
 
 # ------------------------------------------------------------------------------------------------ all of them -------
 
@@ -345,9 +463,11 @@ def start_twice(name, kind, folder):
     """At once, on one database, which there is not yet, or on none."""
     for number in range(3):
         file = os.path.join(folder, f'twice{number}.db')
-        two = [Program(name, *(('--db', file) if kind.keeps else ())) for _ in range(2)]
+        two = [Program(name, *(('--db', file) if kind.keeps else ())) for _ in range(1 if kind.keeps and kind.is_alone else 2)]
         for program in two:
             program.listens()
+        if kind.keeps and kind.is_alone:
+            Program(name, '--db', file).must_refuse('vestry_upload_folder_open', f'{file}.pictures', 'another process', 'choose another folder')
         if not kind.keeps:
             connections = [kind(program.port).use() for program in two]
         else:
@@ -356,7 +476,7 @@ def start_twice(name, kind, folder):
             for i, person in enumerate(people):
                 assert is_good(person.write(f'by {i}'))
             for person in people:
-                assert person.is_shown('by 0') and person.is_shown('by 1')
+                assert all(person.is_shown(f'by {i}') for i in range(len(two)))
         for program in two:
             program.end()
         for connection in filter(None, connections):
@@ -475,21 +595,24 @@ def files_that_cannot_be(name, kind, folder):
 
 def versions(name, kind, folder):
     old = os.path.join(folder, 'old.db')
-    with contextlib.closing(sqlite3.connect(old)) as db:
-        db.executescript(kind.old)
+    if kind.old:
+        with contextlib.closing(sqlite3.connect(old)) as db:
+            db.executescript(kind.old)
     for life in range(2):
         program = Program(name, '--db', old).listens()
         ada = kind(program.port, 'Ada')
-        assert ada.is_shown('of long ago') and is_good(ada.write(f'life {life}'))
+        assert not kind.old or ada.is_shown('of long ago')
+        assert is_good(ada.write(f'life {life}'))
         program.end()
-    assert texts(kind, old) == ['of long ago', 'life 0', 'life 1']
+    assert texts(kind, old) == (['of long ago'] if kind.old else []) + ['life 0', 'life 1']
 
     # Of a later version of the example; and of vestry.
     cases = [('PRAGMA user_version = 99', ('vestry_sqlite_pool_create', 'its tables are of version 99'))]
     part = "PRAGMA user_version = {now}; UPDATE vestry_schema SET version = 99 WHERE part = '%s'"
     if name == 'chat':
         cases.append((part % 'tab', ('vestry_sqlite_create', "vestry's tables (tab) are of version 99")))
-    cases.append((part % 'session', ('vestry_sqlite_sessions_create', "vestry's tables (session) are of version 99")))
+    if name not in ('cells', 'boxoffice'):
+        cases.append((part % 'session', ('vestry_sqlite_sessions_create', "vestry's tables (session) are of version 99")))
     with contextlib.closing(sqlite3.connect(old)) as db:
         now = db.execute('PRAGMA user_version').fetchone()[0]
     for sql, said in cases:
@@ -546,9 +669,15 @@ def somebody_else_writes(name, kind, folder):
         assert is_good(ada.write('first'))
         program.end()
         other.execute('BEGIN IMMEDIATE')
-        program = Program(name, '--db', file, port=program.port).listens()
+        program = Program(name, '--db', file, port=program.port)
+        if kind.begins_by_writing:
+            program.must_refuse('vestry_sqlite_', file, 'is locked', 'another program is writing to it')
+            program = Program(name, '--db', file, port=ada.session.port)
+            other.execute('ROLLBACK')
+        program.listens()
         assert ada.is_shown('first')
-        other.execute('ROLLBACK')
+        if not kind.begins_by_writing:
+            other.execute('ROLLBACK')
         assert is_good(ada.write('second'))
         program.end()
 
@@ -621,7 +750,7 @@ def a_full_disk(name, kind, folder):
         return
     file = os.path.join(place, 'x.db')
     Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % '4k', place]).must_refuse('vestry_sqlite_', file, 'disk')
-    program = Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % '2m', place]).listens()
+    program = Program(name, '--db', file, before=[*unshare, 'sh', '-c', mount % kind.disk, place]).listens()
     inside = f'/proc/{program.process.pid}/root{place}'
     ballast = os.path.join(inside, 'ballast')
 
@@ -645,9 +774,11 @@ OF_THOSE_THAT_KEEP = [files_that_cannot_be, versions, what_may_not_be_written, s
 
 def main():
     for name, kind in EXAMPLES.items():
-        if (sys.argv[3:] and name not in sys.argv[3:]) or not os.path.exists(os.path.join(PROGRAMS, name)):
+        if not os.path.exists(os.path.join(PROGRAMS, name)):
             continue
         for case in OF_ALL + (OF_THOSE_THAT_KEEP if kind.keeps else []):
+            if sys.argv[3:] and not {name, f'{name}.{case.__name__}'} & set(sys.argv[3:]):
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 os.chmod(folder, 0o755)
                 began = time.monotonic()

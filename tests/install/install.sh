@@ -78,6 +78,13 @@ for program in shared static civetweb civetweb_static microhttpd microhttpd_stat
   run "$scratch/outside/$program"
 done
 
+step "examples, outside"
+cmake -S "$here/examples" -B "$scratch/examples" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
+  -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" >"$scratch/log" 2>&1 &&
+  cmake --build "$scratch/examples" --target auction boxoffice cells >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+python3 -B "$here/../examples/first_day.py" "$scratch/examples/bin" microhttpd auction.start_use_end_start \
+  auction.start_twice boxoffice.start_use_end_start boxoffice.start_twice cells.start_use_end_start cells.start_twice
+
 step docs/guide/embedding.md
 LD_LIBRARY_PATH=$libdir python3 -B "$here/embedding.py" "$here/../../docs/guide/embedding.md" \
   "$here/../docs/guide.py" "$scratch" "$compiler"

@@ -145,6 +145,7 @@ const server_seam microhttpd_seam = {
     .closes_streams = true,
     .waits_for_none = true,
     .closes_broken = true,
+    .answers_early = true,
     .refuses_itself = true,
     .refuses_most = server_library_refuses,
     .is_blind_to = is_blind_to,

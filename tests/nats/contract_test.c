@@ -38,7 +38,8 @@ static vestry_broker join(void *ctx) {
                                                              .reconnect_max_ms = 100,
                                                              .ping_ms = 30000, /* a slow machine is no dead server */
                                                              .write_ms = 30000,
-                                                             .claims_bucket = "claims"},
+                                                             .claims_bucket = "claims",
+                                                             .claims_ms = 30000},
                                       &broker),
                    VESTRY_OK);
   return broker;

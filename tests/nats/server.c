@@ -16,6 +16,7 @@
 
 #include "support/folder.h"
 #include "support/patience.h"
+#include "support/port.h"
 #include "support/test.h"
 
 static struct sockaddr_in address_of(int port) {
@@ -23,18 +24,8 @@ static struct sockaddr_in address_of(int port) {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-static int free_port(void) {
-  struct sockaddr_in address = address_of(0);
-  socklen_t size = sizeof address;
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-  assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 void nats_server_init(nats_server *server) {
-  *server = (nats_server){.port = free_port()};
+  *server = (nats_server){.port = port_reserve()};
   snprintf(server->url, sizeof server->url, "nats://127.0.0.1:%d", server->port);
   snprintf(server->folder, sizeof server->folder, "/tmp/vestry-nats-XXXXXX");
   assert_non_null(mkdtemp(server->folder));

@@ -395,6 +395,7 @@ static void what_is_wrong_is_refused(void **state) {
       {.claims_bucket = ""},
       {.ping_ms = 600001},
       {.claims_replicas = 6},
+      {.claims_ms = 600001},
       {.size = 4},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -14,10 +14,11 @@ static void never_two_among_threads(void **state) {
   nats_server_start(&server, NULL);
   const char *servers[] = {server.url};
   for (size_t i = 0; i < STRICT_RACE_NODES; i++)
-    assert_int_equal(
-        vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 1, .claims_bucket = "claims"},
-                           &brokers[i]),
-        VESTRY_OK);
+    assert_int_equal(vestry_nats_create(
+                         &(vestry_nats_options){
+                             .servers = servers, .servers_count = 1, .claims_bucket = "claims", .claims_ms = 30000},
+                         &brokers[i]),
+                     VESTRY_OK);
   strict_race(brokers, 60);
   nats_server_finish(&server);
 }

@@ -8,7 +8,7 @@
 enum { ROOM = 4096, LOOKS = 100000 };
 
 static vsi_state_tag tag_of(uint64_t last) {
-  return (vsi_state_tag){.parts_count = 1, .parts = {last}};
+  return (vsi_state_tag){.parts_count = 1, .parts = {{.content = last}}};
 }
 
 static void who_comes_back_finds_what_it_had(void **state) {
@@ -24,7 +24,7 @@ static void who_comes_back_finds_what_it_had(void **state) {
   for (uint64_t i = 1; i <= ROOM + 10; i++) {
     bool is_kept = i > 10; /* the oldest made room */
     assert_int_equal(vsi_departed_take(departed, i * ROOM, i == 20 ? 1 : i, &tag), is_kept && i != 20);
-    if (is_kept && i != 20) assert_int_equal(tag.parts[0], i);
+    if (is_kept && i != 20) assert_int_equal(tag.parts[0].content, i);
     assert_false(vsi_departed_take(departed, i * ROOM, i, &tag)); /* once */
   }
   vsi_departed_destroy(departed);

@@ -38,7 +38,7 @@ static void a_change_is_sent_and_nothing_else(void **state) {
   rooms_put(&s, 1, "second");
   site_refresh(&s.on, "room/1");
   const char *text = rooms_since(&one);
-  assert_non_null(strstr(text, "event: datastar-patch-elements\ndata: elements "));
+  assert_non_null(strstr(text, "event: datastar-patch-elements\nid:\ndata: elements "));
   assert_non_null(strstr(text, "data: elements <main id=\"content\"><p>second</p></main>\n\nid: "));
   assert_null(strstr(text, "title"));
   assert_string_equal(rooms_since(&other), "");
@@ -400,7 +400,7 @@ static void a_page_knows_its_tab(void **state) {
   const char *text = vestry_memory_look(document).received.data;
   rooms_between(text, "<p>", ":", id, sizeof id);
   rooms_between(text, "el.had = '", "'", t.tag, sizeof t.tag);
-  assert_non_null(strstr(text, "include: '^tabId"));
+  assert_non_null(strstr(text, "el.begins(headers, '^tabId"));
   /* The signal as the client sends it, with the seal that is in the attributes. */
   char sealed[160];
   const char *at = strstr(text, id); /* the attributes stand before the content */

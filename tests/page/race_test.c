@@ -16,6 +16,7 @@ enum { ROOMS = 3, TABS = 5, ACTIONS = 40, SCHEDULES = 4000 };
 typedef struct tab {
   vestry_memory_exchange *stream; /* NULL: closed */
   int kind, who;
+  unsigned hold_ms; /* of an ask; 0: it has a stream */
   bool blocks;
   char id[400];   /* what it says that it has, when it comes back */
   char shown[32]; /* the last room that came */
@@ -168,10 +169,10 @@ static void read_tab(tab *t) {
 }
 
 static void ask_for_stream(world *w, tab *t) {
-  char path[8], query[16];
+  char path[8], query[80];
   t->blocks = false;
   snprintf(path, sizeof path, "/%d", t->kind);
-  snprintf(query, sizeof query, "who=%d", t->who);
+  snprintf(query, sizeof query, "who=%d&datastar=%%7B%%22_vestry%%22:%%7B%%22ask%%22:%u%%7D%%7D", t->who, t->hold_ms);
   char document[17];
   snprintf(document, sizeof document, "%016x", (unsigned)(t->kind * 64 + t->who + 1));
   const vestry_header had[] = {{"Vestry-Document", document}, {"Last-Event-ID", t->id}};
@@ -188,17 +189,23 @@ static void ask_for_stream(world *w, tab *t) {
 
 /* Another page, or the same, which says what it has. */
 static void open_tab(world *w, tab *t, unsigned *seed) {
-  if (!w->th || !*t->id || rand_r(seed) % 2) {
+  if (!*t->id || rand_r(seed) % 2) {
     t->kind = rand_r(seed) % 3;
     *t->id = *t->shown = '\0';
   }
+  t->hold_ms = rand_r(seed) % 2 ? 0 : w->th ? 1 + rand_r(seed) % 60 : 25000;
   ask_for_stream(w, t);
 }
 
-static void close_tab(world *w, tab *t) {
-  if (w->th && t->stream) read_tab(t);
+/* With threads, what has come is read of streams that have ended: of asks that were answered. */
+static void close_tab(const world *w, tab *t) {
+  if (t->stream && (w->th || vestry_memory_look(t->stream).ended)) read_tab(t);
   vestry_memory_destroy(t->stream);
   t->stream = NULL;
+}
+
+static bool is_open(const tab *t) {
+  return vestry_connection_is_open(vestry_memory_look(t->stream).connection);
 }
 
 static unsigned current_seed;
@@ -226,6 +233,9 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
     } /* fall through */
   case 3:
     if (!t->stream) open_tab(w, t, seed);
+    if (!t->stream || !t->hold_ms || is_open(t)) break;
+    close_tab(w, t); /* it was answered: the tab asks again */
+    ask_for_stream(w, t);
     break;
   case 4:
     if (t->stream)
@@ -249,14 +259,15 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
   }
 }
 
-/* Tabs whose streams have ended ask anew, if they have seen anything. */
+/* Tabs whose streams, or asks, have ended get streams, if they have seen anything. */
 static void bring_back(world *w, tab tabs[TABS]) {
   for (int i = 0; i < TABS; i++) {
     if (!tabs[i].stream) continue;
-    if (vestry_connection_is_open(vestry_memory_look(tabs[i].stream).connection)) {
+    if (is_open(&tabs[i])) {
       vestry_memory_mode_set(tabs[i].stream, VESTRY_MEMORY_READS);
     } else {
       close_tab(w, &tabs[i]);
+      tabs[i].hold_ms = 0;
       ask_for_stream(w, &tabs[i]);
       assert_non_null(tabs[i].stream);
     }
@@ -303,7 +314,7 @@ static void run_schedule(unsigned seed) {
   free(w);
 }
 
-/* capability: D4, D20 */
+/* capability: D4, D20, L8 */
 static void no_change_is_missed_whatever_the_order(void **state) {
   (void)state;
   const char *wanted = getenv("VESTRY_SCHEDULES");
@@ -341,12 +352,10 @@ static void *come_change_and_go(void *ctx) {
       (void)vestry_refresh(c->w->pages, topic, NULL);
       break;
     default:
-      if (!t->stream) {
+      if (!t->stream)
         open_tab(c->w, t, &c->seed);
-      } else {
-        vestry_memory_destroy(t->stream);
-        t->stream = NULL;
-      }
+      else
+        close_tab(c->w, t);
     }
   }
   return NULL;
@@ -359,7 +368,7 @@ static void count_span(const vestry_span *span, void *ctx) {
   atomic_fetch_add(&((_Atomic(uint64_t) *)ctx)[span->kind], 1);
 }
 
-/* capability: D4 */
+/* capability: D4, L8 */
 static void threads_change_what_others_look_at(void **state) {
   (void)state;
   _Atomic(uint64_t) spans[8] = {0};
@@ -381,8 +390,9 @@ static void threads_change_what_others_look_at(void **state) {
     assert_int_equal(vestry_pages_settle(w->pages, seq, 60000), VESTRY_OK);
     for (size_t i = 0; i < CROWD; i++) {
       for (size_t j = 0; j < OWN_TABS; j++) {
-        if (crowds[i].tabs[j].stream) check_tab(w, &crowds[i].tabs[j]);
-        vestry_memory_destroy(crowds[i].tabs[j].stream);
+        tab *t = &crowds[i].tabs[j];
+        if (t->stream && (!t->hold_ms || is_open(t))) check_tab(w, t); /* an ask that is held, too, shows what is */
+        vestry_memory_destroy(t->stream);
       }
     }
     assert_int_equal(vestry_stop(w->v, VESTRY_NEVER_MS), VESTRY_OK);

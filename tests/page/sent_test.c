@@ -117,6 +117,61 @@ static void a_press_that_changes_nothing_is_seen(void **state) {
   tabs_end_one(&s, &ada);
 }
 
+static bool find_changes(void *ctx) {
+  suite *s = ctx;
+  if (s->heading == 101) tabs_refresh(s, "all"); /* it has been changed, and nobody has said so yet */
+  return s->which == 1;
+}
+
+static void observe_nothing(vestry_render *render, void *ctx) {
+  (void)render, (void)ctx;
+}
+
+/* A press renders what it has changed, and not all of its page; unless an observer of renders is not sure. */
+/* capability: L5 */
+static void a_press_renders_what_it_has_changed(void **state) {
+  (void)state;
+  suite s;
+  tab ada = {0};
+  vestry_pages_stats before = {0}, after = {0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  site_settle_pages(&s.on);
+  (void)tabs_read(&ada);
+  static const struct {
+    const char *what, *sent, *seen, *change;
+    unsigned renders;
+  } presses[] = {{"", ADA ".1", SEEN("1"), NULL, 0},
+                 {"list", ADA ".2", SEEN("2"), "<li>2", 1},
+                 {"", ADA ".3", SEEN("3"), NULL, 0}};
+  for (size_t i = 0; i < sizeof presses / sizeof *presses; i++) {
+    vestry_pages_stats_get(s.on.pages, &before);
+    assert_int_equal(press(&s, presses[i].what, presses[i].sent), 204);
+    site_settle_pages(&s.on);
+    vestry_pages_stats_get(s.on.pages, &after);
+    assert_int_equal(after.renders_count - before.renders_count, presses[i].renders);
+    assert_seen(&ada, presses[i].change, presses[i].seen);
+  }
+  const vestry_render_observer observer = {
+      .begin = observe_nothing, .end = observe_nothing, .settle = find_changes, .ctx = &s};
+  assert_int_equal(vestry_pages_observe(s.on.pages, &observer), VESTRY_OK);
+  s.heading = 101;
+  assert_int_equal(press(&s, "", ADA ".4"), 204);
+  site_settle_pages(&s.on);
+  assert_seen(&ada, "<h1>101", SEEN("4")); /* what the observer found */
+  s.heading = 102;
+  assert_int_equal(press(&s, "", ADA ".5"), 204);
+  site_settle_pages(&s.on);
+  assert_seen(&ada, NULL, SEEN("5")); /* it found nothing, and nobody said so */
+  s.which = 2;
+  s.lists[2] = 50;
+  assert_int_equal(press(&s, "", ADA ".6"), 204);
+  site_settle_pages(&s.on);
+  assert_seen(&ada, "<h1>102", SEEN("6")); /* it is not sure, so all is rendered */
+  assert_int_equal(vestry_pages_unobserve(s.on.pages, &s), VESTRY_OK);
+  tabs_end_one(&s, &ada);
+}
+
 /* capability: L5 */
 static void what_was_refused_is_not_seen(void **state) {
   (void)state;
@@ -334,6 +389,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_press_is_seen_behind_its_change),
       cmocka_unit_test(a_press_that_changes_nothing_is_seen),
+      cmocka_unit_test(a_press_renders_what_it_has_changed),
       cmocka_unit_test(what_was_refused_is_not_seen),
       cmocka_unit_test(a_render_that_fails_shows_nothing),
       cmocka_unit_test(a_render_that_had_begun_before_shows_nothing),

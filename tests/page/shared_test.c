@@ -145,7 +145,7 @@ static void a_part_is_rendered_once_for_all_pages(void **state) {
   site_refresh(&s.on, "list/1");
   assert_int_equal(s.calls, calls);
   assert_int_equal(s.parts, parts + 1);
-  static const char event[] = "event: datastar-patch-elements\ndata: selector #list\ndata: mode inner\n"
+  static const char event[] = "event: datastar-patch-elements\nid:\ndata: selector #list\ndata: mode inner\n"
                               "data: elements <li>second</li>\n\nid: ";
   assert_memory_equal(rooms_since(&ada), event, sizeof event - 1);
   assert_non_null(strstr(rooms_since(&bob), "<li>second</li>"));

@@ -85,12 +85,18 @@ static void copy_to(char *to, size_t room, const char *from, const char *end) {
   to[end - from] = '\0';
 }
 
-const char *tabs_read(tab *t) {
-  const char *text = vestry_memory_since(t->stream).data;
+void tabs_take(tab *t, const char *text) {
   for (const char *at = text; (at = strstr(at, "<h1>")) != NULL; at++) t->heading = atoi(at + 4);
   for (const char *at = text; (at = strstr(at, "<li>")) != NULL; at++) t->item = atoi(at + 4);
-  for (const char *at = text; (at = strstr(at, "\nid: ")) != NULL; at++)
-    copy_to(t->id, sizeof t->id, at + 5, strchr(at + 5, '\n'));
+  for (const char *at = text; (at = strstr(at, "\nid:")) != NULL; at++) {
+    const char *id = at + strlen("\nid:");
+    copy_to(t->id, sizeof t->id, id + (*id == ' '), strchr(id, '\n'));
+  }
+}
+
+const char *tabs_read(tab *t) {
+  const char *text = vestry_memory_since(t->stream).data;
+  tabs_take(t, text);
   return text;
 }
 

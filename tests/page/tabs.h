@@ -29,7 +29,8 @@ typedef struct tab {
 vestry_err tabs_render(vestry_render *render, vestry_html *html, void *app);
 vestry_err tabs_begin(suite *s);
 vestry_err tabs_get(suite *s, const tab *t, bool datastar, vestry_memory_exchange **ret);
-/* What came changes what it shows, as in a browser. */
+/* What came changes what it shows, as in a browser: some text, or what the stream brought since. */
+void tabs_take(tab *t, const char *text);
 const char *tabs_read(tab *t);
 bool tabs_load(suite *s, tab *t);
 void tabs_stream(suite *s, tab *t);

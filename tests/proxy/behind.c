@@ -2,6 +2,7 @@
 /* A server for the tests of proxies.
  *   GET /           a page that keeps a stream open and shows what was said; ?always: that comes back after every end
  *   GET /stream     the stream; brotli and gzip are offered
+ *   GET /live       a live page, whose tab is present as long as its stream is open
  *   POST /say       {"n": …}: say it to all streams
  *   POST /flood     send 64 KiB to all streams
  *   POST /end       end all streams, cleanly
@@ -10,7 +11,7 @@
  *   POST /login     ?user=…
  *   GET /who, /token, /tab, /nonce, /cookie   pages that know who asks
  *   GET /public     a page that is for everybody; /files/public.html the same, from a table, with a max-age
- * HEARTBEAT_MS in the environment: of the streams. */
+ * HEARTBEAT_MS, LEASE_MS in the environment: of the streams. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,15 @@
 #include "../../examples/shared/program.h"
 
 #define PAGES VESTRY_KEY("pages")
+#define PLACE VESTRY_KEY("live")
 
 enum { SEEN_MAX = 1000, FLOOD_BYTES = 64 << 10 };
 
 struct app {
   struct program program;
   pthread_mutex_t lock;
+  vestry_page *live;
+  vestry_presence *presence;
   json_t *seen; /* guarded by lock: of each request for a stream {"query", "peer", "forwarded"} */
 };
 
@@ -35,6 +39,21 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
                       "<output id=\"n\" data-text=\"$n\"></output>"
                       "<button id=\"more\" data-on:click=\"$n = $n + 1; @post('/say')\">More</button></main>",
                       query && strcmp(query, "always") == 0 ? "always" : "error");
+}
+
+static vestry_err show_live(vestry_render *render, vestry_html *html, void *ctx) {
+  const struct app *app = ctx;
+  program_live_begin(&app->program, render, html, "Live");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<output id=\"n\">live</output>");
+  vestry_render_end(render, html);
+  return program_live_end(html);
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  vestry_err err = vestry_reply_present(reply, app->presence, PLACE, "somebody");
+  return err ? err : vestry_page_serve(req, reply, app->live, NULL);
 }
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -85,10 +104,12 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_stats stats = {0};
   vestry_stats_get(app->program.v, &stats);
   pthread_mutex_lock(&app->lock);
-  json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open_count, "opened",
-                          (json_int_t)stats.opened_count, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL],
-                          "hangup", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed",
-                          (json_int_t)stats.closed_count, "seen", app->seen);
+  json_t *all = json_pack(
+      "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open_count, "opened",
+      (json_int_t)stats.opened_count, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL], "hangup",
+      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed", (json_int_t)stats.closed_count, "lapsed",
+      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_LAPSED], "answers", (json_int_t)stats.renewals_count, "present",
+      (json_int_t)vestry_presence_count(app->presence, PLACE), "seen", app->seen);
   char *text = all ? json_dumps(all, 0) : NULL;
   pthread_mutex_unlock(&app->lock);
   vestry_err err = text ? vestry_reply_body(reply, "application/json", text, strlen(text)) : VESTRY_NO_MEMORY;
@@ -165,7 +186,9 @@ int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   const char *heartbeat_ms = getenv("HEARTBEAT_MS");
-  vestry_options options = {.profiles = offered, .profiles_count = 2};
+  const char *lease_ms = getenv("LEASE_MS");
+  vestry_options options = {
+      .profiles = offered, .profiles_count = 2, .lease_ms = lease_ms ? strtoul(lease_ms, NULL, 10) : 0};
   const vestry_connection_options connection = {.heartbeat_ms = heartbeat_ms ? strtoul(heartbeat_ms, NULL, 10) : 0};
   options.connection = &connection;
   const bool has_people = getenv("SESSIONS") != NULL;
@@ -175,6 +198,12 @@ int main(int argc, char **argv) {
   vestry_files *files = NULL;
   app.seen = json_array();
   program_start(&app.program, argc, argv, "test_proxy_behind", "A server behind a proxy", &options);
+  vestry_pages *pages = NULL;
+  if (vestry_pages_create(app.program.v, NULL, &pages) ||
+      vestry_page_create(pages, &(vestry_page_options){.render = show_live, .app = &app}, &app.live) ||
+      vestry_presence_create(app.program.v, &(vestry_presence_options){.grace_ms = 1}, &app.presence))
+    return 1;
+  vestry_route(app.program.v, "GET", "/live", live, &app);
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "POST", "/say", say, &app);
@@ -185,6 +214,9 @@ int main(int argc, char **argv) {
   program_wait(&app.program);
   vestry_csrf_destroy(csrf);
   vestry_files_destroy(files);
+  (void)vestry_stop(app.program.v, VESTRY_NEVER_MS);
+  vestry_presence_destroy(app.presence);
+  vestry_pages_destroy(pages);
   int status = program_finish(&app.program);
   json_decref(app.seen);
   return status;

@@ -8,24 +8,12 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const http = require('node:http');
-const net = require('node:net');
 const path = require('node:path');
+const { reservePort } = require('../support/port.js');
 const { KINDS, until } = require('./proxies.js');
 
 const DEMO = path.join(__dirname, '../../scripts/demo');
 const NODES = ['web-1', 'web-2', 'web-3'];
-
-// The first of five ports in a row at which nobody listens.
-async function freePorts() {
-  for (;;) {
-    const first = 20_000 + Math.floor(Math.random() * 10_000);
-    const listeners = Array.from({ length: 5 }, (_, i) => net.createServer().listen(first + i, '127.0.0.1'));
-    const free = await Promise.all(listeners.map((one) => Promise.race([once(one, 'listening').then(() => true), once(one, 'error').then(() => false)])
-      .catch(() => false)));
-    await Promise.all(listeners.map((one) => new Promise((done) => one.close(done))));
-    if (free.every(Boolean)) return first;
-  }
-}
 
 function run(port, balancer) {
   const child = spawn(DEMO, ['cluster', '--port', String(port)],
@@ -37,7 +25,7 @@ function run(port, balancer) {
 }
 
 async function demoFor(t, balancer) {
-  const port = await freePorts();
+  const port = await reservePort(5);
   const demo = run(port, balancer);
   let stopped = null;
   demo.stop = () => (stopped ??= (child => (child.kill('SIGTERM'), demo.exited))(demo.child));

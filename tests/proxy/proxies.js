@@ -14,6 +14,7 @@ const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
 const zlib = require('node:zlib');
+const { reservePort } = require('../support/port.js');
 
 const BEHIND = process.env.BEHIND ?? path.join(__dirname, '../../build/bin/test_proxy_behind');
 const EXAMPLES = path.join(__dirname, '../../examples/proxy');
@@ -147,22 +148,12 @@ const workers = (pid) => children(pid).filter((child) => {
   }
 });
 
-async function freePort(address) {
-  const server = net.createServer().listen(0, address);
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 const listens = (address, port) => new Promise((done) => {
   const socket = net.connect(port, address, () => done(true)).on('error', () => done(false));
   socket.on('connect', () => socket.destroy());
 });
 
 // plain: without TLS.
-// A port that is free may be another's a moment later; then there is another one.
 async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '10m', lost = '30s', plain = false, prefix = [], cache = '' } = {}) {
   const folder = folderFor(t);
   fs.chmodSync(folder, 0o755);
@@ -174,7 +165,7 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
   const ca = fs.readFileSync(`${pem}.crt`, 'utf8');
   fs.appendFileSync(pem, ca);
   for (let tries = 0; ; tries++) {
-    const port = prefix.length ? 8443 : await freePort(address);
+    const port = prefix.length ? 8443 : await reservePort();
     const [name, ...options] = configure[kind]({ folder, listen: `${address}:${port}`, upstream, pem, linger, lost, plain, cache });
     const [command, ...all] = [...prefix, program(name), ...options];
     const child = spawn(command, all, { stdio: ['ignore', 'ignore', 'pipe'] });

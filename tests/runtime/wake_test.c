@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -150,6 +151,31 @@ static void threads_post_and_the_loop_hears_it(void **state) {
   vestry_actor_unref(c.actor);
   step(&l);
   end(&l);
+}
+
+/* A thread that tells is held between its exchange and its write, while the loop steps. */
+static void a_write_that_comes_late_is_read_by_the_next_step(void **state) {
+  (void)state;
+  vsi_wake wake;
+  assert_int_equal(vsi_wake_init(&wake), VESTRY_OK);
+  loop l = {.descriptor = wake.descriptor};
+  vsi_wake_clear(&wake);
+  assert_false(wait_ms(&l, 0));
+  for (size_t round = 0; round < 3; round++) {
+    assert_false(atomic_exchange(&wake.is_ready, true));
+    vsi_wake_clear(&wake);
+    vsi_wake_tell(&wake); /* another one relies on the write that is to come */
+    vsi_wake_clear(&wake);
+    assert_int_equal(eventfd_write(wake.event, 1), 0);
+    assert_true(wait_ms(&l, 0));
+    vsi_wake_clear(&wake);
+    assert_false(wait_ms(&l, 0));
+    vsi_wake_tell(&wake);
+    assert_true(wait_ms(&l, 0));
+    vsi_wake_clear(&wake);
+    assert_false(wait_ms(&l, 0));
+  }
+  vsi_wake_finish(&wake);
 }
 
 /* ---------------------------------------------------------------------------------------------------- timers ---- */
@@ -314,6 +340,7 @@ int main(void) {
       cmocka_unit_test(it_is_readable_while_an_actor_is_ready),
       cmocka_unit_test(what_was_ready_before_is_said),
       cmocka_unit_test(threads_post_and_the_loop_hears_it),
+      cmocka_unit_test(a_write_that_comes_late_is_read_by_the_next_step),
       cmocka_unit_test(it_is_readable_when_a_timer_is_due),
       cmocka_unit_test(one_that_is_set_meanwhile_comes_first),
       cmocka_unit_test(a_clock_that_stands_is_asked_seldom),

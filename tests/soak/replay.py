@@ -17,19 +17,15 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(sys.path[0], "../support"))
 import target  # noqa: E402
+from port import reserve_port  # noqa: E402
 
 KEPT = 20000
 MEET_S = 30.0
 ANSWER_S = 5.0  # an honest dispatch, on a busy machine
 LIVES = 3
 SERVER = shutil.which("nats-server", path=os.environ.get("PATH", "") + ":/usr/sbin")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_for(what, seconds=MEET_S):
@@ -206,7 +202,7 @@ def replayed_broker_messages(bench, seconds=4.0, seed=1):
     """What the attacker did, honest dispatches, and what was wrong, a list of texts. None: there is no nats-server."""
     if not SERVER:
         return None
-    port, folder = free_port(), tempfile.mkdtemp()
+    port, folder = reserve_port(), tempfile.mkdtemp()
     server = subprocess.Popen([SERVER, "-a", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, cwd=folder)
     world, recorder, wrong, did = World(bench, f"nats://127.0.0.1:{port}"), None, [], 0

@@ -123,6 +123,68 @@ static void beyond_a_bound_keys_are_any_row(void **state) {
   shown_close(&s);
 }
 
+/* Sets that are found by their keys, or all of a table's, where keys are not told: some share keys, and some are of
+ * pages that nobody shows any more, and are removed on the way. */
+static void pages_are_found_by_their_keys(void **state) {
+  (void)state;
+  static const char *const queries[] = {
+      "SELECT price FROM lot WHERE id = 1",
+      "SELECT price FROM lot WHERE id = 2",
+      "SELECT price, title FROM lot WHERE id = 2",
+      "SELECT price FROM lot WHERE id IN (1, 2)",
+      ("SELECT price FROM lot WHERE id = 3; SELECT count(*) FROM bid WHERE lot = 3; "
+       "SELECT lot FROM watch WHERE user = 3"),
+      "SELECT count(*) FROM bid WHERE lot = 3",
+      "SELECT sum(price) FROM lot",
+      "SELECT price FROM lot WHERE id = 1; SELECT count(*) FROM lot; SELECT price FROM lot WHERE id = 2"};
+  enum {
+    PAGES = sizeof queries / sizeof *queries,
+    FAR = 5
+  }; /* FAR: rows on other pages of the file, if these are known */
+  static const struct {
+    const char *change;
+    unsigned renders[PAGES];
+  } rows[] = {
+      {"UPDATE lot SET price = price + 1 WHERE id = 1", {1, 0, 0, 1, 0, 0, 1, 1}},
+      {"UPDATE lot SET price = price + 1 WHERE id = 2", {0, 1, 1, 1, 0, 0, 1, 1}},
+      {"UPDATE lot SET title = title || '.' WHERE id = 2", {0, 0, 1, 0, 0, 0, 0, 0}},
+      {"INSERT INTO bid VALUES(NULL, 3, 1, 1)", {0, 0, 0, 0, 1, 1, 0, 0}},
+      {"INSERT INTO watch VALUES(3, 100, 0) ON CONFLICT DO UPDATE SET lot = lot + 100", {0, 0, 0, 0, 1, 0, 0, 0}},
+      /* more rows than keys are kept of */
+      {"UPDATE lot SET price = price + 1 WHERE id > 100", {1, 1, 1, 1, 1, 0, 1, 1}},
+      {"UPDATE lot SET price = price + 1 WHERE id IN (1, 3)", {1, 0, 0, 1, 1, 0, 1, 1}}};
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
+    for (int gone = -1; gone < PAGES; gone++) {
+      shown_site s;
+      if (level == VESTRY_SQLITE_FILE_PAGES && !level_has_pages()) break;
+      shown_open(&s, lots, (vestry_sqlite_level)level);
+      shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 101 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+                          "INSERT INTO lot(id, price) SELECT i, 0 FROM n");
+      for (int i = 0; i < PAGES; i++) (void)shown_watch(&s, queries[i]);
+      if (level == VESTRY_SQLITE_FILE_PAGES) { /* followed by tables from here on, where their page is written */
+        shown_run(s.writer,
+                  "UPDATE lot SET code = 'x' WHERE id < 50; UPDATE bid SET user = 2; UPDATE watch SET since = 1");
+        for (int i = 0; i < PAGES; i++) (void)shown_renders(&s, (size_t)i);
+      }
+      if (gone >= 0) {
+        vestry_memory_destroy(s.all[gone].stream);
+        s.all[gone].stream = NULL;
+        site_settle(&s.on);
+      }
+      for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        shown_run(s.writer, rows[row].change);
+        for (int i = 0; i < PAGES; i++) {
+          unsigned wanted = i == gone ? 0 : rows[row].renders[i], renders = shown_renders(&s, (size_t)i);
+          bool is_exact = level == VESTRY_SQLITE_TABLES || row != FAR;
+          if (is_exact ? renders != wanted : renders > wanted)
+            fail_msg("%s: %u renders by %s (gone: %d, level %d)", queries[i], renders, rows[row].change, gone, level);
+        }
+      }
+      shown_close(&s);
+    }
+  }
+}
+
 static void what_is_bound_is_told_by_the_text(void **state) {
   (void)state;
   static const struct {
@@ -176,6 +238,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_row_concerns_whoever_looks_it_up),
                                      cmocka_unit_test(neighbours_are_rendered_by_commits_of_others_alone),
                                      cmocka_unit_test(beyond_a_bound_keys_are_any_row),
+                                     cmocka_unit_test(pages_are_found_by_their_keys),
                                      cmocka_unit_test(what_is_bound_is_told_by_the_text)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

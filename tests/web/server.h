@@ -70,9 +70,11 @@ typedef struct server_seam {
   /* Whether a text was read differently by the library in a way that leaves no trace; docs/security.md has them. NULL:
    * there is none. */
   bool (*is_blind_to)(const struct readings_text *text);
-  bool decodes_paths;  /* before vestry sees them, which then cannot know all */
-  bool closes_broken;  /* a request whose body breaks off is not answered: the server closes the connection */
-  bool refuses_itself; /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
+  bool decodes_paths;     /* before vestry sees them, which then cannot know all */
+  bool waits_for_writers; /* a writer of files that blocks holds the thread of others */
+  bool closes_broken;     /* a request whose body breaks off is not answered: the server closes the connection */
+  bool answers_early;     /* …but that of a large body which is not wanted any more; without TLS */
+  bool refuses_itself;    /* the server's own parser refuses first: 413 if a length is no number of its, and the head of
                           such an answer may come twice */
   bool (*refuses_most)(void); /* whether the library that is there refuses by itself most heads that can be read in two
                                  ways, and not only some; NULL: it does not */

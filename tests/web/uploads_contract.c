@@ -12,6 +12,7 @@
 enum { MB = 1 << 20, LARGE = 24 * MB, PIECE = VESTRY_RECEIVE_BYTES };
 /* What is between a slow client's pieces, and what each of them may take. */
 enum { STEP_S = 20, SILENT_S = 30 };
+enum { OTHERS = 32 };
 
 static const server_seam *seam;
 static server s;
@@ -21,11 +22,25 @@ static char *text; /* LARGE bytes */
 /* What the writer was told; one file at a time. */
 static _Atomic(uint64_t) written, wrong, largest;
 static _Atomic(int) begun, ended, aborted, why;
-static _Atomic(bool) holds; /* a write waits until it does not */
+/* Where the writer waits until it is told not to; whether it does. */
+enum { NOWHERE, AT_BEGIN, AT_WRITE, AT_END };
+static _Atomic(int) held_at;
+static _Atomic(bool) is_held;
+static _Atomic(uint64_t) fails_at; /* the writer, from there on; 0: nowhere */
+static _Atomic(size_t) answer_len; /* of text; 0: "kept" */
+static bool with_tls;
+
+static void hold(int place) {
+  if (atomic_load(&held_at) != place) return;
+  atomic_store(&is_held, true);
+  UNTIL(atomic_load(&held_at) != place);
+  atomic_store(&is_held, false);
+}
 
 static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
                              void **ret_file) {
   (void)app, (void)req, (void)reply, (void)file;
+  hold(AT_BEGIN);
   atomic_store(&written, 0);
   atomic_fetch_add(&begun, 1);
   *ret_file = &begun;
@@ -34,9 +49,14 @@ static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply 
 
 static vestry_err write_piece(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes,
                               size_t len) {
-  (void)file, (void)req, (void)reply;
-  UNTIL(!atomic_load(&holds));
+  (void)file, (void)req;
+  hold(AT_WRITE);
   uint64_t at = atomic_load(&written);
+  if (fails_at && at >= fails_at) {
+    vestry_reply_status(reply, 507);
+    vestry_reply_body(reply, "text/plain", "full", 4);
+    return VESTRY_FAILED;
+  }
   if (at + len > LARGE || memcmp(text + at, bytes, len) != 0) atomic_fetch_add(&wrong, 1);
   if (len > atomic_load(&largest)) atomic_store(&largest, len);
   atomic_store(&written, at + len);
@@ -45,6 +65,7 @@ static vestry_err write_piece(void *file, const vestry_request *req, vestry_repl
 
 static vestry_err end_file(void *file, const vestry_request *req, vestry_reply *reply) {
   (void)file, (void)req, (void)reply;
+  hold(AT_END);
   atomic_fetch_add(&ended, 1);
   return VESTRY_OK;
 }
@@ -60,22 +81,22 @@ static const vestry_upload_writer writer = {
 
 static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
-  return vestry_reply_body(reply, "text/plain", "kept", 4);
+  return vestry_reply_body(reply, "text/plain", answer_len ? text : "kept", answer_len ? answer_len : 4);
 }
 
 static void start(void) {
   text = malloc(LARGE);
   for (size_t i = 0; i < LARGE; i++) text[i] = (char)(i * 31 + i / 4093);
   begun = ended = aborted = why = 0;
-  written = wrong = largest = 0;
-  seam->start(&s, &(web_settings){.keep_alive = true, .silent_s = SILENT_S});
+  written = wrong = largest = fails_at = 0;
+  answer_len = 0;
+  seam->start(&s, &(web_settings){.keep_alive = true, .silent_s = SILENT_S, .tls = with_tls});
   const vestry_uploads_options options = {
       .pattern = "/files", .writer = &writer, .done = done, .types = "text/*", .max_file_bytes = LARGE};
   assert_int_equal(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
 }
 
-static void stop(void) {
-  server_assert_serves(&s);
+static void finish(void) {
   server_stop_adapter(&s);
   vestry_uploads_stats stats = {0};
   vestry_uploads_stats_get(uploads, &stats);
@@ -86,6 +107,11 @@ static void stop(void) {
   vestry_uploads_destroy(uploads);
   server_finish(&s);
   free(text);
+}
+
+static void stop(void) {
+  server_assert_serves(&s);
+  finish();
 }
 
 static void begin(client *c, const char *framing) {
@@ -194,7 +220,7 @@ static void a_slow_writer_holds_its_client_up(void **state) {
   char line[64];
   start();
   snprintf(line, sizeof line, "Content-Length: %d", LARGE);
-  atomic_store(&holds, true);
+  atomic_store(&held_at, AT_WRITE);
   begin(&c, line);
   UNTIL(begun == 1);
   vestry_stats stats = {.size = sizeof stats};
@@ -204,10 +230,117 @@ static void a_slow_writer_holds_its_client_up(void **state) {
   vestry_stats_get(s.v, &stats);
   assert_true(stats.request_bytes < MB);
   assert_true(sent < LARGE);
-  atomic_store(&holds, false);
+  atomic_store(&held_at, NOWHERE);
   client_send(&c, text + sent, LARGE - sent);
   assert_kept(&c);
   stop();
+}
+
+/* It is told so while it sends: it need not send the rest. */
+/* capability: L1 */
+static void a_writer_that_fails_in_the_middle(void **state) {
+  (void)state;
+  client c;
+  char line[64];
+  start();
+  snprintf(line, sizeof line, "Content-Length: %d", LARGE);
+  atomic_store(&fails_at, 2 * MB);
+  begin(&c, line);
+  client_send(&c, text, 2 * MB + PIECE);
+  if (!seam->closes_broken || (seam->answers_early && !with_tls)) {
+    assert_int_equal(client_status(&c), 507);
+    client_finish(&c, false);
+    assert_string_equal(c.body, "full");
+  }
+  client_close(&c);
+  UNTIL(aborted == 1);
+  assert_int_equal(why, VESTRY_FAILED);
+  assert_int_equal(written, 2 * MB);
+  stop();
+}
+
+/* The answer to a large body is no less than another. */
+/* capability: L1 */
+static void a_large_answer(void **state) {
+  (void)state;
+  client c;
+  char line[64];
+  start();
+  atomic_store(&answer_len, LARGE / 4);
+  snprintf(line, sizeof line, "Content-Length: %d", LARGE);
+  begin(&c, line);
+  client_send(&c, text, LARGE);
+  assert_int_equal(client_status(&c), 200);
+  assert_string_equal(client_header(&c, "Content-Type"), "text/plain");
+  assert_non_null(client_header(&c, "Date"));
+  client_finish(&c, false);
+  assert_int_equal(c.body_len, LARGE / 4);
+  assert_memory_equal(c.body, text, LARGE / 4);
+  client_close(&c);
+  stop();
+}
+
+/* What the writer waits for, others need not: so many that each thread of the server's has some of them. */
+/* capability: L1 */
+static void a_writer_that_blocks_holds_no_other(void **state) {
+  (void)state;
+  client c;
+  start();
+  for (int place = AT_BEGIN; place <= AT_END; place++) {
+    atomic_store(&held_at, place);
+    begin(&c, "Content-Length: 100000");
+    client_send(&c, text, 100000);
+    UNTIL(is_held);
+    for (int i = 0; i < OTHERS; i++) server_assert_serves(&s);
+    assert_int_equal(ended, place - AT_BEGIN);
+    atomic_store(&held_at, NOWHERE);
+    assert_int_equal(client_status(&c), 200);
+    client_close(&c);
+    assert_int_equal(written, 100000);
+  }
+  stop();
+}
+
+/* The client that has gone is noticed when the writer returns. */
+/* capability: L1 */
+static void a_client_that_goes_while_its_writer_blocks(void **state) {
+  (void)state;
+  client c;
+  start();
+  for (int place = AT_BEGIN; place <= AT_WRITE; place++) {
+    atomic_store(&held_at, place);
+    begin(&c, "Content-Length: 1000000");
+    client_send(&c, text, PIECE);
+    UNTIL(is_held);
+    if (place == AT_BEGIN)
+      client_abort(&c);
+    else
+      client_close(&c);
+    assert_int_equal(aborted, place - AT_BEGIN);
+    atomic_store(&held_at, NOWHERE);
+    UNTIL(aborted == place);
+    assert_int_equal(why, VESTRY_IO);
+  }
+  stop();
+}
+
+/* A stop waits for the writer that is in the middle of a call, and the rest of that upload is broken off. */
+/* capability: L1 */
+static void a_stop_while_a_writer_blocks(void **state) {
+  (void)state;
+  client c;
+  start();
+  atomic_store(&held_at, AT_WRITE);
+  begin(&c, "Content-Length: 1000000");
+  client_send(&c, text, PIECE);
+  UNTIL(is_held);
+  assert_int_equal(seam->stop(&s, 1), VESTRY_TIMEOUT);
+  assert_int_equal(aborted, 0);
+  atomic_store(&held_at, NOWHERE);
+  client_close(&c);
+  UNTIL(aborted == 1);
+  assert_int_equal(why, VESTRY_IO);
+  finish();
 }
 
 static bool has_time_ended_it(void) {
@@ -235,6 +368,7 @@ static void slow_clients(void **state) {
   client_read_all(&c);
   client_close(&c);
   assert_int_equal(aborted, 1);
+  assert_int_equal(why, VESTRY_TIMEOUT);
   server_hold_clock(false);
   stop();
   atomic_store(&server_clock_ahead_ns, 0);
@@ -255,18 +389,35 @@ static void a_client_that_shuts_its_half(void **state) {
   stop();
 }
 
-int uploads_contract_run(const server_seam *tested) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_large_body_holds_little),
-      cmocka_unit_test(a_form_is_taken_apart),
-      cmocka_unit_test(refused_by_the_head),
-      cmocka_unit_test(a_client_that_goes_is_told_once),
+static int run_group(bool tls) {
+  /* They look at what is in the sockets, or at the clock of a body alone. */
+  const struct CMUnitTest plain[] = {
       cmocka_unit_test(slow_clients),
       cmocka_unit_test(a_slow_writer_holds_its_client_up),
       cmocka_unit_test(a_client_that_shuts_its_half),
   };
+  const struct CMUnitTest any[] = {
+      cmocka_unit_test(a_large_body_holds_little),
+      cmocka_unit_test(a_form_is_taken_apart),
+      cmocka_unit_test(refused_by_the_head),
+      cmocka_unit_test(a_writer_that_fails_in_the_middle),
+      cmocka_unit_test(a_large_answer),
+      cmocka_unit_test(a_client_that_goes_is_told_once),
+      cmocka_unit_test(a_client_that_goes_while_its_writer_blocks),
+      cmocka_unit_test(a_stop_while_a_writer_blocks),
+  };
+  const struct CMUnitTest others[] = {cmocka_unit_test(a_writer_that_blocks_holds_no_other)};
   char name[80];
+  with_tls = tls;
+  snprintf(name, sizeof name, "%s, uploads%s", seam->name, tls ? ", TLS" : "");
+  int failed = cmocka_run_group_tests_name(name, any, NULL, NULL);
+  if (!tls) failed += cmocka_run_group_tests_name(name, plain, NULL, NULL);
+  if (!seam->waits_for_writers) failed += cmocka_run_group_tests_name(name, others, NULL, NULL);
+  return failed;
+}
+
+int uploads_contract_run(const server_seam *tested) {
   seam = tested;
-  snprintf(name, sizeof name, "%s, uploads", seam->name);
-  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+  int failed = run_group(false);
+  return seam->has_tls ? failed + run_group(true) : failed;
 }

@@ -110,12 +110,24 @@ neighbour *vsi_civetweb_neighbours_find(neighbour *one, const char *method, cons
   return found;
 }
 
+static uint32_t streams_locked(const neighbour *one) {
+  uint32_t streams = 0;
+  for (neighbour *at = next_of(one, first); at; at = next_of(one, at->next)) streams += vsi_web_gate_streams(at->gate);
+  return streams;
+}
+
+uint32_t vsi_civetweb_neighbours_streams(const neighbour *one) {
+  if (is_alone(one)) return vsi_web_gate_streams(one->gate);
+  vsi_mutex_lock(&lock);
+  uint32_t streams = streams_locked(one);
+  vsi_mutex_unlock(&lock);
+  return streams;
+}
+
 bool vsi_civetweb_neighbours_take_place(neighbour *one) {
   if (is_alone(one)) return vsi_web_gate_take_place(one->gate);
-  uint32_t streams = 0;
   vsi_mutex_lock(&lock);
-  for (neighbour *at = next_of(one, first); at; at = next_of(one, at->next)) streams += vsi_web_gate_streams(at->gate);
-  bool taken = streams < one->gate->capacity && vsi_web_gate_take_place(one->gate);
+  bool taken = streams_locked(one) < one->gate->capacity && vsi_web_gate_take_place(one->gate);
   vsi_mutex_unlock(&lock);
   return taken;
 }

@@ -55,5 +55,7 @@ vsi_civetweb_neighbour *vsi_civetweb_neighbours_find(vsi_civetweb_neighbour *one
 
 /* As vsi_web_gate_take_place, but the places of all of them count: they park the same workers. */
 bool vsi_civetweb_neighbours_take_place(vsi_civetweb_neighbour *one);
+/* The places that all of them have taken. */
+uint32_t vsi_civetweb_neighbours_streams(const vsi_civetweb_neighbour *one);
 
 #endif

@@ -33,6 +33,12 @@ static int64_t request_body_length(void *server_request) {
   return request->info->content_length > 0 ? request->info->content_length : 0;
 }
 
+static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  const vsi_civetweb_neighbour *own = &((const vsi_civetweb_request *)server_request)->adapter->neighbour;
+  *ret_streams = vsi_civetweb_neighbours_streams(own);
+  *ret_capacity = own->gate->capacity;
+}
+
 const vestry_request_ops vsi_civetweb_request_ops = {
     .size = sizeof(vestry_request_ops),
     .method = request_method,
@@ -46,6 +52,7 @@ const vestry_request_ops vsi_civetweb_request_ops = {
     .open = vsi_civetweb_open,
     .respond_body = vsi_civetweb_respond_body,
     .receives = vsi_civetweb_request_receives,
+    .room = request_room,
 };
 
 struct mg_connection *vestry_civetweb_request_of(const vestry_request *req) {

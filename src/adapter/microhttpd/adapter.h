@@ -10,6 +10,7 @@
 #include "adapter/microhttpd/slots.h"
 #include "adapter/microhttpd/socket.h"
 #include "adapter/microhttpd/watch.h"
+#include "adapter/microhttpd/writers.h"
 #include "adapter/web/gate.h"
 #include "vestry/adapter.h"
 #include "vestry/microhttpd.h"
@@ -17,7 +18,8 @@
 /* Of one that is attached to a daemon of the application's. */
 typedef struct vsi_microhttpd_attached {
   vsi_microhttpd_slots slots; /* its requests */
-  _Atomic(int) fits;          /* of the daemon's flags: 0: not looked at; 1: they do; -1: no. Relaxed */
+  _Atomic(int) fits;          /* of the daemon's flags: 0: not looked at; 1: they do; -1: no. Relaxed, like the next */
+  _Atomic(bool) has_threads;  /* the daemon runs by threads of its own */
   bool keeps_targets;         /* habits.h */
   unsigned lost_ms;           /* TCP_USER_TIMEOUT of streams; 0: the system's */
 } vsi_microhttpd_attached;
@@ -40,12 +42,19 @@ typedef struct vsi_microhttpd {
   vsi_microhttpd_watch watch;
   vsi_microhttpd_sockets sockets;
   vsi_microhttpd_door door;
+  vsi_microhttpd_writers writers;
   vsi_microhttpd_attached attached;
 } vsi_microhttpd;
 
 /* Whether its daemon is the application's. */
 static inline bool vsi_microhttpd_is_attached(const vsi_microhttpd *adapter) {
   return adapter->attached.slots.count != 0;
+}
+
+/* Whether libmicrohttpd's threads look for connections that are resumed. */
+static inline bool vsi_microhttpd_has_threads(const vsi_microhttpd *adapter) {
+  return !vsi_microhttpd_is_attached(adapter) ||
+         atomic_load_explicit(&adapter->attached.has_threads, memory_order_relaxed);
 }
 
 #endif

@@ -14,7 +14,7 @@
 #include "adapter/microhttpd/adapter.h"
 #include "adapter/microhttpd/habits.h"
 #include "adapter/microhttpd/life.h"
-#include "adapter/microhttpd/request.h"
+#include "adapter/microhttpd/pieces.h"
 #include "adapter/microhttpd/serve.h"
 #include "adapter/microhttpd/settings.h"
 #include "base/log.h"
@@ -36,7 +36,7 @@ static void forget(vsi_microhttpd_request *request, void **pointer) {
 
 /* ---- the daemon -------------------------------------------------------------------------------------------------- */
 
-static vestry_err check(const vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
+static vestry_err check(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_FLAGS);
   const unsigned flags = info ? (unsigned)info->flags : 0;
   const char *why = NULL;
@@ -48,6 +48,7 @@ static vestry_err check(const vsi_microhttpd *adapter, struct MHD_Daemon *daemon
   if (flags & MHD_USE_THREAD_PER_CONNECTION)
     why = "vestry_microhttpd_attach: MHD_USE_THREAD_PER_CONNECTION does not go together with streams; take a pool of "
           "threads";
+  atomic_store_explicit(&adapter->attached.has_threads, flags & MHD_USE_INTERNAL_POLLING_THREAD, memory_order_relaxed);
   if (!why) return VESTRY_OK;
   vsi_log(adapter->host, VESTRY_LOG_ERROR, "%s", why);
   return VESTRY_UNSUPPORTED;
@@ -97,10 +98,9 @@ static enum MHD_Result begin(vsi_microhttpd *adapter, struct MHD_Connection *con
     return MHD_NO;
   }
   *pointer = request;
-  vsi_microhttpd_begin(request, method, path, version);
-  if (!vsi_microhttpd_request_is_hopeless(request)) return MHD_YES;
-  enum MHD_Result result = vsi_microhttpd_answer(request);
-  forget(request, pointer);
+  bool is_over;
+  enum MHD_Result result = vsi_microhttpd_begin(request, method, path, version, &is_over);
+  if (is_over) forget(request, pointer);
   return result;
 }
 
@@ -113,15 +113,9 @@ int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, 
     bool is_mine = !*pointer && !*upload_len && vestry_route_status(adapter->v, method, path) != 404;
     return is_mine ? (int)begin(adapter, conn, path, method, version, pointer) : VESTRY_MICROHTTPD_NOT_MINE;
   }
-  if (*upload_len) {
-    bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
-    *upload_len = 0;
-    if (goes_on) return MHD_YES;
-    forget(request, pointer);
-    return MHD_NO;
-  }
-  enum MHD_Result result = vsi_microhttpd_answer(request);
-  forget(request, pointer);
+  bool is_over;
+  enum MHD_Result result = vsi_microhttpd_continue(request, upload, upload_len, &is_over);
+  if (is_over) forget(request, pointer);
   return result;
 }
 

@@ -3,7 +3,7 @@
 
 #include "adapter/microhttpd/daemon.h"
 #include "adapter/microhttpd/handover.h"
-#include "adapter/microhttpd/request.h"
+#include "adapter/microhttpd/pieces.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -18,6 +18,7 @@ vsi_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, si
   adapter->host = host;
   adapter->send_buffer_bytes = (int)send_buffer_bytes;
   vsi_web_gate_init(&adapter->gate, streams_count);
+  vsi_microhttpd_writers_init(&adapter->writers);
   return adapter;
 }
 
@@ -58,6 +59,7 @@ void vsi_microhttpd_life_destroy(vestry_server *server) {
   for (vsi_map_link *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
     vsi_microhttpd_request_destroy((vsi_microhttpd_request *)left);
   vsi_microhttpd_slots_finish(&adapter->attached.slots);
+  vsi_microhttpd_writers_finish(&adapter->writers);
   vsi_microhttpd_sockets_finish(&adapter->sockets);
   vsi_microhttpd_watch_finish(&adapter->watch);
   vsi_microhttpd_handover_finish(adapter);

@@ -5,7 +5,7 @@
 
 #include "vestry/adapter.h"
 
-/* server_request is a vsi_microhttpd_request. */
-extern const vestry_request_ops vsi_microhttpd_request_ops;
+/* server_request is a vsi_microhttpd_request. Of one whose body may be read around libmicrohttpd: the second. */
+extern const vestry_request_ops vsi_microhttpd_request_ops, vsi_microhttpd_around_ops;
 
 #endif

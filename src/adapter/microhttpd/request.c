@@ -10,9 +10,7 @@
 #include "base/field.h"
 #include "base/memory.h"
 
-/* So much of a body that is not wanted is taken before the answer: a socket that is closed with unread bytes resets the
- * connection, and the client might lose the answer that told it why. */
-enum { PASSED_BYTES = 4 * 1024 * 1024, LEAST_BODY_BYTES = 1024 };
+enum { PASSED_BYTES = VSI_MICROHTTPD_PASSED_BYTES, LEAST_BODY_BYTES = 1024 };
 
 vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                       vsi_microhttpd_socket *socket, const char *target) {
@@ -63,14 +61,14 @@ static void forget_body(vsi_microhttpd_request *request) {
   request->body_capacity = request->body_len = request->body_read = 0;
 }
 
-void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
-  if (!request) return;
+vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   vsi_microhttpd_socket *adopted = vsi_microhttpd_is_attached(request->adapter) ? request->socket : NULL;
+  /* acquire pairs with the look that found it late */
+  const bool was_late = atomic_load_explicit(&request->socket->was_late, memory_order_acquire);
   request->socket->request = NULL;
-  vestry_receive_abandon(request->receiving, VESTRY_IO);
   forget_body(request);
   if (adopted) vsi_microhttpd_socket_release(adopted);
-  vsi_free(request->adapter->host, request);
+  return was_late ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
@@ -139,27 +137,8 @@ static bool make_room(vsi_microhttpd_request *request, size_t more) {
   return true;
 }
 
-/* Each piece has the time that another body has as a whole. false: the server stops. */
-static bool receive(vsi_microhttpd_request *request, const char *data, size_t len) {
-  vsi_web_gate *gate = &request->adapter->gate;
-  if (!vsi_web_gate_enter(gate)) return false;
-  if ((request->piece_bytes += len) >= VESTRY_RECEIVE_BYTES) {
-    request->piece_bytes = 0;
-    vsi_microhttpd_socket_goes_on(request->socket);
-  }
-  while (len && vestry_receive_wants(request->receiving)) {
-    size_t part = len < VESTRY_RECEIVE_BYTES ? len : VESTRY_RECEIVE_BYTES;
-    vestry_receive_write(request->receiving, data, part);
-    data += part;
-    len -= part;
-  }
-  vsi_web_gate_leave(gate);
-  return true;
-}
-
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len) {
   size_t limit = request->max_body_bytes;
-  if (request->receiving && !is_unwanted(request)) return receive(request, data, len);
   if (!is_unwanted(request)) {
     size_t part = len < limit + 1 - request->body_len ? len : limit + 1 - request->body_len;
     if (make_room(request, part)) {

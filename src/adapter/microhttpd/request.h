@@ -10,6 +10,10 @@
 
 struct vsi_microhttpd_stream;
 
+/* So much of a body that is not wanted is taken before the answer: a socket that is closed with unread bytes resets the
+ * connection, and the client might lose the answer that told it why. */
+enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
+
 typedef struct vsi_microhttpd_request {
   vsi_map_link in_slots; /* first; attached: among the requests that are under way */
   vsi_microhttpd *adapter;
@@ -32,8 +36,18 @@ typedef struct vsi_microhttpd_request {
   uint64_t body_passed;  /* of a body that is not wanted: what was thrown away */
   bool no_memory;        /* for the body */
 
-  vestry_receiving *receiving; /* the body's, if it comes in pieces; NULL: none */
-  size_t piece_bytes;          /* of the piece that is coming */
+  vestry_receiving *receiving;  /* the body's, if it comes in pieces (pieces.c); NULL: none */
+  bool reads;                   /* they may be read around libmicrohttpd (around.c) */
+  bool is_around;               /* they have been: libmicrohttpd will not see its end */
+  bool is_answered;             /* around it; what comes now is passed over */
+  uint64_t body_received;       /* of one whose length is known */
+  bool is_closed;               /* its writer is to end, or has ended */
+  uint8_t step;                 /* what its writer does (pieces.c) */
+  bool is_suspended;            /* for that */
+  bool is_at_head;              /* it was suspended there, and is told of its head once more */
+  bool is_inside;               /* of the gate, until it is answered */
+  vestry_err why;               /* it is broken off */
+  vsi_microhttpd_errand errand; /* what it is suspended for, or the last of it */
 
   char peer[INET6_ADDRSTRLEN];
   size_t target_len; /* as it was sent */
@@ -49,13 +63,14 @@ vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, s
 /* The same for a request of a daemon that is not vestry's, whose target was taken apart already. path: decoded */
 vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version);
-/* Its socket forgets it. NULL is accepted. */
-void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request);
+/* Its socket forgets it, and it has nothing of its body any more: to be freed, or to be broken off (pieces.h). Returns
+ * why its body comes no further: IO | TIMEOUT */
+vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request);
 
 /* Look at its head. */
 void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
                                   const char *version);
-/* Take some of its body. false: enough is enough, the connection is to be closed. */
+/* Take some of a body that does not come in pieces. false: enough is enough, the connection is to be closed. */
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len);
 /* vestry_request_ops.read. */
 vestry_err vsi_microhttpd_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);

@@ -5,6 +5,7 @@
 
 #include "adapter/microhttpd/answer.h"
 #include "adapter/microhttpd/operations.h"
+#include "adapter/microhttpd/pieces.h"
 #include "adapter/microhttpd/transport.h"
 #include "adapter/web/policy.h"
 
@@ -39,11 +40,9 @@ void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *
 
 static vestry_err serve(vsi_microhttpd_request *request) {
   vestry_connection *connection = NULL;
-  vestry_receiving *receiving = request->receiving;
-  request->receiving = NULL;
-  vestry_err error =
-      receiving ? vestry_receive_end(receiving, &connection)
-                : vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL, NULL, &connection);
+  vestry_err error = request->receiving ? vsi_microhttpd_pieces_end(request, &connection)
+                                        : vestry_serve(request->adapter->v, &vsi_microhttpd_request_ops, request, NULL,
+                                                       NULL, &connection);
   return error || !connection ? error : vsi_microhttpd_transport_begin(request, connection);
 }
 
@@ -53,42 +52,79 @@ static vestry_err refuse(vsi_microhttpd_request *request) {
   return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
 }
 
-enum MHD_Result vsi_microhttpd_answer(vsi_microhttpd_request *request) {
+/* Answer a request that is complete, or begin its stream; without either, MHD_NO, the connection closes. */
+static enum MHD_Result answer(vsi_microhttpd_request *request, bool *ret_is_over) {
   vsi_web_gate *gate = &request->adapter->gate;
+  *ret_is_over = true;
   vsi_microhttpd_socket_serves(request->socket);
-  if (!vsi_web_gate_enter(gate))
+  if (!request->is_inside && !vsi_web_gate_enter(gate))
     return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, true) ? MHD_NO : MHD_YES;
+  request->is_inside = true;
   vestry_err error = request->refused ? refuse(request) : serve(request);
+  request->is_inside = false;
   vsi_web_gate_leave(gate);
   return error ? MHD_NO : MHD_YES;
 }
 
-void vsi_microhttpd_begin(vsi_microhttpd_request *request, const char *method, const char *path, const char *version) {
-  vestry *v = request->adapter->v;
+static enum MHD_Result go_on(vsi_microhttpd_turn turn, bool *ret_is_over) {
+  *ret_is_over = turn == VSI_MICROHTTPD_BREAKS;
+  return *ret_is_over ? MHD_NO : MHD_YES;
+}
+
+/* The head was looked at. An answer now makes libmicrohttpd close: it has not read the request. */
+static enum MHD_Result leave_head(vsi_microhttpd_request *request, bool *ret_is_over) {
+  if (vsi_microhttpd_request_is_hopeless(request)) return answer(request, ret_is_over);
+  return go_on(VSI_MICROHTTPD_GOES_ON, ret_is_over);
+}
+
+enum MHD_Result vsi_microhttpd_begin(vsi_microhttpd_request *request, const char *method, const char *path,
+                                     const char *version, bool *ret_is_over) {
   vsi_microhttpd_request_begin(request, method, path, version);
-  if (request->refused || !request->is_routed || (!request->is_chunked && !request->body_length)) return;
-  if (!vsi_web_gate_enter(&request->adapter->gate)) return;
-  vestry_err error = vestry_receive_begin(v, &vsi_microhttpd_request_ops, request, &request->receiving);
-  vsi_web_gate_leave(&request->adapter->gate);
-  request->no_memory = error == VESTRY_NO_MEMORY;
+  if (request->refused || !request->is_routed || (!request->is_chunked && !request->body_length))
+    return leave_head(request, ret_is_over);
+  vsi_microhttpd_turn turn = vsi_microhttpd_pieces_begin(request);
+  request->is_at_head = turn == VSI_MICROHTTPD_WAITS;
+  if (turn == VSI_MICROHTTPD_BREAKS) return answer(request, ret_is_over);
+  return turn ? go_on(turn, ret_is_over) : leave_head(request, ret_is_over);
+}
+
+static bool is_suspended(const vsi_microhttpd_request *request) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+  return info && info->suspended == MHD_YES;
+}
+
+static enum MHD_Result take(vsi_microhttpd_request *request, const char *upload, size_t *upload_len,
+                            bool *ret_is_over) {
+  if (request->receiving || request->is_answered)
+    return go_on(vsi_microhttpd_pieces_take(request, upload, upload_len), ret_is_over);
+  bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
+  *upload_len = 0;
+  return go_on(goes_on ? VSI_MICROHTTPD_GOES_ON : VSI_MICROHTTPD_BREAKS, ret_is_over);
+}
+
+enum MHD_Result vsi_microhttpd_continue(vsi_microhttpd_request *request, const char *upload, size_t *upload_len,
+                                        bool *ret_is_over) {
+  if (is_suspended(request)) return go_on(VSI_MICROHTTPD_WAITS, ret_is_over);
+  if (request->is_at_head) {
+    request->is_at_head = false;
+    return leave_head(request, ret_is_over);
+  }
+  if (request->is_answered && !*upload_len) return go_on(VSI_MICROHTTPD_BREAKS, ret_is_over);
+  if (*upload_len) return take(request, upload, upload_len, ret_is_over);
+  if (request->receiving && !request->is_closed && vsi_microhttpd_pieces_close(request) == VSI_MICROHTTPD_WAITS)
+    return go_on(VSI_MICROHTTPD_WAITS, ret_is_over);
+  return answer(request, ret_is_over);
 }
 
 enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
                                       const char *version, const char *upload, size_t *upload_len, void **ctx) {
   (void)cls, (void)conn;
   vsi_microhttpd_request *request = *ctx;
+  bool is_over;                /* libmicrohttpd tells that later, too */
   if (!request) return MHD_NO; /* there was no memory for it */
-  if (!request->has_begun) {
-    vsi_microhttpd_begin(request, method, path, version);
-    /* An answer now makes libmicrohttpd close: it has not read the request. */
-    return vsi_microhttpd_request_is_hopeless(request) ? vsi_microhttpd_answer(request) : MHD_YES;
-  }
-  if (*upload_len) {
-    bool goes_on = vsi_microhttpd_request_take(request, upload, *upload_len);
-    *upload_len = 0;
-    return goes_on ? MHD_YES : MHD_NO;
-  }
-  enum MHD_Result result = vsi_microhttpd_answer(request);
+  if (!request->has_begun) return vsi_microhttpd_begin(request, method, path, version, &is_over);
+  enum MHD_Result result = vsi_microhttpd_continue(request, upload, upload_len, &is_over);
   if (request->stream) { /* it may last for hours, and needs nothing of its request */
     vsi_microhttpd_socket_streams(request->socket);
     vsi_microhttpd_request_destroy(request);

@@ -4,14 +4,18 @@
 #define VSI_MICROHTTPD_SERVE_H
 
 #include <microhttpd.h>
+#include <stdbool.h>
 
 struct vsi_microhttpd_request;
 
-/* A request's head is there. Its body goes to its route's receiver, if it has one. */
-void vsi_microhttpd_begin(struct vsi_microhttpd_request *request, const char *method, const char *path,
-                          const char *version);
-/* Answer a request that is complete, or begin its stream; without either, MHD_NO, the connection closes. */
-enum MHD_Result vsi_microhttpd_answer(struct vsi_microhttpd_request *request);
+/* A request's head is there.
+ * ret_is_over  it is answered, or its connection is to be closed: it can be freed
+ * Returns      what libmicrohttpd is told */
+enum MHD_Result vsi_microhttpd_begin(struct vsi_microhttpd_request *request, const char *method, const char *path,
+                                     const char *version, bool *ret_is_over);
+/* More of it is there: some of its body, or, without any, its end; or its head once more. */
+enum MHD_Result vsi_microhttpd_continue(struct vsi_microhttpd_request *request, const char *upload, size_t *upload_len,
+                                        bool *ret_is_over);
 
 /* MHD_NotifyConnectionCallback: a connection was accepted, or will be closed. */
 void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **socket_context,

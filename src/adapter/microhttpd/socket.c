@@ -87,7 +87,10 @@ static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t n
   bool is_late = now >= socket->until_ns && socket->until_ns != UINT64_MAX, has_ended = events != 0;
   bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: what is unread is not wanted */
   if (!is_dead && (is_late || has_ended) && has_unread(socket->fd)) is_late = has_ended = false;
-  if (is_late) vestry_turn_away(socket->all->v, VESTRY_REFUSAL_DEADLINE);
+  if (is_late) {
+    vestry_turn_away(socket->all->v, VESTRY_REFUSAL_DEADLINE);
+    atomic_store_explicit(&socket->was_late, true, memory_order_release); /* before it is cut, for what ends with it */
+  }
   if (!has_ended)
     socket->ended_ns = 0;
   else if (!socket->ended_ns)
@@ -323,7 +326,7 @@ void vsi_microhttpd_socket_goes_on(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
-  if (socket->is_waiting && !socket->going) wait_locked(socket, now, sockets->request_ns);
+  wait_locked(socket, now, socket->going ? UINT64_MAX : sockets->request_ns);
   vsi_mutex_unlock(&sockets->lock);
 }
 

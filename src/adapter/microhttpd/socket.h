@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "adapter/microhttpd/arrivals.h"
@@ -33,6 +34,7 @@ typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_request *request; /* NULL: none */
   bool is_spent;                          /* no request is taken from it any more */
   bool is_handed_over;                    /* it is counted until vsi_microhttpd_sockets_leave */
+  _Atomic(bool) was_late;                 /* it was cut, because what it sent came too slowly */
 } vsi_microhttpd_socket;
 
 /* Zeroed to begin with. */

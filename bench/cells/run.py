@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the contests of scripts/bench-cells, interleaved, and writes their lines as JSON: run.py BUILD OUTPUT [--quick]
+
+Each run has a server and a database of its own.
+"""
+import collections
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import turns  # noqa: E402
+from servers import Server, parse, version_of  # noqa: E402
+
+Contest = collections.namedtuple("Contest", "name options contenders viewers")
+BOTH = ["vestry", "node"]
+
+
+def contests(quick):
+    """How a run of each is judged stands in report.py."""
+    many, fewer, most, seconds = ("100", "40", {"vestry": "200", "node": "100"}, ["--seconds", "4", "--warm", "1"]) \
+        if quick else ("2000", "300", {"vestry": "8000", "node": "600"}, ["--seconds", "40", "--warm", "10"])
+    plain, brotli = ["--encoding", "identity"], ["--encoding", "br"]
+    return [
+        Contest("most", [*seconds, *brotli], BOTH, most),
+        Contest("scroll", [*seconds, *brotli], BOTH, {name: many for name in BOTH}),
+        Contest("rest", [*seconds, *brotli, "--scroll-ms", "0"], BOTH, {name: many for name in BOTH}),
+        Contest("crowd", [*seconds, *brotli, "--together", "--writes", "10"], BOTH, {name: fewer for name in BOTH}),
+        Contest("plain", [*seconds, *plain], BOTH, {name: many for name in BOTH}),
+    ]
+
+
+def node(build):
+    return os.path.join(build, "cells", "node_modules", ".bin", "node")
+
+
+def can_run(build, contender):
+    return contender != "node" or os.path.exists(node(build))
+
+
+def run(build, contest, contender):
+    encoding = contest.options[contest.options.index("--encoding") + 1]
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "cells.db")
+        command = [node(build), os.path.join(HERE, "cells.mjs"), file, encoding] if contender == "node" else \
+                  [os.path.join(build, "bin", "cells"), "--adapter", "microhttpd", "--port", "0", "--db", file]
+        with Server(command) as server:
+            load = [os.path.join(build, "bin", "vestry-bench"), "cells", *contest.options, "--viewers",
+                    contest.viewers[contender], "--port", str(server.port),
+                    "--pid", str(server.process.pid)]
+            done = subprocess.run(load, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{contender}: {' '.join(load)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return [{**parse(done.stdout), "contest": contest.name, "contender": contender}]
+
+
+if __name__ == "__main__":
+    turns.main(contests, can_run, run, ["libmicrohttpd12", "libsqlite3-0", "libbrotli1"],
+               lambda build: {"node": version_of(build, "cells/node_modules/node")})

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auction.h"
+
+/* "12", "12.5", "12,50": cents. false: it is no price */
+static bool read_cents(const char *text, int64_t *ret_cents) {
+  char plain[16], *comma, *end;
+  if (!text || !*text || strlen(text) >= sizeof plain || strspn(text, "0123456789.,") != strlen(text)) return false;
+  strcpy(plain, text);
+  if ((comma = strchr(plain, ',')) != NULL) *comma = '.';
+  const double cents = strtod(plain, &end) * 100;
+  *ret_cents = (int64_t)(cents + .5);
+  return !*end && cents >= 1 && cents <= CENTS_MAX;
+}
+
+/* Whoever says so is who he says: an application asks for a password here. */
+static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
+  if (!name || !*name || strlen(name) > NAME_MAX) {
+    vestry_reply_status(reply, 422);
+    return page_login(ctx, reply, "A name is wanted, and not a long one.");
+  }
+  vestry_err err = vestry_session_login(req, reply, name);
+  return err ? err : vestry_reply_redirect(reply, 303, "/");
+}
+
+static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  vestry_forms_forget(((struct app *)ctx)->forms, req);
+  vestry_err err = vestry_session_logout(req, reply);
+  return err ? err : vestry_reply_redirect(reply, 303, "/");
+}
+
+/* All but the log-in is for those who have logged in. */
+static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  (void)ctx;
+  if (vestry_session_user(req)) return VESTRY_OK;
+  vestry_reply_redirect(reply, 303, "/");
+  if (req->is_datastar) vestry_reply_status(reply, 401);
+  return VESTRY_FAILED;
+}
+
+static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  if (!req->is_datastar && !vestry_session_user(req)) return page_login(ctx, reply, "");
+  return vestry_page_serve(req, reply, ((struct app *)ctx)->lots, NULL);
+}
+
+static void read_text(sqlite3_stmt *row, void *room) {
+  snprintf(room, ROOM, "%s", (const char *)sqlite3_column_text(row, 0));
+}
+
+/* POST /bid/{lot}: decided once, by one statement; a trigger does the rest in its transaction. One that was made
+ * already, by the same request before a crash, is made. */
+static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *who = vestry_session_user(req);
+  char why[ROOM] = "";
+  int64_t lot, cents;
+  if (vestry_request_get(req, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX))) return VESTRY_NOT_FOUND;
+  if (!read_cents(program_text(req, "amount", 12), &cents))
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "An amount is wanted, such as 12.50."));
+  vestry_err err = vestry_sqlite_run_alone(
+      app->db,
+      "INSERT INTO bid SELECT id, bids + 1, ?2, ?3, ?4 FROM lot WHERE id = ?1 AND is_over = 0 AND ends_ms > ?4 AND "
+      "leader <> ?2 AND ?3 >= cents + iif(bids, ?5, 0) RETURNING number",
+      VESTRY_LIST(lot, who, cents, now_ms(), STEP_CENTS), NULL, NULL);
+  if (!err) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "", "amount", ""));
+  if (err == VESTRY_NOT_FOUND)
+    err = vestry_sqlite_run_alone(
+        app->db,
+        "SELECT CASE WHEN is_over OR ends_ms <= ?4 THEN 'Too late: it is over.' WHEN leader = ?2 AND cents = ?3 "
+        "THEN '' WHEN leader = ?2 THEN 'You lead already.' ELSE 'Too little by now.' END FROM lot WHERE id = ?1",
+        VESTRY_LIST(lot, who, cents, now_ms()), read_text, why);
+  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", why));
+}
+
+vestry_err actions_end_later(struct app *app, vestry_sqlite_loan *loan, int64_t lot, int64_t ends_ms) {
+  char key[24];
+  snprintf(key, sizeof key, "%lld", (long long)lot);
+  const vestry_job_order end = {.kind = "end", .key = key, .payload = {key, strlen(key)}, .not_before_ms = ends_ms};
+  vestry_err err = vestry_sqlite_jobs_enqueue(app->jobs, loan->db, &end, NULL);
+  return err == VESTRY_EXISTS ? VESTRY_OK : err;
+}
+
+static vestry_err refuse(vestry_reply *reply, const char *sentence) {
+  vestry_reply_status(reply, 422);
+  vestry_reply_bodyf(reply, "<p>%s</p>", sentence);
+  return VESTRY_FAILED;
+}
+
+/* POST /lots, with a picture or without: the picture is on the disk. An error, and it is not kept. */
+static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *title = vestry_request_value(req, VESTRY_IN_FORM, "title"),
+             *about = vestry_request_value(req, VESTRY_IN_FORM, "about");
+  vestry_kept_file picture = {0};
+  vestry_sqlite_loan *loan;
+  int64_t cents, minutes, id;
+  char url[40];
+  if (!title || !*title || strlen(title) > 4 * TITLE_MAX || !about || strlen(about) > 4 * ABOUT_MAX)
+    return refuse(reply, "A lot needs a title, and not more than the form takes.");
+  if (!read_cents(vestry_request_value(req, VESTRY_IN_FORM, "price"), &cents))
+    return refuse(reply, "The price is none.");
+  if (vestry_request_get(req, VESTRY_IN_FORM, "minutes", vestry_into_between(&minutes, 1, MINUTES_MAX)))
+    return refuse(reply, "A lot is offered for a minute to a day.");
+  const bool has_picture = !vestry_uploads_kept(req, 0, &picture);
+  const int64_t ends_ms = now_ms() + minutes * 60000;
+  vestry_err err = vestry_sqlite_borrow(app->db, VESTRY_SQLITE_WRITE, &loan);
+  if (err) return err;
+  err = vestry_sqlite_run(
+      loan,
+      "INSERT INTO lot(title, about, seller, picture, type, cents, ends_ms) VALUES(?, ?, ?, ?, ?, ?, ?) RETURNING id",
+      VESTRY_LIST(title, about, vestry_session_user(req), has_picture ? picture.stored : "",
+                  has_picture ? picture.type : "", cents, ends_ms),
+      vestry_sqlite_row_integer, &id);
+  if (!err) err = actions_end_later(app, loan, id, ends_ms);
+  if (!err) err = vestry_forms_clear(app->forms, req, "lot"); /* as the lot is there */
+  if (err == VESTRY_NOT_FOUND) err = VESTRY_OK;               /* a program's request, of no tab */
+  err = vestry_sqlite_give(loan, err);
+  if (err) return err;
+  snprintf(url, sizeof url, "/lot/%lld", (long long)id);
+  return vestry_reply_redirect(reply, 303, url);
+}
+
+/* GET /picture/{name}: of a lot's picture, and nothing else that lies in the folder. */
+static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *name = vestry_request_value(req, VESTRY_IN_PATH, "name");
+  char type[ROOM];
+  vestry_err err = vestry_sqlite_run_alone(app->db, "SELECT type FROM lot WHERE picture = ? AND picture <> ''",
+                                           VESTRY_LIST(name), read_text, type);
+  if (!err) err = vestry_reply_header(reply, "Cache-Control", "private, max-age=86400, immutable");
+  if (!err) err = vestry_reply_file(req, reply, app->files, name);
+  return err ? err : vestry_reply_header(reply, "Content-Type", type);
+}
+
+/* A name could begin as a formula does: a spreadsheet is told that it is a text. */
+static void write_row(sqlite3_stmt *row, void *file) {
+  const char *name = (const char *)sqlite3_column_text(row, 1);
+  fprintf(file, "%d,\"%s", sqlite3_column_int(row, 0), *name && strchr("=+-@\t\r", *name) ? "'" : "");
+  for (; *name; name++) fprintf(file, *name == '"' ? "\"\"" : "%c", *name);
+  fprintf(file, "\",%lld.%02lld,%s\r\n", (long long)sqlite3_column_int64(row, 2) / 100,
+          (long long)sqlite3_column_int64(row, 2) % 100, (const char *)sqlite3_column_text(row, 3));
+}
+
+/* GET /lot/{lot}/bids.csv */
+static vestry_err report(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  char *text = NULL;
+  size_t len = 0;
+  int64_t lot;
+  if (vestry_request_get(req, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX))) return VESTRY_NOT_FOUND;
+  FILE *file = open_memstream(&text, &len);
+  if (!file) return VESTRY_NO_MEMORY;
+  fprintf(file, "number,person,euros,time\r\n");
+  vestry_err err = vestry_sqlite_run_alone(app->db,
+                                           "SELECT number, person, cents, strftime('%Y-%m-%dT%H:%M:%SZ', at_ms / 1000, "
+                                           "'unixepoch') FROM bid WHERE lot = ? ORDER BY number",
+                                           VESTRY_LIST(lot), write_row, file);
+  bool is_whole = fclose(file) == 0;
+  if (err == VESTRY_NOT_FOUND) err = VESTRY_OK;
+  if (!err && !is_whole) err = VESTRY_NO_MEMORY;
+  if (!err) err = vestry_reply_header(reply, "Content-Disposition", "attachment; filename=\"bids.csv\"");
+  if (!err) err = vestry_reply_body(reply, "text/csv; charset=utf-8", text, len);
+  free(text);
+  return err;
+}
+
+vestry_err actions_mount(struct app *app) {
+  static const vestry_mounted routes[] = {{"GET", "/", home},
+                                          {"POST", "/login", login},
+                                          {"POST", "/logout", logout},
+                                          {"POST", "/bid/{lot}", bid},
+                                          {"GET", "/lot/{lot}/bids.csv", report},
+                                          {"GET", "/picture/{name}", picture}};
+  static const char *const inside[] = {"/lot", "/lots", "/offer", "/bid", "/picture", "/kept"};
+  const vestry_page_options lot = {.render = page_lot, .allow = page_may_see, .shell = "auction", .app = app};
+  const vestry_page_options another = {.render = page_offer, .allow = page_may_see, .shell = "auction", .app = app};
+  const vestry_uploads_options pictures = {.pattern = "/lots",
+                                           .folder = app->folder,
+                                           .types = "image/png, image/jpeg, image/webp, image/gif",
+                                           .max_file_bytes = 10 << 20,
+                                           .done = offer,
+                                           .app = app};
+  vestry *v = app->program.v;
+  vestry_page *pages[2];
+  vestry_err err = vestry_page_create(app->pages, &lot, &pages[0]);
+  if (!err) err = vestry_page_create(app->pages, &another, &pages[1]);
+  if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
+  if (!err) err = vestry_route(v, "GET", "/lot/{lot}", vestry_page_handler, pages[0]);
+  if (!err) err = vestry_route(v, "GET", "/offer", vestry_page_handler, pages[1]);
+  if (!err) err = vestry_route(v, "POST", "/kept", vestry_forms_handler, app->forms);
+  if (!err) err = vestry_uploads_create(v, &pictures, &app->uploads);
+  for (size_t i = 0; i < sizeof inside / sizeof *inside && !err; i++)
+    err = vestry_guard(v, inside[i], for_members, app);
+  if (!err) err = vestry_guard(v, "/bid", vestry_rate_guard, app->rate);
+  return err ? err : vestry_guard(v, "/", vestry_once_guard, app->once);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The auction: people offer lots with pictures, and bid for them. What pages show is in the database, and it alone says
+ * which page is rendered when. pages.c is what people see, actions.c what they do, auction.c from start to end. */
+#ifndef AUCTION_H
+#define AUCTION_H
+
+#include "../shared/program.h"
+#include "../shared/secret.h"
+#include "vestry/sqlite_forms.h"
+#include "vestry/sqlite_jobs.h"
+#include "vestry/sqlite_sessions.h"
+
+enum { NAME_MAX = 40, TITLE_MAX = 80, ABOUT_MAX = 1000, MINUTES_MAX = 1380, CENTS_MAX = 100000000 };
+enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
+
+struct app {
+  struct program program;
+  const char *file;    /* the database */
+  char pictures[4096]; /* the folder */
+  vestry_sqlite_pool *db;
+  vestry_sqlite_sessions *stored;
+  vestry_session_options sessions;
+  unsigned char secret[SECRET_BYTES];
+  vestry_pages *pages;
+  vestry_page *lots;
+  vestry_sqlite *followed;
+  vestry_jobs *jobs;
+  vestry_forms_storage *typed;
+  vestry_forms *forms;
+  vestry_upload_folder *folder;
+  vestry_uploads *uploads;
+  vestry_files *files; /* of the folder */
+  vestry_once *once;
+  vestry_rate *rate;
+};
+
+int64_t now_ms(void);
+
+/* Render functions (vestry/page.h): the lots, one of them, the form for another. */
+vestry_err page_lots(vestry_render *render, vestry_html *html, void *app);
+vestry_err page_lot(vestry_render *render, vestry_html *html, void *app);
+vestry_err page_offer(vestry_render *render, vestry_html *html, void *app);
+vestry_err page_may_see(const vestry_request *req, void *app);
+vestry_err page_login(struct app *app, vestry_reply *reply, const char *complaint);
+
+/* Routes, guards and what uploads end in. */
+vestry_err actions_mount(struct app *app);
+/* A job that ends a lot when its time has come: in the transaction that makes the lot. */
+vestry_err actions_end_later(struct app *app, vestry_sqlite_loan *loan, int64_t lot, int64_t ends_ms);
+
+/* Files of this folder, made into arrays by the build. */
+extern const unsigned char auction_css[], schema_sql[];
+extern const size_t auction_css_len, schema_sql_len;
+
+#endif

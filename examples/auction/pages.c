@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "auction.h"
+
+enum { SHOWN_MAX = 60 };
+#define EURO           "€ %lld.%02lld"
+#define EURO_OF(cents) (long long)(cents) / 100, (long long)(cents) % 100
+
+/* What stands around the content of all pages; between them the document stays (data-navigate). A time that is left is
+ * counted in the page, by the server's clock. */
+static vestry_err begin(struct app *app, vestry_render *render, vestry_html *html, const char *title) {
+  static char nothing[1];
+  char once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "", tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "";
+  vestry_err err = VESTRY_OK;
+  if (!render->is_stream) err = vestry_once_attributes(render->request, once, sizeof once);
+  if (!err && !render->is_stream) err = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
+  if (err) return err;
+  program_live_begin(&app->program, render, html, title);
+  vestry_html_add(html,
+                  "<div class=\"all\" %-s><div %-s data-signals=\"{amount: '', _said: ''}\" data-init=\"el.ahead = "
+                  "%lld - Date.now()\""
+                  " data-on:vestry-navigated__window=\"$amount = $_said = ''\" "
+                  "data-on-interval__duration.1s=\"document.querySelectorAll('[data-ends]')"
+                  ".forEach(time => { const left = time.dataset.ends - Date.now() - el.ahead;"
+                  " time.textContent = left > 0 ? new Date(left).toISOString().slice(11, 19) : 'over' })\">"
+                  "<header><a href=\"/\" data-navigate>Lots</a><a href=\"/offer\" data-navigate>Offer a lot</a>"
+                  "<form method=\"post\" action=\"/logout\"><button>Log out</button></form></header>",
+                  *tab ? tab : nothing, *once ? once : nothing, (long long)now_ms());
+  return vestry_render_begin(render, html);
+}
+
+static vestry_err end(vestry_render *render, vestry_html *html) {
+  vestry_render_end(render, html);
+  vestry_html_add(html, "</div></div>");
+  return program_live_end(html);
+}
+
+vestry_err page_may_see(const vestry_request *req, void *app) {
+  (void)app;
+  return vestry_session_user(req) ? VESTRY_OK : VESTRY_FAILED;
+}
+
+vestry_err page_login(struct app *app, vestry_reply *reply, const char *complaint) {
+  return program_page(&app->program, reply, "The auction",
+                      "<main class=\"narrow\"><h1>The auction</h1><form method=\"post\" action=\"/login\">"
+                      "<label for=\"name\">Name</label><input id=\"name\" name=\"name\" dir=\"auto\" maxlength=\"%d\" "
+                      "required autofocus "
+                      "autocomplete=\"username\"><p class=\"alert\" role=\"alert\">%s</p>"
+                      "<button class=\"first\">Enter</button></form></main>",
+                      NAME_MAX, complaint);
+}
+
+/* What a row says of a lot. */
+struct lot {
+  vestry_html *html;
+  const char *who; /* looks at it */
+  long long id, cents, bids, ends_ms;
+  bool is_over;
+};
+#define COLUMNS                                                                                                        \
+  "lot.id, title, about, seller, picture, lot.cents, bids, leader, ends_ms, is_over, best.cents FROM lot LEFT JOIN "   \
+  "best ON best.lot = lot.id AND best.person = "
+
+static const char *standing(sqlite3_stmt *row, const char *who, bool is_over, const char **ret_class) {
+  const char *leader = (const char *)sqlite3_column_text(row, 7);
+  bool has_bid = sqlite3_column_type(row, 10) != SQLITE_NULL, leads = has_bid && strcmp(leader, who) == 0;
+  *ret_class = leads ? "good" : has_bid ? "bad" : "";
+  if (is_over) return leads ? "You have won it." : has_bid ? "Another one has it." : "";
+  return leads ? "You lead." : has_bid ? "You were outbid." : "";
+}
+
+static void put_lot(sqlite3_stmt *row, void *ctx) {
+  struct lot *lot = ctx;
+  const char *class, *picture = (const char *)sqlite3_column_text(row, 4),
+                     *leader = (const char *)sqlite3_column_text(row, 7);
+  const char *title = (const char *)sqlite3_column_text(row, 1);
+  lot->id = sqlite3_column_int64(row, 0);
+  lot->cents = sqlite3_column_int64(row, 5);
+  lot->bids = sqlite3_column_int64(row, 6);
+  lot->ends_ms = sqlite3_column_int64(row, 8);
+  lot->is_over = sqlite3_column_int(row, 9);
+  const char *says = standing(row, lot->who, lot->is_over, &class);
+  vestry_html_add(lot->html, "<article id=\"lot-%lld\"><a href=\"/lot/%lld\" data-navigate>", lot->id, lot->id);
+  if (*picture)
+    vestry_html_add(lot->html, "<img src=\"/picture/%s\" alt=\"\">", picture);
+  else
+    vestry_html_add(lot->html, "<span class=\"none\" aria-hidden=\"true\">%.*s</span>", 1,
+                    title + (strlen(title) > 2 ? 2 : 0));
+  vestry_html_add(lot->html, "<b dir=\"auto\">%s</b></a><p>" EURO ", %-s<bdi>%s</bdi></p>", title, EURO_OF(lot->cents),
+                  *leader ? "bid by " : "no bid yet", leader);
+  if (lot->is_over)
+    vestry_html_add(lot->html, "<p>%-s</p>", *leader ? "Sold." : "Over.");
+  else
+    vestry_html_add(lot->html, "<time id=\"ends-%lld\" data-ends=\"%lld\" data-ignore-morph></time>", lot->id,
+                    lot->ends_ms);
+  vestry_html_add(lot->html, "<p class=\"%-s\" role=\"status\">%-s</p></article>", class, says);
+}
+
+/* GET /?q=…: what is searched for is in the address. */
+vestry_err page_lots(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  const char *q = vestry_request_value(render->request, VESTRY_IN_QUERY, "q");
+  struct lot lot = {.html = html, .who = vestry_session_user(render->request)};
+  if (!q || strlen(q) > TITLE_MAX) q = "";
+  vestry_err err = begin(app, render, html, "The auction");
+  vestry_html_add(html,
+                  "<h1>Lots</h1><form role=\"search\" action=\"/\" data-navigate><label for=\"q\">Search</label>"
+                  "<input id=\"q\" name=\"q\" type=\"search\" dir=\"auto\" value=\"%s\" maxlength=\"%d\" "
+                  "autocomplete=\"off\" data-navigate>"
+                  "</form><section class=\"lots\">",
+                  q, TITLE_MAX);
+  if (!err)
+    err = vestry_sqlite_run_alone(app->db,
+                                  "SELECT " COLUMNS "?1 WHERE ?2 = '' OR instr(lower(title), lower(?2)) "
+                                  "ORDER BY is_over, ends_ms LIMIT ?3",
+                                  VESTRY_LIST(lot.who, q, SHOWN_MAX), put_lot, &lot);
+  if (err == VESTRY_NOT_FOUND)
+    err = vestry_html_add(html, "<p role=\"status\">No lot is called “<bdi>%s</bdi>”.</p>", q);
+  vestry_html_add(html, "</section>");
+  return err ? err : end(render, html);
+}
+
+static void put_bid(sqlite3_stmt *row, void *html) {
+  int number = sqlite3_column_int(row, 0);
+  vestry_html_add(html, "<div id=\"bid-%d\"><span>%d</span><b dir=\"auto\">%s</b><span>" EURO "</span></div>", number,
+                  number, sqlite3_column_text(row, 1), EURO_OF(sqlite3_column_int64(row, 2)));
+}
+
+/* The bids as a window: those that are seen are read by their key, however many there are. */
+static vestry_err put_bids(struct app *app, vestry_render *render, vestry_html *html, const struct lot *lot) {
+  const vestry_window_options options = {.id = "bids",
+                                         .rows = {.count = (uint64_t)lot->bids, .px = 32, .buffer_count = 60},
+                                         .is_at_end = true,
+                                         .label = "Bids"};
+  vestry_window window = {0};
+  vestry_err err = vestry_window_begin(render, html, &options, &window);
+  const int64_t first = (int64_t)window.first_row;
+  if (!err && window.rows_count)
+    err = vestry_sqlite_run_alone(
+        app->db, "SELECT number, person, cents FROM bid WHERE lot = ? AND number > ? AND number <= ? ORDER BY number",
+        VESTRY_LIST((int64_t)lot->id, first, first + (int64_t)window.rows_count), put_bid, html);
+  return err ? err : vestry_window_end(html, &window);
+}
+
+static void put_about(sqlite3_stmt *row, void *ctx) {
+  struct lot *lot = ctx;
+  vestry_html_add(lot->html, "<h1 dir=\"auto\">%s</h1>", sqlite3_column_text(row, 1));
+  put_lot(row, ctx);
+  vestry_html_add(lot->html, "<p class=\"about\" dir=\"auto\">%s</p><p class=\"soft\">Offered by <bdi>%s</bdi></p>",
+                  sqlite3_column_text(row, 2), sqlite3_column_text(row, 3));
+}
+
+static void put_form(vestry_html *html, const struct lot *lot) {
+  const vestry_backend_action_options once = {
+      .filter_include = "^amount$", .once = true, .press = VESTRY_PRESS_UNTIL_ANSWERED, .sent = "_bidding"};
+  vestry_html_add(html, "<form class=\"bid\" data-on:submit=\"");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &once, "/bid/%lld", lot->id);
+  vestry_html_add(html,
+                  "\"><label for=\"amount\">Your bid, " EURO " or more</label><input id=\"amount\" data-bind:amount "
+                  "inputmode=\"decimal\" autocomplete=\"off\" required><button class=\"first\">Bid</button>"
+                  "<p role=\"alert\" class=\"alert\" data-text=\"$_biddingFailed ? 'Your bid did not arrive. Try "
+                  "again.' : $_said\">"
+                  "</p><p role=\"status\" data-text=\"$_bidding ? 'Sending…' : ''\"></p></form>",
+                  EURO_OF(lot->cents + (lot->bids ? STEP_CENTS : 0)));
+}
+
+/* GET /lot/{lot} */
+vestry_err page_lot(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  struct lot lot = {.html = html, .who = vestry_session_user(render->request)};
+  int64_t id;
+  vestry_err err = vestry_request_get(render->request, VESTRY_IN_PATH, "lot", vestry_into_between(&id, 1, INT64_MAX));
+  if (err) return VESTRY_NOT_FOUND;
+  err = begin(app, render, html, "A lot");
+  if (!err)
+    err = vestry_sqlite_run_alone(app->db, "SELECT " COLUMNS "?1 WHERE lot.id = ?2", VESTRY_LIST(lot.who, id),
+                                  put_about, &lot);
+  if (err) return err;
+  if (!lot.is_over) put_form(html, &lot);
+  vestry_html_add(html, "<h2>%lld %-s</h2>", lot.bids, lot.bids == 1 ? "bid" : "bids");
+  err = put_bids(app, render, html, &lot);
+  vestry_html_add(html, "<p><a href=\"/lot/%lld/bids.csv\" download>All bids as CSV</a></p>", lot.id);
+  return err ? err : end(render, html);
+}
+
+/* GET /offer: what is typed is kept for its tab, and found again after a reload. */
+vestry_err page_offer(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  vestry_form *form;
+  vestry_err err = begin(app, render, html, "Offer a lot");
+  vestry_html_add(html, "<h1>Offer a lot</h1><form method=\"post\" action=\"/lots\" enctype=\"multipart/form-data\" ");
+  if (!err) err = vestry_form_open(app->forms, render->request, render, html, "lot", &form);
+  if (err) return err;
+  vestry_html_add(
+      html,
+      "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\"><label for=\"title\">What it is</label>"
+      "<input id=\"title\" name=\"title\" dir=\"auto\" required maxlength=\"%d\" " VESTRY_FORM_FIELD
+      " value=\"%s\"><label for=\"about\">What is to be known of it</label>",
+      TITLE_MAX, vestry_form_text(form, "title", ""));
+  vestry_html_add(html,
+                  "<textarea id=\"about\" name=\"about\" dir=\"auto\" maxlength=\"%d\" rows=\"4\" " VESTRY_FORM_FIELD
+                  ">%s</textarea>"
+                  "<label for=\"price\">First price, in euros</label><input id=\"price\" name=\"price\" required "
+                  "inputmode=\"decimal\" " VESTRY_FORM_FIELD " value=\"%s\">",
+                  ABOUT_MAX, vestry_form_text(form, "about", ""), vestry_form_text(form, "price", "1.00"));
+  vestry_html_add(
+      html,
+      "<label for=\"minutes\">For so many minutes</label><input id=\"minutes\" name=\"minutes\" type=\"number\" "
+      "min=\"1\" max=\"%d\" required " VESTRY_FORM_FIELD " value=\"%s\"><label for=\"picture\">Picture</label>"
+      "<input id=\"picture\" type=\"file\" name=\"picture\" accept=\"image/png,image/jpeg,image/webp,image/gif\">"
+      "<button class=\"first\">Offer</button>",
+      MINUTES_MAX, vestry_form_text(form, "minutes", "60"));
+  vestry_form_close(form);
+  vestry_html_upload(html, &(vestry_upload_view_options){.signal = "_lot"});
+  vestry_html_add(html, "</form>");
+  return end(render, html);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "boxoffice.h"
+
+/* ------------------------------------------------------------------------------------------ what all see ---------- */
+
+struct block {
+  vestry_html *html;
+  int64_t now, newest_ms;
+  int letter, free_count;
+};
+
+/* SELECT row, place, kept, payment, until_ms, at_ms */
+static void put_seat(sqlite3_stmt *row, void *ctx) {
+  struct block *block = ctx;
+  const int line = sqlite3_column_int(row, 0), place = sqlite3_column_int(row, 1);
+  const char *is = sqlite3_column_int64(row, 3)                ? "sold"
+                   : sqlite3_column_int(row, 2)                ? "kept"
+                   : sqlite3_column_int64(row, 4) > block->now ? "held"
+                                                               : "free";
+  const int64_t at_ms = sqlite3_column_int64(row, 5);
+  if (at_ms > block->newest_ms) block->newest_ms = at_ms;
+  block->free_count += *is == 'f';
+  vestry_html_add(block->html,
+                  "<button class=\"%-s\" value=\"%d\" tabindex=\"%d\" aria-label=\"Row %d, seat %d: %-s\"%-s></button>",
+                  is, block->letter * 1000 + (line - 1) * PLACES + place - 1, line == 1 && place == 1 ? 0 : -1, line,
+                  place, is, *is == 'f' ? "" : " aria-disabled=\"true\"");
+}
+
+/* A block: read, rendered and compressed once for all who look at it, when its rows have changed, and only then. */
+static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  struct block block = {.html = html, .now = now_ms(), .letter = *render->share - 'A' + 1};
+  const unsigned counts = render->is_stream;
+  const unsigned renders = atomic_fetch_add(&app->renders[block.letter - 1], counts) + counts;
+  vestry_html_add(html, "<div class=\"seats\" role=\"group\" aria-label=\"Seats of block %s\">", render->share);
+  vestry_err err = vestry_sqlite_run_alone(
+      app->db, "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN ? AND ? ORDER BY id",
+      VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1), put_seat, &block);
+  vestry_html_add(
+      html,
+      "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
+      "%u</span></p><i data-signals=\"{_at: %lld}\"></i>",
+      block.free_count, renders, (long long)block.newest_ms);
+  return err;
+}
+
+static void put_sale(sqlite3_stmt *row, void *html) {
+  vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", sqlite3_column_text(row, 0), sqlite3_column_int(row, 1));
+}
+
+struct audit {
+  long long show, sold, paid, twice, lost, next_ms;
+};
+
+/* Seats that have a ticket; seats that were paid; tickets for a seat that has another one; and what was lost: seats
+ * paid for which there is no ticket, tickets of no payment, and seats that say otherwise than the tickets. */
+#define AUDIT                                                                                                          \
+  "WITH now(show) AS (SELECT max(number) FROM show) SELECT show, (SELECT count(*) FROM ticket t WHERE t.show = "       \
+  "now.show), (SELECT coalesce(sum(seats), 0) FROM payment p WHERE p.show = now.show), (SELECT count(*) - "            \
+  "count(DISTINCT seat) FROM ticket t WHERE t.show = now.show), (SELECT count(*) FROM payment p WHERE p.show = "       \
+  "now.show AND seats <> (SELECT count(*) FROM ticket t WHERE t.payment = p.id)) + (SELECT count(*) FROM ticket t "    \
+  "LEFT JOIN seat ON seat.id = t.seat WHERE t.show = now.show AND seat.payment IS NOT t.payment), (SELECT next_ms "    \
+  "FROM show WHERE number = now.show) FROM now"
+static void read_audit(sqlite3_stmt *row, void *ctx) {
+  struct audit *audit = ctx;
+  long long *const into[] = {&audit->show, &audit->sold, &audit->paid, &audit->twice, &audit->lost, &audit->next_ms};
+  for (int i = 0; i < 6; i++) *into[i] = sqlite3_column_int64(row, i);
+}
+
+/* The ticker: an audit of the database, at each payment. */
+static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  struct audit audit = {0};
+  (void)render;
+  vestry_err err = vestry_sqlite_run_alone(app->db, AUDIT, NULL, read_audit, &audit);
+  vestry_html_add(html,
+                  "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div><dt>paid</dt><dd>%lld</dd></div>"
+                  "<div><dt>twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
+                  audit.sold != audit.paid || audit.twice || audit.lost ? "wrong" : "right", audit.sold, audit.paid,
+                  audit.twice, audit.lost);
+  vestry_html_add(html, "<progress max=\"%d\" value=\"%lld\" aria-label=\"sold\"></progress><p>Evening %lld%-s</p>",
+                  BLOCKS * ROWS * PLACES, audit.sold, audit.show,
+                  audit.next_ms ? ": sold out. The next one is on sale in a moment." : "");
+  vestry_html_add(html, "<ul>");
+  if (!err)
+    err = vestry_sqlite_run_alone(app->db, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL, put_sale,
+                                  html);
+  vestry_html_add(html, "</ul>");
+  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+}
+
+/* ---------------------------------------------------------------------------------------- what one sees ----------- */
+
+struct basket {
+  vestry_html *html;
+  int held, sold;
+  bool is_for_hall;
+  char block; /* whose seats are put over the hall; 0: those of the basket */
+};
+
+/* SELECT id, block, row, place, payment, until_ms */
+static void put_own(sqlite3_stmt *row, void *ctx) {
+  struct basket *basket = ctx;
+  const long long id = sqlite3_column_int64(row, 0), until_ms = sqlite3_column_int64(row, 5);
+  const char *block = (const char *)sqlite3_column_text(row, 1);
+  const int line = sqlite3_column_int(row, 2), place = sqlite3_column_int(row, 3);
+  const bool is_sold = sqlite3_column_int64(row, 4) > 0;
+  if (basket->is_for_hall && *block != basket->block) return;
+  basket->held += !is_sold;
+  basket->sold += is_sold;
+  if (basket->is_for_hall)
+    vestry_html_add(basket->html,
+                    "<button id=\"own-%lld\" class=\"r%d p%d %-s\" value=\"%lld\" aria-label=\"Row %d, seat %d: %-s\">"
+                    "</button>",
+                    id, line, place, is_sold ? "bought" : "mine", is_sold ? 0 : id, line, place,
+                    is_sold ? "bought by you" : "held for you; let it go");
+  else
+    vestry_html_add(basket->html, "<li id=\"basket-%lld\">Block %s, row %d, seat %d%-s", id, block, line, place,
+                    is_sold ? ": yours</li>" : "");
+  if (!basket->is_for_hall && !is_sold)
+    vestry_html_add(basket->html,
+                    "<time id=\"until-%lld\" data-ends=\"%lld\" data-ignore-morph></time><button class=\"small\" "
+                    "value=\"%lld\" aria-label=\"Let go: block %s, row %d, seat %d\">×</button></li>",
+                    id, until_ms, id, block, line, place);
+}
+
+static vestry_err put_all_own(struct app *app, int64_t buyer, struct basket *basket) {
+  vestry_err err = vestry_sqlite_run_alone(
+      app->db,
+      "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = ? AND (payment > 0 OR until_ms > 0)",
+      VESTRY_LIST(buyer), put_own, basket);
+  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+}
+
+static vestry_err put_basket(struct app *app, vestry_render *render, vestry_html *html, int64_t buyer) {
+  struct basket basket = {.html = html};
+  const vestry_backend_action_options once = {
+      .content = VESTRY_CONTENT_FORM, .once = true, .press = VESTRY_PRESS_UNTIL_ANSWERED, .sent = "_paying"};
+  vestry_form *form;
+  vestry_html_add(html, "<section id=\"basket\" aria-label=\"Your seats\"><h2>Your seats</h2><ul>");
+  vestry_err err = buyer ? put_all_own(app, buyer, &basket) : VESTRY_OK;
+  vestry_html_add(html, "</ul>");
+  if (!basket.held)
+    vestry_html_add(html, "<p class=\"soft\">%-s Press a free one, before the robots do. It is held for a minute.</p>",
+                    basket.sold ? "Another one?" : "None yet.");
+  vestry_html_add(
+      html, "<button class=\"any\" value=\"any\">Any free seat</button><form data-indicator:_busy data-on:submit=\"");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &once, "/pay");
+  vestry_html_add(html, "\" ");
+  if (!err) err = vestry_form_open(app->forms, render->request, render, html, "buyer", &form);
+  if (err) return err;
+  vestry_html_add(html,
+                  "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\"><label>Name on the "
+                  "tickets <input name=\"name\" dir=\"auto\" autocomplete=\"name\" "
+                  "enterkeyhint=\"done\" maxlength=\"%d\" " VESTRY_FORM_FIELD " value=\"%s\"></label>"
+                  "<button class=\"first\" aria-disabled=\"%-s\">Pay € %d</button></form></section>",
+                  NAME_MAX_CHARS, vestry_form_text(form, "name", ""), basket.held ? "false" : "true",
+                  basket.held * EUROS);
+  vestry_form_close(form);
+  return VESTRY_OK;
+}
+
+static void put_hall(struct app *app, vestry_render *render, vestry_html *html, int64_t buyer) {
+  vestry_html_add(
+      html, "<ul class=\"key\"><li class=\"free\">free</li><li class=\"held\">held</li><li class=\"sold\">sold</li>"
+            "<li class=\"kept\">not for sale</li><li class=\"mine\">held for you</li><li class=\"bought\">yours"
+            "</li></ul><div class=\"stage\">Stage</div><div class=\"hall\">");
+  for (int i = 0; i < BLOCKS; i++) {
+    const char letter[] = {(char)('A' + i), '\0'}, id[] = {'b', '-', *letter, '\0'};
+    struct basket basket = {.html = html, .is_for_hall = true, .block = *letter};
+    const vestry_page_part part = {.id = id, .share = letter, .render = put_block, .app = app};
+    vestry_html_add(html, "<section id=\"block-%s\" aria-label=\"Block %s\"><h2>%s</h2><div class=\"block\">", letter,
+                    letter, letter);
+    vestry_render_part(render, html, &part);
+    vestry_html_add(html, "<div class=\"own\" role=\"group\" aria-label=\"Your seats in block %s\">", letter);
+    if (buyer) put_all_own(app, buyer, &basket);
+    vestry_html_add(html, "</div></div></section>");
+  }
+  vestry_html_add(html, "</div>");
+}
+
+/* What is pressed in the page, wherever: a seat, one of one's own, or any. Arrows lead from seat to seat. */
+static void put_actions(vestry_html *html) {
+  const vestry_backend_action_options press = {.filter_include = "^tabId$", .once = true, .sent = "_holding"};
+  vestry_html_add(html, "data-signals=\"{_said: '', _seat: 0, _busy: false}\" data-indicator:_busy "
+                        "data-on:click=\"const b = evt.target.closest("
+                        "'button[value]'); if (b && !b.ariaDisabled && b.value !== '0') { $_said = ''; $_seat = "
+                        "b.value === 'any' ? 0 : +b.value; if (b.matches('.own *, #basket li *')) { ");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/free/{$_seat}");
+  vestry_html_add(html, " } else { ");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/hold/{$_seat}");
+  vestry_html_add(
+      html,
+      " } }\" data-on:keydown=\"const b = evt.target.closest('.seats button'), to = {ArrowLeft: -1, "
+      "ArrowRight: 1, ArrowUp: -%d, ArrowDown: %d}[evt.key]; if (b && to) { evt.preventDefault(); "
+      "[...b.parentNode.children][[...b.parentNode.children].indexOf(b) + to]?.focus() }\" "
+      "data-init=\"el.ahead = %lld - Date.now()\" data-on-interval__duration.1s=\""
+      "document.querySelectorAll('[data-ends]').forEach(time => { const left = Math.max(0, time.dataset.ends"
+      " - Date.now() - el.ahead); time.textContent = Math.ceil(left / 1000) + ' s' })\"",
+      PLACES, PLACES, (long long)now_ms());
+}
+
+/* GET / */
+vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  static char nothing[1];
+  char once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "", tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "";
+  const int64_t buyer = buyer_of(render->request);
+  vestry_err err = VESTRY_OK;
+  if (!render->is_stream) err = vestry_once_attributes(render->request, once, sizeof once);
+  if (!err && !render->is_stream) err = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
+  if (err) return err;
+  program_live_begin(&app->program, render, html, "Box office");
+  vestry_html_add(html, "<div class=\"all\" %-s><div %-s ", *tab ? tab : nothing, *once ? once : nothing);
+  put_actions(html);
+  vestry_html_add(html, ">");
+  if (!render->is_stream) house_put_seen(html);
+  vestry_render_begin(render, html);
+  vestry_html_add(html,
+                  "<header><h1>Box office</h1><p class=\"soft\">2,000 seats, %llu robots who buy them, and you."
+                  "</p></header><div class=\"desk\">",
+                  (unsigned long long)app->robots_count);
+  const vestry_page_part ticker = {.id = "ticker", .share = "", .render = put_ticker, .app = app};
+  const vestry_page_part house = {.id = "house", .share = "", .render = house_part, .app = &app->house};
+  vestry_render_part(render, html, &ticker);
+  err = put_basket(app, render, html, buyer);
+  vestry_html_add(html, "<section aria-label=\"The nodes\">");
+  vestry_render_part(render, html, &house);
+  if (app->house.node.number)
+    vestry_html_add(html,
+                    "<button class=\"plug\" data-on:click=\"@post('/plug/%u', {filterSignals: {include: '^$'}})\">"
+                    "Pull the plug of node %u</button>",
+                    app->house.node.number, app->house.node.number);
+  else
+    vestry_html_add(html, "<p class=\"soft\">One node: there is no plug to pull. <code>--nodes 3</code> starts three."
+                          "</p>");
+  vestry_html_add(html, "</section>");
+  vestry_html_add(html, "<section id=\"said\"><p role=\"alert\" class=\"error\" data-text=\"$_holdingFailed || "
+                        "$_payingFailed ? 'That did not arrive. Try again.' : $_said\"></p><p role=\"status\" "
+                        "data-text=\"$_busy ? 'Sending…' : ''\"></p></section>");
+  vestry_html_add(html, "</div><section aria-label=\"The hall\">");
+  put_hall(app, render, html, buyer);
+  vestry_html_add(html, "</section><footer><div class=\"door\">");
+  if (app->has_door) {
+    qr_put(html, app->door);
+    vestry_html_add(html, "<p>Buy against yourself: on your phone, <code>%s</code></p>", app->door);
+  } else {
+    vestry_html_add(html, "<p>To buy against yourself on your phone: <code>--listen 0.0.0.0</code>, and a code to scan "
+                          "stands here. Until then this machine alone can come.</p>");
+  }
+  vestry_html_add(html,
+                  "<p>Or in a terminal: <code>sqlite3 %s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
+                  "= 2&quot;</code> repaints block A; the small number of no other block moves.</p></div></footer>",
+                  app->file);
+  vestry_render_end(render, html);
+  vestry_html_add(html, "</div></div>");
+  return err ? err : program_live_end(html);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "house.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { BEAT_MS = 1000, SILENT_MS = 2500, AWAY_MS = 10000 };
+
+int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ------------------------------------------------------------------------------------- what is measured ----------- */
+
+/* Of the last second. */
+static void beat(vestry_timer *timer, void *ctx) {
+  struct house *house = ctx;
+  vestry_stats of = {0};
+  vestry_pages_stats of_pages = {0};
+  vestry_sqlite_pool_stats of_db = {0};
+  (void)timer;
+  vestry_stats_get(house->v, &of);
+  vestry_pages_stats_get(house->pages, &of_pages);
+  vestry_sqlite_pool_stats_get(house->db, &of_db);
+  (void)vestry_sqlite_run_alone(house->db, "INSERT OR REPLACE INTO node VALUES(?, ?, ?, ?, ?, ?)",
+                                VESTRY_LIST(house->node.number, now_ms(), (int64_t)of_pages.streams_count,
+                                            (int64_t)(of_pages.renders_count - house->renders),
+                                            (int64_t)(of_db.committed_count - house->commits),
+                                            (int64_t)(of.wire_bytes - house->bytes)),
+                                NULL, NULL);
+  house->renders = of_pages.renders_count, house->commits = of_db.committed_count, house->bytes = of.wire_bytes;
+  if (house->node.number) (void)vestry_refresh_here(house->pages, "house", NULL); /* another one may be silent */
+}
+
+/* POST /seen/{at}: a browser has shown what was written then. */
+static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct house *house = ctx;
+  int64_t at;
+  vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "at", vestry_into_between(&at, 1, INT64_MAX));
+  if (err) return err;
+  const int64_t took = now_ms() - at;
+  if (took >= 0 && took < AWAY_MS) /* those that take longer were away meanwhile */
+    house->seen_ms[atomic_fetch_add(&house->seen_count, 1) % HOUSE_SEEN_COUNT] = (unsigned)took + 1;
+  return vestry_reply_status(reply, 204);
+}
+
+static int by_value(const void *one, const void *other) {
+  return *(const int *)one - *(const int *)other;
+}
+
+/* A time that so many of a hundred do not exceed; -1: there is none. */
+static int screen_ms(struct house *house, int percent) {
+  int all[HOUSE_SEEN_COUNT], count = 0;
+  for (size_t i = 0; i < HOUSE_SEEN_COUNT; i++)
+    if (house->seen_ms[i]) all[count++] = (int)house->seen_ms[i] - 1;
+  if (!count) return -1;
+  qsort(all, (size_t)count, sizeof *all, by_value);
+  return all[(count * percent + 99) / 100 - 1];
+}
+
+vestry_err house_begin(struct house *house, vestry_runtime *clerk) {
+  vestry_err err = vestry_route(house->v, "POST", "/seen/{at}", seen, house);
+  if (!err) err = vestry_timer_create(clerk, beat, house, &house->timer);
+  return err ? err : vestry_timer_set(house->timer, 0, BEAT_MS);
+}
+
+void house_end(struct house *house) {
+  vestry_timer_destroy(house->timer);
+  house->timer = NULL;
+}
+
+/* ---------------------------------------------------------------------------------------- what is shown ----------- */
+
+struct shown {
+  vestry_html *html;
+  const struct node *own;
+  int64_t now, alive, tabs, renders, commits, bytes;
+};
+
+/* SELECT number, beat_ms, tabs, renders, commits, bytes */
+static void put_node(sqlite3_stmt *row, void *ctx) {
+  struct shown *shown = ctx;
+  const unsigned number = (unsigned)sqlite3_column_int(row, 0);
+  const bool is_alive = shown->now - sqlite3_column_int64(row, 1) < SILENT_MS, is_own = number == shown->own->number;
+  if (number > shown->own->count || !number != !shown->own->number) return; /* of another start */
+  if (number)
+    vestry_html_add(shown->html, "<li class=\"%-s\"%-s>Node %u%-s</li>", is_alive ? "up" : "down",
+                    is_own ? " aria-current=\"true\"" : "", number,
+                    !is_alive ? ": unplugged"
+                    : is_own  ? ": you are here"
+                              : "");
+  if (!is_alive) return;
+  shown->alive++;
+  shown->tabs += sqlite3_column_int64(row, 2);
+  shown->renders += sqlite3_column_int64(row, 3);
+  shown->commits += sqlite3_column_int64(row, 4);
+  shown->bytes += sqlite3_column_int64(row, 5);
+}
+
+vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
+  struct house *house = ctx;
+  struct shown shown = {.html = html, .own = &house->node, .now = now_ms()};
+  vestry_render_topic(render, "house");
+  vestry_html_add(html, "<ul>");
+  vestry_err err = vestry_sqlite_run_alone(house->db, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node",
+                                           NULL, put_node, &shown);
+  const int64_t commits = shown.commits ? shown.commits : 1, tabs = shown.tabs ? shown.tabs : 1;
+  vestry_html_add(html,
+                  "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders a commit</dt><dd>%lld.%lld</dd>"
+                  "</div><div><dt>bytes a second to a tab</dt><dd>%lld</dd></div>",
+                  (long long)shown.tabs, (long long)(shown.renders / commits),
+                  (long long)(shown.renders * 10 / commits % 10), (long long)(shown.bytes / tabs));
+  const int half = screen_ms(house, 50), most = screen_ms(house, 99);
+  if (most >= 0)
+    vestry_html_add(html, "<div><dt>ms from commit to screen: half, 99 %%</dt><dd>%d, %d</dd></div>", half, most);
+  vestry_html_add(html, "</dl>");
+  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+}
+
+vestry_err house_put_seen(vestry_html *html) {
+  const vestry_backend_action_options quiet = {.filter_include = "^$", .retry = VESTRY_RETRY_NEVER};
+  vestry_html_add(html, "<i data-effect=\"const at = $_at, first = !el.at; if (at && at !== el.at) { el.at = at; if "
+                        "(!first && !el.waits) { el.waits = true; setTimeout(() => { el.waits = false }, 1000); "
+                        "requestAnimationFrame(() => ");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &quiet, "/seen/{$_at}");
+  return vestry_html_add(html, ") } }\"></i>");
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a writer that blocks, and a thread that must not */
+/* A thread of libmicrohttpd's serves many connections, and a writer of files may block: it waits for a disk, or for a
+ * database. So a connection is suspended while its writer works, on a thread of the writers' (writers.c), and resumed
+ * after that. Until then libmicrohttpd does not touch it, and whatever belongs to the request is that thread's. To be
+ * worth it, this is done once for VESTRY_RECEIVE_BYTES and not for each read.
+ *
+ * A request is in this state or that by what libmicrohttpd calls next. If it is suspended at its head, its head is told
+ * once more; in its body, what was left of the bytes is handed over again; at its end, its end is told again. In one
+ * case libmicrohttpd (0.9.75) calls although the connection is suspended: when more chunks are in its memory. So what
+ * comes then is left there.
+ *
+ * Deadlines are for clients, and do not run while a writer works. A stop waits for the writers that work, so that
+ * libmicrohttpd is not stopped with a connection that is suspended, for which it would end the process. In a daemon of
+ * the application's whose loop is the application's, no thread would look for a connection that is resumed; there the
+ * writer works on the loop's thread. */
+#include "adapter/microhttpd/pieces.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "adapter/microhttpd/around.h"
+#include "adapter/microhttpd/operations.h"
+#include "base/memory.h"
+
+enum { PASSED_BYTES = VSI_MICROHTTPD_PASSED_BYTES };
+
+static vsi_microhttpd_request *request_of(vsi_microhttpd_errand *errand) {
+  return (vsi_microhttpd_request *)(void *)((char *)errand - offsetof(vsi_microhttpd_request, errand));
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
+
+enum { OPEN, WRITE, READ, CLOSE };
+
+/* Whether there may be more now: it is to be done again. */
+static bool read_around(vsi_microhttpd_request *request) {
+  const bool has_more = vsi_microhttpd_around_read(request) && !vsi_web_gate_is_shut(&request->adapter->gate);
+  if (!vsi_microhttpd_around_is_over(request)) return has_more;
+  vsi_microhttpd_around_answer(request);
+  return false;
+}
+
+/* Returns whether it is to be done again. */
+static bool step(vsi_microhttpd_request *request) {
+  switch (request->step) {
+  case OPEN: vestry_receive_open(request->receiving); break;
+  case WRITE: vestry_receive_write(request->receiving); break;
+  case READ: return read_around(request);
+  default: vestry_receive_close(request->receiving);
+  }
+  return false;
+}
+
+/* What is closed is inside of the gate until it is answered: a stop does not come between. */
+static void step_is_done(vsi_microhttpd_request *request) {
+  vsi_web_gate *gate = &request->adapter->gate;
+  struct MHD_Connection *conn = request->conn;
+  const bool stays = request->is_inside, is_suspended = request->is_suspended;
+  if (!stays && !request->is_answered) vsi_microhttpd_socket_goes_on(request->socket);
+  if (is_suspended) MHD_resume_connection(conn); /* from here on the request may have gone */
+  if (!stays) vsi_web_gate_leave(gate);
+}
+
+static void run_step(vsi_microhttpd_errand *errand) {
+  vsi_microhttpd_request *request = request_of(errand);
+  if (step(request) && vsi_microhttpd_writers_give(&request->adapter->writers, errand)) return;
+  step_is_done(request);
+}
+
+static vsi_microhttpd_turn make_step(vsi_microhttpd_request *request, int which) {
+  vsi_microhttpd *adapter = request->adapter;
+  if (!vsi_web_gate_enter(&adapter->gate)) return VSI_MICROHTTPD_BREAKS;
+  vsi_microhttpd_socket_serves(request->socket);
+  request->step = (uint8_t)which;
+  request->is_inside = which == CLOSE;
+  request->is_suspended = vsi_microhttpd_has_threads(adapter);
+  if (!request->is_suspended) {
+    step(request);
+    step_is_done(request);
+    return VSI_MICROHTTPD_GOES_ON;
+  }
+  request->errand.run = run_step;
+  MHD_suspend_connection(request->conn);
+  if (!vsi_microhttpd_writers_give(&adapter->writers, &request->errand)) run_step(&request->errand);
+  return VSI_MICROHTTPD_WAITS;
+}
+
+/* ---- a body ------------------------------------------------------------------------------------------------------ */
+
+vsi_microhttpd_turn vsi_microhttpd_pieces_begin(vsi_microhttpd_request *request) {
+  request->reads = vsi_microhttpd_around_fits(request);
+  const vestry_request_ops *ops = request->reads ? &vsi_microhttpd_around_ops : &vsi_microhttpd_request_ops;
+  vestry_err error = vestry_receive_begin(request->adapter->v, ops, request, &request->receiving);
+  request->no_memory = error == VESTRY_NO_MEMORY;
+  if (error) return VSI_MICROHTTPD_GOES_ON;
+  vsi_microhttpd_socket_holds(request->socket, VESTRY_RECEIVE_BYTES);
+  return make_step(request, OPEN);
+}
+
+static vsi_microhttpd_turn pass_over(vsi_microhttpd_request *request, size_t *len) {
+  request->body_passed += *len;
+  *len = 0;
+  return request->body_passed <= PASSED_BYTES ? VSI_MICROHTTPD_GOES_ON : VSI_MICROHTTPD_BREAKS;
+}
+
+static bool is_all_here(const vsi_microhttpd_request *request) {
+  return request->is_around && request->body_received == request->body_length;
+}
+
+/* Put some of it into the piece. Of one that was read around libmicrohttpd, what comes may be more than its body.
+ * Returns whether the piece is full */
+static bool put(vsi_microhttpd_request *request, char *to, size_t room, const char **bytes, size_t *len) {
+  const uint64_t left = request->body_length - request->body_received;
+  size_t part = *len < room ? *len : room;
+  if (request->is_around && left < part) part = (size_t)left;
+  memcpy(to, *bytes, part);
+  vestry_receive_put(request->receiving, part);
+  request->body_received += part;
+  *bytes += part;
+  *len -= part;
+  return part == room;
+}
+
+vsi_microhttpd_turn vsi_microhttpd_pieces_take(vsi_microhttpd_request *request, const char *bytes, size_t *len) {
+  size_t room;
+  if (request->is_answered) return pass_over(request, len);
+  while (*len && !is_all_here(request)) {
+    char *to = vestry_receive_room(request->receiving, &room);
+    if (!to) return pass_over(request, len);
+    if (!put(request, to, room, &bytes, len)) continue;
+    vsi_microhttpd_turn turn = make_step(request, request->reads && !*len ? READ : WRITE);
+    if (turn) return turn;
+  }
+  /* Around libmicrohttpd it is read only when there is nothing left in its memory. */
+  const bool reads = is_all_here(request) || (request->reads && vsi_microhttpd_around_pays(request));
+  return reads ? make_step(request, READ) : VSI_MICROHTTPD_GOES_ON;
+}
+
+vsi_microhttpd_turn vsi_microhttpd_pieces_close(vsi_microhttpd_request *request) {
+  request->is_closed = true;
+  return make_step(request, CLOSE);
+}
+
+vestry_err vsi_microhttpd_pieces_end(vsi_microhttpd_request *request, vestry_connection **ret_connection) {
+  vestry_receiving *receiving = request->receiving;
+  request->receiving = NULL;
+  vestry_err error = vestry_receive_end(receiving, ret_connection);
+  vsi_microhttpd_socket_holds(request->socket, 0);
+  return error;
+}
+
+/* ---- one that is broken off -------------------------------------------------------------------------------------- */
+
+static void abandon(vsi_microhttpd_errand *errand) {
+  vsi_microhttpd_request *request = request_of(errand);
+  vsi_microhttpd *adapter = request->adapter;
+  const bool is_inside = request->is_inside;
+  vestry_receive_abandon(request->receiving, request->why);
+  vsi_free(adapter->host, request);
+  if (is_inside) vsi_web_gate_leave(&adapter->gate);
+}
+
+void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
+  if (!request) return;
+  vsi_microhttpd *adapter = request->adapter;
+  request->why = vsi_microhttpd_request_detach(request);
+  if (!request->receiving) {
+    vsi_free(adapter->host, request);
+    return;
+  }
+  request->errand.run = abandon;
+  if (!request->is_inside) request->is_inside = vsi_web_gate_enter(&adapter->gate);
+  if (!request->is_inside || !vsi_microhttpd_writers_give(&adapter->writers, &request->errand))
+    abandon(&request->errand);
+}

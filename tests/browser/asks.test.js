@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+// L8: a page where streams are broken on their way: something holds them back, cuts them, or takes headers away. It
+// asks, is current soon, and has a stream again when the way is clear.
+'use strict';
+const { after, describe, test } = require('node:test');
+const assert = require('node:assert/strict');
+const http = require('node:http');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const readline = require('node:readline');
+const { ADAPTER, startExample, newSession, send, canBeHidden, closeChrome } = require('./harness.js');
+const { startProxy } = require('./proxy.js');
+
+after(closeChrome);
+
+process.env.PAGES_RETRY_MS = '1000'; // as it is by default
+const SOON_MS = 3000;
+const ROUNDS = 6; // a busy machine makes some later than that: by far too late would be all of them
+
+async function until(condition, what) {
+  const since = Date.now();
+  while (!(await condition())) {
+    if (Date.now() - since > 120_000) assert.fail(`not within two minutes: ${what}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+async function start(t, program, breaks, where = '', hides = false) {
+  const server = await startExample(program);
+  t.after(() => server.stop());
+  const proxy = await startProxy(t, server);
+  Object.assign(proxy, breaks);
+  const session = await newSession(t);
+  if (hides) await session.context.addInitScript(canBeHidden);
+  const tab = await session.tab(proxy.url + where);
+  const isAsk = (stream) => /_vestry":\{"ask":[1-9]/.test(decodeURIComponent(stream.url));
+  return { ...tab, server, proxy, session, isAsk, problems: session.problems,
+    asks: () => proxy.streams.filter(isAsk),
+    seen: async () => (await fetch(`${server.url}seen`)).json(),
+    post: async (what, body = '') => assert.equal((await send('POST', server.url + what, body)).status, 204),
+    asking: (count = 1) => until(() => proxy.streams.filter(isAsk).length >= count, `${count} asks`),
+    // An ask that says what the page has, and is not answered.
+    held: () => until(() => {
+      const last = proxy.streams.at(-1);
+      return last?.open && isAsk(last) && last.headers['last-event-id'] && !last.contents();
+    }, 'an ask that is held'),
+    // A stream that goes on.
+    streaming: () => until(() => {
+      const last = proxy.streams.at(-1);
+      return last?.open && last.signs() > 1 && !isAsk(last);
+    }, 'a stream'),
+    // The element that looks after the stream.
+    element: (run, value) => tab.page.evaluate(([code, given]) =>
+      new Function('el', 'given', code)(document.querySelector('.vestry-banner'), given), [run, value]) };
+}
+const faults = (problems) => problems.filter((problem) => !/ERR_|Failed to load resource/.test(problem));
+const clear = (page) => Object.assign(page.proxy, { isHolding: false, cutsMs: 0, isStripping: false });
+
+// Change it again and again: it is shown soon, and each time.
+async function assertCurrent(t, page, shows, show = page.shows) {
+  const took = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const since = Date.now(), news = `news ${round} of ${since}`;
+    await page.post('text', news);
+    await show('text', news);
+    took.push(Date.now() - since);
+  }
+  t.diagnostic(`${shows}: ${took} ms`);
+  assert.ok(Math.min(...took.slice(1)) <= SOON_MS, `${took}`);
+}
+
+// A server with room for 36 streams, and asks of its page that are no tab's.
+async function startSmall(t) {
+  const room = ADAPTER === 'civetweb' ? ['--threads', '40'] : ['--streams', '36'];
+  const child = spawn(process.env.BENCH, ['serve', '--port', '0', '--adapter', ADAPTER, '--pages', ...room],
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  const sockets = [];
+  t.after(async () => {
+    for (const one of sockets) one.destroy();
+    child.kill('SIGTERM');
+    assert.deepEqual(await exited, [0, null]);
+  });
+  const [line] = await Promise.race([once(readline.createInterface({ input: child.stdout }), 'line'), exited]);
+  const [, url] = /^vestry-bench: (http:\/\/127\.0\.0\.1:\d+) /.exec(line) ?? assert.fail(`no server: ${line}`);
+  const page = '/page?topic=news&private=1';
+  const ask = (had) => {
+    const one = { text: '', hasEnded: false };
+    const query = `&datastar=${encodeURIComponent(JSON.stringify({ _vestry: { ask: 25000 } }))}`;
+    const headers = { 'Datastar-Request': 'true', ...(had ? { 'Last-Event-ID': had } : {}) };
+    const request = http.get(url + page + query, { agent: false, headers }, (answer) => {
+      one.status = answer.statusCode;
+      answer.on('data', (data) => (one.text += data)).on('error', () => {}).on('end', () => (one.hasEnded = true));
+    });
+    request.on('error', () => {});
+    sockets.push(request);
+    return one;
+  };
+  const stats = async () => (await fetch(`${url}/stats`, { headers: { Connection: 'close' } })).json();
+  return { ask, stats, send: (what, body) => send('POST', url + what, body) };
+}
+
+// They wait most of the time.
+describe('asks', { concurrency: 3 }, () => {
+  for (const [name, breaks] of Object.entries({
+    'holds bytes back': { isHolding: true },
+    'cuts after a second': { cutsMs: 1000 },
+    'takes headers away': { isStripping: true },
+    'holds back, and takes headers away': { isHolding: true, isStripping: true },
+  })) {
+    for (const where of ['', 'shared']) {
+      // capability: L8
+      test(`l8: something ${name}: /${where} is current soon, and has a stream when the way is clear`, async (t) => {
+        const page = await start(t, 'test_browser_pages', breaks, where);
+        if (breaks.isHolding || breaks.cutsMs) await page.asking();
+        await assertCurrent(t, page, name);
+        clear(page);
+        await page.page.evaluate(() => dispatchEvent(new Event('online')));
+        await page.streaming();
+        await page.post('text', 'all is well');
+        await page.shows('text', 'all is well');
+        assert.deepEqual(faults(page.problems), []);
+      });
+    }
+  }
+
+  // capability: L8
+  test('l8: an ask is held while nothing changes, and says nothing then; none is missed', async (t) => {
+    const page = await start(t, 'test_browser_pages', { isHolding: true });
+    await page.asking();
+    await page.post('text', 'one');
+    await page.shows('text', 'one');
+    await page.held();
+    const { length } = page.asks();
+    for (let round = 0; round < 20; round++) await page.seen(); // nothing that changes the page
+    assert.equal(page.asks().length, length);
+    assert.equal(page.asks().at(-1).contents(), 0);
+    await page.post('text', 'two');
+    await page.shows('text', 'two');
+    assert.equal(page.asks()[length - 1].contents(), 1);
+    assert.equal(await page.element('return getComputedStyle(el).display'), 'none');
+  });
+
+  // capability: L8
+  test('l8: after a while one stream is tried; a way that is still broken delays the page little', async (t) => {
+    for (const breaks of [{ isHolding: true }, { cutsMs: 1000 }]) {
+      const page = await start(t, 'test_browser_pages', breaks);
+      await page.asking();
+      const { length } = page.proxy.streams;
+      await page.element('el.until = 0');
+      await page.post('text', 'one');
+      await page.shows('text', 'one');
+      const tried = () => page.proxy.streams.slice(length).findIndex((stream) => !page.isAsk(stream));
+      await until(() => tried() >= 0, 'a stream');
+      await until(() => page.proxy.streams.slice(length + tried()).some(page.isAsk), 'an ask after it');
+      const count = page.proxy.streams.slice(length + tried()).findIndex(page.isAsk);
+      assert.ok(count <= 2, 'one stream, then asks'); // or two, if nothing of the first one came before the cut
+      await assertCurrent(t, page, 'after a stream that was tried in vain');
+      clear(page);
+      await page.element('el.until = 0');
+      await page.post('text', 'two');
+      await page.streaming();
+      await assertCurrent(t, page, 'by a stream');
+      assert.deepEqual(faults(page.problems), []);
+    }
+  });
+
+  // capability: L8
+  test('l8: of more asks than there are places some are held, others answered at once, none refused', async (t) => {
+    const small = await startSmall(t);
+    const first = small.ask();
+    await until(() => first.hasEnded, 'the whole content');
+    const had = /\nid: (.*)\n/.exec(first.text)[1];
+    const all = [];
+    for (let n = 0; n < 100; n++) {
+      all.push(small.ask(had));
+      await until(async () => all[n].status === 200 &&
+        (all[n].hasEnded || (await small.stats()).pages.streams === all.filter((one) => !one.hasEnded).length),
+      'it is held, or over');
+    }
+    await until(() => all.filter((one) => !one.hasEnded).length === 27, 'three quarters are held');
+    assert.ok(all.slice(0, 27).every((one) => !one.hasEnded));
+    assert.ok(all.every((one) => one.status === 200 && !/patch-elements/.test(one.text)));
+    const isTold = (one) => one.text.split('event: datastar-patch-signals').length >= 3; // that nobody has cut it
+    assert.ok(all.slice(27).every(isTold));
+    const { pages } = await small.stats();
+    assert.deepEqual([pages.asks, pages.asks_brief], [101, 73]);
+    assert.equal((await small.send('/state?topic=news', 'changed')).status, 204);
+    await until(() => all.every((one) => one.hasEnded), 'those that are held are answered');
+    assert.ok(all.slice(0, 27).every((one) => /changed/.test(one.text)));
+    assert.ok(!/changed/.test(all[27].text));
+    const late = small.ask(had);
+    await until(() => late.hasEnded, 'one that comes later');
+    assert.match(late.text, /changed/);
+  });
+
+  // capability: L8
+  test('l8: two tabs ask; one is closed while its ask is held, and is gone for the server', async (t) => {
+    const page = await start(t, 'test_browser_pages', { isHolding: true });
+    const other = await page.session.tab(page.proxy.url);
+    await page.asking();
+    await until(async () => (await page.element('return el.ask')) && other.page.evaluate(() =>
+      document.querySelector('.vestry-banner').ask), 'both ask');
+    await page.post('text', 'of both');
+    await page.shows('text', 'of both');
+    await other.shows('text', 'of both');
+    await until(async () => (await page.seen()).streams === 2, 'both are held');
+    await other.page.close();
+    await until(async () => (await page.seen()).streams === 1, 'one is held');
+    await page.post('text', 'of one');
+    await page.shows('text', 'of one');
+    assert.deepEqual(faults(page.problems), []);
+  });
+
+  // capability: L8
+  test('l8: a hidden tab asks nothing; shown again it is current', async (t) => {
+    const page = await start(t, 'test_browser_pages', { isHolding: true }, '', true);
+    await page.asking();
+    for (let round = 0; round < 4; round++) {
+      await page.post('text', `before ${round}`);
+      await page.shows('text', `before ${round}`); // between two asks
+      await page.page.evaluate(() => window.setHidden(true));
+      await until(async () => (await page.seen()).streams === 0, 'it has ended');
+      await page.post('text', `after ${round}`);
+      await page.page.evaluate(() => new Promise((done) => setTimeout(done, 2500))); // longer than between two asks
+      assert.equal((await page.seen()).streams, 0);
+      await page.page.evaluate(() => window.setHidden(false));
+      await page.shows('text', `after ${round}`);
+    }
+    assert.deepEqual(faults(page.problems), []);
+  });
+
+  // capability: L8
+  test('l8: a page whose signals are chosen by a pattern asks, and sends them', async (t) => {
+    const page = await start(t, 'test_browser_pages', { isHolding: true }, 'kept');
+    await page.asking();
+    await assertCurrent(t, page, 'with a pattern between slashes');
+    for (const ask of page.asks()) {
+      const signals = JSON.parse(new URL(ask.url, page.proxy.url).searchParams.get('datastar'));
+      assert.deepEqual(Object.keys(signals).sort(), ['_vestry', 'draft']);
+      assert.deepEqual(Object.keys(signals._vestry), ['ask']);
+    }
+  });
+
+  // capability: L8
+  test('l8: something waits for an answer for less long than asks are held: they become shorter', async (t) => {
+    const page = await start(t, 'test_browser_pages', { isHolding: true });
+    await page.asking();
+    await page.post('text', 'one');
+    await page.shows('text', 'one');
+    await page.held();
+    await page.element('el.asked -= 16000'); // as if it had been held for so long
+    page.asks().at(-1).timeOut();
+    await page.asking(page.asks().length + 1);
+    await until(async () => (await page.element('return el.ask')) < 12500, 'a shorter one');
+    assert.ok((await page.element('return el.ask')) > 5000);
+    await assertCurrent(t, page, 'with shorter ones');
+  });
+
+  // capability: L8
+  test('l8: a server that starts anew, while a page asks, has its page again', async (t) => {
+    const page = await start(t, 'test_browser_pages', { isHolding: true });
+    await page.asking();
+    await until(async () => (await page.seen()).streams === 1, 'it is held');
+    await page.server.stop(); // at once: what is held is ended
+    await page.until(() => getComputedStyle(document.querySelector('.vestry-banner')).display !== 'none');
+    const again = await startExample('test_browser_pages', [], page.server.port);
+    t.after(() => again.stop());
+    await assertCurrent(t, page, 'after a restart');
+    await page.until(() => getComputedStyle(document.querySelector('.vestry-banner')).display === 'none');
+  });
+
+  // capability: L8
+  test('l8: a private page asks; a log-out elsewhere leads it away', async (t) => {
+    const server = await startExample('test_browser_pages');
+    t.after(() => server.stop());
+    const proxy = await startProxy(t, server);
+    proxy.isHolding = true;
+    const session = await newSession(t);
+    for (const where of ['own', 'allowed']) {
+      assert.equal((await session.context.request.post(`${server.url}login`, { form: { user: 'ada' } })).status(), 204);
+      const tab = await session.tab(proxy.url + where);
+      await tab.until(() => document.querySelector('.vestry-banner').ask);
+      for (const news of ['one', 'two']) {
+        assert.equal((await send('POST', `${server.url}text/ada`, news)).status, 204);
+        await tab.shows('own', news);
+      }
+      assert.equal((await session.context.request.post(`${server.url}logout`)).status(), 204);
+      if (where === 'own') await tab.page.waitForURL(`${proxy.url}login`);
+      else await tab.until(() => !document.querySelector('.vestry-banner'));
+      assert.equal(await tab.page.locator('#text').count(), 0);
+      await tab.page.close();
+    }
+    assert.deepEqual(faults(session.problems), []);
+  });
+
+  // capability: L8
+  test('l8: sent and seen where streams are held back', async (t) => {
+    const page = await start(t, 'test_browser_sent', { isHolding: true });
+    const press = (id) => page.page.evaluate((of) => document.getElementById(of).click(), id);
+    for (let n = 1; n <= 6; n++) {
+      await press('add');
+      await page.shows('count', String(n));
+      await page.shows('saving', '0');
+      if (n === 1) await page.asking();
+    }
+    await press('same'); // changes nothing that is to be seen
+    await page.shows('saving', '0');
+    await press('bad');
+    await page.shows('saving', '0');
+    await page.shows('failed', '422');
+    const { length } = page.proxy.streams;
+    await page.page.evaluate(() => new Promise((done) => setTimeout(done, 3000)));
+    assert.ok(page.proxy.streams.length - length < 5, 'no press is told of again and again');
+    assert.deepEqual(faults(page.problems), []);
+  });
+
+  // capability: L8
+  test('l8: addresses within a document where streams are held back', async (t) => {
+    const page = await start(t, 'test_browser_navigate', { isHolding: true }, 'list');
+    const heading = (is) => page.until((wanted) => document.querySelector('#heading')?.textContent === wanted, is);
+    await page.page.evaluate(() => (window.isSame = true));
+    await page.asking();
+    for (const [id, is, at] of [['second', '2 0', '/list?page=2'], ['third', '3 0', '/list?page=3'],
+      ['item', 'item 7', '/item/7']]) {
+      await page.page.evaluate((of) => document.getElementById(of).click(), id);
+      await heading(is);
+      assert.equal(await page.page.evaluate(() => location.pathname + location.search), at);
+    }
+    await page.page.evaluate(() => history.back());
+    await heading('3 0');
+    await page.until(() => !document.querySelector('[aria-busy]'));
+    const { length } = page.proxy.streams;
+    await page.page.evaluate(() => new Promise((done) => setTimeout(done, 3000)));
+    assert.ok(page.proxy.streams.length - length < 5, 'no navigation is told of again and again');
+    assert.ok(await page.page.evaluate(() => window.isSame));
+    assert.deepEqual(faults(page.problems), []);
+  });
+});

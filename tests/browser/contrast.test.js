@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Every example can be read: text (also of buttons that are off) and placeholders at 4.5 : 1, edges of fields at 3 : 1
+// (WCAG 2), light, dark and printed, before and after the log-in. At 320 px, and with text twice as large at 640 px,
+// nothing scrolls sideways; what is pressed is 24 px or more each way; nothing moves for those who want no motion.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { EXAMPLES, startOwn } = require('./examples.js');
+const { newSession, closeChrome, picture } = require('./harness.js');
+
+after(closeChrome);
+
+// Runs in the page. Grounds that are transparent are blended with those below them, and so is what has an opacity.
+function measure() {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const known = new Map();
+  const rgba = (colour) => {
+    if (!known.has(colour)) {
+      canvas.clearRect(0, 0, 1, 1);
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+      const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+      known.set(colour, [r, g, b, a / 255]);
+    }
+    return known.get(colour);
+  };
+  const over = ([r, g, b, a], [x, y, z]) => [r * a + x * (1 - a), g * a + y * (1 - a), b * a + z * (1 - a), 1];
+  const channel = (value) => (value / 255 <= 0.03928 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const contrast = (one, other) => {
+    const [a, b] = [luminance(one), luminance(other)].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
+  const groundOf = (el) => {
+    if (!el) return matchMedia('(prefers-color-scheme: dark)').matches ? [18, 18, 18, 1] : [255, 255, 255, 1];
+    const below = groundOf(el.parentElement);
+    const { backgroundColor, opacity } = getComputedStyle(el);
+    const [r, g, b, a] = rgba(backgroundColor);
+    return over([r, g, b, a * opacity], below);
+  };
+  const seen = (el) => el.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+  const bad = [];
+  const check = (what, el, colour, ground, least) => {
+    const found = contrast(over(rgba(colour), ground), ground);
+    if (found < least) bad.push(`${what} ${found.toFixed(2)}: ${el.outerHTML.slice(0, 120)}`);
+  };
+  for (const el of document.body.querySelectorAll('*')) {
+    if (!seen(el)) continue;
+    const style = getComputedStyle(el);
+    const says = [...el.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    if (says && !el.closest('svg, script, style, noscript')) check('text', el, style.color, groundOf(el), 4.5);
+    if (el.matches('input:not([type=checkbox], [type=radio], [type=hidden]), textarea, select')) {
+      check('value', el, style.color, groundOf(el), 4.5);
+      check('edge', el, style.borderTopColor, groundOf(el.parentElement), 3);
+      if (el.placeholder) check('placeholder', el, getComputedStyle(el, '::placeholder').color, groundOf(el), 4.5);
+    }
+  }
+  // What stands before a seat says by its shape what the seat is: no sign is like another.
+  const signs = [...document.querySelectorAll('.key li')].map((el) => {
+    const { backgroundColor, backgroundImage, borderTopWidth, borderTopColor, color, content } = getComputedStyle(el, '::before');
+    const ground = groundOf(el.parentElement);
+    const seenIn = [backgroundColor, borderTopWidth === '0px' ? backgroundColor : borderTopColor, content === '""' ? backgroundColor : color,
+      backgroundImage.match(/rgba?\(.*?\)/)?.[0] ?? backgroundColor];
+    const best = Math.max(...seenIn.map((colour) => contrast(over(rgba(colour), ground), ground)));
+    if (best < 3) bad.push(`sign ${best.toFixed(2)}: ${el.outerHTML}`);
+    return [content, borderTopWidth, backgroundImage.split('(')[0], el.className === 'bought' ? 'the buyer knows' : ''].join();
+  });
+  if (new Set(signs).size < signs.length) bad.push(`signs are alike: ${signs}`);
+  const pressed = [...document.querySelectorAll('button, a, input:not([type=hidden]), textarea, select')].filter(seen);
+  for (const el of pressed) {
+    const { width, height } = el.getBoundingClientRect();
+    if (width && Math.min(width, height) < 24) bad.push(`small ${width} x ${height}: ${el.outerHTML.slice(0, 120)}`);
+  }
+  const wide = document.documentElement.scrollWidth;
+  if (wide > innerWidth) bad.push(`sideways: ${wide} in ${innerWidth}`);
+  return bad;
+}
+
+async function enter(page) {
+  const name = page.locator('form[action="/login"] input[name=name]');
+  if (!(await name.count())) return;
+  await name.fill('Ada');
+  await Promise.all([page.waitForEvent('framenavigated'), name.press('Enter')]);
+}
+
+// Text twice as large, in a window of 640 px: nothing scrolls sideways, and no text is cut off.
+function large() {
+  document.documentElement.style.fontSize = '200%';
+  const wide = document.documentElement.scrollWidth > innerWidth ? [`sideways: ${document.documentElement.scrollWidth}`] : [];
+  const cut = [...document.querySelectorAll('h1, h2, p, label, legend, button, dt, dd')]
+    .filter((el) => el.checkVisibility() && el.clientWidth > 1 && getComputedStyle(el).overflowX === 'hidden' && el.scrollWidth > el.clientWidth + 1)
+    .map((el) => `cut off: ${el.outerHTML.slice(0, 120)}`);
+  document.documentElement.style.fontSize = '';
+  return [...wide, ...cut];
+}
+
+// The colours of a page in the dark, by its head; and that a phone's keyboard covers nothing.
+const head = () => ({
+  viewport: document.querySelector('meta[name=viewport]')?.content ?? '',
+  themes: document.querySelectorAll('meta[name=theme-color]').length,
+  icon: document.querySelector('link[rel=icon]')?.href ?? '',
+});
+
+// Runs in the page: what moves, though nothing is to. The sentence that the script is missing waits by an animation.
+const moves = () => document.getAnimations().filter((one) => !one.effect.target.closest('.late')).length;
+
+for (const name of EXAMPLES) {
+  test(`${name}: can be read, and pressed`, async (t) => {
+    const example = await startOwn(t, name);
+    const { context } = await newSession(t, { viewport: { width: 320, height: 640 }, reducedMotion: 'reduce' });
+    const page = await context.newPage();
+    await page.goto(example.url);
+    const { viewport, themes, icon } = await page.evaluate(head);
+    assert.match(viewport, /interactive-widget=resizes-content/);
+    assert.equal(themes, 2);
+    assert.match(icon, /svg/);
+    const all = async (state) => {
+      for (const [colorScheme, media] of [['light', 'screen'], ['dark', 'screen'], ['dark', 'print']]) {
+        await page.emulateMedia({ colorScheme, media, reducedMotion: 'reduce' });
+        assert.deepEqual(await page.evaluate(measure), [], `${state}, ${colorScheme}, ${media}`);
+        await picture(page, `${name}-${state}-${colorScheme}-${media}`);
+      }
+      assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor), 'rgb(255, 255, 255)', 'paper');
+      await page.emulateMedia({ colorScheme: 'light', media: 'screen', reducedMotion: 'reduce' });
+      assert.equal(await page.evaluate(moves), 0, 'something moves');
+      await page.setViewportSize({ width: 640, height: 640 });
+      assert.deepEqual(await page.evaluate(large), [], `${state}, text at 200 %`);
+      await page.setViewportSize({ width: 320, height: 640 });
+    };
+    await all('first');
+    await enter(page);
+    await page.locator('main').first().waitFor();
+    await all('inside');
+    if (process.env.PICTURES) {
+      await page.setViewportSize({ width: 1280, height: 800 });
+      await page.emulateMedia({ colorScheme: 'dark', media: 'screen' });
+      await picture(page, `${name}-desk-dark`);
+      await page.emulateMedia({ colorScheme: 'light', media: 'screen' });
+      await picture(page, `${name}-desk-light`);
+    }
+  });
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The examples of the folder, each as a program of a test's own.
+'use strict';
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { COUNTER, startExample } = require('./harness.js');
+
+const FOLDER = path.join(__dirname, '../../examples');
+
+// examples/NAME.c and examples/NAME/NAME.c are programs, as examples/CMakeLists.txt has it.
+const EXAMPLES = fs.readdirSync(FOLDER, { withFileTypes: true })
+  .filter((entry) => (entry.isDirectory() ? fs.existsSync(path.join(FOLDER, entry.name, `${entry.name}.c`)) : entry.name.endsWith('.c')))
+  .map((entry) => path.basename(entry.name, '.c'));
+
+// Started with a database of its own, if it has one. The embedded example is a program with no --help.
+// end(): by SIGINT, as Ctrl-C does; again(): on the same port and the same files.
+async function startOwn(t, name) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
+  const program = path.join(path.dirname(COUNTER), name);
+  const help = name === 'embedded' ? '' : spawnSync(program, ['--help'], { encoding: 'utf8' }).stdout;
+  const options = /--db FILE/.test(help) ? ['--db', path.join(folder, 'all.db')] : [];
+  let example = await startExample(name, options);
+  t.after(async () => {
+    await example.stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+  return {
+    ...example,
+    stop: () => example.stop(),
+    kill: () => example.kill(),
+    signal: (which) => example.signal(which),
+    end: () => example.stop('SIGINT'),
+    again: async () => { example = await startExample(name, options, example.port); },
+  };
+}
+
+module.exports = { EXAMPLES, startOwn };

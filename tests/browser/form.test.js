@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// L4: what is typed into a form comes back, is not disturbed meanwhile, and is over when the form was sent.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { startExample, newSession, send, closeChrome } = require('./harness.js');
+
+after(closeChrome);
+
+// What the form has, as its user sees it.
+const read = () =>
+  Object.fromEntries(['title', 'text', 'urgent', 'color', 'tags', 'note', 'password', 'code', 'never'].map((name) => {
+    const all = [...document.querySelectorAll(`[name=${name}]`)];
+    const value = all[0].multiple ? [...all[0].selectedOptions].map((option) => option.value).join()
+      : ['checkbox', 'radio'].includes(all[0].type) ? all.filter((one) => one.checked).map((one) => one.value).join()
+        : all[0].value;
+    return [name, value];
+  }));
+
+const EMPTY = { title: 'Untitled', text: '', urgent: 'yes', color: 'red', tags: '', note: '', password: '', code: '', never: '' };
+const TYPED = { title: 'a "b" <&', text: 'one\ntwo 🌍', urgent: '', color: 'blue', tags: 'a,c', note: 'noted' };
+
+async function begin(t, where = '') {
+  const server = await startExample('test_browser_form');
+  t.after(() => server.stop());
+  const session = await newSession(t);
+  return { server, session, tab: await open(session, server.url + where) };
+}
+
+async function open(session, url) {
+  const tab = await session.tab(url);
+  await ready(tab);
+  tab.form = () => tab.page.evaluate(read);
+  // The letters that were answered since.
+  tab.letters = [];
+  tab.page.on('response', (answer) => answer.url().endsWith('/kept') && tab.letters.push(answer.request().postData()));
+  tab.kept = (what) => waitFor(() => tab.letters.some((letter) => new URLSearchParams(letter ?? '').get(what[0]) === what[1]));
+  return tab;
+}
+
+async function waitFor(condition) {
+  for (let i = 0; !(await condition()); i++) {
+    assert.ok(i < 600, `waited in vain for ${condition}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+// The client has run, and the form is in its care.
+const ready = (tab) => tab.until(() => window.vestryForms?.all?.report?.isKnown());
+
+async function type({ page }) {
+  await page.fill('[name=title]', TYPED.title);
+  await page.fill('[name=text]', TYPED.text);
+  await page.uncheck('[name=urgent]');
+  await page.check('[name=color][value=blue]');
+  await page.selectOption('[name=tags]', ['a', 'c']);
+  await page.fill('[name=note]', TYPED.note);
+  await page.fill('[name=password]', 'geheim');
+  await page.fill('[name=code]', '123456');
+  await page.fill('[name=never]', 'mine alone');
+  await page.evaluate(() => (document.querySelector('[name=password]').type = 'text')); // "show password"
+}
+
+const has = (tab, wanted) =>
+  waitFor(async () => {
+    const is = await tab.form().catch(() => ({})); // the page may just be loading
+    return Object.keys(wanted).every((name) => is[name] === wanted[name]);
+  });
+
+for (const where of ['', 'plain']) {
+  // capability: L4
+  test(`l4: /${where}: what is typed comes back after a reload, but for what is secret`, async (t) => {
+    const { tab } = await begin(t, where);
+    await type(tab);
+    await tab.page.reload(); // at once: the page says it while it goes
+    await ready(tab);
+    await has(tab, { ...TYPED, password: '', code: '', never: '' });
+    assert.ok(tab.letters.every((letter) => !/geheim|123456|alone|v.token/.test(letter)));
+    // elsewhere and back, later
+    await tab.page.goto('about:blank');
+    await tab.page.context().clearCookies();
+    await tab.page.goBack();
+    await ready(tab);
+    await has(tab, TYPED);
+  });
+
+  // capability: L4
+  test(`l4: /${where}: a form that was sent is empty, one that was refused is not`, async (t) => {
+    const { tab, server } = await begin(t, where);
+    await type(tab);
+    await tab.page.fill('[name=title]', 'bad');
+    await tab.kept(['v.title', 'bad']);
+    const answered = tab.page.waitForResponse((answer) => answer.status() === 422);
+    await tab.page.click('[type=submit]');
+    await answered;
+    if (where) await tab.page.goto(server.url + where);
+    await ready(tab);
+    await has(tab, { ...TYPED, title: 'bad' });
+    await tab.page.fill('[name=title]', 'good');
+    await tab.page.click('[type=submit]');
+    await has(tab, { ...EMPTY, note: where ? '' : (await tab.form()).note }); // a signal is the application's
+    await tab.page.reload();
+    await ready(tab);
+    await has(tab, EMPTY);
+  });
+}
+
+// capability: L4
+test('l4: what is typed is kept while it is typed, and no render overwrites it, nor moves the caret', async (t) => {
+  const { tab, server } = await begin(t);
+  await tab.page.fill('[name=text]', 'first');
+  await tab.kept(['v.text', 'first']);
+  await tab.page.type('[name=text]', ' and more');
+  await tab.page.evaluate(() => document.querySelector('[name=text]').setSelectionRange(2, 2));
+  await send('POST', `${server.url}tick`);
+  await tab.shows('ticks', '1');
+  await tab.page.keyboard.type('X');
+  assert.equal((await tab.form()).text, 'fiXrst and more');
+  // the tab crashes: nothing of the page is asked any more
+  await tab.kept(['v.text', 'fiXrst and more']);
+});
+
+// capability: L4
+test('l4: a letter that comes after the submit does not bring the text back', async (t) => {
+  const { tab } = await begin(t);
+  let letGo = null;
+  const isLetGo = new Promise((done) => (letGo = done));
+  await tab.page.route('**/kept', async (route) => {
+    await isLetGo;
+    await route.continue();
+  });
+  await tab.page.fill('[name=title]', 'mine');
+  const letter = tab.page.waitForRequest('**/kept');
+  await letter;
+  await tab.page.type('[name=title]', ' too'); // the next one is due
+  await tab.page.click('[type=submit]');
+  await tab.shows('sent', '1');
+  await has(tab, { title: 'Untitled' });
+  letGo();
+  await tab.kept(['v.title', 'mine']);
+  await tab.page.unroute('**/kept'); // what a page sends while it goes is not for routes
+  await tab.page.reload();
+  await ready(tab);
+  await has(tab, { title: 'Untitled' });
+  await tab.page.fill('[name=title]', 'next');
+  await tab.page.reload();
+  await ready(tab);
+  await has(tab, { title: 'next' });
+});
+
+// capability: L4
+test('l4: a form that was sent keeps the focus in the field that had it', async (t) => {
+  const { tab } = await begin(t);
+  await tab.page.fill('[name=title]', 'mine');
+  await tab.page.keyboard.press('Enter');
+  await tab.shows('sent', '1');
+  await has(tab, { title: 'Untitled' });
+  assert.equal(await tab.page.evaluate(() => document.activeElement.name), 'title');
+});
+
+// capability: L4
+test('l4: a reset form is empty after a reload, too', async (t) => {
+  const { tab, server } = await begin(t);
+  await type(tab);
+  await tab.kept(['v.note', TYPED.note]);
+  await tab.page.click('[type=reset]');
+  await tab.kept(['clear', '1']);
+  await tab.page.fill('[name=text]', 'after it');
+  await send('POST', `${server.url}tick`); // the form is the same one for the page
+  await tab.shows('ticks', '1');
+  await has(tab, { title: 'Untitled', text: 'after it', urgent: 'yes' });
+  await tab.page.reload();
+  await ready(tab);
+  await has(tab, { title: 'Untitled', text: 'after it', urgent: 'yes' });
+});
+
+for (const where of ['', 'plain']) {
+  // capability: L4
+  test(`l4: /${where}: a tab that is duplicated has a copy of its own`, async (t) => {
+    const { tab, session, server } = await begin(t, where);
+    await tab.page.fill('[name=title]', 'mine');
+    await tab.kept(['v.title', 'mine']);
+    // As a browser duplicates a tab, or opens it again after a crash: with a copy of its storage.
+    const storage = await tab.page.evaluate(() => ({ ...sessionStorage }));
+    const page = await session.context.newPage();
+    await page.addInitScript((copy) => {
+      if (!sessionStorage.length) for (const [key, value] of Object.entries(copy)) sessionStorage.setItem(key, value);
+    }, storage);
+    const twin = { page, form: () => page.evaluate(read) };
+    await page.goto(server.url + where);
+    await has(twin, { title: 'mine' });
+    await page.fill('[name=title]', 'twin');
+    await page.reload();
+    await has(twin, { title: 'twin' });
+    await tab.page.reload();
+    await has(tab, { title: 'mine' });
+  });
+}
+
+// The page's first question is held back until it is let go.
+async function hold(tab) {
+  let letGo = null;
+  const isLetGo = new Promise((done) => (letGo = done));
+  await tab.page.route('**/kept', async (route) => {
+    await isLetGo;
+    await route.continue().catch(() => 0); // the page may be gone
+  });
+  return letGo;
+}
+
+for (const where of ['', 'plain']) {
+  // capability: L4
+  test(`l4: /${where}: what is typed before the form comes back is not lost, nor overwritten`, async (t) => {
+    const { tab } = await begin(t, where);
+    await type(tab);
+    await tab.kept(['v.note', TYPED.note]);
+    const letGo = await hold(tab);
+    await tab.page.reload();
+    await tab.until(() => window.vestryForms?.all?.report);
+    await tab.page.fill('[name=text]', 'typed anew');
+    // An input method that has begun to compose has changed nothing yet.
+    await tab.page.evaluate(() =>
+      document.querySelector('[name=note]').dispatchEvent(new CompositionEvent('compositionstart', { bubbles: true })));
+    letGo();
+    await ready(tab);
+    await has(tab, { ...TYPED, text: 'typed anew', note: (await tab.form()).note });
+    await tab.page.evaluate(() =>
+      document.querySelector('[name=note]').dispatchEvent(new CompositionEvent('compositionend', { bubbles: true })));
+    await tab.kept(['v.text', 'typed anew']);
+    await tab.page.unroute('**/kept');
+    await tab.page.reload();
+    await ready(tab);
+    await has(tab, { ...TYPED, text: 'typed anew', note: '' });
+  });
+}
+
+// capability: L4
+test('l4: a page that is open loses nothing when its server is killed', async (t) => {
+  const { tab, server } = await begin(t);
+  await tab.page.click('[type=reset]'); // a generation that the next server does not know
+  await tab.kept(['clear', '1']);
+  await tab.page.fill('[name=title]', 'mine');
+  await tab.kept(['v.title', 'mine']);
+  await server.kill();
+  tab.letters.length = 0;
+  const next = await startExample('test_browser_form', [], server.port);
+  t.after(() => next.stop());
+  await tab.kept(['v.title', 'mine']); // the page says it by itself
+  await has(tab, { title: 'mine' });
+  await tab.page.reload();
+  await ready(tab);
+  await has(tab, { title: 'mine' });
+});

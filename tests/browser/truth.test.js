@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// What the examples say of their connection, all of them at once: killed, frozen for twelve seconds, ended and started
+// again on the same files, each with its page open.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { EXAMPLES, startOwn } = require('./examples.js');
+const { newSession, unforeseen, closeChrome, picture } = require('./harness.js');
+
+after(closeChrome);
+
+// The page with a stream; whoever has no name there gets one.
+const PATHS = { board: 'board/1' };
+async function open(t, name) {
+  const example = await startOwn(t, name);
+  const session = await newSession(t, { viewport: { width: 390, height: 700 } });
+  // A page is open when its stream is: one that is frozen before that has nothing to say yet.
+  const isStream = (answer) => /event-stream/.test(answer.headers()['content-type']);
+  const streams = session.context.waitForEvent('response', isStream);
+  const tab = await session.tab(example.url);
+  const field = tab.page.locator('form[action="/login"] input[name=name]');
+  if (await field.count()) {
+    await field.fill('Ada');
+    await Promise.all([tab.page.waitForEvent('framenavigated'), field.press('Enter')]);
+  }
+  if (PATHS[name]) await tab.page.goto(example.url + PATHS[name]);
+  if (name === 'counter') await tab.click('start');
+  const one = { name, example, tab, problems: session.problems };
+  await streams;
+  await says(one, false);
+  return one;
+}
+
+// The page says that its server is away, and since when it shows nothing new; or nothing of the kind. Runs in the page.
+const said = ([name, is]) => {
+  if (name === 'counter') {
+    const state = document.querySelector('#state').textContent;
+    return is ? /connection lost/.test(state) && /\d\d/.test(document.querySelector('#since').textContent) : state === 'running';
+  }
+  if (!is && document.querySelector('.late')?.checkVisibility()) return false; // its script has not come yet
+  const sign = document.querySelector('.vestry-banner');
+  // Its log-ins end with it: a page that comes back is asked for a name.
+  if (name === 'embedded' && !is && document.querySelector('form[action="/login"]')) return true;
+  if (!sign || sign.checkVisibility() !== is) return false;
+  if (name === 'embedded') return true; // its pages are its own, with the library's sign alone
+  const content = getComputedStyle(sign, '::after').content;
+  if (is ? !/\d\d/.test(sign.dataset.since) || !/What you see is from/.test(content) : /What/.test(content)) return false;
+  if (document.documentElement.hasAttribute('data-stale') !== is) return false;
+  const here = document.querySelector('.here, #here ul');
+  const isShut = here?.closest('[popover]:not(:popover-open)'); // in a drawer, on a phone
+  if (here && !isShut && [...here.children].some((person) => person.checkVisibility()) === is) return false;
+  return [...document.querySelectorAll('.now')].every((now) => (getComputedStyle(now).fontSize === '0px') === is);
+};
+async function says(one, is) {
+  try {
+    await one.tab.until(said, [one.name, is]);
+  } catch (error) {
+    assert.fail(`${one.name}, ${is ? 'away' : 'there'}: ${error.message}`);
+  }
+}
+
+test('every example says that its server is killed, and is right when it is back', async (t) => {
+  await Promise.all(EXAMPLES.map(async (name) => {
+    const one = await open(t, name);
+    await one.example.kill();
+    await says(one, true);
+    await picture(one.tab.page, `truth-${name}`);
+    await one.example.again();
+    await says(one, false);
+    assert.deepEqual(unforeseen(one.problems), [], name);
+  }));
+});
+
+test('every example says that its server is frozen for twelve seconds', async (t) => {
+  const all = await Promise.all(EXAMPLES.map((name) => open(t, name)));
+  for (const { example } of all) example.signal('SIGSTOP');
+  const thawed = (async () => {
+    await new Promise((done) => setTimeout(done, 12000));
+    await Promise.all(all.map((one) => says(one, true)));
+  })().finally(() => all.forEach(({ example }) => example.signal('SIGCONT')));
+  await thawed;
+  await Promise.all(all.map((one) => says(one, false)));
+  for (const { name, problems } of all) assert.deepEqual(unforeseen(problems), [], name);
+});
+
+test('every example is ended and started again on the same files, and its page comes back', async (t) => {
+  await Promise.all(EXAMPLES.map(async (name) => {
+    const one = await open(t, name);
+    await one.example.end(); // what comes while it ends is answered 503
+    await says(one, true);
+    await one.example.again();
+    await says(one, false);
+    assert.deepEqual(unforeseen(one.problems).filter((text) => !/status of 503/.test(text)), [], name);
+  }));
+});

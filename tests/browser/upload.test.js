@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT
+// L1: a form that sends files says how far they are, what became of them, and can be stopped; it goes on where they broke
+// off; without a script it sends them, too.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const { once } = require('node:events');
+const { startExample, newSession, send, closeChrome, temporaryDirectory, TIMEOUT_MS } = require('./harness.js');
+
+after(closeChrome);
+
+const MIB = 1 << 20;
+const SIZE = 24 * MIB; // more than sockets hold
+
+// A socket that is being ended cannot be reset any more: Node would never close it, and never exit
+// (libuv's uv_tcp_close_reset refuses it).
+const reset = (socket) => (socket.writableEnded ? socket.destroy() : socket.resetAndDestroy());
+
+// A line to a server that holds what is sent to it after so many bytes of a connection, and can be cut.
+async function startLine(t, server) {
+  const line = { holdAfter: Infinity, isDown: false, passed: 0, sockets: new Set() };
+  const listener = net.createServer((from) => {
+    if (line.isDown) return reset(from.on('error', () => {}));
+    const to = net.connect(server.port, '127.0.0.1');
+    const pair = { from, to, bytes: 0 };
+    line.sockets.add(pair);
+    from.on('data', (data) => {
+      pair.bytes += data.length;
+      line.passed += data.length;
+      const takesMore = to.write(data);
+      if (!takesMore) to.once('drain', () => pair.bytes < line.holdAfter && from.resume());
+      if (!takesMore || pair.bytes >= line.holdAfter) from.pause();
+    });
+    to.pipe(from);
+    const end = () => {
+      line.sockets.delete(pair);
+      from.destroy();
+      to.destroy();
+    };
+    for (const one of [from, to]) one.on('error', end).on('close', end);
+  });
+  // It stays down: a browser tries once more by itself where its connection had been used before.
+  line.cut = () => {
+    line.isDown = true;
+    for (const { from, to } of line.sockets) {
+      reset(from);
+      to.destroy();
+    }
+  };
+  line.goOn = (holdAfter = Infinity) => {
+    line.isDown = false;
+    line.holdAfter = holdAfter;
+    for (const { from } of line.sockets) from.resume();
+  };
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  line.url = `http://127.0.0.1:${listener.address().port}/`;
+  t.after(() => {
+    line.cut();
+    listener.close();
+  });
+  return line;
+}
+
+async function tabFor(t, options = {}) {
+  const server = await startExample('test_browser_upload');
+  t.after(() => server.stop());
+  return tabOf(t, server, options);
+}
+
+async function tabOf(t, server, options = {}) {
+  const line = await startLine(t, server);
+  const session = await newSession(t, options);
+  const tab = await session.tab(line.url);
+  const { page } = tab;
+  return {
+    ...tab,
+    line,
+    problems: session.problems,
+    choose: (form, ...files) => page.setInputFiles(`#${form} [type=file]`, files),
+    press: (form) => page.click(`#${form} .send`),
+    says: (form, text) => tab.until(([id, wanted]) => document.querySelector(`#${id} [role=status]`).textContent === wanted, [form, text]),
+    percent: (form) => page.evaluate((id) => Number(document.querySelector(`#${id} progress`).value), form),
+    isOnItsWay: (form) => tab.until((id) => document.querySelector(`#${id} progress`).value > 0, form),
+    kept: async () => (await send('GET', `${server.url}kept`)).text,
+    // These lines and no others, in any order; the server may not know yet that a client has gone.
+    isKept: async (...wanted) => {
+      let lines = [];
+      for (const since = Date.now(); lines.length < wanted.length && Date.now() - since < TIMEOUT_MS; )
+        lines = (await send('GET', `${server.url}kept`)).text.split('\n').filter(Boolean);
+      assert.deepEqual(lines.sort(), wanted);
+    },
+    // All that the status says, and all that the progress shows.
+    follow: (form) =>
+      page.evaluate((id) => {
+        window.said = [];
+        window.shown = [];
+        window.since = performance.now();
+        const status = document.querySelector(`#${id} [role=status]`), progress = document.querySelector(`#${id} progress`);
+        new MutationObserver(() => window.said.push(status.textContent)).observe(status, { childList: true, characterData: true, subtree: true });
+        new MutationObserver(() => window.shown.push([performance.now() - window.since, progress.value])).observe(progress, { attributeFilter: ['value'] });
+      }, form),
+    said: () => page.evaluate(() => window.said),
+    shown: () => page.evaluate(() => window.shown),
+  };
+}
+
+// A file on the disk: a large one takes long to get into a browser otherwise.
+function file(t, name, size) {
+  const at = path.join(temporaryDirectory(t), name);
+  fs.writeFileSync(at, Buffer.alloc(size, 'f'));
+  return at;
+}
+
+// capability: L1
+test('l1: a page says how far the files of a form are, at most ten times a second, and once what became of them', async (t) => {
+  const tab = await tabFor(t);
+  await tab.follow('photos');
+  tab.line.holdAfter = 8 * MIB;
+  await tab.page.fill('#photos [name=title]', 'Sea');
+  await tab.choose('photos', file(t, 'sea.png', SIZE), file(t, 'note.txt', 3));
+  await tab.press('photos');
+  await tab.isOnItsWay('photos');
+  assert.ok((await tab.percent('photos')) < 100);
+  await tab.says('photos', 'Sending sea.png, note.txt…');
+  assert.equal(await tab.page.getAttribute('#photos', 'aria-busy'), 'true');
+  const progress = tab.page.getByRole('progressbar', { name: 'Files that are sent' }).first();
+  assert.ok(await progress.isVisible());
+  await tab.press('photos'); // is not sent again
+  tab.line.goOn();
+  await tab.says('photos', 'Sent: sea.png, note.txt.');
+  await tab.until(() => document.querySelector('#photos progress').hidden);
+  assert.deepEqual(await tab.said(), ['Sending sea.png, note.txt…', 'Sent: sea.png, note.txt.']);
+  const shown = await tab.shown();
+  assert.equal(shown.at(-1)[1], 100);
+  assert.ok(shown.slice(0, -1).every(([, value]) => value < 100), JSON.stringify(shown));
+  assert.ok(shown.every(([, value], i) => !i || value >= shown[i - 1][1]), JSON.stringify(shown));
+  assert.ok(shown.every(([at], i) => i < 12 || at - shown[i - 12][0] >= 900), JSON.stringify(shown)); // the last may follow at once
+  assert.equal(await tab.kept(), `kept sea.png ${SIZE}\nkept note.txt 3\ntitle Sea 0\n`);
+  assert.equal(await tab.page.evaluate(() => document.querySelector('#photos [type=file]').files.length), 0);
+  assert.equal(await tab.page.getAttribute('#photos', 'aria-busy'), null);
+  assert.equal(tab.page.url(), tab.line.url);
+  assert.deepEqual(tab.problems, []);
+});
+
+// capability: L1
+test('l1: what is refused is said in the words of the server, and can be sent again', async (t) => {
+  const tab = await tabFor(t);
+  await tab.follow('photos');
+  await tab.choose('photos', file(t, 'run.exe', 10));
+  await tab.press('photos');
+  await tab.says('photos', 'Not sent: run.exe. Files of this type are not taken here. It was not kept.');
+  await tab.choose('photos', file(t, 'a.png', 10));
+  await tab.press('photos');
+  await tab.says('photos', 'Sent: a.png.');
+  assert.equal((await tab.said()).length, 4);
+  assert.equal(await tab.kept(), 'kept a.png 10\ntitle  0\n');
+});
+
+// capability: L1
+test('l1: a connection that breaks is said once, and what came is dropped', async (t) => {
+  const tab = await tabFor(t);
+  await tab.follow('photos');
+  tab.line.holdAfter = 8 * MIB;
+  await tab.choose('photos', file(t, 'a.png', SIZE));
+  await tab.press('photos');
+  await tab.isOnItsWay('photos');
+  tab.line.cut();
+  await tab.says('photos', 'Not sent: a.png. The connection broke off.');
+  assert.deepEqual(await tab.said(), ['Sending a.png…', 'Not sent: a.png. The connection broke off.']);
+  await tab.isKept('dropped a.png 0');
+  assert.equal(await tab.page.evaluate(() => document.querySelector('#photos [type=file]').files.length), 1);
+  tab.line.goOn();
+  await tab.press('photos');
+  await tab.says('photos', 'Sent: a.png.');
+});
+
+// capability: L1
+test('l1: the button stops it, by the keyboard too; of two forms each has its own', async (t) => {
+  const tab = await tabFor(t);
+  tab.line.holdAfter = 8 * MIB;
+  await tab.choose('photos', file(t, 'a.png', SIZE));
+  await tab.choose('notes', file(t, 'b.png', SIZE));
+  await tab.press('photos');
+  await tab.press('notes');
+  await tab.isOnItsWay('photos');
+  await tab.isOnItsWay('notes');
+  const cancel = tab.page.locator('#photos').getByRole('button', { name: 'Cancel' });
+  await cancel.focus();
+  await tab.page.keyboard.press('Enter');
+  await tab.says('photos', 'Cancelled: a.png.');
+  await tab.says('notes', 'Sending b.png…');
+  assert.equal(await cancel.isVisible(), false);
+  tab.line.goOn();
+  await tab.page.waitForURL(`${tab.line.url}thanks`); // where its answer leads to
+  await tab.isKept('dropped a.png 0', `kept b.png ${SIZE}`);
+});
+
+// capability: L1
+test('l1: without a script the form sends its files, too', async (t) => {
+  const server = await startExample('test_browser_upload');
+  t.after(() => server.stop());
+  const session = await newSession(t, { javaScriptEnabled: false });
+  const page = await session.context.newPage();
+  await page.goto(server.url);
+  assert.equal(await page.getByRole('progressbar').count(), 0);
+  assert.equal(await page.getByRole('button', { name: 'Cancel' }).count(), 0);
+  await page.setInputFiles('#notes [type=file]', [file(t, 'a.png', 10)]);
+  await page.click('#notes .send');
+  await page.waitForURL(`${server.url}thanks`);
+  assert.equal((await send('GET', `${server.url}kept`)).text, 'kept a.png 10\n');
+});
+
+// -------------------------------------------------------------------------------------------- going on -----------
+
+const sumOf = (text) => crypto.createHash('sha256').update(text).digest('hex');
+
+// Files on the disk, whose dates stay, and a folder of a server's, which is told by the environment.
+async function folderFor(t) {
+  const own = temporaryDirectory(t), folder = path.join(own, 'folder');
+  fs.mkdirSync(folder);
+  process.env.UPLOAD_FOLDER = folder;
+  // Files come and go meanwhile.
+  const all = () => fs.readdirSync(folder).map((name) => [name, fs.statSync(path.join(folder, name), { throwIfNoEntry: false })])
+    .filter(([, stat]) => stat?.isFile());
+  const until = async (is, why) => {
+    for (const since = Date.now(); !is(); await new Promise((done) => setImmediate(done)))
+      assert.ok(Date.now() - since < TIMEOUT_MS, why());
+  };
+  const sum = () => all().reduce((so, [, { size }]) => so + size, 0);
+  return {
+    make(name, size) {
+      const file = path.join(own, name);
+      fs.writeFileSync(file, crypto.randomBytes(size));
+      return file;
+    },
+    // So much of it has come; nothing is left that has not come as a whole.
+    has: (bytes) => until(() => sum() >= bytes, () => `${sum()} bytes have come`),
+    isSettled: () => until(() => !all().some(([name]) => name.endsWith('.part')), () => 'a part is left'),
+    kept: () => all().map(([name]) => name).filter((name) => /^[0-9a-f]{32}$/.test(name))
+      .map((name) => sumOf(fs.readFileSync(path.join(folder, name)))).sort(),
+  };
+}
+const sumsOf = (...files) => files.map((file) => sumOf(fs.readFileSync(file))).sort();
+const WAITING = 'sea.png: the connection broke off. It goes on as soon as it can.';
+
+// capability: L1
+test('l1: a file goes on where it broke off, also when its server was killed and has come back', async (t) => {
+  const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
+  let server = await startExample('test_browser_upload');
+  t.after(() => server.stop());
+  const tab = await tabOf(t, server);
+  await tab.follow('videos');
+  tab.line.holdAfter = 12 * MIB;
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  await folder.has(4 * MIB);
+  await server.kill();
+  tab.line.cut();
+  await tab.says('videos', WAITING);
+  assert.equal(await tab.page.evaluate(() => document.querySelector('#videos progress').hidden), false);
+  server = await startExample('test_browser_upload', [], server.port);
+  tab.line.passed = 0;
+  tab.line.goOn();
+  await tab.says('videos', 'Sent: sea.png.');
+  assert.deepEqual(await tab.said(), ['Sending sea.png…', WAITING, 'Sending sea.png…', 'Sent: sea.png.']);
+  assert.ok(tab.line.passed < SIZE - 3 * MIB, `${tab.line.passed} bytes were sent again`);
+  assert.equal((await tab.shown()).at(-1)[1], 100);
+  assert.deepEqual(folder.kept(), sumsOf(file));
+});
+
+// capability: L1
+test('l1: of several files each is kept by itself, and what is left goes on when the network is back', async (t) => {
+  const folder = await folderFor(t), files = [folder.make('a.png', 3), folder.make('sea.png', SIZE), folder.make('c.png', 0)];
+  const tab = await tabFor(t);
+  await tab.follow('videos');
+  tab.line.holdAfter = 12 * MIB;
+  await tab.choose('videos', ...files);
+  await tab.press('videos');
+  await folder.has(4 * MIB);
+  assert.equal(await tab.page.evaluate(() => document.querySelector('#videos [type=file]').files.length), 2);
+  tab.line.cut();
+  await tab.says('videos', 'sea.png, c.png: the connection broke off. It goes on as soon as it can.');
+  tab.line.goOn();
+  await tab.says('videos', 'Sent: a.png, sea.png, c.png.');
+  assert.deepEqual(folder.kept(), sumsOf(...files));
+  assert.equal((await tab.said()).filter((text) => /broke off/.test(text)).length, 1);
+});
+
+// capability: L1
+test('l1: a file that is chosen again after a reload goes on; one that is cancelled is dropped', async (t) => {
+  const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
+  const tab = await tabFor(t);
+  tab.line.holdAfter = 12 * MIB;
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  await folder.has(4 * MIB);
+  tab.line.cut();
+  tab.line.goOn(1 * MIB); // what is tried again before the reload does not come to its end
+  await tab.page.reload();
+  tab.line.goOn();
+  tab.line.holdAfter = 1 * MIB;
+  tab.line.passed = 0;
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  await tab.until(() => document.querySelector('#videos progress').value > 15);
+  await tab.page.click('#videos [data-upload-cancel]');
+  await tab.says('videos', 'Cancelled: sea.png.');
+  tab.line.goOn();
+  await folder.isSettled();
+  assert.deepEqual(folder.kept(), []);
+});
+
+// capability: L1
+test('l1: what a server refuses of a file that could be resumed is said, and is not tried again', async (t) => {
+  const folder = await folderFor(t), file = folder.make('note.txt', 3);
+  const tab = await tabFor(t);
+  await tab.follow('videos');
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  await tab.until(() => document.querySelector('#videos [role=status]').textContent.startsWith('Not sent: note.txt. '));
+  assert.equal((await tab.said()).length, 2);
+  assert.deepEqual(folder.kept(), []);
+});
+
+// ------------------------------------------------------------------------------ a client that is not vestry's -----------
+
+// tus-js-client, as it is published. What an upload of its says is in the page: `outcome`.
+async function takeClient(page) {
+  await page.evaluate(fs.readFileSync(require.resolve('tus-js-client/dist/tus.min.js'), 'utf8'));
+  await page.evaluate((size) => {
+    const bytes = new Uint8Array(size).map((_, i) => (i * 31) % 251);
+    const file = new File([bytes], 'sea.png', { type: 'image/png', lastModified: 1 });
+    window.outcome = '';
+    window.make = (chunkSize) => new tus.Upload(file, {
+      endpoint: '/videos',
+      chunkSize,
+      removeFingerprintOnSuccess: true,
+      retryDelays: Array(100).fill(100),
+      metadata: { filename: file.name, filetype: file.type },
+      onSuccess: () => (window.outcome = 'kept'),
+      onError: (error) => (window.outcome = String(error)),
+    });
+  }, SIZE);
+}
+const whole = () => sumOf(Buffer.from(new Uint8Array(SIZE).map((_, i) => (i * 31) % 251)));
+
+// capability: L1
+test('l1: a client of tus that is not vestry\'s goes on after a break, at once and after a reload, and drops', async (t) => {
+  const folder = await folderFor(t);
+  const tab = await tabFor(t);
+  await takeClient(tab.page);
+  tab.line.holdAfter = 12 * MIB;
+  const from = []; // where each request begins; one that comes before the broken one has ended is refused, and tried again
+  tab.page.on('request', (request) => request.method() === 'PATCH' && from.push(Number(request.headers()['upload-offset'])));
+  await tab.page.evaluate(() => make(Infinity).start());
+  await folder.has(4 * MIB);
+  tab.line.cut();
+  tab.line.goOn();
+  await tab.until(() => window.outcome);
+  assert.equal(await tab.page.evaluate(() => window.outcome), 'kept');
+  assert.ok(from.at(-1) >= 4 * MIB, `it begins at ${from}`);
+  assert.deepEqual(folder.kept(), [whole()]);
+
+  // In parts, of which one is broken off by a reload; the client remembers the upload's address.
+  await takeClient(tab.page);
+  tab.line.holdAfter = 4 * MIB;
+  await tab.page.evaluate(() => make(5 << 20).start());
+  await folder.has(SIZE + 3 * MIB);
+  tab.line.cut();
+  tab.line.goOn(1 * MIB); // what is tried again before the reload does not come to its end
+  await tab.page.reload();
+  tab.line.goOn();
+  await takeClient(tab.page);
+  const found = await tab.page.evaluate(async () => {
+    const upload = make(5 << 20), former = await upload.findPreviousUploads();
+    upload.resumeFromPreviousUpload(former[0]);
+    upload.start();
+    return former.length;
+  });
+  assert.equal(found, 1);
+  await tab.until(() => window.outcome);
+  assert.equal(await tab.page.evaluate(() => window.outcome), 'kept');
+  assert.deepEqual(folder.kept(), [whole(), whole()]);
+
+  await takeClient(tab.page);
+  tab.line.holdAfter = 4 * MIB;
+  await tab.page.evaluate(() => (window.upload = make(Infinity)).start());
+  await folder.has(2 * SIZE + 1 * MIB);
+  const brokenOff = tab.page.waitForEvent('requestfailed', (request) => request.method() === 'PATCH');
+  const dropped = tab.page.evaluate(() => window.upload.abort(true));
+  await brokenOff; // a line that goes on before that may bring the whole file
+  tab.line.goOn();
+  await dropped;
+  await folder.isSettled();
+  assert.deepEqual(folder.kept(), [whole(), whole()]);
+});

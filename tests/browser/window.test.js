@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// L2: a list of a million rows has its scroll bar, and of its rows those that are seen, wherever one scrolls to.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { closeChrome } = require('./harness.js');
+const { tabFor } = require('./window_tab.js');
+
+after(closeChrome);
+
+// capability: L2
+test('l2: wherever the scroll bar jumps to, the right rows come, few of them, one request at a time', async (t) => {
+  const tab = await tabFor(t, 'rows');
+  const [height, way] = await tab.page.evaluate(() => {
+    const list = document.getElementById('list');
+    return [list.clientHeight, list.scrollHeight - list.clientHeight];
+  });
+  assert.ok(way > 7_000_000);
+  for (let i = 0; i < 200; i++) {
+    const part = ((i * 7919) % 200) / 199;
+    await tab.scrollTo(Math.round(way * part));
+    await tab.filled();
+    const { text } = await tab.seen();
+    const row = Number(text.slice(4));
+    const wanted = (Math.round(way * part) / way) * (1_000_000 - height / 40);
+    assert.ok(Math.abs(row - wanted) <= 50, `${row} at ${part}, not ${wanted}`);
+    assert.ok((await tab.page.evaluate(() => document.querySelectorAll('*').length)) < 2500);
+  }
+  await tab.scrollTo(way + 1000);
+  await tab.until(() => document.getElementById('row999999'));
+  await tab.scrollTo(0);
+  await tab.filled('row 0');
+  assert.equal(await tab.page.evaluate(() => window.most), 1);
+});
+
+// capability: L2
+test('l2: of many places the last one is shown, and rows follow one another', async (t) => {
+  const tab = await tabFor(t, 'rows');
+  await tab.page.evaluate(async () => {
+    const list = document.getElementById('list');
+    for (let i = 1; i <= 60; i++) {
+      list.scrollTop = i * 100_000;
+      await new Promise(requestAnimationFrame);
+    }
+  });
+  await tab.filled();
+  const row = Number((await tab.seen()).text.slice(4));
+  assert.ok(Math.abs(row - 750_000) < 500, `${row}`);
+  await tab.until((is) => Math.abs(new URLSearchParams(location.search).get('list') - is) <= 1, row);
+  // By hand, row by row, past several windows: none is left out, none comes twice.
+  let before = Number((await tab.seen()).text.slice(4));
+  for (let i = 0; i < 30; i++) {
+    await tab.page.evaluate(() => (document.getElementById('list').scrollTop += 200));
+    await tab.until((is) => window.isFilled() && Number(window.seen().text.slice(4)) === is, before + 5);
+    before += 5;
+  }
+  assert.equal(await tab.page.evaluate(() => window.most), 1);
+});
+
+// capability: L2
+test('l2: a reload, the way there and back, and a stream that breaks find the same rows', async (t) => {
+  const tab = await tabFor(t, 'rows');
+  await tab.scrollTo(4_000_000);
+  await tab.filled();
+  const { text } = await tab.seen();
+  await tab.until((is) => Math.abs(new URLSearchParams(location.search).get('list') - is) <= 1, Number(text.slice(4)));
+  const at = `row ${await tab.place()}`;
+  await tab.page.reload();
+  await tab.filled(at);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.page.evaluate(() => document.getElementById('away').click());
+  await tab.until(() => document.getElementById('gone'));
+  await tab.page.goBack();
+  await tab.until(() => document.getElementById('list'));
+  await tab.filled(at);
+  await tab.page.evaluate(() => (window.told = []));
+  tab.proxy.cut();
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.filled(at);
+});
+
+// capability: L2
+test('l2: rows that come in above leave the reader and the focus where they are', async (t) => {
+  const tab = await tabFor(t, 'short');
+  await tab.scrollTo(4010);
+  await tab.filled('row 100');
+  await tab.page.evaluate(() => {
+    window.field = document.querySelector('#row103 input');
+    window.field.focus({ preventScroll: true });
+    window.field.value = 'half';
+  });
+  for (let i = 1; i <= 3; i++) {
+    await tab.upload('above');
+    await tab.until((is) => document.getElementById('list').dataset.window.split(' ')[2] === String(is), 500 + i * 10);
+    await tab.filled('row 100');
+    assert.equal((await tab.seen()).above, 10);
+  }
+  await tab.page.evaluate(() => (document.getElementById('list').scrollTop += 40));
+  await tab.filled('row 101');
+  assert.ok(await tab.page.evaluate(() => document.activeElement === window.field && window.field.value === 'half'));
+});
+
+// capability: L2
+test('l2: a chat is at its end and stays there, or where its reader is', async (t) => {
+  const tab = await tabFor(t, 'chat');
+  const isAtEnd = (last) => tab.until((id) => {
+    const list = document.getElementById('list').getBoundingClientRect();
+    const box = document.getElementById(id)?.getBoundingClientRect();
+    return box && box.bottom <= list.bottom && box.bottom > list.top;
+  }, `m${last}`);
+  await isAtEnd(9999);
+  await tab.upload('add');
+  await isAtEnd(10000);
+  // Up, past windows of rows whose heights nobody knew: none is left out.
+  let before = 10001;
+  for (let i = 0; i < 40; i++) {
+    await tab.page.evaluate(() => (document.getElementById('list').scrollTop -= 300));
+    await tab.filled('message');
+    const row = Number((await tab.seen()).text.match(/\d+/)[0]);
+    assert.ok(row < before && before - row < 20, `${row} after ${before}`);
+    before = row;
+  }
+  const seen = await tab.seen();
+  await tab.upload('add');
+  await tab.until(() => document.getElementById('list').dataset.window.split(' ')[2] === '10002');
+  assert.deepEqual(await tab.seen(), seen);
+});
+
+// capability: L2
+test('l2: a grid scrolls both ways', async (t) => {
+  const tab = await tabFor(t, 'cells');
+  for (const [row, column] of [[500, 500], [990, 985], [3, 700], [600, 0]]) {
+    await tab.scrollTo(row * 40, column * 60);
+    await tab.until(([down, across]) => {
+      const list = document.getElementById('list').getBoundingClientRect();
+      const box = document.getElementById(`c${down}-${across}`)?.getBoundingClientRect();
+      return box && Math.abs(box.top - list.top) < 400 && Math.abs(box.left - list.left) < 800 &&
+        box.left >= list.left - 1 && box.top >= list.top - 1;
+    }, [row, column]);
+    assert.ok((await tab.page.evaluate(() => document.querySelectorAll('*').length)) < 2500);
+  }
+});
+
+// capability: L2
+test('l2: without a script links lead through the list', async (t) => {
+  const tab = await tabFor(t, 'rows?list=500000', { javaScriptEnabled: false });
+  const first = async () => Number((await tab.page.locator('.vestry-window-rows > div > *').first().textContent()).slice(4));
+  const here = await first();
+  await tab.page.locator('.vestry-window-links a').last().click();
+  const later = await first();
+  assert.ok(later > here && later <= here + 90);
+  await tab.page.locator('.vestry-window-links a').first().click();
+  assert.ok((await first()) < later);
+});

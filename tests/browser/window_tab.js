@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// A tab of the program in window.c, and what one sees in its window.
+'use strict';
+const { startExample, newSession, send } = require('./harness.js');
+const { startProxy } = require('./proxy.js');
+
+// breaks: what the proxy does to streams; isReady: wait until the page has its stream.
+async function tabFor(t, where, { breaks = {}, isReady = true, ...options } = {}) {
+  const server = await startExample('test_browser_window');
+  t.after(() => server.stop());
+  const proxy = await startProxy(t, server);
+  Object.assign(proxy, breaks);
+  const session = await newSession(t, { viewport: { width: 800, height: 600 }, ...options });
+  await session.context.addInitScript(() => {
+    window.told = [];
+    window.most = 0; // streams that are asked for at one time
+    let open = 0;
+    window.navigated = 0;
+    addEventListener('vestry-navigated', () => { window.navigated++; open--; });
+    const go = Object.getOwnPropertyDescriptor(window, 'vestryNavigate');
+    if (!go) {
+      let own;
+      Object.defineProperty(window, 'vestryNavigate', {
+        get: () => own && ((to, how) => {
+          const is = own(to, how);
+          if (is && how !== 'place') window.most = Math.max(window.most, ++open);
+          return is;
+        }),
+        set: (value) => (own = value),
+      });
+    }
+    document.addEventListener('datastar-fetch', ({ detail }) => window.told.push(detail.type));
+    // What is seen at the upper edge: the row's text, and how much of it is above; null: nothing.
+    window.seen = (id = 'list') => {
+      const list = document.getElementById(id), box = list.getBoundingClientRect();
+      const at = document.elementFromPoint(box.left + 5, box.top + 2)?.closest('.vestry-window-rows > div > *');
+      return at && { text: at.textContent, above: Math.round(box.top - at.getBoundingClientRect().top) };
+    };
+    // No part of the element is without rows.
+    window.isFilled = () => {
+      const list = document.getElementById('list').getBoundingClientRect();
+      return [2, 100, 200, 300, 395].every((y) =>
+        document.elementFromPoint(list.left + 5, list.top + y)?.closest('.vestry-window-rows > div > *'));
+    };
+  });
+  const tab = await session.tab(`${proxy.url}${where}`, { waitUntil: isReady ? 'load' : 'commit' });
+  if (isReady && options.javaScriptEnabled !== false) await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const { page } = tab;
+  return {
+    ...tab, proxy, session,
+    seen: () => page.evaluate(() => window.seen()),
+    filled: (text) => tab.until((is) => window.isFilled() && (!is || window.seen()?.text.startsWith(is)), text),
+    scrollTo: (top, left) => page.evaluate(([y, x]) => document.getElementById('list').scrollTo(x ?? 0, y), [top, left]),
+    place: () => page.evaluate(() => new URLSearchParams(location.search).get('list')),
+    upload: (what) => send('POST', `${proxy.url}${what}`),
+  };
+}
+
+module.exports = { tabFor };

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers to streams of other nodes: they come to whichever node the balancer chooses. */
+#include <string.h>
+
+#include "cluster/nodes.h"
+
+/* WAITS_MS: an answer for another node, at most. MANY: more than go in one message. */
+enum { LEASE_MS = 25000, DIGITS = 64, WAITS_MS = 250, MANY = 1500 };
+#define FIRST "data: lease "
+
+static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("stream"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, UINT32_MAX);
+}
+
+static vestry_memory_exchange *open_stream(node *of, char lease[DIGITS + 1]) {
+  static const vestry_header wanted = {"Vestry-Signs", "lease"};
+  const vestry_memory_call call = {.path = "/", .datastar = true, .headers = &wanted, .headers_count = 1};
+  vestry_memory_exchange *made;
+  assert_int_equal(vestry_memory_request(of->v, &call, stream, NULL, &made), VESTRY_OK);
+  nodes_settle(of->in);
+  const char *at = strstr(vestry_memory_since(made).data, FIRST);
+  assert_non_null(at);
+  memcpy(lease, at + strlen(FIRST), DIGITS);
+  lease[DIGITS] = '\0';
+  return made;
+}
+
+static void answer_only(node *at, const char *lease) {
+  const vestry_header header = {"Vestry-Lease", lease};
+  const vestry_memory_call call = {.method = "POST", .path = "/", .headers = &header, .headers_count = 1};
+  vestry_memory_exchange *made;
+  assert_int_equal(vestry_memory_request(at->v, &call, stream, NULL, &made), VESTRY_OK);
+  assert_int_equal(vestry_memory_look(made).status, 204);
+  vestry_memory_destroy(made);
+}
+
+/* And it has come where it belongs. */
+static void answer_at(node *at, const char *lease) {
+  answer_only(at, lease);
+  nodes_pass_ms(at->in, WAITS_MS);
+}
+
+static vestry_stats stats_of(const node *of) {
+  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats_get(of->v, &stats);
+  assert_int_equal(stats.leases_begun_count, stats.leases_live_count + stats.leases_ended_count);
+  return stats;
+}
+
+/* How many messages a node sends in the time in which answers wait. */
+static uint64_t sent_meanwhile(node *of) {
+  uint64_t before = node_stats(of).sent_count;
+  nodes_pass_ms(of->in, WAITS_MS);
+  return node_stats(of).sent_count - before;
+}
+
+/* capability: L9 */
+static void an_answer_reaches_the_node_of_its_stream(void **state) {
+  (void)state;
+  nodes n;
+  char lease[DIGITS + 1];
+  nodes_begin(&n, 3, NULL);
+  vestry_memory_exchange *page = open_stream(&n.all[0], lease);
+  for (int i = 0; i < 6; i++) {
+    answer_at(&n.all[1 + i % 2], lease);
+    assert_int_equal(stats_of(&n.all[0]).renewals_count, i + 1);
+    nodes_pass_ms(&n, LEASE_MS * 2 / 3 - WAITS_MS);
+  }
+  assert_false(vestry_memory_look(page).ended);
+  assert_int_equal(stats_of(&n.all[1]).renewals_unknown_count, 0);
+  nodes_pass_ms(&n, LEASE_MS / 3 + WAITS_MS + 1);
+  assert_true(vestry_memory_look(page).ended);
+  assert_int_equal(stats_of(&n.all[0]).closed_by_cause[VESTRY_CAUSE_LAPSED], 1);
+  assert_int_equal(stats_of(&n.all[1]).leases_begun_count, 0);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(node_stats(&n.all[i]).malformed_count, 0);
+  vestry_memory_destroy(page);
+  nodes_end(&n);
+}
+
+/* capability: L9 */
+static void an_answer_that_cannot_get_there_renews_nothing_and_is_no_gap(void **state) {
+  (void)state;
+  nodes n;
+  char lease[DIGITS + 1], stray[DIGITS + 1];
+  nodes_begin(&n, 2, NULL);
+  vestry_memory_exchange *page = open_stream(&n.all[0], lease);
+  answer_at(&n.all[1], lease);
+  size_t gaps = n.all[0].gaps;
+  memcpy(stray, lease, sizeof stray);
+  stray[0] = stray[0] == '0' ? '1' : '0'; /* of no stream */
+  answer_at(&n.all[1], stray);
+  memset(stray + 32, '0', 16); /* for no node */
+  answer_at(&n.all[1], stray);
+  assert_int_equal(stats_of(&n.all[0]).renewals_count, 1);
+  assert_int_equal(stats_of(&n.all[1]).renewals_unknown_count, 2);
+  assert_int_equal(n.all[0].gaps, gaps);
+  nodes_divide(&n, "ab");
+  answer_at(&n.all[1], lease);
+  assert_int_equal(stats_of(&n.all[0]).renewals_count, 1);
+  nodes_pass_ms(&n, LEASE_MS);
+  assert_true(vestry_memory_look(page).ended);
+  answer_at(&n.all[1], lease); /* the node is dead by now, for this one */
+  assert_int_equal(stats_of(&n.all[1]).renewals_unknown_count, 3);
+  nodes_divide(&n, NULL);
+  vestry_memory_destroy(page);
+  nodes_end(&n);
+}
+
+/* capability: L9 */
+static void what_is_forged_is_no_message(void **state) {
+  (void)state;
+  nodes n;
+  char lease[DIGITS + 1], forged[DIGITS + 1];
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *page = open_stream(a, lease);
+  answer_at(b, lease);
+  nodes_pass_ms(&n, 10 * WAITS_MS);
+  uint64_t usual = sent_meanwhile(b);
+  for (size_t i = 0; i < DIGITS; i++) { /* each digit is sealed: of the lease, of the node's number, of the seal */
+    memcpy(forged, lease, sizeof forged);
+    forged[i] = forged[i] == '0' ? '1' : '0';
+    answer_only(b, forged);
+  }
+  memset(forged, 'f', DIGITS);
+  answer_only(b, forged);
+  assert_int_equal(stats_of(b).renewals_unknown_count, DIGITS + 1);
+  assert_int_equal(sent_meanwhile(b), usual);
+  assert_int_equal(stats_of(a).renewals_count, 1);
+  vestry_memory_destroy(page);
+  nodes_end(&n);
+}
+
+/* capability: L9 */
+static void an_answer_that_is_repeated_is_told_once_in_a_while(void **state) {
+  (void)state;
+  nodes n;
+  char lease[DIGITS + 1];
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *page = open_stream(a, lease);
+  uint64_t usual = sent_meanwhile(b);
+  for (int i = 0; i < 5000; i++) answer_only(b, lease);
+  assert_int_equal(sent_meanwhile(b), usual + 1);
+  assert_int_equal(stats_of(a).renewals_count, 1);
+  /* Its stream has ended: the other node does not know, and is told nothing. */
+  vestry_memory_destroy(page);
+  nodes_settle(&n);
+  for (int i = 0; i < 5000; i++) answer_only(b, lease);
+  assert_int_equal(sent_meanwhile(b), usual + 1);
+  assert_int_equal(node_stats(a).malformed_count, 0);
+  nodes_end(&n);
+}
+
+/* capability: L9 */
+static void answers_of_many_go_together(void **state) {
+  (void)state;
+  nodes n;
+  static char leases[2][MANY][DIGITS + 1];
+  static vestry_memory_exchange *pages[2][MANY];
+  nodes_begin(&n, 3, NULL);
+  node *c = &n.all[2];
+  for (size_t of = 0; of < 2; of++)
+    for (size_t i = 0; i < MANY; i++) pages[of][i] = open_stream(&n.all[of], leases[of][i]);
+  nodes_pass_ms(&n, 10 * WAITS_MS);
+  uint64_t usual = sent_meanwhile(c), before = node_stats(c).sent_count;
+  for (size_t i = 0; i < MANY; i++)
+    for (size_t of = 0; of < 2; of++) answer_only(c, leases[of][i]);
+  nodes_pass_ms(&n, WAITS_MS);
+  assert_int_equal(node_stats(c).sent_count - before, usual + 2 * 3); /* 3,000 by 1,024: three for each */
+  for (size_t of = 0; of < 2; of++) {
+    assert_int_equal(stats_of(&n.all[of]).renewals_count, MANY);
+    for (size_t i = 0; i < MANY; i++) vestry_memory_destroy(pages[of][i]);
+  }
+  nodes_end(&n);
+}
+
+/* capability: L9 */
+static void without_memory_an_answer_is_lost_and_the_next_one_is_not(void **state) {
+  (void)state;
+  nodes n;
+  char lease[DIGITS + 1];
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  vestry_memory_exchange *page = open_stream(a, lease);
+  bool has_failed = true;
+  for (long i = 0; has_failed; i++) {
+    answer_only(b, lease);
+    test_host_fail_in(&n.th, i);
+    nodes_pass_ms(&n, WAITS_MS);
+    has_failed = test_host_has_failed(&n.th);
+    test_host_fail_no_more(&n.th);
+  }
+  uint64_t count = stats_of(a).renewals_count;
+  answer_at(b, lease);
+  assert_int_equal(stats_of(a).renewals_count, count + 1);
+  vestry_memory_destroy(page);
+  nodes_end(&n);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_answer_reaches_the_node_of_its_stream),
+      cmocka_unit_test(an_answer_that_cannot_get_there_renews_nothing_and_is_no_gap),
+      cmocka_unit_test(what_is_forged_is_no_message),
+      cmocka_unit_test(an_answer_that_is_repeated_is_told_once_in_a_while),
+      cmocka_unit_test(answers_of_many_go_together),
+      cmocka_unit_test(without_memory_an_answer_is_lost_and_the_next_one_is_not),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

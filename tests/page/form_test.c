@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Forms in memory: all that is promised of forms; and for whom there is room, and what there is without memory. */
+#include "base/memory.h"
+#include "page/form_contract.h"
+#include "page/form_kept.h"
+
+static const char *const fields[] = {"title", "text", "tags"};
+
+/* A user's form outlives whatever visitors send. */
+/* capability: L4 */
+static void visitors_make_room_before_users(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_forms_storage *kept;
+  vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
+  static const char id[] = "0123456789abcdef0123456789abcdef";
+  const vestry_forms_options options = {.ttl_ms = 1000, .max_bytes = 10000, .max_per_scope_count = 3};
+  assert_int_equal(vsi_form_kept_create(&th.host, &options, &kept), VESTRY_OK);
+  const vsi_form_key user = {{"ada", 3}, id, "form", false};
+  assert_int_equal(kept->ops->put(kept, &user, &typed, &now), VESTRY_OK);
+  for (int i = 0; i < 1000; i++) {
+    const vsi_form_key visitor = {{&i, sizeof i}, id, "form", true};
+    assert_int_equal(kept->ops->put(kept, &visitor, &typed, &now), VESTRY_OK);
+  }
+  assert_int_equal(kept->ops->find(kept, &user, &now), VESTRY_OK);
+  assert_int_equal(now.len, 4);
+  vsi_free(&th.host, now.pairs);
+  for (int i = 0; i < 1000; i++) { /* users bound each other */
+    const vsi_form_key other = {{&i, sizeof i}, id, "form", false};
+    assert_int_equal(kept->ops->put(kept, &other, &typed, &now), VESTRY_OK);
+  }
+  vestry_forms_stats stats = {0};
+  kept->ops->count(kept, &stats);
+  assert_true(stats.bytes <= 10000);
+  vsi_form_kept_destroy(kept);
+  test_host_assert_clean(&th);
+}
+
+static void what_is_declared_is_checked(void **state) {
+  (void)state;
+  form_suite s;
+  form_begin(&s, NULL);
+  vestry_forms *none = NULL;
+  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.path = "kept"}, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.path = "/a'b"}, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.ttl_ms = UINT64_MAX}, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.max_bytes = 1000}, &none), VESTRY_INVALID);
+  assert_null(none);
+  assert_int_equal(vestry_forms_add(s.forms, "report", fields, 3), VESTRY_EXISTS);
+  assert_int_equal(vestry_forms_add(s.forms, "a:b", fields, 3), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s.forms, "b", fields, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s.forms, "b", (const char *const[]){"a'b"}, 1), VESTRY_INVALID);
+  assert_int_equal(vestry_forms_add(s.forms, "b", (const char *const[]){""}, 1), VESTRY_INVALID);
+  form_end(&s);
+}
+
+/* Whatever cannot be had, nothing is lost, and what was kept before stays. */
+static vestry_err all_of_it(test_host *th, void *ctx) {
+  vestry_forms_storage *kept;
+  vsi_form_state now = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
+  static const char id[] = "0123456789abcdef0123456789abcdef", twin[] = "1123456789abcdef0123456789abcdef";
+  const vestry_forms_options options = {.ttl_ms = 1000, .max_bytes = 10000, .max_per_scope_count = 3};
+  const vsi_form_key key = {{"ada", 3}, id, "form", false}, other = {{"ada", 3}, twin, "form", false};
+  (void)ctx;
+  vestry_err error = vsi_form_kept_create(&th->host, &options, &kept);
+  if (error) return error;
+  error = kept->ops->put(kept, &key, &typed, &now);
+  if (!error) error = kept->ops->copy(kept, &other, id, &now);
+  if (!error) {
+    error = kept->ops->clear(kept, &key, false, &now);
+    vsi_form_state found = {.len = 0};
+    vestry_err looked = kept->ops->find(kept, &key, &found);
+    if (!looked) assert_int_equal(found.len, error ? 4 : 0);
+    vsi_free(&th->host, found.pairs);
+    if (!error) error = looked;
+  }
+  vsi_form_kept_destroy(kept);
+  return error;
+}
+
+static void without_memory_nothing_is_lost(void **state) {
+  (void)state;
+  test_host_fail_each(all_of_it, NULL, false);
+}
+
+/* A form and its declaration, with each allocation failing once. */
+static void without_memory_pages_are_answered(void **state) {
+  (void)state;
+  form_suite s;
+  form_tab t = {.cookie = ""};
+  form_begin(&s, NULL);
+  form_load(&s, &t);
+  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  for (long n = 0; n < 60; n++) {
+    test_host_fail_in(&s.on.th, n);
+    vestry_form *form = NULL;
+    vestry_html html;
+    vestry_html_init(&html, &s.on.th.host);
+    vestry_html_add(&html, "<form ");
+    vestry_err error = vestry_form_open(s.forms, NULL, NULL, &html, "report", &form);
+    assert_true(error == VESTRY_OK || error == VESTRY_NO_MEMORY);
+    assert_true(!error == !!form);
+    vestry_form_close(form);
+    vestry_html_finish(&html);
+    test_host_fail_no_more(&s.on.th);
+  }
+  static const char *const more[] = {"b"};
+  for (long n = 0; n < 10; n++) {
+    test_host_fail_in(&s.on.th, n);
+    vestry_forms *made = NULL;
+    vestry_err error = vestry_forms_create(s.on.v, NULL, &made);
+    if (!error) error = vestry_forms_add(made, "more", more, 1);
+    assert_true(error == VESTRY_OK || error == VESTRY_NO_MEMORY);
+    vestry_forms_destroy(made);
+    test_host_fail_no_more(&s.on.th);
+  }
+  char body[200];
+  snprintf(body, sizeof body, "tabId=%s&form=report:7&ask=1", t.sealed);
+  const vestry_header headers[] = {{"Cookie", t.cookie}, {"Content-Type", "application/x-www-form-urlencoded"}};
+  const vestry_memory_call asked = {.method = "POST",
+                                    .path = "/kept",
+                                    .headers = headers,
+                                    .headers_count = 2,
+                                    .body = body,
+                                    .body_len = strlen(body)};
+  int status = 0;
+  for (long n = 0; status != 200; n++) { /* what is kept comes, or the answer is an error */
+    vestry_memory_exchange *answer = NULL;
+    test_host_fail_in(&s.on.th, n);
+    vestry_err error = vestry_memory_request(s.on.v, &asked, NULL, NULL, &answer);
+    test_host_fail_no_more(&s.on.th);
+    status = error ? 0 : vestry_memory_look(answer).status;
+    if (status == 200) assert_non_null(strstr((const char *)vestry_memory_look(answer).received.data, "typed"));
+    assert_true(status == 0 || status == 200 || status >= 500);
+    vestry_memory_destroy(answer);
+    assert_true(n < 1000);
+  }
+  form_shows(&s, &t, "value=\"typed\"");
+  form_end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(visitors_make_room_before_users),
+      cmocka_unit_test(what_is_declared_is_checked),
+      cmocka_unit_test(without_memory_nothing_is_lost),
+      cmocka_unit_test(without_memory_pages_are_answered),
+  };
+  return form_contract_run("forms in memory") + cmocka_run_group_tests(tests, NULL, NULL);
+}

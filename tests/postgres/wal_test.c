@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+#include "postgres/wal.h"
+
+#include "postgres/touched.h"
+#include "postgres/written.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+enum { TOLD_MAX = 400, RELATION = 16400 };
+
+static const unsigned majors[] = {13, 14, 15, 16, 17, 18};
+enum { MAJORS = sizeof majors / sizeof *majors };
+
+/* What was told, and what is to be. */
+typedef struct told {
+  struct {
+    uint64_t at;
+    uint32_t xid, relation, block;
+    uint8_t manager, info, blocks_count;
+    size_t main_len;
+    unsigned sum; /* of the main data */
+  } records[TOLD_MAX];
+  size_t count;
+  vestry_err answer; /* to the next record */
+} told;
+
+static unsigned sum_of(const unsigned char *data, size_t len) {
+  unsigned sum = 0;
+  for (size_t i = 0; i < len; i++) sum = sum * 31 + data[i];
+  return sum;
+}
+
+static vestry_err take(const vsi_postgres_record *record, void *ctx) {
+  told *t = ctx;
+  if (t->answer) return t->answer;
+  assert_true(t->count < TOLD_MAX);
+  memset(&t->records[t->count], 0, sizeof *t->records);
+  t->records[t->count].at = record->at;
+  t->records[t->count].xid = record->xid;
+  t->records[t->count].manager = record->manager;
+  t->records[t->count].info = record->info;
+  t->records[t->count].blocks_count = record->blocks_count;
+  if (record->blocks_count) {
+    const vsi_postgres_block *last = &record->blocks[record->blocks_count - 1];
+    assert_true(last->is_there);
+    t->records[t->count].relation = last->relation;
+    t->records[t->count].block = last->number;
+  }
+  t->records[t->count].main_len = record->main_len;
+  t->records[t->count++].sum = sum_of(record->main, record->main_len);
+  return VESTRY_OK;
+}
+
+typedef struct reading {
+  test_host th;
+  vsi_postgres_wal wal;
+  told told;
+} reading;
+
+static void open_at(reading *r, const written *w, unsigned major, uint64_t at) {
+  test_host_init(&r->th);
+  memset(&r->told, 0, sizeof r->told);
+  const vsi_postgres_wal_options options = {.host = &r->th.host,
+                                            .format = vsi_postgres_format_of(major),
+                                            .at = at,
+                                            .page_bytes = w->page_bytes,
+                                            .segment_bytes = w->segment_bytes,
+                                            .tell = take,
+                                            .ctx = &r->told};
+  assert_int_equal(vsi_postgres_wal_init(&r->wal, &options), VESTRY_OK);
+}
+
+static void open_reading(reading *r, const written *w) {
+  open_at(r, w, w->format->major, w->at - w->len);
+}
+
+static void close_reading(reading *r) {
+  vsi_postgres_wal_finish(&r->wal);
+  test_host_assert_clean(&r->th);
+}
+
+/* One record, and what is to be told of it. */
+static void put(written *w, told *expected, const written_record *r, uint32_t relation, uint32_t block,
+                unsigned blocks_count, size_t main_len) {
+  uint64_t at = written_put(w, r);
+  const unsigned char *main = r->tail + r->tail_len - main_len;
+  memset(&expected->records[expected->count], 0, sizeof *expected->records);
+  expected->records[expected->count].at = at;
+  expected->records[expected->count].xid = r->xid;
+  expected->records[expected->count].relation = relation;
+  expected->records[expected->count].block = block;
+  expected->records[expected->count].manager = r->manager;
+  expected->records[expected->count].info = r->info;
+  expected->records[expected->count].blocks_count = (uint8_t)blocks_count;
+  expected->records[expected->count].main_len = main_len;
+  expected->records[expected->count++].sum = sum_of(main, main_len);
+}
+
+/* Records of all shapes, over pages and segments. Returns how many there are, with those that are not told. */
+static size_t write_all(written *w, told *expected, unsigned major) {
+  static const unsigned char bytes[3000] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  unsigned compressed = major < 15 ? 0x02 : 0x04, applied = major < 15 ? 0x04 : 0x02;
+  size_t count = 0;
+  memset(expected, 0, sizeof *expected);
+  written_open(w, major, WRITTEN_AT, WRITTEN_PAGE, WRITTEN_SEGMENT);
+  for (unsigned round = 0; round < 3; round++) {
+    written_record r = written_begin(700 + round, VSI_POSTGRES_HEAP, 0); /* a head alone has no block */
+    put(w, expected, &r, 0, 0, 0, 0);
+    r = written_begin(701, VSI_POSTGRES_HEAP, 0x80);
+    written_block(&r, 0, 0, RELATION, 9, 33 + round);
+    written_main(&r, "\1\0\0", 3);
+    put(w, expected, &r, RELATION, 9, 1, 3);
+    r = written_begin(702, VSI_POSTGRES_HEAP, 0x20); /* the second block is of the same relation */
+    written_block(&r, 0, 0, RELATION + 1, 4, 5);
+    written_block(&r, 1, WRITTEN_SAME, 0, 3, 0);
+    written_origin(&r);
+    if (major >= 14) written_transaction(&r, 699);
+    written_main(&r, bytes, 14);
+    put(w, expected, &r, RELATION + 1, 3, 2, 14);
+    r = written_begin(703, VSI_POSTGRES_BTREE, 0); /* images: whole, with a hole, compressed, both */
+    written_image(&r, 0, RELATION + 2, 1, applied, 100, 20, false);
+    written_image(&r, 3, RELATION + 2, 2, applied | WRITTEN_HOLE, 101, 0, false);
+    written_image(&r, 5, RELATION + 2, 3, applied | compressed, 102, 0, true);
+    written_image(&r, 32, RELATION + 2, 4, compressed | WRITTEN_HOLE, 103, 7, true);
+    written_main(&r, bytes, 2);
+    put(w, expected, &r, RELATION + 2, 4, 33, 2);
+    r = written_begin(704, VSI_POSTGRES_TRANSACTION, 0x80); /* over several pages */
+    written_main(&r, bytes, 1300 + round);
+    put(w, expected, &r, 0, 0, 0, 1300 + round);
+    r = written_begin(705, 13, 0x10); /* passed: another manager's */
+    written_block(&r, 0, 0, RELATION + 3, 1, 700 + round * 13);
+    written_put(w, &r);
+    r = written_begin(706, VSI_POSTGRES_HEAP2, 0x50);
+    written_block(&r, 0, 0, RELATION + 4, 77, 40);
+    written_main(&r, bytes, 8);
+    if (round == 1) { /* the server crashed while it wrote */
+      written_give_up(w, &r, 30);
+      r.xid = 708;
+    }
+    put(w, expected, &r, RELATION + 4, 77, 1, 8);
+    if (round == 0) {
+      written_switch(w);
+      count++;
+    }
+    count += 7;
+  }
+  return count;
+}
+
+static void assert_told(const reading *r, const told *expected, size_t from) {
+  assert_int_equal(r->told.count, expected->count - from);
+  assert_memory_equal(r->told.records, expected->records + from, sizeof *expected->records * r->told.count);
+}
+
+/* Fed whole, byte by byte, and in two pieces that meet anywhere. */
+static void records_are_told_wherever_the_bytes_are_cut(void **state) {
+  (void)state;
+  for (size_t i = 0; i < MAJORS; i++) {
+    written w;
+    told expected;
+    size_t count = write_all(&w, &expected, majors[i]);
+    for (size_t cut = 0; cut <= w.len; cut++) {
+      reading r;
+      open_reading(&r, &w);
+      assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, cut), VESTRY_OK);
+      assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + cut, w.len - cut), VESTRY_OK);
+      assert_told(&r, &expected, 0);
+      assert_int_equal(r.wal.at, w.at);
+      assert_int_equal(r.wal.records_count, count);
+      close_reading(&r);
+    }
+    reading r;
+    open_reading(&r, &w);
+    for (size_t at = 0; at < w.len; at++) assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + at, 1), VESTRY_OK);
+    assert_told(&r, &expected, 0);
+    close_reading(&r);
+    written_close(&w);
+  }
+}
+
+/* Bytes that have not come yet tell nothing: a record is told with its last byte. */
+static void a_record_is_told_when_it_is_whole(void **state) {
+  (void)state;
+  written w;
+  told expected;
+  write_all(&w, &expected, 15);
+  reading r;
+  open_reading(&r, &w);
+  for (size_t at = 0; at < w.len; at++) {
+    size_t before = r.told.count;
+    assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + at, 1), VESTRY_OK);
+    if (r.told.count == before) continue;
+    assert_int_equal(r.told.count, before + 1);
+    assert_true(expected.records[before].at < r.wal.at);
+    if (before + 1 < expected.count) assert_true(r.wal.at <= expected.records[before + 1].at);
+  }
+  close_reading(&r);
+  written_close(&w);
+}
+
+/* Any page: what is left there of a record that began before is passed. */
+static void a_stream_begins_with_any_page(void **state) {
+  (void)state;
+  for (size_t i = 0; i < MAJORS; i++) {
+    written w;
+    told expected;
+    write_all(&w, &expected, majors[i]);
+    uint64_t begin = w.at - w.len;
+    for (uint64_t at = begin; at < w.at; at += w.page_bytes) {
+      if (w.bytes[at - begin] == 0) continue; /* in the segment that was left early */
+      size_t from = 0;
+      while (from < expected.count && expected.records[from].at < at) from++;
+      for (size_t piece = 1; piece < 600; piece += 599 - 1) {
+        reading r;
+        open_at(&r, &w, majors[i], at);
+        for (size_t done = (size_t)(at - begin); done < w.len;) {
+          size_t len = w.len - done < piece ? w.len - done : piece;
+          assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + done, len), VESTRY_OK);
+          done += len;
+        }
+        assert_told(&r, &expected, from);
+        close_reading(&r);
+      }
+    }
+    written_close(&w);
+  }
+}
+
+/* A bit that is another one is seen, or one record is told otherwise; nothing is read that is not there. */
+static void a_bit_that_is_another_one_harms_no_other_record(void **state) {
+  (void)state;
+  written w;
+  told expected;
+  write_all(&w, &expected, 15);
+  for (size_t at = 0; at < w.len; at++) {
+    for (unsigned bit = 0; bit < 8; bit++) {
+      reading r;
+      open_reading(&r, &w);
+      w.bytes[at] ^= (unsigned char)(1 << bit);
+      vestry_err error = vsi_postgres_wal_feed(&r.wal, w.bytes, w.len);
+      w.bytes[at] ^= (unsigned char)(1 << bit);
+      assert_true(error == VESTRY_OK || error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
+      size_t other = 0; /* records that are told otherwise, or that were not told before */
+      for (size_t i = 0; i < r.told.count; i++) {
+        size_t e = 0;
+        while (e < expected.count && expected.records[e].at != r.told.records[i].at) e++;
+        bool is_same =
+            e < expected.count && !memcmp(&r.told.records[i], &expected.records[e], sizeof *expected.records);
+        if (!is_same) assert_true(at >= r.told.records[i].at - WRITTEN_AT);
+        other += !is_same;
+      }
+      assert_true(other <= 1);
+      if (error) assert_true(r.wal.reason[0]);
+      close_reading(&r);
+    }
+  }
+  written_close(&w);
+}
+
+/* ---------------------------------------------------------------------------------------------- what is refused --- */
+static void refuse(const written *w, unsigned major, size_t at, uint64_t number, size_t bytes, vestry_err expected,
+                   const char *reason) {
+  reading r;
+  open_at(&r, w, major, w->at - w->len);
+  unsigned char kept[8];
+  memcpy(kept, w->bytes + at, bytes);
+  memcpy(w->bytes + at, &number, bytes);
+  vestry_err error = vsi_postgres_wal_feed(&r.wal, w->bytes, w->len);
+  memcpy(w->bytes + at, kept, bytes);
+  assert_int_equal(error, expected);
+  if (!strstr(r.wal.reason, reason)) fail_msg("'%s' is not in: %s", reason, r.wal.reason);
+  size_t count = r.told.count;
+  assert_int_equal(vsi_postgres_wal_feed(&r.wal, w->bytes, w->len), expected); /* for good */
+  assert_int_equal(r.told.count, count);
+  close_reading(&r);
+}
+
+static void what_is_no_wal_of_that_version_is_refused_with_its_reason(void **state) {
+  (void)state;
+  written w;
+  told expected;
+  write_all(&w, &expected, 15);
+  enum { RECORD = 40 }; /* behind the first page's head */
+  refuse(&w, 17, 0, 0xD110, 2, VESTRY_MALFORMED, "the page at 0/30000 is PostgreSQL 15's, not 17's");
+  refuse(&w, 15, 0, 0xD199, 2, VESTRY_MALFORMED, "the mark of the page at 0/30000 is D199, not D110");
+  refuse(&w, 15, 2, 0x12, 2, VESTRY_MALFORMED, "flags");
+  refuse(&w, 15, 2, 0, 2, VESTRY_MALFORMED, "the length of the head");
+  refuse(&w, 15, 8, 1, 8, VESTRY_MALFORMED, "the place of the page at 0/30000 is 1, not 30000");
+  refuse(&w, 15, 32, 8192, 4, VESTRY_MALFORMED, "the segment's size of the page at 0/30000 is 2000, not 1000");
+  refuse(&w, 15, 36, 1024, 4, VESTRY_MALFORMED, "the size of the page");
+  refuse(&w, 15, WRITTEN_PAGE + 16, 1, 4, VESTRY_MALFORMED, "the rest of a record of the page at 0/30200 is 1, not");
+  refuse(&w, 15, WRITTEN_PAGE + 2, 0, 2, VESTRY_MALFORMED, "the rest of a record of the page at 0/30200 is 0, not");
+  refuse(&w, 15, RECORD, 23, 4, VESTRY_MALFORMED, "no record has 23 bytes, as the one at 0/30028 says");
+  refuse(&w, 15, RECORD, 0x40000000, 4, VESTRY_MALFORMED, "no record has");
+  refuse(&w, 15, RECORD, VSI_POSTGRES_RECORD_BYTES_MAX + 1, 4, VESTRY_TOO_LARGE, "the record at 0/30028 has 67108865");
+  refuse(&w, 15, RECORD + 8, WRITTEN_AT + RECORD, 8, VESTRY_MALFORMED, "the one before is at 0/30028");
+  refuse(&w, 15, RECORD + 24 + 8, 9, 8, VESTRY_MALFORMED, "the one before is at 0/9, not at 0/30028");
+  refuse(&w, 15, RECORD + 24 + 24, 33, 1, VESTRY_MALFORMED, "the parts of the record at 0/30040 do not add up");
+  refuse(&w, 15, RECORD + 24 + 24 + 1, 0x80 | 0x20, 1, VESTRY_MALFORMED, "do not add up"); /* the same as none */
+  refuse(&w, 15, RECORD + 24 + 24 + 1, 0, 1, VESTRY_MALFORMED, "do not add up");           /* data and no flag */
+  written_close(&w);
+}
+
+static void a_place_or_size_that_no_server_has_is_invalid(void **state) {
+  (void)state;
+  vsi_postgres_wal wal;
+  static const struct {
+    uint64_t at;
+    uint32_t page_bytes, segment_bytes;
+  } wrong[] = {{1, 8192, 16 << 20},   {4096, 8192, 16 << 20}, {0, 0, 16 << 20}, {0, 256, 16 << 20}, {0, 8191, 16 << 20},
+               {0, 131072, 16 << 20}, {0, 8192, 12 << 20},    {0, 8192, 4096},  {0, 8192, 0}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    const vsi_postgres_wal_options options = {.host = vestry_host_default(),
+                                              .format = vsi_postgres_format_of(15),
+                                              .at = wrong[i].at,
+                                              .page_bytes = wrong[i].page_bytes,
+                                              .segment_bytes = wrong[i].segment_bytes,
+                                              .tell = take};
+    assert_int_equal(vsi_postgres_wal_init(&wal, &options), VESTRY_INVALID);
+  }
+}
+
+static void versions_that_are_not_known_have_no_format(void **state) {
+  (void)state;
+  for (size_t i = 0; i < MAJORS; i++) {
+    assert_int_equal(vsi_postgres_format_of(majors[i])->major, majors[i]);
+    assert_int_equal(vsi_postgres_format_major(vsi_postgres_format_of(majors[i])->magic), majors[i]);
+  }
+  assert_null(vsi_postgres_format_of(12));
+  assert_null(vsi_postgres_format_of(19));
+  assert_null(vsi_postgres_format_of(0));
+  assert_int_equal(vsi_postgres_format_major(0xD117), 0);
+}
+
+/* ------------------------------------------------------------------------------------------------------- memory --- */
+static vestry_err read_all(test_host *th, void *ctx) {
+  written *w = ctx;
+  static told t;
+  vsi_postgres_wal wal;
+  t.count = 0;
+  const vsi_postgres_wal_options options = {.host = &th->host,
+                                            .format = w->format,
+                                            .at = w->at - w->len,
+                                            .page_bytes = w->page_bytes,
+                                            .segment_bytes = w->segment_bytes,
+                                            .tell = take,
+                                            .ctx = &t};
+  assert_int_equal(vsi_postgres_wal_init(&wal, &options), VESTRY_OK);
+  vestry_err error = vsi_postgres_wal_feed(&wal, w->bytes, w->len);
+  if (error) assert_non_null(strstr(wal.reason, "memory"));
+  vsi_postgres_wal_finish(&wal);
+  return error;
+}
+
+static void out_of_memory_is_an_error(void **state) {
+  (void)state;
+  written w;
+  told expected;
+  write_all(&w, &expected, 15);
+  test_host_fail_each(read_all, &w, false);
+  written_close(&w);
+}
+
+/* However long a record says it is, memory is taken for what has come of it; and none for what is passed. */
+static void memory_is_taken_for_bytes_that_have_come(void **state) {
+  (void)state;
+  written w;
+  reading r;
+  written_open(&w, 15, 16 << 20, 8192, 16 << 20);
+  written_record record = written_begin(7, VSI_POSTGRES_TRANSACTION, 0);
+  written_put(&w, &record);
+  memcpy(w.bytes + 40, &(uint32_t){VSI_POSTGRES_RECORD_BYTES_MAX}, 4);
+  open_reading(&r, &w);
+  assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, w.len), VESTRY_OK);
+  assert_int_equal(r.wal.left, VSI_POSTGRES_RECORD_BYTES_MAX - 24);
+  assert_true(r.wal.record_room < 100);
+  close_reading(&r);
+  memcpy(w.bytes + 40, &(uint32_t){0x3fffffff}, 4);
+  w.bytes[40 + 17] = 13;
+  open_reading(&r, &w);
+  assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, w.len), VESTRY_OK);
+  unsigned char page[8192 - 64] = {0};
+  assert_int_equal(vsi_postgres_wal_feed(&r.wal, page, sizeof page), VESTRY_OK);
+  assert_int_equal(r.wal.left, 0x3fffffff - 24 - sizeof page);
+  assert_true(r.wal.record_room < 100);
+  close_reading(&r);
+  written_close(&w);
+}
+
+static void the_receiver_can_end_it(void **state) {
+  (void)state;
+  written w;
+  told expected;
+  reading r;
+  write_all(&w, &expected, 15);
+  open_reading(&r, &w);
+  r.told.answer = VESTRY_NO_MEMORY;
+  assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, w.len), VESTRY_NO_MEMORY);
+  r.told.answer = VESTRY_OK;
+  assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, w.len), VESTRY_NO_MEMORY);
+  assert_int_equal(r.told.count, 0);
+  close_reading(&r);
+  written_close(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(records_are_told_wherever_the_bytes_are_cut),
+                                     cmocka_unit_test(a_record_is_told_when_it_is_whole),
+                                     cmocka_unit_test(a_stream_begins_with_any_page),
+                                     cmocka_unit_test(a_bit_that_is_another_one_harms_no_other_record),
+                                     cmocka_unit_test(what_is_no_wal_of_that_version_is_refused_with_its_reason),
+                                     cmocka_unit_test(a_place_or_size_that_no_server_has_is_invalid),
+                                     cmocka_unit_test(versions_that_are_not_known_have_no_format),
+                                     cmocka_unit_test(out_of_memory_is_an_error),
+                                     cmocka_unit_test(memory_is_taken_for_bytes_that_have_come),
+                                     cmocka_unit_test(the_receiver_can_end_it)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

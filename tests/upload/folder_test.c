@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/* Uploads to a folder: files are whole or not there, whatever the client says, and whatever the disk does. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "serve/wire.h"
+#include "support/folder.h"
+#include "upload/room.h"
+#include "vestry/upload.h"
+
+enum { MB = 1 << 20 };
+
+typedef struct suite {
+  site on;
+  char path[FOLDER_BYTES];
+  uint64_t max_bytes;
+  vestry_upload_folder *folder;
+  vestry_uploads *uploads;
+  int done, dropped;
+  vestry_err why, allowing, answering; /* the last one's; what allow and done return */
+  char stored[4][VSI_STORED_LEN + 1];  /* of the last request */
+  char names[4][64], paths[4][128];
+  size_t count;
+  char dropped_name[64];
+} suite;
+
+static vestry_err allow(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file) {
+  (void)req, (void)reply, (void)file;
+  return ((suite *)app)->allowing;
+}
+
+static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  struct stat about;
+  vestry_kept_file file = {0};
+  for (s->count = 0; !vestry_uploads_kept(req, s->count, &file); s->count++) {
+    snprintf(s->stored[s->count], sizeof *s->stored, "%s", file.stored);
+    snprintf(s->names[s->count], sizeof *s->names, "%s", file.name);
+    snprintf(s->paths[s->count], sizeof *s->paths, "%s", file.path);
+    assert_int_equal(stat(file.path, &about), 0);
+    assert_int_equal(about.st_size, file.bytes);
+  }
+  s->done++;
+  return s->answering ? s->answering : vestry_reply_status(reply, 201);
+}
+
+static void tell_dropped(void *app, const vestry_kept_file *file, vestry_err why) {
+  suite *s = app;
+  s->dropped++;
+  s->why = why;
+  snprintf(s->dropped_name, sizeof s->dropped_name, "%s", file->name);
+  assert_int_equal(access(file->path, F_OK), -1);
+}
+
+static void open_folder(suite *s) {
+  const vestry_upload_folder_options options = {
+      .path = s->path, .max_bytes = s->max_bytes, .dropped = tell_dropped, .app = s};
+  assert_int_equal(vestry_upload_folder_open(s->on.v, &options, &s->folder), VESTRY_OK);
+  const vestry_uploads_options uploads = {.pattern = "/files",
+                                          .max_file_bytes = MB,
+                                          .max_files_count = 4,
+                                          .folder = s->folder,
+                                          .app = s,
+                                          .done = done,
+                                          .allow = allow};
+  assert_int_equal(vestry_uploads_create(s->on.v, &uploads, &s->uploads), VESTRY_OK);
+}
+
+static void begin(suite *s, uint64_t max_bytes) {
+  *s = (suite){.max_bytes = max_bytes};
+  site_begin(&s->on, (vestry_options){.scope = site_by_cookie});
+  folder_make(s->path, "uploads");
+  open_folder(s);
+}
+
+static vestry_upload_folder_stats stats_of(suite *s) {
+  vestry_upload_folder_stats stats = {0};
+  vestry_upload_folder_stats_get(s->folder, &stats);
+  return stats;
+}
+
+/* What is in the folder, and how much. */
+static size_t files_in(suite *s, uint64_t *ret_bytes) {
+  struct stat about;
+  uint64_t bytes = 0;
+  size_t count = 0;
+  DIR *list = opendir(s->path);
+  assert_non_null(list);
+  for (const struct dirent *at; (at = readdir(list));) {
+    if (at->d_name[0] == '.') continue;
+    assert_int_equal(fstatat(dirfd(list), at->d_name, &about, 0), 0);
+    count++;
+    bytes += (uint64_t)about.st_size;
+  }
+  closedir(list);
+  if (ret_bytes) *ret_bytes = bytes;
+  return count;
+}
+
+/* What is counted is there, and nothing else. */
+static void check(suite *s) {
+  uint64_t bytes;
+  vestry_upload_folder_stats stats = stats_of(s);
+  assert_int_equal(files_in(s, &bytes), stats.kept_count);
+  assert_int_equal(stats.used_bytes, bytes);
+  assert_int_equal(stats.coming_count, 0);
+}
+
+static void end_folder(suite *s) {
+  vestry_uploads_stats stats = {0};
+  vestry_uploads_stats_get(s->uploads, &stats);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.begun_count, stats.done_count + stats.failed_count);
+  vestry_uploads_destroy(s->uploads);
+  vestry_upload_folder_close(s->folder);
+}
+
+static void end(suite *s) {
+  check(s);
+  end_folder(s);
+  folder_remove(s->path);
+  site_end(&s->on);
+}
+
+static const char *text_of(size_t len) {
+  static char text[2 * MB];
+  assert_true(len <= sizeof text);
+  for (size_t i = 0; i < len; i++) text[i] = (char)(i * 31 + i / 251);
+  return text;
+}
+
+static int post(suite *s, wire *r, size_t *ret_read) {
+  r->method = "POST";
+  r->path = "/files";
+  wire_request(&s->on, r, NULL, NULL);
+  if (ret_read) *ret_read = r->at;
+  int status = r->status;
+  wire_finish(r);
+  return status;
+}
+
+static int post_bytes(suite *s, size_t len, size_t announced, size_t *ret_read) {
+  wire r = {.headers = {{"Content-Type", "text/plain"}, {"Upload-Name", "..%2F..%2Fetc%2Fpasswd"}},
+            .body = text_of(len),
+            .body_len = len,
+            .announced = (int64_t)announced};
+  return post(s, &r, ret_read);
+}
+
+static const char form[] =
+    "--XyZ\r\nContent-Disposition: form-data; name=\"a\"; filename=\"../one\"\r\n\r\nfirst\r\n"
+    "--XyZ\r\nContent-Disposition: form-data; name=\"b\"; filename=\"/etc/two\"\r\n\r\nsecond\r\n--XyZ--\r\n";
+
+static int post_form(suite *s, const char *body) {
+  wire r = {.headers = {{"Content-Type", "multipart/form-data; boundary=XyZ"}}, .body = body, .body_len = strlen(body)};
+  return post(s, &r, NULL);
+}
+
+static void assert_text(const char *path, const char *expected, size_t len) {
+  char *text = malloc(len + 1);
+  FILE *file = fopen(path, "rb");
+  assert_non_null(file);
+  assert_int_equal(fread(text, 1, len + 1, file), len);
+  assert_memory_equal(text, expected, len);
+  fclose(file);
+  free(text);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+/* capability: L1 */
+static void files_are_kept(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, 0);
+  assert_int_equal(post_bytes(&s, 300000, 0, NULL), 201);
+  assert_int_equal(s.count, 1);
+  assert_string_equal(s.names[0], "passwd");
+  assert_text(s.paths[0], text_of(300000), 300000);
+  assert_int_equal(post_bytes(&s, 200000, (size_t)-1, NULL), 201); /* chunked */
+  assert_text(s.paths[0], text_of(200000), 200000);
+  assert_int_equal(post_form(&s, form), 201);
+  assert_int_equal(s.count, 2);
+  assert_text(s.paths[0], "first", 5);
+  assert_text(s.paths[1], "second", 6);
+  assert_string_equal(s.names[1], "two");
+  assert_int_equal(strspn(s.stored[1], "0123456789abcdef"), VSI_STORED_LEN);
+  assert_string_not_equal(s.stored[0], s.stored[1]);
+  assert_int_equal(stats_of(&s).kept_count, 4);
+  assert_int_equal(s.dropped, 0);
+  end(&s);
+}
+
+/* capability: L1 */
+static void nothing_is_left_of_what_fails(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, 0);
+  assert_int_equal(post_bytes(&s, 1000, 2000, NULL), 400); /* broken off */
+  assert_int_equal(s.dropped, 1);
+  assert_int_equal(s.why, VESTRY_IO);
+  assert_string_equal(s.dropped_name, "passwd");
+  assert_int_equal(post_bytes(&s, MB + 1, (size_t)-1, NULL), 413);
+  assert_int_equal(s.why, VESTRY_FAILED);
+  assert_int_equal(post_form(&s, "--XyZ\r\nContent-Disposition: form-data; name=\"a\"; filename=\"x\"\r\n\r\nfirst"),
+                   400);
+  assert_int_equal(s.why, VESTRY_MALFORMED);
+  assert_int_equal(s.dropped, 3);
+  s.allowing = VESTRY_NOT_FOUND;
+  size_t read;
+  assert_int_equal(post_bytes(&s, 1000, 0, &read), 404);
+  assert_int_equal(read, 0);
+  s.allowing = VESTRY_OK;
+  assert_int_equal(s.dropped, 3); /* it had not begun */
+  s.answering = VESTRY_EXISTS;    /* the files were kept, and the application does not want them */
+  assert_int_equal(post_form(&s, form), 409);
+  assert_int_equal(s.why, VESTRY_EXISTS);
+  assert_int_equal(s.dropped, 5);
+  assert_int_equal(s.done, 1);
+  assert_int_equal(files_in(&s, NULL), 0);
+  end(&s);
+}
+
+static vestry_receiving *push(suite *s, wire *r) {
+  vestry_receiving *receiving = NULL;
+  r->method = "POST";
+  r->path = "/files";
+  r->peer = "192.0.2.1";
+  pthread_mutex_init(&r->lock, NULL);
+  assert_int_equal(vestry_receive_begin(s->on.v, &wire_ops, r, &receiving), VESTRY_OK);
+  vestry_receive_open(receiving);
+  return receiving;
+}
+
+/* capability: L1 */
+static void a_quota_holds(void **state) {
+  (void)state;
+  suite s;
+  size_t read;
+  vestry_connection *none;
+  begin(&s, 100000);
+  assert_int_equal(post_bytes(&s, 60000, 0, NULL), 201);
+  assert_int_equal(post_bytes(&s, 40001, 0, &read), 507);
+  assert_int_equal(read, 0); /* by its length */
+  assert_int_equal(post_bytes(&s, 40001, (size_t)-1, NULL), 507);
+  assert_int_equal(stats_of(&s).refused_count, 2);
+  check(&s);
+  /* Of two at once the first has been promised what it says. */
+  wire a = {.body = text_of(30000), .body_len = 30000}, b = {.body = text_of(20000), .body_len = 20000};
+  vestry_receiving *first = push(&s, &a), *second = push(&s, &b);
+  assert_true(vestry_receive_wants(first));
+  assert_false(vestry_receive_wants(second));
+  vestry_receive_close(second);
+  assert_int_equal(vestry_receive_end(second, &none), VESTRY_OK);
+  assert_int_equal(b.status, 507);
+  vestry_receive_abandon(first, VESTRY_TIMEOUT);
+  assert_int_equal(s.why, VESTRY_TIMEOUT);
+  wire_finish(&a);
+  wire_finish(&b);
+  assert_int_equal(post_bytes(&s, 40000, 0, NULL), 201);
+  assert_int_equal(stats_of(&s).used_bytes, 100000);
+  /* Another process. */
+  end_folder(&s);
+  open_folder(&s);
+  check(&s);
+  assert_int_equal(stats_of(&s).kept_count, 2);
+  assert_int_equal(post_bytes(&s, 1, 0, &read), 507);
+  assert_int_equal(vestry_upload_folder_remove(s.folder, s.stored[0]), VESTRY_OK);
+  assert_int_equal(vestry_upload_folder_remove(s.folder, s.stored[0]), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_upload_folder_remove(s.folder, "../x"), VESTRY_INVALID);
+  assert_int_equal(post_bytes(&s, 40000, 0, NULL), 201);
+  end(&s);
+}
+
+static void put(const suite *s, const char *name) {
+  char path[FOLDER_BYTES + 64];
+  snprintf(path, sizeof path, "%s/%s", s->path, name);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fputs("bytes", file);
+  fclose(file);
+}
+
+static bool has(const suite *s, const char *name) {
+  char path[FOLDER_BYTES + 64];
+  snprintf(path, sizeof path, "%s/%s", s->path, name);
+  return access(path, F_OK) == 0;
+}
+
+/* capability: L1 */
+static void what_a_crash_left(void **state) {
+  (void)state;
+  static const char kept[] = "0123456789abcdef0123456789abcdef", left[] = "0123456789abcdef0123456789abcdee.part",
+                    others[] = "0123456789ABCDEF0123456789abcdee.part";
+  suite s;
+  begin(&s, 0);
+  end_folder(&s);
+  put(&s, kept);
+  put(&s, left);
+  put(&s, others);
+  put(&s, "notes.txt");
+  open_folder(&s);
+  assert_true(has(&s, kept) && !has(&s, left) && has(&s, others) && has(&s, "notes.txt"));
+  assert_int_equal(stats_of(&s).kept_count, 1);
+  assert_int_equal(stats_of(&s).used_bytes, 5);
+  vestry_upload_folder *twice = NULL;
+  const vestry_upload_folder_options same = {.path = s.path}, nowhere = {.path = "/nowhere/at/all"},
+                                     none = {.path = ""};
+  assert_int_equal(vestry_upload_folder_open(s.on.v, &same, &twice), VESTRY_BUSY);
+  assert_int_equal(vestry_upload_folder_open(s.on.v, &nowhere, &twice), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_upload_folder_open(s.on.v, &none, &twice), VESTRY_INVALID);
+  assert_null(twice);
+  end_folder(&s);
+  folder_remove(s.path);
+  site_end(&s.on);
+}
+
+/* ---- a disk that fails ------------------------------------------------------------------------------------------- */
+
+static struct {
+  int calls, fails_at, error; /* of all calls the one with this number, from 0, fails so; -1: none */
+  bool is_short;              /* no write takes more than 1,000 bytes */
+  uint64_t room;
+} disk;
+
+static bool fails(void) {
+  bool is_it = disk.calls++ == disk.fails_at;
+  if (is_it) errno = disk.error;
+  return is_it;
+}
+static int make_file(int folder, const char *name) {
+  return fails() ? -1 : vsi_disk_of_system.make(folder, name);
+}
+static ssize_t write_file(int fd, const void *bytes, size_t len, off_t at) {
+  if (fails()) return disk.error ? -1 : 0;
+  return vsi_disk_of_system.write(fd, bytes, disk.is_short && len > 1000 ? 1000 : len, at);
+}
+static int sync_file(int fd) {
+  return fails() ? -1 : vsi_disk_of_system.sync(fd);
+}
+static int rename_file(int folder, const char *from, const char *to) {
+  return fails() ? -1 : vsi_disk_of_system.rename(folder, from, to);
+}
+static int free_room(int folder, uint64_t *ret_bytes) {
+  (void)folder;
+  *ret_bytes = disk.room;
+  return 0;
+}
+
+/* capability: L1 */
+static void a_disk_that_fails(void **state) {
+  (void)state;
+  static const int errors[] = {ENOSPC, EDQUOT, EIO, EINTR};
+  vsi_disk failing = vsi_disk_of_system;
+  failing.make = make_file;
+  failing.write = write_file;
+  failing.sync = sync_file;
+  failing.rename = rename_file;
+  failing.room = free_room;
+  for (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
+    for (int at = 0, has_failed = 1; has_failed; at++) {
+      suite s;
+      begin(&s, 0);
+      s.folder->disk = &failing;
+      disk.calls = 0;
+      disk.fails_at = at;
+      disk.error = errors[e];
+      disk.is_short = at % 2;
+      disk.room = UINT64_MAX;
+      const int status = at % 2 ? post_bytes(&s, 3000, 0, NULL) : post_form(&s, form);
+      has_failed = disk.calls > at;
+      if (!has_failed || errors[e] == EINTR) /* a write that was interrupted is made again */
+        assert_true(status == 201 || (has_failed && status == 500));
+      else
+        assert_int_equal(status, errors[e] == EIO ? 500 : 507);
+      if (status != 201) assert_int_equal(files_in(&s, NULL), 0);
+      assert_int_equal(stats_of(&s).refused_count + stats_of(&s).failed_count, status != 201);
+      end(&s);
+    }
+  /* A full disk is seen before the body is read, if its length is known. */
+  suite s;
+  size_t read;
+  begin(&s, 0);
+  s.folder->disk = &failing;
+  disk.fails_at = -1;
+  disk.room = 999;
+  assert_int_equal(post_bytes(&s, 1000, 0, &read), 507);
+  assert_int_equal(read, 0);
+  assert_int_equal(post_bytes(&s, 999, 0, &read), 201);
+  end(&s);
+}
+
+static void short_of_memory(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, 0);
+  bool failed = true;
+  for (long number = 0; failed; number++) {
+    const int was_done = s.done;
+    test_host_fail_in(&s.on.th, number);
+    int status = post_form(&s, form);
+    failed = test_host_has_failed(&s.on.th);
+    test_host_fail_no_more(&s.on.th);
+    assert_true(status == 201 || status == 500);
+    assert_true(status == 500 || s.done == was_done + 1);
+    check(&s);
+  }
+  vestry_upload_folder *more = NULL;
+  vestry_err error = VESTRY_NO_MEMORY;
+  end_folder(&s);
+  for (long number = 0; error; number++) {
+    test_host_fail_in(&s.on.th, number);
+    error = vestry_upload_folder_open(s.on.v, &(vestry_upload_folder_options){.path = s.path}, &more);
+    test_host_fail_no_more(&s.on.th);
+    assert_true(!error || error == VESTRY_NO_MEMORY);
+  }
+  vestry_upload_folder_close(more);
+  vestry_upload_folder_close(NULL);
+  open_folder(&s);
+  end(&s);
+}
+
+static void mistakes_are_said(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, 0);
+  vestry_uploads *none = NULL;
+  static const vestry_upload_writer writer = {0};
+  const vestry_uploads_options wrong[] = {
+      {.pattern = "/x", .writer = &writer, .folder = s.folder},
+      {.pattern = "/x", .writer = &writer, .allow = allow},
+      {.pattern = "/x"},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_equal(vestry_uploads_create(s.on.v, &wrong[i], &none), VESTRY_INVALID);
+  assert_null(none);
+  vestry_kept_file file;
+  assert_int_equal(vestry_uploads_kept(NULL, 0, &file), VESTRY_INVALID);
+  end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(files_are_kept),    cmocka_unit_test(nothing_is_left_of_what_fails),
+      cmocka_unit_test(a_quota_holds),     cmocka_unit_test(what_a_crash_left),
+      cmocka_unit_test(a_disk_that_fails), cmocka_unit_test(short_of_memory),
+      cmocka_unit_test(mistakes_are_said),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: MIT */
+/* Uploads that are resumed, by tus 1.0.0: over breaks, new starts, crashes, and hostile clients. */
+#include <dirent.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "serve/wire.h"
+#include "support/folder.h"
+#include "upload/room.h"
+#include "upload/tus.h"
+#include "vestry/upload.h"
+
+enum { MB = 1 << 20, LEN = 100000, PATH = 128 };
+
+static int64_t now_s;
+static int64_t say_now(void) {
+  return now_s;
+}
+static vsi_disk disk;
+
+typedef struct suite {
+  site on;
+  char path[FOLDER_BYTES];
+  uint64_t max_bytes;
+  vestry_upload_folder *folder;
+  vestry_uploads *uploads;
+  int done, dropped;
+  vestry_err why, answering;
+  char kept[PATH], stored[VSI_STORED_LEN + 1], name[64], type[64];
+} suite;
+
+/* What an answer says. */
+typedef struct said {
+  int status;
+  bool says_version;
+  char offset[PATH], location[PATH], length[PATH], metadata[PATH], expires[PATH];
+} said;
+
+static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  vestry_kept_file file = {0};
+  assert_int_equal(vestry_uploads_kept(req, 0, &file), VESTRY_OK);
+  assert_int_equal(vestry_uploads_kept(req, 1, &(vestry_kept_file){0}), VESTRY_NOT_FOUND);
+  snprintf(s->kept, sizeof s->kept, "%s", file.path);
+  snprintf(s->stored, sizeof s->stored, "%s", file.stored);
+  snprintf(s->name, sizeof s->name, "%s", file.name);
+  snprintf(s->type, sizeof s->type, "%s", file.type);
+  assert_int_equal(access(file.path, F_OK), 0);
+  s->done++;
+  vestry_err error = vestry_reply_redirect(reply, 303, "/elsewhere");
+  return s->answering ? s->answering : error;
+}
+
+static void tell_dropped(void *app, const vestry_kept_file *file, vestry_err why) {
+  suite *s = app;
+  (void)file;
+  s->dropped++;
+  s->why = why;
+}
+
+static void open_folder(suite *s) {
+  const vestry_upload_folder_options options = {
+      .path = s->path, .max_bytes = s->max_bytes, .dropped = tell_dropped, .app = s, .unfinished_ms = 3600000};
+  assert_int_equal(vestry_upload_folder_open(s->on.v, &options, &s->folder), VESTRY_OK);
+  s->folder->disk = &disk;
+  const vestry_uploads_options uploads = {.pattern = "/of/{who}/files",
+                                          .max_file_bytes = MB,
+                                          .types = "image/*",
+                                          .max_per_person_count = 3,
+                                          .folder = s->folder,
+                                          .app = s,
+                                          .done = done};
+  assert_int_equal(vestry_uploads_create(s->on.v, &uploads, &s->uploads), VESTRY_OK);
+}
+
+static void begin(suite *s) {
+  *s = (suite){.max_bytes = 10 * MB};
+  disk = vsi_disk_of_system;
+  disk.now_s = say_now;
+  now_s = time(NULL);
+  site_begin(&s->on, (vestry_options){.scope = site_by_cookie});
+  folder_make(s->path, "resume");
+  open_folder(s);
+}
+
+static vestry_upload_folder_stats stats_of(suite *s) {
+  vestry_upload_folder_stats stats = {0};
+  vestry_upload_folder_stats_get(s->folder, &stats);
+  return stats;
+}
+
+/* Of files that are kept or coming: what is counted is there. Returns how many files of all kinds there are. */
+static size_t check(suite *s) {
+  struct stat about;
+  uint64_t bytes = 0;
+  size_t files = 0, coming = 0, kept = 0;
+  DIR *list = opendir(s->path);
+  assert_non_null(list);
+  for (const struct dirent *at; (at = readdir(list));) {
+    if (at->d_name[0] == '.') continue;
+    assert_int_equal(fstatat(dirfd(list), at->d_name, &about, 0), 0);
+    assert_null(strstr(at->d_name, VSI_STORED_NEXT));
+    const bool is_record = strstr(at->d_name, VSI_STORED_RESUME) != NULL;
+    files++;
+    if (!is_record) bytes += (uint64_t)about.st_size;
+    coming += strstr(at->d_name, VSI_STORED_PART) != NULL;
+    kept += strlen(at->d_name) == VSI_STORED_LEN;
+  }
+  closedir(list);
+  assert_int_equal(stats_of(s).used_bytes, bytes);
+  assert_int_equal(stats_of(s).coming_count, coming);
+  assert_int_equal(stats_of(s).kept_count, kept);
+  return files;
+}
+
+static void close_folder(suite *s) {
+  vestry_uploads_stats stats = {0};
+  vestry_uploads_stats_get(s->uploads, &stats);
+  assert_int_equal(stats.open_count, 0);
+  assert_int_equal(stats.begun_count, stats.done_count + stats.failed_count);
+  vestry_uploads_destroy(s->uploads);
+  vestry_upload_folder_close(s->folder);
+}
+
+static void again(suite *s) {
+  close_folder(s);
+  open_folder(s);
+}
+
+static void end(suite *s) {
+  check(s);
+  close_folder(s);
+  folder_remove(s->path);
+  site_end(&s->on);
+}
+
+static const char *text_of(size_t len) {
+  static char text[2 * MB];
+  assert_true(len <= sizeof text);
+  for (size_t i = 0; i < len; i++) text[i] = (char)(i * 31 + i / 251);
+  return text;
+}
+
+static void note(const wire *r, said *a) {
+  char value[PATH];
+  *a = (said){.status = r->status};
+  (void)wire_value(r, "Upload-Offset", a->offset, PATH);
+  (void)wire_value(r, "Upload-Length", a->length, PATH);
+  (void)wire_value(r, "Upload-Metadata", a->metadata, PATH);
+  (void)wire_value(r, "Upload-Expires", a->expires, PATH);
+  (void)wire_value(r, "Location", a->location, PATH);
+  a->says_version = wire_value(r, "Tus-Resumable", value, sizeof value) && strcmp(value, "1.0.0") == 0;
+  const bool is_broken = r->announced > 0 && (size_t)r->announced > r->body_len;
+  assert_true(a->says_version || is_broken || r->status == 500); /* there was no memory for it */
+}
+
+static said ask(suite *s, wire r) {
+  said a;
+  size_t free_at = 0;
+  while (r.headers[free_at].name) free_at++;
+  r.headers[free_at] = (vestry_header){"Tus-Resumable", "1.0.0"};
+  wire_request(&s->on, &r, NULL, NULL);
+  note(&r, &a);
+  wire_finish(&r);
+  return a;
+}
+
+#define METADATA "filename w6l0w6kucG5n, filetype aW1hZ2UvcG5n,x" /* été.png, image/png */
+
+static said create(suite *s, const char *length) {
+  return ask(s, (wire){.method = "POST",
+                       .path = "/of/a b/files",
+                       .headers = {{"Upload-Length", length}, {"Upload-Metadata", METADATA}}});
+}
+
+/* As a path of the request's, decoded. */
+static const char *path_of(const said *a) {
+  static char path[PATH];
+  const char *rest = strstr(a->location, "/files/");
+  assert_non_null(rest);
+  snprintf(path, sizeof path, "/of/a b%s", rest);
+  return path;
+}
+
+static said patch(suite *s, const said *a, size_t from, size_t len, int64_t announced) {
+  char number[32];
+  snprintf(number, sizeof number, "%zu", from);
+  return ask(s, (wire){.method = "PATCH",
+                       .path = path_of(a),
+                       .headers = {{"Upload-Offset", number}, {"Content-Type", VSI_TUS_TYPE}},
+                       .body = text_of(2 * MB) + from,
+                       .body_len = len,
+                       .announced = announced});
+}
+
+static said head(suite *s, const said *a) {
+  return ask(s, (wire){.method = "HEAD", .path = path_of(a)});
+}
+
+static void assert_kept(const suite *s, size_t len) {
+  char *text = malloc(len + 1);
+  FILE *file = fopen(s->kept, "rb");
+  assert_non_null(file);
+  assert_int_equal(fread(text, 1, len + 1, file), len);
+  assert_memory_equal(text, text_of(len), len);
+  fclose(file);
+  free(text);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+/* capability: L1 */
+static void a_broken_upload_goes_on(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  said made = create(&s, "100000"), a;
+  assert_int_equal(made.status, 201);
+  assert_int_equal(strncmp(made.location, "/of/a%20b/files/resume/", 23), 0);
+  assert_string_equal(made.offset, "0");
+  assert_true(*made.expires);
+  a = patch(&s, &made, 0, 40000, LEN); /* it breaks off */
+  assert_int_equal(a.status, 400);
+  a = head(&s, &made);
+  assert_int_equal(a.status, 200);
+  assert_string_equal(a.offset, "40000");
+  assert_string_equal(a.length, "100000");
+  assert_string_equal(a.metadata, METADATA);
+  again(&s); /* another process */
+  check(&s);
+  a = patch(&s, &made, 40000, 10000, 0); /* a piece, and no break */
+  assert_int_equal(a.status, 204);
+  assert_string_equal(a.offset, "50000");
+  assert_int_equal(s.done, 0);
+  a = patch(&s, &made, 50000, 50000, -1); /* chunked */
+  assert_int_equal(a.status, 204);
+  assert_string_equal(a.offset, "100000");
+  assert_string_equal(a.location, ""); /* of the application's answer */
+  assert_int_equal(s.done, 1);
+  assert_string_equal(s.name, "\xC3\xA9t\xC3\xA9.png");
+  assert_string_equal(s.type, "image/png");
+  assert_kept(&s, LEN);
+  assert_null(strstr(made.location, s.stored)); /* the secret is no name */
+  for (int i = 0; i < 2; i++, again(&s)) {
+    a = head(&s, &made); /* an answer that was lost is asked for again */
+    assert_string_equal(a.offset, "100000");
+    assert_int_equal(patch(&s, &made, LEN, 0, 0).status, 204);
+    assert_int_equal(patch(&s, &made, LEN, 1, -1).status, 413);
+  }
+  assert_int_equal(s.done, 1);
+  assert_int_equal(s.dropped, 0);
+  end(&s);
+}
+
+/* capability: L1 */
+static void what_is_refused(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  assert_int_equal(create(&s, "1048577").status, 413);
+  assert_int_equal(create(&s, "-1").status, 400);
+  assert_int_equal(create(&s, "").status, 400);
+  assert_int_equal(create(&s, "99999999999999999999999").status, 400);
+  assert_int_equal(ask(&s, (wire){.method = "POST", .path = "/of/b/files", .headers = {{"Upload-Length", "1"}}}).status,
+                   415);
+  assert_int_equal(check(&s), 0);
+  said made = create(&s, "100000");
+  const wire at = {.path = path_of(&made)};
+  assert_int_equal(patch(&s, &made, 1, 10, 0).status, 409);
+  assert_int_equal(patch(&s, &made, 0, LEN + 1, 0).status, 413);
+  assert_int_equal(patch(&s, &made, 0, LEN + 1, -1).status, 413); /* as much as there may be stays */
+  wire r = at;
+  r.method = "PATCH";
+  assert_int_equal(ask(&s, r).status, 400); /* no offset */
+  r.headers[0] = (vestry_header){"Upload-Offset", "0"};
+  r.body = "x";
+  r.body_len = 1;
+  assert_int_equal(ask(&s, r).status, 415);
+  r = at;
+  r.method = "HEAD";
+  r.headers[0] = (vestry_header){"Cookie", "somebody"};
+  assert_int_equal(ask(&s, r).status, 404); /* of another scope */
+  r.headers[0] = (vestry_header){"Tus-Resumable", "0.2.2"};
+  assert_int_equal(ask(&s, r).status, 412);
+  static const char *const wrong[] = {"/of/a b/files/resume/0123456789abcdef0123456789abcdef", "/of/a b/files/resume/x",
+                                      "/of/a b/files/resume/..%2f"};
+  for (size_t i = 0; i < 3; i++) assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = wrong[i]}).status, 404);
+  /* As many of one person as there may be. */
+  assert_int_equal(create(&s, "5").status, 201);
+  assert_int_equal(create(&s, "5").status, 201);
+  assert_int_equal(create(&s, "5").status, 429);
+  assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = path_of(&made)}).status, 204);
+  assert_int_equal(s.why, VESTRY_CLOSED);
+  assert_int_equal(head(&s, &made).status, 404);
+  made = create(&s, "0");
+  assert_int_equal(made.status, 201);
+  assert_int_equal(s.done, 1);
+  assert_int_equal(s.dropped, 1);
+  end(&s);
+}
+
+static vestry_receiving *push(suite *s, wire *r, const char *path, const char *offset) {
+  vestry_receiving *receiving = NULL;
+  r->method = "PATCH";
+  r->path = path;
+  r->headers[0] = (vestry_header){"Upload-Offset", offset};
+  r->headers[1] = (vestry_header){"Content-Type", VSI_TUS_TYPE};
+  r->headers[2] = (vestry_header){"Tus-Resumable", "1.0.0"};
+  r->announced = -1;
+  pthread_mutex_init(&r->lock, NULL);
+  assert_int_equal(vestry_receive_begin(s->on.v, &wire_ops, r, &receiving), VESTRY_OK);
+  vestry_receive_open(receiving);
+  return receiving;
+}
+
+static void push_some(vestry_receiving *receiving, const char *bytes, size_t len) {
+  size_t room;
+  char *to = vestry_receive_room(receiving, &room);
+  if (to) {
+    assert_true(room >= len);
+    memcpy(to, bytes, len);
+    vestry_receive_put(receiving, len);
+  }
+  vestry_receive_write(receiving);
+}
+
+static void push_end(vestry_receiving *receiving) {
+  vestry_connection *none;
+  vestry_receive_close(receiving);
+  assert_int_equal(vestry_receive_end(receiving, &none), VESTRY_OK);
+}
+
+/* Of two requests the later one has the upload, if it knows its offset. */
+/* capability: L1 */
+static void a_later_request_takes_it_over(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  said made = create(&s, "20");
+  char path[PATH];
+  snprintf(path, sizeof path, "%s", path_of(&made));
+  const char *text = text_of(20);
+  wire a = {0}, b = {0}, c = {0};
+  vestry_receiving *first = push(&s, &a, path, "0");
+  push_some(first, text, 5);
+  vestry_receiving *second = push(&s, &b, path, "0");
+  assert_false(vestry_receive_wants(second));
+  push_end(second);
+  assert_int_equal(b.status, 409);
+  vestry_receiving *third = push(&s, &c, path, "5");
+  push_some(first, "wrong", 5);
+  push_some(third, text + 5, 15);
+  push_end(third);
+  assert_int_equal(c.status, 204);
+  assert_false(vestry_receive_wants(first));
+  push_end(first);
+  assert_int_equal(a.status, 423);
+  assert_int_equal(s.done, 1);
+  assert_kept(&s, 20);
+  wire_finish(&a);
+  wire_finish(&b);
+  wire_finish(&c);
+  /* One that is dropped meanwhile, and one that is abandoned after it was taken over. */
+  made = create(&s, "20");
+  snprintf(path, sizeof path, "%s", path_of(&made));
+  a = b = (wire){0};
+  first = push(&s, &a, path, "0");
+  push_some(first, text, 5);
+  second = push(&s, &b, path, "5");
+  vestry_receive_abandon(first, VESTRY_IO);
+  assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = path}).status, 204);
+  push_some(second, text, 5);
+  push_end(second);
+  assert_int_equal(b.status, 423);
+  wire_finish(&a);
+  wire_finish(&b);
+  end(&s);
+}
+
+/* capability: L1 */
+static void what_expires_is_swept(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  said made = create(&s, "100000"), whole = create(&s, "10");
+  patch(&s, &made, 0, 1000, LEN);
+  patch(&s, &whole, 0, 10, 0);
+  now_s += 3599;
+  site_pass_ms(&s.on, 60000);
+  assert_string_equal(head(&s, &made).offset, "1000");
+  now_s += 1;
+  assert_int_equal(head(&s, &made).status, 404);
+  site_pass_ms(&s.on, 60000);
+  assert_int_equal(s.dropped, 1);
+  assert_int_equal(s.why, VESTRY_TIMEOUT);
+  assert_int_equal(check(&s), 1); /* what was kept */
+  /* At the start, too. */
+  made = create(&s, "100000");
+  close_folder(&s);
+  now_s = time(NULL) - 7200;
+  disk.now_s = say_now;
+  open_folder(&s);
+  now_s += 86400;
+  site_pass_ms(&s.on, 60000);
+  assert_int_equal(s.dropped, 2);
+  assert_int_equal(check(&s), 1);
+  end(&s);
+}
+
+/* What a process leaves that ends between the steps. */
+/* capability: L1 */
+static void crashes_between_steps(void **state) {
+  (void)state;
+  suite s;
+  char from[PATH + 8], to[PATH + 16];
+  begin(&s);
+  said made = create(&s, "1000");
+  patch(&s, &made, 0, 400, 1000);
+  /* All of it is in the file, and it was not kept: the last byte is asked for. */
+  assert_int_equal(patch(&s, &made, 400, 599, 600).status, 400);
+  again(&s);
+  assert_string_equal(head(&s, &made).offset, "999");
+  s.answering = VESTRY_OK;
+  assert_int_equal(patch(&s, &made, 999, 1, 0).status, 204);
+  assert_int_equal(s.done, 1);
+  assert_kept(&s, 1000);
+  /* It was kept, and the record does not say so. */
+  made = create(&s, "1000");
+  patch(&s, &made, 0, 999, 1000);
+  char id[VSI_STORED_LEN + 1] = "";
+  close_folder(&s);
+  DIR *list = opendir(s.path);
+  for (const struct dirent *at; (at = readdir(list));)
+    if (strstr(at->d_name, VSI_STORED_PART)) memcpy(id, at->d_name, VSI_STORED_LEN);
+  closedir(list);
+  snprintf(from, sizeof from, "%s/%s.part", s.path, id);
+  snprintf(to, sizeof to, "%s/%s", s.path, id);
+  FILE *file = fopen(from, "ab");
+  fputc(text_of(1000)[999], file);
+  fclose(file);
+  assert_int_equal(rename(from, to), 0);
+  open_folder(&s);
+  check(&s);
+  assert_string_equal(head(&s, &made).offset, "999");
+  assert_int_equal(patch(&s, &made, 999, 1, 0).status, 204);
+  assert_int_equal(s.done, 2);
+  assert_string_equal(s.stored, id);
+  assert_kept(&s, 1000);
+  /* A machine that was started anew: what was synced counts. */
+  made = create(&s, "1000");
+  patch(&s, &made, 0, 300, 1000);
+  close_folder(&s);
+  list = opendir(s.path);
+  for (const struct dirent *at; (at = readdir(list));)
+    if (strstr(at->d_name, VSI_STORED_PART)) memcpy(id, at->d_name, VSI_STORED_LEN);
+  closedir(list);
+  snprintf(from, sizeof from, "%s/%s.part", s.path, id);
+  file = fopen(from, "ab");
+  fputs("never synced", file);
+  fclose(file);
+  snprintf(from, sizeof from, "%s/%s.resume", s.path, id);
+  file = fopen(from, "r+b");
+  fseek(file, 16, SEEK_SET); /* after the mark: the boot */
+  fputs("another", file);
+  fclose(file);
+  open_folder(&s);
+  check(&s);
+  assert_string_equal(head(&s, &made).offset, "300");
+  assert_int_equal(patch(&s, &made, 300, 700, 0).status, 204);
+  assert_kept(&s, 1000);
+  /* Records that are none. */
+  close_folder(&s);
+  static const char *const left[] = {".resume", ".part", ".next"};
+  for (size_t i = 0; i < 3; i++) {
+    snprintf(from, sizeof from, "%s/0123456789abcdef0123456789abcdef%s", s.path, left[i]);
+    file = fopen(from, "w");
+    for (int n = 0; n < 1000; n++) fputc(n, file);
+    fclose(file);
+  }
+  open_folder(&s);
+  for (size_t i = 0; i < 3; i++) {
+    snprintf(from, sizeof from, "%s/0123456789abcdef0123456789abcdef%s", s.path, left[i]);
+    assert_int_equal(access(from, F_OK), -1);
+  }
+  end(&s);
+}
+
+/* capability: L1 */
+static void the_application_refuses_it(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  static const struct {
+    vestry_err error;
+    int status;
+  } answers[] = {{VESTRY_MALFORMED, 400}, {VESTRY_EXISTS, 409}, {VESTRY_LIMIT, 503}, {VESTRY_IO, 500}};
+  for (int i = 0; i < 4; i++) {
+    said made = create(&s, "1000");
+    s.answering = answers[i].error;
+    said a = patch(&s, &made, 0, 1000, 0);
+    assert_int_equal(a.status, answers[i].status);
+    assert_true(a.says_version);
+    assert_string_equal(a.location, "");
+    assert_int_equal(s.dropped, i + 1);
+    assert_int_equal(head(&s, &made).status, 404);
+    assert_int_equal(check(&s), 0);
+  }
+  end(&s);
+}
+
+/* ---- what fails -------------------------------------------------------------------------------------------------- */
+
+static int calls, fails_at;
+static bool fails(void) {
+  bool is_it = calls++ == fails_at;
+  if (is_it) errno = ENOSPC;
+  return is_it;
+}
+static int make_file(int folder, const char *name) {
+  return fails() ? -1 : vsi_disk_of_system.make(folder, name);
+}
+static int open_file(int folder, const char *name) {
+  return fails() ? -1 : vsi_disk_of_system.open(folder, name);
+}
+static ssize_t write_file(int fd, const void *bytes, size_t len, off_t at) {
+  return fails() ? -1 : vsi_disk_of_system.write(fd, bytes, len, at);
+}
+static int cut_file(int fd, off_t len) {
+  return fails() ? -1 : vsi_disk_of_system.truncate(fd, len);
+}
+static int sync_file(int fd) {
+  return fails() ? -1 : vsi_disk_of_system.sync(fd);
+}
+static int rename_file(int folder, const char *from, const char *to) {
+  return fails() ? -1 : vsi_disk_of_system.rename(folder, from, to);
+}
+
+/* Whatever fails, the client goes on as it is told, and the file is kept. */
+/* capability: L1 */
+static void a_disk_that_fails(void **state) {
+  (void)state;
+  bool has_failed = true;
+  for (int at = 0; has_failed; at++) {
+    suite s;
+    begin(&s);
+    disk.make = make_file;
+    disk.open = open_file;
+    disk.write = write_file;
+    disk.truncate = cut_file;
+    disk.sync = sync_file;
+    disk.rename = rename_file;
+    calls = 0;
+    fails_at = at;
+    said made = create(&s, "5000");
+    if (made.status != 201) {
+      assert_int_equal(made.status, 507);
+      assert_int_equal(check(&s), 0);
+      made = create(&s, "5000");
+    }
+    assert_int_equal(made.status, 201);
+    for (int tries = 0; !s.done; tries++) {
+      assert_true(tries < 5);
+      const said a = head(&s, &made);
+      assert_int_equal(a.status, 200);
+      const size_t from = strtoul(a.offset, NULL, 10);
+      const int status = patch(&s, &made, from, from < 2000 ? 2000 : 5000 - from, 0).status;
+      assert_true(status == 204 || status == 507);
+      check(&s);
+    }
+    has_failed = calls > at;
+    assert_kept(&s, 5000);
+    disk = vsi_disk_of_system;
+    disk.now_s = say_now;
+    end(&s);
+  }
+}
+
+static void short_of_memory(void **state) {
+  (void)state;
+  bool failed = true;
+  suite s;
+  begin(&s);
+  for (long number = 0; failed; number++) {
+    test_host_fail_in(&s.on.th, number);
+    said made = create(&s, "3000");
+    if (made.status == 201) patch(&s, &made, 0, 1000, 3000);
+    failed = test_host_has_failed(&s.on.th);
+    test_host_fail_no_more(&s.on.th);
+    check(&s);
+    if (made.status != 201) {
+      now_s += 7200; /* one that was made, and whose client could not be told, goes by itself */
+      site_pass_ms(&s.on, 60000);
+      continue;
+    }
+    const size_t from = strtoul(head(&s, &made).offset, NULL, 10);
+    assert_int_equal(patch(&s, &made, from, 3000 - from, 0).status, 204);
+    assert_kept(&s, 3000);
+  }
+  vestry_upload_folder_options same = {.path = s.path};
+  vestry_err error = VESTRY_NO_MEMORY;
+  said made = create(&s, "3000");
+  assert_int_equal(made.status, 201);
+  close_folder(&s);
+  for (long number = 0; error; number++) {
+    test_host_fail_in(&s.on.th, number);
+    error = vestry_upload_folder_open(s.on.v, &same, &s.folder);
+    test_host_fail_no_more(&s.on.th);
+    assert_true(!error || error == VESTRY_NO_MEMORY);
+  }
+  vestry_upload_folder_close(s.folder);
+  open_folder(&s);
+  assert_string_equal(head(&s, &made).offset, "0");
+  end(&s);
+}
+
+static void headers(void **state) {
+  (void)state;
+  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], text[VSI_TUS_METADATA_BYTES + 2];
+  uint64_t number = 7;
+  static const char *const none[] = {"", "-1", "+1", " 1", "1 ", "0x1", "9999999999999999999", "1.0"};
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_false(vsi_tus_number(none[i], &number));
+  assert_false(vsi_tus_number(NULL, &number));
+  assert_int_equal(number, 7);
+  assert_true(vsi_tus_number("0000123456789012", &number) && number == 123456789012);
+  assert_int_equal(vsi_tus_metadata("filename Li4vLi4vZXRjL3Bhc3N3ZA==,filetype SW1hZ2UvUE5H", name, type), VESTRY_OK);
+  assert_string_equal(name, "passwd");
+  assert_string_equal(type, "image/png");
+  static const char *const wrong[] = {",", "filename ?", "filename YQ==,", "filename Y", " , a", "filename YQ==  b"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_int_equal(vsi_tus_metadata(wrong[i], name, type), VESTRY_MALFORMED);
+    assert_string_equal(name, "");
+  }
+  memset(text, 'a', sizeof text - 1);
+  text[sizeof text - 1] = '\0';
+  assert_int_equal(vsi_tus_metadata(text, name, type), VESTRY_TOO_LARGE);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_broken_upload_goes_on),
+      cmocka_unit_test(what_is_refused),
+      cmocka_unit_test(a_later_request_takes_it_over),
+      cmocka_unit_test(what_expires_is_swept),
+      cmocka_unit_test(crashes_between_steps),
+      cmocka_unit_test(the_application_refuses_it),
+      cmocka_unit_test(a_disk_that_fails),
+      cmocka_unit_test(short_of_memory),
+      cmocka_unit_test(headers),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
