@@ -9,6 +9,7 @@
 #include "http/files/conditions.h"
 #include "http/files/folder.h"
 #include "serve/wire.h"
+#include "support/descriptors.h"
 #include "support/folder.h"
 #include "vestry/routes.h"
 
@@ -625,16 +626,13 @@ static void descriptors_are_given_back(void **state) {
   put(&s, "b.js.br", "brotli");
   put(&s, "b.js.gz", "gzipped");
   static const char *const paths[] = {"/b.js", "/a.txt", "/fifo", "/css", "/nothing", "/link.txt"};
-  int before = dup(0);
+  const int before = descriptors_lowest_free();
   for (size_t i = 0; i < 60; i++) {
     wire r = {.path = paths[i % 6], .headers = {{"Accept-Encoding", "gzip, br"}, {i & 1 ? "X" : "If-None-Match", "*"}}};
     wire_request(&s.on, &r, NULL, NULL);
     wire_finish(&r);
   }
-  int after = dup(0);
-  assert_int_equal(after, before + 1);
-  close(before);
-  close(after);
+  assert_true(descriptors_lowest_free() <= before);
   end(&s);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "microhttpd/server.h"
+#include "support/descriptors.h"
 #include "support/test.h"
 #include "web/client.h"
 
@@ -86,8 +87,7 @@ static void without_descriptors_it_says_so(void **state) {
   struct rlimit before;
   server_begin(&s, &microhttpd_attached_seam, &(vestry_options){0});
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-  const int free_one = dup(0);
-  close(free_one);
+  const int free_one = descriptors_lowest_free();
   const struct rlimit none = {(rlim_t)free_one, before.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
   vestry_server *web = NULL;

@@ -17,6 +17,7 @@
 
 #include "adapter/microhttpd/adapter.h"
 #include "microhttpd/server.h"
+#include "support/descriptors.h"
 #include "support/test.h"
 #include "support/until.h"
 #include "web/client.h"
@@ -423,9 +424,7 @@ static void one_without_a_descriptor_ends_alone(void **state) {
   client_expect(&c, "nothing");
   struct rlimit limit, low;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  int lowest = dup(0);
-  assert_true(lowest >= 0);
-  close(lowest);
+  const int lowest = descriptors_lowest_free();
   low = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
   client_next(&c);
