@@ -29,12 +29,24 @@ static vestry_err for_members_but_pages(const vestry_request *req, vestry_reply 
   return strcmp(req->method, "GET") == 0 ? VESTRY_OK : for_members(req, reply, ctx);
 }
 
-static vestry_err mark_seen(vestry_sqlite_loan *db, const char *user, int channel) {
+/* The user has seen that channel until a message; ALL: until its last one. */
+enum { ALL = INT32_MAX };
+
+static vestry_err mark_seen(vestry_sqlite_loan *db, const char *user, int channel, int until) {
   return vestry_sqlite_run(db,
-                           "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
-                           "m.channel = c.id), 0) FROM channel c WHERE id = ?2 "
+                           "INSERT INTO seen SELECT ?1, id, min(?3, coalesce((SELECT max(m.id) FROM message m WHERE "
+                           "m.channel = c.id), 0)) FROM channel c WHERE id = ?2 "
                            "ON CONFLICT DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
-                           VESTRY_LIST(user, channel), NULL, NULL);
+                           VESTRY_LIST(user, channel, until), NULL, NULL);
+}
+
+/* What the tab showed of that channel at the end (chat.js): what was said since may be more. Else otherwise. */
+static int shown_of(const vestry_request *req, int channel, int otherwise) {
+  char name[16];
+  snprintf(name, sizeof name, "c%d", channel);
+  const json_t *until = json_object_get(json_object_get(req->signals, "shown"), name);
+  const json_int_t id = json_integer_value(until);
+  return json_is_integer(until) && id >= 0 && id < ALL ? (int)id : otherwise;
 }
 
 /* The session that a request comes with, which may be about to end. Others ask the database whether it has. */
@@ -86,14 +98,15 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 
-/* This tab shows that channel from now on, or did until now. What was said in it, and in the one before, its user has
- * seen. */
+/* This tab shows that channel from now on, or did until now. Its user has seen all of it that there is, and of the one
+ * before what the tab has shown. */
 static vestry_err enter(vestry_sqlite_loan *db, const vestry_request *req, int channel) {
+  const char *user = vestry_session_user(req);
   json_t *state = db_tab(db, req, NULL);
   const int before = (int)json_integer_value(json_object_get(state, "channel"));
   vestry_err err = state ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!err) err = mark_seen(db, vestry_session_user(req), before);
-  if (!err) err = mark_seen(db, vestry_session_user(req), channel);
+  if (!err) err = mark_seen(db, user, before, shown_of(req, before, before == channel ? ALL : 0));
+  if (!err && channel != before) err = mark_seen(db, user, channel, ALL);
   if (!err && json_object_set_new(state, "channel", json_integer(channel))) err = VESTRY_NO_MEMORY;
   if (channel != before) json_object_del(state, "older");
   if (!err) err = db_tab_set(db, req, state);
@@ -162,7 +175,6 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
                           "INSERT INTO channel(name) SELECT trim(?1) WHERE (SELECT count(*) FROM channel) < ?2 "
                           "ON CONFLICT DO NOTHING RETURNING id",
                           VESTRY_LIST(name, (int)CHANNELS_MAX), vestry_sqlite_row_integer, &id);
-  if (!err) err = enter(db, req, (int)id);
   err = vestry_sqlite_give(db, err);
   if (err == VESTRY_NOT_FOUND) return complain(reply, "There is a channel of that name, or there are too many.");
   char address[32];
@@ -214,7 +226,7 @@ static vestry_err add_message(struct app *app, const vestry_request *req, int ch
                           "SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3, nullif(?4, '') FROM message WHERE channel = ?1 "
                           "ON CONFLICT(once) DO NOTHING RETURNING id",
                           VESTRY_LIST(channel, user, text, once ? once : ""), NULL, NULL);
-  if (!err) err = mark_seen(db, user, channel);
+  if (!err) err = mark_seen(db, user, channel, ALL);
   if (!err) err = set_draft(db, req, draft, "");
   return vestry_sqlite_give(db, err == VESTRY_NOT_FOUND && id ? VESTRY_OK : err);
 }

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+// The newest message of each channel that this tab has shown: {"c7": 41}. What comes while the tab is on its way to
+// another channel was not seen.
+const newestShown = {};
+const shown = () => ({ ...newestShown });
+
 // Keeps a reader's place in #messages. Who is at the end stays at the end, whatever comes; who reads above it keeps what
 // they read where it is, whatever comes below or goes above, and is told how much is new below; who goes to another
 // channel begins at its end, or where there is something new for them. What came before they looked is under a line.
@@ -31,6 +36,8 @@ function follow(room) {
     const isElsewhere = channel !== room.dataset.channel;
     const articles = [...list.querySelectorAll('article')];
     const newest = number(articles.at(-1) ?? { id: '-0' });
+    const name = `c${room.dataset.channel}`;
+    if (newest && !document.hidden) newestShown[name] = Math.max(newest, newestShown[name] ?? 0);
     if (isElsewhere) {
       read = from;
       first = newest > read ? number(articles.find((article) => number(article) > read)) : 0;

@@ -17,7 +17,8 @@
 #define WITH(signals) OPTIONS(signals, VESTRY_PRESS_UNTIL_ANSWERED)
 #define EACH(signals, seen)                                                                                            \
   (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .sent = seen})
-#define ALONE EACH("^tabId$", NULL)
+#define ALONE  EACH("^tabId$", NULL)
+#define LOOKED EACH("^(tabId|shown\\..*)$", NULL)
 
 /* A message is sent again each second, until it is answered: whatever keeps the server away, it goes on its way soon
  * after that is over. */
@@ -395,7 +396,8 @@ static void put_arrival(vestry_html *html, const struct view *view) {
   if (!view->address)
     vestry_html_add(html, "location.pathname === '/' && history.replaceState(history.state, '', '/channel/%d'); ",
                     view->channel);
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->channel);
+  vestry_html_add(html, "$shown = shown(); ");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, LOOKED, "/channel/%d", view->channel);
   vestry_html_add(html, "\"></i>");
 }
 
@@ -411,9 +413,10 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
       "evt.target.name == 'drop' && ($drop = Number(evt.target.value), ",
       view->channel, (long long)view->from);
   vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH("^(tabId|drop)$"), "/channel/%d/message", view->channel);
-  vestry_html_add(html, ")\" data-on:visibilitychange__document=\"document.hidden && "); /* what was seen, was seen */
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, ALONE, "/channel/%d", view->channel);
-  vestry_html_add(html, "\">");
+  vestry_html_add(html,
+                  ")\" data-on:visibilitychange__document=\"document.hidden && ($shown = shown(), "); /* it was seen */
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, LOOKED, "/channel/%d", view->channel);
+  vestry_html_add(html, ")\">");
   static const char drawer[] =
       "<button id=\"drawer\" popovertarget=\"side\" aria-label=\"Channels and people\">\xE2\x98\xB0</button>";
   if (*view->name) {
@@ -458,7 +461,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   vestry_html_add(html,
                   "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
                   "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
-                  "drop: 0, edited: '', error: '', _sending: 0, _last: {}, _seen: {}}\" "
+                  "drop: 0, edited: '', error: '', shown: {}, _sending: 0, _last: {}, _seen: {}}\" "
                   "data-on:vestry-navigated__window=\"$edit = 0; $error = ''\" "
                   "data-on:datastar-fetch=\"evt.detail.type == 'error' && "
                   "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "

@@ -4,7 +4,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { newSession, picture, closeChrome } = require('./harness.js');
-const { chatFor, personFor, create, go, isAt, isIn, press, say, textsOf, shows, faults } = require('./chat.js');
+const { action, chatFor, personFor, create, go, isAt, isIn, press, say, textsOf, shows, faults } = require('./chat.js');
 
 after(closeChrome);
 
@@ -59,8 +59,19 @@ test('chat: a channel opens where it is new, says how much is below, and names w
   const isOn = await ada.page.locator('article').evaluateAll((all) => all.map((article) => article.className === 'on'));
   assert.deepEqual(isOn.slice(1), [true, false, true]);
   assert.equal(await ada.page.locator('[data-new]').count(), 1); // all of it is
+  // What comes while she is on her way to another channel is new to her, too: the tab says late that it has come there.
+  let arrive;
+  const held = new Promise((done) => (arrive = done));
+  await ada.page.route('**/channel/1', async (route) => {
+    if (route.request().method() === 'POST') await held;
+    await route.continue();
+  });
+  const arrival = action(ada.page, '/channel/1');
   await go(ada, 'general');
   many(5, 44, 'unixepoch()');
+  arrive();
+  assert.equal((await (await arrival).response()).status(), 204);
+  await ada.page.unroute('**/channel/1');
   await go(ada, 'random');
   await shows(ada, 'number 44');
   const down = ada.page.getByRole('button', { name: 'new ↓' });
