@@ -117,6 +117,7 @@ async function scriptOf({ context, page }) {
   await saved;
   await press(page.getByRole('button', { name: 'Send' }));
   const headers = await (await said).allHeaders();
+  await (await said).response(); // it is among the messages: what a script sends comes after it
   const { tabId } = (await said).postDataJSON();
   const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
   const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
