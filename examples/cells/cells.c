@@ -23,6 +23,8 @@ struct app {
   unsigned char secret[SECRET_BYTES];
 };
 
+#define LABEL "A million check boxes: Enter leads in, arrows walk, Escape leads out"
+
 /* ------------------------------------------------------------------------------------------------ the pages ------- */
 
 static void read_box(sqlite3_stmt *row, void *ctx) {
@@ -41,15 +43,15 @@ static vestry_err put_part(vestry_render *render, vestry_html *html, void *ctx) 
   if (err && err != VESTRY_NOT_FOUND) return err;
   for (int box = 0; box < PART * PART; box++) {
     int row = down * PART + box / PART, column = across * PART + box % PART;
-    vestry_html_add(html, "<input type=\"checkbox\" value=\"%d\" aria-label=\"%d, %d\"%-s>", row * SIDE + column,
-                    row + 1, column + 1, is_ticked[box] ? " checked" : "");
+    vestry_html_add(html, "<input type=\"checkbox\" tabindex=\"-1\" value=\"%d\" aria-label=\"%d, %d\"%-s>",
+                    row * SIDE + column, row + 1, column + 1, is_ticked[box] ? " checked" : "");
   }
   return VESTRY_OK;
 }
 
 static void put_window(struct app *app, vestry_render *render, vestry_html *html) {
   const vestry_window_axis axis = {.count = PARTS, .px = PART_PX, .buffer_count = SEEN};
-  const vestry_window_options options = {.id = "at", .rows = axis, .columns = axis, .label = "A million check boxes"};
+  const vestry_window_options options = {.id = "at", .rows = axis, .columns = axis, .label = LABEL};
   vestry_window window = {0};
   if (vestry_window_begin(render, html, &options, &window)) return; /* the render fails by itself */
   for (uint64_t down = window.first_row; down < window.first_row + window.rows_count; down++) {
@@ -86,11 +88,14 @@ static vestry_err page(vestry_render *render, vestry_html *html, void *ctx) {
                   "$_to = +evt.target.checked; ");
   const vestry_backend_action_options press = {.filter_include = "^$", .once = true, .sent = "_saving"};
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/box/{$_box}/{$_to}");
+  /* One stop for Tab, whatever is seen: the boxes are a grid (WAI-ARIA). */
   vestry_html_add(html,
-                  "\" data-on:keydown=\"const to = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -%d, ArrowDown: %d}"
-                  "[evt.key], next = to && evt.target.matches('#at input') && [...document.querySelectorAll('#at "
-                  "input')].find(box => +box.value === +evt.target.value + to); if (next) { evt.preventDefault(); "
-                  "next.focus() }\">",
+                  "\" data-on:keydown=\"const at = document.getElementById('at'), boxes = [...at.querySelectorAll("
+                  "'input')], edge = at.getBoundingClientRect(), of = box => box.getBoundingClientRect(), to = "
+                  "{ArrowLeft: -1, ArrowRight: 1, ArrowUp: -%d, ArrowDown: %d}[evt.key], next = evt.target === at ? "
+                  "evt.key === 'Enter' && boxes.find(box => of(box).top >= edge.top && of(box).left >= edge.left) : "
+                  "evt.key === 'Escape' ? at : to && evt.target.matches('#at input') && boxes.find(box => +box.value "
+                  "=== +evt.target.value + to); if (next) { evt.preventDefault(); next.focus() }\">",
                   SIDE, SIDE);
   vestry_render_begin(render, html);
   put_window(app, render, html);
