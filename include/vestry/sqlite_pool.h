@@ -69,9 +69,10 @@ VESTRY_API void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool);
 
 /** Have pages follow all connections, but those aside: vestry_sqlite_attach for each.
  *  database  borrowed; of the same file. Until the call with NULL, which follows no more: it comes before
- *            vestry_sqlite_destroy, while no connection is lent, and returns OK
- *  Returns  OK | INVALID (another file, or it is followed already) | BUSY (one is lent) | NO_MEMORY | IO
- *  Threads  any; blocks on the disk */
+ *            vestry_sqlite_destroy, and waits for connections that are lent, as to a render that is not over
+ *  Returns  OK | INVALID (another file, or it is followed already) | BUSY (one is lent; with NULL: to this thread) |
+ *           NO_MEMORY | IO
+ *  Threads  any, one at a time; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *database);
 
 /** Is told of a transaction that was committed by vestry_sqlite_give, or by what calls it here. On the thread that

@@ -91,33 +91,7 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
   vsi_free(host, pool);
 }
 
-/* ------------------------------------------------------------------------------------------------- following ------ */
-
-static bool is_any_lent(vestry_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  bool is_lent = pool->stats.lent_count != 0;
-  vsi_mutex_unlock(&pool->lock);
-  return is_lent;
-}
-
-static void detach_all(vestry_sqlite_pool *pool) {
-  for (size_t i = 0; i < pool->options.connections_count; i++) {
-    vestry_sqlite_detach(pool->loans[i].lent.connection);
-    pool->loans[i].lent.connection = NULL;
-  }
-}
-
-vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *database) {
-  if (pool && !database) detach_all(pool);
-  if (!pool || !database) return pool ? VESTRY_OK : VESTRY_INVALID;
-  if (pool->loans[0].lent.connection) return VESTRY_INVALID;
-  if (is_any_lent(pool)) return VESTRY_BUSY;
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < pool->options.connections_count && !error; i++)
-    error = vestry_sqlite_attach(database, pool->loans[i].lent.db, &pool->loans[i].lent.connection);
-  if (error) detach_all(pool);
-  return error;
-}
+/* -------------------------------------------------------------------------------------------- after a commit ------ */
 
 void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sqlite_commit_fn fn, void *ctx) {
   vsi_mutex_lock(&pool->lock);
@@ -340,6 +314,68 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
     next = after->next;
     after->fn(after, !error);
   }
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------- following ------ */
+
+/* Give back the first of them, which this thread has. */
+static void let_go(vestry_sqlite_pool *pool, size_t count) {
+  for (size_t i = 0; i < pool->options.connections_count && count; i++) {
+    vsi_mutex_lock(&pool->lock);
+    bool is_own = pool->loans[i].depth && pthread_equal(pool->loans[i].owner, pthread_self());
+    vsi_mutex_unlock(&pool->lock);
+    if (!is_own) continue;
+    give_back(&pool->loans[i]);
+    count--;
+  }
+}
+
+/* All connections but those aside, for this thread: a render that is on its way keeps its own until its end. Returns
+ * whether they came in time. */
+static bool take_all(vestry_sqlite_pool *pool, uint64_t until_ns) {
+  size_t count = 0;
+  vsi_mutex_lock(&pool->lock);
+  while (count < pool->options.connections_count && take_locked(pool, false, until_ns)) count++;
+  vsi_mutex_unlock(&pool->lock);
+  if (count == pool->options.connections_count) return true;
+  let_go(pool, count);
+  return false;
+}
+
+static bool is_lent_here(vestry_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  bool is_lent = own_locked(pool, false) != NULL;
+  vsi_mutex_unlock(&pool->lock);
+  return is_lent;
+}
+
+static void detach_all(vestry_sqlite_pool *pool) {
+  for (size_t i = 0; i < pool->options.connections_count; i++) {
+    vestry_sqlite_detach(pool->loans[i].lent.connection);
+    pool->loans[i].lent.connection = NULL;
+  }
+}
+
+/* All connections are this thread's. */
+static vestry_err attach_all(vestry_sqlite_pool *pool, vestry_sqlite *database) {
+  if (pool->loans[0].lent.connection) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < pool->options.connections_count && !error; i++)
+    error = vestry_sqlite_attach(database, pool->loans[i].lent.db, &pool->loans[i].lent.connection);
+  if (error) detach_all(pool);
+  return error;
+}
+
+vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *database) {
+  if (!pool) return VESTRY_INVALID;
+  if (is_lent_here(pool) || !take_all(pool, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
+  vestry_err error = VESTRY_OK;
+  if (database)
+    error = attach_all(pool, database);
+  else
+    detach_all(pool);
+  let_go(pool, pool->options.connections_count);
   return error;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "sqlite/ledger.h"
+#include "support/until.h"
 #include "vestry/sqlite_pool.h"
 
 typedef struct lender {
@@ -500,6 +501,64 @@ static void pages_follow_what_is_committed(void **state) {
   ledger_close(&s);
 }
 
+/* A render that is on its way while its program ends. */
+typedef struct late_reader {
+  vestry_sqlite_pool *pool;
+  _Atomic(bool) has_one, may_end, has_ended;
+} late_reader;
+
+static void *read_late(void *of) {
+  late_reader *reader = of;
+  vestry_sqlite_loan *loan;
+  assert_int_equal(vestry_sqlite_borrow(reader->pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  atomic_store(&reader->has_one, true);
+  UNTIL(atomic_load(&reader->may_end));
+  assert_non_null(loan->connection);
+  assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  atomic_store(&reader->has_ended, true);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  return NULL;
+}
+
+static void *let_it_end(void *of) {
+  late_reader *reader = of;
+  vestry_sqlite_pool_stats stats = {0};
+  /* Who follows no more waits for the one that is lent. */
+  UNTIL((vestry_sqlite_pool_stats_get(reader->pool, &stats), stats.waits_count) || atomic_load(&reader->may_end));
+  atomic_store(&reader->may_end, true);
+  return NULL;
+}
+
+static void the_end_waits_for_renders(void **state) {
+  (void)state;
+  ledger s;
+  ledger_open(&s, "wal", NULL);
+  late_reader reader = {.pool = NULL};
+  assert_int_equal(
+      vestry_sqlite_pool_create(
+          &(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path, .connections_count = 3}, &reader.pool),
+      VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(reader.pool, s.database), VESTRY_OK);
+  vestry_sqlite_loan *loan;
+  assert_int_equal(vestry_sqlite_borrow(reader.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(reader.pool, NULL), VESTRY_BUSY); /* it would wait for itself */
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  pthread_t threads[2];
+  assert_int_equal(pthread_create(&threads[0], NULL, read_late, &reader), 0);
+  UNTIL(atomic_load(&reader.has_one));
+  assert_int_equal(pthread_create(&threads[1], NULL, let_it_end, &reader), 0);
+  assert_int_equal(vestry_sqlite_pool_follow(reader.pool, NULL), VESTRY_OK);
+  const bool has_waited = atomic_load(&reader.has_ended);
+  atomic_store(&reader.may_end, true);
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+  assert_true(has_waited);
+  vestry_sqlite_pool_stats stats = {0};
+  vestry_sqlite_pool_stats_get(reader.pool, &stats);
+  assert_int_equal(stats.lent_count, 0);
+  vestry_sqlite_pool_destroy(reader.pool);
+  ledger_close(&s);
+}
+
 /* ------------------------------------------------------------------------------------------------- memory --------- */
 
 static vestry_err open_and_close(test_host *th, void *ctx) {
@@ -534,6 +593,7 @@ int main(void) {
       cmocka_unit_test(a_file_that_is_made_is_this_users),
       cmocka_unit_test(what_cannot_be_opened_says_what_helps),
       cmocka_unit_test(pages_follow_what_is_committed),
+      cmocka_unit_test(the_end_waits_for_renders),
       cmocka_unit_test(no_memory_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
