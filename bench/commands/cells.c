@@ -33,7 +33,8 @@ enum {
   PATH_BYTES = 64,
   TAG_BYTES = 512,
   CLAIM_NAME_LEN = 9, /* "~" and eight digits */
-  BITS_WORDS = 2      /* of a part's boxes */
+  DOCUMENT_PARTS = 64,
+  BITS_WORDS = 2 /* of a part's boxes */
 };
 
 typedef struct board_part {
@@ -51,12 +52,20 @@ typedef struct change {
   uint64_t *lacking;
 } change;
 
+/* A part of a viewer's document, as it came last. */
+typedef struct shown_part {
+  uint32_t part;
+  uint64_t is_ticked[BITS_WORDS];
+} shown_part;
+
+/* Its document is its window, and before the page of a scroll has come also what its former windows had: it is that
+ * which its tag claims, so a viewer that goes there and back meanwhile need not be sent it again. */
 typedef struct viewer {
   bench_stream stream;
-  int row, column;                           /* the part that is seen at the upper left */
-  uint64_t shown[SHOWN * SHOWN][BITS_WORDS]; /* of each part of the window, what came last */
-  uint16_t here;                             /* bits: which of them came whole */
-  uint64_t opened_ns;                        /* 0: all have come */
+  int row, column; /* the part that is seen at the upper left */
+  shown_part shown[DOCUMENT_PARTS];
+  unsigned shown_count;
+  uint64_t opened_ns; /* 0: all of its window has come */
   char once[SEAL_BYTES];
   char tag[TAG_BYTES]; /* what its tab claims to have (src/page/script_navigate.c); empty: nothing */
 } viewer;
@@ -99,10 +108,34 @@ static int window_first(int place) {
   return first > PARTS - SHOWN ? PARTS - SHOWN : first;
 }
 
-/* Which one of the viewer's window a part is; -1: none. */
-static int index_of(const viewer *v, uint32_t part) {
+static bool is_in_window(const viewer *v, uint32_t part) {
   int row = (int)(part / PARTS) - window_first(v->row), column = (int)(part % PARTS) - window_first(v->column);
-  return row < 0 || row >= SHOWN || column < 0 || column >= SHOWN ? -1 : row * SHOWN + column;
+  return row >= 0 && row < SHOWN && column >= 0 && column < SHOWN;
+}
+
+static uint32_t part_of_window(const viewer *v, int index) {
+  return (uint32_t)((window_first(v->row) + index / SHOWN) * PARTS + window_first(v->column) + index % SHOWN);
+}
+
+/* A part of the viewer's document; NULL: it is not there. */
+static shown_part *find_shown(const viewer *v, uint32_t part) {
+  for (unsigned i = 0; i < v->shown_count; i++)
+    if (v->shown[i].part == part) return (shown_part *)&v->shown[i];
+  return NULL;
+}
+
+static bool is_whole(const viewer *v) {
+  int index = 0;
+  while (index < SHOWN * SHOWN && find_shown(v, part_of_window(v, index))) index++;
+  return index == SHOWN * SHOWN;
+}
+
+/* The page has come: of other parts nothing is left. */
+static void drop_others(viewer *v) {
+  unsigned left = 0;
+  for (unsigned i = 0; i < v->shown_count; i++)
+    if (is_in_window(v, v->shown[i].part)) v->shown[left++] = v->shown[i];
+  v->shown_count = left;
 }
 
 static bool is_set(const uint64_t *bits, uint32_t at) {
@@ -139,14 +172,15 @@ static void settle(cells *c, uint32_t number, change *one, bool has_it) {
 
 /* A part came whole. */
 static void take_part(cells *c, viewer *v, uint32_t part, const uint64_t *is_ticked) {
-  int index = index_of(v, part);
-  if (index < 0) {
+  shown_part *shown = find_shown(v, part);
+  if (!is_in_window(v, part)) {
     c->strays++;
     return;
   }
-  memcpy(v->shown[index], is_ticked, sizeof v->shown[index]);
-  v->here |= (uint16_t)(1U << index);
-  if (v->here == UINT16_MAX && v->opened_ns) {
+  if (!shown) shown = &v->shown[v->shown_count++];
+  shown->part = part;
+  memcpy(shown->is_ticked, is_ticked, sizeof shown->is_ticked);
+  if (v->opened_ns && is_whole(v)) {
     if (c->is_measured) histogram_add(&c->scrolled, bench_now_ns() - v->opened_ns);
     v->opened_ns = 0;
   }
@@ -193,6 +227,7 @@ static void take_tag(viewer *v, const char *tag, size_t len) {
   if (strncmp(tag, of_part, sizeof of_part - 1) != 0 || !*v->tag || !claim) {
     memcpy(v->tag, tag, len);
     v->tag[len] = '\0';
+    drop_others(v);
     return;
   }
   const size_t claim_len = len - (size_t)(claim - tag);
@@ -316,7 +351,7 @@ static bool press(cells *c, presser *by, uint64_t due_ns) {
   c->board[part].pending = (uint32_t)c->changes_count;
   c->pending++;
   for (uint64_t i = 0; i < c->viewers_count; i++) {
-    if (index_of(&c->viewers[i], part) < 0) continue;
+    if (!is_in_window(&c->viewers[i], part)) continue;
     set_to(one->lacking, (uint32_t)i, true);
     one->lacking_count++;
   }
@@ -341,6 +376,12 @@ static bool open_stream(cells *c, viewer *v, const char *more) {
   return bench_stream_open(&v->stream, &how) && epoll_ctl(c->epoll, EPOLL_CTL_ADD, v->stream.fd, &event) == 0;
 }
 
+/* It claims nothing any more, and is sent all of its window. */
+static void forget(viewer *v) {
+  *v->tag = '\0';
+  v->shown_count = 0;
+}
+
 /* Go by one part, some way. What is in the new window and was in the former one stays, as a morph leaves it; what is
  * waited for there still is, and may come with the new stream. */
 static bool scroll(cells *c, viewer *v) {
@@ -352,24 +393,15 @@ static bool scroll(cells *c, viewer *v) {
     if (*by < 0) *by = 0;
     if (*by > PARTS - SEEN) *by = PARTS - SEEN;
   }
-  for (int row = 0; row < SHOWN; row++)
-    for (int column = 0; column < SHOWN; column++) {
-      uint32_t part = (uint32_t)((window_first(former.row) + row) * PARTS + window_first(former.column) + column);
-      for (uint32_t at = index_of(v, part) < 0 ? c->board[part].pending : 0, next; at; at = next) {
-        next = c->changes[at - 1].next;
-        settle(c, number, &c->changes[at - 1], false);
-      }
-    }
-  v->here = 0;
   for (int index = 0; index < SHOWN * SHOWN; index++) {
-    uint32_t part =
-        (uint32_t)((window_first(v->row) + index / SHOWN) * PARTS + window_first(v->column) + index % SHOWN);
-    int was = *v->tag ? index_of(&former, part) : -1;
-    if (was < 0 || !(former.here >> was & 1)) continue;
-    memcpy(v->shown[index], former.shown[was], sizeof v->shown[index]);
-    v->here |= (uint16_t)(1U << index);
+    const uint32_t part = part_of_window(&former, index);
+    for (uint32_t at = is_in_window(v, part) ? 0 : c->board[part].pending, next; at; at = next) {
+      next = c->changes[at - 1].next;
+      settle(c, number, &c->changes[at - 1], false);
+    }
   }
-  v->opened_ns = v->here == UINT16_MAX ? 0 : bench_now_ns();
+  if (!*v->tag || v->shown_count + SHOWN * SHOWN > DOCUMENT_PARTS) forget(v);
+  v->opened_ns = is_whole(v) ? 0 : bench_now_ns();
   bench_stream_finish(&v->stream, false);
   c->scrolls += c->is_measured;
   return open_stream(c, v, "");
@@ -416,7 +448,7 @@ static bool enter(cells *c, viewer *v) {
     snprintf(more, sizeof more, "Vestry-Document: %s\r\n", number);
   v->opened_ns = bench_now_ns();
   take_boxes(c, v, c->document, c->document + strlen(c->document));
-  return v->here == UINT16_MAX && open_stream(c, v, more);
+  return is_whole(v) && open_stream(c, v, more);
 }
 
 /* Parts that some viewer shows otherwise than they are. */
@@ -424,10 +456,10 @@ static uint64_t count_wrong(const cells *c) {
   uint64_t count = 0;
   for (uint64_t i = 0; i < c->viewers_count; i++) {
     const viewer *v = &c->viewers[i];
-    for (uint32_t at = 0; at < SHOWN * SHOWN; at++) {
-      uint32_t part =
-          (uint32_t)(window_first(v->row) + (int)(at / SHOWN)) * PARTS + (uint32_t)window_first(v->column) + at % SHOWN;
-      count += !(v->here >> at & 1) || memcmp(v->shown[at], c->board[part].is_ticked, sizeof v->shown[at]) != 0;
+    for (int index = 0; index < SHOWN * SHOWN; index++) {
+      const uint32_t part = part_of_window(v, index);
+      const shown_part *shown = find_shown(v, part);
+      count += !shown || memcmp(shown->is_ticked, c->board[part].is_ticked, sizeof shown->is_ticked) != 0;
     }
   }
   return count;
