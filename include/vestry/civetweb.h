@@ -106,8 +106,8 @@ typedef struct vestry_civetweb_options {
   uint64_t watch_ms;        /**< how often the kernel is asked which peers have gone; 0: a sixteenth of the
                                  instance's heartbeat, at least 10, at most 250; VESTRY_NEVER_MS: never */
   uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat less
-                                 2 × watch_ms, so that one is gone within two heartbeats (30,000 if there are none);
-                                 VESTRY_NEVER_MS: never */
+                                 2 × watch_ms, so that one is gone within two heartbeats, but at least 2,000 (30,000
+                                 if there are none); VESTRY_NEVER_MS: never */
   uint64_t body_ms;         /**< in which a request's body must be there, whole; 0: request_timeout_ms; VESTRY_NEVER_MS:
                                  so long as civetweb waits, which is request_timeout_ms for each byte anew */
   uint64_t linger_ms;       /**< in which the rest of a body must be there that was answered before it ended (413, 405);

@@ -88,8 +88,8 @@ typedef struct vestry_microhttpd_options {
                                     accepted, or its first line came on one that was kept; else it is closed. A TLS
                                     handshake counts. 0: 30,000; VESTRY_NEVER_MS: timeout_s of silence alone counts */
   uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat of the
-                                 instance (30,000 if there are none); VESTRY_NEVER_MS: when the system thinks so, after
-                                 a quarter of an hour */
+                                 instance, but at least 2,000 (30,000 if there are none); VESTRY_NEVER_MS: when the
+                                 system thinks so, after a quarter of an hour */
   size_t memory_bytes;      /**< of a connection: a request's head and that of its answer must both fit. 0: 4,096; from
                                  1,024 to 16 MiB. The signals of a GET are in its head */
   size_t send_buffer_bytes; /**< what the kernel takes for a client that does not read, about (SO_SNDBUF); what is

@@ -35,7 +35,8 @@ static uint64_t round_ms(uint64_t due_ms) {
 static uint64_t default_lost_ms(const vestry *v, uint64_t watch_ms) {
   uint64_t heartbeat_ms = vestry_parts_of(v)->heartbeat_ms;
   if (heartbeat_ms == VESTRY_NEVER_MS) return VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
-  return heartbeat_ms / 4 > watch_ms ? heartbeat_ms - 2 * watch_ms : heartbeat_ms / 2 + 1;
+  uint64_t lost_ms = heartbeat_ms / 4 > watch_ms ? heartbeat_ms - 2 * watch_ms : heartbeat_ms / 2 + 1;
+  return lost_ms > VSI_WEB_LOST_LEAST_MS ? lost_ms : VSI_WEB_LOST_LEAST_MS;
 }
 
 static size_t read_ports(const struct mg_context *server, vsi_civetweb_port ports[PORTS_MAX]) {

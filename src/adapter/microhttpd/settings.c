@@ -31,8 +31,11 @@ enum {
 /* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
 unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
   if (lost_ms == VESTRY_NEVER_MS) return 0;
-  if (!lost_ms) lost_ms = vestry_parts_of(v)->heartbeat_ms;
-  if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
+  if (!lost_ms) {
+    lost_ms = vestry_parts_of(v)->heartbeat_ms;
+    if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
+    if (lost_ms < VSI_WEB_LOST_LEAST_MS) lost_ms = VSI_WEB_LOST_LEAST_MS;
+  }
   return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
 }
 

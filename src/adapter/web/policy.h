@@ -9,4 +9,8 @@
 /* So long a peer may leave bytes unacknowledged where no heartbeats give the measure. */
 enum { VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS = 30000 };
 
+/* And at least so long, however short a heartbeat is: TCP waits for a second before it sends what was lost again
+ * (RFC 6298, 2.4), and a client whose processor is busy acknowledges late. */
+enum { VSI_WEB_LOST_LEAST_MS = 2000 };
+
 #endif
