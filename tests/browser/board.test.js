@@ -56,7 +56,8 @@ const whoIs = (tab, wanted) =>
 const add = async (tab, text) => {
   await tab.page.getByLabel('New card').fill(text);
   await tab.page.getByRole('button', { name: 'Add' }).click();
-  await tab.until(() => document.querySelector('#text').value === ''); // it was taken
+  // It was taken, and the page knows it: what is seen may be there sooner than the answer.
+  await tab.until(() => document.querySelector('#text').value === '' && !document.querySelector('.waiting').checkVisibility());
 };
 // Opens the editor of a card, and types.
 const edits = async (tab, text, card = tab.page.locator('article').first()) => {

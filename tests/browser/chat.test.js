@@ -4,7 +4,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const path = require('node:path');
-const { HOSTILE, newSession, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
+const { HOSTILE, newSession, overfill, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
 const { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
 
 after(closeChrome);
@@ -502,15 +502,15 @@ test('chat: bounds are told', async (t) => {
   await ada.until(() => document.querySelector('.error').textContent.includes('a few seconds') ||
     [...document.querySelectorAll('article p')].some((p) => p.textContent === 'four')); // ten seconds may just be over
   for (const name of [' ', 'x'.repeat(41)]) {
-    await ada.page.getByLabel('New channel').evaluate((el) => el.removeAttribute('maxlength')); // the server counts, too
-    await ada.page.getByLabel('New channel').fill(name);
+    await say(ada, ' '.repeat(3)); // another complaint: the next one is new
+    await complains(ada, 'needs some text');
+    await overfill(ada.page.getByLabel('New channel'), name);
     await press(ada.page.getByRole('button', { name: 'Create' }));
     await complains(ada, 'A channel needs a name, of at most 40');
   }
   const session = await newSession(t);
   const tab = await session.tab(chat.url);
-  await tab.page.getByLabel('Name').evaluate((el) => el.removeAttribute('maxlength'));
-  await tab.page.getByLabel('Name').fill('x'.repeat(41));
+  await overfill(tab.page.getByLabel('Name'), 'x'.repeat(41));
   await tab.page.getByRole('button', { name: 'Enter' }).click();
   await complains(tab, 'of at most 40 characters');
 });

@@ -107,6 +107,14 @@ async function exampleFor(t, name) {
   };
 }
 
+// Fills a field beyond its bound, as a page of another's making may. A script's value is not cut at maxlength, and a
+// morph that comes in between changes nothing of that.
+const overfill = (field, text) =>
+  field.evaluate((el, value) => {
+    el.value = value;
+    el.dispatchEvent(new Event('input', { bubbles: true }));
+  }, text);
+
 // For the documentation: PICTURES=folder keeps a picture, small and with few colours.
 async function picture(page, name) {
   if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
@@ -259,4 +267,4 @@ function canBeHidden() {
 }
 
 module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, sameInFirefox, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
-  versionOptions, startExample, startCounter, exampleFor, isOffline, unforeseen, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };
+  versionOptions, startExample, startCounter, exampleFor, isOffline, overfill, unforeseen, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };

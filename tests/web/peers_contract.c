@@ -182,6 +182,13 @@ double peers_seconds_until_lost(const server_seam *tested, const web_settings *s
   return took;
 }
 
+void peers_leave_time_to_send_again(const server_seam *tested) {
+  const web_settings settings = {.options.connection = &(vestry_connection_options){.heartbeat_ms = 100}};
+  double took = peers_seconds_until_lost(tested, &settings, 8, 0);
+  print_message("lost after %.0f ms; promised: a heartbeat of 100 + lost 2,000\n", took * 1e3);
+  assert_true(took >= 1.9 && took < PROMPT_S);
+}
+
 int peers_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_one_that_closes),

@@ -13,6 +13,9 @@ int peers_contract_run(const server_seam *seam);
  * Skips the test where no network can be made. */
 double peers_seconds_until_lost(const server_seam *seam, const web_settings *settings, unsigned heartbeats,
                                 size_t bytes);
+/* A test of its own: heartbeats of 100 ms, and a peer that was cut off is LOST no sooner than TCP would have sent again
+ * what was lost. For a server that listens at an address of the test's choice. */
+void peers_leave_time_to_send_again(const server_seam *seam);
 /* Let so much time pass by waiting for the heartbeats of a stream. */
 void peers_wait_heartbeats(struct client *c, unsigned count);
 
