@@ -8,14 +8,14 @@
 #include <string.h>
 
 #include "shared/program.h"
+#include "shared/text.h"
 
-/* Fields count UTF-16 units; in UTF-8 each takes three bytes at most. */
-enum { NAME_MAX = 30, NAME_BYTES = 3 * NAME_MAX, TEXT_MAX = 140, TEXT_BYTES = 3 * TEXT_MAX };
+enum { NAME_MAX = 30, NAME_BYTES = TEXT_BYTES(NAME_MAX), TEXT_MAX = 140 };
 enum { KEPT_MAX = 100, DISMISSED_MAX = 1000 };
 
 struct notice {
   unsigned long long number; /* from 1 */
-  char from[NAME_BYTES + 1], to[NAME_BYTES + 1], text[TEXT_BYTES + 1];
+  char from[NAME_BYTES], to[NAME_BYTES], text[TEXT_BYTES(TEXT_MAX)];
 };
 
 struct app {
@@ -27,15 +27,15 @@ struct app {
   unsigned long long dismissals_count;
   struct {
     unsigned long long number;
-    char user[NAME_BYTES + 1];
+    char user[NAME_BYTES];
   } dismissed[DISMISSED_MAX];
 };
 
 /* GET /?user=…: whose page it is. (An application with a log-in would know, and ask nobody.) */
-static void read_user(const vestry_request *req, char user[NAME_BYTES + 1]) {
+static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
   const char *query = req->query;
-  vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_BYTES + 1, &(size_t){0});
-  if (err || !*user) strcpy(user, "guest");
+  vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_BYTES, &(size_t){0});
+  if (err || !text_is_good(user, NAME_MAX)) strcpy(user, "guest");
 }
 
 #define PAGE                                                                                                           \
@@ -54,7 +54,7 @@ static void read_user(const vestry_request *req, char user[NAME_BYTES + 1]) {
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   /* Also while the tab is hidden: a notice is sent once. */
   const vestry_backend_action_options also_hidden = {.when_hidden = VESTRY_HIDDEN_OPEN};
-  char user[NAME_BYTES + 1];
+  char user[NAME_BYTES];
   vestry_html html;
   read_user(req, user);
   program_page_begin(app, reply, &html, "Notices");
@@ -73,7 +73,7 @@ static void on_notice(const vestry_bus_message *message, void *ctx) {
  * kept is sent first: what came while the page was away is among it. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const vestry_subscriber page = {.call = on_notice};
-  char user[NAME_BYTES + 1];
+  char user[NAME_BYTES];
   (void)ctx;
   read_user(req, user);
   vestry_err err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
@@ -152,9 +152,12 @@ static vestry_err add_notice(vestry_batch *batch, const struct notice *notice) {
 static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *user = program_text(req, "user", NAME_BYTES), *to = program_text(req, "to", NAME_BYTES);
-  const char *text = program_text(req, "text", TEXT_BYTES);
-  if (!user || !to || !text || !text[strspn(text, " ")])
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A notice needs a text, and not a long one."));
+  const char *text = program_text(req, "text", TEXT_BYTES(TEXT_MAX));
+  if (!text_fits(user, NAME_MAX) || !text_fits(to, NAME_MAX))
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A name has at most 30 characters."));
+  if (!text_is_good(text, TEXT_MAX))
+    return vestry_reply_patch_signals(reply,
+                                      VESTRY_OBJECT("said", "A notice needs a text, of at most 140 characters."));
   struct notice notice = {0};
   strcpy(notice.from, user);
   strcpy(notice.to, to);
@@ -185,7 +188,7 @@ static vestry_err dismiss(const vestry_request *req, vestry_reply *reply, void *
   struct app *app = ctx;
   const char *user = program_text(req, "user", NAME_BYTES);
   const char *number = vestry_request_value(req, VESTRY_IN_QUERY, "number");
-  if (!user || !number) return vestry_reply_status(reply, 400);
+  if (!text_fits(user, NAME_MAX) || !number) return vestry_reply_status(reply, 400);
   pthread_mutex_lock(&app->lock);
   const size_t at = app->dismissals_count++ % DISMISSED_MAX;
   app->dismissed[at].number = strtoull(number, NULL, 10);

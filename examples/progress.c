@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "shared/program.h"
+#include "shared/text.h"
 
 /* The streams of all pages that show the job. */
 #define JOB VESTRY_KEY("job")
@@ -18,7 +19,7 @@ struct app {
   pthread_cond_t changed;
   enum { IDLE, RUNNING, DONE, CANCELLED, OVER } state; /* guarded by lock, like the rest */
   int percent;
-  char job[NAME_MAX + 1]; /* its name */
+  char job[TEXT_BYTES(NAME_MAX)]; /* its name */
 };
 
 /* A page's watch: shows the job as it is now. */
@@ -68,15 +69,16 @@ static void change(struct app *app, int state, const char *job) {
 }
 
 #define PAGE                                                                                                           \
-  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0}\"><h1>A long job</h1>"                    \
+  "<main data-signals=\"{job: '', state: 'idle', running: false, percent: 0, said: ''}\"><h1>A long job</h1>"          \
   "<section class=\"live\"><h2 id=\"job\" data-text=\"$job || 'Nothing to do'\"></h2>"                                 \
   "<progress max=\"100\" aria-labelledby=\"job\" data-attr:value=\"$percent\"></progress>"                             \
   "<div class=\"row\"><span id=\"percent\" class=\"count\" data-text=\"$percent + ' %%'\"></span>"                     \
   "<span id=\"state\" class=\"soft\" role=\"status\" data-text=\"!$_stale ? $state : $running ? 'was running at ' + "  \
   "$_stale : $state + ' at ' + $_stale\"></span></div></section>"                                                      \
-  "<form data-on:submit=\"$running || $_stale || @post('/job')\"><div class=\"field\"><label "                         \
+  "<form data-on:submit=\"$said = ''; $running || $_stale || @post('/job')\"><div class=\"field\"><label "             \
   "for=\"name\">Name</label>"                                                                                          \
-  "<input id=\"name\" data-bind:name maxlength=\"%d\" autocomplete=\"off\" placeholder=\"Counting sheep\"></div>"      \
+  "<input id=\"name\" data-bind:name maxlength=\"%d\" autocomplete=\"off\" placeholder=\"Counting sheep\">"            \
+  "<p class=\"error\" role=\"alert\" data-text=\"$said\"></p></div>"                                                   \
   "<div class=\"buttons\"><button class=\"first\" id=\"start\" data-attr:aria-disabled=\"'' + ($running || "           \
   "!!$_stale)\">Start</button>"                                                                                        \
   "<button type=\"button\" id=\"cancel\" data-on:click=\"$running && !$_stale && @delete('/job')\" "                   \
@@ -98,10 +100,12 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_watch(reply, &(vestry_watch){.step = show, .ctx = app});
 }
 
-/* POST /job, DELETE /job: the answer is empty, what happens goes down the streams. */
+/* POST /job, DELETE /job: the answer is a complaint or empty, what happens goes down the streams. */
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
-  const char *name = program_text(req, "name", NAME_MAX);
-  change(app, RUNNING, name && *name ? name : "Counting sheep");
+  const char *name = program_text(req, "name", TEXT_BYTES(NAME_MAX));
+  if (!text_fits(name, NAME_MAX))
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", "A name has at most 40 characters."));
+  change(app, RUNNING, text_is_good(name, NAME_MAX) ? name : "Counting sheep");
   return vestry_reply_status(reply, 204);
 }
 

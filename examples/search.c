@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "shared/program.h"
+#include "shared/text.h"
 
-/* A field counts UTF-16 units; in UTF-8 each takes three bytes at most. */
-enum { QUERY_MAX = 40, QUERY_BYTES = 3 * QUERY_MAX };
+enum { QUERY_MAX = 40, QUERY_BYTES = TEXT_BYTES(QUERY_MAX) };
 
 static const char *const birds[] = {"Avocet, Recurvirostra avosetta",
                                     "Barn owl, Tyto alba",
@@ -54,11 +54,11 @@ static const char *const birds[] = {"Avocet, Recurvirostra avosetta",
 enum { BIRDS_COUNT = sizeof birds / sizeof *birds };
 
 /* What one looks for: without blanks at its ends, and one between words. */
-static void read_query(const vestry_request *req, char query[QUERY_BYTES + 1]) {
+static void read_query(const vestry_request *req, char query[QUERY_BYTES]) {
   const char *text = vestry_request_value(req, VESTRY_IN_QUERY, "query");
   size_t len = 0;
   query[0] = '\0';
-  if (!text || strlen(text) > QUERY_BYTES) return;
+  if (!text_fits(text, QUERY_MAX)) return;
   for (; *text; text++) {
     bool is_blank = *text == ' ' || *text == '\t';
     if (is_blank && (len == 0 || query[len - 1] == ' ')) continue;
@@ -94,7 +94,7 @@ static void add_results(vestry_html *html, const char *query) {
 /* GET /, also with ?query=…: the document, complete without any script, and the content at each address that the tab
  * goes to. */
 static vestry_err page(vestry_render *render, vestry_html *html, void *app) {
-  char query[QUERY_BYTES + 1];
+  char query[QUERY_BYTES];
   read_query(render->request, query);
   program_live_begin(app, render, html, "Active search");
   vestry_render_begin(render, html);

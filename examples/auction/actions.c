@@ -19,9 +19,9 @@ static bool read_cents(const char *text, int64_t *ret_cents) {
 /* Whoever says so is who he says: an application asks for a password here. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
-  if (!name || !*name || strlen(name) > NAME_MAX) {
+  if (!text_is_good(name, NAME_MAX)) {
     vestry_reply_status(reply, 422);
-    return page_login(ctx, reply, "A name is wanted, and not a long one.");
+    return page_login(ctx, reply, name, "A name is wanted, of at most 40 characters.");
   }
   vestry_err err = vestry_session_login(req, reply, name);
   return err ? err : vestry_reply_redirect(reply, 303, "/");
@@ -43,7 +43,7 @@ static vestry_err for_members(const vestry_request *req, vestry_reply *reply, vo
 }
 
 static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  if (!req->is_datastar && !vestry_session_user(req)) return page_login(ctx, reply, "");
+  if (!req->is_datastar && !vestry_session_user(req)) return page_login(ctx, reply, NULL, "");
   return vestry_page_serve(req, reply, ((struct app *)ctx)->lots, NULL);
 }
 
@@ -99,7 +99,7 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_sqlite_loan *loan;
   int64_t cents, minutes, id;
   char url[40];
-  if (!title || !*title || strlen(title) > 4 * TITLE_MAX || !about || strlen(about) > 4 * ABOUT_MAX)
+  if (!text_is_good(title, TITLE_MAX) || !text_fits(about, ABOUT_MAX))
     return refuse(reply, "A lot needs a title, and not more than the form takes.");
   if (!read_cents(vestry_request_value(req, VESTRY_IN_FORM, "price"), &cents))
     return refuse(reply, "The price is none.");

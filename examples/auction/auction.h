@@ -6,6 +6,7 @@
 
 #include "../shared/program.h"
 #include "../shared/secret.h"
+#include "../shared/text.h"
 #include "vestry/sqlite_forms.h"
 #include "vestry/sqlite_jobs.h"
 #include "vestry/sqlite_sessions.h"
@@ -41,7 +42,8 @@ vestry_err page_lots(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_lot(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_offer(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_may_see(const vestry_request *req, void *app);
-vestry_err page_login(struct app *app, vestry_reply *reply, const char *complaint);
+/* name: what was refused; NULL: nothing was */
+vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, const char *complaint);
 
 /* Routes, guards and what uploads end in. */
 vestry_err actions_mount(struct app *app);

@@ -42,14 +42,14 @@ vestry_err page_may_see(const vestry_request *req, void *app) {
   return vestry_session_user(req) ? VESTRY_OK : VESTRY_FAILED;
 }
 
-vestry_err page_login(struct app *app, vestry_reply *reply, const char *complaint) {
+vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, const char *complaint) {
   return program_page(&app->program, reply, "The auction",
                       "<main class=\"narrow\"><h1>The auction</h1><form method=\"post\" action=\"/login\">"
                       "<label for=\"name\">Name</label><input id=\"name\" name=\"name\" dir=\"auto\" maxlength=\"%d\" "
-                      "required autofocus "
+                      "value=\"%s\" required autofocus "
                       "autocomplete=\"username\"><p class=\"alert\" role=\"alert\">%s</p>"
                       "<button class=\"first\">Enter</button></form></main>",
-                      NAME_MAX, complaint);
+                      NAME_MAX, name ? name : "", complaint);
 }
 
 /* What a row says of a lot. */
@@ -103,7 +103,7 @@ vestry_err page_lots(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const char *q = vestry_request_value(render->request, VESTRY_IN_QUERY, "q");
   struct lot lot = {.html = html, .who = vestry_session_user(render->request)};
-  if (!q || strlen(q) > TITLE_MAX) q = "";
+  if (!text_fits(q, TITLE_MAX)) q = "";
   vestry_err err = begin(app, render, html, "The auction");
   vestry_html_add(html,
                   "<h1>Lots</h1><form role=\"search\" action=\"/\" data-navigate><label for=\"q\">Search</label>"

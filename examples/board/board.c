@@ -30,7 +30,7 @@ struct app {
 
 #define LOGIN                                                                                                          \
   "<main class=\"narrow\"><h1>The board</h1><form method=\"post\" action=\"/login\"><label for=\"name\">Name</label>"  \
-  "<input id=\"name\" name=\"name\" maxlength=\"%d\" required autofocus autocomplete=\"username\">"                    \
+  "<input id=\"name\" name=\"name\" maxlength=\"%d\" value=\"%s\" required autofocus autocomplete=\"username\">"       \
   "<p class=\"error\" role=\"alert\">%s</p><button class=\"first\">Enter</button></form></main>"
 /* What is half typed is not for who comes after this person. */
 #define LOGOUT                                                                                                         \
@@ -104,7 +104,7 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_html html;
   vestry_slice boards;
   char once[VESTRY_ONCE_NONCE_BYTES];
-  if (!vestry_session_user(req)) return program_page(&app->program, reply, "The board", LOGIN, NAME_MAX, "");
+  if (!vestry_session_user(req)) return program_page(&app->program, reply, "The board", LOGIN, NAME_MAX, "", "");
   vestry_html_init(&html, NULL);
   vestry_err err = vestry_sqlite_run_alone(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
   if (!err) err = vestry_html_result(&html, &boards);
@@ -126,8 +126,10 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_err err = name ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
   if (err && err != VESTRY_INVALID) return err;
   if (err) {
+    const char *refused = vestry_request_value(req, VESTRY_IN_FORM, "name");
     vestry_reply_status(reply, 422);
-    return program_page(ctx, reply, "The board", LOGIN, NAME_MAX, "A name is wanted, and not a long one.");
+    return program_page(ctx, reply, "The board", LOGIN, NAME_MAX, refused ? refused : "",
+                        "A name is wanted, of at most 40 characters.");
   }
   return vestry_reply_redirect(reply, 303, "/");
 }

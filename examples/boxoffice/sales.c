@@ -5,6 +5,8 @@
 
 #include "boxoffice.h"
 
+#include "../shared/text.h"
+
 int64_t buyer_of(const vestry_request *req) {
   char tab[VESTRY_TAB_ID_BYTES];
   if (!vestry_tab_is_known(req) || vestry_tab_id(req, tab)) return 0;
@@ -87,8 +89,8 @@ static vestry_err pay(const vestry_request *req, vestry_reply *reply, void *ctx)
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   vestry_sqlite_loan *loan;
   if (!buyer_of(req)) return VESTRY_INVALID;
-  if (!name || strspn(name, " ") == strlen(name) || strlen(name) > 4 * NAME_MAX_CHARS)
-    return say(reply, "Whose tickets are they? A name is wanted, and not a long one.");
+  if (!text_is_good(name, NAME_MAX_CHARS))
+    return say(reply, "Whose tickets are they? A name is wanted, of at most 40 characters.");
   vestry_err err = vestry_sqlite_borrow(app->db, VESTRY_SQLITE_WRITE, &loan);
   if (err) return err;
   err = vestry_sqlite_give(loan, sell(app, loan, req, name));

@@ -77,7 +77,7 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
   if (err && err != VESTRY_INVALID) return err;
   if (err) {
     vestry_reply_status(reply, 422);
-    return page_login(app, req, reply, (int)channel, "A name is wanted, of at most 40 characters.");
+    return page_login(app, req, reply, (int)channel, name, "A name is wanted, of at most 40 characters.");
   }
   vestry_sqlite_loan *db;
   err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
@@ -125,7 +125,7 @@ static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
 static vestry_err serve_at(const vestry_request *req, vestry_reply *reply, struct app *app, int channel) {
   const char *user = vestry_session_user(req);
   if (!user && req->is_datastar) return vestry_reply_status(reply, 401);
-  if (!user) return page_login(app, req, reply, channel, "");
+  if (!user) return page_login(app, req, reply, channel, NULL, "");
   vestry_err err = vestry_reply_present(reply, app->presence, NULL, user);
   if (!err)
     err = vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){

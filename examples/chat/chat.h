@@ -56,7 +56,8 @@ struct app {
 /* The page of the path /, as a vestry_page_fn; its app is the struct app. */
 vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx);
 /* The log-in instead, which leads to that channel (0: to /), and why the last one was none. */
-vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *error);
+vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *name,
+                      const char *error);
 /* The signal, and the member of a tab's state, that a draft is. It is the tab's: a page that was rendered before its
  * tab was known (vestry/tab.h) leaves nothing behind. */
 vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]);

@@ -83,7 +83,13 @@ function follow(room) {
 function focusMessage(id) {
   const article = id && document.getElementById(id);
   if (article) article.focus({ preventScroll: true });
-  else setTimeout(() => document.querySelector('#composer textarea')?.focus());
+  else if (!focusComposer()) setTimeout(focusComposer); // an editor is about to give its place back
+}
+// At once, where it can be: what is typed next belongs there.
+function focusComposer() {
+  const field = document.querySelector('#composer textarea');
+  field?.focus();
+  return field === document.activeElement;
 }
 
 // So many messages are unread in the other channels.

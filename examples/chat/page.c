@@ -493,11 +493,13 @@ vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx) {
   "<main id=\"login\"><h1>Chat</h1><p>Say who you are, and come in.</p><form method=\"post\" action=\"/login\">"       \
   "<input type=\"hidden\" name=\"csrf\" value=\"%s\"><input type=\"hidden\" name=\"channel\" value=\"%d\">"            \
   "<label for=\"name\">Name</label><input id=\"name\" name=\"name\" "                                                  \
-  "required maxlength=\"40\" autofocus autocomplete=\"username\"><p class=\"error\" role=\"alert\">%s</p>"             \
+  "value=\"%s\" required maxlength=\"40\" autofocus autocomplete=\"username\"><p class=\"error\" "                     \
+  "role=\"alert\">%s</p>"                                                                                              \
   "<button class=\"first\">Enter</button></form></main>"
 
-vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *error) {
+vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *name,
+                      const char *error) {
   char token[VESTRY_CSRF_TOKEN_BYTES];
   vestry_err err = vestry_csrf_token(app->csrf, req, reply, token);
-  return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, channel, error);
+  return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, channel, name ? name : "", error);
 }

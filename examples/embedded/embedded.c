@@ -61,13 +61,13 @@ static void set_policy(vestry_reply *reply) {
 
 /* The form is a document of vestry's, so that it has a policy; whoever sends it is logged in by the monitor. */
 static vestry_err welcome(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx, set_policy(reply);
+  (void)ctx, set_policy(reply);
   return vestry_reply_bodyf(reply,
                             "<!doctype html><html lang=\"en\"><title>Log in</title>%-s" STYLE
                             "<main><h1>Devices</h1><form action=\"/login\"><label>Name <input name=\"name\" "
-                            "dir=\"auto\" required maxlength=\"%d\"></label> <button class=\"first\">Log in</button>"
-                            "</form></main>",
-                            PAGE_HEAD, NAME_MAX);
+                            "dir=\"auto\" required maxlength=\"%d\"></label><p class=\"error\" role=\"alert\">%s</p>"
+                            "<button class=\"first\">Log in</button></form></main>",
+                            PAGE_HEAD, NAME_MAX, *req->query ? "A name is wanted, of at most 20 characters." : "");
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {

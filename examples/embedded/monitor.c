@@ -10,7 +10,7 @@ pthread_mutex_t monitor_lock = PTHREAD_MUTEX_INITIALIZER;
 int celsius[DEVICES];
 static struct user {
   unsigned long long token; /* 0: nobody */
-  char name[NAME_MAX + 1];
+  char name[TEXT_BYTES(NAME_MAX)];
 } users[USERS_MAX];      /* guarded by monitor_lock */
 static unsigned log_ins; /* the same */
 
@@ -24,9 +24,8 @@ static int answer(const char *path, const char *name, char cookie[64], char text
     snprintf(text, 128, "[%d,%d,%d,%d]\n", celsius[0], celsius[1], celsius[2], celsius[3]);
   } else if (strcmp(path, "/login") != 0) {
     status = 404;
-  } else if (!name || !*name || strlen(name) > NAME_MAX ||
-             getrandom(&user->token, sizeof user->token, 0) != sizeof user->token) {
-    *location = "/welcome"; /* asks for one */
+  } else if (!text_is_good(name, NAME_MAX) || getrandom(&user->token, sizeof user->token, 0) != sizeof user->token) {
+    *location = name && *name ? "/welcome?refused" : "/welcome"; /* asks for one */
   } else {
     log_ins++; /* of a hundred the oldest gives way */
     snprintf(user->name, sizeof user->name, "%s", name);
@@ -37,7 +36,7 @@ static int answer(const char *path, const char *name, char cookie[64], char text
   return status;
 }
 
-size_t monitor_user(const char *cookies, char name[NAME_MAX + 1]) {
+size_t monitor_user(const char *cookies, char name[TEXT_BYTES(NAME_MAX)]) {
   const char *text = cookies ? strstr(cookies, "monitor=") : NULL;
   unsigned long long token = text ? strtoull(text + 8, NULL, 16) : 0;
   *name = '\0';
@@ -51,7 +50,7 @@ size_t monitor_user(const char *cookies, char name[NAME_MAX + 1]) {
 int monitor_by_civetweb(struct mg_connection *conn, void *ctx) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   const char *query = info->query_string ? info->query_string : "";
-  char name[64] = "", cookie[64] = "", text[128] = "";
+  char name[256] = "", cookie[64] = "", text[128] = "";
   const char *location = NULL;
   (void)ctx, mg_get_var(query, strlen(query), "name", name, sizeof name);
   int status = answer(info->local_uri, name, cookie, text, &location);

@@ -7,13 +7,15 @@
 #include <microhttpd.h>
 #include <pthread.h>
 
+#include "../shared/text.h"
+
 enum { DEVICES = 4, USERS_MAX = 100, NAME_MAX = 20 };
 
 extern pthread_mutex_t monitor_lock;
 extern int celsius[DEVICES]; /* guarded by monitor_lock */
 
 /* Whose cookie it is; returns the length, 0: nobody's. */
-size_t monitor_user(const char *cookies, char name[NAME_MAX + 1]);
+size_t monitor_user(const char *cookies, char name[TEXT_BYTES(NAME_MAX)]);
 
 /* /login and /values.json, for either server. */
 int monitor_by_civetweb(struct mg_connection *conn, void *ctx);

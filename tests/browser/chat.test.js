@@ -515,6 +515,17 @@ test('chat: bounds are told', async (t) => {
   await complains(tab, 'of at most 40 characters');
 });
 
+test('chat: after the way to the message field, what is typed next is in the field', async (t) => {
+  const chat = await chatFor(t);
+  const ada = await personFor(t, chat, 'Ada');
+  await ada.page.locator('#composer textarea:enabled').waitFor();
+  const focused = await ada.page.evaluate(() => {
+    document.querySelector('#skip').click();
+    return document.activeElement.matches('#composer textarea');
+  });
+  assert.ok(focused);
+});
+
 // Where the list stands: how far its end is away, and which message is at its upper edge, at what height.
 const placeOf = ({ page }) =>
   page.evaluate(() => {

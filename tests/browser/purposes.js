@@ -126,7 +126,7 @@ const PURPOSES = {
   },
   search: async (page) => {
     await write(page, page.locator('#query'), 'robin');
-    await page.locator('li, tr').filter({ hasText: /robin/i }).first().waitFor();
+    await page.getByText('1 of 42 birds').waitFor();
   },
   signup: async (page) => {
     await write(page, page.locator('#name'), 'Ada');

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// What one may write in each field of each example: as many characters as the field takes are taken by the server, of
+// any script; one more, from a page of another's making, is refused by a sentence, and stays in its field. (The board,
+// the chat, the poll, edit and signup have tests of their own for what else they refuse.)
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { EXAMPLES, startOwn } = require('./examples.js');
+const { newSession, overfill, closeChrome } = require('./harness.js');
+const { enter } = require('./purposes.js');
+
+after(closeChrome);
+
+const shows = (page, text) => page.getByText(text).filter({ visible: true }).first().waitFor();
+const stays = (page, selector, text) => page.waitForFunction(([where, is]) => document.querySelector(where)?.value === is, [selector, text]);
+const logIn = { field: 'input[name=name]', at: '/', outside: true, taken: async (page) => page.locator('form[action="/login"]').waitFor({ state: 'detached' }) };
+
+// Of each example: where the field is, what else the form needs, how the text is seen when it is taken, and the sentence
+// when it is not. outside: before the log-in.
+const FIELDS = {
+  auction: [{ ...logIn, refused: 'of at most 40 characters' },
+    { at: '/', field: '#q', taken: (page, text) => page.getByText(`No lot is called “${text}”`).waitFor() },
+    { at: '/offer', field: '#title', bound: 80, send: /^Offer/, taken: (page, text) => page.getByRole('heading', { name: text }).waitFor(), refused: 'not more than the form takes' },
+    { at: '/offer', field: '#about', also: { '#title': 'A thing' }, send: /^Offer/, taken: shows, refused: 'not more than the form takes' }],
+  board: [{ ...logIn, refused: 'of at most 40 characters' }],
+  boxoffice: [{ at: '/', field: '[name=name]', first: (page) => page.getByRole('button', { name: 'Any free seat' }).click(), send: /^Pay € [1-9]/,
+    taken: (page) => page.locator('#basket li time').first().waitFor({ state: 'detached' }), refused: 'of at most 40 characters' }],
+  chat: [{ ...logIn, refused: 'of at most 40 characters' }],
+  embedded: [{ ...logIn, at: '/welcome', refused: 'of at most 20 characters', forgets: true }],
+  notices: [{ at: '/', field: '#text', taken: shows, refused: 'of at most 140 characters' },
+    { at: '/', field: '#to', also: { '#text': 'for you' }, taken: (page, text) => shows(page, `Kept: ${text} has no page open now`), refused: 'at most 30 characters' }],
+  progress: [{ at: '/', field: '#name', taken: async (page, text) => {
+    await shows(page, text);
+    await page.locator('#cancel').click();
+  }, refused: 'at most 40 characters' }],
+  search: [{ at: '/', field: '#query', taken: (page, text) => page.getByText(`No bird is called “${text}”`).waitFor() }],
+};
+
+const open = async (page, url) => {
+  await page.goto(url);
+  await page.waitForFunction(() => document.querySelector('.late')?.style.display !== '' || !document.querySelector('script[type=module]'));
+};
+
+for (const name of EXAMPLES.filter((one) => FIELDS[one]))
+  test(`${name}: as much as its fields take is taken, and no more; nothing is lost`, async (t) => {
+    const example = await startOwn(t, name);
+    for (const how of FIELDS[name])
+      for (const [script, sign] of [['umlauts', 'Ä'], ['emoji', '🦉'], ['Hebrew', 'ש']]) {
+        const { page } = await (await newSession(t)).tab('about:blank');
+        const fill = async (write) => {
+          await open(page, new URL(how.at, example.url).href);
+          await how.first?.(page);
+          for (const [also, text] of Object.entries(how.also ?? {})) await page.locator(also).fill(text);
+          await write(page.locator(how.field).first());
+          if (how.send) await page.getByRole('button', { name: how.send }).click();
+          else await page.locator(how.field).first().press('Enter');
+        };
+        if (!how.outside) {
+          await page.goto(example.url);
+          await enter(page);
+        }
+        await open(page, new URL(how.at, example.url).href);
+        const bound = await page.locator(how.field).first().evaluate((el) => el.maxLength);
+        assert.ok(bound > 0, `${how.field} has a bound`);
+        // As one person types it: the field counts UTF-16 units, so of emoji there are half as many.
+        const most = sign.repeat(Math.floor(bound / sign.length));
+        if (how.refused) {
+          const more = sign.repeat(bound + 1);
+          await fill((field) => overfill(field, more));
+          await shows(page, how.refused);
+          if (!how.forgets) await stays(page, how.field, more);
+        }
+        await fill((field) => field.fill(most + sign)); // the field itself lets no more in
+        await how.taken(page, most);
+        t.diagnostic(`${how.field}: ${bound} ${script}`);
+      }
+  });
