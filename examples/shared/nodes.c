@@ -55,7 +55,7 @@ struct nodes {
 bool node_read(const char *words, struct node *ret_node) {
   *ret_node = (struct node){0};
   const bool is_good = sscanf(words, "%u/%u/%63s", &ret_node->number, &ret_node->count, ret_node->door) >= 2 &&
-                       ret_node->number >= 1 && ret_node->number <= NODES_MAX;
+                       ret_node->number >= 1 && ret_node->number <= ret_node->count && ret_node->count <= NODES_MAX;
   return is_good && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }
 

@@ -7,6 +7,10 @@ oldest=2.34 # Debian 12 has 2.36. From 2.34 on the threads' functions are in lib
 
 # Undefined symbols with their versions. A weak one is asked for at run time, and may be absent (w in objdump's second
 # column). __isoc23_…: what newer headers make of strtol and its like.
+ls "$1"/libvestry.so >/dev/null || {
+  echo "There is no library in $1 to look at."
+  exit 1
+}
 newer=$(for library in "$1"/libvestry*.so; do
   objdump -T "$library" | awk -v library="${library##*/}" -v oldest="$oldest" '
     /\*UND\*/ && $2 != "w" && match($0, /\(?GLIBC_[0-9.]+\)?/) {

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* What the examples share, by itself: texts that people write, numbers on the command line, a node's words from its
+ * parent, the way in for phones, and robots. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../examples/shared/nodes.h"
+#include "../../examples/shared/options.h"
+#include "../../examples/shared/qr.h"
+#include "../../examples/shared/robots.h"
+#include "../../examples/shared/text.h"
+#include "support/test.h"
+
+static void characters_are_counted_and_not_bytes(void **state) {
+  (void)state;
+  assert_true(text_fits("", 0));
+  assert_true(text_fits("ÄÄÄ", 3));
+  assert_false(text_fits("ÄÄÄÄ", 3));
+  assert_true(text_fits("🦉🦉🦉", 3));
+  assert_false(text_fits("🦉🦉🦉🦉", 3));
+  assert_false(text_fits(NULL, 3));
+}
+
+static void blanks_are_no_text(void **state) {
+  (void)state;
+  static const char *const blanks[] = {"", " ", "\t\r\n", "\xC2\xA0", " \xC2\xA0 \t"};
+  for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++) assert_false(text_is_good(blanks[i], 40));
+  assert_false(text_is_good(NULL, 40));
+  assert_true(text_is_good(" a", 2));
+  assert_true(text_is_good("\xC2\xA1", 1)); /* begins as a no-break space does */
+  assert_false(text_is_good("abc", 2));
+}
+
+static void an_address_is_one_that_mail_has(void **state) {
+  (void)state;
+  static const char *const good[] = {"ada@example.org", "a+b@c.de", "ä@ö.example"};
+  static const char *const bad[] = {"",         "ada",          "@example.org", "ada@",     "ada@example",
+                                    "ada@.org", "ada@example.", "a@b@c.de",     "a b@c.de", "a@b..de",
+                                    "a@b.de\n", "<a@b.de>",     "a,b@c.de"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(text_is_email(good[i]));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(text_is_email(bad[i]));
+}
+
+static void a_number_is_digits_within_its_bounds(void **state) {
+  (void)state;
+  uint64_t value = 7;
+  static const char *const bad[] = {"",    "-1", "+1", " 1", "1 ", "0x1", "1.0", "18446744073709551616",
+                                    "one", "0",  "101"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(options_number(bad[i], 1, 100, &value));
+  assert_true(options_number("1", 1, 100, &value) && value == 1);
+  assert_true(options_number("100", 1, 100, &value) && value == 100);
+  assert_true(options_number("18446744073709551615", 0, UINT64_MAX, &value) && value == UINT64_MAX);
+}
+
+static void a_node_knows_which_one_it_is(void **state) {
+  (void)state;
+  struct node node;
+  assert_true(node_read("2/3/http://192.0.2.1:8080/", &node));
+  assert_int_equal(node.number, 2);
+  assert_int_equal(node.count, 3);
+  assert_string_equal(node.door, "http://192.0.2.1:8080/");
+  assert_true(node_read("1/1/", &node));
+  assert_string_equal(node.door, "");
+  static const char *const bad[] = {"", "1", "0/3/", "4/3/", "10/10/", "-1/3/", "1/-1/", "a/b/c"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(node_read(bad[i], &node));
+}
+
+static void a_phone_is_told_where_it_can_come_in(void **state) {
+  (void)state;
+  char door[QR_DOOR_BYTES];
+  qr_door(NULL, 8080, door);
+  assert_string_equal(door, "");
+  qr_door("127.0.0.1", 8080, door);
+  assert_string_equal(door, "");
+  qr_door("127.1.2.3", 8080, door);
+  assert_string_equal(door, "");
+  qr_door("192.0.2.1", 0, door);
+  assert_string_equal(door, "");
+  qr_door("192.0.2.1", 65535, door);
+  assert_string_equal(door, "http://192.0.2.1:65535/");
+  qr_door("0.0.0.0", 8080, door); /* an address of this machine's, if it has a network */
+  assert_true(!*door || strncmp(door, "http://", 7) == 0);
+  assert_null(strstr(door, "0.0.0.0"));
+}
+
+static void a_code_says_its_text_and_breaks_out_of_nothing(void **state) {
+  (void)state;
+  vestry_html html;
+  vestry_slice made;
+  vestry_html_init(&html, NULL);
+  assert_int_equal(qr_put(&html, "http://192.0.2.1/\"><script>"), VESTRY_OK);
+  assert_int_equal(vestry_html_result(&html, &made), VESTRY_OK);
+  if (made.len) { /* there is libqrencode */
+    assert_non_null(strstr(made.data, "<svg class=\"qr\""));
+    assert_non_null(strstr(made.data, "h1v1h-1z"));
+    assert_null(strstr(made.data, "<script>"));
+  }
+  vestry_html_finish(&html);
+  char *long_text = malloc(4001); /* a code has room for 2,331 bytes */
+  assert_non_null(long_text);
+  memset(long_text, 'x', 4000);
+  long_text[4000] = '\0';
+  vestry_html_init(&html, NULL);
+  const vestry_err err = qr_put(&html, long_text);
+  assert_true(made.len ? err != VESTRY_OK : err == VESTRY_OK);
+  vestry_html_finish(&html);
+  free(long_text);
+}
+
+static uint64_t never(struct robot *robot, const char *answer, void *ctx) {
+  (void)robot, (void)answer, (void)ctx;
+  return 1000;
+}
+
+static void robots_need_a_port_and_a_number(void **state) {
+  (void)state;
+  assert_null(robots_start(0, 3, 10, never, NULL));
+  assert_null(robots_start(1, 0, 10, never, NULL));
+  robots_stop(NULL);
+  struct robot robot = {.number = 1};
+  bool was[4] = {false};
+  for (int i = 0; i < 1000; i++) {
+    const uint64_t any = robot_any(&robot, 4);
+    assert_true(any < 4);
+    was[any] = true;
+  }
+  for (int i = 0; i < 4; i++) assert_true(was[i]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(characters_are_counted_and_not_bytes),
+      cmocka_unit_test(blanks_are_no_text),
+      cmocka_unit_test(an_address_is_one_that_mail_has),
+      cmocka_unit_test(a_number_is_digits_within_its_bounds),
+      cmocka_unit_test(a_node_knows_which_one_it_is),
+      cmocka_unit_test(a_phone_is_told_where_it_can_come_in),
+      cmocka_unit_test(a_code_says_its_text_and_breaks_out_of_nothing),
+      cmocka_unit_test(robots_need_a_port_and_a_number),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
