@@ -5,6 +5,7 @@
 #include "cluster/hearing.h"
 
 #include "base/memory.h"
+#include "base/probe.h"
 #include "cluster/ask.h"
 #include "cluster/beat.h"
 #include "cluster/cluster.h"
@@ -93,8 +94,8 @@ static void count_malformed(vestry_cluster *cluster, const void *data, size_t le
 }
 
 void vsi_cluster_heard(const char *subject, const void *data, size_t len, void *ctx) {
-  (void)subject;
   vestry_cluster *cluster = ctx;
+  VSI_PROBE2(broker_in, subject, len);
   vsi_wire_message message;
   const vestry_broker *broker = &cluster->broker;
   heard left = {0};

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/probe.h"
 #include "cluster/cluster.h"
 
 void vsi_letter_subject(const vestry_cluster *cluster, uint64_t id, char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]) {
@@ -18,6 +19,7 @@ vestry_err vsi_letter_post(vestry_cluster *cluster, const char *subject, vsi_buf
   message.turn = ++cluster->turn;
   vsi_wire_seal(buffer, cluster->seal_key, &message);
   cluster->has_letters = true;
+  VSI_PROBE3(broker_out, subject, buffer->len, message.kind);
   return cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
 }
 

@@ -9,6 +9,7 @@
 #include "connection/backlog.h"
 
 #include "base/memory.h"
+#include "base/probe.h"
 
 void vsi_delivery_drop_event(vsi_delivery *delivery) {
   if (delivery->broadcast)
@@ -38,6 +39,7 @@ static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, 
     later->broadcast = NULL;
     later->event = merged;
   }
+  VSI_PROBE2(conflate, connection->id, len);
   vsi_connection_settle(connection, superfluous, len, &connection->conflation->conflated_count,
                         &connection->conflation->conflated_bytes);
 }

@@ -14,6 +14,8 @@
  * The step of a watch (watch/watch.c) enters and leaves likewise: its context lives as long. */
 #include "connection/refusal.h"
 
+#include "base/probe.h"
+
 #define HUSHED (UINT32_C(1) << 31)
 
 bool vsi_connection_enter(vestry_connection *connection) {
@@ -48,6 +50,7 @@ static vestry_verdict ask(vestry_connection *connection, vestry_err error) {
 vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error) {
   if (error != VESTRY_FULL && error != VESTRY_TOO_LARGE && error != VESTRY_NO_MEMORY) return error;
   if (!vestry_connection_is_open(connection)) return error;
+  VSI_PROBE2(refuse, connection->id, error);
   vestry_verdict verdict = ask(connection, error);
   bool by_policy = error == VESTRY_FULL && connection->full != VESTRY_FULL_DROP;
   if (verdict == VESTRY_VERDICT_CLOSE || (verdict != VESTRY_VERDICT_GO_ON && by_policy))

@@ -24,6 +24,7 @@
 #include <sched.h>
 
 #include "base/memory.h"
+#include "base/probe.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
 #include "event/trace.h"
@@ -165,6 +166,7 @@ void vsi_connection_timer_fired(vsi_timer *timer) {
 /* Settle what is left, end the transport, call the hooks, leave the group. */
 static void finish(vestry_connection *connection, bool clean) {
   vestry_cause cause = vsi_connection_cause(connection);
+  VSI_PROBE3(close, connection->id, cause, connection->opened_ns);
   discard_waiting(connection);
   if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
     vestry_connection_unref(connection);
@@ -217,6 +219,7 @@ static void open_stream(vestry_connection *connection) {
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
   atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
+  VSI_PROBE1(open, connection->id);
   if (connection->coder && vsi_coder_primer(connection->coder).len)
     append_coded(connection, connection->coder->coding->primer);
   if (connection->hooks->on_open) connection->hooks->on_open(connection, connection->hooks_ctx);
@@ -252,6 +255,7 @@ static void write_taken(vestry_connection *connection) {
   if (io == VESTRY_IO_OK) written = wanted;
   if (written > wanted) written = wanted;
   vsi_connection_count(&connection->wire_bytes, written);
+  VSI_PROBE2(write, connection->id, written);
   if (written && has_event)
     atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
   for (size_t i = 0; i < count && written >= slices[i].len; i++) {
@@ -260,6 +264,7 @@ static void write_taken(vestry_connection *connection) {
   }
   connection->offset += written;
   connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
+  if (connection->blocked) VSI_PROBE2(stall, connection->id, wanted);
 }
 
 /* Put a heartbeat among the taken events. No event waits to be written, so the heartbeat takes no event's place.

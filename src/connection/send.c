@@ -2,6 +2,7 @@
 #include "connection/send.h"
 
 #include "base/memory.h"
+#include "base/probe.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
 #include "connection/runner.h"
@@ -54,6 +55,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   if (error) return error;
   atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
   atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
+  VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread may have ended it */
   vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
   return VESTRY_OK;
 }

@@ -5,6 +5,7 @@
  * work rouses it (vsi_schedule_wake). */
 #include "page/worker.h"
 
+#include "base/probe.h"
 #include "base/trace.h"
 #include "page/observe.h"
 #include "page/private.h"
@@ -79,9 +80,11 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   vsi_span span;
   vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
                  of.marked_seq && refresh.seq == of.marked_seq ? &refresh.trace : NULL);
+  VSI_PROBE1(render, name_of(view));
   vsi_run_begin(&run, view, &worker->html, of.seq);
   vsi_run_result result = run.shared ? vsi_shared_run(&run, of.is_dirty) : vsi_private_run(&run);
   vsi_run_end(&run);
+  VSI_PROBE2(rendered, name_of(view), result);
   if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
   vsi_span_end(&span, name_of(view), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
   vsi_pages_lock(pages);

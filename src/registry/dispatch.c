@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/probe.h"
 #include "base/trace.h"
 #include "instance/elsewhere.h"
 #include "registry/effect_list.h"
@@ -219,9 +220,11 @@ static vestry_err go_through_all(vestry_dispatch_context *context, json_t *effec
 vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects) {
   vsi_span span;
   vsi_span_begin(&span, context->v->host, VESTRY_SPAN_DISPATCH, NULL);
+  VSI_PROBE1(dispatch, context->root->targets.count);
   vestry_err error = go_through_all(context, effects);
   const char *name = json_string_value(json_array_get(json_array_get(effects, 0), 0));
   vsi_span_end(&span, name, context->result->connections_count, error);
+  VSI_PROBE3(dispatched, name, context->result->connections_count, error);
   return error;
 }
 
