@@ -4,6 +4,7 @@
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast
  *   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to those kept under K
  *   GET /sub?channel  joins a channel by key         POST /pub?channel the same by vestry_broadcast
+ *   GET /metrics      counters as OpenMetrics, to this machine alone
  *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
  *                                                                      through a channel; POST /html?channel: by key
  *
@@ -312,13 +313,22 @@ static vestry_err mount(served *all) {
   return error;
 }
 
+static vestry_err mount_metrics(served *all, vestry_observe **ret_observe) {
+  const vestry_observe_options options = {.pages = all->pages ? bench_pages_of(all->pages) : NULL,
+                                          .cluster = all->cluster ? bench_cluster_of(all->cluster) : NULL};
+  vestry_err error = vestry_observe_create(all->v, &options, ret_observe);
+  return error ? error : vestry_observe_mount(*ret_observe, "");
+}
+
 static int serve(served *all, const bench_server_options *options) {
   int status = 0;
   bench_server server;
   if (!bench_server_start(&server, all->v, options, &status)) return status;
   large answers;
+  vestry_observe *observe = NULL;
   vestry_err error = large_create(all->v, &answers);
   if (!error) error = mount(all);
+  if (!error) error = mount_metrics(all, &observe);
   if (error) {
     fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
   } else {
@@ -328,6 +338,7 @@ static int serve(served *all, const bench_server_options *options) {
     bench_server_wait();
   }
   bench_server_stop(&server);
+  vestry_observe_destroy(observe);
   large_destroy(&answers);
   return error ? 1 : 0;
 }

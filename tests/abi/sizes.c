@@ -228,6 +228,12 @@ static vestry_err take_forms(const void *given) {
   return error;
 }
 
+static vestry_err take_observe(const void *given) {
+  vestry_observe *made;
+  vestry_err error = vestry_observe_create(v, given, &made);
+  if (!error) vestry_observe_destroy(made);
+  return error;
+}
 static vestry_err take_rate(const void *given) {
   vestry_rate *made;
   vestry_err error = vestry_rate_create(v, given, &made);
@@ -415,6 +421,7 @@ static const vestry_window_options window_made = {.id = "list", .rows = {.count 
 static const vestry_cluster_options cluster_made = {
     .node = "a", .secret = "0123456789012345678901234567890123456789", .secret_len = 40};
 static const unsigned char zero[512];
+static const vestry_observe_options observe = {.pages = NULL};
 static const vestry_rate_options rate = {.count = 1};
 static const vestry_upload_folder_options upload_folder = {.path = uploads_path};
 static const vestry_upload_view_options upload_view = {.signal = "_a"};
@@ -452,6 +459,7 @@ static const struct {
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_forms_options", take_forms, zero, sizeof(vestry_forms_options)},
+    {"vestry_observe_options", take_observe, &observe, sizeof observe},
     {"vestry_rate_options", take_rate, &rate, sizeof rate},
     {"vestry_upload_view_options", take_upload_view, &upload_view, sizeof upload_view},
     {"vestry_uploads_options", take_uploads, &uploads, sizeof uploads},

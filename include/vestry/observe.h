@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/** Seeing inside: what an instance does, as numbers for programs that draw graphs and raise alarms.
+ *
+ *      vestry_observe *o;
+ *      vestry_err err = vestry_observe_create(v, &(vestry_observe_options){.pages = pages}, &o);
+ *      if (!err) err = vestry_observe_mount(o, "/observe");         // GET /observe/metrics
+ *
+ *  Metrics are OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/), or Prometheus' own text for
+ *  scrapers that do not ask for it. There are at most VESTRY_METRICS_MAX_COUNT series, whatever is stored: labels are
+ *  causes, reasons and outcomes, never a scope, a key, an id or an address.
+ *
+ *  Counters of one family are of one moment: a scrape never shows more streams closed than opened. */
+#ifndef VESTRY_OBSERVE_H
+#define VESTRY_OBSERVE_H
+
+#include "vestry/cluster.h"
+#include "vestry/page.h"
+#include "vestry/request.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What looks into an instance. */
+typedef struct vestry_observe vestry_observe;
+/** Metrics that are being written. */
+typedef struct vestry_metrics vestry_metrics;
+
+/** Series at most, in all. */
+#define VESTRY_METRICS_MAX_COUNT 300
+
+/** Adds an application's own metrics, by vestry_metrics_add. On the thread that asks for metrics, several at once
+ *  perhaps, no lock held.
+ *  Returns  OK | an error, which the metrics then end with */
+typedef vestry_err (*vestry_metrics_fn)(vestry_metrics *metrics, void *ctx);
+
+/** Whether a request may see what is mounted. On the serving thread, no lock held. false: it is answered 403, without a
+ *  hint of what is there. */
+typedef bool (*vestry_observe_may_fn)(const vestry_request *req, void *ctx);
+
+/** What is looked at, and which requests may see it. */
+typedef struct vestry_observe_options {
+  size_t size;             /**< sizeof(vestry_observe_options), or 0 */
+  vestry_pages *pages;     /**< borrowed until vestry_observe_destroy, as is the next; NULL: none */
+  vestry_cluster *cluster; /**< NULL: none */
+  vestry_metrics_fn more;  /**< metrics of your own; NULL: none */
+  void *more_ctx;
+  /** NULL: this machine alone. The peer's address is a loopback one; the Host header names this machine, so that no
+   *  page of another site reaches it by a name of its own; and no header says that a proxy has passed the request on */
+  vestry_observe_may_fn may;
+  void *may_ctx;
+} vestry_observe_options;
+
+/** Begin to look. Costs nothing until something is asked for.
+ *  options      NULL: the defaults; copied but for what is borrowed
+ *  ret_observe  owned by the caller; untouched on failure. It ends before the instance, and what it borrows, does
+ *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later vestry) | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *options,
+                                            vestry_observe **ret_observe);
+
+/** Unmount what is mounted, and free. No other call may be under way or follow. NULL is accepted.
+ *  Threads  not from a handler of its own; blocks until these have returned */
+VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
+
+/** Mount GET {prefix}/metrics. Once.
+ *  prefix   "" or a pattern without a '/' at its end, as vestry_mount; copied
+ *  Returns  OK | EXISTS (the path is taken, or it is mounted already) | INVALID (the prefix) | NO_MEMORY
+ *  Threads  one at a time */
+VESTRY_API vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix);
+
+/** How metrics are written. */
+typedef enum vestry_metrics_format {
+  VESTRY_METRICS_OPEN = 0, /**< OpenMetrics 1.0 */
+  VESTRY_METRICS_TEXT      /**< Prometheus' text format 0.0.4 */
+} vestry_metrics_format;
+
+/** Write all metrics.
+ *  text, room  where to, and how many bytes there are for it and its terminator; room 0: text may be NULL
+ *  ret_len     the text's length, also if there was too little room; may be NULL
+ *  Returns     OK | TOO_LARGE (nothing is written but "", if there is room for that) | INVALID | NO_MEMORY | what the
+ *              application's function returned
+ *  Threads     any; takes locks briefly */
+VESTRY_API vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format format, char *text,
+                                             size_t room, size_t *ret_len);
+
+/** What a metric is. */
+typedef enum vestry_metric_kind {
+  VESTRY_METRIC_COUNTER = 0, /**< only grows */
+  VESTRY_METRIC_GAUGE        /**< goes up and down */
+} vestry_metric_kind;
+
+/** One series, with its value now. */
+typedef struct vestry_metric {
+  size_t size;             /**< sizeof(vestry_metric), or 0 */
+  const char *name;        /**< letters, digits and underscores, no digit first, at most 100; without the end "total" of
+                                counters, which is added. Base units: seconds, bytes. Names that begin with "vestry"
+                                and an underscore are the library's */
+  const char *help;        /**< a sentence; of a family's first series */
+  vestry_metric_kind kind; /**< of a family's first series */
+  const char *label;       /**< a name as above; NULL: it has none */
+  const char *label_value; /**< UTF-8 of at most 100 bytes: one of few, never what users choose; NULL: "" */
+  double value;            /**< a number, no infinity; of a counter not below 0 */
+} vestry_metric;
+
+/** Add a series. Those of one name are a family, and stand together: one after the other.
+ *  metric   borrowed for the call
+ *  Returns  OK | INVALID (what is said above; the host's log says which) | EXISTS (its family has ended, since a series
+ *           of another name came in between; or it is the library's) | LIMIT (VESTRY_METRICS_MAX_COUNT) | NO_MEMORY
+ *  Threads  in a vestry_metrics_fn, on its thread */
+VESTRY_API vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *metric);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

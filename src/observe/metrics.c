@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* The library's metrics: which counter of which struct is which series. Each struct is one snapshot, so what adds up in
+ * it adds up here. */
+#include "instance/instance.h"
+#include "observe/text.h"
+#include "vestry/cause.h"
+#include "vestry/version.h"
+
+/* ---------------------------------------------------------------------------------------------- one series ------ */
+
+static void put(vestry_metrics *m, vestry_metric_kind kind, const char *name, const char *help, double value) {
+  (void)vestry_metrics_add(m, &(vestry_metric){.name = name, .help = help, .kind = kind, .value = value});
+}
+
+static void count(vestry_metrics *m, const char *name, const char *help, uint64_t value) {
+  put(m, VESTRY_METRIC_COUNTER, name, help, (double)value);
+}
+
+static void gauge(vestry_metrics *m, const char *name, const char *help, uint64_t value) {
+  put(m, VESTRY_METRIC_GAUGE, name, help, (double)value);
+}
+
+/* One of a family. */
+static void count_of(vestry_metrics *m, const char *name, const char *help, const char *label, const char *is,
+                     uint64_t value) {
+  (void)vestry_metrics_add(
+      m, &(vestry_metric){.name = name, .help = help, .label = label, .label_value = is, .value = (double)value});
+}
+
+static void count_causes(vestry_metrics *m, const char *name, const char *help, const uint64_t *counts) {
+  for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
+    count_of(m, name, help, "cause", vestry_cause_name((vestry_cause)cause), counts[cause]);
+}
+
+/* ------------------------------------------------------------------------------------------------ families ------ */
+
+static void put_streams(vestry_metrics *m, vestry *v, const vestry_stats *stats) {
+  gauge(m, "vestry_streams_open", "Streams that are open.", stats->open_count);
+  count(m, "vestry_streams_opened", "Streams that were opened.", stats->opened_count);
+  count_causes(m, "vestry_streams_closed", "Streams that ended, by their cause.", stats->closed_by_cause);
+  count(m, "vestry_events_accepted", "Events that queues of streams have taken.", stats->accepted_count);
+  static const char settled[] = "vestry_events_settled",
+                    settled_help[] = "Events that left a queue, by what became of them.";
+  count_of(m, settled, settled_help, "outcome", "written", stats->written_count);
+  count_of(m, settled, settled_help, "outcome", "conflated", stats->conflated_count);
+  count_of(m, settled, settled_help, "outcome", "discarded", stats->discarded_count);
+  count(m, "vestry_events_refused", "Events that a full queue has not taken.", stats->refused_count);
+  count(m, "vestry_event_bytes", "Bytes of events that were written, before they were encoded.", stats->written_bytes);
+  count(m, "vestry_wire_bytes", "Bytes that transports have taken, encoded, with heartbeats.", stats->wire_bytes);
+  count(m, "vestry_heartbeats", "Heartbeats that were written.", stats->heartbeats_count);
+  gauge(m, "vestry_queued_bytes", "Bytes that wait in all queues.", stats->queued_bytes);
+  gauge(m, "vestry_queued_peak_bytes", "The most bytes that ever waited in all queues.", stats->queued_peak_bytes);
+  gauge(m, "vestry_queued_limit_bytes", "Bytes that may wait in all queues.",
+        vsi_group_environment(v->group)->budget->max);
+  gauge(m, "vestry_drain_left", "Streams that a drain has yet to send away.",
+        stats->drain_has_begun ? stats->open_count : 0);
+  gauge(m, "vestry_leases_live", "Streams whose tab has answered.", stats->leases_live_count);
+  gauge(m, "vestry_watches_live", "Watches of streams.", stats->watches_live_count);
+  count(m, "vestry_watch_steps", "Steps of watches.", stats->watch_steps_count);
+  count(m, "vestry_watch_errors", "Streams that a watch's step has ended by an error.", stats->watch_errors_count);
+}
+
+static void put_requests(vestry_metrics *m, const vestry_stats *stats) {
+  count(m, "vestry_requests", "Requests that were served.", stats->requests_count);
+  count(m, "vestry_requests_rejected", "Requests that were answered 503.", stats->rejected_count);
+  for (int why = VESTRY_REFUSAL_NONE + 1; why < VESTRY_REFUSAL_COUNT; why++)
+    count_of(m, "vestry_turned_away", "Connections and requests that no handler saw, by why.", "reason",
+             vestry_refusal_name((vestry_refusal)why), stats->turned_away[why]);
+  gauge(m, "vestry_request_bytes", "Bytes of all requests under way.", stats->request_bytes);
+  gauge(m, "vestry_answer_bytes", "Bytes of all answers that are being sent.", stats->answer_bytes);
+  count(m, "vestry_answers_cut", "Answers that were cut, since all of them held too much.", stats->answers_cut_count);
+}
+
+static void put_sessions(vestry_metrics *m, const vestry_stats *stats) {
+  gauge(m, "vestry_sessions_live", "Sessions that have a user.", stats->sessions_live_count);
+  static const char logins[] = "vestry_logins", help[] = "Log-ins, by what became of them.";
+  count_of(m, logins, help, "outcome", "ok", stats->logins_count);
+  count_of(m, logins, help, "outcome", "failed", stats->logins_failed_count);
+  gauge(m, "vestry_histories_live", "Histories of channels.", stats->histories_live_count);
+  gauge(m, "vestry_history_bytes", "Bytes that histories of channels keep.", stats->history_bytes);
+}
+
+static void put_store(vestry_metrics *m, const vestry_store_stats *stats) {
+  gauge(m, "vestry_store_entries", "Entries of the store.", stats->live_count);
+  count(m, "vestry_store_put", "Entries that were put into the store.", stats->put_count);
+  count_causes(m, "vestry_store_removed", "Entries that left the store, by their cause.", stats->removed_by_cause);
+  static const char lookups[] = "vestry_store_lookups", help[] = "Look-ups by key.";
+  count_of(m, lookups, help, "result", "hit", stats->hits_count);
+  count_of(m, lookups, help, "result", "miss", stats->misses_count);
+}
+
+static void put_pages(vestry_metrics *m, const vestry_pages_stats *stats) {
+  gauge(m, "vestry_page_streams_open", "Streams of pages.", stats->streams_count);
+  gauge(m, "vestry_page_views", "Private pages, shared ones and parts that are rendered.", stats->views_count);
+  gauge(m, "vestry_page_topics", "Topics that some page depends on.", stats->topics_count);
+  count(m, "vestry_page_refreshes", "Refreshes of topics, and of all pages.", stats->refreshes_count);
+  count(m, "vestry_page_documents", "Documents that were served.", stats->documents_count);
+  static const char renders[] = "vestry_page_renders", help[] = "Renders for streams, by what became of them.";
+  count_of(m, renders, help, "outcome", "changed", stats->changed_count);
+  count_of(m, renders, help, "outcome", "unchanged", stats->unchanged_count);
+  count_of(m, renders, help, "outcome", "current", stats->current_count);
+  count_of(m, renders, help, "outcome", "failed", stats->failed_count);
+  count_of(m, renders, help, "outcome", "dropped", stats->dropped_count);
+  count(m, "vestry_page_unsent", "Changed renders that some stream could not take at once.", stats->unsent_count);
+  count(m, "vestry_page_postponed", "Renders that waited, since the last event was not written yet.",
+        stats->postponed_count);
+  gauge(m, "vestry_page_kept_bytes", "Bytes of contents that are kept.", stats->kept_bytes);
+  gauge(m, "vestry_page_requests_bytes", "Bytes of requests that pages are rendered from.", stats->requests_bytes);
+  count(m, "vestry_page_requests_refused", "Streams and parts that had no room for their request.",
+        stats->requests_refused_count);
+}
+
+static void put_cluster(vestry_metrics *m, const vestry_cluster_stats *stats) {
+  gauge(m, "vestry_cluster_nodes_alive", "Other nodes that are alive.", stats->alive_count);
+  gauge(m, "vestry_cluster_nodes_unsynced", "Other nodes whose keys are not known in full.", stats->unsynced_count);
+  gauge(m, "vestry_cluster_keys", "Keys of this node that others were told of.", stats->keys_count);
+  gauge(m, "vestry_cluster_others_keys", "Keys of all other nodes.", stats->others_keys_count);
+  static const char asked[] = "vestry_cluster_asked", asked_help[] = "Questions to other nodes, by their answer.";
+  count_of(m, asked, asked_help, "outcome", "ok", stats->ok_count);
+  count_of(m, asked, asked_help, "outcome", "not_found", stats->not_found_count);
+  count_of(m, asked, asked_help, "outcome", "timeout", stats->timeout_count);
+  count_of(m, asked, asked_help, "outcome", "unsent", stats->unsent_count);
+  count_of(m, asked, asked_help, "outcome", "refused", stats->refused_count);
+  gauge(m, "vestry_cluster_waiting", "Questions that wait for their answer.", stats->waiting_count);
+  count(m, "vestry_cluster_answered", "Questions of other nodes that were answered.", stats->answered_count);
+  count(m, "vestry_cluster_sent", "Messages that the broker has taken.", stats->sent_count);
+  count(m, "vestry_cluster_send_failed", "Messages that the broker has not taken.", stats->send_failed_count);
+  count(m, "vestry_cluster_received", "Messages that came.", stats->received_count);
+  static const char left[] = "vestry_cluster_left_out", left_help[] = "Messages that were not taken, by why.";
+  count_of(m, left, left_help, "reason", "duplicate", stats->duplicates_count);
+  count_of(m, left, left_help, "reason", "malformed", stats->malformed_count);
+  count_of(m, left, left_help, "reason", "stale", stats->stale_count);
+  count_of(m, left, left_help, "reason", "over_budget", stats->over_budget_count);
+  count(m, "vestry_cluster_gaps", "Gaps in what other nodes have sent.", stats->gaps_count);
+  count(m, "vestry_cluster_lost", "Messages that were lost in gaps.", stats->lost_count);
+}
+
+void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages, vestry_cluster *cluster) {
+  (void)vestry_metrics_add(metrics, &(vestry_metric){.name = "vestry_build_info",
+                                                     .help = "The library's version.",
+                                                     .kind = VESTRY_METRIC_GAUGE,
+                                                     .label = "version",
+                                                     .label_value = vestry_version(),
+                                                     .value = 1});
+  vestry_stats stats = {0};
+  vestry_stats_get(v, &stats);
+  put_streams(metrics, v, &stats);
+  put_requests(metrics, &stats);
+  put_sessions(metrics, &stats);
+  vestry_store_stats store = {0};
+  vestry_store_stats_get(v->store, &store);
+  put_store(metrics, &store);
+  if (pages) {
+    vestry_pages_stats of_pages = {0};
+    vestry_pages_stats_get(pages, &of_pages);
+    put_pages(metrics, &of_pages);
+  }
+  if (cluster) {
+    vestry_cluster_stats of_cluster = {0};
+    vestry_cluster_stats_get(cluster, &of_cluster);
+    put_cluster(metrics, &of_cluster);
+  }
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/* Metrics: what they say is what the counters say, in both formats; how many there are; who may see them. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "serve/wire.h"
+#include "vestry/observe.h"
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+} suite;
+
+static void begin(suite *s, vestry_observe_options options) {
+  site_begin_pages(&s->on, (vestry_options){.scope = NULL}, NULL);
+  options.pages = s->on.pages;
+  assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
+}
+
+static void end(suite *s) {
+  vestry_observe_destroy(s->observe);
+  site_end(&s->on);
+}
+
+/* The metrics as text; free. */
+static char *text_of(vestry_observe *observe, vestry_metrics_format format) {
+  size_t len = 0;
+  assert_int_equal(vestry_observe_metrics(observe, format, NULL, 0, &len), VESTRY_TOO_LARGE);
+  char *text = malloc(len + 100);
+  assert_non_null(text);
+  assert_int_equal(vestry_observe_metrics(observe, format, text, len + 100, &len), VESTRY_OK);
+  assert_int_equal(strlen(text), len);
+  return text;
+}
+
+/* A series' value; -1: there is none. */
+static double value_of(const char *text, const char *series) {
+  const size_t len = strlen(series);
+  for (const char *at = text; at; at = strchr(at, '\n'), at = at ? at + 1 : NULL)
+    if (strncmp(at, series, len) == 0 && at[len] == ' ') return atof(at + len + 1);
+  return -1;
+}
+
+static double sum_of(const char *text, const char *family) {
+  char begins[128];
+  double sum = 0;
+  snprintf(begins, sizeof begins, "%s{", family);
+  for (const char *at = text; at; at = strchr(at, '\n'), at = at ? at + 1 : NULL)
+    if (strncmp(at, begins, strlen(begins)) == 0) sum += atof(strchr(at, '}') + 1);
+  return sum;
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
+}
+
+/* capability: H2 */
+static void they_say_what_the_counters_say(void **state) {
+  (void)state;
+  enum { STREAMS = 5 };
+  suite s;
+  begin(&s, (vestry_observe_options){.more = NULL});
+  assert_int_equal(vestry_route(s.on.v, "GET", "/live", live, NULL), VESTRY_OK);
+  vestry_memory_exchange *streams[STREAMS];
+  for (int i = 0; i < STREAMS; i++)
+    streams[i] = site_request(&s.on, &(vestry_memory_call){.path = "/live", .datastar = true});
+  site_settle(&s.on);
+  for (int i = 0; i < 2; i++) vestry_memory_destroy(streams[i]);
+  site_settle(&s.on);
+  vestry_stats stats = {0};
+  vestry_stats_get(s.on.v, &stats);
+  for (int format = VESTRY_METRICS_OPEN; format <= VESTRY_METRICS_TEXT; format++) {
+    char *text = text_of(s.observe, (vestry_metrics_format)format);
+    assert_true(value_of(text, "vestry_streams_open") == STREAMS - 2);
+    assert_true(value_of(text, "vestry_streams_opened_total") == STREAMS);
+    assert_true(sum_of(text, "vestry_streams_closed_total") == 2);
+    assert_true(value_of(text, "vestry_streams_closed_total{cause=\"hangup\"}") ==
+                (double)stats.closed_by_cause[VESTRY_CAUSE_HANGUP]);
+    assert_true(value_of(text, "vestry_events_accepted_total") == (double)stats.accepted_count);
+    assert_true(sum_of(text, "vestry_events_settled_total") ==
+                (double)(stats.written_count + stats.discarded_count + stats.conflated_count));
+    assert_true(value_of(text, "vestry_store_entries") == STREAMS - 2);
+    assert_true(value_of(text, "vestry_page_renders_total{outcome=\"changed\"}") == 0);
+    assert_true(value_of(text, "vestry_build_info{version=\"" VESTRY_VERSION "\"}") == 1);
+    free(text);
+  }
+  for (int i = 2; i < STREAMS; i++) vestry_memory_destroy(streams[i]);
+  site_settle(&s.on);
+  end(&s);
+}
+
+static const char *skip_name(const char *at) {
+  return at + strspn(at, "abcdefghijklmnopqrstuvwxyz_0123456789");
+}
+
+/* capability: H2 */
+static void their_text_is_of_its_format(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_observe_options){.more = NULL});
+  for (int format = VESTRY_METRICS_OPEN; format <= VESTRY_METRICS_TEXT; format++) {
+    char *text = text_of(s.observe, (vestry_metrics_format)format), family[128] = "";
+    unsigned series = 0, families = 0;
+    bool has_end = false;
+    for (char *at = text, *line; *at;) {
+      line = at;
+      at = strchr(at, '\n');
+      assert_non_null(at); /* each line has its end */
+      *at++ = '\0';
+      assert_false(has_end);
+      if (strcmp(line, "# EOF") == 0) {
+        has_end = true;
+      } else if (strncmp(line, "# TYPE ", 7) == 0) {
+        const char *after = skip_name(line + 7);
+        snprintf(family, sizeof family, "%.*s", (int)(after - line - 7), line + 7);
+        assert_true(strcmp(after, " counter") == 0 || strcmp(after, " gauge") == 0);
+        const bool has_total = strlen(family) > 6 && strcmp(family + strlen(family) - 6, "_total") == 0;
+        assert_int_equal(has_total, format == VESTRY_METRICS_TEXT && strcmp(after, " counter") == 0);
+        families++;
+      } else if (strncmp(line, "# HELP ", 7) == 0) {
+        assert_int_equal(strncmp(line + 7, family, strlen(family)), 0);
+        assert_int_equal(line[strlen(line) - 1], '.');
+      } else {
+        assert_int_equal(strncmp(line, family, strlen(family)), 0); /* a family stands together */
+        const char *after = skip_name(line);
+        if (*after == '{') after = strchr(after, '}') + 1;
+        assert_int_equal(*after, ' ');
+        char *rest;
+        (void)strtod(after + 1, &rest);
+        assert_int_equal(*rest, '\0');
+        series++;
+      }
+    }
+    assert_int_equal(has_end, format == VESTRY_METRICS_OPEN);
+    assert_true(series > 80 && series < VESTRY_METRICS_MAX_COUNT && families > 40);
+    print_message("%u series of %u families\n", series, families);
+    free(text);
+  }
+  end(&s);
+}
+
+/* ------------------------------------------------------------------------------------------- one's own ------------ */
+
+static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
+  (void)ctx;
+  static const vestry_metric own = {.name = "orders", .help = "Orders \"so far\".\nAll.", .label = "state", .value = 3};
+  vestry_metric metric = own;
+  metric.label_value = "a\"b\\c\nd";
+  assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_OK);
+  metric.label_value = NULL;
+  metric.value = .25;
+  assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_OK);
+  metric = (vestry_metric){.name = "temperature_celsius", .kind = VESTRY_METRIC_GAUGE, .value = -3.5};
+  assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_OK);
+  assert_int_equal(vestry_metrics_add(metrics, &own), VESTRY_EXISTS); /* its family has ended */
+  static const vestry_metric bad[] = {{.name = NULL},
+                                      {.name = ""},
+                                      {.name = "1st"},
+                                      {.name = "a b"},
+                                      {.name = "a\nb"},
+                                      {.name = "a{b=\"c\"}"},
+                                      {.name = "a_total"},
+                                      {.name = "a", .label = "b c"},
+                                      {.name = "a", .label = "b", .label_value = "\xff"},
+                                      {.name = "a", .kind = (vestry_metric_kind)7},
+                                      {.name = "a", .value = -1},
+                                      {.name = "a", .value = 1e300 * 1e300}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(vestry_metrics_add(metrics, &bad[i]), VESTRY_INVALID);
+  assert_int_equal(vestry_metrics_add(metrics, &(vestry_metric){.name = "vestry_streams_open"}), VESTRY_EXISTS);
+  assert_int_equal(vestry_metrics_add(NULL, &own), VESTRY_INVALID);
+  assert_int_equal(vestry_metrics_add(metrics, NULL), VESTRY_INVALID);
+  return VESTRY_OK;
+}
+
+/* capability: H2 */
+static void an_application_adds_its_own(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_observe_options){.more = add_own});
+  char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
+  assert_non_null(strstr(text, "\n# TYPE orders counter\n# HELP orders Orders 'so far'. All.\n"
+                               "orders_total{state=\"a\\\"b\\\\c\\nd\"} 3\norders_total{state=\"\"} 0.25\n"
+                               "# TYPE temperature_celsius gauge\n"));
+  assert_non_null(strstr(text, "\ntemperature_celsius -3.5\n# EOF\n"));
+  free(text);
+  end(&s);
+}
+
+static vestry_err add_many(vestry_metrics *metrics, void *ctx) {
+  unsigned *added = ctx;
+  vestry_err error = VESTRY_OK;
+  char value[16];
+  for (*added = 0; !error && *added < 1000; *added += !error) {
+    snprintf(value, sizeof value, "%u", *added);
+    error = vestry_metrics_add(metrics, &(vestry_metric){.name = "many", .label = "of", .label_value = value});
+  }
+  assert_int_equal(error, VESTRY_LIMIT);
+  return VESTRY_OK; /* as many as there is room for */
+}
+
+static vestry_err fail_always(vestry_metrics *metrics, void *ctx) {
+  (void)metrics, (void)ctx;
+  return VESTRY_FAILED;
+}
+
+/* capability: H2 */
+static void there_are_no_more_than_so_many(void **state) {
+  (void)state;
+  suite s;
+  unsigned added = 0;
+  begin(&s, (vestry_observe_options){.more = add_many, .more_ctx = &added});
+  char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
+  unsigned series = 0;
+  for (const char *at = text; *at; at = strchr(at, '\n') + 1) series += *at != '#';
+  assert_int_equal(series, VESTRY_METRICS_MAX_COUNT);
+  assert_true(added > 100);
+  free(text);
+  end(&s);
+  begin(&s, (vestry_observe_options){.more = fail_always});
+  char room[8] = "x";
+  assert_int_equal(vestry_observe_metrics(s.observe, VESTRY_METRICS_OPEN, room, sizeof room, NULL), VESTRY_FAILED);
+  assert_string_equal(room, "");
+  end(&s);
+}
+
+/* ------------------------------------------------------------------------------------------ who may see ----------- */
+
+static int ask(suite *s, const char *peer, const char *host, const char *name, const char *value, bool *ret_open) {
+  wire r = {.path = "/observe/metrics", .peer = peer};
+  int count = 0;
+  if (host) r.headers[count++] = (vestry_header){"Host", host};
+  if (name) r.headers[count++] = (vestry_header){name, value};
+  wire_request(&s->on, &r, NULL, NULL);
+  const bool is_shown = r.text && strstr(r.text, "vestry_streams_open ");
+  assert_int_equal(is_shown, r.status == 200);
+  if (r.status != 200) assert_true(!r.text || !strstr(r.text, "vestry"));
+  if (ret_open)
+    *ret_open = wire_has_header(&r, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8");
+  const int status = r.status;
+  wire_finish(&r);
+  return status;
+}
+
+/* capability: H2 */
+static void none_but_this_machine_sees_them(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_observe_options){.more = NULL});
+  static const char *const here[] = {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"};
+  for (size_t i = 0; i < sizeof here / sizeof *here; i++)
+    assert_int_equal(ask(&s, "127.0.0.1", here[i], NULL, NULL, NULL), 200);
+  assert_int_equal(ask(&s, "::1", "localhost", NULL, NULL, NULL), 200);
+  assert_int_equal(ask(&s, "::ffff:127.0.0.1", "localhost", NULL, NULL, NULL), 200);
+  static const char *const elsewhere[] = {"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "",
+                                          "::",        "localhost",   "1270.0.0.1"};
+  for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+    assert_int_equal(ask(&s, elsewhere[i], "localhost", NULL, NULL, NULL), 403);
+  static const char *const others[] = {
+      "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[", "[::1", "localhostx", "local",
+      ":80"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    assert_int_equal(ask(&s, "127.0.0.1", others[i], NULL, NULL, NULL), 403);
+  assert_int_equal(ask(&s, "127.0.0.1", NULL, NULL, NULL, NULL), 403);
+  static const char *const passed_on[] = {"X-Forwarded-For", "forwarded", "X-Real-IP", "Via", "X-Forwarded-Host"};
+  for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+    assert_int_equal(ask(&s, "127.0.0.1", "localhost", passed_on[i], "127.0.0.1", NULL), 403);
+  bool is_open;
+  assert_int_equal(ask(&s, "127.0.0.1", "localhost", "Accept", "text/plain", &is_open), 200);
+  assert_false(is_open);
+  assert_int_equal(
+      ask(&s, "127.0.0.1", "localhost", "Accept", "application/openmetrics-text; version=1.0.0,*/*;q=0.1", &is_open),
+      200);
+  assert_true(is_open);
+  end(&s);
+}
+
+static bool has_word(const vestry_request *req, void *ctx) {
+  const char *word = vestry_request_header(req, "Authorization");
+  return word && strcmp(word, ctx) == 0;
+}
+
+/* capability: H2 */
+static void or_those_whom_a_function_lets(void **state) {
+  (void)state;
+  static char word[] = "Bearer open";
+  suite s;
+  begin(&s, (vestry_observe_options){.may = has_word, .may_ctx = word});
+  assert_int_equal(ask(&s, "192.0.2.1", "example.org", "Authorization", "Bearer open", NULL), 200);
+  assert_int_equal(ask(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
+  end(&s);
+}
+
+static void mounted_once_and_gone_at_the_end(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_observe_options){.more = NULL});
+  assert_int_equal(vestry_observe_mount(s.observe, "/other"), VESTRY_EXISTS);
+  vestry_observe *second;
+  assert_int_equal(vestry_observe_create(s.on.v, NULL, &second), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(second, "/observe"), VESTRY_EXISTS);
+  assert_int_equal(vestry_observe_mount(second, "observe/"), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_mount(second, NULL), VESTRY_INVALID);
+  vestry_observe_destroy(second);
+  vestry_observe_destroy(NULL);
+  assert_int_equal(vestry_observe_create(NULL, NULL, &second), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_metrics(s.observe, (vestry_metrics_format)9, NULL, 0, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_metrics(s.observe, VESTRY_METRICS_OPEN, NULL, 1, NULL), VESTRY_INVALID);
+  vestry_observe_destroy(s.observe);
+  s.observe = NULL;
+  assert_int_equal(ask(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 404);
+  end(&s);
+}
+
+/* --------------------------------------------------------------------------------------------- together ----------- */
+
+typedef struct churn {
+  vestry *v;
+  atomic_bool is_over;
+} churn;
+
+static void *come_and_go(void *of) {
+  churn *c = of;
+  while (!atomic_load(&c->is_over)) {
+    vestry_memory_exchange *stream = NULL;
+    if (!vestry_memory_request(c->v, &(vestry_memory_call){.path = "/live", .datastar = true}, NULL, NULL, &stream))
+      vestry_memory_destroy(stream);
+  }
+  return NULL;
+}
+
+/* capability: H2 */
+static void they_add_up_while_streams_come_and_go(void **state) {
+  (void)state;
+  enum { THREADS = 3, LOOKS = 300 };
+  churn c = {.v = NULL};
+  vestry_observe *observe;
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &c.v), VESTRY_OK);
+  assert_int_equal(vestry_route(c.v, "GET", "/live", live, NULL), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(c.v, NULL, &observe), VESTRY_OK);
+  pthread_t threads[THREADS];
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &c), 0);
+  static char text[1 << 16];
+  double last = 0;
+  for (int i = 0; i < LOOKS; i++) {
+    assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+    const double opened = value_of(text, "vestry_streams_opened_total");
+    assert_true(opened == value_of(text, "vestry_streams_open") + sum_of(text, "vestry_streams_closed_total"));
+    assert_true(opened >= last);
+    assert_true(sum_of(text, "vestry_store_removed_total") <= value_of(text, "vestry_store_put_total"));
+    last = opened;
+  }
+  atomic_store(&c.is_over, true);
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  print_message("%.0f streams came and went\n", last);
+  vestry_observe_destroy(observe);
+  vestry_destroy(c.v);
+}
+
+static vestry_err create_and_look(test_host *th, void *ctx) {
+  vestry *v;
+  vestry_observe *observe = NULL;
+  (void)ctx;
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
+  if (error) return error;
+  static char text[1 << 16];
+  error = vestry_observe_create(v, NULL, &observe);
+  if (!error) error = vestry_observe_mount(observe, "/observe");
+  if (!error) error = vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL);
+  vestry_observe_destroy(observe);
+  vestry_destroy(v);
+  return error;
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  test_host_fail_each(create_and_look, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(they_say_what_the_counters_say),
+      cmocka_unit_test(their_text_is_of_its_format),
+      cmocka_unit_test(an_application_adds_its_own),
+      cmocka_unit_test(there_are_no_more_than_so_many),
+      cmocka_unit_test(none_but_this_machine_sees_them),
+      cmocka_unit_test(or_those_whom_a_function_lets),
+      cmocka_unit_test(mounted_once_and_gone_at_the_end),
+      cmocka_unit_test(they_add_up_while_streams_come_and_go),
+      cmocka_unit_test(no_memory_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

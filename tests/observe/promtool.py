@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Metrics as Prometheus reads them: promtool.py VESTRY-BENCH
+
+Debian's promtool finds nothing to complain about, and a Prometheus that scrapes both servers knows them, and what they
+count. Skipped (77) where there is no Prometheus."""
+import http.client
+import json
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+import port  # noqa: E402
+
+BENCH = sys.argv[1]
+PATIENCE_S = 240
+
+
+def get(at, path, accept=None):
+    connection = http.client.HTTPConnection("127.0.0.1", at, timeout=PATIENCE_S)
+    connection.request("GET", path, headers={"Accept": accept} if accept else {})
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Content-Type"), answer.read().decode()
+
+
+def until(holds):
+    end = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < end, "that does not come"
+        time.sleep(0.05)
+    return found
+
+
+def start(adapter):
+    process = subprocess.Popen([BENCH, "serve", "--adapter", adapter, "--port", "0", "--pages"], stdout=subprocess.PIPE, text=True)
+    return process, int(re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline()).group(1))
+
+
+def check(at):
+    """promtool reads the text format; what Prometheus itself asks for is checked by its scrape."""
+    status, kind, text = get(at, "/metrics")
+    assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8"), (status, kind)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout + checked.stderr
+    planted = subprocess.run(["promtool", "check", "metrics"], input=text + "x y z\n", capture_output=True, text=True)
+    assert planted.returncode, "promtool takes anything"
+    status, kind, text = get(at, "/metrics", "application/openmetrics-text;version=1.0.0")
+    assert status == 200 and kind.startswith("application/openmetrics-text; version=1.0.0") and text.endswith("# EOF\n"), kind
+
+
+def scrape(folder, ports):
+    at = port.reserve_port()
+    config = {"global": {"scrape_interval": "1s"},
+              "scrape_configs": [{"job_name": "vestry", "static_configs": [{"targets": [f"127.0.0.1:{one}" for one in ports]}]}]}
+    path = pathlib.Path(folder) / "prometheus.yml"
+    path.write_text(json.dumps(config))  # JSON is YAML
+    prometheus = subprocess.Popen(
+        ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{at}", "--log.level=error"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ask(query):
+        try:
+            _, _, text = get(at, f"/api/v1/query?query={query}")
+            return json.loads(text).get("data", {}).get("result", [])
+        except (OSError, ValueError):  # it begins
+            return []
+
+    try:
+        up = until(lambda: [one for one in ask("up") if one["value"][1] == "1"] if len(ask("up==1")) == len(ports) else None)
+        assert len(up) == len(ports)
+        kinds = json.loads(get(at, "/api/v1/metadata?metric=vestry_streams_open")[2])["data"]
+        assert kinds["vestry_streams_open"][0]["type"] == "gauge", kinds
+        assert len(ask("vestry_streams_open")) == len(ports)
+        before = until(lambda: ask("sum(vestry_requests_total)"))[0]["value"][1]
+        until(lambda: float(ask("sum(vestry_requests_total)")[0]["value"][1]) > float(before))  # scrapes are requests
+        names = json.loads(get(at, "/api/v1/label/__name__/values")[2])["data"]
+        print(f"{sum(name.startswith('vestry_') for name in names)} names of vestry's in Prometheus")
+        assert "vestry_streams_closed_total" in names and "vestry_page_renders_total" in names, names
+    finally:
+        prometheus.send_signal(signal.SIGTERM)
+        prometheus.wait(PATIENCE_S)
+
+
+def main():
+    if not shutil.which("promtool") or not shutil.which("prometheus"):
+        print("there is no Prometheus")
+        return 77
+    started = [start(adapter) for adapter in ("civetweb", "microhttpd")]
+    try:
+        for _, at in started:
+            check(at)
+        with tempfile.TemporaryDirectory() as folder:
+            scrape(folder, [at for _, at in started])
+    finally:
+        for process, _ in started:
+            process.send_signal(signal.SIGINT)
+    for process, _ in started:
+        assert process.wait(PATIENCE_S) == 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
