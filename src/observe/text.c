@@ -114,7 +114,8 @@ static void put_series(vestry_metrics *metrics, const vestry_metric *metric) {
     put_escaped(text, metric->label_value ? metric->label_value : "");
     vsi_buffer_append_str(text, "\"}");
   }
-  const bool is_whole = metric->value == floor(metric->value) && fabs(metric->value) < 1e15;
+  const bool is_whole =
+      metric->value < 1e15 && metric->value > -1e15 && metric->value == (double)(int64_t)metric->value;
   snprintf(number, sizeof number, is_whole ? "%.0f" : "%.17g", metric->value);
   for (char *at = number; *at; at++)
     if (*at == ',') *at = '.'; /* a locale's */
