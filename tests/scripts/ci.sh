@@ -10,6 +10,8 @@ cat >"$scratch/scripts/test" <<'EOF'
 #!/bin/sh
 name=here
 status=$HERE
+[ "$1" = --again ] || exit 3
+shift
 [ $# -gt 0 ] || set -- none none
 if [ "$1 $2" = '--on trixie' ]; then
   name=there
