@@ -41,8 +41,8 @@ typedef struct vsi_histogram_counts {
   double sum_s;
 } vsi_histogram_counts;
 
-/* While times are noted, each count only grows from one call to the next, and the last one is the sum of the others; the
- * sum of times may lack some that are counted already, or have some that are not yet. Any thread. */
+/* While times are noted, each count only grows from one call to the next, and the last one is the sum of the others.
+ * The sum of times may lack some that are counted already, or have some that are not yet. Any thread. */
 void vsi_histogram_get(const vsi_histogram *histogram, const vsi_histogram_scale *scale, vsi_histogram_counts *ret);
 
 #endif
