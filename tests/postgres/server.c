@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "postgres/server.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/folder.h"
+#include "support/patience.h"
+#include "support/port.h"
+#include "support/test.h"
+
+enum { ARGUMENTS_MAX = 64 };
+static const char root[] = "/usr/lib/postgresql";
+
+unsigned postgres_server_newest(void) {
+  unsigned newest = 0;
+  DIR *majors = opendir(root);
+  if (!majors) return 0;
+  for (const struct dirent *entry; (entry = readdir(majors));) {
+    char path[512];
+    unsigned major = (unsigned)strtoul(entry->d_name, NULL, 10);
+    snprintf(path, sizeof path, "%s/%s/bin/initdb", root, entry->d_name);
+    if (major > newest && access(path, X_OK) == 0) newest = major;
+  }
+  closedir(majors);
+  return newest;
+}
+
+static void find_user(postgres_server *server) {
+  if (geteuid() != 0) return;
+  const struct passwd *user = getpwnam("postgres");
+  if (!user) user = getpwnam("nobody");
+  assert_non_null(user);
+  server->user = user->pw_uid;
+  server->group = user->pw_gid;
+}
+
+static void show_log(const postgres_server *server) {
+  char path[128], line[512];
+  snprintf(path, sizeof path, "%s/log", server->folder);
+  FILE *file = fopen(path, "r");
+  while (file && fgets(line, sizeof line, file)) fputs(line, stderr);
+  if (file) fclose(file);
+}
+
+/* The child, which becomes one of PostgreSQL's programs. */
+static void become(const postgres_server *server, pid_t parent, const char *const *arguments) {
+  char path[128], log[128];
+  snprintf(path, sizeof path, "%s/%s", server->programs, arguments[0]);
+  snprintf(log, sizeof log, "%s/log", server->folder);
+  int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  int in = open("/dev/null", O_RDONLY);
+  if (out < 0 || in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(126);
+  if (server->user && (setgroups(0, NULL) || setgid(server->group) || setuid(server->user))) _exit(126);
+  if (chdir(server->folder)) _exit(126);
+  prctl(PR_SET_PDEATHSIG, SIGQUIT); /* a test that fails leaves nothing behind */
+  if (getppid() != parent) _exit(1);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  execv(path, (char *const *)(uintptr_t)arguments);
+  _exit(127);
+}
+
+static pid_t launch(const postgres_server *server, const char *const *arguments) {
+  pid_t parent = getpid(), pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) become(server, parent, arguments);
+  return pid;
+}
+
+static int wait_for(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  return status;
+}
+
+void postgres_server_init(postgres_server *server, unsigned major) {
+  *server = (postgres_server){.port = port_reserve(), .major = major ? major : postgres_server_newest()};
+  find_user(server);
+  snprintf(server->programs, sizeof server->programs, "%s/%u/bin", root, server->major);
+  snprintf(server->folder, sizeof server->folder, "/tmp/vestry-postgres-XXXXXX");
+  assert_non_null(mkdtemp(server->folder));
+  if (server->user) assert_int_equal(chown(server->folder, server->user, server->group), 0);
+  snprintf(server->url, sizeof server->url, "host=%s port=%d user=postgres dbname=postgres", server->folder,
+           server->port);
+  snprintf(server->by_tcp, sizeof server->by_tcp, "postgresql://postgres@127.0.0.1:%d/postgres?sslmode=disable",
+           server->port);
+  const char *const arguments[] = {"initdb", "-D",   "data",     "-U", "postgres",  "-A", "trust",
+                                   "-E",     "UTF8", "--locale", "C",  "--no-sync", NULL};
+  int status = wait_for(launch(server, arguments));
+  if (status) show_log(server);
+  assert_int_equal(status, 0);
+}
+
+void postgres_server_start(postgres_server *server, const char *const *settings) {
+  char port[16];
+  snprintf(port, sizeof port, "%d", server->port);
+  const char *arguments[ARGUMENTS_MAX] = {"postgres", "-D",        "data", "-k", server->folder,
+                                          "-h",       "127.0.0.1", "-p",   port, "-F"};
+  size_t count = 10;
+  for (; settings && *settings; settings++) {
+    assert_true(count + 3 < ARGUMENTS_MAX);
+    arguments[count++] = "-c";
+    arguments[count++] = *settings;
+  }
+  server->pid = launch(server, arguments);
+  for (time_t until = time(NULL) + PATIENCE_S; PQping(server->url) != PQPING_OK; sched_yield()) {
+    if (waitpid(server->pid, NULL, WNOHANG) == server->pid || time(NULL) > until) {
+      server->pid = 0;
+      show_log(server);
+      fail_msg("the server did not start");
+    }
+  }
+}
+
+void postgres_server_kill(postgres_server *server) {
+  if (!server->pid) return;
+  kill(server->pid, SIGQUIT);
+  wait_for(server->pid);
+  server->pid = 0;
+}
+
+void postgres_server_finish(postgres_server *server) {
+  postgres_server_kill(server);
+  folder_remove(server->folder);
+}
+
+static PGresult *run(const postgres_server *server, const char *sql) {
+  PGconn *connection = PQconnectdb(server->url);
+  PGresult *result = PQexec(connection, sql);
+  ExecStatusType status = PQresultStatus(result);
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail_msg("%s: %s", sql, PQerrorMessage(connection));
+  PQfinish(connection);
+  return result;
+}
+
+void postgres_server_run(const postgres_server *server, const char *sql) {
+  PQclear(run(server, sql));
+}
+
+int64_t postgres_server_number(const postgres_server *server, const char *sql) {
+  PGresult *result = run(server, sql);
+  assert_int_equal(PQntuples(result), 1);
+  int64_t number = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+  PQclear(result);
+  return number;
+}
