@@ -3,7 +3,7 @@
  *
  *      vestry_observe *o;
  *      vestry_err err = vestry_observe_create(v, &(vestry_observe_options){.pages = pages}, &o);
- *      if (!err) err = vestry_observe_mount(o, "/observe");         // GET /observe/metrics
+ *      if (!err) err = vestry_observe_mount(o, "/observe");         // GET /observe/metrics, /observe/ready
  *
  *  Metrics are OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/), or Prometheus' own text for
  *  scrapers that do not ask for it. There are at most VESTRY_METRICS_MAX_COUNT series, whatever is stored: labels are
@@ -49,6 +49,7 @@ typedef struct vestry_observe_options {
    *  page of another site reaches it by a name of its own; and no header says that a proxy has passed the request on */
   vestry_observe_may_fn may;
   void *may_ctx;
+  uint32_t ready_ms; /**< how long GET {prefix}/ready waits for its probe to be delivered; 0: 1,000 */
 } vestry_observe_options;
 
 /** Begin to look. Costs nothing until something is asked for.
@@ -63,7 +64,15 @@ VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_opti
  *  Threads  not from a handler of its own; blocks until these have returned */
 VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
 
-/** Mount GET {prefix}/metrics. Once.
+/** Mount what looks in, once:
+ *
+ *  GET {prefix}/metrics  as vestry_observe_metrics
+ *  GET {prefix}/live     200: the server answers
+ *  GET {prefix}/ready    200; or 503 while the instance drains or closes, or when a probe is not delivered: an event
+ *                        that goes through a queue and the instance's threads to a transport of its own, and is counted
+ *                        nowhere. A line of text says why. It waits on the serving thread, ready_ms at most; a stepped
+ *                        runtime is not waited for: there each request judges the probe of the one before
+ *
  *  prefix   "" or a pattern without a '/' at its end, as vestry_mount; copied
  *  Returns  OK | EXISTS (the path is taken, or it is mounted already) | INVALID (the prefix) | NO_MEMORY
  *  Threads  one at a time */

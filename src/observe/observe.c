@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "vestry/observe.h"
+#include "observe/observe.h"
 
-#include <arpa/inet.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/memory.h"
 #include "base/options.h"
-#include "http/address.h"
 #include "instance/instance.h"
+#include "observe/may.h"
 #include "observe/text.h"
 #include "vestry/routes.h"
-
-struct vestry_observe {
-  vestry *v;
-  vestry_observe_options options;
-  char *path; /* the prefix where it is mounted, and room for a row's pattern after it; NULL: nowhere */
-  size_t prefix_len;
-};
 
 vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given, vestry_observe **ret_observe) {
   vestry_observe_options options;
@@ -26,46 +17,12 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   if (!observe) return VESTRY_NO_MEMORY;
   observe->v = v;
   observe->options = options;
-  *ret_observe = observe;
-  return VESTRY_OK;
-}
-
-/* ------------------------------------------------------------------------------- which requests may see it ------ */
-
-static bool is_loopback(const char *text, size_t len) {
-  char address[64];
-  struct in6_addr in6;
-  if (len >= sizeof address) return false;
-  memcpy(address, text, len);
-  address[len] = '\0';
-  const vsi_address is = vsi_address_parse(address);
-  if (is.family == AF_INET) return is.prefix >> 24 == 127;
-  return inet_pton(AF_INET6, address, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
-}
-
-/* A page of another site can have a name of its own lead here; its browser says that name (DNS rebinding). */
-static bool names_this_machine(const char *host) {
-  if (!host) return false;
-  const char *end = strrchr(host, ':');
-  if (*host == '[') {
-    end = strchr(host, ']');
-    return end && is_loopback(host + 1, (size_t)(end - host - 1));
-  }
-  const size_t len = end ? (size_t)(end - host) : strlen(host);
-  return (len == sizeof "localhost" - 1 && strncasecmp(host, "localhost", len) == 0) || is_loopback(host, len);
-}
-
-static bool is_from_here(const vestry_request *req) {
-  static const char *const passed_on[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"};
-  for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
-    if (vestry_request_header(req, passed_on[i])) return false;
-  const char *peer = vestry_request_peer(req);
-  return is_loopback(peer, strlen(peer)) && names_this_machine(vestry_request_header(req, "Host"));
-}
-
-static bool may_see(const vestry_observe *observe, const vestry_request *req) {
-  const vestry_observe_options *options = &observe->options;
-  return options->may ? options->may(req, options->may_ctx) : is_from_here(req);
+  vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
+  if (error)
+    vsi_free(v->host, observe);
+  else
+    *ret_observe = observe;
+  return error;
 }
 
 /* ------------------------------------------------------------------------------------------------- metrics ------ */
@@ -98,7 +55,7 @@ vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format
 /* GET {prefix}/metrics, in the format that the scraper asks for. */
 static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
-  if (!may_see(observe, req)) return vestry_reply_status(reply, 403);
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   const char *accept = vestry_request_header(req, "Accept");
   const bool is_open = accept && strstr(accept, "application/openmetrics-text");
   vestry_metrics metrics;
@@ -114,9 +71,33 @@ static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, v
   return error;
 }
 
+/* ---------------------------------------------------------------------------------------------- live, ready ------ */
+
+static vestry_err say(vestry_reply *reply, int status, const char *text) {
+  vestry_err error = vestry_reply_header(reply, "Cache-Control", "no-store");
+  if (!error) error = vestry_reply_status(reply, status);
+  return error ? error : vestry_reply_body(reply, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+/* GET {prefix}/live: that this is answered is all. */
+static vestry_err show_live(const vestry_request *req, vestry_reply *reply, void *app) {
+  const vestry_observe *observe = app;
+  return vsi_may_see(&observe->options, req) ? say(reply, 200, "live\n") : vestry_reply_status(reply, 403);
+}
+
+/* GET {prefix}/ready: 200, or 503 and why. */
+static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_observe *observe = app;
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
+  char why[128];
+  const bool is_ready = vsi_probe_is_ready(observe->probe, why, sizeof why);
+  return say(reply, is_ready ? 200 : 503, why);
+}
+
 /* ------------------------------------------------------------------------------------------------- mounted ------ */
 
-static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics}};
+static const vestry_mounted rows[] = {
+    {"GET", "/metrics", show_metrics}, {"GET", "/live", show_live}, {"GET", "/ready", show_ready}};
 enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
 
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
@@ -148,5 +129,6 @@ static void unmount(vestry_observe *observe) {
 void vestry_observe_destroy(vestry_observe *observe) {
   if (!observe) return;
   if (observe->path) unmount(observe);
+  vsi_probe_destroy(observe->probe);
   vsi_free(observe->v->host, observe);
 }

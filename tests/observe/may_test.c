@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* Who may see what is mounted: this machine alone, or those whom a function lets; all others are told nothing. */
+#include "serve/wire.h"
+#include "vestry/observe.h"
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+} suite;
+
+static void begin(suite *s, vestry_observe_options options) {
+  site_begin(&s->on, (vestry_options){.scope = NULL});
+  assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
+}
+
+static void end(suite *s) {
+  vestry_observe_destroy(s->observe);
+  site_end(&s->on);
+}
+
+static int ask(suite *s, const char *peer, const char *host, const char *name, const char *value, bool *ret_open) {
+  wire r = {.path = "/observe/metrics", .peer = peer};
+  int count = 0;
+  if (host) r.headers[count++] = (vestry_header){"Host", host};
+  if (name) r.headers[count++] = (vestry_header){name, value};
+  wire_request(&s->on, &r, NULL, NULL);
+  const bool is_shown = r.text && strstr(r.text, "vestry_streams_open ");
+  assert_int_equal(is_shown, r.status == 200);
+  if (r.status != 200) assert_true(!r.text || !strstr(r.text, "vestry"));
+  if (ret_open)
+    *ret_open = wire_has_header(&r, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8");
+  const int status = r.status;
+  wire_finish(&r);
+  return status;
+}
+
+/* capability: H2 */
+static void none_but_this_machine_sees_them(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_observe_options){.more = NULL});
+  static const char *const here[] = {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"};
+  for (size_t i = 0; i < sizeof here / sizeof *here; i++)
+    assert_int_equal(ask(&s, "127.0.0.1", here[i], NULL, NULL, NULL), 200);
+  assert_int_equal(ask(&s, "::1", "localhost", NULL, NULL, NULL), 200);
+  assert_int_equal(ask(&s, "::ffff:127.0.0.1", "localhost", NULL, NULL, NULL), 200);
+  static const char *const elsewhere[] = {"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "",
+                                          "::",        "localhost",   "1270.0.0.1"};
+  for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+    assert_int_equal(ask(&s, elsewhere[i], "localhost", NULL, NULL, NULL), 403);
+  static const char *const others[] = {
+      "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[", "[::1", "localhostx", "local",
+      ":80"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    assert_int_equal(ask(&s, "127.0.0.1", others[i], NULL, NULL, NULL), 403);
+  assert_int_equal(ask(&s, "127.0.0.1", NULL, NULL, NULL, NULL), 403);
+  static const char *const passed_on[] = {"X-Forwarded-For", "forwarded", "X-Real-IP", "Via", "X-Forwarded-Host"};
+  for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+    assert_int_equal(ask(&s, "127.0.0.1", "localhost", passed_on[i], "127.0.0.1", NULL), 403);
+  bool is_open;
+  assert_int_equal(ask(&s, "127.0.0.1", "localhost", "Accept", "text/plain", &is_open), 200);
+  assert_false(is_open);
+  assert_int_equal(
+      ask(&s, "127.0.0.1", "localhost", "Accept", "application/openmetrics-text; version=1.0.0,*/*;q=0.1", &is_open),
+      200);
+  assert_true(is_open);
+  end(&s);
+}
+
+static bool has_word(const vestry_request *req, void *ctx) {
+  const char *word = vestry_request_header(req, "Authorization");
+  return word && strcmp(word, ctx) == 0;
+}
+
+/* capability: H2 */
+static void or_those_whom_a_function_lets(void **state) {
+  (void)state;
+  static char word[] = "Bearer open";
+  suite s;
+  begin(&s, (vestry_observe_options){.may = has_word, .may_ctx = word});
+  assert_int_equal(ask(&s, "192.0.2.1", "example.org", "Authorization", "Bearer open", NULL), 200);
+  assert_int_equal(ask(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
+  end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(none_but_this_machine_sees_them),
+      cmocka_unit_test(or_those_whom_a_function_lets),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
