@@ -85,6 +85,11 @@ cmake -S "$here/examples" -B "$scratch/examples" -G "$generator" -DCMAKE_PREFIX_
 python3 -B "$here/../examples/first_day.py" "$scratch/examples/bin" microhttpd auction.start_use_end_start \
   auction.start_twice boxoffice.start_use_end_start boxoffice.start_twice cells.start_use_end_start cells.start_twice
 
+step "scripts/new, in the tree and as it is installed"
+for new in "$here/../../scripts/new" "$prefix/bin/vestry-new"; do
+  python3 -B "$here/new.py" "$new" "$prefix" "$compiler" "$generator"
+done
+
 step docs/guide/embedding.md
 LD_LIBRARY_PATH=$libdir python3 -B "$here/embedding.py" "$here/../../docs/guide/embedding.md" \
   "$here/../docs/guide.py" "$scratch" "$compiler"

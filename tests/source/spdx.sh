@@ -10,7 +10,8 @@ if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; then
 else
   files=$(find . -type f ! -path '*/node_modules/*' ! -path './build/*' | sed 's,^\./,,')
 fi
-sources=$(echo "$files" | grep -E '(\.(c|h|cpp|java|js|mjs|py|sh|awk|cmake)|(^|/)CMakeLists\.txt)$|^scripts/|^\.ci/')
+sources=$(echo "$files" | grep -E '(\.(c|h|cpp|java|js|mjs|py|sh|awk|cmake)|(^|/)CMakeLists\.txt)$|^scripts/|^\.ci/' |
+  grep -v '^scripts/template/') # what scripts/new writes is its user's
 sources=$(for file in $sources; do if [ -f "$file" ]; then echo "$file"; fi; done) # not those just deleted
 # shellcheck disable=SC2086 # a list of words
 without=$(grep -L 'SPDX-License-Identifier: MIT' $sources || true)

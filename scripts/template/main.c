@@ -1,0 +1,30 @@
+/* APPNAME [PORT [FILE]]: serves on this machine alone, until SIGINT or SIGTERM; the notes lie in FILE. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <vestry/microhttpd.h>
+
+#include "app.h"
+
+static void say_where(vestry_server *server, void *ctx) {
+  (void)ctx;
+  printf("APPNAME: %s\n", server->url);
+  fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+  char *end = NULL;
+  unsigned long port = argc > 1 ? strtoul(argv[1], &end, 10) : 8080;
+  if (argc > 3 || (end && (!*argv[1] || *end)) || port > 65535) {
+    fprintf(stderr, "usage: APPNAME [PORT [FILE]]\n");
+    return 2;
+  }
+  struct app *app = NULL;
+  vestry_err error = app_begin(argc > 2 ? argv[2] : "APPNAME.db", 0, &app);
+  const vestry_server_options options = {
+      .port = (uint16_t)port, .on_ready = say_where, .drain_ms = 1000, .stop_ms = 5000};
+  if (!error) error = vestry_server_run(app_instance(app), &vestry_server_microhttpd, &options);
+  if (error) fprintf(stderr, "APPNAME: %s\n", vestry_err_name(error));
+  app_end(app);
+  return error ? 1 : 0;
+}
