@@ -14,6 +14,7 @@
 #define VESTRY_OBSERVE_H
 
 #include "vestry/cluster.h"
+#include "vestry/metrics.h"
 #include "vestry/page.h"
 #include "vestry/request.h"
 
@@ -23,16 +24,6 @@ extern "C" {
 
 /** What looks into an instance. */
 typedef struct vestry_observe vestry_observe;
-/** Metrics that are being written. */
-typedef struct vestry_metrics vestry_metrics;
-
-/** Series at most, in all. */
-#define VESTRY_METRICS_MAX_COUNT 300
-
-/** Adds an application's own metrics, by vestry_metrics_add. On the thread that asks for metrics, several at once
- *  perhaps, no lock held.
- *  Returns  OK | an error, which the metrics then end with */
-typedef vestry_err (*vestry_metrics_fn)(vestry_metrics *metrics, void *ctx);
 
 /** Whether a request may see what is mounted. On the serving thread, no lock held. false: it is answered 403, without a
  *  hint of what is there. */
@@ -78,12 +69,6 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  Threads  one at a time */
 VESTRY_API vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix);
 
-/** How metrics are written. */
-typedef enum vestry_metrics_format {
-  VESTRY_METRICS_OPEN = 0, /**< OpenMetrics 1.0 */
-  VESTRY_METRICS_TEXT      /**< Prometheus' text format 0.0.4 */
-} vestry_metrics_format;
-
 /** Write all metrics.
  *  text, room  where to, and how many bytes there are for it and its terminator; room 0: text may be NULL
  *  ret_len     the text's length, also if there was too little room; may be NULL
@@ -92,32 +77,6 @@ typedef enum vestry_metrics_format {
  *  Threads     any; takes locks briefly */
 VESTRY_API vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format format, char *text,
                                              size_t room, size_t *ret_len);
-
-/** What a metric is. */
-typedef enum vestry_metric_kind {
-  VESTRY_METRIC_COUNTER = 0, /**< only grows */
-  VESTRY_METRIC_GAUGE        /**< goes up and down */
-} vestry_metric_kind;
-
-/** One series, with its value now. */
-typedef struct vestry_metric {
-  size_t size;             /**< sizeof(vestry_metric), or 0 */
-  const char *name;        /**< letters, digits and underscores, no digit first, at most 100; without the end "total" of
-                                counters, which is added. Base units: seconds, bytes. Names that begin with "vestry"
-                                and an underscore are the library's */
-  const char *help;        /**< a sentence; of a family's first series */
-  vestry_metric_kind kind; /**< of a family's first series */
-  const char *label;       /**< a name as above; NULL: it has none */
-  const char *label_value; /**< UTF-8 of at most 100 bytes: one of few, never what users choose; NULL: "" */
-  double value;            /**< a number, no infinity; of a counter not below 0 */
-} vestry_metric;
-
-/** Add a series. Those of one name are a family, and stand together: one after the other.
- *  metric   borrowed for the call
- *  Returns  OK | INVALID (what is said above; the host's log says which) | EXISTS (its family has ended, since a series
- *           of another name came in between; or it is the library's) | LIMIT (VESTRY_METRICS_MAX_COUNT) | NO_MEMORY
- *  Threads  in a vestry_metrics_fn, on its thread */
-VESTRY_API vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *metric);
 
 #ifdef __cplusplus
 }

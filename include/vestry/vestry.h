@@ -22,7 +22,7 @@
  *  - One event to many: channel.h, with what was missed history.h, compressed by profile.h.
  *    Messages to functions: bus.h.
  *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h;
- *    where the time goes: trace.h; what an instance does, in numbers: observe.h.
+ *    where the time goes: trace.h; what an instance does, in numbers: observe.h, metrics.h.
  *  - What can go wrong, in three lists: error.h, cause.h, refusal.h. For tests of your own (libvestry-testing, and not
  *    included here): memory.h, browser.h, memory_network.h.
  *
@@ -63,6 +63,7 @@
 #include "vestry/html.h"
 #include "vestry/instance.h"
 #include "vestry/key.h"
+#include "vestry/metrics.h"
 #include "vestry/observe.h"
 #include "vestry/once.h"
 #include "vestry/page.h"

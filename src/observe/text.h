@@ -10,7 +10,7 @@ struct vestry_metrics {
   const vestry_host *host;
   vestry_metrics_format format;
   vsi_buffer text;
-  unsigned series_count;
+  size_t series_count;
   size_t family_at, family_len; /* the last family's name, in text */
   vestry_metric_kind family_kind;
   bool is_own; /* the library's are being written: names are known to be good */

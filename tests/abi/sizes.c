@@ -421,6 +421,20 @@ static const vestry_window_options window_made = {.id = "list", .rows = {.count 
 static const vestry_cluster_options cluster_made = {
     .node = "a", .secret = "0123456789012345678901234567890123456789", .secret_len = 40};
 static const unsigned char zero[512];
+static const vestry_metric metric = {.name = "a"};
+static vestry_err add_metric(vestry_metrics *metrics, void *ctx) {
+  return vestry_metrics_add(metrics, ctx);
+}
+static vestry_err take_metric(const void *given) {
+  static char text[65536];
+  vestry_observe *looks;
+  const vestry_observe_options with = {.more = add_metric, .more_ctx = (void *)(uintptr_t)given};
+  vestry_err error = vestry_observe_create(v, &with, &looks);
+  if (error) return error;
+  error = vestry_observe_metrics(looks, VESTRY_METRICS_OPEN, text, sizeof text, NULL);
+  vestry_observe_destroy(looks);
+  return error;
+}
 static const vestry_observe_options observe = {.pages = NULL};
 static const vestry_rate_options rate = {.count = 1};
 static const vestry_upload_folder_options upload_folder = {.path = uploads_path};
@@ -459,6 +473,7 @@ static const struct {
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
     {"vestry_forms_options", take_forms, zero, sizeof(vestry_forms_options)},
+    {"vestry_metric", take_metric, &metric, sizeof metric},
     {"vestry_observe_options", take_observe, &observe, sizeof observe},
     {"vestry_rate_options", take_rate, &rate, sizeof rate},
     {"vestry_upload_view_options", take_upload_view, &upload_view, sizeof upload_view},

@@ -119,7 +119,7 @@ static void their_text_is_of_its_format(void **state) {
       } else if (strncmp(line, "# TYPE ", 7) == 0) {
         const char *after = skip_name(line + 7);
         snprintf(family, sizeof family, "%.*s", (int)(after - line - 7), line + 7);
-        assert_true(strcmp(after, " counter") == 0 || strcmp(after, " gauge") == 0);
+        assert_true(strcmp(after, " counter") == 0 || strcmp(after, " gauge") == 0 || strcmp(after, " histogram") == 0);
         const bool has_total = strlen(family) > 6 && strcmp(family + strlen(family) - 6, "_total") == 0;
         assert_int_equal(has_total, format == VESTRY_METRICS_TEXT && strcmp(after, " counter") == 0);
         families++;
@@ -166,6 +166,10 @@ static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
                                       {.name = "a\nb"},
                                       {.name = "a{b=\"c\"}"},
                                       {.name = "a_total"},
+                                      {.name = "a_count"},
+                                      {.name = "a_sum"},
+                                      {.name = "a_bucket"},
+                                      {.name = "a", .is_library = true},
                                       {.name = "a", .label = "b c"},
                                       {.name = "a", .label = "b", .label_value = "\xff"},
                                       {.name = "a", .kind = (vestry_metric_kind)7},
@@ -191,6 +195,104 @@ static void an_application_adds_its_own(void **state) {
   assert_non_null(strstr(text, "\ntemperature_celsius -3.5\n# EOF\n"));
   free(text);
   end(&s);
+}
+
+static vestry_err add_histograms(vestry_metrics *metrics, void *ctx) {
+  (void)ctx;
+  static const double bounds[] = {.0025, .1, 1, 2.5};
+  static const uint64_t counts[] = {1, 0, 2, 3, 4};
+  const vestry_metric good = {.name = "wait_seconds",
+                              .help = "How long it took.",
+                              .kind = VESTRY_METRIC_HISTOGRAM,
+                              .label = "queue",
+                              .label_value = "a",
+                              .value = 36.5,
+                              .bounds = bounds,
+                              .counts = counts,
+                              .bounds_count = 4};
+  vestry_metric metric = good;
+  assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_OK);
+  metric.label = NULL;
+  metric.bounds_count = 1;
+  assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_OK);
+  static const double nan = 0. / 0., falling[] = {1, 1}, infinite[] = {1, 1e300 * 1e300};
+  vestry_metric bad[] = {good, good, good, good, good, good, good, good, good, good};
+  bad[0].bounds = NULL;
+  bad[1].counts = NULL;
+  bad[2].bounds_count = 0;
+  bad[3].bounds_count = VESTRY_METRICS_BOUNDS_MAX_COUNT + 1;
+  bad[4].bounds_count = 2, bad[4].bounds = falling;
+  bad[5].bounds_count = 2, bad[5].bounds = infinite;
+  bad[6].bounds_count = 1, bad[6].bounds = &nan;
+  bad[7].value = -1;
+  bad[8].label = "le";
+  bad[9].kind = VESTRY_METRIC_COUNTER; /* of this family */
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(vestry_metrics_add(metrics, &bad[i]), VESTRY_INVALID);
+  return VESTRY_OK;
+}
+
+/* capability: H2 */
+static void a_histogram_has_a_bucket_for_each_bound_and_one_for_all(void **state) {
+  (void)state;
+  static const char open[] = "\n# TYPE wait_seconds histogram\n# HELP wait_seconds How long it took.\n"
+                             "wait_seconds_bucket{queue=\"a\",le=\"0.0025\"} 1\n"
+                             "wait_seconds_bucket{queue=\"a\",le=\"0.1\"} 1\n"
+                             "wait_seconds_bucket{queue=\"a\",le=\"1.0\"} 3\n"
+                             "wait_seconds_bucket{queue=\"a\",le=\"2.5\"} 6\n"
+                             "wait_seconds_bucket{queue=\"a\",le=\"+Inf\"} 10\n"
+                             "wait_seconds_sum{queue=\"a\"} 36.5\n"
+                             "wait_seconds_count{queue=\"a\"} 10\n"
+                             "wait_seconds_bucket{le=\"0.0025\"} 1\n"
+                             "wait_seconds_bucket{le=\"+Inf\"} 1\n"
+                             "wait_seconds_sum 36.5\n"
+                             "wait_seconds_count 1\n# EOF\n";
+  suite s;
+  begin(&s, (vestry_observe_options){.more = add_histograms});
+  char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
+  assert_non_null(strstr(text, open));
+  free(text);
+  text = text_of(s.observe, VESTRY_METRICS_TEXT);
+  assert_non_null(strstr(text, "\nwait_seconds_bucket{queue=\"a\",le=\"1\"} 3\n"));
+  free(text);
+  end(&s);
+}
+
+static vestry_err add_library(vestry_metrics *metrics, void *ctx) {
+  (void)ctx;
+  vestry_metric metric = {.name = "vestry_other_things", .help = "Things.", .is_library = true, .value = 1};
+  assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_OK);
+  metric.name = "vestry_streams_open";
+  assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_EXISTS);
+  return VESTRY_OK;
+}
+
+/* capability: H2 */
+static void a_library_of_vestrys_own_has_its_names(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_observe_options){.more = add_library});
+  char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
+  assert_true(value_of(text, "vestry_other_things_total") == 1);
+  free(text);
+  end(&s);
+}
+
+static vestry_err add_many_histograms(vestry_metrics *metrics, void *ctx) {
+  static const double bounds[] = {1, 2};
+  static const uint64_t counts[] = {0, 0, 0};
+  unsigned *added = ctx;
+  vestry_err error = VESTRY_OK;
+  char name[16];
+  for (*added = 0; !error && *added < 1000; *added += !error) {
+    snprintf(name, sizeof name, "h%u", *added);
+    error = vestry_metrics_add(
+        metrics,
+        &(vestry_metric){
+            .name = name, .kind = VESTRY_METRIC_HISTOGRAM, .bounds = bounds, .counts = counts, .bounds_count = 2});
+  }
+  assert_int_equal(error, VESTRY_LIMIT);
+  return VESTRY_OK;
 }
 
 static vestry_err add_many(vestry_metrics *metrics, void *ctx) {
@@ -220,8 +322,12 @@ static void there_are_no_more_than_so_many(void **state) {
   unsigned series = 0;
   for (const char *at = text; *at; at = strchr(at, '\n') + 1) series += *at != '#';
   assert_int_equal(series, VESTRY_METRICS_MAX_COUNT);
-  assert_true(added > 100);
+  const unsigned left = added;
   free(text);
+  end(&s);
+  begin(&s, (vestry_observe_options){.more = add_many_histograms, .more_ctx = &added});
+  free(text_of(s.observe, VESTRY_METRICS_OPEN));
+  assert_int_equal(added, left / 5);
   end(&s);
   begin(&s, (vestry_observe_options){.more = fail_always});
   char room[8] = "x";
@@ -331,6 +437,8 @@ int main(void) {
       cmocka_unit_test(they_say_what_the_counters_say),
       cmocka_unit_test(their_text_is_of_its_format),
       cmocka_unit_test(an_application_adds_its_own),
+      cmocka_unit_test(a_histogram_has_a_bucket_for_each_bound_and_one_for_all),
+      cmocka_unit_test(a_library_of_vestrys_own_has_its_names),
       cmocka_unit_test(there_are_no_more_than_so_many),
       cmocka_unit_test(mounted_once_and_gone_at_the_end),
       cmocka_unit_test(they_add_up_while_streams_come_and_go),
