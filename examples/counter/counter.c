@@ -170,7 +170,8 @@ int main(int argc, char **argv) {
   if (status >= 0) return status;
 
   vestry_err err = vestry_create(
-      &(vestry_options){.store = app.options.store,
+      &(vestry_options){.host = app.options.server.host,
+                        .store = app.options.store,
                         .bounds = &(vestry_bounds){.max_count = app.options.max_count},
                         .idle_ms = app.options.idle_ms,
                         .connection = &(vestry_connection_options){.heartbeat_ms = app.options.heartbeat_ms},

@@ -28,6 +28,8 @@ static const char help[] =
     "                        " VESTRY_DATASTAR_CDN_URL "]\n"
     "  --datastar-version V  the version that browsers fetch, or that of the file [what the file's first line says,\n"
     "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
+    "  --trace FILE          where the time goes, written behind what FILE has: spans that an OpenTelemetry collector\n"
+    "                        reads [nowhere]\n"
     "  --help                this\n";
 
 /* One clear line; the status for bad values. */

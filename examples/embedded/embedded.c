@@ -11,6 +11,7 @@
 
 #include "../shared/client.h"
 #include "../shared/head.h"
+#include "../shared/trace.h"
 #include "monitor.h"
 #include "vestry/civetweb.h"
 #include "vestry/microhttpd.h"
@@ -26,6 +27,7 @@ static vestry_server *attached;
 static _Atomic(bool) is_over;
 static const char *client_version;
 static vestry_files *files;
+static struct trace trace; /* of all spans, by --trace */
 
 /* ---- what vestry serves ------------------------------------------------------------------------------------------ */
 
@@ -182,15 +184,20 @@ static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port)
 }
 
 int main(int argc, char **argv) {
-  const char *port = "8080", *server = "civetweb"; // --port N, --server civetweb or microhttpd, --datastar-version V
+  // --port N, --server civetweb or microhttpd, --datastar-version V, --trace FILE
+  const char *port = "8080", *server = "civetweb", *traced = NULL;
   for (int i = 1; i + 1 < argc; i += 2)
     *(strcmp(argv[i], "--port") == 0               ? &port
       : strcmp(argv[i], "--datastar-version") == 0 ? &client_version
+      : strcmp(argv[i], "--trace") == 0            ? &traced
                                                    : &server) = argv[i + 1];
+  if (traced && trace_begin(&trace, "embedded", traced))
+    return fprintf(stderr, "embedded: cannot write %s\n", traced), 1;
   sigset_t ends;
   sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
   const vestry_options options = {.size = sizeof options,
+                                  .host = traced ? &trace.host : NULL,
                                   .scope = scope_of,
                                   .connection = &(vestry_connection_options){.heartbeat_ms = HEARTBEAT_MS},
                                   .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};
@@ -230,5 +237,6 @@ int main(int argc, char **argv) {
   vestry_server_destroy(attached);
   vestry_destroy(v);
   vestry_files_destroy(files);
+  if (traced) trace_end(&trace);
   return bound ? 0 : 1;
 }

@@ -84,6 +84,19 @@ static int read_version(const char *version, struct server_options *options) {
   return 0;
 }
 
+static void end_trace(struct server_options *options) {
+  if (options->host) trace_end(&options->trace);
+  options->host = NULL;
+}
+
+static int read_trace(const char *path, struct server_options *options) {
+  end_trace(options);
+  const int error = trace_begin(&options->trace, options->program, path);
+  if (error) return options_refuse(options->program, "trace", path, strerror(error));
+  options->host = &options->trace.host;
+  return 0;
+}
+
 static int read_option(int option, const char *value, struct server_options *options) {
   uint64_t n = 0;
   unsigned char address[sizeof(struct in_addr)];
@@ -110,6 +123,7 @@ static int read_option(int option, const char *value, struct server_options *opt
     return 0;
   case OPTION_UNIX_SOCKET: options->unix_path = value; return 0;
   case OPTION_DATASTAR_VERSION: return read_version(value, options);
+  case OPTION_TRACE: return read_trace(value, options);
   default: return read_client(value, options);
   }
 }
@@ -223,6 +237,7 @@ vestry_err options_files(struct server_options *options, vestry *v, const vestry
 
 void options_finish(struct server_options *options) {
   vestry_files_destroy(options->files);
+  end_trace(options);
   free(options->file);
   options->file = NULL;
   options->client = NULL;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "trace.h"
 #include "vestry/vestry.h"
 
 enum { STYLES_MAX = 2 };
@@ -27,6 +28,8 @@ struct server_options {
   char client_url[128];                       /* where pages load it from */
   void (*on_ready)(unsigned port, void *ctx); /* it listens there; 0: on a UNIX socket. NULL: none */
   void *ready_ctx;
+  const vestry_host *host;           /* of the instance; NULL: the default one */
+  struct trace trace;                /* which the host has, if --trace is given */
   vestry_file table[STYLES_MAX + 1]; /* what options_files serves */
   vestry_files *files;
 };
@@ -40,6 +43,7 @@ enum {
   OPTION_UNIX_SOCKET,
   OPTION_DATASTAR_FILE,
   OPTION_DATASTAR_VERSION,
+  OPTION_TRACE,
   OPTION_HELP,
   OPTION_OWN
 };
@@ -48,7 +52,8 @@ enum {
       {"adapter", required_argument, NULL, OPTION_ADAPTER}, {"threads", required_argument, NULL, OPTION_THREADS},      \
       {"unix-socket", required_argument, NULL, OPTION_UNIX_SOCKET},                                                    \
       {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE},                                                \
-      {"datastar-version", required_argument, NULL, OPTION_DATASTAR_VERSION}, {                                        \
+      {"datastar-version", required_argument, NULL, OPTION_DATASTAR_VERSION},                                          \
+      {"trace", required_argument, NULL, OPTION_TRACE}, {                                                              \
     "help", no_argument, NULL, OPTION_HELP                                                                             \
   }
 
@@ -59,6 +64,7 @@ typedef int (*options_own_fn)(int option, const char *value, void *ctx);
  * Returns -1: run; otherwise the status to exit with (--help 0, a bad value 2), everything being said already. */
 int options_parse(int argc, char **argv, const struct option *names, const char *help, options_own_fn own, void *ctx,
                   struct server_options *ret_options);
+/* When the instance is gone. */
 void options_finish(struct server_options *options);
 
 /* Serve style sheets, at most STYLES_MAX, each at the path that it has, and the client, if it is one of a file, at

@@ -23,6 +23,8 @@ static const char help[] =
     "                        " VESTRY_DATASTAR_CDN_URL "]\n"
     "  --datastar-version V  the version that browsers fetch, or that of the file [what the file's first line says,\n"
     "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
+    "  --trace FILE          where the time goes, written behind what FILE has: spans that an OpenTelemetry collector\n"
+    "                        reads [nowhere]\n"
     "  --help                this\n";
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
@@ -142,7 +144,7 @@ const char *program_text(const vestry_request *req, const char *path, size_t max
 void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
                    const vestry_options *options) {
   static const struct option names[] = {OPTIONS_OF_ALL, {NULL, 0, NULL, 0}};
-  char text[2048];
+  char text[4096];
   snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. Ctrl-C ends it.\n\n%s%s", name, about,
            program->own_help ? program->own_help : "", help);
   program->options = (struct server_options){.program = name};
@@ -153,6 +155,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   static const vestry_signals_limits limits = {.max_bytes = MAX_REQUEST_BYTES};
   static const vestry_bounds bounds = {.max_body_bytes = MAX_REQUEST_BYTES};
   vestry_options bounded = *options;
+  bounded.host = program->options.host;
   if (!bounded.bounds) bounded.bounds = &bounds;
   static const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
   if (!bounded.connection) bounded.connection = &connection;

@@ -20,6 +20,7 @@ struct vsi_sqlite_record {
   uint32_t number;
   bool changes_tabs;
   bool is_doubtful;         /* it may be another connection's */
+  vestry_trace trace;       /* the transaction's */
   vsi_sqlite_commit commit; /* its uses, then its keys, are in the same allocation */
   vsi_sqlite_use uses[];
 };
@@ -152,6 +153,7 @@ static void clear(vsi_sqlite_transaction *transaction) {
   vsi_sqlite_changes_clear(&transaction->changes);
   transaction->changer = 0;
   transaction->has_changes = transaction->is_seen = transaction->changes_tabs = false;
+  transaction->trace.is_sampled = false;
 }
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
@@ -180,6 +182,7 @@ static vsi_sqlite_record *make_record(vsi_sqlite_commits *commits, vsi_sqlite_tr
   made->number = number;
   made->changes_tabs = transaction->changes_tabs;
   made->is_doubtful = is_doubtful;
+  made->trace = transaction->trace;
   made->commit =
       (vsi_sqlite_commit){.is_whole = transaction->is_seen,
                           .is_of_render = !is_doubtful && (traits & VSI_SQLITE_QUIET || transaction->changer),
@@ -276,6 +279,7 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   vsi_sqlite_commits *commits = l->commits;
   l->publish(l->ctx, (vsi_sqlite_number){written->number, true});
   vsi_sqlite_record *record = take_record(commits, written->number);
+  const vestry_trace *former = vestry_trace_enter(record ? &record->trace : NULL);
   follow_tabs(commits, record, written, l->ret_seq);
   vsi_sqlite_commit commit = record ? record->commit : (vsi_sqlite_commit){.is_whole = false};
   commit.knows_pages = true;
@@ -287,6 +291,7 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   } else {
     (void)vsi_sqlite_index_commit(commits->index, &commit, l->ret_seq);
   }
+  (void)vestry_trace_enter(former);
   vsi_free(commits->host, record);
 }
 

@@ -11,6 +11,7 @@
 #include "sqlite/index.h"
 #include "sqlite/reader.h"
 #include "vestry/sqlite.h"
+#include "vestry/trace.h"
 
 /* A commit of an attached connection, until it is followed: what the connection knows of it. */
 typedef struct vsi_sqlite_record vsi_sqlite_record;
@@ -43,8 +44,9 @@ typedef struct vsi_sqlite_transaction {
   vsi_sqlite_changes changes;
   uint64_t changer; /* the render that has changed all so far, by its number; 0: not a render */
   bool has_changes;
-  bool is_seen;      /* another render has read what is not committed */
-  bool changes_tabs; /* rows of VSI_SQLITE_TAB_TABLE are among the changes */
+  bool is_seen;       /* another render has read what is not committed */
+  bool changes_tabs;  /* rows of VSI_SQLITE_TAB_TABLE are among the changes */
+  vestry_trace trace; /* that its commit is in, whatever thread follows that; not sampled: none */
 } vsi_sqlite_transaction;
 
 /* A position in the sequence of commits. In WAL mode and otherwise they are different sequences. */

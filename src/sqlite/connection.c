@@ -229,6 +229,8 @@ static int before_commit(void *ctx) {
     connection->written = count_written(connection);
     connection->is_mixed = is_mixed(connection->db);
   }
+  const vestry_trace *here = vestry_trace_here();
+  if (here) connection->transaction.trace = *here;
   connection->is_committing = true;
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
   vsi_mutex_unlock(&database->lock);

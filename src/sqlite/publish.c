@@ -67,6 +67,7 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
   vsi_sqlite_topics *topics = &connection->topics;
   if (!connection->transaction.has_changes) topics->are_all = true; /* no hook was told: it is the schema */
   if (topics->are_all) database->stats.whole_count++;
+  const vestry_trace committed_in = connection->transaction.trace, *former = vestry_trace_enter(&committed_in);
   if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that is none */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
   unsigned traits = (connection->is_quiet ? VSI_SQLITE_QUIET : 0) | (topics->are_all ? VSI_SQLITE_WHOLE : 0) |
@@ -74,6 +75,7 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
   if (vsi_sqlite_commits_add(&database->commits, &connection->transaction, connection->announced.value, traits,
                              &database->seq))
     rouse(database);
+  (void)vestry_trace_enter(former);
   if (evidence == VSI_SQLITE_COMMITTED) account(database, connection->announced);
   if (evidence != VSI_SQLITE_REACHED) database->stats.commits_count++;
   vsi_sqlite_publish_forget(connection);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The chat's contract, on the wire: chat.py PROGRAM ADAPTER"""
+"""The chat's contract, on the wire: chat.py PROGRAM ADAPTER; and a chat and its tabs for other tests."""
 import http.client
 import json
 import os
@@ -21,14 +21,15 @@ PATIENCE_S = 240
 
 
 class Server:
-    def __init__(self, file, port=0):
-        self.process = subprocess.Popen([PROGRAM, '--port', str(port or reserve_port()), '--adapter', ADAPTER, '--db', file], stdout=subprocess.PIPE, text=True)
+    def __init__(self, file, port=0, *options, log=None):
+        command = [PROGRAM, '--port', str(port or reserve_port()), '--adapter', ADAPTER, '--db', file, *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         self.port = int(re.fullmatch(r'chat: http://127\.0\.0\.1:(\d+)\n', self.process.stdout.readline()).group(1))
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)
         status = self.process.wait(PATIENCE_S)
-        assert status == (0 if how == signal.SIGTERM else -how), status
+        assert status == (-how if how == signal.SIGKILL else 0), status
 
 
 class Tab:
@@ -62,9 +63,10 @@ class Tab:
     def get(self, path):
         return self.request('GET', path)
 
-    def act(self, method, path, once=None, token=None, **signals):
+    def act(self, method, path, once=None, token=None, more=None, **signals):
         self.count += 1
-        headers = {'Datastar-Request': 'true', 'X-CSRF-Token': self.token if token is None else token, 'X-Once': once or f'{self.nonce}.{self.count}'}
+        headers = {'Datastar-Request': 'true', 'X-CSRF-Token': self.token if token is None else token,
+                   'X-Once': once or f'{self.nonce}.{self.count}', **(more or {})}
         all_signals = json.dumps({'tabId': self.id, **signals})
         if method == 'DELETE':
             return self.request(method, f'{path}?datastar={urllib.parse.quote(all_signals)}', None, headers=headers)
@@ -210,5 +212,6 @@ def run(file):
     server.end()
 
 
-with tempfile.TemporaryDirectory() as folder:
-    run(os.path.join(folder, 'chat.db'))
+if __name__ == '__main__':
+    with tempfile.TemporaryDirectory() as folder:
+        run(os.path.join(folder, 'chat.db'))

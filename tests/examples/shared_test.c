@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the examples share, by itself: texts that people write, numbers on the command line, a node's words from its
- * parent, the way in for phones, and robots. */
+ * parent, the way in for phones, spans as lines, and robots. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "../../examples/shared/nodes.h"
 #include "../../examples/shared/options.h"
@@ -127,6 +128,64 @@ static void robots_need_a_port_and_a_number(void **state) {
   for (int i = 0; i < 4; i++) assert_true(was[i]);
 }
 
+/* The span of the only line of a file. */
+static json_t *read_span(const char *path, json_t **ret_line) {
+  FILE *file = fopen(path, "r");
+  char line[4096];
+  assert_non_null(file);
+  assert_non_null(fgets(line, sizeof line, file));
+  assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+  assert_int_equal(fgetc(file), EOF);
+  fclose(file);
+  *ret_line = json_loads(line, 0, NULL);
+  assert_non_null(*ret_line);
+  json_t *resource = json_array_get(json_object_get(*ret_line, "resourceSpans"), 0);
+  json_t *scope = json_array_get(json_object_get(resource, "scopeSpans"), 0);
+  return json_array_get(json_object_get(scope, "spans"), 0);
+}
+
+/* What a span of that name is called in a line. */
+static void assert_called(const char *name, const char *wanted) {
+  char path[] = "/tmp/vestry-trace-XXXXXX";
+  struct trace trace;
+  const int file = mkstemp(path);
+  assert_true(file >= 0 && close(file) == 0);
+  assert_int_equal(trace_begin(&trace, "shop", path), 0);
+  const vestry_span span = {.kind = VESTRY_SPAN_RENDER,
+                            .trace = {.trace_id = {1}, .span_id = {2}},
+                            .begun_ns = 1,
+                            .ended_ns = 2,
+                            .name = name,
+                            .error = VESTRY_FAILED};
+  trace.host.tracer->on_span(&span, trace.host.tracer->ctx);
+  trace_end(&trace);
+  json_t *line, *told = read_span(path, &line);
+  assert_string_equal(json_string_value(json_object_get(told, "name")), wanted);
+  assert_string_equal(json_string_value(json_object_get(told, "parentSpanId")), "");
+  const json_t *status = json_object_get(told, "status");
+  assert_int_equal(json_integer_value(json_object_get(status, "code")), 2);
+  assert_string_equal(json_string_value(json_object_get(status, "message")), "FAILED");
+  json_decref(line);
+  assert_int_equal(unlink(path), 0);
+}
+
+static void a_span_is_one_line_whatever_it_is_called(void **state) {
+  (void)state;
+  char most[200];
+  assert_called("", "render");
+  assert_called("/\"}]}\n{\\", "render /\"}]}\n{\\");
+  assert_called("/\xff", "render"); /* no UTF-8 */
+  memset(most, 1, sizeof most);     /* each is six characters of JSON */
+  most[sizeof most - 1] = '\0';
+  char wanted[8 + 100] = "render ";
+  memset(wanted + 7, 1, 100);
+  assert_called(most, wanted);
+  for (size_t i = 0; i < 50; i++) memcpy(most + 3 * i, "€", 4); /* it is cut between two characters */
+  char euros[8 + 100] = "render ";
+  memcpy(euros + 7, most, 99);
+  assert_called(most, euros);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(characters_are_counted_and_not_bytes),
@@ -136,6 +195,7 @@ int main(void) {
       cmocka_unit_test(a_node_knows_which_one_it_is),
       cmocka_unit_test(a_phone_is_told_where_it_can_come_in),
       cmocka_unit_test(a_code_says_its_text_and_breaks_out_of_nothing),
+      cmocka_unit_test(a_span_is_one_line_whatever_it_is_called),
       cmocka_unit_test(robots_need_a_port_and_a_number),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
