@@ -33,6 +33,9 @@ typedef struct vsi_connection_hooks {
 /* A clean end that waits for its peer: as long as that takes of it, for so long only, or not any more. */
 enum { VSI_HURRY_NONE, VSI_HURRY_SOON, VSI_HURRY_NOW };
 
+/* Whether the stream has a tail (tail.h), or must have none. */
+enum { VSI_TAILED_NOT, VSI_TAILED_NOW, VSI_TAILED_NEVER };
+
 /* There are many, and most are idle: what one costs is what it is made of here. So there are no holes, and what few of
  * them need is elsewhere: what is said of conflated events (conflation.h), and what an encoded stream remembers. */
 struct vestry_connection {
@@ -47,16 +50,17 @@ struct vestry_connection {
   _Atomic(uint8_t) hurry;    /* how a clean end waits for its peer: VSI_HURRY_…; it only grows */
   _Atomic(bool) timer_fired;
   _Atomic(bool) is_awaited; /* on_written is to be called */
+  _Atomic(uint8_t) tailed;  /* VSI_TAILED_…; relaxed: tail.c says what it is for */
   uint8_t full : 4;         /* vestry_full_policy */
   uint8_t signs : 1;        /* its heartbeats are signs (environment.h); these are set before the start */
   uint8_t is_answer : 1;    /* it ends when it has more events than it begins with */
   uint8_t begins_with : 2;
   /* The runner's own, here and below. */
-  bool timer_armed;    /* as far as the runner knows; timer_fired tells it otherwise */
-  bool blocked;        /* the transport has no room; wait for writable */
-  bool broken;         /* the transport or the coder failed: no clean end any more */
-  bool ended;          /* what ends an encoded stream is among the taken, or written */
-  uint8_t taken_count; /* SLICES_A_WRITE (runner.c), and some of the coder's own */
+  bool timer_armed : 1; /* as far as the runner knows; timer_fired tells it otherwise */
+  bool blocked : 1;     /* the transport has no room; wait for writable */
+  bool broken : 1;      /* the transport or the coder failed: no clean end any more */
+  bool ended : 1;       /* what ends an encoded stream is among the taken, or written */
+  uint8_t taken_count;  /* SLICES_A_WRITE (runner.c), and some of the coder's own */
   uint32_t max_queued_count;
   uint32_t max_queued_bytes;
   uint32_t heartbeat_ms; /* UINT32_MAX: none */

@@ -16,6 +16,7 @@ struct vsi_environment {
   vestry_event *heartbeat; /* a comment */
   vestry_event *sign;      /* the heartbeat of connections whose page looks for it: the stream is alive */
   vsi_budget *budget;      /* what all queues may hold together */
+  struct vsi_tails *tails; /* of its connections (tail.h) */
   /* The budget is pressed: make room. Any thread; does not block. */
   void (*relieve)(const vsi_environment *environment);
   /* The connection has ended and its hooks have returned. Once, on its runner. */

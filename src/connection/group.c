@@ -19,6 +19,7 @@
 #include "base/wait.h"
 #include "connection/create.h"
 #include "connection/send.h"
+#include "connection/tail.h"
 #include "runtime/runtime.h"
 
 enum { CHUNK = 64, SOUGHT = 16 };
@@ -38,6 +39,7 @@ struct vsi_group {
   vsi_group_stats totals;               /* guarded by lock; events: of those that have left */
   _Atomic(bool) relieving;              /* a thread is at it: a try-lock */
   vsi_budget budget;
+  vsi_tails tails;
 };
 
 static vsi_group *group_of(const vsi_environment *environment) {
@@ -58,8 +60,13 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   const vestry_host *host = vestry_runtime_host(runtime);
   vsi_group *group = vsi_calloc(host, 1, sizeof *group);
   if (!group) return VESTRY_NO_MEMORY;
-  group->environment = (vsi_environment){
-      .host = host, .runtime = runtime, .budget = &group->budget, .relieve = relieve, .ended = ended, .let_go = let_go};
+  group->environment = (vsi_environment){.host = host,
+                                         .runtime = runtime,
+                                         .budget = &group->budget,
+                                         .tails = &group->tails,
+                                         .relieve = relieve,
+                                         .ended = ended,
+                                         .let_go = let_go};
   error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
   if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
   if (!error) error = vsi_codings_create(host, &group->codings);
@@ -74,6 +81,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   TAILQ_INIT(&group->list);
   vsi_budget_init(&group->budget, 0);
   vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
+  vsi_tails_init(&group->tails);
   pthread_cond_init(&group->left, NULL);
   *ret_group = group;
   return VESTRY_OK;
@@ -90,6 +98,7 @@ void vsi_group_unref(vsi_group *group) {
   vestry_event_unref(group->environment.sign);
   vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
+  vsi_tails_finish(&group->tails);
   vsi_mutex_finish(&group->lock);
   vsi_free(group->environment.host, group);
 }

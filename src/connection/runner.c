@@ -27,6 +27,7 @@
 #include "base/probe.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
+#include "connection/tail.h"
 #include "event/trace.h"
 #include "runtime/runtime.h"
 
@@ -114,6 +115,8 @@ static void drop_first(vestry_connection *connection, bool written) {
     vsi_free(host, delivery);
     return;
   }
+  if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
+    vsi_tail_tell(connection, delivery->event, written);
   vsi_connection_settle(connection, delivery, vestry_event_bytes(delivery->event).len,
                         written ? &connection->written_count : &connection->discarded_count,
                         written ? &connection->written_bytes : &connection->discarded_bytes);

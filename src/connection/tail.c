@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a stream that is watched, and does not wait for it */
+/* A tail is between two threads: the runner of the stream, which tells of each event that it is done with, and the
+ * taker. They meet under the lock of all tails of the group, which is held for a few instructions: a reference to the
+ * event changes hands, no byte is copied.
+ *
+ * Nothing     A stream knows by a byte of its own whether it has a tail (VSI_TAILED_…), and asks no further if not. The
+ * elsewhere.  byte changes under the lock; the runner reads it without, so an event at the very beginning or end of a
+ *             tail may be left out, or find no tail in the list.
+ * Bounded.    An event that finds so many others, or bytes of them, is not kept but counted. The events themselves are
+ *             shared by all streams that are sent them.
+ * Its end.    Three hold a reference to a tail: the list, until it is ended; the stream's close list, until it has told
+ *             of the end or is cancelled; and a runner that rouses the taker. The last frees it, so that a rouse
+ *             that is under way finds the tail, and by it the stream that it rouses. */
+#include "connection/tail.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+struct vsi_tail {
+  vsi_close_node at_close; /* first; it holds a reference */
+  vsi_refs refs;
+  vestry_connection *connection; /* a reference */
+  /* Guarded by the lock of tails, here and below. */
+  void (*rouse)(vestry_connection *to); /* NULL: not yet */
+  vestry_connection *to;                /* a reference */
+  vsi_tail_event events[VSI_TAIL_EVENTS_MAX];
+  size_t first, count, bytes;
+  uint64_t left_out_count;
+  vestry_cause cause;
+};
+
+void vsi_tails_init(vsi_tails *tails) {
+  memset(tails->list, 0, sizeof tails->list);
+  vsi_mutex_init(&tails->lock, VSI_LOCK_TAILS);
+}
+
+void vsi_tails_finish(vsi_tails *tails) {
+  vsi_mutex_finish(&tails->lock);
+}
+
+static vsi_tails *tails_of(const vestry_connection *connection) {
+  return connection->environment->tails;
+}
+
+static void unref(vsi_tail *tail) {
+  if (!VSI_REFS_DROP(&tail->refs)) return;
+  const vestry_host *host = vsi_connection_host(tail->connection);
+  for (; tail->count; tail->count--, tail->first = (tail->first + 1) % VSI_TAIL_EVENTS_MAX)
+    vestry_event_unref(tail->events[tail->first].event);
+  vestry_connection_unref(tail->to);
+  vestry_connection_unref(tail->connection);
+  vsi_free(host, tail);
+}
+
+/* ------------------------------------------------------------------------------------------------ the list ------ */
+
+/* The place of a stream's tail, from one place on; of NULL: a free one. VSI_TAILS_MAX: none. */
+static size_t find_locked(const vsi_tails *tails, const vestry_connection *connection, size_t from) {
+  while (from < VSI_TAILS_MAX && (tails->list[from] ? tails->list[from]->connection : NULL) != connection) from++;
+  return from;
+}
+
+static void set_tailed(vestry_connection *connection, uint8_t tailed) {
+  atomic_store_explicit(&connection->tailed, tailed, memory_order_relaxed);
+}
+static uint8_t tailed(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->tailed, memory_order_relaxed);
+}
+
+static vestry_err enter(vsi_tail *tail) {
+  vsi_tails *tails = tails_of(tail->connection);
+  vsi_mutex_lock(&tails->lock);
+  const size_t at = find_locked(tails, NULL, 0);
+  vestry_err error = at < VSI_TAILS_MAX ? VESTRY_OK : VESTRY_LIMIT;
+  if (tailed(tail->connection) == VSI_TAILED_NEVER) error = VESTRY_INVALID;
+  if (!error) {
+    tails->list[at] = tail;
+    set_tailed(tail->connection, VSI_TAILED_NOW);
+  }
+  vsi_mutex_unlock(&tails->lock);
+  return error;
+}
+
+static void leave(vsi_tail *tail) {
+  vsi_tails *tails = tails_of(tail->connection);
+  vsi_mutex_lock(&tails->lock);
+  size_t at = 0;
+  while (tails->list[at] != tail) at++;
+  tails->list[at] = NULL;
+  if (find_locked(tails, tail->connection, 0) == VSI_TAILS_MAX && tailed(tail->connection) == VSI_TAILED_NOW)
+    set_tailed(tail->connection, VSI_TAILED_NOT);
+  vsi_mutex_unlock(&tails->lock);
+}
+
+void vsi_tail_exclude(vestry_connection *connection) {
+  vsi_tails *tails = tails_of(connection);
+  vsi_mutex_lock(&tails->lock);
+  set_tailed(connection, VSI_TAILED_NEVER);
+  vsi_mutex_unlock(&tails->lock);
+}
+
+bool vsi_tail_is_excluded(const vestry_connection *connection) {
+  return tailed(connection) == VSI_TAILED_NEVER;
+}
+
+/* ---------------------------------------------------------------------------------------------- the runner ------ */
+
+static void rouse(vsi_tail *tail, void (*fn)(vestry_connection *to)) {
+  if (fn) fn(tail->to); /* which does not change any more */
+}
+
+static void keep_locked(vsi_tail *tail, vestry_event *event, bool was_written) {
+  const size_t len = vestry_event_bytes(event).len;
+  if (tail->count == VSI_TAIL_EVENTS_MAX || len > VSI_TAIL_BYTES_MAX - tail->bytes) {
+    tail->left_out_count++;
+    return;
+  }
+  tail->events[(tail->first + tail->count++) % VSI_TAIL_EVENTS_MAX] =
+      (vsi_tail_event){vestry_event_ref(event), was_written};
+  tail->bytes += len;
+}
+
+void vsi_tail_tell(vestry_connection *connection, vestry_event *event, bool was_written) {
+  vsi_tails *tails = tails_of(connection);
+  for (size_t at = 0;; at++) {
+    void (*fn)(vestry_connection * to) = NULL;
+    vsi_tail *tail = NULL;
+    vsi_mutex_lock(&tails->lock);
+    at = find_locked(tails, connection, at);
+    if (at < VSI_TAILS_MAX) {
+      tail = tails->list[at];
+      VSI_REFS_TAKE(&tail->refs);
+      if (!tail->count) fn = tail->rouse;
+      keep_locked(tail, event, was_written);
+    }
+    vsi_mutex_unlock(&tails->lock);
+    if (!tail) return;
+    rouse(tail, fn);
+    unref(tail);
+  }
+}
+
+static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  vsi_tail *tail = (vsi_tail *)node;
+  vsi_tails *tails = tails_of(connection);
+  vsi_mutex_lock(&tails->lock);
+  tail->cause = cause;
+  void (*fn)(vestry_connection * to) = tail->rouse;
+  vsi_mutex_unlock(&tails->lock);
+  rouse(tail, fn);
+  unref(tail);
+}
+
+/* ----------------------------------------------------------------------------------------------- the taker ------ */
+
+vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail) {
+  vsi_tail *tail = vsi_calloc(vsi_connection_host(connection), 1, sizeof *tail);
+  if (!tail) return VESTRY_NO_MEMORY;
+  VSI_REFS_INIT(&tail->refs, 2); /* the list's, and the close list's */
+  vsi_close_node_init(&tail->at_close, stream_ended);
+  tail->connection = vestry_connection_ref(connection);
+  vestry_err error = enter(tail);
+  if (error) {
+    unref(tail);
+  } else if ((error = vsi_connection_at_close(connection, &tail->at_close)) != VESTRY_OK) {
+    leave(tail);
+    unref(tail);
+  }
+  if (error)
+    unref(tail);
+  else
+    *ret_tail = tail;
+  return error;
+}
+
+void vsi_tail_end(vsi_tail *tail) {
+  if (!tail) return;
+  leave(tail);
+  if (vsi_connection_cancel_at_close(tail->connection, &tail->at_close)) unref(tail);
+  unref(tail);
+}
+
+void vsi_tail_rouse(vsi_tail *tail, void (*fn)(vestry_connection *to), vestry_connection *to) {
+  vsi_tails *tails = tails_of(tail->connection);
+  vestry_connection_ref(to);
+  vsi_mutex_lock(&tails->lock);
+  tail->to = to;
+  tail->rouse = fn;
+  vsi_mutex_unlock(&tails->lock);
+}
+
+bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event) {
+  vsi_tails *tails = tails_of(tail->connection);
+  vsi_mutex_lock(&tails->lock);
+  const bool has_one = tail->count > 0;
+  if (has_one) {
+    *ret_event = tail->events[tail->first];
+    tail->first = (tail->first + 1) % VSI_TAIL_EVENTS_MAX;
+    tail->count--;
+    tail->bytes -= vestry_event_bytes(ret_event->event).len;
+  }
+  vsi_mutex_unlock(&tails->lock);
+  return has_one;
+}
+
+uint64_t vsi_tail_take_left_out(vsi_tail *tail) {
+  vsi_tails *tails = tails_of(tail->connection);
+  vsi_mutex_lock(&tails->lock);
+  const uint64_t count = tail->left_out_count;
+  tail->left_out_count = 0;
+  vsi_mutex_unlock(&tails->lock);
+  return count;
+}
+
+vestry_cause vsi_tail_cause(vsi_tail *tail) {
+  vsi_tails *tails = tails_of(tail->connection);
+  vsi_mutex_lock(&tails->lock);
+  const vestry_cause cause = tail->cause;
+  vsi_mutex_unlock(&tails->lock);
+  return cause;
+}
