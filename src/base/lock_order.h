@@ -19,6 +19,7 @@
   OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "sqlite/sqlite.h: writer_lock")                                    \
   OUTER(SQLITE, "vestry_sqlite.lock", "sqlite/sqlite.h: lock")                                                         \
   OUTER(SQLITE_INDEX, "vsi_sqlite_index.lock", "sqlite/index.c: lock")                                                 \
+  OUTER(POSTGRES_INDEX, "vsi_postgres_index.lock", "postgres/index.c: lock")                                           \
   OUTER(CLUSTER, "vestry_cluster.lock", "cluster/cluster.h: lock")                                                     \
   OUTER(CLUSTER_KEYS, "vsi_keys.lock", "cluster/keys.h: lock")                                                         \
   OUTER(PRESENCES, "vsi_presences.lock", "presence/presences.h: lock")                                                 \

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Keys: what a render has read, and what a commit wrote, in the same words. A commit concerns a render if they have a
+ * key in common. One thread at a time. */
+#ifndef VSI_POSTGRES_KEYS_H
+#define VSI_POSTGRES_KEYS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "vestry/error.h"
+#include "vestry/host.h"
+
+/* What is said of a relation. It is the number of its file, but for DEFINITION. */
+typedef enum vsi_postgres_kind {
+  VSI_POSTGRES_ROW = 1,    /* the row of this block and offset: there is a newer version, or it is deleted */
+  VSI_POSTGRES_ROWS,       /* the same of any row of the block */
+  VSI_POSTGRES_CHANGES,    /* of any row of the table */
+  VSI_POSTGRES_TABLE,      /* anything in the table, new rows too */
+  VSI_POSTGRES_VERSIONS,   /* new rows of the table, and new versions of rows */
+  VSI_POSTGRES_LEAF,       /* entries of this block, a leaf of a B-tree */
+  VSI_POSTGRES_INDEX,      /* entries of any leaf */
+  VSI_POSTGRES_DEFINITION, /* of the relation with this oid, or the file that it is in */
+  VSI_POSTGRES_FILE        /* anything in the file: of transactions that wrote too much for more */
+} vsi_postgres_kind;
+
+typedef struct vsi_postgres_key {
+  uint32_t relation;
+  uint32_t block;
+  uint16_t offset;
+  uint16_t kind;
+} vsi_postgres_key;
+
+static inline bool vsi_postgres_keys_are_equal(vsi_postgres_key a, vsi_postgres_key b) {
+  return a.relation == b.relation && a.block == b.block && a.offset == b.offset && a.kind == b.kind;
+}
+static inline uint64_t vsi_postgres_key_hash(vsi_postgres_key key) {
+  uint64_t hash = vsi_hash_mix(0, (uint64_t)key.relation << 32 | key.block);
+  return vsi_hash_mix(hash, (uint64_t)key.offset << 16 | key.kind);
+}
+
+/* Each once, in the order in which they came. Zeroes are an empty set. */
+typedef struct vsi_postgres_keys {
+  vsi_postgres_key *keys;
+  size_t count, room;
+  uint32_t *slots; /* one more than a key's place; 0: free. NULL while there are few keys */
+  size_t slots_count;
+} vsi_postgres_keys;
+
+/* OK | EXISTS (it is there already) | NO_MEMORY (the set is as it was) */
+vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host, vsi_postgres_key key);
+bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key);
+/* The set is empty then, and has no memory. */
+void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host);
+/* What it takes. */
+static inline size_t vsi_postgres_keys_bytes(const vsi_postgres_keys *set) {
+  return set->room * sizeof *set->keys + set->slots_count * sizeof *set->slots;
+}
+
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+#include "postgres/index.h"
+
+#include "support/test.h"
+#include "support/test_host.h"
+
+enum { TABLE = 16400, INDEX = 16500 };
+
+static test_host th;
+static vsi_postgres_index *index_;
+static uint64_t hits[64];
+static size_t hits_count;
+static uint64_t unused; /* a set that no page needs */
+
+static void hit(void *ctx, uint64_t number) {
+  assert_ptr_equal(ctx, &th);
+  assert_true(hits_count < sizeof hits / sizeof *hits);
+  hits[hits_count++] = number;
+}
+
+static bool is_used(void *ctx, uint64_t number) {
+  (void)ctx;
+  return number != unused;
+}
+
+static vestry_err open_with(size_t max_bytes, size_t max_ring) {
+  hits_count = 0;
+  unused = UINT64_MAX;
+  return vsi_postgres_index_create(&(vsi_postgres_index_options){&th.host, max_bytes, max_ring, hit, is_used, &th},
+                                   &index_);
+}
+
+static int set_up(void **state) {
+  (void)state;
+  test_host_init(&th);
+  return open_with(1 << 20, 16);
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  vsi_postgres_index_destroy(index_);
+  test_host_assert_clean(&th);
+  return 0;
+}
+
+static vsi_postgres_snapshot snapshot_of(const char *text) {
+  vsi_postgres_snapshot snapshot;
+  assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, text), VESTRY_OK);
+  return snapshot;
+}
+
+static void see(const char *text) {
+  vsi_postgres_snapshot snapshot = snapshot_of(text);
+  vsi_postgres_index_see(index_, &snapshot);
+  vsi_postgres_snapshot_finish(&snapshot, &th.host);
+}
+
+/* Records are read, and all that ran before has ended. */
+static void start(void) {
+  vsi_postgres_index_start(index_, 100);
+  see("100:100:");
+  hits_count = 0;
+}
+
+static vsi_postgres_key row_of(uint32_t block) {
+  return (vsi_postgres_key){.relation = TABLE, .block = block, .offset = 1, .kind = VSI_POSTGRES_ROW};
+}
+static vsi_postgres_key leaf_of(uint32_t block) {
+  return (vsi_postgres_key){.relation = INDEX, .block = block, .kind = VSI_POSTGRES_LEAF};
+}
+
+static vsi_postgres_keys keys_of(vsi_postgres_key key) {
+  vsi_postgres_keys keys = {.count = 0};
+  assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, key), VESTRY_OK);
+  return keys;
+}
+
+static vsi_postgres_entry enter(vsi_postgres_ticket *ticket, vsi_postgres_key key, const char *text,
+                                uint64_t *ret_number) {
+  vsi_postgres_keys keys = keys_of(key);
+  vsi_postgres_snapshot snapshot = snapshot_of(text);
+  *ret_number = vsi_postgres_index_number(index_);
+  return vsi_postgres_index_enter(index_, ticket, *ret_number, &keys, &snapshot, true);
+}
+
+/* A render that begins and ends. */
+static uint64_t render(vsi_postgres_key key, const char *text) {
+  vsi_postgres_ticket ticket;
+  uint64_t number;
+  vsi_postgres_index_begin(index_, &ticket);
+  assert_int_equal(enter(&ticket, key, text, &number), VSI_POSTGRES_ENTERED);
+  return number;
+}
+
+static void commit(uint32_t xid, vsi_postgres_key key) {
+  vsi_postgres_keys keys = keys_of(key);
+  assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
+  assert_int_equal(keys.count, 0);
+}
+
+static size_t ring_count(void) {
+  vsi_postgres_index_stats stats;
+  vsi_postgres_index_stats_get(index_, &stats);
+  return stats.ring_count;
+}
+
+static void a_set_is_hit_once_its_commit_can_be_seen(void **state) {
+  (void)state;
+  start();
+  uint64_t first = render(row_of(1), "101:101:");
+  (void)render(row_of(2), "101:101:");
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_NOTHING);
+  commit(101, row_of(1));
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
+  assert_int_equal(hits_count, 0);
+  see("101:102:101"); /* in the WAL, and not visible yet */
+  assert_int_equal(hits_count, 0);
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
+  see("102:102:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], first);
+  assert_int_equal(ring_count(), 0);
+  commit(102, row_of(1)); /* the set is over */
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
+  see("103:103:");
+  assert_int_equal(hits_count, 1);
+}
+
+static void a_set_that_saw_the_commit_is_not_hit(void **state) {
+  (void)state;
+  start();
+  (void)render(row_of(1), "102:102:"); /* quicker than the WAL */
+  commit(101, row_of(1));
+  see("103:103:");
+  assert_int_equal(hits_count, 0);
+}
+
+static void a_commit_is_kept_for_renders_that_run(void **state) {
+  (void)state;
+  vsi_postgres_ticket early, late;
+  uint64_t number;
+  start();
+  vsi_postgres_index_begin(index_, &early);
+  commit(101, row_of(1));
+  see("102:102:");
+  assert_int_equal(ring_count(), 1);
+  vsi_postgres_index_begin(index_, &late);
+  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_POSTGRES_PASSED);
+  assert_int_equal(ring_count(), 0); /* the late one sees it */
+  assert_int_equal(enter(&late, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED);
+  vsi_postgres_index_begin(index_, &early);
+  commit(102, row_of(2));
+  see("103:103:");
+  assert_int_equal(enter(&early, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED); /* it read another row */
+  vsi_postgres_index_begin(index_, &early);
+  commit(103, row_of(2));
+  vsi_postgres_index_leave(index_, &early);
+  see("104:104:");
+  assert_int_equal(ring_count(), 0);
+  assert_int_equal(hits_count, 0);
+}
+
+/* It ended between the record and the time at which the commit can be seen. */
+static void a_render_that_ends_in_between_is_hit_later(void **state) {
+  (void)state;
+  vsi_postgres_ticket ticket;
+  uint64_t number;
+  start();
+  vsi_postgres_index_begin(index_, &ticket);
+  commit(101, row_of(1));
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
+  assert_int_equal(enter(&ticket, row_of(1), "101:102:101", &number), VSI_POSTGRES_ENTERED);
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
+  see("102:102:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], number);
+}
+
+static void a_leaf_that_is_split_is_followed(void **state) {
+  (void)state;
+  vsi_postgres_ticket ticket;
+  uint64_t number;
+  start();
+  uint64_t entered = render(leaf_of(1), "101:101:");
+  vsi_postgres_index_begin(index_, &ticket);
+  assert_int_equal(vsi_postgres_index_move(index_, INDEX, 1, 2), VESTRY_OK);
+  assert_int_equal(vsi_postgres_index_move(index_, INDEX, 2, 3), VESTRY_OK);
+  assert_int_equal(vsi_postgres_index_move(index_, INDEX, 2, 3), VESTRY_OK); /* as when a leaf is left */
+  assert_int_equal(enter(&ticket, leaf_of(1), "101:101:", &number), VSI_POSTGRES_ENTERED);
+  (void)render(leaf_of(1), "101:101:"); /* it began after that */
+  commit(101, leaf_of(3));
+  see("102:102:");
+  assert_int_equal(hits_count, 2);
+  assert_int_equal(hits[0] + hits[1], entered + number);
+}
+
+/* What the commit wrote was moved before the render looked there. */
+static void a_commit_of_the_ring_is_moved_too(void **state) {
+  (void)state;
+  vsi_postgres_ticket ticket;
+  uint64_t number;
+  start();
+  vsi_postgres_index_begin(index_, &ticket);
+  commit(101, leaf_of(1));
+  see("102:102:");
+  assert_int_equal(vsi_postgres_index_move(index_, INDEX, 1, 2), VESTRY_OK);
+  assert_int_equal(enter(&ticket, leaf_of(2), "101:101:", &number), VSI_POSTGRES_PASSED);
+}
+
+static void a_start_hits_all_and_once_more_those_that_may_have_missed_something(void **state) {
+  (void)state;
+  vsi_postgres_ticket before, during;
+  uint64_t number;
+  (void)render(row_of(1), "90:90:");
+  vsi_postgres_index_begin(index_, &before);
+  vsi_postgres_index_start(index_, 100);
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(enter(&before, row_of(1), "100:100:", &number), VSI_POSTGRES_PASSED);
+  uint64_t old = render(row_of(2), "98:100:98");
+  (void)render(row_of(3), "100:100:");
+  vsi_postgres_index_begin(index_, &during);
+  see("98:100:98");
+  assert_int_equal(hits_count, 1);
+  see("100:101:");
+  assert_int_equal(hits_count, 2);
+  assert_int_equal(hits[1], old);
+  assert_int_equal(enter(&during, row_of(4), "98:100:98", &number), VSI_POSTGRES_PASSED);
+}
+
+/* Not all that such a transaction wrote is known. */
+static void a_commit_that_began_before_the_start_meets_all(void **state) {
+  (void)state;
+  vsi_postgres_index_start(index_, 100);
+  uint64_t number = render(row_of(1), "98:100:98");
+  commit(98, row_of(7));
+  see("99:100:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], number);
+}
+
+static void what_no_page_needs_goes(void **state) {
+  (void)state;
+  vsi_postgres_index_stats stats;
+  start();
+  unused = render(row_of(1), "101:101:");
+  commit(101, row_of(1));
+  see("102:102:");
+  assert_int_equal(hits_count, 0);
+  unused = render(row_of(1), "102:102:");
+  for (uint32_t i = 0; i < 200; i++) (void)render(row_of(2 + i), "102:102:");
+  vsi_postgres_index_stats_get(index_, &stats);
+  assert_int_equal(stats.sets_count, 200);
+}
+
+static void a_ring_that_is_full_hits_more_and_misses_nothing(void **state) {
+  (void)state;
+  vsi_postgres_ticket ticket;
+  uint64_t number;
+  start();
+  uint64_t entered = render(row_of(1), "101:101:");
+  vsi_postgres_index_begin(index_, &ticket);
+  commit(101, row_of(1));
+  for (uint32_t i = 0; i < 16; i++) commit(102 + i, row_of(50)); /* none of them is visible */
+  assert_int_equal(ring_count(), 0);
+  see("101:118:101");
+  assert_int_equal(hits_count, 0);
+  see("118:118:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], entered);
+  assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_PASSED);
+}
+
+static void too_many_keys_are_refused_and_then_everything_is_shared(void **state) {
+  (void)state;
+  vsi_postgres_ticket ticket;
+  vsi_postgres_index_destroy(index_);
+  assert_int_equal(open_with(4096, 16), VESTRY_OK);
+  start();
+  for (int is_least = 0; is_least < 2; is_least++) {
+    vsi_postgres_keys keys = {.count = 0};
+    for (uint32_t i = 0; i < 200; i++) assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, row_of(i)), VESTRY_OK);
+    vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
+    if (!is_least) vsi_postgres_index_begin(index_, &ticket);
+    assert_int_equal(vsi_postgres_index_enter(index_, &ticket, 1, &keys, &snapshot, is_least),
+                     is_least ? VSI_POSTGRES_WHOLE : VSI_POSTGRES_LARGE);
+    vsi_postgres_snapshot_finish(&snapshot, &th.host);
+  }
+  commit(101, row_of(9999));
+  see("102:102:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], VSI_POSTGRES_EVERYTHING);
+}
+
+/* Of each allocation: what cannot be kept is an error of the follower's, which starts anew, or a hit. */
+static void without_memory_nothing_is_missed(void **state) {
+  (void)state;
+  for (long n = 0; test_host_init(&th), true; n++) {
+    vsi_postgres_ticket ticket;
+    uint64_t number;
+    assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
+    start();
+    vsi_postgres_index_begin(index_, &ticket);
+    vsi_postgres_keys read = keys_of(leaf_of(1)), written = keys_of(leaf_of(2));
+    vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
+    number = vsi_postgres_index_number(index_);
+    test_host_fail_in(&th, n);
+    vestry_err error = vsi_postgres_index_move(index_, INDEX, 1, 2);
+    vsi_postgres_entry entry = vsi_postgres_index_enter(index_, &ticket, number, &read, &snapshot, true);
+    if (!error) error = vsi_postgres_index_commit(index_, 101, &written, false);
+    bool has_failed = test_host_has_failed(&th);
+    test_host_fail_no_more(&th);
+    if (!error) see("102:102:");
+    assert_true(error == VESTRY_NO_MEMORY || entry == VSI_POSTGRES_PASSED || hits_count == 1);
+    vsi_postgres_keys_clear(&written, &th.host);
+    vsi_postgres_index_destroy(index_);
+    test_host_assert_clean(&th);
+    if (!has_failed) break;
+  }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_set_is_hit_once_its_commit_can_be_seen),
+      TEST(a_set_that_saw_the_commit_is_not_hit),
+      TEST(a_commit_is_kept_for_renders_that_run),
+      TEST(a_render_that_ends_in_between_is_hit_later),
+      TEST(a_leaf_that_is_split_is_followed),
+      TEST(a_commit_of_the_ring_is_moved_too),
+      TEST(a_start_hits_all_and_once_more_those_that_may_have_missed_something),
+      TEST(a_commit_that_began_before_the_start_meets_all),
+      TEST(what_no_page_needs_goes),
+      TEST(a_ring_that_is_full_hits_more_and_misses_nothing),
+      TEST(too_many_keys_are_refused_and_then_everything_is_shared),
+      cmocka_unit_test(without_memory_nothing_is_missed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "postgres/snapshot.h"
+
+#include "support/test.h"
+#include "support/test_host.h"
+
+static test_host th;
+
+static void it_sees_what_had_ended(void **state) {
+  (void)state;
+  vsi_postgres_snapshot snapshot;
+  test_host_init(&th);
+  assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, "10:14:10,12"), VESTRY_OK);
+  static const bool sees[] = {true, true, false, true, false, true, false, false};
+  for (size_t i = 0; i < sizeof sees; i++) assert_int_equal(vsi_postgres_snapshot_sees(&snapshot, 8 + i), sees[i]);
+  vsi_postgres_snapshot_finish(&snapshot, &th.host);
+  assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, "4294967300:4294967300:"), VESTRY_OK);
+  assert_true(vsi_postgres_snapshot_sees(&snapshot, UINT64_C(4294967299)));
+  assert_false(vsi_postgres_snapshot_sees(&snapshot, UINT64_C(4294967300)));
+  vsi_postgres_snapshot_finish(&snapshot, &th.host);
+  test_host_assert_clean(&th);
+}
+
+static void what_is_none_is_refused(void **state) {
+  (void)state;
+  static const char *const none[] = {
+      "",        "10",      "10:",      "10:14",     "10:14 ", ":14:",   "10::",     "14:10:",
+      "10:14:x", "10:14:,", "10:14:3,", "10:14:3;4", "-1:14:", " 1:14:", "10:14:+3", "99999999999999999999999:14:"};
+  vsi_postgres_snapshot snapshot;
+  test_host_init(&th);
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+    assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, none[i]), VESTRY_MALFORMED);
+  test_host_assert_clean(&th);
+}
+
+/* 32 bits begin anew, 64 do not. */
+static void numbers_go_on_where_they_begin_anew(void **state) {
+  (void)state;
+  const uint64_t near = UINT64_C(0x300000002);
+  assert_true(vsi_postgres_full_xid(2, near) == near);
+  assert_true(vsi_postgres_full_xid(7, near) == near + 5);
+  assert_true(vsi_postgres_full_xid(0xfffffffe, near) == UINT64_C(0x2fffffffe));
+  assert_true(vsi_postgres_full_xid(3, UINT64_C(0x2fffffff0)) == UINT64_C(0x300000003));
+}
+
+static vestry_err read_it(test_host *host, void *ctx) {
+  vsi_postgres_snapshot snapshot;
+  (void)ctx;
+  vestry_err error =
+      vsi_postgres_snapshot_read(&snapshot, &host->host, "1:100:2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17");
+  if (!error) vsi_postgres_snapshot_finish(&snapshot, &host->host);
+  return error;
+}
+
+static void without_memory_it_is_an_error(void **state) {
+  (void)state;
+  test_host_fail_each(read_it, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(it_sees_what_had_ended),
+      cmocka_unit_test(what_is_none_is_refused),
+      cmocka_unit_test(numbers_go_on_where_they_begin_anew),
+      cmocka_unit_test(without_memory_it_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
