@@ -115,6 +115,7 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "auction", "Lots with pictures, and bids for them", &(vestry_options){0});
   vestry_err err = begin(&app);
   if (err == VESTRY_BUSY) fprintf(stderr, "auction: another one serves %s; --db FILE names another\n", app.file);
+  app.program.options.shown.pages = app.pages;
   if (!err) program_wait(&app.program);
   end(&app);
   int status = program_finish(&app.program);

@@ -122,6 +122,7 @@ int main(int argc, char **argv) {
   vestry_sqlite_record_pages();
   program_start(&app.program, argc, argv, "boxoffice", "A hall of 2,000 seats, robots who buy them, and you", &options);
   vestry_err err = begin(&app);
+  app.program.options.shown.pages = app.pages;
   if (!err) program_wait(&app.program);
   end(&app);
   int status = program_finish(&app.program);

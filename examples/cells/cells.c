@@ -190,6 +190,7 @@ int main(int argc, char **argv) {
   const vestry_options options = {.profiles = offered, .profiles_count = 2};
   program_start(&app.program, argc, argv, "cells", "A million check boxes that everybody shares", &options);
   vestry_err err = begin(&app);
+  app.program.options.shown.pages = app.pages;
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
   vestry_once_destroy(app.once);

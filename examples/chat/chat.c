@@ -143,6 +143,8 @@ int main(int argc, char **argv) {
   const vestry_options options = {.profiles = offered, .profiles_count = 2};
   program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
   vestry_err err = begin(&app);
+  app.program.options.shown.pages = app.pages;
+  app.program.options.shown.cluster = cluster_of(&app);
   if (!err)
     program_wait(&app.program);
   else

@@ -259,6 +259,10 @@ vestry_err cluster_begin(struct app *app) {
   return err;
 }
 
+vestry_cluster *cluster_of(const struct app *app) {
+  return app->cluster ? app->cluster->of : NULL;
+}
+
 void cluster_leave(struct app *app) {
   struct cluster *cluster = app->cluster;
   if (!cluster) return;

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "../shared/client.h"
+#include "../shared/console.h"
 #include "../shared/head.h"
 #include "../shared/trace.h"
 #include "monitor.h"
@@ -27,7 +28,12 @@ static vestry_server *attached;
 static _Atomic(bool) is_over;
 static const char *client_version;
 static vestry_files *files;
-static struct trace trace; /* of all spans, by --trace */
+static struct {
+  const char *port, *server, *trace; /* trace: the file that has all spans; NULL: none */
+  bool has_console;
+} given = {"8080", "civetweb", NULL, false};
+static struct trace trace;
+static vestry_observe *console;
 
 /* ---- what vestry serves ------------------------------------------------------------------------------------------ */
 
@@ -40,6 +46,7 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
   if (other) cookies = MHD_lookup_connection_value(other, MHD_HEADER_KIND, "Cookie");
   (void)ctx, *ret_len = monitor_user(cookies, name);
   if (*ret_len || strcmp(req->path, "/welcome") == 0 || strstr(req->path, ".css")) return VESTRY_OK;
+  if (strncmp(req->path, "/observe/", 9) == 0) return VESTRY_OK; // it asks itself who may see it
   vestry_reply_redirect(reply, 303, "/welcome");
   return VESTRY_FAILED;
 }
@@ -183,30 +190,14 @@ static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port)
   return daemon;
 }
 
-int main(int argc, char **argv) {
-  // --port N, --server civetweb or microhttpd, --datastar-version V, --trace FILE
-  const char *port = "8080", *server = "civetweb", *traced = NULL;
-  for (int i = 1; i + 1 < argc; i += 2)
-    *(strcmp(argv[i], "--port") == 0               ? &port
-      : strcmp(argv[i], "--datastar-version") == 0 ? &client_version
-      : strcmp(argv[i], "--trace") == 0            ? &traced
-                                                   : &server) = argv[i + 1];
-  if (traced && trace_begin(&trace, "embedded", traced))
-    return fprintf(stderr, "embedded: cannot write %s\n", traced), 1;
-  sigset_t ends;
-  sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
-  const vestry_options options = {.size = sizeof options,
-                                  .host = traced ? &trace.host : NULL,
-                                  .scope = scope_of,
-                                  .connection = &(vestry_connection_options){.heartbeat_ms = HEARTBEAT_MS},
-                                  .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};
-  if (vestry_create(&options, &v)) return 1;
+static vestry_err mount(void) {
+  static vestry_file table[3]; // the files borrow it
+  table[0] = (vestry_file){.path = "datastar.js", .bytes = client_js, .len = client_js_len};
+  table[1] = (vestry_file){.path = "style.css", .bytes = style_css, .len = style_css_len};
+  table[2] = (vestry_file){.path = "own.css", .bytes = small_css, .len = small_css_len};
+  vestry_err error = vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 3}, &files);
+  if (error) return error;
   vestry_registry_effect(vestry_parts_of(v)->registry, "show", show, NULL);
-  const vestry_file table[] = {{.path = "datastar.js", .bytes = client_js, .len = client_js_len},
-                               {.path = "style.css", .bytes = style_css, .len = style_css_len},
-                               {.path = "own.css", .bytes = small_css, .len = small_css_len}};
-  if (vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 3}, &files)) return 1;
   if (client_js_len) vestry_route(v, "GET", "/datastar.js", file, NULL);
   vestry_route(v, "GET", "/style.css", file, NULL);
   vestry_route(v, "GET", "/own.css", file, NULL);
@@ -214,17 +205,47 @@ int main(int argc, char **argv) {
   vestry_route(v, "GET", "/welcome", welcome, NULL);
   vestry_route(v, "GET", "/live", live, NULL);
   vestry_route(v, "POST", "/cool/{id}", cool, NULL);
+  return given.has_console ? console_begin("embedded", v, NULL, &console) : VESTRY_OK;
+}
+
+/* --port N, --server civetweb or microhttpd, --datastar-version V, --trace FILE, --console */
+static void read_words(char **words) {
+  for (; *words; words++) {
+    const char **value = strcmp(*words, "--port") == 0               ? &given.port
+                         : strcmp(*words, "--server") == 0           ? &given.server
+                         : strcmp(*words, "--datastar-version") == 0 ? &client_version
+                         : strcmp(*words, "--trace") == 0            ? &given.trace
+                                                                     : NULL;
+    if (strcmp(*words, "--console") == 0) given.has_console = true;
+    if (value && words[1]) *value = *++words;
+  }
+}
+
+int main(int argc, char **argv) {
+  (void)argc, read_words(argv + 1);
+  if (given.trace && trace_begin(&trace, "embedded", given.trace))
+    return fprintf(stderr, "embedded: cannot write %s\n", given.trace), 1;
+  sigset_t ends;
+  sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
+  const vestry_options options = {.size = sizeof options,
+                                  .host = given.trace ? &trace.host : NULL,
+                                  .scope = scope_of,
+                                  .connection = &(vestry_connection_options){.heartbeat_ms = HEARTBEAT_MS},
+                                  .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};
+  if (vestry_create(&options, &v) || mount()) return 1;
   unsigned bound = 0;
-  bool is_civetweb = strcmp(server, "microhttpd") != 0;
-  struct mg_context *one = is_civetweb ? start_civetweb(port, &bound) : NULL;
-  struct MHD_Daemon *other = is_civetweb ? NULL : start_microhttpd(port, &bound);
+  bool is_civetweb = strcmp(given.server, "microhttpd") != 0;
+  struct mg_context *one = is_civetweb ? start_civetweb(given.port, &bound) : NULL;
+  struct MHD_Daemon *other = is_civetweb ? NULL : start_microhttpd(given.port, &bound);
   pthread_t meter;
   if (!inside_civetweb && !other)
-    fprintf(stderr, "embedded: cannot serve on 127.0.0.1, port %s; perhaps it is taken\n", port), bound = 0;
+    fprintf(stderr, "embedded: cannot serve on 127.0.0.1, port %s; perhaps it is taken\n", given.port), bound = 0;
   else if (pthread_create(&meter, NULL, measure, NULL))
     bound = 0;
   if (bound) {
     printf("embedded: http://127.0.0.1:%u\n", bound), fflush(stdout);
+    if (given.has_console) console_say("embedded", 0, bound);
     sigwait(&ends, &(int){0});
     is_over = true; // who dispatches ends first
     pthread_join(meter, NULL);
@@ -235,8 +256,9 @@ int main(int argc, char **argv) {
   if (other) MHD_stop_daemon(other);
   vestry_server_destroy(inside_civetweb);
   vestry_server_destroy(attached);
+  vestry_observe_destroy(console);
   vestry_destroy(v);
   vestry_files_destroy(files);
-  if (traced) trace_end(&trace);
+  if (given.trace) trace_end(&trace);
   return bound ? 0 : 1;
 }

@@ -120,6 +120,12 @@ static bool listens(struct nodes *nodes) {
   return true;
 }
 
+/* A node's own, at the port that it has by itself. */
+static void say_console(const struct nodes *nodes, const struct process *process) {
+  const struct server_options *options = nodes->options;
+  if (options->has_console) console_say(options->program, (unsigned)(process - nodes->all) + 1, process->port);
+}
+
 /* A node prints where it listens, and may ask for its end. */
 static void hear(struct nodes *nodes, struct process *process) {
   char text[512], *at;
@@ -130,20 +136,22 @@ static void hear(struct nodes *nodes, struct process *process) {
     return;
   }
   text[len] = '\0';
-  if (!process->port && (at = strstr(text, "127.0.0.1:")) != NULL)
-    process->port = (unsigned)atoi(at + sizeof "127.0.0.1:" - 1);
+  const bool is_new = !process->port && (at = strstr(text, "127.0.0.1:")) != NULL;
+  if (is_new) process->port = (unsigned)atoi(at + sizeof "127.0.0.1:" - 1);
   for (at = text; (at = strstr(at, plug)) != NULL; at++) {
     const unsigned number = (unsigned)atoi(at + sizeof plug - 1) - 1;
     if (number < nodes->count && nodes->all[number].pid) kill(nodes->all[number].pid, SIGKILL);
   }
   unsigned up = 0;
   for (unsigned i = 0; i < nodes->count; i++) up += nodes->all[i].port != 0;
+  if (nodes->is_ready && is_new) say_console(nodes, process);
   if (nodes->is_ready || up < nodes->count) return;
   nodes->is_ready = true;
   const char *address = nodes->options->address;
   printf("%s: http://%s:%u\n", nodes->options->program, address && strcmp(address, "0.0.0.0") ? address : "127.0.0.1",
          nodes->port);
   fflush(stdout);
+  for (unsigned i = 0; i < nodes->count; i++) say_console(nodes, &nodes->all[i]);
   if (nodes->options->on_ready) nodes->options->on_ready(nodes->port, nodes->options->ready_ctx);
 }
 
@@ -305,6 +313,7 @@ int nodes_run(const struct server_options *options, char **argv, unsigned count,
   sigaddset(&heard, SIGCHLD);
   sigprocmask(SIG_BLOCK, &heard, NULL);
   nodes.signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (options->has_console && !console_check(options->program, options->address, NULL, true)) return 2;
   if (nodes.signals < 0 || !listens(&nodes)) return 1;
   for (unsigned i = 0; i < count; i++) start(&nodes, i);
   while (!nodes.is_over) turn(&nodes, polled);

@@ -124,6 +124,7 @@ static int read_option(int option, const char *value, struct server_options *opt
   case OPTION_UNIX_SOCKET: options->unix_path = value; return 0;
   case OPTION_DATASTAR_VERSION: return read_version(value, options);
   case OPTION_TRACE: return read_trace(value, options);
+  case OPTION_CONSOLE: options->has_console = true; return 0;
   default: return read_client(value, options);
   }
 }
@@ -143,6 +144,11 @@ static int check_threads(const struct server_options *options) {
 static int check_unix_socket(const struct server_options *options) {
   if (!options->unix_path || strcmp(options->adapter, "microhttpd") == 0) return -1;
   return options_refuse(options->program, "unix-socket", options->unix_path, "--adapter microhttpd is wanted too");
+}
+
+static int check_console(const struct server_options *options) {
+  if (!options->has_console) return -1;
+  return console_check(options->program, options->address, options->unix_path, false) ? -1 : 2;
 }
 
 static int usage_error(const char *program, const char *what, const char *argument) {
@@ -186,6 +192,7 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
   if (status < 0 && optind < argc) status = usage_error(program, "not understood:", argv[optind]);
   if (status < 0) status = check_threads(ret_options);
   if (status < 0) status = check_unix_socket(ret_options);
+  if (status < 0) status = check_console(ret_options);
   if (status < 0) choose_client(ret_options);
   if (status >= 0) options_finish(ret_options);
   return status;
@@ -199,19 +206,25 @@ static void say_where(vestry_server *server, void *ctx) {
   else
     printf("%s: %s\n", options->program, server->url);
   fflush(stdout);
+  if (options->has_console) console_say(options->program, 0, server->port);
   if (options->on_ready) options->on_ready(server->port, options->ready_ctx);
 }
 
 vestry_err options_serve(const struct server_options *options, vestry *v) {
   bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
-  vestry_err err = vestry_server_run(v, is_civetweb ? &vestry_server_civetweb : &vestry_server_microhttpd,
-                                     &(vestry_server_options){.address = options->address,
-                                                              .port = options->unix_path ? 0 : (uint16_t)options->port,
-                                                              .unix_path = options->unix_path,
-                                                              .threads_count = options->threads_count,
-                                                              .stop_ms = STOP_MS,
-                                                              .on_ready = say_where,
-                                                              .ctx = (void *)(uintptr_t)options});
+  vestry_observe *console = NULL;
+  vestry_err err = VESTRY_OK;
+  if (options->has_console) err = console_begin(options->program, v, &options->shown, &console);
+  if (err) return err;
+  err = vestry_server_run(v, is_civetweb ? &vestry_server_civetweb : &vestry_server_microhttpd,
+                          &(vestry_server_options){.address = options->address,
+                                                   .port = options->unix_path ? 0 : (uint16_t)options->port,
+                                                   .unix_path = options->unix_path,
+                                                   .threads_count = options->threads_count,
+                                                   .stop_ms = STOP_MS,
+                                                   .on_ready = say_where,
+                                                   .ctx = (void *)(uintptr_t)options});
+  vestry_observe_destroy(console);
   if (err) fprintf(stderr, "%s: it does not start (%s)\n", options->program, vestry_err_name(err));
   return err;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "console.h"
 #include "trace.h"
 #include "vestry/vestry.h"
 
@@ -30,6 +31,8 @@ struct server_options {
   void *ready_ctx;
   const vestry_host *host;           /* of the instance; NULL: the default one */
   struct trace trace;                /* which the host has, if --trace is given */
+  bool has_console;                  /* by --console: it is there while options_serve serves, */
+  vestry_observe_options shown;      /* and shows this of the program, which has set it before */
   vestry_file table[STYLES_MAX + 1]; /* what options_files serves */
   vestry_files *files;
 };
@@ -44,6 +47,7 @@ enum {
   OPTION_DATASTAR_FILE,
   OPTION_DATASTAR_VERSION,
   OPTION_TRACE,
+  OPTION_CONSOLE,
   OPTION_HELP,
   OPTION_OWN
 };
@@ -53,7 +57,7 @@ enum {
       {"unix-socket", required_argument, NULL, OPTION_UNIX_SOCKET},                                                    \
       {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE},                                                \
       {"datastar-version", required_argument, NULL, OPTION_DATASTAR_VERSION},                                          \
-      {"trace", required_argument, NULL, OPTION_TRACE}, {                                                              \
+      {"trace", required_argument, NULL, OPTION_TRACE}, {"console", no_argument, NULL, OPTION_CONSOLE}, {              \
     "help", no_argument, NULL, OPTION_HELP                                                                             \
   }
 

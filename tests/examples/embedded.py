@@ -82,6 +82,7 @@ def uses(monitor):
     assert status == 200 and "<form " in text and "script-src" in headers["Content-Security-Policy"], headers
     assert len(json.loads(monitor.ask("GET", "/values.json")[2])) == 4
     assert monitor.ask("GET", "/nothing")[0] == 404
+    assert all("{" in monitor.ask("GET", path)[2] for path in ("/style.css", "/own.css"))
     ada, bob = monitor.log_in("ada"), monitor.log_in("bob")
     assert 'id="device3"' in monitor.ask("GET", "/", ada)[2]
     streams = [Stream(monitor, who) for who in (ada, bob)]

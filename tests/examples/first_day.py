@@ -786,4 +786,5 @@ def main():
                 print(f'{name}: {case.__name__}: {time.monotonic() - began:.2f} s', flush=True)
 
 
-main()
+if __name__ == '__main__':
+    main()

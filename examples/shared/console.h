@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What a program does, for this machine's eyes: /observe/metrics and what else vestry/observe.h has, by --console. */
+#ifndef EXAMPLES_CONSOLE_H
+#define EXAMPLES_CONSOLE_H
+
+#include <stdbool.h>
+
+#include "vestry/observe.h"
+
+/* Mount it, before the server starts.
+ * shown: pages, cluster and metrics of the program's own; each may be NULL.
+ * ret_console: to be given to vestry_observe_destroy once nothing is answered any more, ahead of what it shows.
+ * Returns what vestry_observe_mount returns; it has been said */
+vestry_err console_begin(const char *program, vestry *v, const vestry_observe_options *shown,
+                         vestry_observe **ret_console);
+/* Print where it is. node: 0: there is but one */
+void console_say(const char *program, unsigned node, unsigned port);
+/* Whether it may be mounted where a server listens there (NULL: on 127.0.0.1), or on a UNIX socket (NULL: on none). It
+ * is for requests that come from this machine, so they must be able to. Otherwise false, and why has been said.
+ * passes_on: a process of this machine takes the connections and hands them on, so that all seem to come from here */
+bool console_check(const char *program, const char *address, const char *unix_path, bool passes_on);
+
+#endif

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Every example with --console, and vestry-bench's server: what they do can be seen, from this machine alone; they end by
+Ctrl-C, and start again on the same files: console.py FOLDER-OF-PROGRAMS ADAPTER [EXAMPLE…]"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from first_day import ADAPTER, EXAMPLES, PATIENCE_S, PROGRAMS, Program, ask, reserve_port  # noqa: E402
+
+WITH_PAGES = ('search', 'auction', 'boxoffice', 'cells', 'chat', 'dashboard', 'poll')
+FOREIGN = ({'Host': 'example.org'}, {'Host': '127.0.0.1.example.org'}, {'X-Forwarded-For': '127.0.0.1'}, {'Forwarded': 'for=127.0.0.1'})
+
+
+def is_seen(port, prefix='/observe'):
+    """By this machine; a page of another site, or who comes through a proxy, gets an answer that says nothing."""
+    status, _, text = ask(port, 'GET', f'{prefix}/metrics', headers={'Accept': 'application/openmetrics-text'})
+    assert status == 200 and 'vestry_streams_open ' in text and text.endswith('# EOF\n'), (status, text[:200])
+    assert ask(port, 'GET', f'{prefix}/live')[0] == 200 and ask(port, 'GET', f'{prefix}/ready')[0] == 200
+    for foreign in FOREIGN:
+        status, _, refused = ask(port, 'GET', f'{prefix}/metrics', headers=foreign)
+        assert status == 403 and 'vestry' not in refused, (foreign, status, refused)
+    return text
+
+
+def said_port(program, name, node=''):
+    """Of the line that says where it is."""
+    line = program.stdout.readline()
+    said = re.fullmatch(rf'{name}: what it does{node}: http://127\.0\.0\.1:(\d+)/observe/metrics\n', line)
+    assert said, line
+    return int(said.group(1))
+
+
+def lives_twice(name, kind, folder):
+    options = ('--db', os.path.join(folder, 'console.db')) if kind.keeps else ()
+    port = 0
+    for life in range(2):
+        program = Program(name, *options, '--console', port=port).listens()
+        port = program.port
+        assert said_port(program.process, name) == port
+        if kind.keeps:
+            kind(port, 'Ada').write(f'life {life}')
+        else:
+            kind(port).opens()
+        assert ('vestry_page_views ' in is_seen(port)) == (name in WITH_PAGES), name
+        program.end()
+    program = Program(name, *options).listens()
+    assert 'vestry_' not in ask(program.port, 'GET', '/observe/metrics')[2], 'it is there without being asked for'
+    program.end()
+
+
+def refuses(name, *options):
+    """Where it would be for nobody, or for everybody."""
+    refused = subprocess.run([os.path.join(PROGRAMS, name), '--port', str(reserve_port()), '--console', *options], capture_output=True, text=True,
+                             timeout=PATIENCE_S, check=False)
+    assert refused.returncode == 2 and re.fullmatch(rf'{name}: --console is for this machine alone: .*it needs .*\n', refused.stderr), refused
+
+
+def is_seen_of_each_node(folder):
+    """Each at a port of its own: what is behind the common one is not said by an address. The network would come by a
+    process of this machine, so it must not come."""
+    file = os.path.join(folder, 'nodes.db')
+    refuses('boxoffice', '--db', file, '--nodes', '2', '--listen', '0.0.0.0')
+    program = Program('boxoffice', '--db', file, '--nodes', '2', '--console').listens()
+    ports = [said_port(program.process, 'boxoffice', f' of node {number}') for number in (1, 2)]
+    assert len({program.port, *ports}) == 3
+    for port in ports:
+        is_seen(port)
+    program.end()
+
+
+def is_seen_inside():
+    """The program that was there before has a log-in of its own."""
+    for _ in range(2):
+        command = [os.path.join(PROGRAMS, 'embedded'), '--port', str(reserve_port()), '--server', ADAPTER, '--console']
+        program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert re.fullmatch(r'embedded: http://127\.0\.0\.1:\d+\n', program.stdout.readline())
+        port = said_port(program, 'embedded')
+        is_seen(port)
+        assert ask(port, 'GET', '/')[0] == 303
+        program.send_signal(signal.SIGINT)
+        assert program.wait(PATIENCE_S) == 0
+        program.stdout.close()
+
+
+def is_seen_of_the_bench():
+    """vestry-bench serve has it at all times, without a prefix."""
+    program = subprocess.Popen([os.path.join(PROGRAMS, 'vestry-bench'), 'serve', '--port', '0', '--adapter', ADAPTER, '--streams', '100'],
+                               stdout=subprocess.PIPE, text=True)
+    is_seen(int(re.match(r'vestry-bench: http://127\.0\.0\.1:(\d+) ', program.stdout.readline()).group(1)), '')
+    program.send_signal(signal.SIGINT)
+    assert program.wait(PATIENCE_S) == 0
+    program.stdout.close()
+
+
+def main():
+    asked = sys.argv[3:]
+    for name, kind in EXAMPLES.items():
+        if os.path.exists(os.path.join(PROGRAMS, name)) and (not asked or name in asked):
+            with tempfile.TemporaryDirectory() as folder:
+                lives_twice(name, kind, folder)
+    if not asked:
+        refuses('search', '--listen', '192.0.2.1')
+        refuses('search', '--unix-socket', '/nowhere/x.sock', '--adapter', 'microhttpd')
+        is_seen_inside()
+        if os.path.exists(os.path.join(PROGRAMS, 'vestry-bench')):
+            is_seen_of_the_bench()
+        if os.path.exists(os.path.join(PROGRAMS, 'boxoffice')):
+            with tempfile.TemporaryDirectory() as folder:
+                is_seen_of_each_node(folder)
+
+
+main()
