@@ -78,6 +78,60 @@ VESTRY_API vestry_err vestry_observe_mount(vestry_observe *observe, const char *
 VESTRY_API vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format format, char *text,
                                              size_t room, size_t *ret_len);
 
+/* -------------------------------------------------------------------------------------------------- pages ------- */
+
+/** What is known of a page at one pattern of a route, or of one of its parts: of renders for streams, since the pages
+ *  were created. All of it is borrowed and valid during the call. What adds up: renders_count = changed_count +
+ *  unchanged_count + current_count + failed_count + dropped_count; and over all of them the counts of
+ *  vestry_pages_stats (vestry/page.h). */
+typedef struct vestry_page_info {
+  size_t size;          /**< sizeof(vestry_page_info) of this library */
+  const char *path;     /**< the pattern of its route, as "/room/{name}"; "": it has none. NULL: all those together that
+                               there was no room or no memory for: 128 pages and 128 parts are told apart */
+  const char *part;     /**< the part's id; its path is that of the page it stood in first. NULL: the page itself */
+  size_t streams_count; /**< open ones that see it, now */
+  uint64_t documents_count; /**< served; of a part 0 */
+  uint64_t renders_count;   /**< so often its handler was called for streams */
+  uint64_t first_count;     /**< of these: because a stream began */
+  uint64_t changed_count;   /**< what was made differed, and was sent */
+  uint64_t unchanged_count; /**< for nothing: it was the same */
+  uint64_t current_count;   /**< the handler said that the version was the same */
+  uint64_t failed_count;
+  uint64_t dropped_count;          /**< led elsewhere, or for no stream any more */
+  uint64_t renders_minute_count;   /**< in the last minute, 55 to 60 s */
+  uint64_t unchanged_minute_count; /**< of these for nothing */
+  uint64_t handler_ns;             /**< in the handler, with what it waited for: the sum of all */
+  uint64_t handler_longest_ns;     /**< the longest */
+  uint64_t sent_bytes;             /**< of events that were put into streams, before they are encoded */
+  vestry_refresh_kind refreshed;   /**< what the last render was for, the first of several refreshes; FIRST only if
+                                        there was no other */
+  const char *refreshed_by;        /**< the same as a text, UTF-8 without control characters, at most 127 bytes: "topic
+                                        room/7", "table messages", "page 12 of the database", "database", "node, topic
+                                        room/7", "all", "press", "first"; "": not known */
+  uint64_t refreshed_ago_ms;       /**< since then; 0: not known */
+  vestry_refresh_kind unchanged;   /**< what the last render for nothing was for */
+  const char *unchanged_by;        /**< likewise as a text */
+} vestry_page_info;
+
+/** Told of one. On the thread that asks, no lock held. */
+typedef void (*vestry_page_info_fn)(const vestry_page_info *info, void *ctx);
+
+/** Which come first. Those that are equal in it: by path and part. */
+typedef enum vestry_pages_order {
+  VESTRY_PAGES_BY_PATH = 0,
+  VESTRY_PAGES_BY_HANDLER,  /**< the most time in the handler first, all renders together */
+  VESTRY_PAGES_BY_RENDERS,  /**< the most renders in the last minute first, then in all */
+  VESTRY_PAGES_BY_UNCHANGED /**< the most renders for nothing in the last minute first, then in all */
+} vestry_pages_order;
+
+/** Tell of pages and parts, of which there are at most 257, whatever is stored. Nothing is counted twice; what is told
+ *  is of one moment.
+ *  limit    so many at most; 0: all
+ *  Returns  OK, also if the observer has no pages: nothing is told then | INVALID (order, fn) | NO_MEMORY
+ *  Threads  any; takes the pages' lock for some microseconds */
+VESTRY_API vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order order, size_t limit,
+                                           vestry_page_info_fn fn, void *ctx);
+
 #ifdef __cplusplus
 }
 #endif

@@ -286,6 +286,27 @@ VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uin
 /** The same of this node alone: the other nodes of a cluster (vestry/cluster.h) are told nothing. For a change that
  *  each node sees by itself, or that is about this process alone. Arguments and results as above. */
 VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
+
+/** What a render was for, as an operator is told (vestry/observe.h). */
+typedef enum vestry_refresh_kind {
+  VESTRY_REFRESH_NONE = 0,      /**< there was none, or it is not known any more */
+  VESTRY_REFRESH_FIRST,         /**< a stream began */
+  VESTRY_REFRESH_PRESS,         /**< of a button, by the page itself (vestry/once.h) */
+  VESTRY_REFRESH_TOPIC,         /**< vestry_refresh and its like */
+  VESTRY_REFRESH_ALL,           /**< of every page */
+  VESTRY_REFRESH_NODE,          /**< another node's, of a topic or of every page */
+  VESTRY_REFRESH_TABLE,         /**< a table of a database was changed */
+  VESTRY_REFRESH_DATABASE_PAGE, /**< a page of a database's file was written, by a commit of unknown tables */
+  VESTRY_REFRESH_DATABASE       /**< a database was changed; it is not known what of it */
+} vestry_refresh_kind;
+
+/** The same as vestry_refresh_here, for code that follows data: an operator is told what was changed, and not the
+ *  topic.
+ *  kind     TABLE, DATABASE_PAGE or DATABASE
+ *  name     the table's, or the page's number in digits; nothing that users write. 63 bytes of it are kept; NULL: ""
+ *  Returns  as vestry_refresh; INVALID also: the kind. Threads and blocking as there */
+VESTRY_API vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, vestry_refresh_kind kind,
+                                         const char *name, uint64_t *ret_seq);
 /** The same as vestry_refresh by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). INVALID also
  *  for a format that is none. */
 static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)

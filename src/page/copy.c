@@ -18,10 +18,13 @@ static const char *const kept_headers[] = {"Cookie",           "Authorization", 
                                            "X-Forwarded-Email"};
 enum { HEADERS_COUNT = sizeof kept_headers / sizeof *kept_headers };
 
+_Static_assert(VESTRY_ROUTE_PARAMETERS_MAX <= UINT8_MAX && HEADERS_COUNT <= UINT8_MAX, "they are counted in a byte");
+
 struct vsi_request_copy {
   vsi_refs refs;
   uint32_t len, scope_len;
-  uint16_t pairs_count, headers_count;
+  uint16_t tally;
+  uint8_t pairs_count, headers_count;
   vestry *v;
   struct vsi_session_user *user; /* a reference; NULL: no user has logged in */
   const char *signals;           /* a query of nothing else; "": the client has sent none */
@@ -93,7 +96,7 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
   copy->signals = at;
   at = kind == VSI_COPY_PRIVATE ? put(at, signals.data, signals.len) : put(at, "", 0);
   for (size_t i = 0; i < 2 * path->count; i++) at = put_text(at, path->pairs[i]);
-  copy->pairs_count = (uint16_t)path->count;
+  copy->pairs_count = (uint8_t)path->count;
   if (kind == VSI_COPY_PRIVATE) {
     for (size_t i = 0; i < HEADERS_COUNT; i++) {
       const char *value = vestry_request_header(req, kept_headers[i]);
@@ -135,6 +138,14 @@ vestry_slice vsi_request_copy_target(const vsi_request_copy *copy) {
 
 size_t vsi_request_copy_bytes(const vsi_request_copy *copy) {
   return sizeof *copy + copy->len;
+}
+
+uint16_t vsi_request_copy_tally(const vsi_request_copy *copy) {
+  return copy->tally;
+}
+
+void vsi_request_copy_set_tally(vsi_request_copy *copy, uint16_t tally) {
+  copy->tally = tally;
 }
 
 /* ------------------------------------------------------------------------------------------ it is a server's too -- */

@@ -26,6 +26,10 @@ vestry_slice vsi_request_copy_target(const vsi_request_copy *copy);
 const char *vsi_request_copy_path(const vsi_request_copy *copy);
 const char *vsi_request_copy_query(const vsi_request_copy *copy);
 size_t vsi_request_copy_bytes(const vsi_request_copy *copy);
+/* By which tally of the pages' what is rendered from it is counted; 0: by that of all others. To be set before others
+ * see it. */
+uint16_t vsi_request_copy_tally(const vsi_request_copy *copy);
+void vsi_request_copy_set_tally(vsi_request_copy *copy, uint16_t tally);
 
 /* Call a handler with it, as for an ordinary GET. Any thread, several at once.
  * reply: initialised; holds afterwards what the handler filled in. Returns what the handler says. */

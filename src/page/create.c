@@ -97,6 +97,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pages->reload_ms = options.reload_ms ? options.reload_ms : RELOAD_MS;
   pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
   STAILQ_INIT(&pages->dirty);
+  vsi_tallies_init(&pages->tallies);
   vsi_ring_init(&pages->kept);
   vsi_mutex_init(&pages->lock, VSI_LOCK_PAGES);
   pthread_cond_init(&pages->quiet, NULL);

@@ -16,6 +16,8 @@
 #include "base/ring.h"
 #include "base/siphash.h"
 #include "base/trace.h"
+#include "page/reason.h"
+#include "page/tally.h"
 #include "vestry/page.h"
 
 typedef struct vsi_departed vsi_departed;
@@ -38,6 +40,7 @@ enum { VSI_RECENT = 4096 };
 struct vestry_page {
   vestry_page *next; /* of its pages */
   vestry_pages *pages;
+  vsi_tally *tallies; /* guarded by the lock: one for each pattern that it was served at */
   vestry_page_fn render;
   vestry_handler_fn handler;
   vestry_page_topics_fn topics;
@@ -90,8 +93,10 @@ struct vestry_pages {
   vestry_page *pages_list;
   vsi_worker *idle;
   size_t running_count;
-  uint64_t seq;                  /* refreshes so far */
-  uint64_t recent[VSI_RECENT];   /* by a topic's hash: the last refresh of any topic there */
+  uint64_t seq;                /* refreshes so far */
+  uint64_t recent[VSI_RECENT]; /* by a topic's hash: the last refresh of any topic there */
+  vsi_reasons reasons;         /* of refreshes that views may depend on, by their numbers */
+  vsi_tallies tallies;
   vsi_traced traced[VSI_TRACED]; /* refreshes that belong to traces, by their numbers */
   uint64_t sent;                 /* counts what views send */
   vsi_departed *departed;

@@ -21,6 +21,7 @@
 #include "page/seat.h"
 #include "page/secret.h"
 #include "page/sent.h"
+#include "page/tallies.h"
 
 /* A part of a private page, while its content is sent. */
 typedef struct change {
@@ -35,6 +36,11 @@ static vsi_seat *find_seat(const vsi_viewer *viewer, const vsi_buffer *key) {
   while (seat && !(seat->shared->key_len == key->len && memcmp(seat->shared->key, key->data, key->len) == 0))
     seat = seat->next_of_viewer;
   return seat;
+}
+
+/* A part is counted for the page that it stood in first. With the lock. */
+static void name_tally(const vsi_view *view, const vestry_page_part *part, vsi_shared *shared) {
+  if (!shared->tally) shared->tally = vsi_tally_of_part(view->page->pages, vsi_tally_of(view), part->id)->place;
 }
 
 /* The seat that the page has of a part already, or the promise of a new one. */
@@ -54,6 +60,7 @@ static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, chan
     c->seat->render = r->private->extra->renders;
   } else if (!error) {
     error = vsi_seat_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
+    if (!error) name_tally(r->view, part, c->taken->shared);
   }
   vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
@@ -140,7 +147,8 @@ static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_s
 /* A part may change while the content is sent. Its event may then stand before the content, whose tag says what the
  * part was before: so another tag is sent after the content; where the tab reads it in the content's data, with that.
  */
-static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, char text[VSI_STATE_TAG_BYTES]) {
+static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, char text[VSI_STATE_TAG_BYTES],
+                               uint64_t *sent_bytes) {
   char now[VSI_STATE_TAG_BYTES];
   const bool is_read = !is_same && r->view->page->shell;
   for (;;) {
@@ -151,6 +159,7 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, 
     vestry_event *mark = NULL;
     vestry_err error = is_read ? vsi_run_format(r, now) : vsi_event_mark(r->pages->host, now, &mark);
     if (!error) error = vestry_connection_send(r->private->viewer.connection, is_read ? r->event : mark);
+    if (!error) *sent_bytes += vestry_event_bytes(is_read ? r->event : mark).len;
     vestry_event_unref(mark);
     if (error) return error;
     memcpy(text, now, sizeof now);
@@ -159,7 +168,7 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, 
 
 /* Send the content, unless the tab has it; the insides of new parts; the id after all of them; and which presses are
  * seen by this. */
-static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
+static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64_t *sent_bytes) {
   vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0, seen_count;
   char text[VSI_STATE_TAG_BYTES], before[VSI_STATE_TAG_BYTES];
@@ -185,15 +194,16 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same) {
   if (seen) events[events_count++] = seen;
   vsi_run_begin_sending(r);
   error = vsi_connection_send_here(r->private->viewer.connection, events, events_count);
+  for (size_t i = 0; i < events_count && !error; i++) *sent_bytes += vestry_event_bytes(events[i]).len;
   vestry_event_unref(mark);
   vestry_event_unref(seen);
   if (error) return error;
   vsi_sent_drop(r, seen_count);
   vsi_private_extra_forget_tag(r->private); /* the tab has other content now */
-  return correct_mark(r, changes, is_same, text);
+  return correct_mark(r, changes, is_same, text, sent_bytes);
 }
 
-static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error) {
+static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error, uint64_t sent_bytes) {
   vestry_pages *pages = r->pages;
   vsi_view *view = r->view;
   vsi_pages_lock(pages);
@@ -210,7 +220,7 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
     else
       vsi_seat_drop(taken);
   }
-  vsi_run_settle(r, is_same, error);
+  vsi_run_settle(r, is_same, error, sent_bytes);
   vsi_pages_unlock(pages);
 }
 
@@ -257,12 +267,13 @@ static vsi_run_result deliver_private(vsi_run *r) {
   memset(changes, 0, parts_count * sizeof *changes);
   const vsi_hash_128 *had = r->has_hash ? &view->hash : tag ? &tag->hash : NULL;
   bool is_same = had && vsi_hash_128_equal(*had, r->hash);
+  uint64_t sent_bytes = 0;
   vestry_err error = prepare_parts(r, changes);
   if (!error) {
     leave_former(r);
-    error = send_content(r, changes, is_same);
+    error = send_content(r, changes, is_same, &sent_bytes);
   }
-  settle_private(r, changes, is_same, error);
+  settle_private(r, changes, is_same, error, sent_bytes);
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
   if (error) return fail(r);
   if (r->failures) vsi_say_failing(r->private->viewer.connection, false);

@@ -9,6 +9,7 @@
 static void free_pages(vestry_pages *pages) {
   const vestry_host *host = pages->host;
   VSI_LIST_FREE(host, pages->pages_list);
+  vsi_tallies_finish(&pages->tallies, host);
   vsi_topics_free(pages);
   vestry_event_unref(pages->well);
   vsi_departed_destroy(pages->departed);

@@ -24,6 +24,7 @@
 #include "page/say.h"
 #include "page/schedule.h"
 #include "page/secret.h"
+#include "page/tallies.h"
 #include "page/topic.h"
 
 void vsi_run_begin(vsi_run *r, vsi_view *view, vestry_html *html, uint64_t started_seq) {
@@ -135,25 +136,42 @@ static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   if (is_stale) {
     view->is_dirty = true;
     view->is_asked = false;
-    if (!view->marked_seq) view->marked_seq = r->started_seq + 1;
+    if (!view->marked_seq) {
+      view->marked_seq = r->started_seq + 1;
+      view->is_guessed = true;
+    }
   }
   return error ? VSI_MADE_FAILED : made;
+}
+
+/* With the lock. */
+static void count_made(const vsi_run *r, vsi_outcome made, uint64_t began_ns) {
+  vestry_pages_stats *stats = &r->pages->stats;
+  vsi_tally *tally = vsi_tally_of(r->view);
+  stats->renders_count++;
+  vsi_tally_made(tally, &r->reason, began_ns, r->ended_ns);
+  if (made == VSI_MADE_FAILED) {
+    stats->failed_count++;
+    tally->failed_count++;
+  } else if (made == VSI_MADE_NOTHING) {
+    stats->current_count++;
+    tally->current_count++;
+  } else if (made != VSI_MADE_CONTENT) {
+    stats->dropped_count++;
+    tally->dropped_count++;
+  }
 }
 
 vsi_outcome vsi_run_make(vsi_run *r) {
   vsi_view *view = r->view;
   vestry_pages *pages = r->pages;
-  vsi_schedule_began(view, r->shared, vsi_now_ns(pages->host));
+  const uint64_t began_ns = vsi_now_ns(pages->host);
+  vsi_schedule_began(view, r->shared, began_ns);
   vsi_outcome made = vsi_view_is_part(view) ? make_part(r) : make_page(r);
+  r->ended_ns = vsi_now_ns(pages->host);
   vsi_pages_lock(pages);
   made = depend(r, made);
-  pages->stats.renders_count++;
-  if (made == VSI_MADE_FAILED)
-    pages->stats.failed_count++;
-  else if (made == VSI_MADE_NOTHING)
-    pages->stats.current_count++;
-  else if (made != VSI_MADE_CONTENT)
-    pages->stats.dropped_count++;
+  count_made(r, made, began_ns);
   r->is_first &= made == VSI_MADE_FAILED;
   view->is_first = r->is_first;
   vsi_pages_unlock(pages);
@@ -233,8 +251,9 @@ static bool is_of_use(const vsi_run *r) {
   return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
 }
 
-void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error) {
+void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error, uint64_t sent_bytes) {
   vestry_pages *pages = r->pages;
+  vsi_tally *tally = vsi_tally_of(r->view);
   vsi_view *view = r->view;
   vsi_sending *sending = sending_of(r);
   if (sending && sending->to == UINT64_MAX) sending->to = ++pages->sent;
@@ -247,8 +266,12 @@ void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error) {
     vsi_run_set_has_hash(r, false);
   }
   if (error) pages->stats.unsent_count++;
-  if (is_same && !error)
+  tally->sent_bytes += sent_bytes;
+  if (is_same && !error) {
     pages->stats.unchanged_count++;
-  else
+    vsi_tally_unchanged(tally, &r->reason, r->ended_ns);
+  } else {
     pages->stats.changed_count++;
+    tally->changed_count++;
+  }
 }

@@ -26,6 +26,8 @@ typedef struct vsi_run {
   bool is_first, has_hash, has_version;
   unsigned failures; /* before this run */
   uint64_t started_seq;
+  uint64_t ended_ns; /* when the handler returned */
+  vsi_reason reason; /* given */
   vsi_buffer names;  /* of topics */
   vestry_html *html; /* the worker's */
   vestry_reply reply;
@@ -55,7 +57,8 @@ vestry_err vsi_run_format(vsi_run *r, const char *tag);
 /* The content is none: what becomes of one stream. */
 void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection);
 void vsi_run_begin_sending(vsi_run *r);
-/* What was made is what all viewers of the view have, if it was accepted. With the lock. */
-void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error);
+/* What was made is what all viewers of the view have, if it was accepted. sent_bytes: that streams were given. With the
+ * lock. */
+void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error, uint64_t sent_bytes);
 
 #endif

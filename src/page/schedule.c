@@ -185,6 +185,7 @@ static void catch_up(vsi_view *view) {
   const vestry_pages *pages = view->page->pages;
   if (view->all_number == pages->all_number) return;
   view->all_number = pages->all_number;
+  if (!view->marked_seq) view->is_guessed = true;
   vsi_schedule_mark(view, 1); /* some earlier refresh: its number is not known */
 }
 
@@ -257,7 +258,7 @@ static uint64_t again_ns(const vsi_view *view) {
   return ns < MOST_AGAIN_NS ? ns : MOST_AGAIN_NS;
 }
 
-void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq) {
+void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq, bool is_guessed) {
   uint64_t now = vsi_now_ns(view->page->pages->host);
   view->state = VSI_VIEW_IDLE;
   if (result == VSI_RUN_DONE) {
@@ -265,7 +266,10 @@ void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marke
   } else {
     view->is_dirty = true;
     view->is_asked = false;
-    if (marked_seq) view->marked_seq = marked_seq;
+    if (marked_seq) {
+      view->marked_seq = marked_seq;
+      view->is_guessed = is_guessed;
+    }
   }
   if (result == VSI_RUN_FAILED && view->failures < VSI_FAILURES_MOST) view->failures++;
   if (view->is_over) {

@@ -49,7 +49,8 @@ void vsi_schedule_fire(vestry_timer *timer, void *ctx);
 vsi_view *vsi_schedule_next(vestry_pages *pages);
 /* Another worker is to look for the others, however long this one's run takes. */
 void vsi_schedule_hand_over(vestry_pages *pages);
-/* After a run: idle, or due again. marked_seq: what the run was for, if it did not come to be rendered. */
-void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq);
+/* After a run: idle, or due again. marked_seq: what the run was for, if it did not come to be rendered; is_guessed: as
+ * the view's. */
+void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq, bool is_guessed);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "page/kept.h"
 #include "page/schedule.h"
+#include "page/tallies.h"
 #include "page/topic.h"
 
 void vsi_view_end(vsi_view *view) {
@@ -54,6 +55,7 @@ void vsi_seat_take(vsi_seat *seat) {
   seat->next_of_viewer = seat->viewer->seats;
   seat->viewer->seats = seat;
   vsi_ring_add_first(&shared->seats, &seat->of_shared);
+  vsi_tally_of(view)->streams_count++;
   shared->asks |= seat->request != NULL;
   vsi_seat_join(shared, seat);
   if (view->is_first) view->is_dirty = true;
@@ -69,6 +71,7 @@ void vsi_seat_leave(vsi_seat *seat) {
   vsi_seat **at = &seat->viewer->seats;
   while (*at != seat) at = &(*at)->next_of_viewer;
   *at = seat->next_of_viewer;
+  vsi_tally_of(&seat->shared->view)->streams_count--;
   vsi_ring_remove(&seat->of_shared);
   vsi_seat_joined(seat);
   seat->is_over = true;

@@ -124,6 +124,7 @@ static size_t look(vsi_sent *sent, const vsi_view *running, uint64_t seq) {
 static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_view *view, uint64_t seq)) {
   vestry_pages *pages = sent->viewer->pages;
   uint64_t seq = ++pages->seq;
+  vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_PRESS, "", 0);
   for (size_t i = 0; i < what->count && sent->count < PRESSES; i++) { /* those for which there is no room, the page
                                                                          asks for again */
     sent->presses[sent->count] = what->presses[i];

@@ -19,6 +19,7 @@
 #include "page/script_navigate.h"
 #include "page/seat.h"
 #include "page/sent.h"
+#include "page/tallies.h"
 
 /* ---------------------------------------------------------------------------------------------- the document ------ */
 
@@ -82,6 +83,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   vestry_html_finish(&html);
   vsi_pages_lock(page->pages);
   page->pages->stats.documents_count++;
+  vsi_tally_of_page(page, req)->documents_count++;
   vsi_pages_unlock(page->pages);
   return error;
 }
@@ -116,6 +118,7 @@ static void private_ended(vsi_close_node *node, vestry_connection *connection, v
     page->extra->seen = NULL;
   }
   leave_locked(&page->viewer);
+  vsi_tally_of(&page->view)->streams_count--;
   vsi_view_end(&page->view); /* and the viewer, now or by the worker that has it */
   vsi_pages_unlock(pages);
   vsi_pages_unref(pages);
@@ -205,6 +208,7 @@ static void begin_private(vsi_attachment *attachment, vestry_connection *connect
   vsi_pages_lock(pages);
   count_begun(pages, ask);
   vsi_schedule_enter(&page->view);
+  vsi_tally_of(&page->view)->streams_count++;
   vsi_schedule_mark(&page->view, 0);
   if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->view);
   vsi_pages_unlock(pages);
@@ -223,7 +227,8 @@ static void drop_private(vsi_attachment *attachment) {
 }
 
 /* Room for the view, and for its request; and a reference to the pages. */
-static vestry_err reserve_private(vestry_pages *pages, const vsi_request_copy *request) {
+static vestry_err reserve_private(const vestry_request *req, vestry_page *page, vsi_request_copy *request) {
+  vestry_pages *pages = page->pages;
   size_t bytes = vsi_request_copy_bytes(request);
   vsi_pages_lock(pages);
   vestry_err error = vsi_requests_take(pages, bytes);
@@ -231,6 +236,7 @@ static vestry_err reserve_private(vestry_pages *pages, const vsi_request_copy *r
     error = vsi_schedule_reserve(pages, false);
     if (error) vsi_requests_give_back(pages, bytes);
   }
+  if (!error) vsi_request_copy_set_tally(request, vsi_tally_of_page(page, req)->place);
   pages->refs += !error;
   vsi_pages_unlock(pages);
   return error;
@@ -246,7 +252,7 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
   vestry_err error = vsi_sent_create(pages, req, &seen);
   if (!error) error = vsi_private_extra_take(own, document, tag, seen, vsi_ask_read(req));
   if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
-  if (!error) error = reserve_private(pages, own->view.request);
+  if (!error) error = reserve_private(req, page, own->view.request);
   if (error) {
     vsi_view_free(&own->view);
     return error;
@@ -284,8 +290,8 @@ static void drop_watching(vsi_attachment *attachment) {
 }
 
 /* A seat, and a reference to the pages. whose: NULL, or the private copy, for allow; taken if all is well. */
-static vestry_err promise(vsi_watching *watching, vestry_page *page, vsi_request_copy *request, const char *share,
-                          vsi_request_copy *whose) {
+static vestry_err promise(vsi_watching *watching, const vestry_request *req, vestry_page *page,
+                          vsi_request_copy *request, const char *share, vsi_request_copy *whose) {
   vestry_pages *pages = page->pages;
   size_t share_at, whose_bytes = whose ? vsi_request_copy_bytes(whose) : 0;
   vsi_buffer key;
@@ -295,6 +301,7 @@ static vestry_err promise(vsi_watching *watching, vestry_page *page, vsi_request
   vsi_pages_lock(pages);
   if (!error) error = vsi_requests_take(pages, whose_bytes);
   if (!error) {
+    vsi_request_copy_set_tally(request, vsi_tally_of_page(page, req)->place);
     error = vsi_seat_promise(pages, &watching->viewer, page, NULL, &key, share_at, request, &watching->promised);
     if (error) vsi_requests_give_back(pages, whose_bytes);
   }
@@ -316,7 +323,7 @@ static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply
   vestry_err error = watching ? vsi_request_copy_create(req, VSI_COPY_SHARED, &copy) : VESTRY_NO_MEMORY;
   if (!error && page->allow) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &whose);
   if (!error) error = vsi_sent_create(page->pages, req, &watching->seen);
-  if (!error) error = promise(watching, page, copy, share, whose);
+  if (!error) error = promise(watching, req, page, copy, share, whose);
   vsi_request_copy_unref(copy);
   if (error) {
     vsi_request_copy_unref(whose);

@@ -10,6 +10,7 @@
 #include "page/page.h"
 #include "page/say.h"
 #include "page/seat.h"
+#include "page/tallies.h"
 
 /* Seats that are held. */
 typedef struct held {
@@ -112,12 +113,14 @@ static void member_refused(vestry_connection *connection, vestry_err error, void
     send_back(connection, error);
 }
 
-static vestry_err send_to_all(vsi_run *r) {
+static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
   vestry_err refused = VESTRY_OK;
   vsi_pages_lock(r->pages);
   vsi_run_set_has_hash(r, false); /* meanwhile it is not known what a member has */
   vsi_pages_unlock(r->pages);
-  vestry_err error = vsi_channel_publish_telling(r->shared->channel, r->event, member_refused, &refused, NULL);
+  size_t sent_count = 0;
+  vestry_err error = vsi_channel_publish_telling(r->shared->channel, r->event, member_refused, &refused, &sent_count);
+  *ret_sent_bytes = (uint64_t)sent_count * vestry_event_bytes(r->event).len;
   return error ? error : refused;
 }
 
@@ -125,6 +128,7 @@ static vestry_err publish(vsi_run *r) {
   vestry_pages *pages = r->pages;
   char text[VSI_STATE_TAG_BYTES];
   bool is_same = r->has_hash && vsi_hash_128_equal(r->view->hash, r->hash);
+  uint64_t sent_bytes = 0;
   vestry_err error = VESTRY_OK;
   if (!is_same || !r->kept) {
     r->render.tag.hash = r->hash;
@@ -133,10 +137,10 @@ static vestry_err publish(vsi_run *r) {
   }
   if (!error && !is_same) {
     vsi_run_begin_sending(r);
-    error = send_to_all(r);
+    error = send_to_all(r, &sent_bytes);
   }
   vsi_pages_lock(pages);
-  vsi_run_settle(r, is_same, error);
+  vsi_run_settle(r, is_same, error, sent_bytes);
   vsi_pages_unlock(pages);
   return error;
 }
@@ -160,6 +164,7 @@ static vestry_err join(vsi_run *r, vsi_seat *seat) {
   seat->has_hash = !error;
   seat->hash = view->hash.high;
   seat->is_in = !error && !is_over;
+  if (!has_it && !is_over && !error) vsi_tally_of(view)->sent_bytes += vestry_event_bytes(event).len;
   if (!has_it) seat->joined = ++pages->sent;
   vsi_pages_unlock(pages);
   if (!has_it && !is_over) vsi_connection_posted(seat->connection, error);

@@ -185,19 +185,21 @@ void vsi_topics_forget(vsi_view *view) {
 
 /* -------------------------------------------------------------------------------------------------- refresh ------- */
 
-static void refresh_topic(vestry_pages *pages, const char *name, size_t len) {
+/* Whether a view depends on it. */
+static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   uint64_t hash = hash_of(pages, name, len);
   pages->recent[hash % VSI_RECENT] = pages->seq;
   vsi_page_topic *topic = find(pages, hash, name, len);
-  if (!topic) return;
+  if (!topic) return false;
   topic->seq = pages->seq;
   if (topic->is_dirty) {
     if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for views passed already */
-    return;
+    return true;
   }
   topic->is_dirty = true;
   topic->dirty_seq = pages->seq;
   STAILQ_INSERT_TAIL(&pages->dirty, topic, in_dirty);
+  return true;
 }
 
 static void begin_walk(vestry_pages *pages, uint64_t seq) {
@@ -215,8 +217,15 @@ static void refresh_all(vestry_pages *pages) {
     pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last views */
 }
 
+/* What an operator is told that a refresh was for. */
+typedef struct why {
+  vestry_refresh_kind kind;
+  const char *name;
+  size_t len;
+} why;
+
 /* topic NULL: every page. is_told: other nodes are told of it. */
-static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_told, uint64_t *ret_seq) {
+static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_told, why of, uint64_t *ret_seq) {
   if (!pages || (topic && !len)) return VESTRY_INVALID;
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
   const vestry_trace *trace = vsi_trace_carried(pages->host);
@@ -224,10 +233,8 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
   uint64_t seq = ++pages->seq;
   pages->stats.refreshes_count++;
   if (trace) pages->traced[seq % VSI_TRACED] = (vsi_traced){seq, *trace};
-  if (topic)
-    refresh_topic(pages, topic, len);
-  else
-    refresh_all(pages);
+  if (!topic) refresh_all(pages);
+  if (!topic || refresh_topic(pages, topic, len)) vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
   if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
   vsi_refreshed_fn refreshed = is_told ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;
@@ -237,16 +244,30 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
   return VESTRY_OK;
 }
 
+static why why_of(const char *topic) {
+  return topic ? (why){VESTRY_REFRESH_TOPIC, topic, strlen(topic)} : (why){VESTRY_REFRESH_ALL, "", 0};
+}
+
 vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
-  return refresh(pages, topic, topic ? strlen(topic) : 0, true, ret_seq);
+  const why of = why_of(topic);
+  return refresh(pages, topic, of.len, true, of, ret_seq);
 }
 
 vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
-  return refresh(pages, topic, topic ? strlen(topic) : 0, false, ret_seq);
+  const why of = why_of(topic);
+  return refresh(pages, topic, of.len, false, of, ret_seq);
+}
+
+vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, vestry_refresh_kind kind, const char *name,
+                              uint64_t *ret_seq) {
+  if (kind < VESTRY_REFRESH_TABLE || kind > VESTRY_REFRESH_DATABASE) return VESTRY_INVALID;
+  const why of = {kind, name ? name : "", name ? strlen(name) : 0};
+  return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);
 }
 
 void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {
-  (void)refresh(pages, len ? topic : NULL, len, false, NULL); /* cannot fail */
+  const why of = {VESTRY_REFRESH_NODE, len ? topic : "", len};
+  (void)refresh(pages, len ? topic : NULL, len, false, of, NULL); /* cannot fail */
 }
 
 void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) {

@@ -73,6 +73,7 @@ struct vsi_view {
   uint64_t is_first : 1;   /* nothing has been rendered yet */
   uint64_t is_blocked : 1; /* what its stream was sent is not written: its runner tells when it is (vsi_page_written) */
   uint64_t has_hash : 1, has_version : 1;
+  uint64_t is_guessed : 1; /* marked_seq is not that of the refresh that marked it, but an earlier one's */
 };
 
 enum { VSI_FAILURES_MOST = 7 };
@@ -88,6 +89,7 @@ struct vsi_shared {
   size_t seats_count;       /* those that were only promised included */
   vsi_sending sent;         /* the last time */
   uint64_t started_ns;      /* its last render: it is run to let streams join, too */
+  uint16_t tally;           /* of a part: by which it is counted */
   bool asks;                /* some seats are of pages that not everybody may see */
   const char *id, *element; /* of a part: of its element; owned */
   vestry_page_fn render;    /* of a part; NULL: the page's */

@@ -23,13 +23,13 @@ static const char *name_of(const vsi_view *view) {
 
 /* What a run of a view is for: taken from the view, which may be marked again while it runs. */
 typedef struct cause {
-  bool is_dirty, is_asked;
+  bool is_dirty, is_asked, is_guessed;
   uint64_t marked_seq, seq;
 } cause;
 
 static cause take_cause(vsi_view *view) {
-  const cause is = {view->is_dirty, view->is_asked, view->marked_seq, view->page->pages->seq};
-  view->is_dirty = view->is_asked = false;
+  const cause is = {view->is_dirty, view->is_asked, view->is_guessed, view->marked_seq, view->page->pages->seq};
+  view->is_dirty = view->is_asked = view->is_guessed = false;
   view->marked_seq = 0;
   return is;
 }
@@ -47,14 +47,17 @@ static bool shows_all(vestry_pages *pages, vsi_view *view, cause *ret_cause) {
   }
   if (view->is_over || (is_sure && !is_walking && !view->is_dirty)) return true;
   const cause more = take_cause(view);
-  if (more.marked_seq && more.marked_seq < ret_cause->marked_seq) ret_cause->marked_seq = more.marked_seq;
+  if (more.marked_seq && more.marked_seq < ret_cause->marked_seq) {
+    ret_cause->marked_seq = more.marked_seq;
+    ret_cause->is_guessed = more.is_guessed;
+  }
   ret_cause->seq = more.seq;
   return false;
 }
 
 /* After a run. With the lock, which it may give up meanwhile. */
-static void end_run(vestry_pages *pages, vsi_view *view, vsi_run_result result, uint64_t marked_seq) {
-  vsi_schedule_put_back(view, result, marked_seq);
+static void end_run(vestry_pages *pages, vsi_view *view, vsi_run_result result, const cause *of) {
+  vsi_schedule_put_back(view, result, of->marked_seq, of->is_guessed);
   vsi_sent_settle(view);
   if (pages->dead_views || pages->dead_seats) { /* while it counts: the end of the pages waits for it */
     vsi_pages_unlock(pages);
@@ -64,6 +67,13 @@ static void end_run(vestry_pages *pages, vsi_view *view, vsi_run_result result, 
   pthread_cond_broadcast(&pages->quiet);
 }
 
+/* What made the view render, as far as that is known. With the lock. */
+static void take_reason(const vestry_pages *pages, const vsi_view *view, const cause *of, vsi_reason *ret_reason) {
+  ret_reason->kind = view->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
+  ret_reason->name[0] = '\0';
+  if (of->marked_seq && !of->is_guessed) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, ret_reason);
+}
+
 /* With the lock, which it gives up meanwhile. */
 static void run_view(vsi_worker *worker, vsi_view *view) {
   vestry_pages *pages = worker->pages;
@@ -71,12 +81,13 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   pages->running_count++;
   vsi_schedule_hand_over(pages);
   if (of.is_asked && !view->is_first && shows_all(pages, view, &of)) {
-    end_run(pages, view, VSI_RUN_DONE, 0);
+    end_run(pages, view, VSI_RUN_DONE, &of);
     return;
   }
   const vsi_traced refresh = pages->traced[of.marked_seq % VSI_TRACED];
-  vsi_pages_unlock(pages);
   vsi_run run;
+  take_reason(pages, view, &of, &run.reason);
+  vsi_pages_unlock(pages);
   vsi_span span;
   vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
                  of.marked_seq && refresh.seq == of.marked_seq ? &refresh.trace : NULL);
@@ -88,7 +99,7 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
   vsi_span_end(&span, name_of(view), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
   vsi_pages_lock(pages);
-  end_run(pages, view, result, of.marked_seq);
+  end_run(pages, view, result, &of);
 }
 
 static void run_worker(vestry_actor *self, void *ctx) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/site.h"
 
+#include "page/tallies.h"
+
 vestry_err site_try(site *s, vestry_options options) {
   options.host = &s->th.host;
   if (!options.runtime && !options.threads_count) options.threads_count = VESTRY_THREADS_NONE;
@@ -64,8 +66,36 @@ vestry_pages_stats site_pages_stats(const site *s) {
   return stats;
 }
 
+/* What is counted of each page and part comes to what is counted of all. */
+static void check_tallies(const site *s, const vestry_pages_stats *stats) {
+  static vsi_tally tallies[VSI_TALLIES];
+  const size_t count = vsi_tallies_copy(s->pages, tallies);
+  vsi_tally sum = {.of = NULL};
+  for (size_t i = 0; i < count; i++) {
+    const vsi_tally *at = &tallies[i];
+    assert_int_equal(at->renders_count, at->changed_count + at->unchanged_count + at->current_count + at->failed_count +
+                                            at->dropped_count);
+    sum.documents_count += at->documents_count;
+    sum.renders_count += at->renders_count;
+    sum.changed_count += at->changed_count;
+    sum.unchanged_count += at->unchanged_count;
+    sum.current_count += at->current_count;
+    sum.failed_count += at->failed_count;
+    sum.streams_count += at->of ? 0 : at->streams_count; /* a part's see its page, too */
+  }
+  assert_int_equal(sum.documents_count, stats->documents_count);
+  assert_int_equal(sum.renders_count, stats->renders_count);
+  assert_int_equal(sum.changed_count, stats->changed_count);
+  assert_int_equal(sum.unchanged_count, stats->unchanged_count);
+  assert_int_equal(sum.current_count, stats->current_count);
+  assert_int_equal(sum.failed_count, stats->failed_count);
+  if (count == 1 + s->pages->tallies.pages_count + s->pages->tallies.parts_count && !tallies[0].renders_count)
+    assert_int_equal(sum.streams_count, stats->streams_count); /* no part is counted with others */
+}
+
 void site_check_pages(const site *s) {
   const vestry_pages_stats stats = site_pages_stats(s);
+  check_tallies(s, &stats);
   assert_int_equal(stats.streams_opened_count, stats.streams_count + stats.streams_closed_count);
   assert_int_equal(stats.renders_count, stats.changed_count + stats.unchanged_count + stats.current_count +
                                             stats.failed_count + stats.dropped_count);

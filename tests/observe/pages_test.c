@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages explain themselves: which page renders how often, what for, for nothing, and how long its handler takes. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "support/site.h"
+#include "vestry/observe.h"
+
+enum { TABS = 2000, PATHS = 4 };
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+  vestry_page *pages[PATHS], *shared;
+  _Atomic(unsigned) numbers[PATHS]; /* what each page shows */
+  _Atomic(unsigned) list;           /* what the part shows */
+  unsigned takes_ms;                /* in the handler of the second page */
+  vestry_err error;                 /* of it */
+} suite;
+
+/* ------------------------------------------------------------------------------------------------ the pages ------- */
+
+static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
+  suite *s = app;
+  vestry_render_topic(render, "list");
+  return vestry_html_add(html, "<li>%u</li>", (unsigned)s->list);
+}
+
+/* Depends on a topic of its own, and on one of all, which does not change it. */
+static vestry_err show(vestry_render *render, vestry_html *html, suite *s, size_t at) {
+  vestry_render_topicf(render, "page/%zu", at);
+  vestry_render_topic(render, "noise");
+  if (at == 1) test_host_advance_ms(&s->on.th, s->takes_ms);
+  if (at == 1 && s->error) return s->error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%u</p>", (unsigned)s->numbers[at]);
+  if (at == 3)
+    vestry_render_part(render, html, &(vestry_page_part){.id = "list", .share = "", .render = list, .app = s});
+  return vestry_render_end(render, html);
+}
+
+static vestry_err show_0(vestry_render *render, vestry_html *html, void *app) {
+  return show(render, html, app, 0);
+}
+static vestry_err show_1(vestry_render *render, vestry_html *html, void *app) {
+  return show(render, html, app, 1);
+}
+static vestry_err show_2(vestry_render *render, vestry_html *html, void *app) {
+  return show(render, html, app, 2);
+}
+static vestry_err show_3(vestry_render *render, vestry_html *html, void *app) {
+  return show(render, html, app, 3);
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, ((suite *)app)->pages[2], "all");
+}
+
+static void begin(suite *s, vestry_options options) {
+  static const vestry_page_fn shows[] = {show_0, show_1, show_2, show_3};
+  static const char *const paths[] = {"/birds/{name}", "/slow", NULL, "/parts"};
+  memset(s, 0, sizeof *s);
+  site_begin_pages(&s->on, options, NULL);
+  for (size_t i = 0; i < PATHS; i++) {
+    assert_int_equal(
+        vestry_page_create(s->on.pages, &(vestry_page_options){.render = shows[i], .app = s}, &s->pages[i]), VESTRY_OK);
+    if (paths[i]) assert_int_equal(vestry_route(s->on.v, "GET", paths[i], vestry_page_handler, s->pages[i]), VESTRY_OK);
+  }
+  assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, s), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.pages = s->on.pages}, &s->observe),
+                   VESTRY_OK);
+}
+
+static void end(suite *s) {
+  vestry_observe_destroy(s->observe);
+  site_end(&s->on);
+}
+
+static vestry_memory_exchange *open_tab(suite *s, const char *path) {
+  return site_request(&s->on, &(vestry_memory_call){.path = path, .datastar = true});
+}
+
+/* ------------------------------------------------------------------------------------------------- the list ------- */
+
+typedef struct told {
+  size_t count;
+  vestry_page_info infos[300];
+  char paths[300][64], parts[300][64], refreshed_by[300][128], unchanged_by[300][128];
+} told;
+
+static void note(const vestry_page_info *info, void *ctx) {
+  told *t = ctx;
+  const size_t at = t->count++;
+  assert_true(at < 300);
+  t->infos[at] = *info;
+  snprintf(t->paths[at], sizeof t->paths[at], "%s", info->path ? info->path : "(others)");
+  snprintf(t->parts[at], sizeof t->parts[at], "%s", info->part ? info->part : "");
+  snprintf(t->refreshed_by[at], sizeof t->refreshed_by[at], "%s", info->refreshed_by);
+  snprintf(t->unchanged_by[at], sizeof t->unchanged_by[at], "%s", info->unchanged_by);
+}
+
+static const told *look(suite *s, vestry_pages_order order, size_t limit) {
+  static told t;
+  t.count = 0;
+  assert_int_equal(vestry_observe_pages(s->observe, order, limit, note, &t), VESTRY_OK);
+  return &t;
+}
+
+static size_t find(const told *t, const char *path, const char *part) {
+  for (size_t i = 0; i < t->count; i++)
+    if (strcmp(t->paths[i], path) == 0 && strcmp(t->parts[i], part) == 0) return i;
+  fail_msg("%s %s is not told of", path, part);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ the tests ------- */
+
+/* capability: H8 */
+static void a_page_that_renders_for_nothing_is_found_among_two_thousand_tabs(void **state) {
+  (void)state;
+  static suite s;
+  static vestry_memory_exchange *tabs[TABS];
+  begin(&s, (vestry_options){.scope = NULL});
+  for (size_t i = 0; i < TABS; i++) tabs[i] = open_tab(&s, i % 2 ? "/birds/owl" : "/slow");
+  site_settle_pages(&s.on);
+  const told *t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  size_t birds = find(t, "/birds/{name}", "");
+  assert_int_equal(t->infos[birds].streams_count, TABS / 2);
+  assert_int_equal(t->infos[birds].first_count, TABS / 2);
+  assert_int_equal(t->infos[birds].refreshed, VESTRY_REFRESH_FIRST);
+  assert_string_equal(t->refreshed_by[birds], "first");
+  assert_int_equal(t->infos[birds].unchanged_minute_count, 0);
+  site_pass_ms(&s.on, 20);
+  site_refresh(&s.on, "page/0"); /* it depends on that, and is the same */
+  s.numbers[1]++;
+  site_refresh(&s.on, "page/1");
+  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 1);
+  assert_int_equal(t->count, 1);
+  assert_string_equal(t->paths[0], "/birds/{name}");
+  assert_int_equal(t->infos[0].unchanged_count, TABS / 2);
+  assert_int_equal(t->infos[0].unchanged_minute_count, TABS / 2);
+  assert_int_equal(t->infos[0].unchanged, VESTRY_REFRESH_TOPIC);
+  assert_string_equal(t->unchanged_by[0], "topic page/0");
+  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  size_t slow = find(t, "/slow", "");
+  assert_string_equal(t->refreshed_by[slow], "topic page/1");
+  assert_string_equal(t->unchanged_by[slow], "");
+  assert_int_equal(t->infos[slow].changed_count, TABS);
+  for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
+  site_settle(&s.on);
+  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  for (size_t i = 0; i < t->count; i++) assert_int_equal(t->infos[i].streams_count, 0);
+  end(&s);
+}
+
+/* capability: H8 */
+static void the_slowest_handler_comes_first(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){.scope = NULL});
+  vestry_memory_exchange *tabs[] = {open_tab(&s, "/birds/owl"), open_tab(&s, "/slow")};
+  site_settle_pages(&s.on);
+  static const unsigned takes_ms[] = {30, 70, 20};
+  for (size_t i = 0; i < 3; i++) {
+    s.takes_ms = takes_ms[i];
+    for (int times = 0; times < 2; times++) site_refresh(&s.on, times ? "page/0" : "noise");
+  }
+  s.takes_ms = 0;
+  const told *t = look(&s, VESTRY_PAGES_BY_HANDLER, 0);
+  assert_string_equal(t->paths[0], "/slow");
+  assert_true(t->infos[0].handler_ns == UINT64_C(120000000));
+  assert_true(t->infos[0].handler_longest_ns == UINT64_C(70000000));
+  assert_true(t->infos[1].handler_ns == 0);
+  t = look(&s, VESTRY_PAGES_BY_RENDERS, 0);
+  assert_string_equal(t->paths[0], "/birds/{name}");
+  assert_int_equal(t->infos[0].renders_count, 7);
+  for (size_t i = 0; i < 2; i++) vestry_memory_destroy(tabs[i]);
+  end(&s);
+}
+
+/* capability: H8 */
+static void parts_and_shared_pages_are_told_with_their_tabs(void **state) {
+  (void)state;
+  suite s;
+  enum { EACH = 5 };
+  begin(&s, (vestry_options){.scope = NULL});
+  vestry_memory_exchange *tabs[2 * EACH], *document;
+  for (size_t i = 0; i < 2 * EACH; i++) tabs[i] = open_tab(&s, i % 2 ? "/parts" : "/shared");
+  document = site_request(&s.on, &(vestry_memory_call){.path = "/parts"});
+  site_settle_pages(&s.on);
+  const told *t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  assert_int_equal(t->count, 3);
+  const uint64_t part_had = t->infos[find(t, "/parts", "list")].sent_bytes;
+  s.list++;
+  site_refresh(&s.on, "list");
+  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  size_t parts = find(t, "/parts", ""), part = find(t, "/parts", "list"), shared = find(t, "/shared", "");
+  assert_true(parts < part);
+  assert_int_equal(t->infos[parts].streams_count, EACH);
+  assert_int_equal(t->infos[parts].documents_count, 1);
+  assert_int_equal(t->infos[part].streams_count, EACH);
+  assert_int_equal(t->infos[shared].streams_count, EACH);
+  assert_int_equal(t->infos[shared].renders_count, 1); /* for all of them */
+  assert_string_equal(t->refreshed_by[part], "topic list");
+  assert_string_equal(t->refreshed_by[parts], "first");
+  const uint64_t sent = t->infos[part].sent_bytes - part_had; /* the same event to each */
+  assert_true(sent > 0 && sent % EACH == 0);
+  vestry_slice got = vestry_memory_since(tabs[1]);
+  assert_non_null(strstr(got.data, "<li>1</li>"));
+  for (size_t i = 0; i < 2 * EACH; i++) vestry_memory_destroy(tabs[i]);
+  vestry_memory_destroy(document);
+  site_settle(&s.on);
+  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  for (size_t i = 0; i < t->count; i++) assert_int_equal(t->infos[i].streams_count, 0);
+  end(&s);
+}
+
+/* capability: H8 */
+static void a_minute_later_nothing_was_for_nothing(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){.scope = NULL});
+  vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
+  site_settle_pages(&s.on);
+  for (int i = 0; i < 10; i++) {
+    site_pass_ms(&s.on, 1000);
+    site_refresh(&s.on, "noise");
+  }
+  const told *t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  assert_int_equal(t->infos[0].unchanged_minute_count, 10);
+  assert_int_equal(t->infos[0].renders_minute_count, 11);
+  site_pass_ms(&s.on, 50000);
+  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  assert_in_range(t->infos[0].unchanged_minute_count, 5, 10);
+  assert_int_equal(t->infos[0].refreshed_ago_ms, 50000);
+  site_pass_ms(&s.on, 15000);
+  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  assert_int_equal(t->infos[0].unchanged_minute_count, 0);
+  assert_int_equal(t->infos[0].unchanged_count, 10);
+  site_pass_ms(&s.on, 600000);
+  site_refresh(&s.on, "noise");
+  t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 0);
+  assert_int_equal(t->infos[0].unchanged_minute_count, 1);
+  vestry_memory_destroy(tab);
+  end(&s);
+}
+
+/* capability: H8 */
+static void what_refreshed_it_is_told(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){.scope = NULL});
+  vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
+  site_settle_pages(&s.on);
+  site_refresh(&s.on, NULL);
+  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "all");
+  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", VESTRY_REFRESH_TABLE, "messages", NULL), VESTRY_OK);
+  site_settle_pages(&s.on);
+  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "table messages");
+  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", VESTRY_REFRESH_DATABASE_PAGE, "12", NULL), VESTRY_OK);
+  site_settle_pages(&s.on);
+  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "page 12 of the database");
+  assert_int_equal(vestry_refresh_for(s.on.pages, NULL, VESTRY_REFRESH_DATABASE, NULL, NULL), VESTRY_OK);
+  site_settle_pages(&s.on);
+  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
+  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", VESTRY_REFRESH_TOPIC, "a", NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_refresh_for(s.on.pages, "", VESTRY_REFRESH_TABLE, "a", NULL), VESTRY_INVALID);
+  /* a topic that no page depends on leaves no trace */
+  site_refresh(&s.on, "elsewhere");
+  assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
+  vestry_memory_destroy(tab);
+  end(&s);
+}
+
+static vestry_err hostile(vestry_render *render, vestry_html *html, void *app) {
+  (void)app;
+  char id[32];
+  const char *number = vestry_request_value(render->request, VESTRY_IN_QUERY, "n");
+  vestry_render_topic(render, "<b>\"\x01\n\xFF");
+  snprintf(id, sizeof id, "part%s", number ? number : "");
+  vestry_render_begin(render, html);
+  vestry_render_part(render, html, &(vestry_page_part){.id = id, .share = "", .render = list, .app = app});
+  return vestry_render_end(render, html);
+}
+
+/* capability: H8 */
+static void names_that_others_choose_cost_no_memory_and_stay_text(void **state) {
+  (void)state;
+  enum { NAMES = 300 };
+  static suite s;
+  static vestry_memory_exchange *tabs[NAMES];
+  begin(&s, (vestry_options){.scope = NULL});
+  vestry_page *page;
+  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = hostile, .app = &s}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/hostile", vestry_page_handler, page), VESTRY_OK);
+  for (int i = 0; i < NAMES; i++) {
+    char query[32];
+    snprintf(query, sizeof query, "n=%d", i);
+    tabs[i] = site_request(&s.on, &(vestry_memory_call){.path = "/hostile", .query = query, .datastar = true});
+  }
+  site_settle_pages(&s.on);
+  site_refresh(&s.on, "<b>\"\x01\n\xFF");
+  const told *t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  assert_int_equal(t->count, 1 + 128 + 1);
+  assert_string_equal(t->refreshed_by[find(t, "/hostile", "")], "topic <b>\"???");
+  assert_string_equal(t->paths[t->count - 1], "(others)");
+  assert_int_equal(t->infos[t->count - 1].streams_count, NAMES - 128);
+  assert_int_equal(t->infos[t->count - 1].renders_count, NAMES - 128);
+  for (int i = 0; i < NAMES; i++) vestry_memory_destroy(tabs[i]);
+  site_settle(&s.on);
+  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  for (size_t i = 0; i < t->count; i++) assert_int_equal(t->infos[i].streams_count, 0);
+  end(&s);
+}
+
+/* capability: H8 */
+static void failures_are_told_and_retried_for_the_same_reason(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){.scope = NULL});
+  vestry_memory_exchange *tab = open_tab(&s, "/slow");
+  site_settle_pages(&s.on);
+  s.error = VESTRY_IO;
+  assert_int_equal(vestry_refresh(s.on.pages, "page/1", NULL), VESTRY_OK);
+  site_pass_ms(&s.on, 20);
+  const told *t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  assert_int_equal(t->infos[0].failed_count, 1);
+  s.error = VESTRY_OK;
+  site_pass_ms(&s.on, 1100);
+  site_settle_pages(&s.on);
+  t = look(&s, VESTRY_PAGES_BY_PATH, 0);
+  assert_int_equal(t->infos[0].renders_count, 3);
+  assert_string_equal(t->unchanged_by[0], "topic page/1");
+  vestry_memory_destroy(tab);
+  end(&s);
+}
+
+static void ignore(const vestry_page_info *info, void *ctx) {
+  (void)info;
+  ++*(size_t *)ctx;
+}
+
+/* Each allocation of the list fails, and each of a stream's: what has no tally of its own is counted with others. */
+static void memory_runs_out(void **state) {
+  (void)state;
+  for (long number = 0;; number++) {
+    suite s;
+    size_t count = 0;
+    begin(&s, (vestry_options){.scope = NULL});
+    long before = atomic_load(&s.on.th.allocations);
+    atomic_store(&s.on.th.fail_at, before + number);
+    vestry_memory_exchange *tab = NULL;
+    (void)vestry_memory_request(s.on.v, &(vestry_memory_call){.path = "/parts", .datastar = true}, NULL, NULL, &tab);
+    site_settle(&s.on);
+    vestry_err error = vestry_observe_pages(s.observe, VESTRY_PAGES_BY_PATH, 0, ignore, &count);
+    bool failed = atomic_load(&s.on.th.allocations) > before + number;
+    test_host_fail_no_more(&s.on.th);
+    assert_true(!error || (error == VESTRY_NO_MEMORY && !count));
+    site_pass_ms(&s.on, 5000);
+    vestry_memory_destroy(tab);
+    end(&s); /* where all adds up */
+    if (!failed) return;
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------- with threads ------ */
+
+static void *refresh_often(void *ctx) {
+  suite *s = ctx;
+  for (int i = 0; i < 300; i++) {
+    atomic_fetch_add(&s->numbers[i % 2 ? 0 : 3], (unsigned)(i % 3 == 0));
+    assert_int_equal(vestry_refresh(s->on.pages, i % 2 ? "page/0" : "noise", NULL), VESTRY_OK);
+  }
+  return NULL;
+}
+
+static void check_sums(const vestry_page_info *info, void *ctx) {
+  (void)ctx;
+  assert_int_equal(info->renders_count, info->changed_count + info->unchanged_count + info->current_count +
+                                            info->failed_count + info->dropped_count);
+}
+
+/* A private page's outcome is counted after its render, so between the two a render is under way. */
+static void check_under_way(const vestry_page_info *info, void *ctx) {
+  (void)ctx;
+  assert_true(info->renders_count >= info->changed_count + info->unchanged_count + info->current_count +
+                                         info->failed_count + info->dropped_count);
+}
+
+static void lists_are_of_one_moment_while_threads_render(void **state) {
+  (void)state;
+  enum { STREAMS = 20 };
+  suite s;
+  begin(&s, (vestry_options){.threads_count = 2});
+  vestry_memory_exchange *tabs[STREAMS];
+  for (size_t i = 0; i < STREAMS; i++) tabs[i] = open_tab(&s, i % 2 ? "/parts" : "/birds/owl");
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, refresh_often, &s), 0);
+  for (int i = 0; i < 200; i++)
+    assert_int_equal(vestry_observe_pages(s.observe, (vestry_pages_order)(i % 4), 0, check_under_way, NULL), VESTRY_OK);
+  pthread_join(thread, NULL);
+  for (size_t i = 0; i < STREAMS; i++) vestry_memory_destroy(tabs[i]);
+  vestry_observe_destroy(s.observe);
+  s.observe = NULL;
+  assert_int_equal(vestry_pages_settle(s.on.pages, UINT64_MAX, 10000), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.pages = s.on.pages}, &s.observe),
+                   VESTRY_OK);
+  assert_int_equal(vestry_observe_pages(s.observe, VESTRY_PAGES_BY_PATH, 0, check_sums, NULL), VESTRY_OK);
+  end(&s);
+}
+
+static void what_is_wrong_is_said(void **state) {
+  (void)state;
+  suite s;
+  size_t count = 0;
+  begin(&s, (vestry_options){.scope = NULL});
+  assert_int_equal(vestry_observe_pages(NULL, VESTRY_PAGES_BY_PATH, 0, ignore, &count), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_pages(s.observe, (vestry_pages_order)4, 0, ignore, &count), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_pages(s.observe, VESTRY_PAGES_BY_PATH, 0, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_observe_pages(s.observe, VESTRY_PAGES_BY_PATH, 0, ignore, &count), VESTRY_OK);
+  vestry_observe *without;
+  assert_int_equal(vestry_observe_create(s.on.v, NULL, &without), VESTRY_OK);
+  assert_int_equal(vestry_observe_pages(without, VESTRY_PAGES_BY_PATH, 0, ignore, &count), VESTRY_OK);
+  assert_int_equal(count, 0);
+  vestry_observe_destroy(without);
+  end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_page_that_renders_for_nothing_is_found_among_two_thousand_tabs),
+                                     cmocka_unit_test(the_slowest_handler_comes_first),
+                                     cmocka_unit_test(parts_and_shared_pages_are_told_with_their_tabs),
+                                     cmocka_unit_test(a_minute_later_nothing_was_for_nothing),
+                                     cmocka_unit_test(what_refreshed_it_is_told),
+                                     cmocka_unit_test(names_that_others_choose_cost_no_memory_and_stay_text),
+                                     cmocka_unit_test(failures_are_told_and_retried_for_the_same_reason),
+                                     cmocka_unit_test(memory_runs_out),
+                                     cmocka_unit_test(lists_are_of_one_moment_while_threads_render),
+                                     cmocka_unit_test(what_is_wrong_is_said)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* What is counted of a page: the last minute, in slices of five seconds, beside a count of each second. */
+#include "page/tally.h"
+
+#include "support/test.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+
+static const vsi_reason none;
+
+/* Seconds that may count are those of the last twelve slices. */
+static void a_minute_is_its_last_twelve_slices(void **state) {
+  (void)state;
+  enum { SECONDS = 4000 };
+  static unsigned counted[SECONDS];
+  unsigned seed = 7;
+  vsi_tally tally = {.of = NULL};
+  for (unsigned now = 0; now < SECONDS; now++) {
+    seed = seed * 1103515245 + 12345;
+    const bool is_quiet = (now / 100) % 3 == 1; /* for longer than a minute, now and then */
+    const unsigned times = is_quiet ? 0 : (seed >> 16) % 4;
+    for (unsigned i = 0; i < times; i++) vsi_tally_unchanged(&tally, &none, now * SECOND_NS + i);
+    counted[now] = times;
+    const unsigned first = now / 5 < 11 ? 0 : (now / 5 - 11) * 5;
+    unsigned sum = 0;
+    for (unsigned i = first; i <= now; i++) sum += counted[i];
+    assert_int_equal(vsi_minute_sum(&tally.unchanged, now * SECOND_NS), sum);
+  }
+}
+
+static void a_clock_that_goes_back_loses_nothing(void **state) {
+  (void)state;
+  vsi_tally tally = {.of = NULL};
+  vsi_tally_unchanged(&tally, &none, 1000 * SECOND_NS);
+  vsi_tally_unchanged(&tally, &none, 900 * SECOND_NS);
+  assert_int_equal(vsi_minute_sum(&tally.unchanged, 1000 * SECOND_NS), 2);
+  assert_int_equal(vsi_minute_sum(&tally.unchanged, 900 * SECOND_NS), 2);
+  assert_int_equal(vsi_minute_sum(&tally.unchanged, 1061 * SECOND_NS), 0);
+}
+
+static void streams_that_come_hide_no_refresh(void **state) {
+  (void)state;
+  vsi_tally tally = {.of = NULL};
+  const vsi_reason first = {VESTRY_REFRESH_FIRST, ""}, topic = {VESTRY_REFRESH_TOPIC, "a"};
+  vsi_tally_made(&tally, &first, 1, 2);
+  assert_int_equal(tally.reason.kind, VESTRY_REFRESH_FIRST);
+  vsi_tally_made(&tally, &topic, 3, 5);
+  vsi_tally_made(&tally, &first, 6, 7);
+  vsi_tally_made(&tally, &none, 8, 9);
+  assert_int_equal(tally.reason.kind, VESTRY_REFRESH_TOPIC);
+  assert_string_equal(tally.reason.name, "a");
+  assert_int_equal(tally.reason_ns, 5);
+  assert_int_equal(tally.first_count, 2);
+  assert_int_equal(tally.renders_count, 4);
+  assert_int_equal(tally.handler_ns, 5);
+  assert_int_equal(tally.handler_longest_ns, 2);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_minute_is_its_last_twelve_slices),
+                                     cmocka_unit_test(a_clock_that_goes_back_loses_nothing),
+                                     cmocka_unit_test(streams_that_come_hide_no_refresh)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
