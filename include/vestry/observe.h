@@ -43,7 +43,7 @@ typedef struct vestry_observe_options {
   uint32_t ready_ms; /**< how long GET {prefix}/ready waits for its probe to be delivered; 0: 1,000 */
 } vestry_observe_options;
 
-/** Begin to look. Costs nothing until something is asked for.
+/** Begin to look. Until something is asked for, it costs two looks at the clock for one event in 16.
  *  options      NULL: the defaults; copied but for what is borrowed
  *  ret_observe  owned by the caller; untouched on failure. It ends before the instance, and what it borrows, does
  *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later vestry) | NO_MEMORY

@@ -136,8 +136,8 @@ static vestry_err encode_shared(vsi_coder *coder, vsi_delivery *delivery, const 
 vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat) {
   if (coder->encoder) {
     vsi_segment *segment = NULL;
-    vestry_err error = vsi_coding_encode(coder->coding, vsi_codings_host(coder->coding->all), coder->encoder,
-                                         delivery->event, &segment);
+    vestry_err error = vsi_coding_encode(coder->coding, vsi_codings_host(coder->coding->all), VSI_ENCODE_PRIVATE,
+                                         coder->encoder, delivery->event, &segment);
     delivery->wire = segment;
     delivery->owns_wire = true;
     return error;

@@ -18,8 +18,9 @@ struct vsi_codings {
   const vestry_host *host;
   _Atomic(uint32_t) free[2]; /* by vestry_profile_mode: SHARED: of channels */
   _Atomic(uint64_t) last_epoch, next_number;
-  vsi_mutex lock; /* innermost */
-  uint32_t count; /* guarded by lock; so is the array, which is only added to */
+  _Atomic(uint64_t) encodes[VSI_ENCODE_KINDS_COUNT]; /* relaxed: mere counts, beside microseconds of work */
+  vsi_mutex lock;                                    /* innermost */
+  uint32_t count;                                    /* guarded by lock; so is the array, which is only added to */
   vsi_coding *codings[VSI_CODINGS_MAX];
 };
 
@@ -142,6 +143,13 @@ static vsi_coding *find_locked(vsi_codings *codings, const vestry_profile *profi
   return NULL;
 }
 
+static vsi_coding_kind kind_of(const vestry_profile *profile) {
+  static const char *const names[] = {"identity", "br", "gzip"}; /* by vsi_coding_kind */
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(profile->ops->coding, names[i]) == 0) return (vsi_coding_kind)i;
+  return VSI_CODING_OTHER;
+}
+
 vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, vsi_coding **ret_coding) {
   vestry_profile resolved;
   vestry_err error = vsi_profile_resolve(profile, &resolved);
@@ -157,6 +165,7 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
     made->all = codings;
     made->profile = resolved;
     made->profile.mode = VESTRY_PROFILE_SHARED;
+    made->kind = kind_of(&resolved);
     for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_turnstile_init(&made->scratch[i].turnstile);
     error = make_parts(made, codings->host); /* calls the profile: not under the lock */
     if (!error) {
@@ -203,8 +212,17 @@ static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void
   return error;
 }
 
-vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, void *encoder,
+static void count_encode(vsi_codings *codings, vsi_encode_kind kind) {
+  atomic_fetch_add_explicit(&codings->encodes[kind], 1, memory_order_relaxed);
+}
+
+uint64_t vsi_codings_encodes(const vsi_codings *codings, vsi_encode_kind kind) {
+  return atomic_load_explicit(&codings->encodes[kind], memory_order_relaxed);
+}
+
+vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, vsi_encode_kind kind, void *encoder,
                              const vestry_event *event, vsi_segment **ret_segment) {
+  count_encode(coding->all, kind);
   return encode(coding, host, encoder, event, NULL, ret_segment);
 }
 
@@ -232,6 +250,7 @@ static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const ves
   const vestry_profile_ops *ops = coding->profile.ops;
   vsi_segment *segment = NULL;
   void *encoder = scratch->encoder;
+  count_encode(coding->all, before ? VSI_ENCODE_FOLLOWED : VSI_ENCODE_ALONE);
   scratch->encoder = NULL;
   if (!encoder && ops->create(&coding->profile, coding->all->host, VESTRY_ENCODER_SEGMENT, &encoder)) return NULL;
   vestry_err error = encode(coding, host, encoder, event, before, &segment);

@@ -15,6 +15,24 @@ enum { VSI_CODINGS_MAX = 16, VSI_SCRATCH_COUNT = 4, VSI_CODING_NAME_BYTES = 31 }
 
 typedef struct vsi_codings vsi_codings;
 
+/* Codings as metrics tell them apart, whatever profiles there are. */
+typedef enum vsi_coding_kind {
+  VSI_CODING_IDENTITY, /* plain streams, too */
+  VSI_CODING_BROTLI,
+  VSI_CODING_GZIP,
+  VSI_CODING_OTHER,
+  VSI_CODING_KINDS_COUNT
+} vsi_coding_kind;
+
+/* What an event was encoded for. */
+typedef enum vsi_encode_kind {
+  VSI_ENCODE_ALONE,    /* to follow anything: once for all streams */
+  VSI_ENCODE_ALIGNED,  /* for a channel's members, after its last event */
+  VSI_ENCODE_FOLLOWED, /* for one stream: what has changed since its last event */
+  VSI_ENCODE_PRIVATE,  /* for one stream, by an encoder of its own */
+  VSI_ENCODE_KINDS_COUNT
+} vsi_encode_kind;
+
 /* Makes segments for streams that need one alone; kept if it can be reset. */
 typedef struct vsi_scratch {
   vsi_turnstile turnstile;
@@ -25,8 +43,9 @@ typedef struct vsi_coding {
   vsi_codings *all;
   vestry_profile profile; /* resolved; its mode is SHARED, whatever its streams are */
   uint32_t index;         /* below VSI_CODINGS_MAX */
-  vsi_segment *primer;    /* NULL: no shared streams */
-  vsi_segment *idle;      /* NULL: heartbeats are events */
+  vsi_coding_kind kind;
+  vsi_segment *primer; /* NULL: no shared streams */
+  vsi_segment *idle;   /* NULL: heartbeats are events */
   vsi_scratch scratch[VSI_SCRATCH_COUNT];
 } vsi_coding;
 
@@ -61,9 +80,12 @@ vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_s
 vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, const vestry_event *previous,
                                const vestry_event *heartbeat, uint32_t beats);
 
-/* Run an encoder over an event. ret_segment: the caller's. */
-vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, void *encoder,
+/* Run an encoder over an event. kind: ALIGNED or PRIVATE. ret_segment: the caller's. */
+vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, vsi_encode_kind kind, void *encoder,
                              const vestry_event *event, vsi_segment **ret_segment);
+
+/* How often events were encoded so far. Any thread. */
+uint64_t vsi_codings_encodes(const vsi_codings *codings, vsi_encode_kind kind);
 
 /* A number that no other epoch of the group has; from 1. */
 uint64_t vsi_codings_epoch(vsi_codings *codings);

@@ -17,6 +17,7 @@ typedef struct vsi_delivery {
   bool is_sign;                    /* a heartbeat that is to be seen */
   bool is_heartbeat;               /* the runner's own: no queue has accepted or counts it */
   bool owns_wire;                  /* it was encoded for this delivery alone */
+  uint32_t stamp;                  /* when it was accepted (connection/tally.h); 0: it is not timed */
 } vsi_delivery;
 
 /* The link of a delivery that is in no mailbox: its holder's alone. */

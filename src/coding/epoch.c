@@ -50,7 +50,8 @@ bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, 
     *ret_begun = true;
   }
   vsi_segment *segment = NULL;
-  if (vsi_coding_encode(lane->coding, vsi_codings_host(lane->coding->all), lane->encoder, event, &segment)) {
+  if (vsi_coding_encode(lane->coding, vsi_codings_host(lane->coding->all), VSI_ENCODE_ALIGNED, lane->encoder, event,
+                        &segment)) {
     /* it has seen an event that no stream will have had */
     *ret_ended_alone += vsi_lane_end(lane);
     return false;

@@ -146,6 +146,18 @@ bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_nod
   return vsi_close_list_remove(&connection->at_close, node);
 }
 
+/* The coder comes when others can find the connection already, but before the start. */
+static const vsi_coder *coder_of(const vestry_connection *connection) {
+  /* acquire pairs with the release of the state after that (runner.c) */
+  bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
+  return has_begun ? connection->coder : NULL;
+}
+
+vsi_coding_kind vsi_connection_coding_kind(const vestry_connection *connection) {
+  const vsi_coder *coder = coder_of(connection);
+  return coder ? coder->coding->kind : VSI_CODING_IDENTITY;
+}
+
 void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats) {
 #define READ(field) atomic_load_explicit(&connection->field, memory_order_relaxed)
   vestry_connection_stats stats = {
@@ -164,10 +176,7 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .state = vsi_connection_state(connection),
       .cause = vsi_connection_cause(connection),
   };
-  /* The coder comes when others can find the connection already, but before the start: acquire pairs with the release
-   * of the state after that (runner.c). */
-  bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
-  if (has_begun && connection->coder) stats.followed_count = READ(coder->followed_count);
+  if (coder_of(connection)) stats.followed_count = READ(coder->followed_count);
   if (connection->conflation) {
     stats.conflated_count = READ(conflation->conflated_count);
     stats.barriers_count = READ(conflation->barriers_count);

@@ -153,6 +153,9 @@ static inline vsi_coding *vsi_connection_coding(const vestry_connection *connect
   return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
 }
 
+/* What its bytes are encoded as. Any thread; before the start: as nothing. */
+vsi_coding_kind vsi_connection_coding_kind(const vestry_connection *connection);
+
 /* How many events it has accepted, and how many it is done with. As many as had been accepted at some moment are
  * settled: so what was accepted then is written, or is nothing that it will write, and its room is free. Any thread;
  * accepted is exact for a sender's own; settled is never too large, and too small only while others send. */

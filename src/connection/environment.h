@@ -4,6 +4,7 @@
 #define VSI_CONNECTION_ENVIRONMENT_H
 
 #include "connection/budget.h"
+#include "connection/tally.h"
 #include "vestry/connection.h"
 #include "vestry/runtime.h"
 
@@ -17,6 +18,8 @@ struct vsi_environment {
   vestry_event *sign;      /* the heartbeat of connections whose page looks for it: the stream is alive */
   vsi_budget *budget;      /* what all queues may hold together */
   struct vsi_tails *tails; /* of its connections (tail.h) */
+  vsi_tally *tally;
+  _Atomic(uint32_t) observers_count; /* changes: soon after it is not 0, events are timed; relaxed */
   /* The budget is pressed: make room. Any thread; does not block. */
   void (*relieve)(const vsi_environment *environment);
   /* The connection has ended and its hooks have returned. Once, on its runner. */

@@ -12,6 +12,7 @@
 #include "connection/group.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/queue.h>
 
 #include "base/memory.h"
@@ -37,9 +38,11 @@ struct vsi_group {
   vsi_group_walk *walks;                /* guarded by lock: those under way, which keep their places in the list */
   bool closed;                          /* guarded by lock: no connection is let in */
   vsi_group_stats totals;               /* guarded by lock; events: of those that have left */
+  _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list */
   _Atomic(bool) relieving;              /* a thread is at it: a try-lock */
   vsi_budget budget;
   vsi_tails tails;
+  vsi_tally tally;
 };
 
 static vsi_group *group_of(const vsi_environment *environment) {
@@ -64,6 +67,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
                                          .runtime = runtime,
                                          .budget = &group->budget,
                                          .tails = &group->tails,
+                                         .tally = &group->tally,
                                          .relieve = relieve,
                                          .ended = ended,
                                          .let_go = let_go};
@@ -120,18 +124,26 @@ vsi_codings *vsi_group_codings(const vsi_group *group) {
   return group->codings;
 }
 
+static void begin_walk_locked(vsi_group *group, vsi_group_walk *walk, vsi_group_stats *sums) {
+  *walk = (vsi_group_walk){TAILQ_FIRST(&group->list), group->walks, sums, group->totals.opened};
+  group->walks = walk;
+}
+
+static void end_walk_locked(vsi_group *group, const vsi_group_walk *walk) {
+  vsi_group_walk **at = &group->walks;
+  while (*at != walk) at = &(*at)->other;
+  *at = walk->other;
+}
+
 void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk) {
   vsi_mutex_lock(&group->lock);
-  *walk = (vsi_group_walk){TAILQ_FIRST(&group->list), group->walks};
-  group->walks = walk;
+  begin_walk_locked(group, walk, NULL);
   vsi_mutex_unlock(&group->lock);
 }
 
 void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk) {
   vsi_mutex_lock(&group->lock);
-  vsi_group_walk **at = &group->walks;
-  while (*at != walk) at = &(*at)->other;
-  *at = walk->other;
+  end_walk_locked(group, walk);
   vsi_mutex_unlock(&group->lock);
 }
 
@@ -141,9 +153,22 @@ static void move_walks_locked(vsi_group *group, const vestry_connection *from, v
     if (at->next == from) at->next = to;
 }
 
+/* A thread that adds up has the lock again and again, and lets those in that wait here. */
+static void lock_to_change(vsi_group *group) {
+  if (vsi_mutex_try(&group->lock)) return;
+  atomic_fetch_add_explicit(&group->waiting_count, 1, memory_order_relaxed); /* a hint: the lock orders all else */
+  vsi_mutex_lock(&group->lock);
+  atomic_fetch_sub_explicit(&group->waiting_count, 1, memory_order_relaxed);
+}
+
+static void let_changes_in(vsi_group *group) {
+  enum { PATIENCE = 64 };
+  for (int i = 0; i < PATIENCE && atomic_load_explicit(&group->waiting_count, memory_order_relaxed); i++) sched_yield();
+}
+
 /* Number a connection and put it last: OK | CLOSED. */
 static vestry_err enter(vsi_group *group, vestry_connection *connection) {
-  vsi_mutex_lock(&group->lock);
+  lock_to_change(group);
   bool closed = group->closed;
   if (!closed) {
     connection->id = ++group->totals.opened;
@@ -188,11 +213,25 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->heartbeats += stats.heartbeats_count;
   sum->written_bytes += stats.written_bytes;
   sum->wire_bytes += stats.wire_bytes;
+  const vsi_coding_kind kind = vsi_connection_coding_kind(connection);
+  sum->event_bytes_by[kind] += stats.written_bytes;
+  sum->wire_bytes_by[kind] += stats.wire_bytes;
+}
+
+/* The walks that add up and have not met a connection that leaves: they meet it now. Each of the list that is before a
+ * walk's next one was met. */
+static void meet_locked(vsi_group *group, const vestry_connection *connection) {
+  for (vsi_group_walk *at = group->walks; at; at = at->other)
+    if (at->sums && connection->id <= at->last_id && at->next && at->next->id <= connection->id)
+      add_events_locked(at->sums, connection);
 }
 
 static void ended(const vsi_environment *environment, vestry_connection *connection) {
   vsi_group *group = group_of(environment);
-  vsi_mutex_lock(&group->lock);
+  const uint64_t age_ms = (vsi_now_ns(environment->host) - connection->opened_ns) / 1000000;
+  lock_to_change(group);
+  meet_locked(group, connection);
+  vsi_histogram_add(&group->tally.ages, &vsi_ages, age_ms);
   move_walks_locked(group, connection, TAILQ_NEXT(connection, in_group));
   TAILQ_REMOVE(&group->list, connection, in_group);
   group->totals.open--;
@@ -329,12 +368,35 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
   return empty ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
+void vsi_group_observe(vsi_group *group, bool observes) {
+  atomic_fetch_add_explicit(&group->environment.observers_count, observes ? 1 : UINT32_MAX, memory_order_relaxed);
+}
+
+/* Whether there is more to add up. */
+static bool add_chunk_locked(vsi_group_walk *walk) {
+  for (int i = 0; i < CHUNK && walk->next && walk->next->id <= walk->last_id; i++) {
+    add_events_locked(walk->sums, walk->next);
+    walk->next = TAILQ_NEXT(walk->next, in_group);
+  }
+  return walk->next && walk->next->id <= walk->last_id;
+}
+
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
+  vsi_group_walk walk;
   vsi_mutex_lock(&group->lock);
-  *ret_stats = group->totals;
-  for (const vestry_connection *at = TAILQ_FIRST(&group->list); at; at = TAILQ_NEXT(at, in_group))
-    add_events_locked(ret_stats, at);
+  *ret_stats = group->totals; /* of those that have left; what leaves from here on is met first */
   ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
   ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
+  ret_stats->too_large = atomic_load_explicit(&group->tally.too_large_count, memory_order_relaxed);
+  ret_stats->no_memory = atomic_load_explicit(&group->tally.no_memory_count, memory_order_relaxed);
+  vsi_histogram_get(&group->tally.deliveries, &vsi_moments, &ret_stats->deliveries);
+  vsi_histogram_get(&group->tally.ages, &vsi_ages, &ret_stats->ages);
+  begin_walk_locked(group, &walk, ret_stats);
+  while (add_chunk_locked(&walk)) {
+    vsi_mutex_unlock(&group->lock);
+    let_changes_in(group);
+    vsi_mutex_lock(&group->lock);
+  }
+  end_walk_locked(group, &walk);
   vsi_mutex_unlock(&group->lock);
 }

@@ -13,7 +13,10 @@ typedef struct vsi_group_stats {
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, conflated, barriers, kept, forgotten, refused, heartbeats;
   uint64_t written_bytes, wire_bytes;
-  uint64_t queued_bytes, queued_peak_bytes; /* of the budget */
+  uint64_t event_bytes_by[VSI_CODING_KINDS_COUNT], wire_bytes_by[VSI_CODING_KINDS_COUNT]; /* of the two above */
+  uint64_t queued_bytes, queued_peak_bytes;                                               /* of the budget */
+  uint64_t too_large, no_memory;         /* events that were refused for another reason than a full queue */
+  vsi_histogram_counts deliveries, ages; /* of the tally; as many ages as closed */
 } vsi_group_stats;
 
 /* defaults: for connections created without options of their own; validated here. OK | INVALID | NO_MEMORY */
@@ -32,6 +35,8 @@ uint64_t vsi_group_refuse(vsi_group *group);
 typedef struct vsi_group_walk {
   vestry_connection *next;      /* guarded by the group's lock; not met yet; NULL: all are */
   struct vsi_group_walk *other; /* likewise; of the group's walks */
+  vsi_group_stats *sums;        /* of a walk that adds up; NULL: it does not */
+  uint64_t last_id;             /* of such a walk: the last connection that it is to meet */
 } vsi_group_walk;
 
 /* Begin a walk at the first connection, and end it. Between the two the struct must stay at its address. Any thread. */
@@ -61,7 +66,11 @@ void vsi_group_unref(vsi_group *group);
 /* The heartbeat of connections that have no options of their own. */
 uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 
+/* Of the moment of the call, but for what connections count of events: each is looked at once from then on, no later
+ * than it leaves. A thread that makes or ends a connection meanwhile waits for a walk through 64 of them at most. */
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
+/* Something observes the connections, or has ceased to: while it does, some events are timed. Any thread. */
+void vsi_group_observe(vsi_group *group, bool observes);
 
 /* Create a connection of the group: vsi_connection_create with the group's environment, numbered and counted.
  * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group is): the transport is untouched */

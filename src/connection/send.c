@@ -53,8 +53,12 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
     (void)vsi_event_target(first->event); /* read once for all, here, not by the runner */
   vestry_err error = reserve(connection, count, bytes);
   if (error) return error;
-  atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
+  const uint64_t before = atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
   atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
+  const vsi_environment *environment = connection->environment;
+  if (__builtin_expect(atomic_load_explicit(&environment->observers_count, memory_order_relaxed) != 0, 0) &&
+      vsi_tally_wants(connection->id, before, count))
+    first->stamp = vsi_tally_stamp(environment->host);
   VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread may have ended it */
   vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
   return VESTRY_OK;

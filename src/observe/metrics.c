@@ -3,6 +3,7 @@
  * it adds up here. */
 #include "instance/instance.h"
 #include "observe/text.h"
+#include "serve/stats.h"
 #include "vestry/cause.h"
 #include "vestry/version.h"
 
@@ -27,6 +28,22 @@ static void count_of(vestry_metrics *m, const char *name, const char *help, cons
       m, &(vestry_metric){.name = name, .help = help, .label = label, .label_value = is, .value = (double)value});
 }
 
+static void put_times(vestry_metrics *m, const char *name, const char *help, const vsi_histogram_counts *times) {
+  (void)vestry_metrics_add(m, &(vestry_metric){.name = name,
+                                               .help = help,
+                                               .kind = VESTRY_METRIC_HISTOGRAM,
+                                               .value = times->sum_s,
+                                               .bounds = times->bounds_s,
+                                               .counts = times->counts,
+                                               .bounds_count = VSI_HISTOGRAM_BOUNDS_COUNT});
+}
+
+static void count_codings(vestry_metrics *m, const char *name, const char *help, const uint64_t *counts) {
+  static const char *const codings[] = {"identity", "br", "gzip", "other"}; /* by vsi_coding_kind */
+  for (int kind = 0; kind < VSI_CODING_KINDS_COUNT; kind++)
+    count_of(m, name, help, "coding", codings[kind], counts[kind]);
+}
+
 static void count_causes(vestry_metrics *m, const char *name, const char *help, const uint64_t *counts) {
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
     count_of(m, name, help, "cause", vestry_cause_name((vestry_cause)cause), counts[cause]);
@@ -34,19 +51,31 @@ static void count_causes(vestry_metrics *m, const char *name, const char *help, 
 
 /* ------------------------------------------------------------------------------------------------ families ------ */
 
-static void put_streams(vestry_metrics *m, vestry *v, const vestry_stats *stats) {
+static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *group, const vestry_stats *stats) {
   gauge(m, "vestry_streams_open", "Streams that are open.", stats->open_count);
   count(m, "vestry_streams_opened", "Streams that were opened.", stats->opened_count);
   count_causes(m, "vestry_streams_closed", "Streams that ended, by their cause.", stats->closed_by_cause);
+  put_times(m, "vestry_stream_age_seconds", "How old streams were when they ended.", &group->ages);
   count(m, "vestry_events_accepted", "Events that queues of streams have taken.", stats->accepted_count);
   static const char settled[] = "vestry_events_settled",
                     settled_help[] = "Events that left a queue, by what became of them.";
   count_of(m, settled, settled_help, "outcome", "written", stats->written_count);
   count_of(m, settled, settled_help, "outcome", "conflated", stats->conflated_count);
   count_of(m, settled, settled_help, "outcome", "discarded", stats->discarded_count);
-  count(m, "vestry_events_refused", "Events that a full queue has not taken.", stats->refused_count);
-  count(m, "vestry_event_bytes", "Bytes of events that were written, before they were encoded.", stats->written_bytes);
-  count(m, "vestry_wire_bytes", "Bytes that transports have taken, encoded, with heartbeats.", stats->wire_bytes);
+  static const char refused[] = "vestry_events_refused", refused_help[] = "Events that no queue has taken, by why.";
+  count_of(m, refused, refused_help, "error", "full", group->refused);
+  count_of(m, refused, refused_help, "error", "too_large", group->too_large);
+  count_of(m, refused, refused_help, "error", "no_memory", group->no_memory);
+  put_times(m, "vestry_delivery_seconds", "From a queue to the socket: of one event in 16.", &group->deliveries);
+  count_codings(m, "vestry_event_bytes", "Bytes of events that were written, before they were encoded, by coding.",
+                group->event_bytes_by);
+  count_codings(m, "vestry_wire_bytes", "Bytes that transports have taken, encoded, with heartbeats, by coding.",
+                group->wire_bytes_by);
+  static const char *const encodes[] = {"alone", "aligned", "followed", "private"}; /* by vsi_encode_kind */
+  const vsi_codings *codings = vsi_group_codings(v->group);
+  for (int kind = 0; kind < VSI_ENCODE_KINDS_COUNT; kind++)
+    count_of(m, "vestry_channel_encodes", "Runs of encoders over an event, by what for.", "kind", encodes[kind],
+             vsi_codings_encodes(codings, (vsi_encode_kind)kind));
   count(m, "vestry_heartbeats", "Heartbeats that were written.", stats->heartbeats_count);
   gauge(m, "vestry_queued_bytes", "Bytes that wait in all queues.", stats->queued_bytes);
   gauge(m, "vestry_queued_peak_bytes", "The most bytes that ever waited in all queues.", stats->queued_peak_bytes);
@@ -143,8 +172,9 @@ void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages
                                                      .label_value = vestry_version(),
                                                      .value = 1});
   vestry_stats stats = {0};
-  vestry_stats_get(v, &stats);
-  put_streams(metrics, v, &stats);
+  vsi_group_stats group;
+  vsi_stats_get(v, &group, &stats);
+  put_streams(metrics, v, &group, &stats);
   put_requests(metrics, &stats);
   put_sessions(metrics, &stats);
   vestry_store_stats store = {0};

@@ -17,6 +17,7 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   if (!observe) return VESTRY_NO_MEMORY;
   observe->v = v;
   observe->options = options;
+  vsi_group_observe(v->group, true);
   vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
   if (error)
     vsi_free(v->host, observe);
@@ -129,6 +130,7 @@ static void unmount(vestry_observe *observe) {
 void vestry_observe_destroy(vestry_observe *observe) {
   if (!observe) return;
   if (observe->path) unmount(observe);
+  vsi_group_observe(observe->v->group, false);
   vsi_probe_destroy(observe->probe);
   vsi_free(observe->v->host, observe);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The counters of an instance, from the rooms that count. */
+#include "serve/stats.h"
+
 #include "base/options.h"
 #include "channel/histories.h"
 #include "http/intake.h"
@@ -9,7 +11,7 @@
 #include "serve/shares.h"
 #include "session/session.h"
 
-void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
+void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stats) {
   vsi_group_stats group;
   vsi_group_stats_get(v->group, &group);
   /* acquire pairs with the end of a watch, and the ends come first: never more ends than beginnings */
@@ -47,5 +49,13 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   vsi_histories_stats(v, &stats);
   vsi_drain_stats(v, &stats);
   vsi_leases_stats(v, &stats);
+  *ret_group = group;
+  *ret_stats = stats;
+}
+
+void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
+  vsi_group_stats group;
+  vestry_stats stats;
+  vsi_stats_get(v, &group, &stats);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

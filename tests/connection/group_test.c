@@ -3,6 +3,7 @@
 #include "connection/group.h"
 
 #include "connection/probe.h"
+#include "runtime/random.h"
 
 enum { COUNT = 10 };
 
@@ -87,9 +88,89 @@ static void a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes(void **stat
   bench_finish(&b);
 }
 
+/* ---------------------------------------------------------------------------------------- adding up -------------- */
+
+/* What a connection counts is in the sums once, whether it is open, ends while they are made, or has ended. */
+enum { MANY = 2000, EACH = 3, OTHERS_A_LEAVER = 2 };
+
+typedef struct leaving {
+  bench *b;
+  vestry_connection **all;
+  uint64_t random;
+  _Atomic(bool) is_over;
+} leaving;
+
+static void *leave_in_any_order(void *of) {
+  leaving *l = of;
+  for (size_t left = MANY; left; left--) {
+    const size_t at = random_below(&l->random, left);
+    vestry_connection_close(l->all[at], VESTRY_CAUSE_HANGUP);
+    vestry_connection_unref(l->all[at]);
+    l->all[at] = l->all[left - 1];
+    for (int i = 0; i < OTHERS_A_LEAVER; i++) {
+      vestry_connection *other = connect_one(l->b);
+      vestry_connection_close(other, VESTRY_CAUSE_HANGUP);
+      vestry_connection_unref(other);
+    }
+  }
+  atomic_store(&l->is_over, true);
+  return NULL;
+}
+
+static void each_is_added_up_once_while_they_come_and_go(void **state) {
+  (void)state;
+  bench b;
+  bench_init(&b, 2, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
+  static vestry_connection *all[MANY];
+  for (size_t i = 0; i < MANY; i++) {
+    all[i] = connect_one(&b);
+    for (int k = 0; k < EACH; k++) assert_int_equal(bench_send(&b, all[i], "x"), VESTRY_OK);
+  }
+  leaving l = {.b = &b, .all = all, .random = 7};
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, leave_in_any_order, &l), 0);
+  uint64_t last = 0, looks = 0;
+  do {
+    vsi_group_stats stats;
+    vsi_group_stats_get(b.group, &stats);
+    assert_int_equal(stats.accepted, EACH * MANY);
+    assert_true(stats.written + stats.discarded <= stats.accepted);
+    assert_int_equal(stats.opened, stats.open + stats.closed);
+    assert_int_equal(stats.ages.count, stats.closed);
+    assert_true(stats.opened >= last);
+    last = stats.opened;
+    looks++;
+  } while (!atomic_load(&l.is_over));
+  pthread_join(thread, NULL);
+  print_message("%llu looks\n", (unsigned long long)looks);
+  assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
+  bench_finish(&b);
+}
+
+static void ends_have_an_age(void **state) {
+  (void)state;
+  bench b;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  vestry_connection *young = connect_one(&b), *old = connect_one(&b);
+  bench_run(&b);
+  test_host_advance_ms(&b.th, 1000);
+  end_one(&b, &young);
+  test_host_advance_ms(&b.th, 3600 * 1000);
+  end_one(&b, &old);
+  vsi_group_stats stats;
+  vsi_group_stats_get(b.group, &stats);
+  assert_int_equal(stats.ages.count, 2);
+  assert_int_equal(stats.ages.counts[0], 1); /* up to a second */
+  assert_int_equal(stats.ages.counts[9], 1); /* an hour to three */
+  assert_true(stats.ages.sum_s == 3602);
+  bench_finish(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes),
+      cmocka_unit_test(each_is_added_up_once_while_they_come_and_go),
+      cmocka_unit_test(ends_have_an_age),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

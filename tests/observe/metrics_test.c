@@ -85,6 +85,11 @@ static void they_say_what_the_counters_say(void **state) {
     assert_true(value_of(text, "vestry_events_accepted_total") == (double)stats.accepted_count);
     assert_true(sum_of(text, "vestry_events_settled_total") ==
                 (double)(stats.written_count + stats.discarded_count + stats.conflated_count));
+    assert_true(sum_of(text, "vestry_event_bytes_total") == (double)stats.written_bytes);
+    assert_true(value_of(text, "vestry_wire_bytes_total{coding=\"identity\"}") == (double)stats.wire_bytes);
+    assert_true(sum_of(text, "vestry_events_refused_total") == (double)stats.refused_count);
+    assert_true(value_of(text, "vestry_stream_age_seconds_count") == 2);
+    assert_true(value_of(text, "vestry_stream_age_seconds_bucket{le=\"+Inf\"}") == 2);
     assert_true(value_of(text, "vestry_store_entries") == STREAMS - 2);
     assert_true(value_of(text, "vestry_page_renders_total{outcome=\"changed\"}") == 0);
     assert_true(value_of(text, "vestry_build_info{version=\"" VESTRY_VERSION "\"}") == 1);
