@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** All of vestry, but for what needs a library of its own: include vestry/civetweb.h or vestry/microhttpd.h, the
- *  adapters of servers, vestry/sqlite.h, or vestry/nats.h, a broker, beside it.
+ *  adapters of servers, vestry/sqlite.h, vestry/postgres_pool.h, or vestry/nats.h, a broker, beside it.
  *
  *  The tour, in reading order:
  *  - An instance holds everything together (instance.h). It has a store, in which connections are kept by keys

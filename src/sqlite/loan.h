@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "base/mutex.h"
+#include "base/line.h"
 #include "sqlite/fault.h"
 #include "sqlite/statements.h"
 #include "vestry/sqlite_pool.h"
@@ -18,12 +18,6 @@ typedef enum vsi_sqlite_given {
   VSI_SQLITE_GIVEN_TURN, /* to write */
   VSI_SQLITE_GIVEN_COUNT
 } vsi_sqlite_given;
-
-/* A thread that waits. On its stack. */
-typedef struct vsi_sqlite_waiter {
-  pthread_cond_t condition;
-  struct vsi_sqlite_waiter *next;
-} vsi_sqlite_waiter;
 
 /* What is to be done after a transaction, whose maker has it as the first member of its own. */
 typedef struct vsi_sqlite_after {
@@ -48,8 +42,8 @@ struct vestry_sqlite_pool {
   char *path;
   vestry_sqlite_pool_options options; /* defaults filled in; texts are not to be used */
   vsi_mutex lock;
-  vsi_sqlite_waiter *lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock; the first that came is the first */
-  vestry_sqlite_commit_fn on_commit;                /* guarded by lock; NULL: it is not told */
+  vsi_thread_line lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock */
+  vestry_sqlite_commit_fn on_commit;             /* guarded by lock; NULL: it is not told */
   void *on_commit_ctx;
   bool is_written;                /* guarded by lock: a thread is the writer */
   vestry_sqlite_pool_stats stats; /* guarded by lock */

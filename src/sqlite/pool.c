@@ -6,9 +6,7 @@
  * thread that has a connection gets the same one again: it could wait for itself otherwise, when a page's part reads
  * inside of the page's render, and it would not see what it has written itself.
  *
- * Those that wait stand in line, one line for each kind of what is given, and each has a condition of its own: glibc
- * can lose a signal where several wait for one. What is given wakes the first of the line; a thread that leaves the
- * line wakes the next if there is more. */
+ * Those that wait stand in line (base/line.h), one line for each kind of what is given. */
 #include "base/options.h"
 #include "base/wait.h"
 #include "sqlite/pool_open.h"
@@ -139,24 +137,25 @@ static bool is_there_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what) {
 }
 
 static void wake_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what) {
-  if (pool->lines[what]) pthread_cond_signal(&pool->lines[what]->condition);
+  vsi_line_wake_locked(&pool->lines[what]);
+}
+
+typedef struct wish {
+  vestry_sqlite_pool *pool;
+  vsi_sqlite_given what;
+} wish;
+
+static bool is_granted(const void *ctx) {
+  const wish *of = ctx;
+  return is_there_locked(of->pool, of->what);
 }
 
 /* Until it is there; false: the time is over. */
 static bool wait_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what, uint64_t until_ns) {
-  vsi_sqlite_waiter self = {.next = NULL}, **at = &pool->lines[what];
-  if (!*at && is_there_locked(pool, what)) return true;
+  const wish of = {pool, what};
+  if (!pool->lines[what].first && is_there_locked(pool, what)) return true;
   pool->stats.waits_count++;
-  pthread_cond_init(&self.condition, NULL);
-  while (*at) at = &(*at)->next;
-  *at = &self;
-  for (bool goes_on = true; goes_on && !(pool->lines[what] == &self && is_there_locked(pool, what));)
-    goes_on = vsi_wait_until(&self.condition, &pool->lock, until_ns);
-  for (at = &pool->lines[what]; *at != &self;) at = &(*at)->next;
-  bool was_first = at == &pool->lines[what];
-  *at = self.next;
-  pthread_cond_destroy(&self.condition);
-  return was_first && is_there_locked(pool, what);
+  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, is_granted, &of);
 }
 
 /* A free one for this thread; NULL: none came in time. */

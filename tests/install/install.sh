@@ -31,7 +31,7 @@ run() { # PROGRAM: says which version it runs with
   echo "$said"
   [ "$said" = "vestry $version" ]
 }
-for module in vestry vestry-store vestry-lean vestry-civetweb vestry-microhttpd vestry-sqlite vestry-nats vestry-testing; do
+for module in vestry vestry-store vestry-lean vestry-civetweb vestry-microhttpd vestry-sqlite vestry-postgres vestry-nats vestry-testing; do
   source=$here/outside/${module#vestry-}.c
   case $module in vestry | vestry-lean) source=$here/outside/core.c ;; esac
 
@@ -73,8 +73,8 @@ step find_package
 cmake -S "$here/outside" -B "$scratch/outside" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
   -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" >"$scratch/log" 2>&1 &&
   cmake --build "$scratch/outside" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
-for program in shared static civetweb civetweb_static microhttpd microhttpd_static sqlite sqlite_static nats \
-  nats_static testing testing_static; do
+for program in shared static civetweb civetweb_static microhttpd microhttpd_static sqlite sqlite_static \
+  postgres postgres_static nats nats_static testing testing_static; do
   run "$scratch/outside/$program"
 done
 

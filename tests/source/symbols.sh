@@ -29,7 +29,7 @@ compare() { # LIBRARY HEADERS…
   echo "$difference"
 }
 
-core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name sqlite.h ! -name 'sqlite_*.h' ! -name nats.h ! -name 'memory*.h' ! -name browser.h)
+core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name sqlite.h ! -name 'sqlite_*.h' ! -name 'postgres*.h' ! -name nats.h ! -name 'memory*.h' ! -name browser.h)
 # shellcheck disable=SC2086 # a list of words
 compare "$lib/libvestry.so" $core
 for library in "$lib"/libvestry-*.so; do

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What is said when PostgreSQL refuses something: for people, one line in the log, which names the function that was
+ * called, the database, the SQLSTATE, what is wrong, and what helps. Values of the application's are never in it: what
+ * the server says of data that do not fit quotes them, and is left out. */
+#ifndef VSI_POSTGRES_FAULT_H
+#define VSI_POSTGRES_FAULT_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "base/memory.h"
+#include "vestry/error.h"
+
+/* A function of the library that the application has called. */
+typedef struct vsi_postgres_call {
+  const vestry_host *host;
+  const char *function; /* its name */
+  const char *name;     /* of the database, as the log has it; no password */
+} vsi_postgres_call;
+
+enum { VSI_POSTGRES_STATE_BYTES = 6 }; /* an SQLSTATE: five letters and digits, and a NUL */
+
+/* What an SQLSTATE is here. "": the connection is lost, or no answer came in time. Nothing is logged. See
+ * vestry/postgres_pool.h for what each stands for. */
+vestry_err vsi_postgres_code(const char *state);
+/* Whether the transaction may succeed if it is begun again. */
+bool vsi_postgres_is_conflict(const char *state);
+
+/* A result that ends the call, logged.
+ *  result   NULL: the connection says why
+ *  doing    what was tried: a statement, without its values
+ *  Returns  vsi_postgres_code; never OK */
+vestry_err vsi_postgres_fail(const vsi_postgres_call *call, PGconn *db, const PGresult *result, const char *doing);
+/* Any other reason, which is to say what helps, too. Returns the error that is given. */
+vestry_err vsi_postgres_refuse(const vsi_postgres_call *call, vestry_err error, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+
+#endif

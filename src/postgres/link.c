@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "postgres/link.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "base/wait.h"
+
+enum { PARAMETERS_MAX = 16 };
+
+/* Whether the socket can be read, or written, before that time. */
+static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
+  for (;;) {
+    uint64_t now_ns = vsi_monotonic_ns();
+    uint64_t left_ms = until_ns > now_ns ? (until_ns - now_ns + 999999) / 1000000 : 0;
+    struct pollfd at = {.fd = PQsocket(db), .events = events};
+    if (at.fd < 0) return false;
+    int count = poll(&at, 1, left_ms < 60000 ? (int)left_ms : 60000);
+    if (count > 0) return true;
+    if (count < 0 && errno != EINTR) return false;
+    if (count == 0 && left_ms == 0) return false;
+  }
+}
+
+static bool come_to(PGconn *db, uint64_t until_ns) {
+  PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+  while (next != PGRES_POLLING_OK) {
+    if (next == PGRES_POLLING_FAILED) return false;
+    if (!wait_for(db, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns)) return false;
+    next = PQconnectPoll(db);
+  }
+  return true;
+}
+
+vestry_err vsi_postgres_connect(const vsi_postgres_call *call, const char *url, const char *name,
+                                const char *const *words, const char *const *values, uint64_t until_ns,
+                                PGconn **ret_db) {
+  const char *all_words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
+  const char *all_values[PARAMETERS_MAX] = {"UTF8", name ? name : "vestry", url};
+  for (size_t i = 0; words && words[i] && i + 4 < PARAMETERS_MAX; i++) {
+    all_words[3 + i] = words[i];
+    all_values[3 + i] = values[i];
+  }
+  PGconn *db = PQconnectStartParams(all_words, all_values, 1);
+  if (!db) return VESTRY_NO_MEMORY;
+  vestry_err error = VESTRY_OK;
+  if (PQstatus(db) == CONNECTION_BAD)
+    error = vsi_postgres_fail(call, db, NULL, "it cannot be reached");
+  else if (!come_to(db, until_ns))
+    error = PQstatus(db) == CONNECTION_BAD
+                ? vsi_postgres_fail(call, db, NULL, "it cannot be reached")
+                : vsi_postgres_refuse(call, VESTRY_LIMIT, "it cannot be reached: no answer came in time");
+  if (error)
+    PQfinish(db);
+  else
+    *ret_db = db;
+  return error;
+}
+
+/* All of what was sent has gone out; what comes meanwhile is taken. */
+static bool flush(PGconn *db, uint64_t until_ns) {
+  for (;;) {
+    int left = PQflush(db);
+    if (left <= 0) return left == 0;
+    if (!wait_for(db, POLLIN | POLLOUT, until_ns) || !PQconsumeInput(db)) return false;
+  }
+}
+
+PGresult *vsi_postgres_wait(PGconn *db, uint64_t until_ns) {
+  PGresult *last = NULL;
+  if (!flush(db, until_ns)) return NULL;
+  for (;;) {
+    while (PQisBusy(db))
+      if (!wait_for(db, POLLIN, until_ns) || !PQconsumeInput(db)) {
+        PQclear(last);
+        return NULL;
+      }
+    PGresult *next = PQgetResult(db);
+    if (!next) break;
+    bool is_copy = PQresultStatus(next) == PGRES_COPY_OUT || PQresultStatus(next) == PGRES_COPY_IN;
+    PQclear(last);
+    last = next;
+    if (is_copy) break; /* its caller goes on with it */
+  }
+  if (PQstatus(db) != CONNECTION_BAD) return last;
+  PQclear(last);
+  return NULL;
+}
+
+PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns) {
+  return PQsendQuery(db, sql) ? vsi_postgres_wait(db, until_ns) : NULL;
+}
+
+bool vsi_postgres_is_lost(PGconn *db) {
+  struct pollfd at = {.fd = PQsocket(db), .events = POLLIN};
+  if (PQstatus(db) == CONNECTION_BAD || at.fd < 0) return true;
+  if (poll(&at, 1, 0) <= 0) return false;
+  return !PQconsumeInput(db) || PQstatus(db) == CONNECTION_BAD; /* a notice, or a setting that has changed, is none */
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool and its connections, which are lent. */
+#ifndef VSI_POSTGRES_LOAN_H
+#define VSI_POSTGRES_LOAN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/line.h"
+#include "postgres/statements.h"
+#include "vestry/postgres_pool.h"
+
+typedef struct vsi_postgres_loan {
+  vestry_postgres_loan lent; /* what its borrower sees; the first member */
+  vestry_postgres_pool *pool;
+  vsi_postgres_statements statements;
+  PGcancel *cancel;          /* of its last connection: another thread may use it when that is lost already */
+  vestry_postgres_kind kind; /* the borrower's: of its transaction; 0: each statement has its own */
+  bool is_lost;              /* the borrower's: the connection was lost since it was lent */
+  bool is_conflict;          /* the borrower's: if it begins again, it may succeed */
+  /* Set by vestry_postgres_cancel, read by the borrower; relaxed: the statement that is cancelled says so, too. */
+  atomic_bool is_cancelled;
+  unsigned depth;  /* times that it was lent; guarded by pool->lock; 0: it is free */
+  pthread_t owner; /* guarded by pool->lock, while it is lent */
+} vsi_postgres_loan;
+
+struct vestry_postgres_pool {
+  const vestry_host *host;
+  char *url, *setup;                    /* setup: NULL: none */
+  char name[128];                       /* of the database, for the log */
+  vestry_postgres_pool_options options; /* defaults filled in; texts are not to be used */
+  vsi_mutex lock;
+  vsi_thread_line line;             /* guarded by lock */
+  uint64_t away_until_ns, away_ms;  /* guarded by lock: the server was away, and is not asked before that time */
+  vestry_postgres_pool_stats stats; /* guarded by lock */
+  vsi_postgres_loan loans[];        /* options.connections_count of them */
+};
+
+/* For what is logged. */
+static inline vsi_postgres_call vsi_postgres_pool_call(const vestry_postgres_pool *pool, const char *function) {
+  return (vsi_postgres_call){pool->host, function, pool->name};
+}
+/* So long a statement that begins now may take. The server has a moment more to say that it has ended it. */
+static inline uint64_t vsi_postgres_until_ns(const vestry_postgres_pool *pool) {
+  return vsi_monotonic_in_ms((uint64_t)pool->options.statement_ms + 2000);
+}
+
+/* Lend a connection to this thread, without a transaction; that which it has already, if it has one.
+ *  Returns  OK | LIMIT */
+vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+/* Give it back. Returns whether it was lent once; else nothing has happened but that it is lent once less. */
+bool vsi_postgres_is_last(vsi_postgres_loan *loan);
+void vsi_postgres_give_back(vsi_postgres_loan *loan);
+
+/* See to it that the loan's connection is there: it is made, unless it is and the server has not ended it.
+ *  Returns  OK | NO_MEMORY | LIMIT (also: the server was away a moment ago) | IO */
+vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function);
+/* Close it. */
+void vsi_postgres_hang_up(vsi_postgres_loan *loan);
+/* A statement without parameters in the loan's connection. What fails is logged; the connection may be closed then. */
+vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql);
+/* A result that is no success: note it in the loan, and log it. result: cleared; NULL: the connection is lost */
+vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing);
+/* vestry_postgres_run in a thread's transaction if it has one, otherwise alone; if the connection is lost meanwhile it
+ * is done again: for statements that may be done twice. */
+vestry_err vsi_postgres_run_again(vestry_postgres_pool *pool, const char *sql, const vestry_value *values,
+                                  vestry_postgres_row_fn row, void *ctx);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* A loan's connection: made when it is needed, given up when the server has ended it, made again. While the server is
+ * away a thread asks for it now and then, the others are told at once: a thread that waited for a server which does not
+ * answer would be missed elsewhere. */
+#include <stdio.h>
+
+#include "postgres/loan.h"
+
+enum { AWAY_MS = 50 };
+
+void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
+  vestry_postgres_pool *pool = loan->pool;
+  PGconn *db = loan->lent.db;
+  if (!db) return;
+  vsi_postgres_statements_forget(&loan->statements);
+  vsi_mutex_lock(&pool->lock);
+  loan->lent.db = NULL;
+  pool->stats.connected_count--;
+  vsi_mutex_unlock(&pool->lock);
+  PQfinish(db);
+}
+
+vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing) {
+  const vsi_postgres_call call = vsi_postgres_pool_call(loan->pool, function);
+  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+  vestry_err error = vsi_postgres_fail(&call, loan->lent.db, result, doing);
+  snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", state ? state : "");
+  loan->is_conflict = state && vsi_postgres_is_conflict(state);
+  PQclear(result);
+  if (!result) {
+    loan->is_lost = true;
+    vsi_postgres_hang_up(loan);
+  }
+  return error == VESTRY_TIMEOUT && atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed) ? VESTRY_CLOSED
+                                                                                                    : error;
+}
+
+vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql) {
+  PGresult *result = vsi_postgres_ask(loan->lent.db, sql, vsi_postgres_until_ns(loan->pool));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, sql);
+  PQclear(result);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- connecting ----- */
+
+static bool is_away(vestry_postgres_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  bool is_away = pool->away_until_ns > vsi_monotonic_ns();
+  vsi_mutex_unlock(&pool->lock);
+  return is_away;
+}
+
+/* The server was asked for a connection. */
+static void note(vestry_postgres_pool *pool, bool has_come) {
+  vsi_mutex_lock(&pool->lock);
+  if (has_come) {
+    pool->away_ms = pool->away_until_ns = 0;
+    pool->stats.connects_count++;
+  } else {
+    pool->away_ms = pool->away_ms ? 2 * pool->away_ms : AWAY_MS;
+    if (pool->away_ms > pool->options.retry_ms) pool->away_ms = pool->options.retry_ms;
+    pool->away_until_ns = vsi_monotonic_in_ms(pool->away_ms);
+    pool->stats.failed_count++;
+  }
+  vsi_mutex_unlock(&pool->lock);
+}
+
+static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
+  char sql[128];
+  snprintf(sql, sizeof sql, "SET statement_timeout = %u", loan->pool->options.statement_ms);
+  vestry_err error = vsi_postgres_command(loan, function, sql);
+  if (error || !loan->pool->setup) return error;
+  PGresult *result = vsi_postgres_ask(loan->lent.db, loan->pool->setup, vsi_postgres_until_ns(loan->pool));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, "options.setup");
+  PQclear(result);
+  return VESTRY_OK;
+}
+
+/* Notices are for people at a terminal. */
+static void drop_notice(void *ctx, const PGresult *result) {
+  (void)ctx, (void)result;
+}
+
+static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
+  vestry_postgres_pool *pool = loan->pool;
+  const vsi_postgres_call call = vsi_postgres_pool_call(pool, function);
+  PGconn *db = NULL;
+  vestry_err error =
+      vsi_postgres_connect(&call, pool->url, NULL, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
+  note(pool, !error);
+  if (error) return error;
+  PQsetNoticeReceiver(db, drop_notice, NULL);
+  PQfreeCancel(loan->cancel);
+  loan->cancel = PQgetCancel(db);
+  vsi_mutex_lock(&pool->lock);
+  loan->lent.db = db;
+  pool->stats.connected_count++;
+  vsi_mutex_unlock(&pool->lock);
+  error = loan->cancel ? set_up(loan, function) : VESTRY_NO_MEMORY;
+  if (error) vsi_postgres_hang_up(loan);
+  return error;
+}
+
+vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function) {
+  if (loan->lent.db && !vsi_postgres_is_lost(loan->lent.db)) return VESTRY_OK;
+  vsi_postgres_hang_up(loan);
+  return is_away(loan->pool) ? VESTRY_LIMIT : call_up(loan, function);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Running one statement: values in, rows out. All is text, of the type that the statement has there. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "postgres/loan.h"
+
+struct vestry_postgres_row {
+  const PGresult *result;
+  int number;
+};
+
+/* -------------------------------------------------------------------------------------------------- values -------- */
+
+enum { FEW = 16, NUMBER_BYTES = 32 };
+
+typedef struct values {
+  const char **texts;
+  char (*numbers)[NUMBER_BYTES]; /* what is no text yet */
+  int count;
+  void *many; /* both, where they are many */
+  const char *few_texts[FEW];
+  char few_numbers[FEW][NUMBER_BYTES];
+} values;
+
+static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], const char **ret_text) {
+  *ret_text = number;
+  switch (value->type) {
+  case VESTRY_VALUE_NULL: *ret_text = NULL; return true;
+  case VESTRY_VALUE_BOOLEAN: snprintf(number, NUMBER_BYTES, "%s", value->boolean ? "true" : "false"); return true;
+  case VESTRY_VALUE_INTEGER: snprintf(number, NUMBER_BYTES, "%" PRId64, value->integer); return true;
+  case VESTRY_VALUE_NUMBER: snprintf(number, NUMBER_BYTES, "%.17g", value->number); return true;
+  case VESTRY_VALUE_STRING: *ret_text = value->text; return value->text != NULL;
+  default: return false;
+  }
+}
+
+/* OK | NO_MEMORY | INVALID */
+static vestry_err write_all(const vestry_host *host, const vestry_value *list, values *ret_values) {
+  size_t len = list ? list->count : 0;
+  if ((list && list->type != VESTRY_VALUE_LIST) || len > UINT16_MAX) return VESTRY_INVALID;
+  ret_values->count = (int)len;
+  ret_values->texts = ret_values->few_texts;
+  ret_values->numbers = ret_values->few_numbers;
+  ret_values->many = NULL;
+  if (len > FEW) {
+    ret_values->many = vsi_calloc(host, len, sizeof *ret_values->texts + NUMBER_BYTES);
+    if (!ret_values->many) return VESTRY_NO_MEMORY;
+    ret_values->texts = ret_values->many;
+    ret_values->numbers = (char(*)[NUMBER_BYTES])(ret_values->texts + len);
+  }
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < len && !error; i++)
+    if (!write_one(&list->items[i], ret_values->numbers[i], &ret_values->texts[i])) error = VESTRY_INVALID;
+  if (error) vsi_free(host, ret_values->many);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------------------------- rows -------- */
+
+size_t vestry_postgres_columns_count(const vestry_postgres_row *row) {
+  return (size_t)PQnfields(row->result);
+}
+
+const char *vestry_postgres_text(const vestry_postgres_row *row, size_t column) {
+  if (column >= vestry_postgres_columns_count(row) || PQgetisnull(row->result, row->number, (int)column)) return NULL;
+  return PQgetvalue(row->result, row->number, (int)column);
+}
+
+int64_t vestry_postgres_integer(const vestry_postgres_row *row, size_t column) {
+  const char *text = vestry_postgres_text(row, column);
+  if (!text) return 0;
+  return strcmp(text, "t") == 0 ? 1 : strtoll(text, NULL, 10);
+}
+
+/* ------------------------------------------------------------------------------------------------- running -------- */
+
+static void count_prepared(vestry_postgres_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  pool->stats.prepared_count++;
+  vsi_mutex_unlock(&pool->lock);
+}
+
+/* A prepared statement finds its table altered: it is prepared anew when the transaction is begun again. */
+static bool is_stale(PGresult *result) {
+  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+  return state && strcmp(state, "0A000") == 0;
+}
+
+static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values *of, PGresult **ret_result) {
+  static const char function[] = "vestry_postgres_run";
+  const uint64_t until_ns = vsi_postgres_until_ns(loan->pool), before = loan->statements.prepared;
+  char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+  PGresult *result = NULL;
+  vestry_err error = vsi_postgres_statements_find(&loan->statements, loan->lent.db, sql, until_ns, name, &result);
+  if (error == VESTRY_NO_MEMORY) return error;
+  if (error) return vsi_postgres_loan_fail(loan, function, result, sql);
+  bool is_new = loan->statements.prepared != before;
+  if (is_new) count_prepared(loan->pool);
+  if (PQsendQueryPrepared(loan->lent.db, name, of->count, of->texts, NULL, NULL, 0))
+    result = vsi_postgres_wait(loan->lent.db, until_ns);
+  if (vsi_postgres_is_done(result)) {
+    *ret_result = result;
+    return VESTRY_OK;
+  }
+  bool was_stale = !is_new && is_stale(result);
+  error = vsi_postgres_loan_fail(loan, function, result, sql);
+  if (!was_stale) return error;
+  vsi_postgres_hang_up(loan); /* what else it has prepared may be stale, too */
+  loan->is_lost = loan->is_conflict = true;
+  return VESTRY_BUSY;
+}
+
+static void give_rows(const PGresult *result, vestry_postgres_row_fn row, void *ctx) {
+  vestry_postgres_row at = {.result = result};
+  for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at, ctx);
+}
+
+vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, const vestry_value *list,
+                               vestry_postgres_row_fn row, void *ctx) {
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
+  values of;
+  PGresult *result = NULL;
+  if (!loan || !sql) return VESTRY_INVALID;
+  if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
+  if (!loan->lent.db) return loan->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
+  const vsi_postgres_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_run");
+  vestry_err error = write_all(loan->pool->host, list, &of);
+  if (error == VESTRY_INVALID)
+    return vsi_postgres_refuse(&call, error,
+                               "a value for \"%s\" is none: each is a null, a boolean, an integer, a number or a text "
+                               "(not NULL)",
+                               sql);
+  if (error) return error;
+  error = execute(loan, sql, &of, &result);
+  vsi_free(loan->pool->host, of.many);
+  if (error) return error;
+  bool is_found = PQntuples(result) > 0, gives_rows = PQnfields(result) > 0;
+  give_rows(result, row, ctx);
+  PQclear(result);
+  return is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+/* ---------------------------------------------------------------------------------------------------- alone ------- */
+
+/* ret_lost: the connection was lost, or given up, when the statement was under way. */
+static vestry_err run_alone(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
+                            vestry_postgres_row_fn row, void *ctx, bool *ret_lost) {
+  static const char function[] = "vestry_postgres_run_alone";
+  vsi_postgres_loan *loan;
+  *ret_lost = false;
+  vestry_err error = vsi_postgres_lend(pool, function, &loan);
+  if (error) return error;
+  bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
+  if (!is_inside) error = vsi_postgres_reach(loan, function);
+  loan->is_lost = loan->is_lost && is_inside;
+  if (!error) {
+    error = vestry_postgres_run(&loan->lent, sql, list, row, ctx);
+    *ret_lost = !is_inside && loan->is_lost;
+  }
+  if (vsi_postgres_is_last(loan)) vsi_postgres_give_back(loan);
+  return error;
+}
+
+vestry_err vsi_postgres_run_again(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
+                                  vestry_postgres_row_fn row, void *ctx) {
+  bool was_lost;
+  vestry_err error = run_alone(pool, sql, list, row, ctx, &was_lost);
+  return was_lost ? run_alone(pool, sql, list, row, ctx, &was_lost) : error;
+}
+
+vestry_err vestry_postgres_run_alone(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
+                                     vestry_postgres_row_fn row, void *ctx) {
+  bool was_lost;
+  if (!pool || !sql) return VESTRY_INVALID;
+  vestry_err error = run_alone(pool, sql, list, row, ctx, &was_lost);
+  if (was_lost && error == VESTRY_BUSY)
+    error = run_alone(pool, sql, list, row, ctx, &was_lost); /* its table is another */
+  if (error != VESTRY_LIMIT || !was_lost) return error;
+  const vsi_postgres_call call = vsi_postgres_pool_call(pool, "vestry_postgres_run_alone");
+  return vsi_postgres_refuse(&call, VESTRY_IO, "it is not known whether it was done: %s", sql);
+}
