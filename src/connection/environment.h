@@ -18,7 +18,7 @@ struct vsi_environment {
   vestry_event *sign;      /* the heartbeat of connections whose page looks for it: the stream is alive */
   vsi_budget *budget;      /* what all queues may hold together */
   struct vsi_tails *tails; /* of its connections (tail.h) */
-  vsi_tally *tally;
+  vsi_group_tally *tally;
   _Atomic(uint32_t) observers_count; /* changes: soon after it is not 0, events are timed; relaxed */
   /* The budget is pressed: make room. Any thread; does not block. */
   void (*relieve)(const vsi_environment *environment);

@@ -42,7 +42,7 @@ struct vsi_group {
   _Atomic(bool) relieving;              /* a thread is at it: a try-lock */
   vsi_budget budget;
   vsi_tails tails;
-  vsi_tally tally;
+  vsi_group_tally tally;
 };
 
 static vsi_group *group_of(const vsi_environment *environment) {

@@ -51,7 +51,7 @@ vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err erro
   if (error != VESTRY_FULL && error != VESTRY_TOO_LARGE && error != VESTRY_NO_MEMORY) return error;
   if (!vestry_connection_is_open(connection)) return error;
   VSI_PROBE2(refuse, connection->id, error);
-  vsi_tally_refused(connection->environment->tally, error);
+  vsi_group_tally_refused(connection->environment->tally, error);
   vestry_verdict verdict = ask(connection, error);
   bool by_policy = error == VESTRY_FULL && connection->full != VESTRY_FULL_DROP;
   if (verdict == VESTRY_VERDICT_CLOSE || (verdict != VESTRY_VERDICT_GO_ON && by_policy))

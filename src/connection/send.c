@@ -57,8 +57,8 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
   const vsi_environment *environment = connection->environment;
   if (__builtin_expect(atomic_load_explicit(&environment->observers_count, memory_order_relaxed) != 0, 0) &&
-      vsi_tally_wants(connection->id, before, count))
-    first->stamp = vsi_tally_stamp(environment->host);
+      vsi_group_tally_wants(connection->id, before, count))
+    first->stamp = vsi_group_tally_stamp(environment->host);
   VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread may have ended it */
   vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
   return VESTRY_OK;

@@ -8,29 +8,29 @@
 #include "coding/delivery.h"
 
 /* Relaxed: mere counts. */
-typedef struct vsi_tally {
+typedef struct vsi_group_tally {
   vsi_histogram deliveries; /* of moments: from accepted to written; of one event in 16, while something observes */
   vsi_histogram ages;       /* of ages: of all streams that have ended. Under the group's lock */
   _Atomic(uint64_t) too_large_count, no_memory_count; /* events that were refused for that */
-} vsi_tally;
+} vsi_group_tally;
 
-enum { VSI_TALLY_ONE_IN = 16 };
+enum { VSI_GROUP_TALLY_ONE_IN = 16 };
 
 /* When an event was accepted, in about microseconds, modulo 2^32: an hour and more. Never 0, which is "not timed". */
-static inline uint32_t vsi_tally_stamp(const vestry_host *host) {
+static inline uint32_t vsi_group_tally_stamp(const vestry_host *host) {
   uint32_t stamp = (uint32_t)(vsi_now_ns(host) >> 10);
   return stamp ? stamp : 1;
 }
 
 /* A stream's events: of each 16 one is timed, and streams take turns at which one. before: how many it has accepted
  * before these. */
-static inline bool vsi_tally_wants(uint64_t id, uint64_t before, size_t count) {
-  return (id + before + count) / VSI_TALLY_ONE_IN != (id + before) / VSI_TALLY_ONE_IN;
+static inline bool vsi_group_tally_wants(uint64_t id, uint64_t before, size_t count) {
+  return (id + before + count) / VSI_GROUP_TALLY_ONE_IN != (id + before) / VSI_GROUP_TALLY_ONE_IN;
 }
 
 /* An event that has a stamp was written. */
-void vsi_tally_delivered(vsi_tally *tally, const vestry_host *host, uint32_t stamp);
+void vsi_group_tally_delivered(vsi_group_tally *tally, const vestry_host *host, uint32_t stamp);
 /* An event was refused. FULL is counted by the stream. */
-void vsi_tally_refused(vsi_tally *tally, vestry_err error);
+void vsi_group_tally_refused(vsi_group_tally *tally, vestry_err error);
 
 #endif

@@ -10,14 +10,14 @@ static void one_event_in_16_is_timed_whatever_they_come_in(void **state) {
   (void)state;
   for (uint64_t id = 1; id < 40; id++) {
     unsigned alone = 0, twos = 0;
-    for (uint64_t before = 0; before < 1600; before++) alone += vsi_tally_wants(id, before, 1);
-    for (uint64_t before = 0; before < 1600; before += 2) twos += vsi_tally_wants(id, before, 2);
+    for (uint64_t before = 0; before < 1600; before++) alone += vsi_group_tally_wants(id, before, 1);
+    for (uint64_t before = 0; before < 1600; before += 2) twos += vsi_group_tally_wants(id, before, 2);
     assert_int_equal(alone, 100);
     assert_int_equal(twos, 100);
-    assert_true(vsi_tally_wants(id, 3, 16));
+    assert_true(vsi_group_tally_wants(id, 3, 16));
   }
   unsigned first = 0; /* streams that get one event are not all left out */
-  for (uint64_t id = 0; id < 1600; id++) first += vsi_tally_wants(id, 0, 1);
+  for (uint64_t id = 0; id < 1600; id++) first += vsi_group_tally_wants(id, 0, 1);
   assert_int_equal(first, 100);
 }
 
