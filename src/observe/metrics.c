@@ -4,6 +4,7 @@
 #include "instance/instance.h"
 #include "observe/text.h"
 #include "serve/stats.h"
+#include "store/store.h"
 #include "vestry/cause.h"
 #include "vestry/version.h"
 
@@ -89,6 +90,13 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
   count(m, "vestry_watch_errors", "Streams that a watch's step has ended by an error.", stats->watch_errors_count);
 }
 
+static void put_runtime(vestry_metrics *m, const vestry *v) {
+  vsi_histogram_counts lag;
+  vsi_histogram_get(&v->runtime->pool.lag, &vsi_moments, &lag);
+  put_times(m, "vestry_runtime_lag_seconds", "How long what is ready waits for a thread: one at a time is timed.",
+            &lag);
+}
+
 static void put_requests(vestry_metrics *m, const vestry_stats *stats) {
   count(m, "vestry_requests", "Requests that were served.", stats->requests_count);
   count(m, "vestry_requests_rejected", "Requests that were answered 503.", stats->rejected_count);
@@ -109,13 +117,19 @@ static void put_sessions(vestry_metrics *m, const vestry_stats *stats) {
   gauge(m, "vestry_history_bytes", "Bytes that histories of channels keep.", stats->history_bytes);
 }
 
-static void put_store(vestry_metrics *m, const vestry_store_stats *stats) {
+static void put_store(vestry_metrics *m, const vestry *v) {
+  vestry_store_stats of_store = {0}, *stats = &of_store;
+  vestry_store_stats_get(v->store, stats);
   gauge(m, "vestry_store_entries", "Entries of the store.", stats->live_count);
   count(m, "vestry_store_put", "Entries that were put into the store.", stats->put_count);
   count_causes(m, "vestry_store_removed", "Entries that left the store, by their cause.", stats->removed_by_cause);
   static const char lookups[] = "vestry_store_lookups", help[] = "Look-ups by key.";
   count_of(m, lookups, help, "result", "hit", stats->hits_count);
   count_of(m, lookups, help, "result", "miss", stats->misses_count);
+  vsi_histogram_counts evictions;
+  vsi_store_evictions(v->store, &evictions);
+  put_times(m, "vestry_store_eviction_age_seconds", "How long entries were unused that had to make room: one in 16.",
+            &evictions);
 }
 
 static void put_pages(vestry_metrics *m, const vestry_pages_stats *stats) {
@@ -177,9 +191,8 @@ void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages
   put_streams(metrics, v, &group, &stats);
   put_requests(metrics, &stats);
   put_sessions(metrics, &stats);
-  vestry_store_stats store = {0};
-  vestry_store_stats_get(v->store, &store);
-  put_store(metrics, &store);
+  put_runtime(metrics, v);
+  put_store(metrics, v);
   if (pages) {
     vestry_pages_stats of_pages = {0};
     vestry_pages_stats_get(pages, &of_pages);

@@ -17,13 +17,15 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   if (!observe) return VESTRY_NO_MEMORY;
   observe->v = v;
   observe->options = options;
-  vsi_group_observe(v->group, true);
   vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
-  if (error)
+  if (error) {
     vsi_free(v->host, observe);
-  else
-    *ret_observe = observe;
-  return error;
+    return error;
+  }
+  vsi_group_observe(v->group, true);
+  vsi_pool_observe(&v->runtime->pool, true);
+  *ret_observe = observe;
+  return VESTRY_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------- metrics ------ */
@@ -131,6 +133,7 @@ void vestry_observe_destroy(vestry_observe *observe) {
   if (!observe) return;
   if (observe->path) unmount(observe);
   vsi_group_observe(observe->v->group, false);
+  vsi_pool_observe(&observe->v->runtime->pool, false);
   vsi_probe_destroy(observe->probe);
   vsi_free(observe->v->host, observe);
 }

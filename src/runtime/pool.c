@@ -104,11 +104,37 @@ static vsi_job *take(vsi_pool_worker *worker) {
   return job;
 }
 
+/* ------------------------------------------------------------------------------------------------- lag ---------- */
+
+void vsi_pool_observe(vsi_pool *pool, bool observes) {
+  atomic_fetch_add_explicit(&pool->observers_count, observes ? 1 : UINT32_MAX, memory_order_relaxed);
+}
+
+/* Mark a job that is about to be queued, if none is marked: of each thread the first one, and one in 64. */
+static void mark(vsi_pool *pool, vsi_job *job) {
+  static _Thread_local unsigned submits;
+  vsi_job *none = NULL;
+  /* acquire pairs with the release of the job that was marked before: its time has been read */
+  if (submits++ % 64 == 0 &&
+      atomic_compare_exchange_strong_explicit(&pool->marked, &none, job, memory_order_acquire, memory_order_relaxed))
+    pool->marked_ns = vsi_now_ns(pool->host);
+}
+
+/* The marked job is seen to be marked, and its time, by the thread that takes it out of a queue: it was marked before
+ * it was put in. */
+static void run_one(vsi_pool *pool, vsi_job *job) {
+  if (__builtin_expect(atomic_load_explicit(&pool->marked, memory_order_relaxed) == job, 0)) {
+    vsi_histogram_add(&pool->lag, &vsi_moments, vsi_now_ns(pool->host) - pool->marked_ns);
+    atomic_store_explicit(&pool->marked, NULL, memory_order_release);
+  }
+  pool->run(job);
+}
+
 static void *work(void *argument) {
   vsi_pool_worker *worker = argument;
   this_worker = worker;
   do {
-    for (vsi_job *job; (job = take(worker)) != NULL;) worker->pool->run(job);
+    for (vsi_job *job; (job = take(worker)) != NULL;) run_one(worker->pool, job);
   } while (park(worker));
   this_worker = NULL;
   return NULL;
@@ -128,6 +154,7 @@ bool vsi_pool_is_mine(const vsi_pool *pool) {
 
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
   if (!is_at_home(pool)) return; /* no worker would run it, and the queue's lock may never be given up */
+  if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0)) mark(pool, job);
   vsi_job_queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
 }
@@ -138,7 +165,7 @@ void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
 
 bool vsi_pool_run_one(vsi_pool *pool) {
   vsi_job *job = vsi_job_queue_pop(&pool->outside);
-  if (job) pool->run(job);
+  if (job) run_one(pool, job);
   return job != NULL;
 }
 
@@ -187,6 +214,9 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   atomic_init(&pool->parked, 0);
   pool->stopping = false;
   pool->wake = NULL;
+  atomic_init(&pool->observers_count, 0);
+  atomic_init(&pool->marked, NULL);
+  pool->lag = (vsi_histogram){.sum = 0};
   pool->home = NULL;
   for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread: workers look at each other's */
     workers[i].pool = pool;

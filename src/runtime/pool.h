@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/histogram.h"
 #include "base/mutex.h"
 #include "runtime/home.h"
 #include "runtime/job_queue.h"
@@ -35,6 +36,11 @@ typedef struct vsi_pool {
   vsi_pool_worker *first_parked; /* guarded by park_lock: those that sleep and were not woken yet */
   _Atomic(uint32_t) parked;      /* how many these are; written under park_lock */
   bool stopping;                 /* guarded by park_lock */
+  /* How long a job waits to be run, of one at a time that is marked. */
+  _Atomic(uint32_t) observers_count; /* relaxed: soon after it is not 0, jobs are marked now and then */
+  _Atomic(vsi_job *) marked;         /* NULL: none. Its thread marks it before it is queued */
+  uint64_t marked_ns;                /* of the marked job: written by its thread, read by the one that runs it */
+  vsi_histogram lag;                 /* of moments */
   vsi_wake *wake; /* of a stepped pool that a loop steps, which counts as parked; guarded by park_lock; NULL: none */
 } vsi_pool;
 
@@ -59,6 +65,9 @@ bool vsi_pool_run_or_clear(vsi_pool *pool);
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job);
 /* The same for the thread that has just run the job. It looks for the next one at once, so none is woken. */
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
+
+/* Something observes the pool, or has ceased to: while it does, jobs are timed now and then. Any thread. */
+void vsi_pool_observe(vsi_pool *pool, bool observes);
 
 /* This thread is one of its workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

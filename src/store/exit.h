@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "base/histogram.h"
 #include "store/scoped_key.h"
 
 /* How another floor, which knows the keys that there are, is told of values that come and leave. Any thread, no lock
@@ -29,6 +30,7 @@ struct vestry_store_exit {
   bool counts;
   vsi_keyed_hash hash; /* of scoped keys */
   _Atomic(uint64_t) removed_by_cause[VESTRY_CAUSE_COUNT];
+  vsi_histogram evictions; /* of ages: how long what left for SIZE was unused; of one in 16 */
 };
 
 static inline bool vsi_store_is_cause(vestry_cause cause) {

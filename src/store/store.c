@@ -217,6 +217,10 @@ uint64_t vestry_store_tick(vestry_store *store) {
   return vsi_store_deadline_ns(store);
 }
 
+void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts) {
+  vsi_histogram_get(&store->exit.evictions, &vsi_ages, ret_counts);
+}
+
 void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) {
   vestry_store_stats stats = {0};
   if (store->ops->stats) {

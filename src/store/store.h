@@ -16,6 +16,9 @@ vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void
                          size_t many_count, vestry_put_result *ret_result);
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
 
+/* How long entries were unused that had to make room, of a built-in store that evicts; of one in 16. Any thread. */
+void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts);
+
 /* Set the watcher of all that comes and leaves; NULL: none any more. It must outlive what is under way. */
 static inline void vsi_store_watch_set(vestry_store *store, const vsi_store_watch *watch) {
   /* release pairs with the acquire of puts and of values that leave */

@@ -526,6 +526,38 @@ static void a_seed_replays_the_same_order(void **state) {
   }
 }
 
+static void do_nothing(task *t) {
+  (void)t;
+}
+
+static void a_marked_job_says_how_long_it_waited(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime;
+  assert_int_equal(vestry_runtime_create(
+                       &(vestry_runtime_options){.host = &th.host, .threads_count = VESTRY_THREADS_NONE}, &runtime),
+                   VESTRY_OK);
+  task t;
+  task_init(&t, runtime, do_nothing, NULL);
+  vsi_histogram_counts lag;
+  for (int observed = 0; observed < 2; observed++) {
+    for (int i = 0; i < 640; i++) {
+      vsi_actor_notify(&t.actor);
+      test_host_advance_ms(&th, 3);
+      assert_true(vestry_runtime_step(runtime));
+    }
+    vsi_histogram_get(&runtime->pool.lag, &vsi_moments, &lag);
+    assert_int_equal(lag.count, observed ? 10 : 0); /* one in 64, while it is observed */
+    vsi_pool_observe(&runtime->pool, true);
+  }
+  assert_int_equal(lag.counts[6], 10); /* 2.5 to 5 ms */
+  vsi_pool_observe(&runtime->pool, false);
+  vsi_pool_observe(&runtime->pool, false);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_are_checked),
@@ -540,6 +572,7 @@ int main(void) {
       cmocka_unit_test(stop_runs_dry),
       cmocka_unit_test(several_may_stop_at_once),
       cmocka_unit_test(a_seed_replays_the_same_order),
+      cmocka_unit_test(a_marked_job_says_how_long_it_waited),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

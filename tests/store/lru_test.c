@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the LRU store does besides the contract: who has to go, and what is left. (When: expiry_test.c.) Uses a tick
  * apart are told apart. */
+#include "store/store.h"
 #include "store/world.h"
 
 static world w;
@@ -103,6 +104,21 @@ static void the_newcomer_is_never_the_victim(void **state) {
     assert_ptr_equal(found, v);
     before = v;
   }
+  world_end(&w);
+}
+
+static void one_eviction_in_16_says_how_long_it_was_unused(void **state) {
+  (void)state;
+  enum { PUTS = 320, ROOM = 10 };
+  world_open(&w, &world_lru, &(vestry_store_options){.max_count = ROOM});
+  vsi_histogram_counts ages;
+  for (size_t i = 0; i < PUTS; i++) {
+    world_new(&w, VESTRY_KEY(i), NULL);
+    advance_ms(2000);
+  }
+  vsi_store_evictions(w.store, &ages);
+  assert_true(ages.count >= PUTS / 32 && ages.count <= PUTS / 16);
+  assert_int_equal(ages.counts[3], ages.count); /* 20 s: from 10 to 30 */
   world_end(&w);
 }
 
@@ -314,6 +330,7 @@ static void a_hook_may_put_into_the_full_store(void **state) {
       TEST(a_value_that_is_refreshed_stays_longer, kind), TEST(tabs_that_reconnect_throw_out_the_dead, kind)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru)};
+  const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),
+                                     cmocka_unit_test(one_eviction_in_16_says_how_long_it_was_unused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
