@@ -116,7 +116,7 @@ static void stream_release(void *transport) {
 static vestry_err peer_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                             void **ret_transport) {
   static const vestry_transport_ops ops = {
-      sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL};
+      sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL, NULL, NULL};
   (void)head;
   *ret_ops = &ops;
   *ret_transport = request;

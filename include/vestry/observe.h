@@ -132,6 +132,89 @@ typedef enum vestry_pages_order {
 VESTRY_API vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages_order order, size_t limit,
                                            vestry_page_info_fn fn, void *ctx);
 
+/* --------------------------------------------------------------------------------------------------- streams ------ */
+
+/** Room for a key as text, and its terminator. */
+#define VESTRY_SHOWN_KEY_BYTES 129
+/** Room for the path of a page, and its terminator. */
+#define VESTRY_SHOWN_PATH_BYTES 257
+/** Topics of a page that are named, and room for each one's name and its terminator. */
+#define VESTRY_SHOWN_TOPICS_COUNT 4
+#define VESTRY_SHOWN_TOPIC_BYTES  65
+
+/** What is known of one stream at a moment. All text is UTF-8 without control characters; where users chose it, a
+ *  browser must still be given it as text. */
+typedef struct vestry_stream_info {
+  size_t size;   /**< sizeof(vestry_stream_info), or 0 */
+  uint64_t id;   /**< as vestry_connection_now.id */
+  char scope[9]; /**< of its request's scope: eight digits, which are the same for the same scope as long as the
+                       instance lives, and say nothing else of it; "": the scope is empty, or is not known */
+  char key[VESTRY_SHOWN_KEY_BYTES]; /**< under which it is kept, as vestry_key_format writes it; of several the one of
+                                         vestry_reply_key, otherwise one of the others; "": it is kept under none */
+  bool is_key_cut;                  /**< the key is longer */
+  uint32_t keys_count;              /**< under which it was kept */
+  vestry_connection_state state;
+  vestry_cause cause; /**< of one that is closing */
+  uint64_t age_ms;
+  const char *adapter;   /**< vestry_transport_ops.name, static; "": it has none */
+  const char *coding;    /**< as in Content-Encoding, static: "identity", "br", "gzip" */
+  double ratio;          /**< bytes of events that are written / bytes that went out; 0: none did */
+  uint32_t queued_count; /**< accepted = written + discarded + conflated + queued */
+  uint64_t queued_bytes;
+  uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
+  uint64_t written_bytes, wire_bytes; /**< as in vestry_connection_stats */
+  uint64_t last_write_ms;             /**< ago; VESTRY_NEVER_MS: nothing was written yet */
+  int64_t unacknowledged_bytes;       /**< by the peer's machine; below 0: not known (vestry_transport_ops) */
+  vestry_err last_error; /**< of the last send that was refused: FULL, TOO_LARGE, NO_MEMORY; OK: none was */
+  bool is_page;          /**< it is the stream of one of the options' pages; then what follows is set */
+  char path[VESTRY_SHOWN_PATH_BYTES];                               /**< of the page; cut if it is longer */
+  uint32_t topics_count;                                            /**< which the page and its parts depend on */
+  char topics[VESTRY_SHOWN_TOPICS_COUNT][VESTRY_SHOWN_TOPIC_BYTES]; /**< some of them; cut if they are longer */
+} vestry_stream_info;
+
+/** Explain one stream.
+ *  Returns  OK | NOT_FOUND (it has ended, or there never was one) | INVALID
+ *  Threads  any; takes locks briefly, and as many steps as there are streams before it */
+VESTRY_API vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_stream_info *ret_info);
+
+/** In which order streams are listed. */
+typedef enum vestry_stream_order {
+  VESTRY_STREAMS_NEWEST = 0, /**< those that opened last come first */
+  VESTRY_STREAMS_OLDEST,     /**< those that opened first */
+  VESTRY_STREAMS_QUEUED,     /**< those that hold most bytes in their queues */
+  VESTRY_STREAMS_BYTES       /**< those to which most bytes went out */
+} vestry_stream_order;
+
+/** Where a page of a listing ended. Zero: it begins. */
+typedef struct vestry_stream_cursor {
+  uint64_t value, id; /**< opaque */
+} vestry_stream_cursor;
+
+/** Streams that a listing hands out at most. */
+#define VESTRY_STREAMS_MAX_COUNT 100
+
+/** Which streams are listed. Zero: the newest. */
+typedef struct vestry_stream_query {
+  size_t size;        /**< sizeof(vestry_stream_query), or 0 */
+  const char *prefix; /**< with which the key's text begins, or begins after any of [ and " and {; NULL, "": any */
+  vestry_stream_order order;
+  size_t limit;              /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the most */
+  vestry_stream_cursor from; /**< where to go on: what the last page gave, of the same prefix and order */
+} vestry_stream_query;
+
+/** Takes one stream of a listing. On the thread that lists, no lock held. info: valid during the call. */
+typedef void (*vestry_stream_info_fn)(const vestry_stream_info *info, void *ctx);
+
+/** List streams, a page a call: those that come first in the order, from the cursor on. All streams are looked at, 64
+ *  under each lock, so others can come, go and be written to meanwhile. What changes between two pages may bring a
+ *  stream twice, or not at all; by NEWEST and OLDEST it does not.
+ *  query     NULL: the defaults
+ *  ret_next  for the next page; zero: there is none. May be NULL
+ *  Returns   OK | INVALID (an argument)
+ *  Threads   any; takes locks briefly, allocates nothing */
+VESTRY_API vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_query *query,
+                                             vestry_stream_info_fn fn, void *ctx, vestry_stream_cursor *ret_next);
+
 #ifdef __cplusplus
 }
 #endif

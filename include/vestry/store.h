@@ -259,6 +259,10 @@ typedef struct vestry_scoped_key {
  *  alignment; hash is 0. Threads any. */
 VESTRY_API vestry_scoped_key vestry_scoped_key_read(const void *copy, size_t len);
 
+/** Looks at a key. On the thread that asks, perhaps under a lock of the store's: it must be short, and must not block,
+ *  wait for another thread, or call the store. key: valid during the call; its hash is 0. */
+typedef void (*vestry_key_of_fn)(const vestry_scoped_key *key, void *ctx);
+
 /** The way out of a store, for its implementation. */
 typedef struct vestry_store_exit vestry_store_exit;
 /** How an implementation tells the store that a value has left. Call it exactly once for each, on any thread, with no
@@ -266,7 +270,7 @@ typedef struct vestry_store_exit vestry_store_exit;
 VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value,
                                    vestry_handle handle, vestry_cause cause);
 /** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. All
- *  members are mandatory but with, tick, next_deadline_ns and stats; any thread, concurrently. */
+ *  members are mandatory but with, tick, next_deadline_ns, stats and key_of; any thread, concurrently. */
 typedef struct vestry_store_ops {
   size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< the name of the type; static */
@@ -302,6 +306,10 @@ typedef struct vestry_store_ops {
   /** Counters of an implementation that counts for itself, so that no two threads write one counter. NULL: the store
    *  counts. */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
+  /** Call a function with the key under which a value is, by the handle of its stay. That is no use of the value. May
+   *  run the function under a lock. Returns whether the value is there. NULL: streams are shown without their keys
+   *  (vestry/observe.h). */
+  bool (*key_of)(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
 } vestry_store_ops;
 
 #ifdef __cplusplus

@@ -24,7 +24,7 @@ typedef enum vestry_io {
 } vestry_io;
 
 /** A stream's way to its peer. All members are called by the connection's runner only, one at a time, no lock held,
- *  except release and wake. Mandatory: all but wake. */
+ *  except those that say so. Mandatory: the first four. */
 typedef struct vestry_transport_ops {
   size_t size; /**< sizeof(vestry_transport_ops), or 0 */
   /** Write the head of the answer and flush it. Called once, first, unless the connection ends before. May block only
@@ -42,6 +42,11 @@ typedef struct vestry_transport_ops {
   /** Parked transports only: see to it that vestry_connection_run is called soon. Any thread, no lock held, must not
    *  block; may be called until release, after end it has nothing to do. NULL: the pool runs the connection. */
   void (*wake)(void *transport);
+  /** Of the adapter, for people: "memory". Static; NULL: none is said. */
+  const char *name;
+  /** For people who look at the stream: how many bytes the peer's machine has not acknowledged yet; below 0: that is
+   *  not known, or the stream has ended. Any thread, until release; must not block. NULL: it is never known. */
+  int64_t (*unacknowledged)(void *transport);
 } vestry_transport_ops;
 
 /** Run a parked connection once: open it if it is new, write what waits, end it if it is to end.

@@ -62,12 +62,16 @@ bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node) {
   return in;
 }
 
-vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn) {
+vsi_close_node *vsi_close_list_find_if(vsi_close_list *list, vsi_close_fn fn, vsi_close_is_fn is, const void *ctx) {
   vsi_spin_lock_take(&list->lock, VSI_LOCK_CLOSE_LIST);
   vsi_ring *at = list->first;
-  while (at && node_of(at)->fn != fn) at = at->next == list->first ? NULL : at->next;
+  while (at && (node_of(at)->fn != fn || (is && !is(node_of(at), ctx)))) at = at->next == list->first ? NULL : at->next;
   vsi_spin_lock_give(&list->lock);
   return at ? node_of(at) : NULL;
+}
+
+vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn) {
+  return vsi_close_list_find_if(list, fn, NULL, NULL);
 }
 
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause) {

@@ -55,6 +55,9 @@ struct vestry_connection {
   uint8_t signs : 1;        /* its heartbeats are signs (environment.h); these are set before the start */
   uint8_t is_answer : 1;    /* it ends when it has more events than it begins with */
   uint8_t begins_with : 2;
+  /* vestry_err of the last send that was refused; relaxed: a mere notice. Here, since the bits before it and
+   * the bits after it are different threads'. */
+  _Atomic(uint8_t) refusal;
   /* The runner's own, here and below. */
   bool timer_armed : 1; /* as far as the runner knows; timer_fired tells it otherwise */
   bool blocked : 1;     /* the transport has no room; wait for writable */

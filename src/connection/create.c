@@ -34,7 +34,9 @@ vestry_err vsi_connection_create(const vsi_environment *environment, const vestr
                                  const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                  void *hooks_ctx, vestry_connection **ret_connection) {
   static const vsi_connection_hooks none = {.on_open = NULL};
-  if (!ops || !VSI_OPS_ARE_KNOWN(ops) || !ops->open || !ops->write || !ops->end || !ops->release) return VESTRY_INVALID;
+  if (!ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_transport_ops, name) || !ops->open || !ops->write || !ops->end ||
+      !ops->release)
+    return VESTRY_INVALID;
   const vestry_host *host = environment->host;
   vestry_connection *connection = vsi_calloc(host, 1, sizeof *connection);
   if (!connection) return VESTRY_NO_MEMORY;

@@ -23,7 +23,7 @@
 #include "connection/tail.h"
 #include "runtime/runtime.h"
 
-enum { CHUNK = 64, SOUGHT = 16 };
+enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
 /* The client tells of it, and nothing changes (http/stream.c). */
 static const char sign[] = "{}";
 
@@ -242,14 +242,30 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   vsi_mutex_unlock(&group->lock);
 }
 
-/* References to the connections that a walk meets next, in order; limit: CHUNK at most. */
-static size_t next_chunk(vsi_group *group, vsi_group_walk *walk, size_t limit, vestry_connection *chunk[CHUNK]) {
+size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
+                           vestry_connection *chunk[VSI_GROUP_CHUNK]) {
   size_t count = 0;
   vsi_mutex_lock(&group->lock);
   for (; walk->next && count < limit; walk->next = TAILQ_NEXT(walk->next, in_group))
     chunk[count++] = vestry_connection_ref(walk->next);
   vsi_mutex_unlock(&group->lock);
   return count;
+}
+
+vestry_connection *vsi_group_find(vsi_group *group, uint64_t id) {
+  vestry_connection *found = NULL;
+  vsi_group_walk walk;
+  vsi_group_walk_begin(group, &walk);
+  for (bool more = true; more;) {
+    vsi_mutex_lock(&group->lock);
+    for (int i = 0; i < STEPS_A_LOCK && walk.next && walk.next->id < id; i++)
+      walk.next = TAILQ_NEXT(walk.next, in_group);
+    more = walk.next && walk.next->id < id;
+    if (walk.next && walk.next->id == id) found = vestry_connection_ref(walk.next);
+    vsi_mutex_unlock(&group->lock);
+  }
+  vsi_group_walk_end(group, &walk);
+  return found;
 }
 
 static uint64_t held_by(const vestry_connection *connection) {
@@ -326,11 +342,11 @@ uint64_t vsi_group_refuse(vsi_group *group) {
 }
 
 void vsi_group_close(vsi_group *group) {
-  vestry_connection *chunk[CHUNK];
+  vestry_connection *chunk[VSI_GROUP_CHUNK];
   vsi_group_walk walk;
   (void)vsi_group_refuse(group);
   vsi_group_walk_begin(group, &walk);
-  for (size_t count; (count = next_chunk(group, &walk, CHUNK, chunk)) != 0;)
+  for (size_t count; (count = vsi_group_walk_next(group, &walk, VSI_GROUP_CHUNK, chunk)) != 0;)
     for (size_t i = 0; i < count; i++) {
       vestry_connection_close(chunk[i], VESTRY_CAUSE_SHUTDOWN);
       vestry_connection_unref(chunk[i]);
@@ -340,11 +356,11 @@ void vsi_group_close(vsi_group *group) {
 
 size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
                           void *ctx, size_t *ret_sent_count) {
-  vestry_connection *chunk[CHUNK];
+  vestry_connection *chunk[VSI_GROUP_CHUNK];
   size_t met = 0, sent = 0;
   while (met < limit) {
-    size_t wanted = limit - met < CHUNK ? limit - met : CHUNK;
-    size_t count = next_chunk(group, walk, wanted, chunk);
+    size_t wanted = limit - met < VSI_GROUP_CHUNK ? limit - met : VSI_GROUP_CHUNK;
+    size_t count = vsi_group_walk_next(group, walk, wanted, chunk);
     for (size_t i = 0; i < count; i++) {
       if (vestry_connection_is_open(chunk[i])) sent += vsi_connection_send_off(chunk[i], retry_ms(ctx));
       vestry_connection_unref(chunk[i]);
@@ -374,7 +390,7 @@ void vsi_group_observe(vsi_group *group, bool observes) {
 
 /* Whether there is more to add up. */
 static bool add_chunk_locked(vsi_group_walk *walk) {
-  for (int i = 0; i < CHUNK && walk->next && walk->next->id <= walk->last_id; i++) {
+  for (int i = 0; i < VSI_GROUP_CHUNK && walk->next && walk->next->id <= walk->last_id; i++) {
     add_events_locked(walk->sums, walk->next);
     walk->next = TAILQ_NEXT(walk->next, in_group);
   }

@@ -36,12 +36,22 @@ typedef struct vsi_group_walk {
   vestry_connection *next;      /* guarded by the group's lock; not met yet; NULL: all are */
   struct vsi_group_walk *other; /* likewise; of the group's walks */
   vsi_group_stats *sums;        /* of a walk that adds up; NULL: it does not */
-  uint64_t last_id;             /* of such a walk: the last connection that it is to meet */
+  uint64_t last_id; /* constant: the newest connection's when it began; one that adds up meets none after it */
 } vsi_group_walk;
 
 /* Begin a walk at the first connection, and end it. Between the two the struct must stay at its address. Any thread. */
 void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk);
 void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk);
+
+/* References to the connections that a walk meets next, in order; limit: VSI_GROUP_CHUNK at most. Returns how many: if
+ * they are fewer than limit, there is none left. */
+enum { VSI_GROUP_CHUNK = 64 };
+size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
+                           vestry_connection *chunk[VSI_GROUP_CHUNK]);
+
+/* A reference to the connection with this number; NULL: it has left, or there never was one. The lock is given up now
+ * and then. Any thread. */
+vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 
 /* Send off the connections that a walk meets next, limit at most. Each is given the hint that retry_ms returns for it,
  * its own. Returns how many were met: fewer than limit, there is none left. ret_sent_count: those that were not closing

@@ -52,6 +52,7 @@ vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err erro
   if (!vestry_connection_is_open(connection)) return error;
   VSI_PROBE2(refuse, connection->id, error);
   vsi_group_tally_refused(connection->environment->tally, error);
+  atomic_store_explicit(&connection->refusal, (uint8_t)error, memory_order_relaxed);
   vestry_verdict verdict = ask(connection, error);
   bool by_policy = error == VESTRY_FULL && connection->full != VESTRY_FULL_DROP;
   if (verdict == VESTRY_VERDICT_CLOSE || (verdict != VESTRY_VERDICT_GO_ON && by_policy))

@@ -3,6 +3,7 @@
 #ifndef VSI_OBSERVE_OBSERVE_H
 #define VSI_OBSERVE_OBSERVE_H
 
+#include "instance/instance.h"
 #include "observe/probe.h"
 #include "vestry/observe.h"
 

@@ -158,6 +158,19 @@ bool vsi_page_written(vestry_connection *connection) {
   return !is_over;
 }
 
+static bool is_of_pages(const vsi_close_node *node, const void *pages) {
+  return ((const vsi_viewer *)(const void *)node)->pages == pages;
+}
+
+/* Both functions that end a viewer take the lock before they free it. */
+vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, vsi_view **ret_view) {
+  vsi_close_list *list = &connection->at_close;
+  vsi_private *page = (vsi_private *)(void *)vsi_close_list_find_if(list, private_ended, is_of_pages, pages);
+  *ret_view = page ? &page->view : NULL;
+  if (page) return &page->viewer;
+  return (vsi_viewer *)(void *)vsi_close_list_find_if(list, watching_ended, is_of_pages, pages);
+}
+
 /* A time of its own, so that those that break together do not come back together. */
 static vestry_err tell_retry(vestry_pages *pages, vestry_connection *connection, uint32_t retry_ms) {
   vestry_event *event;

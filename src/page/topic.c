@@ -177,6 +177,10 @@ vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget,
   return error;
 }
 
+vestry_slice vsi_topic_name(const vsi_page_topic *topic) {
+  return (vestry_slice){topic->name, topic->len};
+}
+
 void vsi_topics_forget(vsi_view *view) {
   bool is_stale;
   const vsi_buffer nothing = {.len = 0};

@@ -14,6 +14,8 @@ void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names);
  * render began. ret_stale: some were refreshed since. OK | NO_MEMORY: not on all of them. Takes as long as there are
  * names and links. */
 vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq, bool *ret_stale);
+/* A topic's name; valid under the lock. */
+vestry_slice vsi_topic_name(const vsi_page_topic *topic);
 /* Forget all of them. */
 void vsi_topics_forget(vsi_view *view);
 /* Mark some of the views whose topics were refreshed. Returns whether there is more to do. */

@@ -36,4 +36,8 @@ vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, siz
 /* Read a number; returns where the next byte is, NULL when malformed. */
 const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number);
 
+/* As vestry_key_format, of a key of any length: the text is cut where the buffer is full, but not inside a character.
+ * Returns whether it is. capacity: not 0. What is not well formed ends the text. */
+bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity);
+
 #endif

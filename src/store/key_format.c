@@ -7,15 +7,16 @@
 #include "base/utf8.h"
 #include "store/key.h"
 
-/* Text into a buffer of fixed size. It goes on counting when the buffer is full, so that a malformed key is told from
- * one that is merely long. */
+/* Text into a buffer of fixed size, whose last byte is the terminator's. It goes on counting when the buffer is full:
+ * so a malformed key is told from one that is merely long. */
 typedef struct text {
   char *data;
   size_t len, capacity;
 } text;
 
 static void add(text *t, const char *bytes, size_t len) {
-  if (t->len < t->capacity && len < t->capacity - t->len) memcpy(t->data + t->len, bytes, len);
+  const size_t room = t->len + 1 < t->capacity ? t->capacity - 1 - t->len : 0;
+  if (room) memcpy(t->data + t->len, bytes, len < room ? len : room);
   t->len += len;
 }
 
@@ -87,4 +88,30 @@ vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size
   if (capacity) buffer[error ? 0 : t.len] = '\0';
   if (!error && ret_len) *ret_len = t.len;
   return error;
+}
+
+/* No more of a part than there is room for is looked at: keys are long if users want them to be. */
+static vestry_key beginning_of(vestry_key part, size_t most) {
+  if (part.type == VESTRY_KEY_INTEGER || part.type == VESTRY_KEY_TUPLE || part.len <= most) return part;
+  part.len = part.type == VESTRY_KEY_STRING ? vsi_utf8_trim(part.data, most) : most;
+  return part;
+}
+
+bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity) {
+  text t = {buffer, 0, capacity};
+  vsi_key_reader reader;
+  vsi_key_reader_init(&reader, encoded, len);
+  bool comma = false;
+  vestry_key part;
+  size_t closed;
+  while (t.len < capacity && !vsi_key_reader_next(&reader, &part, &closed)) {
+    if (comma) add_char(&t, ',');
+    const vestry_key shown = beginning_of(part, capacity);
+    add_part(&t, &shown);
+    comma = part.type != VESTRY_KEY_TUPLE || closed;
+    for (; closed && t.len < capacity; closed--) add_char(&t, ']');
+  }
+  const bool is_cut = t.len >= capacity;
+  buffer[is_cut ? vsi_utf8_trim(buffer, capacity - 1) : t.len] = '\0';
+  return is_cut;
 }

@@ -68,3 +68,16 @@ vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values
   *count = h.count;
   return VESTRY_OK;
 }
+
+bool vsi_table_key_of(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx) {
+  vsi_table *table = self;
+  vsi_shard *shard = vsi_table_shard(table, handle);
+  vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
+  const vsi_entry *entry = vsi_visit_find_handle(shard, handle);
+  if (entry) {
+    const vestry_scoped_key key = vsi_entry_key(entry);
+    fn(&key, ctx);
+  }
+  vsi_spin_lock_give(&shard->lock);
+  return entry;
+}

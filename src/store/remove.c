@@ -26,30 +26,6 @@ size_t vsi_table_remove(void *self, const vestry_scoped_key *key, vestry_cause c
   return count;
 }
 
-/* Among the values of a key. NULL: it is not there. */
-static vsi_entry *with_handle(vsi_entry *newest, vestry_handle handle) {
-  vsi_entry *entry = newest;
-  do {
-    if (entry->handle == handle) return entry;
-    entry = entry->older;
-  } while (entry != newest);
-  return NULL;
-}
-
-/* A handle has the upper bits of the hash: in a very large store there are several homes that it can have. */
-static vsi_entry *find_handle(const vsi_index *index, vestry_handle handle) {
-  uint32_t last = vsi_index_home(index, handle | VSI_HANDLE_NUMBER_MASK);
-  for (uint32_t home = vsi_index_home(index, handle & ~VSI_HANDLE_NUMBER_MASK); home <= last; home++) {
-    uint32_t at = 0;
-    for (vsi_entry *newest; (newest = vsi_index_next_at_home(index, home, &at)) != NULL;) {
-      if ((newest->handle ^ handle) & ~VSI_HANDLE_NUMBER_MASK) continue;
-      vsi_entry *found = with_handle(newest, handle);
-      if (found) return found;
-    }
-  }
-  return NULL;
-}
-
 bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_table *table = self;
   vsi_shard *shard = vsi_table_shard(table, handle);
@@ -59,7 +35,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   now = vsi_shard_now(shard, now);
-  vsi_entry *entry = find_handle(&shard->index, handle);
+  vsi_entry *entry = vsi_visit_find_handle(shard, handle);
   if (entry && table->rules.evicts) due = vsi_visit_end(table, shard, entry, now);
   if (entry) vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
   vsi_table_release(table, shard, &leaving);

@@ -3,6 +3,7 @@
 #ifndef VSI_STORE_STORE_H
 #define VSI_STORE_STORE_H
 
+#include "base/options.h"
 #include "store/front.h"
 
 /* Pack a scope and a key for this store, once for whatever is done with them. OK (finish it) | INVALID | TOO_LARGE |
@@ -18,6 +19,12 @@ vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, ves
 
 /* How long entries were unused that had to make room, of a built-in store that evicts; of one in 16. Any thread. */
 void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts);
+/* Call a function with the key of a value, by its handle, perhaps under a lock of the store's. Returns whether it was
+ * called. handle: of this store's, or 0. */
+static inline bool vsi_store_key_of(const vestry_store *store, vestry_handle handle, vestry_key_of_fn fn, void *ctx) {
+  return handle && VSI_OPS_HAVE(store->ops, vestry_store_ops, key_of) &&
+         store->ops->key_of(store->self, handle, fn, ctx);
+}
 
 /* Set the watcher of all that comes and leaves; NULL: none any more. It must outlive what is under way. */
 static inline void vsi_store_watch_set(vestry_store *store, const vsi_store_watch *watch) {

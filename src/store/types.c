@@ -19,8 +19,9 @@ static const vestry_store_type *find_builtin(const char *name) {
 }
 
 static bool is_complete(const vestry_store_ops *ops) {
-  return ops && VSI_OPS_ARE_KNOWN(ops) && ops->type && *ops->type && ops->create && ops->destroy && ops->put &&
-         ops->get && ops->remove && ops->remove_if && ops->clear && ops->list && !ops->tick == !ops->next_deadline_ns;
+  return ops && VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_store_ops, key_of) && ops->type && *ops->type && ops->create &&
+         ops->destroy && ops->put && ops->get && ops->remove && ops->remove_if && ops->clear && ops->list &&
+         !ops->tick == !ops->next_deadline_ns;
 }
 
 vestry_err vsi_store_type_find(const vestry_store_options *options, const char *name, vestry_store_type *ret_type) {

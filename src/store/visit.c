@@ -102,3 +102,28 @@ VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi
   }
   return left;
 }
+
+/* Among the values of a key. NULL: it is not there. */
+static vsi_entry *with_handle(vsi_entry *newest, vestry_handle handle) {
+  vsi_entry *entry = newest;
+  do {
+    if (entry->handle == handle) return entry;
+    entry = entry->older;
+  } while (entry != newest);
+  return NULL;
+}
+
+/* A handle has the upper bits of the hash: in a very large store there are several homes that it can have. */
+vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle) {
+  const vsi_index *index = &shard->index;
+  uint32_t last = vsi_index_home(index, handle | VSI_HANDLE_NUMBER_MASK);
+  for (uint32_t home = vsi_index_home(index, handle & ~VSI_HANDLE_NUMBER_MASK); home <= last; home++) {
+    uint32_t at = 0;
+    for (vsi_entry *newest; (newest = vsi_index_next_at_home(index, home, &at)) != NULL;) {
+      if ((newest->handle ^ handle) & ~VSI_HANDLE_NUMBER_MASK) continue;
+      vsi_entry *found = with_handle(newest, handle);
+      if (found) return found;
+    }
+  }
+  return NULL;
+}

@@ -132,4 +132,7 @@ static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, cons
   return vsi_visit_drop_due(table, shard, newest, now, leaving);
 }
 
+/* The entry with that handle; NULL: it has left. */
+vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle);
+
 #endif

@@ -214,6 +214,7 @@ static const vestry_transport_ops stream_ops = {
     .end = stream_end,
     .release = stream_release,
     .wake = NULL, /* writes never block: the pool runs the connection */
+    .name = "memory",
 };
 
 static vestry_err request_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,

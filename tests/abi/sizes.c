@@ -234,6 +234,16 @@ static vestry_err take_observe(const void *given) {
   if (!error) vestry_observe_destroy(made);
   return error;
 }
+static void no_info(const vestry_stream_info *info, void *ctx) {
+  (void)info, (void)ctx;
+}
+static vestry_err take_stream_query(const void *given) {
+  vestry_observe *made;
+  assert_int_equal(vestry_observe_create(v, NULL, &made), VESTRY_OK);
+  vestry_err error = vestry_observe_streams(made, given, no_info, NULL, NULL);
+  vestry_observe_destroy(made);
+  return error;
+}
 static vestry_err take_rate(const void *given) {
   vestry_rate *made;
   vestry_err error = vestry_rate_create(v, given, &made);
@@ -475,6 +485,7 @@ static const struct {
     {"vestry_forms_options", take_forms, zero, sizeof(vestry_forms_options)},
     {"vestry_metric", take_metric, &metric, sizeof metric},
     {"vestry_observe_options", take_observe, &observe, sizeof observe},
+    {"vestry_stream_query", take_stream_query, zero, sizeof(vestry_stream_query)},
     {"vestry_rate_options", take_rate, &rate, sizeof rate},
     {"vestry_upload_view_options", take_upload_view, &upload_view, sizeof upload_view},
     {"vestry_uploads_options", take_uploads, &uploads, sizeof uploads},
@@ -613,6 +624,12 @@ static void fill_dispatch_result(void *ret) {
   assert_int_equal(vestry_dispatch_with(v, effects, &to, ret), VESTRY_OK);
   json_decref(effects);
 }
+static void fill_stream_info(void *ret) {
+  vestry_observe *made;
+  assert_int_equal(vestry_observe_create(v, NULL, &made), VESTRY_OK);
+  assert_int_equal(vestry_observe_stream(made, vestry_connection_look(connection).id, ret), VESTRY_OK);
+  vestry_observe_destroy(made);
+}
 static void fill_put_result(void *ret) {
   static int one;
   vestry_store *made;
@@ -643,6 +660,7 @@ static const struct {
     {"vestry_memory_network_stats", fill_network_stats, sizeof(vestry_memory_network_stats)},
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
     {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},
+    {"vestry_stream_info", fill_stream_info, sizeof(vestry_stream_info)},
 };
 
 static void what_comes_out_fits_the_room(void **state) {

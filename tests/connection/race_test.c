@@ -172,7 +172,7 @@ static void *open_doors(void *argument) {
 static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
   (void)state;
   static const vestry_transport_ops ops = {
-      sizeof(vestry_transport_ops), door_open, door_write, door_end, door_release, NULL};
+      sizeof(vestry_transport_ops), door_open, door_write, door_end, door_release, NULL, NULL, NULL};
   static door d;
   bench_init(&d.b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
   assert_int_equal(vsi_group_connect(d.b.group, &ops, &d, NULL, NULL, NULL, &d.connection), VESTRY_OK);

@@ -116,9 +116,9 @@ static void stream_wake(void *transport) {
 }
 
 static const vestry_transport_ops pooled_ops = {
-    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL};
+    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL, "wire", NULL};
 static const vestry_transport_ops parked_ops = {
-    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, stream_wake};
+    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, stream_wake, "wire", NULL};
 
 static vestry_err wire_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                             void **ret_transport) {

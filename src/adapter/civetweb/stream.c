@@ -161,6 +161,7 @@ static const vestry_transport_ops stream_ops = {
     .end = stream_end,
     .release = stream_release,
     .wake = stream_wake,
+    .name = "civetweb",
 };
 
 static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const vestry_response *head) {

@@ -97,6 +97,7 @@ static const vestry_transport_ops stream_ops = {
     .end = stream_end,
     .release = stream_release,
     .wake = NULL, /* writes never block: the pool runs the connection */
+    .name = "microhttpd",
 };
 
 /* ---- what libmicrohttpd's thread does ---------------------------------------------------------------------------- */
