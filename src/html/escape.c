@@ -23,7 +23,7 @@ static void put_escaped(vsi_html *html, const char *text, size_t len, const esca
   for (const char *at = text; at < end && !html->error;) {
     bool valid = true;
     size_t bytes = 1;
-    if (*at >= 0) {
+    if ((unsigned char)*at < 0x80) {
       if (e->is_plain(*at)) {
         at++;
         continue;
