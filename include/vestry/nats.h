@@ -28,6 +28,7 @@
 #define VESTRY_NATS_H
 
 #include "vestry/broker.h"
+#include "vestry/metrics.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -91,6 +92,13 @@ typedef struct vestry_nats_stats {
 /** A snapshot of a broker that vestry_nats_create made.
  *  Threads  any; takes locks briefly */
 VESTRY_API void vestry_nats_stats_get(const vestry_broker *broker, vestry_nats_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_nats_…: a vestry_metrics_fn, or for one of yours to call (observe.h). Of one
+ *  broker only.
+ *  broker   a vestry_broker that vestry_nats_create made
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_nats_stats_get */
+VESTRY_API vestry_err vestry_nats_metrics(vestry_metrics *metrics, void *broker);
 
 #ifdef __cplusplus
 }

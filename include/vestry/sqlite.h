@@ -34,6 +34,7 @@
 
 #include <sqlite3.h>
 
+#include "vestry/metrics.h"
 #include "vestry/page.h"
 
 #ifdef __cplusplus
@@ -184,6 +185,13 @@ typedef struct vestry_sqlite_stats {
 
 /** A snapshot. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_sqlite_…: a vestry_metrics_fn, or for yours to call (observe.h). Of one
+ *  database only.
+ *  database  a vestry_sqlite
+ *  Returns   OK | INVALID | the errors of vestry_metrics_add
+ *  Threads   as vestry_sqlite_stats_get */
+VESTRY_API vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database);
 
 #ifdef __cplusplus
 }

@@ -157,6 +157,12 @@ typedef struct vestry_sqlite_pool_stats {
 /** A snapshot. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_sqlite_pool_stats_get(vestry_sqlite_pool *pool, vestry_sqlite_pool_stats *ret_stats);
 
+/** Add the counters to metrics, as vestry_sqlite_pool_…: as vestry_sqlite_metrics. Of one pool only.
+ *  pool     a vestry_sqlite_pool
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_sqlite_pool_stats_get */
+VESTRY_API vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool);
+
 #ifdef __cplusplus
 }
 #endif

@@ -71,6 +71,32 @@ static void is_kept_out(vestry_nats_options options) {
   ear_finish(&e);
 }
 
+/* capability: H2 */
+static void what_it_counts_is_metrics(void **state) {
+  (void)state;
+  static char text[65536];
+  ear e;
+  vestry *v;
+  vestry_observe *observe;
+  nats_server_start(&the.server, "");
+  start_with(&e, (vestry_nats_options){0});
+  UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
+  assert_int_equal(ear_publish(&e, "in", "x"), VESTRY_OK);
+  UNTIL(ear_messages(&e, "in") == 1);
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v), VESTRY_OK);
+  const vestry_observe_options options = {.more = vestry_nats_metrics, .more_ctx = &e.broker};
+  assert_int_equal(vestry_observe_create(v, &options, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  assert_non_null(strstr(text, "\nvestry_nats_connects_total 1\n"));
+  assert_non_null(strstr(text, "\nvestry_nats_published_total 1\n"));
+  assert_non_null(strstr(text, "\nvestry_nats_received_total 1\n"));
+  assert_non_null(strstr(text, "\nvestry_nats_outbox_bytes 0\n"));
+  assert_int_equal(vestry_nats_metrics(NULL, &e.broker), VESTRY_INVALID);
+  vestry_observe_destroy(observe);
+  vestry_destroy(v);
+  ear_finish(&e);
+}
+
 /* ---- who it is --------------------------------------------------------------------------------------------------- */
 
 /* capability: G1 */
@@ -487,6 +513,7 @@ static void memory_runs_out_anywhere(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
+      TEST(what_it_counts_is_metrics),
       TEST(a_password_is_asked_for),
       TEST(a_token_is_asked_for),
       TEST(a_key_is_proved),
