@@ -29,6 +29,32 @@ typedef struct vestry_observe vestry_observe;
  *  hint of what is there. */
 typedef bool (*vestry_observe_may_fn)(const vestry_request *req, void *ctx);
 
+/** A tail lasts so long. */
+#define VESTRY_TAIL_MS UINT64_C(300000)
+/** Of an event that is longer so many bytes are shown. */
+#define VESTRY_TAIL_EVENT_BYTES 65536
+
+/** A tail that begins or ends: a request looks at what one stream is sent. */
+typedef struct vestry_tail_info {
+  size_t size;               /**< sizeof(vestry_tail_info) of this library */
+  uint64_t tail_id;          /**< a number of its own, from 1 */
+  uint64_t stream_id;        /**< which stream is looked at */
+  bool is_over;              /**< it has ended */
+  const vestry_request *req; /**< which looks, valid during the call; NULL: it has ended */
+  uint64_t shown_count;      /**< so many events were shown, at its end */
+  uint64_t left_out_count;   /**< so many were not, since the reader was slow */
+} vestry_tail_info;
+
+/** Is told of tails, for a log: that one begins, on the serving thread; and that it has ended, on any. No lock held;
+ *  must not block. */
+typedef void (*vestry_on_tail_fn)(const vestry_tail_info *info, void *ctx);
+
+/** Takes out of an event what a reader of tails must not see. On a thread of the runtime's, no lock held, several at
+ *  once perhaps.
+ *  event    a copy of its bytes, as they are before they are encoded, and a terminator: to be changed in its place
+ *  Returns  its length now, len at most; 0: it is not shown */
+typedef size_t (*vestry_redact_fn)(char *event, size_t len, void *ctx);
+
 /** What is looked at, and which requests may see it. */
 typedef struct vestry_observe_options {
   size_t size;             /**< sizeof(vestry_observe_options), or 0 */
@@ -41,6 +67,13 @@ typedef struct vestry_observe_options {
   vestry_observe_may_fn may;
   void *may_ctx;
   uint32_t ready_ms; /**< how long GET {prefix}/ready waits for its probe to be delivered; 0: 1,000 */
+  /** Which requests that may see all else may see tails, too; NULL: those of this machine alone */
+  vestry_observe_may_fn may_tail;
+  void *may_tail_ctx;
+  vestry_on_tail_fn on_tail; /**< NULL: none is told */
+  void *on_tail_ctx;
+  vestry_redact_fn redact; /**< NULL: events are shown as they are */
+  void *redact_ctx;
 } vestry_observe_options;
 
 /** Begin to look. Until something is asked for, it costs two looks at the clock for one event in 16.
@@ -51,8 +84,10 @@ typedef struct vestry_observe_options {
 VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *options,
                                             vestry_observe **ret_observe);
 
-/** Unmount what is mounted, and free. No other call may be under way or follow. NULL is accepted.
- *  Threads  not from a handler of its own; blocks until these have returned */
+/** Unmount what is mounted, end the streams that show it, and free. No other call may be under way or follow. NULL is
+ *  accepted.
+ *  Threads  not from a handler, nor a thread of the runtime; blocks until its handlers have returned and its streams
+ *           have ended. A stepped runtime is stepped */
 VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
 
 /** Mount what looks in, once:
@@ -63,6 +98,10 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *                        that goes through a queue and the instance's threads to a transport of its own, and is counted
  *                        nowhere. A line of text says why. It waits on the serving thread, ready_ms at most; a stepped
  *                        runtime is not waited for: there each request judges the probe of the one before
+ *  GET {prefix}/streams/{id}/tail
+ *                        what a stream is sent from now on, as events of a stream (curl -N, or an EventSource): begin,
+ *                        event, left-out (with a count: the reader was slow) and end, with JSON. Ends with the stream,
+ *                        or after VESTRY_TAIL_MS. Of one reader's own streams there is none; 16 at a time
  *
  *  prefix   "" or a pattern without a '/' at its end, as vestry_mount; copied
  *  Returns  OK | EXISTS (the path is taken, or it is mounted already) | INVALID (the prefix) | NO_MEMORY

@@ -76,7 +76,8 @@
   INNERMOST(MICROHTTPD_WRITERS, "vsi_microhttpd_writers.lock", "adapter/microhttpd/writers.h: lock")                   \
   INNERMOST(SQLITE_JOBS, "vestry_jobs.lock", "sqlite/jobs_state.h: lock")                                              \
   INNERMOST(LEASES, "vsi_leases.lock", "http/lease.c: lock")                                                           \
-  INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")
+  INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
+  INNERMOST(SHOWINGS, "vsi_showings.lock", "observe/showings.h: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;

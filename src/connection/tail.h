@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tail of a stream: the events that it has been sent, for those who look on. A stream without one pays a load of a
+/* The tail of a stream: the events that it has been sent, for people who look on. A stream without one pays a load of a
  * byte of its own for each event. */
 #ifndef VSI_CONNECTION_TAIL_H
 #define VSI_CONNECTION_TAIL_H

@@ -41,3 +41,8 @@ bool vsi_may_is_from_here(const vestry_request *req) {
 bool vsi_may_see(const vestry_observe_options *options, const vestry_request *req) {
   return options->may ? options->may(req, options->may_ctx) : vsi_may_is_from_here(req);
 }
+
+bool vsi_may_see_tails(const vestry_observe_options *options, const vestry_request *req) {
+  if (!vsi_may_see(options, req)) return false;
+  return options->may_tail ? options->may_tail(req, options->may_tail_ctx) : vsi_may_is_from_here(req);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "observe/observe.h"
+#include "observe/inside.h"
 
 #include <string.h>
 
@@ -7,6 +7,8 @@
 #include "base/options.h"
 #include "instance/instance.h"
 #include "observe/may.h"
+#include "observe/show.h"
+#include "observe/tail.h"
 #include "observe/text.h"
 #include "vestry/routes.h"
 
@@ -22,6 +24,7 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
     vsi_free(v->host, observe);
     return error;
   }
+  vsi_showings_init(&observe->showings);
   vsi_group_observe(v->group, true);
   vsi_pool_observe(&v->runtime->pool, true);
   *ret_observe = observe;
@@ -76,16 +79,10 @@ static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, v
 
 /* ---------------------------------------------------------------------------------------------- live, ready ------ */
 
-static vestry_err say(vestry_reply *reply, int status, const char *text) {
-  vestry_err error = vestry_reply_header(reply, "Cache-Control", "no-store");
-  if (!error) error = vestry_reply_status(reply, status);
-  return error ? error : vestry_reply_body(reply, "text/plain; charset=utf-8", text, strlen(text));
-}
-
 /* GET {prefix}/live: that this is answered is all. */
 static vestry_err show_live(const vestry_request *req, vestry_reply *reply, void *app) {
   const vestry_observe *observe = app;
-  return vsi_may_see(&observe->options, req) ? say(reply, 200, "live\n") : vestry_reply_status(reply, 403);
+  return vsi_may_see(&observe->options, req) ? vsi_show_text(reply, 200, "live\n") : vestry_reply_status(reply, 403);
 }
 
 /* GET {prefix}/ready: 200, or 503 and why. */
@@ -94,13 +91,15 @@ static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, voi
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   char why[128];
   const bool is_ready = vsi_probe_is_ready(observe->probe, why, sizeof why);
-  return say(reply, is_ready ? 200 : 503, why);
+  return vsi_show_text(reply, is_ready ? 200 : 503, why);
 }
 
 /* ------------------------------------------------------------------------------------------------- mounted ------ */
 
-static const vestry_mounted rows[] = {
-    {"GET", "/metrics", show_metrics}, {"GET", "/live", show_live}, {"GET", "/ready", show_ready}};
+static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
+                                      {"GET", "/live", show_live},
+                                      {"GET", "/ready", show_ready},
+                                      {"GET", "/streams/{id}/tail", vsi_observe_tail}};
 enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
 
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
@@ -134,6 +133,7 @@ void vestry_observe_destroy(vestry_observe *observe) {
   if (observe->path) unmount(observe);
   vsi_group_observe(observe->v->group, false);
   vsi_pool_observe(&observe->v->runtime->pool, false);
+  vsi_showings_finish(&observe->showings, observe->v->runtime);
   vsi_probe_destroy(observe->probe);
   vsi_free(observe->v->host, observe);
 }

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "instance/instance.h"
-#include "observe/observe.h"
+#include "observe/inside.h"
 #include "page/tallies.h"
 
 enum { TEXT_BYTES = 128 };

@@ -8,7 +8,7 @@
 #include "coding/coding.h"
 #include "connection/connection.h"
 #include "observe/best.h"
-#include "observe/observe.h"
+#include "observe/inside.h"
 #include "observe/shown.h"
 #include "page/explain.h"
 

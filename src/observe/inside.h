@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* What looks into an instance: its parts, which the files of this room share. */
-#ifndef VSI_OBSERVE_OBSERVE_H
-#define VSI_OBSERVE_OBSERVE_H
+#ifndef VSI_OBSERVE_INSIDE_H
+#define VSI_OBSERVE_INSIDE_H
 
 #include "instance/instance.h"
 #include "observe/probe.h"
+#include "observe/showings.h"
 #include "vestry/observe.h"
 
 struct vestry_observe {
   vestry *v;
   vestry_observe_options options;
   vsi_probe *probe;
+  vsi_showings showings;
+  _Atomic(uint64_t) tails_count; /* relaxed: numbers of tails */
   char *path; /* the prefix where it is mounted, and room for a row's pattern after it; NULL: nowhere */
   size_t prefix_len;
 };

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* The tail of a stream, over HTTP: what it shows, to whom, how long, and what is told of it. */
+#include <stdio.h>
+
+#include "serve/wire.h"
+#include "vestry/observe.h"
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+  wire watched;
+  unsigned begun, ended;
+  vestry_tail_info last;
+} suite;
+
+static void note(const vestry_tail_info *info, void *ctx) {
+  suite *s = ctx;
+  s->begun += !info->is_over;
+  s->ended += info->is_over;
+  assert_int_equal(info->req == NULL, info->is_over);
+  s->last = *info;
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_auto_close(reply, false);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("first", 1));
+}
+
+static void begin(suite *s, vestry_observe_options options) {
+  *s = (suite){.begun = 0};
+  site_begin(&s->on, (vestry_options){.scope = NULL});
+  options.on_tail = note;
+  options.on_tail_ctx = s;
+  assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
+  s->watched = (wire){.path = "/live", .datastar = true};
+  wire_request(&s->on, &s->watched, live, NULL);
+  assert_non_null(s->watched.connection);
+}
+
+static void end(suite *s, wire *tail) {
+  vestry_observe_destroy(s->observe);
+  assert_int_equal(s->begun, s->ended);
+  wires_end(&s->on, &s->watched, tail);
+}
+
+static uint64_t id_of(const wire *r) {
+  return vestry_connection_look(r->connection).id;
+}
+
+/* Ask for a stream's tail. */
+static int look(suite *s, uint64_t id, const char *peer, wire *ret) {
+  static char path[64];
+  snprintf(path, sizeof path, "/observe/streams/%llu/tail", (unsigned long long)id);
+  *ret = (wire){.path = path, .peer = peer, .headers = {{"Host", "localhost"}}};
+  wire_request(&s->on, ret, NULL, NULL);
+  return ret->status;
+}
+
+static void say(suite *s, const char *name, const char *text) {
+  assert_int_equal(vestry_connection_event(s->watched.connection, name, text, strlen(text), NULL), VESTRY_OK);
+  site_settle(&s->on);
+}
+
+/* capability: H5 */
+static void it_shows_events_as_they_are(void **state) {
+  (void)state;
+  suite s;
+  wire tail;
+  begin(&s, (vestry_observe_options){.may = NULL});
+  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  assert_int_equal(s.begun, 1);
+  assert_int_equal(s.last.stream_id, id_of(&s.watched));
+  assert_int_equal(wire_count(&tail, "event: begin"), 1);
+  assert_int_equal(wire_count(&tail, "first"), 0); /* it was sent before */
+  say(&s, "news", "a <b> \"c\" \xE2\x80\xAE");
+  assert_int_equal(wire_count(&tail, "{\"text\":\"event: news\\ndata: a \\u003Cb> \\\"c\\\" \xE2\x80\xAE\\n\\n\","), 1);
+  assert_int_equal(wire_count(&tail, "\"cut\":false,\"written\":true}"), 1);
+  say(&s, "raw", "\xff");
+  assert_int_equal(wire_count(&tail, "data: \xEF\xBF\xBD\\n"), 1);
+  char large[VESTRY_TAIL_EVENT_BYTES + 100];
+  memset(large, 'x', sizeof large - 1);
+  large[sizeof large - 1] = '\0';
+  say(&s, "large", large);
+  assert_int_equal(wire_count(&tail, "\"cut\":true,\"written\":true}"), 1);
+  vestry_connection_close(s.watched.connection, VESTRY_CAUSE_STALLED);
+  site_settle(&s.on);
+  assert_int_equal(wire_count(&tail, "event: end"), 1);
+  assert_int_equal(wire_count(&tail, "{\"why\":\"closed\",\"cause\":\"stalled\"}"), 1);
+  assert_int_equal(tail.ends, 1);
+  assert_int_equal(s.ended, 1);
+  assert_int_equal(s.last.shown_count, 3);
+  end(&s, &tail);
+}
+
+/* capability: H5 */
+static void it_ends_after_five_minutes(void **state) {
+  (void)state;
+  suite s;
+  wire tail;
+  begin(&s, (vestry_observe_options){.may = NULL});
+  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  site_pass_ms(&s.on, VESTRY_TAIL_MS - 2000);
+  assert_int_equal(tail.ends, 0);
+  site_pass_ms(&s.on, 2000);
+  assert_int_equal(wire_count(&tail, "{\"why\":\"time\"}"), 1);
+  assert_int_equal(tail.ends, 1);
+  assert_int_equal(s.watched.ends, 0);
+  end(&s, &tail);
+}
+
+/* capability: H5 */
+static void what_there_is_no_room_for_is_told(void **state) {
+  (void)state;
+  enum { SENT = 400 };
+  suite s;
+  wire tail;
+  begin(&s, (vestry_observe_options){.may = NULL});
+  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  tail.write_io = VESTRY_IO_WOULD_BLOCK; /* the reader stops */
+  for (int i = 0; i < SENT; i++) say(&s, "n", "x");
+  tail.write_io = VESTRY_IO_OK;
+  vestry_connection_writable(tail.connection);
+  site_settle(&s.on);
+  const size_t shown = wire_count(&tail, "event: event");
+  assert_true(shown >= 256 && shown < SENT);
+  char count[32];
+  snprintf(count, sizeof count, "{\"count\":%zu}", SENT - shown);
+  assert_int_equal(wire_count(&tail, count), 1);
+  assert_int_equal(wire_count(&s.watched, "event: n"), SENT); /* which has waited for nothing */
+  end(&s, &tail);
+}
+
+static size_t redact(char *event, size_t len, void *ctx) {
+  (void)ctx;
+  if (strstr(event, "hidden")) return 0;
+  char *at = strstr(event, "secret");
+  if (at) memcpy(at, "######", 6);
+  return len;
+}
+
+/* capability: H5 */
+static void it_is_redacted(void **state) {
+  (void)state;
+  suite s;
+  wire tail;
+  begin(&s, (vestry_observe_options){.redact = redact});
+  assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
+  say(&s, "n", "a secret");
+  say(&s, "n", "hidden");
+  assert_int_equal(wire_count(&tail, "a ######"), 1);
+  assert_int_equal(wire_count(&tail, "secret") + wire_count(&tail, "hidden"), 0);
+  assert_int_equal(wire_count(&s.watched, "a secret"), 1);
+  end(&s, &tail);
+}
+
+static bool always(const vestry_request *req, void *ctx) {
+  (void)req, (void)ctx;
+  return true;
+}
+
+/* capability: H5 */
+static void it_takes_a_permission_of_its_own(void **state) {
+  (void)state;
+  suite s;
+  wire tail, other;
+  begin(&s, (vestry_observe_options){.may = always});
+  const uint64_t id = id_of(&s.watched);
+  assert_int_equal(look(&s, id, "192.0.2.1", &tail), 403);
+  assert_true(!tail.text || !*tail.text);
+  wire_finish(&tail);
+  assert_int_equal(s.begun, 0);
+  assert_int_equal(look(&s, id + 100, "127.0.0.1", &tail), 404);
+  wire_finish(&tail);
+  assert_int_equal(look(&s, 0, "127.0.0.1", &tail), 400);
+  wire_finish(&tail);
+  assert_int_equal(look(&s, id, "127.0.0.1", &tail), 200);
+  assert_int_equal(look(&s, id_of(&tail), "127.0.0.1", &other), 409); /* it would show itself */
+  wire_finish(&other);
+  end(&s, &tail);
+  begin(&s, (vestry_observe_options){.may = always, .may_tail = always});
+  assert_int_equal(look(&s, id_of(&s.watched), "192.0.2.1", &tail), 200);
+  end(&s, &tail);
+}
+
+static void no_memory_ends_it(void **state) {
+  (void)state;
+  suite s;
+  wire tail;
+  int status = 0;
+  for (long number = 0; status != 200; number++) {
+    begin(&s, (vestry_observe_options){.may = NULL});
+    const uint64_t id = id_of(&s.watched);
+    test_host_fail_in(&s.on.th, number);
+    status = look(&s, id, "127.0.0.1", &tail);
+    if (test_host_has_failed(&s.on.th) && tail.ends) status = 0;
+    test_host_fail_no_more(&s.on.th);
+    end(&s, &tail);
+    assert_true(number < 1000);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(it_shows_events_as_they_are),       cmocka_unit_test(it_ends_after_five_minutes),
+      cmocka_unit_test(what_there_is_no_room_for_is_told), cmocka_unit_test(it_is_redacted),
+      cmocka_unit_test(it_takes_a_permission_of_its_own),  cmocka_unit_test(no_memory_ends_it),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
