@@ -129,16 +129,16 @@ static vsi_outcome make_page(vsi_run *r) {
  * made. With the lock. */
 static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   vsi_view *view = r->view;
-  bool is_stale = false;
+  vsi_missed missed = {.seq = 0};
   vestry_err error = VESTRY_OK;
-  if (!view->is_over) error = vsi_topics_name(view, &r->names, made == VSI_MADE_CONTENT, r->started_seq, &is_stale);
+  if (!view->is_over) error = vsi_topics_name(view, &r->names, made == VSI_MADE_CONTENT, r->started_seq, &missed);
   vsi_topics_noted(r->pages, &r->names);
-  if (is_stale) {
+  if (missed.seq) {
     view->is_dirty = true;
     view->is_asked = false;
     if (!view->marked_seq) {
-      view->marked_seq = r->started_seq + 1;
-      view->is_guessed = true;
+      view->marked_seq = missed.seq;
+      view->is_guessed = missed.is_guessed;
     }
   }
   return error ? VSI_MADE_FAILED : made;

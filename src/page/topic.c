@@ -121,12 +121,20 @@ static bool add_link(vsi_view *view, vsi_page_topic *topic) {
   return topic->is_linked = true;
 }
 
-static vestry_err name_one(vsi_view *view, const note *of, const char *name, uint64_t started_seq, bool *ret_stale) {
+/* The topic was refreshed while its view was rendered. A view that was linked to it has missed no refresh but those
+ * that the next walk is for. */
+static void note_missed(const vsi_page_topic *topic, uint64_t started_seq, vsi_missed *missed) {
+  const bool is_known = topic->is_linked && topic->is_dirty && !topic->is_walked && topic->dirty_seq > started_seq;
+  const vsi_missed is = {is_known ? topic->dirty_seq : started_seq + 1, !is_known};
+  if (!missed->seq || is.seq < missed->seq || (is.seq == missed->seq && is_known)) *missed = is;
+}
+
+static vestry_err name_one(vsi_view *view, const note *of, const char *name, uint64_t started_seq, vsi_missed *missed) {
   vestry_pages *pages = view->page->pages;
   vsi_page_topic *topic = find(pages, of->hash, name, of->len);
   if (!topic) topic = create(pages, of->hash, name, of->len);
   if (!topic) return VESTRY_NO_MEMORY;
-  if (topic->seq > started_seq) *ret_stale = true;
+  if (topic->seq > started_seq) note_missed(topic, started_seq, missed);
   if (!topic->is_linked && !add_link(view, topic)) {
     free_if_unused(pages, topic);
     return VESTRY_NO_MEMORY;
@@ -154,14 +162,15 @@ static bool stays(const vsi_link *link, bool forget) {
 /* Bring a view's links up to date. Topics carry marks meanwhile, so nothing searches a view's links for a topic, or
  * names for a link. */
 vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq,
-                           bool *ret_stale) {
+                           vsi_missed *ret_missed) {
   vestry_err error = names->error;
+  *ret_missed = (vsi_missed){.seq = 0};
   if (view->link.topic) view->link.topic->is_linked = true;
   for (vsi_more_link *more = view->more_links; more; more = more->next) more->link.topic->is_linked = true;
   note of;
   const char *name;
   for (size_t at = 0; !error && (name = next_name(names, &at, &of));)
-    error = name_one(view, &of, name, started_seq, ret_stale);
+    error = name_one(view, &of, name, started_seq, ret_missed);
   forget &= !error;
   if (view->link.topic && !stays(&view->link, forget)) drop_link(&view->link);
   for (vsi_more_link **at = &view->more_links; *at;) {
@@ -182,9 +191,9 @@ vestry_slice vsi_topic_name(const vsi_page_topic *topic) {
 }
 
 void vsi_topics_forget(vsi_view *view) {
-  bool is_stale;
+  vsi_missed missed;
   const vsi_buffer nothing = {.len = 0};
-  (void)vsi_topics_name(view, &nothing, true, 0, &is_stale); /* cannot fail */
+  (void)vsi_topics_name(view, &nothing, true, 0, &missed); /* cannot fail */
 }
 
 /* -------------------------------------------------------------------------------------------------- refresh ------- */

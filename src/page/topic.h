@@ -10,10 +10,17 @@
 void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, size_t len);
 /* The render is over, and its view depends on what it has named, or never will. Once for each buffer. */
 void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names);
+/* A view has missed a refresh that came while it was rendered. */
+typedef struct vsi_missed {
+  uint64_t seq;    /* the first, or one that came before it; 0: none */
+  bool is_guessed; /* it may be one that came before it */
+} vsi_missed;
+
 /* Have the view depend on all that its render has named; forget: and on nothing else. started_seq: pages->seq when the
- * render began. ret_stale: some were refreshed since. OK | NO_MEMORY: not on all of them. Takes as long as there are
+ * render began. ret_missed: what was refreshed since. OK | NO_MEMORY: not on all of them. Takes as long as there are
  * names and links. */
-vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq, bool *ret_stale);
+vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq,
+                           vsi_missed *ret_missed);
 /* A topic's name; valid under the lock. */
 vestry_slice vsi_topic_name(const vsi_page_topic *topic);
 /* Forget all of them. */

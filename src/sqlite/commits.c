@@ -74,7 +74,7 @@ vestry_err vsi_sqlite_commits_init(vsi_sqlite_commits *commits, vestry_pages *pa
   commits->max_file_pages = options->max_file_pages;
   if (options->level == VESTRY_SQLITE_FILE_PAGES && !commits->records_pages) return VESTRY_UNSUPPORTED;
   vsi_sqlite_tables_init(&commits->tables, host);
-  vestry_err error = vsi_sqlite_index_create(pages, host, options->max_bytes, &commits->index);
+  vestry_err error = vsi_sqlite_index_create(pages, host, &commits->tables, options->max_bytes, &commits->index);
   if (!error) error = vestry_pages_observe(pages, &observer);
   commits->is_observing = !error;
   return error;
@@ -227,7 +227,7 @@ void vsi_sqlite_commits_whole(vsi_sqlite_commits *commits, uint64_t *ret_seq) {
   if (!commits->records) return;
   atomic_fetch_add_explicit(&commits->generation, 1, memory_order_acq_rel); /* before the commit counts */
   (void)vsi_sqlite_index_commit(commits->index, &all, ret_seq);
-  (void)vestry_refresh_here(commits->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
+  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, VESTRY_REFRESH_DATABASE, NULL, ret_seq);
 }
 
 /* One look at the WAL. */
@@ -271,7 +271,8 @@ static void follow_tabs(vsi_sqlite_commits *commits, const vsi_sqlite_record *re
   bool is_met = atomic_load_explicit(&commits->tabs_are_anywhere, memory_order_seq_cst);
   for (size_t i = 0; !is_met && i < written->pages_count; i++)
     is_met = vsi_sqlite_tab_pages_have(&commits->tab_pages, written->pages[i]);
-  if (is_met) (void)vestry_refresh_here(commits->pages, VSI_SQLITE_TABS_TOPIC, ret_seq);
+  if (!is_met) return;
+  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, VESTRY_REFRESH_TABLE, "vestry_tab", ret_seq);
 }
 
 static void follow_commit(const vsi_sqlite_written *written, void *ctx) {

@@ -25,6 +25,8 @@
  * Locks: the index's is taken before that of the pages. */
 #include "sqlite/index.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/queue.h>
 
 enum { RECENT_MAX = 1024, RECENT_BYTES = 1 << 20 };
@@ -44,6 +46,7 @@ typedef struct recent {
 
 struct vsi_sqlite_index {
   vsi_sqlite_sets sets; /* guarded by lock, but for its topics and host */
+  vsi_sqlite_tables *tables;
   vsi_mutex lock;
   /* All below is guarded by it. */
   uint64_t commits; /* that were followed */
@@ -96,9 +99,31 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
 /* One refresh after the other, counted. */
 typedef struct refreshes {
   vsi_sqlite_index *index;
+  const vsi_sqlite_commit *commit;
   size_t count; /* of sets */
   uint64_t *ret_seq;
+  uint32_t page;    /* that is followed; 0: none */
+  uint32_t named;   /* the table whose name it is */
+  const char *name; /* NULL: none yet */
 } refreshes;
+
+/* Refresh a topic, and say what for: a table that the commit changed; if none is known, the page that is followed. */
+static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
+  vestry_pages *topics = r->index->sets.topics;
+  const vsi_sqlite_use *use = vsi_sqlite_met_use(r->commit, p);
+  char number[12];
+  if (use && (!r->name || r->named != use->table)) {
+    r->name = vsi_sqlite_tables_name(r->index->tables, use->table);
+    r->named = use->table;
+  }
+  if (use) {
+    (void)vestry_refresh_for(topics, topic, VESTRY_REFRESH_TABLE, r->name, r->ret_seq);
+    return;
+  }
+  snprintf(number, sizeof number, "%" PRIu32, r->page);
+  (void)vestry_refresh_for(topics, topic, r->page ? VESTRY_REFRESH_DATABASE_PAGE : VESTRY_REFRESH_DATABASE, number,
+                           r->ret_seq);
+}
 
 static void refresh(refreshes *r, set *s) {
   char topic[VSI_SQLITE_SET_TOPIC_BYTES];
@@ -110,19 +135,20 @@ static void refresh(refreshes *r, set *s) {
     return;
   }
   r->index->stats.refreshed_count += views;
-  (void)vestry_refresh_here(r->index->sets.topics, topic, r->ret_seq); /* its name is one: it cannot fail */
+  refresh_topic(r, &s->plan, topic);
   r->count++;
 }
 
-static void judge_set(refreshes *r, const vsi_sqlite_commit *commit, set *s) {
-  verdict is = vsi_sqlite_judge(commit, &s->plan);
+static void judge_set(refreshes *r, set *s) {
+  verdict is = vsi_sqlite_judge(r->commit, &s->plan);
   if (is == VSI_SQLITE_VOID) vsi_sqlite_set_make_void(&r->index->sets, s);
   if (is == VSI_SQLITE_REFRESH) refresh(r, s);
 }
 
 /* Follow a page that was written to the sets that have read it: they need no search by pages. */
-static void follow_page(refreshes *r, const vsi_sqlite_commit *commit, uint32_t page) {
-  vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, page);
+static void follow_page(refreshes *r) {
+  const vsi_sqlite_commit *commit = r->commit;
+  vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, r->page);
   for (place *next, *at = entry ? LIST_FIRST(&entry->places) : NULL; at; at = next) {
     set *s = at->of;
     next = LIST_NEXT(at, in); /* another set's; the entry may be gone when the last one left */
@@ -133,55 +159,53 @@ static void follow_page(refreshes *r, const vsi_sqlite_commit *commit, uint32_t 
   }
 }
 
-typedef struct judging {
-  refreshes *r;
-  const vsi_sqlite_commit *commit;
-} judging;
-
 static void judge_found(set *s, void *ctx) {
-  const judging *j = ctx;
-  judge_set(j->r, j->commit, s);
+  judge_set(ctx, s);
 }
 
-static void follow_tables(refreshes *r, const vsi_sqlite_commit *commit) {
-  judging j = {r, commit};
+static void follow_tables(refreshes *r) {
+  const vsi_sqlite_commit *commit = r->commit;
   for (size_t i = 0; i < commit->uses_count; i++)
-    vsi_sqlite_sets_find_changed(&r->index->sets, &commit->uses[i], commit->keys, commit->keys_count, judge_found, &j);
+    vsi_sqlite_sets_find_changed(&r->index->sets, &commit->uses[i], commit->keys, commit->keys_count, judge_found, r);
 }
 
 /* Follow a commit to the sets that depend on more than tables; and to all that are followed by tables, if it is not
  * known which it changed. */
-static void follow_coarse(refreshes *r, const vsi_sqlite_commit *commit) {
+static void follow_coarse(refreshes *r) {
   vsi_sqlite_sets *sets = &r->index->sets;
   for (set *next, *s = LIST_FIRST(&sets->wild_sets); s; s = next) {
     next = LIST_NEXT(s, in_coarse);
     refresh(r, s);
   }
-  for (set *next, *s = commit->knows_tables ? NULL : LIST_FIRST(&sets->coarse_sets); s; s = next) {
+  for (set *next, *s = r->commit->knows_tables ? NULL : LIST_FIRST(&sets->coarse_sets); s; s = next) {
     next = LIST_NEXT(s, in_coarse);
     refresh(r, s);
   }
 }
 
-static void follow_all(refreshes *r, const vsi_sqlite_commit *commit) {
+static void follow_all(refreshes *r) {
   for (set *next, *s = LIST_FIRST(&r->index->sets.all_sets); s; s = next) {
     next = LIST_NEXT(s, in_all);
-    judge_set(r, commit, s);
+    judge_set(r, s);
   }
 }
 
 size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq) {
-  refreshes r = {index, 0, ret_seq};
+  refreshes r = {.index = index, .commit = commit, .ret_seq = ret_seq};
   vsi_mutex_lock(&index->lock);
   index->commits++;
   remember(index, commit);
   if (commit->is_whole) index->stats.whole_count++;
   if (commit->is_whole || !commit->knows_pages) {
-    follow_all(&r, commit);
+    follow_all(&r);
   } else {
-    for (size_t i = 0; i < commit->pages_count; i++) follow_page(&r, commit, commit->pages[i]);
-    if (!commit->is_of_render && commit->knows_tables) follow_tables(&r, commit);
-    if (!commit->is_of_render) follow_coarse(&r, commit);
+    for (size_t i = 0; i < commit->pages_count; i++) {
+      r.page = commit->pages[i];
+      follow_page(&r);
+    }
+    r.page = 0;
+    if (!commit->is_of_render && commit->knows_tables) follow_tables(&r);
+    if (!commit->is_of_render) follow_coarse(&r);
   }
   index->stats.refreshed_sets_count += r.count;
   vsi_mutex_unlock(&index->lock);
@@ -215,14 +239,17 @@ static plan plan_for(vsi_sqlite_recording *recording) {
   return p;
 }
 
-/* What came while it ran. After a commit that makes it void it is followed by tables. */
-static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun) {
+/* What came while it ran; and the table that refreshes it, if one is known: otherwise untouched. After a commit that
+ * makes it void it is followed by tables. */
+static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, const char **ret_table) {
   verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
   const recent *at;
   STAILQ_FOREACH(at, &index->recent, in) {
     if (worst == VSI_SQLITE_REFRESH) break;
     verdict is = at->number > begun ? vsi_sqlite_judge(&at->commit, p) : VSI_SQLITE_NOTHING;
     if (is > worst) worst = is;
+    const vsi_sqlite_use *use = is == VSI_SQLITE_REFRESH ? vsi_sqlite_met_use(&at->commit, p) : NULL;
+    if (use) *ret_table = vsi_sqlite_tables_name(index->tables, use->table);
     if (is == VSI_SQLITE_VOID) vsi_sqlite_plan_without_pages(p);
   }
   return worst;
@@ -251,9 +278,10 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   vsi_mutex_lock(&index->lock);
   verdict is = VSI_SQLITE_NOTHING;
   set *s = NULL;
+  const char *table = NULL;
   if (recording->has_read) {
     bool was_exact = p.is_exact;
-    is = judge_recent(index, &p, recording->begun);
+    is = judge_recent(index, &p, recording->begun, &table);
     s = vsi_sqlite_sets_place(&index->sets, &p);
     s->pins++;
     index->stats.recorded_count++;
@@ -264,7 +292,9 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   vsi_mutex_unlock(&index->lock);
   if (!s) return;
   (void)vestry_render_topic(recording->render, topic); /* what it says sticks in the render */
-  if (is == VSI_SQLITE_REFRESH) (void)vestry_refresh_here(index->sets.topics, topic, NULL);
+  if (is == VSI_SQLITE_REFRESH)
+    (void)vestry_refresh_for(index->sets.topics, topic, table ? VESTRY_REFRESH_TABLE : VESTRY_REFRESH_DATABASE, table,
+                             NULL);
   vsi_mutex_lock(&index->lock);
   s->pins--;
   vsi_mutex_unlock(&index->lock);
@@ -272,10 +302,11 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
 
-vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, size_t max_bytes,
-                                   vsi_sqlite_index **ret_index) {
+vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, vsi_sqlite_tables *tables,
+                                   size_t max_bytes, vsi_sqlite_index **ret_index) {
   vsi_sqlite_index *index = vsi_calloc(host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
+  index->tables = tables;
   STAILQ_INIT(&index->recent);
   vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
   if (vsi_sqlite_sets_init(&index->sets, pages, host, max_bytes)) {

@@ -14,9 +14,9 @@ typedef struct vsi_sqlite_index_stats {
 
 typedef struct vsi_sqlite_index vsi_sqlite_index;
 
-/* max_bytes: of what is kept of renders. OK | NO_MEMORY */
-vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, size_t max_bytes,
-                                   vsi_sqlite_index **ret_index);
+/* tables: borrowed, for their names. max_bytes: of what is kept of renders. OK | NO_MEMORY */
+vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, vsi_sqlite_tables *tables,
+                                   size_t max_bytes, vsi_sqlite_index **ret_index);
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index);
 /* A render begins: commits from here on are kept until it ends. Returns how many were followed. */
 uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index);

@@ -7,6 +7,14 @@ bool vsi_sqlite_meets_tables(const vsi_sqlite_commit *commit, const vsi_sqlite_p
                               commit->keys_count);
 }
 
+/* A set that depends on more than tables has those that it does not name in the first one's. */
+const vsi_sqlite_use *vsi_sqlite_met_use(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p) {
+  for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
+    if (vsi_sqlite_uses_meet(p->uses, p->uses_count, &commit->uses[i], 1, commit->keys, commit->keys_count))
+      return &commit->uses[i];
+  return commit->knows_tables && commit->uses_count ? commit->uses : NULL;
+}
+
 static bool meets_pages(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p) {
   for (size_t i = 0; i < commit->pages_count; i++) {
     size_t low = 0, high = p->pages_count;

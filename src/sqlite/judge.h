@@ -23,6 +23,9 @@ typedef struct vsi_sqlite_commit {
 typedef enum vsi_sqlite_verdict { VSI_SQLITE_NOTHING, VSI_SQLITE_VOID, VSI_SQLITE_REFRESH } vsi_sqlite_verdict;
 
 vsi_sqlite_verdict vsi_sqlite_judge(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p);
+/* The use of a table, among those that the commit changed, for which a set's renders are refreshed; NULL: no table is
+ * known. */
+const vsi_sqlite_use *vsi_sqlite_met_use(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p);
 /* Whether a commit concerns a set, by tables alone. */
 bool vsi_sqlite_meets_tables(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p);
 

@@ -35,7 +35,8 @@ static void account(vestry_sqlite *database, vsi_sqlite_number number) {
 
 void vsi_sqlite_refresh_all(vestry_sqlite *database) {
   vsi_sqlite_commits_whole(&database->commits, NULL);
-  (void)vestry_refresh_here(database->pages, NULL, &database->seq); /* other nodes look for themselves */
+  /* other nodes look for themselves */
+  (void)vestry_refresh_for(database->pages, NULL, VESTRY_REFRESH_DATABASE, NULL, &database->seq);
   database->stats.whole_count++;
 }
 

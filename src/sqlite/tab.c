@@ -206,7 +206,7 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (is_recorded) vsi_sqlite_commits_tab_begins(&database->commits, reader);
   int result = read_state(connection, &whose, now, buffer, capacity, &len, &expires);
   if (is_recorded && vsi_sqlite_commits_tab_ends(&database->commits, reader))
-    (void)vestry_refresh_here(database->pages, topic, NULL);
+    (void)vestry_refresh_for(database->pages, topic, VESTRY_REFRESH_TABLE, "vestry_tab", NULL);
   vsi_sqlite_reader_pause(reader, was_own);
   if (result == SQLITE_ROW && expires < soon_s(&whose, now)) note_touch(database, &whose);
   error =

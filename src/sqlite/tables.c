@@ -132,6 +132,13 @@ void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
   vsi_mutex_finish(&tables->lock);
 }
 
+const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table) {
+  vsi_mutex_lock(&tables->lock);
+  const char *name = tables->tables[table]->name;
+  vsi_mutex_unlock(&tables->lock);
+  return name;
+}
+
 /* Names are of the schema's author, not of users: no client aims at this. In any case. */
 static uint64_t hash_of(const char *name) {
   uint64_t hash = 0;

@@ -92,6 +92,8 @@ void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host);
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables);
 /* A table's number. name: in any case. OK | NO_MEMORY | LIMIT */
 vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table);
+/* Its name, as long as the tables are there. */
+const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table);
 /* Say what it is. names: of its columns, in one allocation, taken. */
 void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t always,
                             uint64_t filled, bool is_made, char **names, uint32_t names_count);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* What an operator is told of commits: the table, or the page of the file, for which a page rendered again; and never
+ * a value, nor the text of a statement. */
+#include "sqlite/level.h"
+#include "sqlite/shown.h"
+#include "vestry/observe.h"
+
+#define MARK   "planted-7f3a"
+#define SCHEMA "CREATE TABLE messages(id INTEGER PRIMARY KEY, text); CREATE TABLE users(name); CREATE TABLE log(what)"
+
+/* What is told of the only page. */
+typedef struct told {
+  size_t count;
+  vestry_refresh_kind kind;
+  char by[128];
+} told;
+
+static void note(const vestry_page_info *info, void *ctx) {
+  told *t = ctx;
+  t->count++;
+  t->kind = info->refreshed;
+  snprintf(t->by, sizeof t->by, "%s", info->refreshed_by);
+  const char *const texts[] = {info->path, info->part, info->refreshed_by, info->unchanged_by};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) assert_true(!texts[i] || !strstr(texts[i], MARK));
+}
+
+static told look(const shown_site *s) {
+  told t = {.count = 0};
+  vestry_observe *observe;
+  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.pages = s->on.pages}, &observe),
+                   VESTRY_OK);
+  assert_int_equal(vestry_observe_pages(observe, VESTRY_PAGES_BY_PATH, 0, note, &t), VESTRY_OK);
+  vestry_observe_destroy(observe);
+  assert_int_equal(t.count, 1);
+  return t;
+}
+
+static void run_and_expect(shown_site *s, sqlite3 *db, const char *sql, const char *by) {
+  shown_run(db, sql);
+  (void)shown_renders(s, 0);
+  assert_string_equal(look(s).by, by);
+}
+
+/* capability: H8 */
+static void a_commit_of_ones_own_is_told_by_its_table(void **state) {
+  (void)state;
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
+  static const char *const modes[] = {"WAL", "DELETE"};
+  for (size_t i = 0; i < 4; i++) {
+    shown_site s;
+    if (levels[i / 2] == VESTRY_SQLITE_FILE_PAGES && (i % 2 || !level_has_pages())) continue;
+    shown_open_with(&s, modes[i % 2], SCHEMA, (vestry_sqlite_options){.level = levels[i / 2]});
+    shown_watch(&s, "SELECT text FROM messages; SELECT name FROM users");
+    assert_string_equal(look(&s).by, "first");
+    run_and_expect(&s, s.writer, "INSERT INTO messages(text) VALUES('" MARK "') /* " MARK " */", "table messages");
+    run_and_expect(&s, s.writer, "INSERT INTO users VALUES('" MARK "')", "table users");
+    /* the page has not read the first of these */
+    run_and_expect(&s, s.writer, "BEGIN; INSERT INTO log VALUES(1); UPDATE messages SET text = '" MARK "2'; COMMIT",
+                   "table messages");
+    shown_run(s.writer, "INSERT INTO log VALUES('" MARK "')");
+    assert_int_equal(shown_renders(&s, 0), 0);
+    assert_string_equal(look(&s).by, "table messages");
+    run_and_expect(&s, s.writer, "ALTER TABLE log ADD COLUMN more DEFAULT '" MARK "'", "all");
+    shown_close(&s);
+  }
+}
+
+/* capability: H8 */
+static void a_commit_of_anothers_is_told_by_its_page(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
+  shown_watch(&s, "SELECT text FROM messages");
+  char root[SHOWN_TEXT_BYTES], by[300];
+  shown_text(s.other, "SELECT rootpage FROM sqlite_schema WHERE name = 'messages'", root);
+  root[strcspn(root, " ")] = '\0';
+  snprintf(by, sizeof by, "page %s of the database", root);
+  run_and_expect(&s, s.other, "INSERT INTO messages(text) VALUES('" MARK "')", by);
+  assert_int_equal(look(&s).kind, VESTRY_REFRESH_DATABASE_PAGE);
+  shown_run(s.other, "INSERT INTO users VALUES('" MARK "')");
+  assert_int_equal(shown_renders(&s, 0), 0);
+  assert_string_equal(look(&s).by, by);
+  shown_close(&s);
+}
+
+/* capability: H8 */
+static void a_commit_of_unknown_tables_and_pages_is_told_as_the_databases(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open_with(&s, "DELETE", SCHEMA, (vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES});
+  shown_watch(&s, "SELECT text FROM messages");
+  run_and_expect(&s, s.other, "INSERT INTO messages(text) VALUES('" MARK "')", "database");
+  assert_int_equal(look(&s).kind, VESTRY_REFRESH_DATABASE);
+  shown_close(&s);
+}
+
+static void commit_behind(shown_site *s, vestry_render *render) {
+  (void)render;
+  shown_run(s->writer, "INSERT INTO messages(text) VALUES('" MARK "')");
+  assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
+}
+
+/* A commit that comes while the page renders, behind what it reads. */
+/* capability: H8 */
+static void a_commit_during_a_render_is_told_by_its_table(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, SCHEMA, VESTRY_SQLITE_TABLES);
+  shown_watch(&s, "SELECT text FROM messages; SELECT name FROM users");
+  s.behind = commit_behind;
+  shown_run(s.writer, "INSERT INTO users VALUES('" MARK "')");
+  assert_int_equal(shown_renders(&s, 0), 2);
+  assert_string_equal(look(&s).by, "table messages");
+  shown_close(&s);
+}
+
+int main(void) {
+  level_begin();
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_of_ones_own_is_told_by_its_table),
+                                     cmocka_unit_test(a_commit_of_anothers_is_told_by_its_page),
+                                     cmocka_unit_test(a_commit_of_unknown_tables_and_pages_is_told_as_the_databases),
+                                     cmocka_unit_test(a_commit_during_a_render_is_told_by_its_table)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
