@@ -26,31 +26,7 @@ PKG_CONFIG_PATH=$libdir/pkgconfig
 export PKG_CONFIG_PATH
 version=$(pkg-config --modversion vestry)
 
-run() { # PROGRAM: says which version it runs with
-  said=$(LD_LIBRARY_PATH=$libdir "$1")
-  echo "$said"
-  [ "$said" = "vestry $version" ]
-}
-for module in vestry vestry-store vestry-lean vestry-civetweb vestry-microhttpd vestry-sqlite vestry-postgres vestry-nats vestry-testing; do
-  source=$here/outside/${module#vestry-}.c
-  case $module in vestry | vestry-lean) source=$here/outside/core.c ;; esac
-
-  step "pkg-config $module"
-  # shellcheck disable=SC2046 # lists of words
-  "$compiler" -std=c11 -Wall -Wextra -Werror $(pkg-config --cflags $module) "$source" -o "$scratch/$module" \
-    $(pkg-config --libs $module)
-  run "$scratch/$module"
-
-  step "pkg-config --static $module"
-  # shellcheck disable=SC2046
-  "$compiler" -std=c11 $(pkg-config --static --cflags $module) "$source" -o "$scratch/$module-static" \
-    $(pkg-config --static --libs $module | sed "s|-l\(vestry[a-z-]*\)|-l:lib\1.a|g")
-  if readelf -d "$scratch/$module-static" | grep 'NEEDED.*vestry'; then
-    echo "This was to be static."
-    exit 1
-  fi
-  run "$scratch/$module-static"
-done
+LD_LIBRARY_PATH=$libdir "$here/outside.sh" pkg-config "$scratch" "$compiler"
 
 step "what pieces need"
 needs() { # MODULE: the libraries that its static program needs, and its size
@@ -69,19 +45,12 @@ done
 [ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson libnettle " ]
 [ "$(stat -c %s "$scratch/vestry-store-static")" -lt 130000 ]
 
-step find_package
-cmake -S "$here/outside" -B "$scratch/outside" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
-  -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" >"$scratch/log" 2>&1 &&
-  cmake --build "$scratch/outside" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
-for program in shared static civetweb civetweb_static microhttpd microhttpd_static sqlite sqlite_static \
-  postgres postgres_static nats nats_static testing testing_static; do
-  run "$scratch/outside/$program"
-done
+"$here/outside.sh" cmake "$scratch" "$compiler" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix"
 
 step "examples, outside"
-cmake -S "$here/examples" -B "$scratch/examples" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
-  -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" >"$scratch/log" 2>&1 &&
-  cmake --build "$scratch/examples" --target auction boxoffice cells >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+cmake -S "$here/../../examples" -B "$scratch/examples" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
+  -DCMAKE_C_COMPILER="$compiler" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DWANTED="$version" >"$scratch/log" 2>&1 &&
+  cmake --build "$scratch/examples" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
 python3 -B "$here/../examples/first_day.py" "$scratch/examples/bin" microhttpd auction.start_use_end_start \
   auction.start_twice boxoffice.start_use_end_start boxoffice.start_twice cells.start_use_end_start cells.start_twice
 

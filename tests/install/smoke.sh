@@ -1,5 +1,5 @@
 #!/bin/sh
-# The counter of a build starts on both adapters, answers, and ends cleanly: smoke.sh BUILD_DIRECTORY
+# The counter starts on both adapters, answers, and ends cleanly: smoke.sh FOLDER_OF_THE_COUNTER
 # SPDX-License-Identifier: MIT
 set -eu
 scratch=$(mktemp -d)
@@ -7,7 +7,7 @@ server=
 trap 'if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi; rm -rf "$scratch"' EXIT
 for adapter in civetweb microhttpd; do
   mkfifo "$scratch/$adapter"
-  "$1/bin/counter" --port 0 --adapter "$adapter" >"$scratch/$adapter" 2>"$scratch/log" &
+  "$1/counter" --port 0 --adapter "$adapter" >"$scratch/$adapter" 2>"$scratch/log" &
   server=$!
   read -r _ url <"$scratch/$adapter" || { cat "$scratch/log"; exit 1; } # it says where it listens once it does
   page=$(curl -fsS --max-time 20 "$url")

@@ -1,0 +1,60 @@
+#!/bin/sh
+# Programs of somebody who has installed vestry are built and run, shared and static, in a folder of theirs:
+# outside.sh pkg-config FOLDER COMPILER | outside.sh cmake FOLDER COMPILER ARGUMENTS OF CMAKE…
+# The library is found as the system finds it, or by PKG_CONFIG_PATH, CMAKE_PREFIX_PATH and LD_LIBRARY_PATH.
+# SPDX-License-Identifier: MIT
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+way=$1
+folder=$2
+compiler=$3
+shift 3
+version=$(pkg-config --modversion vestry)
+
+step() { echo "-- $*"; }
+run() { # PROGRAM: says which version it runs with
+  said=$("$1")
+  echo "$said"
+  [ "$said" = "vestry $version" ]
+}
+
+by_pkg_config() { # MODULE
+  source=$here/outside/${1#vestry-}.c
+  case $1 in vestry | vestry-lean) source=$here/outside/core.c ;; esac
+
+  step "pkg-config $1"
+  # shellcheck disable=SC2046 # lists of words
+  "$compiler" -std=c11 -Wall -Wextra -Werror $(pkg-config --cflags "$1") "$source" -o "$folder/$1" \
+    $(pkg-config --libs "$1")
+  run "$folder/$1"
+
+  step "pkg-config --static $1"
+  # shellcheck disable=SC2046
+  "$compiler" -std=c11 $(pkg-config --static --cflags "$1") "$source" -o "$folder/$1-static" \
+    $(pkg-config --static --libs "$1" | sed "s|-l\(vestry[a-z-]*\)|-l:lib\1.a|g")
+  if readelf -d "$folder/$1-static" | grep 'NEEDED.*vestry'; then
+    echo "This was to be static."
+    exit 1
+  fi
+  run "$folder/$1-static"
+}
+
+by_cmake() {
+  step find_package
+  cmake -S "$here/outside" -B "$folder/outside" -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" "$@" \
+    >"$folder/log" 2>&1 && cmake --build "$folder/outside" >>"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
+  for program in shared static civetweb civetweb_static microhttpd microhttpd_static sqlite sqlite_static \
+    postgres postgres_static nats nats_static testing testing_static; do
+    run "$folder/outside/$program"
+  done
+}
+
+case $way in
+pkg-config)
+  for module in vestry vestry-store vestry-lean vestry-civetweb vestry-microhttpd vestry-sqlite \
+    vestry-postgres vestry-nats vestry-testing; do
+    by_pkg_config "$module"
+  done
+  ;;
+cmake) by_cmake "$@" ;;
+esac

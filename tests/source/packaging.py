@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What debian/ says of the packages is what the build makes: packaging.py REPOSITORY BUILD_FOLDER [--write | --planted]
+
+Each shared library has a package, and its debian/*.symbols has the functions that the library exports, each with the
+version that had it first. What `cmake --install` puts somewhere is named by one line of debian/*.install, and each line
+names something; each example is in vestry-tools. The versions of version.h, CHANGELOG.md and debian/changelog are one.
+
+With --write the symbols files are made anew (scripts/packages --symbols): a function keeps its version, a new one has
+that of version.h; a function that is gone goes from its file as long as no version with it was released. With --planted
+faults of each kind are put into a copy, and have to be found."""
+import fnmatch
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+LINE = re.compile(r"^ (\w+)@Base (\S+)$", re.M)
+
+
+def version(top):
+    return re.search(r'VESTRY_VERSION +"(.*?)"', (top / "include/vestry/version.h").read_text())[1]
+
+
+def has_releases(top):
+    """Whether CHANGELOG.md has a version that was released."""
+    heads = re.findall(r"^## (.*)", (top / "CHANGELOG.md").read_text(), re.M)
+    return any("not yet released" not in head for head in heads)
+
+
+def libraries(build):
+    """Package → soname, and the functions that the library exports."""
+    found = {}
+    for path in sorted((build / "lib").glob("libvestry*.so")):
+        dynamic = subprocess.run(["readelf", "-d", path], check=True, capture_output=True, text=True).stdout
+        soname = re.search(r"\(SONAME\).*\[(.*)\]", dynamic)
+        if not soname:
+            continue  # a helper of the tests
+        names = subprocess.run(["nm", "-D", "--defined-only", path], check=True, capture_output=True, text=True).stdout
+        package = re.sub(r"\.so\.", "", soname[1])
+        found[package] = soname[1], sorted(line.split()[2] for line in names.splitlines())
+    return found
+
+
+def write_symbols(top, build):
+    for package, (soname, names) in libraries(build).items():
+        path = top / "debian" / f"{package}.symbols"
+        before = dict(LINE.findall(path.read_text())) if path.exists() else {}
+        gone = sorted(set(before) - set(names))
+        if gone and has_releases(top):
+            sys.exit(f"{path.name}: {', '.join(gone)}: gone since a release, which breaks programs (docs/abi.md)")
+        lines = "".join(f" {name}@Base {before.get(name, version(top))}\n" for name in names)
+        path.write_text(f"{soname} {package} #MINVER#\n* Build-Depends-Package: libvestry-dev\n{lines}")
+
+
+def check_symbols(top, built):
+    control = (top / "debian/control").read_text()
+    for package, (soname, names) in built.items():
+        path = top / "debian" / f"{package}.symbols"
+        if f"\nPackage: {package}\n" not in control:
+            yield f"debian/control has no package {package} for {soname}"
+        if not path.exists():
+            yield f"debian/ has no {package}.symbols: scripts/packages --symbols"
+            continue
+        listed = {name for name, _ in LINE.findall(path.read_text())}
+        if new := sorted(set(names) - listed):
+            yield f"{path.name} lacks {', '.join(new)}: scripts/packages --symbols"
+        if gone := sorted(listed - set(names)):
+            yield f"{path.name} has {', '.join(gone)}, and {soname} does not: scripts/packages --symbols"
+    for path in (top / "debian").glob("*.symbols"):
+        if path.stem not in built:
+            yield f"{path.name} belongs to no library of the build"
+
+
+def installed(build, prefix):
+    """What an installation has, as it is named in a Debian package."""
+    subprocess.run(["cmake", "--install", build, "--prefix", prefix], check=True, capture_output=True)
+    for path in sorted(prefix.rglob("*")):
+        if not path.is_dir():
+            yield re.sub(r"^lib(64)?/([^/]*-linux-[^/]*/)?", "lib/TRIPLET/", str(path.relative_to(prefix)))
+
+
+def examples(top):
+    names = {path.stem for path in (top / "examples").glob("*.c")}
+    return names | {path.parent.name for path in (top / "examples").glob("*/*.c")} - {"shared"}
+
+
+def check_install(top, files):
+    lines = [(path.name, line.split()) for path in sorted((top / "debian").glob("*.install"))
+             for line in path.read_text().splitlines()]
+    for name in files:
+        parts = [f"usr/{part}" for part in (name, *pathlib.Path(name).parents)]
+        owners = [owner for owner, words in lines if fnmatch.filter(parts, words[0])]
+        if len(owners) != 1:
+            yield f"{name} is installed, and is in {' and '.join(owners) or 'no debian/*.install'}"
+    there = {f"usr/{part}" for name in files for part in (name, *pathlib.Path(name).parents)}
+    for owner, words in lines:
+        if words[0].startswith("usr/") and not fnmatch.filter(there, words[0]):
+            yield f"debian/{owner} has {words[0]}, which nothing installs"
+    programs = {words[0].rpartition("/")[2] for _, words in lines if words[-1] == "usr/libexec/vestry"}
+    for name in sorted(programs ^ examples(top)):
+        yield f"debian/vestry-tools.install and examples/ differ in {name}"
+
+
+def check_versions(top):
+    wanted = version(top)
+    head = re.search(r"^## (\S+), (.*)$", (top / "CHANGELOG.md").read_text(), re.M)
+    debian = re.match(r"vestry \((\S+)-\S+\) (\S+);", (top / "debian/changelog").read_text())
+    for name, found in (("CHANGELOG.md", head[1]), ("debian/changelog", debian[1])):
+        if found != wanted:
+            yield f"{name} begins with {found}, version.h has {wanted}"
+    if (head[2] == "not yet released") != (debian[2] == "UNRELEASED"):
+        yield f"CHANGELOG.md says {head[2]!r}, debian/changelog {debian[2]}"
+
+
+def check(top, built, files):
+    return [*check_symbols(top, built), *check_install(top, files), *check_versions(top)]
+
+
+PLANTED = [  # a file, what stands there, and what is put in its place; the word that has to be said
+    ("debian/libvestry0.symbols", " vestry_create@Base", " vestry_creates@Base", "lacks vestry_create:"),
+    ("debian/libvestry-nats0.symbols", None, None, "no libvestry-nats0.symbols"),
+    ("debian/control", "Package: libvestry-sqlite0", "Package: libvestry-sqlite1", "no package libvestry-sqlite0"),
+    ("debian/libvestry-dev.install", "usr/include/vestry\n", "", "include/vestry/batch.h is installed"),
+    ("debian/libvestry0.install", "libvestry.so", "libvestry*.so", "and libvestry0.install"),
+    ("debian/libvestry-dev.install", "cmake/vestry\n", "cmake/vestry\nusr/share/other\n", "nothing installs"),
+    ("debian/vestry-tools.install", "obj-*/bin/poll usr/libexec/vestry\n", "", "differ in poll"),
+    ("debian/changelog", "(0.", "(7.", "debian/changelog begins with 7."),
+    ("CHANGELOG.md", "not yet released", "2026-01-01", "CHANGELOG.md says"),
+]
+
+
+def try_planted(top, built, files):
+    missed = 0
+    for name, old, new, wanted in PLANTED:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder)
+            for part in ("debian", "examples", "include/vestry"):
+                shutil.copytree(top / part, copy / part)
+            shutil.copy(top / "CHANGELOG.md", copy)
+            path = copy / name
+            if old is None:
+                path.unlink()
+            else:
+                assert old in path.read_text(), f"{name} has no {old!r}: change PLANTED"
+                path.write_text(path.read_text().replace(old, new, 1))
+            said = check(copy, built, files)
+            if not any(wanted in line for line in said):
+                print(f"not found: {name} with {new!r}", *said, sep="\n  ")
+                missed += 1
+    print(f"{len(PLANTED) - missed} of {len(PLANTED)} faults found")
+    return missed
+
+
+def main():
+    top, build, task = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
+    if task == ["--write"]:
+        return write_symbols(top, build)
+    built = libraries(build)
+    assert "libvestry0" in built, f"{build} has no library"
+    with tempfile.TemporaryDirectory() as prefix:
+        files = list(installed(build, pathlib.Path(prefix)))
+    if task == ["--planted"]:
+        return 1 if try_planted(top, built, files) else 0
+    found = check(top, built, files)
+    print("\n".join(found) or f"{len(built)} libraries, {len(files)} files, version {version(top)}")
+    return 1 if found else 0
+
+
+sys.exit(main())
