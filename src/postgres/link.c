@@ -94,6 +94,8 @@ PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns) {
 bool vsi_postgres_is_lost(PGconn *db) {
   struct pollfd at = {.fd = PQsocket(db), .events = POLLIN};
   if (PQstatus(db) == CONNECTION_BAD || at.fd < 0) return true;
-  if (poll(&at, 1, 0) <= 0) return false;
-  return !PQconsumeInput(db) || PQstatus(db) == CONNECTION_BAD; /* a notice, or a setting that has changed, is none */
+  /* What comes is a notice, or a setting that has changed; or a server's last words, and then the end. */
+  while (poll(&at, 1, 0) > 0)
+    if (!PQconsumeInput(db) || PQstatus(db) == CONNECTION_BAD) return true;
+  return false;
 }
