@@ -2,16 +2,11 @@
 /* essay: sessions that go though their browsers do not come back */
 /* Sessions as rows. What ends by time is found by an index of its own, a few at once, by a connection that writes
  * anyway: so the table is as large as there are sessions, whether their browsers come back or not. */
-#include <time.h>
-
 #include "base/options.h"
+#include "session/expiry.h"
 #include "sqlite/loan.h"
 #include "sqlite/schema.h"
 #include "vestry/sqlite_sessions.h"
-
-enum { MAX_PER_USER = 100, EXPIRED_AT_ONCE = 64 };
-#define IDLE_MS     (UINT64_C(7) * 86400000)
-#define LIFETIME_MS (UINT64_C(30) * 86400000)
 
 struct vestry_sqlite_sessions {
   vestry_sqlite_pool *pool;
@@ -42,25 +37,14 @@ static const char expire_sql[] = "DELETE FROM vestry_session WHERE hash IN (SELE
 
 /* -------------------------------------------------------------------------------------------------- expiry -------- */
 
-static int64_t system_s(void *ctx) {
-  (void)ctx;
-  return (int64_t)time(NULL);
-}
-
-/* What was then is over now. */
-static int64_t ago(int64_t now, uint64_t ms) {
-  uint64_t seconds = ms / 1000;
-  return seconds > INT64_MAX / 2 ? INT64_MIN / 2 : now - (int64_t)seconds;
-}
-
-/* A use is noted to a tenth of idle_ms. */
 static vestry_err expire(vestry_sqlite_sessions *sessions, vestry_sqlite_loan *loan, size_t *ret_count) {
   const vestry_sqlite_sessions_options *options = &sessions->options;
   int64_t now = options->now_s(options->now_ctx);
-  vestry_err error = vestry_sqlite_run(loan, expire_sql,
-                                       VESTRY_LIST(ago(now, options->idle_ms + options->idle_ms / 10),
-                                                   ago(now, options->lifetime_ms), options->expired_at_once),
-                                       NULL, NULL);
+  vestry_err error =
+      vestry_sqlite_run(loan, expire_sql,
+                        VESTRY_LIST(vsi_sessions_idle_since_s(now, options->idle_ms),
+                                    vsi_sessions_ago_s(now, options->lifetime_ms), options->expired_at_once),
+                        NULL, NULL);
   if (!error) *ret_count = (size_t)sqlite3_changes(loan->db);
   return error;
 }
@@ -155,11 +139,7 @@ vestry_err vestry_sqlite_sessions_create(vestry_sqlite_pool *pool, const vestry_
                                          vestry_sqlite_sessions **ret_sessions) {
   vestry_sqlite_sessions_options options;
   if (!pool || !ret_sessions || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
-  if (!options.idle_ms) options.idle_ms = IDLE_MS;
-  if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
-  if (!options.max_per_user_count) options.max_per_user_count = MAX_PER_USER;
-  if (!options.expired_at_once) options.expired_at_once = EXPIRED_AT_ONCE;
-  if (!options.now_s) options.now_s = system_s;
+  VSI_SESSIONS_SET_DEFAULTS(&options);
   vestry_err error = make_table(pool);
   if (error) return error;
   vestry_sqlite_sessions *sessions = vsi_calloc(pool->host, 1, sizeof *sessions);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions in PostgreSQL: all that is promised of a database that keeps them; and they are of all nodes. */
+#include <pthread.h>
+
+#include "postgres/shop.h"
+#include "session/storage_contract.h"
+#include "vestry/postgres_sessions.h"
+
+static void nothing(void) {}
+
+enum { NODES = 2 };
+typedef struct node {
+  vestry_postgres_pool *pool;
+  vestry_postgres_sessions *stored;
+} node;
+static node nodes[NODES];
+static size_t nodes_count;
+
+static vestry_err open_node(storage_suite *s, storage_bounds bounds) {
+  const vestry_postgres_sessions_options options = {.max_per_user_count = bounds.max_per_user_count,
+                                                    .expired_at_once = bounds.expired_at_once,
+                                                    .idle_ms = STORAGE_IDLE_MS,
+                                                    .lifetime_ms = STORAGE_LIFETIME_MS,
+                                                    .now_s = storage_now_s};
+  assert_true(nodes_count < NODES);
+  node *n = s->world = &nodes[nodes_count++];
+  *n = (node){NULL, NULL};
+  vestry_err error = vestry_postgres_pool_create(
+      &(vestry_postgres_pool_options){.host = &s->on.th.host, .url = shop_server()->url}, &n->pool);
+  if (!error) error = vestry_postgres_sessions_create(n->pool, &options, &n->stored);
+  s->ops = &vestry_postgres_sessions_ops;
+  s->ctx = n->stored;
+  return error;
+}
+
+static void close_node(storage_suite *s) {
+  node *n = s->world;
+  vestry_postgres_sessions_destroy(n->stored);
+  vestry_postgres_pool_destroy(n->pool);
+  nodes_count--;
+}
+
+static vestry_err expire(storage_suite *s, size_t *ret_count) {
+  return vestry_postgres_sessions_expire(((node *)s->world)->stored, ret_count);
+}
+
+static int64_t number(storage_suite *s, const char *sql) {
+  int64_t found = -1;
+  assert_int_equal(vestry_postgres_run_alone(((node *)s->world)->pool, sql, NULL, vestry_postgres_row_integer, &found),
+                   VESTRY_OK);
+  return found;
+}
+
+static void run(storage_suite *s, const char *sql) {
+  assert_int_equal(vestry_postgres_run_alone(((node *)s->world)->pool, sql, NULL, NULL, NULL), VESTRY_OK);
+}
+
+static const storage_world in_postgres = {shop_clear, nothing, open_node, close_node, expire, number, run};
+
+/* capability: M3 */
+static void a_session_is_of_all_nodes(void **state) {
+  (void)state;
+  storage_suite one, other;
+  storage_cookie ann, copy;
+  memset(&other, 0, sizeof other);
+  test_host_init(&other.on.th);
+  storage_begin(&one, (storage_bounds){0});
+  assert_int_equal(storage_open(&other, (storage_bounds){0}), VESTRY_OK);
+  storage_let_in(&one, "user=ann", ann);
+  assert_string_equal(storage_ask(&other, "/", NULL, ann), "200 ann");
+  strcpy(copy, ann);
+  storage_ask(&one, "/out", NULL, ann);
+  assert_string_equal(storage_ask(&other, "/", NULL, copy), "200 ann"); /* its memory believes in it yet */
+  assert_int_equal(vestry_session_check(other.on.v, NULL), VESTRY_OK);
+  assert_string_equal(storage_ask(&other, "/", NULL, copy), "200 nobody");
+  storage_close(&other);
+  test_host_assert_clean(&other.on.th);
+  storage_end(&one);
+}
+
+/* The server is away for a while: what needs it is answered 503, and is there again afterwards. */
+static void a_server_that_was_away_has_them_yet(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie ann;
+  storage_begin(&s, (storage_bounds){0});
+  storage_let_in(&s, "user=ann", ann);
+  storage_close(&s);
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK); /* memory has none */
+  postgres_server_kill(shop_server());
+  assert_int_equal(strncmp(storage_ask(&s, "/", NULL, ann), "503", 3), 0);
+  postgres_server_start(shop_server(), NULL);
+  while (strncmp(storage_ask(&s, "/", NULL, ann), "503", 3) == 0) continue; /* not asked for yet */
+  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
+  storage_end(&s);
+}
+
+/* Between two requests the server was started again: no request sees it. */
+static void a_restart_is_not_seen(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie ann;
+  storage_begin(&s, (storage_bounds){0});
+  storage_let_in(&s, "user=ann", ann);
+  storage_close(&s);
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), NULL);
+  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
+  storage_end(&s);
+}
+
+static void *make_sessions(void *ctx) {
+  vestry_postgres_sessions *stored = NULL;
+  vestry_err error = vestry_postgres_sessions_create(ctx, NULL, &stored);
+  vestry_postgres_sessions_destroy(stored);
+  return error ? ctx : NULL;
+}
+
+static void nodes_make_the_tables_at_once(void **state) {
+  (void)state;
+  enum { THREADS = 6 };
+  shop s;
+  pthread_t threads[THREADS];
+  shop_begin(&s, (vestry_postgres_pool_options){0});
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, make_sessions, s.pool), 0);
+  for (int i = 0; i < THREADS; i++) {
+    void *failed;
+    pthread_join(threads[i], &failed);
+    if (failed) fail_msg("%s", s.th.last_log);
+  }
+  assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'session'"), 1);
+  shop_end(&s);
+}
+
+static vestry_err create(test_host *th, void *ctx) {
+  vestry_postgres_pool *pool = NULL;
+  vestry_postgres_sessions *stored = NULL;
+  (void)ctx;
+  vestry_err error = vestry_postgres_pool_create(
+      &(vestry_postgres_pool_options){.host = &th->host, .url = shop_server()->url, .connections_count = 1}, &pool);
+  if (!error) error = vestry_postgres_sessions_create(pool, NULL, &stored);
+  if (!error) error = vestry_postgres_sessions_expire(stored, NULL);
+  vestry_postgres_sessions_destroy(stored);
+  vestry_postgres_pool_destroy(pool);
+  return error;
+}
+
+static void want_of_memory_is_an_error(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  shop_clear();
+  test_host_fail_each(create, NULL, false);
+  vestry_postgres_sessions *stored;
+  assert_int_equal(vestry_postgres_sessions_create(NULL, NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_sessions_expire(NULL, NULL), VESTRY_INVALID);
+}
+
+int main(void) {
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_session_is_of_all_nodes),  cmocka_unit_test(a_server_that_was_away_has_them_yet),
+      cmocka_unit_test(a_restart_is_not_seen),      cmocka_unit_test(nodes_make_the_tables_at_once),
+      cmocka_unit_test(want_of_memory_is_an_error),
+  };
+  storage_contract_world = &in_postgres;
+  shop_open_server(NULL);
+  int failed = storage_contract_run("sessions in PostgreSQL") + cmocka_run_group_tests(tests, NULL, NULL);
+  shop_close_server(NULL);
+  return failed;
+}

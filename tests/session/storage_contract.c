@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions in a database: they outlive restarts, and go when their time is over, also if no browser comes back. */
+#include "session/storage_contract.h"
+
+const storage_world *storage_contract_world;
+int64_t storage_clock_s;
+
+int64_t storage_now_s(void *ctx) {
+  (void)ctx;
+  return storage_clock_s;
+}
+
+static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *user = vestry_session_user(req);
+  (void)app;
+  return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
+}
+
+static vestry_err log_out(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  return vestry_session_logout(req, reply);
+}
+
+vestry_err storage_open(storage_suite *s, storage_bounds bounds) {
+  vestry_err error = storage_contract_world->open(s, bounds);
+  if (error) return error;
+  const vestry_session_options sessions = {.insecure = true,
+                                           .idle_ms = STORAGE_IDLE_MS,
+                                           .lifetime_ms = STORAGE_LIFETIME_MS,
+                                           .max_per_user_count = 1000,
+                                           .storage = s->ops,
+                                           .storage_ctx = s->ctx,
+                                           .now_s = storage_now_s};
+  error = site_try(&s->on, (vestry_options){.sessions = &sessions});
+  if (!error) error = vestry_route(s->on.v, "GET", "/", who, NULL);
+  if (!error) error = vestry_route(s->on.v, "GET", "/in", log_in, NULL);
+  return error ? error : vestry_route(s->on.v, "GET", "/out", log_out, NULL);
+}
+
+void storage_close(storage_suite *s) {
+  if (s->on.v) vestry_stop(s->on.v, 0);
+  vestry_destroy(s->on.v);
+  s->on.v = NULL;
+  storage_contract_world->close(s);
+}
+
+void storage_begin(storage_suite *s, storage_bounds bounds) {
+  memset(s, 0, sizeof *s);
+  test_host_init(&s->on.th);
+  storage_clock_s = 1000000;
+  storage_contract_world->make();
+  assert_int_equal(storage_open(s, bounds), VESTRY_OK);
+}
+
+void storage_end(storage_suite *s) {
+  storage_close(s);
+  test_host_assert_clean(&s->on.th);
+  storage_contract_world->remove();
+}
+
+int storage_rows(storage_suite *s) {
+  return (int)storage_contract_world->number(s, "SELECT count(*) FROM vestry_session");
+}
+
+typedef char cookie[120];
+
+/* What it says; the storage_cookie is brought up to date. */
+const char *storage_ask(storage_suite *s, const char *path, const char *query, storage_cookie c) {
+  static char said[100];
+  const vestry_header headers[] = {{"Cookie", c}};
+  const vestry_memory_call call = {.path = path, .query = query, .headers = headers, .headers_count = *c != '\0'};
+  vestry_memory_exchange *exchange = site_request(&s->on, &call);
+  site_settle(&s->on);
+  const char *set = vestry_memory_header(exchange, "Set-Cookie", 0);
+  if (set) snprintf(c, sizeof(storage_cookie), "%.*s", (int)strcspn(set, ";"), set);
+  const vestry_slice body = vestry_memory_look(exchange).received;
+  snprintf(said, sizeof said, "%d %.*s", vestry_memory_look(exchange).status, (int)body.len, (const char *)body.data);
+  vestry_memory_destroy(exchange);
+  return said;
+}
+
+void storage_let_in(storage_suite *s, const char *query, storage_cookie c) {
+  *c = '\0';
+  storage_ask(s, "/in", query, c);
+  assert_true(*c);
+}
+
+/* capability: M3 */
+static void who_has_logged_in_is_so_after_a_restart(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie ann, bob;
+  storage_begin(&s, (storage_bounds){0});
+  storage_let_in(&s, "user=ann+l%c3%b8v", ann);
+  storage_let_in(&s, "user=bob", bob);
+  storage_close(&s);
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann l\xc3\xb8v");
+  assert_string_equal(storage_ask(&s, "/", NULL, bob), "200 bob");
+  storage_cookie thief;
+  strcpy(thief, bob);
+  storage_ask(&s, "/out", NULL, bob);
+  assert_int_equal(vestry_session_end_user(s.on.v, "ann l\xc3\xb8v"), VESTRY_OK);
+  assert_int_equal(storage_rows(&s), 0);
+  storage_close(&s);
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
+  assert_string_equal(storage_ask(&s, "/", NULL, thief), "200 nobody");
+  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 nobody");
+  storage_end(&s);
+}
+
+static void what_is_stolen_opens_no_session(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie ann;
+  storage_begin(&s, (storage_bounds){0});
+  storage_let_in(&s, "user=ann", ann);
+  char sql[300];
+  snprintf(sql, sizeof sql, "SELECT count(*) FROM vestry_session WHERE hash LIKE '%%%s%%'", strchr(ann, '=') + 1);
+  assert_int_equal(storage_contract_world->number(&s, sql), 0);
+  storage_end(&s);
+}
+
+/* Nobody comes back with them. */
+static void what_is_over_is_deleted_though_nobody_loads_it(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie c;
+  storage_begin(&s, (storage_bounds){.expired_at_once = 10});
+  for (int i = 0; i < 95; i++) {
+    char query[20];
+    snprintf(query, sizeof query, "user=u%d", i);
+    storage_let_in(&s, query, c);
+  }
+  assert_int_equal(storage_rows(&s), 95);
+  storage_close(&s); /* memory forgets, the database does not */
+  storage_clock_s += 1099;
+  assert_int_equal(storage_open(&s, (storage_bounds){.expired_at_once = 10}), VESTRY_OK);
+  size_t count = 99;
+  assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
+  assert_int_equal(count, 0); /* a use is noted to a tenth */
+  storage_clock_s += 1;
+  storage_let_in(&s, "user=new", c); /* a log-in does some of the work */
+  assert_int_equal(storage_rows(&s), 95 - 10 + 1);
+  for (int left = 86; left > 1; left = storage_rows(&s)) {
+    assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
+    assert_int_equal(count, left > 10 ? 10 : left - 1);
+    assert_int_equal(storage_rows(&s), left - (int)count);
+  }
+  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 new");
+  /* By its lifetime too, however often it is used. */
+  for (int i = 0; i < 12; i++) {
+    storage_clock_s += 410;
+    test_host_advance_ms(&s.on.th, 410 * 1000);
+    assert_string_equal(storage_ask(&s, "/", NULL, c), "200 new");
+    assert_int_equal(storage_contract_world->expire(&s, NULL), VESTRY_OK);
+    assert_int_equal(storage_rows(&s), 1);
+  }
+  storage_clock_s += 80;
+  assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  assert_int_equal(storage_rows(&s), 0);
+  storage_end(&s);
+}
+
+static void a_user_has_so_many(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie first, c, ann;
+  storage_begin(&s, (storage_bounds){.max_per_user_count = 5});
+  storage_let_in(&s, "user=ann", ann);
+  for (int i = 0; i < 50; i++) {
+    storage_clock_s++;
+    storage_let_in(&s, "user=bob", c);
+    if (i == 44) strcpy(first, c);
+  }
+  assert_int_equal(storage_rows(&s), 6);
+  storage_close(&s);
+  assert_int_equal(storage_open(&s, (storage_bounds){.max_per_user_count = 5}), VESTRY_OK);
+  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
+  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 bob");
+  assert_string_equal(storage_ask(&s, "/", NULL, first), "200 nobody");
+  storage_end(&s);
+}
+
+/* Another process has ended it: a use does not bring it back. */
+static void a_use_makes_no_row(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie c;
+  storage_begin(&s, (storage_bounds){0});
+  storage_let_in(&s, "user=ann", c);
+  storage_contract_world->run(&s, "DELETE FROM vestry_session");
+  storage_clock_s += 500;
+  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 ann"); /* memory believes in it yet */
+  assert_int_equal(storage_rows(&s), 0);
+  assert_int_equal(vestry_session_check(s.on.v, NULL), VESTRY_OK);
+  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 nobody");
+  storage_end(&s);
+}
+
+static void what_fails_is_an_error_and_said(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_cookie c = "";
+  storage_begin(&s, (storage_bounds){0});
+  storage_contract_world->run(&s, "DROP TABLE vestry_session");
+  assert_string_equal(storage_ask(&s, "/in", "user=ann", c), "500 internal error\n");
+  assert_int_equal(storage_contract_world->expire(&s, NULL), VESTRY_IO);
+  assert_non_null(strstr(s.on.th.last_log, "vestry_session"));
+  storage_end(&s);
+}
+
+static void a_later_table_is_left_alone(void **state) {
+  (void)state;
+  storage_suite s;
+  storage_begin(&s, (storage_bounds){0});
+  storage_contract_world->run(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'session'");
+  storage_close(&s);
+  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_IO);
+  assert_non_null(strstr(s.on.th.last_log, "_sessions_create, "));
+  assert_non_null(strstr(s.on.th.last_log, "of version 9"));
+  storage_end(&s);
+}
+
+int storage_contract_run(const char *name) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(who_has_logged_in_is_so_after_a_restart),
+      cmocka_unit_test(what_is_stolen_opens_no_session),
+      cmocka_unit_test(what_is_over_is_deleted_though_nobody_loads_it),
+      cmocka_unit_test(a_user_has_so_many),
+      cmocka_unit_test(a_use_makes_no_row),
+      cmocka_unit_test(what_fails_is_an_error_and_said),
+      cmocka_unit_test(a_later_table_is_left_alone),
+  };
+  return _cmocka_run_group_tests(name, tests, sizeof tests / sizeof *tests, NULL, NULL);
+}
