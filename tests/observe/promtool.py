@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Metrics as Prometheus reads them: promtool.py VESTRY-BENCH
+"""Metrics as Prometheus reads them: promtool.py VESTRY-BENCH OBSERVE-SERVED DOCS
 
 Debian's promtool finds nothing to complain about, and a Prometheus that scrapes both servers knows them, and what they
-count. Skipped (77) where there is no Prometheus."""
+count. It evaluates each expression of the dashboard and of the alerts. Skipped (77) where there is no Prometheus."""
 import http.client
 import json
 import pathlib
@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+import names  # noqa: E402
 import port  # noqa: E402
 
-BENCH = sys.argv[1]
+BENCH, SERVED, DOCS = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 PATIENCE_S = 240
 
 
@@ -54,9 +56,23 @@ def check(at):
     assert status == 200 and kind.startswith("application/openmetrics-text; version=1.0.0") and text.endswith("# EOF\n"), kind
 
 
+def evaluate(query):
+    """Each expression of the documentation, as Grafana and Prometheus ask: what is wrong in it is an error."""
+    board, alerts, _ = names.expressions(DOCS)
+    for expression in board + alerts:
+        asked = expression.replace("$__rate_interval", "1m").replace("$instance", ".*")
+        answer = query(urllib.parse.quote(asked))
+        assert answer.get("status") == "success", f"{asked}: {answer}"
+    assert query(urllib.parse.quote("rate(vestry_streams_open")).get("status") == "error"
+    rules = subprocess.run(["promtool", "check", "rules", DOCS / "alerts.yml"], capture_output=True, text=True)
+    assert (rules.returncode, rules.stderr) == (0, ""), rules.stdout + rules.stderr
+    print(f"{len(board)} expressions of the dashboard, {len(alerts)} of alerts")
+
+
 def scrape(folder, ports):
     at = port.reserve_port()
     config = {"global": {"scrape_interval": "1s"},
+              "rule_files": [str(DOCS.resolve() / "alerts.yml")],
               "scrape_configs": [{"job_name": "vestry", "static_configs": [{"targets": [f"127.0.0.1:{one}" for one in ports]}]}]}
     path = pathlib.Path(folder) / "prometheus.yml"
     path.write_text(json.dumps(config))  # JSON is YAML
@@ -64,10 +80,12 @@ def scrape(folder, ports):
         ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{at}", "--log.level=error"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def ask(query):
+    def query(expression):
+        return json.loads(get(at, f"/api/v1/query?query={expression}")[2])
+
+    def ask(expression):
         try:
-            _, _, text = get(at, f"/api/v1/query?query={query}")
-            return json.loads(text).get("data", {}).get("result", [])
+            return query(expression).get("data", {}).get("result", [])
         except (OSError, ValueError):  # it begins
             return []
 
@@ -79,9 +97,12 @@ def scrape(folder, ports):
         assert len(ask("vestry_streams_open")) == len(ports)
         before = until(lambda: ask("sum(vestry_requests_total)"))[0]["value"][1]
         until(lambda: float(ask("sum(vestry_requests_total)")[0]["value"][1]) > float(before))  # scrapes are requests
-        names = json.loads(get(at, "/api/v1/label/__name__/values")[2])["data"]
-        print(f"{sum(name.startswith('vestry_') for name in names)} names of vestry's in Prometheus")
-        assert "vestry_streams_closed_total" in names and "vestry_page_renders_total" in names, names
+        known = json.loads(get(at, "/api/v1/label/__name__/values")[2])["data"]
+        print(f"{sum(name.startswith('vestry_') for name in known)} names of vestry's in Prometheus")
+        assert "vestry_streams_closed_total" in known and "vestry_sqlite_commits_total" in known, known
+        evaluate(query)
+        alerts = json.loads(get(at, "/api/v1/rules")[2])["data"]["groups"][0]["rules"]
+        assert len(alerts) > 4 and all(rule.get("lastError", "") == "" for rule in alerts), alerts
     finally:
         prometheus.send_signal(signal.SIGTERM)
         prometheus.wait(PATIENCE_S)
@@ -92,12 +113,15 @@ def main():
         print("there is no Prometheus")
         return 77
     started = [start(adapter) for adapter in ("civetweb", "microhttpd")]
+    served = names.Served(SERVED)
     try:
-        for _, at in started:
+        ports = [at for _, at in started] + [served.port]
+        for at in ports:
             check(at)
         with tempfile.TemporaryDirectory() as folder:
-            scrape(folder, [at for _, at in started])
+            scrape(folder, ports)
     finally:
+        served.end()
         for process, _ in started:
             process.send_signal(signal.SIGINT)
     for process, _ in started:

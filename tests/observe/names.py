@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The names of metrics in the guide, the dashboard and the alerts: names.py OBSERVE-SERVED DOCS
+
+Each name in any of them is served; and the guide names each one that is."""
+import http.client
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+PATIENCE_S = 60
+NAME = re.compile(r"\bvestry_[a-z0-9_]+\b")
+
+
+class Served:
+    """The server, its port, and its families by name with their kinds."""
+
+    def __init__(self, program):
+        self.folder = tempfile.TemporaryDirectory()
+        self.process = subprocess.Popen([program, self.folder.name + "/served.db"], stdout=subprocess.PIPE, text=True)
+        self.port = int(re.search(r"127\.0\.0\.1:(\d+)", self.process.stdout.readline()).group(1))
+
+    def families(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.status
+        text = answer.read().decode()
+        assert sum(not line.startswith("#") for line in text.splitlines()) <= 300
+        return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(PATIENCE_S) == 0
+        self.folder.cleanup()
+
+
+def series(families):
+    """What queries may name: families, and the parts of histograms."""
+    names = set(families)
+    for name, kind in families.items():
+        if kind == "histogram":
+            names |= {name + end for end in ("_bucket", "_sum", "_count")}
+    return names
+
+
+def expressions(docs):
+    """Those of the dashboard and of the alerts."""
+    board = json.loads((docs / "grafana.json").read_text())
+    found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    rules = (docs / "alerts.yml").read_text()
+    return found, re.findall(r"^\s+expr: (.*)$", rules, re.M), rules
+
+
+def in_guide(docs):
+    """A row of its table writes a name in full, and then ends of others that begin alike: `vestry_a_b`, `_c`."""
+    names = set()
+    for row in re.findall(r"^\| (`vestry_.*?) \|", (docs / "guide" / "metrics.md").read_text(), re.M):
+        whole = ""
+        for name in re.findall(r"`([a-z_0-9]+)(?:\{[a-z_]+\})?`", row):
+            if name.startswith("vestry_"):
+                whole = name
+                names.add(name)
+            else:
+                names.add((whole, name))
+    return names
+
+
+def completed(whole, end, families):
+    """The name that ends so and has the longest beginning of the one before it; None: there is none."""
+    parts = whole.split("_")
+    fitting = ("_".join(parts[:count]) + end for count in range(len(parts), 0, -1))
+    return next((name for name in fitting if name in families), None)
+
+
+def check(families, docs):
+    known = series(families)
+    board, alerts, rules = expressions(docs)
+    assert len(board) > 20 and len(alerts) > 4
+    for where in board + alerts + [rules]:
+        for name in NAME.findall(where):
+            assert name in known, f"{name} is not served: {where}"
+    told = set()
+    for name in in_guide(docs):
+        if isinstance(name, tuple):
+            full = completed(*name, families)
+            assert full, f"the guide's {name[1]} after {name[0]} is not served"
+            told.add(full)
+        else:
+            assert name in families, f"the guide's {name} is not served"
+            told.add(name)
+    missing = sorted(set(families) - told)
+    assert not missing, "the guide lacks " + ", ".join(missing)
+    print(f"{len(families)} families; {len(board)} expressions of the dashboard, {len(alerts)} alerts")
+
+
+def main():
+    served = Served(sys.argv[1])
+    try:
+        check(served.families(), pathlib.Path(sys.argv[2]))
+    finally:
+        served.end()
+
+
+if __name__ == "__main__":
+    main()
