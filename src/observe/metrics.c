@@ -3,6 +3,7 @@
  * it adds up here. */
 #include "instance/instance.h"
 #include "observe/text.h"
+#include "page/pages.h"
 #include "serve/stats.h"
 #include "store/store.h"
 #include "vestry/cause.h"
@@ -132,7 +133,9 @@ static void put_store(vestry_metrics *m, const vestry *v) {
             &evictions);
 }
 
-static void put_pages(vestry_metrics *m, const vestry_pages_stats *stats) {
+static void put_pages(vestry_metrics *m, vestry_pages *pages) {
+  vestry_pages_stats of_pages = {0}, *stats = &of_pages;
+  vestry_pages_stats_get(pages, stats);
   gauge(m, "vestry_page_streams_open", "Streams of pages.", stats->streams_count);
   gauge(m, "vestry_page_views", "Private pages, shared ones and parts that are rendered.", stats->views_count);
   gauge(m, "vestry_page_topics", "Topics that some page depends on.", stats->topics_count);
@@ -144,6 +147,9 @@ static void put_pages(vestry_metrics *m, const vestry_pages_stats *stats) {
   count_of(m, renders, help, "outcome", "current", stats->current_count);
   count_of(m, renders, help, "outcome", "failed", stats->failed_count);
   count_of(m, renders, help, "outcome", "dropped", stats->dropped_count);
+  vsi_histogram_counts times;
+  vsi_histogram_get(&pages->render_times, &vsi_moments, &times);
+  put_times(m, "vestry_page_render_seconds", "How long handlers take to render for streams.", &times);
   count(m, "vestry_page_unsent", "Changed renders that some stream could not take at once.", stats->unsent_count);
   count(m, "vestry_page_postponed", "Renders that waited, since the last event was not written yet.",
         stats->postponed_count);
@@ -193,11 +199,7 @@ void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages
   put_sessions(metrics, &stats);
   put_runtime(metrics, v);
   put_store(metrics, v);
-  if (pages) {
-    vestry_pages_stats of_pages = {0};
-    vestry_pages_stats_get(pages, &of_pages);
-    put_pages(metrics, &of_pages);
-  }
+  if (pages) put_pages(metrics, pages);
   if (cluster) {
     vestry_cluster_stats of_cluster = {0};
     vestry_cluster_stats_get(cluster, &of_cluster);

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "base/histogram.h"
 #include "base/map.h"
 #include "base/mutex.h"
 #include "base/ring.h"
@@ -78,7 +79,8 @@ struct vestry_pages {
   bool has_secret;                                /* the two are not random */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
-  uint64_t timer_ns; /* guarded by the lock: for when it is set; 0: it is not */
+  uint64_t timer_ns;          /* guarded by the lock: for when it is set; 0: it is not */
+  vsi_histogram render_times; /* of moments: in handlers */
   size_t workers_count;
   vsi_worker *workers;
   struct vestry_subscription *done;     /* to VSI_BUS_DONE */

@@ -150,6 +150,7 @@ static void count_made(const vsi_run *r, vsi_outcome made, uint64_t began_ns) {
   vsi_tally *tally = vsi_tally_of(r->view);
   stats->renders_count++;
   vsi_tally_made(tally, &r->reason, began_ns, r->ended_ns);
+  vsi_histogram_add(&r->pages->render_times, &vsi_moments, r->ended_ns > began_ns ? r->ended_ns - began_ns : 0);
   if (made == VSI_MADE_FAILED) {
     stats->failed_count++;
     tally->failed_count++;

@@ -175,6 +175,14 @@ static void the_slowest_handler_comes_first(void **state) {
   t = look(&s, VESTRY_PAGES_BY_RENDERS, 0);
   assert_string_equal(t->paths[0], "/birds/{name}");
   assert_int_equal(t->infos[0].renders_count, 7);
+  static char text[65536];
+  char lines[64];
+  assert_int_equal(vestry_observe_metrics(s.observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  const unsigned renders = 7 + (unsigned)t->infos[1].renders_count;
+  snprintf(lines, sizeof lines, "\nvestry_page_render_seconds_count %u\n", renders);
+  assert_non_null(strstr(text, lines));
+  snprintf(lines, sizeof lines, "vestry_page_render_seconds_bucket{le=\"0.05\"} %u\n", renders - 1);
+  assert_non_null(strstr(text, lines));
   for (size_t i = 0; i < 2; i++) vestry_memory_destroy(tabs[i]);
   end(&s);
 }
