@@ -42,8 +42,10 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   vestry_html_add(
       html,
       "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
-      "%u</span></p><i data-signals=\"{_at: %lld}\"></i>",
-      block.free_count, renders, (long long)block.newest_ms);
+      "%u</span></p>",
+      block.free_count, renders);
+  if (block.newest_ms) /* otherwise there is nothing to have seen */
+    vestry_html_add(html, "<i data-signals=\"{_at: %lld}\"></i>", (long long)block.newest_ms);
   return err;
 }
 
@@ -185,7 +187,7 @@ static void put_hall(struct app *app, vestry_render *render, vestry_html *html, 
 /* What is pressed in the page, wherever: a seat, one of one's own, or any. Arrows lead from seat to seat. */
 static void put_actions(vestry_html *html) {
   const vestry_backend_action_options press = {.filter_include = "^tabId$", .once = true, .sent = "_holding"};
-  vestry_html_add(html, "data-signals=\"{_said: '', _seat: 0, _busy: false}\" data-indicator:_busy "
+  vestry_html_add(html, "data-signals=\"{_said: '', _seat: 0, _busy: false, _at: 0}\" data-indicator:_busy "
                         "data-on:click=\"const b = evt.target.closest("
                         "'button[value]'); if (b && !b.ariaDisabled && b.value !== '0') { $_said = ''; $_seat = "
                         "b.value === 'any' ? 0 : +b.value; if (b.matches('.own *, #basket li *')) { ");

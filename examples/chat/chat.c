@@ -19,8 +19,9 @@ static void count(vestry_timer *timer, void *ctx) {
       NULL, NULL, NULL);
   if (err || vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db)) return;
   static const char *const updates[] = {
-      ("INSERT OR REPLACE INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
-       "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id)"),
+      ("INSERT INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
+       "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id) ON CONFLICT DO UPDATE SET "
+       "last = excluded.last"),
       "INSERT OR IGNORE INTO gone SELECT channel, id FROM dropped", "DELETE FROM dropped"};
   for (size_t i = 0; i < sizeof updates / sizeof *updates && !err; i++)
     err = vestry_sqlite_run(db, updates[i], NULL, NULL, NULL);

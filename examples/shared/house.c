@@ -24,7 +24,11 @@ static void beat(vestry_timer *timer, void *ctx) {
   vestry_stats_get(house->v, &of);
   vestry_pages_stats_get(house->pages, &of_pages);
   vestry_sqlite_pool_stats_get(house->db, &of_db);
-  (void)vestry_sqlite_run_alone(house->db, "INSERT OR REPLACE INTO node VALUES(?, ?, ?, ?, ?, ?)",
+  /* By INSERT OR REPLACE it would not be sure that a row has changed, and pages of other tables would be rendered. */
+  (void)vestry_sqlite_run_alone(house->db,
+                                "INSERT INTO node VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET beat_ms = "
+                                "excluded.beat_ms, tabs = excluded.tabs, renders = excluded.renders, commits = "
+                                "excluded.commits, bytes = excluded.bytes",
                                 VESTRY_LIST(house->node.number, now_ms(), (int64_t)of_pages.streams_count,
                                             (int64_t)(of_pages.renders_count - house->renders),
                                             (int64_t)(of_db.committed_count - house->commits),

@@ -85,7 +85,7 @@ static void begin(const struct program *program, vestry_reply *reply, vestry_htm
   " data-init=\"el.at = new Date(); el.sign = document.querySelector('.vestry-banner');"                               \
   " el.look = () => { const is = el.sign.checkVisibility();"                                                           \
   " if (is === !!$_stale) return;"                                                                                     \
-  " $_stale = is ? el.at.toLocaleTimeString() : '';"                                                                   \
+  " $_stale = is ? el.at.toTimeString().slice(0, 8) : '';"                                                             \
   " document.documentElement.toggleAttribute('data-stale', is);"                                                       \
   " document.documentElement.style.setProperty('--since', JSON.stringify($_stale));"                                   \
   " el.sign.dataset.since = $_stale };"                                                                                \

@@ -29,16 +29,18 @@ async function open(session, url) {
   const tab = await session.tab(url);
   tab.letters = [];
   tab.page.on('response', (answer) => answer.url().endsWith('/kept') && answer.ok() && tab.letters.push(answer.request().postData()));
-  tab.kept = (name, value) => waitFor(() => tab.letters.some((letter) => new URLSearchParams(letter ?? '').get(name) === value));
+  tab.kept = (name, value) => waitFor(() => tab.letters.some((letter) => new URLSearchParams(letter ?? '').get(name) === value),
+    () => tab.letters);
   tab.field = (name) => tab.page.evaluate((name) => document.querySelector(`[name=${name}]`).value, name);
-  tab.has = (name, value) => waitFor(async () => (await tab.field(name).catch(() => null)) === value);
+  tab.has = (name, value) => waitFor(async () => (await tab.field(name).catch(() => null)) === value, () => tab.field(name));
   await ready(tab);
   return tab;
 }
 
-async function waitFor(condition) {
+// saw: what there is instead, said when it has not come.
+async function waitFor(condition, saw = () => 'nothing') {
   for (let i = 0; !(await condition()); i++) {
-    assert.ok(i < 1200, `waited in vain for ${condition}`);
+    if (i === 1200) assert.fail(`waited in vain for ${condition}; there is ${JSON.stringify(await saw())}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }
