@@ -98,6 +98,18 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *                        that goes through a queue and the instance's threads to a transport of its own, and is counted
  *                        nowhere. A line of text says why. It waits on the serving thread, ready_ms at most; a stepped
  *                        runtime is not waited for: there each request judges the probe of the one before
+ *
+ *  and as JSON, with counts that are numbers; a parameter that is none is answered 400, and a sentence:
+ *
+ *  GET {prefix}/streams?prefix=&sort=newest|oldest|queued|bytes&limit=&cursor=
+ *                        as vestry_observe_streams; cursor: what `next` said, which is null on the last page
+ *  GET {prefix}/streams/{id}
+ *                        as vestry_observe_stream
+ *  GET {prefix}/store    counters of the store, and of streams by cause
+ *  GET {prefix}/pages?sort=path|handler|renders|unchanged&limit=
+ *                        as vestry_observe_pages
+ *  GET {prefix}/cluster  members, this node first, and counters with gaps
+ *  GET {prefix}/console  a page that shows all of it, live: for people
  *  GET {prefix}/streams/{id}/tail
  *                        what a stream is sent from now on, as events of a stream (curl -N, or an EventSource): begin,
  *                        event, left-out (with a count: the reader was slow) and end, with JSON. Ends with the stream,

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What an application asks of its cluster: how members are, how many hold a key, counters. */
+#include "cluster/stats.h"
+
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/options.h"
 #include "cluster/cluster.h"
 #include "cluster/peers.h"
@@ -22,6 +25,30 @@ vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *n
     if (strcmp(node, cluster->peers[i].name) == 0) state = cluster->peers[i].state;
   vsi_cluster_unlock(cluster);
   return state;
+}
+
+typedef struct named_member {
+  char name[VESTRY_NODE_MAX_BYTES + 1];
+  vestry_member_state state;
+} named_member;
+
+vestry_err vsi_cluster_members(vestry_cluster *cluster, vestry_member_fn fn, void *ctx) {
+  const vestry_host *host = cluster->v->host;
+  named_member *members = vsi_calloc(host, VESTRY_CLUSTER_MAX_COUNT, sizeof *members);
+  size_t count = 0;
+  if (!members) return VESTRY_NO_MEMORY;
+  vsi_cluster_lock(cluster);
+  strcpy(members[count].name, cluster->name);
+  members[count++].state = own_state(cluster);
+  for (size_t i = 0; i < cluster->peers_count && count < VESTRY_CLUSTER_MAX_COUNT; i++) {
+    if (cluster->peers[i].state == VESTRY_MEMBER_NONE) continue;
+    strcpy(members[count].name, cluster->peers[i].name);
+    members[count++].state = cluster->peers[i].state;
+  }
+  vsi_cluster_unlock(cluster);
+  for (size_t i = 0; i < count; i++) fn(members[i].name, members[i].state, ctx);
+  vsi_free(host, members);
+  return VESTRY_OK;
 }
 
 vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,

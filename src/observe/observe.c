@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "instance/instance.h"
+#include "observe/console.h"
+#include "observe/lists.h"
 #include "observe/may.h"
 #include "observe/show.h"
 #include "observe/tail.h"
@@ -99,7 +101,14 @@ static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, voi
 static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
                                       {"GET", "/live", show_live},
                                       {"GET", "/ready", show_ready},
-                                      {"GET", "/streams/{id}/tail", vsi_observe_tail}};
+                                      {"GET", "/streams/{id}/tail", vsi_observe_tail},
+                                      {"GET", "/streams", vsi_list_streams},
+                                      {"GET", "/streams/{id}", vsi_list_stream},
+                                      {"GET", "/store", vsi_list_store},
+                                      {"GET", "/pages", vsi_list_pages},
+                                      {"GET", "/cluster", vsi_list_cluster},
+                                      {"GET", "/console", vsi_console_page},
+                                      {"GET", "/console/events", vsi_console_events}};
 enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
 
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+// The console. Text that others chose goes into the document by textContent alone, in an element of its own direction.
+(() => {
+  'use strict';
+  const at = path => location.pathname.replace(/\/console$/, '') + path;
+  const $ = id => document.getElementById(id);
+  const number = new Intl.NumberFormat('en');
+  const views = ['streams', 'store', 'pages', 'cluster'];
+  let view = 'streams', prefix = '', order = 'newest', cursors = [''], next = null, chosen = 0, gone = false, tail = null;
+  let asking = false, again = false;
+
+  function el(name, text, how) {
+    const made = document.createElement(name);
+    if (text !== undefined && text !== null) made.textContent = text;
+    if (how) for (const [key, value] of Object.entries(how)) made.setAttribute(key, value);
+    return made;
+  }
+  const foreign = text => el('bdi', text);
+  const bytes = n => n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`;
+  function time(ms) {
+    if (ms === null) return 'never';
+    const s = ms / 1000;
+    return s < 10 ? `${s.toFixed(1)} s` : s < 120 ? `${Math.round(s)} s`
+      : s < 7200 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
+  }
+  function fill(node, ...made) { node.replaceChildren(...made); }
+  async function get(path) {
+    const answer = await fetch(at(path), {headers: {Accept: 'application/json'}, cache: 'no-store'});
+    if (answer.status === 404) return null;
+    if (!answer.ok) throw new Error(answer.status === 403 ? 'not permitted' : (await answer.text()).trim() || answer.status);
+    return answer.json();
+  }
+  function say(text, bad) {
+    if ($('said').textContent === text) return;
+    $('said').textContent = text;
+    $('said').className = bad ? 'bad' : 'dim';
+  }
+
+  // ------------------------------------------------------------------------------------------------- tables
+  // columns: [head, value(row) → text, number or element, class]. Rows keep their elements, so focus stays.
+  function table(body, rows, columns, id) {
+    const old = new Map([...body.rows].map(row => [row.dataset.id, row]));
+    let place = body.firstElementChild;
+    for (const row of rows) {
+      const key = String(id(row));
+      let tr = old.get(key);
+      if (!tr) {
+        tr = el('tr', null, {'data-id': key});
+        for (const column of columns) tr.append(el('td', null, {class: column[2] || ''}));
+      }
+      old.delete(key);
+      columns.forEach((column, i) => {
+        const value = column[1](row, tr.cells[i]);
+        if (value === undefined) return;
+        const text = typeof value === 'number' ? number.format(value) : value;
+        if (text instanceof Node) {
+          if (tr.cells[i].textContent !== text.textContent) fill(tr.cells[i], text);
+        } else if (tr.cells[i].textContent !== text) tr.cells[i].textContent = text;
+      });
+      if (tr === place) place = place.nextElementSibling;
+      else body.insertBefore(tr, place);
+    }
+    for (const tr of old.values()) tr.remove();
+  }
+  function heads(holder, caption, columns) {
+    let body = holder.querySelector('tbody');
+    if (body) return body;
+    const made = el('table'), head = el('tr');
+    made.append(el('caption', caption, {class: 'dim'}));
+    for (const column of columns) head.append(el('th', column[0], {scope: 'col', class: column[2] || ''}));
+    made.append(el('thead'));
+    made.tHead.append(head);
+    body = el('tbody');
+    made.append(body);
+    const wide = el('div', null, {class: 'wide', tabindex: '0', role: 'region', 'aria-label': caption});
+    wide.append(made);
+    holder.append(wide);
+    return body;
+  }
+  function facts(list, pairs) {
+    fill(list, ...pairs.flatMap(([name, value]) => {
+      const dd = el('dd');
+      dd.append(value instanceof Node ? value : foreign(typeof value === 'number' ? number.format(value) : value));
+      return [el('dt', name), dd];
+    }));
+  }
+
+  // ------------------------------------------------------------------------------------------------ streams
+  const columns = [
+    ['stream', (s, cell) => {
+      if (cell.firstElementChild) return undefined;
+      const button = el('button', `#${s.id}`, {type: 'button'});
+      button.addEventListener('click', () => choose(s.id));
+      return button;
+    }],
+    ['key', s => foreign(s.console ? 'a console' : s.key + (s.key_cut ? '…' : '')), 'k'],
+    ['age', s => time(s.age_ms), 'n'],
+    ['queued', s => bytes(s.queued_bytes), 'n'],
+    ['sent', s => bytes(s.wire_bytes), 'n'],
+    ['events', s => s.written_count, 'n m'],
+    ['scope', s => s.scope, 'm'],
+    ['page', s => foreign(s.path || ''), 'k m'],
+    ['state', s => s.state, 'm'],
+  ];
+  async function showStreams() {
+    const query = new URLSearchParams({sort: order, limit: '50'});
+    if (prefix) query.set('prefix', prefix);
+    const cursor = cursors[cursors.length - 1];
+    if (cursor) query.set('cursor', cursor);
+    const got = await get(`/streams?${query}`);
+    table(heads($('streams'), 'open streams', columns), got.streams, columns, s => s.id);
+    mark();
+    next = got.next;
+    const first = (cursors.length - 1) * 50;
+    say(got.streams.length
+      ? `${number.format(first + 1)} to ${number.format(first + got.streams.length)} of ${
+        prefix ? 'those found' : number.format(got.open_count)}`
+      : 'no stream');
+    $('previous').disabled = cursors.length === 1;
+    $('next').disabled = !next;
+  }
+  function mark() {
+    for (const row of $('streams').querySelectorAll('tbody tr'))
+      row.setAttribute('aria-current', String(Number(row.dataset.id) === chosen));
+  }
+
+  // ---------------------------------------------------------------------------------------------- one stream
+  async function showOne() {
+    if (!chosen || gone) return;
+    const id = chosen, s = await get(`/streams/${id}`);
+    if (id !== chosen) return;
+    if (!s) {
+      gone = true;
+      $('state').textContent = $('state').dataset.why || 'it has ended';
+      return;
+    }
+    $('state').textContent = s.cause ? `${s.state}, ${s.cause}` : s.state;
+    facts($('facts'), [
+      ['key', s.key || 'none'], ['keys', s.keys_count], ['scope', s.scope || 'none'], ['age', time(s.age_ms)],
+      ['adapter', s.adapter], ['coding', `${s.coding}, ${s.ratio.toFixed(2)} to 1`],
+      ['queued', `${number.format(s.queued_count)} events, ${bytes(s.queued_bytes)}`],
+      ['accepted', s.accepted_count], ['written', s.written_count], ['conflated', s.conflated_count],
+      ['refused', s.refused_count], ['discarded', s.discarded_count],
+      ['sent', `${bytes(s.wire_bytes)} for ${bytes(s.written_bytes)}`],
+      ['last write', s.last_write_ms === null ? 'never' : `${time(s.last_write_ms)} ago`],
+      ['not acknowledged', s.unacknowledged_bytes === null ? 'not known' : bytes(s.unacknowledged_bytes)],
+      ['last error', s.last_error || 'none'],
+      ...(s.path === undefined ? [] : [['page', s.path], ['topics', `${s.topics.join(', ')}${
+        s.topics_count > s.topics.length ? ` and ${s.topics_count - s.topics.length} more` : ''}`]]),
+    ]);
+  }
+  function choose(id) {
+    stop();
+    chosen = id;
+    gone = false;
+    fill($('tail'));
+    delete $('state').dataset.why;
+    $('state').textContent = '';
+    $('title').textContent = `stream #${id}`;
+    $('one').hidden = false;
+    mark();
+    refresh();
+    $('title').focus();
+  }
+  function add(text, name) {
+    const li = el('li'), pre = el('pre');
+    pre.append(foreign(text));
+    li.append(el('span', `${new Date().toLocaleTimeString('en-GB')} ${name}`, {class: 'dim'}), pre);
+    const list = $('tail'), follows = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
+    list.append(li);
+    while (list.childElementCount > 200) list.firstElementChild.remove();
+    if (follows) list.scrollTop = list.scrollHeight;
+  }
+  function stop() {
+    if (tail) tail.close();
+    tail = null;
+    $('watch').setAttribute('aria-pressed', 'false');
+  }
+  function watch() {
+    if (tail) return stop();
+    const source = tail = new EventSource(at(`/streams/${chosen}/tail`));
+    $('watch').setAttribute('aria-pressed', 'true');
+    const on = (name, fn) => source.addEventListener(name, event => fn(JSON.parse(event.data)));
+    on('begin', () => add('', 'the tail begins'));
+    on('event', e => add(e.text, `${bytes(e.bytes)}${e.written ? '' : ', not written'}${e.cut ? ', cut' : ''}`));
+    on('left-out', e => add('', `${number.format(e.count)} events were left out`));
+    on('end', e => {
+      stop();
+      const why = e.why === 'time' ? 'five minutes are over' : `the stream has ended: ${e.cause}`;
+      if (e.why !== 'time') $('state').dataset.why = $('state').textContent = why;
+      add('', why);
+    });
+    source.addEventListener('error', () => {
+      if (source !== tail) return;
+      stop();
+      add('', 'there is no tail: not permitted, too many, the stream has ended, or shows others');
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------- other views
+  const counted = [['cause', r => r[0]], ['count', r => r[1], 'n']];
+  async function showStore() {
+    const s = await get('/store');
+    facts($('stored'), [['entries', s.entries_count], ['most', s.max_count || 'the default'], ['put', s.put_count],
+      ['found', s.hits_count], ['not found', s.misses_count], ['histories', s.histories_count]]);
+    table(heads($('closed'), 'streams that ended, by cause', counted), Object.entries(s.streams_closed), counted, r => r[0]);
+    table(heads($('removed'), 'entries that left the store, by cause', counted), Object.entries(s.removed), counted, r => r[0]);
+  }
+  const rendered = [
+    ['page', p => foreign(p.path === null ? 'all others' : p.path || 'no path'), 'k'],
+    ['part', p => foreign(p.part || ''), 'k'],
+    ['streams', p => p.streams_count, 'n'],
+    ['a minute', p => p.renders_minute_count, 'n'],
+    ['for nothing', p => p.unchanged_minute_count, 'n'],
+    ['renders', p => p.renders_count, 'n'],
+    ['in handler', p => time(p.handler_ms), 'n'],
+    ['longest', p => time(p.handler_longest_ms), 'n'],
+    ['sent', p => bytes(p.sent_bytes), 'n'],
+    ['last for', p => foreign(p.refreshed_by || ''), 'k'],
+    ['last for nothing', p => foreign(p.unchanged_by || ''), 'k'],
+  ];
+  async function showPages() {
+    const got = await get('/pages?sort=unchanged&limit=100');
+    table(heads($('rendered'), 'pages and parts, renders for nothing first', rendered), got.pages, rendered,
+      p => `${p.path} ${p.part}`);
+  }
+  const member = [['node', m => foreign(m.node)], ['state', m => m.state]];
+  async function showCluster() {
+    const c = await get('/cluster');
+    table(heads($('members'), 'members, this node first', member), c.members, member, m => m.node);
+    facts($('told'), c.members.length ? [['alive', c.alive_count], ['keys not known in full', c.unsynced_count],
+      ['keys here', c.keys_count], ['keys elsewhere', c.others_keys_count], ['gaps', c.gaps_count],
+      ['messages lost in them', c.lost_count], ['sent', c.sent_count], ['received', c.received_count]]
+      : [['cluster', 'there is none']]);
+  }
+  const shows = {streams: showStreams, store: showStore, pages: showPages, cluster: showCluster};
+
+  // --------------------------------------------------------------------------------------------------- live
+  // One look at a time; what comes meanwhile is one more.
+  async function refresh() {
+    if (asking) return void (again = true);
+    asking = true;
+    do {
+      again = false;
+      try {
+        await shows[view]();
+        await showOne();
+      } catch (error) {
+        say(String(error.message), true);
+      }
+    } while (again);
+    asking = false;
+  }
+  function open(name) {
+    view = name;
+    for (const tab of views) {
+      $(`tab-${tab}`).setAttribute('aria-selected', String(tab === name));
+      $(`tab-${tab}`).tabIndex = tab === name ? 0 : -1;
+      $(`view-${tab}`).hidden = tab !== name;
+    }
+    say('');
+    refresh();
+  }
+  function link(text, lost) {
+    $('link').textContent = text;
+    $('link').className = lost ? 'lost' : '';
+  }
+  const source = new EventSource(at('/console/events'));
+  source.addEventListener('open', () => link('live'));
+  source.addEventListener('error', () => {
+    link('no connection', true);
+    if (source.readyState === EventSource.CLOSED) link('no connection: load this page again', true);
+  });
+  source.addEventListener('now', event => {
+    const now = JSON.parse(event.data);
+    link('live');
+    facts($('sums'), [['open', now.open_count], ['opened', now.opened_count], ['queued', bytes(now.queued_bytes)],
+      ['events', now.written_count], ['refused', now.refused_count]]);
+    if (document.visibilityState === 'visible') refresh();
+  });
+
+  $('search').addEventListener('submit', event => event.preventDefault());
+  const search = () => {
+    prefix = $('prefix').value;
+    order = $('order').value;
+    cursors = [''];
+    refresh();
+  };
+  $('prefix').addEventListener('input', search);
+  $('order').addEventListener('change', search);
+  $('previous').addEventListener('click', () => { if (cursors.length > 1) cursors.pop(); refresh(); });
+  $('next').addEventListener('click', () => { if (next) cursors.push(next); refresh(); });
+  $('watch').addEventListener('click', watch);
+  $('leave').addEventListener('click', () => {
+    stop();
+    const row = $('streams').querySelector('[aria-current=true] button');
+    chosen = 0;
+    $('one').hidden = true;
+    mark();
+    (row || $('prefix')).focus();
+  });
+  for (const [i, name] of views.entries()) {
+    $(`tab-${name}`).addEventListener('click', () => open(name));
+    $(`tab-${name}`).addEventListener('keydown', event => {
+      const step = {ArrowRight: 1, ArrowLeft: views.length - 1}[event.key];
+      if (!step) return;
+      const to = views[(i + step) % views.length];
+      open(to);
+      $(`tab-${to}`).focus();
+    });
+  }
+  open('streams');
+})();

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* A server for console.test.js: a console, and streams for it to show.
+ *   POST /open?count=N         that many more streams, with the keys user-0, user-1 …
+ *   POST /hostile?key=         one more, with this key
+ *   POST /say?key=&text=       an event for the streams with the key
+ *   POST /close?key=           they end for STALLED */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../examples/shared/program.h"
+#include "vestry/memory.h"
+#include "vestry/observe.h"
+
+enum { STREAMS_MAX = 12000 };
+
+struct app {
+  struct program program;
+  vestry_memory_exchange *streams[STREAMS_MAX];
+  size_t count;
+};
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_reply_key(reply, VESTRY_KEY(vestry_request_value(req, VESTRY_IN_QUERY, "key")));
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
+}
+
+/* query: key=…, as it stands in an address. */
+static vestry_err open_one(struct app *app, const char *query) {
+  if (app->count == STREAMS_MAX) return VESTRY_LIMIT;
+  const vestry_memory_call call = {.path = "/live", .query = query, .datastar = true};
+  vestry_err err = vestry_memory_request(app->program.v, &call, NULL, NULL, &app->streams[app->count]);
+  if (!err) app->count++;
+  return err;
+}
+
+static vestry_err open_many(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  int64_t count = 0;
+  vestry_err err = vestry_request_get(req, VESTRY_IN_QUERY, "count", vestry_into_between(&count, 1, STREAMS_MAX));
+  for (int64_t i = 0; i < count && !err; i++) {
+    char query[32];
+    snprintf(query, sizeof query, "key=user-%lld", (long long)i);
+    err = open_one(app, query);
+  }
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err hostile(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  vestry_err err = open_one(ctx, req->query);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err say_one(vestry_connection *connection, const char *text) {
+  return vestry_connection_event(connection, "news", text, strlen(text), NULL);
+}
+
+static vestry_err find(const struct app *app, const vestry_request *req, vestry_connection **ret_connection) {
+  const char *key = vestry_request_value(req, VESTRY_IN_QUERY, "key");
+  size_t count = 1;
+  return vestry_store_get(vestry_parts_of(app->program.v)->store, NO_SCOPE, VESTRY_KEY(key), (void **)ret_connection,
+                          &count);
+}
+
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_connection *connection = NULL;
+  vestry_err err = find(app, req, &connection);
+  if (!err) err = say_one(connection, vestry_request_value(req, VESTRY_IN_QUERY, "text"));
+  vestry_connection_unref(connection);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err close_one(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_connection *connection = NULL;
+  vestry_err err = find(app, req, &connection);
+  if (!err) vestry_connection_close(connection, VESTRY_CAUSE_STALLED);
+  vestry_connection_unref(connection);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+int main(int argc, char **argv) {
+  static struct app app;
+  vestry_observe *observe = NULL;
+  program_start(&app.program, argc, argv, "test_browser_console", "A console", &(vestry_options){0});
+  vestry *v = app.program.v;
+  if (vestry_observe_create(v, NULL, &observe) || vestry_observe_mount(observe, "/observe")) return 1;
+  vestry_route(v, "GET", "/live", live, &app);
+  vestry_route(v, "POST", "/open", open_many, &app);
+  vestry_route(v, "POST", "/hostile", hostile, &app);
+  vestry_route(v, "POST", "/say", say, &app);
+  vestry_route(v, "POST", "/close", close_one, &app);
+  program_wait(&app.program);
+  vestry_observe_destroy(observe);
+  while (app.count) vestry_memory_destroy(app.streams[--app.count]);
+  return program_finish(&app.program);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// H4, H5: what an operator does in the console: find one stream among many, watch it, see it end and why.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { startExample, newSession, send, closeChrome, unforeseen, HOSTILE } = require('./harness.js');
+
+after(closeChrome);
+
+const STREAMS = 10_000;
+const post = async (server, what, query) => {
+  const { status } = await send('POST', `${server.url}${what}?${new URLSearchParams(query)}`, '', { 'Datastar-Request': 'true' });
+  assert.equal(status, 204);
+};
+const keysOf = ({ page }) => page.$$eval('#streams tbody tr', (all) => all.map((row) => row.cells[1].textContent));
+const isLive = (tab) => tab.until(() => document.querySelector('#link').textContent === 'live');
+const hasRows = (tab, n) => tab.until((least) => document.querySelectorAll('#streams tbody tr').length >= least, n);
+const finds = (tab, key) =>
+  tab.until((only) => {
+    const rows = document.querySelectorAll('#streams tbody tr');
+    return rows.length === 1 && rows[0].cells[1].textContent.includes(only);
+  }, key);
+const tailHas = (tab, text) => tab.until((part) => document.querySelector('#tail').textContent.includes(part), text);
+
+async function start(t, port = 0) {
+  const server = await startExample('test_browser_console', [], port);
+  t.after(() => server.stop());
+  return server;
+}
+async function open(t, server, options) {
+  const session = await newSession(t, options);
+  const tab = await session.tab(`${server.url}observe/console`);
+  await isLive(tab);
+  return { ...tab, problems: session.problems };
+}
+
+// capability: H4, H5
+test('one stream among ten thousand is found, watched, and seen to end, and why', async (t) => {
+  const server = await start(t);
+  await post(server, 'open', { count: STREAMS });
+  const tab = await open(t, server);
+  await hasRows(tab, 50);
+  assert.equal((await keysOf(tab)).length, 50); // a window, whatever there is
+  await tab.until((n) => document.querySelector('#said').textContent.includes(new Intl.NumberFormat('en').format(n)), STREAMS + 1);
+  const first = await keysOf(tab);
+  await tab.click('next');
+  await tab.until((was) => document.querySelector('#streams tbody tr').cells[1].textContent !== was, first[0]);
+  await tab.page.fill('#prefix', 'user-7777');
+  await finds(tab, 'user-7777');
+  await tab.page.click('#streams tbody button');
+  await tab.until(() => document.querySelector('#facts').textContent.includes('user-7777'));
+  await tab.click('watch');
+  await tailHas(tab, 'the tail begins');
+  await post(server, 'say', { key: 'user-7777', text: 'a piece of news' });
+  await tailHas(tab, 'data: a piece of news');
+  await post(server, 'say', { key: 'user-7778', text: 'not for this one' });
+  await post(server, 'close', { key: 'user-7777' });
+  await tailHas(tab, 'the stream has ended: stalled');
+  assert.match(await tab.page.textContent('#state'), /stalled/);
+  assert.doesNotMatch(await tab.page.textContent('#tail'), /not for this one/);
+  await tab.click('tab-store');
+  await tab.until(() => [...document.querySelectorAll('#closed tbody tr')].some((row) => row.textContent === 'stalled1'));
+  // The browser says that the stream is not there any more: 404.
+  assert.deepEqual(unforeseen(tab.problems).filter((text) => !/status of 404/.test(text)), []);
+});
+
+// capability: H4
+test('what others chose stays text', async (t) => {
+  const server = await start(t);
+  const all = [...HOSTILE, '\u202eright to left'];
+  for (const key of all) await post(server, 'hostile', { key });
+  const tab = await open(t, server);
+  await hasRows(tab, all.length + 1);
+  const shown = await keysOf(tab);
+  for (const key of HOSTILE.filter((text) => !/["\\]/.test(text)))
+    assert.ok(shown.some((text) => text.includes(key)), `${key} in ${shown}`);
+  await tab.page.locator('#streams tbody tr', { hasText: 'right to left' }).locator('button').click();
+  await tab.page.waitForSelector('#one:not([hidden])');
+  await tab.click('watch');
+  await tailHas(tab, 'the tail begins');
+  const key = all[all.length - 1];
+  for (const text of HOSTILE) {
+    await post(server, 'say', { key, text });
+    await tailHas(tab, text);
+  }
+  const isolated = await tab.page.$$eval('#streams tbody td:nth-child(2), #tail pre', (cells) => cells.every((cell) => cell.firstElementChild?.localName === 'bdi'));
+  assert.ok(isolated);
+  assert.equal(await tab.page.$$eval('#streams script, #streams img, #tail img, #tail b, #facts b', (none) => none.length), 0);
+  assert.equal(await tab.page.evaluate(() => typeof window.pwned), 'undefined');
+  assert.deepEqual(tab.problems, []);
+});
+
+// capability: H4
+test('a server that is lost and comes back is told, and shown anew', async (t) => {
+  const first = await startExample('test_browser_console');
+  await post(first, 'open', { count: 3 });
+  const tab = await open(t, first);
+  await hasRows(tab, 4);
+  await first.kill();
+  await tab.until(() => document.querySelector('#link').textContent.startsWith('no connection'));
+  const second = await start(t, first.port);
+  await isLive(tab);
+  await tab.until(() => document.querySelectorAll('#streams tbody tr').length === 1); // its own
+  assert.deepEqual(unforeseen(tab.problems), []);
+  await second.stop();
+});
+
+// capability: H4
+test('by keyboard alone, on a phone', async (t) => {
+  const server = await start(t);
+  await post(server, 'open', { count: 20 });
+  const tab = await open(t, server, { viewport: { width: 320, height: 640 }, colorScheme: 'dark' });
+  await hasRows(tab, 21);
+  assert.ok(await tab.page.evaluate(() => document.documentElement.scrollWidth <= 320));
+  const focused = () => tab.page.evaluate(() => document.activeElement.id);
+  await tab.page.keyboard.press('Tab');
+  assert.equal(await focused(), 'tab-streams');
+  await tab.page.keyboard.press('ArrowRight');
+  assert.equal(await focused(), 'tab-store');
+  await tab.page.waitForSelector('#closed table', { state: 'attached' });
+  await tab.page.keyboard.press('ArrowLeft');
+  await tab.page.keyboard.press('Tab');
+  assert.equal(await focused(), 'prefix');
+  await tab.page.keyboard.type('user-13');
+  await finds(tab, 'user-13');
+  while (!(await tab.page.evaluate(() => document.activeElement.closest('#streams tbody')))) await tab.page.keyboard.press('Tab');
+  await tab.page.keyboard.press('Enter');
+  await tab.until(() => document.querySelector('#facts').textContent.includes('user-13'));
+  assert.equal(await focused(), 'title');
+  await tab.page.keyboard.press('Tab');
+  assert.equal(await focused(), 'watch');
+  await tab.page.keyboard.press('Space');
+  await tailHas(tab, 'the tail begins');
+  await post(server, 'say', { key: 'user-13', text: 'x'.repeat(500) });
+  await tailHas(tab, 'xxx');
+  assert.ok(await tab.page.evaluate(() => document.documentElement.scrollWidth <= 320));
+  await tab.page.keyboard.press('Tab');
+  await tab.page.keyboard.press('Enter'); // close
+  await tab.page.waitForSelector('#one', { state: 'hidden' });
+  assert.deepEqual(tab.problems, []);
+});
+
+// capability: H4
+test('who may not see it is told nothing', async (t) => {
+  const server = await start(t);
+  for (const where of ['console', 'console/events', 'streams', 'streams/1', 'streams/1/tail', 'store', 'pages', 'cluster', 'metrics', 'ready']) {
+    const answer = await send('GET', `${server.url}observe/${where}`, '', { 'X-Forwarded-For': '192.0.2.1' });
+    assert.equal(answer.status, 403, where);
+    assert.equal(answer.text, '');
+    assert.equal(answer.headers['content-security-policy'], undefined);
+  }
+});

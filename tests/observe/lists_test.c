@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* What is seen as JSON: that it is JSON whatever keys are, says what the counters say, and goes by pages; parameters
+ * that are none; requests that may not see it. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "serve/wire.h"
+#include "vestry/observe.h"
+
+enum { STREAMS = 7 };
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+  vestry_memory_exchange *streams[STREAMS];
+} suite;
+
+static const char *const keys[STREAMS] = {
+    "a", "b\"\\<script>alert(1)</script>", "b\xE2\x80\xAE right to left", "b\n\t\x01", "c", "d", "b{}[]"};
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  const char *key = keys[atoi(vestry_request_value(req, VESTRY_IN_QUERY, "n"))];
+  vestry_reply_key(reply, VESTRY_KEY(key));
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
+}
+
+static void begin(suite *s) {
+  site_begin_pages(&s->on, (vestry_options){.scope = NULL}, NULL);
+  const vestry_observe_options options = {.pages = s->on.pages};
+  assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/live", live, NULL), VESTRY_OK);
+  for (int i = 0; i < STREAMS; i++) {
+    char query[8];
+    snprintf(query, sizeof query, "n=%d", i);
+    s->streams[i] = site_request(&s->on, &(vestry_memory_call){.path = "/live", .query = query, .datastar = true});
+  }
+  site_settle(&s->on);
+}
+
+static void end(suite *s) {
+  vestry_observe_destroy(s->observe);
+  for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(s->streams[i]);
+  site_end(&s->on);
+}
+
+/* The answer's JSON; NULL: it has none. */
+static json_t *ask(suite *s, const char *path, const char *query, const char *peer, int *ret_status) {
+  wire r = {.path = path, .query = query, .peer = peer, .headers = {{"Host", "localhost"}}};
+  wire_request(&s->on, &r, NULL, NULL);
+  *ret_status = r.status;
+  json_t *made = NULL;
+  if (r.status == 200) {
+    assert_true(wire_has_header(&r, "Content-Type: application/json"));
+    assert_true(wire_has_header(&r, "Cache-Control: no-store"));
+    made = json_loadb(r.text, r.text_len, 0, NULL);
+    assert_non_null(made);
+  } else if (r.status == 400) {
+    assert_true(r.text_len > 10 && r.text[r.text_len - 1] == '\n');
+  } else if (r.status == 403) {
+    assert_int_equal(r.text_len, 0);
+  }
+  wire_finish(&r);
+  return made;
+}
+
+static json_t *get(suite *s, const char *path, const char *query) {
+  int status;
+  json_t *made = ask(s, path, query, "127.0.0.1", &status);
+  assert_int_equal(status, 200);
+  return made;
+}
+
+static json_int_t number(const json_t *of, const char *name) {
+  assert_true(json_is_integer(json_object_get(of, name)));
+  return json_integer_value(json_object_get(of, name));
+}
+
+/* capability: H1 */
+static void streams_go_by_pages(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  char query[128] = "limit=2&sort=oldest";
+  size_t count = 0;
+  json_int_t last = 0;
+  for (bool more = true; more;) {
+    json_t *page = get(&s, "/observe/streams", query), *at;
+    size_t i;
+    assert_int_equal(number(page, "open_count"), STREAMS);
+    json_array_foreach(json_object_get(page, "streams"), i, at) {
+      assert_true(number(at, "id") > last);
+      last = number(at, "id");
+      assert_int_equal(number(at, "accepted_count"), 1);
+      assert_string_equal(json_string_value(json_object_get(at, "state")), "open");
+      count++;
+    }
+    const char *next = json_string_value(json_object_get(page, "next"));
+    more = next != NULL;
+    if (next) snprintf(query, sizeof query, "limit=2&sort=oldest&cursor=%s", next);
+    json_decref(page);
+  }
+  assert_int_equal(count, STREAMS);
+  json_t *page = get(&s, "/observe/streams", "prefix=b");
+  assert_int_equal(json_array_size(json_object_get(page, "streams")), 4);
+  json_decref(page);
+  char path[64];
+  snprintf(path, sizeof path, "/observe/streams/%d", (int)last);
+  json_t *one = get(&s, path, NULL);
+  assert_int_equal(number(one, "id"), last);
+  json_decref(one);
+  end(&s);
+}
+
+/* capability: H1 */
+static void counters_are_those_of_the_instance(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  vestry_stats stats = {0};
+  vestry_memory_destroy(s.streams[0]);
+  s.streams[0] = NULL;
+  site_settle(&s.on);
+  vestry_stats_get(s.on.v, &stats);
+  json_t *store = get(&s, "/observe/store", NULL);
+  assert_int_equal(number(store, "entries_count"), STREAMS - 1);
+  assert_int_equal(number(store, "streams_open_count"), STREAMS - 1);
+  assert_int_equal(number(store, "streams_opened_count"), stats.opened_count);
+  assert_int_equal(number(json_object_get(store, "streams_closed"), "hangup"), 1);
+  json_decref(store);
+  json_t *pages = get(&s, "/observe/pages", "sort=unchanged");
+  assert_true(json_is_array(json_object_get(pages, "pages")));
+  json_decref(pages);
+  json_t *cluster = get(&s, "/observe/cluster", NULL);
+  assert_int_equal(json_array_size(json_object_get(cluster, "members")), 0);
+  json_decref(cluster);
+  end(&s);
+}
+
+/* capability: H1 */
+static void parameters_that_are_none(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  int status;
+  static const char *const wrong[] = {"sort=",
+                                      "sort=random",
+                                      "limit=0",
+                                      "limit=101",
+                                      "limit=x",
+                                      "cursor=1",
+                                      "cursor=-",
+                                      "cursor=1-x",
+                                      "cursor=-1",
+                                      "cursor=1-2-3",
+                                      "cursor=99999999999999999999999999-1"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_null(ask(&s, "/observe/streams", wrong[i], "127.0.0.1", &status));
+    assert_int_equal(status, 400);
+  }
+  assert_null(ask(&s, "/observe/pages", "sort=slow", "127.0.0.1", &status));
+  assert_int_equal(status, 400);
+  assert_null(ask(&s, "/observe/streams/none", NULL, "127.0.0.1", &status));
+  assert_int_equal(status, 400);
+  assert_null(ask(&s, "/observe/streams/999", NULL, "127.0.0.1", &status));
+  assert_int_equal(status, 404);
+  end(&s);
+}
+
+/* capability: H1 */
+static void nothing_without_permission(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  static const char *const paths[] = {"/observe/streams",       "/observe/streams/1", "/observe/streams/x",
+                                      "/observe/store",         "/observe/pages",     "/observe/cluster",
+                                      "/observe/streams/1/tail"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    int status;
+    assert_null(ask(&s, paths[i], "sort=wrong", "192.0.2.1", &status));
+    assert_int_equal(status, 403);
+  }
+  end(&s);
+}
+
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/observe/streams", "/observe/store", "/observe/cluster", "/observe/pages"};
+  suite s;
+  begin(&s);
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+    for (long at = 0, status = 0; status != 200; at++) {
+      int answered;
+      test_host_fail_in(&s.on.th, at);
+      json_decref(ask(&s, paths[i], NULL, "127.0.0.1", &answered));
+      status = test_host_has_failed(&s.on.th) ? 0 : answered;
+      test_host_fail_no_more(&s.on.th);
+      assert_true(at < 1000);
+    }
+  end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(streams_go_by_pages),      cmocka_unit_test(counters_are_those_of_the_instance),
+      cmocka_unit_test(parameters_that_are_none), cmocka_unit_test(nothing_without_permission),
+      cmocka_unit_test(no_memory_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
