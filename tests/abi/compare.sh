@@ -1,0 +1,59 @@
+#!/bin/sh
+# Programs of released versions run with the libraries of today, as far as types and functions say so:
+# compare.sh REPOSITORY LIBRARY_FOLDER, of a build with -g
+# compare.sh --write REPOSITORY LIBRARY_FOLDER: keeps the ABI and the headers of this version in tests/abi/VERSION, which
+# is done once, at its release, and never again (docs/abi.md).
+# What may be added: functions, and members at the end of structs, which begin with their size.
+# Exit status 77: there is nothing to compare, or nothing to do so with.
+# SPDX-License-Identifier: MIT
+set -eu
+write=
+if [ "$1" = --write ]; then
+  write=yes
+  shift
+fi
+include=$1/include
+kept=$1/tests/abi
+lib=$2
+
+skip() {
+  echo "skipped: $*"
+  exit 77
+}
+command -v abidiff >/dev/null || skip "there is no abidiff (Debian: abigail-tools)"
+ls "$lib"/libvestry.so >/dev/null 2>&1 || skip "there is no build with debug information in $lib"
+
+if [ -n "$write" ]; then
+  version=$(sed -n 's/.*VESTRY_VERSION  *"\(.*\)"/\1/p' "$include/vestry/version.h")
+  [ ! -e "$kept/$version" ] || {
+    echo "$kept/$version is there already, and is not written a second time"
+    exit 1
+  }
+  mkdir "$kept/$version"
+  for library in "$lib"/libvestry*.so; do
+    abidw --no-corpus-path --no-comp-dir-path --drop-private-types --headers-dir "$include" "$library" \
+      --out-file "$kept/$version/$(basename "$library" .so).abi"
+  done
+  cp -r "$include" "$kept/$version/include"
+  exit
+fi
+
+allowed=$(mktemp)
+trap 'rm -f "$allowed"' EXIT
+printf '[suppress_type]\n  type_kind = struct\n  has_data_member_inserted_at = end\n' >"$allowed"
+found=0
+status=0
+for before in "$kept"/[0-9]*/*.abi; do
+  [ -e "$before" ] || continue
+  found=$((found + 1))
+  differ() { # OPTIONS…
+    abidiff --no-added-syms --drop-private-types --headers-dir2 "$include" "$@" "$before" \
+      "$lib/$(basename "$before" .abi).so"
+  }
+  # What is added at the end by its place may have moved another member, which abidiff passes over then.
+  if differ --suppressions "$allowed" && ! differ | grep 'offset changed'; then continue; fi
+  echo "$before: programs that were built with it do not run with $lib (docs/abi.md)"
+  status=1
+done
+[ "$found" != 0 ] || skip "no version has an ABI that is kept: tests/abi/VERSION"
+exit $status

@@ -1,0 +1,59 @@
+#!/bin/sh
+# compare.sh finds what breaks programs, and lets pass what may be added: planted.sh COMPARE.SH COMPILER
+# SPDX-License-Identifier: MIT
+set -eu
+compare=$1
+compiler=$2
+command -v abidiff >/dev/null || {
+  echo "skipped: there is no abidiff (Debian: abigail-tools)"
+  exit 77
+}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+header=$folder/include/vestry/version.h
+mkdir -p "$folder/include/vestry" "$folder/tests/abi" "$folder/lib"
+
+library() { # MEMBERS ARGUMENT MORE: one of two functions, and a struct that begins with its size
+  cat >"$header" <<END
+#define VESTRY_VERSION "1.2.3"
+#include <stddef.h>
+struct options { size_t size; $1 };
+int vestry_take(const struct options *options, $2);
+$3
+END
+  { echo '#include "vestry/version.h"' && sed -n 's/^\(int .*\);$/\1 { return 0; }/p' "$header"; } >"$folder/library.c"
+  "$compiler" -g -shared -fPIC -w "-I$folder/include" "$folder/library.c" -o "$folder/lib/libvestry.so"
+}
+expect() { # pass|fail WHAT: as compare.sh finds the library of now
+  if "$compare" "$folder" "$folder/lib" >"$folder/log" 2>&1; then found=pass; else found=fail; fi
+  [ "$found" = "$1" ] || {
+    cat "$folder/log"
+    echo "$2: $found, and not $1"
+    exit 1
+  }
+  echo "$2: $found"
+}
+
+other='int vestry_other(void);'
+library 'int a; int b;' 'int n' "$other"
+"$compare" --write "$folder" "$folder/lib"
+if "$compare" --write "$folder" "$folder/lib" >"$folder/log"; then
+  echo "It was written a second time."
+  exit 1
+fi
+expect pass 'the same'
+library 'int a; int b; long c;' 'int n' "$other"
+expect pass 'a member at the end'
+library 'int a; int b;' 'int n' "$other
+int vestry_new(void);"
+expect pass 'one more function'
+library 'int a; int b;' 'int n' ''
+expect fail 'a function less'
+library 'int a; long c; int b;' 'int n' "$other"
+expect fail 'a member in the middle'
+library 'int a; int c; int b;' 'int n' "$other"
+expect fail 'a small member in the middle'
+library 'int a;' 'int n' "$other"
+expect fail 'a member less'
+library 'int a; int b;' 'const char *n' "$other"
+expect fail 'another type of an argument'
