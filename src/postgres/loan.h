@@ -49,6 +49,8 @@ static inline uint64_t vsi_postgres_until_ns(const vestry_postgres_pool *pool) {
 /* Lend a connection to this thread, without a transaction; that which it has already, if it has one.
  *  Returns  OK | LIMIT */
 vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+/* Whether this thread has one. */
+bool vsi_postgres_is_lent(vestry_postgres_pool *pool);
 /* Give it back. Returns whether it was lent once; else nothing has happened but that it is lent once less. */
 bool vsi_postgres_is_last(vsi_postgres_loan *loan);
 void vsi_postgres_give_back(vsi_postgres_loan *loan);

@@ -175,6 +175,13 @@ vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, v
   return VESTRY_OK;
 }
 
+bool vsi_postgres_is_lent(vestry_postgres_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  bool is_lent = own_locked(pool) != NULL;
+  vsi_mutex_unlock(&pool->lock);
+  return is_lent;
+}
+
 bool vsi_postgres_is_last(vsi_postgres_loan *loan) {
   vsi_mutex_lock(&loan->pool->lock);
   bool is_last = loan->depth == 1;

@@ -140,9 +140,9 @@ static void say_tab(vestry_sqlite_change *change) {
   sqlite3_value *value = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, VSI_SQLITE_TAB_COLUMN);
   if (!value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
   const void *tab = value ? sqlite3_value_blob(value) : NULL;
-  char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
-  if (!tab || sqlite3_value_bytes(value) != VSI_SQLITE_TAB_BYTES) return; /* no row of a tab's */
-  vsi_sqlite_tab_topic(tab, topic);
+  char topic[VSI_TAB_TOPIC_BYTES];
+  if (!tab || sqlite3_value_bytes(value) != VSI_TAB_BYTES) return; /* no row of a tab's */
+  vsi_tab_topic(tab, topic);
   vestry_sqlite_topic(change, topic);
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "guard/tab_owner.h"
 #include "sqlite/commits.h"
 #include "sqlite/fault.h"
 #include "sqlite/schema.h"
@@ -31,21 +32,13 @@
 enum {
   VSI_SQLITE_WINDOW = 4096,     /* numbers that can be told apart beyond the last one accounted for */
   VSI_SQLITE_TOUCHES_MAX = 256, /* states of tabs that wait for being noted as read */
-  VSI_SQLITE_TAB_BYTES = 16,
   VSI_SQLITE_TAB_STATEMENTS = 13
 };
-
-/* Whose a tab's state is. */
-typedef struct vsi_sqlite_owner {
-  vestry_scope scope;
-  unsigned char tab[VSI_SQLITE_TAB_BYTES];
-  uint32_t ttl_s;
-} vsi_sqlite_owner;
 
 /* The state of a tab was read: its end is to be put off. */
 typedef struct vsi_sqlite_touch {
   struct vsi_sqlite_touch *next;
-  vsi_sqlite_owner whose; /* the bytes of its scope follow */
+  vsi_tab_owner whose; /* the bytes of its scope follow */
   unsigned char scope[];
 } vsi_sqlite_touch;
 

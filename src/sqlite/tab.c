@@ -14,9 +14,7 @@
  * wait; if it cannot write, the next read asks for it again. */
 #include "sqlite/tab.h"
 
-#include "base/hex.h"
 #include "base/list.h"
-#include "vestry/session.h"
 
 enum { COUNTED_EACH = 1024, EVICTED_AT_ONCE = 4096 };
 
@@ -47,23 +45,11 @@ static const char *const texts[VSI_SQLITE_TAB_STATEMENTS] = {
     [UNDO] = "ROLLBACK TO vestry_tab",
     [UNDO_ALL] = "ROLLBACK"};
 
-void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char topic[VSI_SQLITE_TAB_TOPIC_BYTES]) {
-  static const char prefix[] = "vestry_tab/";
-  memcpy(topic, prefix, sizeof prefix - 1);
-  vsi_hex_write(topic + sizeof prefix - 1, tab, VSI_SQLITE_TAB_BYTES);
-}
-
-typedef vsi_sqlite_owner owner;
+typedef vsi_tab_owner owner;
 
 static vestry_err find_owner(const vestry_sqlite *database, const vestry_request *req, owner *ret_owner) {
-  char id[VESTRY_TAB_ID_BYTES];
-  vestry_err error = vestry_tab_id(req, id);
-  if (error) return error;
   const vestry_sqlite_options *options = &database->options;
-  ret_owner->scope = req->scope;
-  ret_owner->ttl_s = vestry_session_is_visitor(req) ? options->visitor_tab_ttl_s : options->tab_ttl_s;
-  vsi_hex_read(ret_owner->tab, id, VSI_SQLITE_TAB_BYTES);
-  return VESTRY_OK;
+  return vsi_tab_owner_find(req, options->tab_ttl_s, options->visitor_tab_ttl_s, ret_owner);
 }
 
 /* Seconds since 1970, by SQLite's clock. */
@@ -78,11 +64,6 @@ static int64_t now_s(const vestry_sqlite *database) {
     now_ms = (sqlite3_int64)(days * 86400000);
   }
   return (now_ms - epoch_ms) / 1000;
-}
-
-/* A state that ends before this is put off. */
-static int64_t soon_s(const owner *whose, int64_t now) {
-  return now + whose->ttl_s - whose->ttl_s / 10;
 }
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
@@ -191,10 +172,10 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (!connection || !req || !ret_len || (!buffer && capacity)) return VESTRY_INVALID;
   if (render && render->share) return VESTRY_NOT_FOUND;
   vestry_sqlite *database = connection->database;
-  char topic[VSI_SQLITE_TAB_TOPIC_BYTES];
+  char topic[VSI_TAB_TOPIC_BYTES];
   vestry_err error = find_owner(database, req, &whose);
   if (!error && render) {
-    vsi_sqlite_tab_topic(whose.tab, topic);
+    vsi_tab_topic(whose.tab, topic);
     error = vestry_render_topic(render, topic);
     if (!error && database->commits.records) error = vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC);
   }
@@ -208,7 +189,7 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (is_recorded && vsi_sqlite_commits_tab_ends(&database->commits, reader))
     (void)vestry_refresh_for(database->pages, topic, VESTRY_REFRESH_TABLE, "vestry_tab", NULL);
   vsi_sqlite_reader_pause(reader, was_own);
-  if (result == SQLITE_ROW && expires < soon_s(&whose, now)) note_touch(database, &whose);
+  if (result == SQLITE_ROW && expires < vsi_tab_owner_soon_s(&whose, now)) note_touch(database, &whose);
   error =
       vsi_sqlite_fault(database, connection->db, result, "vestry_sqlite_tab_get: the state of a tab cannot be read");
   if (error) return error;
@@ -321,7 +302,7 @@ vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const ves
     result = bind(connection, REMOVE, &whose);
     if (!result) result = run(connection, REMOVE);
   } else {
-    result = write_state(connection, &whose, soon_s(&whose, now), data, len);
+    result = write_state(connection, &whose, vsi_tab_owner_soon_s(&whose, now), data, len);
     if (result == SQLITE_NOTFOUND) result = put_state(connection, &whose, now, data, len);
   }
   return vsi_sqlite_fault(database, connection->db, result,

@@ -9,9 +9,6 @@
 #define VSI_SQLITE_TAB_TABLE "vestry_tab"
 extern const vsi_sqlite_schema vsi_sqlite_tab_schema;
 enum { VSI_SQLITE_TAB_COLUMN = 1 };
-/* The topic of a tab's state. */
-enum { VSI_SQLITE_TAB_TOPIC_BYTES = 44 };
-void vsi_sqlite_tab_topic(const unsigned char tab[VSI_SQLITE_TAB_BYTES], char topic[VSI_SQLITE_TAB_TOPIC_BYTES]);
 /* Note what was read. On the database's own thread, or in sync; no lock is held. Does not wait. */
 void vsi_sqlite_tab_touch_all(vestry_sqlite *database);
 void vsi_sqlite_tab_forget_touches(vestry_sqlite *database);
