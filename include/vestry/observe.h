@@ -74,12 +74,13 @@ typedef struct vestry_observe_options {
   void *on_tail_ctx;
   vestry_redact_fn redact; /**< NULL: events are shown as they are */
   void *redact_ctx;
+  size_t closes_count; /**< how many closes are kept, at about 280 bytes each; 0: 10,000; at most 1,000,000 */
 } vestry_observe_options;
 
 /** Begin to look. Until something is asked for, it costs two looks at the clock for one event in 16.
  *  options      NULL: the defaults; copied but for what is borrowed
  *  ret_observe  owned by the caller; untouched on failure. It ends before the instance, and what it borrows, does
- *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later vestry) | NO_MEMORY
+ *  Returns  OK | INVALID (v or ret_observe is NULL; options of a later vestry; closes_count) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *options,
                                             vestry_observe **ret_observe);
@@ -265,6 +266,53 @@ typedef void (*vestry_stream_info_fn)(const vestry_stream_info *info, void *ctx)
  *  Threads   any; takes locks briefly, allocates nothing */
 VESTRY_API vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_query *query,
                                              vestry_stream_info_fn fn, void *ctx, vestry_stream_cursor *ret_next);
+
+/* ----------------------------------------------------------------------------------------------------- closes ----- */
+
+/** What is known of a stream that has ended. Text is as in vestry_stream_info. */
+typedef struct vestry_close_info {
+  size_t size;     /**< sizeof(vestry_close_info), or 0 */
+  uint64_t number; /**< of the close, from 1, in the order in which they were noted */
+  uint64_t id;     /**< of the stream */
+  char scope[9];
+  char key[VESTRY_SHOWN_KEY_BYTES]; /**< under which it was kept, also if it had to leave for another stream */
+  bool is_key_cut;
+  vestry_cause cause; /**< never NONE */
+  uint64_t age_ms;    /**< when it ended */
+  uint64_t ago_ms;    /**< since then */
+  const char *adapter, *coding;
+  uint64_t written_count, conflated_count, refused_count;
+  uint64_t discarded_count, discarded_bytes; /**< accepted and lost: the stream ended before they were written */
+  uint64_t written_bytes, wire_bytes;
+  vestry_err last_error;
+} vestry_close_info;
+
+/** Which closes are told of. Zero: the last ones, whatever their cause. */
+typedef struct vestry_close_query {
+  size_t size;        /**< sizeof(vestry_close_query), or 0 */
+  vestry_cause cause; /**< of this cause alone; NONE: of any */
+  uint64_t before;    /**< those with smaller numbers than this: where the last call ended; 0: all */
+  uint64_t after;     /**< those with greater numbers: what has come since */
+  size_t limit;       /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the most */
+} vestry_close_query;
+
+/** Takes one close. On the thread that asks, no lock held. info: valid during the call. */
+typedef void (*vestry_close_info_fn)(const vestry_close_info *info, void *ctx);
+
+/** Tell of streams that have ended since the observer was created, the last ones first. So many as
+ *  vestry_observe_options.closes_count says are known.
+ *  query     NULL: the defaults
+ *  ret_next  for the next call's `before`; 0: there are no more. May be NULL
+ *  Returns   OK | INVALID (an argument)
+ *  Threads   any; takes a lock briefly, allocates nothing */
+VESTRY_API vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *query,
+                                            vestry_close_info_fn fn, void *ctx, uint64_t *ret_next);
+
+/** How many streams have ended since the observer was created, by cause.
+ *  counts   by vestry_cause; those that are none are 0
+ *  Returns  OK | INVALID (an argument)
+ *  Threads  any; takes a lock briefly */
+VESTRY_API vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]);
 
 #ifdef __cplusplus
 }

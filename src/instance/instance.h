@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "connection/group.h"
+#include "instance/lookout.h"
 #include "instance/trim.h"
 #include "runtime/runtime.h"
 #include "vestry/instance.h"
@@ -42,6 +43,9 @@ struct vestry {
 
   vestry_scope_fn scope;
   void *scope_ctx;
+  vestry_purge_fn purge; /* the application's; NULL: none */
+  void *purge_ctx;
+  vsi_lookouts lookouts;
   vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
   size_t profiles_count;

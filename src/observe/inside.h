@@ -4,6 +4,7 @@
 #define VSI_OBSERVE_INSIDE_H
 
 #include "instance/instance.h"
+#include "observe/closes.h"
 #include "observe/probe.h"
 #include "observe/showings.h"
 #include "vestry/observe.h"
@@ -14,6 +15,7 @@ struct vestry_observe {
   vsi_probe *probe;
   vsi_showings showings;
   _Atomic(uint64_t) tails_count; /* relaxed: numbers of tails */
+  vsi_closes *closes;
   char *path; /* the prefix where it is mounted, and room for a row's pattern after it; NULL: nowhere */
   size_t prefix_len;
 };

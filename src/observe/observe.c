@@ -22,7 +22,9 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   observe->v = v;
   observe->options = options;
   vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
+  if (!error) error = vsi_closes_create(v, options.closes_count, &observe->closes);
   if (error) {
+    vsi_probe_destroy(observe->probe);
     vsi_free(v->host, observe);
     return error;
   }
@@ -143,6 +145,7 @@ void vestry_observe_destroy(vestry_observe *observe) {
   vsi_group_observe(observe->v->group, false);
   vsi_pool_observe(&observe->v->runtime->pool, false);
   vsi_showings_finish(&observe->showings, observe->v->runtime);
+  vsi_closes_destroy(observe->closes);
   vsi_probe_destroy(observe->probe);
   vsi_free(observe->v->host, observe);
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "coding/coding.h"
+#include "connection/connection.h"
 #include "store/key.h"
 #include "store/store.h"
 
@@ -45,6 +47,21 @@ uint32_t vsi_shown_keys_count(const vsi_life *life) {
   for (size_t i = 0; i < life->more_keys_count; i++)
     count += atomic_load_explicit(&vsi_life_handles(life)[i], memory_order_relaxed) != 0;
   return count;
+}
+
+const char *vsi_shown_adapter(const vestry_connection *connection) {
+  return VSI_OPS_HAVE(connection->ops, vestry_transport_ops, name) ? connection->ops->name : "";
+}
+
+/* The coder comes when others can find the connection already, but before the start: acquire pairs with the release of
+ * the state after that (runner.c). */
+const char *vsi_shown_coding(const vestry_connection *connection) {
+  const bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
+  return has_begun && connection->coder ? connection->coder->coding->profile.ops->coding : "identity";
+}
+
+vestry_err vsi_shown_refusal(const vestry_connection *connection) {
+  return (vestry_err)atomic_load_explicit(&connection->refusal, memory_order_relaxed);
 }
 
 void vsi_shown_name(const char *name, size_t len, char *text, size_t room) {

@@ -24,6 +24,14 @@ bool vsi_shown_key_of_life(const vsi_life *life, vsi_shown_key *key);
 /* Under how many keys it was kept. */
 uint32_t vsi_shown_keys_count(const vsi_life *life);
 
+/* As vestry_stream_info has them. */
+const char *vsi_shown_adapter(const vestry_connection *connection);
+const char *vsi_shown_coding(const vestry_connection *connection);
+vestry_err vsi_shown_refusal(const vestry_connection *connection);
+static inline uint64_t vsi_shown_ms(uint64_t now_ns, uint64_t then_ns) {
+  return now_ns > then_ns ? (now_ns - then_ns) / 1000000 : 0;
+}
+
 /* A name of any bytes, terminated: what is no UTF-8, and control characters, become U+FFFD. It is cut where there is no
  * more room. */
 void vsi_shown_name(const char *name, size_t len, char *text, size_t room);

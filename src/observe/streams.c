@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/options.h"
-#include "coding/coding.h"
 #include "connection/connection.h"
 #include "observe/best.h"
 #include "observe/inside.h"
@@ -14,19 +13,9 @@
 
 /* ----------------------------------------------------------------------------------------------- one stream ------ */
 
-/* acquire: the coder comes before the state (runner.c). */
-static const char *coding_of(const vestry_connection *connection) {
-  const bool has_begun = vsi_connection_state(connection) != VESTRY_STATE_OPENING;
-  return has_begun && connection->coder ? connection->coder->coding->profile.ops->coding : "identity";
-}
-
 static int64_t unacknowledged_of(const vestry_connection *connection) {
   const vestry_transport_ops *ops = connection->ops;
   return VSI_OPS_HAVE(ops, vestry_transport_ops, unacknowledged) ? ops->unacknowledged(connection->transport) : -1;
-}
-
-static uint64_t ms_since(uint64_t now_ns, uint64_t then_ns) {
-  return now_ns > then_ns ? (now_ns - then_ns) / 1000000 : 0;
 }
 
 static void tell_path(const char *path, void *ctx) {
@@ -57,7 +46,7 @@ static void put_counts(const vestry_connection *connection, vestry_stream_info *
   const uint64_t now_ns = vsi_now_ns(vsi_connection_host(connection));
   info->state = stats.state;
   info->cause = stats.cause;
-  info->age_ms = ms_since(now_ns, stats.opened_ns);
+  info->age_ms = vsi_shown_ms(now_ns, stats.opened_ns);
   info->ratio = stats.wire_bytes ? (double)stats.written_bytes / (double)stats.wire_bytes : 0;
   info->queued_count = stats.queued_count;
   info->queued_bytes = stats.queued_bytes;
@@ -68,16 +57,15 @@ static void put_counts(const vestry_connection *connection, vestry_stream_info *
   info->refused_count = stats.refused_count;
   info->written_bytes = stats.written_bytes;
   info->wire_bytes = stats.wire_bytes;
-  info->last_write_ms = stats.last_write_ns ? ms_since(now_ns, stats.last_write_ns) : VESTRY_NEVER_MS;
-  info->last_error = (vestry_err)atomic_load_explicit(&connection->refusal, memory_order_relaxed);
+  info->last_write_ms = stats.last_write_ns ? vsi_shown_ms(now_ns, stats.last_write_ns) : VESTRY_NEVER_MS;
+  info->last_error = vsi_shown_refusal(connection);
 }
 
 /* connection: a reference is held. */
 static void explain(const vestry_observe *observe, vestry_connection *connection, vestry_stream_info *info) {
-  const vestry_transport_ops *ops = connection->ops;
   *info = (vestry_stream_info){.size = sizeof *info, .id = connection->id};
-  info->adapter = VSI_OPS_HAVE(ops, vestry_transport_ops, name) ? ops->name : "";
-  info->coding = coding_of(connection);
+  info->adapter = vsi_shown_adapter(connection);
+  info->coding = vsi_shown_coding(connection);
   info->unacknowledged_bytes = unacknowledged_of(connection);
   put_name(observe, connection, info);
   put_counts(connection, info);

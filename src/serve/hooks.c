@@ -50,6 +50,7 @@ static void on_open(vestry_connection *connection, void *ctx) {
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   vsi_life *life = ctx;
   vestry *v = life->v;
+  if (vsi_lookouts_are_there(&v->lookouts)) vsi_lookouts_tell_all_ended(&v->lookouts, life, connection, cause);
   /* seq_cst, then the handle is loaded: pairs with the keeper, which stores the handle, then loads this. */
   atomic_store_explicit(&life->ended, true, memory_order_seq_cst);
   vestry_dispatch_context context;

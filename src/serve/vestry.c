@@ -50,6 +50,12 @@ static bool value_has_ended(void *value) {
   return !vestry_connection_is_open(value);
 }
 
+static void value_purged(const vestry_purged *purged, void *ctx) {
+  vestry *v = ctx;
+  if (v->purge) v->purge(purged, v->purge_ctx);
+  if (vsi_lookouts_are_there(&v->lookouts)) vsi_lookouts_tell_all_left(&v->lookouts, purged);
+}
+
 /* ----------------------------------------------------------------------------------------- making one -------- */
 
 static vestry_err create_runtime(vestry *v, const vestry_options *options) {
@@ -70,8 +76,8 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
   const vestry_store_options store = {
       .host = v->host,
       .value = &value,
-      .purge = options->purge,
-      .purge_ctx = options->purge_ctx,
+      .purge = value_purged,
+      .purge_ctx = v,
       .max_count = options->bounds->max_count,
       .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
       .lifetime_ms = options->lifetime_ms,
@@ -164,6 +170,7 @@ static void take_apart(vestry *v) {
   vsi_routes_destroy(v->routes);
   vestry_registry_destroy(v->registry);
   vsi_presences_destroy(v->presences, v->host);
+  vsi_lookouts_finish(&v->lookouts);
   vsi_free(v->host, v->seals);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);
@@ -211,6 +218,9 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->host = host;
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
+  v->purge = options->purge;
+  v->purge_ctx = options->purge_ctx;
+  vsi_lookouts_init(&v->lookouts);
   v->keep_open = options->keep_open;
   v->max_count = options->bounds->max_count;
   v->max_per_scope_count = options->bounds->max_per_scope_count;
