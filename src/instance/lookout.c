@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that tells a lookout is counted inside of it, and holds no lock meanwhile. One that is over stays in the list
- * until no thread is inside: so a thread can always go on from the lookout that it is inside of. */
+/* A thread that tells a lookout is counted inside of it, and holds no lock meanwhile. A lookout that is over stays in
+ * the list until no thread is inside: so a thread can always go on from the lookout that it is inside of. */
 #include "instance/lookout.h"
 
 void vsi_lookouts_init(vsi_lookouts *lookouts) {

@@ -21,9 +21,7 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "base/options.h"
 #include "connection/connection.h"
-#include "observe/inside.h"
 #include "observe/shown.h"
 
 enum { DEFAULT_COUNT = 10000, RECENT = 256, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16 };
@@ -195,34 +193,26 @@ static size_t copy(vsi_closes *closes, const vestry_close_query *query, uint64_t
   return count;
 }
 
-vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
-                                 void *ctx, uint64_t *ret_next) {
-  vestry_close_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
-      (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
-    return VESTRY_INVALID;
-  size_t left_count = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;
-  uint64_t number = query.before ? query.before - 1 : UINT64_MAX;
+void vsi_closes_look(vsi_closes *closes, const vestry_close_query *query, vestry_close_info_fn fn, void *ctx,
+                     uint64_t *ret_next) {
+  size_t left_count = query->limit ? query->limit : VESTRY_STREAMS_MAX_COUNT;
+  uint64_t number = query->before ? query->before - 1 : UINT64_MAX;
   while (number && left_count) {
     record chunk[COPIED_A_LOCK];
     const size_t wanted = left_count < COPIED_A_LOCK ? left_count : COPIED_A_LOCK;
-    const size_t count = copy(observe->closes, &query, &number, wanted, chunk);
-    const uint64_t now_ns = vsi_now_ns(observe->v->host);
+    const size_t count = copy(closes, query, &number, wanted, chunk);
+    const uint64_t now_ns = vsi_now_ns(closes->v->host);
     for (size_t i = 0; i < count; i++) {
       chunk[i].info.ago_ms = vsi_shown_ms(now_ns, chunk[i].at_ns);
       fn(&chunk[i].info, ctx);
     }
     left_count -= count;
   }
-  if (ret_next) *ret_next = number ? number + 1 : 0;
-  return VESTRY_OK;
+  *ret_next = number ? number + 1 : 0;
 }
 
-vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
-  if (!observe || !counts) return VESTRY_INVALID;
-  vsi_closes *closes = observe->closes;
+void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX]) {
   vsi_mutex_lock(&closes->lock);
   memcpy(counts, closes->by_cause, sizeof closes->by_cause);
   vsi_mutex_unlock(&closes->lock);
-  return VESTRY_OK;
 }
