@@ -105,7 +105,10 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  GET {prefix}/streams?prefix=&sort=newest|oldest|queued|bytes&limit=&cursor=
  *                        as vestry_observe_streams; cursor: what `next` said, which is null on the last page
  *  GET {prefix}/streams/{id}
- *                        as vestry_observe_stream
+ *                        as vestry_observe_stream; of one that has ended what is known of its close
+ *  GET {prefix}/closed?cause=&before=&after=&limit=
+ *                        as vestry_observe_closes, by the name of a cause; and counts by cause, of all and of the last
+ *                        hour
  *  GET {prefix}/store    counters of the store, and of streams by cause
  *  GET {prefix}/pages?sort=path|handler|renders|unchanged&limit=
  *                        as vestry_observe_pages

@@ -86,13 +86,14 @@
   }
 
   // ------------------------------------------------------------------------------------------------ streams
+  function pick(s, cell) {
+    if (cell.firstElementChild) return undefined;
+    const button = el('button', `#${s.id}`, {type: 'button'});
+    button.addEventListener('click', () => choose(s.id));
+    return button;
+  }
   const columns = [
-    ['stream', (s, cell) => {
-      if (cell.firstElementChild) return undefined;
-      const button = el('button', `#${s.id}`, {type: 'button'});
-      button.addEventListener('click', () => choose(s.id));
-      return button;
-    }],
+    ['stream', pick],
     ['key', s => foreign(s.console ? 'a console' : s.key + (s.key_cut ? '…' : '')), 'k'],
     ['age', s => time(s.age_ms), 'n'],
     ['queued', s => bytes(s.queued_bytes), 'n'],
@@ -131,7 +132,17 @@
     if (id !== chosen) return;
     if (!s) {
       gone = true;
-      $('state').textContent = $('state').dataset.why || 'it has ended';
+      $('state').textContent = 'it has ended, and nothing more is known of it';
+      return;
+    }
+    if (s.state === 'closed') {
+      gone = true;
+      $('state').textContent = `closed: ${s.cause}`;
+      facts($('facts'), [['key', s.key || 'none'], ['scope', s.scope || 'none'], ['age', time(s.age_ms)],
+        ['ended', `${time(s.ago_ms)} ago`], ['adapter', s.adapter], ['coding', s.coding], ['written', s.written_count],
+        ['conflated', s.conflated_count], ['refused', s.refused_count],
+        ['lost', `${number.format(s.discarded_count)} events, ${bytes(s.discarded_bytes)}`],
+        ['sent', `${bytes(s.wire_bytes)} for ${bytes(s.written_bytes)}`], ['last error', s.last_error || 'none']]);
       return;
     }
     $('state').textContent = s.cause ? `${s.state}, ${s.cause}` : s.state;
@@ -154,7 +165,6 @@
     chosen = id;
     gone = false;
     fill($('tail'));
-    delete $('state').dataset.why;
     $('state').textContent = '';
     $('title').textContent = `stream #${id}`;
     $('one').hidden = false;
@@ -187,7 +197,6 @@
     on('end', e => {
       stop();
       const why = e.why === 'time' ? 'five minutes are over' : `the stream has ended: ${e.cause}`;
-      if (e.why !== 'time') $('state').dataset.why = $('state').textContent = why;
       add('', why);
     });
     source.addEventListener('error', () => {
@@ -198,13 +207,18 @@
   }
 
   // ------------------------------------------------------------------------------------------- other views
-  const counted = [['cause', r => r[0]], ['count', r => r[1], 'n']];
+  const counted = [['cause', r => r[0]], ['last hour', r => r[1], 'n'], ['in all', r => r[2], 'n']];
+  const left = [['cause', r => r[0]], ['count', r => r[1], 'n']];
+  const ended = [['stream', pick], ['key', r => foreign(r.key), 'k'], ['cause', r => r.cause], ['ago', r => time(r.ago_ms), 'n'],
+    ['age', r => time(r.age_ms), 'n'], ['lost', r => `${number.format(r.discarded_count)}, ${bytes(r.discarded_bytes)}`, 'n']];
   async function showStore() {
-    const s = await get('/store');
+    const [s, c] = await Promise.all([get('/store'), get('/closed?limit=50')]);
     facts($('stored'), [['entries', s.entries_count], ['most', s.max_count || 'the default'], ['put', s.put_count],
       ['found', s.hits_count], ['not found', s.misses_count], ['histories', s.histories_count]]);
-    table(heads($('closed'), 'streams that ended, by cause', counted), Object.entries(s.streams_closed), counted, r => r[0]);
-    table(heads($('removed'), 'entries that left the store, by cause', counted), Object.entries(s.removed), counted, r => r[0]);
+    table(heads($('closed'), 'streams that ended, by cause', counted), Object.entries(s.streams_closed)
+      .map(([cause, count]) => [cause, c.last_hour[cause] || 0, count]), counted, r => r[0]);
+    table(heads($('last'), 'the last that ended', ended), c.closed, ended, r => r.number);
+    table(heads($('removed'), 'entries that left the store, by cause', left), Object.entries(s.removed), left, r => r[0]);
   }
   const rendered = [
     ['page', p => foreign(p.path === null ? 'all others' : p.path || 'no path'), 'k'],

@@ -7,6 +7,7 @@
 
 #include "cluster/stats.h"
 #include "connection/tail.h"
+#include "observe/closed.h"
 #include "observe/inside.h"
 #include "observe/may.h"
 #include "observe/show.h"
@@ -163,12 +164,15 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
     return vsi_show_text(reply, 400, "the number of a stream is digits\n");
   vestry_stream_info info = {0};
   vestry_err error = vestry_observe_stream(observe, (uint64_t)id, &info);
-  if (error == VESTRY_NOT_FOUND) return vsi_show_text(reply, 404, "no open stream has this number\n");
-  if (error) return error;
   stream_list list = {.observe = observe};
   vsi_json_begin(&list.json, observe->v->host);
-  put_stream(&info, &list);
-  return vsi_show_json(reply, &list.json);
+  if (!error)
+    put_stream(&info, &list);
+  else if (error == VESTRY_NOT_FOUND)
+    error = vsi_closed_put(observe, (uint64_t)id, &list.json);
+  if (!error) return vsi_show_json(reply, &list.json);
+  vsi_json_finish(&list.json);
+  return error == VESTRY_NOT_FOUND ? vsi_show_text(reply, 404, "nothing is known of this stream\n") : error;
 }
 
 /* --------------------------------------------------------------------------------------------------- store ------ */

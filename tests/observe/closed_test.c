@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* Streams that have ended, as JSON: listed, by cause, one by one; parameters that are none. */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "serve/wire.h"
+#include "vestry/observe.h"
+
+enum { STREAMS = 5 };
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+  wire streams[STREAMS];
+} suite;
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("<i>\xE2\x80\xAE"));
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
+}
+
+/* Streams that open and end, for STALLED and for IDLE in turn. */
+static void begin(suite *s) {
+  *s = (suite){.observe = NULL};
+  site_begin(&s->on, (vestry_options){.scope = NULL});
+  assert_int_equal(vestry_observe_create(s->on.v, NULL, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
+  for (int i = 0; i < STREAMS; i++) {
+    s->streams[i] = (wire){.path = "/", .datastar = true};
+    wire_request(&s->on, &s->streams[i], live, NULL);
+    vestry_connection_close(s->streams[i].connection, i % 2 ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_STALLED);
+    site_settle(&s->on);
+  }
+}
+
+static void end(suite *s) {
+  vestry_observe_destroy(s->observe);
+  wires_end(&s->on, &s->streams[0], &s->streams[1], &s->streams[2], &s->streams[3], &s->streams[4]);
+}
+
+static json_t *ask(suite *s, const char *path, const char *query, int *ret_status) {
+  wire r = {.path = path, .query = query, .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
+  wire_request(&s->on, &r, NULL, NULL);
+  *ret_status = r.status;
+  json_t *made = r.status == 200 ? json_loadb(r.text, r.text_len, 0, NULL) : NULL;
+  if (r.status == 200) assert_non_null(made);
+  wire_finish(&r);
+  return made;
+}
+
+static json_int_t number(const json_t *of, const char *name) {
+  return json_integer_value(json_object_get(of, name));
+}
+
+static const char *text(const json_t *of, const char *name) {
+  return json_string_value(json_object_get(of, name));
+}
+
+/* capability: H1 */
+static void each_is_told_with_its_cause(void **state) {
+  (void)state;
+  suite s;
+  int status;
+  begin(&s);
+  json_t *all = ask(&s, "/observe/closed", NULL, &status), *list = json_object_get(all, "closed");
+  assert_int_equal(json_array_size(list), STREAMS);
+  for (size_t i = 0; i < STREAMS; i++) {
+    const json_t *at = json_array_get(list, i);
+    assert_int_equal(number(at, "id"), STREAMS - (json_int_t)i); /* the last one first */
+    assert_string_equal(text(at, "cause"), (STREAMS - 1 - i) % 2 ? "idle" : "stalled");
+    assert_string_equal(text(at, "state"), "closed");
+  }
+  assert_int_equal(number(json_object_get(all, "last_hour"), "stalled"), 3);
+  assert_int_equal(number(json_object_get(all, "all"), "idle"), 2);
+  json_decref(all);
+  site_pass_ms(&s.on, 3600001);
+  all = ask(&s, "/observe/closed", "cause=idle&limit=1", &status);
+  assert_int_equal(json_array_size(json_object_get(all, "closed")), 1);
+  assert_int_equal(json_object_size(json_object_get(all, "last_hour")), 0);
+  assert_int_equal(number(json_object_get(all, "all"), "stalled"), 3);
+  char query[64];
+  snprintf(query, sizeof query, "cause=idle&before=%d", (int)number(all, "next"));
+  json_decref(all);
+  all = ask(&s, "/observe/closed", query, &status);
+  assert_int_equal(json_array_size(json_object_get(all, "closed")), 1);
+  assert_true(json_is_null(json_object_get(all, "next")));
+  json_decref(all);
+  json_t *one = ask(&s, "/observe/streams/2", NULL, &status);
+  assert_string_equal(text(one, "cause"), "idle");
+  assert_int_equal(number(one, "id"), 2);
+  json_decref(one);
+  assert_null(ask(&s, "/observe/streams/99", NULL, &status));
+  assert_int_equal(status, 404);
+  end(&s);
+}
+
+/* capability: H1 */
+static void parameters_that_are_none(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"cause=",   "cause=none", "cause=unknown", "before=0",
+                                      "before=x", "after=-1",   "limit=0",       "limit=101"};
+  suite s;
+  begin(&s);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    int status;
+    assert_null(ask(&s, "/observe/closed", wrong[i], &status));
+    assert_int_equal(status, 400);
+  }
+  end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(each_is_told_with_its_cause),
+      cmocka_unit_test(parameters_that_are_none),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Nothing secret is shown: marks stand in cookies, headers, bodies, signals, the scope and values of requests, and in
+ * none of the answers; in the tail of a stream only what the application lets through. */
+#include <stdio.h>
+
+#include "serve/wire.h"
+#include "vestry/observe.h"
+
+#define MARK "zq7xk"
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+  wire stream;
+} suite;
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("page"));
+  vestry_reply_header(reply, "X-Answer", MARK "answer");
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("secret", MARK "sent"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
+}
+
+static size_t redact(char *event, size_t len, void *ctx) {
+  (void)ctx;
+  for (char *at; (at = strstr(event, MARK)) != NULL;) memset(at, '*', sizeof MARK - 1);
+  return len;
+}
+
+static void begin(suite *s) {
+  *s = (suite){.observe = NULL};
+  site_begin_pages(&s->on, (vestry_options){.scope = site_by_cookie}, NULL);
+  const vestry_observe_options options = {.pages = s->on.pages, .redact = redact};
+  assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
+  s->stream = (wire){.path = "/live",
+                     .method = "POST",
+                     .query = "q=" MARK "query",
+                     .datastar = true,
+                     .headers = {{"Cookie", MARK "cookie"},
+                                 {"Authorization", "Bearer " MARK "token"},
+                                 {"User-Agent", MARK "agent"},
+                                 {"Content-Type", "application/json"}},
+                     .body = "{\"password\":\"" MARK "signal\"}",
+                     .body_len = sizeof "{\"password\":\"" MARK "signal\"}" - 1};
+  wire_request(&s->on, &s->stream, live, NULL);
+  assert_non_null(s->stream.connection);
+  assert_true(wire_count(&s->stream, MARK "sent") > 0); /* the mark is looked for in the right place */
+}
+
+static void end(suite *s) {
+  vestry_observe_destroy(s->observe);
+  wires_end(&s->on, &s->stream);
+}
+
+static void assert_without(suite *s, const char *path, bool has_key) {
+  wire r = {.path = path, .peer = "127.0.0.1", .headers = {{"Host", "localhost"}, {"Cookie", MARK "own"}}};
+  wire_request(&s->on, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  assert_true(r.text_len > 0);
+  if (has_key) assert_true(wire_count(&r, "page") > 0);
+  if (wire_count(&r, MARK)) fail_msg("%s shows %s", path, r.text);
+  assert_null(strstr(r.head, MARK));
+  if (r.connection) wire_hang_up(&s->on, &r);
+  site_settle(&s->on);
+  wire_finish(&r);
+}
+
+static void assert_none(suite *s) {
+  static const char *const paths[] = {"/observe/metrics", "/observe/live",          "/observe/ready",
+                                      "/observe/store",   "/observe/pages",         "/observe/cluster",
+                                      "/observe/console", "/observe/console/events"};
+  assert_without(s, "/observe/streams/1", true);
+  assert_without(s, "/observe/streams", false);
+  assert_without(s, "/observe/closed", false);
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) assert_without(s, paths[i], false);
+}
+
+/* capability: H1, H2, H4 */
+static void no_answer_has_a_mark(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  assert_none(&s);
+  vestry_connection_close(s.stream.connection, VESTRY_CAUSE_ERROR);
+  site_settle(&s.on);
+  assert_none(&s); /* nor of a stream that has ended */
+  end(&s);
+}
+
+/* capability: H5 */
+static void nor_has_a_tail_that_is_redacted(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  wire tail = {.path = "/observe/streams/1/tail", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
+  wire_request(&s.on, &tail, NULL, NULL);
+  static const char text[] = "{\"secret\":\"" MARK "later\"}";
+  assert_int_equal(vestry_connection_patch_signals_text(s.stream.connection, text, sizeof text - 1, NULL), VESTRY_OK);
+  site_settle(&s.on);
+  assert_int_equal(wire_count(&tail, "*****later"), 1);
+  assert_int_equal(wire_count(&tail, MARK), 0);
+  vestry_observe_destroy(s.observe);
+  wires_end(&s.on, &s.stream, &tail);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(no_answer_has_a_mark),
+      cmocka_unit_test(nor_has_a_tail_that_is_redacted),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
