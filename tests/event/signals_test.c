@@ -189,7 +189,7 @@ static void deep_text_fits_small_stacks(void **state) {
   pthread_t thread;
   void *built;
   assert_int_equal(pthread_attr_init(&attributes), 0);
-  assert_int_equal(pthread_attr_setstacksize(&attributes, 100 * 1024), 0);
+  assert_int_equal(pthread_attr_setstacksize(&attributes, test_stack_bytes(100 * 1024)), 0);
   assert_int_equal(pthread_create(&thread, &attributes, build_deepest, json), 0);
   assert_int_equal(pthread_join(thread, &built), 0);
   assert_non_null(built);

@@ -478,7 +478,7 @@ static void b13_the_worst_fits_a_small_stack(void **state) {
   pthread_attr_t attributes;
   pthread_t thread;
   pthread_attr_init(&attributes);
-  assert_int_equal(pthread_attr_setstacksize(&attributes, STACK_BYTES), 0);
+  assert_int_equal(pthread_attr_setstacksize(&attributes, test_stack_bytes(STACK_BYTES)), 0);
   assert_int_equal(pthread_create(&thread, &attributes, dispatch_deepest, &w), 0);
   pthread_join(thread, NULL);
   pthread_attr_destroy(&attributes);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -34,5 +35,11 @@
 /* Rounds of a test that computes with one thread: all of them plain, where they find what is wrong; some for what the
  * address sanitizer sees besides; a few for the thread sanitizer, which sees one thread. */
 #define TEST_ROUNDS(n) (TEST_UNDER_TSAN ? (n) / 20 : TEST_UNDER_ASAN ? (n) / 3 : (n))
+
+/* A stack for a thread: of so many bytes, or of the fewest that threads of this processor can have. */
+static inline size_t test_stack_bytes(size_t wanted) {
+  const size_t fewest = (size_t)sysconf(_SC_THREAD_STACK_MIN);
+  return wanted > fewest ? wanted : fewest;
+}
 
 #endif
