@@ -31,8 +31,7 @@
 
 #include "base/array.h"
 #include "base/map.h"
-#include "base/memory.h"
-#include "base/mutex.h"
+#include "base/wait.h"
 
 enum { SWEEP_FROM = 64, MOVES_MAX = 1 << 16, RING_BYTES_MAX = 16 << 20 };
 
@@ -80,6 +79,7 @@ typedef struct move {
 struct vsi_postgres_index {
   vsi_postgres_index_options is;
   vsi_mutex lock;
+  pthread_cond_t ended; /* a render has */
   /* All below is guarded by it. */
   uint64_t clock, numbers;
   LIST_HEAD(, vsi_postgres_ticket) tickets;
@@ -414,6 +414,7 @@ void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ti
 
 static void end_locked(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
   LIST_REMOVE(ticket, in);
+  pthread_cond_broadcast(&index->ended);
   prune(index);
 }
 
@@ -461,8 +462,8 @@ vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postg
   if (bytes > index->is.max_bytes && !is_least) is = VSI_POSTGRES_LARGE;
   if (is != VSI_POSTGRES_LARGE) {
     if (follow_moves(index, ticket, of) || is_passed(index, ticket, of, snapshot)) {
-      is = VSI_POSTGRES_PASSED;
-      index->stats.passed_count++;
+      is = VSI_POSTGRES_OVERTAKEN;
+      index->stats.overtaken_count++;
     } else {
       if (!index->is_met) index->is_met = is_to_be_hit(index, of, snapshot);
       if (bytes / 2 > index->is.max_bytes || !make_set(index, number, of, snapshot)) {
@@ -476,6 +477,27 @@ vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postg
   vsi_postgres_keys_clear(of, index->is.host);
   if (is != VSI_POSTGRES_LARGE) vsi_postgres_snapshot_finish(snapshot, index->is.host);
   return is;
+}
+
+void vsi_postgres_index_add_whole(vsi_postgres_index *index) {
+  vsi_mutex_lock(&index->lock);
+  index->has_whole = true;
+  vsi_mutex_unlock(&index->lock);
+}
+
+vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
+  vsi_mutex_lock(&index->lock);
+  bool is_passed = ticket->at < index->started || ticket->at <= index->forgotten;
+  const recent *c;
+  STAILQ_FOREACH(c, &index->ring, in)
+  if (c->published > ticket->at) is_passed = true;
+  if (is_passed)
+    index->stats.overtaken_count++;
+  else
+    index->has_whole = true;
+  end_locked(index, ticket);
+  vsi_mutex_unlock(&index->lock);
+  return is_passed ? VSI_POSTGRES_OVERTAKEN : VSI_POSTGRES_WHOLE;
 }
 
 /* -------------------------------------------------------------------------------------------------- follower ------ */
@@ -529,6 +551,7 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
   if (!index) return VESTRY_NO_MEMORY;
   index->is = *options;
   vsi_mutex_init(&index->lock, VSI_LOCK_POSTGRES_INDEX);
+  pthread_cond_init(&index->ended, NULL);
   STAILQ_INIT(&index->ring);
   *ret_index = index;
   return VESTRY_OK;
@@ -540,6 +563,7 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index) {
   while (!LIST_EMPTY(&index->sets)) remove_set(index, LIST_FIRST(&index->sets));
   vsi_map_finish(&index->entries, index->is.host);
   vsi_free(index->is.host, index->moves);
+  pthread_cond_destroy(&index->ended);
   vsi_mutex_finish(&index->lock);
   vsi_free(index->is.host, index);
 }
@@ -550,16 +574,11 @@ void vsi_postgres_index_stats_get(vsi_postgres_index *index, vsi_postgres_index_
   vsi_mutex_unlock(&index->lock);
 }
 
-uint64_t vsi_postgres_index_now(vsi_postgres_index *index) {
+bool vsi_postgres_index_wait(vsi_postgres_index *index, uint64_t until_ns) {
+  bool is_in_time = true;
   vsi_mutex_lock(&index->lock);
-  uint64_t now = ++index->clock;
+  const uint64_t now = ++index->clock;
+  while (is_in_time && oldest_ticket(index) < now) is_in_time = vsi_wait_until(&index->ended, &index->lock, until_ns);
   vsi_mutex_unlock(&index->lock);
-  return now;
-}
-
-bool vsi_postgres_index_is_past(vsi_postgres_index *index, uint64_t now) {
-  vsi_mutex_lock(&index->lock);
-  bool is_past = oldest_ticket(index) > now;
-  vsi_mutex_unlock(&index->lock);
-  return is_past;
+  return is_in_time;
 }

@@ -43,13 +43,13 @@ uint64_t vsi_postgres_index_number(vsi_postgres_index *index);
 /* The number of the set that every commit meets. */
 enum { VSI_POSTGRES_EVERYTHING = 0 };
 
-/* ENTERED  the render is hit by the next commit that meets it
- * PASSED   such a commit is visible already: the render is to be made again; nothing was entered
- * LARGE    with these keys it would be too large. Its ticket is still good: enter less, with is_least
- * WHOLE    there is no room for it, but the set EVERYTHING stands for it */
+/* ENTERED    the render is hit by the next commit that meets it
+ * OVERTAKEN  such a commit is visible already: the render is to be made again; nothing was entered
+ * LARGE      with these keys it would be too large. Its ticket is still good: enter less, with is_least
+ * WHOLE      there is no room for it, but the set EVERYTHING stands for it: let the render depend on that, too */
 typedef enum vsi_postgres_entry {
   VSI_POSTGRES_ENTERED,
-  VSI_POSTGRES_PASSED,
+  VSI_POSTGRES_OVERTAKEN,
   VSI_POSTGRES_LARGE,
   VSI_POSTGRES_WHOLE
 } vsi_postgres_entry;
@@ -57,6 +57,12 @@ typedef enum vsi_postgres_entry {
 /* The render has ended. keys and snapshot are taken, and are empty after it. A topic of that number has been named. */
 vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postgres_ticket *ticket, uint64_t number,
                                             vsi_postgres_keys *keys, vsi_postgres_snapshot *snapshot, bool is_least);
+
+/* The same, of one of which it is not known what it read: OVERTAKEN or WHOLE. */
+vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
+
+/* A render depends on EVERYTHING that has no ticket. Before it begins. */
+void vsi_postgres_index_add_whole(vsi_postgres_index *index);
 
 /* ---- the follower: one thread ---- */
 
@@ -76,18 +82,17 @@ vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index);
 void vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot);
 
 typedef struct vsi_postgres_index_stats {
-  uint64_t commits_count; /* that wrote what a render could read */
-  uint64_t hits_count;    /* sets that a commit met */
-  uint64_t passed_count;  /* renders that a commit had passed before they ended */
-  uint64_t all_count;     /* times that all were hit */
+  uint64_t commits_count;   /* that wrote what a render could read */
+  uint64_t hits_count;      /* sets that a commit met */
+  uint64_t overtaken_count; /* renders that a commit had passed before they ended */
+  uint64_t all_count;       /* times that all were hit */
   uint64_t moves_count;
   uint64_t by_kind[VSI_POSTGRES_FILE + 1]; /* hits by the first key that met; 0: all */
   size_t sets_count, bytes;
   size_t ring_count, ring_most;
 } vsi_postgres_index_stats;
 void vsi_postgres_index_stats_get(vsi_postgres_index *index, vsi_postgres_index_stats *ret_stats);
-/* Whether no render runs that began before this call. For tests. */
-uint64_t vsi_postgres_index_now(vsi_postgres_index *index);
-bool vsi_postgres_index_is_past(vsi_postgres_index *index, uint64_t now);
+/* Wait until no render runs that began before this call, or until that time. false: the time has come. For tests. */
+bool vsi_postgres_index_wait(vsi_postgres_index *index, uint64_t until_ns);
 
 #endif

@@ -77,7 +77,8 @@ PGresult *vsi_postgres_wait(PGconn *db, uint64_t until_ns) {
       }
     PGresult *next = PQgetResult(db);
     if (!next) break;
-    bool is_copy = PQresultStatus(next) == PGRES_COPY_OUT || PQresultStatus(next) == PGRES_COPY_IN;
+    ExecStatusType status = PQresultStatus(next);
+    bool is_copy = status == PGRES_COPY_OUT || status == PGRES_COPY_IN || status == PGRES_COPY_BOTH;
     PQclear(last);
     last = next;
     if (is_copy) break; /* its caller goes on with it */

@@ -55,6 +55,10 @@ bool vsi_postgres_is_lent(vestry_postgres_pool *pool);
 bool vsi_postgres_is_last(vsi_postgres_loan *loan);
 void vsi_postgres_give_back(vsi_postgres_loan *loan);
 
+/* vestry_postgres_begin, by other SQL for that. */
+vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind, const char *begin,
+                              vestry_postgres_loan **ret_loan);
+
 /* See to it that the loan's connection is there: it is made, unless it is and the server has not ended it.
  *  Returns  OK | NO_MEMORY | LIMIT (also: the server was away a moment ago) | IO */
 vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function);

@@ -18,22 +18,21 @@ static bool is_kind(vestry_postgres_kind kind) {
 
 /* The loan is lent to this thread for the first time. A connection that was lost while it waited is found by the first
  * thing that it is asked for, which is asked again of a new one. */
-static vestry_err open(vsi_postgres_loan *loan, vestry_postgres_kind kind) {
+static vestry_err open(vsi_postgres_loan *loan, vestry_postgres_kind kind, const char *begin) {
   vestry_err error = VESTRY_OK;
   for (int i = 0; i < 2; i++) {
     loan->is_lost = false;
     error = vsi_postgres_reach(loan, "vestry_postgres_begin");
-    if (!error) error = vsi_postgres_command(loan, "vestry_postgres_begin", begins[kind]);
+    if (!error) error = vsi_postgres_command(loan, "vestry_postgres_begin", begin);
     if (!loan->is_lost) break;
   }
   loan->kind = kind;
   return error;
 }
 
-vestry_err vestry_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind,
-                                 vestry_postgres_loan **ret_loan) {
+vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind, const char *begin,
+                              vestry_postgres_loan **ret_loan) {
   vsi_postgres_loan *loan;
-  if (!pool || !ret_loan || !is_kind(kind)) return VESTRY_INVALID;
   vestry_err error = vsi_postgres_lend(pool, "vestry_postgres_begin", &loan);
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
@@ -43,12 +42,18 @@ vestry_err vestry_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kin
     return vsi_postgres_refuse(&call, VESTRY_INVALID,
                                "this thread has a transaction already: end it before another one is begun");
   }
-  if (!is_inside) error = open(loan, kind);
+  if (!is_inside) error = open(loan, kind, begin);
   if (error)
     vsi_postgres_give_back(loan);
   else
     *ret_loan = &loan->lent;
   return error;
+}
+
+vestry_err vestry_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind,
+                                 vestry_postgres_loan **ret_loan) {
+  if (!pool || !ret_loan || !is_kind(kind)) return VESTRY_INVALID;
+  return vsi_postgres_begin(pool, kind, begins[kind], ret_loan);
 }
 
 /* ---------------------------------------------------------------------------------------------------- end --------- */

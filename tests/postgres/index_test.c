@@ -145,7 +145,7 @@ static void a_commit_is_kept_for_renders_that_run(void **state) {
   see("102:102:");
   assert_int_equal(ring_count(), 1);
   vsi_postgres_index_begin(index_, &late);
-  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_POSTGRES_PASSED);
+  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
   assert_int_equal(ring_count(), 0); /* the late one sees it */
   assert_int_equal(enter(&late, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED);
   vsi_postgres_index_begin(index_, &early);
@@ -204,7 +204,7 @@ static void a_commit_of_the_ring_is_moved_too(void **state) {
   commit(101, leaf_of(1));
   see("102:102:");
   assert_int_equal(vsi_postgres_index_move(index_, INDEX, 1, 2), VESTRY_OK);
-  assert_int_equal(enter(&ticket, leaf_of(2), "101:101:", &number), VSI_POSTGRES_PASSED);
+  assert_int_equal(enter(&ticket, leaf_of(2), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
 static void a_start_hits_all_and_once_more_those_that_may_have_missed_something(void **state) {
@@ -215,7 +215,7 @@ static void a_start_hits_all_and_once_more_those_that_may_have_missed_something(
   vsi_postgres_index_begin(index_, &before);
   vsi_postgres_index_start(index_, 100);
   assert_int_equal(hits_count, 1);
-  assert_int_equal(enter(&before, row_of(1), "100:100:", &number), VSI_POSTGRES_PASSED);
+  assert_int_equal(enter(&before, row_of(1), "100:100:", &number), VSI_POSTGRES_OVERTAKEN);
   uint64_t old = render(row_of(2), "98:100:98");
   (void)render(row_of(3), "100:100:");
   vsi_postgres_index_begin(index_, &during);
@@ -224,7 +224,7 @@ static void a_start_hits_all_and_once_more_those_that_may_have_missed_something(
   see("100:101:");
   assert_int_equal(hits_count, 2);
   assert_int_equal(hits[1], old);
-  assert_int_equal(enter(&during, row_of(4), "98:100:98", &number), VSI_POSTGRES_PASSED);
+  assert_int_equal(enter(&during, row_of(4), "98:100:98", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
 /* Not all that such a transaction wrote is known. */
@@ -267,7 +267,7 @@ static void a_ring_that_is_full_hits_more_and_misses_nothing(void **state) {
   see("118:118:");
   assert_int_equal(hits_count, 1);
   assert_int_equal(hits[0], entered);
-  assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_PASSED);
+  assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
 static void too_many_keys_are_refused_and_then_everything_is_shared(void **state) {
@@ -310,7 +310,7 @@ static void without_memory_nothing_is_missed(void **state) {
     bool has_failed = test_host_has_failed(&th);
     test_host_fail_no_more(&th);
     if (!error) see("102:102:");
-    assert_true(error == VESTRY_NO_MEMORY || entry == VSI_POSTGRES_PASSED || hits_count == 1);
+    assert_true(error == VESTRY_NO_MEMORY || entry == VSI_POSTGRES_OVERTAKEN || hits_count == 1);
     vsi_postgres_keys_clear(&written, &th.host);
     vsi_postgres_index_destroy(index_);
     test_host_assert_clean(&th);

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/* Renders are observed: what they read goes into an index, as a set, which is a topic that the render names. Commits
+ * are followed, and refresh the topics of the sets that they meet.
+ *
+ * A render gets a connection with its first read, and keeps it to its end. A transaction that the server gives up, for
+ * want of room or because of a conflict, is begun again under the render: what the render had read before is of another
+ * snapshot then, so it is refreshed as soon as it ends. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "base/wait.h"
+#include "postgres/follower.h"
+#include "postgres/footprint.h"
+#include "postgres/loan.h"
+#include "vestry/postgres.h"
+
+enum {
+  MAX_BYTES = 64 << 20,
+  MAX_RENDER_KEYS = 4096,
+  MAX_TRANSACTION_KEYS = 16384,
+  MAX_RING = 4096,
+  CONNECT_MS = 5000,
+  FALLBACK_MS = 10000,
+  TRIES = 3,
+  TOPIC_BYTES = 48
+};
+
+static const char no_room[] = "53200", conflict[] = "40001";
+
+/* What one render has read so far: its transaction knows it. */
+typedef struct recording {
+  struct recording *outer; /* of the same thread: of another database */
+  vestry_postgres *database;
+  vsi_postgres_ticket ticket;
+  vestry_postgres_loan *loan; /* NULL: it has read nothing */
+  bool by_tables;
+  bool has_rows; /* of a read that was done */
+  bool is_torn;  /* of several snapshots, or it is not known what it has read */
+} recording;
+
+static _Thread_local recording *recordings;
+
+struct vestry_postgres {
+  vestry_pages *pages;
+  vestry_postgres_pool *pool;
+  const vestry_host *host;
+  vestry_postgres_options options; /* defaults filled in */
+  vsi_postgres_index *index;
+  vsi_postgres_follower *follower;
+  bool is_observing;
+  /* Relaxed: a render that has the one before is as right. */
+  _Atomic(vestry_postgres_level) level;
+  _Atomic(unsigned) major;
+  _Atomic(uint64_t) fallback_until_ns;
+  _Atomic(uint32_t) uncovered;                                    /* the relation that the log was told of last */
+  _Atomic(uint64_t) seq;                                          /* of the last refresh; it only grows */
+  _Atomic(uint64_t) recorded, coarse, promoted, again, fallbacks; /* counters */
+};
+
+/* --------------------------------------------------------------------------------------------------- topics ------- */
+
+static void write_topic(const vestry_postgres *database, uint64_t number, char topic[TOPIC_BYTES]) {
+  snprintf(topic, TOPIC_BYTES, "postgres/%llx/%llx", (unsigned long long)(uintptr_t)database,
+           (unsigned long long)number);
+}
+
+static void refresh(vestry_postgres *database, uint64_t number) {
+  char topic[TOPIC_BYTES];
+  uint64_t seq = 0;
+  write_topic(database, number, topic);
+  (void)vestry_refresh_here(database->pages, topic, &seq); /* its name is one: it cannot fail */
+  uint64_t last = atomic_load_explicit(&database->seq, memory_order_relaxed);
+  while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
+                                                              memory_order_relaxed)) {
+  }
+}
+
+static void hit(void *ctx, uint64_t number) {
+  refresh(ctx, number);
+}
+
+static bool is_used(void *ctx, uint64_t number) {
+  const vestry_postgres *database = ctx;
+  char topic[TOPIC_BYTES];
+  bool is_used;
+  write_topic(database, number, topic);
+  (void)vestry_topic_views(database->pages, topic, &is_used);
+  return is_used;
+}
+
+static void depend(const vestry_postgres *database, vestry_render *render, uint64_t number) {
+  char topic[TOPIC_BYTES];
+  write_topic(database, number, topic);
+  (void)vestry_render_topic(render, topic); /* what it says sticks in the render */
+}
+
+/* --------------------------------------------------------------------------------------------------- levels ------- */
+
+static vestry_postgres_level level_of(vestry_postgres *database) {
+  vestry_postgres_level level = atomic_load_explicit(&database->level, memory_order_relaxed);
+  if (level == VESTRY_POSTGRES_DEFAULT) return VESTRY_POSTGRES_TOPICS;
+  if (level != VESTRY_POSTGRES_READS) return level;
+  uint64_t until_ns = atomic_load_explicit(&database->fallback_until_ns, memory_order_relaxed);
+  return until_ns && vsi_monotonic_ns() < until_ns ? VESTRY_POSTGRES_TABLES : level;
+}
+
+vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
+  return level_of(database);
+}
+
+static void fall_back(vestry_postgres *database) {
+  bool is_first = level_of(database) == VESTRY_POSTGRES_READS;
+  atomic_store_explicit(&database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms),
+                        memory_order_relaxed);
+  if (!is_first) return;
+  atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
+  vsi_log(database->host, VESTRY_LOG_WARN,
+          "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
+          "max_pred_locks_per_transaction there, or look for a transaction that stays open",
+          database->pool->name, database->options.fallback_ms);
+}
+
+static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
+  vestry_postgres *database = ctx;
+  static const char *const names[] = {"", "TOPICS", "TABLES", "READS"};
+  vestry_postgres_level wanted = database->options.level;
+  if (is == VSI_POSTGRES_TRYING) return; /* renders go on as they were: all are refreshed when it is back */
+  vestry_postgres_level level = is == VSI_POSTGRES_GOING ? wanted : VESTRY_POSTGRES_TOPICS;
+  atomic_store_explicit(&database->major, major, memory_order_relaxed);
+  if (atomic_exchange_explicit(&database->level, level, memory_order_relaxed) == level) return;
+  if (level == VESTRY_POSTGRES_TOPICS)
+    vsi_log(database->host, VESTRY_LOG_WARN,
+            "vestry_postgres, %s: the level is TOPICS: commits cannot be followed, as was said before; that wants a "
+            "user with REPLICATION (ALTER ROLE … REPLICATION), wal_level = replica, and a free place of "
+            "max_wal_senders",
+            database->pool->name);
+  else
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is %s, over PostgreSQL %u",
+            database->pool->name, names[level], major);
+}
+
+/* -------------------------------------------------------------------------------------------------- renders ------- */
+
+static recording *find(const vestry_postgres *database) {
+  recording *at = recordings;
+  while (at && at->database != database) at = at->outer;
+  return at;
+}
+
+static void begin(vestry_render *render, void *ctx) {
+  vestry_postgres *database = ctx;
+  recording *is = NULL;
+  if (level_of(database) != VESTRY_POSTGRES_TOPICS) is = vsi_calloc(database->host, 1, sizeof *is);
+  if (!is) { /* it will not be known what it reads */
+    vsi_postgres_index_add_whole(database->index);
+    depend(database, render, VSI_POSTGRES_EVERYTHING);
+    return;
+  }
+  is->outer = recordings;
+  is->database = database;
+  vsi_postgres_index_begin(database->index, &is->ticket);
+  recordings = is;
+}
+
+static vestry_err begin_transaction(recording *is) {
+  vestry_postgres *database = is->database;
+  is->by_tables = level_of(database) != VESTRY_POSTGRES_READS;
+  return vsi_postgres_begin(database->pool, VESTRY_POSTGRES_RENDER,
+                            is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads, &is->loan);
+}
+
+static void end_transaction(recording *is) {
+  if (is->loan) (void)vestry_postgres_end(is->loan, VESTRY_OK);
+  is->loan = NULL;
+}
+
+/* Whether the server gave up the transaction for what may be over when it is begun again. */
+static bool is_given_up(recording *is) {
+  const char *state = is->loan->sqlstate;
+  if (strcmp(state, no_room) == 0) fall_back(is->database);
+  return strcmp(state, no_room) == 0 || strcmp(state, conflict) == 0;
+}
+
+vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, const vestry_value *values,
+                                vestry_postgres_row_fn row, void *ctx) {
+  if (!database || !sql) return VESTRY_INVALID;
+  recording *is = find(database);
+  if (!is) return vestry_postgres_run_alone(database->pool, sql, values, row, ctx);
+  vestry_err error = VESTRY_OK;
+  for (int tries = 1; tries <= TRIES; tries++) {
+    if (!is->loan) error = begin_transaction(is);
+    if (error) return error;
+    error = vestry_postgres_run(is->loan, sql, values, row, ctx); /* gives no row if it fails */
+    if (!error || error == VESTRY_NOT_FOUND) break;
+    if (!is_given_up(is)) return error;
+    atomic_fetch_add_explicit(&database->again, 1, memory_order_relaxed);
+    is->is_torn |= is->has_rows;
+    end_transaction(is);
+  }
+  is->has_rows = true;
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------- end of a render ------ */
+
+static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
+  if (!oid || atomic_exchange_explicit(&database->uncovered, oid, memory_order_relaxed) == oid) return;
+  vsi_log(database->host, VESTRY_LOG_WARN,
+          "vestry_postgres, %s: a page reads the relation with oid %u, which is unlogged, temporary, foreign or a "
+          "sequence: what is written to it refreshes nothing; name a topic there",
+          database->pool->name, oid);
+}
+
+/* OK | BUSY: the render is to be made again | other errors: it is not known what it has read */
+static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
+  vestry_postgres *database = is->database;
+  unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
+  f->host = database->host;
+  f->by_tables = is->by_tables;
+  f->max_keys = database->options.max_render_keys;
+  vestry_err error =
+      vestry_postgres_run(is->loan, vsi_postgres_footprint_sql(major), NULL, vsi_postgres_footprint_row, f);
+  if (error) return is_given_up(is) ? VESTRY_BUSY : error;
+  error = vsi_postgres_footprint_end(f);
+  if (error) return error;
+  tell_uncovered(database, f->uncovered);
+  atomic_fetch_add_explicit(&database->recorded, 1, memory_order_relaxed);
+  if (f->by_tables && !is->by_tables) atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
+  if (f->promoted_count) atomic_fetch_add_explicit(&database->promoted, 1, memory_order_relaxed);
+  return VESTRY_OK;
+}
+
+static vsi_postgres_entry enter(recording *is, vsi_postgres_footprint *f, uint64_t number) {
+  vestry_postgres *database = is->database;
+  vsi_postgres_entry entry =
+      vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
+  if (entry != VSI_POSTGRES_LARGE) return entry;
+  atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
+  return vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
+}
+
+static void settle_reads(recording *is, vestry_render *render) {
+  vestry_postgres *database = is->database;
+  vsi_postgres_footprint f = {.by_tables = false};
+  vsi_postgres_entry entry;
+  vestry_err error = is->loan ? find_footprint(is, &f) : VESTRY_BUSY;
+  end_transaction(is);
+  uint64_t number = vsi_postgres_index_number(database->index);
+  if (is->is_torn || error == VESTRY_BUSY) {
+    atomic_fetch_add_explicit(&database->again, error == VESTRY_BUSY, memory_order_relaxed);
+    depend(database, render, number);
+    vsi_postgres_index_leave(database->index, &is->ticket);
+    refresh(database, number);
+  } else if (error) {
+    depend(database, render, number);
+    depend(database, render, VSI_POSTGRES_EVERYTHING);
+    entry = vsi_postgres_index_enter_whole(database->index, &is->ticket);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number);
+  } else {
+    depend(database, render, number);
+    entry = enter(is, &f, number);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number);
+    if (entry == VSI_POSTGRES_WHOLE) depend(database, render, VSI_POSTGRES_EVERYTHING);
+  }
+  vsi_postgres_footprint_finish(&f);
+}
+
+static void end(vestry_render *render, void *ctx) {
+  vestry_postgres *database = ctx;
+  recording *is = find(database);
+  if (!is) return;
+  recordings = is->outer; /* recordings of a thread end in the reverse order */
+  if (is->loan || is->has_rows)
+    settle_reads(is, render);
+  else
+    vsi_postgres_index_leave(database->index, &is->ticket);
+  vsi_free(database->host, is);
+}
+
+/* --------------------------------------------------------------------------------------------------- settle ------- */
+
+static void take_place(const vestry_postgres_row *row, void *ctx) {
+  const char *text = vestry_postgres_text(row, 0);
+  *(uint64_t *)ctx = text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Where the WAL ends that has all commits until now. One that does not wait for the disk (synchronous_commit = off) may
+ * not be in what is sent: a small one that does takes it along. */
+static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_place) {
+  vestry_postgres_loan *loan;
+  vestry_err error = vestry_postgres_begin(database->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan);
+  if (error) return error;
+  error = vestry_postgres_run(loan, "SET LOCAL synchronous_commit = local", NULL, NULL, NULL);
+  if (!error) error = vestry_postgres_run(loan, "SELECT pg_logical_emit_message(true, 'vestry', '')", NULL, NULL, NULL);
+  error = vestry_postgres_end(loan, error);
+  if (error) return error;
+  return vestry_postgres_run_alone(database->pool, "SELECT pg_current_wal_flush_lsn() - '0/0'", NULL, take_place,
+                                   ret_place);
+}
+
+vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq) {
+  const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
+  uint64_t place = 0;
+  if (!database || recordings) return VESTRY_INVALID;
+  if (!database->follower) return VESTRY_TIMEOUT;
+  vestry_err error = find_place(database, &place);
+  if (!error) error = vsi_postgres_follower_wait(database->follower, place, until_ns);
+  if (!error && !vsi_postgres_index_wait(database->index, until_ns)) error = VESTRY_TIMEOUT;
+  if (!error && ret_seq) *ret_seq = atomic_load_explicit(&database->seq, memory_order_relaxed);
+  return error;
+}
+
+/* ----------------------------------------------------------------------------------------------------- life ------- */
+
+static void set_defaults(vestry_postgres_options *options) {
+  if (options->level == VESTRY_POSTGRES_DEFAULT) options->level = VESTRY_POSTGRES_READS;
+  if (!options->max_bytes) options->max_bytes = MAX_BYTES;
+  if (!options->max_render_keys) options->max_render_keys = MAX_RENDER_KEYS;
+  if (!options->max_transaction_keys) options->max_transaction_keys = MAX_TRANSACTION_KEYS;
+  if (!options->connect_ms) options->connect_ms = CONNECT_MS;
+  if (!options->fallback_ms) options->fallback_ms = FALLBACK_MS;
+}
+
+static vestry_err start(vestry_postgres *database) {
+  const vestry_render_observer observer = {.begin = begin, .end = end, .ctx = database};
+  const vsi_postgres_index_options of_index = {.host = database->host,
+                                               .max_bytes = database->options.max_bytes,
+                                               .max_ring = MAX_RING,
+                                               .hit = hit,
+                                               .is_used = is_used,
+                                               .ctx = database};
+  vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
+  if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {
+    const vsi_postgres_follower_options of_follower = {.host = database->host,
+                                                       .url = database->pool->url,
+                                                       .name = database->pool->name,
+                                                       .index = database->index,
+                                                       .max_keys = database->options.max_transaction_keys,
+                                                       .changed = changed,
+                                                       .ctx = database};
+    error = vsi_postgres_follower_create(&of_follower, &database->follower);
+    if (!error)
+      (void)vsi_postgres_follower_settle(database->follower, vsi_monotonic_in_ms(database->options.connect_ms));
+  }
+  if (error || !database->follower) return error;
+  error = vestry_pages_observe(database->pages, &observer);
+  database->is_observing = !error;
+  return error;
+}
+
+vestry_err vestry_postgres_create(vestry_pages *pages, vestry_postgres_pool *pool, const vestry_postgres_options *given,
+                                  vestry_postgres **ret_database) {
+  vestry_postgres_options options;
+  if (!pages || !pool || !ret_database) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || options.level > VESTRY_POSTGRES_READS)
+    return vsi_mistake(pool->host, "vestry_postgres_create", "options.level is none, or a member is not known here");
+  set_defaults(&options);
+  vestry_postgres *database = vsi_calloc(pool->host, 1, sizeof *database);
+  if (!database) return VESTRY_NO_MEMORY;
+  database->pages = pages;
+  database->pool = pool;
+  database->host = pool->host;
+  database->options = options;
+  atomic_init(&database->level, VESTRY_POSTGRES_DEFAULT); /* not found yet */
+  vestry_err error = start(database);
+  if (error)
+    vestry_postgres_destroy(database);
+  else
+    *ret_database = database;
+  return error;
+}
+
+void vestry_postgres_destroy(vestry_postgres *database) {
+  if (!database) return;
+  if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
+  vsi_postgres_follower_destroy(database->follower);
+  vsi_postgres_index_destroy(database->index);
+  vsi_free(database->host, database);
+}
+
+static uint64_t load(const _Atomic(uint64_t) *counter) {
+  return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void add_refreshed(vestry_postgres_stats *stats, const vsi_postgres_index_stats *of) {
+  const uint64_t *by = of->by_kind;
+  stats->refreshed_count = of->hits_count + of->overtaken_count;
+  stats->refreshed_by_row = by[VSI_POSTGRES_ROW] + by[VSI_POSTGRES_ROWS];
+  stats->refreshed_by_leaf = by[VSI_POSTGRES_LEAF];
+  stats->refreshed_by_table = by[VSI_POSTGRES_CHANGES] + by[VSI_POSTGRES_TABLE] + by[VSI_POSTGRES_VERSIONS] +
+                              by[VSI_POSTGRES_INDEX] + by[VSI_POSTGRES_FILE];
+  stats->refreshed_by_schema = by[VSI_POSTGRES_DEFINITION];
+  stats->refreshed_by_all = by[0];
+}
+
+void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats *ret_stats) {
+  vsi_postgres_index_stats of_index;
+  vsi_postgres_follower_stats of_follower = {.is = VSI_POSTGRES_REFUSED};
+  vsi_postgres_index_stats_get(database->index, &of_index);
+  if (database->follower) vsi_postgres_follower_stats_get(database->follower, &of_follower);
+  vestry_postgres_stats stats = {.level = level_of(database),
+                                 .is_following = of_follower.is == VSI_POSTGRES_GOING,
+                                 .starts_count = of_follower.starts_count,
+                                 .records_count = of_follower.records_count,
+                                 .read_bytes = of_follower.bytes,
+                                 .lag_bytes = of_follower.lag_bytes,
+                                 .lag_ms = of_follower.lag_ms,
+                                 .commits_count = of_index.commits_count,
+                                 .recorded_count = load(&database->recorded),
+                                 .coarse_count = load(&database->coarse),
+                                 .promoted_count = load(&database->promoted),
+                                 .again_count = load(&database->again),
+                                 .fallbacks_count = load(&database->fallbacks),
+                                 .overtaken_count = of_index.overtaken_count,
+                                 .sets_count = of_index.sets_count,
+                                 .sets_bytes = of_index.bytes,
+                                 .ring_count = of_index.ring_count};
+  add_refreshed(&stats, &of_index);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What a transaction has read, by what the server says of its locks. One thread at a time. */
+#ifndef VSI_POSTGRES_FOOTPRINT_H
+#define VSI_POSTGRES_FOOTPRINT_H
+
+#include "postgres/keys.h"
+#include "postgres/snapshot.h"
+#include "vestry/postgres_pool.h"
+
+/* What a transaction begins with, and what tells what it has read: to be run at its end, for the rows. */
+extern const char vsi_postgres_begin_reads[], vsi_postgres_begin_tables[];
+/* major: the server's version */
+const char *vsi_postgres_footprint_sql(unsigned major);
+
+typedef struct vsi_postgres_footprint {
+  const vestry_host *host;
+  bool by_tables;  /* whole tables, whatever was read of them */
+  size_t max_keys; /* of a render; beyond them it is followed by tables */
+  vsi_postgres_keys keys, tables;
+  vsi_postgres_snapshot snapshot;
+  size_t promoted_count; /* tables of which so many rows are locked that all are */
+  uint32_t uncovered;    /* the oid of a relation that the WAL does not tell of; 0: none */
+  vestry_err error;      /* BUSY: a relation is younger than the snapshot, so the render is to be made again */
+} vsi_postgres_footprint;
+
+/* host, by_tables and max_keys are set, the rest is zero. A row of it: ctx is the footprint. */
+void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx);
+/* All rows came. OK | BUSY | MALFORMED | NO_MEMORY: it can only be finished. After OK `keys` are exact, or `by_tables`
+ * is set, and they are the same as `tables`. */
+vestry_err vsi_postgres_footprint_end(vsi_postgres_footprint *footprint);
+void vsi_postgres_footprint_finish(vsi_postgres_footprint *footprint);
+
+#endif

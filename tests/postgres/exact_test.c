@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Exact refresh: a commit renders the pages that have read what it wrote, and no others. */
+#include "postgres/shown.h"
+
+static const char channels[] =
+    "CREATE TABLE message(channel int, id int, body text, likes int DEFAULT 0, PRIMARY KEY(channel, id));"
+    "INSERT INTO message SELECT i / 400, i % 400, repeat('x', 40) FROM generate_series(0, 3999) i;"
+    "CREATE TABLE other(x int); CREATE TABLE name(id int PRIMARY KEY, text text);"
+    "INSERT INTO name VALUES(1, 'Ada'), (2, 'Grace'); ANALYZE";
+static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
+static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
+static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
+
+/* capability: M1 */
+static void a_commit_renders_what_it_concerns(void **state) {
+  (void)state;
+  for (int by_reads = 0; by_reads < 2; by_reads++) {
+    shown_site s;
+    shown_open(&s, channels,
+               &(vestry_postgres_options){.level = by_reads ? VESTRY_POSTGRES_READS : VESTRY_POSTGRES_TABLES});
+    assert_int_equal(vestry_postgres_level_get(s.database), by_reads ? VESTRY_POSTGRES_READS : VESTRY_POSTGRES_TABLES);
+    size_t one = shown_watch(&s, first, NULL), eight = shown_watch(&s, eighth, NULL);
+    size_t none = shown_watch(&s, "SELECT 1", NULL), all = shown_watch(&s, "SELECT count(*) FROM message", NULL);
+    size_t absent = shown_watch(&s, "SELECT 1 FROM message WHERE channel = 8 AND id = 1000", NULL);
+    size_t two = shown_watch(&s, "SELECT x FROM other", eighth);
+    shown_run(&s, insert);
+    assert_int_equal(shown_renders(&s, eight), 1);
+    assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+    assert_int_equal(shown_renders(&s, one), by_reads ? 0 : 1);
+    assert_int_equal(shown_renders(&s, absent), 1); /* what is not there yet is covered too */
+    assert_int_equal(shown_renders(&s, all), 1);
+    assert_int_equal(shown_renders(&s, two), 1);
+    assert_int_equal(shown_renders(&s, none), 0);
+    shown_run(&s, "UPDATE message SET likes = 1 WHERE channel = 8 AND id = 399");
+    assert_int_equal(shown_renders(&s, eight), 1);
+    assert_string_equal(s.all[eight].text, "1000 0 399 1 ");
+    assert_int_equal(shown_renders(&s, one), by_reads ? 0 : 1);
+    shown_run(&s, "INSERT INTO name VALUES(3, 'Radia')");
+    for (size_t i = 0; i < s.count; i++)
+      if (i != absent && i != all && i != two) assert_int_equal(shown_renders(&s, i), 0);
+    shown_run(&s, "INSERT INTO other VALUES(1)");
+    assert_int_equal(shown_renders(&s, two) > 0, 1);
+    assert_int_equal(shown_renders(&s, eight), 0);
+    vestry_postgres_stats stats = shown_stats(&s);
+    assert_true(stats.is_following && stats.recorded_count >= 5 && stats.sets_count >= 5 && stats.commits_count >= 4);
+    assert_true(by_reads ? stats.refreshed_by_leaf > 0 : stats.refreshed_by_table > 0);
+    assert_int_equal(stats.ring_count, 0);
+    shown_close(&s);
+  }
+}
+
+static void what_is_rolled_back_renders_nothing(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  size_t eight = shown_watch(&s, eighth, NULL);
+  shown_run(&s, "BEGIN");
+  shown_run(&s, insert);
+  assert_int_equal(shown_renders(&s, eight), 0); /* not visible yet */
+  shown_run(&s, "ROLLBACK");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  shown_run(&s, "BEGIN");
+  shown_run(&s, insert);
+  shown_run(&s, "COMMIT");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  shown_close(&s);
+}
+
+static void commit_inside(shown_site *s) {
+  shown_run(s, insert);
+  assert_int_equal(vestry_postgres_settle(s->database, 1, NULL), VESTRY_INVALID); /* not from a render */
+}
+
+/* It comes between two reads of one render, whose snapshot does not see it: the render is made again. */
+static void a_commit_inside_of_a_render_is_not_missed(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  size_t eight = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 8", eighth);
+  s.inside = commit_inside;
+  shown_run(&s, "UPDATE message SET likes = 1 WHERE channel = 8 AND id = 399");
+  assert_int_equal(shown_renders(&s, eight), 2);
+  assert_string_equal(s.all[eight].text, "401 1000 0 399 1 ");
+  shown_close(&s);
+}
+
+/* A definition that a page uses, and one that it does not. */
+static void definitions_are_followed(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  shown_run(&s, "CREATE VIEW names AS SELECT text FROM name WHERE id = 1");
+  size_t by_view = shown_watch(&s, "SELECT text FROM names", NULL), eight = shown_watch(&s, eighth, NULL);
+  assert_string_equal(s.all[by_view].text, "Ada ");
+  shown_run(&s, "CREATE OR REPLACE VIEW names AS SELECT text FROM name WHERE id = 2");
+  assert_int_equal(shown_renders(&s, by_view), 1);
+  assert_string_equal(s.all[by_view].text, "Grace ");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  shown_run(&s, "ANALYZE");
+  shown_run(&s, "VACUUM message");
+  assert_int_equal(shown_renders(&s, by_view) + shown_renders(&s, eight), 0);
+  shown_run(&s, "VACUUM FULL pg_proc"); /* the server's own: all is begun anew */
+  assert_true(shown_renders(&s, eight) > 0);
+  shown_run(&s, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+  assert_true(shown_renders(&s, eight) > 0);
+  shown_close(&s);
+}
+
+/* Larger than is kept of it: by tables. */
+static void a_large_transaction_is_followed_by_tables(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, &(vestry_postgres_options){.max_transaction_keys = 100});
+  size_t one = shown_watch(&s, first, NULL), name = shown_watch(&s, "SELECT text FROM name WHERE id = 1", NULL);
+  shown_run(&s, "UPDATE message SET likes = 1 WHERE channel = 9");
+  assert_int_equal(shown_renders(&s, one), 1);
+  assert_int_equal(shown_renders(&s, name), 0);
+  shown_close(&s);
+}
+
+/* Larger than a render may be: by tables, too. */
+static void a_large_render_is_followed_by_tables(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, &(vestry_postgres_options){.max_render_keys = 2});
+  size_t eight = shown_watch(&s, "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 20", NULL);
+  shown_run(&s, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_true(shown_stats(&s).coarse_count > 0);
+  shown_close(&s);
+}
+
+/* The server ends: pages stay. It is back: all are rendered, and followed. */
+static void a_server_that_was_killed_is_followed_again(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  size_t eight = shown_watch(&s, eighth, NULL), one = shown_watch(&s, first, NULL);
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), NULL);
+  PQreset(s.writer);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+  while (vestry_postgres_settle(s.database, SHOWN_WAIT_MS, NULL) == VESTRY_LIMIT) {
+  }
+  while (shown_renders(&s, eight) == 0) site_pass_ms(&s.on, 1000); /* a render that failed is tried again */
+  assert_string_equal(s.all[eight].text, "1001 0 399 0 ");
+  assert_int_equal(shown_stats(&s).starts_count, 2);
+  (void)shown_renders(&s, one);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1002, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, one), 0);
+  shown_close(&s);
+}
+
+/* What it wrote before the start is not known: it concerns all. */
+static void a_transaction_that_is_open_over_the_start_is_not_missed(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  vestry_postgres_destroy(s.database);
+  shown_run(&s, "BEGIN");
+  shown_run(&s, insert);
+  assert_int_equal(vestry_postgres_create(s.on.pages, s.pool, NULL, &s.database), VESTRY_OK);
+  size_t eight = shown_watch(&s, eighth, NULL);
+  assert_string_equal(s.all[eight].text, "399 0 398 0 ");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  shown_run(&s, "COMMIT");
+  assert_true(shown_renders(&s, eight) > 0);
+  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  shown_run(&s, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 0); /* exact from then on */
+  shown_close(&s);
+}
+
+/* Without rights the level is TOPICS, and the log says what to set. */
+/* capability: M2 */
+static void without_rights_the_level_is_topics(void **state) {
+  (void)state;
+  shown_site s;
+  char url[256];
+  shown_open(&s, channels, NULL);
+  vestry_postgres_destroy(s.database);
+  vestry_postgres_pool_destroy(s.pool);
+  shown_run(&s,
+            "DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain;"
+            "GRANT USAGE ON SCHEMA public TO plain");
+  snprintf(url, sizeof url, "host=%s dbname=postgres user=plain port=%d", shop_server()->folder, shop_server()->port);
+  assert_int_equal(
+      vestry_postgres_pool_create(&(vestry_postgres_pool_options){.host = &s.on.th.host, .url = url}, &s.pool),
+      VESTRY_OK);
+  assert_int_equal(vestry_postgres_create(s.on.pages, s.pool, NULL, &s.database), VESTRY_OK);
+  assert_int_equal(vestry_postgres_level_get(s.database), VESTRY_POSTGRES_TOPICS);
+  assert_non_null(strstr(s.on.th.last_log, "REPLICATION"));
+  assert_int_equal(vestry_postgres_settle(s.database, 1, NULL), VESTRY_TIMEOUT);
+  shown_close(&s);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_commit_renders_what_it_concerns),
+      TEST(what_is_rolled_back_renders_nothing),
+      TEST(a_commit_inside_of_a_render_is_not_missed),
+      TEST(definitions_are_followed),
+      TEST(a_large_transaction_is_followed_by_tables),
+      TEST(a_large_render_is_followed_by_tables),
+      TEST(a_transaction_that_is_open_over_the_start_is_not_missed),
+      TEST(without_rights_the_level_is_topics),
+      TEST(a_server_that_was_killed_is_followed_again),
+  };
+  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+}

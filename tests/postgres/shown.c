@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "postgres/shown.h"
+
+#include <stdlib.h>
+
+static void run(PGconn *db, const char *sql) {
+  PGresult *result = PQexec(db, sql);
+  ExecStatusType status = PQresultStatus(result);
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail_msg("%s: %s", sql, PQresultErrorMessage(result));
+  PQclear(result);
+}
+
+void shown_run(shown_site *s, const char *sql) {
+  run(s->writer, sql);
+}
+
+static void add_row(const vestry_postgres_row *row, void *ctx) {
+  char *text = ctx;
+  size_t len = strlen(text);
+  for (size_t i = 0; i < vestry_postgres_columns_count(row) && len < SHOWN_TEXT_BYTES - 40; i++) {
+    const char *value = vestry_postgres_text(row, i);
+    len += (size_t)snprintf(text + len, SHOWN_TEXT_BYTES - len, "%.30s ", value ? value : "null");
+  }
+}
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  shown_site *s = app;
+  shown *is = &s->all[strtoul(render->request->query, NULL, 10)];
+  is->renders++;
+  is->text[0] = '\0';
+  vestry_err error = vestry_postgres_read(s->database, is->sql, NULL, add_row, is->text);
+  void (*inside)(shown_site *) = s->inside;
+  s->inside = NULL;
+  if (inside) inside(s);
+  if (is->second && (!error || error == VESTRY_NOT_FOUND))
+    error = vestry_postgres_read(s->database, is->second, NULL, add_row, is->text);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<b>%s</b>", is->text);
+  return vestry_render_end(render, html);
+}
+
+void shown_open(shown_site *s, const char *schema, const vestry_postgres_options *options) {
+  memset(s, 0, sizeof *s);
+  shop_clear();
+  s->writer = PQconnectdb(shop_server()->url);
+  assert_int_equal(PQstatus(s->writer), CONNECTION_OK);
+  run(s->writer, schema);
+  site_begin_pages(&s->on, (vestry_options){0}, NULL);
+  vestry_page *page;
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render, .app = s}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_postgres_pool_create(
+                       &(vestry_postgres_pool_options){.host = &s->on.th.host, .url = shop_server()->url}, &s->pool),
+                   VESTRY_OK);
+  assert_int_equal(vestry_postgres_create(s->on.pages, s->pool, options, &s->database), VESTRY_OK);
+  if (!shown_stats(s).is_following) fail_msg("it does not follow: %s", s->on.th.last_log);
+}
+
+void shown_close(shown_site *s) {
+  for (size_t i = 0; i < s->count; i++) vestry_memory_destroy(s->all[i].stream);
+  site_settle(&s->on);
+  vestry_postgres_destroy(s->database);
+  site_close(&s->on);
+  vestry_postgres_pool_destroy(s->pool);
+  PQfinish(s->writer);
+  test_host_assert_clean(&s->on.th);
+}
+
+static unsigned count_renders(const shown_site *s) {
+  unsigned sum = 0;
+  for (size_t i = 0; i < s->count; i++) sum += s->all[i].renders;
+  return sum;
+}
+
+/* A commit that comes inside of a render may be followed after it. */
+void shown_settle(shown_site *s) {
+  unsigned before;
+  do {
+    before = count_renders(s);
+    assert_int_equal(vestry_postgres_settle(s->database, SHOWN_WAIT_MS, NULL), VESTRY_OK);
+    site_settle_pages(&s->on);
+  } while (count_renders(s) != before);
+}
+
+size_t shown_watch(shown_site *s, const char *sql, const char *second) {
+  char query[8];
+  size_t at = s->count++;
+  assert_true(at < SHOWN_MOST);
+  s->all[at].sql = sql;
+  s->all[at].second = second;
+  snprintf(query, sizeof query, "%zu", at);
+  const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
+  s->all[at].stream = site_request(&s->on, &call);
+  shown_settle(s);
+  s->all[at].renders = 0;
+  return at;
+}
+
+unsigned shown_renders(shown_site *s, size_t at) {
+  shown_settle(s);
+  unsigned renders = s->all[at].renders;
+  s->all[at].renders = 0;
+  return renders;
+}
+
+vestry_postgres_stats shown_stats(shown_site *s) {
+  vestry_postgres_stats stats = {0};
+  vestry_postgres_stats_get(s->database, &stats);
+  return stats;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* A site whose pages are what statements show, over a test's server: it counts how often each was rendered. On the
+ * stepped runtime. */
+#ifndef TESTS_POSTGRES_SHOWN_H
+#define TESTS_POSTGRES_SHOWN_H
+
+#include "postgres/shop.h"
+#include "support/site.h"
+#include "vestry/postgres.h"
+
+enum { SHOWN_MOST = 12, SHOWN_TEXT_BYTES = 200, SHOWN_WAIT_MS = 20000 };
+
+/* A page: what it runs and shows. */
+typedef struct shown {
+  const char *sql, *second; /* second: NULL: it runs one statement */
+  char text[SHOWN_TEXT_BYTES];
+  unsigned renders; /* since it was last asked */
+  vestry_memory_exchange *stream;
+} shown;
+
+typedef struct shown_site {
+  site on;
+  vestry_postgres_pool *pool;
+  vestry_postgres *database;
+  PGconn *writer;
+  shown all[SHOWN_MOST];
+  size_t count;
+  void (*inside)(struct shown_site *); /* comes inside of the next render, behind what it reads first */
+} shown_site;
+
+/* schema: SQL for an empty database. */
+void shown_open(shown_site *s, const char *schema, const vestry_postgres_options *options);
+void shown_close(shown_site *s);
+/* By a client of its own. */
+void shown_run(shown_site *s, const char *sql);
+/* A page, and a tab that shows it. */
+size_t shown_watch(shown_site *s, const char *sql, const char *second);
+/* How often the page was rendered since it was last asked, once all that is committed was followed. */
+unsigned shown_renders(shown_site *s, size_t at);
+void shown_settle(shown_site *s);
+vestry_postgres_stats shown_stats(shown_site *s);
+
+#endif
