@@ -23,7 +23,7 @@ vestry_err console_begin(const char *program, vestry *v, const vestry_observe_op
 void console_say(const char *program, unsigned node, unsigned port) {
   char which[32] = "";
   if (node) snprintf(which, sizeof which, " of node %u", node);
-  printf("%s: what it does%s: http://127.0.0.1:%u" PREFIX "/metrics\n", program, which, port);
+  printf("%s: what it does%s: http://127.0.0.1:%u" PREFIX "/console\n", program, which, port);
   fflush(stdout);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program does, for this machine's eyes: /observe/metrics and what else vestry/observe.h has, by --console. */
+/* What a program does, for this machine's eyes: /observe/console and what else vestry/observe.h has, by --console. */
 #ifndef EXAMPLES_CONSOLE_H
 #define EXAMPLES_CONSOLE_H
 

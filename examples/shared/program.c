@@ -25,7 +25,7 @@ static const char help[] =
     "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
     "  --trace FILE          where the time goes, written behind what FILE has: spans that an OpenTelemetry collector\n"
     "                        reads [nowhere]\n"
-    "  --console             what it does, shown to this machine alone: its metrics under /observe [no]\n"
+    "  --console             what it does, shown to this machine alone: /observe/console [no]\n"
     "  --help                this\n";
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */

@@ -21,16 +21,20 @@ def is_seen(port, prefix='/observe'):
     status, _, text = ask(port, 'GET', f'{prefix}/metrics', headers={'Accept': 'application/openmetrics-text'})
     assert status == 200 and 'vestry_streams_open ' in text and text.endswith('# EOF\n'), (status, text[:200])
     assert ask(port, 'GET', f'{prefix}/live')[0] == 200 and ask(port, 'GET', f'{prefix}/ready')[0] == 200
-    for foreign in FOREIGN:
-        status, _, refused = ask(port, 'GET', f'{prefix}/metrics', headers=foreign)
-        assert status == 403 and 'vestry' not in refused, (foreign, status, refused)
+    status, headers, page = ask(port, 'GET', f'{prefix}/console')
+    nonce = re.search(r"script-src [^;]*'nonce-([^']+)'", headers['Content-Security-Policy'] or '')
+    assert status == 200 and nonce and f'<script nonce="{nonce.group(1)}">' in page, (status, headers.items(), page[:200])
+    for what in ('metrics', 'console'):
+        for foreign in FOREIGN:
+            status, headers, refused = ask(port, 'GET', f'{prefix}/{what}', headers=foreign)
+            assert (status, headers['Content-Security-Policy'], refused) == (403, None, ''), (what, foreign, status, refused)
     return text
 
 
 def said_port(program, name, node=''):
     """Of the line that says where it is."""
     line = program.stdout.readline()
-    said = re.fullmatch(rf'{name}: what it does{node}: http://127\.0\.0\.1:(\d+)/observe/metrics\n', line)
+    said = re.fullmatch(rf'{name}: what it does{node}: http://127\.0\.0\.1:(\d+)/observe/console\n', line)
     assert said, line
     return int(said.group(1))
 
