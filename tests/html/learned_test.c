@@ -14,7 +14,7 @@ typedef void call(vestry_html *html, const char *text, int number);
     vestry_html_add(html, __VA_ARGS__);                                                                                \
   }
 CALL(row, "<li id=\"row-%06d\">Row %06d of these</li>", number, -number)
-CALL(link, "<a href=\"/rooms/%s/%d\" title='%s'>%s</a>", text, number, text, text)
+CALL(linked, "<a href=\"/rooms/%s/%d\" title='%s'>%s</a>", text, number, text, text)
 CALL(open_link, "<a href=\"%s\">", text)
 CALL(half_a_link, "<a href=\"%d%s", number, text)
 CALL(javascript, "<a href=\"java%s\">%s</a>", text, text)
@@ -72,7 +72,7 @@ static void changing(vestry_html *html, const char *text, int number) {
 #pragma GCC diagnostic pop
 }
 
-static call *const calls[] = {raw_tag,    raw_in_value, raw_in_code,       raw_null,     row,        link,
+static call *const calls[] = {raw_tag,    raw_in_value, raw_in_code,       raw_null,     row,        linked,
                               open_link,  half_a_link,  javascript,        action,       code,       ampersand,
                               pre,        area,         ampersand_in_code, raw,          raw_text,   raw_comment,
                               comment,    comment_end,  noscript,          noscript_end, script,     style,

@@ -30,18 +30,18 @@ static void clockwork_finish(clockwork *c) {
   test_host_assert_clean(&c->th);
 }
 
-typedef struct alarm {
+typedef struct bell {
   vsi_timer timer; /* first */
   clockwork *clock;
   long fired;
   uint64_t fired_at_ns;
   uint64_t rearm_ns; /* arm again for this long after, in the fire; 0: do not */
-  struct alarm *victim;
+  struct bell *victim;
   bool closes;
-} alarm;
+} bell;
 
 static void ring(vsi_timer *timer) {
-  alarm *a = (alarm *)timer;
+  bell *a = (bell *)timer;
   a->fired++;
   a->fired_at_ns = a->clock->th.now_ns;
   assert_false(VSI_TIMER_IS_ARMED(timer));
@@ -52,8 +52,8 @@ static void ring(vsi_timer *timer) {
   if (a->victim) assert_true(vsi_ticker_cancel(&a->clock->runtime->ticker, &a->victim->timer));
 }
 
-static void alarm_init(alarm *a, clockwork *c) {
-  *a = (alarm){.clock = c};
+static void bell_init(bell *a, clockwork *c) {
+  *a = (bell){.clock = c};
   vsi_timer_init(&a->timer, ring);
 }
 
@@ -62,8 +62,8 @@ static void never_early_and_at_most_a_tick_late(void **state) {
   uint64_t seed = 11;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a;
-  alarm_init(&a, &c);
+  bell a;
+  bell_init(&a, &c);
   for (long round = 1; round <= 2000; round++) {
     uint64_t due_ns = c.th.now_ns + random_below(&seed, 5 * MS);
     if (round % 5 == 0) due_ns += random_below(&seed, UINT64_C(1) << 45);
@@ -93,8 +93,8 @@ static void arming_again_moves_it(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a;
-  alarm_init(&a, &c);
+  bell a;
+  bell_init(&a, &c);
   uint64_t now_ns = c.th.now_ns;
   bool was_armed = true;
   assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, now_ns + 10 * MS, &was_armed), VESTRY_OK);
@@ -118,9 +118,9 @@ static void cancel_says_whether_it_was_in_time(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a, b;
-  alarm_init(&a, &c);
-  alarm_init(&b, &c);
+  bell a, b;
+  bell_init(&a, &c);
+  bell_init(&b, &c);
   assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
@@ -142,8 +142,8 @@ static void armed_in_its_own_fire_it_waits_for_the_next_step(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a;
-  alarm_init(&a, &c);
+  bell a;
+  bell_init(&a, &c);
   a.rearm_ns = 1;
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, 0, NULL);
   for (int i = 1; i <= 5; i++) {
@@ -159,9 +159,9 @@ static void jumps_of_the_clock_fire_all_in_order(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a[20];
+  bell a[20];
   for (int i = 0; i < 20; i++) {
-    alarm_init(&a[i], &c);
+    bell_init(&a[i], &c);
     vsi_ticker_arm(&c.runtime->ticker, &a[i].timer, c.th.now_ns + ((uint64_t)MS << i), NULL);
   }
   atomic_fetch_add(&c.th.now_ns, UINT64_C(400) * 365 * 86400 * 1000 * MS); /* 400 years */
@@ -183,8 +183,8 @@ static void a_time_without_end_never_comes(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a;
-  alarm_init(&a, &c);
+  bell a;
+  bell_init(&a, &c);
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, UINT64_MAX, NULL);
   assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
   atomic_store(&c.th.now_ns, UINT64_MAX);
@@ -197,9 +197,9 @@ static void close_fires_nothing_and_leaves_timers_to_their_owners(void **state) 
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a, b;
-  alarm_init(&a, &c);
-  alarm_init(&b, &c);
+  bell a, b;
+  bell_init(&a, &c);
+  bell_init(&b, &c);
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, NULL);
   vestry_runtime_close(c.runtime);
   assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
@@ -220,9 +220,9 @@ static void closed_in_a_fire_the_others_stay(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
-  alarm a, b;
-  alarm_init(&a, &c);
-  alarm_init(&b, &c);
+  bell a, b;
+  bell_init(&a, &c);
+  bell_init(&b, &c);
   a.closes = true;
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, NULL);
   vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns, NULL);
