@@ -116,6 +116,8 @@ int main(int argc, char **argv) {
   vestry_err err = begin(&app);
   if (err == VESTRY_BUSY) fprintf(stderr, "auction: another one serves %s; --db FILE names another\n", app.file);
   app.program.options.shown.pages = app.pages;
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.followed);
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
   if (!err) program_wait(&app.program);
   end(&app);
   int status = program_finish(&app.program);

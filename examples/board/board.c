@@ -511,6 +511,7 @@ int main(int argc, char **argv) {
                                              "  --grace MS            so long a reload may take [2000]\n"};
   program_start(&app.program, argc, argv, "board", "Boards of cards for many people", &(vestry_options){0});
   vestry_err err = begin(&app);
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
   vestry_runtime_stop(vestry_parts_of(app.program.v)->runtime); /* the painter has drawn what it was told to */

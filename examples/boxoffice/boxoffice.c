@@ -123,6 +123,8 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "boxoffice", "A hall of 2,000 seats, robots who buy them, and you", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.followed);
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
   if (!err) program_wait(&app.program);
   end(&app);
   int status = program_finish(&app.program);

@@ -191,6 +191,8 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "cells", "A million check boxes that everybody shares", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.database);
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
   vestry_once_destroy(app.once);

@@ -145,7 +145,9 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
-  app.program.options.shown.cluster = cluster_of(&app);
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.db.followed);
+  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db.pool);
+  cluster_show(&app);
   if (!err)
     program_wait(&app.program);
   else

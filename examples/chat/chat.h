@@ -69,8 +69,8 @@ vestry_err page_may_see(const vestry_request *req, void *ctx);
 
 /* Join the others, if there is to be a cluster; before anybody is answered, and while the pages follow the database. */
 vestry_err cluster_begin(struct app *app);
-/* What it has joined; NULL: none. */
-vestry_cluster *cluster_of(const struct app *app);
+/* To the console, with the broker's metrics: what it has joined, if anything. */
+void cluster_show(struct app *app);
 /* Say goodbye. When nobody is answered any more; the pages and the database are there yet. */
 void cluster_leave(struct app *app);
 /* Free it, when the pages and the instance are gone. */

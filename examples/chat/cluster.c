@@ -259,8 +259,13 @@ vestry_err cluster_begin(struct app *app) {
   return err;
 }
 
-vestry_cluster *cluster_of(const struct app *app) {
-  return app->cluster ? app->cluster->of : NULL;
+void cluster_show(struct app *app) {
+  if (!app->cluster) return;
+  app->program.options.shown.cluster = app->cluster->of;
+#ifdef CHAT_NATS
+  if (app->cluster->broker.ops)
+    console_metrics_of(&app->program.options.metrics, vestry_nats_metrics, &app->cluster->broker);
+#endif
 }
 
 void cluster_leave(struct app *app) {

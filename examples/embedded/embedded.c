@@ -205,7 +205,9 @@ static vestry_err mount(void) {
   vestry_route(v, "GET", "/welcome", welcome, NULL);
   vestry_route(v, "GET", "/live", live, NULL);
   vestry_route(v, "POST", "/cool/{id}", cool, NULL);
-  return given.has_console ? console_begin("embedded", v, NULL, &console) : VESTRY_OK;
+  static const struct console_metrics none;
+  if (!given.has_console) return VESTRY_OK;
+  return console_begin("embedded", v, &(vestry_observe_options){0}, &none, &console);
 }
 
 /* --port N, --server civetweb or microhttpd, --datastar-version V, --trace FILE, --console */

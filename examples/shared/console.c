@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #include "console.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #define PREFIX "/observe"
 
+void console_metrics_of(struct console_metrics *metrics, vestry_metrics_fn add, void *of) {
+  if (!of || metrics->count == CONSOLE_METRICS_MAX) return;
+  metrics->all[metrics->count] = add;
+  metrics->ctxs[metrics->count++] = of;
+}
+
+static vestry_err add_metrics(vestry_metrics *to, void *ctx) {
+  const struct console_metrics *metrics = ctx;
+  vestry_err err = VESTRY_OK;
+  for (size_t i = 0; i < metrics->count && !err; i++) err = metrics->all[i](to, metrics->ctxs[i]);
+  return err;
+}
+
 vestry_err console_begin(const char *program, vestry *v, const vestry_observe_options *shown,
-                         vestry_observe **ret_console) {
+                         const struct console_metrics *metrics, vestry_observe **ret_console) {
   vestry_observe *made = NULL;
-  vestry_err err = vestry_observe_create(v, shown, &made);
+  vestry_observe_options options = *shown;
+  options.more = add_metrics;
+  options.more_ctx = (void *)(uintptr_t)metrics;
+  vestry_err err = vestry_observe_create(v, &options, &made);
   if (!err) err = vestry_observe_mount(made, PREFIX);
   if (err) {
     fprintf(stderr, "%s: --console: it cannot be mounted (%s)\n", program, vestry_err_name(err));

@@ -7,12 +7,23 @@
 
 #include "vestry/observe.h"
 
+/* What has metrics beside vestry's own: a database, its pool, a broker. */
+enum { CONSOLE_METRICS_MAX = 4 };
+struct console_metrics {
+  vestry_metrics_fn all[CONSOLE_METRICS_MAX];
+  void *ctxs[CONSOLE_METRICS_MAX];
+  size_t count;
+};
+/* One more of them. of: given to add at each scrape, until the server has stopped; NULL: there is none of it */
+void console_metrics_of(struct console_metrics *metrics, vestry_metrics_fn add, void *of);
+
 /* Mount it, before the server starts.
- * shown: pages, cluster and metrics of the program's own; each may be NULL.
+ * shown: pages and cluster of the program's own; each may be NULL.
+ * metrics: borrowed until vestry_observe_destroy.
  * ret_console: to be given to vestry_observe_destroy once nothing is answered any more, ahead of what it shows.
  * Returns what vestry_observe_mount returns; it has been said */
 vestry_err console_begin(const char *program, vestry *v, const vestry_observe_options *shown,
-                         vestry_observe **ret_console);
+                         const struct console_metrics *metrics, vestry_observe **ret_console);
 /* Print where it is. node: 0: there is but one */
 void console_say(const char *program, unsigned node, unsigned port);
 /* Whether it may be mounted where a server listens there (NULL: on 127.0.0.1), or on a UNIX socket (NULL: on none). It

@@ -214,7 +214,7 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
   bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
   vestry_observe *console = NULL;
   vestry_err err = VESTRY_OK;
-  if (options->has_console) err = console_begin(options->program, v, &options->shown, &console);
+  if (options->has_console) err = console_begin(options->program, v, &options->shown, &options->metrics, &console);
   if (err) return err;
   err = vestry_server_run(v, is_civetweb ? &vestry_server_civetweb : &vestry_server_microhttpd,
                           &(vestry_server_options){.address = options->address,

@@ -33,6 +33,7 @@ struct server_options {
   struct trace trace;                /* which the host has, if --trace is given */
   bool has_console;                  /* by --console: it is there while options_serve serves, */
   vestry_observe_options shown;      /* and shows this of the program, which has set it before */
+  struct console_metrics metrics;    /* and these */
   vestry_file table[STYLES_MAX + 1]; /* what options_files serves */
   vestry_files *files;
 };

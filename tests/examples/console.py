@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from first_day import ADAPTER, EXAMPLES, PATIENCE_S, PROGRAMS, Program, ask, reserve_port  # noqa: E402
 
 WITH_PAGES = ('search', 'auction', 'boxoffice', 'cells', 'chat', 'dashboard', 'poll')
+WITH_DATABASES = ('auction', 'board', 'boxoffice', 'cells', 'chat')
 FOREIGN = ({'Host': 'example.org'}, {'Host': '127.0.0.1.example.org'}, {'X-Forwarded-For': '127.0.0.1'}, {'Forwarded': 'for=127.0.0.1'})
 
 
@@ -50,7 +51,10 @@ def lives_twice(name, kind, folder):
             kind(port, 'Ada').write(f'life {life}')
         else:
             kind(port).opens()
-        assert ('vestry_page_views ' in is_seen(port)) == (name in WITH_PAGES), name
+        seen = is_seen(port)
+        for metric, names in (('vestry_page_views ', WITH_PAGES), ('vestry_sqlite_pool_loans_total ', WITH_DATABASES),
+                              ('vestry_sqlite_commits_total{', set(WITH_DATABASES) & set(WITH_PAGES))):
+            assert (metric in seen) == (name in names), (name, metric)
         program.end()
     program = Program(name, *options).listens()
     assert 'vestry_' not in ask(program.port, 'GET', '/observe/metrics')[2], 'it is there without being asked for'
