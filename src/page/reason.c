@@ -4,12 +4,10 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "page/topic.h"
 
-/* Topics of the library's own are named after a tab: that is no operator's business. */
 static size_t told_len(const char *name, size_t len) {
-  static const char own[] = "vestry_";
-  const char *end = len >= sizeof own - 1 && memcmp(name, own, sizeof own - 1) == 0 ? memchr(name, '/', len) : NULL;
-  if (end) len = (size_t)(end - name);
+  len = vsi_topic_told_len(name, len);
   return len < VSI_REASON_BYTES ? len : vsi_utf8_trim(name, VSI_REASON_BYTES - 1);
 }
 

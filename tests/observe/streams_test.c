@@ -303,7 +303,7 @@ static void they_are_found_by_the_beginning_of_their_keys(void **state) {
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   (void)app;
-  static const char *const topics[] = {"a", "b\n", "c", "d", "e", "f"};
+  static const char *const topics[] = {"a", "b\n", "c", "vestry_tab/5ec1", "vestry_tab/5ec2", "vestry_tab/5ec3"};
   vestry_render_begin(render, html);
   for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) vestry_render_topic(render, topics[i]);
   vestry_html_add(html, "<p>x</p>");
@@ -321,7 +321,8 @@ static void check_page(suite *s, vestry_memory_exchange *stream, const char *pat
   assert_string_equal(info.path, path);
   assert_int_equal(info.topics_count, 6);
   for (size_t i = 0; i < VESTRY_SHOWN_TOPICS_COUNT; i++)
-    assert_true((strlen(info.topics[i]) == 1 && strchr("acdef", *info.topics[i])) ||
+    assert_true((strlen(info.topics[i]) == 1 && strchr("ac", *info.topics[i])) ||
+                strcmp(info.topics[i], "vestry_tab") == 0 || /* not which tab */
                 strcmp(info.topics[i], "b\xEF\xBF\xBD") == 0);
 }
 
