@@ -106,9 +106,9 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *                        as vestry_observe_streams; cursor: what `next` said, which is null on the last page
  *  GET {prefix}/streams/{id}
  *                        as vestry_observe_stream; of one that has ended what is known of its close
- *  GET {prefix}/closed?cause=&before=&after=&limit=
- *                        as vestry_observe_closes, by the name of a cause; and counts by cause, of all and of the last
- *                        hour
+ *  GET {prefix}/closed?cause=&before=&after=&limit=&consoles=
+ *                        as vestry_observe_closes, by the name of a cause; consoles=no: no_consoles. And counts by
+ *                        cause, of all and of the last hour; and how many of each were consoles'
  *  GET {prefix}/store    counters of the store, and of streams by cause
  *  GET {prefix}/pages?sort=path|handler|renders|unchanged&limit=
  *                        as vestry_observe_pages
@@ -207,6 +207,7 @@ typedef struct vestry_stream_info {
   char key[VESTRY_SHOWN_KEY_BYTES]; /**< under which it is kept, as vestry_key_format writes it; of several the one of
                                          vestry_reply_key, otherwise one of the others; "": it is kept under none */
   bool is_key_cut;                  /**< the key is longer */
+  bool is_console;                  /**< it shows what is seen: the stream of a console, or of a tail */
   uint32_t keys_count;              /**< under which it was kept */
   vestry_connection_state state;
   vestry_cause cause; /**< of one that is closing */
@@ -280,6 +281,7 @@ typedef struct vestry_close_info {
   char scope[9];
   char key[VESTRY_SHOWN_KEY_BYTES]; /**< under which it was kept, also if it had to leave for another stream */
   bool is_key_cut;
+  bool is_console;    /**< as vestry_stream_info.is_console; false of one that ended before its first event */
   vestry_cause cause; /**< never NONE */
   uint64_t age_ms;    /**< when it ended */
   uint64_t ago_ms;    /**< since then */
@@ -297,6 +299,7 @@ typedef struct vestry_close_query {
   uint64_t before;    /**< those with smaller numbers than this: where the last call ended; 0: all */
   uint64_t after;     /**< those with greater numbers: what has come since */
   size_t limit;       /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the most */
+  bool no_consoles;   /**< those with is_console are left out */
 } vestry_close_query;
 
 /** Takes one close. On the thread that asks, no lock held. info: valid during the call. */

@@ -17,6 +17,7 @@ static void put_close(const vestry_close_info *info, void *ctx) {
   vsi_json_str(json, "scope", info->scope);
   vsi_json_str(json, "key", info->key);
   vsi_json_bool(json, "key_cut", info->is_key_cut);
+  if (info->is_console) vsi_json_bool(json, "console", true);
   vsi_json_str(json, "state", "closed");
   vsi_json_str(json, "cause", vestry_cause_name(info->cause));
   vsi_json_count(json, "age_ms", info->age_ms);
@@ -41,7 +42,7 @@ typedef struct closed_walk {
   uint64_t id; /* that is looked for */
   bool is_over;
   vestry_close_info found;
-  uint64_t counts[VESTRY_CAUSES_MAX]; /* of the last hour */
+  uint64_t counts[VESTRY_CAUSES_MAX], consoles[VESTRY_CAUSES_MAX]; /* of the last hour */
 } closed_walk;
 
 static void go_through(vestry_observe *observe, closed_walk *walk, vestry_close_info_fn fn) {
@@ -60,7 +61,9 @@ static void find(const vestry_close_info *info, void *ctx) {
 static void count(const vestry_close_info *info, void *ctx) {
   closed_walk *walk = ctx;
   walk->is_over = info->ago_ms > HOUR_MS;
-  if (!walk->is_over) walk->counts[info->cause]++;
+  if (walk->is_over) return;
+  walk->counts[info->cause]++;
+  walk->consoles[info->cause] += info->is_console;
 }
 
 vestry_err vsi_closed_put(vestry_observe *observe, uint64_t id, vsi_json_writer *json) {
@@ -91,6 +94,13 @@ static bool get_cause(const vestry_request *req, vestry_cause *ret_cause) {
   return cause < VESTRY_CAUSE_COUNT;
 }
 
+/* no: they are left out; none, or yes: they are told of, too. */
+static bool get_consoles(const vestry_request *req, bool *ret_none) {
+  const char *value = vestry_request_value(req, VESTRY_IN_QUERY, "consoles");
+  *ret_none = value && strcmp(value, "no") == 0;
+  return !value || *ret_none || strcmp(value, "yes") == 0;
+}
+
 static void put_counts(vsi_json_writer *json, const char *name, const uint64_t *counts) {
   vsi_json_open(json, name, '{');
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
@@ -101,13 +111,14 @@ static void put_counts(vsi_json_writer *json, const char *name, const uint64_t *
 vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
   vestry_close_query query = {.before = 0};
-  uint64_t limit, next = 0, counts[VESTRY_CAUSES_MAX] = {0};
+  uint64_t limit, next = 0, counts[VESTRY_CAUSES_MAX] = {0}, consoles[VESTRY_CAUSES_MAX] = {0};
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   if (!get_cause(req, &query.cause)) return vsi_show_text(reply, 400, "cause is none of those that there are\n");
   if (!get_number(req, "before", INT64_MAX, &query.before) || !get_number(req, "after", INT64_MAX, &query.after))
     return vsi_show_text(reply, 400, "before and after are numbers of closes, from 1\n");
   if (!get_number(req, "limit", VESTRY_STREAMS_MAX_COUNT, &limit))
     return vsi_show_text(reply, 400, "limit is a number from 1 to 100\n");
+  if (!get_consoles(req, &query.no_consoles)) return vsi_show_text(reply, 400, "consoles is yes or no\n");
   query.limit = (size_t)limit;
   closed_walk hour = {.id = 0};
   vsi_json_writer json;
@@ -121,9 +132,11 @@ vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void 
   else
     vsi_json_null(&json, "next");
   go_through(observe, &hour, count);
-  vsi_closes_count(observe->closes, counts);
+  vsi_closes_count(observe->closes, counts, consoles);
   put_counts(&json, "last_hour", hour.counts);
+  put_counts(&json, "last_hour_consoles", hour.consoles);
   put_counts(&json, "all", counts);
+  put_counts(&json, "all_consoles", consoles);
   vsi_json_close(&json, '}');
   return vsi_show_json(reply, &json);
 }

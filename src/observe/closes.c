@@ -22,6 +22,7 @@
 
 #include "base/map.h"
 #include "connection/connection.h"
+#include "connection/tail.h"
 #include "observe/shown.h"
 
 enum { DEFAULT_COUNT = 10000, RECENT = 256, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16 };
@@ -46,6 +47,7 @@ struct vsi_closes {
   /* guarded by lock */
   uint64_t count; /* so far: the number of the last one */
   uint64_t by_cause[VESTRY_CAUSES_MAX];
+  uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* of these */
   vsi_map parted;
   record records[];
 };
@@ -78,6 +80,7 @@ static void fill(record *to, const vsi_life *life, vestry_connection *connection
   to->at_ns = vsi_now_ns(life->v->host);
   to->info = (vestry_close_info){.size = sizeof to->info,
                                  .id = vsi_connection_id(connection),
+                                 .is_console = vsi_tail_is_excluded(connection),
                                  .cause = cause,
                                  .age_ms = vsi_shown_ms(to->at_ns, stats.opened_ns),
                                  .adapter = vsi_shown_adapter(connection),
@@ -115,6 +118,7 @@ static void ended(vsi_life *life, vestry_connection *connection, vestry_cause ca
   made.info.number = ++closes->count;
   *record_locked(closes, closes->count) = made;
   closes->by_cause[cause]++;
+  closes->consoles_by_cause[cause] += made.info.is_console;
   vsi_mutex_unlock(&closes->lock);
   vsi_free(closes->v->host, before);
 }
@@ -186,6 +190,7 @@ static size_t copy(vsi_closes *closes, const vestry_close_query *query, uint64_t
   if (query->after >= oldest) oldest = query->after < UINT64_MAX ? query->after + 1 : UINT64_MAX;
   for (int i = 0; *number >= oldest && count < limit && i < SCANNED_A_LOCK; i++, --*number) {
     const record *at = record_locked(closes, *number);
+    if (query->no_consoles && at->info.is_console) continue;
     if (!query->cause || at->info.cause == query->cause) to[count++] = *at;
   }
   if (*number < oldest) *number = 0;
@@ -211,8 +216,9 @@ void vsi_closes_look(vsi_closes *closes, const vestry_close_query *query, vestry
   *ret_next = number ? number + 1 : 0;
 }
 
-void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX]) {
+void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX], uint64_t consoles[VESTRY_CAUSES_MAX]) {
   vsi_mutex_lock(&closes->lock);
   memcpy(counts, closes->by_cause, sizeof closes->by_cause);
+  if (consoles) memcpy(consoles, closes->consoles_by_cause, sizeof closes->consoles_by_cause);
   vsi_mutex_unlock(&closes->lock);
 }

@@ -15,9 +15,10 @@ vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes);
 /* Waits for threads that are just noting one. NULL is accepted. */
 void vsi_closes_destroy(vsi_closes *closes);
 
-/* As vestry_observe_closes and vestry_observe_close_counts, whose arguments were checked. */
+/* As vestry_observe_closes and vestry_observe_close_counts, whose arguments were checked. consoles: how many of them
+ * were consoles' and tails'; NULL: that is not asked. */
 void vsi_closes_look(vsi_closes *closes, const vestry_close_query *query, vestry_close_info_fn fn, void *ctx,
                      uint64_t *ret_next);
-void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX]);
+void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX], uint64_t consoles[VESTRY_CAUSES_MAX]);
 
 #endif

@@ -92,9 +92,10 @@
     button.addEventListener('click', () => choose(s.id));
     return button;
   }
+  const named = s => s.console ? 'a console' : s.key + (s.key_cut ? '…' : '');
   const columns = [
     ['stream', pick],
-    ['key', s => foreign(s.console ? 'a console' : s.key + (s.key_cut ? '…' : '')), 'k'],
+    ['key', s => foreign(named(s)), 'k'],
     ['age', s => time(s.age_ms), 'n'],
     ['queued', s => bytes(s.queued_bytes), 'n'],
     ['sent', s => bytes(s.wire_bytes), 'n'],
@@ -138,7 +139,7 @@
     if (s.state === 'closed') {
       gone = true;
       $('state').textContent = `closed: ${s.cause}`;
-      facts($('facts'), [['key', s.key || 'none'], ['scope', s.scope || 'none'], ['age', time(s.age_ms)],
+      facts($('facts'), [['key', named(s) || 'none'], ['scope', s.scope || 'none'], ['age', time(s.age_ms)],
         ['ended', `${time(s.ago_ms)} ago`], ['adapter', s.adapter], ['coding', s.coding], ['written', s.written_count],
         ['conflated', s.conflated_count], ['refused', s.refused_count],
         ['lost', `${number.format(s.discarded_count)} events, ${bytes(s.discarded_bytes)}`],
@@ -147,7 +148,7 @@
     }
     $('state').textContent = s.cause ? `${s.state}, ${s.cause}` : s.state;
     facts($('facts'), [
-      ['key', s.key || 'none'], ['keys', s.keys_count], ['scope', s.scope || 'none'], ['age', time(s.age_ms)],
+      ['key', named(s) || 'none'], ['keys', s.keys_count], ['scope', s.scope || 'none'], ['age', time(s.age_ms)],
       ['adapter', s.adapter], ['coding', `${s.coding}, ${s.ratio.toFixed(2)} to 1`],
       ['queued', `${number.format(s.queued_count)} events, ${bytes(s.queued_bytes)}`],
       ['accepted', s.accepted_count], ['written', s.written_count], ['conflated', s.conflated_count],
@@ -209,14 +210,19 @@
   // ------------------------------------------------------------------------------------------- other views
   const counted = [['cause', r => r[0]], ['last hour', r => r[1], 'n'], ['in all', r => r[2], 'n']];
   const left = [['cause', r => r[0]], ['count', r => r[1], 'n']];
-  const ended = [['stream', pick], ['key', r => foreign(r.key), 'k'], ['cause', r => r.cause], ['ago', r => time(r.ago_ms), 'n'],
+  const ended = [['stream', pick], ['key', r => foreign(named(r)), 'k'], ['cause', r => r.cause], ['ago', r => time(r.ago_ms), 'n'],
     ['age', r => time(r.age_ms), 'n'], ['lost', r => `${number.format(r.discarded_count)}, ${bytes(r.discarded_bytes)}`, 'n']];
   async function showStore() {
-    const [s, c] = await Promise.all([get('/store'), get('/closed?limit=50')]);
+    const all = $('consoles').checked;
+    const [s, c] = await Promise.all([get('/store'), get(`/closed?limit=50${all ? '' : '&consoles=no'}`)]);
+    const sum = counts => Object.values(counts).reduce((a, b) => a + b, 0);
+    const less = (of, own, cause) => Math.max(0, (of[cause] || 0) - (all ? 0 : own[cause] || 0));
+    const causes = Object.keys(s.streams_closed).map(cause =>
+      [cause, less(c.last_hour, c.last_hour_consoles, cause), less(s.streams_closed, c.all_consoles, cause)]);
+    if (!all) causes.push(['consoles and tails', sum(c.last_hour_consoles), sum(c.all_consoles)]);
     facts($('stored'), [['entries', s.entries_count], ['most', s.max_count || 'the default'], ['put', s.put_count],
       ['found', s.hits_count], ['not found', s.misses_count], ['histories', s.histories_count]]);
-    table(heads($('closed'), 'streams that ended, by cause', counted), Object.entries(s.streams_closed)
-      .map(([cause, count]) => [cause, c.last_hour[cause] || 0, count]), counted, r => r[0]);
+    table(heads($('closed'), 'streams that ended, by cause', counted), causes.filter(r => r[2]), counted, r => r[0]);
     table(heads($('last'), 'the last that ended', ended), c.closed, ended, r => r.number);
     table(heads($('removed'), 'entries that left the store, by cause', left), Object.entries(s.removed), left, r => r[0]);
   }
@@ -302,6 +308,7 @@
   };
   $('prefix').addEventListener('input', search);
   $('order').addEventListener('change', search);
+  $('consoles').addEventListener('change', refresh);
   $('previous').addEventListener('click', () => { if (cursors.length > 1) cursors.pop(); refresh(); });
   $('next').addEventListener('click', () => { if (next) cursors.push(next); refresh(); });
   $('watch').addEventListener('click', watch);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "cluster/stats.h"
-#include "connection/tail.h"
 #include "observe/closed.h"
 #include "observe/inside.h"
 #include "observe/may.h"
@@ -85,14 +84,8 @@ static void put_page(vsi_json_writer *json, const vestry_stream_info *info) {
   vsi_json_count(json, "topics_count", info->topics_count);
 }
 
-typedef struct stream_list {
-  vsi_json_writer json;
-  vestry_observe *observe;
-} stream_list;
-
 static void put_stream(const vestry_stream_info *info, void *ctx) {
-  stream_list *list = ctx;
-  vsi_json_writer *json = &list->json;
+  vsi_json_writer *json = ctx;
   vsi_json_open(json, NULL, '{');
   vsi_json_count(json, "id", info->id);
   vsi_json_str(json, "scope", info->scope);
@@ -120,7 +113,7 @@ static void put_stream(const vestry_stream_info *info, void *ctx) {
   else
     vsi_json_count(json, "unacknowledged_bytes", (uint64_t)info->unacknowledged_bytes);
   vsi_json_str(json, "last_error", info->last_error ? vestry_strerror(info->last_error) : NULL);
-  if (vsi_showings_have(&list->observe->showings, info->id)) vsi_json_bool(json, "console", true);
+  if (info->is_console) vsi_json_bool(json, "console", true);
   put_page(json, info);
   vsi_json_close(json, '}');
 }
@@ -140,20 +133,20 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
     return vsi_show_text(reply, 400, "prefix has 128 bytes at most\n");
   query.order = (vestry_stream_order)order;
   query.limit = (size_t)limit;
-  stream_list list = {.observe = observe};
+  vsi_json_writer json;
   vestry_stream_cursor next = {0, 0};
   vestry_stats stats = {0};
   vestry_stats_get(observe->v, &stats);
-  vsi_json_begin(&list.json, observe->v->host);
-  vsi_json_open(&list.json, NULL, '{');
-  vsi_json_count(&list.json, "open_count", stats.open_count);
-  vsi_json_open(&list.json, "streams", '[');
-  vestry_err error = vestry_observe_streams(observe, &query, put_stream, &list, &next);
-  vsi_json_close(&list.json, ']');
-  put_cursor(&list.json, next);
-  vsi_json_close(&list.json, '}');
-  if (error) list.json.text.error = error;
-  return vsi_show_json(reply, &list.json);
+  vsi_json_begin(&json, observe->v->host);
+  vsi_json_open(&json, NULL, '{');
+  vsi_json_count(&json, "open_count", stats.open_count);
+  vsi_json_open(&json, "streams", '[');
+  vestry_err error = vestry_observe_streams(observe, &query, put_stream, &json, &next);
+  vsi_json_close(&json, ']');
+  put_cursor(&json, next);
+  vsi_json_close(&json, '}');
+  if (error) json.text.error = error;
+  return vsi_show_json(reply, &json);
 }
 
 vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -164,14 +157,14 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
     return vsi_show_text(reply, 400, "the number of a stream is digits\n");
   vestry_stream_info info = {0};
   vestry_err error = vestry_observe_stream(observe, (uint64_t)id, &info);
-  stream_list list = {.observe = observe};
-  vsi_json_begin(&list.json, observe->v->host);
+  vsi_json_writer json;
+  vsi_json_begin(&json, observe->v->host);
   if (!error)
-    put_stream(&info, &list);
+    put_stream(&info, &json);
   else if (error == VESTRY_NOT_FOUND)
-    error = vsi_closed_put(observe, (uint64_t)id, &list.json);
-  if (!error) return vsi_show_json(reply, &list.json);
-  vsi_json_finish(&list.json);
+    error = vsi_closed_put(observe, (uint64_t)id, &json);
+  if (!error) return vsi_show_json(reply, &json);
+  vsi_json_finish(&json);
   return error == VESTRY_NOT_FOUND ? vsi_show_text(reply, 404, "nothing is known of this stream\n") : error;
 }
 

@@ -52,7 +52,7 @@ vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_que
 
 vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
   if (!observe || !counts) return VESTRY_INVALID;
-  vsi_closes_count(observe->closes, counts);
+  vsi_closes_count(observe->closes, counts, NULL);
   return VESTRY_OK;
 }
 

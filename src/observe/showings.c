@@ -46,16 +46,6 @@ void vsi_showings_leave(vsi_showings *showings, vsi_showing *showing) {
   vestry_connection_unref(connection);
 }
 
-bool vsi_showings_have(vsi_showings *showings, uint64_t id) {
-  vsi_showing *at;
-  bool has_it = false;
-  vsi_mutex_lock(&showings->lock);
-  LIST_FOREACH(at, &showings->list, in_list)
-  has_it |= at->connection && vsi_connection_id(at->connection) == id;
-  vsi_mutex_unlock(&showings->lock);
-  return has_it;
-}
-
 /* A reference to each stream that has begun. */
 static size_t take_all(vsi_showings *showings, vestry_connection *all[VSI_SHOWINGS_MAX]) {
   size_t count = 0;

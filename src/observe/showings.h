@@ -35,8 +35,6 @@ void vsi_showings_finish(vsi_showings *showings, vestry_runtime *runtime);
 vestry_err vsi_showings_enter(vsi_showings *showings, vsi_showing *showing);
 /* Its stream has begun; it has no tail from now on (connection/tail.h). Once, on any thread, before it leaves. */
 void vsi_showings_begin(vsi_showings *showings, vsi_showing *showing, vestry_connection *connection);
-/* Whether it is the number of a stream that has begun. Any thread. */
-bool vsi_showings_have(vsi_showings *showings, uint64_t id);
 /* Nothing of the showing is used any more. */
 void vsi_showings_leave(vsi_showings *showings, vsi_showing *showing);
 

@@ -6,6 +6,7 @@
 
 #include "base/options.h"
 #include "connection/connection.h"
+#include "connection/tail.h"
 #include "observe/best.h"
 #include "observe/inside.h"
 #include "observe/shown.h"
@@ -67,6 +68,7 @@ static void explain(const vestry_observe *observe, vestry_connection *connection
   info->adapter = vsi_shown_adapter(connection);
   info->coding = vsi_shown_coding(connection);
   info->unacknowledged_bytes = unacknowledged_of(connection);
+  info->is_console = vsi_tail_is_excluded(connection);
   put_name(observe, connection, info);
   put_counts(connection, info);
   vestry_pages *pages = observe->options.pages;

@@ -61,6 +61,12 @@ test('one stream among ten thousand is found, watched, and seen to end, and why'
   await tab.click('tab-store');
   await tab.until(() => [...document.querySelectorAll('#closed tbody tr')].some((row) => row.textContent === 'stalled11'));
   await tab.until(() => document.querySelector('#last tbody tr').textContent.includes('user-7777'));
+  const rowOf = (of, text) => tab.until(([id, part]) => [...document.querySelectorAll(`${id} tbody tr`)].some((row) => row.textContent.includes(part)), [of, text]);
+  await rowOf('#closed', 'consoles and tails11'); // the tail, which has ended with its stream
+  assert.ok(!(await tab.page.textContent('#last')).includes('a console'));
+  await tab.page.check('#consoles');
+  await rowOf('#last', 'a console');
+  await tab.until(() => !document.querySelector('#closed').textContent.includes('consoles and tails'));
   assert.deepEqual(unforeseen(tab.problems), []);
 });
 

@@ -96,11 +96,72 @@ static void each_is_told_with_its_cause(void **state) {
   end(&s);
 }
 
+/* A stream of the console's, and one of a tail's, are told apart when they have ended, and sums say how many. */
+static void look_in(suite *s) {
+  static const char *const paths[] = {"/observe/console/events", "/observe/streams/6/tail"};
+  wire r[2];
+  for (int i = 0; i < 2; i++) {
+    r[i] = (wire){.path = paths[i], .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
+    wire_request(&s->on, &r[i], NULL, NULL);
+    assert_int_equal(r[i].status, i ? 409 : 200); /* the first is the sixth stream, and has no tail */
+  }
+  wire user = {.path = "/", .datastar = true};
+  wire_request(&s->on, &user, live, NULL);
+  wire_finish(&r[1]);
+  r[1] = (wire){.path = "/observe/streams/7/tail", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
+  wire_request(&s->on, &r[1], NULL, NULL);
+  assert_int_equal(r[1].status, 200);
+  for (int i = 0; i < 2; i++) wire_hang_up(&s->on, &r[i]);
+  wire_hang_up(&s->on, &user);
+  site_settle(&s->on);
+  wire_finish(&r[0]);
+  wire_finish(&r[1]);
+  wire_finish(&user);
+}
+
+static json_int_t sum_of(const json_t *counts) {
+  json_int_t sum = 0;
+  const char *name;
+  json_t *count;
+  json_object_foreach((json_t *)counts, name, count) sum += json_integer_value(count);
+  return sum;
+}
+
+/* capability: H1, H4 */
+static void consoles_and_tails_are_told_apart(void **state) {
+  (void)state;
+  suite s;
+  int status;
+  begin(&s);
+  look_in(&s);
+  vestry_stats stats = {0};
+  vestry_stats_get(s.on.v, &stats);
+  assert_int_equal(stats.closed_count, STREAMS + 3);
+  static const char *const queries[] = {NULL, "consoles=yes", "consoles=no"};
+  for (size_t i = 0; i < 3; i++) {
+    json_t *all = ask(&s, "/observe/closed", queries[i], &status), *list = json_object_get(all, "closed");
+    assert_int_equal(json_array_size(list), i < 2 ? STREAMS + 3 : STREAMS + 1);
+    size_t marked = 0;
+    for (size_t j = 0; j < json_array_size(list); j++)
+      marked += json_is_true(json_object_get(json_array_get(list, j), "console"));
+    assert_int_equal(marked, i < 2 ? 2 : 0);
+    assert_int_equal(sum_of(json_object_get(all, "all")), stats.closed_count); /* whatever is left out */
+    assert_int_equal(sum_of(json_object_get(all, "all_consoles")), 2);
+    assert_int_equal(sum_of(json_object_get(all, "last_hour")), stats.closed_count);
+    assert_int_equal(number(json_object_get(all, "last_hour_consoles"), "hangup"), 2);
+    json_decref(all);
+  }
+  json_t *one = ask(&s, "/observe/streams/6", NULL, &status);
+  assert_true(json_is_true(json_object_get(one, "console")));
+  json_decref(one);
+  end(&s);
+}
+
 /* capability: H1 */
 static void parameters_that_are_none(void **state) {
   (void)state;
-  static const char *const wrong[] = {"cause=",   "cause=none", "cause=unknown", "before=0",
-                                      "before=x", "after=-1",   "limit=0",       "limit=101"};
+  static const char *const wrong[] = {"cause=",   "cause=none", "cause=unknown", "before=0",  "before=x",
+                                      "after=-1", "limit=0",    "limit=101",     "consoles=", "consoles=2"};
   suite s;
   begin(&s);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -114,6 +175,7 @@ static void parameters_that_are_none(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_is_told_with_its_cause),
+      cmocka_unit_test(consoles_and_tails_are_told_apart),
       cmocka_unit_test(parameters_that_are_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
