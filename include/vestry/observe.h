@@ -112,7 +112,8 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  GET {prefix}/store    counters of the store, and of streams by cause
  *  GET {prefix}/pages?sort=path|handler|renders|unchanged&limit=
  *                        as vestry_observe_pages
- *  GET {prefix}/cluster  members, this node first, and counters with gaps
+ *  GET {prefix}/cluster  members, this node first, each with the gaps in what it has sent; this node's are those of
+ *                        senders that are not known. And counters
  *  GET {prefix}/console  a page that shows all of it, live: for people
  *  GET {prefix}/streams/{id}/tail
  *                        what a stream is sent from now on, as events of a stream (curl -N, or an EventSource): begin,

@@ -122,6 +122,7 @@ struct vestry_cluster {
   uint64_t up_ns; /* since when */
   bool has_ended, has_left, is_refused, is_running;
   bool has_own_news, has_own_gap;
+  vsi_gaps own_gaps;      /* of senders that are not known */
   bool has_letters;       /* published since the last flush */
   size_t put_count;       /* messages for the actor, of which it was not told yet */
   size_t row_count;       /* dispatches that the broker's thread has done since it last had told all that had come */

@@ -75,6 +75,7 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
     fresh.proofs = peer->proofs;
     fresh.has_gap = peer->has_gap;
     fresh.lost_count = peer->lost_count;
+    fresh.gaps = peer->gaps;
   }
   *peer = fresh;
   vsi_letter_subject(cluster, peer->id, peer->subject);

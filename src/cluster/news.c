@@ -19,12 +19,21 @@ typedef struct news {
   uint8_t other_version; /* of the wire; 0: no node speaks it */
 } news;
 
+static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_count) {
+  gaps->count++;
+  gaps->lost_count += lost_count;
+  gaps->last_ns = vsi_now_ns(cluster->host);
+  cluster->stats.gaps_count++;
+  cluster->stats.lost_count += lost_count;
+}
+
 static bool take_news(vestry_cluster *cluster, news *n) {
   *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
   if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
   n->other_version = cluster->other_version;
   cluster->has_own_gap = cluster->has_own_news = false;
   cluster->other_version = 0;
+  vsi_gaps *gaps = &cluster->own_gaps;
   for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
     vsi_peer *peer = &cluster->peers[i];
     n->has_gap = peer->has_gap;
@@ -35,12 +44,10 @@ static bool take_news(vestry_cluster *cluster, news *n) {
     n->state = peer->state;
     peer->has_gap = false;
     peer->lost_count = 0;
+    gaps = &peer->gaps;
     if (n->has_state) peer->has_news = false;
   }
-  if (n->has_gap) {
-    cluster->stats.gaps_count++;
-    cluster->stats.lost_count += n->lost_count;
-  }
+  if (n->has_gap) note_gap(cluster, gaps, n->lost_count);
   return n->has_gap || n->has_state || n->other_version;
 }
 

@@ -5,6 +5,12 @@
 
 #include "vestry/cluster.h"
 
+/* Gaps that were told, in what one node has sent. */
+typedef struct vsi_gaps {
+  uint64_t count, lost_count;
+  uint64_t last_ns; /* when the last one was told */
+} vsi_gaps;
+
 typedef struct vsi_peer {
   uint64_t id, epoch;                   /* epoch 0: the place has never been taken */
   char name[VESTRY_NODE_MAX_BYTES + 1]; /* told with the proof */
@@ -30,6 +36,7 @@ typedef struct vsi_peer {
   /* What the application is to be told. */
   bool has_gap, has_news;
   uint64_t lost_count;
+  vsi_gaps gaps; /* also of former lives, as long as it has its place */
 } vsi_peer;
 
 /* The node is reckoned with: alive, draining or suspect. */

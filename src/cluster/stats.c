@@ -27,26 +27,29 @@ vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *n
   return state;
 }
 
-typedef struct named_member {
-  char name[VESTRY_NODE_MAX_BYTES + 1];
-  vestry_member_state state;
-} named_member;
+static void describe(const vestry_cluster *cluster, const char *name, vestry_member_state state, const vsi_gaps *gaps,
+                     vsi_cluster_member *member) {
+  const uint64_t now_ns = vsi_now_ns(cluster->host);
+  strcpy(member->node, name);
+  member->state = state;
+  member->gaps_count = gaps->count;
+  member->lost_count = gaps->lost_count;
+  member->gap_ago_ms = gaps->count ? (now_ns - gaps->last_ns) / VSI_NS_PER_MS : VESTRY_NEVER_MS;
+}
 
-vestry_err vsi_cluster_members(vestry_cluster *cluster, vestry_member_fn fn, void *ctx) {
+vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn, void *ctx) {
   const vestry_host *host = cluster->v->host;
-  named_member *members = vsi_calloc(host, VESTRY_CLUSTER_MAX_COUNT, sizeof *members);
+  vsi_cluster_member *members = vsi_calloc(host, VESTRY_CLUSTER_MAX_COUNT, sizeof *members);
   size_t count = 0;
   if (!members) return VESTRY_NO_MEMORY;
   vsi_cluster_lock(cluster);
-  strcpy(members[count].name, cluster->name);
-  members[count++].state = own_state(cluster);
+  describe(cluster, cluster->name, own_state(cluster), &cluster->own_gaps, &members[count++]);
   for (size_t i = 0; i < cluster->peers_count && count < VESTRY_CLUSTER_MAX_COUNT; i++) {
-    if (cluster->peers[i].state == VESTRY_MEMBER_NONE) continue;
-    strcpy(members[count].name, cluster->peers[i].name);
-    members[count++].state = cluster->peers[i].state;
+    const vsi_peer *peer = &cluster->peers[i];
+    if (peer->state != VESTRY_MEMBER_NONE) describe(cluster, peer->name, peer->state, &peer->gaps, &members[count++]);
   }
   vsi_cluster_unlock(cluster);
-  for (size_t i = 0; i < count; i++) fn(members[i].name, members[i].state, ctx);
+  for (size_t i = 0; i < count; i++) fn(&members[i], ctx);
   vsi_free(host, members);
   return VESTRY_OK;
 }

@@ -244,7 +244,8 @@
     table(heads($('rendered'), 'pages and parts, renders for nothing first', rendered), got.pages, rendered,
       p => `${p.path} ${p.part}`);
   }
-  const member = [['node', m => foreign(m.node)], ['state', m => m.state]];
+  const member = [['node', m => foreign(m.node)], ['state', m => m.state], ['gaps', m => m.gaps_count, 'n'],
+    ['lost', m => m.lost_count, 'n'], ['last gap', m => m.gap_ago_ms === null ? 'none' : `${time(m.gap_ago_ms)} ago`, 'n']];
   async function showCluster() {
     const c = await get('/cluster');
     table(heads($('members'), 'members, this node first', member), c.members, member, m => m.node);

@@ -250,15 +250,18 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
 
 /* ------------------------------------------------------------------------------------------------- cluster ------ */
 
-static void put_member(const char *node, vestry_member_state state, void *ctx) {
+static void put_member(const vsi_cluster_member *member, void *ctx) {
   static const char *const names[] = {
       [VESTRY_MEMBER_NONE] = "none",        [VESTRY_MEMBER_ALIVE] = "alive", [VESTRY_MEMBER_SUSPECT] = "suspect",
       [VESTRY_MEMBER_DEAD] = "dead",        [VESTRY_MEMBER_LEFT] = "left",   [VESTRY_MEMBER_REFUSED] = "refused",
       [VESTRY_MEMBER_DRAINING] = "draining"};
   vsi_json_writer *json = ctx;
   vsi_json_open(json, NULL, '{');
-  vsi_json_str(json, "node", node);
-  vsi_json_str(json, "state", names[state]);
+  vsi_json_str(json, "node", member->node);
+  vsi_json_str(json, "state", names[member->state]);
+  vsi_json_count(json, "gaps_count", member->gaps_count);
+  vsi_json_count(json, "lost_count", member->lost_count);
+  put_ago(json, "gap_ago_ms", member->gap_ago_ms);
   vsi_json_close(json, '}');
 }
 
