@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""Counters that reconcile: mixed clients against vestry-bench serve, and meanwhile what its endpoints say of them.
+
+observe.py BENCH [--server civetweb|microhttpd]… [--seconds N] [--seed N]
+
+While clients come and go, no scrape may show more closed than opened or more settled than accepted, and no total may
+fall. When all have gone, /metrics, JSON and C's own counters (GET /stats) must say the same numbers."""
+import argparse
+import collections
+import json
+import random
+import re
+import socket
+import sys
+import threading
+import time
+
+import honest
+import target
+
+SERVERS = ("civetweb", "microhttpd")
+SCRAPE_S = 0.5
+REST_S = 20.0  # until the server has noticed that all have gone
+KEYS = 8
+SAMPLE = re.compile(r'^(vestry_\w+)(?:\{\w+="([^"]*)"\})? (\d+)$')
+
+
+def get(server, path):
+    """A body, or None. Without a callback the console answers loopback names alone."""
+    status, body = server.ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), 10.0)
+    return body.decode() if status == 200 else None
+
+
+def read_metrics(text):
+    """Name → label's value ("" without one) → number, of samples that are whole numbers and have one label at most."""
+    found = collections.defaultdict(dict)
+    for line in text.splitlines():
+        if match := SAMPLE.match(line):
+            found[match[1]][match[2] or ""] = int(match[3])
+    return found
+
+
+def counts(metrics):
+    """What metrics say of streams and events, by the names that GET /stats has for it."""
+    settled = metrics["vestry_events_settled_total"]
+    causes = metrics["vestry_streams_closed_total"]
+    return {"open": metrics["vestry_streams_open"][""], "opened": metrics["vestry_streams_opened_total"][""],
+            "closed": sum(causes.values()), "causes": causes, "accepted": metrics["vestry_events_accepted_total"][""],
+            "written": settled["written"], "conflated": settled["conflated"], "discarded": settled["discarded"]}
+
+
+def moving_faults(now, before):
+    """What one scrape must never show while streams come and go: a list of texts."""
+    wrong = []
+    if now["closed"] > now["opened"]:
+        wrong.append(f"closed {now['closed']} > opened {now['opened']}")
+    if now["opened"] != now["open"] + now["closed"]:
+        wrong.append(f"opened {now['opened']} ≠ open {now['open']} + closed {now['closed']}")
+    if now["written"] + now["conflated"] + now["discarded"] > now["accepted"]:
+        wrong.append("more events settled than accepted")
+    for name in ("opened", "closed", "accepted", "written", "conflated", "discarded") if before else ():
+        if now[name] < before[name]:
+            wrong.append(f"{name} fell from {before[name]} to {now[name]}")
+    return wrong
+
+
+def some(causes):
+    """Causes that were there at all."""
+    return {cause: count for cause, count in causes.items() if count}
+
+
+def resting_faults(server):
+    """What differs between metrics, JSON and C when all clients have gone: a list of texts."""
+    stats = server.stats(10.0)
+    texts = [get(server, path) for path in ("/metrics", "/streams", "/closed", "/store")]
+    if stats is None or None in texts:
+        return ["an endpoint does not answer"]
+    metrics = counts(read_metrics(texts[0]))
+    streams, closed, store = map(json.loads, texts[1:])
+    wrong = target.uneven(stats)
+    pairs = [(name, metrics[name], stats[name]) for name in metrics if name != "causes"]
+    pairs += [("causes of metrics", some(metrics["causes"]), some(stats["causes"])),
+              ("causes of /closed", some(closed["all"]), some(stats["causes"])),
+              ("causes of /store", some(store["streams_closed"]), some(stats["causes"])),
+              ("opened of /store", store["streams_opened_count"], stats["opened"]),
+              ("open of /streams", streams["open_count"], 0), ("streams of /streams", streams["streams"], []),
+              ("open", stats["open"], 0), ("queued bytes", stats["queued_bytes"], 0)]
+    return wrong + [f"{name}: {one} ≠ {other}" for name, one, other in pairs if one != other]
+
+
+class Clients:
+    """All kinds, each in a thread until stop()."""
+
+    def __init__(self, server, seed):
+        self.server, self.over = server, threading.Event()
+        kinds = [self.come_and_go] * 3 + [self.hang_up, self.stall, self.post, self.end_streams, self.attack]
+        self.threads = [threading.Thread(target=self.repeat, args=(kind, random.Random(f"{seed} {i}")), daemon=True)
+                        for i, kind in enumerate(kinds)]
+        for thread in self.threads:
+            thread.start()
+
+    def repeat(self, kind, chance):
+        while not self.over.is_set():
+            try:
+                kind(chance)
+            except (OSError, ValueError):
+                self.over.wait(0.01)
+
+    def open(self, key):
+        s = self.server.connect()
+        s.sendall(honest.request("GET", f"/sub?key={key}"))
+        return s
+
+    def come_and_go(self, chance):
+        with self.open(f"k{chance.randrange(KEYS)}") as s:
+            honest.read_head(s)
+            until = time.monotonic() + chance.random() * 0.3
+            while time.monotonic() < until and s.recv(65536):
+                continue
+
+    def hang_up(self, chance):
+        """Leaves before the answer, or in the middle of it."""
+        with self.open(f"k{chance.randrange(KEYS)}") as s:
+            if chance.random() < 0.5:
+                s.recv(10)
+        self.over.wait(0.01)
+
+    def stall(self, chance):
+        with self.open("stalled") as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.over.wait(1 + chance.random())
+
+    def post(self, chance):
+        with self.server.connect() as s:
+            for _ in range(50):
+                key = "stalled" if chance.random() < 0.5 else f"k{chance.randrange(KEYS)}"
+                size = 60000 if key == "stalled" else 100
+                s.sendall(honest.request("POST", f"/pub?key={key}", b'["' + b"x" * size + b'"]'))
+                honest.read_head(s)
+                if self.over.wait(0.002):
+                    return
+
+    def end_streams(self, chance):
+        with self.server.connect() as s:
+            s.sendall(honest.request("POST", f"/close?key=k{chance.randrange(KEYS)}"))
+            honest.read_head(s)
+        self.over.wait(0.1)
+
+    def attack(self, chance):
+        """Heads that end too early, streams asked for with a broken line behind."""
+        with self.server.connect() as s:
+            s.sendall(chance.choice((b"GET /sub?key=k1 HTTP/1.1\r\nHost: so", b"GET /sub?key=k1 HTTP/1.1\r\nHost: x\r\n: v\r\n\r\n",
+                                     b"POST /pub?key=k1 HTTP/1.1\r\nHost: x\r\nContent-Length: 12x\r\n\r\n")))
+        self.over.wait(0.01)
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(honest.PATIENCE_S * 10)
+
+
+def watch(server, seconds):
+    """Scrapes until the time is over: faults, the last counts, how many scrapes were answered."""
+    wrong, before, scrapes, until = [], None, 0, time.monotonic() + seconds
+    while time.monotonic() < until and server.alive():
+        text = get(server, "/metrics")
+        if text:
+            now = counts(read_metrics(text))
+            wrong += moving_faults(now, before)
+            before, scrapes = now, scrapes + 1
+        for path in ("/streams", "/closed", "/store"):
+            if (text := get(server, path)) is not None:
+                json.loads(text)
+        server.read_log()
+        time.sleep(SCRAPE_S)
+    return wrong, before, scrapes
+
+
+def reconcile(bench, adapter, seconds, seed):
+    """A run against one server: (last counts, scrapes, faults)."""
+    server = target.Target(bench, adapter)
+    clients = Clients(server, seed)
+    try:
+        wrong, last, scrapes = watch(server, seconds)
+    finally:
+        clients.stop()
+    until = time.monotonic() + REST_S
+    while time.monotonic() < until and (stats := server.stats()) and (stats["open"] or stats["queued_bytes"]):
+        time.sleep(0.1)
+    wrong += resting_faults(server)
+    if not last or not last["closed"] or not last["accepted"]:
+        wrong.append("nothing happened that could be counted")
+    if ended := server.stop():
+        wrong.append(ended)
+    return last, scrapes, wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bench")
+    parser.add_argument("--server", action="append", choices=SERVERS)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    failed = False
+    for adapter in options.server or SERVERS:
+        last, scrapes, wrong = reconcile(options.bench, adapter, options.seconds, options.seed)
+        print(f"{adapter}: {scrapes} scrapes; {last}; " + ("; ".join(wrong[:20]) if wrong else "all reconciles"), flush=True)
+        failed |= bool(wrong)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
