@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The oracle is to find what is wrong: mutations.py SOURCE BUILD [NAME…]
+
+Each mutation leaves out one part of src/postgres, in a copy of its file: the text must be there exactly once. The
+oracle is linked with the copy, and is to fail. A mutation that it does not find within its commits is an error."""
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+COMMITS = os.environ.get("VESTRY_MUTATION_COMMITS", "3000")
+SKIPPED = 77
+PROGRAM = "bin/test_postgres_oracle"
+MUTATIONS = {
+    "subtransaction": ("transactions.c", "if (sub) error = unite(all, t, sub);", "(void)unite, (void)sub;"),
+    "start": ("index.c", "c->is_all = is_all || c->xid < index->start_to;", "c->is_all = is_all;"),
+    "xmin": ("snapshot.c", "if (xid < snapshot->from) return true;", "return xid >= snapshot->from;"),
+    "xmax": ("snapshot.c", "if (snapshot->running[i] == xid) return false;", "continue;"),
+    "early": ("index.c", "    if (vsi_postgres_snapshot_sees(snapshot, c->xid))\n      publish", "    if (true)\n"
+              "      publish"),
+    "ring": ("index.c", "if (c->published && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) "
+             "return true;", "if (c->published && meets(c, of, &kind)) continue;"),
+    "images": ("wal.c", "ret_block->fork = flags & BLOCK_FORK;", "ret_block->fork = flags & BLOCK_HAS_IMAGE ? 1 : 0;"),
+    "leaf": ("footprint.c", "add(f, keys, is_leaf ? VSI_POSTGRES_LEAF : VSI_POSTGRES_INDEX, l->file, is_leaf ? "
+             "l->block : 0, 0);", "if (!is_leaf) add(f, keys, VSI_POSTGRES_INDEX, l->file, 0, 0);"),
+    "row": ("footprint.c", "add(f, keys, VSI_POSTGRES_ROW, l->file, l->block, l->offset);", ";"),
+    "scan": ("footprint.c", "l->is_scanned ? VSI_POSTGRES_TABLE : VSI_POSTGRES_CHANGES", "VSI_POSTGRES_CHANGES"),
+    "definition": ("footprint.c", "add(f, &f->keys, VSI_POSTGRES_DEFINITION, l->oid, 0, 0);", ";"),
+    "split": ("index.c", "if (!error) error = move_sets(index, leaf_of(relation, from), leaf_of(relation, to));",
+              "(void)move_sets;"),
+}
+
+
+def mutate(source, build, name, folder):
+    """Returns what the oracle's exit status was, and what it said."""
+    file, before, after = MUTATIONS[name]
+    path = source / "src" / "postgres" / file
+    text = path.read_text()
+    if text.count(before) != 1:
+        sys.exit(f"{name}: its text is {text.count(before)} times in {file}, not once")
+    copy, made, program = folder / file, folder / "copy.o", folder / "oracle"
+    copy.write_text(text.replace(before, after))
+    commands = json.loads((build / "compile_commands.json").read_text())
+    entry = next(entry for entry in commands if pathlib.Path(entry["file"]) == path)
+    compile_it = shlex.split(entry["command"])
+    old = compile_it[compile_it.index("-o") + 1]
+    compile_it[compile_it.index("-o") + 1] = str(made)
+    compile_it[compile_it.index(str(path))] = str(copy)
+    subprocess.run([*compile_it, "-w"], cwd=entry["directory"], check=True)
+    links = subprocess.run(["ninja", "-t", "commands", "-s", PROGRAM], cwd=build, check=True, text=True,
+                           stdout=subprocess.PIPE).stdout
+    link = links.strip().splitlines()[-1].replace(f" {old} ", f" {made} ").replace(f"-o {PROGRAM} ", f"-o {program} ")
+    if str(made) not in link or str(program) not in link:
+        sys.exit(f"{name}: {old} is not linked into {PROGRAM}")
+    subprocess.run(link, shell=True, cwd=build, check=True)
+    environment = {**os.environ, "VESTRY_LEVEL": "reads", "VESTRY_COMMITS": COMMITS}
+    ran = subprocess.run([program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         errors="replace")
+    return ran.returncode, ran.stdout
+
+
+def main():
+    source, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+    left = []
+    for name in sys.argv[3:] or MUTATIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            status, said = mutate(source, build, name, pathlib.Path(folder))
+        if status == SKIPPED:
+            sys.exit(SKIPPED)
+        found = status != 0 and ("missed by page" in said or "never settles" in said)
+        print(f"{name}: {'found' if found else 'NOT found'}", flush=True)
+        if not found:
+            print(said)
+            left.append(name)
+    sys.exit(f"not found: {' '.join(left)}" if left else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* A random world over a server: tables, pages that show what queries find, and clients whose transactions stay open
+ * beside one another. All is by one seed; only what the server does by itself differs from run to run. */
+#ifndef TESTS_POSTGRES_ORACLE_H
+#define TESTS_POSTGRES_ORACLE_H
+
+#include "postgres/shop.h"
+#include "support/site.h"
+#include "vestry/postgres.h"
+
+enum { ORACLE_PAGES = 40, ORACLE_WRITERS = 4, ORACLE_SQL_BYTES = 256, ORACLE_HISTORY_BYTES = 4000 };
+
+typedef struct oracle_page {
+  char sql[2][ORACLE_SQL_BYTES]; /* the second may be empty */
+  uint64_t shown, is;            /* what it shows, what it was to show when that was last asked */
+  uint64_t renders;              /* since then */
+  bool has_failed;
+  vestry_memory_exchange *stream;
+} oracle_page;
+
+typedef struct oracle_writer {
+  PGconn *db;
+  bool is_open, is_late; /* late: its commit stands in the WAL, and is not visible */
+  unsigned savepoints;
+} oracle_writer;
+
+typedef struct oracle_world {
+  site on;
+  vestry_postgres_pool *pool;
+  vestry_postgres *database;
+  oracle_page all[ORACLE_PAGES];
+  oracle_writer writers[ORACLE_WRITERS];
+  PGconn *truth;
+  uint64_t random, names;
+  uint64_t commits;
+  bool is_inside;                     /* a client's step comes inside of the next render */
+  char history[ORACLE_HISTORY_BYTES]; /* what clients did since it was last looked */
+} oracle_world;
+
+uint32_t oracle_random(oracle_world *w, uint32_t below);
+
+/* oracle_queries.c: a page's, and the tables they are of. */
+extern const char oracle_schema[];
+void oracle_make_query(oracle_world *w, char sql[ORACLE_SQL_BYTES]);
+/* A statement with random numbers: @g, @n, @i, @k, @x. */
+void oracle_write_sql(oracle_world *w, const char *form, char sql[ORACLE_SQL_BYTES]);
+
+/* oracle_writers.c: the next step of one of the clients. */
+void oracle_writers_open(oracle_world *w);
+void oracle_write(oracle_world *w);
+void oracle_writers_close(oracle_world *w);
+
+/* oracle_world.c. Clients may have begun before the follower does. */
+void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level);
+void oracle_world_close(oracle_world *w);
+/* Until every page shows what it is to show. false: it never ends. */
+bool oracle_world_settle(oracle_world *w);
+/* Ask what each page is to show: into ret_is. */
+void oracle_world_ask(oracle_world *w, uint64_t ret_is[ORACLE_PAGES]);
+/* The follower loses its connection; or it is stopped, clients go on, and it is continued. */
+void oracle_world_cut(oracle_world *w);
+void oracle_world_pause(oracle_world *w);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The oracle of exact refresh over PostgreSQL: random pages, random transactions of several clients (oracle.h). When
+ * one has committed, every page's true result is asked afresh, and must be what the page shows: a page that is not is a
+ * miss. How many were rendered for nothing is counted.
+ *
+ *     VESTRY_SEED=1 VESTRY_COMMITS=100000 VESTRY_LEVEL=reads test_postgres_oracle     a long run
+ *
+ * Each 100 steps are a world of their own, with the next seed. scripts/oracle postgres goes from run to run. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "postgres/oracle.h"
+
+enum { STEPS_A_WORLD = 100, COMMITS_SHORT = 200 };
+
+typedef struct tally {
+  uint64_t commits, changed, rendered, too_many, missed;
+} tally;
+
+static void explain(const oracle_world *w, const oracle_page *page, uint64_t seed, int step) {
+  print_message("seed %" PRIu64 ", step %d: missed by page %td\n", seed, step, page - w->all);
+  for (size_t i = 0; i < 2; i++)
+    if (*page->sql[i]) print_message("  reads %s\n", page->sql[i]);
+  print_message("%s", w->history);
+}
+
+/* What a page shows is what is. */
+static bool judge(oracle_world *w, tally *t, uint64_t seed, int step) {
+  uint64_t is[ORACLE_PAGES];
+  uint64_t missed = t->missed;
+  if (!oracle_world_settle(w)) {
+    print_message("seed %" PRIu64 ", step %d: it never settles: %s\n%s", seed, step, w->on.th.last_log, w->history);
+    t->missed++;
+    return false;
+  }
+  oracle_world_ask(w, is);
+  for (size_t i = 0; i < ORACLE_PAGES; i++) {
+    oracle_page *page = &w->all[i];
+    t->rendered += page->renders;
+    if (is[i] == page->is)
+      t->too_many += page->renders;
+    else
+      t->changed++;
+    page->is = is[i];
+    page->renders = 0;
+    if (page->shown == is[i]) continue;
+    t->missed++;
+    explain(w, page, seed, step);
+  }
+  w->history[0] = '\0';
+  return t->missed == missed;
+}
+
+static bool run_world(uint64_t seed, vestry_postgres_level level, tally *t) {
+  static oracle_world w;
+  oracle_world_open(&w, seed, level);
+  bool is_true = judge(&w, t, seed, 0);
+  uint64_t judged = w.commits;
+  for (int step = 1; step <= STEPS_A_WORLD && is_true; step++) {
+    uint32_t how = oracle_random(&w, 200);
+    if (how == 0)
+      oracle_world_cut(&w);
+    else if (how < 4)
+      oracle_world_pause(&w);
+    else
+      oracle_write(&w);
+    w.is_inside = oracle_random(&w, 4) == 0;
+    if (w.commits == judged || oracle_random(&w, 3) == 0) continue;
+    judged = w.commits;
+    is_true = judge(&w, t, seed, step);
+  }
+  w.is_inside = false;
+  if (is_true) is_true = judge(&w, t, seed, STEPS_A_WORLD);
+  t->commits += w.commits;
+  oracle_world_close(&w);
+  return is_true;
+}
+
+static uint64_t number_of(const char *name, uint64_t otherwise) {
+  const char *text = getenv(name);
+  return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void run_level(vestry_postgres_level level, const char *name) {
+  const char *only = getenv("VESTRY_LEVEL");
+  if (only && strcmp(only, name) != 0) return;
+  tally t = {0};
+  uint64_t seed = number_of("VESTRY_SEED", 1), commits = number_of("VESTRY_COMMITS", COMMITS_SHORT);
+  bool is_true = true;
+  while (t.commits < commits && is_true) is_true = run_world(seed++, level, &t);
+  print_message("%s: %" PRIu64 " commits, %" PRIu64 " results changed, %" PRIu64 " renders, of these %" PRIu64
+                " for nothing; whole 0; missed %" PRIu64 "; next seed %" PRIu64 "\n",
+                name, t.commits, t.changed, t.rendered, t.too_many, t.missed, seed);
+  assert_true(is_true && t.changed > 0);
+}
+
+/* capability: M1 */
+static void no_commit_is_missed_by_reads(void **state) {
+  (void)state;
+  run_level(VESTRY_POSTGRES_READS, "reads");
+}
+
+/* capability: M2 */
+static void no_commit_is_missed_by_tables(void **state) {
+  (void)state;
+  run_level(VESTRY_POSTGRES_TABLES, "tables");
+}
+
+/* Commits are visible at once, but for those that ask for a standby; vacuum comes all the time. */
+static int open_server(void **state) {
+  static const char *const settings[] = {"jit=off", /* odd plans look expensive */
+                                         "synchronous_standby_names=nobody",
+                                         "synchronous_commit=local",
+                                         "autovacuum_naptime=1",
+                                         "autovacuum_vacuum_threshold=20",
+                                         "autovacuum_vacuum_scale_factor=0",
+                                         "max_prepared_transactions=10",
+                                         "deadlock_timeout=20ms",
+                                         "wal_writer_delay=10ms",
+                                         NULL};
+  (void)state;
+  postgres_server_init(shop_server(), 0);
+  postgres_server_start(shop_server(), settings);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(no_commit_is_missed_by_reads),
+      cmocka_unit_test(no_commit_is_missed_by_tables),
+  };
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  return cmocka_run_group_tests(tests, open_server, shop_close_server);
+}

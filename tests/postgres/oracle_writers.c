@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "postgres/oracle.h"
+
+#define FILL "repeat(md5('@x'), 9)"
+
+/* In a transaction, or alone. */
+static const char *const changes[] = {
+    "INSERT INTO a VALUES(nextval('ids'), @g, @n, 'T' || @i % 60, @i % 2 = 0, 0, " FILL ")",
+    "INSERT INTO a VALUES(nextval('ids'), @g, @n, 'T' || @i % 60, @i % 2 = 0, 0, " FILL ")",
+    ("INSERT INTO a SELECT nextval('ids'), @g, i, 'T' || i, i % 2 = 0, 0, repeat(md5(i::text), 9) FROM "
+     "generate_series(@n, @n + 15) i"),
+    "UPDATE a SET n = @n WHERE id = @i",
+    "UPDATE a SET grp = @g WHERE grp = @i % 15 AND n = @n",
+    "UPDATE a SET plain = plain + 1 WHERE id = @i",
+    "UPDATE a SET plain = plain + 1 WHERE grp = @g AND n < @n / 5",
+    "UPDATE a SET id = nextval('ids') WHERE id = @i",
+    "DELETE FROM a WHERE id = @i",
+    "DELETE FROM a WHERE grp = @g AND n BETWEEN @n AND @n + 3",
+    "INSERT INTO b SELECT nextval('ids'), id, @n, " FILL " FROM a WHERE id >= @i ORDER BY id LIMIT 1",
+    "INSERT INTO b SELECT nextval('ids'), id, @n, " FILL " FROM a WHERE id >= @i ORDER BY id LIMIT 3",
+    "UPDATE b SET v = @n WHERE a_id = @i",
+    "DELETE FROM b WHERE a_id BETWEEN @i AND @i + 2",
+    "INSERT INTO c VALUES(@i % 26, 1) ON CONFLICT (k) DO UPDATE SET v = c.v + 1",
+    "UPDATE c SET v = v + @n WHERE k = @i % 20",
+    "DELETE FROM c WHERE k = 20 + @i % 6",
+    "INSERT INTO p VALUES(@k, @n) ON CONFLICT DO NOTHING",
+    "UPDATE p SET k = @i % 200 WHERE k = @k",
+    "DELETE FROM p WHERE k = @k",
+    "UPDATE a SET t = 'T' || @k % 60, flag = NOT flag WHERE id = @i",
+    "UPDATE a SET fill = " FILL " WHERE id = @i",
+    "SELECT 1 FROM a WHERE grp = @g FOR UPDATE",
+    ("DO $$BEGIN BEGIN INSERT INTO p VALUES(@k, 7); EXCEPTION WHEN unique_violation THEN UPDATE p SET v = v + 1 "
+     "WHERE k = @k; END; END$$"),
+    ("DO $$BEGIN BEGIN UPDATE c SET v = v + 3 WHERE k = @g; RAISE EXCEPTION 'x'; EXCEPTION WHEN OTHERS THEN NULL; END; "
+     "UPDATE a SET plain = 9 WHERE id = @i; END$$"),
+};
+
+/* Alone. */
+static const char *const commands[] = {
+    "VACUUM a",
+    "VACUUM (FREEZE) b",
+    "VACUUM",
+    "VACUUM FULL c",
+    "CLUSTER a USING a_pkey",
+    "REINDEX INDEX a_grp",
+    "CREATE INDEX extra ON a(plain, id)",
+    "DROP INDEX IF EXISTS extra",
+    "TRUNCATE b",
+    "ALTER TABLE c ADD COLUMN x@x int DEFAULT 3",
+    "ALTER TABLE c ALTER COLUMN v TYPE bigint",
+    "ALTER TABLE c ALTER COLUMN v TYPE int",
+    "REFRESH MATERIALIZED VIEW mv",
+    "CREATE UNIQUE INDEX IF NOT EXISTS mv_grp ON mv(grp)",
+    "REFRESH MATERIALIZED VIEW CONCURRENTLY mv",
+    "CREATE OR REPLACE VIEW va AS SELECT id, grp, n FROM a WHERE n > @n",
+    ("CREATE OR REPLACE FUNCTION f(g int) RETURNS bigint LANGUAGE plpgsql AS "
+     "$$BEGIN RETURN (SELECT sum(n) + @n FROM a WHERE grp = g); END$$"),
+    "ANALYZE",
+    "CHECKPOINT",
+    "CHECKPOINT",
+    "DELETE FROM a WHERE id IN (SELECT id FROM a ORDER BY id DESC LIMIT 150) AND (SELECT count(*) FROM a) > 450",
+    "SELECT brin_summarize_new_values('a_brin')",
+};
+
+static void note(oracle_world *w, const oracle_writer *by, const char *sql) {
+  size_t len = strlen(w->history), more = strlen(sql) + 8;
+  if (len + more < sizeof w->history)
+    snprintf(w->history + len, sizeof w->history - len, "  [%td] %s\n", by - w->writers, sql);
+}
+
+/* Whether it succeeded. */
+static bool say(oracle_world *w, const oracle_writer *by, const char *sql) {
+  note(w, by, sql);
+  PGresult *result = PQexec(by->db, sql);
+  ExecStatusType status = PQresultStatus(result);
+  bool is_done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+  if (!is_done) note(w, by, PQresultErrorField(result, PG_DIAG_SQLSTATE) ? "-- failed" : "-- lost");
+  PQclear(result);
+  return is_done;
+}
+
+static bool say_of(oracle_world *w, const oracle_writer *by, const char *const *forms, size_t count) {
+  char sql[ORACLE_SQL_BYTES];
+  oracle_write_sql(w, forms[oracle_random(w, (uint32_t)count)], sql);
+  return say(w, by, sql);
+}
+
+static bool change(oracle_world *w, const oracle_writer *by) {
+  return say_of(w, by, changes, sizeof changes / sizeof *changes);
+}
+
+static void drain(PGconn *db) {
+  for (PGresult *result; (result = PQgetResult(db));) PQclear(result);
+}
+
+static void end_late(oracle_world *w, oracle_writer *by) {
+  char reason[256];
+  note(w, by, "-- its commit is visible now");
+  PGcancel *cancel = PQgetCancel(by->db);
+  PQcancel(cancel, reason, sizeof reason);
+  PQfreeCancel(cancel);
+  drain(by->db);
+  by->is_late = false;
+  w->commits++;
+}
+
+/* A commit that waits for a standby, which is not there: it stands in the WAL, and is not visible. */
+static void commit_late(oracle_world *w, oracle_writer *by) {
+  char sql[ORACLE_SQL_BYTES];
+  by->is_open = false;
+  if (!say(w, by, "SET LOCAL synchronous_commit = on")) {
+    say(w, by, "ROLLBACK");
+    return;
+  }
+  note(w, by, "COMMIT -- is not visible yet");
+  assert_int_equal(PQsendQuery(by->db, "COMMIT"), 1);
+  snprintf(sql, sizeof sql, "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND wait_event = 'SyncRep'",
+           PQbackendPID(by->db));
+  while (!by->is_late) {
+    PQconsumeInput(by->db);
+    if (!PQisBusy(by->db)) break; /* it wrote nothing */
+    PGresult *result = PQexec(w->truth, sql);
+    by->is_late = PQntuples(result) == 1;
+    PQclear(result);
+  }
+  if (by->is_late) return;
+  drain(by->db);
+  w->commits++;
+}
+
+static void commit_prepared(oracle_world *w, oracle_writer *by) {
+  char sql[ORACLE_SQL_BYTES];
+  unsigned name = (unsigned)++w->names;
+  by->is_open = false;
+  snprintf(sql, sizeof sql, "PREPARE TRANSACTION 'oracle%u'", name);
+  if (!say(w, by, sql)) {
+    say(w, by, "ROLLBACK");
+    return;
+  }
+  snprintf(sql, sizeof sql, "%s PREPARED 'oracle%u'", oracle_random(w, 4) ? "COMMIT" : "ROLLBACK", name);
+  say(w, by, sql);
+  w->commits++;
+}
+
+static void savepoint(oracle_world *w, oracle_writer *by, const char *what) {
+  char sql[64];
+  snprintf(sql, sizeof sql, "%s s%u", what, *what == 'S' ? by->savepoints++ : --by->savepoints);
+  say(w, by, sql);
+}
+
+/* The next step of a transaction. */
+static void go_on(oracle_world *w, oracle_writer *by) {
+  uint32_t how = oracle_random(w, 20);
+  if (how < 10) {
+    if (change(w, by)) return;
+    by->is_open = by->savepoints > 0;
+    if (by->is_open)
+      savepoint(w, by, "ROLLBACK TO");
+    else
+      say(w, by, "ROLLBACK");
+  } else if (how < 12) {
+    savepoint(w, by, "SAVEPOINT");
+  } else if (how < 14) {
+    if (by->savepoints) savepoint(w, by, how == 12 ? "ROLLBACK TO" : "RELEASE");
+  } else if (how == 14) {
+    by->is_open = false;
+    say(w, by, "ROLLBACK");
+  } else if (how == 15) {
+    commit_late(w, by);
+  } else if (how == 16) {
+    commit_prepared(w, by);
+  } else {
+    by->is_open = false;
+    if (say(w, by, "COMMIT")) w->commits++;
+  }
+}
+
+void oracle_write(oracle_world *w) {
+  static const char *const begins[] = {"BEGIN", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ",
+                                       "BEGIN ISOLATION LEVEL SERIALIZABLE"};
+  oracle_writer *by = &w->writers[oracle_random(w, ORACLE_WRITERS)];
+  if (by->is_late) {
+    end_late(w, by);
+  } else if (by->is_open) {
+    go_on(w, by);
+  } else if (oracle_random(w, 3) == 0) {
+    by->savepoints = 0;
+    by->is_open = say(w, by, begins[oracle_random(w, 4)]);
+  } else {
+    bool is_command = oracle_random(w, 16) == 0;
+    w->commits += is_command ? say_of(w, by, commands, sizeof commands / sizeof *commands) : change(w, by);
+  }
+}
+
+void oracle_writers_open(oracle_world *w) {
+  for (size_t i = 0; i < ORACLE_WRITERS; i++) {
+    oracle_writer *by = &w->writers[i];
+    by->db = PQconnectdb(shop_server()->url);
+    assert_int_equal(PQstatus(by->db), CONNECTION_OK);
+    PQclear(PQexec(by->db, "SET client_min_messages = error; SET lock_timeout = '3ms'; SET statement_timeout = '4s'"));
+    if (oracle_random(w, 3) == 0) PQclear(PQexec(by->db, "SET synchronous_commit = off"));
+    PQclear(PQexec(by->db, "SET enable_seqscan = off"));
+  }
+}
+
+void oracle_writers_close(oracle_world *w) {
+  for (size_t i = 0; i < ORACLE_WRITERS; i++) {
+    if (w->writers[i].is_late) end_late(w, &w->writers[i]);
+    PQfinish(w->writers[i].db);
+  }
+}
