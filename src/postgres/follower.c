@@ -77,16 +77,16 @@ static bool is_over(follower *f) {
   return is_over;
 }
 
+/* The owner first: when those that settle go on, it knows. Others only read stats.is. */
 static void set(follower *f, vsi_postgres_following is) {
+  if (f->stats.is != is) f->is.changed(f->is.ctx, is, f->major);
   vsi_mutex_lock(&f->lock);
-  bool is_new = f->stats.is != is;
   f->stats.is = is;
   if (is == VSI_POSTGRES_GOING) f->stats.starts_count++;
   f->behind_since_ns = 0;
   f->stats.lag_bytes = 0;
   pthread_cond_broadcast(&f->moved);
   vsi_mutex_unlock(&f->lock);
-  if (is_new) f->is.changed(f->is.ctx, is, f->major);
 }
 
 /* Until the socket can be read, another thread has called (wake), or the time is over. fd: -1: none */
