@@ -302,11 +302,17 @@ static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
 }
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
-  recent *c = vsi_calloc(index->is.host, 1, sizeof *c);
-  if (!c) return VESTRY_NO_MEMORY;
   vsi_mutex_lock(&index->lock);
-  c->xid = vsi_postgres_full_xid(xid, index->near);
-  c->is_all = is_all || c->xid < index->start_to;
+  const uint64_t full = vsi_postgres_full_xid(xid, index->near);
+  is_all |= full < index->start_to; /* what it wrote before the start is not known */
+  const bool is_needed = is_all || of->count;
+  recent *c = is_needed ? vsi_calloc(index->is.host, 1, sizeof *c) : NULL;
+  if (!c) {
+    vsi_mutex_unlock(&index->lock);
+    return is_needed ? VESTRY_NO_MEMORY : VESTRY_OK;
+  }
+  c->xid = full;
+  c->is_all = is_all;
   c->keys = *of;
   *of = (keys){.count = 0};
   STAILQ_INSERT_TAIL(&index->ring, c, in);

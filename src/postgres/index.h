@@ -70,7 +70,8 @@ void vsi_postgres_index_add_whole(vsi_postgres_index *index);
  * may not have seen a transaction before `to`, the end of a snapshot that was taken after the first record's place was,
  * once all of these have ended. */
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
-/* A commit stands in the WAL; it may not be visible yet. keys are taken. is_all: it meets all. OK | NO_MEMORY */
+/* A commit stands in the WAL; it may not be visible yet. keys are taken. is_all: it meets all, as does one that began
+ * before the start, also without keys. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
 /* Entries of a leaf, or their range, are on another leaf, too. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to);

@@ -22,7 +22,8 @@ typedef struct vsi_postgres_transactions_options {
   size_t catalogs_count;
   /* Entries of a leaf, or their range, are on another leaf from now on, too. */
   vestry_err (*move)(void *ctx, uint32_t relation, uint32_t from, uint32_t to);
-  /* A transaction is committed that wrote something. The function may take the keys, and leaves none then.
+  /* A transaction is committed; no keys: it wrote nothing that is known. The function may take the keys, and leaves
+   * none then.
    *  is_all  it may have changed what any query finds */
   vestry_err (*commit)(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
   void *ctx;

@@ -227,6 +227,24 @@ static void a_start_hits_all_and_once_more_those_that_may_have_missed_something(
   assert_int_equal(enter(&during, row_of(4), "98:100:98", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
+static void commit_nothing(uint32_t xid) {
+  vsi_postgres_keys keys = {.count = 0};
+  assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
+}
+
+/* All that it wrote may stand before the first record. */
+static void a_commit_without_writes_counts_if_it_began_before_the_start(void **state) {
+  (void)state;
+  vsi_postgres_index_start(index_, 100);
+  uint64_t number = render(row_of(1), "97:100:97,98");
+  commit_nothing(100);
+  assert_int_equal(ring_count(), 0);
+  commit_nothing(98);
+  see("97:101:97"); /* another one from before the start runs on */
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], number);
+}
+
 /* Not all that such a transaction wrote is known. */
 static void a_commit_that_began_before_the_start_meets_all(void **state) {
   (void)state;
@@ -329,6 +347,7 @@ int main(void) {
       TEST(a_leaf_that_is_split_is_followed),
       TEST(a_commit_of_the_ring_is_moved_too),
       TEST(a_start_hits_all_and_once_more_those_that_may_have_missed_something),
+      TEST(a_commit_without_writes_counts_if_it_began_before_the_start),
       TEST(a_commit_that_began_before_the_start_meets_all),
       TEST(what_no_page_needs_goes),
       TEST(a_ring_that_is_full_hits_more_and_misses_nothing),
