@@ -5,8 +5,8 @@
  * segment that was not read yet is gone, the WAL cannot be read. Then it begins with the present, and all that was read
  * is made again, once: what was committed meanwhile is not known.
  *
- * The order of a beginning: where the WAL is; then a snapshot; then the WAL from that place. So a transaction that
- * begins after the snapshot has all its records after that place.
+ * The order of a beginning: where the WAL is; then the number of a transaction, the follower's own; then the WAL from
+ * that place. So a transaction with a later number has all its records after that place.
  *
  * The position that others wait for is told after the index has been: so what was committed before it was asked for is
  * published when they go on. */
@@ -121,6 +121,17 @@ static vestry_err ask_snapshot(follower *f, vsi_postgres_snapshot *ret_snapshot)
   return error;
 }
 
+/* A transaction's number that is larger than that of any other which has one. A snapshot does not tell it: it ends after
+ * the last transaction that has ended, and those that run may have larger ones. */
+static vestry_err ask_number(follower *f, uint64_t *ret_number) {
+  PGresult *row;
+  vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);
+  if (error) return error;
+  *ret_number = PQntuples(row) ? strtoull(PQgetvalue(row, 0, 0), NULL, 10) : 0;
+  PQclear(row);
+  return *ret_number ? VESTRY_OK : VESTRY_IO;
+}
+
 /* Tell the index what is visible by now. */
 static vestry_err look(follower *f) {
   vsi_postgres_snapshot snapshot;
@@ -226,18 +237,15 @@ static void begin_transactions(follower *f, const facts *is) {
 static vestry_err begin(follower *f) {
   facts is;
   vsi_postgres_place place;
-  vsi_postgres_snapshot snapshot;
+  uint64_t to;
   vestry_err error = find_facts(f, &is);
   const vsi_postgres_call call = call_of(f);
   if (!error) error = vsi_postgres_stream_open(&f->stream, &call, f->is.url, &place);
   if (error) return error;
   if (strcmp(place.started, is.started) != 0)
     return vsi_postgres_refuse(&call, VESTRY_LIMIT, "two connections have come to two servers");
-  error = ask_snapshot(f, &snapshot);
-  if (error) return error;
-  uint64_t to = snapshot.to;
-  vsi_postgres_snapshot_finish(&snapshot, f->is.host);
-  error = find_catalogs(f);
+  error = ask_number(f, &to);
+  if (!error) error = find_catalogs(f);
   if (error) return error;
   begin_transactions(f, &is);
   error = vsi_postgres_stream_start(&f->stream, &call, &place,

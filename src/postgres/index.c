@@ -20,7 +20,7 @@
  *
  * The start. Of transactions that began before the first record not all is known. If one of them commits later, it
  * counts as one that meets all. But its record may stand before the first one, and it is still not visible: so once all
- * transactions before the first snapshot's end have ended, sets whose snapshots are older than that are hit.
+ * transactions before the first number have ended, sets whose snapshots are older than that are hit.
  *
  * Bounds. A ring that is full forgets: commits that are published, by remembering their time, so that older renders
  * count as hit; others, by counting as met by all. */

@@ -172,6 +172,28 @@ static void a_transaction_that_is_open_over_the_start_is_not_missed(void **state
   shown_close(&s);
 }
 
+/* No transaction with a larger number has ended, so that no snapshot tells of it. All that it writes stands before the
+ * first record. */
+static void the_last_transaction_before_the_start_is_not_missed(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  vestry_postgres_destroy(s.database);
+  PGconn *others = PQconnectdb(shop_server()->url); /* runs on, so that the start is not over */
+  PQclear(PQexec(others, "BEGIN; SELECT pg_current_xact_id()"));
+  shown_run(&s, "BEGIN");
+  shown_run(&s, insert);
+  shown_run(&s, "SELECT pg_switch_wal()"); /* it is flushed, without a commit */
+  assert_int_equal(vestry_postgres_create(s.on.pages, s.pool, NULL, &s.database), VESTRY_OK);
+  size_t eight = shown_watch(&s, eighth, NULL);
+  assert_int_equal(shown_renders(&s, eight), 0);
+  shown_run(&s, "COMMIT");
+  assert_true(shown_renders(&s, eight) > 0);
+  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  PQfinish(others);
+  shown_close(&s);
+}
+
 /* Without rights the level is TOPICS, and the log says what to set. */
 /* capability: M2 */
 static void without_rights_the_level_is_topics(void **state) {
@@ -206,6 +228,7 @@ int main(void) {
       TEST(a_large_transaction_is_followed_by_tables),
       TEST(a_large_render_is_followed_by_tables),
       TEST(a_transaction_that_is_open_over_the_start_is_not_missed),
+      TEST(the_last_transaction_before_the_start_is_not_missed),
       TEST(without_rights_the_level_is_topics),
       TEST(a_server_that_was_killed_is_followed_again),
   };
