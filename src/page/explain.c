@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "page/explain.h"
 
+#include "page/reason.h"
 #include "page/serve.h"
 #include "page/topic.h"
 
 static void tell_topic(const vsi_link *link, const vsi_page_told *told) {
   if (!link->topic) return;
   const vestry_slice name = vsi_topic_name(link->topic);
-  told->topic(name.data, vsi_topic_told_len(name.data, name.len), told->ctx);
+  told->topic(name.data, vsi_reason_told_len(name.data, name.len), told->ctx);
 }
 
 static void tell_topics(const vsi_view *view, const vsi_page_told *told) {

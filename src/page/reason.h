@@ -32,4 +32,8 @@ void vsi_reasons_add(vsi_reasons *reasons, uint64_t seq, vestry_refresh_kind kin
 /* false: it is not known any more; ret_reason is untouched. */
 bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_reason);
 
+/* How much of a topic's name operators are told: of the library's own, which are named after a tab ("vestry_tab/…"),
+ * what stands before the id. */
+size_t vsi_reason_told_len(const char *name, size_t len);
+
 #endif

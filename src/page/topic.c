@@ -186,12 +186,6 @@ vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget,
   return error;
 }
 
-size_t vsi_topic_told_len(const char *name, size_t len) {
-  static const char own[] = "vestry_";
-  const char *end = len >= sizeof own - 1 && memcmp(name, own, sizeof own - 1) == 0 ? memchr(name, '/', len) : NULL;
-  return end ? (size_t)(end - name) : len;
-}
-
 vestry_slice vsi_topic_name(const vsi_page_topic *topic) {
   return (vestry_slice){topic->name, topic->len};
 }

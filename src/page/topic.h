@@ -23,9 +23,6 @@ vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget,
                            vsi_missed *ret_missed);
 /* A topic's name; valid under the lock. */
 vestry_slice vsi_topic_name(const vsi_page_topic *topic);
-/* How much of a topic's name operators are told: of the library's own, which are named after a tab ("vestry_tab/…"),
- * what stands before the id. */
-size_t vsi_topic_told_len(const char *name, size_t len);
 /* Forget all of them. */
 void vsi_topics_forget(vsi_view *view);
 /* Mark some of the views whose topics were refreshed. Returns whether there is more to do. */
