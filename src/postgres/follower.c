@@ -121,8 +121,8 @@ static vestry_err ask_snapshot(follower *f, vsi_postgres_snapshot *ret_snapshot)
   return error;
 }
 
-/* A transaction's number that is larger than that of any other which has one. A snapshot does not tell it: it ends after
- * the last transaction that has ended, and those that run may have larger ones. */
+/* A transaction's number that is larger than that of any other which has one. A snapshot does not tell it: it ends
+ * after the last transaction that has ended, and those that run may have larger ones. */
 static vestry_err ask_number(follower *f, uint64_t *ret_number) {
   PGresult *row;
   vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);

@@ -67,8 +67,8 @@ void vsi_postgres_index_add_whole(vsi_postgres_index *index);
 /* ---- the follower: one thread ---- */
 
 /* Records are read from here on. Which commits there were before is not known: all sets are hit, and again those that
- * may not have seen a transaction before `to`, a number that was given out after the first record's place was known, once
- * all of these have ended. */
+ * may not have seen a transaction before `to`, a number that was given out after the first record's place was known,
+ * once all of these have ended. */
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
 /* A commit stands in the WAL; it may not be visible yet. keys are taken. is_all: it meets all, as does one that began
  * before the start, also without keys. OK | NO_MEMORY */
