@@ -87,10 +87,11 @@ test('l4: a server that is killed before the submit is committed has kept the te
   await tab.kept('v.title', 'die');
   await tab.page.evaluate(() => {
     const body = new URLSearchParams(new FormData(document.querySelector('form')));
-    fetch('/sent', { method: 'POST', body }).catch(() => 0);
+    fetch('/sent', { method: 'POST', body }).catch(() => 0).then(() => { window.isOver = true; });
   });
   await waitFor(async () => (await send('GET', `${server.url}plain`)).status === 0); // it has killed itself
   await server.kill();
+  await tab.page.waitForFunction(() => window.isOver); // or the browser sends it once more, to the next server
   await start(server.port);
   await tab.page.reload();
   await ready(tab);
