@@ -68,7 +68,9 @@ static void become(const postgres_server *server, pid_t parent, const char *cons
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  execv(path, (char *const *)(uintptr_t)arguments);
+  const char *all[ARGUMENTS_MAX] = {path}; /* initdb looks for its companions beside the name that it is called by */
+  for (size_t i = 1; i < ARGUMENTS_MAX - 1 && arguments[i]; i++) all[i] = arguments[i];
+  execv(path, (char *const *)(uintptr_t)all);
   _exit(127);
 }
 
