@@ -317,6 +317,40 @@ VESTRY_API vestry_err vestry_observe_closes(vestry_observe *observe, const vestr
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]);
 
+/* --------------------------------------------------------------------------------------------------- channels ----- */
+
+/** What is known of a channel (vestry/channel.h) since it was made. Text is as in vestry_stream_info. */
+typedef struct vestry_channel_info {
+  size_t size; /**< sizeof(vestry_channel_info) of this library */
+  char scope[9];
+  char key[VESTRY_SHOWN_KEY_BYTES];
+  bool is_key_cut;
+  bool has_history;                                        /**< vestry/history.h */
+  size_t members_count;                                    /**< now */
+  uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
+  uint64_t epochs_count;
+  uint64_t alone_count;   /**< of epochs that have ended */
+  uint64_t encodes_count; /**< of events once for all members that are aligned, one for each encoding */
+  uint64_t plain_bytes;   /**< that these took */
+  uint64_t encoded_bytes; /**< and what they made of it */
+  double ratio;           /**< plain_bytes / encoded_bytes; 0: there is nothing of either */
+  size_t kept_count;      /**< events in its history */
+  size_t kept_bytes;      /**< and what they take */
+} vestry_channel_info;
+
+/** Takes one channel. On the thread that asks, no lock held. info: valid during the call. */
+typedef void (*vestry_channel_info_fn)(const vestry_channel_info *info, void *ctx);
+
+/** Tell of channels, a page a call. They come in an order that means nothing, and stays the same: a channel that is
+ *  there from the first page to the last is told of once.
+ *  limit     so many at most; 0: VESTRY_STREAMS_MAX_COUNT, which is the most
+ *  cursor    opaque: where to go on, what the last page gave; 0: at the beginning
+ *  ret_next  for the next page; 0: there is none. A page can be short, or empty, and not be the last. May be NULL
+ *  Returns   OK | INVALID (an argument)
+ *  Threads   any; takes locks briefly, waits for no publish, allocates nothing */
+VESTRY_API vestry_err vestry_observe_channels(vestry_observe *observe, size_t limit, uint64_t cursor,
+                                              vestry_channel_info_fn fn, void *ctx, uint64_t *ret_next);
+
 #ifdef __cplusplus
 }
 #endif

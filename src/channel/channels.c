@@ -21,7 +21,7 @@
 #include "base/memory.h"
 #include "base/refs.h"
 
-enum { DEFAULT_MAX_COUNT = 10000 };
+enum { DEFAULT_MAX_COUNT = 10000, WALK_STEPS = 4096 };
 
 struct vsi_channels {
   vsi_group *group; /* whose connections join */
@@ -77,6 +77,34 @@ vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t
   vsi_channel *found = find_locked(channels, &name);
   vsi_mutex_unlock(&channels->lock);
   return found;
+}
+
+/* In the bucket where the hash `from` would be, the least hash from there on; NULL: there is none. */
+static vsi_map_link *least_locked(const vsi_channels *channels, uint64_t from) {
+  vsi_map_link *least = NULL;
+  for (vsi_map_link *at = *vsi_map_bucket(&channels->map, from); at; at = at->next)
+    if (at->hash >= from && (!least || at->hash < least->hash)) least = at;
+  return least;
+}
+
+/* Where the bucket after that of `from` begins; 0: there is none. */
+static uint64_t next_bucket(const vsi_map *map, uint64_t from) {
+  const unsigned shift = 64 - map->bits;
+  return ((from >> shift) + 1) << shift;
+}
+
+size_t vsi_channels_next(vsi_channels *channels, uint64_t *from, vsi_channel **ret_found, size_t room) {
+  size_t count = 0, steps = 0;
+  uint64_t at = *from;
+  vsi_mutex_lock(&channels->lock);
+  do {
+    vsi_map_link *least = least_locked(channels, at);
+    if (least) ret_found[count++] = vsi_channel_ref(VSI_MAP_OWNER(least, vsi_channel, name.in));
+    at = least ? least->hash + 1 : next_bucket(&channels->map, at);
+  } while (at && count < room && ++steps < WALK_STEPS);
+  vsi_mutex_unlock(&channels->lock);
+  *from = at;
+  return count;
 }
 
 void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch) {

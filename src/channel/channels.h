@@ -37,6 +37,11 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
 
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
 
+/* The next channels in the order of their hashes, each with a reference, which the caller drops. Returns how many: the
+ * most that ret_found has room for, or fewer; of those with one hash, the first alone. Looks at some thousands of
+ * buckets at most, so it can be 0 before the end. from: in and out, 0 at the beginning, and 0 again at the end. */
+size_t vsi_channels_next(vsi_channels *channels, uint64_t *from, vsi_channel **ret_found, size_t room);
+
 /* Set the watcher; NULL: none any more. While no channel is live. It must outlive what is under way. */
 void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
 
