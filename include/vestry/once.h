@@ -27,8 +27,8 @@
  *  its user, in all his sessions), the one that was used longest ago: its repetition would run again. Others do not
  *  make it forgotten before the client has given up: where there is no room for one more but for one younger than
  *  retries_ms, the newcomer is answered 503, and is not done. Requests without a logged-in user, of an instance with
- *  sessions, have a share of the room, for any client can invent them. After a crash a repetition runs again, too: an
- *  application that must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
+ *  sessions, have a share of the room, for any client can invent them. After a crash a repetition runs again, too, with
+ *  a storage when its lease is over: an application that must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
  *  examples/chat does.
  *
  *  The actions of a page with these attributes
@@ -71,6 +71,36 @@ extern "C" {
 /** What has been seen. */
 typedef struct vestry_once vestry_once;
 
+/** A press, as a storage sees it: neither its nonce, nor what its answer is sealed with, follows from these. */
+typedef struct vestry_once_press {
+  size_t size;       /**< sizeof(vestry_once_press) */
+  const char *hash;  /**< of owner and nonce, 64 hexadecimal digits: by this it is found */
+  const char *owner; /**< whose presses are counted together, 64 digits */
+  const char *run;   /**< this try of it, 32 digits: what another try has finished is not this one's */
+} vestry_once_press;
+
+/** What a storage has found. */
+typedef enum vestry_once_found {
+  VESTRY_ONCE_NEW = 1, /**< the press is this run's now */
+  VESTRY_ONCE_RUNNING, /**< another run has it */
+  VESTRY_ONCE_DONE     /**< it was done: there is its answer */
+} vestry_once_found;
+
+/** Where presses are stored for several nodes, or for a restart. On the thread that serves the request, no lock held;
+ *  may block; several at once. All are mandatory. */
+typedef struct vestry_once_storage_ops {
+  size_t size; /**< sizeof(vestry_once_storage_ops), or 0 */
+  /** Take the press for this run, unless it is done, or another run has it whose node may yet live.
+   *  answer  DONE: receives at most capacity bytes, and ret_len is how many there are, even if that is more
+   *  OK | any error: the request is answered with it, and not done. */
+  vestry_err (*begin)(void *ctx, const vestry_once_press *press, vestry_once_found *ret_found, void *answer,
+                      size_t capacity, size_t *ret_len);
+  /** Keep the answer, if the press is this run's yet. OK | any error, which is logged: it may be done again. */
+  vestry_err (*finish)(void *ctx, const vestry_once_press *press, const void *answer, size_t len);
+  /** It was not done after all: forget the press, if it is this run's. Likewise. */
+  vestry_err (*forget)(void *ctx, const vestry_once_press *press);
+} vestry_once_storage_ops;
+
 /** What is remembered, and how long. Zero is the default. */
 typedef struct vestry_once_options {
   size_t size;          /**< sizeof(vestry_once_options), or 0 */
@@ -84,6 +114,11 @@ typedef struct vestry_once_options {
   size_t max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
                                   All are alike if the instance has no sessions */
   uint64_t retries_ms;       /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
+  const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With one, memory is its cache, nodes have
+                                               the same vestry_options.secret, and those that wait for another node's
+                                               run ask again, a few times a second */
+  void *storage_ctx;                      /**< handed to its functions */
+  uint64_t wait_ms; /**< so long a run of another node is waited for, before 503 is answered; 0: 10 s */
 } vestry_once_options;
 
 /** Counters of a vestry_once. */

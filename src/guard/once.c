@@ -20,12 +20,15 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/refs.h"
+#include "base/wait.h"
 #include "guard/nonce.h"
+#include "guard/once_sealed.h"
 #include "guard/proof.h"
 #include "http/multipart.h"
 #include "http/routes/routes.h"
@@ -39,6 +42,7 @@ enum {
   MAX_ANSWER_BYTES = 4096,
   MAX_ANSWERS_BYTES = 16 << 20,
   RETRIES_MS = 300000,
+  WAIT_MS = 10000,
   DIGEST_BYTES = 16,
   TRIES = 8
 };
@@ -81,6 +85,7 @@ typedef struct record {
   char *answer;      /* names and values of headers, each terminated, then the body; NULL: not kept */
   size_t headers_count;
   size_t body_at, answer_len;
+  vsi_once_sealed *sealed; /* for the storage, in the request that runs; NULL: none */
 } record;
 
 /* -------------------------------------------------------------------------------------------------- records ------- */
@@ -94,6 +99,7 @@ static void unref_record(void *value) {
   if (!held || !VSI_REFS_DROP(&held->refs)) return;
   if (held->answer) atomic_fetch_sub_explicit(&held->places->answers_bytes, held->answer_len, memory_order_relaxed);
   vsi_free(held->once->host, held->answer);
+  vsi_free(held->once->host, held->sealed);
   vsi_free(held->once->host, held);
 }
 
@@ -170,18 +176,22 @@ static progress wait_for(record *r) {
 
 /* -------------------------------------------------------------------------------------------------- answers ------- */
 
-static void keep(record *r, const vestry_response *response) {
+/* Room for an answer. NULL: there is none. */
+static char *take_room(record *r, size_t len) {
   vestry_once *once = r->once;
+  if (len > once->options.max_answer_bytes) return NULL;
+  size_t held = atomic_fetch_add_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
+  char *answer = held + len > r->places->max_answers_bytes ? NULL : vsi_alloc(once->host, len ? len : 1);
+  if (!answer) atomic_fetch_sub_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
+  return answer;
+}
+
+static void keep(record *r, const vestry_response *response) {
   size_t len = response->body_len;
   for (size_t i = 0; i < response->headers_count; i++)
     len += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 2;
-  if (len > once->options.max_answer_bytes) return;
-  size_t held = atomic_fetch_add_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
-  char *answer = held + len > r->places->max_answers_bytes ? NULL : vsi_alloc(once->host, len ? len : 1);
-  if (!answer) {
-    atomic_fetch_sub_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
-    return;
-  }
+  char *answer = take_room(r, len);
+  if (!answer) return;
   char *at = answer;
   for (size_t i = 0; i < response->headers_count; i++) {
     at = stpcpy(at, response->headers[i].name) + 1;
@@ -194,22 +204,121 @@ static void keep(record *r, const vestry_response *response) {
   r->answer = answer;
 }
 
+/* ------------------------------------------------------------------------------------------------ storage --------- */
+
+/* What is before an answer's bytes. It is sealed: nodes of one kind read it. */
+typedef struct stored {
+  unsigned char digest[DIGEST_BYTES];
+  uint32_t status, has_answer, headers_count, body_at;
+} stored;
+
+static void log_storage(const vestry_once *once, vestry_err error) {
+  if (error)
+    vsi_log(once->host, VESTRY_LOG_WARN, "vestry_once: an answer was not stored, so its action may run again: %s",
+            vestry_err_name(error));
+}
+
+/* A run is over: the other nodes have its answer, too. */
+static void store_answer(const record *r) {
+  const vestry_once *once = r->once;
+  if (!r->sealed) return;
+  const stored head = {.status = (uint32_t)r->status,
+                       .has_answer = r->answer != NULL,
+                       .headers_count = (uint32_t)r->headers_count,
+                       .body_at = (uint32_t)r->body_at};
+  const size_t len = sizeof head + r->answer_len;
+  unsigned char *bytes = vsi_alloc(once->host, VSI_ONCE_SEAL_BYTES + len);
+  if (!bytes) {
+    log_storage(once, VESTRY_NO_MEMORY);
+    return;
+  }
+  unsigned char *at = bytes + VSI_ONCE_SEAL_BYTES;
+  memcpy(at, &head, sizeof head);
+  memcpy(at, r->digest, DIGEST_BYTES);
+  if (r->answer_len) memcpy(at + sizeof head, r->answer, r->answer_len);
+  vsi_once_seal(r->sealed, bytes, len);
+  const vestry_once_press press = vsi_once_sealed_press(r->sealed);
+  log_storage(once, once->options.storage->finish(once->options.storage_ctx, &press, bytes, VSI_ONCE_SEAL_BYTES + len));
+  vsi_free(once->host, bytes);
+}
+
+static void forget_stored(const record *r) {
+  if (!r->sealed) return;
+  const vestry_once_press press = vsi_once_sealed_press(r->sealed);
+  (void)r->once->options.storage->forget(r->once->options.storage_ctx, &press); /* or else its lease ends */
+}
+
+/* The record is as that of the node that has done it. OK | FAILED: it is not what was sealed for this press */
+static vestry_err read_stored(record *r, unsigned char *bytes, size_t len) {
+  stored head;
+  if (!vsi_once_open(r->sealed, bytes, len) || len < VSI_ONCE_SEAL_BYTES + sizeof head) return VESTRY_FAILED;
+  const unsigned char *at = bytes + VSI_ONCE_SEAL_BYTES;
+  memcpy(&head, at, sizeof head);
+  memcpy(r->digest, head.digest, DIGEST_BYTES);
+  r->status = (int)head.status;
+  const size_t answer_len = len - VSI_ONCE_SEAL_BYTES - sizeof head;
+  char *answer = head.has_answer ? take_room(r, answer_len) : NULL;
+  if (!answer) return VESTRY_OK;
+  if (answer_len) memcpy(answer, at + sizeof head, answer_len);
+  r->headers_count = head.headers_count;
+  r->body_at = head.body_at;
+  r->answer_len = answer_len;
+  r->answer = answer;
+  return VESTRY_OK;
+}
+
+/* Longer each time, up to a fifth of a second. Returns false if the time is over. */
+static bool pause_until(uint64_t until_ns, unsigned tries) {
+  const uint64_t ns = UINT64_C(5000000) << (tries < 5 ? tries : 5);
+  if (vsi_monotonic_ns() >= until_ns) return false;
+  nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
+  return true;
+}
+
+/* Ask the storage whose press it is, until it is this run's, or was done by another. ret_found: NEW or DONE; the record
+ * has the answer then. Returns OK | LIMIT (another node takes long, or has died with it) | what it says */
+static vestry_err ask_storage(record *r, vestry_once_found *ret_found) {
+  const vestry_once *once = r->once;
+  const vestry_once_storage_ops *ops = once->options.storage;
+  const size_t capacity = VSI_ONCE_SEAL_BYTES + sizeof(stored) + once->options.max_answer_bytes;
+  const uint64_t until_ns = vsi_monotonic_in_ms(once->options.wait_ms);
+  const vestry_once_press press = vsi_once_sealed_press(r->sealed);
+  size_t len = 0;
+  unsigned char *bytes = vsi_alloc(once->host, capacity);
+  if (!bytes) return VESTRY_NO_MEMORY;
+  vestry_err error;
+  unsigned tries = 0;
+  do {
+    *ret_found = VESTRY_ONCE_RUNNING;
+    error = ops->begin(once->options.storage_ctx, &press, ret_found, bytes, capacity, &len);
+  } while (!error && *ret_found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
+  if (!error && *ret_found == VESTRY_ONCE_RUNNING) error = VESTRY_LIMIT;
+  if (!error && *ret_found == VESTRY_ONCE_DONE) error = len > capacity ? VESTRY_FAILED : read_stored(r, bytes, len);
+  vsi_free(once->host, bytes);
+  return error;
+}
+
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
   record *r = (record *)watcher;
   if (r->progress != RUNS) return; /* no other thread changes it */
   if (req->own->handled == VESTRY_LIMIT || req->own->handled == VESTRY_FULL) {
+    forget_stored(r);
     vestry_store_remove_if(r->once->store, r->handle, VESTRY_CAUSE_REMOVED);
     settle(r, FORGOTTEN);
     return;
   }
   r->status = response->status;
   keep(r, response);
+  store_answer(r);
   settle(r, ANSWERED);
 }
 
 static void over(vsi_watcher *watcher) {
   record *r = (record *)watcher;
-  if (r->progress == RUNS) settle(r, ANSWERED); /* by a stream, or by nothing at all */
+  if (r->progress == RUNS) { /* by a stream, or by nothing at all */
+    store_answer(r);
+    settle(r, ANSWERED);
+  }
   unref_record(r);
 }
 
@@ -282,7 +391,7 @@ static vestry_scope scope_of(const vestry_request *req) {
   return user ? (vestry_scope){user, strlen(user)} : req->scope;
 }
 
-static vestry_err create_record(vestry_once *once, const vestry_request *req, vsi_proof_place place,
+static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
                                 record **ret_record) {
   record *made = vsi_calloc(once->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
@@ -292,8 +401,16 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, vs
   made->came_ns = vsi_now_ns(once->host);
   VSI_REFS_INIT(&made->refs, 1);
   digest_of(req, place, made->digest);
-  *ret_record = made;
-  return VESTRY_OK;
+  vestry_err error = VESTRY_OK;
+  if (once->options.storage) {
+    made->sealed = vsi_alloc(once->host, sizeof *made->sealed);
+    error = made->sealed ? vsi_once_sealed_init(made->sealed, once->host, scope_of(req), nonce) : VESTRY_NO_MEMORY;
+  }
+  if (error)
+    unref_record(made);
+  else
+    *ret_record = made;
+  return error;
 }
 
 /* Put the record there, or find the one that is. ret_there: a reference; NULL: made is there. */
@@ -317,33 +434,49 @@ static vestry_err put_or_find(vestry_once *once, vestry_scope scope, const char 
   return VESTRY_LIMIT;
 }
 
+/* Answer a request with this digest as the one before it. */
+static vestry_err answer_again(record *there, const unsigned char digest[DIGEST_BYTES], const vestry_request *req,
+                               vestry_reply *reply) {
+  atomic_fetch_add_explicit(&there->once->repeated, 1, memory_order_relaxed);
+  if (memcmp(there->digest, digest, DIGEST_BYTES) == 0) return repeat(there, reply);
+  return vsi_refuse(req, reply, 409, "This form was sent already, and was done. Load it again to send another.");
+}
+
+/* The record is in the store of this node. The request runs, unless another node has it. */
+static vestry_err run(record *made, vestry_request *req, vestry_reply *reply) {
+  vestry_once_found found = VESTRY_ONCE_NEW;
+  unsigned char digest[DIGEST_BYTES];
+  memcpy(digest, made->digest, DIGEST_BYTES);
+  vestry_err error = made->sealed ? ask_storage(made, &found) : VESTRY_OK;
+  if (!error && found == VESTRY_ONCE_NEW) {
+    atomic_fetch_add_explicit(&made->once->begun, 1, memory_order_relaxed);
+    req->own->watcher = &made->watcher; /* has the reference */
+    return VESTRY_OK;
+  }
+  if (error) (void)vestry_store_remove_if(made->once->store, made->handle, VESTRY_CAUSE_REMOVED);
+  settle(made, error ? FORGOTTEN : ANSWERED);
+  if (!error) error = answer_again(made, digest, req, reply);
+  unref_record(made);
+  return error;
+}
+
 /* The request runs, or is answered as the one before it. */
 static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_reply *reply, const char *nonce,
                                 vsi_proof_place place) {
   record *made, *there;
-  vestry_err error = create_record(once, req, place, &made);
+  vestry_err error = create_record(once, req, nonce, place, &made);
   if (error) return error;
   for (;;) {
     error = put_or_find(once, scope_of(req), nonce, made, &there);
-    if (error || !there) break;
-    if (wait_for(there) != FORGOTTEN) {
-      atomic_fetch_add_explicit(&once->repeated, 1, memory_order_relaxed);
-      bool is_it = memcmp(there->digest, made->digest, DIGEST_BYTES) == 0;
-      error = is_it ? repeat(there, reply)
-                    : vsi_refuse(req, reply, 409,
-                                 "This form was sent already, and was done. Load it again to send another.");
-      unref_record(there);
-      break;
-    }
+    if (!error && !there) return run(made, req, reply);
+    if (error) break;
+    bool is_answered = wait_for(there) != FORGOTTEN;
+    if (is_answered) error = answer_again(there, made->digest, req, reply);
     unref_record(there);
+    if (is_answered) break;
   }
-  if (error || there) {
-    unref_record(made);
-    return error;
-  }
-  atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed);
-  req->own->watcher = &made->watcher; /* has the reference */
-  return VESTRY_OK;
+  unref_record(made);
+  return error;
 }
 
 vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -394,16 +527,23 @@ static void share_out(vestry_once *once) {
   once->users.max_answers_bytes = o->max_answers_bytes - once->visitors.max_answers_bytes;
 }
 
+static bool ops_are_whole(const vestry_once_storage_ops *ops) {
+  return VSI_OPS_ARE_KNOWN(ops) && ops->begin && ops->finish && ops->forget;
+}
+
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
   vestry_once_options options;
   if (!v || !ret_once) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(options, given))
     return vsi_mistake(v->host, "vestry_once_create", "the options are of a later vestry");
+  if (options.storage && !ops_are_whole(options.storage))
+    return vsi_mistake(v->host, "vestry_once_create", "a storage has all of its three functions");
   if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
   if (!options.max_count) options.max_count = MAX_COUNT;
   if (!options.max_per_scope_count && (v->sessions || v->scope)) options.max_per_scope_count = MAX_PER_SCOPE;
   if (!options.max_answer_bytes) options.max_answer_bytes = MAX_ANSWER_BYTES;
   if (!options.max_answers_bytes) options.max_answers_bytes = MAX_ANSWERS_BYTES;
+  if (!options.wait_ms) options.wait_ms = WAIT_MS;
   if (!options.retries_ms) options.retries_ms = RETRIES_MS;
   if (!options.max_visitors_count) options.max_visitors_count = options.max_count / 2;
   if (!v->sessions) options.max_visitors_count = 0;
