@@ -23,6 +23,7 @@
     return s < 10 ? `${s.toFixed(1)} s` : s < 120 ? `${Math.round(s)} s`
       : s < 7200 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
   }
+  const span = ms => ms < 1000 ? `${ms.toFixed(ms < 10 ? 2 : 0)} ms` : time(ms);
   function fill(node, ...made) { node.replaceChildren(...made); }
   async function get(path) {
     const answer = await fetch(at(path), {headers: {Accept: 'application/json'}, cache: 'no-store'});
@@ -95,12 +96,12 @@
   const columns = [
     ['stream', pick],
     ['key', s => foreign(s.console ? 'a console' : s.key + (s.key_cut ? '…' : '')), 'k'],
+    ['page', s => foreign(s.path || ''), 'k'], // a page's stream may have no key
     ['age', s => time(s.age_ms), 'n'],
     ['queued', s => bytes(s.queued_bytes), 'n'],
     ['sent', s => bytes(s.wire_bytes), 'n'],
     ['events', s => s.written_count, 'n m'],
     ['scope', s => s.scope, 'm'],
-    ['page', s => foreign(s.path || ''), 'k m'],
     ['state', s => s.state, 'm'],
   ];
   async function showStreams() {
@@ -227,8 +228,8 @@
     ['a minute', p => p.renders_minute_count, 'n'],
     ['for nothing', p => p.unchanged_minute_count, 'n'],
     ['renders', p => p.renders_count, 'n'],
-    ['in handler', p => time(p.handler_ms), 'n'],
-    ['longest', p => time(p.handler_longest_ms), 'n'],
+    ['in handler', p => span(p.handler_ms), 'n'],
+    ['longest', p => span(p.handler_longest_ms), 'n'],
     ['sent', p => bytes(p.sent_bytes), 'n'],
     ['last for', p => foreign(p.refreshed_by || ''), 'k'],
     ['last for nothing', p => foreign(p.unchanged_by || ''), 'k'],
@@ -323,5 +324,5 @@
       $(`tab-${to}`).focus();
     });
   }
-  open('streams');
+  open(views.find(name => location.hash === `#${name}`) || 'streams'); // an address may name a view
 })();
