@@ -101,13 +101,6 @@ static bool get_consoles(const vestry_request *req, bool *ret_none) {
   return !value || *ret_none || strcmp(value, "yes") == 0;
 }
 
-static void put_counts(vsi_json_writer *json, const char *name, const uint64_t *counts) {
-  vsi_json_open(json, name, '{');
-  for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
-    if (counts[cause]) vsi_json_count(json, vestry_cause_name((vestry_cause)cause), counts[cause]);
-  vsi_json_close(json, '}');
-}
-
 vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
   vestry_close_query query = {.before = 0};
@@ -133,10 +126,10 @@ vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void 
     vsi_json_null(&json, "next");
   go_through(observe, &hour, count);
   vsi_closes_count(observe->closes, counts, consoles);
-  put_counts(&json, "last_hour", hour.counts);
-  put_counts(&json, "last_hour_consoles", hour.consoles);
-  put_counts(&json, "all", counts);
-  put_counts(&json, "all_consoles", consoles);
+  vsi_json_causes(&json, "last_hour", hour.counts);
+  vsi_json_causes(&json, "last_hour_consoles", hour.consoles);
+  vsi_json_causes(&json, "all", counts);
+  vsi_json_causes(&json, "all_consoles", consoles);
   vsi_json_close(&json, '}');
   return vsi_show_json(reply, &json);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "vestry/cause.h"
 #include "json/literal.h"
 
 void vsi_json_begin(vsi_json_writer *json, const vestry_host *host) {
@@ -92,4 +93,11 @@ void vsi_json_bool(vsi_json_writer *json, const char *name, bool value) {
 void vsi_json_null(vsi_json_writer *json, const char *name) {
   put_name(json, name);
   vsi_buffer_append_str(&json->text, "null");
+}
+
+void vsi_json_causes(vsi_json_writer *json, const char *name, const uint64_t *counts) {
+  vsi_json_open(json, name, '{');
+  for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
+    if (counts[cause]) vsi_json_count(json, vestry_cause_name((vestry_cause)cause), counts[cause]);
+  vsi_json_close(json, '}');
 }

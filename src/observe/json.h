@@ -23,5 +23,7 @@ void vsi_json_count(vsi_json_writer *json, const char *name, uint64_t value);
 void vsi_json_number(vsi_json_writer *json, const char *name, double value); /* three places */
 void vsi_json_bool(vsi_json_writer *json, const char *name, bool value);
 void vsi_json_null(vsi_json_writer *json, const char *name);
+/* An object: the count of each cause that has any, under the cause's name. */
+void vsi_json_causes(vsi_json_writer *json, const char *name, const uint64_t *counts);
 
 #endif

@@ -170,13 +170,6 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
 
 /* --------------------------------------------------------------------------------------------------- store ------ */
 
-static void put_causes(vsi_json_writer *json, const char *name, const uint64_t *counts) {
-  vsi_json_open(json, name, '{');
-  for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
-    if (counts[cause]) vsi_json_count(json, vestry_cause_name((vestry_cause)cause), counts[cause]);
-  vsi_json_close(json, '}');
-}
-
 vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
@@ -192,10 +185,10 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   vsi_json_count(&json, "put_count", store.put_count);
   vsi_json_count(&json, "hits_count", store.hits_count);
   vsi_json_count(&json, "misses_count", store.misses_count);
-  put_causes(&json, "removed", store.removed_by_cause);
+  vsi_json_causes(&json, "removed", store.removed_by_cause);
   vsi_json_count(&json, "streams_open_count", stats.open_count);
   vsi_json_count(&json, "streams_opened_count", stats.opened_count);
-  put_causes(&json, "streams_closed", stats.closed_by_cause);
+  vsi_json_causes(&json, "streams_closed", stats.closed_by_cause);
   vsi_json_count(&json, "queued_bytes", stats.queued_bytes);
   vsi_json_count(&json, "histories_count", stats.histories_live_count);
   vsi_json_close(&json, '}');
