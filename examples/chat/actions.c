@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* A text with something to see in it, of at most so many characters: Unicode's code points. So all that a field's
  * maxlength of as many lets in, which counts an emoji as two, is taken. */
@@ -32,12 +33,12 @@ static vestry_err for_members_but_pages(const vestry_request *req, vestry_reply 
 /* The user has seen that channel until a message; ALL: until its last one. */
 enum { ALL = INT32_MAX };
 
-static vestry_err mark_seen(vestry_sqlite_loan *db, const char *user, int channel, int until) {
-  return vestry_sqlite_run(db,
-                           "INSERT INTO seen SELECT ?1, id, min(?3, coalesce((SELECT max(m.id) FROM message m WHERE "
-                           "m.channel = c.id), 0)) FROM channel c WHERE id = ?2 "
-                           "ON CONFLICT DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
-                           VESTRY_LIST(user, channel, until), NULL, NULL);
+static vestry_err mark_seen(struct db_loan *loan, const char *user, int channel, int until) {
+  return db_run(loan,
+                "INSERT INTO seen SELECT $1, c.id, CASE WHEN l.last < $3 THEN l.last ELSE $3 END FROM channel c, "
+                "(SELECT coalesce(max(id), 0) AS last FROM message WHERE channel = $2) l WHERE c.id = $2 "
+                "ON CONFLICT(\"user\", channel) DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
+                VESTRY_LIST(user, channel, until), NULL, NULL);
 }
 
 /* What the tab showed of that channel at the end (chat.js): what was said since may be more. Else otherwise. */
@@ -79,14 +80,11 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
     vestry_reply_status(reply, 422);
     return page_login(app, req, reply, (int)channel, name, "A name is wanted, of at most 40 characters.");
   }
-  vestry_sqlite_loan *db;
-  err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
-  if (err) return err;
-  err = vestry_sqlite_run(db,
-                          "INSERT INTO seen SELECT ?1, id, coalesce((SELECT max(m.id) FROM message m WHERE "
-                          "m.channel = c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE user = ?1)",
-                          VESTRY_LIST(name), NULL, NULL);
-  err = vestry_sqlite_give(db, err);
+  err = db_run_alone(&app->db,
+                     "INSERT INTO seen SELECT $1, id, coalesce((SELECT max(m.id) FROM message m WHERE m.channel = "
+                     "c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE \"user\" = $1) "
+                     "ON CONFLICT DO NOTHING",
+                     VESTRY_LIST(name), NULL, NULL);
   return err ? err : vestry_reply_redirect(reply, 303, address);
 }
 
@@ -98,20 +96,28 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 
-/* This tab shows that channel from now on, or did until now. Its user has seen all of it that there is, and of the one
- * before what the tab has shown. */
-static vestry_err enter(vestry_sqlite_loan *db, const vestry_request *req, int channel) {
-  const char *user = vestry_session_user(req);
-  json_t *state = db_tab(db, req, NULL);
+struct entering {
+  const vestry_request *req;
+  int channel;
+};
+
+/* The user has seen all that there is of the channel that is entered, and of the one before what the tab has shown. */
+static vestry_err see(struct db_loan *loan, void *ctx) {
+  const struct entering *of = ctx;
+  const char *user = vestry_session_user(of->req);
+  json_t *state = db_tab(loan->db, of->req, NULL);
+  if (!state) return VESTRY_LIMIT;
   const int before = (int)json_integer_value(json_object_get(state, "channel"));
-  vestry_err err = state ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!err) err = mark_seen(db, user, before, shown_of(req, before, before == channel ? ALL : 0));
-  if (!err && channel != before) err = mark_seen(db, user, channel, ALL);
-  if (!err && json_object_set_new(state, "channel", json_integer(channel))) err = VESTRY_NO_MEMORY;
-  if (channel != before) json_object_del(state, "older");
-  if (!err) err = db_tab_set(db, req, state);
   json_decref(state);
-  return err;
+  vestry_err err = mark_seen(loan, user, before, shown_of(of->req, before, before == of->channel ? ALL : 0));
+  return err || of->channel == before ? err : mark_seen(loan, user, of->channel, ALL);
+}
+
+/* This tab shows that channel from now on, or did until now. */
+static vestry_err arrive(json_t *state, void *ctx) {
+  const struct entering *of = ctx;
+  if (of->channel != json_integer_value(json_object_get(state, "channel"))) json_object_del(state, "older");
+  return json_object_set_new(state, "channel", json_integer(of->channel)) ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
 static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
@@ -148,11 +154,9 @@ static vestry_err serve_channel(const vestry_request *req, vestry_reply *reply, 
 /* POST /channel/{channel} */
 static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  int channel;
-  vestry_sqlite_loan *db;
-  vestry_err err = channel_of(req, &channel);
-  if (!err) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
-  if (!err) err = vestry_sqlite_give(db, enter(db, req, channel));
+  struct entering of = {.req = req};
+  vestry_err err = channel_of(req, &of.channel);
+  if (!err) err = db_change(&app->db, req, see, arrive, &of);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -167,15 +171,11 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
   struct app *app = ctx;
   const char *name = program_text(req, "name", NAME_MAX * 4);
   int64_t id = 0;
-  vestry_sqlite_loan *db;
   if (!is_good(name, NAME_MAX)) return complain(reply, "A channel needs a name, of at most 40 characters.");
-  vestry_err err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
-  if (err) return err;
-  err = vestry_sqlite_run(db,
-                          "INSERT INTO channel(name) SELECT trim(?1) WHERE (SELECT count(*) FROM channel) < ?2 "
-                          "ON CONFLICT DO NOTHING RETURNING id",
-                          VESTRY_LIST(name, (int)CHANNELS_MAX), vestry_sqlite_row_integer, &id);
-  err = vestry_sqlite_give(db, err);
+  vestry_err err = db_run_alone(&app->db,
+                                "INSERT INTO channel(name) SELECT trim($1) WHERE (SELECT count(*) FROM channel) < $2 "
+                                "ON CONFLICT(name) DO NOTHING RETURNING id",
+                                VESTRY_LIST(name, (int)CHANNELS_MAX), db_take_integer, &id);
   if (err == VESTRY_NOT_FOUND) return complain(reply, "There is a channel of that name, or there are too many.");
   char address[32];
   snprintf(address, sizeof address, "/channel/%lld", (long long)id);
@@ -183,52 +183,64 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
   return err ? err : vestry_reply_effect(reply, VESTRY_LIST("navigate", address));
 }
 
+struct saying {
+  struct app *app;
+  const vestry_request *req;
+  int channel;
+  const char *draft, *text;
+  bool is_again; /* it was said before, and this is its repetition */
+};
+
 /* Whether somebody may say something more just now. */
-static vestry_err keep_pace(struct app *app, vestry_sqlite_loan *db, const char *user) {
+static vestry_err keep_pace(struct db_loan *loan, const struct app *app, const char *user) {
   int64_t count = 0;
-  vestry_err err =
-      vestry_sqlite_run(db,
-                        "INSERT INTO pace VALUES(?1, unixepoch() / ?2, 1) ON CONFLICT DO UPDATE SET count = "
-                        "iif(slot = excluded.slot, count + 1, 1), slot = excluded.slot RETURNING count",
-                        VESTRY_LIST(user, (int)SLOT_S), vestry_sqlite_row_integer, &count);
+  vestry_err err = db_run(loan,
+                          "INSERT INTO pace VALUES($1, $2, 1) ON CONFLICT(\"user\") DO UPDATE SET count = CASE WHEN "
+                          "pace.slot = excluded.slot THEN pace.count + 1 ELSE 1 END, slot = excluded.slot "
+                          "RETURNING count",
+                          VESTRY_LIST(user, (int64_t)time(NULL) / SLOT_S), db_take_integer, &count);
   return !err && (uint64_t)count > app->rate ? VESTRY_FULL : err;
 }
 
-/* Forget a tab's draft, or keep it. */
-static vestry_err set_draft(vestry_sqlite_loan *db, const vestry_request *req, const char *name, const char *text) {
-  json_t *state = db_tab(db, req, NULL), *drafts = json_object_get(state, "drafts");
-  bool is_done = state != NULL;
-  if (state && !drafts) is_done = json_object_set_new(state, "drafts", drafts = json_object()) == 0;
-  json_object_del(drafts, name); /* the latest one is the last */
-  if (is_done && *text) is_done = json_object_set_new(drafts, name, json_string(text)) == 0;
-  if (json_object_size(drafts) > DRAFTS_MAX) json_object_del(drafts, json_object_iter_key(json_object_iter(drafts)));
-  vestry_err err = is_done ? db_tab_set(db, req, state) : VESTRY_NO_MEMORY;
-  json_decref(state);
-  return err;
+/* A message is told by its nonce (vestry/once.h), here too: one that comes again after a crash is in the database. */
+static vestry_err add_message(struct db_loan *loan, void *ctx) {
+  struct saying *of = ctx;
+  const char *user = vestry_session_user(of->req), *once = vestry_request_header(of->req, "X-Once");
+  of->is_again = false;
+  vestry_err err = keep_pace(loan, of->app, user);
+  if (!err) err = db_lock(loan, of->channel); /* messages are numbered */
+  if (!err) err = db_run(loan, "SELECT id FROM channel WHERE id = $1", VESTRY_LIST(of->channel), NULL, NULL);
+  if (err) return err;
+  err = db_run(loan,
+               "INSERT INTO message(channel, id, author, text, once) "
+               "SELECT CAST($1 AS integer), coalesce(max(id), 0) + 1, $2, $3, nullif($4, '') FROM message "
+               "WHERE channel = $1 ON CONFLICT(once) DO NOTHING RETURNING id",
+               VESTRY_LIST(of->channel, user, of->text, once ? once : ""), NULL, NULL);
+  of->is_again = err == VESTRY_NOT_FOUND;
+  return err && !of->is_again ? err : mark_seen(loan, user, of->channel, ALL);
 }
 
-/* A message is told by its nonce (vestry/once.h), here too: one that comes again after a crash is in the database. */
-static vestry_err add_message(struct app *app, const vestry_request *req, int channel, const char *draft,
-                              const char *text) {
-  const char *user = vestry_session_user(req), *once = vestry_request_header(req, "X-Once");
-  vestry_sqlite_loan *db;
-  vestry_err err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
-  if (err) return err;
-  int64_t id = 0;
-  err = keep_pace(app, db, user);
-  if (!err)
-    err = vestry_sqlite_run(db, "SELECT id FROM channel WHERE id = ?", VESTRY_LIST(channel), vestry_sqlite_row_integer,
-                            &id);
-  if (!err)
-    err =
-        vestry_sqlite_run(db,
-                          "INSERT INTO message(channel, id, author, text, once) "
-                          "SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3, nullif(?4, '') FROM message WHERE channel = ?1 "
-                          "ON CONFLICT(once) DO NOTHING RETURNING id",
-                          VESTRY_LIST(channel, user, text, once ? once : ""), NULL, NULL);
-  if (!err) err = mark_seen(db, user, channel, ALL);
-  if (!err) err = set_draft(db, req, draft, "");
-  return vestry_sqlite_give(db, err == VESTRY_NOT_FOUND && id ? VESTRY_OK : err);
+/* Forget a tab's draft, or keep it. */
+static vestry_err set_draft(json_t *state, const char *name, const char *text) {
+  json_t *drafts = json_object_get(state, "drafts");
+  if (!drafts && json_object_set_new(state, "drafts", drafts = json_object())) return VESTRY_NO_MEMORY;
+  json_object_del(drafts, name); /* the latest one is the last */
+  if (*text && json_object_set_new(drafts, name, json_string(text))) return VESTRY_NO_MEMORY;
+  if (json_object_size(drafts) > DRAFTS_MAX) json_object_del(drafts, json_object_iter_key(json_object_iter(drafts)));
+  return VESTRY_OK;
+}
+
+/* What was said is no draft any more. At a repetition another one may have been begun. */
+static vestry_err forget_draft(json_t *state, void *ctx) {
+  const struct saying *of = ctx;
+  const char *draft = json_string_value(json_object_get(json_object_get(state, "drafts"), of->draft));
+  bool is_another = of->is_again && draft && strncmp(of->text, draft, strlen(draft)) != 0;
+  return is_another ? VESTRY_OK : set_draft(state, of->draft, "");
+}
+
+static vestry_err keep_draft(json_t *state, void *ctx) {
+  const struct saying *of = ctx;
+  return set_draft(state, of->draft, of->text);
 }
 
 /* POST /channel/{channel}/message */
@@ -247,7 +259,8 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   else if (!is_good(text, TEXT_MAX))
     wrong = "A message has at most 2,000 characters.";
   else
-    err = add_message(app, req, channel, draft, text);
+    err = db_change(&app->db, req, add_message, forget_draft,
+                    &(struct saying){.app = app, .req = req, .channel = channel, .draft = draft, .text = text});
   if (err == VESTRY_FULL) wrong = "That was much in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   if (err || !vestry_request_value(req, VESTRY_IN_QUERY, "then")) return err ? err : vestry_reply_status(reply, 204);
@@ -265,39 +278,34 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
   if (!err) err = page_draft(req, channel, draft);
   if (err) return err;
   const char *text = program_text(req, draft, TEXT_MAX * 4);
-  vestry_sqlite_loan *db;
-  if (text) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
-  if (text && !err) err = vestry_sqlite_give(db, set_draft(db, req, draft, text));
+  if (text) err = db_change(&app->db, req, NULL, keep_draft, &(struct saying){.draft = draft, .text = text});
   return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err add_older(json_t *state, void *ctx) {
+  json_int_t older = json_integer_value(json_object_get(state, "older")) + SHOWN;
+  (void)ctx;
+  if (older > SHOWN_MAX - SHOWN) older = SHOWN_MAX - SHOWN;
+  return json_object_set_new(state, "older", json_integer(older)) ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
 /* POST /channel/{channel}/older */
 static vestry_err show_older(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  vestry_sqlite_loan *db;
-  vestry_err err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db);
-  if (err) return err;
-  json_t *state = db_tab(db, req, NULL);
-  json_int_t older = json_integer_value(json_object_get(state, "older")) + SHOWN;
-  if (older > SHOWN_MAX - SHOWN) older = SHOWN_MAX - SHOWN;
-  err = json_object_set_new(state, "older", json_integer(older)) ? VESTRY_NO_MEMORY : VESTRY_OK;
-  if (!err) err = db_tab_set(db, req, state);
-  json_decref(state);
-  err = vestry_sqlite_give(db, err);
+  vestry_err err = db_change(&app->db, req, NULL, add_older, NULL);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
 /* What only who has written it may do. */
 static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, const vestry_value *values) {
-  vestry_err err = vestry_sqlite_run_alone(app->db.pool, sql, values, NULL, NULL);
+  vestry_err err = db_run_alone(&app->db, sql, values, NULL, NULL);
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 
 /* Whether that message was this user's, and is no more. */
 static bool is_deleted(struct app *app, int channel, int64_t id, const char *user) {
-  return vestry_sqlite_run_alone(app->db.pool,
-                                 "SELECT 1 FROM message WHERE channel = ? AND id = ? AND author = ? AND text IS NULL",
-                                 VESTRY_LIST(channel, id, user), NULL, NULL) == VESTRY_OK;
+  return db_run_alone(&app->db, "SELECT 1 FROM message WHERE channel = $1 AND id = $2 AND author = $3 AND text IS NULL",
+                      VESTRY_LIST(channel, id, user), NULL, NULL) == VESTRY_OK;
 }
 
 /* PUT /channel/{channel}/message */
@@ -310,7 +318,7 @@ static vestry_err edit(const vestry_request *req, vestry_reply *reply, void *ctx
   if (err) return err;
   if (!is_good(text, TEXT_MAX)) return complain(reply, "A message has some text, and at most 2,000 characters.");
   err = change(ctx, reply,
-               "UPDATE message SET text = ?1, edited = 1 WHERE channel = ?2 AND id = ?3 AND author = ?4 AND "
+               "UPDATE message SET text = $1, edited = 1 WHERE channel = $2 AND id = $3 AND author = $4 AND "
                "text IS NOT NULL RETURNING id",
                VESTRY_LIST(text, channel, id, vestry_session_user(req)));
   if (err == VESTRY_NOT_FOUND && is_deleted(ctx, channel, id, vestry_session_user(req)))
@@ -327,7 +335,7 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
   if (err) return err;
   return change(
       ctx, reply,
-      "UPDATE message SET text = NULL WHERE channel = ? AND id = ? AND author = ? AND text IS NOT NULL RETURNING id",
+      "UPDATE message SET text = NULL WHERE channel = $1 AND id = $2 AND author = $3 AND text IS NOT NULL RETURNING id",
       VESTRY_LIST(channel, id, vestry_session_user(req)));
 }
 
@@ -339,18 +347,17 @@ static vestry_err serve_script(const vestry_request *req, vestry_reply *reply, v
 /* GET /counters: how closely the pages follow the database, and what came of it so far. */
 static vestry_err serve_counters(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  vestry_sqlite_stats followed = {0};
+  struct db_counters followed = {0};
   vestry_pages_stats pages = {0};
   (void)req;
-  vestry_sqlite_stats_get(app->db.followed, &followed);
+  db_counters(&app->db, &followed);
   vestry_pages_stats_get(app->pages, &pages);
   json_t *counters =
-      json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "level",
-                app->db.level == VESTRY_SQLITE_FILE_PAGES ? "pages" : "tables", "commits",
-                (json_int_t)followed.commits_count, "other_commits", (json_int_t)followed.other_commits_count,
-                "recorded", (json_int_t)followed.recorded_count, "coarse", (json_int_t)followed.coarse_count,
-                "refreshed", (json_int_t)followed.refreshed_count, "streams", (json_int_t)pages.streams_count,
-                "renders", (json_int_t)pages.renders_count, "unchanged", (json_int_t)pages.unchanged_count);
+      json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "level", followed.level, "commits",
+                (json_int_t)followed.commits, "other_commits", (json_int_t)followed.other_commits, "recorded",
+                (json_int_t)followed.recorded, "coarse", (json_int_t)followed.coarse, "refreshed",
+                (json_int_t)followed.refreshed, "streams", (json_int_t)pages.streams_count, "renders",
+                (json_int_t)pages.renders_count, "unchanged", (json_int_t)pages.unchanged_count);
   vestry_err err = counters ? vestry_reply_json(reply, counters) : VESTRY_NO_MEMORY;
   json_decref(counters);
   return err;

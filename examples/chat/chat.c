@@ -8,34 +8,48 @@
 /* Every message moves its channel's tally, which all tabs show, and each that is deleted is one less to read. So these
  * are brought up to date now and then, by a thread of its own: two thousand tabs are told twice a second at most,
  * however much is said, and by whatever process. */
+static vestry_err bring_up_to_date(struct db_loan *loan, void *ctx) {
+  static const char *const updates[] = {
+      ("INSERT INTO tally SELECT id, newest FROM (SELECT id, coalesce((SELECT max(m.id) FROM message m WHERE "
+       "m.channel = c.id), 0) AS newest FROM channel c) n WHERE newest IS DISTINCT FROM (SELECT t.last FROM tally t "
+       "WHERE t.channel = n.id) ON CONFLICT(channel) DO UPDATE SET last = excluded.last"),
+      "INSERT INTO gone SELECT channel, id FROM dropped WHERE true ON CONFLICT DO NOTHING",
+      ("DELETE FROM dropped WHERE EXISTS (SELECT 1 FROM gone g WHERE g.channel = dropped.channel AND "
+       "g.id = dropped.id)")};
+  (void)ctx;
+  vestry_err err = db_lock(loan, 0); /* one process at a time */
+  for (size_t i = 0; i < sizeof updates / sizeof *updates && !err; i++)
+    err = db_run(loan, updates[i], NULL, NULL, NULL);
+  return err;
+}
+
 static void count(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
-  vestry_sqlite_loan *db;
   (void)timer;
-  vestry_err err = vestry_sqlite_run_alone(
-      app->db.pool,
-      "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS NOT coalesce("
-      "(SELECT max(id) FROM message WHERE channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
-      NULL, NULL, NULL);
-  if (err || vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_WRITE, &db)) return;
-  static const char *const updates[] = {
-      ("INSERT INTO tally SELECT id, coalesce((SELECT max(id) FROM message WHERE channel = c.id), 0) AS now "
-       "FROM channel c WHERE now IS NOT (SELECT last FROM tally WHERE channel = c.id) ON CONFLICT DO UPDATE SET "
-       "last = excluded.last"),
-      "INSERT OR IGNORE INTO gone SELECT channel, id FROM dropped", "DELETE FROM dropped"};
-  for (size_t i = 0; i < sizeof updates / sizeof *updates && !err; i++)
-    err = vestry_sqlite_run(db, updates[i], NULL, NULL, NULL);
-  (void)vestry_sqlite_give(db, err);
+  vestry_err err =
+      db_read(&app->db, NULL,
+              "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS DISTINCT FROM coalesce("
+              "(SELECT max(m.id) FROM message m WHERE m.channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
+              NULL, NULL, NULL);
+  if (!err) (void)db_act(&app->db, bring_up_to_date, NULL);
 }
 
 /* Sessions that are over go, whoever comes back. */
 static void sweep(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   (void)timer;
-  (void)vestry_sqlite_sessions_expire(app->db.sessions, NULL);
+  db_expire(&app->db);
 }
 
-enum { OPTION_DB = OPTION_OWN, OPTION_RATE, OPTION_CLUSTER, OPTION_NODE, OPTION_SECRET_FILE, OPTION_WELCOME };
+enum {
+  OPTION_DB = OPTION_OWN,
+  OPTION_POSTGRES,
+  OPTION_RATE,
+  OPTION_CLUSTER,
+  OPTION_NODE,
+  OPTION_SECRET_FILE,
+  OPTION_WELCOME
+};
 
 /* It stands in a page, and is an element's id. */
 static bool is_node(const char *name) {
@@ -46,6 +60,7 @@ static bool is_node(const char *name) {
 static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
   if (option == OPTION_DB) app->file = value;
+  if (option == OPTION_POSTGRES) app->postgres_url = value;
   if (option == OPTION_WELCOME) app->welcomes = true;
   if (option == OPTION_CLUSTER) app->cluster_url = value;
   if (option == OPTION_NODE) app->node = value;
@@ -63,13 +78,17 @@ static bool prepare(void *ctx, vestry_options *options) {
     fprintf(stderr, "chat: --cluster and --node go together\n");
     return false;
   }
-  if (db_open(&app->db, app->file) || secret_read(app->db.pool, app->secret) ||
+  if (app->file && app->postgres_url) {
+    fprintf(stderr, "chat: --db and --postgres: one of them, please\n");
+    return false;
+  }
+  if (db_open(&app->db, app->file ? app->file : "chat.db", app->postgres_url) || db_secret(&app->db, app->secret) ||
       (app->welcomes && db_welcome(&app->db))) {
     db_close(&app->db);
     return false;
   }
-  app->sessions = (vestry_session_options){
-      .insecure = true, .storage = &vestry_sqlite_sessions_ops, .storage_ctx = app->db.sessions};
+  app->sessions =
+      (vestry_session_options){.insecure = true, .storage = app->db.sessions_ops, .storage_ctx = app->db.sessions};
   options->sessions = &app->sessions;
   options->secret = app->secret;
   options->secret_len = sizeof app->secret;
@@ -90,7 +109,7 @@ static vestry_err begin(struct app *app) {
   if (!err) err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &page, &app->page);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
-  if (!err) err = db_attach(&app->db, app->file, app->pages);
+  if (!err) err = db_attach(&app->db, app->pages);
   if (!err) err = cluster_begin(app);
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, count, app, &app->timer);
@@ -118,6 +137,7 @@ static void end(struct app *app) {
 int main(int argc, char **argv) {
   static const struct option names[] = {OPTIONS_OF_ALL,
                                         {"db", required_argument, NULL, OPTION_DB},
+                                        {"postgres", required_argument, NULL, OPTION_POSTGRES},
                                         {"welcome", no_argument, NULL, OPTION_WELCOME},
                                         {"rate", required_argument, NULL, OPTION_RATE},
                                         {"cluster", required_argument, NULL, OPTION_CLUSTER},
@@ -125,7 +145,7 @@ int main(int argc, char **argv) {
                                         {"secret-file", required_argument, NULL, OPTION_SECRET_FILE},
                                         {0}};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
-  static struct app app = {.file = "chat.db", .rate = 1000};
+  static struct app app = {.rate = 1000};
   app.program = (struct program){
       .names = names,
       .read_own = read_option,
@@ -134,19 +154,19 @@ int main(int argc, char **argv) {
       .style = chat_css,
       .style_len = chat_css_len,
       .own_help = "  --db FILE             where all is kept [chat.db]\n"
+                  "  --postgres URL        keep it in a database of PostgreSQL instead, as in\n"
+                  "                        postgresql://user@host/database\n"
                   "  --welcome             begin with a conversation that says what to try\n"
                   "  --rate N              messages of one person within ten seconds [1000]\n"
                   "  --cluster URL         a broker, nats://HOST:PORT, by which several processes on\n"
                   "                        one database reach each other [none]\n"
                   "  --node NAME           what this one is called among them\n"
                   "  --secret-file FILE    what all of them know, and nobody else: 32 bytes or more\n"};
-  vestry_sqlite_record_pages(); /* before SQLite is used: then only what a page has read renders it again */
   const vestry_options options = {.profiles = offered, .profiles_count = 2};
   program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
-  console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.db.followed);
-  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db.pool);
+  db_metrics(&app.db, &app.program.options.metrics);
   cluster_show(&app);
   if (!err)
     program_wait(&app.program);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The chat: people log in by a name and talk in channels. All of it is in SQLite, and pages are made of what is there:
- * an action changes rows and is done, and every tab that shows these rows renders again, once they are on the disk.
+/* The chat: people log in by a name and talk in channels. All of it is in a database, and pages are made of what is
+ * there: an action changes rows and is done, and every tab that shows these rows renders again, once they are on the
+ * disk.
  *
  *    page.c     what a tab shows: a page of its own, and in it what many see
  *    actions.c  what people do: come, go, look elsewhere, say something, take it back
- *    db.c       the database, which the pages follow
+ *    db.h       the database, which the pages follow: SQLite, or PostgreSQL
  *    cluster.c  several processes on one database, which tell each other to look
  *    chat.c     from the command line to the end */
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
 
 #include "../shared/program.h"
-#include "../shared/secret.h"
 #include "db.h"
 
 enum {
@@ -34,13 +34,13 @@ enum {
 
 struct app {
   struct program program;
-  const char *file;
+  const char *file, *postgres_url;              /* the database is there; NULL: it is the file */
   const char *cluster_url, *node, *secret_file; /* of several processes; NULL: it is alone */
   struct cluster *cluster;                      /* likewise */
   bool welcomes;                                /* whoever comes first finds a conversation */
   uint64_t rate;                                /* messages of a person within SLOT_S */
   struct db db;
-  unsigned char secret[SECRET_BYTES];
+  unsigned char secret[DB_SECRET_BYTES];
   vestry_pages *pages;
   vestry_page *page;
   vestry_presence *presence;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Several processes of the chat, on one database. What one of them commits the others see by themselves, within
- * 50 ms; so all that they tell each other is to look at once, and whose session has ended. What is lost of that comes
- * late, and nothing else: after a gap each looks for itself.
+/* Several processes of the chat, on one database. What one of them commits the others see by themselves: with SQLite
+ * within 50 ms, so they tell each other to look at once; and whose session has ended. What is lost of that comes late,
+ * and nothing else: after a gap each looks for itself.
  *
  * The page /cluster shows how the processes are. Each says how many streams it has, once a second, to all; whether it
  * is there at all the cluster finds out. */
@@ -66,7 +66,7 @@ static void on_member(const char *node, vestry_member_state state, void *ctx) {
 static void on_gap(const vestry_gap *gap, void *ctx) {
   struct cluster *cluster = ctx;
   (void)gap;
-  (void)vestry_sqlite_sync(cluster->app->db.followed, NULL);
+  db_look(&cluster->app->db);
   (void)vestry_session_check(cluster->app->program.v, NULL);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
@@ -76,7 +76,7 @@ static void on_gap(const vestry_gap *gap, void *ctx) {
 static void hear_commit(const vestry_bus_message *message, void *ctx) {
   struct cluster *cluster = ctx;
   bool is_own = message->len == strlen(cluster->app->node) && !memcmp(message->data, cluster->app->node, message->len);
-  if (!is_own) (void)vestry_sqlite_sync(cluster->app->db.followed, NULL);
+  if (!is_own) db_look(&cluster->app->db);
 }
 
 static void hear_session(const vestry_bus_message *message, void *ctx) {
@@ -255,7 +255,7 @@ vestry_err cluster_begin(struct app *app) {
   if (!err) err = vestry_route(v, "GET", "/cluster", serve, cluster);
   if (!err) err = vestry_timer_create(vestry_parts_of(v)->runtime, beat, cluster, &cluster->timer);
   if (!err) err = vestry_timer_set(cluster->timer, 0, BEAT_MS);
-  if (!err) vestry_sqlite_pool_on_commit(app->db.pool, on_commit, cluster);
+  if (!err) db_on_commit(&app->db, on_commit, cluster);
   return err;
 }
 
@@ -271,7 +271,7 @@ void cluster_show(struct app *app) {
 void cluster_leave(struct app *app) {
   struct cluster *cluster = app->cluster;
   if (!cluster) return;
-  vestry_sqlite_pool_on_commit(app->db.pool, NULL, NULL);
+  db_on_commit(&app->db, NULL, NULL);
   vestry_timer_destroy(cluster->timer);
   pthread_mutex_lock(&cluster->lock); /* a page may be rendering yet */
   vestry_cluster *of = cluster->of;

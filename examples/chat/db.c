@@ -1,90 +1,161 @@
 /* SPDX-License-Identifier: MIT */
+/* What both kinds of database have in common. */
 #include "db.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTIONS = 6, TAB_MAX_BYTES = 64 * 1024, VERSION = 2 };
+vestry_err db_open(struct db *db, const char *file, const char *postgres_url) {
+#ifdef CHAT_POSTGRES
+  db->ops = postgres_url ? &db_postgres_ops : &db_sqlite_ops;
+#else
+  if (postgres_url) {
+    fprintf(stderr,
+            "chat: --postgres: it was built without libpq; install that (Debian: libpq-dev), and build again\n");
+    return VESTRY_UNSUPPORTED;
+  }
+  db->ops = &db_sqlite_ops;
+#endif
+  return db->ops->open(db, postgres_url ? postgres_url : file);
+}
 
-vestry_err db_open(struct db *db, const char *path) {
-  /* FULL: what was acknowledged is on the disk, whatever becomes of the machine. */
-  const vestry_sqlite_pool_options options = {.path = path,
-                                              .schema = (const char *)schema_sql,
-                                              .schema_version = VERSION,
-                                              .setup = "PRAGMA synchronous = FULL",
-                                              .connections_count = CONNECTIONS};
-  vestry_err err = vestry_sqlite_pool_create(&options, &db->pool);
-  return err ? err : vestry_sqlite_sessions_create(db->pool, NULL, &db->sessions);
+static vestry_err welcome(struct db_loan *loan, void *ctx) {
+  static const char *const said[] = {
+      "Welcome! Open this page in a second window, and come in with another name: what one says is in both at once.",
+      "Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
+      "this order, when the server is back.",
+      "Each channel has an address. Send somebody the one of #random; Back leads here again."};
+  (void)ctx;
+  vestry_err err = db_run(loan, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);
+  if (err != VESTRY_NOT_FOUND) return err;
+  err = VESTRY_OK;
+  for (int i = 0; i < (int)(sizeof said / sizeof *said) && !err; i++)
+    err = db_run(loan,
+                 "INSERT INTO message(channel, id, author, text) SELECT min(id), CAST($1 AS integer), 'Guide', $2 FROM "
+                 "channel WHERE true ON CONFLICT DO NOTHING",
+                 VESTRY_LIST(i + 1, said[i]), NULL, NULL);
+  return err;
 }
 
 vestry_err db_welcome(struct db *db) {
-  static const char said[] =
-      "[\"Welcome! Open this page in a second window, and come in with another name: what one says is in both at "
-      "once.\","
-      "\"Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
-      "this order, when the server is back.\","
-      "\"Each channel has an address. Send somebody the one of #random; Back leads here again.\"]";
-  return vestry_sqlite_run_alone(db->pool,
-                                 "INSERT INTO message(channel, id, author, text) SELECT c.id, j.key + 1, 'Guide', "
-                                 "j.value FROM json_each(?) j, (SELECT min(id) AS id FROM channel) c "
-                                 "WHERE NOT EXISTS (SELECT 1 FROM message)",
-                                 VESTRY_LIST(said), NULL, NULL);
+  return db_act(db, welcome, NULL);
+}
+
+vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]) {
+  return db->ops->secret(db, secret);
 }
 
 void db_close(struct db *db) {
-  vestry_sqlite_sessions_destroy(db->sessions);
-  vestry_sqlite_pool_destroy(db->pool);
+  if (db->ops) db->ops->close(db);
+  *db = (struct db){0};
 }
 
-/* With each message somebody has read more, in a table of everybody's: a page that read it would be rendered for what
- * stands next to its rows in the file. So it is read aside, and refreshes whose it is. What is gone is counted with it,
- * and refreshes all. */
-static void say_topics(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
-  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
-  (void)rowid, (void)app;
-  if (strcmp(table, "gone") == 0) vestry_sqlite_topic(change, "gone");
-  if (strcmp(table, "seen") != 0) return;
-  sqlite3_value *user = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, 0);
-  if (!user) user = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, 0);
-  const char *name = user ? (const char *)sqlite3_value_text(user) : NULL;
-  snprintf(topic, sizeof topic, "seen/%s", name ? name : "");
-  vestry_sqlite_topic(change, topic);
-}
-
-vestry_err db_attach(struct db *db, const char *path, vestry_pages *pages) {
-  vestry_sqlite_options options = {.path = path, .topics = say_topics, .level = VESTRY_SQLITE_FILE_PAGES};
-  vestry_err err = vestry_sqlite_create(pages, &options, &db->followed);
-  if (err == VESTRY_UNSUPPORTED) { /* why is in the log: a commit renders more then, and no page is wrong */
-    options.level = VESTRY_SQLITE_TABLES;
-    err = vestry_sqlite_create(pages, &options, &db->followed);
-  }
-  db->level = options.level;
-  return err ? err : vestry_sqlite_pool_follow(db->pool, db->followed);
+vestry_err db_attach(struct db *db, vestry_pages *pages) {
+  db->pages = pages;
+  return db->ops->attach(db);
 }
 
 void db_detach(struct db *db) {
-  vestry_sqlite_pool_follow(db->pool, NULL);
-  vestry_sqlite_destroy(db->followed);
+  db->ops->detach(db);
 }
 
-/* ------------------------------------------------------------------------------------ state of tabs --------------- */
+/* ------------------------------------------------------------------------------------------------ rows ----------- */
 
-json_t *db_tab(vestry_sqlite_loan *loan, const vestry_request *req, vestry_render *render) {
+int64_t db_integer(const struct db_row *row, int column) {
+  return row->ops->integer(row, column);
+}
+
+const char *db_text(const struct db_row *row, int column) {
+  return row->ops->text(row, column);
+}
+
+void db_take_integer(const struct db_row *row, void *ctx) {
+  *(int64_t *)ctx = db_integer(row, 0);
+}
+
+vestry_err db_read(struct db *db, vestry_render *render, const char *sql, const vestry_value *values, db_row_fn row,
+                   void *ctx) {
+  return db->ops->read(db, render, false, sql, values, row, ctx);
+}
+
+vestry_err db_read_aside(struct db *db, vestry_render *render, const char *sql, const vestry_value *values,
+                         db_row_fn row, void *ctx) {
+  return db->ops->read(db, render, true, sql, values, row, ctx);
+}
+
+vestry_err db_act(struct db *db, db_act_fn fn, void *ctx) {
+  return db->ops->act(db, fn, ctx);
+}
+
+vestry_err db_run(struct db_loan *loan, const char *sql, const vestry_value *values, db_row_fn row, void *ctx) {
+  return loan->db->ops->run(loan, sql, values, row, ctx);
+}
+
+vestry_err db_lock(struct db_loan *loan, int number) {
+  return loan->db->ops->lock(loan, number);
+}
+
+struct statement {
+  const char *sql;
+  const vestry_value *values;
+  db_row_fn row;
+  void *ctx;
+};
+
+static vestry_err run_one(struct db_loan *loan, void *ctx) {
+  const struct statement *one = ctx;
+  return db_run(loan, one->sql, one->values, one->row, one->ctx);
+}
+
+vestry_err db_run_alone(struct db *db, const char *sql, const vestry_value *values, db_row_fn row, void *ctx) {
+  struct statement one = {.sql = sql, .values = values, .row = row, .ctx = ctx};
+  return db_act(db, run_one, &one);
+}
+
+/* ---------------------------------------------------------------------------------------- state of tabs ---------- */
+
+json_t *db_tab(struct db *db, const vestry_request *req, vestry_render *render) {
   size_t len = 0;
-  char *bytes = malloc(TAB_MAX_BYTES);
+  char *bytes = malloc(DB_TAB_MAX_BYTES);
   if (!bytes) return NULL;
-  vestry_err err = vestry_sqlite_tab_get(loan->connection, req, render, bytes, TAB_MAX_BYTES, &len);
+  vestry_err err = db->ops->tab_get(db, req, render, bytes, &len);
   json_t *state = len > 0 && !err ? json_loadb(bytes, len, 0, NULL) : NULL;
   free(bytes);
   return state || (err && err != VESTRY_NOT_FOUND) ? state : json_object();
 }
 
-vestry_err db_tab_set(vestry_sqlite_loan *loan, const vestry_request *req, const json_t *state) {
-  char *text = json_dumps(state, JSON_COMPACT);
-  if (!text) return VESTRY_NO_MEMORY;
-  vestry_err err = vestry_sqlite_tab_set(loan->connection, req, text, strlen(text));
-  if (err == VESTRY_BUSY || err == VESTRY_IO) err = VESTRY_LIMIT; /* not now: as database_error has it */
-  free(text);
-  return err;
+char *db_tab_changed(struct db *db, const vestry_request *req, db_tab_fn tab, void *ctx, vestry_err *ret_error) {
+  json_t *state = db_tab(db, req, NULL);
+  vestry_err err = state ? tab(state, ctx) : VESTRY_LIMIT;
+  char *text = err ? NULL : json_dumps(state, JSON_COMPACT);
+  json_decref(state);
+  if (!text) *ret_error = err ? err : VESTRY_NO_MEMORY;
+  return text;
+}
+
+vestry_err db_change(struct db *db, const vestry_request *req, db_act_fn fn, db_tab_fn tab, void *ctx) {
+  return db->ops->change(db, req, fn, tab, ctx);
+}
+
+/* ------------------------------------------------------------------------------------- several processes --------- */
+
+void db_on_commit(struct db *db, db_commit_fn fn, void *ctx) {
+  db->ops->on_commit(db, fn, ctx);
+}
+
+void db_look(struct db *db) {
+  db->ops->look(db);
+}
+
+void db_expire(struct db *db) {
+  db->ops->expire(db);
+}
+
+void db_counters(struct db *db, struct db_counters *ret_counters) {
+  db->ops->counters(db, ret_counters);
+}
+
+void db_metrics(struct db *db, struct console_metrics *metrics) {
+  db->ops->metrics(db, metrics);
 }

@@ -1,37 +1,138 @@
 /* SPDX-License-Identifier: MIT */
-/* The database: connections that are lent (vestry/sqlite_pool.h), sessions, and what the pages follow. Whoever changes
- * something here has said so to every page that shows it. */
+/* The database, which the pages follow: a file of SQLite (db_sqlite.c), or PostgreSQL (db_postgres.c). Pages and
+ * actions know this header alone. Whatever changes something here has said so to every page that shows it.
+ *
+ * Statements are of the SQL that both understand. Their parameters are $1, $2 and so on. */
 #ifndef CHAT_DB_H
 #define CHAT_DB_H
 
-#include "vestry/sqlite_sessions.h"
+#include "../shared/console.h"
 #include "vestry/vestry.h"
 
+enum { DB_SECRET_BYTES = 32, DB_TAB_MAX_BYTES = 64 * 1024 };
+
+/* One of the two kinds. */
+struct db_ops;
 struct db {
-  vestry_sqlite_pool *pool;
-  vestry_sqlite_sessions *sessions; /* who has logged in */
-  vestry_sqlite *followed;          /* by the pages; NULL: not */
-  vestry_sqlite_level level;        /* how closely */
+  const struct db_ops *ops; /* NULL: none is open */
+  void *own;                /* what that kind has of its own */
+  vestry_pages *pages;      /* that follow it; NULL: none */
+  const vestry_session_storage_ops *sessions_ops;
+  void *sessions; /* who has logged in */
+};
+/* A transaction that changes something. */
+struct db_loan {
+  struct db *db;
+  void *own;
+};
+/* A row that a statement has found. */
+struct db_row {
+  const struct db_ops *ops;
+  void *own;
 };
 
-/* Open it, make it if there is none. What it cannot do is in the log. */
-vestry_err db_open(struct db *db, const char *path);
+/* Open a file, or what an address leads to (NULL: the file), and make the tables if there are none. What cannot be done
+ * has been said. */
+vestry_err db_open(struct db *db, const char *file, const char *postgres_url);
 /* A first conversation, if nothing has been said yet. */
 vestry_err db_welcome(struct db *db);
+/* What the instance seals with: so what was sealed is good after a restart, and open pages go on. */
+vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]);
 void db_close(struct db *db);
-/* Let the pages follow it, and follow it no more: from db_attach to db_detach, which comes before vestry_pages_destroy.
- * What a render reads aside it names a topic for: that of what somebody has read is "seen/" and his name, that of
- * messages that are gone "gone". */
-vestry_err db_attach(struct db *db, const char *path, vestry_pages *pages);
+/* Let the pages follow it, and follow it no more: from db_attach to db_detach, which comes before
+ * vestry_pages_destroy. */
+vestry_err db_attach(struct db *db, vestry_pages *pages);
 void db_detach(struct db *db);
 
-/* The state of a request's tab (vestry/sqlite.h), as JSON: an empty object if it has none. render: NULL or the one that
- * reads it. The caller's (json_decref); NULL: no memory, or the database is broken. */
-json_t *db_tab(vestry_sqlite_loan *loan, const vestry_request *req, vestry_render *render);
-vestry_err db_tab_set(vestry_sqlite_loan *loan, const vestry_request *req, const json_t *state);
+/* ------------------------------------------------------------------------------------------------ rows ----------- */
+
+/* Does something with a row; valid until it returns. */
+typedef void (*db_row_fn)(const struct db_row *row, void *ctx);
+int64_t db_integer(const struct db_row *row, int column);
+const char *db_text(const struct db_row *row, int column);
+/* Puts the first column into the int64_t that ctx points to. */
+void db_take_integer(const struct db_row *row, void *ctx);
+
+/* Run a statement that reads. In a render (NULL: elsewhere) the page renders again when what it has read was changed.
+ * NOT_FOUND: there is no row. */
+vestry_err db_read(struct db *db, vestry_render *render, const char *sql, const vestry_value *values, db_row_fn row,
+                   void *ctx);
+/* The same of tables in which the rows of many users stand side by side, for a page that has named a topic for what it
+ * reads: of what a user has read "seen/" and the user's name, of messages that are gone "gone". */
+vestry_err db_read_aside(struct db *db, vestry_render *render, const char *sql, const vestry_value *values,
+                         db_row_fn row, void *ctx);
+/* Run a statement that changes something, and commit it. */
+vestry_err db_run_alone(struct db *db, const char *sql, const vestry_value *values, db_row_fn row, void *ctx);
+
+/* Does the statements of a transaction; perhaps several times, each time from the beginning. */
+typedef vestry_err (*db_act_fn)(struct db_loan *loan, void *ctx);
+/* Do a transaction, and commit it if fn returns OK. LIMIT: not now, what is repeated (vestry/once.h) may be done
+ * later. */
+vestry_err db_act(struct db *db, db_act_fn fn, void *ctx);
+vestry_err db_run(struct db_loan *loan, const char *sql, const vestry_value *values, db_row_fn row, void *ctx);
+/* Only one transaction has that number at a time: others wait until it is over. */
+vestry_err db_lock(struct db_loan *loan, int number);
+
+/* ---------------------------------------------------------------------------------------- state of tabs ---------- */
+
+/* The state of a request's tab, as JSON: an empty object if it has none. render: the one that reads it, and renders
+ * again when it is written; NULL: none. The caller's (json_decref). NULL: no memory, or not now. */
+json_t *db_tab(struct db *db, const vestry_request *req, vestry_render *render);
+/* Changes a tab's state. OK | any error: it stays as it is. */
+typedef vestry_err (*db_tab_fn)(json_t *state, void *ctx);
+/* Do a transaction by fn (NULL: none), and change the tab's state by tab. No other request of the tab changes that in
+ * the meantime. With SQLite both are one transaction; with PostgreSQL the state is written after it. */
+vestry_err db_change(struct db *db, const vestry_request *req, db_act_fn fn, db_tab_fn tab, void *ctx);
+
+/* ------------------------------------------------------------------------------------- several processes --------- */
+
+typedef void (*db_commit_fn)(void *ctx);
+/* Call fn for each commit here that other processes do not see at once by themselves; NULL: no more. */
+void db_on_commit(struct db *db, db_commit_fn fn, void *ctx);
+/* Look at what others have committed. */
+void db_look(struct db *db);
+
+/* Delete sessions that are over. */
+void db_expire(struct db *db);
+/* How closely the pages follow it, and what came of that. */
+struct db_counters {
+  const char *level;
+  uint64_t commits, other_commits, recorded, coarse, refreshed;
+};
+void db_counters(struct db *db, struct db_counters *ret_counters);
+void db_metrics(struct db *db, struct console_metrics *metrics);
+
+/* ------------------------------------------------------------------------------------- what a kind has ----------- */
+
+/* As the functions above, which call these. */
+struct db_ops {
+  vestry_err (*open)(struct db *db, const char *where);
+  vestry_err (*secret)(struct db *db, unsigned char secret[DB_SECRET_BYTES]);
+  void (*close)(struct db *db);
+  vestry_err (*attach)(struct db *db);
+  void (*detach)(struct db *db);
+  int64_t (*integer)(const struct db_row *row, int column);
+  const char *(*text)(const struct db_row *row, int column);
+  vestry_err (*read)(struct db *db, vestry_render *render, bool is_aside, const char *sql, const vestry_value *values,
+                     db_row_fn row, void *ctx);
+  vestry_err (*act)(struct db *db, db_act_fn fn, void *ctx);
+  vestry_err (*run)(struct db_loan *loan, const char *sql, const vestry_value *values, db_row_fn row, void *ctx);
+  vestry_err (*lock)(struct db_loan *loan, int number);
+  vestry_err (*tab_get)(struct db *db, const vestry_request *req, vestry_render *render, char *bytes, size_t *ret_len);
+  vestry_err (*change)(struct db *db, const vestry_request *req, db_act_fn fn, db_tab_fn tab, void *ctx);
+  void (*on_commit)(struct db *db, db_commit_fn fn, void *ctx);
+  void (*look)(struct db *db);
+  void (*expire)(struct db *db);
+  void (*counters)(struct db *db, struct db_counters *ret_counters);
+  void (*metrics)(struct db *db, struct console_metrics *metrics);
+};
+extern const struct db_ops db_sqlite_ops, db_postgres_ops;
+
+/* The new state of a tab as a text, for malloc's free; NULL: *ret_error says why not. */
+char *db_tab_changed(struct db *db, const vestry_request *req, db_tab_fn tab, void *ctx, vestry_err *ret_error);
 
 /* Files of this folder, made into arrays by the build. */
-extern const unsigned char chat_css[], chat_js[], schema_sql[];
-extern const size_t chat_css_len, chat_js_len, schema_sql_len;
+extern const unsigned char chat_css[], chat_js[], schema_sql[], schema_postgres_sql[];
+extern const size_t chat_css_len, chat_js_len, schema_sql_len, schema_postgres_sql_len;
 
 #endif

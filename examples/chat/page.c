@@ -72,13 +72,13 @@ static void put_older(struct list *list, int id) {
   vestry_html_add(html, "\">Show older</button>");
 }
 
-static void put_message(sqlite3_stmt *row, void *ctx) {
+static void put_message(const struct db_row *row, void *ctx) {
   struct list *list = ctx;
   vestry_html *html = list->html;
-  const int id = sqlite3_column_int(row, 0);
-  const char *author = (const char *)sqlite3_column_text(row, 1), *text = (const char *)sqlite3_column_text(row, 2);
-  const time_t sent = (time_t)sqlite3_column_int64(row, 3);
-  if (!list->count++ && sqlite3_column_int(row, 5) > list->shown) { /* one more than is shown */
+  const int id = (int)db_integer(row, 0);
+  const char *author = db_text(row, 1), *text = db_text(row, 2);
+  const time_t sent = (time_t)db_integer(row, 3);
+  if (!list->count++ && db_integer(row, 5) > list->shown) { /* one more than is shown */
     put_older(list, id);
     return;
   }
@@ -98,7 +98,7 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
                   goes_on ? " class=\"on\"" : "");
   put_avatar(html, author);
   vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p>", author, minute,
-                  sqlite3_column_int(row, 4) ? " <small>edited</small>" : "", text);
+                  db_integer(row, 4) ? " <small>edited</small>" : "", text);
   vestry_html_add(
       html,
       "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
@@ -106,46 +106,40 @@ static void put_message(sqlite3_stmt *row, void *ctx) {
       author, id, id);
 }
 
-static void read_newest(sqlite3_stmt *row, void *newest) {
-  *(long long *)newest = sqlite3_column_int64(row, 0);
-}
-
 /* Messages of a channel, the last ones or those until one. Its share says which, and how many: "7 100 0". */
 static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct list list = {.html = html};
-  long long newest = 0;
+  int64_t newest = 0;
   if (sscanf(render->share, "%d %d %lld", &list.channel, &list.shown, &list.until) != 3) return VESTRY_INVALID;
-  vestry_err err = vestry_sqlite_run_alone(
-      app->db.pool,
-      "SELECT id, author, text, sent, edited, count(*) OVER () FROM (SELECT * FROM message WHERE channel = ?1 AND "
-      "id <= ?3 AND text IS NOT NULL ORDER BY id DESC LIMIT ?2 + 1) ORDER BY id",
-      VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT64_MAX), put_message, &list);
+  vestry_err err = db_read(
+      &app->db, render,
+      "SELECT id, author, text, sent, edited, count(*) OVER () FROM (SELECT * FROM message WHERE channel = $1 AND "
+      "id <= $3 AND text IS NOT NULL ORDER BY id DESC LIMIT $2 + 1) m ORDER BY id",
+      VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT32_MAX), put_message, &list);
   if (err == VESTRY_NOT_FOUND) err = vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
   if (!err && list.until)
-    err = vestry_sqlite_run_alone(app->db.pool, "SELECT last FROM tally WHERE channel = ?", VESTRY_LIST(list.channel),
-                                  read_newest, &newest);
+    err = db_read(&app->db, render, "SELECT last FROM tally WHERE channel = $1", VESTRY_LIST(list.channel),
+                  db_take_integer, &newest);
   if (err || newest <= list.until) return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
   vestry_html_add(html, "<div id=\"newer\">");
   if (newest - list.until > SHOWN_MAX / 2)
     put_way(html, list.channel, "later", list.until + SHOWN_MAX / 2, "Show newer");
   return vestry_html_add(html, "<a id=\"newest\" href=\"/channel/%d\" data-navigate>To the newest: %lld more</a></div>",
-                         list.channel, newest - list.until);
+                         list.channel, (long long)(newest - list.until));
 }
 
-static void put_last(sqlite3_stmt *row, void *last) {
+static void put_last(const struct db_row *row, void *last) {
   char name[16];
-  snprintf(name, sizeof name, "c%d", sqlite3_column_int(row, 0));
-  json_object_set_new(last, name, json_integer(sqlite3_column_int64(row, 1)));
+  snprintf(name, sizeof name, "c%d", (int)db_integer(row, 0));
+  json_object_set_new(last, name, json_integer(db_integer(row, 1)));
 }
 
 /* How far all channels go. What of it somebody has not read is for the tab to tell: so this is the same for all. */
 static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  (void)render;
   json_t *last = json_object();
-  vestry_err err =
-      vestry_sqlite_run_alone(app->db.pool, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
+  vestry_err err = db_read(&app->db, render, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
   vestry_html_add(html, "<i data-signals:_last=\"");
   vestry_html_json(html, VESTRY_VALUES(last));
   json_decref(last);
@@ -207,17 +201,17 @@ struct view {
   char draft[DRAFT_BYTES];     /* the name of its draft */
 };
 
-static void take_seen(sqlite3_stmt *row, void *ctx) {
+static void take_seen(const struct db_row *row, void *ctx) {
   char name[16];
-  snprintf(name, sizeof name, "c%d", sqlite3_column_int(row, 0));
-  json_object_set_new(((struct view *)ctx)->seen, name, json_integer(sqlite3_column_int64(row, 1)));
+  snprintf(name, sizeof name, "c%d", (int)db_integer(row, 0));
+  json_object_set_new(((struct view *)ctx)->seen, name, json_integer(db_integer(row, 1)));
 }
 
-static void put_link(sqlite3_stmt *row, void *ctx) {
+static void put_link(const struct db_row *row, void *ctx) {
   struct view *view = ctx;
   vestry_html *html = &view->links;
-  const int id = sqlite3_column_int(row, 0);
-  const char *name = (const char *)sqlite3_column_text(row, 1);
+  const int id = (int)db_integer(row, 0);
+  const char *name = db_text(row, 1);
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", id);
   if (!json_object_get(view->seen, seen)) json_object_set_new(view->seen, seen, json_integer(0));
@@ -244,15 +238,12 @@ static int address_of(const vestry_request *req) {
 static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
   if (!err) err = vestry_render_topic(render, "gone");
-  vestry_sqlite_loan *db;
-  if (!err) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_READ_ASIDE, &db);
-  if (err) return err;
-  err = vestry_sqlite_run(
-      db,
-      "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
-      "g.id > coalesce(s.id, 0) LIMIT ?2)) FROM channel c LEFT JOIN seen s ON s.user = ?1 AND s.channel = c.id",
-      VESTRY_LIST(view->user, (int)GONE_MAX), take_seen, view);
-  err = vestry_sqlite_give(db, err);
+  if (!err)
+    err = db_read_aside(
+        &app->db, render,
+        "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
+        "g.id > coalesce(s.id, 0) LIMIT $2) n) FROM channel c LEFT JOIN seen s ON s.\"user\" = $1 AND s.channel = c.id",
+        VESTRY_LIST(view->user, (int)GONE_MAX), take_seen, view);
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 
@@ -263,10 +254,8 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->is_sure = vestry_tab_is_known(req);
   view->seen = json_object();
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->seen ? look_aside(app, render, view) : VESTRY_NO_MEMORY;
-  vestry_sqlite_loan *db;
-  if (!err) err = vestry_sqlite_borrow(app->db.pool, VESTRY_SQLITE_READ, &db);
   if (err) return err;
-  view->state = db_tab(db, req, render);
+  view->state = db_tab(&app->db, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
   view->address = address_of(req);
   const bool is_entered = !view->address || view->address == view->channel;
@@ -275,12 +264,12 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->shown = view->until ? SHOWN_MAX
                             : SHOWN + (is_entered ? (int)json_integer_value(json_object_get(view->state, "older")) : 0);
   err = view->state ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!err) err = vestry_sqlite_run(db, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
+  if (!err) err = db_read(&app->db, render, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", view->channel);
   view->from = json_integer_value(json_object_get(view->seen, seen));
   if (!err) err = page_draft(req, view->channel, view->draft);
-  return vestry_sqlite_give(db, err);
+  return err;
 }
 
 static void look_away(struct view *view) {
