@@ -126,7 +126,7 @@ static inline void vestry_sqlite_row_integer(sqlite3_stmt *row, void *ctx) {
  *          Borrowed; NULL: it has none
  *  row     called for each row; NULL: none is wanted
  *  Returns  OK (a row, or a statement that gives none) | NOT_FOUND (it gives rows, and there was none) | INVALID
- *           (values that do not fit) | the errors above
+ *           (values that do not fit) | the errors above. The log says which statement failed, with "..." for each value
  *  Threads  that which has borrowed it; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_run(vestry_sqlite_loan *loan, const char *sql, const vestry_value *values,
                                         vestry_sqlite_row_fn row, void *ctx);

@@ -108,7 +108,7 @@ static int64_t id_of(const vsi_form_key *key) {
 static vestry_err say(vestry_sqlite_loan *loan, const char *function, int result, const char *doing) {
   const vsi_sqlite_loan *own = (const vsi_sqlite_loan *)loan;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(own->pool, function);
-  return vsi_sqlite_pool_fail(&call, own, result, doing);
+  return vsi_sqlite_pool_fail(&call, own->lent.db, result, doing);
 }
 
 static vestry_err run(vestry_sqlite_loan *loan, sqlite3_stmt *statement, int result) {

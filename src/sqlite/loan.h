@@ -63,9 +63,8 @@ static inline void vsi_sqlite_loan_then(vsi_sqlite_loan *loan, vsi_sqlite_after 
   loan->after = after;
 }
 /* vsi_sqlite_fail, for a borrower. What will be over is LIMIT: another program writes, the disk is full, or fails. */
-static inline vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, const vsi_sqlite_loan *loan, int result,
-                                              const char *doing) {
-  vestry_err error = vsi_sqlite_fail(call, loan->lent.db, result, doing);
+static inline vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing) {
+  vestry_err error = vsi_sqlite_fail(call, db, result, doing);
   return error == VESTRY_BUSY || (result & 0xff) == SQLITE_IOERR ? VESTRY_LIMIT : error;
 }
 

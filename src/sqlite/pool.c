@@ -253,7 +253,8 @@ static vestry_err lend_to_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **r
   if (error) return error;
   const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
   loan->is_writing = true;
-  error = vsi_sqlite_pool_fail(&call, loan, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
+  error =
+      vsi_sqlite_pool_fail(&call, loan->lent.db, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
   if (error)
     give_back(loan);
   else
@@ -287,7 +288,8 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   bool was_lost = sqlite3_get_autocommit(loan->lent.db);
   if (!error && was_lost)
     error = vsi_sqlite_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
-  if (!error) error = vsi_sqlite_pool_fail(&call, loan, run_text(loan, "COMMIT"), "what was written is not committed");
+  if (!error)
+    error = vsi_sqlite_pool_fail(&call, loan->lent.db, run_text(loan, "COMMIT"), "what was written is not committed");
   if (!sqlite3_get_autocommit(loan->lent.db)) (void)run_text(loan, "ROLLBACK");
   vsi_mutex_lock(&pool->lock);
   if (error)

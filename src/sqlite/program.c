@@ -15,10 +15,10 @@
  * texts compare depends on collations. */
 #include "sqlite/program.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "sqlite/text.h"
 
 enum { OPERATIONS_MOST = 4096, COPIES_MOST = 4 };
 
@@ -251,27 +251,6 @@ int vsi_sqlite_program_sources(const vsi_sqlite_program *program, uint32_t root,
 
 /* ------------------------------------------------------------------------------------------- what is bound -------- */
 
-static bool is_of_name(char byte) {
-  return isalnum((unsigned char)byte) || byte == '_' || (unsigned char)byte >= 0x80;
-}
-
-/* After a string, a quoted name or a comment that begins here; NULL: none does. */
-static const char *skip_quoted(const char *at) {
-  char end = *at == '[' ? ']' : *at;
-  if (at[0] == '-' && at[1] == '-') return at + strcspn(at, "\n");
-  if (at[0] == '/' && at[1] == '*') {
-    const char *close = strstr(at + 2, "*/");
-    return close ? close + 2 : at + strlen(at);
-  }
-  if (*at != '\'' && *at != '"' && *at != '`' && *at != '[') return NULL;
-  for (at++; *at; at++) {
-    if (*at != end) continue;
-    if (end == ']' || at[1] != end) return at + 1;
-    at++;
-  }
-  return at;
-}
-
 /* After a value that was written for a parameter. */
 static const char *skip_value(const char *at, bool *ret_is_integer) {
   const char *begin = at;
@@ -279,7 +258,7 @@ static const char *skip_value(const char *at, bool *ret_is_integer) {
   if (strncmp(at, "NULL", 4) == 0) return at + 4;
   if (strncmp(at, "zeroblob(", 9) == 0) return at + strcspn(at, ")") + 1;
   if (at[0] == 'x' && at[1] == '\'') at++;
-  if (*at == '\'') return skip_quoted(at);
+  if (*at == '\'') return vsi_sqlite_text_skip(at);
   if (*at == '-') at++;
   at += strspn(at, "0123456789");
   *ret_is_integer = at > begin && at[-1] != '-' && *at != '.' && *at != 'e';
@@ -296,9 +275,9 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
   const char *at = expanded;
   uint32_t known = 0, last = 0;
   while (at && *text) {
-    const char *end = skip_quoted(text);
-    if (!end && is_of_name(*text))
-      for (end = text; is_of_name(*end) || *end == '$';) end++;
+    const char *end = vsi_sqlite_text_skip(text);
+    if (!end && vsi_sqlite_text_is_word(*text))
+      for (end = text; vsi_sqlite_text_is_word(*end) || *end == '$';) end++;
     if (!end && !strchr("?:@$#", *text)) end = text + 1;
     if (end) {
       if (strncmp(text, at, (size_t)(end - text)) != 0) break;
@@ -308,7 +287,7 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
     }
     char name[64];
     size_t len = 1;
-    while (is_of_name(text[len])) len++;
+    while (vsi_sqlite_text_is_word(text[len])) len++;
     if (*text == '$' || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
     memcpy(name, text, len);
     name[len] = '\0';

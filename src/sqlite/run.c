@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Running one statement of a loan: values in, rows out. */
 #include "sqlite/loan.h"
+#include "sqlite/text.h"
+
+enum { SHOWN_BYTES = 512 };
 
 /* MISUSE: it is no value that a parameter can have. */
 static int bind_one(sqlite3_stmt *statement, int at, const vestry_value *value) {
@@ -24,10 +27,22 @@ static int bind_all(sqlite3_stmt *statement, const vestry_value *values) {
 }
 
 static vestry_err refuse_values(const vsi_sqlite_call *call, sqlite3_stmt *statement, const vestry_value *values) {
+  char shown[SHOWN_BYTES / 2];
+  vsi_sqlite_text_show(sqlite3_sql(statement), shown, sizeof shown);
   return vsi_sqlite_refuse(call, VESTRY_INVALID,
                            "%zu values were given for the %d parameters of \"%s\", of which each is a null, a boolean, "
                            "an integer, a number or a text (not NULL)",
-                           values ? values->count : 0, sqlite3_bind_parameter_count(statement), sqlite3_sql(statement));
+                           values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
+}
+
+/* The log says which statement failed, and no value: neither one of the statement's, nor one that SQLite cites. The
+ * functions that a statement calls cite what they are given, so their messages are left out. */
+static vestry_err fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *sql, bool has_begun) {
+  char shown[SHOWN_BYTES];
+  if (!vsi_sqlite_code(result)) return VESTRY_OK;
+  const bool is_own = (result & 0xff) != SQLITE_ERROR || (!has_begun && !vsi_sqlite_text_cites(sqlite3_errmsg(db)));
+  vsi_sqlite_text_show(sql, shown, sizeof shown);
+  return vsi_sqlite_pool_fail(call, is_own ? db : NULL, result, shown);
 }
 
 /* Through all rows. */
@@ -47,7 +62,7 @@ vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqli
   uint64_t before = loan->statements.prepared;
   sqlite3_stmt *statement;
   int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, &statement);
-  if (result) return vsi_sqlite_pool_fail(&call, loan, result, sql);
+  if (result) return fail(&call, loan->lent.db, result, sql, false);
   if (loan->statements.prepared != before) {
     vsi_mutex_lock(&loan->pool->lock);
     loan->pool->stats.prepared_count++;
@@ -71,7 +86,7 @@ vestry_err vestry_sqlite_run(vestry_sqlite_loan *lent, const char *sql, const ve
     error = refuse_values(&call, statement, values);
   } else {
     if (!result) result = step_all(statement, row, ctx, &is_found);
-    error = vsi_sqlite_pool_fail(&call, loan, result, sql);
+    error = fail(&call, loan->lent.db, result, sql, true);
   }
   bool gives_rows = sqlite3_column_count(statement) > 0;
   sqlite3_reset(statement);
