@@ -172,11 +172,36 @@ static void parameters_that_are_none(void **state) {
   end(&s);
 }
 
+static void no_memory_is_an_error(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/observe/closed", "/observe/streams/1", "/observe/streams/6"};
+  suite s;
+  begin(&s);
+  wire open = {.path = "/", .datastar = true}; /* the sixth stream */
+  wire_request(&s.on, &open, live, NULL);
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    bool is_whole = false;
+    for (long at = 0; !is_whole; at++) {
+      int status;
+      test_host_fail_in(&s.on.th, at);
+      json_t *made = ask(&s, paths[i], NULL, &status);
+      is_whole = !test_host_has_failed(&s.on.th);
+      assert_true(at < 1000 && (made || !is_whole)); /* what has come, if anything, is whole: ask has read it */
+      if (is_whole && i) assert_string_equal(text(made, "state"), i == 1 ? "closed" : "open");
+      json_decref(made);
+    }
+  }
+  wire_hang_up(&s.on, &open);
+  wire_finish(&open);
+  end(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_is_told_with_its_cause),
       cmocka_unit_test(consoles_and_tails_are_told_apart),
       cmocka_unit_test(parameters_that_are_none),
+      cmocka_unit_test(no_memory_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Nothing secret is shown: marks stand in cookies, headers, bodies, signals, the scope and values of requests, and in
- * none of the answers; in the tail of a stream only what the application lets through. */
+ * the text of a page, and in none of the answers and no line of the log; in the tail of a stream only what the
+ * application lets through. (Of SQL: tests/sqlite/secrets_test.c.) */
 #include <stdio.h>
 
 #include "serve/wire.h"
@@ -12,7 +13,36 @@ typedef struct suite {
   site on;
   vestry_observe *observe;
   wire stream;
+  vestry_memory_exchange *tab; /* of a page: the second stream */
 } suite;
+
+static bool is_logged;
+
+static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  is_logged |= strstr(line, MARK) != NULL;
+}
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  (void)app;
+  vestry_render_topic(render, "news");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>" MARK "text</p>");
+  return vestry_render_end(render, html);
+}
+
+static void open_page(suite *s) {
+  static const vestry_header headers[] = {{"Cookie", MARK "cookie"}};
+  vestry_page *page;
+  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/news", vestry_page_handler, page), VESTRY_OK);
+  const vestry_memory_call call = {
+      .path = "/news", .query = "q=" MARK "page", .datastar = true, .headers = headers, .headers_count = 1};
+  s->tab = site_request(&s->on, &call);
+  site_settle_pages(&s->on);
+  site_refresh(&s->on, "news");
+  assert_non_null(strstr(vestry_memory_look(s->tab).received.data, MARK "text"));
+}
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
@@ -31,6 +61,7 @@ static size_t redact(char *event, size_t len, void *ctx) {
 static void begin(suite *s) {
   *s = (suite){.observe = NULL};
   site_begin_pages(&s->on, (vestry_options){.scope = site_by_cookie}, NULL);
+  s->on.th.host.log = look_at_log;
   const vestry_observe_options options = {.pages = s->on.pages, .redact = redact};
   assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
@@ -47,11 +78,14 @@ static void begin(suite *s) {
   wire_request(&s->on, &s->stream, live, NULL);
   assert_non_null(s->stream.connection);
   assert_true(wire_count(&s->stream, MARK "sent") > 0); /* the mark is looked for in the right place */
+  open_page(s);
 }
 
 static void end(suite *s) {
   vestry_observe_destroy(s->observe);
+  vestry_memory_destroy(s->tab);
   wires_end(&s->on, &s->stream);
+  assert_false(is_logged);
 }
 
 static void assert_without(suite *s, const char *path, bool has_key) {
@@ -72,6 +106,7 @@ static void assert_none(suite *s) {
                                       "/observe/store",   "/observe/pages",         "/observe/cluster",
                                       "/observe/console", "/observe/console/events"};
   assert_without(s, "/observe/streams/1", true);
+  assert_without(s, "/observe/streams/2", false);
   assert_without(s, "/observe/streams", false);
   assert_without(s, "/observe/closed", false);
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) assert_without(s, paths[i], false);
@@ -84,6 +119,7 @@ static void no_answer_has_a_mark(void **state) {
   begin(&s);
   assert_none(&s);
   vestry_connection_close(s.stream.connection, VESTRY_CAUSE_ERROR);
+  vestry_memory_mode_set(s.tab, VESTRY_MEMORY_HANGS_UP);
   site_settle(&s.on);
   assert_none(&s); /* nor of a stream that has ended */
   end(&s);
@@ -102,6 +138,7 @@ static void nor_has_a_tail_that_is_redacted(void **state) {
   assert_int_equal(wire_count(&tail, "*****later"), 1);
   assert_int_equal(wire_count(&tail, MARK), 0);
   vestry_observe_destroy(s.observe);
+  vestry_memory_destroy(s.tab);
   wires_end(&s.on, &s.stream, &tail);
 }
 
