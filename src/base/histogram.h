@@ -12,7 +12,7 @@ enum { VSI_HISTOGRAM_BOUNDS_COUNT = 14 };
 
 /* Bounds, which belong to the bucket below them, and their unit. */
 typedef struct vsi_histogram_scale {
-  double unit_s; /* seconds of a time of 1 */
+  double per_s; /* how many make a second: to divide by it is exact to the last digit, to multiply is not */
   uint64_t bounds[VSI_HISTOGRAM_BOUNDS_COUNT];
 } vsi_histogram_scale;
 

@@ -10,10 +10,11 @@
  *                           the key in.
  *   the key leaves first    it waits among those that have parted, by the stream's number, and the record takes it.
  *
- * Both look and write under the lock, so one of them sees the other. A key that leaves when its stream has been told of
- * already must not wait for ever. The stream's record is among the last ones then; if it is not any more, the life says
- * that the end is over, which it does after it was told here. Without memory for a key that has parted, the record has
- * none.
+ * Both look and write under the lock, so one of them sees the other. Between the two any number of other streams may
+ * end: a thread that has just taken a value out of the store may have to wait for its processor. So records are found
+ * by the numbers of their streams, in a map whose room is made at the beginning. A key that leaves when its stream has
+ * been told of already must not wait for ever: if its record is there no more, the life says that the end is over,
+ * which it does after it was told here. Without memory for a key that has parted, the record has none.
  *
  * A stream of several keys is shown by the first that is still stored, otherwise by that which left first. */
 #include "observe/closes.h"
@@ -25,9 +26,10 @@
 #include "connection/tail.h"
 #include "observe/shown.h"
 
-enum { DEFAULT_COUNT = 10000, RECENT = 256, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16 };
+enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16 };
 
 typedef struct record {
+  vsi_map_link in;
   vestry_close_info info; /* but for ago_ms */
   uint64_t at_ns;
 } record;
@@ -48,7 +50,7 @@ struct vsi_closes {
   uint64_t count; /* so far: the number of the last one */
   uint64_t by_cause[VESTRY_CAUSES_MAX];
   uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* of these */
-  vsi_map parted;
+  vsi_map parted, told; /* keys without a record yet; all records. Both by the numbers of streams */
   record records[];
 };
 
@@ -69,6 +71,21 @@ static parted *find_parted_locked(const vsi_closes *closes, uint64_t id) {
   vsi_map_link *at = vsi_map_first(&closes->parted, hash_of(id));
   while (at && VSI_MAP_OWNER(at, parted, in)->id != id) at = vsi_map_further(at);
   return VSI_MAP_OWNER(at, parted, in);
+}
+
+static record *find_record_locked(const vsi_closes *closes, uint64_t id) {
+  vsi_map_link *at = vsi_map_first(&closes->told, hash_of(id));
+  while (at && VSI_MAP_OWNER(at, record, in)->info.id != id) at = vsi_map_further(at);
+  return VSI_MAP_OWNER(at, record, in);
+}
+
+/* In the place of the oldest, if there is no room for more. */
+static void add_record_locked(vsi_closes *closes, const record *made) {
+  record *at = record_locked(closes, ++closes->count);
+  if (closes->count > closes->room) vsi_map_remove(&closes->told, &at->in);
+  *at = *made;
+  at->info.number = closes->count;
+  vsi_map_add(&closes->told, &at->in, hash_of(made->info.id));
 }
 
 /* ----------------------------------------------------------------------------------------------- what is told ----- */
@@ -115,24 +132,18 @@ static void ended(vsi_life *life, vestry_connection *connection, vestry_cause ca
     put_key(&made, &before->key);
     vsi_map_remove(&closes->parted, &before->in);
   }
-  made.info.number = ++closes->count;
-  *record_locked(closes, closes->count) = made;
+  add_record_locked(closes, &made);
   closes->by_cause[cause]++;
   closes->consoles_by_cause[cause] += made.info.is_console;
   vsi_mutex_unlock(&closes->lock);
   vsi_free(closes->v->host, before);
 }
 
-/* Whether the stream is among the last that have ended: then its record has the key now. */
+/* Whether the stream is among those that are told of: then its record has the key now. */
 static bool fill_in_locked(vsi_closes *closes, uint64_t id, const vsi_shown_key *key) {
-  const uint64_t oldest = oldest_locked(closes), newest = closes->count;
-  for (uint64_t number = newest; number >= oldest && newest - number < RECENT; number--) {
-    record *at = record_locked(closes, number);
-    if (at->info.id != id) continue;
-    put_key(at, key);
-    return true;
-  }
-  return false;
+  record *at = find_record_locked(closes, id);
+  if (at) put_key(at, key);
+  return at;
 }
 
 static void left(const vestry_purged *purged, void *ctx) {
@@ -162,6 +173,10 @@ vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes) {
   const size_t room = count ? count : DEFAULT_COUNT;
   vsi_closes *closes = vsi_calloc(v->host, 1, sizeof *closes + room * sizeof(record));
   if (!closes) return VESTRY_NO_MEMORY;
+  if (vsi_map_reserve(&closes->told, v->host, room)) {
+    vsi_free(v->host, closes);
+    return VESTRY_NO_MEMORY;
+  }
   closes->v = v;
   closes->room = room;
   vsi_mutex_init(&closes->lock, VSI_LOCK_CLOSES);
@@ -175,6 +190,7 @@ void vsi_closes_destroy(vsi_closes *closes) {
   if (!closes) return;
   vsi_lookouts_remove(&closes->v->lookouts, &closes->lookout);
   vsi_mutex_finish(&closes->lock);
+  vsi_map_finish(&closes->told, closes->v->host);
   vsi_map_free_all(&closes->parted, closes->v->host, offsetof(parted, in));
   vsi_free(closes->v->host, closes);
 }

@@ -19,11 +19,15 @@ static void put_escaped(vsi_buffer *text, const char *from) {
   }
 }
 
-/* A number in as few digits as tell it. */
+/* A number in as few digits, from 15 on, as read back equal: 17 do for each number. */
 static void write_number(char number[NUMBER_BYTES], double value) {
   const bool is_whole = value < 1e15 && value > -1e15 && value == (double)(int64_t)value;
-  snprintf(number, NUMBER_BYTES, is_whole ? "%.0f" : "%.15g", value);
-  if (!is_whole && strtod(number, NULL) != value) snprintf(number, NUMBER_BYTES, "%.17g", value);
+  int digits = 15;
+  if (is_whole)
+    snprintf(number, NUMBER_BYTES, "%.0f", value);
+  else
+    do snprintf(number, NUMBER_BYTES, "%.*g", digits, value);
+    while (digits++ < 17 && strtod(number, NULL) != value);
   for (char *at = number; *at; at++)
     if (*at == ',') *at = '.'; /* a locale's */
 }

@@ -39,7 +39,7 @@ static void a_time_is_counted_once_and_a_bound_is_of_the_bucket_below(void **sta
     for (int i = 0; i < BOUNDS; i++) assert_int_equal(counts.counts[i], 2);
     assert_int_equal(counts.counts[BOUNDS], 1);
     assert_int_equal(counts.count, 2 * BOUNDS + 1);
-    assert_true(counts.sum_s == (double)sum * scales[s]->unit_s);
+    assert_true(counts.sum_s == (double)sum / scales[s]->per_s);
   }
 }
 

@@ -275,6 +275,51 @@ static void so_many_are_kept_and_told_page_by_page(void **state) {
   end(&s);
 }
 
+/* -------------------------------------------------------------------------------------- a key that leaves late ---- */
+
+enum { OTHERS = 300 };
+
+/* Removes a stream from the store, and lets it end before its key is told of; and then many others. */
+typedef struct late {
+  suite s;
+  vestry_memory_exchange *stream;
+  bool has_left;
+} late;
+
+static void end_many(const vestry_purged *purged, void *ctx) {
+  late *l = ctx;
+  (void)purged;
+  if (l->has_left) return;
+  l->has_left = true;
+  vestry_connection_close(connection_of(l->stream), VESTRY_CAUSE_LOST);
+  site_settle(&l->s.on);
+  for (int i = 0; i < OTHERS; i++) {
+    vestry_memory_exchange *other = open_user(&l->s, 100 + i);
+    vestry_memory_destroy(other);
+    site_settle(&l->s.on);
+  }
+}
+
+/* capability: H1 */
+static void a_key_is_known_that_leaves_when_many_others_have_ended(void **state) {
+  (void)state;
+  static const size_t kept[] = {OTHERS + 1, OTHERS}; /* its record is the oldest; it is there no more */
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+    late l = {.has_left = false};
+    begin(&l.s, (vestry_options){.purge = end_many, .purge_ctx = &l}, kept[i]);
+    l.stream = open_user(&l.s, 1);
+    assert_int_equal(vestry_store_remove(vestry_parts_of(l.s.on.v)->store, (vestry_scope){NULL, 0},
+                                         VESTRY_KEY("user", 1), VESTRY_CAUSE_REMOVED, NULL),
+                     VESTRY_OK);
+    site_settle(&l.s.on);
+    const told t = closes_of(&l.s, (vestry_close_query){.cause = VESTRY_CAUSE_LOST});
+    assert_int_equal(t.count, i ? 0 : 1);
+    if (t.count) assert_string_equal(t.infos[0].key, "[\"user\",1]");
+    vestry_memory_destroy(l.stream);
+    end(&l.s);
+  }
+}
+
 /* ----------------------------------------------------------------------------------------------- failing memory --- */
 
 static vestry_err look_and_end(test_host *th, void *ctx) {
@@ -399,6 +444,7 @@ int main(void) {
       cmocka_unit_test(each_end_of_all),
       cmocka_unit_test(of_several_keys_the_first_is_shown),
       cmocka_unit_test(so_many_are_kept_and_told_page_by_page),
+      cmocka_unit_test(a_key_is_known_that_leaves_when_many_others_have_ended),
       cmocka_unit_test(without_memory_a_close_is_told_all_the_same),
       cmocka_unit_test(under_churn_sums_add_up_and_keys_are_known),
   };
