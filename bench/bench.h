@@ -51,7 +51,7 @@ const struct vestry_profile_ops *bench_profile(const char *encoding);
 uint64_t bench_now_ns(void);
 /* All of it, whatever signals come. */
 void bench_sleep_ms(uint64_t ms);
-/* Of another process, from /proc: CPU time (user + system) and resident memory; 0 when it is gone. */
+/* Of another process: CPU time of all its threads, user and system, and resident memory; 0 when it is gone. */
 uint64_t bench_cpu_ns(int pid);
 uint64_t bench_rss_bytes(int pid);
 /* As bench_rss_bytes, but exact to a page, and what several processes share is divided among them. */

@@ -96,7 +96,7 @@ static int serve(vestry *v, const bench_server_options *options) {
   } else {
     printf("vestry-conformance: http://127.0.0.1:%u/test\n", server.port);
     fflush(stdout);
-    bench_server_wait();
+    (void)bench_server_wait();
   }
   bench_server_stop(&server);
   return error ? 1 : 0;

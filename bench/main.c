@@ -28,6 +28,7 @@ static const struct {
      "[--a-second N]\n"
      "      [--encoding identity|gzip|br] [--threads 1] [--patience-ms 20000] [--seed 1] [--server vestry|node] [--pid "
      "SERVER]\n"
+     "      [--observed PAIRS [--console]]\n"
      "pages --port P --sleeper [--pages 200] [--rounds 3] [--a-second 500] [--sleep-ms 5000] [--bytes 10000] [--seed "
      "1]\n"
      "pages --alone refresh|unchanged|message|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"
@@ -50,7 +51,7 @@ static const struct {
      "      [--keyed [--here | --elsewhere]] [--channel] [--stalled 0] [--killed 0] [--encoding identity|gzip|br] "
      "[--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
      "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own]\n"
-     "      [--drain-ms 0]\n"
+     "      [--drain-ms 0] [--observed PAIRS [--console]]\n"
      "      streams that check what they get: losses, order, latency; fails on a loss or a disorder"},
     {"floor", bench_floor,
      "floor [--port 8090] [--streams 10000]\n"

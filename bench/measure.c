@@ -27,15 +27,10 @@ static FILE *open_proc(int pid, const char *file) {
 }
 
 uint64_t bench_cpu_ns(int pid) {
-  FILE *stat = open_proc(pid, "stat");
-  if (!stat) return 0;
-  unsigned long user = 0, system = 0;
-  char line[1024];
-  const char *rest = fgets(line, sizeof line, stat) ? strrchr(line, ')') : NULL; /* the name may hold spaces */
-  if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-    user = system = 0;
-  fclose(stat);
-  return (uint64_t)(user + system) * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
+  clockid_t clock;
+  struct timespec used;
+  if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used)) return 0;
+  return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
 }
 
 uint64_t bench_rss_bytes(int pid) {

@@ -139,22 +139,25 @@ void bench_server_stop(bench_server *server) {
   server->adapter->stop(server);
 }
 
-static sigset_t stop_signals(void) {
+static sigset_t kept_signals(void) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGUSR1);
+  sigaddset(&signals, SIGUSR2);
   return signals;
 }
 
 void bench_server_block_signals(void) {
-  sigset_t signals = stop_signals();
+  sigset_t signals = kept_signals();
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN); /* a client that left in the middle of an answer */
 }
 
-void bench_server_wait(void) {
-  sigset_t signals = stop_signals();
-  int received;
+int bench_server_wait(void) {
+  sigset_t signals = kept_signals();
+  int received = SIGTERM;
   sigwait(&signals, &received);
+  return received;
 }

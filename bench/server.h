@@ -27,8 +27,9 @@ typedef struct bench_server_options {
 bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status);
 void bench_server_stop(bench_server *server);
 
-/* Keep SIGINT and SIGTERM for bench_server_wait; before the first thread is started. */
+/* Keep SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 for bench_server_wait; before the first thread is started. */
 void bench_server_block_signals(void);
-void bench_server_wait(void);
+/* Which of them came. */
+int bench_server_wait(void);
 
 #endif

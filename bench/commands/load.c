@@ -10,6 +10,7 @@
 
 #include "bench.h"
 #include "client.h"
+#include "observed.h"
 #include "payload.h"
 #include "readers.h"
 
@@ -31,6 +32,8 @@ typedef struct load {
   int server;
   int pids[PIDS_MOST];
   size_t pids_count;
+  observed observed; /* pairs: 0: all is one turn */
+  uint64_t next;     /* the round that is */
   readers *readers;
   bench_client publisher;
   bench_stream *others; /* stalled, then killed */
@@ -156,6 +159,25 @@ static bool run_rounds(load *l, uint64_t from, uint64_t to, uint64_t *peak_bytes
   return true;
 }
 
+static bool run_turn(void *of) {
+  load *l = of;
+  uint64_t peak_bytes = 0;
+  l->next += l->rounds;
+  return run_rounds(l, l->next - l->rounds, l->next, &peak_bytes);
+}
+
+/* Turns by pairs; all their rounds are counted in the end. */
+static bool run_observed(load *l) {
+  l->next = l->warm;
+  l->observed.looker.port = (int)l->port;
+  l->observed.looker.pid = l->pids[0];
+  l->observed.turn = run_turn;
+  l->observed.ctx = l;
+  const bool is_well = observed_run(&l->observed);
+  l->rounds = l->next - l->warm;
+  return is_well;
+}
+
 /* What is known when nobody is connected, when all are and nothing was sent, and around the rounds that count. */
 typedef struct outcome {
   usage empty, idle, before, after;
@@ -190,6 +212,7 @@ static int report(const load *l, const outcome *o) {
            (double)(o->after.cpu_ns - o->before.cpu_ns) / 1e3 / each,
            ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
            (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
+  if (l->observed.pairs) observed_print(&l->observed);
   printf(" opened_per_s=%.0f", streams / o->opening_seconds);
   if (l->is_own) printf(" own_per_stream_bytes=%.0f", (double)(o->idle.own_bytes - o->empty.own_bytes) / streams);
   bool drained = !l->drain_ms || (o->busiest_second && o->counts.hints == l->streams);
@@ -233,14 +256,17 @@ static int run(load *l) {
   if (goes_on) readers_latency(l->readers, &o.latency); /* that of warming up: forgotten */
   o.before = look(l);
   uint64_t began = bench_now_ns();
-  if (goes_on) goes_on = run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
+  if (goes_on && l->observed.pairs)
+    goes_on = run_observed(l);
+  else if (goes_on)
+    goes_on = run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
   o.seconds = (double)(bench_now_ns() - began) / 1e9;
   o.after = look(l);
   if (goes_on && l->drain_ms) drain(l, &o);
   readers_stop(l->readers);
   readers_count(l->readers, &o.counts);
   readers_latency(l->readers, &o.latency);
-  return report(l, &o);
+  return report(l, &o) || !goes_on;
 }
 
 /* "123" or "123,124", none of them above most: the server's processes, or ports. */
@@ -274,6 +300,7 @@ static int check(load *l, const char *server, const char *pids, const char *port
     return complain("--keyed goes with neither --burst, --stalled, --killed nor --change-bytes");
   if ((l->is_here || l->is_elsewhere) && (!l->is_keyed || l->ports_count < 2 || l->streams < l->ports_count))
     return complain("--here and --elsewhere go with --keyed, several ports, and a stream at each");
+  if (l->observed.pairs && l->pids_count != 1) return complain("--observed needs --pid: one");
   if (l->server != SERVER_VESTRY && l->payload.change_bytes) return complain("--change-bytes: vestry's servers only");
   return 0;
 }
@@ -287,7 +314,7 @@ int bench_load(int argc, char **argv) {
             .idle_ms = 200,
             .seed = 1,
             .publisher.fd = -1};
-  uint64_t payload_bytes = 100, change_bytes = 0;
+  uint64_t payload_bytes = 100, change_bytes = 0, has_console = 0;
   const char *server = "vestry", *pids = NULL, *ports = NULL;
   const bench_option options[] = {{"--port", &ports, NULL, 0, 0},
                                   {"--streams", NULL, &l.streams, 1, 25000},
@@ -311,9 +338,12 @@ int bench_load(int argc, char **argv) {
                                   {"--server", &server, NULL, 0, 0},
                                   {"--pid", &pids, NULL, 0, 0},
                                   {"--drain-ms", NULL, &l.drain_ms, 1000, 3600000},
+                                  {"--observed", NULL, &l.observed.pairs, 1, OBSERVED_PAIRS_MOST},
+                                  {"--console", NULL, &has_console, 0, 0},
                                   {"--own", NULL, &l.is_own, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   l.random = l.seed;
+  l.observed.looker.has_console = has_console;
   l.payload = (payload){.bytes = payload_bytes, .change_bytes = change_bytes, .random = l.seed};
   if (!status) status = check(&l, server, pids, ports);
   if (status) return status;

@@ -10,6 +10,7 @@
 
 #include "bench.h"
 #include "client.h"
+#include "observed.h"
 #include "page_alone.h"
 #include "page_sleeper.h"
 #include "readers.h"
@@ -25,6 +26,8 @@ typedef struct page_load {
       is_private;
   const char *encoding;
   int server;
+  observed observed; /* pairs: 0: all is one turn */
+  uint64_t next;     /* the round that is */
   readers *readers;
   bench_client publisher;
   char *rows; /* what stands behind the text */
@@ -120,6 +123,24 @@ static bool run_rounds(page_load *l, uint64_t from, uint64_t to) {
   return readers_wait(l->readers, to * l->pages, l->patience_ms);
 }
 
+static bool run_turn(void *of) {
+  page_load *l = of;
+  l->next += l->rounds;
+  return run_rounds(l, l->next - l->rounds, l->next);
+}
+
+/* Turns by pairs; all their rounds are counted in the end. */
+static bool run_observed(page_load *l) {
+  l->next = 1 + l->warm;
+  l->observed.looker.port = (int)l->port;
+  l->observed.looker.pid = (int)l->pid;
+  l->observed.turn = run_turn;
+  l->observed.ctx = l;
+  const bool is_well = observed_run(&l->observed);
+  l->rounds = l->next - 1 - l->warm;
+  return is_well;
+}
+
 typedef struct outcome {
   usage before, after;
   readers_counts counts_before, counts;
@@ -153,6 +174,7 @@ static int report(const page_load *l, const outcome *o) {
          histogram_percentile_ns(&o->latency, 0.5) / 1e6, histogram_percentile_ns(&o->latency, 0.99) / 1e6,
          (double)o->latency.max_ns / 1e6, (double)(o->counts.body_bytes - o->counts_before.body_bytes) / each);
   report_server(l, o, each);
+  if (l->observed.pairs) observed_print(&l->observed);
   printf(" opened_per_s=%.0f\n", (double)l->pages / o->opening_seconds);
   if (!lost && !o->counts.disorders && !o->counts.broken) return 0;
   fprintf(stderr, "vestry-bench: %" PRIu64 " lost, %" PRIu64 " in disorder, %" PRIu64 " streams broken\n", lost,
@@ -172,13 +194,16 @@ static int run(page_load *l) {
   if (goes_on) readers_latency(l->readers, &o.latency); /* that of warming up: forgotten */
   o.before = look(l);
   uint64_t began = bench_now_ns();
-  if (goes_on) run_rounds(l, 1 + l->warm, 1 + l->warm + l->rounds);
+  if (goes_on && l->observed.pairs)
+    goes_on = run_observed(l);
+  else if (goes_on)
+    goes_on = run_rounds(l, 1 + l->warm, 1 + l->warm + l->rounds);
   o.seconds = (double)(bench_now_ns() - began) / 1e9;
   o.after = look(l);
   readers_stop(l->readers);
   readers_count(l->readers, &o.counts);
   readers_latency(l->readers, &o.latency);
-  return report(l, &o);
+  return report(l, &o) || !goes_on;
 }
 
 static int complain(const char *what) {
@@ -212,7 +237,7 @@ int bench_page_load(int argc, char **argv) {
   static page_load l = {
       .pages = 1000, .rounds = 100, .bytes = 10000, .change_bytes = 100, .threads = 1, .patience_ms = 20000, .seed = 1};
   const char *server = "vestry", *alone = NULL;
-  uint64_t is_sleeper = 0, sleep_ms = 5000;
+  uint64_t is_sleeper = 0, sleep_ms = 5000, has_console = 0;
   const bench_option options[] = {{"--port", NULL, &l.port, 1, 65535},
                                   {"--pages", NULL, &l.pages, 1, 25000},
                                   {"--rounds", NULL, &l.rounds, 1, 100000},
@@ -227,11 +252,15 @@ int bench_page_load(int argc, char **argv) {
                                   {"--seed", NULL, &l.seed, 0, UINT64_MAX},
                                   {"--server", &server, NULL, 0, 0},
                                   {"--pid", NULL, &l.pid, 1, INT32_MAX},
+                                  {"--observed", NULL, &l.observed.pairs, 1, OBSERVED_PAIRS_MOST},
+                                  {"--console", NULL, &has_console, 0, 0},
                                   {"--sleeper", NULL, &is_sleeper, 0, 0},
                                   {"--sleep-ms", NULL, &sleep_ms, 10, 60000},
                                   {"--alone", &alone, NULL, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
+  l.observed.looker.has_console = has_console;
+  if (l.observed.pairs && (!l.pid || l.a_second)) return complain("--observed goes with --pid, without --a-second");
   while (l.server < SERVERS && strcmp(servers[l.server], server) != 0) l.server++;
   if (l.server == SERVERS) return complain("--server: one of vestry, node is wanted");
   if (l.encoding && !bench_decoder_knows(l.encoding)) return complain("--encoding: one of identity, gzip, br");

@@ -13,6 +13,8 @@
  *   POST /drain?ms=N  sends all streams away over so long
  *   POST /close?key=K ends those kept under K, cleanly
  *
+ *   SIGUSR2 takes away what serves /metrics and the console, SIGUSR1 puts it there again: so what it costs is measured.
+ *   "observed" in /stats is 1 while it is there
  *   --pages: also the live pages of pages.c
  *   --members N: also log-ins and actions that run once, of members.c, with room for so many
  *   --cluster nats://HOST:PORT --node NAME: a node of a cluster: what is published reaches the streams of all nodes. A
@@ -95,8 +97,10 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
 /* What the instance has. */
 typedef struct served {
   vestry *v;
-  bench_pages *pages;     /* NULL: none */
-  bench_cluster *cluster; /* NULL: none */
+  bench_pages *pages;      /* NULL: none */
+  bench_cluster *cluster;  /* NULL: none */
+  vestry_observe *observe; /* of the main thread */
+  atomic_bool is_observed;
 } served;
 
 /* One effect to all connections under a key. */
@@ -231,6 +235,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
       "store", "put", (json_int_t)kept.put_count, "removed", (json_int_t)kept.removed_count, "live",
       (json_int_t)kept.live_count);
   if (all) {
+    json_object_set_new(all, "observed", json_integer(atomic_load(&all_of->is_observed)));
     json_object_set_new(all, "answer_bytes", json_integer((json_int_t)s.answer_bytes));
     json_object_set_new(all, "answer_peak_bytes", json_integer((json_int_t)s.answer_peak_bytes));
     json_object_set_new(all, "answers_cut", json_integer((json_int_t)s.answers_cut_count));
@@ -313,11 +318,30 @@ static vestry_err mount(served *all) {
   return error;
 }
 
-static vestry_err mount_metrics(served *all, vestry_observe **ret_observe) {
+static vestry_err observe(served *all) {
+  if (all->observe) return VESTRY_OK;
   const vestry_observe_options options = {.pages = all->pages ? bench_pages_of(all->pages) : NULL,
                                           .cluster = all->cluster ? bench_cluster_of(all->cluster) : NULL};
-  vestry_err error = vestry_observe_create(all->v, &options, ret_observe);
-  return error ? error : vestry_observe_mount(*ret_observe, "");
+  vestry_err error = vestry_observe_create(all->v, &options, &all->observe);
+  if (!error) error = vestry_observe_mount(all->observe, "");
+  atomic_store(&all->is_observed, !error);
+  return error;
+}
+
+static void cease_to_observe(served *all) {
+  atomic_store(&all->is_observed, false);
+  vestry_observe_destroy(all->observe);
+  all->observe = NULL;
+}
+
+static vestry_err wait_for_end(served *all) {
+  vestry_err error = VESTRY_OK;
+  for (int received; !error && (received = bench_server_wait()) != SIGINT && received != SIGTERM;)
+    if (received == SIGUSR1)
+      error = observe(all);
+    else
+      cease_to_observe(all);
+  return error;
 }
 
 static int serve(served *all, const bench_server_options *options) {
@@ -325,20 +349,18 @@ static int serve(served *all, const bench_server_options *options) {
   bench_server server;
   if (!bench_server_start(&server, all->v, options, &status)) return status;
   large answers;
-  vestry_observe *observe = NULL;
   vestry_err error = large_create(all->v, &answers);
   if (!error) error = mount(all);
-  if (!error) error = mount_metrics(all, &observe);
-  if (error) {
-    fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
-  } else {
+  if (!error) error = observe(all);
+  if (!error) {
     printf("vestry-bench: http://127.0.0.1:%u adapter=%s streams=%" PRIu32 "\n", server.port, options->adapter,
            server.streams);
     fflush(stdout);
-    bench_server_wait();
+    error = wait_for_end(all);
   }
+  if (error) fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
   bench_server_stop(&server);
-  vestry_observe_destroy(observe);
+  cease_to_observe(all);
   large_destroy(&answers);
   return error ? 1 : 0;
 }
@@ -416,14 +438,15 @@ int bench_serve(int argc, char **argv) {
     vestry_destroy(v);
     return 1;
   }
-  status = serve(&(served){v, pages, cluster}, &(bench_server_options){.adapter = adapter,
-                                                                       .port = (unsigned)port,
-                                                                       .threads = (unsigned)threads,
-                                                                       .streams = (uint32_t)streams,
-                                                                       .request_ms = request_ms,
-                                                                       .per_address = (uint32_t)per_address,
-                                                                       .tls_key = tls_key,
-                                                                       .tls_certificate = tls_certificate});
+  status = serve(&(served){.v = v, .pages = pages, .cluster = cluster},
+                 &(bench_server_options){.adapter = adapter,
+                                         .port = (unsigned)port,
+                                         .threads = (unsigned)threads,
+                                         .streams = (uint32_t)streams,
+                                         .request_ms = request_ms,
+                                         .per_address = (uint32_t)per_address,
+                                         .tls_key = tls_key,
+                                         .tls_certificate = tls_certificate});
   (void)vestry_stop(v, VESTRY_NEVER_MS);
   bench_members_finish(&members);
   bench_cluster_destroy(cluster);

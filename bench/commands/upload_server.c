@@ -174,7 +174,7 @@ static int run(served *all, vestry *v, int port_to) {
   vestry_err error = mount(all, v);
   if (!error) {
     tell_port(port_to, (int)server.port);
-    bench_server_wait();
+    (void)bench_server_wait();
   }
   bench_server_stop(&server);
   vestry_uploads_destroy(all->uploads);

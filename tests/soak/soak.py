@@ -24,6 +24,7 @@ sys.path.insert(0, HERE)
 import attacks  # noqa: E402
 import field  # noqa: E402
 import honest  # noqa: E402
+import observe  # noqa: E402
 import probes  # noqa: E402
 import replay  # noqa: E402
 import target  # noqa: E402
@@ -52,6 +53,7 @@ SERVERS = {
 }
 
 REPLAY = "replayed-broker-messages"
+OBSERVE = "observe"
 
 Row = collections.namedtuple("Row", "server attack sources did quiet beside loud seen cpu peak grew served clear wrong")
 
@@ -368,6 +370,16 @@ def broker_row(options):
     yield Row("microhttpd", f"{REPLAY} ({played:,})", "", 0, None, None, None, None, 0, 0, 0, 0, 0, wrong)
 
 
+def observe_rows(options):
+    """Counters that reconcile, on each server that is reached without TLS; their seconds are those of one server."""
+    for server_name in options.server or list(SERVERS):
+        if server_name not in observe.SERVERS:
+            continue
+        last, scrapes, wrong = observe.reconcile(options.bench, server_name, options.seconds, options.seed)
+        seen = f"{last['opened']:,} streams, {last['accepted']:,} events" if last else "nothing"
+        yield Row(server_name, f"{OBSERVE}: {seen}, {scrapes:,} scrapes", "", 0, None, None, None, None, 0, 0, 0, 0, 0, wrong)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench")
@@ -380,7 +392,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    known = {one.name for one in attacks.TABLE} | set(probes.PROBES) | {"mixed", REPLAY}
+    known = {one.name for one in attacks.TABLE} | set(probes.PROBES) | {"mixed", REPLAY, OBSERVE}
     for name in options.only or ():
         if name not in known:
             parser.error(f"--only {name}: one of {', '.join(sorted(known))}")
@@ -394,7 +406,8 @@ def main():
                 show(row)
                 count += 1
                 failed += bool(row.wrong)
-        for row in broker_row(options) if wanted(options, REPLAY) else ():
+        of_their_own = [(broker_row, REPLAY), (observe_rows, OBSERVE)]
+        for row in (row for make, name in of_their_own if wanted(options, name) for row in make(options)):
             show(row)
             count += 1
             failed += bool(row.wrong)

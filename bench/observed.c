@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "observed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench.h"
+
+/* What a turn took of the server's processors, and of all that looks on; 0: it failed. */
+static uint64_t time_turn(observed *all, bool is_observed) {
+  if (is_observed && !onlooker_begin(&all->looker)) return 0;
+  const uint64_t before_ns = bench_cpu_ns(all->looker.pid);
+  const bool is_well = all->turn(all->ctx);
+  const uint64_t took_ns = bench_cpu_ns(all->looker.pid) - before_ns;
+  if (is_observed && !onlooker_end(&all->looker)) return 0;
+  return is_well ? took_ns : 0;
+}
+
+static int compare(const void *a, const void *b) {
+  const double one = *(const double *)a, other = *(const double *)b;
+  return (one > other) - (one < other);
+}
+
+static double share_of(double *numbers, uint64_t count, double share) {
+  qsort(numbers, count, sizeof *numbers, compare);
+  return numbers[(uint64_t)((double)(count - 1) * share + 0.5)];
+}
+
+bool observed_run(observed *all) {
+  static double plain[OBSERVED_PAIRS_MOST], seen[OBSERVED_PAIRS_MOST], ratios[OBSERVED_PAIRS_MOST];
+  if (!onlooker_switch(&all->looker, false)) return false;
+  for (uint64_t pair = 0; pair < all->pairs; pair++) {
+    const bool is_first = pair % 2;
+    const uint64_t one_ns = time_turn(all, is_first), other_ns = one_ns ? time_turn(all, !is_first) : 0;
+    if (!other_ns) return false;
+    plain[pair] = (double)(is_first ? other_ns : one_ns);
+    seen[pair] = (double)(is_first ? one_ns : other_ns);
+    ratios[pair] = seen[pair] / plain[pair];
+  }
+  all->plain_ns = share_of(plain, all->pairs, 0.5);
+  all->observed_ns = share_of(seen, all->pairs, 0.5);
+  all->ratio = share_of(ratios, all->pairs, 0.5);
+  all->ratio_low = share_of(ratios, all->pairs, 0.25);
+  all->ratio_high = share_of(ratios, all->pairs, 0.75);
+  return true;
+}
+
+void observed_print(const observed *all) {
+  printf(" pairs=%" PRIu64 " console=%d plain_cpu_ms=%.2f observed_cpu_ms=%.2f observed_ratio=%.4f ratio_low=%.4f"
+         " ratio_high=%.4f",
+         all->pairs, all->looker.has_console, all->plain_ns / 1e6, all->observed_ns / 1e6, all->ratio, all->ratio_low,
+         all->ratio_high);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "onlooker.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "client.h"
+
+enum { BEAT_MS = 1000, STEP_MS = 20, PATIENCE_MS = 20000 };
+
+static bool complain(const char *what) {
+  fprintf(stderr, "vestry-bench: %s\n", what);
+  return false;
+}
+
+bool onlooker_switch(const onlooker *looker, bool is_observed) {
+  if (kill(looker->pid, is_observed ? SIGUSR1 : SIGUSR2)) return complain("--pid: there is no such server");
+  for (int waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += STEP_MS, bench_sleep_ms(STEP_MS))
+    if (bench_server_stat(looker->port, "observed") == is_observed) return true;
+  return complain("the server is not switched");
+}
+
+static void ask(onlooker *looker, const char *path) {
+  const bool is_answered = bench_request(looker->port, "GET", path, "", 0, NULL, 0) == 200;
+  if (is_answered && atomic_load(&looker->asked) >= 0)
+    atomic_fetch_add(&looker->asked, 1);
+  else
+    atomic_store(&looker->asked, -1);
+}
+
+static int open_console(const onlooker *looker) {
+  static const char get[] = "GET /console/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n";
+  int fd = looker->has_console ? bench_connect(looker->port, 0, 0) : -1;
+  if (fd >= 0) (void)bench_send_all(fd, get, sizeof get - 1);
+  return fd;
+}
+
+static void *look_on(void *of) {
+  onlooker *looker = of;
+  char beat[4096];
+  struct pollfd console = {.fd = open_console(looker), .events = POLLIN};
+  if (looker->has_console && console.fd < 0) atomic_store(&looker->asked, -1);
+  for (uint64_t next_ns = bench_now_ns(); !atomic_load(&looker->is_over);) {
+    if (poll(&console, 1, STEP_MS) == 1) { /* a negative descriptor is passed over */
+      if (read(console.fd, beat, sizeof beat) <= 0) break;
+      ask(looker, "/streams?sort=bytes");
+    }
+    if (bench_now_ns() < next_ns) continue;
+    ask(looker, "/metrics");
+    next_ns += BEAT_MS * UINT64_C(1000000);
+  }
+  if (!atomic_load(&looker->is_over)) atomic_store(&looker->asked, -1);
+  if (console.fd >= 0) close(console.fd);
+  return NULL;
+}
+
+bool onlooker_begin(onlooker *looker) {
+  atomic_store(&looker->is_over, false);
+  atomic_store(&looker->asked, 0);
+  if (!onlooker_switch(looker, true)) return false;
+  return pthread_create(&looker->thread, NULL, look_on, looker) == 0 || complain("no thread");
+}
+
+bool onlooker_end(onlooker *looker) {
+  atomic_store(&looker->is_over, true);
+  pthread_join(looker->thread, NULL);
+  const bool is_well = atomic_load(&looker->asked) > 0;
+  if (!is_well) complain("what looks on was not answered");
+  return onlooker_switch(looker, false) && is_well;
+}
