@@ -87,9 +87,10 @@ static const struct {
      "lease [--tabs 10000] [--count 200000] [--turns 9]\n"
      "      what a tab's answer to its stream costs, beside the least that a handler answers"},
     {"observe", bench_observe,
-     "observe [--streams 10000] [--turns 500] [--count 64000]\n"
-     "      a scrape of the metrics; a stream that comes and goes, alone and during scrapes; events, not timed and "
-     "timed"},
+     "observe [--streams 10000] [--turns 50] [--count 6400] [--only memory|looks|writers|events|tails]\n"
+     "      to look into many streams: a scrape, one of them, a page of a listing; what writers wait meanwhile, "
+     "events\n"
+     "      cost more, and streams hold more"},
     {"rate", bench_rate,
      "rate [--clients 10000] [--count 200000] [--turns 9]\n"
      "      what a guard of rates costs a request: without and with it, in turns"},

@@ -153,7 +153,7 @@ static void move_walks_locked(vsi_group *group, const vestry_connection *from, v
     if (at->next == from) at->next = to;
 }
 
-/* A thread that adds up has the lock again and again, and lets those in that wait here. */
+/* A thread that walks has the lock again and again, and lets those in that wait here. */
 static void lock_to_change(vsi_group *group) {
   if (vsi_mutex_try(&group->lock)) return;
   atomic_fetch_add_explicit(&group->waiting_count, 1, memory_order_relaxed); /* a hint: the lock orders all else */
@@ -245,6 +245,7 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
 size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
                            vestry_connection *chunk[VSI_GROUP_CHUNK]) {
   size_t count = 0;
+  let_changes_in(group);
   vsi_mutex_lock(&group->lock);
   for (; walk->next && count < limit; walk->next = TAILQ_NEXT(walk->next, in_group))
     chunk[count++] = vestry_connection_ref(walk->next);
@@ -257,6 +258,7 @@ vestry_connection *vsi_group_find(vsi_group *group, uint64_t id) {
   vsi_group_walk walk;
   vsi_group_walk_begin(group, &walk);
   for (bool more = true; more;) {
+    let_changes_in(group);
     vsi_mutex_lock(&group->lock);
     for (int i = 0; i < STEPS_A_LOCK && walk.next && walk.next->id < id; i++)
       walk.next = TAILQ_NEXT(walk.next, in_group);

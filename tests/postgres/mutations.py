@@ -3,13 +3,14 @@
 
 Each mutation leaves out one part of src/postgres, in a copy of its file: the text must be there exactly once. The
 oracle is linked with the copy, and is to fail. A mutation that it does not find within its commits is an error."""
-import json
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import mutate  # noqa: E402
 
 COMMITS = os.environ.get("VESTRY_MUTATION_COMMITS", "3000")
 SKIPPED = 77
@@ -34,28 +35,11 @@ MUTATIONS = {
 }
 
 
-def mutate(source, build, name, folder):
+def run(source, build, name, folder):
     """Returns what the oracle's exit status was, and what it said."""
     file, before, after = MUTATIONS[name]
-    path = source / "src" / "postgres" / file
-    text = path.read_text()
-    if text.count(before) != 1:
-        sys.exit(f"{name}: its text is {text.count(before)} times in {file}, not once")
-    copy, made, program = folder / file, folder / "copy.o", folder / "oracle"
-    copy.write_text(text.replace(before, after))
-    commands = json.loads((build / "compile_commands.json").read_text())
-    entry = next(entry for entry in commands if pathlib.Path(entry["file"]) == path)
-    compile_it = shlex.split(entry["command"])
-    old = compile_it[compile_it.index("-o") + 1]
-    compile_it[compile_it.index("-o") + 1] = str(made)
-    compile_it[compile_it.index(str(path))] = str(copy)
-    subprocess.run([*compile_it, "-w"], cwd=entry["directory"], check=True)
-    links = subprocess.run(["ninja", "-t", "commands", "-s", PROGRAM], cwd=build, check=True, text=True,
-                           stdout=subprocess.PIPE).stdout
-    link = links.strip().splitlines()[-1].replace(f" {old} ", f" {made} ").replace(f"-o {PROGRAM} ", f"-o {program} ")
-    if str(made) not in link or str(program) not in link:
-        sys.exit(f"{name}: {old} is not linked into {PROGRAM}")
-    subprocess.run(link, shell=True, cwd=build, check=True)
+    program = folder / "oracle"
+    mutate.link(build, source / "src/postgres" / file, before, after, PROGRAM, program)
     environment = {**os.environ, "VESTRY_LEVEL": "reads", "VESTRY_COMMITS": COMMITS}
     ran = subprocess.run([program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          errors="replace")
@@ -67,7 +51,7 @@ def main():
     left = []
     for name in sys.argv[3:] or MUTATIONS:
         with tempfile.TemporaryDirectory() as folder:
-            status, said = mutate(source, build, name, pathlib.Path(folder))
+            status, said = run(source, build, name, pathlib.Path(folder))
         if status == SKIPPED:
             sys.exit(SKIPPED)
         found = status != 0 and ("missed by page" in said or "never settles" in said)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""Something wrong, to be found by a test: one text of a file is replaced in a copy, and what is made of the file is
+linked with it, beside the build."""
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+
+
+def link(build, path, before, after, target, made):
+    """Links a target of the build, by its name there, as the file `made`; path: of the file that has `before` once."""
+    text = path.read_text()
+    if text.count(before) != 1:
+        sys.exit(f"{before}: {text.count(before)} times in {path.name}, not once")
+    copy, mutant = made.parent / path.name, made.parent / "mutant.o"
+    copy.write_text(text.replace(before, after))
+    commands = json.loads((build / "compile_commands.json").read_text())
+    entry = next(entry for entry in commands if pathlib.Path(entry["file"]) == path)
+    compile_it = shlex.split(entry["command"])
+    old = compile_it[compile_it.index("-o") + 1]
+    compile_it[compile_it.index("-o") + 1] = str(mutant)
+    compile_it[compile_it.index(str(path))] = str(copy)
+    subprocess.run([*compile_it, "-w"], cwd=entry["directory"], check=True)
+    links = subprocess.run(["ninja", "-t", "commands", "-s", target], cwd=build, check=True, text=True,
+                           stdout=subprocess.PIPE).stdout
+    command = links.strip().splitlines()[-1].replace(f" {old} ", f" {mutant} ").replace(f"-o {target} ", f"-o {made} ")
+    if str(mutant) not in command or str(made) not in command:
+        sys.exit(f"{old} is not linked into {target}")
+    subprocess.run(command, shell=True, cwd=build, check=True)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The counters' soak is to find what is not counted: mutations.py SOURCE BUILD [NAME…]
+
+Each mutation leaves out one count, in a copy of its file: the text must be there exactly once. observe.py is run with a
+library that is linked with the copy, and is to fail. A mutation that it does not find is an error."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import mutate  # noqa: E402
+
+SECONDS = "2"
+MUTATIONS = {
+    "cause": ("connection/group.c", "  group->totals.closed_by_cause[vsi_connection_cause(connection)]++;\n", ""),
+    "close": ("observe/closes.c", "  closes->by_cause[cause]++;\n", ""),
+    "discarded": ("connection/runner.c", ": &connection->discarded_count,", ": &connection->heartbeats_count,"),
+}
+
+
+def soak(source, build, name, folder):
+    """Returns the soak's exit status, and what it said."""
+    file, before, after = MUTATIONS[name]
+    library = (build / "lib/libvestry.so").resolve()
+    mutate.link(build, source / "src" / file, before, after, str(library.relative_to(build)), folder / "libvestry.so.0")
+    command = [sys.executable, "-B", str(source / "tests/soak/observe.py"), str(build / "bin/vestry-bench"), "--server",
+               "microhttpd", "--seconds", SECONDS]
+    ran = subprocess.run(command, env={**os.environ, "LD_LIBRARY_PATH": str(folder)}, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
+    return ran.returncode, ran.stdout
+
+
+def main():
+    source, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+    left = []
+    for name in sys.argv[3:] or MUTATIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            status, said = soak(source, build, name, pathlib.Path(folder))
+        found = status != 0 and "≠" in said
+        print(f"{name}: {'found' if found else 'NOT found'}: {said}", flush=True)
+        if not found:
+            left.append(name)
+    sys.exit(f"not found: {' '.join(left)}" if left else 0)
+
+
+if __name__ == "__main__":
+    main()
