@@ -240,6 +240,13 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
     json_object_set_new(all, "answer_peak_bytes", json_integer((json_int_t)s.answer_peak_bytes));
     json_object_set_new(all, "answers_cut", json_integer((json_int_t)s.answers_cut_count));
   }
+  vestry_channels_stats channels = {0};
+  vestry_channels_stats_get(app, &channels);
+  if (all)
+    json_object_set_new(all, "channels",
+                        json_pack("{s:I,s:I,s:I,s:I}", "live", (json_int_t)channels.live_count, "made",
+                                  (json_int_t)channels.made_count, "ended", (json_int_t)channels.ended_count, "refused",
+                                  (json_int_t)channels.refused_count));
   if (all && all_of->cluster) json_object_set_new(all, "cluster", bench_cluster_stats(all_of->cluster));
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);

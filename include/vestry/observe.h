@@ -106,6 +106,8 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *                        as vestry_observe_streams; cursor: what `next` said, which is null on the last page
  *  GET {prefix}/streams/{id}
  *                        as vestry_observe_stream; of one that has ended what is known of its close
+ *  GET {prefix}/channels?prefix=&limit=&cursor=
+ *                        as vestry_observe_channels. And counts of all channels
  *  GET {prefix}/closed?cause=&before=&after=&limit=&consoles=
  *                        as vestry_observe_closes, by the name of a cause; consoles=no: no_consoles. And counts by
  *                        cause, of all and of the last hour; and how many of each were consoles'
@@ -320,6 +322,49 @@ VESTRY_API vestry_err vestry_observe_closes(vestry_observe *observe, const vestr
  *  Returns  OK | INVALID (an argument)
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]);
+
+/* --------------------------------------------------------------------------------------------------- channels ----- */
+
+/** What is known of a channel (vestry/channel.h) since it was made. Text is as in vestry_stream_info. */
+typedef struct vestry_channel_info {
+  size_t size; /**< sizeof(vestry_channel_info) of this library */
+  uint64_t
+      number; /**< of the channel, from 1, in the order in which they were made; one that is made anew has another */
+  char scope[9];
+  char key[VESTRY_SHOWN_KEY_BYTES];
+  bool is_key_cut;
+  bool has_history;                                        /**< vestry/history.h */
+  size_t members_count;                                    /**< now */
+  uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
+  uint64_t epochs_count;
+  uint64_t alone_count;   /**< of epochs that have ended */
+  uint64_t encodes_count; /**< runs of an encoder over an event for all its aligned members at once */
+  uint64_t plain_bytes;   /**< of these events, before they were encoded */
+  uint64_t encoded_bytes; /**< and after */
+  double ratio;           /**< plain_bytes / encoded_bytes; 0: nothing was encoded */
+  size_t kept_count;      /**< events in its history, when it was last published to or its history changed */
+  size_t kept_bytes;      /**< of these events */
+} vestry_channel_info;
+
+/** Which channels are listed. Zero: all, from the beginning. */
+typedef struct vestry_channel_query {
+  size_t size;               /**< sizeof(vestry_channel_query), or 0 */
+  const char *prefix;        /**< as in vestry_stream_query */
+  size_t limit;              /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the most */
+  vestry_stream_cursor from; /**< where to go on: what the last page gave, of the same prefix */
+} vestry_channel_query;
+
+/** Takes one channel of a listing. On the thread that lists, no lock held. info: valid during the call. */
+typedef void (*vestry_channel_info_fn)(const vestry_channel_info *info, void *ctx);
+
+/** List channels, a page a call. Their order means nothing and stays the same: a channel that is there from the first
+ *  page to the last is listed once, whatever comes and goes meanwhile.
+ *  query     NULL: the defaults
+ *  ret_next  for the next page; zero: there is none. May be NULL
+ *  Returns   OK | INVALID (an argument)
+ *  Threads   any; takes locks briefly, waits for no publish, allocates nothing */
+VESTRY_API vestry_err vestry_observe_channels(vestry_observe *observe, const vestry_channel_query *query,
+                                              vestry_channel_info_fn fn, void *ctx, vestry_stream_cursor *ret_next);
 
 #ifdef __cplusplus
 }

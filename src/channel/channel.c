@@ -109,8 +109,16 @@ static vsi_lane *find_idle_locked(vsi_channel *channel) {
   return NULL;
 }
 
+/* What its history keeps can change inside the turnstile alone. */
+static void note_kept_locked(vsi_channel *channel) {
+  const vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed);
+  channel->sums.kept_count = history ? history->stats.kept_count : 0;
+  channel->sums.kept_bytes = history ? history->stats.kept_bytes : 0;
+}
+
 static void leave_turnstile(vsi_channel *channel) {
   vsi_mutex_lock(&channel->lock);
+  note_kept_locked(channel);
   for (vsi_lane *idle; (idle = find_idle_locked(channel));) {
     vsi_mutex_unlock(&channel->lock);
     publishes_inside++;
@@ -298,15 +306,18 @@ static size_t lane_members(vsi_channel *channel, const vsi_lane *lane) {
 static void encode(vsi_channel *channel, publishing *p) {
   vsi_lane_bytes lanes[VSI_CODINGS_MAX];
   uint32_t count = 0;
-  uint64_t epochs = 0, alone = 0;
+  uint64_t epochs = 0, alone = 0, plain_bytes = 0, encoded_bytes = 0, encodes = 0;
   for (int i = 0; i < VSI_CODINGS_MAX; i++) {
     vsi_lane *lane = &channel->lanes[i];
     size_t members = lane_members(channel, lane);
     bool begun;
     uint64_t ended_alone;
     if (!members) continue;
-    if (vsi_lane_encode(lane, p->event, members, channel->epoch_max_bytes, &lanes[count], &begun, &ended_alone))
-      count++;
+    if (vsi_lane_encode(lane, p->event, members, channel->epoch_max_bytes, &lanes[count], &begun, &ended_alone)) {
+      plain_bytes += lanes[count].aligned->plain_len;
+      encoded_bytes += lanes[count++].aligned->len;
+      encodes++;
+    }
     epochs += begun;
     alone += ended_alone;
   }
@@ -316,6 +327,9 @@ static void encode(vsi_channel *channel, publishing *p) {
       vsi_lane_bytes_finish(&lanes[i]);
     }
   vsi_mutex_lock(&channel->lock);
+  channel->sums.encodes_count += encodes;
+  channel->sums.plain_bytes += plain_bytes;
+  channel->sums.encoded_bytes += encoded_bytes;
   channel->stats.epochs_count += epochs;
   channel->stats.alone_count += alone;
   vsi_mutex_unlock(&channel->lock);
@@ -438,12 +452,19 @@ vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event
   return p.error;
 }
 
+void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi_channel_sums *ret_sums) {
+  vsi_mutex_lock(&channel->lock);
+  *ret_stats = channel->stats;
+  ret_stats->members_count = channel->members.by_connection.count;
+  *ret_sums = channel->sums;
+  vsi_mutex_unlock(&channel->lock);
+}
+
 void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats) {
   bool entered = enter(channel, !publishes_inside);
-  vsi_mutex_lock(&channel->lock);
-  vestry_channel_stats stats = channel->stats;
-  stats.members_count = channel->members.by_connection.count;
-  vsi_mutex_unlock(&channel->lock);
+  vestry_channel_stats stats;
+  vsi_channel_sums sums;
+  vsi_channel_look(channel, &stats, &sums);
   if (entered) { /* otherwise another thread uses the lanes */
     for (int i = 0; i < VSI_CODINGS_MAX; i++)
       if (channel->lanes[i].epoch)

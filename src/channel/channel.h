@@ -23,11 +23,19 @@ typedef struct vsi_channel_name {
   bool (*unref)(vsi_channel *channel);
   struct vsi_channels *channels; /* the table that it is in */
   vsi_map_link in;               /* guarded by the table's lock, but for the hash */
+  uint64_t number;               /* of the table's channels, from 1; set under the table's lock, before it is found */
   const unsigned char *bytes;
   size_t len;
 } vsi_channel_name;
 
 struct vsi_history;
+
+/* What is known of a channel beside its counters. */
+typedef struct vsi_channel_sums {
+  uint64_t encodes_count;              /* for aligned members, one a coding */
+  uint64_t encoded_bytes, plain_bytes; /* what these made, and of what */
+  size_t kept_count, kept_bytes;       /* of its history, when a thread was last inside the turnstile */
+} vsi_channel_sums;
 
 struct vsi_channel {
   vsi_group *group; /* a reference */
@@ -41,12 +49,13 @@ struct vsi_channel {
   vsi_members members;             /* guarded by lock */
   vsi_member *cursor;              /* guarded by lock */
   vestry_channel_stats stats;      /* guarded by lock; members_count is not kept here */
+  vsi_channel_sums sums;           /* guarded by lock */
   vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used inside the turnstile */
   /* NULL: none. Set and used inside the turnstile; elsewhere it says no more than whether there is one. */
   _Atomic(struct vsi_history *) history;
 };
 /* With its name and the first buckets of its members, about what vestry/channel.h says. */
-_Static_assert(sizeof(struct vsi_channel) <= 1088, "what a channel costs: vestry/channel.h");
+_Static_assert(sizeof(struct vsi_channel) <= 1136, "what a channel costs: vestry/channel.h");
 
 /* Of what is published in one epoch, at most; and unless it is said. */
 #define VSI_EPOCH_MAX_BYTES_MOST    ((uint64_t)1 << 30)
@@ -76,6 +85,10 @@ vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t
 /* Waits for publishes, as publish does; where publish would be BUSY, alone_count is without those of the epochs that
  * have not ended. */
 void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats);
+
+/* The same without waiting, and with sums: alone_count is without those of the epochs that have not ended. Any thread;
+ * takes the channel's lock briefly. */
+void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi_channel_sums *ret_sums);
 
 static inline vsi_channel *vsi_channel_ref(vsi_channel *channel) {
   VSI_REFS_TAKE(&channel->refs);

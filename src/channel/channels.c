@@ -3,9 +3,9 @@
 /* Channels without an owner.
  *
  * What holds one. Every reference to a channel has a holder: a member, from before it is let in until all that is done
- * with it is done; a reply whose stream is to join; a thread which publishes, joins or takes out. The table holds none:
- * it has the channels that have a holder. So the last reference is the channel's end; it has no member then, and no
- * thread is inside its turnstile: its encoders have ended with their last members.
+ * with it is done; a reply whose stream is to join; a thread which publishes, joins, takes out or lists. The table
+ * holds none: it has the channels that have a holder. So the last reference is the channel's end; it has no member
+ * then, and no thread is inside its turnstile: its encoders have ended with their last members.
  *
  * Ending and being found. A channel is found, and a reference to it taken, under the lock; and under the lock the last
  * reference is dropped and the channel taken out. So a channel that is found has a reference left. A reference that is
@@ -21,7 +21,7 @@
 #include "base/memory.h"
 #include "base/refs.h"
 
-enum { DEFAULT_MAX_COUNT = 10000 };
+enum { DEFAULT_MAX_COUNT = 10000, WALK_STEPS = 4096 };
 
 struct vsi_channels {
   vsi_group *group; /* whose connections join */
@@ -79,6 +79,51 @@ vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t
   return found;
 }
 
+static bool is_before(vsi_channels_place a, vsi_channels_place b) {
+  return a.hash < b.hash || (a.hash == b.hash && a.number < b.number);
+}
+
+static vsi_channels_place place_of(const vsi_channel *channel) {
+  return (vsi_channels_place){channel->name.in.hash, channel->name.number};
+}
+
+/* The first channel from there on in the bucket of the place; NULL: there is none. */
+static vsi_channel *first_locked(const vsi_channels *channels, vsi_channels_place from) {
+  vsi_channel *first = NULL;
+  for (vsi_map_link *at = *vsi_map_bucket(&channels->map, from.hash); at; at = at->next) {
+    vsi_channel *channel = VSI_MAP_OWNER(at, vsi_channel, name.in);
+    if (is_before(place_of(channel), from)) continue;
+    if (!first || is_before(place_of(channel), place_of(first))) first = channel;
+  }
+  return first;
+}
+
+/* Where the next bucket begins; after the last one it is 0. */
+static vsi_channels_place next_bucket(const vsi_map *map, vsi_channels_place from) {
+  const unsigned shift = 64 - map->bits;
+  return (vsi_channels_place){((from.hash >> shift) + 1) << shift, 0};
+}
+
+static vsi_channels_place next_place_locked(const vsi_channels *channels, vsi_channels_place from,
+                                            const vsi_channel *found) {
+  if (!found) return next_bucket(&channels->map, from);
+  return (vsi_channels_place){found->name.in.hash, found->name.number + 1};
+}
+
+size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_channel **ret_found, size_t room) {
+  size_t count = 0, steps = 0;
+  vsi_channels_place at = *from;
+  vsi_mutex_lock(&channels->lock);
+  do {
+    vsi_channel *found = first_locked(channels, at);
+    if (found) ret_found[count++] = vsi_channel_ref(found);
+    at = next_place_locked(channels, at, found);
+  } while ((at.hash || at.number) && count < room && ++steps < WALK_STEPS);
+  vsi_mutex_unlock(&channels->lock);
+  *from = at;
+  return count;
+}
+
 void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch) {
   atomic_store_explicit(&channels->watch, watch, memory_order_release); /* pairs with watch_of */
 }
@@ -123,7 +168,7 @@ typedef struct spare {
 
 static void add_locked(vsi_channels *channels, vsi_channel *channel) {
   vsi_map_add(&channels->map, &channel->name.in, channel->name.in.hash);
-  channels->stats.made++;
+  channel->name.number = ++channels->stats.made;
   channels->stats.live++;
 }
 

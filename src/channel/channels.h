@@ -37,6 +37,17 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
 
 void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
 
+/* A place among channels, which stand in the order of their hashes, those of one hash as they were made. Zero: the
+ * beginning, and the end. */
+typedef struct vsi_channels_place {
+  uint64_t hash, number;
+} vsi_channels_place;
+
+/* The next channels from a place on, each with a reference, which the caller drops. Returns how many: the most that
+ * ret_found has room for, or fewer. It goes through some thousands of buckets at most, so it can be 0 before the end.
+ * from: in and out. */
+size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_channel **ret_found, size_t room);
+
 /* Set the watcher; NULL: none any more. While no channel is live. It must outlive what is under way. */
 void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
 

@@ -5,8 +5,8 @@
   const at = path => location.pathname.replace(/\/console$/, '') + path;
   const $ = id => document.getElementById(id);
   const number = new Intl.NumberFormat('en');
-  const views = ['streams', 'store', 'pages', 'cluster'];
-  let view = 'streams', prefix = '', order = 'newest', cursors = [''], next = null, chosen = 0, gone = false, tail = null;
+  const views = ['streams', 'channels', 'store', 'pages', 'cluster'];
+  let view = 'streams', chosen = 0, gone = false, tail = null;
   let asking = false, again = false;
 
   function el(name, text, how) {
@@ -86,6 +86,35 @@
     }));
   }
 
+  // A listing by pages: the cursors of those up to the one in sight, and what its form asks for.
+  const LIMIT = 50;
+  function listing(prefix, previous, next) {
+    const self = {cursors: [''], next: null};
+    self.query = more => {
+      const query = new URLSearchParams({...more, limit: LIMIT}), cursor = self.cursors[self.cursors.length - 1];
+      if ($(prefix).value) query.set('prefix', $(prefix).value);
+      if (cursor) query.set('cursor', cursor);
+      return query;
+    };
+    self.shown = (count, all, to, none) => {
+      const first = (self.cursors.length - 1) * LIMIT;
+      self.next = to;
+      say(count ? `${number.format(first + 1)} to ${number.format(first + count)} of ${
+        $(prefix).value ? 'those found' : number.format(all)}` : none);
+      $(previous).disabled = self.cursors.length === 1;
+      $(next).disabled = !to;
+    };
+    self.restart = () => {
+      self.cursors = [''];
+      refresh();
+    };
+    $(prefix).form.addEventListener('submit', event => event.preventDefault());
+    $(prefix).addEventListener('input', self.restart);
+    $(previous).addEventListener('click', () => { if (self.cursors.length > 1) self.cursors.pop(); refresh(); });
+    $(next).addEventListener('click', () => { if (self.next) self.cursors.push(self.next); refresh(); });
+    return self;
+  }
+
   // ------------------------------------------------------------------------------------------------ streams
   function pick(s, cell) {
     if (cell.firstElementChild) return undefined;
@@ -105,22 +134,12 @@
     ['scope', s => s.scope, 'm'],
     ['state', s => s.state, 'm'],
   ];
+  const open = listing('prefix', 'previous', 'next');
   async function showStreams() {
-    const query = new URLSearchParams({sort: order, limit: '50'});
-    if (prefix) query.set('prefix', prefix);
-    const cursor = cursors[cursors.length - 1];
-    if (cursor) query.set('cursor', cursor);
-    const got = await get(`/streams?${query}`);
+    const got = await get(`/streams?${open.query({sort: $('order').value})}`);
     table(heads($('streams'), 'open streams', columns), got.streams, columns, s => s.id);
     mark();
-    next = got.next;
-    const first = (cursors.length - 1) * 50;
-    say(got.streams.length
-      ? `${number.format(first + 1)} to ${number.format(first + got.streams.length)} of ${
-        prefix ? 'those found' : number.format(got.open_count)}`
-      : 'no stream');
-    $('previous').disabled = cursors.length === 1;
-    $('next').disabled = !next;
+    open.shown(got.streams.length, got.open_count, got.next, 'no stream');
   }
   function mark() {
     for (const row of $('streams').querySelectorAll('tbody tr'))
@@ -227,6 +246,27 @@
     table(heads($('last'), 'the last that ended', ended), c.closed, ended, r => r.number);
     table(heads($('removed'), 'entries that left the store, by cause', left), Object.entries(s.removed), left, r => r[0]);
   }
+  const channel = [
+    ['key', c => foreign(named(c)), 'k'],
+    ['members', c => c.members_count, 'n'],
+    ['published', c => c.published_count, 'n'],
+    ['accepted', c => c.accepted_count, 'n m'],
+    ['refused', c => c.refused_count, 'n m'],
+    ['encoded once', c => c.encodes_count, 'n m'], // for all aligned members of one encoding
+    ['before', c => bytes(c.plain_bytes), 'n m'],
+    ['after', c => bytes(c.encoded_bytes), 'n m'],
+    ['ratio', c => c.ratio ? `${c.ratio.toFixed(1)} to 1` : '', 'n'],
+    ['history', c => c.history ? `${number.format(c.kept_count)}, ${bytes(c.kept_bytes)}` : '', 'n'],
+    ['scope', c => c.scope, 'm'],
+  ];
+  const live = listing('channels-prefix', 'channels-previous', 'channels-next');
+  async function showChannels() {
+    const got = await get(`/channels?${live.query()}`);
+    table(heads($('channels'), 'channels', channel), got.channels, channel, c => c.number);
+    facts($('channels-counts'), [['channels', got.live_count], ['made', got.made_count], ['ended', got.ended_count],
+      ['not made, for their bound', got.refused_count]]);
+    live.shown(got.channels.length, got.live_count, got.next, 'no channel');
+  }
   const rendered = [
     ['page', p => foreign(p.path === null ? 'all others' : p.path || 'no path'), 'k'],
     ['part', p => foreign(p.part || ''), 'k'],
@@ -255,7 +295,9 @@
       ['messages lost in them', c.lost_count], ['sent', c.sent_count], ['received', c.received_count]]
       : [['cluster', 'there is none']]);
   }
-  const shows = {streams: showStreams, store: showStore, pages: showPages, cluster: showCluster};
+  const shows = {
+    streams: showStreams, channels: showChannels, store: showStore, pages: showPages, cluster: showCluster,
+  };
 
   // --------------------------------------------------------------------------------------------------- live
   // One look at a time; what comes meanwhile is one more.
@@ -273,7 +315,7 @@
     } while (again);
     asking = false;
   }
-  function open(name) {
+  function turn(name) {
     view = name;
     for (const tab of views) {
       $(`tab-${tab}`).setAttribute('aria-selected', String(tab === name));
@@ -301,18 +343,8 @@
     if (document.visibilityState === 'visible') refresh();
   });
 
-  $('search').addEventListener('submit', event => event.preventDefault());
-  const search = () => {
-    prefix = $('prefix').value;
-    order = $('order').value;
-    cursors = [''];
-    refresh();
-  };
-  $('prefix').addEventListener('input', search);
-  $('order').addEventListener('change', search);
+  $('order').addEventListener('change', open.restart);
   $('consoles').addEventListener('change', refresh);
-  $('previous').addEventListener('click', () => { if (cursors.length > 1) cursors.pop(); refresh(); });
-  $('next').addEventListener('click', () => { if (next) cursors.push(next); refresh(); });
   $('watch').addEventListener('click', watch);
   $('leave').addEventListener('click', () => {
     stop();
@@ -323,14 +355,14 @@
     (row || $('prefix')).focus();
   });
   for (const [i, name] of views.entries()) {
-    $(`tab-${name}`).addEventListener('click', () => open(name));
+    $(`tab-${name}`).addEventListener('click', () => turn(name));
     $(`tab-${name}`).addEventListener('keydown', event => {
       const step = {ArrowRight: 1, ArrowLeft: views.length - 1}[event.key];
       if (!step) return;
       const to = views[(i + step) % views.length];
-      open(to);
+      turn(to);
       $(`tab-${to}`).focus();
     });
   }
-  open(views.find(name => location.hash === `#${name}`) || 'streams'); // an address may name a view
+  turn(views.find(name => location.hash === `#${name}`) || 'streams'); // an address may name a view
 })();

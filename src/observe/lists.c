@@ -10,6 +10,7 @@
 #include "observe/inside.h"
 #include "observe/may.h"
 #include "observe/show.h"
+#include "vestry/channel.h"
 
 enum { PREFIX_MAX_LEN = VESTRY_SHOWN_KEY_BYTES - 1 };
 
@@ -35,23 +36,43 @@ static bool get_limit(const vestry_request *req, int64_t *ret_limit) {
   return !error || error == VESTRY_NOT_FOUND;
 }
 
+static bool add_digit(uint64_t *number, char digit) {
+  const unsigned value = (unsigned)(digit - '0');
+  if (value > 9 || *number > (UINT64_MAX - value) / 10) return false;
+  *number = *number * 10 + value;
+  return true;
+}
+
 /* As put_cursor writes it: two numbers, and a dash between them. */
 static bool get_cursor(const vestry_request *req, vestry_stream_cursor *ret_cursor) {
   const char *text = vestry_request_value(req, VESTRY_IN_QUERY, "cursor");
   vestry_stream_cursor cursor = {0, 0};
   uint64_t *part = &cursor.value;
   for (const char *at = text; at && *at; at++) {
-    if (*at == '-' && part == &cursor.value && at > text) {
+    if (*at == '-' && part == &cursor.value && at > text)
       part = &cursor.id;
-    } else if (*at >= '0' && *at <= '9' && *part <= (UINT64_MAX - 9) / 10) {
-      *part = *part * 10 + (uint64_t)(*at - '0');
-    } else {
+    else if (!add_digit(part, *at))
       return false;
-    }
   }
   if (text && part == &cursor.value) return false;
   *ret_cursor = cursor;
   return true;
+}
+
+static bool get_prefix(const vestry_request *req, const char **ret_prefix) {
+  *ret_prefix = vestry_request_value(req, VESTRY_IN_QUERY, "prefix");
+  return !*ret_prefix || strlen(*ret_prefix) <= PREFIX_MAX_LEN;
+}
+
+/* What is wrong with what pages of a listing are asked for by, as a sentence; NULL: nothing. */
+static const char *get_page(const vestry_request *req, const char **ret_prefix, size_t *ret_limit,
+                            vestry_stream_cursor *ret_from) {
+  int64_t limit;
+  if (!get_limit(req, &limit)) return "limit is a number from 1 to 100\n";
+  if (!get_cursor(req, ret_from)) return "cursor is what `next` said\n";
+  if (!get_prefix(req, ret_prefix)) return "prefix has 128 bytes at most\n";
+  *ret_limit = (size_t)limit;
+  return NULL;
 }
 
 static void put_cursor(vsi_json_writer *json, vestry_stream_cursor cursor) {
@@ -123,16 +144,12 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   unsigned order;
-  int64_t limit;
-  vestry_stream_query query = {.prefix = vestry_request_value(req, VESTRY_IN_QUERY, "prefix")};
+  vestry_stream_query query = {.prefix = NULL};
   if (!get_choice(req, "sort", orders, sizeof orders / sizeof *orders, &order))
     return vsi_show_text(reply, 400, "sort is newest, oldest, queued or bytes\n");
-  if (!get_limit(req, &limit)) return vsi_show_text(reply, 400, "limit is a number from 1 to 100\n");
-  if (!get_cursor(req, &query.from)) return vsi_show_text(reply, 400, "cursor is what `next` said\n");
-  if (query.prefix && strlen(query.prefix) > PREFIX_MAX_LEN)
-    return vsi_show_text(reply, 400, "prefix has 128 bytes at most\n");
+  const char *wrong = get_page(req, &query.prefix, &query.limit, &query.from);
+  if (wrong) return vsi_show_text(reply, 400, wrong);
   query.order = (vestry_stream_order)order;
-  query.limit = (size_t)limit;
   vsi_json_writer json;
   vestry_stream_cursor next = {0, 0};
   vestry_stats stats = {0};
@@ -166,6 +183,56 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
   if (!error) return vsi_show_json(reply, &json);
   vsi_json_finish(&json);
   return error == VESTRY_NOT_FOUND ? vsi_show_text(reply, 404, "nothing is known of this stream\n") : error;
+}
+
+/* ------------------------------------------------------------------------------------------------ channels ------ */
+
+static void put_channel(const vestry_channel_info *info, void *ctx) {
+  vsi_json_writer *json = ctx;
+  vsi_json_open(json, NULL, '{');
+  vsi_json_count(json, "number", info->number);
+  vsi_json_str(json, "scope", info->scope);
+  vsi_json_str(json, "key", info->key);
+  vsi_json_bool(json, "key_cut", info->is_key_cut);
+  vsi_json_count(json, "members_count", info->members_count);
+  vsi_json_count(json, "published_count", info->published_count);
+  vsi_json_count(json, "accepted_count", info->accepted_count);
+  vsi_json_count(json, "refused_count", info->refused_count);
+  vsi_json_count(json, "epochs_count", info->epochs_count);
+  vsi_json_count(json, "alone_count", info->alone_count);
+  vsi_json_count(json, "encodes_count", info->encodes_count);
+  vsi_json_count(json, "plain_bytes", info->plain_bytes);
+  vsi_json_count(json, "encoded_bytes", info->encoded_bytes);
+  vsi_json_number(json, "ratio", info->ratio);
+  vsi_json_bool(json, "history", info->has_history);
+  vsi_json_count(json, "kept_count", info->kept_count);
+  vsi_json_count(json, "kept_bytes", info->kept_bytes);
+  vsi_json_close(json, '}');
+}
+
+vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_observe *observe = app;
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
+  vestry_channel_query query = {.prefix = NULL};
+  const char *wrong = get_page(req, &query.prefix, &query.limit, &query.from);
+  if (wrong) return vsi_show_text(reply, 400, wrong);
+  vsi_json_writer json;
+  vestry_stream_cursor next = {0, 0};
+  vestry_channels_stats stats = {0};
+  vestry_channels_stats_get(observe->v, &stats);
+  vsi_json_begin(&json, observe->v->host);
+  vsi_json_open(&json, NULL, '{');
+  vsi_json_count(&json, "live_count", stats.live_count);
+  vsi_json_count(&json, "made_count", stats.made_count);
+  vsi_json_count(&json, "ended_count", stats.ended_count);
+  vsi_json_count(&json, "refused_count", stats.refused_count);
+  vsi_json_open(&json, "channels", '[');
+  vestry_err error = vestry_observe_channels(observe, &query, put_channel, &json, &next);
+  vsi_json_close(&json, ']');
+  put_cursor(&json, next);
+  vsi_json_close(&json, '}');
+  if (error) json.text.error = error;
+  return vsi_show_json(reply, &json);
 }
 
 /* --------------------------------------------------------------------------------------------------- store ------ */

@@ -9,6 +9,8 @@
 vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void *app);
 /* {prefix}/streams/{id} */
 vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void *app);
+/* {prefix}/channels?prefix=&cursor=&limit= */
+vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, void *app);
 /* {prefix}/store */
 vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *app);
 /* {prefix}/pages?sort=path|handler|renders|unchanged&limit= */

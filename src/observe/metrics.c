@@ -7,6 +7,7 @@
 #include "serve/stats.h"
 #include "store/store.h"
 #include "vestry/cause.h"
+#include "vestry/channel.h"
 #include "vestry/version.h"
 
 /* ---------------------------------------------------------------------------------------------- one series ------ */
@@ -91,6 +92,16 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
   count(m, "vestry_watch_errors", "Streams that a watch's step has ended by an error.", stats->watch_errors_count);
 }
 
+static void put_channels(vestry_metrics *m, vestry *v, const vestry_stats *stats) {
+  vestry_channels_stats channels = {0};
+  vestry_channels_stats_get(v, &channels);
+  gauge(m, "vestry_channels_live", "Channels by key.", channels.live_count);
+  count(m, "vestry_channels_made", "Channels by key that were made.", channels.made_count);
+  count(m, "vestry_channels_refused", "Channels by key that were not made, for their bound.", channels.refused_count);
+  gauge(m, "vestry_histories_live", "Histories of channels.", stats->histories_live_count);
+  gauge(m, "vestry_history_bytes", "Bytes that histories of channels keep.", stats->history_bytes);
+}
+
 static void put_runtime(vestry_metrics *m, const vestry *v) {
   vsi_histogram_counts lag;
   vsi_histogram_get(&v->runtime->pool.lag, &vsi_moments, &lag);
@@ -114,8 +125,6 @@ static void put_sessions(vestry_metrics *m, const vestry_stats *stats) {
   static const char logins[] = "vestry_logins", help[] = "Log-ins, by what became of them.";
   count_of(m, logins, help, "outcome", "ok", stats->logins_count);
   count_of(m, logins, help, "outcome", "failed", stats->logins_failed_count);
-  gauge(m, "vestry_histories_live", "Histories of channels.", stats->histories_live_count);
-  gauge(m, "vestry_history_bytes", "Bytes that histories of channels keep.", stats->history_bytes);
 }
 
 static void put_store(vestry_metrics *m, const vestry *v) {
@@ -197,6 +206,7 @@ void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages
   put_streams(metrics, v, &group, &stats);
   put_requests(metrics, &stats);
   put_sessions(metrics, &stats);
+  put_channels(metrics, v, &stats);
   put_runtime(metrics, v);
   put_store(metrics, v);
   if (pages) put_pages(metrics, pages);

@@ -121,13 +121,19 @@ static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, voi
 
 /* ------------------------------------------------------------------------------------------------- mounted ------ */
 
-static const vestry_mounted rows[] = {
-    {"GET", "/metrics", show_metrics},     {"GET", "/live", show_live},
-    {"GET", "/ready", show_ready},         {"GET", "/streams/{id}/tail", vsi_observe_tail},
-    {"GET", "/streams", vsi_list_streams}, {"GET", "/streams/{id}", vsi_list_stream},
-    {"GET", "/closed", vsi_list_closed},   {"GET", "/store", vsi_list_store},
-    {"GET", "/pages", vsi_list_pages},     {"GET", "/cluster", vsi_list_cluster},
-    {"GET", "/console", vsi_console_page}, {"GET", "/console/events", vsi_console_events}};
+static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
+                                      {"GET", "/live", show_live},
+                                      {"GET", "/ready", show_ready},
+                                      {"GET", "/streams/{id}/tail", vsi_observe_tail},
+                                      {"GET", "/streams", vsi_list_streams},
+                                      {"GET", "/streams/{id}", vsi_list_stream},
+                                      {"GET", "/channels", vsi_list_channels},
+                                      {"GET", "/closed", vsi_list_closed},
+                                      {"GET", "/store", vsi_list_store},
+                                      {"GET", "/pages", vsi_list_pages},
+                                      {"GET", "/cluster", vsi_list_cluster},
+                                      {"GET", "/console", vsi_console_page},
+                                      {"GET", "/console/events", vsi_console_events}};
 enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
 
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {

@@ -23,6 +23,12 @@ void vsi_shown_key_of(const void *encoded, size_t len, vsi_shown_key *key) {
   key->is_cut = vsi_key_show(encoded, len, key->text, sizeof key->text);
 }
 
+bool vsi_shown_begins(const char *text, const char *prefix) {
+  const size_t len = prefix ? strlen(prefix) : 0;
+  if (strncmp(text, prefix ? prefix : "", len) == 0) return true;
+  return strncmp(text + strspn(text, "[{\""), prefix, len) == 0;
+}
+
 static void show_key(const vestry_scoped_key *key, void *ctx) {
   vsi_shown_key_of(key->data + key->key_offset, key->len - key->key_offset, ctx);
 }

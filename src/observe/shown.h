@@ -18,6 +18,8 @@ typedef struct vsi_shown_key {
   bool is_cut;
 } vsi_shown_key;
 void vsi_shown_key_of(const void *encoded, size_t len, vsi_shown_key *key);
+/* Whether a key's text begins with the prefix, or begins with it after any of [ and " and {. NULL, "": it does. */
+bool vsi_shown_begins(const char *text, const char *prefix);
 /* That under which a stream is kept: the first of its keys that is still in the store. Returns whether there is one;
  * if not, key is "". life: may be NULL. */
 bool vsi_shown_key_of_life(const vsi_life *life, vsi_shown_key *key);

@@ -99,16 +99,10 @@ static uint64_t value_of(const vestry_connection *connection, vestry_stream_orde
   return 0;
 }
 
-static bool begins_with(const char *text, const char *prefix, size_t len) {
-  if (strncmp(text, prefix, len) == 0) return true;
-  return strncmp(text + strspn(text, "[{\""), prefix, len) == 0;
-}
-
 static bool has_prefix(const vestry_connection *connection, const char *prefix) {
-  const size_t len = prefix ? strlen(prefix) : 0;
-  if (!len) return true;
+  if (!prefix || !*prefix) return true;
   vsi_shown_key key;
-  return vsi_shown_key_of_life(vsi_life_of(connection), &key) && begins_with(key.text, prefix, len);
+  return vsi_shown_key_of_life(vsi_life_of(connection), &key) && vsi_shown_begins(key.text, prefix);
 }
 
 /* Keep it if it is among the best; takes the reference. */

@@ -254,6 +254,16 @@ static vestry_err take_close_query(const void *given) {
   vestry_observe_destroy(made);
   return error;
 }
+static void no_channel(const vestry_channel_info *info, void *ctx) {
+  (void)info, (void)ctx;
+}
+static vestry_err take_channel_query(const void *given) {
+  vestry_observe *made;
+  assert_int_equal(vestry_observe_create(v, NULL, &made), VESTRY_OK);
+  vestry_err error = vestry_observe_channels(made, given, no_channel, NULL, NULL);
+  vestry_observe_destroy(made);
+  return error;
+}
 static vestry_err take_rate(const void *given) {
   vestry_rate *made;
   vestry_err error = vestry_rate_create(v, given, &made);
@@ -497,6 +507,7 @@ static const struct {
     {"vestry_observe_options", take_observe, &observe, sizeof observe},
     {"vestry_stream_query", take_stream_query, zero, sizeof(vestry_stream_query)},
     {"vestry_close_query", take_close_query, zero, sizeof(vestry_close_query)},
+    {"vestry_channel_query", take_channel_query, zero, sizeof(vestry_channel_query)},
     {"vestry_rate_options", take_rate, &rate, sizeof rate},
     {"vestry_upload_view_options", take_upload_view, &upload_view, sizeof upload_view},
     {"vestry_uploads_options", take_uploads, &uploads, sizeof uploads},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "serve/wire.h"
+#include "vestry/channel.h"
 #include "vestry/observe.h"
 
 enum { STREAMS = 7 };
@@ -116,6 +117,50 @@ static void streams_go_by_pages(void **state) {
 }
 
 /* capability: H1 */
+static void channels_go_by_pages(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  for (int i = 0; i < STREAMS; i++)
+    assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY(keys[i]), vestry_memory_look(s.streams[0]).connection),
+                     VESTRY_OK);
+  assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY("a"), vestry_memory_look(s.streams[1]).connection),
+                   VESTRY_OK);
+  assert_int_equal(vestry_broadcast_patch_signals(s.on.v, NOWHERE, VESTRY_KEY("a"), VESTRY_OBJECT("x", 2), NULL),
+                   VESTRY_OK);
+  site_settle(&s.on);
+  char query[128] = "limit=2";
+  size_t count = 0, members = 0, published = 0, accepted = 0;
+  for (bool more = true; more;) {
+    json_t *page = get(&s, "/observe/channels", query), *at;
+    size_t i;
+    assert_int_equal(number(page, "live_count"), STREAMS);
+    assert_int_equal(number(page, "made_count"), STREAMS);
+    assert_int_equal(number(page, "ended_count") + number(page, "refused_count"), 0);
+    json_array_foreach(json_object_get(page, "channels"), i, at) {
+      members += (size_t)number(at, "members_count");
+      published += (size_t)number(at, "published_count");
+      accepted += (size_t)number(at, "accepted_count");
+      assert_int_equal(number(at, "encodes_count") + number(at, "kept_count"), 0);
+      assert_true(json_is_false(json_object_get(at, "history")));
+      count++;
+    }
+    const char *next = json_string_value(json_object_get(page, "next"));
+    more = next != NULL;
+    if (next) snprintf(query, sizeof query, "limit=2&cursor=%s", next);
+    json_decref(page);
+  }
+  assert_int_equal(count, STREAMS);
+  assert_int_equal(members, STREAMS + 1);
+  assert_int_equal(published, 1);
+  assert_int_equal(accepted, 2);
+  json_t *page = get(&s, "/observe/channels", "prefix=b");
+  assert_int_equal(json_array_size(json_object_get(page, "channels")), 4);
+  json_decref(page);
+  end(&s);
+}
+
+/* capability: H1 */
 static void counters_are_those_of_the_instance(void **state) {
   (void)state;
   suite s;
@@ -160,7 +205,14 @@ static void parameters_that_are_none(void **state) {
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_null(ask(&s, "/observe/streams", wrong[i], "127.0.0.1", &status));
     assert_int_equal(status, 400);
+    if (strncmp(wrong[i], "sort", 4) == 0) continue;
+    assert_null(ask(&s, "/observe/channels", wrong[i], "127.0.0.1", &status));
+    assert_int_equal(status, 400);
   }
+  json_decref(ask(&s, "/observe/channels", "cursor=18446744073709551615-1", "127.0.0.1", &status));
+  assert_int_equal(status, 200);
+  assert_null(ask(&s, "/observe/channels", "cursor=18446744073709551616-1", "127.0.0.1", &status));
+  assert_int_equal(status, 400);
   assert_null(ask(&s, "/observe/pages", "sort=slow", "127.0.0.1", &status));
   assert_int_equal(status, 400);
   assert_null(ask(&s, "/observe/streams/none", NULL, "127.0.0.1", &status));
@@ -175,9 +227,9 @@ static void nothing_without_permission(void **state) {
   (void)state;
   suite s;
   begin(&s);
-  static const char *const paths[] = {"/observe/streams",       "/observe/streams/1", "/observe/streams/x",
-                                      "/observe/store",         "/observe/pages",     "/observe/cluster",
-                                      "/observe/streams/1/tail"};
+  static const char *const paths[] = {"/observe/streams",        "/observe/streams/1", "/observe/streams/x",
+                                      "/observe/store",          "/observe/pages",     "/observe/cluster",
+                                      "/observe/streams/1/tail", "/observe/channels"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     int status;
     assert_null(ask(&s, paths[i], "sort=wrong", "192.0.2.1", &status));
@@ -188,7 +240,8 @@ static void nothing_without_permission(void **state) {
 
 static void no_memory_is_an_error(void **state) {
   (void)state;
-  static const char *const paths[] = {"/observe/streams", "/observe/store", "/observe/cluster", "/observe/pages"};
+  static const char *const paths[] = {"/observe/streams", "/observe/channels", "/observe/store", "/observe/cluster",
+                                      "/observe/pages"};
   suite s;
   begin(&s);
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
@@ -205,8 +258,11 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(streams_go_by_pages),      cmocka_unit_test(counters_are_those_of_the_instance),
-      cmocka_unit_test(parameters_that_are_none), cmocka_unit_test(nothing_without_permission),
+      cmocka_unit_test(streams_go_by_pages),
+      cmocka_unit_test(channels_go_by_pages),
+      cmocka_unit_test(counters_are_those_of_the_instance),
+      cmocka_unit_test(parameters_that_are_none),
+      cmocka_unit_test(nothing_without_permission),
       cmocka_unit_test(no_memory_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

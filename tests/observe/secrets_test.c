@@ -109,6 +109,7 @@ static void assert_none(suite *s) {
   assert_without(s, "/observe/streams/2", false);
   assert_without(s, "/observe/streams", false);
   assert_without(s, "/observe/closed", false);
+  assert_without(s, "/observe/channels", false);
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) assert_without(s, paths[i], false);
 }
 

@@ -64,6 +64,29 @@ def moving_faults(now, before):
     return wrong
 
 
+def channels_of(listed, metrics):
+    """What /channels and /metrics say of all channels, by the names that GET /stats has for it."""
+    counted = {name: listed[f"{name}_count"] for name in ("live", "made", "ended", "refused")}
+    scraped = {"live": metrics["vestry_channels_live"][""], "made": metrics["vestry_channels_made_total"][""],
+               "refused": metrics["vestry_channels_refused_total"][""]}
+    scraped["ended"] = scraped["made"] - scraped["live"]
+    return counted, scraped
+
+
+def moving_channel_faults(listed):
+    """What one look at /channels must never show while members come and go: a list of texts."""
+    wrong = []
+    if listed["made_count"] != listed["live_count"] + listed["ended_count"]:
+        wrong.append(f"channels: made {listed['made_count']} ≠ live {listed['live_count']} + ended {listed['ended_count']}")
+    for one in listed["channels"]:
+        if not one["key"] or bool(one["encodes_count"]) != bool(one["encoded_bytes"]):
+            wrong.append(f"a channel: {one}")
+    numbers = [one["number"] for one in listed["channels"]]
+    if len(set(numbers)) != len(numbers):
+        wrong.append(f"channels are listed twice: {numbers}")
+    return wrong
+
+
 def some(causes):
     """Causes that were there at all."""
     return {cause: count for cause, count in causes.items() if count}
@@ -72,18 +95,24 @@ def some(causes):
 def resting_faults(server):
     """What differs between metrics, JSON and C when all clients have gone: a list of texts."""
     stats = server.stats(10.0)
-    texts = [get(server, path) for path in ("/metrics", "/streams", "/closed", "/store")]
+    texts = [get(server, path) for path in ("/metrics", "/streams", "/closed", "/store", "/channels")]
     if stats is None or None in texts:
         return ["an endpoint does not answer"]
-    metrics = counts(read_metrics(texts[0]))
-    streams, closed, store = map(json.loads, texts[1:])
+    scraped = read_metrics(texts[0])
+    metrics = counts(scraped)
+    streams, closed, store, channels = map(json.loads, texts[1:])
+    listed, in_metrics = channels_of(channels, scraped)
     wrong = target.uneven(stats)
+    if not stats["channels"]["made"]:
+        wrong.append("no channel was made")
     pairs = [(name, metrics[name], stats[name]) for name in metrics if name != "causes"]
     pairs += [("causes of metrics", some(metrics["causes"]), some(stats["causes"])),
               ("causes of /closed", some(closed["all"]), some(stats["causes"])),
               ("causes of /store", some(store["streams_closed"]), some(stats["causes"])),
               ("opened of /store", store["streams_opened_count"], stats["opened"]),
               ("open of /streams", streams["open_count"], 0), ("streams of /streams", streams["streams"], []),
+              ("channels of /channels", listed, stats["channels"]), ("channels of metrics", in_metrics, stats["channels"]),
+              ("live channels", listed["live"], 0), ("list of /channels", channels["channels"], []),
               ("open", stats["open"], 0), ("queued bytes", stats["queued_bytes"], 0)]
     return wrong + [f"{name}: {one} ≠ {other}" for name, one, other in pairs if one != other]
 
@@ -93,7 +122,7 @@ class Clients:
 
     def __init__(self, server, seed):
         self.server, self.over = server, threading.Event()
-        kinds = [self.come_and_go] * 3 + [self.hang_up, self.stall, self.post, self.end_streams, self.attack]
+        kinds = [self.come_and_go] * 3 + [self.join, self.hang_up, self.stall, self.post, self.end_streams, self.attack]
         self.threads = [threading.Thread(target=self.repeat, args=(kind, random.Random(f"{seed} {i}")), daemon=True)
                         for i, kind in enumerate(kinds)]
         for thread in self.threads:
@@ -117,6 +146,15 @@ class Clients:
             until = time.monotonic() + chance.random() * 0.3
             while time.monotonic() < until and s.recv(65536):
                 continue
+
+    def join(self, chance):
+        """A member of the channel, for a moment, who publishes to it."""
+        with self.server.connect() as s, self.server.connect() as other:
+            s.sendall(honest.request("GET", "/sub?channel"))
+            honest.read_head(s)
+            other.sendall(honest.request("POST", "/pub?channel", b"1"))
+            honest.read_head(other)
+        self.over.wait(0.02)
 
     def hang_up(self, chance):
         """Leaves before the answer, or in the middle of it."""
@@ -168,6 +206,8 @@ def watch(server, seconds):
             now = counts(read_metrics(text))
             wrong += moving_faults(now, before)
             before, scrapes = now, scrapes + 1
+        if (text := get(server, "/channels")) is not None:
+            wrong += moving_channel_faults(json.loads(text))
         for path in ("/streams", "/closed", "/store"):
             if (text := get(server, path)) is not None:
                 json.loads(text)
@@ -185,7 +225,8 @@ def reconcile(bench, adapter, seconds, seed):
     finally:
         clients.stop()
     until = time.monotonic() + REST_S
-    while time.monotonic() < until and (stats := server.stats()) and (stats["open"] or stats["queued_bytes"]):
+    while time.monotonic() < until and (stats := server.stats()) and (
+            stats["open"] or stats["queued_bytes"] or stats["channels"]["live"]):
         time.sleep(0.1)
     wrong += resting_faults(server)
     if not last or not last["closed"] or not last["accepted"]:
