@@ -3,11 +3,16 @@
  *   POST /open?count=N         that many more streams, with the keys user-0, user-1 …
  *   POST /hostile?key=         one more, with this key
  *   POST /say?key=&text=       an event for the streams with the key
- *   POST /close?key=           they end for STALLED */
+ *   POST /close?key=           they end for STALLED
+ *   POST /join?count=N         two streams more, which take gzip, in the channels room-0, room-1 …
+ *   POST /join?key=            the last stream joins a channel with this key, which keeps its last two events
+ *   POST /publish?key=         a long event to that channel */
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/channel.h"
+#include "vestry/history.h"
 #include "vestry/memory.h"
 #include "vestry/observe.h"
 
@@ -29,7 +34,9 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 /* query: key=…, as it stands in an address. */
 static vestry_err open_one(struct app *app, const char *query) {
   if (app->count == STREAMS_MAX) return VESTRY_LIMIT;
-  const vestry_memory_call call = {.path = "/live", .query = query, .datastar = true};
+  const vestry_header gzip = {"Accept-Encoding", "gzip"};
+  const vestry_memory_call call = {
+      .path = "/live", .query = query, .datastar = true, .headers = &gzip, .headers_count = 1};
   vestry_err err = vestry_memory_request(app->program.v, &call, NULL, NULL, &app->streams[app->count]);
   if (!err) app->count++;
   return err;
@@ -79,10 +86,54 @@ static vestry_err close_one(const vestry_request *req, vestry_reply *reply, void
   return err ? err : vestry_reply_status(reply, 204);
 }
 
+static vestry_connection *last_of(const struct app *app, size_t from_end) {
+  return vestry_memory_look(app->streams[app->count - from_end]).connection;
+}
+
+static vestry_err join_many(struct app *app, int64_t count) {
+  vestry_err err = open_one(app, "key=member-1");
+  if (!err) err = open_one(app, "key=member-2");
+  for (int64_t i = 0; i < 2 * count && !err; i++) {
+    char key[32];
+    snprintf(key, sizeof key, "room-%lld", (long long)i / 2);
+    err = vestry_join(app->program.v, NO_SCOPE, VESTRY_KEY(key), last_of(app, 1 + (size_t)(i % 2)));
+  }
+  return err;
+}
+
+static vestry_err join(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *key = vestry_request_value(req, VESTRY_IN_QUERY, "key");
+  int64_t count = 0;
+  vestry_err err = VESTRY_OK;
+  if (key) {
+    const vestry_history_options kept = {.max_count = 2};
+    err = vestry_join(app->program.v, NO_SCOPE, VESTRY_KEY(key), last_of(app, 1));
+    if (!err) err = vestry_history_begin(app->program.v, NO_SCOPE, VESTRY_KEY(key), &kept);
+  } else {
+    err = vestry_request_get(req, VESTRY_IN_QUERY, "count", vestry_into_between(&count, 1, STREAMS_MAX));
+    if (!err) err = join_many(app, count);
+  }
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+static vestry_err publish(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const struct app *app = ctx;
+  const char *key = vestry_request_value(req, VESTRY_IN_QUERY, "key");
+  char html[4096];
+  memset(html, 'x', sizeof html);
+  memcpy(html, "<p id=\"a\">", 10);
+  memcpy(html + sizeof html - 4, "</p>", 4);
+  vestry_err err = vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY(key), html, sizeof html, NULL);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
 int main(int argc, char **argv) {
   static struct app app;
+  static const vestry_profile gzip = {.ops = &vestry_profile_gzip};
+  const vestry_options options = {.profiles = &gzip, .profiles_count = 1};
   vestry_observe *observe = NULL;
-  program_start(&app.program, argc, argv, "test_browser_console", "A console", &(vestry_options){0});
+  program_start(&app.program, argc, argv, "test_browser_console", "A console", &options);
   vestry *v = app.program.v;
   if (vestry_observe_create(v, NULL, &observe) || vestry_observe_mount(observe, "/observe")) return 1;
   vestry_route(v, "GET", "/live", live, &app);
@@ -90,6 +141,8 @@ int main(int argc, char **argv) {
   vestry_route(v, "POST", "/hostile", hostile, &app);
   vestry_route(v, "POST", "/say", say, &app);
   vestry_route(v, "POST", "/close", close_one, &app);
+  vestry_route(v, "POST", "/join", join, &app);
+  vestry_route(v, "POST", "/publish", publish, &app);
   program_wait(&app.program);
   vestry_observe_destroy(observe);
   while (app.count) vestry_memory_destroy(app.streams[--app.count]);

@@ -96,6 +96,54 @@ test('what others chose stays text', async (t) => {
   assert.deepEqual(tab.problems, []);
 });
 
+const channels = ({ page }) =>
+  page.$$eval('#channels tbody tr', (all) => all.map((row) => Array.from(row.cells, (cell) => cell.textContent)));
+const said = (tab, text) => tab.until((part) => document.querySelector('#said').textContent.includes(part), text);
+const rowHas = (tab, key, column, text) =>
+  tab.until(([of, at, part]) => [...document.querySelectorAll('#channels tbody tr')].some(
+    (row) => row.cells[0].textContent.includes(of) && row.cells[at].textContent === part), [key, column, text]);
+
+// capability: H1, H4
+test('channels: page by page, found by their keys, what they save; names of others stay text', async (t) => {
+  const server = await start(t);
+  await post(server, 'join', { count: 120 });
+  const tab = await open(t, server);
+  await tab.click('tab-channels');
+  await said(tab, '1 to 50 of 120');
+  const all = await channels(tab);
+  await tab.click('channels-next');
+  await said(tab, '51 to 100 of 120');
+  all.push(...await channels(tab));
+  await tab.click('channels-next');
+  await said(tab, '101 to 120 of 120');
+  all.push(...await channels(tab));
+  assert.ok(await tab.page.isDisabled('#channels-next'));
+  assert.equal(new Set(all.map(([key]) => key)).size, 120);
+  assert.ok(all.every(([, members, published]) => members === '2' && published === '0'));
+  await tab.page.fill('#channels-prefix', 'room-77');
+  await said(tab, '1 to 1 of those found');
+  for (let i = 0; i < 3; i++) await post(server, 'publish', { key: 'room-77' });
+  await rowHas(tab, 'room-77', 2, '3');
+  const [row] = await channels(tab);
+  assert.match(row[8], /^\d+\.\d to 1$/);
+  assert.ok(parseFloat(row[8]) > 5, row[8]);
+  await tab.page.fill('#channels-prefix', '');
+  await said(tab, '1 to 50 of 120');
+  for (const key of HOSTILE) {
+    await post(server, 'join', { key });
+    await post(server, 'publish', { key });
+    if (/["\\]/.test(key)) continue; // shown as JSON has them
+    await tab.page.fill('#channels-prefix', key);
+    await tab.until((of) => [...document.querySelectorAll('#channels tbody tr')].some(
+      (one) => one.cells[0].textContent.includes(of) && one.cells[9].textContent.startsWith('1, ')), key);
+    assert.ok(await tab.page.$$eval('#channels tbody td:first-child', (cells) => cells.every((cell) => cell.firstElementChild?.localName === 'bdi')));
+  }
+  assert.equal(await tab.page.$$eval('#channels script, #channels img, #channels b', (none) => none.length), 0);
+  assert.equal(await tab.page.evaluate(() => typeof window.pwned), 'undefined');
+  await tab.until((n) => document.querySelector('#channels-counts').textContent.includes(n), `channels${120 + HOSTILE.length}`);
+  assert.deepEqual(tab.problems, []);
+});
+
 // capability: H4
 test('a server that is lost and comes back is told, and shown anew', async (t) => {
   const first = await startExample('test_browser_console');
@@ -122,8 +170,16 @@ test('by keyboard alone, on a phone', async (t) => {
   await tab.page.keyboard.press('Tab');
   assert.equal(await focused(), 'tab-streams');
   await tab.page.keyboard.press('ArrowRight');
+  assert.equal(await focused(), 'tab-channels');
+  await tab.page.waitForSelector('#channels table', { state: 'attached' });
+  assert.ok(await tab.page.evaluate(() => document.documentElement.scrollWidth <= 320));
+  await tab.page.keyboard.press('Tab');
+  assert.equal(await focused(), 'channels-prefix');
+  await tab.page.keyboard.press('Shift+Tab');
+  await tab.page.keyboard.press('ArrowRight');
   assert.equal(await focused(), 'tab-store');
   await tab.page.waitForSelector('#closed table', { state: 'attached' });
+  await tab.page.keyboard.press('ArrowLeft');
   await tab.page.keyboard.press('ArrowLeft');
   await tab.page.keyboard.press('Tab');
   assert.equal(await focused(), 'prefix');
@@ -149,7 +205,7 @@ test('by keyboard alone, on a phone', async (t) => {
 // capability: H4
 test('who may not see it is told nothing', async (t) => {
   const server = await start(t);
-  for (const where of ['console', 'console/events', 'streams', 'streams/1', 'streams/1/tail', 'store', 'pages', 'cluster', 'metrics', 'ready']) {
+  for (const where of ['console', 'console/events', 'streams', 'streams/1', 'streams/1/tail', 'channels', 'store', 'pages', 'cluster', 'metrics', 'ready']) {
     const answer = await send('GET', `${server.url}observe/${where}`, '', { 'X-Forwarded-For': '192.0.2.1' });
     assert.equal(answer.status, 403, where);
     assert.equal(answer.text, '');
