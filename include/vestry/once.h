@@ -30,6 +30,9 @@
  *  sessions, have a share of the room, for any client can invent them. After a crash a repetition runs again, too: an
  *  application that must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
  *  examples/chat does.
+ *  With a storage (vestry/postgres_once.h) nodes share what they have seen, and a crash forgets nothing: what is known
+ *  to be done is answered as it was. A repetition of what was under way at the crash is answered 503 while its node may
+ *  yet live, then 409, "not known", and is not done.
  *
  *  The actions of a page with these attributes
  *  - are sent one at a time, in the order of the presses, each when the former is answered (or its answer's first event
@@ -71,6 +74,38 @@ extern "C" {
 /** What has been seen. */
 typedef struct vestry_once vestry_once;
 
+/** A press, as a storage sees it: neither its nonce, nor what its answer is sealed with, follows from these. */
+typedef struct vestry_once_press {
+  size_t size;       /**< sizeof(vestry_once_press) */
+  const char *hash;  /**< of owner and nonce, 64 hexadecimal digits: by this it is found */
+  const char *owner; /**< whose presses are counted together, 64 digits */
+  const char *run;   /**< this try of it, 32 digits: what another try has finished is not this one's */
+} vestry_once_press;
+
+/** What a storage has found. */
+typedef enum vestry_once_found {
+  VESTRY_ONCE_NEW = 1, /**< the press is this run's now */
+  VESTRY_ONCE_RUNNING, /**< another run has it */
+  VESTRY_ONCE_DONE,    /**< it was done: there is its answer */
+  VESTRY_ONCE_UNKNOWN  /**< another run had it, which has not ended in time: it may have been done, or not */
+} vestry_once_found;
+
+/** Where presses are stored for several nodes, or for a restart. On the thread that serves the request, no lock held;
+ *  may block; several at once. All are mandatory. */
+typedef struct vestry_once_storage_ops {
+  size_t size; /**< sizeof(vestry_once_storage_ops), or 0 */
+  /** Take the press for this run, unless another run has it, or has had it. Asked again by the same run it says the
+   *  same. A storage that never answers UNKNOWN lets a press run again whose run has not ended in time.
+   *  answer  DONE: receives at most capacity bytes, and ret_len is how many there are, even if that is more
+   *  OK | any error: the request is answered with it, and not done. */
+  vestry_err (*begin)(void *ctx, const vestry_once_press *press, vestry_once_found *ret_found, void *answer,
+                      size_t capacity, size_t *ret_len);
+  /** Keep the answer, if the press is this run's yet. OK | any error, which is logged: its end is not known. */
+  vestry_err (*finish)(void *ctx, const vestry_once_press *press, const void *answer, size_t len);
+  /** It was not done after all: forget the press, if it is this run's. Likewise. */
+  vestry_err (*forget)(void *ctx, const vestry_once_press *press);
+} vestry_once_storage_ops;
+
 /** What is remembered, and how long. Zero is the default. */
 typedef struct vestry_once_options {
   size_t size;          /**< sizeof(vestry_once_options), or 0 */
@@ -84,6 +119,11 @@ typedef struct vestry_once_options {
   size_t max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
                                   All are alike if the instance has no sessions */
   uint64_t retries_ms;       /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
+  const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With one, memory is its cache, nodes have
+                                               the same vestry_options.secret, and requests that wait for another
+                                               node's run ask again, a few times a second */
+  void *storage_ctx;                      /**< handed to its functions */
+  uint64_t wait_ms; /**< so long a run of another node is waited for, before 503 is answered; 0: 10 s */
 } vestry_once_options;
 
 /** Counters of a vestry_once. */
@@ -93,6 +133,7 @@ typedef struct vestry_once_stats {
   uint64_t refused_count;                    /**< answered 503: no room. Rises: an attack, or max_count is too low */
   uint64_t remembered_count, visitors_count; /**< now; of these visitors' */
   uint64_t answers_bytes;                    /**< of answers that are kept */
+  uint64_t unknown_count; /**< answered 409: the storage does not know how their first run has ended */
 } vestry_once_stats;
 
 /** Room for a nonce: 64 hexadecimal digits and a NUL. */

@@ -47,7 +47,7 @@
   INNERMOST(HISTORIES, "vsi_histories.lock", "channel/histories.c: lock")                                              \
   INNERMOST(CODINGS, "vsi_codings.lock", "coding/coding.c: lock")                                                      \
   INNERMOST(LOGINS, "vsi_sessions.under_way_lock", "session/table.h: under_way_lock")                                  \
-  INNERMOST(ONCE, "vestry_once.lock", "guard/once.c: lock")                                                            \
+  INNERMOST(ONCE, "vsi_once_table.lock", "guard/once_table.h: lock")                                                   \
   INNERMOST(BUCKETS, "a lock of a rate's buckets", "guard/buckets.c: lock")                                            \
   INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "upload/place.h: lock")                                           \
   INNERMOST(UPLOAD_FOLDER, "vestry_upload_folder.lock", "upload/room.h: lock")                                         \

@@ -1,34 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a request that is repeated while the first one runs */
-/* What was seen is a record in a store of vestry's own, under its scope and nonce: bounded, and emptied by time. Of
- * several requests the one whose put succeeds runs; the others find its record, and wait for it to be answered. They
- * wait on threads of the server's, but on no more than there are requests under way, and the one they wait for has a
- * thread: it came first.
- *
- * A record holds a reference of the store's, one of the request that runs, and one of each that waits.
- *
- * Places. What is young enough to be repeated by the client is not forgotten for another client's: a request that finds
- * no place is told to come later. Visitors, which any client can invent, have a share of the places and of the answers'
- * bytes, and all sessions of a user are one scope, so that neither can take those of others. A record has its place
- * from before it is put until it has left the store; those that have been put stand in line, the oldest first. */
+/* The guard: of requests with the same nonce one runs, and the others are answered as that one was. What this process
+ * has seen is in a table (guard/once_table.h); with a storage (guard/once_stored.h) the request whose record is in the
+ * table asks there, whether another node has the press. */
 #include "vestry/once.h"
-#include "base/mutex.h"
 
-#include <nettle/sha2.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/queue.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "base/refs.h"
 #include "guard/nonce.h"
+#include "guard/once_stored.h"
+#include "guard/once_table.h"
 #include "guard/proof.h"
-#include "http/multipart.h"
-#include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/session.h"
 
@@ -39,311 +23,138 @@ enum {
   MAX_ANSWER_BYTES = 4096,
   MAX_ANSWERS_BYTES = 16 << 20,
   RETRIES_MS = 300000,
-  DIGEST_BYTES = 16,
-  TRIES = 8
+  WAIT_MS = 10000,
+  MAX_STORED_BYTES = 1 << 30
 };
-
-struct record;
-
-/* Places of users, or of visitors. */
-typedef struct places {
-  size_t max_count, count;   /* count: guarded by once->lock */
-  TAILQ_HEAD(, record) line; /* the oldest first; guarded by once->lock */
-  size_t max_answers_bytes;
-  _Atomic(size_t) answers_bytes; /* relaxed: a bound, which a few threads at once may miss by an answer each */
-} places;
 
 struct vestry_once {
   vestry *v;
-  const vestry_host *host;
-  vestry_once_options options;
-  vestry_store *store; /* of records */
-  vsi_mutex lock;
-  pthread_cond_t answered;
-  places users, visitors;
-  _Atomic(uint64_t) begun, repeated, refused; /* relaxed: mere counts */
+  bool required;
+  vsi_once_table table;
+  vsi_once_storage storage;
+  _Atomic(uint64_t) begun, repeated, refused, unknown; /* relaxed: mere counts */
 };
 
-typedef enum progress { RUNS, ANSWERED, FORGOTTEN } progress;
-
-typedef struct record {
-  vsi_watcher watcher; /* first */
-  vestry_once *once;
-  places *places; /* its own are among them */
-  vsi_refs refs;
-  uint64_t came_ns;
-  TAILQ_ENTRY(record) at; /* guarded by once->lock */
-  bool in_line, has_left; /* guarded by once->lock; has_left: the store */
-  vestry_handle handle;   /* written and read by the request that runs */
-  unsigned char digest[DIGEST_BYTES];
-  progress progress; /* guarded by once->lock; what follows is constant from ANSWERED on */
-  int status;        /* 0: it was a stream */
-  char *answer;      /* names and values of headers, each terminated, then the body; NULL: not kept */
-  size_t headers_count;
-  size_t body_at, answer_len;
-} record;
-
-/* -------------------------------------------------------------------------------------------------- records ------- */
-
-static void ref_record(void *value) {
-  VSI_REFS_TAKE(&((record *)value)->refs);
+static void count(_Atomic(uint64_t) *counter) {
+  atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static void unref_record(void *value) {
-  record *held = value;
-  if (!held || !VSI_REFS_DROP(&held->refs)) return;
-  if (held->answer) atomic_fetch_sub_explicit(&held->places->answers_bytes, held->answer_len, memory_order_relaxed);
-  vsi_free(held->once->host, held->answer);
-  vsi_free(held->once->host, held);
-}
-
-static void leave_line_locked(record *r) {
-  TAILQ_REMOVE(&r->places->line, r, at);
-  r->in_line = false;
-}
-
-/* A record has left the store. */
-static void close_record(void *value, vestry_cause cause) {
-  record *r = value;
-  (void)cause;
-  vsi_mutex_lock(&r->once->lock);
-  r->has_left = true;
-  if (r->in_line) leave_line_locked(r);
-  r->places->count--;
-  vsi_mutex_unlock(&r->once->lock);
-}
-
-/* A record is in the store, and its handle is known: put it into the line. */
-static void stand_in_line(record *r) {
-  vsi_mutex_lock(&r->once->lock);
-  if (!r->has_left) {
-    TAILQ_INSERT_TAIL(&r->places->line, r, at);
-    r->in_line = true;
-  }
-  vsi_mutex_unlock(&r->once->lock);
-}
-
-/* Take a place for one more record; perhaps that of a request which its client repeats no more. */
-static bool take_place(record *r) {
-  vestry_once *once = r->once;
-  const uint64_t retries_ns = vsi_ms_to_ns(once->options.retries_ms);
-  for (;;) {
-    record *old = NULL;
-    vsi_mutex_lock(&once->lock);
-    bool has_place = r->places->count < r->places->max_count;
-    if (has_place) {
-      r->places->count++;
-    } else if ((old = TAILQ_FIRST(&r->places->line)) && r->came_ns - old->came_ns >= retries_ns) {
-      ref_record(old); /* the store has one as long as it is in line */
-      leave_line_locked(old);
-    } else {
-      old = NULL;
-    }
-    vsi_mutex_unlock(&once->lock);
-    if (!old) return has_place;
-    (void)vestry_store_remove_if(once->store, old->handle, VESTRY_CAUSE_SIZE);
-    unref_record(old);
-  }
-}
-
-static void give_place(record *r) {
-  vsi_mutex_lock(&r->once->lock);
-  r->places->count--;
-  vsi_mutex_unlock(&r->once->lock);
-}
-
-/* Wake the threads that wait for it. */
-static void settle(record *r, progress reached) {
-  vsi_mutex_lock(&r->once->lock);
-  r->progress = reached;
-  pthread_cond_broadcast(&r->once->answered);
-  vsi_mutex_unlock(&r->once->lock);
-}
-
-static progress wait_for(record *r) {
-  vsi_mutex_lock(&r->once->lock);
-  while (r->progress == RUNS) vsi_mutex_wait(&r->once->lock, &r->once->answered);
-  progress found = r->progress;
-  vsi_mutex_unlock(&r->once->lock);
-  return found;
-}
-
-/* -------------------------------------------------------------------------------------------------- answers ------- */
-
-static void keep(record *r, const vestry_response *response) {
-  vestry_once *once = r->once;
-  size_t len = response->body_len;
-  for (size_t i = 0; i < response->headers_count; i++)
-    len += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 2;
-  if (len > once->options.max_answer_bytes) return;
-  size_t held = atomic_fetch_add_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
-  char *answer = held + len > r->places->max_answers_bytes ? NULL : vsi_alloc(once->host, len ? len : 1);
-  if (!answer) {
-    atomic_fetch_sub_explicit(&r->places->answers_bytes, len, memory_order_relaxed);
-    return;
-  }
-  char *at = answer;
-  for (size_t i = 0; i < response->headers_count; i++) {
-    at = stpcpy(at, response->headers[i].name) + 1;
-    at = stpcpy(at, response->headers[i].value) + 1;
-  }
-  r->body_at = (size_t)(at - answer);
-  if (response->body_len) memcpy(at, response->body, response->body_len);
-  r->headers_count = response->headers_count;
-  r->answer_len = len;
-  r->answer = answer;
-}
+/* --------------------------------------------------------------------------------------------- the one that runs -- */
 
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
-  record *r = (record *)watcher;
-  if (r->progress != RUNS) return; /* no other thread changes it */
+  vsi_once_record *r = (vsi_once_record *)watcher;
+  if (r->progress != VSI_ONCE_RUNS) return; /* no other thread changes it */
   if (req->own->handled == VESTRY_LIMIT || req->own->handled == VESTRY_FULL) {
-    vestry_store_remove_if(r->once->store, r->handle, VESTRY_CAUSE_REMOVED);
-    settle(r, FORGOTTEN);
+    if (r->sealed) vsi_once_stored_forget(&r->once->storage, r->sealed);
+    vsi_once_record_remove(r);
+    vsi_once_record_settle(r, VSI_ONCE_FORGOTTEN);
     return;
   }
-  r->status = response->status;
-  keep(r, response);
-  settle(r, ANSWERED);
+  vsi_once_answer_keep(&r->answer, &r->places->answers, response);
+  if (r->sealed) vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer);
+  vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
 }
 
 static void over(vsi_watcher *watcher) {
-  record *r = (record *)watcher;
-  if (r->progress == RUNS) settle(r, ANSWERED); /* by a stream, or by nothing at all */
-  unref_record(r);
-}
-
-/* Answer as it was answered. */
-static vestry_err repeat(const record *r, vestry_reply *reply) {
-  vestry_err error = vestry_reply_status(reply, r->answer || r->status >= 400 ? r->status : 204);
-  const char *at = r->answer;
-  for (size_t i = 0; r->answer && i < r->headers_count && !error; i++) {
-    const char *value = at + strlen(at) + 1;
-    error = vestry_reply_header(reply, at, value);
-    at = value + strlen(value) + 1;
+  vsi_once_record *r = (vsi_once_record *)watcher;
+  if (r->progress == VSI_ONCE_RUNS) { /* by a stream, or by nothing at all */
+    if (r->sealed) vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer);
+    vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
   }
-  if (!error && r->answer_len > r->body_at)
-    error = vestry_reply_body(reply, NULL, r->answer + r->body_at, r->answer_len - r->body_at);
-  return error ? error : VESTRY_FAILED;
+  vsi_once_record_unref(r);
 }
 
-/* ------------------------------------------------------------------------------------------------ what it is ------ */
-
-static void add(struct sha256_ctx *sha, vestry_slice piece) {
-  const unsigned char len[] = {(unsigned char)(piece.len >> 24), (unsigned char)(piece.len >> 16),
-                               (unsigned char)(piece.len >> 8), (unsigned char)piece.len};
-  sha256_update(sha, sizeof len, len);
-  if (piece.len) sha256_update(sha, piece.len, piece.data);
-}
-
-static void add_text(struct sha256_ctx *sha, const char *text) {
-  add(sha, (vestry_slice){text, strlen(text)});
-}
-
-/* The body, but not what stands between its parts: browsers choose that anew each time. */
-static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
-  const char *type = vestry_request_header(req, "Content-Type");
-  vsi_parts parts;
-  vsi_part part;
-  if (!type || strncasecmp(type, "multipart/", 10) != 0 || vsi_parts_init(&parts, type, req->body)) {
-    add(sha, req->body);
-    return;
-  }
-  while (!vsi_parts_next(&parts, &part)) {
-    add(sha, part.name);
-    add(sha, part.filename);
-    add(sha, part.value);
-  }
-}
-
-/* What a request with the nonce asks for. By a header it is the client's, of one call of an action; by a form's field
- * it is for what was filled in. */
-static void digest_of(const vestry_request *req, vsi_proof_place place, unsigned char digest[DIGEST_BYTES]) {
-  struct sha256_ctx sha;
-  sha256_init(&sha);
-  add_text(&sha, req->method);
-  add_text(&sha, req->path);
-  if (place == VSI_PROOF_FIELD) add_body(&sha, req);
-  sha256_digest(&sha, DIGEST_BYTES, digest);
-}
-
-/* ------------------------------------------------------------------------------------------------- the guard ------ */
-
-static void take(void *value, void *ctx) {
-  record **found = ctx;
-  if (*found) return;
-  ref_record(value);
-  *found = value;
-}
-
-/* Whose requests are counted together: a user's of all his sessions. The nonce is the session's all the same. */
+/* The scope in which requests are counted together: a user's, of all his sessions. The nonce is the session's all the
+ * same. */
 static vestry_scope scope_of(const vestry_request *req) {
   const char *user = req->v->sessions ? vestry_session_user(req) : NULL;
   return user ? (vestry_scope){user, strlen(user)} : req->scope;
 }
 
-static vestry_err create_record(vestry_once *once, const vestry_request *req, vsi_proof_place place,
-                                record **ret_record) {
-  record *made = vsi_calloc(once->host, 1, sizeof *made);
+static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
+                                vsi_once_record **ret_record) {
+  vsi_once_places *places = vestry_session_is_visitor(req) ? &once->table.visitors : &once->table.users;
+  vsi_once_record *made = vsi_once_record_create(&once->table, places);
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
   made->once = once;
-  made->places = vestry_session_is_visitor(req) ? &once->visitors : &once->users;
-  made->came_ns = vsi_now_ns(once->host);
-  VSI_REFS_INIT(&made->refs, 1);
-  digest_of(req, place, made->digest);
-  *ret_record = made;
-  return VESTRY_OK;
+  vsi_once_digest(req, place, made->digest);
+  vestry_err error = VESTRY_OK;
+  if (once->storage.ops) {
+    made->sealed = vsi_alloc(once->v->host, sizeof *made->sealed);
+    error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, scope_of(req), nonce) : VESTRY_NO_MEMORY;
+  }
+  if (error)
+    vsi_once_record_unref(made);
+  else
+    *ret_record = made;
+  return error;
 }
 
-/* Put the record there, or find the one that is. ret_there: a reference; NULL: made is there. */
-static vestry_err put_or_find(vestry_once *once, vestry_scope scope, const char *nonce, record *made,
-                              record **ret_there) {
-  *ret_there = NULL;
-  /* What is there may leave before it is looked up. */
-  for (int tries = 0; tries < TRIES; tries++) {
-    vestry_put_result result = {0};
-    vestry_err error = vestry_store_with(once->store, scope, VESTRY_KEY(nonce), take, ret_there);
-    if (error != VESTRY_NOT_FOUND) return error;
-    if (!take_place(made)) break;
-    error = vestry_store_put(once->store, scope, VESTRY_KEY(nonce), made, VESTRY_KEEP_REUSE, 0, &result);
-    made->handle = result.handle;
-    if (!error) stand_in_line(made);
-    if (!error) return VESTRY_OK;
-    give_place(made);
-    if (error != VESTRY_EXISTS) return error;
+/* ------------------------------------------------------------------------------------------------- the guard ------ */
+
+/* Answer a request that has this digest as the record's request was answered. */
+static vestry_err answer_again(vsi_once_record *there, const unsigned char digest[VSI_ONCE_DIGEST_BYTES],
+                               const vestry_request *req, vestry_reply *reply) {
+  count(&there->once->repeated);
+  if (memcmp(there->digest, digest, VSI_ONCE_DIGEST_BYTES) == 0) return vsi_once_answer_repeat(&there->answer, reply);
+  return vsi_refuse(req, reply, 409, "This form was sent already, and was done. Load it again to send another.");
+}
+
+static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, vestry_reply *reply) {
+  count(&once->unknown);
+  return vsi_refuse(req, reply, 409,
+                    "This was begun, and whether it was done is not known. Look, before you send it once more.");
+}
+
+/* The record is in the table, and has a storage: another node may have the press.
+ *  ret_found  NEW: this request runs; else it was answered, and the record is settled */
+static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_reply *reply,
+                            vestry_once_found *ret_found) {
+  unsigned char digest[VSI_ONCE_DIGEST_BYTES];
+  memcpy(digest, made->digest, sizeof digest);
+  *ret_found = VESTRY_ONCE_RUNNING;
+  vestry_err error = vsi_once_stored_begin(&made->once->storage, made->sealed, &made->places->answers, made->digest,
+                                           &made->answer, ret_found);
+  if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
+  const bool is_done = !error && *ret_found == VESTRY_ONCE_DONE;
+  if (!is_done) vsi_once_record_remove(made); /* the next one asks again */
+  vsi_once_record_settle(made, is_done ? VSI_ONCE_ANSWERED : VSI_ONCE_FORGOTTEN);
+  if (is_done) return answer_again(made, digest, req, reply);
+  return error ? error : refuse_unknown(made->once, req, reply);
+}
+
+/* The record is in the table, and this request has its reference. */
+static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *reply) {
+  vestry_once_found found = VESTRY_ONCE_NEW;
+  vestry_err error = made->sealed ? run_there(made, req, reply, &found) : VESTRY_OK;
+  if (error || found != VESTRY_ONCE_NEW) {
+    vsi_once_record_unref(made);
+    return error;
   }
-  atomic_fetch_add_explicit(&once->refused, 1, memory_order_relaxed);
-  return VESTRY_LIMIT;
+  count(&made->once->begun);
+  req->own->watcher = &made->watcher; /* has the reference */
+  return VESTRY_OK;
 }
 
 /* The request runs, or is answered as the one before it. */
 static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_reply *reply, const char *nonce,
                                 vsi_proof_place place) {
-  record *made, *there;
-  vestry_err error = create_record(once, req, place, &made);
+  vsi_once_record *made, *there;
+  vestry_err error = create_record(once, req, nonce, place, &made);
   if (error) return error;
   for (;;) {
-    error = put_or_find(once, scope_of(req), nonce, made, &there);
-    if (error || !there) break;
-    if (wait_for(there) != FORGOTTEN) {
-      atomic_fetch_add_explicit(&once->repeated, 1, memory_order_relaxed);
-      bool is_it = memcmp(there->digest, made->digest, DIGEST_BYTES) == 0;
-      error = is_it ? repeat(there, reply)
-                    : vsi_refuse(req, reply, 409,
-                                 "This form was sent already, and was done. Load it again to send another.");
-      unref_record(there);
-      break;
-    }
-    unref_record(there);
+    error = vsi_once_table_put(&once->table, scope_of(req), nonce, made, &there);
+    if (!error && !there) return run(made, req, reply);
+    if (error) break;
+    bool is_answered = vsi_once_record_wait(there) != VSI_ONCE_FORGOTTEN;
+    if (is_answered) error = answer_again(there, made->digest, req, reply);
+    vsi_once_record_unref(there);
+    if (is_answered) break;
   }
-  if (error || there) {
-    unref_record(made);
-    return error;
-  }
-  atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed);
-  req->own->watcher = &made->watcher; /* has the reference */
-  return VESTRY_OK;
+  if (error == VESTRY_LIMIT) count(&once->refused);
+  vsi_once_record_unref(made);
+  return error;
 }
 
 vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -353,7 +164,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* this one runs already: it was guarded twice */
   if (req->own->visit && req->own->visit->route->receiver) return VESTRY_OK; /* its body has not come yet */
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
-  if (error == VESTRY_NOT_FOUND && !once->options.required) return VESTRY_OK;
+  if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (error || !vsi_nonce_is_good(req->v->seals, req->scope, nonce))
     return vsi_refuse(req, reply, 403,
@@ -368,30 +179,20 @@ vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_N
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
-static vestry_err make_store(vestry_once *once) {
-  static const vestry_value_ops value = {.ref = ref_record, .unref = unref_record, .close = close_record};
-  const vestry_once_options *o = &once->options;
-  vestry_err error = vestry_store_create("lru",
-                                         &(vestry_store_options){.host = once->host,
-                                                                 .value = &value,
-                                                                 .max_count = o->max_count,
-                                                                 .idle_ms = VESTRY_NEVER_MS,
-                                                                 .lifetime_ms = o->lifetime_ms,
-                                                                 .max_per_scope_count = o->max_per_scope_count},
-                                         &once->store);
-  return error ? error : vestry_store_drive(once->store, once->v->runtime);
+static bool ops_are_whole(const vestry_once_storage_ops *ops) {
+  return VSI_OPS_ARE_KNOWN(ops) && ops->begin && ops->finish && ops->forget;
 }
 
-/* The answers' bytes as the places. */
-static void share_out(vestry_once *once) {
-  const vestry_once_options *o = &once->options;
-  double share = (double)o->max_visitors_count / (double)o->max_count;
-  TAILQ_INIT(&once->visitors.line);
-  TAILQ_INIT(&once->users.line);
-  once->visitors.max_count = o->max_visitors_count;
-  once->visitors.max_answers_bytes = (size_t)(share * (double)o->max_answers_bytes);
-  once->users.max_count = o->max_count - o->max_visitors_count;
-  once->users.max_answers_bytes = o->max_answers_bytes - once->visitors.max_answers_bytes;
+static void set_defaults(vestry_once_options *o, const vestry *v) {
+  if (!o->lifetime_ms) o->lifetime_ms = LIFETIME_MS;
+  if (!o->max_count) o->max_count = MAX_COUNT;
+  if (!o->max_per_scope_count && (v->sessions || v->scope)) o->max_per_scope_count = MAX_PER_SCOPE;
+  if (!o->max_answer_bytes) o->max_answer_bytes = MAX_ANSWER_BYTES;
+  if (!o->max_answers_bytes) o->max_answers_bytes = MAX_ANSWERS_BYTES;
+  if (!o->wait_ms) o->wait_ms = WAIT_MS;
+  if (!o->retries_ms) o->retries_ms = RETRIES_MS;
+  if (!o->max_visitors_count) o->max_visitors_count = o->max_count / 2;
+  if (!v->sessions) o->max_visitors_count = 0;
 }
 
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
@@ -399,25 +200,23 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   if (!v || !ret_once) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(options, given))
     return vsi_mistake(v->host, "vestry_once_create", "the options are of a later vestry");
-  if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
-  if (!options.max_count) options.max_count = MAX_COUNT;
-  if (!options.max_per_scope_count && (v->sessions || v->scope)) options.max_per_scope_count = MAX_PER_SCOPE;
-  if (!options.max_answer_bytes) options.max_answer_bytes = MAX_ANSWER_BYTES;
-  if (!options.max_answers_bytes) options.max_answers_bytes = MAX_ANSWERS_BYTES;
-  if (!options.retries_ms) options.retries_ms = RETRIES_MS;
-  if (!options.max_visitors_count) options.max_visitors_count = options.max_count / 2;
-  if (!v->sessions) options.max_visitors_count = 0;
+  if (options.storage && !ops_are_whole(options.storage))
+    return vsi_mistake(v->host, "vestry_once_create", "a storage has all of its three functions");
+  set_defaults(&options, v);
+  if (options.storage && options.max_answer_bytes > MAX_STORED_BYTES)
+    return vsi_mistake(v->host, "vestry_once_create", "a storage takes answers of at most 1 GiB");
   if (options.max_visitors_count > options.max_count)
     return vsi_mistake(v->host, "vestry_once_create", "max_visitors_count is more than max_count");
   vestry_once *once = vsi_calloc(v->host, 1, sizeof *once);
   if (!once) return VESTRY_NO_MEMORY;
   once->v = v;
-  once->host = v->host;
-  once->options = options;
-  share_out(once);
-  vsi_mutex_init(&once->lock, VSI_LOCK_ONCE);
-  pthread_cond_init(&once->answered, NULL);
-  vestry_err error = make_store(once);
+  once->required = options.required;
+  once->storage = (vsi_once_storage){.host = v->host,
+                                     .ops = options.storage,
+                                     .ctx = options.storage_ctx,
+                                     .wait_ms = options.wait_ms,
+                                     .max_answer_bytes = options.max_answer_bytes};
+  vestry_err error = vsi_once_table_init(&once->table, v, &options);
   if (error)
     vestry_once_destroy(once);
   else
@@ -427,24 +226,23 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
 
 void vestry_once_destroy(vestry_once *once) {
   if (!once || vestry_is_forked(once->v)) return;
-  (void)vestry_store_drive(once->store, NULL);
-  vestry_store_destroy(once->store);
-  vsi_mutex_finish(&once->lock);
-  pthread_cond_destroy(&once->answered);
-  vsi_free(once->host, once);
+  vsi_once_table_finish(&once->table);
+  vsi_free(once->v->host, once);
 }
 
 void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
+  vsi_once_table *table = &once->table;
   vestry_once_stats stats = {
       .begun_count = atomic_load_explicit(&once->begun, memory_order_relaxed),
       .repeated_count = atomic_load_explicit(&once->repeated, memory_order_relaxed),
       .refused_count = atomic_load_explicit(&once->refused, memory_order_relaxed),
-      .answers_bytes = atomic_load_explicit(&once->users.answers_bytes, memory_order_relaxed) +
-                       atomic_load_explicit(&once->visitors.answers_bytes, memory_order_relaxed),
+      .unknown_count = atomic_load_explicit(&once->unknown, memory_order_relaxed),
+      .answers_bytes = atomic_load_explicit(&table->users.answers.bytes, memory_order_relaxed) +
+                       atomic_load_explicit(&table->visitors.answers.bytes, memory_order_relaxed),
   };
-  vsi_mutex_lock(&once->lock);
-  stats.visitors_count = once->visitors.count;
-  stats.remembered_count = once->users.count + once->visitors.count;
-  vsi_mutex_unlock(&once->lock);
+  vsi_mutex_lock(&table->lock);
+  stats.visitors_count = table->visitors.count;
+  stats.remembered_count = table->users.count + table->visitors.count;
+  vsi_mutex_unlock(&table->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

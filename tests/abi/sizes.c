@@ -178,6 +178,9 @@ static vestry_err take_once(const void *given) {
   if (!error) vestry_once_destroy(made);
   return error;
 }
+static vestry_err take_once_storage(const void *given) {
+  return take_once(&(vestry_once_options){.storage = given});
+}
 static vestry_err begin_upload(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
                                void **ret_file) {
   (void)app, (void)req, (void)reply, (void)file, (void)ret_file;
@@ -408,6 +411,22 @@ static vestry_err remove_nothing(void *ctx, const char *name) {
 static const vestry_session_storage_ops storage = {
     .save = save_nothing, .load = load_nothing, .remove = remove_nothing, .remove_user = remove_nothing};
 
+static vestry_err begin_nothing(void *ctx, const vestry_once_press *press, vestry_once_found *ret_found, void *answer,
+                                size_t capacity, size_t *ret_len) {
+  (void)ctx, (void)press, (void)ret_found, (void)answer, (void)capacity, (void)ret_len;
+  return VESTRY_LIMIT;
+}
+static vestry_err finish_nothing(void *ctx, const vestry_once_press *press, const void *answer, size_t len) {
+  (void)ctx, (void)press, (void)answer, (void)len;
+  return VESTRY_OK;
+}
+static vestry_err forget_nothing(void *ctx, const vestry_once_press *press) {
+  (void)ctx, (void)press;
+  return VESTRY_OK;
+}
+static const vestry_once_storage_ops once_storage = {
+    .begin = begin_nothing, .finish = finish_nothing, .forget = forget_nothing};
+
 static const vestry_options options = {.threads_count = VESTRY_THREADS_NONE};
 static const vestry_runtime_options runtime = {.threads_count = VESTRY_THREADS_NONE};
 static const vestry_actor_options actor = {.run = no_run};
@@ -502,6 +521,7 @@ static const struct {
     {"vestry_csp", take_csp, zero, sizeof(vestry_csp)},
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},
+    {"vestry_once_storage_ops", take_once_storage, &once_storage, sizeof once_storage},
     {"vestry_forms_options", take_forms, zero, sizeof(vestry_forms_options)},
     {"vestry_metric", take_metric, &metric, sizeof metric},
     {"vestry_observe_options", take_observe, &observe, sizeof observe},

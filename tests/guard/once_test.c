@@ -3,6 +3,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
+#include "guard/once_contract.h"
 #include "serve/wire.h"
 #include "vestry/once.h"
 #include "vestry/session.h"
@@ -753,5 +754,7 @@ int main(void) {
       cmocka_unit_test(visitors_answers_are_bounded_by_themselves),
       cmocka_unit_test(wrong_options_and_no_randomness),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  const once_world in_memory = {.nodes_count = 1};
+  once_contract_world = &in_memory;
+  return once_contract_run("actions that run once, in memory") + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+#include "guard/once_contract.h"
+
+#include <stdlib.h>
+
+const once_world *once_contract_world;
+once_deed once_contract_deed;
+
+static const char secret[] = "thirty-two bytes that nobody knows";
+
+/* ------------------------------------------------------------------------------------------------- a node --------- */
+
+static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+  once_nonce nonce;
+  (void)app;
+  vestry_err error = vestry_once_nonce(req, nonce);
+  return error ? error : vestry_reply_bodyf(reply, "%s", nonce);
+}
+
+static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
+  once_deed *deed = app;
+  (void)req;
+  int done = atomic_fetch_add(&deed->done, 1) + 1;
+  if (deed->inside) sem_post(deed->inside);
+  if (deed->go) sem_wait(deed->go);
+  if (deed->says) return deed->says;
+  if (deed->streams) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+  vestry_err error = vestry_reply_status(reply, 201);
+  if (!error) error = vestry_reply_header(reply, "Location", "/made");
+  return error ? error : vestry_reply_bodyf(reply, "%d told to nobody else", done);
+}
+
+static const vestry_mounted routes[] = {{"GET", "/", page}, {"POST", "/act", act}};
+
+void once_clear(void) {
+  once_contract_deed = (once_deed){.done = 0};
+  if (once_contract_world->clear) once_contract_world->clear();
+}
+
+void once_open(once_node *node, vestry_once_options options) {
+  memset(node, 0, sizeof *node);
+  site_begin(&node->on, (vestry_options){.secret = secret, .secret_len = sizeof secret - 1});
+  if (once_contract_world->open) assert_int_equal(once_contract_world->open(node), VESTRY_OK);
+  options.storage = node->ops;
+  options.storage_ctx = node->ctx;
+  assert_int_equal(vestry_once_create(node->on.v, &options, &node->once), VESTRY_OK);
+  assert_int_equal(vestry_mount(node->on.v, "", routes, sizeof routes / sizeof *routes, &once_contract_deed),
+                   VESTRY_OK);
+  assert_int_equal(vestry_guard(node->on.v, "/", vestry_once_guard, node->once), VESTRY_OK);
+}
+
+void once_close(once_node *node) {
+  vestry_once_destroy(node->once);
+  if (once_contract_world->close) once_contract_world->close(node);
+  site_end(&node->on);
+}
+
+void once_nonce_of(once_node *node, once_nonce nonce) {
+  wire r = {.path = "/"};
+  wire_request(&node->on, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  snprintf(nonce, sizeof(once_nonce), "%s", r.text);
+  wire_finish(&r);
+}
+
+static const char *answer_of(once_node *node, wire *r) {
+  static _Thread_local char said[64];
+  assert_int_equal(wire_serve(&node->on, r, NULL, NULL), VESTRY_OK);
+  snprintf(said, sizeof said, "%d%s %.2s", r->status, strstr(r->head, "Location: /made\n") ? " made" : "",
+           r->text ? r->text : "");
+  wire_finish(r);
+  return said;
+}
+
+const char *once_post(once_node *node, const char *nonce) {
+  wire r = {.method = "POST", .path = "/act", .datastar = true, .headers = {{"X-Once", nonce}}};
+  r.body = "{}";
+  r.body_len = 2;
+  return answer_of(node, &r);
+}
+
+const char *once_send(once_node *node, const char *nonce, const char *field) {
+  char form[200];
+  snprintf(form, sizeof form, "text=%s&once=%s", field, nonce);
+  wire r = {.method = "POST",
+            .path = "/act",
+            .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
+            .body = form,
+            .body_len = strlen(form)};
+  return answer_of(node, &r);
+}
+
+/* -------------------------------------------------------------------------------------------------- nodes --------- */
+
+typedef struct nodes {
+  once_node own[2];
+  once_node *one, *other; /* the same where there is one */
+} nodes;
+
+static void begin(nodes *n) {
+  once_clear();
+  for (int i = 0; i < once_contract_world->nodes_count; i++) once_open(&n->own[i], (vestry_once_options){0});
+  n->one = n->own;
+  n->other = &n->own[once_contract_world->nodes_count - 1];
+}
+
+static void end(nodes *n) {
+  for (int i = 0; i < once_contract_world->nodes_count; i++) once_close(&n->own[i]);
+}
+
+static void each_node_answers_as_the_first(void **state) {
+  (void)state;
+  nodes n;
+  once_nonce nonce, next;
+  begin(&n);
+  once_nonce_of(n.one, nonce);
+  assert_string_equal(once_post(n.one, nonce), "201 made 1 ");
+  for (int i = 0; i < 3; i++) assert_string_equal(once_post(n.other, nonce), "201 made 1 ");
+  once_nonce_of(n.one, next);
+  assert_string_equal(once_post(n.other, next), "201 made 2 ");
+  assert_string_equal(once_post(n.one, next), "201 made 2 ");
+  assert_int_equal(once_contract_deed.done, 2);
+  end(&n);
+}
+
+static void a_form_is_told_from_another(void **state) {
+  (void)state;
+  nodes n;
+  once_nonce nonce;
+  begin(&n);
+  once_nonce_of(n.one, nonce);
+  assert_string_equal(once_send(n.one, nonce, "milk"), "201 made 1 ");
+  assert_string_equal(once_send(n.other, nonce, "milk"), "201 made 1 ");
+  assert_string_equal(once_send(n.other, nonce, "eggs"), "409 <!");
+  assert_int_equal(once_contract_deed.done, 1);
+  end(&n);
+}
+
+static void not_now_is_done_later(void **state) {
+  (void)state;
+  nodes n;
+  once_nonce nonce;
+  begin(&n);
+  once_nonce_of(n.one, nonce);
+  once_contract_deed.says = VESTRY_LIMIT;
+  assert_string_equal(once_post(n.one, nonce), "503 no");
+  once_contract_deed.says = VESTRY_OK;
+  assert_string_equal(once_post(n.other, nonce), "201 made 2 ");
+  end(&n);
+}
+
+static void a_failure_and_a_stream_are_done(void **state) {
+  (void)state;
+  nodes n;
+  once_nonce nonce;
+  begin(&n);
+  once_nonce_of(n.one, nonce);
+  once_contract_deed.says = VESTRY_FAILED;
+  assert_string_equal(once_post(n.one, nonce), "500 in");
+  assert_string_equal(once_post(n.other, nonce), "500 in");
+  assert_int_equal(once_contract_deed.done, 1);
+  once_contract_deed.says = VESTRY_OK;
+  once_contract_deed.streams = true;
+  once_nonce_of(n.one, nonce);
+  wire r = {.method = "POST", .path = "/act", .datastar = true, .headers = {{"X-Once", nonce}}};
+  wire_request(&n.one->on, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  wire_finish(&r);
+  assert_string_equal(once_post(n.other, nonce), "204 ");
+  assert_int_equal(once_contract_deed.done, 2);
+  end(&n);
+}
+
+typedef struct press {
+  once_node *node;
+  const char *nonce;
+  char said[64];
+} press;
+
+static void *press_it(void *ctx) {
+  press *own = ctx;
+  snprintf(own->said, sizeof own->said, "%s", once_post(own->node, own->nonce));
+  return NULL;
+}
+
+/* The second comes while the first runs, and is answered when that has ended. */
+static void one_of_two_at_once_runs(void **state) {
+  (void)state;
+  nodes n;
+  once_nonce nonce;
+  sem_t inside, go;
+  pthread_t threads[2];
+  begin(&n);
+  sem_init(&inside, 0, 0);
+  sem_init(&go, 0, 0);
+  once_contract_deed.inside = &inside;
+  once_contract_deed.go = &go;
+  once_nonce_of(n.one, nonce);
+  press presses[] = {{n.one, nonce, ""}, {n.other, nonce, ""}};
+  assert_int_equal(pthread_create(&threads[0], NULL, press_it, &presses[0]), 0);
+  sem_wait(&inside);
+  assert_int_equal(pthread_create(&threads[1], NULL, press_it, &presses[1]), 0);
+  sem_post(&go);
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+  for (int i = 0; i < 2; i++) assert_string_equal(presses[i].said, "201 made 1 ");
+  assert_int_equal(once_contract_deed.done, 1);
+  sem_destroy(&inside);
+  sem_destroy(&go);
+  end(&n);
+}
+
+/* All nodes are asked for the same press at once, again and again. */
+static void of_many_at_once_one_runs(void **state) {
+  (void)state;
+  nodes n;
+  once_nonce nonce;
+  begin(&n);
+  for (int round = 1; round <= 40; round++) {
+    pthread_t threads[4];
+    press presses[4];
+    char wanted[20];
+    once_nonce_of(n.one, nonce);
+    snprintf(wanted, sizeof wanted, "201 made %-2d", round);
+    for (int i = 0; i < 4; i++) {
+      presses[i] = (press){i % 2 ? n.other : n.one, nonce, ""};
+      assert_int_equal(pthread_create(&threads[i], NULL, press_it, &presses[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 4; i++) assert_string_equal(presses[i].said, wanted);
+    assert_int_equal(once_contract_deed.done, round);
+  }
+  end(&n);
+}
+
+/* What a field says reaches the storage as a hash: nothing of it is taken for anything else. */
+static void hostile_fields_are_told_apart(void **state) {
+  (void)state;
+  static const char *const fields[] = {"%c3%a4", "a", "", "a%26once=b", "%27);DROP TABLE vestry_once;--", "%5cx00"};
+  nodes n;
+  once_nonce nonce;
+  begin(&n);
+  for (int i = 0; i < (int)(sizeof fields / sizeof *fields); i++) {
+    char wanted[20];
+    once_nonce_of(n.one, nonce);
+    snprintf(wanted, sizeof wanted, "201 made %-2d", i + 1);
+    assert_string_equal(once_send(n.one, nonce, fields[i]), wanted);
+    assert_string_equal(once_send(n.other, nonce, fields[i]), wanted);
+    assert_string_equal(once_send(n.other, nonce, fields[i ? 0 : 1]), "409 <!");
+  }
+  end(&n);
+}
+
+static void forged_nonces_are_refused(void **state) {
+  (void)state;
+  nodes n;
+  once_nonce nonce;
+  char bad[VESTRY_ONCE_NONCE_BYTES + 80];
+  begin(&n);
+  once_nonce_of(n.one, nonce);
+  for (int i = 0; i < 64; i++) {
+    snprintf(bad, sizeof bad, "%s", nonce);
+    bad[i] = bad[i] == 'f' ? '0' : 'f';
+    assert_string_equal(once_post(n.other, bad), "403 Th");
+  }
+  snprintf(bad, sizeof bad, "%s.%065d", nonce, 0); /* too long */
+  assert_string_equal(once_post(n.other, bad), "403 Th");
+  snprintf(bad, sizeof bad, "%s.a'b", nonce);
+  assert_string_equal(once_post(n.other, bad), "403 Th");
+  assert_int_equal(once_contract_deed.done, 0);
+  if (once_contract_world->count) assert_int_equal(once_contract_world->count(n.one), 0);
+  assert_string_equal(once_post(n.one, nonce), "201 made 1 ");
+  if (once_contract_world->count) assert_int_equal(once_contract_world->count(n.one), 1);
+  end(&n);
+}
+
+int once_contract_run(const char *name) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(each_node_answers_as_the_first), cmocka_unit_test(a_form_is_told_from_another),
+      cmocka_unit_test(not_now_is_done_later),          cmocka_unit_test(a_failure_and_a_stream_are_done),
+      cmocka_unit_test(one_of_two_at_once_runs),        cmocka_unit_test(of_many_at_once_one_runs),
+      cmocka_unit_test(hostile_fields_are_told_apart),  cmocka_unit_test(forged_nonces_are_refused),
+  };
+  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/* Actions that run once, in PostgreSQL: all that is promised of memory, at all nodes; and when a node has died. */
+#include <pthread.h>
+
+#include "guard/once_contract.h"
+#include "postgres/shop.h"
+#include "vestry/postgres_once.h"
+
+enum { LIFETIME_MS = 100000, LEASE_MS = 5000 };
+
+typedef struct node {
+  vestry_postgres_pool *pool;
+  vestry_postgres_once *stored;
+} node;
+static node nodes[2];
+static _Atomic(int64_t) clock_ms = 1000000;
+static vestry_once_storage_ops dead_ops; /* of a node that has died: nothing is finished */
+static bool is_next_dead, runs_again;
+
+static int64_t now_ms(void *ctx) {
+  (void)ctx;
+  return clock_ms;
+}
+
+static vestry_err open_node(once_node *of) {
+  const vestry_postgres_once_options options = {.lifetime_ms = LIFETIME_MS,
+                                                .lease_ms = LEASE_MS,
+                                                .per_owner_count = 3,
+                                                .runs_again = runs_again,
+                                                .now_ms = now_ms};
+  node *n = of->world = nodes[0].pool ? &nodes[1] : &nodes[0];
+  assert_null(n->pool);
+  static uint64_t others;
+  of->on.th.seed = ++others << 32; /* no two nodes have the same randomness */
+  vestry_err error = vestry_postgres_pool_create(
+      &(vestry_postgres_pool_options){.host = &of->on.th.host, .url = shop_server()->url}, &n->pool);
+  if (!error) error = vestry_postgres_once_create(n->pool, &options, &n->stored);
+  of->ops = is_next_dead ? &dead_ops : &vestry_postgres_once_ops;
+  of->ctx = n->stored;
+  return error;
+}
+
+static void close_node(once_node *of) {
+  node *n = of->world;
+  vestry_postgres_once_destroy(n->stored);
+  vestry_postgres_pool_destroy(n->pool);
+  *n = (node){NULL, NULL};
+}
+
+static int64_t number(once_node *of, const char *sql) {
+  int64_t found = -1;
+  assert_int_equal(vestry_postgres_run_alone(((node *)of->world)->pool, sql, NULL, vestry_postgres_row_integer, &found),
+                   VESTRY_OK);
+  return found;
+}
+
+static int64_t count(once_node *of) {
+  return number(of, "SELECT count(*) FROM vestry_once");
+}
+
+static const once_world in_postgres = {2, shop_clear, open_node, close_node, count};
+
+static vestry_err finish_nothing(void *ctx, const vestry_once_press *press, const void *answer, size_t len) {
+  (void)ctx, (void)press, (void)answer, (void)len;
+  return VESTRY_OK;
+}
+
+static void begin_dead_and_living(once_node *dead, once_node *living) {
+  once_clear();
+  dead_ops = vestry_postgres_once_ops;
+  dead_ops.finish = finish_nothing;
+  is_next_dead = true;
+  once_open(dead, (vestry_once_options){0});
+  is_next_dead = false;
+  once_open(living, (vestry_once_options){.wait_ms = 1});
+}
+
+static void end_dead_and_living(once_node *dead, once_node *living) {
+  once_close(living);
+  once_close(dead);
+  runs_again = false;
+}
+
+/* capability: M3 */
+static void a_dead_nodes_press_is_not_known(void **state) {
+  (void)state;
+  once_node dead, living;
+  once_nonce nonce;
+  begin_dead_and_living(&dead, &living);
+  once_nonce_of(&dead, nonce);
+  assert_string_equal(once_post(&dead, nonce), "201 made 1 ");
+  assert_string_equal(once_post(&living, nonce), "503 no");
+  clock_ms += LEASE_MS - 1;
+  assert_string_equal(once_post(&living, nonce), "503 no");
+  clock_ms += 1;
+  for (int i = 0; i < 3; i++) assert_string_equal(once_post(&living, nonce), "409 Th");
+  assert_int_equal(once_contract_deed.done, 1);
+  vestry_once_stats stats = {.size = sizeof stats};
+  vestry_once_stats_get(living.once, &stats);
+  assert_int_equal(stats.unknown_count, 3);
+  assert_int_equal(stats.begun_count, 0);
+  end_dead_and_living(&dead, &living);
+}
+
+static void a_dead_nodes_press_runs_again_if_it_may(void **state) {
+  (void)state;
+  once_node dead, living;
+  once_nonce nonce;
+  runs_again = true;
+  begin_dead_and_living(&dead, &living);
+  once_nonce_of(&dead, nonce);
+  assert_string_equal(once_post(&dead, nonce), "201 made 1 ");
+  clock_ms += LEASE_MS - 1;
+  assert_string_equal(once_post(&living, nonce), "503 no");
+  assert_int_equal(once_contract_deed.done, 1);
+  clock_ms += 1;
+  assert_string_equal(once_post(&living, nonce), "201 made 2 ");
+  assert_string_equal(once_post(&living, nonce), "201 made 2 ");
+  assert_int_equal(once_contract_deed.done, 2);
+  end_dead_and_living(&dead, &living);
+}
+
+typedef struct poster {
+  once_node *node;
+  const char *nonce;
+  char said[64];
+} poster;
+
+static void *press_it(void *ctx) {
+  poster *own = ctx;
+  snprintf(own->said, sizeof own->said, "%s", once_post(own->node, own->nonce));
+  return NULL;
+}
+
+/* The action has begun, and its answer finds no server: this node knows the answer, the others say that they do not. */
+static void a_server_is_killed_while_an_action_runs(void **state) {
+  (void)state;
+  once_node one, other;
+  once_nonce nonce;
+  sem_t inside, go;
+  pthread_t thread;
+  once_clear();
+  once_open(&one, (vestry_once_options){.wait_ms = 1});
+  once_open(&other, (vestry_once_options){.wait_ms = 1});
+  sem_init(&inside, 0, 0);
+  sem_init(&go, 0, 0);
+  once_contract_deed.inside = &inside;
+  once_contract_deed.go = &go;
+  once_nonce_of(&one, nonce);
+  poster first = {&one, nonce, ""};
+  assert_int_equal(pthread_create(&thread, NULL, press_it, &first), 0);
+  sem_wait(&inside);
+  postgres_server_kill(shop_server());
+  long logged = one.on.th.log_lines;
+  sem_post(&go);
+  pthread_join(thread, NULL);
+  assert_string_equal(first.said, "201 made 1 ");
+  assert_true(one.on.th.log_lines > logged);
+  postgres_server_start(shop_server(), NULL);
+  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
+  assert_string_equal(once_post(&other, nonce), "503 no");
+  clock_ms += LEASE_MS;
+  const char *said; /* the pool asks for a server that was away after a moment */
+  while (strcmp(said = once_post(&other, nonce), "409 Th") != 0) assert_string_equal(said, "503 no");
+  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
+  assert_int_equal(once_contract_deed.done, 1);
+  sem_destroy(&inside);
+  sem_destroy(&go);
+  once_close(&other);
+  once_close(&one);
+}
+
+/* Each allocation of a press fails, and then it is repeated at the other node. It has run once, or it is not known. */
+static void short_of_memory_a_press_runs_once(void **state) {
+  (void)state;
+  once_node one, other;
+  once_nonce nonce;
+  once_clear();
+  once_open(&one, (vestry_once_options){.wait_ms = 1});
+  once_open(&other, (vestry_once_options){.wait_ms = 1});
+  bool has_failed = true;
+  for (long at = 0; has_failed; at++) {
+    char said[2][64];
+    once_nonce_of(&one, nonce);
+    const int before = once_contract_deed.done;
+    test_host_fail_in(&one.on.th, at);
+    snprintf(said[0], sizeof said[0], "%s", once_post(&one, nonce));
+    has_failed = test_host_has_failed(&one.on.th);
+    test_host_fail_no_more(&one.on.th);
+    clock_ms += LEASE_MS;
+    snprintf(said[1], sizeof said[1], "%s", once_post(&other, nonce));
+    const int times = once_contract_deed.done - before;
+    assert_true(times <= 1);
+    if (memcmp(said[0], "201", 3) == 0) assert_int_equal(times, 1);
+    if (memcmp(said[1], "201", 3) == 0 || memcmp(said[1], "204", 3) == 0)
+      assert_int_equal(times, 1);
+    else
+      assert_true(memcmp(said[1], "409", 3) == 0 || memcmp(said[1], "500", 3) == 0);
+    if (!has_failed) assert_string_equal(said[0], said[1]);
+  }
+  once_close(&other);
+  once_close(&one);
+}
+
+/* A run that has lost its press to the next does not answer for it. */
+static void what_a_late_run_finishes_is_not_kept(void **state) {
+  (void)state;
+  once_node one;
+  char hash[65], first[33], next[33];
+  unsigned char answer[8] = "";
+  vestry_once_found found = VESTRY_ONCE_DONE;
+  size_t len = 0;
+  memset(hash, 'a', 64);
+  memset(first, 'b', 32);
+  memset(next, 'c', 32);
+  hash[64] = first[32] = next[32] = '\0';
+  const vestry_once_press late = {sizeof late, hash, hash, first}, own = {sizeof own, hash, hash, next};
+  const vestry_once_storage_ops *ops = &vestry_postgres_once_ops;
+  once_clear();
+  runs_again = true;
+  once_open(&one, (vestry_once_options){0});
+  for (int i = 0; i < 2; i++) { /* the statement's answer was lost on its way: it is this run's yet */
+    assert_int_equal(ops->begin(one.ctx, &late, &found, answer, sizeof answer, &len), VESTRY_OK);
+    assert_int_equal(found, VESTRY_ONCE_NEW);
+  }
+  clock_ms += LEASE_MS;
+  assert_int_equal(ops->begin(one.ctx, &own, &found, answer, sizeof answer, &len), VESTRY_OK);
+  assert_int_equal(found, VESTRY_ONCE_NEW);
+  assert_int_equal(ops->finish(one.ctx, &late, "late", 4), VESTRY_OK);
+  assert_int_equal(ops->forget(one.ctx, &late), VESTRY_OK);
+  assert_int_equal(ops->begin(one.ctx, &late, &found, answer, sizeof answer, &len), VESTRY_OK);
+  assert_int_equal(found, VESTRY_ONCE_RUNNING);
+  assert_int_equal(ops->finish(one.ctx, &own, "in time, and long", 17), VESTRY_OK);
+  assert_int_equal(ops->begin(one.ctx, &late, &found, answer, sizeof answer, &len), VESTRY_OK);
+  assert_int_equal(found, VESTRY_ONCE_DONE);
+  assert_int_equal(len, 17); /* more than there is room for */
+  assert_int_equal(answer[0], 0);
+  once_close(&one);
+  runs_again = false;
+}
+
+/* A handler that takes longer than its lease answers late: then its end is known after all. */
+static void an_answer_may_come_after_the_lease(void **state) {
+  (void)state;
+  once_node one, other;
+  once_nonce nonce;
+  sem_t inside, go;
+  pthread_t thread;
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  once_open(&other, (vestry_once_options){.wait_ms = 1});
+  sem_init(&inside, 0, 0);
+  sem_init(&go, 0, 0);
+  once_contract_deed.inside = &inside;
+  once_contract_deed.go = &go;
+  once_nonce_of(&one, nonce);
+  poster first = {&one, nonce, ""};
+  assert_int_equal(pthread_create(&thread, NULL, press_it, &first), 0);
+  sem_wait(&inside);
+  assert_string_equal(once_post(&other, nonce), "503 no");
+  clock_ms += LEASE_MS;
+  assert_string_equal(once_post(&other, nonce), "409 Th");
+  sem_post(&go);
+  pthread_join(thread, NULL);
+  assert_string_equal(first.said, "201 made 1 ");
+  assert_string_equal(once_post(&other, nonce), "201 made 1 ");
+  assert_int_equal(once_contract_deed.done, 1);
+  sem_destroy(&inside);
+  sem_destroy(&go);
+  once_close(&other);
+  once_close(&one);
+}
+
+/* Whatever stands in the row of a press that was done: it is not done again, and no such answer is given. */
+static void a_row_may_say_anything(void **state) {
+  (void)state;
+  static const char *const answers[] = {"''",
+                                        "'\\x00'",
+                                        "decode(repeat('ff', 28), 'hex')",
+                                        "substr(answer, 2)",
+                                        "answer || '\\x00'",
+                                        "decode(repeat('00', 20000), 'hex')"};
+  once_node one, other;
+  once_nonce nonce;
+  char sql[100];
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  once_open(&other, (vestry_once_options){.wait_ms = 1});
+  for (int i = 0; i < (int)(sizeof answers / sizeof *answers); i++) {
+    once_nonce_of(&one, nonce);
+    once_post(&one, nonce);
+    snprintf(sql, sizeof sql, "UPDATE vestry_once SET answer = %s RETURNING 1", answers[i]);
+    assert_int_equal(number(&one, sql), 1);
+    for (int tries = 0; tries < 2; tries++) assert_string_equal(once_post(&other, nonce), "500 in");
+    assert_int_equal(once_contract_deed.done, i + 1);
+  }
+  once_close(&other);
+  once_close(&one);
+}
+
+static void a_restart_has_the_answer(void **state) {
+  (void)state;
+  once_node one;
+  once_nonce nonce;
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  once_nonce_of(&one, nonce);
+  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
+  once_close(&one);
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), NULL);
+  once_open(&one, (vestry_once_options){0});
+  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
+  assert_int_equal(once_contract_deed.done, 1);
+  once_close(&one);
+}
+
+static void a_server_that_is_away_is_said(void **state) {
+  (void)state;
+  once_node one;
+  once_nonce nonce;
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  once_nonce_of(&one, nonce);
+  postgres_server_kill(shop_server());
+  assert_string_equal(once_post(&one, nonce), "503 no");
+  assert_int_equal(once_contract_deed.done, 0);
+  postgres_server_start(shop_server(), NULL);
+  while (strcmp(once_post(&one, nonce), "201 made 1 ") != 0) assert_int_equal(once_contract_deed.done, 0);
+  once_close(&one);
+}
+
+/* What a reader of the database has is not the nonce, nor the answer; what a writer changes is no answer. */
+static void rows_tell_nothing(void **state) {
+  (void)state;
+  once_node one, other;
+  once_nonce nonce;
+  char sql[300];
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  once_open(&other, (vestry_once_options){0});
+  once_nonce_of(&one, nonce);
+  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
+  snprintf(
+      sql, sizeof sql,
+      "SELECT count(*) FROM vestry_once WHERE position('%.32s' IN hash || owner || run) > 0 OR position('%s'::bytea"
+      " IN answer) > 0 OR position('%.32s'::bytea IN answer) > 0",
+      nonce, "told to nobody", nonce);
+  assert_int_equal(number(&one, sql), 0);
+  assert_int_equal(number(&one, "SELECT count(*) FROM vestry_once WHERE length(answer) > 60"), 1);
+  assert_int_equal(number(&one, "UPDATE vestry_once SET answer = set_byte(answer, length(answer) - 1,"
+                                " get_byte(answer, length(answer) - 1) # 1) RETURNING 1"),
+                   1);
+  assert_string_equal(once_post(&other, nonce), "500 in");
+  assert_int_equal(once_contract_deed.done, 1);
+  once_close(&other);
+  once_close(&one);
+}
+
+static void what_is_over_and_too_much_is_deleted(void **state) {
+  (void)state;
+  once_node one;
+  once_nonce nonce;
+  size_t count = 99;
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  vestry_postgres_once *stored = ((node *)one.world)->stored;
+  for (int i = 0; i < 65; i++) { /* looked after at the first and at the 65th */
+    once_nonce_of(&one, nonce);
+    once_post(&one, nonce);
+    clock_ms += 1;
+  }
+  assert_int_equal(number(&one, "SELECT count(*) FROM vestry_once"), 3);
+  assert_string_equal(once_post(&one, nonce), "201 made 65");
+  assert_int_equal(vestry_postgres_once_expire(stored, &count), VESTRY_OK);
+  assert_int_equal(count, 0);
+  clock_ms += LIFETIME_MS;
+  assert_int_equal(vestry_postgres_once_expire(stored, &count), VESTRY_OK);
+  assert_int_equal(count, 3);
+  once_close(&one);
+}
+
+/* Without a clock of the test's it is the database's. */
+static vestry_err create(test_host *th, void *ctx) {
+  vestry_postgres_pool *pool = NULL;
+  vestry_postgres_once *stored = NULL;
+  char digits[65];
+  (void)ctx;
+  memset(digits, 'd', 64);
+  digits[64] = '\0';
+  const vestry_once_press press = {sizeof press, digits, digits, digits + 32};
+  vestry_once_found found;
+  size_t len;
+  vestry_err error = vestry_postgres_pool_create(
+      &(vestry_postgres_pool_options){.host = &th->host, .url = shop_server()->url, .connections_count = 1}, &pool);
+  if (!error) error = vestry_postgres_once_create(pool, NULL, &stored);
+  if (!error) error = vestry_postgres_once_expire(stored, NULL);
+  if (!error) error = vestry_postgres_once_ops.begin(stored, &press, &found, NULL, 0, &len);
+  if (!error) error = vestry_postgres_once_ops.finish(stored, &press, "x", 1);
+  vestry_postgres_once_destroy(stored);
+  vestry_postgres_pool_destroy(pool);
+  return error;
+}
+
+static void want_of_memory_is_an_error(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  shop_clear();
+  test_host_fail_each(create, NULL, true); /* it may go without clearing up */
+  vestry_postgres_once *stored;
+  assert_int_equal(vestry_postgres_once_create(NULL, NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_once_expire(NULL, NULL), VESTRY_INVALID);
+}
+
+int main(void) {
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_dead_nodes_press_is_not_known),
+      cmocka_unit_test(a_dead_nodes_press_runs_again_if_it_may),
+      cmocka_unit_test(a_server_is_killed_while_an_action_runs),
+      cmocka_unit_test(short_of_memory_a_press_runs_once),
+      cmocka_unit_test(an_answer_may_come_after_the_lease),
+      cmocka_unit_test(a_row_may_say_anything),
+      cmocka_unit_test(what_a_late_run_finishes_is_not_kept),
+      cmocka_unit_test(a_restart_has_the_answer),
+      cmocka_unit_test(a_server_that_is_away_is_said),
+      cmocka_unit_test(rows_tell_nothing),
+      cmocka_unit_test(what_is_over_and_too_much_is_deleted),
+      cmocka_unit_test(want_of_memory_is_an_error),
+  };
+  once_contract_world = &in_postgres;
+  shop_open_server(NULL);
+  int failed = once_contract_run("actions that run once, in PostgreSQL") + cmocka_run_group_tests(tests, NULL, NULL);
+  shop_close_server(NULL);
+  return failed;
+}
