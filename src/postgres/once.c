@@ -32,11 +32,16 @@ static const vsi_postgres_schema schema = {"once", steps, sizeof steps / sizeof 
 #define NOW(parameter)                                                                                                 \
   "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM now()) * 1000)::bigint ELSE " parameter "::bigint END)"
 
+/* A row that says whose press it is outlives a crash of the server, even where the application's need not. */
+#define FLUSHED                                                                                                        \
+  "RETURNING CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'local',"     \
+  " true) END"
+
 static const char begin_sql[] =
     "INSERT INTO vestry_once AS old(hash, owner, run, began, leased) VALUES($1, $2, $3, " NOW("$4") ", " NOW(
         "$4") " + $5::bigint) ON CONFLICT(hash) DO UPDATE SET run = excluded.run, began = excluded.began,"
               " leased = excluded.leased, answer = NULL WHERE old.began <= excluded.began - $6::bigint"
-              " OR ($7 AND old.answer IS NULL AND old.leased <= excluded.began) RETURNING 1";
+              " OR ($7 AND old.answer IS NULL AND old.leased <= excluded.began) " FLUSHED;
 static const char look_sql[] =
     "SELECT run = $2, answer, NOT $4 AND leased <= " NOW("$3") " FROM vestry_once WHERE hash = $1";
 static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2";

@@ -315,6 +315,27 @@ static void a_restart_has_the_answer(void **state) {
   once_close(&one);
 }
 
+/* The application does without the disk: what it has committed may be lost in a crash, but not whose a press is. */
+static void a_press_outlives_a_crash_that_loses_commits(void **state) {
+  (void)state;
+  static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
+  once_node dead, living;
+  once_nonce nonce;
+  const char *said;
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), settings);
+  begin_dead_and_living(&dead, &living);
+  postgres_server_run(shop_server(), "CHECKPOINT"); /* the table is on the disk */
+  once_nonce_of(&dead, nonce);
+  assert_string_equal(once_post(&dead, nonce), "201 made 1 ");
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), NULL);
+  clock_ms += LEASE_MS;
+  while (strcmp(said = once_post(&living, nonce), "409 Th") != 0) assert_string_equal(said, "503 no");
+  assert_int_equal(once_contract_deed.done, 1);
+  end_dead_and_living(&dead, &living);
+}
+
 static void a_server_that_is_away_is_said(void **state) {
   (void)state;
   once_node one;
@@ -424,6 +445,7 @@ int main(void) {
       cmocka_unit_test(a_row_may_say_anything),
       cmocka_unit_test(what_a_late_run_finishes_is_not_kept),
       cmocka_unit_test(a_restart_has_the_answer),
+      cmocka_unit_test(a_press_outlives_a_crash_that_loses_commits),
       cmocka_unit_test(a_server_that_is_away_is_said),
       cmocka_unit_test(rows_tell_nothing),
       cmocka_unit_test(what_is_over_and_too_much_is_deleted),
