@@ -90,8 +90,9 @@ static void add_read(vsi_postgres_footprint *f, const lock *l) {
     bool is_leaf = l->kind != 'r';
     add(f, keys, is_leaf ? VSI_POSTGRES_LEAF : VSI_POSTGRES_INDEX, l->file, is_leaf ? l->block : 0, 0);
   } else if (l->kind == 'r') {
-    add(f, keys, l->is_scanned ? VSI_POSTGRES_TABLE : VSI_POSTGRES_CHANGES, l->file, 0, 0);
-    f->promoted_count += !l->is_scanned;
+    if (l->is_scanned) return; /* add_lock: that counts without locks, too */
+    add(f, keys, VSI_POSTGRES_CHANGES, l->file, 0, 0);
+    f->promoted_count++;
   } else if (l->kind == 'p') {
     add(f, keys, VSI_POSTGRES_ROWS, l->file, l->block, 0);
   } else {
@@ -105,7 +106,7 @@ static void add_lock(vsi_postgres_footprint *f, const lock *l) {
   add(f, &f->keys, VSI_POSTGRES_DEFINITION, l->oid, 0, 0);
   add(f, &f->tables, VSI_POSTGRES_DEFINITION, l->oid, 0, 0);
   if (is_table) add(f, &f->tables, VSI_POSTGRES_TABLE, l->file, 0, 0);
-  if (l->of == 'm' || (l->of == 'r' && l->is_scanned)) add(f, &f->keys, VSI_POSTGRES_TABLE, l->file, 0, 0);
+  if (l->of == 'm' || (is_table && l->is_scanned)) add(f, &f->keys, VSI_POSTGRES_TABLE, l->file, 0, 0);
   if (l->is_read && l->file) add_read(f, l);
 }
 

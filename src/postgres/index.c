@@ -18,9 +18,10 @@
  * split, and the commit may have written before or after it, so all of them get the new leaf: sets, the ring, what
  * transactions write (transactions.c), and renders with an older ticket when they end.
  *
- * The start. Of transactions that began before the first record not all is known. If one of them commits later, it
- * counts as one that meets all. But its record may stand before the first one, and it is still not visible: so once all
- * transactions before the first number have ended, sets whose snapshots are older than that are hit.
+ * The start. Of transactions that began before the first record not all that they wrote is known, nor whether their
+ * commits will be told: a commit's record may stand before the first one, and the commit may still not be visible. So
+ * whenever a snapshot sees one of these transactions more than the last did, sets are hit whose snapshots do not see
+ * that one. Each is waited for alone, for another one may run for hours.
  *
  * Bounds. A ring that is full forgets: commits that are published, by remembering their time, so that older renders
  * count as hit; others, by counting as met by all. */
@@ -91,11 +92,11 @@ struct vsi_postgres_index {
   STAILQ_HEAD(, recent) ring;
   size_t hidden_count; /* of the ring: not visible yet */
   size_t ring_bytes;
-  uint64_t started;   /* the clock's time; 0: not yet */
-  uint64_t start_to;  /* transactions before it may have committed unseen */
-  bool is_starting;   /* some of them may run */
-  uint64_t forgotten; /* renders with tickets up to this may have been passed by a commit that is forgotten */
-  uint64_t near;      /* a number near to those of now */
+  uint64_t started;    /* the clock's time; 0: not yet */
+  uint64_t start_to;   /* transactions before it may have committed unseen */
+  uint64_t start_left; /* so many of them had not ended when it was looked last */
+  uint64_t forgotten;  /* renders with tickets up to this may have been passed by a commit that is not kept */
+  uint64_t near;       /* a number near to those of now */
   move *moves;
   size_t moves_count, moves_room;
   vsi_postgres_index_stats stats;
@@ -177,12 +178,12 @@ static void hit_whole(vsi_postgres_index *index) {
   index->is.hit(index->is.ctx, VSI_POSTGRES_EVERYTHING);
 }
 
-/* All, or those whose snapshots do not see everything before that number. */
-static void hit_older(vsi_postgres_index *index, uint64_t to) {
+/* Of transactions that may have committed unseen some have ended: sets whose snapshots do not see them; NULL: all. */
+static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *now) {
   index->stats.all_count++;
   for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
     next = LIST_NEXT(s, in);
-    if (s->snapshot.from < to) hit(index, s, 0);
+    if (!now || vsi_postgres_snapshot_sees_more(now, &s->snapshot, index->start_to)) hit(index, s, 0);
   }
   hit_whole(index);
 }
@@ -255,7 +256,7 @@ static void shrink(vsi_postgres_index *index) {
   for (recent *next, *c = STAILQ_FIRST(&index->ring); c; c = next) {
     next = STAILQ_NEXT(c, in);
     if (!c->published && c->xid >= index->start_to) index->start_to = c->xid + 1;
-    if (!c->published) index->is_starting = true;
+    if (!c->published) index->start_left = UINT64_MAX;
     drop(index, c);
   }
   index->forgotten = index->clock;
@@ -303,15 +304,13 @@ static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
   vsi_mutex_lock(&index->lock);
-  const uint64_t full = vsi_postgres_full_xid(xid, index->near);
-  is_all |= full < index->start_to; /* what it wrote before the start is not known */
   const bool is_needed = is_all || of->count;
   recent *c = is_needed ? vsi_calloc(index->is.host, 1, sizeof *c) : NULL;
   if (!c) {
     vsi_mutex_unlock(&index->lock);
     return is_needed ? VESTRY_NO_MEMORY : VESTRY_OK;
   }
-  c->xid = full;
+  c->xid = vsi_postgres_full_xid(xid, index->near);
   c->is_all = is_all;
   c->keys = *of;
   *of = (keys){.count = 0};
@@ -443,7 +442,6 @@ static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket
   unsigned kind;
   const recent *c;
   if (ticket->at < index->started || ticket->at <= index->forgotten) return true;
-  if (index->started && !index->is_starting && snapshot->from < index->start_to) return true;
   STAILQ_FOREACH(c, &index->ring, in)
   if (c->published && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) return true;
   return false;
@@ -514,28 +512,34 @@ void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to) {
   index->moves_count = 0;
   index->started = ++index->clock;
   index->start_to = index->near = to;
-  index->is_starting = true;
+  index->start_left = UINT64_MAX;
   index->is_met = false;
-  hit_older(index, UINT64_MAX);
+  hit_older(index, NULL);
   vsi_mutex_unlock(&index->lock);
 }
 
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index) {
   vsi_mutex_lock(&index->lock);
-  bool waits = index->hidden_count || index->is_starting;
+  bool waits = index->hidden_count || index->start_left;
   vsi_postgres_waits is = !waits ? VSI_POSTGRES_NOTHING : index->is_met ? VSI_POSTGRES_MET : VSI_POSTGRES_SOME;
   vsi_mutex_unlock(&index->lock);
   return is;
+}
+
+/* Renders that run cannot be asked what they see: they count as passed. */
+static void see_start(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
+  uint64_t left = vsi_postgres_snapshot_unseen(snapshot, index->start_to);
+  if (!index->start_left || left == index->start_left) return;
+  index->start_left = left;
+  index->forgotten = index->clock;
+  hit_older(index, snapshot);
 }
 
 void vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
   vsi_mutex_lock(&index->lock);
   index->clock++;
   index->near = snapshot->to;
-  if (index->is_starting && snapshot->from >= index->start_to) {
-    index->is_starting = false;
-    hit_older(index, index->start_to);
-  }
+  see_start(index, snapshot);
   bool is_met = false;
   recent *c;
   STAILQ_FOREACH(c, &index->ring, in) {

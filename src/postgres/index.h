@@ -68,10 +68,10 @@ void vsi_postgres_index_add_whole(vsi_postgres_index *index);
 
 /* Records are read from here on. Which commits there were before is not known: all sets are hit, and again those that
  * may not have seen a transaction before `to`, a number that was given out after the first record's place was known,
- * once all of these have ended. */
+ * whenever one of these has ended. */
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
-/* A commit stands in the WAL; it may not be visible yet. keys are taken. is_all: it meets all, as does one that began
- * before the start, also without keys. OK | NO_MEMORY */
+/* A commit stands in the WAL; it may not be visible yet. keys are taken. is_all: it meets all.
+ * OK | NO_MEMORY */
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
 /* Entries of a leaf, or their range, are on another leaf, too. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to);

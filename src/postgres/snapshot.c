@@ -51,3 +51,23 @@ bool vsi_postgres_snapshot_sees(const vsi_postgres_snapshot *snapshot, uint64_t 
     if (snapshot->running[i] == xid) return false;
   return true;
 }
+
+/* How many of [from, to) are seen. */
+static uint64_t count_seen(const vsi_postgres_snapshot *snapshot, uint64_t from, uint64_t to) {
+  if (to > snapshot->to) to = snapshot->to;
+  uint64_t count = from < to ? to - from : 0;
+  for (size_t i = 0; i < snapshot->count; i++)
+    if (snapshot->running[i] >= from && snapshot->running[i] < to) count--;
+  return count;
+}
+
+uint64_t vsi_postgres_snapshot_unseen(const vsi_postgres_snapshot *snapshot, uint64_t before) {
+  return before - count_seen(snapshot, 0, before);
+}
+
+bool vsi_postgres_snapshot_sees_more(const vsi_postgres_snapshot *snapshot, const vsi_postgres_snapshot *older,
+                                     uint64_t before) {
+  for (size_t i = 0; i < older->count; i++)
+    if (older->running[i] < before && vsi_postgres_snapshot_sees(snapshot, older->running[i])) return true;
+  return count_seen(snapshot, older->to, before) > 0;
+}

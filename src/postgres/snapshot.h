@@ -23,6 +23,11 @@ vestry_err vsi_postgres_snapshot_read(vsi_postgres_snapshot *snapshot, const ves
 void vsi_postgres_snapshot_finish(vsi_postgres_snapshot *snapshot, const vestry_host *host);
 /* Whether the changes of that transaction are seen, if it is committed. */
 bool vsi_postgres_snapshot_sees(const vsi_postgres_snapshot *snapshot, uint64_t xid);
+/* How many of the transactions before that number are not seen. */
+uint64_t vsi_postgres_snapshot_unseen(const vsi_postgres_snapshot *snapshot, uint64_t before);
+/* Whether it sees a transaction before that number that the older one does not see. */
+bool vsi_postgres_snapshot_sees_more(const vsi_postgres_snapshot *snapshot, const vsi_postgres_snapshot *older,
+                                     uint64_t before);
 
 /* The number of 64 bits of a transaction that the WAL knows by 32: the one nearest to another. */
 static inline uint64_t vsi_postgres_full_xid(uint32_t xid, uint64_t near) {

@@ -221,7 +221,6 @@ static vestry_err commit(vsi_postgres_transactions *all, const vsi_postgres_ende
   }
   if (!error && t->has_catalog) error = take_definitions(all, t, ended);
   if (error) return error;
-  /* Also one that has written nothing here: all its writes may stand before the first record. */
   return all->is.commit(all->is.ctx, ended->xid, &t->keys, t->is_all || t->has_meaning);
 }
 

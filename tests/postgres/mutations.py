@@ -17,18 +17,22 @@ SKIPPED = 77
 PROGRAM = "bin/test_postgres_oracle"
 MUTATIONS = {
     "subtransaction": ("transactions.c", "if (sub) error = unite(all, t, sub);", "(void)unite, (void)sub;"),
-    "start": ("index.c", "c->is_all = is_all || c->xid < index->start_to;", "c->is_all = is_all;"),
+    "start": ("index.c", "if (!index->start_left || left == index->start_left) return;",
+              "if (!index->start_left) return;\n  index->start_left = left;\n  if (left) return;"),
     "xmin": ("snapshot.c", "if (xid < snapshot->from) return true;", "return xid >= snapshot->from;"),
     "xmax": ("snapshot.c", "if (snapshot->running[i] == xid) return false;", "continue;"),
     "early": ("index.c", "    if (vsi_postgres_snapshot_sees(snapshot, c->xid))\n      publish", "    if (true)\n"
               "      publish"),
     "ring": ("index.c", "if (c->published && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) "
              "return true;", "if (c->published && meets(c, of, &kind)) continue;"),
-    "images": ("wal.c", "ret_block->fork = flags & BLOCK_FORK;", "ret_block->fork = flags & BLOCK_HAS_IMAGE ? 1 : 0;"),
+    "images": ("wal.c", "if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;",
+               "bool has_image = *bytes.at & BLOCK_HAS_IMAGE;\n"
+               "      if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;\n"
+               "      if (has_image) record->manager = 255;"),
     "leaf": ("footprint.c", "add(f, keys, is_leaf ? VSI_POSTGRES_LEAF : VSI_POSTGRES_INDEX, l->file, is_leaf ? "
              "l->block : 0, 0);", "if (!is_leaf) add(f, keys, VSI_POSTGRES_INDEX, l->file, 0, 0);"),
     "row": ("footprint.c", "add(f, keys, VSI_POSTGRES_ROW, l->file, l->block, l->offset);", ";"),
-    "scan": ("footprint.c", "l->is_scanned ? VSI_POSTGRES_TABLE : VSI_POSTGRES_CHANGES", "VSI_POSTGRES_CHANGES"),
+    "scan": ("footprint.c", "if (l->of == 'm' || (is_table && l->is_scanned))", "if (l->of == 'm')"),
     "definition": ("footprint.c", "add(f, &f->keys, VSI_POSTGRES_DEFINITION, l->oid, 0, 0);", ";"),
     "split": ("index.c", "if (!error) error = move_sets(index, leaf_of(relation, from), leaf_of(relation, to));",
               "(void)move_sets;"),

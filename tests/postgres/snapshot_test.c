@@ -21,6 +21,40 @@ static void it_sees_what_had_ended(void **state) {
   test_host_assert_clean(&th);
 }
 
+static vsi_postgres_snapshot snapshot_of(const char *text) {
+  vsi_postgres_snapshot snapshot;
+  assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, text), VESTRY_OK);
+  return snapshot;
+}
+
+static bool sees_more(const char *now, const char *before, uint64_t below) {
+  vsi_postgres_snapshot is = snapshot_of(now), was = snapshot_of(before);
+  bool sees_more = vsi_postgres_snapshot_sees_more(&is, &was, below);
+  bool has_less = vsi_postgres_snapshot_unseen(&is, below) < vsi_postgres_snapshot_unseen(&was, below);
+  assert_true(sees_more == has_less);
+  vsi_postgres_snapshot_finish(&is, &th.host);
+  vsi_postgres_snapshot_finish(&was, &th.host);
+  return sees_more;
+}
+
+static void it_tells_what_ended_since_another(void **state) {
+  (void)state;
+  test_host_init(&th);
+  assert_false(sees_more("10:14:10,12", "10:14:10,12", 20));
+  assert_false(sees_more("10:14:10", "10:14:10,12", 12));
+  assert_true(sees_more("10:14:10", "10:14:10,12", 13));
+  assert_true(sees_more("14:14:", "10:14:10", 11));
+  assert_false(sees_more("10:16:10,14,15", "10:14:10", 16)); /* those that began later run */
+  assert_true(sees_more("10:16:10,15", "10:14:10", 16));
+  assert_false(sees_more("10:16:10,15", "10:14:10", 14));
+  vsi_postgres_snapshot is = snapshot_of("10:14:10,12");
+  assert_int_equal(vsi_postgres_snapshot_unseen(&is, 10), 0);
+  assert_int_equal(vsi_postgres_snapshot_unseen(&is, 13), 2);
+  assert_int_equal(vsi_postgres_snapshot_unseen(&is, 20), 8);
+  vsi_postgres_snapshot_finish(&is, &th.host);
+  test_host_assert_clean(&th);
+}
+
 static void what_is_none_is_refused(void **state) {
   (void)state;
   static const char *const none[] = {
@@ -59,9 +93,8 @@ static void without_memory_it_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_sees_what_had_ended),
-      cmocka_unit_test(what_is_none_is_refused),
-      cmocka_unit_test(numbers_go_on_where_they_begin_anew),
+      cmocka_unit_test(it_sees_what_had_ended),        cmocka_unit_test(it_tells_what_ended_since_another),
+      cmocka_unit_test(what_is_none_is_refused),       cmocka_unit_test(numbers_go_on_where_they_begin_anew),
       cmocka_unit_test(without_memory_it_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
