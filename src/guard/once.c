@@ -119,7 +119,8 @@ static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_r
   if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
   const bool is_done = !error && *ret_found == VESTRY_ONCE_DONE;
   if (!is_done) vsi_once_record_remove(made); /* the next one asks again */
-  vsi_once_record_settle(made, is_done ? VSI_ONCE_ANSWERED : VSI_ONCE_FORGOTTEN);
+  made->error = error;
+  vsi_once_record_settle(made, is_done ? VSI_ONCE_ANSWERED : error ? VSI_ONCE_FAILED : VSI_ONCE_FORGOTTEN);
   if (is_done) return answer_again(made, digest, req, reply);
   return error ? error : refuse_unknown(made->once, req, reply);
 }
@@ -146,13 +147,14 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
   for (;;) {
     error = vsi_once_table_put(&once->table, scope_of(req), nonce, made, &there);
     if (!error && !there) return run(made, req, reply);
+    if (error == VESTRY_LIMIT) count(&once->refused);
     if (error) break;
-    bool is_answered = vsi_once_record_wait(there) != VSI_ONCE_FORGOTTEN;
-    if (is_answered) error = answer_again(there, made->digest, req, reply);
+    const vsi_once_progress reached = vsi_once_record_wait(there);
+    if (reached == VSI_ONCE_ANSWERED) error = answer_again(there, made->digest, req, reply);
+    if (reached == VSI_ONCE_FAILED) error = there->error;
     vsi_once_record_unref(there);
-    if (is_answered) break;
+    if (reached != VSI_ONCE_FORGOTTEN) break;
   }
-  if (error == VESTRY_LIMIT) count(&once->refused);
   vsi_once_record_unref(made);
   return error;
 }

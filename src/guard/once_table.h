@@ -35,7 +35,12 @@ typedef struct vsi_once_table {
   vsi_once_places users, visitors;
 } vsi_once_table;
 
-typedef enum vsi_once_progress { VSI_ONCE_RUNS, VSI_ONCE_ANSWERED, VSI_ONCE_FORGOTTEN } vsi_once_progress;
+typedef enum vsi_once_progress {
+  VSI_ONCE_RUNS,
+  VSI_ONCE_ANSWERED,
+  VSI_ONCE_FORGOTTEN, /* the next request runs */
+  VSI_ONCE_FAILED /* the storage did not say whose press it is: those that have waited are answered with the error */
+} vsi_once_progress;
 
 typedef struct vsi_once_record {
   vsi_watcher watcher; /* first */
@@ -48,6 +53,7 @@ typedef struct vsi_once_record {
   bool in_line, has_left;          /* guarded by table->lock; has_left: the store */
   vestry_handle handle;            /* written and read by the request that runs */
   vsi_once_progress progress;      /* guarded by table->lock; what follows is constant from ANSWERED on */
+  vestry_err error;                /* of FAILED; constant then */
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
   vsi_once_answer answer;
   vsi_once_sealed *sealed; /* for the storage, in the request that runs; owned; NULL: none */
@@ -72,7 +78,7 @@ vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const c
 void vsi_once_record_remove(vsi_once_record *record);
 /* The record has come so far: rouse the threads that wait for it. */
 void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached);
-/* Wait while it runs. Returns ANSWERED or FORGOTTEN. */
+/* Wait while it runs. Returns how it has ended. */
 vsi_once_progress vsi_once_record_wait(vsi_once_record *record);
 
 #endif
