@@ -16,8 +16,8 @@ from servers import Server  # noqa: E402
 
 ORDERS = ("newest", "oldest", "queued", "bytes")
 RUNS = 3
-QUICK = {"streams": 500, "turns": 5, "count": 640, "loads": 50, "rounds": 10, "pairs": 3}
-WHOLE = {"streams": 10000, "turns": 50, "count": 6400, "loads": 1000, "rounds": 300, "pairs": 12}
+QUICK = {"streams": 500, "turns": 5, "count": 640, "loads": 50, "rounds": 10, "pairs": 4}
+WHOLE = {"streams": 10000, "turns": 50, "count": 6400, "loads": 1000, "rounds": 150, "pairs": 30}
 
 
 def run(command):
@@ -43,9 +43,9 @@ def load(bench, size, kind, has_console):
     """A load against a server that is observed and not observed by turns: what was measured."""
     is_page = kind == "pages"
     count = str(size["loads"])
-    rounds = size["rounds"] // 4 if is_page else size["rounds"]
-    command = [bench, kind, "--pages" if is_page else "--streams", count, "--rounds", str(max(2, rounds)), "--warm", "5",
-               "--observed", str(size["pairs"])] + ["--console"] * has_console
+    rounds, pairs = (size[what] // (2 if is_page else 1) for what in ("rounds", "pairs"))
+    command = [bench, kind, "--pages" if is_page else "--streams", count, "--rounds", str(rounds), "--warm", "5",
+               "--observed", str(pairs)] + ["--console"] * has_console
     serve = [bench, "serve", "--pages", "--port", "0", "--adapter", "microhttpd", "--streams", str(size["loads"] + 64)]
     with Server(serve) as server:
         said = run([*command, "--port", str(server.port), "--pid", str(server.process.pid)])
@@ -158,9 +158,10 @@ at p99.9: a send takes {us(writer("send_p999_us"))}, beside looks {us(writer("lo
 and goes {us(writer("stream_p999_us"))}, beside looks {us(writer("looked_stream_p999_us"))}.
 - **CPU** is that of the server's process, all of its threads, while {size["loads"]:,} streams over loopback sockets are sent \
 events of 100 bytes as fast as it goes, or as many live pages of 10 kB change. The server is observed and not observed by \
-turns, {size["pairs"]} of each, with the same streams. Observed: a scrape each second; a console has its stream \
-open, and asks for the list of streams at each beat, as its script does. What the library counts whether it is observed or \
-not is in both.
+turns of {size["rounds"]} events, or half as many changes, with the same streams. Observed: a scrape each second, and one \
+at least in a turn, which takes less than that; a console has its stream open, and asks for the list of streams at each \
+beat, as its script does. So on a machine that does other things too, turns take longer, and looks are a larger share. What \
+the library counts whether it is observed or not is in both.
 - **An event** in memory takes {event("plain_ns"):.0f} ns, and {event("more_ns"):.0f} ns more while something looks in, since \
 one in 16 is timed: that is the part of it that grows with the load.
 - **Memory** is what the instance's allocator gave out, with what malloc adds: a stream here takes \

@@ -200,22 +200,25 @@ vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, 
 }
 
 static void add_events_locked(vsi_group_stats *sum, const vestry_connection *connection) {
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(connection, &stats);
-  sum->accepted += stats.accepted_count;
-  sum->written += stats.written_count;
-  sum->discarded += stats.discarded_count;
-  sum->conflated += stats.conflated_count;
-  sum->barriers += stats.barriers_count;
-  sum->kept += stats.kept_count;
-  sum->forgotten += stats.forgotten_count;
-  sum->refused += stats.refused_count;
-  sum->heartbeats += stats.heartbeats_count;
-  sum->written_bytes += stats.written_bytes;
-  sum->wire_bytes += stats.wire_bytes;
+#define READ(field) atomic_load_explicit(&connection->field, memory_order_relaxed)
+  const uint64_t written_bytes = READ(written_bytes), wire_bytes = READ(wire_bytes);
+  sum->accepted += READ(accepted_count);
+  sum->written += READ(written_count);
+  sum->discarded += READ(discarded_count);
+  sum->refused += READ(refused_count);
+  sum->heartbeats += READ(heartbeats_count);
+  if (connection->conflation) {
+    sum->conflated += READ(conflation->conflated_count);
+    sum->barriers += READ(conflation->barriers_count);
+    sum->kept += READ(conflation->kept_count);
+    sum->forgotten += READ(conflation->forgotten_count);
+  }
+#undef READ
+  sum->written_bytes += written_bytes;
+  sum->wire_bytes += wire_bytes;
   const vsi_coding_kind kind = vsi_connection_coding_kind(connection);
-  sum->event_bytes_by[kind] += stats.written_bytes;
-  sum->wire_bytes_by[kind] += stats.wire_bytes;
+  sum->event_bytes_by[kind] += written_bytes;
+  sum->wire_bytes_by[kind] += wire_bytes;
 }
 
 /* The walks that add up and have not met a connection that leaves: they meet it now. Each of the list that is before a
