@@ -11,8 +11,8 @@
 static vestry_err bring_up_to_date(struct db_loan *loan, void *ctx) {
   static const char *const updates[] = {
       ("INSERT INTO tally SELECT id, newest FROM (SELECT id, coalesce((SELECT max(m.id) FROM message m WHERE "
-       "m.channel = c.id), 0) AS newest FROM channel c) n WHERE newest IS DISTINCT FROM (SELECT t.last FROM tally t "
-       "WHERE t.channel = n.id) ON CONFLICT(channel) DO UPDATE SET last = excluded.last"),
+       "m.channel = c.id), 0) AS newest FROM channel c) n WHERE newest <> coalesce((SELECT t.last FROM tally t "
+       "WHERE t.channel = n.id), -1) ON CONFLICT(channel) DO UPDATE SET last = excluded.last"),
       "INSERT INTO gone SELECT channel, id FROM dropped WHERE true ON CONFLICT DO NOTHING",
       ("DELETE FROM dropped WHERE EXISTS (SELECT 1 FROM gone g WHERE g.channel = dropped.channel AND "
        "g.id = dropped.id)")};
@@ -28,7 +28,7 @@ static void count(vestry_timer *timer, void *ctx) {
   (void)timer;
   vestry_err err =
       db_read(&app->db, NULL,
-              "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE t.last IS DISTINCT FROM coalesce("
+              "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE coalesce(t.last, -1) <> coalesce("
               "(SELECT max(m.id) FROM message m WHERE m.channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
               NULL, NULL, NULL);
   if (!err) (void)db_act(&app->db, bring_up_to_date, NULL);

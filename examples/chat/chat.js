@@ -117,6 +117,13 @@ const sent = [];
 function noteSent(channel, text) {
   sent.push({ channel, text });
 }
+// What was refused is not tried again, and has failed at once.
+function giveUp(form) {
+  setTimeout(() => {
+    document.dispatchEvent(new CustomEvent('datastar-fetch', { detail: { type: 'retries-failed', el: form, argsRaw: {} } }));
+    form.once.requestCancellation.abort();
+  });
+}
 function showSending(list, channel, count) {
   sent.splice(0, sent.length - count);
   list.replaceChildren(...sent.filter((one) => one.channel === channel).map(({ text }) => {

@@ -20,9 +20,10 @@
 #define ALONE  EACH("^tabId$", NULL)
 #define LOOKED EACH("^(tabId|shown\\..*)$", NULL)
 
-/* A message is sent again each second, until it is answered: whatever keeps the server away, it goes on its way soon
- * after that is over. */
+/* A message is sent again each second, until it is answered: whatever keeps the server away, or its database (503), it
+ * goes on its way soon after that is over. */
 static const vestry_backend_action_options saying = {.filter_include = "^(tabId|text)$",
+                                                     .retry = VESTRY_RETRY_ERROR,
                                                      .csrf = true,
                                                      .once = true,
                                                      .sent = "_sending",
@@ -319,8 +320,8 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
  *
  * A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
  * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at
- * once, and comes back to it if it was refused: in front of what was typed since. A double click's second click finds
- * an empty field. */
+ * once, and comes back to it if it was refused, in front of what was typed since; it is not tried again then. A double
+ * click's second click finds an empty field. */
 static void put_composer(vestry_html *html, const struct view *view) {
   const char *draft = view->draft,
              *saved = json_string_value(json_object_get(json_object_get(view->state, "drafts"), draft));
@@ -339,8 +340,10 @@ static void put_composer(vestry_html *html, const struct view *view) {
                   saved ? saved : "");
   vestry_html_add(
       html,
-      "data-on:datastar-fetch=\"evt.detail.el === el && ['error', 'retries-failed'].includes(evt.detail.type) "
-      "&& ($%-s = [el.once.payload.text, $%-s].filter(Boolean).join('\\n'))\" data-on:submit=\""
+      "data-on:datastar-fetch=\"evt.detail.el === el && "
+      "(evt.detail.type === 'error' && evt.detail.argsRaw.status != 503 ? giveUp(el) : "
+      "evt.detail.type === 'retries-failed' && "
+      "($%-s = [el.once.payload.text, $%-s].filter(Boolean).join('\\n')))\" data-on:submit=\""
       "if (!$%-s && 600 > Date.now() - el.at) return; el.at = Date.now(); $text = $%-s; $%-s = ''; $error = ''; "
       "noteSent(%d, $text); ",
       draft, draft, draft, draft, draft, id);
@@ -447,15 +450,17 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
-  vestry_html_add(html,
-                  "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
-                  "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
-                  "drop: 0, edited: '', error: '', shown: {}, _sending: 0, _last: {}, _seen: {}}\" "
-                  "data-on:vestry-navigated__window=\"$edit = 0; $error = ''\" "
-                  "data-on:datastar-fetch=\"evt.detail.type == 'error' && "
-                  "evt.detail.el.closest('main') && ($error = evt.detail.argsRaw.status == 403 ? "
-                  "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
-                  vestry_reply_nonce(reply), tab, once, token, view->user);
+  vestry_html_add(
+      html,
+      "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
+      "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
+      "drop: 0, edited: '', error: '', shown: {}, _sending: 0, _last: {}, _seen: {}}\" "
+      "data-on:vestry-navigated__window=\"$edit = 0; $error = ''\" "
+      "data-on:datastar-fetch=\"evt.detail.type == 'error' && "
+      "evt.detail.el.closest('main') && (evt.detail.el.id != 'composer' || evt.detail.argsRaw.status != 503) "
+      "&& ($error = evt.detail.argsRaw.status == 403 ? "
+      "'You have logged in anew elsewhere: load this page again.' : 'That did not work.')\">",
+      vestry_reply_nonce(reply), tab, once, token, view->user);
   return vestry_tab_keep(req, html, "draft");
 }
 

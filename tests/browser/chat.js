@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // What tests of the example chat need: people in browsers of their own, what they do, and another process at the database.
 'use strict';
+const { after } = require('node:test');
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const { startExample, newSession } = require('./harness.js');
+const postgres = require('./postgres.js');
 
 // Another process, which writes, or reads, as it likes: rows as arrays, and when it was done.
 function sqlAt(file, statement) {
@@ -19,21 +21,36 @@ print(json.dumps([rows, time.time() * 1000]))`;
   return JSON.parse(execFileSync('python3', ['-c', script, file, statement]));
 }
 
-// A chat on a database of its own. It is started again on the same port.
-async function chatFor(t, options = []) {
+// CHAT_DATABASE=postgres: the chats of a file share a server of PostgreSQL, each with a database of its own.
+const IS_POSTGRES = process.env.CHAT_DATABASE === 'postgres';
+let server = null; // a promise
+if (IS_POSTGRES) after(async () => (await server)?.stop());
+
+// A database of its own: the chat's options, and another client of it.
+async function databaseFor(t) {
+  if (IS_POSTGRES) {
+    server ??= postgres.startServer();
+    const { url, sql } = (await server).database();
+    return { options: ['--postgres', url], sql };
+  }
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-'));
   const file = path.join(folder, 'chat.db');
-  const start = (port) => startExample('chat', ['--db', file, ...options], port);
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  return { options: ['--db', file], sql: (statement) => sqlAt(file, statement) };
+}
+
+// A chat on a database of its own. It is started again on the same port. Lines of its log that match expected are no
+// complaints.
+async function chatFor(t, options = [], database = null, expected = undefined) {
+  const kept = database ?? (await databaseFor(t));
+  const start = (port) => startExample('chat', [...kept.options, ...options], port, expected);
   let server = await start(0);
-  t.after(async () => {
-    await server.stop();
-    fs.rmSync(folder, { recursive: true });
-  });
+  t.after(() => server.stop());
   return {
     url: server.url,
     kill: () => server.kill(),
     begin: async () => (server = await start(server.port)),
-    sql: (statement) => sqlAt(file, statement),
+    sql: kept.sql,
   };
 }
 
@@ -137,4 +154,4 @@ async function scriptOf({ context, page }) {
   return { post, nonce, token: headers['x-csrf-token'] };
 }
 
-module.exports = { sqlAt, chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf };
+module.exports = { IS_POSTGRES, sqlAt, databaseFor, chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf };

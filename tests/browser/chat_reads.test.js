@@ -44,6 +44,18 @@ test('chat: what is sent while the server is away stays in view, and is sent onc
   await ada.until(() => document.querySelector('.error').textContent.includes('2,000'));
   await sendingIs(ada, []);
   assert.equal((await ada.page.getByLabel('Message').inputValue()).length, 2001);
+  // So does one that is answered with an error. It is not tried again: what comes after it would wait for it.
+  await ada.page.route('**/message', (route) => route.fulfill({ status: 403 }));
+  await say(ada, 'not mine');
+  await ada.until(() => document.querySelector('.error').textContent.includes('logged in anew'));
+  await sendingIs(ada, []);
+  assert.equal(await ada.page.getByLabel('Message').inputValue(), 'not mine');
+  await ada.page.unroute('**/message');
+  // One that the database has no time for stays, and is tried again.
+  await ada.page.route('**/message', (route) => route.fulfill({ status: 503 }), { times: 2 });
+  await say(ada, 'mine');
+  await shows(ada, 'mine');
+  assert.deepEqual((await textsOf(ada)).slice(-2), [texts.at(-1), 'mine']);
   assert.deepEqual(faults(ada.problems), []);
 });
 
