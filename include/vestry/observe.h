@@ -223,7 +223,8 @@ typedef struct vestry_stream_info {
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
   uint64_t written_bytes, wire_bytes; /**< as in vestry_connection_stats */
   uint64_t last_write_ms;             /**< ago; VESTRY_NEVER_MS: nothing was written yet */
-  int64_t unacknowledged_bytes;       /**< by the peer's machine; below 0: not known (vestry_transport_ops) */
+  int64_t unacknowledged_bytes;       /**< by the peer's machine; below 0: not known. microhttpd.h's streams ask their
+                                           socket, civetweb.h's know it since the last look (its watch_ms) */
   vestry_err last_error; /**< of the last send that was refused: FULL, TOO_LARGE, NO_MEMORY; OK: none was */
   bool is_page;          /**< it is the stream of one of the options' pages; then what follows is set */
   char path[VESTRY_SHOWN_PATH_BYTES];                               /**< of the page; cut if it is longer */

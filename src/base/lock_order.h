@@ -80,7 +80,8 @@
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
   INNERMOST(SHOWINGS, "vsi_showings.lock", "observe/showings.h: lock")                                                 \
   INNERMOST(LOOKOUTS, "vsi_lookouts.lock", "instance/lookout.h: lock")                                                 \
-  INNERMOST(CLOSES, "vsi_closes.lock", "observe/closes.c: lock")
+  INNERMOST(CLOSES, "vsi_closes.lock", "observe/closes.c: lock")                                                       \
+  INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/stream.h: asking")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;

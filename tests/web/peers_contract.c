@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "web/peers_contract.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "connection/connection.h"
 #include "support/test.h"
 #include "support/tries.h"
+#include "support/until.h"
 #include "vestry/event.h"
+#include "vestry/observe.h"
 #include "web/client.h"
 #include "web/network.h"
 
@@ -189,6 +194,99 @@ void peers_leave_time_to_send_again(const server_seam *tested) {
   assert_true(took >= 1.9 && took < PROMPT_S);
 }
 
+/* ---- what is on its way ------------------------------------------------------------------------------------------ */
+
+static int64_t unacknowledged(vestry_observe *observe, const vestry_connection *connection) {
+  vestry_stream_info info = {.size = sizeof info};
+  assert_int_equal(vestry_observe_stream(observe, vestry_connection_look(connection).id, &info), VESTRY_OK);
+  return info.unacknowledged_bytes;
+}
+
+static void what_a_reader_has_not_taken_is_known(bool tls) {
+  enum { EVENT_BYTES = 40000 };
+  static char html[EVENT_BYTES];
+  seam->start(&s, &(web_settings){.tls = tls, .stalled_ms = 300000, .watch_ms = 10});
+  vestry_observe *observe;
+  assert_int_equal(vestry_observe_create(s.v, NULL, &observe), VESTRY_OK);
+  client c;
+  client_connect(&c, s.port, true);
+  client_say(&c, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(witness_wait_opened(&s.witness, 1));
+  vestry_connection *connection = vestry_connection_ref(witness_connection(&s.witness, 0));
+  assert_int_equal(client_status(&c), 200);
+  memset(html, 'x', sizeof html);
+  memcpy(html, "<p id=\"a\">", 10);
+  memcpy(html + sizeof html - 4, "</p>", 4);
+  assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html, NULL), VESTRY_OK);
+  UNTIL(unacknowledged(observe, connection) > 0); /* it does not read */
+  client_expect(&c, "</p>");
+  UNTIL(unacknowledged(observe, connection) == 0);
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  client_read_all(&c);
+  client_close(&c);
+  uint32_t streams;
+  do seam->room(&s, &streams, NULL);
+  while (streams);
+  assert_true(connection->ops->unacknowledged(connection->transport) < 0); /* its socket is gone */
+  vestry_connection_unref(connection);
+  vestry_observe_destroy(observe);
+  server_stop(&s);
+}
+
+/* capability: H1 */
+static void knows_what_is_not_acknowledged(void **state) {
+  (void)state;
+  for (int tls = 0; tls <= seam->has_tls; tls++) what_a_reader_has_not_taken_is_known(tls);
+}
+
+typedef struct asker {
+  vestry_observe *observe;
+  atomic_bool is_over;
+  size_t told_count, failed_count; /* the thread's, until it has ended */
+} asker;
+
+static void count_known(const vestry_stream_info *info, void *ctx) {
+  asker *a = ctx;
+  a->told_count += info->unacknowledged_bytes >= 0;
+}
+
+static void *ask_all(void *ctx) {
+  asker *a = ctx;
+  while (!atomic_load(&a->is_over))
+    a->failed_count += vestry_observe_streams(a->observe, NULL, count_known, a, NULL) != VESTRY_OK;
+  return NULL;
+}
+
+/* Under ThreadSanitizer: the socket of a stream that ends is not asked any more. */
+static void asks_while_streams_come_and_go(void **state) {
+  (void)state;
+  enum { ROUNDS = 20, STREAMS = 4 };
+  seam->start(&s, &(web_settings){.watch_ms = 10});
+  asker a = {.told_count = 0};
+  pthread_t thread;
+  assert_int_equal(vestry_observe_create(s.v, NULL, &a.observe), VESTRY_OK);
+  assert_int_equal(pthread_create(&thread, NULL, ask_all, &a), 0);
+  for (int round = 0; round < ROUNDS; round++) {
+    client clients[STREAMS];
+    vestry_connection *connections[STREAMS];
+    for (int i = 0; i < STREAMS; i++) connections[i] = server_open(&s, &clients[i]);
+    for (int i = 0; i < STREAMS; i++) server_patch(connections[i], "{\"n\":1}");
+    UNTIL(unacknowledged(a.observe, connections[0]) >= 0);
+    for (int i = 0; i < STREAMS; i++)
+      if (i % 2) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
+    for (int i = 0; i < STREAMS; i++) client_close(&clients[i]);
+    uint32_t streams;
+    do seam->room(&s, &streams, NULL);
+    while (streams);
+  }
+  atomic_store(&a.is_over, true);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_int_equal(a.failed_count, 0);
+  print_message("%s: %zu times it was known\n", seam->name, a.told_count);
+  vestry_observe_destroy(a.observe);
+  server_stop(&s);
+}
+
 int peers_contract_run(const server_seam *tested) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_one_that_closes),
@@ -197,6 +295,8 @@ int peers_contract_run(const server_seam *tested) {
       cmocka_unit_test(finds_one_behind_what_it_sent),
       cmocka_unit_test(does_not_wait_for_one_that_is_gone),
       cmocka_unit_test(finds_many_at_once),
+      cmocka_unit_test(knows_what_is_not_acknowledged),
+      cmocka_unit_test(asks_while_streams_come_and_go),
   };
   char name[80];
   seam = tested;

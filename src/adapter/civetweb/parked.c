@@ -26,6 +26,10 @@ static vsi_civetweb_entry *after(const vsi_civetweb_parked *parked, const vsi_ci
   return (vsi_civetweb_entry *)vsi_map_after(&parked->map, at ? &at->in : NULL);
 }
 
+static void set_unacked_locked(vsi_civetweb_entry *entry, int64_t bytes) {
+  atomic_store_explicit(&entry->unacked_bytes, bytes, memory_order_relaxed);
+}
+
 void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
   vsi_mutex_lock(&parked->lock);
   vsi_map_add(&parked->map, &entry->in, vsi_civetweb_peer_hash(&entry->peer, parked->seed));
@@ -33,12 +37,14 @@ void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *en
   entry->has_cookie = entry->told = false;
   entry->verdict = VESTRY_CAUSE_NONE;
   entry->unacked_since_ns = UINT64_MAX;
+  set_unacked_locked(entry, -1);
   vsi_mutex_unlock(&parked->lock);
 }
 
 void vsi_civetweb_parked_remove(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
   vsi_mutex_lock(&parked->lock);
   vsi_map_remove(&parked->map, &entry->in);
+  set_unacked_locked(entry, -1);
   vsi_mutex_unlock(&parked->lock);
 }
 
@@ -106,6 +112,7 @@ void vsi_civetweb_parked_see(vsi_civetweb_parked *parked, const vsi_civetweb_soc
     entry->cookie = socket->cookie;
     entry->has_cookie = true;
     entry->seen = parked->round;
+    set_unacked_locked(entry, socket->unacked_bytes);
     entry->verdict = vsi_civetweb_peer_judge(&entry->unacked_since_ns, socket, now_ns, lost_ns);
   }
   vsi_mutex_unlock(&parked->lock);

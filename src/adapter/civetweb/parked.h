@@ -3,6 +3,8 @@
 #ifndef VSI_CIVETWEB_PARKED_H
 #define VSI_CIVETWEB_PARKED_H
 
+#include <stdatomic.h>
+
 #include "adapter/civetweb/peer.h"
 #include "base/map.h"
 #include "base/mutex.h"
@@ -20,6 +22,9 @@ typedef struct vsi_civetweb_entry {
   uint64_t unacked_since_ns;
   vestry_cause verdict; /* of that round */
   bool told;            /* it was closed from here: once is enough */
+  /* Of its socket, at the last look at it; below 0: not known, or it is not parked. Without the lock: relaxed, a mere
+   * number. */
+  _Atomic(int64_t) unacked_bytes;
 } vsi_civetweb_entry;
 
 typedef struct vsi_civetweb_parked {

@@ -154,6 +154,12 @@ static void wait_for_wake(vsi_civetweb_stream *stream) {
   vsi_mutex_unlock(&stream->lock);
 }
 
+/* The watch has it of the kernel anyway; the socket itself is civetweb's. */
+static int64_t stream_unacknowledged(void *transport) {
+  const vsi_civetweb_stream *stream = transport;
+  return atomic_load_explicit(&stream->entry.unacked_bytes, memory_order_relaxed);
+}
+
 static const vestry_transport_ops stream_ops = {
     .size = sizeof(vestry_transport_ops),
     .open = stream_open,
@@ -162,6 +168,7 @@ static const vestry_transport_ops stream_ops = {
     .release = stream_release,
     .wake = stream_wake,
     .name = "civetweb",
+    .unacknowledged = stream_unacknowledged,
 };
 
 static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const vestry_response *head) {
@@ -181,6 +188,7 @@ static vsi_civetweb_stream *create(const vsi_civetweb_request *request, const ve
   stream->conn = request->conn;
   stream->timeout_ns = vsi_ms_to_ns(request->adapter->settings.request_timeout_ms);
   stream->is_chunked = request->is_http11;
+  atomic_init(&stream->entry.unacked_bytes, -1);
   vsi_mutex_init(&stream->lock, VSI_LOCK_CIVETWEB_STREAM);
   pthread_cond_init(&stream->woken, NULL);
   return stream;

@@ -12,8 +12,14 @@
  *
  * `reader` and `freed` run on libmicrohttpd's thread of the connection, `end` and writes on whatever thread runs the
  * vestry connection, one at a time. So HEAD is left by a compare-and-swap: one wins, the other sees it. Only `end`
- * leaves OURS. The socket is used in OURS only. */
+ * leaves OURS. The socket is used in OURS only.
+ *
+ * Other threads ask the socket of an open stream what its peer has not acknowledged. They do so in OURS, under a lock
+ * that `end` takes before anything else: so the number of the socket is not another one's meanwhile. */
 #include "adapter/microhttpd/stream.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 bool vsi_microhttpd_stream_taken(vsi_microhttpd_stream *stream, bool is_watched) {
   uint8_t state = VSI_MICROHTTPD_HEAD;
@@ -37,7 +43,24 @@ void vsi_microhttpd_stream_lost(vsi_microhttpd_stream *stream, vestry_cause caus
     vestry_connection_close(stream->connection, cause);
 }
 
+int64_t vsi_microhttpd_stream_unacknowledged(vsi_microhttpd_stream *stream) {
+  int bytes = -1;
+  vsi_spin_lock_take(&stream->asking, VSI_LOCK_MICROHTTPD_ASKING);
+  /* acquire pairs with taken */
+  bool is_ours = atomic_load_explicit(&stream->state, memory_order_acquire) == VSI_MICROHTTPD_OURS;
+  if (is_ours && !stream->has_ended && ioctl(stream->wire.fd, SIOCOUTQ, &bytes) != 0) bytes = -1;
+  vsi_spin_lock_give(&stream->asking);
+  return bytes;
+}
+
+static void ask_no_more(vsi_microhttpd_stream *stream) {
+  vsi_spin_lock_take(&stream->asking, VSI_LOCK_MICROHTTPD_ASKING);
+  stream->has_ended = true;
+  vsi_spin_lock_give(&stream->asking);
+}
+
 bool vsi_microhttpd_stream_ended(vsi_microhttpd_stream *stream, bool clean) {
+  ask_no_more(stream);
   uint8_t state = VSI_MICROHTTPD_HEAD, ended = clean ? VSI_MICROHTTPD_CLEAN : VSI_MICROHTTPD_ABORTED;
   /* release pairs with the reader's look; acquire pairs with taken and lost */
   return !atomic_compare_exchange_strong_explicit(&stream->state, &state, ended, memory_order_acq_rel,

@@ -9,6 +9,7 @@
 
 #include "adapter/microhttpd/wire.h"
 #include "adapter/web/addresses.h"
+#include "base/spin_lock.h"
 #include "vestry/adapter.h"
 #include "vestry/connection.h"
 
@@ -44,12 +45,17 @@ typedef struct vsi_microhttpd_stream {
   _Atomic(uint8_t) state;
   bool is_begun;   /* set before libmicrohttpd hears of the answer */
   bool asked_room; /* the watch tells of room */
+  bool has_ended;  /* guarded by asking: its socket may be closed, or libmicrohttpd's */
+  vsi_spin_lock asking;
 } vsi_microhttpd_stream;
 
 /* The socket may be ours now: HEAD → OURS, and the connection is told. false: it has ended meanwhile. */
 bool vsi_microhttpd_stream_taken(vsi_microhttpd_stream *stream, bool is_watched);
 /* The socket cannot be had: HEAD → GONE. */
 void vsi_microhttpd_stream_lost(vsi_microhttpd_stream *stream, vestry_cause cause);
+/* What its peer has not acknowledged yet, in bytes; of a UNIX socket, the memory of what it has not read. Below 0: that
+ * is not known, or the stream has ended. Any thread, until its memory is freed; does not block. */
+int64_t vsi_microhttpd_stream_unacknowledged(vsi_microhttpd_stream *stream);
 /* The end of its connection: HEAD → CLEAN or ABORTED. true: the socket is ours, and is to be given up. */
 bool vsi_microhttpd_stream_ended(vsi_microhttpd_stream *stream, bool clean);
 

@@ -90,6 +90,10 @@ static void stream_release(void *transport) {
   vsi_free(host, stream);
 }
 
+static int64_t stream_unacknowledged(void *transport) {
+  return vsi_microhttpd_stream_unacknowledged(transport);
+}
+
 static const vestry_transport_ops stream_ops = {
     .size = sizeof(vestry_transport_ops),
     .open = stream_open,
@@ -98,6 +102,7 @@ static const vestry_transport_ops stream_ops = {
     .release = stream_release,
     .wake = NULL, /* writes never block: the pool runs the connection */
     .name = "microhttpd",
+    .unacknowledged = stream_unacknowledged,
 };
 
 /* ---- what libmicrohttpd's thread does ---------------------------------------------------------------------------- */
