@@ -34,7 +34,7 @@ static void count(vestry_timer *timer, void *ctx) {
   if (!err) (void)db_act(&app->db, bring_up_to_date, NULL);
 }
 
-/* Sessions that are over go, whoever comes back. */
+/* Sessions that are over go, whoever comes back; and what else has had its time. */
 static void sweep(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   (void)timer;
@@ -101,11 +101,12 @@ static vestry_err begin(struct app *app) {
       .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
   const vestry_page_options page = {.render = page_render, .allow = page_may_see, .shell = "chat", .app = app};
   const vestry_presence_options presence = {.name = "chat", .on_change = page_on_presence, .ctx = app};
+  const vestry_once_options once = {.storage = app->db.once_ops, .storage_ctx = app->db.once};
   app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
   vestry_err err =
       vestry_files_create(&(vestry_files_options){.embedded = &app->script, .embedded_count = 1}, &app->files);
   if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
-  if (!err) err = vestry_once_create(v, NULL, &app->once);
+  if (!err) err = vestry_once_create(v, &once, &app->once);
   if (!err) err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &page, &app->page);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);

@@ -18,7 +18,9 @@ struct db {
   void *own;                /* what that kind has of its own */
   vestry_pages *pages;      /* that follow it; NULL: none */
   const vestry_session_storage_ops *sessions_ops;
-  void *sessions; /* who has logged in */
+  void *sessions;                          /* who has logged in */
+  const vestry_once_storage_ops *once_ops; /* NULL: what was done is in memory alone */
+  void *once;                              /* what was done: for all nodes */
 };
 /* A transaction that changes something. */
 struct db_loan {
@@ -92,7 +94,7 @@ void db_on_commit(struct db *db, db_commit_fn fn, void *ctx);
 /* Look at what others have committed. */
 void db_look(struct db *db);
 
-/* Delete sessions that are over. */
+/* Delete sessions that are over, and other things whose time is. */
 void db_expire(struct db *db);
 /* How closely the pages follow it, and what came of that. */
 struct db_counters {

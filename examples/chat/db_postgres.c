@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* PostgreSQL, one for all nodes: a few connections to read and write with (vestry/postgres_pool.h), and two more for
- * sessions and states of tabs, which have transactions of their own.
+/* PostgreSQL, one for all nodes: a few connections to read and write with (vestry/postgres_pool.h), and some more for
+ * sessions, states of tabs, and actions that run once, which have transactions of their own.
  *
  * What others commit is seen by each node by itself. Where commits cannot be followed (level TOPICS, which the log says
  * with what is to be set), each that is made here refreshes all pages that have read something. */
@@ -10,10 +10,11 @@
 
 #include "db.h"
 #include "vestry/postgres.h"
+#include "vestry/postgres_once.h"
 #include "vestry/postgres_sessions.h"
 #include "vestry/postgres_tab.h"
 
-enum { CONNECTIONS = 6, STATE_CONNECTIONS = 2, LOCK_CHANNEL = 1, LOCK_TAB = 2 };
+enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_CHANNEL = 1, LOCK_TAB = 2 };
 #define DATABASE "database" /* the topic of all that has read it */
 
 struct own {
@@ -28,20 +29,28 @@ static vestry_err open_url(struct db *db, const char *url) {
       .url = url, .setup = "SET enable_seqscan = off", .connections_count = CONNECTIONS};
   const vestry_postgres_pool_options state_options = {.url = url, .connections_count = STATE_CONNECTIONS};
   struct own *own = db->own = calloc(1, sizeof *own);
+  /* What a node was doing when it was killed may be done again, soon: a message has a nonce, and all else is the same
+   * if it is done twice. */
+  const vestry_postgres_once_options once_options = {.lease_ms = LEASE_MS, .runs_again = true};
   vestry_postgres_sessions *sessions = NULL;
+  vestry_postgres_once *once = NULL;
   if (!own) return VESTRY_NO_MEMORY;
   vestry_err err = vestry_postgres_pool_create(&options, &own->pool);
   if (!err) err = vestry_postgres_pool_create(&state_options, &own->state_pool);
   if (!err) err = vestry_postgres_run_alone(own->pool, (const char *)schema_postgres_sql, NULL, NULL, NULL);
   if (!err) err = vestry_postgres_sessions_create(own->state_pool, NULL, &sessions);
+  if (!err) err = vestry_postgres_once_create(own->state_pool, &once_options, &once);
   db->sessions = sessions;
   db->sessions_ops = &vestry_postgres_sessions_ops;
+  db->once = once;
+  db->once_ops = &vestry_postgres_once_ops;
   return err;
 }
 
 static void close_url(struct db *db) {
   struct own *own = db->own;
   if (!own) return;
+  vestry_postgres_once_destroy(db->once);
   vestry_postgres_sessions_destroy(db->sessions);
   vestry_postgres_pool_destroy(own->state_pool);
   vestry_postgres_pool_destroy(own->pool);
@@ -188,6 +197,7 @@ static void look(struct db *db) {
 
 static void expire(struct db *db) {
   (void)vestry_postgres_sessions_expire(db->sessions, NULL);
+  (void)vestry_postgres_once_expire(db->once, NULL);
 }
 
 static const char *level_name(vestry_postgres_level level) {

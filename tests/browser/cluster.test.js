@@ -240,6 +240,18 @@ test('cluster: a node is killed in the middle of a thousand messages, and its ta
   assert.deepEqual(people.flatMap(({ problems }) => faults(problems)), []);
 });
 
+// capability: M3
+test('cluster: a press that is repeated at another node is answered there as it was', { skip: isMissing || (!IS_POSTGRES && 'in memory it is not known there') }, async (t) => {
+  const { nodes, sql } = await clusterFor(t, ['--rate', '2']);
+  const ada = await personFor(t, nodes[0], 'Ada');
+  const script = await scriptOf(ada), once = script.nonce();
+  for (const { url } of nodes) // done again, it would be more than two messages: 200, and a word about that
+    assert.equal(await script.post(`${url}channel/1/message`, { text: 'once' }, once), 204);
+  const [rows] = sql('SELECT text FROM message ORDER BY id');
+  assert.deepEqual(rows.flat(), ['x', 'once']);
+  assert.deepEqual(faults(ada.problems), []);
+});
+
 // capability: G6, M4
 test('cluster: /cluster shows who is dead; without a broker pages go on, and are right when it is back', { skip: isMissing }, async (t) => {
   const { broker, nodes } = await clusterFor(t);
