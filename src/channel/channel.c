@@ -52,6 +52,7 @@ typedef struct publishing {
   vestry_err error;       /* the first that a member which stays open gave */
   vsi_refused_fn refused; /* NULL: refusals are not told */
   void *refused_ctx;
+  vsi_delivery_times times;   /* of each delivery */
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
   vestry_connection *roused[CHUNK]; /* references; what they said */
@@ -355,9 +356,9 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
   vsi_broadcast *broadcast = event == p->event ? p->broadcast : NULL;
   /* Counted first: a runner may have it before the post returns. */
   if (broadcast)
-    *delivery = (vsi_delivery){.event = event, .broadcast = vsi_broadcast_ref(broadcast)};
+    *delivery = (vsi_delivery){.event = event, .broadcast = vsi_broadcast_ref(broadcast), .times = p->times};
   else
-    *delivery = (vsi_delivery){.event = vestry_event_ref(event)};
+    *delivery = (vsi_delivery){.event = vestry_event_ref(event), .times = p->times};
   vestry_err error = vsi_connection_post(member->connection, delivery);
   if (!error)
     p->spares--;
@@ -414,15 +415,16 @@ static vestry_event *take_id(vsi_channel *channel, publishing *p) {
 }
 
 vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count) {
-  return vsi_channel_publish_telling(channel, event, NULL, NULL, ret_sent_count);
+  return vsi_channel_publish_telling(channel, event, 0, NULL, NULL, ret_sent_count);
 }
 
-vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
-                                       size_t *ret_sent_count) {
+vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
+                                       vsi_refused_fn refused, void *ctx, size_t *ret_sent_count) {
   if (ret_sent_count) *ret_sent_count = 0;
   if (!channel || !event) return VESTRY_INVALID;
   publishing p;
   p.event = p.plain = event;
+  p.times = vsi_group_tally_change(channel->host, changed_ns);
   p.broadcast = NULL;
   p.sent = p.spares = 0;
   p.error = VESTRY_OK;

@@ -124,8 +124,9 @@ void vsi_channel_come_out(vsi_channel *channel);
 
 /* Told of a member that could not take an event, and stays open. Inside the publish, as hooks are. */
 typedef void (*vsi_refused_fn)(vestry_connection *connection, vestry_err error, void *ctx);
-/* The same; with refused, what members refuse is told to it, and is no error of the publish. */
-vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event, vsi_refused_fn refused, void *ctx,
-                                       size_t *ret_sent_count);
+/* The same; with refused, what members refuse is told to it, and is no error of the publish. changed_ns: when the
+ * change came that the event answers (connection/tally.h); 0: none. */
+vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
+                                       vsi_refused_fn refused, void *ctx, size_t *ret_sent_count);
 
 #endif

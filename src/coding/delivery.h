@@ -6,18 +6,26 @@
 #include "runtime/mailbox.h"
 #include "vestry/event.h"
 
+/* Of a delivery that is timed, while something observes (connection/tally.h). In about microseconds. */
+typedef struct vsi_delivery_times {
+  uint32_t stamp;          /* when it was accepted, or was about to be; modulo 2^32; 0: not timed */
+  uint32_t lead : 30;      /* is_change: how old the change was then; 18 minutes at most */
+  uint32_t is_counted : 1; /* one of those whose way from the queue to the socket is noted */
+  uint32_t is_change : 1;  /* a page's event, which answers a change */
+} vsi_delivery_times;
+
 typedef struct vsi_delivery {
   vsi_mail mail;       /* first: a mail is its delivery */
   vestry_event *event; /* a reference, unless the broadcast holds it. NULL: encoded bytes that are no event */
   struct vsi_broadcast *broadcast; /* a reference; NULL: it was sent to this connection */
   const struct vsi_segment *wire;  /* what is written for it (coder.h); NULL: the event's own bytes */
   struct vsi_delivery *before;     /* while it waits to be conflated (conflation.h) */
-  uint64_t stretch;                /* likewise */
-  bool is_of_batch;                /* sent together with others, with nothing in between */
-  bool is_sign;                    /* a heartbeat that is to be seen */
-  bool is_heartbeat;               /* the runner's own: no queue has accepted or counts it */
-  bool owns_wire;                  /* it was encoded for this delivery alone */
-  uint32_t stamp;                  /* when it was accepted (connection/tally.h); 0: it is not timed */
+  uint64_t stretch : 60;           /* likewise */
+  uint64_t is_of_batch : 1;        /* sent together with others, with nothing in between */
+  uint64_t is_sign : 1;            /* a heartbeat that is to be seen */
+  uint64_t is_heartbeat : 1;       /* the runner's own: no queue has accepted or counts it */
+  uint64_t owns_wire : 1;          /* it was encoded for this delivery alone */
+  vsi_delivery_times times;        /* none of a delivery that is not timed */
 } vsi_delivery;
 
 /* The link of a delivery that is in no mailbox: its holder's alone. */

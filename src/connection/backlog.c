@@ -39,6 +39,7 @@ static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, 
     later->broadcast = NULL;
     later->event = merged;
   }
+  vsi_group_tally_fold(&superfluous->times, &later->times);
   VSI_PROBE2(conflate, connection->id, len);
   vsi_connection_settle(connection, superfluous, len, &connection->conflation->conflated_count,
                         &connection->conflation->conflated_bytes);

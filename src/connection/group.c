@@ -411,6 +411,7 @@ void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
   ret_stats->too_large = atomic_load_explicit(&group->tally.too_large_count, memory_order_relaxed);
   ret_stats->no_memory = atomic_load_explicit(&group->tally.no_memory_count, memory_order_relaxed);
   vsi_histogram_get(&group->tally.deliveries, &vsi_moments, &ret_stats->deliveries);
+  vsi_histogram_get(&group->tally.changes, &vsi_moments, &ret_stats->changes);
   vsi_histogram_get(&group->tally.ages, &vsi_ages, &ret_stats->ages);
   begin_walk_locked(group, &walk, ret_stats);
   while (add_chunk_locked(&walk)) {

@@ -15,8 +15,8 @@ typedef struct vsi_group_stats {
   uint64_t written_bytes, wire_bytes;
   uint64_t event_bytes_by[VSI_CODING_KINDS_COUNT], wire_bytes_by[VSI_CODING_KINDS_COUNT]; /* of the two above */
   uint64_t queued_bytes, queued_peak_bytes;                                               /* of the budget */
-  uint64_t too_large, no_memory;         /* events that were refused for another reason than a full queue */
-  vsi_histogram_counts deliveries, ages; /* of the tally; as many ages as closed */
+  uint64_t too_large, no_memory;                  /* events that were refused for another reason than a full queue */
+  vsi_histogram_counts deliveries, changes, ages; /* of the tally; as many ages as closed */
 } vsi_group_stats;
 
 /* defaults: for connections created without options of their own; validated here. OK | INVALID | NO_MEMORY */
@@ -81,6 +81,10 @@ uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
 /* Something observes the connections, or has ceased to: while it does, some events are timed. Any thread. */
 void vsi_group_observe(vsi_group *group, bool observes);
+/* Any thread; relaxed: true soon after it has begun. */
+static inline bool vsi_group_is_observed(const vsi_group *group) {
+  return atomic_load_explicit(&vsi_group_environment(group)->observers_count, memory_order_relaxed) != 0;
+}
 
 /* Create a connection of the group: vsi_connection_create with the group's environment, numbered and counted.
  * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group is): the transport is untouched */

@@ -108,7 +108,8 @@ static void drop_first(vestry_connection *connection, bool written) {
   }
   if (written && vsi_tracer_of(host))
     vsi_event_trace_written(host, vsi_event_extras(delivery->event), vestry_event_bytes(delivery->event).len);
-  if (written && delivery->stamp) vsi_group_tally_delivered(connection->environment->tally, host, delivery->stamp);
+  if (written && delivery->times.stamp)
+    vsi_group_tally_delivered(connection->environment->tally, host, &delivery->times);
   vsi_coder_settle(delivery);
   if (delivery->is_heartbeat) {
     if (written) vsi_connection_count(&connection->heartbeats_count, 1);

@@ -57,8 +57,10 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
   const vsi_environment *environment = connection->environment;
   if (__builtin_expect(atomic_load_explicit(&environment->observers_count, memory_order_relaxed) != 0, 0) &&
-      vsi_group_tally_wants(connection->id, before, count))
-    first->stamp = vsi_group_tally_stamp(environment->host);
+      vsi_group_tally_wants(connection->id, before, count)) {
+    if (!first->times.stamp) first->times.stamp = vsi_group_tally_stamp_at(vsi_now_ns(environment->host));
+    first->times.is_counted = 1;
+  }
   VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread may have ended it */
   vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
   return VESTRY_OK;
@@ -105,13 +107,18 @@ static vsi_delivery *make_chain(const vestry_host *host, vestry_event *const *ev
   return first;
 }
 
-vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count) {
+static vestry_err put(vestry_connection *connection, vestry_event *const *events, size_t count, uint64_t changed_ns) {
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
   const vestry_host *host = connection->environment->host;
   vsi_delivery *chain = make_chain(host, events, count); /* memory first, room second: what is reserved must be put */
+  if (chain) chain->times = vsi_group_tally_change(host, changed_ns);
   vestry_err error = chain ? vsi_connection_post(connection, chain) : VESTRY_NO_MEMORY;
   if (error) free_chain(host, chain);
   return error;
+}
+
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count) {
+  return put(connection, events, count, 0);
 }
 
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
@@ -121,8 +128,9 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
   return error;
 }
 
-vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count) {
-  vestry_err error = vsi_connection_put(connection, events, count);
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count,
+                                    uint64_t changed_ns) {
+  vestry_err error = put(connection, events, count, changed_ns);
   if (error) {
     vsi_connection_posted(connection, error);
     return error;

@@ -10,6 +10,7 @@
 /* Relaxed: mere counts. */
 typedef struct vsi_group_tally {
   vsi_histogram deliveries; /* of moments: from accepted to written; of one event in 16, while something observes */
+  vsi_histogram changes;    /* of moments: from a page's change to written; of all, while something observes */
   vsi_histogram ages;       /* of ages: of all streams that have ended. Under the group's lock */
   _Atomic(uint64_t) too_large_count, no_memory_count; /* events that were refused for that */
 } vsi_group_tally;
@@ -17,8 +18,8 @@ typedef struct vsi_group_tally {
 enum { VSI_GROUP_TALLY_ONE_IN = 16 };
 
 /* When an event was accepted, in about microseconds, modulo 2^32: an hour and more. Never 0, which is "not timed". */
-static inline uint32_t vsi_group_tally_stamp(const vestry_host *host) {
-  uint32_t stamp = (uint32_t)(vsi_now_ns(host) >> 10);
+static inline uint32_t vsi_group_tally_stamp_at(uint64_t now_ns) {
+  uint32_t stamp = (uint32_t)(now_ns >> 10);
   return stamp ? stamp : 1;
 }
 
@@ -28,8 +29,13 @@ static inline bool vsi_group_tally_wants(uint64_t id, uint64_t before, size_t co
   return (id + before + count) / VSI_GROUP_TALLY_ONE_IN != (id + before) / VSI_GROUP_TALLY_ONE_IN;
 }
 
+/* Of a delivery that answers a change, made now. changed_ns: when the change came; 0: none is answered, or nothing
+ * observes. */
+vsi_delivery_times vsi_group_tally_change(const vestry_host *host, uint64_t changed_ns);
+/* A later delivery says what an earlier one said, which is left out: of both changes the older one counts. */
+void vsi_group_tally_fold(const vsi_delivery_times *earlier, vsi_delivery_times *later);
 /* An event that has a stamp was written. */
-void vsi_group_tally_delivered(vsi_group_tally *tally, const vestry_host *host, uint32_t stamp);
+void vsi_group_tally_delivered(vsi_group_tally *tally, const vestry_host *host, const vsi_delivery_times *times);
 /* An event was refused. FULL is counted by the stream. */
 void vsi_group_tally_refused(vsi_group_tally *tally, vestry_err error);
 

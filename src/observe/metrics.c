@@ -142,7 +142,7 @@ static void put_store(vestry_metrics *m, const vestry *v) {
             &evictions);
 }
 
-static void put_pages(vestry_metrics *m, vestry_pages *pages) {
+static void put_pages(vestry_metrics *m, vestry_pages *pages, const vsi_histogram_counts *changes) {
   vestry_pages_stats of_pages = {0}, *stats = &of_pages;
   vestry_pages_stats_get(pages, stats);
   gauge(m, "vestry_page_streams_open", "Streams of pages.", stats->streams_count);
@@ -159,6 +159,7 @@ static void put_pages(vestry_metrics *m, vestry_pages *pages) {
   vsi_histogram_counts times;
   vsi_histogram_get(&pages->render_times, &vsi_moments, &times);
   put_times(m, "vestry_page_render_seconds", "How long handlers take to render for streams.", &times);
+  put_times(m, "vestry_page_change_seconds", "From a change to the socket of a stream whose page shows it.", changes);
   count(m, "vestry_page_unsent", "Changed renders that some stream could not take at once.", stats->unsent_count);
   count(m, "vestry_page_postponed", "Renders that waited, since the last event was not written yet.",
         stats->postponed_count);
@@ -209,7 +210,7 @@ void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages
   put_channels(metrics, v, &stats);
   put_runtime(metrics, v);
   put_store(metrics, v);
-  if (pages) put_pages(metrics, pages);
+  if (pages) put_pages(metrics, pages, &group.changes);
   if (cluster) {
     vestry_cluster_stats of_cluster = {0};
     vestry_cluster_stats_get(cluster, &of_cluster);

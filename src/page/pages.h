@@ -17,6 +17,7 @@
 #include "base/ring.h"
 #include "base/siphash.h"
 #include "base/trace.h"
+#include "page/delay.h"
 #include "page/reason.h"
 #include "page/tally.h"
 #include "vestry/page.h"
@@ -98,6 +99,7 @@ struct vestry_pages {
   uint64_t seq;                /* refreshes so far */
   uint64_t recent[VSI_RECENT]; /* by a topic's hash: the last refresh of any topic there */
   vsi_reasons reasons;         /* of refreshes that views may depend on, by their numbers */
+  vsi_delays delays;           /* of these, while something observes */
   vsi_tallies tallies;
   vsi_traced traced[VSI_TRACED]; /* refreshes that belong to traces, by their numbers */
   uint64_t sent;                 /* counts what views send */

@@ -193,7 +193,7 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   vestry_event *seen = vsi_sent_event(r, &seen_count);
   if (seen) events[events_count++] = seen;
   vsi_run_begin_sending(r);
-  error = vsi_connection_send_here(r->private->viewer.connection, events, events_count);
+  error = vsi_connection_send_here(r->private->viewer.connection, events, events_count, r->changed_ns);
   for (size_t i = 0; i < events_count && !error; i++) *sent_bytes += vestry_event_bytes(events[i]).len;
   vestry_event_unref(mark);
   vestry_event_unref(seen);

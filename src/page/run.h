@@ -26,10 +26,11 @@ typedef struct vsi_run {
   bool is_first, has_hash, has_version;
   unsigned failures; /* before this run */
   uint64_t started_seq;
-  uint64_t ended_ns; /* when the handler returned */
-  vsi_reason reason; /* given */
-  vsi_buffer names;  /* of topics */
-  vestry_html *html; /* the worker's */
+  uint64_t changed_ns; /* given: when the change came that it answers; 0: none that is known, or nothing observes */
+  uint64_t ended_ns;   /* when the handler returned */
+  vsi_reason reason;   /* given */
+  vsi_buffer names;    /* of topics */
+  vestry_html *html;   /* the worker's */
   vestry_reply reply;
   vsi_render render;
   vsi_state_tag had;    /* of a version: what the view has */

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "connection/group.h"
 #include "page/schedule.h"
 
 enum { MARKED_AT_ONCE = 256 };
@@ -247,7 +248,10 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
   pages->stats.refreshes_count++;
   if (trace) pages->traced[seq % VSI_TRACED] = (vsi_traced){seq, *trace};
   if (!topic) refresh_all(pages);
-  if (!topic || refresh_topic(pages, topic, len)) vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
+  if (!topic || refresh_topic(pages, topic, len)) {
+    vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
+    if (vsi_group_is_observed(pages->v->group)) vsi_delays_add(&pages->delays, seq, vsi_now_ns(pages->host));
+  }
   if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
   vsi_refreshed_fn refreshed = is_told ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;

@@ -74,6 +74,11 @@ static void take_reason(const vestry_pages *pages, const vsi_view *view, const c
   if (of->marked_seq && !of->is_guessed) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, ret_reason);
 }
 
+/* When the oldest change came that it answers; 0: that is not known. */
+static uint64_t find_change(const vestry_pages *pages, const cause *of) {
+  return of->marked_seq && !of->is_guessed ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
+}
+
 /* With the lock, which it gives up meanwhile. */
 static void run_view(vsi_worker *worker, vsi_view *view) {
   vestry_pages *pages = worker->pages;
@@ -87,6 +92,7 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   const vsi_traced refresh = pages->traced[of.marked_seq % VSI_TRACED];
   vsi_run run;
   take_reason(pages, view, &of, &run.reason);
+  run.changed_ns = find_change(pages, &of);
   vsi_pages_unlock(pages);
   vsi_span span;
   vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,

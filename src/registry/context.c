@@ -178,7 +178,7 @@ static vestry_err send_from(vestry_dispatch_context *root, size_t first, vestry_
   for (size_t i = first; i < root->targets.count; i++) {
     vestry_connection *to = root->targets.items[i];
     bool is_quick = writes && !to->coder; /* a stream that is compressed is left to the runner's threads */
-    vestry_err error = is_quick ? vsi_connection_send_here(to, &event, 1) : vestry_connection_send(to, event);
+    vestry_err error = is_quick ? vsi_connection_send_here(to, &event, 1, 0) : vestry_connection_send(to, event);
     if (!error)
       accepted = true;
     else if (error != VESTRY_CLOSED && !failure)

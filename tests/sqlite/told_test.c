@@ -114,11 +114,38 @@ static void a_commit_during_a_render_is_told_by_its_table(void **state) {
   shown_close(&s);
 }
 
+/* How long a commit takes to its page is noted, whoever made it; one that the page shows nothing of is not. */
+/* capability: H2 */
+static void a_commit_is_timed_to_the_page_that_shows_it(void **state) {
+  (void)state;
+  shown_site s;
+  vestry_observe *observe;
+  char text[60000];
+  shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
+  const vestry_observe_options options = {.pages = s.on.pages};
+  assert_int_equal(vestry_observe_create(s.on.v, &options, &observe), VESTRY_OK);
+  shown_watch(&s, "SELECT text FROM messages");
+  static const char *const counts[] = {"0", "1", "2", "2"};
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    if (i == 1) shown_run(s.writer, "INSERT INTO messages(text) VALUES('a')");
+    if (i == 2) shown_run(s.other, "INSERT INTO messages(text) VALUES('b')");
+    if (i == 3) shown_run(s.writer, "UPDATE messages SET text = text");
+    (void)shown_renders(&s, 0);
+    char line[80];
+    snprintf(line, sizeof line, "\nvestry_page_change_seconds_count %s\n", counts[i]);
+    assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+    assert_non_null(strstr(text, line));
+  }
+  vestry_observe_destroy(observe);
+  shown_close(&s);
+}
+
 int main(void) {
   level_begin();
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_of_ones_own_is_told_by_its_table),
                                      cmocka_unit_test(a_commit_of_anothers_is_told_by_its_page),
                                      cmocka_unit_test(a_commit_of_unknown_tables_and_pages_is_told_as_the_databases),
-                                     cmocka_unit_test(a_commit_during_a_render_is_told_by_its_table)};
+                                     cmocka_unit_test(a_commit_during_a_render_is_told_by_its_table),
+                                     cmocka_unit_test(a_commit_is_timed_to_the_page_that_shows_it)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

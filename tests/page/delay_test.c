@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* How long a change takes until the stream of a page that shows it has the bytes. */
+#include "page/delay.h"
+
+#include "connection/group.h"
+#include "instance/instance.h"
+#include "page/pages.h"
+#include "page/tabs.h"
+#include "page/topic.h"
+
+enum { BOUNDS = VSI_HISTOGRAM_BOUNDS_COUNT };
+
+static vsi_histogram_counts changes_of(const suite *s) {
+  vsi_group_stats stats;
+  vsi_group_stats_get(s->on.v->group, &stats);
+  return stats.changes;
+}
+
+/* So many were timed, all in the bucket of this time, and together they took that long. */
+static void check(const suite *s, uint64_t count, uint64_t each_ms, uint64_t sum_ms) {
+  const vsi_histogram_counts counts = changes_of(s);
+  const double sum_s = (double)sum_ms / 1e3;
+  size_t at = 0;
+  while (at < BOUNDS && (double)each_ms / 1e3 > counts.bounds_s[at]) at++;
+  assert_int_equal(counts.count, count);
+  assert_int_equal(counts.counts[at], count);
+  assert_true(counts.sum_s > sum_s - 1e-5 && counts.sum_s < sum_s + 1e-5);
+}
+
+/* A tab that is up to date, and something observes. */
+static void begin(suite *s, tab *t, const char *path) {
+  tabs_begin(s);
+  vsi_group_observe(s->on.v->group, true);
+  tabs_open(s, t, path, NULL);
+  site_settle_pages(&s->on);
+  test_host_advance_ms(&s->on.th, 1000);
+  check(s, 0, 0, 0); /* what opens a stream answers no change */
+}
+
+static void change(suite *s) {
+  s->heading++;
+  tabs_refresh(s, "all");
+}
+
+static void pass_ms(suite *s, uint64_t ms) {
+  test_host_advance_ms(&s->on.th, ms);
+}
+
+/* capability: H2 */
+static void a_change_is_timed_until_its_bytes_are_written(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/private", "/shared"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    suite s;
+    tab ada;
+    begin(&s, &ada, paths[i]);
+    for (uint64_t n = 1; n <= 3; n++) {
+      change(&s);
+      pass_ms(&s, 7);
+      site_settle_pages(&s.on);
+      tabs_check(&s, &ada);
+      check(&s, n, 7, 7 * n);
+      pass_ms(&s, 1000);
+    }
+    tabs_end_one(&s, &ada);
+  }
+}
+
+/* capability: H2 */
+static void of_changes_that_one_render_answers_the_oldest_counts(void **state) {
+  (void)state;
+  suite s;
+  tab ada;
+  begin(&s, &ada, "/private");
+  for (int i = 0; i < 3; i++) {
+    change(&s);
+    pass_ms(&s, 9);
+  }
+  site_settle_pages(&s.on);
+  tabs_check(&s, &ada);
+  check(&s, 1, 27, 27);
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: H2 */
+static void a_render_that_sends_nothing_is_not_timed(void **state) {
+  (void)state;
+  suite s;
+  tab ada;
+  begin(&s, &ada, "/private");
+  tabs_refresh(&s, "all");
+  pass_ms(&s, 7);
+  site_settle_pages(&s.on);
+  check(&s, 0, 0, 0);
+  pass_ms(&s, 1000);
+  change(&s); /* and is over with it: the next change is timed from its own beginning */
+  pass_ms(&s, 3);
+  site_settle_pages(&s.on);
+  check(&s, 1, 3, 3);
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: H2 */
+static void what_waits_for_its_client_counts_until_that_takes_it(void **state) {
+  (void)state;
+  suite s;
+  tab ada;
+  begin(&s, &ada, "/private");
+  vestry_memory_mode_set(ada.stream, VESTRY_MEMORY_BLOCKS);
+  change(&s);
+  pass_ms(&s, 2);
+  site_settle(&s.on);
+  check(&s, 0, 0, 0);
+  pass_ms(&s, 600);
+  vestry_memory_mode_set(ada.stream, VESTRY_MEMORY_READS);
+  site_settle(&s.on);
+  tabs_check(&s, &ada);
+  check(&s, 1, 602, 602);
+  pass_ms(&s, 1000);
+  vestry_memory_mode_set(ada.stream, VESTRY_MEMORY_BLOCKS);
+  change(&s);
+  site_settle(&s.on);
+  change(&s); /* its render waits for the write of the one before */
+  pass_ms(&s, 1);
+  site_settle(&s.on);
+  tabs_leave(&s, &ada);
+  check(&s, 1, 602, 602); /* the stream ended before it was written */
+  site_end(&s.on);
+}
+
+/* capability: H2 */
+static void changes_that_other_nodes_tell_of_count_from_when_they_come(void **state) {
+  (void)state;
+  suite s;
+  tab ada;
+  begin(&s, &ada, "/private");
+  s.heading++;
+  vsi_pages_refresh(s.on.pages, "all", strlen("all"));
+  pass_ms(&s, 40);
+  site_settle_pages(&s.on);
+  tabs_check(&s, &ada);
+  check(&s, 1, 40, 40);
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: H2 */
+static void nothing_is_timed_while_nothing_observes(void **state) {
+  (void)state;
+  suite s;
+  tab ada;
+  tabs_begin_one(&s, &ada);
+  pass_ms(&s, 1000);
+  change(&s);
+  assert_int_equal(s.on.pages->delays.last.count, 0);
+  vsi_group_observe(s.on.v->group, true); /* too late for that change */
+  site_settle_pages(&s.on);
+  tabs_check(&s, &ada);
+  check(&s, 0, 0, 0);
+  pass_ms(&s, 1000);
+  change(&s);
+  vsi_group_observe(s.on.v->group, false);
+  pass_ms(&s, 7);
+  site_settle_pages(&s.on);
+  check(&s, 1, 7, 7);
+  tabs_end_one(&s, &ada);
+}
+
+static vestry_err render(vestry_render *of, vestry_html *html, void *app) {
+  const int *number = app;
+  vestry_render_topic(of, "n");
+  vestry_render_begin(of, html);
+  vestry_html_add(html, "%d", *number);
+  return vestry_render_end(of, html);
+}
+
+static vestry_err change_without_memory(test_host *th, void *ctx) {
+  site on = {.pages = NULL};
+  vestry_page *page;
+  vestry_memory_exchange *stream = NULL;
+  int number = 1;
+  (void)ctx;
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &on.v);
+  if (error) return error;
+  error = vestry_pages_create(on.v, NULL, &on.pages);
+  if (!error) error = vestry_page_create(on.pages, &(vestry_page_options){.render = render, .app = &number}, &page);
+  if (!error) error = vestry_route(on.v, "GET", "/", vestry_page_handler, page);
+  vsi_group_observe(on.v->group, true);
+  if (!error) error = vestry_memory_request(on.v, &(vestry_memory_call){.datastar = true}, NULL, NULL, &stream);
+  for (int i = 0; !error && i < 3; i++) {
+    vestry_memory_settle(on.v);
+    number++;
+    (void)vestry_refresh(on.pages, "n", NULL);
+    test_host_advance_ms(th, 2000); /* also for what is tried again */
+  }
+  vestry_memory_settle(on.v);
+  vsi_group_stats stats;
+  vsi_group_stats_get(on.v->group, &stats);
+  assert_true(stats.changes.count <= 3);
+  vestry_memory_destroy(stream);
+  vestry_pages_destroy(on.pages);
+  vestry_destroy(on.v);
+  return error;
+}
+
+static void without_memory_a_change_is_not_timed_twice(void **state) {
+  (void)state;
+  test_host_fail_each(change_without_memory, NULL, true);
+}
+
+/* --------------------------------------------------------------------------------------------- their times ------- */
+
+#define MS UINT64_C(1000000)
+
+static void the_last_refreshes_are_known_exactly(void **state) {
+  (void)state;
+  vsi_delays delays = {.last = {.count = 0}};
+  assert_int_equal(vsi_delays_find(&delays, 1), 0);
+  for (uint64_t i = 0; i < VSI_DELAYS; i++) vsi_delays_add(&delays, 10 + 2 * i, 1000 + i);
+  for (uint64_t i = 0; i < VSI_DELAYS; i++) {
+    assert_int_equal(vsi_delays_find(&delays, 10 + 2 * i), 1000 + i);
+    assert_int_equal(vsi_delays_find(&delays, 11 + 2 * i), 0); /* nobody depends on that topic */
+  }
+  assert_int_equal(vsi_delays_find(&delays, 9), 0);
+}
+
+static void earlier_refreshes_are_known_to_twenty_milliseconds(void **state) {
+  (void)state;
+  enum { REFRESHES = 20000 };
+  vsi_delays delays = {.last = {.count = 0}};
+  for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, i * MS); /* twenty seconds of them */
+  const uint64_t last_ns = REFRESHES * MS;
+  for (uint64_t i = 1; i <= REFRESHES; i++) {
+    const uint64_t found_ns = vsi_delays_find(&delays, i);
+    if (i > REFRESHES - VSI_DELAYS)
+      assert_int_equal(found_ns, i * MS);
+    else if (last_ns - i * MS < 10000 * MS)
+      assert_true(found_ns <= i * MS && i * MS - found_ns < 20 * MS);
+    else
+      assert_true(last_ns - found_ns >= 10000 * MS); /* as old as is known at least */
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_change_is_timed_until_its_bytes_are_written),
+      cmocka_unit_test(of_changes_that_one_render_answers_the_oldest_counts),
+      cmocka_unit_test(a_render_that_sends_nothing_is_not_timed),
+      cmocka_unit_test(what_waits_for_its_client_counts_until_that_takes_it),
+      cmocka_unit_test(changes_that_other_nodes_tell_of_count_from_when_they_come),
+      cmocka_unit_test(nothing_is_timed_while_nothing_observes),
+      cmocka_unit_test(without_memory_a_change_is_not_timed_twice),
+      cmocka_unit_test(the_last_refreshes_are_known_exactly),
+      cmocka_unit_test(earlier_refreshes_are_known_to_twenty_milliseconds),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
