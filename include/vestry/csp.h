@@ -43,11 +43,15 @@
 extern "C" {
 #endif
 
+/** For vestry_csp.client: documents load no client, and no other script; those of their own run by their nonce. */
+#define VESTRY_CSP_NO_CLIENT "'none'"
+
 /** A policy. Zero is the default, in brackets. */
 typedef struct vestry_csp {
   size_t size;            /**< sizeof(vestry_csp), or 0 */
   const char *client;     /**< where documents load the client from: http or https, or a path of this site, which means
-                               that every script of this site may be loaded [VESTRY_DATASTAR_CDN_URL] */
+                               that every script of this site may be loaded; or VESTRY_CSP_NO_CLIENT
+                               [VESTRY_DATASTAR_CDN_URL] */
   bool client_needs_eval; /**< the client is one before 1.0.3, which passes over `data-nonce` and compiles by Function:
                                'unsafe-eval' is added. A later client does without, but needs `data-nonce`, which is
                                there in both cases: so an application that changes its client can set this first and

@@ -66,6 +66,7 @@ static const char *fault_of(const vestry_csp *csp) {
         return "a directive's name is letters and dashes";
   if (!vsi_is_field_value(csp->directives) || strchr(csp->directives, ','))
     return "directives are one line without a comma";
+  if (strcmp(csp->client, VESTRY_CSP_NO_CLIENT) == 0) return NULL;
   bool is_here = csp->client[0] == '/' && csp->client[1] != '/';
   bool is_there = strncasecmp(csp->client, "https://", 8) == 0 || strncasecmp(csp->client, "http://", 7) == 0;
   if ((!is_here && !is_there) || !vsi_is_field_value(csp->client) || strpbrk(csp->client, " \t'\",;"))
@@ -108,6 +109,7 @@ static bool is_inline_allowed(const vestry_csp *csp, const char *name) {
 
 /* A query is no part of a source. */
 static void put_client(vsi_buffer *to, const char *client) {
+  if (strcmp(client, VESTRY_CSP_NO_CLIENT) == 0) return;
   if (*client == '/')
     vsi_buffer_append_str(to, "'self' ");
   else

@@ -34,7 +34,7 @@ static void fill(vsi_buffer *text, const char *from, const char *nonce) {
 }
 
 vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void *app) {
-  static const vestry_csp csp = {.client = "/", .trusted_types = true};
+  static const vestry_csp csp = {.client = VESTRY_CSP_NO_CLIENT, .trusted_types = true};
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   vestry_err error = vestry_reply_csp(reply, &csp);

@@ -260,6 +260,7 @@ static void the_application_says_more(void **state) {
        {"datastar.js 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'nonce-"},
        {"trusted"}},
       {{.directives = "frame-ancestors 'self'"}, {"frame-ancestors 'self'"}, {"frame-ancestors 'none'"}},
+      {{.client = VESTRY_CSP_NO_CLIENT}, {"; script-src 'nonce-"}, {"none' 'nonce", "jsdelivr", "unsafe"}},
   };
   site w;
   site_begin(&w, (vestry_options){0});
@@ -304,6 +305,7 @@ static void what_is_no_policy_is_refused(void **state) {
       {.client = ""},
       {.client = "//evil.example/d.js"},
       {.client = "javascript:x"},
+      {.client = "'self'"},
       {.client = "https://a.example/ 'unsafe-inline'"},
       {.client = "https://a.example/;script-src"},
       {.client = "/a'b"},

@@ -40,6 +40,7 @@ static void a_page_of_its_own_under_a_nonce(void **state) {
   assert_non_null(nonce);
   assert_null(strstr(policy, "unsafe"));
   assert_null(strstr(policy, "http"));
+  assert_non_null(strstr(policy, "script-src 'nonce-")); /* no other script of this site */
   assert_non_null(strstr(policy, "default-src 'none'"));
   snprintf(expected, sizeof expected, "<script nonce=\"%.32s\">", nonce + 7);
   assert_int_equal(wire_count(&page, expected), 1);
