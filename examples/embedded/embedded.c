@@ -247,7 +247,7 @@ int main(int argc, char **argv) {
     bound = 0;
   if (bound) {
     printf("embedded: http://127.0.0.1:%u\n", bound), fflush(stdout);
-    if (given.has_console) console_say("embedded", 0, bound);
+    if (given.has_console) console_say("embedded", NULL, 0, bound);
     sigwait(&ends, &(int){0});
     is_over = true; // who dispatches ends first
     pthread_join(meter, NULL);

@@ -37,10 +37,11 @@ vestry_err console_begin(const char *program, vestry *v, const vestry_observe_op
   return VESTRY_OK;
 }
 
-void console_say(const char *program, unsigned node, unsigned port) {
+void console_say(const char *program, const char *address, unsigned node, unsigned port) {
+  const char *here = address && strncmp(address, "127.", 4) == 0 ? address : "127.0.0.1";
   char which[32] = "";
   if (node) snprintf(which, sizeof which, " of node %u", node);
-  printf("%s: what it does%s: http://127.0.0.1:%u" PREFIX "/console\n", program, which, port);
+  printf("%s: what it does%s: http://%s:%u" PREFIX "/console\n", program, which, here, port);
   fflush(stdout);
 }
 

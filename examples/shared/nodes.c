@@ -123,7 +123,7 @@ static bool listens(struct nodes *nodes) {
 /* A node's own, at the port that it has by itself. */
 static void say_console(const struct nodes *nodes, const struct process *process) {
   const struct server_options *options = nodes->options;
-  if (options->has_console) console_say(options->program, (unsigned)(process - nodes->all) + 1, process->port);
+  if (options->has_console) console_say(options->program, NULL, (unsigned)(process - nodes->all) + 1, process->port);
 }
 
 /* A node prints where it listens, and may ask for its end. */

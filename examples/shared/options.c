@@ -206,7 +206,7 @@ static void say_where(vestry_server *server, void *ctx) {
   else
     printf("%s: %s\n", options->program, server->url);
   fflush(stdout);
-  if (options->has_console) console_say(options->program, 0, server->port);
+  if (options->has_console) console_say(options->program, options->address, 0, server->port);
   if (options->on_ready) options->on_ready(server->port, options->ready_ctx);
 }
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from first_day import ADAPTER, EXAMPLES, PATIENCE_S, PROGRAMS, Program, ask, reserve_port  # noqa: E402
@@ -23,7 +24,7 @@ def is_seen(port, prefix='/observe'):
     assert status == 200 and 'vestry_streams_open ' in text and text.endswith('# EOF\n'), (status, text[:200])
     assert ask(port, 'GET', f'{prefix}/live')[0] == 200 and ask(port, 'GET', f'{prefix}/ready')[0] == 200
     status, headers, page = ask(port, 'GET', f'{prefix}/console')
-    nonce = re.search(r"script-src [^;]*'nonce-([^']+)'", headers['Content-Security-Policy'] or '')
+    nonce = re.search(r"script-src 'nonce-([^']+)'", headers['Content-Security-Policy'] or '')
     assert status == 200 and nonce and f'<script nonce="{nonce.group(1)}">' in page, (status, headers.items(), page[:200])
     for what in ('metrics', 'console'):
         for foreign in FOREIGN:
@@ -66,6 +67,20 @@ def refuses(name, *options):
     refused = subprocess.run([os.path.join(PROGRAMS, name), '--port', str(reserve_port()), '--console', *options], capture_output=True, text=True,
                              timeout=PATIENCE_S, check=False)
     assert refused.returncode == 2 and re.fullmatch(rf'{name}: --console is for this machine alone: .*it needs .*\n', refused.stderr), refused
+
+
+def is_seen_where_it_listens(name, address):
+    """Another address of this machine is the one that is printed, and where it is."""
+    port = reserve_port()
+    command = [os.path.join(PROGRAMS, name), '--port', str(port), '--listen', address, '--adapter', ADAPTER, '--console']
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    said = [program.stdout.readline() for _ in range(2)][1]
+    assert said == f'{name}: what it does: http://{address}:{port}/observe/console\n', said
+    with urllib.request.urlopen(f'http://{address}:{port}/observe/live', timeout=PATIENCE_S) as answer:
+        assert answer.status == 200
+    program.send_signal(signal.SIGINT)
+    assert program.wait(PATIENCE_S) == 0
+    program.stdout.close()
 
 
 def is_seen_of_each_node(folder):
@@ -114,6 +129,7 @@ def main():
     if not asked:
         refuses('search', '--listen', '192.0.2.1')
         refuses('search', '--unix-socket', '/nowhere/x.sock', '--adapter', 'microhttpd')
+        is_seen_where_it_listens('search', '127.0.0.2')
         is_seen_inside()
         if os.path.exists(os.path.join(PROGRAMS, 'vestry-bench')):
             is_seen_of_the_bench()
