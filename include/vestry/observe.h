@@ -111,7 +111,8 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  GET {prefix}/closed?cause=&before=&after=&limit=&consoles=
  *                        as vestry_observe_closes, by the name of a cause; consoles=no: no_consoles. And counts by
  *                        cause, of all and of the last hour; and how many of each were consoles'
- *  GET {prefix}/store    counters of the store, and of streams by cause
+ *  GET {prefix}/store    counters of the store, and of streams by cause; and of one in 16 entries that were evicted how
+ *                        long each had been unused, as counts by what it was at most: `unused_ms`, null: longer
  *  GET {prefix}/pages?sort=path|handler|renders|unchanged&limit=
  *                        as vestry_observe_pages
  *  GET {prefix}/cluster  members, this node first, each with the gaps in what it has sent; this node's are those of

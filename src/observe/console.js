@@ -230,6 +230,12 @@
   // ------------------------------------------------------------------------------------------- other views
   const counted = [['cause', r => r[0]], ['last hour', r => r[1], 'n'], ['in all', r => r[2], 'n']];
   const left = [['cause', r => r[0]], ['count', r => r[1], 'n']];
+  const unused = r => r.unused_ms === null ? 'longer' : `at most ${time(r.unused_ms)}`;
+  const aged = [['unused for', unused], ['entries', r => r.count, 'n']];
+  function median(ages) {
+    let before = ages.reduce((sum, r) => sum + r.count, 0) / 2;
+    return ages.find(r => (before -= r.count) <= 0);
+  }
   const ended = [['stream', pick], ['key', r => foreign(named(r)), 'k'], ['cause', r => r.cause], ['ago', r => time(r.ago_ms), 'n'],
     ['age', r => time(r.age_ms), 'n'], ['lost', r => `${number.format(r.discarded_count)}, ${bytes(r.discarded_bytes)}`, 'n']];
   async function showStore() {
@@ -241,7 +247,9 @@
       [cause, less(c.last_hour, c.last_hour_consoles, cause), less(s.streams_closed, c.all_consoles, cause)]);
     if (!all) causes.push(['consoles and tails', sum(c.last_hour_consoles), sum(c.all_consoles)]);
     facts($('stored'), [['entries', s.entries_count], ['most', s.max_count || 'the default'], ['put', s.put_count],
-      ['found', s.hits_count], ['not found', s.misses_count], ['histories', s.histories_count]]);
+      ['found', s.hits_count], ['not found', s.misses_count], ['histories', s.histories_count], ['evicted', s.removed.size || 0],
+      ['half of them unused for', s.evictions.length ? unused(median(s.evictions)) : 'not known']]);
+    table(heads($('evicted'), 'evicted entries, one in 16, by how long they had been unused', aged), s.evictions, aged, r => r.unused_ms);
     table(heads($('closed'), 'streams that ended, by cause', counted), causes.filter(r => r[2]), counted, r => r[0]);
     table(heads($('last'), 'the last that ended', ended), c.closed, ended, r => r.number);
     table(heads($('removed'), 'entries that left the store, by cause', left), Object.entries(s.removed), left, r => r[0]);

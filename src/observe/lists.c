@@ -10,6 +10,7 @@
 #include "observe/inside.h"
 #include "observe/may.h"
 #include "observe/show.h"
+#include "store/store.h"
 #include "vestry/channel.h"
 
 enum { PREFIX_MAX_LEN = VESTRY_SHOWN_KEY_BYTES - 1 };
@@ -237,6 +238,24 @@ vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, voi
 
 /* --------------------------------------------------------------------------------------------------- store ------ */
 
+/* Of what left for SIZE, one in 16: so many had not been used for so long at most. The last has no bound. */
+static void put_evictions(vsi_json_writer *json, const vestry_store *store) {
+  vsi_histogram_counts ages;
+  vsi_store_evictions(store, &ages);
+  vsi_json_open(json, "evictions", '[');
+  for (size_t i = 0; i <= VSI_HISTOGRAM_BOUNDS_COUNT; i++) {
+    if (!ages.counts[i]) continue;
+    vsi_json_open(json, NULL, '{');
+    if (i < VSI_HISTOGRAM_BOUNDS_COUNT)
+      vsi_json_count(json, "unused_ms", (uint64_t)(ages.bounds_s[i] * 1000));
+    else
+      vsi_json_null(json, "unused_ms");
+    vsi_json_count(json, "count", ages.counts[i]);
+    vsi_json_close(json, '}');
+  }
+  vsi_json_close(json, ']');
+}
+
 vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
@@ -253,6 +272,7 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   vsi_json_count(&json, "hits_count", store.hits_count);
   vsi_json_count(&json, "misses_count", store.misses_count);
   vsi_json_causes(&json, "removed", store.removed_by_cause);
+  put_evictions(&json, observe->v->store);
   vsi_json_count(&json, "streams_open_count", stats.open_count);
   vsi_json_count(&json, "streams_opened_count", stats.opened_count);
   vsi_json_causes(&json, "streams_closed", stats.closed_by_cause);

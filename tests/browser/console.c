@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for console.test.js: a console, and streams for it to show.
- *   POST /open?count=N         that many more streams, with the keys user-0, user-1 …
+ *   POST /open?count=N&name=   that many more streams, with the keys user-0, user-1 …, or of this name
  *   POST /hostile?key=         one more, with this key
  *   POST /say?key=&text=       an event for the streams with the key
  *   POST /close?key=           they end for STALLED
@@ -16,7 +16,7 @@
 #include "vestry/memory.h"
 #include "vestry/observe.h"
 
-enum { STREAMS_MAX = 12000 };
+enum { STREAMS_MAX = 12000, ENTRIES_MAX = 10050 };
 
 struct app {
   struct program program;
@@ -45,10 +45,11 @@ static vestry_err open_one(struct app *app, const char *query) {
 static vestry_err open_many(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t count = 0;
+  const char *name = vestry_request_value(req, VESTRY_IN_QUERY, "name");
   vestry_err err = vestry_request_get(req, VESTRY_IN_QUERY, "count", vestry_into_between(&count, 1, STREAMS_MAX));
   for (int64_t i = 0; i < count && !err; i++) {
-    char query[32];
-    snprintf(query, sizeof query, "key=user-%lld", (long long)i);
+    char query[64];
+    snprintf(query, sizeof query, "key=%.20s-%lld", name ? name : "user", (long long)i);
     err = open_one(app, query);
   }
   return err ? err : vestry_reply_status(reply, 204);
@@ -131,7 +132,8 @@ static vestry_err publish(const vestry_request *req, vestry_reply *reply, void *
 int main(int argc, char **argv) {
   static struct app app;
   static const vestry_profile gzip = {.ops = &vestry_profile_gzip};
-  const vestry_options options = {.profiles = &gzip, .profiles_count = 1};
+  const vestry_options options = {
+      .profiles = &gzip, .profiles_count = 1, .bounds = &(vestry_bounds){.max_count = ENTRIES_MAX}};
   vestry_observe *observe = NULL;
   program_start(&app.program, argc, argv, "test_browser_console", "A console", &options);
   vestry *v = app.program.v;

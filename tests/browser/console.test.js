@@ -71,6 +71,26 @@ test('one stream among ten thousand is found, watched, and seen to end, and why'
 });
 
 // capability: H4
+test('entries that had to make room are counted, with how long they had been unused', async (t) => {
+  const server = await start(t);
+  await post(server, 'open', { count: 10_050 });
+  const tab = await open(t, server);
+  await tab.click('tab-store');
+  const told = (name) => tab.page.$$eval('#stored dt', (all, of) => all.find((dt) => dt.textContent === of).nextElementSibling.textContent, name);
+  await tab.page.waitForSelector('#stored dt');
+  assert.equal(await told('evicted'), '0');
+  assert.equal(await told('half of them unused for'), 'not known');
+  await post(server, 'open', { count: 1900, name: 'late' }); // as many have no room
+  await tab.until(() => [...document.querySelectorAll('#removed tbody tr')].some((row) => row.textContent === 'size1,900'));
+  await tab.page.waitForSelector('#evicted tbody tr');
+  assert.equal(await told('evicted'), '1,900');
+  assert.match(await told('half of them unused for'), /^at most \d/);
+  const counts = await tab.page.$$eval('#evicted tbody tr', (rows) => rows.map((row) => Number(row.cells[1].textContent)));
+  assert.ok(counts.length > 0 && counts.every((n) => n > 0 && n < 1900), counts); // one in 16
+  assert.deepEqual(tab.problems, []);
+});
+
+// capability: H4
 test('what others chose stays text', async (t) => {
   const server = await start(t);
   const all = [...HOSTILE, '\u202eright to left'];

@@ -28,6 +28,12 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
 }
 
+static vestry_err evicted(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_reply_key(reply, VESTRY_KEY((const char *)app));
+  return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
+}
+
 static void begin(suite *s) {
   site_begin_pages(&s->on, (vestry_options){.scope = NULL}, NULL);
   const vestry_observe_options options = {.pages = s->on.pages};
@@ -185,6 +191,37 @@ static void counters_are_those_of_the_instance(void **state) {
   end(&s);
 }
 
+/* capability: H1, H4 */
+static void what_was_evicted_is_told_with_its_age(void **state) {
+  (void)state;
+  enum { ROOM = 32, MOST = 3 * ROOM };
+  static vestry_memory_exchange *streams[MOST];
+  suite s = {.observe = NULL};
+  site_begin(&s.on, (vestry_options){.bounds = &(vestry_bounds){.max_count = ROOM}});
+  assert_int_equal(vestry_observe_create(s.on.v, NULL, &s.observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_mount(s.observe, "/observe"), VESTRY_OK);
+  for (int i = 0; i < MOST; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "%d", i);
+    if (i == ROOM) site_pass_ms(&s.on, 20000);
+    assert_int_equal(
+        vestry_memory_request(s.on.v, &(vestry_memory_call){.path = "/", .datastar = true}, evicted, key, &streams[i]),
+        VESTRY_OK);
+    site_settle(&s.on);
+  }
+  json_t *store = get(&s, "/observe/store", NULL), *ages = json_object_get(store, "evictions");
+  assert_int_equal(number(json_object_get(store, "removed"), "size"), MOST - ROOM);
+  assert_int_equal(json_array_size(ages), 2); /* at once, and after 20 s: one in 16 of each 32 */
+  assert_int_equal(number(json_array_get(ages, 0), "unused_ms"), 1000);
+  assert_int_equal(number(json_array_get(ages, 0), "count"), 2);
+  assert_int_equal(number(json_array_get(ages, 1), "unused_ms"), 30000);
+  assert_int_equal(number(json_array_get(ages, 1), "count"), 2);
+  json_decref(store);
+  vestry_observe_destroy(s.observe);
+  for (int i = 0; i < MOST; i++) vestry_memory_destroy(streams[i]);
+  site_end(&s.on);
+}
+
 /* capability: H1 */
 static void parameters_that_are_none(void **state) {
   (void)state;
@@ -264,6 +301,7 @@ int main(void) {
       cmocka_unit_test(parameters_that_are_none),
       cmocka_unit_test(nothing_without_permission),
       cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(what_was_evicted_is_told_with_its_age),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
