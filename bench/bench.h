@@ -33,6 +33,7 @@ int bench_cluster_load(int argc, char **argv); /* likewise */
 int bench_sqlite(int argc, char **argv);
 int bench_exact(int argc, char **argv);
 int bench_form(int argc, char **argv);
+int bench_postgres(int argc, char **argv); /* if BENCH_POSTGRES is defined */
 
 /* --name VALUE options, and --name alone where max is 0: a number that becomes 1. */
 typedef struct bench_option {
@@ -54,6 +55,8 @@ void bench_sleep_ms(uint64_t ms);
 /* Of another process: CPU time of all its threads, user and system, and resident memory; 0 when it is gone. */
 uint64_t bench_cpu_ns(int pid);
 uint64_t bench_rss_bytes(int pid);
+/* CPU time of a process and of those that it has started and that live. */
+uint64_t bench_family_cpu_ns(int pid);
 /* As bench_rss_bytes, but exact to a page, and what several processes share is divided among them. */
 uint64_t bench_memory_bytes(int pid);
 /* Resident memory of this process, exact to a page where the one above may be off by some dozens. */

@@ -37,7 +37,7 @@ static const struct {
      "      its handler"},
     {"chat", bench_chat,
      "chat --port P [--tabs 2000] [--channels 20] [--people 2000] [--a-second 20] [--seconds 30] [--warm 5]\n"
-     "      [--encoding identity|gzip|br] [--pid SERVER]\n"
+     "      [--encoding identity|gzip|br] [--pid SERVER] [--database-pid POSTMASTER]\n"
      "      tabs of the example chat on a database of its own: losses, order, latency, CPU"},
     {"cells", bench_cells,
      "cells --port P [--viewers 2000] [--writes 200] [--seconds 30] [--warm 10] [--scroll-ms 10000] [--together]\n"
@@ -76,6 +76,13 @@ static const struct {
     {"form", bench_form,
      "form [--tabs 1000] [--rounds 20000] [--bytes 500] [--folder /tmp]\n"
      "      to keep what is typed, in memory and in a database: microseconds and pages a letter, and a submit"},
+#endif
+#ifdef BENCH_POSTGRES
+    {"postgres", bench_postgres,
+     "postgres --url URL --only renders|delay|record|follower|polling|hold [--channels 200] [--messages 500]\n"
+     "      [--commits 500] [--turns 21] [--seconds 10] [--pages 2000] [--database-pid POSTMASTER]\n"
+     "      pages over PostgreSQL, in tables that are made anew in that database: renders a commit, how long it takes\n"
+     "      to a tab, what recording and following cost, the same pages polled; hold: they are open until stdin ends"},
 #endif
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"

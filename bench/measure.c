@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Clocks, and what /proc says of a process. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -31,6 +33,30 @@ uint64_t bench_cpu_ns(int pid) {
   struct timespec used;
   if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used)) return 0;
   return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
+}
+
+/* The process that has started another one; 0: that is gone. */
+static int parent_of(int pid) {
+  char line[512];
+  int parent = 0;
+  FILE *stat = open_proc(pid, "stat");
+  if (!stat) return 0;
+  const char *end = fgets(line, sizeof line, stat) ? strrchr(line, ')') : NULL; /* of its name */
+  if (!end || sscanf(end, ") %*c %d", &parent) != 1) parent = 0;
+  fclose(stat);
+  return parent;
+}
+
+uint64_t bench_family_cpu_ns(int pid) {
+  uint64_t ns = bench_cpu_ns(pid);
+  DIR *all = opendir("/proc");
+  if (!all) return ns;
+  for (const struct dirent *entry; (entry = readdir(all));) {
+    const int child = (int)strtol(entry->d_name, NULL, 10);
+    if (child && parent_of(child) == pid) ns += bench_cpu_ns(child);
+  }
+  closedir(all);
+  return ns;
 }
 
 uint64_t bench_rss_bytes(int pid) {

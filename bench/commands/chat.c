@@ -40,7 +40,7 @@ typedef struct channel {
 } channel;
 
 typedef struct chat {
-  uint64_t port, pid, tabs_count, channels_count, people, a_second, seconds, warm_s;
+  uint64_t port, pid, database_pid, tabs_count, channels_count, people, a_second, seconds, warm_s;
   const char *encoding;
   tab *tabs;
   channel channels[CHANNELS_MOST];
@@ -214,7 +214,17 @@ static uint64_t missing(const chat *c) {
   return count;
 }
 
-static int report(chat *c, uint64_t from, uint64_t to, double wall_s, double cpu_s) {
+/* Processor seconds: of the server, and of its database's. */
+typedef struct usage {
+  double server_s, database_s;
+} usage;
+
+static usage look(const chat *c) {
+  return (usage){.server_s = c->pid ? (double)bench_cpu_ns((int)c->pid) / 1e9 : 0,
+                 .database_s = c->database_pid ? (double)bench_family_cpu_ns((int)c->database_pid) / 1e9 : 0};
+}
+
+static int report(chat *c, uint64_t from, uint64_t to, double wall_s, usage used) {
   const uint64_t lost = missing(c);
   find_last(c, from, to);
   printf("chat tabs=%" PRIu64 " channels=%" PRIu64 " people=%" PRIu64 " a_second=%" PRIu64
@@ -222,7 +232,9 @@ static int report(chat *c, uint64_t from, uint64_t to, double wall_s, double cpu
          " broken=%" PRIu64 " seconds=%.1f",
          c->tabs_count, c->channels_count, c->people, c->a_second, c->encoding, to - from, c->each.total, lost,
          c->disorders, c->broken, wall_s);
-  if (c->pid) printf(" server_cores=%.3f rss_mb=%.1f", cpu_s / wall_s, (double)bench_rss_bytes((int)c->pid) / 1e6);
+  if (c->pid)
+    printf(" server_cores=%.3f rss_mb=%.1f", used.server_s / wall_s, (double)bench_rss_bytes((int)c->pid) / 1e6);
+  if (c->database_pid) printf(" database_cores=%.3f", used.database_s / wall_s);
   printf(" each_p50_ms=%.1f each_p99_ms=%.1f last_p50_ms=%.1f last_p99_ms=%.1f last_max_ms=%.1f\n",
          histogram_percentile_ns(&c->each, 0.5) / 1e6, histogram_percentile_ns(&c->each, 0.99) / 1e6,
          histogram_percentile_ns(&c->last, 0.5) / 1e6, histogram_percentile_ns(&c->last, 0.99) / 1e6,
@@ -243,11 +255,12 @@ static int run(chat *c) {
   }
   read_until(c, bench_now_ns() + UINT64_C(2000000000));
   const uint64_t from = c->warm_s * c->a_second, to = c->seconds * c->a_second;
-  uint64_t began = bench_now_ns(), cpu = 0, measured = began;
+  uint64_t began = bench_now_ns(), measured = began;
+  usage before = {0};
   for (uint64_t number = 0; number < to; number++) {
     read_until(c, began + number * UINT64_C(1000000000) / c->a_second);
     if (number == from) {
-      cpu = c->pid ? bench_cpu_ns((int)c->pid) : 0;
+      before = look(c);
       measured = bench_now_ns();
       c->is_measured = true;
     }
@@ -257,10 +270,12 @@ static int run(chat *c) {
   }
   read_until(c, began + to * UINT64_C(1000000000) / c->a_second);
   double wall_s = (double)(bench_now_ns() - measured) / 1e9;
-  double cpu_s = c->pid ? (double)(bench_cpu_ns((int)c->pid) - cpu) / 1e9 : 0;
+  usage used = look(c);
+  used.server_s -= before.server_s;
+  used.database_s -= before.database_s;
   for (int waits = 0; waits < 100 && missing(c); waits++) read_until(c, bench_now_ns() + 100000000);
   bench_client_finish(&client);
-  return report(c, from, to, wall_s, cpu_s);
+  return report(c, from, to, wall_s, used);
 }
 
 int bench_chat(int argc, char **argv) {
@@ -276,7 +291,7 @@ int bench_chat(int argc, char **argv) {
       {"--tabs", NULL, &c.tabs_count, 1, 20000}, {"--channels", NULL, &c.channels_count, 2, CHANNELS_MOST},
       {"--people", NULL, &c.people, 1, 20000},   {"--a-second", NULL, &c.a_second, 1, 1000},
       {"--seconds", NULL, &c.seconds, 1, 3600},  {"--warm", NULL, &c.warm_s, 0, 3600},
-      {"--encoding", &c.encoding, NULL, 0, 0}};
+      {"--encoding", &c.encoding, NULL, 0, 0},   {"--database-pid", NULL, &c.database_pid, 1, INT32_MAX}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   if (!c.port || c.warm_s >= c.seconds || c.tabs_count < c.channels_count || !bench_decoder_knows(c.encoding)) {

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* What the follower of commits takes: processor time for each MB of the WAL, of its thread alone; memory with many
+ * sets of what renders have read. */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "memory.h"
+#include "postgres.h"
+
+enum { EACH = 100 };
+
+/* What stands in a file of a thread of this process. */
+static bool read_of(const char *thread, const char *file, char *text, int capacity) {
+  char path[300];
+  snprintf(path, sizeof path, "/proc/self/task/%s/%s", thread, file);
+  FILE *from = fopen(path, "r");
+  const bool is_read = from && fgets(text, capacity, from);
+  if (from) fclose(from);
+  return is_read;
+}
+
+static uint64_t follower_cpu_ns(void) {
+  static const char name[] = "vestry-postgres\n";
+  char text[64];
+  uint64_t ns = 0;
+  DIR *threads = opendir("/proc/self/task");
+  if (!threads) return 0;
+  for (const struct dirent *thread; (thread = readdir(threads));)
+    if (read_of(thread->d_name, "comm", text, sizeof text) && strcmp(text, name) == 0 &&
+        read_of(thread->d_name, "schedstat", text, sizeof text))
+      ns += strtoull(text, NULL, 10);
+  closedir(threads);
+  return ns;
+}
+
+/* Transactions of one row each, which pages show; they do not wait for the disk. */
+static bool insert_each(channels *c) {
+  for (uint64_t i = 0; i < EACH; i++)
+    if (!channels_insert(c)) return false;
+  return true;
+}
+
+/* One transaction of many rows, with two indexes. */
+static bool insert_many(channels *c) {
+  return channels_run(c,
+                      "INSERT INTO bulk SELECT i, i * 7919 % 100000, repeat('t', 50) FROM generate_series(1, 20000) i");
+}
+
+static bool measure(channels *c, const char *name, bool (*write)(channels *c), uint64_t times) {
+  vestry_postgres_stats before = {0}, after = {0};
+  vestry_postgres_stats_get(c->database, &before);
+  const uint64_t cpu_ns = follower_cpu_ns();
+  for (uint64_t i = 0; i < times; i++)
+    if (!write(c) || !channels_settle(c)) return false;
+  vestry_postgres_stats_get(c->database, &after);
+  const double ms = (double)(follower_cpu_ns() - cpu_ns) / 1e6,
+               mb = (double)(after.read_bytes - before.read_bytes) / 1e6;
+  printf("follower load=%s mb=%.2f records=%" PRIu64 " cpu_ms=%.2f ms_a_mb=%.2f refreshed=%" PRIu64 "\n", name, mb,
+         after.records_count - before.records_count, ms, ms / mb, after.refreshed_count - before.refreshed_count);
+  return true;
+}
+
+static bool measure_cpu(const channels_options *options) {
+  channels c;
+  const uint64_t times = (options->commits + EACH - 1) / EACH;
+  const bool is_done =
+      channels_open(&c, options, &(channels_way){.is_followed = true}) && channels_show(&c, options->channels) &&
+      channels_run(&c, "SET client_min_messages = error; DROP TABLE IF EXISTS bulk; CREATE TABLE bulk(id int PRIMARY "
+                       "KEY, a int, t text); CREATE INDEX ON bulk(a); SET synchronous_commit = off") &&
+      measure(&c, "rows", insert_each, times) && measure(&c, "bulk", insert_many, 1) &&
+      channels_run(&c, "DROP TABLE bulk");
+  channels_close(&c);
+  return is_done;
+}
+
+static bool measure_memory(const channels_options *options) {
+  channels c;
+  const int64_t before = bench_counted_bytes();
+  bool is_done = channels_open(&c, options, &(channels_way){.is_followed = true, .host = bench_counting_host()}) &&
+                 channels_show(&c, options->pages);
+  if (is_done) {
+    vestry_postgres_stats stats = {0};
+    vestry_postgres_stats_get(c.database, &stats);
+    printf("memory sets=%zu mb=%.2f sets_mb=%.2f coarse=%" PRIu64 "\n", stats.sets_count,
+           (double)(bench_counted_bytes() - before) / 1e6, (double)stats.sets_bytes / 1e6, stats.coarse_count);
+  }
+  channels_close(&c);
+  return is_done;
+}
+
+bool channels_follower(const channels_options *options) {
+  return measure_cpu(options) && measure_memory(options);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* What live pages cost beside pages that are polled: the same pages, and the same messages at a rate; rendered again
+ * for a commit that concerns them, and each once a second. Processor time of this process and of the database's server,
+ * by turns. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "postgres.h"
+
+enum { A_SECOND = 20, SECOND_NS = 1000000000, WAIT_MS = 60000 };
+
+typedef struct usage {
+  uint64_t own_ns, database_ns, renders;
+} usage;
+
+static usage look(const channels *c) {
+  return (usage){bench_cpu_ns(getpid()), bench_family_cpu_ns((int)c->is->database_pid),
+                 atomic_load_explicit(&c->renders, memory_order_relaxed)};
+}
+
+/* Messages for so many seconds; polled: all pages are rendered again at each second. */
+static bool pass(channels *c) {
+  const uint64_t began_ns = bench_now_ns();
+  for (uint64_t i = 0; i < c->is->seconds * A_SECOND; i++) {
+    const uint64_t at_ns = began_ns + i * SECOND_NS / A_SECOND, now_ns = bench_now_ns();
+    if (at_ns > now_ns) bench_sleep_ms((at_ns - now_ns) / 1000000);
+    if (!c->database && i % A_SECOND == 0 && vestry_refresh(c->pages, NULL, NULL)) return false;
+    if (!channels_insert(c)) return false;
+  }
+  const uint64_t passed_ms = (bench_now_ns() - began_ns) / 1000000;
+  if (passed_ms < c->is->seconds * 1000) bench_sleep_ms(c->is->seconds * 1000 - passed_ms);
+  return channels_settle(c);
+}
+
+static bool measure(const channels_options *options, bool is_followed, double *ret_cores) {
+  channels c;
+  bool is_done = channels_open(&c, options, &(channels_way){.threads_count = 2, .is_followed = is_followed}) &&
+                 channels_show(&c, options->pages);
+  if (is_done) {
+    const usage before = look(&c);
+    is_done = pass(&c);
+    const usage after = look(&c);
+    const double seconds = (double)options->seconds, own = (double)(after.own_ns - before.own_ns) / 1e9 / seconds,
+                 database = (double)(after.database_ns - before.database_ns) / 1e9 / seconds;
+    *ret_cores = own + database;
+    printf("polling way=%s pages=%" PRIu64 " renders_a_second=%.1f own_cores=%.4f database_cores=%.4f cores=%.4f\n",
+           is_followed ? "followed" : "polled", c.tabs_count, (double)(after.renders - before.renders) / seconds, own,
+           database, own + database);
+  }
+  channels_close(&c);
+  return is_done;
+}
+
+bool channels_polling(const channels_options *options) {
+  double followed, polled;
+  if (!options->database_pid) return channels_complain("polling: --database-pid is wanted");
+  if (!measure(options, false, &polled) || !measure(options, true, &followed)) return false;
+  printf("beside-polling ratio=%.3f\n", followed / polled);
+  return true;
+}

@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What pages over PostgreSQL cost, and how soon they show a commit, as a page of Markdown:
+report.py BUILD_DIRECTORY OUT_DIRECTORY [--quick] [--only PART]
+
+Each part has a server of PostgreSQL of its own, by Debian's programs, in a temporary folder. Exit status 77: there are
+none here."""
+import argparse
+import datetime
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "tests" / "postgres"))
+import machine  # noqa: E402
+from page import table, verdict  # noqa: E402
+from server import SKIPPED, Server as Database, installed  # noqa: E402
+from servers import Server, parse  # noqa: E402
+
+# As guide/postgres.md has them; as the server has them by itself. Commits wait for the disk in both.
+DURABLE = ["-c", "fsync=on"]
+RECOMMENDED = [*DURABLE, "-c", "max_pred_locks_per_relation=256", "-c", "max_pred_locks_per_page=200"]
+WHOLE = {"commits": 500, "default_commits": 100, "delays": 400, "turns": 21, "rows": 5000, "sets": 10000,
+         "pairs": 6, "pair_s": 8, "tabs": 2000, "tabs_s": 40, "warm_s": 10, "pages": 2000, "polling_s": 15, "scale": 10}
+QUICK = {"commits": 20, "default_commits": 5, "delays": 20, "turns": 3, "rows": 200, "sets": 200, "pairs": 1,
+         "pair_s": 1, "tabs": 40, "tabs_s": 4, "warm_s": 1, "pages": 200, "polling_s": 2, "scale": 1}
+
+
+def fail(command, said):
+    sys.exit(f"{' '.join(command)}\n{said}")
+
+
+class Bench:
+    """The programs, and what was found."""
+
+    def __init__(self, build, programs, size):
+        self.build, self.programs, self.size = build, programs, size
+        self.bars, self.details = [], []
+
+    def database(self, settings):
+        return Database(self.programs, settings)
+
+    def command(self, database, part, *options):
+        return [f"{self.build}/bin/vestry-bench", "postgres", "--url", url_of(database), "--only", part,
+                *map(str, options)]
+
+    def run(self, command):
+        """Each line: its first word, and what stands in it."""
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            fail(command, f"exit status {done.returncode}\n{done.stdout}")
+        print(done.stdout, end="", file=sys.stderr, flush=True)
+        return [(line.split()[0], parse(line)) for line in done.stdout.splitlines()]
+
+    def bar(self, what, has, wanted, is_met, command):
+        self.bars.append([what, has, wanted, f"`{command}`", verdict(is_met)])
+
+
+def url_of(database):
+    return f"host={database.folder} user=postgres dbname=postgres"
+
+
+# ------------------------------------------------------------------------------------------------------- parts --------
+
+LIMITS = {"insert": 1.2, "update": 1.5, "upsert": 1.2}
+NAMES = {"insert": "an insert", "update": "an update of one of the last ten", "upsert": "an upsert of `seen`"}
+
+
+def renders(bench):
+    for settings, name, commits in ((RECOMMENDED, "recommended settings", bench.size["commits"]),
+                                    (DURABLE, "default settings", bench.size["default_commits"])):
+        with bench.database(settings) as database:
+            lines = bench.run(bench.command(database, "renders", "--commits", commits))
+        for said in (values for _, values in lines):
+            change, has = said["change"], float(said["a_commit"])
+            bench.details.append([change, name, f"{has:.2f}", said["by_row"], said["by_leaf"], said["by_table"],
+                                  said["overtaken"]])
+            if change in LIMITS and (settings is RECOMMENDED or change == "insert"):
+                bench.bar(f"renders a commit, 200 channels: {NAMES[change]}, {name}", f"{has:.2f}",
+                          f"≤ {LIMITS[change]}", has <= LIMITS[change], "--only renders")
+
+
+def delay(bench):
+    with bench.database(RECOMMENDED) as database:
+        [(_, said)] = bench.run(bench.command(database, "delay", "--commits", bench.size["delays"]))
+    p50, p99 = float(said["p50_ms"]), float(said["p99_ms"])
+    bench.bar("commit → event on the socket, from before it is sent, idle",
+              f"p50 {p50:.1f} ms, p99 {p99:.1f} ms (from its answer: {said['after_p50_ms']}, {said['after_p99_ms']})",
+              "p50 ≤ 5 ms, p99 ≤ 20 ms", p50 <= 5 and p99 <= 20, "--only delay")
+
+
+def record(bench):
+    with bench.database(RECOMMENDED) as database:
+        lines = bench.run(bench.command(database, "record", "--turns", bench.size["turns"]))
+    for said in (values for _, values in lines):
+        alone = said["at_once"] == "1"
+        limit, more = 0.3 if alone else 1.5, float(said["more_ms"])
+        bench.bar(f"recording a render of 50 rows, {'alone' if alone else said['at_once'] + ' at once'}",
+                  f"{more:.2f} ms more ({said['bare_ms']} → {said['ms']})", f"≤ {limit} ms more", more <= limit,
+                  "--only record")
+
+
+def follower(bench):
+    with bench.database(RECOMMENDED) as database:
+        lines = bench.run(bench.command(database, "follower", "--commits", bench.size["rows"], "--pages",
+                                        bench.size["sets"]))
+    loads = {said["load"]: said for kind, said in lines if kind == "follower"}
+    for load, name in (("rows", "transactions of a row"), ("bulk", "20,000 rows in one")):
+        has = float(loads[load]["ms_a_mb"])
+        bench.bar(f"follower: CPU a MB of WAL, {name}", f"{has:.1f} ms", "≤ 15 ms", has <= 15, "--only follower")
+    [memory] = [said for kind, said in lines if kind == "memory"]
+    has = float(memory["mb"])
+    bench.bar(f"follower: memory with {int(memory['sets']):,} sets", f"{has:.1f} MB", "≤ 64 MB",
+              has <= 64 and memory["coarse"] == "0", "--only follower")
+
+
+def transactions_a_second(database, seconds):
+    """pgbench's simple updates by four clients, after a checkpoint: none comes into it."""
+    database.run("CHECKPOINT")
+    said = database.call("pgbench", "-h", database.folder, "-U", "postgres", "-n", "-N", "-c", 4, "-j", 1, "-T",
+                         seconds, "postgres")
+    return float(re.search(r"^tps = ([\d.]+)", said, re.M).group(1))
+
+
+def followed(bench, database, seconds):
+    """The same, while a node follows, with 200 pages open."""
+    command = bench.command(database, "hold", "--pages", 200, "--messages", 50)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as node:
+        if node.stdout.readline() != "ready\n":
+            fail(command, "it is not ready")
+        found = transactions_a_second(database, seconds)
+        node.stdin.close()
+        said = node.stdout.read()
+        if node.wait() or float(parse(said)["read_bytes"]) < 100 * found * seconds:
+            fail(command, f"it has not followed: {said}")
+    return found
+
+
+def beside(bench):
+    pairs = []
+    with bench.database(RECOMMENDED) as database:
+        database.call("pgbench", "-h", database.folder, "-U", "postgres", "-q", "-i", "-s", bench.size["scale"],
+                      "postgres")
+        transactions_a_second(database, bench.size["pair_s"])
+        for number in range(bench.size["pairs"]):
+            both = {}
+            for is_followed in ((False, True), (True, False))[number % 2]:
+                both[is_followed] = (followed(bench, database, bench.size["pair_s"]) if is_followed else
+                                     transactions_a_second(database, bench.size["pair_s"]))
+            pairs.append((both[False], both[True]))
+            print(f"beside without={both[False]:.0f} with={both[True]:.0f}", file=sys.stderr, flush=True)
+    ratio = statistics.median(after / before for before, after in pairs)
+    bench.bar("an application's own transactions beside it (pgbench, 4 clients)",
+              f"{ratio:.3f} × ({statistics.median(one for one, _ in pairs):,.0f} a second without)", "≥ 0.97 ×",
+              ratio >= 0.97, "--only hold")
+
+
+def tabs(bench):
+    size = bench.size
+    with bench.database(RECOMMENDED) as database:
+        serve = [f"{bench.build}/bin/chat", "--port", "0", "--adapter", "microhttpd", "--postgres", url_of(database),
+                 "--rate", "1000000"]
+        with Server(serve) as server:
+            [(_, said)] = bench.run([f"{bench.build}/bin/vestry-bench", "chat", "--port", str(server.port), "--pid",
+                                     str(server.process.pid), "--database-pid", str(database.process.pid), "--tabs",
+                                     str(size["tabs"]), "--seconds", str(size["tabs_s"]), "--warm",
+                                     str(size["warm_s"])])
+    last, missing = float(said["last_p99_ms"]), int(said["missing"])
+    bench.bar(f"{size['tabs']:,} chat tabs, 20 messages a second, from before the POST to the last tab",
+              f"p99 {last:.0f} ms (p50 {said['last_p50_ms']}), {missing} missing", "p99 ≤ 150 ms, 0 missing",
+              last <= 150 and missing == 0, "chat")
+
+
+def polling(bench):
+    with bench.database(RECOMMENDED) as database:
+        lines = bench.run(bench.command(database, "polling", "--pages", bench.size["pages"], "--seconds",
+                                        bench.size["polling_s"], "--database-pid", database.process.pid))
+    ways = {said["way"]: said for kind, said in lines if kind == "polling"}
+    ratio = float(lines[-1][1]["ratio"])
+    bench.bar(f"CPU of server and database beside {bench.size['pages']:,} pages that are polled once a second",
+              f"{ratio:.2f} × ({ways['followed']['cores']} beside {ways['polled']['cores']} cores)", "≤ 0.2 ×",
+              ratio <= 0.2, "--only polling")
+
+
+PARTS = {"renders": renders, "delay": delay, "beside": beside, "record": record, "follower": follower, "tabs": tabs,
+         "polling": polling}
+
+# -------------------------------------------------------------------------------------------------------- page --------
+
+
+def write(out, bench, major, others):
+    about = machine.describe([f"postgresql-{major}", "libmicrohttpd12"])
+    missed = sum("no" in row[-1] for row in bench.bars)
+    verdicts = "All bars are met." if not missed else f"**{missed} of {len(bench.bars)} bars are missed.**"
+    size = bench.size
+    text = f"""# Pages over PostgreSQL
+Measured by `scripts/bench-postgres` on {datetime.date.today()}; others used {others:.0%} of the processors. \
+{about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; PostgreSQL \
+{about["packages"][f"postgresql-{major}"]}, libmicrohttpd {about["packages"]["libmicrohttpd12"]}. {verdicts}
+
+Compare within this page only: other machines, and other days, have other numbers. The server of PostgreSQL, vestry \
+and what measures them share these processors. Commits wait for the disk. Recommended settings are those of [the \
+guide](guide/postgres.md): `max_pred_locks_per_relation = 256`, `max_pred_locks_per_page = 200`; all others are the \
+server's own.
+
+## What is wanted
+{table(["what", "measured", "wanted", "vestry-bench postgres", "met"], bench.bars)}
+"""
+    if bench.details:
+        text += f"""## Renders a commit
+{table(["change", "settings", "renders a commit", "by a row", "by a leaf", "by a table", "overtaken"], bench.details)}
+"""
+    text += f"""## What is in the figures
+- **Renders a commit**: 200 channels of 500 messages, a page for each, which shows its last fifty; in the rows \
+`insert+seen` and `upsert` it also shows how far its user has read, twenty rows of another table. One commit at a \
+time, and then all that it asks for is rendered: {size["commits"]} commits at recommended settings, \
+{size["default_commits"]} at default ones. By what the commits asked for these is counted: a row that was changed, a \
+leaf of an index, a whole table. One that came into a render that was under way is overtaken.
+- **Commit → event**: one tab, over a socket, and one insert at a time, with pauses. From before the statement is \
+sent until the tab has read the event whole: the commit's own time, and that of the disk, is in it.
+- **Transactions beside it**: `pgbench -N`, scale {size["scale"]}, {size["pair_s"]} seconds after a checkpoint, \
+{size["pairs"]} pairs; a node follows, with 200 pages open that show other tables.
+- **Recording**: 400 pages are rendered again and again, with recording, and without it in READ COMMITTED, by turns. \
+Eight at once: eight threads, and a connection for each.
+- **Follower**: the processor time of its thread, with all that it does: to take the WAL from its connection, to find \
+what commits wrote and which pages that concerns, to refresh these. Memory is all that is allocated for the database: \
+sets, ring, pool.
+- **Tabs**: the example chat, each tab of a session and a person of its own, 20 channels; streams in brotli. The tabs \
+are one program on the same processors.
+- **Polling**: {size["pages"]:,} private pages of 200 channels in memory, and 20 messages a second; each page polled \
+once a second, and what it shows compared, beside the same pages that follow commits. CPU of vestry's process and of \
+the database's.
+"""
+    (out / "bench-postgres.md").write_text(text, encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", choices=PARTS)
+    of = parser.parse_args()
+    majors = installed()
+    if not majors:
+        print("there is no PostgreSQL in /usr/lib/postgresql", file=sys.stderr)
+        sys.exit(SKIPPED)
+    major = max(majors)
+    before = machine.processor_seconds()
+    bench = Bench(of.build, majors[major], QUICK if of.quick else WHOLE)
+    for name, part in PARTS.items():
+        if of.only in (None, name):
+            part(bench)
+    write(of.out, bench, major, machine.others_share(before, machine.processor_seconds()))
+
+
+if __name__ == "__main__":
+    main()
