@@ -101,7 +101,7 @@ static bool enter(chat *c, tab *t, uint64_t number) {
     return false;
   if (number >= 2 && number < c->channels_count) { /* two there are */
     snprintf(body, sizeof body, "{\"tabId\":\"%s\",\"name\":\"channel %" PRIu64 "\"}", t->id, number);
-    return ask(c, "POST", "/channel", t, "application/json", body) == 200;
+    if (ask(c, "POST", "/channel", t, "application/json", body) != 200) return false;
   }
   snprintf(path, sizeof path, "/channel/%d", t->channel + 1);
   snprintf(body, sizeof body, "{\"tabId\":\"%s\"}", t->id);
