@@ -4,7 +4,6 @@
  *
  * What others commit is seen by each node by itself. Where commits cannot be followed (level TOPICS, which the log says
  * with what is to be set), each that is made here refreshes all pages that have read something. */
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,7 @@ enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_CHANNEL = 1
 
 struct own {
   vestry_postgres_pool *pool, *state_pool;
-  _Atomic(vestry_postgres *) followed; /* by the pages; NULL: not, or no more */
+  vestry_postgres *database;
   vestry_postgres_tabs *tabs;
 };
 
@@ -52,6 +51,7 @@ static void close_url(struct db *db) {
   struct own *own = db->own;
   if (!own) return;
   vestry_postgres_tabs_destroy(own->tabs);
+  vestry_postgres_destroy(own->database);
   vestry_postgres_once_destroy(db->once);
   vestry_postgres_sessions_destroy(db->sessions);
   vestry_postgres_pool_destroy(own->state_pool);
@@ -75,16 +75,13 @@ static vestry_err read_secret(struct db *db, unsigned char secret[DB_SECRET_BYTE
 
 static vestry_err attach(struct db *db) {
   struct own *own = db->own;
-  vestry_postgres *followed = NULL;
-  vestry_err err = vestry_postgres_create(db->pages, own->pool, NULL, &followed);
-  atomic_store(&own->followed, followed);
+  vestry_err err = vestry_postgres_create(db->pages, own->pool, NULL, &own->database);
   return err ? err : vestry_postgres_tabs_create(db->pages, own->state_pool, NULL, &own->tabs);
 }
 
-/* It waits for renders that run. Those that begin later read without it. */
 static void detach(struct db *db) {
   struct own *own = db->own;
-  vestry_postgres_destroy(atomic_exchange(&own->followed, NULL));
+  vestry_postgres_detach(own->database);
 }
 
 /* ------------------------------------------------------------------------------------------------ rows ----------- */
@@ -113,11 +110,9 @@ static vestry_err read_with(struct db *db, vestry_render *render, bool is_aside,
   struct own *own = db->own;
   struct receiver receiver = {.row = row, .ctx = ctx};
   (void)is_aside;
-  vestry_postgres *followed = atomic_load(&own->followed);
   vestry_err err = render ? vestry_render_topic(render, DATABASE) : VESTRY_OK;
   if (err) return err;
-  if (!followed) return vestry_postgres_run_alone(own->pool, sql, values, row ? give_row : NULL, &receiver);
-  return vestry_postgres_read(followed, sql, values, row ? give_row : NULL, &receiver);
+  return vestry_postgres_read(own->database, sql, values, row ? give_row : NULL, &receiver);
 }
 
 static vestry_err run(struct db_loan *loan, const char *sql, const vestry_value *values, db_row_fn row, void *ctx) {
@@ -146,8 +141,7 @@ static vestry_err act(struct db *db, db_act_fn fn, void *ctx) {
   struct own *own = db->own;
   struct acting of = {.db = db, .fn = fn, .ctx = ctx};
   vestry_err err = vestry_postgres_act(own->pool, VESTRY_POSTGRES_READ_COMMITTED, act_once, &of);
-  vestry_postgres *followed = atomic_load(&own->followed);
-  if (!err && followed && vestry_postgres_level_get(followed) == VESTRY_POSTGRES_TOPICS)
+  if (!err && own->database && vestry_postgres_level_get(own->database) == VESTRY_POSTGRES_TOPICS)
     (void)vestry_refresh(db->pages, DATABASE, NULL);
   const bool is_over_soon = err == VESTRY_BUSY || err == VESTRY_TIMEOUT || (err == VESTRY_IO && !of.is_refused);
   return is_over_soon ? VESTRY_LIMIT : err;
@@ -216,7 +210,7 @@ static const char *level_name(vestry_postgres_level level) {
 static void counters(struct db *db, struct db_counters *ret_counters) {
   struct own *own = db->own;
   vestry_postgres_stats followed = {0};
-  vestry_postgres_stats_get(atomic_load(&own->followed), &followed);
+  vestry_postgres_stats_get(own->database, &followed);
   *ret_counters = (struct db_counters){.level = level_name(followed.level),
                                        .commits = followed.commits_count, /* of all nodes */
                                        .recorded = followed.recorded_count,

@@ -61,9 +61,9 @@ typedef struct vestry_postgres_options {
 } vestry_postgres_options;
 
 /** Follow a database.
- *  pages         borrowed; must not be destroyed before
- *  pool          its connections serve the renders; borrowed, likewise. Four to eight are best: what a render has read
- *                is asked under a lock of the server's
+ *  pages         borrowed; vestry_postgres_detach comes before they are destroyed
+ *  pool          its connections serve the renders; borrowed until vestry_postgres_destroy. Four to eight are best:
+ *                what a render has read is asked under a lock of the server's
  *  options       copied; NULL: the defaults
  *  ret_database  owned by the caller; untouched on failure
  *  Returns  OK, also at level TOPICS, or while the server is away | INVALID | NO_MEMORY | LIMIT (too many observe the
@@ -71,8 +71,14 @@ typedef struct vestry_postgres_options {
  *  Threads  any; starts one of its own. Blocks on the network, for connect_ms at most */
 VESTRY_API vestry_err vestry_postgres_create(vestry_pages *pages, vestry_postgres_pool *pool,
                                              const vestry_postgres_options *options, vestry_postgres **ret_database);
-/** Follow it no more, and free it. NULL is accepted.
- *  Threads  not from a render; waits for its own thread, which may be waiting for the network for five seconds */
+/** Follow it no more: no commit refreshes the pages from then on. Renders that run, or begin, read all the same. Before
+ *  vestry_pages_destroy. A second call does nothing, nor does NULL.
+ *  Threads  one at a time, not from a render; waits for renders that run, and for its own thread, which may be waiting
+ *           for the network for five seconds */
+VESTRY_API void vestry_postgres_detach(vestry_postgres *database);
+/** Free it, once no render can read with it: the pages are destroyed, or read something else. It is detached before, if
+ *  it was not, so the pages must be there then. NULL is accepted.
+ *  Threads  as vestry_postgres_detach */
 VESTRY_API void vestry_postgres_destroy(vestry_postgres *database);
 
 /** Read. In a render of a stream it is recorded what was read, and the page renders again when a commit changed that.

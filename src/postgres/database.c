@@ -373,9 +373,16 @@ vestry_err vestry_postgres_create(vestry_pages *pages, vestry_postgres_pool *poo
   return error;
 }
 
-void vestry_postgres_destroy(vestry_postgres *database) {
+void vestry_postgres_detach(vestry_postgres *database) {
   if (!database) return;
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
+  database->is_observing = false;
+  vsi_postgres_follower_stop(database->follower);
+}
+
+void vestry_postgres_destroy(vestry_postgres *database) {
+  if (!database) return;
+  vestry_postgres_detach(database);
   vsi_postgres_follower_destroy(database->follower);
   vsi_postgres_index_destroy(database->index);
   vsi_free(database->host, database);

@@ -428,13 +428,19 @@ vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *opt
   return error;
 }
 
-void vsi_postgres_follower_destroy(follower *f) {
-  if (!f) return;
+void vsi_postgres_follower_stop(follower *f) {
+  if (!f || !f->has_thread) return;
   vsi_mutex_lock(&f->lock);
   f->is_over = true;
   vsi_mutex_unlock(&f->lock);
-  if (f->wake >= 0) wake(f);
-  if (f->has_thread) pthread_join(f->thread, NULL);
+  wake(f);
+  pthread_join(f->thread, NULL);
+  f->has_thread = false;
+}
+
+void vsi_postgres_follower_destroy(follower *f) {
+  if (!f) return;
+  vsi_postgres_follower_stop(f);
   if (f->wake >= 0) close(f->wake);
   vsi_free(f->is.host, f->catalogs);
   pthread_cond_destroy(&f->moved);

@@ -30,7 +30,9 @@ typedef struct vsi_postgres_follower_options {
 /* OK | NO_MEMORY | IO */
 vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *options,
                                         vsi_postgres_follower **ret_follower);
-/* Ends the thread, and waits for it. NULL is accepted. */
+/* Ends the thread, and waits for it: it follows no more, and the rest may still be called. NULL is accepted. */
+void vsi_postgres_follower_stop(vsi_postgres_follower *follower);
+/* Stops it, and frees it. NULL is accepted. */
 void vsi_postgres_follower_destroy(vsi_postgres_follower *follower);
 /* Wait until it has said whether it can follow: it is GOING or REFUSED; or until that time. */
 vsi_postgres_following vsi_postgres_follower_settle(vsi_postgres_follower *follower, uint64_t until_ns);

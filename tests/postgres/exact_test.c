@@ -194,6 +194,27 @@ static void the_last_transaction_before_the_start_is_not_missed(void **state) {
   shown_close(&s);
 }
 
+/* As when a program ends: its pages are still rendered then. */
+static void what_is_followed_no_more_can_still_be_read(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  size_t eight = shown_watch(&s, eighth, NULL);
+  vestry_postgres_detach(s.database);
+  vestry_postgres_detach(s.database);
+  assert_false(shown_stats(&s).is_following);
+  assert_int_equal(vestry_postgres_settle(s.database, 10, NULL), VESTRY_TIMEOUT);
+  shown_run(&s, insert);
+  site_settle_pages(&s.on);
+  assert_string_equal(s.all[eight].text, "399 0 398 0 ");
+  const vestry_memory_call call = {.path = "/page", .query = "0", .datastar = true};
+  vestry_memory_exchange *later = site_request(&s.on, &call);
+  site_settle_pages(&s.on);
+  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  vestry_memory_destroy(later);
+  shown_close(&s);
+}
+
 /* Without rights the level is TOPICS, and the log says what to set. */
 /* capability: M2 */
 static void without_rights_the_level_is_topics(void **state) {
@@ -229,6 +250,7 @@ int main(void) {
       TEST(a_large_render_is_followed_by_tables),
       TEST(a_transaction_that_is_open_over_the_start_is_not_missed),
       TEST(the_last_transaction_before_the_start_is_not_missed),
+      TEST(what_is_followed_no_more_can_still_be_read),
       TEST(without_rights_the_level_is_topics),
       TEST(a_server_that_was_killed_is_followed_again),
   };

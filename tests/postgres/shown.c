@@ -61,8 +61,9 @@ void shown_open(shown_site *s, const char *schema, const vestry_postgres_options
 void shown_close(shown_site *s) {
   for (size_t i = 0; i < s->count; i++) vestry_memory_destroy(s->all[i].stream);
   site_settle(&s->on);
-  vestry_postgres_destroy(s->database);
+  vestry_postgres_detach(s->database);
   site_close(&s->on);
+  vestry_postgres_destroy(s->database);
   vestry_postgres_pool_destroy(s->pool);
   PQfinish(s->writer);
   test_host_assert_clean(&s->on.th);
