@@ -35,7 +35,7 @@ async function databaseFor(t) {
   }
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-'));
   const file = path.join(folder, 'chat.db');
-  t.after(() => fs.rmSync(folder, { recursive: true }));
+  process.on('exit', () => fs.rmSync(folder, { recursive: true })); // what a test runs after it may come in any order
   return { options: ['--db', file], sql: (statement) => sqlAt(file, statement) };
 }
 
