@@ -151,7 +151,7 @@ with it by turns, in one run.
 - **{size["streams"]:,} streams**: every other one is of a live page, the others have a key each; one in ten does not read, \
 and has events in its queue. They are in memory, as the adapters' streams are but for their sockets: a look touches no socket. \
 The first page of a listing and the last one; all streams are looked at for each.
-- **An endpoint** is the whole request: routing, who may see it, the look, JSON. The longest of \
+- **An endpoint** is the whole request: routing, the permission, the look, JSON. The longest of \
 {size["turns"]} times is in the table above; it has what the scheduler does in it.
 - **Writers**: a thread sends events, and opens and ends a stream for each 15 of them, while another thread lists, explains \
 and scrapes without a pause: far more than people do. Each turn takes 0.1 s, with looks and without by turns. Of all turns, \
