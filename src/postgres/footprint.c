@@ -23,32 +23,23 @@ const char vsi_postgres_begin_reads[] = "BEGIN ISOLATION LEVEL SERIALIZABLE READ
                                         "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off";
 const char vsi_postgres_begin_tables[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/* The file of a relation is what it is now, whatever the snapshot says: the lock of the relation holds it. */
+/* A row for each relation, and what was read of it in an array: the block of a row or a leaf, times 65,536, and the
+ * row's offset, which is not 0; -1 is the whole relation. So the server looks each relation up once, and not for each
+ * of its rows.
+ *
+ * The file of a relation is what it is now, whatever the snapshot says: the lock of the relation holds it. */
 #define FOOTPRINT(flush)                                                                                               \
-  "SELECT l.locktype, l.mode = 'SIReadLock', l.relation, l.page, l.tuple, pg_relation_filenode(l.relation), "          \
-  "c.relkind, c.relpersistence, c.relam = 403, pg_relation_filenode(i.indrelid), "                                     \
+  "SELECT l.relation, l.reads, pg_relation_filenode(l.relation), c.relkind, c.relpersistence, c.relam = 403, "         \
+  "pg_relation_filenode(i.indrelid), "                                                                                 \
   "pg_stat_get_xact_numscans(l.relation) + pg_stat_get_xact_tuples_returned(l.relation), pg_current_snapshot(), "      \
   "pg_current_xact_id_if_assigned() IS NOT NULL, current_setting('track_counts') = 'off' OR "                          \
   "current_setting('max_parallel_workers_per_gather') <> '0'" flush                                                    \
-  " FROM (SELECT 1) one LEFT JOIN pg_lock_status() l ON l.pid = pg_backend_pid() AND l.relation >= 16384 "             \
+  " FROM (SELECT 1) one LEFT JOIN (SELECT relation, array_agg(coalesce(page::int8 << 16 | coalesce(tuple, 0), -1)) "   \
+  "FILTER (WHERE mode = 'SIReadLock') AS reads FROM pg_lock_status() WHERE pid = pg_backend_pid() AND "                \
+  "relation >= 16384 GROUP BY relation) l ON true "                                                                    \
   "LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_index i ON i.indexrelid = l.relation"
 
-enum column {
-  LOCK,
-  IS_READ,
-  OID,
-  BLOCK,
-  OFFSET,
-  FILE_NUMBER,
-  KIND,
-  PERSISTENCE,
-  IS_BTREE,
-  HEAP,
-  SCANS,
-  SNAPSHOT,
-  HAS_WRITTEN,
-  IS_UNCOUNTED
-};
+enum column { OID, READS, FILE_NUMBER, KIND, PERSISTENCE, IS_BTREE, HEAP, SCANS, SNAPSHOT, HAS_WRITTEN, IS_UNCOUNTED };
 
 /* Counts of what the connection did before are flushed, so that they are the transaction's own. Before 15 they may be
  * those of more: then more counts as scanned. */
@@ -56,12 +47,11 @@ const char *vsi_postgres_footprint_sql(unsigned major) {
   return major >= 15 ? FOOTPRINT(", pg_stat_force_next_flush()") : FOOTPRINT("");
 }
 
-typedef struct lock {
-  char kind, of, persistence;
-  bool is_read, is_btree, is_scanned;
-  uint32_t oid, block, file, heap;
-  uint16_t offset;
-} lock;
+typedef struct used {
+  char is, persistence;
+  bool is_btree, is_scanned;
+  uint32_t oid, file, heap;
+} used;
 
 static uint32_t number_of(const vestry_postgres_row *row, enum column at) {
   return (uint32_t)vestry_postgres_integer(row, at);
@@ -82,32 +72,42 @@ static void add(vsi_postgres_footprint *f, vsi_postgres_keys *keys, vsi_postgres
     f->error = VESTRY_NO_MEMORY;
 }
 
-static void add_read(vsi_postgres_footprint *f, const lock *l) {
+static void add_read(vsi_postgres_footprint *f, const used *r, int64_t read) {
   vsi_postgres_keys *keys = &f->keys;
-  if (l->of == 'i' && !l->is_btree) {
-    add(f, keys, VSI_POSTGRES_VERSIONS, l->heap, 0, 0);
-  } else if (l->of == 'i') {
-    bool is_leaf = l->kind != 'r';
-    add(f, keys, is_leaf ? VSI_POSTGRES_LEAF : VSI_POSTGRES_INDEX, l->file, is_leaf ? l->block : 0, 0);
-  } else if (l->kind == 'r') {
-    if (l->is_scanned) return; /* add_lock: that counts without locks, too */
-    add(f, keys, VSI_POSTGRES_CHANGES, l->file, 0, 0);
+  const bool is_whole = read < 0;
+  const uint32_t block = is_whole ? 0 : (uint32_t)(read >> 16);
+  const uint16_t offset = is_whole ? 0 : (uint16_t)read;
+  if (r->is == 'i' && !r->is_btree) {
+    add(f, keys, VSI_POSTGRES_VERSIONS, r->heap, 0, 0);
+  } else if (r->is == 'i') {
+    add(f, keys, is_whole ? VSI_POSTGRES_INDEX : VSI_POSTGRES_LEAF, r->file, block, 0);
+  } else if (is_whole) {
+    if (r->is_scanned) return; /* add_used: that counts without locks, too */
+    add(f, keys, VSI_POSTGRES_CHANGES, r->file, 0, 0);
     f->promoted_count++;
-  } else if (l->kind == 'p') {
-    add(f, keys, VSI_POSTGRES_ROWS, l->file, l->block, 0);
   } else {
-    add(f, keys, VSI_POSTGRES_ROW, l->file, l->block, l->offset);
+    add(f, keys, offset ? VSI_POSTGRES_ROW : VSI_POSTGRES_ROWS, r->file, block, offset);
   }
 }
 
-static void add_lock(vsi_postgres_footprint *f, const lock *l) {
-  bool is_table = l->of == 'r' || l->of == 'm' || l->of == 't';
-  if (l->persistence != 'p' || l->of == 'S' || l->of == 'f') f->uncovered = l->oid;
-  add(f, &f->keys, VSI_POSTGRES_DEFINITION, l->oid, 0, 0);
-  add(f, &f->tables, VSI_POSTGRES_DEFINITION, l->oid, 0, 0);
-  if (is_table) add(f, &f->tables, VSI_POSTGRES_TABLE, l->file, 0, 0);
-  if (l->of == 'm' || (is_table && l->is_scanned)) add(f, &f->keys, VSI_POSTGRES_TABLE, l->file, 0, 0);
-  if (l->is_read && l->file) add_read(f, l);
+/* An array as the server writes it: {1,2} */
+static void add_reads(vsi_postgres_footprint *f, const used *r, const char *array) {
+  for (const char *at = array; at && *at;) {
+    char *end;
+    const int64_t read = strtoll(at + 1, &end, 10);
+    if (end == at + 1) return;
+    add_read(f, r, read);
+    at = end;
+  }
+}
+
+static void add_used(vsi_postgres_footprint *f, const used *r) {
+  bool is_table = r->is == 'r' || r->is == 'm' || r->is == 't';
+  if (r->persistence != 'p' || r->is == 'S' || r->is == 'f') f->uncovered = r->oid;
+  add(f, &f->keys, VSI_POSTGRES_DEFINITION, r->oid, 0, 0);
+  add(f, &f->tables, VSI_POSTGRES_DEFINITION, r->oid, 0, 0);
+  if (is_table) add(f, &f->tables, VSI_POSTGRES_TABLE, r->file, 0, 0);
+  if (r->is == 'm' || (is_table && r->is_scanned)) add(f, &f->keys, VSI_POSTGRES_TABLE, r->file, 0, 0);
 }
 
 void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx) {
@@ -118,22 +118,20 @@ void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx) {
     f->error = vsi_postgres_snapshot_read(&f->snapshot, f->host, text ? text : "");
     if (vestry_postgres_integer(row, HAS_WRITTEN)) f->by_tables = true; /* it has no locks of rows that it wrote */
   }
-  if (f->error || !vestry_postgres_text(row, LOCK)) return;
-  const lock l = {.kind = letter_of(row, LOCK),
-                  .of = letter_of(row, KIND),
+  if (f->error || !vestry_postgres_text(row, OID)) return;
+  const used r = {.is = letter_of(row, KIND),
                   .persistence = letter_of(row, PERSISTENCE),
-                  .is_read = vestry_postgres_integer(row, IS_READ),
                   .is_btree = vestry_postgres_integer(row, IS_BTREE),
                   .is_scanned = vestry_postgres_integer(row, SCANS) || vestry_postgres_integer(row, IS_UNCOUNTED),
                   .oid = number_of(row, OID),
-                  .block = number_of(row, BLOCK),
                   .file = number_of(row, FILE_NUMBER),
-                  .heap = number_of(row, HEAP),
-                  .offset = (uint16_t)number_of(row, OFFSET)};
-  if (l.of)
-    add_lock(f, &l);
-  else
+                  .heap = number_of(row, HEAP)};
+  if (!r.is) {
     f->error = VESTRY_BUSY;
+    return;
+  }
+  add_used(f, &r);
+  if (r.file) add_reads(f, &r, vestry_postgres_text(row, READS));
 }
 
 vestry_err vsi_postgres_footprint_end(vsi_postgres_footprint *f) {

@@ -29,11 +29,12 @@ MUTATIONS = {
                "bool has_image = *bytes.at & BLOCK_HAS_IMAGE;\n"
                "      if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;\n"
                "      if (has_image) record->manager = 255;"),
-    "leaf": ("footprint.c", "add(f, keys, is_leaf ? VSI_POSTGRES_LEAF : VSI_POSTGRES_INDEX, l->file, is_leaf ? "
-             "l->block : 0, 0);", "if (!is_leaf) add(f, keys, VSI_POSTGRES_INDEX, l->file, 0, 0);"),
-    "row": ("footprint.c", "add(f, keys, VSI_POSTGRES_ROW, l->file, l->block, l->offset);", ";"),
-    "scan": ("footprint.c", "if (l->of == 'm' || (is_table && l->is_scanned))", "if (l->of == 'm')"),
-    "definition": ("footprint.c", "add(f, &f->keys, VSI_POSTGRES_DEFINITION, l->oid, 0, 0);", ";"),
+    "leaf": ("footprint.c", "add(f, keys, is_whole ? VSI_POSTGRES_INDEX : VSI_POSTGRES_LEAF, r->file, block, 0);",
+             "if (is_whole) add(f, keys, VSI_POSTGRES_INDEX, r->file, block, 0);"),
+    "row": ("footprint.c", "add(f, keys, offset ? VSI_POSTGRES_ROW : VSI_POSTGRES_ROWS, r->file, block, offset);",
+            "(void)block;"),
+    "scan": ("footprint.c", "if (r->is == 'm' || (is_table && r->is_scanned))", "if (r->is == 'm')"),
+    "definition": ("footprint.c", "add(f, &f->keys, VSI_POSTGRES_DEFINITION, r->oid, 0, 0);", ";"),
     "split": ("index.c", "if (!error) error = move_sets(index, leaf_of(relation, from), leaf_of(relation, to));",
               "(void)move_sets;"),
 }
