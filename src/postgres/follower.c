@@ -32,6 +32,7 @@ enum {
   BACK_OFF_MOST_MS = 1000,
   REFUSED_MS = 10000,
   IDLE_MS = 5000,
+  BUSY_MS = 2,       /* between two reads, while WAL comes all the time: for each read two processes wake up */
   LOOK_MET_MS = 1,   /* a set waits for a commit to become visible: then twice that, and so on */
   LOOK_SOME_MS = 50, /* no set does */
   LOOK_MOST_MS = 200
@@ -59,7 +60,7 @@ struct vsi_postgres_follower {
   bool has_transactions;
   vsi_postgres_catalog *catalogs;
   size_t catalogs_count;
-  uint64_t last_look_ns;
+  uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t look_ms;
   bool was_refused; /* it could not begin, and the log was told why */
 };
@@ -314,6 +315,21 @@ static vestry_err look_in_time(follower *f, bool is_new, bool is_asked, uint32_t
   return VESTRY_OK;
 }
 
+/* Whether WAL came just before this, too. */
+static bool is_busy(follower *f) {
+  const uint64_t now_ns = vsi_monotonic_ns(), passed_ns = now_ns - f->last_new_ns;
+  f->last_new_ns = now_ns;
+  return passed_ns < (uint64_t)2 * BUSY_MS * 1000000;
+}
+
+/* Until there is more to be done. What comes after a pause is read at once. */
+static void rest(follower *f, bool is_new, uint32_t ms) {
+  if (is_new && is_busy(f))
+    wait_for(f, -1, ms < BUSY_MS ? ms : BUSY_MS);
+  else
+    wait_for(f, PQsocket(f->stream.db), ms);
+}
+
 /* Until it ends; is_over or an error. */
 static vestry_err follow(follower *f) {
   vestry_err error = VESTRY_OK;
@@ -323,11 +339,12 @@ static vestry_err follow(follower *f) {
     uint32_t ms;
     const uint64_t asked = asked_of(f, &is_asked), before = f->stream.wal.at;
     error = vsi_postgres_stream_read(&f->stream, &more);
-    if (!error) error = look_in_time(f, f->stream.wal.at != before, is_asked, &ms);
+    const bool is_new = f->stream.wal.at != before;
+    if (!error) error = look_in_time(f, is_new, is_asked, &ms);
     if (error) break;
     tell_position(f, asked);
     vsi_postgres_stream_tell(&f->stream, false);
-    if (!more) wait_for(f, PQsocket(f->stream.db), ms);
+    if (!more) rest(f, is_new, ms);
   }
   return error;
 }
