@@ -30,7 +30,7 @@ const char vsi_postgres_begin_tables[] = "BEGIN ISOLATION LEVEL REPEATABLE READ 
  * The file of a relation is what it is now, whatever the snapshot says: the lock of the relation holds it. */
 #define FOOTPRINT(flush)                                                                                               \
   "SELECT l.relation, l.reads, pg_relation_filenode(l.relation), c.relkind, c.relpersistence, c.relam = 403, "         \
-  "pg_relation_filenode(i.indrelid), "                                                                                 \
+  "pg_relation_filenode(i.indrelid), coalesce(i.indrelid, l.relation), "                                               \
   "pg_stat_get_xact_numscans(l.relation) + pg_stat_get_xact_tuples_returned(l.relation), pg_current_snapshot(), "      \
   "pg_current_xact_id_if_assigned() IS NOT NULL, current_setting('track_counts') = 'off' OR "                          \
   "current_setting('max_parallel_workers_per_gather') <> '0'" flush                                                    \
@@ -39,7 +39,20 @@ const char vsi_postgres_begin_tables[] = "BEGIN ISOLATION LEVEL REPEATABLE READ 
   "relation >= 16384 GROUP BY relation) l ON true "                                                                    \
   "LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_index i ON i.indexrelid = l.relation"
 
-enum column { OID, READS, FILE_NUMBER, KIND, PERSISTENCE, IS_BTREE, HEAP, SCANS, SNAPSHOT, HAS_WRITTEN, IS_UNCOUNTED };
+enum column {
+  OID,
+  READS,
+  FILE_NUMBER,
+  KIND,
+  PERSISTENCE,
+  IS_BTREE,
+  HEAP,
+  TABLE,
+  SCANS,
+  SNAPSHOT,
+  HAS_WRITTEN,
+  IS_UNCOUNTED
+};
 
 /* Counts of what the connection did before are flushed, so that they are the transaction's own. Before 15 they may be
  * those of more: then more counts as scanned. */
@@ -119,6 +132,7 @@ void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx) {
     if (vestry_postgres_integer(row, HAS_WRITTEN)) f->by_tables = true; /* it has no locks of rows that it wrote */
   }
   if (f->error || !vestry_postgres_text(row, OID)) return;
+  if (f->left_out && number_of(row, TABLE) == f->left_out) return;
   const used r = {.is = letter_of(row, KIND),
                   .persistence = letter_of(row, PERSISTENCE),
                   .is_btree = vestry_postgres_integer(row, IS_BTREE),

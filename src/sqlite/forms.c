@@ -88,7 +88,7 @@ typedef struct row {
 
 /* What one operation does, and what is said of it after its transaction. */
 typedef struct operation {
-  vsi_sqlite_after after; /* first */
+  vsi_after after; /* first */
   stored *in;
   uint64_t evicted, expired;
   bool tells;
@@ -107,7 +107,7 @@ static int64_t id_of(const vsi_form_key *key) {
 
 static vestry_err say(vestry_sqlite_loan *loan, const char *function, int result, const char *doing) {
   const vsi_sqlite_loan *own = (const vsi_sqlite_loan *)loan;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(own->pool, function);
+  const vsi_call call = vsi_sqlite_pool_call(own->pool, function);
   return vsi_sqlite_pool_fail(&call, own->lent.db, result, doing);
 }
 
@@ -205,7 +205,7 @@ static vestry_err find(vestry_forms_storage *storage, const vsi_form_key *key, v
 
 /* ----------------------------------------------------------------------------------------------- writing ---------- */
 
-static void end_operation(vsi_sqlite_after *self, bool is_committed) {
+static void end_operation(vsi_after *self, bool is_committed) {
   operation *now = (operation *)self;
   vestry_forms_storage *storage = &now->in->storage;
   if (is_committed) {
@@ -229,7 +229,7 @@ static vestry_err begin(stored *in, const vsi_form_key *key, vestry_sqlite_loan 
   now->in = in;
   if (key) snprintf(now->tab, sizeof now->tab, "%s", key->tab);
   if (key) snprintf(now->name, sizeof now->name, "%s", key->name);
-  vsi_sqlite_loan_then((vsi_sqlite_loan *)*ret_loan, &now->after);
+  vsi_after_add(&((vsi_sqlite_loan *)*ret_loan)->after, &now->after);
   *ret_now = now;
   return VESTRY_OK;
 }
@@ -435,7 +435,7 @@ static void count(vestry_forms_storage *storage, vestry_forms_stats *stats) {
 static const vsi_form_storage_ops ops = {find, put, clear, copy, forget, count};
 
 static vestry_err make_table(vestry_sqlite_pool *pool) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_forms_create");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_forms_create");
   vestry_sqlite_loan *loan;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
