@@ -304,10 +304,10 @@ typedef enum vestry_refresh_kind {
 typedef struct vestry_change {
   size_t size;              /**< sizeof(vestry_change), or 0 */
   vestry_refresh_kind kind; /**< TABLE, DATABASE_PAGE or DATABASE */
-  const char *name;         /**< the table's, or the page's number in digits; nothing that users write. Borrowed; 63 bytes
-                                 of it are kept. NULL: "" */
-  uint64_t at_ns;           /**< when it was seen, as vestry_change_now_ns said; 0: now. What is said of how long changes
-                                 take counts from here (vestry/metrics.h) */
+  const char *name;         /**< the table's, or the page's number in digits; nothing that users write. Borrowed, and
+                                 63 bytes of it are kept. NULL: "" */
+  uint64_t at_ns;           /**< when it was seen, as vestry_change_now_ns said; 0: now. From here on it counts how long
+                                 the change takes (docs/guide/metrics.md) */
 } vestry_change;
 
 /** The same as vestry_refresh_here, for code that follows data: an operator is told what was changed, and not the

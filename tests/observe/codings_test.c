@@ -222,10 +222,8 @@ static void an_encoder_of_its_own_runs_for_each_stream(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bytes_are_those_of_the_streams_of_each_coding),
-      cmocka_unit_test(what_has_ended_is_counted_on),
-      cmocka_unit_test(an_event_is_encoded_once_for_each_coding),
-      cmocka_unit_test(what_follows_is_told_apart),
+      cmocka_unit_test(bytes_are_those_of_the_streams_of_each_coding), cmocka_unit_test(what_has_ended_is_counted_on),
+      cmocka_unit_test(an_event_is_encoded_once_for_each_coding),      cmocka_unit_test(what_follows_is_told_apart),
       cmocka_unit_test(an_encoder_of_its_own_runs_for_each_stream),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

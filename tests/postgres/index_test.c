@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/index.h"
 
+#include "base/memory.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -10,7 +11,7 @@ static test_host th;
 static vsi_postgres_index *index_;
 static uint64_t hits[64], hits_at_ns[64];
 static size_t hits_count;
-static uint64_t unused;   /* a set that no page needs */
+static uint64_t unused;      /* a set that no page needs */
 static bool is_timed = true; /* something wants to know when commits come */
 
 static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
