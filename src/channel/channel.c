@@ -52,8 +52,7 @@ typedef struct publishing {
   vestry_err error;       /* the first that a member which stays open gave */
   vsi_refused_fn refused; /* NULL: refusals are not told */
   void *refused_ctx;
-  vsi_delivery_times times;   /* of deliveries that are timed */
-  uint64_t turn;              /* of streams: which of them are */
+  vsi_delivery_times times;   /* of each delivery */
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
   vestry_connection *roused[CHUNK]; /* references; what they said */
@@ -349,12 +348,6 @@ static void fill_spares(const vsi_channel *channel, publishing *p) {
   }
 }
 
-/* Of few streams each is timed, of many one in 16: a clock that is read for all is felt. They take turns. */
-static vsi_delivery_times times_of(const publishing *p, const vsi_member *member) {
-  const bool is_timed = !p->turn || (member->number + p->turn) % VSI_GROUP_TALLY_ONE_IN == 0;
-  return is_timed ? p->times : (vsi_delivery_times){.stamp = 0};
-}
-
 /* Put the event into one queue. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
   if (!p->spares) return VESTRY_NO_MEMORY;
@@ -363,9 +356,9 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
   vsi_broadcast *broadcast = event == p->event ? p->broadcast : NULL;
   /* Counted first: a runner may have it before the post returns. */
   if (broadcast)
-    *delivery = (vsi_delivery){.event = event, .broadcast = vsi_broadcast_ref(broadcast), .times = times_of(p, member)};
+    *delivery = (vsi_delivery){.event = event, .broadcast = vsi_broadcast_ref(broadcast), .times = p->times};
   else
-    *delivery = (vsi_delivery){.event = vestry_event_ref(event), .times = times_of(p, member)};
+    *delivery = (vsi_delivery){.event = vestry_event_ref(event), .times = p->times};
   vestry_err error = vsi_connection_post(member->connection, delivery);
   if (!error)
     p->spares--;
@@ -445,7 +438,6 @@ vestry_err vsi_channel_publish_telling(vsi_channel *channel, vestry_event *event
   channel->cursor = TAILQ_FIRST(&channel->members.list);
   p.last_number = channel->members.last_number;
   p.left = channel->members.by_connection.count;
-  p.turn = p.left > VSI_GROUP_TALLY_ONE_IN ? channel->stats.published_count : 0;
   vsi_mutex_unlock(&channel->lock);
   encode(channel, &p);
   size_t count;

@@ -9,10 +9,9 @@
 
 /* Relaxed: mere counts. */
 typedef struct vsi_group_tally {
-  /* Of moments, while something observes: from accepted to written, of one event in 16; from a page's change to
-   * written, of one stream in 16 that share the page, or of each if they are few. */
-  vsi_histogram deliveries, changes;
-  vsi_histogram ages; /* of ages: of all streams that have ended. Under the group's lock */
+  vsi_histogram deliveries; /* of moments: from accepted to written; of one event in 16, while something observes */
+  vsi_histogram changes;    /* of moments: from a page's change to written; of all, while something observes */
+  vsi_histogram ages;       /* of ages: of all streams that have ended. Under the group's lock */
   _Atomic(uint64_t) too_large_count, no_memory_count; /* events that were refused for that */
 } vsi_group_tally;
 
