@@ -43,8 +43,7 @@ def load(bench, size, kind, has_console):
     """A load against a server that is observed and not observed by turns: what was measured."""
     is_page = kind == "pages"
     count = str(size["loads"])
-    rounds = size["rounds"] // 2 if is_page else size["rounds"]
-    pairs = size["pairs"] * 3 // 2 if is_page else size["pairs"]  # turns of pages differ more among themselves
+    rounds, pairs = (size[what] // (2 if is_page else 1) for what in ("rounds", "pairs"))
     command = [bench, kind, "--pages" if is_page else "--streams", count, "--rounds", str(rounds), "--warm", "5",
                "--observed", str(pairs)] + ["--console"] * has_console
     serve = [bench, "serve", "--pages", "--port", "0", "--adapter", "microhttpd", "--streams", str(size["loads"] + 64)]

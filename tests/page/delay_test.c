@@ -19,12 +19,12 @@ static vsi_histogram_counts changes_of(const suite *s) {
 /* So many were timed, all in the bucket of this time, and together they took that long. */
 static void check(const suite *s, uint64_t count, uint64_t each_ms, uint64_t sum_ms) {
   const vsi_histogram_counts counts = changes_of(s);
-  const double sum_s = (double)sum_ms / 1e3, off_s = 1e-5 + 2e-6 * (double)count; /* times are about microseconds */
+  const double sum_s = (double)sum_ms / 1e3;
   size_t at = 0;
   while (at < BOUNDS && (double)each_ms / 1e3 > counts.bounds_s[at]) at++;
   assert_int_equal(counts.count, count);
   assert_int_equal(counts.counts[at], count);
-  assert_true(counts.sum_s > sum_s - off_s && counts.sum_s < sum_s + off_s);
+  assert_true(counts.sum_s > sum_s - 1e-5 && counts.sum_s < sum_s + 1e-5);
 }
 
 /* A tab that is up to date, and something observes. */
@@ -143,28 +143,6 @@ static void changes_that_other_nodes_tell_of_count_from_when_they_come(void **st
   tabs_end_one(&s, &ada);
 }
 
-/* Each stream has its turn within 16 changes. */
-/* capability: H2 */
-static void of_many_streams_of_a_shared_page_one_in_16_is_timed(void **state) {
-  enum { TABS = 48, IN = 16 };
-  (void)state;
-  static tab all[TABS];
-  suite s;
-  begin(&s, &all[0], "/shared");
-  for (size_t i = 1; i < TABS; i++) tabs_open(&s, &all[i], "/shared", NULL);
-  site_settle_pages(&s.on);
-  for (uint64_t n = 1; n <= IN; n++) {
-    change(&s);
-    pass_ms(&s, 7);
-    site_settle_pages(&s.on);
-    check(&s, n * TABS / IN, 7, 7 * n * TABS / IN);
-    pass_ms(&s, 1000);
-  }
-  for (size_t i = 0; i < TABS; i++) tabs_check(&s, &all[i]);
-  for (size_t i = 1; i < TABS; i++) tabs_leave(&s, &all[i]);
-  tabs_end_one(&s, &all[0]);
-}
-
 /* capability: H2 */
 static void nothing_is_timed_while_nothing_observes(void **state) {
   (void)state;
@@ -269,7 +247,6 @@ int main(void) {
       cmocka_unit_test(a_render_that_sends_nothing_is_not_timed),
       cmocka_unit_test(what_waits_for_its_client_counts_until_that_takes_it),
       cmocka_unit_test(changes_that_other_nodes_tell_of_count_from_when_they_come),
-      cmocka_unit_test(of_many_streams_of_a_shared_page_one_in_16_is_timed),
       cmocka_unit_test(nothing_is_timed_while_nothing_observes),
       cmocka_unit_test(without_memory_a_change_is_not_timed_twice),
       cmocka_unit_test(the_last_refreshes_are_known_exactly),
