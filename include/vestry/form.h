@@ -40,8 +40,9 @@
  *  element with contenteditable is no field of a form, and is not kept.
  *
  *  Forms are kept within bounds, in the memory of this process: a restart forgets them, until a page that is still open
- *  is typed into; another process does not have them. Or in a database (vestry/sqlite_forms.h): then they outlive any
- *  process, all processes of that database have them, and a form is cleared in the transaction of its submit. */
+ *  is typed into; another process does not have them. Or in a database (vestry/sqlite_forms.h,
+ *  vestry/postgres_forms.h): then they outlive any process, all processes of that database have them, and a form is
+ *  cleared in the transaction of its submit. */
 #ifndef VESTRY_FORM_H
 #define VESTRY_FORM_H
 
@@ -80,8 +81,8 @@ typedef struct vestry_forms_options {
                                    room */
   size_t max_bytes;           /**< of all forms [64 MiB]; likewise. At most half of it is visitors'
                                    (vestry_session_is_visitor), whose forms make room before those of users */
-  vestry_forms_storage *storage; /**< of vestry/sqlite_forms.h; for these forms alone. Borrowed, until they are
-                                      destroyed [the memory of this process] */
+  vestry_forms_storage *storage; /**< of vestry/sqlite_forms.h or postgres_forms.h; for these forms alone. Borrowed,
+                                      until they are destroyed [the memory of this process] */
 } vestry_forms_options;
 
 /** Create them.

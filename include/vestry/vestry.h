@@ -17,7 +17,7 @@
  *  - Which user asks: session.h. What is refused: requests that other sites forge (csrf.h), an action's second run
  *    (once.h), clients that ask too often (rate.h), scripts that no policy allows (csp.h); which tab asks: tab.h.
  *  - Pages that render again when their data changes: page.h; the rows of a long list that are seen: window.h; over
- *    SQLite, without naming topics: sqlite.h. Forms that come back: form.h, sqlite_forms.h.
+ *    SQLite, without naming topics: sqlite.h. Forms that come back: form.h, sqlite_forms.h, postgres_forms.h.
  *    A function that feeds a stream: watch.h. Who is here: presence.h. Work that outlives its process: sqlite_jobs.h.
  *  - One event to many: channel.h, with what was missed history.h, compressed by profile.h.
  *    Messages to functions: bus.h.

@@ -15,6 +15,7 @@
 #include "postgres/follower.h"
 #include "postgres/footprint.h"
 #include "postgres/loan.h"
+#include "postgres/recorded.h"
 #include "vestry/postgres.h"
 
 enum {
@@ -36,6 +37,7 @@ typedef struct recording {
   vestry_postgres *database;
   vsi_postgres_ticket ticket;
   vestry_postgres_loan *loan; /* NULL: it has read nothing */
+  uint32_t left_out;          /* the oid of a table that it reads, and does not depend on; 0: none */
   bool by_tables;
   bool has_rows; /* of a read that was done */
   bool is_torn;  /* of several snapshots, or it is not known what it has read */
@@ -150,6 +152,12 @@ static recording *find(const vestry_postgres *database) {
   return at;
 }
 
+static recording *find_by_pool(const vestry_postgres_pool *pool) {
+  recording *at = recordings;
+  while (at && at->database->pool != pool) at = at->outer;
+  return at;
+}
+
 static void begin(vestry_render *render, void *ctx) {
   vestry_postgres *database = ctx;
   recording *is = NULL;
@@ -184,11 +192,9 @@ static bool is_given_up(recording *is) {
   return strcmp(state, no_room) == 0 || strcmp(state, conflict) == 0;
 }
 
-vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, const vestry_value *values,
-                                vestry_postgres_row_fn row, void *ctx) {
-  if (!database || !sql) return VESTRY_INVALID;
-  recording *is = find(database);
-  if (!is) return vestry_postgres_run_alone(database->pool, sql, values, row, ctx);
+static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
+                                void *ctx) {
+  vestry_postgres *database = is->database;
   vestry_err error = VESTRY_OK;
   for (int tries = 1; tries <= TRIES; tries++) {
     if (!is->loan) error = begin_transaction(is);
@@ -202,6 +208,27 @@ vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, cons
   }
   is->has_rows = true;
   return error;
+}
+
+vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, const vestry_value *values,
+                                vestry_postgres_row_fn row, void *ctx) {
+  if (!database || !sql) return VESTRY_INVALID;
+  recording *is = find(database);
+  return is ? read_recorded(is, sql, values, row, ctx)
+            : vestry_postgres_run_alone(database->pool, sql, values, row, ctx);
+}
+
+bool vsi_postgres_is_recorded(const vestry_postgres_pool *pool) {
+  return find_by_pool(pool) != NULL;
+}
+
+vestry_err vsi_postgres_read_recorded(const vestry_postgres_pool *pool, const char *sql, const vestry_value *values,
+                                      vestry_postgres_row_fn row, void *ctx) {
+  return read_recorded(find_by_pool(pool), sql, values, row, ctx);
+}
+
+void vsi_postgres_leave_out(const vestry_postgres_pool *pool, uint32_t table) {
+  find_by_pool(pool)->left_out = table;
 }
 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
@@ -220,6 +247,7 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
   f->host = database->host;
   f->by_tables = is->by_tables;
+  f->left_out = is->left_out;
   f->max_keys = database->options.max_render_keys;
   vestry_err error =
       vestry_postgres_run(is->loan, vsi_postgres_footprint_sql(major), NULL, vsi_postgres_footprint_row, f);

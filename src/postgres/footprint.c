@@ -27,6 +27,7 @@ const char vsi_postgres_begin_tables[] = "BEGIN ISOLATION LEVEL REPEATABLE READ 
 #define FOOTPRINT(flush)                                                                                               \
   "SELECT l.locktype, l.mode = 'SIReadLock', l.relation, l.page, l.tuple, pg_relation_filenode(l.relation), "          \
   "c.relkind, c.relpersistence, c.relam = 403, pg_relation_filenode(i.indrelid), "                                     \
+  "coalesce(i.indrelid, l.relation), "                                                                                 \
   "pg_stat_get_xact_numscans(l.relation) + pg_stat_get_xact_tuples_returned(l.relation), pg_current_snapshot(), "      \
   "pg_current_xact_id_if_assigned() IS NOT NULL, current_setting('track_counts') = 'off' OR "                          \
   "current_setting('max_parallel_workers_per_gather') <> '0'" flush                                                    \
@@ -44,6 +45,7 @@ enum column {
   PERSISTENCE,
   IS_BTREE,
   HEAP,
+  TABLE,
   SCANS,
   SNAPSHOT,
   HAS_WRITTEN,
@@ -119,6 +121,7 @@ void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx) {
     if (vestry_postgres_integer(row, HAS_WRITTEN)) f->by_tables = true; /* it has no locks of rows that it wrote */
   }
   if (f->error || !vestry_postgres_text(row, LOCK)) return;
+  if (f->left_out && number_of(row, TABLE) == f->left_out) return;
   const lock l = {.kind = letter_of(row, LOCK),
                   .of = letter_of(row, KIND),
                   .persistence = letter_of(row, PERSISTENCE),

@@ -14,8 +14,9 @@ const char *vsi_postgres_footprint_sql(unsigned major);
 
 typedef struct vsi_postgres_footprint {
   const vestry_host *host;
-  bool by_tables;  /* whole tables, whatever was read of them */
-  size_t max_keys; /* of a render; beyond them it is followed by tables */
+  bool by_tables;    /* whole tables, whatever was read of them */
+  uint32_t left_out; /* the oid of a table that it does not depend on; 0: none */
+  size_t max_keys;   /* of a render; beyond them it is followed by tables */
   vsi_postgres_keys keys, tables;
   vsi_postgres_snapshot snapshot;
   size_t promoted_count; /* tables of which so many rows are locked that all are */
@@ -23,7 +24,7 @@ typedef struct vsi_postgres_footprint {
   vestry_err error;      /* BUSY: a relation is younger than the snapshot, so the render is to be made again */
 } vsi_postgres_footprint;
 
-/* host, by_tables and max_keys are set, the rest is zero. A row of it: ctx is the footprint. */
+/* host, by_tables, left_out and max_keys are set, the rest is zero. A row of it: ctx is the footprint. */
 void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx);
 /* All rows came. OK | BUSY | MALFORMED | NO_MEMORY: it can only be finished. After OK `keys` are exact, or `by_tables`
  * is set, and they are the same as `tables`. */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/after.h"
 #include "base/line.h"
 #include "postgres/statements.h"
 #include "vestry/postgres_pool.h"
@@ -17,6 +18,7 @@ typedef struct vsi_postgres_loan {
   vsi_postgres_statements statements;
   PGcancel *cancel;          /* of its last connection: another thread may use it when that is lost already */
   vestry_postgres_kind kind; /* the borrower's: of its transaction; 0: each statement has its own */
+  vsi_after *after;          /* the borrower's: what comes after its transaction, if it writes */
   bool is_lost;              /* the borrower's: the connection was lost since it was lent */
   bool is_conflict;          /* the borrower's: if it begins again, it may succeed */
   /* Set by vestry_postgres_cancel, read by the borrower; relaxed: the statement that is cancelled says so, too. */

@@ -7,8 +7,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/hex.h"
 #include "base/options.h"
+#include "postgres/bytea.h"
+#include "postgres/clock.h"
 #include "postgres/loan.h"
 #include "postgres/schema.h"
 #include "vestry/postgres_once.h"
@@ -28,9 +29,7 @@ static const char *const steps[] = {
     "CREATE INDEX vestry_once_began ON vestry_once(began)"};
 static const vsi_postgres_schema schema = {"once", steps, sizeof steps / sizeof *steps};
 
-/* Milliseconds: the parameter, or the server's clock, if it is 0. */
-#define NOW(parameter)                                                                                                 \
-  "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM now()) * 1000)::bigint ELSE " parameter "::bigint END)"
+#define NOW VSI_POSTGRES_NOW_MS
 
 /* A row that says whose press it is outlives a crash of the server, even where the application's need not. */
 #define FLUSHED                                                                                                        \
@@ -75,10 +74,10 @@ static void read_row(const vestry_postgres_row *row, void *ctx) {
   const char *text = vestry_postgres_text(row, 1);
   into->is_own = is_true(row, 0);
   into->is_over = is_true(row, 2);
-  into->is_done = text && strncmp(text, "\\x", 2) == 0;
+  into->is_done = vsi_postgres_bytea_is(text);
   if (!into->is_done) return;
-  into->len = strlen(text + 2) / 2;
-  if (into->len <= into->capacity) vsi_hex_read(into->answer, text + 2, into->len);
+  into->len = vsi_postgres_bytea_len(text);
+  if (into->len <= into->capacity) vsi_postgres_bytea_read(into->answer, text, into->len);
 }
 
 static vestry_once_found found_by(const looking *at) {
@@ -122,11 +121,9 @@ static vestry_err begin(void *ctx, const vestry_once_press *press, vestry_once_f
 
 static vestry_err finish(void *ctx, const vestry_once_press *press, const void *answer, size_t len) {
   vestry_postgres_once *once = ctx;
-  char *text = vsi_alloc(once->pool->host, 2 + 2 * len + 1);
+  char *text = vsi_alloc(once->pool->host, VSI_POSTGRES_BYTEA_BYTES(len));
   if (!text) return VESTRY_NO_MEMORY;
-  text[0] = '\\';
-  text[1] = 'x';
-  vsi_hex_write(text + 2, answer, len);
+  vsi_postgres_bytea_write(text, answer, len);
   vestry_err error =
       vsi_postgres_run_again(once->pool, finish_sql, VESTRY_LIST(press->hash, press->run, text), NULL, NULL);
   vsi_free(once->pool->host, text);

@@ -11,6 +11,7 @@
 
 #include "base/options.h"
 #include "guard/tab_owner.h"
+#include "postgres/bytea.h"
 #include "postgres/loan.h"
 #include "postgres/schema.h"
 #include "vestry/postgres_tab.h"
@@ -68,19 +69,12 @@ static int64_t now_s(const vestry_postgres_tabs *tabs) {
 
 /* ------------------------------------------------------------------------------------------------ a state --------- */
 
-/* Whose it is, and the bytes of its scope, its tab, and its data, as PostgreSQL writes bytes: \x and digits. */
+/* Whose it is, and the bytes of its scope, its tab, and its data, as PostgreSQL writes them. */
 typedef struct state {
   vestry_postgres_tabs *tabs;
   vsi_tab_owner whose;
-  char *scope, *data, tab[2 + 2 * VSI_TAB_BYTES + 1];
+  char *scope, *data, tab[VSI_POSTGRES_BYTEA_BYTES(VSI_TAB_BYTES)];
 } state;
-
-static char *write_bytes(char *text, const void *bytes, size_t len) {
-  text[0] = '\\';
-  text[1] = 'x';
-  vsi_hex_write(text + 2, bytes, len);
-  return text;
-}
 
 static vestry_err find(vestry_postgres_tabs *tabs, const char *function, const vestry_request *req, const void *data,
                        size_t len, state *ret_state) {
@@ -92,11 +86,11 @@ static vestry_err find(vestry_postgres_tabs *tabs, const char *function, const v
   vestry_err error = vsi_tab_owner_find(req, tabs->options.ttl_s, tabs->options.visitor_ttl_s, &ret_state->whose);
   if (error) return error;
   const vestry_scope scope = ret_state->whose.scope;
-  ret_state->scope = vsi_alloc(tabs->pool->host, 2 * scope.len + 3 + 2 * len + 3);
+  ret_state->scope = vsi_alloc(tabs->pool->host, VSI_POSTGRES_BYTEA_BYTES(scope.len) + VSI_POSTGRES_BYTEA_BYTES(len));
   if (!ret_state->scope) return VESTRY_NO_MEMORY;
-  write_bytes(ret_state->scope, scope.data, scope.len);
-  ret_state->data = write_bytes(ret_state->scope + 2 * scope.len + 3, data, len);
-  write_bytes(ret_state->tab, ret_state->whose.tab, VSI_TAB_BYTES);
+  vsi_postgres_bytea_write(ret_state->scope, scope.data, scope.len);
+  ret_state->data = vsi_postgres_bytea_write(ret_state->scope + VSI_POSTGRES_BYTEA_BYTES(scope.len), data, len);
+  vsi_postgres_bytea_write(ret_state->tab, ret_state->whose.tab, VSI_TAB_BYTES);
   return VESTRY_OK;
 }
 
@@ -113,10 +107,10 @@ static void read_row(const vestry_postgres_row *row, void *ctx) {
   reading *into = ctx;
   const char *text = vestry_postgres_text(row, 0);
   into->expires_s = vestry_postgres_integer(row, 1);
-  if (!text || strncmp(text, "\\x", 2) != 0) return;
-  into->len = strlen(text + 2) / 2;
+  if (!vsi_postgres_bytea_is(text)) return;
+  into->len = vsi_postgres_bytea_len(text);
   into->is_short = into->len > into->capacity;
-  if (!into->is_short) vsi_hex_read(into->buffer, text + 2, into->len);
+  if (!into->is_short) vsi_postgres_bytea_read(into->buffer, text, into->len);
 }
 
 static vestry_err read_state(const state *of, reading *into) {

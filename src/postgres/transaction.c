@@ -85,6 +85,7 @@ static vestry_err commit(vsi_postgres_loan *loan) {
 vestry_err vestry_postgres_end(vestry_postgres_loan *lent, vestry_err error) {
   vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
   if (!loan || !vsi_postgres_is_last(loan)) return error;
+  vsi_after *after = vsi_after_take(&loan->after);
   if (!error && atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) error = VESTRY_CLOSED;
   if (!error && loan->kind != VESTRY_POSTGRES_RENDER) error = commit(loan);
   count(loan, error);
@@ -94,6 +95,7 @@ vestry_err vestry_postgres_end(vestry_postgres_loan *lent, vestry_err error) {
       vsi_postgres_command(loan, "vestry_postgres_end", "ROLLBACK"))
     vsi_postgres_hang_up(loan);
   vsi_postgres_give_back(loan);
+  vsi_after_run(after, !error);
   return error;
 }
 

@@ -88,7 +88,7 @@ typedef struct row {
 
 /* What one operation does, and what is said of it after its transaction. */
 typedef struct operation {
-  vsi_sqlite_after after; /* first */
+  vsi_after after; /* first */
   stored *in;
   uint64_t evicted, expired;
   bool tells;
@@ -205,7 +205,7 @@ static vestry_err find(vestry_forms_storage *storage, const vsi_form_key *key, v
 
 /* ----------------------------------------------------------------------------------------------- writing ---------- */
 
-static void end_operation(vsi_sqlite_after *self, bool is_committed) {
+static void end_operation(vsi_after *self, bool is_committed) {
   operation *now = (operation *)self;
   vestry_forms_storage *storage = &now->in->storage;
   if (is_committed) {
@@ -229,7 +229,7 @@ static vestry_err begin(stored *in, const vsi_form_key *key, vestry_sqlite_loan 
   now->in = in;
   if (key) snprintf(now->tab, sizeof now->tab, "%s", key->tab);
   if (key) snprintf(now->name, sizeof now->name, "%s", key->name);
-  vsi_sqlite_loan_then((vsi_sqlite_loan *)*ret_loan, &now->after);
+  vsi_after_add(&((vsi_sqlite_loan *)*ret_loan)->after, &now->after);
   *ret_now = now;
   return VESTRY_OK;
 }

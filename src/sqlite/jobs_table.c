@@ -128,11 +128,11 @@ static vsi_sqlite_loan *loan_of(vestry_sqlite_pool *pool, const sqlite3 *db) {
 }
 
 typedef struct wake {
-  vsi_sqlite_after after; /* first */
+  vsi_after after; /* first */
   vestry_jobs *jobs;
 } wake;
 
-static void wake_after(vsi_sqlite_after *self, bool is_committed) {
+static void wake_after(vsi_after *self, bool is_committed) {
   wake *w = (wake *)self;
   vestry_jobs *jobs = w->jobs;
   vsi_free(jobs->host, w);
@@ -141,12 +141,12 @@ static void wake_after(vsi_sqlite_after *self, bool is_committed) {
 
 /* Once a transaction. */
 static vestry_err wake_later(vestry_jobs *jobs, vsi_sqlite_loan *loan) {
-  for (const vsi_sqlite_after *at = loan->after; at; at = at->next)
+  for (const vsi_after *at = loan->after; at; at = at->next)
     if (at->fn == wake_after && ((const wake *)at)->jobs == jobs) return VESTRY_OK;
   wake *w = vsi_calloc(jobs->host, 1, sizeof *w);
   if (!w) return VESTRY_NO_MEMORY;
   *w = (wake){{.fn = wake_after}, jobs};
-  vsi_sqlite_loan_then(loan, &w->after);
+  vsi_after_add(&loan->after, &w->after);
   return VESTRY_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "base/after.h"
 #include "base/line.h"
 #include "sqlite/fault.h"
 #include "sqlite/statements.h"
@@ -19,22 +20,15 @@ typedef enum vsi_sqlite_given {
   VSI_SQLITE_GIVEN_COUNT
 } vsi_sqlite_given;
 
-/* What is to be done after a transaction, whose maker has it as the first member of its own. */
-typedef struct vsi_sqlite_after {
-  struct vsi_sqlite_after *next;
-  /* Called once, in no order; frees it. No lock is held, and this loan is given back. */
-  void (*fn)(struct vsi_sqlite_after *self, bool is_committed);
-} vsi_sqlite_after;
-
 typedef struct vsi_sqlite_loan {
   vestry_sqlite_loan lent; /* what its borrower sees; the first member */
   vestry_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   bool is_aside;
-  bool is_writing;         /* the borrower's */
-  vsi_sqlite_after *after; /* the borrower's, of its transaction */
-  unsigned depth;          /* times that it was lent; guarded by pool->lock; 0: it is free */
-  pthread_t owner;         /* guarded by pool->lock, while it is lent */
+  bool is_writing;  /* the borrower's */
+  vsi_after *after; /* the borrower's: what comes after its transaction, if it writes */
+  unsigned depth;   /* times that it was lent; guarded by pool->lock; 0: it is free */
+  pthread_t owner;  /* guarded by pool->lock, while it is lent */
 } vsi_sqlite_loan;
 
 struct vestry_sqlite_pool {
@@ -56,11 +50,6 @@ bool vsi_sqlite_pool_is_writing(vestry_sqlite_pool *pool);
 /* For what is logged. */
 static inline vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
   return (vsi_sqlite_call){pool->host, function, pool->path};
-}
-/* Have something done after the transaction of a loan that writes. */
-static inline void vsi_sqlite_loan_then(vsi_sqlite_loan *loan, vsi_sqlite_after *after) {
-  after->next = loan->after;
-  loan->after = after;
 }
 /* vsi_sqlite_fail, for a borrower. What will be over is LIMIT: another program writes, the disk is full, or fails. */
 static inline vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing) {

@@ -305,16 +305,12 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
   if (!loan || !is_last(loan)) return error;
   vestry_sqlite_pool *pool = loan->pool;
   bool was_writing = loan->is_writing;
-  vsi_sqlite_after *after = loan->after;
-  loan->after = NULL;
+  vsi_after *after = vsi_after_take(&loan->after);
   vsi_sqlite_statements_reset(&loan->statements);
   if (was_writing) error = end_transaction(loan, error);
   give_back(loan);
   if (was_writing && !error) tell_commit(pool);
-  for (vsi_sqlite_after *next; after; after = next) {
-    next = after->next;
-    after->fn(after, !error);
-  }
+  vsi_after_run(after, !error);
   return error;
 }
 

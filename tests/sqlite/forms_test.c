@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Forms in a database: all that is promised of forms; they outlive their process, are of all processes, are cleared in
  * the transaction of the submit, and what is wrong with the database loses nothing. */
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/memory.h"
-#include "page/form_contract.h"
-#include "page/form_storage.h"
+#include "page/form_database.h"
 #include "sqlite/ledger.h"
 #include "vestry/sqlite_forms.h"
 
@@ -73,8 +70,6 @@ static void pass_s(form_suite *s, int seconds) {
   ledger_clock(clock_s);
 }
 
-static const form_world in_a_file = {open_node, close_node, pass_s};
-
 static vestry_sqlite_pool *pool_of(const form_suite *s) {
   return ((const node *)s->world)->pool;
 }
@@ -93,115 +88,7 @@ static void check_totals(const form_suite *s) {
                    number_of(s, "SELECT coalesce(sum(room), 0) FROM vestry_form"));
 }
 
-/* ------------------------------------------------------------------------------------------------ the submit ------ */
-
-static vestry_err end_of_submit; /* with which the transaction is given back */
-
-static vestry_err submit(const vestry_request *req, vestry_reply *reply, void *app) {
-  form_suite *s = app;
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(pool_of(s), VESTRY_SQLITE_WRITE, &loan);
-  if (error) return error;
-  error = vestry_sqlite_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
-  if (!error) error = vestry_forms_clear(s->forms, req, "report:7");
-  error = vestry_sqlite_give(loan, error ? error : end_of_submit);
-  return error ? error : vestry_reply_redirect(reply, 303, "/");
-}
-
-static void begin(form_suite *s) {
-  end_of_submit = VESTRY_OK;
-  form_begin(s, NULL);
-  assert_int_equal(vestry_route(s->on.v, "POST", "/submit", submit, s), VESTRY_OK);
-}
-
-/* capability: L4 */
-static void a_form_is_cleared_in_the_transaction_of_its_submit(void **state) {
-  (void)state;
-  form_suite s;
-  form_tab t = {.cookie = ""};
-  begin(&s);
-  form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
-  const uint64_t before = t.generation;
-  end_of_submit = VESTRY_FAILED;
-  assert_true(form_call(&s, &t, "POST", "/submit", "x=1", NULL) >= 500);
-  form_shows(&s, &t, "value=\"typed\"");
-  assert_int_equal(t.generation, before);
-  assert_int_equal(form_stats(&s).cleared_count, 0);
-  assert_int_equal(form_say(&s, &t, 2, "v.title=typed+on"), 200);
-  end_of_submit = VESTRY_OK;
-  assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 303);
-  assert_int_equal(form_say(&s, &t, 3, "v.title=late"), 200);
-  assert_int_equal(form_stats(&s).late_count, 1);
-  form_shows(&s, &t, "value=\"first\"");
-  assert_true(t.generation > before);
-  assert_int_equal(form_stats(&s).cleared_count, 1);
-  assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 1);
-  check_totals(&s);
-  form_end(&s);
-}
-
-static vestry_err submit_while_it_reads(const vestry_request *req, vestry_reply *reply, void *app) {
-  form_suite *s = app;
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(pool_of(s), VESTRY_SQLITE_READ, &loan);
-  if (error) return error;
-  assert_int_equal(vestry_forms_clear(s->forms, req, "report:7"), VESTRY_INVALID);
-  return vestry_sqlite_give(loan, vestry_reply_status(reply, 204));
-}
-
-/* capability: L4 */
-static void a_thread_that_reads_is_told_that_it_cannot_clear(void **state) {
-  (void)state;
-  form_suite s;
-  form_tab t = {.cookie = ""};
-  begin(&s);
-  assert_int_equal(vestry_route(s.on.v, "POST", "/reads", submit_while_it_reads, &s), VESTRY_OK);
-  form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
-  assert_int_equal(form_call(&s, &t, "POST", "/reads", "x=1", NULL), 204);
-  assert_non_null(strstr(s.on.th.last_log, "give it back"));
-  form_shows(&s, &t, "value=\"typed\"");
-  form_end(&s);
-}
-
 /* ----------------------------------------------------------------------------------------------- processes -------- */
-
-/* capability: L4 */
-static void what_is_typed_outlives_the_instance_and_is_of_all_of_the_file(void **state) {
-  (void)state;
-  form_suite s, other;
-  form_tab t = {.cookie = ""}, there;
-  make_file();
-  begin(&s);
-  form_load(&s, &t);
-  assert_int_equal(form_say(&s, &t, 1, "v.title=typed&v.text=%C3%A4%F0%9F%8C%8D"), 200);
-  form_end(&s);
-  begin(&s);
-  form_shows(&s, &t, "value=\"typed\"");
-  form_shows(&s, &t, "\xc3\xa4\xf0\x9f\x8c\x8d</textarea>");
-  begin(&other);
-  there = t;
-  form_shows(&other, &there, "value=\"typed\"");
-  assert_int_equal(form_say(&other, &there, 2, "v.title=there"), 200);
-  form_shows(&s, &t, "value=\"there\"");
-  assert_int_equal(form_say(&s, &t, 2, "v.title=overtaken"), 200);
-  assert_int_equal(form_stats(&s).late_count, 1);
-  /* sent at one: what the other still hears is late, and each next generation is later, whichever makes it */
-  assert_int_equal(form_call(&other, &there, "POST", "/submit", "x=1", NULL), 303);
-  assert_int_equal(form_say(&s, &t, 3, "v.title=late"), 200);
-  form_shows(&s, &t, "value=\"first\"");
-  uint64_t last = t.generation;
-  for (int i = 0; i < 4; i++) {
-    assert_int_equal(form_call(i % 2 ? &other : &s, &t, "POST", "/submit", "x=1", NULL), 303);
-    form_load(&s, &t);
-    assert_true(t.generation > last);
-    last = t.generation;
-  }
-  form_end(&other);
-  form_end(&s);
-  remove_file();
-}
 
 /* A process that submits, and dies at one of the points: where SQLite gets memory, and where vestry gives some back. */
 static long points_left;
@@ -237,7 +124,7 @@ static bool submit_in_a_process(long points) {
   if (!child) {
     form_suite s;
     form_tab t = shared->tab;
-    begin(&s);
+    form_begin_submit(&s);
     s.on.th.on_free = free_at;
     points_left = points;
     (void)form_call(&s, &t, "POST", "/submit", "x=1", NULL);
@@ -261,14 +148,14 @@ static void a_process_that_is_killed_has_sent_the_form_or_kept_it(void **state) 
   assert_ptr_not_equal(shared, MAP_FAILED);
   bool is_whole = false;
   for (long points = 1; !is_whole; points++) {
-    begin(&s);
+    form_begin_submit(&s);
     if (!*shared->tab.sealed) form_load(&s, &shared->tab);
     form_load(&s, &shared->tab);
     const int64_t before = number_of(&s, "SELECT count(*) FROM report");
     assert_int_equal(form_say(&s, &shared->tab, (uint64_t)points, "v.title=typed"), 200);
     form_end(&s); /* no connection is open while a process is forked */
     is_whole = submit_in_a_process(points);
-    begin(&s);
+    form_begin_submit(&s);
     const bool is_sent = number_of(&s, "SELECT count(*) FROM report") > before;
     form_shows(&s, &shared->tab, is_sent ? "value=\"first\"" : "value=\"typed\"");
     check_totals(&s);
@@ -281,68 +168,6 @@ static void a_process_that_is_killed_has_sent_the_form_or_kept_it(void **state) 
   remove_file();
 }
 
-/* ------------------------------------------------------------------------------------------------ threads --------- */
-
-enum { PEOPLE = 4, LETTERS = 60, SUBMITS_EACH = 10 };
-
-typedef struct person {
-  form_suite *s;
-  form_tab tab;
-  bool is_wrong;
-} person;
-
-static int ask_alone(person *p, const char *where, const char *what) {
-  char body[300];
-  const vestry_header headers[] = {{"Cookie", p->tab.cookie}, {"Content-Type", "application/x-www-form-urlencoded"}};
-  snprintf(body, sizeof body, "tabId=%s&%s", p->tab.sealed, what);
-  const vestry_memory_call call = {
-      .method = "POST", .path = where, .headers = headers, .headers_count = 2, .body = body, .body_len = strlen(body)};
-  vestry_memory_exchange *exchange;
-  if (vestry_memory_request(p->s->on.v, &call, NULL, NULL, &exchange)) return 0;
-  const int status = vestry_memory_look(exchange).status;
-  vestry_memory_destroy(exchange);
-  return status;
-}
-
-static void *type_and_send(void *ctx) {
-  person *p = ctx;
-  char letter[100];
-  for (int i = 1; i <= LETTERS; i++) {
-    snprintf(letter, sizeof letter, "form=report:7&generation=%llu&number=%d&v.title=typed",
-             (unsigned long long)p->tab.generation, i);
-    p->is_wrong |= ask_alone(p, "/kept", letter) != 200;
-    if (i % SUBMITS_EACH == 0) p->is_wrong |= ask_alone(p, "/submit", "x=1") != 303;
-  }
-  return NULL;
-}
-
-/* capability: L4 */
-static void many_type_and_send_at_once(void **state) {
-  (void)state;
-  form_suite s;
-  static person people[PEOPLE];
-  pthread_t threads[PEOPLE];
-  begin(&s);
-  for (int i = 0; i < PEOPLE; i++) {
-    people[i] = (person){.s = &s};
-    form_load(&s, &people[i].tab);
-  }
-  for (int i = 0; i < PEOPLE; i++) assert_int_equal(pthread_create(&threads[i], NULL, type_and_send, &people[i]), 0);
-  for (int i = 0; i < PEOPLE; i++) {
-    assert_int_equal(pthread_join(threads[i], NULL), 0);
-    assert_false(people[i].is_wrong);
-    form_shows(&s, &people[i].tab, "value=\"first\"");
-  }
-  const vestry_forms_stats stats = form_stats(&s);
-  assert_int_equal(stats.letters_count, PEOPLE * LETTERS);
-  assert_int_equal(stats.kept_count,
-                   PEOPLE * SUBMITS_EACH); /* the others are of the generation before the first submit */
-  assert_int_equal(stats.cleared_count, PEOPLE * (LETTERS / SUBMITS_EACH));
-  assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), PEOPLE * (LETTERS / SUBMITS_EACH));
-  check_totals(&s);
-  form_end(&s);
-}
-
 /* ------------------------------------------------------------------------------------------------- faults --------- */
 
 /* capability: L4 */
@@ -352,7 +177,7 @@ static void a_database_that_is_locked_or_full_keeps_what_it_has(void **state) {
   form_tab t = {.cookie = ""};
   sqlite3 *other;
   char large[60100], sql[64];
-  begin(&s);
+  form_begin_submit(&s);
   form_load(&s, &t);
   assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
   assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
@@ -416,316 +241,98 @@ static void a_file_of_before_gets_the_table_and_one_of_later_is_left_alone(void 
   remove_file();
 }
 
-static void note(vestry_forms *forms, const char *tab, const char *name) {
-  (void)tab;
-  (void)name;
-  ++*(int *)(void *)forms;
-}
+/* ----------------------------------------------------------------------------------- what all databases promise --- */
 
-/* Storage alone, whose forms are a number of those that were told of as cleared. */
-static vestry_err open_alone(test_host *th, vestry_sqlite_pool *pool, int *told, vestry_forms_storage **ret) {
-  vestry_err error = vestry_sqlite_forms_create(pool, ret);
+static vestry_err submit(form_suite *s, const vestry_request *req, vestry_err end) {
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_sqlite_borrow(pool_of(s), VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
-  (*ret)->forms = (vestry_forms *)(void *)told;
-  (*ret)->host = &th->host;
-  (*ret)->bounds = (vestry_forms_options){.ttl_ms = 10000, .max_bytes = 20480, .max_per_scope_count = 3};
-  (*ret)->on_cleared = note;
-  return VESTRY_OK;
+  error = vestry_sqlite_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
+  if (!error) error = vestry_forms_clear(s->forms, req, "report:7");
+  return vestry_sqlite_give(loan, error ? error : end);
 }
 
-static const char id[] = "0123456789abcdef0123456789abcdef", twin[] = "1123456789abcdef0123456789abcdef";
-
-static vestry_err all_of_it(test_host *th, void *ctx) {
-  vestry_sqlite_pool *pool;
-  vestry_forms_storage *in = NULL;
-  int told = 0;
-  vsi_form_state now = {.len = 0}, found = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
-  const vsi_form_key key = {{"ada", 3}, id, "form", false}, other = {{"ada", 3}, twin, "form", false};
-  (void)ctx;
-  vestry_err error = open_pool(&th->host, &pool);
-  if (error) return error;
-  error = open_alone(th, pool, &told, &in);
-  if (!error) error = in->ops->forget(in, key.scope); /* of the run before */
-  if (!error) error = in->ops->put(in, &key, &typed, &now);
-  if (!error) error = in->ops->copy(in, &other, id, &now);
-  if (!error) {
-    error = in->ops->clear(in, &key, true, &now);
-    vestry_err looked = in->ops->find(in, &key, &found);
-    if (!looked) assert_int_equal(found.len, error ? 4 : 0);
-    assert_int_equal(told, error ? 0 : 1);
-    vsi_free(&th->host, found.pairs);
-    if (!error) error = looked;
-  }
-  found = (vsi_form_state){.len = 0};
-  if (!error) error = in->ops->find(in, &other, &found);
-  if (!error) assert_memory_equal(found.pairs, typed.pairs, 4);
-  vsi_free(&th->host, found.pairs);
-  vestry_sqlite_forms_destroy(in);
-  vestry_sqlite_pool_destroy(pool);
-  return error;
+static vestry_err clear_reading(form_suite *s, const vestry_request *req) {
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_sqlite_borrow(pool_of(s), VESTRY_SQLITE_READ, &loan);
+  return error ? error : vestry_sqlite_give(loan, vestry_forms_clear(s->forms, req, "report:7"));
 }
 
-/* capability: L4 */
-static void without_memory_nothing_is_lost(void **state) {
-  (void)state;
-  make_file();
-  test_host_fail_each(all_of_it, NULL, false);
-  remove_file();
+static vestry_err open_alone(const vestry_host *host, void **ret_world, vestry_forms_storage **ret_storage) {
+  vestry_sqlite_pool *pool = NULL;
+  vestry_err error = open_pool(host, &pool);
+  *ret_world = pool;
+  return error ? error : vestry_sqlite_forms_create(pool, ret_storage);
 }
 
-/* ------------------------------------------------------------------------------------------------- bounds --------- */
-
-/* capability: L4 */
-static void visitors_make_room_before_users(void **state) {
-  (void)state;
-  test_host th;
-  vestry_sqlite_pool *pool;
-  vestry_forms_storage *in;
-  int told = 0;
-  vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
-  make_file();
-  test_host_init(&th);
-  assert_int_equal(open_pool(&th.host, &pool), VESTRY_OK);
-  assert_int_equal(open_alone(&th, pool, &told, &in), VESTRY_OK);
-  const vsi_form_key user = {{"ada", 3}, id, "form", false};
-  assert_int_equal(in->ops->put(in, &user, &typed, &now), VESTRY_OK);
-  char tab[sizeof id];
-  for (int i = 0; i < 100; i++) {
-    snprintf(tab, sizeof tab, "%032x", i * 0x1000);
-    memmove(tab, tab + 16, 16); /* the number is made of what comes first */
-    const vsi_form_key visitor = {{&i, sizeof i}, tab, "form", true};
-    assert_int_equal(in->ops->put(in, &visitor, &typed, &now), VESTRY_OK);
-  }
-  vestry_forms_stats stats = {0};
-  in->ops->count(in, &stats);
-  assert_int_equal(stats.forms_count, 21); /* of 512 bytes each: visitors have half of the room */
-  assert_int_equal(stats.evicted_count, 80);
-  assert_int_equal(in->ops->find(in, &user, &now), VESTRY_OK);
-  assert_int_equal(now.len, 4);
-  vsi_free(&th.host, now.pairs);
-  for (int i = 0; i < 100; i++) { /* users bound each other, and visitors */
-    snprintf(tab, sizeof tab, "%032x", i * 0x1000 + 1);
-    memmove(tab, tab + 16, 16);
-    const vsi_form_key other = {{&i, sizeof i}, tab, "form", false};
-    assert_int_equal(in->ops->put(in, &other, &typed, &now), VESTRY_OK);
-  }
-  in->ops->count(in, &stats);
-  assert_int_equal(stats.bytes, 20480);
-  assert_int_equal(stats.forms_count + stats.evicted_count, 201);
-  vestry_sqlite_forms_destroy(in);
-  vestry_sqlite_pool_destroy(pool);
-  test_host_assert_clean(&th);
-  remove_file();
+static void close_alone(void *world, vestry_forms_storage *storage) {
+  vestry_sqlite_forms_destroy(storage);
+  vestry_sqlite_pool_destroy(world);
 }
-
-/* A form that is written again lasts from then on, though its row says so only now and then. */
-/* capability: L4 */
-static void a_form_lasts_from_when_it_was_last_changed(void **state) {
-  (void)state;
-  form_suite s;
-  form_tab t = {.cookie = ""};
-  form_begin(&s, &(vestry_forms_options){.ttl_ms = 100000});
-  form_load(&s, &t);
-  for (uint64_t i = 1; i < 100; i++) {
-    assert_int_equal(form_say(&s, &t, i, "v.title=typed"), 200);
-    pass_s(&s, 7);
-  }
-  form_shows(&s, &t, "value=\"typed\"");
-  pass_s(&s, 80); /* less than nine tenths */
-  form_shows(&s, &t, "value=\"typed\"");
-  pass_s(&s, 20);
-  form_shows(&s, &t, "value=\"first\"");
-  clock_s -= 1000000; /* a clock that is set back lets none last for ever */
-  pass_s(&s, 0);
-  assert_int_equal(form_say(&s, &t, 200, "v.title=back"), 200);
-  pass_s(&s, 100);
-  form_shows(&s, &t, "value=\"first\"");
-  check_totals(&s);
-  form_end(&s);
-}
-
-/* --------------------------------------------------------------------------------------------- live pages --------- */
 
 typedef struct live {
-  site on;
   vestry_sqlite_pool *pool;
   vestry_sqlite *database;
-  vestry_forms_storage *stored;
-  vestry_forms *forms;
-  vestry_memory_exchange *stream;
-  int renders;
 } live;
 
-static vestry_err render_live(vestry_render *render, vestry_html *html, void *app) {
-  live *l = app;
-  vestry_form *form;
-  l->renders++;
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<form ");
-  vestry_err error = vestry_form_open(l->forms, render->request, render, html, "report:7", &form);
-  if (error) return error;
-  vestry_html_add(html, "><input value=\"%s\"></form>", vestry_form_text(form, "title", "first"));
-  vestry_form_close(form);
-  return vestry_render_end(render, html);
+static void open_live(form_live *l, int level) {
+  live *own = calloc(1, sizeof *own);
+  assert_non_null(own);
+  l->world = own;
+  assert_int_equal(open_pool(&l->on.th.host, &own->pool), VESTRY_OK);
+  const vestry_sqlite_options follow = {.path = path, .level = (vestry_sqlite_level)level, .poll_ms = 60000};
+  assert_int_equal(vestry_sqlite_create(l->on.pages, &follow, &own->database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(own->pool, own->database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_forms_create(own->pool, &l->stored), VESTRY_OK);
 }
 
-static vestry_err document(const vestry_request *req, vestry_reply *reply, void *app) {
-  char attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
-  (void)app;
-  vestry_err error = vestry_tab_attributes(req, reply, attributes, sizeof attributes);
-  return error ? error : vestry_reply_bodyf(reply, "%-s", attributes);
-}
-
-static vestry_err submit_live(const vestry_request *req, vestry_reply *reply, void *app) {
-  live *l = app;
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(l->pool, VESTRY_SQLITE_WRITE, &loan);
-  if (error) return error;
-  error = vestry_sqlite_give(loan, vestry_forms_clear(l->forms, req, "report:7"));
-  return error ? error : vestry_reply_status(reply, 204);
-}
-
-static void live_begin(live *l, vestry_sqlite_level level) {
-  static const char *const fields[] = {"title"};
-  static const char secret[] = "thirty-two bytes that nobody knows";
-  *l = (live){.renders = 0};
-  site_begin_pages(&l->on, (vestry_options){.scope = site_by_cookie, .secret = secret, .secret_len = sizeof secret - 1},
-                   NULL);
-  assert_int_equal(open_pool(&l->on.th.host, &l->pool), VESTRY_OK);
-  const vestry_sqlite_options follow = {.path = path, .level = level, .poll_ms = 60000};
-  assert_int_equal(vestry_sqlite_create(l->on.pages, &follow, &l->database), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_pool_follow(l->pool, l->database), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_forms_create(l->pool, &l->stored), VESTRY_OK);
-  assert_int_equal(
-      vestry_forms_create(l->on.v, &(vestry_forms_options){.pages = l->on.pages, .storage = l->stored}, &l->forms),
-      VESTRY_OK);
-  assert_int_equal(vestry_forms_create(l->on.v, &(vestry_forms_options){.storage = l->stored}, &l->forms),
-                   VESTRY_INVALID); /* it is the others' */
-  assert_int_equal(vestry_forms_add(l->forms, "report", fields, 1), VESTRY_OK);
-  vestry_page *page;
-  assert_int_equal(vestry_page_create(l->on.pages, &(vestry_page_options){.render = render_live, .app = l}, &page),
-                   VESTRY_OK);
-  assert_int_equal(vestry_route(l->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_route(l->on.v, "GET", "/", document, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(l->on.v, "POST", "/kept", vestry_forms_handler, l->forms), VESTRY_OK);
-  assert_int_equal(vestry_route(l->on.v, "POST", "/submit", submit_live, l), VESTRY_OK);
-}
-
-static void live_end(live *l) {
-  vestry_memory_destroy(l->stream);
-  site_settle(&l->on);
-  vestry_forms_destroy(l->forms);
+static void close_live(form_live *l) {
+  live *own = l->world;
   vestry_sqlite_forms_destroy(l->stored);
-  vestry_sqlite_pool_follow(l->pool, NULL);
-  vestry_sqlite_destroy(l->database);
-  vestry_sqlite_pool_destroy(l->pool);
-  site_end(&l->on);
+  vestry_sqlite_pool_follow(own->pool, NULL);
+  vestry_sqlite_destroy(own->database);
+  vestry_sqlite_pool_destroy(own->pool);
+  free(own);
 }
 
-static int live_call(live *l, const char *sealed, const char *where, const char *what,
-                     char ret_text[VESTRY_TAB_ATTRIBUTES_BYTES]) {
-  char body[400];
-  const vestry_header headers[] = {{"Cookie", "ada"}, {"Content-Type", "application/x-www-form-urlencoded"}};
-  snprintf(body, sizeof body, "tabId=%s&%s", sealed, what);
-  const vestry_memory_call call = {.method = *sealed ? "POST" : "GET",
-                                   .path = where,
-                                   .headers = headers,
-                                   .headers_count = *sealed ? 2 : 1,
-                                   .body = *sealed ? body : NULL,
-                                   .body_len = *sealed ? strlen(body) : 0};
-  vestry_memory_exchange *exchange = site_request(&l->on, &call);
-  const vestry_memory_seen seen = vestry_memory_look(exchange);
-  if (ret_text)
-    snprintf(ret_text, VESTRY_TAB_ATTRIBUTES_BYTES, "%.*s", (int)seen.received.len, (const char *)seen.received.data);
-  vestry_memory_destroy(exchange);
-  return seen.status;
+static vestry_err clear_live(form_live *l, const vestry_request *req) {
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_sqlite_borrow(((const live *)l->world)->pool, VESTRY_SQLITE_WRITE, &loan);
+  return error ? error : vestry_sqlite_give(loan, vestry_forms_clear(l->forms, req, "report:7"));
 }
 
-static void live_open(live *l, const char *sealed) {
-  char query[200];
-  const vestry_header headers[] = {{"Cookie", "ada"}};
-  snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", sealed);
-  const vestry_memory_call call = {
-      .path = "/page", .query = query, .datastar = true, .headers = headers, .headers_count = 1};
-  l->stream = site_request(&l->on, &call);
-  site_settle_pages(&l->on);
-}
-
-/* What the stream was sent since, once all that was committed, by whomever, has been rendered. */
-static const char *live_sees(live *l) {
+static void settle_live(form_live *l) {
   uint64_t seq;
-  assert_int_equal(vestry_sqlite_sync(l->database, &seq), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_sync(((const live *)l->world)->database, &seq), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(l->on.pages, seq, 1000), VESTRY_OK);
-  site_settle_pages(&l->on);
-  return vestry_memory_since(l->stream).data;
-}
-
-static bool records_pages;
-
-static void follow_at(vestry_sqlite_level level, bool here_is_exact, bool there_is_exact) {
-  live here, there;
-  char text[VESTRY_TAB_ATTRIBUTES_BYTES], sealed[65], other[65];
-  make_file();
-  live_begin(&here, level);
-  live_begin(&there, level);
-  assert_int_equal(live_call(&here, "", "/", "", text), 200);
-  snprintf(sealed, sizeof sealed, "%.64s", strstr(text, "('','") + 5);
-  assert_int_equal(live_call(&here, "", "/", "", text), 200);
-  snprintf(other, sizeof other, "%.64s", strstr(text, "('','") + 5);
-  live_open(&here, sealed); /* before there is a row */
-  live_open(&there, sealed);
-  (void)live_sees(&here);
-  (void)live_sees(&there);
-  here.renders = there.renders = 0;
-  /* typed at one; others type, too */
-  for (int i = 1; i < 6; i++) {
-    snprintf(text, sizeof text, "form=report:7&generation=0&number=%d&v.title=typed", i);
-    assert_int_equal(live_call(&here, sealed, "/kept", text, NULL), 200);
-    assert_int_equal(live_call(&here, other, "/kept", text, NULL), 200);
-    (void)live_sees(&here);
-    (void)live_sees(&there);
-  }
-  if (here_is_exact) assert_int_equal(here.renders, 0);
-  if (there_is_exact) assert_int_equal(there.renders, 0);
-  here.renders = there.renders = 0;
-  /* another tab's form is cleared: nothing happens where it is known whose it is */
-  assert_int_equal(live_call(&here, other, "/submit", "x=1", NULL), 204);
-  (void)live_sees(&here);
-  (void)live_sees(&there);
-  if (here_is_exact) assert_int_equal(here.renders, 0);
-  /* the form is sent at one, and the page of the other one shows it */
-  assert_int_equal(live_call(&here, sealed, "/submit", "x=1", NULL), 204);
-  assert_non_null(strstr(live_sees(&here), "value=\"first\""));
-  assert_non_null(strstr(live_sees(&there), "value=\"first\""));
-  live_end(&here);
-  live_end(&there);
-  remove_file();
-}
-
-/* capability: L4 */
-static void pages_of_all_processes_follow_a_form_that_is_sent_and_none_what_is_typed(void **state) {
-  (void)state;
-  follow_at(VESTRY_SQLITE_DEFAULT, true, records_pages);
-  follow_at(VESTRY_SQLITE_TABLES, true, false);
-  follow_at(VESTRY_SQLITE_TOPICS, true, false);
 }
 
 int main(void) {
   count_memory();
-  records_pages = vestry_sqlite_record_pages() == VESTRY_OK;
-  form_contract_world = &in_a_file;
+  const form_level levels[] = {
+      {VESTRY_SQLITE_DEFAULT, true, vestry_sqlite_record_pages() == VESTRY_OK, true, false},
+      {VESTRY_SQLITE_TABLES, true, false, true, false},
+      {VESTRY_SQLITE_TOPICS, true, false, true, false},
+  };
+  const form_database in_a_file = {.world = {open_node, close_node, pass_s},
+                                   .make = make_file,
+                                   .remove = remove_file,
+                                   .number = number_of,
+                                   .check = check_totals,
+                                   .submit = submit,
+                                   .clear_reading = clear_reading,
+                                   .open_alone = open_alone,
+                                   .close_alone = close_alone,
+                                   .open_live = open_live,
+                                   .close_live = close_live,
+                                   .clear_live = clear_live,
+                                   .settle_live = settle_live,
+                                   .levels = levels,
+                                   .levels_count = sizeof levels / sizeof *levels};
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_form_is_cleared_in_the_transaction_of_its_submit),
-      cmocka_unit_test(a_thread_that_reads_is_told_that_it_cannot_clear),
-      cmocka_unit_test(what_is_typed_outlives_the_instance_and_is_of_all_of_the_file),
       cmocka_unit_test(a_process_that_is_killed_has_sent_the_form_or_kept_it),
-      cmocka_unit_test(many_type_and_send_at_once),
       cmocka_unit_test(a_database_that_is_locked_or_full_keeps_what_it_has),
       cmocka_unit_test(a_file_of_before_gets_the_table_and_one_of_later_is_left_alone),
-      cmocka_unit_test(without_memory_nothing_is_lost),
-      cmocka_unit_test(visitors_make_room_before_users),
-      cmocka_unit_test(a_form_lasts_from_when_it_was_last_changed),
-      cmocka_unit_test(pages_of_all_processes_follow_a_form_that_is_sent_and_none_what_is_typed),
   };
-  return form_contract_run("forms in a database") + cmocka_run_group_tests(tests, NULL, NULL);
+  return form_database_run("forms in a file", &in_a_file) + cmocka_run_group_tests(tests, NULL, NULL);
 }

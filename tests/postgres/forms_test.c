@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/* Forms in PostgreSQL: all that is promised of forms in a database, at all nodes; and a server that is killed. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "page/form_database.h"
+#include "postgres/shop.h"
+#include "vestry/postgres.h"
+#include "vestry/postgres_forms.h"
+
+static _Atomic(int64_t) clock_ms = 1700000000000;
+static bool is_made; /* the database of several suites */
+
+static int64_t now_ms(void *ctx) {
+  (void)ctx;
+  return clock_ms;
+}
+
+static void make(void) {
+  shop_clear();
+  postgres_server_run(shop_server(), "CREATE TABLE report(title text)");
+  is_made = true;
+}
+
+static void remove_it(void) {
+  is_made = false;
+}
+
+typedef struct node {
+  vestry_postgres_pool *pool;
+  vestry_forms_storage *stored;
+  vestry_postgres *database;
+} node;
+
+static vestry_err open_pool(const vestry_host *host, vestry_postgres_pool **ret_pool) {
+  return vestry_postgres_pool_create(
+      &(vestry_postgres_pool_options){
+          .host = host, .url = shop_server()->url, .connections_count = 4, .wait_ms = 60000, .retry_ms = 1},
+      ret_pool);
+}
+
+static vestry_err open_forms(vestry_postgres_pool *pool, vestry_forms_storage **ret_stored) {
+  return vestry_postgres_forms_create(pool, &(vestry_postgres_forms_options){.now_ms = now_ms}, ret_stored);
+}
+
+static vestry_forms_storage *open_node(form_suite *s) {
+  node *n = calloc(1, sizeof *n);
+  assert_non_null(n);
+  s->world = n;
+  if (!is_made) {
+    make();
+    is_made = false;
+  }
+  assert_int_equal(open_pool(&s->on.th.host, &n->pool), VESTRY_OK);
+  assert_int_equal(open_forms(n->pool, &n->stored), VESTRY_OK);
+  return n->stored;
+}
+
+static void close_node(form_suite *s) {
+  node *n = s->world;
+  vestry_postgres_forms_destroy(n->stored);
+  vestry_postgres_pool_destroy(n->pool);
+  free(n);
+}
+
+static void pass_s(form_suite *s, int seconds) {
+  (void)s;
+  clock_ms += INT64_C(1000) * seconds;
+}
+
+static vestry_postgres_pool *pool_of(const form_suite *s) {
+  return ((const node *)s->world)->pool;
+}
+
+static int64_t number_of(const form_suite *s, const char *sql) {
+  int64_t number = -1;
+  assert_int_equal(vestry_postgres_run_alone(pool_of(s), sql, NULL, vestry_postgres_row_integer, &number), VESTRY_OK);
+  return number;
+}
+
+/* Each row of what was cleared is there, and no other. */
+static void check(const form_suite *s) {
+  assert_int_equal(number_of(s, "SELECT count(*) FROM vestry_form_cleared WHERE slot BETWEEN 0 AND 4095"), 4096);
+}
+
+static vestry_err clear_in(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_forms *forms,
+                           const vestry_request *req) {
+  vestry_postgres_loan *loan;
+  vestry_err error = vestry_postgres_begin(pool, kind, &loan);
+  return error ? error : vestry_postgres_end(loan, vestry_forms_clear(forms, req, "report:7"));
+}
+
+static vestry_err clear_reading(form_suite *s, const vestry_request *req) {
+  return clear_in(pool_of(s), VESTRY_POSTGRES_RENDER, s->forms, req);
+}
+
+typedef struct submitted {
+  form_suite *s;
+  const vestry_request *req;
+  vestry_err end;
+} submitted;
+
+/* Of the next submit; NULL: nothing. */
+static void (*before_clear)(void), (*before_end)(void);
+
+static void call(void (**of)(void)) {
+  void (*fn)(void) = *of;
+  *of = NULL;
+  if (fn) fn();
+}
+
+static vestry_err insert_and_clear(vestry_postgres_loan *loan, void *ctx) {
+  const submitted *of = ctx;
+  vestry_err error = vestry_postgres_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
+  call(&before_clear);
+  if (!error) error = vestry_forms_clear(of->s->forms, of->req, "report:7");
+  call(&before_end);
+  return error ? error : of->end;
+}
+
+static vestry_err submit(form_suite *s, const vestry_request *req, vestry_err end) {
+  submitted of = {s, req, end};
+  return vestry_postgres_act(pool_of(s), VESTRY_POSTGRES_SERIALIZABLE, insert_and_clear, &of);
+}
+
+static vestry_err open_alone(const vestry_host *host, void **ret_world, vestry_forms_storage **ret_storage) {
+  vestry_postgres_pool *pool = NULL;
+  vestry_err error = open_pool(host, &pool);
+  *ret_world = pool;
+  return error ? error : open_forms(pool, ret_storage);
+}
+
+static void close_alone(void *world, vestry_forms_storage *storage) {
+  vestry_postgres_forms_destroy(storage);
+  vestry_postgres_pool_destroy(world);
+}
+
+static void open_live(form_live *l, int level) {
+  node *n = calloc(1, sizeof *n);
+  assert_non_null(n);
+  l->world = n;
+  assert_int_equal(open_pool(&l->on.th.host, &n->pool), VESTRY_OK);
+  const vestry_postgres_options follow = {.level = (vestry_postgres_level)level};
+  assert_int_equal(vestry_postgres_create(l->on.pages, n->pool, &follow, &n->database), VESTRY_OK);
+  assert_int_equal(vestry_postgres_level_get(n->database), level);
+  assert_int_equal(open_forms(n->pool, &l->stored), VESTRY_OK);
+}
+
+static void close_live(form_live *l) {
+  node *n = l->world;
+  vestry_postgres_forms_destroy(l->stored);
+  vestry_postgres_destroy(n->database);
+  vestry_postgres_pool_destroy(n->pool);
+  free(n);
+}
+
+static vestry_err clear_live(form_live *l, const vestry_request *req) {
+  return clear_in(((const node *)l->world)->pool, VESTRY_POSTGRES_READ_COMMITTED, l->forms, req);
+}
+
+static void settle_live(form_live *l) {
+  assert_int_equal(vestry_postgres_settle(((const node *)l->world)->database, 20000, NULL), VESTRY_OK);
+}
+
+static const form_level levels[] = {{VESTRY_POSTGRES_READS, true, true, true, true},
+                                    {VESTRY_POSTGRES_TABLES, true, true, false, false}};
+static const form_database in_postgres = {.world = {open_node, close_node, pass_s},
+                                          .make = make,
+                                          .remove = remove_it,
+                                          .number = number_of,
+                                          .check = check,
+                                          .submit = submit,
+                                          .clear_reading = clear_reading,
+                                          .open_alone = open_alone,
+                                          .close_alone = close_alone,
+                                          .open_live = open_live,
+                                          .close_live = close_live,
+                                          .clear_live = clear_live,
+                                          .settle_live = settle_live,
+                                          .does_without = true,
+                                          .levels = levels,
+                                          .levels_count = sizeof levels / sizeof *levels};
+
+/* ------------------------------------------------------------------------------------------------- faults --------- */
+
+static void kill_server(void) {
+  postgres_server_kill(shop_server());
+}
+
+/* capability: M3 */
+static void a_server_that_is_killed_in_the_middle_keeps_the_text_and_has_no_report(void **state) {
+  (void)state;
+  form_suite s;
+  form_tab t = {.cookie = ""};
+  form_begin_submit(&s);
+  form_load(&s, &t);
+  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  before_end = kill_server;
+  assert_true(form_call(&s, &t, "POST", "/submit", "x=1", NULL) >= 500);
+  assert_int_equal(form_stats(&s).cleared_count, 0);
+  assert_int_equal(form_say(&s, &t, 2, "v.title=more"), 503);
+  assert_int_equal(form_say(&s, &t, 3, "clear=1"), 503);
+  assert_int_equal(form_stats(&s).refused_count, 2);
+  postgres_server_start(shop_server(), NULL);
+  form_shows(&s, &t, "value=\"typed\"");
+  assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 0);
+  assert_int_equal(form_say(&s, &t, 4, "v.title=more"), 200);
+  assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 303);
+  form_shows(&s, &t, "value=\"first\"");
+  assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 1);
+  check(&s);
+  form_end(&s);
+}
+
+/* capability: M3 */
+static void tables_of_a_later_version_are_left_alone(void **state) {
+  (void)state;
+  shop s;
+  vestry_forms_storage *stored = NULL;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
+  for (int i = 0; i < 2; i++) { /* again: they are there */
+    assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+    vestry_postgres_forms_destroy(stored);
+  }
+  assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
+  shop_do(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'form'");
+  stored = NULL;
+  assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, &stored), VESTRY_IO);
+  assert_null(stored);
+  assert_non_null(strstr(s.th.last_log, "(form) are of version 9"));
+  assert_int_equal(vestry_postgres_forms_create(NULL, NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, NULL), VESTRY_INVALID);
+  const vestry_postgres_forms_options wrong = {.size = 1};
+  assert_int_equal(vestry_postgres_forms_create(s.pool, &wrong, &stored), VESTRY_INVALID);
+  vestry_postgres_forms_destroy(NULL);
+  shop_end(&s);
+}
+
+/* By the server's clock, which the tests above turn. */
+static void what_is_kept_lasts_by_the_servers_clock(void **state) {
+  (void)state;
+  shop s;
+  vestry_forms_storage *stored;
+  vsi_form_state now, typed = {.generation = 1, .number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
+  const vsi_form_key key = {{"ada", 3}, "0123456789abcdef0123456789abcdef", "form", false};
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
+  assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+  stored->host = &s.th.host;
+  stored->bounds = (vestry_forms_options){.ttl_ms = 100000, .max_bytes = 20480, .max_per_scope_count = 3};
+  assert_int_equal(stored->ops->put(stored, &key, &typed, &now), VESTRY_OK);
+  assert_in_range(shop_number(&s, "SELECT expires - (extract(epoch FROM now()) * 1000)::bigint FROM vestry_form"), 1,
+                  100000);
+  assert_int_equal(stored->ops->clear(stored, &key, false, &now), VESTRY_OK);
+  assert_true(now.generation > UINT64_C(1700000000000));
+  vestry_postgres_forms_destroy(stored);
+  shop_end(&s);
+}
+
+/* -------------------------------------------------------------------------------------------- transactions -------- */
+
+static vestry_err open_inside(const vestry_request *req, vestry_reply *reply, void *app) {
+  form_suite *s = app;
+  vestry_postgres_loan *loan;
+  vestry_html html;
+  vestry_form *form;
+  vestry_html_init(&html, &s->on.th.host);
+  assert_int_equal(vestry_postgres_begin(pool_of(s), VESTRY_POSTGRES_RENDER, &loan), VESTRY_OK);
+  assert_int_equal(vestry_form_open(s->forms, req, NULL, &html, "report:7", &form), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_postgres_begin(pool_of(s), VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+  assert_int_equal(vestry_form_open(s->forms, req, NULL, &html, "report:7", &form), VESTRY_OK);
+  vestry_form_close(form);
+  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  vestry_html_finish(&html);
+  return vestry_reply_status(reply, 204);
+}
+
+/* capability: M3 */
+static void an_older_snapshot_is_refused(void **state) {
+  (void)state;
+  form_suite s;
+  form_tab t = {.cookie = ""};
+  form_begin_submit(&s);
+  assert_int_equal(vestry_route(s.on.v, "POST", "/inside", open_inside, &s), VESTRY_OK);
+  form_load(&s, &t);
+  assert_int_equal(form_call(&s, &t, "POST", "/inside", "x=1", NULL), 204);
+  assert_non_null(strstr(s.on.th.last_log, "this thread has begun a transaction"));
+  form_end(&s);
+}
+
+static form_suite *other_suite;
+static form_tab other_tab;
+
+static void submit_other(void) {
+  assert_int_equal(form_call(other_suite, &other_tab, "POST", "/submit", "x=1", NULL), 303);
+}
+
+/* Two nodes have a serializable submit each, one inside of the other: neither is in the other's way. */
+/* capability: M3 */
+static void submits_of_two_tabs_are_in_nobodys_way(void **state) {
+  (void)state;
+  form_suite s, other;
+  form_tab t = {.cookie = ""};
+  make();
+  form_begin_submit(&s);
+  form_begin_submit(&other);
+  other_suite = &other;
+  form_load(&s, &t);
+  for (int i = 0; i < 2; i++) { /* the second time there are rows */
+    other_tab = (form_tab){.cookie = ""};
+    snprintf(other_tab.cookie, sizeof other_tab.cookie, "%s", t.cookie);
+    form_load(&s, &other_tab);
+    before_end = submit_other;
+    assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 303);
+  }
+  assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 4);
+  vestry_postgres_pool_stats stats = {0};
+  vestry_postgres_pool_stats_get(pool_of(&s), &stats);
+  assert_int_equal(stats.conflicts_count, 0);
+  vestry_postgres_pool_stats_get(pool_of(&other), &stats);
+  assert_int_equal(stats.conflicts_count, 0);
+  assert_int_equal(form_stats(&s).cleared_count, 2);
+  assert_int_equal(form_stats(&other).cleared_count, 2);
+  form_end(&other);
+  form_end(&s);
+  remove_it();
+}
+
+/* The other node clears the same form inside: this one's transaction is done again, and tells of it once. */
+/* capability: M3 */
+static void a_submit_that_is_done_again_clears_once(void **state) {
+  (void)state;
+  form_suite s, other;
+  form_tab t = {.cookie = ""};
+  make();
+  form_begin_submit(&s);
+  form_begin_submit(&other);
+  form_load(&s, &t);
+  assert_int_equal(form_say(&s, &t, 1, "v.title=typed"), 200);
+  other_suite = &other;
+  other_tab = t;
+  before_clear = submit_other;
+  assert_int_equal(form_call(&s, &t, "POST", "/submit", "x=1", NULL), 303);
+  assert_int_equal(form_stats(&s).cleared_count, 1);
+  assert_int_equal(number_of(&s, "SELECT count(*) FROM report"), 2);
+  form_shows(&s, &t, "value=\"first\"");
+  form_end(&other);
+  form_end(&s);
+  remove_it();
+}
+
+/* ------------------------------------------------------------------------------------------------- nodes ---------- */
+
+enum { LETTERS = 100, WRITERS = 4 };
+
+typedef struct writer {
+  form_person person;
+  int at;
+} writer;
+
+static void *type_all(void *ctx) {
+  writer *w = ctx;
+  char letter[100];
+  for (int i = 0; i < LETTERS; i++) {
+    int number = 1 + (i * WRITERS + w->at);
+    snprintf(letter, sizeof letter, "form=report:7&generation=0&number=%d&v.title=%d", number, number);
+    w->person.is_wrong |= form_ask_alone(&w->person, "/kept", letter) != 200;
+  }
+  return NULL;
+}
+
+/* One tab's letters come to two nodes, in no order: the last one is kept. */
+/* capability: M3 */
+static void the_last_letter_wins_at_whichever_node_it_comes(void **state) {
+  (void)state;
+  form_suite suites[2];
+  form_tab t = {.cookie = ""};
+  static writer writers[WRITERS];
+  pthread_t threads[WRITERS];
+  char last[40];
+  make();
+  for (int i = 0; i < 2; i++) form_begin_submit(&suites[i]);
+  form_load(&suites[0], &t);
+  for (int i = 0; i < WRITERS; i++) {
+    writers[i] = (writer){{&suites[i % 2], t, false}, i};
+    assert_int_equal(pthread_create(&threads[i], NULL, type_all, &writers[i]), 0);
+  }
+  for (int i = 0; i < WRITERS; i++) {
+    assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_false(writers[i].person.is_wrong);
+  }
+  snprintf(last, sizeof last, "value=\"%d\"", LETTERS * WRITERS);
+  for (int i = 0; i < 2; i++) form_shows(&suites[i], &t, last);
+  assert_int_equal(number_of(&suites[0], "SELECT count(*) FROM vestry_form"), 1);
+  for (int i = 0; i < 2; i++) form_end(&suites[i]);
+  remove_it();
+}
+
+int main(void) {
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_server_that_is_killed_in_the_middle_keeps_the_text_and_has_no_report),
+      cmocka_unit_test(tables_of_a_later_version_are_left_alone),
+      cmocka_unit_test(what_is_kept_lasts_by_the_servers_clock),
+      cmocka_unit_test(an_older_snapshot_is_refused),
+      cmocka_unit_test(submits_of_two_tabs_are_in_nobodys_way),
+      cmocka_unit_test(a_submit_that_is_done_again_clears_once),
+      cmocka_unit_test(the_last_letter_wins_at_whichever_node_it_comes),
+  };
+  (void)shop_open_server(NULL);
+  const int failed = form_database_run("forms in PostgreSQL", &in_postgres);
+  return failed + cmocka_run_group_tests(tests, NULL, shop_close_server);
+}
