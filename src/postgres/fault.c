@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/fault.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/log.h"
 
 static bool is(const char *state, const char *prefix) {
   return strncmp(state, prefix, strlen(prefix)) == 0;
@@ -43,7 +40,7 @@ static int line_of(const char *text) {
   return len < 400 ? (int)len : 400;
 }
 
-vestry_err vsi_postgres_fail(const vsi_postgres_call *call, PGconn *db, const PGresult *result, const char *doing) {
+vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *result, const char *doing) {
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
   const char *why = state ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : PQerrorMessage(db);
   if (!state) state = "";
@@ -54,14 +51,4 @@ vestry_err vsi_postgres_fail(const vsi_postgres_call *call, PGconn *db, const PG
           doing, line_of(why), why, *state ? " (" : "", state, *state ? ")" : "", helps ? "; " : "",
           helps ? helps : "");
   return vsi_postgres_code(state);
-}
-
-vestry_err vsi_postgres_refuse(const vsi_postgres_call *call, vestry_err error, const char *format, ...) {
-  char reason[512];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(reason, sizeof reason, format, arguments);
-  va_end(arguments);
-  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s", call->function, call->name, reason);
-  return error;
 }

@@ -8,15 +8,9 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
+#include "base/call.h"
 #include "base/memory.h"
 #include "vestry/error.h"
-
-/* A function of the library that the application has called. */
-typedef struct vsi_postgres_call {
-  const vestry_host *host;
-  const char *function; /* its name */
-  const char *name;     /* of the database, as the log has it; no password */
-} vsi_postgres_call;
 
 enum { VSI_POSTGRES_STATE_BYTES = 6 }; /* an SQLSTATE: five letters and digits, and a NUL */
 
@@ -30,9 +24,6 @@ bool vsi_postgres_is_conflict(const char *state);
  *  result   NULL: the connection says why
  *  doing    what was tried: a statement, without its values
  *  Returns  vsi_postgres_code; never OK */
-vestry_err vsi_postgres_fail(const vsi_postgres_call *call, PGconn *db, const PGresult *result, const char *doing);
-/* Any other reason, which is to say what helps, too. Returns the error that is given. */
-vestry_err vsi_postgres_refuse(const vsi_postgres_call *call, vestry_err error, const char *format, ...)
-    VESTRY_PRINTF(3, 4);
+vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *result, const char *doing);
 
 #endif

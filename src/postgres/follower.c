@@ -66,8 +66,8 @@ struct vsi_postgres_follower {
 
 typedef vsi_postgres_follower follower;
 
-static vsi_postgres_call call_of(const follower *f) {
-  return (vsi_postgres_call){f->was_refused ? &f->quiet : f->is.host, "the follower of commits", f->is.name};
+static vsi_call call_of(const follower *f) {
+  return (vsi_call){f->was_refused ? &f->quiet : f->is.host, "the follower of commits", f->is.name};
 }
 
 static bool is_over(follower *f) {
@@ -101,7 +101,7 @@ static void wait_for(follower *f, int fd, uint32_t ms) {
 
 /* Rows of at least so many columns. */
 static vestry_err ask(follower *f, const char *sql, int columns, PGresult **ret_result) {
-  const vsi_postgres_call call = call_of(f);
+  const vsi_call call = call_of(f);
   PGresult *result = vsi_postgres_ask(f->side, sql, vsi_monotonic_in_ms(ASK_MS));
   if (PQresultStatus(result) == PGRES_TUPLES_OK && PQnfields(result) >= columns) {
     *ret_result = result;
@@ -168,7 +168,7 @@ typedef struct facts {
 } facts;
 
 static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts) {
-  const vsi_postgres_call call = call_of(f);
+  const vsi_call call = call_of(f);
   f->major = (unsigned)strtoul(PQgetvalue(row, 0, 0), NULL, 10) / 10000;
   ret_facts->database = (uint32_t)strtoul(PQgetvalue(row, 0, 2), NULL, 10);
   ret_facts->page_bytes = (uint32_t)strtoul(PQgetvalue(row, 0, 3), NULL, 10);
@@ -176,11 +176,10 @@ static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts)
   snprintf(ret_facts->started, sizeof ret_facts->started, "%s", PQgetvalue(row, 0, 5));
   ret_facts->format = vsi_postgres_format_of(f->major);
   if (!ret_facts->format)
-    return vsi_postgres_refuse(&call, VESTRY_UNSUPPORTED, "this version, %u, writes a WAL that is not known here",
-                               f->major);
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "this version, %u, writes a WAL that is not known here", f->major);
   if (*PQgetvalue(row, 0, 1) == 't')
-    return vsi_postgres_refuse(&call, VESTRY_LIMIT,
-                               "it is a standby: name the primary, or several with target_session_attrs=read-write");
+    return vsi_refuse(&call, VESTRY_LIMIT,
+                      "it is a standby: name the primary, or several with target_session_attrs=read-write");
   return VESTRY_OK;
 }
 
@@ -189,7 +188,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
       "SELECT current_setting('server_version_num'), pg_is_in_recovery(), (SELECT oid FROM pg_database WHERE datname = "
       "current_database()), (SELECT setting FROM pg_settings WHERE name = 'wal_block_size'), (SELECT setting FROM "
       "pg_settings WHERE name = 'wal_segment_size'), pg_postmaster_start_time()";
-  const vsi_postgres_call call = call_of(f);
+  const vsi_call call = call_of(f);
   PGresult *row;
   vestry_err error =
       vsi_postgres_connect(&call, f->is.url, "vestry", NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &f->side);
@@ -239,11 +238,11 @@ static vestry_err begin(follower *f) {
   vsi_postgres_place place;
   uint64_t to;
   vestry_err error = find_facts(f, &is);
-  const vsi_postgres_call call = call_of(f);
+  const vsi_call call = call_of(f);
   if (!error) error = vsi_postgres_stream_open(&f->stream, &call, f->is.url, &place);
   if (error) return error;
   if (strcmp(place.started, is.started) != 0)
-    return vsi_postgres_refuse(&call, VESTRY_LIMIT, "two connections have come to two servers");
+    return vsi_refuse(&call, VESTRY_LIMIT, "two connections have come to two servers");
   error = ask_number(f, &to);
   if (!error) error = find_catalogs(f);
   if (error) return error;

@@ -135,15 +135,15 @@ static const char *write_scope(scope_text text, vestry_scope scope) {
 
 /* A thread that has a transaction to read with can write nothing. */
 static vestry_err check_writes(const stored *in, vestry_postgres_loan *loan) {
-  const vsi_postgres_call call = vsi_postgres_pool_call(in->pool, "vestry_forms");
+  const vsi_call call = vsi_postgres_pool_call(in->pool, "vestry_forms");
   if (((const vsi_postgres_loan *)loan)->kind > VESTRY_POSTGRES_RENDER) return VESTRY_OK;
-  return vsi_postgres_refuse(&call, VESTRY_INVALID,
-                             "this thread has a transaction that only reads: end it, and then clear the form");
+  return vsi_refuse(&call, VESTRY_INVALID,
+                    "this thread has a transaction that only reads: end it, and then clear the form");
 }
 
 /* In the transaction of this thread, or alone. */
 static vestry_err change(const stored *in, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
-                        void *ctx) {
+                         void *ctx) {
   vestry_postgres_loan *loan;
   if (!vsi_postgres_is_lent(in->pool)) return vsi_postgres_run_again(in->pool, sql, values, row, ctx);
   vestry_err error = vestry_postgres_begin(in->pool, VESTRY_POSTGRES_RENDER, &loan);
@@ -201,15 +201,15 @@ static vestry_err look_recorded(const stored *in, const vsi_form_key *key, readi
 
 /* A page that was rendered by an older snapshot, and is not followed, would not know what was cleared since. */
 static vestry_err check_reads(const stored *in) {
-  const vsi_postgres_call call = vsi_postgres_pool_call(in->pool, "vestry_form_open");
+  const vsi_call call = vsi_postgres_pool_call(in->pool, "vestry_form_open");
   vestry_postgres_loan *loan;
   if (!vsi_postgres_is_lent(in->pool)) return VESTRY_OK;
   vestry_err error = vestry_postgres_begin(in->pool, VESTRY_POSTGRES_RENDER, &loan);
   if (error) return error;
   if (((const vsi_postgres_loan *)loan)->kind == VESTRY_POSTGRES_RENDER)
-    error = vsi_postgres_refuse(&call, VESTRY_INVALID,
-                                "this thread has begun a transaction to read with: open the form before it, or after "
-                                "it, or read by vestry_postgres_read");
+    error = vsi_refuse(&call, VESTRY_INVALID,
+                       "this thread has begun a transaction to read with: open the form before it, or after "
+                       "it, or read by vestry_postgres_read");
   return vestry_postgres_end(loan, error);
 }
 
@@ -244,7 +244,7 @@ static int64_t evict(stored *in, const vsi_form_key *key, bool of_visitors, int6
   totals gone = {0, 0, 0};
   if (bytes <= 0) return 0;
   (void)change(in, evict_sql, VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, of_visitors, bytes),
-              read_totals, &gone);
+               read_totals, &gone);
   atomic_fetch_add_explicit(&in->evicted, (uint64_t)gone.forms, memory_order_relaxed);
   return gone.bytes;
 }
@@ -277,7 +277,7 @@ static void bound(stored *in, const vsi_form_key *key, int64_t bytes) {
   scope_text scope;
   int64_t count = 0, most = (int64_t)in->storage.bounds.max_per_scope_count;
   if (!change(in, bound_sql, VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, most - 1),
-             vestry_postgres_row_integer, &count))
+              vestry_postgres_row_integer, &count))
     count_gone(&in->evicted, count);
   if (atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes) bound_all(in, key);
 }
@@ -287,8 +287,8 @@ static vestry_err expire(stored *in, const vsi_form_key *key) {
   int64_t count = 0;
   vestry_err error =
       change(in, expire_sql,
-            VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, now_ms(in), (int64_t)EXPIRED_AT_ONCE),
-            vestry_postgres_row_integer, &count);
+             VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, now_ms(in), (int64_t)EXPIRED_AT_ONCE),
+             vestry_postgres_row_integer, &count);
   count_gone(&in->expired, count);
   return error;
 }
@@ -306,9 +306,9 @@ static vestry_err put_row(stored *in, const vsi_form_key *key, const char *scope
   vestry_err error = expire(in, key);
   if (!error)
     error = change(in, put_sql,
-                  VESTRY_LIST(scope, key->tab, key->name, (int64_t)state->generation, (int64_t)state->number, pairs,
-                              room, now_ms(in), ttl_ms, key->is_visitor),
-                  NULL, NULL);
+                   VESTRY_LIST(scope, key->tab, key->name, (int64_t)state->generation, (int64_t)state->number, pairs,
+                               room, now_ms(in), ttl_ms, key->is_visitor),
+                   NULL, NULL);
   if (!error) bound(in, key, room);
   return error;
 }
@@ -316,10 +316,10 @@ static vestry_err put_row(stored *in, const vsi_form_key *key, const char *scope
 static vestry_err put_text(stored *in, const vsi_form_key *key, const vsi_form_state *state, const char *pairs) {
   scope_text scope;
   vestry_err error = change(in, type_sql,
-                           VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, (int64_t)state->generation,
-                                       (int64_t)state->number, pairs, room_of(key, state->len), now_ms(in),
-                                       (int64_t)in->storage.bounds.ttl_ms),
-                           NULL, NULL);
+                            VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, (int64_t)state->generation,
+                                        (int64_t)state->number, pairs, room_of(key, state->len), now_ms(in),
+                                        (int64_t)in->storage.bounds.ttl_ms),
+                            NULL, NULL);
   return error == VESTRY_NOT_FOUND ? put_row(in, key, scope, state, pairs) : error;
 }
 
@@ -374,9 +374,9 @@ static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, 
   scope_text scope;
   int64_t generation = 0, room = room_of(key, 0);
   vestry_err error = change(in, clear_sql,
-                           VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, slot_of(key), now_ms(in),
-                                       room, (int64_t)storage->bounds.ttl_ms, key->is_visitor),
-                           vestry_postgres_row_integer, &generation);
+                            VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, slot_of(key), now_ms(in),
+                                        room, (int64_t)storage->bounds.ttl_ms, key->is_visitor),
+                            vestry_postgres_row_integer, &generation);
   if (!error && tells) error = tell_then(in, key);
   if (error) return error;
   atomic_fetch_sub_explicit(&in->left_bytes, room, memory_order_relaxed);
@@ -403,9 +403,9 @@ static vestry_err copy(vestry_forms_storage *storage, const vsi_form_key *key, c
   copied now = {.room = 0};
   reading there = {.host = NULL};
   vestry_err error = change(in, copy_sql,
-                           VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, tab, now_ms(in),
-                                       (int64_t)storage->bounds.ttl_ms),
-                           read_copied, &now);
+                            VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, tab, now_ms(in),
+                                        (int64_t)storage->bounds.ttl_ms),
+                            read_copied, &now);
   if (!error) bound(in, key, now.room);
   if (!error) *ret_state = now.state;
   if (error != VESTRY_NOT_FOUND) return error;

@@ -32,9 +32,8 @@ static bool come_to(PGconn *db, uint64_t until_ns) {
   return true;
 }
 
-vestry_err vsi_postgres_connect(const vsi_postgres_call *call, const char *url, const char *name,
-                                const char *const *words, const char *const *values, uint64_t until_ns,
-                                PGconn **ret_db) {
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const char *name, const char *const *words,
+                                const char *const *values, uint64_t until_ns, PGconn **ret_db) {
   const char *all_words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
   const char *all_values[PARAMETERS_MAX] = {"UTF8", name ? name : "vestry", url};
   for (size_t i = 0; words && words[i] && i + 4 < PARAMETERS_MAX; i++) {
@@ -49,7 +48,7 @@ vestry_err vsi_postgres_connect(const vsi_postgres_call *call, const char *url, 
   else if (!come_to(db, until_ns))
     error = PQstatus(db) == CONNECTION_BAD
                 ? vsi_postgres_fail(call, db, NULL, "it cannot be reached")
-                : vsi_postgres_refuse(call, VESTRY_LIMIT, "it cannot be reached: no answer came in time");
+                : vsi_refuse(call, VESTRY_LIMIT, "it cannot be reached: no answer came in time");
   if (error)
     PQfinish(db);
   else

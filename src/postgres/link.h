@@ -13,9 +13,8 @@
  *  ret_db      the caller's (PQfinish); untouched on failure
  *  Returns     OK | NO_MEMORY | LIMIT (logged: why not)
  *  Threads     any; blocks on the network */
-vestry_err vsi_postgres_connect(const vsi_postgres_call *call, const char *url, const char *name,
-                                const char *const *words, const char *const *values, uint64_t until_ns,
-                                PGconn **ret_db);
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const char *name, const char *const *words,
+                                const char *const *values, uint64_t until_ns, PGconn **ret_db);
 
 /* The last result of what was sent; earlier ones are dropped. NULL: the connection is lost, or it is to be given up
  * because nothing came in time. The caller's (PQclear). */

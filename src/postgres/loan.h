@@ -40,8 +40,8 @@ struct vestry_postgres_pool {
 };
 
 /* For what is logged. */
-static inline vsi_postgres_call vsi_postgres_pool_call(const vestry_postgres_pool *pool, const char *function) {
-  return (vsi_postgres_call){pool->host, function, pool->name};
+static inline vsi_call vsi_postgres_pool_call(const vestry_postgres_pool *pool, const char *function) {
+  return (vsi_call){pool->host, function, pool->name};
 }
 /* So long a statement that begins now may take. The server has a moment more to say that it has ended it. */
 static inline uint64_t vsi_postgres_until_ns(const vestry_postgres_pool *pool) {

@@ -98,9 +98,9 @@ static vestry_err begin(void *ctx, const vestry_once_press *press, vestry_once_f
                         size_t capacity, size_t *ret_len) {
   vestry_postgres_once *once = ctx;
   looking at = {.answer = answer, .capacity = capacity};
-  const vsi_postgres_call call = vsi_postgres_pool_call(once->pool, "vestry_once_guard");
+  const vsi_call call = vsi_postgres_pool_call(once->pool, "vestry_once_guard");
   if (vsi_postgres_is_lent(once->pool))
-    return vsi_postgres_refuse(&call, VESTRY_INVALID, "this thread has a transaction: the guard is outside of it");
+    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction: the guard is outside of it");
   vestry_err error =
       vsi_postgres_run_again(once->pool, begin_sql,
                              VESTRY_LIST(press->hash, press->owner, press->run, now_ms(once), once->options.lease_ms,

@@ -47,8 +47,8 @@ static bool name_it(const char *url, char *name, size_t len) {
 }
 
 static vestry_err refuse_options(const vestry_host *host, const char *why) {
-  const vsi_postgres_call call = {host, "vestry_postgres_pool_create", "PostgreSQL"};
-  return vsi_postgres_refuse(&call, VESTRY_INVALID, "%s", why);
+  const vsi_call call = {host, "vestry_postgres_pool_create", "PostgreSQL"};
+  return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
 }
 
 static vestry_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
@@ -158,7 +158,7 @@ static vsi_postgres_loan *take_locked(vestry_postgres_pool *pool, uint64_t until
 
 vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
-  const vsi_postgres_call call = vsi_postgres_pool_call(pool, function);
+  const vsi_call call = vsi_postgres_pool_call(pool, function);
   vsi_mutex_lock(&pool->lock);
   vsi_postgres_loan *loan = own_locked(pool);
   if (loan)
@@ -167,10 +167,10 @@ vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, v
     loan = take_locked(pool, until_ns);
   vsi_mutex_unlock(&pool->lock);
   if (!loan)
-    return vsi_postgres_refuse(&call, VESTRY_LIMIT,
-                               "no connection was given back within %u ms: options.connections_count is %u; raise it, "
-                               "or look for a handler that holds one for long",
-                               pool->options.wait_ms, pool->options.connections_count);
+    return vsi_refuse(&call, VESTRY_LIMIT,
+                      "no connection was given back within %u ms: options.connections_count is %u; raise it, "
+                      "or look for a handler that holds one for long",
+                      pool->options.wait_ms, pool->options.connections_count);
   *ret_loan = loan;
   return VESTRY_OK;
 }

@@ -21,7 +21,7 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
 }
 
 vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing) {
-  const vsi_postgres_call call = vsi_postgres_pool_call(loan->pool, function);
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
   vestry_err error = vsi_postgres_fail(&call, loan->lent.db, result, doing);
   snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", state ? state : "");
@@ -84,7 +84,7 @@ static void drop_notice(void *ctx, const PGresult *result) {
 
 static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
   vestry_postgres_pool *pool = loan->pool;
-  const vsi_postgres_call call = vsi_postgres_pool_call(pool, function);
+  const vsi_call call = vsi_postgres_pool_call(pool, function);
   PGconn *db = NULL;
   vestry_err error =
       vsi_postgres_connect(&call, pool->url, NULL, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);

@@ -125,13 +125,13 @@ vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, cons
   if (!loan || !sql) return VESTRY_INVALID;
   if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
   if (!loan->lent.db) return loan->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
-  const vsi_postgres_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_run");
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_run");
   vestry_err error = write_all(loan->pool->host, list, &of);
   if (error == VESTRY_INVALID)
-    return vsi_postgres_refuse(&call, error,
-                               "a value for \"%s\" is none: each is a null, a boolean, an integer, a number or a text "
-                               "(not NULL)",
-                               sql);
+    return vsi_refuse(&call, error,
+                      "a value for \"%s\" is none: each is a null, a boolean, an integer, a number or a text "
+                      "(not NULL)",
+                      sql);
   if (error) return error;
   error = execute(loan, sql, &of, &result);
   vsi_free(loan->pool->host, of.many);
@@ -178,6 +178,6 @@ vestry_err vestry_postgres_run_alone(vestry_postgres_pool *pool, const char *sql
   if (was_lost && error == VESTRY_BUSY)
     error = run_alone(pool, sql, list, row, ctx, &was_lost); /* its table is another */
   if (error != VESTRY_LIMIT || !was_lost) return error;
-  const vsi_postgres_call call = vsi_postgres_pool_call(pool, "vestry_postgres_run_alone");
-  return vsi_postgres_refuse(&call, VESTRY_IO, "it is not known whether it was done: %s", sql);
+  const vsi_call call = vsi_postgres_pool_call(pool, "vestry_postgres_run_alone");
+  return vsi_refuse(&call, VESTRY_IO, "it is not known whether it was done: %s", sql);
 }

@@ -57,9 +57,9 @@ vestry_err vsi_postgres_schema_bring(vestry_postgres_pool *pool, const char *fun
   if (!error && of.version < schema->version)
     error = vestry_postgres_act(pool, VESTRY_POSTGRES_READ_COMMITTED, take_steps, &of);
   if (error || of.version <= schema->version) return error;
-  const vsi_postgres_call call = vsi_postgres_pool_call(pool, function);
-  return vsi_postgres_refuse(&call, VESTRY_IO,
-                             "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; "
-                             "nothing was changed: use a later vestry",
-                             schema->part, (int)of.version, schema->version);
+  const vsi_call call = vsi_postgres_pool_call(pool, function);
+  return vsi_refuse(&call, VESTRY_IO,
+                    "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; "
+                    "nothing was changed: use a later vestry",
+                    schema->part, (int)of.version, schema->version);
 }

@@ -27,7 +27,7 @@ static void store(char *at, uint64_t value) {
 }
 
 /* One row of texts. */
-static vestry_err ask(const vsi_postgres_stream *stream, const vsi_postgres_call *call, const char *sql, int columns,
+static vestry_err ask(const vsi_postgres_stream *stream, const vsi_call *call, const char *sql, int columns,
                       PGresult **ret_result) {
   PGresult *result = vsi_postgres_ask(stream->db, sql, vsi_monotonic_in_ms(ASK_MS));
   if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 && PQnfields(result) >= columns) {
@@ -47,7 +47,7 @@ static bool read_place(const PGresult *row, vsi_postgres_place *ret_place) {
   return true;
 }
 
-vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_postgres_call *call, const char *url,
+vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call *call, const char *url,
                                     vsi_postgres_place *ret_place) {
   static const char *const words[] = {"replication", NULL}, *const values[] = {"database", NULL};
   PGresult *row = NULL;
@@ -58,18 +58,18 @@ vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_postg
   PQclear(row);
   error = ask(stream, call, "IDENTIFY_SYSTEM", 3, &row);
   if (error) return error;
-  if (!read_place(row, ret_place)) error = vsi_postgres_refuse(call, VESTRY_IO, "it does not say where its WAL is");
+  if (!read_place(row, ret_place)) error = vsi_refuse(call, VESTRY_IO, "it does not say where its WAL is");
   PQclear(row);
   return error;
 }
 
-vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_postgres_call *call,
-                                     const vsi_postgres_place *place, const vsi_postgres_wal_options *given) {
+vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call *call, const vsi_postgres_place *place,
+                                     const vsi_postgres_wal_options *given) {
   vsi_postgres_wal_options options = *given;
   char sql[96];
   options.at = place->at & ~(uint64_t)(options.page_bytes - 1);
   if (vsi_postgres_wal_init(&stream->wal, &options))
-    return vsi_postgres_refuse(call, VESTRY_IO, "its WAL has pages or segments of a size that is none");
+    return vsi_refuse(call, VESTRY_IO, "its WAL has pages or segments of a size that is none");
   stream->end = options.at;
   snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32 " TIMELINE %" PRIu32,
            (uint32_t)(options.at >> 32), (uint32_t)options.at, place->timeline);

@@ -23,11 +23,11 @@ typedef struct vsi_postgres_place {
 
 /* Connect for replication, and find out where the WAL is. The log is told why not. Finish it in any case.
  * OK | NO_MEMORY | LIMIT (it cannot be reached, or has no place for one more) | IO */
-vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_postgres_call *call, const char *url,
+vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call *call, const char *url,
                                     vsi_postgres_place *ret_place);
 /* Have it sent, from the page on in which that place is. options->at is set here. Errors as above. */
-vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_postgres_call *call,
-                                     const vsi_postgres_place *place, const vsi_postgres_wal_options *options);
+vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call *call, const vsi_postgres_place *place,
+                                     const vsi_postgres_wal_options *options);
 /* Read what has come, without waiting.
  *  ret_more  there may be more: ask again before waiting for the socket
  *  Returns   OK | CLOSED (the server has ended it: PQerrorMessage says why) | what reading the WAL says: wal.reason */

@@ -78,10 +78,10 @@ typedef struct state {
 
 static vestry_err find(vestry_postgres_tabs *tabs, const char *function, const vestry_request *req, const void *data,
                        size_t len, state *ret_state) {
-  const vsi_postgres_call call = vsi_postgres_pool_call(tabs->pool, function);
+  const vsi_call call = vsi_postgres_pool_call(tabs->pool, function);
   if (vsi_postgres_is_lent(tabs->pool))
-    return vsi_postgres_refuse(&call, VESTRY_INVALID,
-                               "this thread has a transaction: the state of a tab is read and written outside of it");
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this thread has a transaction: the state of a tab is read and written outside of it");
   ret_state->tabs = tabs;
   vestry_err error = vsi_tab_owner_find(req, tabs->options.ttl_s, tabs->options.visitor_ttl_s, &ret_state->whose);
   if (error) return error;

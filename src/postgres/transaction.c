@@ -37,10 +37,10 @@ vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind k
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
   if (is_inside && kind != VESTRY_POSTGRES_RENDER) {
-    const vsi_postgres_call call = vsi_postgres_pool_call(pool, "vestry_postgres_begin");
+    const vsi_call call = vsi_postgres_pool_call(pool, "vestry_postgres_begin");
     (void)vsi_postgres_is_last(loan);
-    return vsi_postgres_refuse(&call, VESTRY_INVALID,
-                               "this thread has a transaction already: end it before another one is begun");
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this thread has a transaction already: end it before another one is begun");
   }
   if (!is_inside) error = open(loan, kind, begin);
   if (error)
@@ -70,16 +70,15 @@ static void count(vsi_postgres_loan *loan, vestry_err error) {
 }
 
 static vestry_err commit(vsi_postgres_loan *loan) {
-  const vsi_postgres_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_end");
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_end");
   if (loan->is_conflict) return VESTRY_BUSY; /* that is said already */
-  if (loan->is_lost)
-    return vsi_postgres_refuse(&call, VESTRY_LIMIT, "what was written is rolled back: the connection was lost");
+  if (loan->is_lost) return vsi_refuse(&call, VESTRY_LIMIT, "what was written is rolled back: the connection was lost");
   if (PQtransactionStatus(loan->lent.db) != PQTRANS_INTRANS)
-    return vsi_postgres_refuse(&call, VESTRY_IO,
-                               "what was written is rolled back: a statement has failed, or has ended the transaction");
+    return vsi_refuse(&call, VESTRY_IO,
+                      "what was written is rolled back: a statement has failed, or has ended the transaction");
   vestry_err error = vsi_postgres_command(loan, call.function, "COMMIT");
   if (!loan->is_lost) return error;
-  return vsi_postgres_refuse(&call, VESTRY_IO, "it is not known whether what was written is committed");
+  return vsi_refuse(&call, VESTRY_IO, "it is not known whether what was written is committed");
 }
 
 vestry_err vestry_postgres_end(vestry_postgres_loan *lent, vestry_err error) {

@@ -33,30 +33,30 @@ static void set_defaults(vestry_sqlite_options *options) {
   if (!options->visitor_tab_ttl_s) options->visitor_tab_ttl_s = options->tab_ttl_s / 2 + options->tab_ttl_s % 2;
 }
 
-static vsi_sqlite_call call_of(const vestry_sqlite *database) {
-  return (vsi_sqlite_call){database->host, "vestry_sqlite_create", database->path};
+static vsi_call call_of(const vestry_sqlite *database) {
+  return (vsi_call){database->host, "vestry_sqlite_create", database->path};
 }
 
 static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  const vsi_sqlite_call call = call_of(database);
+  const vsi_call call = call_of(database);
   int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
   if (!result) result = sqlite3_busy_timeout(*ret_db, OPEN_WAITS_MS);
   return vsi_sqlite_fail(&call, *ret_db, result, "it cannot be opened");
 }
 
 static vestry_err open_both(vestry_sqlite *database) {
-  const vsi_sqlite_call call = call_of(database);
+  const vsi_call call = call_of(database);
   vestry_err error = open_one(database, &database->db);
   if (!error) error = open_one(database, &database->writer_db);
   if (error) return error;
   const char *name = sqlite3_db_filename(database->db, "main");
   if (!name || !*name)
-    return vsi_sqlite_refuse(&call, VESTRY_INVALID,
-                             "this is a database in memory, which one connection alone can see: give it a file");
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this is a database in memory, which one connection alone can see: give it a file");
   if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file) ||
       sqlite3_file_control(database->db, "main", SQLITE_FCNTL_VFS_POINTER, &database->vfs))
-    return vsi_sqlite_refuse(&call, VESTRY_IO, "this SQLite's VFS does not show its files: use another VFS");
+    return vsi_refuse(&call, VESTRY_IO, "this SQLite's VFS does not show its files: use another VFS");
   return VESTRY_OK;
 }
 
@@ -66,16 +66,16 @@ static void wait_a_moment(void) {
 
 /* The head of the WAL's index cannot be read in the moment in which another process writes it. */
 static vestry_err open_counter(vestry_sqlite *database) {
-  const vsi_sqlite_call call = call_of(database);
+  const vsi_call call = call_of(database);
   for (int waits = 0;; waits++) {
     vestry_err error = vsi_sqlite_counter_open(database);
     if (!error) return VESTRY_OK;
     int result = sqlite3_extended_errcode(database->db);
     if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "it cannot be read");
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
-      return vsi_sqlite_refuse(&call, error, "the number of its last commit cannot be read: %s",
-                               error == VESTRY_BUSY ? "another program writes it all the time; end that one"
-                                                    : vestry_strerror(error));
+      return vsi_refuse(&call, error, "the number of its last commit cannot be read: %s",
+                        error == VESTRY_BUSY ? "another program writes it all the time; end that one"
+                                             : vestry_strerror(error));
     wait_a_moment();
   }
 }
@@ -87,20 +87,20 @@ static vestry_err start(vestry_sqlite *database) {
 }
 
 static vestry_err fill(vestry_sqlite *database) {
-  const vsi_sqlite_call call = call_of(database);
+  const vsi_call call = call_of(database);
   vestry_err error = open_both(database);
   if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_schema);
   if (!error) error = open_counter(database);
   if (error) return error;
   if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
-    return vsi_sqlite_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES wants PRAGMA journal_mode = WAL before this");
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES wants PRAGMA journal_mode = WAL before this");
   /* From here on neither waits for anybody. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
   if (!vsi_sqlite_counter(database, database->file, &database->seen))
-    return vsi_sqlite_refuse(&call, VESTRY_IO, "the number of its last commit cannot be read");
+    return vsi_refuse(&call, VESTRY_IO, "the number of its last commit cannot be read");
   error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
-  if (error) return vsi_sqlite_refuse(&call, error, "its own connection is not attached: %s", vestry_strerror(error));
+  if (error) return vsi_refuse(&call, error, "its own connection is not attached: %s", vestry_strerror(error));
   database->writer->is_quiet = true;
   return start(database);
 }
@@ -129,14 +129,13 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   const vestry_host *host = vestry_parts_of(vestry_pages_instance(pages))->host;
   const char *mistake = find_mistake(given, &options);
   if (!mistake && !ret_database) mistake = "ret_database is NULL";
-  const vsi_sqlite_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path};
-  if (mistake) return vsi_sqlite_refuse(&call, VESTRY_INVALID, "%s", mistake);
+  const vsi_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path};
+  if (mistake) return vsi_refuse(&call, VESTRY_INVALID, "%s", mistake);
   if (!sqlite3_preupdate_hook || !sqlite3_threadsafe())
-    return vsi_sqlite_refuse(
-        &call, VESTRY_UNSUPPORTED,
-        "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads: link another");
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                      "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads: link another");
   vestry_sqlite *database = vsi_calloc(host, 1, sizeof *database);
-  if (!database) return vsi_sqlite_refuse(&call, VESTRY_NO_MEMORY, "%s", vestry_strerror(VESTRY_NO_MEMORY));
+  if (!database) return vsi_refuse(&call, VESTRY_NO_MEMORY, "%s", vestry_strerror(VESTRY_NO_MEMORY));
   database->pages = pages;
   database->host = host;
   database->options = options;
@@ -153,12 +152,12 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
     error = vsi_sqlite_commits_init(&database->commits, pages, host, &database->options);
   }
   if (error == VESTRY_UNSUPPORTED)
-    vsi_sqlite_refuse(&call, error,
-                      vsi_sqlite_cache_is_refused()
-                          ? "level FILE_PAGES cannot be had: this SQLite lets nobody stand before its page cache"
-                          : "level FILE_PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
+    vsi_refuse(&call, error,
+               vsi_sqlite_cache_is_refused()
+                   ? "level FILE_PAGES cannot be had: this SQLite lets nobody stand before its page cache"
+                   : "level FILE_PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
   else if (error)
-    vsi_sqlite_refuse(&call, error, "%s", vestry_strerror(error));
+    vsi_refuse(&call, error, "%s", vestry_strerror(error));
   else
     error = fill(database);
   if (error) {

@@ -2,11 +2,8 @@
 #include "sqlite/fault.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/log.h"
 
 vestry_err vsi_sqlite_code(int result) {
   switch (result & 0xff) {
@@ -41,33 +38,23 @@ static const char *advice(int result, int system) {
   }
 }
 
-static void say(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing) {
+static void say(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
   const int kind = result & 0xff, extended = db ? sqlite3_extended_errcode(db) : result;
   if ((extended & 0xff) == kind) result = extended;
   const int system = db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR) ? sqlite3_system_errno(db) : 0;
   const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(result), *helps = advice(result, system);
-  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function, call->path, doing, why, result,
+  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function, call->name, doing, why, result,
           system ? ", " : "", system ? strerror(system) : "", helps ? "; " : "", helps ? helps : "");
 }
 
-vestry_err vsi_sqlite_fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing) {
+vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
   vestry_err error = vsi_sqlite_code(result);
   if (error) say(call, db, result, doing);
   return error;
 }
 
-vestry_err vsi_sqlite_note(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing) {
+vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
   vestry_err error = vsi_sqlite_code(result);
   if (error == VESTRY_IO || error == VESTRY_LIMIT) say(call, db, result, doing);
-  return error;
-}
-
-vestry_err vsi_sqlite_refuse(const vsi_sqlite_call *call, vestry_err error, const char *format, ...) {
-  char reason[512];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(reason, sizeof reason, format, arguments);
-  va_end(arguments);
-  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s", call->function, call->path, reason);
   return error;
 }

@@ -6,15 +6,9 @@
 
 #include <sqlite3.h>
 
+#include "base/call.h"
 #include "base/memory.h"
 #include "vestry/error.h"
-
-/* A function of the library that the application has called. */
-typedef struct vsi_sqlite_call {
-  const vestry_host *host;
-  const char *function; /* its name */
-  const char *path;     /* of the database */
-} vsi_sqlite_call;
 
 /* What a result of SQLite's is here. Nothing is logged.
  *  Returns  OK (ROW and DONE, too) | NO_MEMORY | BUSY | TOO_LARGE | LIMIT (full) | IO */
@@ -23,11 +17,8 @@ vestry_err vsi_sqlite_code(int result);
  *  db     says more about it; NULL: none
  *  doing  what was tried: "it cannot be opened"
  *  Returns  vsi_sqlite_code */
-vestry_err vsi_sqlite_fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing);
+vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 /* The same for what goes on: what a program has to expect then (locked, too large, no memory) is not logged. */
-vestry_err vsi_sqlite_note(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing);
-/* Any other reason, which is to say what helps, too. Returns the error that is given. */
-vestry_err vsi_sqlite_refuse(const vsi_sqlite_call *call, vestry_err error, const char *format, ...)
-    VESTRY_PRINTF(3, 4);
+vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 
 #endif

@@ -107,7 +107,7 @@ static int64_t id_of(const vsi_form_key *key) {
 
 static vestry_err say(vestry_sqlite_loan *loan, const char *function, int result, const char *doing) {
   const vsi_sqlite_loan *own = (const vsi_sqlite_loan *)loan;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(own->pool, function);
+  const vsi_call call = vsi_sqlite_pool_call(own->pool, function);
   return vsi_sqlite_pool_fail(&call, own->lent.db, result, doing);
 }
 
@@ -435,7 +435,7 @@ static void count(vestry_forms_storage *storage, vestry_forms_stats *stats) {
 static const vsi_form_storage_ops ops = {find, put, clear, copy, forget, count};
 
 static vestry_err make_table(vestry_sqlite_pool *pool) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_forms_create");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_forms_create");
   vestry_sqlite_loan *loan;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;

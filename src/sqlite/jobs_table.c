@@ -75,7 +75,7 @@ static const char stats_sql[] =
     " count(*) FILTER (WHERE state = 'dead'), (SELECT removed FROM vestry_job_total) FROM vestry_job";
 
 vestry_err vsi_jobs_table_make(vestry_sqlite_pool *pool) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_jobs_create");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_jobs_create");
   vestry_sqlite_loan *loan;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
@@ -152,7 +152,7 @@ static vestry_err wake_later(vestry_jobs *jobs, vsi_sqlite_loan *loan) {
 
 static vestry_err insert(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order *order, int64_t due_ms,
                          int64_t *ret_id) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(jobs->pool, "vestry_sqlite_jobs_enqueue");
+  const vsi_call call = vsi_sqlite_pool_call(jobs->pool, "vestry_sqlite_jobs_enqueue");
   const bool is_alone = sqlite3_get_autocommit(db);
   vsi_sqlite_loan *loan = is_alone ? NULL : loan_of(jobs->pool, db);
   if (loan && wake_later(jobs, loan)) return VESTRY_NO_MEMORY;
@@ -321,7 +321,7 @@ vestry_err vsi_jobs_table_progress(vsi_jobs_run *run, double fraction, const cha
 }
 
 vestry_err vsi_jobs_table_finish(vsi_jobs_run *run, sqlite3 *db) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(run->jobs->pool, "vestry_job_finish");
+  const vsi_call call = vsi_sqlite_pool_call(run->jobs->pool, "vestry_job_finish");
   sqlite3_stmt *statement = NULL;
   int result = sqlite3_prepare_v2(db, finish_sql, -1, &statement, NULL);
   if (!result) result = sqlite3_bind_int64(statement, 1, run->job.id);

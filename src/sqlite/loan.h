@@ -48,11 +48,11 @@ struct vestry_sqlite_pool {
 /* Whether this thread has a connection to write with. */
 bool vsi_sqlite_pool_is_writing(vestry_sqlite_pool *pool);
 /* For what is logged. */
-static inline vsi_sqlite_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
-  return (vsi_sqlite_call){pool->host, function, pool->path};
+static inline vsi_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
+  return (vsi_call){pool->host, function, pool->path};
 }
 /* vsi_sqlite_fail, for a borrower. What will be over is LIMIT: another program writes, the disk is full, or fails. */
-static inline vestry_err vsi_sqlite_pool_fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *doing) {
+static inline vestry_err vsi_sqlite_pool_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
   vestry_err error = vsi_sqlite_fail(call, db, result, doing);
   return error == VESTRY_BUSY || (result & 0xff) == SQLITE_IOERR ? VESTRY_LIMIT : error;
 }

@@ -33,8 +33,8 @@ static void set_defaults(vestry_sqlite_pool_options *options) {
 }
 
 static vestry_err refuse_options(const vestry_host *host, const char *path, const char *why) {
-  const vsi_sqlite_call call = {host, "vestry_sqlite_pool_create", path};
-  return vsi_sqlite_refuse(&call, VESTRY_INVALID, "%s", why);
+  const vsi_call call = {host, "vestry_sqlite_pool_create", path};
+  return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
 }
 
 static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
@@ -173,11 +173,11 @@ static vsi_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, uin
 }
 
 static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
-  return vsi_sqlite_refuse(&call, VESTRY_LIMIT,
-                           "no connection was given back within %u ms: options.connections_count is %u; raise it, or "
-                           "look for a handler that holds one for long",
-                           pool->options.wait_ms, pool->options.connections_count);
+  const vsi_call call = vsi_sqlite_pool_call(pool, function);
+  return vsi_refuse(&call, VESTRY_LIMIT,
+                    "no connection was given back within %u ms: options.connections_count is %u; raise it, or "
+                    "look for a handler that holds one for long",
+                    pool->options.wait_ms, pool->options.connections_count);
 }
 
 static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *function, vestry_sqlite_loan **ret_loan) {
@@ -216,10 +216,10 @@ static vestry_err take_turn(vestry_sqlite_pool *pool, vsi_sqlite_loan **ret_loan
   if (!has_one && !loan) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
   *ret_loan = loan;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
   if (has_one)
-    return vsi_sqlite_refuse(&call, VESTRY_INVALID,
-                             "this thread has a connection already: give it back before it writes with another");
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this thread has a connection already: give it back before it writes with another");
   return loan ? VESTRY_OK : refuse(pool, "vestry_sqlite_borrow to write");
 }
 
@@ -251,7 +251,7 @@ static vestry_err lend_to_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **r
   vsi_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
   if (error) return error;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
   loan->is_writing = true;
   error =
       vsi_sqlite_pool_fail(&call, loan->lent.db, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
@@ -283,11 +283,11 @@ static bool is_last(vsi_sqlite_loan *loan) {
 
 static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   vestry_sqlite_pool *pool = loan->pool;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_give");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_give");
   /* A failure may have rolled it back already, and then there is nothing to commit. */
   bool was_lost = sqlite3_get_autocommit(loan->lent.db);
   if (!error && was_lost)
-    error = vsi_sqlite_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
+    error = vsi_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
   if (!error)
     error = vsi_sqlite_pool_fail(&call, loan->lent.db, run_text(loan, "COMMIT"), "what was written is not committed");
   if (!sqlite3_get_autocommit(loan->lent.db)) (void)run_text(loan, "ROLLBACK");

@@ -44,15 +44,15 @@ static int set_mode(sqlite3 *db, uint32_t busy_ms) {
 }
 
 static vestry_err see_to_tables(const vestry_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
+  const vsi_call call = vsi_sqlite_pool_call(pool, function);
   int version = 0;
   int result = read_version(db, &version);
   vestry_err error = vsi_sqlite_fail(&call, db, result, "it cannot be read");
   if (!error && given->schema && version > given->schema_version)
-    return vsi_sqlite_refuse(&call, VESTRY_IO,
-                             "its tables are of version %d, and this program knows no later one than %d; nothing was "
-                             "changed: use the program that wrote them, or another file",
-                             version, given->schema_version);
+    return vsi_refuse(&call, VESTRY_IO,
+                      "its tables are of version %d, and this program knows no later one than %d; nothing was "
+                      "changed: use the program that wrote them, or another file",
+                      version, given->schema_version);
   if (!error) {
     result = set_mode(db, pool->options.busy_ms);
     error = vsi_sqlite_fail(&call, db, result, "it cannot be written");
@@ -71,7 +71,7 @@ static void make_file(const vestry_sqlite_pool *pool) {
 }
 
 static vestry_err open_one(vestry_sqlite_pool *pool, vsi_sqlite_loan *loan, const vestry_sqlite_pool_options *given) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, function);
+  const vsi_call call = vsi_sqlite_pool_call(pool, function);
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   bool is_first = loan == pool->loans;
   if (is_first) make_file(pool);
@@ -81,8 +81,8 @@ static vestry_err open_one(vestry_sqlite_pool *pool, vsi_sqlite_loan *loan, cons
   if (!error && is_first) {
     const char *name = sqlite3_db_filename(loan->lent.db, "main");
     if (!name || !*name)
-      return vsi_sqlite_refuse(&call, VESTRY_INVALID,
-                               "a file is wanted, which several connections can see: name one in options.path");
+      return vsi_refuse(&call, VESTRY_INVALID,
+                        "a file is wanted, which several connections can see: name one in options.path");
     if (sqlite3_db_readonly(loan->lent.db, "main") == 1)
       return vsi_sqlite_fail(&call, loan->lent.db, SQLITE_READONLY, "it cannot be written");
     error = see_to_tables(pool, loan->lent.db, given);

@@ -26,18 +26,18 @@ static int bind_all(sqlite3_stmt *statement, const vestry_value *values) {
   return result;
 }
 
-static vestry_err refuse_values(const vsi_sqlite_call *call, sqlite3_stmt *statement, const vestry_value *values) {
+static vestry_err refuse_values(const vsi_call *call, sqlite3_stmt *statement, const vestry_value *values) {
   char shown[SHOWN_BYTES / 2];
   vsi_sqlite_text_show(sqlite3_sql(statement), shown, sizeof shown);
-  return vsi_sqlite_refuse(call, VESTRY_INVALID,
-                           "%zu values were given for the %d parameters of \"%s\", of which each is a null, a boolean, "
-                           "an integer, a number or a text (not NULL)",
-                           values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
+  return vsi_refuse(call, VESTRY_INVALID,
+                    "%zu values were given for the %d parameters of \"%s\", of which each is a null, a boolean, "
+                    "an integer, a number or a text (not NULL)",
+                    values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
 }
 
 /* The log says which statement failed, and no value: neither one of the statement's, nor one that SQLite cites. The
  * functions that a statement calls cite what they are given, so their messages are left out. */
-static vestry_err fail(const vsi_sqlite_call *call, sqlite3 *db, int result, const char *sql, bool has_begun) {
+static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char *sql, bool has_begun) {
   char shown[SHOWN_BYTES];
   if (!vsi_sqlite_code(result)) return VESTRY_OK;
   const bool is_own = (result & 0xff) != SQLITE_ERROR || (!has_begun && !vsi_sqlite_text_cites(sqlite3_errmsg(db)));
@@ -58,7 +58,7 @@ static int step_all(sqlite3_stmt *statement, vestry_sqlite_row_fn row, void *ctx
 vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqlite3_stmt **ret_statement) {
   vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
   if (!loan || !sql || !ret_statement) return VESTRY_INVALID;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_prepare");
+  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_prepare");
   uint64_t before = loan->statements.prepared;
   sqlite3_stmt *statement;
   int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, &statement);
@@ -80,7 +80,7 @@ vestry_err vestry_sqlite_run(vestry_sqlite_loan *lent, const char *sql, const ve
   bool is_found = false;
   vestry_err error = vestry_sqlite_prepare(lent, sql, &statement);
   if (error) return error;
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_run");
+  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_run");
   int result = bind_all(statement, values);
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
     error = refuse_values(&call, statement, values);

@@ -65,16 +65,15 @@ static int take_steps(sqlite3 *db, const vsi_sqlite_schema *schema, state *ret_f
   return result ? result : sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
 }
 
-vestry_err vsi_sqlite_schema_bring(const vsi_sqlite_call *call, sqlite3 *db, const vsi_sqlite_schema *schema) {
+vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sqlite_schema *schema) {
   state found;
   int result = read_found(db, schema->part, &found);
   if (!result && found.version < schema->version) result = take_steps(db, schema, &found);
   vestry_err error = vsi_sqlite_fail(call, db, result, "vestry's tables cannot be made");
   if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   if (error || found.version <= schema->version) return error;
-  return vsi_sqlite_refuse(
-      call, VESTRY_IO,
-      "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; nothing "
-      "was changed: use the program that wrote them, or a later vestry",
-      schema->part, found.version, schema->version);
+  return vsi_refuse(call, VESTRY_IO,
+                    "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; nothing "
+                    "was changed: use the program that wrote them, or a later vestry",
+                    schema->part, found.version, schema->version);
 }

@@ -30,6 +30,6 @@ int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_
  *  db  outside of a transaction, with a busy timeout
  *  Returns  OK | NO_MEMORY | BUSY | LIMIT (full) | IO (also: they are of a later version; the file is as it was); what
  *           fails is logged */
-vestry_err vsi_sqlite_schema_bring(const vsi_sqlite_call *call, sqlite3 *db, const vsi_sqlite_schema *schema);
+vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sqlite_schema *schema);
 
 #endif

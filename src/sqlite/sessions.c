@@ -128,7 +128,7 @@ const vestry_session_storage_ops vestry_sqlite_sessions_ops = {.size = sizeof(ve
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
 static vestry_err make_table(vestry_sqlite_pool *pool) {
-  const vsi_sqlite_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_sessions_create");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_sessions_create");
   vestry_sqlite_loan *loan;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;

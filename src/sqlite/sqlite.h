@@ -109,7 +109,7 @@ struct vestry_sqlite_change {
 /* What a result of SQLite's is here, once the database is followed; what is not to be expected gets a line in the log.
  *  doing  what was tried: "the state of a tab cannot be read" */
 static inline vestry_err vsi_sqlite_fault(const vestry_sqlite *database, sqlite3 *db, int result, const char *doing) {
-  const vsi_sqlite_call call = {database->host, "SQLite", database->path};
+  const vsi_call call = {database->host, "SQLite", database->path};
   return vsi_sqlite_note(&call, db, result, doing);
 }
 
