@@ -412,7 +412,7 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
     vsi_log(database->host, VESTRY_LOG_WARN,
             "%s, %s: which pages of the file a connection reads is not known, and what it renders is followed by "
             "tables: it shares its cache with another one, or there is no memory",
-            call.function, call.path);
+            call.function, call.name);
   *ret_connection = connection;
   return VESTRY_OK;
 }

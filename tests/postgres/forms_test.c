@@ -135,10 +135,20 @@ static void close_alone(void *world, vestry_forms_storage *storage) {
   vestry_postgres_pool_destroy(world);
 }
 
+/* The tables are made by a connection of its own: for the server that has scanned them, as an index was made. */
+static void make_tables(const vestry_host *host) {
+  vestry_postgres_pool *pool;
+  vestry_forms_storage *stored;
+  assert_int_equal(open_pool(host, &pool), VESTRY_OK);
+  assert_int_equal(open_forms(pool, &stored), VESTRY_OK);
+  close_alone(pool, stored);
+}
+
 static void open_live(form_live *l, int level) {
   node *n = calloc(1, sizeof *n);
   assert_non_null(n);
   l->world = n;
+  make_tables(&l->on.th.host);
   assert_int_equal(open_pool(&l->on.th.host, &n->pool), VESTRY_OK);
   const vestry_postgres_options follow = {.level = (vestry_postgres_level)level};
   assert_int_equal(vestry_postgres_create(l->on.pages, n->pool, &follow, &n->database), VESTRY_OK);
