@@ -8,7 +8,8 @@
 
 #include "vestry/postgres_pool.h"
 
-/* Whether this thread renders a page, and what it reads by this pool is recorded. The next two are for such a thread. */
+/* Whether this thread renders a page, and what it reads by this pool is recorded. The next two are for such a
+ * thread. */
 bool vsi_postgres_is_recorded(const vestry_postgres_pool *pool);
 /* vestry_postgres_read. */
 vestry_err vsi_postgres_read_recorded(const vestry_postgres_pool *pool, const char *sql, const vestry_value *values,

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "page/form_database.h"
+#include "page/form_database_contract.h"
 #include "postgres/shop.h"
 #include "vestry/postgres.h"
 #include "vestry/postgres_forms.h"

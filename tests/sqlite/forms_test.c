@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "page/form_database.h"
+#include "page/form_database_contract.h"
 #include "sqlite/ledger.h"
 #include "vestry/sqlite_forms.h"
 

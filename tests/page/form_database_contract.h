@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What is promised of forms in a database beyond form_contract.h, whichever it is: they outlive their process, are of
  * all processes, and are cleared in the transaction of the submit; pages follow that, and nothing that is typed. */
-#ifndef TESTS_PAGE_FORM_DATABASE_H
-#define TESTS_PAGE_FORM_DATABASE_H
+#ifndef TESTS_PAGE_FORM_DATABASE_CONTRACT_H
+#define TESTS_PAGE_FORM_DATABASE_CONTRACT_H
 
 #include "page/form_contract.h"
 #include "page/form_storage.h"
