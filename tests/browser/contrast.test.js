@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Every example can be read: text (also of buttons that are off) and placeholders at 4.5 : 1, edges of fields at 3 : 1
+// Every example, and the console, can be read: text (also of buttons that are off) and placeholders at 4.5 : 1, edges of fields at 3 : 1
 // (WCAG 2), light, dark and printed; before and after the log-in, when what the example is for is done, and while its
 // server is away. At 320 px, and with text twice as large at 640 px,
 // nothing scrolls sideways; what is pressed is 24 px or more each way; nothing moves for those who want no motion. What
@@ -8,7 +8,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { EXAMPLES, startOwn } = require('./examples.js');
-const { newSession, closeChrome, picture } = require('./harness.js');
+const { newSession, closeChrome, picture, send, startExample } = require('./harness.js');
 const { PURPOSES, enter } = require('./purposes.js');
 
 after(closeChrome);
@@ -146,3 +146,43 @@ for (const name of EXAMPLES) {
     }
   });
 }
+
+// capability: H4
+test('the console: can be read, and pressed', async (t) => {
+  const server = await startExample('test_browser_console');
+  t.after(() => server.stop());
+  const post = (what) => send('POST', `${server.url}${what}`, '', { 'Datastar-Request': 'true' });
+  await post('open?count=3');
+  await post('join?count=2');
+  const { tab } = await newSession(t, { viewport: { width: 320, height: 640 }, reducedMotion: 'reduce' });
+  const { page } = await tab(`${server.url}observe/console`);
+  const all = async (state) => {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      assert.deepEqual(await page.evaluate(measure), [], `${state}, ${colorScheme}`);
+      await picture(page, `console-${state}-${colorScheme}`);
+    }
+    assert.equal(await page.evaluate(moves), 0, 'something moves');
+    await page.setViewportSize({ width: 640, height: 640 });
+    assert.deepEqual(await page.evaluate(large), [], `${state}, text at 200 %`);
+    await page.setViewportSize({ width: 320, height: 640 });
+  };
+  await page.locator('#streams tbody tr', { hasText: 'user-1' }).locator('button').click();
+  await page.locator('#watch').click();
+  await page.getByText('the tail begins').waitFor();
+  await post('say?key=user-1&text=news');
+  await page.getByText('data: news').waitFor();
+  await all('stream');
+  await post('close?key=user-1');
+  await page.getByText('closed: stalled').waitFor();
+  await all('ended');
+  for (const id of await page.$$eval('[role=tab]', (tabs) => tabs.map((one) => one.id))) {
+    await page.locator(`#${id}`).click();
+    await page.locator('[role=tabpanel]:not([hidden]) :is(table, dd)').first().waitFor({ state: 'attached' });
+    if (id === 'tab-store') assert.ok(await page.isVisible('#consoles')); // its check box is measured, too
+    await all(id);
+  }
+  await server.kill();
+  await page.getByText(/^no connection/).waitFor();
+  await all('away');
+});

@@ -122,20 +122,25 @@ def is_seen_of_the_bench():
 
 def main():
     asked = sys.argv[3:]
+
+    def is_wanted(name, always_built=False):
+        return (not asked or name in asked) and (always_built or os.path.exists(os.path.join(PROGRAMS, name)))
+
     for name, kind in EXAMPLES.items():
-        if os.path.exists(os.path.join(PROGRAMS, name)) and (not asked or name in asked):
+        if is_wanted(name):
             with tempfile.TemporaryDirectory() as folder:
                 lives_twice(name, kind, folder)
-    if not asked:
+    if is_wanted('search', always_built=True):
         refuses('search', '--listen', '192.0.2.1')
         refuses('search', '--unix-socket', '/nowhere/x.sock', '--adapter', 'microhttpd')
         is_seen_where_it_listens('search', '127.0.0.2')
+    if is_wanted('embedded', always_built=True):
         is_seen_inside()
-        if os.path.exists(os.path.join(PROGRAMS, 'vestry-bench')):
-            is_seen_of_the_bench()
-        if os.path.exists(os.path.join(PROGRAMS, 'boxoffice')):
-            with tempfile.TemporaryDirectory() as folder:
-                is_seen_of_each_node(folder)
+    if is_wanted('vestry-bench'):
+        is_seen_of_the_bench()
+    if is_wanted('boxoffice'):
+        with tempfile.TemporaryDirectory() as folder:
+            is_seen_of_each_node(folder)
 
 
 main()
