@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is said when PostgreSQL refuses something: for people, one line in the log, which names the function that was
- * called, the database, the SQLSTATE, what is wrong, and what helps. Values of the application's are never in it: what
- * the server says of data that do not fit quotes them, and is left out. */
+ * called, the database, the SQLSTATE, what is wrong, and what helps. It has no value of the application's: neither a
+ * statement's literals, nor what the server cites of them. */
 #ifndef VSI_POSTGRES_FAULT_H
 #define VSI_POSTGRES_FAULT_H
 
@@ -28,7 +28,7 @@ bool vsi_postgres_is_conflict(const char *state);
 
 /* A result that ends the call, logged.
  *  result   NULL: the connection says why
- *  doing    what was tried: a statement, without its values
+ *  doing    what was tried: a statement, which is logged without its literals; or words, without quotes
  *  Returns  vsi_postgres_code; never OK */
 vestry_err vsi_postgres_fail(const vsi_postgres_call *call, PGconn *db, const PGresult *result, const char *doing);
 /* Any other reason, which is to say what helps, too. Returns the error that is given. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/sql.h"
 #include "postgres/loan.h"
 
 struct vestry_postgres_row {
@@ -13,7 +14,7 @@ struct vestry_postgres_row {
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
-enum { FEW = 16, NUMBER_BYTES = 32 };
+enum { FEW = 16, NUMBER_BYTES = 32, SHOWN_BYTES = 400 };
 
 typedef struct values {
   const char **texts;
@@ -112,6 +113,12 @@ static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values
   return VESTRY_BUSY;
 }
 
+static vestry_err refuse(const vsi_postgres_call *call, vestry_err error, const char *sql, const char *why) {
+  char shown[SHOWN_BYTES];
+  vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
+  return vsi_postgres_refuse(call, error, "%s: %s", shown, why);
+}
+
 static void give_rows(const PGresult *result, vestry_postgres_row_fn row, void *ctx) {
   vestry_postgres_row at = {.result = result};
   for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at, ctx);
@@ -128,10 +135,8 @@ vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, cons
   const vsi_postgres_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_run");
   vestry_err error = write_all(loan->pool->host, list, &of);
   if (error == VESTRY_INVALID)
-    return vsi_postgres_refuse(&call, error,
-                               "a value for \"%s\" is none: each is a null, a boolean, an integer, a number or a text "
-                               "(not NULL)",
-                               sql);
+    return refuse(&call, error, sql,
+                  "a value is none: each is a null, a boolean, an integer, a number or a text (not NULL)");
   if (error) return error;
   error = execute(loan, sql, &of, &result);
   vsi_free(loan->pool->host, of.many);
@@ -179,5 +184,5 @@ vestry_err vestry_postgres_run_alone(vestry_postgres_pool *pool, const char *sql
     error = run_alone(pool, sql, list, row, ctx, &was_lost); /* its table is another */
   if (error != VESTRY_LIMIT || !was_lost) return error;
   const vsi_postgres_call call = vsi_postgres_pool_call(pool, "vestry_postgres_run_alone");
-  return vsi_postgres_refuse(&call, VESTRY_IO, "it is not known whether it was done: %s", sql);
+  return refuse(&call, VESTRY_IO, sql, "it is not known whether it was done");
 }

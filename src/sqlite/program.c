@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "sqlite/text.h"
+#include "base/sql.h"
 
 enum { OPERATIONS_MOST = 4096, COPIES_MOST = 4 };
 
@@ -258,7 +258,7 @@ static const char *skip_value(const char *at, bool *ret_is_integer) {
   if (strncmp(at, "NULL", 4) == 0) return at + 4;
   if (strncmp(at, "zeroblob(", 9) == 0) return at + strcspn(at, ")") + 1;
   if (at[0] == 'x' && at[1] == '\'') at++;
-  if (*at == '\'') return vsi_sqlite_text_skip(at);
+  if (*at == '\'') return vsi_sql_skip(VSI_SQL_SQLITE, at);
   if (*at == '-') at++;
   at += strspn(at, "0123456789");
   *ret_is_integer = at > begin && at[-1] != '-' && *at != '.' && *at != 'e';
@@ -275,9 +275,9 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
   const char *at = expanded;
   uint32_t known = 0, last = 0;
   while (at && *text) {
-    const char *end = vsi_sqlite_text_skip(text);
-    if (!end && vsi_sqlite_text_is_word(*text))
-      for (end = text; vsi_sqlite_text_is_word(*end) || *end == '$';) end++;
+    const char *end = vsi_sql_skip(VSI_SQL_SQLITE, text);
+    if (!end && vsi_sql_is_word(*text))
+      for (end = text; vsi_sql_is_word(*end) || *end == '$';) end++;
     if (!end && !strchr("?:@$#", *text)) end = text + 1;
     if (end) {
       if (strncmp(text, at, (size_t)(end - text)) != 0) break;
@@ -287,7 +287,7 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
     }
     char name[64];
     size_t len = 1;
-    while (vsi_sqlite_text_is_word(text[len])) len++;
+    while (vsi_sql_is_word(text[len])) len++;
     if (*text == '$' || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
     memcpy(name, text, len);
     name[len] = '\0';

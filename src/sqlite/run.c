@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Running one statement of a loan: values in, rows out. */
+#include "base/sql.h"
 #include "sqlite/loan.h"
 #include "sqlite/text.h"
 
@@ -28,7 +29,7 @@ static int bind_all(sqlite3_stmt *statement, const vestry_value *values) {
 
 static vestry_err refuse_values(const vsi_sqlite_call *call, sqlite3_stmt *statement, const vestry_value *values) {
   char shown[SHOWN_BYTES / 2];
-  vsi_sqlite_text_show(sqlite3_sql(statement), shown, sizeof shown);
+  vsi_sql_show(VSI_SQL_SQLITE, sqlite3_sql(statement), shown, sizeof shown);
   return vsi_sqlite_refuse(call, VESTRY_INVALID,
                            "%zu values were given for the %d parameters of \"%s\", of which each is a null, a boolean, "
                            "an integer, a number or a text (not NULL)",
@@ -41,7 +42,7 @@ static vestry_err fail(const vsi_sqlite_call *call, sqlite3 *db, int result, con
   char shown[SHOWN_BYTES];
   if (!vsi_sqlite_code(result)) return VESTRY_OK;
   const bool is_own = (result & 0xff) != SQLITE_ERROR || (!has_begun && !vsi_sqlite_text_cites(sqlite3_errmsg(db)));
-  vsi_sqlite_text_show(sql, shown, sizeof shown);
+  vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
   return vsi_sqlite_pool_fail(call, is_own ? db : NULL, result, shown);
 }
 

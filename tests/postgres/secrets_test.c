@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* No value is logged of what an application asks PostgreSQL: marks stand in values that are bound, in literals of
+ * statements, in rows, and in what functions say; in the log there is none. Names of tables and constraints are. */
+#include "postgres/shop.h"
+#include "support/test.h"
+
+#define MARK "zq7xk"
+
+static void begin(shop *s) {
+  shop_begin(s, (vestry_postgres_pool_options){0});
+  shop_do(s,
+          "CREATE TABLE bird(id int PRIMARY KEY, name text UNIQUE, weight int CHECK(weight <> 7), kind text NOT NULL)");
+  shop_do(s, "INSERT INTO bird VALUES(1, '" MARK "row', 1, 'a')");
+  shop_do(s, "CREATE FUNCTION say(text) RETURNS int LANGUAGE plpgsql AS "
+             "'BEGIN RAISE EXCEPTION ''no: %'', $1 USING ERRCODE = ''42P01''; END'");
+}
+
+/* The last line of the log: it says so, ahead of what helps, and has no mark. */
+static void assert_said(const shop *s, const char *sql, const char *says) {
+  if (strstr(s->th.last_log, MARK)) fail_msg("%s is logged: %s", sql, s->th.last_log);
+  if (!strstr(s->th.last_log, says)) fail_msg("%s: it does not say \"%s\": %s", sql, says, s->th.last_log);
+}
+
+typedef struct wrong {
+  const char *sql, *says;
+} wrong;
+
+static void refuse_all(const wrong *all, size_t count) {
+  shop s;
+  begin(&s);
+  for (size_t i = 0; i < count; i++) {
+    const long before = s.th.log_lines;
+    assert_int_not_equal(vestry_postgres_run_alone(s.pool, all[i].sql, NULL, NULL, NULL), VESTRY_OK);
+    assert_int_equal(s.th.log_lines, before + 1);
+    assert_said(&s, all[i].sql, all[i].says);
+  }
+  shop_end(&s);
+}
+
+static void literals_are_not_logged(void **state) {
+  (void)state;
+  static const wrong all[] = {
+      {"INSERT INTO bird VALUES(2, '" MARK "row', 1, 'a')",
+       "INSERT INTO bird VALUES(..., ..., ..., ...): duplicate key value violates unique constraint \"bird_name_key\""},
+      {"INSERT INTO bird VALUES(2, '" MARK "', 7, 'a')",
+       "new row for relation \"bird\" violates check constraint \"bird_weight_check\" (23514)"},
+      {"INSERT INTO bird VALUES(2, '" MARK "', 1, NULL)",
+       "null value in column \"kind\" of relation \"bird\" violates not-null constraint (23502)"},
+      {"SELECT 1 FROM nest WHERE a = '" MARK "'",
+       "SELECT ... FROM nest WHERE a = ...: relation \"nest\" does not exist (42P01)"},
+      {"SELECT $a$'" MARK "$a$, E'it\\'s " MARK "', 'it\\'s " MARK "' FROM nest", "SELECT ..., ..., ...: "},
+      {"SELECT 1 /* /* */ '" MARK "' */ FRM bird", "SELECT ...  FRM bird: syntax error at or near \"bird\" (42601)"},
+  };
+  refuse_all(all, sizeof all / sizeof *all);
+}
+
+/* What the server quotes need not be a name, though it says so. */
+static void what_the_server_cites_is_not_logged(void **state) {
+  (void)state;
+  static const wrong all[] = {
+      {"SELECT '" MARK "'::int", "a value does not fit (22P02)"},
+      {"SELECT 1 '" MARK "'", "syntax error at or near \"...\" (42601)"},
+      {"SELECT '" MARK, "unterminated quoted string at or near \"...\" (42601)"},
+      {"SELECT \"" MARK, "unterminated quoted identifier at or near \"...\" (42601)"},
+      {"SELECT $" MARK "$ a", "unterminated dollar-quoted string at or near \"...\" (42601)"},
+      {"SELECT name FROM bird WHERE name = \"" MARK "\"", "column \"...\" (42703)"},
+      {"SELECT '" MARK "'::regclass", "relation \"...\" (42P01)"},
+      {"SELECT nextval('" MARK " \"a\" b')", "(42602)"},
+      {"SELECT set_config('" MARK "', 'a', false)", "unrecognized configuration parameter \"...\" (42704)"},
+      {"SELECT b.\"a\xC2\xBB" MARK "\" FROM bird b", "column b.a\"...\" (42703)"},
+      {"SELECT name FROM bird ORDER BY 1234", "ORDER BY position ... is not in select list (42P10)"},
+      {"SELECT say('" MARK "')", "SELECT say(...): a function refuses it (42P01)"},
+      {"DO $$ BEGIN RAISE EXCEPTION '" MARK "'; END $$", "DO ...: a function refuses it (P0001)"},
+  };
+  refuse_all(all, sizeof all / sizeof *all);
+}
+
+static void bound_values_are_not_logged(void **state) {
+  (void)state;
+  shop s;
+  static const wrong all[] = {
+      {"SELECT $1::int", "SELECT $1::int: a value does not fit (22P02)"},
+      {"SELECT $1::text::regclass", "SELECT $1::text::regclass: relation \"...\" (42P01)"},
+      {"SELECT say($1)", "SELECT say($1): a function refuses it (42P01)"},
+      {"INSERT INTO bird VALUES(2, $1 || 'row', 1, 'a')", "unique constraint \"bird_name_key\" (23505)"},
+      {"SELECT $1, $2, '" MARK "'", "SELECT $1, $2, ...: "},
+  };
+  begin(&s);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    assert_int_not_equal(vestry_postgres_run_alone(s.pool, all[i].sql, VESTRY_LIST(MARK), NULL, NULL), VESTRY_OK);
+    assert_said(&s, all[i].sql, all[i].says);
+  }
+  const char *none = NULL, *sql = "SELECT '" MARK "', $1";
+  assert_int_equal(vestry_postgres_run_alone(s.pool, sql, VESTRY_LIST(none), NULL, NULL), VESTRY_INVALID);
+  assert_said(&s, sql, "SELECT ..., $1: a value is none");
+  shop_end(&s);
+}
+
+/* A statement whose connection is lost is named, too. */
+static void nor_is_what_was_under_way(void **state) {
+  (void)state;
+  shop s;
+  begin(&s);
+  const char *sql = "SELECT pg_terminate_backend(pg_backend_pid()), '" MARK "'";
+  assert_int_equal(vestry_postgres_run_alone(s.pool, sql, NULL, NULL, NULL), VESTRY_IO);
+  assert_said(&s, sql, "SELECT pg_terminate_backend(pg_backend_pid()), ...: it is not known whether it was done");
+  shop_end(&s);
+}
+
+int main(void) {
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(literals_are_not_logged),
+      cmocka_unit_test(what_the_server_cites_is_not_logged),
+      cmocka_unit_test(bound_values_are_not_logged),
+      cmocka_unit_test(nor_is_what_was_under_way),
+  };
+  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+}
