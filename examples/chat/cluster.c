@@ -39,6 +39,7 @@ struct cluster {
   pthread_mutex_t lock;
   struct member members[VESTRY_CLUSTER_MAX_COUNT]; /* guarded by lock; the first one is this process */
   size_t members_count;                            /* likewise */
+  char console[CONSOLE_URL_BYTES];                 /* likewise; of this process; "": it has none */
 };
 
 /* ---------------------------------------------------------------------------------------- who there is ------------ */
@@ -164,8 +165,10 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   struct cluster *cluster = ctx;
   const struct app *app = cluster->app;
   struct member members[VESTRY_CLUSTER_MAX_COUNT];
+  char console[CONSOLE_URL_BYTES];
   vestry_render_topic(render, "cluster");
   pthread_mutex_lock(&cluster->lock);
+  memcpy(console, cluster->console, sizeof console);
   const size_t count = cluster->members_count;
   if (cluster->of) cluster->members[0].state = vestry_cluster_member(cluster->of, app->node);
   memcpy(members, cluster->members, count * sizeof *members);
@@ -184,7 +187,12 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
                   app->node, is_up ? "up" : "down");
   for (size_t i = 0; i < count; i++) put_member(html, &members[i], strcmp(members[i].name, app->node) == 0);
   vestry_html_add(html, "</tbody></table></div><p>Two nodes that meet have a gap, too: what was said before may be "
-                        "missing. Behind each gap all pages are made anew.</p><p><a href=\"/\">To the chat</a></p>");
+                        "missing. After each gap all pages are made anew.</p>");
+  if (*console)
+    vestry_html_add(html,
+                    "<p><a id=\"console\" href=\"%s#cluster\">The console of %s</a>, for browsers on its machine</p>",
+                    console, app->node);
+  vestry_html_add(html, "<p><a href=\"/\">To the chat</a></p>");
   vestry_render_end(render, html);
   return program_live_end(html);
 }
@@ -259,12 +267,25 @@ vestry_err cluster_begin(struct app *app) {
   return err;
 }
 
+/* The console is reached at this process's own port alone: what comes by the balancer is not of this machine. */
+static void on_ready(unsigned port, void *ctx) {
+  struct cluster *cluster = ctx;
+  pthread_mutex_lock(&cluster->lock);
+  console_url(cluster->app->program.options.address, port, cluster->console);
+  pthread_mutex_unlock(&cluster->lock);
+  vestry_refresh_here(cluster->app->pages, "cluster", NULL);
+}
+
 void cluster_show(struct app *app) {
   if (!app->cluster) return;
-  app->program.options.shown.cluster = app->cluster->of;
+  struct server_options *options = &app->program.options;
+  options->shown.cluster = app->cluster->of;
+  if (options->has_console) {
+    options->on_ready = on_ready;
+    options->ready_ctx = app->cluster;
+  }
 #ifdef CHAT_NATS
-  if (app->cluster->broker.ops)
-    console_metrics_of(&app->program.options.metrics, vestry_nats_metrics, &app->cluster->broker);
+  if (app->cluster->broker.ops) console_metrics_of(&options->metrics, vestry_nats_metrics, &app->cluster->broker);
 #endif
 }
 

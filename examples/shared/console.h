@@ -24,7 +24,10 @@ void console_metrics_of(struct console_metrics *metrics, vestry_metrics_fn add, 
  * Returns what vestry_observe_mount returns; it has been said */
 vestry_err console_begin(const char *program, vestry *v, const vestry_observe_options *shown,
                          const struct console_metrics *metrics, vestry_observe **ret_console);
-/* Print where it is. address: as options have it: NULL: 127.0.0.1. node: 0: there is but one */
+enum { CONSOLE_URL_BYTES = 64 };
+/* Where it is, for browsers on this machine. address: as options have it: NULL: 127.0.0.1 */
+void console_url(const char *address, unsigned port, char url[CONSOLE_URL_BYTES]);
+/* Print that. node: 0: there is but one */
 void console_say(const char *program, const char *address, unsigned node, unsigned port);
 /* Whether it may be mounted where a server listens there (NULL: on 127.0.0.1), or on a UNIX socket (NULL: on none). It
  * is for requests that come from this machine, so they must be able to. Otherwise false, and why has been said.

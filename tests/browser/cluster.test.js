@@ -11,7 +11,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
-const { startExample, newSession, picture, closeChrome } = require('./harness.js');
+const { startExample, newSession, picture, send, closeChrome } = require('./harness.js');
 const { reservePort } = require('../support/port.js');
 const { IS_POSTGRES, databaseFor, personFor, press, say, textsOf, shows, isIn, go, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
 
@@ -250,6 +250,30 @@ test('cluster: a press that is repeated at another node is answered there as it 
   const [rows] = sql('SELECT text FROM message ORDER BY id');
   assert.deepEqual(rows.flat(), ['x', 'once']);
   assert.deepEqual(faults(ada.problems), []);
+});
+
+// capability: H4
+test('cluster: /cluster leads to the console of the node that serves it', { skip: isMissing }, async (t) => {
+  const { nodes, url } = await clusterFor(t, ['--console']);
+  const ada = await personFor(t, { url }, 'Ada');
+  const tab = await ada.tab(`${url}cluster`);
+  const [own, link, where] = await tab.page.evaluate(() => {
+    const found = document.querySelector('#console');
+    return [document.querySelector('#own').textContent, found.textContent, found.href];
+  });
+  const { port } = nodes.find(({ name }) => name === own);
+  assert.deepEqual([link, where], [`The console of ${own}`, `http://127.0.0.1:${port}/observe/console#cluster`]);
+  // A proxy that says for whom it asks is given nothing; so the link leads past it.
+  assert.equal((await send('GET', `${url}observe/console`, '', { 'X-Forwarded-For': '127.0.0.1' })).status, 403);
+  await tab.click('console');
+  await tab.until((count) => [...document.querySelectorAll('#members tbody tr')]
+    .filter((row) => row.cells[1].textContent === 'alive').length === count, NODES.length);
+  const members = await tab.page.$$eval('#members tbody tr', (all) => all.map((row) => row.cells[0].textContent));
+  assert.deepEqual([...members].sort(), NODES);
+  assert.equal(nodes.find(({ name }) => name === members[0]).port, Number(new URL(tab.page.url()).port)); // it is first
+  assert.ok(await tab.page.isVisible('#view-cluster'));
+  assert.deepEqual(faults(ada.problems), []);
+  await ada.context.close(); // the balancer would lead its tabs to nodes whose database has gone with the test
 });
 
 // capability: G6, M4
