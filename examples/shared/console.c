@@ -38,7 +38,7 @@ vestry_err console_begin(const char *program, vestry *v, const vestry_observe_op
 }
 
 void console_url(const char *address, unsigned port, char url[CONSOLE_URL_BYTES]) {
-  const char *here = address && strncmp(address, "127.", 4) == 0 ? address : "127.0.0.1";
+  const char *here = "127.0.0.1"; (void)address;
   snprintf(url, CONSOLE_URL_BYTES, "http://%s:%u" PREFIX "/console", here, port);
 }
 
