@@ -37,41 +37,30 @@ static void put_close(const vestry_close_info *info, void *ctx) {
 
 /* ------------------------------------------------------------------------------------------- what all say ------- */
 
-/* Goes through all that are known, the last ones first, until fn has had enough: it says so by is_over. */
-typedef struct closed_walk {
-  uint64_t id; /* that is looked for */
-  bool is_over;
-  vestry_close_info found;
-  uint64_t counts[VESTRY_CAUSES_MAX], consoles[VESTRY_CAUSES_MAX]; /* of the last hour */
-} closed_walk;
-
-static void go_through(vestry_observe *observe, closed_walk *walk, vestry_close_info_fn fn) {
-  vestry_close_query query = {.before = 0};
-  do vsi_closes_look(observe->closes, &query, fn, walk, &query.before);
-  while (query.before && !walk->is_over);
-}
-
-static void find(const vestry_close_info *info, void *ctx) {
-  closed_walk *walk = ctx;
-  if (info->id != walk->id) return;
-  walk->found = *info;
-  walk->is_over = true;
-}
+typedef struct last_hour {
+  bool is_over; /* all that came in it were counted */
+  uint64_t counts[VESTRY_CAUSES_MAX], consoles[VESTRY_CAUSES_MAX];
+} last_hour;
 
 static void count(const vestry_close_info *info, void *ctx) {
-  closed_walk *walk = ctx;
-  walk->is_over = info->ago_ms > HOUR_MS;
-  if (walk->is_over) return;
-  walk->counts[info->cause]++;
-  walk->consoles[info->cause] += info->is_console;
+  last_hour *hour = ctx;
+  hour->is_over = info->ago_ms > HOUR_MS;
+  if (hour->is_over) return;
+  hour->counts[info->cause]++;
+  hour->consoles[info->cause] += info->is_console;
+}
+
+static void count_hour(vestry_observe *observe, last_hour *hour) {
+  vestry_close_query query = {.before = 0};
+  do vsi_closes_look(observe->closes, &query, count, hour, &query.before);
+  while (query.before && !hour->is_over);
 }
 
 vestry_err vsi_closed_put(vestry_observe *observe, uint64_t id, vsi_json_writer *json) {
-  closed_walk found = {.id = id};
-  go_through(observe, &found, find);
-  if (!found.is_over) return VESTRY_NOT_FOUND;
-  put_close(&found.found, json);
-  return VESTRY_OK;
+  vestry_close_info info;
+  vestry_err error = vsi_closes_find(observe->closes, id, &info);
+  if (!error) put_close(&info, json);
+  return error;
 }
 
 /* -------------------------------------------------------------------------------------------- its request ------- */
@@ -113,7 +102,7 @@ vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void 
     return vsi_show_text(reply, 400, "limit is a number from 1 to 100\n");
   if (!get_consoles(req, &query.no_consoles)) return vsi_show_text(reply, 400, "consoles is yes or no\n");
   query.limit = (size_t)limit;
-  closed_walk hour = {.id = 0};
+  last_hour hour = {.is_over = false};
   vsi_json_writer json;
   vsi_json_begin(&json, observe->v->host);
   vsi_json_open(&json, NULL, '{');
@@ -124,7 +113,7 @@ vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void 
     vsi_json_count(&json, "next", next);
   else
     vsi_json_null(&json, "next");
-  go_through(observe, &hour, count);
+  count_hour(observe, &hour);
   vsi_closes_count(observe->closes, counts, consoles);
   vsi_json_causes(&json, "last_hour", hour.counts);
   vsi_json_causes(&json, "last_hour_consoles", hour.consoles);

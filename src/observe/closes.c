@@ -214,6 +214,18 @@ static size_t copy(vsi_closes *closes, const vestry_close_query *query, uint64_t
   return count;
 }
 
+vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info) {
+  record found;
+  vsi_mutex_lock(&closes->lock);
+  const record *at = find_record_locked(closes, id);
+  if (at) found = *at;
+  vsi_mutex_unlock(&closes->lock);
+  if (!at) return VESTRY_NOT_FOUND;
+  *ret_info = found.info;
+  ret_info->ago_ms = vsi_shown_ms(vsi_now_ns(closes->v->host), found.at_ns);
+  return VESTRY_OK;
+}
+
 void vsi_closes_look(vsi_closes *closes, const vestry_close_query *query, vestry_close_info_fn fn, void *ctx,
                      uint64_t *ret_next) {
   size_t left_count = query->limit ? query->limit : VESTRY_STREAMS_MAX_COUNT;

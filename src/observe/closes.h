@@ -19,6 +19,8 @@ void vsi_closes_destroy(vsi_closes *closes);
  * were consoles' and tails'; NULL: that is not asked. */
 void vsi_closes_look(vsi_closes *closes, const vestry_close_query *query, vestry_close_info_fn fn, void *ctx,
                      uint64_t *ret_next);
+/* The close of one stream. OK | NOT_FOUND: it is not among those that are kept */
+vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info);
 void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX], uint64_t consoles[VESTRY_CAUSES_MAX]);
 
 #endif
