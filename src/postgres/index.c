@@ -92,10 +92,9 @@ struct vsi_postgres_index {
   STAILQ_HEAD(, recent) ring;
   size_t hidden_count; /* of the ring: not visible yet */
   size_t ring_bytes;
-  uint64_t started;    /* the clock's time; 0: not yet */
   uint64_t start_to;   /* transactions before it may have committed unseen */
   uint64_t start_left; /* so many of them had not ended when it was looked last */
-  uint64_t forgotten;  /* renders with tickets up to this may have been passed by a commit that is not kept */
+  uint64_t forgotten;  /* renders with tickets up to this may have been passed by a commit that is not known */
   uint64_t near;       /* a number near to those of now */
   move *moves;
   size_t moves_count, moves_room;
@@ -441,7 +440,7 @@ static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket
                       const vsi_postgres_snapshot *snapshot) {
   unsigned kind;
   const recent *c;
-  if (ticket->at < index->started || ticket->at <= index->forgotten) return true;
+  if (ticket->at <= index->forgotten) return true;
   STAILQ_FOREACH(c, &index->ring, in)
   if (c->published && !vsi_postgres_snapshot_sees(snapshot, c->xid) && meets(c, of, &kind)) return true;
   return false;
@@ -491,7 +490,7 @@ void vsi_postgres_index_add_whole(vsi_postgres_index *index) {
 
 vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
   vsi_mutex_lock(&index->lock);
-  bool is_passed = ticket->at < index->started || ticket->at <= index->forgotten;
+  bool is_passed = ticket->at <= index->forgotten;
   const recent *c;
   STAILQ_FOREACH(c, &index->ring, in)
   if (c->published > ticket->at) is_passed = true;
@@ -510,7 +509,7 @@ void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to) {
   vsi_mutex_lock(&index->lock);
   while (!STAILQ_EMPTY(&index->ring)) drop(index, STAILQ_FIRST(&index->ring));
   index->moves_count = 0;
-  index->started = ++index->clock;
+  index->forgotten = ++index->clock;
   index->start_to = index->near = to;
   index->start_left = UINT64_MAX;
   index->is_met = false;
