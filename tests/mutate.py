@@ -6,6 +6,7 @@ import pathlib
 import shlex
 import subprocess
 import sys
+import tempfile
 
 
 def link(build, path, before, after, target, made):
@@ -28,3 +29,20 @@ def link(build, path, before, after, target, made):
     if str(mutant) not in command or str(made) not in command:
         sys.exit(f"{old} is not linked into {target}")
     subprocess.run(command, shell=True, cwd=build, check=True)
+
+
+def main(mutations, run, is_found, skipped=None):
+    """The command SOURCE BUILD [NAME…]: each mutation is to be found. run(source, build, name, folder) returns the exit
+    status of what looks for it, and what that said; `skipped`: the status of one that cannot look here."""
+    source, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+    left = []
+    for name in sys.argv[3:] or mutations:
+        with tempfile.TemporaryDirectory() as folder:
+            status, said = run(source, build, name, pathlib.Path(folder))
+        if skipped is not None and status == skipped:
+            sys.exit(skipped)
+        found = status != 0 and is_found(said)
+        print(f"{name}: {'found' if found else f'NOT found: {said}'}", flush=True)
+        if not found:
+            left.append(name)
+    sys.exit(f"not found: {' '.join(left)}" if left else 0)

@@ -7,12 +7,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import mutate  # noqa: E402
 
-COMMITS = os.environ.get("VESTRY_MUTATION_COMMITS", "3000")
+COMMITS = os.environ.get("VESTRY_MUTATION_COMMITS", "6000")
 SKIPPED = 77
 PROGRAM = "bin/test_postgres_oracle"
 MUTATIONS = {
@@ -50,21 +49,5 @@ def run(source, build, name, folder):
     return ran.returncode, ran.stdout
 
 
-def main():
-    source, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    left = []
-    for name in sys.argv[3:] or MUTATIONS:
-        with tempfile.TemporaryDirectory() as folder:
-            status, said = run(source, build, name, pathlib.Path(folder))
-        if status == SKIPPED:
-            sys.exit(SKIPPED)
-        found = status != 0 and ("missed by page" in said or "never settles" in said)
-        print(f"{name}: {'found' if found else 'NOT found'}", flush=True)
-        if not found:
-            print(said)
-            left.append(name)
-    sys.exit(f"not found: {' '.join(left)}" if left else 0)
-
-
 if __name__ == "__main__":
-    main()
+    mutate.main(MUTATIONS, run, lambda said: "missed by page" in said or "never settles" in said, SKIPPED)

@@ -7,7 +7,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import mutate  # noqa: E402
@@ -32,18 +31,5 @@ def soak(source, build, name, folder):
     return ran.returncode, ran.stdout
 
 
-def main():
-    source, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    left = []
-    for name in sys.argv[3:] or MUTATIONS:
-        with tempfile.TemporaryDirectory() as folder:
-            status, said = soak(source, build, name, pathlib.Path(folder))
-        found = status != 0 and "≠" in said
-        print(f"{name}: {'found' if found else 'NOT found'}: {said}", flush=True)
-        if not found:
-            left.append(name)
-    sys.exit(f"not found: {' '.join(left)}" if left else 0)
-
-
 if __name__ == "__main__":
-    main()
+    mutate.main(MUTATIONS, soak, lambda said: "≠" in said)
