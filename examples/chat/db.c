@@ -23,8 +23,8 @@ vestry_err db_open(struct db *db, const char *file, const char *postgres_url) {
 static vestry_err welcome(struct db_loan *loan, void *ctx) {
   static const char *const said[] = {
       "Welcome! Open this page in a second window, and come in with another name: what one says is in both at once.",
-      "Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
-      "this order, when the server is back.",
+      ("Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
+       "this order, when the server is back."),
       "Each channel has an address. Send somebody the one of #random; Back leads here again."};
   (void)ctx;
   vestry_err err = db_run(loan, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);
