@@ -31,6 +31,7 @@
 #ifndef VESTRY_POSTGRES_H
 #define VESTRY_POSTGRES_H
 
+#include "vestry/metrics.h"
 #include "vestry/page.h"
 #include "vestry/postgres_pool.h"
 
@@ -58,6 +59,8 @@ typedef struct vestry_postgres_options {
   uint32_t max_transaction_keys; /**< that one transaction may write [16,384]; beyond them it counts by tables */
   uint32_t connect_ms;           /**< vestry_postgres_create waits so long for the level to be found [5,000] */
   uint32_t fallback_ms;          /**< so long renders are followed by tables after the server had no room [10,000] */
+  uint32_t silence_ms;           /**< a server that has sent nothing for so long is asked for a word; when it is silent
+                                      for as long again it is taken for gone, as when a network is cut [10,000] */
 } vestry_postgres_options;
 
 /** Follow a database.
@@ -105,8 +108,8 @@ typedef struct vestry_postgres_stats {
   vestry_postgres_level level;  /**< now */
   bool is_following;            /**< now */
   uint64_t starts_count;        /**< times that following began */
-  uint64_t records_count;       /**< of the WAL, since it began last */
-  uint64_t read_bytes;          /**< of the WAL */
+  uint64_t records_count;       /**< of the WAL, that were read */
+  uint64_t read_bytes;          /**< of the WAL, likewise */
   uint64_t lag_bytes;           /**< of the WAL, that are not read yet */
   uint64_t lag_ms;              /**< since when there have been some */
   uint64_t commits_count;       /**< that wrote what a render can read */
@@ -129,6 +132,13 @@ typedef struct vestry_postgres_stats {
 
 /** A snapshot. Threads any; takes locks briefly. */
 VESTRY_API void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_postgres_…: a vestry_metrics_fn, or for yours to call (observe.h). Of one
+ *  database only.
+ *  database  a vestry_postgres
+ *  Returns   OK | INVALID | the errors of vestry_metrics_add
+ *  Threads   as vestry_postgres_stats_get */
+VESTRY_API vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *database);
 
 #ifdef __cplusplus
 }

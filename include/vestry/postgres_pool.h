@@ -27,6 +27,7 @@
 #ifndef VESTRY_POSTGRES_POOL_H
 #define VESTRY_POSTGRES_POOL_H
 
+#include "vestry/metrics.h"
 #include "vestry/value.h"
 
 #ifdef __cplusplus
@@ -163,6 +164,12 @@ typedef struct vestry_postgres_pool_stats {
 
 /** A snapshot. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_postgres_pool_stats_get(vestry_postgres_pool *pool, vestry_postgres_pool_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_postgres_pool_…: as vestry_postgres_metrics. Of one pool only.
+ *  pool     a vestry_postgres_pool
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_postgres_pool_stats_get */
+VESTRY_API vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void *pool);
 
 #ifdef __cplusplus
 }

@@ -25,6 +25,7 @@ enum {
   MAX_RING = 4096,
   CONNECT_MS = 5000,
   FALLBACK_MS = 10000,
+  SILENCE_MS = 10000,
   TRIES = 3,
   TOPIC_BYTES = 48
 };
@@ -101,12 +102,20 @@ static void depend(const vestry_postgres *database, vestry_render *render, uint6
 
 /* --------------------------------------------------------------------------------------------------- levels ------- */
 
+/* Whether renders are followed by tables for want of locks. When that is over, the first that asks says so. */
+static bool is_fallen_back(vestry_postgres *database) {
+  uint64_t until_ns = atomic_load_explicit(&database->fallback_until_ns, memory_order_relaxed);
+  if (!until_ns || vsi_monotonic_ns() < until_ns) return until_ns;
+  if (atomic_compare_exchange_strong_explicit(&database->fallback_until_ns, &until_ns, 0, memory_order_relaxed,
+                                              memory_order_relaxed))
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is READS again", database->pool->name);
+  return false;
+}
+
 static vestry_postgres_level level_of(vestry_postgres *database) {
   vestry_postgres_level level = atomic_load_explicit(&database->level, memory_order_relaxed);
   if (level == VESTRY_POSTGRES_DEFAULT) return VESTRY_POSTGRES_TOPICS;
-  if (level != VESTRY_POSTGRES_READS) return level;
-  uint64_t until_ns = atomic_load_explicit(&database->fallback_until_ns, memory_order_relaxed);
-  return until_ns && vsi_monotonic_ns() < until_ns ? VESTRY_POSTGRES_TABLES : level;
+  return level == VESTRY_POSTGRES_READS && is_fallen_back(database) ? VESTRY_POSTGRES_TABLES : level;
 }
 
 vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
@@ -114,10 +123,11 @@ vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
 }
 
 static void fall_back(vestry_postgres *database) {
-  bool is_first = level_of(database) == VESTRY_POSTGRES_READS;
-  atomic_store_explicit(&database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms),
-                        memory_order_relaxed);
-  if (!is_first) return;
+  if (atomic_load_explicit(&database->level, memory_order_relaxed) != VESTRY_POSTGRES_READS) return;
+  (void)is_fallen_back(database); /* one that is over is said to be so */
+  uint64_t until_ns = atomic_exchange_explicit(
+      &database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms), memory_order_relaxed);
+  if (until_ns) return; /* one that began before: it lasts longer now */
   atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
   vsi_log(database->host, VESTRY_LOG_WARN,
           "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
@@ -125,14 +135,8 @@ static void fall_back(vestry_postgres *database) {
           database->pool->name, database->options.fallback_ms);
 }
 
-static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
-  vestry_postgres *database = ctx;
+static void say_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
   static const char *const names[] = {"", "TOPICS", "TABLES", "READS"};
-  vestry_postgres_level wanted = database->options.level;
-  if (is == VSI_POSTGRES_TRYING) return; /* renders go on as they were: all are refreshed when it is back */
-  vestry_postgres_level level = is == VSI_POSTGRES_GOING ? wanted : VESTRY_POSTGRES_TOPICS;
-  atomic_store_explicit(&database->major, major, memory_order_relaxed);
-  if (atomic_exchange_explicit(&database->level, level, memory_order_relaxed) == level) return;
   if (level == VESTRY_POSTGRES_TOPICS)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "vestry_postgres, %s: the level is TOPICS: commits cannot be followed, as was said before; that wants a "
@@ -142,6 +146,18 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   else
     vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is %s, over PostgreSQL %u",
             database->pool->name, names[level], major);
+}
+
+static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
+  vestry_postgres *database = ctx;
+  if (is == VSI_POSTGRES_TRYING) return; /* renders go on as they were: all are refreshed when it is back */
+  vestry_postgres_level level = is == VSI_POSTGRES_GOING ? database->options.level : VESTRY_POSTGRES_TOPICS;
+  atomic_store_explicit(&database->major, major, memory_order_relaxed);
+  if (atomic_exchange_explicit(&database->level, level, memory_order_relaxed) != level)
+    say_level(database, level, major);
+  else
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, over PostgreSQL %u",
+            database->pool->name, major);
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
@@ -350,6 +366,7 @@ static void set_defaults(vestry_postgres_options *options) {
   if (!options->max_transaction_keys) options->max_transaction_keys = MAX_TRANSACTION_KEYS;
   if (!options->connect_ms) options->connect_ms = CONNECT_MS;
   if (!options->fallback_ms) options->fallback_ms = FALLBACK_MS;
+  if (!options->silence_ms) options->silence_ms = SILENCE_MS;
 }
 
 static vestry_err start(vestry_postgres *database) {
@@ -367,6 +384,7 @@ static vestry_err start(vestry_postgres *database) {
                                                        .name = database->pool->name,
                                                        .index = database->index,
                                                        .max_keys = database->options.max_transaction_keys,
+                                                       .silence_ms = database->options.silence_ms,
                                                        .changed = changed,
                                                        .ctx = database};
     error = vsi_postgres_follower_create(&of_follower, &database->follower);

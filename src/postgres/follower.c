@@ -60,6 +60,7 @@ struct vsi_postgres_follower {
   bool has_transactions;
   vsi_postgres_catalog *catalogs;
   size_t catalogs_count;
+  uint64_t records_told;              /* of those of the stream */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t look_ms;
   bool was_refused; /* it could not begin, and the log was told why */
@@ -275,7 +276,8 @@ static void tell_position(follower *f, uint64_t asked) {
   f->stats.bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
   f->place = wal->at;
   f->answered = asked;
-  f->stats.records_count = wal->records_count;
+  f->stats.records_count += wal->records_count - f->records_told;
+  f->records_told = wal->records_count;
   f->stats.lag_bytes = f->stream.end > wal->at ? f->stream.end - wal->at : 0;
   if (!f->stats.lag_bytes)
     f->behind_since_ns = 0;
@@ -335,15 +337,16 @@ static vestry_err follow(follower *f) {
   bool more = false;
   while (!error && !is_over(f)) {
     bool is_asked;
-    uint32_t ms;
+    uint32_t ms, silent_ms = 0;
     const uint64_t asked = asked_of(f, &is_asked), before = f->stream.wal.at;
     error = vsi_postgres_stream_read(&f->stream, &more);
     const bool is_new = f->stream.wal.at != before;
     if (!error) error = look_in_time(f, is_new, is_asked, &ms);
+    if (!error && !more) error = vsi_postgres_stream_rouse(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;
     tell_position(f, asked);
     vsi_postgres_stream_tell(&f->stream, false);
-    if (!more) rest(f, is_new, ms);
+    if (!more) rest(f, is_new, ms < silent_ms ? ms : silent_ms);
   }
   return error;
 }
@@ -362,6 +365,7 @@ static void say_end(const follower *f, vestry_err error) {
 static void go(follower *f) {
   f->was_refused = false;
   f->look_ms = 0;
+  f->records_told = 0;
   vsi_mutex_lock(&f->lock);
   f->place = 0;
   vsi_mutex_unlock(&f->lock);

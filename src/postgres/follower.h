@@ -21,7 +21,8 @@ typedef struct vsi_postgres_follower_options {
   const char *url;  /* borrowed */
   const char *name; /* of the database, for the log; borrowed */
   vsi_postgres_index *index;
-  size_t max_keys; /* of a transaction */
+  size_t max_keys;     /* of a transaction */
+  uint32_t silence_ms; /* a server that says nothing for so long is asked; and after as long again it is gone */
   /* It has changed; before it is GOING the index is started. On the follower's thread. major: of the server */
   void (*changed)(void *ctx, vsi_postgres_following is, unsigned major);
   void *ctx;

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "base/wait.h"
+#include "postgres/hosts.h"
 
 enum { PARAMETERS_MAX = 16 };
 
@@ -32,15 +33,10 @@ static bool come_to(PGconn *db, uint64_t until_ns) {
   return true;
 }
 
-vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const char *name, const char *const *words,
-                                const char *const *values, uint64_t until_ns, PGconn **ret_db) {
-  const char *all_words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
-  const char *all_values[PARAMETERS_MAX] = {"UTF8", name ? name : "vestry", url};
-  for (size_t i = 0; words && words[i] && i + 4 < PARAMETERS_MAX; i++) {
-    all_words[3 + i] = words[i];
-    all_values[3 + i] = values[i];
-  }
-  PGconn *db = PQconnectStartParams(all_words, all_values, 1);
+/* words, values: libpq's parameters, a NULL at the end. OK | NO_MEMORY | LIMIT */
+static vestry_err connect_once(const vsi_call *call, const char *const *words, const char *const *values,
+                               uint64_t until_ns, PGconn **ret_db) {
+  PGconn *db = PQconnectStartParams(words, values, 1);
   if (!db) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   if (PQstatus(db) == CONNECTION_BAD)
@@ -53,6 +49,39 @@ vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const cha
     PQfinish(db);
   else
     *ret_db = db;
+  return error;
+}
+
+/* libpq goes on to the next host when one refuses. One that says nothing would take all of the time: so each of them is
+ * tried by itself, for its share. What the last one says is logged. */
+static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts *hosts, const char **words,
+                                  const char **values, size_t count, uint64_t until_ns, PGconn **ret_db) {
+  vestry_err error = VESTRY_LIMIT;
+  vestry_host quiet = *call->host;
+  quiet.log = NULL;
+  for (size_t i = 0, left; (left = hosts->count - i) && error == VESTRY_LIMIT; i++) {
+    const vsi_call of = {left > 1 ? &quiet : call->host, call->function, call->name};
+    const uint64_t now_ns = vsi_monotonic_ns(), left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    vsi_postgres_hosts_choose(hosts, i, words + count, values + count);
+    error = connect_once(&of, words, values, now_ns + left_ns / left, ret_db);
+  }
+  return error;
+}
+
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const char *name, const char *const *more_words,
+                                const char *const *more_values, uint64_t until_ns, PGconn **ret_db) {
+  const char *words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
+  const char *values[PARAMETERS_MAX] = {"UTF8", name ? name : "vestry", url};
+  size_t count = 3;
+  for (; more_words && more_words[count - 3] && count + VSI_POSTGRES_HOST_WORDS + 1 < PARAMETERS_MAX; count++) {
+    words[count] = more_words[count - 3];
+    values[count] = more_values[count - 3];
+  }
+  vsi_postgres_hosts hosts;
+  vsi_postgres_hosts_init(&hosts, url);
+  vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, count, until_ns, ret_db)
+                                     : connect_once(call, words, values, until_ns, ret_db);
+  vsi_postgres_hosts_finish(&hosts);
   return error;
 }
 

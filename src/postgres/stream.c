@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/wait.h"
 #include "postgres/link.h"
@@ -13,7 +14,8 @@ enum {
   TELL_EACH_MS = 10000, /* a server that hears nothing for a minute ends the connection */
   MESSAGES_MAX = 64,    /* read at once */
   DATA_HEAD = 25,       /* of a message with WAL: its mark, where it is, the end, the time */
-  KEEP_ALIVE = 18
+  KEEP_ALIVE = 18,
+  SINCE_S = 946684800 /* from 1970 to 2000 */
 };
 
 static uint64_t load(const char *at) {
@@ -78,21 +80,53 @@ vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call
   vestry_err error = is_copy ? VESTRY_OK : vsi_postgres_fail(call, stream->db, result, sql);
   PQclear(result);
   if (!is_copy) return error ? error : VESTRY_IO;
+  stream->heard_at_ns = vsi_monotonic_ns();
   vsi_postgres_stream_tell(stream, true);
   return VESTRY_OK;
 }
 
+/* By the server's count: since 2000. It shows in pg_stat_replication. */
+static uint64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)(now.tv_sec - SINCE_S) * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 /* Written is what was read; flushed and applied is nothing: it is no standby, and no commit waits for it. */
-void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked) {
+static void tell(vsi_postgres_stream *stream, bool asks) {
   char answer[34] = "r";
-  uint64_t now_ns = vsi_monotonic_ns();
-  if (!is_asked && now_ns - stream->told_at_ns < (uint64_t)TELL_EACH_MS * 1000000) return;
-  stream->told_at_ns = now_ns;
+  stream->told_at_ns = vsi_monotonic_ns();
   store(answer + 1, stream->wal.at);
+  store(answer + 25, now_us());
+  answer[sizeof answer - 1] = asks;
   if (PQputCopyData(stream->db, answer, sizeof answer) == 1) (void)PQflush(stream->db);
 }
 
+void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked) {
+  if (is_asked || vsi_monotonic_ns() - stream->told_at_ns >= (uint64_t)TELL_EACH_MS * 1000000) tell(stream, false);
+}
+
+/* This process may have been stopped for long: so what counts is the time since the server was asked. */
+vestry_err vsi_postgres_stream_rouse(vsi_postgres_stream *stream, uint32_t silence_ms, uint32_t *ret_ms) {
+  const uint64_t now_ns = vsi_monotonic_ns();
+  const uint64_t since_ns = stream->asked_at_ns ? stream->asked_at_ns : stream->heard_at_ns;
+  const uint64_t passed_ms = (now_ns - since_ns) / 1000000;
+  *ret_ms = silence_ms;
+  if (passed_ms < silence_ms) {
+    *ret_ms = silence_ms - (uint32_t)passed_ms;
+  } else if (!stream->asked_at_ns) {
+    tell(stream, true);
+    stream->asked_at_ns = now_ns;
+  } else {
+    snprintf(stream->wal.reason, sizeof stream->wal.reason, "the server says nothing, for %" PRIu32 " ms", silence_ms);
+    return VESTRY_TIMEOUT;
+  }
+  return VESTRY_OK;
+}
+
 static vestry_err take(vsi_postgres_stream *stream, const char *message, size_t len) {
+  stream->heard_at_ns = vsi_monotonic_ns();
+  stream->asked_at_ns = 0;
   if (len >= KEEP_ALIVE && message[0] == 'k') {
     stream->end = load(message + 1);
     if (message[KEEP_ALIVE - 1]) vsi_postgres_stream_tell(stream, true);

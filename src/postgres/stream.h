@@ -10,8 +10,10 @@
 typedef struct vsi_postgres_stream {
   PGconn *db;
   vsi_postgres_wal wal;
-  uint64_t end;        /* of the server's WAL, as far as it has said */
-  uint64_t told_at_ns; /* when it was told last how far this is */
+  uint64_t end;         /* of the server's WAL, as far as it has said */
+  uint64_t told_at_ns;  /* when it was told last how far this is */
+  uint64_t heard_at_ns; /* when something came last */
+  uint64_t asked_at_ns; /* when it was asked for a word since; 0: it was not */
 } vsi_postgres_stream;
 
 /* Where the WAL is now. */
@@ -34,6 +36,10 @@ vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call
 vestry_err vsi_postgres_stream_read(vsi_postgres_stream *stream, bool *ret_more);
 /* Tell the server how far this is, if that is due. */
 void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked);
+/* After all that has come was read: ask for a word if nothing has come for so long.
+ *  ret_ms   so long there is nothing to be done
+ *  Returns  OK | TIMEOUT (nothing came for as long again: wal.reason) */
+vestry_err vsi_postgres_stream_rouse(vsi_postgres_stream *stream, uint32_t silence_ms, uint32_t *ret_ms);
 void vsi_postgres_stream_finish(vsi_postgres_stream *stream);
 
 #endif

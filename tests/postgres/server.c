@@ -87,8 +87,14 @@ static int wait_for(pid_t pid) {
   return status;
 }
 
-void postgres_server_init(postgres_server *server, unsigned major) {
-  *server = (postgres_server){.port = port_reserve(), .major = major ? major : postgres_server_newest()};
+void postgres_server_call(const postgres_server *server, const char *const *arguments) {
+  int status = wait_for(launch(server, arguments));
+  if (status) show_log(server);
+  assert_int_equal(status, 0);
+}
+
+static void make_folder(postgres_server *server, unsigned major) {
+  *server = (postgres_server){.port = port_reserve(), .major = major};
   find_user(server);
   snprintf(server->programs, sizeof server->programs, "%s/%u/bin", root, server->major);
   snprintf(server->folder, sizeof server->folder, "/tmp/vestry-postgres-XXXXXX");
@@ -98,11 +104,18 @@ void postgres_server_init(postgres_server *server, unsigned major) {
            server->port);
   snprintf(server->by_tcp, sizeof server->by_tcp, "postgresql://postgres@127.0.0.1:%d/postgres?sslmode=disable",
            server->port);
-  const char *const arguments[] = {"initdb", "-D",   "data",     "-U", "postgres",  "-A", "trust",
-                                   "-E",     "UTF8", "--locale", "C",  "--no-sync", NULL};
-  int status = wait_for(launch(server, arguments));
-  if (status) show_log(server);
-  assert_int_equal(status, 0);
+}
+
+void postgres_server_init(postgres_server *server, unsigned major) {
+  make_folder(server, major ? major : postgres_server_newest());
+  postgres_server_call(server, (const char *const[]){"initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E",
+                                                     "UTF8", "--locale", "C", "--no-sync", NULL});
+}
+
+void postgres_server_init_standby(postgres_server *server, const postgres_server *of) {
+  make_folder(server, of->major);
+  postgres_server_call(server, (const char *const[]){"pg_basebackup", "-D", "data", "-d", of->url, "-R", "-N",
+                                                     "--checkpoint=fast", NULL});
 }
 
 void postgres_server_start(postgres_server *server, const char *const *settings) {
@@ -126,11 +139,19 @@ void postgres_server_start(postgres_server *server, const char *const *settings)
   }
 }
 
-void postgres_server_kill(postgres_server *server) {
+static void end_by(postgres_server *server, int signal) {
   if (!server->pid) return;
-  kill(server->pid, SIGQUIT);
+  kill(server->pid, signal);
   wait_for(server->pid);
   server->pid = 0;
+}
+
+void postgres_server_kill(postgres_server *server) {
+  end_by(server, SIGQUIT);
+}
+
+void postgres_server_stop(postgres_server *server) {
+  end_by(server, SIGINT);
 }
 
 void postgres_server_finish(postgres_server *server) {

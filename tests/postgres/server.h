@@ -27,10 +27,16 @@ typedef struct postgres_server {
 unsigned postgres_server_newest(void);
 /* Make a folder with a new database in it; it does not run yet. major: 0: the newest. */
 void postgres_server_init(postgres_server *server, unsigned major);
+/* Make a folder with a copy of a server that runs, as a standby of it; it does not run yet. */
+void postgres_server_init_standby(postgres_server *server, const postgres_server *of);
 /* Run it, until it answers. settings: as "-c" has them, with a NULL at the end; NULL: none. */
 void postgres_server_start(postgres_server *server, const char *const *settings);
 /* End it at once, as in a crash: what it starts with next is recovery. What does not run is left alone. */
 void postgres_server_kill(postgres_server *server);
+/* End it in good order: what it starts with next is no recovery. */
+void postgres_server_stop(postgres_server *server);
+/* Run one of PostgreSQL's programs in the server's folder; it is to succeed. arguments: its name first, NULL last. */
+void postgres_server_call(const postgres_server *server, const char *const *arguments);
 /* Kill, and remove the folder. */
 void postgres_server_finish(postgres_server *server);
 

@@ -40,22 +40,29 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-void shown_open(shown_site *s, const char *schema, const vestry_postgres_options *options) {
+void shown_open_with(shown_site *s, const char *schema, vestry_postgres_pool_options pool,
+                     void (*log)(void *ctx, vestry_log_level level, const char *line),
+                     const vestry_postgres_options *options) {
   memset(s, 0, sizeof *s);
   shop_clear();
   s->writer = PQconnectdb(shop_server()->url);
   assert_int_equal(PQstatus(s->writer), CONNECTION_OK);
   run(s->writer, schema);
   site_begin_pages(&s->on, (vestry_options){0}, NULL);
+  if (log) s->on.th.host.log = log;
+  pool.host = &s->on.th.host;
+  if (!pool.url) pool.url = shop_server()->url;
   vestry_page *page;
   assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render, .app = s}, &page),
                    VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_postgres_pool_create(
-                       &(vestry_postgres_pool_options){.host = &s->on.th.host, .url = shop_server()->url}, &s->pool),
-                   VESTRY_OK);
+  assert_int_equal(vestry_postgres_pool_create(&pool, &s->pool), VESTRY_OK);
   assert_int_equal(vestry_postgres_create(s->on.pages, s->pool, options, &s->database), VESTRY_OK);
   if (!shown_stats(s).is_following) fail_msg("it does not follow: %s", s->on.th.last_log);
+}
+
+void shown_open(shown_site *s, const char *schema, const vestry_postgres_options *options) {
+  shown_open_with(s, schema, (vestry_postgres_pool_options){0}, NULL, options);
 }
 
 void shown_close(shown_site *s) {
@@ -83,6 +90,18 @@ void shown_settle(shown_site *s) {
     assert_int_equal(vestry_postgres_settle(s->database, SHOWN_WAIT_MS, NULL), VESTRY_OK);
     site_settle_pages(&s->on);
   } while (count_renders(s) != before);
+}
+
+void shown_settle_again(shown_site *s, size_t at) {
+  vestry_err error;
+  do error = vestry_postgres_settle(s->database, SHOWN_WAIT_MS, NULL);
+  while (error == VESTRY_LIMIT || error == VESTRY_TIMEOUT || error == VESTRY_IO);
+  assert_int_equal(error, VESTRY_OK);
+  shown_settle(s);
+  while (s->all[at].renders == 0) {
+    site_pass_ms(&s->on, 1000);
+    shown_settle(s);
+  }
 }
 
 size_t shown_watch(shown_site *s, const char *sql, const char *second) {

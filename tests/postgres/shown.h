@@ -30,6 +30,11 @@ typedef struct shown_site {
 
 /* schema: SQL for an empty database. */
 void shown_open(shown_site *s, const char *schema, const vestry_postgres_options *options);
+/* The same with a pool of its own kind: host and url are filled in, unless there is a url. log: takes its lines; NULL:
+ * the test host does. */
+void shown_open_with(shown_site *s, const char *schema, vestry_postgres_pool_options pool,
+                     void (*log)(void *ctx, vestry_log_level level, const char *line),
+                     const vestry_postgres_options *options);
 void shown_close(shown_site *s);
 /* By a client of its own. */
 void shown_run(shown_site *s, const char *sql);
@@ -38,6 +43,8 @@ size_t shown_watch(shown_site *s, const char *sql, const char *second);
 /* How often the page was rendered since it was last asked, once all that is committed was followed. */
 unsigned shown_renders(shown_site *s, size_t at);
 void shown_settle(shown_site *s);
+/* Once the server is there again, and is followed; renders that have failed are tried again. */
+void shown_settle_again(shown_site *s, size_t at);
 vestry_postgres_stats shown_stats(shown_site *s);
 
 #endif

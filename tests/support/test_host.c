@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/test_host.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/test.h"
 
+static void count_bytes(test_host *th, size_t before, size_t after) {
+  size_t bytes = atomic_fetch_add(&th->bytes, after - before) + (after - before);
+  size_t most = atomic_load(&th->most_bytes);
+  while (most < bytes && !atomic_compare_exchange_weak(&th->most_bytes, &most, bytes)) continue;
+}
+
 static void *test_reallocate(void *ctx, void *memory, size_t size_bytes) {
   test_host *th = ctx;
+  const size_t before = malloc_usable_size(memory);
   if (size_bytes == 0) {
+    count_bytes(th, before, 0);
     if (memory && th->on_free) th->on_free(th->on_free_ctx);
     if (memory) atomic_fetch_sub(&th->live, 1);
     free(memory);
@@ -19,7 +28,9 @@ static void *test_reallocate(void *ctx, void *memory, size_t size_bytes) {
   long fail_at = atomic_load(&th->fail_at);
   if (fail_at >= 0 && (number == fail_at || (number > fail_at && atomic_load(&th->fail_after)))) return NULL;
   if (!memory) atomic_fetch_add(&th->live, 1);
-  return realloc(memory, size_bytes);
+  void *after = realloc(memory, size_bytes);
+  if (after) count_bytes(th, before, malloc_usable_size(after));
+  return after;
 }
 
 static uint64_t test_now_ns(void *ctx) {

@@ -8,17 +8,18 @@
 #include "vestry/host.h"
 
 typedef struct test_host {
-  vestry_host host;          /* give &th.host to the code under test */
-  _Atomic(uint64_t) now_ns;  /* the clock; starts at 1 s */
-  _Atomic(long) live;        /* allocations not yet freed: 0 at the end of every test */
-  _Atomic(long) allocations; /* so far, failed ones included */
-  _Atomic(long) fail_at;     /* the allocation with this number (from 0) fails; -1: none */
-  _Atomic(bool) fail_after;  /* all after it fail too */
-  _Atomic(bool) fail_random; /* random() answers VESTRY_IO */
-  _Atomic(uint64_t) seed;    /* state of the generator */
-  _Atomic(long) log_lines;   /* lines logged at WARN or ERROR */
-  char last_log[1024];       /* guarded by nothing: read it when threads are quiet */
-  void (*on_free)(void *);   /* called before memory is freed; NULL: not. Set it while threads are quiet */
+  vestry_host host;                  /* give &th.host to the code under test */
+  _Atomic(uint64_t) now_ns;          /* the clock; starts at 1 s */
+  _Atomic(long) live;                /* allocations not yet freed: 0 at the end of every test */
+  _Atomic(size_t) bytes, most_bytes; /* that these take; and at the most so far */
+  _Atomic(long) allocations;         /* so far, failed ones included */
+  _Atomic(long) fail_at;             /* the allocation with this number (from 0) fails; -1: none */
+  _Atomic(bool) fail_after;          /* all after it fail too */
+  _Atomic(bool) fail_random;         /* random() answers VESTRY_IO */
+  _Atomic(uint64_t) seed;            /* state of the generator */
+  _Atomic(long) log_lines;           /* lines logged at WARN or ERROR */
+  char last_log[1024];               /* guarded by nothing: read it when threads are quiet */
+  void (*on_free)(void *);           /* called before memory is freed; NULL: not. Set it while threads are quiet */
   void *on_free_ctx;
 } test_host;
 

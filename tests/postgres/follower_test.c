@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* What the follower of commits goes through: networks that are cut, a standby that takes the place of its primary,
+ * transactions that are large. */
+#include "postgres/follower.h"
+
+#include <stdatomic.h>
+
+#include "postgres/relay.h"
+#include "postgres/shown.h"
+#include "support/until.h"
+
+static const char channels[] =
+    "CREATE TABLE message(channel int, id int, body text, likes int DEFAULT 0, PRIMARY KEY(channel, id));"
+    "INSERT INTO message SELECT i / 400, i % 400, repeat('x', 40) FROM generate_series(0, 3999) i; ANALYZE";
+static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
+static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
+
+/* Lines of the log. */
+static atomic_uint levels_count, again_count, silences_count, begins_count;
+
+static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  if (strstr(line, "the level is READS, over PostgreSQL")) levels_count++;
+  if (strstr(line, "commits are followed again, over PostgreSQL")) again_count++;
+  if (strstr(line, "the server says nothing, for 300 ms")) silences_count++;
+  if (strstr(line, "it begins anew, and all pages are rendered again then")) begins_count++;
+}
+
+static void open_logged(shown_site *s, const char *url, const vestry_postgres_options *options) {
+  levels_count = again_count = silences_count = begins_count = 0;
+  shown_open_with(s, channels, (vestry_postgres_pool_options){.url = url, .statement_ms = 60000}, look_at_log, options);
+  assert_int_equal(levels_count, 1);
+}
+
+/* ------------------------------------------------------------------------------------------------ networks -------- */
+
+/* No bytes come, and no end of the connection. */
+static void a_silent_network_is_noticed(void **state) {
+  (void)state;
+  shown_site s;
+  char url[160];
+  relay *network = relay_open(shop_server()->port);
+  snprintf(url, sizeof url, "host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable gssencmode=disable",
+           relay_port(network));
+  open_logged(&s, url, &(vestry_postgres_options){.silence_ms = 300});
+  size_t eight = shown_watch(&s, eighth, NULL);
+  relay_hold(network, true);
+  UNTIL(!shown_stats(&s).is_following);
+  assert_true(silences_count > 0 && begins_count > 0);
+  assert_int_equal(vestry_postgres_level_get(s.database), VESTRY_POSTGRES_READS); /* pages stay as they are */
+  shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  relay_hold(network, false);
+  shown_settle_again(&s, eight);
+  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  assert_true(shown_stats(&s).starts_count >= 2 && again_count > 0);
+  (void)shown_renders(&s, eight);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+  shown_settle_again(&s, eight);
+  assert_string_equal(s.all[eight].text, "1001 0 1000 0 ");
+  shown_close(&s);
+  relay_close(network);
+}
+
+static const char last_told[] =
+    "SELECT (extract(epoch FROM max(reply_time)) * 1000000)::bigint FROM pg_stat_replication";
+
+/* A server that says nothing because nothing happens there is asked, and answers. */
+static void a_quiet_server_is_not_taken_for_gone(void **state) {
+  (void)state;
+  shown_site s;
+  open_logged(&s, NULL, &(vestry_postgres_options){.silence_ms = 1000});
+  size_t eight = shown_watch(&s, eighth, NULL);
+  for (int i = 0; i < 2; i++) {
+    const int64_t told_us = postgres_server_number(shop_server(), last_told);
+    UNTIL(postgres_server_number(shop_server(), last_told) > told_us);
+  }
+  assert_int_equal(silences_count, 0);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  shown_close(&s);
+}
+
+static void an_ended_network_is_followed_again(void **state) {
+  (void)state;
+  shown_site s;
+  char url[160];
+  relay *network = relay_open(shop_server()->port);
+  snprintf(url, sizeof url, "host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable gssencmode=disable",
+           relay_port(network));
+  open_logged(&s, url, NULL);
+  size_t eight = shown_watch(&s, eighth, NULL), one = shown_watch(&s, first, NULL);
+  relay_cut(network);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  shown_settle_again(&s, eight);
+  assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
+  assert_int_equal(shown_stats(&s).starts_count, 2);
+  assert_int_equal(begins_count, 1);
+  assert_int_equal(again_count, 1);
+  assert_int_equal(levels_count, 1);
+  assert_int_equal(shown_renders(&s, one), 1); /* what was committed meanwhile is not known */
+  shown_close(&s);
+  relay_close(network);
+}
+
+/* ----------------------------------------------------------------------------------------------- a standby -------- */
+
+/* The primary is lost, and its standby takes its place: along another timeline. */
+static void a_promoted_standby_is_followed(void **state) {
+  (void)state;
+  shown_site s;
+  postgres_server standby;
+  char url[200];
+  shop_clear();
+  postgres_server_init_standby(&standby, shop_server());
+  postgres_server_start(&standby, NULL);
+  snprintf(url, sizeof url,
+           "postgresql://postgres@127.0.0.1:%d,127.0.0.1:%d/"
+           "postgres?sslmode=disable&gssencmode=disable&target_session_attrs=read-write",
+           standby.port, shop_server()->port);
+  open_logged(&s, url, NULL);
+  size_t eight = shown_watch(&s, eighth, NULL), one = shown_watch(&s, first, NULL);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  UNTIL(postgres_server_number(&standby, "SELECT count(*) FROM pg_class WHERE relname = 'message'") == 1);
+  UNTIL(postgres_server_number(&standby, "SELECT count(*) FROM message WHERE id = 1000") == 1);
+  postgres_server_kill(shop_server());
+  postgres_server_run(&standby, "SELECT pg_promote()");
+  PQfinish(s.writer);
+  s.writer = PQconnectdb(standby.url);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+  shown_settle_again(&s, eight);
+  assert_string_equal(s.all[eight].text, "1001 0 1000 0 ");
+  assert_int_equal(shown_renders(&s, one), 1); /* all, once */
+  assert_int_equal(shown_stats(&s).starts_count, 2);
+  postgres_server_run(&standby, "CHECKPOINT");
+  assert_int_equal(postgres_server_number(&standby, "SELECT timeline_id FROM pg_control_checkpoint()"), 2);
+  (void)shown_renders(&s, eight);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1002, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, one), 0);
+  shown_close(&s);
+  postgres_server_finish(&standby);
+  postgres_server_start(shop_server(), NULL);
+}
+
+/* -------------------------------------------------------------------------------------------------- servers ------- */
+
+/* It has no slot, confirms nothing, and is no standby that a commit could wait for. */
+static void nothing_is_kept_for_it_at_the_server(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  size_t eight = shown_watch(&s, eighth, NULL);
+  shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_replication_slots"), 0);
+  shown_run(&s, "ALTER SYSTEM SET synchronous_standby_names = '*'");
+  shown_run(&s, "SELECT pg_reload_conf()");
+  UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_replication WHERE application_name = "
+                                              "'vestry' AND write_lsn IS NOT NULL AND flush_lsn IS NULL AND "
+                                              "replay_lsn IS NULL AND sync_state = 'async'") == 1);
+  shown_run(&s, "ALTER SYSTEM RESET synchronous_standby_names");
+  shown_run(&s, "SELECT pg_reload_conf()");
+  shown_close(&s);
+}
+
+/* What is kept of a transaction does not grow with it: beyond some keys its tables count. */
+static void a_transaction_of_many_rows_takes_little_memory(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); CREATE TABLE beside(n int);"
+                "INSERT INTO large SELECT i, 0 FROM generate_series(1, 300000) i; ANALYZE large");
+  size_t row = shown_watch(&s, "SELECT n FROM large WHERE id = 7", NULL), eight = shown_watch(&s, eighth, NULL);
+  const size_t before = atomic_load(&s.on.th.bytes);
+  atomic_store(&s.on.th.most_bytes, before);
+  shown_run(&s, "UPDATE large SET n = 1");
+  assert_int_equal(shown_renders(&s, row), 1);
+  assert_string_equal(s.all[row].text, "1 ");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  assert_true(atomic_load(&s.on.th.most_bytes) - before < 4 << 20);
+  assert_int_equal(shown_stats(&s).starts_count, 1);
+  shown_close(&s);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_silent_network_is_noticed),
+      TEST(a_quiet_server_is_not_taken_for_gone),
+      TEST(an_ended_network_is_followed_again),
+      TEST(nothing_is_kept_for_it_at_the_server),
+      TEST(a_transaction_of_many_rows_takes_little_memory),
+      TEST(a_promoted_standby_is_followed),
+  };
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* Renders that the server gives up: it has no room for their locks, or another transaction was in the way. */
+#include <stdatomic.h>
+
+#include "postgres/shown.h"
+#include "support/until.h"
+
+/* Some 150 locks for all transactions together, and each of a row. */
+static const char *const few_locks[] = {"max_pred_locks_per_transaction=10",
+                                        "max_connections=10",
+                                        "max_wal_senders=2",
+                                        "max_worker_processes=1",
+                                        "autovacuum_max_workers=1",
+                                        "max_pred_locks_per_relation=10000",
+                                        "max_pred_locks_per_page=10000",
+                                        "enable_seqscan=off",
+                                        "enable_bitmapscan=off",
+                                        NULL};
+static const char schema[] = "CREATE TABLE t(id int PRIMARY KEY, n int);"
+                             "INSERT INTO t SELECT i, 0 FROM generate_series(1, 4000) i;"
+                             "CREATE TABLE other(id int PRIMARY KEY, n int); INSERT INTO other VALUES(1, 0); ANALYZE";
+static const char one_row[] = "SELECT n FROM t WHERE id = 7";
+
+/* A transaction of an application's, which has all locks that there are. */
+static const char take_all[] = "DO $$ BEGIN FOR i IN 1..4000 LOOP BEGIN PERFORM n FROM t WHERE id = i;"
+                               "EXCEPTION WHEN out_of_memory THEN EXIT; END; END LOOP; END $$";
+
+static atomic_uint fallbacks_count, returns_count;
+
+static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx;
+  if (strstr(line, "the level is TABLES for 2000 ms: the server has no room for more locks (53200)")) {
+    fallbacks_count++;
+    assert_int_equal(level, VESTRY_LOG_WARN);
+  }
+  if (strstr(line, "the level is READS again")) returns_count++;
+}
+
+static void run(PGconn *db, const char *sql) {
+  PGresult *result = PQexec(db, sql);
+  if (*PQresultErrorMessage(result)) fail_msg("%s: %s", sql, PQresultErrorMessage(result));
+  PQclear(result);
+}
+
+/* capability: M2 */
+static void without_room_for_locks_renders_are_followed_by_tables(void **state) {
+  (void)state;
+  shown_site s;
+  fallbacks_count = returns_count = 0;
+  shown_open_with(&s, schema, (vestry_postgres_pool_options){0}, look_at_log,
+                  &(vestry_postgres_options){.fallback_ms = 2000});
+  size_t before = shown_watch(&s, one_row, NULL);
+  PGconn *greedy = PQconnectdb(shop_server()->url);
+  run(greedy, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+  run(greedy, take_all);
+  size_t row = shown_watch(&s, "SELECT n FROM t WHERE id = 4000", NULL); /* of which there is no lock yet */
+  assert_string_equal(s.all[row].text, "0 ");
+  assert_true(fallbacks_count > 0);
+  vestry_postgres_stats stats = shown_stats(&s);
+  assert_true(stats.fallbacks_count > 0 && stats.again_count > 0);
+  /* What was read before is followed as it was, what is read now by its table. */
+  shown_run(&s, "UPDATE t SET n = 1 WHERE id = 2000");
+  assert_int_equal(shown_renders(&s, before), 0);
+  assert_int_equal(shown_renders(&s, row), 1);
+  run(greedy, "ROLLBACK");
+  PQfinish(greedy);
+  UNTIL(vestry_postgres_level_get(s.database) == VESTRY_POSTGRES_READS);
+  assert_true(returns_count > 0);
+  shown_run(&s, "UPDATE t SET n = 1 WHERE id = 4000");
+  assert_int_equal(shown_renders(&s, row), 1);
+  assert_string_equal(s.all[row].text, "1 ");
+  shown_run(&s, "UPDATE t SET n = 2 WHERE id = 2000"); /* exact again */
+  assert_int_equal(shown_renders(&s, row), 0);
+  shown_close(&s);
+}
+
+/* A render that reads more rows than there are locks. */
+static void a_render_that_reads_too_much_is_followed_by_tables(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, schema, NULL);
+  size_t sum = shown_watch(&s, "SELECT sum(n) FROM (SELECT n FROM t WHERE id BETWEEN 1 AND 2000 ORDER BY id) q", NULL);
+  assert_string_equal(s.all[sum].text, "0 ");
+  assert_int_equal(vestry_postgres_level_get(s.database), VESTRY_POSTGRES_TABLES);
+  shown_run(&s, "UPDATE t SET n = 1 WHERE id = 2000");
+  assert_int_equal(shown_renders(&s, sum), 1);
+  assert_string_equal(s.all[sum].text, "1 ");
+  shown_close(&s);
+}
+
+/* -------------------------------------------------------------------------------------------------- conflicts ----- */
+
+static PGconn *pivot;
+
+static void commit_pivot(shown_site *s) {
+  (void)s;
+  run(pivot, "COMMIT");
+}
+
+/* The pivot read what another has written since, and committed; and it writes what the render is about to read. So
+ * there is no order in which the three could have been one after the other, and the render is what fails. */
+static void a_conflict_makes_a_render_again(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, schema, NULL);
+  size_t both = shown_watch(&s, "SELECT n FROM other WHERE id = 1", one_row);
+  assert_string_equal(s.all[both].text, "0 0 ");
+  pivot = PQconnectdb(shop_server()->url);
+  run(pivot, "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT n FROM other WHERE id = 1");
+  run(s.writer, "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE other SET n = 1 WHERE id = 1; COMMIT");
+  run(pivot, "UPDATE t SET n = 1 WHERE id = 7");
+  s.inside = commit_pivot;
+  const uint64_t again = shown_stats(&s).again_count;
+  assert_true(shown_renders(&s, both) >= 2);
+  assert_true(shown_stats(&s).again_count > again);
+  assert_string_equal(s.all[both].text, "1 1 ");
+  shown_run(&s, "UPDATE t SET n = 2 WHERE id = 7");
+  assert_int_equal(shown_renders(&s, both), 1);
+  assert_string_equal(s.all[both].text, "1 2 ");
+  PQfinish(pivot);
+  shown_close(&s);
+}
+
+static int open_server(void **state) {
+  (void)state;
+  postgres_server_init(shop_server(), 0);
+  postgres_server_start(shop_server(), few_locks);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_conflict_makes_a_render_again),
+      cmocka_unit_test(a_render_that_reads_too_much_is_followed_by_tables),
+      cmocka_unit_test(without_room_for_locks_renders_are_followed_by_tables),
+  };
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  return cmocka_run_group_tests(tests, open_server, shop_close_server);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What a database and its pool count, as metrics beside the instance's. */
+#include "postgres/shown.h"
+#include "vestry/observe.h"
+
+static const char schema[] =
+    "CREATE TABLE t(id int PRIMARY KEY, n int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 4000) i;"
+    "CREATE TABLE other(n int); ANALYZE";
+
+static vestry_err add_both(vestry_metrics *metrics, void *ctx) {
+  const shown_site *s = ctx;
+  vestry_err error = vestry_postgres_metrics(metrics, s->database);
+  return error ? error : vestry_postgres_pool_metrics(metrics, s->pool);
+}
+
+static void assert_has(const char *text, const char *line) {
+  if (!strstr(text, line)) fail_msg("%s is not in\n%s", line, text);
+}
+
+/* The text of all metrics, until the next call. */
+static const char *scrape(shown_site *s) {
+  static char text[65536];
+  vestry_observe *observe;
+  const vestry_observe_options options = {.pages = s->on.pages, .more = add_both, .more_ctx = s};
+  assert_int_equal(vestry_observe_create(s->on.v, &options, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  vestry_observe_destroy(observe);
+  return text;
+}
+
+/* capability: H2 */
+static void commits_and_renders_are_counted(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, schema, NULL);
+  size_t by_key = shown_watch(&s, "SELECT n FROM t WHERE id = 7", NULL);
+  const char *text = scrape(&s);
+  assert_has(text, "\nvestry_postgres_level{level=\"reads\"} 1\nvestry_postgres_level{level=\"tables\"} 0\n");
+  assert_has(text, "\nvestry_postgres_following 1\n");
+  assert_has(text, "\nvestry_postgres_starts_total 1\n");
+  assert_has(text, "\nvestry_postgres_renders_recorded_total 1\n");
+  assert_has(text, "\nvestry_postgres_sets 1\n");
+  assert_has(text, "\nvestry_postgres_refreshed_total{by=\"row\"} 0\n");
+  assert_has(text, "\n# TYPE vestry_postgres_lag_bytes gauge\n");
+  assert_has(text, "\n# TYPE vestry_postgres_lag_seconds gauge\n");
+  assert_has(text, "\nvestry_postgres_pool_lent 0\n");
+  assert_has(text, "\n# TYPE vestry_postgres_pool_transactions counter\n");
+  shown_run(&s, "UPDATE t SET n = 1 WHERE id = 7");
+  shown_run(&s, "UPDATE t SET n = 1 WHERE id = 8");
+  assert_int_equal(shown_renders(&s, by_key), 1);
+  shown_run(&s, "INSERT INTO other VALUES(1)");
+  shown_run(&s, "UPDATE t SET n = n WHERE id = 7"); /* for nothing */
+  assert_int_equal(shown_renders(&s, by_key), 1);
+  text = scrape(&s);
+  assert_has(text, "\nvestry_postgres_commits_total 4\n");
+  assert_has(text, "\nvestry_postgres_refreshed_total{by=\"row\"} 2\n");
+  assert_has(text, "\nvestry_postgres_refreshed_total{by=\"table\"} 0\n");
+  assert_has(text, "\nvestry_page_renders_total{outcome=\"unchanged\"} 1\n");
+  shown_close(&s);
+}
+
+static void what_is_none_is_refused(void **state) {
+  (void)state;
+  assert_int_equal(vestry_postgres_metrics(NULL, state), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_pool_metrics(NULL, state), VESTRY_INVALID);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(commits_and_renders_are_counted),
+                                     cmocka_unit_test(what_is_none_is_refused)};
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+}
