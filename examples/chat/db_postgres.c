@@ -219,7 +219,9 @@ static void counters(struct db *db, struct db_counters *ret_counters) {
 }
 
 static void add_metrics(struct db *db, struct console_metrics *metrics) {
-  (void)db, (void)metrics; /* libvestry-postgres has none yet */
+  struct own *own = db->own;
+  console_metrics_of(metrics, vestry_postgres_metrics, own->followed);
+  console_metrics_of(metrics, vestry_postgres_pool_metrics, own->pool);
 }
 
 const struct db_ops db_postgres_ops = {.open = open_url,

@@ -69,7 +69,7 @@ def evaluate(query):
     print(f"{len(board)} expressions of the dashboard, {len(alerts)} of alerts")
 
 
-def scrape(folder, ports):
+def scrape(folder, ports, has_postgres):
     at = port.reserve_port()
     config = {"global": {"scrape_interval": "1s"},
               "rule_files": [str(DOCS.resolve() / "alerts.yml")],
@@ -100,6 +100,7 @@ def scrape(folder, ports):
         known = json.loads(get(at, "/api/v1/label/__name__/values")[2])["data"]
         print(f"{sum(name.startswith('vestry_') for name in known)} names of vestry's in Prometheus")
         assert "vestry_streams_closed_total" in known and "vestry_sqlite_commits_total" in known, known
+        assert ("vestry_postgres_commits_total" in known) == has_postgres, known
         evaluate(query)
         alerts = json.loads(get(at, "/api/v1/rules")[2])["data"]["groups"][0]["rules"]
         assert len(alerts) > 4 and all(rule.get("lastError", "") == "" for rule in alerts), alerts
@@ -119,7 +120,7 @@ def main():
         for at in ports:
             check(at)
         with tempfile.TemporaryDirectory() as folder:
-            scrape(folder, ports)
+            scrape(folder, ports, served.has_postgres)
     finally:
         served.end()
         for process, _ in started:

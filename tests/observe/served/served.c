@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A server that has all that is measured: pages, a cluster over a NATS broker that finds no server, a database and its
- * pool. Its metrics have all names that there are: served PATH-OF-A-NEW-DATABASE */
+ * pool; those of PostgreSQL, if it is told of a server. Its metrics have all names that there are:
+ *     served PATH-OF-A-NEW-DATABASE [URL] */
 #include <stdio.h>
 
 #include "vestry/civetweb.h"
 #include "vestry/nats.h"
+#include "vestry/postgres.h"
 #include "vestry/server.h"
 #include "vestry/sqlite.h"
 #include "vestry/sqlite_pool.h"
@@ -17,6 +19,8 @@ typedef struct all {
   vestry_cluster *cluster;
   vestry_sqlite *database;
   vestry_sqlite_pool *pool;
+  vestry_postgres *postgres; /* NULL, as its pool: there is no server */
+  vestry_postgres_pool *postgres_pool;
   vestry_observe *observe;
 } all;
 
@@ -24,10 +28,17 @@ static vestry_err more(vestry_metrics *metrics, void *ctx) {
   all *a = ctx;
   vestry_err error = vestry_sqlite_metrics(metrics, a->database);
   if (!error) error = vestry_sqlite_pool_metrics(metrics, a->pool);
+  if (!error && a->postgres) error = vestry_postgres_metrics(metrics, a->postgres);
+  if (!error && a->postgres) error = vestry_postgres_pool_metrics(metrics, a->postgres_pool);
   return error ? error : vestry_nats_metrics(metrics, &a->broker);
 }
 
-static vestry_err create(all *a, const char *path) {
+static vestry_err follow(all *a, const char *url) {
+  vestry_err error = vestry_postgres_pool_create(&(vestry_postgres_pool_options){.url = url}, &a->postgres_pool);
+  return error ? error : vestry_postgres_create(a->pages, a->postgres_pool, NULL, &a->postgres);
+}
+
+static vestry_err create(all *a, const char *path, const char *url) {
   static const char *const servers[] = {"nats://127.0.0.1:1"};
   static const char secret[] = "none but this process has any use for it";
   const vestry_nats_options nats = {.servers = servers, .servers_count = 1, .reconnect_ms = 60000};
@@ -36,6 +47,7 @@ static vestry_err create(all *a, const char *path) {
   if (!error) error = vestry_pages_create(a->v, NULL, &a->pages);
   if (!error) error = vestry_sqlite_pool_create(&pool, &a->pool);
   if (!error) error = vestry_sqlite_create(a->pages, &(vestry_sqlite_options){.path = path}, &a->database);
+  if (!error && url) error = follow(a, url);
   if (!error) error = vestry_nats_create(&nats, &a->broker);
   const vestry_cluster_options cluster = {
       .node = "served", .secret = secret, .secret_len = sizeof secret, .pages = a->pages};
@@ -53,13 +65,15 @@ static void say(vestry_server *server, void *ctx) {
 
 int main(int argc, char **argv) {
   all a = {.v = NULL};
-  if (argc != 2) return 2;
-  vestry_err error = create(&a, argv[1]);
+  if (argc != 2 && argc != 3) return 2;
+  vestry_err error = create(&a, argv[1], argv[2]);
   if (!error) error = vestry_server_run(a.v, &vestry_server_civetweb, &(vestry_server_options){.on_ready = say});
   if (error) fprintf(stderr, "served: %s\n", vestry_strerror(error));
   vestry_observe_destroy(a.observe);
   vestry_cluster_destroy(a.cluster);
   if (a.broker.ops) a.broker.ops->destroy(a.broker.broker);
+  vestry_postgres_destroy(a.postgres);
+  vestry_postgres_pool_destroy(a.postgres_pool);
   vestry_sqlite_destroy(a.database);
   vestry_sqlite_pool_destroy(a.pool);
   vestry_pages_destroy(a.pages);
