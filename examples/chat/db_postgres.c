@@ -220,7 +220,7 @@ static void counters(struct db *db, struct db_counters *ret_counters) {
 
 static void add_metrics(struct db *db, struct console_metrics *metrics) {
   struct own *own = db->own;
-  console_metrics_of(metrics, vestry_postgres_metrics, own->followed);
+  console_metrics_of(metrics, vestry_postgres_metrics, own->database);
   console_metrics_of(metrics, vestry_postgres_pool_metrics, own->pool);
 }
 
