@@ -300,13 +300,26 @@ typedef enum vestry_refresh_kind {
   VESTRY_REFRESH_DATABASE       /**< a database was changed; it is not known what of it */
 } vestry_refresh_kind;
 
+/** A change of data, for vestry_refresh_for. */
+typedef struct vestry_change {
+  size_t size;              /**< sizeof(vestry_change), or 0 */
+  vestry_refresh_kind kind; /**< TABLE, DATABASE_PAGE or DATABASE */
+  const char *name;         /**< the table's, or the page's number in digits; nothing that users write. Borrowed, and
+                                 63 bytes of it are kept. NULL: "" */
+  uint64_t at_ns;           /**< when it was seen, as vestry_change_now_ns said; 0: now. From here on it counts how long
+                                 the change takes (docs/guide/metrics.md) */
+} vestry_change;
+
 /** The same as vestry_refresh_here, for code that follows data: an operator is told what was changed, and not the
  *  topic.
- *  kind     TABLE, DATABASE_PAGE or DATABASE
- *  name     the table's, or the page's number in digits; nothing that users write. 63 bytes of it are kept; NULL: ""
+ *  change   mandatory; copied
  *  Returns  as vestry_refresh; INVALID also: the kind. Threads and blocking as there */
-VESTRY_API vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, vestry_refresh_kind kind,
-                                         const char *name, uint64_t *ret_seq);
+VESTRY_API vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *change,
+                                         uint64_t *ret_seq);
+/** The time of a change that is seen now and refreshed later, for vestry_change.at_ns.
+ *  Returns  ns of the host's clock; 0: nothing observes (vestry/observe.h), and no clock is read
+ *  Threads  any; takes no lock */
+VESTRY_API uint64_t vestry_change_now_ns(const vestry_pages *pages);
 /** The same as vestry_refresh by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). INVALID also
  *  for a format that is none. */
 static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)

@@ -11,17 +11,27 @@ static const vsi_delay_range *range_at(const vsi_delay_list *list, size_t i) {
   return &list->ranges[i % VSI_DELAYS];
 }
 
-static void add(vsi_delay_list *list, uint64_t seq, uint64_t now_ns, uint64_t apart_ns) {
-  vsi_delay_range *last = list->count ? &list->ranges[(list->count - 1) % VSI_DELAYS] : NULL;
-  if (last && now_ns - last->at_ns < apart_ns)
-    last->to = seq;
-  else
-    list->ranges[list->count++ % VSI_DELAYS] = (vsi_delay_range){seq, seq, now_ns};
+static uint64_t least(uint64_t a_ns, uint64_t b_ns) {
+  return a_ns < b_ns ? a_ns : b_ns;
 }
 
-void vsi_delays_add(vsi_delays *delays, uint64_t seq, uint64_t now_ns) {
-  add(&delays->last, seq, now_ns, 0);
-  add(&delays->earlier, seq, now_ns, APART_NS);
+/* Nearly all times come in their order; a commit's may be earlier than what was refreshed before it. */
+static void add(vsi_delay_list *list, uint64_t seq, uint64_t at_ns, uint64_t apart_ns) {
+  vsi_delay_range *last = list->count ? &list->ranges[(list->count - 1) % VSI_DELAYS] : NULL;
+  const uint64_t first_ns = last ? least(last->at_ns, at_ns) : at_ns;
+  const bool is_near = last && last->until_ns - first_ns < apart_ns && at_ns - first_ns < apart_ns;
+  if (!is_near) {
+    list->ranges[list->count++ % VSI_DELAYS] = (vsi_delay_range){seq, seq, at_ns, at_ns};
+    return;
+  }
+  last->to = seq;
+  last->at_ns = first_ns;
+  if (last->until_ns < at_ns) last->until_ns = at_ns;
+}
+
+void vsi_delays_add(vsi_delays *delays, uint64_t seq, uint64_t at_ns) {
+  add(&delays->last, seq, at_ns, 0);
+  add(&delays->earlier, seq, at_ns, APART_NS);
 }
 
 /* The oldest range that the list has; it is not empty. */

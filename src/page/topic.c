@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "connection/group.h"
 #include "page/schedule.h"
 
@@ -231,11 +232,12 @@ static void refresh_all(vestry_pages *pages) {
     pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last views */
 }
 
-/* What an operator is told that a refresh was for. */
+/* What an operator is told that a refresh was for, and since when. */
 typedef struct why {
   vestry_refresh_kind kind;
   const char *name;
   size_t len;
+  uint64_t at_ns; /* 0: now */
 } why;
 
 /* topic NULL: every page. is_told: other nodes are told of it. */
@@ -250,7 +252,8 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
   if (!topic) refresh_all(pages);
   if (!topic || refresh_topic(pages, topic, len)) {
     vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
-    if (vsi_group_is_observed(pages->v->group)) vsi_delays_add(&pages->delays, seq, vsi_now_ns(pages->host));
+    if (vsi_group_is_observed(pages->v->group))
+      vsi_delays_add(&pages->delays, seq, of.at_ns ? of.at_ns : vsi_now_ns(pages->host));
   }
   if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
   vsi_refreshed_fn refreshed = is_told ? pages->refreshed : NULL;
@@ -262,7 +265,7 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
 }
 
 static why why_of(const char *topic) {
-  return topic ? (why){VESTRY_REFRESH_TOPIC, topic, strlen(topic)} : (why){VESTRY_REFRESH_ALL, "", 0};
+  return topic ? (why){VESTRY_REFRESH_TOPIC, topic, strlen(topic), 0} : (why){VESTRY_REFRESH_ALL, "", 0, 0};
 }
 
 vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
@@ -275,15 +278,20 @@ vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t 
   return refresh(pages, topic, of.len, false, of, ret_seq);
 }
 
-vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, vestry_refresh_kind kind, const char *name,
-                              uint64_t *ret_seq) {
-  if (kind < VESTRY_REFRESH_TABLE || kind > VESTRY_REFRESH_DATABASE) return VESTRY_INVALID;
-  const why of = {kind, name ? name : "", name ? strlen(name) : 0};
+vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
+  vestry_change is;
+  if (VSI_OPTIONS_TAKE(is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
+    return VESTRY_INVALID; /* NULL has no kind */
+  const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
   return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);
 }
 
+uint64_t vestry_change_now_ns(const vestry_pages *pages) {
+  return pages && vsi_group_is_observed(pages->v->group) ? vsi_now_ns(pages->host) : 0;
+}
+
 void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {
-  const why of = {VESTRY_REFRESH_NODE, len ? topic : "", len};
+  const why of = {VESTRY_REFRESH_NODE, len ? topic : "", len, 0};
   (void)refresh(pages, len ? topic : NULL, len, false, of, NULL); /* cannot fail */
 }
 

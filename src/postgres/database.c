@@ -70,19 +70,26 @@ static void write_topic(const vestry_postgres *database, uint64_t number, char t
            (unsigned long long)number);
 }
 
-static void refresh(vestry_postgres *database, uint64_t number) {
+/* at_ns: when a commit was seen that it is for; 0: it is for none that is known. */
+static void refresh(vestry_postgres *database, uint64_t number, uint64_t at_ns) {
+  const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = at_ns};
   char topic[TOPIC_BYTES];
   uint64_t seq = 0;
   write_topic(database, number, topic);
-  (void)vestry_refresh_here(database->pages, topic, &seq); /* its name is one: it cannot fail */
+  (void)vestry_refresh_for(database->pages, topic, &change, &seq); /* its name is one: it cannot fail */
   uint64_t last = atomic_load_explicit(&database->seq, memory_order_relaxed);
   while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
                                                               memory_order_relaxed)) {
   }
 }
 
-static void hit(void *ctx, uint64_t number) {
-  refresh(ctx, number);
+static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
+  refresh(ctx, number, at_ns);
+}
+
+static uint64_t now_ns(void *ctx) {
+  const vestry_postgres *database = ctx;
+  return vestry_change_now_ns(database->pages);
 }
 
 static bool is_used(void *ctx, uint64_t number) {
@@ -297,16 +304,16 @@ static void settle_reads(recording *is, vestry_render *render) {
     atomic_fetch_add_explicit(&database->again, error == VESTRY_BUSY, memory_order_relaxed);
     depend(database, render, number);
     vsi_postgres_index_leave(database->index, &is->ticket);
-    refresh(database, number);
+    refresh(database, number, 0);
   } else if (error) {
     depend(database, render, number);
     depend(database, render, VSI_POSTGRES_EVERYTHING);
     entry = vsi_postgres_index_enter_whole(database->index, &is->ticket);
-    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number, 0);
   } else {
     depend(database, render, number);
     entry = enter(is, &f, number);
-    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number, 0);
     if (entry == VSI_POSTGRES_WHOLE) depend(database, render, VSI_POSTGRES_EVERYTHING);
   }
   vsi_postgres_footprint_finish(&f);
@@ -376,6 +383,7 @@ static vestry_err start(vestry_postgres *database) {
                                                .max_ring = MAX_RING,
                                                .hit = hit,
                                                .is_used = is_used,
+                                               .now_ns = now_ns,
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {

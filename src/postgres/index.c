@@ -67,7 +67,8 @@ struct set {
 typedef struct recent {
   STAILQ_ENTRY(recent) in;
   uint64_t xid;
-  uint64_t published; /* the clock's time; 0: it is not visible yet */
+  uint64_t published; /* the index's clock's time; 0: it is not visible yet */
+  uint64_t at_ns;     /* when its record was read; 0: nothing wants to know */
   bool is_all;
   keys keys;
 } recent;
@@ -158,23 +159,23 @@ static void remove_set(vsi_postgres_index *index, set *s) {
   free_set(index, s);
 }
 
-static void hit(vsi_postgres_index *index, set *s, unsigned kind) {
+static void hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns) {
   uint64_t number = s->number;
   bool is_used = index->is.is_used(index->is.ctx, number);
   remove_set(index, s);
   if (!is_used) return;
   index->stats.hits_count++;
   index->stats.by_kind[kind]++;
-  index->is.hit(index->is.ctx, number);
+  index->is.hit(index->is.ctx, number, at_ns);
 }
 
 /* Renders that depend on everything are made again, all of them. */
-static void hit_whole(vsi_postgres_index *index) {
+static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   if (!index->has_whole) return;
   index->has_whole = false;
   index->stats.hits_count++;
   index->stats.by_kind[0]++;
-  index->is.hit(index->is.ctx, VSI_POSTGRES_EVERYTHING);
+  index->is.hit(index->is.ctx, VSI_POSTGRES_EVERYTHING, at_ns);
 }
 
 /* Of transactions that may have committed unseen some have ended: sets whose snapshots do not see them; NULL: all. */
@@ -182,9 +183,9 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
   index->stats.all_count++;
   for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
     next = LIST_NEXT(s, in);
-    if (!now || vsi_postgres_snapshot_sees_more(now, &s->snapshot, index->start_to)) hit(index, s, 0);
+    if (!now || vsi_postgres_snapshot_sees_more(now, &s->snapshot, index->start_to)) hit(index, s, 0, 0);
   }
-  hit_whole(index);
+  hit_whole(index, 0);
 }
 
 /* Sets that no page needs any more. As often as the work is paid by what was entered since. */
@@ -280,17 +281,17 @@ static void publish(vsi_postgres_index *index, recent *c) {
     index->stats.all_count++;
     for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
       next = LIST_NEXT(s, in);
-      if (!vsi_postgres_snapshot_sees(&s->snapshot, c->xid)) hit(index, s, 0);
+      if (!vsi_postgres_snapshot_sees(&s->snapshot, c->xid)) hit(index, s, 0, c->at_ns);
     }
   }
   for (size_t i = 0; i < c->keys.count; i++) {
     entry *at = find_entry(index, c->keys.keys[i]);
     for (place *next, *where = at ? LIST_FIRST(&at->places) : NULL; where; where = next) {
       next = LIST_NEXT(where, in); /* another set's; the entry is gone when the last one left */
-      if (!vsi_postgres_snapshot_sees(&where->of->snapshot, c->xid)) hit(index, where->of, at->key.kind);
+      if (!vsi_postgres_snapshot_sees(&where->of->snapshot, c->xid)) hit(index, where->of, at->key.kind, c->at_ns);
     }
   }
-  hit_whole(index);
+  hit_whole(index, c->at_ns);
 }
 
 /* Whether a set that is there may be met. */
@@ -302,14 +303,16 @@ static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
 }
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
-  vsi_mutex_lock(&index->lock);
   const bool is_needed = is_all || of->count;
+  const uint64_t at_ns = is_needed ? index->is.now_ns(index->is.ctx) : 0;
+  vsi_mutex_lock(&index->lock);
   recent *c = is_needed ? vsi_calloc(index->is.host, 1, sizeof *c) : NULL;
   if (!c) {
     vsi_mutex_unlock(&index->lock);
     return is_needed ? VESTRY_NO_MEMORY : VESTRY_OK;
   }
   c->xid = vsi_postgres_full_xid(xid, index->near);
+  c->at_ns = at_ns;
   c->is_all = is_all;
   c->keys = *of;
   *of = (keys){.count = 0};

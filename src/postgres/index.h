@@ -15,9 +15,11 @@ typedef struct vsi_postgres_index_options {
   const vestry_host *host;
   size_t max_bytes; /* of sets; beyond them sets are refused, as far as they can do with less */
   size_t max_ring;  /* commits that are kept for renders that run */
-  /* Both under the index's lock. hit: what a commit met is over, and its render is to be made again. */
-  void (*hit)(void *ctx, uint64_t number);
+  /* Both under the index's lock. hit: what a commit met is over, and its render is to be made again. at_ns: when the
+   * record of that commit was read; 0: that is not known. */
+  void (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page still needs it */
+  uint64_t (*now_ns)(void *ctx);               /* the time of a commit, without the lock; 0: nothing wants to know */
   void *ctx;
 } vsi_postgres_index_options;
 

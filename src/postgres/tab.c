@@ -187,7 +187,8 @@ vestry_err vestry_postgres_tab_set(vestry_postgres_tabs *tabs, const vestry_requ
   error = write_state(&of, len);
   vsi_free(tabs->pool->host, of.scope);
   vsi_tab_topic(of.whose.tab, topic);
-  return error ? error : vestry_refresh_for(tabs->pages, topic, VESTRY_REFRESH_TABLE, "vestry_tab", NULL);
+  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab"};
+  return error ? error : vestry_refresh_for(tabs->pages, topic, &change, NULL);
 }
 
 /* --------------------------------------------------------------------------------------------------- making ------- */

@@ -190,7 +190,8 @@ static vsi_sqlite_record *make_record(vsi_sqlite_commits *commits, vsi_sqlite_tr
                           .uses = made->uses,
                           .uses_count = uses->count,
                           .keys = keys,
-                          .keys_count = keys_count};
+                          .keys_count = keys_count,
+                          .at_ns = vestry_change_now_ns(commits->pages)};
   if (uses->count) memcpy(made->uses, uses->uses, uses_bytes);
   if (keys_count) memcpy(keys, transaction->changes.keys, keys_count * sizeof *keys);
   return made;
@@ -227,7 +228,8 @@ void vsi_sqlite_commits_whole(vsi_sqlite_commits *commits, uint64_t *ret_seq) {
   if (!commits->records) return;
   atomic_fetch_add_explicit(&commits->generation, 1, memory_order_acq_rel); /* before the commit counts */
   (void)vsi_sqlite_index_commit(commits->index, &all, ret_seq);
-  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, VESTRY_REFRESH_DATABASE, NULL, ret_seq);
+  const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
+  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, &change, ret_seq);
 }
 
 /* One look at the WAL. */
@@ -236,6 +238,7 @@ typedef struct look {
   vsi_sqlite_publish_fn publish;
   void *ctx;
   uint64_t *ret_seq, *ret_whole;
+  uint64_t at_ns; /* when it began: commits of others are seen then; 0: nothing observes */
 } look;
 
 /* Take the record of a commit. Records before it are of no use any more; nor are doubtful records of the same number,
@@ -260,8 +263,8 @@ static vsi_sqlite_record *take_record(vsi_sqlite_commits *commits, uint32_t numb
 }
 
 /* Rows of states move to other pages by what this process writes; of what others write, only the pages are known. */
-static void follow_tabs(vsi_sqlite_commits *commits, const vsi_sqlite_record *record, const vsi_sqlite_written *written,
-                        uint64_t *ret_seq) {
+static void follow_tabs(const look *l, const vsi_sqlite_record *record, const vsi_sqlite_written *written) {
+  vsi_sqlite_commits *commits = l->commits;
   if (record) {
     for (size_t i = 0; record->changes_tabs && i < written->pages_count; i++)
       (void)vsi_sqlite_tab_pages_add(&commits->tab_pages, written->pages[i]);
@@ -272,7 +275,8 @@ static void follow_tabs(vsi_sqlite_commits *commits, const vsi_sqlite_record *re
   for (size_t i = 0; !is_met && i < written->pages_count; i++)
     is_met = vsi_sqlite_tab_pages_have(&commits->tab_pages, written->pages[i]);
   if (!is_met) return;
-  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, VESTRY_REFRESH_TABLE, "vestry_tab", ret_seq);
+  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab", .at_ns = l->at_ns};
+  (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, &change, l->ret_seq);
 }
 
 static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
@@ -281,8 +285,8 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   l->publish(l->ctx, (vsi_sqlite_number){written->number, true});
   vsi_sqlite_record *record = take_record(commits, written->number);
   const vestry_trace *former = vestry_trace_enter(record ? &record->trace : NULL);
-  follow_tabs(commits, record, written, l->ret_seq);
-  vsi_sqlite_commit commit = record ? record->commit : (vsi_sqlite_commit){.is_whole = false};
+  follow_tabs(l, record, written);
+  vsi_sqlite_commit commit = record ? record->commit : (vsi_sqlite_commit){.at_ns = l->at_ns};
   commit.knows_pages = true;
   commit.pages = written->pages;
   commit.pages_count = written->pages_count;
@@ -298,9 +302,10 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
 
 vestry_err vsi_sqlite_commits_follow(vsi_sqlite_commits *commits, uint32_t last, vsi_sqlite_publish_fn publish,
                                      void *ctx, uint64_t *ret_seq, uint64_t *ret_whole) {
-  look l = {commits, publish, ctx, ret_seq, ret_whole};
+  look l = {commits, publish, ctx, ret_seq, ret_whole, 0};
   uint32_t number;
   if (!vsi_sqlite_commits_have_frames(commits) || commits->frames.number == last) return VESTRY_OK;
+  l.at_ns = vestry_change_now_ns(commits->pages);
   vestry_err error = vsi_sqlite_frames_read(&commits->frames, follow_commit, &l, &number);
   if (error != VESTRY_NOT_FOUND) return error;
   vsi_sqlite_commits_whole(commits, ret_seq);

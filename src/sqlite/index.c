@@ -116,13 +116,16 @@ static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
     r->name = vsi_sqlite_tables_name(r->index->tables, use->table);
     r->named = use->table;
   }
+  vestry_change is = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = r->commit->at_ns};
   if (use) {
-    (void)vestry_refresh_for(topics, topic, VESTRY_REFRESH_TABLE, r->name, r->ret_seq);
-    return;
+    is.kind = VESTRY_REFRESH_TABLE;
+    is.name = r->name;
+  } else if (r->page) {
+    snprintf(number, sizeof number, "%" PRIu32, r->page);
+    is.kind = VESTRY_REFRESH_DATABASE_PAGE;
+    is.name = number;
   }
-  snprintf(number, sizeof number, "%" PRIu32, r->page);
-  (void)vestry_refresh_for(topics, topic, r->page ? VESTRY_REFRESH_DATABASE_PAGE : VESTRY_REFRESH_DATABASE, number,
-                           r->ret_seq);
+  (void)vestry_refresh_for(topics, topic, &is, r->ret_seq);
 }
 
 static void refresh(refreshes *r, set *s) {
@@ -239,9 +242,9 @@ static plan plan_for(vsi_sqlite_recording *recording) {
   return p;
 }
 
-/* What came while it ran; and the table that refreshes it, if one is known: otherwise untouched. After a commit that
- * makes it void it is followed by tables. */
-static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, const char **ret_table) {
+/* What came while it ran. change: of the commit that refreshes it, with the table, if these are known. After a commit
+ * that makes it void it is followed by tables. */
+static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, vestry_change *change) {
   verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
   const recent *at;
   STAILQ_FOREACH(at, &index->recent, in) {
@@ -249,7 +252,11 @@ static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t beg
     verdict is = at->number > begun ? vsi_sqlite_judge(&at->commit, p) : VSI_SQLITE_NOTHING;
     if (is > worst) worst = is;
     const vsi_sqlite_use *use = is == VSI_SQLITE_REFRESH ? vsi_sqlite_met_use(&at->commit, p) : NULL;
-    if (use) *ret_table = vsi_sqlite_tables_name(index->tables, use->table);
+    if (is == VSI_SQLITE_REFRESH) change->at_ns = at->commit.at_ns;
+    if (use) {
+      change->kind = VESTRY_REFRESH_TABLE;
+      change->name = vsi_sqlite_tables_name(index->tables, use->table);
+    }
     if (is == VSI_SQLITE_VOID) vsi_sqlite_plan_without_pages(p);
   }
   return worst;
@@ -278,10 +285,10 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   vsi_mutex_lock(&index->lock);
   verdict is = VSI_SQLITE_NOTHING;
   set *s = NULL;
-  const char *table = NULL;
+  vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   if (recording->has_read) {
     bool was_exact = p.is_exact;
-    is = judge_recent(index, &p, recording->begun, &table);
+    is = judge_recent(index, &p, recording->begun, &change);
     s = vsi_sqlite_sets_place(&index->sets, &p);
     s->pins++;
     index->stats.recorded_count++;
@@ -292,9 +299,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   vsi_mutex_unlock(&index->lock);
   if (!s) return;
   (void)vestry_render_topic(recording->render, topic); /* what it says sticks in the render */
-  if (is == VSI_SQLITE_REFRESH)
-    (void)vestry_refresh_for(index->sets.topics, topic, table ? VESTRY_REFRESH_TABLE : VESTRY_REFRESH_DATABASE, table,
-                             NULL);
+  if (is == VSI_SQLITE_REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
   vsi_mutex_lock(&index->lock);
   s->pins--;
   vsi_mutex_unlock(&index->lock);

@@ -16,6 +16,7 @@ typedef struct vsi_sqlite_commit {
   size_t keys_count;
   const uint32_t *pages;
   size_t pages_count;
+  uint64_t at_ns; /* when it was seen (vestry_change_now_ns); 0: not known */
 } vsi_sqlite_commit;
 
 /* NOTHING: the commit does not concern the set. VOID: it may have written pages that the set has read, but refreshes

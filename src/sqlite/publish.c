@@ -36,7 +36,7 @@ static void account(vestry_sqlite *database, vsi_sqlite_number number) {
 void vsi_sqlite_refresh_all(vestry_sqlite *database) {
   vsi_sqlite_commits_whole(&database->commits, NULL);
   /* other nodes look for themselves */
-  (void)vestry_refresh_for(database->pages, NULL, VESTRY_REFRESH_DATABASE, NULL, &database->seq);
+  (void)vestry_refresh_for(database->pages, NULL, &(vestry_change){.kind = VESTRY_REFRESH_DATABASE}, &database->seq);
   database->stats.whole_count++;
 }
 

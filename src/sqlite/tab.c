@@ -186,8 +186,9 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   bool was_own = vsi_sqlite_reader_pause(reader, true), is_recorded = render && database->commits.records;
   if (is_recorded) vsi_sqlite_commits_tab_begins(&database->commits, reader);
   int result = read_state(connection, &whose, now, buffer, capacity, &len, &expires);
+  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab"};
   if (is_recorded && vsi_sqlite_commits_tab_ends(&database->commits, reader))
-    (void)vestry_refresh_for(database->pages, topic, VESTRY_REFRESH_TABLE, "vestry_tab", NULL);
+    (void)vestry_refresh_for(database->pages, topic, &change, NULL);
   vsi_sqlite_reader_pause(reader, was_own);
   if (result == SQLITE_ROW && expires < vsi_tab_owner_soon_s(&whose, now)) note_touch(database, &whose);
   error =

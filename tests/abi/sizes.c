@@ -465,6 +465,15 @@ static vestry_err take_observer(const void *given) {
   vestry_pages_destroy(pages);
   return error;
 }
+static vestry_err take_change(const void *given) {
+  vestry_pages *made;
+  vestry_err error = vestry_pages_create(v, NULL, &made);
+  if (error) return error;
+  error = vestry_refresh_for(made, "a", given, NULL);
+  vestry_pages_destroy(made);
+  return error;
+}
+static const vestry_change change_made = {.kind = VESTRY_REFRESH_TABLE, .name = "orders"};
 static const vestry_page_options page_made = {.render = no_render};
 static const vestry_window_options window_made = {.id = "list", .rows = {.count = 1}};
 static const vestry_cluster_options cluster_made = {
@@ -535,6 +544,7 @@ static const struct {
     {"vestry_watch", take_watch, &watch, sizeof watch},
     {"vestry_pages_options", take_pages, zero, sizeof(vestry_pages_options)},
     {"vestry_render_observer", take_observer, &observer, sizeof observer},
+    {"vestry_change", take_change, &change_made, sizeof change_made},
     {"vestry_page_options", take_page, &page_made, sizeof page_made},
     {"vestry_window_options", take_window, &window_made, sizeof window_made},
     {"vestry_files_options", take_files, &files, sizeof files},

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The names of metrics in the guide, the dashboard and the alerts: names.py OBSERVE-SERVED DOCS
 
-Each name in any of them is served; and the guide names each one that is. Those of PostgreSQL are left out where Debian's
-postgresql is not installed."""
+Each name in any of them is served; the guide names each one that is, and says how many series there are. Those of
+PostgreSQL are left out where Debian's postgresql is not installed."""
 import contextlib
 import http.client
 import json
@@ -22,7 +22,7 @@ NAME = re.compile(r"\bvestry_[a-z0-9_]+\b")
 
 
 class Served:
-    """The server, its port, and its families by name with their kinds."""
+    """The server, its port, its families by name with their kinds, and how many series they are."""
 
     def __init__(self, program):
         installed = server.installed()
@@ -42,8 +42,8 @@ class Served:
         answer = connection.getresponse()
         assert answer.status == 200, answer.status
         text = answer.read().decode()
-        assert sum(not line.startswith("#") for line in text.splitlines()) <= 300
-        return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+        count = sum(not line.startswith("#") for line in text.splitlines())
+        return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M)), count
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -89,6 +89,13 @@ def completed(whole, end, families):
     return next((name for name in fitting if name in families), None)
 
 
+def check_count(count, docs, has_postgres):
+    guide = (docs / "guide" / "metrics.md").read_text()
+    most, own = map(int, re.search(r"At most (\d+) series, .* of which vestry itself has some (\d+)", guide).groups())
+    assert count <= most, f"{count} series, of {most} at most"
+    assert not has_postgres or abs(count - own) <= 10, f"the guide says some {own} series, and there are {count}"
+
+
 def check(families, docs, has_postgres):
     def is_expected(name):
         return has_postgres or not name.startswith("vestry_postgres_")
@@ -118,7 +125,9 @@ def check(families, docs, has_postgres):
 def main():
     served = Served(sys.argv[1])
     try:
-        check(served.families(), pathlib.Path(sys.argv[2]), served.has_postgres)
+        families, count = served.families()
+        check(families, pathlib.Path(sys.argv[2]), served.has_postgres)
+        check_count(count, pathlib.Path(sys.argv[2]), served.has_postgres)
     finally:
         served.end()
 

@@ -254,6 +254,10 @@ static void a_minute_later_nothing_was_for_nothing(void **state) {
   end(&s);
 }
 
+static vestry_err refresh_for(const suite *s, const char *topic, vestry_refresh_kind kind, const char *name) {
+  return vestry_refresh_for(s->on.pages, topic, &(vestry_change){.kind = kind, .name = name}, NULL);
+}
+
 /* capability: H8 */
 static void what_refreshed_it_is_told(void **state) {
   (void)state;
@@ -263,17 +267,18 @@ static void what_refreshed_it_is_told(void **state) {
   site_settle_pages(&s.on);
   site_refresh(&s.on, NULL);
   assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "all");
-  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", VESTRY_REFRESH_TABLE, "messages", NULL), VESTRY_OK);
+  assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_TABLE, "messages"), VESTRY_OK);
   site_settle_pages(&s.on);
   assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "table messages");
-  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", VESTRY_REFRESH_DATABASE_PAGE, "12", NULL), VESTRY_OK);
+  assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_DATABASE_PAGE, "12"), VESTRY_OK);
   site_settle_pages(&s.on);
   assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "page 12 of the database");
-  assert_int_equal(vestry_refresh_for(s.on.pages, NULL, VESTRY_REFRESH_DATABASE, NULL, NULL), VESTRY_OK);
+  assert_int_equal(refresh_for(&s, NULL, VESTRY_REFRESH_DATABASE, NULL), VESTRY_OK);
   site_settle_pages(&s.on);
   assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
-  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", VESTRY_REFRESH_TOPIC, "a", NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_refresh_for(s.on.pages, "", VESTRY_REFRESH_TABLE, "a", NULL), VESTRY_INVALID);
+  assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_TOPIC, "a"), VESTRY_INVALID);
+  assert_int_equal(refresh_for(&s, "", VESTRY_REFRESH_TABLE, "a"), VESTRY_INVALID);
+  assert_int_equal(vestry_refresh_for(s.on.pages, "noise", NULL, NULL), VESTRY_INVALID);
   /* a topic that no page depends on leaves no trace */
   site_refresh(&s.on, "elsewhere");
   assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");

@@ -166,6 +166,31 @@ static void of_many_streams_of_a_shared_page_one_in_16_is_timed(void **state) {
 }
 
 /* capability: H2 */
+static void a_change_of_data_counts_from_when_it_was_seen(void **state) {
+  (void)state;
+  suite s;
+  tab ada;
+  begin(&s, &ada, "/private");
+  vestry_change is = {.kind = VESTRY_REFRESH_TABLE, .at_ns = vestry_change_now_ns(s.on.pages)};
+  assert_int_equal(is.at_ns, vsi_now_ns(&s.on.th.host));
+  pass_ms(&s, 30);
+  s.heading++;
+  assert_int_equal(vestry_refresh_for(s.on.pages, "all", &is, NULL), VESTRY_OK);
+  pass_ms(&s, 7);
+  site_settle_pages(&s.on);
+  tabs_check(&s, &ada);
+  check(&s, 1, 37, 37);
+  is.at_ns = 0; /* it is seen as it is refreshed */
+  pass_ms(&s, 1000);
+  s.heading++;
+  assert_int_equal(vestry_refresh_for(s.on.pages, "all", &is, NULL), VESTRY_OK);
+  pass_ms(&s, 37);
+  site_settle_pages(&s.on);
+  check(&s, 2, 37, 74);
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: H2 */
 static void nothing_is_timed_while_nothing_observes(void **state) {
   (void)state;
   suite s;
@@ -174,6 +199,8 @@ static void nothing_is_timed_while_nothing_observes(void **state) {
   pass_ms(&s, 1000);
   change(&s);
   assert_int_equal(s.on.pages->delays.last.count, 0);
+  assert_int_equal(vestry_change_now_ns(s.on.pages), 0);
+  assert_int_equal(vestry_change_now_ns(NULL), 0);
   vsi_group_observe(s.on.v->group, true); /* too late for that change */
   site_settle_pages(&s.on);
   tabs_check(&s, &ada);
@@ -262,6 +289,21 @@ static void earlier_refreshes_are_known_to_twenty_milliseconds(void **state) {
   }
 }
 
+/* Commits that are followed late stand between what is refreshed at once. */
+static void times_that_are_out_of_order_are_known_as_well(void **state) {
+  (void)state;
+  enum { REFRESHES = 8000, LATE_MS = 12 };
+  vsi_delays delays = {.last = {.count = 0}};
+  for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, (100 + i - i % 4 * LATE_MS / 3) * MS);
+  for (uint64_t i = REFRESHES - 4000; i <= REFRESHES; i++) { /* four seconds */
+    const uint64_t at_ns = (100 + i - i % 4 * LATE_MS / 3) * MS, found_ns = vsi_delays_find(&delays, i);
+    if (i > REFRESHES - VSI_DELAYS)
+      assert_int_equal(found_ns, at_ns);
+    else
+      assert_true(found_ns <= at_ns && at_ns - found_ns < 20 * MS);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_change_is_timed_until_its_bytes_are_written),
@@ -270,10 +312,12 @@ int main(void) {
       cmocka_unit_test(what_waits_for_its_client_counts_until_that_takes_it),
       cmocka_unit_test(changes_that_other_nodes_tell_of_count_from_when_they_come),
       cmocka_unit_test(of_many_streams_of_a_shared_page_one_in_16_is_timed),
+      cmocka_unit_test(a_change_of_data_counts_from_when_it_was_seen),
       cmocka_unit_test(nothing_is_timed_while_nothing_observes),
       cmocka_unit_test(without_memory_a_change_is_not_timed_twice),
       cmocka_unit_test(the_last_refreshes_are_known_exactly),
       cmocka_unit_test(earlier_refreshes_are_known_to_twenty_milliseconds),
+      cmocka_unit_test(times_that_are_out_of_order_are_known_as_well),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

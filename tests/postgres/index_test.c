@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/index.h"
 
+#include "base/memory.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -8,13 +9,15 @@ enum { TABLE = 16400, INDEX = 16500 };
 
 static test_host th;
 static vsi_postgres_index *index_;
-static uint64_t hits[64];
+static uint64_t hits[64], hits_at_ns[64];
 static size_t hits_count;
-static uint64_t unused; /* a set that no page needs */
+static uint64_t unused;      /* a set that no page needs */
+static bool is_timed = true; /* something wants to know when commits come */
 
-static void hit(void *ctx, uint64_t number) {
+static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
   assert_ptr_equal(ctx, &th);
   assert_true(hits_count < sizeof hits / sizeof *hits);
+  hits_at_ns[hits_count] = at_ns;
   hits[hits_count++] = number;
 }
 
@@ -23,11 +26,16 @@ static bool is_used(void *ctx, uint64_t number) {
   return number != unused;
 }
 
+static uint64_t now_ns(void *ctx) {
+  assert_ptr_equal(ctx, &th);
+  return is_timed ? vsi_now_ns(&th.host) : 0;
+}
+
 static vestry_err open_with(size_t max_bytes, size_t max_ring) {
   hits_count = 0;
   unused = UINT64_MAX;
-  return vsi_postgres_index_create(&(vsi_postgres_index_options){&th.host, max_bytes, max_ring, hit, is_used, &th},
-                                   &index_);
+  const vsi_postgres_index_options options = {&th.host, max_bytes, max_ring, hit, is_used, now_ns, &th};
+  return vsi_postgres_index_create(&options, &index_);
 }
 
 static int set_up(void **state) {
@@ -124,6 +132,31 @@ static void a_set_is_hit_once_its_commit_can_be_seen(void **state) {
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
   see("103:103:");
   assert_int_equal(hits_count, 1);
+}
+
+/* From when its record was read, and not from when it can be seen. */
+static void a_hit_says_when_its_commit_came(void **state) {
+  (void)state;
+  start();
+  uint64_t sets[3], read_ns[3];
+  for (uint32_t i = 0; i < 3; i++) sets[i] = render(row_of(i), "101:101:");
+  for (uint32_t i = 0; i < 3; i++) {
+    is_timed = i != 1;
+    read_ns[i] = is_timed ? vsi_now_ns(&th.host) : 0;
+    commit(101 + i, row_of(i));
+    test_host_advance_ms(&th, 10);
+  }
+  is_timed = true;
+  see("104:104:");
+  assert_int_equal(hits_count, 3);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(hits[i], sets[i]);
+    assert_int_equal(hits_at_ns[i], read_ns[i]);
+  }
+  (void)render(row_of(1), "104:104:");
+  vsi_postgres_index_start(index_, 200); /* which commits there were is not known */
+  assert_int_equal(hits_count, 4);
+  assert_int_equal(hits_at_ns[3], 0);
 }
 
 static void a_set_that_saw_the_commit_is_not_hit(void **state) {
@@ -352,6 +385,7 @@ static void without_memory_nothing_is_missed(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_set_is_hit_once_its_commit_can_be_seen),
+      TEST(a_hit_says_when_its_commit_came),
       TEST(a_set_that_saw_the_commit_is_not_hit),
       TEST(a_commit_is_kept_for_renders_that_run),
       TEST(a_render_that_ends_in_between_is_hit_later),

@@ -5,6 +5,8 @@
 #include "sqlite/shown.h"
 #include "vestry/observe.h"
 
+#include <stdlib.h>
+
 #define MARK   "planted-7f3a"
 #define SCHEMA "CREATE TABLE messages(id INTEGER PRIMARY KEY, text); CREATE TABLE users(name); CREATE TABLE log(what)"
 
@@ -140,12 +142,71 @@ static void a_commit_is_timed_to_the_page_that_shows_it(void **state) {
   shown_close(&s);
 }
 
+/* So many changes were timed, and together they took that long. */
+static void check_times(const shown_site *s, unsigned long long count, double sum_ms) {
+  static char text[1 << 16];
+  static const char sum[] = "\nvestry_page_change_seconds_sum ", number[] = "\nvestry_page_change_seconds_count ";
+  vestry_observe *observe;
+  const vestry_observe_options options = {.pages = s->on.pages};
+  assert_int_equal(vestry_observe_create(s->on.v, &options, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  vestry_observe_destroy(observe);
+  const double is_ms = strtod(strstr(text, sum) + strlen(sum), NULL) * 1e3;
+  assert_true(is_ms > sum_ms - .01 && is_ms < sum_ms + .01);
+  assert_int_equal(strtoull(strstr(text, number) + strlen(number), NULL, 10), count);
+}
+
+/* From the end of its statement, whenever it is followed to the pages. */
+/* capability: H2 */
+static void a_commit_of_ones_own_is_timed_from_its_end(void **state) {
+  (void)state;
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
+  static const char *const modes[] = {"WAL", "DELETE"};
+  for (size_t i = 0; i < 4; i++) {
+    shown_site s;
+    vestry_observe *observe;
+    if (levels[i / 2] == VESTRY_SQLITE_FILE_PAGES && (i % 2 || !level_has_pages())) continue;
+    shown_open_with(&s, modes[i % 2], SCHEMA, (vestry_sqlite_options){.level = levels[i / 2]});
+    assert_int_equal(vestry_observe_create(s.on.v, NULL, &observe), VESTRY_OK);
+    shown_watch(&s, "SELECT text FROM messages");
+    shown_run(s.writer, "BEGIN; INSERT INTO messages(text) VALUES('a')");
+    test_host_advance_ms(&s.on.th, 400); /* it is not committed yet */
+    shown_run(s.writer, "COMMIT");
+    test_host_advance_ms(&s.on.th, 25);
+    assert_int_equal(shown_renders(&s, 0), 1);
+    check_times(&s, 1, 25);
+    vestry_observe_destroy(observe);
+    shown_close(&s);
+  }
+}
+
+/* Vestry sees it when it looks. */
+/* capability: H2 */
+static void a_commit_of_anothers_is_timed_from_when_it_is_seen(void **state) {
+  (void)state;
+  shown_site s;
+  vestry_observe *observe;
+  shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
+  assert_int_equal(vestry_observe_create(s.on.v, NULL, &observe), VESTRY_OK);
+  shown_watch(&s, "SELECT text FROM messages");
+  shown_run(s.other, "INSERT INTO messages(text) VALUES('a')");
+  test_host_advance_ms(&s.on.th, 400);
+  assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK); /* a look */
+  test_host_advance_ms(&s.on.th, 30);
+  assert_int_equal(shown_renders(&s, 0), 1);
+  check_times(&s, 1, 30);
+  vestry_observe_destroy(observe);
+  shown_close(&s);
+}
+
 int main(void) {
   level_begin();
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_of_ones_own_is_told_by_its_table),
                                      cmocka_unit_test(a_commit_of_anothers_is_told_by_its_page),
                                      cmocka_unit_test(a_commit_of_unknown_tables_and_pages_is_told_as_the_databases),
                                      cmocka_unit_test(a_commit_during_a_render_is_told_by_its_table),
-                                     cmocka_unit_test(a_commit_is_timed_to_the_page_that_shows_it)};
+                                     cmocka_unit_test(a_commit_is_timed_to_the_page_that_shows_it),
+                                     cmocka_unit_test(a_commit_of_ones_own_is_timed_from_its_end),
+                                     cmocka_unit_test(a_commit_of_anothers_is_timed_from_when_it_is_seen)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

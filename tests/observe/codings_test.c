@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* What encoding costs and saves, as metrics tell it: held against streams that decode what they were sent. */
+#include "decode/decode.h"
+#include "observe/text.h"
+#include "serve/wire.h"
+#include "vestry/channel.h"
+
+#include <stdlib.h>
+
+enum { CODINGS = 4, EACH = 2, STREAMS = CODINGS * EACH, TEXT_BYTES = 600 };
+
+/* The last one is an application's own: metrics call it "other". */
+static const char *const accepts[CODINGS] = {"identity", "gzip", "br", "x-chain"};
+static const char *const labels[CODINGS] = {"identity", "gzip", "br", "other"};
+static const vestry_profile offered[] = {
+    {.ops = &vestry_profile_gzip}, {.ops = &vestry_profile_brotli}, {.ops = &test_chain}};
+static const plan nothing = {.keep = true};
+
+typedef struct suite {
+  site on;
+  vestry_observe *observe;
+  wire r[STREAMS]; /* the i-th has the coding i % CODINGS */
+  uint64_t number; /* of the last event */
+} suite;
+
+static void begin(suite *s, const vestry_profile *profiles, size_t count) {
+  memset(s, 0, sizeof *s);
+  site_begin(&s->on, (vestry_options){.profiles = profiles, .profiles_count = count});
+  assert_int_equal(vestry_observe_create(s->on.v, NULL, &s->observe), VESTRY_OK);
+  for (size_t i = 0; i < STREAMS; i++) {
+    s->r[i].headers[0] = (vestry_header){"Accept-Encoding", accepts[i % CODINGS]};
+    wire_plan(&s->on, &s->r[i], &nothing);
+    assert_int_equal(s->r[i].status, 200);
+  }
+}
+
+static void end(suite *s) {
+  vestry_observe_destroy(s->observe);
+  site_close(&s->on);
+  for (size_t i = 0; i < STREAMS; i++) wire_finish(&s->r[i]);
+  test_host_assert_clean(&s->on.th);
+}
+
+/* Long enough to be compressed, and unlike all others in a few places. */
+static vestry_event *next_event(suite *s) {
+  char text[TEXT_BYTES];
+  vestry_event *event = NULL;
+  size_t len = (size_t)snprintf(text, sizeof text, "<p>%llu", (unsigned long long)++s->number);
+  while (len < sizeof text - 40) len += (size_t)snprintf(text + len, sizeof text - len, "<b>bird %zu</b>", len * len);
+  len += (size_t)snprintf(text + len, sizeof text - len, "</p>");
+  assert_int_equal(vestry_event_elements(&s->on.th.host, text, len, NULL, &event), VESTRY_OK);
+  return event;
+}
+
+/* An event to streams whose bits are set. */
+static void send_to(suite *s, unsigned streams, vestry_event *event) {
+  for (size_t i = 0; i < STREAMS; i++)
+    if (streams >> i & 1) assert_int_equal(vestry_connection_send(s->r[i].connection, event), VESTRY_OK);
+  vestry_event_unref(event);
+  site_settle(&s->on);
+}
+
+static uint64_t value_of(const suite *s, const char *name, const char *label, const char *is) {
+  static char text[1 << 16];
+  char series[100];
+  snprintf(series, sizeof series, "\n%s_total{%s=\"%s\"} ", name, label, is);
+  assert_int_equal(vestry_observe_metrics(s->observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  const char *at = strstr(text, series);
+  assert_non_null(at);
+  return strtoull(at + strlen(series), NULL, 10);
+}
+
+/* --------------------------------------------------------------------------------------------------- bytes ------- */
+
+/* Bytes of the events that the stream decodes to; comments are none. */
+static size_t event_bytes_of(const wire *r, const char *coding) {
+  decoder d;
+  size_t bytes = 0;
+  decoder_init(&d, coding);
+  decoder_feed(&d, r->text, r->text_len);
+  assert_false(d.broken);
+  const char *text = d.text.len ? vsi_buffer_terminate(&d.text) : "";
+  for (const char *next, *at = text; *at; at = next) {
+    next = strstr(at, "\n\n");
+    assert_non_null(next);
+    next += 2;
+    if (*at != ':') bytes += (size_t)(next - at);
+  }
+  decoder_finish(&d);
+  return bytes;
+}
+
+/* What each coding's streams were sent is what is told of it, and both sums are the instance's. */
+static void check_bytes(suite *s) {
+  uint64_t events[CODINGS] = {0}, wires[CODINGS] = {0}, events_sum = 0, wires_sum = 0;
+  vestry_stats stats = {0};
+  for (size_t i = 0; i < STREAMS; i++) {
+    events[i % CODINGS] += event_bytes_of(&s->r[i], accepts[i % CODINGS]);
+    wires[i % CODINGS] += s->r[i].text_len;
+  }
+  for (size_t i = 0; i < CODINGS; i++) {
+    assert_int_equal(value_of(s, "vestry_event_bytes", "coding", labels[i]), events[i]);
+    assert_int_equal(value_of(s, "vestry_wire_bytes", "coding", labels[i]), wires[i]);
+    events_sum += events[i];
+    wires_sum += wires[i];
+    for (size_t other = 0; other < i; other++) /* one that is told as another's is noticed */
+      assert_true(events[i] != events[other] && wires[i] != wires[other]);
+  }
+  vestry_stats_get(s->on.v, &stats);
+  assert_int_equal(stats.written_bytes, events_sum);
+  assert_int_equal(stats.wire_bytes, wires_sum);
+}
+
+/* The i-th coding's streams get i + 1 events each, and one more by a channel. */
+static void send_some(suite *s) {
+  for (unsigned i = 0; i < CODINGS; i++)
+    for (unsigned n = 0; n <= i; n++) send_to(s, 1U << i | 1U << (i + CODINGS), next_event(s));
+  vestry_event *event = next_event(s);
+  size_t sent = 0;
+  assert_int_equal(vestry_broadcast(s->on.v, NOWHERE, VESTRY_KEY("birds"), event, &sent), VESTRY_OK);
+  assert_true(sent > 0);
+  vestry_event_unref(event);
+  site_settle(&s->on);
+}
+
+/* capability: H2 */
+static void bytes_are_those_of_the_streams_of_each_coding(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, offered, sizeof offered / sizeof *offered);
+  for (size_t i = 0; i < STREAMS; i++)
+    assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY("birds"), s.r[i].connection), VESTRY_OK);
+  for (int round = 0; round < 3; round++) {
+    send_some(&s);
+    check_bytes(&s);
+  }
+  site_pass_ms(&s.on, 15001); /* heartbeats are bytes that go out, and no events */
+  check_bytes(&s);
+  end(&s);
+}
+
+/* capability: H2 */
+static void what_has_ended_is_counted_on(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, offered, sizeof offered / sizeof *offered);
+  for (size_t i = 0; i < STREAMS; i++)
+    assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY("birds"), s.r[i].connection), VESTRY_OK);
+  send_some(&s);
+  for (size_t i = 0; i < STREAMS; i++) {
+    wire_hang_up(&s.on, &s.r[i]);
+    check_bytes(&s);
+  }
+  end(&s);
+}
+
+/* -------------------------------------------------------------------------------------------------- encodes ------- */
+
+static void check_encodes(suite *s, uint64_t alone, uint64_t aligned, uint64_t followed, uint64_t own) {
+  static const char name[] = "vestry_channel_encodes";
+  assert_int_equal(value_of(s, name, "kind", "alone"), alone);
+  assert_int_equal(value_of(s, name, "kind", "aligned"), aligned);
+  assert_int_equal(value_of(s, name, "kind", "followed"), followed);
+  assert_int_equal(value_of(s, name, "kind", "private"), own);
+}
+
+/* capability: H2 */
+static void an_event_is_encoded_once_for_each_coding(void **state) {
+  (void)state;
+  enum { GZIP = 1 << 1 | 1 << 5, BROTLI = 1 << 2 | 1 << 6, ALL = (1 << STREAMS) - 1 };
+  suite s;
+  begin(&s, offered, sizeof offered / sizeof *offered);
+  check_encodes(&s, 0, 0, 0, 0);
+  send_to(&s, ALL, next_event(&s));
+  check_encodes(&s, 3, 0, 0, 0); /* identity has no encoder */
+  send_to(&s, GZIP, next_event(&s));
+  check_encodes(&s, 4, 0, 0, 0);
+  send_to(&s, 1, next_event(&s));
+  check_encodes(&s, 4, 0, 0, 0);
+  for (size_t i = 0; i < STREAMS; i++)
+    if ((GZIP | BROTLI) >> i & 1)
+      assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY("birds"), s.r[i].connection), VESTRY_OK);
+  for (unsigned n = 1; n <= 3; n++) {
+    vestry_event *event = next_event(&s);
+    assert_int_equal(vestry_broadcast(s.on.v, NOWHERE, VESTRY_KEY("birds"), event, NULL), VESTRY_OK);
+    vestry_event_unref(event);
+    site_settle(&s.on);
+    check_encodes(&s, 4, 2 * n, 0, 0);
+  }
+  end(&s);
+}
+
+/* capability: H2 */
+static void what_follows_is_told_apart(void **state) {
+  (void)state;
+  enum { ONE_OF_BROTLI = 1 << 2 };
+  suite s;
+  begin(&s, offered, sizeof offered / sizeof *offered);
+  vestry_event *first = next_event(&s), *second = next_event(&s);
+  vestry_event_follow(second, first);
+  send_to(&s, ONE_OF_BROTLI, first);
+  check_encodes(&s, 1, 0, 0, 0);
+  send_to(&s, ONE_OF_BROTLI, second);
+  check_encodes(&s, 1, 0, 1, 0);
+  end(&s);
+}
+
+/* capability: H2 */
+static void an_encoder_of_its_own_runs_for_each_stream(void **state) {
+  (void)state;
+  static const vestry_profile own[] = {{.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
+                                       {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE}};
+  enum { ALL = (1 << STREAMS) - 1 };
+  suite s;
+  begin(&s, own, sizeof own / sizeof *own);
+  for (uint64_t n = 1; n <= 3; n++) {
+    send_to(&s, ALL, next_event(&s));
+    check_encodes(&s, 0, 0, 0, 2 * EACH * n);
+  }
+  end(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(bytes_are_those_of_the_streams_of_each_coding), cmocka_unit_test(what_has_ended_is_counted_on),
+      cmocka_unit_test(an_event_is_encoded_once_for_each_coding),      cmocka_unit_test(what_follows_is_told_apart),
+      cmocka_unit_test(an_encoder_of_its_own_runs_for_each_stream),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

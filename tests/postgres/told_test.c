@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* What an operator is told of commits: that they were the database's, and how long they take to the pages that show
+ * them. */
+#include <stdlib.h>
+
+#include "postgres/shown.h"
+#include "vestry/observe.h"
+
+static const char notes[] = "CREATE TABLE note(id int PRIMARY KEY, text text);"
+                            "CREATE TABLE other(x int); INSERT INTO note VALUES(1, 'a'); ANALYZE";
+static const char newest[] = "SELECT id, text FROM note ORDER BY id DESC LIMIT 1";
+
+static void begin(shown_site *s, vestry_observe **ret_observe) {
+  shown_open(s, notes, NULL);
+  const vestry_observe_options options = {.pages = s->on.pages};
+  assert_int_equal(vestry_observe_create(s->on.v, &options, ret_observe), VESTRY_OK);
+  shown_watch(s, newest, NULL);
+}
+
+static void end(shown_site *s, vestry_observe *observe) {
+  vestry_observe_destroy(observe);
+  shown_close(s);
+}
+
+/* So many changes were timed, and together they took that long. */
+static void check_times(vestry_observe *observe, unsigned long long count, double sum_ms) {
+  static char text[1 << 16];
+  static const char sum[] = "\nvestry_page_change_seconds_sum ", number[] = "\nvestry_page_change_seconds_count ";
+  assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  assert_int_equal(strtoull(strstr(text, number) + strlen(number), NULL, 10), count);
+  const double is_ms = strtod(strstr(text, sum) + strlen(sum), NULL) * 1e3;
+  assert_true(is_ms > sum_ms - .01 && is_ms < sum_ms + .01);
+}
+
+/* Followed, but no page is rendered yet. */
+static void commit(shown_site *s, const char *sql) {
+  shown_run(s, sql);
+  assert_int_equal(vestry_postgres_settle(s->database, SHOWN_WAIT_MS, NULL), VESTRY_OK);
+}
+
+/* capability: H2 */
+static void a_commit_is_timed_from_when_its_record_is_read(void **state) {
+  (void)state;
+  shown_site s;
+  vestry_observe *observe;
+  begin(&s, &observe);
+  check_times(observe, 0, 0); /* what opens a stream answers no change */
+  shown_run(&s, "BEGIN; INSERT INTO note VALUES(2, 'b')");
+  test_host_advance_ms(&s.on.th, 400); /* its rows may have been read by now: they are no commit */
+  commit(&s, "COMMIT");
+  test_host_advance_ms(&s.on.th, 25);
+  assert_int_equal(shown_renders(&s, 0), 1);
+  check_times(observe, 1, 25);
+  commit(&s, "UPDATE note SET text = 'c' WHERE id = 2"); /* of two that one render answers the first counts */
+  test_host_advance_ms(&s.on.th, 10);
+  commit(&s, "UPDATE note SET text = 'd' WHERE id = 2");
+  test_host_advance_ms(&s.on.th, 20);
+  assert_int_equal(shown_renders(&s, 0), 1);
+  check_times(observe, 2, 25 + 30);
+  end(&s, observe);
+}
+
+/* capability: H2 */
+static void what_no_page_shows_is_not_timed(void **state) {
+  (void)state;
+  shown_site s;
+  vestry_observe *observe;
+  begin(&s, &observe);
+  shown_run(&s, "INSERT INTO other VALUES(1)");
+  assert_int_equal(shown_renders(&s, 0), 0);
+  shown_run(&s, "BEGIN; INSERT INTO note VALUES(3, 'x'); ROLLBACK");
+  assert_int_equal(shown_renders(&s, 0), 0);
+  shown_run(&s, "UPDATE note SET text = text WHERE id = 1"); /* the page is the same */
+  assert_int_equal(shown_renders(&s, 0), 1);
+  check_times(observe, 0, 0);
+  end(&s, observe);
+}
+
+static void note(const vestry_page_info *info, void *ctx) {
+  assert_string_equal(info->refreshed_by, "database");
+  ++*(unsigned *)ctx;
+}
+
+/* capability: H8 */
+static void a_render_is_for_the_database(void **state) {
+  (void)state;
+  shown_site s;
+  vestry_observe *observe;
+  unsigned count = 0;
+  begin(&s, &observe);
+  shown_run(&s, "INSERT INTO note VALUES(2, 'b')");
+  assert_int_equal(shown_renders(&s, 0), 1);
+  assert_int_equal(vestry_observe_pages(observe, VESTRY_PAGES_BY_PATH, 0, note, &count), VESTRY_OK);
+  assert_int_equal(count, 1);
+  end(&s, observe);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_is_timed_from_when_its_record_is_read),
+                                     cmocka_unit_test(what_no_page_shows_is_not_timed),
+                                     cmocka_unit_test(a_render_is_for_the_database)};
+  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+}
