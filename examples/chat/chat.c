@@ -41,6 +41,25 @@ static void sweep(vestry_timer *timer, void *ctx) {
   db_expire(&app->db);
 }
 
+/* A first conversation, if nothing has been said yet. */
+static vestry_err welcome(struct db_loan *loan, void *ctx) {
+  static const char *const said[] = {
+      "Welcome! Open this page in a second window, and come in with another name: what one says is in both at once.",
+      ("Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
+       "this order, when the server is back."),
+      "Each channel has an address. Send somebody the one of #random; Back leads here again."};
+  (void)ctx;
+  vestry_err err = db_run(loan, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);
+  if (err != VESTRY_NOT_FOUND) return err;
+  err = VESTRY_OK;
+  for (int i = 0; i < (int)(sizeof said / sizeof *said) && !err; i++)
+    err = db_run(loan,
+                 "INSERT INTO message(channel, id, author, text) SELECT min(id), CAST($1 AS integer), 'Guide', $2 FROM "
+                 "channel WHERE true ON CONFLICT DO NOTHING",
+                 VESTRY_LIST(i + 1, said[i]), NULL, NULL);
+  return err;
+}
+
 enum {
   OPTION_DB = OPTION_OWN,
   OPTION_POSTGRES,
@@ -59,8 +78,8 @@ static bool is_node(const char *name) {
 
 static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
-  if (option == OPTION_DB) app->file = value;
-  if (option == OPTION_POSTGRES) app->postgres_url = value;
+  if (option == OPTION_DB) app->kept.file = value;
+  if (option == OPTION_POSTGRES) app->kept.postgres_url = value;
   if (option == OPTION_WELCOME) app->welcomes = true;
   if (option == OPTION_CLUSTER) app->cluster_url = value;
   if (option == OPTION_NODE) app->node = value;
@@ -78,12 +97,8 @@ static bool prepare(void *ctx, vestry_options *options) {
     fprintf(stderr, "chat: --cluster and --node go together\n");
     return false;
   }
-  if (app->file && app->postgres_url) {
-    fprintf(stderr, "chat: --db and --postgres: one of them, please\n");
-    return false;
-  }
-  if (db_open(&app->db, app->file ? app->file : "chat.db", app->postgres_url) || db_secret(&app->db, app->secret) ||
-      (app->welcomes && db_welcome(&app->db))) {
+  if (db_open(&app->db, &app->kept) || db_secret(&app->db, app->secret) ||
+      (app->welcomes && db_act(&app->db, welcome, NULL))) {
     db_close(&app->db);
     return false;
   }
@@ -146,7 +161,15 @@ int main(int argc, char **argv) {
                                         {"secret-file", required_argument, NULL, OPTION_SECRET_FILE},
                                         {0}};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
-  static struct app app = {.rate = 1000};
+  static struct app app = {.rate = 1000,
+                           .kept = {.program = "chat",
+                                    .default_file = "chat.db",
+                                    .sqlite_schema = (const char *)schema_sql,
+                                    .sqlite_version = 2,
+                                    .sqlite_topics = say_topics,
+                                    .postgres_schema = (const char *)schema_postgres_sql,
+                                    .has_sessions = true,
+                                    .has_tabs = true}};
   app.program = (struct program){
       .names = names,
       .read_own = read_option,

@@ -5,14 +5,16 @@
  *
  *    page.c     what a tab shows: a page of its own, and in it what many see
  *    actions.c  what people do: come, go, look elsewhere, say something, take it back
- *    db.h       the database, which the pages follow: SQLite, or PostgreSQL
+ *    topics.c   with SQLite: what a page names that reads of a table of everybody's
  *    cluster.c  several processes on one database, which tell each other to look
- *    chat.c     from the command line to the end */
+ *    chat.c     from the command line to the end
+ *
+ * The database is SQLite or PostgreSQL: ../shared/db.h. */
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
 
+#include "../shared/db.h"
 #include "../shared/program.h"
-#include "db.h"
 
 enum {
   NAME_MAX = 40,   /* characters, of people and channels */
@@ -34,13 +36,13 @@ enum {
 
 struct app {
   struct program program;
-  const char *file, *postgres_url;              /* the database is there; NULL: it is the file */
+  struct db_options kept;                       /* where, and what */
   const char *cluster_url, *node, *secret_file; /* of several processes; NULL: it is alone */
   struct cluster *cluster;                      /* likewise */
   bool welcomes;                                /* whoever comes first finds a conversation */
   uint64_t rate;                                /* messages of a person within SLOT_S */
   struct db db;
-  unsigned char secret[DB_SECRET_BYTES];
+  unsigned char secret[SECRET_BYTES];
   vestry_pages *pages;
   vestry_page *page;
   vestry_presence *presence;
@@ -78,7 +80,14 @@ void cluster_end(struct app *app);
 /* A session has ended: in the other processes too. scope: as its requests had it. */
 void cluster_session_ended(struct app *app, const char *scope, size_t len);
 
+/* A vestry_sqlite_topics_fn. */
+void say_topics(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
+
 /* The routes, and who may use them. */
 vestry_err actions_mount(struct app *app);
+
+/* Files of this folder, made into arrays by the build. */
+extern const unsigned char chat_css[], chat_js[], schema_sql[], schema_postgres_sql[];
+extern const size_t chat_css_len, chat_js_len, schema_sql_len, schema_postgres_sql_len;
 
 #endif

@@ -1,4 +1,4 @@
--- What brings a file to this version, from nothing or from any version before: db.c numbers them.
+-- What brings a file to this version, from nothing or from any version before: chat.c numbers them.
 CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);
 -- Version 2: who has logged in is in the table of vestry/sqlite_sessions.h, and logs in once more.
 DROP TABLE IF EXISTS session;

@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* A file of SQLite: connections that are lent (vestry/sqlite_pool.h), one transaction that writes at a time. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "db.h"
+#include "vestry/sqlite_forms.h"
 #include "vestry/sqlite_sessions.h"
 
-enum { CONNECTIONS = 6, VERSION = 2, SQL_MAX_BYTES = 1024 };
+enum { CONNECTIONS = 6, SQL_MAX_BYTES = 1024 };
 
 struct own {
-  char *path;
   vestry_sqlite_pool *pool;
   vestry_sqlite *followed;   /* by the pages; NULL: not */
   vestry_sqlite_level level; /* how closely */
 };
 
-static vestry_err open_file(struct db *db, const char *path) {
+static vestry_err open_file(struct db *db) {
+  const struct db_options *of = &db->options;
   /* FULL: what was acknowledged is on the disk, whatever becomes of the machine. */
-  const vestry_sqlite_pool_options options = {.path = path,
-                                              .schema = (const char *)schema_sql,
-                                              .schema_version = VERSION,
+  const vestry_sqlite_pool_options options = {.path = of->file,
+                                              .schema = of->sqlite_schema,
+                                              .schema_version = of->sqlite_version,
                                               .setup = "PRAGMA synchronous = FULL",
                                               .connections_count = CONNECTIONS};
   struct own *own = db->own = calloc(1, sizeof *own);
   vestry_sqlite_sessions *sessions = NULL;
   vestry_sqlite_record_pages(); /* before SQLite is used: then only what a page has read renders it again */
-  if (!own || !(own->path = strdup(path))) return VESTRY_NO_MEMORY;
-  vestry_err err = vestry_sqlite_pool_create(&options, &own->pool);
-  if (!err) err = vestry_sqlite_sessions_create(own->pool, NULL, &sessions);
+  vestry_err err = own ? vestry_sqlite_pool_create(&options, &own->pool) : VESTRY_NO_MEMORY;
+  if (!err && of->has_sessions) err = vestry_sqlite_sessions_create(own->pool, NULL, &sessions);
+  if (!err && of->has_forms) err = vestry_sqlite_forms_create(own->pool, &db->forms);
   db->sessions = sessions;
   db->sessions_ops = &vestry_sqlite_sessions_ops;
   return err;
@@ -37,39 +37,21 @@ static vestry_err open_file(struct db *db, const char *path) {
 static void close_file(struct db *db) {
   struct own *own = db->own;
   if (!own) return;
+  vestry_sqlite_forms_destroy(db->forms);
   vestry_sqlite_sessions_destroy(db->sessions);
   vestry_sqlite_pool_destroy(own->pool);
-  free(own->path);
   free(own);
 }
 
-static void take_secret(sqlite3_stmt *row, void *secret) {
-  if (sqlite3_column_bytes(row, 0) == DB_SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), DB_SECRET_BYTES);
-}
-
-static vestry_err read_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]) {
+static vestry_err read_secret(struct db *db, unsigned char secret[SECRET_BYTES]) {
   struct own *own = db->own;
-  return vestry_sqlite_run_alone(own->pool, "SELECT bytes FROM secret", NULL, take_secret, secret);
-}
-
-/* With each message somebody has read more, in a table of everybody's: a page that read it would be rendered for what
- * stands next to its rows in the file. So it is read aside, and refreshes whose it is. What is gone is counted with it,
- * and refreshes all. */
-static void say_topics(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
-  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
-  (void)rowid, (void)app;
-  if (strcmp(table, "gone") == 0) vestry_sqlite_topic(change, "gone");
-  if (strcmp(table, "seen") != 0) return;
-  sqlite3_value *user = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, 0);
-  if (!user) user = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, 0);
-  const char *name = user ? (const char *)sqlite3_value_text(user) : NULL;
-  snprintf(topic, sizeof topic, "seen/%s", name ? name : "");
-  vestry_sqlite_topic(change, topic);
+  return secret_read(own->pool, secret);
 }
 
 static vestry_err attach(struct db *db) {
   struct own *own = db->own;
-  vestry_sqlite_options options = {.path = own->path, .topics = say_topics, .level = VESTRY_SQLITE_FILE_PAGES};
+  const struct db_options *of = &db->options;
+  vestry_sqlite_options options = {.path = of->file, .topics = of->sqlite_topics, .level = VESTRY_SQLITE_FILE_PAGES};
   vestry_err err = vestry_sqlite_create(db->pages, &options, &own->followed);
   if (err == VESTRY_UNSUPPORTED) { /* why is in the log: a commit renders more then, and no page is wrong */
     options.level = VESTRY_SQLITE_TABLES;
@@ -194,19 +176,22 @@ static void look(struct db *db) {
 }
 
 static void expire(struct db *db) {
-  (void)vestry_sqlite_sessions_expire(db->sessions, NULL);
+  if (db->sessions) (void)vestry_sqlite_sessions_expire(db->sessions, NULL);
 }
 
 static void counters(struct db *db, struct db_counters *ret_counters) {
   struct own *own = db->own;
   vestry_sqlite_stats followed = {0};
+  vestry_sqlite_pool_stats pool = {0};
   vestry_sqlite_stats_get(own->followed, &followed);
+  vestry_sqlite_pool_stats_get(own->pool, &pool);
   *ret_counters = (struct db_counters){.level = own->level == VESTRY_SQLITE_FILE_PAGES ? "pages" : "tables",
                                        .commits = followed.commits_count,
                                        .other_commits = followed.other_commits_count,
                                        .recorded = followed.recorded_count,
                                        .coarse = followed.coarse_count,
-                                       .refreshed = followed.refreshed_count};
+                                       .refreshed = followed.refreshed_count,
+                                       .committed = pool.committed_count};
 }
 
 static void add_metrics(struct db *db, struct console_metrics *metrics) {

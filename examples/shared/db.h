@@ -1,26 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* The database, which the pages follow: a file of SQLite (db_sqlite.c), or PostgreSQL (db_postgres.c). Pages and
- * actions know this header alone. Whatever changes something here has said so to every page that shows it.
+/* A database that pages follow: a file of SQLite (db_sqlite.c), or PostgreSQL (db_postgres.c). The pages and actions of
+ * a program know this header alone. A commit renders the pages again that have read what it changed.
  *
  * Statements are of the SQL that both understand. Their parameters are $1, $2 and so on. */
-#ifndef CHAT_DB_H
-#define CHAT_DB_H
+#ifndef EXAMPLES_DB_H
+#define EXAMPLES_DB_H
 
-#include "../shared/console.h"
+#include "console.h"
+#include "secret.h"
+#include "vestry/form.h"
+#include "vestry/sqlite.h"
 #include "vestry/vestry.h"
 
-enum { DB_SECRET_BYTES = 32, DB_TAB_MAX_BYTES = 64 * 1024 };
+enum { DB_TAB_MAX_BYTES = 64 * 1024 };
+
+/* Which database it is, and what a program keeps there. Zero: not. */
+struct db_options {
+  const char *program;                         /* its name, ahead of what it complains about */
+  const char *file, *postgres_url;             /* SQLite's file, or PostgreSQL's address as libpq has it: not both */
+  const char *default_file;                    /* if neither is given */
+  const char *sqlite_schema, *postgres_schema; /* statements that make the tables, `secret` among them, if there are
+                                                  none; of SQLite those that bring a file of any version to this one */
+  int sqlite_version;
+  vestry_sqlite_topics_fn sqlite_topics; /* for what is read aside */
+  bool is_serializable; /* transactions are as if they came one after another: with SQLite they always are */
+  bool has_sessions, has_tabs, has_forms; /* who has logged in, states of tabs, what is typed into forms */
+};
 
 /* One of the two kinds. */
 struct db_ops;
 struct db {
-  const struct db_ops *ops; /* NULL: none is open */
-  void *own;                /* what that kind has of its own */
-  vestry_pages *pages;      /* that follow it; NULL: none */
+  struct db_options options; /* with the file that it is */
+  const struct db_ops *ops;  /* NULL: none is open */
+  void *own;                 /* what that kind has of its own */
+  vestry_pages *pages;       /* that follow it; NULL: none */
   const vestry_session_storage_ops *sessions_ops;
   void *sessions;                          /* who has logged in */
   const vestry_once_storage_ops *once_ops; /* NULL: what was done is in memory alone */
   void *once;                              /* what was done: for all nodes */
+  vestry_forms_storage *forms;             /* what is typed */
 };
 /* A transaction that changes something. */
 struct db_loan {
@@ -33,13 +51,12 @@ struct db_row {
   void *own;
 };
 
-/* Open a file, or what an address leads to (NULL: the file), and make the tables if there are none. What cannot be done
- * has been said. */
-vestry_err db_open(struct db *db, const char *file, const char *postgres_url);
-/* A first conversation, if nothing has been said yet. */
-vestry_err db_welcome(struct db *db);
-/* What the instance seals with: so what was sealed is good after a restart, and open pages go on. */
-vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]);
+/* Open it, and make the tables if there are none; before anything else uses SQLite. What cannot be done has been said.
+ * options: copied; what they point to is borrowed until db_close, which is called in either case */
+vestry_err db_open(struct db *db, const struct db_options *options);
+/* What the instance seals with, of the table `secret`: so what was sealed is good after a restart, and open pages go
+ * on. */
+vestry_err db_secret(struct db *db, unsigned char secret[SECRET_BYTES]);
 void db_close(struct db *db);
 /* Let the pages follow it, and follow it no more: from db_attach to db_detach, which comes before
  * vestry_pages_destroy. */
@@ -60,7 +77,7 @@ void db_take_integer(const struct db_row *row, void *ctx);
 vestry_err db_read(struct db *db, vestry_render *render, const char *sql, const vestry_value *values, db_row_fn row,
                    void *ctx);
 /* The same of tables in which the rows of many users stand side by side, for a page that has named a topic for what it
- * reads: of what a user has read "seen/" and the user's name, of messages that are gone "gone". */
+ * reads, as db_options.sqlite_topics says it: with SQLite that alone refreshes it. */
 vestry_err db_read_aside(struct db *db, vestry_render *render, const char *sql, const vestry_value *values,
                          db_row_fn row, void *ctx);
 /* Run a statement that changes something, and commit it. */
@@ -69,7 +86,8 @@ vestry_err db_run_alone(struct db *db, const char *sql, const vestry_value *valu
 /* Does the statements of a transaction; perhaps several times, each time from the beginning. */
 typedef vestry_err (*db_act_fn)(struct db_loan *loan, void *ctx);
 /* Do a transaction, and commit it if fn returns OK. LIMIT: not now, what is repeated (vestry/once.h) may be done
- * later. */
+ * later. When the connection to a server is lost during the commit it is not known whether that was done, and it is
+ * LIMIT, too: what can be repeated does no more the second time. */
 vestry_err db_act(struct db *db, db_act_fn fn, void *ctx);
 vestry_err db_run(struct db_loan *loan, const char *sql, const vestry_value *values, db_row_fn row, void *ctx);
 /* Only one transaction has that number at a time: others wait until it is over. */
@@ -100,6 +118,7 @@ void db_expire(struct db *db);
 struct db_counters {
   const char *level;
   uint64_t commits, other_commits, recorded, coarse, refreshed;
+  uint64_t committed; /* transactions of this process */
 };
 void db_counters(struct db *db, struct db_counters *ret_counters);
 void db_metrics(struct db *db, struct console_metrics *metrics);
@@ -108,8 +127,8 @@ void db_metrics(struct db *db, struct console_metrics *metrics);
 
 /* As the functions above, which call these. */
 struct db_ops {
-  vestry_err (*open)(struct db *db, const char *where);
-  vestry_err (*secret)(struct db *db, unsigned char secret[DB_SECRET_BYTES]);
+  vestry_err (*open)(struct db *db);
+  vestry_err (*secret)(struct db *db, unsigned char secret[SECRET_BYTES]);
   void (*close)(struct db *db);
   vestry_err (*attach)(struct db *db);
   void (*detach)(struct db *db);
@@ -132,9 +151,5 @@ extern const struct db_ops db_sqlite_ops, db_postgres_ops;
 
 /* The new state of a tab as a text, for malloc's free; NULL: *ret_error says why not. */
 char *db_tab_changed(struct db *db, const vestry_request *req, db_tab_fn tab, void *ctx, vestry_err *ret_error);
-
-/* Files of this folder, made into arrays by the build. */
-extern const unsigned char chat_css[], chat_js[], schema_sql[], schema_postgres_sql[];
-extern const size_t chat_css_len, chat_js_len, schema_sql_len, schema_postgres_sql_len;
 
 #endif

@@ -4,45 +4,28 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-vestry_err db_open(struct db *db, const char *file, const char *postgres_url) {
-#ifdef CHAT_POSTGRES
-  db->ops = postgres_url ? &db_postgres_ops : &db_sqlite_ops;
+vestry_err db_open(struct db *db, const struct db_options *options) {
+  db->options = *options;
+  if (!options->file) db->options.file = options->default_file;
+  if (options->file && options->postgres_url) {
+    fprintf(stderr, "%s: --db and --postgres: one of them, please\n", options->program);
+    return VESTRY_INVALID;
+  }
+#ifdef EXAMPLES_POSTGRES
+  db->ops = options->postgres_url ? &db_postgres_ops : &db_sqlite_ops;
 #else
-  if (postgres_url) {
-    fprintf(stderr,
-            "chat: --postgres: it was built without libpq; install that (Debian: libpq-dev), and build again\n");
+  if (options->postgres_url) {
+    fprintf(stderr, "%s: --postgres: it was built without libpq; install that (Debian: libpq-dev), and build again\n",
+            options->program);
     return VESTRY_UNSUPPORTED;
   }
   db->ops = &db_sqlite_ops;
 #endif
-  return db->ops->open(db, postgres_url ? postgres_url : file);
+  return db->ops->open(db);
 }
 
-static vestry_err welcome(struct db_loan *loan, void *ctx) {
-  static const char *const said[] = {
-      "Welcome! Open this page in a second window, and come in with another name: what one says is in both at once.",
-      ("Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
-       "this order, when the server is back."),
-      "Each channel has an address. Send somebody the one of #random; Back leads here again."};
-  (void)ctx;
-  vestry_err err = db_run(loan, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);
-  if (err != VESTRY_NOT_FOUND) return err;
-  err = VESTRY_OK;
-  for (int i = 0; i < (int)(sizeof said / sizeof *said) && !err; i++)
-    err = db_run(loan,
-                 "INSERT INTO message(channel, id, author, text) SELECT min(id), CAST($1 AS integer), 'Guide', $2 FROM "
-                 "channel WHERE true ON CONFLICT DO NOTHING",
-                 VESTRY_LIST(i + 1, said[i]), NULL, NULL);
-  return err;
-}
-
-vestry_err db_welcome(struct db *db) {
-  return db_act(db, welcome, NULL);
-}
-
-vestry_err db_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]) {
+vestry_err db_secret(struct db *db, unsigned char secret[SECRET_BYTES]) {
   return db->ops->secret(db, secret);
 }
 

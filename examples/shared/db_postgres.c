@@ -4,17 +4,17 @@
  *
  * What others commit is seen by each node by itself. Where commits cannot be followed (level TOPICS, which the log says
  * with what is to be set), each that is made here refreshes all pages that have read something. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "db.h"
 #include "vestry/postgres.h"
+#include "vestry/postgres_forms.h"
 #include "vestry/postgres_once.h"
 #include "vestry/postgres_sessions.h"
 #include "vestry/postgres_tab.h"
 
-enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_CHANNEL = 1, LOCK_TAB = 2 };
+enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_NUMBER = 1, LOCK_TAB = 2 };
 #define DATABASE "database" /* the topic of all that has read it */
 
 struct own {
@@ -23,23 +23,25 @@ struct own {
   vestry_postgres_tabs *tabs;
 };
 
-static vestry_err open_url(struct db *db, const char *url) {
+static vestry_err open_url(struct db *db) {
+  const struct db_options *of = &db->options;
   /* A small table would be read whole, and a page that has read all of it is rendered again for each of its rows. */
   const vestry_postgres_pool_options options = {
-      .url = url, .setup = "SET enable_seqscan = off", .connections_count = CONNECTIONS};
-  const vestry_postgres_pool_options state_options = {.url = url, .connections_count = STATE_CONNECTIONS};
+      .url = of->postgres_url, .setup = "SET enable_seqscan = off", .connections_count = CONNECTIONS};
+  const vestry_postgres_pool_options state_options = {.url = of->postgres_url, .connections_count = STATE_CONNECTIONS};
   struct own *own = db->own = calloc(1, sizeof *own);
-  /* What a node was doing when it was killed may be done again, soon: a message has a nonce, and all else is the same
-   * if it is done twice. */
+  /* What a node was doing when it was killed may be done again, soon: what can be repeated does no more then (db.h). */
   const vestry_postgres_once_options once_options = {.lease_ms = LEASE_MS, .runs_again = true};
   vestry_postgres_sessions *sessions = NULL;
   vestry_postgres_once *once = NULL;
   if (!own) return VESTRY_NO_MEMORY;
   vestry_err err = vestry_postgres_pool_create(&options, &own->pool);
   if (!err) err = vestry_postgres_pool_create(&state_options, &own->state_pool);
-  if (!err) err = vestry_postgres_run_alone(own->pool, (const char *)schema_postgres_sql, NULL, NULL, NULL);
-  if (!err) err = vestry_postgres_sessions_create(own->state_pool, NULL, &sessions);
+  if (!err) err = vestry_postgres_run_alone(own->pool, of->postgres_schema, NULL, NULL, NULL);
+  if (!err && of->has_sessions) err = vestry_postgres_sessions_create(own->state_pool, NULL, &sessions);
   if (!err) err = vestry_postgres_once_create(own->state_pool, &once_options, &once);
+  if (!err && of->has_forms)
+    err = vestry_postgres_forms_create(own->pool, NULL, &db->forms); /* a submit's transaction */
   db->sessions = sessions;
   db->sessions_ops = &vestry_postgres_sessions_ops;
   db->once = once;
@@ -52,6 +54,7 @@ static void close_url(struct db *db) {
   if (!own) return;
   vestry_postgres_tabs_destroy(own->tabs);
   vestry_postgres_destroy(own->database);
+  vestry_postgres_forms_destroy(db->forms);
   vestry_postgres_once_destroy(db->once);
   vestry_postgres_sessions_destroy(db->sessions);
   vestry_postgres_pool_destroy(own->state_pool);
@@ -62,13 +65,13 @@ static void close_url(struct db *db) {
 static void take_secret(const vestry_postgres_row *row, void *secret) {
   const char *digits = vestry_postgres_text(row, 0);
   unsigned char *bytes = secret;
-  for (size_t i = 0; i < DB_SECRET_BYTES && digits && strlen(digits) == 2 * DB_SECRET_BYTES; i++) {
+  for (size_t i = 0; i < SECRET_BYTES && digits && strlen(digits) == 2 * SECRET_BYTES; i++) {
     const char pair[] = {digits[2 * i], digits[2 * i + 1], '\0'};
     bytes[i] = (unsigned char)strtoul(pair, NULL, 16);
   }
 }
 
-static vestry_err read_secret(struct db *db, unsigned char secret[DB_SECRET_BYTES]) {
+static vestry_err read_secret(struct db *db, unsigned char secret[SECRET_BYTES]) {
   struct own *own = db->own;
   return vestry_postgres_run_alone(own->pool, "SELECT encode(bytes, 'hex') FROM secret", NULL, take_secret, secret);
 }
@@ -76,7 +79,8 @@ static vestry_err read_secret(struct db *db, unsigned char secret[DB_SECRET_BYTE
 static vestry_err attach(struct db *db) {
   struct own *own = db->own;
   vestry_err err = vestry_postgres_create(db->pages, own->pool, NULL, &own->database);
-  return err ? err : vestry_postgres_tabs_create(db->pages, own->state_pool, NULL, &own->tabs);
+  if (!err && db->options.has_tabs) err = vestry_postgres_tabs_create(db->pages, own->state_pool, NULL, &own->tabs);
+  return err;
 }
 
 static void detach(struct db *db) {
@@ -104,7 +108,7 @@ static void give_row(const vestry_postgres_row *row, void *ctx) {
   receiver->row(&(struct db_row){.ops = &db_postgres_ops, .own = (void *)(uintptr_t)row}, receiver->ctx);
 }
 
-/* What users have read is in rows of its own here, too: there is no need to read it aside. */
+/* Rows have no neighbours here: there is no need to read anything aside. */
 static vestry_err read_with(struct db *db, vestry_render *render, bool is_aside, const char *sql,
                             const vestry_value *values, db_row_fn row, void *ctx) {
   struct own *own = db->own;
@@ -135,12 +139,12 @@ static vestry_err act_once(vestry_postgres_loan *lent, void *ctx) {
   return err;
 }
 
-/* When the connection is lost during a commit it is not known whether that was done. What the chat does may be done
- * again: a message has a nonce. */
 static vestry_err act(struct db *db, db_act_fn fn, void *ctx) {
   struct own *own = db->own;
   struct acting of = {.db = db, .fn = fn, .ctx = ctx};
-  vestry_err err = vestry_postgres_act(own->pool, VESTRY_POSTGRES_READ_COMMITTED, act_once, &of);
+  const vestry_postgres_kind kind =
+      db->options.is_serializable ? VESTRY_POSTGRES_SERIALIZABLE : VESTRY_POSTGRES_READ_COMMITTED;
+  vestry_err err = vestry_postgres_act(own->pool, kind, act_once, &of);
   if (!err && own->database && vestry_postgres_level_get(own->database) == VESTRY_POSTGRES_TOPICS)
     (void)vestry_refresh(db->pages, DATABASE, NULL);
   const bool is_over_soon = err == VESTRY_BUSY || err == VESTRY_TIMEOUT || (err == VESTRY_IO && !of.is_refused);
@@ -148,7 +152,7 @@ static vestry_err act(struct db *db, db_act_fn fn, void *ctx) {
 }
 
 static vestry_err lock(struct db_loan *loan, int number) {
-  return vestry_postgres_run(loan->own, "SELECT pg_advisory_xact_lock($1, $2)", VESTRY_LIST((int)LOCK_CHANNEL, number),
+  return vestry_postgres_run(loan->own, "SELECT pg_advisory_xact_lock($1, $2)", VESTRY_LIST((int)LOCK_NUMBER, number),
                              NULL, NULL);
 }
 
@@ -198,7 +202,7 @@ static void look(struct db *db) {
 }
 
 static void expire(struct db *db) {
-  (void)vestry_postgres_sessions_expire(db->sessions, NULL);
+  if (db->sessions) (void)vestry_postgres_sessions_expire(db->sessions, NULL);
   (void)vestry_postgres_once_expire(db->once, NULL);
 }
 
@@ -210,12 +214,15 @@ static const char *level_name(vestry_postgres_level level) {
 static void counters(struct db *db, struct db_counters *ret_counters) {
   struct own *own = db->own;
   vestry_postgres_stats followed = {0};
+  vestry_postgres_pool_stats pool = {0};
   vestry_postgres_stats_get(own->database, &followed);
+  vestry_postgres_pool_stats_get(own->pool, &pool);
   *ret_counters = (struct db_counters){.level = level_name(followed.level),
                                        .commits = followed.commits_count, /* of all nodes */
                                        .recorded = followed.recorded_count,
                                        .coarse = followed.coarse_count,
-                                       .refreshed = followed.refreshed_count};
+                                       .refreshed = followed.refreshed_count,
+                                       .committed = pool.committed_count};
 }
 
 static void add_metrics(struct db *db, struct console_metrics *metrics) {
