@@ -13,12 +13,16 @@ trap 'rm -rf "$folder"' EXIT
 header=$folder/include/vestry/version.h
 mkdir -p "$folder/include/vestry" "$folder/tests/abi" "$folder/lib"
 
-library() { # MEMBERS ARGUMENT MORE: one of two functions, and a struct that begins with its size
+library() { # MEMBERS ARGUMENT MORE [STATES INNER]: functions, a struct that begins with its size, and what it leads to
   cat >"$header" <<END
 #define VESTRY_VERSION "1.2.3"
 #include <stddef.h>
+enum state { ${4:-DOWN, UP} };
+struct inner { size_t size; ${5:-char a; long b;} };
 struct options { size_t size; $1 };
+struct ops { void (*on_state)(enum state state, const struct inner *inner); };
 int vestry_take(const struct options *options, $2);
+int vestry_watch(const struct ops *ops);
 $3
 END
   { echo '#include "vestry/version.h"' && sed -n 's/^\(int .*\);$/\1 { return 0; }/p' "$header"; } >"$folder/library.c"
@@ -36,7 +40,9 @@ expect() { # pass|fail WHAT: as compare.sh finds the library of now
 
 other='int vestry_other(void);'
 library 'int a; int b;' 'int n' "$other"
+echo 'int main(void) { return 0; }' >"$folder/tests/abi/old.c"
 "$compare" --write "$folder" "$folder/lib"
+grep -q SPDX "$folder/tests/abi/1.2.3/programs/old.c"
 if "$compare" --write "$folder" "$folder/lib" >"$folder/log"; then
   echo "It was written a second time."
   exit 1
@@ -57,3 +63,20 @@ library 'int a;' 'int n' "$other"
 expect fail 'a member less'
 library 'int a; int b;' 'const char *n' "$other"
 expect fail 'another type of an argument'
+library 'int a; unsigned b;' 'int n' "$other"
+expect fail 'another type of a member'
+library 'int b; int a;' 'int n' "$other"
+expect fail 'members in another order'
+same='int a; int b;'
+library "$same" 'int n' "$other" 'DOWN, UP, LOST'
+expect pass 'one more value of an enum'
+library "$same" 'int n' "$other" 'LOST, DOWN, UP'
+expect fail 'other values of an enum'
+library "$same" 'int n' "$other" '' 'char a; long b; long c;'
+expect pass 'a member at the end, in what is reached by a function of a table'
+library "$same" 'int n' "$other" '' 'char a; long c; long b;'
+expect fail 'a member in the middle, there'
+library "$same" 'int n' "$other" '' 'char a; char c; long b;'
+expect fail 'a member where nothing was'
+library "$same" 'int n' "$other" '' 'char a; char c; long b; long d;'
+expect fail 'a member where nothing was, and one at the end'

@@ -4,11 +4,12 @@
 
 Each shared library has a package, and its debian/*.symbols has the functions that the library exports, each with the
 version that had it first. What `cmake --install` puts somewhere is named by one line of debian/*.install, and each line
-names something; each example is in vestry-tools. The versions of version.h, CHANGELOG.md and debian/changelog are one.
+names something; each example is in vestry-tools. The versions of version.h, README.md, CHANGELOG.md and debian/changelog
+are one, and so are the maintainers of debian/ and MAINTAINERS.md.
 
 With --write the symbols files are made anew (scripts/packages --symbols): a function keeps its version, a new one has
-that of version.h; a function that is gone goes from its file as long as no version with it was released. With --planted
-faults of each kind are put into a copy, and have to be found."""
+that of version.h. As long as no version was released all have that of version.h, and a function that is gone goes from
+its file. With --planted faults of each kind are put into a copy, and have to be found."""
 import fnmatch
 import pathlib
 import re
@@ -25,9 +26,8 @@ def version(top):
 
 
 def has_releases(top):
-    """Whether CHANGELOG.md has a version that was released."""
-    heads = re.findall(r"^## (.*)", (top / "CHANGELOG.md").read_text(), re.M)
-    return any("not yet released" not in head for head in heads)
+    """Whether CHANGELOG.md has a version before this one, which is then released."""
+    return len(re.findall(r"^## ", (top / "CHANGELOG.md").read_text(), re.M)) > 1
 
 
 def libraries(build):
@@ -49,7 +49,9 @@ def write_symbols(top, build):
         path = top / "debian" / f"{package}.symbols"
         before = dict(LINE.findall(path.read_text())) if path.exists() else {}
         gone = sorted(set(before) - set(names))
-        if gone and has_releases(top):
+        if not has_releases(top):
+            before = {}
+        elif gone:
             sys.exit(f"{path.name}: {', '.join(gone)}: gone since a release, which breaks programs (docs/abi.md)")
         lines = "".join(f" {name}@Base {before.get(name, version(top))}\n" for name in names)
         path.write_text(f"{soname} {package} #MINVER#\n* Build-Depends-Package: libvestry-dev\n{lines}")
@@ -108,15 +110,26 @@ def check_versions(top):
     wanted = version(top)
     head = re.search(r"^## (\S+), (.*)$", (top / "CHANGELOG.md").read_text(), re.M)
     debian = re.match(r"vestry \((\S+)-\S+\) (\S+);", (top / "debian/changelog").read_text())
-    for name, found in (("CHANGELOG.md", head[1]), ("debian/changelog", debian[1])):
+    readme = re.search(r"\bVersion (\d+\.\d+\.\d+)(, not yet released)?", (top / "README.md").read_text())
+    for name, found in (("CHANGELOG.md", head[1]), ("debian/changelog", debian[1]), ("README.md", readme and readme[1])):
         if found != wanted:
             yield f"{name} begins with {found}, version.h has {wanted}"
+    if readme and bool(readme[2]) != (head[2] == "not yet released"):
+        yield f"README.md and CHANGELOG.md differ in whether {wanted} is released"
     if (head[2] == "not yet released") != (debian[2] == "UNRELEASED"):
         yield f"CHANGELOG.md says {head[2]!r}, debian/changelog {debian[2]}"
 
 
+def check_maintainers(top):
+    name, address = re.search(r"^Maintainer: (.*) <(.*)>$", (top / "debian/control").read_text(), re.M).groups()
+    if f"\n| {name} | {address} |" not in (top / "MAINTAINERS.md").read_text():
+        yield f"MAINTAINERS.md does not name {name} <{address}>: debian/control does"
+    if not re.search(rf"^ -- {re.escape(name)} <{re.escape(address)}>  ", (top / "debian/changelog").read_text(), re.M):
+        yield f"debian/changelog has no entry of {name} <{address}>, the Maintainer of debian/control"
+
+
 def check(top, built, files):
-    return [*check_symbols(top, built), *check_install(top, files), *check_versions(top)]
+    return [*check_symbols(top, built), *check_install(top, files), *check_versions(top), *check_maintainers(top)]
 
 
 PLANTED = [  # a file, what stands there, and what is put in its place; the word that has to be said
@@ -127,19 +140,24 @@ PLANTED = [  # a file, what stands there, and what is put in its place; the word
     ("debian/libvestry0.install", "libvestry.so", "libvestry*.so", "and libvestry0.install"),
     ("debian/libvestry-dev.install", "cmake/vestry\n", "cmake/vestry\nusr/share/other\n", "nothing installs"),
     ("debian/vestry-tools.install", "obj-*/bin/poll usr/libexec/vestry\n", "", "differ in poll"),
-    ("debian/changelog", "(0.", "(7.", "debian/changelog begins with 7."),
-    ("CHANGELOG.md", "not yet released", "2026-01-01", "CHANGELOG.md says"),
+    ("debian/changelog", "vestry (", "vestry (7", "debian/changelog begins with 7"),
+    ("README.md", "Version ", "Version 7", "README.md begins with 7"),
+    ("debian/control", "\nMaintainer: ", "\nMaintainer: An Other and ", "MAINTAINERS.md does not name An Other"),
 ]
 
 
 def try_planted(top, built, files):
     missed = 0
-    for name, old, new, wanted in PLANTED:
+    suite = re.match(r"vestry \(\S+\) (\S+);", (top / "debian/changelog").read_text())[1]
+    other = "unstable" if suite == "UNRELEASED" else "UNRELEASED"
+    planted = [*PLANTED, ("debian/changelog", suite, other, "CHANGELOG.md says")]
+    for name, old, new, wanted in planted:
         with tempfile.TemporaryDirectory() as folder:
             copy = pathlib.Path(folder)
             for part in ("debian", "examples", "include/vestry"):
                 shutil.copytree(top / part, copy / part)
-            shutil.copy(top / "CHANGELOG.md", copy)
+            for part in ("CHANGELOG.md", "MAINTAINERS.md", "README.md"):
+                shutil.copy(top / part, copy)
             path = copy / name
             if old is None:
                 path.unlink()
@@ -150,7 +168,7 @@ def try_planted(top, built, files):
             if not any(wanted in line for line in said):
                 print(f"not found: {name} with {new!r}", *said, sep="\n  ")
                 missed += 1
-    print(f"{len(PLANTED) - missed} of {len(PLANTED)} faults found")
+    print(f"{len(planted) - missed} of {len(planted)} faults found")
     return missed
 
 
