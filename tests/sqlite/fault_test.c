@@ -11,7 +11,7 @@
 static void a_database_that_is_locked_says_so(void **state) {
   (void)state;
   ledger s;
-  char one[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
   tabs_begin(&s, "u", one);
   ledger_run(s.reader, "BEGIN IMMEDIATE");
@@ -33,7 +33,7 @@ static void a_database_that_is_locked_says_so(void **state) {
 static void a_commit_that_is_refused_leaves_no_transaction(void **state) {
   (void)state;
   ledger s;
-  char one[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "delete", NULL);
   tabs_begin(&s, "u", one);
   for (int i = 0; i < 2; i++) { /* the longer way, and the shorter one */
@@ -55,7 +55,7 @@ static void a_database_that_is_full_says_so(void **state) {
   (void)state;
   static char large[60000];
   ledger s;
-  char one[TABS_TOKEN_BYTES], sql[64];
+  char one[TAB_TOKEN_BYTES], sql[64];
   memset(large, 'x', sizeof large);
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
@@ -76,7 +76,7 @@ static void a_database_that_is_full_says_so(void **state) {
   ledger_sync(&s);
   assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM t"), is_undone ? 0 : 1);
   assert_int_equal(ledger_seen(&s, "table/t"), is_undone ? 0 : 1);
-  char two[TABS_TOKEN_BYTES];
+  char two[TAB_TOKEN_BYTES];
   tabs_begin(&s, "u", two); /* the longer way: a savepoint is undone */
   assert_int_equal(tabs_set(&s, "u", two, large, sizeof large), VESTRY_LIMIT);
   assert_true(sqlite3_get_autocommit(s.db));
@@ -89,7 +89,7 @@ static void a_database_that_is_full_says_so(void **state) {
 static void a_database_that_is_read_only_says_so(void **state) {
   (void)state;
   ledger s;
-  char one[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
   tabs_begin(&s, "u", one);
@@ -117,7 +117,7 @@ static void a_database_that_is_read_only_says_so(void **state) {
 static void a_database_that_is_corrupted_says_so(void **state) {
   (void)state;
   ledger s;
-  char one[TABS_TOKEN_BYTES], junk[4096];
+  char one[TAB_TOKEN_BYTES], junk[4096];
   ledger_open(&s, "delete", NULL);
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "lost", 4), VESTRY_OK);
@@ -127,8 +127,9 @@ static void a_database_that_is_corrupted_says_so(void **state) {
   sqlite3_file_control(s.reader, "main", SQLITE_FCNTL_FILE_POINTER, &file);
   assert_int_equal(file->pMethods->xWrite(file, junk, sizeof junk, (sqlite3_int64)(root - 1) * 4096), SQLITE_OK);
   sqlite3_db_release_memory(s.db);
-  tabs_act a = {.s = &s, .capacity = 100};
-  tabs_ask(&a, "u", one);
+  const tab_node node = tabs_node(&s);
+  tab_act a = {.node = &node, .capacity = 100};
+  tab_ask(&a, "u", one);
   assert_int_equal(a.error, VESTRY_IO);
   assert_int_equal(s.on.th.log_lines, 1);
   assert_non_null(strstr(s.on.th.last_log, "malformed"));
@@ -166,7 +167,7 @@ static void a_disk_that_is_gone_comes_back(void **state) {
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
     ledger s;
-    char one[TABS_TOKEN_BYTES];
+    char one[TAB_TOKEN_BYTES];
     int acknowledged = 0;
     ledger_lose_disk(false);
     ledger_open(&s, modes[i], NULL);
@@ -213,7 +214,7 @@ static void *reallocate(void *memory, int size) {
 /* All that is done with a database. Whatever succeeded must have its consequence, afterwards, when memory is back. */
 typedef struct life {
   ledger s;
-  char token[TABS_TOKEN_BYTES];
+  char token[TAB_TOKEN_BYTES];
   bool has_row, has_state;
 } life;
 
@@ -222,11 +223,12 @@ static vestry_err live(life *l, void (*stop_failing)(life *)) {
   vestry_err error = vestry_sqlite_attach(s->database, s->db, &s->connection);
   if (!error && sqlite3_exec(s->db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK) l->has_row = true;
   if (!error && !l->has_row) error = VESTRY_NO_MEMORY;
-  tabs_act write = {.s = s, .write = "kept", .write_len = 4}, read = {.s = s, .capacity = 100};
-  if (!error) tabs_ask(&write, "u", l->token);
+  const tab_node node = tabs_node(s);
+  tab_act write = {.node = &node, .write = "kept", .write_len = 4}, read = {.node = &node, .capacity = 100};
+  if (!error) tab_ask(&write, "u", l->token);
   if (!error) error = write.error;
   l->has_state = !error;
-  if (!error) tabs_ask(&read, "u", l->token);
+  if (!error) tab_ask(&read, "u", l->token);
   if (!error) error = read.error;
   if (!error) error = vestry_sqlite_sync(s->database, NULL);
   stop_failing(l);

@@ -1,73 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /* State of tabs: (scope, tab) → bytes, in the application's database. */
+#include "guard/tab_contract.h"
 #include "sqlite/level.h"
 #include "sqlite/tabs.h"
 
-/* capability: D9 */
-static void a_state_is_read_as_it_was_written(void **state) {
-  (void)state;
-  ledger s;
-  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
-  ledger_open(&s, "wal", NULL);
-  tabs_begin(&s, "u", one);
-  tabs_begin(&s, "u", other);
-  assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
-  assert_string_equal(tabs_get(&s, "u", one), "draft");
-  assert_string_equal(tabs_get(&s, "u", other), "");
-  assert_int_equal(tabs_set(&s, "u", one, "a longer draft", 14), VESTRY_OK);
-  assert_int_equal(tabs_set(&s, "u", other, "its own", 7), VESTRY_OK);
-  assert_string_equal(tabs_get(&s, "u", one), "a longer draft");
-  assert_string_equal(tabs_get(&s, "u", other), "its own");
-  assert_int_equal(tabs_set(&s, "u", one, "", 0), VESTRY_OK);
-  assert_string_equal(tabs_get(&s, "u", one), "");
-  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
-  ledger_close(&s);
+/* ----------------------------------------------------------------------------- what all databases promise -------- */
+
+static ledger kept;
+
+static void clear(void) {} /* each ledger is a new file */
+
+static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
+  (void)at;
+  ledger_open(&kept, "wal",
+              &(vestry_sqlite_options){.poll_ms = 60000,
+                                       .tab_ttl_s = bounds->ttl_s,
+                                       .tabs_per_scope = bounds->per_scope_count,
+                                       .max_tab_bytes = bounds->max_bytes});
+  *ret_node = tabs_node(&kept);
+}
+
+static void close_node(size_t at) {
+  (void)at;
+  ledger_close(&kept);
+}
+
+static void settle(size_t at) {
+  (void)at;
+  ledger_sync(&kept);
+  site_settle_pages(&kept.on);
+}
+
+static int64_t count(void) {
+  return ledger_number(kept.reader, "SELECT count(*) FROM vestry_tab");
 }
 
 /* capability: D9 */
-static void states_are_of_one_scope_and_one_tab(void **state) {
+static void without_a_request_there_is_no_tab(void **state) {
   (void)state;
   ledger s;
-  char one[TABS_TOKEN_BYTES], nobody[TABS_TOKEN_BYTES];
-  ledger_open(&s, "wal", NULL);
-  tabs_begin(&s, "u", one);
-  tabs_begin(&s, "", nobody); /* the scope without a name */
-  assert_int_equal(tabs_set(&s, "u", one, "mine", 4), VESTRY_OK);
-  assert_int_equal(tabs_set(&s, "v", one, "stolen", 6), VESTRY_NOT_FOUND);
-  assert_int_equal(tabs_set(&s, "u", "0123", "forged", 6), VESTRY_NOT_FOUND);
-  assert_int_equal(tabs_set(&s, "", nobody, "a\0b", 3), VESTRY_OK);
-  assert_string_equal(tabs_get(&s, "u", one), "mine");
-  tabs_act a = {.s = &s, .capacity = 100};
-  tabs_ask(&a, "", nobody);
-  assert_int_equal(a.read_len, 3);
-  assert_memory_equal(a.read, "a\0b", 3);
-  tabs_ask(&a, "v", one);
-  assert_int_equal(a.error, VESTRY_NOT_FOUND);
-  ledger_close(&s);
-}
-
-/* capability: D9 */
-static void sizes_have_bounds(void **state) {
-  (void)state;
-  ledger s;
-  char one[TABS_TOKEN_BYTES], large[101];
-  ledger_open(&s, "wal", &(vestry_sqlite_options){.max_tab_bytes = 100, .poll_ms = 60000});
-  tabs_begin(&s, "u", one);
-  memset(large, 'x', sizeof large);
-  assert_int_equal(tabs_set(&s, "u", one, large, 101), VESTRY_TOO_LARGE);
-  assert_int_equal(tabs_set(&s, "u", one, large, 100), VESTRY_OK);
-  tabs_act a = {.s = &s, .capacity = 99};
-  tabs_ask(&a, "u", one);
-  assert_int_equal(a.error, VESTRY_TOO_LARGE);
-  assert_int_equal(a.read_len, 100);
-  assert_int_equal(a.read[0], 0); /* untouched */
-  a.capacity = 100;
-  tabs_ask(&a, "u", one);
-  assert_int_equal(a.error, VESTRY_OK);
   size_t len;
+  ledger_open(&s, "wal", NULL);
   assert_int_equal(vestry_sqlite_tab_get(NULL, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_tab_get(s.connection, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_tab_set(s.connection, NULL, "x", 1), VESTRY_INVALID);
   ledger_close(&s);
 }
 
@@ -103,8 +77,8 @@ static void show(shown *w, size_t at, const char *cookie, const char *token) {
   site_settle_pages(&w->s->on);
 }
 
-static void open_shown(shown *w, ledger *s, const vestry_sqlite_options *options, char one[TABS_TOKEN_BYTES],
-                       char other[TABS_TOKEN_BYTES]) {
+static void open_shown(shown *w, ledger *s, const vestry_sqlite_options *options, char one[TAB_TOKEN_BYTES],
+                       char other[TAB_TOKEN_BYTES]) {
   vestry_page *page;
   memset(w, 0, sizeof *w);
   w->s = s;
@@ -137,7 +111,7 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
   (void)state;
   ledger s;
   shown w;
-  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES], sql[200];
+  char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[200];
   open_shown(&w, &s, NULL, one, other);
   ledger_watch(&s, "table/vestry_tab");
   assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
@@ -168,7 +142,7 @@ static void a_write_is_of_the_applications_transaction(void **state) {
   (void)state;
   ledger s;
   shown w;
-  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, &s, NULL, one, other);
   for (int i = 0; i < 2; i++) { /* the first one is put, the second one is written over */
     ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
@@ -195,7 +169,7 @@ static void another_process_may_write_a_state(void **state) {
   for (size_t i = 0; i < 3; i++) {
     ledger s;
     shown w;
-    char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES], sql[300];
+    char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[300];
     if (levels[i] == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
     open_shown(&w, &s, &(vestry_sqlite_options){.level = levels[i], .poll_ms = 60000}, one, other);
     assert_int_equal(tabs_set(&s, "u", one, "its own", 7), VESTRY_OK);
@@ -228,30 +202,6 @@ static void another_process_may_write_a_state(void **state) {
   }
 }
 
-static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
-  return vestry_page_serve(req, reply, app, "all");
-}
-
-/* What all see has no tab's state in it. */
-/* capability: D9 */
-static void a_shared_page_has_no_tab(void **state) {
-  (void)state;
-  ledger s;
-  shown w;
-  vestry_page *page;
-  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
-  open_shown(&w, &s, NULL, one, other);
-  assert_int_equal(tabs_set(&s, "u", one, "secret", 6), VESTRY_OK);
-  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = render, .app = &w}, &page),
-                   VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/all", serve_shared, page), VESTRY_OK);
-  const vestry_memory_call call = {.path = "/all"};
-  vestry_memory_exchange *exchange = site_request(&s.on, &call);
-  assert_int_equal(vestry_memory_look(exchange).status, 404);
-  vestry_memory_destroy(exchange);
-  close_shown(&w);
-}
-
 /* ---------------------------------------------------------------------------------------------------- time -------- */
 
 /* capability: D9 */
@@ -259,7 +209,7 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   (void)state;
   ledger s;
   shown w;
-  char one[TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
   open_shown(&w, &s, &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000}, one, other);
   assert_int_equal(tabs_set(&s, "u", one, "read", 4), VESTRY_OK);
@@ -298,7 +248,7 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
 static void a_touch_waits_for_nobody(void **state) {
   (void)state;
   ledger s;
-  char one[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
   ledger_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000});
   tabs_begin(&s, "u", one);
@@ -322,7 +272,7 @@ static void a_touch_waits_for_nobody(void **state) {
 static void what_has_expired_goes_little_by_little(void **state) {
   (void)state;
   ledger s;
-  char one[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
   ledger_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 1000, .poll_ms = 60000});
   tabs_begin(&s, "u", one);
@@ -352,37 +302,6 @@ static void take_cookie(vestry_memory_exchange *exchange, char cookie[100]) {
   vestry_memory_destroy(exchange);
 }
 
-/* capability: D9 */
-static void a_scope_has_so_many(void **state) {
-  (void)state;
-  enum { TABS = 5 };
-  ledger s;
-  char tokens[TABS][TABS_TOKEN_BYTES], other[TABS_TOKEN_BYTES];
-  ledger_open(&s, "wal", &(vestry_sqlite_options){.tabs_per_scope = 3, .tab_ttl_s = 1000, .poll_ms = 60000});
-  tabs_begin(&s, "v", other);
-  ledger_clock(999000);
-  assert_int_equal(tabs_set(&s, "v", other, "v", 1), VESTRY_OK);
-  for (size_t i = 0; i < TABS; i++) {
-    ledger_clock(1000000 + 10 * (int64_t)i);
-    tabs_begin(&s, "u", tokens[i]);
-  }
-  static const size_t order[] = {2, 0, 1, 3}; /* so ends 2 first */
-  for (size_t i = 0; i < 4; i++) {
-    ledger_clock(999500 + 10 * (int64_t)i);
-    assert_int_equal(tabs_set(&s, "u", tokens[order[i]], "u", 1), VESTRY_OK);
-  }
-  assert_string_equal(tabs_get(&s, "u", tokens[2]), "");
-  assert_string_equal(tabs_get(&s, "u", tokens[0]), "u");
-  assert_string_equal(tabs_get(&s, "u", tokens[3]), "u");
-  ledger_clock(999501);
-  assert_int_equal(tabs_set(&s, "u", tokens[4], "new", 3), VESTRY_OK); /* it stays, though it ends first */
-  assert_string_equal(tabs_get(&s, "u", tokens[4]), "new");
-  assert_string_equal(tabs_get(&s, "u", tokens[0]), "");
-  assert_string_equal(tabs_get(&s, "v", other), "v");
-  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), 4);
-  ledger_close(&s);
-}
-
 static int states(ledger *s) {
   return ledger_number(s->reader, "SELECT count(*) FROM vestry_tab");
 }
@@ -396,7 +315,7 @@ static void all_scopes_together_have_so_many(void **state) {
   } rows[] = {{5, 5}, {640, 630}};
   for (size_t row = 0; row < 2; row++) {
     ledger s;
-    char cookie[16], first[TABS_TOKEN_BYTES], one[TABS_TOKEN_BYTES];
+    char cookie[16], first[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
     int most = (int)rows[row].most;
     ledger_clock(1000000);
     ledger_open(&s, "wal", &(vestry_sqlite_options){.max_tabs = rows[row].most, .tab_ttl_s = 100000, .poll_ms = 60000});
@@ -434,7 +353,7 @@ static void visitors_make_room_before_users(void **state) {
   ledger_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
                  (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
   assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
-  char users[100] = "", visitors[100], token[TABS_TOKEN_BYTES], one[TABS_TOKEN_BYTES];
+  char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
   vestry_memory_exchange *exchange;
   assert_int_equal(
       vestry_memory_request(s.on.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
@@ -465,7 +384,7 @@ static void tables_are_made_once_and_have_a_version(void **state) {
   (void)state;
   ledger s;
   vestry_sqlite *again = NULL;
-  char one[TABS_TOKEN_BYTES];
+  char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
   const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
   ledger_run(s.db, "PRAGMA user_version = 77");
@@ -490,20 +409,24 @@ int main(void) {
   level_begin();         /* without pages, commits of others refresh all tabs */
   ledger_clock(1000000); /* before anything is opened */
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_state_is_read_as_it_was_written),
-      cmocka_unit_test(states_are_of_one_scope_and_one_tab),
-      cmocka_unit_test(sizes_have_bounds),
+      cmocka_unit_test(without_a_request_there_is_no_tab),
       cmocka_unit_test(a_write_refreshes_that_tab_and_no_other),
       cmocka_unit_test(a_write_is_of_the_applications_transaction),
       cmocka_unit_test(another_process_may_write_a_state),
-      cmocka_unit_test(a_shared_page_has_no_tab),
       cmocka_unit_test(a_state_ends_ttl_after_it_was_last_used),
       cmocka_unit_test(a_touch_waits_for_nobody),
       cmocka_unit_test(what_has_expired_goes_little_by_little),
-      cmocka_unit_test(a_scope_has_so_many),
       cmocka_unit_test(all_scopes_together_have_so_many),
       cmocka_unit_test(visitors_make_room_before_users),
       cmocka_unit_test(tables_are_made_once_and_have_a_version),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  const tab_world world = {.nodes_count = 1,
+                           .clear = clear,
+                           .open = open_node,
+                           .close = close_node,
+                           .settle = settle,
+                           .count = count,
+                           .clock = ledger_clock};
+  const int failed = tab_contract_run("sqlite_tab_contract", &world);
+  return failed + cmocka_run_group_tests(tests, NULL, NULL);
 }

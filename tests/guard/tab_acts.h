@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests of tabs that write and read their states, in whichever database these are. */
+#ifndef TESTS_GUARD_TAB_ACTS_H
+#define TESTS_GUARD_TAB_ACTS_H
+
+#include "support/site.h"
+#include "vestry/tab.h"
+
+enum { TAB_TOKEN_BYTES = 100, TAB_READ_BYTES = 300 };
+
+/* A site over a database, and how its handlers and renders use states. ctx: for get and set. */
+typedef struct tab_node {
+  site *on;
+  void *ctx;
+  vestry_err (*get)(void *ctx, const vestry_request *req, vestry_render *render, void *buffer, size_t capacity,
+                    size_t *ret_len);
+  vestry_err (*set)(void *ctx, const vestry_request *req, const void *data, size_t len);
+} tab_node;
+
+/* What a tab's handler does. */
+typedef struct tab_act {
+  const tab_node *node;
+  vestry_err error;
+  const char *write; /* NULL: it reads */
+  size_t write_len;
+  char read[TAB_READ_BYTES];
+  size_t read_len, capacity;
+  char token[TAB_TOKEN_BYTES]; /* of a tab that begins: what its signal says */
+} tab_act;
+
+/* A request of a tab's. token: what its signal says; "": its first. */
+void tab_ask(tab_act *a, const char *cookie, const char *token);
+vestry_err tab_write(const tab_node *s, const char *cookie, const char *token, const void *data, size_t len);
+/* The state as text, valid until the next one. It must be readable. */
+const char *tab_read(const tab_node *s, const char *cookie, const char *token);
+/* A tab's first request. */
+void tab_begin(const tab_node *s, const char *cookie, char token[TAB_TOKEN_BYTES]);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include "guard/tab_contract.h"
+
+enum { NOW_S = 1000000 };
+
+static const tab_world *world;
+
+static void open_first(tab_node *s, tab_bounds bounds) {
+  world->clear();
+  world->clock(NOW_S);
+  world->open(0, &bounds, s);
+}
+
+/* ------------------------------------------------------------------------------------------------- reading -------- */
+
+/* capability: D9, M3 */
+static void a_state_is_read_as_it_was_written_at_each_node(void **state) {
+  (void)state;
+  tab_node nodes[2], *other = &nodes[world->nodes_count - 1];
+  char one[TAB_TOKEN_BYTES], two[TAB_TOKEN_BYTES];
+  open_first(&nodes[0], (tab_bounds){0});
+  if (world->nodes_count > 1) world->open(1, &(tab_bounds){0}, &nodes[1]);
+  tab_begin(&nodes[0], "u", one);
+  tab_begin(&nodes[0], "u", two);
+  assert_int_equal(tab_write(&nodes[0], "u", one, "draft", 5), VESTRY_OK);
+  assert_string_equal(tab_read(other, "u", one), "draft");
+  assert_string_equal(tab_read(&nodes[0], "u", two), "");
+  assert_int_equal(tab_write(other, "u", one, "a longer\0\x80 draft", 16), VESTRY_OK);
+  tab_act a = {.node = &nodes[0], .capacity = 100};
+  tab_ask(&a, "u", one);
+  assert_int_equal(a.read_len, 16);
+  assert_memory_equal(a.read, "a longer\0\x80 draft", 16);
+  assert_int_equal(tab_write(&nodes[0], "u", two, "its own", 7), VESTRY_OK);
+  assert_string_equal(tab_read(other, "u", one), "a longer");
+  assert_string_equal(tab_read(other, "u", two), "its own");
+  assert_int_equal(tab_write(&nodes[0], "u", one, "", 0), VESTRY_OK);
+  assert_string_equal(tab_read(other, "u", one), "");
+  assert_int_equal(world->count(), 1);
+  for (size_t i = world->nodes_count; i-- > 0;) world->close(i);
+}
+
+/* capability: D9, M3 */
+static void states_are_of_one_scope_and_one_tab(void **state) {
+  (void)state;
+  tab_node s;
+  char one[TAB_TOKEN_BYTES], nameless[TAB_TOKEN_BYTES];
+  open_first(&s, (tab_bounds){0});
+  tab_begin(&s, "u", one);
+  tab_begin(&s, "", nameless); /* the scope without a name */
+  assert_int_equal(tab_write(&s, "u", one, "mine", 4), VESTRY_OK);
+  assert_int_equal(tab_write(&s, "v", one, "stolen", 6), VESTRY_NOT_FOUND);
+  assert_int_equal(tab_write(&s, "u", "0123", "forged", 6), VESTRY_NOT_FOUND);
+  assert_int_equal(tab_write(&s, "", nameless, "a\0b", 3), VESTRY_OK);
+  assert_string_equal(tab_read(&s, "u", one), "mine");
+  tab_act a = {.node = &s, .capacity = 100};
+  tab_ask(&a, "", nameless);
+  assert_int_equal(a.read_len, 3);
+  assert_memory_equal(a.read, "a\0b", 3);
+  tab_ask(&a, "v", one);
+  assert_int_equal(a.error, VESTRY_NOT_FOUND);
+  world->close(0);
+}
+
+/* capability: D9, M3 */
+static void sizes_have_bounds(void **state) {
+  (void)state;
+  tab_node s;
+  char one[TAB_TOKEN_BYTES], large[101];
+  open_first(&s, (tab_bounds){.max_bytes = 100});
+  tab_begin(&s, "u", one);
+  memset(large, 'x', sizeof large);
+  assert_int_equal(tab_write(&s, "u", one, large, 101), VESTRY_TOO_LARGE);
+  assert_int_equal(tab_write(&s, "u", one, large, 100), VESTRY_OK);
+  tab_act a = {.node = &s, .capacity = 99};
+  tab_ask(&a, "u", one);
+  assert_int_equal(a.error, VESTRY_TOO_LARGE);
+  assert_int_equal(a.read_len, 100);
+  assert_int_equal(a.read[0], 0); /* untouched */
+  a.capacity = 100;
+  tab_ask(&a, "u", one);
+  assert_int_equal(a.error, VESTRY_OK);
+  size_t len;
+  assert_int_equal(s.get(s.ctx, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
+  assert_int_equal(s.set(s.ctx, NULL, "x", 1), VESTRY_INVALID);
+  world->close(0);
+}
+
+/* ------------------------------------------------------------------------------------------------ in pages -------- */
+
+typedef struct shown {
+  tab_node s;
+  size_t renders[2];
+  char texts[2][TAB_READ_BYTES];
+  vestry_memory_exchange *tabs[2];
+} shown;
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  shown *w = app;
+  size_t len = 0, at = vestry_request_value(render->request, VESTRY_IN_QUERY, "other") != NULL;
+  w->renders[at]++;
+  memset(w->texts[at], 0, sizeof w->texts[at]);
+  vestry_err error = w->s.get(w->s.ctx, render->request, render, w->texts[at], sizeof w->texts[at] - 1, &len);
+  if (error) return error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%s</p>", w->texts[at]);
+  return vestry_render_end(render, html);
+}
+
+static void show(shown *w, size_t at, const char *cookie, const char *token) {
+  char query[300];
+  const vestry_header headers[] = {{"Cookie", cookie}};
+  snprintf(query, sizeof query, "%sdatastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", at ? "other=1&" : "", token);
+  const vestry_memory_call call = {
+      .path = "/shown", .query = query, .datastar = true, .headers = headers, .headers_count = 1};
+  w->tabs[at] = site_request(w->s.on, &call);
+  site_settle_pages(w->s.on);
+}
+
+static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, app, "all");
+}
+
+static void open_shown(shown *w, char one[TAB_TOKEN_BYTES], char other[TAB_TOKEN_BYTES]) {
+  vestry_page *page;
+  memset(w, 0, sizeof *w);
+  open_first(&w->s, (tab_bounds){0});
+  site *on = w->s.on;
+  assert_int_equal(vestry_page_create(on->pages, &(vestry_page_options){.render = render, .app = w}, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(on->v, "GET", "/shown", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_route(on->v, "GET", "/all", serve_shared, page), VESTRY_OK);
+  tab_begin(&w->s, "u", one);
+  tab_begin(&w->s, "u", other);
+  show(w, 0, "u", one);
+  show(w, 1, "u", other);
+  w->renders[0] = w->renders[1] = 0;
+}
+
+static void close_shown(shown *w) {
+  for (size_t i = 0; i < 2; i++) vestry_memory_destroy(w->tabs[i]);
+  world->close(0);
+}
+
+static void check_renders(shown *w, size_t one, size_t other) {
+  world->settle(0);
+  assert_int_equal(w->renders[0], one);
+  assert_int_equal(w->renders[1], other);
+  w->renders[0] = w->renders[1] = 0;
+}
+
+/* capability: D9, M3 */
+static void a_write_refreshes_that_tab_and_no_other(void **state) {
+  (void)state;
+  shown w;
+  char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
+  open_shown(&w, one, other);
+  assert_int_equal(tab_write(&w.s, "u", one, "draft", 5), VESTRY_OK);
+  check_renders(&w, 1, 0);
+  assert_string_equal(w.texts[0], "draft");
+  assert_int_equal(tab_write(&w.s, "u", one, "draft2", 6), VESTRY_OK);
+  assert_int_equal(tab_write(&w.s, "u", other, "its", 3), VESTRY_OK);
+  check_renders(&w, 1, 1);
+  assert_string_equal(w.texts[0], "draft2");
+  assert_string_equal(w.texts[1], "its");
+  assert_int_equal(tab_write(&w.s, "u", other, "", 0), VESTRY_OK);
+  check_renders(&w, 0, 1);
+  assert_string_equal(w.texts[1], "");
+  close_shown(&w);
+}
+
+/* What all see has no tab's state in it. */
+/* capability: D9, M3 */
+static void a_shared_page_has_no_tab(void **state) {
+  (void)state;
+  shown w;
+  char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
+  open_shown(&w, one, other);
+  assert_int_equal(tab_write(&w.s, "u", one, "secret", 6), VESTRY_OK);
+  const vestry_memory_call call = {.path = "/all"};
+  vestry_memory_exchange *exchange = site_request(w.s.on, &call);
+  assert_int_equal(vestry_memory_look(exchange).status, 404);
+  vestry_memory_destroy(exchange);
+  close_shown(&w);
+}
+
+/* ---------------------------------------------------------------------------------------------------- time -------- */
+
+/* capability: D9, M3 */
+static void a_state_ends_some_day_unless_it_is_used(void **state) {
+  (void)state;
+  tab_node s;
+  char read_often[TAB_TOKEN_BYTES], written_often[TAB_TOKEN_BYTES], left[TAB_TOKEN_BYTES], later[TAB_TOKEN_BYTES];
+  open_first(&s, (tab_bounds){.ttl_s = 1000});
+  tab_begin(&s, "u", read_often);
+  tab_begin(&s, "u", written_often);
+  tab_begin(&s, "u", left);
+  tab_begin(&s, "u", later);
+  assert_int_equal(tab_write(&s, "u", read_often, "r", 1), VESTRY_OK);
+  assert_int_equal(tab_write(&s, "u", written_often, "w", 1), VESTRY_OK);
+  assert_int_equal(tab_write(&s, "u", left, "l", 1), VESTRY_OK);
+  for (int i = 1; i <= 3; i++) {
+    world->clock(NOW_S + 400 * i);
+    assert_string_equal(tab_read(&s, "u", read_often), "r");
+    world->settle(0);
+    assert_int_equal(tab_write(&s, "u", written_often, "w", 1), VESTRY_OK);
+  }
+  assert_string_equal(tab_read(&s, "u", left), ""); /* over, if it is there yet */
+  assert_int_equal(tab_write(&s, "u", later, "n", 1), VESTRY_OK);
+  assert_int_equal(world->count(), 3); /* what comes new removes what is over */
+  world->close(0);
+}
+
+/* capability: D9, M3 */
+static void a_scope_has_so_many(void **state) {
+  (void)state;
+  enum { TABS = 6 };
+  tab_node s;
+  char tokens[TABS][TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
+  open_first(&s, (tab_bounds){.per_scope_count = 3});
+  tab_begin(&s, "v", other);
+  assert_int_equal(tab_write(&s, "v", other, "x", 1), VESTRY_OK);
+  for (int i = 0; i < TABS; i++) {
+    world->clock(NOW_S + 1 + i);
+    tab_begin(&s, "u", tokens[i]);
+    assert_int_equal(tab_write(&s, "u", tokens[i], "x", 1), VESTRY_OK);
+  }
+  for (int i = 0; i < TABS; i++) assert_string_equal(tab_read(&s, "u", tokens[i]), i < 3 ? "" : "x");
+  assert_string_equal(tab_read(&s, "v", other), "x");
+  world->clock(NOW_S - 1000);
+  tab_begin(&s, "u", tokens[0]);
+  assert_int_equal(tab_write(&s, "u", tokens[0], "new", 3), VESTRY_OK); /* it stays, though it ends first */
+  assert_string_equal(tab_read(&s, "u", tokens[0]), "new");
+  assert_int_equal(world->count(), 4);
+  world->close(0);
+}
+
+int tab_contract_run(const char *name, const tab_world *given) {
+  world = given;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_state_is_read_as_it_was_written_at_each_node),
+      cmocka_unit_test(states_are_of_one_scope_and_one_tab),
+      cmocka_unit_test(sizes_have_bounds),
+      cmocka_unit_test(a_write_refreshes_that_tab_and_no_other),
+      cmocka_unit_test(a_shared_page_has_no_tab),
+      cmocka_unit_test(a_state_ends_some_day_unless_it_is_used),
+      cmocka_unit_test(a_scope_has_so_many),
+  };
+  return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
