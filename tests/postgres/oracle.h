@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* A random world over a server: tables, pages that show what queries find, and clients whose transactions stay open
- * beside one another. All is by one seed; only what the server does by itself differs from run to run. */
+/* A random world over a server: tables, an application whose pages show what queries find, and clients whose
+ * transactions stay open beside one another. All is by one seed; only what the server does by itself differs from run
+ * to run.
+ *
+ * What a commit is: a transaction that a client has committed, and that changed rows, or ran a command (VACUUM, ALTER
+ * TABLE, …). It counts once, however many statements it has; one that found nothing to change counts as none.
+ *
+ * What is checked when: after some commits, as the application's pace has it, all is settled: the follower has read the
+ * WAL behind the last commit, and each page that was hit is rendered. Then the queries of every page are asked afresh,
+ * in one snapshot, and each page must show what they find. A page that was missed shows what was before, until
+ * another commit meets it. So when few commits are between two checks, hardly anything hides a miss; when there are
+ * many, commits of several clients come together, as they do under load. How many differs from application to
+ * application. By tables nearly every commit meets most pages: there are few pages there, and few commits between
+ * checks. */
 #ifndef TESTS_POSTGRES_ORACLE_H
 #define TESTS_POSTGRES_ORACLE_H
 
@@ -8,7 +20,13 @@
 #include "support/site.h"
 #include "vestry/postgres.h"
 
-enum { ORACLE_PAGES = 40, ORACLE_WRITERS = 4, ORACLE_SQL_BYTES = 256, ORACLE_HISTORY_BYTES = 4000 };
+enum {
+  ORACLE_PAGES = 40,
+  ORACLE_PAGES_BY_TABLES = 8,
+  ORACLE_WRITERS = 4,
+  ORACLE_SQL_BYTES = 256,
+  ORACLE_HISTORY_BYTES = 32000
+};
 
 typedef struct oracle_page {
   char sql[2][ORACLE_SQL_BYTES]; /* the second may be empty */
@@ -21,6 +39,7 @@ typedef struct oracle_page {
 typedef struct oracle_writer {
   PGconn *db;
   bool is_open, is_late; /* late: its commit stands in the WAL, and is not visible */
+  bool has_written;      /* in this transaction */
   unsigned savepoints;
 } oracle_writer;
 
@@ -29,10 +48,12 @@ typedef struct oracle_world {
   vestry_postgres_pool *pool;
   vestry_postgres *database;
   oracle_page all[ORACLE_PAGES];
+  size_t pages_count;
+  vestry_postgres_level level;
   oracle_writer writers[ORACLE_WRITERS];
   PGconn *truth;
   uint64_t random, names;
-  uint64_t commits;
+  uint64_t steps, commits;            /* of clients */
   bool is_inside;                     /* a client's step comes inside of the next render */
   char history[ORACLE_HISTORY_BYTES]; /* what clients did since it was last looked */
 } oracle_world;
@@ -57,6 +78,8 @@ void oracle_world_close(oracle_world *w);
 bool oracle_world_settle(oracle_world *w);
 /* Ask what each page is to show: into ret_is. */
 void oracle_world_ask(oracle_world *w, uint64_t ret_is[ORACLE_PAGES]);
+/* The application ends and begins again, with other pages, while clients' transactions stay open. */
+void oracle_world_restart(oracle_world *w);
 /* The follower loses its connection; or it is stopped, clients go on, and it is continued. */
 void oracle_world_cut(oracle_world *w);
 void oracle_world_pause(oracle_world *w);

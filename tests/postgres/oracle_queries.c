@@ -3,7 +3,7 @@
 
 /* Long keys, so that leaves are split often. */
 const char oracle_schema[] =
-    "CREATE SEQUENCE ids;"
+    "CREATE SEQUENCE ids; CREATE SEQUENCE b_ids;"
     "CREATE TABLE a(id int PRIMARY KEY, grp int, n int, t text, flag bool, plain int DEFAULT 0, fill text);"
     "CREATE INDEX a_grp ON a(grp, n, fill); CREATE INDEX a_flag ON a(n, id) WHERE flag;"
     "CREATE INDEX a_lower ON a(lower(t)); CREATE INDEX a_hash ON a USING hash(t);"
@@ -20,7 +20,8 @@ const char oracle_schema[] =
     "INSERT INTO a SELECT nextval('ids'), i % 15, (i * 7) % 100, 'T' || i % 60, i % 3 = 0, 0, repeat(md5(i::text), 9)"
     "  FROM generate_series(1, 300) i;"
     "INSERT INTO c SELECT i, 0 FROM generate_series(0, 19) i;"
-    "INSERT INTO b SELECT nextval('ids'), 1 + i % 280, i % 50, repeat(md5(i::text), 9) FROM generate_series(1, 300) i;"
+    "INSERT INTO b SELECT nextval('b_ids'), 1 + i % 280, i % 50, repeat(md5(i::text), 9) FROM generate_series(1, 300) "
+    "i;"
     "INSERT INTO p SELECT i, i FROM generate_series(0, 198, 2) i;"
     "CREATE VIEW va AS SELECT id, grp, n FROM a WHERE n > 20;"
     "CREATE MATERIALIZED VIEW mv AS SELECT grp, count(*) AS found FROM a GROUP BY grp;"
@@ -68,7 +69,7 @@ void oracle_write_sql(oracle_world *w, const char *form, char sql[ORACLE_SQL_BYT
   size_t len = 0;
   all.of['g'] = oracle_random(w, 15);
   all.of['n'] = oracle_random(w, 100);
-  all.of['i'] = 1 + oracle_random(w, 700);
+  all.of['i'] = 1 + oracle_random(w, 330 + (uint32_t)(w->steps * 2 / 5)); /* most ids of a that there are */
   all.of['k'] = oracle_random(w, 200);
   all.of['x'] = (uint32_t)++w->names;
   for (; *form && len < ORACLE_SQL_BYTES - 12; form++) {

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#define HASH_FIRST 14695981039346656037ULL
+
 enum { WAIT_MS = 20000, PASSES_MOST = 200 };
 
 uint32_t oracle_random(oracle_world *w, uint32_t below) {
@@ -15,56 +17,51 @@ uint32_t oracle_random(oracle_world *w, uint32_t below) {
 
 /* --------------------------------------------------------------------------------------------------- results ------ */
 
+/* Of all texts, one after the other. NULL is as none, as the server writes it. */
 static uint64_t hash_text(uint64_t hash, const char *text) {
-  for (text = text ? text : "\1"; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211ULL;
-  return (hash ^ 2) * 1099511628211ULL;
+  for (; text && *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211ULL;
+  return hash;
 }
 
-/* In whatever order rows come. */
+/* A row as the server writes it as one value: no text here has to be quoted there. In whatever order rows come. */
 static void add_row(const vestry_postgres_row *row, void *ctx) {
-  uint64_t hash = 14695981039346656037ULL;
-  for (size_t i = 0; i < vestry_postgres_columns_count(row); i++) hash = hash_text(hash, vestry_postgres_text(row, i));
-  *(uint64_t *)ctx += hash;
-}
-
-static uint64_t hash_result(const PGresult *result) {
-  uint64_t sum = 0;
-  for (int i = 0; i < PQntuples(result); i++) {
-    uint64_t hash = 14695981039346656037ULL;
-    for (int k = 0; k < PQnfields(result); k++)
-      hash = hash_text(hash, PQgetisnull(result, i, k) ? NULL : PQgetvalue(result, i, k));
-    sum += hash;
+  uint64_t hash = hash_text(HASH_FIRST, "(");
+  for (size_t i = 0; i < vestry_postgres_columns_count(row); i++) {
+    if (i) hash = hash_text(hash, ",");
+    hash = hash_text(hash, vestry_postgres_text(row, i));
   }
-  return sum;
+  *(uint64_t *)ctx += hash_text(hash, ")");
 }
 
-static PGresult *next_result(oracle_world *w, ExecStatusType wanted) {
-  PGresult *result = PQgetResult(w->truth);
-  if (PQresultStatus(result) != wanted) fail_msg("the truth is not to be had: %s", PQerrorMessage(w->truth));
-  return result;
+static void say_truth(oracle_world *w, const char *sql) {
+  PGresult *result = PQexec(w->truth, sql);
+  if (PQresultStatus(result) != PGRES_COMMAND_OK) fail_msg("the truth is not to be had: %s", PQerrorMessage(w->truth));
+  PQclear(result);
+}
+
+/* All queries are one statement, of one snapshot: a row says which query's it is. */
+static void prepare_truth(oracle_world *w) {
+  enum { ALL_BYTES = ORACLE_PAGES * 2 * (ORACLE_SQL_BYTES + 64) };
+  static char all[ALL_BYTES];
+  size_t len = (size_t)snprintf(all, ALL_BYTES, "PREPARE truth AS SELECT -1, ''");
+  for (size_t i = 0; i < w->pages_count * 2; i++) {
+    const char *sql = w->all[i / 2].sql[i % 2];
+    if (*sql) len += (size_t)snprintf(all + len, ALL_BYTES - len, " UNION ALL SELECT %zu, q::text FROM (%s) q", i, sql);
+  }
+  say_truth(w, all);
 }
 
 void oracle_world_ask(oracle_world *w, uint64_t ret_is[ORACLE_PAGES]) {
-  enum { ALL_BYTES = ORACLE_PAGES * 2 * (ORACLE_SQL_BYTES + 2) + 100 };
-  static char all[ALL_BYTES];
-  size_t len = (size_t)snprintf(all, ALL_BYTES, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  for (size_t i = 0; i < ORACLE_PAGES; i++) {
-    for (size_t k = 0; k < 2; k++)
-      if (*w->all[i].sql[k]) len += (size_t)snprintf(all + len, ALL_BYTES - len, "; %s", w->all[i].sql[k]);
+  uint64_t found[ORACLE_PAGES * 2] = {0};
+  PGresult *result = PQexec(w->truth, "EXECUTE truth");
+  if (PQresultStatus(result) != PGRES_TUPLES_OK) fail_msg("the truth is not to be had: %s", PQerrorMessage(w->truth));
+  for (int i = 0; i < PQntuples(result); i++) {
+    long of = strtol(PQgetvalue(result, i, 0), NULL, 10);
+    if (of >= 0) found[of] += hash_text(HASH_FIRST, PQgetvalue(result, i, 1));
   }
-  snprintf(all + len, ALL_BYTES - len, "; COMMIT");
-  assert_int_equal(PQsendQuery(w->truth, all), 1);
-  PQclear(next_result(w, PGRES_COMMAND_OK));
-  for (size_t i = 0; i < ORACLE_PAGES; i++) {
-    ret_is[i] = 0;
-    for (size_t k = 0; k < 2; k++) {
-      if (!*w->all[i].sql[k]) continue;
-      PGresult *result = next_result(w, PGRES_TUPLES_OK);
-      ret_is[i] = ret_is[i] * 31 + hash_result(result);
-      PQclear(result);
-    }
-  }
-  for (PGresult *result; (result = PQgetResult(w->truth));) PQclear(result);
+  PQclear(result);
+  for (size_t i = 0; i < w->pages_count; i++)
+    ret_is[i] = *w->all[i].sql[1] ? found[2 * i] * 31 + found[2 * i + 1] : found[2 * i];
 }
 
 /* ----------------------------------------------------------------------------------------------------- pages ------ */
@@ -94,26 +91,21 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-static uint64_t count_renders(const oracle_world *w, bool *ret_has_failed) {
-  uint64_t sum = 0;
-  *ret_has_failed = false;
-  for (size_t i = 0; i < ORACLE_PAGES; i++) {
-    sum += w->all[i].renders;
-    *ret_has_failed |= w->all[i].has_failed;
-  }
-  return sum;
+static bool has_failed(const oracle_world *w) {
+  for (size_t i = 0; i < w->pages_count; i++)
+    if (w->all[i].has_failed) return true;
+  return false;
 }
 
-/* What failed is tried again after a time. */
+/* What failed is tried again after a time. A client's step inside of a render is waited for, too. */
 bool oracle_world_settle(oracle_world *w) {
-  bool has_failed;
   for (int i = 0; i < PASSES_MOST; i++) {
-    uint64_t before = count_renders(w, &has_failed);
+    uint64_t before = w->steps;
     vestry_err error = vestry_postgres_settle(w->database, WAIT_MS, NULL);
     if (error && error != VESTRY_LIMIT) return false;
     if (vestry_pages_settle(w->on.pages, UINT64_MAX, 1000)) return false;
-    bool is_same = count_renders(w, &has_failed) == before;
-    if (has_failed)
+    bool is_same = w->steps == before;
+    if (has_failed(w))
       site_pass_ms(&w->on, 1000);
     else if (!error && is_same)
       return true;
@@ -141,15 +133,15 @@ void oracle_world_pause(oracle_world *w) {
   kill(pid, SIGSTOP);
   for (int i = 0; i < 12; i++) {
     oracle_write(w);
-    snprintf(topic, sizeof topic, "page%u", oracle_random(w, ORACLE_PAGES));
+    snprintf(topic, sizeof topic, "page%u", oracle_random(w, (uint32_t)w->pages_count));
     if (oracle_random(w, 2)) site_refresh(&w->on, topic);
   }
   kill(pid, SIGCONT);
 }
 
-/* ------------------------------------------------------------------------------------------------------ life ------ */
+/* ----------------------------------------------------------------------------------------------- application ------ */
 
-/* Plans of the connections that are made from now on. */
+/* Plans of the connections that are made from now on, and how many locks of rows a relation has. */
 static void choose_plans(oracle_world *w) {
   static const char *const switches[] = {"enable_seqscan", "enable_bitmapscan", "enable_indexonlyscan",
                                          "enable_hashjoin"};
@@ -158,28 +150,31 @@ static void choose_plans(oracle_world *w) {
   for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
     bool is_on = !(is_by_index && i < 2) && oracle_random(w, 3);
     snprintf(sql, sizeof sql, "ALTER ROLE postgres SET %s = %s", switches[i], is_on ? "on" : "off");
-    postgres_server_run(shop_server(), sql);
+    say_truth(w, sql);
   }
-  bool is_fine = oracle_random(w, 4);
+  bool is_fine = oracle_random(w, 8);
   snprintf(sql, sizeof sql, "ALTER SYSTEM SET max_pred_locks_per_relation = %d", is_fine ? 2000 : -2);
-  postgres_server_run(shop_server(), sql);
+  say_truth(w, sql);
   snprintf(sql, sizeof sql, "ALTER SYSTEM SET max_pred_locks_per_page = %d", is_fine ? 200 : 2);
-  postgres_server_run(shop_server(), sql);
+  say_truth(w, sql);
   postgres_server_run(shop_server(), "SELECT pg_reload_conf()");
 }
 
-static void open_pages(oracle_world *w, vestry_postgres_level level) {
-  vestry_page *page;
+static void follow(oracle_world *w) {
   const vestry_postgres_pool_options of_pool = {.host = &w->on.th.host, .url = shop_server()->url};
+  const vestry_postgres_options options = {.level = w->level, .connect_ms = WAIT_MS};
+  assert_int_equal(vestry_postgres_pool_create(&of_pool, &w->pool), VESTRY_OK);
+  assert_int_equal(vestry_postgres_create(w->on.pages, w->pool, &options, &w->database), VESTRY_OK);
+  if (vestry_postgres_level_get(w->database) != w->level)
+    fail_msg("it does not follow, level %d: %s", (int)vestry_postgres_level_get(w->database), w->on.th.last_log);
+}
+
+static void open_pages(oracle_world *w) {
+  vestry_page *page;
   assert_int_equal(vestry_page_create(w->on.pages, &(vestry_page_options){.render = render, .app = w}, &page),
                    VESTRY_OK);
   assert_int_equal(vestry_route(w->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_postgres_pool_create(&of_pool, &w->pool), VESTRY_OK);
-  const vestry_postgres_options options = {.level = level, .connect_ms = WAIT_MS};
-  assert_int_equal(vestry_postgres_create(w->on.pages, w->pool, &options, &w->database), VESTRY_OK);
-  if (vestry_postgres_level_get(w->database) != level)
-    fail_msg("it does not follow, level %d: %s", (int)vestry_postgres_level_get(w->database), w->on.th.last_log);
-  for (size_t i = 0; i < ORACLE_PAGES; i++) {
+  for (size_t i = 0; i < w->pages_count; i++) {
     char query[8];
     snprintf(query, sizeof query, "%zu", i);
     oracle_make_query(w, w->all[i].sql[0]);
@@ -187,34 +182,58 @@ static void open_pages(oracle_world *w, vestry_postgres_level level) {
     const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
     w->all[i].stream = site_request(&w->on, &call);
   }
+  prepare_truth(w);
 }
 
-void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level) {
-  memset(w, 0, sizeof *w);
-  w->random = seed * 0x9E3779B97F4A7C15ULL + 1;
+static void open_application(oracle_world *w) {
+  memset(w->all, 0, sizeof w->all);
   choose_plans(w);
-  shop_clear();
-  postgres_server_run(shop_server(), oracle_schema);
-  w->truth = PQconnectdb(shop_server()->url);
-  assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
-  oracle_writers_open(w);
-  for (int i = 0; i < 20; i++) oracle_write(w); /* some stay open over the start */
   site_begin_pages(&w->on, (vestry_options){0}, NULL);
-  open_pages(w, level);
+  follow(w);
+  open_pages(w);
   assert_true(oracle_world_settle(w));
-  for (size_t i = 0; i < ORACLE_PAGES; i++) {
+  for (size_t i = 0; i < w->pages_count; i++) {
     w->all[i].is = w->all[i].shown;
     w->all[i].renders = 0;
   }
 }
 
-void oracle_world_close(oracle_world *w) {
-  oracle_writers_close(w);
-  for (size_t i = 0; i < ORACLE_PAGES; i++) vestry_memory_destroy(w->all[i].stream);
+static void close_application(oracle_world *w) {
+  w->is_inside = false;
+  for (size_t i = 0; i < w->pages_count; i++) vestry_memory_destroy(w->all[i].stream);
   site_settle(&w->on);
   vestry_postgres_destroy(w->database);
   site_close(&w->on);
   vestry_postgres_pool_destroy(w->pool);
-  PQfinish(w->truth);
   test_host_assert_clean(&w->on.th);
+  say_truth(w, "DEALLOCATE truth");
+}
+
+void oracle_world_restart(oracle_world *w) {
+  close_application(w);
+  open_application(w);
+}
+
+/* ------------------------------------------------------------------------------------------------------ life ------ */
+
+void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level) {
+  memset(w, 0, sizeof *w);
+  w->random = seed * 0x9E3779B97F4A7C15ULL + 1;
+  w->level = level;
+  w->pages_count = level == VESTRY_POSTGRES_READS ? ORACLE_PAGES : ORACLE_PAGES_BY_TABLES;
+  shop_clear();
+  postgres_server_run(shop_server(), oracle_schema);
+  w->truth = PQconnectdb(shop_server()->url);
+  assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
+  say_truth(w, "SET default_transaction_isolation = 'repeatable read'");
+  say_truth(w, "PREPARE waits AS SELECT 1 FROM pg_stat_get_activity($1) WHERE wait_event = 'SyncRep'");
+  oracle_writers_open(w);
+  for (int i = 0; i < 20; i++) oracle_write(w); /* some stay open over the start */
+  open_application(w);
+}
+
+void oracle_world_close(oracle_world *w) {
+  oracle_writers_close(w);
+  close_application(w);
+  PQfinish(w->truth);
 }

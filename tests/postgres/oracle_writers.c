@@ -10,14 +10,14 @@ static const char *const changes[] = {
     ("INSERT INTO a SELECT nextval('ids'), @g, i, 'T' || i, i % 2 = 0, 0, repeat(md5(i::text), 9) FROM "
      "generate_series(@n, @n + 15) i"),
     "UPDATE a SET n = @n WHERE id = @i",
-    "UPDATE a SET grp = @g WHERE grp = @i % 15 AND n = @n",
+    "UPDATE a SET grp = @g WHERE grp = @i % 15 AND n BETWEEN @n AND @n + 4",
     "UPDATE a SET plain = plain + 1 WHERE id = @i",
     "UPDATE a SET plain = plain + 1 WHERE grp = @g AND n < @n / 5",
     "UPDATE a SET id = nextval('ids') WHERE id = @i",
     "DELETE FROM a WHERE id = @i",
     "DELETE FROM a WHERE grp = @g AND n BETWEEN @n AND @n + 3",
-    "INSERT INTO b SELECT nextval('ids'), id, @n, " FILL " FROM a WHERE id >= @i ORDER BY id LIMIT 1",
-    "INSERT INTO b SELECT nextval('ids'), id, @n, " FILL " FROM a WHERE id >= @i ORDER BY id LIMIT 3",
+    "INSERT INTO b SELECT nextval('b_ids'), id, @n, " FILL " FROM a WHERE id >= @i ORDER BY id LIMIT 1",
+    "INSERT INTO b SELECT nextval('b_ids'), id, @n, " FILL " FROM a WHERE id >= @i ORDER BY id LIMIT 3",
     "UPDATE b SET v = @n WHERE a_id = @i",
     "DELETE FROM b WHERE a_id BETWEEN @i AND @i + 2",
     "INSERT INTO c VALUES(@i % 26, 1) ON CONFLICT (k) DO UPDATE SET v = c.v + 1",
@@ -68,24 +68,39 @@ static void note(oracle_world *w, const oracle_writer *by, const char *sql) {
     snprintf(w->history + len, sizeof w->history - len, "  [%td] %s\n", by - w->writers, sql);
 }
 
+/* A change of rows; or another command, and what a block does is not known. */
+static bool has_written(PGresult *result) {
+  static const char *const others[] = {"SELECT", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET"};
+  const char *tag = PQcmdStatus(result), *count = PQcmdTuples(result);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (strncmp(tag, others[i], strlen(others[i])) == 0) return false;
+  return !*count || strcmp(count, "0") != 0;
+}
+
+static void count_commit(oracle_world *w, oracle_writer *by) {
+  w->commits += by->has_written;
+  by->has_written = false;
+}
+
 /* Whether it succeeded. */
-static bool say(oracle_world *w, const oracle_writer *by, const char *sql) {
+static bool say(oracle_world *w, oracle_writer *by, const char *sql) {
   note(w, by, sql);
   PGresult *result = PQexec(by->db, sql);
   ExecStatusType status = PQresultStatus(result);
   bool is_done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+  if (is_done && has_written(result)) by->has_written = true;
   if (!is_done) note(w, by, PQresultErrorField(result, PG_DIAG_SQLSTATE) ? "-- failed" : "-- lost");
   PQclear(result);
   return is_done;
 }
 
-static bool say_of(oracle_world *w, const oracle_writer *by, const char *const *forms, size_t count) {
+static bool say_of(oracle_world *w, oracle_writer *by, const char *const *forms, size_t count) {
   char sql[ORACLE_SQL_BYTES];
   oracle_write_sql(w, forms[oracle_random(w, (uint32_t)count)], sql);
   return say(w, by, sql);
 }
 
-static bool change(oracle_world *w, const oracle_writer *by) {
+static bool change(oracle_world *w, oracle_writer *by) {
   return say_of(w, by, changes, sizeof changes / sizeof *changes);
 }
 
@@ -101,7 +116,7 @@ static void end_late(oracle_world *w, oracle_writer *by) {
   PQfreeCancel(cancel);
   drain(by->db);
   by->is_late = false;
-  w->commits++;
+  count_commit(w, by);
 }
 
 /* A commit that waits for a standby, which is not there: it stands in the WAL, and is not visible. */
@@ -114,8 +129,7 @@ static void commit_late(oracle_world *w, oracle_writer *by) {
   }
   note(w, by, "COMMIT -- is not visible yet");
   assert_int_equal(PQsendQuery(by->db, "COMMIT"), 1);
-  snprintf(sql, sizeof sql, "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND wait_event = 'SyncRep'",
-           PQbackendPID(by->db));
+  snprintf(sql, sizeof sql, "EXECUTE waits(%d)", PQbackendPID(by->db));
   while (!by->is_late) {
     PQconsumeInput(by->db);
     if (!PQisBusy(by->db)) break; /* it wrote nothing */
@@ -125,7 +139,7 @@ static void commit_late(oracle_world *w, oracle_writer *by) {
   }
   if (by->is_late) return;
   drain(by->db);
-  w->commits++;
+  count_commit(w, by);
 }
 
 static void commit_prepared(oracle_world *w, oracle_writer *by) {
@@ -137,9 +151,10 @@ static void commit_prepared(oracle_world *w, oracle_writer *by) {
     say(w, by, "ROLLBACK");
     return;
   }
-  snprintf(sql, sizeof sql, "%s PREPARED 'oracle%u'", oracle_random(w, 4) ? "COMMIT" : "ROLLBACK", name);
+  bool is_commit = oracle_random(w, 4);
+  snprintf(sql, sizeof sql, "%s PREPARED 'oracle%u'", is_commit ? "COMMIT" : "ROLLBACK", name);
   say(w, by, sql);
-  w->commits++;
+  if (is_commit) count_commit(w, by);
 }
 
 static void savepoint(oracle_world *w, oracle_writer *by, const char *what) {
@@ -171,7 +186,7 @@ static void go_on(oracle_world *w, oracle_writer *by) {
     commit_prepared(w, by);
   } else {
     by->is_open = false;
-    if (say(w, by, "COMMIT")) w->commits++;
+    if (say(w, by, "COMMIT")) count_commit(w, by);
   }
 }
 
@@ -179,16 +194,20 @@ void oracle_write(oracle_world *w) {
   static const char *const begins[] = {"BEGIN", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ",
                                        "BEGIN ISOLATION LEVEL SERIALIZABLE"};
   oracle_writer *by = &w->writers[oracle_random(w, ORACLE_WRITERS)];
+  w->steps++;
   if (by->is_late) {
     end_late(w, by);
   } else if (by->is_open) {
     go_on(w, by);
-  } else if (oracle_random(w, 3) == 0) {
+  } else if (oracle_random(w, 5) == 0) {
     by->savepoints = 0;
+    by->has_written = false;
     by->is_open = say(w, by, begins[oracle_random(w, 4)]);
   } else {
-    bool is_command = oracle_random(w, 16) == 0;
-    w->commits += is_command ? say_of(w, by, commands, sizeof commands / sizeof *commands) : change(w, by);
+    bool is_command = oracle_random(w, 48) == 0, is_done;
+    by->has_written = false;
+    is_done = is_command ? say_of(w, by, commands, sizeof commands / sizeof *commands) : change(w, by);
+    if (is_done) count_commit(w, by);
   }
 }
 
