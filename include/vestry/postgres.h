@@ -19,7 +19,8 @@
  *    READS   pages that read rows, or parts of an index, that the commit wrote: an insert into the range that a page
  *            shows, too
  *    TABLES  pages that read a table that the commit wrote
- *    TOPICS  pages that the application refreshes by vestry_refresh: commits are not followed
+ *    TOPICS  pages of the topics that a transaction names, at all nodes (vestry/postgres_topics.h): commits are not
+ *            followed
  *  The level is found when it is created, and whenever the server comes back; the log says which, why, and what to set.
  *  READS and TABLES want a user with REPLICATION, wal_level replica or more (the default), a free wal sender, the
  *  primary, and PostgreSQL 13 to 18. When the server has no room for more locks, renders are followed by tables for a

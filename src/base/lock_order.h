@@ -58,6 +58,7 @@
   INNERMOST(SQLITE_POOL, "vestry_sqlite_pool.lock", "sqlite/loan.h: lock")                                             \
   INNERMOST(POSTGRES_POOL, "vestry_postgres_pool.lock", "postgres/loan.h: lock")                                       \
   INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "postgres/follower.c: lock")                              \
+  INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "postgres/topics.c: lock")                                 \
   INNERMOST(SQLITE_CACHE, "the page cache's lock", "sqlite/cache.c: lock")                                             \
   INNERMOST(NATS_CLAIMS, "vsi_nats_claims.lock", "nats/claims.h: lock")                                                \
   INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/memory.c: lock")                                            \

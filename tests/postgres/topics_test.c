@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* Topics that transactions refresh, at all nodes of a database. */
+#include "vestry/postgres_topics.h"
+
+#include "postgres/relay.h"
+#include "postgres/shop.h"
+#include "support/site.h"
+#include "support/until.h"
+
+enum { WAIT_MS = 20000 };
+
+/* A node, with a page for each of two topics and a tab of each. */
+typedef struct node {
+  site on;
+  shop shop;
+  vestry_postgres_topics *topics;
+  size_t renders[2]; /* since they were last asked */
+  vestry_memory_exchange *tabs[2];
+} node;
+
+static const char *const names[] = {"room/7", "room/8"};
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  node *n = app;
+  const size_t at = vestry_request_value(render->request, VESTRY_IN_QUERY, "eight") != NULL;
+  n->renders[at]++;
+  vestry_err error = vestry_render_topic(render, names[at]);
+  if (error) return error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%d</p>", (int)n->renders[at]);
+  return vestry_render_end(render, html);
+}
+
+static void settle(node *n) {
+  assert_int_equal(vestry_postgres_topics_settle(n->topics, WAIT_MS, NULL), VESTRY_OK);
+  site_settle_pages(&n->on);
+}
+
+/* url: NULL: the server's */
+static void begin_at(node *n, const char *url, uint32_t silence_ms) {
+  vestry_page *page;
+  memset(n, 0, sizeof *n);
+  site_begin_pages(&n->on, (vestry_options){.scope = site_by_cookie}, NULL);
+  test_host_init(&n->shop.th);
+  assert_int_equal(shop_open(&n->shop, (vestry_postgres_pool_options){.url = url, .connections_count = 1}), VESTRY_OK);
+  assert_int_equal(vestry_postgres_topics_create(n->on.pages, n->shop.pool,
+                                                 &(vestry_postgres_topics_options){.silence_ms = silence_ms},
+                                                 &n->topics),
+                   VESTRY_OK);
+  assert_int_equal(vestry_page_create(n->on.pages, &(vestry_page_options){.render = render, .app = n}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(n->on.v, "GET", "/room", vestry_page_handler, page), VESTRY_OK);
+  for (size_t i = 0; i < 2; i++)
+    n->tabs[i] =
+        site_request(&n->on, &(vestry_memory_call){.path = "/room", .query = i ? "eight=" : NULL, .datastar = true});
+  settle(n);
+  n->renders[0] = n->renders[1] = 0;
+}
+
+static void begin(node *n) {
+  begin_at(n, NULL, 0);
+}
+
+static void end(node *n) {
+  for (size_t i = 0; i < 2; i++) vestry_memory_destroy(n->tabs[i]);
+  vestry_postgres_topics_destroy(n->topics);
+  site_close(&n->on);
+  shop_end(&n->shop);
+  test_host_assert_clean(&n->on.th);
+}
+
+static void check_renders(node *n, size_t seven, size_t eight) {
+  settle(n);
+  assert_int_equal(n->renders[0], seven);
+  assert_int_equal(n->renders[1], eight);
+  n->renders[0] = n->renders[1] = 0;
+}
+
+static vestry_postgres_topics_stats stats_of(node *n) {
+  vestry_postgres_topics_stats stats = {0};
+  vestry_postgres_topics_stats_get(n->topics, &stats);
+  assert_int_equal(stats.heard_count, stats.refreshed_count + stats.refused_count);
+  return stats;
+}
+
+/* A transaction that refreshes topics, and ends so. */
+static vestry_err act(node *n, const char *const *topics, vestry_err ends) {
+  vestry_postgres_loan *loan;
+  vestry_err error = vestry_postgres_begin(n->shop.pool, VESTRY_POSTGRES_SERIALIZABLE, &loan);
+  assert_int_equal(error, VESTRY_OK);
+  for (; *topics && !error; topics++) error = vestry_postgres_refresh(loan, *topics);
+  return vestry_postgres_end(loan, error ? error : ends);
+}
+
+#define TOPICS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* capability: M2 */
+static void a_commit_refreshes_its_topics_at_each_node(void **state) {
+  (void)state;
+  node here, there;
+  begin(&here);
+  begin(&there);
+  assert_int_equal(act(&here, TOPICS("room/7"), VESTRY_OK), VESTRY_OK);
+  check_renders(&here, 1, 0);
+  check_renders(&there, 1, 0);
+  assert_int_equal(act(&there, TOPICS("room/8", "room/8", "room/9"), VESTRY_OK), VESTRY_OK);
+  check_renders(&here, 0, 1);
+  check_renders(&there, 0, 1);
+  assert_int_equal(act(&here, TOPICS("room/7"), VESTRY_FAILED), VESTRY_FAILED); /* rolled back */
+  check_renders(&here, 0, 0);
+  check_renders(&there, 0, 0);
+  assert_int_equal(stats_of(&here).heard_count, 3); /* the one that was named twice came once */
+  assert_int_equal(stats_of(&here).refused_count, 0);
+  assert_int_equal(stats_of(&here).starts_count, 1);
+  assert_true(stats_of(&here).is_listening);
+  end(&there);
+  end(&here);
+}
+
+/* Any client: psql, a trigger. */
+/* capability: M2 */
+static void any_client_may_refresh_and_none_does_harm(void **state) {
+  (void)state;
+  node n;
+  begin(&n);
+  shop_do(&n.shop, "NOTIFY vestry, 'room/7'");
+  check_renders(&n, 1, 0);
+  shop_do(&n.shop, "NOTIFY vestry"); /* every page */
+  check_renders(&n, 1, 1);
+  shop_do(&n.shop, "SELECT pg_notify('vestry', repeat('x', 1025)), pg_notify('vestry', repeat('y', 7999))");
+  shop_do(&n.shop, "NOTIFY vestry_settled");
+  shop_do(&n.shop, "NOTIFY vestry_settled, '0123'");
+  shop_do(&n.shop, "NOTIFY other, 'room/7'");
+  shop_do(&n.shop, "SELECT pg_notify('vestry_settled', repeat('a', 32) || ' 99999999999999999999999')");
+  check_renders(&n, 0, 0);
+  assert_int_equal(stats_of(&n).refused_count, 2);
+  assert_int_equal(stats_of(&n).refreshed_count, 2);
+  end(&n);
+}
+
+static void topics_have_bounds(void **state) {
+  (void)state;
+  node n;
+  char longest[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
+  vestry_postgres_loan *loan;
+  vestry_postgres_topics *none;
+  begin(&n);
+  memset(longest, 'x', sizeof longest);
+  longest[sizeof longest - 1] = '\0';
+  assert_int_equal(vestry_postgres_begin(n.shop.pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+  assert_int_equal(vestry_postgres_refresh(NULL, "room/7"), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_refresh(loan, ""), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_refresh(loan, longest), VESTRY_TOO_LARGE);
+  longest[VESTRY_PAGE_TOPIC_MAX_BYTES] = '\0';
+  assert_int_equal(vestry_postgres_refresh(loan, longest), VESTRY_OK);
+  assert_int_equal(vestry_postgres_refresh(loan, NULL), VESTRY_OK); /* every page */
+  assert_int_equal(vestry_postgres_topics_settle(n.topics, WAIT_MS, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  check_renders(&n, 1, 1);
+  assert_int_equal(stats_of(&n).refreshed_count, 2);
+  assert_int_equal(vestry_postgres_topics_create(NULL, n.shop.pool, NULL, &none), VESTRY_INVALID);
+  assert_int_equal(vestry_postgres_topics_settle(NULL, 0, NULL), VESTRY_INVALID);
+  end(&n);
+}
+
+/* What was committed meanwhile is not known, so every page is rendered, once. */
+/* capability: M2 */
+static void pages_are_rendered_once_the_server_is_back(void **state) {
+  (void)state;
+  node n;
+  begin(&n);
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), NULL);
+  UNTIL(stats_of(&n).starts_count == 2);
+  check_renders(&n, 1, 1);
+  assert_int_equal(act(&n, TOPICS("room/7"), VESTRY_OK), VESTRY_OK);
+  check_renders(&n, 1, 0);
+  end(&n);
+}
+
+/* A network that is cut: nothing comes, and nothing says so. */
+static void a_silent_server_is_taken_for_gone(void **state) {
+  (void)state;
+  node n;
+  char url[200];
+  relay *way = relay_open(shop_server()->port);
+  snprintf(url, sizeof url, "postgresql://postgres@127.0.0.1:%d/postgres?sslmode=disable&gssencmode=disable",
+           relay_port(way));
+  begin_at(&n, url, 50);
+  assert_int_equal(stats_of(&n).starts_count, 1);
+  relay_hold(way, true);
+  UNTIL(!stats_of(&n).is_listening);
+  relay_hold(way, false);
+  UNTIL(stats_of(&n).starts_count == 2);
+  check_renders(&n, 1, 1);
+  end(&n);
+  relay_close(way);
+}
+
+static bool listens(vestry_postgres_topics *topics) {
+  vestry_postgres_topics_stats stats = {0};
+  vestry_postgres_topics_stats_get(topics, &stats);
+  return stats.is_listening;
+}
+
+static void it_begins_while_the_server_is_away(void **state) {
+  (void)state;
+  node n;
+  vestry_postgres_topics *early;
+  begin(&n);
+  postgres_server_kill(shop_server());
+  UNTIL(!stats_of(&n).is_listening);
+  assert_int_equal(vestry_postgres_topics_create(n.on.pages, n.shop.pool, NULL, &early), VESTRY_OK);
+  assert_false(listens(early));
+  assert_int_equal(vestry_postgres_topics_settle(early, 10, NULL), VESTRY_LIMIT);
+  postgres_server_start(shop_server(), NULL);
+  UNTIL(listens(early));
+  UNTIL(stats_of(&n).starts_count == 2);
+  vestry_postgres_topics_destroy(early);
+  end(&n);
+}
+
+static void want_of_memory_is_an_error(void **state) {
+  (void)state;
+  node n;
+  vestry_postgres_topics *none = NULL;
+  begin(&n);
+  test_host_fail_in(&n.shop.th, 0);
+  assert_int_equal(vestry_postgres_topics_create(n.on.pages, n.shop.pool, NULL, &none), VESTRY_NO_MEMORY);
+  assert_true(test_host_has_failed(&n.shop.th));
+  test_host_fail_no_more(&n.shop.th);
+  assert_null(none);
+  end(&n);
+}
+
+int main(void) {
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_commit_refreshes_its_topics_at_each_node),
+      cmocka_unit_test(any_client_may_refresh_and_none_does_harm),
+      cmocka_unit_test(topics_have_bounds),
+      cmocka_unit_test(pages_are_rendered_once_the_server_is_back),
+      cmocka_unit_test(a_silent_server_is_taken_for_gone),
+      cmocka_unit_test(it_begins_while_the_server_is_away),
+      cmocka_unit_test(want_of_memory_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+}
