@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Bytes that a server wrote as its own memory has them, taken one number after the other. Where they end too early a
  * number is 0 and `is_short` is set: callers look once, at the end. The server's order of bytes is this machine's: the
- * first number of each page of the WAL tells (wal.c). */
+ * first number of each page of the WAL tells, and of another order none is read (wal.c). */
 #ifndef VSI_POSTGRES_BYTES_H
 #define VSI_POSTGRES_BYTES_H
 

@@ -193,6 +193,10 @@ static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
     if (major)
       return fail(wal, VESTRY_MALFORMED, "the page at " PLACE " is PostgreSQL %u's, not %u's", PLACE_OF(at), major,
                   wal->is.format->major);
+    if (vsi_postgres_format_major((uint16_t)(magic << 8 | magic >> 8)))
+      return fail(wal, VESTRY_UNSUPPORTED,
+                  "the page at " PLACE " is of a machine that has the other order of bytes, which cannot be followed",
+                  PLACE_OF(at));
     return refuse_page(wal, at, "the mark", magic, wal->is.format->magic);
   }
   if (place != at) return refuse_page(wal, at, "the place", place, at);

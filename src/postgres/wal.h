@@ -91,7 +91,8 @@ typedef struct vsi_postgres_wal {
 vestry_err vsi_postgres_wal_init(vsi_postgres_wal *wal, const vsi_postgres_wal_options *options);
 void vsi_postgres_wal_finish(vsi_postgres_wal *wal);
 /* The next bytes. After an error nothing more can be fed, and `reason` is a sentence without a full stop.
- * OK | MALFORMED (no WAL of that version, or not the next bytes of it) | TOO_LARGE (a record) | NO_MEMORY | tell's */
+ * OK | MALFORMED (no WAL of that version, or not the next bytes of it) | UNSUPPORTED (a server whose order of bytes is
+ * another) | TOO_LARGE (a record) | NO_MEMORY | tell's */
 vestry_err vsi_postgres_wal_feed(vsi_postgres_wal *wal, const void *data, size_t len);
 
 #endif

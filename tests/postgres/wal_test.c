@@ -258,13 +258,22 @@ static void a_bit_that_is_another_one_harms_no_other_record(void **state) {
 }
 
 /* ---------------------------------------------------------------------------------------------- what is refused --- */
+static bool is_little(void) {
+  const uint16_t one = 1;
+  unsigned char first;
+  memcpy(&first, &one, 1);
+  return first;
+}
+
+/* With so many bytes there that are `number`, as this machine has it. */
 static void refuse(const written *w, unsigned major, size_t at, uint64_t number, size_t bytes, vestry_err expected,
                    const char *reason) {
   reading r;
   open_at(&r, w, major, w->at - w->len);
-  unsigned char kept[8];
+  unsigned char kept[8], put[8];
+  for (size_t i = 0; i < bytes; i++) put[is_little() ? i : bytes - 1 - i] = (unsigned char)(number >> 8 * i);
   memcpy(kept, w->bytes + at, bytes);
-  memcpy(w->bytes + at, &number, bytes);
+  memcpy(w->bytes + at, put, bytes);
   vestry_err error = vsi_postgres_wal_feed(&r.wal, w->bytes, w->len);
   memcpy(w->bytes + at, kept, bytes);
   assert_int_equal(error, expected);
@@ -283,6 +292,9 @@ static void what_is_no_wal_of_that_version_is_refused_with_its_reason(void **sta
   enum { RECORD = 40 }; /* behind the first page's head */
   refuse(&w, 17, 0, 0xD110, 2, VESTRY_MALFORMED, "the page at 0/30000 is PostgreSQL 15's, not 17's");
   refuse(&w, 15, 0, 0xD199, 2, VESTRY_MALFORMED, "the mark of the page at 0/30000 is D199, not D110");
+  refuse(&w, 15, 0, 0x10D1, 2, VESTRY_UNSUPPORTED,
+         "the page at 0/30000 is of a machine that has the other order of bytes");
+  refuse(&w, 15, 0, 0x16D1, 2, VESTRY_UNSUPPORTED, "the other order of bytes"); /* and of another version */
   refuse(&w, 15, 2, 0x12, 2, VESTRY_MALFORMED, "flags");
   refuse(&w, 15, 2, 0, 2, VESTRY_MALFORMED, "the length of the head");
   refuse(&w, 15, 8, 1, 8, VESTRY_MALFORMED, "the place of the page at 0/30000 is 1, not 30000");

@@ -1,0 +1,102 @@
+#!/bin/sh
+# A small build (VESTRY_MINIMAL) is made and installed; a counter is built against it, by pkg-config and by CMake, and
+# answers. It needs no library and has no function of what its program does not ask for, and is smaller than the same of
+# an ordinary build: minimal.sh BUILD_DIRECTORY COMPILER GENERATOR [LAUNCHER]
+# The last line has the sizes that docs/building.md states.
+# SPDX-License-Identifier: MIT
+set -eu
+build=$1
+compiler=$2
+generator=$3
+launcher=${4-}
+here=$(cd "$(dirname "$0")" && pwd)
+top=$here/../..
+scratch=$(mktemp -d)
+server=
+trap 'if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi; rm -rf "$scratch"' EXIT
+
+step() { echo "-- $*"; }
+quietly() { "$@" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }; }
+refuse() { # TEXT: what was read must be nothing
+  if grep .; then
+    echo "$1"
+    exit 1
+  fi
+}
+bytes() { # PROGRAM: stripped
+  strip -o "$scratch/stripped" "$1"
+  stat -c %s "$scratch/stripped"
+}
+answers() { # PROGRAM
+  rm -f "$scratch/said"
+  mkfifo "$scratch/said"
+  "$1" 0 >"$scratch/said" 2>"$scratch/log" &
+  server=$!
+  read -r _ url <"$scratch/said" || { cat "$scratch/log"; exit 1; } # it says where it listens once it does
+  curl -fsS --max-time 20 "$url/" | grep -q '<output>'
+  [ "$(curl -sS --max-time 20 -o "$scratch/body" -w '%{http_code}' -X POST -H 'Datastar-Request: true' -d '{}' \
+    "$url/jump")" = 204 ]
+  curl -fsS --max-time 20 "$url/" | grep -qE '<output>[1-9][0-9]+</output>'
+  kill -TERM "$server"
+  wait "$server" || { cat "$scratch/log"; exit 1; }
+  server=
+}
+
+step "the small build"
+quietly cmake -S "$top" -B "$scratch/build" -G "$generator" -DCMAKE_C_COMPILER="$compiler" -DVESTRY_MINIMAL=ON \
+  -DVESTRY_MICROHTTPD=ON -DCMAKE_C_COMPILER_LAUNCHER="$launcher"
+quietly cmake --build "$scratch/build"
+quietly cmake --install "$scratch/build" --prefix "$scratch/prefix"
+find "$scratch/prefix" -name '*.so*' -o -name 'libvestry-*.a' ! -name '*-microhttpd.a' ! -name '*-testing.a' |
+  refuse "These were to be left out."
+if grep -q -e -lbrotli -e -lz "$scratch"/prefix/lib*/cmake/vestry/*.cmake; then
+  echo "This was to do without encodings."
+  exit 1
+fi
+
+step "by pkg-config"
+libdir=$(dirname "$(find "$scratch/prefix" -name libvestry.a)")
+PKG_CONFIG_PATH=$libdir/pkgconfig
+export PKG_CONFIG_PATH
+pkg-config --static --libs vestry | tr ' ' '\n' | grep -e brotli -e '^-lz$' | refuse "This was to do without encodings."
+# shellcheck disable=SC2046 # lists of words
+"$compiler" -std=c11 -Os -Wall -Wextra -Werror "$here/outside/counter.c" -o "$scratch/small" \
+  $(pkg-config --static --cflags --libs vestry-microhttpd)
+answers "$scratch/small"
+
+step "by CMake"
+quietly cmake -S "$here/outside/small" -B "$scratch/outside" -G "$generator" -DCMAKE_C_COMPILER="$compiler" \
+  -DCMAKE_BUILD_TYPE=MinSizeRel -DCMAKE_PREFIX_PATH="$scratch/prefix"
+quietly cmake --build "$scratch/outside"
+answers "$scratch/outside/counter"
+
+step "what is left out"
+unused='BrotliEncoder deflate sqlite3_ PQ natsConnection vestry_profile_brotli vestry_profile_gzip vestry_cluster_create
+vestry_csrf_create vestry_files_create vestry_observe_mount vestry_metrics_add vestry_presence_create vestry_session_login
+vestry_uploads_create vsi_console_html'
+functions() { nm "$@" 2>/dev/null | awk 'NF > 1 { print $NF }' | sort -u; }
+functions "$build"/lib/libvestry*.a >"$scratch/all"
+for program in "$scratch/small" "$scratch/outside/counter"; do
+  functions "$program" >"$scratch/has"
+  for name in $unused; do
+    grep -q "^$name" "$scratch/all" || { echo "The whole library has no $name either."; exit 1; }
+    grep "^$name" "$scratch/has" | refuse "This was to be left out of $program."
+  done
+  grep -qx vestry_render_begin "$scratch/has" # so those above would have been found
+  readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(lib.*\)\.so.*/\1/p' |
+    grep -vxE 'lib(c|m|pthread|ck|jansson|nettle|microhttpd|gnutls)' | refuse "$program was to do without these."
+done
+
+step sizes
+version="-std=c11 -O2 -I$top/include $here/outside/counter.c"
+others="-lck -ljansson -lnettle -lmicrohttpd -lgnutls -pthread"
+# shellcheck disable=SC2086
+"$compiler" $version -o "$scratch/shared" -L"$build/lib" -lvestry-microhttpd -lvestry -pthread
+# shellcheck disable=SC2086
+"$compiler" $version -o "$scratch/static" "$build/lib/libvestry-microhttpd.a" "$build/lib/libvestry.a" $others
+shared=$(bytes "$scratch/shared")
+static=$(bytes "$scratch/static")
+small=$(bytes "$scratch/small")
+libraries=$(($(bytes "$(realpath "$build/lib/libvestry.so")") + $(bytes "$(realpath "$build/lib/libvestry-microhttpd.so")")))
+echo "a stripped counter: shared $shared bytes and libraries of $libraries, static $static, minimal $small"
+[ "$small" -lt "$static" ] && [ "$small" -lt 500000 ] && [ "$shared" -lt 30000 ]
