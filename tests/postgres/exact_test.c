@@ -254,5 +254,6 @@ int main(void) {
       TEST(without_rights_the_level_is_topics),
       TEST(a_server_that_was_killed_is_followed_again),
   };
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

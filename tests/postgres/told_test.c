@@ -99,5 +99,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_is_timed_from_when_its_record_is_read),
                                      cmocka_unit_test(what_no_page_shows_is_not_timed),
                                      cmocka_unit_test(a_render_is_for_the_database)};
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }
