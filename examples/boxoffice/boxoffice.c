@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_DB = OPTION_OWN, OPTION_ROBOTS, OPTION_PACE, OPTION_NODES, OPTION_TOLD, OPTION_NODE };
+enum { OPTION_DB = OPTION_OWN, OPTION_POSTGRES, OPTION_ROBOTS, OPTION_PACE, OPTION_NODES, OPTION_TOLD, OPTION_NODE };
 
 static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
-  if (option == OPTION_DB) app->file = value;
+  if (option == OPTION_DB) app->kept.file = value;
+  if (option == OPTION_POSTGRES) app->kept.postgres_url = value;
   if (option == OPTION_TOLD && !(app->told = fopen(value, "a")))
     return options_refuse("boxoffice", "told", value, strerror(errno));
   if (option == OPTION_NODE && !node_read(value, &app->house.node))
@@ -40,16 +41,16 @@ static void ended(void *ctx) {
 static bool prepare(void *ctx, vestry_options *options) {
   struct app *app = ctx;
   struct server_options *served = &app->program.options;
-  const vestry_sqlite_pool_options file = {
-      .path = app->file, .schema = (const char *)schema_sql, .schema_version = 1, .setup = "PRAGMA synchronous = FULL"};
   served->ready_ctx = app;
   served->on_ready = app->house.node.number ? NULL : ready;
   snprintf(app->door, sizeof app->door, "%s", app->house.node.door);
   app->has_door = *app->door;
   if (!app->house.node.number && app->nodes_count > 1)
     exit(nodes_run(served, app->argv, (unsigned)app->nodes_count, ended));
-  if (vestry_sqlite_pool_create(&file, &app->db)) return false;
-  if (secret_read(app->db, app->secret)) return false;
+  if (db_open(&app->db, &app->kept) || db_secret(&app->db, app->secret)) {
+    db_close(&app->db);
+    return false;
+  }
   options->secret = app->secret;
   options->secret_len = sizeof app->secret;
   return true;
@@ -60,22 +61,21 @@ static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_pages_options pages = {.secret = app->secret, .secret_len = sizeof app->secret, .retry_ms = 300};
   const vestry_page_options hall = {.render = hall_page, .app = app};
+  const vestry_once_options once = {.storage = app->db.once_ops, .storage_ctx = app->db.once};
   vestry_page *page;
   vestry_err err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &hall, &page);
-  if (!err) err = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = app->file}, &app->followed);
-  if (!err) err = vestry_sqlite_pool_follow(app->db, app->followed);
-  if (!err) err = vestry_sqlite_forms_create(app->db, &app->typed);
+  if (!err) err = db_attach(&app->db, app->pages);
   if (!err)
-    err = vestry_forms_create(v, &(vestry_forms_options){.pages = app->pages, .storage = app->typed}, &app->forms);
+    err = vestry_forms_create(v, &(vestry_forms_options){.pages = app->pages, .storage = app->db.forms}, &app->forms);
   if (!err) err = vestry_forms_add(app->forms, "buyer", fields, 1);
-  if (!err) err = vestry_once_create(v, NULL, &app->once);
+  if (!err) err = vestry_once_create(v, &once, &app->once);
   if (!err) err = sales_mount(app);
   if (!err) err = vestry_route(v, "GET", "/", vestry_page_handler, page);
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, sales_sweep, app, &app->sweeper);
   if (!err) err = vestry_timer_set(app->sweeper, SWEEP_MS, SWEEP_MS);
-  app->house.v = v, app->house.pages = app->pages, app->house.db = app->db;
+  app->house.v = v, app->house.pages = app->pages, app->house.db = &app->db;
   return err ? err : house_begin(&app->house, app->clerk);
 }
 
@@ -88,15 +88,14 @@ static void end(struct app *app) {
   vestry_runtime_destroy(app->clerk);
   vestry_once_destroy(app->once);
   vestry_forms_destroy(app->forms);
-  vestry_sqlite_forms_destroy(app->typed);
-  (void)vestry_sqlite_pool_follow(app->db, NULL);
-  vestry_sqlite_destroy(app->followed);
+  db_detach(&app->db);
   vestry_pages_destroy(app->pages);
 }
 
 int main(int argc, char **argv) {
   static const struct option names[] = {OPTIONS_OF_ALL,
                                         {"db", required_argument, NULL, OPTION_DB},
+                                        {"postgres", required_argument, NULL, OPTION_POSTGRES},
                                         {"robots", required_argument, NULL, OPTION_ROBOTS},
                                         {"pace", required_argument, NULL, OPTION_PACE},
                                         {"nodes", required_argument, NULL, OPTION_NODES},
@@ -105,7 +104,16 @@ int main(int argc, char **argv) {
                                         {0}};
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   const vestry_options options = {.profiles = offered, .profiles_count = 2};
-  static struct app app = {.file = "boxoffice.db", .robots_count = 300, .pace_ms = 20000, .nodes_count = 1};
+  static struct app app = {.robots_count = 300,
+                           .pace_ms = 20000,
+                           .nodes_count = 1,
+                           .kept = {.program = "boxoffice",
+                                    .default_file = "boxoffice.db",
+                                    .sqlite_schema = (const char *)schema_sql,
+                                    .sqlite_version = 1,
+                                    .postgres_schema = (const char *)schema_postgres_sql,
+                                    .is_serializable = true,
+                                    .has_forms = true}};
   app.argv = argv;
   app.program = (struct program){
       .names = names,
@@ -115,20 +123,20 @@ int main(int argc, char **argv) {
       .style = boxoffice_css,
       .style_len = boxoffice_css_len,
       .own_help = "  --db FILE             where all is kept [boxoffice.db]\n"
+                  "  --postgres URL        keep it in a database of PostgreSQL instead, as in\n"
+                  "                        postgresql://user@host/database\n"
                   "  --robots N            buyers who are robots [300]\n"
                   "  --pace MS             so long a robot thinks about one thing, more or less [20000]\n"
                   "  --nodes N             so many processes on that database, each of which may be killed [1]\n"
                   "  --told FILE           each payment that a robot was told of is noted there [nowhere]\n"};
-  vestry_sqlite_record_pages();
   program_start(&app.program, argc, argv, "boxoffice", "A hall of 2,000 seats, robots who buy them, and you", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
-  console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.followed);
-  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
+  db_metrics(&app.db, &app.program.options.metrics);
   if (!err) program_wait(&app.program);
   end(&app);
   int status = program_finish(&app.program);
-  vestry_sqlite_pool_destroy(app.db);
+  db_close(&app.db);
   if (app.told) fclose(app.told);
   return err ? 1 : status;
 }

@@ -8,27 +8,24 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "../shared/db.h"
 #include "../shared/house.h"
 #include "../shared/program.h"
 #include "../shared/robots.h"
-#include "../shared/secret.h"
-#include "vestry/sqlite_forms.h"
 
 enum { BLOCKS = 10, ROWS = 20, PLACES = 10, NAME_MAX_CHARS = 40, EUROS = 25 };
 enum { HELD_MAX = 6, HOLD_MS = 60000, SWEEP_MS = 400, PAUSE_MS = 10000 };
 
 struct app {
   struct program program;
-  const char *file;
   uint64_t robots_count, pace_ms, nodes_count;
   FILE *told; /* the payments that robots were told of; NULL: nobody asks */
   char **argv;
   char door[QR_DOOR_BYTES]; /* where a phone finds the page, */
   atomic_bool has_door;     /* once it does */
-  vestry_sqlite_pool *db;
-  vestry_sqlite *followed;
+  struct db_options kept;   /* where, and what */
+  struct db db;
   vestry_pages *pages;
-  vestry_forms_storage *typed;
   vestry_forms *forms;
   vestry_once *once;
   vestry_runtime *clerk; /* writes now and then, in a thread of its own */
@@ -52,7 +49,7 @@ void sales_sweep(vestry_timer *timer, void *app);
 uint64_t robot_buys(struct robot *robot, const char *answer, void *app);
 
 /* Files of this folder, made into arrays by the build. */
-extern const unsigned char boxoffice_css[], schema_sql[];
-extern const size_t boxoffice_css_len, schema_sql_len;
+extern const unsigned char boxoffice_css[], schema_sql[], schema_postgres_sql[];
+extern const size_t boxoffice_css_len, schema_sql_len, schema_postgres_sql_len;
 
 #endif

@@ -13,14 +13,14 @@ struct block {
 };
 
 /* SELECT row, place, kept, payment, until_ms, at_ms */
-static void put_seat(sqlite3_stmt *row, void *ctx) {
+static void put_seat(const struct db_row *row, void *ctx) {
   struct block *block = ctx;
-  const int line = sqlite3_column_int(row, 0), place = sqlite3_column_int(row, 1);
-  const char *is = sqlite3_column_int64(row, 3)                ? "sold"
-                   : sqlite3_column_int(row, 2)                ? "kept"
-                   : sqlite3_column_int64(row, 4) > block->now ? "held"
-                                                               : "free";
-  const int64_t at_ms = sqlite3_column_int64(row, 5);
+  const int line = (int)db_integer(row, 0), place = (int)db_integer(row, 1);
+  const char *is = db_integer(row, 3)                ? "sold"
+                   : (int)db_integer(row, 2)         ? "kept"
+                   : db_integer(row, 4) > block->now ? "held"
+                                                     : "free";
+  const int64_t at_ms = db_integer(row, 5);
   if (at_ms > block->newest_ms) block->newest_ms = at_ms;
   block->free_count += *is == 'f';
   vestry_html_add(block->html,
@@ -36,9 +36,10 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   const unsigned counts = render->is_stream;
   const unsigned renders = atomic_fetch_add(&app->renders[block.letter - 1], counts) + counts;
   vestry_html_add(html, "<div class=\"seats\" role=\"group\" aria-label=\"Seats of block %s\">", render->share);
-  vestry_err err = vestry_sqlite_run_alone(
-      app->db, "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN ? AND ? ORDER BY id",
-      VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1), put_seat, &block);
+  vestry_err err =
+      db_read(&app->db, render,
+              "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN $1 AND $2 ORDER BY id",
+              VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1), put_seat, &block);
   vestry_html_add(
       html,
       "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
@@ -49,8 +50,8 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   return err;
 }
 
-static void put_sale(sqlite3_stmt *row, void *html) {
-  vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", sqlite3_column_text(row, 0), sqlite3_column_int(row, 1));
+static void put_sale(const struct db_row *row, void *html) {
+  vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", db_text(row, 0), (int)db_integer(row, 1));
 }
 
 struct audit {
@@ -64,20 +65,20 @@ struct audit {
   "now.show), (SELECT coalesce(sum(seats), 0) FROM payment p WHERE p.show = now.show), (SELECT count(*) - "            \
   "count(DISTINCT seat) FROM ticket t WHERE t.show = now.show), (SELECT count(*) FROM payment p WHERE p.show = "       \
   "now.show AND seats <> (SELECT count(*) FROM ticket t WHERE t.payment = p.id)) + (SELECT count(*) FROM ticket t "    \
-  "LEFT JOIN seat ON seat.id = t.seat WHERE t.show = now.show AND seat.payment IS NOT t.payment), (SELECT next_ms "    \
+  "LEFT JOIN seat ON seat.id = t.seat WHERE t.show = now.show AND coalesce(seat.payment, 0) <> t.payment), (SELECT "   \
+  "next_ms "                                                                                                           \
   "FROM show WHERE number = now.show) FROM now"
-static void read_audit(sqlite3_stmt *row, void *ctx) {
+static void read_audit(const struct db_row *row, void *ctx) {
   struct audit *audit = ctx;
   long long *const into[] = {&audit->show, &audit->sold, &audit->paid, &audit->twice, &audit->lost, &audit->next_ms};
-  for (int i = 0; i < 6; i++) *into[i] = sqlite3_column_int64(row, i);
+  for (int i = 0; i < 6; i++) *into[i] = db_integer(row, i);
 }
 
 /* The ticker: an audit of the database, at each payment. */
 static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct audit audit = {0};
-  (void)render;
-  vestry_err err = vestry_sqlite_run_alone(app->db, AUDIT, NULL, read_audit, &audit);
+  vestry_err err = db_read(&app->db, render, AUDIT, NULL, read_audit, &audit);
   vestry_html_add(html,
                   "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div><dt>paid</dt><dd>%lld</dd></div>"
                   "<div><dt>twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
@@ -88,13 +89,16 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
                   audit.next_ms ? ": sold out. The next one is on sale in a moment." : "");
   vestry_html_add(html, "<ul>");
   if (!err)
-    err = vestry_sqlite_run_alone(app->db, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL, put_sale,
-                                  html);
+    err = db_read(&app->db, render, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL, put_sale, html);
   vestry_html_add(html, "</ul>");
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 
 /* ---------------------------------------------------------------------------------------- what one sees ----------- */
+
+/* A press is sent again each second, for a minute: a database that is away is answered 503. */
+static const vestry_backend_action_options pressed = {
+    .once = true, .retry = VESTRY_RETRY_ERROR, .retry_interval_ms = 1000, .retry_scaler = 1, .retry_max_count = 60};
 
 struct basket {
   vestry_html *html;
@@ -104,12 +108,12 @@ struct basket {
 };
 
 /* SELECT id, block, row, place, payment, until_ms */
-static void put_own(sqlite3_stmt *row, void *ctx) {
+static void put_own(const struct db_row *row, void *ctx) {
   struct basket *basket = ctx;
-  const long long id = sqlite3_column_int64(row, 0), until_ms = sqlite3_column_int64(row, 5);
-  const char *block = (const char *)sqlite3_column_text(row, 1);
-  const int line = sqlite3_column_int(row, 2), place = sqlite3_column_int(row, 3);
-  const bool is_sold = sqlite3_column_int64(row, 4) > 0;
+  const long long id = db_integer(row, 0), until_ms = db_integer(row, 5);
+  const char *block = db_text(row, 1);
+  const int line = (int)db_integer(row, 2), place = (int)db_integer(row, 3);
+  const bool is_sold = db_integer(row, 4) > 0;
   if (basket->is_for_hall && *block != basket->block) return;
   basket->held += !is_sold;
   basket->sold += is_sold;
@@ -129,21 +133,23 @@ static void put_own(sqlite3_stmt *row, void *ctx) {
                     id, until_ms, id, block, line, place);
 }
 
-static vestry_err put_all_own(struct app *app, int64_t buyer, struct basket *basket) {
-  vestry_err err = vestry_sqlite_run_alone(
-      app->db,
-      "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = ? AND (payment > 0 OR until_ms > 0)",
-      VESTRY_LIST(buyer), put_own, basket);
+static vestry_err put_all_own(struct app *app, vestry_render *render, int64_t buyer, struct basket *basket) {
+  vestry_err err = db_read(&app->db, render,
+                           "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = $1 AND (payment > "
+                           "0 OR until_ms > 0) ORDER BY id",
+                           VESTRY_LIST(buyer), put_own, basket);
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 
 static vestry_err put_basket(struct app *app, vestry_render *render, vestry_html *html, int64_t buyer) {
   struct basket basket = {.html = html};
-  const vestry_backend_action_options once = {
-      .content = VESTRY_CONTENT_FORM, .once = true, .press = VESTRY_PRESS_UNTIL_ANSWERED, .sent = "_paying"};
+  vestry_backend_action_options once = pressed;
+  once.content = VESTRY_CONTENT_FORM;
+  once.press = VESTRY_PRESS_UNTIL_ANSWERED;
+  once.sent = "_paying";
   vestry_form *form;
   vestry_html_add(html, "<section id=\"basket\" aria-label=\"Your seats\"><h2>Your seats</h2><ul>");
-  vestry_err err = buyer ? put_all_own(app, buyer, &basket) : VESTRY_OK;
+  vestry_err err = buyer ? put_all_own(app, render, buyer, &basket) : VESTRY_OK;
   vestry_html_add(html, "</ul>");
   if (!basket.held)
     vestry_html_add(html, "<p class=\"soft\">%-s Press a free one, before the robots do. It is held for a minute.</p>",
@@ -178,7 +184,7 @@ static void put_hall(struct app *app, vestry_render *render, vestry_html *html, 
                     letter, letter);
     vestry_render_part(render, html, &part);
     vestry_html_add(html, "<div class=\"own\" role=\"group\" aria-label=\"Your seats in block %s\">", letter);
-    if (buyer) put_all_own(app, buyer, &basket);
+    if (buyer) put_all_own(app, render, buyer, &basket);
     vestry_html_add(html, "</div></div></section>");
   }
   vestry_html_add(html, "</div>");
@@ -186,7 +192,9 @@ static void put_hall(struct app *app, vestry_render *render, vestry_html *html, 
 
 /* What is pressed in the page, wherever: a seat, one of one's own, or any. Arrows lead from seat to seat. */
 static void put_actions(vestry_html *html) {
-  const vestry_backend_action_options press = {.filter_include = "^tabId$", .once = true, .sent = "_holding"};
+  vestry_backend_action_options press = pressed;
+  press.filter_include = "^tabId$";
+  press.sent = "_holding";
   vestry_html_add(html, "data-signals=\"{_said: '', _seat: 0, _busy: false, _at: 0}\" data-indicator:_busy "
                         "data-on:click=\"const b = evt.target.closest("
                         "'button[value]'); if (b && !b.ariaDisabled && b.value !== '0') { $_said = ''; $_seat = "
@@ -211,6 +219,7 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
   static char nothing[1];
   char once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "", tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "";
   const int64_t buyer = buyer_of(render->request);
+  const bool is_file = !app->kept.postgres_url;
   vestry_err err = VESTRY_OK;
   if (!render->is_stream) err = vestry_once_attributes(render->request, once, sizeof once);
   if (!err && !render->is_stream) err = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
@@ -254,9 +263,9 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
                           "stands here. Until then this machine alone can come.</p>");
   }
   vestry_html_add(html,
-                  "<p>Or in a terminal: <code>sqlite3 %s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
+                  "<p>Or in a terminal: <code>%-s%s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
                   "= 2&quot;</code> repaints block A; the small number of no other block moves.</p></div></footer>",
-                  app->file);
+                  is_file ? "sqlite3 " : "psql -c", is_file ? app->db.options.file : "");
   vestry_render_end(render, html);
   vestry_html_add(html, "</div></div>");
   return err ? err : program_live_end(html);

@@ -18,15 +18,15 @@ static vestry_err say(vestry_reply *reply, const char *sentence) {
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", sentence));
 }
 
-/* One statement decides: a seat has one holder, and a person holds a few. Its own hold is taken anew. ?1 is the seat;
+/* One statement decides: a seat has one holder, and a person holds a few. Its own hold is taken anew. $1 is the seat;
  * 0: any one. */
 #define HOLD                                                                                                           \
-  "UPDATE seat SET holder = ?2, until_ms = ?3, at_ms = ?4 WHERE payment = 0 AND NOT kept AND (until_ms <= ?4 OR "      \
-  "holder = ?2) AND id = iif(?1, ?1, (SELECT id FROM seat WHERE payment = 0 AND NOT kept AND until_ms <= ?4 AND "      \
-  "row > 0 ORDER BY random() LIMIT 1)) AND (SELECT count(*) FROM seat WHERE holder = ?2 AND payment = 0 AND "          \
-  "until_ms > ?4 AND id <> ?1) < ?5 RETURNING id"
+  "UPDATE seat SET holder = $2, until_ms = $3, at_ms = $4 WHERE payment = 0 AND kept = 0 AND (until_ms <= $4 OR "      \
+  "holder = $2) AND id = CASE WHEN $1 > 0 THEN $1 ELSE (SELECT id FROM seat WHERE payment = 0 AND kept = 0 AND "       \
+  "until_ms <= $4 AND row > 0 ORDER BY random() LIMIT 1) END AND (SELECT count(*) FROM seat WHERE holder = $2 AND "    \
+  "payment = 0 AND until_ms > $4 AND id <> $1) < $5 RETURNING id"
 #define FREE                                                                                                           \
-  "UPDATE seat SET until_ms = 0, at_ms = ?3 WHERE id = ?1 AND holder = ?2 AND payment = 0 AND until_ms > 0 RETURNING " \
+  "UPDATE seat SET until_ms = 0, at_ms = $3 WHERE id = $1 AND holder = $2 AND payment = 0 AND until_ms > 0 RETURNING " \
   "id"
 
 /* POST /hold/{seat}, /free/{seat}: what it is to be, so that saying it twice does no more than once. */
@@ -36,12 +36,12 @@ static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx
   int64_t seat;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "seat", vestry_into_between(&seat, 0, BLOCKS * 1000 + 999));
   if (err || !buyer) return err ? err : VESTRY_INVALID;
-  err = vestry_sqlite_run_alone(app->db, HOLD, VESTRY_LIST(seat, buyer, now + HOLD_MS, now, HELD_MAX), NULL, NULL);
+  err = db_run_alone(&app->db, HOLD, VESTRY_LIST(seat, buyer, now + HOLD_MS, now, HELD_MAX), NULL, NULL);
   if (err != VESTRY_NOT_FOUND) return err ? err : say(reply, "");
   int64_t held = 0;
-  err = vestry_sqlite_run_alone(
-      app->db, "SELECT count(*) FROM seat WHERE holder = ? AND payment = 0 AND until_ms > ? AND id <> ?",
-      VESTRY_LIST(buyer, now, seat), vestry_sqlite_row_integer, &held);
+  err = db_read(&app->db, NULL,
+                "SELECT count(*) FROM seat WHERE holder = $1 AND payment = 0 AND until_ms > $2 AND id <> $3",
+                VESTRY_LIST(buyer, now, seat), db_take_integer, &held);
   if (err) return err;
   return say(reply, held >= HELD_MAX ? "Six seats at a time: pay for these first, or let one go."
                     : seat           ? "Somebody was faster: that seat is gone."
@@ -52,48 +52,52 @@ static vestry_err let_go(const vestry_request *req, vestry_reply *reply, void *c
   struct app *app = ctx;
   int64_t seat;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "seat", vestry_into_between(&seat, 1, BLOCKS * 1000 + 999));
-  if (!err) err = vestry_sqlite_run_alone(app->db, FREE, VESTRY_LIST(seat, buyer_of(req), now_ms()), NULL, NULL);
+  if (!err) err = db_run_alone(&app->db, FREE, VESTRY_LIST(seat, buyer_of(req), now_ms()), NULL, NULL);
   return err && err != VESTRY_NOT_FOUND ? err : say(reply, "");
 }
 
+struct sale {
+  struct app *app;
+  const vestry_request *req;
+  const char *name;
+};
+
 /* All that the buyer holds is sold, or nothing is. The nonce of the press is kept with the payment: whichever node is
  * asked again, after whatever crash, it has been paid once. */
-static vestry_err sell(struct app *app, vestry_sqlite_loan *loan, const vestry_request *req, const char *name) {
-  const char *nonce = vestry_request_header(req, "X-Once");
-  const int64_t buyer = buyer_of(req), now = now_ms();
+static vestry_err sell(struct db_loan *loan, void *ctx) {
+  const struct sale *of = ctx;
+  const int64_t buyer = buyer_of(of->req), now = now_ms();
+  const char *nonce = vestry_request_header(of->req, "X-Once");
+  char own[48]; /* of a press that has none */
   int64_t payment, was;
-  if (nonce && !vestry_sqlite_run(loan, "SELECT id FROM payment WHERE nonce = ?", VESTRY_LIST(nonce),
-                                  vestry_sqlite_row_integer, &was))
-    return VESTRY_OK;
-  vestry_err err = vestry_sqlite_run(
-      loan,
-      "INSERT INTO payment(nonce, show, buyer, name, seats, at_ms) SELECT coalesce(nullif(?1, ''), "
-      "hex(randomblob(16))), (SELECT max(number) FROM show), ?2, ?3, count(*), ?4 FROM seat WHERE holder = ?2 AND "
-      "payment = 0 AND until_ms > ?4 HAVING count(*) > 0 RETURNING id",
-      VESTRY_LIST(nonce ? nonce : "", buyer, name, now), vestry_sqlite_row_integer, &payment);
+  snprintf(own, sizeof own, "%lld at %lld", (long long)buyer, (long long)now);
+  if (!nonce || !*nonce) nonce = own;
+  vestry_err err = db_run(loan, "SELECT id FROM payment WHERE nonce = $1", VESTRY_LIST(nonce), db_take_integer, &was);
+  if (err != VESTRY_NOT_FOUND) return err;
+  err = db_run(loan,
+               "INSERT INTO payment(nonce, show, buyer, name, seats, at_ms) SELECT $1, (SELECT max(number) FROM show), "
+               "$2, $3, count(*), $4 FROM seat WHERE holder = $2 AND payment = 0 AND until_ms > $4 HAVING count(*) > 0 "
+               "RETURNING id",
+               VESTRY_LIST(nonce, buyer, of->name, now), db_take_integer, &payment);
   if (!err)
-    err = vestry_sqlite_run(loan,
-                            "INSERT INTO ticket SELECT (SELECT max(number) FROM show), id, ?1 FROM seat WHERE holder = "
-                            "?2 AND payment = 0 AND until_ms > ?3",
-                            VESTRY_LIST(payment, buyer, now), NULL, NULL);
+    err = db_run(loan,
+                 "INSERT INTO ticket SELECT (SELECT max(number) FROM show), id, $1 FROM seat WHERE holder = $2 AND "
+                 "payment = 0 AND until_ms > $3",
+                 VESTRY_LIST(payment, buyer, now), NULL, NULL);
   if (!err)
-    err = vestry_sqlite_run(
-        loan, "UPDATE seat SET payment = ?1, at_ms = ?3 WHERE holder = ?2 AND payment = 0 AND until_ms > ?3",
-        VESTRY_LIST(payment, buyer, now), NULL, NULL);
-  return err ? err : vestry_forms_clear(app->forms, req, "buyer");
+    err = db_run(loan, "UPDATE seat SET payment = $1, at_ms = $3 WHERE holder = $2 AND payment = 0 AND until_ms > $3",
+                 VESTRY_LIST(payment, buyer, now), NULL, NULL);
+  return err ? err : vestry_forms_clear(of->app->forms, of->req, "buyer");
 }
 
 /* POST /pay */
 static vestry_err pay(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
-  vestry_sqlite_loan *loan;
   if (!buyer_of(req)) return VESTRY_INVALID;
   if (!text_is_good(name, NAME_MAX_CHARS))
     return say(reply, "Whose tickets are they? A name is wanted, of at most 40 characters.");
-  vestry_err err = vestry_sqlite_borrow(app->db, VESTRY_SQLITE_WRITE, &loan);
-  if (err) return err;
-  err = vestry_sqlite_give(loan, sell(app, loan, req, name));
+  vestry_err err = db_act(&app->db, sell, &(struct sale){.app = app, .req = req, .name = name});
   if (err == VESTRY_NOT_FOUND) return say(reply, "Nothing is held for you any more: the minute is over.");
   return err ? err : say(reply, "");
 }
@@ -110,32 +114,32 @@ static vestry_err plug(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_status(reply, 204);
 }
 
+static vestry_err sweep(struct db_loan *loan, void *ctx) {
+  static const char *const steps[] = {
+      "UPDATE seat SET until_ms = 0, at_ms = $1 WHERE payment = 0 AND until_ms > 0 AND until_ms <= $1",
+      "UPDATE show SET next_ms = $1 WHERE number = (SELECT max(number) FROM show) AND next_ms = 0 AND NOT EXISTS "
+      "(SELECT 1 FROM seat WHERE row > 0 AND payment = 0 AND kept = 0)",
+      "UPDATE seat SET until_ms = 0, payment = 0, holder = 0, at_ms = $1 WHERE row > 0 AND (SELECT next_ms BETWEEN 1 "
+      "AND $1 FROM show ORDER BY number DESC LIMIT 1)",
+      "INSERT INTO show(number) SELECT max(number) + 1 FROM show HAVING (SELECT next_ms BETWEEN 1 AND $1 FROM show "
+      "ORDER BY number DESC LIMIT 1)"};
+  const int64_t now = *(const int64_t *)ctx;
+  vestry_err err = VESTRY_OK;
+  for (size_t i = 0; i < sizeof steps / sizeof *steps && !err; i++)
+    err = db_run(loan, steps[i], VESTRY_LIST(i == 1 ? now + PAUSE_MS : now), NULL, NULL);
+  return err;
+}
+
 /* Nothing is written, and no other node waits, unless there is something to do. */
 void sales_sweep(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
-  vestry_sqlite_loan *loan;
-  const int64_t now = now_ms();
+  int64_t now = now_ms();
   (void)timer;
-  static const char *const steps[] = {
-      "UPDATE seat SET until_ms = 0, at_ms = ?1 WHERE payment = 0 AND until_ms > 0 AND until_ms <= ?1",
-      "UPDATE show SET next_ms = ?1 + ?2 WHERE number = (SELECT max(number) FROM show) AND next_ms = 0 AND NOT EXISTS "
-      "(SELECT 1 FROM seat WHERE row > 0 AND payment = 0 AND NOT kept)",
-      "UPDATE seat SET until_ms = 0, payment = 0, holder = 0, at_ms = ?1 WHERE row > 0 AND (SELECT next_ms BETWEEN 1 "
-      "AND ?1 FROM show ORDER BY number DESC LIMIT 1)",
-      "INSERT INTO show(number) SELECT max(number) + 1 FROM show HAVING (SELECT next_ms BETWEEN 1 AND ?1 FROM show "
-      "ORDER BY number DESC LIMIT 1)"};
   static const char due[] =
-      "SELECT 1 WHERE EXISTS (SELECT 1 FROM seat WHERE payment = 0 AND until_ms BETWEEN 1 AND ?1) OR NOT EXISTS "
-      "(SELECT "
-      "1 FROM seat WHERE row > 0 AND payment = 0 AND NOT kept) AND (SELECT next_ms = 0 OR next_ms <= ?1 FROM show "
-      "ORDER BY number DESC LIMIT 1)";
-  vestry_err err = vestry_sqlite_borrow(app->db, VESTRY_SQLITE_READ_ASIDE, &loan);
-  if (err) return;
-  if (vestry_sqlite_give(loan, vestry_sqlite_run(loan, due, VESTRY_LIST(now), NULL, NULL))) return;
-  if (vestry_sqlite_borrow(app->db, VESTRY_SQLITE_WRITE, &loan)) return;
-  for (size_t i = 0; i < sizeof steps / sizeof *steps && !err; i++)
-    err = vestry_sqlite_run(loan, steps[i], i == 1 ? VESTRY_LIST(now, PAUSE_MS) : VESTRY_LIST(now), NULL, NULL);
-  (void)vestry_sqlite_give(loan, err);
+      "SELECT 1 WHERE EXISTS (SELECT 1 FROM seat WHERE payment = 0 AND until_ms BETWEEN 1 AND $1) OR NOT EXISTS "
+      "(SELECT 1 FROM seat WHERE row > 0 AND payment = 0 AND kept = 0) AND (SELECT next_ms = 0 OR next_ms <= $1 FROM "
+      "show ORDER BY number DESC LIMIT 1)";
+  if (!db_read(&app->db, NULL, due, VESTRY_LIST(now), NULL, NULL)) (void)db_act(&app->db, sweep, &now);
 }
 
 vestry_err sales_mount(struct app *app) {

@@ -25,9 +25,10 @@ struct own {
 
 static vestry_err open_url(struct db *db) {
   const struct db_options *of = &db->options;
-  /* A small table would be read whole, and a page that has read all of it is rendered again for each of its rows. */
+  /* A small table would be read whole, and a page that has read all of it is rendered again for each of its rows. What
+   * has no index is read whole all the same, at a price that no compiler is to be called for. */
   const vestry_postgres_pool_options options = {
-      .url = of->postgres_url, .setup = "SET enable_seqscan = off", .connections_count = CONNECTIONS};
+      .url = of->postgres_url, .setup = "SET enable_seqscan = off; SET jit = off", .connections_count = CONNECTIONS};
   const vestry_postgres_pool_options state_options = {.url = of->postgres_url, .connections_count = STATE_CONNECTIONS};
   struct own *own = db->own = calloc(1, sizeof *own);
   /* What a node was doing when it was killed may be done again, soon: what can be repeated does no more then (db.h). */

@@ -19,22 +19,21 @@ static void beat(vestry_timer *timer, void *ctx) {
   struct house *house = ctx;
   vestry_stats of = {0};
   vestry_pages_stats of_pages = {0};
-  vestry_sqlite_pool_stats of_db = {0};
+  struct db_counters of_db = {0};
   (void)timer;
   vestry_stats_get(house->v, &of);
   vestry_pages_stats_get(house->pages, &of_pages);
-  vestry_sqlite_pool_stats_get(house->db, &of_db);
+  db_counters(house->db, &of_db);
   /* By INSERT OR REPLACE it would not be sure that a row has changed, and pages of other tables would be rendered. */
-  (void)vestry_sqlite_run_alone(house->db,
-                                "INSERT INTO node VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET beat_ms = "
-                                "excluded.beat_ms, tabs = excluded.tabs, renders = excluded.renders, commits = "
-                                "excluded.commits, bytes = excluded.bytes",
-                                VESTRY_LIST(house->node.number, now_ms(), (int64_t)of_pages.streams_count,
-                                            (int64_t)(of_pages.renders_count - house->renders),
-                                            (int64_t)(of_db.committed_count - house->commits),
-                                            (int64_t)(of.wire_bytes - house->bytes)),
-                                NULL, NULL);
-  house->renders = of_pages.renders_count, house->commits = of_db.committed_count, house->bytes = of.wire_bytes;
+  (void)db_run_alone(house->db,
+                     "INSERT INTO node VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(number) DO UPDATE SET beat_ms = "
+                     "excluded.beat_ms, tabs = excluded.tabs, renders = excluded.renders, commits = "
+                     "excluded.commits, bytes = excluded.bytes",
+                     VESTRY_LIST(house->node.number, now_ms(), (int64_t)of_pages.streams_count,
+                                 (int64_t)(of_pages.renders_count - house->renders),
+                                 (int64_t)(of_db.committed - house->commits), (int64_t)(of.wire_bytes - house->bytes)),
+                     NULL, NULL);
+  house->renders = of_pages.renders_count, house->commits = of_db.committed, house->bytes = of.wire_bytes;
   if (house->node.number) (void)vestry_refresh_here(house->pages, "house", NULL); /* another one may be silent */
 }
 
@@ -84,10 +83,10 @@ struct shown {
 };
 
 /* SELECT number, beat_ms, tabs, renders, commits, bytes */
-static void put_node(sqlite3_stmt *row, void *ctx) {
+static void put_node(const struct db_row *row, void *ctx) {
   struct shown *shown = ctx;
-  const unsigned number = (unsigned)sqlite3_column_int(row, 0);
-  const bool is_alive = shown->now - sqlite3_column_int64(row, 1) < SILENT_MS, is_own = number == shown->own->number;
+  const unsigned number = (unsigned)db_integer(row, 0);
+  const bool is_alive = shown->now - db_integer(row, 1) < SILENT_MS, is_own = number == shown->own->number;
   if (number > shown->own->count || !number != !shown->own->number) return; /* of another start */
   if (number)
     vestry_html_add(shown->html, "<li class=\"%-s\"%-s>Node %u%-s</li>", is_alive ? "up" : "down",
@@ -97,10 +96,10 @@ static void put_node(sqlite3_stmt *row, void *ctx) {
                               : "");
   if (!is_alive) return;
   shown->alive++;
-  shown->tabs += sqlite3_column_int64(row, 2);
-  shown->renders += sqlite3_column_int64(row, 3);
-  shown->commits += sqlite3_column_int64(row, 4);
-  shown->bytes += sqlite3_column_int64(row, 5);
+  shown->tabs += db_integer(row, 2);
+  shown->renders += db_integer(row, 3);
+  shown->commits += db_integer(row, 4);
+  shown->bytes += db_integer(row, 5);
 }
 
 vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
@@ -108,8 +107,8 @@ vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
   struct shown shown = {.html = html, .own = &house->node, .now = now_ms()};
   vestry_render_topic(render, "house");
   vestry_html_add(html, "<ul>");
-  vestry_err err = vestry_sqlite_run_alone(house->db, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node",
-                                           NULL, put_node, &shown);
+  vestry_err err = db_read(house->db, render, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node", NULL,
+                           put_node, &shown);
   const int64_t commits = shown.commits ? shown.commits : 1, tabs = shown.tabs ? shown.tabs : 1;
   vestry_html_add(html,
                   "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders a commit</dt><dd>%lld.%lld</dd>"

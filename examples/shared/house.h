@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program over SQLite says of itself at the foot of its page: its nodes, tabs, renders a commit, bytes, and how
- * long it takes from a commit to a screen. Each node writes its row of a table once a second, and pages show all rows;
- * a node that is silent is shown as unplugged. The table is the program's:
+/* What a program over a database says of itself at the foot of its page: its nodes, tabs, renders a commit, bytes, and
+ * how long it takes from a commit to a screen. Each node writes its row of a table once a second, and pages show all
+ * rows; a node that is silent is shown as unplugged. The table is the program's:
  *
- *    CREATE TABLE node(number INTEGER PRIMARY KEY, beat_ms INTEGER, tabs INTEGER, renders INTEGER, commits INTEGER,
- *      bytes INTEGER); */
+ *    CREATE TABLE node(number INTEGER PRIMARY KEY, beat_ms BIGINT, tabs BIGINT, renders BIGINT, commits BIGINT,
+ *      bytes BIGINT); */
 #ifndef EXAMPLES_HOUSE_H
 #define EXAMPLES_HOUSE_H
 
 #include <stdatomic.h>
 
+#include "db.h"
 #include "nodes.h"
-#include "vestry/sqlite_pool.h"
 
 enum { HOUSE_SEEN_COUNT = 512 };
 
 struct house {
   vestry *v;
   vestry_pages *pages;
-  vestry_sqlite_pool *db;
+  struct db *db;
   struct node node;
   vestry_timer *timer;
   uint64_t renders, commits, bytes;                  /* at the last beat, whose thread alone uses them */

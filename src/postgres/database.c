@@ -26,6 +26,7 @@ enum {
   CONNECT_MS = 5000,
   FALLBACK_MS = 10000,
   SILENCE_MS = 10000,
+  SETTLE_MS = 1000,
   TRIES = 3,
   TOPIC_BYTES = 48
 };
@@ -352,16 +353,34 @@ static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_plac
                                    ret_place);
 }
 
+static vestry_err wait_for(const vestry_postgres *database, uint64_t place, uint64_t until_ns) {
+  vestry_err error = vsi_postgres_follower_wait(database->follower, place, until_ns);
+  return error || vsi_postgres_index_wait(database->index, until_ns) ? error : VESTRY_TIMEOUT;
+}
+
 vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq) {
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   uint64_t place = 0;
   if (!database || recordings) return VESTRY_INVALID;
   if (!database->follower) return VESTRY_TIMEOUT;
   vestry_err error = find_place(database, &place);
-  if (!error) error = vsi_postgres_follower_wait(database->follower, place, until_ns);
-  if (!error && !vsi_postgres_index_wait(database->index, until_ns)) error = VESTRY_TIMEOUT;
+  if (!error) error = wait_for(database, place, until_ns);
   if (!error && ret_seq) *ret_seq = atomic_load_explicit(&database->seq, memory_order_relaxed);
   return error;
+}
+
+/* For what was pressed: commits that have waited for the disk are enough, and nothing is written. Where those of this
+ * pool do not wait it is not sure. */
+static bool settle(void *ctx) {
+  static const char flushed[] = "SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN 0 ELSE "
+                                "pg_current_wal_flush_lsn() - '0/0' END";
+  vestry_postgres *database = ctx;
+  vsi_postgres_follower_stats follower;
+  uint64_t place = 0;
+  vsi_postgres_follower_stats_get(database->follower, &follower);
+  if (level_of(database) == VESTRY_POSTGRES_TOPICS || follower.is != VSI_POSTGRES_GOING) return false;
+  vestry_err error = vestry_postgres_run_alone(database->pool, flushed, NULL, take_place, &place);
+  return !error && place && !wait_for(database, place, vsi_monotonic_in_ms(SETTLE_MS));
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
@@ -377,7 +396,7 @@ static void set_defaults(vestry_postgres_options *options) {
 }
 
 static vestry_err start(vestry_postgres *database) {
-  const vestry_render_observer observer = {.begin = begin, .end = end, .ctx = database};
+  const vestry_render_observer observer = {.begin = begin, .end = end, .settle = settle, .ctx = database};
   const vsi_postgres_index_options of_index = {.host = database->host,
                                                .max_bytes = database->options.max_bytes,
                                                .max_ring = MAX_RING,

@@ -23,9 +23,10 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
 vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing) {
   const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-  vestry_err error = vsi_postgres_fail(&call, loan->lent.db, result, doing);
-  snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", state ? state : "");
   loan->is_conflict = state && vsi_postgres_is_conflict(state);
+  const bool is_unsaid = loan->is_conflict && loan->begins_again; /* it is counted */
+  vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, loan->lent.db, result, doing);
+  snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", state ? state : "");
   PQclear(result);
   if (!result) {
     loan->is_lost = true;

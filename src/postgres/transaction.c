@@ -117,11 +117,12 @@ static void pause_before(const vestry_host *host, unsigned tries) {
 }
 
 static vestry_err act_once(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_postgres_act_fn fn, void *ctx,
-                           bool *ret_conflict) {
+                           bool is_last, bool *ret_conflict) {
   vestry_postgres_loan *loan;
   *ret_conflict = false;
   vestry_err error = vestry_postgres_begin(pool, kind, &loan);
   if (error) return error;
+  ((vsi_postgres_loan *)loan)->begins_again = !is_last;
   error = fn(loan, ctx);
   bool was_conflict = ((const vsi_postgres_loan *)loan)->is_conflict;
   error = vestry_postgres_end(loan, error);
@@ -133,10 +134,11 @@ vestry_err vestry_postgres_act(vestry_postgres_pool *pool, vestry_postgres_kind 
                                void *ctx) {
   if (!pool || !fn || kind == VESTRY_POSTGRES_RENDER) return VESTRY_INVALID;
   for (unsigned tries = 1;; tries++) {
+    const bool is_last = tries == pool->options.tries_count;
     bool was_conflict;
-    vestry_err error = act_once(pool, kind, fn, ctx, &was_conflict);
+    vestry_err error = act_once(pool, kind, fn, ctx, is_last, &was_conflict);
     if (!was_conflict) return error;
-    if (tries == pool->options.tries_count) return VESTRY_BUSY;
+    if (is_last) return VESTRY_BUSY;
     pause_before(pool->host, tries);
   }
 }

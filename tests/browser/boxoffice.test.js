@@ -1,67 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The box office: two people buy against each other and against robots; a write of another program repaints one block;
-// nodes are killed, and what one holds and types stays.
+// nodes are killed, and what one holds and types stays; two processes share a database, and a seat has one holder.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { spawnSync } = require('node:child_process');
-const fs = require('node:fs');
 const os = require('node:os');
-const path = require('node:path');
-const { startExample, newSession, send, closeChrome, picture, isOffline, unforeseen, sameOnBoth } = require('./harness.js');
-const { startProxy } = require('./proxy.js');
+const { send, closeChrome, picture, isOffline, unforeseen, sameOnBoth } = require('./harness.js');
+const { IS_POSTGRES, databaseFor } = require('./database.js');
+const { officeFor, seat, is, isMine, ticker, LONGER, isKept, renders, buyerAt } = require('./boxoffice.js');
 
 after(closeChrome);
-
-// By another program than the server.
-function sql(file, text) {
-  const script = 'import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1], timeout=20)\nrows = db.execute(sys.argv[2]).fetchall()\n' +
-    'db.commit()\nfor row in rows: print(*row, sep="|")';
-  const run = spawnSync('python3', ['-c', script, file, text], { encoding: 'utf8' });
-  assert.equal(run.status, 0, run.stderr);
-  return run.stdout.trim();
-}
-
-async function officeFor(t, options = []) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'boxoffice-'));
-  const file = path.join(folder, 'office.db');
-  const all = ['--db', file, ...(options.includes('--robots') ? [] : ['--robots', '0']), ...options];
-  let server = await startExample('boxoffice', all);
-  t.after(async () => {
-    await server.stop();
-    fs.rmSync(folder, { recursive: true });
-  });
-  const port = server.port;
-  return {
-    file, port,
-    sql: (text) => sql(file, text),
-    get server() { return server; },
-    start: async () => { server = await startExample('boxoffice', all, port); },
-    tab: async (settings = {}, where = server.url) => {
-      const session = await newSession(t, settings);
-      const tab = await session.tab(where);
-      await tab.until(() => document.querySelectorAll('.seats button').length === 2000);
-      await tab.until(() => document.querySelector('#basket form')?.id);
-      return { ...tab, session, problems: session.problems };
-    },
-  };
-}
-const seat = (tab, block, row, place) => tab.page.locator(`#block-${block} .seats button[aria-label^="Row ${row}, seat ${place}:"]`);
-const is = (tab, block, row, place, what) => tab.until(([b, name]) =>
-  [...document.querySelectorAll(`#block-${b} .seats button`)].some((one) => one.ariaLabel === name), [block, `Row ${row}, seat ${place}: ${what}`]);
-const isMine = (tab, count) => tab.until((n) => document.querySelectorAll('.own .mine').length === n && document.querySelectorAll('#basket time').length === n, count);
-const ticker = (tab, text) => tab.until((wanted) => [...document.querySelectorAll('#ticker dd')].map((one) => one.textContent).join() === wanted, text);
-// A minute is short on a busy machine.
-const LONGER = 'UPDATE seat SET until_ms = until_ms + 3600000 WHERE until_ms > 0 AND payment = 0';
-// What is typed is in the database, as its page has said it.
-async function isKept(office, name) {
-  const until = Date.now() + 120_000;
-  while (!office.sql('SELECT hex(pairs) FROM vestry_form').includes(Buffer.from(name).toString('hex').toUpperCase())) {
-    assert.ok(Date.now() < until, 'what was typed is not kept');
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
-const renders = (tab) => tab.page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.hall section')].map((one) => [one.id.slice(6), +one.querySelector('.renders').textContent])));
 
 test('boxoffice: two screens buy against each other; a seat is sold once, and sold is what was paid', async (t) => {
   const office = await officeFor(t);
@@ -108,8 +56,8 @@ test('boxoffice: a write of another program repaints its block, and no other blo
   await isMine(tab, 0);
   // Sold out, all the others by one: the next evening begins.
   office.sql("INSERT INTO payment(nonce, show, buyer, name, seats, at_ms) VALUES('x', 1, 7, 'All', 1990, 1)");
-  office.sql('INSERT INTO ticket SELECT 1, id, 1 FROM seat WHERE row > 0 AND NOT kept');
-  office.sql('UPDATE seat SET payment = 1 WHERE row > 0 AND NOT kept');
+  office.sql('INSERT INTO ticket SELECT 1, id, 1 FROM seat WHERE row > 0 AND kept = 0');
+  office.sql('UPDATE seat SET payment = 1 WHERE row > 0 AND kept = 0');
   await ticker(tab, '1990,1990,0,0');
   await tab.until(() => document.querySelector('#ticker').textContent.includes('sold out'));
   await tab.until(() => document.querySelector('#ticker').textContent.includes('Evening 2'));
@@ -151,7 +99,46 @@ test('boxoffice: by keyboard alone; what is held and half typed is there after a
   assert.deepEqual(unforeseen(tab.problems), []);
 });
 
-test('boxoffice: nodes are unplugged, the tab moves to another with its hold and its name', { skip: sameOnBoth }, async (t) => {
+test('boxoffice: two processes that start at once on one database: a seat has one holder, and pages of both show it', { skip: !IS_POSTGRES && sameOnBoth }, async (t) => {
+  const database = await databaseFor(t);
+  const [here, there] = await Promise.all([officeFor(t, [], database), officeFor(t, [], database)]);
+  const [one, other] = [await here.tab(), await there.tab()];
+  await seat(one, 'A', 3, 5).click();
+  await isMine(one, 1);
+  await is(other, 'A', 3, 5, 'held');
+  here.sql("UPDATE seat SET until_ms = 1 WHERE block = 'A' AND until_ms > 0"); // the minute is over
+  for (const tab of [one, other]) await is(tab, 'A', 3, 5, 'free');
+  await isMine(one, 0);
+  // Two want the same seat at the same moment; the one that has it pays.
+  const [ada, bob] = [await buyerAt(here), await buyerAt(there)];
+  const rounds = 40;
+  let won = 0;
+  for (let n = 0; n < rounds; n++) {
+    const said = await Promise.all([ada.hold(3000 + n, n % 2 ? here : there), bob.hold(3000 + n, n % 2 ? there : here)]);
+    assert.deepEqual([...said].sort(), ['', 'Somebody was faster: that seat is gone.'], said);
+    won += said[0] === '';
+    assert.equal(await (said[0] === '' ? ada : bob).pay(), '');
+  }
+  t.diagnostic(`of ${rounds} seats ${won} went to the one, ${rounds - won} to the other`);
+  for (const tab of [one, other]) await ticker(tab, `${rounds},${rounds},0,0`);
+  // One who presses eight at once, at both, holds six.
+  const eve = await buyerAt(here);
+  const eight = await Promise.all(Array.from({ length: 8 }, (_, n) => eve.hold(5000 + n, n % 2 ? here : there)));
+  assert.equal(eight.filter((said) => said === '').length, 6, eight);
+  assert.ok(eight.every((said) => !said || said.startsWith('Six seats')), eight);
+  // Two pay at once for what one holds: it is sold once.
+  const twice = await Promise.all([eve.pay(here), eve.pay(there)]);
+  assert.deepEqual([...twice].sort(), ['', 'Nothing is held for you any more: the minute is over.']);
+  for (const tab of [one, other]) await ticker(tab, `${rounds + 6},${rounds + 6},0,0`);
+  // The last seat, of those that want any.
+  here.sql('UPDATE seat SET kept = 1 WHERE row > 0 AND payment = 0 AND id <> 7007');
+  const any = await Promise.all([ada.hold(0), bob.hold(0)]);
+  assert.deepEqual([...any].sort(), ['', 'There is no free seat just now.']);
+  for (const tab of [one, other]) await is(tab, 'G', 1, 8, 'held');
+  assert.deepEqual([...one.problems, ...other.problems], []);
+});
+
+test('boxoffice: nodes are unplugged, the tab moves to another with its hold and its name', { skip: !IS_POSTGRES && sameOnBoth }, async (t) => {
   const office = await officeFor(t, ['--nodes', '3', '--robots', '50', '--pace', '3000']);
   const tab = await office.tab();
   await tab.page.click('#basket .any');

@@ -1,43 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What tests of the example chat need: people in browsers of their own, what they do, and another process at the database.
+// What tests of the example chat need: people in browsers of their own, and what they do.
 'use strict';
-const { after } = require('node:test');
-const { execFileSync } = require('node:child_process');
-const fs = require('node:fs');
 const http = require('node:http');
-const os = require('node:os');
-const path = require('node:path');
 const { startExample, newSession } = require('./harness.js');
-const postgres = require('./postgres.js');
-
-// Another process, which writes, or reads, as it likes: rows as arrays, and when it was done.
-function sqlAt(file, statement) {
-  const script = `
-import json, sqlite3, sys, time
-db = sqlite3.connect(sys.argv[1], timeout=5)
-rows = db.execute(sys.argv[2]).fetchall()
-db.commit()
-print(json.dumps([rows, time.time() * 1000]))`;
-  return JSON.parse(execFileSync('python3', ['-c', script, file, statement]));
-}
-
-// CHAT_DATABASE=postgres: the chats of a file share a server of PostgreSQL, each with a database of its own.
-const IS_POSTGRES = process.env.CHAT_DATABASE === 'postgres';
-let server = null; // a promise
-if (IS_POSTGRES) after(async () => (await server)?.stop());
-
-// A database of its own: the chat's options, and another client of it.
-async function databaseFor(t) {
-  if (IS_POSTGRES) {
-    server ??= postgres.startServer();
-    const { url, sql } = (await server).database();
-    return { options: ['--postgres', url], sql };
-  }
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-'));
-  const file = path.join(folder, 'chat.db');
-  process.on('exit', () => fs.rmSync(folder, { recursive: true })); // what a test runs after it may come in any order
-  return { options: ['--db', file], sql: (statement) => sqlAt(file, statement) };
-}
+const { databaseFor } = require('./database.js');
 
 // A chat on a database of its own. It is started again on the same port. Lines of its log that match expected are no
 // complaints.
@@ -154,4 +120,4 @@ async function scriptOf({ context, page }) {
   return { post, nonce, token: headers['x-csrf-token'] };
 }
 
-module.exports = { IS_POSTGRES, sqlAt, databaseFor, chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf };
+module.exports = { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf };

@@ -13,7 +13,8 @@ const os = require('node:os');
 const path = require('node:path');
 const { startExample, newSession, picture, send, closeChrome } = require('./harness.js');
 const { reservePort } = require('../support/port.js');
-const { IS_POSTGRES, databaseFor, personFor, press, say, textsOf, shows, isIn, go, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
+const { IS_POSTGRES, databaseFor } = require('./database.js');
+const { personFor, press, say, textsOf, shows, isIn, go, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
 
 const NODES = ['web-1', 'web-2', 'web-3'];
 const NATS = process.env.NATS_SERVER || '/usr/sbin/nats-server';

@@ -14,6 +14,7 @@ const SETTINGS = ['max_pred_locks_per_relation=256', 'max_pred_locks_per_page=20
 // What the tests write in SQLite's SQL. A pause lets the machine go on between two looks at a condition.
 const DIALECT = `CREATE FUNCTION unixepoch() RETURNS bigint LANGUAGE sql AS 'SELECT extract(epoch FROM now())::bigint';
 CREATE DOMAIN blob AS bytea;
+CREATE FUNCTION hex(bytea) RETURNS text LANGUAGE sql AS 'SELECT upper(encode($1, ''hex''))';
 CREATE FUNCTION instr(bytea, blob) RETURNS integer LANGUAGE sql AS 'SELECT position($2 IN $1)'`;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -33,7 +34,7 @@ function otherUser() {
 
 async function startServer() {
   const bin = programs(), user = otherUser();
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-postgres-'));
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vestry-postgres-'));
   if (user.uid) fs.chownSync(folder, user.uid, user.gid);
   const call = (name, options) =>
     execFileSync(path.join(bin, name), options, { ...user, cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -66,7 +67,7 @@ async function startServer() {
     },
     // A database of its own: how a program finds it, and another client of it, with rows as arrays, and when it was done.
     database() {
-      const name = `chat_${++count}`;
+      const name = `database_${++count}`;
       psql('postgres', `CREATE DATABASE ${name}`);
       psql(name, DIALECT);
       return {

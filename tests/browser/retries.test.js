@@ -9,7 +9,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { startExample, newSession, send, closeChrome } = require('./harness.js');
-const chatting = require('./chat.js');
+const { sqlAt } = require('./database.js');
 
 after(closeChrome);
 
@@ -33,7 +33,7 @@ async function exampleOn(t, name) {
     port: server.port,
     kill: () => server.kill(),
     begin: async () => (server = await startExample(name, ['--db', file], server.port)),
-    sql: (statement) => chatting.sqlAt(file, statement)[0],
+    sql: (statement) => sqlAt(file, statement)[0],
   };
 }
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs the browser tests: run.sh FOLDER COUNTER VESTRY_BENCH [FILE…]. FOLDER is the build's, for what npm installs.
 # DATASTAR_JS names a Datastar client to test with, instead of the stand-in. BROWSER=firefox: in Firefox (FIREFOX:
-# another one than Debian's) instead of Chromium; where there is none, status 77. CHAT_DATABASE=postgres: the chat keeps
-# its data in PostgreSQL; likewise.
+# another one than Debian's) instead of Chromium; where there is none, status 77. EXAMPLE_DATABASE=postgres: the
+# examples that can keep their data in PostgreSQL do; likewise.
 # SPDX-License-Identifier: MIT
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +17,7 @@ if [ "${BROWSER-}" = firefox ] && ! command -v "${FIREFOX:-firefox-esr}" >/dev/n
   exit 77
 fi
 
-if [ "${CHAT_DATABASE-}" = postgres ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+if [ "${EXAMPLE_DATABASE-}" = postgres ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
   echo "Skipped: there is no PostgreSQL here (apt-get install postgresql)."
   exit 77
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""scripts/demo chat --postgres, from start to end, twice: demo_postgres.py CHAT. It brings a server of its own, and
-nothing of it is left. Where Debian's postgresql is not installed: status 77. What a user does wrong has a clear line."""
+"""scripts/demo chat --postgres and boxoffice --postgres, from start to end: demo_postgres.py CHAT BOXOFFICE. Each brings
+a server of its own, and nothing of it is left. Where Debian's postgresql is not installed: status 77. What a user does wrong has a clear line."""
 import glob
 import os
 import re
@@ -9,19 +9,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 
-PROGRAM = sys.argv[1]
+PROGRAM, BOXOFFICE = sys.argv[1:3]
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
 sys.argv = ['chat.py', PROGRAM, 'microhttpd']
 import chat  # noqa: E402
 
 
 class Demo(chat.Server):
-    def __init__(self, folder):
-        environment = {**os.environ, 'DEMO_CHAT': PROGRAM, 'TMPDIR': folder}
-        command = [os.path.join(TOP, 'scripts/demo'), 'chat', '--postgres', '--adapter', 'microhttpd', '--port', str(chat.reserve_port())]
+    def __init__(self, folder, program, *options):
+        name, port = os.path.basename(program), chat.reserve_port()
+        environment = {**os.environ, 'DEMO_PROGRAM': program, 'TMPDIR': folder}
+        command = [os.path.join(TOP, 'scripts/demo'), name, '--postgres', '--adapter', 'microhttpd', '--port', str(port), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        self.port = int(re.fullmatch(r'chat: http://127\.0\.0\.1:(\d+)\n', self.process.stdout.readline()).group(1))
+        self.port = int(re.fullmatch(name + r': http://127\.0\.0\.1:(\d+)\n', self.process.stdout.readline()).group(1))
 
 
 def refused(*options):
@@ -31,9 +34,9 @@ def refused(*options):
     return done.stderr
 
 
-def run(folder):
+def talk(folder):
     for how in (signal.SIGINT, signal.SIGTERM):
-        demo = Demo(folder)
+        demo = Demo(folder, PROGRAM)
         ada = chat.Tab(demo, 'Ada')
         assert 'Welcome!' in chat.texts(ada)[0]
         stream = ada.stream()
@@ -47,6 +50,20 @@ def run(folder):
         demo.end(how)
         assert not os.path.exists(socket)
         assert os.listdir(folder) == [], os.listdir(folder)
+
+
+def sell(folder):
+    """Two nodes, which open an empty database at the same time; what robots buy at one of them is in a page of the other."""
+    demo = Demo(folder, BOXOFFICE, '--nodes', '2', '--robots', '20', '--pace', '200')
+    until = time.monotonic() + chat.PATIENCE_S
+    shown = ''
+    while not re.search(r'<dd>[1-9]\d*</dd></div><div><dt>paid</dt>', shown) or shown.count('class="up"') != 2:
+        assert time.monotonic() < until, shown
+        with urllib.request.urlopen(f'http://127.0.0.1:{demo.port}/', timeout=chat.PATIENCE_S) as answer:
+            shown = answer.read().decode()
+    assert '<dl class="right">' in shown and 'psql -c' in shown
+    demo.end(signal.SIGINT)
+    assert os.listdir(folder) == [], os.listdir(folder)
 
 
 def run_without_rights(socket):
@@ -66,4 +83,5 @@ assert said.startswith('vestry: error: vestry_postgres_pool_create'), said
 assert 'one of them, please' in refused('--postgres', 'dbname=chat', '--db', 'chat.db')
 with tempfile.TemporaryDirectory() as where:
     os.chmod(where, 0o755)
-    run(where)
+    talk(where)
+    sell(where)

@@ -130,11 +130,12 @@ static void what_meets_is_done_again(void **state) {
     assert_int_equal(of.calls, 3);
     assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 1"), 21);
   }
-  assert_non_null(strstr(s.th.last_log, "(40001); begin the transaction again"));
+  assert_null(strstr(s.th.last_log, "40001")); /* it is no fault */
   assert_int_equal(shop_stats(&s).conflicts_count, 4);
   meeting always = {.s = &s, .other_writes = 100};
   assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, meet, &always), VESTRY_BUSY);
   assert_int_equal(always.calls, 4);
+  assert_non_null(strstr(s.th.last_log, "(40001); begin the transaction again"));
   shop_end(&s);
 }
 
