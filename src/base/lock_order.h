@@ -76,7 +76,7 @@
   INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.lock", "adapter/microhttpd/sending.h: lock")                 \
   INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")                \
   INNERMOST(MICROHTTPD_WRITERS, "vsi_microhttpd_writers.lock", "adapter/microhttpd/writers.h: lock")                   \
-  INNERMOST(SQLITE_JOBS, "vestry_jobs.lock", "sqlite/jobs_state.h: lock")                                              \
+  INNERMOST(JOBS, "vestry_jobs.lock", "jobs/state.h: lock")                                                            \
   INNERMOST(LEASES, "vsi_leases.lock", "http/lease.c: lock")                                                           \
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
   INNERMOST(SHOWINGS, "vsi_showings.lock", "observe/showings.h: lock")                                                 \

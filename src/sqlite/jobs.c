@@ -1,164 +1,104 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of jobs: which functions there are, when they begin to be called, and when no more. */
-#include <time.h>
-
-#include "base/array.h"
-#include "base/log.h"
-#include "base/options.h"
-#include "sqlite/jobs_run.h"
+/* What an application says of SQLite's jobs: they are made, enqueued, and finished in its own transactions. */
+#include "jobs/order.h"
 #include "sqlite/jobs_table.h"
-#include "sqlite/jobs_threads.h"
 
-enum {
-  THREADS = 1,
-  THREADS_MOST = 256,
-  LEASE_MS = 30000,
-  LEASE_LEAST_MS = 10,
-  POLL_MS = 50,
-  POLL_MOST_MS = 60000,
-  BACKOFF_MS = 1000,
-  BACKOFF_MOST_MS = 3600000,
-  ATTEMPTS = 20,
-  PAYLOAD_BYTES = 65536
-};
-#define KEEP_MS      UINT64_C(86400000)
-#define TEN_YEARS_MS (UINT64_C(3653) * 86400000)
+/* Jobs that stand in the way of one of this kind and key: ?6 is vestry_job_unique. */
+#define IN_THE_WAY                                                                                                     \
+  "FROM vestry_job WHERE kind = ?1 AND key = ?2"                                                                       \
+  " AND (?6 = 0 OR state = 'waiting' OR (?6 = 1 AND state = 'running'))"
+static const char enqueue_sql[] = "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created)"
+                                  " SELECT ?1, ?2, 'waiting', ?3, ?4, ?5, ?7 WHERE NOT EXISTS(SELECT 1 " IN_THE_WAY ")";
+static const char in_the_way_sql[] = "SELECT id " IN_THE_WAY " ORDER BY id DESC LIMIT 1";
 
 /* ---------------------------------------------------------------------------------------------------- life -------- */
 
-static int64_t system_ms(void *ctx) {
-  struct timespec now;
-  (void)ctx;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+vestry_err vestry_sqlite_jobs_create(vestry_sqlite_pool *pool, const vestry_jobs_options *options,
+                                     vestry_jobs **ret_jobs) {
+  if (!pool || !ret_jobs) return VESTRY_INVALID;
+  vsi_sqlite_jobs_table *made = vsi_calloc(pool->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  *made = (vsi_sqlite_jobs_table){{&vsi_sqlite_jobs_ops, pool->host, "vestry_sqlite_jobs_create"}, pool};
+  vestry_jobs *jobs;
+  vestry_err error = vestry_jobs_create(&made->table, options, &jobs);
+  if (error) {
+    vsi_free(pool->host, made);
+    return error;
+  }
+  error = vsi_sqlite_jobs_make(pool);
+  if (error)
+    vestry_jobs_destroy(jobs);
+  else
+    *ret_jobs = jobs;
+  return error;
 }
 
-static void set_defaults(vestry_jobs_options *options) {
-  if (!options->threads_count) options->threads_count = THREADS;
-  if (!options->lease_ms) options->lease_ms = LEASE_MS;
-  if (!options->poll_ms) options->poll_ms = POLL_MS;
-  if (!options->backoff_ms) options->backoff_ms = BACKOFF_MS;
-  if (!options->backoff_most_ms) options->backoff_most_ms = BACKOFF_MOST_MS;
-  if (!options->attempts_most) options->attempts_most = ATTEMPTS;
-  if (!options->max_payload_bytes) options->max_payload_bytes = PAYLOAD_BYTES;
-  if (!options->keep_ms) options->keep_ms = KEEP_MS;
-  if (!options->now_ms) options->now_ms = system_ms;
+vestry_err vestry_sqlite_job_finish(vestry_job *job, sqlite3 *db) {
+  vsi_jobs_run *run = (vsi_jobs_run *)job;
+  if (!vsi_jobs_may_finish(run, &vsi_sqlite_jobs_ops) || !db || sqlite3_get_autocommit(db)) return VESTRY_INVALID;
+  return vsi_jobs_note_finished(run, vsi_sqlite_jobs_finish(run, db));
 }
 
-/* Why the options are none; NULL: they are. */
-static const char *find_mistake(const vestry_jobs_options *options) {
-  if (options->threads_count > THREADS_MOST) return "options.threads_count is more than 256";
-  if (options->lease_ms < LEASE_LEAST_MS) return "options.lease_ms is less than 10";
-  if (options->poll_ms > POLL_MOST_MS) return "options.poll_ms is more than 60,000";
-  if (options->max_payload_bytes > VESTRY_JOB_PAYLOAD_MAX_BYTES)
-    return "options.max_payload_bytes is more than VESTRY_JOB_PAYLOAD_MAX_BYTES";
+/* -------------------------------------------------------------------------------------------------- orders -------- */
+
+static int bind_order(sqlite3_stmt *statement, const vestry_job_order *order, int64_t now_ms) {
+  const int64_t due_ms = now_ms + (int64_t)order->delay_ms;
+  int result = sqlite3_bind_text(statement, 1, order->kind, -1, SQLITE_STATIC);
+  if (!result) result = sqlite3_bind_text(statement, 2, order->key, -1, SQLITE_STATIC); /* NULL binds a null */
+  if (!result) result = sqlite3_bind_int(statement, 6, (int)order->unique);
+  if (result || sqlite3_bind_parameter_count(statement) < 7) return result;
+  result = sqlite3_bind_int64(statement, 3, order->not_before_ms > due_ms ? order->not_before_ms : due_ms);
+  if (!result) result = sqlite3_bind_int64(statement, 4, order->attempts_most);
+  if (!result && order->payload.len)
+    result = sqlite3_bind_blob(statement, 5, order->payload.data, (int)order->payload.len, SQLITE_STATIC);
+  return result ? result : sqlite3_bind_int64(statement, 7, now_ms);
+}
+
+static int find_in_the_way(sqlite3 *db, const vestry_job_order *order, int64_t *ret_id) {
+  sqlite3_stmt *statement = NULL;
+  int result = sqlite3_prepare_v2(db, in_the_way_sql, -1, &statement, NULL);
+  if (!result) result = bind_order(statement, order, 0);
+  if (!result) result = sqlite3_step(statement);
+  if (result == SQLITE_ROW) *ret_id = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  return result == SQLITE_ROW ? SQLITE_OK : result;
+}
+
+/* The loan's transaction, if it is one of the pool's connections: this thread has it. */
+static vsi_sqlite_loan *loan_of(vestry_sqlite_pool *pool, const sqlite3 *db) {
+  for (size_t i = 0; i < pool->loans_count; i++)
+    if (pool->loans[i].lent.db == db) return &pool->loans[i];
   return NULL;
 }
 
-vestry_err vestry_sqlite_jobs_create(vestry_sqlite_pool *pool, const vestry_jobs_options *given,
-                                     vestry_jobs **ret_jobs) {
-  vestry_jobs_options options;
-  if (!pool || !ret_jobs || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
-  set_defaults(&options);
-  const char *mistake = find_mistake(&options);
-  if (mistake) return vsi_mistake(pool->host, "vestry_sqlite_jobs_create", mistake);
-  vestry_err error = vsi_jobs_table_make(pool);
+static vestry_err insert(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order *order, int64_t *ret_id) {
+  const vsi_call call = vsi_sqlite_pool_call(vsi_sqlite_jobs_pool(jobs), "vestry_sqlite_jobs_enqueue");
+  const bool is_alone = sqlite3_get_autocommit(db);
+  vsi_sqlite_loan *loan = is_alone ? NULL : loan_of(vsi_sqlite_jobs_pool(jobs), db);
+  if (loan && vsi_jobs_wake_after(jobs, &loan->after)) return VESTRY_NO_MEMORY;
+  bool is_there = false;
+  int64_t id = 0;
+  sqlite3_stmt *statement = NULL;
+  int result = sqlite3_prepare_v2(db, enqueue_sql, -1, &statement, NULL);
+  if (!result) result = bind_order(statement, order, vsi_jobs_now_ms(jobs));
+  if (!result) result = sqlite3_step(statement);
+  if (result == SQLITE_DONE) {
+    is_there = sqlite3_changes(db) == 0;
+    id = sqlite3_last_insert_rowid(db);
+  }
+  sqlite3_finalize(statement);
+  if (result == SQLITE_DONE && is_there) result = find_in_the_way(db, order, &id);
+  vestry_err error = vsi_sqlite_fail(&call, db, result, "the job is not enqueued");
   if (error) return error;
-  vestry_jobs *jobs = vsi_calloc(pool->host, 1, sizeof *jobs);
-  if (!jobs) return VESTRY_NO_MEMORY;
-  jobs->pool = pool;
-  jobs->host = pool->host;
-  jobs->options = options;
-  LIST_INIT(&jobs->runs);
-  vsi_mutex_init(&jobs->lock, VSI_LOCK_SQLITE_JOBS);
-  pthread_cond_init(&jobs->work, NULL);
-  pthread_cond_init(&jobs->look, NULL);
-  *ret_jobs = jobs;
+  if (ret_id) *ret_id = id;
+  if (is_there) return VESTRY_EXISTS;
+  if (is_alone) vestry_jobs_wake(jobs);
   return VESTRY_OK;
 }
 
-vestry_err vestry_jobs_start(vestry_jobs *jobs) {
-  if (!jobs) return VESTRY_INVALID;
-  vsi_mutex_lock(&jobs->lock);
-  bool is_begun = jobs->is_begun || jobs->is_over;
-  jobs->is_begun = true;
-  vsi_mutex_unlock(&jobs->lock);
-  if (is_begun) return vsi_mistake(jobs->host, "vestry_jobs_start", "they were started, stepped or stopped before");
-  vestry_err error = vsi_jobs_threads_start(jobs);
-  if (!error) return VESTRY_OK;
-  vsi_mutex_lock(&jobs->lock);
-  jobs->is_begun = false;
-  vsi_mutex_unlock(&jobs->lock);
-  return error;
-}
-
-void vestry_jobs_stop(vestry_jobs *jobs) {
-  if (!jobs) return;
-  vsi_mutex_lock(&jobs->lock);
-  jobs->is_over = true;
-  vsi_mutex_unlock(&jobs->lock);
-  vsi_jobs_threads_stop(jobs);
-}
-
-void vestry_jobs_destroy(vestry_jobs *jobs) {
-  if (!jobs) return;
-  vestry_jobs_stop(jobs);
-  for (size_t i = 0; i < jobs->kinds_count; i++) vsi_free(jobs->host, jobs->kinds[i].name);
-  vsi_free(jobs->host, jobs->kinds);
-  pthread_cond_destroy(&jobs->work);
-  pthread_cond_destroy(&jobs->look);
-  vsi_mutex_finish(&jobs->lock);
-  vsi_free(jobs->host, jobs);
-}
-
-/* --------------------------------------------------------------------------------------------------- kinds -------- */
-
-static bool is_known(const vestry_jobs *jobs, const char *name) {
-  for (size_t i = 0; i < jobs->kinds_count; i++)
-    if (strcmp(jobs->kinds[i].name, name) == 0) return true;
-  return false;
-}
-
-static vestry_err add_kind(vestry_jobs *jobs, const char *name, vestry_job_fn fn, void *app) {
-  if (!fn || !vsi_jobs_is_name(name, VESTRY_JOB_KIND_MAX_BYTES)) return VESTRY_INVALID;
-  if (jobs->is_begun)
-    return vsi_mistake(jobs->host, "vestry_jobs_on", "functions are named before jobs are started or stepped");
-  if (is_known(jobs, name)) return VESTRY_EXISTS;
-  if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
-  char *copy = vsi_strdup(jobs->host, name, strlen(name));
-  if (!copy) return VESTRY_NO_MEMORY;
-  jobs->kinds[jobs->kinds_count++] = (vsi_jobs_kind){copy, fn, app};
-  return VESTRY_OK;
-}
-
-vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry_job_fn fn, void *app) {
-  return jobs ? add_kind(jobs, kind, fn, app) : VESTRY_INVALID;
-}
-
-vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t period_ms, uint64_t offset_ms,
-                             vestry_job_fn fn, void *app) {
-  if (!jobs) return VESTRY_INVALID;
-  if (!period_ms || period_ms > TEN_YEARS_MS || offset_ms >= period_ms)
-    return vsi_mistake(jobs->host, "vestry_jobs_every",
-                       "a period is 1 ms to 10 years long, and offset_ms is less than period_ms");
-  vestry_err error = add_kind(jobs, name, fn, app);
-  if (error) return error;
-  error = vsi_jobs_table_tick(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms});
-  if (error) vsi_free(jobs->host, jobs->kinds[--jobs->kinds_count].name);
-  return error;
-}
-
-/* --------------------------------------------------------------------------------------------------- steps -------- */
-
-vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run) {
-  bool has_run = false;
-  if (!jobs || jobs->threads) return VESTRY_INVALID;
-  vsi_mutex_lock(&jobs->lock);
-  jobs->is_begun = true;
-  bool is_over = jobs->is_over;
-  vsi_mutex_unlock(&jobs->lock);
-  if (is_over) return VESTRY_CLOSED;
-  vestry_err error = vsi_jobs_run_one(jobs, &has_run);
-  if (!error && ret_has_run) *ret_has_run = has_run;
-  return error;
+vestry_err vestry_sqlite_jobs_enqueue(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order *given, int64_t *ret_id) {
+  vestry_job_order order;
+  if (!db) return VESTRY_INVALID;
+  vestry_err error = vsi_jobs_order_take(jobs, &vsi_sqlite_jobs_ops, given, &order);
+  return error ? error : insert(jobs, db, &order, ret_id);
 }

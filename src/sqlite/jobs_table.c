@@ -9,10 +9,12 @@
  * and the taking are transactions that write, of which SQLite has one at a time, so there is no moment between the
  * look and the write.
  *
- * A tick is a row with a period, which waits for the next one instead of being done. */
+ * A tick is a row with a period, which waits for the next one instead of being done.
+ *
+ * Whether something is due is asked every poll_ms: SQLite has no notification of what other processes commit, and to
+ * ask whether they have committed anything (PRAGMA data_version) takes the same locks. */
 #include "sqlite/jobs_table.h"
 
-#include "base/options.h"
 #include "sqlite/schema.h"
 
 enum { CLEANED_AT_ONCE = 64 };
@@ -30,15 +32,6 @@ static const char *const steps[] = {
     "INSERT INTO vestry_job_total(removed) VALUES(0)"};
 static const vsi_sqlite_schema schema = {"job", steps, sizeof steps / sizeof *steps};
 
-static const char *const state_names[] = {NULL, "waiting", "running", "done", "dead"};
-
-/* Jobs that stand in the way of one of this kind and key: ?6 is vestry_job_unique. */
-#define IN_THE_WAY                                                                                                     \
-  "FROM vestry_job WHERE kind = ?1 AND key = ?2"                                                                       \
-  " AND (?6 = 0 OR state = 'waiting' OR (?6 = 1 AND state = 'running'))"
-static const char enqueue_sql[] = "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created)"
-                                  " SELECT ?1, ?2, 'waiting', ?3, ?4, ?5, ?7 WHERE NOT EXISTS(SELECT 1 " IN_THE_WAY ")";
-static const char in_the_way_sql[] = "SELECT id " IN_THE_WAY " ORDER BY id DESC LIMIT 1";
 static const char tick_sql[] = "INSERT INTO vestry_job(kind, state, due, attempts_most, created, period, shift)"
                                " SELECT ?1, 'waiting', ?2, ?3, ?4, ?5, ?6"
                                " WHERE NOT EXISTS(SELECT 1 FROM vestry_job WHERE kind = ?1 AND period IS NOT NULL)";
@@ -74,7 +67,7 @@ static const char stats_sql[] =
     " count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'),"
     " count(*) FILTER (WHERE state = 'dead'), (SELECT removed FROM vestry_job_total) FROM vestry_job";
 
-vestry_err vsi_jobs_table_make(vestry_sqlite_pool *pool) {
+vestry_err vsi_sqlite_jobs_make(vestry_sqlite_pool *pool) {
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_jobs_create");
   vestry_sqlite_loan *loan;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
@@ -89,112 +82,19 @@ static vestry_value text_or_null(const char *text) {
 /* Run a statement in a transaction of its own that writes. NOT_FOUND: it has changed no row, and nothing is written. */
 static vestry_err change_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values) {
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(jobs->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
   error = vestry_sqlite_run(loan, sql, values, NULL, NULL);
   if (!error && !sqlite3_changes(loan->db)) error = VESTRY_NOT_FOUND;
   return vestry_sqlite_give(loan, error);
 }
 
-/* -------------------------------------------------------------------------------------------------- orders -------- */
+/* --------------------------------------------------------------------------------------------------- ticks -------- */
 
-static int bind_order(sqlite3_stmt *statement, const vestry_job_order *order, int64_t due_ms, int64_t now_ms) {
-  int result = sqlite3_bind_text(statement, 1, order->kind, -1, SQLITE_STATIC);
-  if (!result) result = sqlite3_bind_text(statement, 2, order->key, -1, SQLITE_STATIC); /* NULL binds a null */
-  if (!result) result = sqlite3_bind_int(statement, 6, (int)order->unique);
-  if (result || sqlite3_bind_parameter_count(statement) < 7) return result;
-  result = sqlite3_bind_int64(statement, 3, due_ms);
-  if (!result) result = sqlite3_bind_int64(statement, 4, order->attempts_most);
-  if (!result && order->payload.len)
-    result = sqlite3_bind_blob(statement, 5, order->payload.data, (int)order->payload.len, SQLITE_STATIC);
-  return result ? result : sqlite3_bind_int64(statement, 7, now_ms);
-}
-
-static int find_in_the_way(sqlite3 *db, const vestry_job_order *order, int64_t *ret_id) {
-  sqlite3_stmt *statement = NULL;
-  int result = sqlite3_prepare_v2(db, in_the_way_sql, -1, &statement, NULL);
-  if (!result) result = bind_order(statement, order, 0, 0);
-  if (!result) result = sqlite3_step(statement);
-  if (result == SQLITE_ROW) *ret_id = sqlite3_column_int64(statement, 0);
-  sqlite3_finalize(statement);
-  return result == SQLITE_ROW ? SQLITE_OK : result;
-}
-
-/* The loan's transaction, if it is one of the pool's connections: this thread has it. */
-static vsi_sqlite_loan *loan_of(vestry_sqlite_pool *pool, const sqlite3 *db) {
-  for (size_t i = 0; i < pool->loans_count; i++)
-    if (pool->loans[i].lent.db == db) return &pool->loans[i];
-  return NULL;
-}
-
-typedef struct wake {
-  vsi_after after; /* first */
-  vestry_jobs *jobs;
-} wake;
-
-static void wake_after(vsi_after *self, bool is_committed) {
-  wake *w = (wake *)self;
-  vestry_jobs *jobs = w->jobs;
-  vsi_free(jobs->host, w);
-  if (is_committed) vestry_jobs_wake(jobs);
-}
-
-/* Once a transaction. */
-static vestry_err wake_later(vestry_jobs *jobs, vsi_sqlite_loan *loan) {
-  for (const vsi_after *at = loan->after; at; at = at->next)
-    if (at->fn == wake_after && ((const wake *)at)->jobs == jobs) return VESTRY_OK;
-  wake *w = vsi_calloc(jobs->host, 1, sizeof *w);
-  if (!w) return VESTRY_NO_MEMORY;
-  *w = (wake){{.fn = wake_after}, jobs};
-  vsi_after_add(&loan->after, &w->after);
-  return VESTRY_OK;
-}
-
-static vestry_err insert(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order *order, int64_t due_ms,
-                         int64_t *ret_id) {
-  const vsi_call call = vsi_sqlite_pool_call(jobs->pool, "vestry_sqlite_jobs_enqueue");
-  const bool is_alone = sqlite3_get_autocommit(db);
-  vsi_sqlite_loan *loan = is_alone ? NULL : loan_of(jobs->pool, db);
-  if (loan && wake_later(jobs, loan)) return VESTRY_NO_MEMORY;
-  bool is_there = false;
-  int64_t id = 0;
-  sqlite3_stmt *statement = NULL;
-  int result = sqlite3_prepare_v2(db, enqueue_sql, -1, &statement, NULL);
-  if (!result) result = bind_order(statement, order, due_ms, vsi_jobs_now_ms(jobs));
-  if (!result) result = sqlite3_step(statement);
-  if (result == SQLITE_DONE) {
-    is_there = sqlite3_changes(db) == 0;
-    id = sqlite3_last_insert_rowid(db);
-  }
-  sqlite3_finalize(statement);
-  if (result == SQLITE_DONE && is_there) result = find_in_the_way(db, order, &id);
-  vestry_err error = vsi_sqlite_fail(&call, db, result, "the job is not enqueued");
-  if (error) return error;
-  if (ret_id) *ret_id = id;
-  if (is_there) return VESTRY_EXISTS;
-  if (is_alone) vestry_jobs_wake(jobs);
-  return VESTRY_OK;
-}
-
-vestry_err vestry_sqlite_jobs_enqueue(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order *given, int64_t *ret_id) {
-  vestry_job_order order;
-  if (!jobs || !db || !given || VSI_OPTIONS_TAKE(order, given)) return VESTRY_INVALID;
-  if (!vsi_jobs_is_name(order.kind, VESTRY_JOB_KIND_MAX_BYTES) || order.unique > VESTRY_JOB_UNIQUE_WAITING ||
-      (order.key && !vsi_jobs_is_name(order.key, VESTRY_JOB_KEY_MAX_BYTES)) ||
-      (order.payload.len && !order.payload.data))
-    return VESTRY_INVALID;
-  if (order.payload.len > jobs->options.max_payload_bytes) return VESTRY_TOO_LARGE;
-  if (!order.attempts_most) order.attempts_most = jobs->options.attempts_most;
-  const int64_t now_ms = vsi_jobs_now_ms(jobs), most_ms = INT64_MAX / 4;
-  int64_t due_ms = now_ms + (order.delay_ms < (uint64_t)most_ms ? (int64_t)order.delay_ms : most_ms);
-  if (order.not_before_ms > due_ms) due_ms = order.not_before_ms;
-  return insert(jobs, db, &order, due_ms, ret_id);
-}
-
-vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const char *name, vsi_jobs_period period) {
+static vestry_err make_tick(vestry_jobs *jobs, const char *name, vsi_jobs_period period) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs), due_ms = vsi_jobs_period_after(period, now_ms);
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(jobs->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
   error = vestry_sqlite_run(
       loan, tick_sql,
@@ -232,10 +132,10 @@ static vestry_err find(vestry_jobs *jobs, vestry_sqlite_loan *loan, candidate *r
   return VESTRY_OK;
 }
 
-vestry_err vsi_jobs_table_look(vestry_jobs *jobs, bool *ret_is_due) {
+static vestry_err look_for_due(vestry_jobs *jobs, bool *ret_is_due) {
   vestry_sqlite_loan *loan;
   candidate first = {0, 0, NULL};
-  vestry_err error = vestry_sqlite_borrow(jobs->pool, VESTRY_SQLITE_READ, &loan);
+  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_READ, &loan);
   if (error) return error;
   error = vestry_sqlite_give(loan, find(jobs, loan, &first));
   if (!error) *ret_is_due = first.kind != NULL;
@@ -265,7 +165,6 @@ static void read_job(sqlite3_stmt *row, void *ctx) {
   run->job.period_at_ms = sqlite3_column_int64(row, 8);
 }
 
-/* A row that ran, and has had its attempts, is left as it is: the end that it gets is jobs.c's. */
 static vestry_err take(vestry_jobs *jobs, vestry_sqlite_loan *loan, vsi_jobs_run *run) {
   candidate found;
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
@@ -280,20 +179,16 @@ static vestry_err take(vestry_jobs *jobs, vestry_sqlite_loan *loan, vsi_jobs_run
   run->job.id = found.id;
   run->job.kind = found.kind->name;
   run->job.key = run->key;
-  run->is_buried = run->is_over_taken && run->job.attempt >= run->job.attempts_most;
-  if (run->is_buried) return VESTRY_OK;
-  if (run->period.length_ms && run->job.attempt == 0) run->job.period_at_ms = vsi_jobs_period_of(run->period, now_ms);
-  run->job.attempt++;
-  run->job.fence++;
+  if (!vsi_jobs_begin(run, now_ms)) return VESTRY_OK;
   return vestry_sqlite_run(
       loan, take_sql,
       VESTRY_LIST(found.id, now_ms + jobs->options.lease_ms, run->job.fence, run->job.attempt, run->job.period_at_ms),
       NULL, NULL);
 }
 
-vestry_err vsi_jobs_table_take(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
+static vestry_err take_first(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(jobs->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_WRITE, &loan);
   return error ? error : vestry_sqlite_give(loan, take(jobs, loan, ret_run));
 }
 
@@ -304,24 +199,24 @@ static vestry_err change_leased(vsi_jobs_run *run, const char *sql, const vestry
   return error == VESTRY_NOT_FOUND ? VESTRY_CLOSED : error;
 }
 
-vestry_err vsi_jobs_table_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
+static vestry_err write_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
   const bool has_ended = end->state == VESTRY_JOB_DONE || end->state == VESTRY_JOB_DEAD;
   const vestry_value none = vestry_value_null();
   return change_leased(run, end_sql,
-                       VESTRY_LIST(run->job.id, run->job.fence, state_names[end->state],
+                       VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
                                    has_ended ? none : vestry_value_integer(end->due_ms), end->attempts_count,
                                    has_ended ? vestry_value_integer(vsi_jobs_now_ms(run->jobs)) : none,
                                    end->period_at_ms, text_or_null(end->error)));
 }
 
-vestry_err vsi_jobs_table_progress(vsi_jobs_run *run, double fraction, const char *text) {
+static vestry_err write_progress(vsi_jobs_run *run, double fraction, const char *text) {
   return change_leased(run, progress_sql,
                        VESTRY_LIST(run->job.id, run->job.fence, fraction, text_or_null(text),
                                    vsi_jobs_now_ms(run->jobs) + run->jobs->options.lease_ms));
 }
 
-vestry_err vsi_jobs_table_finish(vsi_jobs_run *run, sqlite3 *db) {
-  const vsi_call call = vsi_sqlite_pool_call(run->jobs->pool, "vestry_job_finish");
+vestry_err vsi_sqlite_jobs_finish(vsi_jobs_run *run, sqlite3 *db) {
+  const vsi_call call = vsi_sqlite_pool_call(vsi_sqlite_jobs_pool(run->jobs), "vestry_sqlite_job_finish");
   sqlite3_stmt *statement = NULL;
   int result = sqlite3_prepare_v2(db, finish_sql, -1, &statement, NULL);
   if (!result) result = sqlite3_bind_int64(statement, 1, run->job.id);
@@ -334,18 +229,19 @@ vestry_err vsi_jobs_table_finish(vsi_jobs_run *run, sqlite3 *db) {
   return error ? error : is_changed ? VESTRY_OK : VESTRY_CLOSED;
 }
 
-vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished) {
+static vestry_err look_finished(vsi_jobs_run *run, bool *ret_is_finished) {
   int64_t is_finished = 0;
-  vestry_err error = vestry_sqlite_run_alone(run->jobs->pool, finished_sql, VESTRY_LIST(run->job.id, run->job.fence),
-                                             vestry_sqlite_row_integer, &is_finished);
+  vestry_err error =
+      vestry_sqlite_run_alone(vsi_sqlite_jobs_pool(run->jobs), finished_sql, VESTRY_LIST(run->job.id, run->job.fence),
+                              vestry_sqlite_row_integer, &is_finished);
   if (!error) *ret_is_finished = is_finished != 0;
   return error;
 }
 
-vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
+static vestry_err renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
   const int64_t until_ms = vsi_jobs_now_ms(jobs) + jobs->options.lease_ms;
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(jobs->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
   for (size_t i = 0; i < count && !error; i++) {
     error = vestry_sqlite_run(loan, renew_sql, VESTRY_LIST(leases[i].id, leases[i].fence, until_ms), NULL, NULL);
@@ -359,7 +255,7 @@ vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_
 /* ?1 of sql is `which`, ?2 how many. NOT_FOUND: none was removed, and nothing is written. */
 static vestry_err remove_some(vestry_jobs *jobs, const char *sql, const vestry_value *values) {
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(jobs->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
   error = vestry_sqlite_run(loan, sql, values, NULL, NULL);
   const int count = error ? 0 : sqlite3_changes(loan->db);
@@ -367,49 +263,35 @@ static vestry_err remove_some(vestry_jobs *jobs, const char *sql, const vestry_v
   return vestry_sqlite_give(loan, error);
 }
 
-vestry_err vsi_jobs_table_clean(vestry_jobs *jobs) {
+static vestry_err clean(vestry_jobs *jobs) {
   if (jobs->options.keep_ms > INT64_MAX / 4) return VESTRY_OK;
   const int64_t since_ms = vsi_jobs_now_ms(jobs) - (int64_t)jobs->options.keep_ms;
-  vestry_err error = vestry_sqlite_run_alone(jobs->pool, old_sql, VESTRY_LIST(since_ms), NULL, NULL);
+  vestry_err error = vestry_sqlite_run_alone(vsi_sqlite_jobs_pool(jobs), old_sql, VESTRY_LIST(since_ms), NULL, NULL);
   if (!error) error = remove_some(jobs, clean_sql, VESTRY_LIST(since_ms, (int)CLEANED_AT_ONCE));
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
-vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {
-  return jobs ? remove_some(jobs, remove_sql, VESTRY_LIST(id)) : VESTRY_INVALID;
+static vestry_err remove_one(vestry_jobs *jobs, int64_t id) {
+  return remove_some(jobs, remove_sql, VESTRY_LIST(id));
 }
 
-vestry_err vestry_jobs_retry(vestry_jobs *jobs, int64_t id) {
-  if (!jobs) return VESTRY_INVALID;
-  vestry_err error = change_alone(jobs, retry_sql, VESTRY_LIST(id, vsi_jobs_now_ms(jobs)));
-  if (!error) vestry_jobs_wake(jobs);
-  return error;
+static vestry_err retry(vestry_jobs *jobs, int64_t id) {
+  return change_alone(jobs, retry_sql, VESTRY_LIST(id, vsi_jobs_now_ms(jobs)));
 }
 
 /* ------------------------------------------------------------------------------------------------- reading -------- */
-
-typedef struct reader {
-  vestry_job_row_fn fn;
-  void *ctx;
-} reader;
-
-static vestry_job_state state_of(const char *name) {
-  for (int state = VESTRY_JOB_WAITING; name && state <= VESTRY_JOB_DEAD; state++)
-    if (strcmp(state_names[state], name) == 0) return (vestry_job_state)state;
-  return VESTRY_JOB_ANY;
-}
 
 static const char *text_at(sqlite3_stmt *row, int column) {
   return (const char *)sqlite3_column_text(row, column);
 }
 
 static void read_row(sqlite3_stmt *row, void *ctx) {
-  const reader *to = ctx;
+  const vsi_jobs_listing *to = ctx;
   const void *payload = sqlite3_column_blob(row, 4);
   const vestry_job_row job = {.id = sqlite3_column_int64(row, 0),
                               .kind = text_at(row, 1),
                               .key = text_at(row, 2),
-                              .state = state_of(text_at(row, 3)),
+                              .state = vsi_jobs_state_of(text_at(row, 3)),
                               .payload = {payload, (size_t)sqlite3_column_bytes(row, 4)},
                               .attempts_count = (uint32_t)sqlite3_column_int64(row, 5),
                               .attempts_most = (uint32_t)sqlite3_column_int64(row, 6),
@@ -423,16 +305,15 @@ static void read_row(sqlite3_stmt *row, void *ctx) {
   to->fn(&job, to->ctx);
 }
 
-vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_state state, int64_t after_id,
-                            uint32_t count, vestry_job_row_fn fn, void *ctx) {
-  if (!jobs || !fn || state > VESTRY_JOB_DEAD) return VESTRY_INVALID;
-  reader to = {fn, ctx};
+static vestry_err list(vestry_jobs *jobs, const vsi_jobs_listing *listing) {
+  vsi_jobs_listing to = *listing;
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(jobs->pool, VESTRY_SQLITE_READ, &loan);
+  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_READ, &loan);
   if (error) return error;
-  error = vestry_sqlite_run(loan, list_sql,
-                            VESTRY_LIST(after_id, text_or_null(kind), text_or_null(state_names[state]), count),
-                            read_row, &to);
+  error = vestry_sqlite_run(
+      loan, list_sql,
+      VESTRY_LIST(to.after_id, text_or_null(to.kind), text_or_null(vsi_jobs_state_name(to.state)), to.count), read_row,
+      &to);
   return vestry_sqlite_give(loan, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
 }
 
@@ -443,13 +324,24 @@ static void read_stats(sqlite3_stmt *row, void *ctx) {
   for (int i = 0; i < 6; i++) *to[i] = (uint64_t)sqlite3_column_int64(row, i);
 }
 
-vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats) {
-  if (!jobs || !ret_stats) return VESTRY_INVALID;
-  vestry_jobs_stats stats;
-  vsi_mutex_lock(&jobs->lock);
-  stats = jobs->stats;
-  vsi_mutex_unlock(&jobs->lock);
-  vestry_err error = vestry_sqlite_run_alone(jobs->pool, stats_sql, NULL, read_stats, &stats);
-  if (!error) VSI_RESULT_GIVE(ret_stats, stats);
-  return error;
+static vestry_err count(vestry_jobs *jobs, vestry_jobs_stats *stats) {
+  return vestry_sqlite_run_alone(vsi_sqlite_jobs_pool(jobs), stats_sql, NULL, read_stats, stats);
 }
+
+static void destroy(vestry_jobs_table *table) {
+  vsi_free(table->host, table);
+}
+
+const vsi_jobs_table_ops vsi_sqlite_jobs_ops = {.tick = make_tick,
+                                                .look = look_for_due,
+                                                .take = take_first,
+                                                .end = write_end,
+                                                .progress = write_progress,
+                                                .is_finished = look_finished,
+                                                .renew = renew,
+                                                .clean = clean,
+                                                .retry = retry,
+                                                .remove = remove_one,
+                                                .list = list,
+                                                .count = count,
+                                                .destroy = destroy};

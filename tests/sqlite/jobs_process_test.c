@@ -62,7 +62,7 @@ static vestry_err write_effect(vestry_job *job, worker *w) {
   vestry_err error = vestry_sqlite_borrow(w->pool, VESTRY_SQLITE_WRITE, &loan);
   if (error) return error;
   error = vestry_sqlite_run(loan, "INSERT INTO effect(job) VALUES(?)", VESTRY_LIST(job->id), NULL, NULL);
-  if (!error) error = vestry_job_finish(job, loan->db);
+  if (!error) error = vestry_sqlite_job_finish(job, loan->db);
   point();
   return vestry_sqlite_give(loan, error);
 }

@@ -149,6 +149,6 @@ void shop_stand_still(shop *s, shop_node *n, vestry_job *job) {
   assert_int_equal(vestry_job_progress(job, 0.5, "half"), VESTRY_CLOSED);
   assert_true(vestry_job_is_over(job));
   assert_int_equal(vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_job_finish(job, loan->db), job->period_at_ms ? VESTRY_INVALID : VESTRY_CLOSED);
+  assert_int_equal(vestry_sqlite_job_finish(job, loan->db), job->period_at_ms ? VESTRY_INVALID : VESTRY_CLOSED);
   assert_int_equal(vestry_sqlite_give(loan, VESTRY_CLOSED), VESTRY_CLOSED);
 }

@@ -275,7 +275,7 @@ static void finish(shop *s, shop_node *n, vestry_job *job) {
   (void)s;
   assert_int_equal(vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
   ledger_run(loan->db, "INSERT INTO t VALUES(1)");
-  assert_int_equal(vestry_job_finish(job, loan->db), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_job_finish(job, loan->db), VESTRY_OK);
   assert_int_equal(vestry_sqlite_give(loan, of_transaction), of_transaction);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The threads of jobs. */
-#ifndef VSI_SQLITE_JOBS_THREADS_H
-#define VSI_SQLITE_JOBS_THREADS_H
+#ifndef VSI_JOBS_THREADS_H
+#define VSI_JOBS_THREADS_H
 
-#include "sqlite/jobs_state.h"
+#include "jobs/state.h"
 
 /* OK | NO_MEMORY | IO: none is left */
 vestry_err vsi_jobs_threads_start(vestry_jobs *jobs);

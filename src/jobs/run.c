@@ -1,37 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* One run of a function, and what becomes of the job when it returns. */
-#include "sqlite/jobs_run.h"
+#include "jobs/run.h"
 
 #include "base/log.h"
 #include "base/wait.h"
-#include "sqlite/jobs_table.h"
+#include "jobs/table.h"
 
 /* ------------------------------------------------------------------------------------- what a function may do ----- */
 
-static void lose(vsi_jobs_run *run) {
-  vsi_mutex_lock(&run->jobs->lock);
-  run->is_lost = true;
-  vsi_mutex_unlock(&run->jobs->lock);
-}
-
-static vestry_err note_lost(vsi_jobs_run *run, vestry_err error) {
-  if (error == VESTRY_CLOSED) lose(run);
-  return error;
+static const vsi_jobs_table_ops *ops_of(const vestry_jobs *jobs) {
+  return jobs->table->ops;
 }
 
 vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text) {
   if (!job) return VESTRY_INVALID;
   if (text && strnlen(text, VESTRY_JOB_SAID_MAX_BYTES + 1) > VESTRY_JOB_SAID_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_jobs_run *run = (vsi_jobs_run *)job;
-  return note_lost(run, vsi_jobs_table_progress(run, fraction > 1 ? 1 : fraction > 0 ? fraction : 0, text));
-}
-
-vestry_err vestry_job_finish(vestry_job *job, sqlite3 *db) {
-  vsi_jobs_run *run = (vsi_jobs_run *)job;
-  if (!job || !db || sqlite3_get_autocommit(db) || run->period.length_ms) return VESTRY_INVALID;
-  vestry_err error = note_lost(run, vsi_jobs_table_finish(run, db));
-  if (!error) run->is_finished = true;
-  return error;
+  return vsi_jobs_note_lost(run, ops_of(run->jobs)->progress(run,
+                                                             fraction > 1   ? 1
+                                                             : fraction > 0 ? fraction
+                                                                            : 0,
+                                                             text));
 }
 
 bool vestry_job_is_over(const vestry_job *job) {
@@ -78,7 +67,7 @@ static void await_period(const vsi_jobs_run *run, int64_t now_ms, vsi_jobs_end *
 
 /* What becomes of a row whose function has returned this, or that is buried. */
 static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool is_put_back, vsi_jobs_end *ret_end) {
-  const int64_t now_ms = vsi_jobs_now_ms(run->jobs);
+  const int64_t now_ms = vsi_jobs_now_ms(run->jobs) + run->ahead_ms;
   const bool is_tick = run->period.length_ms != 0;
   vsi_jobs_end end = {VESTRY_JOB_WAITING, now_ms, run->job.attempt, run->job.period_at_ms, NULL};
   vestry_job_outcome outcome = VESTRY_JOB_ENDED_AGAIN;
@@ -107,7 +96,7 @@ static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool 
 /* Whether the function's own transaction has made it done. */
 static bool is_finished(vsi_jobs_run *run, vestry_err error) {
   bool is_it = false;
-  vestry_err looked = run->is_finished ? vsi_jobs_table_is_finished(run, &is_it) : VESTRY_OK;
+  vestry_err looked = run->is_finished ? ops_of(run->jobs)->is_finished(run, &is_it) : VESTRY_OK;
   return is_it || (looked == VESTRY_NOT_FOUND && !error); /* done, and removed since */
 }
 
@@ -132,10 +121,10 @@ static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   const bool is_put_back = error == VESTRY_CLOSED && vestry_job_is_over(&run->job);
   const vestry_job_outcome outcome = judge(run, error, is_put_back, &end);
   vestry_err written;
-  do written = vsi_jobs_table_end(run, &end);
+  do written = ops_of(run->jobs)->end(run, &end);
   while ((written == VESTRY_LIMIT || written == VESTRY_NO_MEMORY) && wait_a_moment(run));
   if (!written) return outcome;
-  lose(run);
+  vsi_jobs_lose(run);
   return VESTRY_JOB_ENDED_LOST;
 }
 
@@ -185,7 +174,7 @@ static void perform(vsi_jobs_run *run) {
   vestry_err error = run->kind->fn(&run->job, run->kind->app);
   vestry_job_outcome outcome = end_run(run, error);
   leave(run, outcome);
-  (void)vsi_jobs_table_clean(run->jobs); /* tried again after the next one */
+  (void)ops_of(run->jobs)->clean(run->jobs); /* tried again after the next one */
   tell(run, outcome, error);
 }
 
@@ -194,7 +183,7 @@ static vestry_err bury(vsi_jobs_run *run) {
   vsi_jobs_end end;
   vestry_job_explain(&run->job, "its process died, or lost its lease");
   const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
-  vestry_err error = vsi_jobs_table_end(run, &end);
+  vestry_err error = ops_of(run->jobs)->end(run, &end);
   if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* another process was quicker */
   vsi_mutex_lock(&run->jobs->lock);
   run->jobs->stats.buried_count++;
@@ -212,11 +201,11 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
   bool is_due = true, has_run = false;
   vestry_err error = VESTRY_OK;
   while (!error && !has_run && is_due) {
-    error = vsi_jobs_table_look(jobs, &is_due); /* no transaction that writes is begun for nothing */
+    error = ops_of(jobs)->look(jobs, &is_due); /* no transaction that writes is begun for nothing */
     if (error || !is_due) break;
     vsi_jobs_run run;
     memset(&run, 0, sizeof run);
-    error = vsi_jobs_table_take(jobs, &run);
+    error = ops_of(jobs)->take(jobs, &run);
     if (!error && run.is_buried)
       error = bury(&run);
     else if (!error) {

@@ -2,15 +2,14 @@
 /* The threads of jobs: some work, one looks.
  *
  * That one renews leases, and asks the table whether something is due. It is asked every poll_ms, which is a statement
- * for each kind that reads one place of an index; a notification of SQLite's for what other processes commit there is
- * not, and to ask whether they have committed anything (PRAGMA data_version) takes the same locks. While all workers
- * work nothing is asked. What is committed by the pool of this process wakes the workers at once. */
-#include "sqlite/jobs_threads.h"
+ * for each kind that reads one place of an index. While all workers work nothing is asked. What is committed by the
+ * pool of this process wakes the workers at once. */
+#include "jobs/threads.h"
 
 #include "base/thread.h"
 #include "base/wait.h"
-#include "sqlite/jobs_run.h"
-#include "sqlite/jobs_table.h"
+#include "jobs/run.h"
+#include "jobs/table.h"
 
 static void *work(void *ctx) {
   vestry_jobs *jobs = ctx;
@@ -54,7 +53,7 @@ static vestry_err renew(vestry_jobs *jobs) {
   const size_t count = collect_locked(jobs);
   vsi_mutex_unlock(&jobs->lock);
   if (!count) return VESTRY_OK;
-  vestry_err error = vsi_jobs_table_renew(jobs, jobs->leases, count);
+  vestry_err error = jobs->table->ops->renew(jobs, jobs->leases, count);
   vsi_mutex_lock(&jobs->lock);
   for (size_t i = 0; i < count && !error; i++)
     if (jobs->leases[i].is_lost) note_lost_locked(jobs, &jobs->leases[i]);
@@ -83,7 +82,7 @@ static void look_once(vestry_jobs *jobs, int64_t *renewed_ms) {
     if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is tried again with the next look */
   }
   if (!is_wanted(jobs)) return;
-  if (vsi_jobs_table_look(jobs, &is_due)) pause_all(jobs);
+  if (jobs->table->ops->look(jobs, &is_due)) pause_all(jobs);
   if (is_due) vestry_jobs_wake(jobs);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* One run of a job's function. */
-#ifndef VSI_SQLITE_JOBS_RUN_H
-#define VSI_SQLITE_JOBS_RUN_H
+#ifndef VSI_JOBS_RUN_H
+#define VSI_JOBS_RUN_H
 
-#include "sqlite/jobs_state.h"
+#include "jobs/state.h"
 
 enum { VSI_JOBS_PAUSE_MS = 1000 /* after a failure, such as a full disk */ };
 
