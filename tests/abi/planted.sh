@@ -17,12 +17,12 @@ library() { # MEMBERS ARGUMENT MORE [STATES INNER]: functions, a struct that beg
   cat >"$header" <<END
 #define VESTRY_VERSION "1.2.3"
 #include <stddef.h>
-enum state { ${4:-DOWN, UP} };
-struct inner { size_t size; ${5:-char a; long b;} };
-struct options { size_t size; $1 };
-struct ops { void (*on_state)(enum state state, const struct inner *inner); };
-int vestry_take(const struct options *options, $2);
-int vestry_watch(const struct ops *ops);
+enum vestry_state { ${4:-DOWN, UP} };
+struct vestry_inner { size_t size; ${5:-char a; long b;} };
+struct vestry_options { size_t size; $1 };
+struct vestry_ops { void (*on_state)(enum vestry_state state, const struct vestry_inner *inner); };
+int vestry_take(const struct vestry_options *options, $2);
+int vestry_watch(const struct vestry_ops *ops);
 $3
 END
   { echo '#include "vestry/version.h"' && sed -n 's/^\(int .*\);$/\1 { return 0; }/p' "$header"; } >"$folder/library.c"
