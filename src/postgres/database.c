@@ -130,17 +130,22 @@ vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
   return level_of(database);
 }
 
-static void fall_back(vestry_postgres *database) {
+static const char why_no_room[] =
+    "the server has no room for more locks (53200); raise max_pred_locks_per_transaction there, or look for a "
+    "transaction that stays open";
+static const char why_conflict[] =
+    "a conflict lasts (40001); look for a serializable transaction that is prepared, or whose commit waits for a "
+    "standby";
+
+static void fall_back(vestry_postgres *database, const char *why) {
   if (atomic_load_explicit(&database->level, memory_order_relaxed) != VESTRY_POSTGRES_READS) return;
   (void)is_fallen_back(database); /* one that is over is said to be so */
   uint64_t until_ns = atomic_exchange_explicit(
       &database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms), memory_order_relaxed);
   if (until_ns) return; /* one that began before: it lasts longer now */
   atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
-  vsi_log(database->host, VESTRY_LOG_WARN,
-          "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
-          "max_pred_locks_per_transaction there, or look for a transaction that stays open",
-          database->pool->name, database->options.fallback_ms);
+  vsi_log(database->host, VESTRY_LOG_WARN, "vestry_postgres, %s: the level is TABLES for %u ms: %s",
+          database->pool->name, database->options.fallback_ms, why);
 }
 
 static void say_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
@@ -209,11 +214,15 @@ static void end_transaction(recording *is) {
   is->loan = NULL;
 }
 
-/* Whether the server gave up the transaction for what may be over when it is begun again. */
-static bool is_given_up(recording *is) {
+/* Whether the server gave up the transaction for what may be over when it is begun again. A conflict that is not over
+ * by then may last: a transaction that has promised its commit, and waits, cannot fail, so all fail that read what it
+ * has written. By tables they do not. */
+static bool is_given_up(recording *is, int tries) {
   const char *state = is->loan->sqlstate;
-  if (strcmp(state, no_room) == 0) fall_back(is->database);
-  return strcmp(state, no_room) == 0 || strcmp(state, conflict) == 0;
+  const bool is_conflict = strcmp(state, conflict) == 0;
+  if (strcmp(state, no_room) == 0) fall_back(is->database, why_no_room);
+  if (is_conflict && tries > 1) fall_back(is->database, why_conflict);
+  return is_conflict || strcmp(state, no_room) == 0;
 }
 
 static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
@@ -225,7 +234,7 @@ static vestry_err read_recorded(recording *is, const char *sql, const vestry_val
     if (error) return error;
     error = vestry_postgres_run(is->loan, sql, values, row, ctx); /* gives no row if it fails */
     if (!error || error == VESTRY_NOT_FOUND) break;
-    if (!is_given_up(is)) return error;
+    if (!is_given_up(is, tries)) return error;
     atomic_fetch_add_explicit(&database->again, 1, memory_order_relaxed);
     is->is_torn |= is->has_rows;
     end_transaction(is);
@@ -275,7 +284,7 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   f->max_keys = database->options.max_render_keys;
   vestry_err error =
       vestry_postgres_run(is->loan, vsi_postgres_footprint_sql(major), NULL, vsi_postgres_footprint_row, f);
-  if (error) return is_given_up(is) ? VESTRY_BUSY : error;
+  if (error) return is_given_up(is, 1) ? VESTRY_BUSY : error;
   error = vsi_postgres_footprint_end(f);
   if (error) return error;
   tell_uncovered(database, f->uncovered);

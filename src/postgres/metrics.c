@@ -45,8 +45,9 @@ static vestry_err add_follower(vestry_metrics *metrics, const vestry_postgres_st
       {"vestry_postgres_lag_seconds", "How long there have been some.", NULL, NULL, gauge, (double)is->lag_ms / 1000},
       {"vestry_postgres_commits", "Commits that wrote what a render can read.", NULL, NULL, 0,
        (double)is->commits_count},
-      {"vestry_postgres_fallbacks", "Times that renders were followed by tables, as the server had no room for locks.",
-       NULL, NULL, 0, (double)is->fallbacks_count}};
+      {"vestry_postgres_fallbacks",
+       "Times that renders were followed by tables, for want of room for locks, or in a conflict.", NULL, NULL, 0,
+       (double)is->fallbacks_count}};
   return ADD(metrics, rows);
 }
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/oracle.h"
 
-/* Long keys, so that leaves are split often. */
+/* Leaves have few entries, so that they are split often, and that few pages read the same one. */
 const char oracle_schema[] =
     "CREATE SEQUENCE ids; CREATE SEQUENCE b_ids;"
-    "CREATE TABLE a(id int PRIMARY KEY, grp int, n int, t text, flag bool, plain int DEFAULT 0, fill text);"
-    "CREATE INDEX a_grp ON a(grp, n, fill); CREATE INDEX a_flag ON a(n, id) WHERE flag;"
-    "CREATE INDEX a_lower ON a(lower(t)); CREATE INDEX a_hash ON a USING hash(t);"
+    "CREATE TABLE a(id int PRIMARY KEY WITH (fillfactor = 10), grp int, n int, t text, flag bool, plain int DEFAULT 0, "
+    "fill text);"
+    "CREATE INDEX a_grp ON a(grp, n, fill);"
+    "CREATE INDEX a_hash ON a USING hash(t);"
     "CREATE INDEX a_brin ON a USING brin(n) WITH (pages_per_range = 1);"
-    "CREATE TABLE b(id int PRIMARY KEY, a_id int REFERENCES a ON DELETE CASCADE ON UPDATE CASCADE, v int, fill text);"
+    "CREATE TABLE b(id int PRIMARY KEY WITH (fillfactor = 10), a_id int REFERENCES a ON DELETE CASCADE ON UPDATE "
+    "CASCADE, v int, fill text);"
     "CREATE INDEX b_a ON b(a_id, fill);"
     "CREATE TABLE c(k int PRIMARY KEY, v int) WITH (fillfactor = 50);"
-    "CREATE TABLE p(k int PRIMARY KEY, v int) PARTITION BY RANGE (k);"
+    "CREATE TABLE p(k int PRIMARY KEY WITH (fillfactor = 10), v int) PARTITION BY RANGE (k);"
     "CREATE TABLE p0 PARTITION OF p FOR VALUES FROM (0) TO (100);"
     "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (100) TO (200);"
     "CREATE FUNCTION on_b() RETURNS trigger LANGUAGE plpgsql AS "
@@ -19,6 +21,8 @@ const char oracle_schema[] =
     "CREATE TRIGGER on_b AFTER INSERT ON b FOR EACH ROW EXECUTE FUNCTION on_b();"
     "INSERT INTO a SELECT nextval('ids'), i % 15, (i * 7) % 100, 'T' || i % 60, i % 3 = 0, 0, repeat(md5(i::text), 9)"
     "  FROM generate_series(1, 300) i;"
+    "CREATE INDEX a_flag ON a(n, id) WITH (fillfactor = 10) WHERE flag;"
+    "CREATE INDEX a_lower ON a(lower(t)) WITH (fillfactor = 10);"
     "INSERT INTO c SELECT i, 0 FROM generate_series(0, 19) i;"
     "INSERT INTO b SELECT nextval('b_ids'), 1 + i % 280, i % 50, repeat(md5(i::text), 9) FROM generate_series(1, 300) "
     "i;"

@@ -21,7 +21,7 @@ static void explain(const oracle_world *w, const oracle_page *page, uint64_t see
   print_message("seed %" PRIu64 ", step %d: missed by page %td\n", seed, step, page - w->all);
   for (size_t i = 0; i < 2; i++)
     if (*page->sql[i]) print_message("  reads %s\n", page->sql[i]);
-  print_message("%s", w->history);
+  fputs(w->history, stdout); /* print_message() cuts it off */
 }
 
 /* What a page shows is what is. */
@@ -29,7 +29,8 @@ static bool judge(oracle_world *w, tally *t, uint64_t seed, int step) {
   uint64_t is[ORACLE_PAGES];
   uint64_t missed = t->missed;
   if (!oracle_world_settle(w)) {
-    print_message("seed %" PRIu64 ", step %d: it never settles: %s\n%s", seed, step, w->on.th.last_log, w->history);
+    print_message("seed %" PRIu64 ", step %d: it never settles: %s\n", seed, step, w->on.th.last_log);
+    fputs(w->history, stdout);
     t->missed++;
     return false;
   }

@@ -225,7 +225,8 @@ void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level lev
   postgres_server_run(shop_server(), oracle_schema);
   w->truth = PQconnectdb(shop_server()->url);
   assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
-  say_truth(w, "SET default_transaction_isolation = 'repeatable read'");
+  say_truth(w, "SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
+               "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");
   say_truth(w, "PREPARE waits AS SELECT 1 FROM pg_stat_get_activity($1) WHERE wait_event = 'SyncRep'");
   oracle_writers_open(w);
   for (int i = 0; i < 20; i++) oracle_write(w); /* some stay open over the start */
