@@ -3,7 +3,7 @@
  * sessions, states of tabs, and actions that run once, which have transactions of their own.
  *
  * What others commit is seen by each node by itself. Where commits cannot be followed (level TOPICS, which the log says
- * with what is to be set), each that is made here refreshes all pages that have read something. */
+ * with what is to be set), each that a node makes refreshes all pages that have read something, at all nodes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +13,7 @@
 #include "vestry/postgres_once.h"
 #include "vestry/postgres_sessions.h"
 #include "vestry/postgres_tab.h"
+#include "vestry/postgres_topics.h"
 
 enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_NUMBER = 1, LOCK_TAB = 2 };
 #define DATABASE "database" /* the topic of all that has read it */
@@ -20,6 +21,7 @@ enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_NUMBER = 1,
 struct own {
   vestry_postgres_pool *pool, *state_pool;
   vestry_postgres *database;
+  vestry_postgres_topics *topics;
   vestry_postgres_tabs *tabs;
 };
 
@@ -80,12 +82,15 @@ static vestry_err read_secret(struct db *db, unsigned char secret[SECRET_BYTES])
 static vestry_err attach(struct db *db) {
   struct own *own = db->own;
   vestry_err err = vestry_postgres_create(db->pages, own->pool, NULL, &own->database);
+  if (!err) err = vestry_postgres_topics_create(db->pages, own->pool, NULL, &own->topics);
   if (!err && db->options.has_tabs) err = vestry_postgres_tabs_create(db->pages, own->state_pool, NULL, &own->tabs);
   return err;
 }
 
 static void detach(struct db *db) {
   struct own *own = db->own;
+  vestry_postgres_topics_destroy(own->topics);
+  own->topics = NULL;
   vestry_postgres_detach(own->database);
 }
 
@@ -135,7 +140,10 @@ struct acting {
 static vestry_err act_once(vestry_postgres_loan *lent, void *ctx) {
   struct acting *of = ctx;
   struct db_loan loan = {.db = of->db, .own = lent};
+  const struct own *own = of->db->own;
   vestry_err err = of->fn(&loan, of->ctx);
+  if (!err && own->database && vestry_postgres_level_get(own->database) == VESTRY_POSTGRES_TOPICS)
+    err = vestry_postgres_refresh(lent, DATABASE);
   of->is_refused = err && *lent->sqlstate;
   return err;
 }
@@ -146,8 +154,6 @@ static vestry_err act(struct db *db, db_act_fn fn, void *ctx) {
   const vestry_postgres_kind kind =
       db->options.is_serializable ? VESTRY_POSTGRES_SERIALIZABLE : VESTRY_POSTGRES_READ_COMMITTED;
   vestry_err err = vestry_postgres_act(own->pool, kind, act_once, &of);
-  if (!err && own->database && vestry_postgres_level_get(own->database) == VESTRY_POSTGRES_TOPICS)
-    (void)vestry_refresh(db->pages, DATABASE, NULL);
   const bool is_over_soon = err == VESTRY_BUSY || err == VESTRY_TIMEOUT || (err == VESTRY_IO && !of.is_refused);
   return is_over_soon ? VESTRY_LIMIT : err;
 }

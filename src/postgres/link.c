@@ -68,6 +68,11 @@ static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts
   return error;
 }
 
+/* Notices are for people at a terminal. */
+static void drop_notice(void *ctx, const PGresult *result) {
+  (void)ctx, (void)result;
+}
+
 vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const char *name, const char *const *more_words,
                                 const char *const *more_values, uint64_t until_ns, PGconn **ret_db) {
   const char *words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
@@ -82,6 +87,7 @@ vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const cha
   vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, count, until_ns, ret_db)
                                      : connect_once(call, words, values, until_ns, ret_db);
   vsi_postgres_hosts_finish(&hosts);
+  if (!error) PQsetNoticeReceiver(*ret_db, drop_notice, NULL);
   return error;
 }
 

@@ -78,11 +78,6 @@ static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
   return VESTRY_OK;
 }
 
-/* Notices are for people at a terminal. */
-static void drop_notice(void *ctx, const PGresult *result) {
-  (void)ctx, (void)result;
-}
-
 static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
   vestry_postgres_pool *pool = loan->pool;
   const vsi_call call = vsi_postgres_pool_call(pool, function);
@@ -91,7 +86,6 @@ static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
       vsi_postgres_connect(&call, pool->url, NULL, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
   note(pool, !error);
   if (error) return error;
-  PQsetNoticeReceiver(db, drop_notice, NULL);
   PQfreeCancel(loan->cancel);
   loan->cancel = PQgetCancel(db);
   vsi_mutex_lock(&pool->lock);

@@ -138,6 +138,22 @@ test('boxoffice: two processes that start at once on one database: a seat has on
   assert.deepEqual([...one.problems, ...other.problems], []);
 });
 
+test('boxoffice: where commits cannot be followed nodes tell each other', { skip: !IS_POSTGRES && 'it is PostgreSQL that may not let them' }, async (t) => {
+  const { options: [option, url], sql } = await databaseFor(t);
+  sql('CREATE ROLE clerk LOGIN');
+  sql('GRANT CREATE ON SCHEMA public TO clerk');
+  const database = { options: [option, url.replace('user=postgres', 'user=clerk')], sql };
+  const isTold = /^vestry: (error|warning)\b.*(REPLICATION|replication|wal sender)/;
+  const [here, there] = [await officeFor(t, [], database, isTold), await officeFor(t, [], database, isTold)];
+  const [one, other] = [await here.tab(), await there.tab()];
+  await seat(one, 'A', 3, 5).click();
+  await isMine(one, 1);
+  await is(other, 'A', 3, 5, 'held');
+  await one.page.locator('#basket li .small').nth(0).click();
+  for (const tab of [one, other]) await is(tab, 'A', 3, 5, 'free');
+  assert.deepEqual([...one.problems, ...other.problems], []);
+});
+
 test('boxoffice: nodes are unplugged, the tab moves to another with its hold and its name', { skip: !IS_POSTGRES && sameOnBoth }, async (t) => {
   const office = await officeFor(t, ['--nodes', '3', '--robots', '50', '--pace', '3000']);
   const tab = await office.tab();
