@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** Jobs: work that outlives the request that asks for it, and the process. A job is a row of a table that vestry makes
- *  in the application's database, vestry_job: of SQLite (vestry/sqlite_jobs.h), for all processes of a file. There the
- *  table is made, and a job enqueued or finished in a transaction; all else is here.
+ *  in the application's database, vestry_job: of SQLite (vestry/sqlite_jobs.h), for all processes of a file, or of
+ *  PostgreSQL (vestry/postgres_jobs.h), for all nodes. There the table is made, and a job enqueued or finished in a
+ *  transaction; all else is here.
  *
  *      vestry_sqlite_jobs_create(pool, NULL, &jobs);
  *      vestry_jobs_on(jobs, "mail", send_mail, app);                // what this process can do
@@ -11,7 +12,7 @@
  *  What is promised:
  *  - A job that was committed is run at least once; one that was rolled back never. It is run again after a failure,
  *    and after its process died or lost its lease. So a function does what may be done twice, or writes to this
- *    database and calls vestry_sqlite_job_finish in the same transaction: that is committed once.
+ *    database and calls vestry_sqlite_job_finish, or vestry_postgres_job_finish, in the same transaction: once.
  *  - A process has a job by a lease, with a number that each taking increments (fencing). The lease is renewed while
  *    the function runs. When the lease ends, because the process was killed or stood still, any process may take the
  *    job over: from then on whatever the former one writes of it is refused (CLOSED).
@@ -85,8 +86,9 @@ typedef vestry_err (*vestry_job_fn)(vestry_job *job, void *app);
 
 /** Say how far it is, which also renews its lease. It is a commit: say it as often as a person wants to read it.
  *  fraction  0 to 1; what is no number counts as 0, what lies outside as the nearer end
- *  text      at most VESTRY_JOB_SAID_MAX_BYTES bytes, copied; NULL: none
- *  Returns   OK | CLOSED (it was taken over, or removed: stop) | TOO_LARGE | the errors of the database
+ *  text      at most VESTRY_JOB_SAID_MAX_BYTES bytes of UTF-8, copied; NULL: none
+ *  Returns   OK | CLOSED (it was taken over, or removed: stop) | TOO_LARGE | INVALID (no UTF-8) | the errors of the
+ *            database
  *  Threads   the function's; blocks on the disk */
 VESTRY_API vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text);
 /** Whether the function should end soon: the jobs are being stopped, or this one was taken over, or removed. A long
@@ -134,11 +136,13 @@ typedef struct vestry_jobs_options {
                                      VESTRY_NEVER_MS: they stay. Dead ones stay */
   vestry_job_end_fn on_end;     /**< NULL: none */
   void *app;                    /**< handed to on_end */
-  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the system's clock. For tests */
+  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the system's clock; over PostgreSQL the
+                                     server's. For tests */
   void *now_ctx;                /**< handed to it */
 } vestry_jobs_options;
 
-/** Jobs that are kept in a table. vestry_sqlite_jobs_create calls it; an application calls that.
+/** Jobs that are kept in a table. vestry_sqlite_jobs_create and vestry_postgres_jobs_create call it; an application
+ *  calls those.
  *  table     whose functions know how. Owned by the jobs from here on, unless this fails
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure

@@ -18,8 +18,9 @@
  *  helps. No value is in it: "..." stands for a statement's literals, and for what the server cites that is no name of
  *  the statement's. A conflict after which vestry_postgres_act begins again is counted, and not said. The errors of the
  *  functions here that use the database:
- *  - LIMIT: not now, and nothing was done. The server is away, is full, or no connection was given back within wait_ms.
- *    A handler that returns it answers 503, and what is repeated by vestry/once.h is done when that is over
+ *  - LIMIT: not now, and nothing was done. The server is away, which is said once until it is back, is full, or no
+ *    connection was given back within wait_ms. A handler that returns it answers 503, and what is repeated by
+ *    vestry/once.h is done when that is over
  *  - BUSY: another transaction was in the way (40001, 40P01). Begin again, as vestry_postgres_act does by itself
  *  - TIMEOUT: a statement took longer than statement_ms. CLOSED: vestry_postgres_cancel has met it
  *  - EXISTS: a value that is to be there once is there already (23505). INVALID: values that do not fit the parameters

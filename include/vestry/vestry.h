@@ -19,7 +19,7 @@
  *  - Pages that render again when their data changes: page.h; the rows of a long list that are seen: window.h; over
  *    SQLite, without naming topics: sqlite.h. Forms that come back: form.h, sqlite_forms.h, postgres_forms.h.
  *    A function that feeds a stream: watch.h. Who is here: presence.h. Work that outlives its process: jobs.h,
- *    sqlite_jobs.h.
+ *    sqlite_jobs.h, postgres_jobs.h.
  *  - One event to many: channel.h, with what was missed history.h, compressed by profile.h.
  *    Messages to functions: bus.h.
  *  - Several machines: cluster.h, over broker.h. The end: drain.h. Threads and time: runtime.h, host.h;

@@ -3,6 +3,7 @@
 #include "jobs/run.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "base/wait.h"
 #include "jobs/table.h"
 
@@ -14,7 +15,9 @@ static const vsi_jobs_table_ops *ops_of(const vestry_jobs *jobs) {
 
 vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text) {
   if (!job) return VESTRY_INVALID;
-  if (text && strnlen(text, VESTRY_JOB_SAID_MAX_BYTES + 1) > VESTRY_JOB_SAID_MAX_BYTES) return VESTRY_TOO_LARGE;
+  const size_t len = text ? strnlen(text, VESTRY_JOB_SAID_MAX_BYTES + 1) : 0;
+  if (len > VESTRY_JOB_SAID_MAX_BYTES) return VESTRY_TOO_LARGE;
+  if (!vsi_is_utf8(text, len)) return VESTRY_INVALID;
   vsi_jobs_run *run = (vsi_jobs_run *)job;
   return vsi_jobs_note_lost(run, ops_of(run->jobs)->progress(run,
                                                              fraction > 1   ? 1
@@ -35,9 +38,14 @@ bool vestry_job_is_over(const vestry_job *job) {
 void vestry_job_explain(vestry_job *job, const char *text) {
   vsi_jobs_run *run = (vsi_jobs_run *)job;
   if (!job || !text) return;
-  const size_t len = strnlen(text, VESTRY_JOB_SAID_MAX_BYTES);
+  const size_t len = vsi_utf8_trim(text, strnlen(text, VESTRY_JOB_SAID_MAX_BYTES));
+  bool is_valid;
   memcpy(run->why, text, len);
   run->why[len] = '\0';
+  for (size_t at = 0, next; at < len; at += next) {
+    next = vsi_utf8_next(text + at, text + len, &is_valid);
+    if (!is_valid) memset(run->why + at, '?', next);
+  }
 }
 
 void vestry_job_give_up(vestry_job *job) {
@@ -212,9 +220,9 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
       perform(&run);
       has_run = true;
     }
-    if (error == VESTRY_NOT_FOUND) error = VESTRY_OK; /* another process was quicker */
     free_run(&run, jobs);
   }
+  if (error == VESTRY_NOT_FOUND) error = VESTRY_OK; /* another process was quicker, with all that are due */
   *ret_has_run = has_run;
   return error;
 }

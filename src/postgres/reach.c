@@ -52,6 +52,14 @@ static bool is_away(vestry_postgres_pool *pool) {
   return is_away;
 }
 
+/* Whether the last connection that was asked for has not come: why is said already. */
+static bool has_said(vestry_postgres_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  bool has_said = pool->away_ms != 0;
+  vsi_mutex_unlock(&pool->lock);
+  return has_said;
+}
+
 /* The server was asked for a connection. */
 static void note(vestry_postgres_pool *pool, bool has_come) {
   vsi_mutex_lock(&pool->lock);
@@ -80,7 +88,9 @@ static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
 
 static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
   vestry_postgres_pool *pool = loan->pool;
-  const vsi_call call = vsi_postgres_pool_call(pool, function);
+  vestry_host quiet = *pool->host;
+  quiet.log = NULL;
+  const vsi_call call = {has_said(pool) ? &quiet : pool->host, function, pool->name};
   PGconn *db = NULL;
   vestry_err error =
       vsi_postgres_connect(&call, pool->url, NULL, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
