@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A lock for many readers or one writer, that knows its place in the order of locks. Readers that never cease keep no
- * writer out; so no thread reads under a lock that it reads under already. Header only, as base/thread.h is. */
+ * writer out, but with musl, which has no such lock; so no thread reads under a lock that it reads under already. Header
+ * only, as base/thread.h is. */
 #ifndef VSI_BASE_RW_LOCK_H
 #define VSI_BASE_RW_LOCK_H
 
@@ -13,7 +14,9 @@ typedef pthread_rwlock_t vsi_rw_lock;
 static inline void vsi_rw_lock_init(vsi_rw_lock *lock) {
   pthread_rwlockattr_t attributes;
   pthread_rwlockattr_init(&attributes);
+#ifdef __GLIBC__
   pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
   pthread_rwlock_init(lock, &attributes);
   pthread_rwlockattr_destroy(&attributes);
 }

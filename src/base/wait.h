@@ -28,9 +28,19 @@ static inline uint64_t vsi_monotonic_in_ms(uint64_t ms) {
 
 /* Wait until the condition is signalled, which may be for nothing, or until that time. false: the time has come. */
 static inline bool vsi_wait_until(pthread_cond_t *condition, vsi_mutex *lock, uint64_t until_ns) {
-  const struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
   VSI_LOCK_WAIT(lock);
+#ifdef __GLIBC__
+  const struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
   return pthread_cond_clockwait(condition, &lock->mutex, CLOCK_MONOTONIC, &until) == 0;
+#else /* musl waits by the clock that can be set: where it is set back meanwhile, the wait is longer */
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  const uint64_t now_ns = vsi_monotonic_ns();
+  const uint64_t sum_ns = (uint64_t)until.tv_nsec + (until_ns > now_ns ? until_ns - now_ns : 0);
+  until.tv_sec += (time_t)(sum_ns / 1000000000);
+  until.tv_nsec = (long)(sum_ns % 1000000000);
+  return pthread_cond_timedwait(condition, &lock->mutex, &until) == 0 || vsi_monotonic_ns() < until_ns;
+#endif
 }
 
 #endif
