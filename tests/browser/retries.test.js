@@ -9,6 +9,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { startExample, newSession, send, closeChrome } = require('./harness.js');
+const chatting = require('./chat.js');
 const { sqlAt } = require('./database.js');
 
 after(closeChrome);
