@@ -43,7 +43,7 @@ done <"$log.tests"
 
 # What they need comes first, so that what is left afterwards is theirs.
 # shellcheck disable=SC2086 # lists of words
-needs=$(apt-get -s --no-install-recommends install $names | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v vestry)
+needs=$(apt-get -s --no-install-recommends install $names | sed -n '/^Inst [^ ]*vestry/d; s/^Inst \([^ ]*\).*/\1/p')
 # shellcheck disable=SC2086
 apt install $needs
 files >"$log.before"
