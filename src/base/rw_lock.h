@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A lock for many readers or one writer, that knows its place in the order of locks. Readers that never cease keep no
- * writer out, but with musl, which has no such lock; so no thread reads under a lock that it reads under already. Header
- * only, as base/thread.h is. */
+ * writer out, but with musl, which has no such lock; so no thread reads under a lock that it reads under already.
+ * Header only, as base/thread.h is. */
 #ifndef VSI_BASE_RW_LOCK_H
 #define VSI_BASE_RW_LOCK_H
 

@@ -361,8 +361,8 @@ static void say_end(const follower *f, vestry_err error) {
           *why ? why : "the connection was lost");
 }
 
-/* It has begun. */
-static void go(follower *f) {
+/* It has begun. Why it has ended; OK: it is over. */
+static vestry_err go(follower *f) {
   f->was_refused = false;
   f->look_ms = 0;
   f->records_told = 0;
@@ -373,6 +373,7 @@ static void go(follower *f) {
   vestry_err error = follow(f);
   if (error) say_end(f, error);
   set(f, VSI_POSTGRES_TRYING);
+  return error;
 }
 
 static void *run(void *ctx) {
@@ -381,11 +382,11 @@ static void *run(void *ctx) {
   while (!is_over(f)) {
     bool was_there = begin(f) != VESTRY_OK && f->side;
     bool is_going = !was_there && f->side;
-    if (is_going) {
-      go(f);
-      back_off_ms = BACK_OFF_FIRST_MS;
-    } else if (was_there && f->was_refused) {
-      set(f, VSI_POSTGRES_REFUSED); /* twice, so that it is no server that is about to end */
+    const vestry_err error = is_going ? go(f) : VESTRY_OK;
+    if (is_going) back_off_ms = BACK_OFF_FIRST_MS;
+    /* Refused twice, so that it is no server that is about to end; or its WAL cannot be read here, nor later. */
+    if ((was_there && f->was_refused) || error == VESTRY_UNSUPPORTED) {
+      set(f, VSI_POSTGRES_REFUSED);
       back_off_ms = REFUSED_MS;
     }
     f->was_refused = !is_going;

@@ -123,7 +123,7 @@ static void far_add(far_end *f, const vestry_profile *p, const char *text, size_
 
 /* Primer; then an encoder that is used again, a fresh one or one that was reset, framed bytes, idle ones, in any order
  * in which the used one is not interrupted; then the end. */
-static void splice(const vestry_profile *p, uint64_t seed) {
+static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   static char text[EVENT_MOST + 64];
   const vestry_profile_ops *ops = p->ops;
   far_end f;
@@ -180,7 +180,7 @@ static void shared_streams(void **state) {
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
-    for (uint64_t seed = 0; seed < 30 && p.ops->primer; seed++) splice(&p, seed * 1000003 + (uint64_t)i);
+    for (uint64_t seed = 0; seed < 30 && p.ops->primer; seed++) splice_pieces(&p, seed * 1000003 + (uint64_t)i);
   }
 }
 

@@ -30,9 +30,11 @@ static void assert_touched(const vsi_postgres_touched *t, vsi_postgres_touch tou
   assert_int_equal(t->offset, offset);
 }
 
-static const unsigned char row[] = {1, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 3, 0}; /* 7: the old version's place */
-static const unsigned char leaf[] = {0, 0, 0, 0, 3, 0, 2, 0, 0, 0};
-static const unsigned char half_dead[] = {1, 0, 0, 0, BLOCK, 0, 0, 0, 4, 0, 0, 0, OTHER, 0, 0, 0, 2, 0, 0, 0};
+/* 7: the old version's place */
+static const unsigned char row[] = {WRITTEN_U32(1), WRITTEN_U16(7), 0, 0, WRITTEN_U32(2), WRITTEN_U16(3)};
+static const unsigned char leaf[] = {WRITTEN_U32(0), WRITTEN_U16(3), WRITTEN_U16(2), 0, 0};
+static const unsigned char half_dead[] = {WRITTEN_U16(1), 0, 0, WRITTEN_U32(BLOCK), WRITTEN_U32(4), WRITTEN_U32(OTHER),
+                                          WRITTEN_U32(2)};
 
 static void rows_are_inserted_changed_and_both(void **state) {
   (void)state;

@@ -86,7 +86,7 @@ static vestry_err insert(uint32_t xid, uint32_t relation) {
 }
 
 static vestry_err delete_row(uint32_t xid, uint32_t block, uint8_t offset) {
-  const unsigned char main[] = {1, 0, 0, 0, offset, 0, 0, 0};
+  const unsigned char main[] = {WRITTEN_U32(1), WRITTEN_U16(offset), 0, 0};
   return take(xid, VSI_POSTGRES_HEAP, 0x10, WRITTEN_DATABASE, TABLE, block, main, sizeof main);
 }
 
@@ -94,8 +94,10 @@ static vestry_err enter(uint32_t xid, uint32_t block) {
   return take(xid, VSI_POSTGRES_BTREE, 0x00, WRITTEN_DATABASE, INDEX, block, "\3\0", 2);
 }
 
+static const unsigned char halves[] = {WRITTEN_U32(0), WRITTEN_U16(3), WRITTEN_U16(2)};
+
 static vestry_err split(uint32_t xid, uint32_t block) {
-  return take(xid, VSI_POSTGRES_BTREE, 0x30, WRITTEN_DATABASE, INDEX, block, "\0\0\0\0\3\0\2\0", 8);
+  return take(xid, VSI_POSTGRES_BTREE, 0x30, WRITTEN_DATABASE, INDEX, block, halves, sizeof halves);
 }
 
 /* A commit with messages about relations, and with one subtransaction if `sub` is not 0. */
@@ -170,7 +172,7 @@ static void an_abort_tells_nothing(void **state) {
 static void other_databases_are_passed_over(void **state) {
   (void)state;
   assert_int_equal(take(7, VSI_POSTGRES_HEAP, 0x00, OTHER_DATABASE, TABLE, 1, "\3\0\0", 3), VESTRY_OK);
-  assert_int_equal(take(7, VSI_POSTGRES_BTREE, 0x30, OTHER_DATABASE, INDEX, 1, "\0\0\0\0\3\0\2\0", 8), VESTRY_OK);
+  assert_int_equal(take(7, VSI_POSTGRES_BTREE, 0x30, OTHER_DATABASE, INDEX, 1, halves, sizeof halves), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
   assert_int_equal(told.count + moves_count, 0);
   assert_false(told_all);

@@ -48,4 +48,13 @@ void written_give_up(written *w, const written_record *r, size_t len);
 /* The rest of the segment is left empty. */
 void written_switch(written *w);
 
+/* Bytes of a number as this machine writes it, and a server on it. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define WRITTEN_U16(n) ((n) >> 8) & 0xff, (n)&0xff
+#define WRITTEN_U32(n) ((n) >> 24) & 0xff, ((n) >> 16) & 0xff, WRITTEN_U16(n)
+#else
+#define WRITTEN_U16(n) (n) & 0xff, ((n) >> 8) & 0xff
+#define WRITTEN_U32(n) WRITTEN_U16(n), ((n) >> 16) & 0xff, ((n) >> 24) & 0xff
+#endif
+
 #endif
