@@ -62,10 +62,14 @@ found=0
 status=0
 for before in "$kept"/[0-9]*/*.abi; do
   [ -e "$before" ] || continue
+  now=$lib/$(basename "$before" .abi).so
+  soname=$(sed -n "s/^<abi-corpus .* soname='\([^']*\)'.*/\1/p;s/^<abi-corpus soname='\([^']*\)'.*/\1/p" "$before")
+  # Programs of another soname run with the library of that.
+  [ "$soname" = "$(readelf -d "$now" | sed -n 's/.*(SONAME).*\[\(.*\)\]$/\1/p')" ] || continue
   found=$((found + 1))
   differ() { # OPTIONS…
     abidiff --leaf-changes-only --no-added-syms --drop-private-types --headers-dir2 "$include" \
-      --suppressions "$folder/others" "$@" "$before" "$lib/$(basename "$before" .abi).so"
+      --suppressions "$folder/others" "$@" "$before" "$now"
   }
   # The suppression sees to it that each new member stands at the end; but it also passes over a struct without any that
   # has changed in another way.
@@ -73,5 +77,5 @@ for before in "$kept"/[0-9]*/*.abi; do
   echo "$before: programs that were built with it do not run with $lib (docs/abi.md)"
   status=1
 done
-[ "$found" != 0 ] || skip "no version has an ABI that is kept: tests/abi/VERSION"
+[ "$found" != 0 ] || skip "no version of this soname has an ABI that is kept: tests/abi/VERSION"
 exit $status
