@@ -232,6 +232,7 @@ static vestry_err read_recorded(recording *is, const char *sql, const vestry_val
   for (int tries = 1; tries <= TRIES; tries++) {
     if (!is->loan) error = begin_transaction(is);
     if (error) return error;
+    ((vsi_postgres_loan *)is->loan)->begins_again = tries < TRIES;
     error = vestry_postgres_run(is->loan, sql, values, row, ctx); /* gives no row if it fails */
     if (!error || error == VESTRY_NOT_FOUND) break;
     if (!is_given_up(is, tries)) return error;
@@ -282,6 +283,7 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   f->by_tables = is->by_tables;
   f->left_out = is->left_out;
   f->max_keys = database->options.max_render_keys;
+  ((vsi_postgres_loan *)is->loan)->begins_again = true; /* with the whole render */
   vestry_err error =
       vestry_postgres_run(is->loan, vsi_postgres_footprint_sql(major), NULL, vsi_postgres_footprint_row, f);
   if (error) return is_given_up(is, 1) ? VESTRY_BUSY : error;
