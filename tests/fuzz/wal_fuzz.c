@@ -75,7 +75,7 @@ static told feed(const vsi_postgres_format *format, const unsigned char *data, s
     data += len;
     size -= len;
   }
-  require(!error || error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
+  require(!error || error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE || error == VESTRY_UNSUPPORTED);
   require(!error == !wal.reason[0]);
   vsi_postgres_wal_finish(&wal);
   add(&t, error);

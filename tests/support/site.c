@@ -138,7 +138,7 @@ void site_close(site *s) {
     site_settle(s);
     site_check_pages(s);
   }
-  assert_int_equal(vestry_stop(s->v, 0), VESTRY_OK);
+  assert_int_equal(vestry_stop(s->v, 10000), VESTRY_OK);
   if (s->pages) end_pages(s);
   site_check_stopped(s->v);
   vestry_destroy(s->v);
