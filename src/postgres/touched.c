@@ -4,6 +4,7 @@
 #include "postgres/bytes.h"
 
 enum {
+  MAIN_FORK = 0,
   HEAP_OPERATION = 0x70,
   HEAP_INSERT = 0x00,
   HEAP_DELETE = 0x10,
@@ -33,6 +34,11 @@ static bool number_at(const vsi_postgres_record *record, size_t at, uint32_t *re
   return true;
 }
 
+/* Of the rows, or entries, themselves: not of the visibility map, nor of another fork. */
+static bool is_main(const vsi_postgres_block *block) {
+  return block->is_there && block->fork == MAIN_FORK;
+}
+
 /* The old version of a row. Offsets begin with 1. */
 static bool take_changed(const vsi_postgres_record *record, const vsi_postgres_block *block,
                          vsi_postgres_touched *ret_touched) {
@@ -42,15 +48,16 @@ static bool take_changed(const vsi_postgres_record *record, const vsi_postgres_b
   return ret_touched->offset > 0;
 }
 
-/* An update's block 0 has the new version; block 1 is the old one's, if that is another. */
+/* An update's block 0 has the new version; block 1 is the old one's, if that is another. Newer minor versions (17.12 as
+ * Debian 13 has it) name pages of the visibility map, too: in a delete that is block 1. */
 static vestry_err read_heap(const vsi_postgres_record *record, vsi_postgres_touched *ret_touched, size_t *ret_count) {
   const vsi_postgres_block *block = &record->blocks[0], *old = &record->blocks[1];
   unsigned operation = record->info & HEAP_OPERATION;
   bool is_update = operation == HEAP_UPDATE || operation == HEAP_HOT_UPDATE;
   if (!is_update && operation != HEAP_INSERT && operation != HEAP_DELETE) return VESTRY_OK;
   size_t count = 0;
-  if (!block->is_there) return VESTRY_MALFORMED;
-  if (operation != HEAP_INSERT && !take_changed(record, old->is_there ? old : block, &ret_touched[count++]))
+  if (!is_main(block)) return VESTRY_MALFORMED;
+  if (operation != HEAP_INSERT && !take_changed(record, is_main(old) ? old : block, &ret_touched[count++]))
     return VESTRY_MALFORMED;
   if (operation != HEAP_DELETE) ret_touched[count++] = touch(VSI_POSTGRES_INSERTED, block);
   *ret_count = count;

@@ -68,6 +68,26 @@ static void rows_are_inserted_changed_and_both(void **state) {
   assert_touched(touched, VSI_POSTGRES_CHANGED, BLOCK, 0, 7);
 }
 
+/* As servers with the minor versions of 2026 write them: the visibility map's page stands beside the row's. */
+static void a_page_of_the_visibility_map_is_not_the_rows(void **state) {
+  (void)state;
+  enum { VISIBILITY_MAP = 2 };
+  vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
+  size_t count;
+  for (unsigned operation = 0x00; operation <= 0x40; operation += 0x10) {
+    if (operation == 0x30) continue;
+    vsi_postgres_record record = record_of(VSI_POSTGRES_HEAP, operation, row, sizeof row);
+    add_second(&record);
+    record.blocks[1].fork = VISIBILITY_MAP;
+    record.blocks[1].number = 0;
+    assert_int_equal(vsi_postgres_touched_read(&record, touched, &count), VESTRY_OK);
+    const size_t changed = operation != 0x00, inserted = operation != 0x10;
+    assert_int_equal(count, changed + inserted);
+    if (changed) assert_touched(&touched[0], VSI_POSTGRES_CHANGED, BLOCK, 0, 7);
+    if (inserted) assert_touched(&touched[changed], VSI_POSTGRES_INSERTED, BLOCK, 0, 0);
+  }
+}
+
 static void leaves_are_entered_split_and_left(void **state) {
   (void)state;
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
@@ -158,6 +178,7 @@ static void a_record_that_lacks_a_part_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_inserted_changed_and_both),
+                                     cmocka_unit_test(a_page_of_the_visibility_map_is_not_the_rows),
                                      cmocka_unit_test(leaves_are_entered_split_and_left),
                                      cmocka_unit_test(nothing_else_touches_what_a_query_finds),
                                      cmocka_unit_test(a_record_that_lacks_a_part_is_refused)};
