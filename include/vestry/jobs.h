@@ -143,11 +143,11 @@ typedef struct vestry_jobs_options {
 
 /** Jobs that are kept in a table. vestry_sqlite_jobs_create and vestry_postgres_jobs_create call it; an application
  *  calls those.
- *  table     whose functions know how. Owned by the jobs from here on, unless this fails
+ *  table     whose functions know how. Owned by the jobs from here on, also if this fails
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  any; does not block */
+ *  Returns  OK | INVALID | NO_MEMORY | what the table's functions say
+ *  Threads  any; blocks as they do */
 VESTRY_API vestry_err vestry_jobs_create(vestry_jobs_table *table, const vestry_jobs_options *options,
                                          vestry_jobs **ret_jobs);
 /** Stop, and free. No transaction with an enqueued job may be open. NULL is accepted. Threads as vestry_jobs_stop. */

@@ -45,9 +45,9 @@ static const char *find_mistake(const vestry_jobs_options *options) {
   return NULL;
 }
 
-vestry_err vestry_jobs_create(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
+static vestry_err make(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
   vestry_jobs_options options;
-  if (!table || !ret_jobs || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);
   if (mistake) return vsi_mistake(table->host, table->function, mistake);
@@ -62,6 +62,22 @@ vestry_err vestry_jobs_create(vestry_jobs_table *table, const vestry_jobs_option
   pthread_cond_init(&jobs->look, NULL);
   *ret_jobs = jobs;
   return VESTRY_OK;
+}
+
+vestry_err vestry_jobs_create(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
+  vestry_jobs *jobs = NULL;
+  if (!table) return VESTRY_INVALID;
+  vestry_err error = ret_jobs ? make(table, given, &jobs) : VESTRY_INVALID;
+  if (error) {
+    vsi_free(table->host, table);
+    return error;
+  }
+  error = table->ops->make(table);
+  if (error)
+    vestry_jobs_destroy(jobs);
+  else
+    *ret_jobs = jobs;
+  return error;
 }
 
 vestry_err vestry_jobs_start(vestry_jobs *jobs) {
@@ -95,7 +111,7 @@ void vestry_jobs_destroy(vestry_jobs *jobs) {
   pthread_cond_destroy(&jobs->work);
   pthread_cond_destroy(&jobs->look);
   vsi_mutex_finish(&jobs->lock);
-  jobs->table->ops->destroy(jobs->table);
+  vsi_free(jobs->host, jobs->table);
   vsi_free(jobs->host, jobs);
 }
 

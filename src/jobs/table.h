@@ -27,6 +27,8 @@ typedef struct vsi_jobs_listing {
 } vsi_jobs_listing;
 
 typedef struct vsi_jobs_table_ops {
+  /* Make the table, unless it is there. */
+  vestry_err (*make)(vestry_jobs_table *table);
   /* Make a tick, or give it other times. */
   vestry_err (*tick)(vestry_jobs *jobs, const char *name, vsi_jobs_period period);
   /* Whether a job of a kind that is done here is due. */
@@ -50,9 +52,9 @@ typedef struct vsi_jobs_table_ops {
   vestry_err (*list)(vestry_jobs *jobs, const vsi_jobs_listing *listing);
   /* The first six of them. */
   vestry_err (*count)(vestry_jobs *jobs, vestry_jobs_stats *stats);
-  void (*destroy)(vestry_jobs_table *table);
 } vsi_jobs_table_ops;
 
+/* The first member of a database's own, which is one piece of its host's memory. */
 struct vestry_jobs_table {
   const vsi_jobs_table_ops *ops;
   const vestry_host *host;

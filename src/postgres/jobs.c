@@ -30,18 +30,7 @@ vestry_err vestry_postgres_jobs_create(vestry_postgres_pool *pool, const vestry_
   vsi_postgres_jobs_table *made = vsi_calloc(pool->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
   *made = (vsi_postgres_jobs_table){{&vsi_postgres_jobs_ops, pool->host, "vestry_postgres_jobs_create"}, pool};
-  vestry_jobs *jobs;
-  vestry_err error = vestry_jobs_create(&made->table, options, &jobs);
-  if (error) {
-    vsi_free(pool->host, made);
-    return error;
-  }
-  error = vsi_postgres_jobs_make(pool);
-  if (error)
-    vestry_jobs_destroy(jobs);
-  else
-    *ret_jobs = jobs;
-  return error;
+  return vestry_jobs_create(&made->table, options, ret_jobs);
 }
 
 /* Whether it is a transaction of the jobs' pool in which something can be written. */

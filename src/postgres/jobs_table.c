@@ -90,8 +90,8 @@ static const char stats_sql[] =
     " count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'),"
     " count(*) FILTER (WHERE state = 'dead'), (SELECT removed FROM vestry_job_total) FROM vestry_job";
 
-vestry_err vsi_postgres_jobs_make(vestry_postgres_pool *pool) {
-  return vsi_postgres_schema_bring(pool, "vestry_postgres_jobs_create", &schema);
+static vestry_err make_table(vestry_jobs_table *table) {
+  return vsi_postgres_schema_bring(((const vsi_postgres_jobs_table *)table)->pool, table->function, &schema);
 }
 
 static vestry_value text_or_null(const char *text) {
@@ -353,11 +353,8 @@ static vestry_err count(vestry_jobs *jobs, vestry_jobs_stats *stats) {
   return vsi_postgres_run_again(vsi_postgres_jobs_pool(jobs), stats_sql, NULL, read_stats, stats);
 }
 
-static void destroy(vestry_jobs_table *table) {
-  vsi_free(table->host, table);
-}
-
-const vsi_jobs_table_ops vsi_postgres_jobs_ops = {.tick = make_tick,
+const vsi_jobs_table_ops vsi_postgres_jobs_ops = {.make = make_table,
+                                                  .tick = make_tick,
                                                   .look = look,
                                                   .take = take,
                                                   .end = write_end,
@@ -368,5 +365,4 @@ const vsi_jobs_table_ops vsi_postgres_jobs_ops = {.tick = make_tick,
                                                   .retry = retry,
                                                   .remove = remove_one,
                                                   .list = list,
-                                                  .count = count,
-                                                  .destroy = destroy};
+                                                  .count = count};

@@ -25,8 +25,6 @@ static inline int64_t vsi_postgres_jobs_now_ms(const vestry_jobs *jobs) {
   return jobs->options.now_ms ? vsi_jobs_now_ms(jobs) : 0;
 }
 
-/* Make the tables. */
-vestry_err vsi_postgres_jobs_make(vestry_postgres_pool *pool);
 /* Make a run's job done in a transaction of the application's: OK | CLOSED (it was taken over, or removed) | the errors
  * of vestry/postgres_pool.h */
 vestry_err vsi_postgres_jobs_finish(vsi_jobs_run *run, vestry_postgres_loan *loan);

@@ -19,18 +19,7 @@ vestry_err vestry_sqlite_jobs_create(vestry_sqlite_pool *pool, const vestry_jobs
   vsi_sqlite_jobs_table *made = vsi_calloc(pool->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
   *made = (vsi_sqlite_jobs_table){{&vsi_sqlite_jobs_ops, pool->host, "vestry_sqlite_jobs_create"}, pool};
-  vestry_jobs *jobs;
-  vestry_err error = vestry_jobs_create(&made->table, options, &jobs);
-  if (error) {
-    vsi_free(pool->host, made);
-    return error;
-  }
-  error = vsi_sqlite_jobs_make(pool);
-  if (error)
-    vestry_jobs_destroy(jobs);
-  else
-    *ret_jobs = jobs;
-  return error;
+  return vestry_jobs_create(&made->table, options, ret_jobs);
 }
 
 vestry_err vestry_sqlite_job_finish(vestry_job *job, sqlite3 *db) {

@@ -67,8 +67,9 @@ static const char stats_sql[] =
     " count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'),"
     " count(*) FILTER (WHERE state = 'dead'), (SELECT removed FROM vestry_job_total) FROM vestry_job";
 
-vestry_err vsi_sqlite_jobs_make(vestry_sqlite_pool *pool) {
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_jobs_create");
+static vestry_err make_table(vestry_jobs_table *table) {
+  vestry_sqlite_pool *pool = ((const vsi_sqlite_jobs_table *)table)->pool;
+  const vsi_call call = vsi_sqlite_pool_call(pool, table->function);
   vestry_sqlite_loan *loan;
   vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
   if (error) return error;
@@ -328,11 +329,8 @@ static vestry_err count(vestry_jobs *jobs, vestry_jobs_stats *stats) {
   return vestry_sqlite_run_alone(vsi_sqlite_jobs_pool(jobs), stats_sql, NULL, read_stats, stats);
 }
 
-static void destroy(vestry_jobs_table *table) {
-  vsi_free(table->host, table);
-}
-
-const vsi_jobs_table_ops vsi_sqlite_jobs_ops = {.tick = make_tick,
+const vsi_jobs_table_ops vsi_sqlite_jobs_ops = {.make = make_table,
+                                                .tick = make_tick,
                                                 .look = look_for_due,
                                                 .take = take_first,
                                                 .end = write_end,
@@ -343,5 +341,4 @@ const vsi_jobs_table_ops vsi_sqlite_jobs_ops = {.tick = make_tick,
                                                 .retry = retry,
                                                 .remove = remove_one,
                                                 .list = list,
-                                                .count = count,
-                                                .destroy = destroy};
+                                                .count = count};

@@ -18,8 +18,6 @@ static inline vestry_sqlite_pool *vsi_sqlite_jobs_pool(const vestry_jobs *jobs) 
   return ((const vsi_sqlite_jobs_table *)jobs->table)->pool;
 }
 
-/* Make the table. */
-vestry_err vsi_sqlite_jobs_make(vestry_sqlite_pool *pool);
 /* Make a run's job done on a connection of the application's: OK | CLOSED (it was taken over, or removed) | NO_MEMORY |
  * BUSY | LIMIT | IO */
 vestry_err vsi_sqlite_jobs_finish(vsi_jobs_run *run, sqlite3 *db);
