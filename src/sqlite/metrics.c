@@ -1,27 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The counters of a database and of its pool, as metrics. */
-#include "vestry/metrics.h"
+#include "observe/metric_rows.h"
 #include "vestry/sqlite.h"
 #include "vestry/sqlite_pool.h"
-
-typedef struct row {
-  const char *name, *help, *label, *label_value;
-  vestry_metric_kind kind;
-  uint64_t value;
-} row;
-
-static vestry_err add(vestry_metrics *metrics, const row *rows, size_t count) {
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count && !error; i++)
-    error = vestry_metrics_add(metrics, &(vestry_metric){.name = rows[i].name,
-                                                         .help = rows[i].help,
-                                                         .kind = rows[i].kind,
-                                                         .label = rows[i].label,
-                                                         .label_value = rows[i].label_value,
-                                                         .value = (double)rows[i].value,
-                                                         .is_library = true});
-  return error;
-}
 
 vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   vestry_sqlite_stats stats = {0};
@@ -29,7 +10,7 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   vestry_sqlite_stats_get(database, &stats);
   static const char commits[] = "vestry_sqlite_commits", tabs[] = "vestry_sqlite_tabs_removed";
   static const char records[] = "vestry_sqlite_renders_recorded";
-  const row rows[] = {
+  const vsi_metric_row rows[] = {
       {commits, "Commits, by which connections made them.", "by", "attached", 0, stats.commits_count},
       {commits, NULL, "by", "others", 0, stats.other_commits_count},
       {"vestry_sqlite_refreshed", "Renders that commits have asked for, by what these had read.", NULL, NULL, 0,
@@ -46,7 +27,7 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
        stats.connections_count},
       {tabs, "States of tabs that were removed, by why.", "reason", "expired", 0, stats.tabs_expired_count},
       {tabs, NULL, "reason", "evicted", 0, stats.tabs_evicted_count}};
-  return add(metrics, rows, sizeof rows / sizeof *rows);
+  return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 
 vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
@@ -54,7 +35,7 @@ vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
   if (!metrics || !pool) return VESTRY_INVALID;
   vestry_sqlite_pool_stats_get(pool, &stats);
   static const char transactions[] = "vestry_sqlite_pool_transactions";
-  const row rows[] = {
+  const vsi_metric_row rows[] = {
       {"vestry_sqlite_pool_loans", "Connections that were lent.", NULL, NULL, 0, stats.loans_count},
       {"vestry_sqlite_pool_waits", "Of these, those that were waited for.", NULL, NULL, 0, stats.waits_count},
       {"vestry_sqlite_pool_refused", "Times that no connection was given back in time.", NULL, NULL, 0,
@@ -63,5 +44,5 @@ vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
       {"vestry_sqlite_pool_prepared", "Statements that were prepared.", NULL, NULL, 0, stats.prepared_count},
       {transactions, "Transactions, by their outcome.", "outcome", "committed", 0, stats.committed_count},
       {transactions, NULL, "outcome", "rolled_back", 0, stats.rolled_back_count}};
-  return add(metrics, rows, sizeof rows / sizeof *rows);
+  return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
