@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests of tabs that write and read their states, in whichever database these are. */
+/* Tabs that write, read and show their states, in whichever database these are. */
 #ifndef TESTS_GUARD_TAB_ACTS_H
 #define TESTS_GUARD_TAB_ACTS_H
 
@@ -35,5 +35,20 @@ vestry_err tab_write(const tab_node *s, const char *cookie, const char *token, c
 const char *tab_read(const tab_node *s, const char *cookie, const char *token);
 /* A tab's first request. */
 void tab_begin(const tab_node *s, const char *cookie, char token[TAB_TOKEN_BYTES]);
+
+/* A page that shows the state of its tab, open in two tabs of one scope. */
+typedef struct tab_shown {
+  tab_node s;
+  vestry_page *page;
+  size_t renders[2]; /* since they were checked last */
+  char texts[2][TAB_READ_BYTES];
+  vestry_memory_exchange *tabs[2];
+} tab_shown;
+
+/* At /shown. */
+void tab_show(tab_shown *w, const tab_node *s, char one[TAB_TOKEN_BYTES], char other[TAB_TOKEN_BYTES]);
+void tab_show_no_more(tab_shown *w);
+/* So often each was rendered. All that was committed has been followed. */
+void tab_check_renders(tab_shown *w, size_t one, size_t other);
 
 #endif

@@ -87,70 +87,30 @@ static void sizes_have_bounds(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ in pages -------- */
 
-typedef struct shown {
-  tab_node s;
-  size_t renders[2];
-  char texts[2][TAB_READ_BYTES];
-  vestry_memory_exchange *tabs[2];
-} shown;
-
-static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  shown *w = app;
-  size_t len = 0, at = vestry_request_value(render->request, VESTRY_IN_QUERY, "other") != NULL;
-  w->renders[at]++;
-  memset(w->texts[at], 0, sizeof w->texts[at]);
-  vestry_err error = w->s.get(w->s.ctx, render->request, render, w->texts[at], sizeof w->texts[at] - 1, &len);
-  if (error) return error;
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<p>%s</p>", w->texts[at]);
-  return vestry_render_end(render, html);
-}
-
-static void show(shown *w, size_t at, const char *cookie, const char *token) {
-  char query[300];
-  const vestry_header headers[] = {{"Cookie", cookie}};
-  snprintf(query, sizeof query, "%sdatastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", at ? "other=1&" : "", token);
-  const vestry_memory_call call = {
-      .path = "/shown", .query = query, .datastar = true, .headers = headers, .headers_count = 1};
-  w->tabs[at] = site_request(w->s.on, &call);
-  site_settle_pages(w->s.on);
-}
-
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
   return vestry_page_serve(req, reply, app, "all");
 }
 
-static void open_shown(shown *w, char one[TAB_TOKEN_BYTES], char other[TAB_TOKEN_BYTES]) {
-  vestry_page *page;
-  memset(w, 0, sizeof *w);
-  open_first(&w->s, (tab_bounds){0});
-  site *on = w->s.on;
-  assert_int_equal(vestry_page_create(on->pages, &(vestry_page_options){.render = render, .app = w}, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(on->v, "GET", "/shown", vestry_page_handler, page), VESTRY_OK);
-  assert_int_equal(vestry_route(on->v, "GET", "/all", serve_shared, page), VESTRY_OK);
-  tab_begin(&w->s, "u", one);
-  tab_begin(&w->s, "u", other);
-  show(w, 0, "u", one);
-  show(w, 1, "u", other);
-  w->renders[0] = w->renders[1] = 0;
+static void open_shown(tab_shown *w, char one[TAB_TOKEN_BYTES], char other[TAB_TOKEN_BYTES]) {
+  tab_node node;
+  open_first(&node, (tab_bounds){0});
+  tab_show(w, &node, one, other);
 }
 
-static void close_shown(shown *w) {
-  for (size_t i = 0; i < 2; i++) vestry_memory_destroy(w->tabs[i]);
+static void close_shown(tab_shown *w) {
+  tab_show_no_more(w);
   world->close(0);
 }
 
-static void check_renders(shown *w, size_t one, size_t other) {
+static void check_renders(tab_shown *w, size_t one, size_t other) {
   world->settle(0);
-  assert_int_equal(w->renders[0], one);
-  assert_int_equal(w->renders[1], other);
-  w->renders[0] = w->renders[1] = 0;
+  tab_check_renders(w, one, other);
 }
 
 /* capability: D9, M3 */
 static void a_write_refreshes_that_tab_and_no_other(void **state) {
   (void)state;
-  shown w;
+  tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, one, other);
   assert_int_equal(tab_write(&w.s, "u", one, "draft", 5), VESTRY_OK);
@@ -171,10 +131,11 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
 /* capability: D9, M3 */
 static void a_shared_page_has_no_tab(void **state) {
   (void)state;
-  shown w;
+  tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, one, other);
   assert_int_equal(tab_write(&w.s, "u", one, "secret", 6), VESTRY_OK);
+  assert_int_equal(vestry_route(w.s.on->v, "GET", "/all", serve_shared, w.page), VESTRY_OK);
   const vestry_memory_call call = {.path = "/all"};
   vestry_memory_exchange *exchange = site_request(w.s.on, &call);
   assert_int_equal(vestry_memory_look(exchange).status, 404);

@@ -47,70 +47,29 @@ static void without_a_request_there_is_no_tab(void **state) {
 
 /* ----------------------------------------------------------------------------------------------- in pages --------- */
 
-typedef struct shown {
-  ledger *s;
-  size_t renders[2];
-  char texts[2][64];
-  vestry_memory_exchange *tabs[2];
-} shown;
-
-static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  shown *w = app;
-  size_t len = 0, at = vestry_request_value(render->request, VESTRY_IN_QUERY, "other") != NULL;
-  w->renders[at]++;
-  memset(w->texts[at], 0, sizeof w->texts[at]);
-  vestry_err error =
-      vestry_sqlite_tab_get(w->s->connection, render->request, render, w->texts[at], sizeof w->texts[at] - 1, &len);
-  if (error) return error;
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<p>%s</p>", w->texts[at]);
-  return vestry_render_end(render, html);
-}
-
-static void show(shown *w, size_t at, const char *cookie, const char *token) {
-  char query[300];
-  const vestry_header headers[] = {{"Cookie", cookie}};
-  snprintf(query, sizeof query, "%sdatastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", at ? "other=1&" : "", token);
-  const vestry_memory_call call = {
-      .path = "/shown", .query = query, .datastar = true, .headers = headers, .headers_count = 1};
-  w->tabs[at] = site_request(&w->s->on, &call);
-  site_settle_pages(&w->s->on);
-}
-
-static void open_shown(shown *w, ledger *s, const vestry_sqlite_options *options, char one[TAB_TOKEN_BYTES],
+static void open_shown(tab_shown *w, ledger *s, const vestry_sqlite_options *options, char one[TAB_TOKEN_BYTES],
                        char other[TAB_TOKEN_BYTES]) {
-  vestry_page *page;
-  memset(w, 0, sizeof *w);
-  w->s = s;
   ledger_open(s, "wal", options);
-  assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = render, .app = w}, &page),
-                   VESTRY_OK);
-  assert_int_equal(vestry_route(s->on.v, "GET", "/shown", vestry_page_handler, page), VESTRY_OK);
-  tabs_begin(s, "u", one);
-  tabs_begin(s, "u", other);
-  show(w, 0, "u", one);
-  show(w, 1, "u", other);
-  w->renders[0] = w->renders[1] = 0;
+  const tab_node node = tabs_node(s);
+  tab_show(w, &node, one, other);
 }
 
-static void close_shown(shown *w) {
-  for (size_t i = 0; i < 2; i++) vestry_memory_destroy(w->tabs[i]);
-  ledger_close(w->s);
+static void close_shown(tab_shown *w) {
+  tab_show_no_more(w);
+  ledger_close(w->s.ctx);
 }
 
-static void check_renders(shown *w, size_t one, size_t other) {
-  ledger_sync(w->s);
-  site_settle_pages(&w->s->on);
-  assert_int_equal(w->renders[0], one);
-  assert_int_equal(w->renders[1], other);
-  w->renders[0] = w->renders[1] = 0;
+static void check_renders(tab_shown *w, size_t one, size_t other) {
+  ledger_sync(w->s.ctx);
+  site_settle_pages(w->s.on);
+  tab_check_renders(w, one, other);
 }
 
 /* capability: D9 */
 static void a_write_refreshes_that_tab_and_no_other(void **state) {
   (void)state;
   ledger s;
-  shown w;
+  tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[200];
   open_shown(&w, &s, NULL, one, other);
   ledger_watch(&s, "table/vestry_tab");
@@ -141,7 +100,7 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
 static void a_write_is_of_the_applications_transaction(void **state) {
   (void)state;
   ledger s;
-  shown w;
+  tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, &s, NULL, one, other);
   for (int i = 0; i < 2; i++) { /* the first one is put, the second one is written over */
@@ -168,7 +127,7 @@ static void another_process_may_write_a_state(void **state) {
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < 3; i++) {
     ledger s;
-    shown w;
+    tab_shown w;
     char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[300];
     if (levels[i] == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
     open_shown(&w, &s, &(vestry_sqlite_options){.level = levels[i], .poll_ms = 60000}, one, other);
@@ -208,7 +167,7 @@ static void another_process_may_write_a_state(void **state) {
 static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   (void)state;
   ledger s;
-  shown w;
+  tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
   open_shown(&w, &s, &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000}, one, other);
