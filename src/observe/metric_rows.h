@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters of a library as rows of a table, added to metrics one after the other. Header only: libraries of their own use it. */
+/* Counters of a library as rows of a table, added to metrics one after the other. Header only: libraries of their own
+ * use it. */
 #ifndef VSI_OBSERVE_METRIC_ROWS_H
 #define VSI_OBSERVE_METRIC_ROWS_H
 
