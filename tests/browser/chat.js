@@ -80,6 +80,22 @@ const hereAre = (tab, wanted) =>
     JSON.stringify(wanted));
 const action = (page, where, method = 'POST') =>
   page.waitForRequest((request) => request.method() === method && new URL(request.url()).pathname.endsWith(where));
+const isArrival = (request, channel) =>
+  request.method() === 'POST' && new URL(request.url()).pathname === `/channel/${channel}` && 'x-once' in request.headers();
+// A tab of this person's says that it has come to a channel, and is answered: from then on it is there for the server,
+// too. This is called before the tab goes there, and awaited before its page is left: what that has not sent is lost.
+const arrivalIn = ({ context }, channel) =>
+  context.waitForEvent('response', (answer) => isArrival(answer.request(), channel) && answer.status() === 204);
+// What a page says of its arrivals in a channel waits until it is let go.
+async function holdArrivals({ page }, channel) {
+  let go;
+  const held = new Promise((done) => (go = done));
+  await page.route(`**/channel/${channel}`, async (route) => {
+    if (isArrival(route.request(), channel)) await held;
+    await route.continue();
+  });
+  return go;
+}
 const faults = (problems) => problems.filter((text) => !/ERR_|Failed to load resource/.test(text));
 
 // From now on the tab notes when it first shows each text, by the machine's clock.
@@ -120,4 +136,4 @@ async function scriptOf({ context, page }) {
   return { post, nonce, token: headers['x-csrf-token'] };
 }
 
-module.exports = { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf };
+module.exports = { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, arrivalIn, holdArrivals, faults, watchArrivals, arrivalOf, scriptOf };

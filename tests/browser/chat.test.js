@@ -5,7 +5,7 @@ const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { HOSTILE, newSession, overfill, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
-const { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
+const { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, arrivalIn, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
 
 after(closeChrome);
 
@@ -434,10 +434,14 @@ test('chat: a channel that does not exist, and one by its address', async (t) =>
   await say(ada, 'found');
   await shows(ada, 'found');
   await isAt(ada, '/channel/2');
+  const reload = arrivalIn(ada, 2);
   await ada.page.reload();
   await shows(ada, 'found');
+  await reload;
+  const arrival = arrivalIn(ada, 2);
   const two = await ada.open('channel/2');
   await shows(two, 'found');
+  await arrival;
   assert.equal((await two.page.goto(`${chat.url}channel/x`)).status(), 404);
   assert.equal(await two.page.textContent('h1'), 'There is no such page');
   await two.page.getByRole('link', { name: 'To the chat' }).click();

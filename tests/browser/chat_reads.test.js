@@ -4,7 +4,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { newSession, picture, closeChrome } = require('./harness.js');
-const { action, chatFor, personFor, create, go, isAt, isIn, press, say, textsOf, shows, faults } = require('./chat.js');
+const { arrivalIn, holdArrivals, chatFor, personFor, create, go, isAt, isIn, press, say, textsOf, shows, faults } = require('./chat.js');
 
 after(closeChrome);
 
@@ -72,17 +72,12 @@ test('chat: a channel opens where it is new, says how much is below, and names w
   assert.deepEqual(isOn.slice(1), [true, false, true]);
   assert.equal(await ada.page.locator('[data-new]').count(), 1); // all of it is
   // What comes while she is on her way to another channel is new to her, too: the tab says late that it has come there.
-  let arrive;
-  const held = new Promise((done) => (arrive = done));
-  await ada.page.route('**/channel/1', async (route) => {
-    if (route.request().method() === 'POST') await held;
-    await route.continue();
-  });
-  const arrival = action(ada.page, '/channel/1');
+  const arrive = await holdArrivals(ada, 1);
+  const arrival = arrivalIn(ada, 1);
   await go(ada, 'general');
   many(5, 44, 'unixepoch()');
   arrive();
-  assert.equal((await (await arrival).response()).status(), 204);
+  await arrival;
   await ada.page.unroute('**/channel/1');
   await go(ada, 'random');
   await shows(ada, 'number 44');
@@ -174,10 +169,16 @@ test('chat: each channel has an address, to which Back leads and which can be sh
   await press(ada.page.getByRole('link', { name: 'plans' }));
   await isAt(ada, '/channel/3');
   await say(ada, 'said in random');
+  // It says where it has been in the order in which it was there, however long that takes.
+  const arrive = await holdArrivals(ada, 3);
   await chat.begin();
   await isIn(ada, 'plans');
+  const arrivals = [3, 2].map((channel) => arrivalIn(ada, channel).then(() => channel));
   await go(ada, 'random');
   await shows(ada, 'said in random');
+  arrive();
+  assert.equal(await Promise.race(arrivals), 3);
+  await Promise.all(arrivals);
   assert.equal(await ada.page.evaluate(() => window.isSameDocument), true);
   await ada.page.goto(chat.url);
   await isIn(ada, 'random');

@@ -208,19 +208,22 @@ function keepJournal(context) {
   const journal = [];
   journals.set(context, journal);
   context.on('request', (request) => {
-    journal.push({ request, at: Date.now(), became: 'not answered' });
+    const isLease = 'vestry-lease' in request.headers(); // the page says that it is there
+    journal.push({ request, at: Date.now(), became: 'not answered', isLease });
     if (journal.length > 40) journal.shift();
   });
   const became = (request, what) => {
     const entry = journal.find((one) => one.request === request);
-    if (entry) entry.became = `${what} after ${Date.now() - entry.at} ms`;
+    const before = entry?.status ? `${entry.status}, ` : ''; // Chromium calls each 204 aborted when it has come
+    if (entry) entry.became = `${before}${what} after ${Date.now() - entry.at} ms`;
+    if (entry && typeof what === 'number') entry.status = what;
   };
   context.on('response', (answer) => became(answer.request(), answer.status()));
   context.on('requestfailed', (request) => became(request, request.failure()?.errorText));
 }
 async function stateOf(page) {
-  const lines = (journals.get(page.context()) ?? []).map(({ request, at, became }) =>
-    `${new Date(at).toISOString().slice(11, 23)} ${request.method()} ${request.url().slice(0, 120)}: ${became}`);
+  const lines = (journals.get(page.context()) ?? []).map(({ request, at, became, isLease }) =>
+    `${new Date(at).toISOString().slice(11, 23)} ${request.method()} ${request.url().slice(0, 120)}${isLease ? ' (lease)' : ''}: ${became}`);
   const shown = await Promise.race([page.evaluate(() => document.body.innerText).catch((error) => error.message),
     new Promise((done) => setTimeout(() => done('(the page does not answer)'), 5000))]);
   return `\nat ${new Date().toISOString().slice(11, 23)}, after\n${lines.join('\n')}\nthe page shows\n${shown.slice(0, 2000)}`;
