@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "abi/sizes_jobs.h"
 #include "vestry/memory.h"
 #include "vestry/memory_network.h"
 #include "vestry/vestry.h"
@@ -553,6 +554,10 @@ static const struct {
     {"vestry_broker_events", take_broker_events, zero, sizeof(vestry_broker_events)},
     {"vestry_cluster_options", take_cluster, &cluster_made, sizeof cluster_made},
     {"vestry_backend_action_options", take_backend_action, zero, sizeof(vestry_backend_action_options)},
+#ifdef HAS_SQLITE
+    {"vestry_jobs_options", sizes_take_jobs, zero, sizeof(vestry_jobs_options)},
+    {"vestry_job_order", sizes_take_job_order, &sizes_job_order, sizeof sizes_job_order},
+#endif
 };
 
 static void what_goes_in_may_have_another_size(void **state) {
@@ -713,6 +718,9 @@ static const struct {
     {"vestry_dispatch_result", fill_dispatch_result, sizeof(vestry_dispatch_result)},
     {"vestry_put_result", fill_put_result, sizeof(vestry_put_result)},
     {"vestry_stream_info", fill_stream_info, sizeof(vestry_stream_info)},
+#ifdef HAS_SQLITE
+    {"vestry_jobs_stats", sizes_fill_jobs_stats, sizeof(vestry_jobs_stats)},
+#endif
 };
 
 static void what_comes_out_fits_the_room(void **state) {
@@ -766,12 +774,19 @@ static void tables_may_be_longer(void **state) {
 
 static int begin(void **state) {
   (void)state;
-  return mkdtemp(uploads_path) ? (int)vestry_create(&options, &v) : -1;
+  if (!mkdtemp(uploads_path)) return -1;
+#ifdef HAS_SQLITE
+  sizes_open_jobs(uploads_path);
+#endif
+  return (int)vestry_create(&options, &v);
 }
 
 static int end(void **state) {
   (void)state;
   vestry_destroy(v);
+#ifdef HAS_SQLITE
+  sizes_close_jobs();
+#endif
   return rmdir(uploads_path);
 }
 

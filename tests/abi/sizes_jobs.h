@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Takes and fills the structs of jobs, which are kept in a database: SQLite's, where it is there (HAS_SQLITE). */
+#ifndef TESTS_ABI_SIZES_JOBS_H
+#define TESTS_ABI_SIZES_JOBS_H
+
+#include "vestry/jobs.h"
+
+/* The database is in that folder. */
+void sizes_open_jobs(const char *folder);
+void sizes_close_jobs(void);
+
+extern const vestry_job_order sizes_job_order;
+vestry_err sizes_take_jobs(const void *given);
+vestry_err sizes_take_job_order(const void *given);
+void sizes_fill_jobs_stats(void *ret);
+
+#endif
