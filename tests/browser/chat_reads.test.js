@@ -155,14 +155,18 @@ test('chat: each channel has an address, to which Back leads and which can be sh
   await create(ada, 'plans');
   await isAt(ada, '/channel/3');
   await ada.until(() => document.title === '#plans');
+  const back = arrivalIn(ada, 1);
   await ada.page.evaluate(() => history.go(-2));
   await isIn(ada, 'general');
   await ada.until(() => document.title === '#general');
   await press(ada.page.locator('article', { hasText: 'in general' }).getByRole('button', { name: 'Edit' }));
   await ada.until(() => document.activeElement.id === 'edited');
+  await back;
+  const forward = arrivalIn(ada, 2);
   await ada.page.goForward();
   await isIn(ada, 'random');
   await isAt(ada, '/channel/2');
+  await forward;
   await ada.until(() => !document.getElementById('editing').checkVisibility());
   // A way that is taken while the server is away is gone when it is back.
   await chat.kill();
