@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { HOSTILE, startExample, newSession, isOffline, picture, sameOnBoth, send, closeChrome, temporaryDirectory } = require('./harness.js');
+const { HOSTILE, startExample, newSession, isOffline, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
 
 after(closeChrome);
 
@@ -151,7 +151,7 @@ test('board: a closed tab is gone within 250 ms', async (t) => {
   assert.ok(Math.min(...took) < 250); // a busy machine makes some later: by far too late would be all of them
 });
 
-test('board: hostile texts are texts', { skip: sameOnBoth }, async (t) => {
+test('board: hostile texts are texts', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, HOSTILE[0]);
   const [one, two] = [await ada.open(), await ada.open()];
@@ -328,7 +328,7 @@ test('board: a press names its goal: twice is once, and a card that was moved or
   assert.deepEqual([...ada.problems, ...bob.problems], []);
 });
 
-test('board: as many characters as the field takes are taken; blanks are not; nothing of them is lost', { skip: sameOnBoth }, async (t) => {
+test('board: as many characters as the field takes are taken; blanks are not; nothing of them is lost', async (t) => {
   const board = await boardFor(t);
   const ada = await personFor(t, board, 'Ä'.repeat(40)); // 80 bytes
   const one = await ada.open();
@@ -439,7 +439,7 @@ test('board: who is not logged in sees and changes nothing', async (t) => {
 
 for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } }))
   for (const colorScheme of ['light', 'dark'])
-    test(`board: looks, ${device}, ${colorScheme}`, { skip: sameOnBoth }, async (t) => {
+    test(`board: looks, ${device}, ${colorScheme}`, async (t) => {
       const board = await boardFor(t);
       const ada = await personFor(t, board, 'Ada', { viewport, colorScheme });
       const one = await ada.open();

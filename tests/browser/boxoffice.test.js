@@ -5,7 +5,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const os = require('node:os');
-const { send, closeChrome, picture, isOffline, unforeseen, sameOnBoth } = require('./harness.js');
+const { send, closeChrome, picture, isOffline, unforeseen } = require('./harness.js');
 const { IS_POSTGRES, databaseFor } = require('./database.js');
 const { officeFor, seat, is, isMine, ticker, LONGER, isKept, renders, buyerAt } = require('./boxoffice.js');
 
@@ -99,7 +99,7 @@ test('boxoffice: by keyboard alone; what is held and half typed is there after a
   assert.deepEqual(unforeseen(tab.problems), []);
 });
 
-test('boxoffice: two processes that start at once on one database: a seat has one holder, and pages of both show it', { skip: !IS_POSTGRES && sameOnBoth }, async (t) => {
+test('boxoffice: two processes that start at once on one database: a seat has one holder, and pages of both show it', async (t) => {
   const database = await databaseFor(t);
   const [here, there] = await Promise.all([officeFor(t, [], database), officeFor(t, [], database)]);
   const [one, other] = [await here.tab(), await there.tab()];
@@ -154,7 +154,7 @@ test('boxoffice: where commits cannot be followed nodes tell each other', { skip
   assert.deepEqual([...one.problems, ...other.problems], []);
 });
 
-test('boxoffice: nodes are unplugged, the tab moves to another with its hold and its name', { skip: !IS_POSTGRES && sameOnBoth }, async (t) => {
+test('boxoffice: nodes are unplugged, the tab moves to another with its hold and its name', async (t) => {
   const office = await officeFor(t, ['--nodes', '3', '--robots', '50', '--pace', '3000']);
   const tab = await office.tab();
   await tab.page.click('#basket .any');

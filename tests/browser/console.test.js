@@ -76,15 +76,17 @@ test('entries that had to make room are counted, with how long they had been unu
   await post(server, 'open', { count: 10_050 });
   const tab = await open(t, server);
   await tab.click('tab-store');
-  const told = (name) => tab.page.$$eval('#stored dt', (all, of) => all.find((dt) => dt.textContent === of).nextElementSibling.textContent, name);
-  await tab.page.waitForSelector('#stored dt');
-  assert.equal(await told('evicted'), '0');
-  assert.equal(await told('half of them unused for'), 'not known');
+  const tells = (name, is) => tab.until(([of, pattern]) => {
+    const term = [...document.querySelectorAll('#stored dt')].find((dt) => dt.textContent === of);
+    return term && new RegExp(pattern).test(term.nextElementSibling.textContent);
+  }, [name, is]);
+  await tells('evicted', '^0$');
+  await tells('half of them unused for', '^not known$');
   await post(server, 'open', { count: 1900, name: 'late' }); // as many have no room
   await tab.until(() => [...document.querySelectorAll('#removed tbody tr')].some((row) => row.textContent === 'size1,900'));
   await tab.page.waitForSelector('#evicted tbody tr');
-  assert.equal(await told('evicted'), '1,900');
-  assert.match(await told('half of them unused for'), /^at most \d/);
+  await tells('evicted', '^1,900$');
+  await tells('half of them unused for', '^at most \\d');
   const counts = await tab.page.$$eval('#evicted tbody tr', (rows) => rows.map((row) => Number(row.cells[1].textContent)));
   assert.ok(counts.length > 0 && counts.every((n) => n > 0 && n < 1900), counts); // one in 16
   assert.deepEqual(tab.problems, []);

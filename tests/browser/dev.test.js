@@ -8,7 +8,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { COUNTER, newSession, closeChrome, sameOnBoth, versionOptions } = require('./harness.js');
+const { COUNTER, newSession, closeChrome, versionOptions } = require('./harness.js');
 
 const DEV = path.join(__dirname, '../../scripts/dev');
 
@@ -67,7 +67,7 @@ const isNew = (page) => page.waitForFunction(() => !window.isOld && document.que
 const alertOf = (page) => page.locator('pre[role=alert]');
 
 // capability: L13
-test('dev: a page works behind it, and is loaded again when its program is built anew', { skip: sameOnBoth }, async (t) => {
+test('dev: a page works behind it, and is loaded again when its program is built anew', async (t) => {
   const dev = await begin(t, await example());
   const page = await open(t, dev);
   await page.getByRole('button').first().click();
@@ -82,7 +82,7 @@ test('dev: a page works behind it, and is loaded again when its program is built
 });
 
 // capability: L13
-test('dev: what does not build is shown, over a page that goes on', { skip: sameOnBoth }, async (t) => {
+test('dev: what does not build is shown, over a page that goes on', async (t) => {
   const dev = await begin(t, await example());
   const page = await open(t, dev);
   await page.getByRole('button').first().waitFor();
@@ -101,7 +101,7 @@ test('dev: what does not build is shown, over a page that goes on', { skip: same
 });
 
 // capability: L13
-test('dev: a program that ends is shown with its last words, and one that never built', { skip: sameOnBoth }, async (t) => {
+test('dev: a program that ends is shown with its last words, and one that never built', async (t) => {
   const dev = await begin(t, `sh -c 'echo no such table >&2; exit 3'`);
   const page = await open(t, dev);
   await alertOf(page).waitFor();
@@ -111,7 +111,7 @@ test('dev: a program that ends is shown with its last words, and one that never 
 });
 
 // capability: L13
-test('dev: Ctrl-C ends the program too', { skip: sameOnBoth }, async (t) => {
+test('dev: Ctrl-C ends the program too', async (t) => {
   for (const sign of ['SIGINT', 'SIGTERM']) {
     const dev = await begin(t, await example());
     const page = await open(t, dev);

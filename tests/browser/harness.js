@@ -15,8 +15,6 @@ const { reservePort } = require('../support/port.js');
 const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
 const ADAPTER = process.env.COUNTER_ADAPTER ?? 'civetweb';
 const CLIENT = process.env.DATASTAR_JS || path.join(__dirname, 'standin.js');
-// What does not depend on the adapter is not done again on the other one.
-const sameOnBoth = ADAPTER === 'civetweb' ? false : 'it is the same on both adapters';
 const TIMEOUT_MS = Number(process.env.PATIENCE ?? 180_000);
 // Texts that would do harm where they are not escaped; each fits into any field of the examples (30 bytes at least).
 const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
@@ -281,5 +279,5 @@ function canBeHidden() {
   };
 }
 
-module.exports = { ADAPTER, CLIENT, COUNTER, sameOnBoth, sameInFirefox, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
+module.exports = { ADAPTER, CLIENT, COUNTER, sameInFirefox, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
   versionOptions, startExample, startCounter, exampleFor, isOffline, overfill, unforeseen, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };

@@ -4,7 +4,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const path = require('node:path');
-const { HOSTILE, startExample, newSession, picture, sameOnBoth, send, closeChrome, temporaryDirectory } = require('./harness.js');
+const { HOSTILE, startExample, newSession, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
 
 after(closeChrome);
 
@@ -133,7 +133,7 @@ test('poll: what is not asked yet is shown as that', async (t) => {
   await one.until(() => document.querySelector('h1')?.textContent === 'While it stands still?');
 });
 
-test('poll: hostile texts are texts', { skip: sameOnBoth }, async (t) => {
+test('poll: hostile texts are texts', async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person();
   for (const texts of [HOSTILE.slice(0, 6), HOSTILE.slice(-6)]) {
@@ -174,7 +174,7 @@ test('poll: what no page of it sends is refused', async (t) => {
 
 for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 960, height: 450 } }))
   for (const colorScheme of ['light', 'dark'])
-    test(`poll: looks, ${device}, ${colorScheme}`, { skip: sameOnBoth }, async (t) => {
+    test(`poll: looks, ${device}, ${colorScheme}`, async (t) => {
       const poll = await pollFor(t);
       const ada = await poll.person({ viewport, colorScheme });
       const one = await ada.open();

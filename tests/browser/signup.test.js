@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { HOSTILE, exampleFor, isOffline, unforeseen, picture, sameOnBoth, closeChrome } = require('./harness.js');
+const { HOSTILE, exampleFor, isOffline, unforeseen, picture, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -119,7 +119,7 @@ test('signup: the last seats, and none beyond them', async (t) => {
   assert.equal(await late.page.textContent('#left'), '0');
 });
 
-test('signup: as many characters as a field takes are taken, and blanks are no name', { skip: sameOnBoth }, async (t) => {
+test('signup: as many characters as a field takes are taken, and blanks are no name', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab();
   await fill(ada, { name: '  ', email: 'ada@example.org' });
@@ -131,7 +131,7 @@ test('signup: as many characters as a field takes are taken, and blanks are no n
   assert.deepEqual(ada.problems, []);
 });
 
-test('signup: hostile names are names', { skip: sameOnBoth }, async (t) => {
+test('signup: hostile names are names', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const each = await tab();
   for (const [i, text] of HOSTILE.slice(0, 12).entries()) {
