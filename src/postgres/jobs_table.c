@@ -56,11 +56,12 @@ static const char find_sql[] =
 static const char take_sql[] = "UPDATE vestry_job SET state = 'running', due = " NOW(
     "$2") " + $3::bigint, fence = $4, attempts = $5, period_at = $6, progress = 0, said = NULL WHERE id = $1";
 #define OF_THE_LEASE " WHERE id = $1 AND fence = $2 AND state = 'running'"
-/* $4 is null if it has ended. */
+/* $4 is null if it has ended. $9 is 1 for one that is buried: that is a taking over, too, so it gets another number, by
+ * which the former process learns that it has lost it. */
 static const char end_sql[] =
-    "UPDATE vestry_job SET state = $3, due = $4, attempts = $5, ended = CASE WHEN $4::bigint IS NULL THEN " NOW(
-        "$6") " END, period_at = $7, error = nullif(coalesce($8, error), ''),"
-              " progress = CASE $3 WHEN 'done' THEN 1 ELSE progress END" OF_THE_LEASE " RETURNING 1";
+    "UPDATE vestry_job SET state = $3, due = $4, attempts = $5, fence = fence + $9, ended = CASE WHEN $4::bigint IS "
+    "NULL THEN " NOW("$6") " END, period_at = $7, error = nullif(coalesce($8, error), ''),"
+                           " progress = CASE $3 WHEN 'done' THEN 1 ELSE progress END" OF_THE_LEASE " RETURNING 1";
 /* Whether this run has written its end: nothing else makes a row with its number one that does not run. */
 static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state <> 'running'";
 static const char progress_sql[] =
@@ -234,15 +235,15 @@ static vestry_err take(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
 
 static vestry_err write_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
   const bool has_ended = end->state == VESTRY_JOB_DONE || end->state == VESTRY_JOB_DEAD;
-  vestry_err error =
-      run_alone(run->jobs, end_sql,
-                VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
-                            has_ended ? vestry_value_null() : vestry_value_integer(end->due_ms), end->attempts_count,
-                            vsi_postgres_jobs_now_ms(run->jobs), end->period_at_ms, text_or_null(end->error)),
-                NULL, NULL);
+  vestry_err error = run_alone(run->jobs, end_sql,
+                               VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
+                                           has_ended ? vestry_value_null() : vestry_value_integer(end->due_ms),
+                                           end->attempts_count, vsi_postgres_jobs_now_ms(run->jobs), end->period_at_ms,
+                                           text_or_null(end->error), (int)run->is_buried),
+                               NULL, NULL);
   /* The answer of the first one may have been lost. */
   if (error == VESTRY_NOT_FOUND)
-    error = run_alone(run->jobs, ended_sql, VESTRY_LIST(run->job.id, run->job.fence), NULL, NULL);
+    error = run_alone(run->jobs, ended_sql, VESTRY_LIST(run->job.id, run->job.fence + run->is_buried), NULL, NULL);
   return error == VESTRY_NOT_FOUND ? VESTRY_CLOSED : error;
 }
 
