@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* Jobs run: what was committed, when it is due, and again after a failure. */
+#include "jobs/contract.h"
+
+/* ------------------------------------------------------------------------------------------------ running -------- */
+
+/* capability: L7, M3 */
+static void what_is_committed_is_run_by_any_node_and_what_is_rolled_back_never(void **state) {
+  (void)state;
+  crew c;
+  int64_t id = 0;
+  crew_open(&c, (vestry_jobs_options){0});
+  for (int kind = 0; kind < crew_of()->kinds_count; kind++) {
+    const vestry_job_order order = {.payload = {"rolled back", 11}};
+    assert_int_equal(crew_enqueue_as(&c.nodes[0], kind, order, VESTRY_FAILED, &id), VESTRY_FAILED);
+    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+  }
+  for (int i = 0; i < CREW_NODES; i++) {
+    id = crew_enqueue(&c, (vestry_job_order){.payload = {"tea", 3}});
+    assert_memory_equal(crew_look(&c.nodes[1 - i], id).payload, "tea", 3);
+    assert_true(crew_step(&c.nodes[i]));
+    assert_string_equal((const char *)c.seen, "tea");
+    assert_false(crew_step(&c.nodes[1 - i]));
+    const crew_row is = crew_look(&c.nodes[i], id);
+    assert_int_equal(is.row.state, VESTRY_JOB_DONE);
+    assert_int_equal(is.row.attempts_count, 1);
+    assert_true(is.row.progress == 1);
+    assert_int_equal(is.row.created_ms, CREW_BEGIN_MS);
+    assert_int_equal(is.row.ended_ms, CREW_BEGIN_MS);
+    assert_int_equal(atomic_load(&c.outcomes[i]), VESTRY_JOB_ENDED_DONE);
+  }
+  assert_int_equal(atomic_load(&c.calls), CREW_NODES);
+  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM t"), CREW_NODES);
+  assert_int_equal(crew_stats(&c.nodes[0]).enqueued_count, CREW_NODES);
+  crew_close(&c);
+}
+
+/* A part of a transaction is taken back; the rest of it is committed. */
+/* capability: L7, M3 */
+static void what_is_given_and_taken_back_in_one_transaction_never_runs(void **state) {
+  (void)state;
+  const crew_database *database = crew_of();
+  const vestry_job_order given = {.kind = "work", .key = "a", .payload = {"first", 5}};
+  const vestry_job_order again = {.kind = "work", .key = "a", .payload = {"second", 6}};
+  for (int gives_again = 0; gives_again < 2; gives_again++) {
+    crew c;
+    void *loan;
+    crew_open(&c, (vestry_jobs_options){0});
+    crew_node *n = &c.nodes[0];
+    assert_int_equal(database->begin(n, 0, &loan), VESTRY_OK);
+    assert_int_equal(database->run(loan, "INSERT INTO t VALUES(1)"), VESTRY_OK);
+    assert_int_equal(database->run(loan, "SAVEPOINT here"), VESTRY_OK);
+    assert_int_equal(database->enqueue(n, loan, &given, NULL), VESTRY_OK);
+    assert_int_equal(database->enqueue(n, loan, &again, NULL), VESTRY_EXISTS);
+    assert_int_equal(database->run(loan, "ROLLBACK TO here"), VESTRY_OK);
+    if (gives_again) assert_int_equal(database->enqueue(n, loan, &again, NULL), VESTRY_OK);
+    assert_int_equal(database->end(loan, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(crew_number(n, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(crew_step(&c.nodes[1]), gives_again);
+    if (gives_again) assert_string_equal((const char *)c.seen, "second");
+    assert_false(crew_step(n));
+    assert_int_equal(crew_stats(n).enqueued_count, gives_again);
+    crew_close(&c);
+  }
+}
+
+/* Times are those of the machine, or of the database's server. */
+/* capability: L7, M3 */
+static void without_a_clock_of_ones_own_it_is_the_databases(void **state) {
+  (void)state;
+  crew c;
+  crew_begin(&c);
+  for (int i = 0; i < CREW_NODES; i++)
+    assert_int_equal(crew_open_node(&c, &c.nodes[i], &c.th.host, (vestry_jobs_options){0}, true), VESTRY_OK);
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  crew_enqueue(&c, (vestry_job_order){.delay_ms = 3600000});
+  assert_true(crew_step(&c.nodes[1]));
+  assert_false(crew_step(&c.nodes[0]));
+  const crew_row is = crew_look(&c.nodes[0], id);
+  assert_int_equal(is.row.state, VESTRY_JOB_DONE);
+  assert_true(is.row.ended_ms >= is.row.created_ms && is.row.created_ms > CREW_BEGIN_MS);
+  crew_close(&c);
+}
+
+/* capability: L7, M3 */
+static void jobs_wait_for_their_time_and_for_a_process_that_knows_them(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_node *n = &c.nodes[0];
+  crew_enqueue(&c, (vestry_job_order){.payload = {"late", 4}, .delay_ms = 300});
+  crew_enqueue(&c, (vestry_job_order){.payload = {"later", 5}, .not_before_ms = CREW_BEGIN_MS + 400, .delay_ms = 100});
+  crew_enqueue(&c, (vestry_job_order){.payload = {"never", 5}, .delay_ms = UINT64_MAX});
+  crew_enqueue(&c, (vestry_job_order){.kind = "unknown"});
+  crew_pass(299);
+  assert_false(crew_step(n));
+  crew_pass(200);
+  assert_true(crew_step(n));
+  assert_string_equal((const char *)c.seen, "late"); /* the one that has been due for longest */
+  assert_true(crew_step(n));
+  assert_string_equal((const char *)c.seen, "later");
+  assert_false(crew_step(n));
+  crew_pass(INT64_C(1000) * 365 * 86400000);
+  assert_false(crew_step(n));
+  assert_int_equal(crew_number(n, "SELECT count(*) FROM vestry_job WHERE state = 'waiting'"), 2);
+  crew_close(&c);
+}
+
+/* ------------------------------------------------------------------------------------------------ failing -------- */
+
+static void explain(crew *c, crew_node *n, vestry_job *job) {
+  (void)c, (void)n;
+  vestry_job_explain(job, "no route to host");
+}
+
+/* capability: L7, M3 */
+static void what_fails_waits_longer_each_time_and_is_dead_in_the_end(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.backoff_ms = 100, .backoff_most_ms = 350, .attempts_most = 5});
+  crew_node *n = &c.nodes[0];
+  static const int64_t most_ms[] = {100, 200, 350, 350};
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  c.meanwhile = explain;
+  for (int i = 0; i < 5; i++) c.answers[i] = VESTRY_IO;
+  for (int i = 0; i < 4; i++) {
+    assert_true(crew_step(&c.nodes[i % 2]));
+    const crew_row is = crew_look(n, id);
+    assert_int_equal(is.row.state, VESTRY_JOB_WAITING);
+    assert_string_equal(is.error, "no route to host");
+    assert_int_equal(atomic_load(&c.outcomes[i]), VESTRY_JOB_ENDED_AGAIN);
+    assert_in_range(is.row.due_ms - atomic_load(&crew_clock_ms), most_ms[i] / 2, most_ms[i]);
+    atomic_store(&crew_clock_ms, is.row.due_ms - 1);
+    for (int j = 0; j < CREW_NODES; j++) assert_false(crew_step(&c.nodes[j]));
+    crew_pass(1);
+  }
+  assert_true(crew_step(n));
+  assert_int_equal(atomic_load(&c.outcomes[4]), VESTRY_JOB_ENDED_DEAD);
+  assert_int_equal(crew_look(n, id).row.state, VESTRY_JOB_DEAD);
+  assert_non_null(strstr(c.th.last_log, "given up after 5 attempts: no route to host"));
+  crew_pass(INT64_C(1000000000));
+  assert_false(crew_step(n));
+  /* By hand: again, from the first attempt. */
+  assert_int_equal(vestry_jobs_retry(n->jobs, id), VESTRY_OK);
+  assert_true(crew_step(&c.nodes[1]));
+  assert_int_equal(c.attempt, 1);
+  assert_int_equal(crew_look(n, id).row.state, VESTRY_JOB_DONE);
+  assert_int_equal(vestry_jobs_retry(n->jobs, id), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_jobs_remove(n->jobs, id), VESTRY_OK);
+  assert_int_equal(vestry_jobs_remove(n->jobs, id), VESTRY_NOT_FOUND);
+  assert_int_equal(crew_stats(n).removed_count, 1);
+  crew_close(&c);
+}
+
+static void give_up(crew *c, crew_node *n, vestry_job *job) {
+  (void)c, (void)n;
+  vestry_job_give_up(job);
+}
+
+/* capability: L7, M3 */
+static void what_is_hopeless_is_not_tried_again(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  c.meanwhile = give_up;
+  c.answers[0] = VESTRY_MALFORMED;
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DEAD);
+  const crew_row is = crew_look(&c.nodes[0], id);
+  assert_int_equal(is.row.state, VESTRY_JOB_DEAD);
+  assert_string_equal(is.error, vestry_strerror(VESTRY_MALFORMED));
+  crew_close(&c);
+}
+
+/* ------------------------------------------------------------------------------------------------- adding -------- */
+
+static uint32_t chance(uint64_t *seed, uint32_t below) {
+  *seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+  return (uint32_t)(*seed >> 33) % below;
+}
+
+/* The lease ends, and the other node takes what is due then. */
+static void outlast_the_lease(crew *c, crew_node *n, vestry_job *job) {
+  (void)job;
+  c->meanwhile = NULL;
+  crew_pass(CREW_LEASE_MS);
+  (void)crew_step(&c->nodes[n == &c->nodes[0]]);
+}
+
+static void act_by_chance(crew *c, crew_node *n, uint64_t *seed, uint64_t *committed) {
+  char key[8];
+  snprintf(key, sizeof key, "%u", chance(seed, 10));
+  for (int j = 0; j < 32; j++) c->answers[j] = chance(seed, 3) ? VESTRY_OK : VESTRY_FAILED;
+  c->meanwhile = chance(seed, 8) == 0 ? outlast_the_lease : NULL;
+  switch (chance(seed, 6)) {
+  case 0:
+  case 1: *committed += crew_try(n, (vestry_job_order){.key = chance(seed, 2) ? key : NULL}, NULL) == VESTRY_OK; break;
+  case 2: (void)vestry_jobs_remove(n->jobs, 1 + chance(seed, (uint32_t)*committed + 1)); break;
+  case 3: (void)vestry_jobs_retry(n->jobs, 1 + chance(seed, (uint32_t)*committed + 1)); break;
+  default: (void)crew_step(n);
+  }
+  crew_pass(chance(seed, 60));
+}
+
+/* capability: L7, M3 */
+static void counters_add_up_whatever_happens(void **state) {
+  (void)state;
+  uint64_t lost = 0;
+  for (uint64_t round = 0; round < 6; round++) {
+    crew c;
+    uint64_t seed = round * 7919 + 1, committed = 0;
+    crew_open(&c, (vestry_jobs_options){.attempts_most = 2, .backoff_ms = 40, .keep_ms = 400});
+    for (int i = 0; i < 150; i++) {
+      act_by_chance(&c, &c.nodes[chance(&seed, CREW_NODES)], &seed, &committed);
+      for (int j = 0; j < CREW_NODES; j++) assert_int_equal(crew_stats(&c.nodes[j]).enqueued_count, committed);
+    }
+    for (int j = 0; j < CREW_NODES; j++) lost += crew_stats(&c.nodes[j]).lost_count;
+    crew_close(&c);
+  }
+  assert_true(lost > 0); /* leases have ended, too */
+}
+
+int jobs_contract_run(const crew_database *database) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_is_committed_is_run_by_any_node_and_what_is_rolled_back_never),
+      cmocka_unit_test(what_is_given_and_taken_back_in_one_transaction_never_runs),
+      cmocka_unit_test(without_a_clock_of_ones_own_it_is_the_databases),
+      cmocka_unit_test(jobs_wait_for_their_time_and_for_a_process_that_knows_them),
+      cmocka_unit_test(what_fails_waits_longer_each_time_and_is_dead_in_the_end),
+      cmocka_unit_test(what_is_hopeless_is_not_tried_again),
+      cmocka_unit_test(counters_add_up_whatever_happens),
+  };
+  crew_use(database);
+  return cmocka_run_group_tests_name("jobs_contract", tests, NULL, NULL) + jobs_contract_run_keys() +
+         jobs_contract_run_leases() + jobs_contract_run_ticks() + jobs_contract_run_threads() +
+         jobs_contract_run_hostile() + jobs_contract_run_pages();
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What is promised of jobs, in whichever database they are: each runs the same tests. */
+#ifndef TESTS_JOBS_CONTRACT_H
+#define TESTS_JOBS_CONTRACT_H
+
+#include "jobs/crew.h"
+
+/* Run all that is promised. Returns how many tests failed. */
+int jobs_contract_run(const crew_database *database);
+
+/* Its parts. */
+int jobs_contract_run_keys(void);
+int jobs_contract_run_leases(void);
+int jobs_contract_run_ticks(void);
+int jobs_contract_run_threads(void);
+int jobs_contract_run_hostile(void);
+int jobs_contract_run_pages(void);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* A process has a job by its lease: one that died, or stood still, loses it to another one. */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "jobs/contract.h"
+
+/* capability: L7, M3 */
+static void a_lease_that_has_ended_is_taken_over_and_late_words_are_refused(void **state) {
+  (void)state;
+  static const vestry_err late[] = {VESTRY_OK, VESTRY_FAILED, VESTRY_CLOSED};
+  for (int i = 0; i < 6; i++) {
+    crew c;
+    crew_open(&c, (vestry_jobs_options){0});
+    int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+    c.meanwhile = crew_stand_still;
+    c.answers[0] = late[i % 3];
+    c.answers[1] = i < 3 ? VESTRY_OK : VESTRY_FAILED; /* of the one that took over */
+    assert_true(crew_step(&c.nodes[0]));
+    assert_int_equal(atomic_load(&c.outcomes[0]), i < 3 ? VESTRY_JOB_ENDED_DONE : VESTRY_JOB_ENDED_AGAIN);
+    assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
+    const crew_row is = crew_look(&c.nodes[0], id);
+    assert_int_equal(is.row.state, i < 3 ? VESTRY_JOB_DONE : VESTRY_JOB_WAITING);
+    assert_int_equal(is.row.attempts_count, 2);
+    assert_string_equal(is.said, "-");
+    assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM t WHERE x = 2"), 0);
+    crew_close(&c);
+  }
+}
+
+static void die(crew *c, crew_node *n, vestry_job *job) {
+  (void)c, (void)n, (void)job;
+  raise(SIGKILL);
+}
+
+/* The child's own node enqueues a job, and is killed while it runs it. */
+static void live_and_die(crew *own) {
+  own->meanwhile = die;
+  if (!crew_open_node(own, &own->nodes[0], NULL, (vestry_jobs_options){0}, false) &&
+      !crew_try(&own->nodes[0], (vestry_job_order){.payload = {"its", 3}}, NULL))
+    (void)vestry_jobs_step(own->nodes[0].jobs, NULL);
+  _exit(1);
+}
+
+/* capability: L7, M3 */
+static void a_process_that_is_killed_loses_its_job_to_another_one_after_its_lease(void **state) {
+  (void)state;
+  crew c;
+  int status;
+  crew_begin(&c);
+  const pid_t child = fork(); /* before this process has connections of its own */
+  if (!child) live_and_die(&c);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  for (int i = 0; i < CREW_NODES; i++)
+    assert_int_equal(crew_open_node(&c, &c.nodes[i], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
+  const int64_t id = crew_number(&c.nodes[0], "SELECT max(id) FROM vestry_job");
+  assert_int_equal(crew_look(&c.nodes[0], id).row.state, VESTRY_JOB_RUNNING);
+  crew_pass(CREW_LEASE_MS - 1);
+  for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+  crew_pass(1);
+  assert_true(crew_step(&c.nodes[1]));
+  assert_int_equal(c.attempt, 2);
+  assert_string_equal((const char *)c.seen, "its");
+  assert_int_equal(crew_look(&c.nodes[0], id).row.state, VESTRY_JOB_DONE);
+  assert_int_equal(crew_stats(&c.nodes[1]).taken_over_count, 1);
+  crew_close(&c);
+}
+
+static void let_be_buried(crew *c, crew_node *n, vestry_job *job) {
+  (void)n, (void)job;
+  crew_pass(CREW_LEASE_MS);
+  assert_false(crew_step(&c->nodes[1]));
+}
+
+/* It kills the process that runs it, say. */
+/* capability: L7, M3 */
+static void a_job_whose_lease_ends_each_time_is_dead(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.attempts_most = 1});
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  c.meanwhile = let_be_buried;
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DEAD);
+  assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
+  const crew_row is = crew_look(&c.nodes[0], id);
+  assert_int_equal(is.row.state, VESTRY_JOB_DEAD);
+  assert_string_equal(is.error, "its process died, or lost its lease");
+  const vestry_jobs_stats stats = crew_stats(&c.nodes[1]);
+  assert_int_equal(stats.buried_count, 1);
+  assert_int_equal(stats.begun_count, 0);
+  crew_close(&c);
+}
+
+static void remove_it(crew *c, crew_node *n, vestry_job *job) {
+  (void)c;
+  assert_int_equal(vestry_jobs_remove(n->jobs, job->id), VESTRY_OK);
+  assert_int_equal(vestry_job_progress(job, 1, NULL), VESTRY_CLOSED);
+}
+
+/* capability: L7, M3 */
+static void a_job_that_is_removed_while_it_runs_is_gone(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_enqueue(&c, (vestry_job_order){0});
+  c.meanwhile = remove_it;
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_LOST);
+  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job"), 0);
+  crew_close(&c);
+}
+
+/* ---------------------------------------------------------------------------------------------- finishing -------- */
+
+static vestry_err of_transaction;
+
+static void finish(crew *c, crew_node *n, vestry_job *job) {
+  (void)c;
+  assert_int_equal(crew_finish(n, job, of_transaction), of_transaction);
+}
+
+/* capability: L7, M3 */
+static void what_a_job_writes_is_committed_with_its_end(void **state) {
+  (void)state;
+  static const struct {
+    vestry_err of_transaction, of_function;
+    vestry_job_outcome outcome;
+    int rows;
+  } cases[] = {{VESTRY_OK, VESTRY_OK, VESTRY_JOB_ENDED_DONE, 1},
+               {VESTRY_OK, VESTRY_FAILED, VESTRY_JOB_ENDED_DONE, 1}, /* the commit says it */
+               {VESTRY_FAILED, VESTRY_OK, VESTRY_JOB_ENDED_DONE, 0}, /* the function says it */
+               {VESTRY_FAILED, VESTRY_FAILED, VESTRY_JOB_ENDED_AGAIN, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    crew c;
+    crew_open(&c, (vestry_jobs_options){0});
+    crew_enqueue(&c, (vestry_job_order){0});
+    c.meanwhile = finish;
+    of_transaction = cases[i].of_transaction;
+    c.answers[0] = cases[i].of_function;
+    assert_true(crew_step(&c.nodes[0]));
+    assert_int_equal(atomic_load(&c.outcomes[0]), cases[i].outcome);
+    assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM t WHERE x = 2"), cases[i].rows);
+    assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job WHERE state = 'done'"),
+                     cases[i].outcome == VESTRY_JOB_ENDED_DONE);
+    crew_close(&c);
+  }
+}
+
+int jobs_contract_run_leases(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_lease_that_has_ended_is_taken_over_and_late_words_are_refused),
+      cmocka_unit_test(a_process_that_is_killed_loses_its_job_to_another_one_after_its_lease),
+      cmocka_unit_test(a_job_whose_lease_ends_each_time_is_dead),
+      cmocka_unit_test(a_job_that_is_removed_while_it_runs_is_gone),
+      cmocka_unit_test(what_a_job_writes_is_committed_with_its_end),
+  };
+  return cmocka_run_group_tests_name("jobs_contract_leases", tests, NULL, NULL);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads that run jobs: they are woken, renew leases, and end. */
+#include "jobs/contract.h"
+
+/* Nothing is found by looking: poll_ms is a minute, and the clock stands still. */
+/* capability: L7, M3 */
+static void a_commit_wakes_a_thread(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000, .threads_count = 3});
+  crew_node *n = &c.nodes[0];
+  assert_int_equal(vestry_jobs_start(n->jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_start(n->jobs), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_step(n->jobs, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_on(n->jobs, "more", crew_work, n), VESTRY_INVALID);
+  for (int i = 1; i <= 20; i++) {
+    crew_enqueue(&c, (vestry_job_order){0});
+    UNTIL(atomic_load(&c.ends) == i);
+  }
+  vestry_jobs_stop(n->jobs);
+  vestry_jobs_stop(n->jobs);
+  assert_int_equal(atomic_load(&c.calls), 20);
+  assert_int_equal(vestry_jobs_start(n->jobs), VESTRY_INVALID);
+  crew_close(&c);
+}
+
+/* capability: L7, M3 */
+static void what_another_process_commits_is_found(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
+  assert_int_equal(vestry_jobs_start(c.nodes[1].jobs), VESTRY_OK);
+  for (int i = 1; i <= 5; i++) {
+    crew_enqueue(&c, (vestry_job_order){.delay_ms = 1});
+    crew_pass(1);
+    UNTIL(atomic_load(&c.ends) == i);
+  }
+  crew_close(&c);
+}
+
+/* capability: L7, M3 */
+static void nodes_at_once_run_each_job_once(void **state) {
+  (void)state;
+  enum { MANY = 120 };
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.threads_count = 3, .poll_ms = 1, .lease_ms = 600000});
+  for (int i = 0; i < CREW_NODES; i++) assert_int_equal(vestry_jobs_start(c.nodes[i].jobs), VESTRY_OK);
+  for (int i = 0; i < MANY; i++) {
+    int64_t id = 0;
+    assert_int_equal(crew_try(&c.nodes[i % CREW_NODES], (vestry_job_order){.kind = "count"}, &id), VESTRY_OK);
+    assert_int_equal(id, i + 1);
+  }
+  UNTIL(atomic_load(&c.ends) == MANY);
+  for (int i = 0; i < CREW_NODES; i++) vestry_jobs_stop(c.nodes[i].jobs);
+  for (int id = 1; id <= MANY; id++) assert_int_equal(atomic_load(&c.runs[id]), 1);
+  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job WHERE state <> 'done' OR attempts <> 1"),
+                   0);
+  crew_close(&c);
+}
+
+/* capability: L7, M3 */
+static void a_lease_is_renewed_while_the_function_runs(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.poll_ms = 1});
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  atomic_store(&c.is_held, true);
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  UNTIL(atomic_load(&c.calls) == 1);
+  for (int i = 0; i < 20; i++) {
+    crew_pass(CREW_LEASE_MS / 2);
+    UNTIL(crew_look(&c.nodes[1], id).row.due_ms == atomic_load(&crew_clock_ms) + CREW_LEASE_MS);
+    assert_false(crew_step(&c.nodes[1]));
+  }
+  /* It is ended: the function is told, and the job put back, as if it had not begun. */
+  vestry_jobs_stop(c.nodes[0].jobs);
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_PUT_BACK);
+  const crew_row is = crew_look(&c.nodes[1], id);
+  assert_int_equal(is.row.state, VESTRY_JOB_WAITING);
+  assert_int_equal(is.row.attempts_count, 0);
+  atomic_store(&c.is_held, false);
+  assert_true(crew_step(&c.nodes[1]));
+  crew_close(&c);
+}
+
+/* The thread that renews finds it out, and the function is told. */
+/* capability: L7, M3 */
+static void a_lost_lease_is_told(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.poll_ms = 1});
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  atomic_store(&c.is_held, true);
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  UNTIL(atomic_load(&c.calls) == 1);
+  assert_int_equal(vestry_jobs_remove(c.nodes[1].jobs, id), VESTRY_OK);
+  crew_pass(CREW_LEASE_MS / 2);
+  UNTIL(atomic_load(&c.ends) == 1);
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_LOST);
+  crew_close(&c);
+}
+
+int jobs_contract_run_threads(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_commit_wakes_a_thread),
+      cmocka_unit_test(what_another_process_commits_is_found),
+      cmocka_unit_test(nodes_at_once_run_each_job_once),
+      cmocka_unit_test(a_lease_is_renewed_while_the_function_runs),
+      cmocka_unit_test(a_lost_lease_is_told),
+  };
+  return cmocka_run_group_tests_name("jobs_contract_threads", tests, NULL, NULL);
+}

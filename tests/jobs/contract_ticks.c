@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* Ticks: each period is begun once, by one process of all. */
+#include "jobs/contract.h"
+
+static void begin_ticks(crew *c) {
+  crew_open(c, (vestry_jobs_options){.backoff_ms = 10, .attempts_most = 3});
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 500);
+  for (int i = 0; i < CREW_NODES; i++)
+    assert_int_equal(vestry_jobs_every(c->nodes[i].jobs, "tick", 10000, 2000, crew_work, &c->nodes[i]), VESTRY_OK);
+}
+
+/* capability: L7, M3 */
+static void a_tick_is_performed_by_one_process_in_each_period(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  assert_false(crew_step(&c.nodes[0]));
+  for (int64_t period = 0; period < 20; period++) {
+    atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2000 + period * 10000 - 1);
+    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+    crew_pass(1 + (period * 997) % 9999);
+    assert_true(crew_step(&c.nodes[period % 2]));
+    assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 2000 + period * 10000);
+    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+  }
+  assert_int_equal(atomic_load(&c.calls), 20);
+  /* No process lives for a while: the last period is performed, late. */
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2000 + 50 * 10000 + 7);
+  assert_true(crew_step(&c.nodes[1]));
+  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 2000 + 50 * 10000);
+  for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+  /* The clock is set back: no period is begun again. */
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS);
+  for (int64_t at = 0; at <= 50 * 10000 + 11999; at += 1000) {
+    atomic_store(&crew_clock_ms, CREW_BEGIN_MS + at);
+    assert_false(crew_step(&c.nodes[0]));
+  }
+  crew_pass(1000);
+  assert_true(crew_step(&c.nodes[0]));
+  crew_close(&c);
+}
+
+/* capability: L7, M3 */
+static void a_tick_that_fails_is_begun_again_in_its_period(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  c.answers[0] = c.answers[1] = c.answers[2] = VESTRY_IO;
+  c.answers[4] = VESTRY_IO;
+  crew_pass(2000);
+  for (int i = 0; i < 3; i++) {
+    assert_true(crew_step(&c.nodes[i % 2]));
+    assert_int_equal(c.attempt, i + 1);
+    assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 2000);
+    assert_false(crew_step(&c.nodes[0]));
+    crew_pass(50);
+  }
+  assert_int_equal(atomic_load(&c.outcomes[2]), VESTRY_JOB_ENDED_DEAD);
+  crew_pass(5000);
+  assert_false(crew_step(&c.nodes[0])); /* not in this period */
+  crew_pass(5000);
+  assert_true(crew_step(&c.nodes[0])); /* the next one */
+  assert_int_equal(c.attempt, 1);
+  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 12000);
+  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job WHERE error IS NULL"), 1);
+  /* So late that the next attempt is of the next period. */
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 31998);
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[4]), VESTRY_JOB_ENDED_DEAD);
+  crew_pass(2);
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 32000);
+  crew_close(&c);
+}
+
+static void outlast_the_period(crew *c, crew_node *n, vestry_job *job) {
+  (void)n;
+  c->meanwhile = NULL;
+  for (int i = 0; i < 50; i++) {
+    crew_pass(CREW_LEASE_MS - 1);
+    assert_int_equal(vestry_job_progress(job, i / 50.0, "on it"), VESTRY_OK);
+    assert_false(crew_step(&c->nodes[1]));
+  }
+}
+
+/* capability: L7, M3 */
+static void periods_do_not_overlap_and_a_dead_one_is_taken_over(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  crew_pass(2000);
+  c.meanwhile = outlast_the_period;
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  assert_false(crew_step(&c.nodes[0])); /* the next period begins later than now */
+  crew_pass(10000);
+  c.meanwhile = crew_stand_still;
+  const int calls = atomic_load(&c.calls);
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.calls), calls + 2); /* of the same period */
+  assert_int_equal(atomic_load(&c.outcomes[2]), VESTRY_JOB_ENDED_LOST);
+  assert_false(crew_step(&c.nodes[1]));
+  crew_close(&c);
+}
+
+/* capability: L7, M3 */
+static void a_tick_has_the_times_that_were_given_last(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  crew_close_node(&c.nodes[1]);
+  assert_int_equal(crew_open_node(&c, &c.nodes[1], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
+  vestry_jobs *jobs = c.nodes[1].jobs;
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 0, 0, crew_work, &c.nodes[1]), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 10, 10, crew_work, &c.nodes[1]), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", UINT64_MAX, 0, crew_work, &c.nodes[1]), VESTRY_INVALID);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 600, 0, crew_work, &c.nodes[1]), VESTRY_OK);
+  assert_int_equal(vestry_jobs_every(jobs, "tick", 600, 0, crew_work, &c.nodes[1]), VESTRY_EXISTS);
+  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job"), 1);
+  crew_pass(600);
+  assert_true(crew_step(&c.nodes[0]));
+  assert_false(crew_step(&c.nodes[0]));
+  crew_pass(600);
+  assert_true(crew_step(&c.nodes[1]));
+  crew_close(&c);
+}
+
+int jobs_contract_run_ticks(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_tick_is_performed_by_one_process_in_each_period),
+      cmocka_unit_test(a_tick_that_fails_is_begun_again_in_its_period),
+      cmocka_unit_test(periods_do_not_overlap_and_a_dead_one_is_taken_over),
+      cmocka_unit_test(a_tick_has_the_times_that_were_given_last),
+  };
+  return cmocka_run_group_tests_name("jobs_contract_ticks", tests, NULL, NULL);
+}
