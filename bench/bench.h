@@ -30,6 +30,7 @@ int bench_routes(int argc, char **argv);
 int bench_upload(int argc, char **argv);
 int bench_broker(int argc, char **argv);       /* if BENCH_NATS is defined */
 int bench_cluster_load(int argc, char **argv); /* likewise */
+int bench_jobs(int argc, char **argv);
 int bench_sqlite(int argc, char **argv);
 int bench_exact(int argc, char **argv);
 int bench_form(int argc, char **argv);

@@ -84,6 +84,11 @@ static const struct {
      "      pages over PostgreSQL, in tables that are made anew in that database: renders a commit, how long it takes\n"
      "      to a tab, what recording and following cost, the same pages polled; hold: they are open until stdin ends"},
 #endif
+    {"jobs", bench_jobs,
+     "jobs [--url URL | --folder /tmp] [--jobs 5000] [--delays 300] [--poll-ms N]\n"
+     "      jobs that are added in transactions, until they are done, by 1 and 8 workers; how soon an idle node begins "
+     "one;\n"
+     "      over SQLite, or in tables that are made anew in that database of PostgreSQL; fails if one is lost"},
     {"format", bench_format,
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
      "      making events of elements and of signals, on one thread; GB/s of text; fails if an event is wrong"},

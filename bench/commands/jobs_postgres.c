@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables that are made anew in the database of a URL. */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "jobs.h"
+#include "vestry/memory.h"
+#include "vestry/postgres.h"
+#include "vestry/postgres_jobs.h"
+#include "vestry/vestry.h"
+
+enum { CONNECTIONS = 16, WAIT_MS = 60000 };
+
+/* Pages that no tab has open, so that commits are followed. */
+typedef struct followed {
+  vestry *v;
+  vestry_pages *pages;
+  vestry_postgres *database;
+} followed;
+
+static bool make(const jobs_options *is) {
+  PGconn *connection = PQconnectdb(is->url);
+  PGresult *result = PQexec(connection, "SET client_min_messages = error; DROP TABLE IF EXISTS message, vestry_job,"
+                                        " vestry_job_slot, vestry_job_total, vestry_schema;"
+                                        " CREATE TABLE message(number bigint)");
+  const bool is_made = PQresultStatus(result) == PGRES_COMMAND_OK;
+  if (!is_made) fprintf(stderr, "vestry-bench: jobs: %s\n", PQerrorMessage(connection));
+  PQclear(result);
+  PQfinish(connection);
+  return is_made;
+}
+
+static void leave_all(const jobs_options *is) {
+  (void)is;
+}
+
+static bool follow(jobs_node *n) {
+  followed *f = calloc(1, sizeof *f);
+  n->followed = f;
+  return f && jobs_is_well(vestry_create(NULL, &f->v), "vestry_create") &&
+         jobs_is_well(vestry_pages_create(f->v, NULL, &f->pages), "vestry_pages_create") &&
+         jobs_is_well(vestry_postgres_create(f->pages, n->pool, NULL, &f->database), "vestry_postgres_create");
+}
+
+static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how, bool is_followed) {
+  vestry_postgres_pool *pool = NULL;
+  const vestry_postgres_pool_options options = {.url = is->url, .connections_count = CONNECTIONS, .wait_ms = WAIT_MS};
+  if (!jobs_is_well(vestry_postgres_pool_create(&options, &pool), "vestry_postgres_pool_create")) return false;
+  n->pool = pool;
+  return jobs_is_well(vestry_postgres_jobs_create(pool, how, &n->jobs), "vestry_postgres_jobs_create") &&
+         (!is_followed || follow(n));
+}
+
+static void close_node(jobs_node *n) {
+  followed *f = n->followed;
+  vestry_jobs_destroy(n->jobs);
+  if (f) {
+    vestry_postgres_destroy(f->database);
+    if (f->v) vestry_stop(f->v, 0);
+    vestry_pages_destroy(f->pages);
+    vestry_destroy(f->v);
+    free(f);
+  }
+  vestry_postgres_pool_destroy(n->pool);
+}
+
+static vestry_err add_one(vestry_postgres_loan *loan, jobs_node *n, int64_t number) {
+  const vestry_job_order order = {.kind = "work", .payload = {&number, sizeof number}};
+  vestry_err error = vestry_postgres_run(loan, "INSERT INTO message VALUES($1)", VESTRY_LIST(number), NULL, NULL);
+  return error ? error : vestry_postgres_jobs_enqueue(n->jobs, loan, &order, NULL);
+}
+
+static bool add(jobs_node *n, int64_t number) {
+  vestry_postgres_loan *loan;
+  vestry_err error = vestry_postgres_begin(n->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan);
+  if (!error) error = vestry_postgres_end(loan, add_one(loan, n, number));
+  return jobs_is_well(error, "a job is not added");
+}
+
+const jobs_database jobs_postgres = {.name = "postgres",
+                                     .can_follow = true,
+                                     .make = make,
+                                     .remove = leave_all,
+                                     .open = open_node,
+                                     .close = close_node,
+                                     .add = add};

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Jobs over SQLite, and over PostgreSQL where it is there, with few of them: jobs.sh BUILD RUN. That all are done once and
+# all of it is said; how long it took is not looked at.
+# SPDX-License-Identifier: MIT
+set -eu
+status=0
+said=$(python3 -B "$2" "$1" --jobs 40 --delays 3 --turns 1) || status=$?
+echo "$said"
+databases=sqlite
+case $status in
+0) databases="sqlite postgres" ;;
+77) ;;
+*) exit "$status" ;;
+esac
+for database in $databases; do
+  for wanted in "run database=$database workers=1 jobs=40 a_second=[1-9]" \
+    "run database=$database workers=8 jobs=40 a_second=[1-9]" "begin database=$database by=itself jobs=3 p50_ms=" \
+    "begin database=$database by=another jobs=3 p50_ms="; do
+    echo "$said" | grep -q "^$wanted" || { echo "it lacks: $wanted"; exit 1; }
+  done
+done
+[ $status = 0 ] && { echo "$said" | grep -q "by=another,followed" || exit 1; }
+exit "$status"
