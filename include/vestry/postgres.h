@@ -59,8 +59,7 @@ typedef struct vestry_postgres_options {
   uint32_t max_render_keys;      /**< rows and parts of indexes that one render may read [4,096]; likewise */
   uint32_t max_transaction_keys; /**< that one transaction may write [16,384]; beyond them it counts by tables */
   uint32_t connect_ms;           /**< vestry_postgres_create waits so long for the level to be found [5,000] */
-  uint32_t fallback_ms;          /**< so long renders are followed by tables after the server had no room, or a
-                                      conflict lasted [10,000] */
+  uint32_t fallback_ms;          /**< so long renders are followed by tables after the server had no room [10,000] */
   uint32_t silence_ms;           /**< a server that has sent nothing for so long is asked for a word; when it is silent
                                       for as long again it is taken for gone, as when a network is cut [10,000] */
 } vestry_postgres_options;
@@ -116,10 +115,10 @@ typedef struct vestry_postgres_stats {
   uint64_t lag_ms;              /**< since when there have been some */
   uint64_t commits_count;       /**< that wrote what a render can read */
   uint64_t recorded_count;      /**< renders whose reads were recorded */
-  uint64_t coarse_count;        /**< of these, by tables: they read too much, wrote, or there is no room */
+  uint64_t coarse_count;        /**< of these, by tables: they read much, wrote, met conflicts, or had no room */
   uint64_t promoted_count;      /**< of these, the server had too many rows locked: all updates of a table count */
   uint64_t again_count;         /**< renders that were made again because the server had no room, or a conflict */
-  uint64_t fallbacks_count;     /**< times that renders were followed by tables: no room, or a conflict */
+  uint64_t fallbacks_count;     /**< times that all renders were followed by tables: the server had no room */
   uint64_t refreshed_count;     /**< renders that a commit asked for */
   uint64_t refreshed_by_row;    /**< of these: by a row that was changed or deleted */
   uint64_t refreshed_by_leaf;   /**< by an entry of an index */

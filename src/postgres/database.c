@@ -4,11 +4,18 @@
  *
  * A render gets a connection with its first read, and keeps it to its end. A transaction that the server gives up, for
  * want of room or because of a conflict, is begun again under the render: what the render had read before is of another
- * snapshot then, so it is refreshed as soon as it ends. */
+ * snapshot then, so it is refreshed as soon as it ends.
+ *
+ * Conflicts. A render meets them now and then where many write at once, and begins again. But one may last: a
+ * serializable transaction that has promised its commit, and waits, cannot fail, so all fail that read what it has
+ * written. By tables they do not: that snapshot takes no part in conflicts. So a second conflict in a render has that
+ * render read by tables, and others as before. If it had rows by then it is made once more, by tables from its
+ * beginning. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/wait.h"
@@ -28,6 +35,7 @@ enum {
   SILENCE_MS = 10000,
   SETTLE_MS = 1000,
   TRIES = 3,
+  CONFLICTS = 2, /* after so many a render reads by tables */
   TOPIC_BYTES = 48
 };
 
@@ -40,6 +48,7 @@ typedef struct recording {
   vsi_postgres_ticket ticket;
   vestry_postgres_loan *loan; /* NULL: it has read nothing */
   uint32_t left_out;          /* the oid of a table that it reads, and does not depend on; 0: none */
+  unsigned conflicts;         /* that it has met */
   bool by_tables;
   bool has_rows; /* of a read that was done */
   bool is_torn;  /* of several snapshots, or it is not known what it has read */
@@ -59,8 +68,9 @@ struct vestry_postgres {
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
   _Atomic(uint64_t) fallback_until_ns;
-  _Atomic(uint32_t) uncovered;                                    /* the relation that the log was told of last */
-  _Atomic(uint64_t) seq;                                          /* of the last refresh; it only grows */
+  _Atomic(uint64_t) torn;      /* bits of renders that begin by tables when they are made again; relaxed: a hint */
+  _Atomic(uint32_t) uncovered; /* the relation that the log was told of last */
+  _Atomic(uint64_t) seq;       /* of the last refresh; it only grows */
   _Atomic(uint64_t) recorded, coarse, promoted, again, fallbacks; /* counters */
 };
 
@@ -130,22 +140,17 @@ vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
   return level_of(database);
 }
 
-static const char why_no_room[] =
-    "the server has no room for more locks (53200); raise max_pred_locks_per_transaction there, or look for a "
-    "transaction that stays open";
-static const char why_conflict[] =
-    "a conflict lasts (40001); look for a serializable transaction that is prepared, or whose commit waits for a "
-    "standby";
-
-static void fall_back(vestry_postgres *database, const char *why) {
+static void fall_back(vestry_postgres *database) {
   if (atomic_load_explicit(&database->level, memory_order_relaxed) != VESTRY_POSTGRES_READS) return;
   (void)is_fallen_back(database); /* one that is over is said to be so */
   uint64_t until_ns = atomic_exchange_explicit(
       &database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms), memory_order_relaxed);
   if (until_ns) return; /* one that began before: it lasts longer now */
   atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
-  vsi_log(database->host, VESTRY_LOG_WARN, "vestry_postgres, %s: the level is TABLES for %u ms: %s",
-          database->pool->name, database->options.fallback_ms, why);
+  vsi_log(database->host, VESTRY_LOG_WARN,
+          "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
+          "max_pred_locks_per_transaction there, or look for a transaction that stays open",
+          database->pool->name, database->options.fallback_ms);
 }
 
 static void say_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
@@ -187,6 +192,26 @@ static recording *find_by_pool(const vestry_postgres_pool *pool) {
   return at;
 }
 
+/* Of what a render is of. Others may have the same one: then one of them is by tables for nothing, once, and the render
+ * that it was meant for may be torn, and made, once more. */
+static uint64_t bit_of(const vestry_render *render) {
+  const vestry_request *of = render->request;
+  uint64_t hash = render->share ? vsi_hash_bytes(0, render->share, strlen(render->share)) : 0;
+  if (of) {
+    hash = vsi_hash_bytes(hash, of->path, strlen(of->path));
+    hash = vsi_hash_bytes(hash, of->query, strlen(of->query));
+    hash = vsi_hash_bytes(hash, of->scope.data, of->scope.len);
+  }
+  return UINT64_C(1) << (hash >> 58);
+}
+
+/* Whether conflicts have torn this render when it was made the last time. */
+static bool was_torn(vestry_postgres *database, const vestry_render *render) {
+  if (!atomic_load_explicit(&database->torn, memory_order_relaxed)) return false;
+  const uint64_t bit = bit_of(render);
+  return atomic_fetch_and_explicit(&database->torn, ~bit, memory_order_relaxed) & bit;
+}
+
 static void begin(vestry_render *render, void *ctx) {
   vestry_postgres *database = ctx;
   recording *is = NULL;
@@ -198,13 +223,14 @@ static void begin(vestry_render *render, void *ctx) {
   }
   is->outer = recordings;
   is->database = database;
+  if (was_torn(database, render)) is->conflicts = CONFLICTS;
   vsi_postgres_index_begin(database->index, &is->ticket);
   recordings = is;
 }
 
 static vestry_err begin_transaction(recording *is) {
   vestry_postgres *database = is->database;
-  is->by_tables = level_of(database) != VESTRY_POSTGRES_READS;
+  is->by_tables = level_of(database) != VESTRY_POSTGRES_READS || is->conflicts >= CONFLICTS;
   return vsi_postgres_begin(database->pool, VESTRY_POSTGRES_RENDER,
                             is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads, &is->loan);
 }
@@ -214,15 +240,13 @@ static void end_transaction(recording *is) {
   is->loan = NULL;
 }
 
-/* Whether the server gave up the transaction for what may be over when it is begun again. A conflict that is not over
- * by then may last: a transaction that has promised its commit, and waits, cannot fail, so all fail that read what it
- * has written. By tables they do not. */
-static bool is_given_up(recording *is, int tries) {
-  const char *state = is->loan->sqlstate;
-  const bool is_conflict = strcmp(state, conflict) == 0;
-  if (strcmp(state, no_room) == 0) fall_back(is->database, why_no_room);
-  if (is_conflict && tries > 1) fall_back(is->database, why_conflict);
-  return is_conflict || strcmp(state, no_room) == 0;
+/* Whether the server gave up the transaction for what may be over when it is begun again. */
+static bool is_given_up(recording *is) {
+  const bool is_conflict = strcmp(is->loan->sqlstate, conflict) == 0;
+  const bool is_full = strcmp(is->loan->sqlstate, no_room) == 0;
+  if (is_conflict) is->conflicts++;
+  if (is_full) fall_back(is->database);
+  return is_conflict || is_full;
 }
 
 static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
@@ -235,7 +259,7 @@ static vestry_err read_recorded(recording *is, const char *sql, const vestry_val
     ((vsi_postgres_loan *)is->loan)->begins_again = tries < TRIES;
     error = vestry_postgres_run(is->loan, sql, values, row, ctx); /* gives no row if it fails */
     if (!error || error == VESTRY_NOT_FOUND) break;
-    if (!is_given_up(is, tries)) return error;
+    if (!is_given_up(is)) return error;
     atomic_fetch_add_explicit(&database->again, 1, memory_order_relaxed);
     is->is_torn |= is->has_rows;
     end_transaction(is);
@@ -286,12 +310,13 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   ((vsi_postgres_loan *)is->loan)->begins_again = true; /* with the whole render */
   vestry_err error =
       vestry_postgres_run(is->loan, vsi_postgres_footprint_sql(major), NULL, vsi_postgres_footprint_row, f);
-  if (error) return is_given_up(is, 1) ? VESTRY_BUSY : error;
+  if (error) return is_given_up(is) ? VESTRY_BUSY : error;
   error = vsi_postgres_footprint_end(f);
   if (error) return error;
   tell_uncovered(database, f->uncovered);
   atomic_fetch_add_explicit(&database->recorded, 1, memory_order_relaxed);
-  if (f->by_tables && !is->by_tables) atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
+  if (f->by_tables && (!is->by_tables || is->conflicts >= CONFLICTS))
+    atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
   if (f->promoted_count) atomic_fetch_add_explicit(&database->promoted, 1, memory_order_relaxed);
   return VESTRY_OK;
 }
@@ -309,11 +334,13 @@ static void settle_reads(recording *is, vestry_render *render) {
   vestry_postgres *database = is->database;
   vsi_postgres_footprint f = {.by_tables = false};
   vsi_postgres_entry entry;
-  vestry_err error = is->loan ? find_footprint(is, &f) : VESTRY_BUSY;
+  vestry_err error = is->is_torn ? VESTRY_OK : is->loan ? find_footprint(is, &f) : VESTRY_BUSY;
   end_transaction(is);
   uint64_t number = vsi_postgres_index_number(database->index);
   if (is->is_torn || error == VESTRY_BUSY) {
     atomic_fetch_add_explicit(&database->again, error == VESTRY_BUSY, memory_order_relaxed);
+    if (is->conflicts >= CONFLICTS)
+      atomic_fetch_or_explicit(&database->torn, bit_of(render), memory_order_relaxed); /* begin: was_torn */
     depend(database, render, number);
     vsi_postgres_index_leave(database->index, &is->ticket);
     refresh(database, number, 0);

@@ -22,9 +22,8 @@ static vestry_err add_follower(vestry_metrics *metrics, const vestry_postgres_st
       {"vestry_postgres_lag_bytes", "Bytes of the WAL that are not read yet.", NULL, NULL, gauge, is->lag_bytes},
       {"vestry_postgres_lag_seconds", "How long there have been some.", NULL, NULL, gauge, (double)is->lag_ms / 1000},
       {"vestry_postgres_commits", "Commits that wrote what a render can read.", NULL, NULL, 0, is->commits_count},
-      {"vestry_postgres_fallbacks",
-       "Times that renders were followed by tables, for want of room for locks, or in a conflict.", NULL, NULL, 0,
-       is->fallbacks_count}};
+      {"vestry_postgres_fallbacks", "Times that all renders were followed by tables, for want of room for locks.", NULL,
+       NULL, 0, is->fallbacks_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 
@@ -33,8 +32,9 @@ static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_sta
   static const char refreshed[] = "vestry_postgres_refreshed";
   const vsi_metric_row rows[] = {
       {"vestry_postgres_renders_recorded", "Renders whose reads were recorded.", NULL, NULL, 0, is->recorded_count},
-      {"vestry_postgres_renders_coarse", "Of these, by tables: they read too much, wrote, or had no room.", NULL, NULL,
-       0, is->coarse_count},
+      {"vestry_postgres_renders_coarse",
+       "Of these, by tables: they read too much, wrote, met conflicts, or had no room.", NULL, NULL, 0,
+       is->coarse_count},
       {"vestry_postgres_renders_promoted", "Of these, with locks of rows that became one of a table.", NULL, NULL, 0,
        is->promoted_count},
       {"vestry_postgres_renders_again", "Renders that were made again: no room for locks, or a conflict.", NULL, NULL,
