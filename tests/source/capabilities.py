@@ -58,8 +58,10 @@ class Tree:
         """Where the tests inside of the test of ctest's stand that goes by this name. No file: it is meant as a whole.
         None: there is no such test."""
         folder, _, noun = name.partition("_")
-        if folder in ("browser", "proxy") and name in self.added:
-            return [*self.tests.glob("browser/*.test.js" if folder == "browser" else f"proxy/{noun}.test.js")]
+        if name == "browser" or (folder == "browser" and name in self.added):  # with whichever server
+            return [*self.tests.glob("browser/*.test.js")]
+        if folder == "proxy" and name in self.added:
+            return [*self.tests.glob(f"proxy/{noun}.test.js")]
         if name.startswith("docs_guide_"):
             page = self.tests.parent / "docs" / "guide" / f"{name.removeprefix('docs_guide_')}.md"
             return [] if page.exists() else None
