@@ -23,7 +23,9 @@
  *    vestry/once.h is done when that is over
  *  - BUSY: another transaction was in the way (40001, 40P01). Begin again, as vestry_postgres_act does by itself
  *  - TIMEOUT: a statement took longer than statement_ms. CLOSED: vestry_postgres_cancel has met it
- *  - EXISTS: a value that is to be there once is there already (23505). INVALID: values that do not fit the parameters
+ *  - EXISTS: a value that is to be there once is there already (23505); in a serializable transaction, perhaps since it
+ *    began: vestry_postgres_act does that again, once, as if it were BUSY. INVALID: values that do not fit the
+ *    parameters
  *  - TOO_LARGE | NO_MEMORY | IO: all else, as SQL that is wrong. Also: the connection was lost during a commit, so that
  *    it is not known whether it was done. */
 #ifndef VESTRY_POSTGRES_POOL_H

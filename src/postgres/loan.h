@@ -22,6 +22,7 @@ typedef struct vsi_postgres_loan {
   bool is_lost;              /* the borrower's: the connection was lost since it was lent */
   bool is_conflict;          /* the borrower's: if it begins again, it may succeed */
   bool begins_again;         /* the borrower's: it does so then, by itself */
+  bool *has_met;             /* the borrower's: whether it did because of a value; NULL: it does not */
   /* Set by vestry_postgres_cancel, read by the borrower; relaxed: the statement that is cancelled says so, too. */
   atomic_bool is_cancelled;
   unsigned depth;  /* times that it was lent; guarded by pool->lock; 0: it is free */

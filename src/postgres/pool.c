@@ -194,6 +194,7 @@ void vsi_postgres_give_back(vsi_postgres_loan *loan) {
   vestry_postgres_pool *pool = loan->pool;
   loan->kind = (vestry_postgres_kind)0;
   loan->is_lost = loan->is_conflict = loan->begins_again = false;
+  loan->has_met = NULL;
   loan->lent.sqlstate[0] = '\0';
   atomic_store_explicit(&loan->is_cancelled, false, memory_order_relaxed);
   vsi_mutex_lock(&pool->lock);

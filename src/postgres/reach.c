@@ -20,10 +20,17 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
   PQfinish(db);
 }
 
+/* A value is there already. If two serializable transactions have put it there at the same time, the second one finds
+ * it when it is begun again, as if it had come later. If it was there before it is so again, and then that is said. */
+static bool may_have_met(const vsi_postgres_loan *loan, const char *state) {
+  if (loan->kind != VESTRY_POSTGRES_SERIALIZABLE || !loan->has_met || *loan->has_met) return false;
+  return *loan->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
+}
+
 vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing) {
   const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-  loan->is_conflict = state && vsi_postgres_is_conflict(state);
+  loan->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(loan, state));
   const bool is_unsaid = loan->is_conflict && loan->begins_again; /* it is counted */
   vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, loan->lent.db, result, doing);
   snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", state ? state : "");

@@ -117,14 +117,16 @@ static void pause_before(const vestry_host *host, unsigned tries) {
 }
 
 static vestry_err act_once(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_postgres_act_fn fn, void *ctx,
-                           bool is_last, bool *ret_conflict) {
+                           bool is_last, bool *has_met, bool *ret_conflict) {
   vestry_postgres_loan *loan;
   *ret_conflict = false;
   vestry_err error = vestry_postgres_begin(pool, kind, &loan);
   if (error) return error;
-  ((vsi_postgres_loan *)loan)->begins_again = !is_last;
+  vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
+  own->begins_again = !is_last;
+  own->has_met = is_last ? NULL : has_met;
   error = fn(loan, ctx);
-  bool was_conflict = ((const vsi_postgres_loan *)loan)->is_conflict;
+  bool was_conflict = own->is_conflict;
   error = vestry_postgres_end(loan, error);
   *ret_conflict = error && (was_conflict || error == VESTRY_BUSY);
   return error;
@@ -133,10 +135,11 @@ static vestry_err act_once(vestry_postgres_pool *pool, vestry_postgres_kind kind
 vestry_err vestry_postgres_act(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_postgres_act_fn fn,
                                void *ctx) {
   if (!pool || !fn || kind == VESTRY_POSTGRES_RENDER) return VESTRY_INVALID;
+  bool has_met = false;
   for (unsigned tries = 1;; tries++) {
     const bool is_last = tries == pool->options.tries_count;
     bool was_conflict;
-    vestry_err error = act_once(pool, kind, fn, ctx, is_last, &was_conflict);
+    vestry_err error = act_once(pool, kind, fn, ctx, is_last, &has_met, &was_conflict);
     if (!was_conflict) return error;
     if (is_last) return VESTRY_BUSY;
     pause_before(pool->host, tries);

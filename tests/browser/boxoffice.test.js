@@ -7,7 +7,7 @@ const assert = require('node:assert/strict');
 const os = require('node:os');
 const { send, closeChrome, picture, isOffline, unforeseen } = require('./harness.js');
 const { IS_POSTGRES, databaseFor } = require('./database.js');
-const { officeFor, seat, is, isMine, ticker, LONGER, isKept, renders, buyerAt } = require('./boxoffice.js');
+const { officeFor, seat, is, isMine, tabWithSeat, ticker, LONGER, isKept, renders, buyerAt } = require('./boxoffice.js');
 
 after(closeChrome);
 
@@ -190,9 +190,7 @@ test('boxoffice: with robots, on a phone and on a desk, light and dark; a phone 
   assert.equal(await tab.page.locator('.door svg').count(), address ? 1 : 0);
   for (const [name, viewport] of [['small', { width: 320, height: 640 }], ['phone', { width: 390, height: 844 }], ['desk', { width: 1280, height: 1000 }]]) {
     for (const colorScheme of ['light', 'dark']) {
-      const one = await office.tab({ viewport, colorScheme });
-      await one.page.click('#basket .any');
-      await isMine(one, 1);
+      const one = await tabWithSeat(office, { viewport, colorScheme });
       assert.ok(await one.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name);
       await picture(one.page, `boxoffice-${name}-${colorScheme}`);
       assert.deepEqual(one.problems, []);

@@ -30,6 +30,13 @@ const sameInFirefox = FIREFOX ? 'Chromium has shown it' : false;
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
+// A test of which one program failed to end in order may have others: when its file is done they are not waited for.
+const running = new Set();
+const waitFor = (child, is) => {
+  for (const one of [child, child.stdout, child.stderr]) is ? one.ref() : one.unref();
+};
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 // The waits of every test are bounded by the server's own events, never by a guess at how long something takes.
 // Lines of its complaints that match `expected` are none. It is on a port of its own, on which it can start again.
 async function startExample(name, options = [], port = 0, expected = /^$/) {
@@ -37,6 +44,8 @@ async function startExample(name, options = [], port = 0, expected = /^$/) {
   const program = path.join(path.dirname(COUNTER), name);
   const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   let complaints = '';
   child.stderr.on('data', (data) => (complaints += data));
   const lines = readline.createInterface({ input: child.stdout });
@@ -52,6 +61,7 @@ async function startExample(name, options = [], port = 0, expected = /^$/) {
     port: Number(url[2]),
     stop(by = 'SIGTERM') {
       stopped ??= (async () => {
+        waitFor(child, true);
         child.kill(by);
         const [code, signal] = await exited;
         const unexpected = complaints.split('\n').filter((line) => line && !expected.test(line));
@@ -135,6 +145,7 @@ function chrome() {
   return browser;
 }
 async function closeChrome() {
+  running.forEach((child) => waitFor(child, false));
   await (await browser)?.close();
 }
 

@@ -161,6 +161,60 @@ static void what_shows_at_the_commit_is_done_again(void **state) {
   shop_end(&s);
 }
 
+/* Puts a row there, unless there is a word about it, which another one leaves that puts it there meanwhile. */
+static vestry_err put_it(vestry_postgres_loan *loan, void *ctx) {
+  meeting *of = ctx;
+  int64_t is_there;
+  vestry_err error =
+      vestry_postgres_run(loan, "SELECT n FROM t WHERE id = 2", NULL, vestry_postgres_row_integer, &is_there);
+  if (of->calls++ < of->other_writes)
+    postgres_server_run(shop_server(), "INSERT INTO t VALUES(99, 0); UPDATE t SET n = 1 WHERE id = 2");
+  if (error) return error;
+  return is_there ? VESTRY_FULL : vestry_postgres_run(loan, "INSERT INTO t VALUES(99, 0)", NULL, NULL, NULL);
+}
+
+static vestry_err meet_and_put(vestry_postgres_loan *loan, void *ctx) {
+  const meeting *of = ctx;
+  return of->calls ? put_it(loan, ctx) : meet(loan, ctx);
+}
+
+/* The server knows no conflict there: for it, the value is there already. */
+static void what_puts_the_same_there_is_done_again(void **state) {
+  (void)state;
+  shop s;
+  begin(&s, (vestry_postgres_pool_options){0});
+  meeting of = {.s = &s, .other_writes = 1};
+  shop_do(&s, "UPDATE t SET n = 0");
+  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, put_it, &of), VESTRY_FULL);
+  assert_int_equal(of.calls, 2);
+  assert_null(strstr(s.th.last_log, "23505"));
+  assert_int_equal(shop_stats(&s).conflicts_count, 1);
+  of = (meeting){.s = &s, .other_writes = 2}; /* behind another conflict, too */
+  shop_do(&s, "UPDATE t SET n = 0");
+  shop_do(&s, "DELETE FROM t WHERE id = 99");
+  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, meet_and_put, &of), VESTRY_FULL);
+  assert_int_equal(of.calls, 3);
+  /* What was there before is there each time: that is said, after two times. */
+  of = (meeting){.s = &s};
+  shop_do(&s, "UPDATE t SET n = 0");
+  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
+  assert_int_equal(of.calls, 2);
+  assert_non_null(strstr(s.th.last_log, "(23505)"));
+  /* Others see what is there by then, or do without knowing. */
+  for (int kind = VESTRY_POSTGRES_REPEATABLE_READ; kind <= VESTRY_POSTGRES_READ_COMMITTED; kind++) {
+    of = (meeting){.s = &s};
+    assert_int_equal(vestry_postgres_act(s.pool, (vestry_postgres_kind)kind, put_it, &of), VESTRY_EXISTS);
+    assert_int_equal(of.calls, 1);
+  }
+  shop_end(&s);
+  begin(&s, (vestry_postgres_pool_options){.tries_count = 1});
+  shop_do(&s, "INSERT INTO t VALUES(99, 0)");
+  of = (meeting){.s = &s};
+  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
+  assert_int_equal(of.calls, 1);
+  shop_end(&s);
+}
+
 enum { THREADS = 4, ROUNDS = 10 };
 
 static vestry_err add_slowly(vestry_postgres_loan *loan, void *ctx) {
@@ -276,6 +330,7 @@ int main(void) {
       cmocka_unit_test(a_server_that_says_nothing_is_given_up),
       cmocka_unit_test(what_meets_is_done_again),
       cmocka_unit_test(what_shows_at_the_commit_is_done_again),
+      cmocka_unit_test(what_puts_the_same_there_is_done_again),
       cmocka_unit_test(threads_share_a_pool),
       cmocka_unit_test(a_statement_can_be_cancelled),
       cmocka_unit_test(a_pool_has_so_many_connections),
