@@ -125,9 +125,10 @@ typedef struct vestry_jobs_options {
                                      thread, which looks for jobs and renews leases */
   uint32_t lease_ms;            /**< a job whose process died is taken over after this [30,000]; at least 10. Leases are
                                      renewed after a third of it */
-  uint32_t poll_ms;             /**< what other processes enqueue, and what comes due, is found after this at the latest
-                                     [50]; at most 60,000. What is committed by a connection of the pool is found at
-                                     once */
+  uint32_t poll_ms;             /**< what other processes enqueue is found after this at the latest [50; over
+                                     PostgreSQL 1,000 while pages of the pool follow commits: it is found with its
+                                     commit there]; at most 60,000. What is committed by a connection of the pool is
+                                     found at once, and what comes due when it does */
   uint32_t backoff_ms;          /**< before the second attempt [1,000] */
   uint32_t backoff_most_ms;     /**< before any attempt [an hour] */
   uint32_t attempts_most;       /**< if an order says nothing [20] */

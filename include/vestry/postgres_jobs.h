@@ -9,6 +9,9 @@
  *        return err ? err : vestry_postgres_jobs_enqueue(jobs, loan, &mail, NULL);
  *      }                                                            // both are committed, or neither
  *
+ *  Where pages of the pool follow commits (vestry/postgres.h: at the levels TABLES and READS), a job that any node
+ *  enqueues is found with its commit, within some milliseconds; elsewhere each node asks every poll_ms.
+ *
  *  Leases, waits and periods go by the server's clock, which is one for all nodes. No node waits for another one's job.
  *  While the server is away nothing is begun. A function that runs meanwhile goes on, and its end is written when the
  *  server is back, unless its lease has ended before and another node has taken the job over. A function runs with no

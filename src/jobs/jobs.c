@@ -13,6 +13,7 @@ enum {
   LEASE_MS = 30000,
   LEASE_LEAST_MS = 10,
   POLL_MS = 50,
+  SLOW_POLL_MS = 1000,
   POLL_MOST_MS = 60000,
   BACKOFF_MS = 1000,
   BACKOFF_MOST_MS = 3600000,
@@ -48,6 +49,7 @@ static const char *find_mistake(const vestry_jobs_options *options) {
 static vestry_err make(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
   vestry_jobs_options options;
   if (VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);
   if (mistake) return vsi_mistake(table->host, table->function, mistake);
@@ -56,6 +58,7 @@ static vestry_err make(vestry_jobs_table *table, const vestry_jobs_options *give
   jobs->table = table;
   jobs->host = table->host;
   jobs->options = options;
+  jobs->slow_poll_ms = slow_poll_ms;
   LIST_INIT(&jobs->runs);
   vsi_mutex_init(&jobs->lock, VSI_LOCK_JOBS);
   pthread_cond_init(&jobs->work, NULL);

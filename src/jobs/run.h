@@ -5,8 +5,6 @@
 
 #include "jobs/state.h"
 
-enum { VSI_JOBS_PAUSE_MS = 1000 /* after a failure, such as a full disk */ };
-
 /* Take a job that is due and run it, on this thread. See vestry_jobs_step. */
 vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run);
 

@@ -53,6 +53,7 @@ struct vestry_jobs {
   vestry_jobs_table *table; /* owned */
   const vestry_host *host;
   vestry_jobs_options options; /* defaults filled in */
+  uint32_t slow_poll_ms;       /* instead of poll_ms, while the table tells what others commit */
   vsi_jobs_kind *kinds;
   size_t kinds_count, kinds_room;
   pthread_t *threads; /* the last one looks; NULL: none were started */
@@ -60,12 +61,17 @@ struct vestry_jobs {
   vsi_jobs_lease *leases;   /* the looking thread's */
   vsi_mutex lock;           /* guards all below */
   pthread_cond_t work;      /* workers wait for it */
-  pthread_cond_t look;      /* the thread that looks waits for it */
+  pthread_cond_t look;      /* the thread that looks waits for it, unless the table has it wait */
   bool is_begun;            /* kinds stay as they are */
   bool is_due;              /* a worker is to look */
   bool is_over, is_ended;   /* workers are to end; the thread that looks, too */
+  bool is_roused;           /* the thread that looks is */
   size_t idle_count;        /* workers that wait */
-  uint64_t paused_until_ns; /* after a failure; on the monotonic clock */
+  uint64_t paused_until_ns; /* after a failure; on the monotonic clock, and so for the next three */
+  uint64_t look_at_ns;      /* when the table is to be asked again, if a worker waits then */
+  uint64_t looked_ns;       /* when the thread that looks did so last */
+  uint64_t rests_until_ns;  /* the thread that looks does */
+  bool is_left_out;         /* it was time to ask, and no worker waited */
   LIST_HEAD(, vsi_jobs_run) runs;
   vestry_jobs_stats stats; /* of this process */
 };

@@ -26,13 +26,25 @@ typedef struct vsi_jobs_listing {
   void *ctx;
 } vsi_jobs_listing;
 
+/* What a look has found. */
+typedef struct vsi_jobs_looked {
+  int64_t wait_ms; /* until the next job of a kind that is done here is due; 0: one is; INT64_MAX: there is none */
+  bool is_told;    /* `rest` tells of what is committed since the look began */
+} vsi_jobs_looked;
+
 typedef struct vsi_jobs_table_ops {
   /* Make the table, unless it is there. */
   vestry_err (*make)(vestry_jobs_table *table);
   /* Make a tick, or give it other times. */
   vestry_err (*tick)(vestry_jobs *jobs, const char *name, vsi_jobs_period period);
-  /* Whether a job of a kind that is done here is due. */
-  vestry_err (*look)(vestry_jobs *jobs, bool *ret_is_due);
+  vestry_err (*look)(vestry_jobs *jobs, vsi_jobs_looked *ret_looked);
+  /* These four: NULL, if the table tells nothing. listen: before threads start. leave: when they have ended; also
+   * without listen. rest: the thread that looks waits until that time, or until `rouse`, which may have come before;
+   * returns whether others may have changed the table since the last look. rouse: any thread, with no lock. */
+  void (*listen)(vestry_jobs *jobs);
+  void (*leave)(vestry_jobs *jobs);
+  bool (*rest)(vestry_jobs *jobs, uint64_t until_ns);
+  void (*rouse)(vestry_jobs *jobs);
   /* Take the one that has been due for longest.
    *  ret_run  zeroed before; its key and payload are to be freed by the jobs' host, also after a failure
    *  Returns  OK | NOT_FOUND | NO_MEMORY */

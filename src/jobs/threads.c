@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads of jobs: some work, one looks.
- *
- * That one renews leases, and asks the table whether something is due. It is asked every poll_ms, which is a statement
- * for each kind that reads one place of an index. While all workers work nothing is asked. What is committed by the
- * pool of this process wakes the workers at once. */
+/* The threads of jobs: some work, one looks: that one renews leases, and asks the table whether something is due
+ * (look.c). What is committed by the pool of this process wakes the workers at once. */
 #include "jobs/threads.h"
 
 #include "base/thread.h"
 #include "base/wait.h"
+#include "jobs/look.h"
 #include "jobs/run.h"
 #include "jobs/table.h"
+
+/* A worker waits until it is to look. */
+static void idle_locked(vestry_jobs *jobs) {
+  jobs->idle_count++;
+  if (jobs->is_left_out) {
+    jobs->is_left_out = false;
+    jobs->look_at_ns = 0;
+    vsi_mutex_unlock(&jobs->lock);
+    vsi_jobs_rouse(jobs);
+    vsi_mutex_lock(&jobs->lock);
+  }
+  while (!jobs->is_due && !jobs->is_over) vsi_mutex_wait(&jobs->lock, &jobs->work);
+  jobs->idle_count--;
+}
 
 static void *work(void *ctx) {
   vestry_jobs *jobs = ctx;
   vsi_mutex_lock(&jobs->lock);
   while (!jobs->is_over) {
     if (!jobs->is_due) {
-      jobs->idle_count++;
-      vsi_mutex_wait(&jobs->lock, &jobs->work);
-      jobs->idle_count--;
+      idle_locked(jobs);
       continue;
     }
     jobs->is_due = false; /* before the look: what is committed after it says so again */
@@ -61,43 +71,21 @@ static vestry_err renew(vestry_jobs *jobs) {
   return error;
 }
 
-/* Whether it is worth while to ask the table. */
-static bool is_wanted(vestry_jobs *jobs) {
-  vsi_mutex_lock(&jobs->lock);
-  bool is_wanted = jobs->idle_count && !jobs->is_over && vsi_monotonic_ns() >= jobs->paused_until_ns;
-  vsi_mutex_unlock(&jobs->lock);
-  return is_wanted;
-}
-
-static void pause_all(vestry_jobs *jobs) {
-  vsi_mutex_lock(&jobs->lock);
-  jobs->paused_until_ns = vsi_monotonic_in_ms(VSI_JOBS_PAUSE_MS);
-  vsi_mutex_unlock(&jobs->lock);
-}
-
-static void look_once(vestry_jobs *jobs, int64_t *renewed_ms) {
+static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
-  bool is_due = false;
-  if (now_ms - *renewed_ms >= jobs->options.lease_ms / 3 || now_ms < *renewed_ms) {
-    if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is tried again with the next look */
-  }
-  if (!is_wanted(jobs)) return;
-  if (jobs->table->ops->look(jobs, &is_due)) pause_all(jobs);
-  if (is_due) vestry_jobs_wake(jobs);
+  if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
+  if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is tried again after the next rest */
 }
 
 static void *look(void *ctx) {
   vestry_jobs *jobs = ctx;
   int64_t renewed_ms = 0; /* the first look renews: this thread may begin late */
-  const uint32_t third_ms = jobs->options.lease_ms / 3;
-  const uint32_t every_ms = jobs->options.poll_ms < third_ms ? jobs->options.poll_ms : third_ms;
-  for (bool is_ended = false; !is_ended;) {
-    look_once(jobs, &renewed_ms);
-    vsi_mutex_lock(&jobs->lock);
-    if (!jobs->is_ended) vsi_wait_until(&jobs->look, &jobs->lock, vsi_monotonic_in_ms(every_ms));
-    is_ended = jobs->is_ended;
-    vsi_mutex_unlock(&jobs->lock);
-  }
+  const uint32_t part_ms = jobs->options.lease_ms / 10;
+  const uint32_t every_ms = jobs->slow_poll_ms < part_ms ? jobs->slow_poll_ms : part_ms;
+  do {
+    renew_in_time(jobs, &renewed_ms);
+    vsi_jobs_look_in_time(jobs);
+  } while (vsi_jobs_rest(jobs, every_ms));
   return NULL;
 }
 
@@ -110,10 +98,11 @@ void vsi_jobs_threads_stop(vestry_jobs *jobs) {
     jobs->is_over = true;
     jobs->is_ended = i >= workers_count;
     pthread_cond_broadcast(&jobs->work);
-    pthread_cond_broadcast(&jobs->look);
     vsi_mutex_unlock(&jobs->lock);
+    if (i >= workers_count) vsi_jobs_rouse(jobs);
     pthread_join(jobs->threads[i], NULL);
   }
+  if (jobs->table->ops->leave) jobs->table->ops->leave(jobs);
   vsi_free(jobs->host, jobs->threads);
   vsi_free(jobs->host, jobs->leases);
   jobs->threads = NULL;
@@ -127,6 +116,7 @@ vestry_err vsi_jobs_threads_start(vestry_jobs *jobs) {
   jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
   jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
   if (!jobs->threads || !jobs->leases) error = VESTRY_NO_MEMORY;
+  if (!error && jobs->table->ops->listen) jobs->table->ops->listen(jobs);
   vestry_jobs_wake(jobs); /* what is due already */
   for (size_t i = 0; i <= workers_count && !error; i++) {
     error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/wait.h"
+#include "postgres/ears.h"
 #include "postgres/follower.h"
 #include "postgres/footprint.h"
 #include "postgres/loan.h"
@@ -64,6 +65,7 @@ struct vestry_postgres {
   vsi_postgres_index *index;
   vsi_postgres_follower *follower;
   bool is_observing;
+  bool is_going; /* the follower's thread's: it follows */
   /* Relaxed: a render that has the one before is as right. */
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
@@ -96,6 +98,16 @@ static void refresh(vestry_postgres *database, uint64_t number, uint64_t at_ns) 
 
 static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
   refresh(ctx, number, at_ns);
+}
+
+static void seen(void *ctx, const vsi_postgres_keys *keys) {
+  const vestry_postgres *database = ctx;
+  vsi_postgres_ears_tell(database->pool, keys);
+}
+
+static bool is_heard(void *ctx, const vsi_postgres_keys *keys) {
+  const vestry_postgres *database = ctx;
+  return vsi_postgres_ears_want(database->pool, keys);
 }
 
 static uint64_t now_ns(void *ctx) {
@@ -168,6 +180,8 @@ static void say_level(const vestry_postgres *database, vestry_postgres_level lev
 
 static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   vestry_postgres *database = ctx;
+  if (database->is_going != (is == VSI_POSTGRES_GOING)) vsi_postgres_ears_follow(database->pool, !database->is_going);
+  database->is_going = is == VSI_POSTGRES_GOING;
   if (is == VSI_POSTGRES_TRYING) return; /* renders go on as they were: all are refreshed when it is back */
   vestry_postgres_level level = is == VSI_POSTGRES_GOING ? database->options.level : VESTRY_POSTGRES_TOPICS;
   atomic_store_explicit(&database->major, major, memory_order_relaxed);
@@ -441,6 +455,8 @@ static vestry_err start(vestry_postgres *database) {
                                                .hit = hit,
                                                .is_used = is_used,
                                                .now_ns = now_ns,
+                                               .seen = seen,
+                                               .is_heard = is_heard,
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {

@@ -169,6 +169,10 @@ static void hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns
   index->is.hit(index->is.ctx, number, at_ns);
 }
 
+static void tell_seen(const vsi_postgres_index *index, const keys *of) {
+  if (index->is.seen) index->is.seen(index->is.ctx, of);
+}
+
 /* Renders that depend on everything are made again, all of them. */
 static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   if (!index->has_whole) return;
@@ -186,6 +190,7 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
     if (!now || vsi_postgres_snapshot_sees_more(now, &s->snapshot, index->start_to)) hit(index, s, 0, 0);
   }
   hit_whole(index, 0);
+  tell_seen(index, NULL);
 }
 
 /* Sets that no page needs any more. As often as the work is paid by what was entered since. */
@@ -292,10 +297,12 @@ static void publish(vsi_postgres_index *index, recent *c) {
     }
   }
   hit_whole(index, c->at_ns);
+  tell_seen(index, c->is_all ? NULL : &c->keys);
 }
 
-/* Whether a set that is there may be met. */
+/* Whether a set that is there may be met, or something else waits for it. */
 static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
+  if (index->is.is_heard && index->is.is_heard(index->is.ctx, c->is_all ? NULL : &c->keys)) return true;
   if (index->has_whole || (c->is_all && index->stats.sets_count)) return true;
   for (size_t i = 0; i < c->keys.count; i++)
     if (find_entry(index, c->keys.keys[i])) return true;

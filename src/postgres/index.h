@@ -20,6 +20,10 @@ typedef struct vsi_postgres_index_options {
   void (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page still needs it */
   uint64_t (*now_ns)(void *ctx);               /* the time of a commit, without the lock; 0: nothing wants to know */
+  /* Under the index's lock, of any commit that wrote something. keys: NULL: it is not known what. seen: it can be seen
+   * from now on. is_heard: whether something waits for that. NULL, both: nothing does. */
+  void (*seen)(void *ctx, const vsi_postgres_keys *keys);
+  bool (*is_heard)(void *ctx, const vsi_postgres_keys *keys);
   void *ctx;
 } vsi_postgres_index_options;
 

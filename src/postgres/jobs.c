@@ -29,7 +29,7 @@ vestry_err vestry_postgres_jobs_create(vestry_postgres_pool *pool, const vestry_
   if (!pool || !ret_jobs) return VESTRY_INVALID;
   vsi_postgres_jobs_table *made = vsi_calloc(pool->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
-  *made = (vsi_postgres_jobs_table){{&vsi_postgres_jobs_ops, pool->host, "vestry_postgres_jobs_create"}, pool};
+  *made = (vsi_postgres_jobs_table){{&vsi_postgres_jobs_ops, pool->host, "vestry_postgres_jobs_create"}, .pool = pool};
   return vestry_jobs_create(&made->table, options, ret_jobs);
 }
 

@@ -44,8 +44,13 @@ static const char tick_sql[] = "INSERT INTO vestry_job AS old(kind, state, due, 
                                " DO UPDATE SET period = excluded.period, shift = excluded.shift,"
                                " due = CASE old.state WHEN 'waiting' THEN excluded.due ELSE old.due END"
                                " WHERE old.period <> excluded.period OR old.shift <> excluded.shift";
+/* In how long the next one is due, of some kinds; and which file the table is in. */
+static const char next_sql[] = "SELECT min(first.due) - " NOW(
+    "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job')"
+          " FROM unnest($1::text[]) AS known(kind), LATERAL (SELECT due FROM vestry_job WHERE kind = known.kind"
+          " AND due IS NOT NULL ORDER BY due, id LIMIT 1) AS first";
 /* The kinds that have one that is due, those first whose one has been due for longest. */
-static const char look_sql[] =
+static const char due_sql[] =
     "SELECT known.number FROM unnest($1::text[]) WITH ORDINALITY AS known(kind, number), LATERAL"
     " (SELECT due FROM vestry_job WHERE kind = known.kind AND due <= " NOW(
         "$2") " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due";
@@ -144,14 +149,57 @@ static char *write_kinds(const vestry_jobs *jobs) {
   return text;
 }
 
-static vestry_err look(vestry_jobs *jobs, bool *ret_is_due) {
+typedef struct next {
+  int64_t wait_ms;
+  uint32_t table, file;
+} next;
+
+static void read_next(const vestry_postgres_row *row, void *ctx) {
+  next *is = ctx;
+  const int64_t wait_ms = vestry_postgres_integer(row, 0);
+  is->wait_ms = !vestry_postgres_text(row, 0) ? INT64_MAX : wait_ms > 0 ? wait_ms : 0;
+  is->table = (uint32_t)vestry_postgres_integer(row, 1);
+  is->file = (uint32_t)vestry_postgres_integer(row, 2);
+}
+
+/* The ear listens before the look, to the file of which the look before has told. If that is another one now, what was
+ * committed meanwhile may not have been heard, so it is looked again. */
+static vestry_err look(vestry_jobs *jobs, vsi_jobs_looked *ret_looked) {
+  vsi_postgres_jobs_table *table = (vsi_postgres_jobs_table *)jobs->table;
   char *kinds = write_kinds(jobs);
   if (!kinds) return VESTRY_NO_MEMORY;
-  vestry_err error =
-      run_alone(jobs, look_sql, VESTRY_LIST((const char *)kinds, vsi_postgres_jobs_now_ms(jobs)), NULL, NULL);
+  vestry_err error = VESTRY_OK;
+  bool is_same = false;
+  for (int tries = 0; tries < 2 && !is_same && !error; tries++) {
+    next is = {INT64_MAX, 0, 0};
+    ret_looked->is_told = vsi_postgres_ear_listen(table->pool, &table->ear);
+    error = run_alone(jobs, next_sql, VESTRY_LIST((const char *)kinds, vsi_postgres_jobs_now_ms(jobs)), read_next, &is);
+    ret_looked->wait_ms = is.wait_ms;
+    is_same = error || vsi_postgres_ear_know(table->pool, &table->ear, is.table, is.file);
+  }
+  ret_looked->is_told = ret_looked->is_told && is_same;
   vsi_free(jobs->host, kinds);
-  if (!error || error == VESTRY_NOT_FOUND) *ret_is_due = !error;
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+  return error;
+}
+
+static void listen_to(vestry_jobs *jobs) {
+  vsi_postgres_jobs_table *table = (vsi_postgres_jobs_table *)jobs->table;
+  vsi_postgres_ear_open(table->pool, &table->ear);
+}
+
+static void leave(vestry_jobs *jobs) {
+  vsi_postgres_jobs_table *table = (vsi_postgres_jobs_table *)jobs->table;
+  vsi_postgres_ear_close(table->pool, &table->ear);
+}
+
+static bool rest(vestry_jobs *jobs, uint64_t until_ns) {
+  vsi_postgres_jobs_table *table = (vsi_postgres_jobs_table *)jobs->table;
+  return vsi_postgres_ear_wait(table->pool, &table->ear, until_ns);
+}
+
+static void rouse(vestry_jobs *jobs) {
+  vsi_postgres_jobs_table *table = (vsi_postgres_jobs_table *)jobs->table;
+  vsi_postgres_ear_rouse(table->pool, &table->ear);
 }
 
 typedef struct taking {
@@ -218,7 +266,7 @@ static vestry_err take_first(vestry_postgres_loan *loan, void *ctx) {
   of->loan = loan;
   of->error = VESTRY_NOT_FOUND;
   vestry_err error =
-      vestry_postgres_run(loan, look_sql, VESTRY_LIST(of->kinds, vsi_postgres_jobs_now_ms(of->jobs)), try_kind, of);
+      vestry_postgres_run(loan, due_sql, VESTRY_LIST(of->kinds, vsi_postgres_jobs_now_ms(of->jobs)), try_kind, of);
   return error ? error : of->error;
 }
 
@@ -357,6 +405,10 @@ static vestry_err count(vestry_jobs *jobs, vestry_jobs_stats *stats) {
 const vsi_jobs_table_ops vsi_postgres_jobs_ops = {.make = make_table,
                                                   .tick = make_tick,
                                                   .look = look,
+                                                  .listen = listen_to,
+                                                  .leave = leave,
+                                                  .rest = rest,
+                                                  .rouse = rouse,
                                                   .take = take,
                                                   .end = write_end,
                                                   .progress = write_progress,

@@ -4,11 +4,12 @@
 #define VSI_POSTGRES_JOBS_TABLE_H
 
 #include "jobs/table.h"
-#include "postgres/loan.h"
+#include "postgres/ears.h"
 
 typedef struct vsi_postgres_jobs_table {
   vestry_jobs_table table; /* the first member */
   vestry_postgres_pool *pool;
+  vsi_postgres_ear ear; /* of vestry_job, while threads run */
 } vsi_postgres_jobs_table;
 
 /* Keyed orders are written one after the other if their keys are of one slot. */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "base/after.h"
 #include "base/line.h"
@@ -29,16 +30,20 @@ typedef struct vsi_postgres_loan {
   pthread_t owner; /* guarded by pool->lock, while it is lent */
 } vsi_postgres_loan;
 
+typedef struct vsi_postgres_ear vsi_postgres_ear;
+
 struct vestry_postgres_pool {
   const vestry_host *host;
   char *url, *setup;                    /* setup: NULL: none */
   char name[128];                       /* of the database, for the log */
   vestry_postgres_pool_options options; /* defaults filled in; texts are not to be used */
   vsi_mutex lock;
-  vsi_thread_line line;             /* guarded by lock */
-  uint64_t away_until_ns, away_ms;  /* guarded by lock: the server was away, and is not asked before that time */
-  vestry_postgres_pool_stats stats; /* guarded by lock */
-  vsi_postgres_loan loans[];        /* options.connections_count of them */
+  vsi_thread_line line;               /* guarded by lock */
+  uint64_t away_until_ns, away_ms;    /* guarded by lock: the server was away, and is not asked before that time */
+  vestry_postgres_pool_stats stats;   /* guarded by lock */
+  LIST_HEAD(, vsi_postgres_ear) ears; /* guarded by lock: what is to hear of commits */
+  unsigned followers_count;           /* guarded by lock: that go */
+  vsi_postgres_loan loans[];          /* options.connections_count of them */
 };
 
 /* For what is logged. */

@@ -38,6 +38,8 @@ static const char tick_sql[] = "INSERT INTO vestry_job(kind, state, due, attempt
 static const char retime_sql[] = "UPDATE vestry_job SET period = ?2, shift = ?3, due = iif(state = 'waiting', ?4, due)"
                                  " WHERE kind = ?1 AND period IS NOT NULL AND (period <> ?2 OR shift <> ?3)";
 static const char find_sql[] = "SELECT id, due FROM vestry_job WHERE kind = ?1 AND due <= ?2 ORDER BY due, id LIMIT 1";
+static const char next_sql[] =
+    "SELECT due FROM vestry_job WHERE kind = ?1 AND due IS NOT NULL ORDER BY due, id LIMIT 1";
 static const char read_sql[] = "SELECT key, payload, state = 'running', attempts, attempts_most, fence, period, shift,"
                                " period_at FROM vestry_job WHERE id = ?1";
 static const char take_sql[] = "UPDATE vestry_job SET state = 'running', due = ?2, fence = ?3, attempts = ?4,"
@@ -133,14 +135,29 @@ static vestry_err find(vestry_jobs *jobs, vestry_sqlite_loan *loan, candidate *r
   return VESTRY_OK;
 }
 
-static vestry_err look_for_due(vestry_jobs *jobs, bool *ret_is_due) {
+/* When the next one is due, of all kinds. */
+static vestry_err find_next(vestry_jobs *jobs, vestry_sqlite_loan *loan, int64_t *ret_due_ms) {
+  *ret_due_ms = INT64_MAX;
+  for (size_t i = 0; i < jobs->kinds_count; i++) {
+    int64_t due_ms = INT64_MAX;
+    vestry_err error = vestry_sqlite_run(loan, next_sql, VESTRY_LIST((const char *)jobs->kinds[i].name),
+                                         vestry_sqlite_row_integer, &due_ms);
+    if (error && error != VESTRY_NOT_FOUND) return error;
+    if (due_ms < *ret_due_ms) *ret_due_ms = due_ms;
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err look(vestry_jobs *jobs, vsi_jobs_looked *ret_looked) {
+  const int64_t now_ms = vsi_jobs_now_ms(jobs);
+  int64_t due_ms = 0;
   vestry_sqlite_loan *loan;
-  candidate first = {0, 0, NULL};
   vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_READ, &loan);
   if (error) return error;
-  error = vestry_sqlite_give(loan, find(jobs, loan, &first));
-  if (!error) *ret_is_due = first.kind != NULL;
-  return error;
+  error = vestry_sqlite_give(loan, find_next(jobs, loan, &due_ms));
+  if (error) return error;
+  ret_looked->wait_ms = due_ms == INT64_MAX ? INT64_MAX : due_ms > now_ms ? due_ms - now_ms : 0;
+  return VESTRY_OK;
 }
 
 /* A copy, with a NUL after it; NULL: there is no memory. */
@@ -331,7 +348,7 @@ static vestry_err count(vestry_jobs *jobs, vestry_jobs_stats *stats) {
 
 const vsi_jobs_table_ops vsi_sqlite_jobs_ops = {.make = make_table,
                                                 .tick = make_tick,
-                                                .look = look_for_due,
+                                                .look = look,
                                                 .take = take_first,
                                                 .end = write_end,
                                                 .progress = write_progress,

@@ -38,6 +38,21 @@ static void what_another_process_commits_is_found(void **state) {
   crew_close(&c);
 }
 
+/* The look after the commit learns when it is due: no look by poll_ms finds it. */
+/* capability: L7, M3 */
+static void what_comes_due_is_begun_when_it_does(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000});
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  for (int i = 1; i <= 5; i++) {
+    crew_enqueue(&c, (vestry_job_order){.delay_ms = 20});
+    crew_pass(20); /* that look may be before or after this */
+    UNTIL(atomic_load(&c.ends) == i);
+  }
+  crew_close(&c);
+}
+
 /* capability: L7, M3 */
 static void nodes_at_once_run_each_job_once(void **state) {
   (void)state;
@@ -104,6 +119,7 @@ int jobs_contract_run_threads(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_commit_wakes_a_thread),
       cmocka_unit_test(what_another_process_commits_is_found),
+      cmocka_unit_test(what_comes_due_is_begun_when_it_does),
       cmocka_unit_test(nodes_at_once_run_each_job_once),
       cmocka_unit_test(a_lease_is_renewed_while_the_function_runs),
       cmocka_unit_test(a_lost_lease_is_told),

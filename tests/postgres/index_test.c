@@ -31,10 +31,34 @@ static uint64_t now_ns(void *ctx) {
   return is_timed ? vsi_now_ns(&th.host) : 0;
 }
 
+/* Commits that could be seen, in their order: the block of a leaf that each has written; 0: it is not known what. */
+static uint32_t seen_blocks[16];
+static size_t seen_count;
+static uint32_t heard; /* the block that something listens to */
+
+static void seen(void *ctx, const vsi_postgres_keys *keys) {
+  assert_ptr_equal(ctx, &th);
+  seen_blocks[seen_count++ % 16] = keys ? keys->keys[0].block : 0;
+}
+
+static bool is_heard(void *ctx, const vsi_postgres_keys *keys) {
+  assert_ptr_equal(ctx, &th);
+  return heard && (!keys || keys->keys[0].block == heard);
+}
+
 static vestry_err open_with(size_t max_bytes, size_t max_ring) {
   hits_count = 0;
   unused = UINT64_MAX;
-  const vsi_postgres_index_options options = {&th.host, max_bytes, max_ring, hit, is_used, now_ns, &th};
+  heard = 0;
+  const vsi_postgres_index_options options = {.host = &th.host,
+                                              .max_bytes = max_bytes,
+                                              .max_ring = max_ring,
+                                              .hit = hit,
+                                              .is_used = is_used,
+                                              .now_ns = now_ns,
+                                              .seen = seen,
+                                              .is_heard = is_heard,
+                                              .ctx = &th};
   return vsi_postgres_index_create(&options, &index_);
 }
 
@@ -132,6 +156,36 @@ static void a_set_is_hit_once_its_commit_can_be_seen(void **state) {
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
   see("103:103:");
   assert_int_equal(hits_count, 1);
+}
+
+/* Something else than a set waits for it: it is looked for as soon, and told of when it can be seen. */
+static void a_commit_is_told_of_once_it_can_be_seen(void **state) {
+  (void)state;
+  start();
+  seen_count = 0;
+  heard = 7;
+  commit(101, leaf_of(6));
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
+  commit(102, leaf_of(7));
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
+  see("101:103:101,102");
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
+  assert_int_equal(seen_count, 0);
+  see("101:103:101");
+  assert_int_equal(seen_count, 1);
+  assert_int_equal(seen_blocks[0], 7);
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
+  see("103:103:");
+  assert_int_equal(seen_count, 2);
+  assert_int_equal(seen_blocks[1], 6);
+  vsi_postgres_keys none = {.count = 0};
+  assert_int_equal(vsi_postgres_index_commit(index_, 103, &none, true), VESTRY_OK);
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
+  see("104:104:");
+  assert_int_equal(seen_count, 3);
+  assert_int_equal(seen_blocks[2], 0);
+  vsi_postgres_index_start(index_, 110); /* what came before is not known */
+  assert_int_equal(seen_count, 4);
 }
 
 /* From when its record was read, and not from when it can be seen. */
@@ -385,6 +439,7 @@ static void without_memory_nothing_is_missed(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_set_is_hit_once_its_commit_can_be_seen),
+      TEST(a_commit_is_told_of_once_it_can_be_seen),
       TEST(a_hit_says_when_its_commit_came),
       TEST(a_set_that_saw_the_commit_is_not_hit),
       TEST(a_commit_is_kept_for_renders_that_run),

@@ -5,6 +5,7 @@
 #include "postgres/shop.h"
 #include "vestry/postgres.h"
 #include "vestry/postgres_jobs.h"
+#include "vestry/vestry.h"
 
 /* ----------------------------------------------------------------------------- what all databases promise -------- */
 
@@ -181,6 +182,98 @@ static void transactions_that_only_read_or_are_of_another_pool_are_refused(void 
   crew_close(&c);
 }
 
+/* ------------------------------------------------------------------------------------- what others commit --------- */
+
+/* A node that has an idle worker, and whose pages follow commits; a look by the clock comes after a minute. */
+typedef struct idle {
+  crew c;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_postgres *database;
+} idle;
+
+static void open_idle(idle *s) {
+  crew_open(&s->c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000});
+  assert_int_equal(vestry_create(&(vestry_options){.host = &s->c.th.host, .threads_count = VESTRY_THREADS_NONE}, &s->v),
+                   VESTRY_OK);
+  assert_int_equal(vestry_pages_create(s->v, NULL, &s->pages), VESTRY_OK);
+  s->database = follow(&s->c.nodes[1], s->pages);
+  assert_int_equal(vestry_postgres_level_get(s->database), VESTRY_POSTGRES_READS);
+  assert_int_equal(vestry_jobs_start(s->c.nodes[1].jobs), VESTRY_OK);
+}
+
+static void close_idle(idle *s) {
+  vestry_jobs_stop(s->c.nodes[1].jobs);
+  vestry_postgres_destroy(s->database);
+  vestry_stop(s->v, 0);
+  vestry_pages_destroy(s->pages);
+  vestry_destroy(s->v);
+  crew_close(&s->c);
+}
+
+/* Another node adds it, and has no worker. */
+static void add_and_await(idle *s, vestry_job_order order) {
+  const int ends = atomic_load(&s->c.ends);
+  crew_enqueue(&s->c, order);
+  UNTIL(atomic_load(&s->c.ends) == ends + 1);
+}
+
+/* capability: L7, M3 */
+static void what_another_node_commits_is_begun_without_a_look_by_the_clock(void **state) {
+  (void)state;
+  static idle s;
+  open_idle(&s);
+  for (int i = 0; i < 20; i++) add_and_await(&s, (vestry_job_order){0});
+  /* It is no job of this node's until it is asked for again. */
+  s.c.answers[20] = VESTRY_FAILED;
+  crew_enqueue(&s.c, (vestry_job_order){.attempts_most = 1});
+  UNTIL(atomic_load(&s.c.ends) == 21);
+  assert_int_equal(atomic_load(&s.c.outcomes[20]), VESTRY_JOB_ENDED_DEAD);
+  assert_int_equal(vestry_jobs_retry(s.c.nodes[0].jobs, 21), VESTRY_OK);
+  UNTIL(atomic_load(&s.c.ends) == 22);
+  close_idle(&s);
+}
+
+/* What is to begin later is known by then: it is no look by the clock that finds it. */
+/* capability: L7, M3 */
+static void what_comes_due_is_begun_when_it_does(void **state) {
+  (void)state;
+  static idle s;
+  open_idle(&s);
+  for (int i = 1; i <= 5; i++) {
+    crew_enqueue(&s.c, (vestry_job_order){.delay_ms = 20});
+    crew_pass(20); /* the node may see it before or after this */
+    UNTIL(atomic_load(&s.c.ends) == i);
+  }
+  close_idle(&s);
+}
+
+/* capability: L7, M3 */
+static void a_table_that_was_rewritten_is_heard_too(void **state) {
+  (void)state;
+  static idle s;
+  open_idle(&s);
+  add_and_await(&s, (vestry_job_order){0});
+  postgres_server_run(shop_server(), "VACUUM FULL vestry_job");
+  add_and_await(&s, (vestry_job_order){0});
+  postgres_server_run(shop_server(), "ALTER TABLE vestry_job ADD COLUMN own text");
+  add_and_await(&s, (vestry_job_order){0});
+  close_idle(&s);
+}
+
+/* What is committed while the follower is away is found when it is back. */
+/* capability: L7, M3 */
+static void what_is_committed_while_nothing_follows_is_found_after_it(void **state) {
+  (void)state;
+  static idle s;
+  open_idle(&s);
+  for (int i = 0; i < 3; i++) {
+    postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
+    add_and_await(&s, (vestry_job_order){0});
+  }
+  close_idle(&s);
+}
+
 /* PostgreSQL has no other texts; the transaction is over, like after any statement that fails. */
 /* capability: L7, M3 */
 static void a_key_that_is_no_utf8_is_refused(void **state) {
@@ -200,6 +293,10 @@ int main(void) {
       cmocka_unit_test(a_job_that_is_being_finished_is_not_taken_over),
       cmocka_unit_test(jobs_go_on_after_the_server_is_back),
       cmocka_unit_test(transactions_that_only_read_or_are_of_another_pool_are_refused),
+      cmocka_unit_test(what_another_node_commits_is_begun_without_a_look_by_the_clock),
+      cmocka_unit_test(what_comes_due_is_begun_when_it_does),
+      cmocka_unit_test(a_table_that_was_rewritten_is_heard_too),
+      cmocka_unit_test(what_is_committed_while_nothing_follows_is_found_after_it),
       cmocka_unit_test(a_key_that_is_no_utf8_is_refused),
   };
   shop_open_server(NULL);
