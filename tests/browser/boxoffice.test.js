@@ -143,7 +143,7 @@ test('boxoffice: where commits cannot be followed nodes tell each other', { skip
   sql('CREATE ROLE clerk LOGIN');
   sql('GRANT CREATE ON SCHEMA public TO clerk');
   const database = { options: [option, url.replace('user=postgres', 'user=clerk')], sql };
-  const isTold = /^vestry: (error|warning)\b.*(REPLICATION|replication|wal sender)/;
+  const isTold = /^vestry: (error|warning)\b.*(REPLICATION|replication|wal sender|WAL sender)/;
   const [here, there] = [await officeFor(t, [], database, isTold), await officeFor(t, [], database, isTold)];
   const [one, other] = [await here.tab(), await there.tab()];
   await seat(one, 'A', 3, 5).click();
