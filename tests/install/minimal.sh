@@ -12,8 +12,7 @@ launcher=${4-}
 here=$(cd "$(dirname "$0")" && pwd)
 top=$here/../..
 scratch=$(mktemp -d)
-server=
-trap 'if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi; rm -rf "$scratch"' EXIT
+trap 'rm -rf "$scratch"' EXIT
 
 step() { echo "-- $*"; }
 quietly() { "$@" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }; }
@@ -27,21 +26,6 @@ bytes() { # PROGRAM: stripped
   strip -o "$scratch/stripped" "$1"
   stat -c %s "$scratch/stripped"
 }
-answers() { # PROGRAM
-  rm -f "$scratch/said"
-  mkfifo "$scratch/said"
-  "$1" 0 >"$scratch/said" 2>"$scratch/log" &
-  server=$!
-  read -r _ url <"$scratch/said" || { cat "$scratch/log"; exit 1; } # it says where it listens once it does
-  curl -fsS --max-time 20 "$url/" | grep -q '<output>'
-  [ "$(curl -sS --max-time 20 -o "$scratch/body" -w '%{http_code}' -X POST -H 'Datastar-Request: true' -d '{}' \
-    "$url/jump")" = 204 ]
-  curl -fsS --max-time 20 "$url/" | grep -qE '<output>[1-9][0-9]+</output>'
-  kill -TERM "$server"
-  wait "$server" || { cat "$scratch/log"; exit 1; }
-  server=
-}
-
 step "the small build"
 quietly cmake -S "$top" -B "$scratch/build" -G "$generator" -DCMAKE_C_COMPILER="$compiler" -DVESTRY_MINIMAL=ON \
   -DVESTRY_MICROHTTPD=ON -DCMAKE_C_COMPILER_LAUNCHER="$launcher"
@@ -62,13 +46,13 @@ pkg-config --static --libs vestry | tr ' ' '\n' | grep -e brotli -e '^-lz$' | re
 # shellcheck disable=SC2046 # lists of words
 "$compiler" -std=c11 -Os -Wall -Wextra -Werror "$here/outside/counter.c" -o "$scratch/small" \
   $(pkg-config --static --cflags --libs vestry-microhttpd)
-answers "$scratch/small"
+"$here/answers.sh" "$scratch/small"
 
 step "by CMake"
 quietly cmake -S "$here/outside/small" -B "$scratch/outside" -G "$generator" -DCMAKE_C_COMPILER="$compiler" \
   -DCMAKE_BUILD_TYPE=MinSizeRel -DCMAKE_PREFIX_PATH="$scratch/prefix"
 quietly cmake --build "$scratch/outside"
-answers "$scratch/outside/counter"
+"$here/answers.sh" "$scratch/outside/counter"
 
 step "what is left out"
 unused='BrotliEncoder deflate sqlite3_ PQ natsConnection vestry_profile_brotli vestry_profile_gzip vestry_cluster_create
