@@ -174,9 +174,12 @@ static void begin_nothing(vestry_render *render, void *ctx) {
   (void)render, (void)ctx;
 }
 
+/* A render that fails is tried again for as long as there are steps: the first few tries ask. */
 static void ask_on_a_thread(vestry_render *render, void *ctx) {
+  const suite *s = ctx;
   pthread_t thread;
   (void)render;
+  if (strlen(s->told) > sizeof s->told / 2) return;
   assert_int_equal(pthread_create(&thread, NULL, ask_for_it, ctx), 0);
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
