@@ -207,7 +207,7 @@ static void take_boxes(cells *c, viewer *v, const char *at, const char *end) {
     uint32_t number = 0;
     for (at += sizeof mark - 1; at < end && *at >= '0' && *at <= '9'; at++)
       number = number * 10 + (uint32_t)(*at - '0');
-    const char *close = memchr(at, '>', (size_t)(end - at));
+    const char *close = at < end ? memchr(at, '>', (size_t)(end - at)) : NULL;
     if (!close || number >= SIDE * SIDE) return;
     const uint32_t row = number / SIDE, column = number % SIDE, box = row % PART * PART + column % PART;
     set_to(is_ticked, box, close - at > 8 && memcmp(close - 8, " checked", 8) == 0);
