@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/** Batches: several events collected, then sent as one, with nothing in between.
+ *
+ *      vestry_batch *batch;
+ *      vestry_batch_create(NULL, &batch);
+ *      vestry_batch_patch_elements(batch, "<ol id=\"list\"></ol>", 19, NULL);
+ *      vestry_batch_patch_signals_text(batch, "{\"count\":0}", 11, NULL);
+ *      vestry_err error = vestry_batch_send(batch, connection);      // tells of whatever went wrong above, too
+ *      vestry_batch_destroy(batch);
+ *
+ *  All or nothing: a connection accepts all events of a batch or none. Order: they arrive in the order in which they
+ *  were added, and no event of another sender stands between two of them, whatever other threads do meanwhile; only a
+ *  heartbeat's comment may. Towards other sends a batch is one send. What does not fit into a connection's queue even
+ *  when that is empty is TOO_LARGE.
+ *
+ *  A failure to add sticks: a batch that lacks an event is not sent by mistake. */
+#ifndef VESTRY_BATCH_H
+#define VESTRY_BATCH_H
+
+#include "vestry/connection.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Events to be sent together. One thread at a time fills it; any number may send it while none does. Its members are
+ *  to be read. */
+typedef struct vestry_batch {
+  const vestry_host *host; /**< for events that are made for it */
+  size_t count;            /**< how many events are in it */
+} vestry_batch;
+
+/** Create an empty batch.
+ *  host       borrowed while the batch and the events made with it live; NULL: default
+ *  ret_batch  owned by the caller; untouched on failure
+ *  Returns  OK | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_batch_create(const vestry_host *host, vestry_batch **ret_batch);
+/** Drop its events and free it. NULL is accepted. Threads one at a time. */
+VESTRY_API void vestry_batch_destroy(vestry_batch *batch);
+
+/** Append an event to the batch.
+ *  event    borrowed; a reference is taken on OK only
+ *  Returns  OK | INVALID (NULL) | TOO_LARGE (a million events) | NO_MEMORY | the first failure of an earlier addition,
+ *           which sticks until vestry_batch_clear: nothing is added
+ *  Threads  one at a time; does not block */
+VESTRY_API vestry_err vestry_batch_add(vestry_batch *batch, vestry_event *event);
+/** Add an event that was just made, and drop it. An error in making it is one in adding, which sticks.
+ *  made     what the function of event.h or script.h returned that made the event
+ *  event    a reference, which is taken whatever comes of it; not looked at where made is an error
+ *  Returns  made | as vestry_batch_add
+ *  Threads  one at a time; does not block */
+VESTRY_API vestry_err vestry_batch_add_made(vestry_batch *batch, vestry_err made, vestry_event *event);
+/** vestry_event_elements, and then vestry_batch_add_made, with the errors of both. */
+static inline vestry_err vestry_batch_patch_elements(vestry_batch *batch, const char *html, size_t len,
+                                                     const vestry_elements_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_elements(batch->host, html, len, options, &event);
+  return vestry_batch_add_made(batch, made, event);
+}
+/** vestry_event_signals_text, likewise. */
+static inline vestry_err vestry_batch_patch_signals_text(vestry_batch *batch, const char *json, size_t len,
+                                                         const vestry_signals_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_signals_text(batch->host, json, len, options, &event);
+  return vestry_batch_add_made(batch, made, event);
+}
+/** vestry_event_script, likewise. Events of other kinds are made by their own functions. */
+static inline vestry_err vestry_batch_execute_script(vestry_batch *batch, const char *script, size_t len,
+                                                     const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_script(batch->host, script, len, options, &event);
+  return vestry_batch_add_made(batch, made, event);
+}
+
+/** Drop its events, and the failure that stuck; it can be filled anew. What was sent is on its way. Threads one at a
+ *  time. */
+VESTRY_API void vestry_batch_clear(vestry_batch *batch);
+
+/** Send it to each of some connections: to every one whole or not at all. It stays as it is, and may be sent again.
+ *  connections  count of them, borrowed
+ *  ret_count    how many accepted it; may be NULL
+ *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
+ *           NO_MEMORY: one that is open could not take it (the first of these failures); the others have it | the
+ *           failure that stuck: nothing was sent, ret_count is 0
+ *  Threads  any, while no thread fills it; does not block */
+VESTRY_API vestry_err vestry_batch_send_each(const vestry_batch *batch, vestry_connection *const *connections,
+                                             size_t count, size_t *ret_count);
+/** Send it to one connection: vestry_batch_send_each.
+ *  Returns  as vestry_connection_send_all | OK for an empty batch, if the connection is open | the failure that stuck:
+ *           nothing was sent */
+static inline vestry_err vestry_batch_send(const vestry_batch *batch, vestry_connection *connection) {
+  return vestry_batch_send_each(batch, &connection, 1, NULL);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

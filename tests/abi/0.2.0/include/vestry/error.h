@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/** Error codes: one enum, 0 is success. Every fallible function of vestry returns one.
+ *
+ *  Structs of options grow from version to version, by one rule. Their first member is `size`: set it to sizeof the
+ *  struct, or leave it 0 as long as you set no member that a later version has added. Members that you do not set are
+ *  zero, which is the default. A program may use an older library: what that library does not know must be zero,
+ *  otherwise the function returns VESTRY_INVALID. */
+#ifndef VESTRY_ERROR_H
+#define VESTRY_ERROR_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Marks what the shared library exports. Everything else is hidden. */
+#if defined(__GNUC__)
+#define VESTRY_API                                  __attribute__((visibility("default")))
+#define VESTRY_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
+#else
+#define VESTRY_API
+#define VESTRY_PRINTF(format_index, first_argument)
+#endif
+
+/** X(name, message): the one list of errors. Numbers are positions and never change meaning. */
+#define VESTRY_ERRORS(X)                                                                                               \
+  X(OK, "success")                                                                                                     \
+  X(INVALID, "an argument is outside what the function accepts")                                                       \
+  X(NO_MEMORY, "out of memory")                                                                                        \
+  X(CLOSED, "the connection or object is closed")                                                                      \
+  X(FULL, "a bounded queue is full")                                                                                   \
+  X(NOT_FOUND, "nothing goes by that name or key")                                                                     \
+  X(EXISTS, "the name or key is taken")                                                                                \
+  X(LIMIT, "a configured limit is reached")                                                                            \
+  X(TOO_LARGE, "the input is larger than allowed")                                                                     \
+  X(MALFORMED, "the input is not well formed")                                                                         \
+  X(UNSUPPORTED, "this build or platform cannot do that")                                                              \
+  X(TIMEOUT, "the time allowed has run out")                                                                           \
+  X(IO, "an operating system or peer failure")                                                                         \
+  X(FAILED, "an application callback reported a failure")                                                              \
+  X(BUSY, "it is in use, and waiting for it here could last for ever")
+
+/** What a function returns: 0 is success, everything else says why not. */
+typedef enum vestry_err {
+#define VESTRY_ERROR_ENUM(name, message) VESTRY_##name,
+  VESTRY_ERRORS(VESTRY_ERROR_ENUM)
+#undef VESTRY_ERROR_ENUM
+} vestry_err;
+
+/** One English sentence without a full stop for a code.
+ *  Returns  a static string; "unknown error" for a number that is no code
+ *  Threads  any; does not block */
+VESTRY_API const char *vestry_strerror(vestry_err error);
+
+/** The code's own name, such as "NO_MEMORY".
+ *  Returns  a static string; "UNKNOWN" for a number that is no code
+ *  Threads  any; does not block */
+VESTRY_API const char *vestry_err_name(vestry_err error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/** Keys: the names under which connections are kept. A key is an integer, a string, bytes, or a tuple of keys.
+ *
+ *      VESTRY_KEY("counter", 1)                        // C: a tuple of a string and an integer
+ *      VESTRY_KEY("doc", id, VESTRY_KEY("x", "y"))     // nested; at most 8 parts a tuple by this macro
+ *
+ *  Functions take a key by pointer and copy what they keep of it. Every key has one canonical encoding with type tags
+ *  and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1".
+ *  A scoped key is a scope (any bytes: a session, a user, a tab) and a key in it. */
+#ifndef VESTRY_KEY_H
+#define VESTRY_KEY_H
+
+#include <string.h>
+
+#include "vestry/host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a key, or a part of one, is. */
+typedef enum vestry_key_type {
+  VESTRY_KEY_INTEGER = 1,
+  VESTRY_KEY_STRING, /**< bytes meant as UTF-8 text; not checked */
+  VESTRY_KEY_BYTES,
+  VESTRY_KEY_TUPLE
+} vestry_key_type;
+
+/** A key, or one part of a tuple. Borrows what it points to. */
+typedef struct vestry_key {
+  vestry_key_type type;
+  int64_t integer;                /**< INTEGER */
+  const void *data;               /**< STRING, BYTES: len bytes; BYTES: may be NULL when len is 0 */
+  size_t len;                     /**< STRING, BYTES: bytes; TUPLE: number of parts */
+  const struct vestry_key *parts; /**< TUPLE */
+} vestry_key;
+
+/** Longest encoding of one key. Longest scope. Deepest nesting of tuples: 1 is a tuple without tuples in it. */
+#define VESTRY_KEY_MAX_BYTES   ((size_t)65535)
+#define VESTRY_SCOPE_MAX_BYTES ((size_t)1024)
+#define VESTRY_KEY_MAX_DEPTH   16
+
+/** A key that is a number. Threads any. */
+static inline vestry_key vestry_key_integer(int64_t integer) {
+  vestry_key key = {VESTRY_KEY_INTEGER, integer, NULL, 0, NULL};
+  return key;
+}
+/** text: terminated; NULL makes a key that every function refuses as INVALID. Borrowed. */
+static inline vestry_key vestry_key_string(const char *text) {
+  vestry_key key = {VESTRY_KEY_STRING, 0, text, text ? strlen(text) : 0, NULL};
+  return key;
+}
+/** A key that is len bytes of any value. Borrowed. Threads any. */
+static inline vestry_key vestry_key_bytes(const void *data, size_t len) {
+  vestry_key key = {VESTRY_KEY_BYTES, 0, data, len, NULL};
+  return key;
+}
+/** A key of count parts. Borrowed. Threads any. */
+static inline vestry_key vestry_key_tuple(const vestry_key *parts, size_t count) {
+  vestry_key key = {VESTRY_KEY_TUPLE, 0, NULL, count, parts};
+  return key;
+}
+
+/** Where a connection is kept: both parts borrowed. */
+typedef struct vestry_scope {
+  const void *data; /**< at most VESTRY_SCOPE_MAX_BYTES; {NULL, 0} is the scope without a name */
+  size_t len;
+} vestry_scope;
+
+/** Encode canonically. Equal keys have equal encodings and no others have.
+ *  buffer   receives at most capacity bytes; contents undefined on failure
+ *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type) | TOO_LARGE (capacity,
+ *           VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); of several faults the first in the key
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len);
+
+/** Write an encoded key as JSON, for people and logs: ["counter",1]. Strings that are not UTF-8, and bytes, become
+ *  {"bytes":"<hex>"}.
+ *  buffer   receives at most capacity - 1 bytes and a NUL
+ *  ret_len  without the NUL; may be NULL
+ *  Returns  OK | MALFORMED (no encoding of a key) | TOO_LARGE; in both the buffer holds nothing useful, but is
+ *           terminated (unless capacity is 0)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity,
+                                        size_t *ret_len);
+
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+static inline vestry_key vestry_key_self(vestry_key key) {
+  return key;
+}
+static inline vestry_key vestry_key_at(const vestry_key *key) {
+  return *key;
+}
+/* clang-format off */
+#define VESTRY_KEY_PART(x)                                                                                             \
+  _Generic((x), char *: vestry_key_string, const char *: vestry_key_string, vestry_key: vestry_key_self,               \
+           vestry_key *: vestry_key_at, const vestry_key *: vestry_key_at, char: vestry_key_integer,                   \
+           signed char: vestry_key_integer, unsigned char: vestry_key_integer, short: vestry_key_integer,              \
+           unsigned short: vestry_key_integer, int: vestry_key_integer, unsigned: vestry_key_integer,                  \
+           long: vestry_key_integer, unsigned long: vestry_key_integer, long long: vestry_key_integer,                 \
+           unsigned long long: vestry_key_integer)(x)
+#define VESTRY_KEY_COUNT_(a, b, c, d, e, f, g, h, n, ...) n
+#define VESTRY_KEY_COUNT(...) VESTRY_KEY_COUNT_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define VESTRY_KEY_1(a) VESTRY_KEY_PART(a)
+#define VESTRY_KEY_2(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_1(__VA_ARGS__)
+#define VESTRY_KEY_3(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_2(__VA_ARGS__)
+#define VESTRY_KEY_4(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_3(__VA_ARGS__)
+#define VESTRY_KEY_5(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_4(__VA_ARGS__)
+#define VESTRY_KEY_6(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_5(__VA_ARGS__)
+#define VESTRY_KEY_7(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_6(__VA_ARGS__)
+#define VESTRY_KEY_8(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_7(__VA_ARGS__)
+#define VESTRY_KEY_PASTE_(a, b) a##b
+#define VESTRY_KEY_PASTE(a, b) VESTRY_KEY_PASTE_(a, b)
+/** A pointer to a tuple key of 1 to 8 parts: strings (char *), integers, keys, pointers to keys; anything else (1.9, a
+ *  bool) does not compile. It lives until the end of the enclosing block. C only; C++ calls the functions above. */
+#define VESTRY_KEY(...)                                                                                                \
+  (&(const vestry_key){                                                                                                \
+      VESTRY_KEY_TUPLE, 0, NULL, VESTRY_KEY_COUNT(__VA_ARGS__),                                                        \
+      (const vestry_key[]){VESTRY_KEY_PASTE(VESTRY_KEY_, VESTRY_KEY_COUNT(__VA_ARGS__))(__VA_ARGS__)}})
+/* clang-format on */
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

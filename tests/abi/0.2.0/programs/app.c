@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* One page with all notes, and a form for the next one. Each open tab shows a note as soon as it is committed: the page
+ * reads the database, and vestry sees which commits change what it has read. */
+#include "app.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <vestry/sqlite_pool.h>
+
+enum { TEXT_MAX = 200 /* as browsers count a text's length */, SECRET_BYTES = 32 };
+
+/* From nothing, or from any version before. */
+static const char schema[] = "CREATE TABLE IF NOT EXISTS note(id INTEGER PRIMARY KEY, text TEXT NOT NULL);"
+                             "CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);"
+                             "INSERT INTO secret SELECT randomblob(32) WHERE NOT EXISTS(SELECT * FROM secret);";
+
+struct app {
+  vestry *v;
+  vestry_csrf *csrf;
+  vestry_once *once;
+  vestry_pages *pages;
+  vestry_sqlite_pool *pool; /* a connection for each thread that reads or writes */
+  vestry_sqlite *database;  /* what the pages have read of it */
+};
+
+static void add_note(sqlite3_stmt *row, void *html) {
+  vestry_html_add(html, "<li dir=\"auto\">%s</li>", (const char *)sqlite3_column_text(row, 0));
+}
+
+/* The form stands outside of what is live: what is typed is never touched. */
+static vestry_err add_form(vestry_html *html) {
+  const vestry_backend_action_options proofs = {.csrf = true, .once = true};
+  vestry_html_add(html, "<form data-signals=\"{text: '', error: ''}\" data-indicator:_saving data-on:submit=\"");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &proofs, "/note");
+  return vestry_html_add(html,
+                         "\"><label>Note <input data-bind:text required maxlength=\"%d\" dir=\"auto\"></label> "
+                         "<button>Add</button> <span role=\"status\" data-show=\"$_saving\">Saving…</span>"
+                         "<p role=\"alert\" data-text=\"$error\"></p></form>",
+                         TEXT_MAX);
+}
+
+/* GET /: the document, and the same for each change. */
+static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  const vestry_request *req = render->request;
+  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES];
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_csrf_token(app->csrf, req, render->reply, token);
+  if (!error) error = vestry_once_attributes(req, once, sizeof once);
+  if (!error) error = vestry_sqlite_borrow(app->pool, VESTRY_SQLITE_READ, &loan);
+  if (error) return error;
+  vestry_html_add(html, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
+                        "<meta name=\"viewport\" content=\"width=device-width\"><title>app</title>");
+  vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>", VESTRY_DATASTAR_CDN_URL);
+  vestry_render_head(render, html);
+  vestry_html_add(html, "</head><body data-signals:_csrf=\"'%s'\" %-s><h1>app</h1>", token, once);
+  add_form(html);
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<ul>");
+  error = vestry_sqlite_run(loan, "SELECT text FROM note ORDER BY id DESC LIMIT 100", NULL, add_note, html);
+  if (error == VESTRY_NOT_FOUND) error = VESTRY_OK; /* no note yet */
+  vestry_html_add(html, "</ul>");
+  error = vestry_sqlite_give(loan, error);
+  return error ? error : vestry_render_end(render, html);
+}
+
+/* In units of UTF-16, as maxlength counts: a character of four bytes in UTF-8 is two of them. */
+static size_t length_of(const char *text) {
+  size_t length = 0;
+  for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+    length += (size_t)((*at & 0xc0) != 0x80) + (*at >= 0xf0);
+  return length;
+}
+
+/* POST /note: what is refused stays in the form, with the reason. */
+static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  const char *text = json_string_value(json_object_get(req->signals, "text"));
+  vestry_sqlite_loan *loan;
+  if (!text || !*text) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "Write something first."));
+  if (length_of(text) > TEXT_MAX) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "That is too long."));
+  vestry_err error = vestry_sqlite_borrow(app->pool, VESTRY_SQLITE_WRITE, &loan);
+  if (error) return error;
+  error = vestry_sqlite_run(loan, "INSERT INTO note(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
+  error = vestry_sqlite_give(loan, error); /* commits, or rolls back */
+  return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("text", "", "error", ""));
+}
+
+/* With one secret for all starts, pages that are open outlive a restart. */
+static void take_secret(sqlite3_stmt *row, void *secret) {
+  if (sqlite3_column_bytes(row, 0) == SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), SECRET_BYTES);
+}
+
+static vestry_err make_instance(struct app *app, uint32_t threads_count) {
+  unsigned char secret[SECRET_BYTES];
+  vestry_err error = vestry_sqlite_run_alone(app->pool, "SELECT bytes FROM secret", NULL, take_secret, secret);
+  const vestry_options options = {.threads_count = threads_count, .secret = secret, .secret_len = sizeof secret};
+  return error ? error : vestry_create(&options, &app->v);
+}
+
+static vestry_err mount(struct app *app, const char *file) {
+  vestry_page *page;
+  vestry_err error = vestry_csrf_create(app->v, NULL, &app->csrf);
+  if (!error) error = vestry_once_create(app->v, NULL, &app->once);
+  if (!error) error = vestry_guard(app->v, "/", vestry_csrf_guard, app->csrf);
+  if (!error) error = vestry_guard(app->v, "/", vestry_once_guard, app->once);
+  if (!error) error = vestry_pages_create(app->v, NULL, &app->pages);
+  if (!error) error = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = file}, &app->database);
+  if (!error) error = vestry_sqlite_pool_follow(app->pool, app->database);
+  if (!error) error = vestry_page_create(app->pages, &(vestry_page_options){.render = notes, .app = app}, &page);
+  if (!error) error = vestry_route(app->v, "GET", "/", vestry_page_handler, page);
+  return error ? error : vestry_route(app->v, "POST", "/note", add, app);
+}
+
+vestry_err app_begin(const char *file, uint32_t threads_count, struct app **ret_app) {
+  const vestry_sqlite_pool_options pool = {.path = file, .schema = schema, .schema_version = 1};
+  struct app *app = calloc(1, sizeof *app);
+  if (!app) return VESTRY_NO_MEMORY;
+  vestry_err error = vestry_sqlite_pool_create(&pool, &app->pool);
+  if (!error) error = make_instance(app, threads_count);
+  if (!error) error = mount(app, file);
+  if (error)
+    app_end(app);
+  else
+    *ret_app = app;
+  return error;
+}
+
+vestry *app_instance(struct app *app) {
+  return app->v;
+}
+
+vestry_err app_settle(struct app *app) {
+  uint64_t seq;
+  vestry_err error = vestry_sqlite_sync(app->database, &seq);
+  return error ? error : vestry_pages_settle(app->pages, seq, 1000);
+}
+
+void app_end(struct app *app) {
+  if (!app) return;
+  if (app->v) vestry_stop(app->v, 1000);
+  if (app->database) vestry_sqlite_pool_follow(app->pool, NULL);
+  vestry_sqlite_destroy(app->database);
+  vestry_pages_destroy(app->pages);
+  vestry_once_destroy(app->once);
+  vestry_csrf_destroy(app->csrf);
+  vestry_destroy(app->v);
+  vestry_sqlite_pool_destroy(app->pool);
+  free(app);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections to PostgreSQL, to a server that is not there: that is said, and not waited for. */
+#include <stdio.h>
+
+#include <vestry/postgres_pool.h>
+#include <vestry/vestry.h>
+
+static int lines;
+
+static void count(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level, (void)line;
+  lines++;
+}
+
+int main(void) {
+  vestry_host host = *vestry_host_default();
+  vestry_postgres_pool *pool = NULL;
+  host.log = count;
+  const vestry_postgres_pool_options options = {.host = &host, .url = "host=/nowhere/at/all dbname=chat"};
+  if (vestry_postgres_pool_create(&options, &pool) != VESTRY_LIMIT || pool || lines != 1) return 1;
+  vestry_postgres_pool_destroy(pool);
+  printf("vestry %s\n", vestry_version());
+  return 0;
+}
