@@ -11,9 +11,9 @@ extern "C" {
 
 /** The version of these headers, in numbers and as text. */
 #define VESTRY_VERSION_MAJOR 0
-#define VESTRY_VERSION_MINOR 2
+#define VESTRY_VERSION_MINOR 3
 #define VESTRY_VERSION_PATCH 0
-#define VESTRY_VERSION       "0.2.0"
+#define VESTRY_VERSION       "0.3.0"
 
 /** The version of the library that is running, which may differ from VESTRY_VERSION of the headers.
  *  Returns  a static string "major.minor.patch"
