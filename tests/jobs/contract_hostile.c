@@ -80,7 +80,7 @@ static void without_memory_it_is_an_error_and_nothing_is_lost(void **state) {
 /* capability: L7, M3 */
 static void a_payload_is_any_bytes(void **state) {
   (void)state;
-  static unsigned char large[VESTRY_JOB_PAYLOAD_MAX_BYTES];
+  static unsigned char large[1 << 20];
   unsigned char all[256];
   for (size_t i = 0; i < sizeof all; i++) all[i] = (unsigned char)i;
   for (size_t i = 0; i < sizeof large; i++) large[i] = (unsigned char)(i * 7 + i / 251);
@@ -94,7 +94,7 @@ static void a_payload_is_any_bytes(void **state) {
                                    {all, sizeof all},
                                    {large, sizeof large}};
   crew c;
-  crew_open(&c, (vestry_jobs_options){.max_payload_bytes = VESTRY_JOB_PAYLOAD_MAX_BYTES});
+  crew_open(&c, (vestry_jobs_options){.max_payload_bytes = sizeof large});
   for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
     const vestry_slice is = payloads[i];
     const size_t shown = is.len < CREW_SEEN_BYTES ? is.len : CREW_SEEN_BYTES - 1;
