@@ -3,8 +3,8 @@
 """Jobs over SQLite, and over a PostgreSQL of its own that waits for the disk: run.py BUILD_DIRECTORY [--jobs N]
 [--delays N] [--turns N]
 
-Prints the lines of vestry-bench jobs; of several turns, by turns, the medians. Exit status 77: there is no PostgreSQL
-here, and SQLite is all that was measured."""
+Prints the lines of vestry-bench jobs, medians of several turns, and which share of the processors others used meanwhile.
+Exit status 77: there is no PostgreSQL here, and SQLite is all that was measured."""
 import argparse
 import pathlib
 import statistics
@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "tests" / "postgres"))
+import machine  # noqa: E402
 from server import SKIPPED, Server, installed  # noqa: E402
 
 
@@ -41,6 +43,7 @@ def main():
     parser.add_argument("--delays", type=int, default=300)
     parser.add_argument("--turns", type=int, default=3)
     of = parser.parse_args()
+    before = machine.processor_seconds()
     with tempfile.TemporaryDirectory(prefix="vestry-jobs-") as folder:
         tell([measure(of, "--folder", folder) for _ in range(of.turns)])
     majors = installed()
@@ -49,6 +52,7 @@ def main():
     with Server(majors[max(majors)], ["-c", "fsync=on"]) as server:
         url = f"host={server.folder} user=postgres dbname=postgres"
         tell([measure(of, "--url", url) for _ in range(of.turns)])
+    print(f"others share={machine.others_share(before, machine.processor_seconds()):.2f}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@
  * for another, and no lease of a job that is being finished is taken over. For the same reason renewing passes over
  * locked rows: such a job is not lost as long as its row, as it is committed, has the number.
  *
+ * Where pages of the pool follow commits, their follower tells that the table was written (ears.h), so a job of another
+ * node's is found with its commit. NOTIFY would tell it everywhere, but transactions that notify commit one at a time.
+ *
  * The clock is the server's, when the transaction began, unless the options have one: leases of all nodes end by it. */
 #include "postgres/jobs_table.h"
 
