@@ -4,6 +4,8 @@
 #include "cluster/cluster.h" /* first: a node is something else there */
 #include "cluster/hearing.h"
 
+#include <endian.h>
+
 #include "cluster/nodes.h"
 #include "vestry/memory_network.h"
 
@@ -22,7 +24,7 @@ static void overhear(const char *subject, const void *data, size_t len, void *ct
   eavesdropper *e = ctx;
   uint64_t from;
   memcpy(&from, (const unsigned char *)data + 8, sizeof from);
-  if (from != e->victim || len > sizeof e->last) return;
+  if (le64toh(from) != e->victim || len > sizeof e->last) return;
   if (!e->first_len) memcpy(e->first, data, e->first_len = len);
   memcpy(e->last, data, e->last_len = len);
 }
@@ -216,8 +218,8 @@ static size_t say_of_version(const node *to, uint8_t version, unsigned char *mes
   memcpy(message + 8, "somebody", 8);
   message[16] = 1;
   vsi_hash_128 seal = vsi_siphash_128_of(to->cluster->seal_key, message, 40);
-  memcpy(message + 40, &seal.low, 8);
-  memcpy(message + 48, &seal.high, 8);
+  const uint64_t words[] = {htole64(seal.low), htole64(seal.high)};
+  memcpy(message + 40, words, sizeof words);
   return 56;
 }
 
