@@ -31,8 +31,12 @@ if [ -n "$write" ]; then
   }
   mkdir "$kept/$version"
   for library in "$lib"/libvestry*.so; do
-    abidw --no-corpus-path --no-comp-dir-path --drop-private-types --headers-dir "$include" "$library" \
-      --out-file "$kept/$version/$(basename "$library" .so).abi"
+    abi=$kept/$version/$(basename "$library" .so).abi
+    abidw --no-corpus-path --no-comp-dir-path --short-locs --drop-private-types --headers-dir "$include" "$library" \
+      --out-file "$abi"
+    # Sources go by their place in the repository, else by their name, and so do headers, by which abidiff knows what is
+    # public: nothing is said of the machine that wrote it.
+    sed -i "s,\( path='\)/[^']*/\(src/[^']*'\),\1\2,; s,\( path='\)/[^']*/\([^/']*'\),\1\2," "$abi"
   done
   cp -r "$include" "$kept/$version/include"
   # The programs that tests/abi/CMakeLists.txt builds with these headers: those of its own, those of somebody outside, and

@@ -46,6 +46,11 @@ library 'int a; int b;' 'int n' "$other"
 echo 'int main(void) { return 0; }' >"$folder/tests/abi/old.c"
 "$compare" --write "$folder" "$folder/lib"
 grep -q SPDX "$folder/tests/abi/1.2.3/programs/old.c"
+grep -q 'vestry_take' "$folder/tests/abi/1.2.3/libvestry.abi"
+if grep -n "='/" "$folder/tests/abi/1.2.3/libvestry.abi"; then
+  echo "It names folders of this machine."
+  exit 1
+fi
 if "$compare" --write "$folder" "$folder/lib" >"$folder/log"; then
   echo "It was written a second time."
   exit 1
