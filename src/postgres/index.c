@@ -302,11 +302,10 @@ static void publish(vsi_postgres_index *index, recent *c) {
 
 /* Whether a set that is there may be met, or something else waits for it. */
 static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
-  if (index->is.is_heard && index->is.is_heard(index->is.ctx, c->is_all ? NULL : &c->keys)) return true;
   if (index->has_whole || (c->is_all && index->stats.sets_count)) return true;
   for (size_t i = 0; i < c->keys.count; i++)
     if (find_entry(index, c->keys.keys[i])) return true;
-  return false;
+  return index->is.is_heard && index->is.is_heard(index->is.ctx, c->is_all ? NULL : &c->keys); /* it takes a lock */
 }
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
