@@ -73,15 +73,21 @@ static void nodes_at_once_run_each_job_once(void **state) {
   crew_close(&c);
 }
 
+/* The first node's thread runs a job that does not end. */
+static int64_t open_held(crew *c) {
+  crew_open(c, (vestry_jobs_options){.poll_ms = 1});
+  int64_t id = crew_enqueue(c, (vestry_job_order){0});
+  atomic_store(&c->is_held, true);
+  assert_int_equal(vestry_jobs_start(c->nodes[0].jobs), VESTRY_OK);
+  UNTIL(atomic_load(&c->calls) == 1);
+  return id;
+}
+
 /* capability: L7, M3 */
 static void a_lease_is_renewed_while_the_function_runs(void **state) {
   (void)state;
   crew c;
-  crew_open(&c, (vestry_jobs_options){.poll_ms = 1});
-  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-  atomic_store(&c.is_held, true);
-  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
-  UNTIL(atomic_load(&c.calls) == 1);
+  int64_t id = open_held(&c);
   for (int i = 0; i < 20; i++) {
     crew_pass(CREW_LEASE_MS / 2);
     UNTIL(crew_look(&c.nodes[1], id).row.due_ms == atomic_load(&crew_clock_ms) + CREW_LEASE_MS);
@@ -103,11 +109,7 @@ static void a_lease_is_renewed_while_the_function_runs(void **state) {
 static void a_lost_lease_is_told(void **state) {
   (void)state;
   crew c;
-  crew_open(&c, (vestry_jobs_options){.poll_ms = 1});
-  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-  atomic_store(&c.is_held, true);
-  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
-  UNTIL(atomic_load(&c.calls) == 1);
+  int64_t id = open_held(&c);
   assert_int_equal(vestry_jobs_remove(c.nodes[1].jobs, id), VESTRY_OK);
   crew_pass(CREW_LEASE_MS / 2);
   UNTIL(atomic_load(&c.ends) == 1);
