@@ -13,7 +13,7 @@ import mutate  # noqa: E402
 
 COMMITS = os.environ.get("VESTRY_MUTATION_COMMITS", "6000")
 SKIPPED = 77
-PROGRAM = "bin/test_postgres_oracle"
+PROGRAM = "bin/test_postgres"
 MUTATIONS = {
     "subtransaction": ("transactions.c", "if (sub) error = unite(all, t, sub);", "(void)unite, (void)sub;"),
     "start": ("index.c", "if (!index->start_left || left == index->start_left) return;",
@@ -45,7 +45,7 @@ def run(source, build, name, folder):
     program = folder / "oracle"
     mutate.link(build, source / "src/postgres" / file, before, after, PROGRAM, program)
     environment = {**os.environ, "VESTRY_LEVEL": "reads", "VESTRY_COMMITS": COMMITS}
-    ran = subprocess.run([program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ran = subprocess.run([program, "oracle"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          errors="replace")
     return ran.returncode, ran.stdout
 

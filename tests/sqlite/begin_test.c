@@ -232,7 +232,7 @@ static void start_other(process *o, const char *how) {
   if (!o->pid) {
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
-    execl("/proc/self/exe", "other", file, how, (char *)NULL);
+    execl("/proc/self/exe", "test_sqlite", "begin", file, how, (char *)NULL);
     _exit(1);
   }
   close(in[0]);
@@ -568,7 +568,7 @@ static void must_be_refused(const char *how) {
   pid_t pid = fork();
   assert_true(pid >= 0);
   if (!pid) {
-    execl("/proc/self/exe", "other", file, how, (char *)NULL);
+    execl("/proc/self/exe", "test_sqlite", "begin", file, how, (char *)NULL);
     _exit(1);
   }
   assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -156,7 +156,7 @@ static pid_t start_other(const ledger *s, const char *count) {
   pid_t pid = fork();
   assert_true(pid >= 0);
   if (pid) return pid;
-  execl("/proc/self/exe", "other", s->path, count, (char *)NULL);
+  execl("/proc/self/exe", "test_sqlite", "others", s->path, count, (char *)NULL);
   _exit(1);
 }
 

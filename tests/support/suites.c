@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#include "support/suites.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int run(const suite *one, int argc, char **argv) {
+  return one->run ? one->run() : one->run_with(argc, argv);
+}
+
+// A child, so that no suite sees what another one left in memory.
+static int run_apart(const suite *one) {
+  fprintf(stderr, "%s\n", one->name);
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    char name[64];
+    snprintf(name, sizeof name, "%s", one->name);
+    char *arguments[] = {name, NULL};
+    exit(run(one, 1, arguments));
+  }
+  int status = 1;
+  if (child > 0) waitpid(child, &status, 0);
+  if (status) fprintf(stderr, "%s FAILED\n", one->name);
+  return status != 0;
+}
+
+int suites_run(const suite *suites, size_t count, int argc, char **argv) {
+  int failed = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (argc == 1) failed |= run_apart(&suites[i]);
+    if (argc > 1 && strcmp(argv[1], suites[i].name) == 0) return run(&suites[i], argc - 1, argv + 1);
+  }
+  if (argc == 1) return failed;
+  fprintf(stderr, "usage: %s [SUITE [ARGUMENT…]], SUITE being one of:\n", argv[0]);
+  for (size_t i = 0; i < count; i++) fprintf(stderr, "  %s\n", suites[i].name);
+  return 2;
+}
