@@ -428,15 +428,12 @@ static void test_no_room(void **state) {
 
 static void test_vanished_clients_are_purged(void **state) {
   (void)state;
-  START_PLAIN(); /* heartbeats are 15 s apart: it is not they that find this out */
+  START("--heartbeat-ms", "600000"); /* so that no heartbeat finds the ends */
   struct client streams[6];
   for (int i = 0; i < 6; i++) subscribe(&streams[i], NULL);
   keys_expect(counter.port, "open", 6);
-  uint64_t before = now_ms();
   for (int i = 0; i < 6; i++) client_close(&streams[i], i % 2);
   keys_expect(counter.port, "open", 0);
-  uint64_t took = now_ms() - before;
-  if (took > 10000) fail_msg("noticed after %u ms", (unsigned)took);
   keys_expect(counter.port, "causes.hangup", 6);
   json_t *keys = keys_of(counter.port);
   assert_int_equal(json_array_size(json_object_get(keys, "keys")), 0);
@@ -567,14 +564,19 @@ static void test_serves_any_client(void **state) {
   client_close(&stream, false);
 }
 
-static void test_stops_quickly_when_nothing_holds_it(void **state) {
-  (void)state;
+static double seconds_to_stop_streams(void) {
   START_PLAIN();
   struct client streams[8];
   for (int i = 0; i < 8; i++) subscribe(&streams[i], NULL);
-  uint64_t took = process_stop(&counter, SIGTERM);
-  if (took > 1100) fail_msg("it took %u ms to stop: that was the last resort", (unsigned)took);
+  double took_s = (double)process_stop(&counter, SIGTERM) / 1000;
   for (int i = 0; i < 8; i++) client_close(&streams[i], false);
+  return took_s;
+}
+
+/* A stop by the last resort, which cuts connections that do not end, takes a second at least. */
+static void test_stops_quickly_when_nothing_holds_it(void **state) {
+  (void)state;
+  BELOW_S(1, seconds_to_stop_streams());
 }
 
 static void test_restart_keeps_sessions_alive(void **state) {

@@ -8,7 +8,7 @@
 
 #include "support/test.h"
 
-enum { TRIES = 4 };
+enum { TRIES = 20 };
 
 /* took_s is evaluated for each try. */
 #define BELOW_S(limit_s, took_s)                                                                                       \
