@@ -40,10 +40,11 @@
  *  | script, style, and where the builder lost its way |                                                             |
  *  | right after `&`, or `&` and letters or digits     | refused: it could complete a character reference |
  *
- *  Refused means: INVALID, and vestry_html_error says why and where in the format. An address of the application's own
- *  that is refused as a `%s` (`<script src="…">`) is part of the format, or HTML as it is: `%-s`. The builder loses its
- *  way, for the code at hand only, at what would take a JavaScript parser to read: a template, a comment, a `/`, a
- *  character reference; and for good at `<![CDATA[`, `<plaintext>`, `<!--` in a script and elements inside `title`.
+ *  Refused means: INVALID; vestry_html_error has the reason and the byte of the format, and so has the log of a page's
+ *  render, an event or a reply. An address of the application's own that is refused as a `%s` (`<script src="…">`) is
+ *  part of the format, or HTML as it is: `%-s`. The builder loses its way, for the code at hand only, at what would
+ *  take a JavaScript parser to read: a template, a comment, a `/`, a character reference; and for good at
+ *  `<![CDATA[`, `<plaintext>`, `<!--` in a script and elements inside `title`.
  *
  *  What the browser reads is the text itself, with two exceptions: a NUL, and each sequence that is not valid UTF-8
  *  (as decoders count them), become U+FFFD. So the result is valid UTF-8 if the formats and what is put in raw are. A
@@ -76,7 +77,8 @@ VESTRY_API void vestry_html_clear(vestry_html *html);
 
 /** Append by a format like printf's, checked by the compiler as such.
  *    %s           a text of others, escaped for where it stands (the table above). %.*s and %.20s: at most so many
- *                 bytes, and a sequence of UTF-8 that this cuts is left out
+ *                 bytes, and a sequence of UTF-8 that this cuts is left out. NULL is refused, because functions such as
+ *                 sqlite3_column_text return it when memory runs out, too: write "" for a value that is not there
  *    %-s, %-.*s   HTML as it is. (The flag means nothing to printf without a width.)
  *    %d %i %u %x %X, with h hh l ll z j t; %f %g   numbers, wherever they stand; a point, whatever the locale
  *    %c           as a text of one byte
@@ -114,7 +116,8 @@ VESTRY_API vestry_err vestry_html_json(vestry_html *html, const vestry_value *va
 VESTRY_API vestry_err vestry_html_result(vestry_html *html, vestry_slice *ret_html);
 /** The error that stuck, or OK.
  *  ret_why     a static English sentence without a full stop; "" for OK. NULL: not wanted
- *  ret_offset  of an INVALID from a format: the byte where the conversion begins; otherwise 0. NULL: not wanted */
+ *  ret_offset  of an INVALID from a format: the byte where the conversion begins, or the text that does not go with the
+ *              conversion before it; otherwise 0. NULL: not wanted */
 VESTRY_API vestry_err vestry_html_error(const vestry_html *html, const char **ret_why, size_t *ret_offset);
 
 #ifdef __cplusplus

@@ -8,15 +8,10 @@
 #include "event/signals_patch.h"
 #include "html/builder.h"
 
-vestry_err vsi_html_settle(vestry_html *html, const char *format, vestry_slice *ret_html) {
-  enum { SHOWN = 60 }; /* of the format, up to the conversion */
-  const char *why;
-  size_t offset;
-  if (vestry_html_error(html, &why, &offset) == VESTRY_INVALID) {
-    size_t len = format ? strnlen(format, offset) : 0, from = len > SHOWN ? len - SHOWN : 0;
-    vsi_log(vsi_html_of(html)->host, VESTRY_LOG_ERROR, "html: byte %zu of the format%s%.*s: %s", offset,
-            len ? ", behind " : "", (int)(len - from), len ? format + from : "", why);
-  }
+vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
+  char why[VSI_HTML_EXPLAINED];
+  if (vestry_html_error(html, NULL, NULL) == VESTRY_INVALID)
+    vsi_log(vsi_html_of(html)->host, VESTRY_LOG_ERROR, "html: %s", vsi_html_explain(html, VESTRY_INVALID, why));
   return vestry_html_result(html, ret_html);
 }
 
@@ -26,7 +21,7 @@ vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_op
   vestry_slice made;
   vestry_html_init(&html, host);
   vestry_html_vadd(&html, format, arguments);
-  vestry_err error = vsi_html_settle(&html, format, &made);
+  vestry_err error = vsi_html_settle(&html, &made);
   if (!error) error = vestry_event_elements(host, made.data, made.len, options, ret_event);
   vestry_html_finish(&html);
   return error;

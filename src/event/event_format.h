@@ -8,9 +8,8 @@
 #include "vestry/event.h"
 #include "vestry/html.h"
 
-/* vestry_html_result, for callers that have no other way to say what is wrong with a format: the log says it.
- * format: what was added last; NULL: not known. */
-vestry_err vsi_html_settle(vestry_html *html, const char *format, vestry_slice *ret_html);
+/* vestry_html_result; the log has the reason of an INVALID, and where in which format it arose. */
+vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html);
 
 vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
                                vestry_event **ret_event, const char *format, va_list arguments) VESTRY_PRINTF(4, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "html/builder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -18,6 +19,23 @@ vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why) {
   html->error = error;
   html->why = why;
   return error;
+}
+
+void vsi_html_fail_at(vsi_html *html, const char *format, size_t at) {
+  size_t len = at < VSI_HTML_SHOWN ? at : VSI_HTML_SHOWN;
+  html->is_at_format = true;
+  html->at = at;
+  html->shown_len = (uint8_t)len;
+  memcpy(html->shown, format + at - len, len);
+}
+
+const char *vsi_html_explain(const vestry_html *builder, vestry_err error, char text[static VSI_HTML_EXPLAINED]) {
+  const vsi_html *html = vsi_html_of(builder);
+  if (!error || html->error != error || !html->why) return vestry_strerror(error);
+  if (!html->is_at_format) return html->why;
+  snprintf(text, VSI_HTML_EXPLAINED, "byte %zu of the format%s%.*s: %s", html->at, html->shown_len ? ", behind " : "",
+           (int)html->shown_len, html->shown, html->why);
+  return text;
 }
 
 bool vsi_html_make_room(vsi_html *html, size_t more) {

@@ -8,6 +8,11 @@
 
 typedef struct vsi_html_learned vsi_html_learned;
 
+enum {
+  VSI_HTML_SHOWN = 60,      /* bytes of a refused format that the log shows */
+  VSI_HTML_EXPLAINED = 256, /* of what vsi_html_explain says, with its NUL */
+};
+
 /* What is in a builder. */
 typedef struct __attribute__((may_alias)) vsi_html {
   const vestry_host *host;
@@ -20,6 +25,9 @@ typedef struct __attribute__((may_alias)) vsi_html {
   uint8_t adds_count; /* formats that were added; it stops where learning begins (learned.c) */
   vsi_html_place place;
   vsi_html_learned *learned; /* NULL: nothing */
+  bool is_at_format;         /* the error arose at a byte of a format */
+  uint8_t shown_len;
+  char shown[VSI_HTML_SHOWN]; /* the end of the refused format's text, up to `at` */
 } vsi_html;
 _Static_assert(sizeof(vsi_html) <= sizeof(vestry_html), "room for it");
 
@@ -40,5 +48,10 @@ void vsi_html_put(vsi_html *html, const char *bytes, size_t len);
 void vsi_html_put_str(vsi_html *html, const char *text);
 /* The first error sticks. why: static. Returns the error that sticks now. */
 vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why);
+/* Note where in the format it failed: at this byte of it. */
+void vsi_html_fail_at(vsi_html *html, const char *format, size_t at);
+/* An error as a log reports it: if it is the one that sticks in the builder, with the reason, the byte of the format
+ * and the format's text up to it; otherwise vestry_strerror. Returns text, or a static text. */
+const char *vsi_html_explain(const vestry_html *html, vestry_err error, char text[static VSI_HTML_EXPLAINED]);
 
 #endif

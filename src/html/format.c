@@ -242,9 +242,11 @@ void vsi_format_read_on(reader *r) {
   while (*r->at && !html->error) {
     size_t plain = (size_t)(strchrnul(r->at, '%') - r->at);
     if (plain) r->sink->literal(html, r->at, plain);
+    const char *begin = r->at;
     r->at += plain;
+    if (html->error) vsi_html_fail_at(html, r->format, (size_t)(begin - r->format));
     if (!*r->at || html->error) break;
-    const char *begin = r->at++;
+    begin = r->at++;
     if (*r->at == '%') {
       r->sink->literal(html, r->at++, 1);
     } else {
@@ -255,7 +257,7 @@ void vsi_format_read_on(reader *r) {
       else
         vsi_format_put(r, &c);
     }
-    if (html->error) html->at = (size_t)(begin - r->format);
+    if (html->error) vsi_html_fail_at(html, r->format, (size_t)(begin - r->format));
   }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "html/html.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "html/escape.h"
 #include "html/insert.h"
@@ -28,6 +29,7 @@ void vestry_html_clear(vestry_html *builder) {
   html->len = html->at = 0;
   html->error = VESTRY_OK;
   html->why = NULL;
+  html->is_at_format = false;
   vsi_place_init(&html->place);
 }
 
@@ -141,7 +143,10 @@ vestry_err vestry_html_result(vestry_html *builder, vestry_slice *ret_html) {
 
 vestry_value vestry_value_html(vestry_html *builder) {
   vestry_slice built = {NULL, 0};
-  if (builder) (void)vestry_html_result(builder, &built); /* NULL is refused where the value is used */
+  char why[VSI_HTML_EXPLAINED];
+  vestry_err error = builder ? vestry_html_result(builder, &built) : VESTRY_OK;
+  if (error) /* NULL is refused where the value is used, and nothing there knows why */
+    vsi_log(vsi_html_of(builder)->host, VESTRY_LOG_ERROR, "html: %s", vsi_html_explain(builder, error, why));
   return vestry_value_string(built.data);
 }
 

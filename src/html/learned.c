@@ -364,7 +364,7 @@ static void run(vsi_format_reader *r, const vsi_format_sink *sink, const program
     html->len += s->len;
     bool goes_on = do_step(r, sink, p, s);
     if (html->error) {
-      html->at = s->begin;
+      vsi_html_fail_at(html, r->format, s->begin);
       return;
     }
     if (goes_on) continue;

@@ -7,9 +7,9 @@
 
 /* Hand what was built to `put`; NO_MEMORY is remembered, as in reply.c. */
 static vestry_err take(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
-                       vestry_html *html, const char *format) {
+                       vestry_html *html) {
   vestry_slice made;
-  vestry_err error = vsi_html_settle(html, format, &made);
+  vestry_err error = vsi_html_settle(html, &made);
   reply->no_memory |= error == VESTRY_NO_MEMORY;
   if (!error) return put(reply, made);
   if (error != VESTRY_NO_MEMORY) reply->refused = error; /* the log says why already */
@@ -23,7 +23,7 @@ static vestry_err build(vestry_reply *reply, vestry_err (*put)(vestry_reply *rep
   vestry_html html;
   vestry_html_init(&html, reply->host);
   vestry_html_vadd(&html, format, arguments);
-  vestry_err error = take(reply, put, &html, format);
+  vestry_err error = take(reply, put, &html);
   vestry_html_finish(&html);
   return error;
 }
@@ -53,5 +53,5 @@ vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) {
 }
 
 vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html) {
-  return html ? take(reply, put_body, html, NULL) : vsi_reply_refuse(reply, VESTRY_INVALID, "no HTML");
+  return html ? take(reply, put_body, html) : vsi_reply_refuse(reply, VESTRY_INVALID, "no HTML");
 }

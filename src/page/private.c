@@ -15,6 +15,7 @@
 #include "connection/connection.h"
 #include "connection/send.h"
 #include "event/mark.h"
+#include "html/builder.h"
 #include "page/extra.h"
 #include "page/kept.h"
 #include "page/say.h"
@@ -80,8 +81,10 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   if (!error) error = vestry_html_result(&html, &inside);
   if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
   if (!error) error = vsi_run_format_part(r->pages, part->id, part->share, inside, c->hash, &c->inside);
+  char why[VSI_HTML_EXPLAINED];
+  if (error)
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vsi_html_explain(&html, error, why));
   vestry_html_finish(&html);
-  if (error) vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vestry_strerror(error));
   return error;
 }
 

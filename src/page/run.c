@@ -84,7 +84,8 @@ static vsi_outcome make_part(vsi_run *r) {
   const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
   vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names);
   if (error) {
-    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vestry_strerror(error));
+    char why[VSI_HTML_EXPLAINED];
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vsi_html_explain(r->html, error, why));
     return VSI_MADE_FAILED;
   }
   vsi_html *html = vsi_html_of(r->html);
@@ -119,8 +120,9 @@ static vsi_outcome make_page(vsi_run *r) {
     r->content = vsi_render_content(&r->render);
     r->hash = r->render.tag.hash;
   } else if (made == VSI_MADE_FAILED && error) {
+    char why[VSI_HTML_EXPLAINED];
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", vsi_request_copy_path(view->request),
-            vestry_strerror(error));
+            vsi_html_explain(r->html, error, why));
   }
   return made;
 }

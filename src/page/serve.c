@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "connection/connection.h"
+#include "html/builder.h"
 #include "http/answer.h"
 #include "page/ask.h"
 #include "page/departed.h"
@@ -25,7 +26,7 @@
 
 static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *reply) {
   vestry_err error = vestry_html_error(html, NULL, NULL);
-  if (error) return vestry_reply_html(reply, html); /* which says why */
+  if (error) return error;
   bool has_status = reply->status >= 300 || reply->status == 204;
   if (!render->is_ended && !has_status)
     vsi_log(render->pages->host, VESTRY_LOG_WARN, "the page at %s: it has no content, and so no stream",
@@ -79,6 +80,10 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   }
   render.said.request = req;
   if (!error) error = page->render ? answer(&render, &html, reply) : complete(&render, reply);
+  if (error && error == vestry_html_error(&html, NULL, NULL)) {
+    char why[VSI_HTML_EXPLAINED];
+    vsi_log(page->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", req->path, vsi_html_explain(&html, error, why));
+  }
   vsi_render_finish(&render);
   vestry_html_finish(&html);
   vsi_pages_lock(page->pages);

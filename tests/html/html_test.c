@@ -267,16 +267,20 @@ static void without_memory(void **state) {
 /* capability: K9 */
 static void what_was_built_is_a_value(void **state) {
   (void)state;
+  test_host th;
   vestry_html html;
   json_t *json = NULL;
-  vestry_html_init(&html, NULL);
+  test_host_init(&th);
+  vestry_html_init(&html, &th.host);
   vestry_html_add(&html, "<b>%s", "a&b");
   assert_int_equal(vestry_value_to_json(VESTRY_LIST("patch-elements", &html), &json), VESTRY_OK);
   assert_string_equal(json_string_value(json_array_get(json, 1)), "<b>a&amp;b");
   json_decref(json);
   vestry_html_add(&html, "<b %s", "a"); /* sticks, and so there is no half of a page */
   assert_int_equal(vestry_value_to_json(VESTRY_LIST("patch-elements", &html), &json), VESTRY_INVALID);
+  assert_non_null(strstr(th.last_log, "byte 3 of the format, behind <b : ")); /* nothing later knows it */
   vestry_html_finish(&html);
+  test_host_assert_clean(&th);
   const vestry_value none = vestry_value_html(NULL);
   assert_int_equal(vestry_value_to_json(&none, &json), VESTRY_INVALID);
 }

@@ -613,6 +613,85 @@ static void streams_end_while_their_events_are_used(void **state) {
   vestry_destroy(v);
 }
 
+/* ------------------------------------------------------------------------------------------- HTML that is refused - */
+
+typedef struct refusal {
+  const char *text, *part_text; /* NULL: the row is refused */
+} refusal;
+
+static vestry_err row(vestry_html *html, const char *text) {
+  vestry_html_add(html, "<ul>");
+  vestry_html_add(html, "<li>%s <b>%s</b></li>", "one", text);
+  return vestry_html_add(html, "</ul>");
+}
+
+static vestry_err refusing_part(vestry_render *render, vestry_html *html, void *app) {
+  (void)render;
+  return row(html, ((refusal *)app)->part_text);
+}
+
+static vestry_err refusing(vestry_render *render, vestry_html *html, void *app) {
+  refusal *of = app;
+  vestry_render_begin(render, html);
+  row(html, of->text);
+  if (!render->share)
+    vestry_render_part(render, html, &(vestry_page_part){.id = "p", .share = "1", .render = refusing_part, .app = of});
+  return vestry_render_end(render, html);
+}
+
+static vestry_err refusing_shared(const vestry_request *req, vestry_reply *reply, void *page) {
+  return vestry_page_serve(req, reply, page, "s");
+}
+
+static char refused[1024]; /* the last line of the log about a format */
+
+static void note_refused(void *th, vestry_log_level level, const char *line) {
+  (void)th, (void)level;
+  if (strstr(line, " of the format")) snprintf(refused, sizeof refused, "%s", line);
+}
+
+/* The document, the stream and a part: the log has the page or the part, the byte, the format's text before it, and the
+ * reason. */
+static void the_log_has_the_place_of_refused_html(void **state) {
+  static const char place[] = "byte 10 of the format, behind <li>%s <b>: its text is NULL";
+  static const char *const paths[] = {"/mine", "/shared"};
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    suite s = {0};
+    refusal of = {"first", "first"};
+    vestry_page *page;
+    site_begin_pages(&s.on, (vestry_options){0}, NULL);
+    s.on.th.host.log = note_refused;
+    assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = refusing, .app = &of}, &page),
+                     VESTRY_OK);
+    assert_int_equal(vestry_route(s.on.v, "GET", "/mine", vestry_page_handler, page), VESTRY_OK);
+    assert_int_equal(vestry_route(s.on.v, "GET", "/shared", refusing_shared, page), VESTRY_OK);
+    tab t = {.path = paths[i]};
+    tabs_stream(&s, &t);
+    site_settle_pages(&s.on);
+
+    of.text = NULL;
+    tabs_refresh(&s, NULL);
+    site_pass_ms(&s.on, 20);
+    assert_non_null(strstr(refused, place));
+    assert_non_null(strstr(refused, paths[i]));
+    *refused = '\0';
+    vestry_memory_exchange *document = site_request(&s.on, &(vestry_memory_call){.path = paths[i]});
+    assert_int_equal(vestry_memory_look(document).status, 500);
+    assert_non_null(strstr(refused, place));
+    assert_non_null(strstr(refused, paths[i]));
+    vestry_memory_destroy(document);
+
+    of = (refusal){"second", NULL};
+    *refused = '\0';
+    tabs_refresh(&s, NULL);
+    site_pass_ms(&s.on, 60000); /* it is tried again */
+    assert_true(i == 1 || (strstr(refused, place) && strstr(refused, "#p")));
+    tabs_leave(&s, &t);
+    site_end(&s.on);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pages_are_created_or_not),
@@ -623,6 +702,7 @@ int main(void) {
       cmocka_unit_test(what_is_gone_is_not_shown_to_who_comes_late),
       cmocka_unit_test(a_stream_that_comes_back_knows_whether_it_fails),
       cmocka_unit_test(a_part_that_fails_is_tried_again),
+      cmocka_unit_test(the_log_has_the_place_of_refused_html),
       cmocka_unit_test(a_part_is_not_for_who_may_not_see_the_page),
       cmocka_unit_test(a_change_is_settled_when_all_have_it),
       cmocka_unit_test(the_end_comes_before_the_walk),
