@@ -36,8 +36,9 @@
  *
  *  Never kept, whatever is declared: passwords, files, hidden fields, fields that are disabled or have autocomplete
  *  "off", "one-time-code", "current-password", "new-password" or "cc-…", a password that is shown as text, and what is
- *  in an element with VESTRY_FORM_NEVER. The browser decides that. The server takes nothing but declared fields. An
- *  element with contenteditable is no field of a form, and is not kept.
+ *  in an element with VESTRY_FORM_NEVER. The browser decides that, and its console has a warning for each declared
+ *  field that is not kept for its type or its autocomplete. The server takes nothing but declared fields. An element
+ *  with contenteditable is no field of a form, and is not kept.
  *
  *  Forms are kept within bounds, in the memory of this process: a restart forgets them, until a page that is still open
  *  is typed into; another process does not have them. Or in a database (vestry/sqlite_forms.h,

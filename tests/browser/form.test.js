@@ -106,6 +106,20 @@ for (const where of ['', 'plain']) {
 }
 
 // capability: L4
+test('l4: the console names each declared field that is never kept, and why', async (t) => {
+  const server = await startExample('test_browser_form');
+  t.after(() => server.stop());
+  const session = await newSession(t);
+  const tab = await session.tab('about:blank');
+  const warnings = [];
+  tab.page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
+  await tab.page.goto(server.url);
+  await ready(tab);
+  const says = (field, why) => `vestry: the form report does not keep its field ${field}, whose ${why}`;
+  assert.deepEqual(warnings, [says('password', 'type is password'), says('code', 'autocomplete is one-time-code')]);
+});
+
+// capability: L4
 test('l4: what is typed is kept while it is typed, and no render overwrites it, nor moves the caret', async (t) => {
   const { tab, server } = await begin(t);
   await tab.page.fill('[name=text]', 'first');
