@@ -87,7 +87,11 @@ VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sq
 /** What a connection is borrowed for. */
 typedef enum vestry_sqlite_use {
   /** To read with: for a render, or a handler. A thread that has one of this pool gets the same one again, inside of
-   *  its transaction too, and gives it back as often. */
+   *  its transaction too, and gives it back as often.
+   *
+   *  This is no snapshot: each statement sees what is committed when it begins, so a commit between two statements is
+   *  seen by the second one alone. A page that has read both is rendered again after that commit; a handler's answer
+   *  stays as it is. For one snapshot: one statement, or those between "BEGIN" and "COMMIT" of the same loan. */
   VESTRY_SQLITE_READ,
   /** To read with one that pages do not follow: what a render reads with it renders it again only for a topic that it
    *  names (vestry_render_topic). Only for reading: what it wrote would refresh nothing. A thread may have one of each
@@ -105,7 +109,8 @@ typedef enum vestry_sqlite_use {
  *  Threads   any; waits for at most wait_ms; to write it blocks on the disk. What it returns belongs to this thread */
 VESTRY_API vestry_err vestry_sqlite_borrow(vestry_sqlite_pool *pool, vestry_sqlite_use use,
                                            vestry_sqlite_loan **ret_loan);
-/** Give it back. What was written is committed if error is OK, and rolled back otherwise; statements are reset.
+/** Give it back. What was written is committed if error is OK, and rolled back otherwise; statements are reset. A
+ *  transaction that was begun by SQL on a connection to read with, and not ended, is rolled back, and the log says so.
  *  Returns  error; if that is OK, what committing said: the errors above
  *  Threads  that which has borrowed it; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_give(vestry_sqlite_loan *loan, vestry_err error);

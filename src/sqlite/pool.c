@@ -300,6 +300,15 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   return error;
 }
 
+/* The next thread would read the snapshot of this one. */
+static void end_reading(vsi_sqlite_loan *loan) {
+  if (sqlite3_get_autocommit(loan->lent.db)) return;
+  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_give");
+  (void)vsi_refuse(&call, VESTRY_INVALID,
+                   "a transaction was begun by SQL on a connection to read with, and not ended: it is rolled back");
+  (void)run_text(loan, "ROLLBACK");
+}
+
 vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
   vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
   if (!loan || !is_last(loan)) return error;
@@ -307,7 +316,10 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
   bool was_writing = loan->is_writing;
   vsi_after *after = vsi_after_take(&loan->after);
   vsi_sqlite_statements_reset(&loan->statements);
-  if (was_writing) error = end_transaction(loan, error);
+  if (was_writing)
+    error = end_transaction(loan, error);
+  else
+    end_reading(loan);
   give_back(loan);
   if (was_writing && !error) tell_commit(pool);
   vsi_after_run(after, !error);

@@ -241,6 +241,43 @@ static void a_transaction_is_whole_or_nothing(void **state) {
   end(&l);
 }
 
+static int64_t seen_by(vestry_sqlite_loan *loan) {
+  int64_t found = -1;
+  assert_int_equal(vestry_sqlite_run(loan, "SELECT count(*) FROM t", NULL, vestry_sqlite_row_integer, &found),
+                   VESTRY_OK);
+  return found;
+}
+
+static void a_loan_to_read_is_no_snapshot(void **state) {
+  (void)state;
+  lender l, other;
+  begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
+  other = l;
+  assert_int_equal(open_pool(&other, (vestry_sqlite_pool_options){.path = l.path}), VESTRY_OK);
+  vestry_sqlite_loan *loan;
+  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  assert_int_equal(seen_by(loan), 0);
+  insert(&other, 1);
+  assert_int_equal(seen_by(loan), 1);
+  assert_int_equal(vestry_sqlite_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* this is one */
+  assert_int_equal(seen_by(loan), 1);
+  insert(&other, 2);
+  assert_int_equal(seen_by(loan), 1);
+  assert_int_equal(vestry_sqlite_run(loan, "COMMIT", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(seen_by(loan), 2);
+
+  /* One that is not ended is nobody else's. */
+  assert_int_equal(vestry_sqlite_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(seen_by(loan), 2);
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_said(&l, "vestry_sqlite_give", "not ended");
+  insert(&other, 3);
+  assert_int_equal(number(&l, "SELECT count(*) FROM t"), 3);
+  insert(&l, 4);
+  vestry_sqlite_pool_destroy(other.pool);
+  end(&l);
+}
+
 static void count_commit(void *ctx) {
   lender *l = ctx;
   l->told++;
@@ -586,6 +623,7 @@ int main(void) {
       cmocka_unit_test(a_statement_may_run_inside_of_itself),
       cmocka_unit_test(what_was_not_reset_is),
       cmocka_unit_test(a_transaction_is_whole_or_nothing),
+      cmocka_unit_test(a_loan_to_read_is_no_snapshot),
       cmocka_unit_test(commits_are_told),
       cmocka_unit_test(nobody_waits_for_ever),
       cmocka_unit_test(many_threads_share_a_few),
