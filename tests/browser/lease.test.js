@@ -2,7 +2,7 @@
 // L9: who is really there: a tab answers what its stream brings, and a stream that is not answered any more ends.
 'use strict';
 process.env.LEASE_MS = '4000'; // heartbeats come every 800 ms
-const { after, test } = require('node:test');
+const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { startExample, newSession, send, canBeHidden, closeChrome } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
@@ -29,105 +29,108 @@ async function start(t, first = canBeHidden) {
 }
 const faults = (problems) => problems.filter((problem) => !/ERR_|Failed to load resource/.test(problem));
 
-// capability: L9
-test('l9: a tab that is there answers, and keeps its streams', async (t) => {
-  const { until, seen, say, problems } = await start(t);
-  await until(({ leases }) => leases === 2);
-  await until(({ answers }) => answers >= 16); // about seven heartbeats of each, of which a lease is five
-  await say('7');
-  const { opened, open, lapsed, unknown } = await seen();
-  assert.deepEqual({ opened, open, lapsed, unknown }, { opened: 2, open: 2, lapsed: 0, unknown: 0 });
-  assert.deepEqual(problems, []);
-});
+// They wait most of the time.
+describe('lease', { concurrency: 4 }, () => {
+  // capability: L9
+  test('l9: a tab that is there answers, and keeps its streams', async (t) => {
+    const { until, seen, say, problems } = await start(t);
+    await until(({ leases }) => leases === 2);
+    await until(({ answers }) => answers >= 16); // about seven heartbeats of each, of which a lease is five
+    await say('7');
+    const { opened, open, lapsed, unknown } = await seen();
+    assert.deepEqual({ opened, open, lapsed, unknown }, { opened: 2, open: 2, lapsed: 0, unknown: 0 });
+    assert.deepEqual(problems, []);
+  });
 
-// capability: L9
-test('l9: what the network brings is answered where no timer fires, and a busy stream is answered now and then', async (t) => {
-  const { until, seen, say, problems } = await start(t, () => (window.setInterval = () => 0));
-  await until(({ leases }) => leases === 2);
-  await until(({ answers }) => answers >= 12);
-  const before = await seen();
-  for (let n = 1; n <= 30; n++) await say(String(n)); // at once: far more than answers
-  const { opened, lapsed, answers } = await seen();
-  assert.deepEqual({ opened, lapsed }, { opened: 2, lapsed: 0 });
-  assert.ok(answers - before.answers < 60, `${answers - before.answers} answers to 60 events`);
-  assert.deepEqual(problems, []);
-});
+  // capability: L9
+  test('l9: what the network brings is answered where no timer fires, and a busy stream is answered now and then', async (t) => {
+    const { until, seen, say, problems } = await start(t, () => (window.setInterval = () => 0));
+    await until(({ leases }) => leases === 2);
+    await until(({ answers }) => answers >= 12);
+    const before = await seen();
+    for (let n = 1; n <= 30; n++) await say(String(n)); // at once: far more than answers
+    const { opened, lapsed, answers } = await seen();
+    assert.deepEqual({ opened, lapsed }, { opened: 2, lapsed: 0 });
+    assert.ok(answers - before.answers < 60, `${answers - before.answers} answers to 60 events`);
+    assert.deepEqual(problems, []);
+  });
 
-// capability: L9
-test('l9: a tab whose network swallows all is gone, and back with its network', async (t) => {
-  const { until, proxy, seen, say, problems } = await start(t);
-  await until(({ leases }) => leases === 2);
-  proxy.swallow();
-  await until(({ open }) => open === 0);
-  const { lapsed, leases } = await seen();
-  assert.deepEqual({ lapsed, leases }, { lapsed: 2, leases: 0 });
-  proxy.back();
-  await say('8');
-  await until(({ open, leases: begun }) => open === 2 && begun === 2);
-  assert.deepEqual(faults(problems), []);
-});
+  // capability: L9
+  test('l9: a tab whose network swallows all is gone, and back with its network', async (t) => {
+    const { until, proxy, seen, say, problems } = await start(t);
+    await until(({ leases }) => leases === 2);
+    proxy.swallow();
+    await until(({ open }) => open === 0);
+    const { lapsed, leases } = await seen();
+    assert.deepEqual({ lapsed, leases }, { lapsed: 2, leases: 0 });
+    proxy.back();
+    await say('8');
+    await until(({ open, leases: begun }) => open === 2 && begun === 2);
+    assert.deepEqual(faults(problems), []);
+  });
 
-// capability: L9
-test('l9: where no answer comes through, streams stay as they were, and the tab stops to answer', async (t) => {
-  const server = await startExample('test_browser_alive');
-  t.after(() => server.stop());
-  const proxy = await startProxy(t, server);
-  proxy.refuse = 405;
-  const session = await newSession(t);
-  const tab = await session.tab(proxy.url);
-  const signs = () => proxy.streams.length === 2 && proxy.streams.every((stream) => stream.signs() >= 9); // two leases' time
-  while (!signs()) await new Promise((done) => setTimeout(done, 20));
-  const { opened, leases, lapsed } = JSON.parse((await send('GET', `${server.url}seen`)).text);
-  assert.deepEqual({ opened, leases, lapsed }, { opened: 2, leases: 0, lapsed: 0 });
-  assert.equal(proxy.answers, 2);
-  await send('POST', `${server.url}say`, '9');
-  await tab.shows('a', '9');
-});
+  // capability: L9
+  test('l9: where no answer comes through, streams stay as they were, and the tab stops to answer', async (t) => {
+    const server = await startExample('test_browser_alive');
+    t.after(() => server.stop());
+    const proxy = await startProxy(t, server);
+    proxy.refuse = 405;
+    const session = await newSession(t);
+    const tab = await session.tab(proxy.url);
+    const signs = () => proxy.streams.length === 2 && proxy.streams.every((stream) => stream.signs() >= 9); // two leases' time
+    while (!signs()) await new Promise((done) => setTimeout(done, 20));
+    const { opened, leases, lapsed } = JSON.parse((await send('GET', `${server.url}seen`)).text);
+    assert.deepEqual({ opened, leases, lapsed }, { opened: 2, leases: 0, lapsed: 0 });
+    assert.equal(proxy.answers, 2);
+    await send('POST', `${server.url}say`, '9');
+    await tab.shows('a', '9');
+  });
 
-// capability: L9
-test('l9: an answer that fails is made again in time', async (t) => {
-  const { until, proxy, seen, problems } = await start(t);
-  await until(({ leases }) => leases === 2);
-  for (let times = 0; times < 3; times++) {
-    proxy.refuse = 502;
-    const failed = proxy.answers;
-    while (proxy.answers < failed + 2) await new Promise((done) => setTimeout(done, 20));
-    proxy.refuse = 0;
+  // capability: L9
+  test('l9: an answer that fails is made again in time', async (t) => {
+    const { until, proxy, seen, problems } = await start(t);
+    await until(({ leases }) => leases === 2);
+    for (let times = 0; times < 3; times++) {
+      proxy.refuse = 502;
+      const failed = proxy.answers;
+      while (proxy.answers < failed + 2) await new Promise((done) => setTimeout(done, 20));
+      proxy.refuse = 0;
+      const { answers } = await seen();
+      await until((now) => now.answers >= answers + 4);
+    }
+    const { opened, lapsed } = await seen();
+    assert.deepEqual({ opened, lapsed }, { opened: 2, lapsed: 0 });
+    assert.deepEqual(faults(problems), []);
+  });
+
+  // capability: L9
+  test('l9: a tab that a large event is still under way to is there', async (t) => {
+    const { until, proxy, page, seen } = await start(t);
+    await until(({ leases }) => leases === 2);
+    const patient = () => document.querySelectorAll('.vestry-banner').forEach((el) => (el.patience = () => 3_600_000));
+    await page.evaluate(patient);
+    proxy.lose(); // the event's last bytes never come
     const { answers } = await seen();
-    await until((now) => now.answers >= answers + 4);
-  }
-  const { opened, lapsed } = await seen();
-  assert.deepEqual({ opened, lapsed }, { opened: 2, lapsed: 0 });
-  assert.deepEqual(faults(problems), []);
-});
+    await until((now) => now.answers >= answers + 16); // more than two leases' time
+    const { opened, open, lapsed } = await seen();
+    assert.deepEqual({ opened, open, lapsed }, { opened: 2, open: 2, lapsed: 0 });
+  });
 
-// capability: L9
-test('l9: a tab that a large event is still under way to is there', async (t) => {
-  const { until, proxy, page, seen } = await start(t);
-  await until(({ leases }) => leases === 2);
-  const patient = () => document.querySelectorAll('.vestry-banner').forEach((el) => (el.patience = () => 3_600_000));
-  await page.evaluate(patient);
-  proxy.lose(); // the event's last bytes never come
-  const { answers } = await seen();
-  await until((now) => now.answers >= answers + 16); // more than two leases' time
-  const { opened, open, lapsed } = await seen();
-  assert.deepEqual({ opened, open, lapsed }, { opened: 2, open: 2, lapsed: 0 });
-});
-
-// capability: L9
-test('l9: a hidden tab has no stream, and answers nothing', async (t) => {
-  const { until, proxy, page, seen, url, problems } = await start(t);
-  await until(({ leases }) => leases === 2);
-  await page.evaluate(() => window.setHidden(true));
-  await until(({ open }) => open === 0);
-  const { answers } = proxy;
-  const other = await (await newSession(t)).tab(url); // of another browser, past the proxy: its heartbeats are the clock
-  const { answers: before } = await seen();
-  await until(({ answers: now }) => now >= before + 8);
-  await other.page.close();
-  assert.equal(proxy.answers, answers);
-  assert.equal((await seen()).lapsed, 0);
-  await page.evaluate(() => window.setHidden(false));
-  await until(({ leases }) => leases === 2);
-  assert.deepEqual(problems, []);
+  // capability: L9
+  test('l9: a hidden tab has no stream, and answers nothing', async (t) => {
+    const { until, proxy, page, seen, url, problems } = await start(t);
+    await until(({ leases }) => leases === 2);
+    await page.evaluate(() => window.setHidden(true));
+    await until(({ open }) => open === 0);
+    const { answers } = proxy;
+    const other = await (await newSession(t)).tab(url); // of another browser, past the proxy: its heartbeats are the clock
+    const { answers: before } = await seen();
+    await until(({ answers: now }) => now >= before + 8);
+    await other.page.close();
+    assert.equal(proxy.answers, answers);
+    assert.equal((await seen()).lapsed, 0);
+    await page.evaluate(() => window.setHidden(false));
+    await until(({ leases }) => leases === 2);
+    assert.deepEqual(problems, []);
+  });
 });

@@ -2,7 +2,7 @@
 // What the client repeats, and what is pressed twice. With the stand-in each test runs twice: its retries are built anew,
 // as by today's clients, or are sent as they were ('kept'). A real client does what it does.
 'use strict';
-const { after, test } = require('node:test');
+const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -74,16 +74,6 @@ async function threeTimes(t, server, tab, put, shows, rows) {
   }
 }
 
-// capability: D18
-testEach('retries: three messages while the chat is down, three times: each once, in the order of the clicks', async (t, retries) => {
-  const chat = await exampleOn(t, 'chat');
-  const ada = await chatting.personFor(t, chat, 'Ada', { retries });
-  await threeTimes(t, chat, ada, (text) => chatting.say(ada, text), (text) => chatting.shows(ada, text),
-    () => chat.sql('SELECT text FROM message ORDER BY id').flat());
-  assert.equal(await ada.page.locator('.error').textContent(), '');
-  assert.equal(await ada.page.getByLabel('Message').inputValue(), '');
-});
-
 const boardTab = async (t, board, retries) => {
   const session = await newSession(t, { retries });
   const tab = await session.tab(board.url);
@@ -97,17 +87,30 @@ const boardTab = async (t, board, retries) => {
 const cardIs = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
 
-// capability: D18
-testEach('retries: three cards while the board is down, three times: each once, in the order of the clicks', async (t, retries) => {
-  const board = await exampleOn(t, 'board');
-  const tab = await boardTab(t, board, retries);
-  const add = async (text) => {
-    await tab.page.getByLabel('New card').fill(text);
-    await tab.page.getByRole('button', { name: 'Add' }).click();
-  };
-  await threeTimes(t, board, tab, add, (text) => cardIs(tab, text),
-    () => board.sql('SELECT text FROM card ORDER BY id').flat());
-  assert.equal(await tab.page.getByLabel('New card').inputValue(), '');
+// They wait most of the time.
+describe('retries', { concurrency: 4 }, () => {
+  // capability: D18
+  testEach('retries: three messages while the chat is down, three times: each once, in the order of the clicks', async (t, retries) => {
+    const chat = await exampleOn(t, 'chat');
+    const ada = await chatting.personFor(t, chat, 'Ada', { retries });
+    await threeTimes(t, chat, ada, (text) => chatting.say(ada, text), (text) => chatting.shows(ada, text),
+      () => chat.sql('SELECT text FROM message ORDER BY id').flat());
+    assert.equal(await ada.page.locator('.error').textContent(), '');
+    assert.equal(await ada.page.getByLabel('Message').inputValue(), '');
+  });
+
+  // capability: D18
+  testEach('retries: three cards while the board is down, three times: each once, in the order of the clicks', async (t, retries) => {
+    const board = await exampleOn(t, 'board');
+    const tab = await boardTab(t, board, retries);
+    const add = async (text) => {
+      await tab.page.getByLabel('New card').fill(text);
+      await tab.page.getByRole('button', { name: 'Add' }).click();
+    };
+    await threeTimes(t, board, tab, add, (text) => cardIs(tab, text),
+      () => board.sql('SELECT text FROM card ORDER BY id').flat());
+    assert.equal(await tab.page.getByLabel('New card').inputValue(), '');
+  });
 });
 
 // As a hand does it: by then the first click has been answered.
@@ -127,6 +130,7 @@ const posts = (page, end) => {
   return all;
 };
 
+// quick: microhttpd
 // capability: D18
 testEach('retries: a double click is one message, one channel, one card, one board', async (t, retries) => {
   const [chat, board] = [await exampleOn(t, 'chat'), await exampleOn(t, 'board')];

@@ -2,7 +2,7 @@
 // Every example over a slow network: each answer takes a second longer, and comes at 30 KB a second. What an example is
 // for is done, nothing fails, and at no time does a page say that its server is away.
 'use strict';
-const { after, test } = require('node:test');
+const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { EXAMPLES, startOwn } = require('./examples.js');
 const { newSession, closeChrome } = require('./harness.js');
@@ -19,18 +19,21 @@ function watch() {
   setInterval(() => isAway() && console.error('the page says that its server is away'), 50);
 }
 
-for (const name of EXAMPLES)
-  test(`${name}: over a slow network`, { skip: process.env.BROWSER && 'Chromium makes its network slow' }, async (t) => {
-    const example = await startOwn(t, name);
-    const { context, tab, problems } = await newSession(t);
-    await context.addInitScript(watch);
-    const { page } = await tab('about:blank');
-    const devtools = await context.newCDPSession(page);
-    await devtools.send('Network.enable');
-    await devtools.send('Network.emulateNetworkConditions', SLOW);
-    await page.goto(example.url);
-    await enter(page);
-    await page.waitForLoadState('load');
-    await PURPOSES[name](page);
-    assert.deepEqual(problems, []);
-  });
+// They wait most of the time.
+describe('slow', { concurrency: 5 }, () => {
+  for (const name of EXAMPLES)
+    test(`${name}: over a slow network`, { skip: process.env.BROWSER && 'Chromium makes its network slow' }, async (t) => {
+      const example = await startOwn(t, name);
+      const { context, tab, problems } = await newSession(t);
+      await context.addInitScript(watch);
+      const { page } = await tab('about:blank');
+      const devtools = await context.newCDPSession(page);
+      await devtools.send('Network.enable');
+      await devtools.send('Network.emulateNetworkConditions', SLOW);
+      await page.goto(example.url);
+      await enter(page);
+      await page.waitForLoadState('load');
+      await PURPOSES[name](page);
+      assert.deepEqual(problems, []);
+    });
+});
