@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the examples say of their connection, all of them at once: killed, frozen for twelve seconds, ended and started
-// again on the same files, each with its page open.
+// What the examples say of their connection, all of them at once: killed, frozen, ended and started again on the same files,
+// each with its page open.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -71,14 +71,14 @@ test('every example says that its server is killed, and is right when it is back
   }));
 });
 
-test('every example says that its server is frozen for twelve seconds', async (t) => {
+test('every example says that its server is frozen, and is right when it goes on', async (t) => {
   const all = await Promise.all(EXAMPLES.map((name) => open(t, name)));
   for (const { example } of all) example.signal('SIGSTOP');
-  const thawed = (async () => {
-    await new Promise((done) => setTimeout(done, 12000));
+  try {
     await Promise.all(all.map((one) => says(one, true)));
-  })().finally(() => all.forEach(({ example }) => example.signal('SIGCONT')));
-  await thawed;
+  } finally {
+    for (const { example } of all) example.signal('SIGCONT');
+  }
   await Promise.all(all.map((one) => says(one, false)));
   for (const { name, problems } of all) assert.deepEqual(unforeseen(problems), [], name);
 });
