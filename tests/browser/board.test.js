@@ -69,6 +69,7 @@ const says = (tab, selector, what) =>
 const shows = (tab, text) =>
   tab.until((is) => [...document.querySelectorAll('article p')].some((p) => p.textContent === is), text);
 
+// quick: civetweb
 // capability: K12
 test('board: what one person adds, moves and deletes is seen by all, and on no other board', async (t) => {
   const board = await boardFor(t);

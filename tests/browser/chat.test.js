@@ -9,6 +9,7 @@ const { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, 
 
 after(closeChrome);
 
+// quick: microhttpd
 // capability: D12
 test('chat: a message is in all tabs of its channel, at once, and in no other', async (t) => {
   const chat = await chatFor(t);

@@ -34,6 +34,7 @@ async function open(t, server, options) {
   return { ...tab, problems: session.problems };
 }
 
+// quick: microhttpd
 // capability: H4, H5
 test('one stream among ten thousand is found, watched, and seen to end, and why', async (t) => {
   const server = await start(t);

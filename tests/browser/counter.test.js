@@ -31,6 +31,7 @@ test('start, three ticks, a tick a second', async (t) => {
   assert.deepEqual(session.problems, []);
 });
 
+// quick: civetweb, microhttpd
 // capability: A8
 test('a second tab of the session adds ten, the first one sees it; another session sees nothing', async (t) => {
   const counter = await counterFor(t);

@@ -248,6 +248,7 @@ for (const where of ['', 'plain']) {
   });
 }
 
+// quick: microhttpd
 // capability: L4
 test('l4: a page that is open loses nothing when its server is killed', async (t) => {
   const { tab, server } = await begin(t);

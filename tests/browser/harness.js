@@ -9,7 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
 const assert = require('node:assert/strict');
-const { chromium, firefox } = require('playwright-core');
+const { CHROMIUM, FIREFOX, FLAGS, chrome, closeBrowser } = require('./chromium.js');
 const { reservePort } = require('../support/port.js');
 
 const COUNTER = process.env.COUNTER ?? path.join(__dirname, '../../build/bin/counter');
@@ -20,15 +20,8 @@ const TIMEOUT_MS = Number(process.env.PATIENCE ?? 180_000);
 const HOSTILE = ['<script>pwned()</script>', '</script><img src=x onerror=p>', `"'><b onclick=pwned()>`,
   "'+pwned()+'", '`${pwned()}`', '&lt;&amp;&#39;', "\\');pwned()//", '@get("/x") $left', '%s%n%d', 'ünï©ødé 😀',
   '../../?a=b&c#d'];
-// Chromium without windows, where there is one, takes less than half of the processor.
-const CHROMIUM =
-  process.env.CHROMIUM ?? ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'].find((file) => fs.existsSync(file));
-// BROWSER=firefox: Debian's Firefox, as it is, by WebDriver BiDi.
-const FIREFOX = process.env.BROWSER === 'firefox' ? process.env.FIREFOX || '/usr/bin/firefox-esr' : null;
 // What says nothing of a browser is not done again in this one.
 const sameInFirefox = FIREFOX ? 'Chromium has shown it' : false;
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 // A test of which one program failed to end in order may have others: when its file is done they are not waited for.
 const running = new Set();
@@ -137,16 +130,9 @@ const clientWith = (retries) => ({
 });
 const client = clientWith('rebuilt');
 
-let browser = null; // a promise, so that those who ask for it at once get the same
-function chrome() {
-  browser ??= FIREFOX
-    ? firefox.launch({ channel: 'moz-firefox', executablePath: FIREFOX })
-    : chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-  return browser;
-}
 async function closeChrome() {
   running.forEach((child) => waitFor(child, false));
-  await (await browser)?.close();
+  await closeBrowser();
 }
 
 // Whether the client compiles by a nonce, as those since 1.0.3 do: asked of the client itself. It takes the attribute

@@ -265,6 +265,7 @@ test('l3: a letter that comes while the page renders stays', async (t) => {
   assert.equal(await tab.page.inputValue('#q'), 'line 1');
 });
 
+// quick: microhttpd
 // capability: L3
 test('l3: the last of several wins, and nothing older comes after it', async (t) => {
   const tab = await tabFor(t);

@@ -350,6 +350,7 @@ test('d19: three answers of 502, and it recovers by itself', async (t) => {
   assert.deepEqual(faults(problems), []);
 });
 
+// quick: civetweb
 // capability: D19
 test('d19: the server is killed, and begins again', async (t) => {
   const { server, session } = await start(t, { isQuiet: true });

@@ -37,6 +37,7 @@ const ask = async ({ page }, title, answers) => {
   await page.getByRole('button', { name: 'Ask' }).click();
 };
 
+// quick: civetweb
 // capability: D15
 test('poll: votes of three tabs of two people', async (t) => {
   const poll = await pollFor(t);
@@ -133,6 +134,7 @@ test('poll: what is not asked yet is shown as that', async (t) => {
   await one.until(() => document.querySelector('h1')?.textContent === 'While it stands still?');
 });
 
+// quick: civetweb
 test('poll: hostile texts are texts', async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person();

@@ -116,6 +116,7 @@ function file(t, name, size) {
   return at;
 }
 
+// quick: civetweb, microhttpd
 // capability: L1
 test('l1: a page says how far the files of a form are, at most ten times a second, and once what became of them', async (t) => {
   const tab = await tabFor(t);

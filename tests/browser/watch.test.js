@@ -50,6 +50,7 @@ test('watch: a clock ticks in each tab by itself, and closes with it', async (t)
   assert.deepEqual(session.problems, []);
 });
 
+// quick: civetweb
 test('watch: a page that is loaded again has a new one', async (t) => {
   const { server, seen, session } = await start(t);
   const tab = await session.tab(server.url);
