@@ -201,7 +201,10 @@ VESTRY_API void vestry_jobs_wake(vestry_jobs *jobs);
 typedef enum vestry_job_unique {
   VESTRY_JOB_UNIQUE_KEPT,   /**< any that is there: also done ones for keep_ms, and dead ones */
   VESTRY_JOB_UNIQUE_OPEN,   /**< one that waits or runs */
-  VESTRY_JOB_UNIQUE_WAITING /**< one that waits: one that runs may have begun too early to see what this is about */
+  VESTRY_JOB_UNIQUE_WAITING /**< one that waits: one that runs may have begun too early to see what this is about. If
+                                 the order reports EXISTS, that job begins after the order's transaction has ended, so
+                                 it sees what that has committed. The other two look at jobs as they are at the order:
+                                 one that is in the way may begin, and end, before the transaction does */
 } vestry_job_unique;
 
 /** What is to be done. Zero is the default, in brackets. */

@@ -45,7 +45,9 @@ VESTRY_API vestry_err vestry_postgres_jobs_create(vestry_postgres_pool *pool, co
  *  Returns  OK | EXISTS (the key is taken: nothing was written, and the transaction may go on) | INVALID (also: a
  *           transaction that only reads, or of another pool) | TOO_LARGE (the payload) | NO_MEMORY | the errors of
  *           vestry_postgres_run (BUSY also: another transaction has enqueued a job of this key meanwhile)
- *  Threads  the loan's; blocks on the network, and with a key for other transactions that have enqueued one of it */
+ *  Threads  the loan's; blocks on the network, and with a key for other transactions that have enqueued one of it.
+ *           A job of which VESTRY_JOB_UNIQUE_WAITING reports EXISTS is not begun, nor removed, until the transaction is
+ *           over: keep it short. Once a worker was to begin that job, other orders of its key make another one */
 VESTRY_API vestry_err vestry_postgres_jobs_enqueue(vestry_jobs *jobs, vestry_postgres_loan *loan,
                                                    const vestry_job_order *order, int64_t *ret_id);
 /** Make it done in a transaction of the function's own, together with what that writes: both are committed, or neither.

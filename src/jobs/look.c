@@ -51,6 +51,15 @@ vestry_err vsi_jobs_look(vestry_jobs *jobs, bool *ret_is_due) {
   return error;
 }
 
+void vsi_jobs_look_again(vestry_jobs *jobs) {
+  const uint64_t at_ns = vsi_monotonic_in_ms(jobs->options.poll_ms);
+  vsi_mutex_lock(&jobs->lock);
+  if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns;
+  const bool is_sooner = jobs->look_at_ns < jobs->rests_until_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_sooner) vsi_jobs_rouse(jobs);
+}
+
 /* Whether it is time, and worth while. */
 static bool is_wanted(vestry_jobs *jobs) {
   bool is_wanted = false;

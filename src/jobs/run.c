@@ -65,20 +65,17 @@ static int64_t wait_ms(const vsi_jobs_run *run) {
   return (int64_t)(ms - ms / 2 + chance % (ms / 2 + 1));
 }
 
-/* A tick waits for its next period, which is later than the one that it was run for, whatever the clock says. */
-static void await_period(const vsi_jobs_run *run, int64_t now_ms, vsi_jobs_end *end) {
-  const int64_t after_ms = vsi_jobs_period_after(run->period, now_ms);
-  const int64_t least_ms = vsi_jobs_period_after(run->period, run->job.period_at_ms);
-  end->state = VESTRY_JOB_WAITING;
-  end->due_ms = after_ms > least_ms ? after_ms : least_ms;
-  end->attempts_count = 0;
+/* Whether a tick's next attempt would be one of the next period. */
+static bool is_of_next_period(const vsi_jobs_run *run, int64_t wait_ms) {
+  return run->period.length_ms &&
+         vsi_jobs_run_now_ms(run) + wait_ms >= vsi_jobs_period_after(run->period, run->job.period_at_ms);
 }
 
-/* What becomes of a row whose function has returned this, or that is buried. */
+/* What becomes of a row whose function has returned this, or that is buried. A tick waits for the period after the one
+ * that it was run for, which may have begun. */
 static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool is_put_back, vsi_jobs_end *ret_end) {
-  const int64_t now_ms = vsi_jobs_now_ms(run->jobs) + run->ahead_ms;
   const bool is_tick = run->period.length_ms != 0;
-  vsi_jobs_end end = {VESTRY_JOB_WAITING, now_ms, run->job.attempt, run->job.period_at_ms, NULL};
+  vsi_jobs_end end = {.state = VESTRY_JOB_WAITING, .attempts_count = run->job.attempt};
   vestry_job_outcome outcome = VESTRY_JOB_ENDED_AGAIN;
   if (!error) {
     outcome = VESTRY_JOB_ENDED_DONE;
@@ -89,24 +86,30 @@ static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool 
     end.attempts_count--;
   } else {
     end.error = *run->why ? run->why : vestry_strerror(error);
-    end.due_ms = now_ms + wait_ms(run);
+    end.wait_ms = wait_ms(run);
     const bool is_last = run->is_buried || run->is_hopeless || run->job.attempt >= run->job.attempts_most ||
-                         (is_tick && end.due_ms >= vsi_jobs_period_after(run->period, now_ms));
+                         is_of_next_period(run, end.wait_ms);
     if (is_last) {
       outcome = VESTRY_JOB_ENDED_DEAD;
       end.state = VESTRY_JOB_DEAD;
     }
   }
-  if (is_tick && end.state != VESTRY_JOB_WAITING) await_period(run, now_ms, &end);
+  if (is_tick && end.state != VESTRY_JOB_WAITING) {
+    end.state = VESTRY_JOB_WAITING;
+    end.awaits_period = true;
+    end.attempts_count = 0;
+  }
   *ret_end = end;
   return outcome;
 }
 
-/* Whether the function's own transaction has made it done. */
-static bool is_finished(vsi_jobs_run *run, vestry_err error) {
-  bool is_it = false;
-  vestry_err looked = run->is_finished ? ops_of(run->jobs)->is_finished(run, &is_it) : VESTRY_OK;
-  return is_it || (looked == VESTRY_NOT_FOUND && !error); /* done, and removed since */
+/* Whether the function's own transaction has made it done. The errors are those of the table. */
+static vestry_err look_finished(vsi_jobs_run *run, vestry_err error, bool *ret_is_it) {
+  if (!run->is_finished) return VESTRY_OK;
+  const vestry_err looked = ops_of(run->jobs)->is_finished(run, ret_is_it);
+  if (looked != VESTRY_NOT_FOUND) return looked;
+  *ret_is_it = !error; /* done, and removed since */
+  return VESTRY_OK;
 }
 
 /* Wait for a moment, with a run in hand whose end could not be written. false: the jobs are being stopped, or there are
@@ -122,17 +125,28 @@ static bool wait_a_moment(vsi_jobs_run *run) {
   return goes_on;
 }
 
-/* Write the end. If the disk is full, or another program writes for long, it is written later: what was done is not to
- * be done again for that. */
+/* A commit whose answer was lost may come to its end between the look and the write, which then finds no row that runs:
+ * so it is looked again. */
+static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_end *end, bool *ret_is_finished) {
+  vestry_err written = look_finished(run, error, ret_is_finished);
+  if (written || *ret_is_finished) return written;
+  written = ops_of(run->jobs)->end(run, end);
+  if (written != VESTRY_CLOSED) return written;
+  const vestry_err looked = look_finished(run, error, ret_is_finished);
+  return looked ? looked : *ret_is_finished ? VESTRY_OK : VESTRY_CLOSED;
+}
+
+/* Write the end. If the disk is full, or another program writes for long, or the server is away, it is written later:
+ * what was done is not to be done again for that, nor told otherwise. */
 static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   vsi_jobs_end end;
-  if (is_finished(run, error)) return VESTRY_JOB_ENDED_DONE;
   const bool is_put_back = error == VESTRY_CLOSED && vestry_job_is_over(&run->job);
   const vestry_job_outcome outcome = judge(run, error, is_put_back, &end);
+  bool is_finished = false;
   vestry_err written;
-  do written = ops_of(run->jobs)->end(run, &end);
+  do written = write_end(run, error, &end, &is_finished);
   while ((written == VESTRY_LIMIT || written == VESTRY_NO_MEMORY) && wait_a_moment(run));
-  if (!written) return outcome;
+  if (!written) return is_finished ? VESTRY_JOB_ENDED_DONE : outcome;
   vsi_jobs_lose(run);
   return VESTRY_JOB_ENDED_LOST;
 }
@@ -223,7 +237,10 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
     }
     free_run(&run, jobs);
   }
-  if (error == VESTRY_NOT_FOUND) error = VESTRY_OK; /* another process was quicker, with all that are due */
+  if (error == VESTRY_NOT_FOUND) { /* another process was quicker, with all that are due, or they are locked */
+    vsi_jobs_look_again(jobs);
+    error = VESTRY_OK;
+  }
   *ret_has_run = has_run;
   return error;
 }

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "base/wait.h"
 #include "vestry/jobs.h"
 
 /* A function for the jobs of a kind. */
@@ -33,7 +34,8 @@ typedef struct vsi_jobs_run {
   char *key;
   unsigned char *payload;
   vsi_jobs_period period;
-  int64_t ahead_ms;   /* the table's clock was so far ahead of this host's when it was taken */
+  int64_t taken_ms;   /* when it was taken, by the table's clock */
+  uint64_t taken_ns;  /* and by the monotonic one */
   bool is_over_taken; /* another one's lease had ended */
   bool is_buried;     /* it had had its attempts, and is dead: no function is called */
   bool is_hopeless;   /* the function's, and so for the next two */
@@ -90,6 +92,13 @@ static inline int64_t vsi_jobs_now_ms(const vestry_jobs *jobs) {
     now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
   }
   return now_ms < 0 ? 0 : now_ms > most ? most : now_ms;
+}
+
+/* The time of the table's clock, as far as this process can know it: of a clock that is set while the function runs it
+ * knows nothing. Whatever is written into the table is computed there. */
+static inline int64_t vsi_jobs_run_now_ms(const vsi_jobs_run *run) {
+  if (run->jobs->options.now_ms) return vsi_jobs_now_ms(run->jobs);
+  return run->taken_ms + (int64_t)((vsi_monotonic_ns() - run->taken_ns) / 1000000);
 }
 
 /* Whether it has a byte, and at most so many. NULL: no. */

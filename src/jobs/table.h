@@ -10,9 +10,9 @@
 /* What a run's end makes of its row. */
 typedef struct vsi_jobs_end {
   vestry_job_state state;
-  int64_t due_ms; /* if it waits */
+  bool awaits_period; /* it waits for the period after its last one, by the times that the tick has now */
+  int64_t wait_ms;    /* else, if it waits: so long from now on */
   uint32_t attempts_count;
-  int64_t period_at_ms;
   const char *error; /* NULL: as it was; "": none */
 } vsi_jobs_end;
 
@@ -85,12 +85,23 @@ static inline vestry_job_state vsi_jobs_state_of(const char *name) {
   return VESTRY_JOB_ANY;
 }
 
+/* A tick begins the period that holds the time, with all attempts, however the last one ended. A period that was begun
+ * is not followed by an earlier one, also if the clock was set back. */
+static inline void vsi_jobs_begin_period(vsi_jobs_run *run, int64_t now_ms) {
+  const int64_t at_ms = run->period.length_ms ? vsi_jobs_period_of(run->period, now_ms) : 0;
+  if (at_ms <= run->job.period_at_ms) return;
+  run->job.period_at_ms = at_ms;
+  run->job.attempt = 0;
+}
+
 /* One that was read is begun once more, at that time. A row that ran, and has had its attempts, is left as it is: the
  * end that it gets is the jobs'. Returns whether it is begun. */
 static inline bool vsi_jobs_begin(vsi_jobs_run *run, int64_t now_ms) {
+  run->taken_ms = now_ms;
+  run->taken_ns = vsi_monotonic_ns();
+  vsi_jobs_begin_period(run, now_ms);
   run->is_buried = run->is_over_taken && run->job.attempt >= run->job.attempts_most;
   if (run->is_buried) return false;
-  if (run->period.length_ms && run->job.attempt == 0) run->job.period_at_ms = vsi_jobs_period_of(run->period, now_ms);
   run->job.attempt++;
   run->job.fence++;
   return true;

@@ -3,20 +3,26 @@
  *
  * Two transactions that enqueue a job of the same key do it one after the other: each counts in one of 1,024 rows, by
  * the key, before it looks for jobs that are in the way. One that reads in an older snapshot than that count begins
- * again (BUSY), as if it had read the job itself. */
-#include "base/hash.h"
+ * again (BUSY), as if it had read the job itself. The server computes which row that is, so that all nodes agree.
+ *
+ * A job that waits, and that an order relies on, is locked until the order's transaction is over, because it would
+ * otherwise begin, and end, before what the order is about is committed. The lock (KEY SHARE) is in the way of those
+ * that take or remove the job only. Orders that follow each other closely could keep a job locked for ever: a worker
+ * that passes over it closes it, and orders do not rely on a closed one (jobs_table.c). */
 #include "jobs/order.h"
 #include "postgres/bytea.h"
 #include "postgres/clock.h"
 #include "postgres/jobs_table.h"
 #include "vestry/postgres_jobs.h"
 
-static const char slot_sql[] = "UPDATE vestry_job_slot SET orders = orders + 1 WHERE slot = $1";
-/* Jobs that stand in the way of one of this kind and key: $3 is vestry_job_unique. */
-#define IN_THE_WAY                                                                                                     \
-  " FROM vestry_job WHERE kind = $1 AND key = $2"                                                                      \
-  " AND ($3::integer = 0 OR state = 'waiting' OR ($3 = 1 AND state = 'running'))"
-static const char in_the_way_sql[] = "SELECT id" IN_THE_WAY " ORDER BY id DESC LIMIT 1";
+static const char slot_sql[] = "UPDATE vestry_job_slot SET orders = orders + 1 WHERE slot = hashtext($1) & 1023";
+/* The last job that stands in the way of one of this kind and key, by vestry_job_unique. */
+#define OF_THE_KEY "SELECT id FROM vestry_job WHERE kind = $1 AND key = $2"
+#define THE_LAST   " ORDER BY id DESC LIMIT 1"
+static const char *const in_the_way_sql[] = {
+    [VESTRY_JOB_UNIQUE_KEPT] = OF_THE_KEY THE_LAST,
+    [VESTRY_JOB_UNIQUE_OPEN] = OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST,
+    [VESTRY_JOB_UNIQUE_WAITING] = OF_THE_KEY " AND state = 'waiting' AND NOT is_closed" THE_LAST " FOR KEY SHARE"};
 #define NOW VSI_POSTGRES_NOW_MS
 static const char enqueue_sql[] =
     "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created) VALUES($1, $2, 'waiting',"
@@ -49,10 +55,9 @@ vestry_err vestry_postgres_job_finish(vestry_job *job, vestry_postgres_loan *loa
 
 /* OK (there is none) | EXISTS */
 static vestry_err find_in_the_way(vestry_postgres_loan *loan, const vestry_job_order *order, int64_t *ret_id) {
-  const int slot = (int)(vsi_hash_bytes(0, order->key, strlen(order->key)) % VSI_POSTGRES_JOBS_SLOTS);
-  vestry_err error = vestry_postgres_run(loan, slot_sql, VESTRY_LIST(slot), NULL, NULL);
+  vestry_err error = vestry_postgres_run(loan, slot_sql, VESTRY_LIST(order->key), NULL, NULL);
   if (!error)
-    error = vestry_postgres_run(loan, in_the_way_sql, VESTRY_LIST(order->kind, order->key, (int)order->unique),
+    error = vestry_postgres_run(loan, in_the_way_sql[order->unique], VESTRY_LIST(order->kind, order->key),
                                 vestry_postgres_row_integer, ret_id);
   if (error == VESTRY_NOT_FOUND) return VESTRY_OK;
   return error ? error : VESTRY_EXISTS;

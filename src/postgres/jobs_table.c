@@ -6,7 +6,9 @@
  * Several nodes take jobs at once. A taking locks its row, and passes over those that are locked (SKIP LOCKED): another
  * node takes them at this moment, or the application's transaction has finished them and is not over. So no node waits
  * for another, and no lease of a job that is being finished is taken over. For the same reason renewing passes over
- * locked rows: such a job is not lost as long as its row, as it is committed, has the number.
+ * locked rows: such a job is not lost as long as its row, as it is committed, has the number. A taking also passes over
+ * a job that waits and that transactions of orders rely on (jobs.c), and closes it: further orders make a job of their
+ * own, so it is free when those transactions are over.
  *
  * Where pages of the pool follow commits, their follower tells that the table was written (ears.h), so a job of another
  * node's is found with its commit. NOTIFY would tell it everywhere, but transactions that notify commit one at a time.
@@ -21,7 +23,7 @@
 #include "postgres/recorded.h"
 #include "postgres/schema.h"
 
-enum { CLEANED_AT_ONCE = 64 };
+enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16 };
 #define PROGRESS_SCALE 1073741824 /* 2^30, by which a progress is read as an integer: no locale is in the way */
 
 static const char *const steps[] = {
@@ -36,17 +38,24 @@ static const char *const steps[] = {
     "CREATE TABLE vestry_job_slot(slot integer PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = 50);"
     "INSERT INTO vestry_job_slot(slot, orders) SELECT slot, 0 FROM generate_series(0, 1023) AS slot;"
     "CREATE TABLE vestry_job_total(removed bigint NOT NULL) WITH (fillfactor = 10);"
-    "INSERT INTO vestry_job_total(removed) VALUES(0)"};
+    "INSERT INTO vestry_job_total(removed) VALUES(0)",
+    "ALTER TABLE vestry_job ADD COLUMN is_closed boolean NOT NULL DEFAULT false"};
 static const vsi_postgres_schema schema = {"job", steps, sizeof steps / sizeof *steps};
 
 #define NOW VSI_POSTGRES_NOW_MS
 
 static const char now_sql[] = "SELECT " NOW("$1");
-static const char tick_sql[] = "INSERT INTO vestry_job AS old(kind, state, due, attempts_most, created, period, shift)"
-                               " VALUES($1, 'waiting', $2, $3, $4, $5, $6) ON CONFLICT(kind) WHERE period IS NOT NULL"
-                               " DO UPDATE SET period = excluded.period, shift = excluded.shift,"
-                               " due = CASE old.state WHEN 'waiting' THEN excluded.due ELSE old.due END"
-                               " WHERE old.period <> excluded.period OR old.shift <> excluded.shift";
+/* When the period after the last one begins, by times that are columns or parameters. */
+#define PERIOD_AFTER(row, period, shift)                                                                               \
+  "((" row "period_at - " shift ") / " period " * " period " + " shift " + " period ")"
+static const char tick_sql[] =
+    "INSERT INTO vestry_job AS old(kind, state, due, attempts_most, created, period, shift)"
+    " VALUES($1, 'waiting', $2, $3, $4, $5, $6) ON CONFLICT(kind) WHERE period IS NOT NULL"
+    " DO UPDATE SET period = excluded.period, shift = excluded.shift,"
+    " due = CASE old.state WHEN 'waiting' THEN greatest(excluded.due, " PERIOD_AFTER(
+        "old.", "excluded.period",
+        "excluded.shift") ") ELSE old.due END"
+                          " WHERE old.period <> excluded.period OR old.shift <> excluded.shift";
 /* In how long the next one is due, of some kinds; and which file the table is in. */
 static const char next_sql[] = "SELECT min(first.due) - " NOW(
     "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job')"
@@ -54,28 +63,38 @@ static const char next_sql[] = "SELECT min(first.due) - " NOW(
           " AND due IS NOT NULL ORDER BY due, id LIMIT 1) AS first";
 /* The kinds that have one that is due, those first whose one has been due for longest. */
 static const char due_sql[] =
-    "SELECT known.number FROM unnest($1::text[]) WITH ORDINALITY AS known(kind, number), LATERAL"
-    " (SELECT due FROM vestry_job WHERE kind = known.kind AND due <= " NOW(
+    "SELECT known.number, oldest.id FROM unnest($1::text[]) WITH ORDINALITY AS known(kind, number), LATERAL"
+    " (SELECT due, id FROM vestry_job WHERE kind = known.kind AND due <= " NOW(
         "$2") " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due";
 static const char find_sql[] =
     "SELECT id, key, payload, state = 'running', attempts, attempts_most, fence, period, shift, period_at, " NOW(
-        "$2") " FROM vestry_job WHERE kind = $1 AND due <= " NOW("$2") " ORDER BY due, id LIMIT 1"
-                                                                       " FOR UPDATE SKIP LOCKED";
+        "$2") ", due FROM vestry_job WHERE kind = $1 AND due <= " NOW("$2") " ORDER BY due, id LIMIT 1"
+                                                                            " FOR UPDATE SKIP LOCKED";
 static const char take_sql[] = "UPDATE vestry_job SET state = 'running', due = " NOW(
-    "$2") " + $3::bigint, fence = $4, attempts = $5, period_at = $6, progress = 0, said = NULL WHERE id = $1";
+    "$2") " + $3::bigint, fence = $4, attempts = $5, period_at = $6, progress = 0, said = NULL, is_closed = false"
+          " WHERE id = $1";
+/* Those that orders rely on, of those that are due for longer than another one. $3 is null: of all that are due. */
+static const char close_sql[] =
+    "UPDATE vestry_job SET is_closed = true WHERE id IN (SELECT id FROM vestry_job WHERE kind = $1 AND due <= " NOW(
+        "$2") " AND ($3::bigint IS NULL OR (due, id) < ($3, $4)) AND state = 'waiting' AND key IS NOT NULL"
+              " AND NOT is_closed ORDER BY due, id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)";
 #define OF_THE_LEASE " WHERE id = $1 AND fence = $2 AND state = 'running'"
-/* $4 is null if it has ended. $9 is 1 for one that is buried: that is a taking over, too, so it gets another number, by
- * which the former process learns that it has lost it. */
-static const char end_sql[] =
-    "UPDATE vestry_job SET state = $3, due = $4, attempts = $5, fence = fence + $9, ended = CASE WHEN $4::bigint IS "
-    "NULL THEN " NOW("$6") " END, period_at = $7, error = nullif(coalesce($8, error), ''),"
-                           " progress = CASE $3 WHEN 'done' THEN 1 ELSE progress END" OF_THE_LEASE " RETURNING 1";
-/* Whether this run has written its end: nothing else makes a row with its number one that does not run. */
-static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state <> 'running'";
+/* $4 is null if it has ended. $7 is 1 if it waits for a period. $9 is 1 for one that is buried: that is a taking over,
+ * too, so it gets another number, by which the former process learns that it has lost it. */
+static const char end_sql[] = "UPDATE vestry_job SET state = $3, due = CASE $7::integer WHEN 1 THEN " PERIOD_AFTER(
+    "", "period",
+    "shift") " ELSE " NOW("$6") " + $4::bigint END, attempts = $5, fence = fence + $9,"
+                                " ended = CASE WHEN $4::bigint IS NULL THEN " NOW(
+                                    "$6") " END, error = nullif(coalesce($8, error), ''),"
+                                          " progress = CASE $3 WHEN 'done' THEN 1 ELSE progress END" OF_THE_LEASE
+                                          " RETURNING 1";
+/* Whether this run has written that end: nothing but its own transaction makes a row with its number otherwise one that
+ * does not run. */
+static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3";
 static const char progress_sql[] =
     "UPDATE vestry_job SET progress = $3, said = $4, due = " NOW("$5") " + $6::bigint" OF_THE_LEASE " RETURNING 1";
 static const char renew_sql[] =
-    "WITH free AS (SELECT id FROM vestry_job" OF_THE_LEASE " FOR UPDATE SKIP LOCKED),"
+    "WITH free AS (SELECT id FROM vestry_job" OF_THE_LEASE " FOR NO KEY UPDATE SKIP LOCKED),"
     " renewed AS (UPDATE vestry_job AS job SET due = " NOW("$3") " + $4::bigint FROM free WHERE job.id = free.id)"
                                                                  " SELECT 1 FROM vestry_job" OF_THE_LEASE;
 static const char finish_sql[] =
@@ -210,11 +229,13 @@ typedef struct taking {
   vestry_postgres_loan *loan;
   vsi_jobs_run *run;
   const char *kinds;
+  int64_t due_ms;   /* of the one that is taken */
   vestry_err error; /* NOT_FOUND: none is taken yet */
 } taking;
 
 static void read_job(const vestry_postgres_row *row, void *ctx) {
-  vsi_jobs_run *run = ctx;
+  taking *of = ctx;
+  vsi_jobs_run *run = of->run;
   const char *key = vestry_postgres_text(row, 1), *payload = vestry_postgres_text(row, 2);
   const size_t len = vsi_postgres_bytea_is(payload) ? vsi_postgres_bytea_len(payload) : 0;
   if (key) run->key = vsi_strdup(run->jobs->host, key, strlen(key));
@@ -228,7 +249,8 @@ static void read_job(const vestry_postgres_row *row, void *ctx) {
   run->job.fence = vestry_postgres_integer(row, 6);
   run->period = (vsi_jobs_period){vestry_postgres_integer(row, 7), vestry_postgres_integer(row, 8)};
   run->job.period_at_ms = vestry_postgres_integer(row, 9);
-  run->ahead_ms = vestry_postgres_integer(row, 10); /* the time, until it is compared */
+  run->taken_ms = vestry_postgres_integer(row, 10);
+  of->due_ms = vestry_postgres_integer(row, 11);
 }
 
 static void forget_run(vsi_jobs_run *run, const vestry_jobs *jobs) {
@@ -237,20 +259,33 @@ static void forget_run(vsi_jobs_run *run, const vestry_jobs *jobs) {
   memset(run, 0, sizeof *run);
 }
 
-static vestry_err take_of(const taking *of, const vsi_jobs_kind *kind) {
+/* Close those that were passed over. */
+static vestry_err close_before(const taking *of, const vsi_jobs_kind *kind, bool is_found) {
+  const vestry_value due = is_found ? vestry_value_integer(of->due_ms) : vestry_value_null();
+  return vestry_postgres_run(of->loan, close_sql,
+                             VESTRY_LIST((const char *)kind->name, vsi_postgres_jobs_now_ms(of->jobs), due,
+                                         of->run->job.id, (int)CLOSED_AT_ONCE),
+                             NULL, NULL);
+}
+
+/* oldest_id: of all that are due. */
+static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_id) {
   vsi_jobs_run *run = of->run;
   const int64_t given_ms = vsi_postgres_jobs_now_ms(of->jobs);
   run->jobs = of->jobs;
   run->kind = kind;
   vestry_err error =
-      vestry_postgres_run(of->loan, find_sql, VESTRY_LIST((const char *)kind->name, given_ms), read_job, run);
+      vestry_postgres_run(of->loan, find_sql, VESTRY_LIST((const char *)kind->name, given_ms), read_job, of);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  if (run->job.id != oldest_id) {
+    const vestry_err closed = close_before(of, kind, !error);
+    if (closed) return closed;
+  }
   if (error) return error;
   if (!run->payload) return VESTRY_NO_MEMORY; /* or none for the key, which comes first */
-  const int64_t now_ms = run->ahead_ms;
-  run->ahead_ms = given_ms ? 0 : now_ms - vsi_jobs_now_ms(of->jobs);
   run->job.kind = kind->name;
   run->job.key = run->key;
-  if (!vsi_jobs_begin(run, now_ms)) return VESTRY_OK;
+  if (!vsi_jobs_begin(run, run->taken_ms)) return VESTRY_OK;
   return vestry_postgres_run(of->loan, take_sql,
                              VESTRY_LIST(run->job.id, given_ms, of->jobs->options.lease_ms, run->job.fence,
                                          run->job.attempt, run->job.period_at_ms),
@@ -260,7 +295,8 @@ static vestry_err take_of(const taking *of, const vsi_jobs_kind *kind) {
 static void try_kind(const vestry_postgres_row *row, void *ctx) {
   taking *of = ctx;
   const size_t number = (size_t)vestry_postgres_integer(row, 0);
-  if (of->error == VESTRY_NOT_FOUND) of->error = take_of(of, &of->jobs->kinds[number - 1]);
+  if (of->error == VESTRY_NOT_FOUND)
+    of->error = take_of(of, &of->jobs->kinds[number - 1], vestry_postgres_integer(row, 1));
 }
 
 static vestry_err take_first(vestry_postgres_loan *loan, void *ctx) {
@@ -270,7 +306,9 @@ static vestry_err take_first(vestry_postgres_loan *loan, void *ctx) {
   of->error = VESTRY_NOT_FOUND;
   vestry_err error =
       vestry_postgres_run(loan, due_sql, VESTRY_LIST(of->kinds, vsi_postgres_jobs_now_ms(of->jobs)), try_kind, of);
-  return error ? error : of->error;
+  return error                           ? error
+         : of->error == VESTRY_NOT_FOUND ? VESTRY_OK /* what was closed is committed */
+                                         : of->error;
 }
 
 static vestry_err take(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
@@ -279,7 +317,7 @@ static vestry_err take(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
   taking of = {.jobs = jobs, .run = ret_run, .kinds = kinds};
   vestry_err error = vestry_postgres_act(vsi_postgres_jobs_pool(jobs), VESTRY_POSTGRES_READ_COMMITTED, take_first, &of);
   vsi_free(jobs->host, kinds);
-  return error;
+  return error ? error : of.error;
 }
 
 /* ------------------------------------------------------------------------------------------------ of a lease ------ */
@@ -288,13 +326,15 @@ static vestry_err write_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
   const bool has_ended = end->state == VESTRY_JOB_DONE || end->state == VESTRY_JOB_DEAD;
   vestry_err error = run_alone(run->jobs, end_sql,
                                VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
-                                           has_ended ? vestry_value_null() : vestry_value_integer(end->due_ms),
-                                           end->attempts_count, vsi_postgres_jobs_now_ms(run->jobs), end->period_at_ms,
-                                           text_or_null(end->error), (int)run->is_buried),
+                                           has_ended ? vestry_value_null() : vestry_value_integer(end->wait_ms),
+                                           end->attempts_count, vsi_postgres_jobs_now_ms(run->jobs),
+                                           (int)end->awaits_period, text_or_null(end->error), (int)run->is_buried),
                                NULL, NULL);
   /* The answer of the first one may have been lost. */
   if (error == VESTRY_NOT_FOUND)
-    error = run_alone(run->jobs, ended_sql, VESTRY_LIST(run->job.id, run->job.fence + run->is_buried), NULL, NULL);
+    error = run_alone(run->jobs, ended_sql,
+                      VESTRY_LIST(run->job.id, run->job.fence + run->is_buried, vsi_jobs_state_name(end->state)), NULL,
+                      NULL);
   return error == VESTRY_NOT_FOUND ? VESTRY_CLOSED : error;
 }
 

@@ -12,9 +12,6 @@ typedef struct vsi_postgres_jobs_table {
   vsi_postgres_ear ear; /* of vestry_job, while threads run */
 } vsi_postgres_jobs_table;
 
-/* Keyed orders are written one after the other if their keys are of one slot. */
-enum { VSI_POSTGRES_JOBS_SLOTS = 1024 };
-
 extern const vsi_jobs_table_ops vsi_postgres_jobs_ops;
 
 static inline vestry_postgres_pool *vsi_postgres_jobs_pool(const vestry_jobs *jobs) {

@@ -50,7 +50,33 @@ static int find_in_the_way(sqlite3 *db, const vestry_job_order *order, int64_t *
   if (!result) result = sqlite3_step(statement);
   if (result == SQLITE_ROW) *ret_id = sqlite3_column_int64(statement, 0);
   sqlite3_finalize(statement);
-  return result == SQLITE_ROW ? SQLITE_OK : result;
+  return result;
+}
+
+/* SQLITE_DONE: it is inserted, or ret_is_there: one is in the way. */
+static int insert_row(sqlite3 *db, const vestry_job_order *order, int64_t now_ms, bool *ret_is_there, int64_t *ret_id) {
+  sqlite3_stmt *statement = NULL;
+  int result = sqlite3_prepare_v2(db, enqueue_sql, -1, &statement, NULL);
+  if (!result) result = bind_order(statement, order, now_ms);
+  if (!result) result = sqlite3_step(statement);
+  if (result == SQLITE_DONE) {
+    *ret_is_there = sqlite3_changes(db) == 0;
+    *ret_id = sqlite3_last_insert_rowid(db);
+  }
+  sqlite3_finalize(statement);
+  return result;
+}
+
+/* Outside of a transaction the one that is in the way may be another state by the time it is looked up: then it is in
+ * the way no more. */
+static int insert_or_find(sqlite3 *db, const vestry_job_order *order, int64_t now_ms, bool *ret_is_there,
+                          int64_t *ret_id) {
+  int result;
+  do {
+    result = insert_row(db, order, now_ms, ret_is_there, ret_id);
+    if (result == SQLITE_DONE && *ret_is_there) result = find_in_the_way(db, order, ret_id);
+  } while (result == SQLITE_DONE && *ret_is_there);
+  return result == SQLITE_ROW ? SQLITE_DONE : result;
 }
 
 /* The loan's transaction, if it is one of the pool's connections: this thread has it. */
@@ -67,16 +93,7 @@ static vestry_err insert(vestry_jobs *jobs, sqlite3 *db, const vestry_job_order 
   if (loan && vsi_jobs_wake_after(jobs, &loan->after)) return VESTRY_NO_MEMORY;
   bool is_there = false;
   int64_t id = 0;
-  sqlite3_stmt *statement = NULL;
-  int result = sqlite3_prepare_v2(db, enqueue_sql, -1, &statement, NULL);
-  if (!result) result = bind_order(statement, order, vsi_jobs_now_ms(jobs));
-  if (!result) result = sqlite3_step(statement);
-  if (result == SQLITE_DONE) {
-    is_there = sqlite3_changes(db) == 0;
-    id = sqlite3_last_insert_rowid(db);
-  }
-  sqlite3_finalize(statement);
-  if (result == SQLITE_DONE && is_there) result = find_in_the_way(db, order, &id);
+  const int result = insert_or_find(db, order, vsi_jobs_now_ms(jobs), &is_there, &id);
   vestry_err error = vsi_sqlite_fail(&call, db, result, "the job is not enqueued");
   if (error) return error;
   if (ret_id) *ret_id = id;

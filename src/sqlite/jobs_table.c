@@ -35,8 +35,13 @@ static const vsi_sqlite_schema schema = {"job", steps, sizeof steps / sizeof *st
 static const char tick_sql[] = "INSERT INTO vestry_job(kind, state, due, attempts_most, created, period, shift)"
                                " SELECT ?1, 'waiting', ?2, ?3, ?4, ?5, ?6"
                                " WHERE NOT EXISTS(SELECT 1 FROM vestry_job WHERE kind = ?1 AND period IS NOT NULL)";
-static const char retime_sql[] = "UPDATE vestry_job SET period = ?2, shift = ?3, due = iif(state = 'waiting', ?4, due)"
-                                 " WHERE kind = ?1 AND period IS NOT NULL AND (period <> ?2 OR shift <> ?3)";
+/* When the period after the last one begins, by times that are columns or parameters. */
+#define PERIOD_AFTER(period, shift) "((period_at - " shift ") / " period " * " period " + " shift " + " period ")"
+static const char retime_sql[] =
+    "UPDATE vestry_job SET period = ?2, shift = ?3, due = iif(state = 'waiting',"
+    " max(?4, coalesce(" PERIOD_AFTER("?2",
+                                      "?3") ", 0)), due)"
+                                            " WHERE kind = ?1 AND period IS NOT NULL AND (period <> ?2 OR shift <> ?3)";
 static const char find_sql[] = "SELECT id, due FROM vestry_job WHERE kind = ?1 AND due <= ?2 ORDER BY due, id LIMIT 1";
 static const char next_sql[] =
     "SELECT due FROM vestry_job WHERE kind = ?1 AND due IS NOT NULL ORDER BY due, id LIMIT 1";
@@ -45,9 +50,10 @@ static const char read_sql[] = "SELECT key, payload, state = 'running', attempts
 static const char take_sql[] = "UPDATE vestry_job SET state = 'running', due = ?2, fence = ?3, attempts = ?4,"
                                " period_at = ?5, progress = 0, said = NULL WHERE id = ?1";
 #define OF_THE_LEASE " WHERE id = ?1 AND fence = ?2 AND state = 'running'"
-static const char end_sql[] =
-    "UPDATE vestry_job SET state = ?3, due = ?4, attempts = ?5, ended = ?6, period_at = ?7,"
-    " error = nullif(coalesce(?8, error), ''), progress = iif(?3 = 'done', 1, progress)" OF_THE_LEASE;
+static const char end_sql[] = "UPDATE vestry_job SET state = ?3, due = iif(?7, " PERIOD_AFTER(
+    "period", "shift") ", ?4), attempts = ?5,"
+                       " ended = ?6, error = nullif(coalesce(?8, error), ''), progress = iif(?3 = 'done', 1, "
+                       "progress)" OF_THE_LEASE;
 static const char progress_sql[] = "UPDATE vestry_job SET progress = ?3, said = ?4, due = ?5" OF_THE_LEASE;
 static const char renew_sql[] = "UPDATE vestry_job SET due = ?3" OF_THE_LEASE;
 static const char finish_sql[] =
@@ -220,11 +226,12 @@ static vestry_err change_leased(vsi_jobs_run *run, const char *sql, const vestry
 static vestry_err write_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
   const bool has_ended = end->state == VESTRY_JOB_DONE || end->state == VESTRY_JOB_DEAD;
   const vestry_value none = vestry_value_null();
+  const int64_t now_ms = vsi_jobs_now_ms(run->jobs);
   return change_leased(run, end_sql,
                        VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
-                                   has_ended ? none : vestry_value_integer(end->due_ms), end->attempts_count,
-                                   has_ended ? vestry_value_integer(vsi_jobs_now_ms(run->jobs)) : none,
-                                   end->period_at_ms, text_or_null(end->error)));
+                                   has_ended ? none : vestry_value_integer(now_ms + end->wait_ms), end->attempts_count,
+                                   has_ended ? vestry_value_integer(now_ms) : none, end->awaits_period,
+                                   text_or_null(end->error)));
 }
 
 static vestry_err write_progress(vsi_jobs_run *run, double fraction, const char *text) {

@@ -92,13 +92,16 @@ static void periods_do_not_overlap_and_a_dead_one_is_taken_over(void **state) {
   c.meanwhile = outlast_the_period;
   assert_true(crew_step(&c.nodes[0]));
   assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
-  assert_false(crew_step(&c.nodes[0])); /* the next period begins later than now */
+  /* Of the periods that have passed meanwhile the last one is performed, late. */
+  assert_true(crew_step(&c.nodes[1]));
+  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 52000);
+  assert_false(crew_step(&c.nodes[0]));
   crew_pass(10000);
   c.meanwhile = crew_stand_still;
   const int calls = atomic_load(&c.calls);
   assert_true(crew_step(&c.nodes[0]));
   assert_int_equal(atomic_load(&c.calls), calls + 2); /* of the same period */
-  assert_int_equal(atomic_load(&c.outcomes[2]), VESTRY_JOB_ENDED_LOST);
+  assert_int_equal(atomic_load(&c.outcomes[3]), VESTRY_JOB_ENDED_LOST);
   assert_false(crew_step(&c.nodes[1]));
   crew_close(&c);
 }
@@ -125,12 +128,127 @@ static void a_tick_has_the_times_that_were_given_last(void **state) {
   crew_close(&c);
 }
 
+/* Its process stands still until the next period, in which another one takes it over. */
+static void sleep_into_the_next_period(crew *c, crew_node *n, vestry_job *job) {
+  c->meanwhile = NULL;
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 2000);
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 12500);
+  assert_true(crew_step(&c->nodes[n == &c->nodes[0]]));
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 12000);
+  assert_int_equal(c->attempt, 1);
+  assert_int_equal(vestry_job_progress(job, 0.5, "late"), VESTRY_CLOSED);
+}
+
+static void be_put_back(crew *c, crew_node *n, vestry_job *job) {
+  c->meanwhile = NULL;
+  vestry_jobs_stop(n->jobs);
+  assert_true(vestry_job_is_over(job));
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2500); /* the clock is set back, into a period that was performed */
+}
+
+static void attempt_periods(crew *c, bool has_died) {
+  for (int i = 0; i < 3 && !has_died; i++) c->answers[i] = VESTRY_IO; /* more attempts than one */
+  if (has_died) c->meanwhile = sleep_into_the_next_period;
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2000);
+  assert_true(crew_step(&c->nodes[0]));
+  if (has_died) return;
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 12500);
+  assert_true(crew_step(&c->nodes[1]));
+  assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 12000);
+  assert_int_equal(c->attempt, 1);
+}
+
+/* capability: L7, M3 */
+static void period_begins_though_the_one_before_has_attempts_left(void **state) {
+  (void)state;
+  for (int has_died = 0; has_died < 2; has_died++) {
+    crew c;
+    begin_ticks(&c);
+    attempt_periods(&c, has_died);
+    crew_pass(50);
+    assert_int_equal(crew_step(&c.nodes[1]), !has_died); /* the second attempt */
+    assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 12000);
+    crew_pass(50);
+    if (!has_died) assert_true(crew_step(&c.nodes[0]));
+    for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
+    atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 22000);
+    assert_true(crew_step(&c.nodes[0]));
+    assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 22000);
+    crew_close(&c);
+  }
+}
+
+/* capability: L7, M3 */
+static void period_that_was_put_back_is_not_an_earlier_one_when_the_clock_is_set_back(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  crew_pass(2000);
+  assert_true(crew_step(&c.nodes[0]));
+  crew_pass(10000);
+  c.meanwhile = be_put_back;
+  c.answers[1] = VESTRY_CLOSED;
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_PUT_BACK);
+  assert_true(crew_step(&c.nodes[1]));
+  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 12000);
+  assert_int_equal(c.attempt, 1);
+  crew_pass(10000);
+  assert_false(crew_step(&c.nodes[1]));
+  crew_close(&c);
+}
+
+static void be_given_other_times(crew *c, crew_node *n, vestry_job *job) {
+  (void)n, (void)job;
+  static crew_node third; /* another version of the program */
+  c->meanwhile = NULL;
+  assert_int_equal(crew_open_node(c, &third, &c->th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
+  assert_int_equal(vestry_jobs_every(third.jobs, "tick", 600, 0, crew_work, &third), VESTRY_OK);
+  crew_close_node(&third);
+}
+
+/* capability: L7, M3 */
+static void tick_that_is_given_other_times_while_it_runs_has_them_from_then_on(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  crew_pass(2000);
+  c.meanwhile = be_given_other_times;
+  assert_true(crew_step(&c.nodes[0]));
+  crew_pass(600);
+  assert_true(crew_step(&c.nodes[0]));
+  assert_int_equal(c.period_at_ms % 600, 0);
+  crew_close(&c);
+}
+
+/* Times are given while the clock is behind: no period is begun that is not later than the last one. */
+/* capability: L7, M3 */
+static void other_times_begin_no_earlier_period_when_the_clock_is_set_back(void **state) {
+  (void)state;
+  crew c;
+  begin_ticks(&c);
+  crew_pass(22000);
+  assert_true(crew_step(&c.nodes[0]));
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2500);
+  crew_close_node(&c.nodes[1]);
+  assert_int_equal(crew_open_node(&c, &c.nodes[1], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
+  assert_int_equal(vestry_jobs_every(c.nodes[1].jobs, "tick", 5000, 0, crew_work, &c.nodes[1]), VESTRY_OK);
+  for (; atomic_load(&crew_clock_ms) < CREW_BEGIN_MS + 25000; crew_pass(500)) assert_false(crew_step(&c.nodes[1]));
+  assert_true(crew_step(&c.nodes[1]));
+  assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 25000);
+  crew_close(&c);
+}
+
 int jobs_contract_run_ticks(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_tick_is_performed_by_one_process_in_each_period),
       cmocka_unit_test(a_tick_that_fails_is_begun_again_in_its_period),
       cmocka_unit_test(periods_do_not_overlap_and_a_dead_one_is_taken_over),
       cmocka_unit_test(a_tick_has_the_times_that_were_given_last),
+      cmocka_unit_test(period_begins_though_the_one_before_has_attempts_left),
+      cmocka_unit_test(period_that_was_put_back_is_not_an_earlier_one_when_the_clock_is_set_back),
+      cmocka_unit_test(tick_that_is_given_other_times_while_it_runs_has_them_from_then_on),
+      cmocka_unit_test(other_times_begin_no_earlier_period_when_the_clock_is_set_back),
   };
   return cmocka_run_group_tests_name("jobs_contract_ticks", tests, NULL, NULL);
 }

@@ -162,6 +162,36 @@ static void jobs_go_on_after_the_server_is_back(void **state) {
   crew_close(&c);
 }
 
+/* The server commits, and goes away before it says so. */
+static void finish_and_lose_server(crew *c, crew_node *n, vestry_job *job) {
+  assert_int_equal(crew_finish(n, job, VESTRY_OK), VESTRY_OK);
+  lose_server(c, n, job);
+}
+
+/* What the function reports does not count: its commit does, of which the database knows. */
+/* capability: L7, M3 */
+static void job_whose_commit_was_not_answered_is_reported_as_done(void **state) {
+  (void)state;
+  crew c;
+  atomic_store(&is_killed, false);
+  crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
+  c.meanwhile = finish_and_lose_server;
+  c.answers[0] = VESTRY_IO;
+  int64_t id = crew_enqueue(&c, (vestry_job_order){0});
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  UNTIL(atomic_load(&is_killed) && failed_count(&c.nodes[0]) >= 3);
+  postgres_server_start(shop_server(), NULL);
+  UNTIL(atomic_load(&c.ends) == 1);
+  assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
+  vestry_jobs_stop(c.nodes[0].jobs);
+  assert_int_equal(crew_look(&c.nodes[0], id).row.state, VESTRY_JOB_DONE);
+  assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM t WHERE x = 2"), 1);
+  const vestry_jobs_stats stats = crew_stats(&c.nodes[0]);
+  assert_int_equal(stats.succeeded_count, 1);
+  assert_int_equal(stats.begun_count, 1);
+  crew_close(&c);
+}
+
 /* capability: L7, M3 */
 static void transactions_that_only_read_or_are_of_another_pool_are_refused(void **state) {
   (void)state;
@@ -179,6 +209,119 @@ static void transactions_that_only_read_or_are_of_another_pool_are_refused(void 
   assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_postgres_jobs_enqueue(NULL, NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_postgres_job_finish(NULL, NULL), VESTRY_INVALID);
+  crew_close(&c);
+}
+
+/* ------------------------------------------------------------------------------------- orders with a key ---------- */
+
+static const vestry_job_order again = {.kind = "work", .key = "a", .unique = VESTRY_JOB_UNIQUE_WAITING};
+
+/* A transaction writes what the job is about, and finds that the job waits already. */
+static void *begin_order(crew_node *n, int kind, vestry_err expected) {
+  void *loan = NULL;
+  assert_int_equal(begin(n, kind, &loan), VESTRY_OK);
+  assert_int_equal(run(loan, "INSERT INTO t VALUES(3)"), VESTRY_OK);
+  assert_int_equal(enqueue(n, loan, &again, NULL), expected);
+  return loan;
+}
+
+static int64_t seen_by_job;
+
+static void see_orders(crew *c, crew_node *n, vestry_job *job) {
+  (void)c, (void)job;
+  seen_by_job = crew_number(n, "SELECT count(*) FROM t WHERE x = 3");
+}
+
+/* capability: L7, M3 */
+static void job_that_an_order_relies_on_begins_after_its_transaction(void **state) {
+  (void)state;
+  for (int kind = 0; kind < 3; kind++)
+    for (int is_rolled_back = 0; is_rolled_back < 2; is_rolled_back++) {
+      crew c;
+      crew_open(&c, (vestry_jobs_options){0});
+      crew_enqueue(&c, again);
+      c.meanwhile = see_orders;
+      void *order = begin_order(&c.nodes[0], kind, VESTRY_EXISTS);
+      crew_enqueue_as(&c.nodes[1], 0, (vestry_job_order){.payload = {"other", 5}}, VESTRY_OK, NULL);
+      assert_true(crew_step(&c.nodes[1])); /* other jobs do not wait for it */
+      assert_string_equal((const char *)c.seen, "other");
+      assert_false(crew_step(&c.nodes[1]));
+      assert_int_equal(end(order, is_rolled_back ? VESTRY_FAILED : VESTRY_OK),
+                       is_rolled_back ? VESTRY_FAILED : VESTRY_OK);
+      assert_true(crew_step(&c.nodes[1]));
+      assert_int_equal(seen_by_job, !is_rolled_back);
+      assert_false(crew_step(&c.nodes[1]));
+      crew_close(&c);
+    }
+}
+
+/* One order after another relies on it without a gap: a worker that was to begin it has others make another job. */
+/* capability: L7, M3 */
+static void job_that_orders_rely_on_without_a_gap_begins_all_the_same(void **state) {
+  (void)state;
+  for (int has_others = 0; has_others < 2; has_others++) {
+    crew c;
+    crew_open(&c, (vestry_jobs_options){0});
+    int64_t id = crew_enqueue(&c, again), next_id = 0;
+    void *order = begin_order(&c.nodes[0], 0, VESTRY_EXISTS);
+    if (has_others) crew_enqueue_as(&c.nodes[1], 0, (vestry_job_order){0}, VESTRY_OK, NULL); /* there is other work */
+    assert_int_equal(crew_step(&c.nodes[1]), has_others);
+    assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(begin(&c.nodes[0], 0, &order), VESTRY_OK);
+    assert_int_equal(enqueue(&c.nodes[0], order, &again, &next_id), VESTRY_OK);
+    assert_true(crew_step(&c.nodes[1])); /* the second order's transaction is open yet */
+    assert_int_equal(crew_look(&c.nodes[1], id).row.state, VESTRY_JOB_DONE);
+    assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(crew_try(&c.nodes[1], again, &id), VESTRY_EXISTS);
+    assert_int_equal(id, next_id);
+    c.answers[atomic_load(&c.calls) % 32] = VESTRY_IO;
+    assert_true(crew_step(&c.nodes[1]));
+    assert_int_equal(crew_try(&c.nodes[1], again, &id), VESTRY_EXISTS); /* it waits again, and is relied on */
+    assert_int_equal(id, next_id);
+    crew_close(&c);
+  }
+}
+
+/* It waits in the snapshot of the order's transaction, and has begun since. */
+/* capability: L7, M3 */
+static void order_of_an_old_snapshot_does_not_rely_on_a_job_that_has_begun(void **state) {
+  (void)state;
+  for (int kind = 1; kind < 3; kind++)
+    for (int times = 1; times <= 2; times++) {
+      crew c;
+      void *order = NULL;
+      crew_open(&c, (vestry_jobs_options){.backoff_ms = 1});
+      crew_enqueue(&c, again);
+      assert_int_equal(begin(&c.nodes[0], kind, &order), VESTRY_OK);
+      assert_int_equal(run(order, "INSERT INTO t SELECT count(*) FROM t"), VESTRY_OK); /* a snapshot is taken */
+      c.answers[0] = VESTRY_IO;
+      for (int i = 0; i < times; i++, crew_pass(1)) assert_true(crew_step(&c.nodes[1])); /* it fails, and waits again */
+      assert_int_equal(enqueue(&c.nodes[0], order, &again, NULL), VESTRY_BUSY);
+      assert_int_equal(end(order, VESTRY_BUSY), VESTRY_BUSY);
+      assert_int_equal(crew_enqueue_as(&c.nodes[0], kind, again, VESTRY_OK, NULL),
+                       times == 1 ? VESTRY_EXISTS : VESTRY_OK);
+      crew_close(&c);
+    }
+}
+
+/* capability: L7, M3 */
+static void order_that_was_taken_back_to_a_savepoint_relies_on_nothing(void **state) {
+  (void)state;
+  crew c;
+  crew_open(&c, (vestry_jobs_options){0});
+  crew_enqueue(&c, again);
+  void *order = begin_order(&c.nodes[0], 0, VESTRY_EXISTS);
+  assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(begin(&c.nodes[0], 0, &order), VESTRY_OK);
+  assert_int_equal(run(order, "SAVEPOINT here"), VESTRY_OK);
+  assert_int_equal(enqueue(&c.nodes[0], order, &again, NULL), VESTRY_EXISTS);
+  assert_false(crew_step(&c.nodes[1]));
+  assert_int_equal(run(order, "ROLLBACK TO here"), VESTRY_OK);
+  assert_true(crew_step(&c.nodes[1]));
+  assert_int_equal(enqueue(&c.nodes[0], order, &again, NULL), VESTRY_OK);
+  assert_false(crew_step(&c.nodes[1]));
+  assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
+  assert_true(crew_step(&c.nodes[1]));
   crew_close(&c);
 }
 
@@ -292,7 +435,12 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_job_that_is_being_finished_is_not_taken_over),
       cmocka_unit_test(jobs_go_on_after_the_server_is_back),
+      cmocka_unit_test(job_whose_commit_was_not_answered_is_reported_as_done),
       cmocka_unit_test(transactions_that_only_read_or_are_of_another_pool_are_refused),
+      cmocka_unit_test(job_that_an_order_relies_on_begins_after_its_transaction),
+      cmocka_unit_test(job_that_orders_rely_on_without_a_gap_begins_all_the_same),
+      cmocka_unit_test(order_of_an_old_snapshot_does_not_rely_on_a_job_that_has_begun),
+      cmocka_unit_test(order_that_was_taken_back_to_a_savepoint_relies_on_nothing),
       cmocka_unit_test(what_another_node_commits_is_begun_without_a_look_by_the_clock),
       cmocka_unit_test(what_comes_due_is_begun_when_it_does),
       cmocka_unit_test(a_table_that_was_rewritten_is_heard_too),

@@ -104,6 +104,36 @@ static const crew_database database = {.kinds_count = 1,
 
 /* ------------------------------------------------------------------------------------- SQLite's own --------------- */
 
+/* Another process is quicker than the look-up of the job that is in the way. */
+static int begin_meanwhile(unsigned type, void *ctx, void *statement, void *text) {
+  crew_node *other = ctx;
+  (void)type, (void)statement;
+  if (strncmp(text, "SELECT id FROM vestry_job", 25) == 0 && atomic_load(&other->of->calls) == 0)
+    assert_true(crew_step(other));
+  return 0;
+}
+
+/* capability: L7 */
+static void order_outside_of_a_transaction_names_the_job_that_is_in_the_way(void **state) {
+  (void)state;
+  crew c;
+  sqlite3 *db;
+  int64_t id = 0;
+  const vestry_job_order order = {.kind = "work", .key = "a", .unique = VESTRY_JOB_UNIQUE_WAITING};
+  crew_open(&c, (vestry_jobs_options){0});
+  const int64_t first = crew_enqueue(&c, order);
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_jobs_enqueue(c.nodes[0].jobs, db, &order, &id), VESTRY_EXISTS);
+  assert_int_equal(id, first);
+  sqlite3_trace_v2(db, SQLITE_TRACE_STMT, begin_meanwhile, &c.nodes[1]);
+  assert_int_equal(vestry_sqlite_jobs_enqueue(c.nodes[0].jobs, db, &order, &id), VESTRY_OK);
+  assert_int_equal(crew_look(&c.nodes[0], first).row.state, VESTRY_JOB_DONE);
+  assert_int_equal(crew_look(&c.nodes[0], id).row.state, VESTRY_JOB_WAITING);
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+  assert_true(crew_step(&c.nodes[0]));
+  crew_close(&c);
+}
+
 /* It does not wake the threads by itself: nothing is found by looking, and the clock stands still. */
 /* capability: L7 */
 static void a_connection_of_ones_own_enqueues_too(void **state) {
@@ -199,6 +229,7 @@ int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_connection_of_ones_own_enqueues_too),
+      cmocka_unit_test(order_outside_of_a_transaction_names_the_job_that_is_in_the_way),
       cmocka_unit_test(a_full_disk_is_an_error),
       cmocka_unit_test(an_end_that_cannot_be_written_is_written_later),
   };
