@@ -166,7 +166,7 @@ static void metas(void **state) {
                                      "' http-equiv="};
   for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
     assert_false(takes("<meta content='", "0;url=a", late[i]));
-    expect_refused(&html, strlen("<meta content='%s"), "http-equiv");
+    expect_refused(&html, 0, "http-equiv");
   }
   vestry_html_add(&html, "<meta content='%s' http-equiv='refresh'>%s", "a", "b");
   expect_refused(&html, strlen("<meta content='%s"), "http-equiv");
