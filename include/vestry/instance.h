@@ -128,6 +128,11 @@ typedef struct vestry_options {
    *  seconds more, 25 s by default; VESTRY_NEVER_MS: no stream has a lease, and no page answers. Streams with a longer
    *  heartbeat of their own, or none, have no lease. */
   uint64_t lease_ms;
+  /** Where a bound is one client's, its address is what X-Forwarded-For says, which the proxy must set to its peer's,
+   *  not append to (docs/guide/proxies.md). Not set: the peer's address, but none for a peer on this machine and for a
+   *  request with a header of a proxy's. A client without an address is not known: no bound of one person is its
+   *  (docs/security.md). */
+  bool is_behind_proxy;
 } vestry_options;
 
 /** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own

@@ -28,7 +28,9 @@
  *
  *  Uploads to a folder that break off are resumed, by tus 1.0.0 (https://tus.io/protocols/resumable-upload): a POST
  *  with Tus-Resumable makes one, whose address is below the pattern, at resume/SECRET, and PATCH, HEAD and DELETE there
- *  go on with it. The guards of the path look at each of these. It outlives its process.
+ *  go on with it. The guards of the path look at each of these. It outlives its process. A folder has 10,000 unfinished
+ *  ones at most, of clients that are not known half; beyond that one that had no request for a minute is dropped for
+ *  LIMIT, the one that came least far.
  *
  *  A writer may block, as may the guards, allow and done of uploads. With civetweb each upload has a thread while it
  *  lasts. libmicrohttpd's threads are shared; so what blocks is called on up to eight threads of the server's adapter,
@@ -91,8 +93,9 @@ typedef struct vestry_uploads_options {
                                        is after the slash stands for all of that kind. NULL: all. Copied */
   uint64_t max_file_bytes;       /**< of each file; 0: 64 MiB */
   uint32_t max_files_count;      /**< of a form; 0: 1 */
-  uint32_t max_count;            /**< uploads at once; 0: 1,000 */
-  uint32_t max_per_person_count; /**< and of one scope, or, without a scope, of one address; 0: 16 */
+  uint32_t max_count;            /**< uploads at once; 0: 1,000. Of clients that are not known half */
+  uint32_t max_per_person_count; /**< at once, and unfinished ones, of one user or scope, or else of one address
+                                      (vestry_options.is_behind_proxy); of a client that is not known none; 0: 16 */
   vestry_upload_folder *folder;  /**< instead of a writer; borrowed, until they are destroyed. `done` asks
                                       vestry_uploads_kept for what was kept; if it returns an error, nothing is */
   /** With a folder: whether this person may send this file. The guards have let the request pass. Called as a writer's
@@ -154,7 +157,8 @@ typedef struct vestry_upload_folder_options {
 /** Open a folder. A file in it is named by 32 digits (0 to 9, a to f) that vestry chooses, never by what a client says,
  *  and it is there under its name only when it is whole and on the disk: it comes into a temporary file beside it,
  *  which is synced and renamed, and then the folder is synced. What a crash left of files that were coming is removed
- *  here. Files of other names are left alone, and not counted. A folder is one process's at a time.
+ *  here; files of one request stay together or go together. A file for which `done` was running, or about to, may have
+ *  been accepted, and stays. Files of other names are left alone, and not counted. A folder is one process's at a time.
  *  v           borrowed
  *  ret_folder  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (options) | NOT_FOUND (no folder) | BUSY (a process has it open) | IO | NO_MEMORY. The host's

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,11 @@ static inline vsi_address vsi_address_of_ipv6(const struct in6_addr *number) {
   vsi_address address = {0, AF_INET6};
   memcpy(&address.prefix, number->s6_addr, sizeof address.prefix);
   return address;
+}
+
+/* Of this machine. */
+static inline bool vsi_address_is_loopback(vsi_address address) {
+  return address.family == AF_INET ? address.prefix >> 24 == 127 : address.family == AF_INET6 && !address.prefix;
 }
 
 /* IPv4 in IPv6's clothes (::ffff:192.0.2.1) counts as IPv4. NULL is accepted. */

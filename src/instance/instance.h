@@ -49,7 +49,7 @@ struct vestry {
   vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
   size_t profiles_count;
-  bool keep_open;
+  bool keep_open, is_behind_proxy;
   size_t max_count, max_per_scope_count; /* of the store, as options say; 0: nothing was said */
   size_t max_per_stream_count;           /* keys beside the first, and joins */
   vestry_signals_limits signals;

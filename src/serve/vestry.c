@@ -222,6 +222,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->purge_ctx = options->purge_ctx;
   vsi_lookouts_init(&v->lookouts);
   v->keep_open = options->keep_open;
+  v->is_behind_proxy = options->is_behind_proxy;
   v->max_count = options->bounds->max_count;
   v->max_per_scope_count = options->bounds->max_per_scope_count;
   v->max_per_stream_count =

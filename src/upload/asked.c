@@ -30,7 +30,7 @@ vestry_err vsi_asked_to_drop(const vestry_request *req, vestry_reply *reply, voi
   vsi_upload_resume r = {0};
   vestry_err error = find(&r, req, reply, app);
   if (error) return error;
-  const bool is_dropped = vsi_unfinished_remove(r.of, NULL, VESTRY_CLOSED);
+  const bool is_dropped = vsi_unfinished_remove(r.of, VESTRY_CLOSED);
   vsi_upload_resume_finish(&r);
   return is_dropped ? vestry_reply_status(reply, 204)
                     : vsi_refuse(req, reply, 423, "A request goes on with this upload.");

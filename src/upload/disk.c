@@ -50,3 +50,18 @@ bool vsi_disk_write(const vsi_disk *disk, int fd, const void *bytes, size_t len,
   }
   return true;
 }
+
+bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void *first, size_t first_len,
+                  const void *second, size_t second_len) {
+  uint64_t at = 0;
+  int fd = disk->make(folder, name);
+  if (fd < 0 && errno == EEXIST && !disk->remove(folder, name)) fd = disk->make(folder, name);
+  if (fd < 0) return false;
+  const bool is_put = vsi_disk_write(disk, fd, first, first_len, &at) &&
+                      vsi_disk_write(disk, fd, second, second_len, &at) && !disk->sync(fd);
+  const int why = errno;
+  close(fd);
+  if (!is_put) (void)disk->remove(folder, name);
+  errno = why;
+  return is_put;
+}

@@ -26,4 +26,9 @@ extern const vsi_disk vsi_disk_of_system;
  * errno. */
 bool vsi_disk_write(const vsi_disk *disk, int fd, const void *bytes, size_t len, uint64_t *at);
 
+/* Make a file whole or not at all: written and synced, but its name is not. A file of that name that a failure left is
+ * replaced. false: it is not there, with errno. */
+bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void *first, size_t first_len,
+                  const void *second, size_t second_len);
+
 #endif

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "instance/instance.h"
+#include "upload/group.h"
 #include "upload/unfinished.h"
 
 #define DEFAULT_BYTES         (UINT64_C(10) << 30)
@@ -31,6 +32,7 @@ static bool is_ours(const char *name, const char *after) {
  * counted. OK | IO | NO_MEMORY */
 static vestry_err look_at_resumed(vestry_upload_folder *folder, const char *name) {
   if (is_ours(name, VSI_STORED_NEXT)) return folder->disk->remove(folder->fd, name) ? VESTRY_IO : VESTRY_OK;
+  if (is_ours(name, VSI_STORED_DROP)) return vsi_upload_group_drop(folder, name);
   return is_ours(name, VSI_STORED_RESUME) ? vsi_unfinished_load(folder, name) : VESTRY_OK;
 }
 
@@ -38,7 +40,7 @@ static vestry_err look_at_other(vestry_upload_folder *folder, const char *name) 
   struct stat about;
   if (is_ours(name, VSI_STORED_PART) && !vsi_unfinished_has(folder, name))
     return folder->disk->remove(folder->fd, name) ? VESTRY_IO : VESTRY_OK;
-  if (!is_ours(name, "")) return VESTRY_OK;
+  if (!is_ours(name, "") || vsi_unfinished_has(folder, name)) return VESTRY_OK;
   if (fstatat(folder->fd, name, &about, AT_SYMLINK_NOFOLLOW)) return VESTRY_IO;
   if (!S_ISREG(about.st_mode)) return VESTRY_OK;
   folder->stats.kept_count++;
@@ -117,6 +119,7 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
   folder->disk = &vsi_disk_of_system;
   folder->dropped = o.dropped;
   folder->app = o.app;
+  folder->max_unfinished = VSI_UNFINISHED_MOST;
   folder->max_bytes = o.max_bytes ? o.max_bytes : DEFAULT_BYTES;
   memcpy(folder->path, o.path, path_len);
   folder->keep_s = (int64_t)((o.unfinished_ms ? o.unfinished_ms : DEFAULT_UNFINISHED_MS) / 1000);
@@ -149,6 +152,7 @@ vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, const char 
   if (fstatat(folder->fd, stored, &about, AT_SYMLINK_NOFOLLOW) || folder->disk->remove(folder->fd, stored))
     return errno == ENOENT ? VESTRY_NOT_FOUND : VESTRY_IO;
   vsi_upload_folder_lost(folder, (uint64_t)about.st_size);
+  vsi_unfinished_lost(folder, stored);
   return VESTRY_OK;
 }
 

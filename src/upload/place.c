@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "upload/place.h"
 
-#include <string.h>
+#include "base/log.h"
+#include "guard/person.h"
+#include "instance/instance.h"
 
 vestry_err vsi_upload_places_init(vsi_upload_places *places, const vestry_host *host) {
   vestry_err error = vsi_siphash_key_random(host, &places->key);
@@ -20,23 +22,22 @@ vestry_uploads_stats vsi_upload_places_stats(vsi_upload_places *places) {
   return stats;
 }
 
-static uint64_t person_of(const vsi_upload_places *places, const vestry_request *req) {
-  const char *peer = vestry_request_peer(req);
-  if (req->scope.len) return vsi_siphash_1_3(places->key, req->scope.data, req->scope.len);
-  return vsi_siphash_1_3(places->key, peer, strlen(peer));
-}
-
 static vestry_err judge_locked(const vsi_upload_places *places, uint64_t person) {
+  const uint32_t half = places->max_count / 2 + places->max_count % 2;
   uint32_t others = 0;
   for (const vsi_upload_place *at = LIST_FIRST(&places->all); at; at = LIST_NEXT(at, in))
     others += at->person == person;
-  if (others >= places->max_per_person_count) return VESTRY_BUSY;
+  if (person && others >= places->max_per_person_count) return VESTRY_BUSY;
+  if (!person && others >= half) return VESTRY_LIMIT;
   return places->stats.open_count < places->max_count ? VESTRY_OK : VESTRY_LIMIT;
 }
 
 vestry_err vsi_upload_place_take(vsi_upload_places *places, const vestry_request *req, vsi_upload_place *place) {
-  place->person = person_of(places, req);
+  const vsi_person person = vsi_person_of(req);
+  place->person = vsi_person_hash(places->key, &person);
   vsi_mutex_lock(&places->lock);
+  const bool warns = !place->person && !places->is_warned;
+  places->is_warned |= warns;
   vestry_err error = judge_locked(places, place->person);
   if (error) {
     places->stats.refused_count++;
@@ -46,6 +47,11 @@ vestry_err vsi_upload_place_take(vsi_upload_places *places, const vestry_request
     places->stats.open_count++;
   }
   vsi_mutex_unlock(&places->lock);
+  if (warns)
+    vsi_log(req->v->host, VESTRY_LOG_WARN,
+            "uploads: %s: clients without a user and an address are not bounded one by one, and have half of the "
+            "places together: behind a proxy set is_behind_proxy of vestry_options",
+            req->path);
   return error;
 }
 

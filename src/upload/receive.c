@@ -104,12 +104,11 @@ static vestry_err write_file(upload *u, const void *bytes, size_t len) {
 
 static void abort_files(upload *u, vestry_err why) {
   const vestry_uploads_options *o = &u->of->options;
+  if (o->folder && !u->resume.of) vsi_stored_end((vsi_stored *const *)u->files, u->files_count, why);
   for (size_t i = u->ended_count; i < u->files_count; i++) {
     if (u->resume.of)
       vsi_upload_resume_pause(&u->resume, u->files[i]);
-    else if (o->folder)
-      vsi_stored_end(u->files[i], why);
-    else
+    else if (!o->folder)
       o->writer->abort(u->files[i], why);
   }
   u->files_count = u->ended_count = 0;
@@ -144,7 +143,7 @@ static vestry_err answer(upload *u) {
   if (u->resume.of)
     vsi_upload_resume_settle(&u->resume, u->files[0], error);
   else if (o->folder)
-    for (size_t i = 0; i < u->files_count; i++) vsi_stored_end(u->files[i], error);
+    vsi_stored_end((vsi_stored *const *)u->files, u->files_count, error);
   return error;
 }
 
@@ -245,7 +244,7 @@ static vestry_err make_resumable(upload *u) {
                               .type = type,
                               .metadata = vestry_request_header(u->req, "Upload-Metadata"),
                               .scope = u->req->scope,
-                              .person = u->place.person | 1,
+                              .person = u->place.person,
                               .max_per_person_count = o->max_per_person_count};
   if (!vsi_tus_number(vestry_request_header(u->req, "Upload-Length"), &plan.length) ||
       vsi_tus_metadata(plan.metadata, name, type))
@@ -265,7 +264,7 @@ static vestry_err begin_resumable(upload *u, bool is_new) {
   vestry_err error = guard(u);
   if (!error) error = is_new ? make_resumable(u) : vsi_upload_resume_find(&u->resume, o->folder, u->req, u->reply);
   if (!error) error = vsi_upload_resume_hold(&u->resume, u, u->req, u->reply, &stored);
-  if (error && u->resume.is_made) (void)vsi_unfinished_remove(u->resume.of, NULL, error);
+  if (error && u->resume.is_made) (void)vsi_unfinished_remove(u->resume.of, error);
   if (error || !stored) return error;
   u->files[u->files_count++] = stored;
   u->file_bytes = stored->len;

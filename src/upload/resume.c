@@ -101,9 +101,13 @@ vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, cons
     vsi_unfinished_leave(r->of, offset, true);
     return VESTRY_OK;
   }
-  const vestry_incoming file = {.field = "", .name = record->name, .type = record->type};
-  vestry_err error = vsi_stored_resume(r->of->folder, req, reply, r->of->id, offset,
-                                       announced > 0 ? (uint64_t)announced : 0, &file, ret_stored);
+  const vsi_stored_plan plan = {.id = r->of->id,
+                                .len = offset,
+                                .more = announced > 0 ? (uint64_t)announced : 0,
+                                .is_whole = r->of->file != VSI_FILE_PART,
+                                .is_counted = r->of->file == VSI_FILE_DOUBTFUL,
+                                .file = {.field = "", .name = record->name, .type = record->type}};
+  vestry_err error = vsi_stored_resume(r->of->folder, req, reply, &plan, ret_stored);
   vsi_unfinished_leave(r->of, offset, error != VESTRY_OK);
   r->holder = error ? NULL : holder;
   return error;
@@ -120,13 +124,17 @@ vestry_err vsi_upload_resume_write(vsi_upload_resume *r, vsi_stored *stored, con
   return error;
 }
 
-/* While it is busy. What cannot be synced is in the file nevertheless, as long as the machine runs. */
+/* The holder's request is over, and the upload is not. While it is busy. */
 static void pause_held(vsi_upload_resume *r, vsi_stored *stored) {
+  vsi_unfinished *u = r->of;
+  if (r->is_changed && !vsi_stored_sync(stored) && !stored->is_whole && stored->len > u->record.synced)
+    vsi_stored_cut(stored, u->record.synced);
   const uint64_t len = stored->len;
-  vestry_upload_folder *folder = r->of->folder;
-  if (r->is_changed && !folder->disk->sync(stored->fd)) (void)vsi_unfinished_note(r->of, len, false);
-  vsi_stored_leave(stored);
-  vsi_unfinished_leave(r->of, len, true);
+  const bool is_unsure = stored->is_unsure, is_named = vsi_stored_leave(stored);
+  if (u->file != VSI_FILE_DOUBTFUL) u->file = is_named ? VSI_FILE_UNTOLD : VSI_FILE_PART;
+  if ((r->is_changed && !is_unsure) || u->file == VSI_FILE_UNTOLD)
+    (void)vsi_unfinished_note(u, len, u->file == VSI_FILE_UNTOLD ? VSI_RECORD_UNTOLD : VSI_RECORD_COMES);
+  vsi_unfinished_leave(u, len, true);
 }
 
 void vsi_upload_resume_pause(vsi_upload_resume *r, vsi_stored *stored) {
@@ -156,10 +164,11 @@ vestry_err vsi_upload_resume_end(vsi_upload_resume *r, vsi_stored *stored, const
 void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err said) {
   const uint64_t len = stored->len;
   if (said)
-    (void)vsi_unfinished_remove(r->of, r->holder, said);
+    vsi_unfinished_refuse(r->of, r->holder);
   else
-    (void)vsi_unfinished_note(r->of, len, true); /* without it the application is told again after a crash */
-  vsi_stored_end(stored, said);
+    vsi_unfinished_accept(r->of);
+  vsi_stored_end(&stored, 1, said);
+  if (said) vsi_unfinished_drop_record(r->of);
   vsi_unfinished_leave(r->of, len, true);
 }
 

@@ -9,11 +9,12 @@
 #include "vestry/upload.h"
 
 /* A name: 32 digits. A file that is coming has ".part" after it; what is known of one that can be resumed is beside it
- * in ".resume", and while that is written in ".next". */
+ * in ".resume", and while that is written in ".next"; ".drop" lists files that go together (upload/group.h). */
 enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40 };
 #define VSI_STORED_PART   ".part"
 #define VSI_STORED_RESUME ".resume"
 #define VSI_STORED_NEXT   ".next"
+#define VSI_STORED_DROP   ".drop"
 
 struct vestry_upload_folder {
   vestry *v;
@@ -26,7 +27,9 @@ struct vestry_upload_folder {
   char boot[VSI_BOOT_BYTES]; /* of the machine, since it was started; "": not known */
   vestry_timer *timer;       /* of what expires */
   vsi_mutex lock;            /* innermost */
-  vsi_map unfinished;        /* guarded by lock, like the next: vsi_unfinished, by their names */
+  vsi_map unfinished;        /* guarded by lock, like the next two: vsi_unfinished, by their names */
+  size_t done_count;         /* of these, records of files that are kept */
+  size_t max_unfinished;     /* unfinished ones, and as many records of kept files; constant but for tests */
   vestry_upload_folder_stats stats;
   char path[];
 };

@@ -10,9 +10,15 @@
  * wrote, however that one ended, and the file's length counts. Otherwise only what was synced counts, as the record
  * says: a file can be longer than what of it is on the disk.
  *
- * Between the rename of a file that is whole and the record that says so a crash may come. Then the file gets its
- * former name again, and its client is told of one byte less than there is. It sends that one, and the file is kept as
- * if nothing had been: the application may be told twice of one file, under one name, and never not at all.
+ * A file that has its final name is whole, and on the disk. If its record does not say that `done` accepted it, a crash
+ * came between, or the disk failed at the record: `done` may have accepted it. So the file is neither renamed nor cut
+ * nor removed. Its client is told of one byte less than there is; when it sends that one, `done` is called once more,
+ * with the same name. If it does not come, the record goes when it expires, and the file stays. Where the record
+ * cannot be written, because the disk is full, it is removed, which needs no room. When `done` refuses a file, that is
+ * removed first, and then the record.
+ *
+ * A sync that fails is believed for good, though the next one may succeed: the upload goes on from what was synced
+ * before.
  *
  * One request at a time has the file. A later one takes it over, since the client knows better than the server that the
  * former one is broken, and a request whose upload was taken over finds that out before it writes. */
@@ -27,11 +33,13 @@
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "instance/instance.h"
+#include "upload/stored.h"
 #include "upload/tus.h"
 
-enum { DIGEST_BYTES = 32, SWEPT_AT_ONCE = 16 };
+enum { DIGEST_BYTES = 32, SWEPT_AT_ONCE = 16, ENTER_TRIES = 8 };
 static const char mark[16] = "vestry upload 1";
 
 /* ----------------------------------------------------------------------------------------------------- names ------ */
@@ -84,42 +92,44 @@ static vestry_err write_record(vsi_unfinished *u, const vsi_unfinished_record *r
   vestry_upload_folder *folder = u->folder;
   const vsi_disk *disk = folder->disk;
   char next[VSI_STORED_ROOM], name[VSI_STORED_ROOM];
-  int fd = disk->make(folder->fd, name_of(u->id, VSI_STORED_NEXT, next));
-  if (fd < 0) return VESTRY_IO;
-  uint64_t at = 0;
-  bool is_written = vsi_disk_write(disk, fd, record, sizeof *record, &at) &&
-                    vsi_disk_write(disk, fd, u->metadata, record->metadata_len, &at);
-  vestry_err error = is_written && !disk->sync(fd) ? VESTRY_OK : VESTRY_IO;
-  if (!error && disk->rename(folder->fd, next, name_of(u->id, VSI_STORED_RESUME, name))) error = VESTRY_IO;
-  const int why = errno;
-  if (error) (void)disk->remove(folder->fd, next);
-  close(fd);
-  if (!error && disk->sync(folder->fd)) return VESTRY_IO;
-  errno = why;
-  return error;
+  if (!vsi_disk_put(disk, folder->fd, name_of(u->id, VSI_STORED_NEXT, next), record, sizeof *record, u->metadata,
+                    record->metadata_len))
+    return VESTRY_IO;
+  if (disk->rename(folder->fd, next, name_of(u->id, VSI_STORED_RESUME, name))) {
+    const int why = errno;
+    (void)disk->remove(folder->fd, next);
+    errno = why;
+    return VESTRY_IO;
+  }
+  return disk->sync(folder->fd) ? VESTRY_IO : VESTRY_OK;
 }
 
-vestry_err vsi_unfinished_note(vsi_unfinished *u, uint64_t offset, bool is_done) {
+vestry_err vsi_unfinished_note(vsi_unfinished *u, uint64_t offset, uint32_t state) {
   vestry_upload_folder *folder = u->folder;
   vsi_mutex_lock(&folder->lock);
   vsi_unfinished_record record = u->record;
   vsi_mutex_unlock(&folder->lock);
   memcpy(record.boot, folder->boot, sizeof record.boot);
   record.synced = offset;
-  record.is_done = is_done;
+  record.state = state;
   record.expires_s = folder->disk->now_s() + folder->keep_s;
   vestry_err error = write_record(u, &record);
   vsi_mutex_lock(&folder->lock);
   u->record.expires_s = record.expires_s;
-  u->record.is_done = is_done;
+  if (!error) u->record.synced = offset;
   vsi_mutex_unlock(&folder->lock);
   return error;
 }
 
-static void remove_files(vestry_upload_folder *folder, const char *id) {
+/* Whether the record is gone. */
+static bool drop_record(vsi_unfinished *u) {
+  const vestry_upload_folder *folder = u->folder;
   char name[VSI_STORED_ROOM];
-  (void)folder->disk->remove(folder->fd, name_of(id, VSI_STORED_PART, name)); /* first: without a record it is swept */
-  (void)folder->disk->remove(folder->fd, name_of(id, VSI_STORED_RESUME, name));
+  return !folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_RESUME, name)) || errno == ENOENT;
+}
+
+void vsi_unfinished_drop_record(vsi_unfinished *u) {
+  (void)drop_record(u); /* the next start finds one without a file, and removes it */
 }
 
 /* ------------------------------------------------------------------------------------------------------ one ------- */
@@ -138,28 +148,74 @@ void vsi_unfinished_unref(vsi_unfinished *u) {
   if (u && VSI_REFS_DROP(&u->refs)) vsi_free(u->folder->v->host, u);
 }
 
-/* Room in the map is made without the lock: nothing is called under it. */
-static vestry_err enter_map(vsi_unfinished *u, uint32_t max_per_person_count) {
+static int64_t idle_since_s(const vsi_unfinished *u) {
+  return u->record.expires_s - u->folder->keep_s;
+}
+
+/* What all there are come to, for one more. */
+typedef struct crowd {
+  uint32_t of_person, unknown, all; /* unfinished ones */
+  vsi_unfinished *least_unknown,
+      *least; /* came least far, of those that may go; the former of no person that is known */
+} crowd;
+
+static bool is_less(const vsi_unfinished *u, const vsi_unfinished *other) {
+  if (!other || u->offset != other->offset) return !other || u->offset < other->offset;
+  return u->record.expires_s < other->record.expires_s;
+}
+
+static crowd look_locked(vestry_upload_folder *folder, uint64_t person, int64_t idle_s) {
+  crowd found = {0};
+  for (vsi_map_link *at = vsi_map_after(&folder->unfinished, NULL); at; at = vsi_map_after(&folder->unfinished, at)) {
+    vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
+    if (u->record.state == VSI_RECORD_DONE) continue;
+    found.all++;
+    found.of_person += u->person == person;
+    found.unknown += !u->person;
+    if (u->holder || u->is_busy || idle_since_s(u) > idle_s) continue;
+    if (!u->person && is_less(u, found.least_unknown)) found.least_unknown = u;
+    if (is_less(u, found.least)) found.least = u;
+  }
+  return found;
+}
+
+/* What is to go before there may be one more. OK: *ret_goes, if it is not NULL, a reference. BUSY | LIMIT */
+static vestry_err judge_locked(vsi_unfinished *u, const vsi_unfinished_plan *plan, int64_t now_s,
+                               vsi_unfinished **ret_goes) {
+  const crowd found = look_locked(u->folder, plan->person, now_s - VSI_UNFINISHED_IDLE_S);
+  if (plan->person && found.of_person >= plan->max_per_person_count) return VESTRY_BUSY;
+  if (!plan->person && found.unknown >= u->folder->max_unfinished / 2)
+    *ret_goes = found.least_unknown;
+  else if (found.all >= u->folder->max_unfinished)
+    *ret_goes = found.least_unknown || !plan->person ? found.least_unknown : found.least;
+  else
+    return VESTRY_OK;
+  if (!*ret_goes) return VESTRY_LIMIT;
+  VSI_REFS_TAKE(&(*ret_goes)->refs);
+  return VESTRY_OK;
+}
+
+/* Room in the map is made without the lock: nothing is called under it. plan NULL: it was there before.
+ *  ret_goes  with plan: one that is to be removed first; then this is tried again */
+static vestry_err enter_map(vsi_unfinished *u, const vsi_unfinished_plan *plan, vsi_unfinished **ret_goes) {
   vestry_upload_folder *folder = u->folder;
   vsi_map_room room = {NULL, 0};
   vsi_mutex_lock(&folder->lock);
   const unsigned bits = vsi_map_wanted(&folder->unfinished, folder->unfinished.count + 1);
   vsi_mutex_unlock(&folder->lock);
   vestry_err error = vsi_map_room_make(&room, folder->v->host, bits);
-  uint32_t others = 0;
+  const int64_t now_s = folder->disk->now_s();
   vsi_mutex_lock(&folder->lock);
   vsi_map_room_take(&folder->unfinished, &room);
   if (folder->unfinished.buckets) error = VESTRY_OK;
-  for (vsi_map_link *at = vsi_map_after(&folder->unfinished, NULL); at; at = vsi_map_after(&folder->unfinished, at)) {
-    const vsi_unfinished *other = VSI_MAP_OWNER(at, vsi_unfinished, in);
-    others += other->person == u->person && !other->record.is_done;
-  }
-  if (!error && u->person && others >= max_per_person_count) error = VESTRY_BUSY;
-  if (!error && folder->unfinished.count >= VSI_UNFINISHED_MOST) error = VESTRY_LIMIT;
-  if (!error) {
+  if (!error && plan) error = judge_locked(u, plan, now_s, ret_goes);
+  if (!error && (!plan || !*ret_goes)) {
     vsi_map_add(&folder->unfinished, &u->in, hash_of(u->id));
     VSI_REFS_TAKE(&u->refs);
-    if (!u->record.is_done) folder->stats.coming_count++;
+    if (u->record.state == VSI_RECORD_DONE)
+      folder->done_count++;
+    else if (u->file != VSI_FILE_DOUBTFUL)
+      folder->stats.coming_count++;
   }
   vsi_mutex_unlock(&folder->lock);
   vsi_map_room_free(&room, folder->v->host);
@@ -173,6 +229,7 @@ static bool leave_map(vsi_unfinished *u, const void *holder) {
   const bool leaves = !u->is_gone && (!u->is_busy || (holder && u->holder == holder));
   if (leaves) {
     vsi_map_remove(&folder->unfinished, &u->in);
+    folder->done_count -= u->record.state == VSI_RECORD_DONE;
     u->is_gone = true;
     u->holder = NULL;
   }
@@ -186,11 +243,26 @@ static vestry_err make_files(vsi_unfinished *u) {
   int fd = u->folder->disk->make(u->folder->fd, name_of(u->id, VSI_STORED_PART, name));
   if (fd < 0) return VESTRY_IO;
   close(fd);
-  vestry_err error = vsi_unfinished_note(u, 0, false);
+  vestry_err error = vsi_unfinished_note(u, 0, VSI_RECORD_COMES);
   const int why = errno;
-  if (error) remove_files(u->folder, u->id);
+  if (error) {
+    (void)u->folder->disk->remove(u->folder->fd, name); /* first: without a record it is swept */
+    vsi_unfinished_drop_record(u);
+  }
   errno = why;
   return error;
+}
+
+/* Make room, until there is, or there can be none. */
+static vestry_err enter(vsi_unfinished *u, const vsi_unfinished_plan *plan) {
+  for (int tries = 0; tries < ENTER_TRIES; tries++) {
+    vsi_unfinished *goes = NULL;
+    vestry_err error = enter_map(u, plan, &goes);
+    if (error || !goes) return error;
+    (void)vsi_unfinished_remove(goes, VESTRY_LIMIT);
+    vsi_unfinished_unref(goes);
+  }
+  return VESTRY_LIMIT;
 }
 
 vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinished_plan *plan,
@@ -211,7 +283,7 @@ vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinis
   u->person = plan->person;
   snprintf(u->record.name, sizeof u->record.name, "%s", plan->name);
   snprintf(u->record.type, sizeof u->record.type, "%s", plan->type);
-  vestry_err error = enter_map(u, plan->max_per_person_count);
+  vestry_err error = enter(u, plan);
   if (!error && (error = make_files(u))) {
     const int why = errno;
     if (leave_map(u, NULL)) vsi_upload_folder_over(folder, false, 0);
@@ -241,7 +313,7 @@ vsi_unfinished *vsi_unfinished_find(vestry_upload_folder *folder, const char *se
 }
 
 static uint64_t offset_locked(const vsi_unfinished *u) {
-  return u->offset == u->record.length && u->offset && !u->record.is_done ? u->offset - 1 : u->offset;
+  return u->offset == u->record.length && u->offset && u->record.state != VSI_RECORD_DONE ? u->offset - 1 : u->offset;
 }
 
 uint64_t vsi_unfinished_offset(vsi_unfinished *u, int64_t *ret_expires_s) {
@@ -254,7 +326,7 @@ uint64_t vsi_unfinished_offset(vsi_unfinished *u, int64_t *ret_expires_s) {
 
 bool vsi_unfinished_is_done(vsi_unfinished *u) {
   vsi_mutex_lock(&u->folder->lock);
-  const bool is_done = u->record.is_done;
+  const bool is_done = u->record.state == VSI_RECORD_DONE;
   vsi_mutex_unlock(&u->folder->lock);
   return is_done;
 }
@@ -269,8 +341,10 @@ vestry_err vsi_unfinished_hold(vsi_unfinished *u, const void *holder, uint64_t o
   else if (offset != offset_locked(u))
     error = VESTRY_EXISTS;
   if (!error) {
-    u->folder->stats.used_bytes -= u->offset - offset; /* the last byte of one that had all */
-    u->offset = offset;
+    if (u->file == VSI_FILE_PART) { /* the last byte of one that had all */
+      u->folder->stats.used_bytes -= u->offset - offset;
+      u->offset = offset;
+    }
     u->holder = holder;
     u->is_busy = true;
   }
@@ -288,23 +362,64 @@ bool vsi_unfinished_enter(vsi_unfinished *u, const void *holder) {
 
 void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go) {
   vsi_mutex_lock(&u->folder->lock);
-  u->offset = offset;
+  u->offset = u->file == VSI_FILE_PART ? offset : u->record.length;
   u->is_busy = false;
   if (lets_go) u->holder = NULL;
   vsi_mutex_unlock(&u->folder->lock);
 }
 
-bool vsi_unfinished_remove(vsi_unfinished *u, const void *holder, vestry_err why) {
+/* A client may still ask for the end of one that is done: as many are remembered as may be unfinished. */
+static vsi_unfinished *find_surplus(vestry_upload_folder *folder) {
+  vsi_unfinished *oldest = NULL;
+  vsi_mutex_lock(&folder->lock);
+  vsi_map_link *at = folder->done_count > folder->max_unfinished ? vsi_map_after(&folder->unfinished, NULL) : NULL;
+  for (; at; at = vsi_map_after(&folder->unfinished, at)) {
+    vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
+    if (u->record.state != VSI_RECORD_DONE || u->holder || u->is_busy) continue;
+    if (!oldest || u->record.expires_s < oldest->record.expires_s) oldest = u;
+  }
+  if (oldest) VSI_REFS_TAKE(&oldest->refs);
+  vsi_mutex_unlock(&folder->lock);
+  return oldest;
+}
+
+void vsi_unfinished_accept(vsi_unfinished *u) {
   vestry_upload_folder *folder = u->folder;
-  if (!leave_map(u, holder)) return false;
-  remove_files(folder, u->id);
-  if (holder || u->record.is_done) return true; /* the holder gives the room back, or it is the kept file's */
+  if (vsi_unfinished_note(u, u->record.length, VSI_RECORD_DONE) && !drop_record(u))
+    vsi_log(folder->v->host, VESTRY_LOG_ERROR,
+            "an upload to %s: %s is kept, and its record can be neither written nor removed: %s. After a restart its "
+            "client may go on with it, and done is called again",
+            folder->path, u->id, strerror(errno));
+  vsi_mutex_lock(&folder->lock);
+  u->record.state = VSI_RECORD_DONE;
+  folder->done_count++;
+  vsi_mutex_unlock(&folder->lock);
+  vsi_unfinished *surplus = find_surplus(folder);
+  if (surplus) (void)vsi_unfinished_remove(surplus, VESTRY_LIMIT);
+  vsi_unfinished_unref(surplus);
+}
+
+void vsi_unfinished_refuse(vsi_unfinished *u, const void *holder) {
+  (void)leave_map(u, holder);
+}
+
+bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
+  vestry_upload_folder *folder = u->folder;
+  char name[VSI_STORED_ROOM];
+  if (!leave_map(u, NULL)) return false;
+  const bool is_kept = u->record.state == VSI_RECORD_DONE || u->file == VSI_FILE_DOUBTFUL;
+  bool is_unnamed = true;
+  if (!is_kept && u->file == VSI_FILE_UNTOLD)
+    is_unnamed = vsi_stored_unname(folder, u->id);
+  else if (!is_kept)
+    (void)folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_PART, name)); /* without a record it is swept */
+  if (is_unnamed) vsi_unfinished_drop_record(u);
+  if (is_kept) return true;
   vsi_upload_folder_over(folder, false, u->offset);
   if (!folder->dropped) return true;
-  char path[VSI_STORED_ROOM]; /* nothing is there */
   const vestry_kept_file told = {.size = sizeof told,
                                  .stored = u->id,
-                                 .path = name_of(u->id, VSI_STORED_PART, path),
+                                 .path = name_of(u->id, VSI_STORED_PART, name), /* nothing is there */
                                  .field = "",
                                  .name = u->record.name,
                                  .type = u->record.type,
@@ -325,71 +440,109 @@ static bool is_whole(const vsi_unfinished_record *r) {
          is_text(r->type, sizeof r->type);
 }
 
-/* *ret NULL: there is no whole record. OK | NO_MEMORY */
+/* *ret NULL: there is no whole record. OK | NO_MEMORY | IO */
 static vestry_err read_record(vestry_upload_folder *folder, const char *record_name, vsi_unfinished **ret) {
   vsi_unfinished_record record;
   *ret = NULL;
   int fd = folder->disk->open(folder->fd, record_name);
-  if (fd < 0) return VESTRY_OK;
-  bool is_read = pread(fd, &record, sizeof record, 0) == (ssize_t)sizeof record && is_whole(&record);
+  if (fd < 0) return errno == ELOOP ? VESTRY_OK : VESTRY_IO;
+  ssize_t len = pread(fd, &record, sizeof record, 0), more = 0;
+  bool is_read = len == (ssize_t)sizeof record && is_whole(&record);
   vsi_unfinished *u = is_read ? make(folder, record.metadata_len) : NULL;
   if (u) {
     memcpy(u->id, record_name, VSI_STORED_LEN);
     u->record = record;
-    is_read = pread(fd, u->metadata, record.metadata_len, sizeof record) == (ssize_t)record.metadata_len;
+    u->person = VSI_PERSON_EARLIER;
+    more = pread(fd, u->metadata, record.metadata_len, sizeof record);
   }
   close(fd);
-  if (u && is_read && strlen(u->metadata) == record.metadata_len) {
+  if (u && more == (ssize_t)record.metadata_len && strlen(u->metadata) == record.metadata_len) {
     *ret = u;
     return VESTRY_OK;
   }
   const bool no_memory = is_read && !u;
   vsi_unfinished_unref(u);
+  if (len < 0 || more < 0) return VESTRY_IO; /* a whole one may be there */
   return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* What it has, of what the file has. false: there is no file. */
-static bool find_part(vsi_unfinished *u) {
-  vestry_upload_folder *folder = u->folder;
-  char part[VSI_STORED_ROOM];
+/* The length of a file, or -1: there is none. OK | IO */
+static vestry_err find_length(const vestry_upload_folder *folder, const char *name, int64_t *ret_len) {
   struct stat about;
-  name_of(u->id, VSI_STORED_PART, part);
-  if (fstatat(folder->fd, part, &about, AT_SYMLINK_NOFOLLOW) && renameat(folder->fd, u->id, folder->fd, part))
-    return false;
-  if (fstatat(folder->fd, part, &about, AT_SYMLINK_NOFOLLOW) || !S_ISREG(about.st_mode)) return false;
+  *ret_len = -1;
+  if (fstatat(folder->fd, name, &about, AT_SYMLINK_NOFOLLOW)) return errno == ENOENT ? VESTRY_OK : VESTRY_IO;
+  if (S_ISREG(about.st_mode)) *ret_len = about.st_size;
+  return VESTRY_OK;
+}
+
+/* What is on the disk, of what the file has. The rest is cut off; if that fails, it is when the upload goes on. */
+static void take_part(vsi_unfinished *u, uint64_t len) {
+  const vestry_upload_folder *folder = u->folder;
   const bool is_same_boot = *folder->boot && strcmp(folder->boot, u->record.boot) == 0;
-  u->offset = (uint64_t)about.st_size;
+  char part[VSI_STORED_ROOM];
+  u->offset = len;
   if (!is_same_boot && u->offset > u->record.synced) u->offset = u->record.synced;
   if (u->offset > u->record.length) u->offset = u->record.length;
-  if ((uint64_t)about.st_size == u->offset) return true;
-  int fd = folder->disk->open(folder->fd, part);
-  const bool is_cut = fd >= 0 && !folder->disk->truncate(fd, (off_t)u->offset);
+  if (len == u->offset) return;
+  int fd = folder->disk->open(folder->fd, name_of(u->id, VSI_STORED_PART, part));
+  if (fd >= 0) (void)folder->disk->truncate(fd, (off_t)u->offset);
   if (fd >= 0) close(fd);
-  return is_cut;
+}
+
+/* Of one that is not done. *ret_is_there false: it has no file. OK | IO */
+static vestry_err find_file(vsi_unfinished *u, bool *ret_is_there) {
+  const vestry_upload_folder *folder = u->folder;
+  char part[VSI_STORED_ROOM];
+  int64_t part_len, named_len;
+  vestry_err error = find_length(folder, name_of(u->id, VSI_STORED_PART, part), &part_len);
+  if (!error) error = find_length(folder, u->id, &named_len);
+  if (error) return error;
+  *ret_is_there = part_len >= 0 || named_len >= 0;
+  if (named_len < 0) {
+    if (part_len >= 0) take_part(u, (uint64_t)part_len);
+    return VESTRY_OK;
+  }
+  u->offset = u->record.length;
+  u->file = VSI_FILE_DOUBTFUL;
+  if (u->record.state == VSI_RECORD_UNTOLD)
+    u->file = folder->disk->rename(folder->fd, u->id, part) ? VSI_FILE_UNTOLD : VSI_FILE_PART;
+  return VESTRY_OK;
 }
 
 vestry_err vsi_unfinished_load(vestry_upload_folder *folder, const char *record_name) {
   vsi_unfinished *u;
+  bool is_there = false;
   vestry_err error = read_record(folder, record_name, &u);
   if (error) return error;
-  if (!u || (!u->record.is_done && !find_part(u))) {
-    vsi_unfinished_unref(u);
-    return folder->disk->remove(folder->fd, record_name) && errno != ENOENT ? VESTRY_IO : VESTRY_OK;
-  }
-  if (u->record.is_done)
+  if (u && u->record.state == VSI_RECORD_DONE) {
     u->offset = u->record.length;
-  else
-    folder->stats.used_bytes += u->offset;
-  error = enter_map(u, 0);
+    is_there = true;
+  } else if (u) {
+    error = find_file(u, &is_there);
+    if (is_there && u->file != VSI_FILE_DOUBTFUL) folder->stats.used_bytes += u->offset;
+  }
+  if (!error && is_there) error = enter_map(u, NULL, NULL);
   vsi_unfinished_unref(u);
-  return error;
+  if (error || is_there) return error;
+  return folder->disk->remove(folder->fd, record_name) && errno != ENOENT ? VESTRY_IO : VESTRY_OK;
 }
 
 bool vsi_unfinished_has(vestry_upload_folder *folder, const char *name) {
   vsi_mutex_lock(&folder->lock);
-  const bool has = find_locked(folder, name) != NULL;
+  const vsi_unfinished *u = find_locked(folder, name);
+  const bool has = u && u->record.state != VSI_RECORD_DONE && u->file != VSI_FILE_DOUBTFUL;
   vsi_mutex_unlock(&folder->lock);
   return has;
+}
+
+void vsi_unfinished_lost(vestry_upload_folder *folder, const char *name) {
+  vsi_mutex_lock(&folder->lock);
+  vsi_unfinished *u = find_locked(folder, name);
+  if (u && (u->record.state == VSI_RECORD_DONE || u->file != VSI_FILE_DOUBTFUL)) u = NULL;
+  if (u) VSI_REFS_TAKE(&u->refs);
+  vsi_mutex_unlock(&folder->lock);
+  if (u) (void)vsi_unfinished_remove(u, VESTRY_CLOSED);
+  vsi_unfinished_unref(u);
 }
 
 void vsi_unfinished_sweep(vestry_upload_folder *folder) {
@@ -408,7 +561,7 @@ void vsi_unfinished_sweep(vestry_upload_folder *folder) {
     }
     vsi_mutex_unlock(&folder->lock);
     for (size_t i = 0; i < count; i++) {
-      (void)vsi_unfinished_remove(swept[i], NULL, VESTRY_TIMEOUT);
+      (void)vsi_unfinished_remove(swept[i], VESTRY_TIMEOUT);
       vsi_unfinished_unref(swept[i]);
     }
   } while (count == SWEPT_AT_ONCE);

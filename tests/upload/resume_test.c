@@ -7,8 +7,8 @@
 
 #include "serve/wire.h"
 #include "support/folder.h"
-#include "upload/room.h"
 #include "upload/tus.h"
+#include "upload/unfinished.h"
 #include "vestry/upload.h"
 
 enum { MB = 1 << 20, LEN = 100000, PATH = 128 };
@@ -447,6 +447,30 @@ static void crashes_between_steps(void **state) {
   assert_int_equal(s.done, 2);
   assert_string_equal(s.stored, id);
   assert_kept(&s, 1000);
+  /* So it is after a boot; and a file that `done` may have accepted stays when its record goes. */
+  made = create(&s, "1000");
+  s.answering = VESTRY_OK;
+  assert_int_equal(patch(&s, &made, 0, 1000, 0).status, 204);
+  close_folder(&s);
+  snprintf(from, sizeof from, "%s/%s.resume", s.path, s.stored);
+  file = fopen(from, "r+b");
+  fseek(file, 16, SEEK_SET); /* after the mark: the boot */
+  fputs("another", file);
+  fseek(file, offsetof(vsi_unfinished_record, state), SEEK_SET);
+  fwrite(&(uint32_t){VSI_RECORD_COMES}, 4, 1, file);
+  fclose(file);
+  open_folder(&s);
+  check(&s);
+  assert_string_equal(head(&s, &made).offset, "999");
+  assert_kept(&s, 1000);
+  now_s += 3600;
+  site_pass_ms(&s.on, 60000);
+  assert_int_equal(head(&s, &made).status, 404);
+  assert_kept(&s, 1000);
+  assert_int_equal(s.dropped, 0);
+  again(&s);
+  assert_kept(&s, 1000);
+  check(&s);
   /* A machine that was started anew: what was synced counts. */
   made = create(&s, "1000");
   patch(&s, &made, 0, 300, 1000);
@@ -506,6 +530,91 @@ static void the_application_refuses_it(void **state) {
     assert_int_equal(head(&s, &made).status, 404);
     assert_int_equal(check(&s), 0);
   }
+  end(&s);
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+
+static said create_from(suite *s, const char *peer, const char *header, const char *length) {
+  return ask(s, (wire){.method = "POST",
+                       .path = "/of/a/files",
+                       .peer = peer,
+                       .headers = {{"Upload-Length", length}, {"Upload-Metadata", METADATA}, {header, "192.0.2.99"}}});
+}
+
+/* An address is one person, an IPv6 address by its /64; a proxy is none, nor is a peer on this machine. */
+/* capability: L1 */
+static void unfinished_ones_of_one_address(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 201);
+  assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 429);
+  assert_int_equal(create_from(&s, "::ffff:192.0.2.1", NULL, "5").status, 429);
+  assert_int_equal(create_from(&s, "192.0.2.2", NULL, "5").status, 201);
+  char peer[64];
+  for (int i = 0; i < 5; i++) {
+    snprintf(peer, sizeof peer, "2001:db8:1:1::%x", i);
+    assert_int_equal(create_from(&s, peer, NULL, "5").status, i < 3 ? 201 : 429);
+  }
+  assert_int_equal(create_from(&s, "2001:db8:1:2::1", NULL, "5").status, 201);
+  static const char *const nobody[] = {"127.0.0.1", "::1", "", "127.1.2.3"};
+  for (int i = 0; i < 8; i++) assert_int_equal(create_from(&s, nobody[i % 4], NULL, "5").status, 201);
+  for (int i = 0; i < 4; i++) assert_int_equal(create_from(&s, "192.0.2.1", "X-Forwarded-For", "5").status, 201);
+  end(&s);
+}
+
+/* capability: L1 */
+static void unfinished_ones_behind_a_proxy(void **state) {
+  (void)state;
+  suite s = {.max_bytes = 10 * MB};
+  site_begin(&s.on, (vestry_options){.is_behind_proxy = true});
+  folder_make(s.path, "resume");
+  open_folder(&s);
+  for (int i = 0; i < 5; i++)
+    assert_int_equal(create_from(&s, "127.0.0.1", "X-Forwarded-For", "5").status, i < 3 ? 201 : 429);
+  for (int i = 0; i < 5; i++) assert_int_equal(create_from(&s, "127.0.0.1", NULL, "5").status, 201); /* not known */
+  end(&s);
+}
+
+/* Records of finished ones take no place of those that are unfinished. */
+/* capability: L1 */
+static void finished_ones_fill_no_bound(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  s.folder->max_unfinished = 6;
+  said first = {0};
+  for (int i = 0; i < 15; i++, now_s++) {
+    const said made = create(&s, "5");
+    assert_int_equal(made.status, 201);
+    assert_int_equal(patch(&s, &made, 0, 5, 0).status, 204);
+    if (!i) first = made;
+    assert_string_equal(head(&s, &made).offset, "5");
+  }
+  assert_int_equal(head(&s, &first).status, 404); /* the oldest are forgotten; their files stay */
+  assert_int_equal(check(&s), 15 + 6);
+  again(&s);
+  assert_int_equal(check(&s), 15 + 6);
+  end(&s);
+}
+
+/* Clients that are not known have half, and make room for each other: the one that came least far goes first. */
+/* capability: L1 */
+static void unknown_clients_fill_half(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  s.folder->max_unfinished = 8;
+  said far = create_from(&s, "", NULL, "1000");
+  assert_int_equal(patch(&s, &far, 0, 10, 0).status, 204);
+  for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "", NULL, "5").status, 201);
+  assert_int_equal(create_from(&s, "", NULL, "5").status, 503); /* none has been idle for a minute */
+  for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 201);
+  now_s += 61;
+  for (int i = 0; i < 4; i++) assert_int_equal(create_from(&s, "", NULL, "5").status, 201);
+  assert_int_equal(s.dropped, 4);
+  assert_int_equal(s.why, VESTRY_LIMIT);
   end(&s);
 }
 
@@ -576,6 +685,62 @@ static void a_disk_that_fails(void **state) {
   }
 }
 
+static bool names_fail;
+static int keep_name(int folder, const char *from, const char *to) {
+  if (names_fail && strstr(to, VSI_STORED_PART)) {
+    errno = EIO;
+    return -1;
+  }
+  return vsi_disk_of_system.rename(folder, from, to);
+}
+static int fail_folder_once(int fd) {
+  struct stat about;
+  assert_int_equal(fstat(fd, &about), 0);
+  if (S_ISDIR(about.st_mode) && calls++ == fails_at) {
+    errno = EIO;
+    names_fail = true;
+    return -1;
+  }
+  return vsi_disk_of_system.sync(fd);
+}
+
+/* The folder is not synced after the file got its final name, and the name cannot be taken back: the client goes on,
+ * also after a start; and if it does not, nothing is left. */
+/* capability: L1 */
+static void a_name_that_stays(void **state) {
+  (void)state;
+  for (int way = 0; way < 4; way++) {
+    suite s;
+    begin(&s);
+    disk.rename = keep_name;
+    disk.sync = fail_folder_once;
+    calls = 0;
+    fails_at = 1; /* the first was of the record */
+    names_fail = false;
+    const said made = create(&s, "1000");
+    assert_int_equal(patch(&s, &made, 0, 1000, 0).status, 500);
+    assert_int_equal(s.done, 0);
+    assert_int_equal(stats_of(&s).kept_count, 0);
+    assert_int_equal(stats_of(&s).coming_count, 1);
+    names_fail = way < 2;
+    if (way & 1) again(&s);
+    assert_string_equal(head(&s, &made).offset, "999");
+    if (way < 2) {
+      assert_int_equal(patch(&s, &made, 999, 1, 0).status, 204);
+      assert_int_equal(s.done, 1);
+      assert_kept(&s, 1000);
+    } else {
+      now_s += 3600;
+      site_pass_ms(&s.on, 60000);
+      assert_int_equal(s.dropped, 1);
+      assert_int_equal(check(&s), 0);
+    }
+    disk = vsi_disk_of_system;
+    disk.now_s = say_now;
+    end(&s);
+  }
+}
+
 static void short_of_memory(void **state) {
   (void)state;
   bool failed = true;
@@ -614,28 +779,6 @@ static void short_of_memory(void **state) {
   end(&s);
 }
 
-static void headers(void **state) {
-  (void)state;
-  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], text[VSI_TUS_METADATA_BYTES + 2];
-  uint64_t number = 7;
-  static const char *const none[] = {"", "-1", "+1", " 1", "1 ", "0x1", "9999999999999999999", "1.0"};
-  for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_false(vsi_tus_number(none[i], &number));
-  assert_false(vsi_tus_number(NULL, &number));
-  assert_int_equal(number, 7);
-  assert_true(vsi_tus_number("0000123456789012", &number) && number == 123456789012);
-  assert_int_equal(vsi_tus_metadata("filename Li4vLi4vZXRjL3Bhc3N3ZA==,filetype SW1hZ2UvUE5H", name, type), VESTRY_OK);
-  assert_string_equal(name, "passwd");
-  assert_string_equal(type, "image/png");
-  static const char *const wrong[] = {",", "filename ?", "filename YQ==,", "filename Y", " , a", "filename YQ==  b"};
-  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-    assert_int_equal(vsi_tus_metadata(wrong[i], name, type), VESTRY_MALFORMED);
-    assert_string_equal(name, "");
-  }
-  memset(text, 'a', sizeof text - 1);
-  text[sizeof text - 1] = '\0';
-  assert_int_equal(vsi_tus_metadata(text, name, type), VESTRY_TOO_LARGE);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_broken_upload_goes_on),
@@ -644,9 +787,13 @@ int main(void) {
       cmocka_unit_test(what_expires_is_swept),
       cmocka_unit_test(crashes_between_steps),
       cmocka_unit_test(the_application_refuses_it),
+      cmocka_unit_test(unfinished_ones_of_one_address),
+      cmocka_unit_test(unfinished_ones_behind_a_proxy),
+      cmocka_unit_test(finished_ones_fill_no_bound),
+      cmocka_unit_test(unknown_clients_fill_half),
       cmocka_unit_test(a_disk_that_fails),
+      cmocka_unit_test(a_name_that_stays),
       cmocka_unit_test(short_of_memory),
-      cmocka_unit_test(headers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
