@@ -85,21 +85,18 @@ static vestry_err play(const vestry_request *req, vestry_reply *reply, void *app
 
 static int serve(vestry *v, const bench_server_options *options) {
   static const char *const methods[] = {"GET", "DELETE", "POST", "PUT", "PATCH"};
-  int status = 0;
+  int status = 1;
   bench_server server;
-  if (!bench_server_start(&server, v, options, &status)) return status;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof methods / sizeof *methods; i++)
     error = vestry_route(v, methods[i], "/test", play, NULL);
-  if (error) {
-    fprintf(stderr, "vestry-conformance: %s\n", vestry_strerror(error));
-  } else {
-    printf("vestry-conformance: http://127.0.0.1:%u/test\n", server.port);
-    fflush(stdout);
-    (void)bench_server_wait();
-  }
+  if (error) fprintf(stderr, "vestry-conformance: %s\n", vestry_strerror(error));
+  if (error || !bench_server_start(&server, v, options, &status)) return status;
+  printf("vestry-conformance: http://127.0.0.1:%u/test\n", server.port);
+  fflush(stdout);
+  (void)bench_server_wait();
   bench_server_stop(&server);
-  return error ? 1 : 0;
+  return 0;
 }
 
 int main(int argc, char **argv) {

@@ -27,6 +27,20 @@ static int complain(const char *what, int status) {
 
 /* ---- civetweb ---------------------------------------------------------------------------------------------------- */
 
+typedef struct civetweb_start {
+  vestry *v;
+  vestry_civetweb_options options;
+  vestry_server *web;
+  vestry_err error;
+} civetweb_start;
+
+/* civetweb listens, but answers no request yet: a request that comes first finds the routes. */
+static void add_vestry(const struct mg_context *context) {
+  civetweb_start *start = mg_get_user_data(context);
+  start->error =
+      vestry_civetweb_create(start->v, (struct mg_context *)(uintptr_t)context, &start->options, &start->web);
+}
+
 static bool start_civetweb(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
   if (options->tls_key || options->tls_certificate) {
     *ret_status = complain("--tls-key, --tls-certificate: not on civetweb", 2);
@@ -43,25 +57,22 @@ static bool start_civetweb(bench_server *server, vestry *v, const bench_server_o
     *ret_status = complain(why, 2);
     return false;
   }
-  server->server = mg_start(NULL, NULL, settings);
+  civetweb_start start = {.v = v, .options = {.max_per_address = options->per_address, .body_ms = options->request_ms}};
+  server->server = mg_start(&(struct mg_callbacks){.init_context = add_vestry}, &start, settings);
   if (!server->server) {
     snprintf(why, sizeof why, "cannot listen on %s with %s threads", port, threads);
     *ret_status = complain(why, 1);
     return false;
   }
-  vestry_server *web;
-  vestry_err error = vestry_civetweb_create(
-      v, server->server,
-      &(vestry_civetweb_options){.max_per_address = options->per_address, .body_ms = options->request_ms}, &web);
-  if (error) {
-    *ret_status = complain(vestry_strerror(error), 1);
+  if (start.error) {
+    *ret_status = complain(vestry_strerror(start.error), 1);
     mg_stop(server->server);
     return false;
   }
-  server->web = web;
+  server->web = start.web;
   struct mg_server_port bound;
   if (mg_get_server_ports(server->server, 1, &bound) > 0) server->port = (unsigned)bound.port;
-  vestry_server_room(web, NULL, &server->streams);
+  vestry_server_room(start.web, NULL, &server->streams);
   return true;
 }
 

@@ -23,7 +23,8 @@ typedef struct bench_server_options {
   const char *tls_key, *tls_certificate; /* microhttpd: files, PEM; NULL: no TLS */
 } bench_server_options;
 
-/* false: one line on stderr says why; *ret_status is the one to exit with. */
+/* Listen and serve. Routes are mounted before: a client that connects at once finds them.
+ * false: one line on stderr says why; *ret_status is the one to exit with. */
 bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status);
 void bench_server_stop(bench_server *server);
 

@@ -351,25 +351,30 @@ static vestry_err wait_for_end(served *all) {
   return error;
 }
 
+static vestry_err run(served *all, bench_server *server, const bench_server_options *options) {
+  printf("vestry-bench: http://127.0.0.1:%u adapter=%s streams=%" PRIu32 "\n", server->port, options->adapter,
+         server->streams);
+  fflush(stdout);
+  vestry_err error = wait_for_end(all);
+  bench_server_stop(server);
+  return error;
+}
+
 static int serve(served *all, const bench_server_options *options) {
-  int status = 0;
+  int status = 1;
   bench_server server;
-  if (!bench_server_start(&server, all->v, options, &status)) return status;
   large answers;
   vestry_err error = large_create(all->v, &answers);
   if (!error) error = mount(all);
   if (!error) error = observe(all);
-  if (!error) {
-    printf("vestry-bench: http://127.0.0.1:%u adapter=%s streams=%" PRIu32 "\n", server.port, options->adapter,
-           server.streams);
-    fflush(stdout);
-    error = wait_for_end(all);
+  if (!error && bench_server_start(&server, all->v, options, &status)) {
+    error = run(all, &server, options);
+    status = error ? 1 : 0;
   }
   if (error) fprintf(stderr, "vestry-bench: %s\n", vestry_strerror(error));
-  bench_server_stop(&server);
   cease_to_observe(all);
   large_destroy(&answers);
-  return error ? 1 : 0;
+  return status;
 }
 
 const vestry_profile_ops *bench_profile(const char *encoding) {

@@ -169,16 +169,15 @@ static int run(served *all, vestry *v, int port_to) {
       .streams = (uint32_t)(o->uploads_count + o->pages_count + 64),
       .memory_bytes = (size_t)o->memory_bytes};
   bench_server server;
-  int status = 0;
-  if (!bench_server_start(&server, v, &options, &status)) return status;
-  vestry_err error = mount(all, v);
-  if (!error) {
+  int status = 1;
+  if (!mount(all, v) && bench_server_start(&server, v, &options, &status)) {
     tell_port(port_to, (int)server.port);
     (void)bench_server_wait();
+    bench_server_stop(&server);
+    status = 0;
   }
-  bench_server_stop(&server);
   vestry_uploads_destroy(all->uploads);
-  return error ? 1 : 0;
+  return status;
 }
 
 static int serve(const upload_server_options *o, int port_to) {

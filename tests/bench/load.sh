@@ -81,6 +81,11 @@ load 0 --drain-ms 1000 --rounds 1
 wants hints 20
 stop
 
+# A client that is there before the server is finds the routes.
+for adapter in microhttpd civetweb; do
+  first=$("$node" "$here/first.mjs" "$adapter" "$bench") || complain "$first"
+done
+
 # Several servers; a channel by key. Those that are of no cluster do not reach each other's streams.
 start "$bench" serve --port 0 --adapter microhttpd
 first=$pid
