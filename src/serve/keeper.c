@@ -167,22 +167,10 @@ static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
   return error;
 }
 
-/* Keep it beside others. The store counts closed streams that it still has among the many, so the put allows for them.
- * If more than many_count are open afterwards, the oldest are closed. */
+/* Keep it beside others. Closed streams that the store still has go before open ones. */
 static vestry_err keep_many(vestry_dispatch_context *context, const seat *s) {
-  size_t many_count = s->many_count ? s->many_count : DEFAULT_MANY_COUNT, closed_count = 0;
-  if (many_count > JOIN_COUNT) many_count = JOIN_COUNT;
-  vestry_err error = vsi_targets_count(context->v->store, s->key, &closed_count);
-  if (error && error != VESTRY_NOT_FOUND) return error;
-  error = put_opened(context, s, VESTRY_KEEP_MANY, many_count + closed_count);
-  if (error || !closed_count) return error;
-  vsi_targets found;
-  vsi_targets_init(&found, context->v->host);
-  error = vsi_targets_find(&found, context->v->store, s->key);
-  for (size_t i = 0; !error && found.count - i > many_count; i++)
-    vestry_connection_close(found.items[i], VESTRY_CAUSE_REPLACED);
-  vsi_targets_finish(&found);
-  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+  size_t many_count = s->many_count ? s->many_count : DEFAULT_MANY_COUNT;
+  return put_opened(context, s, VESTRY_KEEP_MANY, many_count < JOIN_COUNT ? many_count : JOIN_COUNT);
 }
 
 /* Under the key of vestry_reply_key, as the policy says. */

@@ -23,6 +23,9 @@
 #include "store/expiry.h"
 #include "store/visit.h"
 
+/* How many values of a full key are looked at for one that has ended. */
+enum { VSI_KEY_LOOKS = 64 };
+
 typedef struct putting {
   vsi_table *table;
   vsi_shard *shard;
@@ -34,6 +37,7 @@ typedef struct putting {
   uint32_t now;
   bool has_place, may_reuse;
   vsi_entry *entry;       /* ours until it is linked; NULL: not yet there */
+  vsi_crowd_room room;    /* if the key has many values */
   vsi_scope_share *share; /* in a store with a cap per scope: entered; NULL: not yet */
   vsi_leaving leaving;
 } putting;
@@ -201,6 +205,7 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   if (__builtin_expect(newest != NULL, 0) && (newest->touched & 1)) vsi_visit_settle(table, shard, newest, p->now);
   vsi_visit_file_last(table, shard, entry, p->now);
   if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_add_extra(table, shard, entry, p->share);
+  if (__builtin_expect(p->room.node != NULL, 0)) vsi_crowds_add(&shard->crowds, newest, entry, &p->room);
   if (__builtin_expect(!newest, 1)) {
     entry->older = entry->newer = entry;
     vsi_index_add(&shard->index, p->hash, vsi_index_tag(p->hash), entry);
@@ -215,38 +220,38 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   p->entry = NULL;
 }
 
-/* Of the values of a key, count of them, the oldest leave until `keep` are left; `stays` is none of them. The first
- * that leaves has a place for the newcomer, if it has none. */
-VSI_SELDOM static void displace(putting *p, vsi_entry *newest, const vsi_entry *stays, size_t count, size_t keep,
-                                bool needs_place) {
-  vsi_entry *entry = newest->newer, *next;
-  for (size_t left = count; count && left > keep; count--, entry = next) {
-    next = entry->newer;
-    if (entry == stays) continue;
+/* Which value of a key goes first: the oldest of those that have ended, if one is among the VSI_KEY_LOOKS that were put
+ * longest ago; else the oldest. NULL: there is none but `stays`. */
+static vsi_entry *first_to_go(const vsi_table *table, vsi_entry *newest, const vsi_entry *stays) {
+  vsi_entry *first = NULL, *entry = newest;
+  for (int looked = 0; looked < VSI_KEY_LOOKS; looked++) {
+    entry = entry->newer;
+    if (entry != stays && table->exit->value.has_ended(entry->value)) return entry;
+    if (entry != stays && !first) first = entry;
+    if (entry == newest) break;
+  }
+  return first;
+}
+
+/* Of the values of a key, count of them, values leave until `keep` are left; `stays` is none of them. The first that
+ * leaves has a place for the newcomer, if it has none. */
+VSI_SELDOM static void displace(putting *p, const vsi_entry *stays, size_t count, size_t keep, bool needs_place) {
+  for (; count > keep; count--) {
+    vsi_entry *newest = vsi_index_find(&p->shard->index, p->key, p->hash);
+    vsi_entry *entry = keep > 1 ? first_to_go(p->table, newest, stays) : newest->newer;
+    if (entry == stays) entry = entry->newer;
+    if (!entry || entry == stays) return;
     vsi_visit_take(p->table, p->shard, entry, VESTRY_CAUSE_REPLACED, needs_place, &p->leaving);
     needs_place = false;
     p->leaving.displaced_count++;
-    left--;
   }
-}
-
-/* The values of a key: how many, and which of them is this one (NULL: none). */
-static size_t count_values(vsi_entry *newest, const void *value, vsi_entry **ret_same) {
-  size_t count = 0;
-  vsi_entry *entry = newest;
-  do {
-    if (entry->value == value) *ret_same = entry;
-    count++;
-    entry = entry->older;
-  } while (entry != newest);
-  return count;
 }
 
 /* A value that is there already: used, and under REPLACE left alone. */
 VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, size_t count,
                                vestry_put_result *result) {
   vsi_visit_use_one(p->table, p->shard, newest, same, p->now);
-  if (p->policy == VESTRY_KEEP_REPLACE) displace(p, newest, same, count, 1, false);
+  if (p->policy == VESTRY_KEEP_REPLACE) displace(p, same, count, 1, false);
   result->handle = same->handle;
   result->displaced_count = 0;
   result->refreshed = true;
@@ -258,22 +263,28 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   vsi_table *table = p->table;
   *ret_error = VESTRY_CLOSED;
   if (__builtin_expect(p->shard->closed, 0)) return STEP_FAILED;
-  vsi_entry *newest = vsi_visit_find(table, p->shard, p->key, p->hash, p->now, &p->leaving), *same = NULL;
-  size_t count = newest ? count_values(newest, p->value, &same) : 0;
+  vsi_entry *newest = vsi_visit_find(table, p->shard, p->key, p->hash, p->now, &p->leaving);
+  vsi_entry *same = vsi_crowds_find(&p->shard->crowds, newest, p->value);
+  size_t count = vsi_crowds_count(&p->shard->crowds, newest);
   if (__builtin_expect(same != NULL, 0)) return refresh(p, newest, same, count, result);
   *ret_error = VESTRY_EXISTS;
   if (newest && (p->policy == VESTRY_KEEP_REUSE || p->policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
   bool joins = p->policy == VESTRY_KEEP_MANY, grows = !newest || (joins && count < p->many_count);
+  if (__builtin_expect(joins && newest != NULL, 0) &&
+      vsi_crowds_prepare(&p->shard->crowds, table->host, newest, &p->room)) {
+    *ret_error = VESTRY_NO_MEMORY;
+    return STEP_FAILED;
+  }
   step got = get_room(p, !newest, grows, ret_error);
   if (__builtin_expect(got != STEP_DONE, 0)) return got;
   if (newest) { /* a victim may have been of this key */
     newest = vsi_index_find(&p->shard->index, p->key, p->hash);
-    count = newest ? count_values(newest, p->value, &same) : 0;
+    count = vsi_crowds_count(&p->shard->crowds, newest);
   }
   vsi_entry *entry = p->entry;
   link_entry(p, newest);
   result->handle = entry->handle;
-  if (newest) displace(p, entry, entry, count + 1, joins ? p->many_count : 1, !p->has_place);
+  if (newest) displace(p, entry, count + 1, joins ? p->many_count : 1, !p->has_place);
   p->has_place = false; /* the entry's now */
   if (table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX) vsi_table_expect(table, p->now);
   return STEP_DONE;
@@ -299,6 +310,7 @@ static inline void end_put(putting *p) {
   if (__builtin_expect(p->has_place && p->table->rules.max_count, 0))
     atomic_fetch_sub_explicit(&p->table->count, 1, memory_order_relaxed);
   if (__builtin_expect(p->entry != NULL, 0)) vsi_entry_destroy(p->table->host, p->table->extra_bytes, p->entry);
+  if (__builtin_expect(p->room.node || p->room.crowd, 0)) vsi_crowd_room_free(&p->room, p->table->host);
 }
 
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
@@ -319,6 +331,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
                 vsi_scoped_key_bytes(key) <= VSI_PARTED_WORDS * sizeof(uint64_t);
   p.entry = NULL;
   p.share = NULL;
+  p.room = (vsi_crowd_room){NULL, NULL};
   if (!p.may_reuse && !(p.entry = vsi_entry_create(table->host, table->extra_bytes, key, value)))
     return VESTRY_NO_MEMORY;
   vsi_leaving_init(&p.leaving);

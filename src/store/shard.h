@@ -20,6 +20,7 @@
 
 #include "base/spin_lock.h"
 #include "store/clock.h"
+#include "store/crowds.h"
 #include "store/index.h"
 #include "store/leaving.h"
 #include "store/scopes.h"
@@ -29,7 +30,8 @@ typedef struct vsi_shard {
   _Alignas(VSI_CACHE_LINE) vsi_index index;
   bool closed; /* puts are refused */
   uint32_t number;
-  vsi_map scopes;                                /* if there is a cap per scope */
+  vsi_map scopes; /* if there is a cap per scope */
+  vsi_crowds crowds;
   vsi_ring born;                                 /* if there are extras */
   uint64_t removed_by_cause[VESTRY_CAUSE_COUNT]; /* but for SIZE: that is what is missing in the sum */
   /* The line that every operation changes. */

@@ -88,8 +88,19 @@ VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_en
   return vsi_visit_due(table, entry, now); /* it may be old */
 }
 
+/* Whether an entry of the shard may be due: the first in the order of use, or of birth, is. */
+static bool has_due(const vsi_table *table, const vsi_shard *shard, uint32_t now) {
+  const vsi_clock *clock = &table->clock;
+  if (clock->idle_ticks && !vsi_ring_is_empty(&shard->used) &&
+      vsi_tick_age(now, vsi_entry_tick(vsi_entry_of_used(shard->used.next))) > clock->idle_ticks)
+    return true;
+  return clock->lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
+         vsi_tick_age(now, vsi_entry_extra(vsi_entry_of_born(shard->born.next))->born) > clock->lifetime_ticks;
+}
+
 VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
                                          vsi_leaving *leaving) {
+  if (!has_due(table, shard, now)) return newest;
   vsi_entry *left = NULL, *entry = newest->newer, *next; /* the oldest first */
   for (bool more = true; more; entry = next) {
     next = entry->newer;
@@ -103,25 +114,17 @@ VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi
   return left;
 }
 
-/* Among the values of a key. NULL: it is not there. */
-static vsi_entry *with_handle(vsi_entry *newest, vestry_handle handle) {
-  vsi_entry *entry = newest;
-  do {
-    if (entry->handle == handle) return entry;
-    entry = entry->older;
-  } while (entry != newest);
-  return NULL;
-}
-
 /* A handle has the upper bits of the hash: in a very large store there are several homes that it can have. */
 vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle) {
   const vsi_index *index = &shard->index;
+  vsi_entry *of_many = vsi_crowds_with_handle(&shard->crowds, handle);
+  if (of_many) return of_many;
   uint32_t last = vsi_index_home(index, handle | VSI_HANDLE_NUMBER_MASK);
   for (uint32_t home = vsi_index_home(index, handle & ~VSI_HANDLE_NUMBER_MASK); home <= last; home++) {
     uint32_t at = 0;
     for (vsi_entry *newest; (newest = vsi_index_next_at_home(index, home, &at)) != NULL;) {
       if ((newest->handle ^ handle) & ~VSI_HANDLE_NUMBER_MASK) continue;
-      vsi_entry *found = with_handle(newest, handle);
+      vsi_entry *found = vsi_crowds_walk(newest, handle);
       if (found) return found;
     }
   }

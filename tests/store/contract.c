@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/contract.h"
+#include "runtime/random.h"
 
 #define KEY VESTRY_KEY("counter", 1)
 
@@ -263,6 +264,65 @@ static void replace_by_one_of_many_keeps_that_one(void **state) {
   world_end(&w);
 }
 
+/* Of a full key those that have ended go before those that live. */
+static void ended_values_of_a_full_key_go_first(void **state) {
+  world_open(&w, *state, NULL);
+  value *v[6], *found[8];
+  for (size_t i = 0; i < 6; i++) v[i] = world_value(&w);
+  for (size_t i = 0; i < 4; i++) assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_KEEP_MANY, 4, NULL), VESTRY_OK);
+  atomic_store(&v[2]->ended, true);
+  assert_int_equal(world_put(&w, "s", KEY, v[4], VESTRY_KEEP_MANY, 4, NULL), VESTRY_OK);
+  assert_int_equal(world_put(&w, "s", KEY, v[5], VESTRY_KEEP_MANY, 4, NULL), VESTRY_OK);
+  assert_exit(0, v[2], VESTRY_CAUSE_REPLACED);
+  assert_exit(1, v[0], VESTRY_CAUSE_REPLACED);
+  assert_int_equal(world_get(&w, "s", KEY, found, 8), 4);
+  assert_ptr_equal(found[0], v[1]);
+  world_end(&w);
+}
+
+/* A key of some hundred values, which are not found by a walk: they come, are put again and leave in any order. */
+static void a_key_of_hundreds_keeps_its_order(void **state) {
+  enum { VALUES = 300, MOST = 200, STEPS = 4500, SHOWN = 32 };
+  static value *v[VALUES], *there[MOST + 1], *found[SHOWN];
+  static vestry_handle handles[MOST + 1];
+  uint64_t random = 1;
+  size_t count = 0;
+  world_open(&w, *state, NULL);
+  for (size_t i = 0; i < VALUES; i++) v[i] = world_value(&w);
+  for (size_t step = 0; step < STEPS; step++) {
+    size_t at = 0, drains = step / 500 % 2; /* the key fills, and empties */
+    if (random_below(&random, 8) < 3 + 3 * drains && count) {
+      size_t gone = (size_t)random_below(&random, count);
+      assert_true(vestry_store_remove_if(w.store, handles[gone], VESTRY_CAUSE_HANGUP));
+      assert_false(vestry_store_remove_if(w.store, handles[gone], VESTRY_CAUSE_HANGUP));
+      count--;
+      memmove(&there[gone], &there[gone + 1], (count - gone) * sizeof *there);
+      memmove(&handles[gone], &handles[gone + 1], (count - gone) * sizeof *handles);
+      continue;
+    }
+    vestry_put_result result = {0};
+    value *one = v[random_below(&random, VALUES)];
+    while (at < count && there[at] != one) at++;
+    assert_int_equal(world_put(&w, "s", KEY, one, VESTRY_KEEP_MANY, MOST, &result), VESTRY_OK);
+    assert_int_equal(result.refreshed, at < count);
+    assert_int_equal(result.displaced_count, at == count && count == MOST);
+    if (at < count) continue;
+    there[count] = one;
+    handles[count++] = result.handle;
+    if (count <= MOST) continue;
+    count--;
+    memmove(&there[0], &there[1], count * sizeof *there);
+    memmove(&handles[0], &handles[1], count * sizeof *handles);
+  }
+  assert_true(count > SHOWN);
+  assert_int_equal(world_get(&w, "s", KEY, found, SHOWN), SHOWN);
+  for (size_t i = 0; i < SHOWN; i++) assert_ptr_equal(found[i], there[count - SHOWN + i]);
+  world_check(&w);
+  world_new(&w, KEY, NULL); /* REPLACE takes all */
+  assert_int_equal(world_get(&w, "s", KEY, found, SHOWN), 1);
+  world_end(&w);
+}
+
 /* capability: A14 */
 static void many_means_eight_unless_said(void **state) {
   world_open(&w, *state, NULL);
@@ -452,6 +512,8 @@ int store_contract_run(const store_kind *kind) {
       TEST(a_refreshed_one_of_many_displaces_nobody),
       TEST(replace_by_one_of_many_keeps_that_one),
       TEST(many_means_eight_unless_said),
+      TEST(ended_values_of_a_full_key_go_first),
+      TEST(a_key_of_hundreds_keeps_its_order),
       TEST(scopes_are_apart),
       TEST(keys_are_typed),
       TEST(long_keys_and_wrong_ones),

@@ -11,6 +11,7 @@ typedef struct check {
   vsi_table *table;
   vsi_shard *shard;
   size_t keys_count, live_count; /* entries in the index; all, chains included */
+  size_t nodes_count;            /* of keys with many values */
 } check;
 
 vsi_table *invariants_table(vestry_store *store) {
@@ -35,6 +36,22 @@ static void check_chain(check *c, const vsi_entry *newest) {
   } while (entry != newest);
 }
 
+/* Values with a node are the newest of their key, and what they share counts all of it. */
+static size_t check_crowd(const check *c, const vsi_entry *newest) {
+  size_t nodes = 0, count = 0;
+  const vsi_entry *entry = newest;
+  do {
+    bool has_node = vsi_crowds_with_handle(&c->shard->crowds, entry->handle) == entry;
+    assert_true(!has_node || nodes == count);
+    nodes += has_node;
+    count++;
+    entry = entry->older;
+  } while (entry != newest);
+  assert_int_equal(vsi_crowds_count(&c->shard->crowds, newest), count);
+  assert_in_range(count - nodes, 0, VSI_CROWD_WALK);
+  return nodes;
+}
+
 static void check_key(check *c, vsi_entry *newest, uint16_t tag) {
   uint64_t hash = vsi_placing_anew(&c->table->placing, newest);
   vestry_scoped_key key = vsi_entry_key(newest);
@@ -43,6 +60,7 @@ static void check_key(check *c, vsi_entry *newest, uint16_t tag) {
   assert_ptr_equal(vsi_table_shard(c->table, hash), c->shard);
   assert_ptr_equal(vsi_index_find(&c->shard->index, &key, hash), newest); /* so no key is there twice */
   check_chain(c, newest);
+  c->nodes_count += check_crowd(c, newest);
   c->keys_count++;
 }
 
@@ -74,6 +92,8 @@ static void check_index(check *c) {
     }
   check_passed(index);
   assert_int_equal(c->live_count, c->shard->live);
+  assert_int_equal(c->shard->crowds.by_handle.count, c->nodes_count);
+  assert_int_equal(c->shard->crowds.by_value.count, c->nodes_count);
 }
 
 /* -------------------------------------------------------------------------------------------- uses and births ---- */

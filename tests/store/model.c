@@ -251,6 +251,13 @@ static void add_stay(model *m, size_t scope, size_t key, value *v, vestry_handle
   m->stats.live_count++;
 }
 
+/* Of those that have ended, or else of all, the oldest. */
+static stay *first_of_chain(stay *const *chain, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (atomic_load(&chain[i]->value->ended)) return chain[i];
+  return chain[0];
+}
+
 /* What should have been answered, were memory no concern; what should have left is taken from the list. */
 static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestry_keep_policy policy, size_t many_count,
                              const vestry_put_result *result) {
@@ -284,7 +291,8 @@ static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestr
       take_victim(m, &at);
     count = chain_of(m, scope, key, chain);
     while (count && (policy == VESTRY_KEEP_REPLACE || count >= many_count)) {
-      take_next(m, &at, chain[0], VESTRY_CAUSE_REPLACED);
+      take_next(m, &at, policy == VESTRY_KEEP_REPLACE || many_count == 1 ? chain[0] : first_of_chain(chain, count),
+                VESTRY_CAUSE_REPLACED);
       count = chain_of(m, scope, key, chain);
     }
     add_stay(m, scope, key, v, result->handle);

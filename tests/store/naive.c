@@ -78,6 +78,13 @@ static item *oldest(const naive *n, const vestry_scoped_key *key, const item *bu
   return NULL;
 }
 
+/* Which value goes when a key is full: of those that have ended, or else of all, the oldest. */
+static item *first_of_key(const naive *n, const vestry_scoped_key *key, const item *but) {
+  for (item *it = n->first; it; it = it->next)
+    if (it != but && same_key(&it->key, key) && n->options.value->has_ended(it->value)) return it;
+  return oldest(n, key, but);
+}
+
 static item *least_used(const naive *n) {
   item *least = NULL;
   for (item *it = n->first; it; it = it->next)
@@ -169,7 +176,8 @@ static vestry_err put_locked(naive *n, const vestry_scoped_key *key, void *value
   size_t displaced = 0;
   for (; policy == VESTRY_KEEP_REPLACE ? count(n, key, NULL) > 1 : !refreshed && count(n, key, NULL) > many_count;
        displaced++)
-    leave(n, oldest(n, key, it), VESTRY_CAUSE_REPLACED, leaving);
+    leave(n, policy == VESTRY_KEEP_REPLACE || many_count == 1 ? oldest(n, key, it) : first_of_key(n, key, it),
+          VESTRY_CAUSE_REPLACED, leaving);
   for (; n->evicts && n->options.max_per_scope_count && count(n, NULL, &key->scope) > n->options.max_per_scope_count;
        displaced++)
     leave(n, first_of_scope(n, &key->scope, value), VESTRY_CAUSE_SIZE, leaving);
