@@ -123,8 +123,9 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *
  *  An answer without a Cache-Control of yours is `private, no-store` once a guard or the handler has asked where the
  *  request comes from: for the user or the session, a tab, a token, a nonce, a cookie, or a header that names a user
- *  (Cookie, Authorization, X-Remote-User, X-Forwarded-User, X-Forwarded-Email). So is every answer that sets a cookie,
- *  unless yours says private or no-store. What else differs from one to another (by scope or peer) you say yourself. */
+ *  (Cookie, Authorization, X-Remote-User, X-Forwarded-User, X-Forwarded-Email). So is every answer to a request with a
+ *  scope of your own (vestry_options.scope), or whose scope function has asked for one of these; and every answer that
+ *  sets a cookie, unless yours says private or no-store. What differs by peer you say yourself. */
 VESTRY_API vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char *value);
 /** Which requests a cookie goes with. */
 typedef enum vestry_same_site {

@@ -236,7 +236,9 @@ vestry_err vsi_serving_find_scope(serving *s) {
   s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
   vestry_err error =
       s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
-  s->own_request.is_personal = false; /* until guards or the handler ask */
+  /* With sessions: until guards or the handler ask. A scope of the program's own names a user as far as is known, and a
+   * handler reads it without asking. */
+  s->own_request.is_personal = !s->v->sessions && (s->own_request.is_personal || s->request.scope.len);
   if (!error) s->reply.scope = s->request.scope;
   return error;
 }

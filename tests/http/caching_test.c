@@ -239,10 +239,38 @@ static void a_session_is_renewed_by_documents(void **state) {
   end(&w);
 }
 
+/* A log-in of the application's own: its scope is there before anything is asked. */
+static vestry_err own_scope(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *len, void *app) {
+  char user[16];
+  (void)reply, (void)app;
+  *len = 0;
+  if (vestry_request_value(req, VESTRY_IN_QUERY, "plain")) return VESTRY_OK; /* nothing was asked */
+  if (!vestry_request_cookie(req, "user", user, sizeof user)) *len = (size_t)snprintf(buffer, 16, "%s", user);
+  return VESTRY_OK;
+}
+
+static void the_scope_of_an_own_log_in_is_private(void **state) {
+  (void)state;
+  site w;
+  char said[256], set[256];
+  site_begin(&w, (vestry_options){.scope = own_scope});
+  assert_int_equal(vestry_route(w.v, "GET", "/nobody", answer, (void *)(uintptr_t)&askings[0]), VESTRY_OK);
+  ask(&w, "/nobody", NULL, "user=ann", said, set);
+  assert_string_equal(said, "private, no-store|");
+  ask(&w, "/nobody", NULL, NULL, said, set); /* others at this address have a page of their own */
+  assert_string_equal(said, "private, no-store|");
+  ask(&w, "/nobody", "cc=max-age=60", "user=ann", said, set); /* the handler says otherwise */
+  assert_string_equal(said, "max-age=60|");
+  ask(&w, "/nobody", "plain=1", NULL, said, set);
+  assert_string_equal(said, "");
+  site_end(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_somebodys_is_kept_by_nobody),
       cmocka_unit_test(a_session_is_renewed_by_documents),
+      cmocka_unit_test(the_scope_of_an_own_log_in_is_private),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
