@@ -214,12 +214,13 @@ VESTRY_API void vestry_close(vestry *v);
  *  use, timers above all, must live until this has returned OK; timers on the instance's own runtime are then to be
  *  destroyed, before the instance is.
  *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first) | CLOSED
- *           (vestry_is_forked)
+ *           (vestry_is_forked) | BUSY (in a callback of the instance, or on a thread of its runtime: nothing is done,
+ *           and the log says so; vestry_close may be called there)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
  *           for */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
 
-/** Stop without a time limit, then free. Adapters must have been destroyed first, and no other thread may be inside a
+/** Stop without a time limit, then free; where vestry_stop returns BUSY nothing is done, and the log says so. Adapters must have been destroyed first, and no other thread may be inside a
  *  function of the instance's, or one that sends to a connection of its, or closes one. References to connections may
  *  be kept: what is sent to them later is CLOSED. NULL is accepted.
  *  Threads  as vestry_stop */

@@ -29,7 +29,11 @@ static vestry_err publish(vestry *v, const vestry_scoped_key *name, const void *
       .len = len,
       .scope = {name->scope.data, name->scope.len},
   };
-  return vsi_bus_publish(v->bus, (vestry_slice){name->data, name->len}, &message, ret_count);
+  vsi_inside inside;
+  vsi_inside_begin(&inside, v);
+  vestry_err error = vsi_bus_publish(v->bus, (vestry_slice){name->data, name->len}, &message, ret_count);
+  vsi_inside_end(&inside);
+  return error;
 }
 
 vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,

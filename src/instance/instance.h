@@ -89,6 +89,17 @@ static inline bool vsi_instance_is_draining(const vestry *v) {
   return atomic_load_explicit(&v->drain, memory_order_acquire) != NULL; /* pairs with the exchange in vestry_drain */
 }
 
+/* A thread is inside of a callback of the instance's, or of what calls some: it is not to wait for the end of the
+ * instance there. vsi_inside_begin and vsi_inside_end go in pairs, on one thread, the last begun ends first. */
+typedef struct vsi_inside {
+  const vestry *v;
+  struct vsi_inside *outer;
+} vsi_inside;
+void vsi_inside_begin(vsi_inside *inside, const vestry *v);
+void vsi_inside_end(const vsi_inside *inside);
+/* Whether this thread is inside of a callback, or of something that the instance's runtime runs. */
+bool vsi_instance_is_inside(const vestry *v);
+
 /* What a 503 asks the client to wait: also for the end of the drain. Any thread. */
 uint32_t vsi_instance_retry_after_s(const vestry *v);
 

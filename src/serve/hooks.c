@@ -36,6 +36,8 @@ static void on_open(vestry_connection *connection, void *ctx) {
   vsi_life *life = ctx;
   vestry *v = life->v;
   const vestry_connection_hooks *own = hooks_of(life);
+  vsi_inside inside;
+  vsi_inside_begin(&inside, v);
   if (own->on_open) own->on_open(connection, own->ctx);
   if (v->hooks.on_open) v->hooks.on_open(connection, v->hooks.ctx);
   vestry_dispatch_context context;
@@ -45,11 +47,14 @@ static void on_open(vestry_connection *connection, void *ctx) {
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);
   vsi_watches_opened(life);
+  vsi_inside_end(&inside);
 }
 
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   vsi_life *life = ctx;
   vestry *v = life->v;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, v);
   if (vsi_lookouts_are_there(&v->lookouts)) vsi_lookouts_tell_all_ended(&v->lookouts, life, connection, cause);
   /* seq_cst, then the handle is loaded: pairs with the keeper, which stores the handle, then loads this. */
   atomic_store_explicit(&life->ended, true, memory_order_seq_cst);
@@ -68,13 +73,17 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true, NULL);
   vsi_dispatch_log(v, &result, "an ended stream");
   vsi_context_finish(&context);
+  vsi_inside_end(&inside);
 }
 
 static vestry_verdict on_error(vestry_connection *connection, vestry_err error, void *ctx) {
   vsi_life *life = ctx;
   const vestry_connection_hooks *own = hooks_of(life), *all = &life->v->hooks;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, life->v);
   vestry_verdict first = own->on_error ? own->on_error(connection, error, own->ctx) : VESTRY_VERDICT_DEFAULT;
   vestry_verdict second = all->on_error ? all->on_error(connection, error, all->ctx) : VESTRY_VERDICT_DEFAULT;
+  vsi_inside_end(&inside);
   return first ? first : second;
 }
 

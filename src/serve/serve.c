@@ -51,6 +51,8 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   *ret_connection = NULL;
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
   serving s;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, v);
   vsi_serving_init(&s, v, ops, server_request);
   vestry_err error;
   if (!vsi_instance_is_closing(v) && vsi_lease_is_renewed(&s.request))
@@ -58,5 +60,6 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   else
     error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_serving_finish(&s);
+  vsi_inside_end(&inside);
   return error;
 }

@@ -52,8 +52,11 @@ static bool value_has_ended(void *value) {
 
 static void value_purged(const vestry_purged *purged, void *ctx) {
   vestry *v = ctx;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, v);
   if (v->purge) v->purge(purged, v->purge_ctx);
   if (vsi_lookouts_are_there(&v->lookouts)) vsi_lookouts_tell_all_left(&v->lookouts, purged);
+  vsi_inside_end(&inside);
 }
 
 /* ----------------------------------------------------------------------------------------- making one -------- */
@@ -254,14 +257,27 @@ void vestry_close(vestry *v) {
   vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
 }
 
+/* A callback that waited for the end of all streams would wait for the thread that runs it, and a callback that freed
+ * the instance would return into what is gone. OK | BUSY */
+static vestry_err may_wait(const vestry *v, const char *function) {
+  if (!vsi_instance_is_inside(v)) return VESTRY_OK;
+  vsi_log(v->host, VESTRY_LOG_ERROR,
+          "%s: called in a callback of the instance, or on a thread of its runtime: nothing is done. Call vestry_close "
+          "there, and this from a thread of your own",
+          function);
+  return VESTRY_BUSY;
+}
+
 vestry_err vestry_stop(vestry *v, uint64_t timeout_ms) {
   if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
+  vestry_err error = may_wait(v, "vestry_stop");
+  if (error) return error;
   vestry_close(v);
   return vsi_group_wait(v->group, timeout_ms);
 }
 
 void vestry_destroy(vestry *v) {
-  if (!v || vsi_instance_is_forked(v)) return;
+  if (!v || vsi_instance_is_forked(v) || may_wait(v, "vestry_destroy")) return;
   (void)vestry_stop(v, VESTRY_NEVER_MS);
   take_apart(v);
 }

@@ -72,7 +72,119 @@ static void who_begins_wrongly_is_told(void **state) {
   site_end(&w);
 }
 
+/* ---- vestry_stop and vestry_destroy in a callback ---------------------------------------------------------------- */
+
+static site ending;
+static int ended; /* callbacks that tried to */
+
+static void end_here(void) {
+  ended++;
+  assert_int_equal(vestry_stop(ending.v, 0), VESTRY_BUSY);
+  assert_non_null(strstr(ending.th.last_log, "vestry_stop"));
+  vestry_destroy(ending.v);
+  assert_non_null(strstr(ending.th.last_log, "vestry_destroy"));
+}
+
+static vestry_err end_in_effect(vestry_dispatch_context *context, const json_t *args, void *app) {
+  (void)context, (void)args, (void)app;
+  end_here();
+  return VESTRY_OK;
+}
+static vestry_err end_in_interceptor(vestry_dispatch_context *context, const json_t *effect, void *app) {
+  (void)context, (void)effect, (void)app;
+  end_here();
+  return VESTRY_OK;
+}
+static void end_in_open(vestry_connection *connection, void *app) {
+  (void)connection, (void)app;
+  end_here();
+}
+static void end_in_close(vestry_connection *connection, vestry_cause cause, void *app) {
+  (void)connection, (void)cause, (void)app;
+  end_here();
+}
+static vestry_verdict end_in_error(vestry_connection *connection, vestry_err error, void *app) {
+  (void)connection, (void)error, (void)app;
+  end_here();
+  return VESTRY_VERDICT_GO_ON;
+}
+static void end_in_timer(vestry_timer *timer, void *app) {
+  (void)timer, (void)app;
+  end_here();
+}
+static void end_in_purge(const vestry_purged *purged, void *app) {
+  (void)purged, (void)app;
+  end_here();
+}
+static vestry_err end_in_scope(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *len, void *app) {
+  (void)req, (void)reply, (void)buffer, (void)app;
+  *len = 0;
+  end_here();
+  return VESTRY_OK;
+}
+static void end_in_subscriber(const vestry_bus_message *message, void *app) {
+  (void)message, (void)app;
+  end_here();
+}
+static vestry_err end_in_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  end_here();
+  vestry_reply_key(reply, VESTRY_KEY("k"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+}
+
+static void an_instance_does_not_end_in_its_callbacks(void **state) {
+  (void)state;
+  const vestry_scope everybody = {0};
+  const vestry_connection_hooks hooks = {.on_open = end_in_open, .on_close = end_in_close, .on_error = end_in_error};
+  site_begin(&ending, (vestry_options){.purge = end_in_purge,
+                                       .scope = end_in_scope,
+                                       .hooks = &hooks,
+                                       .connection = &(vestry_connection_options){.max_queued_count = 1}});
+  vestry *v = ending.v;
+  struct vestry_registry *registry = vestry_parts_of(v)->registry;
+  const vestry_interceptor around = {.phase = VESTRY_PHASE_DISPATCH, .before = end_in_interceptor, .name = "end"};
+  assert_int_equal(vestry_registry_effect(registry, "end", end_in_effect, NULL), VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(registry, &around), VESTRY_OK);
+  vestry_memory_exchange *stream = NULL;
+  const vestry_memory_call call = {.method = "GET", .path = "/", .datastar = true};
+  assert_int_equal(vestry_memory_request(v, &call, end_in_handler, NULL, &stream), VESTRY_OK);
+  vestry_memory_settle(v);
+  assert_true(ended >= 3); /* scope, handler, open */
+  ended = 0;
+  assert_int_equal(vestry_dispatch(v, everybody, VESTRY_KEY("k"), VESTRY_LIST("end")), VESTRY_OK);
+  assert_int_equal(ended, 2); /* interceptor, effect */
+  ended = 0;
+  vestry_subscription *subscription = NULL;
+  const vestry_subscriber subscriber = {.call = end_in_subscriber};
+  assert_int_equal(vestry_subscribe(v, everybody, VESTRY_KEY("t"), &subscriber, &subscription), VESTRY_OK);
+  assert_int_equal(vestry_publish(v, everybody, VESTRY_KEY("t"), NULL, 0, NULL), VESTRY_OK);
+  assert_int_equal(ended, 1);
+  (void)vestry_unsubscribe(subscription);
+  vestry_timer *timer = NULL;
+  assert_int_equal(vestry_timer_create(vestry_parts_of(v)->runtime, end_in_timer, NULL, &timer), VESTRY_OK);
+  assert_int_equal(vestry_timer_set(timer, 1, 0), VESTRY_OK);
+  site_pass_ms(&ending, 10);
+  vestry_timer_destroy(timer);
+  assert_int_equal(ended, 2);
+  ended = 0;
+  vestry_connection *connection = vestry_memory_look(stream).connection;
+  assert_int_equal(vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", 1), NULL), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", 2), NULL), VESTRY_FULL);
+  assert_int_equal(ended, 1); /* on_error */
+  ended = 0;
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  vestry_memory_settle(v);
+  assert_true(ended >= 2); /* purge, close */
+  vestry_memory_destroy(stream);
+  assert_int_equal(vestry_stop(v, 0), VESTRY_OK); /* out here */
+  site_end(&ending);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(who_begins_wrongly_is_told)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(who_begins_wrongly_is_told),
+      cmocka_unit_test(an_instance_does_not_end_in_its_callbacks),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
