@@ -117,7 +117,7 @@ VESTRY_API bool vestry_unsubscribe(vestry_subscription *subscription);
  *  data       borrowed; may be NULL
  *  ret_count  how many were called; may be NULL; untouched on failure but NOT_FOUND, which sets it to 0
  *  Returns  OK | NOT_FOUND (none was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for
- *           a long key)
+ *           a long key) | LIMIT (inside of 32 subscribers that publish, one in the other: none was called)
  *  Threads  any; runs the subscribers on this thread; takes the bus's lock between them; needs no memory otherwise */
 VESTRY_API vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
                                      size_t *ret_count);

@@ -463,6 +463,7 @@ static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message
 }
 
 vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count) {
+  if (inside >= VSI_BUS_NESTING_MAX) return VESTRY_LIMIT;
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
   size_t count = 0;
   vsi_mutex_lock(&bus->lock);

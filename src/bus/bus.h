@@ -26,6 +26,7 @@ void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats);
 
 /* As vestry_publish, but OK without subscribers. name: of the topic; message: but for its connection, which is set for
  * each call. */
+enum { VSI_BUS_NESTING_MAX = 32 }; /* callbacks that this thread is inside of: then LIMIT */
 vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count);
 
 /* As vestry_subscribe. */

@@ -39,10 +39,16 @@ bool vsi_connection_hush(vestry_connection *connection) {
   return (atomic_fetch_or_explicit(&connection->telling, HUSHED, memory_order_acq_rel) & ~HUSHED) == 0;
 }
 
+/* A hook that sends is asked again, on the same stack. */
+enum { ASKS_MOST = 8 };
+static _Thread_local unsigned asks;
+
 static vestry_verdict ask(vestry_connection *connection, vestry_err error) {
-  if (!connection->hooks->on_error) return VESTRY_VERDICT_DEFAULT;
+  if (!connection->hooks->on_error || asks == ASKS_MOST) return VESTRY_VERDICT_DEFAULT;
   if (!vsi_connection_enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is nothing to decide */
+  asks++;
   vestry_verdict verdict = connection->hooks->on_error(connection, error, connection->hooks_ctx);
+  asks--;
   vsi_connection_leave(connection);
   return verdict;
 }

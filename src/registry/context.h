@@ -36,7 +36,6 @@ struct vestry_dispatch_context {
   vestry_dispatch_context *root; /* the outermost, or itself */
   unsigned nesting;              /* 0: the outermost */
   vsi_targets targets;
-  unsigned actions_depth;  /* actions that are under way */
   uint32_t expanded_count; /* effects and actions that actions and nested dispatches gave */
   bool exhausted;          /* expanded_count has reached its bound */
 

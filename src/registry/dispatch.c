@@ -8,8 +8,9 @@
  * is that of a depth-first walk, and an action sees the world as the effects before it have left it.
  *
  * What ends a loop of actions: their depth is bounded, and so is the number of entries that come of them, because a
- * depth alone still allows a tree. Both are counted over all the dispatches that are nested in one another; with the
- * bounds on those and on the depth of values, the worst fits the stack of a server's thread (tests/registry/nested). */
+ * depth alone still allows a tree. Depths are counted over all that is under way on the thread, however it was
+ * dispatched, and entries over the dispatches that are nested in one another by their contexts; with the bound on the
+ * depth of values, the worst fits the stack of a server's thread (tests/registry/nested). */
 #include "registry/dispatch.h"
 
 #include "base/log.h"
@@ -21,6 +22,10 @@
 #include "registry/names.h"
 #include "registry/placeholders.h"
 #include "store/store.h"
+
+/* What is under way on this thread. An effect may dispatch by its context, or anew by a key: both are nested in it, on
+ * one stack. */
+static _Thread_local unsigned dispatches, actions;
 
 /* ------------------------------------------------------------------------------------------------ interceptors ---- */
 
@@ -96,7 +101,7 @@ static void go_through(vestry_dispatch_context *context, const json_t *list, uns
 static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *action,
                       json_t **ret_list) {
   context->detail[0] = '\0';
-  if (context->root->actions_depth >= VESTRY_ACTIONS_MAX_DEPTH)
+  if (actions >= VESTRY_ACTIONS_MAX_DEPTH)
     return vestry_context_fail(context, VESTRY_LIMIT, "actions are nested deeper than %d", VESTRY_ACTIONS_MAX_DEPTH);
   if (context->root->exhausted) return fail_exhausted(context);
   const json_t *args = vsi_context_args(context, action);
@@ -119,9 +124,9 @@ static void perform_action(vestry_dispatch_context *context, const head *of, con
   vestry_err error = ask(context, of->meaning, action, &list);
   if (error) fail(context, VESTRY_PHASE_ACTION, of->name, error);
   context->within = of->name;
-  context->root->actions_depth++;
+  actions++;
   go_through(context, list, depth + 1);
-  context->root->actions_depth--;
+  actions--;
   context->within = within;
   json_decref(list);
 }
@@ -218,10 +223,22 @@ static vestry_err go_through_all(vestry_dispatch_context *context, json_t *effec
 }
 
 vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects) {
+  if (dispatches > VESTRY_DISPATCH_MAX_NESTING) {
+    vsi_log(context->v->host, VESTRY_LOG_WARN,
+            "a dispatch was refused: an effect, action or interceptor that dispatches is nested in others deeper than "
+            "%d; an effect that dispatches to its own key does so for ever",
+            VESTRY_DISPATCH_MAX_NESTING);
+    return VESTRY_LIMIT;
+  }
   vsi_span span;
   vsi_span_begin(&span, context->v->host, VESTRY_SPAN_DISPATCH, NULL);
   VSI_PROBE1(dispatch, context->root->targets.count);
+  vsi_inside inside;
+  vsi_inside_begin(&inside, context->v);
+  dispatches++;
   vestry_err error = go_through_all(context, effects);
+  dispatches--;
+  vsi_inside_end(&inside);
   const char *name = json_string_value(json_array_get(json_array_get(effects, 0), 0));
   vsi_span_end(&span, name, context->result->connections_count, error);
   VSI_PROBE3(dispatched, name, context->result->connections_count, error);

@@ -133,6 +133,41 @@ static void b13_nesting_is_bounded(void **state) {
   site_end(&w);
 }
 
+/* The same, anew by a key: the stack is one. Of actions as well, which are counted whoever dispatched them. */
+static vestry_err dispatches_its_key(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  note(ctx, "k ");
+  const vestry_dispatch_info *info = vestry_context_info(context);
+  return vestry_dispatch(info->v, info->scope, VESTRY_KEY("own"), VESTRY_LIST("key"));
+}
+
+static vestry_err keeps_own(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("own"));
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+}
+
+static void an_effect_that_dispatches_to_its_own_key_ends(void **state) {
+  (void)state;
+  site w;
+  notes n;
+  begin(&w, &n);
+  const vestry_scope everybody = {0};
+  vestry_memory_exchange *stream = NULL;
+  const vestry_memory_call call = {.method = "GET", .path = "/", .datastar = true};
+  assert_int_equal(vestry_memory_request(w.v, &call, keeps_own, NULL, &stream), VESTRY_OK);
+  vestry_memory_settle(w.v);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "key", dispatches_its_key, &n), VESTRY_OK);
+  for (int i = 0; i < 2; i++) { /* what is under way is counted, and not what was */
+    n.text[0] = '\0';
+    assert_int_equal(vestry_dispatch(w.v, everybody, VESTRY_KEY("own"), VESTRY_LIST("key")), VESTRY_LIMIT);
+    assert_string_equal(n.text, "k k k k k k k k k ");
+  }
+  assert_non_null(strstr(w.th.last_log, "own key"));
+  vestry_memory_destroy(stream);
+  site_end(&w);
+}
+
 /* Each dispatches itself twice: the count is that of all of them together. */
 static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
@@ -569,6 +604,7 @@ int main(void) {
       cmocka_unit_test(b13_data_is_merged_and_the_state_stays),
       cmocka_unit_test(b13_failures_of_a_nested_dispatch_are_its_own),
       cmocka_unit_test(b13_nesting_is_bounded),
+      cmocka_unit_test(an_effect_that_dispatches_to_its_own_key_ends),
       cmocka_unit_test(b13_the_count_is_bounded_over_nested_dispatches),
       cmocka_unit_test(b13_a_nested_dispatch_finds_the_new_stream),
       cmocka_unit_test(b13_late_dispatch_has_what_the_request_had),
