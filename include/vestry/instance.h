@@ -220,9 +220,10 @@ VESTRY_API void vestry_close(vestry *v);
  *           for */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
 
-/** Stop without a time limit, then free; where vestry_stop returns BUSY nothing is done, and the log says so. Adapters must have been destroyed first, and no other thread may be inside a
- *  function of the instance's, or one that sends to a connection of its, or closes one. References to connections may
- *  be kept: what is sent to them later is CLOSED. NULL is accepted.
+/** Stop without a time limit, then free; where vestry_stop returns BUSY nothing is done, and the log says so. Adapters
+ *  must have been destroyed first, and no other thread may be inside a function of the instance's, or one that sends to
+ *  a connection of its, or closes one. References to connections may be kept: what is sent to them later is CLOSED.
+ *  NULL is accepted.
  *  Threads  as vestry_stop */
 VESTRY_API void vestry_destroy(vestry *v);
 

@@ -137,7 +137,7 @@ typedef struct vestry_dispatch_error {
  *  recorded, and no more is performed but the effects of the dispatched list itself. */
 #define VESTRY_DISPATCH_MAX_COUNT 10000
 /** Dispatches within dispatches at most, on one thread: by vestry_context_dispatch, or by any function that dispatches
- *  and is called in an effect, an action or an interceptor. A deeper one fails with LIMIT, and nothing is dispatched. */
+ *  and is called in an effect, an action or an interceptor. A deeper one fails with LIMIT: nothing is dispatched. */
 #define VESTRY_DISPATCH_MAX_NESTING 8
 
 /** Failures that a dispatch's outcome has records of. */
@@ -159,9 +159,9 @@ typedef struct vestry_dispatch_result {
  *  effects  one effect, a list headed by its name; or a list of effects. JSON is one of them as well:
  *           VESTRY_VALUES(json), which is borrowed
  *  Returns  OK | NOT_FOUND (no open connection: nothing was dispatched) | INVALID, TOO_LARGE (effects, key) | CLOSED
- *           (the instance) | NO_MEMORY | LIMIT (VESTRY_DISPATCH_MAX_NESTING: nothing was dispatched) | else the first failure, an effect's or an interceptor's; vestry_dispatch_with
- *           tells all. An effect that is not registered fails with NOT_FOUND too: connections_count is 0 only when
- *           there was no connection
+ *           (the instance) | NO_MEMORY | LIMIT (VESTRY_DISPATCH_MAX_NESTING: nothing was dispatched) | else the first
+ *           failure, an effect's or an interceptor's; vestry_dispatch_with tells all. An effect that is not registered
+ *           fails with NOT_FOUND too: connections_count is 0 only when there was no connection
  *  Threads  any; runs the effects on this thread; does not block unless an effect does */
 VESTRY_API vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
                                       const vestry_value *effects);

@@ -42,7 +42,8 @@ typedef struct vestry_value_ops {
    *  else. NULL: only what goes through the store is a use. */
   uint64_t (*used_ns)(void *value);
   /** Whether the value has ended, or is about to, and has not left the store yet: such a value makes room in its scope,
-   *  and under its key, before any other. May run under a lock of the store's: read, and do nothing else. NULL: none has. */
+   *  and under its key, before any other. May run under a lock of the store's: read, and do nothing else. NULL: none
+   *  has. */
   bool (*has_ended)(void *value);
 } vestry_value_ops;
 
@@ -73,8 +74,8 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *    - When the store is full (max_count), the values that were last used go by ticks of a 4,000th of idle_ms or
  *      lifetime_ms, in whole ms: none before one of an earlier tick. Inside a tick the order is exact among values of
  *      one key, and near it among keys.
- *    - When a key is full (KEEP_MANY), the value that was put longest ago goes, whatever was looked up; but one that has
- *      ended before those that live (found among the 64 that were put longest ago). Of a "hash" store, too. */
+ *    - When a key is full (KEEP_MANY), the value that was put longest ago goes, whatever was looked up; but one that
+ *      has ended before those that live (found among the 64 that were put longest ago). Of a "hash" store, too. */
 
 struct vestry_store_ops;
 /** A type of stores of the application's own. */
@@ -279,7 +280,8 @@ typedef struct vestry_store_ops {
   /** Make an instance. options: valid during the call, its host set, and its value: that is valid until destroy, and
    *  all its functions are there. get takes a reference by its ref before it releases its lock; ask its used_ns before
    *  a value leaves for IDLE (one that was used since stays), and its has_ended before one leaves because its scope or
-   *  its key is full (one that has goes first). exit: to be kept, valid until destroy. OK | INVALID | NO_MEMORY | IO. */
+   *  its key is full (one that has goes first). exit: to be kept, valid until destroy.
+   *  OK | INVALID | NO_MEMORY | IO. */
   vestry_err (*create)(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx, void **ret_self);
   /** Free an instance; it is empty. */
   void (*destroy)(void *self);
