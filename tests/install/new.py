@@ -3,15 +3,20 @@
 """The application that scripts/new writes, built against an installation: new.py NEW PREFIX COMPILER GENERATOR
 
 It is built without a warning, its test passes; it is started, asked, ended by Ctrl-C, and started again on what it left.
+Then it is changed as the exercises of docs/guide/first-hour.md say.
 What scripts/new refuses leaves nothing behind."""
+import contextlib
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import urllib.request
 
 NEW, PREFIX, COMPILER, GENERATOR = os.path.abspath(sys.argv[1]), *sys.argv[2:5]
+GUIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/guide/first-hour.md")
 LIBRARIES = next(folder for folder, _, files in os.walk(PREFIX) if "libvestry.so" in files)
 ENVIRONMENT = dict(os.environ, LD_LIBRARY_PATH=LIBRARIES)
 
@@ -29,35 +34,98 @@ def refused():
     assert os.listdir() == [], os.listdir()
 
 
-def use():
+class Use:
+    """The program, started as its reader does, on this database."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["trial/build/trial", "0", "trial.db"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        self.url = self.process.stdout.readline().split(": ", 1)[1].strip().rstrip("/")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def page(self, path="/"):
+        with urllib.request.urlopen(self.url + path, timeout=20) as page:
+            assert page.status == 200, page.status
+            return page.read().decode()
+
+    def stream(self, path="/"):
+        return urllib.request.urlopen(urllib.request.Request(self.url + path, headers={"Datastar-Request": "true"}), timeout=60)
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(30) == 0, self.process.returncode
+
+
+def use(*wanted):
     """A start, a look, an end."""
-    with subprocess.Popen(["trial/build/trial", "0", "trial.db"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as program:
-        try:
-            url = program.stdout.readline().split(": ", 1)[1].strip()
-            with urllib.request.urlopen(url, timeout=20) as page:
-                assert page.status == 200 and b"<title>trial</title>" in page.read()
-            program.send_signal(signal.SIGINT)
-            assert program.wait(30) == 0, program.returncode
-        finally:
-            program.kill()
+    with Use() as program:
+        page = program.page()
+        assert all(text in page for text in ("<title>trial</title>", *wanted)), page
+        program.end()
 
 
-def change():
-    """What docs/guide/first-hour.md says: a time beside each note, for the database that is there and for a new one."""
+def until(stream, text):
+    for line in stream:
+        if text in line.decode():
+            return
+    raise AssertionError(f"the stream has ended before {text}")
+
+
+def build():
+    run("cmake", "--build", "trial/build")
+    run("ctest", "--test-dir", "trial/build", "--output-on-failure", "--no-tests=error")
+
+
+def change(diffs):
+    """Applies these of the page's changes, each to one place of app.c."""
     path = "trial/app.c"
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    for old, new in [
-            ("FROM secret);\";", "FROM secret);\"\n\"ALTER TABLE note ADD COLUMN time TEXT;\";"),
-            ("schema_version = 1", "schema_version = 2"),
-            ("note(text) VALUES(?)", "note(text, time) VALUES(?, time('now'))"),
-            ("SELECT text FROM note", "SELECT text, time FROM note"),
-            ("%s</li>\", (const char *)sqlite3_column_text(row, 0)",
-             "%s <time>%s</time></li>\", (const char *)sqlite3_column_text(row, 0), (const char *)sqlite3_column_text(row, 1)")]:
-        assert text.count(old) == 1, old
+    for diff in diffs:
+        lines = diff.splitlines()
+        old, new = ("\n".join(line[1:] for line in lines if line[:1] in signs) for signs in ("- ", "+ "))
+        assert text.count(old) == 1, f"docs/guide/first-hour.md changes what is not in app.c:\n{old}"
         text = text.replace(old, new)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def exercises():
+    """Those of docs/guide/first-hour.md, word for word: a time beside each note, for the database that is there and for a
+    new one; a note from the shell, which an open page shows; and a second page."""
+    with open(GUIDE, encoding="utf-8") as file:
+        guide = file.read()
+    times, shell, second = (guide.split(f"**{title}**")[1].split("\n**")[0] for title in
+                            ("A time beside each note.", "A note from elsewhere.", "A second page."))
+    diffs = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    command = re.search("^    (sqlite3 .*)$", shell, re.MULTILINE)[1].replace("shelf.db", "trial.db")
+    with contextlib.closing(sqlite3.connect("trial.db")) as database:
+        database.execute("INSERT INTO note(text) VALUES('of before')")
+        database.commit()
+    change(diffs.findall(times))
+    build()
+    use("of before <time></time>")
+    with Use() as program:
+        with program.stream() as stream:
+            run("sh", "-c", command)
+            until(stream, "from the shell")
+        program.end()
+    os.rename("trial.db", "first.db")
+    use("<ul></ul>")
+    os.remove("trial.db")
+    os.rename("first.db", "trial.db")
+    change(diffs.findall(second))
+    build()
+    with Use() as program:
+        assert "<p>2 notes</p>" in program.page("/count")
+        with program.stream("/count") as stream:
+            run("sh", "-c", command)
+            until(stream, "<p>3 notes</p>")
+        program.end()
 
 
 def main():
@@ -75,10 +143,10 @@ def main():
     print(run("ctest", "--test-dir", "trial/build", "--output-on-failure", "--no-tests=error"))
     use()
     use()
-    change()
-    run("cmake", "--build", "trial/build")
-    run("ctest", "--test-dir", "trial/build", "--output-on-failure", "--no-tests=error")
-    use()
+    with Use() as first: # whose port is taken: the second one names the port, and what to do
+        said = run("trial/build/trial", first.url.rsplit(":", 1)[1], "trial.db", wanted=1)
+        assert "Address already in use" in said and "trial [PORT [FILE]]" in said, said
+    exercises()
     assert "usage" in run("trial/build/trial", "x", wanted=2)
 
 
