@@ -225,7 +225,9 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
                                                    .on_ready = say_where,
                                                    .ctx = (void *)(uintptr_t)options});
   vestry_observe_destroy(console);
-  if (err) fprintf(stderr, "%s: it does not start (%s)\n", options->program, vestry_err_name(err));
+  if (err)
+    fprintf(stderr, "%s: it does not start (%s)%s\n", options->program, vestry_err_name(err),
+            err == VESTRY_IO && !options->unix_path ? "; if its port is taken, choose another one: --port N" : "");
   return err;
 }
 

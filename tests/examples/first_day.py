@@ -70,12 +70,13 @@ class Program:
         self.process.stdout.close()
         self.errors.close()
 
-    def must_refuse(self, *said):
-        """It ends, and one line says all this."""
+    def must_refuse(self, *said, option=''):
+        """It ends, and one line says all this; one names the option that helps."""
         status = self.process.wait(PATIENCE_S)
         log = self.log() + self.process.stdout.read()
         assert status not in (0, None) and status > 0, f'{self.process.args}: {status}\n{log}'
         assert any(all(text in line for text in said) for line in log.splitlines()), f'{self.process.args}: not said: {said}\n{log}'
+        assert option in log, f'{self.process.args}: {option} is not named\n{log}'
         assert len(log.splitlines()) <= 2 and not any(code in log for code in CODES), log
         self.close()
 
@@ -486,7 +487,7 @@ def start_twice(name, kind, folder):
 def take_its_port(name, kind, folder):
     file, other = (os.path.join(folder, f'port{i}.db') for i in range(2))
     program = Program(name, *(('--db', file) if kind.keeps else ())).listens()
-    Program(name, *(('--db', other) if kind.keeps else ()), port=program.port).must_refuse('vestry_', str(program.port), 'Address already in use', 'choose another port')
+    Program(name, *(('--db', other) if kind.keeps else ()), port=program.port).must_refuse('vestry_', str(program.port), 'Address already in use', 'choose another port', option='--port')
     if kind.keeps:
         assert is_good(kind(program.port, 'Ada').write('all the same'))
     else:
