@@ -23,8 +23,14 @@ class Demo(chat.Server):
         name, port = os.path.basename(program), chat.reserve_port()
         environment = {**os.environ, 'DEMO_PROGRAM': program, 'TMPDIR': folder}
         command = [os.path.join(TOP, 'scripts/demo'), name, '--postgres', '--adapter', 'microhttpd', '--port', str(port), *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
         self.port = int(re.fullmatch(name + r': http://127\.0\.0\.1:(\d+)\n', self.process.stdout.readline()).group(1))
+
+    def end(self, how=signal.SIGTERM):
+        """By a Ctrl-C as a terminal's: all processes in front get it."""
+        if how == signal.SIGINT:
+            os.killpg(self.process.pid, how)
+        super().end(0 if how == signal.SIGINT else how)
 
 
 def refused(*options):
