@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* README's live page as a program, in a frame: readme PORT. README_PAGE and README_VOTE are files with the two parts of
+ * its code: the page's function, and what a vote does. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vestry/microhttpd.h"
+#include "vestry/vestry.h"
+
+enum { TEA, COFFEE, KINDS };
+static int votes[KINDS];
+static vestry_pages *pages;
+
+static int votes_for(void *app, int kind) {
+  return ((int *)app)[kind];
+}
+
+static void count_vote(void *app, int kind) {
+  ((int *)app)[kind]++;
+}
+
+#include README_PAGE
+
+static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+#include README_VOTE
+  return vestry_reply_status(reply, 204);
+}
+
+static void ready(vestry_server *server, void *ctx) {
+  (void)ctx;
+  printf("readme: %s\n", server->url);
+  fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+  vestry *v;
+  vestry_page *page;
+  if (argc != 2 || vestry_create(NULL, &v) || vestry_pages_create(v, NULL, &pages) ||
+      vestry_page_create(pages, &(vestry_page_options){.render = poll, .app = votes}, &page) ||
+      vestry_route(v, "GET", "/", vestry_page_handler, page) || vestry_route(v, "POST", "/vote", vote, votes))
+    return 1;
+  const vestry_server_options options = {.port = (uint16_t)atoi(argv[1]), .on_ready = ready, .stop_ms = 1000};
+  vestry_err error = vestry_server_run(v, &vestry_server_microhttpd, &options);
+  vestry_stop(v, 1000);
+  vestry_pages_destroy(pages);
+  vestry_destroy(v);
+  return error ? 1 : 0;
+}
