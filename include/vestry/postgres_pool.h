@@ -55,7 +55,8 @@ typedef struct vestry_postgres_pool_options {
   const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or words and values. The
                                 rest is libpq's defaults, its environment and password file included. Copied */
   const char *setup; /**< SQL for each connection when it is made, such as "SET search_path = shop" [none]. Copied */
-  uint32_t connections_count; /**< made when they are needed, but for the first [8]; at most 1,024 */
+  uint32_t connections_count; /**< made when they are needed, but for the first [8]; at most 1,024. There is one more
+                                   once threads of vestry/postgres_jobs.h renew leases, which wait for no other */
   uint32_t statements_count;  /**< kept prepared of each connection; the one used longest ago makes room [64] */
   uint32_t wait_ms;           /**< so long it is waited for a connection [5,000] */
   uint32_t connect_ms;        /**< so long a new connection may take [5,000] */

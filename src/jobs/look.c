@@ -35,12 +35,12 @@ static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, const vsi_job
   return vsi_monotonic_in_ms(is->wait_ms > 0 && (uint64_t)is->wait_ms < poll_ms ? (uint64_t)is->wait_ms : poll_ms);
 }
 
-vestry_err vsi_jobs_look(vestry_jobs *jobs, bool *ret_is_due) {
+vestry_err vsi_jobs_look(vestry_jobs *jobs, bool is_aside, bool *ret_is_due) {
   vsi_jobs_looked is = {INT64_MAX, false};
   vsi_mutex_lock(&jobs->lock);
   jobs->look_at_ns = NEVER_NS; /* this look sees what there was to be seen */
   vsi_mutex_unlock(&jobs->lock);
-  const vestry_err error = ops_of(jobs)->look(jobs, &is);
+  const vestry_err error = ops_of(jobs)->look(jobs, is_aside, &is);
   const uint64_t at_ns = next_ns(jobs, error, &is);
   vsi_mutex_lock(&jobs->lock);
   if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns; /* another look may have ended, or the table have told */
@@ -88,7 +88,7 @@ static void pause_all(vestry_jobs *jobs) {
 void vsi_jobs_look_in_time(vestry_jobs *jobs) {
   bool is_due = false;
   if (!is_wanted(jobs)) return;
-  if (vsi_jobs_look(jobs, &is_due)) pause_all(jobs);
+  if (vsi_jobs_look(jobs, true, &is_due)) pause_all(jobs);
   if (is_due) vestry_jobs_wake(jobs);
 }
 

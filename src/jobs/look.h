@@ -8,7 +8,7 @@
 enum { VSI_JOBS_PAUSE_MS = 1000 /* after a failure, such as a full disk */ };
 
 /* Ask it, and note when it is to be asked again. The errors are those of the table. */
-vestry_err vsi_jobs_look(vestry_jobs *jobs, bool *ret_is_due);
+vestry_err vsi_jobs_look(vestry_jobs *jobs, bool is_aside, bool *ret_is_due);
 
 /* What is due was locked by other transactions, whose end tells nothing: ask again after poll_ms. */
 void vsi_jobs_look_again(vestry_jobs *jobs);

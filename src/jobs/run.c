@@ -224,7 +224,7 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
   bool is_due = true, has_run = false;
   vestry_err error = VESTRY_OK;
   while (!error && !has_run && is_due) {
-    error = vsi_jobs_look(jobs, &is_due); /* no transaction that writes is begun for nothing */
+    error = vsi_jobs_look(jobs, false, &is_due); /* no transaction that writes is begun for nothing */
     if (error || !is_due) break;
     vsi_jobs_run run;
     memset(&run, 0, sizeof run);

@@ -37,7 +37,8 @@ typedef struct vsi_jobs_table_ops {
   vestry_err (*make)(vestry_jobs_table *table);
   /* Make a tick, or give it other times. */
   vestry_err (*tick)(vestry_jobs *jobs, const char *name, vsi_jobs_period period);
-  vestry_err (*look)(vestry_jobs *jobs, vsi_jobs_looked *ret_looked);
+  /* is_aside: by the thread that looks, which waits for no connection that others have: it renews leases, too. */
+  vestry_err (*look)(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked);
   /* These four: NULL, if the table tells nothing. listen: before threads start. leave: when they have ended; also
    * without listen. rest: the thread that looks waits until that time, or until `rouse`, which may have come before;
    * returns whether others may have changed the table since the last look. rouse: any thread, with no lock. */
@@ -54,7 +55,8 @@ typedef struct vsi_jobs_table_ops {
   vestry_err (*progress)(vsi_jobs_run *run, double fraction, const char *text);
   /* Whether it was made done, by this run, and that was committed. NOT_FOUND: there is no such row any more. */
   vestry_err (*is_finished)(vsi_jobs_run *run, bool *ret_is_finished);
-  /* Renew leases; each says whether it is lost. */
+  /* Renew leases; each says whether it is lost. It waits for no connection that others have, as far as the database lets
+   * it: functions may have all of the pool's for longer than their leases. */
   vestry_err (*renew)(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count);
   /* Remove some that were done long ago. */
   vestry_err (*clean)(vestry_jobs *jobs);

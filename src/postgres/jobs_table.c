@@ -126,6 +126,10 @@ static vestry_value text_or_null(const char *text) {
   return text ? vestry_value_string(text) : vestry_value_null();
 }
 
+static vestry_err later(vestry_err error) {
+  return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
+}
+
 /* A statement of its own, which may be done twice. What another transaction is in the way of is done later. */
 static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
                             void *ctx) {
@@ -133,8 +137,7 @@ static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_val
   const vsi_call call = vsi_postgres_pool_call(pool, "vestry_jobs");
   if (vsi_postgres_is_lent(pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction: end it first");
-  vestry_err error = vsi_postgres_run_again(pool, sql, values, row, ctx);
-  return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
+  return later(vsi_postgres_run_again(pool, sql, values, row, ctx));
 }
 
 /* --------------------------------------------------------------------------------------------------- ticks -------- */
@@ -186,7 +189,7 @@ static void read_next(const vestry_postgres_row *row, void *ctx) {
 
 /* The ear listens before the look, to the file of which the look before has told. If that is another one now, what was
  * committed meanwhile may not have been heard, so it is looked again. */
-static vestry_err look(vestry_jobs *jobs, vsi_jobs_looked *ret_looked) {
+static vestry_err look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked) {
   vsi_postgres_jobs_table *table = (vsi_postgres_jobs_table *)jobs->table;
   char *kinds = write_kinds(jobs);
   if (!kinds) return VESTRY_NO_MEMORY;
@@ -195,7 +198,9 @@ static vestry_err look(vestry_jobs *jobs, vsi_jobs_looked *ret_looked) {
   for (int tries = 0; tries < 2 && !is_same && !error; tries++) {
     next is = {INT64_MAX, 0, 0};
     ret_looked->is_told = vsi_postgres_ear_listen(table->pool, &table->ear);
-    error = run_alone(jobs, next_sql, VESTRY_LIST((const char *)kinds, vsi_postgres_jobs_now_ms(jobs)), read_next, &is);
+    const vestry_value values = *VESTRY_LIST((const char *)kinds, vsi_postgres_jobs_now_ms(jobs));
+    error = is_aside ? later(vsi_postgres_run_aside(table->pool, next_sql, &values, read_next, &is))
+                     : run_alone(jobs, next_sql, &values, read_next, &is);
     ret_looked->wait_ms = is.wait_ms;
     is_same = error || vsi_postgres_ear_know(table->pool, &table->ear, is.table, is.file);
   }
@@ -363,9 +368,10 @@ static vestry_err look_finished(vsi_jobs_run *run, bool *ret_is_finished) {
 static vestry_err renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) {
-    error = run_alone(
-        jobs, renew_sql,
-        VESTRY_LIST(leases[i].id, leases[i].fence, vsi_postgres_jobs_now_ms(jobs), jobs->options.lease_ms), NULL, NULL);
+    error = later(vsi_postgres_run_aside(
+        vsi_postgres_jobs_pool(jobs), renew_sql,
+        VESTRY_LIST(leases[i].id, leases[i].fence, vsi_postgres_jobs_now_ms(jobs), jobs->options.lease_ms), NULL,
+        NULL));
     leases[i].is_lost = error == VESTRY_NOT_FOUND;
     if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
   }

@@ -32,18 +32,22 @@ typedef struct vsi_postgres_loan {
 
 typedef struct vsi_postgres_ear vsi_postgres_ear;
 
+/* The last loans of a pool are not lent to the application: they are for short statements on which others rely in time,
+ * such as the renewal of leases, whoever has all other connections, and however long. */
+enum { VSI_POSTGRES_ASIDE = 1 };
+
 struct vestry_postgres_pool {
   const vestry_host *host;
   char *url, *setup;                    /* setup: NULL: none */
   char name[128];                       /* of the database, for the log */
   vestry_postgres_pool_options options; /* defaults filled in; texts are not to be used */
   vsi_mutex lock;
-  vsi_thread_line line;               /* guarded by lock */
+  vsi_thread_line line, aside_line;   /* guarded by lock */
   uint64_t away_until_ns, away_ms;    /* guarded by lock: the server was away, and is not asked before that time */
   vestry_postgres_pool_stats stats;   /* guarded by lock */
   LIST_HEAD(, vsi_postgres_ear) ears; /* guarded by lock: what is to hear of commits */
   unsigned followers_count;           /* guarded by lock: that go */
-  vsi_postgres_loan loans[];          /* options.connections_count of them */
+  vsi_postgres_loan loans[];          /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
 /* For what is logged. */
@@ -58,6 +62,8 @@ static inline uint64_t vsi_postgres_until_ns(const vestry_postgres_pool *pool) {
 /* Lend a connection to this thread, without a transaction; that which it has already, if it has one.
  *  Returns  OK | LIMIT */
 vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+/* The same, of those aside. */
+vestry_err vsi_postgres_lend_aside(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 /* Whether this thread has one. */
 bool vsi_postgres_is_lent(vestry_postgres_pool *pool);
 /* Give it back. Returns whether it was lent once; else nothing has happened but that it is lent once less. */
@@ -80,6 +86,9 @@ vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function,
 /* vestry_postgres_run in a thread's transaction if it has one, otherwise alone; if the connection is lost meanwhile it
  * is done again: for statements that may be done twice. */
 vestry_err vsi_postgres_run_again(vestry_postgres_pool *pool, const char *sql, const vestry_value *values,
+                                  vestry_postgres_row_fn row, void *ctx);
+/* The same by a connection aside, for a thread that has none. */
+vestry_err vsi_postgres_run_aside(vestry_postgres_pool *pool, const char *sql, const vestry_value *values,
                                   vestry_postgres_row_fn row, void *ctx);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool: a few connections, each in use by one thread at a time. A thread that has one gets the same one again: it
  * could wait for itself otherwise, when a page's part reads inside of the page's render, and it would not see what it
- * has written itself. Those that wait stand in line (base/line.h). */
+ * has written itself. Those that wait stand in line (base/line.h). One connection is aside: what has to be done in time
+ * would otherwise wait for those who rely on it, since the application may have lent all others. */
 #include <stdio.h>
 
 #include "base/options.h"
@@ -51,8 +52,12 @@ static vestry_err refuse_options(const vestry_host *host, const char *why) {
   return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
 }
 
+static size_t loans_count(const vestry_postgres_pool_options *options) {
+  return (size_t)options->connections_count + VSI_POSTGRES_ASIDE;
+}
+
 static vestry_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
-  vestry_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + options->connections_count * sizeof *pool->loans);
+  vestry_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + loans_count(options) * sizeof *pool->loans);
   if (!pool) return NULL;
   pool->host = host;
   pool->options = *options;
@@ -60,7 +65,7 @@ static vestry_postgres_pool *allocate(const vestry_host *host, const vestry_post
   pool->url = vsi_strdup(host, options->url, strlen(options->url));
   pool->setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
   bool is_whole = pool->url && (pool->setup || !options->setup);
-  for (size_t i = 0; i < options->connections_count && is_whole; i++) {
+  for (size_t i = 0; i < loans_count(options) && is_whole; i++) {
     pool->loans[i].pool = pool;
     is_whole = !vsi_postgres_statements_init(&pool->loans[i].statements, host, options->statements_count);
   }
@@ -92,7 +97,7 @@ vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given
 void vestry_postgres_pool_destroy(vestry_postgres_pool *pool) {
   if (!pool) return;
   const vestry_host *host = pool->host;
-  for (size_t i = 0; i < pool->options.connections_count; i++) {
+  for (size_t i = 0; i < loans_count(&pool->options); i++) {
     vsi_postgres_loan *loan = &pool->loans[i];
     if (!loan->pool) break;
     vsi_postgres_hang_up(loan);
@@ -109,7 +114,7 @@ void vestry_postgres_pool_destroy(vestry_postgres_pool *pool) {
 
 /* The loan that this thread has; NULL: none. */
 static vsi_postgres_loan *own_locked(vestry_postgres_pool *pool) {
-  for (size_t i = 0; i < pool->options.connections_count; i++) {
+  for (size_t i = 0; i < loans_count(&pool->options); i++) {
     vsi_postgres_loan *loan = &pool->loans[i];
     if (loan->depth && pthread_equal(loan->owner, pthread_self())) return loan;
   }
@@ -117,9 +122,10 @@ static vsi_postgres_loan *own_locked(vestry_postgres_pool *pool) {
 }
 
 /* A free one, with a connection if there is such a one: it comes first, so that no more are made than are needed. */
-static vsi_postgres_loan *free_locked(vestry_postgres_pool *pool) {
+static vsi_postgres_loan *free_locked(vestry_postgres_pool *pool, bool is_aside) {
   vsi_postgres_loan *found = NULL;
-  for (size_t i = 0; i < pool->options.connections_count; i++) {
+  const size_t end = is_aside ? loans_count(&pool->options) : pool->options.connections_count;
+  for (size_t i = is_aside ? pool->options.connections_count : 0; i < end; i++) {
     vsi_postgres_loan *loan = &pool->loans[i];
     if (loan->depth) continue;
     if (loan->lent.db) return loan;
@@ -130,20 +136,27 @@ static vsi_postgres_loan *free_locked(vestry_postgres_pool *pool) {
 
 typedef struct wish {
   vestry_postgres_pool *pool;
+  bool is_aside;
 } wish;
 
 static bool is_granted(const void *ctx) {
-  return free_locked(((const wish *)ctx)->pool) != NULL;
+  const wish *of = ctx;
+  return free_locked(of->pool, of->is_aside) != NULL;
 }
 
-static vsi_postgres_loan *take_locked(vestry_postgres_pool *pool, uint64_t until_ns) {
-  const wish of = {pool};
-  bool is_there = !pool->line.first && is_granted(&of);
+static vsi_thread_line *line_of(vestry_postgres_pool *pool, bool is_aside) {
+  return is_aside ? &pool->aside_line : &pool->line;
+}
+
+static vsi_postgres_loan *take_locked(vestry_postgres_pool *pool, bool is_aside, uint64_t until_ns) {
+  const wish of = {pool, is_aside};
+  vsi_thread_line *line = line_of(pool, is_aside);
+  bool is_there = !line->first && is_granted(&of);
   if (!is_there) {
     pool->stats.waits_count++;
-    is_there = vsi_line_wait_locked(&pool->line, &pool->lock, until_ns, is_granted, &of);
+    is_there = vsi_line_wait_locked(line, &pool->lock, until_ns, is_granted, &of);
   }
-  vsi_postgres_loan *loan = is_there ? free_locked(pool) : NULL;
+  vsi_postgres_loan *loan = is_there ? free_locked(pool, is_aside) : NULL;
   if (loan) {
     loan->depth = 1;
     loan->owner = pthread_self();
@@ -152,11 +165,11 @@ static vsi_postgres_loan *take_locked(vestry_postgres_pool *pool, uint64_t until
   } else {
     pool->stats.refused_count++;
   }
-  if (is_granted(&of)) vsi_line_wake_locked(&pool->line);
+  if (is_granted(&of)) vsi_line_wake_locked(line);
   return loan;
 }
 
-vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
+static vestry_err lend(vestry_postgres_pool *pool, bool is_aside, const char *function, vsi_postgres_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   const vsi_call call = vsi_postgres_pool_call(pool, function);
   vsi_mutex_lock(&pool->lock);
@@ -164,7 +177,7 @@ vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, v
   if (loan)
     loan->depth++;
   else
-    loan = take_locked(pool, until_ns);
+    loan = take_locked(pool, is_aside, until_ns);
   vsi_mutex_unlock(&pool->lock);
   if (!loan)
     return vsi_refuse(&call, VESTRY_LIMIT,
@@ -173,6 +186,14 @@ vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, v
                       pool->options.wait_ms, pool->options.connections_count);
   *ret_loan = loan;
   return VESTRY_OK;
+}
+
+vestry_err vsi_postgres_lend(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
+  return lend(pool, false, function, ret_loan);
+}
+
+vestry_err vsi_postgres_lend_aside(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan) {
+  return lend(pool, true, function, ret_loan);
 }
 
 bool vsi_postgres_is_lent(vestry_postgres_pool *pool) {
@@ -200,7 +221,7 @@ void vsi_postgres_give_back(vsi_postgres_loan *loan) {
   vsi_mutex_lock(&pool->lock);
   loan->depth = 0;
   pool->stats.lent_count--;
-  vsi_line_wake_locked(&pool->line);
+  vsi_line_wake_locked(line_of(pool, loan >= &pool->loans[pool->options.connections_count]));
   vsi_mutex_unlock(&pool->lock);
 }
 

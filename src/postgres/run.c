@@ -149,13 +149,15 @@ vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, cons
 
 /* ---------------------------------------------------------------------------------------------------- alone ------- */
 
+typedef vestry_err (*lending)(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+
 /* ret_lost: the connection was lost, or given up, when the statement was under way. */
-static vestry_err run_alone(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
-                            vestry_postgres_row_fn row, void *ctx, bool *ret_lost) {
+static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
+                         vestry_postgres_row_fn row, void *ctx, bool *ret_lost) {
   static const char function[] = "vestry_postgres_run_alone";
   vsi_postgres_loan *loan;
   *ret_lost = false;
-  vestry_err error = vsi_postgres_lend(pool, function, &loan);
+  vestry_err error = lend(pool, function, &loan);
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = vsi_postgres_reach(loan, function);
@@ -166,6 +168,18 @@ static vestry_err run_alone(vestry_postgres_pool *pool, const char *sql, const v
   }
   if (vsi_postgres_is_last(loan)) vsi_postgres_give_back(loan);
   return error;
+}
+
+static vestry_err run_alone(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
+                            vestry_postgres_row_fn row, void *ctx, bool *ret_lost) {
+  return run_by(pool, vsi_postgres_lend, sql, list, row, ctx, ret_lost);
+}
+
+vestry_err vsi_postgres_run_aside(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
+                                  vestry_postgres_row_fn row, void *ctx) {
+  bool was_lost;
+  vestry_err error = run_by(pool, vsi_postgres_lend_aside, sql, list, row, ctx, &was_lost);
+  return was_lost ? run_by(pool, vsi_postgres_lend_aside, sql, list, row, ctx, &was_lost) : error;
 }
 
 vestry_err vsi_postgres_run_again(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,

@@ -154,11 +154,12 @@ static vestry_err find_next(vestry_jobs *jobs, vestry_sqlite_loan *loan, int64_t
   return VESTRY_OK;
 }
 
-static vestry_err look(vestry_jobs *jobs, vsi_jobs_looked *ret_looked) {
+static vestry_err look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   int64_t due_ms = 0;
   vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_READ, &loan);
+  vestry_err error =
+      vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), is_aside ? VESTRY_SQLITE_READ_ASIDE : VESTRY_SQLITE_READ, &loan);
   if (error) return error;
   error = vestry_sqlite_give(loan, find_next(jobs, loan, &due_ms));
   if (error) return error;
