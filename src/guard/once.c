@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "guard/nonce.h"
+#include "guard/once_owed.h"
 #include "guard/once_stored.h"
 #include "guard/once_table.h"
 #include "guard/proof.h"
@@ -41,24 +42,29 @@ static void count(_Atomic(uint64_t) *counter) {
 
 /* --------------------------------------------------------------------------------------------- the one that runs -- */
 
+static void finish(vsi_once_record *r) {
+  if (r->sealed && vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer))
+    vsi_once_owed_add(r, false);
+}
+
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
   vsi_once_record *r = (vsi_once_record *)watcher;
   if (r->progress != VSI_ONCE_RUNS) return; /* no other thread changes it */
   if (req->own->handled == VESTRY_LIMIT || req->own->handled == VESTRY_FULL) {
-    if (r->sealed) vsi_once_stored_forget(&r->once->storage, r->sealed);
+    if (r->sealed && vsi_once_stored_forget(&r->once->storage, r->sealed)) vsi_once_owed_add(r, true);
     vsi_once_record_remove(r);
     vsi_once_record_settle(r, VSI_ONCE_FORGOTTEN);
     return;
   }
   vsi_once_answer_keep(&r->answer, &r->places->answers, response);
-  if (r->sealed) vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer);
+  finish(r);
   vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
 }
 
 static void over(vsi_watcher *watcher) {
   vsi_once_record *r = (vsi_once_record *)watcher;
   if (r->progress == VSI_ONCE_RUNS) { /* by a stream, or by nothing at all */
-    if (r->sealed) vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer);
+    finish(r);
     vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
   }
   vsi_once_record_unref(r);
@@ -114,9 +120,13 @@ static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_r
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
   memcpy(digest, made->digest, sizeof digest);
   *ret_found = VESTRY_ONCE_RUNNING;
+  vsi_once_owed_pay(&made->once->table, &made->once->storage);
+  vsi_once_owed_take_over(&made->once->table, made->sealed);
   vestry_err error = vsi_once_stored_begin(&made->once->storage, made->sealed, &made->places->answers, made->digest,
                                            &made->answer, ret_found);
   if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
+  /* The storage may have put it there, and its answer was lost. */
+  if (error && *ret_found == VESTRY_ONCE_NEW) vsi_once_owed_add(made, true);
   const bool is_done = !error && *ret_found == VESTRY_ONCE_DONE;
   if (!is_done) vsi_once_record_remove(made); /* the next one asks again */
   made->error = error;
@@ -228,6 +238,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
 
 void vestry_once_destroy(vestry_once *once) {
   if (!once || vestry_is_forked(once->v)) return;
+  vsi_once_owed_finish(&once->table);
   vsi_once_table_finish(&once->table);
   vsi_free(once->v->host, once);
 }

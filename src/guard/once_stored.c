@@ -44,11 +44,10 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   unsigned char *bytes = vsi_alloc(storage->host, capacity);
   if (!bytes) return VESTRY_NO_MEMORY;
   vestry_err error;
-  vestry_once_found found;
+  vestry_once_found found = VESTRY_ONCE_NEW;
   size_t len = 0;
   unsigned tries = 0;
   do {
-    found = VESTRY_ONCE_RUNNING;
     error = storage->ops->begin(storage->ctx, &press, &found, bytes, capacity, &len);
   } while (!error && found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
   if (!error && found == VESTRY_ONCE_RUNNING) error = VESTRY_LIMIT;
@@ -56,12 +55,12 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
     error = len > capacity ? refuse_answer(storage, "another node keeps longer ones (max_answer_bytes)")
                            : read_answer(storage, sealed, share, bytes, len, digest, answer);
   vsi_free(storage->host, bytes);
-  if (!error) *ret_found = found;
+  *ret_found = found;
   return error;
 }
 
-void vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_sealed *sealed,
-                            const unsigned char digest[VSI_ONCE_DIGEST_BYTES], const vsi_once_answer *answer) {
+vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_sealed *sealed,
+                                  const unsigned char digest[VSI_ONCE_DIGEST_BYTES], const vsi_once_answer *answer) {
   const vestry_once_press press = vsi_once_sealed_press(sealed);
   const size_t len = ANSWER_AT + vsi_once_answer_packed_len(answer);
   vestry_err error = VESTRY_NO_MEMORY;
@@ -75,15 +74,19 @@ void vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_seal
   }
   if (error)
     vsi_log(storage->host, VESTRY_LOG_WARN,
-            "vestry_once_guard: an answer was not stored, so other nodes do not know whether it was done: %s",
+            "vestry_once_guard: an answer was not stored, so other nodes do not know whether it was done; it is "
+            "written later: %s",
             vestry_err_name(error));
+  return error;
 }
 
-void vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_once_sealed *sealed) {
+vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_once_sealed *sealed) {
   const vestry_once_press press = vsi_once_sealed_press(sealed);
   const vestry_err error = storage->ops->forget(storage->ctx, &press);
   if (error)
     vsi_log(storage->host, VESTRY_LOG_WARN,
-            "vestry_once_guard: an action that was refused stays in the storage as if it might be done: %s",
+            "vestry_once_guard: an action that was refused stays in the storage as if it might be done, until that "
+            "is written later: %s",
             vestry_err_name(error));
+  return error;
 }

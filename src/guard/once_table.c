@@ -42,6 +42,10 @@ vsi_once_record *vsi_once_record_create(vsi_once_table *table, vsi_once_places *
   return made;
 }
 
+void vsi_once_record_ref(vsi_once_record *record) {
+  ref_record(record);
+}
+
 void vsi_once_record_unref(vsi_once_record *record) {
   unref_record(record);
 }
@@ -170,6 +174,7 @@ vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_on
   table->host = v->host;
   table->retries_ns = vsi_ms_to_ns(options->retries_ms);
   share_out(table, options);
+  TAILQ_INIT(&table->owed);
   vsi_mutex_init(&table->lock, VSI_LOCK_ONCE);
   pthread_cond_init(&table->answered, NULL);
   vestry_err error = vestry_store_create("lru",

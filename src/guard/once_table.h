@@ -31,8 +31,11 @@ typedef struct vsi_once_table {
   vestry_store *store; /* of records */
   uint64_t retries_ns; /* a record that is younger is not forgotten for another one */
   vsi_mutex lock;
-  pthread_cond_t answered;
+  pthread_cond_t answered; /* a record was, or one that is owed was written */
   vsi_once_places users, visitors;
+  TAILQ_HEAD(, vsi_once_record) owed; /* ends that the storage has not (once_owed.h); guarded by lock, and so for two */
+  size_t owed_count;
+  struct vsi_once_record *paid; /* the one that is being written; NULL: none */
 } vsi_once_table;
 
 typedef enum vsi_once_progress {
@@ -56,7 +59,9 @@ typedef struct vsi_once_record {
   vestry_err error;                /* of FAILED; constant then */
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
   vsi_once_answer answer;
-  vsi_once_sealed *sealed; /* for the storage, in the request that runs; owned; NULL: none */
+  vsi_once_sealed *sealed;              /* for the storage, in the request that runs; owned; NULL: none */
+  TAILQ_ENTRY(vsi_once_record) owed_at; /* guarded by table->lock, and so for the next one */
+  bool is_undone;                       /* if it is owed: it was not done */
 } vsi_once_record;
 
 /* options: with its defaults filled in. v: its runtime drives the store. OK | NO_MEMORY | CLOSED | IO; finish it also
@@ -66,6 +71,7 @@ void vsi_once_table_finish(vsi_once_table *table);
 
 /* A record, not in the table yet, with one reference; NULL: no memory. came_ns: now, by the host's clock */
 vsi_once_record *vsi_once_record_create(vsi_once_table *table, vsi_once_places *places);
+void vsi_once_record_ref(vsi_once_record *record);
 /* NULL is accepted. */
 void vsi_once_record_unref(vsi_once_record *record);
 

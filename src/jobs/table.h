@@ -55,8 +55,8 @@ typedef struct vsi_jobs_table_ops {
   vestry_err (*progress)(vsi_jobs_run *run, double fraction, const char *text);
   /* Whether it was made done, by this run, and that was committed. NOT_FOUND: there is no such row any more. */
   vestry_err (*is_finished)(vsi_jobs_run *run, bool *ret_is_finished);
-  /* Renew leases; each says whether it is lost. It waits for no connection that others have, as far as the database lets
-   * it: functions may have all of the pool's for longer than their leases. */
+  /* Renew leases; each says whether it is lost. It waits for no connection that others have, as far as the database
+   * lets it: functions may have all of the pool's for longer than their leases. */
   vestry_err (*renew)(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count);
   /* Remove some that were done long ago. */
   vestry_err (*clean)(vestry_jobs *jobs);

@@ -32,8 +32,8 @@ typedef struct vsi_postgres_loan {
 
 typedef struct vsi_postgres_ear vsi_postgres_ear;
 
-/* The last loans of a pool are not lent to the application: they are for short statements on which others rely in time,
- * such as the renewal of leases, whoever has all other connections, and however long. */
+/* The last loans of a pool are not lent to the application: they are for short statements that must not wait for its
+ * transactions, such as the renewal of leases. */
 enum { VSI_POSTGRES_ASIDE = 1 };
 
 struct vestry_postgres_pool {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool: a few connections, each in use by one thread at a time. A thread that has one gets the same one again: it
  * could wait for itself otherwise, when a page's part reads inside of the page's render, and it would not see what it
- * has written itself. Those that wait stand in line (base/line.h). One connection is aside: what has to be done in time
- * would otherwise wait for those who rely on it, since the application may have lent all others. */
+ * has written itself. Those that wait stand in line (base/line.h). One connection is aside: the renewal of leases would
+ * otherwise wait for the functions that rely on it, since those may have all others. */
 #include <stdio.h>
 
 #include "base/options.h"

@@ -4,6 +4,7 @@
 
 #include "guard/once_contract.h"
 #include "postgres/shop.h"
+#include "support/until.h"
 #include "vestry/postgres_once.h"
 
 enum { LIFETIME_MS = 100000, LEASE_MS = 5000 };
@@ -15,7 +16,8 @@ typedef struct node {
 static node nodes[2];
 static _Atomic(int64_t) clock_ms = 1000000;
 static vestry_once_storage_ops dead_ops; /* of a node that has died: nothing is finished */
-static bool is_next_dead, runs_again;
+static bool is_next_dead, is_next_doubtful, runs_again;
+static vestry_once_storage_ops doubtful_ops;
 
 static int64_t now_ms(void *ctx) {
   (void)ctx;
@@ -35,7 +37,7 @@ static vestry_err open_node(once_node *of) {
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &of->on.th.host, .url = shop_server()->url}, &n->pool);
   if (!error) error = vestry_postgres_once_create(n->pool, &options, &n->stored);
-  of->ops = is_next_dead ? &dead_ops : &vestry_postgres_once_ops;
+  of->ops = is_next_dead ? &dead_ops : is_next_doubtful ? &doubtful_ops : &vestry_postgres_once_ops;
   of->ctx = n->stored;
   return error;
 }
@@ -132,31 +134,39 @@ static void *press_it(void *ctx) {
   return NULL;
 }
 
-/* The action has begun, and its answer finds no server: this node knows the answer, the others say that they do not. */
-static void a_server_is_killed_while_an_action_runs(void **state) {
-  (void)state;
-  once_node one, other;
-  once_nonce nonce;
+/* The action has begun, and its answer finds no server. */
+static void run_while_the_server_dies(once_node *at, const char *nonce) {
   sem_t inside, go;
   pthread_t thread;
-  once_clear();
-  once_open(&one, (vestry_once_options){.wait_ms = 1});
-  once_open(&other, (vestry_once_options){.wait_ms = 1});
   sem_init(&inside, 0, 0);
   sem_init(&go, 0, 0);
   once_contract_deed.inside = &inside;
   once_contract_deed.go = &go;
-  once_nonce_of(&one, nonce);
-  poster first = {&one, nonce, ""};
+  poster first = {at, nonce, ""};
   assert_int_equal(pthread_create(&thread, NULL, press_it, &first), 0);
   sem_wait(&inside);
   postgres_server_kill(shop_server());
-  long logged = one.on.th.log_lines;
+  long logged = at->on.th.log_lines;
   sem_post(&go);
   pthread_join(thread, NULL);
   assert_string_equal(first.said, "201 made 1 ");
-  assert_true(one.on.th.log_lines > logged);
+  assert_true(at->on.th.log_lines > logged);
   postgres_server_start(shop_server(), NULL);
+  once_contract_deed.inside = once_contract_deed.go = NULL;
+  sem_destroy(&inside);
+  sem_destroy(&go);
+}
+
+/* This node knows the answer, the others say that they do not. */
+static void a_server_is_killed_while_an_action_runs(void **state) {
+  (void)state;
+  once_node one, other;
+  once_nonce nonce;
+  once_clear();
+  once_open(&one, (vestry_once_options){.wait_ms = 1});
+  once_open(&other, (vestry_once_options){.wait_ms = 1});
+  once_nonce_of(&one, nonce);
+  run_while_the_server_dies(&one, nonce);
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
   assert_string_equal(once_post(&other, nonce), "503 no");
   clock_ms += LEASE_MS;
@@ -164,8 +174,122 @@ static void a_server_is_killed_while_an_action_runs(void **state) {
   while (strcmp(said = once_post(&other, nonce), "409 Th") != 0) assert_string_equal(said, "503 no");
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
   assert_int_equal(once_contract_deed.done, 1);
+  once_close(&other);
+  once_close(&one);
+}
+
+/* The action finds that the server is away, and reports "not now"; so does the storage that is to forget the press. */
+static void be_refused_while_the_server_is_away(once_node *at, const char *nonce) {
+  sem_t inside, go;
+  pthread_t thread;
+  sem_init(&inside, 0, 0);
+  sem_init(&go, 0, 0);
+  once_contract_deed.inside = &inside;
+  once_contract_deed.go = &go;
+  once_contract_deed.says = VESTRY_LIMIT;
+  poster first = {at, nonce, ""};
+  assert_int_equal(pthread_create(&thread, NULL, press_it, &first), 0);
+  sem_wait(&inside);
+  postgres_server_kill(shop_server());
+  sem_post(&go);
+  pthread_join(thread, NULL);
+  assert_string_equal(first.said, "503 no");
   sem_destroy(&inside);
   sem_destroy(&go);
+  postgres_server_start(shop_server(), NULL);
+  once_contract_deed = (once_deed){.done = 0};
+}
+
+/* The pool asks for a server that was away after a moment. */
+static const char *press_until_it_is_there(once_node *at, const char *nonce) {
+  const char *said = NULL;
+  UNTIL(memcmp(said = once_post(at, nonce), "503", 3) != 0);
+  return said;
+}
+
+/* Its repetition runs, at its node or at another one, before and after the lease. */
+/* capability: M3 */
+static void action_that_was_not_done_runs_when_the_server_is_back(void **state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    const bool is_at_other = i % 2, is_late = i / 2;
+    once_node one, other;
+    once_nonce nonce, next;
+    once_clear();
+    once_open(&one, (vestry_once_options){.wait_ms = 1});
+    once_open(&other, (vestry_once_options){.wait_ms = 1});
+    once_nonce_of(&one, nonce);
+    once_nonce_of(&one, next);
+    be_refused_while_the_server_is_away(&one, nonce);
+    if (is_late) clock_ms += LEASE_MS;
+    if (is_at_other) { /* a request at the node has the storage know it */
+      assert_string_equal(press_until_it_is_there(&one, next), "201 made 1 ");
+      once_contract_deed.done = 0;
+    }
+    assert_string_equal(press_until_it_is_there(is_at_other ? &other : &one, nonce), "201 made 1 ");
+    assert_string_equal(press_until_it_is_there(is_at_other ? &one : &other, nonce), "201 made 1 ");
+    assert_int_equal(once_contract_deed.done, 1);
+    once_close(&other);
+    once_close(&one);
+  }
+}
+
+static int doubtful_count;
+
+/* The storage has the press, and its answer is lost. */
+static vestry_err begin_in_doubt(void *ctx, const vestry_once_press *press, vestry_once_found *ret_found, void *answer,
+                                 size_t capacity, size_t *ret_len) {
+  const vestry_err error = vestry_postgres_once_ops.begin(ctx, press, ret_found, answer, capacity, ret_len);
+  return error || --doubtful_count < 0 ? error : VESTRY_LIMIT;
+}
+
+static vestry_err forget_in_doubt(void *ctx, const vestry_once_press *press) {
+  return --doubtful_count < 0 ? vestry_postgres_once_ops.forget(ctx, press) : VESTRY_LIMIT;
+}
+
+/* capability: M3 */
+static void action_whose_begin_was_not_answered_runs_once(void **state) {
+  (void)state;
+  for (int times = 1; times <= 4; times++) {
+    once_node one, other;
+    once_nonce nonce;
+    once_clear();
+    once_open(&other, (vestry_once_options){.wait_ms = 1});
+    doubtful_ops = vestry_postgres_once_ops;
+    doubtful_ops.begin = begin_in_doubt;
+    doubtful_ops.forget = forget_in_doubt;
+    is_next_doubtful = true;
+    once_open(&one, (vestry_once_options){.wait_ms = 1});
+    is_next_doubtful = false;
+    once_nonce_of(&one, nonce);
+    doubtful_count = times;
+    assert_string_equal(once_post(&one, nonce), "503 no");
+    clock_ms += LEASE_MS;
+    assert_string_equal(press_until_it_is_there(&one, nonce), "201 made 1 ");
+    assert_string_equal(once_post(&other, nonce), "201 made 1 ");
+    assert_string_equal(once_post(&one, nonce), "201 made 1 ");
+    assert_int_equal(once_contract_deed.done, 1);
+    once_close(&one);
+    once_close(&other);
+  }
+}
+
+/* The server is away when a run has ended: its answer is stored later. */
+/* capability: M3 */
+static void answer_is_stored_when_the_server_is_back(void **state) {
+  (void)state;
+  once_node one, other;
+  once_nonce nonce, next;
+  once_clear();
+  once_open(&one, (vestry_once_options){.wait_ms = 1});
+  once_open(&other, (vestry_once_options){.wait_ms = 1});
+  once_nonce_of(&one, nonce);
+  once_nonce_of(&one, next);
+  run_while_the_server_dies(&one, nonce);
+  clock_ms += LEASE_MS;
+  assert_string_equal(press_until_it_is_there(&one, next), "201 made 2 ");
+  assert_string_equal(once_post(&other, nonce), "201 made 1 ");
+  assert_int_equal(once_contract_deed.done, 2);
   once_close(&other);
   once_close(&one);
 }
@@ -440,6 +564,9 @@ int main(void) {
       cmocka_unit_test(a_dead_nodes_press_is_not_known),
       cmocka_unit_test(a_dead_nodes_press_runs_again_if_it_may),
       cmocka_unit_test(a_server_is_killed_while_an_action_runs),
+      cmocka_unit_test(action_that_was_not_done_runs_when_the_server_is_back),
+      cmocka_unit_test(action_whose_begin_was_not_answered_runs_once),
+      cmocka_unit_test(answer_is_stored_when_the_server_is_back),
       cmocka_unit_test(short_of_memory_a_press_runs_once),
       cmocka_unit_test(an_answer_may_come_after_the_lease),
       cmocka_unit_test(a_row_may_say_anything),
