@@ -114,9 +114,17 @@ static void expire(vsi_form_kept *kept, uint64_t now_ns) {
   }
 }
 
-static kept_form *find(vsi_form_kept *kept, vestry_scope scope, const char *tab, const char *name) {
+/* Begin what is done: lock, and drop the forms whose time is over. The clock is read once for all of it, because a
+ * second look that expires forms would free what the first one has found. */
+static uint64_t begin_locked(vsi_form_kept *kept) {
+  vsi_mutex_lock(&kept->lock);
+  const uint64_t now_ns = vsi_now_ns(kept->host);
+  expire(kept, now_ns);
+  return now_ns;
+}
+
+static kept_form *find(const vsi_form_kept *kept, vestry_scope scope, const char *tab, const char *name) {
   uint64_t hash;
-  expire(kept, vsi_now_ns(kept->host));
   const owner *whose = find_owner(kept, scope, &hash);
   if (!whose) return NULL;
   for (vsi_ring *at = whose->forms.next; at != &whose->forms; at = at->next) {
@@ -163,8 +171,8 @@ static void bound(vsi_form_kept *kept, const kept_form *but) {
 }
 
 /* What is there of it, which the new one takes the place of, may be NULL. Without memory all stays. */
-static kept_form *replace(vsi_form_kept *kept, const vsi_form_key *key, kept_form *former,
-                          const vsi_form_state *state) {
+static kept_form *replace(vsi_form_kept *kept, const vsi_form_key *key, kept_form *former, const vsi_form_state *state,
+                          uint64_t now_ns) {
   kept_form *form = vsi_calloc(kept->host, 1, sizeof *form + state->len);
   owner *whose = form ? need_owner(kept, key) : NULL;
   if (!whose) {
@@ -173,7 +181,7 @@ static kept_form *replace(vsi_form_kept *kept, const vsi_form_key *key, kept_for
   }
   form->generation = state->generation;
   form->number = state->number;
-  form->over_ns = vsi_add_saturating(vsi_now_ns(kept->host), vsi_ms_to_ns(kept->storage.bounds.ttl_ms));
+  form->over_ns = vsi_add_saturating(now_ns, vsi_ms_to_ns(kept->storage.bounds.ttl_ms));
   memcpy(form->tab, key->tab, sizeof form->tab - 1);
   memcpy(form->name, key->name, strlen(key->name));
   form->len = state->len;
@@ -193,7 +201,7 @@ static vsi_form_state brief(const kept_form *form) {
 
 static vestry_err find_copy(vestry_forms_storage *storage, const vsi_form_key *key, vsi_form_state *ret_state) {
   vsi_form_kept *kept = (vsi_form_kept *)storage;
-  vsi_mutex_lock(&kept->lock);
+  (void)begin_locked(kept);
   const kept_form *form = find(kept, key->scope, key->tab, key->name);
   vsi_form_state state = brief(form);
   if (state.len) {
@@ -209,11 +217,11 @@ static vestry_err find_copy(vestry_forms_storage *storage, const vsi_form_key *k
 static vestry_err put(vestry_forms_storage *storage, const vsi_form_key *key, const vsi_form_state *state,
                       vsi_form_state *ret_state) {
   vsi_form_kept *kept = (vsi_form_kept *)storage;
-  vsi_mutex_lock(&kept->lock);
+  const uint64_t now_ns = begin_locked(kept);
   kept_form *former = find(kept, key->scope, key->tab, key->name);
   const vsi_form_state there = brief(former);
   bool is_late = former && vsi_form_is_late(state, &there);
-  const kept_form *now = is_late ? former : replace(kept, key, former, state);
+  const kept_form *now = is_late ? former : replace(kept, key, former, state, now_ns);
   if (now) *ret_state = brief(now);
   vsi_mutex_unlock(&kept->lock);
   return is_late ? VESTRY_EXISTS : now ? VESTRY_OK : VESTRY_NO_MEMORY;
@@ -226,10 +234,10 @@ static uint64_t next_generation(vsi_form_kept *kept, const kept_form *former) {
 
 static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool tells, vsi_form_state *ret_state) {
   vsi_form_kept *kept = (vsi_form_kept *)storage;
-  vsi_mutex_lock(&kept->lock);
+  const uint64_t now_ns = begin_locked(kept);
   kept_form *former = find(kept, key->scope, key->tab, key->name);
   const vsi_form_state none = {.generation = next_generation(kept, former)};
-  const kept_form *now = replace(kept, key, former, &none);
+  const kept_form *now = replace(kept, key, former, &none, now_ns);
   if (now) *ret_state = brief(now);
   vsi_mutex_unlock(&kept->lock);
   if (now && tells) storage->on_cleared(storage->forms, key->tab, key->name);
@@ -240,13 +248,13 @@ static vestry_err copy(vestry_forms_storage *storage, const vsi_form_key *key, c
                        vsi_form_state *ret_state) {
   vsi_form_kept *kept = (vsi_form_kept *)storage;
   vestry_err error = VESTRY_EXISTS;
-  vsi_mutex_lock(&kept->lock);
+  const uint64_t now_ns = begin_locked(kept);
   const kept_form *now = find(kept, key->scope, key->tab, key->name);
   kept_form *from = find(kept, key->scope, tab, key->name);
   if (!now && (!from || !from->len)) error = VESTRY_NOT_FOUND;
   if (!now && from && from->len) {
     const vsi_form_state copied = {.generation = next_generation(kept, from), .len = from->len, .pairs = from->pairs};
-    now = replace(kept, key, NULL, &copied);
+    now = replace(kept, key, NULL, &copied, now_ns);
     error = now ? VESTRY_OK : VESTRY_NO_MEMORY;
   }
   *ret_state = brief(now);

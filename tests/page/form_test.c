@@ -37,6 +37,38 @@ static void visitors_make_room_before_users(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* A clock on which time passes between any two looks at it. */
+static uint64_t ticking_ns(void *ctx) {
+  return atomic_fetch_add(&((test_host *)ctx)->now_ns, UINT64_C(250000000));
+}
+
+/* A form that is found is not gone before it was copied, however late it is: the storage looks at the clock once. */
+/* capability: L4 */
+static void no_form_expires_while_it_is_copied(void **state) {
+  (void)state;
+  static const char from_tab[] = "0123456789abcdef0123456789abcdef", to_tab[] = "1123456789abcdef0123456789abcdef";
+  for (uint64_t left_ms = 0; left_ms <= 1000; left_ms += 50) {
+    test_host th;
+    test_host_init(&th);
+    vestry_forms_storage *kept;
+    vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
+    const vestry_forms_options options = {.ttl_ms = 1000, .max_bytes = 10000, .max_per_scope_count = 3};
+    assert_int_equal(vsi_form_kept_create(&th.host, &options, &kept), VESTRY_OK);
+    const vsi_form_key from = {{"ada", 3}, from_tab, "form", false}, to = {{"ada", 3}, to_tab, "form", false};
+    assert_int_equal(kept->ops->put(kept, &from, &typed, &now), VESTRY_OK);
+    test_host_advance_ms(&th, 10);
+    typed.number = 7;
+    assert_int_equal(kept->ops->put(kept, &to, &typed, &now), VESTRY_OK);
+    test_host_advance_ms(&th, 1000 - left_ms);
+    th.host.now_ns = ticking_ns;
+    const vestry_err error = kept->ops->copy(kept, &to, from_tab, &now);
+    assert_int_equal(error, left_ms ? VESTRY_EXISTS : VESTRY_NOT_FOUND);
+    assert_int_equal(now.number, left_ms ? 7 : 0);
+    vsi_form_kept_destroy(kept);
+    test_host_assert_clean(&th);
+  }
+}
+
 static void what_is_declared_is_checked(void **state) {
   (void)state;
   form_suite s;
@@ -142,9 +174,8 @@ static void without_memory_pages_are_answered(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(visitors_make_room_before_users),
-      cmocka_unit_test(what_is_declared_is_checked),
-      cmocka_unit_test(without_memory_nothing_is_lost),
+      cmocka_unit_test(visitors_make_room_before_users),   cmocka_unit_test(no_form_expires_while_it_is_copied),
+      cmocka_unit_test(what_is_declared_is_checked),       cmocka_unit_test(without_memory_nothing_is_lost),
       cmocka_unit_test(without_memory_pages_are_answered),
   };
   return form_contract_run("forms in memory") + cmocka_run_group_tests(tests, NULL, NULL);
