@@ -247,27 +247,24 @@ static vestry_slice find_title(vestry_slice html) {
   return to ? (vestry_slice){at, (size_t)(to - at)} : (vestry_slice){NULL, 0};
 }
 
-/* References mean the same in an attribute. */
+/* References mean the same in an attribute. The title is copied before anything is written, because it stands in the
+ * builder, whose memory moves as it grows. */
 void vsi_navigate_begin(const vestry_page *page, vestry_html *html) {
   vsi_html *to = vsi_html_of(html);
-  vestry_slice title = find_title((vestry_slice){to->data, to->len});
-  vestry_html_add(html, "<%-s id=\"%s\" tabindex=\"-1\"", page->element, page->id);
-  if (title.data) {
-    vsi_buffer copy; /* the builder's own memory moves as it grows */
-    vsi_buffer_init(&copy, page->pages->host);
-    const char *at = title.data, *end = at + title.len;
-    for (; at < end; at++) {
-      if (*at == '"')
-        vsi_buffer_append_str(&copy, "&quot;");
-      else
-        vsi_buffer_append_char(&copy, *at);
-    }
-    const char *text = vsi_buffer_terminate(&copy);
-    if (text)
-      vestry_html_add(html, " data-title=\"%-s\"", text);
+  const vestry_slice title = find_title((vestry_slice){to->data, to->len});
+  vsi_buffer copy;
+  vsi_buffer_init(&copy, page->pages->host);
+  for (size_t i = 0; i < title.len; i++) {
+    const char c = ((const char *)title.data)[i];
+    if (c == '"')
+      vsi_buffer_append_str(&copy, "&quot;");
     else
-      vsi_html_fail(to, VESTRY_NO_MEMORY, NULL);
-    vsi_buffer_finish(&copy);
+      vsi_buffer_append_char(&copy, c);
   }
+  const char *text = title.data ? vsi_buffer_terminate(&copy) : NULL;
+  vestry_html_add(html, "<%-s id=\"%s\" tabindex=\"-1\"", page->element, page->id);
+  if (text) vestry_html_add(html, " data-title=\"%-s\"", text);
   vestry_html_add(html, ">");
+  if (title.data && !text) vsi_html_fail(to, VESTRY_NO_MEMORY, NULL);
+  vsi_buffer_finish(&copy);
 }

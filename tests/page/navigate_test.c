@@ -186,6 +186,30 @@ static void the_content_has_the_title(void **state) {
   end(&s);
 }
 
+/* The title is in the builder, which moves as it grows: at lengths about powers of two, and in the build whose arrays
+ * move at each append at any. */
+/* capability: L3 */
+static void a_title_before_a_head_of_any_length(void **state) {
+  (void)state;
+  static char title[70000];
+  suite s;
+  begin(&s);
+  for (size_t bits = 8; bits <= 16; bits++) {
+    for (size_t step = 0; step < 4; step++) {
+      static char wanted[sizeof title + 20];
+      const size_t len = ((size_t)1 << bits) - 120 + 30 * step;
+      memset(title, 'a' + (int)step, len);
+      title[len] = '\0';
+      snprintf(wanted, sizeof wanted, " data-title=\"%s\">", title);
+      s.title = title;
+      vestry_memory_exchange *document = site_request(&s.on, &(vestry_memory_call){.path = "/list"});
+      assert_non_null(strstr(text_of(document), wanted));
+      vestry_memory_destroy(document);
+    }
+  }
+  end(&s);
+}
+
 static vestry_err render_raw(vestry_render *render, vestry_html *html, void *app) {
   vestry_html_add(html, "%-s", (const char *)app);
   vestry_render_begin(render, html);
@@ -292,6 +316,7 @@ int main(void) {
       cmocka_unit_test(equal_content_is_not_sent_at_another_address),
       cmocka_unit_test(only_a_page_of_the_shell_answers),
       cmocka_unit_test(the_content_has_the_title),
+      cmocka_unit_test(a_title_before_a_head_of_any_length),
       cmocka_unit_test(a_title_as_it_stands_in_html),
       cmocka_unit_test(a_shell_is_a_name),
       cmocka_unit_test(a_page_without_a_shell_is_as_ever),
