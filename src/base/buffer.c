@@ -61,9 +61,10 @@ void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) {
 }
 
 const char *vsi_buffer_terminate(vsi_buffer *buffer) {
-  char *at = vsi_buffer_reserve(buffer, 1);
+  const bool has_room = buffer->data && buffer->len < buffer->capacity;
+  char *at = has_room && !buffer->error ? buffer->data + buffer->len : vsi_buffer_reserve(buffer, 1);
   if (!at) return NULL;
-  *at = '\0';
+  *at = '\0'; /* no append: bytes that have been terminated before do not move */
   return buffer->data;
 }
 

@@ -8,7 +8,9 @@
  * context, so no host's memory; a table that moves all of itself under its user's lock when it grows; and no member's
  * own link, so that to add may need memory. A look-up takes 5 ns, ck_ht's 30; to take a member out and put it in again
  * 6, there 53 (bench-containers: 10,000 numbers, two processors). The store and the cluster's keys have tables of their
- * own, made for their look-ups. */
+ * own, made for their look-ups.
+ *
+ * With VSI_NO_SLACK (base/array.h) the buckets of a small map move at each reservation. */
 #ifndef VSI_BASE_MAP_H
 #define VSI_BASE_MAP_H
 
@@ -26,7 +28,14 @@ typedef struct vsi_map {
   unsigned bits;          /* 2^bits buckets */
 } vsi_map;
 
-enum { VSI_MAP_FIRST_BITS = 4 };
+enum {
+  VSI_MAP_FIRST_BITS = 4,
+#ifdef VSI_NO_SLACK
+  VSI_MAP_MOVES_BITS = 10 /* up to so many buckets */
+#else
+  VSI_MAP_MOVES_BITS = 0
+#endif
+};
 
 /* What carries a link, or NULL for NULL. `type` and `member`: as for offsetof. */
 #define VSI_MAP_OWNER(link, type, member) ((type *)vsi_map_owner(link, offsetof(type, member)))
@@ -102,7 +111,7 @@ typedef struct vsi_map_room {
 static inline unsigned vsi_map_wanted(const vsi_map *map, size_t count) {
   unsigned bits = map->buckets ? map->bits : VSI_MAP_FIRST_BITS;
   while (bits < 48 && count > (size_t)1 << bits) bits++;
-  return map->buckets && bits == map->bits ? 0 : bits;
+  return map->buckets && bits == map->bits && bits > VSI_MAP_MOVES_BITS ? 0 : bits;
 }
 /* OK, also if bits are 0 or it has them | NO_MEMORY: it has none */
 static inline vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host *host, unsigned bits) {
@@ -114,7 +123,8 @@ static inline vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host
 }
 /* Let the map have these, if they are more; the former ones are in room then, to be freed. */
 static inline void vsi_map_room_take(vsi_map *map, vsi_map_room *room) {
-  if (!room->buckets || (map->buckets && room->bits <= map->bits)) return;
+  if (!room->buckets || (map->buckets && room->bits <= map->bits && room->bits > VSI_MAP_MOVES_BITS)) return;
+  if (map->buckets && room->bits < map->bits) return;
   vsi_map former = *map;
   *map = (vsi_map){.buckets = room->buckets, .bits = room->bits};
   for (vsi_map_link *next, *at = vsi_map_after(&former, NULL); at; at = next) {

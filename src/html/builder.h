@@ -41,7 +41,11 @@ void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity);
 /* Room for so many bytes and a NUL: false, and the error sticks. */
 bool vsi_html_make_room(vsi_html *html, size_t more);
 static inline bool vsi_html_reserve(vsi_html *html, size_t more) {
+#ifdef VSI_NO_SLACK /* each reservation moves what is there: base/array.h */
+  return vsi_html_make_room(html, more);
+#else
   return (!html->error && html->data && more < html->capacity - html->len) || vsi_html_make_room(html, more);
+#endif
 }
 /* Append bytes that change nothing of the place; nothing after an error. */
 void vsi_html_put(vsi_html *html, const char *bytes, size_t len);
