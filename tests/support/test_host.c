@@ -90,6 +90,9 @@ void test_host_fail_no_more(test_host *th) {
 }
 
 void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate) {
+#ifdef VSI_NO_SLACK
+  tolerate = true; /* arrays and maps that have room move all the same, and stay where they are without memory */
+#endif
   for (long number = 0;; number++) {
     test_host th;
     test_host_init(&th);
